@@ -1,0 +1,62 @@
+/** Who may import whom: docs/architecture.md says why. */
+const only = (name, from, allowed) => ({
+  name,
+  severity: 'error',
+  from: { path: from },
+  to: { path: '^(probes|exporter|dashboards|alerts|lab|bench|test|scripts)/', pathNot: allowed },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    only('probes-import-probes', '^probes/', '^probes/'),
+    only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
+    only('model-imports-model', '^exporter/model/', ['^exporter/model/', '^probes/']),
+    only('collectors', '^exporter/collectors/', ['^exporter/(collectors|model|metrics)/', '^probes/']),
+    {
+      name: 'model-takes-only-types-of-probes',
+      severity: 'error',
+      from: { path: '^exporter/model/' },
+      to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'server-knows-no-probe',
+      severity: 'error',
+      from: { path: '^exporter/(server|serve|registry|web/)' },
+      to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
+    },
+    ...[
+      ['express', '^exporter/(server|config/web-config)\\.ts$'],
+      ['prom-client', '^exporter/(registry|own-metrics|server)\\.ts$'],
+      ['node-cron', '^exporter/schedule\\.ts$'],
+      ['pino', '^exporter/(cli|serve|telemetry|problem-log|schedule|server)\\.ts$'],
+      ['fast-xml-parser', '^probes/libvirt'],
+    ].map(([library, home]) => ({
+      name: `one-home-for-${library}`,
+      severity: 'error',
+      from: { path: '^(probes|exporter)/', pathNot: home },
+      to: { path: `node_modules/${library}/` },
+    })),
+    {
+      name: 'only-systemd-spawns',
+      severity: 'error',
+      from: { path: '^(probes|exporter)/', pathNot: '^exporter/systemd\\.ts$' },
+      to: { path: '^(node:)?child_process$' },
+    },
+    {
+      name: 'only-the-host-reads-files-for-probes',
+      severity: 'error',
+      from: {
+        path: '^(probes|exporter/(model|metrics|collectors|inventory))/',
+        pathNot: '^probes/host\\.ts$',
+      },
+      to: { path: '^(node:)?fs(/promises)?$' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node'] },
+  },
+};

@@ -1,0 +1,127 @@
+import { formatCpuList } from '../../probes/cpu-list.ts';
+import type { Host } from '../../probes/host.ts';
+import type { Disk } from '../../probes/sys-block.ts';
+import { readBlockInflight } from '../../probes/sys-block-inflight.ts';
+import {
+  type BlockQueue,
+  type HardwareQueue,
+  readBlockQueue,
+  readHardwareQueues,
+} from '../../probes/sys-block-queue.ts';
+import { addBlockStats, type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
+import type { Families } from '../metrics/families.ts';
+import { deviceInfoLabels, deviceLabels, hardwareQueueLabels } from '../metrics/label-sets.ts';
+import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { type Collector, guarded } from './collector.ts';
+
+const SECTOR = 512;
+const MILLISECONDS = 1e3;
+/** Queue settings change by hand: read again at every so many scrapes. */
+const SETTINGS_EVERY = 10;
+
+interface Settings {
+  readonly queue: BlockQueue;
+  readonly hardwareQueues: readonly HardwareQueue[];
+}
+
+/**
+ * Block devices: those with hardware behind them, and those that carry a VM's disk whatever they are.
+ *
+ * @param exclude which names to leave out
+ */
+export function block(exclude: () => RegExp): Collector {
+  const settings = new Map<string, Settings>();
+  let scrapes = 0;
+
+  return {
+    name: 'block',
+    async collect({ host, families, vms, disks, breathe }, report) {
+      if (scrapes++ % SETTINGS_EVERY === 0) settings.clear();
+      const used = new Set(vms.flatMap((vm) => vm.blockDevices.map(({ device }) => device)));
+      for (const disk of disks) {
+        if (disk.hidden || exclude().test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
+        await breathe();
+        guarded(`${host.roots.sysfs}/block/${disk.name}`, report, () => {
+          let known = settings.get(disk.name);
+          if (known === undefined) {
+            known = readSettings(host, disk);
+            settings.set(disk.name, known);
+          }
+          addStat(families, disk.name, diskStat(host, disk));
+          addInflight(families, host, disk);
+          addSettings(families, disk, known);
+        });
+      }
+    },
+  };
+}
+
+/** A multipath disk whose kernel does not count for it: the sum over its paths. */
+function diskStat(host: Host, disk: Disk): BlockStat {
+  const own = readBlockStat(host, disk.name);
+  if (disk.paths.length === 0 || own.reads + own.writes + own.discards + own.flushes > 0) return own;
+  return addBlockStats(disk.paths.map((path) => readBlockStat(host, path)));
+}
+
+/** The settings that matter are those of the device's own queue, which a multipath disk has in its paths. */
+function readSettings(host: Host, disk: Disk): Settings {
+  const carrier = disk.paths[0] ?? disk.name;
+  return { queue: readBlockQueue(host, carrier), hardwareQueues: readHardwareQueues(host, carrier) };
+}
+
+function addStat(families: Families, device: string, stat: BlockStat): void {
+  const labels = labelBlock(deviceLabels, [device]);
+  families.add('kvm_block_reads_completed_total', labels, stat.reads);
+  families.add('kvm_block_reads_merged_total', labels, stat.readsMerged);
+  families.add('kvm_block_read_bytes_total', labels, stat.sectorsRead * SECTOR);
+  families.add('kvm_block_read_time_seconds_total', labels, stat.readMs / MILLISECONDS);
+  families.add('kvm_block_writes_completed_total', labels, stat.writes);
+  families.add('kvm_block_writes_merged_total', labels, stat.writesMerged);
+  families.add('kvm_block_written_bytes_total', labels, stat.sectorsWritten * SECTOR);
+  families.add('kvm_block_write_time_seconds_total', labels, stat.writeMs / MILLISECONDS);
+  families.add('kvm_block_io_time_seconds_total', labels, stat.ioMs / MILLISECONDS);
+  families.add('kvm_block_io_time_weighted_seconds_total', labels, stat.weightedIoMs / MILLISECONDS);
+  families.add('kvm_block_discards_completed_total', labels, stat.discards);
+  families.add('kvm_block_discards_merged_total', labels, stat.discardsMerged);
+  families.add('kvm_block_discarded_bytes_total', labels, stat.sectorsDiscarded * SECTOR);
+  families.add('kvm_block_discard_time_seconds_total', labels, stat.discardMs / MILLISECONDS);
+  families.add('kvm_block_flush_requests_total', labels, stat.flushes);
+  families.add('kvm_block_flush_requests_time_seconds_total', labels, stat.flushMs / MILLISECONDS);
+}
+
+function addInflight(families: Families, host: Host, disk: Disk): void {
+  const own = readBlockInflight(host, disk.name);
+  const inflight =
+    own.reads + own.writes > 0 ? [own] : disk.paths.map((path) => readBlockInflight(host, path));
+  const labels = labelBlock(deviceLabels, [disk.name]);
+  families.add('kvm_block_io_now', withLabel(labels, 'direction', 'read'), sum(inflight, 'reads'));
+  families.add('kvm_block_io_now', withLabel(labels, 'direction', 'write'), sum(inflight, 'writes'));
+}
+
+function sum<K extends string>(rows: readonly Readonly<Record<K, number>>[], key: K): number {
+  return rows.reduce((total, row) => total + row[key], 0);
+}
+
+function addSettings(families: Families, disk: Disk, { queue, hardwareQueues }: Settings): void {
+  const labels = labelBlock(deviceLabels, [disk.name]);
+  const info = labelBlock(deviceInfoLabels, [
+    disk.name,
+    disk.controllers.join(','),
+    String(disk.physical),
+    queue.scheduler ?? '',
+    queue.writeCache ?? '',
+    queue.rotational === undefined ? '' : String(queue.rotational),
+  ]);
+  families.add('kvm_block_info', info, 1);
+  if (disk.node !== undefined) families.add('kvm_block_numa_node', labels, disk.node);
+  if (queue.requests !== undefined) families.add('kvm_block_queue_requests', labels, queue.requests);
+  if (queue.poll !== undefined) families.add('kvm_block_queue_io_poll', labels, Number(queue.poll));
+  families.add('kvm_block_hardware_queues', labels, hardwareQueues.length);
+  for (const { queue: index, cpus } of hardwareQueues) {
+    families.add(
+      'kvm_block_hardware_queue_info',
+      labelBlock(hardwareQueueLabels, [disk.name, String(index), formatCpuList(cpus)]),
+      1,
+    );
+  }
+}

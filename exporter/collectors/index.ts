@@ -1,0 +1,45 @@
+import { block } from './block.ts';
+import type { Collector } from './collector.ts';
+import { cpus } from './cpus.ts';
+import { interrupts } from './interrupts.ts';
+import { kvmDebugfs } from './kvm-debugfs.ts';
+import { lockdown } from './lockdown.ts';
+import { moduleParameters } from './module-parameters.ts';
+import { schedstat } from './schedstat.ts';
+import { threads } from './threads.ts';
+import { vms } from './vms.ts';
+
+/** Names by which collectors are switched off: `--no-collector.NAME`. */
+export const COLLECTOR_NAMES = [
+  'vms',
+  'threads',
+  'kvm_debugfs',
+  'block',
+  'cpus',
+  'schedstat',
+  'interrupts',
+  'module_parameters',
+  'lockdown',
+] as const;
+
+export type CollectorName = (typeof COLLECTOR_NAMES)[number];
+
+/** Read at each scrape, so that a reload takes effect without losing what a collector remembers. */
+export interface CollectorOptions {
+  readonly blockExclude: RegExp;
+}
+
+/** All collectors, what matters most first: where limits.maxSeries strikes, the last ones lose. */
+export function createCollectors(options: () => CollectorOptions): Collector[] {
+  return [
+    vms,
+    threads(),
+    kvmDebugfs(),
+    block(() => options().blockExclude),
+    cpus,
+    schedstat,
+    interrupts,
+    moduleParameters,
+    lockdown,
+  ];
+}

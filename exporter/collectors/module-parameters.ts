@@ -1,0 +1,23 @@
+import { moduleParameterNumber, readModuleParameters } from '../../probes/module-parameters.ts';
+import { moduleParameterInfoLabels, moduleParameterLabels } from '../metrics/label-sets.ts';
+import { labelBlock } from '../metrics/labels.ts';
+import type { Collector } from './collector.ts';
+
+/** Longest word that is a value and not a table. */
+const MAX_WORD = 32;
+
+/** Parameters in force of the modules on the I/O path. */
+export const moduleParameters: Collector = {
+  name: 'module_parameters',
+  collect({ host, families }) {
+    for (const { module, parameter, value } of readModuleParameters(host)) {
+      const number = moduleParameterNumber(value);
+      if (number !== undefined) {
+        families.add('kvm_module_parameter', labelBlock(moduleParameterLabels, [module, parameter]), number);
+      } else if (value.length <= MAX_WORD) {
+        const labels = labelBlock(moduleParameterInfoLabels, [module, parameter, value]);
+        families.add('kvm_module_parameter_info', labels, 1);
+      }
+    }
+  },
+};

@@ -1,0 +1,110 @@
+import type { Families } from '../metrics/families.ts';
+import { threadLabels } from '../metrics/label-sets.ts';
+import { type LabelBlock, labelBlock, withLabel } from '../metrics/labels.ts';
+import type { ThreadCounters } from '../model/pooled.ts';
+import type { Residency } from '../model/residency.ts';
+import type { Role } from '../model/roles.ts';
+
+const NANOSECONDS = 1e9;
+/** USER_HZ, which every architecture that runs KVM sets to 100: include/uapi/asm-generic/param.h. */
+const TICKS = 100;
+
+type ThreadLabel = (typeof threadLabels)[number];
+
+interface Blocks {
+  readonly vm: string;
+  readonly thread: LabelBlock<ThreadLabel>;
+  readonly user: LabelBlock<ThreadLabel | 'mode'>;
+  readonly system: LabelBlock<ThreadLabel | 'mode'>;
+  readonly guest: LabelBlock<ThreadLabel | 'mode'>;
+  readonly voluntary: LabelBlock<ThreadLabel | 'type'>;
+  readonly involuntary: LabelBlock<ThreadLabel | 'type'>;
+  readonly cpus: Map<number, LabelBlock<ThreadLabel | 'cpu'>>;
+}
+
+interface LabelledThread {
+  readonly label: string;
+  readonly role: Role;
+}
+
+/** Writes a thread's samples. Keeps the labels of a thread for as long as the thread is known: they cost most. */
+export class ThreadFamilies {
+  readonly #blocks = new WeakMap<LabelledThread, Blocks>();
+
+  addCounters(
+    families: Families,
+    vm: string,
+    thread: LabelledThread,
+    counters: ThreadCounters,
+    hasMigrations: boolean,
+  ): void {
+    const blocks = this.#of(vm, thread);
+    // A kernel without sched_info prints zeros for threads that have run: no information, not zero seconds.
+    const hasSchedstat = counters.timeslices > 0 || counters.run > 0 || counters.user + counters.system === 0;
+    if (hasSchedstat) {
+      families.add('kvm_thread_run_seconds_total', blocks.thread, counters.run / NANOSECONDS);
+      families.add('kvm_thread_wait_seconds_total', blocks.thread, counters.wait / NANOSECONDS);
+      families.add('kvm_thread_timeslices_total', blocks.thread, counters.timeslices);
+    }
+    families.add('kvm_thread_cpu_seconds_total', blocks.user, counters.user / TICKS);
+    families.add('kvm_thread_cpu_seconds_total', blocks.system, counters.system / TICKS);
+    if (thread.role === 'vcpu' || thread.role === 'unknown' || counters.guest > 0) {
+      families.add('kvm_thread_cpu_seconds_total', blocks.guest, counters.guest / TICKS);
+    }
+    families.add('kvm_thread_context_switches_total', blocks.voluntary, counters.voluntarySwitches);
+    families.add('kvm_thread_context_switches_total', blocks.involuntary, counters.involuntarySwitches);
+    if (hasMigrations) families.add('kvm_thread_migrations_total', blocks.thread, counters.migrations);
+  }
+
+  addPlace(
+    families: Families,
+    vm: string,
+    thread: LabelledThread,
+    cpu: number,
+    node: number | undefined,
+    allowedCpus: number,
+  ): void {
+    const blocks = this.#of(vm, thread);
+    families.add('kvm_thread_cpu', blocks.thread, cpu);
+    if (node !== undefined) families.add('kvm_thread_numa_node', blocks.thread, node);
+    families.add('kvm_thread_allowed_cpus', blocks.thread, allowedCpus);
+  }
+
+  addResidency(families: Families, vm: string, thread: LabelledThread, residency: Residency): void {
+    const blocks = this.#of(vm, thread);
+    families.add('kvm_thread_observed_migrations_total', blocks.thread, residency.migrations);
+    for (const [cpu, seconds] of residency.secondsOn) {
+      let labels = blocks.cpus.get(cpu);
+      if (labels === undefined) {
+        labels = withLabel(blocks.thread, 'cpu', String(cpu));
+        blocks.cpus.set(cpu, labels);
+      }
+      families.add('kvm_thread_cpu_residency_seconds_total', labels, seconds);
+    }
+    if (residency.other > 0) {
+      families.add(
+        'kvm_thread_cpu_residency_seconds_total',
+        withLabel(blocks.thread, 'cpu', 'other'),
+        residency.other,
+      );
+    }
+  }
+
+  #of(vm: string, thread: LabelledThread): Blocks {
+    const known = this.#blocks.get(thread);
+    if (known?.vm === vm) return known;
+    const base = labelBlock(threadLabels, [vm, thread.label, thread.role]);
+    const blocks: Blocks = {
+      vm,
+      thread: base,
+      user: withLabel(base, 'mode', 'user'),
+      system: withLabel(base, 'mode', 'system'),
+      guest: withLabel(base, 'mode', 'guest'),
+      voluntary: withLabel(base, 'type', 'voluntary'),
+      involuntary: withLabel(base, 'type', 'involuntary'),
+      cpus: new Map(),
+    };
+    this.#blocks.set(thread, blocks);
+    return blocks;
+  }
+}

@@ -1,0 +1,42 @@
+import { readBootTime } from '../../probes/proc-stat.ts';
+import { blockDeviceLabels, vmInfoLabels, vmLabels } from '../metrics/label-sets.ts';
+import { labelBlock } from '../metrics/labels.ts';
+import type { Collector } from './collector.ts';
+
+/** USER_HZ, which every architecture that runs KVM sets to 100: include/uapi/asm-generic/param.h. */
+const TICKS_PER_SECOND = 100;
+
+/** Who the VMs are: `kvm_vm_info` and what joins to it. */
+export const vms: Collector = {
+  name: 'vms',
+  collect({ host, families, vms }) {
+    for (const vm of vms) {
+      families.add(
+        'kvm_vm_info',
+        labelBlock(vmInfoLabels, [
+          vm.label,
+          vm.name,
+          vm.uuid,
+          vm.vmm,
+          vm.manager,
+          vm.accel,
+          vm.machine,
+          String(vm.pid),
+        ]),
+        1,
+      );
+      for (const { device, depth } of vm.blockDevices) {
+        families.add(
+          'kvm_vm_block_device_info',
+          labelBlock(blockDeviceLabels, [vm.label, device, String(depth)]),
+          1,
+        );
+      }
+    }
+    const bootTime = readBootTime(host);
+    for (const vm of vms) {
+      const labels = labelBlock(vmLabels, [vm.label]);
+      families.add('kvm_vm_start_time_seconds', labels, bootTime + vm.startTime / TICKS_PER_SECOND);
+    }
+  },
+};

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { type Config, type ConfigKey, options } from './options.ts';
+
+/** A mistake in the configuration: names the key, the value and what is allowed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Raw values by key, as the command line, the environment or a file gave them. */
+export type RawValues = Readonly<Record<string, unknown>>;
+
+const KEYS = Object.keys(options) as ConfigKey[];
+
+export function flagOf(key: string): string {
+  return `--${kebab(key)}`;
+}
+
+export function environmentVariableOf(key: string): string {
+  return `KVM_TELEMETRY_${kebab(key).toUpperCase().replace(/[.-]/g, '_')}`;
+}
+
+function kebab(key: string): string {
+  return key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
+}
+
+/** Settings with their defaults; a flag beats the environment, which beats the file. @throws ConfigError */
+export function resolveConfig(flags: RawValues, environment: NodeJS.ProcessEnv, file: RawValues): Config {
+  const config: Record<string, unknown> = {};
+  for (const key of KEYS) {
+    const variable = environmentVariableOf(key);
+    const given: [string, unknown][] = [
+      [flagOf(key), flags[key]],
+      [variable, environment[variable]],
+      [key, file[key]],
+    ];
+    const found = given.find(([, value]) => value !== undefined);
+    config[key] = found === undefined ? options[key].default : validated(key, found[0], found[1]);
+  }
+  return config as unknown as Config;
+}
+
+function validated(key: ConfigKey, where: string, value: unknown): unknown {
+  const result = options[key].schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new ConfigError(`${where}: ${quote(value)} is not allowed: give ${options[key].allowed}`);
+}
+
+/** Reads a configuration file: nested YAML, such as `web: { listenAddress: ":9954" }`. @throws ConfigError */
+export function readConfigFile(path: string): RawValues {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`--config: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  return parseConfigFile(text, path);
+}
+
+/** @throws ConfigError for YAML that is none, and for a key that does not exist */
+export function parseConfigFile(text: string, path: string): RawValues {
+  let document: unknown;
+  try {
+    document = parseYaml(text, { maxAliasCount: 0 });
+  } catch (error) {
+    throw new ConfigError(`${path}: not YAML: ${String((error as Error).message).split('\n')[0]}`);
+  }
+  const values: Record<string, unknown> = {};
+  if (document !== null && document !== undefined) flatten(document, '', path, values);
+  return values;
+}
+
+function flatten(node: unknown, prefix: string, path: string, values: Record<string, unknown>): void {
+  if (typeof node !== 'object' || node === null || Array.isArray(node)) {
+    throw new ConfigError(
+      `${path}: ${prefix === '' ? 'the document' : prefix} is ${quote(node)}: give keys and values`,
+    );
+  }
+  for (const [name, value] of Object.entries(node)) {
+    const key = prefix === '' ? name : `${prefix}.${name}`;
+    if (Object.hasOwn(options, key)) values[key] = value;
+    else if (KEYS.some((known) => known.startsWith(`${key}.`))) flatten(value, key, path, values);
+    else throw new ConfigError(`${path}: unknown key ${quote(key)}: known keys are ${KEYS.join(', ')}`);
+  }
+}
+
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}

@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
+import { cronProblem } from '../schedule.ts';
+
+/** One setting: the key is `a.bC` in the file, `--a.b-c` as a flag, `KVM_TELEMETRY_A_B_C` in the environment. */
+interface Option<T> {
+  readonly schema: z.ZodType<T>;
+  readonly default: T;
+  readonly help: string;
+  /** What an error message says is allowed, and what stands for the value in `--help`. */
+  readonly allowed: string;
+}
+
+const text = z.string().min(1).max(4096);
+const path = text.refine((value) => value.startsWith('/') && !value.includes('\0'));
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]);
+const cron = text.refine(
+  (value) => cronProblem(value) === undefined && value.trim().split(/\s+/).length === 6,
+);
+const whole = (min: number, max: number): z.ZodType<number> =>
+  z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
+const listenAddress = text.refine((value) => parseListenAddress(value) !== undefined);
+const regularExpression = text.max(500).refine((value) => {
+  try {
+    new RegExp(value, 'u');
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+function option<T>(value: Option<T>): Option<T> {
+  return value;
+}
+
+const collectorOptions = Object.fromEntries(
+  COLLECTOR_NAMES.map((name) => [
+    `collector.${name}`,
+    option({ schema: flag, default: true, help: `Collector ${name}.`, allowed: 'true or false' }),
+  ]),
+) as unknown as Record<`collector.${CollectorName}`, Option<boolean>>;
+
+export const options = {
+  'web.listenAddress': option({
+    schema: listenAddress,
+    default: '127.0.0.1:9954',
+    help: 'Address to listen on.',
+    allowed: 'HOST:PORT, [IPv6]:PORT or :PORT with a port from 0 to 65535',
+  }),
+  'web.config': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: "File with TLS and basic authentication, in the form of Prometheus' exporter-toolkit.",
+    allowed: 'an absolute path',
+  }),
+  'web.enableLifecycle': option({
+    schema: flag,
+    default: false,
+    help: 'Allow POST /-/reload.',
+    allowed: 'true or false',
+  }),
+  'log.level': option<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>({
+    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
+    default: 'info',
+    help: 'Least severe messages to log.',
+    allowed: 'trace, debug, info, warn, error or fatal',
+  }),
+  'path.rootfs': option({
+    schema: path,
+    default: '/',
+    help: 'Where the host is mounted: put before the other paths that are not given themselves.',
+    allowed: 'an absolute path',
+  }),
+  'path.procfs': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'procfs of the host (default: <rootfs>/proc).',
+    allowed: 'an absolute path',
+  }),
+  'path.sysfs': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'sysfs of the host (default: <rootfs>/sys).',
+    allowed: 'an absolute path',
+  }),
+  'path.debugfs': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'debugfs of the host (default: <rootfs>/sys/kernel/debug).',
+    allowed: 'an absolute path',
+  }),
+  'path.tracefs': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'tracefs of the host (default: <rootfs>/sys/kernel/tracing).',
+    allowed: 'an absolute path',
+  }),
+  'path.libvirt': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: "State directory of libvirt's QEMU driver (default: <rootfs>/run/libvirt/qemu).",
+    allowed: 'an absolute path',
+  }),
+  'inventory.schedule': option({
+    schema: cron,
+    default: '*/10 * * * * *',
+    help: 'When to look for VMs, disks and CPUs; new VMs are also found by the scrape itself.',
+    allowed: 'a cron expression with seconds (six fields)',
+  }),
+  'sampler.schedule': option({
+    schema: cron,
+    default: '* * * * * *',
+    help: 'When to sample on which CPU each vCPU and I/O thread is.',
+    allowed: 'a cron expression with seconds (six fields)',
+  }),
+  'limits.maxSeries': option({
+    schema: whole(1, 10_000_000),
+    default: 500_000,
+    help: 'Series in a scrape; what is more is left out and counted.',
+    allowed: 'a whole number from 1 to 10000000',
+  }),
+  'limits.residencyCpus': option({
+    schema: whole(1, 8192),
+    default: 16,
+    help: 'CPUs a thread visits that get a residency series each; the others share one.',
+    allowed: 'a whole number from 1 to 8192',
+  }),
+  'block.exclude': option({
+    schema: regularExpression,
+    default: '^(ram|zram|fd|sr)\\d+$',
+    help: 'Block devices to leave out.',
+    allowed: 'a regular expression',
+  }),
+  ...collectorOptions,
+} as const;
+
+export type ConfigKey = keyof typeof options;
+/** All settings, each validated, under their keys. */
+export type Config = { readonly [K in ConfigKey]: (typeof options)[K] extends Option<infer T> ? T : never };
+
+export interface ListenAddress {
+  /** undefined: all addresses. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** `127.0.0.1:9954`, `[::1]:9954`, `localhost:9954`, `:9954`; undefined for anything else. */
+export function parseListenAddress(value: string): ListenAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) return undefined;
+  const host = match[1] ?? match[2];
+  return { host: host === '' ? undefined : host, port };
+}

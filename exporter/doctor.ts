@@ -1,0 +1,45 @@
+import type { Lockdown } from '../probes/lockdown.ts';
+import { type Advice, adviceOn, type Circumstances } from './model/advice.ts';
+import type { ScrapeResult } from './scrape.ts';
+
+export interface Diagnosis {
+  readonly source: string;
+  readonly usable: boolean;
+  /** Series that it gave in the collection just made. */
+  readonly series: number;
+  /** What is missing and what would mend it; each said once. */
+  readonly findings: readonly Advice[];
+}
+
+export interface Report {
+  readonly vms: number;
+  readonly lockdown: Lockdown;
+  readonly sources: readonly Diagnosis[];
+}
+
+/** Judges one collection: every source, usable or not, why, and what would fix it. */
+export function diagnose(result: ScrapeResult, vms: number, circumstances: Circumstances): Report {
+  const sources = [...result.probes].map(([source, { problems, series }]): Diagnosis => {
+    const findings = new Map<string, Advice>();
+    for (const problem of problems) {
+      const advice = adviceOn(problem, source, circumstances);
+      findings.set(advice.why.replace(/\d+/g, 'N'), advice);
+    }
+    return { source, usable: problems.length === 0, series, findings: [...findings.values()].slice(0, 5) };
+  });
+  return { vms, lockdown: circumstances.lockdown, sources };
+}
+
+/** The report for people. */
+export function formatReport({ vms, lockdown, sources }: Report): string {
+  const width = Math.max(...sources.map(({ source }) => source.length));
+  const lines = [`${vms} VM${vms === 1 ? '' : 's'} found; kernel lockdown: ${lockdown}`, ''];
+  for (const { source, usable, series, findings } of sources) {
+    lines.push(`${usable ? 'ok  ' : 'FAIL'}  ${source.padEnd(width)}  ${series} series`);
+    for (const { why, fix } of findings) {
+      lines.push(`      why: ${why}`);
+      if (fix !== undefined) lines.push(`      fix: ${fix}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

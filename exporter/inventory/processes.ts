@@ -1,0 +1,136 @@
+import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { type Descriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
+import { listPids } from '../../probes/proc-pids.ts';
+import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
+import { Pace } from '../pace.ts';
+import { looksLikeVmm } from './vmm.ts';
+
+/** A process that may be a VM: it holds a kvm-vm descriptor, or its name is a VMM's. */
+export interface Candidate {
+  readonly pid: number;
+  readonly stat: TaskStat;
+  readonly descriptors: readonly Descriptor[];
+  /** The lowest kvm-vm descriptor; undefined for a VMM without one. */
+  readonly kvmFd: number | undefined;
+}
+
+export interface Scan {
+  readonly candidates: readonly Candidate[];
+  /** Thread ids of vhost workers that are kernel threads, by the thread that owns the device. */
+  readonly vhostWorkers: ReadonlyMap<number, readonly number[]>;
+  readonly problems: readonly SourceError[];
+}
+
+interface Known {
+  readonly startTime: number;
+  readonly comm: string;
+  readonly kernel: boolean;
+  /** Passes in which it was looked at and held no kvm-vm descriptor. */
+  looks: number;
+}
+
+/** `anon_inode:kvm-vm`, virt/kvm/kvm_main.c kvm_dev_ioctl_create_vm(). */
+const KVM_VM = 'anon_inode:kvm-vm';
+/** A VMM opens /dev/kvm soon after it starts: a process is looked at in this many passes. */
+const LOOKS_WHILE_YOUNG = 6;
+/** Old processes looked at again in each full pass, in turn: a daemon may make its first VM after days. */
+const SWEEP = 256;
+const VHOST_WORKER = /^vhost-(\d{1,10})$/;
+
+/** Finds VM processes. A process that is known, by pid and start time, is not looked into at each pass. */
+export class ProcessScanner {
+  readonly #known = new Map<number, Known>();
+  #sweepFrom = 0;
+
+  /**
+   * @param full every process is checked for a changed identity; otherwise only pids never seen, and `suspects`
+   * @param isVm processes that the inventory already shows: left alone
+   * @param suspects thread ids that KVM names as owners of a VM
+   * @throws SourceError where /proc cannot be listed
+   */
+  async scan(
+    host: Host,
+    full: boolean,
+    isVm: (pid: number, startTime: number) => boolean,
+    suspects: ReadonlySet<number>,
+  ): Promise<Scan> {
+    const pace = new Pace();
+    const pids = listPids(host);
+    const candidates: Candidate[] = [];
+    const problems: SourceError[] = [];
+    const alive = new Set(pids);
+    for (const pid of this.#known.keys()) if (!alive.has(pid)) this.#known.delete(pid);
+    const swept = full ? this.#sweep(pids) : new Set<number>();
+
+    for (const pid of pids) {
+      if (pace.isDue()) await pace.giveWay();
+      const before = this.#known.get(pid);
+      if (!full && before !== undefined && !suspects.has(pid)) continue;
+      try {
+        const stat = readTaskStat(host, `${host.roots.procfs}/${pid}`);
+        const known = this.#recognise(pid, stat);
+        if (known.kernel || stat.state === 'Z' || stat.state === 'X' || isVm(pid, stat.startTime)) continue;
+        const look =
+          known.looks < LOOKS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid) || looksLikeVmm(stat.comm);
+        if (!look) continue;
+        known.looks++;
+        const candidate = lookInto(host, pid, stat);
+        if (candidate !== undefined) candidates.push(candidate);
+      } catch (error) {
+        if (!isGone(error)) problems.push(sourceError(error, `${host.roots.procfs}/${pid}`));
+      }
+    }
+    return { candidates, vhostWorkers: this.#vhostWorkers(), problems };
+  }
+
+  #recognise(pid: number, stat: TaskStat): Known {
+    const before = this.#known.get(pid);
+    if (before?.startTime === stat.startTime && before.comm === stat.comm) return before;
+    const known = {
+      startTime: stat.startTime,
+      comm: stat.comm,
+      kernel: (stat.flags & PF_KTHREAD) !== 0,
+      looks: 0,
+    };
+    this.#known.set(pid, known);
+    return known;
+  }
+
+  #sweep(pids: readonly number[]): Set<number> {
+    const from = this.#sweepFrom < pids.length ? this.#sweepFrom : 0;
+    this.#sweepFrom = from + SWEEP;
+    return new Set(pids.slice(from, from + SWEEP));
+  }
+
+  #vhostWorkers(): Map<number, number[]> {
+    const workers = new Map<number, number[]>();
+    for (const [pid, { kernel, comm }] of this.#known) {
+      const owner = kernel ? VHOST_WORKER.exec(comm)?.[1] : undefined;
+      if (owner === undefined) continue;
+      const tids = workers.get(Number(owner));
+      if (tids === undefined) workers.set(Number(owner), [pid]);
+      else tids.push(pid);
+    }
+    return workers;
+  }
+}
+
+function lookInto(host: Host, pid: number, stat: TaskStat): Candidate | undefined {
+  const vmmName = looksLikeVmm(stat.comm);
+  let descriptors: Descriptor[];
+  try {
+    descriptors = readDescriptors(host, pid);
+  } catch (error) {
+    // Without privileges nobody's descriptors are readable: only what may be a VM is worth a complaint.
+    if (vmmName) throw error;
+    return undefined;
+  }
+  const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
+  return kvmFd !== undefined || vmmName ? { pid, stat, descriptors, kvmFd } : undefined;
+}
+
+/** Whether the process still holds the descriptor that made it a VM. */
+export function isKvmVm(target: string | undefined): boolean {
+  return target === KVM_VM;
+}

@@ -1,0 +1,89 @@
+import type { MetricDefinition } from './definition.ts';
+import {
+  deviceDirectionLabels,
+  deviceInfoLabels,
+  deviceLabels,
+  hardwareQueueLabels,
+  nvmeQueueAffinityLabels,
+  nvmeQueueLabels,
+} from './label-sets.ts';
+
+function stat<T extends 'counter' | 'gauge'>(type: T, help: string) {
+  return { type, help, labels: deviceLabels, source: '/sys/block/<disk>/stat' } as const;
+}
+
+export const blockMetrics = {
+  kvm_block_info: {
+    type: 'gauge',
+    help: 'What the device is: NVMe controllers behind it, whether there is hardware, queue settings. Always 1.',
+    labels: deviceInfoLabels,
+    source: '/sys/block/<disk>, /sys/block/<disk>/queue',
+  },
+  kvm_block_reads_completed_total: stat('counter', 'Reads completed.'),
+  kvm_block_reads_merged_total: stat('counter', 'Reads merged with a queued one.'),
+  kvm_block_read_bytes_total: stat('counter', 'Bytes read.'),
+  kvm_block_read_time_seconds_total: stat('counter', 'Time of all reads, summed.'),
+  kvm_block_writes_completed_total: stat('counter', 'Writes completed.'),
+  kvm_block_writes_merged_total: stat('counter', 'Writes merged with a queued one.'),
+  kvm_block_written_bytes_total: stat('counter', 'Bytes written.'),
+  kvm_block_write_time_seconds_total: stat('counter', 'Time of all writes, summed.'),
+  kvm_block_io_time_seconds_total: stat('counter', 'Time with anything in flight.'),
+  kvm_block_io_time_weighted_seconds_total: stat(
+    'counter',
+    'Time with anything in flight, times what was in flight.',
+  ),
+  kvm_block_discards_completed_total: stat('counter', 'Discards completed.'),
+  kvm_block_discards_merged_total: stat('counter', 'Discards merged with a queued one.'),
+  kvm_block_discarded_bytes_total: stat('counter', 'Bytes discarded.'),
+  kvm_block_discard_time_seconds_total: stat('counter', 'Time of all discards, summed.'),
+  kvm_block_flush_requests_total: stat('counter', 'Flushes completed.'),
+  kvm_block_flush_requests_time_seconds_total: stat('counter', 'Time of all flushes, summed.'),
+  kvm_block_io_now: {
+    type: 'gauge',
+    help: 'Requests in flight by direction.',
+    labels: deviceDirectionLabels,
+    source: '/sys/block/<disk>/inflight',
+  },
+  kvm_block_numa_node: {
+    type: 'gauge',
+    help: "The device's NUMA node; absent where the firmware does not say.",
+    labels: deviceLabels,
+    source: '/sys/block/<disk>/device/numa_node',
+  },
+  kvm_block_queue_requests: {
+    type: 'gauge',
+    help: 'Requests that one queue may hold (nr_requests).',
+    labels: deviceLabels,
+    source: '/sys/block/<disk>/queue/nr_requests',
+  },
+  kvm_block_queue_io_poll: {
+    type: 'gauge',
+    help: '1 when completions can be polled (io_poll).',
+    labels: deviceLabels,
+    source: '/sys/block/<disk>/queue/io_poll',
+  },
+  kvm_block_hardware_queues: {
+    type: 'gauge',
+    help: 'Hardware queues.',
+    labels: deviceLabels,
+    source: '/sys/block/<disk>/mq',
+  },
+  kvm_block_hardware_queue_info: {
+    type: 'gauge',
+    help: 'Which CPUs feed a hardware queue. Always 1.',
+    labels: hardwareQueueLabels,
+    source: '/sys/block/<disk>/mq/<N>/cpu_list',
+  },
+  kvm_nvme_queue_interrupts_total: {
+    type: 'counter',
+    help: 'Interrupts of an NVMe queue; queue 0 is the admin queue.',
+    labels: nvmeQueueLabels,
+    source: '/proc/interrupts',
+  },
+  kvm_nvme_queue_affinity_info: {
+    type: 'gauge',
+    help: "The CPUs that the queue's interrupt is delivered to. Always 1.",
+    labels: nvmeQueueAffinityLabels,
+    source: '/proc/irq/<irq>/effective_affinity_list',
+  },
+} as const satisfies Record<string, MetricDefinition>;

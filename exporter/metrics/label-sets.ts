@@ -1,0 +1,35 @@
+/** Label sets that several metrics share, in the order in which they are written. */
+export const vmLabels = ['vm'] as const;
+export const vmInfoLabels = ['vm', 'name', 'uuid', 'vmm', 'manager', 'accel', 'machine', 'pid'] as const;
+export const vmRoleLabels = ['vm', 'role'] as const;
+export const blockDeviceLabels = ['vm', 'device', 'depth'] as const;
+
+export const threadLabels = ['vm', 'thread', 'role'] as const;
+export const threadModeLabels = ['vm', 'thread', 'role', 'mode'] as const;
+export const threadSwitchLabels = ['vm', 'thread', 'role', 'type'] as const;
+export const threadCpuLabels = ['vm', 'thread', 'role', 'cpu'] as const;
+
+export const deviceLabels = ['device'] as const;
+export const deviceInfoLabels = [
+  'device',
+  'controller',
+  'physical',
+  'scheduler',
+  'write_cache',
+  'rotational',
+] as const;
+export const deviceDirectionLabels = ['device', 'direction'] as const;
+export const hardwareQueueLabels = ['device', 'queue', 'cpus'] as const;
+export const nvmeQueueLabels = ['controller', 'queue'] as const;
+export const nvmeQueueAffinityLabels = ['controller', 'queue', 'cpus'] as const;
+
+export const cpuLabels = ['cpu'] as const;
+export const cpuInfoLabels = ['cpu', 'package', 'core', 'node', 'siblings', 'isolated'] as const;
+export const interruptLabels = ['type'] as const;
+export const moduleParameterLabels = ['module', 'parameter'] as const;
+export const moduleParameterInfoLabels = ['module', 'parameter', 'value'] as const;
+export const lockdownLabels = ['mode'] as const;
+
+export const noLabels = [] as const;
+export const buildLabels = ['version', 'revision', 'nodejs', 'simulated'] as const;
+export const probeLabels = ['probe'] as const;

@@ -1,0 +1,32 @@
+declare const labelNames: unique symbol;
+
+/**
+ * Labels as they are written between the braces, escaped: `vm="web",thread="vcpu0"`. Made once for a VM or a thread and
+ * used in every scrape. `L` is the union of its label names, so that a metric takes only the labels it declares.
+ */
+export type LabelBlock<L extends string> = string & { readonly [labelNames]: (name: L) => L };
+
+/** @param names in the metric's order; `values` likewise */
+export function labelBlock<const N extends readonly string[]>(
+  names: N,
+  values: { readonly [I in keyof N]: string },
+): LabelBlock<N[number]> {
+  return names.map((name, i) => `${name}="${escapeLabel(values[i] ?? '')}"`).join(',') as LabelBlock<
+    N[number]
+  >;
+}
+
+/** Adds one more label at the end. */
+export function withLabel<L extends string, const N extends string>(
+  block: LabelBlock<L>,
+  name: N,
+  value: string,
+): LabelBlock<L | N> {
+  return `${block},${name}="${escapeLabel(value)}"` as LabelBlock<L | N>;
+}
+
+/** Escapes a label value as the exposition formats ask; a lone surrogate, which UTF-8 cannot carry, becomes U+FFFD. */
+export function escapeLabel(value: string): string {
+  if (!/[\\"\n\ud800-\udfff]/.test(value)) return value;
+  return value.toWellFormed().replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}

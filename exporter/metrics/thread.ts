@@ -1,0 +1,71 @@
+import type { MetricDefinition } from './definition.ts';
+import { threadCpuLabels, threadLabels, threadModeLabels, threadSwitchLabels } from './label-sets.ts';
+
+export const threadMetrics = {
+  kvm_thread_run_seconds_total: {
+    type: 'counter',
+    help: 'Time on a CPU.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/schedstat',
+  },
+  kvm_thread_wait_seconds_total: {
+    type: 'counter',
+    help: 'Time runnable but waiting in a run queue: what a vCPU sees as steal.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/schedstat',
+  },
+  kvm_thread_timeslices_total: {
+    type: 'counter',
+    help: 'Times that the thread was put on a CPU.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/schedstat',
+  },
+  kvm_thread_cpu_seconds_total: {
+    type: 'counter',
+    help: 'CPU time by mode: guest, user (without guest) and system. For a vCPU, user and system are what virtualization cost.',
+    labels: threadModeLabels,
+    source: '/proc/<pid>/task/<tid>/stat',
+  },
+  kvm_thread_context_switches_total: {
+    type: 'counter',
+    help: 'Context switches: voluntary when the thread blocked, involuntary when it was preempted.',
+    labels: threadSwitchLabels,
+    source: '/proc/<pid>/task/<tid>/status',
+  },
+  kvm_thread_migrations_total: {
+    type: 'counter',
+    help: 'Moves to another CPU, as the scheduler counts them; absent without CONFIG_SCHED_DEBUG.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/sched',
+  },
+  kvm_thread_observed_migrations_total: {
+    type: 'counter',
+    help: 'Moves to another CPU between two samples of the exporter: a lower bound that every kernel can give.',
+    labels: threadLabels,
+    source: 'sampler, /proc/<pid>/task/<tid>/stat',
+  },
+  kvm_thread_cpu: {
+    type: 'gauge',
+    help: 'CPU that the thread ran on last.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/stat',
+  },
+  kvm_thread_numa_node: {
+    type: 'gauge',
+    help: 'NUMA node of the CPU that the thread ran on last.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/stat, /sys/devices/system/node',
+  },
+  kvm_thread_cpu_residency_seconds_total: {
+    type: 'counter',
+    help: 'Time for which a CPU was the last one the thread ran on, running or not. The first CPUs that a thread visits have their own series (limits.residencyCpus), the others share cpu="other".',
+    labels: threadCpuLabels,
+    source: 'sampler, /proc/<pid>/task/<tid>/stat',
+  },
+  kvm_thread_allowed_cpus: {
+    type: 'gauge',
+    help: 'CPUs in the affinity mask.',
+    labels: threadLabels,
+    source: '/proc/<pid>/task/<tid>/status',
+  },
+} as const satisfies Record<string, MetricDefinition>;

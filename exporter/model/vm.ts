@@ -1,0 +1,61 @@
+import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
+import type { TaskStat } from '../../probes/proc-task-stat.ts';
+import type { Role } from './roles.ts';
+
+export type Vmm = 'qemu' | 'cloud-hypervisor' | 'firecracker' | 'crosvm' | 'kvmtool' | 'other';
+
+/** A block device that carries a VM's disk; depth 0 is what the VMM has open, or the file system of an image. */
+export interface BlockDeviceUse {
+  readonly device: string;
+  readonly depth: number;
+}
+
+export interface KvmDirectory {
+  readonly name: string;
+  readonly content: KvmDebugfsContent;
+}
+
+/** One incarnation of a VM, as the inventory knows it. */
+export interface Vm {
+  /** `<pid>:<startTime>`. */
+  readonly key: string;
+  /** The unique `vm` label. */
+  readonly label: string;
+  /** What the VM is called by whoever started it, fit for a label; the pid where nobody said. */
+  readonly name: string;
+  readonly uuid: string;
+  readonly vmm: Vmm;
+  /** Who manages it: `libvirt`, or nothing that is known. */
+  readonly manager: 'libvirt' | '';
+  readonly accel: 'kvm' | 'tcg';
+  /** QEMU's machine type; empty for others. */
+  readonly machine: string;
+  readonly pid: number;
+  /** Of the process, in ticks since boot. */
+  readonly startTime: number;
+  /** Its directories in KVM's debugfs; one for all VMMs known. Empty where debugfs is not to be had. */
+  readonly directories: readonly KvmDirectory[];
+  readonly blockDevices: readonly BlockDeviceUse[];
+  /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty where neither tells. */
+  readonly vcpuThreads: ReadonlyMap<number, number>;
+  /** Ids of its IOThreads in the order in which they are made, from the command line. */
+  readonly iothreadIds: readonly string[];
+}
+
+export interface VmThread {
+  readonly tid: number;
+  /** Ticks since boot: with the tid it names one incarnation. */
+  readonly startTime: number;
+  readonly comm: string;
+  readonly role: Role;
+  /** The `thread` label: `vcpu0`; for roles without lasting threads the role itself. */
+  readonly label: string;
+  /** `/proc/<pid>/task/<tid>`, or `/proc/<tid>` for a vhost worker that is a kernel thread. */
+  readonly path: string;
+}
+
+/** A thread with the stat that was read to identify it. */
+export interface ThreadObservation {
+  readonly thread: VmThread;
+  readonly stat: TaskStat;
+}

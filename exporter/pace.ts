@@ -1,0 +1,18 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Longest stretch of synchronous reads before other requests get their turn. */
+const STRETCH_MS = 8;
+
+/** Lets long synchronous work give way: `if (pace.isDue()) await pace.giveWay()`. */
+export class Pace {
+  #since = performance.now();
+
+  isDue(): boolean {
+    return performance.now() - this.#since > STRETCH_MS;
+  }
+
+  async giveWay(): Promise<void> {
+    await setImmediate();
+    this.#since = performance.now();
+  }
+}

@@ -1,0 +1,180 @@
+import { SourceError, sourceError } from '../probes/errors.ts';
+import type { Host } from '../probes/host.ts';
+import type { Collection, Collector } from './collectors/collector.ts';
+import type { Inventory } from './inventory/inventory.ts';
+import { Families, type Family } from './metrics/families.ts';
+import { buildLabels, noLabels, probeLabels } from './metrics/label-sets.ts';
+import { labelBlock } from './metrics/labels.ts';
+import { Pace } from './pace.ts';
+import type { ProblemLog } from './problem-log.ts';
+import type { Sampler } from './sampler.ts';
+
+export interface Build {
+  readonly version: string;
+  readonly revision: string;
+  /** The host is a copy or a simulation. */
+  readonly simulated: boolean;
+}
+
+export interface ScrapeParts {
+  readonly host: Host;
+  readonly inventory: Inventory;
+  readonly sampler: Sampler;
+  collectors(): readonly Collector[];
+  readonly problemLog: ProblemLog;
+  maxSeries(): number;
+  readonly build: Build;
+}
+
+/** How one probe did. */
+export interface ProbeResult {
+  /** Empty: it gave all it should. */
+  readonly problems: readonly SourceError[];
+  /** undefined for a probe whose work was done before the scrape. */
+  readonly seconds: number | undefined;
+  readonly series: number;
+}
+
+export interface ScrapeResult {
+  readonly families: readonly Family[];
+  readonly probes: ReadonlyMap<string, ProbeResult>;
+}
+
+/** The scrape's time is up: what was gathered so far is delivered. */
+class TimeIsUp extends SourceError {
+  constructor(probe: string) {
+    super('timeout', probe, 'left out: the scrape timeout was reached');
+  }
+}
+
+/** A collection under way; a scrape that joins it may be in more of a hurry. */
+interface Running {
+  deadline: number;
+  readonly result: Promise<ScrapeResult>;
+}
+
+/** Collects on demand. Scrapes that overlap share one collection. */
+export class Scrape {
+  #running: Running | undefined;
+
+  constructor(
+    private readonly parts: ScrapeParts,
+    private readonly onCoalesced: () => void = () => undefined,
+  ) {}
+
+  /** @param timeoutMs by when the result must be there, complete or not */
+  collect(timeoutMs: number): Promise<ScrapeResult> {
+    const deadline = performance.now() + timeoutMs;
+    if (this.#running !== undefined) {
+      this.onCoalesced();
+      this.#running.deadline = Math.min(this.#running.deadline, deadline);
+      return this.#running.result;
+    }
+    const result = collect(this.parts, () => this.#running?.deadline ?? deadline).finally(() => {
+      this.#running = undefined;
+    });
+    this.#running = { deadline, result };
+    return result;
+  }
+}
+
+async function collect(parts: ScrapeParts, deadline: () => number): Promise<ScrapeResult> {
+  const { host, inventory, sampler, maxSeries } = parts;
+  const families = new Families(maxSeries());
+  const probes = new Map<string, MutableProbeResult>();
+  const pace = new Pace();
+
+  await run('inventory', () => inventory.refresh(false));
+  const collection: Collection = {
+    host,
+    families,
+    vms: inventory.vms,
+    disks: inventory.disks,
+    topology: inventory.topology,
+    observeThreads: (vm) => inventory.observeThreads(vm),
+    residencyOf: (vm, thread) => sampler.residencyOf(vm, thread),
+    async breathe() {
+      if (pace.isDue()) await pace.giveWay();
+      if (performance.now() > deadline()) throw new TimeIsUp('collection');
+    },
+  };
+  for (const collector of parts.collectors()) {
+    await run(collector.name, async (probe) => {
+      await collection.breathe();
+      await collector.collect(collection, (problem) => probe.problems.push(problem));
+    });
+  }
+  for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
+  addSelf(parts, families, probes);
+  return { families: families.sorted(), probes };
+
+  function probeNamed(name: string): MutableProbeResult {
+    const known = probes.get(name);
+    if (known !== undefined) return known;
+    const probe: MutableProbeResult = { problems: [], seconds: undefined, series: 0 };
+    probes.set(name, probe);
+    return probe;
+  }
+
+  async function run(name: string, work: (probe: MutableProbeResult) => Promise<void>): Promise<void> {
+    const probe = probeNamed(name);
+    const start = performance.now();
+    const before = families.series;
+    try {
+      await inTime(work(probe), name, deadline);
+    } catch (error) {
+      probe.problems.push(sourceError(error, name));
+    }
+    probe.seconds = (performance.now() - start) / 1000;
+    probe.series = families.series - before;
+  }
+}
+
+interface MutableProbeResult {
+  problems: SourceError[];
+  seconds: number | undefined;
+  series: number;
+}
+
+/** How often a wait looks whether a hurried scrape has joined. */
+const DEADLINE_CHECK_MS = 50;
+
+/** Waits for work, but not beyond the deadline, which may come nearer meanwhile. */
+async function inTime(work: Promise<void>, probe: string, deadline: () => number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      if (performance.now() > deadline()) reject(new TimeIsUp(probe));
+    }, DEADLINE_CHECK_MS);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearInterval(timer);
+    work.catch(() => undefined);
+  }
+}
+
+function addSelf(
+  { build, problemLog }: ScrapeParts,
+  families: Families,
+  probes: ReadonlyMap<string, ProbeResult>,
+): void {
+  const collected = families.series;
+  for (const [probe, { problems, seconds }] of probes) {
+    problemLog.update(probe, problems);
+    const labels = labelBlock(probeLabels, [probe]);
+    families.addUnlimited('kvm_telemetry_probe_success', labels, problems.length === 0 ? 1 : 0);
+    if (seconds !== undefined) families.addUnlimited('kvm_telemetry_probe_duration_seconds', labels, seconds);
+  }
+  const none = labelBlock(noLabels, []);
+  families.addUnlimited('kvm_telemetry_series', none, collected);
+  families.addUnlimited('kvm_telemetry_series_dropped', none, families.dropped);
+  const dropped = new SourceError('too_large', 'limits.maxSeries', `${families.dropped} series left out`);
+  problemLog.update('series', families.dropped === 0 ? [] : [dropped]);
+  families.addUnlimited(
+    'kvm_telemetry_build_info',
+    labelBlock(buildLabels, [build.version, build.revision, process.versions.node, String(build.simulated)]),
+    1,
+  );
+}

@@ -1,0 +1,172 @@
+import type { Logger } from 'pino';
+import { isGone } from '../probes/errors.ts';
+import { createHost, type Host } from '../probes/host.ts';
+import { type Lockdown, readLockdown } from '../probes/lockdown.ts';
+import type { Collector } from './collectors/collector.ts';
+import { type CollectorName, createCollectors } from './collectors/index.ts';
+import type { Config } from './config/options.ts';
+import { rootsOf } from './config/roots.ts';
+import { diagnose, type Report } from './doctor.ts';
+import { Inventory } from './inventory/inventory.ts';
+import type { OwnMetrics } from './own-metrics.ts';
+import { Pace } from './pace.ts';
+import { ProblemLog } from './problem-log.ts';
+import { Sampler } from './sampler.ts';
+import { every, intervalOf, type Task } from './schedule.ts';
+import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
+
+/** Time for a collection that nobody waits for with a deadline of his own. */
+const PATIENT_MS = 60_000;
+
+/**
+ * Everything between the kernel and the exposition, put together from a configuration: inventory, sampler, scrape and
+ * the tasks that drive them. Without HTTP, so that `once` and `doctor` use the same parts as `serve`.
+ */
+export class Telemetry {
+  readonly #host: Host;
+  readonly #inventory: Inventory;
+  readonly #sampler: Sampler;
+  readonly #scrape: Scrape;
+  readonly #collectors: readonly Collector[];
+  #config: Config;
+  #tasks: Task[] = [];
+  #ready = false;
+
+  constructor(
+    config: Config,
+    private readonly logger: Logger,
+    private readonly own: OwnMetrics,
+    build: Build,
+  ) {
+    this.#config = config;
+    this.#host = createHost(rootsOf(config));
+    this.#inventory = new Inventory(this.#host);
+    this.#sampler = new Sampler(this.#host, () => ({
+      maxCpus: this.#config['limits.residencyCpus'],
+      intervalMs: intervalOf(this.#config['sampler.schedule']),
+    }));
+    this.#collectors = createCollectors(() => ({
+      blockExclude: new RegExp(this.#config['block.exclude'], 'u'),
+    }));
+    this.#scrape = new Scrape(
+      {
+        host: this.#host,
+        inventory: this.#inventory,
+        sampler: this.#sampler,
+        collectors: () =>
+          this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
+        problemLog: new ProblemLog(logger),
+        maxSeries: () => this.#config['limits.maxSeries'],
+        build,
+      },
+      () => own.scrapesCoalesced.inc(),
+    );
+  }
+
+  /** Whether the first full pass of the inventory was made. */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** The VMs as `/api/v1/inventory` shows them. */
+  get inventory(): object {
+    const vms = this.#inventory.vms.map((vm) => ({
+      vm: vm.label,
+      name: vm.name,
+      uuid: vm.uuid,
+      vmm: vm.vmm,
+      manager: vm.manager,
+      accel: vm.accel,
+      machine: vm.machine,
+      pid: vm.pid,
+      blockDevices: vm.blockDevices,
+      threads: [...this.#inventory.threadsOf(vm)].map(({ tid, label, role }) => ({
+        tid,
+        thread: label,
+        role,
+      })),
+    }));
+    return { vms };
+  }
+
+  /** A full pass of the inventory, with a look at each VM's threads so that the sampler knows whom to follow. */
+  async look(): Promise<void> {
+    const end = this.own.inventoryDuration.startTimer();
+    await this.#inventory.refresh(true);
+    const pace = new Pace();
+    for (const vm of this.#inventory.vms) {
+      if (pace.isDue()) await pace.giveWay();
+      try {
+        this.#inventory.observeThreads(vm);
+      } catch (error) {
+        if (!isGone(error)) this.logger.debug({ err: error, vm: vm.label }, 'threads not readable');
+      }
+    }
+    end();
+    this.#ready = true;
+  }
+
+  async sample(): Promise<void> {
+    const end = this.own.samplerDuration.startTimer();
+    await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
+    end();
+  }
+
+  /** @param timeoutMs by when the result is there, complete or not */
+  async scrape(timeoutMs: number): Promise<ScrapeResult> {
+    const end = this.own.scrapeDuration.startTimer();
+    const result = await this.#scrape.collect(timeoutMs);
+    end();
+    return result;
+  }
+
+  /** One collection, judged. */
+  async doctor(): Promise<Report> {
+    await this.look();
+    const result = await this.scrape(PATIENT_MS);
+    const isRoot = process.geteuid?.() === 0;
+    return diagnose(result, this.#inventory.vms.length, { isRoot, lockdown: this.#lockdown() });
+  }
+
+  /** Starts the tasks; the first look and sample are made at once. */
+  async start(): Promise<void> {
+    await this.look();
+    await this.sample();
+    this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.stop()));
+    this.#tasks = [];
+  }
+
+  /**
+   * Takes over another configuration without losing what was counted.
+   *
+   * @returns keys that changed but take a restart
+   */
+  async reload(config: Config): Promise<string[]> {
+    const before = this.#config;
+    this.#config = config;
+    await this.stop();
+    this.#schedule();
+    return (Object.keys(config) as (keyof Config)[]).filter(
+      (key) => /^(web|path)\./.test(key) && config[key] !== before[key],
+    );
+  }
+
+  #schedule(): void {
+    this.#tasks = [
+      every(this.#config['inventory.schedule'], 'inventory', this.logger, () => this.look()),
+      every(this.#config['sampler.schedule'], 'sampler', this.logger, () => this.sample()),
+    ];
+  }
+
+  #lockdown(): Lockdown {
+    try {
+      return readLockdown(this.#host);
+    } catch {
+      return 'unknown';
+    }
+  }
+}

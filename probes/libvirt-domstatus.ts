@@ -1,0 +1,98 @@
+import { XMLParser } from 'fast-xml-parser';
+import { isGone, malformed } from './errors.ts';
+import { type Host, utf8 } from './host.ts';
+
+/** What libvirt's QEMU driver keeps about a running domain. */
+export interface LibvirtDomain {
+  readonly name: string;
+  readonly uuid: string;
+  readonly pid: number;
+  /** `running`, `paused`, `shutdown`, ... */
+  readonly state: string;
+  /** Thread of each vCPU. */
+  readonly vcpus: readonly { readonly id: number; readonly tid: number }[];
+  /** Ids of `<iothreadids>`, or 1 to `<iothreads>`: QEMU's thread `iothread<id>`. */
+  readonly iothreads: readonly number[];
+}
+
+const parser = new XMLParser({
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  parseTagValue: false,
+  parseAttributeValue: false,
+  processEntities: true,
+  isArray: (_, path) => /\.(vcpus\.vcpu|iothreadids\.iothread)$/.test(String(path)),
+});
+
+/**
+ * `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(). Written by root.
+ *
+ * @throws SourceError malformed
+ * @example parseDomstatus("<domstatus state='running' reason='booted' pid='4242'>...<domain>...</domain></domstatus>")
+ */
+export function parseDomstatus(text: string): LibvirtDomain {
+  const status = object(parse(text)['domstatus']);
+  const domain = object(status['domain']);
+  const name = domain['name'];
+  const uuid = domain['uuid'];
+  const pid = number(status['@pid']);
+  if (typeof name !== 'string' || typeof uuid !== 'string' || pid === undefined) {
+    throw malformed('libvirt domain status', text);
+  }
+  return {
+    name,
+    uuid,
+    pid,
+    state: String(status['@state'] ?? 'unknown'),
+    vcpus: list(object(status['vcpus'])['vcpu']).flatMap((vcpu) => {
+      const id = number(vcpu['@id']);
+      const tid = number(vcpu['@pid']);
+      return id === undefined || tid === undefined || tid === 0 ? [] : [{ id, tid }];
+    }),
+    iothreads: iothreads(domain),
+  };
+}
+
+function iothreads(domain: Record<string, unknown>): number[] {
+  const ids = list(object(domain['iothreadids'])['iothread']).flatMap(
+    (thread) => number(thread['@id']) ?? [],
+  );
+  if (ids.length > 0) return ids;
+  const count = Math.min(number(domain['iothreads']) ?? 0, 1024);
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    return object(parser.parse(utf8(text)));
+  } catch {
+    throw malformed('libvirt domain status', text);
+  }
+}
+
+function object(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function list(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.map(object) : [];
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
+}
+
+/** Names of the state files, `<domain>.xml`; none where libvirt's QEMU driver is not there. */
+export function listDomstatus(host: Host): string[] {
+  try {
+    return host.entries(host.roots.libvirt).filter((name) => name.endsWith('.xml'));
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+/** @param file a name that {@link listDomstatus} gave */
+export function readDomstatus(host: Host, file: string): LibvirtDomain {
+  return parseDomstatus(host.text(`${host.roots.libvirt}/${file}`));
+}

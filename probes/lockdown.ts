@@ -1,0 +1,30 @@
+import { isGone, malformed } from './errors.ts';
+import type { Host } from './host.ts';
+
+/**
+ * `integrity` denies every debugfs file that is writable by anyone (the KVM counters), `confidentiality` also
+ * tracefs, perf and BPF. `unknown` where securityfs is not mounted.
+ */
+export type Lockdown = 'none' | 'integrity' | 'confidentiality' | 'unknown';
+
+/**
+ * `/sys/kernel/security/lockdown`, security/lockdown/lockdown.c. A kernel without the lockdown module has no file.
+ *
+ * @throws SourceError malformed
+ * @see https://man7.org/linux/man-pages/man7/kernel_lockdown.7.html
+ * @example parseLockdown('none [integrity] confidentiality\n') // 'integrity'
+ */
+export function parseLockdown(text: string): Lockdown {
+  const chosen = /\[(none|integrity|confidentiality)\]/.exec(text)?.[1];
+  if (chosen === undefined) throw malformed('/sys/kernel/security/lockdown', text);
+  return chosen as Lockdown;
+}
+
+export function readLockdown(host: Host): Lockdown {
+  try {
+    return parseLockdown(host.attribute(`${host.roots.sysfs}/kernel/security/lockdown`));
+  } catch (error) {
+    if (isGone(error)) return 'unknown';
+    throw error;
+  }
+}

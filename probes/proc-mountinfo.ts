@@ -1,0 +1,51 @@
+import { decimalAt } from './decimal.ts';
+import type { DeviceNumber, Host } from './host.ts';
+
+export interface Mount {
+  readonly id: number;
+  /** Major 0 is an anonymous device: btrfs, overlay, NFS, tmpfs. */
+  readonly device: DeviceNumber;
+  readonly mountPoint: string;
+  readonly type: string;
+  /** What was mounted: `/dev/nvme0n1p1`, or any word for a file system without a device. */
+  readonly source: string;
+}
+
+const LINE = /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) \S+ (\S+) \S+ .*?- (\S+) (\S+) /;
+
+/**
+ * `/proc/<pid>/mountinfo`, fs/proc_namespace.c: the mounts that this process sees. A line of another form is passed
+ * over, as mount points are other people's names.
+ *
+ * @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+ * @example parseMountinfo('27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n')
+ */
+export function parseMountinfo(text: string): Mount[] {
+  const mounts: Mount[] = [];
+  for (const line of text.split('\n')) {
+    if (line.length > 8192) continue;
+    const match = LINE.exec(line);
+    if (match === null) continue;
+    const [, id = '', major = '', minor = '', mountPoint = '', type = '', source = ''] = match;
+    mounts.push({
+      id: decimalAt(id, 0),
+      device: { major: decimalAt(major, 0), minor: decimalAt(minor, 0) },
+      mountPoint: unescapeOctal(mountPoint),
+      type,
+      source: unescapeOctal(source),
+    });
+  }
+  return mounts;
+}
+
+/** The kernel writes space, tab, newline and backslash as \040 and so on. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** Off the main thread and bounded: a host with 100,000 mounts has a file of megabytes. */
+export async function readMountinfo(host: Host, pid: number, timeoutMs: number): Promise<Mount[]> {
+  return parseMountinfo(
+    await host.slowText(`${host.roots.procfs}/${pid}/mountinfo`, 4 * 1024 * 1024, timeoutMs),
+  );
+}

@@ -1,0 +1,71 @@
+import { wholeDecimal } from './decimal.ts';
+import { isGone } from './errors.ts';
+import type { Host } from './host.ts';
+
+export interface Descriptor {
+  readonly fd: number;
+  /** The link's target: an absolute path, `anon_inode:kvm-vm`, `socket:[11003]`, ... latin1. */
+  readonly target: string;
+}
+
+/** A process may hold a million descriptors; what a VM holds that matters is among the first. */
+export const MAX_DESCRIPTORS = 16_384;
+
+/**
+ * `/proc/<pid>/fd`. Descriptors that close meanwhile are left out. No user can make a target that begins with
+ * `anon_inode:`, as those of real files begin with a slash.
+ *
+ * @throws SourceError vanished or absent when the process is gone, denied without CAP_SYS_PTRACE
+ */
+export function readDescriptors(host: Host, pid: number): Descriptor[] {
+  const directory = `${host.roots.procfs}/${pid}/fd`;
+  const descriptors: Descriptor[] = [];
+  for (const name of host.entries(directory).slice(0, MAX_DESCRIPTORS)) {
+    const fd = wholeDecimal(name);
+    const target = fd === undefined ? undefined : readDescriptor(host, pid, fd);
+    if (fd !== undefined && target !== undefined) descriptors.push({ fd, target });
+  }
+  return descriptors.sort((a, b) => a.fd - b.fd);
+}
+
+/** One descriptor's target; undefined when it is closed or the process is gone. */
+export function readDescriptor(host: Host, pid: number, fd: number): string | undefined {
+  try {
+    return host.link(`${host.roots.procfs}/${pid}/fd/${fd}`);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+export interface DescriptorInfo {
+  /** The mount that the file is on, as in mountinfo; undefined where the kernel does not say. */
+  readonly mountId: number | undefined;
+  /** Opened O_WRONLY: a log, not a disk. */
+  readonly writeOnly: boolean;
+}
+
+/**
+ * `/proc/<pid>/fdinfo/<fd>`, fs/proc/fd.c.
+ *
+ * @see https://docs.kernel.org/filesystems/proc.html#proc-pid-fdinfo-fd-information-about-opened-file
+ * @example parseDescriptorInfo('pos:\t0\nflags:\t0140002\nmnt_id:\t27\nino:\t42\n')
+ */
+export function parseDescriptorInfo(text: string): DescriptorInfo {
+  const mountId = /^mnt_id:\t(\d{1,10})$/m.exec(text)?.[1];
+  const accessMode = /^flags:\t[0-7]*([0-7])$/m.exec(text)?.[1];
+  return {
+    mountId: mountId === undefined ? undefined : Number(mountId),
+    writeOnly: (Number(accessMode ?? 0) & 3) === 1,
+  };
+}
+
+/** undefined when the descriptor is closed or the process is gone. */
+export function readDescriptorInfo(host: Host, pid: number, fd: number): DescriptorInfo | undefined {
+  try {
+    return parseDescriptorInfo(host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`));
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}

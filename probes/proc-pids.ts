@@ -1,0 +1,21 @@
+import { wholeDecimal } from './decimal.ts';
+import type { Host } from './host.ts';
+
+/** Process ids in `/proc`, ascending. */
+export function listPids(host: Host): number[] {
+  return numbers(host.entries(host.roots.procfs));
+}
+
+/** Thread ids in `/proc/<pid>/task`, ascending: the order in which the threads were made, but for wrap-around. */
+export function listTids(host: Host, pid: number): number[] {
+  return numbers(host.entries(`${host.roots.procfs}/${pid}/task`));
+}
+
+function numbers(names: readonly string[]): number[] {
+  const ids: number[] = [];
+  for (const name of names) {
+    const id = wholeDecimal(name);
+    if (id !== undefined) ids.push(id);
+  }
+  return ids.sort((a, b) => a - b);
+}

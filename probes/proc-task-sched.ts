@@ -1,0 +1,31 @@
+import { decimalAt, decimalEnd } from './decimal.ts';
+import { malformed } from './errors.ts';
+import type { Host } from './host.ts';
+
+const KEY = '\nse.nr_migrations';
+
+/**
+ * `/proc/<pid>/task/<tid>/sched`, kernel/sched/debug.c; there only with CONFIG_SCHED_DEBUG. The first line holds the
+ * raw thread name, which may contain newlines (15 bytes): only what follows the ruler is looked at.
+ *
+ * @returns se.nr_migrations: how often the scheduler moved the task to another CPU
+ * @throws SourceError malformed
+ * @example parseTaskMigrations('IO io0 (246, #threads: 6)\n------...\nse.nr_migrations      :      713\n')
+ */
+export function parseTaskMigrations(text: string): number {
+  const ruler = text.indexOf('\n--------------------');
+  const key = ruler < 0 ? -1 : text.indexOf(KEY, ruler);
+  let at = key < 0 ? -1 : text.indexOf(':', key);
+  if (at < 0) throw malformed('/proc/<pid>/sched', text);
+  do at++;
+  while (text[at] === ' ');
+  if (text[decimalEnd(text, at)] !== '\n' || decimalEnd(text, at) === at) {
+    throw malformed('/proc/<pid>/sched', text.slice(key));
+  }
+  return decimalAt(text, at);
+}
+
+/** @param task `/proc/<pid>/task/<tid>` */
+export function readTaskMigrations(host: Host, task: string): number {
+  return parseTaskMigrations(host.attribute(`${task}/sched`));
+}

@@ -1,0 +1,79 @@
+import { decimalAt, decimalEnd } from './decimal.ts';
+import { malformed } from './errors.ts';
+import type { Host } from './host.ts';
+
+/** `PF_KTHREAD` of include/linux/sched.h: a kernel thread, whose name no user can choose. */
+export const PF_KTHREAD = 0x0020_0000;
+
+export interface TaskStat {
+  /** At most 15 bytes, chosen by the program: may hold spaces, parentheses, newlines; latin1 (see utf8()). */
+  readonly comm: string;
+  /** R, S, D, T, t, Z, X, I, P. */
+  readonly state: string;
+  /** PF_* bits. */
+  readonly flags: number;
+  /** Ticks of 1/USER_HZ s; includes guestTime. */
+  readonly utime: number;
+  readonly stime: number;
+  /** Ticks since boot. With the thread id it names one incarnation. */
+  readonly startTime: number;
+  /** CPU last executed on. */
+  readonly processor: number;
+  /** Ticks spent running a guest; part of utime. */
+  readonly guestTime: number;
+}
+
+const FORMAT = '/proc/<pid>/stat';
+// Numbers of the fields as proc_pid_stat(5) counts them.
+const FLAGS = 9;
+const UTIME = 14;
+const STIME = 15;
+const STARTTIME = 22;
+const PROCESSOR = 39;
+const GUEST_TIME = 43;
+
+/**
+ * `/proc/<pid>/stat` and `/proc/<pid>/task/<tid>/stat`, fs/proc/array.c.
+ *
+ * @throws SourceError malformed
+ * @see https://docs.kernel.org/filesystems/proc.html#id10
+ * @example parseTaskStat('252 (CPU 0/KVM) S 1 242 242 0 -1 138412224 ... 633 ... 1 0 0 -1 1 0 0 0 0 0 ...')
+ */
+export function parseTaskStat(text: string): TaskStat {
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  if (open < 1 || close < open || text.charCodeAt(close + 1) !== 32) throw malformed(FORMAT, text);
+
+  let flags = 0;
+  let utime = 0;
+  let stime = 0;
+  let startTime = 0;
+  let processor = 0;
+  let field = 3;
+  let at = close + 2;
+  for (; field < GUEST_TIME; field++) {
+    if (field === FLAGS) flags = decimalAt(text, at);
+    else if (field === UTIME) utime = decimalAt(text, at);
+    else if (field === STIME) stime = decimalAt(text, at);
+    else if (field === STARTTIME) startTime = decimalAt(text, at);
+    else if (field === PROCESSOR) processor = decimalAt(text, at);
+    at = text.indexOf(' ', at) + 1;
+    if (at === 0) throw malformed(FORMAT, text);
+  }
+  if (decimalEnd(text, at) === at) throw malformed(FORMAT, text);
+  return {
+    comm: text.slice(open + 1, close),
+    state: text.charAt(close + 2),
+    flags,
+    utime,
+    stime,
+    startTime,
+    processor,
+    guestTime: decimalAt(text, at),
+  };
+}
+
+/** @param task `/proc/<pid>` or `/proc/<pid>/task/<tid>` */
+export function readTaskStat(host: Host, task: string): TaskStat {
+  return parseTaskStat(host.attribute(`${task}/stat`));
+}

@@ -1,0 +1,76 @@
+import { malformed } from './errors.ts';
+import type { Host } from './host.ts';
+
+/** Counters since the device appeared; sectors are 512 bytes whatever the device's block size is. */
+export interface BlockStat {
+  readonly reads: number;
+  readonly readsMerged: number;
+  readonly sectorsRead: number;
+  /** Milliseconds, summed over requests; so are the other `...Ms`. */
+  readonly readMs: number;
+  readonly writes: number;
+  readonly writesMerged: number;
+  readonly sectorsWritten: number;
+  readonly writeMs: number;
+  readonly inFlight: number;
+  /** Milliseconds with anything in flight. */
+  readonly ioMs: number;
+  /** Milliseconds weighted by requests in flight. */
+  readonly weightedIoMs: number;
+  /** Discards are counted since 4.18, flushes since 5.5. */
+  readonly discards: number;
+  readonly discardsMerged: number;
+  readonly sectorsDiscarded: number;
+  readonly discardMs: number;
+  readonly flushes: number;
+  readonly flushMs: number;
+}
+
+const FIELDS = [
+  'reads',
+  'readsMerged',
+  'sectorsRead',
+  'readMs',
+  'writes',
+  'writesMerged',
+  'sectorsWritten',
+  'writeMs',
+  'inFlight',
+  'ioMs',
+  'weightedIoMs',
+  'discards',
+  'discardsMerged',
+  'sectorsDiscarded',
+  'discardMs',
+  'flushes',
+  'flushMs',
+] as const satisfies readonly (keyof BlockStat)[];
+const OLDEST_FIELDS = 11;
+
+/**
+ * `/sys/block/<disk>/stat`, block/genhd.c part_stat_show(). Fields that the kernel does not have yet are 0, fields
+ * that a newer one adds are passed over.
+ *
+ * @throws SourceError malformed
+ * @see https://docs.kernel.org/block/stat.html
+ * @example parseBlockStat('   19456  0  155627  5260  6482  0  51856  1845  0  7144  7105  0 0 0 0 0 0\n')
+ */
+export function parseBlockStat(text: string): BlockStat {
+  const words = text.trim().split(/\s+/);
+  if (words.length < OLDEST_FIELDS || words.length > 64 || !words.every((word) => /^\d{1,20}$/.test(word))) {
+    throw malformed('/sys/block/<disk>/stat', text);
+  }
+  return stat((i) => Number(words[i] ?? 0));
+}
+
+export function addBlockStats(stats: readonly BlockStat[]): BlockStat {
+  return stat((_, field) => stats.reduce((sum, one) => sum + one[field], 0));
+}
+
+function stat(value: (index: number, field: keyof BlockStat) => number): BlockStat {
+  return Object.fromEntries(FIELDS.map((field, i) => [field, value(i, field)])) as unknown as BlockStat;
+}
+
+export function readBlockStat(host: Host, disk: string): BlockStat {
+  return parseBlockStat(host.attribute(`${host.roots.sysfs}/block/${disk}/stat`));
+}

@@ -1,0 +1,112 @@
+import { wholeDecimal } from './decimal.ts';
+import { isGone } from './errors.ts';
+import type { DeviceNumber, Host } from './host.ts';
+
+/** A whole disk (not a partition) as `/sys/block` lists it. */
+export interface Disk {
+  readonly name: string;
+  /** undefined for a hidden path of an NVMe multipath disk, which has no device number. */
+  readonly device: DeviceNumber | undefined;
+  /** Disks that this one is made of, one level down: LVM, md and dm-crypt `slaves`. */
+  readonly slaves: readonly string[];
+  /** device-mapper's name of it, as in `/dev/mapper/<name>`. */
+  readonly mapperName: string | undefined;
+  /** The file behind a loop device. */
+  readonly loopFile: string | undefined;
+  /** Hidden NVMe paths (`nvme0c0n1`) that carry this disk's requests; they have its queues and its counters. */
+  readonly paths: readonly string[];
+  /** A path itself: shown as part of its disk. */
+  readonly hidden: boolean;
+  /** NVMe controllers (`nvme0`) behind it: the prefix of the interrupts' names. */
+  readonly controllers: readonly string[];
+  /** The device's NUMA node; undefined where there is none or the firmware does not say. */
+  readonly node: number | undefined;
+  /** There is hardware, or what the host takes for it, behind this disk. */
+  readonly physical: boolean;
+}
+
+const NVME_PATH = /^nvme(\d+)c\d+n(\d+)$/;
+const CONTROLLER = /\/nvme\/(nvme\d+)\//;
+
+/**
+ * All disks with their place in the stack: `/sys/block/*`, with `dev`, `slaves/`, `loop/backing_file`, `device/`.
+ *
+ * @throws SourceError where /sys/block cannot be listed
+ * @see https://docs.kernel.org/admin-guide/abi-stable.html#abi-sys-block-disk
+ */
+export function readDisks(host: Host): Disk[] {
+  const names = host.entries(`${host.roots.sysfs}/block`).sort();
+  const paths = names.filter((name) => NVME_PATH.test(name));
+  return names.map((name) => readDisk(host, name, paths));
+}
+
+function readDisk(host: Host, name: string, nvmePaths: readonly string[]): Disk {
+  const base = `${host.roots.sysfs}/block/${name}`;
+  const paths = nvmePaths.filter((path) => headOf(path) === name);
+  const carriers = paths.length > 0 ? paths : [name];
+  const links = carriers.map(
+    (carrier) => optional(() => host.link(`${host.roots.sysfs}/block/${carrier}`)) ?? '',
+  );
+  const loopFile = name.startsWith('loop')
+    ? optional(() => host.attribute(`${base}/loop/backing_file`))
+    : undefined;
+  return {
+    name,
+    device: deviceNumber(optional(() => host.attribute(`${base}/dev`))),
+    slaves: optional(() => host.entries(`${base}/slaves`))?.sort() ?? [],
+    mapperName: name.startsWith('dm-')
+      ? optional(() => host.attribute(`${base}/dm/name`))?.trim()
+      : undefined,
+    loopFile: loopFile?.replace(/\n$/, ''),
+    paths,
+    hidden: NVME_PATH.test(name),
+    controllers: [...new Set(links.flatMap((link) => CONTROLLER.exec(link)?.[1] ?? []))],
+    node: numaNode(host, carriers[0] ?? name),
+    physical: links.some((link) => link !== '' && !link.includes('/devices/virtual/')),
+  };
+}
+
+/** `nvme0c1n2` is a path of `nvme0n2`, drivers/nvme/host/multipath.c. */
+function headOf(path: string): string | undefined {
+  const match = NVME_PATH.exec(path);
+  return match === null ? undefined : `nvme${match[1]}n${match[2]}`;
+}
+
+function deviceNumber(text: string | undefined): DeviceNumber | undefined {
+  const [major, minor] = (text ?? '').trim().split(':').map(wholeDecimal);
+  return major === undefined || minor === undefined ? undefined : { major, minor };
+}
+
+/** The nearest device up the tree that knows its node; -1 is how the kernel says that nobody does. */
+function numaNode(host: Host, disk: string): number | undefined {
+  let device = `${host.roots.sysfs}/block/${disk}`;
+  for (let depth = 0; depth < 4; depth++) {
+    device += '/device';
+    const node = wholeDecimal(optional(() => host.attribute(`${device}/numa_node`)) ?? '');
+    if (node !== undefined) return node;
+  }
+  return undefined;
+}
+
+/** The whole disk that a partition belongs to, from the link in `/sys/class/block`; undefined for an unknown name. */
+export function diskOfPartition(host: Host, name: string): string | undefined {
+  if (!/^[\w!.-]{1,64}$/.test(name)) return undefined;
+  const link = optional(() => host.link(`${host.roots.sysfs}/class/block/${name}`));
+  return link?.split('/').at(-2);
+}
+
+/** The kernel's name of a device number, of a disk or of a partition; undefined where there is no such device. */
+export function blockDeviceName(host: Host, device: DeviceNumber): string | undefined {
+  return optional(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))
+    ?.split('/')
+    .at(-1);
+}
+
+function optional<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}

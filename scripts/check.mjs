@@ -1,0 +1,24 @@
+// `npm run check`: format, lint, types, import rules, dead code, generated files.
+import { spawnSync } from 'node:child_process';
+import { build, install, root, run } from './prepare.mjs';
+
+const bin = (name) => `${root}node_modules/.bin/${name}`;
+
+install();
+build();
+run(bin('biome'), ['ci', '.']);
+
+// A green light after cruising nothing is no green light.
+const cruise = spawnSync(
+  bin('depcruise'),
+  ['probes', 'exporter', 'test', 'bench', '--config', '.dependency-cruiser.cjs', '--output-type', 'json'],
+  { cwd: root, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024 },
+);
+const { summary } = JSON.parse(cruise.stdout);
+for (const { from, to, rule } of summary.violations) console.error(`${rule.name}: ${from} -> ${to}`);
+console.log(`dependency-cruiser: ${summary.totalCruised} modules, ${summary.violations.length} violations`);
+if (summary.totalCruised < 50 || summary.violations.length > 0) process.exit(1);
+
+run(bin('knip'), []);
+run(process.execPath, ['dist/scripts/docs.js', '--check']);
+console.log('check: all clean');

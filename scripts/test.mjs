@@ -1,0 +1,17 @@
+// `npm test`: installs, builds and runs all tests; fails when there are none. Arguments pick tests by a part of their path.
+import { readdirSync } from 'node:fs';
+import { build, install, root, run } from './prepare.mjs';
+
+install();
+build();
+const wanted = process.argv.slice(2);
+const files = readdirSync(`${root}dist/test`, { recursive: true })
+  .filter((name) => name.endsWith('.test.js'))
+  .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
+  .sort()
+  .map((name) => `dist/test/${name}`);
+if (files.length === 0) {
+  console.error('no tests found');
+  process.exit(1);
+}
+run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files]);
