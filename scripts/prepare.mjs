@@ -21,5 +21,7 @@ export function install() {
 }
 
 export function build() {
-  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', 'tsconfig.json'], { stdio: ['ignore', 2, 2] });
+  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', 'tsconfig.json'], {
+    stdio: ['ignore', 2, 2],
+  });
 }

@@ -1,0 +1,58 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { catalogue } from '../exporter/metrics/catalogue.ts';
+import type { MetricDefinition } from '../exporter/metrics/definition.ts';
+
+const FILE = new URL('../../docs/metrics.md', import.meta.url);
+
+const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; readonly text: string }[] = [
+  {
+    title: 'VMs',
+    prefix: /^kvm_vm_/,
+    text: 'Sums over a VM. `vm` is unique on the host; everything else about a VM is on `kvm_vm_info`, to be joined: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. Statistics of KVM that this list does not have yet come out as `kvm_vm_<statistic>_total` (or without `_total` for a value of the moment).',
+  },
+  {
+    title: 'Threads',
+    prefix: /^kvm_thread_/,
+    text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Threads that come and go (`worker`, `io_worker`, `other`) and those that nothing identifies (`unknown`) are summed by role; the sums keep what ended threads had.',
+  },
+  { title: 'Block devices', prefix: /^kvm_(block|nvme)_/, text: "Named like node_exporter's `node_disk_*`." },
+  { title: 'Host', prefix: /^kvm_(cpu|interrupts|module|lockdown)/, text: '' },
+  {
+    title: 'The exporter itself',
+    prefix: /^kvm_telemetry_/,
+    text: "Beside these, prom-client's `process_*` and `nodejs_*`.",
+  },
+];
+
+/** docs/metrics.md, from the catalogue alone. */
+export function metricsReference(metrics: Readonly<Record<string, MetricDefinition>>): string {
+  const left = new Set(Object.keys(metrics));
+  const sections = SUBJECTS.map(({ title, prefix, text }) => {
+    const names = [...left].filter((name) => prefix.test(name)).sort();
+    for (const name of names) left.delete(name);
+    const rows = names.map((name) => row(name, metrics[name] as MetricDefinition));
+    return `## ${title}\n\n${text === '' ? '' : `${text}\n\n`}| metric | type | labels | meaning | source |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
+  });
+  if (left.size > 0) throw new Error(`no section for ${[...left].join(', ')}`);
+  return `# Metrics\n\nGenerated from \`exporter/metrics/\` by \`npm run docs\`; do not edit.\n\n${sections.join('\n')}`;
+}
+
+function row(name: string, { type, labels, help, source }: MetricDefinition): string {
+  const cells = [
+    `\`${name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(' '),
+    help,
+    source === 'exporter' ? '' : `\`${source}\``,
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
+  const text = metricsReference(catalogue);
+  if (!process.argv.includes('--check')) writeFileSync(FILE, text);
+  else if (readFileSync(FILE, 'utf8') !== text) {
+    process.stderr.write('docs/metrics.md is not what the catalogue says: run npm run docs\n');
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { newResidency, observe } from '../../../exporter/model/residency.ts';
+
+test('time goes to the CPU found, and a change of CPU is a migration', () => {
+  const residency = newResidency(1, 0);
+  for (const cpu of [0, 0, 3, 3, 0]) observe(residency, cpu, 1, 8);
+  assert.deepEqual(
+    [...residency.secondsOn],
+    [
+      [0, 3],
+      [3, 2],
+    ],
+  );
+  assert.equal(residency.migrations, 2);
+});
+
+test('a thread that roams has no more than the allowed series, loses no time, and no series ever falls', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 300 })), fc.integer({ min: 1, max: 5 }), (cpus, maxCpus) => {
+      const residency = newResidency(1, 0);
+      let before = new Map<number, number>();
+      let otherBefore = 0;
+      for (const cpu of cpus) {
+        observe(residency, cpu, 1, maxCpus);
+        assert.ok(residency.secondsOn.size <= maxCpus);
+        for (const [known, seconds] of before) assert.ok((residency.secondsOn.get(known) ?? -1) >= seconds);
+        assert.ok(residency.other >= otherBefore);
+        before = new Map(residency.secondsOn);
+        otherBefore = residency.other;
+      }
+      const sum = [...residency.secondsOn.values()].reduce((a, b) => a + b, residency.other);
+      assert.equal(sum, cpus.length);
+    }),
+  );
+});

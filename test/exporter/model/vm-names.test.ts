@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { assignLabels, fitName, type NameClaim } from '../../../exporter/model/vm-names.ts';
+
+function claim(pid: number, name: string, more: Partial<NameClaim> = {}): NameClaim {
+  return { key: `${pid}:${pid}`, name, pid, startTime: pid, vouched: false, ...more };
+}
+
+function labelsOf(
+  claims: readonly NameClaim[],
+  previous = new Map<string, string>(),
+): (string | undefined)[] {
+  const labels = assignLabels(claims, previous);
+  return claims.map(({ key }) => labels.get(key));
+}
+
+test('of two VMs with one name the older one has it', () => {
+  assert.deepEqual(labelsOf([claim(20, 'web'), claim(10, 'web')]), ['web~20', 'web']);
+});
+
+test('a name that libvirt vouches for is never lost to another VM', () => {
+  const impostor = claim(10, 'web');
+  const real = claim(20, 'web', { vouched: true });
+  assert.deepEqual(labelsOf([impostor, real]), ['web~10', 'web']);
+  assert.deepEqual(labelsOf([impostor, real], new Map([[impostor.key, 'web']])), ['web~10', 'web']);
+});
+
+test('a VM keeps its label when an older VM of the same name ends', () => {
+  const younger = claim(20, 'web');
+  assert.deepEqual(labelsOf([younger], new Map([[younger.key, 'web~20']])), ['web~20']);
+});
+
+test('a VM keeps its label when a VM that started earlier is found later', () => {
+  const known = claim(20, 'web');
+  assert.deepEqual(labelsOf([claim(10, 'web'), known], new Map([[known.key, 'web']])), ['web~10', 'web']);
+});
+
+test('a name that looks like the label of another VM does not become it', () => {
+  const labels = labelsOf([claim(10, 'web'), claim(20, 'web'), claim(30, 'web~20')]);
+  assert.equal(new Set(labels).size, 3);
+  assert.equal(labels[1], 'web~20');
+});
+
+test('a name that is the pid of a VM without a name does not become its label', () => {
+  assert.deepEqual(labelsOf([claim(10, '10'), claim(20, '10')]), ['10', '10~20']);
+});
+
+test('labels are unique and every VM has one, whatever the names', () => {
+  const names = fc.constantFrom('web', 'web~1', 'web~2', 'web~2~', '1', '2', '');
+  const claims = fc
+    .array(fc.tuple(names, fc.boolean()), { maxLength: 12 })
+    .map((list) => list.map(([name, vouched], i) => claim(i + 1, name, { vouched })));
+  fc.assert(
+    fc.property(claims, fc.array(names, { maxLength: 12 }), (list, before) => {
+      const previous = new Map([...new Set(before)].map((label, i) => [`${i + 1}:${i + 1}`, label]));
+      const labels = assignLabels(list, previous);
+      assert.equal(labels.size, list.length);
+      assert.equal(new Set(labels.values()).size, list.length);
+      // A second round with nothing changed changes nothing.
+      assert.deepEqual(assignLabels(list, labels), labels);
+    }),
+  );
+});
+
+test('a name is made fit: no control characters, no reversed text, at most 100 characters', () => {
+  assert.equal(fitName('web\n1'), 'web?1');
+  assert.equal(fitName('a\u202eb\u0000c\u009bd'), 'a?b?c?d');
+  assert.equal(fitName('\ud800x'), '?x');
+  assert.equal([...fitName('😀'.repeat(500))].length, 100);
+  assert.equal(fitName('  web "x" \\ {y="z"} '), 'web "x" \\ {y="z"}');
+});

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { catalogue } from '../exporter/metrics/catalogue.ts';
+import { hasTool } from './support/tools.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const HOSTS = ['linux-nvme-vhost', 'toy-pio-hlt'];
+
+/** What the real command prints for a captured host, without what differs from run to run. */
+function exposition(host: string): string {
+  const text = execFileSync(
+    process.execPath,
+    [
+      `${ROOT}dist/exporter/main.js`,
+      'once',
+      `--path.rootfs=${ROOT}test/fixtures/hosts/${host}/t1`,
+      '--log.level=error',
+    ],
+    { encoding: 'utf8', env: { PATH: process.env['PATH'] } },
+  );
+  return text
+    .split('\n')
+    .filter((line) => !/^(# (HELP|TYPE) )?(process|nodejs)_/.test(line))
+    .filter((line) => !/^kvm_telemetry_\w+_duration_seconds_(bucket|sum)/.test(line))
+    .map((line) => line.replace(/^(kvm_telemetry_probe_duration_seconds\{.*\}) .*/, '$1 0'))
+    .map((line) => line.replace(/nodejs="[\d.]+"/, 'nodejs="0"'))
+    .filter((line) => line !== '')
+    .join('\n');
+}
+
+function metricNames(text: string): Set<string> {
+  return new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? ''));
+}
+
+for (const host of HOSTS) {
+  test(`all of /metrics on the captured host ${host} is as in the golden file (update: UPDATE_GOLDEN=1)`, () => {
+    const golden = `${ROOT}test/golden/${host}.prom`;
+    const text = `${exposition(host)}\n`;
+    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, text);
+    assert.equal(text, readFileSync(golden, 'utf8'));
+  });
+
+  test(`promtool has no complaint about ${host}`, (context) => {
+    if (!hasTool(context, 'promtool', 'prometheus')) return;
+    const text = readFileSync(`${ROOT}test/golden/${host}.prom`);
+    const complaints = execFileSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+    assert.equal(complaints, '');
+  });
+}
+
+/** What these captures of an AMD host with Linux 6.1 cannot show, and why. */
+const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: string }[] = [
+  { pattern: /_(hvc|wfe|wfi)_exit_stat_total$|_mmio_exit_(kernel|user)_total$/, why: 'arm64 only' },
+  { pattern: /^kvm_block_numa_node$/, why: 'the emulated NVMe has no node' },
+  { pattern: /^kvm_telemetry_config_last_reload/, why: 'only serve has a configuration to reload' },
+];
+
+test('the catalogue and /metrics name the same metrics', () => {
+  const seen = new Set(
+    HOSTS.flatMap((host) => [...metricNames(readFileSync(`${ROOT}test/golden/${host}.prom`, 'utf8'))]),
+  );
+  const listed = Object.keys(catalogue);
+  assert.deepEqual(
+    [...seen].filter((name) => !listed.includes(name)),
+    [],
+    'in /metrics and not in the catalogue',
+  );
+  const missing = listed.filter((name) => !seen.has(name));
+  const unexplained = missing.filter((name) => !NOT_ON_THESE_HOSTS.some(({ pattern }) => pattern.test(name)));
+  assert.deepEqual(unexplained, [], 'in the catalogue and not in /metrics');
+});
+
+test('the global files of KVM in debugfs, which fall when a VM ends, are not exported', () => {
+  const total = readFileSync(
+    `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/debug/kvm/exits`,
+    'utf8',
+  ).trim();
+  const exits =
+    readFileSync(`${ROOT}test/golden/linux-nvme-vhost.prom`, 'utf8').match(/^kvm\w*_exits_total\S* .*/gm) ??
+    [];
+  assert.ok(Number(total) > 0);
+  for (const line of exits.filter((each) => each.startsWith('kvm_vm_exits_total')))
+    assert.match(line, /\{vm="vm-a"\}/);
+});

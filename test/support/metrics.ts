@@ -1,0 +1,39 @@
+/** Samples of an exposition text by their full line without the value: `name{labels}`. */
+export type Samples = ReadonlyMap<string, number>;
+
+export function parseSamples(text: string): Samples {
+  const samples = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const space = line.lastIndexOf(' ');
+    samples.set(line.slice(0, space), Number(line.slice(space + 1)));
+  }
+  return samples;
+}
+
+/** The value of the one series of `name` that has all of these labels. Throws unless there is exactly one. */
+export function sample(
+  samples: Samples,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number {
+  const found = series(samples, name, labels);
+  if (found.length !== 1) {
+    throw new Error(`${found.length} series of ${name} ${JSON.stringify(labels)}: ${found.join(' ')}`);
+  }
+  return samples.get(found[0] ?? '') ?? Number.NaN;
+}
+
+/** All series of `name` that have these labels. */
+export function series(
+  samples: Samples,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): string[] {
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  return [...samples.keys()].filter((key) => {
+    const brace = key.indexOf('{');
+    const own = brace < 0 ? key : key.slice(0, brace);
+    return own === name && wanted.every((pair) => key.includes(`{${pair}`) || key.includes(`,${pair}`));
+  });
+}
