@@ -16,6 +16,7 @@ const DENIED_RETRY_MS = 3_600_000;
 /** KVM's statistics of each VM, from debugfs. */
 export function kvmDebugfs(now: () => number = () => performance.now()): Collector {
   const metrics = new Map<string, StatisticMetric>();
+  let unknown = 0;
   let deniedUntil = Number.NEGATIVE_INFINITY;
   let denial: SourceError | undefined;
 
@@ -68,13 +69,14 @@ export function kvmDebugfs(now: () => number = () => performance.now()): Collect
     const known = metrics.get(statistic);
     if (known !== undefined) return known;
     const isKnown = isKnownStatistic(statistic);
-    if (!isKnown && metrics.size > Object.keys(catalogue).length + MAX_UNKNOWN_STATISTICS) return undefined;
+    if (!isKnown && unknown >= MAX_UNKNOWN_STATISTICS) return undefined;
     const readOnly = vm.directories.some(({ content }) =>
       content.statistics.some(({ name, readOnly }) => name === statistic && readOnly),
     );
     const metric = statisticMetric('vm', statistic, readOnly ? 'instant' : 'cumulative');
     // A new statistic may not take the name of a metric that means something else.
     if (!isKnown && catalogue[metric.name] !== undefined) return undefined;
+    if (!isKnown) unknown++;
     metrics.set(statistic, metric);
     return metric;
   }

@@ -1,0 +1,76 @@
+import type { Host } from '../../probes/host.ts';
+import {
+  type KvmDebugfsDirectory,
+  listKvmDebugfs,
+  readKvmDebugfsContent,
+  readKvmVcpuThread,
+} from '../../probes/kvm-debugfs.ts';
+import { listTids } from '../../probes/proc-pids.ts';
+import type { KvmDirectory } from '../model/vm.ts';
+import type { Problems } from './problems.ts';
+
+/** The VMs that KVM knows; none, and a problem, where debugfs is not to be had. */
+export function kvmDirectories(host: Host, problems: Problems): KvmDebugfsDirectory[] {
+  return problems.attempt('kvm_debugfs', () => listKvmDebugfs(host), []);
+}
+
+/**
+ * Which process each directory belongs to, by process. KVM names a directory after the thread that made the VM; that
+ * may be any thread of the VMM, and have ended since.
+ */
+export function directoryOwners(
+  host: Host,
+  pids: ReadonlySet<number>,
+  directories: readonly KvmDebugfsDirectory[],
+  problems: Problems,
+): Map<number, string[]> {
+  const owners = new Map<number, string[]>();
+  const strays: KvmDebugfsDirectory[] = [];
+  const own = (pid: number, name: string): void => {
+    owners.set(pid, [...(owners.get(pid) ?? []), name]);
+  };
+  for (const directory of directories) {
+    if (pids.has(directory.tid)) own(directory.tid, directory.name);
+    else strays.push(directory);
+  }
+  if (strays.length === 0) return owners;
+  const processOf = new Map<number, number>();
+  for (const pid of pids) {
+    if (owners.has(pid)) continue;
+    for (const tid of problems.attempt('inventory', () => listTids(host, pid), [])) processOf.set(tid, pid);
+  }
+  if (processOf.size === 0) return owners;
+  for (const { name, tid } of strays) {
+    const pid = processOf.get(tid) ?? processOf.get(vcpu0Thread(host, name, problems));
+    if (pid !== undefined) own(pid, name);
+  }
+  return owners;
+}
+
+function vcpu0Thread(host: Host, name: string, problems: Problems): number {
+  return problems.attempt('kvm_debugfs', () => readKvmVcpuThread(host, name, 0), undefined) ?? -1;
+}
+
+/** A directory's content is read once; vCPUs that were hot-plugged since show in the number of entries. */
+export function readDirectory(host: Host, name: string, known: readonly KvmDirectory[]): KvmDirectory {
+  const before = known.find((directory) => directory.name === name);
+  const entries = host.entries(`${host.roots.debugfs}/kvm/${name}`).length;
+  if (before !== undefined && entries === before.content.entries) return before;
+  return { name, content: readKvmDebugfsContent(host, name) };
+}
+
+/** The index of each vCPU by its thread, as far as KVM tells. */
+export function vcpuThreadsOf(
+  host: Host,
+  directories: readonly KvmDirectory[],
+  problems: Problems,
+): Map<number, number> {
+  const threads = new Map<number, number>();
+  for (const { name, content } of directories) {
+    for (const vcpu of content.vcpus) {
+      const tid = problems.attempt('kvm_debugfs', () => readKvmVcpuThread(host, name, vcpu), undefined);
+      if (tid !== undefined) threads.set(tid, vcpu);
+    }
+  }
+  return threads;
+}

@@ -1,0 +1,24 @@
+import { isGone } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { type Mount, readMountinfo } from '../../probes/proc-mountinfo.ts';
+
+const TIMEOUT_MS = 500;
+
+/** Mounts by process, each process read once in a pass. */
+export class MountCache {
+  readonly #mounts = new Map<number, Promise<Mount[]>>();
+
+  constructor(private readonly host: Host) {}
+
+  of(pid: number): Promise<Mount[]> {
+    let mounts = this.#mounts.get(pid);
+    if (mounts === undefined) {
+      mounts = readMountinfo(this.host, pid, TIMEOUT_MS).catch((error: unknown) => {
+        if (isGone(error)) return [];
+        throw error;
+      });
+      this.#mounts.set(pid, mounts);
+    }
+    return mounts;
+  }
+}

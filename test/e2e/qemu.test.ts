@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT, startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { type Guest, type GuestOptions, hasKvm, startGuest } from '../support/qemu.ts';
+import { has, hasTool, which } from '../support/tools.ts';
+
+const ACCEL = hasKvm() ? 'kvm' : 'tcg';
+const NOBODY = 65534;
+
+function guest(context: TestContext, options: GuestOptions): Guest {
+  const started = startGuest({ accel: ACCEL, ...options });
+  context.after(() => started.stop());
+  return started;
+}
+
+function canRun(context: TestContext): boolean {
+  return hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86');
+}
+
+async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> {
+  return parseSamples(await daemon.metrics());
+}
+
+function threadId(pid: number, comm: string): string {
+  const tids = execFileSync('ls', [`/proc/${pid}/task`], { encoding: 'utf8' })
+    .trim()
+    .split('\n');
+  const tid = tids.find((each) => readFileSync(`/proc/${pid}/task/${each}/comm`, 'utf8').trim() === comm);
+  assert.ok(tid, `no thread ${comm}`);
+  return tid;
+}
+
+test('a real VM: found by name, threads in their roles, time grows, gone within one scrape', async (context) => {
+  if (!canRun(context)) return;
+  const daemon = await startDaemon(context);
+  const vm = guest(context, { name: 'kt-real' });
+
+  const first = await scrape(daemon);
+  assert.equal(
+    sample(first, 'kvm_vm_info', { vm: 'kt-real', vmm: 'qemu', accel: ACCEL, pid: String(vm.pid) }),
+    1,
+  );
+  assert.equal(sample(first, 'kvm_vm_vcpus', { vm: 'kt-real' }), 2);
+  for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
+    assert.equal(series(first, 'kvm_thread_run_seconds_total', { vm: 'kt-real', thread }).length, 1, thread);
+  }
+
+  await sleep(1500);
+  const second = await scrape(daemon);
+  const running = { vm: 'kt-real', thread: 'vcpu0' };
+  const grown = (name: string, labels: Record<string, string> = running): number =>
+    sample(second, name, labels) - sample(first, name, labels);
+  assert.ok(grown('kvm_thread_run_seconds_total') > 0.3, 'a guest in a loop runs');
+  assert.ok(grown('kvm_thread_timeslices_total') > 0);
+  const residency = series(second, 'kvm_thread_cpu_residency_seconds_total', running);
+  const resided = residency.reduce((sum, key) => sum + (second.get(key) ?? 0), 0);
+  assert.ok(resided > 0.5 && resided < 10, `${resided} s of residency`);
+  const started = sample(second, 'kvm_vm_start_time_seconds', { vm: 'kt-real' });
+  assert.ok(Math.abs(started - Date.now() / 1000) < 60, 'start time is in seconds of the epoch');
+
+  vm.stop();
+  const gone = await daemon.metrics();
+  assert.ok(!gone.includes('kt-real'), 'no series of a VM that has ended');
+});
+
+test("the thread's counters lie between what the kernel says before and after", async (context) => {
+  if (!canRun(context)) return;
+  const vm = guest(context, { name: 'kt-between' });
+  const daemon = await startDaemon(context);
+  const tid = threadId(vm.pid, `CPU 0/${ACCEL.toUpperCase()}`);
+  const kernel = (): number =>
+    Number(readFileSync(`/proc/${vm.pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
+  const before = kernel();
+  const seen = sample(await scrape(daemon), 'kvm_thread_run_seconds_total', {
+    vm: 'kt-between',
+    thread: 'vcpu0',
+  });
+  const after = kernel();
+  assert.ok(before <= seen && seen <= after, `${before} <= ${seen} <= ${after}`);
+});
+
+test('pinning by taskset shows in the mask and in where the thread is', async (context) => {
+  if (!canRun(context)) return;
+  if (!hasTool(context, 'taskset', 'util-linux')) return;
+  const vm = guest(context, { name: 'kt-pin' });
+  const daemon = await startDaemon(context);
+  const tid = threadId(vm.pid, `CPU 0/${ACCEL.toUpperCase()}`);
+  const thread = { vm: 'kt-pin', thread: 'vcpu0' };
+  for (const cpu of ['1', '0']) {
+    execFileSync('taskset', ['-pc', cpu, tid], { stdio: 'ignore' });
+    await sleep(1200);
+    const samples = await scrape(daemon);
+    assert.equal(sample(samples, 'kvm_thread_allowed_cpus', thread), 1);
+    assert.equal(sample(samples, 'kvm_thread_cpu', thread), Number(cpu));
+  }
+  const samples = await scrape(daemon);
+  assert.ok(sample(samples, 'kvm_thread_observed_migrations_total', thread) >= 1);
+  assert.ok(sample(samples, 'kvm_thread_migrations_total', thread) >= 1);
+  assert.equal(series(samples, 'kvm_thread_cpu_residency_seconds_total', thread).length, 2);
+});
+
+test('without debug-threads the vCPUs are known from KVM, and the rest is honestly unknown', async (context) => {
+  if (!canRun(context)) return;
+  if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
+  const vm = guest(context, { name: 'kt-plain', debugThreads: false });
+  const debugfs = `/sys/kernel/debug/kvm`;
+  if (has(context, existsSync(debugfs), `${debugfs} is missing: mount -t debugfs none /sys/kernel/debug`)) {
+    const samples = await scrape(await startDaemon(context));
+    assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 2);
+    assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-plain', pid: String(vm.pid) }), 1);
+  }
+  const blind = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent']));
+  assert.equal(sample(blind, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 0);
+  assert.ok(sample(blind, 'kvm_vm_threads', { vm: 'kt-plain', role: 'unknown' }) >= 3);
+  assert.ok(sample(blind, 'kvm_thread_run_seconds_total', { vm: 'kt-plain', role: 'unknown' }) > 0);
+});
+
+test('QEMU under TCG is a VM too, and says so', async (context) => {
+  if (!canRun(context)) return;
+  guest(context, { name: 'kt-tcg', accel: 'tcg' });
+  const samples = await scrape(await startDaemon(context));
+  assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-tcg', accel: 'tcg' }), 1);
+  assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-tcg' }), 2);
+});
+
+test("a program of a user's own that bears QEMU's name is no VM", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-pretender-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  if (!has(context, process.geteuid?.() === 0, 'only root can give a file away')) return;
+  const program = join(folder, 'qemu-system-x86_64');
+  copyFileSync(which('sleep') ?? '/bin/sleep', program);
+  chownSync(program, NOBODY, NOBODY);
+  const { spawn } = await import('node:child_process');
+  const pretender = spawn(program, ['60'], { argv0: 'qemu-system-x86_64' });
+  context.after(() => pretender.kill());
+  const text = await (await startDaemon(context)).metrics();
+  assert.ok(!text.includes(`pid="${pretender.pid}"`));
+});
+
+test('two real VMs of one name have series of their own', async (context) => {
+  if (!canRun(context)) return;
+  const one = guest(context, { name: 'kt-twin' });
+  const two = guest(context, { name: 'kt-twin' });
+  const samples = await scrape(await startDaemon(context));
+  assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-twin', pid: String(one.pid) }), 1);
+  assert.equal(sample(samples, 'kvm_vm_info', { vm: `kt-twin~${two.pid}`, name: 'kt-twin' }), 1);
+});
+
+test('a name with quotes, braces and a newline stays one label', async (context) => {
+  if (!canRun(context)) return;
+  guest(context, { name: 'kt "x"\n} 1' });
+  const samples = await scrape(await startDaemon(context));
+  assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt \\"x\\"?} 1' }), 1);
+});
+
+test('the disks of a VM are found through a loop device down to the disk under it', async (context) => {
+  if (!canRun(context)) return;
+  if (!hasTool(context, 'losetup', 'util-linux')) return;
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-loop-'));
+  execFileSync('truncate', ['-s', '1M', join(folder, 'image')]);
+  let loop: string;
+  try {
+    loop = execFileSync('losetup', ['-f', '--show', join(folder, 'image')], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    }).trim();
+  } catch (error) {
+    has(context, false, `losetup does not work here: ${String(error).split('\n')[0]}`);
+    return;
+  }
+  context.after(() => {
+    execFileSync('losetup', ['-d', loop]);
+    rmSync(folder, { recursive: true });
+  });
+  const blockdev = `driver=host_device,filename=${loop},node-name=l0`;
+  guest(context, { name: 'kt-loop', extra: ['-blockdev', blockdev, '-device', 'virtio-blk-pci,drive=l0'] });
+  const samples = await scrape(await startDaemon(context));
+  const device = loop.replace('/dev/', '');
+  assert.equal(sample(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device, depth: '0' }), 1);
+  const under = execFileSync('findmnt', ['-no', 'SOURCE', '-T', folder], { encoding: 'utf8' }).trim();
+  if (!under.startsWith('/dev/')) return;
+  // The guest's image files lie on the same file system as the file behind the loop device.
+  const disk = execFileSync('lsblk', ['-no', 'NAME', '-s', '-l', under], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .at(-1);
+  assert.equal(series(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device: disk ?? '' }).length, 1);
+});
+
+test('under lockdown doctor and probe_success say exactly that, and the rest works', async (context) => {
+  if (!canRun(context)) return;
+  const file = '/sys/kernel/security/lockdown';
+  if (!has(context, existsSync(file), `${file} is missing: mount -t securityfs none /sys/kernel/security`))
+    return;
+  const mode = /\[(\w+)\]/.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+  const denied = mode === 'integrity' || mode === 'confidentiality';
+  if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
+  guest(context, { name: 'kt-lock' });
+  const daemon = await startDaemon(context);
+  const samples = await scrape(daemon);
+  assert.equal(sample(samples, 'kvm_lockdown_info', { mode }), 1);
+  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'kvm_debugfs' }), denied ? 0 : 1);
+  assert.equal(series(samples, 'kvm_vm_exits_total', { vm: 'kt-lock' }).length, denied ? 0 : 1);
+  assert.equal(
+    sample(samples, 'kvm_vm_blocking', { vm: 'kt-lock' }) >= 0,
+    true,
+    'instant values are not denied',
+  );
+  for (const probe of ['inventory', 'vms', 'threads', 'block', 'cpus', 'interrupts']) {
+    assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe }), 1, probe);
+  }
+  await scrape(daemon);
+  const complaints = daemon.log.filter((entry) => entry['probe'] === 'kvm_debugfs');
+  assert.equal(complaints.length, denied ? 1 : 0, 'one log line, not one a scrape');
+  let report = '';
+  try {
+    report = execFileSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor'], { encoding: 'utf8' });
+  } catch (error) {
+    report = String((error as { stdout?: unknown }).stdout);
+  }
+  if (denied) {
+    assert.match(report, /FAIL {2}kvm_debugfs/);
+    assert.match(report, new RegExp(`denied by kernel lockdown \\(${mode}\\), though root asks`));
+  }
+});

@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const MAIN = `${ROOT}dist/exporter/main.js`;
+const START_MS = 20_000;
+
+/** The built daemon as a process of its own. */
+export interface Daemon {
+  readonly url: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** JSON log lines so far. */
+  readonly log: readonly Record<string, unknown>[];
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  /** The text of /metrics. */
+  metrics(): Promise<string>;
+  /** Sends the signal and waits for the end. @returns the exit code */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts `serve` on a free port; the process is killed when the test ends. */
+export async function startDaemon(
+  context: Pick<TestContext, 'after'>,
+  args: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+  command = 'serve',
+): Promise<Daemon> {
+  const child = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
+    env: { PATH: process.env['PATH'], ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  context.after(() => {
+    child.kill('SIGKILL');
+  });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  let errors = '';
+  child.stderr?.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  const log: Record<string, unknown>[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no daemon after ${START_MS} ms: ${errors}`)), START_MS);
+    void exited.then((code) => reject(new Error(`exit ${code}: ${errors}`)));
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const entry = parseLine(line);
+      if (entry === undefined) return;
+      log.push(entry);
+      if (entry['msg'] !== 'listening') return;
+      clearTimeout(timer);
+      resolve(`${entry['tls'] === true ? 'https' : 'http'}://127.0.0.1:${entry['port']}`);
+    });
+  });
+  const get = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${url}${path}`, { headers });
+  return {
+    url,
+    pid: child.pid ?? 0,
+    child,
+    log,
+    get,
+    metrics: async () => (await get('/metrics')).text(),
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
