@@ -1,12 +1,15 @@
-import { Command, CommanderError } from 'commander';
+import { pipeline } from 'node:stream/promises';
+import { Command, CommanderError, Option } from 'commander';
 import { pino } from 'pino';
 import { readBuild } from './build.ts';
 import { ConfigError, flagOf, type RawValues, readConfigFile, resolveConfig } from './config/load.ts';
 import { type Config, options } from './config/options.ts';
+import { checkRoots } from './config/roots.ts';
+import { replayCapturedHost } from './demo.ts';
 import { formatReport } from './doctor.ts';
 import { createOwnMetrics } from './own-metrics.ts';
 import { exposition } from './registry.ts';
-import { serve } from './serve.ts';
+import { type Running, serve } from './serve.ts';
 import { Telemetry } from './telemetry.ts';
 
 const EXIT_USAGE = 2;
@@ -26,6 +29,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     .action(async (flags: RawValues) => {
       await runServe(flags);
     });
+  withOptions(program.command('demo'))
+    .description('serve a captured real host')
+    .action(async (flags: RawValues) => {
+      await runDemo(flags);
+    });
   withOptions(program.command('once'))
     .description('print one collection and exit')
     .action(async (flags: RawValues) => {
@@ -43,35 +51,38 @@ export async function run(argv: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError || error instanceof OutputError)) throw error;
     process.stderr.write(`kvm-telemetry: ${error.message}\n`);
-    return EXIT_USAGE;
+    return error instanceof ConfigError ? EXIT_USAGE : 1;
   }
 }
 
+/** Booleans can be said both ways, so that a flag can beat a file either way; only what changes the default is in the help. */
 function withOptions(command: Command): Command {
   command.option('--config <file>', 'YAML file with the settings below, nested at the dots');
   for (const [key, { default: value, help }] of Object.entries(options)) {
-    const shown = value === undefined ? help : `${help} (default: ${JSON.stringify(value)})`;
-    if (key.startsWith('collector.')) command.option(`--no-${key.replaceAll('_', '-')}`, `without ${shown}`);
-    else if (typeof value === 'boolean') command.option(flagOf(key), shown);
-    else command.option(`${flagOf(key)} <value>`, shown);
+    const flag = flagOf(key);
+    if (typeof value === 'boolean') {
+      const negative = flag.replace('--', '--no-');
+      command.addOption(new Option(flag, help).hideHelp(value));
+      command.addOption(
+        new Option(negative, `Without ${help[0]?.toLowerCase()}${help.slice(1)}`).hideHelp(!value),
+      );
+    } else {
+      const shown = value === undefined ? help : `${help} (default: ${JSON.stringify(value)})`;
+      command.option(`${flag} <value>`, shown);
+    }
   }
   return command;
 }
 
-/** Commander sets a `--no-` option that was not given to true, which must not beat the file. */
+/** Flags under their keys: commander writes `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
 function givenFlags(flags: RawValues): RawValues {
   return Object.fromEntries(
-    Object.entries(flags)
-      .map(
-        ([key, value]) =>
-          [
-            key.startsWith('collector.') ? key.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`) : key,
-            value,
-          ] as const,
-      )
-      .filter(([key, value]) => !(key.startsWith('collector.') && value === true)),
+    Object.keys(options).map((key) => [
+      key,
+      flags[key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())],
+    ]),
   );
 }
 
@@ -81,15 +92,34 @@ function readConfig(flags: RawValues): Config {
   return resolveConfig(givenFlags(flags), process.env, file);
 }
 
-async function runServe(flags: RawValues): Promise<void> {
+async function runDemo(flags: RawValues): Promise<void> {
+  const captured = replayCapturedHost();
+  try {
+    await runServe({ ...flags, 'path.rootfs': captured.rootfs }, true, (port) =>
+      process.stdout.write(
+        `A captured KVM host, not this one: http://127.0.0.1:${port}/metrics (10 s from now its counters move once). Ctrl-C ends it.\n`,
+      ),
+    );
+  } finally {
+    captured.stop();
+  }
+}
+
+async function runServe(
+  flags: RawValues,
+  simulated = false,
+  onListening: (port: number) => void = () => undefined,
+): Promise<void> {
   const config = readConfig(flags);
+  checkRoots(config);
   const logger = pino({ level: config['log.level'] });
   const own = createOwnMetrics();
-  const build = readBuild(process.env, false);
+  const build = readBuild(process.env, simulated);
   const telemetry = new Telemetry(config, logger, own, build);
-  const running = await serve(config, { telemetry, own, logger, build, readConfig: () => readConfig(flags) });
-  process.on('SIGHUP', () => void running.reload());
-  await new Promise<void>((resolve) => {
+  // From here on signals are ours: a reload asked for while starting must not end the daemon.
+  let running: Running | undefined;
+  process.on('SIGHUP', () => void running?.reload());
+  const stopped = new Promise<void>((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {
       logger.info({ signal }, 'stopping');
       resolve();
@@ -97,12 +127,16 @@ async function runServe(flags: RawValues): Promise<void> {
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   });
+  running = await serve(config, { telemetry, own, logger, build, readConfig: () => readConfig(flags) });
+  onListening(running.port);
+  await stopped;
   await running.stop();
 }
 
 /** Logs go to standard error: standard output is the result. */
 function oneShot(flags: RawValues): { telemetry: Telemetry; own: ReturnType<typeof createOwnMetrics> } {
   const config = readConfig(flags);
+  checkRoots(config);
   const logger = pino({ level: config['log.level'] }, pino.destination({ fd: 2, sync: true }));
   const own = createOwnMetrics();
   return { telemetry: new Telemetry(config, logger, own, readBuild(process.env, false)), own };
@@ -113,10 +147,20 @@ async function runOnce(flags: RawValues): Promise<void> {
   await telemetry.look();
   await telemetry.sample();
   const { families } = await telemetry.scrape(ONCE_TIMEOUT_MS);
-  for await (const chunk of exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8')) {
-    process.stdout.write(chunk);
+  await print(exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8'));
+}
+
+/** @throws OutputError unless the reader, such as `head`, just had enough */
+async function print(chunks: AsyncIterable<string>): Promise<void> {
+  try {
+    await pipeline(chunks, process.stdout, { end: false });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EPIPE') throw new OutputError(`cannot write to standard output: ${code ?? message}`);
   }
 }
+
+class OutputError extends Error {}
 
 async function runDoctor(flags: RawValues): Promise<number> {
   const { telemetry } = oneShot({ ...flags, 'log.level': flags['log.level'] ?? 'fatal' });

@@ -37,9 +37,14 @@ export function formatReport({ vms, lockdown, sources }: Report): string {
   for (const { source, usable, series, findings } of sources) {
     lines.push(`${usable ? 'ok  ' : 'FAIL'}  ${source.padEnd(width)}  ${series} series`);
     for (const { why, fix } of findings) {
-      lines.push(`      why: ${why}`);
-      if (fix !== undefined) lines.push(`      fix: ${fix}`);
+      lines.push(`      why: ${printable(why)}`);
+      if (fix !== undefined) lines.push(`      fix: ${printable(fix)}`);
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Names of VMs and devices come from others; what a terminal would obey is shown instead. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

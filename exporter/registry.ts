@@ -70,12 +70,14 @@ function header({ name, help, type }: Family, isOpenMetrics: boolean): string {
   return `# HELP ${family} ${escapeHelp(help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`;
 }
 
-function lines({ name, labels, values }: Family, start: number): string {
+function lines({ name, type, labels, values, suffixes }: Family, start: number): string {
   const end = Math.min(start + LINES_PER_CHUNK, values.length);
+  const isHistogram = type === 'histogram';
   let text = '';
   for (let i = start; i < end; i++) {
     const block = labels[i];
-    text += block === '' ? `${name} ${values[i]}\n` : `${name}{${block}} ${values[i]}\n`;
+    const sample = isHistogram ? name + suffixes[i] : name;
+    text += block === '' ? `${sample} ${values[i]}\n` : `${sample}{${block}} ${values[i]}\n`;
   }
   return text;
 }
@@ -96,8 +98,10 @@ async function ownMetric(registry: Registry, metric: Metric, isOpenMetrics: bool
   return `${await asString(registry, short)}\n`;
 }
 
-function asString(registry: Registry, metric: Metric): Promise<string> {
-  return (registry as unknown as { getMetricsAsString(metric: Metric): Promise<string> }).getMetricsAsString(
-    metric,
-  );
+async function asString(registry: Registry, metric: Metric): Promise<string> {
+  const { getMetricsAsString } = registry as unknown as {
+    getMetricsAsString(metric: Metric): Promise<string>;
+  };
+  // OpenMetrics has one spelling of it, and prom-client another.
+  return (await getMetricsAsString.call(registry, metric)).replace(/ Nan$/gm, ' NaN');
 }

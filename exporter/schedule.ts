@@ -47,12 +47,18 @@ export function cronProblem(expression: string): string | undefined {
     : errors.map(({ field, message }) => `${field}: ${message}`).join('; ') || 'not a cron expression';
 }
 
-/** The time between the next two runs, in milliseconds. */
+const intervals = new Map<string, number>();
+
+/** The longest time between two of the next runs, in milliseconds. Asked for at each sample, so remembered. */
 export function intervalOf(expression: string): number {
+  const known = intervals.get(expression);
+  if (known !== undefined) return known;
   const task = createTask(expression, () => undefined);
-  const [first, second] = task.getNextRuns(2);
+  const runs = task.getNextRuns(8).map((run) => run.getTime());
   void task.destroy();
-  return (second?.getTime() ?? Number.POSITIVE_INFINITY) - (first?.getTime() ?? 0);
+  const interval = Math.max(...runs.slice(1).map((run, i) => run - (runs[i] ?? run)));
+  intervals.set(expression, interval);
+  return interval;
 }
 
 /** An overlap is expected on a loaded host, and said at debug level only. */

@@ -5,6 +5,7 @@ import type { Inventory } from './inventory/inventory.ts';
 import { Families, type Family } from './metrics/families.ts';
 import { buildLabels, noLabels, probeLabels } from './metrics/label-sets.ts';
 import { labelBlock } from './metrics/labels.ts';
+import type { Vm } from './model/vm.ts';
 import { Pace } from './pace.ts';
 import type { ProblemLog } from './problem-log.ts';
 import type { Sampler } from './sampler.ts';
@@ -16,6 +17,9 @@ export interface Build {
   readonly simulated: boolean;
 }
 
+/** Questions under way. */
+export type Remotes = Pick<Collection, 'qmp' | 'libvirt' | 'versionOf'>;
+
 export interface ScrapeParts {
   readonly host: Host;
   readonly inventory: Inventory;
@@ -23,6 +27,8 @@ export interface ScrapeParts {
   collectors(): readonly Collector[];
   readonly problemLog: ProblemLog;
   maxSeries(): number;
+  /** Asks VMMs and managers; the answers come while the kernel's files are read. */
+  askRemotes(vms: readonly Vm[]): Promise<Remotes>;
   readonly build: Build;
 }
 
@@ -85,9 +91,12 @@ async function collect(parts: ScrapeParts, deadline: () => number): Promise<Scra
   const pace = new Pace();
 
   await run('inventory', () => inventory.refresh(false));
+  const remotes = await parts.askRemotes(inventory.vms);
   const collection: Collection = {
+    ...remotes,
     host,
     families,
+    given: new Map(),
     vms: inventory.vms,
     disks: inventory.disks,
     topology: inventory.topology,

@@ -1,9 +1,9 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
 import type { Logger } from 'pino';
+import { authentication } from './config/authentication.ts';
 import { ConfigError } from './config/load.ts';
-import { type Config, parseListenAddress } from './config/options.ts';
-import { authentication, OPEN, readWebConfig } from './config/web-config.ts';
+import type { Config } from './config/options.ts';
+import { OPEN, readWebConfig, type WebConfig } from './config/web-config.ts';
+import { createListener } from './listener.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import type { Build } from './scrape.ts';
 import { createApp } from './server.ts';
@@ -11,13 +11,8 @@ import { notifyReady } from './systemd.ts';
 import type { Telemetry } from './telemetry.ts';
 import { landingPage } from './web/landing.ts';
 
-/** A client that is slower than this to send its request is let go. */
-const REQUEST_TIMEOUT_MS = 30_000;
-/** How long requests under way may go on after a stop was asked for. */
-const DRAIN_MS = 3000;
-
 export interface ServeParts {
-  readonly telemetry: Telemetry;
+  readonly telemetry: Pick<Telemetry, 'scrape' | 'inventory' | 'isReady' | 'reload' | 'start' | 'stop'>;
   readonly own: OwnMetrics;
   readonly logger: Logger;
   readonly build: Build;
@@ -29,28 +24,42 @@ export interface Running {
   /** Where it listens: differs from the configuration for port 0. */
   readonly port: number;
   stop(): Promise<void>;
+  /** Takes over the configuration as it is now. @returns what was wrong with it; undefined where nothing was */
   reload(): Promise<string | undefined>;
 }
 
 /** Starts the daemon. @throws ConfigError for a web configuration or an address that cannot be used */
 export async function serve(config: Config, parts: ServeParts): Promise<Running> {
   const { telemetry, own, logger, build } = parts;
-  const web = config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
+  const readWeb = (): WebConfig =>
+    config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
+  let web = readWeb();
 
-  const reload = async (): Promise<string | undefined> => {
+  const takeOver = async (): Promise<string | undefined> => {
     try {
       const next = parts.readConfig();
-      logger.level = next['log.level'];
+      const nextWeb = readWeb();
       const restart = await telemetry.reload(next);
+      logger.level = next['log.level'];
+      if (!canTurnInto(web, nextWeb)) restart.push('tls_server_config');
+      else if (nextWeb.tls !== undefined) listener.renew(nextWeb.tls);
+      web = { tls: web.tls, users: nextWeb.users };
       own.reloaded(true);
       logger.info({ needsRestart: restart }, 'configuration reloaded');
       return undefined;
     } catch (error) {
       own.reloaded(false);
-      if (!(error instanceof ConfigError)) throw error;
-      logger.error(`configuration not reloaded: ${error.message}`);
-      return error.message;
+      const message = error instanceof ConfigError ? error.message : String(error);
+      logger.error(`configuration not reloaded: ${message}`);
+      return message;
     }
+  };
+  // One after the other: two at a time would each start the tasks.
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<string | undefined> => {
+    const result = reloading.then(takeOver);
+    reloading = result;
+    return result;
   };
 
   const app = createApp({
@@ -61,11 +70,10 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     isReady: () => telemetry.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
     landingPage: () => landingPage(build.version),
-    authenticate: authentication(web.users),
+    authenticate: authentication(() => web.users),
   });
-  const server = web.tls === undefined ? createHttpServer(app) : createHttpsServer({ ...web.tls }, app);
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  const port = await listen(server, config['web.listenAddress']);
+  const listener = createListener(app, web.tls, logger);
+  const port = await listener.listen(config['web.listenAddress']);
   own.reloaded(true);
   await telemetry.start();
   logger.info({ address: config['web.listenAddress'], port, tls: web.tls !== undefined }, 'listening');
@@ -76,36 +84,14 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     port,
     reload,
     async stop() {
+      await reloading;
       await telemetry.stop();
-      await close(server);
+      await listener.close();
     },
   };
 }
 
-function listen(server: Server, address: string): Promise<number> {
-  const { host, port } = parseListenAddress(address) ?? { host: undefined, port: 0 };
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE'
-          ? 'the port is taken: stop the other process or choose another port'
-          : (error.code ?? error.message);
-      reject(new ConfigError(`--web.listen-address: cannot listen on ${JSON.stringify(address)}: ${why}`));
-    });
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
-      const bound = server.address();
-      resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
-    });
-  });
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
+/** Certificates and users change at run time; whether there is TLS at all, and for whom, takes a restart. */
+function canTurnInto({ tls: before }: WebConfig, { tls: after }: WebConfig): boolean {
+  return (before === undefined) === (after === undefined) && before?.requestCert === after?.requestCert;
 }

@@ -17,6 +17,8 @@ const DEFAULT_TIMEOUT_MS = 9500;
 /** What is kept of the time that Prometheus grants, for rendering and the network. */
 const OFFSET_MS = 500;
 const MAX_TIMEOUT_MS = 120_000;
+/** A client that takes nothing of its answer for this long is let go: it keeps a whole collection in memory. */
+const STALL_MS = 30_000;
 
 export interface ServerParts {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
@@ -30,6 +32,7 @@ export interface ServerParts {
   landingPage(): string;
   /** Checks who asks; lets everyone in where no users are configured. */
   readonly authenticate: RequestHandler;
+  readonly stallMs?: number;
 }
 
 /** The HTTP contract. Knows the scrape and the inventory, and no probe. */
@@ -40,27 +43,32 @@ export function createApp(parts: ServerParts): Express {
   app.use(
     helmet({
       contentSecurityPolicy: {
-        directives: { defaultSrc: ["'none'"], styleSrc: ["'self'", "'unsafe-inline'"] },
+        directives: {
+          defaultSrc: ["'none'"],
+          styleSrc: ["'self'", "'unsafe-inline'"],
+          // By default helmet has browsers turn the page's links into https, which need not be there.
+          upgradeInsecureRequests: null,
+        },
       },
       strictTransportSecurity: false,
     }),
   );
   app.use(parts.authenticate);
   // Level 1 makes a scrape 15 times smaller; level 6 costs three times as much for 17 times.
-  app.use(compression({ level: 1, threshold: 1024 }));
+  app.use(compression({ level: 1, threshold: 1024, filter: isText }));
 
   app.get('/metrics', async (request, response) => {
+    const contentType = negotiate(request);
+    response.set({ 'Content-Type': contentType, 'Cache-Control': 'no-store' }).vary('Accept');
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const { families } = await parts.scrape(
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
-    const contentType = negotiate(request);
-    response.set('Content-Type', contentType);
-    response.set('Cache-Control', 'no-store');
-    for await (const chunk of exposition(families, parts.own, contentType)) {
-      if (!response.write(chunk)) await drained(response);
-      if (response.destroyed) return;
-    }
-    response.end();
+    response.setTimeout(parts.stallMs ?? STALL_MS, () => response.destroy());
+    await send(exposition(families, parts.own, contentType), response);
   });
 
   app.get('/-/healthy', (_, response) => {
@@ -81,23 +89,23 @@ export function createApp(parts: ServerParts): Express {
   });
 
   const { reload } = parts;
-  app.all('/-/reload', async (request, response) => {
+  app.post('/-/reload', async (_, response) => {
     if (reload === undefined) {
       response
         .status(403)
         .type('text')
         .send('Reloading is not enabled: start with --web.enable-lifecycle.\n');
-    } else if (request.method !== 'POST') {
-      response.status(405).set('Allow', 'POST').type('text').send('Only POST reloads.\n');
-    } else {
-      const problem = await reload();
-      response
-        .status(problem === undefined ? 200 : 500)
-        .type('text')
-        .send(problem === undefined ? 'Reloaded.\n' : `Not reloaded: ${problem}\n`);
+      return;
     }
+    const problem = await reload();
+    response
+      .status(problem === undefined ? 200 : 500)
+      .type('text')
+      .send(problem === undefined ? 'Reloaded.\n' : `Not reloaded: ${problem}\n`);
   });
 
+  app.all('/-/reload', methodNotAllowed('POST'));
+  app.all(['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory'], methodNotAllowed('GET, HEAD'));
   app.use((_, response) => {
     response.status(404).type('text').send('Not found.\n');
   });
@@ -115,6 +123,20 @@ export function createApp(parts: ServerParts): Express {
   return app;
 }
 
+/** compression does not know OpenMetrics, which is what Prometheus asks for. */
+function isText(request: Request, response: Response): boolean {
+  return (
+    response.get('Content-Type') === Registry.OPENMETRICS_CONTENT_TYPE ||
+    compression.filter(request, response)
+  );
+}
+
+function methodNotAllowed(allowed: string): RequestHandler {
+  return (_, response) => {
+    response.status(405).set('Allow', allowed).type('text').send(`Method not allowed: use ${allowed}.\n`);
+  };
+}
+
 /** How long a collection may take, from the header that Prometheus sends. */
 export function scrapeTimeout(header: string | undefined): number {
   const seconds = header === undefined || header.length > 32 ? Number.NaN : Number(header);
@@ -128,23 +150,31 @@ const OPENMETRICS = 'application/openmetrics-text; version=1.0.0';
 /** What the client prefers. Prometheus 3 adds `escaping=`, which changes nothing for names like ours. */
 function negotiate(request: Request): ContentType {
   if (request.headers.accept !== undefined) {
-    request.headers.accept = request.headers.accept.replace(/;\s*escaping=[\w-]*/g, '');
+    request.headers.accept = request.headers.accept.replace(
+      /;\s*(?:escaping=[\w-]*|charset="?utf-8"?)/gi,
+      '',
+    );
   }
   return request.accepts(['text/plain; version=0.0.4', OPENMETRICS]) === OPENMETRICS
     ? Registry.OPENMETRICS_CONTENT_TYPE
     : Registry.PROMETHEUS_CONTENT_TYPE;
 }
 
-function drained(response: Response): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
+/** Sends piece by piece, as fast as the client takes them; stops where it went away. */
+async function send(chunks: AsyncIterable<string>, response: Response): Promise<void> {
+  // One listener for all pieces: compression moves it to its own stream, from where it cannot be taken off again.
+  let wake = (): void => undefined;
+  response.on('drain', () => wake());
+  response.on('close', () => wake());
+  for await (const chunk of chunks) {
+    if (response.destroyed) return;
+    if (response.write(chunk)) continue;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (response.destroyed) resolve();
+    });
+  }
+  response.end();
 }
 
 function statusOf(error: unknown): number {

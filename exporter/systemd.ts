@@ -9,6 +9,7 @@ import { execFile } from 'node:child_process';
 export function notifyReady(environment: NodeJS.ProcessEnv): Promise<string | undefined> {
   if (environment['NOTIFY_SOCKET'] === undefined) return Promise.resolve(undefined);
   return new Promise((resolve) => {
-    execFile('systemd-notify', ['--ready'], { timeout: 5000 }, (error) => resolve(error?.message));
+    const options = { env: environment, timeout: 5000 };
+    execFile('systemd-notify', ['--ready'], options, (error) => resolve(error?.message.trim()));
   });
 }

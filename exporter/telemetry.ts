@@ -11,6 +11,7 @@ import { Inventory } from './inventory/inventory.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { Pace } from './pace.ts';
 import { ProblemLog } from './problem-log.ts';
+import { RemoteSources } from './remotes.ts';
 import { Sampler } from './sampler.ts';
 import { every, intervalOf, type Task } from './schedule.ts';
 import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
@@ -26,6 +27,7 @@ export class Telemetry {
   readonly #host: Host;
   readonly #inventory: Inventory;
   readonly #sampler: Sampler;
+  readonly #remotes: RemoteSources;
   readonly #scrape: Scrape;
   readonly #collectors: readonly Collector[];
   #config: Config;
@@ -45,7 +47,9 @@ export class Telemetry {
       maxCpus: this.#config['limits.residencyCpus'],
       intervalMs: intervalOf(this.#config['sampler.schedule']),
     }));
+    this.#remotes = new RemoteSources(this.#host, this.#inventory, () => this.#config);
     this.#collectors = createCollectors(() => ({
+      allVcpuStatistics: this.#config['vcpu.statistics'] === 'all',
       blockExclude: new RegExp(this.#config['block.exclude'], 'u'),
     }));
     this.#scrape = new Scrape(
@@ -56,6 +60,7 @@ export class Telemetry {
         collectors: () =>
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: new ProblemLog(logger),
+        askRemotes: (vms) => this.#remotes.ask(vms),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
       },
@@ -93,6 +98,7 @@ export class Telemetry {
   async look(): Promise<void> {
     const end = this.own.inventoryDuration.startTimer();
     await this.#inventory.refresh(true);
+    await this.#remotes.look(this.#inventory.vms);
     const pace = new Pace();
     for (const vm of this.#inventory.vms) {
       if (pace.isDue()) await pace.giveWay();
@@ -136,8 +142,8 @@ export class Telemetry {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#tasks.map((task) => task.stop()));
-    this.#tasks = [];
+    await this.#cancel();
+    this.#remotes.close();
   }
 
   /**
@@ -148,11 +154,16 @@ export class Telemetry {
   async reload(config: Config): Promise<string[]> {
     const before = this.#config;
     this.#config = config;
-    await this.stop();
+    await this.#cancel();
     this.#schedule();
     return (Object.keys(config) as (keyof Config)[]).filter(
       (key) => /^(web|path)\./.test(key) && config[key] !== before[key],
     );
+  }
+
+  async #cancel(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.stop()));
+    this.#tasks = [];
   }
 
   #schedule(): void {

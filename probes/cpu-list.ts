@@ -16,24 +16,32 @@ const MAX_CPU = 65_535;
 export function parseCpuList(text: string): number[] {
   const list = text.trim();
   if (list === '') return [];
-  const cpus = new Set<number>();
-  for (const part of list.split(',')) addRange(cpus, part.trim(), text);
-  return [...cpus].sort((a, b) => a - b);
+  const ranges = list.split(',').map((part) => parseRange(part.trim(), text));
+  ranges.sort((a, b) => a.first - b.first);
+  const cpus: number[] = [];
+  let next = 0;
+  for (const { first, last } of ranges) {
+    for (let cpu = Math.max(first, next); cpu <= last; cpu++) cpus.push(cpu);
+    next = Math.max(next, last + 1);
+  }
+  return cpus;
 }
 
-function addRange(cpus: Set<number>, range: string, text: string): void {
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+function parseRange(range: string, text: string): Range {
   const dash = decimalEnd(range, 0);
   const first = decimalAt(range, 0);
   if (dash === 0 || first > MAX_CPU) throw malformed('CPU list', text);
-  if (dash === range.length) {
-    cpus.add(first);
-    return;
-  }
+  if (dash === range.length) return { first, last: first };
   const last = decimalAt(range, dash + 1);
   const end = decimalEnd(range, dash + 1);
   const isRange = range[dash] === '-' && end === range.length && end > dash + 1;
   if (!isRange || last < first || last > MAX_CPU) throw malformed('CPU list', text);
-  for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
+  return { first, last };
 }
 
 /** Writes CPU numbers as the kernel does: `[0, 1, 2, 8]` gives `0-2,8`. Expects ascending numbers. */
@@ -48,23 +56,31 @@ export function formatCpuList(cpus: readonly number[]): string {
   return ranges.join(',');
 }
 
-/** How many CPUs a list names, without making it: `0-3,8` is 5. Trusts the list to be the kernel's: ascending, no overlap. */
+/**
+ * How many CPUs a list names, without making it: `0-3,8` is 5. Takes only what the kernel writes for a mask: ascending,
+ * no overlap, no white space.
+ *
+ * @throws SourceError malformed
+ */
 export function countCpuList(text: string): number {
+  if (text === '') return 0;
   let count = 0;
-  let at = 0;
-  while (at < text.length) {
-    const firstEnd = decimalEnd(text, at);
-    if (firstEnd === at) throw malformed('CPU list', text);
+  let next = 0;
+  for (let at = 0; ; ) {
     const first = decimalAt(text, at);
     let last = first;
-    let end = firstEnd;
+    let end = decimalEnd(text, at);
+    if (end === at || first < next) throw malformed('CPU list', text);
     if (text[end] === '-') {
-      end = decimalEnd(text, firstEnd + 1);
-      last = decimalAt(text, firstEnd + 1);
+      at = end + 1;
+      last = decimalAt(text, at);
+      end = decimalEnd(text, at);
     }
-    if (last < first || (end < text.length && text[end] !== ',')) throw malformed('CPU list', text);
+    if (end === at || last < first || last > MAX_CPU) throw malformed('CPU list', text);
     count += last - first + 1;
+    if (end === text.length) return count;
+    if (text[end] !== ',') throw malformed('CPU list', text);
+    next = last + 1;
     at = end + 1;
   }
-  return count;
 }

@@ -54,5 +54,10 @@ export function sourceError(error: unknown, path: string): SourceError {
 
 /** A parser's complaint: `format` names the kernel file, `text` is quoted, cut and with control characters escaped. */
 export function malformed(format: string, text: string): SourceError {
-  return new SourceError('malformed', format, `unexpected content ${JSON.stringify(text.slice(0, 60))}`);
+  // JSON escapes the control characters of ASCII but not DEL and C1, which a terminal obeys as well.
+  const quoted = JSON.stringify(text.slice(0, 60)).replace(
+    /[\x7f-\x9f]/g,
+    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
+  );
+  return new SourceError('malformed', format, `unexpected content ${quoted}`);
 }

@@ -35,8 +35,9 @@ export interface FileStat {
 }
 
 /**
- * All reading that probes do. Every method throws {@link SourceError} and nothing else. Content is decoded as
- * latin1, one byte a character, which costs least and loses nothing: see {@link utf8} for names.
+ * All reading that probes do. Every method throws {@link SourceError} and nothing else. Content and the targets of
+ * links are decoded as latin1, one byte a character, which costs least and loses nothing: see {@link utf8} for names.
+ * Paths go in and come out of `entries` as UTF-8.
  */
 export interface Host {
   readonly roots: Roots;
@@ -147,7 +148,7 @@ export function createHost(roots: Roots): Host {
 
     link(path) {
       try {
-        return readlinkSync(path);
+        return readlinkSync(path, 'latin1');
       } catch (error) {
         throw sourceError(error, path);
       }

@@ -29,8 +29,11 @@ export interface KvmStatisticFile {
 
 const DIRECTORY = /^(\d{1,10})-(\d{1,10})$/;
 const VCPU = /^vcpu(\d{1,5})$/;
-/** debugfs shows bucket 0 of a histogram only, and mmu_rmaps_stat is a table. */
-const NOT_A_STATISTIC = /_hist$|^mmu_rmaps_stat$/;
+/**
+ * debugfs shows bucket 0 of a histogram only; mmu_rmaps_stat and arm64's idregs are tables; arm64's stage2_* walk the
+ * guest's page tables.
+ */
+const NOT_A_STATISTIC = /_hist$|^mmu_rmaps_stat$|^stage2_|^(idregs|resx|ipa_range)$/;
 const STATISTIC_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 function root(host: Host): string {
@@ -93,10 +96,14 @@ export function readKvmStatistic(host: Host, directory: string, name: string): n
   }
 }
 
-/** The vCPU's thread id, from `vcpuN/pid`; undefined on kernels before 6.1, which lack the file. */
+/**
+ * The vCPU's thread id, from `vcpuN/pid`; undefined where the vCPU has yet to run (the file says 0), and on kernels
+ * before 6.1, which lack the file.
+ */
 export function readKvmVcpuThread(host: Host, directory: string, vcpu: number): number | undefined {
   try {
-    return parseKvmStatistic(host.attribute(`${root(host)}/${directory}/vcpu${vcpu}/pid`));
+    const tid = parseKvmStatistic(host.attribute(`${root(host)}/${directory}/vcpu${vcpu}/pid`));
+    return tid === 0 ? undefined : tid;
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;

@@ -9,7 +9,7 @@ export interface ModuleParameter {
 }
 
 /** The modules whose parameters change how a VM's I/O behaves. */
-export const MODULES: readonly string[] = [
+const MODULES: readonly string[] = [
   'kvm',
   'kvm_intel',
   'kvm_amd',
@@ -60,5 +60,5 @@ function readable(host: Host, path: string): string | undefined {
 export function moduleParameterNumber(value: string): number | undefined {
   if (value === 'Y') return 1;
   if (value === 'N') return 0;
-  return /^-?\d{1,19}$/.test(value) ? Number(value) : undefined;
+  return /^-?\d{1,20}$/.test(value) ? Number(value) : undefined;
 }

@@ -35,20 +35,21 @@ export function parseInterrupts(
     const colon = text.indexOf(':', lineStart);
     if (colon < 0 || colon >= lineEnd) throw malformed('/proc/interrupts', text.slice(lineStart, lineEnd));
     const id = text.slice(lineStart, colon).trim();
-    const action = text.slice(text.lastIndexOf(' ', lineEnd - 1) + 1, lineEnd);
-    if (wanted(id, action)) lines.push({ id, count: sum(text, colon + 1, lineEnd, cpus), action });
+    const rest = text.slice(colon + 1, lineEnd);
+    const action = rest.slice(rest.lastIndexOf(' ') + 1);
+    if (wanted(id, action)) lines.push({ id, count: sum(rest, cpus), action });
     lineStart = lineEnd + 1;
   }
   return lines;
 }
 
-function sum(text: string, start: number, end: number, cpus: number): number {
+function sum(text: string, cpus: number): number {
   let total = 0;
-  let at = start;
+  let at = 0;
   for (let cpu = 0; cpu < cpus; cpu++) {
-    while (at < end && text.charCodeAt(at) === 32) at++;
+    while (text.charCodeAt(at) === 32) at++;
     const after = decimalEnd(text, at);
-    if (after === at || after > end) break;
+    if (after === at || (after < text.length && text.charCodeAt(after) !== 32)) break;
     total += decimalAt(text, at);
     at = after;
   }

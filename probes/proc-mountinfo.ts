@@ -1,4 +1,5 @@
 import { decimalAt } from './decimal.ts';
+import { SourceError } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
 
 export interface Mount {
@@ -7,11 +8,14 @@ export interface Mount {
   readonly device: DeviceNumber;
   readonly mountPoint: string;
   readonly type: string;
-  /** What was mounted: `/dev/nvme0n1p1`, or any word for a file system without a device. */
+  /** What was mounted: `/dev/nvme0n1p1`, or any word, even none, for a file system without a device. */
   readonly source: string;
 }
 
-const LINE = /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) \S+ (\S+) \S+ .*?- (\S+) (\S+) /;
+// Not \S: in JavaScript 0xa0 is white space, and in UTF-8 it is the second byte of an a with a grave accent.
+const LINE = /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) [^ ]+ ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) /;
+/** Two paths of 4096 bytes, each byte escaped, and what stands between: longer is only the options at the end. */
+const LINE_CAP = 40_000;
 
 /**
  * `/proc/<pid>/mountinfo`, fs/proc_namespace.c: the mounts that this process sees. A line of another form is passed
@@ -23,8 +27,7 @@ const LINE = /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) \S+ (\S+) \S+ .*?- (\S+) 
 export function parseMountinfo(text: string): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split('\n')) {
-    if (line.length > 8192) continue;
-    const match = LINE.exec(line);
+    const match = LINE.exec(line.slice(0, LINE_CAP));
     if (match === null) continue;
     const [, id = '', major = '', minor = '', mountPoint = '', type = '', source = ''] = match;
     mounts.push({
@@ -45,7 +48,13 @@ function unescapeOctal(text: string): string {
 
 /** Off the main thread and bounded: a host with 100,000 mounts has a file of megabytes. */
 export async function readMountinfo(host: Host, pid: number, timeoutMs: number): Promise<Mount[]> {
-  return parseMountinfo(
-    await host.slowText(`${host.roots.procfs}/${pid}/mountinfo`, 4 * 1024 * 1024, timeoutMs),
-  );
+  const path = `${host.roots.procfs}/${pid}/mountinfo`;
+  try {
+    return parseMountinfo(await host.slowText(path, 4 * 1024 * 1024, timeoutMs));
+  } catch (error) {
+    // EINVAL is how the kernel says that a zombie has no mounts any more.
+    if (error instanceof SourceError && error.reason === 'EINVAL')
+      throw new SourceError('vanished', path, 'EINVAL');
+    throw error;
+  }
 }

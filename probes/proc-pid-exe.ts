@@ -1,5 +1,5 @@
 import { isGone } from './errors.ts';
-import type { Host } from './host.ts';
+import { type Host, utf8 } from './host.ts';
 
 /**
  * `/proc/<pid>/exe`: the path of the program as its own mount namespace names it; undefined for a kernel thread, or
@@ -7,7 +7,7 @@ import type { Host } from './host.ts';
  */
 export function readExecutable(host: Host, pid: number): string | undefined {
   try {
-    return host.link(`${host.roots.procfs}/${pid}/exe`).replace(/ \(deleted\)$/, '');
+    return utf8(host.link(`${host.roots.procfs}/${pid}/exe`)).replace(/ \(deleted\)$/, '');
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;

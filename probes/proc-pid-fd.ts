@@ -9,7 +9,7 @@ export interface Descriptor {
 }
 
 /** A process may hold a million descriptors; what a VM holds that matters is among the first. */
-export const MAX_DESCRIPTORS = 16_384;
+const MAX_DESCRIPTORS = 16_384;
 
 /**
  * `/proc/<pid>/fd`. Descriptors that close meanwhile are left out. No user can make a target that begins with
@@ -52,8 +52,8 @@ export interface DescriptorInfo {
  * @example parseDescriptorInfo('pos:\t0\nflags:\t0140002\nmnt_id:\t27\nino:\t42\n')
  */
 export function parseDescriptorInfo(text: string): DescriptorInfo {
-  const mountId = /^mnt_id:\t(\d{1,10})$/m.exec(text)?.[1];
-  const accessMode = /^flags:\t[0-7]*([0-7])$/m.exec(text)?.[1];
+  const mountId = /^mnt_id:\t(\d{1,10})\n/m.exec(text)?.[1];
+  const accessMode = /^flags:\t[0-7]{0,21}([0-7])\n/m.exec(text)?.[1];
   return {
     mountId: mountId === undefined ? undefined : Number(mountId),
     writeOnly: (Number(accessMode ?? 0) & 3) === 1,

@@ -20,7 +20,7 @@ const CPU_LINE = /^cpu(\d{1,5}) (?:\d{1,20} ){6}(\d{1,20}) (\d{1,20}) (\d{1,20})
  * @example parseSchedstat('version 15\ntimestamp 42\ncpu0 0 0 0 0 0 0 32540597298 9534623214 41635\ndomain0 ...\n')
  */
 export function parseSchedstat(text: string): CpuSchedstat[] {
-  if (!text.startsWith('version ')) throw malformed('/proc/schedstat', text);
+  if (!text.startsWith('version ') || !text.endsWith('\n')) throw malformed('/proc/schedstat', text);
   const cpus: CpuSchedstat[] = [];
   for (const line of text.split('\n')) {
     if (!line.startsWith('cpu')) continue;

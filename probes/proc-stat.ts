@@ -8,7 +8,7 @@ import type { Host } from './host.ts';
  * @see https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
  */
 export function parseBootTime(text: string): number {
-  const btime = /^btime (\d{1,15})$/m.exec(text)?.[1];
+  const btime = /^btime (\d{1,15})\n/m.exec(text)?.[1];
   if (btime === undefined) throw malformed('/proc/stat', 'no btime');
   return Number(btime);
 }

@@ -2,7 +2,7 @@ import { decimalAt, decimalEnd } from './decimal.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
-const KEY = '\nse.nr_migrations';
+const KEY = '\nse.nr_migrations ';
 
 /**
  * `/proc/<pid>/task/<tid>/sched`, kernel/sched/debug.c; there only with CONFIG_SCHED_DEBUG. The first line holds the
@@ -15,14 +15,19 @@ const KEY = '\nse.nr_migrations';
 export function parseTaskMigrations(text: string): number {
   const ruler = text.indexOf('\n--------------------');
   const key = ruler < 0 ? -1 : text.indexOf(KEY, ruler);
-  let at = key < 0 ? -1 : text.indexOf(':', key);
-  if (at < 0) throw malformed('/proc/<pid>/sched', text);
-  do at++;
-  while (text[at] === ' ');
+  if (key < 0) throw malformed('/proc/<pid>/sched', text);
+  let at = afterSpaces(text, key + KEY.length);
+  if (text[at] === ':') at = afterSpaces(text, at + 1);
   if (text[decimalEnd(text, at)] !== '\n' || decimalEnd(text, at) === at) {
     throw malformed('/proc/<pid>/sched', text.slice(key));
   }
   return decimalAt(text, at);
+}
+
+function afterSpaces(text: string, start: number): number {
+  let at = start;
+  while (text[at] === ' ') at++;
+  return at;
 }
 
 /** @param task `/proc/<pid>/task/<tid>` */

@@ -6,7 +6,10 @@ import type { Host } from './host.ts';
 export const PF_KTHREAD = 0x0020_0000;
 
 export interface TaskStat {
-  /** At most 15 bytes, chosen by the program: may hold spaces, parentheses, newlines; latin1 (see utf8()). */
+  /**
+   * At most 15 bytes, chosen by the program: may hold spaces, parentheses, newlines; latin1 (see utf8()). Longer for a
+   * kernel thread.
+   */
   readonly comm: string;
   /** R, S, D, T, t, Z, X, I, P. */
   readonly state: string;
@@ -52,15 +55,14 @@ export function parseTaskStat(text: string): TaskStat {
   let field = 3;
   let at = close + 2;
   for (; field < GUEST_TIME; field++) {
-    if (field === FLAGS) flags = decimalAt(text, at);
-    else if (field === UTIME) utime = decimalAt(text, at);
-    else if (field === STIME) stime = decimalAt(text, at);
-    else if (field === STARTTIME) startTime = decimalAt(text, at);
-    else if (field === PROCESSOR) processor = decimalAt(text, at);
+    if (field === FLAGS) flags = number(text, at);
+    else if (field === UTIME) utime = number(text, at);
+    else if (field === STIME) stime = number(text, at);
+    else if (field === STARTTIME) startTime = number(text, at);
+    else if (field === PROCESSOR) processor = number(text, at);
     at = text.indexOf(' ', at) + 1;
     if (at === 0) throw malformed(FORMAT, text);
   }
-  if (decimalEnd(text, at) === at) throw malformed(FORMAT, text);
   return {
     comm: text.slice(open + 1, close),
     state: text.charAt(close + 2),
@@ -69,8 +71,14 @@ export function parseTaskStat(text: string): TaskStat {
     stime,
     startTime,
     processor,
-    guestTime: decimalAt(text, at),
+    guestTime: number(text, at),
   };
+}
+
+function number(text: string, at: number): number {
+  const end = decimalEnd(text, at);
+  if (end === at || text.charCodeAt(end) !== 32) throw malformed(FORMAT, text);
+  return decimalAt(text, at);
 }
 
 /** @param task `/proc/<pid>` or `/proc/<pid>/task/<tid>` */

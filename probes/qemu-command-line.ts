@@ -2,12 +2,14 @@
 export interface QemuIdentity {
   readonly name: string | undefined;
   readonly uuid: string | undefined;
-  /** `kvm`, `tcg`, ...: the accelerator asked for, which need not be the one in use. */
+  /** `kvm`, `tcg`, ...: the accelerator asked for first, which need not be the one in use. */
   readonly accel: string | undefined;
   /** Machine type, such as `q35` or `pc-q35-9.2`. */
   readonly machine: string | undefined;
   /** Ids of `-object iothread,id=...`, in order. */
   readonly iothreads: readonly string[];
+  /** Paths of the Unix sockets on which it says it listens for QMP. */
+  readonly monitors: readonly string[];
 }
 
 /**
@@ -22,12 +24,14 @@ export function parseQemuCommandLine(argv: readonly string[]): QemuIdentity {
   let accel: string | undefined;
   let machine: string | undefined;
   const iothreads: string[] = [];
+  const monitors: string[] = [];
+  const sockets = new Map<string, string>();
   for (let i = 1; i < argv.length; i++) {
     const option = (argv[i] ?? '').replace(/^--?/, '-');
     const value = argv[i + 1] ?? '';
     if (option === '-name') name = keyval(value, 'guest').get('guest');
     else if (option === '-uuid') uuid = value;
-    else if (option === '-accel') accel = keyval(value, 'accel').get('accel');
+    else if (option === '-accel') accel ??= keyval(value, 'accel').get('accel');
     else if (option === '-machine' || option === '-M') {
       const machineOptions = keyval(value, 'type');
       machine = machineOptions.get('type') ?? machine;
@@ -36,13 +40,32 @@ export function parseQemuCommandLine(argv: readonly string[]): QemuIdentity {
       const object = value.startsWith('{') ? json(value) : keyval(value, 'qom-type');
       const id = object.get('id');
       if (object.get('qom-type') === 'iothread' && id !== undefined) iothreads.push(id);
+    } else if (option === '-qmp' || option === '-qmp-pretty') {
+      const path = /^unix:([^,]+)/.exec(value.replaceAll(',,', '\0'))?.[1];
+      if (path !== undefined) monitors.push(path.replaceAll('\0', ','));
+    } else if (option === '-chardev') {
+      const chardev = keyval(value, 'backend');
+      const path = chardev.get('path');
+      if (chardev.get('backend') === 'socket' && path !== undefined)
+        sockets.set(chardev.get('id') ?? '', path);
+    } else if (option === '-mon') {
+      const monitor = keyval(value, 'chardev');
+      const path = sockets.get(monitor.get('chardev') ?? '');
+      if (monitor.get('mode') === 'control' && path !== undefined) monitors.push(path);
     } else if (option === '-enable-kvm') {
       accel = 'kvm';
       continue;
     } else continue;
     i++;
   }
-  return { name: name === '' ? undefined : name, uuid, accel: accel?.split(':')[0], machine, iothreads };
+  return {
+    name: name === '' ? undefined : name,
+    uuid,
+    accel: accel?.split(':')[0],
+    machine,
+    iothreads,
+    monitors,
+  };
 }
 
 /** `a,b=c`: the first part without `=` belongs to `implied`. */

@@ -45,7 +45,8 @@ const FIELDS = [
   'flushes',
   'flushMs',
 ] as const satisfies readonly (keyof BlockStat)[];
-const OLDEST_FIELDS = 11;
+/** Linux before 4.18, before 5.5, and since. */
+const FIELD_COUNTS: readonly number[] = [11, 15, FIELDS.length];
 
 /**
  * `/sys/block/<disk>/stat`, block/genhd.c part_stat_show(). Fields that the kernel does not have yet are 0, fields
@@ -57,7 +58,8 @@ const OLDEST_FIELDS = 11;
  */
 export function parseBlockStat(text: string): BlockStat {
   const words = text.trim().split(/\s+/);
-  if (words.length < OLDEST_FIELDS || words.length > 64 || !words.every((word) => /^\d{1,20}$/.test(word))) {
+  const isComplete = words.length > FIELDS.length || FIELD_COUNTS.includes(words.length);
+  if (!isComplete || words.length > 64 || !words.every((word) => /^\d{1,20}$/.test(word))) {
     throw malformed('/sys/block/<disk>/stat', text);
   }
   return stat((i) => Number(words[i] ?? 0));

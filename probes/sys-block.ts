@@ -55,14 +55,14 @@ function readDisk(host: Host, name: string, nvmePaths: readonly string[]): Disk 
     device: deviceNumber(optional(() => host.attribute(`${base}/dev`))),
     slaves: optional(() => host.entries(`${base}/slaves`))?.sort() ?? [],
     mapperName: name.startsWith('dm-')
-      ? optional(() => host.attribute(`${base}/dm/name`))?.trim()
+      ? optional(() => host.attribute(`${base}/dm/name`))?.replace(/\n$/, '')
       : undefined,
     loopFile: loopFile?.replace(/\n$/, ''),
     paths,
     hidden: NVME_PATH.test(name),
     controllers: [...new Set(links.flatMap((link) => CONTROLLER.exec(link)?.[1] ?? []))],
-    node: numaNode(host, carriers[0] ?? name),
-    physical: links.some((link) => link !== '' && !link.includes('/devices/virtual/')),
+    node: numaNode(host, carriers[0] ?? name, links[0] ?? ''),
+    physical: links.some(isPhysical),
   };
 }
 
@@ -77,12 +77,26 @@ function deviceNumber(text: string | undefined): DeviceNumber | undefined {
   return major === undefined || minor === undefined ? undefined : { major, minor };
 }
 
-/** The nearest device up the tree that knows its node; -1 is how the kernel says that nobody does. */
-function numaNode(host: Host, disk: string): number | undefined {
-  let device = `${host.roots.sysfs}/block/${disk}`;
-  for (let depth = 0; depth < 4; depth++) {
-    device += '/device';
-    const node = wholeDecimal(optional(() => host.attribute(`${device}/numa_node`)) ?? '');
+/** NVMe over fabrics is a real device on a virtual bus. */
+function isPhysical(link: string): boolean {
+  return link !== '' && (!link.includes('/devices/virtual/') || link.includes('/nvme-fabrics/'));
+}
+
+/**
+ * The nearest device up the tree that knows its node; -1 is how the kernel says that nobody does. Only NVMe has a
+ * `device` link at each level: of virtio and SCSI disks the directories above are asked.
+ *
+ * @param link target of `/sys/block/<disk>`: `../devices/pci0000:00/0000:00:02.0/virtio1/block/vda`
+ */
+function numaNode(host: Host, disk: string, link: string): number | undefined {
+  const directories: string[] = [];
+  for (let depth = 1; depth <= 4; depth++) directories.push(`block/${disk}${'/device'.repeat(depth)}`);
+  const steps = link.split('/').filter((step) => step !== '..');
+  for (let length = steps.length - 1; length > 1; length--)
+    directories.push(steps.slice(0, length).join('/'));
+  for (const directory of directories) {
+    const path = `${host.roots.sysfs}/${directory}/numa_node`;
+    const node = wholeDecimal(optional(() => host.attribute(path)) ?? '');
     if (node !== undefined) return node;
   }
   return undefined;

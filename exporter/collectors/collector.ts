@@ -3,6 +3,7 @@ import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
+import type { RemoteResult } from '../model/remote.ts';
 import type { Residency } from '../model/residency.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
@@ -15,6 +16,13 @@ export interface Collection {
   readonly topology: CpuTopology | undefined;
   observeThreads(vm: Vm): ThreadObservation[];
   residencyOf(vm: Vm, thread: VmThread): Residency | undefined;
+  /** Under way since the scrape began. */
+  readonly qmp: Promise<RemoteResult>;
+  readonly libvirt: Promise<RemoteResult>;
+  /** Version of the VM's QEMU; undefined where its monitor is not asked. */
+  versionOf(vm: Vm): string | undefined;
+  /** Names of the KVM statistics that were already written, by VM key. */
+  readonly given: Map<string, ReadonlySet<string>>;
   /** Gives other work its turn when it is due; throws when the scrape's time is up. */
   breathe(): Promise<void>;
 }

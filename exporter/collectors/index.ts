@@ -5,7 +5,10 @@ import { interrupts } from './interrupts.ts';
 import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
 import { moduleParameters } from './module-parameters.ts';
+import { libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
+import { StatisticMetrics } from './statistic-metrics.ts';
+import type { StatisticsOptions } from './statistics-families.ts';
 import { threads } from './threads.ts';
 import { vms } from './vms.ts';
 
@@ -13,6 +16,8 @@ import { vms } from './vms.ts';
 export const COLLECTOR_NAMES = [
   'vms',
   'threads',
+  'qmp',
+  'libvirt',
   'kvm_debugfs',
   'block',
   'cpus',
@@ -25,16 +30,20 @@ export const COLLECTOR_NAMES = [
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
 /** Read at each scrape, so that a reload takes effect without losing what a collector remembers. */
-export interface CollectorOptions {
+export interface CollectorOptions extends StatisticsOptions {
   readonly blockExclude: RegExp;
 }
 
 /** All collectors, what matters most first: where limits.maxSeries strikes, the last ones lose. */
 export function createCollectors(options: () => CollectorOptions): Collector[] {
+  const metrics = new StatisticMetrics();
   return [
     vms,
     threads(),
-    kvmDebugfs(),
+    // Read after the rest of the host, as their answers are on their way meanwhile; debugfs gives what they did not.
+    qmp(metrics, options),
+    libvirt(metrics, options),
+    kvmDebugfs(metrics),
     block(() => options().blockExclude),
     cpus,
     schedstat,

@@ -1,22 +1,20 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { readKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { readLockdown } from '../../probes/lockdown.ts';
-import { catalogue } from '../metrics/catalogue.ts';
-import { isKnownStatistic, type StatisticMetric, statisticMetric } from '../metrics/kvm-statistics.ts';
-import { vmLabels } from '../metrics/label-sets.ts';
+import { vmLabels, vmSourceLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection, Collector, Report } from './collector.ts';
+import type { StatisticMetrics } from './statistic-metrics.ts';
 
-/** Statistics of newer kernels that this version has no name for; more than this would be somebody's joke. */
-const MAX_UNKNOWN_STATISTICS = 64;
 /** Each denied open writes a line into the kernel log: after a denial the counters are left alone for this long. */
 const DENIED_RETRY_MS = 3_600_000;
 
-/** KVM's statistics of each VM, from debugfs. */
-export function kvmDebugfs(now: () => number = () => performance.now()): Collector {
-  const metrics = new Map<string, StatisticMetric>();
-  let unknown = 0;
+/** KVM's statistics of each VM from debugfs: those that nobody closer to the VM gave in this scrape. */
+export function kvmDebugfs(
+  metrics: StatisticMetrics,
+  now: () => number = () => performance.now(),
+): Collector {
   let deniedUntil = Number.NEGATIVE_INFINITY;
   let denial: SourceError | undefined;
 
@@ -40,14 +38,16 @@ export function kvmDebugfs(now: () => number = () => performance.now()): Collect
     },
   };
 
-  function collectVm({ host, families }: Collection, vm: Vm, report: Report): void {
+  function collectVm({ host, families, given }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
-    const sums = new Map<string, number>();
+    const already = given.get(vm.key);
+    const sums = new Map<string, { value: number; readOnly: boolean }>();
     for (const { name: directory, content } of vm.directories) {
       for (const { name, readOnly } of content.statistics) {
-        if (!readOnly && now() < deniedUntil) continue;
+        if (already?.has(name) === true || (!readOnly && now() < deniedUntil)) continue;
         try {
-          sums.set(name, (sums.get(name) ?? 0) + readKvmStatistic(host, directory, name));
+          const value = (sums.get(name)?.value ?? 0) + readKvmStatistic(host, directory, name);
+          sums.set(name, { value, readOnly });
         } catch (error) {
           const problem = sourceError(error, directory);
           // The directory outlives the inventory's last look by a moment: a dying VM, not a failure.
@@ -59,25 +59,11 @@ export function kvmDebugfs(now: () => number = () => performance.now()): Collect
         }
       }
     }
-    for (const [statistic, value] of sums) {
-      const metric = metricOf(statistic, vm);
+    if (sums.size === 0) return;
+    families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
+    for (const [statistic, { value, readOnly }] of sums) {
+      const metric = metrics.of('vm', statistic, readOnly ? 'instant' : 'cumulative');
       if (metric !== undefined) families.addNamed(metric, labels, value / metric.divisor);
     }
-  }
-
-  function metricOf(statistic: string, vm: Vm): StatisticMetric | undefined {
-    const known = metrics.get(statistic);
-    if (known !== undefined) return known;
-    const isKnown = isKnownStatistic(statistic);
-    if (!isKnown && unknown >= MAX_UNKNOWN_STATISTICS) return undefined;
-    const readOnly = vm.directories.some(({ content }) =>
-      content.statistics.some(({ name, readOnly }) => name === statistic && readOnly),
-    );
-    const metric = statisticMetric('vm', statistic, readOnly ? 'instant' : 'cumulative');
-    // A new statistic may not take the name of a metric that means something else.
-    if (!isKnown && catalogue[metric.name] !== undefined) return undefined;
-    if (!isKnown) unknown++;
-    metrics.set(statistic, metric);
-    return metric;
   }
 }

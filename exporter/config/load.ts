@@ -13,7 +13,7 @@ export type RawValues = Readonly<Record<string, unknown>>;
 const KEYS = Object.keys(options) as ConfigKey[];
 
 export function flagOf(key: string): string {
-  return `--${kebab(key)}`;
+  return `--${kebab(key).replaceAll('_', '-')}`;
 }
 
 export function environmentVariableOf(key: string): string {
@@ -61,7 +61,7 @@ export function readConfigFile(path: string): RawValues {
 export function parseConfigFile(text: string, path: string): RawValues {
   let document: unknown;
   try {
-    document = parseYaml(text, { maxAliasCount: 0 });
+    document = parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     throw new ConfigError(`${path}: not YAML: ${String((error as Error).message).split('\n')[0]}`);
   }

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
 import { cronProblem } from '../schedule.ts';
@@ -19,6 +20,16 @@ const cron = text.refine(
 );
 const whole = (min: number, max: number): z.ZodType<number> =>
   z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
+const seconds = (min: number, max: number): z.ZodType<number> =>
+  z
+    .union([
+      z.number(),
+      z
+        .string()
+        .regex(/^\d+(\.\d+)?$/)
+        .transform(Number),
+    ])
+    .pipe(z.number().min(min).max(max));
 const listenAddress = text.refine((value) => parseListenAddress(value) !== undefined);
 const regularExpression = text.max(500).refine((value) => {
   try {
@@ -113,6 +124,42 @@ export const options = {
     help: 'When to sample on which CPU each vCPU and I/O thread is.',
     allowed: 'a cron expression with seconds (six fields)',
   }),
+  'qmp.sockets': option({
+    schema: path.refine((value) => !value.slice(0, value.lastIndexOf('/')).includes('*')),
+    default: '/run/kvm-telemetry/qmp/*.sock',
+    help: "Where VMs' QMP sockets are, under path.rootfs; the directory must be root's alone.",
+    allowed: 'an absolute path with * in the file name',
+  }),
+  'qmp.directories': option({
+    schema: text.refine((value) => value.split(',').every((part) => part.startsWith('/'))),
+    default: '/run/kvm-telemetry/qmp',
+    help: "Directories in which a QMP socket named on a VM's command line is used.",
+    allowed: 'absolute paths with commas between them',
+  }),
+  'qmp.timeoutSeconds': option({
+    schema: seconds(0.05, 30),
+    default: 1,
+    help: 'Longest wait for a VM in a scrape.',
+    allowed: 'a number from 0.05 to 30',
+  }),
+  'libvirt.uri': option({
+    schema: text.refine((value) => /^[\w+]+:\/\/\S*$/.test(value)),
+    default: 'qemu:///system',
+    help: 'Connection to libvirt.',
+    allowed: 'a libvirt connection URI',
+  }),
+  'libvirt.timeoutSeconds': option({
+    schema: seconds(0.05, 30),
+    default: 2,
+    help: 'Longest wait for libvirt in a scrape.',
+    allowed: 'a number from 0.05 to 30',
+  }),
+  'vcpu.statistics': option<'essential' | 'all'>({
+    schema: z.enum(['essential', 'all']),
+    default: 'essential',
+    help: 'Which KVM statistics each vCPU has series of; sums over a VM are always complete.',
+    allowed: 'essential or all',
+  }),
   'limits.maxSeries': option({
     schema: whole(1, 10_000_000),
     default: 500_000,
@@ -146,9 +193,9 @@ export interface ListenAddress {
 
 /** `127.0.0.1:9954`, `[::1]:9954`, `localhost:9954`, `:9954`; undefined for anything else. */
 export function parseListenAddress(value: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(value);
+  const match = /^(?:\[([^\]]+)\]|([\w.-]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) return undefined;
+  if (match === null || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1]))) return undefined;
   const host = match[1] ?? match[2];
   return { host: host === '' ? undefined : host, port };
 }

@@ -1,5 +1,7 @@
+import { opendirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Roots } from '../../probes/host.ts';
+import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 
 /** Where the probes read: under `path.rootfs`, but for the paths that are given themselves. */
@@ -13,4 +15,18 @@ export function rootsOf(config: Config): Roots {
     tracefs: config['path.tracefs'] ?? join(sysfs, 'kernel/tracing'),
     libvirt: config['path.libvirt'] ?? under('run/libvirt/qemu'),
   };
+}
+
+/** Without procfs there is nothing to tell of any VM: a host mounted elsewhere, most likely. @throws ConfigError */
+export function checkRoots(config: Config): void {
+  const { procfs } = rootsOf(config);
+  try {
+    opendirSync(procfs).closeSync();
+  } catch (error) {
+    const flag = config['path.procfs'] === undefined ? '--path.rootfs' : '--path.procfs';
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError(
+      `${flag}: ${JSON.stringify(procfs)} cannot be read (${code}): give the folder where the host's is mounted`,
+    );
+  }
 }

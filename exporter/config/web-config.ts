@@ -1,28 +1,51 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { SecureVersion } from 'node:tls';
-import basicAuth from 'basic-auth';
-import { compare } from 'bcryptjs';
-import type { RequestHandler } from 'express';
+import { createSecureContext, type SecureVersion } from 'node:tls';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './load.ts';
 
 const TLS_VERSIONS = { TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const satisfies Record<string, SecureVersion>;
 
+const path = z.string({ error: 'give a path' }).min(1, { error: 'give a path' });
+const version = z.enum(['TLS12', 'TLS13'], { error: 'give TLS12 or TLS13' });
+
 const schema = z.strictObject({
   tls_server_config: z
     .strictObject({
-      cert_file: z.string(),
-      key_file: z.string(),
-      client_ca_file: z.string().optional(),
+      cert_file: path,
+      key_file: path,
+      client_ca_file: path.optional(),
       // The modes in between ask for a certificate and do not insist: they would promise what they do not keep.
-      client_auth_type: z.enum(['NoClientCert', 'RequireAndVerifyClientCert']).default('NoClientCert'),
-      min_version: z.enum(['TLS12', 'TLS13']).default('TLS12'),
+      client_auth_type: z
+        .enum(['NoClientCert', 'RequireAndVerifyClientCert'], {
+          error: 'give NoClientCert or RequireAndVerifyClientCert',
+        })
+        .default('NoClientCert'),
+      min_version: version.default('TLS12'),
+      max_version: version.optional(),
+    })
+    // Go's servers trust the system's authorities here, which is to say everyone.
+    .refine((tls) => tls.client_auth_type === 'NoClientCert' || tls.client_ca_file !== undefined, {
+      path: ['client_ca_file'],
+      error: 'client_auth_type needs it: give a path',
+    })
+    .refine((tls) => tls.client_ca_file === undefined || tls.client_auth_type !== 'NoClientCert', {
+      path: ['client_auth_type'],
+      error: 'client_ca_file is not used without it: give RequireAndVerifyClientCert',
     })
     .optional(),
-  basic_auth_users: z.record(z.string(), z.string().regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/)).optional(),
+  basic_auth_users: z
+    .record(
+      z.string(),
+      z
+        .string({ error: 'give a bcrypt hash' })
+        .regex(/^\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/, {
+          error: 'give a bcrypt hash, as htpasswd -nBC 10 USER prints it',
+        }),
+      { error: 'give users and their bcrypt hashes' },
+    )
+    .optional(),
 });
 
 export interface TlsOptions {
@@ -32,6 +55,7 @@ export interface TlsOptions {
   /** Only clients with a certificate of `ca` get in. */
   readonly requestCert: boolean;
   readonly minVersion: SecureVersion;
+  readonly maxVersion: SecureVersion | undefined;
 }
 
 export interface WebConfig {
@@ -48,71 +72,60 @@ export const OPEN: WebConfig = { tls: undefined, users: new Map() };
  * @see https://prometheus.io/docs/prometheus/latest/configuration/https/
  * @throws ConfigError
  */
-export function readWebConfig(path: string): WebConfig {
+export function readWebConfig(file: string): WebConfig {
   let document: unknown;
   try {
-    document = parseYaml(readFileSync(path, 'utf8'), { maxAliasCount: 0 });
+    document = parseYaml(readFileSync(file, 'utf8'), { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     throw new ConfigError(
-      `--web.config: cannot use ${path}: ${String((error as Error).message).split('\n')[0]}`,
+      `--web.config: cannot use ${file}: ${String((error as Error).message).split('\n')[0]}`,
     );
   }
   const result = schema.safeParse(document ?? {});
   if (!result.success) {
-    const [issue] = result.error.issues;
-    throw new ConfigError(`--web.config: ${path}: ${issue?.path.join('.') || 'document'}: ${issue?.message}`);
+    throw new ConfigError(`--web.config: ${file}: ${sentenceOn(result.error.issues[0])}`);
   }
   const { tls_server_config: tls, basic_auth_users: users } = result.data;
-  const file = (name: string): Buffer => {
-    try {
-      return readFileSync(resolve(dirname(path), name));
-    } catch (error) {
-      throw new ConfigError(`--web.config: cannot read ${name}: ${(error as NodeJS.ErrnoException).code}`);
-    }
-  };
   return {
     users: new Map(Object.entries(users ?? {})),
-    tls:
-      tls === undefined
-        ? undefined
-        : {
-            cert: file(tls.cert_file),
-            key: file(tls.key_file),
-            ca: tls.client_ca_file === undefined ? undefined : file(tls.client_ca_file),
-            requestCert: tls.client_auth_type !== 'NoClientCert',
-            minVersion: TLS_VERSIONS[tls.min_version],
-          },
+    tls: tls === undefined ? undefined : readTls(file, tls),
   };
 }
 
-/** bcrypt is slow on purpose: who came in once is remembered, by a digest of user, password and hash. */
-const MAX_REMEMBERED = 100;
-/** Compared for an unknown user, so that the time taken does not tell who exists. */
-const NOBODY = `$2b$10$${'.'.repeat(53)}`;
+/** Never quotes the value: what is no bcrypt hash may be a password. */
+function sentenceOn(issue: z.core.$ZodIssue | undefined): string {
+  const where = issue?.path.join('.') || 'the document';
+  return issue?.code === 'unrecognized_keys'
+    ? `${where}: unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`
+    : `${where}: ${issue?.message}`;
+}
 
-/** Basic authentication; lets everyone in where there are no users. */
-export function authentication(users: ReadonlyMap<string, string>): RequestHandler {
-  const remembered: Buffer[] = [];
-  return async (request, response, next) => {
-    if (users.size === 0) return next();
-    const given = basicAuth(request);
-    if (given !== undefined && (await isRight(given.name, given.pass))) return next();
-    response
-      .status(401)
-      .set('WWW-Authenticate', 'Basic realm="kvm-telemetry"')
-      .type('text')
-      .send('Unauthorized.\n');
-  };
+type TlsServerConfig = NonNullable<z.infer<typeof schema>['tls_server_config']>;
 
-  async function isRight(user: string, password: string): Promise<boolean> {
-    const hash = users.get(user) ?? NOBODY;
-    const digest = createHash('sha256').update(`${user}\0${password}\0${hash}`).digest();
-    if (remembered.some((known) => timingSafeEqual(known, digest))) return true;
-    const right = (await compare(password, hash)) && users.has(user);
-    if (right) {
-      remembered.push(digest);
-      if (remembered.length > MAX_REMEMBERED) remembered.shift();
+function readTls(webConfig: string, config: TlsServerConfig): TlsOptions {
+  const read = (key: 'cert_file' | 'key_file' | 'client_ca_file', name: string): Buffer => {
+    try {
+      return readFileSync(resolve(dirname(webConfig), name));
+    } catch (error) {
+      throw new ConfigError(
+        `--web.config: ${webConfig}: tls_server_config.${key}: cannot read ${name}: ${(error as NodeJS.ErrnoException).code}`,
+      );
     }
-    return right;
+  };
+  const tls: TlsOptions = {
+    cert: read('cert_file', config.cert_file),
+    key: read('key_file', config.key_file),
+    ca: config.client_ca_file === undefined ? undefined : read('client_ca_file', config.client_ca_file),
+    requestCert: config.client_auth_type !== 'NoClientCert',
+    minVersion: TLS_VERSIONS[config.min_version],
+    maxVersion: config.max_version === undefined ? undefined : TLS_VERSIONS[config.max_version],
+  };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new ConfigError(
+      `--web.config: ${webConfig}: tls_server_config: not a usable certificate and key: ${(error as Error).message}`,
+    );
   }
+  return tls;
 }

@@ -16,6 +16,7 @@ export interface Identity {
   readonly uuid: string;
   readonly machine: string;
   readonly iothreadIds: readonly string[];
+  readonly monitors: readonly string[];
 }
 
 const TIMEOUT_MS = 500;
@@ -47,6 +48,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     uuid: fitUuid(qemu?.uuid),
     machine: fitName(qemu?.machine ?? ''),
     iothreadIds: qemu?.iothreads ?? [],
+    monitors: qemu?.monitors ?? [],
   };
 }
 

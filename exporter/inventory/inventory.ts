@@ -6,8 +6,8 @@ import { type Descriptor, readDescriptor, readDescriptors } from '../../probes/p
 import { readTaskStat } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import type { BlockDeviceUse, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
-import { assignLabels, type NameClaim } from '../model/vm-names.ts';
+import type { BlockDeviceUse, ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
+import { assignLabels, fitName, type NameClaim } from '../model/vm-names.ts';
 import { Pace } from '../pace.ts';
 import { blockDevicesOf } from './block-devices.ts';
 import { HostFacts } from './host-facts.ts';
@@ -26,6 +26,7 @@ interface Entry {
   readonly kvmFd: number | undefined;
   readonly identity: Identity;
   readonly threads: ThreadTable;
+  hints: ThreadHints | undefined;
   vm: Vm;
 }
 
@@ -77,6 +78,18 @@ export class Inventory {
   /** The VM's threads as last observed; costs nothing. */
   threadsOf(vm: Vm): Iterable<VmThread> {
     return this.#entries.get(vm.key)?.threads.threads ?? [];
+  }
+
+  /** Takes over what the VM's monitor says of its threads, which beats their names. */
+  hint(key: string, hints: ThreadHints): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.hints === hints) return;
+    entry.hints = hints;
+    entry.vm = {
+      ...entry.vm,
+      vcpuThreads: new Map([...entry.vm.vcpuThreads, ...hints.vcpus]),
+      iothreadThreads: hints.iothreads,
+    };
   }
 
   /** One pass at a time: who asks while one runs gets its result, and a full pass serves for a quick one. */
@@ -153,7 +166,7 @@ export class Inventory {
     const identity = await identify(this.host, candidate);
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
-    const { name, uuid, vmm, accel, machine, iothreadIds } = identity;
+    const { name, uuid, vmm, accel, machine, iothreadIds, monitors } = identity;
     const vm: Vm = {
       key: `${pid}:${stat.startTime}`,
       label: '',
@@ -169,8 +182,11 @@ export class Inventory {
       blockDevices: await this.#blockDevices(pid, candidate.descriptors, mounts),
       vcpuThreads: new Map(),
       iothreadIds,
+      iothreadThreads: new Map(),
+      monitors,
+      domain: '',
     };
-    return { kvmFd, identity, threads: new ThreadTable(), vm };
+    return { kvmFd, identity, threads: new ThreadTable(), hints: undefined, vm };
   }
 
   async #lookAtDisks(mounts: MountCache): Promise<void> {
@@ -230,9 +246,11 @@ export class Inventory {
     );
     const vcpuThreads = vcpuThreadsOf(this.host, directories, this.#problems);
     if (managed) for (const { id, tid } of domain.vcpus) vcpuThreads.set(tid, id);
+    for (const [tid, index] of entry.hints?.vcpus ?? []) vcpuThreads.set(tid, index);
     entry.vm = {
       ...vm,
-      name: managed ? domain.name : identity.name,
+      name: managed ? fitName(domain.name) : identity.name,
+      domain: managed ? domain.name : '',
       manager: managed ? 'libvirt' : '',
       directories,
       vcpuThreads,

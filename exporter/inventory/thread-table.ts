@@ -36,7 +36,8 @@ export class ThreadTable {
     const known = new Map<number, VmThread>();
     for (const { tid, stat } of found) {
       const thread = this.#threads.get(tid);
-      if (thread?.startTime === stat.startTime && thread.comm === stat.comm) known.set(tid, thread);
+      const same = thread?.startTime === stat.startTime && thread.comm === stat.comm;
+      if (thread !== undefined && same && agrees(vm, thread)) known.set(tid, thread);
     }
     const mainComm = found.find(({ tid }) => tid === vm.pid)?.stat.comm ?? '';
     const taken = new Set([...known.values()].map(({ label }) => label));
@@ -59,6 +60,14 @@ export class ThreadTable {
   }
 }
 
+/** Whether nothing better is known by now of what the thread is. */
+function agrees(vm: Vm, { tid, role, label }: VmThread): boolean {
+  const vcpu = vm.vcpuThreads.get(tid);
+  const iothread = vm.iothreadThreads.get(tid);
+  if (vcpu !== undefined) return role === 'vcpu' && label.startsWith(`vcpu${vcpu}`);
+  return iothread === undefined || role === 'iothread' || role === 'monitor';
+}
+
 function identify(
   vm: Vm,
   tid: number,
@@ -69,10 +78,12 @@ function identify(
   known: ReadonlyMap<number, VmThread>,
 ): VmThread {
   const comm = stat.comm;
+  const iothread = vm.iothreadThreads.get(tid);
   const decided = roleOf(utf8(comm), utf8(mainComm), tid === vm.pid, vm.vcpuThreads.get(tid));
-  const { role } = decided;
-  let { id } = decided;
-  if (role === 'iothread' && id !== undefined) {
+  const isIothread = iothread !== undefined && decided.role !== 'vcpu' && decided.role !== 'monitor';
+  const role = isIothread ? 'iothread' : decided.role;
+  let id = isIothread ? iothread : decided.id;
+  if (!isIothread && role === 'iothread' && id !== undefined) {
     const rank = [...known.values()].filter(
       (other) => other.role === 'iothread' && other.comm === comm,
     ).length;

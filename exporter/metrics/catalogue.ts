@@ -2,22 +2,38 @@ import { blockMetrics } from './block.ts';
 import type { MetricDefinition } from './definition.ts';
 import { hostMetrics } from './host.ts';
 import { statisticDefinitions, type VmStatisticMetricName } from './kvm-statistics.ts';
-import { vmLabels } from './label-sets.ts';
+import { vcpuLabels, vmLabels } from './label-sets.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
 import { vmMetrics } from './vm.ts';
+import { histogramMetrics, vmmMetrics } from './vmm.ts';
 
-const named = { ...vmMetrics, ...threadMetrics, ...blockMetrics, ...hostMetrics, ...selfMetrics };
+const named = {
+  ...vmMetrics,
+  ...vmmMetrics,
+  ...threadMetrics,
+  ...blockMetrics,
+  ...hostMetrics,
+  ...selfMetrics,
+};
 
 type Named = typeof named;
 /** Every metric that has a name of its own in this version. */
 export type MetricName = keyof Named | VmStatisticMetricName;
+/** Metrics that are histograms. */
+export type HistogramName = keyof typeof histogramMetrics;
 /** The label names of a metric, as a union. */
-export type LabelsOf<M extends MetricName> = M extends keyof Named ? Named[M]['labels'][number] : 'vm';
+export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Named
+  ? Named[M]['labels'][number]
+  : M extends HistogramName
+    ? (typeof histogramMetrics)[M]['labels'][number]
+    : 'vm';
 
 /** Every metric, once. */
 export const catalogue: Readonly<Record<string, MetricDefinition>> = {
   ...named,
+  ...histogramMetrics,
   ...statisticDefinitions('vm', vmLabels),
+  ...statisticDefinitions('vcpu', vcpuLabels),
   ...ownMetrics,
 };

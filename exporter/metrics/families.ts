@@ -1,13 +1,24 @@
-import { catalogue, type LabelsOf, type MetricName } from './catalogue.ts';
+import { catalogue, type HistogramName, type LabelsOf, type MetricName } from './catalogue.ts';
 import type { LabelBlock } from './labels.ts';
 
 /** All samples of one metric: `labels[i]` belongs to `values[i]`. */
 export interface Family {
   readonly name: string;
-  readonly type: 'counter' | 'gauge';
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: string[];
   readonly values: number[];
+  /** Of a histogram: `_bucket`, `_sum` or `_count` for each sample. */
+  readonly suffixes: string[];
+}
+
+type FamilyHead = Pick<Family, 'name' | 'type' | 'help'>;
+
+export interface HistogramSample {
+  /** Cumulative counts, bounds ascending, without `+Inf`. */
+  readonly buckets: readonly { readonly le: number; readonly count: number }[];
+  readonly count: number;
+  readonly sum: number | undefined;
 }
 
 /** What one collection gathers. Built anew for each, so nothing of a departed VM can be left over. */
@@ -37,8 +48,32 @@ export class Families {
   }
 
   /** A sample of a metric whose name only the running kernel knows. */
-  addNamed(metric: Omit<Family, 'labels' | 'values'>, labels: LabelBlock<'vm'>, value: number): void {
+  addNamed(metric: FamilyHead, labels: LabelBlock<'vm'>, value: number): void {
     this.#push(this.#families.get(metric.name) ?? this.#start(metric), labels, value);
+  }
+
+  /** A histogram of one entity: all its buckets, or none where the room does not suffice. `+Inf` is made from count. */
+  addHistogram<M extends HistogramName>(
+    name: M,
+    labels: LabelBlock<LabelsOf<M>>,
+    { buckets, count, sum }: HistogramSample,
+  ): void {
+    const family = this.#families.get(name) ?? this.#fromCatalogue(name);
+    const size = buckets.length + 2 + (sum === undefined ? 0 : 1);
+    if (this.#series + size > this.#maxSeries) {
+      this.#dropped += size;
+      return;
+    }
+    this.#series += size;
+    const push = (suffix: string, block: string, value: number): void => {
+      family.suffixes.push(suffix);
+      family.labels.push(block);
+      family.values.push(value);
+    };
+    for (const bucket of buckets) push('_bucket', `${labels},le="${bucket.le}"`, bucket.count);
+    push('_bucket', `${labels},le="+Inf"`, count);
+    if (sum !== undefined) push('_sum', labels, sum);
+    push('_count', labels, count);
   }
 
   /** In order of name. */
@@ -66,21 +101,14 @@ export class Families {
 
   #fromCatalogue(name: string): Family {
     const definition = catalogue[name];
-    if (definition === undefined || definition.type === 'histogram') {
-      throw new Error(`${name} is not in the catalogue as a counter or gauge`);
-    }
+    if (definition === undefined) throw new Error(`${name} is not in the catalogue`);
     return this.#start({ name, type: definition.type, help: definition.help });
   }
 
-  #start(metric: Omit<Family, 'labels' | 'values'>): Family {
-    const family: Family = {
-      name: metric.name,
-      type: metric.type,
-      help: metric.help,
-      labels: [],
-      values: [],
-    };
-    this.#families.set(metric.name, family);
+  #start(metric: FamilyHead): Family {
+    const { name, type, help } = metric;
+    const family: Family = { name, type, help, labels: [], values: [], suffixes: [] };
+    this.#families.set(name, family);
     return family;
   }
 }

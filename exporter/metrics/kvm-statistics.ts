@@ -15,7 +15,7 @@ const instant = (help: string): KvmStatistic => ({ kind: 'instant', help });
 const peak = (help: string): KvmStatistic => ({ kind: 'peak', help });
 
 /** Counted per vCPU; debugfs shows the sum over a VM's vCPUs, the binary statistics each one. */
-export const vcpuStatistics = {
+const vcpuStatistics = {
   blocking: instant('vCPUs that block (wait for an event) now.'),
   directed_yield_attempted: cumulative('Directed yields tried after a pause or a hypercall.'),
   directed_yield_successful: cumulative('Directed yields that found a vCPU to run.'),
@@ -68,7 +68,7 @@ export const vcpuStatistics = {
 } as const satisfies Record<string, KvmStatistic>;
 
 /** Counted per VM. */
-export const vmOnlyStatistics = {
+const vmOnlyStatistics = {
   max_mmu_page_hash_collisions: peak('Most collisions seen in the MMU page hash.'),
   max_mmu_rmap_size: peak('Longest reverse map seen.'),
   mmu_cache_miss: cumulative('Shadow pages made.'),
@@ -127,15 +127,17 @@ export function statisticMetric(
   };
 }
 
+const SOURCES = { vm: 'QMP query-stats, virsh domstats, debugfs', vcpu: 'QMP query-stats, virsh domstats' };
+
 /** The catalogue's entries for the statistics known by name. */
 export function statisticDefinitions(
   subject: 'vm' | 'vcpu',
   labels: readonly string[],
 ): Record<string, MetricDefinition> {
   return Object.fromEntries(
-    Object.keys(known).map((statistic) => {
+    Object.keys(subject === 'vm' ? known : vcpuStatistics).map((statistic) => {
       const { name, type, help } = statisticMetric(subject, statistic);
-      return [name, { type, help, labels, source: `debugfs kvm/<vm>/${statistic}` }];
+      return [name, { type, help, labels, source: SOURCES[subject] }];
     }),
   );
 }

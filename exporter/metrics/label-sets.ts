@@ -2,6 +2,15 @@
 export const vmLabels = ['vm'] as const;
 export const vmInfoLabels = ['vm', 'name', 'uuid', 'vmm', 'manager', 'accel', 'machine', 'pid'] as const;
 export const vmRoleLabels = ['vm', 'role'] as const;
+export const vcpuLabels = ['vm', 'vcpu'] as const;
+export const vmSourceLabels = ['vm', 'source'] as const;
+export const vmStateLabels = ['vm', 'state'] as const;
+export const vmVersionLabels = ['vm', 'version'] as const;
+export const vmDiskLabels = ['vm', 'disk'] as const;
+export const vmDiskOperationLabels = ['vm', 'disk', 'operation'] as const;
+export const vmDiskInfoLabels = ['vm', 'disk', 'file', 'driver', 'iothread'] as const;
+export const vmDiskQueueLabels = ['vm', 'disk', 'queue', 'iothread'] as const;
+export const iothreadLabels = ['vm', 'iothread'] as const;
 export const blockDeviceLabels = ['vm', 'device', 'depth'] as const;
 
 export const threadLabels = ['vm', 'thread', 'role'] as const;

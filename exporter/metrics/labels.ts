@@ -26,7 +26,7 @@ export function withLabel<L extends string, const N extends string>(
 }
 
 /** Escapes a label value as the exposition formats ask; a lone surrogate, which UTF-8 cannot carry, becomes U+FFFD. */
-export function escapeLabel(value: string): string {
+function escapeLabel(value: string): string {
   if (!/[\\"\n\ud800-\udfff]/.test(value)) return value;
   return value.toWellFormed().replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }

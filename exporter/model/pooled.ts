@@ -23,7 +23,7 @@ export const NO_COUNTERS: ThreadCounters = {
   migrations: 0,
 };
 
-export function addCounters(a: ThreadCounters, b: ThreadCounters): ThreadCounters {
+function addCounters(a: ThreadCounters, b: ThreadCounters): ThreadCounters {
   return {
     run: a.run + b.run,
     wait: a.wait + b.wait,

@@ -40,6 +40,20 @@ export interface Vm {
   readonly vcpuThreads: ReadonlyMap<number, number>;
   /** Ids of its IOThreads in the order in which they are made, from the command line. */
   readonly iothreadIds: readonly string[];
+  /** Id of the IOThread by thread id, from QEMU's monitor; empty where it is not asked. */
+  readonly iothreadThreads: ReadonlyMap<number, string>;
+  /** Sockets on which its command line says that it listens for QMP. */
+  readonly monitors: readonly string[];
+  /** libvirt's own name of it, not made fit for a label; empty where libvirt does not manage it. */
+  readonly domain: string;
+}
+
+/** What QEMU's monitor says of a VM's threads. */
+export interface ThreadHints {
+  /** Index of the vCPU by thread id. */
+  readonly vcpus: ReadonlyMap<number, number>;
+  /** Id of the IOThread by thread id. */
+  readonly iothreads: ReadonlyMap<number, string>;
 }
 
 export interface VmThread {

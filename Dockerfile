@@ -1,0 +1,27 @@
+FROM node:24-slim AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.json ./
+COPY probes probes
+COPY exporter exporter
+RUN npx tsc -p tsconfig.json
+
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --no-audit --no-fund && npm cache clean --force
+
+FROM node:24-slim
+# The commit, shown in kvm_telemetry_build_info: docker build --build-arg REVISION=$(git rev-parse HEAD)
+ARG REVISION=
+ENV NODE_ENV=production KVM_TELEMETRY_REVISION=$REVISION
+WORKDIR /app
+COPY --from=dependencies /app ./
+COPY --from=build /src/dist/exporter dist/exporter
+COPY --from=build /src/dist/probes dist/probes
+# No USER: debugfs, where KVM counts exits, lets in nobody but root; deploy/compose takes all other privileges away.
+EXPOSE 9954
+ENTRYPOINT ["node", "/app/dist/exporter/main.js"]
+# The host is mounted read-only at /host, and the container shares its PID namespace: see deploy/compose/compose.yaml.
+CMD ["serve", "--path.rootfs=/host", "--web.listen-address=:9954"]

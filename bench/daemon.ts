@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export interface Daemon {
+  readonly pid: number;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+const MAIN = fileURLToPath(new URL('../exporter/main.js', import.meta.url));
+const START_TIMEOUT_MS = 60_000;
+
+/** Starts the exporter as its users do, on a free port of loopback, which it tells in its log. */
+export async function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
+  const listen = ['--web.listen-address', '127.0.0.1:0'];
+  const args = [MAIN, 'serve', ...listen, '--path.rootfs', rootfs, ...flags];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) {
+    const { port, msg, level } = JSON.parse(line) as { port?: number; msg: string; level: number };
+    if (level >= 50) throw new Error(`the exporter says: ${msg}`);
+    if (port !== undefined) return { ...started(child), port };
+  }
+  throw new Error('the exporter did not start');
+}
+
+export async function startNodeExporter(program: string): Promise<Daemon> {
+  const port = await freePort();
+  const child = spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${program} did not start`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return { ...started(child), port };
+}
+
+function started(child: ChildProcess): Omit<Daemon, 'port'> {
+  // Whoever interrupts the benchmark must not leave daemons behind.
+  const kill = (): boolean => child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.stdout?.resume();
+  return {
+    pid: child.pid ?? 0,
+    async stop() {
+      process.off('exit', kill);
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
+}
+
+async function answers(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    await response.arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,51 @@
+import { Agent, get } from 'node:http';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+/** What a client that asks all the time had to wait at most. */
+export interface StallWatch {
+  /** The longest answer since the last call, in seconds. */
+  longest(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Asks `/-/healthy` again and again over one connection, in a thread of its own: the main thread receives bodies. */
+export function watchStalls(port: number): StallWatch {
+  const worker = new Worker(new URL(import.meta.url), { workerData: port });
+  return {
+    longest() {
+      return new Promise((resolve, reject) => {
+        worker.once('error', reject);
+        worker.once('message', resolve);
+        worker.postMessage('longest');
+      });
+    },
+    async stop() {
+      await worker.terminate();
+    },
+  };
+}
+
+if (!isMainThread && parentPort !== null) {
+  const port = parentPort;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  let longest = 0;
+  port.on('message', () => {
+    port.postMessage(longest);
+    longest = 0;
+  });
+  for (;;) {
+    const seconds = await ask(agent, workerData as number);
+    longest = Math.max(longest, seconds);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+function ask(agent: Agent, port: number): Promise<number> {
+  const start = performance.now();
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path: '/-/healthy', agent }, (response) => {
+      response.resume();
+      response.once('end', () => resolve((performance.now() - start) / 1000));
+    }).once('error', reject);
+  });
+}

@@ -1,0 +1,61 @@
+import { vmSourceLabels, vmVersionLabels } from '../metrics/label-sets.ts';
+import { labelBlock } from '../metrics/labels.ts';
+import type { RemoteResult } from '../model/remote.ts';
+import type { StatisticsSource } from '../model/vm-statistics.ts';
+import type { Collection, Collector } from './collector.ts';
+import type { StatisticMetrics } from './statistic-metrics.ts';
+import { addStatistics, type StatisticsOptions } from './statistics-families.ts';
+
+/** Statistics that QEMU's monitors gave, asked when the scrape began. */
+export function qmp(metrics: StatisticMetrics, options: () => StatisticsOptions): Collector {
+  return {
+    name: 'qmp',
+    async collect(collection, report) {
+      const result = await collection.qmp;
+      add(collection, result, 'qmp', metrics, options());
+      for (const vm of collection.vms) {
+        const version = result.statistics.has(vm.key) ? collection.versionOf(vm) : undefined;
+        if (version === undefined) continue;
+        collection.families.add(
+          'kvm_vm_qemu_version_info',
+          labelBlock(vmVersionLabels, [vm.label, version]),
+          1,
+        );
+      }
+      for (const problem of result.problems) report(problem);
+    },
+  };
+}
+
+/** Statistics that libvirt gave of the VMs that it manages. */
+export function libvirt(metrics: StatisticMetrics, options: () => StatisticsOptions): Collector {
+  return {
+    name: 'libvirt',
+    async collect(collection, report) {
+      const result = await collection.libvirt;
+      add(collection, result, 'libvirt', metrics, options());
+      for (const problem of result.problems) report(problem);
+    },
+  };
+}
+
+function add(
+  { vms, families, given }: Collection,
+  { statistics, asked }: RemoteResult,
+  source: StatisticsSource,
+  metrics: StatisticMetrics,
+  options: StatisticsOptions,
+): void {
+  for (const vm of vms) {
+    if (!asked.has(vm.key)) continue;
+    const found = statistics.get(vm.key);
+    families.add(
+      'kvm_vm_source_up',
+      labelBlock(vmSourceLabels, [vm.label, source]),
+      found === undefined ? 0 : 1,
+    );
+    // One source for a counter in one scrape: the first that answers.
+    if (found === undefined || given.has(vm.key)) continue;
+    given.set(vm.key, addStatistics(families, metrics, vm.label, found, options));
+  }
+}

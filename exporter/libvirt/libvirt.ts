@@ -1,0 +1,95 @@
+import { type SourceError, sourceError } from '../../probes/errors.ts';
+import { parseDomstats, type VirshDomain, type VirshOperation } from '../../probes/virsh-domstats.ts';
+import { NOTHING, type RemoteResult } from '../model/remote.ts';
+import type { Vm } from '../model/vm.ts';
+import { fitName } from '../model/vm-names.ts';
+import type { DiskOperation, VmStatistics } from '../model/vm-statistics.ts';
+
+export interface LibvirtSettings {
+  readonly uri: string;
+  readonly timeoutMs: number;
+}
+
+/** After a failure libvirt is left alone for so long: a daemon that hangs must not collect our clients. */
+const BACKOFF_MS = 30_000;
+const NANOSECONDS = 1e9;
+
+/** virDomainState, include/libvirt/libvirt-domain.h. */
+const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pmsuspended'];
+
+/** Statistics of the VMs that libvirt manages: one call for all of them. */
+export class Libvirt {
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #failure: SourceError | undefined;
+
+  constructor(
+    private readonly settings: () => LibvirtSettings,
+    private readonly domstats: (uri: string, timeoutMs: number) => Promise<string>,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** @param vms those that libvirt manages and nobody else answers for; without any, libvirt is not asked */
+  async ask(vms: readonly Vm[]): Promise<RemoteResult> {
+    if (vms.length === 0) return NOTHING;
+    const asked = new Set(vms.map(({ key }) => key));
+    if (this.#failure !== undefined && this.now() < this.#retryAt) {
+      return { statistics: new Map(), asked, problems: [this.#failure] };
+    }
+    const { uri, timeoutMs } = this.settings();
+    try {
+      const domains = parseDomstats(await this.domstats(uri, timeoutMs));
+      this.#failure = undefined;
+      const statistics = new Map<string, VmStatistics>();
+      for (const vm of vms) {
+        const domain = domains.get(vm.domain);
+        // Without its vCPUs' statistics a domain is busy: it did not answer.
+        if (domain !== undefined && domain.vcpus.size > 0) statistics.set(vm.key, toStatistics(domain));
+      }
+      return { statistics, asked, problems: [] };
+    } catch (error) {
+      this.#failure = sourceError(error, uri);
+      this.#retryAt = this.now() + BACKOFF_MS;
+      return { statistics: new Map(), asked, problems: [this.#failure] };
+    }
+  }
+}
+
+function toStatistics(domain: VirshDomain): VmStatistics {
+  return {
+    source: 'libvirt',
+    vm: new Map(),
+    vcpus: domain.vcpus,
+    histograms: new Map(),
+    types: domain.types,
+    state: STATES[domain.state ?? 0] ?? 'nostate',
+    disks: domain.disks.map((disk) => ({
+      name: fitName(disk.name),
+      read: operation(disk.read),
+      write: operation(disk.write),
+      flush: operation(disk.flush),
+      discard: undefined,
+      file: fitName(disk.path),
+      driver: '',
+      iothreads: undefined,
+      queues: undefined,
+    })),
+    iothreads: domain.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink }) => ({
+      id: `iothread${id}`,
+      pollMaxSeconds: pollMaxNs / NANOSECONDS,
+      pollGrow,
+      pollShrink,
+      aioMaxBatch: undefined,
+    })),
+  };
+}
+
+function operation({ operations, bytes, timeNs }: VirshOperation): DiskOperation {
+  return {
+    operations,
+    bytes,
+    seconds: timeNs / NANOSECONDS,
+    merged: undefined,
+    failed: undefined,
+    latency: undefined,
+  };
+}

@@ -1,0 +1,128 @@
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { ConfigError } from './config/load.ts';
+import { parseListenAddress } from './config/options.ts';
+import type { TlsOptions } from './config/web-config.ts';
+
+export interface Timeouts {
+  /** A client that is slower than this to send its headers, or its whole request, is let go. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** How often that is looked at. */
+  readonly checkMs: number;
+  /** How long requests under way may go on after a stop was asked for. */
+  readonly drainMs: number;
+}
+
+const TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000, drainMs: 3000 };
+/** Longer than the usual scrape intervals, so that Prometheus keeps its connection and need not shake hands again. */
+const KEEP_ALIVE_MS = 90_000;
+/** A scraper needs one or two; what is more than this is a mistake or an attack. */
+const MAX_CONNECTIONS = 512;
+
+/** The socket side of HTTP: address, TLS, patience with slow clients, and the end. */
+export interface Listener {
+  /** @returns the port, which differs from the address's for port 0. @throws ConfigError */
+  listen(address: string): Promise<number>;
+  /** Takes over a renewed certificate for connections to come. */
+  renew(tls: TlsOptions): void;
+  /** Resolves when every connection is closed. */
+  close(): Promise<void>;
+}
+
+export function createListener(
+  app: RequestListener,
+  tls: TlsOptions | undefined,
+  logger: Pick<Logger, 'error'>,
+  timeouts: Timeouts = TIMEOUTS,
+): Listener {
+  const options = {
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    connectionsCheckingInterval: timeouts.checkMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const server: Server =
+    tls === undefined
+      ? createHttpServer(options, app)
+      : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, app);
+  server.maxConnections = MAX_CONNECTIONS;
+
+  const open = new Set<Socket>();
+  const busy = new Set<Socket>();
+  let isClosing = false;
+  const remember = (socket: Socket): void => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  };
+  server.on('connection', remember);
+  server.on('secureConnection', remember);
+  server.on('request', ({ socket }, response) => {
+    busy.add(socket);
+    response.once('close', () => {
+      busy.delete(socket);
+      if (isClosing) socket.destroySoon();
+    });
+  });
+
+  return {
+    listen(address) {
+      const { host, port } = parseListenAddress(address) ?? { host: undefined, port: 0 };
+      return new Promise((resolve, reject) => {
+        const refuse = (error: NodeJS.ErrnoException): void =>
+          reject(
+            new ConfigError(
+              `--web.listen-address: cannot listen on ${JSON.stringify(address)}: ${why(error)}`,
+            ),
+          );
+        server.once('error', refuse);
+        server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+          server.off('error', refuse);
+          // Such as EMFILE in accept(): costs a connection, not the daemon.
+          server.on('error', (error) => logger.error({ err: error }, 'connection not accepted'));
+          const bound = server.address();
+          resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
+        });
+      });
+    },
+
+    renew(next) {
+      if (server instanceof HttpsServer) server.setSecureContext(next);
+    },
+
+    close() {
+      isClosing = true;
+      // Half a TLS handshake is known by its TCP socket only, which a session has too: those wait for the timer.
+      const idle = [...open].filter(
+        (socket) => !busy.has(socket) && (tls === undefined || 'encrypted' in socket),
+      );
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          for (const socket of open) socket.destroy();
+        }, timeouts.drainMs);
+        server.close(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+        for (const socket of idle) socket.destroy();
+      });
+    },
+  };
+}
+
+function why({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'the port is taken: stop the other process or choose another port';
+    case 'EACCES':
+      return 'not permitted: ports below 1024 take CAP_NET_BIND_SERVICE';
+    case 'EADDRNOTAVAIL':
+      return 'no interface of this machine has the address';
+    case 'ENOTFOUND':
+      return 'the host name is not known';
+    default:
+      return code ?? message;
+  }
+}

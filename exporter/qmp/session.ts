@@ -1,0 +1,153 @@
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import { type QmpBlock, readBlock } from '../../probes/qmp-block.ts';
+import { readBlockstats } from '../../probes/qmp-blockstats.ts';
+import { QmpConnection } from '../../probes/qmp-connection.ts';
+import { type QmpCpu, readCpus } from '../../probes/qmp-cpus.ts';
+import { type QmpIothread, readIothreads } from '../../probes/qmp-iothreads.ts';
+import { devicePath, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
+import {
+  type QmpStatistics,
+  type QmpVcpuStatistics,
+  readStatsSchemas,
+  readVcpuStats,
+  readVmStats,
+  type StatisticType,
+} from '../../probes/qmp-stats.ts';
+import { readStatus } from '../../probes/qmp-status.ts';
+import { readUuid } from '../../probes/qmp-uuid.ts';
+import { readVersion } from '../../probes/qmp-version.ts';
+import type { VmStatistics } from '../model/vm-statistics.ts';
+import { vmStatistics } from './statistics.ts';
+
+/** What changes only when somebody plugs or configures something. */
+export interface Facts {
+  readonly version: string;
+  /** undefined for a QEMU before 7.1, which has no `query-stats`. */
+  readonly types: ReadonlyMap<string, StatisticType> | undefined;
+  readonly cpus: readonly QmpCpu[];
+  readonly iothreads: readonly QmpIothread[];
+  readonly blocks: readonly QmpBlock[];
+  /** By the device's QOM path. */
+  readonly queues: ReadonlyMap<string, QmpDiskQueues>;
+}
+
+/** Polling can be changed with `qom-set` at any time: looked at again this often. */
+const FACTS_MS = 30_000;
+const FIRST_BACKOFF_MS = 5_000;
+const MAX_BACKOFF_MS = 300_000;
+
+/** One VM's monitor: connected when first asked, kept open, left alone for a while after it failed. */
+export class QmpSession {
+  #connection: QmpConnection | undefined;
+  #facts: Facts | undefined;
+  #factsAt = Number.NEGATIVE_INFINITY;
+  #backoffMs = 0;
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #failure: SourceError | undefined;
+  #asking: Promise<VmStatistics> | undefined;
+
+  /** @param uuid what the VM's command line says; a monitor that says otherwise speaks for another VM */
+  constructor(
+    readonly path: string,
+    private readonly uuid: string,
+    private readonly timeoutMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** As last read; undefined before the first answer. */
+  get facts(): Facts | undefined {
+    return this.#facts;
+  }
+
+  /** Asks once, however many want to know. @throws SourceError, at once while the monitor is left alone */
+  statistics(): Promise<VmStatistics> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #ask(): Promise<VmStatistics> {
+    if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
+    try {
+      const result = await this.#askOpen();
+      this.#failure = undefined;
+      this.#backoffMs = 0;
+      return result;
+    } catch (error) {
+      this.close();
+      this.#failure = sourceError(error, this.path);
+      this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 || FIRST_BACKOFF_MS);
+      this.#retryAt = this.now() + this.#backoffMs;
+      throw this.#failure;
+    }
+  }
+
+  async #askOpen(): Promise<VmStatistics> {
+    if (this.#connection?.isOpen !== true) {
+      this.#connection = await QmpConnection.open(this.path, this.timeoutMs);
+      this.#factsAt = Number.NEGATIVE_INFINITY;
+      await this.#checkIdentity(this.#connection);
+    }
+    const qmp = this.#connection;
+    const facts = await this.#currentFacts(qmp);
+    const none: QmpStatistics = { values: new Map(), histograms: new Map() };
+    const [vm, vcpus, disks, state] = await Promise.all([
+      facts.types === undefined ? none : readVmStats(qmp, this.timeoutMs),
+      facts.types === undefined ? ([] as QmpVcpuStatistics[]) : readVcpuStats(qmp, this.timeoutMs),
+      readBlockstats(qmp, this.timeoutMs),
+      readStatus(qmp, this.timeoutMs),
+    ]);
+    const isNew = vcpus.some(({ qomPath }) => !facts.cpus.some((cpu) => cpu.qomPath === qomPath));
+    return vmStatistics(isNew ? await this.#readFacts(qmp) : facts, vm, vcpus, disks, state);
+  }
+
+  async #checkIdentity(qmp: QmpConnection): Promise<void> {
+    const uuid = await readUuid(qmp, this.timeoutMs);
+    if (this.uuid !== '' && uuid !== this.uuid) {
+      throw new SourceError('denied', this.path, `the monitor speaks for VM ${uuid}, not ${this.uuid}`);
+    }
+  }
+
+  async #currentFacts(qmp: QmpConnection): Promise<Facts> {
+    if (this.#facts !== undefined && this.now() - this.#factsAt < FACTS_MS) return this.#facts;
+    return this.#readFacts(qmp);
+  }
+
+  async #readFacts(qmp: QmpConnection): Promise<Facts> {
+    const { timeoutMs } = this;
+    const [version, cpus, iothreads, blocks, types] = await Promise.all([
+      readVersion(qmp, timeoutMs),
+      readCpus(qmp, timeoutMs),
+      readIothreads(qmp, timeoutMs),
+      readBlock(qmp, timeoutMs),
+      this.#facts?.types ?? typesOrNone(qmp, timeoutMs),
+    ]);
+    const queues = new Map<string, QmpDiskQueues>();
+    for (const { qdev } of blocks) {
+      const device = devicePath(qdev);
+      if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs));
+    }
+    this.#facts = { version, types, cpus, iothreads, blocks, queues };
+    this.#factsAt = this.now();
+    return this.#facts;
+  }
+}
+
+/** `query-stats-schemas` came with QEMU 7.1. */
+async function typesOrNone(
+  qmp: QmpConnection,
+  timeoutMs: number,
+): Promise<Map<string, StatisticType> | undefined> {
+  try {
+    return await readStatsSchemas(qmp, timeoutMs);
+  } catch (error) {
+    if (error instanceof SourceError && error.kind === 'absent') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,139 @@
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import type { RemoteResult } from '../model/remote.ts';
+import type { ThreadHints, Vm } from '../model/vm.ts';
+import type { VmStatistics } from '../model/vm-statistics.ts';
+import { type Facts, QmpSession } from './session.ts';
+import { locateSockets, type SocketRules } from './sockets.ts';
+
+export interface QmpSettings {
+  readonly rules: SocketRules;
+  /** For one command, and for one VM in one scrape. */
+  readonly timeoutMs: number;
+}
+
+interface Held {
+  readonly session: QmpSession;
+  /** The facts that the hints were made from. */
+  facts: Facts | undefined;
+  hints: ThreadHints | undefined;
+  asked: boolean;
+}
+
+/** One session per VM that has a monitor where it may have one; opened when the VM comes and closed when it goes. */
+export class QmpSessions {
+  readonly #held = new Map<string, Held>();
+  readonly #seen = new Set<string>();
+  #problems: SourceError[] = [];
+
+  constructor(
+    private readonly host: Host,
+    private readonly settings: () => QmpSettings,
+  ) {}
+
+  /**
+   * Looks for monitors.
+   *
+   * @param full also of VMs that had none when they were seen first
+   */
+  locate(vms: readonly Vm[], full: boolean): void {
+    const alive = new Set(vms.map(({ key }) => key));
+    for (const [key, { session }] of this.#held) {
+      if (alive.has(key)) continue;
+      session.close();
+      this.#held.delete(key);
+    }
+    for (const key of this.#seen) if (!alive.has(key)) this.#seen.delete(key);
+    const missing = vms.filter(
+      ({ key, vmm }) => vmm === 'qemu' && !this.#held.has(key) && (full || !this.#seen.has(key)),
+    );
+    if (full) this.#problems = [];
+    if (missing.length === 0) return;
+    for (const { key } of missing) this.#seen.add(key);
+    const { rules, timeoutMs } = this.settings();
+    const uuids = new Map(missing.map(({ key, uuid }) => [key, uuid]));
+    const note = (problem: SourceError): void => {
+      if (this.#problems.length < 16) this.#problems.push(problem);
+    };
+    for (const [key, path] of locateSockets(this.host, missing, rules, note)) {
+      const session = new QmpSession(path, uuids.get(key) ?? '', timeoutMs);
+      this.#held.set(key, { session, facts: undefined, hints: undefined, asked: false });
+    }
+  }
+
+  /** Asks all VMs at once; who does not answer in time is left out and costs nobody else anything. */
+  async ask(vms: readonly Vm[]): Promise<RemoteResult> {
+    const statistics = new Map<string, VmStatistics>();
+    const asked = new Set<string>();
+    const problems = [...this.#problems];
+    const { timeoutMs } = this.settings();
+    await Promise.all(
+      vms.map(async ({ key }) => {
+        const held = this.#held.get(key);
+        if (held === undefined) return;
+        held.asked = true;
+        asked.add(key);
+        try {
+          statistics.set(key, await inTime(held.session.statistics(), held.session.path, timeoutMs));
+        } catch (error) {
+          problems.push(sourceError(error, held.session.path));
+        }
+      }),
+    );
+    return { statistics, asked, problems };
+  }
+
+  /** The same object as long as nothing changed; undefined before the monitor answered. */
+  hintsOf(key: string): ThreadHints | undefined {
+    const held = this.#held.get(key);
+    if (held === undefined) return undefined;
+    const { facts } = held.session;
+    if (facts !== held.facts) {
+      held.facts = facts;
+      held.hints = facts === undefined ? undefined : hints(facts);
+    }
+    return held.hints;
+  }
+
+  versionOf(key: string): string | undefined {
+    return this.#held.get(key)?.session.facts?.version;
+  }
+
+  /** Whether its monitor was never asked. */
+  isNew(key: string): boolean {
+    return this.#held.get(key)?.asked === false;
+  }
+
+  has(key: string): boolean {
+    return this.#held.has(key);
+  }
+
+  close(): void {
+    for (const { session } of this.#held.values()) session.close();
+    this.#held.clear();
+  }
+}
+
+function hints({ cpus, iothreads }: Facts): ThreadHints {
+  return {
+    vcpus: new Map(cpus.map(({ threadId, index }) => [threadId, index])),
+    iothreads: new Map(iothreads.map(({ threadId, id }) => [threadId, id])),
+  };
+}
+
+/** A monitor that answers each command just in time must not add up to a slow scrape. */
+async function inTime<T>(work: Promise<T>, path: string, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}

@@ -1,0 +1,116 @@
+import type { QmpBlock } from '../../probes/qmp-block.ts';
+import type { QmpBlockStats, QmpOperationStats } from '../../probes/qmp-blockstats.ts';
+import { devicePath, type QmpDiskQueues } from '../../probes/qmp-qom.ts';
+import type { QmpStatistics, QmpVcpuStatistics } from '../../probes/qmp-stats.ts';
+import { fitName } from '../model/vm-names.ts';
+import {
+  addBuckets,
+  type Disk,
+  type DiskOperation,
+  fromBins,
+  type VmStatistics,
+} from '../model/vm-statistics.ts';
+import type { Facts } from './session.ts';
+
+const NANOSECONDS = 1e9;
+
+/** Puts QEMU's answers together; a vCPU is found by its path, as the order of the answer is no order. */
+export function vmStatistics(
+  facts: Facts,
+  vm: QmpStatistics,
+  vcpus: readonly QmpVcpuStatistics[],
+  disks: readonly QmpBlockStats[],
+  state: string,
+): VmStatistics {
+  const indexOf = new Map(facts.cpus.map(({ qomPath, index }) => [qomPath, index]));
+  const byIndex = new Map<number, ReadonlyMap<string, number>>();
+  const histograms = new Map<string, readonly number[]>();
+  for (const vcpu of vcpus) {
+    const index = indexOf.get(vcpu.qomPath);
+    if (index === undefined) continue;
+    byIndex.set(index, vcpu.values);
+    for (const [name, buckets] of vcpu.histograms) {
+      if (facts.types?.get(name) === 'log2-histogram') {
+        histograms.set(name, addBuckets(histograms.get(name) ?? [], buckets));
+      }
+    }
+  }
+  return {
+    source: 'qmp',
+    vm: vm.values,
+    vcpus: byIndex,
+    histograms,
+    types: facts.types ?? new Map(),
+    disks: namedDisks(facts, disks),
+    iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
+      id: fitName(id),
+      pollMaxSeconds: pollMaxNs / NANOSECONDS,
+      pollGrow,
+      pollShrink,
+      aioMaxBatch,
+    })),
+    state,
+  };
+}
+
+function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
+  const taken = new Set<string>();
+  return stats
+    .filter(({ nodeName, device }) => nodeName !== '' || device !== '')
+    .map((disk) => {
+      let name = fitName(diskName(disk));
+      while (taken.has(name)) name += '~';
+      taken.add(name);
+      const block = facts.blocks.find((each) => isSame(each, disk));
+      const queues = facts.queues.get(devicePath(disk.qdev) ?? '');
+      return {
+        name,
+        read: operation(disk.read),
+        write: operation(disk.write),
+        flush: operation(disk.flush),
+        discard: operation(disk.discard),
+        file: fitName(block?.file ?? ''),
+        driver: block?.driver ?? '',
+        iothreads: iothreadsOf(queues),
+        queues: queues?.queues,
+      };
+    });
+}
+
+/** The device's id in the guest says most; a drive has a name of its own, else the node's name has to do. */
+function diskName({ qdev, device, nodeName }: QmpBlockStats): string {
+  const id = /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1];
+  return id ?? (device !== '' ? device : nodeName);
+}
+
+function isSame(block: QmpBlock, stats: QmpBlockStats): boolean {
+  return stats.nodeName !== '' ? block.nodeName === stats.nodeName : block.device === stats.device;
+}
+
+/** IOThread by queue; one entry where all share it. */
+function iothreadsOf(queues: QmpDiskQueues | undefined): string[] {
+  if (queues === undefined) return [];
+  if (queues.mapping.length === 0) return queues.iothread === undefined ? [] : [fitName(queues.iothread)];
+  const count = queues.queues ?? 0;
+  const threads = queues.mapping.map(({ iothread }) => fitName(iothread));
+  // Without explicit queues QEMU deals them out in turn: hw/block/virtio-blk.c apply_iothread_vq_mapping().
+  const explicit = queues.mapping.some(({ queues: list }) => list.length > 0);
+  return Array.from({ length: count }, (_, queue) => {
+    const position = explicit
+      ? queues.mapping.findIndex(({ queues: list }) => list.includes(queue))
+      : queue % threads.length;
+    return threads[position] ?? '';
+  });
+}
+
+function operation(stats: QmpOperationStats): DiskOperation {
+  const { operations, bytes, timeNs, merged, failed, latency } = stats;
+  return {
+    operations,
+    bytes,
+    seconds: timeNs / NANOSECONDS,
+    merged,
+    failed,
+    latency: latency === undefined ? undefined : fromBins(latency.boundaries, latency.bins),
+  };
+}

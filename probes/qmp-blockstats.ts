@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { malformed } from './errors.ts';
+import type { QmpConnection } from './qmp-connection.ts';
+
+/** A histogram that somebody asked QEMU to keep with `block-latency-histogram-set`. */
+export interface QmpLatencyHistogram {
+  /** Nanoseconds; bin i is below boundary i, the last bin has no bound. */
+  readonly boundaries: readonly number[];
+  readonly bins: readonly number[];
+}
+
+export interface QmpOperationStats {
+  readonly operations: number;
+  readonly bytes: number;
+  readonly timeNs: number;
+  readonly merged: number;
+  readonly failed: number;
+  readonly invalid: number;
+  readonly latency: QmpLatencyHistogram | undefined;
+}
+
+/** Counters of one disk since the VM started. */
+export interface QmpBlockStats {
+  /** The drive's name; empty for a disk made with `-blockdev`. */
+  readonly device: string;
+  readonly nodeName: string;
+  /** QOM path of the device in the guest, `/machine/peripheral/vda/virtio-backend`; empty where none is attached. */
+  readonly qdev: string;
+  readonly read: QmpOperationStats;
+  readonly write: QmpOperationStats;
+  readonly flush: QmpOperationStats;
+  readonly discard: QmpOperationStats;
+}
+
+const MAX_DISKS = 1024;
+const count = z.number().nonnegative().catch(0);
+const text = z.string().max(4096).catch('');
+const histogram = z
+  .object({
+    boundaries: z.array(z.number().nonnegative()).max(256),
+    bins: z.array(z.number().nonnegative()).max(257),
+  })
+  .refine(({ boundaries, bins }) => bins.length === boundaries.length + 1)
+  .optional()
+  .catch(undefined);
+const schema = z
+  .array(z.object({ device: text, 'node-name': text, qdev: text, stats: z.record(z.string(), z.unknown()) }))
+  .max(MAX_DISKS);
+
+/**
+ * `query-blockstats`, qapi/block-core.json. A disk without media has no node name; a counter that a QEMU does not have
+ * is 0.
+ *
+ * @throws SourceError malformed
+ * @example parseBlockstats([{ device: '', 'node-name': 'd0', qdev: '/machine/peripheral/vda/...', stats: { rd_operations: 1 } }])
+ */
+export function parseBlockstats(reply: unknown): QmpBlockStats[] {
+  const parsed = schema.safeParse(reply);
+  if (!parsed.success)
+    throw malformed('QMP query-blockstats', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  return parsed.data.map(({ device, 'node-name': nodeName, qdev, stats }) => ({
+    device,
+    nodeName,
+    qdev,
+    read: operation(stats, 'rd'),
+    write: operation(stats, 'wr'),
+    flush: operation(stats, 'flush'),
+    discard: operation(stats, 'unmap'),
+  }));
+}
+
+function operation(stats: Readonly<Record<string, unknown>>, kind: string): QmpOperationStats {
+  const number = (name: string): number => count.parse(stats[name]);
+  return {
+    operations: number(`${kind}_operations`),
+    bytes: number(`${kind}_bytes`),
+    timeNs: number(`${kind}_total_time_ns`),
+    merged: number(`${kind}_merged`),
+    failed: number(`failed_${kind}_operations`),
+    invalid: number(`invalid_${kind}_operations`),
+    latency: histogram.parse(stats[`${kind}_latency_histogram`]),
+  };
+}
+
+export async function readBlockstats(qmp: QmpConnection, timeoutMs: number): Promise<QmpBlockStats[]> {
+  return parseBlockstats(await qmp.execute('query-blockstats', timeoutMs));
+}

@@ -1,0 +1,20 @@
+/**
+ * Every QMP command that this program ever sends. All of them only read.
+ *
+ * @see https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
+ */
+export const QMP_COMMANDS = [
+  'query-block',
+  'query-blockstats',
+  'query-cpus-fast',
+  'query-iothreads',
+  'query-name',
+  'query-stats',
+  'query-stats-schemas',
+  'query-status',
+  'query-uuid',
+  'query-version',
+  'qom-get',
+] as const;
+
+export type QmpCommand = (typeof QMP_COMMANDS)[number];

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { malformed } from './errors.ts';
+import type { QmpConnection } from './qmp-connection.ts';
+
+/** An IOThread and its polling, iothread.c. */
+export interface QmpIothread {
+  readonly id: string;
+  readonly threadId: number;
+  /** Longest time of one busy poll, nanoseconds; 0 where polling is off. */
+  readonly pollMaxNs: number;
+  /** Factor by which the polling time grows; 0 is QEMU's choice of 2. */
+  readonly pollGrow: number;
+  /** Divisor by which it shrinks; 0 lets it fall to 0 at once. */
+  readonly pollShrink: number;
+  /** Requests in one batch of the AIO engine; 0 is the engine's choice. */
+  readonly aioMaxBatch: number;
+}
+
+const count = z.number().nonnegative();
+const schema = z
+  .array(
+    z
+      .object({
+        id: z.string().max(256),
+        'thread-id': z.int().positive(),
+        'poll-max-ns': count,
+        'poll-grow': count,
+        'poll-shrink': count,
+        'aio-max-batch': count.default(0),
+      })
+      .transform((thread) => ({
+        id: thread.id,
+        threadId: thread['thread-id'],
+        pollMaxNs: thread['poll-max-ns'],
+        pollGrow: thread['poll-grow'],
+        pollShrink: thread['poll-shrink'],
+        aioMaxBatch: thread['aio-max-batch'],
+      })),
+  )
+  .max(4096);
+
+/**
+ * `query-iothreads`. `aio-max-batch` came with QEMU 6.1.
+ *
+ * @throws SourceError malformed
+ * @example parseIothreads([{ id: 'io0', 'thread-id': 246, 'poll-max-ns': 32768, 'poll-grow': 0, 'poll-shrink': 0 }])
+ */
+export function parseIothreads(reply: unknown): QmpIothread[] {
+  const parsed = schema.safeParse(reply);
+  if (!parsed.success)
+    throw malformed('QMP query-iothreads', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  return parsed.data;
+}
+
+export async function readIothreads(qmp: QmpConnection, timeoutMs: number): Promise<QmpIothread[]> {
+  return parseIothreads(await qmp.execute('query-iothreads', timeoutMs));
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { malformed } from './errors.ts';
+import type { QmpConnection } from './qmp-connection.ts';
+
+const status = z.object({ status: z.string().regex(/^[a-z-]{1,32}$/) });
+
+/**
+ * `query-status`: QEMU's RunState.
+ *
+ * @returns `running`, `paused`, `shutdown`, `inmigrate`, `postmigrate`, ...
+ * @throws SourceError malformed
+ * @example parseStatus({ status: 'running', running: true }) // 'running'
+ */
+export function parseStatus(reply: unknown): string {
+  const parsed = status.safeParse(reply);
+  if (!parsed.success) throw malformed('QMP query-status', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  return parsed.data.status;
+}
+
+export async function readStatus(qmp: QmpConnection, timeoutMs: number): Promise<string> {
+  return parseStatus(await qmp.execute('query-status', timeoutMs));
+}

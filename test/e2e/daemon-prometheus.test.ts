@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse } from 'yaml';
+import { ROOT, startDaemon } from '../support/daemon.ts';
+import { hasTool } from '../support/tools.ts';
+
+const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
+
+interface Sample {
+  readonly metric: Record<string, string>;
+  readonly value: [number, string];
+}
+
+/** Starts Prometheus with its defaults, scraping this target each second. */
+async function startPrometheus(
+  context: TestContext,
+  target: string,
+): Promise<{ address: string; ask(query: string): Promise<Sample[]> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-prometheus-'));
+  writeFileSync(
+    join(folder, 'prometheus.yml'),
+    `global: { scrape_interval: 1s, scrape_timeout: 1s }
+scrape_configs:
+  - job_name: kvm-telemetry
+    static_configs: [{ targets: ["${target}"] }]
+`,
+  );
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(
+    'prometheus',
+    [
+      `--config.file=${folder}/prometheus.yml`,
+      `--storage.tsdb.path=${folder}/data`,
+      `--web.listen-address=${address}`,
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let errors = '';
+  child.stderr.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  context.after(async () => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    if (child.exitCode === null) await ended;
+    rmSync(folder, { recursive: true });
+  });
+  const ask = async (query: string): Promise<Sample[]> => {
+    try {
+      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(query)}`);
+      const { data } = (await response.json()) as { data?: { result: Sample[] } };
+      return data?.result ?? [];
+    } catch (error) {
+      if (child.exitCode !== null) throw new Error(`Prometheus has ended: ${errors}`, { cause: error });
+      return [];
+    }
+  };
+  return { address, ask };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
+  for (let i = 0; i < 150; i++) {
+    const [first] = await work();
+    if (first !== undefined) return first;
+    await sleep(100);
+  }
+  return assert.fail('no result in 15 s');
+}
+
+test('a real Prometheus scrapes it: up is 1, every sample is taken, names and labels are right', async (context) => {
+  if (!hasTool(context, 'prometheus', 'prometheus')) return;
+  const daemon = await startDaemon(context, [HOST]);
+  const { address, ask } = await startPrometheus(context, new URL(daemon.url).host);
+
+  assert.equal((await atLast(() => ask('up == 1'))).metric['job'], 'kvm-telemetry');
+  const exits = await atLast(() => ask('kvm_vm_exits_total'));
+  assert.ok(exits.metric['vm'] !== undefined && Number(exits.value[1]) > 0);
+  // By this name it knows the family from OpenMetrics only; in the text format it has the suffix.
+  const metadata = await fetch(`http://${address}/api/v1/metadata?metric=kvm_vm_exits`);
+  assert.match(await metadata.text(), /"type":"counter"/);
+  const runs = await ask('count(kvm_thread_run_seconds_total{role="vcpu"})');
+  assert.ok(Number(runs[0]?.value[1]) >= 1);
+  const [scraped] = await ask('scrape_samples_scraped');
+  const lines = (await daemon.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  assert.ok(
+    Math.abs(Number(scraped?.value[1]) - lines.length) < 20,
+    `${scraped?.value[1]} of ${lines.length}`,
+  );
+});
+
+test("Prometheus' configuration is valid, and its target is the exporter's port", (context) => {
+  const path = `${ROOT}deploy/prometheus/prometheus.yml`;
+  assert.match(readFileSync(path, 'utf8'), /kvm-telemetry:9954/);
+  if (!hasTool(context, 'promtool', 'prometheus')) return;
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'config', path], { encoding: 'utf8' });
+  assert.equal(status, 0, stdout + stderr);
+});
+
+test('what the composition mounts from here is here, and the exporter gets no more rights than it needs', () => {
+  const path = `${ROOT}deploy/compose/compose.yaml`;
+  const { services } = parse(readFileSync(path, 'utf8')) as {
+    services: Record<string, Record<string, unknown> & { volumes: string[]; build?: { context: string } }>;
+  };
+  const { 'kvm-telemetry': exporter, prometheus } = services;
+  assert.ok(existsSync(resolve(dirname(path), exporter?.build?.context ?? '', 'Dockerfile')));
+  assert.ok(exporter?.volumes.includes('/:/host:ro,rslave'));
+  assert.deepEqual([exporter?.['privileged'], exporter?.['pid']], [undefined, 'host']);
+  assert.deepEqual(exporter?.['cap_drop'], ['ALL']);
+  const [config] = prometheus?.volumes[0]?.split(':') ?? [];
+  assert.ok(existsSync(resolve(dirname(path), config ?? '')));
+});
+
+test('the image is built from files that are here, and nothing else gets into its context', () => {
+  const dockerfile = readFileSync(`${ROOT}Dockerfile`, 'utf8');
+  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = '']) =>
+    names.split(' '),
+  );
+  const ignore = readFileSync(`${ROOT}.dockerignore`, 'utf8');
+  const admitted = [...ignore.matchAll(/^!(.+)$/gm)].map(([, name]) => name);
+  assert.match(ignore, /^\*$/m);
+  assert.deepEqual(new Set(copied), new Set(admitted));
+  for (const name of copied) assert.ok(existsSync(ROOT + name), name);
+});

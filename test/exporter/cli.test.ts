@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { ROOT } from '../support/daemon.ts';
+
+const MAIN = `${ROOT}dist/exporter/main.js`;
+const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
+
+const folder = mkdtempSync(join(tmpdir(), 'kt-cli-'));
+mkdirSync(join(folder, 'proc'));
+after(() => rmSync(folder, { recursive: true }));
+
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly errors: string;
+}
+
+function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const options = {
+      env: { PATH: process.env['PATH'], ...environment },
+      timeout: 20_000,
+      maxBuffer: 1 << 26,
+    };
+    execFile(process.execPath, [MAIN, ...args], options, (error, out, errors) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, errors }),
+    );
+  });
+}
+
+function config(text: string): string {
+  const path = join(folder, `${Math.random()}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('a mistake in the configuration ends every command with code 2 and one line', {
+  concurrency: 2,
+}, () => {
+  const mistakes: [string, string[], NodeJS.ProcessEnv, RegExp][] = [
+    [
+      'a wrong flag',
+      ['serve', '--limits.max-series=0'],
+      {},
+      /^--limits\.max-series: "0" is not allowed: give a whole number from 1 to 10000000$/,
+    ],
+    [
+      'a wrong variable',
+      ['once'],
+      { KVM_TELEMETRY_LOG_LEVEL: 'loud' },
+      /^KVM_TELEMETRY_LOG_LEVEL: "loud" is not allowed: give trace, /,
+    ],
+    [
+      'an unknown key',
+      ['doctor', '--config', config('webb: 1\n')],
+      {},
+      /unknown key "webb": known keys are /,
+    ],
+    [
+      'a list instead of a map',
+      ['serve', '--config', config('- 1\n')],
+      {},
+      /the document is \[1\]: give keys and values$/,
+    ],
+    ['no YAML', ['serve', '--config', config('{')], {}, /not YAML: /],
+    [
+      'a missing file',
+      ['serve', '--config', '/none.yaml'],
+      {},
+      /^--config: cannot read \/none\.yaml: ENOENT$/,
+    ],
+    [
+      'a missing file, by variable',
+      ['serve'],
+      { KVM_TELEMETRY_CONFIG: '/none.yaml' },
+      /\/none\.yaml: ENOENT$/,
+    ],
+    [
+      'a root file system that is not mounted',
+      ['doctor', '--path.rootfs=/none'],
+      {},
+      /^--path\.rootfs: "\/none\/proc" cannot be read \(ENOENT\): give /,
+    ],
+    [
+      'a missing web configuration',
+      ['serve', '--web.config=/none.yml', '--web.listen-address=127.0.0.1:0'],
+      {},
+      /^--web\.config: cannot use \/none\.yml: ENOENT/,
+    ],
+  ];
+  for (const [name, args, environment, message] of mistakes) {
+    test(name, async () => {
+      const { code, out, errors } = await run(args, environment);
+      assert.deepEqual([code, out], [2, ''], errors);
+      assert.match(errors, /^kvm-telemetry: [^\n]+\n$/);
+      assert.match(errors.slice('kvm-telemetry: '.length, -1), message);
+    });
+  }
+
+  test('an unknown flag, command or too many words, with what was meant', async () => {
+    const flag = await run(['serve', '--web.listen-adress', ':1']);
+    assert.equal(flag.code, 2);
+    assert.match(flag.errors, /unknown option '--web\.listen-adress'[\s\S]*--web\.listen-address/);
+    assert.equal((await run(['server'])).code, 2);
+    assert.equal((await run(['once', 'more'])).code, 2);
+  });
+});
+
+describe('once', { concurrency: 2 }, () => {
+  test('prints the exposition and nothing else', async () => {
+    const { code, out, errors } = await run(['once', HOST]);
+    assert.deepEqual([code, errors], [0, '']);
+    assert.match(out, /^# HELP kvm_/);
+    assert.match(out, /^kvm_telemetry_probe_success\{probe="kvm_debugfs"\} 1$/m);
+  });
+
+  test('--no-collector.NAME leaves a collector out, and --collector.NAME beats the file', async () => {
+    const has = (out: string): boolean => out.includes('kvm_vm_exits_total{');
+    const file = config('collector: { kvm_debugfs: false }\n');
+    assert.ok(!has((await run(['once', HOST, '--no-collector.kvm-debugfs'])).out));
+    assert.ok(!has((await run(['once', HOST, '--config', file])).out));
+    assert.ok(has((await run(['once', HOST, '--config', file, '--collector.kvm-debugfs'])).out));
+    assert.ok(
+      has((await run(['once', HOST, '--config', file], { KVM_TELEMETRY_COLLECTOR_KVM_DEBUGFS: 'true' })).out),
+    );
+  });
+
+  test('a reader that has enough, such as head, is no error', async () => {
+    const child = spawn(process.execPath, [MAIN, 'once', HOST], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let errors = '';
+    child.stderr.on('data', (chunk) => {
+      errors += String(chunk);
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    assert.deepEqual([code, errors], [0, '']);
+  });
+
+  test('a full disk is an error in one line', async () => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [MAIN, 'once', HOST], { stdio: ['ignore', full, 'pipe'] });
+    let errors = '';
+    child.stderr?.on('data', (chunk) => {
+      errors += String(chunk);
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    closeSync(full);
+    assert.deepEqual([code, errors], [1, 'kvm-telemetry: cannot write to standard output: ENOSPC\n']);
+  });
+});
+
+describe('doctor', { concurrency: 2 }, () => {
+  test('--json: code 0 where every source is usable', async () => {
+    const { code, out, errors } = await run(['doctor', '--json', HOST]);
+    assert.deepEqual([code, errors], [0, '']);
+    const report = JSON.parse(out) as { vms: number; sources: { source: string; usable: boolean }[] };
+    assert.equal(report.vms, 1);
+    assert.ok(report.sources.length >= 10);
+    assert.ok(report.sources.every(({ usable }) => usable));
+  });
+
+  test('code 1 where one is not, with the reason, and nothing on standard error', async () => {
+    const { code, out, errors } = await run(['doctor', '--json', `--path.rootfs=${folder}`]);
+    assert.deepEqual([code, errors], [1, '']);
+    const { sources } = JSON.parse(out) as { sources: { usable: boolean; findings: { why: string }[] }[] };
+    for (const { usable, findings } of sources) assert.equal(findings.length === 0, usable);
+    assert.match((await run(['doctor', `--path.rootfs=${folder}`])).out, /^FAIL {2}\w+/m);
+  });
+});
+
+test('--help names every setting, and --version the version', async () => {
+  const { code, out } = await run(['serve', '--help']);
+  assert.equal(code, 0);
+  assert.match(out, /--web\.listen-address <value>[\s\S]*--no-collector\.kvm-debugfs/);
+  assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+});

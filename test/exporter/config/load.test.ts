@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  ConfigError,
+  environmentVariableOf,
+  flagOf,
+  parseConfigFile,
+  readConfigFile,
+  resolveConfig,
+} from '../../../exporter/config/load.ts';
+import { type ConfigKey, options, parseListenAddress } from '../../../exporter/config/options.ts';
+import { rootsOf } from '../../../exporter/config/roots.ts';
+
+/** The message of the error, which must be one line. */
+function mistake(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    assert.doesNotMatch(error.message, /\n/);
+    return error.message;
+  }
+  return assert.fail('no error');
+}
+
+const file = (text: string): string => mistake(() => resolveConfig({}, {}, parseConfigFile(text, 'k.yaml')));
+
+test('without anything given, every setting has its default', () => {
+  const config = resolveConfig({}, {}, {});
+  for (const [key, { default: value }] of Object.entries(options)) {
+    assert.equal(config[key as ConfigKey], value, key);
+  }
+});
+
+// One of each kind: text, whole number, switch that is off, switch that is on, level, path, cron, expression.
+const KINDS: [ConfigKey, { file: unknown; environment: string; flag: unknown }, unknown[]][] = [
+  ['web.listenAddress', { file: ':1', environment: ':2', flag: ':3' }, [':1', ':2', ':3']],
+  ['limits.maxSeries', { file: 1, environment: '2', flag: '3' }, [1, 2, 3]],
+  ['web.enableLifecycle', { file: true, environment: 'false', flag: true }, [true, false, true]],
+  ['collector.kvm_debugfs', { file: false, environment: 'true', flag: false }, [false, true, false]],
+  ['log.level', { file: 'warn', environment: 'error', flag: 'debug' }, ['warn', 'error', 'debug']],
+  ['path.rootfs', { file: '/f', environment: '/e', flag: '/x' }, ['/f', '/e', '/x']],
+  [
+    'sampler.schedule',
+    { file: '*/2 * * * * *', environment: '*/3 * * * * *', flag: '*/4 * * * * *' },
+    ['*/2 * * * * *', '*/3 * * * * *', '*/4 * * * * *'],
+  ],
+  ['block.exclude', { file: '^f', environment: '^e', flag: '^x' }, ['^f', '^e', '^x']],
+];
+
+for (const [key, given, [fromFile, fromEnvironment, fromFlag]] of KINDS) {
+  test(`${key}: a flag beats the environment, which beats the file, which beats the default`, () => {
+    const environment = { [environmentVariableOf(key)]: given.environment };
+    const inFile = { [key]: given.file };
+    assert.equal(resolveConfig({}, {}, inFile)[key], fromFile);
+    assert.equal(resolveConfig({}, environment, inFile)[key], fromEnvironment);
+    assert.equal(resolveConfig({ [key]: given.flag }, environment, inFile)[key], fromFlag);
+  });
+}
+
+test('flags and environment variables are spelled as Prometheus users expect', () => {
+  assert.equal(flagOf('web.listenAddress'), '--web.listen-address');
+  assert.equal(flagOf('collector.kvm_debugfs'), '--collector.kvm-debugfs');
+  assert.equal(environmentVariableOf('web.listenAddress'), 'KVM_TELEMETRY_WEB_LISTEN_ADDRESS');
+  assert.equal(environmentVariableOf('collector.kvm_debugfs'), 'KVM_TELEMETRY_COLLECTOR_KVM_DEBUGFS');
+  const keys = Object.keys(options);
+  assert.equal(
+    new Set(keys.map(environmentVariableOf)).size,
+    keys.length,
+    'no two settings share a variable',
+  );
+  assert.equal(new Set(keys.map(flagOf)).size, keys.length, 'no two settings share a flag');
+});
+
+test('a variable of the same prefix that is no setting, as Kubernetes makes them, is left alone', () => {
+  resolveConfig({}, { KVM_TELEMETRY_PORT: 'tcp://10.0.0.1:9954', KVM_TELEMETRY_SERVICE_HOST: 'x' }, {});
+});
+
+test('a wrong value is refused with the flag or variable or key, the value and what is allowed', () => {
+  assert.equal(
+    mistake(() => resolveConfig({ 'log.level': 'loud' }, {}, {})),
+    '--log.level: "loud" is not allowed: give trace, debug, info, warn, error or fatal',
+  );
+  assert.equal(
+    mistake(() => resolveConfig({}, { KVM_TELEMETRY_LIMITS_MAX_SERIES: '0' }, {})),
+    'KVM_TELEMETRY_LIMITS_MAX_SERIES: "0" is not allowed: give a whole number from 1 to 10000000',
+  );
+  assert.equal(
+    file('web:\n  enableLifecycle: 1\n'),
+    'web.enableLifecycle: 1 is not allowed: give true or false',
+  );
+});
+
+test('each setting refuses what it cannot use, and says what it can', () => {
+  const wrong: Record<string, unknown[]> = {
+    'web.listenAddress': ['9954', ':99999', '::1:9954', '[::1]', '[nonsense]:1', 'a b:1', '', 9954, ':-1'],
+    'web.config': ['relative.yml', '', null, ['/a']],
+    'web.enableLifecycle': ['yes', '', 1, null],
+    'log.level': ['INFO', 'silent', 3],
+    'path.rootfs': ['host', '/a\0b', {}],
+    'inventory.schedule': ['* * * * *', '60 * * * * *', '@daily', 'often', '0 0 0 31 2 *', 10],
+    'limits.maxSeries': ['1e3', '0x10', '-1', '1.5', 1.5, 0, 10_000_001, Number.NaN, true],
+    'limits.residencyCpus': [0, 8193, 'all'],
+    'block.exclude': ['(', '', 'x'.repeat(501)],
+    'collector.vms': ['off', 0],
+  };
+  for (const [key, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const message = mistake(() => resolveConfig({ [key]: value }, {}, {}));
+      assert.ok(message.startsWith(`${flagOf(key)}: `), message);
+      assert.ok(message.endsWith(`give ${options[key as ConfigKey].allowed}`), message);
+    }
+  }
+});
+
+test('a long wrong value is cut in the message', () => {
+  assert.ok(mistake(() => resolveConfig({ 'path.rootfs': 'x'.repeat(9000) }, {}, {})).length < 400);
+});
+
+test('a file takes nested keys and keys with dots', () => {
+  assert.deepEqual(parseConfigFile('web: { listenAddress: ":1" }\nlog.level: warn\n', 'k.yaml'), {
+    'web.listenAddress': ':1',
+    'log.level': 'warn',
+  });
+});
+
+test('an empty file, or one of comments only, changes nothing', () => {
+  assert.deepEqual(parseConfigFile('', 'k.yaml'), {});
+  assert.deepEqual(parseConfigFile('# nothing yet\n---\n', 'k.yaml'), {});
+});
+
+test('an unknown key is refused with the keys there are', () => {
+  assert.match(
+    file('web: { listenAdress: ":1" }'),
+    /^k\.yaml: unknown key "web\.listenAdress": known keys are web\.listenAddress, /,
+  );
+  assert.match(file('webb: 1'), /^k\.yaml: unknown key "webb": /);
+  assert.match(file('constructor: 1'), /^k\.yaml: unknown key "constructor": /);
+  assert.match(file('__proto__: { log: 1 }'), /^k\.yaml: unknown key "__proto__": /);
+});
+
+test('a list or a value in place of keys is refused', () => {
+  assert.equal(file('- web'), 'k.yaml: the document is ["web"]: give keys and values');
+  assert.equal(file('web: [1]'), 'k.yaml: web is [1]: give keys and values');
+  assert.equal(file('web:'), 'k.yaml: web is null: give keys and values');
+  assert.equal(file('just text'), 'k.yaml: the document is "just text": give keys and values');
+});
+
+test('a map or a list in place of a value is refused', () => {
+  assert.match(file('log: { level: { a: 1 } }'), /^log\.level: \{"a":1\} is not allowed: give trace/);
+  assert.match(file('limits: { maxSeries: [1] }'), /^limits\.maxSeries: \[1\] is not allowed: give a whole/);
+});
+
+test('text that is not YAML, a key given twice and a second document are refused in one line', () => {
+  assert.match(file('web: { listenAddress: '), /^k\.yaml: not YAML: /);
+  assert.match(file('log: {level: info}\nlog: {level: warn}\n'), /^k\.yaml: not YAML: .*unique/);
+  assert.match(file('log: {level: info}\n---\nlog: {level: warn}\n'), /^k\.yaml: not YAML: /);
+  assert.match(file('\0\x01\x02'), /^k\.yaml: /);
+});
+
+test('aliases, and with them a bomb of them, are refused at once', () => {
+  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+  for (let i = 0; i < 9; i++) {
+    const [from, to] = ['abcdefghij'[i], 'abcdefghij'[i + 1]];
+    bomb.push(`${to}: &${to} [${`*${from}, `.repeat(9)}]`);
+  }
+  const start = performance.now();
+  assert.match(file(bomb.join('\n')), /^k\.yaml: not YAML: .*alias/i);
+  assert.ok(performance.now() - start < 1000);
+});
+
+test('a file that is missing or a folder is refused with its path', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-'));
+  try {
+    assert.equal(
+      mistake(() => readConfigFile(join(folder, 'none.yaml'))),
+      `--config: cannot read ${folder}/none.yaml: ENOENT`,
+    );
+    assert.equal(
+      mistake(() => readConfigFile(folder)),
+      `--config: cannot read ${folder}: EISDIR`,
+    );
+    writeFileSync(join(folder, 'k.yaml'), 'log: { level: warn }\n');
+    assert.deepEqual(readConfigFile(join(folder, 'k.yaml')), { 'log.level': 'warn' });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('all paths are under the root file system, but for those given themselves', () => {
+  assert.deepEqual(rootsOf(resolveConfig({}, {}, {})), {
+    procfs: '/proc',
+    sysfs: '/sys',
+    debugfs: '/sys/kernel/debug',
+    tracefs: '/sys/kernel/tracing',
+    libvirt: '/run/libvirt/qemu',
+  });
+  assert.deepEqual(rootsOf(resolveConfig({ 'path.rootfs': '/host/', 'path.procfs': '/p' }, {}, {})), {
+    procfs: '/p',
+    sysfs: '/host/sys',
+    debugfs: '/host/sys/kernel/debug',
+    tracefs: '/host/sys/kernel/tracing',
+    libvirt: '/host/run/libvirt/qemu',
+  });
+});
+
+test('debugfs and tracefs follow a sysfs that is given itself', () => {
+  const roots = rootsOf(resolveConfig({ 'path.sysfs': '/s', 'path.tracefs': '/t' }, {}, {}));
+  assert.equal(roots.debugfs, '/s/kernel/debug');
+  assert.equal(roots.tracefs, '/t');
+});
+
+test('listen addresses: IPv4, IPv6 in brackets, a name, or all', () => {
+  assert.deepEqual(parseListenAddress('127.0.0.1:9954'), { host: '127.0.0.1', port: 9954 });
+  assert.deepEqual(parseListenAddress('[::1]:0'), { host: '::1', port: 0 });
+  assert.deepEqual(parseListenAddress('[fe80::1%eth0]:1'), { host: 'fe80::1%eth0', port: 1 });
+  assert.deepEqual(parseListenAddress('localhost:65535'), { host: 'localhost', port: 65_535 });
+  assert.deepEqual(parseListenAddress(':9954'), { host: undefined, port: 9954 });
+  for (const wrong of [
+    '',
+    ':',
+    '::1:9954',
+    '[::1]',
+    '[]:1',
+    '[1.2.3.4]:1',
+    'h:65536',
+    'h:1 ',
+    'http://h:1',
+  ]) {
+    assert.equal(parseListenAddress(wrong), undefined, wrong);
+  }
+});

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isGone, malformed, SourceError, type SourceErrorKind, sourceError } from '../../probes/errors.ts';
+
+const KINDS: readonly (readonly [string, SourceErrorKind])[] = [
+  ['ENOENT', 'absent'],
+  ['ENOTDIR', 'absent'],
+  ['ESRCH', 'vanished'],
+  ['EPERM', 'denied'],
+  ['EACCES', 'denied'],
+  ['EIO', 'failed'],
+  ['EMFILE', 'failed'],
+  ['ERR_INVALID_ARG_VALUE', 'failed'],
+];
+
+for (const [code, kind] of KINDS) {
+  test(`${code} is of the kind ${kind} and keeps its code as the reason`, () => {
+    const error = sourceError(Object.assign(new Error('x'), { code }), '/proc/1/stat');
+    assert.deepEqual([error.kind, error.path, error.reason], [kind, '/proc/1/stat', code]);
+    assert.equal(error.message, `/proc/1/stat: ${code}`);
+  });
+}
+
+test('a SourceError passes through, and anything else thrown becomes one', () => {
+  const error = new SourceError('timeout', '/a', 'late');
+  assert.equal(sourceError(error, '/b'), error);
+  assert.equal(sourceError('boom', '/b').kind, 'failed');
+  assert.equal(sourceError(undefined, '/b').reason, 'undefined');
+});
+
+test('only an owner that has gone is gone', () => {
+  const gone = (kind: SourceErrorKind) => isGone(new SourceError(kind, '/a', 'r'));
+  assert.deepEqual([gone('absent'), gone('vanished')], [true, true]);
+  assert.deepEqual(
+    [gone('denied'), gone('failed'), gone('malformed'), gone('timeout')],
+    [false, false, false, false],
+  );
+  assert.equal(isGone(Object.assign(new Error('x'), { code: 'ENOENT' })), false);
+});
+
+test('what a parser complains about is cut, and no control character of it reaches a terminal', () => {
+  const bytes = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+  for (const byte of bytes) {
+    const { message } = malformed('/proc/x', `"${byte}`);
+    assert.doesNotMatch(message, /\p{Cc}/u, JSON.stringify(byte));
+  }
+  assert.ok(malformed('/proc/x', 'a'.repeat(1e6)).message.length < 120);
+});

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SourceError } from '../../probes/errors.ts';
+import { createHost } from '../../probes/host.ts';
+import {
+  listKvmDebugfs,
+  parseKvmStatistic,
+  readKvmDebugfsContent,
+  readKvmStatistic,
+  readKvmVcpuThread,
+} from '../../probes/kvm-debugfs.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { captured, capturedHost } from './captured.ts';
+import { testRobustness } from './robustness.ts';
+
+test('the VMs that KVM knows are listed, the files of global sums beside them are not', () => {
+  assert.deepEqual(listKvmDebugfs(capturedHost()), [{ name: '244-16', tid: 244, fd: 16 }]);
+  assert.deepEqual(listKvmDebugfs(capturedHost('toy-pio-hlt')), [{ name: '281-18', tid: 281, fd: 18 }]);
+});
+
+test('statistics and vCPU threads of a captured VM are read, and rise with time', () => {
+  const host = capturedHost();
+  assert.equal(readKvmStatistic(host, '244-16', 'exits'), 150686);
+  assert.equal(readKvmStatistic(capturedHost('linux-nvme-vhost', 't1'), '244-16', 'exits'), 210410);
+  assert.equal(readKvmStatistic(host, '244-16', 'halt_wait_ns'), 40878259598);
+  assert.deepEqual([readKvmVcpuThread(host, '244-16', 0), readKvmVcpuThread(host, '244-16', 1)], [252, 254]);
+});
+
+test('the content of a VM leaves out histograms, which debugfs cuts, and the table of rmaps', () => {
+  const { statistics, vcpus, entries } = readKvmDebugfsContent(capturedHost(), '244-16');
+  const names = statistics.map(({ name }) => name);
+  assert.deepEqual(vcpus, [0, 1]);
+  assert.equal(entries, 63);
+  assert.equal(names.length, 57);
+  assert.deepEqual(names, names.toSorted());
+  assert.ok(names.includes('exits') && names.includes('max_mmu_rmap_size'));
+  assert.ok(!names.some((name) => /_hist$|rmaps_stat|vcpu/.test(name)));
+});
+
+test('on arm64 the page tables and register tables beside the statistics are left alone', (context) => {
+  const { host, write } = hostTree(context);
+  for (const name of ['exits', 'idregs', 'ipa_range', 'stage2_levels', 'stage2_page_tables', 'vgic-state']) {
+    write(`sys/kernel/debug/kvm/7-9/${name}`, '1\n');
+  }
+  const { statistics } = readKvmDebugfsContent(host, '7-9');
+  assert.deepEqual(
+    statistics.map(({ name }) => name),
+    ['exits'],
+  );
+});
+
+test('what is not a VM or not a statistic is passed over', (context) => {
+  const { host, write } = hostTree(context);
+  for (const name of ['7-9/exits', '7-/x', '-7-9/x', 'a-9/x', '7-9-1/x', '12345678901-1/x']) {
+    write(`sys/kernel/debug/kvm/${name}`, '1\n');
+  }
+  for (const name of [
+    'Exits',
+    '9lives',
+    'a-b',
+    `${'a'.repeat(70)}`,
+    'vcpu',
+    'vcpux',
+    'vcpu10/pid',
+    'vcpu9/pid',
+  ]) {
+    write(`sys/kernel/debug/kvm/7-9/${name}`, '1\n');
+  }
+  assert.deepEqual(listKvmDebugfs(host), [{ name: '7-9', tid: 7, fd: 9 }]);
+  const { statistics, vcpus } = readKvmDebugfsContent(host, '7-9');
+  assert.deepEqual(
+    statistics.map(({ name }) => name),
+    ['exits', 'vcpu', 'vcpux'],
+  );
+  assert.deepEqual(vcpus, [9, 10]);
+});
+
+test('a vCPU that has yet to run has no thread, nor has one of a kernel without the file', (context) => {
+  const { host, write } = hostTree(context);
+  write('sys/kernel/debug/kvm/7-9/vcpu0/pid', '0\n');
+  assert.equal(readKvmVcpuThread(host, '7-9', 0), undefined);
+  assert.equal(readKvmVcpuThread(host, '7-9', 1), undefined);
+});
+
+test('a VM that dies is gone, whichever way the kernel says so', (context) => {
+  const { host } = hostTree(context);
+  assert.throws(() => readKvmStatistic(host, '7-9', 'exits'), { kind: 'absent' });
+  const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '' };
+  const dying = {
+    ...createHost(roots),
+    attribute(path: string): string {
+      throw new SourceError('failed', path, 'ENOMEM');
+    },
+  };
+  assert.throws(() => readKvmStatistic(dying, '7-9', 'exits'), { kind: 'vanished' });
+});
+
+test('only one unsigned number is a statistic', () => {
+  assert.equal(parseKvmStatistic('18446744073709551615\n'), 2 ** 64);
+  for (const text of ['', '\n', '-1\n', '1 2\n', 'x\n', '1.5\n', '0x1\n', `${'9'.repeat(400)}\n`]) {
+    assert.throws(() => parseKvmStatistic(text), { name: 'SourceError', kind: 'malformed' });
+  }
+});
+
+testRobustness('parseKvmStatistic', parseKvmStatistic, [
+  captured('sys/kernel/debug/kvm/244-16/halt_wait_ns'),
+]);

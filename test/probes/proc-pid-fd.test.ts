@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { utf8 } from '../../probes/host.ts';
+import { readMountinfo } from '../../probes/proc-mountinfo.ts';
+import {
+  parseDescriptorInfo,
+  readDescriptor,
+  readDescriptorInfo,
+  readDescriptors,
+} from '../../probes/proc-pid-fd.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { captured, capturedHost, liveHost } from './captured.ts';
+import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
+
+const DISK = captured('proc/244/fdinfo/13');
+
+test('the descriptors that make a captured process a VM are found', () => {
+  const descriptors = readDescriptors(capturedHost(), 244);
+  const fdsOf = (target: string) => descriptors.filter((one) => one.target === target).map(({ fd }) => fd);
+  assert.equal(descriptors.length, 33);
+  assert.deepEqual(fdsOf('anon_inode:kvm-vm'), [16]);
+  assert.deepEqual(fdsOf('anon_inode:kvm-vcpu:1'), [27]);
+  assert.deepEqual(fdsOf('/dev/nvme0n1'), [13]);
+  assert.deepEqual(
+    descriptors.map(({ fd }) => fd),
+    descriptors.map((_, fd) => fd),
+  );
+});
+
+test('how a descriptor was opened, and on which mount, is read', () => {
+  assert.deepEqual(parseDescriptorInfo(DISK), { mountId: 23, writeOnly: false });
+  assert.deepEqual(readDescriptorInfo(capturedHost(), 244, 23), { mountId: 33, writeOnly: true });
+  assert.deepEqual(readDescriptorInfo(capturedHost('toy-pio-hlt'), 281, 5), { mountId: 33, writeOnly: true });
+});
+
+test('the access mode is in the last octal digit, whatever other flags there are', () => {
+  const writeOnly = (flags: string) =>
+    parseDescriptorInfo(`pos:\t0\nflags:\t${flags}\nmnt_id:\t1\n`).writeOnly;
+  assert.deepEqual(['0100000', '0100001', '0100002', '02104001', '010000000', '05', '0'].map(writeOnly), [
+    ...[false, true, false, true],
+    ...[false, true, false],
+  ]);
+});
+
+test('a kernel that says less, or nonsense, leaves the mount unknown', () => {
+  const unknown = { mountId: undefined, writeOnly: false };
+  for (const text of [
+    '',
+    'pos:\t0\n',
+    'mnt_id:\t-1\n',
+    'mnt_id:\t\n',
+    'x mnt_id:\t5\n',
+    `mnt_id:\t${'9'.repeat(400)}\n`,
+  ]) {
+    assert.deepEqual(parseDescriptorInfo(text), unknown);
+  }
+});
+
+test('a closed descriptor and a process that is gone give undefined or absent', () => {
+  const host = liveHost();
+  assert.equal(readDescriptor(host, process.pid, 1_000_000), undefined);
+  assert.equal(readDescriptorInfo(host, process.pid, 1_000_000), undefined);
+  assert.equal(readDescriptor(host, 4_194_305, 0), undefined);
+  assert.throws(() => readDescriptors(host, 4_194_305), { name: 'SourceError', kind: 'absent' });
+});
+
+test('a file that this process opens is seen, with its mode and a mount that exists', async (context) => {
+  const { folder } = hostTree(context);
+  const path = join(folder, 'à (deleted) anon_inode:kvm-vm');
+  writeFileSync(path, '');
+  const fd = openSync(path, 'a');
+  context.after(() => closeSync(fd));
+  const host = liveHost();
+  const target = readDescriptors(host, process.pid).find((one) => one.fd === fd)?.target ?? '';
+  assert.equal(utf8(target), path);
+  assert.equal(target.length, Buffer.byteLength(path), 'targets are latin1, one byte a character');
+  const info = readDescriptorInfo(host, process.pid, fd);
+  assert.equal(info?.writeOnly, true);
+  const mounts = await readMountinfo(host, process.pid, 5000);
+  assert.ok(mounts.some(({ id }) => id === info?.mountId));
+});
+
+test('a file name can hold any byte', (context) => {
+  const { folder, host, process: fake } = hostTree(context);
+  fake({ pid: 5, comm: 'x', fds: { 3: '/srv/\n"é' } });
+  assert.equal(utf8(readDescriptor(host, 5, 3) ?? ''), '/srv/\n"é');
+  assert.ok(folder);
+});
+
+test('a cut text never gives another mount or mode', () => {
+  for (let end = 0; end < DISK.length; end++) {
+    const { mountId, writeOnly } = parseDescriptorInfo(DISK.slice(0, end));
+    assert.ok(mountId === undefined || mountId === 23);
+    assert.equal(writeOnly, false);
+  }
+});
+
+testCutIsNeverMisread(
+  'parseDescriptorInfo, of the mount,',
+  (text) => parseDescriptorInfo(text).mountId,
+  DISK,
+);
+testRobustness('parseDescriptorInfo', parseDescriptorInfo, [DISK, captured('proc/244/fdinfo/23')]);

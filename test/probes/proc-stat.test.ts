@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseBootTime, readBootTime } from '../../probes/proc-stat.ts';
+import { captured, capturedHost, liveHost } from './captured.ts';
+import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
+
+const malformed = { name: 'SourceError', kind: 'malformed' };
+const TEXT = captured('proc/stat');
+
+test('the boot time of captured hosts is read', () => {
+  assert.equal(parseBootTime(TEXT), 1795337760);
+  assert.equal(readBootTime(capturedHost('toy-pio-hlt', 't1')), 1795338457);
+});
+
+test('a text without a boot time, and a boot time that is no number, are refused', () => {
+  for (const text of [
+    '',
+    'cpu 1 2 3\n',
+    'btime\n',
+    'btime -1\n',
+    'btime 1.5\n',
+    ' btime 1\n',
+    `btime ${'9'.repeat(400)}\n`,
+  ]) {
+    assert.throws(() => parseBootTime(text), malformed, text);
+  }
+});
+
+test('the boot time of this machine is as long ago as its uptime says', () => {
+  const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+  assert.ok(Math.abs(Date.now() / 1000 - uptime - readBootTime(liveHost())) < 30);
+});
+
+testCutIsNeverMisread('parseBootTime', parseBootTime, TEXT);
+testRobustness('parseBootTime', parseBootTime, [TEXT]);

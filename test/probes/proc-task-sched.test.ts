@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseTaskMigrations, readTaskMigrations } from '../../probes/proc-task-sched.ts';
+import { captured, capturedHost, liveHost } from './captured.ts';
+import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
+
+const malformed = { name: 'SourceError', kind: 'malformed' };
+const IOTHREAD = captured('proc/244/task/246/sched');
+
+test('migrations of captured threads are read', () => {
+  assert.equal(parseTaskMigrations(IOTHREAD), 713);
+  const host = capturedHost();
+  assert.equal(readTaskMigrations(host, `${host.roots.procfs}/244/task/252`), 63);
+  assert.equal(readTaskMigrations(host, `${host.roots.procfs}/244`), 6);
+  assert.equal(parseTaskMigrations(captured('proc/281/task/296/sched', 'toy-pio-hlt')), 1);
+});
+
+for (const name of [
+  '\nse.nr_migrations : 9\n',
+  '\n---------------',
+  'a\n\n\n: 7',
+  '(x (1, #thre',
+  '\xff\0"',
+]) {
+  test(`a thread that calls itself ${JSON.stringify(name)} cannot choose the number`, () => {
+    assert.equal(parseTaskMigrations(IOTHREAD.replace('IO io0', () => name)), 713);
+  });
+}
+
+test('a number is taken from its own line only', () => {
+  assert.throws(
+    () => parseTaskMigrations(IOTHREAD.replace(/se\.nr_migrations .*/, 'se.nr_migrations')),
+    malformed,
+  );
+  assert.throws(
+    () => parseTaskMigrations(IOTHREAD.replace('se.nr_migrations ', 'se.nr_migrations_cold ')),
+    malformed,
+  );
+});
+
+test('a text without the field, and a number that is none, are refused', () => {
+  for (const text of ['', '\n', 'se.nr_migrations : 9\n', `\n${'-'.repeat(67)}\n`]) {
+    assert.throws(() => parseTaskMigrations(text), malformed);
+  }
+  for (const bad of ['-713', '', 'x', '9'.repeat(400), '7.13', '713 ']) {
+    assert.throws(() => parseTaskMigrations(IOTHREAD.replace(/ 713\n/, ` ${bad}\n`)), malformed, bad);
+  }
+  assert.equal(parseTaskMigrations(IOTHREAD.replace(/ 713\n/, ' 18446744073709551615\n')), 2 ** 64);
+});
+
+test('the running kernel shows this process, under whatever name it takes', (context) => {
+  if (!existsSync('/proc/self/sched')) return context.skip('this kernel has no CONFIG_SCHED_DEBUG');
+  context.after(() => writeFileSync('/proc/self/comm', 'node'));
+  const before = readTaskMigrations(liveHost(), '/proc/self');
+  writeFileSync('/proc/self/comm', '\nse.nr_mig : 9\n');
+  assert.ok(readTaskMigrations(liveHost(), `/proc/self/task/${process.pid}`) >= before);
+});
+
+testCutIsNeverMisread('parseTaskMigrations', parseTaskMigrations, IOTHREAD);
+testRobustness('parseTaskMigrations', parseTaskMigrations, [IOTHREAD]);

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
+import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
+import { captured } from './captured.ts';
+import { testRobustness } from './robustness.ts';
+
+const CAPTURED = captured('proc/244/cmdline');
+
+/** Who the VM is; its monitors are tested on their own. */
+function parse(...options: string[]): Omit<QemuIdentity, 'monitors'> {
+  return identityOf(['qemu-system-x86_64', ...options]);
+}
+
+function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors'> {
+  const { name, uuid, accel, machine, iothreads } = parseQemuCommandLine(argv);
+  return { name, uuid, accel, machine, iothreads };
+}
+
+test('a captured command line is understood', () => {
+  assert.deepEqual(identityOf(parseCmdline(CAPTURED)), {
+    name: 'vm-a',
+    uuid: '22222222-2222-3333-4444-555555555541',
+    accel: 'kvm',
+    machine: 'q35',
+    iothreads: ['io0'],
+  });
+});
+
+test("libvirt's command line, with its JSON objects, is understood", () => {
+  const identity = parse(
+    ...['-name', 'guest=debian,debug-threads=on', '-S'],
+    ...['-object', '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/var/lib/x"}'],
+    ...['-machine', 'pc-q35-7.2,usb=off,vmport=off,dump-guest-core=off,memory-backend=pc.ram'],
+    ...['-accel', 'kvm', '-cpu', 'host,migratable=on', '-m', '2048'],
+    ...['-object', '{"qom-type":"memory-backend-ram","id":"pc.ram","size":2147483648}'],
+    ...['-object', '{"qom-type":"iothread","id":"iothread1"}'],
+    ...['-object', '{"qom-type":"iothread","id":"iothread2","poll-max-ns":50000}'],
+    ...['-uuid', '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10', '-no-user-config', '-nodefaults'],
+  );
+  assert.deepEqual(identity, {
+    name: 'debian',
+    uuid: '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10',
+    accel: 'kvm',
+    machine: 'pc-q35-7.2',
+    iothreads: ['iothread1', 'iothread2'],
+  });
+});
+
+test('the older spellings mean the same', () => {
+  assert.deepEqual(parse('--name', 'vm', '-M', 'pc', '--enable-kvm'), {
+    name: 'vm',
+    uuid: undefined,
+    accel: 'kvm',
+    machine: 'pc',
+    iothreads: [],
+  });
+  assert.equal(parse('-machine', 'accel=kvm:tcg,type=q35').accel, 'kvm');
+  assert.equal(parse('-machine', 'accel=kvm:tcg,type=q35').machine, 'q35');
+  assert.equal(parse('-name', 'debug-threads=on,guest=vm').name, 'vm');
+});
+
+test('of several accelerators the first is the one asked for', () => {
+  assert.equal(parse('-accel', 'kvm', '-accel', 'tcg').accel, 'kvm');
+  assert.equal(parse('-accel', 'tcg,thread=multi').accel, 'tcg');
+});
+
+test('a doubled comma is one comma of the value', () => {
+  assert.equal(parse('-name', 'a,,b,debug-threads=on').name, 'a,b');
+  assert.equal(parse('-name', 'guest=a,,process=x').name, 'a,process=x');
+  assert.equal(parse('-name', 'guest=x=y').name, 'x=y');
+});
+
+test('the sockets of QMP monitors are found in both spellings', () => {
+  const monitors = (...options: string[]) => parseQemuCommandLine(['qemu', ...options]).monitors;
+  assert.deepEqual(parseQemuCommandLine(parseCmdline(CAPTURED)).monitors, ['/run/vm/vm-a.qmp']);
+  const chardev = ['-chardev', 'socket,id=m0,path=/run/a,,b.sock,server=on'];
+  assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=control'), ['/run/a,b.sock']);
+  assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=readline'), []);
+  assert.deepEqual(monitors('-qmp', 'tcp:localhost:4444', '-mon', 'chardev=x,mode=control'), []);
+});
+
+test('a value that looks like an option is a value', () => {
+  const identity = parse('-name', '-uuid', '-uuid', '-name');
+  assert.deepEqual([identity.name, identity.uuid], ['-uuid', '-name']);
+});
+
+test('what is missing, cut or broken leaves the rest', () => {
+  assert.deepEqual(parseQemuCommandLine([]).iothreads, []);
+  assert.equal(parse('-name').name, undefined);
+  assert.equal(parse('-name', '').name, undefined);
+  for (const object of [
+    '{',
+    '{}',
+    '[]',
+    'null',
+    '{"qom-type":"iothread"}',
+    '{"qom-type":"iothread","id":7}',
+    '',
+    ',',
+    'iothread',
+  ]) {
+    assert.deepEqual(parse('-object', object, '-name', 'vm'), { ...parse('-name', 'vm') }, object);
+  }
+});
+
+test('any name comes back once its commas are doubled', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1 }), (text) => {
+      const name = text.replaceAll('\0', '');
+      if (name !== '') assert.equal(parse('-name', `guest=${name.replaceAll(',', ',,')}`).name, name);
+    }),
+  );
+});
+
+testRobustness('parseQemuCommandLine', (text) => parseQemuCommandLine(parseCmdline(text)), [CAPTURED]);
+testRobustness('parseQemuCommandLine, of an object,', (text) => parse('-object', text), [
+  '{"qom-type":"iothread","id":"iothread1"}',
+  'iothread,id=io0',
+]);
