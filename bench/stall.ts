@@ -11,13 +11,13 @@ export interface StallWatch {
 /** Asks `/-/healthy` again and again over one connection, in a thread of its own: the main thread receives bodies. */
 export function watchStalls(port: number): StallWatch {
   const worker = new Worker(new URL(import.meta.url), { workerData: port });
+  const failed = new Promise<never>((_, reject) => worker.once('error', reject));
+  failed.catch(() => undefined);
   return {
     longest() {
-      return new Promise((resolve, reject) => {
-        worker.once('error', reject);
-        worker.once('message', resolve);
-        worker.postMessage('longest');
-      });
+      const told = new Promise<number>((resolve) => worker.once('message', resolve));
+      worker.postMessage('longest');
+      return Promise.race([told, failed]);
     },
     async stop() {
       await worker.terminate();

@@ -53,15 +53,18 @@ class TimeIsUp extends SourceError {
   }
 }
 
-/** A collection under way; a scrape that joins it may be in more of a hurry. */
+/** A collection under way. */
 interface Running {
-  deadline: number;
+  readonly deadline: number;
   readonly result: Promise<ScrapeResult>;
 }
 
-/** Collects on demand. Scrapes that overlap share one collection. */
+/** Scrapers in different hurries have collections of their own, up to this many. */
+const MAX_RUNNING = 4;
+
+/** Collects on demand. Scrapes that overlap share a collection, unless it would come too late for one of them. */
 export class Scrape {
-  #running: Running | undefined;
+  readonly #running = new Set<Running>();
 
   constructor(
     private readonly parts: ScrapeParts,
@@ -70,21 +73,26 @@ export class Scrape {
 
   /** @param timeoutMs by when the result must be there, complete or not */
   collect(timeoutMs: number): Promise<ScrapeResult> {
-    const deadline = performance.now() + timeoutMs;
-    if (this.#running !== undefined) {
+    const now = performance.now();
+    const deadline = now + timeoutMs;
+    const all = [...this.#running].sort((a, b) => a.deadline - b.deadline);
+    // One in much more of a hurry may have to leave out what there would be time for.
+    const fitting = all.find((each) => each.deadline <= deadline && each.deadline - now >= timeoutMs / 2);
+    const shared = fitting ?? (all.length >= MAX_RUNNING ? all[0] : undefined);
+    if (shared !== undefined) {
       this.onCoalesced();
-      this.#running.deadline = Math.min(this.#running.deadline, deadline);
-      return this.#running.result;
+      return shared.result;
     }
-    const result = collect(this.parts, () => this.#running?.deadline ?? deadline).finally(() => {
-      this.#running = undefined;
-    });
-    this.#running = { deadline, result };
-    return result;
+    const running: Running = {
+      deadline,
+      result: collect(this.parts, deadline).finally(() => this.#running.delete(running)),
+    };
+    this.#running.add(running);
+    return running.result;
   }
 }
 
-async function collect(parts: ScrapeParts, deadline: () => number): Promise<ScrapeResult> {
+async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResult> {
   const { host, inventory, sampler, maxSeries } = parts;
   const families = new Families(maxSeries());
   const probes = new Map<string, MutableProbeResult>();
@@ -104,7 +112,7 @@ async function collect(parts: ScrapeParts, deadline: () => number): Promise<Scra
     residencyOf: (vm, thread) => sampler.residencyOf(vm, thread),
     async breathe() {
       if (pace.isDue()) await pace.giveWay();
-      if (performance.now() > deadline()) throw new TimeIsUp('collection');
+      if (performance.now() > deadline) throw new TimeIsUp('collection');
     },
   };
   for (const collector of parts.collectors()) {
@@ -130,7 +138,7 @@ async function collect(parts: ScrapeParts, deadline: () => number): Promise<Scra
     const start = performance.now();
     const before = families.series;
     try {
-      await inTime(work(probe), name, deadline);
+      await inTime(work(probe), name, share(deadline));
     } catch (error) {
       probe.problems.push(sourceError(error, name));
     }
@@ -145,21 +153,20 @@ interface MutableProbeResult {
   series: number;
 }
 
-/** How often a wait looks whether a hurried scrape has joined. */
-const DEADLINE_CHECK_MS = 50;
+/** One probe that hangs may take half of what time is left, so that those after it have theirs. */
+function share(deadline: number): number {
+  return Math.max(0, (deadline - performance.now()) / 2);
+}
 
-/** Waits for work, but not beyond the deadline, which may come nearer meanwhile. */
-async function inTime(work: Promise<void>, probe: string, deadline: () => number): Promise<void> {
+async function inTime(work: Promise<void>, probe: string, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setInterval(() => {
-      if (performance.now() > deadline()) reject(new TimeIsUp(probe));
-    }, DEADLINE_CHECK_MS);
+    timer = setTimeout(() => reject(new TimeIsUp(probe)), timeoutMs);
   });
   try {
     await Promise.race([work, late]);
   } finally {
-    clearInterval(timer);
+    clearTimeout(timer);
     work.catch(() => undefined);
   }
 }

@@ -28,7 +28,9 @@ try {
     join(folder, 'prometheus.yml'),
     `global: { scrape_interval: 2s, scrape_timeout: 2s }\nscrape_configs: [{ job_name: kvm-telemetry, static_configs: [{ targets: ["${EXPORTER}"] }] }]\n`,
   );
-  children.push(spawn(process.execPath, [`${root}dist/exporter/main.js`, 'serve', `--web.listen-address=${EXPORTER}`]));
+  children.push(
+    spawn(process.execPath, [`${root}dist/exporter/main.js`, 'serve', `--web.listen-address=${EXPORTER}`]),
+  );
   children.push(
     spawn('prometheus', [
       `--config.file=${folder}/prometheus.yml`,
@@ -52,7 +54,14 @@ try {
     `g${i}.step_input=2`,
   ]);
   execFileSync('chromium', [
-    ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'],
+    ...[
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--hide-scrollbars',
+    ],
     ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
     ...[`--user-data-dir=${folder}/chromium`, '--window-size=1100,1980', '--virtual-time-budget=15000'],
     `--screenshot=${root}docs/picture.png`,

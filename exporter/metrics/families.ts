@@ -48,7 +48,7 @@ export class Families {
   }
 
   /** A sample of a metric whose name only the running kernel knows. */
-  addNamed(metric: FamilyHead, labels: LabelBlock<'vm'>, value: number): void {
+  addNamed<L extends string>(metric: FamilyHead, labels: LabelBlock<L>, value: number): void {
     this.#push(this.#families.get(metric.name) ?? this.#start(metric), labels, value);
   }
 

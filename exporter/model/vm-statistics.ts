@@ -106,6 +106,30 @@ export function fromLog2(counts: readonly number[], sum: number | undefined): Hi
   return { buckets, count, sum };
 }
 
+/**
+ * KVM's buckets from QEMU's list. QEMU puts each bucket before the ones it has (accel/kvm/kvm-all.c
+ * add_kvmstat_entry()), so its list runs from the longest time to the shortest. Should a QEMU mend that, the sum
+ * tells: a list whose least possible sum is above the real one is the wrong way round.
+ */
+export function inKvmOrder(list: readonly number[], sumNs: number | undefined): number[] {
+  const reversed = [...list].reverse();
+  if (sumNs === undefined || isPossible(reversed, sumNs) || !isPossible(list, sumNs)) return reversed;
+  return [...list];
+}
+
+/** The counts and the sum are read one after the other: events between the two may be missing in one. */
+const SLACK = 0.9;
+
+function isPossible(counts: readonly number[], sumNs: number): boolean {
+  let least = 0;
+  let most = 0;
+  counts.forEach((count, i) => {
+    least += i === 0 ? 0 : count * 2 ** (i - 1);
+    most += i === counts.length - 1 && count > 0 ? Number.POSITIVE_INFINITY : count * 2 ** i;
+  });
+  return least * SLACK <= sumNs && sumNs * SLACK <= most;
+}
+
 /** QEMU's latency histogram: bin i is below boundary i, the last bin has no bound. */
 export function fromBins(boundariesNs: readonly number[], bins: readonly number[]): Histogram {
   let count = 0;

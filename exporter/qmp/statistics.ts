@@ -8,6 +8,7 @@ import {
   type Disk,
   type DiskOperation,
   fromBins,
+  inKvmOrder,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
 import type { Facts } from './session.ts';
@@ -30,15 +31,15 @@ export function vmStatistics(
     if (index === undefined) continue;
     byIndex.set(index, vcpu.values);
     for (const [name, buckets] of vcpu.histograms) {
-      if (facts.types?.get(name) === 'log2-histogram') {
-        histograms.set(name, addBuckets(histograms.get(name) ?? [], buckets));
-      }
+      if (facts.types?.get(name) !== 'log2-histogram') continue;
+      const ordered = inKvmOrder(buckets, vcpu.values.get(name.replace(/_hist$/, '_ns')));
+      histograms.set(name, addBuckets(histograms.get(name) ?? [], ordered));
     }
   }
   return {
     source: 'qmp',
     vm: vm.values,
-    vcpus: byIndex,
+    vcpus: new Map([...byIndex].sort(([a], [b]) => a - b)),
     histograms,
     types: facts.types ?? new Map(),
     disks: namedDisks(facts, disks),

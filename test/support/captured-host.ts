@@ -1,0 +1,85 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { ROOT } from './daemon.ts';
+import { monitor, type Replies } from './qmp-server.ts';
+
+const CAPTURES = `${ROOT}test/fixtures/hosts`;
+
+/** QMP replies that were captured with a host. */
+export function capturedReplies(host: string, moment: string, vm: string): Replies {
+  const reply = (file: string): unknown =>
+    (
+      JSON.parse(readFileSync(join(CAPTURES, host, moment, 'qmp', vm, `${file}.json`), 'utf8')) as {
+        return: unknown;
+      }
+    ).return;
+  const queries = [
+    'block',
+    'blockstats',
+    'cpus-fast',
+    'iothreads',
+    'name',
+    'stats-schemas',
+    'status',
+    'uuid',
+    'version',
+  ];
+  return {
+    ...Object.fromEntries(queries.map((query) => [`query-${query}`, reply(`query-${query}`)])),
+    'query-stats': ({ target }: { target: string }) => reply(`query-stats.${target}`),
+    // Not captured: what QEMU 7.2 answers for this command line.
+    'qom-get': ({ property }: { property: string }) =>
+      ({ 'num-queues': 2, iothread: '/objects/io0' })[property] ??
+      new Error(`Property '${property}' not found`),
+  };
+}
+
+/**
+ * A captured host whose VM's monitor answers again, with the replies that were captured.
+ *
+ * @returns the path for `--path.rootfs`
+ */
+export async function withMonitor(
+  context: Pick<TestContext, 'after'>,
+  host: string,
+  moment: string,
+  vm: string,
+): Promise<string> {
+  const rootfs = mkdtempSync(join(tmpdir(), 'kt-host-'));
+  context.after(() => rmSync(rootfs, { recursive: true, force: true }));
+  cpSync(join(CAPTURES, host, moment), rootfs, { recursive: true, verbatimSymlinks: true });
+  const socket = `/run/kvm-telemetry/qmp/${vm}.sock`;
+  mkdirSync(join(rootfs, 'run/kvm-telemetry/qmp'), { recursive: true });
+  const inode = heldSocket(rootfs);
+  mkdirSync(join(rootfs, 'proc/1/net'), { recursive: true });
+  writeFileSync(
+    join(rootfs, 'proc/1/net/unix'),
+    `Num       RefCount Protocol Flags    Type St Inode Path\n0000000000000000: 00000002 00000000 00010000 0001 01 ${inode} ${socket}\n`,
+  );
+  await monitor(context, join(rootfs, socket), capturedReplies(host, moment, vm));
+  return rootfs;
+}
+
+/** The inode of a socket that the captured QEMU holds. */
+function heldSocket(rootfs: string): string {
+  const proc = join(rootfs, 'proc');
+  for (const pid of readdirSync(proc).filter((name) => existsSync(join(proc, name, 'fd')))) {
+    for (const fd of readdirSync(join(proc, pid, 'fd'))) {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(join(proc, pid, 'fd', fd)))?.[1];
+      if (inode !== undefined) return inode;
+    }
+  }
+  throw new Error('the captured QEMU holds no socket');
+}
