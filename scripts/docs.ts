@@ -6,6 +6,16 @@ const FILE = new URL('../../docs/metrics.md', import.meta.url);
 
 const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; readonly text: string }[] = [
   {
+    title: 'Disks and IOThreads, as the VMM sees them',
+    prefix: /^kvm_(vm_disk|iothread)_/,
+    text: "What the guest asked for, before the host's caches and merges. `disk` is the device's id in the guest, else the drive's or the node's name. Named like node_exporter's `node_disk_*`.",
+  },
+  {
+    title: 'vCPUs',
+    prefix: /^kvm_vcpu_/,
+    text: "KVM's statistics of each vCPU, from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",
+  },
+  {
     title: 'VMs',
     prefix: /^kvm_vm_/,
     text: 'Sums over a VM. `vm` is unique on the host; everything else about a VM is on `kvm_vm_info`, to be joined: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. Statistics of KVM that this list does not have yet come out as `kvm_vm_<statistic>_total` (or without `_total` for a value of the moment).',

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { type Guest, type GuestOptions, hasKvm, startGuest } from '../support/qemu.ts';
+import { eachLine } from '../support/qmp-server.ts';
+import { has, hasTool } from '../support/tools.ts';
+
+const SOCKETS = '/run/kvm-telemetry/qmp';
+
+function canRun(context: TestContext): boolean {
+  return (
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    has(context, process.geteuid?.() === 0, 'only root can make the directory of the sockets')
+  );
+}
+
+interface MonitoredGuest extends Guest {
+  /** A second monitor, for an independent client. */
+  readonly monitor: string;
+}
+
+function guest(context: TestContext, options: GuestOptions): MonitoredGuest {
+  mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
+  const socket = `${SOCKETS}/${options.name}.sock`;
+  const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
+  const started = startGuest({ ...options, extra: [...monitors, ...(options.extra ?? [])] });
+  context.after(() => {
+    started.stop();
+    rmSync(socket, { force: true });
+  });
+  return { ...started, monitor: `${started.folder}/qmp` };
+}
+
+/** A client that shares no line with the exporter's. */
+function ask(path: string, command: object): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    socket.on('error', reject);
+    const steps: object[] = [{ execute: 'qmp_capabilities' }, command];
+    eachLine(socket, (line) => {
+      const message = JSON.parse(line) as { event?: unknown; return?: unknown };
+      if (message.event !== undefined) return;
+      const next = steps.shift();
+      if (next !== undefined) socket.write(`${JSON.stringify(next)}\n`);
+      else {
+        socket.destroy();
+        resolve(message.return);
+      }
+    });
+  });
+}
+
+interface VcpuResult {
+  readonly 'qom-path': string;
+  readonly stats: readonly { readonly name: string; readonly value: unknown }[];
+}
+
+/** Exits of each vCPU by its index, as QEMU tells them. */
+async function exits(path: string): Promise<number[]> {
+  const cpus = (await ask(path, { execute: 'query-cpus-fast' })) as {
+    'qom-path': string;
+    'cpu-index': number;
+  }[];
+  const stats = (await ask(path, { execute: 'query-stats', arguments: { target: 'vcpu' } })) as VcpuResult[];
+  const values: number[] = [];
+  for (const cpu of cpus) {
+    const found = stats.find((each) => each['qom-path'] === cpu['qom-path']);
+    values[cpu['cpu-index']] = Number(found?.stats.find(({ name }) => name === 'exits')?.value);
+  }
+  return values;
+}
+
+async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> {
+  return parseSamples(await daemon.metrics());
+}
+
+for (const vcpus of [1, 2, 4]) {
+  test(`exits of ${vcpus} vCPUs lie between what QEMU says before and after, and grow under port I/O`, async (context) => {
+    if (!canRun(context)) return;
+    const name = `kt-qmp-${vcpus}`;
+    const vm = guest(context, { name, vcpus });
+    const daemon = await startDaemon(context);
+    let last = 0;
+    for (let round = 0; round < 3; round++) {
+      const before = await exits(vm.monitor);
+      const samples = await scrape(daemon);
+      const after = await exits(vm.monitor);
+      assert.equal(before.length, vcpus);
+      let sum = 0;
+      for (let vcpu = 0; vcpu < vcpus; vcpu++) {
+        const seen = sample(samples, 'kvm_vcpu_exits_total', { vm: name, vcpu: String(vcpu) });
+        assert.ok(
+          (before[vcpu] ?? 0) <= seen && seen <= (after[vcpu] ?? 0),
+          `vcpu${vcpu}: ${before} ${seen} ${after}`,
+        );
+        sum += seen;
+      }
+      assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: name }), sum, "the VM's exits are the sum");
+      assert.ok(sum > last, 'exits grow');
+      last = sum;
+      await sleep(300);
+    }
+    const emulated = sample(await scrape(daemon), 'kvm_vcpu_insn_emulation_total', { vm: name, vcpu: '0' });
+    assert.ok(emulated > 10_000, `${emulated} instructions of a loop of OUT`);
+  });
+}
+
+test('without debug-threads the monitor tells which thread is which', async (context) => {
+  if (!canRun(context)) return;
+  guest(context, { name: 'kt-qmp-plain', debugThreads: false });
+  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent']);
+  const samples = await scrape(daemon);
+  for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
+    assert.equal(
+      series(samples, 'kvm_thread_run_seconds_total', { vm: 'kt-qmp-plain', thread }).length,
+      1,
+      thread,
+    );
+  }
+});
+
+test('a VM that starts while the daemon runs is known by its monitor in its first scrape', async (context) => {
+  if (!canRun(context)) return;
+  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent']);
+  guest(context, { name: 'kt-qmp-new', debugThreads: false });
+  const samples = await scrape(daemon);
+  assert.equal(sample(samples, 'kvm_vm_source_info', { vm: 'kt-qmp-new', source: 'qmp' }), 1);
+  assert.equal(
+    series(samples, 'kvm_thread_run_seconds_total', { vm: 'kt-qmp-new', thread: 'vcpu1' }).length,
+    1,
+  );
+});
+
+test('disks, their queues and IOThreads come from the monitor', async (context) => {
+  if (!canRun(context)) return;
+  const extra = [
+    '-object',
+    'iothread,id=io1,poll-max-ns=0',
+    '-blockdev',
+    'driver=null-co,node-name=n0,read-zeroes=on',
+  ];
+  const device = 'virtio-blk-pci,drive=n0,iothread=io1,num-queues=2,id=vdb';
+  guest(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
+  const samples = await scrape(await startDaemon(context));
+  const disk = { vm: 'kt-qmp-disk', disk: 'vdb' };
+  assert.equal(sample(samples, 'kvm_vm_disk_info', { ...disk, iothread: 'io1' }), 1);
+  assert.equal(sample(samples, 'kvm_vm_disk_queues', disk), 2);
+  assert.equal(sample(samples, 'kvm_vm_disk_dedicated_iothread', disk), 1);
+  assert.equal(sample(samples, 'kvm_vm_disk_reads_completed_total', disk), 0);
+  assert.equal(sample(samples, 'kvm_iothread_poll_max_seconds', { vm: 'kt-qmp-disk', iothread: 'io1' }), 0);
+  assert.equal(
+    sample(samples, 'kvm_iothread_poll_max_seconds', { vm: 'kt-qmp-disk', iothread: 'io0' }),
+    0.000032768,
+  );
+});
+
+test('latency histograms that QEMU was asked to keep come out', async (context) => {
+  if (!canRun(context)) return;
+  const vm = guest(context, { name: 'kt-qmp-hist' });
+  const set = {
+    execute: 'block-latency-histogram-set',
+    arguments: { id: '/machine/peripheral/vda/virtio-backend', boundaries: [10_000, 100_000, 1_000_000] },
+  };
+  await ask(vm.monitor, set);
+  const samples = await scrape(await startDaemon(context));
+  const read = { vm: 'kt-qmp-hist', disk: 'vda', operation: 'read' };
+  assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_bucket', { ...read, le: '0.00001' }), 0);
+  assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_count', read), 0);
+});
+
+test('a monitor that another client holds is said to be busy, and its client is served all the while', async (context) => {
+  if (!canRun(context)) return;
+  guest(context, { name: 'kt-qmp-busy' });
+  const manager = createConnection(`${SOCKETS}/kt-qmp-busy.sock`);
+  context.after(() => manager.destroy());
+  await new Promise((resolve) => manager.once('data', resolve));
+  const daemon = await startDaemon(context, ['--qmp.timeout-seconds=0.3']);
+  const samples = await scrape(daemon);
+  const vm = { vm: 'kt-qmp-busy' };
+  assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'qmp' }), 0);
+  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'qmp' }), 0);
+  assert.equal(series(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }).length, 1);
+  const said = daemon.log.filter((entry) => entry['probe'] === 'qmp');
+  assert.match(String(said[0]?.['reason']), /another client holds the monitor/);
+  // The manager is served all the while.
+  manager.write('{"execute":"qmp_capabilities"}\n');
+  await new Promise((resolve) => manager.once('data', resolve));
+});
+
+test('a socket of another process is not taken for the VM', async (context) => {
+  if (!canRun(context)) return;
+  const folder = `${SOCKETS}-test`;
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(`${folder}/note.sock`, 'no socket');
+  const victim = startGuest({ name: 'kt-qmp-victim' });
+  context.after(() => victim.stop());
+  const { createServer } = await import('node:net');
+  let clients = 0;
+  const server = createServer(() => {
+    clients++;
+  });
+  await new Promise<void>((resolve) => server.listen(`${folder}/victim.sock`, resolve));
+  context.after(() => server.close());
+  const daemon = await startDaemon(context, [`--qmp.sockets=${folder}/*.sock`]);
+  const samples = await scrape(daemon);
+  assert.equal(series(samples, 'kvm_vm_source_up', { vm: 'kt-qmp-victim', source: 'qmp' }).length, 0);
+  assert.equal(clients, 0, 'nobody connected');
+});
+
+test('a VM that dies in the middle takes nobody with it, and its connection is closed', async (context) => {
+  if (!canRun(context)) return;
+  const dying = guest(context, { name: 'kt-qmp-dying' });
+  guest(context, { name: 'kt-qmp-living' });
+  const daemon = await startDaemon(context);
+  await scrape(daemon);
+  const pending = daemon.metrics();
+  dying.stop();
+  await pending;
+  const samples = await scrape(daemon);
+  assert.equal(series(samples, 'kvm_vm_info', { vm: 'kt-qmp-dying' }).length, 0);
+  assert.ok(sample(samples, 'kvm_vcpu_exits_total', { vm: 'kt-qmp-living', vcpu: '0' }) > 0);
+});
