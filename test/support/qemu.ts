@@ -34,13 +34,18 @@ export function hasKvm(): boolean {
   }
 }
 
+/** A disk that boots into the loop. */
+export function portIoDisk(): Buffer {
+  const disk = Buffer.alloc(1024 * 1024);
+  disk.set(PORT_IO_LOOP);
+  disk.set([0x55, 0xaa], 510);
+  return disk;
+}
+
 /** Starts a real QEMU with a guest that does port I/O in a loop, a virtio-blk disk and an IOThread. */
 export function startGuest(options: GuestOptions): Guest {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-guest-'));
-  const boot = Buffer.alloc(1024 * 1024);
-  boot.set(PORT_IO_LOOP);
-  boot.set([0x55, 0xaa], 510);
-  writeFileSync(join(folder, 'boot.img'), boot);
+  writeFileSync(join(folder, 'boot.img'), portIoDisk());
   writeFileSync(join(folder, 'disk.img'), Buffer.alloc(1024 * 1024));
   const pidFile = join(folder, 'pid');
   const { name, vcpus = 2, accel = 'kvm', debugThreads = true, extra = [] } = options;
