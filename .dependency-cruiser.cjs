@@ -26,10 +26,10 @@ module.exports = {
       to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
     },
     ...[
-      ['express', '^exporter/(server|config/web-config)\\.ts$'],
+      ['express', '^exporter/(server|config/authentication)\\.ts$'],
       ['prom-client', '^exporter/(registry|own-metrics|server)\\.ts$'],
       ['node-cron', '^exporter/schedule\\.ts$'],
-      ['pino', '^exporter/(cli|serve|telemetry|problem-log|schedule|server)\\.ts$'],
+      ['pino', '^exporter/(cli|serve|telemetry|problem-log|schedule|server|listener)\\.ts$'],
       ['fast-xml-parser', '^probes/libvirt'],
     ].map(([library, home]) => ({
       name: `one-home-for-${library}`,
@@ -38,9 +38,9 @@ module.exports = {
       to: { path: `node_modules/${library}/` },
     })),
     {
-      name: 'only-systemd-spawns',
+      name: 'processes-are-started-in-two-places',
       severity: 'error',
-      from: { path: '^(probes|exporter)/', pathNot: '^exporter/systemd\\.ts$' },
+      from: { path: '^(probes|exporter)/', pathNot: '^exporter/(systemd|libvirt/virsh)\\.ts$' },
       to: { path: '^(node:)?child_process$' },
     },
     {

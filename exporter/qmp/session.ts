@@ -1,9 +1,9 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
-import { type QmpBlock, readBlock } from '../../probes/qmp-block.ts';
+import { readBlock } from '../../probes/qmp-block.ts';
 import { readBlockstats } from '../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../probes/qmp-connection.ts';
-import { type QmpCpu, readCpus } from '../../probes/qmp-cpus.ts';
-import { type QmpIothread, readIothreads } from '../../probes/qmp-iothreads.ts';
+import { readCpus } from '../../probes/qmp-cpus.ts';
+import { readIothreads } from '../../probes/qmp-iothreads.ts';
 import { devicePath, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
 import {
   type QmpStatistics,
@@ -17,19 +17,8 @@ import { readStatus } from '../../probes/qmp-status.ts';
 import { readUuid } from '../../probes/qmp-uuid.ts';
 import { readVersion } from '../../probes/qmp-version.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
+import type { Facts } from './facts.ts';
 import { vmStatistics } from './statistics.ts';
-
-/** What changes only when somebody plugs or configures something. */
-export interface Facts {
-  readonly version: string;
-  /** undefined for a QEMU before 7.1, which has no `query-stats`. */
-  readonly types: ReadonlyMap<string, StatisticType> | undefined;
-  readonly cpus: readonly QmpCpu[];
-  readonly iothreads: readonly QmpIothread[];
-  readonly blocks: readonly QmpBlock[];
-  /** By the device's QOM path. */
-  readonly queues: ReadonlyMap<string, QmpDiskQueues>;
-}
 
 /** Polling can be changed with `qom-set` at any time: looked at again this often. */
 const FACTS_MS = 30_000;

@@ -3,7 +3,8 @@ import type { Host } from '../../probes/host.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { ThreadHints, Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
-import { type Facts, QmpSession } from './session.ts';
+import type { Facts } from './facts.ts';
+import { QmpSession } from './session.ts';
 import { locateSockets, type SocketRules } from './sockets.ts';
 
 export interface QmpSettings {

@@ -11,7 +11,7 @@ import {
   inKvmOrder,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
-import type { Facts } from './session.ts';
+import type { Facts } from './facts.ts';
 
 const NANOSECONDS = 1e9;
 

@@ -1,0 +1,17 @@
+import type { QmpBlock } from '../../probes/qmp-block.ts';
+import type { QmpCpu } from '../../probes/qmp-cpus.ts';
+import type { QmpIothread } from '../../probes/qmp-iothreads.ts';
+import type { QmpDiskQueues } from '../../probes/qmp-qom.ts';
+import type { StatisticType } from '../../probes/qmp-stats.ts';
+
+/** What changes only when somebody plugs or configures something. */
+export interface Facts {
+  readonly version: string;
+  /** undefined for a QEMU before 7.1, which has no `query-stats`. */
+  readonly types: ReadonlyMap<string, StatisticType> | undefined;
+  readonly cpus: readonly QmpCpu[];
+  readonly iothreads: readonly QmpIothread[];
+  readonly blocks: readonly QmpBlock[];
+  /** By the device's QOM path. */
+  readonly queues: ReadonlyMap<string, QmpDiskQueues>;
+}
