@@ -43,6 +43,10 @@ export interface Host {
   readonly roots: Roots;
   /** A file that the kernel hands out whole in one read (single_open, simple_attr, sysfs); at most 64 KiB. */
   attribute(path: string): string;
+  /** A file that holds one unsigned decimal and a newline, read like `attribute`; undefined for anything else. */
+  decimal(path: string): number | undefined;
+  /** The first `length` bytes of such a file, or fewer. */
+  head(path: string, length: number): string;
   /** A file of any length, read to its end; more than `cap` bytes is `too_large`. */
   text(path: string, cap?: number): string;
   /** Names in a directory, in the kernel's order. */
@@ -62,6 +66,8 @@ export interface Host {
 const PROC_SUPER_MAGIC = 0x9fa0;
 const MIB = 1024 * 1024;
 const ATTRIBUTE_CAP = 64 * 1024;
+/** More than the 20 digits of a u64 and a newline. */
+const DECIMAL_CAP = 32;
 /** libuv has four pool threads and zlib needs one: reads that hang may never hold more than two. */
 const MAX_SLOW_READS = 2;
 // O_NONBLOCK: a FIFO planted where a file should be must not stop the daemon.
@@ -101,6 +107,23 @@ export function createHost(roots: Roots): Host {
     }
   }
 
+  /** One read of at most `limit` bytes into the buffer; how many there are. */
+  function fill(path: string, limit: number): number {
+    let fd: number;
+    try {
+      fd = openSync(path, FLAGS);
+    } catch (error) {
+      throw sourceError(error, path);
+    }
+    try {
+      return readSync(fd, buffer, 0, limit, null);
+    } catch (error) {
+      throw sourceError(error, path);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
   async function slowly<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
     if (slowReads >= MAX_SLOW_READS) {
       throw new SourceError('timeout', path, `${MAX_SLOW_READS} earlier reads of such files still hang`);
@@ -116,22 +139,18 @@ export function createHost(roots: Roots): Host {
     roots,
 
     attribute(path) {
-      let fd: number;
-      try {
-        fd = openSync(path, FLAGS);
-      } catch (error) {
-        throw sourceError(error, path);
-      }
-      try {
-        const length = readSync(fd, buffer, 0, ATTRIBUTE_CAP, null);
-        if (length === ATTRIBUTE_CAP)
-          throw new SourceError('too_large', path, `${ATTRIBUTE_CAP} bytes or more`);
-        return buffer.toString('latin1', 0, length);
-      } catch (error) {
-        throw sourceError(error, path);
-      } finally {
-        closeSync(fd);
-      }
+      const length = fill(path, ATTRIBUTE_CAP);
+      if (length === ATTRIBUTE_CAP)
+        throw new SourceError('too_large', path, `${ATTRIBUTE_CAP} bytes or more`);
+      return buffer.toString('latin1', 0, length);
+    },
+
+    decimal(path) {
+      return decimalIn(buffer, fill(path, DECIMAL_CAP));
+    },
+
+    head(path, length) {
+      return buffer.toString('latin1', 0, fill(path, Math.min(length, ATTRIBUTE_CAP)));
     },
 
     text(path, cap = MIB) {
@@ -186,6 +205,19 @@ export function createHost(roots: Roots): Host {
       });
     },
   };
+}
+
+/** Without a string in between, which costs more than the number. */
+function decimalIn(bytes: Buffer, length: number): number | undefined {
+  const end = bytes[length - 1] === 10 ? length - 1 : length;
+  if (end === 0 || end > 20) return undefined;
+  let value = 0;
+  for (let i = 0; i < end; i++) {
+    const digit = (bytes[i] ?? 0) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 function grown(buffer: Buffer): Buffer<ArrayBuffer> {

@@ -23,6 +23,8 @@ export interface KvmDebugfsContent {
 
 export interface KvmStatisticFile {
   readonly name: string;
+  /** Made once, and flat: V8 would put a template together anew in every scrape. */
+  readonly path: string;
   /** 0444: a value of the moment; lockdown leaves these readable, and denies the cumulative ones (0644). */
   readonly readOnly: boolean;
 }
@@ -63,7 +65,8 @@ export function readKvmDebugfsContent(host: Host, directory: string): KvmDebugfs
     const vcpu = VCPU.exec(name);
     if (vcpu !== null) vcpus.push(Number(vcpu[1]));
     else if (STATISTIC_NAME.test(name) && !NOT_A_STATISTIC.test(name)) {
-      statistics.push({ name, readOnly: (host.stat(`${path}/${name}`).mode & 0o222) === 0 });
+      const file = [path, name].join('/');
+      statistics.push({ name, path: file, readOnly: (host.stat(file).mode & 0o222) === 0 });
     }
   }
   statistics.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -84,10 +87,11 @@ export function parseKvmStatistic(text: string): number {
  * One statistic of one VM, summed by KVM over its vCPUs; nanoseconds where the name ends in `_ns`. Opening takes a
  * reference on the VM: the descriptor is closed at once. A dying VM is `vanished`.
  */
-export function readKvmStatistic(host: Host, directory: string, name: string): number {
-  const path = `${root(host)}/${directory}/${name}`;
+export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number {
   try {
-    return parseKvmStatistic(host.attribute(path));
+    const value = host.decimal(path);
+    if (value === undefined) throw malformed('/sys/kernel/debug/kvm/<vm>/<statistic>', path);
+    return value;
   } catch (error) {
     // ENOMEM is how older kernels say that the VM's last reference is gone.
     if (error instanceof SourceError && error.reason === 'ENOMEM')

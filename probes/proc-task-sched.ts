@@ -2,6 +2,8 @@ import { decimalAt, decimalEnd } from './decimal.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
+/** se.nr_migrations is the fourth line under the ruler, within 400 bytes; the whole file has 2 KB or 8. */
+const HEAD = 1024;
 const KEY = '\nse.nr_migrations ';
 
 /**
@@ -32,5 +34,5 @@ function afterSpaces(text: string, start: number): number {
 
 /** @param task `/proc/<pid>/task/<tid>` */
 export function readTaskMigrations(host: Host, task: string): number {
-  return parseTaskMigrations(host.attribute(`${task}/sched`));
+  return parseTaskMigrations(host.head(`${task}/sched`, HEAD));
 }

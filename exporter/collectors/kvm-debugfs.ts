@@ -1,5 +1,5 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
-import { readKvmStatistic } from '../../probes/kvm-debugfs.ts';
+import { type KvmStatisticFile, readKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { readLockdown } from '../../probes/lockdown.ts';
 import { vmLabels, vmSourceLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
@@ -41,15 +41,24 @@ export function kvmDebugfs(
   function collectVm({ host, families, given }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
     const already = given.get(vm.key);
-    const sums = new Map<string, { value: number; readOnly: boolean }>();
-    for (const { name: directory, content } of vm.directories) {
-      for (const { name, readOnly } of content.statistics) {
-        if (already?.has(name) === true || (!readOnly && now() < deniedUntil)) continue;
+    let count = 0;
+    const write = (file: KvmStatisticFile, value: number): void => {
+      const metric = metrics.of('vm', file.name, file.readOnly ? 'instant' : 'cumulative');
+      if (metric !== undefined) families.addNamed(metric, labels, value / metric.divisor);
+    };
+    // All but a few VMs have one directory: nothing to sum.
+    const sums =
+      vm.directories.length > 1 ? new Map<string, { file: KvmStatisticFile; value: number }>() : undefined;
+    for (const { content } of vm.directories) {
+      for (const file of content.statistics) {
+        if (already?.has(file.name) === true || (!file.readOnly && now() < deniedUntil)) continue;
         try {
-          const value = (sums.get(name)?.value ?? 0) + readKvmStatistic(host, directory, name);
-          sums.set(name, { value, readOnly });
+          const value = readKvmStatistic(host, file);
+          count++;
+          if (sums === undefined) write(file, value);
+          else sums.set(file.name, { file, value: (sums.get(file.name)?.value ?? 0) + value });
         } catch (error) {
-          const problem = sourceError(error, directory);
+          const problem = sourceError(error, file.path);
           // The directory outlives the inventory's last look by a moment: a dying VM, not a failure.
           if (problem.kind === 'vanished' || problem.kind === 'absent') return;
           if (problem.kind === 'denied') {
@@ -59,11 +68,7 @@ export function kvmDebugfs(
         }
       }
     }
-    if (sums.size === 0) return;
-    families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
-    for (const [statistic, { value, readOnly }] of sums) {
-      const metric = metrics.of('vm', statistic, readOnly ? 'instant' : 'cumulative');
-      if (metric !== undefined) families.addNamed(metric, labels, value / metric.divisor);
-    }
+    for (const { file, value } of sums?.values() ?? []) write(file, value);
+    if (count > 0) families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
   }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SourceError } from '../../probes/errors.ts';
-import { createHost } from '../../probes/host.ts';
+import { createHost, type Host } from '../../probes/host.ts';
 import {
+  type KvmStatisticFile,
   listKvmDebugfs,
   parseKvmStatistic,
   readKvmDebugfsContent,
@@ -13,6 +14,10 @@ import { hostTree } from '../support/host-tree.ts';
 import { captured, capturedHost } from './captured.ts';
 import { testRobustness } from './robustness.ts';
 
+function file(host: Host, directory: string, name: string): KvmStatisticFile {
+  return { name, path: `${host.roots.debugfs}/kvm/${directory}/${name}`, readOnly: false };
+}
+
 test('the VMs that KVM knows are listed, the files of global sums beside them are not', () => {
   assert.deepEqual(listKvmDebugfs(capturedHost()), [{ name: '244-16', tid: 244, fd: 16 }]);
   assert.deepEqual(listKvmDebugfs(capturedHost('toy-pio-hlt')), [{ name: '281-18', tid: 281, fd: 18 }]);
@@ -20,9 +25,10 @@ test('the VMs that KVM knows are listed, the files of global sums beside them ar
 
 test('statistics and vCPU threads of a captured VM are read, and rise with time', () => {
   const host = capturedHost();
-  assert.equal(readKvmStatistic(host, '244-16', 'exits'), 150686);
-  assert.equal(readKvmStatistic(capturedHost('linux-nvme-vhost', 't1'), '244-16', 'exits'), 210410);
-  assert.equal(readKvmStatistic(host, '244-16', 'halt_wait_ns'), 40878259598);
+  assert.equal(readKvmStatistic(host, file(host, '244-16', 'exits')), 150686);
+  const later = capturedHost('linux-nvme-vhost', 't1');
+  assert.equal(readKvmStatistic(later, file(later, '244-16', 'exits')), 210410);
+  assert.equal(readKvmStatistic(host, file(host, '244-16', 'halt_wait_ns')), 40878259598);
   assert.deepEqual([readKvmVcpuThread(host, '244-16', 0), readKvmVcpuThread(host, '244-16', 1)], [252, 254]);
 });
 
@@ -84,15 +90,15 @@ test('a vCPU that has yet to run has no thread, nor has one of a kernel without 
 
 test('a VM that dies is gone, whichever way the kernel says so', (context) => {
   const { host } = hostTree(context);
-  assert.throws(() => readKvmStatistic(host, '7-9', 'exits'), { kind: 'absent' });
+  assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'absent' });
   const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '' };
   const dying = {
     ...createHost(roots),
-    attribute(path: string): string {
+    decimal(path: string): number {
       throw new SourceError('failed', path, 'ENOMEM');
     },
   };
-  assert.throws(() => readKvmStatistic(dying, '7-9', 'exits'), { kind: 'vanished' });
+  assert.throws(() => readKvmStatistic(dying, file(dying, '7-9', 'exits')), { kind: 'vanished' });
 });
 
 test('only one unsigned number is a statistic', () => {
@@ -105,3 +111,13 @@ test('only one unsigned number is a statistic', () => {
 testRobustness('parseKvmStatistic', parseKvmStatistic, [
   captured('sys/kernel/debug/kvm/244-16/halt_wait_ns'),
 ]);
+
+test('a statistic with anything but one number in it is malformed', (context) => {
+  const { host, write } = hostTree(context);
+  for (const text of ['', '\n', '-1\n', '1 2\n', 'x\n', `${'9'.repeat(400)}\n`]) {
+    write('sys/kernel/debug/kvm/7-9/exits', text);
+    assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'malformed' }, text);
+  }
+  write('sys/kernel/debug/kvm/7-9/exits', '18446744073709551615\n');
+  assert.equal(readKvmStatistic(host, file(host, '7-9', 'exits')), 2 ** 64);
+});
