@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -68,8 +69,25 @@ function copyHost(template: string, to: string): void {
   writeFileSync(`${to}/sys/kernel/security/lockdown`, '[none] integrity confidentiality\n');
 }
 
-function writeVm(template: string, to: string, index: number): void {
-  const pid = FIRST_PID + index * PIDS_PER_VM;
+export function pidOf(index: number): number {
+  return FIRST_PID + index * PIDS_PER_VM;
+}
+
+export function uuidOf(index: number): string {
+  return `22222222-2222-3333-4444-${String(index).padStart(12, '0')}`;
+}
+
+/** Ends a VM: its process, its kernel threads and its directory in debugfs. */
+export function removeVm(to: string, index: number): void {
+  const pid = pidOf(index);
+  const kernelThreads = TEMPLATE.kernelThreads.map((_, i) => `proc/${pid + 50 + i}`);
+  for (const path of [`proc/${pid}`, ...kernelThreads, `sys/kernel/debug/kvm/${pid}-${TEMPLATE.kvmFd}`]) {
+    rmSync(`${to}/${path}`, { recursive: true });
+  }
+}
+
+export function writeVm(template: string, to: string, index: number): void {
+  const pid = pidOf(index);
   const threads = threadsOf(pid);
   const task = (thread: Thread, order: number): Task => ({
     tid: thread.tid,
@@ -134,10 +152,9 @@ function writeKernelThreads(template: string, to: string, pid: number, index: nu
 
 function writeIdentity(from: string, process: string, index: number): void {
   const iothreads = Array.from({ length: IOTHREADS }, (_, i) => `-object\0iothread,id=io${i}\0`).join('');
-  const uuid = `22222222-2222-3333-4444-${String(index).padStart(12, '0')}`;
   const cmdline = readFileSync(`${from}/cmdline`, 'latin1')
     .replaceAll('vm-a', vmName(index))
-    .replace(/22222222-2222-3333-4444-[0-9a-f]{12}/, uuid)
+    .replace(/22222222-2222-3333-4444-[0-9a-f]{12}/, uuidOf(index))
     .replace('-smp\x002\0', `-smp\0${VCPUS}\0`)
     .replace('-object\0iothread,id=io0\0', iothreads);
   writeFileSync(`${process}/cmdline`, cmdline, 'latin1');

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { Host } from '../probes/host.ts';
 import type { Config } from './config/options.ts';
 import type { Inventory } from './inventory/inventory.ts';
@@ -9,6 +10,8 @@ import { QmpSessions } from './qmp/sessions.ts';
 import type { Remotes } from './scrape.ts';
 
 const MILLISECONDS = 1e3;
+/** A scrape stands still while new VMs are met, so they get no more, however patient the configuration is. */
+const MAX_MEETING_MS = 1000;
 
 /** VMMs and managers that know more of a VM than the kernel's files tell: which of them answers for which VM. */
 export class RemoteSources {
@@ -23,7 +26,7 @@ export class RemoteSources {
     this.#sessions = new QmpSessions(host, () => ({
       rules: {
         pattern: config()['qmp.sockets'],
-        directories: config()['qmp.directories'].split(','),
+        directories: config()['qmp.directories'].split(',').map(normalize),
         rootfs: config()['path.rootfs'],
       },
       timeoutMs: config()['qmp.timeoutSeconds'] * MILLISECONDS,
@@ -41,17 +44,23 @@ export class RemoteSources {
   async look(vms: readonly Vm[]): Promise<void> {
     if (!this.config()['collector.qmp']) return this.#sessions.close();
     this.#sessions.locate(vms, true);
-    await this.#meet(vms);
+    await this.#meet(vms, MAX_MEETING_MS);
   }
 
-  /** Puts the questions of a scrape; the answers come while the kernel's files are read. */
-  async ask(vms: readonly Vm[]): Promise<Remotes> {
+  /**
+   * Puts the questions of a scrape; the answers come while the kernel's files are read.
+   *
+   * @param withinMs how long the scrape can wait for monitors, should that be less than the time for each VM
+   */
+  async ask(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<Remotes> {
     const config = this.config();
+    let qmp = Promise.resolve(NOTHING);
     if (config['collector.qmp']) {
       this.#sessions.locate(vms, false);
-      await this.#meet(vms);
-    }
-    const qmp = config['collector.qmp'] ? this.#askMonitors(vms) : Promise.resolve(NOTHING);
+      const met = await this.#meet(vms, Math.min(withinMs, MAX_MEETING_MS));
+      const others = vms.filter(({ key }) => !met.asked.has(key));
+      qmp = this.#askMonitors(others, withinMs).then((result) => merged(met, result));
+    } else this.#sessions.close();
     const managed = vms.filter(({ key, manager }) => manager === 'libvirt' && !this.#sessions.has(key));
     const libvirt = config['collector.libvirt'] ? this.#libvirt.ask(managed) : Promise.resolve(NOTHING);
     return { qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
@@ -62,17 +71,30 @@ export class RemoteSources {
   }
 
   /** A VM's first answer tells which thread is which: worth waiting for, once. */
-  async #meet(vms: readonly Vm[]): Promise<void> {
+  async #meet(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
     const strangers = vms.filter(({ key }) => this.#sessions.isNew(key));
-    if (strangers.length > 0) await this.#askMonitors(strangers);
+    return strangers.length > 0 ? this.#askMonitors(strangers, withinMs) : NOTHING;
   }
 
-  async #askMonitors(vms: readonly Vm[]): Promise<RemoteResult> {
-    const result = await this.#sessions.ask(vms);
+  async #askMonitors(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
+    const result = await this.#sessions.ask(vms, withinMs);
     for (const { key } of vms) {
       const hints = this.#sessions.hintsOf(key);
       if (hints !== undefined) this.inventory.hint(key, hints);
     }
     return result;
   }
+}
+
+/** `/run/qmp/` is `/run/qmp`. */
+function normalize(directory: string): string {
+  return posix.normalize(directory).replace(/(.)\/$/, '$1');
+}
+
+function merged(a: RemoteResult, b: RemoteResult): RemoteResult {
+  return {
+    statistics: new Map([...a.statistics, ...b.statistics]),
+    asked: new Set([...a.asked, ...b.asked]),
+    problems: [...a.problems, ...b.problems],
+  };
 }

@@ -1,4 +1,4 @@
-import type { Host } from './host.ts';
+import { type Host, utf8 } from './host.ts';
 
 /** `__SO_ACCEPTCON`, include/linux/net.h: the socket listens. */
 const LISTENING = 0x10000;
@@ -19,7 +19,9 @@ export function parseListeningSockets(text: string): Map<string, number[]> {
     if (line.length > 1024) continue;
     const match = LINE.exec(line);
     if (match === null) continue;
-    const [, flags = '', inode = '', path = ''] = match;
+    const [, flags = '', inode = '', bytes = ''] = match;
+    // As directories are listed, or a name that is not ASCII would never be found.
+    const path = utf8(bytes);
     if ((Number.parseInt(flags, 16) & LISTENING) === 0 || !path.startsWith('/')) continue;
     const inodes = sockets.get(path);
     if (inodes === undefined) sockets.set(path, [Number(inode)]);

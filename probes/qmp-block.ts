@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 /** What a disk is made of. */
 export interface QmpBlock {
@@ -42,7 +42,7 @@ const schema = z
  */
 export function parseBlock(reply: unknown): QmpBlock[] {
   const parsed = schema.safeParse(reply);
-  if (!parsed.success) throw malformed('QMP query-block', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-block', reply);
   return parsed.data.flatMap(({ qdev, device, inserted }) =>
     inserted === undefined
       ? []

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 /** A histogram that somebody asked QEMU to keep with `block-latency-histogram-set`. */
 export interface QmpLatencyHistogram {
@@ -33,14 +33,23 @@ export interface QmpBlockStats {
 }
 
 const MAX_DISKS = 1024;
-const count = z.number().nonnegative().catch(0);
+/** QEMU counts in 64 bits: sums of anything larger could become infinite. */
+const number64 = z
+  .number()
+  .nonnegative()
+  .max(2 ** 64);
+const count = number64.catch(0);
+/** Eleven days: below it, each whole nanosecond is a bound of its own in seconds too. */
+const MAX_BOUNDARY_NS = 1e15;
 const text = z.string().max(4096).catch('');
 const histogram = z
   .object({
-    boundaries: z.array(z.number().nonnegative()).max(256),
-    bins: z.array(z.number().nonnegative()).max(257),
+    boundaries: z.array(z.int().nonnegative().max(MAX_BOUNDARY_NS)).max(256),
+    bins: z.array(number64).max(257),
   })
   .refine(({ boundaries, bins }) => bins.length === boundaries.length + 1)
+  // Two equal bounds would be one series twice.
+  .refine(({ boundaries }) => boundaries.every((bound, i) => i === 0 || bound > (boundaries[i - 1] ?? 0)))
   .optional()
   .catch(undefined);
 const schema = z
@@ -56,8 +65,7 @@ const schema = z
  */
 export function parseBlockstats(reply: unknown): QmpBlockStats[] {
   const parsed = schema.safeParse(reply);
-  if (!parsed.success)
-    throw malformed('QMP query-blockstats', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-blockstats', reply);
   return parsed.data.map(({ device, 'node-name': nodeName, qdev, stats }) => ({
     device,
     nodeName,

@@ -1,11 +1,19 @@
 import { createConnection, type Socket } from 'node:net';
 import { malformed, SourceError, sourceError } from './errors.ts';
 import type { QmpCommand } from './qmp-commands.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 /** A reply longer than this is an attack: 255 vCPUs with all statistics take 4 MiB. */
 const MAX_LINE = 16 * 1024 * 1024;
-/** Events between two replies; more is a flood. */
+/** The same while nothing is asked: only events come then, the longest of which take a few KiB. */
+const MAX_IDLE_LINE = 256 * 1024;
+/** Events and empty lines between two replies; more is a flood. */
 const MAX_EVENTS = 10_000;
+/** As deep as QEMU's own parser goes (qobject/json-streamer.c). Deeper ones take seconds and gigabytes to parse. */
+const MAX_NESTING = 1024;
+/** Shorter lines cannot nest so deep that it hurts. */
+const HARMLESS_LENGTH = 64 * 1024;
+const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -17,7 +25,7 @@ interface Waiting {
 interface Message {
   readonly id?: unknown;
   readonly return?: unknown;
-  readonly error?: { readonly class?: unknown; readonly desc?: unknown };
+  readonly error?: unknown;
   readonly event?: unknown;
   readonly QMP?: unknown;
 }
@@ -31,7 +39,8 @@ interface Message {
 export class QmpConnection {
   readonly #socket: Socket;
   readonly #waiting = new Map<string, Waiting>();
-  #chunks: Buffer[] = [];
+  /** The beginning of a line, in a buffer that doubles: a list of chunks of one byte each would take gigabytes. */
+  #line = Buffer.alloc(0);
   #length = 0;
   #events = 0;
   #nextId = 1;
@@ -72,7 +81,7 @@ export class QmpConnection {
     return this.#closed === undefined;
   }
 
-  /** @returns what QEMU returned, not yet checked. @throws SourceError; `malformed` carries QEMU's own error */
+  /** @returns what QEMU returned, not yet checked. @throws SourceError; `absent` carries QEMU's own error */
   execute(
     command: QmpCommand,
     timeoutMs: number,
@@ -115,22 +124,47 @@ export class QmpConnection {
   #receive(chunk: Buffer): void {
     let rest = chunk;
     for (let newline = rest.indexOf(10); newline >= 0; newline = rest.indexOf(10)) {
-      this.#chunks.push(rest.subarray(0, newline));
-      const line = Buffer.concat(this.#chunks).toString('utf8');
-      this.#chunks = [];
-      this.#length = 0;
+      const line =
+        this.#length === 0 ? rest.subarray(0, newline) : this.#completed(rest.subarray(0, newline));
       rest = rest.subarray(newline + 1);
       this.#take(line);
       if (this.#closed !== undefined) return;
     }
-    this.#chunks.push(rest);
-    this.#length += rest.length;
-    if (this.#length > MAX_LINE)
-      this.#fail(new SourceError('too_large', this.path, `a line of over ${MAX_LINE} bytes`));
+    const cap = this.#waiting.size > 0 || this.#greeting !== undefined ? MAX_LINE : MAX_IDLE_LINE;
+    if (this.#length + rest.length > cap)
+      this.#fail(new SourceError('too_large', this.path, `a line of over ${cap} bytes`));
+    else this.#keep(rest);
   }
 
-  #take(line: string): void {
-    if (line.trim() === '') return;
+  #keep(piece: Buffer): void {
+    const length = this.#length + piece.length;
+    if (length > this.#line.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, this.#line.length * 2));
+      this.#line.copy(larger, 0, 0, this.#length);
+      this.#line = larger;
+    }
+    piece.copy(this.#line, this.#length);
+    this.#length = length;
+  }
+
+  #completed(end: Buffer): Buffer {
+    this.#keep(end);
+    const line = this.#line.subarray(0, this.#length);
+    this.#line = Buffer.alloc(0);
+    this.#length = 0;
+    return line;
+  }
+
+  #take(bytes: Buffer): void {
+    if (bytes.length > HARMLESS_LENGTH && nestsTooDeep(bytes)) {
+      this.#fail(new SourceError('too_large', this.path, `a line nested over ${MAX_NESTING} deep`));
+      return;
+    }
+    const line = bytes.toString('utf8');
+    if (line.trim() === '') {
+      this.#takeEvent();
+      return;
+    }
     let message: Message;
     try {
       message = JSON.parse(line) as Message;
@@ -168,17 +202,15 @@ export class QmpConnection {
     this.#events = 0;
     this.#waiting.delete(String(message.id));
     clearTimeout(waiting.timer);
-    if (message.error !== undefined) {
-      const { class: kind, desc } = message.error;
-      waiting.reject(new SourceError('absent', this.path, `${String(kind)}: ${String(desc)}`.slice(0, 200)));
-    } else if ('return' in message) waiting.resolve(message.return);
+    if (message.error !== undefined) waiting.reject(ownError(this.path, message.error));
+    else if ('return' in message) waiting.resolve(message.return);
     else waiting.reject(malformed(this.path, line));
   }
 
   #fail(error: SourceError): void {
     if (this.#closed !== undefined) return;
     this.#closed = error;
-    this.#chunks = [];
+    this.#line = Buffer.alloc(0);
     this.#socket.destroy();
     const waiting = [...this.#waiting.values(), ...(this.#greeting === undefined ? [] : [this.#greeting])];
     this.#waiting.clear();
@@ -188,4 +220,27 @@ export class QmpConnection {
       reject(error);
     }
   }
+}
+
+/** QEMU's own complaint about a command, such as that it does not know it. */
+function ownError(path: string, error: unknown): SourceError {
+  const { class: kind, desc } = (error ?? {}) as { class?: unknown; desc?: unknown };
+  if (typeof kind !== 'string' || typeof desc !== 'string') return unexpected('error', error);
+  return new SourceError('absent', path, `${fit(kind)}: ${fit(desc)}`);
+}
+
+/** Control characters would obey the other end on a terminal. */
+function fit(text: string): string {
+  return text.slice(0, 200).replace(/\p{C}/gu, '?');
+}
+
+/** Brackets within strings count as well: no real string holds so many that are not closed. */
+function nestsTooDeep(line: Buffer): boolean {
+  let depth = 0;
+  for (const byte of line) {
+    if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
+      if (++depth > MAX_NESTING) return true;
+    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--;
+  }
+  return false;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 /** A vCPU as QEMU knows it. */
 export interface QmpCpu {
@@ -33,8 +33,7 @@ const schema = z
  */
 export function parseCpus(reply: unknown): QmpCpu[] {
   const parsed = schema.safeParse(reply);
-  if (!parsed.success)
-    throw malformed('QMP query-cpus-fast', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-cpus-fast', reply);
   return parsed.data;
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 /** An IOThread and its polling, iothread.c. */
 export interface QmpIothread {
@@ -16,7 +16,10 @@ export interface QmpIothread {
   readonly aioMaxBatch: number;
 }
 
-const count = z.number().nonnegative();
+const count = z
+  .number()
+  .nonnegative()
+  .max(2 ** 64);
 const schema = z
   .array(
     z
@@ -47,8 +50,7 @@ const schema = z
  */
 export function parseIothreads(reply: unknown): QmpIothread[] {
   const parsed = schema.safeParse(reply);
-  if (!parsed.success)
-    throw malformed('QMP query-iothreads', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-iothreads', reply);
   return parsed.data;
 }
 

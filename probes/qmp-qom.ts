@@ -12,15 +12,17 @@ export interface QmpDiskQueues {
   readonly mapping: readonly { readonly iothread: string; readonly queues: readonly number[] }[];
 }
 
+/** VIRTIO_QUEUE_MAX, include/hw/virtio/virtio.h. */
+const MAX_QUEUES = 1024;
 const PERIPHERAL = /^(\/machine\/peripheral(?:-anon)?\/[^/]{1,128})(?:\/|$)/;
 const mapping = z
   .array(
     z.object({
       iothread: z.string().max(256),
-      vqs: z.array(z.int().min(0).max(65_535)).max(4096).default([]),
+      vqs: z.array(z.int().min(0).max(MAX_QUEUES)).max(MAX_QUEUES).default([]),
     }),
   )
-  .max(1024);
+  .max(MAX_QUEUES);
 
 /** The device in the guest that a block backend's path belongs to; undefined where there is none. */
 export function devicePath(qdev: string): string | undefined {
@@ -50,7 +52,7 @@ export async function readDiskQueues(
   const queues = z
     .int()
     .min(1)
-    .max(65_535)
+    .max(MAX_QUEUES)
     .safeParse(await property('num-queues'));
   const iothread = z
     .string()

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 const status = z.object({ status: z.string().regex(/^[a-z-]{1,32}$/) });
 
@@ -13,7 +13,7 @@ const status = z.object({ status: z.string().regex(/^[a-z-]{1,32}$/) });
  */
 export function parseStatus(reply: unknown): string {
   const parsed = status.safeParse(reply);
-  if (!parsed.success) throw malformed('QMP query-status', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-status', reply);
   return parsed.data.status;
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 const schema = z.object({ UUID: z.guid() });
 
@@ -12,7 +12,7 @@ const schema = z.object({ UUID: z.guid() });
  */
 export function parseUuid(reply: unknown): string {
   const parsed = schema.safeParse(reply);
-  if (!parsed.success) throw malformed('QMP query-uuid', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-uuid', reply);
   return parsed.data.UUID.toLowerCase();
 }
 

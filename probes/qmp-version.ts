@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { malformed } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
 
 const part = z.int().min(0).max(9999);
 const version = z.object({ qemu: z.object({ major: part, minor: part, micro: part }) });
@@ -13,8 +13,7 @@ const version = z.object({ qemu: z.object({ major: part, minor: part, micro: par
  */
 export function parseVersion(reply: unknown): string {
   const parsed = version.safeParse(reply);
-  if (!parsed.success)
-    throw malformed('QMP query-version', JSON.stringify(reply)?.slice(0, 200) ?? 'nothing');
+  if (!parsed.success) throw unexpected('query-version', reply);
   const { major, minor, micro } = parsed.data.qemu;
   return `${major}.${minor}.${micro}`;
 }

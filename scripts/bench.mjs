@@ -1,10 +1,13 @@
 // `npm run bench`: what a scrape costs, on generated hosts. Arguments: --vms 100,1000 --rounds 20 --node-exporter PATH.
+// `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
 import { spawn } from 'node:child_process';
 import { build, install, root } from './prepare.mjs';
 
 install();
 build();
-const child = spawn(process.execPath, [`${root}dist/bench/scrape.js`, ...process.argv.slice(2)], {
+const args = process.argv.slice(2);
+const which = args[0] === 'qmp' ? args.shift() : 'scrape';
+const child = spawn(process.execPath, [`${root}dist/bench/${which}.js`, ...args], {
   stdio: 'inherit',
 });
 // The terminal signals the whole group: the benchmark cleans up by itself, and this process waits for it.

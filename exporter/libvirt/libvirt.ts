@@ -1,9 +1,9 @@
-import { type SourceError, sourceError } from '../../probes/errors.ts';
+import { SourceError, sourceError } from '../../probes/errors.ts';
 import { parseDomstats, type VirshDomain, type VirshOperation } from '../../probes/virsh-domstats.ts';
 import { NOTHING, type RemoteResult } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
-import type { DiskOperation, VmStatistics } from '../model/vm-statistics.ts';
+import { type DiskOperation, UniqueNames, type VmStatistics } from '../model/vm-statistics.ts';
 
 export interface LibvirtSettings {
   readonly uri: string;
@@ -12,6 +12,8 @@ export interface LibvirtSettings {
 
 /** After a failure libvirt is left alone for so long: a daemon that hangs must not collect our clients. */
 const BACKOFF_MS = 30_000;
+/** Time for a killed virsh to go. */
+const GRACE_MS = 200;
 const NANOSECONDS = 1e9;
 
 /** virDomainState, include/libvirt/libvirt-domain.h. */
@@ -21,6 +23,7 @@ const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff'
 export class Libvirt {
   #retryAt = Number.NEGATIVE_INFINITY;
   #failure: SourceError | undefined;
+  #asking: Promise<string> | undefined;
 
   constructor(
     private readonly settings: () => LibvirtSettings,
@@ -37,7 +40,7 @@ export class Libvirt {
     }
     const { uri, timeoutMs } = this.settings();
     try {
-      const domains = parseDomstats(await this.domstats(uri, timeoutMs));
+      const domains = parseDomstats(await this.#answer(uri, timeoutMs));
       this.#failure = undefined;
       const statistics = new Map<string, VmStatistics>();
       for (const vm of vms) {
@@ -52,9 +55,32 @@ export class Libvirt {
       return { statistics: new Map(), asked, problems: [this.#failure] };
     }
   }
+
+  /** Scrapes at the same time share a call, and none is made while an earlier one has not come to its end. */
+  async #answer(uri: string, timeoutMs: number): Promise<string> {
+    this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
+      this.#asking = undefined;
+    });
+    const asking = this.#asking;
+    let timer: NodeJS.Timeout | undefined;
+    // A child that even SIGKILL does not end (it waits in the kernel) must not be waited for.
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`)),
+        timeoutMs + GRACE_MS,
+      );
+    });
+    try {
+      return await Promise.race([asking, late]);
+    } finally {
+      clearTimeout(timer);
+      asking.catch(() => undefined);
+    }
+  }
 }
 
 function toStatistics(domain: VirshDomain): VmStatistics {
+  const names = new UniqueNames();
   return {
     source: 'libvirt',
     vm: new Map(),
@@ -63,7 +89,7 @@ function toStatistics(domain: VirshDomain): VmStatistics {
     types: domain.types,
     state: STATES[domain.state ?? 0] ?? 'nostate',
     disks: domain.disks.map((disk) => ({
-      name: fitName(disk.name),
+      name: names.of(fitName(disk.name)),
       read: operation(disk.read),
       write: operation(disk.write),
       flush: operation(disk.flush),

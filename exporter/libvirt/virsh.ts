@@ -19,7 +19,7 @@ const ARGUMENTS = [
  * One `virsh domstats` for all domains, over a connection that can only read. `--nowait` leaves out what a busy domain
  * cannot tell at once. A libvirtd that hangs makes virsh hang: it is killed when its time is up.
  *
- * @throws SourceError absent (no virsh), timeout, failed
+ * @throws SourceError absent (no virsh), timeout, too_large, failed
  */
 export function domstats(uri: string, timeoutMs: number): Promise<string> {
   const args = ['--quiet', '--readonly', '--connect', uri, ...ARGUMENTS];
@@ -33,6 +33,8 @@ export function domstats(uri: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile('virsh', args, options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
+      else if (String(error.code) === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
+        reject(new SourceError('too_large', uri, `virsh printed over ${MAX_OUTPUT} bytes`));
       else if (error.killed === true)
         reject(new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`));
       else if (error.code === 'ENOENT') reject(new SourceError('absent', 'virsh', 'not installed'));
@@ -43,5 +45,5 @@ export function domstats(uri: string, timeoutMs: number): Promise<string> {
 }
 
 function firstLine(text: string): string {
-  return (text.trim().split('\n')[0] ?? '').slice(0, 200);
+  return (/^\s*(.{0,200})/.exec(text)?.[1] ?? '').replace(/\p{C}/gu, '?').trim();
 }

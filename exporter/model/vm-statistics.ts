@@ -139,3 +139,22 @@ export function fromBins(boundariesNs: readonly number[], bins: readonly number[
   });
   return { buckets, count: count + (bins[boundariesNs.length] ?? 0), sum: undefined };
 }
+
+/** Makes names unique: the second `vda` is `vda~2`. A name is a label, and two equal ones would be one series twice. */
+export class UniqueNames {
+  readonly #counts = new Map<string, number>();
+
+  of(name: string): string {
+    // An empty label is no label.
+    const base = name === '' ? '?' : name;
+    let count = this.#counts.get(base) ?? 0;
+    let unique: string;
+    do {
+      count++;
+      unique = count === 1 ? base : `${base}~${count}`;
+    } while (unique !== base && this.#counts.has(unique));
+    this.#counts.set(base, count);
+    if (unique !== base) this.#counts.set(unique, 1);
+    return unique;
+  }
+}

@@ -24,6 +24,8 @@ import { vmStatistics } from './statistics.ts';
 const FACTS_MS = 30_000;
 const FIRST_BACKOFF_MS = 5_000;
 const MAX_BACKOFF_MS = 300_000;
+/** All answers of one round may take this many times as long as one: the first round puts many questions. */
+const PATIENCE = 10;
 
 /** One VM's monitor: connected when first asked, kept open, left alone for a while after it failed. */
 export class QmpSession {
@@ -34,6 +36,8 @@ export class QmpSession {
   #retryAt = Number.NEGATIVE_INFINITY;
   #failure: SourceError | undefined;
   #asking: Promise<VmStatistics> | undefined;
+  #askedAt = 0;
+  #ended = false;
 
   /** @param uuid what the VM's command line says; a monitor that says otherwise speaks for another VM */
   constructor(
@@ -50,36 +54,73 @@ export class QmpSession {
 
   /** Asks once, however many want to know. @throws SourceError, at once while the monitor is left alone */
   statistics(): Promise<VmStatistics> {
+    if (this.#asking !== undefined && this.#isLate()) return Promise.reject(this.#tooLate());
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
   }
 
+  /** Whether its last question was answered, or is being asked. */
+  get isUp(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /** For good: the VM is gone, or its monitor is none of ours any more. */
   close(): void {
+    this.#ended = true;
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
     this.#connection?.close();
     this.#connection = undefined;
   }
 
   async #ask(): Promise<VmStatistics> {
+    if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
     if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
+    this.#askedAt = this.now();
+    // Each answer may come just in time: together they must come to an end as well.
+    const patience = setTimeout(() => this.#disconnect(), this.timeoutMs * PATIENCE);
+    patience.unref();
+    let result: VmStatistics;
     try {
-      const result = await this.#askOpen();
-      this.#failure = undefined;
-      this.#backoffMs = 0;
-      return result;
+      result = await this.#askOpen();
     } catch (error) {
-      this.close();
-      this.#failure = sourceError(error, this.path);
-      this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 || FIRST_BACKOFF_MS);
-      this.#retryAt = this.now() + this.#backoffMs;
-      throw this.#failure;
+      this.#disconnect();
+      throw this.#fail(sourceError(error, this.path));
+    } finally {
+      clearTimeout(patience);
     }
+    // Nobody waited for it, and nobody shall wait again so soon; what was learnt on the way is kept.
+    if (this.#isLate()) throw this.#fail(this.#tooLate());
+    this.#failure = undefined;
+    this.#backoffMs = 0;
+    return result;
+  }
+
+  #isLate(): boolean {
+    return this.now() - this.#askedAt > this.timeoutMs;
+  }
+
+  #tooLate(): SourceError {
+    return new SourceError('timeout', this.path, `no statistics in ${this.timeoutMs} ms`);
+  }
+
+  #fail(failure: SourceError): SourceError {
+    this.#failure = failure;
+    this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 || FIRST_BACKOFF_MS);
+    this.#retryAt = this.now() + this.#backoffMs;
+    return failure;
   }
 
   async #askOpen(): Promise<VmStatistics> {
     if (this.#connection?.isOpen !== true) {
-      this.#connection = await QmpConnection.open(this.path, this.timeoutMs);
+      const opened = await QmpConnection.open(this.path, this.timeoutMs);
+      // The VM went while its monitor was connected to: nobody would close this one any more.
+      if (this.#ended) opened.close();
+      this.#connection = opened;
       this.#factsAt = Number.NEGATIVE_INFINITY;
       await this.#checkIdentity(this.#connection);
     }
@@ -92,7 +133,8 @@ export class QmpSession {
       readBlockstats(qmp, this.timeoutMs),
       readStatus(qmp, this.timeoutMs),
     ]);
-    const isNew = vcpus.some(({ qomPath }) => !facts.cpus.some((cpu) => cpu.qomPath === qomPath));
+    const known = new Set(facts.cpus.map(({ qomPath }) => qomPath));
+    const isNew = vcpus.some(({ qomPath }) => !known.has(qomPath));
     return vmStatistics(isNew ? await this.#readFacts(qmp) : facts, vm, vcpus, disks, state);
   }
 

@@ -35,7 +35,8 @@ export class QmpSessions {
   /**
    * Looks for monitors.
    *
-   * @param full also of VMs that had none when they were seen first
+   * @param full also of VMs that had none when they were seen first, and of those whose monitor failed: what is at
+   *   that path may be another VM's by now
    */
   locate(vms: readonly Vm[], full: boolean): void {
     const alive = new Set(vms.map(({ key }) => key));
@@ -45,9 +46,11 @@ export class QmpSessions {
       this.#held.delete(key);
     }
     for (const key of this.#seen) if (!alive.has(key)) this.#seen.delete(key);
-    const missing = vms.filter(
-      ({ key, vmm }) => vmm === 'qemu' && !this.#held.has(key) && (full || !this.#seen.has(key)),
-    );
+    const missing = vms.filter(({ key, vmm }) => {
+      if (vmm !== 'qemu') return false;
+      const held = this.#held.get(key);
+      return held === undefined ? full || !this.#seen.has(key) : full && !held.session.isUp;
+    });
     if (full) this.#problems = [];
     if (missing.length === 0) return;
     for (const { key } of missing) this.#seen.add(key);
@@ -56,18 +59,30 @@ export class QmpSessions {
     const note = (problem: SourceError): void => {
       if (this.#problems.length < 16) this.#problems.push(problem);
     };
-    for (const [key, path] of locateSockets(this.host, missing, rules, note)) {
+    const located = locateSockets(this.host, missing, rules, note);
+    for (const { key } of missing) {
+      const held = this.#held.get(key);
+      if (held === undefined || held.session.path === located.get(key)) continue;
+      held.session.close();
+      this.#held.delete(key);
+    }
+    for (const [key, path] of located) {
+      if (this.#held.has(key)) continue;
       const session = new QmpSession(path, uuids.get(key) ?? '', timeoutMs);
       this.#held.set(key, { session, facts: undefined, hints: undefined, asked: false });
     }
   }
 
-  /** Asks all VMs at once; who does not answer in time is left out and costs nobody else anything. */
-  async ask(vms: readonly Vm[]): Promise<RemoteResult> {
+  /**
+   * Asks all VMs at once; who does not answer in time is left out and costs nobody else anything.
+   *
+   * @param withinMs by when the caller wants what there is, should that be sooner than the time for each VM
+   */
+  async ask(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<RemoteResult> {
     const statistics = new Map<string, VmStatistics>();
     const asked = new Set<string>();
     const problems = [...this.#problems];
-    const { timeoutMs } = this.settings();
+    const timeoutMs = Math.min(this.settings().timeoutMs, withinMs);
     await Promise.all(
       vms.map(async ({ key }) => {
         const held = this.#held.get(key);

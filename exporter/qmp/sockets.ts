@@ -43,8 +43,9 @@ export function locateSockets(
     report,
   );
   for (const path of candidates) {
-    const owners = (listening.get(path) ?? []).flatMap((inode) => holders.get(inode) ?? []);
-    const owner = soleOwner(host, owners);
+    const inodes = listening.get(path) ?? [];
+    const owners = inodes.flatMap((inode) => holders.get(inode) ?? []);
+    const owner = soleOwner(host, owners, inodes.length);
     if (owner !== undefined && !found.has(owner.key)) found.set(owner.key, join(rules.rootfs, path));
     if (owner === undefined && owners.length > 1) {
       report(
@@ -59,9 +60,12 @@ export function locateSockets(
   return found;
 }
 
-/** Of several holders, the one that sees the host's files: another one bound that path in a world of his own. */
-function soleOwner(host: Host, owners: readonly Vm[]): Vm | undefined {
-  if (owners.length <= 1) return owners[0];
+/**
+ * Of several sockets, or several holders of one, that of the VM that sees the host's files: another one bound that path
+ * in a world of his own. A socket of no VM counts too: what is at that path may be that one.
+ */
+function soleOwner(host: Host, owners: readonly Vm[], sockets: number): Vm | undefined {
+  if (owners.length <= 1 && sockets <= 1) return owners[0];
   const hostFiles = mountNamespace(host, INIT);
   const native = owners.filter(
     ({ pid }) => hostFiles !== undefined && mountNamespace(host, pid) === hostFiles,
@@ -87,7 +91,7 @@ function candidatePaths(
   const folder = dirname(pattern);
   const name = new RegExp(`^${basename(pattern).split('*').map(escapeRegExp).join('.*')}$`, 's');
   if (isTrusted(host, rootfs, folder, report)) {
-    for (const entry of host.entries(join(rootfs, folder)))
+    for (const entry of attempt(report, () => host.entries(join(rootfs, folder)), []))
       if (name.test(entry)) paths.add(join(folder, entry));
   }
   const trusted = new Map<string, boolean>();
@@ -116,7 +120,7 @@ function isTrusted(
           new SourceError(
             'denied',
             path,
-            'not used for QMP: must belong to root and not be writable by others',
+            "not used for QMP: must be a directory, not a link, that is root's and that nobody else may write to",
           ),
         );
         return false;

@@ -9,6 +9,7 @@ import {
   type DiskOperation,
   fromBins,
   inKvmOrder,
+  UniqueNames,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
@@ -36,6 +37,7 @@ export function vmStatistics(
       histograms.set(name, addBuckets(histograms.get(name) ?? [], ordered));
     }
   }
+  const iothreadNames = new UniqueNames();
   return {
     source: 'qmp',
     vm: vm.values,
@@ -44,7 +46,7 @@ export function vmStatistics(
     types: facts.types ?? new Map(),
     disks: namedDisks(facts, disks),
     iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
-      id: fitName(id),
+      id: iothreadNames.of(fitName(id)),
       pollMaxSeconds: pollMaxNs / NANOSECONDS,
       pollGrow,
       pollShrink,
@@ -55,23 +57,20 @@ export function vmStatistics(
 }
 
 function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
-  const taken = new Set<string>();
+  const names = new UniqueNames();
   return stats
     .filter(({ nodeName, device }) => nodeName !== '' || device !== '')
     .map((disk) => {
-      let name = fitName(diskName(disk));
-      while (taken.has(name)) name += '~';
-      taken.add(name);
       const block = facts.blocks.find((each) => isSame(each, disk));
       const queues = facts.queues.get(devicePath(disk.qdev) ?? '');
       return {
-        name,
+        name: names.of(fitName(diskName(disk))),
         read: operation(disk.read),
         write: operation(disk.write),
         flush: operation(disk.flush),
         discard: operation(disk.discard),
         file: fitName(block?.file ?? ''),
-        driver: block?.driver ?? '',
+        driver: fitName(block?.driver ?? ''),
         iothreads: iothreadsOf(queues),
         queues: queues?.queues,
       };

@@ -1,0 +1,32 @@
+import { malformed, type SourceError } from './errors.ts';
+
+/** What of a reply is quoted, at each level. */
+const MAX_PARTS = 3;
+const MAX_DEPTH = 3;
+
+/**
+ * A complaint about a reply that is well-formed JSON and not what QEMU documents. Quotes its beginning only: the whole
+ * may be 16 MiB, or nested so deep that writing it out ends the stack.
+ *
+ * @example unexpected('query-uuid', { UUID: 7 }).reason // 'unexpected content "{\"UUID\":7}"'
+ */
+export function unexpected(command: string, reply: unknown): SourceError {
+  return malformed(`QMP ${command}`, excerpt(reply, 0));
+}
+
+function excerpt(value: unknown, depth: number): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) {
+    if (depth === MAX_DEPTH) return '[...]';
+    const parts = value.slice(0, MAX_PARTS).map((each) => excerpt(each, depth + 1));
+    return `[${parts.join(',')}${value.length > MAX_PARTS ? ',...' : ''}]`;
+  }
+  if (depth === MAX_DEPTH) return '{...}';
+  const parts: string[] = [];
+  for (const key in value) {
+    if (parts.length === MAX_PARTS) return `{${parts.join(',')},...}`;
+    parts.push(`${excerpt(key, 0)}:${excerpt((value as Record<string, unknown>)[key], depth + 1)}`);
+  }
+  return `{${parts.join(',')}}`;
+}
