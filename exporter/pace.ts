@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 /** Longest stretch of synchronous reads before other requests get their turn. */
-const STRETCH_MS = 8;
+const STRETCH_MS = 4;
 
 /** Lets long synchronous work give way: `if (pace.isDue()) await pace.giveWay()`. */
 export class Pace {

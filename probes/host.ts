@@ -68,6 +68,8 @@ const MIB = 1024 * 1024;
 const ATTRIBUTE_CAP = 64 * 1024;
 /** More than the 20 digits of a u64 and a newline. */
 const DECIMAL_CAP = 32;
+/** First guess: most such files are small, and a buffer of `cap` bytes for each VM makes the collector run. */
+const SLOW_READ = 16 * 1024;
 /** libuv has four pool threads and zlib needs one: reads that hang may never hold more than two. */
 const MAX_SLOW_READS = 2;
 // O_NONBLOCK: a FIFO planted where a file should be must not stop the daemon.
@@ -231,13 +233,14 @@ async function readWhole(path: string, cap: number): Promise<string> {
     throw sourceError(error, path);
   });
   try {
-    const chunk = Buffer.allocUnsafe(cap + 1);
+    let chunk: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(Math.min(cap + 1, SLOW_READ));
     let length = 0;
     for (;;) {
       const { bytesRead } = await handle.read(chunk, length, chunk.length - length, null);
       if (bytesRead === 0) return chunk.toString('latin1', 0, length);
       length += bytesRead;
       if (length > cap) throw new SourceError('too_large', path, `more than ${cap} bytes`);
+      if (length === chunk.length) chunk = grown(chunk);
     }
   } catch (error) {
     throw sourceError(error, path);

@@ -6,7 +6,7 @@ const bin = (name) => `${root}node_modules/.bin/${name}`;
 
 install();
 build();
-run(bin('biome'), ['ci', '.']);
+run(bin('biome'), ['ci', '--colors=off', '--error-on-warnings', '.']);
 
 // A green light after cruising nothing is no green light.
 const cruise = spawnSync(
