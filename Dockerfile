@@ -1,7 +1,7 @@
 FROM node:24-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+RUN npm install --no-save --no-audit --no-fund
 COPY tsconfig.json ./
 COPY probes probes
 COPY exporter exporter
@@ -10,7 +10,7 @@ RUN npx tsc -p tsconfig.json
 FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --no-audit --no-fund && npm cache clean --force
+RUN npm install --no-save --omit=dev --no-audit --no-fund && npm cache clean --force
 
 FROM node:24-slim
 # The commit, shown in kvm_telemetry_build_info: docker build --build-arg REVISION=$(git rev-parse HEAD)

@@ -12,12 +12,15 @@ export function run(command, args, options = {}) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Installs dependencies unless what is installed is as new as the lock file. */
+/**
+ * Installs dependencies unless what is installed is as new as the lock file. Not `npm ci`: it refuses a lock file that was
+ * made behind a registry without the optional binaries of other platforms; `--no-save` keeps to the lock file as well.
+ */
 export function install() {
   const marker = `${root}node_modules/.package-lock.json`;
   const lock = `${root}package-lock.json`;
   if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs) return;
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
 }
 
 export function build() {
