@@ -10,6 +10,8 @@ import { eachLine } from '../support/qmp-server.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
+/** Guests in a loop take all CPUs of a small machine: QEMU's own answers then come late. */
+const PATIENT = ['--qmp.timeout-seconds=10'];
 
 function canRun(context: TestContext): boolean {
   return (
@@ -84,7 +86,7 @@ for (const vcpus of [1, 2, 4]) {
     if (!canRun(context)) return;
     const name = `kt-qmp-${vcpus}`;
     const vm = guest(context, { name, vcpus });
-    const daemon = await startDaemon(context);
+    const daemon = await startDaemon(context, PATIENT);
     let last = 0;
     for (let round = 0; round < 3; round++) {
       const before = await exits(vm.monitor);
@@ -113,7 +115,7 @@ for (const vcpus of [1, 2, 4]) {
 test('without debug-threads the monitor tells which thread is which', async (context) => {
   if (!canRun(context)) return;
   guest(context, { name: 'kt-qmp-plain', debugThreads: false });
-  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent']);
+  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   const samples = await scrape(daemon);
   for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
     assert.equal(
@@ -126,7 +128,7 @@ test('without debug-threads the monitor tells which thread is which', async (con
 
 test('a VM that starts while the daemon runs is known by its monitor in its first scrape', async (context) => {
   if (!canRun(context)) return;
-  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent']);
+  const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   guest(context, { name: 'kt-qmp-new', debugThreads: false });
   const samples = await scrape(daemon);
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm: 'kt-qmp-new', source: 'qmp' }), 1);
@@ -146,7 +148,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
   ];
   const device = 'virtio-blk-pci,drive=n0,iothread=io1,num-queues=2,id=vdb';
   guest(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await scrape(await startDaemon(context, PATIENT));
   const disk = { vm: 'kt-qmp-disk', disk: 'vdb' };
   assert.equal(sample(samples, 'kvm_vm_disk_info', { ...disk, iothread: 'io1' }), 1);
   assert.equal(sample(samples, 'kvm_vm_disk_queues', disk), 2);
@@ -167,7 +169,7 @@ test('latency histograms that QEMU was asked to keep come out', async (context) 
     arguments: { id: '/machine/peripheral/vda/virtio-backend', boundaries: [10_000, 100_000, 1_000_000] },
   };
   await ask(vm.monitor, set);
-  const samples = await scrape(await startDaemon(context));
+  const samples = await scrape(await startDaemon(context, PATIENT));
   const read = { vm: 'kt-qmp-hist', disk: 'vda', operation: 'read' };
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_bucket', { ...read, le: '0.00001' }), 0);
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_count', read), 0);
@@ -207,7 +209,7 @@ test('a socket of another process is not taken for the VM', async (context) => {
   });
   await new Promise<void>((resolve) => server.listen(`${folder}/victim.sock`, resolve));
   context.after(() => server.close());
-  const daemon = await startDaemon(context, [`--qmp.sockets=${folder}/*.sock`]);
+  const daemon = await startDaemon(context, [`--qmp.sockets=${folder}/*.sock`, ...PATIENT]);
   const samples = await scrape(daemon);
   assert.equal(series(samples, 'kvm_vm_source_up', { vm: 'kt-qmp-victim', source: 'qmp' }).length, 0);
   assert.equal(clients, 0, 'nobody connected');
@@ -217,7 +219,7 @@ test('a VM that dies in the middle takes nobody with it, and its connection is c
   if (!canRun(context)) return;
   const dying = guest(context, { name: 'kt-qmp-dying' });
   guest(context, { name: 'kt-qmp-living' });
-  const daemon = await startDaemon(context);
+  const daemon = await startDaemon(context, PATIENT);
   await scrape(daemon);
   const pending = daemon.metrics();
   dying.stop();
