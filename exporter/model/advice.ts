@@ -15,38 +15,70 @@ export interface Circumstances {
 }
 
 /** What a failure means and what to do about it. */
-export function adviceOn(problem: SourceError, probe: string, { isRoot, lockdown }: Circumstances): Advice {
+export function adviceOn(problem: SourceError, probe: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
-  if (kind === 'denied' && probe === 'kvm_debugfs') {
-    if (!isRoot) return { why: `${path}: ${reason}: debugfs is for root`, fix: 'run kvm-telemetry as root' };
-    const mode = lockdown === 'unknown' ? 'its mode is not shown: securityfs is not mounted' : lockdown;
-    return {
-      why: `KVM debugfs counters are denied by kernel lockdown (${mode}), though root asks; instant values remain`,
-      fix: 'none on a running kernel: boot without Secure Boot or lockdown=; threads, block devices and the rest do not need it',
-    };
+  const why = `${path}: ${reason}`;
+  if (probe === 'qmp') return aboutMonitor(problem, why);
+  if (probe === 'libvirt' && (path === 'virsh' || path.includes('://'))) return aboutLibvirt(problem, why);
+  switch (kind) {
+    case 'denied':
+      return probe === 'kvm_debugfs' ? aboutDebugfs(why, circumstances) : aboutPrivileges(why, circumstances);
+    case 'absent':
+      return aboutAbsence(path, probe, reason);
+    case 'malformed':
+    case 'failed':
+      return { why, fix: 'please report it with the content of the file' };
+    default:
+      return { why, fix: undefined };
   }
-  if (kind === 'denied') {
-    return {
-      why: `${path}: ${reason}`,
-      fix: isRoot ? undefined : 'run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH',
-    };
-  }
-  if (kind === 'absent') return absent(path, probe, reason);
-  if (kind === 'timeout') return { why: `${path}: ${reason}`, fix: undefined };
-  return { why: `${path}: ${reason}`, fix: 'please report it with the content of the file' };
 }
 
-function absent(path: string, probe: string, reason: string): Advice {
+function aboutDebugfs(why: string, { isRoot, lockdown }: Circumstances): Advice {
+  if (!isRoot) return { why: `${why}: debugfs is for root`, fix: 'run kvm-telemetry as root' };
+  const mode = lockdown === 'unknown' ? 'its mode is not shown: securityfs is not mounted' : lockdown;
+  return {
+    why: `KVM debugfs counters are denied by kernel lockdown (${mode}), though root asks; instant values remain`,
+    fix: 'ask QEMU: start VMs with -qmp unix:/run/kvm-telemetry/qmp/NAME.sock,server=on,wait=off, or let libvirt manage them; then --no-collector.kvm-debugfs',
+  };
+}
+
+function aboutPrivileges(why: string, { isRoot }: Circumstances): Advice {
+  return { why, fix: isRoot ? undefined : 'run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH' };
+}
+
+function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice {
+  if (kind === 'denied' && reason.includes('must belong to root')) {
+    return {
+      why,
+      fix: `chown root:root ${path} && chmod go-w ${path}, and likewise the directories above it`,
+    };
+  }
+  if (reason.includes('another client holds')) {
+    return { why, fix: 'give the VM a second -qmp socket for kvm-telemetry alone' };
+  }
+  return { why, fix: undefined };
+}
+
+function aboutLibvirt({ kind }: SourceError, why: string): Advice {
+  if (kind === 'absent') return { why, fix: 'apt-get install libvirt-clients, or --no-collector.libvirt' };
+  return { why, fix: 'systemctl status virtqemud libvirtd; --libvirt.uri where it is not qemu:///system' };
+}
+
+function aboutAbsence(path: string, probe: string, reason: string): Advice {
   if (probe === 'kvm_debugfs') {
     return {
       why: `${path} is not there: debugfs is not mounted, or the kvm module is not loaded`,
       fix: 'mount -t debugfs none /sys/kernel/debug && modprobe kvm',
     };
   }
-  if (path.endsWith('/schedstat') && probe === 'schedstat') {
-    return { why: `${path} is not there: this kernel has no CONFIG_SCHEDSTATS`, fix: undefined };
+  if (probe === 'schedstat') {
+    return {
+      why: `${path} is not there: this kernel has no CONFIG_SCHEDSTATS`,
+      fix: 'none but another kernel; --no-collector.schedstat says that you know',
+    };
   }
-  if (path.endsWith('/sched'))
+  if (path.endsWith('/sched')) {
     return { why: `${path} is not there: this kernel has no CONFIG_SCHED_DEBUG`, fix: undefined };
+  }
   return { why: `${path}: ${reason}`, fix: undefined };
 }

@@ -97,7 +97,7 @@ function candidatePaths(
   const trusted = new Map<string, boolean>();
   for (const path of vms.flatMap(({ monitors }) => monitors)) {
     const parent = dirname(path);
-    if (!directories.includes(parent) || basename(path) === '..') continue;
+    if (!directories.includes(parent) || /^\.{0,2}$/.test(basename(path))) continue;
     if (!trusted.has(parent)) trusted.set(parent, isTrusted(host, rootfs, parent, report));
     if (trusted.get(parent) === true) paths.add(path);
   }

@@ -50,6 +50,7 @@ test('the report for people has a line for each source, with reasons under those
       'ok    vms        3 series',
       'FAIL  schedstat  0 series',
       '      why: /proc/schedstat is not there: this kernel has no CONFIG_SCHEDSTATS',
+      '      fix: none but another kernel; --no-collector.schedstat says that you know',
       '',
     ].join('\n'),
   );
