@@ -1,6 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { malformed, SourceError, sourceError } from './errors.ts';
 import type { QmpCommand } from './qmp-commands.ts';
+import { MAX_NESTING, nestsTooDeep, QmpLines } from './qmp-lines.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
 /** A reply longer than this is an attack: 255 vCPUs with all statistics take 4 MiB. */
@@ -9,12 +10,6 @@ const MAX_LINE = 16 * 1024 * 1024;
 const MAX_IDLE_LINE = 256 * 1024;
 /** Events and empty lines between two replies; more is a flood. */
 const MAX_EVENTS = 10_000;
-/** As deep as QEMU's own parser goes (qobject/json-streamer.c). Deeper ones take seconds and gigabytes to parse. */
-const MAX_NESTING = 1024;
-/** Shorter lines cannot nest so deep that it hurts. */
-const HARMLESS_LENGTH = 64 * 1024;
-const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
-
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: SourceError) => void;
@@ -39,9 +34,7 @@ interface Message {
 export class QmpConnection {
   readonly #socket: Socket;
   readonly #waiting = new Map<string, Waiting>();
-  /** The beginning of a line, in a buffer that doubles: a list of chunks of one byte each would take gigabytes. */
-  #line = Buffer.alloc(0);
-  #length = 0;
+  readonly #lines = new QmpLines();
   #events = 0;
   #nextId = 1;
   #closed: SourceError | undefined;
@@ -95,14 +88,15 @@ export class QmpConnection {
   }
 
   #greeted(timeoutMs: number): Promise<unknown> {
-    return this.#wait(timeoutMs, 'no greeting: another client holds the monitor', (waiting) => {
+    const said = `no greeting in ${timeoutMs} ms: another client holds the monitor`;
+    return this.#wait(timeoutMs, said, (waiting) => {
       this.#greeting = waiting;
     });
   }
 
   #send(execute: string, args: unknown, timeoutMs: number): Promise<unknown> {
     const id = String(this.#nextId++);
-    return this.#wait(timeoutMs, `no answer to ${execute}`, (waiting) => {
+    return this.#wait(timeoutMs, `no answer to ${execute} in ${timeoutMs} ms`, (waiting) => {
       this.#waiting.set(id, waiting);
       this.#socket.write(
         `${JSON.stringify({ execute, ...(args === undefined ? {} : { arguments: args }), id })}\n`,
@@ -113,50 +107,23 @@ export class QmpConnection {
   #wait(timeoutMs: number, otherwise: string, begin: (waiting: Waiting) => void): Promise<unknown> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#fail(new SourceError('timeout', this.path, `${otherwise} in ${timeoutMs} ms`)),
-        timeoutMs,
-      );
+      const timer = setTimeout(() => this.#fail(new SourceError('timeout', this.path, otherwise)), timeoutMs);
       begin({ resolve, reject, timer });
     });
   }
 
   #receive(chunk: Buffer): void {
-    let rest = chunk;
-    for (let newline = rest.indexOf(10); newline >= 0; newline = rest.indexOf(10)) {
-      const line =
-        this.#length === 0 ? rest.subarray(0, newline) : this.#completed(rest.subarray(0, newline));
-      rest = rest.subarray(newline + 1);
+    for (const line of this.#lines.push(chunk)) {
       this.#take(line);
       if (this.#closed !== undefined) return;
     }
     const cap = this.#waiting.size > 0 || this.#greeting !== undefined ? MAX_LINE : MAX_IDLE_LINE;
-    if (this.#length + rest.length > cap)
+    if (this.#lines.pending > cap)
       this.#fail(new SourceError('too_large', this.path, `a line of over ${cap} bytes`));
-    else this.#keep(rest);
-  }
-
-  #keep(piece: Buffer): void {
-    const length = this.#length + piece.length;
-    if (length > this.#line.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, this.#line.length * 2));
-      this.#line.copy(larger, 0, 0, this.#length);
-      this.#line = larger;
-    }
-    piece.copy(this.#line, this.#length);
-    this.#length = length;
-  }
-
-  #completed(end: Buffer): Buffer {
-    this.#keep(end);
-    const line = this.#line.subarray(0, this.#length);
-    this.#line = Buffer.alloc(0);
-    this.#length = 0;
-    return line;
   }
 
   #take(bytes: Buffer): void {
-    if (bytes.length > HARMLESS_LENGTH && nestsTooDeep(bytes)) {
+    if (nestsTooDeep(bytes)) {
       this.#fail(new SourceError('too_large', this.path, `a line nested over ${MAX_NESTING} deep`));
       return;
     }
@@ -210,7 +177,7 @@ export class QmpConnection {
   #fail(error: SourceError): void {
     if (this.#closed !== undefined) return;
     this.#closed = error;
-    this.#line = Buffer.alloc(0);
+    this.#lines.clear();
     this.#socket.destroy();
     const waiting = [...this.#waiting.values(), ...(this.#greeting === undefined ? [] : [this.#greeting])];
     this.#waiting.clear();
@@ -232,15 +199,4 @@ function ownError(path: string, error: unknown): SourceError {
 /** Control characters would obey the other end on a terminal. */
 function fit(text: string): string {
   return text.slice(0, 200).replace(/\p{C}/gu, '?');
-}
-
-/** Brackets within strings count as well: no real string holds so many that are not closed. */
-function nestsTooDeep(line: Buffer): boolean {
-  let depth = 0;
-  for (const byte of line) {
-    if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-      if (++depth > MAX_NESTING) return true;
-    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--;
-  }
-  return false;
 }

@@ -1,0 +1,67 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Packages } from './packages.ts';
+
+const FOLDERS = ['bin', 'dev', 'lib', 'proc', 'root', 'sys', 'tmp'];
+const FOLDER = 0o040755;
+const EXECUTABLE = 0o100755;
+
+/**
+ * Writes an initramfs of busybox, kernel modules with what they depend on (`/modules` lists them in the order to load),
+ * and `/init`.
+ *
+ * @param programs more programs, for `/bin`
+ */
+export function writeInitramfs(
+  file: string,
+  packages: Packages,
+  init: string,
+  modules: readonly string[],
+  programs: readonly string[] = [],
+): void {
+  const paths = modulePaths(packages, modules);
+  const entries = [
+    ...FOLDERS.map((name) => cpioEntry(name, FOLDER)),
+    cpioEntry('init', EXECUTABLE, readFileSync(init)),
+    ...[join(packages.root, 'bin/busybox'), ...programs].map((path) =>
+      cpioEntry(`bin/${basename(path)}`, EXECUTABLE, readFileSync(path)),
+    ),
+    ...paths.map((path) => cpioEntry(`lib/${basename(path)}`, EXECUTABLE, readFileSync(path))),
+    cpioEntry('modules', EXECUTABLE, Buffer.from(paths.map((path) => `/lib/${basename(path)}\n`).join(''))),
+    cpioEntry('TRAILER!!!', 0),
+  ];
+  writeFileSync(file, gzipSync(Buffer.concat(entries), { level: 1 }));
+}
+
+/** Files of the modules and of all they need, in the order to load; what is built in has none. */
+function modulePaths({ root, kernelRelease }: Packages, modules: readonly string[]): string[] {
+  const folder = join(root, 'lib/modules', kernelRelease);
+  const paths = new Set<string>();
+  const lines = readFileSync(join(folder, 'modules.dep'), 'utf8').split('\n');
+  const byName = new Map(lines.map((line) => [moduleName(line.slice(0, line.indexOf(':'))), line]));
+  for (const name of modules) {
+    const [own = '', needed = ''] = (byName.get(name) ?? '').split(':');
+    if (own === '') continue;
+    // modules.dep names the dependencies in the order to unload.
+    for (const path of [own, ...needed.split(' ').filter((each) => each !== '')].reverse()) {
+      paths.add(join(folder, path));
+    }
+  }
+  return [...paths];
+}
+
+function moduleName(path: string): string {
+  return basename(path).replace(/\.ko$/, '').replaceAll('-', '_');
+}
+
+/** A member of a cpio archive in the `newc` format, which the kernel unpacks. */
+function cpioEntry(name: string, mode: number, content: Buffer = Buffer.alloc(0)): Buffer {
+  const fields = [0, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, name.length + 1, 0];
+  const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}${name}\0`;
+  return Buffer.concat([aligned(Buffer.from(header)), aligned(content)]);
+}
+
+function aligned(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
+}

@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** What the lab is made of: Debian packages, unpacked side by side in one folder. */
+export interface Packages {
+  /** `/usr`, `/boot`, `/lib` of the packages. */
+  readonly root: string;
+  readonly kernelRelease: string;
+  /** Command that starts QEMU, with the options that every start needs. */
+  readonly qemu: readonly [string, ...string[]];
+}
+
+const RELEASE = 'bookworm';
+const BACKPORTS = `${RELEASE}-backports`;
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const QEMU = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data', 'seabios'];
+const TOOLS = ['busybox-static', 'kmod', 'libkmod2'];
+/** Another layout of the folder needs another name. */
+const LAYOUT = 'v1';
+
+const execute = promisify(execFile);
+
+/**
+ * Downloads what is missing; installs nothing. The versions are those apt finds at that time; removing the folder fetches
+ * new ones.
+ *
+ * @param folder outside the tree, kept between runs
+ */
+export async function packages(folder = cacheFolder()): Promise<Packages> {
+  const root = join(folder, LAYOUT);
+  if (!existsSync(root)) {
+    mkdirSync(folder, { recursive: true });
+    const work = mkdtempSync(join(folder, 'new-'));
+    try {
+      await download(work);
+      // In one step: what is there is whole, whoever else does the same at the same time.
+      if (!existsSync(root)) renameSync(join(work, 'root'), root);
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
+  }
+  const [kernelRelease] = readdirSync(join(root, 'lib/modules'));
+  if (kernelRelease === undefined) throw new Error(`no kernel in ${root}: remove it`);
+  return { root, kernelRelease, qemu: await chooseQemu(root) };
+}
+
+export function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kvm-telemetry-lab');
+}
+
+async function download(work: string): Promise<void> {
+  const root = join(work, 'root');
+  const environment = { ...process.env, APT_CONFIG: aptConfiguration(work) };
+  const run = async (command: string, ...args: string[]): Promise<string> =>
+    (await execute(command, args, { cwd: work, env: environment, maxBuffer: 2 ** 24 })).stdout;
+
+  await run('apt-get', '-q', 'update');
+  const kernel = /Depends: (linux-image-\S+)/.exec(
+    await run('apt-cache', 'depends', 'linux-image-amd64'),
+  )?.[1];
+  if (kernel === undefined) throw new Error('apt knows no kernel');
+  await run('apt-get', '-q', 'download', kernel, ...TOOLS);
+  await run('apt-get', '-q', `--target-release=${BACKPORTS}`, 'download', ...QEMU).catch(() =>
+    // Only steadier than the QEMU of the machine, which does as well.
+    writeFileSync(join(work, 'no-backports'), ''),
+  );
+  for (const file of readdirSync(work).filter((name) => name.endsWith('.deb')))
+    await run('dpkg', '-x', file, root);
+  const release = kernel.replace('linux-image-', '');
+  await execute(join(root, 'sbin/depmod'), ['-b', root, release], {
+    env: { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib/x86_64-linux-gnu') },
+  });
+}
+
+/** An apt of its own: lists, sources and an empty list of installed packages, so that the machine's don't matter. */
+function aptConfiguration(work: string): string {
+  for (const folder of ['apt/lists/partial', 'apt/cache/archives/partial'])
+    mkdirSync(join(work, folder), { recursive: true });
+  const sources = [`debian ${RELEASE}`, `debian ${BACKPORTS}`, `debian-security ${RELEASE}-security`].map(
+    (source) => `deb [arch=amd64 signed-by=${KEYRING}] http://deb.debian.org/${source} main\n`,
+  );
+  writeFileSync(join(work, 'apt/sources'), sources.join(''));
+  writeFileSync(join(work, 'apt/status'), '');
+  const file = join(work, 'apt/conf');
+  writeFileSync(
+    file,
+    `Dir::State "${work}/apt";
+Dir::State::status "${work}/apt/status";
+Dir::Cache "${work}/apt/cache";
+Dir::Etc::sourcelist "${work}/apt/sources";
+Dir::Etc::sourceparts "-";
+APT::Architecture "amd64";
+APT::Sandbox::User "root";
+`,
+  );
+  return file;
+}
+
+/** The downloaded QEMU takes its libraries from the machine: where they don't fit, the machine's own QEMU it is. */
+async function chooseQemu(root: string): Promise<Packages['qemu']> {
+  const program = join(root, 'usr/bin/qemu-system-x86_64');
+  try {
+    await execute(program, ['--version']);
+    return [program, '-L', join(root, 'usr/share/qemu'), '-L', join(root, 'usr/share/seabios')];
+  } catch {
+    return ['qemu-system-x86_64'];
+  }
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseDomstats } from '../../probes/virsh-domstats.ts';
+import { ROOT } from '../support/daemon.ts';
+import { testRobustness } from './robustness.ts';
+
+const CAPTURED = readFileSync(`${ROOT}test/fixtures/libvirt/domstats-9.0.txt`, 'latin1');
+
+test('statistics, disks and IOThreads of a captured domain are read', () => {
+  const domain = parseDomstats(CAPTURED).get('lv-1');
+  assert.ok(domain);
+  assert.equal(domain.state, 1);
+  assert.deepEqual([...domain.vcpus.keys()], [0, 1]);
+  assert.equal(domain.vcpus.get(0)?.get('exits'), 1468585);
+  assert.equal(domain.vcpus.get(1)?.get('halt_wait_ns'), 22427191982);
+  assert.equal(domain.vcpus.get(0)?.get('blocking'), 0);
+  assert.equal(
+    domain.vcpus.get(0)?.has('time'),
+    false,
+    'what libvirt counts itself is not a statistic of KVM',
+  );
+  assert.deepEqual([domain.types.get('exits'), domain.types.get('blocking')], ['cumulative', 'instant']);
+  assert.deepEqual(
+    domain.disks.map(({ name, path }) => [name, path]),
+    [
+      ['hda', '/var/lib/libvirt/images/boot.img'],
+      ['vda', '/var/lib/libvirt/images/disk.img'],
+    ],
+  );
+  assert.deepEqual(domain.disks[0]?.read, { operations: 1, bytes: 512, timeNs: 229210 });
+  assert.deepEqual(domain.iothreads, [{ id: 1, pollMaxNs: 32768, pollGrow: 0, pollShrink: 0 }]);
+});
+
+test('a busy domain has a state and no vCPU statistics', () => {
+  const domain = parseDomstats("Domain: 'web'\n  state.state=4\n  vcpu.current=2\n  vcpu.0.state=1\n\n").get(
+    'web',
+  );
+  assert.equal(domain?.state, 4);
+  assert.equal(domain?.vcpus.size, 0);
+});
+
+test('several domains are kept apart, whatever they are called', () => {
+  const names = ['web', "o'brien", 'a=b', 'Domain: x', 'münchen'];
+  const text = names
+    .map((name, i) => `Domain: '${name}'\n  state.state=1\n  vcpu.0.exits.sum=${i}\n\n`)
+    .join('');
+  const domains = parseDomstats(text);
+  assert.deepEqual([...domains.keys()], names);
+  assert.deepEqual(
+    names.map((name) => domains.get(name)?.vcpus.get(0)?.get('exits')),
+    [0, 1, 2, 3, 4],
+  );
+});
+
+test('a name that comes twice, by a line break in a path, is no domain at all', () => {
+  const forged = "  block.0.path=/x\nDomain: 'victim'\n  vcpu.0.exits.sum=9";
+  const text = `Domain: 'evil'\n  vcpu.0.exits.sum=1\n${forged}\n\nDomain: 'victim'\n  vcpu.0.exits.sum=5\n\n`;
+  assert.deepEqual([...parseDomstats(text).keys()], ['evil']);
+  assert.deepEqual([...parseDomstats(text + text).keys()], []);
+});
+
+test('values that are no numbers are passed over', () => {
+  const lines = [
+    'exits.sum=-1',
+    'a.sum=1e9',
+    'b.sum=',
+    'c.sum=0x1',
+    `d.sum=${'9'.repeat(400)}`,
+    'e.avg=1',
+    'f.sum=7',
+    'g.cur=yes',
+  ];
+  const text = `Domain: 'web'\n${lines.map((line) => `  vcpu.0.${line}\n`).join('')}`;
+  assert.deepEqual(Object.fromEntries(parseDomstats(text).get('web')?.vcpus.get(0) ?? []), { f: 7, g: 1 });
+});
+
+test('no domain is no error, and what is not domstats is', () => {
+  assert.equal(parseDomstats('').size, 0);
+  assert.equal(parseDomstats('\n').size, 0);
+  assert.throws(() => parseDomstats('error: failed to connect\n'), { kind: 'malformed' });
+});
+
+testRobustness('parseDomstats', parseDomstats, [CAPTURED]);
