@@ -52,7 +52,7 @@ export class RemoteSources {
    *
    * @param withinMs how long the scrape can wait for monitors, should that be less than the time for each VM
    */
-  async ask(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<Remotes> {
+  async ask(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
     const config = this.config();
     let qmp = Promise.resolve(NOTHING);
     if (config['collector.qmp']) {

@@ -28,7 +28,7 @@ export interface ScrapeParts {
   readonly problemLog: ProblemLog;
   maxSeries(): number;
   /** Asks VMMs and managers; the answers come while the kernel's files are read. */
-  askRemotes(vms: readonly Vm[]): Promise<Remotes>;
+  askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
   readonly build: Build;
 }
 
@@ -99,7 +99,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
   const pace = new Pace();
 
   await run('inventory', () => inventory.refresh(false));
-  const remotes = await parts.askRemotes(inventory.vms);
+  const remotes = await parts.askRemotes(inventory.vms, share(deadline));
   const collection: Collection = {
     ...remotes,
     host,

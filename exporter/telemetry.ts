@@ -60,7 +60,7 @@ export class Telemetry {
         collectors: () =>
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: new ProblemLog(logger),
-        askRemotes: (vms) => this.#remotes.ask(vms),
+        askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
       },

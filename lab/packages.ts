@@ -1,5 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -70,7 +79,9 @@ async function download(work: string): Promise<void> {
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb')))
     await run('dpkg', '-x', file, root);
   const release = kernel.replace('linux-image-', '');
-  await execute(join(root, 'sbin/depmod'), ['-b', root, release], {
+  // kmod is what it is called, and the package's own link leads to the machine's.
+  symlinkSync('kmod', join(root, 'bin/depmod'));
+  await execute(join(root, 'bin/depmod'), ['-b', root, release], {
     env: { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib/x86_64-linux-gnu') },
   });
 }

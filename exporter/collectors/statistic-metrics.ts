@@ -9,6 +9,8 @@ const MAX_UNKNOWN_STATISTICS = 64;
 export class StatisticMetrics {
   readonly #metrics = { vm: new Map<string, StatisticMetric>(), vcpu: new Map<string, StatisticMetric>() };
   readonly #unknown = { vm: 0, vcpu: 0 };
+  /** Names of the metrics of unknown statistics: `x_ns` and `x_seconds` would share one. */
+  readonly #names = new Set<string>();
 
   /** undefined for a histogram, for one unknown statistic too many, and for one that would take another metric's name. */
   of(subject: 'vm' | 'vcpu', statistic: string, type: StatisticType): StatisticMetric | undefined {
@@ -20,7 +22,8 @@ export class StatisticMetrics {
     if (!isKnown && this.#unknown[subject] >= MAX_UNKNOWN_STATISTICS) return undefined;
     const metric = statisticMetric(subject, statistic, type === 'unknown' ? 'cumulative' : type);
     if (!isKnown) {
-      if (catalogue[metric.name] !== undefined) return undefined;
+      if (catalogue[metric.name] !== undefined || this.#names.has(metric.name)) return undefined;
+      this.#names.add(metric.name);
       this.#unknown[subject]++;
     }
     metrics.set(statistic, metric);
