@@ -87,9 +87,13 @@ async function populate(context: TestContext, tree: HostTree): Promise<void> {
   }
 }
 
+/** Generous, as the hundred monitors and the daemon share a small machine with other tests. */
+const TIMEOUT_S = 8;
+const MONITOR_S = 2;
+
 async function scrape(daemon: Daemon): Promise<{ samples: Samples; ms: number }> {
   const start = performance.now();
-  const response = await daemon.get('/metrics', { 'X-Prometheus-Scrape-Timeout-Seconds': '3' });
+  const response = await daemon.get('/metrics', { 'X-Prometheus-Scrape-Timeout-Seconds': String(TIMEOUT_S) });
   assert.equal(response.status, 200);
   return { samples: parseSamples(await response.text()), ms: performance.now() - start };
 }
@@ -123,17 +127,18 @@ test('ten of a hundred monitors are hostile: each scrape is in time and shows th
   const daemon = await startDaemon(context, [
     `--path.rootfs=${tree.folder}`,
     '--inventory.schedule=0 0 0 1 1 *',
+    `--qmp.timeout-seconds=${MONITOR_S}`,
   ]);
   await populate(context, tree);
 
   const first = await scrape(daemon);
-  assert.ok(first.ms < 3000, `${first.ms} ms`);
+  assert.ok(first.ms < TIMEOUT_S * 1000, `${first.ms} ms`);
   assertComplete(first.samples);
   const said = problems(daemon);
   assert.ok(said.length >= 5 && said.length <= 12, `one line for each kind: ${said.join('\n')}`);
 
   const second = await scrape(daemon);
-  assert.ok(second.ms < 1000, `the bad ones are left alone: ${second.ms} ms`);
+  assert.ok(second.ms < MONITOR_S * 1000, `the bad ones are left alone: ${second.ms} ms`);
   assertComplete(second.samples);
   const third = await scrape(daemon);
   assertComplete(third.samples);
