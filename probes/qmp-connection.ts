@@ -10,6 +10,7 @@ const MAX_LINE = 16 * 1024 * 1024;
 const MAX_IDLE_LINE = 256 * 1024;
 /** Events and empty lines between two replies; more is a flood. */
 const MAX_EVENTS = 10_000;
+
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: SourceError) => void;
