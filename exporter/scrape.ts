@@ -109,7 +109,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     disks: inventory.disks,
     topology: inventory.topology,
     observeThreads: (vm) => inventory.observeThreads(vm),
-    residencyOf: (vm, thread) => sampler.residencyOf(vm, thread),
+    residencyOf: (thread) => sampler.residencyOf(thread),
     async breathe() {
       if (pace.isDue()) await pace.giveWay();
       if (performance.now() > deadline) throw new TimeIsUp('collection');

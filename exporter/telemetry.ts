@@ -25,6 +25,7 @@ const PATIENT_MS = 60_000;
  */
 export class Telemetry {
   readonly #host: Host;
+  readonly #problemLog: ProblemLog;
   readonly #inventory: Inventory;
   readonly #sampler: Sampler;
   readonly #remotes: RemoteSources;
@@ -41,6 +42,7 @@ export class Telemetry {
     build: Build,
   ) {
     this.#config = config;
+    this.#problemLog = new ProblemLog(logger);
     this.#host = createHost(rootsOf(config));
     this.#inventory = new Inventory(this.#host);
     this.#sampler = new Sampler(this.#host, () => ({
@@ -59,7 +61,7 @@ export class Telemetry {
         sampler: this.#sampler,
         collectors: () =>
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
-        problemLog: new ProblemLog(logger),
+        problemLog: this.#problemLog,
         askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
@@ -114,7 +116,8 @@ export class Telemetry {
 
   async sample(): Promise<void> {
     const end = this.own.samplerDuration.startTimer();
-    await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
+    const problems = await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
+    this.#problemLog.update('sampler', problems);
     end();
   }
 

@@ -15,7 +15,7 @@ export interface Collection {
   readonly disks: readonly Disk[];
   readonly topology: CpuTopology | undefined;
   observeThreads(vm: Vm): ThreadObservation[];
-  residencyOf(vm: Vm, thread: VmThread): Residency | undefined;
+  residencyOf(thread: VmThread): Residency | undefined;
   /** Under way since the scrape began. */
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;

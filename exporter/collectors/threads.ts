@@ -74,7 +74,7 @@ export function threads(): Collector {
             nodeOf(stat.processor),
             countCpuList(reading.cpusAllowedList),
           );
-          const residency = collection.residencyOf(vm, thread);
+          const residency = collection.residencyOf(thread);
           if (residency !== undefined) out.addResidency(families, vm.label, thread, residency);
         } else {
           const group = pooled.get(thread.role) ?? new Map<string, ThreadCounters>();

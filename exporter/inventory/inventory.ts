@@ -244,7 +244,13 @@ export class Inventory {
       () => names.map((name) => readDirectory(this.host, name, vm.directories)),
       vm.directories,
     );
-    const vcpuThreads = vcpuThreadsOf(this.host, directories, this.#problems);
+    const vcpus = directories.reduce((sum, { content }) => sum + content.vcpus.length, 0);
+    const isKnown =
+      vm.vcpuThreads.size >= vcpus && directories.every((each, i) => each === vm.directories[i]);
+    // A vCPU keeps its thread: once all are known there is nothing to read.
+    const vcpuThreads = isKnown
+      ? new Map(vm.vcpuThreads)
+      : vcpuThreadsOf(this.host, directories, this.#problems);
     if (managed) for (const { id, tid } of domain.vcpus) vcpuThreads.set(tid, id);
     for (const [tid, index] of entry.hints?.vcpus ?? []) vcpuThreads.set(tid, index);
     entry.vm = {

@@ -1,6 +1,5 @@
 /** Where one thread has been: seconds by last CPU, and how often that CPU changed between samples. */
 export interface Residency {
-  readonly startTime: number;
   readonly secondsOn: Map<number, number>;
   /** Seconds on CPUs beyond the cap. */
   other: number;
@@ -8,8 +7,8 @@ export interface Residency {
   cpu: number;
 }
 
-export function newResidency(startTime: number, cpu: number): Residency {
-  return { startTime, secondsOn: new Map([[cpu, 0]]), other: 0, migrations: 0, cpu };
+export function newResidency(cpu: number): Residency {
+  return { secondsOn: new Map([[cpu, 0]]), other: 0, migrations: 0, cpu };
 }
 
 /**

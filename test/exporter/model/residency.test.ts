@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { newResidency, observe } from '../../../exporter/model/residency.ts';
 
 test('time goes to the CPU found, and a change of CPU is a migration', () => {
-  const residency = newResidency(1, 0);
+  const residency = newResidency(0);
   for (const cpu of [0, 0, 3, 3, 0]) observe(residency, cpu, 1, 8);
   assert.deepEqual(
     [...residency.secondsOn],
@@ -19,7 +19,7 @@ test('time goes to the CPU found, and a change of CPU is a migration', () => {
 test('a thread that roams has no more than the allowed series, loses no time, and no series ever falls', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 300 })), fc.integer({ min: 1, max: 5 }), (cpus, maxCpus) => {
-      const residency = newResidency(1, 0);
+      const residency = newResidency(0);
       let before = new Map<number, number>();
       let otherBefore = 0;
       for (const cpu of cpus) {
