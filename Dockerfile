@@ -22,6 +22,7 @@ COPY --from=build /src/dist/exporter dist/exporter
 COPY --from=build /src/dist/probes dist/probes
 # No USER: debugfs, where KVM counts exits, lets in nobody but root; deploy/compose takes all other privileges away.
 EXPOSE 9954
-ENTRYPOINT ["node", "/app/dist/exporter/main.js"]
+# A small space for what is new: 25 MiB less memory for 3% more CPU time (docs/performance.md).
+ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/exporter/main.js"]
 # The host is mounted read-only at /host, and the container shares its PID namespace: see deploy/compose/compose.yaml.
 CMD ["serve", "--path.rootfs=/host", "--web.listen-address=:9954"]

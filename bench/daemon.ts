@@ -15,7 +15,8 @@ const START_TIMEOUT_MS = 60_000;
 /** Starts the exporter as its users do, on a free port of loopback, which it tells in its log. */
 export async function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
   const listen = ['--web.listen-address', '127.0.0.1:0'];
-  const args = [MAIN, 'serve', ...listen, '--path.rootfs', rootfs, ...flags];
+  // As the shebang of main.js and the Dockerfile start it.
+  const args = ['--max-semi-space-size=4', MAIN, 'serve', ...listen, '--path.rootfs', rootfs, ...flags];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {
