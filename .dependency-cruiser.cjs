@@ -10,6 +10,7 @@ module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     only('probes-import-probes', '^probes/', '^probes/'),
+    only('lab-imports-lab', '^lab/', '^lab/'),
     only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
     only('model-imports-model', '^exporter/model/', ['^exporter/model/', '^probes/']),
     only('collectors', '^exporter/collectors/', ['^exporter/(collectors|model|metrics)/', '^probes/']),

@@ -1,5 +1,6 @@
+import type { SourceError } from '../probes/errors.ts';
 import type { Lockdown } from '../probes/lockdown.ts';
-import { type Advice, adviceOn, type Circumstances } from './model/advice.ts';
+import { type Advice, adviceOn, type Circumstances, HELD } from './model/advice.ts';
 import type { ScrapeResult } from './scrape.ts';
 
 export interface Diagnosis {
@@ -25,9 +26,19 @@ export function diagnose(result: ScrapeResult, vms: number, circumstances: Circu
       const advice = adviceOn(problem, source, circumstances);
       findings.set(advice.why.replace(/\d+/g, 'N'), advice);
     }
-    return { source, usable: problems.length === 0, series, findings: [...findings.values()].slice(0, 5) };
+    return {
+      source,
+      usable: problems.every(isHeldMonitor),
+      series,
+      findings: [...findings.values()].slice(0, 5),
+    };
   });
   return { vms, lockdown: circumstances.lockdown, sources };
+}
+
+/** A monitor serves one client: beside a running daemon, doctor finds all of them held, and nothing is wrong. */
+function isHeldMonitor({ reason }: SourceError): boolean {
+  return reason.includes(HELD);
 }
 
 /** The report for people. */

@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -27,6 +28,7 @@ const GUEST_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net'];
 const KERNEL_OPTIONS =
   'console=ttyS0 quiet mitigations=off tsc=reliable clocksource=tsc panic=1 oops=panic nokaslr nowatchdog audit=0 apparmor=0';
 
+const PREFIX = 'kvm-telemetry-lab-';
 const BOOT_MS = 90_000;
 const TICK_MS = 200;
 const POLL_MS = 50;
@@ -52,7 +54,8 @@ export interface BootOptions {
 /** Boots a Linux KVM host: an emulated machine with AMD SVM, two CPUs on two NUMA nodes, and an NVMe disk. */
 export async function boot({ forward = {} }: BootOptions = {}): Promise<LabHost> {
   const packages = await getPackages();
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-lab-'));
+  removeLeftovers();
+  const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   try {
     prepare(folder, packages);
     const host = new LabHost(folder, packages, startQemu(folder, packages, forward));
@@ -61,6 +64,15 @@ export async function boot({ forward = {} }: BootOptions = {}): Promise<LabHost>
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
+  }
+}
+
+/** A process that was killed leaves its folder. */
+function removeLeftovers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
 
@@ -91,9 +103,10 @@ function startQemu(
   ];
   const [program, ...options] = packages.qemu;
   return spawn(
-    program,
+    'setpriv',
     [
-      ...options,
+      // However this process ends, the machine ends with it.
+      ...['--pdeathsig', 'KILL', program, ...options],
       ...['-name', 'kvm-telemetry-lab', '-nodefaults', '-display', 'none', '-no-reboot'],
       ...['-machine', 'q35,hpet=off', '-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'EPYC', '-m', '4G'],
       ...['-smp', '2,sockets=2,cores=1,threads=1'],
@@ -115,7 +128,8 @@ function startQemu(
       ...folders('outer', '/', ',readonly=on,multidevs=remap'),
       ...folders('lab', join(folder, 'share')),
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+    // A group of its own: a terminal's Ctrl-C is for this process, which ends the machine in order.
+    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
   );
 }
 
@@ -262,6 +276,7 @@ export class LabHost {
     } catch {
       // It did not get that far.
     }
-    return new HostDied(`${what}\n${this.#errors.slice(-2000)}${console}`);
+    const errors = this.#errors.replace(/^.*warning: TCG doesn't support.*\n/gm, '').slice(-2000);
+    return new HostDied(`${what}\n${errors}${console}`);
   }
 }

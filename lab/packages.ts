@@ -56,7 +56,7 @@ export async function packages(folder = cacheFolder()): Promise<Packages> {
   return { root, kernelRelease, qemu: await chooseQemu(root) };
 }
 
-export function cacheFolder(): string {
+function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kvm-telemetry-lab');
 }
 

@@ -7,6 +7,8 @@ build();
 const wanted = process.argv.slice(2);
 const files = readdirSync(`${root}dist/test`, { recursive: true })
   .filter((name) => name.endsWith('.test.js'))
+  // Those need minutes and a host of their own: npm run test:lab.
+  .filter((name) => !name.startsWith('lab/'))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
   .sort()
   .map((name) => `dist/test/${name}`);

@@ -14,6 +14,9 @@ export interface Circumstances {
   readonly lockdown: Lockdown;
 }
 
+/** How a monitor that serves another client is told: probes/qmp-connection.ts. */
+export const HELD = 'another client holds the monitor';
+
 /** What a failure means and what to do about it. */
 export function adviceOn(problem: SourceError, probe: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
@@ -53,8 +56,11 @@ function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice 
       fix: `chown root:root ${path} && chmod go-w ${path}, and likewise the directories above it`,
     };
   }
-  if (reason.includes('another client holds')) {
-    return { why, fix: 'give the VM a second -qmp socket for kvm-telemetry alone' };
+  if (reason.includes(HELD)) {
+    return {
+      why,
+      fix: 'none if that is kvm-telemetry serve, whose kvm_vm_source_up then is 1; else give the VM a second -qmp socket',
+    };
   }
   return { why, fix: undefined };
 }

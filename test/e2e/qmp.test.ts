@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../support/daemon.ts';
+import { ROOT, startDaemon } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
 import { type Guest, type GuestOptions, hasKvm, startGuest } from '../support/qemu.ts';
 import { eachLine } from '../support/qmp-server.ts';
@@ -192,6 +193,22 @@ test('a monitor that another client holds is said to be busy, and its client is 
   // The manager is served all the while.
   manager.write('{"execute":"qmp_capabilities"}\n');
   await new Promise((resolve) => manager.once('data', resolve));
+});
+
+test('doctor beside a running daemon finds nothing wrong with the monitors that the daemon holds', async (context) => {
+  if (!canRun(context)) return;
+  guest(context, { name: 'kt-qmp-doctor' });
+  const daemon = await startDaemon(context, PATIENT);
+  assert.equal(sample(await scrape(daemon), 'kvm_vm_source_up', { vm: 'kt-qmp-doctor', source: 'qmp' }), 1);
+  const { stdout } = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--json'], {
+    encoding: 'utf8',
+  });
+  const { sources } = JSON.parse(stdout) as {
+    sources: { source: string; usable: boolean; findings: { why: string }[] }[];
+  };
+  const qmp = sources.find(({ source }) => source === 'qmp');
+  assert.equal(qmp?.usable, true);
+  assert.match(qmp?.findings[0]?.why ?? '', /another client holds the monitor/);
 });
 
 test('a socket of another process is not taken for the VM', async (context) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diagnose, formatReport } from '../../exporter/doctor.ts';
+import { HELD } from '../../exporter/model/advice.ts';
 import type { ProbeResult, ScrapeResult } from '../../exporter/scrape.ts';
 import { SourceError } from '../../probes/errors.ts';
 
@@ -24,6 +25,13 @@ test('a problem is told with what would mend it, once for all processes that hav
   assert.equal(sources[0]?.usable, false);
   assert.deepEqual(sources[0]?.findings.length, 1);
   assert.match(sources[0]?.findings[0]?.fix ?? '', /CAP_SYS_PTRACE/);
+});
+
+test('a monitor that a client holds, such as the daemon beside which doctor runs, is said and is no failure', () => {
+  const problems = [new SourceError('timeout', '/run/q/a.sock', `no greeting in 1000 ms: ${HELD}`)];
+  const [source] = diagnose(result({ qmp: { problems } }), 1, AS_ROOT).sources;
+  assert.equal(source?.usable, true);
+  assert.match(source?.findings[0]?.fix ?? '', /none if that is kvm-telemetry serve/);
 });
 
 test('a storm of problems does not fill the screen', () => {
