@@ -17,7 +17,6 @@ const PHASE_MS = 40_000;
 const QUERIES = [
   'rate(kvm_thread_run_seconds_total{vm="db",thread="vcpu0"}[10s])',
   'rate(kvm_thread_wait_seconds_total{vm="db",thread="vcpu0"}[10s])',
-  'kvm_thread_cpu{thread="vcpu0"}',
 ];
 
 const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-picture-'));
@@ -63,7 +62,7 @@ try {
       '--hide-scrollbars',
     ],
     ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    ...[`--user-data-dir=${folder}/chromium`, '--window-size=1100,1980', '--virtual-time-budget=15000'],
+    ...[`--user-data-dir=${folder}/chromium`, '--window-size=1100,1496', '--virtual-time-budget=15000'],
     `--screenshot=${root}docs/picture.png`,
     `http://${PROMETHEUS}/classic/graph?${parameters.join('&')}`,
   ]);
