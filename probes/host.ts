@@ -87,12 +87,7 @@ export function createHost(roots: Roots): Host {
   const procfsIsLive = isProcfs(roots.procfs);
 
   function text(path: string, cap: number): string {
-    let fd: number;
-    try {
-      fd = openSync(path, FLAGS);
-    } catch (error) {
-      throw sourceError(error, path);
-    }
+    const fd = opened(path);
     try {
       let length = 0;
       for (;;) {
@@ -111,12 +106,7 @@ export function createHost(roots: Roots): Host {
 
   /** One read of at most `limit` bytes into the buffer; how many there are. */
   function fill(path: string, limit: number): number {
-    let fd: number;
-    try {
-      fd = openSync(path, FLAGS);
-    } catch (error) {
-      throw sourceError(error, path);
-    }
+    const fd = opened(path);
     try {
       return readSync(fd, buffer, 0, limit, null);
     } catch (error) {
@@ -207,6 +197,14 @@ export function createHost(roots: Roots): Host {
       });
     },
   };
+}
+
+function opened(path: string): number {
+  try {
+    return openSync(path, FLAGS);
+  } catch (error) {
+    throw sourceError(error, path);
+  }
 }
 
 /** Without a string in between, which costs more than the number. */
