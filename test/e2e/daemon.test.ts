@@ -132,7 +132,12 @@ describe('a running daemon', () => {
   });
 
   test('refuses a huge header and what is no HTTP', async (context) => {
-    assert.equal((await ask(`${daemon.url}/metrics`, { 'x-huge': 'x'.repeat(100_000) })).status, 431);
+    // The daemon hangs up once it has had enough: a client that still writes may miss the answer.
+    const refusal = await ask(`${daemon.url}/metrics`, { 'x-huge': 'x'.repeat(20_000) }).then(
+      ({ status }) => status,
+      ({ code }: NodeJS.ErrnoException) => code,
+    );
+    assert.ok([431, 'ECONNRESET', 'EPIPE'].includes(refusal ?? ''), String(refusal));
     const socket = await hang(context, daemon, '');
     const answer = new Promise((resolve) => socket.once('data', (chunk) => resolve(String(chunk))));
     socket.write('\x16\x03\x01 this is no HTTP\r\n\r\n');
