@@ -51,7 +51,8 @@ test('a real VM: found by name, threads in their roles, time grows, gone within 
     assert.equal(series(first, 'kvm_thread_run_seconds_total', { vm: 'kt-real', thread }).length, 1, thread);
   }
 
-  await sleep(1500);
+  // Two samples at least: the first one begins, the second one credits.
+  await sleep(2600);
   const second = await scrape(daemon);
   const running = { vm: 'kt-real', thread: 'vcpu0' };
   const grown = (name: string, labels: Record<string, string> = running): number =>
