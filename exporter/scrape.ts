@@ -1,5 +1,6 @@
 import { SourceError, sourceError } from '../probes/errors.ts';
 import type { Host } from '../probes/host.ts';
+import { inTime } from '../probes/in-time.ts';
 import type { Collection, Collector } from './collectors/collector.ts';
 import type { Inventory } from './inventory/inventory.ts';
 import { Families, type Family } from './metrics/families.ts';
@@ -138,7 +139,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     const start = performance.now();
     const before = families.series;
     try {
-      await inTime(work(probe), name, share(deadline));
+      await inTime(work(probe), share(deadline), () => new TimeIsUp(name));
     } catch (error) {
       probe.problems.push(sourceError(error, name));
     }
@@ -156,19 +157,6 @@ interface MutableProbeResult {
 /** One probe that hangs may take half of what time is left, so that those after it have theirs. */
 function share(deadline: number): number {
   return Math.max(0, (deadline - performance.now()) / 2);
-}
-
-async function inTime(work: Promise<void>, probe: string, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TimeIsUp(probe)), timeoutMs);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
 }
 
 function addSelf(

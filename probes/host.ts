@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { SourceError, sourceError } from './errors.ts';
+import { inTime } from './in-time.ts';
 
 /** Where the kernel's file systems are; injected, so a container, a test and a replay differ in flags only. */
 export interface Roots {
@@ -124,7 +125,7 @@ export function createHost(roots: Roots): Host {
     const working = work().finally(() => {
       slowReads--;
     });
-    return withTimeout(working, path, timeoutMs);
+    return inTime(working, timeoutMs, () => new SourceError('timeout', path, `no answer in ${timeoutMs} ms`));
   }
 
   return {
@@ -244,19 +245,6 @@ async function readWhole(path: string, cap: number): Promise<string> {
     throw sourceError(error, path);
   } finally {
     await handle.close();
-  }
-}
-
-async function withTimeout<T>(work: Promise<T>, path: string, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new SourceError('timeout', path, `no answer in ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
   }
 }
 

@@ -1,4 +1,5 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
+import { inTime } from '../../probes/in-time.ts';
 import { parseDomstats, type VirshDomain, type VirshOperation } from '../../probes/virsh-domstats.ts';
 import { NOTHING, type RemoteResult } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
@@ -57,25 +58,14 @@ export class Libvirt {
   }
 
   /** Scrapes at the same time share a call, and none is made while an earlier one has not come to its end. */
-  async #answer(uri: string, timeoutMs: number): Promise<string> {
+  #answer(uri: string, timeoutMs: number): Promise<string> {
     this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
       this.#asking = undefined;
     });
-    const asking = this.#asking;
-    let timer: NodeJS.Timeout | undefined;
     // A child that even SIGKILL does not end (it waits in the kernel) must not be waited for.
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`)),
-        timeoutMs + GRACE_MS,
-      );
-    });
-    try {
-      return await Promise.race([asking, late]);
-    } finally {
-      clearTimeout(timer);
-      asking.catch(() => undefined);
-    }
+    const late = (): SourceError =>
+      new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`);
+    return inTime(this.#asking, timeoutMs + GRACE_MS, late);
   }
 }
 

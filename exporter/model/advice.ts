@@ -14,6 +14,10 @@ export interface Circumstances {
   readonly lockdown: Lockdown;
 }
 
+/** Why a directory of QMP sockets is not used: exporter/qmp/sockets.ts. */
+export const NOT_ROOTS_ALONE =
+  "not used for QMP: must be a directory, not a link, that is root's and that nobody else may write to";
+
 /** How a monitor that serves another client is told: probes/qmp-connection.ts. */
 export const HELD = 'another client holds the monitor';
 
@@ -50,7 +54,7 @@ function aboutPrivileges(why: string, { isRoot }: Circumstances): Advice {
 }
 
 function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice {
-  if (kind === 'denied' && reason.includes('must belong to root')) {
+  if (kind === 'denied' && reason === NOT_ROOTS_ALONE) {
     return {
       why,
       fix: `chown root:root ${path} && chmod go-w ${path}, and likewise the directories above it`,

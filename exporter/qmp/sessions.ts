@@ -1,5 +1,6 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
+import { inTime } from '../../probes/in-time.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { ThreadHints, Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
@@ -90,7 +91,11 @@ export class QmpSessions {
         held.asked = true;
         asked.add(key);
         try {
-          statistics.set(key, await inTime(held.session.statistics(), held.session.path, timeoutMs));
+          const { path } = held.session;
+          // A monitor that answers each command just in time must not add up to a slow scrape.
+          const late = (): SourceError =>
+            new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
+          statistics.set(key, await inTime(held.session.statistics(), timeoutMs, late));
         } catch (error) {
           problems.push(sourceError(error, held.session.path));
         }
@@ -135,21 +140,4 @@ function hints({ cpus, iothreads }: Facts): ThreadHints {
     vcpus: new Map(cpus.map(({ threadId, index }) => [threadId, index])),
     iothreads: new Map(iothreads.map(({ threadId, id }) => [threadId, id])),
   };
-}
-
-/** A monitor that answers each command just in time must not add up to a slow scrape. */
-async function inTime<T>(work: Promise<T>, path: string, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
 }

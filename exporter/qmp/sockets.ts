@@ -3,6 +3,7 @@ import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readListeningSockets } from '../../probes/proc-net-unix.ts';
 import { readDescriptors } from '../../probes/proc-pid-fd.ts';
+import { NOT_ROOTS_ALONE } from '../model/advice.ts';
 import type { Vm } from '../model/vm.ts';
 
 export interface SocketRules {
@@ -116,13 +117,7 @@ function isTrusted(
       const { uid, mode } = host.stat(join(rootfs, path));
       const shared = (mode & WRITABLE_BY_OTHERS) !== 0 && (path === folder || (mode & STICKY) === 0);
       if (uid !== 0 || shared) {
-        report(
-          new SourceError(
-            'denied',
-            path,
-            "not used for QMP: must be a directory, not a link, that is root's and that nobody else may write to",
-          ),
-        );
+        report(new SourceError('denied', path, NOT_ROOTS_ALONE));
         return false;
       }
     } catch (error) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adviceOn, type Circumstances } from '../../../exporter/model/advice.ts';
+import { adviceOn, type Circumstances, NOT_ROOTS_ALONE } from '../../../exporter/model/advice.ts';
 import { SourceError, type SourceErrorKind } from '../../../probes/errors.ts';
 
 const ROOT: Circumstances = { isRoot: true, lockdown: 'none' };
@@ -44,8 +44,7 @@ test('what is not there is laid to what would bring it', () => {
 });
 
 test('a monitor is advised on by what is wrong with it', () => {
-  const directory = 'not used for QMP: must belong to root and not be writable by others';
-  assert.match(advice('qmp', 'denied', '/run/q', directory), /chown root:root \/run\/q && chmod go-w/);
+  assert.match(advice('qmp', 'denied', '/run/q', NOT_ROOTS_ALONE), /chown root:root \/run\/q && chmod go-w/);
   assert.match(
     advice('qmp', 'timeout', '/run/q/a.sock', 'no greeting: another client holds the monitor'),
     /second -qmp socket/,
