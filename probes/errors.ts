@@ -36,6 +36,16 @@ export function isGone(error: unknown): boolean {
   return error instanceof SourceError && (error.kind === 'absent' || error.kind === 'vanished');
 }
 
+/** What a read gives; undefined where the file, or its owner, is not there. */
+export function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
 const KIND_OF_CODE: Readonly<Record<string, SourceErrorKind>> = {
   ENOENT: 'absent',
   ENOTDIR: 'absent',

@@ -1,5 +1,5 @@
 import { XMLParser } from 'fast-xml-parser';
-import { isGone, malformed } from './errors.ts';
+import { ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 
 /** What libvirt's QEMU driver keeps about a running domain. */
@@ -86,12 +86,7 @@ function number(value: unknown): number | undefined {
 
 /** Names of the state files, `<domain>.xml`; none where libvirt's QEMU driver is not there. */
 export function listDomstatus(host: Host): string[] {
-  try {
-    return host.entries(host.roots.libvirt).filter((name) => name.endsWith('.xml'));
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+  return ifThere(() => host.entries(host.roots.libvirt).filter((name) => name.endsWith('.xml'))) ?? [];
 }
 
 /** @param file a name that {@link listDomstatus} gave */

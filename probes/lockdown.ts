@@ -1,4 +1,4 @@
-import { isGone, malformed } from './errors.ts';
+import { ifThere, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
@@ -21,10 +21,7 @@ export function parseLockdown(text: string): Lockdown {
 }
 
 export function readLockdown(host: Host): Lockdown {
-  try {
-    return parseLockdown(host.attribute(`${host.roots.sysfs}/kernel/security/lockdown`));
-  } catch (error) {
-    if (isGone(error)) return 'unknown';
-    throw error;
-  }
+  return (
+    ifThere(() => parseLockdown(host.attribute(`${host.roots.sysfs}/kernel/security/lockdown`))) ?? 'unknown'
+  );
 }

@@ -1,4 +1,4 @@
-import { isGone, SourceError } from './errors.ts';
+import { ifThere, isGone, SourceError } from './errors.ts';
 import type { Host } from './host.ts';
 
 export interface ModuleParameter {
@@ -39,12 +39,7 @@ export function readModuleParameters(host: Host, modules: readonly string[] = MO
 }
 
 function entriesOrNone(host: Host, directory: string): string[] {
-  try {
-    return host.entries(directory).sort();
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+  return ifThere(() => host.entries(directory).sort()) ?? [];
 }
 
 function readable(host: Host, path: string): string | undefined {

@@ -1,4 +1,4 @@
-import { isGone } from './errors.ts';
+import { ifThere } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 
 /**
@@ -6,12 +6,7 @@ import { type Host, utf8 } from './host.ts';
  * where the process is gone.
  */
 export function readExecutable(host: Host, pid: number): string | undefined {
-  try {
-    return utf8(host.link(`${host.roots.procfs}/${pid}/exe`)).replace(/ \(deleted\)$/, '');
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return ifThere(() => utf8(host.link(`${host.roots.procfs}/${pid}/exe`)).replace(/ \(deleted\)$/, ''));
 }
 
 /** Whether only root can have put the program there: it is root's and nobody else may write to it. */

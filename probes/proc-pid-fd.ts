@@ -1,5 +1,5 @@
 import { wholeDecimal } from './decimal.ts';
-import { isGone } from './errors.ts';
+import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
 
 export interface Descriptor {
@@ -30,12 +30,7 @@ export function readDescriptors(host: Host, pid: number): Descriptor[] {
 
 /** One descriptor's target; undefined when it is closed or the process is gone. */
 export function readDescriptor(host: Host, pid: number, fd: number): string | undefined {
-  try {
-    return host.link(`${host.roots.procfs}/${pid}/fd/${fd}`);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return ifThere(() => host.link(`${host.roots.procfs}/${pid}/fd/${fd}`));
 }
 
 export interface DescriptorInfo {
@@ -62,10 +57,5 @@ export function parseDescriptorInfo(text: string): DescriptorInfo {
 
 /** undefined when the descriptor is closed or the process is gone. */
 export function readDescriptorInfo(host: Host, pid: number, fd: number): DescriptorInfo | undefined {
-  try {
-    return parseDescriptorInfo(host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`));
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return ifThere(() => parseDescriptorInfo(host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`)));
 }

@@ -1,6 +1,6 @@
 import { parseCpuList } from './cpu-list.ts';
 import { wholeDecimal } from './decimal.ts';
-import { isGone } from './errors.ts';
+import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
 
 /** `/sys/block/<disk>/queue/*`; undefined where the disk has no such attribute. */
@@ -65,19 +65,9 @@ export function readHardwareQueues(host: Host, disk: string): HardwareQueue[] {
 }
 
 function entriesOrNone(host: Host, directory: string): string[] {
-  try {
-    return host.entries(directory);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+  return ifThere(() => host.entries(directory)) ?? [];
 }
 
 function optional(host: Host, disk: string, name: string): string | undefined {
-  try {
-    return host.attribute(`${host.roots.sysfs}/block/${disk}/${name}`);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return ifThere(() => host.attribute(`${host.roots.sysfs}/block/${disk}/${name}`));
 }

@@ -1,5 +1,5 @@
 import { wholeDecimal } from './decimal.ts';
-import { isGone } from './errors.ts';
+import { ifThere } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
 
 /** A whole disk (not a partition) as `/sys/block` lists it. */
@@ -45,17 +45,17 @@ function readDisk(host: Host, name: string, nvmePaths: readonly string[]): Disk 
   const paths = nvmePaths.filter((path) => headOf(path) === name);
   const carriers = paths.length > 0 ? paths : [name];
   const links = carriers.map(
-    (carrier) => optional(() => host.link(`${host.roots.sysfs}/block/${carrier}`)) ?? '',
+    (carrier) => ifThere(() => host.link(`${host.roots.sysfs}/block/${carrier}`)) ?? '',
   );
   const loopFile = name.startsWith('loop')
-    ? optional(() => host.attribute(`${base}/loop/backing_file`))
+    ? ifThere(() => host.attribute(`${base}/loop/backing_file`))
     : undefined;
   return {
     name,
-    device: deviceNumber(optional(() => host.attribute(`${base}/dev`))),
-    slaves: optional(() => host.entries(`${base}/slaves`))?.sort() ?? [],
+    device: deviceNumber(ifThere(() => host.attribute(`${base}/dev`))),
+    slaves: ifThere(() => host.entries(`${base}/slaves`))?.sort() ?? [],
     mapperName: name.startsWith('dm-')
-      ? optional(() => host.attribute(`${base}/dm/name`))?.replace(/\n$/, '')
+      ? ifThere(() => host.attribute(`${base}/dm/name`))?.replace(/\n$/, '')
       : undefined,
     loopFile: loopFile?.replace(/\n$/, ''),
     paths,
@@ -96,7 +96,7 @@ function numaNode(host: Host, disk: string, link: string): number | undefined {
     directories.push(steps.slice(0, length).join('/'));
   for (const directory of directories) {
     const path = `${host.roots.sysfs}/${directory}/numa_node`;
-    const node = wholeDecimal(optional(() => host.attribute(path)) ?? '');
+    const node = wholeDecimal(ifThere(() => host.attribute(path)) ?? '');
     if (node !== undefined) return node;
   }
   return undefined;
@@ -105,22 +105,13 @@ function numaNode(host: Host, disk: string, link: string): number | undefined {
 /** The whole disk that a partition belongs to, from the link in `/sys/class/block`; undefined for an unknown name. */
 export function diskOfPartition(host: Host, name: string): string | undefined {
   if (!/^[\w!.-]{1,64}$/.test(name)) return undefined;
-  const link = optional(() => host.link(`${host.roots.sysfs}/class/block/${name}`));
+  const link = ifThere(() => host.link(`${host.roots.sysfs}/class/block/${name}`));
   return link?.split('/').at(-2);
 }
 
 /** The kernel's name of a device number, of a disk or of a partition; undefined where there is no such device. */
 export function blockDeviceName(host: Host, device: DeviceNumber): string | undefined {
-  return optional(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))
+  return ifThere(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))
     ?.split('/')
     .at(-1);
-}
-
-function optional<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 import { parseCpuList } from './cpu-list.ts';
 import { wholeDecimal } from './decimal.ts';
-import { isGone, malformed } from './errors.ts';
+import { ifThere, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 export interface Cpu {
@@ -62,12 +62,7 @@ export function readOnlineCpus(host: Host): string {
 }
 
 function optional(host: Host, path: string): string {
-  try {
-    return host.attribute(path);
-  } catch (error) {
-    if (isGone(error)) return '';
-    throw error;
-  }
+  return ifThere(() => host.attribute(path)) ?? '';
 }
 
 /** Some virtual machines give -1 or no file: 0, as the kernel's own users assume. */
