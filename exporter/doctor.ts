@@ -20,7 +20,7 @@ export interface Report {
 
 /** Judges one collection: every source, usable or not, why, and what would fix it. */
 export function diagnose(result: ScrapeResult, vms: number, circumstances: Circumstances): Report {
-  const sources = [...result.probes].map(([source, { problems, series }]): Diagnosis => {
+  const sources = [...result.probes].map(([source, { problems, series, limits }]): Diagnosis => {
     const findings = new Map<string, Advice>();
     for (const problem of problems) {
       const advice = adviceOn(problem, source, circumstances);
@@ -30,7 +30,7 @@ export function diagnose(result: ScrapeResult, vms: number, circumstances: Circu
       source,
       usable: problems.every(isHeldMonitor),
       series,
-      findings: [...findings.values()].slice(0, 5),
+      findings: [...[...findings.values()].slice(0, 5), ...limits.map((why) => ({ why, fix: undefined }))],
     };
   });
   return { vms, lockdown: circumstances.lockdown, sources };

@@ -6,6 +6,7 @@ import type { Inventory } from './inventory/inventory.ts';
 import { Families, type Family } from './metrics/families.ts';
 import { buildLabels, noLabels, probeLabels } from './metrics/label-sets.ts';
 import { labelBlock } from './metrics/labels.ts';
+import type { TraceReading } from './model/trace-reading.ts';
 import type { Vm } from './model/vm.ts';
 import { Pace } from './pace.ts';
 import type { ProblemLog } from './problem-log.ts';
@@ -30,6 +31,8 @@ export interface ScrapeParts {
   maxSeries(): number;
   /** Asks VMMs and managers; the answers come while the kernel's files are read. */
   askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
+  /** Takes a reading of the trace events. */
+  readTrace(): TraceReading;
   readonly build: Build;
 }
 
@@ -40,6 +43,8 @@ export interface ProbeResult {
   /** undefined for a probe whose work was done before the scrape. */
   readonly seconds: number | undefined;
   readonly series: number;
+  /** What the source cannot tell here though nothing is wrong. */
+  readonly limits: readonly string[];
 }
 
 export interface ScrapeResult {
@@ -109,6 +114,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     vms: inventory.vms,
     disks: inventory.disks,
     topology: inventory.topology,
+    trace: () => parts.readTrace(),
     observeThreads: (vm) => inventory.observeThreads(vm),
     residencyOf: (thread) => sampler.residencyOf(thread),
     async breathe() {
@@ -120,6 +126,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     await run(collector.name, async (probe) => {
       await collection.breathe();
       await collector.collect(collection, (problem) => probe.problems.push(problem));
+      probe.limits = collector.limits ?? [];
     });
   }
   for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
@@ -129,7 +136,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
   function probeNamed(name: string): MutableProbeResult {
     const known = probes.get(name);
     if (known !== undefined) return known;
-    const probe: MutableProbeResult = { problems: [], seconds: undefined, series: 0 };
+    const probe: MutableProbeResult = { problems: [], seconds: undefined, series: 0, limits: [] };
     probes.set(name, probe);
     return probe;
   }
@@ -152,6 +159,7 @@ interface MutableProbeResult {
   problems: SourceError[];
   seconds: number | undefined;
   series: number;
+  limits: readonly string[];
 }
 
 /** One probe that hangs may take half of what time is left, so that those after it have theirs. */

@@ -1,10 +1,11 @@
+import { uptime } from 'node:os';
 import type { Logger } from 'pino';
 import { isGone } from '../probes/errors.ts';
 import { createHost, type Host } from '../probes/host.ts';
 import { type Lockdown, readLockdown } from '../probes/lockdown.ts';
 import type { Collector } from './collectors/collector.ts';
 import { type CollectorName, createCollectors } from './collectors/index.ts';
-import type { Config } from './config/options.ts';
+import { type Config, traceSets } from './config/options.ts';
 import { rootsOf } from './config/roots.ts';
 import { diagnose, type Report } from './doctor.ts';
 import { Inventory } from './inventory/inventory.ts';
@@ -15,9 +16,20 @@ import { RemoteSources } from './remotes.ts';
 import { Sampler } from './sampler.ts';
 import { every, intervalOf, type Task } from './schedule.ts';
 import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
+import { perfStarter } from './trace/perf-process.ts';
+import type { TraceSetName } from './trace/sets.ts';
+import { Trace } from './trace/trace.ts';
+import { tracefsWriter } from './trace/writer.ts';
 
 /** Time for a collection that nobody waits for with a deadline of his own. */
 const PATIENT_MS = 60_000;
+/** Windows of tracepoint sets that are not always on last a second. */
+const EACH_SECOND = '* * * * * *';
+/**
+ * perf tells what it has counted so often: a scrape shows what is at most so old. Each telling interrupts the CPUs on
+ * which the vCPUs run, which is an exit for each of them.
+ */
+const PERF_INTERVAL_MS = 5000;
 
 /**
  * Everything between the kernel and the exposition, put together from a configuration: inventory, sampler, scrape and
@@ -29,6 +41,7 @@ export class Telemetry {
   readonly #inventory: Inventory;
   readonly #sampler: Sampler;
   readonly #remotes: RemoteSources;
+  readonly #trace: Trace;
   readonly #scrape: Scrape;
   readonly #collectors: readonly Collector[];
   #config: Config;
@@ -50,8 +63,25 @@ export class Telemetry {
       intervalMs: intervalOf(this.#config['sampler.schedule']),
     }));
     this.#remotes = new RemoteSources(this.#host, this.#inventory, () => this.#config);
+    this.#trace = new Trace(
+      {
+        host: this.#host,
+        writer: tracefsWriter,
+        startPerf: perfStarter(PERF_INTERVAL_MS),
+        pid: process.pid,
+        now: () => performance.now(),
+        sinceBoot: uptime,
+      },
+      () => ({
+        backend: this.#config['collector.trace'] ? this.#config['trace.backend'] : 'off',
+        sets: traceSets(this.#config['trace.sets']) as TraceSetName[],
+        dutyCycle: this.#config['trace.dutyCycle'],
+      }),
+      this.#inventory,
+    );
     this.#collectors = createCollectors(() => ({
       allVcpuStatistics: this.#config['vcpu.statistics'] === 'all',
+      vcpuReasons: this.#config['trace.vcpuReasons'],
       blockExclude: new RegExp(this.#config['block.exclude'], 'u'),
     }));
     this.#scrape = new Scrape(
@@ -63,6 +93,7 @@ export class Telemetry {
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: this.#problemLog,
         askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
+        readTrace: () => this.#trace.read(),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
       },
@@ -132,7 +163,9 @@ export class Telemetry {
   /** One collection, judged. */
   async doctor(): Promise<Report> {
     await this.look();
+    await this.#trace.start();
     const result = await this.scrape(PATIENT_MS);
+    await this.#trace.stop();
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, this.#inventory.vms.length, { isRoot, lockdown: this.#lockdown() });
   }
@@ -141,11 +174,13 @@ export class Telemetry {
   async start(): Promise<void> {
     await this.look();
     await this.sample();
+    await this.#trace.start();
     this.#schedule();
   }
 
   async stop(): Promise<void> {
     await this.#cancel();
+    await this.#trace.stop();
     this.#remotes.close();
   }
 
@@ -173,6 +208,7 @@ export class Telemetry {
     this.#tasks = [
       every(this.#config['inventory.schedule'], 'inventory', this.logger, () => this.look()),
       every(this.#config['sampler.schedule'], 'sampler', this.logger, () => this.sample()),
+      every(EACH_SECOND, 'trace', this.logger, () => this.#trace.tick()),
     ];
   }
 

@@ -1,11 +1,12 @@
 import { wholeDecimal } from './decimal.ts';
 import { ifThere } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
+import { readDiskstats } from './proc-diskstats.ts';
 
 /** A whole disk (not a partition) as `/sys/block` lists it. */
 export interface Disk {
   readonly name: string;
-  /** undefined for a hidden path of an NVMe multipath disk, which has no device number. */
+  /** undefined for a hidden path of an NVMe multipath disk where procfs does not tell it. */
   readonly device: DeviceNumber | undefined;
   /** Disks that this one is made of, one level down: LVM, md and dm-crypt `slaves`. */
   readonly slaves: readonly string[];
@@ -37,10 +38,25 @@ const CONTROLLER = /\/nvme\/(nvme\d+)\//;
 export function readDisks(host: Host): Disk[] {
   const names = host.entries(`${host.roots.sysfs}/block`).sort();
   const paths = names.filter((name) => NVME_PATH.test(name));
-  return names.map((name) => readDisk(host, name, paths));
+  const pathNumbers = paths.length > 0 ? pathNumbersOf(host) : undefined;
+  return names.map((name) => readDisk(host, name, paths, pathNumbers?.get(name)));
 }
 
-function readDisk(host: Host, name: string, nvmePaths: readonly string[]): Disk {
+/** A number is needed only to name what trace events say of a path: without it the disks are as good. */
+function pathNumbersOf(host: Host): ReadonlyMap<string, DeviceNumber> | undefined {
+  try {
+    return readDiskstats(host);
+  } catch {
+    return undefined;
+  }
+}
+
+function readDisk(
+  host: Host,
+  name: string,
+  nvmePaths: readonly string[],
+  pathNumber: DeviceNumber | undefined,
+): Disk {
   const base = `${host.roots.sysfs}/block/${name}`;
   const paths = nvmePaths.filter((path) => headOf(path) === name);
   const carriers = paths.length > 0 ? paths : [name];
@@ -52,7 +68,7 @@ function readDisk(host: Host, name: string, nvmePaths: readonly string[]): Disk 
     : undefined;
   return {
     name,
-    device: deviceNumber(ifThere(() => host.attribute(`${base}/dev`))),
+    device: deviceNumber(ifThere(() => host.attribute(`${base}/dev`))) ?? pathNumber,
     slaves: ifThere(() => host.entries(`${base}/slaves`))?.sort() ?? [],
     mapperName: name.startsWith('dm-')
       ? ifThere(() => host.attribute(`${base}/dm/name`))?.replace(/\n$/, '')

@@ -1,12 +1,13 @@
 // `npm run bench`: what a scrape costs, on generated hosts. Arguments: --vms 100,1000 --rounds 20 --node-exporter PATH.
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
+// `npm run bench -- hist`: what it costs to parse a large histogram of the kernel.
 import { spawn } from 'node:child_process';
 import { build, install, root } from './prepare.mjs';
 
 install();
 build();
 const args = process.argv.slice(2);
-const which = args[0] === 'qmp' ? args.shift() : 'scrape';
+const which = ['qmp', 'hist'].includes(args[0]) ? args.shift() : 'scrape';
 const child = spawn(process.execPath, [`${root}dist/bench/${which}.js`, ...args], {
   stdio: 'inherit',
 });

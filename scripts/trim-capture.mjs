@@ -7,9 +7,9 @@ import { dirname, join } from 'node:path';
 import { root } from './prepare.mjs';
 
 const KEEP = [
-  /^proc\/(stat|schedstat|interrupts|partitions)$/,
+  /^proc\/(stat|schedstat|interrupts|partitions|diskstats)$/,
   /^proc\/irq\/\d+\/effective_affinity_list$/,
-  /^proc\/\d+\/(stat|status|sched|schedstat|cmdline|comm)$/,
+  /^proc\/\d+\/(stat|status|sched|schedstat|cmdline|comm|numa_maps)$/,
   /^proc\/\d+\/(fd|fdinfo)\/\d+$/,
   /^proc\/\d+\/task\/\d+\/(stat|status|sched|schedstat)$/,
   /^sys\/block\/(nvme\w+|nullb0)$/,
@@ -23,6 +23,9 @@ const KEEP = [
   /^sys\/module\/(kvm|kvm_amd|vhost|vhost_net|nvme|nvme_core)\/parameters\//,
   /^sys\/kernel\/debug\/kvm\/(exits|blocking)$/,
   /^sys\/kernel\/debug\/kvm\/\d+-\d+\//,
+  /^sys\/kernel\/tracing\/instances\/[^/]+\/(error_log|events\/.*\/(trigger|hist))$/,
+  /^sys\/kernel\/tracing\/events\/kvm\/kvm_(exit|entry|mmio|fast_mmio|pio|msi_set_irq|inj_virq|eoi|pv_eoi|halt_poll_ns|userspace_exit|vcpu_wakeup)\/format$/,
+  /^sys\/kernel\/tracing\/events\/(block\/block_rq_(issue|complete)|sched\/sched_(switch|migrate_task)|lock\/contention_(begin|end))\/format$/,
   /^qmp\/.*\/(greeting|query-(stats|stats-schemas|cpus-fast|iothreads|blockstats|block|name|uuid|version|status)[\w.-]*)\.json$/,
 ];
 

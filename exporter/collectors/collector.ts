@@ -5,6 +5,7 @@ import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { Residency } from '../model/residency.ts';
+import type { TraceReading } from '../model/trace-reading.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
 /** What one collection works with: the host, who is on it, and where the samples go. */
@@ -19,6 +20,8 @@ export interface Collection {
   /** Under way since the scrape began. */
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;
+  /** What trace events have told by now. */
+  trace(): TraceReading;
   /** Version of the VM's QEMU; undefined where its monitor is not asked. */
   versionOf(vm: Vm): string | undefined;
   /** Names of the KVM statistics that were already written, by VM key. */
@@ -33,6 +36,8 @@ export type Report = (problem: SourceError) => void;
 /** One subject. The name is the `probe` label, the key in doctor, and the `NAME` of `--no-collector.NAME`. */
 export interface Collector {
   readonly name: string;
+  /** What this host cannot tell though nothing is wrong: for doctor. */
+  readonly limits?: readonly string[];
   collect(collection: Collection, report: Report): void | Promise<void>;
 }
 

@@ -10,6 +10,7 @@ import { schedstat } from './schedstat.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
 import type { StatisticsOptions } from './statistics-families.ts';
 import { threads } from './threads.ts';
+import { type TraceOptions, trace } from './trace.ts';
 import { vms } from './vms.ts';
 
 /** Names by which collectors are switched off: `--no-collector.NAME`. */
@@ -19,6 +20,7 @@ export const COLLECTOR_NAMES = [
   'qmp',
   'libvirt',
   'kvm_debugfs',
+  'trace',
   'block',
   'cpus',
   'schedstat',
@@ -30,7 +32,7 @@ export const COLLECTOR_NAMES = [
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
 /** Read at each scrape, so that a reload takes effect without losing what a collector remembers. */
-export interface CollectorOptions extends StatisticsOptions {
+export interface CollectorOptions extends StatisticsOptions, TraceOptions {
   readonly blockExclude: RegExp;
 }
 
@@ -44,6 +46,7 @@ export function createCollectors(options: () => CollectorOptions): Collector[] {
     qmp(metrics, options),
     libvirt(metrics, options),
     kvmDebugfs(metrics),
+    trace(options),
     block(() => options().blockExclude),
     cpus,
     schedstat,

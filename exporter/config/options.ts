@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
 import { cronProblem } from '../schedule.ts';
+import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
 
 /** One setting: the key is `a.bC` in the file, `--a.b-c` as a flag, `KVM_TELEMETRY_A_B_C` in the environment. */
 interface Option<T> {
@@ -20,7 +21,7 @@ const cron = text.refine(
 );
 const whole = (min: number, max: number): z.ZodType<number> =>
   z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
-const seconds = (min: number, max: number): z.ZodType<number> =>
+const decimal = (min: number, max: number): z.ZodType<number> =>
   z
     .union([
       z.number(),
@@ -137,7 +138,7 @@ export const options = {
     allowed: 'absolute paths with commas between them',
   }),
   'qmp.timeoutSeconds': option({
-    schema: seconds(0.05, 30),
+    schema: decimal(0.05, 30),
     default: 1,
     help: 'Longest wait for a VM in a scrape.',
     allowed: 'a number from 0.05 to 30',
@@ -149,10 +150,36 @@ export const options = {
     allowed: 'a libvirt connection URI',
   }),
   'libvirt.timeoutSeconds': option({
-    schema: seconds(0.05, 30),
+    schema: decimal(0.05, 30),
     default: 2,
     help: 'Longest wait for libvirt in a scrape.',
     allowed: 'a number from 0.05 to 30',
+  }),
+  'trace.backend': option<'auto' | 'tracefs' | 'perf' | 'off'>({
+    schema: z.enum(['auto', 'tracefs', 'perf', 'off']),
+    default: 'auto',
+    help: 'What counts trace events: hist triggers of tracefs, or perf where the kernel has none.',
+    allowed: 'auto, tracefs, perf or off',
+  }),
+  'trace.sets': option({
+    schema: text.refine((value) =>
+      traceSets(value).every((set) => TRACE_SET_NAMES.some((name) => name === set)),
+    ),
+    default: DEFAULT_TRACE_SETS.join(','),
+    help: 'Tracepoint sets to count: docs/sources.md says what each gives and costs.',
+    allowed: `names with commas between them, of ${TRACE_SET_NAMES.join(', ')}`,
+  }),
+  'trace.dutyCycle': option({
+    schema: decimal(0.001, 1),
+    default: 0.1,
+    help: 'Share of the time in which the expensive tracepoint sets count, in windows of a second.',
+    allowed: 'a number from 0.001 to 1',
+  }),
+  'trace.vcpuReasons': option({
+    schema: flag,
+    default: false,
+    help: 'Exits by reason for each vCPU too.',
+    allowed: 'true or false',
   }),
   'vcpu.statistics': option<'essential' | 'all'>({
     schema: z.enum(['essential', 'all']),
@@ -184,6 +211,11 @@ export const options = {
 export type ConfigKey = keyof typeof options;
 /** All settings, each validated, under their keys. */
 export type Config = { readonly [K in ConfigKey]: (typeof options)[K] extends Option<infer T> ? T : never };
+
+/** `exits,block` and `exits, block` alike. */
+export function traceSets(value: string): string[] {
+  return [...new Set(value.split(',').map((name) => name.trim()))];
+}
 
 export interface ListenAddress {
   /** undefined: all addresses. */

@@ -5,6 +5,7 @@ import { statisticDefinitions, type VmStatisticMetricName } from './kvm-statisti
 import { vcpuLabels, vmLabels } from './label-sets.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
+import { traceHistogramMetrics, traceMetrics } from './trace.ts';
 import { vmMetrics } from './vm.ts';
 import { histogramMetrics, vmmMetrics } from './vmm.ts';
 
@@ -14,25 +15,28 @@ const named = {
   ...threadMetrics,
   ...blockMetrics,
   ...hostMetrics,
+  ...traceMetrics,
   ...selfMetrics,
 };
+
+const histograms = { ...histogramMetrics, ...traceHistogramMetrics };
 
 type Named = typeof named;
 /** Every metric that has a name of its own in this version. */
 export type MetricName = keyof Named | VmStatisticMetricName;
 /** Metrics that are histograms. */
-export type HistogramName = keyof typeof histogramMetrics;
+export type HistogramName = keyof typeof histograms;
 /** The label names of a metric, as a union. */
 export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Named
   ? Named[M]['labels'][number]
   : M extends HistogramName
-    ? (typeof histogramMetrics)[M]['labels'][number]
+    ? (typeof histograms)[M]['labels'][number]
     : 'vm';
 
 /** Every metric, once. */
 export const catalogue: Readonly<Record<string, MetricDefinition>> = {
   ...named,
-  ...histogramMetrics,
+  ...histograms,
   ...statisticDefinitions('vm', vmLabels),
   ...statisticDefinitions('vcpu', vcpuLabels),
   ...ownMetrics,

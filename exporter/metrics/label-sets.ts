@@ -13,6 +13,15 @@ export const vmDiskQueueLabels = ['vm', 'disk', 'queue', 'iothread'] as const;
 export const iothreadLabels = ['vm', 'iothread'] as const;
 export const blockDeviceLabels = ['vm', 'device', 'depth'] as const;
 
+export const vmEventLabels = ['vm', 'event'] as const;
+export const vmReasonLabels = ['vm', 'reason'] as const;
+export const vcpuReasonLabels = ['vm', 'vcpu', 'reason'] as const;
+export const vmStageLabels = ['vm', 'stage'] as const;
+export const vmMsiLabels = ['vm', 'vector', 'destination'] as const;
+export const vmDeviceLabels = ['vm', 'device'] as const;
+export const virtqueueLabels = ['vm', 'queue', 'vcpu'] as const;
+export const virtqueueInfoLabels = ['vm', 'queue', 'address'] as const;
+
 export const threadLabels = ['vm', 'thread', 'role'] as const;
 export const threadModeLabels = ['vm', 'thread', 'role', 'mode'] as const;
 export const threadSwitchLabels = ['vm', 'thread', 'role', 'type'] as const;
@@ -42,3 +51,5 @@ export const lockdownLabels = ['mode'] as const;
 export const noLabels = [] as const;
 export const buildLabels = ['version', 'revision', 'nodejs', 'simulated'] as const;
 export const probeLabels = ['probe'] as const;
+export const traceSetLabels = ['set'] as const;
+export const traceBackendLabels = ['backend'] as const;

@@ -91,18 +91,25 @@ const BOUND_POWERS = [10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26, 28, 30
  * has no bound (include/linux/kvm_host.h KVM_STATS_LOG_HIST_UPDATE).
  *
  * @param sum seconds
+ * @param boundPowers of the bounds, as powers of two of nanoseconds
  */
-export function fromLog2(counts: readonly number[], sum: number | undefined): Histogram {
+export function fromLog2(
+  counts: readonly number[],
+  sum: number | undefined,
+  boundPowers: readonly number[] = BOUND_POWERS,
+): Histogram {
   const cumulative: number[] = [];
   let count = 0;
   for (const bucket of counts) {
     count += bucket;
     cumulative.push(count);
   }
-  const buckets = BOUND_POWERS.filter((power) => power < counts.length - 1).map((power) => ({
-    le: 2 ** power / 1e9,
-    count: cumulative[power] ?? count,
-  }));
+  const buckets = boundPowers
+    .filter((power) => power < counts.length - 1)
+    .map((power) => ({
+      le: 2 ** power / 1e9,
+      count: cumulative[power] ?? count,
+    }));
   return { buckets, count, sum };
 }
 

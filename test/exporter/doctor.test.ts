@@ -9,7 +9,7 @@ const AS_ROOT = { isRoot: true, lockdown: 'none' } as const;
 
 function result(probes: Record<string, Partial<ProbeResult>>): ScrapeResult {
   const entries = Object.entries(probes).map(
-    ([name, probe]) => [name, { problems: [], seconds: 0, series: 0, ...probe }] as const,
+    ([name, probe]) => [name, { problems: [], seconds: 0, series: 0, limits: [], ...probe }] as const,
   );
   return { families: [], probes: new Map(entries) };
 }

@@ -5,6 +5,7 @@ import type { Collector } from '../../exporter/collectors/collector.ts';
 import { Inventory } from '../../exporter/inventory/inventory.ts';
 import { labelBlock } from '../../exporter/metrics/labels.ts';
 import { NOTHING } from '../../exporter/model/remote.ts';
+import { NOT_TRACED } from '../../exporter/model/trace-reading.ts';
 import { ProblemLog } from '../../exporter/problem-log.ts';
 import { Sampler } from '../../exporter/sampler.ts';
 import { Scrape, type ScrapeResult } from '../../exporter/scrape.ts';
@@ -40,6 +41,7 @@ function start(context: TestContext, collectors: () => readonly Collector[], max
         typeof ProblemLog
       >[0]),
       maxSeries: () => maxSeries,
+      readTrace: () => NOT_TRACED,
       build: { version: '1', revision: 'r', simulated: false },
     },
     () => coalesced++,

@@ -1,0 +1,230 @@
+import type { Disk } from '../../probes/sys-block.ts';
+import type { Families } from '../metrics/families.ts';
+import {
+  traceBackendLabels,
+  traceSetLabels,
+  vcpuReasonLabels,
+  virtqueueInfoLabels,
+  virtqueueLabels,
+  vmDeviceLabels,
+  vmEventLabels,
+  vmLabels,
+  vmMsiLabels,
+  vmReasonLabels,
+  vmStageLabels,
+} from '../metrics/label-sets.ts';
+import { labelBlock } from '../metrics/labels.ts';
+import { type Isa, type ReasonNames, reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
+import { Queues } from '../model/queues.ts';
+import type { TraceReading } from '../model/trace-reading.ts';
+import type { Vm } from '../model/vm.ts';
+import { durationHistogram, type ExitCount, stagesOf, type VmTrace } from '../model/vm-trace.ts';
+import type { Collector } from './collector.ts';
+
+/** Reasons that have no name in this kernel, and pairs of vector and destination, that a VM has series of. */
+const MAX_UNKNOWN = 16;
+const MAX_MSI = 64;
+const OTHER = 'other';
+
+export interface TraceOptions {
+  /** Exits by reason for each vCPU. */
+  readonly vcpuReasons: boolean;
+}
+
+/** What is remembered of a VM so that names stay and no sum of several maps, read one after the other, falls. */
+interface Memory {
+  readonly queues: Queues;
+  readonly highest: Map<string, number>;
+}
+
+/** Trace events by VM. */
+export function trace(options: () => TraceOptions): Collector {
+  let memories = new Map<string, Memory>();
+  let limits: readonly string[] = [];
+
+  return {
+    name: 'trace',
+    get limits() {
+      return limits;
+    },
+    async collect({ vms, families, trace: read, disks, breathe }, report) {
+      const reading = read();
+      limits = reading.limits;
+      const kept = new Map<string, Memory>();
+      for (const vm of vms) {
+        await breathe();
+        const memory = memories.get(vm.key) ?? { queues: new Queues(), highest: new Map() };
+        kept.set(vm.key, memory);
+        const counted = reading.of(vm);
+        if (counted !== undefined) addVm(families, vm, counted, reading, memory, disks, options());
+      }
+      memories = kept;
+      addState(families, reading);
+      for (const problem of reading.problems) report(problem);
+    },
+  };
+}
+
+function addVm(
+  families: Families,
+  { label: vm }: Vm,
+  counted: VmTrace,
+  { isa, names }: TraceReading,
+  memory: Memory,
+  disks: readonly Disk[],
+  options: TraceOptions,
+): void {
+  const neverFalls = (key: string, value: number): number => {
+    const highest = Math.max(value, memory.highest.get(key) ?? 0);
+    memory.highest.set(key, highest);
+    return highest;
+  };
+  for (const [event, count] of counted.events) {
+    families.add('kvm_vm_trace_events_total', labelBlock(vmEventLabels, [vm, event]), count);
+  }
+  for (const [stage, count] of stagesOf(counted, isa)) {
+    const labels = labelBlock(vmStageLabels, [vm, stage]);
+    families.add('kvm_vm_io_path_events_total', labels, neverFalls(`stage ${stage}`, count));
+  }
+  addExits(families, vm, counted.exits ?? [], isa, names, options);
+  addKicks(families, vm, counted, memory.queues, neverFalls);
+  addMsi(families, vm, counted);
+  addDurations(families, vm, counted, isa, names);
+  // Two paths of a multipath disk are one device.
+  const requests = new Map<string, number>();
+  for (const [device, count] of counted.blockRequests ?? []) add(requests, deviceName(device, disks), count);
+  for (const [device, count] of requests) {
+    families.add('kvm_vm_block_requests_total', labelBlock(vmDeviceLabels, [vm, device]), count);
+  }
+  if (counted.lockContentionNs !== undefined) {
+    const labels = labelBlock(vmLabels, [vm]);
+    families.add('kvm_vm_lock_contention_seconds_total', labels, counted.lockContentionNs / 1e9);
+  }
+}
+
+function addExits(
+  families: Families,
+  vm: string,
+  exits: readonly ExitCount[],
+  isa: Isa,
+  names: ReasonNames,
+  { vcpuReasons }: TraceOptions,
+): void {
+  // They come in the order in which they were first seen, so the same ones are left over in each scrape.
+  const unknown = new Set<number>();
+  const nameOf = (reason: number | undefined): string => {
+    if (reason === undefined) return OTHER;
+    const name = reasonName(isa, reason, names);
+    if (name !== undefined) return name;
+    if (unknown.size < MAX_UNKNOWN) unknown.add(reason);
+    return unknown.has(reason) ? `unknown_${reason}` : OTHER;
+  };
+  const byReason = new Map<string, number>();
+  const byVcpu = new Map<string, Map<string, number>>();
+  for (const { thread, reason, count } of exits) {
+    const name = nameOf(reason);
+    add(byReason, name, count);
+    const vcpu = vcpuOf(thread);
+    if (!vcpuReasons || vcpu === undefined) continue;
+    const reasons = byVcpu.get(vcpu) ?? new Map<string, number>();
+    byVcpu.set(vcpu, add(reasons, name, count));
+  }
+  for (const [reason, count] of byReason) {
+    families.add('kvm_vm_exits_by_reason_total', labelBlock(vmReasonLabels, [vm, reason]), count);
+  }
+  for (const [vcpu, reasons] of byVcpu) {
+    for (const [reason, count] of reasons) {
+      const labels = labelBlock(vcpuReasonLabels, [vm, vcpu, reason]);
+      families.add('kvm_vcpu_exits_by_reason_total', labels, count);
+    }
+  }
+}
+
+function addKicks(
+  families: Families,
+  vm: string,
+  { kicks = [] }: VmTrace,
+  queues: Queues,
+  neverFalls: (key: string, value: number) => number,
+): void {
+  queues.meet(kicks);
+  const counts = new Map<string, { queue: string; vcpu: string; count: number }>();
+  for (const kick of kicks) {
+    const queue = queues.indexOf(kick);
+    const vcpu = vcpuOf(kick.thread) ?? OTHER;
+    const key = `${queue} ${vcpu}`;
+    counts.set(key, { queue, vcpu, count: (counts.get(key)?.count ?? 0) + kick.count });
+  }
+  for (const [key, { queue, vcpu, count }] of counts) {
+    const labels = labelBlock(virtqueueLabels, [vm, queue, vcpu]);
+    families.add('kvm_virtqueue_kicks_total', labels, neverFalls(`kicks ${key}`, count));
+  }
+  for (const { index, address } of queues.known) {
+    families.add('kvm_virtqueue_info', labelBlock(virtqueueInfoLabels, [vm, index, address]), 1);
+  }
+}
+
+/** They come in the order in which they were first seen, so the same pairs share the last series in each scrape. */
+function addMsi(families: Families, vm: string, { msi }: VmTrace): void {
+  const pairs = new Map<string, number>();
+  for (const { vector, destination, count } of msi) {
+    const key = `${vector} ${destination}`;
+    add(pairs, pairs.has(key) || pairs.size < MAX_MSI ? key : `${OTHER} ${OTHER}`, count);
+  }
+  for (const [key, count] of pairs) {
+    const [vector = '', destination = ''] = key.split(' ');
+    const labels = labelBlock(vmMsiLabels, [vm, vector, destination]);
+    families.add('kvm_vm_msi_interrupts_total', labels, count);
+  }
+}
+
+/** Reasons of the I/O path have histograms of their own: with one for each reason there would be too many series. */
+function addDurations(
+  families: Families,
+  vm: string,
+  { exitDurations, blockDurations }: VmTrace,
+  isa: Isa,
+  names: ReasonNames,
+): void {
+  const byName = new Map<string, NonNullable<VmTrace['blockDurations']>[number][]>();
+  const ofIoPath = reasonsOfTheIoPath(isa);
+  for (const [reason, durations] of exitDurations) {
+    const name = ofIoPath.includes(reason) ? (reasonName(isa, reason, names) ?? OTHER) : OTHER;
+    byName.set(name, [...(byName.get(name) ?? []), ...durations]);
+  }
+  for (const [reason, durations] of byName) {
+    const labels = labelBlock(vmReasonLabels, [vm, reason]);
+    families.addHistogram('kvm_vm_exit_duration_seconds', labels, durationHistogram(durations));
+  }
+  if (blockDurations !== undefined) {
+    const labels = labelBlock(vmLabels, [vm]);
+    families.addHistogram('kvm_vm_block_request_duration_seconds', labels, durationHistogram(blockDurations));
+  }
+}
+
+function addState(families: Families, { backend, sets }: TraceReading): void {
+  if (backend === undefined) return;
+  families.add('kvm_telemetry_trace_backend_info', labelBlock(traceBackendLabels, [backend]), 1);
+  for (const { set, entries, dropped, activeRatio } of sets) {
+    const labels = labelBlock(traceSetLabels, [set]);
+    families.add('kvm_telemetry_trace_dropped_total', labels, dropped);
+    families.add('kvm_telemetry_trace_map_entries', labels, entries);
+    families.add('kvm_telemetry_trace_active_ratio', labels, activeRatio);
+  }
+}
+
+function vcpuOf(thread: string | undefined): string | undefined {
+  return thread === undefined ? undefined : /^vcpu(\d+)$/.exec(thread)?.[1];
+}
+
+/** A kernel's dev_t: include/linux/kdev_t.h. Requests of a multipath disk are traced under its hidden path. */
+function deviceName(device: number, disks: readonly Disk[]): string {
+  const [major, minor] = [Math.floor(device / 2 ** 20), device % 2 ** 20];
+  const disk = disks.find((each) => each.device?.major === major && each.device.minor === minor);
+  const head = disk?.hidden === true ? disks.find(({ paths }) => paths.includes(disk.name)) : disk;
+  return (head ?? disk)?.name ?? `${major}:${minor}`;
+}
+
+function add<K>(counts: Map<K, number>, key: K, count: number): Map<K, number> {
+  return counts.set(key, (counts.get(key) ?? 0) + count);
+}

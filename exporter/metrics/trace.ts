@@ -1,0 +1,111 @@
+import type { MetricDefinition } from './definition.ts';
+import {
+  traceBackendLabels,
+  traceSetLabels,
+  vcpuReasonLabels,
+  virtqueueInfoLabels,
+  virtqueueLabels,
+  vmDeviceLabels,
+  vmEventLabels,
+  vmLabels,
+  vmMsiLabels,
+  vmReasonLabels,
+  vmStageLabels,
+} from './label-sets.ts';
+
+export const traceMetrics = {
+  kvm_vm_trace_events_total: {
+    type: 'counter',
+    help: "Events of the kernel's tracepoints, each as it is: docs/sources.md says what they mean.",
+    labels: vmEventLabels,
+    source: 'tracefs hist triggers or perf stat',
+  },
+  kvm_vm_exits_by_reason_total: {
+    type: 'counter',
+    help: "VM exits by the hardware's reason, under the kernel's name of it.",
+    labels: vmReasonLabels,
+    source: 'kvm:kvm_exit',
+  },
+  kvm_vcpu_exits_by_reason_total: {
+    type: 'counter',
+    help: "A vCPU's VM exits by reason: with --trace.vcpu-reasons.",
+    labels: vcpuReasonLabels,
+    source: 'kvm:kvm_exit',
+  },
+  kvm_vm_io_path_events_total: {
+    type: 'counter',
+    help: 'VM exits by the step of the I/O path that they belong to: kick, inject, eoi, halt or other.',
+    labels: vmStageLabels,
+    source: 'kvm:kvm_exit, kvm_fast_mmio, kvm_mmio, kvm_pio, kvm_eoi, kvm_pv_eoi',
+  },
+  kvm_virtqueue_kicks_total: {
+    type: 'counter',
+    help: 'Notifications of a virtqueue by the vCPU that sent them; kvm_virtqueue_info tells which queue it is.',
+    labels: virtqueueLabels,
+    source: 'kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
+  },
+  kvm_virtqueue_info: {
+    type: 'gauge',
+    help: "The guest-physical address or port to which a virtqueue's notifications are written. Always 1.",
+    labels: virtqueueInfoLabels,
+    source: 'kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
+  },
+  kvm_vm_msi_interrupts_total: {
+    type: 'counter',
+    help: 'Interrupts asked for by MSI, by vector and destination APIC ID in the guest: one pair is one queue, until the guest moves it.',
+    labels: vmMsiLabels,
+    source: 'kvm:kvm_msi_set_irq',
+  },
+  kvm_vm_block_requests_total: {
+    type: 'counter',
+    help: "Requests that the VM's threads gave to a block device, after merging: I/Os of a VM whatever its VMM.",
+    labels: vmDeviceLabels,
+    source: 'block:block_rq_issue',
+  },
+  kvm_vm_lock_contention_seconds_total: {
+    type: 'counter',
+    help: "Time that the VM's threads waited for contended kernel locks while the set lock was active.",
+    labels: vmLabels,
+    source: 'lock:contention_begin, lock:contention_end',
+  },
+  kvm_telemetry_trace_backend_info: {
+    type: 'gauge',
+    help: 'What counts trace events: tracefs or perf. Always 1.',
+    labels: traceBackendLabels,
+    source: 'exporter',
+  },
+  kvm_telemetry_trace_dropped_total: {
+    type: 'counter',
+    help: 'Events that found the map of their hist trigger full and were not counted.',
+    labels: traceSetLabels,
+    source: "tracefs hist 'Dropped'",
+  },
+  kvm_telemetry_trace_map_entries: {
+    type: 'gauge',
+    help: 'Entries in the fullest map of a tracepoint set.',
+    labels: traceSetLabels,
+    source: "tracefs hist 'Entries'",
+  },
+  kvm_telemetry_trace_active_ratio: {
+    type: 'gauge',
+    help: 'Share of time that a tracepoint set has counted since it was set up: below 1 for sets under trace.dutyCycle.',
+    labels: traceSetLabels,
+    source: 'exporter',
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+/** Sampled where trace.dutyCycle is below 1: kvm_telemetry_trace_active_ratio says how much of the time. */
+export const traceHistogramMetrics = {
+  kvm_vm_exit_duration_seconds: {
+    type: 'histogram',
+    help: 'Time from a VM exit to the next entry, by reason; reasons off the I/O path are in other.',
+    labels: vmReasonLabels,
+    source: 'kvm:kvm_exit, kvm_entry',
+  },
+  kvm_vm_block_request_duration_seconds: {
+    type: 'histogram',
+    help: "Time from issue to completion of the VM's block requests in the host.",
+    labels: vmLabels,
+    source: 'block:block_rq_issue, block_rq_complete',
+  },
+} as const satisfies Record<string, MetricDefinition>;

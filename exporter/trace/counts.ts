@@ -1,0 +1,128 @@
+import { ARM_RET, ARM_TRAP, type Isa, reasonNumber } from '../model/io-path.ts';
+import {
+  type DurationCount,
+  type ExitCount,
+  type KickCount,
+  kicksOf,
+  type MsiCount,
+  type VmTrace,
+} from '../model/vm-trace.ts';
+import type { TallyName } from './sets.ts';
+import type { Tallied, Tally } from './tally.ts';
+
+export type Tallies = ReadonlyMap<TallyName, Tally>;
+
+/** The tracepoint that each tally counts whole: several of one event would count it twice. */
+const EVENTS: readonly (readonly [TallyName, string])[] = [
+  ['exits', 'kvm_exit'],
+  ['fastMmio', 'kvm_fast_mmio'],
+  ['mmio', 'kvm_mmio'],
+  ['pio', 'kvm_pio'],
+  ['userspaceExits', 'kvm_userspace_exit'],
+  ['msi', 'kvm_msi_set_irq'],
+  ['injections', 'kvm_inj_virq'],
+  ['eois', 'kvm_eoi'],
+  ['pvEois', 'kvm_pv_eoi'],
+  ['haltPoll', 'kvm_halt_poll_ns'],
+  ['migrations', 'sched_migrate_task'],
+  ['switches', 'sched_switch'],
+  ['blockRequests', 'block_rq_issue'],
+  ['blockDurations', 'block_rq_complete'],
+  ['lockContention', 'contention_end'],
+];
+
+/** What the hist triggers counted of one VM. */
+export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
+  const rows = (name: TallyName): Tallied[] => [...(tallies.get(name)?.of(vm) ?? [])];
+  const has = (name: TallyName): boolean => tallies.has(name);
+  const events = new Map<string, number>();
+  for (const [name, event] of EVENTS) if (has(name)) events.set(event, hitsOf(rows(name)));
+  const kicks = has('fastMmio') || has('mmioWrites') ? kicksOf(notifyWrites(rows)) : undefined;
+  const pvEois = hitsOf(rows('pvEois'));
+  return {
+    events,
+    exits: has('exits') ? exitsOf(rows('exits'), isa) : undefined,
+    kicks,
+    kickTotal: kicks?.reduce((sum, { count }) => sum + count, 0),
+    // KVM traces an EOI that it learns of from shared memory, without an exit, under both names.
+    eois: has('eois') ? Math.max(0, hitsOf(rows('eois')) - pvEois) : undefined,
+    msi: msiOf(rows('msi')),
+    exitDurations: byReason(rows('exitDurations'), isa),
+    blockRequests: has('blockRequests') ? byDevice(rows('blockRequests')) : undefined,
+    blockDurations: has('blockDurations')
+      ? rows('blockDurations').map(({ rest, count }) => duration(rest[0], count))
+      : undefined,
+    lockContentionNs: has('lockContention')
+      ? rows('lockContention').reduce((sum, { count }) => sum + count.sum, 0)
+      : undefined,
+  };
+}
+
+function hitsOf(rows: readonly Tallied[]): number {
+  return rows.reduce((sum, { count }) => sum + count.hits, 0);
+}
+
+function exitsOf(rows: readonly Tallied[], isa: Isa): ExitCount[] {
+  return rows.map(({ thread, rest, count }) => ({
+    thread,
+    reason: reasonOf(isa, rest),
+    count: count.hits,
+  }));
+}
+
+/** arm64 has two fields: what the exit was, and for a trap its class. */
+function reasonOf(isa: Isa, [first = 0, second = 0]: readonly number[]): number {
+  return isa === 'arm64' ? first * ARM_RET + second : reasonNumber(isa, first);
+}
+
+function notifyWrites(rows: (name: TallyName) => readonly Tallied[]): KickCount[] {
+  const inUserSpace = new Map(
+    rows('mmioInUserSpace').map(({ thread, rest, count }) => [`${thread} ${rest[0]}`, count.hits]),
+  );
+  return [
+    ...rows('fastMmio').map((row) => write('kvm_fast_mmio', row, 0)),
+    ...rows('mmioWrites').map((row) =>
+      write('kvm_mmio', row, inUserSpace.get(`${row.thread} ${row.rest[0]}`) ?? 0),
+    ),
+    ...rows('pioWrites').map((row) => write('kvm_pio', row, 0)),
+  ];
+}
+
+function write(event: KickCount['event'], { thread, rest, count }: Tallied, less: number): KickCount {
+  return { event, thread, address: rest[0] ?? 0, count: Math.max(0, count.hits - less) };
+}
+
+/** arch/x86/include/asm/msi.h: the destination is in bits 12 to 19 of the address, and of x2APIC IDs above it. */
+function msiOf(rows: readonly Tallied[]): MsiCount[] {
+  return rows.map(({ rest: [address = 0, data = 0], count }) => ({
+    vector: data % 0x100,
+    destination: (Math.floor(address / 0x1000) % 0x100) + Math.floor(address / 2 ** 40) * 0x100,
+    count: count.hits,
+  }));
+}
+
+function byReason(rows: readonly Tallied[], isa: Isa): Map<number, DurationCount[]> {
+  const reasons = new Map<number, DurationCount[]>();
+  for (const { rest, count } of rows) {
+    const [raw = 0, exponent] = rest;
+    // Of arm64's two fields the class alone: it is 0 for an exit that is no trap.
+    const reason = isa === 'arm64' ? (raw === 0 ? 0 : ARM_TRAP * ARM_RET + raw) : reasonNumber(isa, raw);
+    const durations = reasons.get(reason) ?? [];
+    reasons.set(reason, durations);
+    durations.push(duration(exponent, count));
+  }
+  return reasons;
+}
+
+function byDevice(rows: readonly Tallied[]): Map<number, number> {
+  const devices = new Map<number, number>();
+  for (const { rest, count } of rows) {
+    const device = rest[0] ?? 0;
+    devices.set(device, (devices.get(device) ?? 0) + count.hits);
+  }
+  return devices;
+}
+
+function duration(exponent: number | undefined, { hits, sum }: Tallied['count']): DurationCount {
+  return { exponent: exponent ?? 0, count: hits, sumNs: sum };
+}

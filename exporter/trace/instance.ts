@@ -1,0 +1,220 @@
+import { ifThere, isGone, SourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
+import { readEventFormat } from '../../probes/tracefs-format.ts';
+import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
+import type { Trigger } from './sets.ts';
+import type { TracefsWriter } from './writer.ts';
+
+const PREFIX = 'kvm-telemetry-';
+/** Systems of which this program ever traced an event. */
+const SYSTEMS = ['kvm', 'block', 'sched', 'lock', 'synthetic'];
+/** A trigger whose variables others use can be removed only after them. */
+const PASSES = 4;
+
+/**
+ * An instance of tracefs of our own: its triggers and maps are nobody else's. Named after the process, so that doctor can
+ * have one beside the daemon's; the instances of processes that are gone are removed by the next one that starts.
+ *
+ * @see https://docs.kernel.org/trace/ftrace.html#instances
+ */
+export class TraceInstance {
+  /** What the names of its synthetic events begin with: these are known to the whole kernel. */
+  readonly syntheticPrefix: string;
+  readonly #path: string;
+
+  constructor(
+    private readonly host: Host,
+    private readonly writer: TracefsWriter,
+    private readonly pid: number,
+  ) {
+    this.#path = `${this.#instances}/${PREFIX}${pid}`;
+    this.syntheticPrefix = syntheticPrefix(pid);
+  }
+
+  /**
+   * Makes the instance, and removes what crashed predecessors left.
+   *
+   * @returns what of theirs could not be removed
+   * @throws SourceError where tracefs cannot be used
+   */
+  async create(): Promise<SourceError[]> {
+    const { host, writer } = this;
+    const problems: SourceError[] = [];
+    const stale = (ifThere(() => host.entries(this.#instances)) ?? []).filter((name) => this.#isStale(name));
+    for (const name of stale) problems.push(...(await this.#demolish(`${this.#instances}/${name}`)));
+    problems.push(...(await this.#removeSynthetic((pid) => pid === this.pid || !this.#isAlive(pid))));
+    await writer.makeDirectory(this.#path);
+    // In a folder that is not tracefs nothing appears.
+    if (ifThere(() => host.entries(`${this.#path}/events`)) === undefined) {
+      await writer.removeDirectory(this.#path);
+      throw new SourceError(
+        'absent',
+        host.roots.tracefs,
+        'not a tracefs: an instance made in it stays empty',
+      );
+    }
+    return problems;
+  }
+
+  /** Whether nobody has removed it. */
+  get exists(): boolean {
+    return ifThere(() => this.host.stat(`${this.#path}/events`)) !== undefined;
+  }
+
+  /** A kernel without CONFIG_HIST_TRIGGERS has triggers, but no `hist` files. */
+  get hasHistTriggers(): boolean {
+    return ifThere(() => this.host.stat(`${this.#path}/events/sched/sched_switch/hist`)) !== undefined;
+  }
+
+  /** @throws SourceError absent where this kernel has no such event, or the event no such field */
+  checkEvent(event: string, fields: readonly string[]): void {
+    const [system = '', name = ''] = event.split('/');
+    const format = ifThere(() => readEventFormat(this.host, system, name));
+    if (format === undefined) throw new SourceError('absent', event, 'no such tracepoint in this kernel');
+    const missing = fields.find((field) => !format.fields.has(field));
+    if (missing !== undefined)
+      throw new SourceError('absent', event, `its tracepoint has no field ${missing} in this kernel`);
+  }
+
+  /** @param fields `pid_t pid; u64 lat` */
+  async define(name: string, fields: string): Promise<void> {
+    await this.#write(
+      `${this.host.roots.tracefs}/synthetic_events`,
+      `${this.syntheticPrefix}${name} ${fields}`,
+    );
+  }
+
+  async add(event: string, spec: string): Promise<void> {
+    await this.#write(this.#trigger(event), spec);
+  }
+
+  async remove(event: string, spec: string): Promise<void> {
+    await this.writer.append(this.#trigger(event), `!${spec}`);
+  }
+
+  /** Empties the map of a trigger without variables: the kernel takes this for none that has them. */
+  async clear(event: string, spec: string): Promise<void> {
+    const [trigger, filter] = spec.split(/ if (.*)/s);
+    await this.writer.append(
+      this.#trigger(event),
+      `${trigger}:clear${filter === undefined ? '' : ` if ${filter}`}`,
+    );
+  }
+
+  /** @throws SourceError */
+  read(event: string): HistBlock[] {
+    return readHist(this.host, `${this.#path}/events/${event}/hist`);
+  }
+
+  /** Removes triggers, instance and synthetic events. @returns what could not be removed */
+  async destroy(): Promise<SourceError[]> {
+    const problems = await this.#demolish(this.#path);
+    return [...problems, ...(await this.#removeSynthetic((pid) => pid === this.pid))];
+  }
+
+  get #instances(): string {
+    return `${this.host.roots.tracefs}/instances`;
+  }
+
+  #trigger(event: string): string {
+    return `${this.#path}/events/${event}/trigger`;
+  }
+
+  /** A write that the kernel may refuse with no more than EINVAL: its reason is in the error log. */
+  async #write(path: string, line: string): Promise<void> {
+    try {
+      await this.writer.append(path, line);
+    } catch (error) {
+      if (!(error instanceof SourceError) || error.kind !== 'failed') throw error;
+      const reason = ifThere(() => readTraceErrorLog(this.host, this.#path));
+      throw new SourceError(
+        'failed',
+        path,
+        `${error.reason}: ${reason ?? 'no reason in error_log'}: ${line}`,
+      );
+    }
+  }
+
+  #isStale(name: string): boolean {
+    const pid = Number(/^kvm-telemetry-(\d{1,10})$/.exec(name)?.[1] ?? Number.NaN);
+    return pid === this.pid || (Number.isInteger(pid) && !this.#isAlive(pid));
+  }
+
+  #isAlive(pid: number): boolean {
+    return ifThere(() => this.host.stat(`${this.host.roots.procfs}/${pid}`)) !== undefined;
+  }
+
+  async #demolish(instance: string): Promise<SourceError[]> {
+    try {
+      for (let pass = 0; pass < PASSES; pass++) {
+        if ((await this.#removeTriggers(instance)) === 0) break;
+      }
+      await this.writer.removeDirectory(instance);
+      return [];
+    } catch (error) {
+      if (isGone(error)) return [];
+      return [error as SourceError];
+    }
+  }
+
+  /** @returns how many are still needed by others */
+  async #removeTriggers(instance: string): Promise<number> {
+    let left = 0;
+    for (const file of this.#triggerFiles(instance)) {
+      const specs = this.host
+        .text(file)
+        .split('\n')
+        .filter((line) => line.startsWith('hist:'));
+      for (const spec of specs.reverse()) {
+        try {
+          await this.writer.append(file, `!${spec.replace(/ \[\w+\]$/, '')}`);
+        } catch {
+          left++;
+        }
+      }
+    }
+    return left;
+  }
+
+  #triggerFiles(instance: string): string[] {
+    return SYSTEMS.flatMap((system) => {
+      const events = `${instance}/events/${system}`;
+      const names = ifThere(() => this.host.entries(events)) ?? [];
+      return names
+        .map((name) => `${events}/${name}/trigger`)
+        .filter((file) => ifThere(() => this.host.text(file))?.includes('hist:') === true);
+    });
+  }
+
+  /** Other people's synthetic events live in the same file: only those of this program are removed, one by one. */
+  async #removeSynthetic(ofPid: (pid: number) => boolean): Promise<SourceError[]> {
+    const file = `${this.host.roots.tracefs}/synthetic_events`;
+    const problems: SourceError[] = [];
+    for (const [, name = '', pid] of (ifThere(() => this.host.text(file)) ?? '').matchAll(
+      /^(kvm_telemetry_(\d{1,10})_\w+)/gm,
+    )) {
+      if (!ofPid(Number(pid))) continue;
+      try {
+        await this.writer.append(file, `!${name}`);
+      } catch (error) {
+        if (!isGone(error)) problems.push(error as SourceError);
+      }
+    }
+    return problems;
+  }
+}
+
+/** Whether a histogram is that of a trigger: no event has two with the same keys. */
+export function isOf(block: HistBlock, { keys }: Trigger): boolean {
+  const last = keys.map((key) => key.replace(/\..*/, ''));
+  return block.keys[0] === last[0] && (block.keys.join() === last.join() || isArmReason(block.keys, last));
+}
+
+function isArmReason(found: readonly string[], declared: readonly string[]): boolean {
+  return declared[1] === 'exit_reason' && found[1] === 'ret';
+}
+
+function syntheticPrefix(pid: number): string {
+  return `kvm_telemetry_${pid}_`;
+}

@@ -1,0 +1,29 @@
+import type { Vm, VmThread } from '../model/vm.ts';
+import type { Owner } from './tally.ts';
+
+/** USER_HZ: include/uapi/asm-generic/param.h. */
+const TICKS = 100;
+
+/** Which VM a thread id belongs to. One object for one incarnation of a thread, for as long as its VM lives. */
+export class Owners {
+  readonly #byTid = new Map<number, { readonly thread: VmThread; readonly owner: Owner }>();
+
+  /** A thread that has ended stays known: the kernel's maps still hold what it did last. */
+  update(vms: readonly Vm[], threadsOf: (vm: Vm) => Iterable<VmThread>): void {
+    const alive = new Set<string>();
+    for (const vm of vms) {
+      alive.add(vm.key);
+      for (const thread of threadsOf(vm)) {
+        const known = this.#byTid.get(thread.tid);
+        if (known?.thread === thread && known.owner.vm === vm.key) continue;
+        const owner = { vm: vm.key, thread: thread.label, startTime: thread.startTime / TICKS };
+        this.#byTid.set(thread.tid, { thread, owner });
+      }
+    }
+    for (const [tid, { owner }] of this.#byTid) if (!alive.has(owner.vm)) this.#byTid.delete(tid);
+  }
+
+  of(tid: number): Owner | undefined {
+    return this.#byTid.get(tid)?.owner;
+  }
+}

@@ -1,0 +1,218 @@
+import { SourceError } from '../../probes/errors.ts';
+import type { PerfCounts } from '../../probes/perf-stat.ts';
+import type { PerfProcess, StartPerf } from './perf-process.ts';
+
+const MAX_PROCESSES = 128;
+/** perf opens each counter once for each thread. */
+const MAX_DESCRIPTORS = 8192;
+/** Each start takes milliseconds, and perf 30 ms of a CPU; the others follow the next time. */
+const MAX_STARTS = 16;
+const FIRST_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 60_000;
+const MAX_PROBLEMS = 16;
+
+export interface PerfCounter {
+  /** Such as `kvm_pio:notify`: one event may be counted with several filters. */
+  readonly name: string;
+  /** Such as `kvm:kvm_pio`. */
+  readonly event: string;
+  readonly filter: string | undefined;
+}
+
+export interface PerfTarget {
+  /** One incarnation of a VM. */
+  readonly key: string;
+  /** Of its vCPUs. */
+  readonly tids: readonly number[];
+}
+
+interface Running {
+  readonly process: PerfProcess;
+  /** Those still alive; none of them is in another process. */
+  readonly tids: Set<number>;
+  readonly descriptors: number;
+  readonly startedAt: number;
+  isEnding: boolean;
+}
+
+interface CountedVm {
+  readonly totals: Map<string, number>;
+  readonly running: Set<Running>;
+  failure: SourceError | undefined;
+  /** Since perf last lived for a while. */
+  failures: number;
+  retryAt: number;
+}
+
+/**
+ * Counts trace events of VMs with a perf for each. Threads that come later get a perf of their own, so that none is
+ * counted twice and no count of the others is lost. Nothing happens between two calls of {@link follow} but counting.
+ */
+export class PerfCounters {
+  readonly #vms = new Map<string, CountedVm>();
+  /** All that have not ended, of VMs that are gone as well. */
+  readonly #running = new Set<Running>();
+  #leftOut = 0;
+  /** What is wrong with perf itself, so that one try tells for all VMs. */
+  #absence: SourceError | undefined;
+  #tryPerfAt = Number.NEGATIVE_INFINITY;
+  #stopped: Promise<void> | undefined;
+  #onAllEnded: () => void = () => undefined;
+
+  constructor(
+    private readonly counters: readonly PerfCounter[],
+    private readonly start: StartPerf,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Counts these VMs and no others. */
+  follow(targets: readonly PerfTarget[]): void {
+    if (this.#stopped !== undefined || this.counters.length === 0) return;
+    const alive = new Map(targets.map((target) => [target.key, target]));
+    for (const [key, vm] of this.#vms) {
+      if (alive.has(key)) continue;
+      for (const running of vm.running) end(running);
+      this.#vms.delete(key);
+    }
+    this.#leftOut = 0;
+    let starts = MAX_STARTS;
+    for (const { key, tids } of alive.values()) {
+      const vm = this.#vmOf(key);
+      const uncounted = this.#uncounted(vm, new Set(tids));
+      if (uncounted.length === 0) continue;
+      if (!this.#hasRoom(uncounted.length)) this.#leftOut++;
+      else if (starts > 0 && this.#isDue(vm)) {
+        starts--;
+        this.#count(vm, uncounted);
+      }
+    }
+  }
+
+  /** Since the VM was first followed; never falls. Undefined where nothing was counted yet. */
+  counts(key: string): ReadonlyMap<string, number> | undefined {
+    const totals = this.#vms.get(key)?.totals;
+    return totals === undefined || totals.size === 0 ? undefined : totals;
+  }
+
+  /** Why some VMs are not counted, or not all their threads. */
+  get problems(): readonly SourceError[] {
+    const problems = new Map<string, SourceError>();
+    if (this.#absence !== undefined) problems.set('', this.#absence);
+    for (const { failure, failures } of this.#vms.values()) {
+      if (failure === undefined || problems.size >= MAX_PROBLEMS) continue;
+      // Threads may die before they are looked for again, but not time after time.
+      if (failure.kind !== 'vanished' || failures > 1) problems.set(failure.message, failure);
+    }
+    const result = [...problems.values()];
+    if (this.#leftOut > 0) {
+      const limits = `at most ${MAX_PROCESSES} processes and ${MAX_DESCRIPTORS} descriptors (events x vCPUs) are used`;
+      const reason = `VMs not counted, or not all their vCPUs: ${this.#leftOut}; ${limits}`;
+      result.push(new SourceError('too_large', 'perf', reason));
+    }
+    return result;
+  }
+
+  /** For good. What was counted last is in {@link counts} then. */
+  stop(): Promise<void> {
+    this.#stopped ??= new Promise((resolve) => {
+      this.#onAllEnded = resolve;
+      for (const running of this.#running) end(running);
+      if (this.#running.size === 0) resolve();
+    });
+    return this.#stopped;
+  }
+
+  #vmOf(key: string): CountedVm {
+    let vm = this.#vms.get(key);
+    if (vm === undefined) {
+      const retryAt = Number.NEGATIVE_INFINITY;
+      vm = { totals: new Map(), running: new Set(), failure: undefined, failures: 0, retryAt };
+      this.#vms.set(key, vm);
+    }
+    return vm;
+  }
+
+  /** Forgets threads that are gone: who bears such a number later is another one. */
+  #uncounted(vm: CountedVm, tids: Set<number>): number[] {
+    const uncounted = new Set(tids);
+    for (const running of vm.running) {
+      for (const tid of running.tids) {
+        if (tids.has(tid)) uncounted.delete(tid);
+        else running.tids.delete(tid);
+      }
+      if (running.tids.size === 0) end(running);
+    }
+    return [...uncounted];
+  }
+
+  #hasRoom(threads: number): boolean {
+    let descriptors = threads * this.counters.length;
+    for (const running of this.#running) descriptors += running.descriptors;
+    return this.#running.size < MAX_PROCESSES && descriptors <= MAX_DESCRIPTORS;
+  }
+
+  #isDue(vm: CountedVm): boolean {
+    if (this.now() < vm.retryAt) return false;
+    if (this.#absence === undefined) return true;
+    if (this.now() < this.#tryPerfAt) return false;
+    this.#tryPerfAt = this.now() + MAX_BACKOFF_MS;
+    return true;
+  }
+
+  #count(vm: CountedVm, tids: readonly number[]): void {
+    const process = this.start(this.counters, tids, {
+      counted: (counts) => {
+        this.#add(vm.totals, counts);
+        this.#absence = undefined;
+        if (running === newest(vm)) vm.failure = undefined;
+      },
+      ended: (problem) => {
+        this.#running.delete(running);
+        vm.running.delete(running);
+        if (!running.isEnding) this.#fail(vm, running, problem);
+        if (this.#running.size === 0) this.#onAllEnded();
+      },
+    });
+    const running: Running = {
+      process,
+      tids: new Set(tids),
+      descriptors: tids.length * this.counters.length,
+      startedAt: this.now(),
+      isEnding: false,
+    };
+    this.#running.add(running);
+    vm.running.add(running);
+  }
+
+  #add(totals: Map<string, number>, counts: PerfCounts): void {
+    this.counters.forEach(({ name }, i) => {
+      const count = counts[i];
+      if (count !== undefined) totals.set(name, (totals.get(name) ?? 0) + count);
+    });
+  }
+
+  #fail(vm: CountedVm, { startedAt }: Running, problem: SourceError): void {
+    if (problem.kind === 'absent') {
+      this.#absence = problem;
+      this.#tryPerfAt = this.now() + MAX_BACKOFF_MS;
+      return;
+    }
+    const wasWell = this.now() - startedAt >= MAX_BACKOFF_MS;
+    vm.failure = problem;
+    vm.failures = wasWell ? 1 : vm.failures + 1;
+    const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (vm.failures - 1));
+    // Threads that are gone have been replaced, perhaps.
+    vm.retryAt = this.now() + (problem.kind === 'vanished' && vm.failures === 1 ? 0 : backoffMs);
+  }
+}
+
+/** It counts all the threads that were not counted when it was started. */
+function newest({ running }: CountedVm): Running | undefined {
+  return [...running].at(-1);
+}
+
+function end(running: Running): void {
+  if (running.isEnding) return;
+  running.isEnding = true;
+  running.process.end();
+}

@@ -1,0 +1,88 @@
+import { ifThere } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { readEventFormat } from '../../probes/tracefs-format.ts';
+import { type Isa, reasonsOfTheIoPath } from '../model/io-path.ts';
+import type { ExitCount, VmTrace } from '../model/vm-trace.ts';
+import type { PerfCounter } from './perf-counters.ts';
+import type { TraceSetName } from './sets.ts';
+
+/** Sets of which perf can count something on vCPU threads. */
+const PERF_SETS: ReadonlySet<TraceSetName> = new Set(['exits', 'notifications', 'interrupts', 'halt_poll']);
+
+/** VIRTIO_PCI_QUEUE_NOTIFY of a legacy device: see isKick() in exporter/model/io-path.ts. */
+const NOTIFY_FILTER = 'rw == 1 && size == 2 && port >= 4096 && port & 16 && !(port & 15)';
+
+/** Counters for the sets, of the tracepoints that this kernel has. */
+export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]): PerfCounter[] {
+  // On arm64 a reason is two fields.
+  const reasons = isa === 'arm64' ? [] : reasonsOfTheIoPath(isa);
+  const of: Partial<Record<TraceSetName, [name: string, filter?: string][]>> = {
+    exits: [
+      ['kvm_exit'],
+      ...reasons.map((reason): [string, string] => [`kvm_exit:${reason}`, `exit_reason == ${reason}`]),
+    ],
+    notifications: [
+      ['kvm_fast_mmio'],
+      ['kvm_mmio'],
+      ['kvm_pio'],
+      ['kvm_pio:notify', NOTIFY_FILTER],
+      ['kvm_userspace_exit'],
+    ],
+    interrupts: [['kvm_inj_virq'], ['kvm_eoi'], ['kvm_pv_eoi']],
+    halt_poll: [['kvm_halt_poll_ns']],
+  };
+  return sets
+    .flatMap((set) => of[set] ?? [])
+    .filter(([name]) => ifThere(() => readEventFormat(host, 'kvm', eventOf(name))) !== undefined)
+    .map(([name, filter]) => ({ name, event: `kvm:${eventOf(name)}`, filter }));
+}
+
+function eventOf(name: string): string {
+  return name.split(':')[0] ?? name;
+}
+
+/** What perf cannot tell of what is asked for. */
+export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
+  const without = sets.filter((set) => !PERF_SETS.has(set));
+  const limits = without.length === 0 ? [] : [`perf does not count the sets ${without.join(', ')}`];
+  if (sets.includes('notifications')) {
+    limits.push(
+      isa === 'vmx'
+        ? 'perf does not tell the virtqueues of kicks'
+        : 'perf does not tell kicks from other MMIO writes where the kernel has no kvm_fast_mmio for this CPU',
+    );
+  }
+  if (sets.includes('interrupts'))
+    limits.push('perf does not see kvm_msi_set_irq, which is not of vCPU threads');
+  return limits;
+}
+
+/** What perf counted of one VM. */
+export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): VmTrace {
+  const events = new Map([...counts].filter(([name]) => !name.includes(':')));
+  const fast = counts.get('kvm_fast_mmio');
+  const ports = counts.get('kvm_pio:notify') ?? 0;
+  const eois = counts.get('kvm_eoi');
+  return {
+    events,
+    exits: exitsOf(counts),
+    kicks: undefined,
+    kickTotal: fast !== undefined && (isa === 'vmx' || fast > 0) ? fast + ports : undefined,
+    eois: eois === undefined ? undefined : Math.max(0, eois - (counts.get('kvm_pv_eoi') ?? 0)),
+    msi: [],
+    exitDurations: new Map(),
+    blockRequests: undefined,
+    blockDurations: undefined,
+    lockContentionNs: undefined,
+  };
+}
+
+function exitsOf(counts: ReadonlyMap<string, number>): ExitCount[] | undefined {
+  const all = counts.get('kvm_exit');
+  if (all === undefined) return undefined;
+  const exits = [...counts]
+    .filter(([name]) => name.startsWith('kvm_exit:'))
+    .map(([name, count]) => ({ thread: undefined, reason: Number(name.slice('kvm_exit:'.length)), count }));
+  const told = exits.reduce((sum, { count }) => sum + count, 0);
+  return [...exits, { thread: undefined, reason: undefined, count: Math.max(0, all - told) }];
+}

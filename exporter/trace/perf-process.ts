@@ -1,0 +1,140 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import { type PerfCounts, PerfIntervals, PerfStatLines } from '../../probes/perf-stat.ts';
+
+/** For the last interval; then it is killed. */
+const PATIENCE_MS = 2_000;
+/** Of stderr, from each end: perf tells the reason first and then, sometimes at length, how it is used. */
+const MAX_STDERR = 2 * 1024;
+
+export interface PerfEvent {
+  /** Such as `kvm:kvm_pio`. */
+  readonly event: string;
+  /** In the kernel's words, such as `port == 0x80`. */
+  readonly filter: string | undefined;
+}
+
+export interface PerfListener {
+  /** What one interval brought, in the order of the events. */
+  counted(counts: PerfCounts): void;
+  /** Once, and last: perf is gone, asked for or not. `absent` stands for perf as such, not for these threads. */
+  ended(problem: SourceError): void;
+}
+
+export interface PerfProcess {
+  /** Lets perf tell what it has counted since the last interval, and end. */
+  end(): void;
+}
+
+export type StartPerf = (
+  events: readonly PerfEvent[],
+  tids: readonly number[],
+  listener: PerfListener,
+) => PerfProcess;
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+/**
+ * Starts `perf stat` over threads. Should this process be killed, perf dies of SIGPIPE when it prints the next interval.
+ *
+ * @param intervalMs the shorter, the more vCPUs are disturbed: reading a counter of a running thread interrupts its CPU
+ */
+export function perfStarter(intervalMs: number): StartPerf {
+  return (events, tids, listener) => {
+    let child: Child;
+    try {
+      child = spawnPerf(intervalMs, events, tids);
+    } catch (error) {
+      // Such as E2BIG or ENOMEM: Node.js throws what it does not expect.
+      setImmediate(() => listener.ended(spawnFailure(error)));
+      return { end: () => undefined };
+    }
+    return attend(child, new PerfIntervals(events.map(({ event }) => event)), listener);
+  };
+}
+
+function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: readonly number[]): Child {
+  const args = [
+    'stat',
+    '--json-output',
+    // A thread that a vCPU starts is none, or is given by its own id.
+    '--no-inherit',
+    ...['--interval-print', String(intervalMs)],
+    // Stdout would be the command's, of which there is none; stderr is for warnings.
+    ...['--log-fd', '1'],
+    ...events.flatMap(({ event, filter }) => [
+      '-e',
+      event,
+      ...(filter === undefined ? [] : ['--filter', filter]),
+    ]),
+    ...['--tid', tids.join(',')],
+  ];
+  // The host's and the user's settings of perf can change what it prints.
+  const env = { PATH: process.env['PATH'], LC_ALL: 'C', PERF_CONFIG: '/dev/null' };
+  // In a session of its own a Ctrl-C of the terminal does not reach it.
+  return spawn('perf', args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+}
+
+function attend(child: Child, intervals: PerfIntervals, listener: PerfListener): PerfProcess {
+  const lines = new PerfStatLines();
+  let stderr = '';
+  let failure: SourceError | undefined;
+  let patience: NodeJS.Timeout | undefined;
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    for (const reading of lines.push(chunk)) {
+      for (const counts of intervals.push(reading)) listener.counted(counts);
+    }
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr = bothEnds(stderr + chunk);
+  });
+  child.on('error', (error) => {
+    failure = spawnFailure(error);
+  });
+  child.on('close', (code, signal) => {
+    clearTimeout(patience);
+    for (const counts of intervals.end()) listener.counted(counts);
+    listener.ended(failure ?? perfFailure(stderr, signal ?? `exit ${code}`));
+  });
+  return {
+    end() {
+      if (patience !== undefined) return;
+      child.kill('SIGINT');
+      patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+    },
+  };
+}
+
+function bothEnds(text: string): string {
+  return text.length <= 2 * MAX_STDERR ? text : text.slice(0, MAX_STDERR) + text.slice(-MAX_STDERR);
+}
+
+function spawnFailure(error: unknown): SourceError {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    return new SourceError('absent', 'perf', 'not installed');
+  }
+  return sourceError(error, 'perf');
+}
+
+/** @param end how perf ended, for one that said nothing */
+function perfFailure(stderr: string, end: string): SourceError {
+  // The wrapper of Ubuntu, which has a perf for each kernel.
+  const wrapper = /perf not found for kernel \S{1,100}/.exec(stderr)?.[0];
+  if (wrapper !== undefined) return new SourceError('absent', 'perf', clean(wrapper));
+  if (/unknown (switch `j'|option `json-output')/.test(stderr)) {
+    return new SourceError('absent', 'perf', 'too old: it cannot print JSON (perf stat -j)');
+  }
+  if (stderr.trim() === '' && end === 'exit 0') {
+    return new SourceError('vanished', 'perf', 'its threads are gone');
+  }
+  const line = clean(/Error:\s*([^\n]+)/.exec(stderr)?.[1] ?? stderr.trim().split('\n').at(-1) ?? '');
+  const reason = line || `ended without a word (${end})`;
+  if (/No such process/.test(line)) return new SourceError('vanished', 'perf', reason);
+  if (/permission|is limited/i.test(line)) return new SourceError('denied', 'perf', reason);
+  return new SourceError('failed', 'perf', reason);
+}
+
+function clean(text: string): string {
+  return text.slice(0, 200).replace(/\p{C}/gu, '?').trim();
+}

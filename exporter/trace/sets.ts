@@ -1,0 +1,321 @@
+import type { Isa } from '../model/io-path.ts';
+
+/** What a trigger's rows are counted as. */
+export type TallyName =
+  | 'exits'
+  | 'exitDurations'
+  | 'fastMmio'
+  | 'mmio'
+  | 'mmioWrites'
+  | 'mmioInUserSpace'
+  | 'pio'
+  | 'pioWrites'
+  | 'userspaceExits'
+  | 'msi'
+  | 'injections'
+  | 'eois'
+  | 'pvEois'
+  | 'haltPoll'
+  | 'migrations'
+  | 'switches'
+  | 'blockRequests'
+  | 'blockDurations'
+  | 'lockContention';
+
+/**
+ * A hist trigger. The first key is always the thread's id.
+ *
+ * @see https://docs.kernel.org/trace/histogram.html
+ */
+export interface Trigger {
+  /** `system/event`; `synthetic/@x` is the set's own synthetic event x. */
+  readonly event: string;
+  /** With modifiers: `gpa.hex`. */
+  readonly keys: readonly string[];
+  /** Summed besides the hitcount. */
+  readonly value?: string;
+  readonly variables?: readonly string[];
+  readonly action?: string;
+  readonly filter?: string;
+  /** Entries of its map to begin with: a power of two from 128 to 131072. */
+  readonly size: number;
+  /** undefined for one that only serves another. */
+  readonly tally?: TallyName;
+  /** A comparison for each thread that is followed, with its id for `%`: the trigger is for VM threads only. */
+  readonly perThread?: string;
+  /** The event on whose variables it builds. */
+  readonly after?: string;
+  /** An event that other architectures don't have. */
+  readonly x86?: boolean;
+  /** Its keys are used once, so its map is full at some time: it is made anew each second. */
+  readonly fills?: boolean;
+}
+
+/** Tracepoints that are switched on together. */
+export interface TraceSet {
+  /** What one gets for it. */
+  readonly help: string;
+  /** How often its tracepoints fire, and what that costs: docs/performance.md has the measurements. */
+  readonly cost: string;
+  /** Fields of its synthetic events. */
+  readonly synthetic?: Readonly<Record<string, string>>;
+  readonly triggers: readonly Trigger[];
+  /** Counts only for the share trace.dutyCycle of the time. */
+  readonly dutyCycled?: boolean;
+}
+
+const THREADS = 4096;
+const FEW = 1024;
+
+function timeFrom(variable: string): string {
+  return `lat=common_timestamp-$${variable}`;
+}
+
+export const TRACE_SETS = {
+  exits: {
+    help: 'VM exits by reason',
+    cost: 'one map update an exit',
+    triggers: [{ event: 'kvm/kvm_exit', keys: ['common_pid', 'exit_reason'], size: 16384, tally: 'exits' }],
+  },
+  notifications: {
+    help: 'kicks by virtqueue and vCPU; MMIO and port I/O; exits to user space',
+    cost: 'one map update a kick, two more where the CPU has no fast MMIO path (AMD before late 2025, arm64)',
+    synthetic: { mmio: 'pid_t pid; u32 type; u64 gpa; u64 lat' },
+    triggers: [
+      {
+        event: 'kvm/kvm_fast_mmio',
+        x86: true,
+        keys: ['common_pid', 'gpa.hex'],
+        size: 4096,
+        tally: 'fastMmio',
+      },
+      {
+        event: 'kvm/kvm_mmio',
+        keys: ['common_pid', 'gpa.hex'],
+        // VIRTIO 1.2, 4.1.5.2: the driver writes 16 bits.
+        filter: 'type == 2 && len == 2',
+        size: 4096,
+        tally: 'mmioWrites',
+      },
+      {
+        event: 'kvm/kvm_mmio',
+        keys: ['common_pid'],
+        variables: ['t0=common_timestamp', 'p0=common_pid', 'y0=type', 'g0=gpa'],
+        size: THREADS,
+        tally: 'mmio',
+      },
+      {
+        event: 'kvm/kvm_userspace_exit',
+        keys: ['common_pid'],
+        variables: [timeFrom('t0')],
+        after: 'kvm/kvm_mmio',
+        action: 'onmatch(kvm.kvm_mmio).trace(@mmio,$p0,$y0,$g0,$lat)',
+        // KVM_EXIT_MMIO: the access before it was for user space, and no kick.
+        filter: 'reason == 6',
+        size: THREADS,
+      },
+      {
+        event: 'synthetic/@mmio',
+        keys: ['pid', 'gpa.hex'],
+        filter: 'type == 2',
+        size: 4096,
+        tally: 'mmioInUserSpace',
+      },
+      { event: 'kvm/kvm_pio', x86: true, keys: ['common_pid', 'rw'], size: THREADS, tally: 'pio' },
+      {
+        event: 'kvm/kvm_pio',
+        x86: true,
+        keys: ['common_pid', 'port.hex'],
+        filter: 'rw == 1 && size == 2 && port & 16',
+        size: 4096,
+        tally: 'pioWrites',
+      },
+      {
+        event: 'kvm/kvm_userspace_exit',
+        keys: ['common_pid', 'reason'],
+        size: THREADS,
+        tally: 'userspaceExits',
+      },
+    ],
+  },
+  interrupts: {
+    help: 'interrupts asked for by MSI, injected by software, and their EOIs',
+    cost: 'one map update for each; none for what APICv or AVIC does in hardware',
+    triggers: [
+      {
+        event: 'kvm/kvm_msi_set_irq',
+        x86: true,
+        keys: ['common_pid', 'address.hex', 'data.hex'],
+        size: 8192,
+        tally: 'msi',
+      },
+      { event: 'kvm/kvm_inj_virq', x86: true, keys: ['common_pid'], size: THREADS, tally: 'injections' },
+      { event: 'kvm/kvm_eoi', x86: true, keys: ['common_pid'], size: THREADS, tally: 'eois' },
+      { event: 'kvm/kvm_pv_eoi', x86: true, keys: ['common_pid'], size: THREADS, tally: 'pvEois' },
+    ],
+  },
+  halt_poll: {
+    help: "changes of a vCPU's halt polling time",
+    cost: 'fires only when the time grows or shrinks',
+    triggers: [
+      { event: 'kvm/kvm_halt_poll_ns', keys: ['common_pid', 'grow'], size: THREADS, tally: 'haltPoll' },
+    ],
+  },
+  block: {
+    help: 'block requests by VM, whatever its VMM',
+    cost: 'one map update for each request on the host',
+    triggers: [
+      { event: 'block/block_rq_issue', keys: ['common_pid', 'dev'], size: 8192, tally: 'blockRequests' },
+    ],
+  },
+  exit_duration: {
+    help: 'time from each VM exit to the next entry, by reason',
+    cost: 'three map updates and two time stamps an exit while it is active',
+    synthetic: { exit: 'pid_t pid; unsigned int reason; u64 lat' },
+    dutyCycled: true,
+    triggers: [
+      {
+        event: 'kvm/kvm_exit',
+        keys: ['common_pid'],
+        variables: ['t0=common_timestamp', 'r0=exit_reason', 'p0=common_pid'],
+        size: THREADS,
+      },
+      {
+        event: 'kvm/kvm_entry',
+        keys: ['common_pid'],
+        variables: [timeFrom('t0')],
+        after: 'kvm/kvm_exit',
+        action: 'onmatch(kvm.kvm_exit).trace(@exit,$p0,$r0,$lat)',
+        size: THREADS,
+      },
+      {
+        event: 'synthetic/@exit',
+        keys: ['pid', 'reason', 'lat.log2'],
+        value: 'lat',
+        size: 16384,
+        tally: 'exitDurations',
+      },
+    ],
+  },
+  block_duration: {
+    help: 'time from issue to completion of block requests, by VM',
+    cost: 'three map updates for each request on the host while it is active; its map holds 16384 requests a second',
+    synthetic: { block: 'pid_t pid; u64 lat' },
+    dutyCycled: true,
+    triggers: [
+      {
+        event: 'block/block_rq_issue',
+        keys: ['dev', 'sector'],
+        variables: ['t0=common_timestamp', 'p0=common_pid'],
+        size: 16384,
+        fills: true,
+      },
+      {
+        event: 'block/block_rq_complete',
+        keys: ['dev', 'sector'],
+        variables: [timeFrom('t0')],
+        after: 'block/block_rq_issue',
+        action: 'onmatch(block.block_rq_issue).trace(@block,$p0,$lat)',
+        size: 16384,
+      },
+      {
+        event: 'synthetic/@block',
+        keys: ['pid', 'lat.log2'],
+        value: 'lat',
+        size: 8192,
+        tally: 'blockDurations',
+      },
+    ],
+  },
+  sched: {
+    help: 'moves between CPUs and context switches of VM threads',
+    cost: 'a filter of as many comparisons as there are VM threads at each context switch of the host',
+    triggers: [
+      {
+        event: 'sched/sched_migrate_task',
+        keys: ['pid'],
+        perThread: 'pid == %',
+        size: FEW,
+        tally: 'migrations',
+      },
+      {
+        event: 'sched/sched_switch',
+        keys: ['prev_pid'],
+        perThread: 'prev_pid == %',
+        size: FEW,
+        tally: 'switches',
+      },
+    ],
+  },
+  lock: {
+    help: 'time that VM threads wait for contended kernel locks',
+    cost: 'two map updates for each contended lock on the host while it is active',
+    synthetic: { lock: 'pid_t pid; u64 lat' },
+    dutyCycled: true,
+    triggers: [
+      {
+        event: 'lock/contention_begin',
+        keys: ['common_pid'],
+        variables: ['t0=common_timestamp', 'p0=common_pid'],
+        size: 8192,
+      },
+      {
+        event: 'lock/contention_end',
+        keys: ['common_pid'],
+        variables: [timeFrom('t0')],
+        after: 'lock/contention_begin',
+        action: 'onmatch(lock.contention_begin).trace(@lock,$p0,$lat)',
+        size: 8192,
+      },
+      { event: 'synthetic/@lock', keys: ['pid'], value: 'lat', size: 8192, tally: 'lockContention' },
+    ],
+  },
+} as const satisfies Record<string, TraceSet>;
+
+export type TraceSetName = keyof typeof TRACE_SETS;
+
+export const TRACE_SET_NAMES = Object.keys(TRACE_SETS) as TraceSetName[];
+
+/** What is counted unless trace.sets says otherwise. */
+export const DEFAULT_TRACE_SETS: readonly TraceSetName[] = [
+  'exits',
+  'notifications',
+  'interrupts',
+  'halt_poll',
+  'block',
+  'exit_duration',
+];
+
+interface SpecOptions {
+  readonly syntheticPrefix: string;
+  readonly isa: Isa;
+  readonly size: number;
+  /** Threads for a trigger that is for VM threads only. */
+  readonly followed: readonly number[];
+}
+
+/** arm64 has two fields for what is one elsewhere; its duration has room for one: arch/arm64/kvm/trace_arm.h. */
+const ARM_REASON = { keys: ['ret', 'esr_ec'], variable: 'esr_ec' };
+
+/** How a trigger is written into a `trigger` file, and which of the event's fields it needs. */
+export function triggerSpec(trigger: Trigger, options: SpecOptions): { spec: string; fields: string[] } {
+  const { value, action, filter, perThread } = trigger;
+  const isArm = options.isa === 'arm64';
+  const keys = trigger.keys.flatMap((key) => (isArm && key === 'exit_reason' ? ARM_REASON.keys : [key]));
+  const variables = trigger.variables?.join(',');
+  const parts = [
+    `keys=${keys.join(',')}`,
+    ...(value === undefined ? [] : [`vals=hitcount,${value}`]),
+    ...(variables === undefined
+      ? []
+      : [isArm ? variables.replace('=exit_reason', `=${ARM_REASON.variable}`) : variables]),
+    `size=${options.size}`,
+    ...(action === undefined ? [] : [action.replace('@', options.syntheticPrefix)]),
+  ];
+  const followed = options.followed.map((tid) => perThread?.replace('%', String(tid))).join(' || ');
+  const chosen = perThread === undefined ? filter : followed;
+  return {
+    spec: `hist:${parts.join(':')}${chosen === undefined ? '' : ` if ${chosen}`}`,
+    fields: keys.map((key) => key.replace(/\..*/, '')).filter((key) => !key.startsWith('common_')),
+  };
+}

@@ -1,0 +1,151 @@
+import type { HistBlock } from '../../probes/tracefs-hist.ts';
+
+/** What has been counted of one combination of keys. */
+export interface Count {
+  hits: number;
+  /** Of the trigger's value besides hitcount; 0 where it has none. */
+  sum: number;
+}
+
+/** The keys of a row after the thread, in order. */
+export type Rest = readonly number[];
+
+export interface Tallied {
+  readonly thread: string;
+  readonly rest: Rest;
+  readonly count: Count;
+}
+
+/** Whose a thread id is: one incarnation of a thread of one incarnation of a VM. */
+export interface Owner {
+  readonly vm: string;
+  readonly thread: string;
+  /** Seconds since boot. */
+  readonly startTime: number;
+}
+
+interface Cell {
+  hits: number;
+  sum: number;
+  /** Up to where it is credited, or was another thread's. */
+  fromHits: number;
+  fromSum: number;
+  /** When it was read last, in seconds since boot. */
+  at: number;
+  owner: Owner | undefined;
+  target: Count | undefined;
+}
+
+/**
+ * Counts of one hist trigger over the life of the daemon. The kernel's map is by thread id and starts anew when it is
+ * cleared; here are the counts by VM and thread, and none of them ever falls.
+ */
+export class Tally {
+  readonly #cells = new Map<number, Map<string, Cell>>();
+  readonly #vms = new Map<string, Map<string, Tallied>>();
+  #dropped = 0;
+  #lastDropped = 0;
+
+  /** Events that found no room, over all maps there were. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * Takes over what the map holds now.
+   *
+   * @param ownerOf undefined for a thread of no VM that is known: counted once its VM is
+   * @param now seconds since boot
+   * @returns rows that belong to VMs
+   */
+  update(block: HistBlock, ownerOf: (tid: number) => Owner | undefined, now: number): number {
+    const { rows, columns, keys, values } = block;
+    const width = keys.length + values.length;
+    let owned = 0;
+    for (let row = 0, at = 0; row < rows; row++, at += width) {
+      const tid = columns[at] ?? 0;
+      const hits = columns[at + keys.length] ?? 0;
+      const sum = values.length > 1 ? (columns[at + keys.length + 1] ?? 0) : 0;
+      const owner = ownerOf(tid);
+      if (owner !== undefined) owned++;
+      this.#take(tid, columns.subarray(at + 1, at + keys.length), hits, sum, owner, now);
+    }
+    if (block.dropped < this.#lastDropped) this.#lastDropped = 0;
+    this.#dropped += block.dropped - this.#lastDropped;
+    this.#lastDropped = block.dropped;
+    return owned;
+  }
+
+  /** The map was cleared, or is another one: it counts from nothing. */
+  restart(): void {
+    this.#cells.clear();
+    this.#lastDropped = 0;
+  }
+
+  of(vm: string): Iterable<Tallied> {
+    return this.#vms.get(vm)?.values() ?? [];
+  }
+
+  /** Forgets VMs that are gone. */
+  keep(vms: ReadonlySet<string>): void {
+    for (const vm of this.#vms.keys()) if (!vms.has(vm)) this.#vms.delete(vm);
+  }
+
+  #take(
+    tid: number,
+    rest: Float64Array,
+    hits: number,
+    sum: number,
+    owner: Owner | undefined,
+    now: number,
+  ): void {
+    const key = rest.join();
+    let cells = this.#cells.get(tid);
+    if (cells === undefined) {
+      cells = new Map();
+      this.#cells.set(tid, cells);
+    }
+    let cell = cells.get(key);
+    if (cell === undefined) {
+      cell = { hits: 0, sum: 0, fromHits: 0, fromSum: 0, at: now, owner: undefined, target: undefined };
+      cells.set(key, cell);
+    }
+    // Somebody cleared the map.
+    if (hits < cell.hits) cell.fromHits = cell.fromSum = cell.hits = cell.sum = 0;
+    if (owner !== undefined) {
+      if (cell.owner !== owner) {
+        // What was there before this thread began was counted for another one with the same id, or for nobody.
+        if (cell.owner !== undefined || owner.startTime > cell.at) {
+          cell.fromHits = cell.hits;
+          cell.fromSum = cell.sum;
+        }
+        cell.owner = owner;
+        cell.target = this.#target(owner, key, rest);
+      }
+      if (cell.target !== undefined) {
+        cell.target.hits += hits - cell.fromHits;
+        cell.target.sum += Math.max(0, sum - cell.fromSum);
+      }
+      cell.fromHits = hits;
+      cell.fromSum = sum;
+    }
+    cell.hits = hits;
+    cell.sum = sum;
+    cell.at = now;
+  }
+
+  #target({ vm, thread }: Owner, key: string, rest: Float64Array): Count {
+    let tallied = this.#vms.get(vm);
+    if (tallied === undefined) {
+      tallied = new Map();
+      this.#vms.set(vm, tallied);
+    }
+    const name = `${key} ${thread}`;
+    let found = tallied.get(name);
+    if (found === undefined) {
+      found = { thread, rest: [...rest], count: { hits: 0, sum: 0 } };
+      tallied.set(name, found);
+    }
+    return found.count;
+  }
+}

@@ -1,0 +1,194 @@
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import type { Isa } from '../model/io-path.ts';
+import { SAMPLED_ROLES } from '../model/roles.ts';
+import { NOT_TRACED, type TraceReading } from '../model/trace-reading.ts';
+import type { Vm, VmThread } from '../model/vm.ts';
+import { traceOf } from './counts.ts';
+import { type ExitFormat, readExitFormat } from './kernel.ts';
+import { Owners } from './owners.ts';
+import { PerfCounters } from './perf-counters.ts';
+import { perfCounters, perfLimits, traceFromPerf } from './perf-events.ts';
+import type { StartPerf } from './perf-process.ts';
+import { type TallyName, TRACE_SETS, type TraceSetName } from './sets.ts';
+import type { Tally } from './tally.ts';
+import { TracefsBackend, type TracefsParts } from './tracefs.ts';
+
+export type BackendChoice = 'auto' | 'tracefs' | 'perf' | 'off';
+
+export interface TraceSettings {
+  readonly backend: BackendChoice;
+  readonly sets: readonly TraceSetName[];
+  readonly dutyCycle: number;
+}
+
+export interface TraceParts extends TracefsParts {
+  readonly startPerf: StartPerf;
+}
+
+/** The VMs and their threads, as the inventory knows them. */
+export interface Traced {
+  readonly vms: readonly Vm[];
+  threadsOf(vm: Vm): Iterable<VmThread>;
+}
+
+/** A host without tracefs or perf is asked again after so many seconds. */
+const RETRY_TICKS = 60;
+
+/** Counts trace events, by the backend that the kernel allows. One change at a time; a reading can be taken at any. */
+export class Trace {
+  readonly #owners = new Owners();
+  readonly #tallies = new Map<TallyName, Tally>();
+  #tracefs: TracefsBackend | undefined;
+  #perf: PerfCounters | undefined;
+  #settings: TraceSettings | undefined;
+  #format: ExitFormat | undefined;
+  #failures: SourceError[] = [];
+  #whyNotTracefs: string | undefined;
+  #ticks = 0;
+  #changing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly parts: TraceParts,
+    private readonly settings: () => TraceSettings,
+    private readonly traced: Traced,
+  ) {}
+
+  /** Begins to count. Never throws: what is wrong is in the reading. */
+  start(): Promise<void> {
+    return this.#change(() => this.#start());
+  }
+
+  /** Once a second; also takes over changed settings. */
+  tick(): Promise<void> {
+    return this.#change(() => this.#tick());
+  }
+
+  /** Leaves nothing behind. */
+  stop(): Promise<void> {
+    return this.#change(() => this.#stop());
+  }
+
+  /** What has been counted by now. Makes no change but to what is remembered. */
+  read(): TraceReading {
+    this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
+    const vms = new Set(this.traced.vms.map(({ key }) => key));
+    for (const tally of this.#tallies.values()) tally.keep(vms);
+    this.#tracefs?.read((tid) => this.#owners.of(tid));
+    this.#perf?.follow(this.#perfTargets());
+    const { isa, names } = this.#format ?? NOT_TRACED;
+    return {
+      backend: this.#tracefs !== undefined ? 'tracefs' : this.#perf !== undefined ? 'perf' : undefined,
+      isa,
+      names,
+      of: (vm) => {
+        if (this.#tracefs !== undefined) return traceOf(this.#tallies, vm.key, isa);
+        const counts = this.#perf?.counts(vm.key);
+        return counts === undefined ? undefined : traceFromPerf(counts, isa);
+      },
+      sets: this.#tracefs?.sets ?? [],
+      problems: [...this.#failures, ...(this.#tracefs?.problems ?? []), ...(this.#perf?.problems ?? [])],
+      limits: this.#perf === undefined ? [] : this.#limitsOfPerf(isa),
+    };
+  }
+
+  #limitsOfPerf(isa: Isa): string[] {
+    const limits = perfLimits(this.#settings?.sets ?? [], isa);
+    return this.#whyNotTracefs === undefined ? limits : [this.#whyNotTracefs, ...limits];
+  }
+
+  #change(change: () => Promise<void>): Promise<void> {
+    this.#changing = this.#changing.then(change).catch((error: unknown) => {
+      this.#failures = [sourceError(error, 'trace')];
+    });
+    return this.#changing;
+  }
+
+  async #start(): Promise<void> {
+    const settings = this.settings();
+    this.#settings = settings;
+    this.#failures = [];
+    this.#whyNotTracefs = undefined;
+    this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
+    this.#forgetOtherSets(settings.sets);
+    const { backend } = settings;
+    if (backend === 'off') return;
+    const { host } = this.parts;
+    try {
+      this.#format = readExitFormat(host);
+      if (backend !== 'perf' && (await this.#startTracefs(settings, this.#format))) return;
+      if (backend !== 'tracefs') this.#startPerf(settings, this.#format);
+    } catch (error) {
+      this.#failures.push(sourceError(error, host.roots.tracefs));
+    }
+  }
+
+  async #startTracefs({ backend, sets, dutyCycle }: TraceSettings, { isa }: ExitFormat): Promise<boolean> {
+    const tracefs = new TracefsBackend(this.parts, sets, isa, dutyCycle, this.#tallies);
+    try {
+      await tracefs.start(this.#followed());
+      this.#tracefs = tracefs;
+      return true;
+    } catch (error) {
+      // Whether that is a failure is for perf to say, where it may be used instead.
+      const failure = sourceError(error, this.parts.host.roots.tracefs);
+      if (backend === 'tracefs') this.#failures.push(failure);
+      else this.#whyNotTracefs = `perf is used, as tracefs is not usable: ${failure.message}`;
+      return false;
+    }
+  }
+
+  #startPerf({ sets }: TraceSettings, { isa }: ExitFormat): void {
+    const counters = perfCounters(this.parts.host, isa, sets);
+    if (counters.length === 0) {
+      const path = `${this.parts.host.roots.tracefs}/events/kvm`;
+      throw new SourceError('absent', path, 'tracefs is not mounted, or the kvm module is not loaded');
+    }
+    this.#perf = new PerfCounters(counters, this.parts.startPerf, this.parts.now);
+    this.#perf.follow(this.#perfTargets());
+  }
+
+  async #tick(): Promise<void> {
+    this.#ticks++;
+    const isIdle = this.#tracefs === undefined && this.#perf === undefined;
+    const hasChanged = JSON.stringify(this.settings()) !== JSON.stringify(this.#settings);
+    const isRetry = isIdle && this.#failures.length > 0 && this.#ticks % RETRY_TICKS === 0;
+    if (this.#settings !== undefined && (hasChanged || isRetry)) {
+      await this.#stop();
+      await this.#start();
+    }
+    this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
+    await this.#tracefs?.tick(this.#followed(), (tid) => this.#owners.of(tid));
+    this.#perf?.follow(this.#perfTargets());
+  }
+
+  async #stop(): Promise<void> {
+    const [tracefs, perf] = [this.#tracefs, this.#perf];
+    this.#tracefs = undefined;
+    this.#perf = undefined;
+    this.#failures = (await tracefs?.stop()) ?? [];
+    await perf?.stop();
+  }
+
+  /** A counter that stands still for good is no counter. */
+  #forgetOtherSets(sets: readonly TraceSetName[]): void {
+    const kept = new Set(
+      sets.flatMap((set) =>
+        TRACE_SETS[set].triggers.flatMap((trigger) => ('tally' in trigger ? trigger.tally : [])),
+      ),
+    );
+    for (const name of this.#tallies.keys()) if (!kept.has(name)) this.#tallies.delete(name);
+  }
+
+  #followed(): number[] {
+    return this.traced.vms.flatMap((vm) =>
+      [...this.traced.threadsOf(vm)].filter(({ role }) => SAMPLED_ROLES.has(role)).map(({ tid }) => tid),
+    );
+  }
+
+  #perfTargets(): { key: string; tids: number[] }[] {
+    return this.traced.vms.map((vm) => ({
+      key: vm.key,
+      tids: [...this.traced.threadsOf(vm)].filter(({ role }) => role === 'vcpu').map(({ tid }) => tid),
+    }));
+  }
+}

@@ -1,0 +1,203 @@
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import type { Isa } from '../model/io-path.ts';
+import { isOf, type TraceInstance } from './instance.ts';
+import { TRACE_SETS, type TraceSet, type TraceSetName, type Trigger, triggerSpec } from './sets.ts';
+
+/** As many as a filter has room for in the page that the kernel gives a trigger. */
+const MAX_FOLLOWED = 128;
+const MAX_SIZE = 131_072;
+
+/** A trigger in force. */
+export interface Installed {
+  readonly trigger: Trigger;
+  readonly event: string;
+  readonly spec: string;
+}
+
+/** One tracepoint set in an instance: which of its triggers are in force, and since when. */
+export class TracedSet {
+  readonly set: TraceSet;
+  /** Why a part of it does not count. */
+  problems: SourceError[] = [];
+  /** Events that found the map of a window full. */
+  dropped = 0;
+  /** Somebody took away one of its triggers. */
+  isBroken = false;
+  /** Its maps and triggers are being changed: what they show now is nothing to count by. */
+  isBusy = false;
+  readonly #sizes = new Map<Trigger, number>();
+  #lasting: Installed[] = [];
+  #window: Installed[] = [];
+  #followed = '';
+  #isDefined = false;
+  #since: number | undefined;
+  #activeMs = 0;
+  #activeSince: number | undefined;
+
+  /** @param now milliseconds of a clock that never jumps */
+  constructor(
+    readonly name: TraceSetName,
+    private readonly instance: TraceInstance,
+    private readonly isa: Isa,
+    private readonly now: () => number,
+  ) {
+    this.set = TRACE_SETS[name];
+  }
+
+  get installed(): readonly Installed[] {
+    return [...this.#lasting, ...this.#window];
+  }
+
+  /** Share of the time since it was first set up in which it counted. */
+  get activeRatio(): number {
+    if (this.#since === undefined) return 0;
+    const now = this.now();
+    const active = this.#activeMs + (this.#activeSince === undefined ? 0 : now - this.#activeSince);
+    return now > this.#since ? Math.min(1, active / (now - this.#since)) : 0;
+  }
+
+  /** Whether none of its tracepoints could be had. */
+  get isMissing(): boolean {
+    return this.problems.length > 0 && this.#lasting.every(({ event }) => event.startsWith('synthetic/'));
+  }
+
+  sizeOf(trigger: Trigger): number {
+    return this.#sizes.get(trigger) ?? trigger.size;
+  }
+
+  /** For the next time that it is set up. */
+  enlarge(trigger: Trigger): void {
+    this.#sizes.set(trigger, Math.min(MAX_SIZE, this.sizeOf(trigger) * 2));
+  }
+
+  canEnlarge(trigger: Trigger): boolean {
+    return this.sizeOf(trigger) < MAX_SIZE;
+  }
+
+  /** Whether its filters name other threads than these. */
+  isOutdated(followed: readonly number[]): boolean {
+    return isPerThread(this.set) && this.#followed !== followed.join();
+  }
+
+  /** The instance is gone, and all that was in it. */
+  forget(): void {
+    this.#lasting = [];
+    this.#window = [];
+    this.#isDefined = false;
+    this.#stopClock();
+  }
+
+  /** Puts its triggers in force, those of a window excepted. What cannot be had is in `problems`. */
+  async install(followed: readonly number[]): Promise<void> {
+    this.problems = [];
+    this.isBroken = false;
+    this.#followed = followed.join();
+    if (isPerThread(this.set) && !this.#hasRoomFor(followed.length)) return;
+    if (!(await this.#define())) return;
+    this.#lasting = await this.#add(false, followed);
+    this.#since ??= this.now();
+    if (this.set.dutyCycled !== true && this.#lasting.length > 0) this.#activeSince ??= this.now();
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    const lasting = this.#lasting;
+    this.#lasting = [];
+    this.#stopClock();
+    await this.#takeAway(lasting);
+  }
+
+  /** Begins a window: the triggers with variables start with empty maps, so no time stamp is older than the window. */
+  async open(followed: readonly number[]): Promise<void> {
+    if (this.#window.length > 0 || this.#lasting.length === 0) return;
+    this.#window = await this.#add(true, followed);
+    if (this.#window.length > 0) this.#activeSince ??= this.now();
+  }
+
+  async close(): Promise<void> {
+    if (this.#window.length === 0) return;
+    this.#stopClock();
+    for (const { trigger, event } of this.#window)
+      if (trigger.fills === true) this.#noteDrops(trigger, event);
+    const window = this.#window;
+    this.#window = [];
+    await this.#takeAway(window);
+  }
+
+  /** Of a set that is not always on, the triggers that cost something at each event. */
+  #isOfWindow(trigger: Trigger): boolean {
+    return this.set.dutyCycled === true && !trigger.event.startsWith('synthetic/');
+  }
+
+  #stopClock(): void {
+    if (this.#activeSince !== undefined) this.#activeMs += this.now() - this.#activeSince;
+    this.#activeSince = undefined;
+  }
+
+  #hasRoomFor(threads: number): boolean {
+    if (threads > MAX_FOLLOWED) {
+      const reason = `${threads} VM threads, and its filter has room for ${MAX_FOLLOWED}: not traced`;
+      this.problems.push(new SourceError('too_large', `trace set ${this.name}`, reason));
+    }
+    return threads > 0 && threads <= MAX_FOLLOWED;
+  }
+
+  async #define(): Promise<boolean> {
+    try {
+      for (const [name, fields] of Object.entries(this.set.synthetic ?? {})) {
+        if (!this.#isDefined) await this.instance.define(name, fields);
+      }
+      this.#isDefined = true;
+      return true;
+    } catch (error) {
+      this.problems.push(sourceError(error, `trace set ${this.name}`));
+      return false;
+    }
+  }
+
+  /** A trigger that cannot be had costs those that are made of it, and no other. */
+  async #add(ofWindow: boolean, followed: readonly number[]): Promise<Installed[]> {
+    const added: Installed[] = [];
+    const failed = new Set<string>();
+    for (const trigger of this.set.triggers) {
+      if (this.#isOfWindow(trigger) !== ofWindow || (trigger.x86 === true && this.isa === 'arm64')) continue;
+      if (trigger.after !== undefined && failed.has(trigger.after)) continue;
+      const { syntheticPrefix } = this.instance;
+      const event = trigger.event.replace('@', syntheticPrefix);
+      const { spec, fields } = triggerSpec(trigger, {
+        syntheticPrefix,
+        isa: this.isa,
+        size: this.sizeOf(trigger),
+        followed,
+      });
+      try {
+        this.instance.checkEvent(event, fields);
+        await this.instance.add(event, spec);
+        added.push({ trigger, event, spec });
+      } catch (error) {
+        failed.add(trigger.event);
+        this.problems.push(sourceError(error, event));
+      }
+    }
+    return added;
+  }
+
+  #noteDrops(trigger: Trigger, event: string): void {
+    try {
+      this.dropped += this.instance.read(event).find((block) => isOf(block, trigger))?.dropped ?? 0;
+    } catch (error) {
+      this.problems = [sourceError(error, event)];
+    }
+  }
+
+  /** The last first: what others are made of goes after them. A trigger that is gone is no problem. */
+  async #takeAway(installed: readonly Installed[]): Promise<void> {
+    for (const { event, spec } of [...installed].reverse()) {
+      await this.instance.remove(event, spec).catch(() => undefined);
+    }
+  }
+}
+
+function isPerThread({ triggers }: TraceSet): boolean {
+  return triggers.some(({ perThread }) => perThread !== undefined);
+}

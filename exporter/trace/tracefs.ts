@@ -1,0 +1,195 @@
+import { SourceError, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import type { HistBlock } from '../../probes/tracefs-hist.ts';
+import type { Isa } from '../model/io-path.ts';
+import type { SetReading } from '../model/trace-reading.ts';
+import { isOf, TraceInstance } from './instance.ts';
+import type { TallyName, TraceSetName, Trigger } from './sets.ts';
+import { type Owner, Tally } from './tally.ts';
+import { TracedSet } from './traced-set.ts';
+import type { TracefsWriter } from './writer.ts';
+
+/** A map so full is emptied; one that live threads of VMs fill to half of that is made larger. */
+const FULL = 3 / 4;
+/** A set of which a part is missing is tried again after so many seconds: kvm_amd or kvm_intel may be loaded later. */
+const RETRY_TICKS = 30;
+
+export type OwnerOf = (tid: number) => Owner | undefined;
+
+/** What the backend needs of the world. */
+export interface TracefsParts {
+  readonly host: Host;
+  readonly writer: TracefsWriter;
+  readonly pid: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
+  /** Seconds since boot. */
+  readonly sinceBoot: () => number;
+}
+
+/** Counts in the kernel, by hist triggers in an instance of its own: user space does nothing for an event. */
+export class TracefsBackend {
+  readonly #instance: TraceInstance;
+  readonly #sets: readonly TracedSet[];
+  readonly #entries = new Map<TallyName, number>();
+  readonly #full = new Map<Trigger, 'clear' | 'enlarge'>();
+  #leftovers: SourceError[] = [];
+  #readProblems: SourceError[] = [];
+  #ticks = 0;
+
+  /** @param tallies what was counted before, by another instance; is added to */
+  constructor(
+    private readonly parts: TracefsParts,
+    sets: readonly TraceSetName[],
+    isa: Isa,
+    private readonly dutyCycle: number,
+    private readonly tallies: Map<TallyName, Tally>,
+  ) {
+    this.#instance = new TraceInstance(parts.host, parts.writer, parts.pid);
+    this.#sets = sets.map((name) => new TracedSet(name, this.#instance, isa, parts.now));
+  }
+
+  /** @throws SourceError where tracefs or its hist triggers cannot be used */
+  async start(followed: readonly number[]): Promise<void> {
+    this.#leftovers = await this.#instance.create();
+    if (!this.#instance.hasHistTriggers) {
+      await this.#instance.destroy();
+      const reason = 'no hist triggers in this kernel (CONFIG_HIST_TRIGGERS)';
+      throw new SourceError('absent', this.parts.host.roots.tracefs, reason);
+    }
+    for (const tally of this.tallies.values()) tally.restart();
+    for (const set of this.#sets) await set.install(followed);
+  }
+
+  /** @returns what could not be removed */
+  async stop(): Promise<SourceError[]> {
+    for (const set of this.#sets) set.forget();
+    return this.#instance.destroy();
+  }
+
+  /**
+   * Once a second: opens and closes the windows of sets that are not always on, and looks after maps and threads.
+   *
+   * @param followed threads of VMs on the I/O path
+   */
+  async tick(followed: readonly number[], ownerOf: OwnerOf): Promise<void> {
+    this.#ticks++;
+    if (!this.#instance.exists) {
+      for (const set of this.#sets) set.forget();
+      await this.start(followed);
+    }
+    const isOpen = this.#isWindow();
+    for (const set of this.#sets) {
+      await this.#maintain(set, followed, ownerOf);
+      if (set.set.dutyCycled !== true) continue;
+      if (!isOpen || set.set.triggers.some(({ fills }) => fills === true)) await set.close();
+      if (isOpen) await set.open(followed);
+    }
+  }
+
+  /** Takes over what the kernel has counted by now. */
+  read(ownerOf: OwnerOf): void {
+    this.#readProblems = [];
+    const events = new Set(this.#sets.flatMap((set) => eventsOf(set)));
+    for (const event of events) this.#readEvent(event, ownerOf);
+  }
+
+  get problems(): SourceError[] {
+    return [...this.#leftovers, ...this.#sets.flatMap(({ problems }) => problems), ...this.#readProblems];
+  }
+
+  get sets(): SetReading[] {
+    return this.#sets
+      .filter(({ installed }) => installed.length > 0)
+      .map(({ name, set, dropped, activeRatio }) => {
+        const names = set.triggers.flatMap(({ tally }) => tally ?? []);
+        return {
+          set: name,
+          entries: Math.max(0, ...names.map((tally) => this.#entries.get(tally) ?? 0)),
+          dropped: names.reduce((sum, tally) => sum + (this.tallies.get(tally)?.dropped ?? 0), dropped),
+          activeRatio,
+        };
+      });
+  }
+
+  /** Windows of a second, spread evenly: a quarter is every fourth second. */
+  #isWindow(): boolean {
+    return Math.floor(this.#ticks * this.dutyCycle) > Math.floor((this.#ticks - 1) * this.dutyCycle);
+  }
+
+  #readEvent(event: string, ownerOf: OwnerOf): void {
+    let blocks: readonly HistBlock[];
+    try {
+      blocks = this.#instance.read(event);
+    } catch (error) {
+      this.#readProblems.push(sourceError(error, event));
+      return;
+    }
+    for (const set of this.#sets.filter(({ isBusy }) => !isBusy)) {
+      for (const { trigger, event: of } of set.installed) {
+        if (of !== event || trigger.tally === undefined) continue;
+        const block = blocks.find((each) => isOf(each, trigger));
+        if (block !== undefined) this.#take(set, trigger, trigger.tally, block, ownerOf);
+        else {
+          set.isBroken = true;
+          this.#readProblems.push(new SourceError('failed', event, 'somebody removed our trigger'));
+        }
+      }
+    }
+  }
+
+  #take(set: TracedSet, trigger: Trigger, name: TallyName, block: HistBlock, ownerOf: OwnerOf): void {
+    const tally = this.tallies.get(name) ?? new Tally();
+    this.tallies.set(name, tally);
+    const owned = tally.update(block, ownerOf, this.parts.sinceBoot());
+    this.#entries.set(name, block.entries);
+    const limit = set.sizeOf(trigger) * FULL;
+    if (block.entries <= limit && block.dropped === 0) return;
+    this.#full.set(trigger, owned > limit / 2 && set.canEnlarge(trigger) ? 'enlarge' : 'clear');
+  }
+
+  /** Empties what is full, follows new threads, and tries again what was missing. */
+  async #maintain(set: TracedSet, followed: readonly number[], ownerOf: OwnerOf): Promise<void> {
+    const full = set.installed.filter(({ trigger }) => this.#full.has(trigger));
+    const mustInstall =
+      set.isBroken ||
+      set.isOutdated(followed) ||
+      (set.isMissing && this.#ticks % RETRY_TICKS === 0) ||
+      full.some(({ trigger }) => this.#full.get(trigger) === 'enlarge' || trigger.variables !== undefined);
+    if (!mustInstall && full.length === 0) return;
+    for (const event of eventsOf(set)) this.#readEvent(event, ownerOf);
+    set.isBusy = true;
+    try {
+      if (mustInstall) await this.#installAnew(set, followed);
+      else for (const { trigger, event, spec } of full) await this.#clear(set, trigger, event, spec);
+    } finally {
+      set.isBusy = false;
+      for (const { trigger } of full) this.#full.delete(trigger);
+    }
+  }
+
+  async #installAnew(set: TracedSet, followed: readonly number[]): Promise<void> {
+    await set.remove();
+    for (const trigger of set.set.triggers) {
+      if (this.#full.get(trigger) === 'enlarge') set.enlarge(trigger);
+      if (trigger.tally !== undefined) this.tallies.get(trigger.tally)?.restart();
+    }
+    await set.install(followed);
+  }
+
+  async #clear(set: TracedSet, trigger: Trigger, event: string, spec: string): Promise<void> {
+    try {
+      await this.#instance.clear(event, spec);
+      if (trigger.tally !== undefined) this.tallies.get(trigger.tally)?.restart();
+    } catch (error) {
+      set.isBroken = true;
+      set.problems.push(sourceError(error, event));
+    }
+  }
+}
+
+function eventsOf({ installed }: TracedSet): string[] {
+  return [
+    ...new Set(installed.flatMap(({ trigger, event }) => (trigger.tally === undefined ? [] : [event]))),
+  ];
+}

@@ -1,0 +1,39 @@
+import { constants } from 'node:fs';
+import { mkdir, open, rmdir } from 'node:fs/promises';
+import { sourceError } from '../../probes/errors.ts';
+
+/**
+ * All writing to tracefs. Off the main thread: taking a trigger away waits for an RCU grace period, tens of
+ * milliseconds. Every method throws SourceError.
+ */
+export interface TracefsWriter {
+  makeDirectory(path: string): Promise<void>;
+  removeDirectory(path: string): Promise<void>;
+  /** Appends a line to a file that exists: opened with O_TRUNC, a trigger file would lose all its triggers. */
+  append(path: string, line: string): Promise<void>;
+}
+
+export const tracefsWriter: TracefsWriter = {
+  async makeDirectory(path) {
+    await mkdir(path).catch(failed(path));
+  },
+
+  async removeDirectory(path) {
+    await rmdir(path).catch(failed(path));
+  },
+
+  async append(path, line) {
+    const file = await open(path, constants.O_WRONLY | constants.O_APPEND).catch(failed(path));
+    try {
+      await file.write(`${line}\n`).catch(failed(path));
+    } finally {
+      await file.close().catch(failed(path));
+    }
+  },
+};
+
+function failed(path: string): (error: unknown) => never {
+  return (error) => {
+    throw sourceError(error, path);
+  };
+}

@@ -1,0 +1,110 @@
+/** A line of perf is under 300 characters. */
+const MAX_LINE = 64 * 1024;
+
+/** One line of `perf stat -j -I`: what an event counted within one interval (tools/perf/util/stat-display.c). */
+export interface PerfReading {
+  /** Seconds since perf began, at the end of the interval: the same on all its lines. */
+  readonly interval: number;
+  readonly event: string;
+  /** 0 where no thread ran; undefined where the kernel does not support the event. */
+  readonly count: number | undefined;
+}
+
+/** Finds the readings in what perf prints; what is none, such as a warning, is skipped. */
+export class PerfStatLines {
+  #line = '';
+  #tooLong = false;
+
+  /** Characters kept of a line whose end is yet to come. */
+  get pending(): number {
+    return this.#line.length;
+  }
+
+  *push(chunk: string): Generator<PerfReading> {
+    let start = 0;
+    for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
+      this.#keep(chunk, start, end);
+      start = end + 1;
+      const reading = parsePerfStatLine(this.#line);
+      this.#line = '';
+      this.#tooLong = false;
+      if (reading !== undefined) yield reading;
+    }
+    this.#keep(chunk, start, chunk.length);
+  }
+
+  #keep(chunk: string, start: number, end: number): void {
+    if (this.#line.length + end - start > MAX_LINE) this.#tooLong = true;
+    this.#line = this.#tooLong ? '' : this.#line + chunk.slice(start, end);
+  }
+}
+
+/** @returns undefined for a line that is no reading */
+export function parsePerfStatLine(line: string): PerfReading | undefined {
+  if (!line.startsWith('{')) return undefined;
+  let fields: Readonly<Record<string, unknown>>;
+  try {
+    fields = JSON.parse(line) as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
+  }
+  const { interval, event, 'counter-value': value } = fields;
+  if (typeof interval !== 'number' || typeof event !== 'string' || typeof value !== 'string')
+    return undefined;
+  if (value === '<not counted>') return { interval, event, count: 0 };
+  if (value === '<not supported>') return { interval, event, count: undefined };
+  const count = /^\d+(\.0+)?$/.test(value) ? Number(value) : Number.NaN;
+  return Number.isSafeInteger(count) ? { interval, event, count } : undefined;
+}
+
+/** What the events counted within one interval, in the order they were given to perf; undefined: perf did not say. */
+export type PerfCounts = readonly (number | undefined)[];
+
+/**
+ * Puts the lines of an interval to the events that perf was given. One that is given several times, with different
+ * filters, is printed as the same text each time: the first line is that of the first one.
+ */
+export class PerfIntervals {
+  readonly #places = new Map<string, number[]>();
+  readonly #expected: number;
+  #interval = Number.NaN;
+  #received = 0;
+  #counts = new Map<string, (number | undefined)[]>();
+
+  constructor(events: readonly string[]) {
+    events.forEach((event, place) => {
+      const places = this.#places.get(event);
+      if (places === undefined) this.#places.set(event, [place]);
+      else places.push(place);
+    });
+    this.#expected = events.length;
+  }
+
+  /** Intervals that are complete, or will not be any more. */
+  *push({ interval, event, count }: PerfReading): Generator<PerfCounts> {
+    if (interval !== this.#interval) yield* this.end();
+    this.#interval = interval;
+    if (!this.#places.has(event)) return;
+    const counts = this.#counts.get(event);
+    if (counts === undefined) this.#counts.set(event, [count]);
+    else counts.push(count);
+    if (++this.#received === this.#expected) yield* this.end();
+  }
+
+  /** What there is of an interval that was cut short. */
+  *end(): Generator<PerfCounts> {
+    if (this.#received === 0) return;
+    const result = new Array<number | undefined>(this.#expected).fill(undefined);
+    for (const [event, places] of this.#places) {
+      const counts = this.#counts.get(event);
+      // With a line missing nobody knows whose the others are.
+      if (counts?.length !== places.length) continue;
+      places.forEach((place, i) => {
+        result[place] = counts[i];
+      });
+    }
+    this.#counts = new Map();
+    this.#received = 0;
+    yield result;
+  }
+}

@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type PerfCounter, PerfCounters, type PerfTarget } from '../../../exporter/trace/perf-counters.ts';
+import type { PerfListener, StartPerf } from '../../../exporter/trace/perf-process.ts';
+import { SourceError } from '../../../probes/errors.ts';
+
+const COUNTERS: readonly PerfCounter[] = [
+  { name: 'kvm_exit', event: 'kvm:kvm_exit', filter: undefined },
+  { name: 'kvm_pio:notify', event: 'kvm:kvm_pio', filter: 'port == 0x80' },
+];
+const DIED = new SourceError('failed', 'perf', 'out of memory');
+const GONE = new SourceError('vanished', 'perf', 'its threads are gone');
+const MISSING = new SourceError('absent', 'perf', 'not installed');
+const STOPPED = new SourceError('failed', 'perf', 'ended without a word (exit 130)');
+
+/** A perf that does what the test says. */
+interface FakePerf {
+  readonly tids: readonly number[];
+  readonly listener: PerfListener;
+  isAskedToEnd: boolean;
+}
+
+function fake(counters = COUNTERS): {
+  perf: PerfCounters;
+  started: FakePerf[];
+  clock: { ms: number };
+  /** As perf dies by itself. */
+  dies(i: number, problem?: SourceError): void;
+  counts(i: number, ...counts: (number | undefined)[]): void;
+  /** The threads of each perf that was started, in order. */
+  tids(): (readonly number[])[];
+} {
+  const started: FakePerf[] = [];
+  const clock = { ms: 0 };
+  const start: StartPerf = (_, tids, listener) => {
+    const each: FakePerf = { tids, listener, isAskedToEnd: false };
+    started.push(each);
+    return {
+      end: () => {
+        each.isAskedToEnd = true;
+      },
+    };
+  };
+  return {
+    perf: new PerfCounters(counters, start, () => clock.ms),
+    started,
+    clock,
+    dies: (i, problem = DIED) => started[i]?.listener.ended(problem),
+    counts: (i, ...counts) => started[i]?.listener.counted(counts),
+    tids: () => started.map(({ tids }) => tids),
+  };
+}
+
+const vm = (key: string, ...tids: number[]): PerfTarget => ({ key, tids });
+const totals = (perf: PerfCounters, key: string): unknown => Object.fromEntries(perf.counts(key) ?? []);
+
+test('one perf for each VM; counts add up, and are unknown before the first interval', () => {
+  const { perf, started, counts, tids } = fake();
+  for (let i = 0; i < 3; i++) perf.follow([vm('a', 1, 2), vm('b', 3), vm('none')]);
+  assert.deepEqual(tids(), [[1, 2], [3]]);
+  assert.equal(perf.counts('a'), undefined);
+  counts(0, 5, 0);
+  counts(0, 1, 2);
+  counts(1, undefined, 7);
+  assert.deepEqual(totals(perf, 'a'), { kvm_exit: 6, 'kvm_pio:notify': 2 });
+  assert.deepEqual(totals(perf, 'b'), { 'kvm_pio:notify': 7 }, 'what perf does not support has no count');
+  assert.equal(perf.counts('none'), undefined);
+  assert.equal(perf.counts('stranger'), undefined);
+  assert.deepEqual(perf.problems, []);
+  assert.ok(started.every(({ isAskedToEnd }) => !isAskedToEnd));
+});
+
+test('a vCPU that is plugged in gets a perf of its own, and the counts of both are added', () => {
+  const { perf, started, counts, tids } = fake();
+  perf.follow([vm('a', 1, 2)]);
+  counts(0, 10, 0);
+  perf.follow([vm('a', 1, 2, 3, 4)]);
+  perf.follow([vm('a', 4, 3, 2, 1)]);
+  assert.deepEqual(tids(), [
+    [1, 2],
+    [3, 4],
+  ]);
+  assert.equal(started[0]?.isAskedToEnd, false);
+  counts(0, 1, 0);
+  counts(1, 100, 0);
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 111);
+});
+
+test('a thread that is replaced is counted anew; its perf ends when its last thread is gone, and still counts', () => {
+  const { perf, started, counts, tids } = fake();
+  perf.follow([vm('a', 1, 2)]);
+  perf.follow([vm('a', 1, 9)]);
+  assert.deepEqual(tids(), [[1, 2], [9]]);
+  assert.equal(started[0]?.isAskedToEnd, false, 'it counts thread 1');
+  perf.follow([vm('a', 9)]);
+  assert.equal(started[0]?.isAskedToEnd, true);
+  perf.follow([vm('a', 9, 2)]);
+  assert.deepEqual(tids(), [[1, 2], [9], [2]], 'another thread that got the number of one that is gone');
+  counts(0, 3, 0);
+  counts(1, 4, 0);
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 7);
+});
+
+test('a VM that is gone is forgotten, and what its perf still says goes nowhere', () => {
+  const { perf, started, counts, dies } = fake();
+  perf.follow([vm('a', 1), vm('b', 2)]);
+  counts(0, 5, 5);
+  perf.follow([vm('b', 2)]);
+  assert.equal(started[0]?.isAskedToEnd, true);
+  counts(0, 1, 1);
+  dies(0, STOPPED);
+  assert.equal(perf.counts('a'), undefined);
+  assert.deepEqual(perf.problems, []);
+  perf.follow([vm('a', 1), vm('b', 2)]);
+  assert.equal(perf.counts('a'), undefined, 'and begins anew');
+  counts(2, 1, 0);
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 1);
+});
+
+test('a perf that dies is started again, ever more slowly, and no count falls', () => {
+  const { perf, started, clock, counts, dies } = fake();
+  const follow = (): number => {
+    perf.follow([vm('a', 1, 2)]);
+    return started.length;
+  };
+  follow();
+  counts(0, 5, 0);
+  let backoff = 1000;
+  for (let i = 0; i < 9; i++) {
+    dies(i);
+    assert.deepEqual(perf.problems, [DIED]);
+    clock.ms += backoff - 1;
+    assert.equal(follow(), i + 1);
+    clock.ms += 1;
+    assert.equal(follow(), i + 2);
+    assert.deepEqual(perf.problems, [DIED], 'it has not counted yet');
+    counts(i + 1, 1, 0);
+    assert.deepEqual(perf.problems, []);
+    backoff = Math.min(60_000, backoff * 2);
+  }
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 14);
+  clock.ms += 60_000;
+  dies(9);
+  clock.ms += 1000;
+  assert.equal(follow(), 11, 'after a good while it is trusted again');
+});
+
+test('when one perf of two dies only its own threads are counted anew', () => {
+  const { perf, clock, dies, counts, tids } = fake();
+  perf.follow([vm('a', 1, 2)]);
+  perf.follow([vm('a', 1, 2, 3)]);
+  dies(0);
+  counts(1, 1, 0);
+  clock.ms += 1000;
+  perf.follow([vm('a', 1, 2, 3, 4)]);
+  assert.deepEqual(tids(), [[1, 2], [3], [1, 2, 4]]);
+});
+
+test('threads that die between two looks are no problem, but those that never are there are', () => {
+  const { perf, clock, dies, tids } = fake();
+  perf.follow([vm('a', 1)]);
+  dies(0, GONE);
+  assert.deepEqual(perf.problems, []);
+  perf.follow([vm('a', 2)]);
+  assert.deepEqual(tids(), [[1], [2]], 'the thread in its place is counted at once');
+  dies(1, GONE);
+  assert.deepEqual(perf.problems, [GONE]);
+  perf.follow([vm('a', 2)]);
+  assert.equal(tids().length, 2);
+  clock.ms += 2000;
+  perf.follow([vm('a', 2)]);
+  assert.equal(tids().length, 3);
+});
+
+test('without perf there is one problem and one try a minute, until there is one', () => {
+  const { perf, started, clock, dies, counts } = fake();
+  const targets = [vm('a', 1), vm('b', 2), vm('c', 3)];
+  perf.follow(targets);
+  for (const i of [0, 1, 2]) dies(i, MISSING);
+  assert.deepEqual(perf.problems, [MISSING]);
+  clock.ms += 59_999;
+  perf.follow(targets);
+  assert.equal(started.length, 3);
+  clock.ms += 1;
+  perf.follow(targets);
+  perf.follow(targets);
+  assert.equal(started.length, 4, 'one VM tries for all');
+  dies(3, MISSING);
+  clock.ms += 60_000;
+  perf.follow(targets);
+  assert.deepEqual(perf.problems, [MISSING]);
+  counts(4, 1, 0);
+  assert.deepEqual(perf.problems, []);
+  perf.follow(targets);
+  assert.equal(started.length, 7);
+});
+
+test('the same failure of many VMs is told once, and of the others no more than a screen', () => {
+  const { perf, started, dies } = fake();
+  const targets = Array.from({ length: 100 }, (_, i) => vm(`vm${i}`, i + 1));
+  for (let i = 0; i < 20; i++) perf.follow(targets);
+  assert.equal(started.length, 100);
+  for (let i = 0; i < 50; i++) dies(i);
+  assert.deepEqual(perf.problems, [DIED]);
+  for (let i = 50; i < 100; i++) dies(i, new SourceError('failed', 'perf', `reason ${i}`));
+  assert.equal(perf.problems.length, 16);
+});
+
+test('many VMs are not started all at once', () => {
+  const { perf, started } = fake();
+  const targets = Array.from({ length: 40 }, (_, i) => vm(`vm${i}`, i + 1));
+  const steps = [1, 2, 3, 4].map(() => {
+    perf.follow(targets);
+    return started.length;
+  });
+  assert.deepEqual(steps, [16, 32, 40, 40]);
+  assert.deepEqual(perf.problems, []);
+});
+
+test('no more than 128 processes: one problem says how many VMs are left out, those that are counted stay', () => {
+  const { perf, started, counts, dies } = fake();
+  const targets = Array.from({ length: 131 }, (_, i) => vm(`vm${i}`, i + 1));
+  for (let i = 0; i < 20; i++) perf.follow(targets);
+  assert.equal(started.length, 128);
+  const [problem, ...more] = perf.problems;
+  assert.deepEqual(more, []);
+  assert.equal(problem?.kind, 'too_large');
+  assert.match(
+    problem?.message ?? '',
+    /not counted, or not all their vCPUs: 3; at most 128 processes and 8192/,
+  );
+  counts(127, 1, 1);
+  perf.follow([...targets].reverse());
+  assert.ok(perf.counts('vm127'), 'the order does not matter to those that are counted');
+  const remaining = targets.slice(1);
+  perf.follow(remaining);
+  assert.equal(started.length, 128, 'the perf that ends still takes its place');
+  dies(0, STOPPED);
+  perf.follow(remaining);
+  assert.equal(started.length, 129);
+  assert.match(perf.problems[0]?.message ?? '', /vCPUs: 2;/);
+});
+
+test('no more than 8192 descriptors; a smaller VM may still find room', () => {
+  const counters = Array.from({ length: 32 }, (_, i) => ({
+    name: `n${i}`,
+    event: 'e:e',
+    filter: `reason == ${i}`,
+  }));
+  const { perf, tids } = fake(counters);
+  const many = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+  const targets = [vm('a', ...many(0, 200)), vm('b', ...many(1000, 57)), vm('c', ...many(2000, 56))];
+  perf.follow(targets);
+  assert.deepEqual(
+    tids().map(({ length }) => length),
+    [200, 56],
+  );
+  assert.match(perf.problems[0]?.message ?? '', /vCPUs: 1;/);
+  perf.follow([...targets, vm('d', 3000)]);
+  assert.match(perf.problems[0]?.message ?? '', /vCPUs: 2;/);
+  perf.follow([vm('c', ...many(2000, 56))]);
+  assert.deepEqual(perf.problems, []);
+});
+
+test('stop waits for the last intervals, which count, and nothing is started any more', async () => {
+  const { perf, started, counts, dies } = fake();
+  perf.follow([vm('a', 1), vm('b', 2), vm('c', 3)]);
+  counts(0, 1, 0);
+  perf.follow([vm('a', 1), vm('b', 2)]);
+  let isStopped = false;
+  const stopped = Promise.all([perf.stop(), perf.stop()]).then(() => {
+    isStopped = true;
+  });
+  assert.ok(started.every(({ isAskedToEnd }) => isAskedToEnd));
+  counts(0, 2, 0);
+  dies(0, STOPPED);
+  dies(1, STOPPED);
+  await new Promise(setImmediate);
+  assert.equal(isStopped, false, 'also for that of a VM that is gone');
+  dies(2, STOPPED);
+  await stopped;
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 3);
+  assert.deepEqual(perf.problems, []);
+  perf.follow([vm('a', 1), vm('z', 9)]);
+  assert.equal(started.length, 3);
+  await perf.stop();
+});
+
+test('what was never started stops at once', async () => {
+  await fake().perf.stop();
+  const { perf, started } = fake([]);
+  perf.follow([vm('a', 1)]);
+  assert.equal(started.length, 0, 'nothing to count');
+  await perf.stop();
+});
