@@ -32,7 +32,7 @@ export interface ScrapeParts {
   /** Asks VMMs and managers; the answers come while the kernel's files are read. */
   askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
   /** Takes a reading of the trace events. */
-  readTrace(): TraceReading;
+  readTrace(breathe: () => Promise<void>): TraceReading | Promise<TraceReading>;
   readonly build: Build;
 }
 
@@ -114,7 +114,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     vms: inventory.vms,
     disks: inventory.disks,
     topology: inventory.topology,
-    trace: () => parts.readTrace(),
+    trace: () => parts.readTrace(() => collection.breathe()),
     observeThreads: (vm) => inventory.observeThreads(vm),
     residencyOf: (thread) => sampler.residencyOf(thread),
     async breathe() {

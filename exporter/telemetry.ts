@@ -93,7 +93,7 @@ export class Telemetry {
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: this.#problemLog,
         askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
-        readTrace: () => this.#trace.read(),
+        readTrace: (breathe) => this.#trace.readPaced(breathe),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
       },

@@ -1,6 +1,15 @@
 import { XMLParser } from 'fast-xml-parser';
 import { ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
+import {
+  disksOf,
+  type LibvirtDisk,
+  type LibvirtPins,
+  list,
+  number,
+  object,
+  pinsOf,
+} from './libvirt-domain.ts';
 
 /** What libvirt's QEMU driver keeps about a running domain. */
 export interface LibvirtDomain {
@@ -13,15 +22,19 @@ export interface LibvirtDomain {
   readonly vcpus: readonly { readonly id: number; readonly tid: number }[];
   /** Ids of `<iothreadids>`, or 1 to `<iothreads>`: QEMU's thread `iothread<id>`. */
   readonly iothreads: readonly number[];
+  readonly pins: LibvirtPins;
+  readonly disks: readonly LibvirtDisk[];
 }
 
+const LISTS =
+  /\.(vcpus\.vcpu|iothreadids\.iothread|cputune\.(vcpu|iothread)pin|devices\.disk|iothreads\.iothread(\.queue)?)$/;
 const parser = new XMLParser({
   ignoreAttributes: false,
   attributeNamePrefix: '@',
   parseTagValue: false,
   parseAttributeValue: false,
   processEntities: true,
-  isArray: (_, path) => /\.(vcpus\.vcpu|iothreadids\.iothread)$/.test(String(path)),
+  isArray: (_, path) => LISTS.test(String(path)),
 });
 
 /**
@@ -39,17 +52,25 @@ export function parseDomstatus(text: string): LibvirtDomain {
   if (typeof name !== 'string' || typeof uuid !== 'string' || pid === undefined) {
     throw malformed('libvirt domain status', text);
   }
+  const vcpus = list(object(status['vcpus'])['vcpu']).flatMap((vcpu) => {
+    const id = number(vcpu['@id']);
+    const tid = number(vcpu['@pid']);
+    return id === undefined || tid === undefined || tid === 0 ? [] : [{ id, tid }];
+  });
+  const threads = iothreads(domain);
   return {
     name,
     uuid,
     pid,
     state: String(status['@state'] ?? 'unknown'),
-    vcpus: list(object(status['vcpus'])['vcpu']).flatMap((vcpu) => {
-      const id = number(vcpu['@id']);
-      const tid = number(vcpu['@pid']);
-      return id === undefined || tid === undefined || tid === 0 ? [] : [{ id, tid }];
-    }),
-    iothreads: iothreads(domain),
+    vcpus,
+    iothreads: threads,
+    pins: pinsOf(
+      domain,
+      vcpus.map(({ id }) => id),
+      threads,
+    ),
+    disks: disksOf(domain),
   };
 }
 
@@ -70,18 +91,6 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     throw malformed('libvirt domain status', text);
   }
-}
-
-function object(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function list(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.map(object) : [];
-}
-
-function number(value: unknown): number | undefined {
-  return typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
 }
 
 /** Names of the state files, `<domain>.xml`; none where libvirt's QEMU driver is not there. */

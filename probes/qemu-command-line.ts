@@ -69,7 +69,7 @@ export function parseQemuCommandLine(argv: readonly string[]): QemuIdentity {
 }
 
 /** `a,b=c`: the first part without `=` belongs to `implied`. */
-function keyval(text: string, implied: string): Map<string, string> {
+export function keyval(text: string, implied: string): Map<string, string> {
   const parts = text.replaceAll(',,', '\0').split(',');
   const map = new Map<string, string>();
   parts.forEach((part, i) => {

@@ -21,7 +21,7 @@ export interface Collection {
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;
   /** What trace events have told by now. */
-  trace(): TraceReading;
+  trace(): TraceReading | Promise<TraceReading>;
   /** Version of the VM's QEMU; undefined where its monitor is not asked. */
   versionOf(vm: Vm): string | undefined;
   /** Names of the KVM statistics that were already written, by VM key. */

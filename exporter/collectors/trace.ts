@@ -48,7 +48,7 @@ export function trace(options: () => TraceOptions): Collector {
       return limits;
     },
     async collect({ vms, families, trace: read, disks, breathe }, report) {
-      const reading = read();
+      const reading = await read();
       limits = reading.limits;
       const kept = new Map<string, Memory>();
       for (const vm of vms) {

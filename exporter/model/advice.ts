@@ -27,6 +27,7 @@ export function adviceOn(problem: SourceError, probe: string, circumstances: Cir
   const why = `${path}: ${reason}`;
   if (probe === 'qmp') return aboutMonitor(problem, why);
   if (probe === 'libvirt' && (path === 'virsh' || path.includes('://'))) return aboutLibvirt(problem, why);
+  if (probe === 'trace') return aboutTrace(problem, why, circumstances);
   switch (kind) {
     case 'denied':
       return probe === 'kvm_debugfs' ? aboutDebugfs(why, circumstances) : aboutPrivileges(why, circumstances);
@@ -72,6 +73,29 @@ function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice 
 function aboutLibvirt({ kind }: SourceError, why: string): Advice {
   if (kind === 'absent') return { why, fix: 'apt-get install libvirt-clients, or --no-collector.libvirt' };
   return { why, fix: 'systemctl status virtqemud libvirtd; --libvirt.uri where it is not qemu:///system' };
+}
+
+function aboutTrace(
+  { kind, path, reason }: SourceError,
+  why: string,
+  { isRoot, lockdown }: Circumstances,
+): Advice {
+  if (kind === 'denied') {
+    const denied = `${why}: tracing is ${isRoot ? `denied, kernel lockdown is ${lockdown}` : 'for root'}`;
+    return {
+      why: denied,
+      fix: isRoot ? '--trace.backend=off says that you know' : 'run kvm-telemetry as root',
+    };
+  }
+  if (path === 'perf') return { why, fix: 'apt-get install linux-perf, or --trace.backend=off' };
+  if (reason.startsWith('EROFS')) {
+    return { why, fix: 'mount tracefs read-write, or --trace.backend=perf, which only reads it' };
+  }
+  if (reason.includes('no such tracepoint') || reason.includes('no field')) {
+    return { why, fix: 'modprobe kvm_intel or kvm_amd; else --trace.sets without the set that needs it' };
+  }
+  if (kind === 'absent') return { why, fix: 'mount -t tracefs none /sys/kernel/tracing' };
+  return { why, fix: undefined };
 }
 
 function aboutAbsence(path: string, probe: string, reason: string): Advice {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ifThere, isGone, SourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
@@ -11,6 +12,8 @@ const PREFIX = 'kvm-telemetry-';
 const SYSTEMS = ['kvm', 'block', 'sched', 'lock', 'synthetic'];
 /** A trigger whose variables others use can be removed only after them. */
 const PASSES = 4;
+const APPEARANCE_TRIES = 10;
+const APPEARANCE_MS = 20;
 
 /**
  * An instance of tracefs of our own: its triggers and maps are nobody else's. Named after the process, so that doctor can
@@ -45,8 +48,7 @@ export class TraceInstance {
     for (const name of stale) problems.push(...(await this.#demolish(`${this.#instances}/${name}`)));
     problems.push(...(await this.#removeSynthetic((pid) => pid === this.pid || !this.#isAlive(pid))));
     await writer.makeDirectory(this.#path);
-    // In a folder that is not tracefs nothing appears.
-    if (ifThere(() => host.entries(`${this.#path}/events`)) === undefined) {
+    if (!(await this.#appears())) {
       await writer.removeDirectory(this.#path);
       throw new SourceError(
         'absent',
@@ -134,6 +136,12 @@ export class TraceInstance {
         `${error.reason}: ${reason ?? 'no reason in error_log'}: ${line}`,
       );
     }
+  }
+
+  /** The kernel has filled it when mkdir returns, a simulated one soon after; in any other folder nothing appears. */
+  async #appears(): Promise<boolean> {
+    for (let tries = 0; !this.exists && tries < APPEARANCE_TRIES; tries++) await sleep(APPEARANCE_MS);
+    return this.exists;
   }
 
   #isStale(name: string): boolean {

@@ -68,13 +68,28 @@ export class Trace {
     return this.#change(() => this.#stop());
   }
 
-  /** What has been counted by now. Makes no change but to what is remembered. */
+  /** What has been counted by now. */
   read(): TraceReading {
+    for (const _ of this.#steps());
+    return this.#reading();
+  }
+
+  /** The same, giving way between the maps that are read. */
+  async readPaced(breathe: () => Promise<void>): Promise<TraceReading> {
+    for (const _ of this.#steps()) await breathe();
+    return this.#reading();
+  }
+
+  *#steps(): Generator<void> {
     this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
     const vms = new Set(this.traced.vms.map(({ key }) => key));
     for (const tally of this.#tallies.values()) tally.keep(vms);
-    this.#tracefs?.read((tid) => this.#owners.of(tid));
     this.#perf?.follow(this.#perfTargets());
+    yield;
+    if (this.#tracefs !== undefined) yield* this.#tracefs.steps((tid) => this.#owners.of(tid));
+  }
+
+  #reading(): TraceReading {
     const { isa, names } = this.#format ?? NOT_TRACED;
     return {
       backend: this.#tracefs !== undefined ? 'tracefs' : this.#perf !== undefined ? 'perf' : undefined,

@@ -89,9 +89,16 @@ export class TracefsBackend {
 
   /** Takes over what the kernel has counted by now. */
   read(ownerOf: OwnerOf): void {
+    for (const _ of this.steps(ownerOf));
+  }
+
+  /** The same in steps, between which other work may have its turn. */
+  *steps(ownerOf: OwnerOf): Generator<void> {
     this.#readProblems = [];
-    const events = new Set(this.#sets.flatMap((set) => eventsOf(set)));
-    for (const event of events) this.#readEvent(event, ownerOf);
+    for (const event of new Set(this.#sets.flatMap(eventsOf))) {
+      this.#readEvent(event, ownerOf);
+      yield;
+    }
   }
 
   get problems(): SourceError[] {

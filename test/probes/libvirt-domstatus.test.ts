@@ -25,6 +25,25 @@ test('a running domain is read', () => {
       { id: 2, tid: 4253 },
     ],
     iothreads: [1, 4],
+    pins: {
+      vcpus: new Map([
+        [0, [1]],
+        [2, [2, 4]],
+      ]),
+      iothreads: new Map([[1, [5]]]),
+      emulator: [0],
+    },
+    disks: [
+      {
+        target: 'vda',
+        iothread: 1,
+        iothreads: [],
+        queues: 2,
+        cache: 'none',
+        io: 'native',
+        source: '/dev/nvme0n1',
+      },
+    ],
   });
 });
 

@@ -1,0 +1,50 @@
+import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
+import type { QemuDevices, QemuStorage } from '../../probes/qemu-devices.ts';
+import type { VmStatistics } from './vm-statistics.ts';
+
+/** What one source says of one disk; undefined is what it does not say. */
+export interface DiskFacts {
+  readonly queues?: number | undefined;
+  /** Of all its queues; none for the main loop. */
+  readonly iothreads?: readonly string[] | undefined;
+  readonly direct?: boolean | undefined;
+  readonly aio?: string | undefined;
+}
+
+interface Sources {
+  readonly statistics: Pick<VmStatistics, 'disks'> | undefined;
+  readonly devices: QemuDevices | undefined;
+  readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
+}
+
+/**
+ * The disks as each source has them, the best first: QEMU knows what it does, its command line what was asked of it,
+ * libvirt's XML leaves IOThreads of SCSI disks to their controller.
+ */
+export function diskFactsOf({ statistics, devices, libvirtDisks }: Sources): DiskFacts[][] {
+  return [
+    (statistics?.disks ?? []).map(({ queues, iothreads }) => ({ queues, iothreads })),
+    (devices?.storage ?? []).flatMap(ofStorage),
+    (libvirtDisks ?? []).map(ofLibvirt),
+  ];
+}
+
+function ofStorage({ queues, iothread, mapping, drives }: QemuStorage): DiskFacts[] {
+  const mapped = mapping.map((entry) => entry.iothread);
+  const iothreads = mapped.length > 0 || iothread === undefined ? mapped : [iothread];
+  return drives.map(({ direct, aio }) => {
+    // Without aio= a node that is known has QEMU's default.
+    const engine = aio ?? (direct === undefined ? undefined : 'threads');
+    return { queues, iothreads, direct, aio: engine };
+  });
+}
+
+function ofLibvirt({ queues, iothread, iothreads, cache, io }: LibvirtDisk): DiskFacts {
+  const ids = iothreads.length > 0 ? iothreads.map(({ id }) => id) : iothread === undefined ? [] : [iothread];
+  return {
+    queues,
+    iothreads: ids.length === 0 ? undefined : ids.map((id) => `iothread${id}`),
+    direct: cache === undefined ? undefined : cache === 'none' || cache === 'directsync',
+    aio: io,
+  };
+}

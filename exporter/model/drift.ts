@@ -1,0 +1,150 @@
+import type { Expectation } from './affinity.ts';
+import { cpuListOf } from './affinity.ts';
+import { crossingOf } from './drift-nodes.ts';
+import { commandFor, type ObservedThread, type ObservedVm } from './observed.ts';
+import type { Holder, Places } from './places.ts';
+import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
+
+export const DRIFT_KINDS = [
+  'mask_widened',
+  'mask_changed',
+  'unpinned',
+  'shared_cpu',
+  'shared_core',
+  'cross_node',
+  'migrating',
+] as const;
+
+export type DriftKind = (typeof DRIFT_KINDS)[number];
+
+/** How a thread is not where it should be. */
+export interface Drift {
+  readonly kind: DriftKind;
+  /** The `thread` label. */
+  readonly thread: string;
+  /** The `vm` label. */
+  readonly vm: string;
+  /** A clause for the log, with the CPUs. */
+  readonly why: string;
+  /** The command that would put it right; undefined where none would. */
+  readonly fix: string | undefined;
+}
+
+export interface DriftInput {
+  readonly vm: ObservedVm;
+  /** Of all VMs, this one among them, so that two that claim one CPU are found. */
+  readonly places: Places;
+  readonly maxMigrationsPerSecond: number;
+}
+
+/** One thread with an expectation. */
+interface Case {
+  readonly vm: ObservedVm;
+  readonly thread: ObservedThread;
+  readonly places: Places;
+  readonly source: Expectation['source'];
+  readonly expected: CpuMask;
+  readonly actual: CpuMask;
+}
+
+interface Finding {
+  readonly kind: DriftKind;
+  readonly why: string;
+  readonly fix: string | undefined;
+}
+
+/** What has drifted in one VM; a thread without an expectation cannot. */
+export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Drift[] {
+  const drifts: Drift[] = [];
+  for (const thread of vm.threads) {
+    if (thread.expectation === undefined) continue;
+    const { cpus, source } = thread.expectation;
+    const expected = places.facts.mask(cpus);
+    const actual = places.facts.mask(thread.allowed);
+    const each: Case = { vm, thread, places, source, expected, actual };
+    const add = (finding: Finding | undefined): void => {
+      if (finding !== undefined) drifts.push({ ...finding, thread: thread.label, vm: vm.vm });
+    };
+    add(maskOf(each));
+    const cpu = places.of(thread);
+    if (cpu !== undefined) {
+      add(sharedCpu(each, cpu));
+      add(sharedCore(each, cpu));
+    }
+    add(crossNode(each));
+    add(migrating(each, maxMigrationsPerSecond));
+  }
+  return drifts;
+}
+
+/**
+ * The mask against the expectation, CPUs that are offline left out of both. A mask that a cpuset or somebody's hand made
+ * narrower keeps the thread where it belongs, and is no drift.
+ */
+function maskOf({ vm, thread, source, expected, actual }: Case): Finding | undefined {
+  if (expected.online.length === 0) {
+    const why = `none of CPUs ${expected.text} is online (${source})`;
+    return { kind: 'mask_changed', why, fix: undefined };
+  }
+  if (thread.allowedList === expected.text) return undefined;
+  if (actual.online.length > 0 && isWithin(actual.online, expected.online)) return undefined;
+  const why = `on CPUs ${actual.text} instead of ${expected.text} (${source})`;
+  const fix = commandFor(vm, thread, expected.online);
+  if (!isWithin(expected.online, actual.online)) return { kind: 'mask_changed', why, fix };
+  return { kind: actual.isPart ? 'mask_widened' : 'unpinned', why, fix };
+}
+
+function sharedCpu({ vm, thread, places }: Case, cpu: number): Finding | undefined {
+  const other = places.onSameCpu(thread, cpu);
+  if (other === undefined) return undefined;
+  const why = `on CPU ${cpu} with ${nameOf(other, vm)}`;
+  return { kind: 'shared_cpu', why, fix: apart({ vm, thread }, other, places) };
+}
+
+function sharedCore({ vm, thread, places }: Case, cpu: number): Finding | undefined {
+  const other = places.onSameCore(vm, thread, cpu);
+  if (other === undefined) return undefined;
+  const core = cpuListOf([cpu, ...places.facts.siblings(cpu)].sort((a, b) => a - b));
+  const why = `on CPUs ${core}, one core, with ${nameOf(other, vm)}`;
+  return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, places) };
+}
+
+function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
+  return vm.vm === self.vm ? thread.label : `${thread.label} of ${vm.vm}`;
+}
+
+/** Both of a pair advise the same: what has left its mask goes back, else the I/O thread, or the earlier name, moves. */
+function apart(self: Holder, other: Holder, places: Places): string | undefined {
+  const rank = ({ vm, thread }: Holder): string =>
+    `${thread.role === 'vcpu' ? 1 : 0} ${vm.vm} ${thread.label}`;
+  const [mover, stayer] = rank(self) < rank(other) ? [self, other] : [other, self];
+  const way = wayBack(mover, places.facts) ?? wayBack(stayer, places.facts);
+  if (way !== undefined) return way;
+  const cpu = places.of(mover.thread);
+  const free = cpu === undefined ? undefined : places.free(places.facts.topology.nodeOf.get(cpu));
+  return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
+}
+
+/** The command that gives a thread its expected CPUs; undefined where it has them, or none of them is online. */
+function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
+  if (thread.expectation === undefined) return undefined;
+  const { online } = facts.mask(thread.expectation.cpus);
+  const isThere = cpuListOf(facts.mask(thread.allowed).online) === cpuListOf(online);
+  return isThere || online.length === 0 ? undefined : commandFor(vm, thread, online);
+}
+
+function crossNode({ vm, thread, places, expected, actual }: Case): Finding | undefined {
+  // A thread that may and shall run anywhere is not on the wrong node, it is on all of them.
+  if (!expected.isPart && !actual.isPart) return undefined;
+  const crossing = crossingOf(vm, thread, places);
+  if (crossing === undefined) return undefined;
+  const { why, fix } = crossing;
+  return { kind: 'cross_node', why, fix: wayBack({ vm, thread }, places.facts) ?? fix };
+}
+
+function migrating({ vm, thread, places, expected }: Case, limit: number): Finding | undefined {
+  const rate = thread.migrationsPerSecond;
+  if (rate === undefined || rate <= limit || !expected.isPart) return undefined;
+  const why = `${rate.toFixed(1)} moves a second on CPUs ${thread.allowedList}, more than ${limit}`;
+  return { kind: 'migrating', why, fix: wayBack({ vm, thread }, places.facts) };
+}

@@ -1,0 +1,85 @@
+import type { Feature } from './features.ts';
+
+/** The paper's ladder; each stage has those below it. */
+export type Stage = 'original' | 'affinity' | 'exitless_polling' | 'parallel_batching' | 'pinned_queues';
+
+/** What the tracepoints say of the last minutes; undefined where nobody counts it, or there was no I/O. */
+export interface Measured {
+  readonly kicksPerIo?: number | undefined;
+  readonly injectionsPerIo?: number | undefined;
+  readonly eoisPerIo?: number | undefined;
+  /** The share of a queue's kicks that come from one vCPU. */
+  readonly queueLocality?: number | undefined;
+  readonly iosPerKick?: number | undefined;
+}
+
+export interface StageRule {
+  readonly stage: Stage;
+  /** Of the paper. */
+  readonly section: string;
+  readonly all: readonly Feature[];
+  /** One of these, where there are any. */
+  readonly any: readonly Feature[];
+  /** These must not be known to be off. */
+  readonly unless: readonly Feature[];
+  /** What is measured must not speak against it. */
+  readonly isInForce: (measured: Measured) => boolean;
+}
+
+/** The original has about one of each for every I/O: below half of that, most I/Os go without. */
+const FEW_EXITS_PER_IO = 0.5;
+const BATCH = 2;
+/** Round robin over n queues gives 1/n; a guest's own threads wander a little. */
+const LOCAL = 0.8;
+
+export const LADDER: readonly StageRule[] = [
+  {
+    stage: 'affinity',
+    section: '4.1.2',
+    all: ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'],
+    any: [],
+    unless: ['numa_local'],
+    isInForce: () => true,
+  },
+  {
+    stage: 'exitless_polling',
+    section: '4.1',
+    all: [],
+    any: ['iothread_polling', 'sqpoll'],
+    unless: [],
+    isInForce: ({ kicksPerIo, injectionsPerIo, eoisPerIo }) =>
+      [kicksPerIo, injectionsPerIo, eoisPerIo].every((exits) => (exits ?? 0) < FEW_EXITS_PER_IO),
+  },
+  {
+    stage: 'parallel_batching',
+    section: '4.1.1',
+    all: ['multiqueue'],
+    any: ['dedicated_iothreads', 'iothread_vq_mapping'],
+    unless: [],
+    isInForce: ({ iosPerKick }) => iosPerKick === undefined || iosPerKick >= BATCH,
+  },
+  {
+    stage: 'pinned_queues',
+    section: '5',
+    all: ['queue_per_vcpu'],
+    any: [],
+    unless: [],
+    isInForce: ({ queueLocality }) => queueLocality === undefined || queueLocality >= LOCAL,
+  },
+];
+
+/** The highest stage whose rule holds, and those of all stages below it. */
+export function stageOf(features: ReadonlyMap<Feature, number>, measured: Measured = {}): Stage {
+  let stage: Stage = 'original';
+  for (const rule of LADDER) {
+    const isOn = (feature: Feature): boolean => features.get(feature) === 1;
+    const holds =
+      rule.all.every(isOn) &&
+      (rule.any.length === 0 || rule.any.some(isOn)) &&
+      rule.unless.every((feature) => features.get(feature) !== 0) &&
+      rule.isInForce(measured);
+    if (!holds) return stage;
+    stage = rule.stage;
+  }
+  return stage;
+}

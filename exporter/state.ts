@@ -1,0 +1,171 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { z } from 'zod';
+
+/** What of a logger is needed; pino's fits. */
+export interface StateLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface StateOptions<T> {
+  readonly directory: string;
+  /** File name in it. */
+  readonly name: string;
+  readonly schema: z.ZodType<T>;
+  readonly empty: () => T;
+  readonly logger: StateLogger;
+}
+
+/** More is no state of ours, and is neither read nor written. */
+const CAP = 4 * 1024 * 1024;
+const TOO_LARGE = `no regular file of at most ${CAP} bytes`;
+
+/**
+ * State that survives a restart: a JSON file, checked when it is read, replaced as a whole when it is written. Where the
+ * file or its directory is of no use the state is kept in memory, with one warning.
+ */
+export class StateFile<T> {
+  readonly path: string;
+  #value: T;
+  #isDirty = false;
+  #writing: Promise<boolean> | undefined;
+  /** A file that cannot be read must not be overwritten. */
+  #isUnreadable = false;
+  #isFailing = false;
+
+  constructor(private readonly options: StateOptions<T>) {
+    this.path = join(options.directory, options.name);
+    this.#value = this.#read(options.empty);
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Takes over what another process wrote, unless this one has yet to write; what is of no use changes nothing. */
+  reload(): T {
+    if (this.#writing === undefined && !this.#isFailing) this.#value = this.#read(() => this.#value);
+    return this.#value;
+  }
+
+  /** Calls while a write is under way are one more write. @returns whether the file has the value */
+  save(value: T): Promise<boolean> {
+    this.#value = value;
+    this.#isDirty = true;
+    this.#writing ??= this.#drain();
+    return this.#writing;
+  }
+
+  async #drain(): Promise<boolean> {
+    let isSaved = false;
+    while (this.#isDirty) {
+      this.#isDirty = false;
+      isSaved = await this.#write();
+    }
+    this.#writing = undefined;
+    return isSaved;
+  }
+
+  #read(otherwise: () => T): T {
+    const { schema, empty, logger } = this.options;
+    const { path } = this;
+    const wasUnreadable = this.#isUnreadable;
+    this.#isUnreadable = false;
+    let text: string | undefined;
+    try {
+      text = readCapped(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return empty();
+      this.#isUnreadable = true;
+      if (!wasUnreadable) {
+        logger.warn({ path, reason: code }, 'state file cannot be read: state is kept in memory');
+      }
+      return otherwise();
+    }
+    const document = text === undefined ? undefined : json(text);
+    const parsed = document === undefined ? undefined : schema.safeParse(document.value);
+    if (parsed?.success) return parsed.data;
+    this.#setAside(parsed?.error.issues[0]?.message ?? (text === undefined ? TOO_LARGE : 'not JSON'));
+    return otherwise();
+  }
+
+  #setAside(reason: string): void {
+    const { path } = this;
+    try {
+      renameSync(path, `${path}.corrupt`);
+      this.options.logger.warn({ path, reason }, `state file is corrupt: set aside as ${path}.corrupt`);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      this.#isUnreadable = true;
+      this.options.logger.warn({ path, reason, code }, 'state file is corrupt: state is kept in memory');
+    }
+  }
+
+  async #write(): Promise<boolean> {
+    if (this.#isUnreadable) return false;
+    const { path } = this;
+    const { directory, logger } = this.options;
+    const temporary = `${path}.${process.pid}.tmp`;
+    try {
+      const text = `${JSON.stringify(this.#value)}\n`;
+      if (Buffer.byteLength(text) > CAP) throw new Error(TOO_LARGE);
+      await mkdir(directory, { recursive: true });
+      await writeSynced(temporary, text);
+      await rename(temporary, path);
+      await syncDirectory(directory);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (!this.#isFailing) {
+        logger.warn(
+          { path, reason: code ?? message },
+          'state file cannot be written: state is kept in memory',
+        );
+      }
+      this.#isFailing = true;
+      return false;
+    }
+    if (this.#isFailing) logger.info({ path }, 'state file is written again');
+    this.#isFailing = false;
+    return true;
+  }
+}
+
+/** undefined for what is no file, or too large. */
+function readCapped(path: string): string | undefined {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() && stat.size <= CAP ? readFileSync(fd, 'utf8') : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function json(text: string): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w', 0o644);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** So that the rename outlives a power cut; not every file system lets one. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  await directory.sync().catch(() => {});
+  await directory.close();
+}

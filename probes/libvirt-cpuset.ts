@@ -1,0 +1,39 @@
+import { malformed } from './errors.ts';
+
+/** As in cpu-list.ts: a larger number is nonsense, not a big machine. */
+const MAX_CPU = 65_535;
+/** Some 10,000 numbers and ranges: nobody writes more, and each may cost a range of 65,536 CPUs. */
+const MAX_LENGTH = 65_536;
+
+/** `N`, `N-M` or `^N`, and the comma or end after it. Spaces as g_ascii_isspace() has them; none within `^N`. */
+const PART = /(\^?)(\d{1,10})[ \t\n\f\r]*(?:-[ \t\n\f\r]*(\d{1,10})[ \t\n\f\r]*)?(?:,[ \t\n\f\r]*|$)/y;
+
+/**
+ * libvirt's list of CPUs, src/util/virbitmap.c virBitmapParse(): parts apply in order, so `^2,1-4` still has 2, and a
+ * comma at the end is allowed. A list that leaves no CPU is refused, as libvirt does wherever it takes one.
+ *
+ * @returns CPU numbers, ascending and unique
+ * @throws SourceError malformed
+ * @see https://libvirt.org/formatdomain.html#cpu-allocation
+ * @example parseLibvirtCpuset('1-4,^2') // [1, 3, 4]
+ */
+export function parseLibvirtCpuset(text: string): number[] {
+  if (text.length > MAX_LENGTH) throw malformed('CPU set', text);
+  const list = text.replace(/^[ \t\n\f\r]+/, '');
+  const isIn = new Uint8Array(MAX_CPU + 1);
+  for (let at = 0; at < list.length; at = PART.lastIndex) {
+    PART.lastIndex = at;
+    const match = PART.exec(list);
+    if (match === null) throw malformed('CPU set', text);
+    const first = Number(match[2]);
+    const last = Number(match[3] ?? first);
+    const isExcluded = match[1] === '^';
+    if (last < first || last > MAX_CPU || (isExcluded && match[3] !== undefined))
+      throw malformed('CPU set', text);
+    isIn.fill(isExcluded ? 0 : 1, first, last + 1);
+  }
+  const cpus: number[] = [];
+  for (let cpu = isIn.indexOf(1); cpu >= 0; cpu = isIn.indexOf(1, cpu + 1)) cpus.push(cpu);
+  if (cpus.length === 0) throw malformed('CPU set', text);
+  return cpus;
+}

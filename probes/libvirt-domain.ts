@@ -1,0 +1,111 @@
+import { parseLibvirtCpuset } from './libvirt-cpuset.ts';
+
+/** An element as the parser gives it: attributes begin with `@`. */
+export type Element = Record<string, unknown>;
+
+/** The host CPUs that libvirt gave to each thread; a thread without a pin of its own has none here. */
+export interface LibvirtPins {
+  readonly vcpus: ReadonlyMap<number, readonly number[]>;
+  readonly iothreads: ReadonlyMap<number, readonly number[]>;
+  readonly emulator: readonly number[] | undefined;
+}
+
+/** A `<disk>`; undefined is libvirt's or QEMU's default. */
+export interface LibvirtDisk {
+  /** `vda`, `sda`. */
+  readonly target: string;
+  readonly iothread: number | undefined;
+  /** The IOThreads of its queues, libvirt 10 and newer; one without queues takes its turn with the others. */
+  readonly iothreads: readonly { readonly id: number; readonly queues: readonly number[] }[];
+  readonly queues: number | undefined;
+  /** `none`, `writeback`, `directsync`, ... */
+  readonly cache: string | undefined;
+  /** `native`, `io_uring` or `threads`. */
+  readonly io: string | undefined;
+  readonly source: string | undefined;
+}
+
+/**
+ * `<cputune>`; where it is silent `<vcpu cpuset=>` holds for vCPUs, IOThreads and the emulator alike
+ * (src/qemu/qemu_process.c qemuProcessSetupPid()), unless placement is `auto`: then numad chose, and nobody asked for it.
+ * A set that cannot be read costs its own pin only.
+ */
+export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: readonly number[]): LibvirtPins {
+  const cpuset = cpusetReader();
+  const cputune = object(domain['cputune']);
+  const vcpu = object(domain['vcpu']);
+  const shared = vcpu['@placement'] === 'auto' ? undefined : cpuset(vcpu['@cpuset']);
+  const pinned = (ids: readonly number[], entries: unknown, key: string): Map<number, readonly number[]> => {
+    const map = new Map<number, readonly number[]>();
+    if (shared !== undefined) for (const id of ids) map.set(id, shared);
+    for (const entry of list(entries)) {
+      const id = number(entry[key]);
+      const cpus = cpuset(entry['@cpuset']);
+      if (id === undefined) continue;
+      if (cpus === undefined) map.delete(id);
+      else map.set(id, cpus);
+    }
+    return map;
+  };
+  const emulator = cputune['emulatorpin'];
+  return {
+    vcpus: pinned(vcpus, cputune['vcpupin'], '@vcpu'),
+    iothreads: pinned(iothreads, cputune['iothreadpin'], '@iothread'),
+    emulator: emulator === undefined ? shared : cpuset(object(emulator)['@cpuset']),
+  };
+}
+
+/** One list for all threads with the same text: a hundred vCPUs on 512 CPUs each cost no more than one. */
+function cpusetReader(): (value: unknown) => readonly number[] | undefined {
+  const read = new Map<unknown, readonly number[] | undefined>();
+  return (value) => {
+    if (!read.has(value)) read.set(value, parsed(value));
+    return read.get(value);
+  };
+}
+
+function parsed(value: unknown): readonly number[] | undefined {
+  try {
+    return typeof value === 'string' ? parseLibvirtCpuset(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function disksOf(domain: Element): LibvirtDisk[] {
+  return list(object(domain['devices'])['disk']).map(disk);
+}
+
+function disk(element: Element): LibvirtDisk {
+  const driver = object(element['driver']);
+  const source = object(element['source']);
+  return {
+    target: word(object(element['target'])['@dev']) ?? '',
+    iothread: number(driver['@iothread']),
+    iothreads: list(object(driver['iothreads'])['iothread']).flatMap((thread) => {
+      const id = number(thread['@id']);
+      const queues = list(thread['queue']).flatMap((queue) => number(queue['@id']) ?? []);
+      return id === undefined ? [] : [{ id, queues }];
+    }),
+    queues: number(driver['@queues']),
+    cache: word(driver['@cache']),
+    io: word(driver['@io']),
+    source: word(source['@dev']) ?? word(source['@file']) ?? word(source['@name']),
+  };
+}
+
+export function object(value: unknown): Element {
+  return typeof value === 'object' && value !== null ? (value as Element) : {};
+}
+
+export function list(value: unknown): Element[] {
+  return Array.isArray(value) ? value.map(object) : [];
+}
+
+function word(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function number(value: unknown): number | undefined {
+  return typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseCpuList } from '../../probes/cpu-list.ts';
+import { parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
+import { readTaskStatus } from '../../probes/proc-task-status.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { liveHost } from './captured.ts';
+import { testRobustness } from './robustness.ts';
+
+/** Linux with both versions, a vCPU of a domain of libvirt 9.0. */
+const HYBRID = [
+  '9:name=systemd:/',
+  '8:pids:/',
+  '7:blkio:/machine/qemu-1-kt-pins.libvirt-qemu',
+  '3:cpuset:/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+  '1:cpu,cpuacct:/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+  '0::/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
+  '',
+].join('\n');
+const UNIFIED = '0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0\n';
+const SCOPE = 'sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dvm.scope';
+
+test('both versions are told apart', () => {
+  assert.deepEqual(parseCgroup(UNIFIED), {
+    unified: '/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0',
+    cpuset: undefined,
+  });
+  assert.deepEqual(parseCgroup(HYBRID), {
+    unified: '/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
+    cpuset: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+  });
+  assert.equal(parseCgroup('4:cpuset,cpu:/a:b\n').cpuset, '/a:b');
+  assert.deepEqual(parseCgroup(''), { unified: undefined, cpuset: undefined });
+});
+
+test('a path that leads out of the hierarchy is not followed', () => {
+  for (const path of ['/..', '/../../etc', '/a/../b', '/a/..', '/./a', 'a', '']) {
+    assert.deepEqual(parseCgroup(`0::${path}\n3:cpuset:${path}\n`), {
+      unified: undefined,
+      cpuset: undefined,
+    });
+  }
+  assert.equal(parseCgroup('0::/a/..b/...\n').unified, '/a/..b/...');
+});
+
+test('the effective CPUs of v2 are read', (context) => {
+  const { host, write } = hostTree(context);
+  write('proc/7/cgroup', UNIFIED);
+  write(`${SCOPE}/libvirt/vcpu0/cpuset.cpus.effective`, '2-3\n');
+  write('sys/fs/cgroup/cpuset.cpus.effective', '0-7\n');
+  assert.deepEqual(readEffectiveCpuset(host, 7), [2, 3]);
+});
+
+test('where a cgroup of v2 has no cpuset the nearest one above it counts, up to the root', (context) => {
+  const { host, write, remove } = hostTree(context);
+  write('proc/7/cgroup', UNIFIED);
+  write(`${SCOPE}/cpuset.cpus.effective`, '0-1\n');
+  write('sys/fs/cgroup/cpuset.cpus.effective', '0-7\n');
+  assert.deepEqual(readEffectiveCpuset(host, 7), [0, 1]);
+  remove(SCOPE);
+  assert.equal(readEffectiveCpuset(host, 7)?.length, 8);
+  remove('sys/fs/cgroup');
+  assert.equal(readEffectiveCpuset(host, 7), undefined);
+});
+
+test('the cpuset of v1 goes before the empty v2 hierarchy beside it', (context) => {
+  const { host, write, remove } = hostTree(context);
+  write('proc/7/cgroup', HYBRID);
+  const file = 'sys/fs/cgroup/cpuset/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0/cpuset.effective_cpus';
+  write(file, '1\n');
+  assert.deepEqual(readEffectiveCpuset(host, 7), [1]);
+  remove(file);
+  assert.equal(readEffectiveCpuset(host, 7), undefined);
+});
+
+test('a name beyond ASCII is found', (context) => {
+  const { host, write } = hostTree(context);
+  write('proc/7/cgroup', Buffer.from('0::/été\n'));
+  write('sys/fs/cgroup/été/cpuset.cpus.effective', '5\n');
+  assert.deepEqual(readEffectiveCpuset(host, 7), [5]);
+});
+
+test('nonsense in the file and a process that has gone are told', (context) => {
+  const { host, write } = hostTree(context);
+  assert.throws(() => readEffectiveCpuset(host, 7), { name: 'SourceError', kind: 'absent' });
+  write('proc/7/cgroup', '0::/\n');
+  write('sys/fs/cgroup/cpuset.cpus.effective', 'x\n');
+  assert.throws(() => readEffectiveCpuset(host, 7), { name: 'SourceError', kind: 'malformed' });
+});
+
+test('this process may run on no CPU outside of its cpuset', (context) => {
+  const cpus = readEffectiveCpuset(liveHost(), process.pid);
+  if (cpus === undefined) return context.skip('no cpuset controller here');
+  const allowed = parseCpuList(readTaskStatus(liveHost(), '/proc/self').cpusAllowedList);
+  assert.ok(allowed.length > 0);
+  assert.deepEqual(
+    allowed.filter((cpu) => !cpus.includes(cpu)),
+    [],
+  );
+});
+
+testRobustness('parseCgroup', parseCgroup, [HYBRID, UNIFIED]);

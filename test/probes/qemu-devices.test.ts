@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
+import { parseQemuDevices, type QemuDevices, type QemuStorage } from '../../probes/qemu-devices.ts';
+import { captured } from './captured.ts';
+import { testRobustness } from './robustness.ts';
+
+const CAPTURED = captured('proc/244/cmdline');
+
+const UNSAID = {
+  id: '',
+  queues: undefined,
+  iothread: undefined,
+  mapping: [],
+  packed: undefined,
+  eventIdx: undefined,
+  drives: [],
+};
+
+function parse(...options: string[]): QemuDevices {
+  return parseQemuDevices(['qemu-system-x86_64', ...options]);
+}
+
+function storage(...options: string[]): QemuStorage | undefined {
+  return parse(...options).storage[0];
+}
+
+function drive(...options: string[]) {
+  return storage(...options, '-device', 'virtio-blk-pci,drive=d0')?.drives[0];
+}
+
+test('a captured command line is understood', () => {
+  assert.deepEqual(parseQemuDevices(parseCmdline(CAPTURED)), {
+    storage: [
+      {
+        ...UNSAID,
+        id: 'vda',
+        kind: 'virtio-blk',
+        iothread: 'io0',
+        drives: [{ node: 'd0', direct: true, aio: 'native' }],
+      },
+    ],
+    nets: [{ id: 'n0', vhost: true }],
+    iothreads: [{ id: 'io0', pollMaxNs: undefined }],
+  });
+});
+
+/** As libvirt 9.0 wrote it for the domain in test/fixtures/libvirt/domstatus-9.0-pins.xml. */
+const LIBVIRT = [
+  ...['-object', '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/var/lib/x"}'],
+  ...['-object', '{"qom-type":"iothread","id":"iothread1"}'],
+  ...['-object', '{"qom-type":"iothread","id":"iothread2","poll-max-ns":50000}'],
+  ...['-device', '{"driver":"piix3-usb-uhci","id":"usb","bus":"pci.0","addr":"0x1.0x2"}'],
+  '-device',
+  '{"driver":"virtio-scsi-pci","iothread":"iothread2","id":"scsi0","num_queues":3,"bus":"pci.0","addr":"0x2"}',
+  '-blockdev',
+  '{"driver":"file","filename":"/i/b.img","aio":"io_uring","node-name":"libvirt-2-storage","cache":{"direct":true,"no-flush":false},"auto-read-only":true,"discard":"unmap"}',
+  '-blockdev',
+  '{"node-name":"libvirt-2-format","read-only":false,"cache":{"direct":true,"no-flush":false},"driver":"raw","file":"libvirt-2-storage"}',
+  '-device',
+  '{"driver":"virtio-blk-pci","packed":true,"iothread":"iothread2","event_idx":false,"num-queues":4,"bus":"pci.0","addr":"0x4","drive":"libvirt-2-format","id":"virtio-disk1","write-cache":"on"}',
+  '-blockdev',
+  '{"driver":"file","filename":"/i/c.img","aio":"threads","node-name":"libvirt-1-storage","cache":{"direct":false,"no-flush":false}}',
+  '-blockdev',
+  '{"node-name":"libvirt-1-format","cache":{"direct":false,"no-flush":false},"driver":"raw","file":"libvirt-1-storage"}',
+  '-device',
+  '{"driver":"scsi-hd","bus":"scsi0.0","channel":0,"scsi-id":0,"lun":0,"drive":"libvirt-1-format","id":"scsi0-0-0-0"}',
+  ...['-netdev', '{"type":"tap","fds":"36:37","vhost":true,"vhostfds":"38:39","id":"hostnet0"}'],
+];
+
+test("libvirt's JSON is understood, a controller with the disks on its bus", () => {
+  assert.deepEqual(parse(...LIBVIRT), {
+    storage: [
+      {
+        ...UNSAID,
+        id: 'scsi0',
+        kind: 'virtio-scsi',
+        queues: 3,
+        iothread: 'iothread2',
+        drives: [{ node: 'libvirt-1-format', direct: false, aio: 'threads' }],
+      },
+      {
+        ...UNSAID,
+        id: 'virtio-disk1',
+        kind: 'virtio-blk',
+        queues: 4,
+        iothread: 'iothread2',
+        packed: true,
+        eventIdx: false,
+        drives: [{ node: 'libvirt-2-format', direct: true, aio: 'io_uring' }],
+      },
+    ],
+    nets: [{ id: 'hostnet0', vhost: true }],
+    iothreads: [
+      { id: 'iothread1', pollMaxNs: undefined },
+      { id: 'iothread2', pollMaxNs: 50_000 },
+    ],
+  });
+});
+
+test('the IOThreads of the queues are read', () => {
+  const device =
+    '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"a","vqs":[0,2]},{"iothread":"b","vqs":[1,3]}],"drive":"d"}';
+  assert.deepEqual(storage('-device', device)?.mapping, [
+    { iothread: 'a', queues: [0, 2] },
+    { iothread: 'b', queues: [1, 3] },
+  ]);
+  const turns = '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}';
+  assert.deepEqual(
+    storage('-device', turns)?.mapping.map(({ queues }) => queues),
+    [[], []],
+  );
+});
+
+test('key=value says the same as JSON', () => {
+  const text = 'virtio-blk-device,num-queues=8,packed=on,event_idx=off,iothread=io0,id=a,,b';
+  assert.deepEqual(storage('-device', text), {
+    ...UNSAID,
+    id: 'a,b',
+    kind: 'virtio-blk',
+    queues: 8,
+    iothread: 'io0',
+    packed: true,
+    eventIdx: false,
+  });
+  assert.equal(parse('-object', 'iothread,id=io0,poll-max-ns=0').iothreads[0]?.pollMaxNs, 0);
+});
+
+test('each spelling of a virtio disk is one, and nothing else is', () => {
+  const kind = (driver: string) => storage('-device', driver)?.kind;
+  for (const driver of ['virtio-blk', 'virtio-blk-ccw', 'virtio-blk-pci-non-transitional']) {
+    assert.equal(kind(driver), 'virtio-blk', driver);
+  }
+  for (const driver of ['virtio-net-pci', 'virtio-blkx', 'vhost-user-blk-pci', 'nvme', 'ide-hd', '']) {
+    assert.equal(kind(driver), undefined, driver);
+  }
+});
+
+test('O_DIRECT and the engine are those of the node that opens the file', () => {
+  const named = ['-blockdev', 'driver=file,filename=/x,node-name=s,aio=native,cache.direct=on'];
+  assert.deepEqual(drive(...named, '-blockdev', 'driver=qcow2,node-name=d0,file=s'), {
+    node: 'd0',
+    direct: true,
+    aio: 'native',
+  });
+  const above = ['-blockdev', 'driver=qcow2,node-name=d0,file=s,cache.direct=on'];
+  assert.equal(drive('-blockdev', 'driver=file,filename=/x,node-name=s', ...above)?.direct, false);
+  const inside =
+    'driver=qcow2,node-name=d0,cache.direct=on,file.driver=file,file.filename=/x,file.aio=io_uring';
+  assert.deepEqual(drive('-blockdev', inside), { node: 'd0', direct: true, aio: 'io_uring' });
+  assert.equal(drive('-blockdev', `${inside},file.cache.direct=off`)?.direct, false);
+});
+
+test('the cache modes of -drive are told apart', () => {
+  const direct = (options: string) => drive('-drive', `/x.img,if=none,id=d0,format=raw${options}`)?.direct;
+  assert.deepEqual(
+    [',cache=none', ',cache=directsync', ',cache=writeback', ',cache=unsafe', '', ',cache.direct=on'].map(
+      direct,
+    ),
+    [true, true, false, false, false, true],
+  );
+  assert.equal(drive('-drive', 'file=/x,if=none,id=d0,aio=io_uring')?.aio, 'io_uring');
+});
+
+test('-drive if=virtio is a disk of its own', () => {
+  assert.deepEqual(storage('-drive', 'file=/x,if=virtio,id=v,cache=none,aio=native'), {
+    ...UNSAID,
+    id: 'v',
+    kind: 'virtio-blk',
+    drives: [{ node: 'v', direct: true, aio: 'native' }],
+  });
+});
+
+test('a disk whose node is not on the command line is there, with nothing known of it', () => {
+  assert.deepEqual(storage('-device', 'virtio-blk-pci,drive=gone')?.drives, [
+    { node: 'gone', direct: undefined, aio: undefined },
+  ]);
+});
+
+test('nodes that carry each other, and layers without end, come to an end', () => {
+  const loop = [
+    '-blockdev',
+    'driver=raw,node-name=d0,file=d1',
+    '-blockdev',
+    'driver=raw,node-name=d1,file=d0',
+  ];
+  assert.equal(drive(...loop)?.direct, false);
+  const deep = `${'{"file":'.repeat(5000)}{}${'}'.repeat(5000)}`;
+  assert.equal(parse('-blockdev', deep).storage.length, 0);
+});
+
+test('a device is not lost for what is nested in it without end', () => {
+  const deep = `${'{"x":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
+  assert.equal(storage('-device', `{"driver":"virtio-blk-pci","id":"a","x":${deep}}`)?.id, 'a');
+});
+
+test('SCSI disks belong to the controller that they name, or to the first', () => {
+  const { storage: controllers } = parse(
+    ...['-device', 'virtio-scsi-pci,id=s0', '-device', 'virtio-scsi-pci,id=s1'],
+    ...[
+      '-device',
+      'scsi-hd,drive=a,bus=s1.0',
+      '-device',
+      'scsi-hd,drive=b',
+      '-device',
+      'scsi-hd,drive=c,bus=x.0',
+    ],
+  );
+  assert.deepEqual(
+    controllers.map(({ id, drives }) => [id, drives.map(({ node }) => node)]),
+    [
+      ['s0', ['b']],
+      ['s1', ['a']],
+    ],
+  );
+});
+
+test('vhost of a network is said by either switch', () => {
+  const vhost = (options: string) => parse('-netdev', options).nets[0]?.vhost;
+  assert.deepEqual(
+    ['tap,id=n,vhost=on', 'tap,id=n,vhostforce=on', 'tap,id=n,vhost=off', 'user,id=n', 'tap,vhost'].map(
+      vhost,
+    ),
+    [true, true, false, false, true],
+  );
+  assert.equal(parse('-nic', 'tap,vhost=on').nets[0]?.vhost, true);
+});
+
+test('what is missing, cut or broken leaves the rest', () => {
+  assert.deepEqual(parseQemuDevices([]), { storage: [], nets: [], iothreads: [] });
+  for (const broken of [
+    '{',
+    '{}',
+    '[]',
+    'null',
+    '',
+    ',',
+    '{"driver":7}',
+    '{"driver":null}',
+    '{"driver":["x"]}',
+  ]) {
+    const { storage: found } = parse(
+      '-device',
+      broken,
+      '-blockdev',
+      broken,
+      '-device',
+      'virtio-blk-pci,id=a',
+    );
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      ['a'],
+      broken,
+    );
+  }
+  assert.equal(storage('-device', 'virtio-blk-pci,num-queues=-1')?.queues, undefined);
+  assert.equal(storage('-device', 'virtio-blk-pci,packed=maybe')?.packed, undefined);
+});
+
+test('a value that looks like an option is a value', () => {
+  assert.equal(parse('-device', '-device', '-device', 'virtio-blk-pci').storage.length, 1);
+});
+
+test('any id comes back, in both forms', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1 }), (text) => {
+      const id = text.replaceAll('\0', '');
+      assert.equal(storage('-device', JSON.stringify({ driver: 'virtio-blk-pci', id }))?.id, id);
+      assert.equal(storage('-device', `virtio-blk-pci,id=${id.replaceAll(',', ',,')}`)?.id, id);
+    }),
+  );
+});
+
+testRobustness('parseQemuDevices', (text) => parseQemuDevices(parseCmdline(text)), [
+  CAPTURED,
+  ['qemu', ...LIBVIRT].map((argument) => `${argument}\0`).join(''),
+]);
+testRobustness('parseQemuDevices, of a device,', (text) => parse('-device', text), [
+  '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"a","vqs":[0,2]}],"drive":"d"}',
+  'virtio-blk-pci,num-queues=4,id=vda',
+]);
