@@ -2,14 +2,24 @@ import { pipeline } from 'node:stream/promises';
 import { Command, CommanderError, Option } from 'commander';
 import { pino } from 'pino';
 import { readBuild } from './build.ts';
-import { ConfigError, flagOf, type RawValues, readConfigFile, resolveConfig } from './config/load.ts';
-import { type Config, options } from './config/options.ts';
+import {
+  ConfigError,
+  flagOf,
+  isOnlyInFile,
+  type RawValues,
+  readConfigFile,
+  resolveConfig,
+} from './config/load.ts';
+import { type Config, type ConfigKey, options } from './config/options.ts';
 import { checkRoots } from './config/roots.ts';
 import { replayCapturedHost } from './demo.ts';
 import { formatReport } from './doctor.ts';
+import { formatVmReport } from './doctor-vm.ts';
 import { createOwnMetrics } from './own-metrics.ts';
+import { clearPhase, listPhases, setPhase } from './phase-command.ts';
 import { exposition } from './registry.ts';
 import { type Running, serve } from './serve.ts';
+import { Phases } from './stage/phases.ts';
 import { Telemetry } from './telemetry.ts';
 
 const EXIT_USAGE = 2;
@@ -42,8 +52,35 @@ export async function run(argv: readonly string[]): Promise<number> {
   withOptions(program.command('doctor'))
     .description('tell which sources are usable, why not, and what would fix it')
     .option('--json', 'as JSON')
+    .option(
+      '--vm <name>',
+      'one VM: its threads, CPUs, nodes, devices and queues, what is wrong, and what would put it right',
+    )
     .action(async (flags: RawValues) => {
       code = await runDoctor(flags);
+    });
+
+  const phase = program
+    .command('phase')
+    .description('declare the patch phase a VM is in, where nothing can detect it');
+  withStateOptions(phase.command('set'))
+    .description("set a VM's phase, such as 'exitless-polling v2'")
+    .argument('<vm>', "the VM's name or UUID")
+    .argument('<phase>', 'a name of your own; one that begins with a stage declares that stage')
+    .action(async (vm: string, name: string, flags: RawValues) => {
+      code = await setPhase(phasesOf(flags), vm, name);
+    });
+  withStateOptions(phase.command('clear'))
+    .description("clear a VM's phase")
+    .argument('<vm>', 'as it was given to phase set')
+    .action(async (vm: string, flags: RawValues) => {
+      code = await clearPhase(phasesOf(flags), vm);
+    });
+  withStateOptions(phase.command('list'))
+    .description('list declared phases')
+    .option('--json', 'as JSON')
+    .action((flags: RawValues) => {
+      process.stdout.write(listPhases(phasesOf(flags), flags['json'] === true));
     });
 
   try {
@@ -61,6 +98,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 function withOptions(command: Command): Command {
   command.option('--config <file>', 'YAML file with the settings below, nested at the dots');
   for (const [key, { default: value, help }] of Object.entries(options)) {
+    if (isOnlyInFile(key as ConfigKey)) continue;
     const flag = flagOf(key);
     if (typeof value === 'boolean') {
       const negative = flag.replace('--', '--no-');
@@ -74,6 +112,19 @@ function withOptions(command: Command): Command {
     }
   }
   return command;
+}
+
+/** All that a command needs which only writes state. */
+function withStateOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'YAML file with the settings of serve')
+    .option(`${flagOf('state.dir')} <value>`, options['state.dir'].help);
+}
+
+function phasesOf(flags: RawValues): Phases {
+  const warn = (fields: object, message: string): void =>
+    void process.stderr.write(`kvm-telemetry: ${message}: ${JSON.stringify(fields)}\n`);
+  return new Phases(readConfig(flags)['state.dir'], { info: () => undefined, warn });
 }
 
 /** Flags under their keys: commander writes `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
@@ -139,13 +190,14 @@ function oneShot(flags: RawValues): { telemetry: Telemetry; own: ReturnType<type
   checkRoots(config);
   const logger = pino({ level: config['log.level'] }, pino.destination({ fd: 2, sync: true }));
   const own = createOwnMetrics();
-  return { telemetry: new Telemetry(config, logger, own, readBuild(process.env, false)), own };
+  return { telemetry: new Telemetry(config, logger, own, readBuild(process.env, false), false), own };
 }
 
 async function runOnce(flags: RawValues): Promise<void> {
   const { telemetry, own } = oneShot(flags);
   await telemetry.look();
   await telemetry.sample();
+  await telemetry.judge();
   const { families } = await telemetry.scrape(ONCE_TIMEOUT_MS);
   await print(exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8'));
 }
@@ -164,9 +216,22 @@ class OutputError extends Error {}
 
 async function runDoctor(flags: RawValues): Promise<number> {
   const { telemetry } = oneShot({ ...flags, 'log.level': flags['log.level'] ?? 'fatal' });
+  if (typeof flags['vm'] === 'string') return doctorVm(telemetry, flags['vm'], flags['json'] === true);
   const report = await telemetry.doctor();
   process.stdout.write(
     flags['json'] === true ? `${JSON.stringify(report, undefined, 2)}\n` : formatReport(report),
   );
   return report.sources.every(({ usable }) => usable) ? 0 : 1;
+}
+
+async function doctorVm(telemetry: Telemetry, name: string, asJson: boolean): Promise<number> {
+  const report = await telemetry.doctorVm(name);
+  await telemetry.stop();
+  if (report === undefined) {
+    throw new ConfigError(
+      `--vm: no VM ${JSON.stringify(name)}: give a vm label, a name or a UUID of kvm_vm_info`,
+    );
+  }
+  process.stdout.write(asJson ? `${JSON.stringify(report, undefined, 2)}\n` : formatVmReport(report));
+  return report.drifts.length === 0 ? 0 : 1;
 }

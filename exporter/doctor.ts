@@ -1,6 +1,7 @@
 import type { SourceError } from '../probes/errors.ts';
 import type { Lockdown } from '../probes/lockdown.ts';
 import { type Advice, adviceOn, type Circumstances, HELD } from './model/advice.ts';
+import { printable } from './printable.ts';
 import type { ScrapeResult } from './scrape.ts';
 
 export interface Diagnosis {
@@ -53,9 +54,4 @@ export function formatReport({ vms, lockdown, sources }: Report): string {
     }
   }
   return `${lines.join('\n')}\n`;
-}
-
-/** Names of VMs and devices come from others; what a terminal would obey is shown instead. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

@@ -6,6 +6,8 @@ import { Libvirt } from './libvirt/libvirt.ts';
 import { domstats } from './libvirt/virsh.ts';
 import { NOTHING, type RemoteResult } from './model/remote.ts';
 import type { Vm } from './model/vm.ts';
+import type { VmStatistics } from './model/vm-statistics.ts';
+import type { Facts } from './qmp/facts.ts';
 import { QmpSessions } from './qmp/sessions.ts';
 import type { Remotes } from './scrape.ts';
 
@@ -17,6 +19,7 @@ const MAX_MEETING_MS = 1000;
 export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
+  #last: ReadonlyMap<string, VmStatistics> = new Map();
 
   constructor(
     host: Host,
@@ -40,11 +43,16 @@ export class RemoteSources {
     );
   }
 
+  /** What its monitor, or libvirt, last said of a VM; costs nothing. */
+  lastOf({ key }: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined } {
+    return { statistics: this.#last.get(key), facts: this.#sessions.factsOf(key) };
+  }
+
   /** Looks for monitors of all VMs, and asks those that were never asked, so that threads are known by them. */
   async look(vms: readonly Vm[]): Promise<void> {
     if (!this.config()['collector.qmp']) return this.#sessions.close();
     this.#sessions.locate(vms, true);
-    await this.#meet(vms, MAX_MEETING_MS);
+    this.#remember(vms, [await this.#meet(vms, MAX_MEETING_MS)]);
   }
 
   /**
@@ -63,11 +71,25 @@ export class RemoteSources {
     } else this.#sessions.close();
     const managed = vms.filter(({ key, manager }) => manager === 'libvirt' && !this.#sessions.has(key));
     const libvirt = config['collector.libvirt'] ? this.#libvirt.ask(managed) : Promise.resolve(NOTHING);
+    void Promise.all([qmp, libvirt]).then(
+      (results) => this.#remember(vms, results),
+      () => undefined,
+    );
     return { qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
   }
 
   close(): void {
     this.#sessions.close();
+  }
+
+  #remember(vms: readonly Vm[], results: readonly RemoteResult[]): void {
+    const last = new Map<string, VmStatistics>();
+    for (const { key } of vms) {
+      const said = results.map(({ statistics }) => statistics.get(key)).find((each) => each !== undefined);
+      const known = said ?? this.#last.get(key);
+      if (known !== undefined) last.set(key, known);
+    }
+    this.#last = last;
   }
 
   /** A VM's first answer tells which thread is which: worth waiting for, once. */

@@ -6,6 +6,8 @@ import type { Inventory } from './inventory/inventory.ts';
 import { Families, type Family } from './metrics/families.ts';
 import { buildLabels, noLabels, probeLabels } from './metrics/label-sets.ts';
 import { labelBlock } from './metrics/labels.ts';
+import type { Affinity } from './model/affinity-reading.ts';
+import type { Stages } from './model/stage-reading.ts';
 import type { TraceReading } from './model/trace-reading.ts';
 import type { Vm } from './model/vm.ts';
 import { Pace } from './pace.ts';
@@ -31,6 +33,9 @@ export interface ScrapeParts {
   maxSeries(): number;
   /** Asks VMMs and managers; the answers come while the kernel's files are read. */
   askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
+  /** Where threads are, as last looked. */
+  affinity(): Affinity;
+  readonly stages: Stages;
   /** Takes a reading of the trace events. */
   readTrace(breathe: () => Promise<void>): TraceReading | Promise<TraceReading>;
   readonly build: Build;
@@ -114,6 +119,8 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
     vms: inventory.vms,
     disks: inventory.disks,
     topology: inventory.topology,
+    affinity: parts.affinity(),
+    stages: parts.stages,
     trace: () => parts.readTrace(() => collection.breathe()),
     observeThreads: (vm) => inventory.observeThreads(vm),
     residencyOf: (thread) => sampler.residencyOf(thread),

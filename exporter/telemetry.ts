@@ -1,4 +1,5 @@
 import { uptime } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isGone } from '../probes/errors.ts';
 import { createHost, type Host } from '../probes/host.ts';
@@ -8,7 +9,9 @@ import { type CollectorName, createCollectors } from './collectors/index.ts';
 import { type Config, traceSets } from './config/options.ts';
 import { rootsOf } from './config/roots.ts';
 import { diagnose, type Report } from './doctor.ts';
+import { reportOn, takenCpus, type VmReport } from './doctor-vm.ts';
 import { Inventory } from './inventory/inventory.ts';
+import { Methodology } from './methodology.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { Pace } from './pace.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -23,6 +26,9 @@ import { tracefsWriter } from './trace/writer.ts';
 
 /** Time for a collection that nobody waits for with a deadline of his own. */
 const PATIENT_MS = 60_000;
+/** So many CPUs are looked at to tell on which ones a thread is. */
+const DOCTOR_SAMPLES = 4;
+const DOCTOR_SAMPLE_MS = 250;
 /** Windows of tracepoint sets that are not always on last a second. */
 const EACH_SECOND = '* * * * * *';
 /**
@@ -42,6 +48,7 @@ export class Telemetry {
   readonly #sampler: Sampler;
   readonly #remotes: RemoteSources;
   readonly #trace: Trace;
+  readonly #methodology: Methodology;
   readonly #scrape: Scrape;
   readonly #collectors: readonly Collector[];
   #config: Config;
@@ -53,6 +60,7 @@ export class Telemetry {
     private readonly logger: Logger,
     private readonly own: OwnMetrics,
     build: Build,
+    learns = true,
   ) {
     this.#config = config;
     this.#problemLog = new ProblemLog(logger);
@@ -79,6 +87,17 @@ export class Telemetry {
       }),
       this.#inventory,
     );
+    this.#methodology = new Methodology({
+      host: this.#host,
+      watched: this.#inventory,
+      logger,
+      residencyOf: (thread) => this.#sampler.residencyOf(thread),
+      lastOf: (vm) => this.#remotes.lastOf(vm),
+      now: () => performance.now(),
+      sinceBoot: uptime,
+      config: () => this.#config,
+      learns,
+    });
     this.#collectors = createCollectors(() => ({
       allVcpuStatistics: this.#config['vcpu.statistics'] === 'all',
       vcpuReasons: this.#config['trace.vcpuReasons'],
@@ -93,6 +112,8 @@ export class Telemetry {
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: this.#problemLog,
         askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
+        affinity: () => this.#methodology.affinity,
+        stages: this.#methodology.stages,
         readTrace: (breathe) => this.#trace.readPaced(breathe),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
@@ -145,10 +166,21 @@ export class Telemetry {
     this.#ready = true;
   }
 
+  /** Which stage each VM is in, from what the looks and samples have told. */
+  async judge(): Promise<void> {
+    if (!this.#config['collector.affinity']) return;
+    const pace = new Pace();
+    const reading = await this.#trace.readPaced(async () => {
+      if (pace.isDue()) await pace.giveWay();
+    });
+    this.#methodology.judge(reading);
+  }
+
   async sample(): Promise<void> {
     const end = this.own.samplerDuration.startTimer();
     const problems = await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
     this.#problemLog.update('sampler', problems);
+    if (this.#config['collector.affinity']) await this.#methodology.follow();
     end();
   }
 
@@ -163,11 +195,42 @@ export class Telemetry {
   /** One collection, judged. */
   async doctor(): Promise<Report> {
     await this.look();
+    await this.sample();
     await this.#trace.start();
+    await this.judge();
     const result = await this.scrape(PATIENT_MS);
     await this.#trace.stop();
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, this.#inventory.vms.length, { isRoot, lockdown: this.#lockdown() });
+  }
+
+  /**
+   * One VM, judged from a few samples. Nothing is changed: commands are advised and not run.
+   *
+   * @param name its label, name or UUID
+   * @returns undefined where there is no such VM
+   */
+  async doctorVm(name: string): Promise<VmReport | undefined> {
+    await this.look();
+    const vm = this.#inventory.vms.find((each) => [each.label, each.name, each.uuid].includes(name));
+    const { topology, disks } = this.#inventory;
+    if (vm === undefined || topology === undefined) return undefined;
+    await this.#methodology.readMemory(vm);
+    for (let i = 0; i < DOCTOR_SAMPLES; i++) {
+      if (i > 0) await sleep(DOCTOR_SAMPLE_MS);
+      await this.sample();
+    }
+    // libvirt and the monitor are asked as a scrape asks them.
+    await this.scrape(PATIENT_MS);
+    await this.judge();
+    const { affinity, stages } = this.#methodology;
+    const [where, stage] = [affinity.of(vm), stages.of(vm)];
+    if (where === undefined || stage === undefined) return undefined;
+    return reportOn({
+      ...{ vm, stage, topology, disks, affinity: where },
+      statistics: this.#remotes.lastOf(vm).statistics,
+      taken: takenCpus(this.#inventory.vms.flatMap((each) => affinity.of(each) ?? [])),
+    });
   }
 
   /** Starts the tasks; the first look and sample are made at once. */
@@ -175,6 +238,7 @@ export class Telemetry {
     await this.look();
     await this.sample();
     await this.#trace.start();
+    await this.judge();
     this.#schedule();
   }
 
@@ -206,7 +270,10 @@ export class Telemetry {
 
   #schedule(): void {
     this.#tasks = [
-      every(this.#config['inventory.schedule'], 'inventory', this.logger, () => this.look()),
+      every(this.#config['inventory.schedule'], 'inventory', this.logger, async () => {
+        await this.look();
+        await this.judge();
+      }),
       every(this.#config['sampler.schedule'], 'sampler', this.logger, () => this.sample()),
       every(EACH_SECOND, 'trace', this.logger, () => this.#trace.tick()),
     ];

@@ -21,6 +21,8 @@ export interface Roots {
   readonly tracefs: string;
   /** libvirt's run-time state of its QEMU driver, `/run/libvirt/qemu`. */
   readonly libvirt: string;
+  /** Definitions of its persistent domains, `/etc/libvirt/qemu`. */
+  readonly libvirtConfig: string;
 }
 
 /** A block device's number, as `dev_t` splits it. */

@@ -1,4 +1,3 @@
-import { XMLParser } from 'fast-xml-parser';
 import { ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 import {
@@ -10,6 +9,7 @@ import {
   object,
   pinsOf,
 } from './libvirt-domain.ts';
+import { parseXml } from './libvirt-xml.ts';
 
 /** What libvirt's QEMU driver keeps about a running domain. */
 export interface LibvirtDomain {
@@ -26,17 +26,6 @@ export interface LibvirtDomain {
   readonly disks: readonly LibvirtDisk[];
 }
 
-const LISTS =
-  /\.(vcpus\.vcpu|iothreadids\.iothread|cputune\.(vcpu|iothread)pin|devices\.disk|iothreads\.iothread(\.queue)?)$/;
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  parseTagValue: false,
-  parseAttributeValue: false,
-  processEntities: true,
-  isArray: (_, path) => LISTS.test(String(path)),
-});
-
 /**
  * `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(). Written by root.
  *
@@ -44,7 +33,7 @@ const parser = new XMLParser({
  * @example parseDomstatus("<domstatus state='running' reason='booted' pid='4242'>...<domain>...</domain></domstatus>")
  */
 export function parseDomstatus(text: string): LibvirtDomain {
-  const status = object(parse(text)['domstatus']);
+  const status = parseXml(utf8(text), 'domstatus', 'libvirt domain status');
   const domain = object(status['domain']);
   const name = domain['name'];
   const uuid = domain['uuid'];
@@ -81,16 +70,6 @@ function iothreads(domain: Record<string, unknown>): number[] {
   if (ids.length > 0) return ids;
   const count = Math.min(number(domain['iothreads']) ?? 0, 1024);
   return Array.from({ length: count }, (_, i) => i + 1);
-}
-
-function parse(text: string): Record<string, unknown> {
-  // The parser closes what a cut file left open.
-  if (!text.trimEnd().endsWith('</domstatus>')) throw malformed('libvirt domain status', text);
-  try {
-    return object(parser.parse(utf8(text)));
-  } catch {
-    throw malformed('libvirt domain status', text);
-  }
 }
 
 /** Names of the state files, `<domain>.xml`; none where libvirt's QEMU driver is not there. */

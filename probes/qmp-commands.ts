@@ -9,6 +9,7 @@ export const QMP_COMMANDS = [
   'query-cpus-fast',
   'query-iothreads',
   'query-name',
+  'query-pci',
   'query-stats',
   'query-stats-schemas',
   'query-status',

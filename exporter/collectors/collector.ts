@@ -3,8 +3,10 @@ import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
+import type { Affinity } from '../model/affinity-reading.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { Residency } from '../model/residency.ts';
+import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
@@ -20,6 +22,10 @@ export interface Collection {
   /** Under way since the scrape began. */
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;
+  /** Where threads are, as last looked. */
+  readonly affinity: Affinity;
+  /** Which stage VMs are in, as last judged. */
+  readonly stages: Stages;
   /** What trace events have told by now. */
   trace(): TraceReading | Promise<TraceReading>;
   /** Version of the VM's QEMU; undefined where its monitor is not asked. */

@@ -1,3 +1,4 @@
+import { affinity } from './affinity.ts';
 import { block } from './block.ts';
 import type { Collector } from './collector.ts';
 import { cpus } from './cpus.ts';
@@ -21,6 +22,7 @@ export const COLLECTOR_NAMES = [
   'libvirt',
   'kvm_debugfs',
   'trace',
+  'affinity',
   'block',
   'cpus',
   'schedstat',
@@ -47,6 +49,7 @@ export function createCollectors(options: () => CollectorOptions): Collector[] {
     libvirt(metrics, options),
     kvmDebugfs(metrics),
     trace(options),
+    affinity(),
     block(() => options().blockExclude),
     cpus,
     schedstat,

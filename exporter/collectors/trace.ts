@@ -16,6 +16,7 @@ import {
 import { labelBlock } from '../metrics/labels.ts';
 import { type Isa, type ReasonNames, reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
 import { Queues } from '../model/queues.ts';
+import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import { durationHistogram, type ExitCount, stagesOf, type VmTrace } from '../model/vm-trace.ts';
@@ -47,7 +48,7 @@ export function trace(options: () => TraceOptions): Collector {
     get limits() {
       return limits;
     },
-    async collect({ vms, families, trace: read, disks, breathe }, report) {
+    async collect({ vms, families, trace: read, stages, disks, breathe }, report) {
       const reading = await read();
       limits = reading.limits;
       const kept = new Map<string, Memory>();
@@ -56,7 +57,8 @@ export function trace(options: () => TraceOptions): Collector {
         const memory = memories.get(vm.key) ?? { queues: new Queues(), highest: new Map() };
         kept.set(vm.key, memory);
         const counted = reading.of(vm);
-        if (counted !== undefined) addVm(families, vm, counted, reading, memory, disks, options());
+        if (counted !== undefined)
+          addVm(families, vm, counted, reading, memory, { disks, stages }, options());
       }
       memories = kept;
       addState(families, reading);
@@ -67,13 +69,14 @@ export function trace(options: () => TraceOptions): Collector {
 
 function addVm(
   families: Families,
-  { label: vm }: Vm,
+  traced: Vm,
   counted: VmTrace,
   { isa, names }: TraceReading,
   memory: Memory,
-  disks: readonly Disk[],
+  { disks, stages }: { disks: readonly Disk[]; stages: Stages },
   options: TraceOptions,
 ): void {
+  const { label: vm } = traced;
   const neverFalls = (key: string, value: number): number => {
     const highest = Math.max(value, memory.highest.get(key) ?? 0);
     memory.highest.set(key, highest);
@@ -88,6 +91,10 @@ function addVm(
   }
   addExits(families, vm, counted.exits ?? [], isa, names, options);
   addKicks(families, vm, counted, memory.queues, neverFalls);
+  for (const { index, address, number, isPort } of memory.queues.known) {
+    const device = stages.deviceAt(traced, number, isPort) ?? '';
+    families.add('kvm_virtqueue_info', labelBlock(virtqueueInfoLabels, [vm, index, address, device]), 1);
+  }
   addMsi(families, vm, counted);
   addDurations(families, vm, counted, isa, names);
   // Two paths of a multipath disk are one device.
@@ -158,9 +165,6 @@ function addKicks(
   for (const [key, { queue, vcpu, count }] of counts) {
     const labels = labelBlock(virtqueueLabels, [vm, queue, vcpu]);
     families.add('kvm_virtqueue_kicks_total', labels, neverFalls(`kicks ${key}`, count));
-  }
-  for (const { index, address } of queues.known) {
-    families.add('kvm_virtqueue_info', labelBlock(virtqueueInfoLabels, [vm, index, address]), 1);
   }
 }
 

@@ -30,14 +30,23 @@ export function resolveConfig(flags: RawValues, environment: NodeJS.ProcessEnv, 
   for (const key of KEYS) {
     const variable = environmentVariableOf(key);
     const given: [string, unknown][] = [
-      [flagOf(key), flags[key]],
-      [variable, environment[variable]],
+      ...(isOnlyInFile(key)
+        ? []
+        : ([
+            [flagOf(key), flags[key]],
+            [variable, environment[variable]],
+          ] as [string, unknown][])),
       [key, file[key]],
     ];
     const found = given.find(([, value]) => value !== undefined);
     config[key] = found === undefined ? options[key].default : validated(key, found[0], found[1]);
   }
   return config as unknown as Config;
+}
+
+export function isOnlyInFile(key: ConfigKey): boolean {
+  const { onlyInFile }: { onlyInFile?: boolean } = options[key];
+  return onlyInFile === true;
 }
 
 function validated(key: ConfigKey, where: string, value: unknown): unknown {

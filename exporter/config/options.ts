@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
 import { cronProblem } from '../schedule.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
@@ -11,6 +12,8 @@ interface Option<T> {
   readonly help: string;
   /** What an error message says is allowed, and what stands for the value in `--help`. */
   readonly allowed: string;
+  /** No flag and no variable has room for it. */
+  readonly onlyInFile?: boolean;
 }
 
 const text = z.string().min(1).max(4096);
@@ -35,6 +38,15 @@ const listenAddress = text.refine((value) => parseListenAddress(value) !== undef
 const regularExpression = text.max(500).refine((value) => {
   try {
     new RegExp(value, 'u');
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+const cpuset = text.refine((value) => {
+  try {
+    parseLibvirtCpuset(value);
     return true;
   } catch {
     return false;
@@ -113,6 +125,12 @@ export const options = {
     help: "State directory of libvirt's QEMU driver (default: <rootfs>/run/libvirt/qemu).",
     allowed: 'an absolute path',
   }),
+  'path.libvirtConfig': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'Where libvirt keeps the definitions of persistent domains (default: <rootfs>/etc/libvirt/qemu).',
+    allowed: 'an absolute path',
+  }),
   'inventory.schedule': option({
     schema: cron,
     default: '*/10 * * * * *',
@@ -180,6 +198,32 @@ export const options = {
     default: false,
     help: 'Exits by reason for each vCPU too.',
     allowed: 'true or false',
+  }),
+  'affinity.baseline': option<'learn' | 'off'>({
+    schema: z.enum(['learn', 'off']),
+    default: 'learn',
+    help: 'Whether the mask that a thread has when its VM is first seen is what it should have, where neither vms nor libvirt says.',
+    allowed: 'learn or off',
+  }),
+  'affinity.maxMigrationsPerSecond': option({
+    schema: decimal(0.01, 1000),
+    default: 0.5,
+    help: 'Moves between CPUs, as the sampler sees them, beyond which a pinned thread counts as migrating.',
+    allowed: 'a number from 0.01 to 1000',
+  }),
+  'state.dir': option({
+    schema: path,
+    default: '/var/lib/kvm-telemetry',
+    help: 'Where learnt baselines and declared phases are kept; in memory where it cannot be written.',
+    allowed: 'an absolute path',
+  }),
+  vms: option<readonly { readonly name: string; readonly pinning: Readonly<Record<string, string>> }[]>({
+    schema: z.array(z.strictObject({ name: text, pinning: z.record(text, cpuset) })).max(10_000),
+    default: [],
+    help: 'Where threads of VMs should run.',
+    allowed:
+      'a list of { name: NAME, pinning: { THREAD: CPUS } }, with * and ? in names and CPUs as in 1-4,^2',
+    onlyInFile: true,
   }),
   'vcpu.statistics': option<'essential' | 'all'>({
     schema: z.enum(['essential', 'all']),

@@ -14,6 +14,7 @@ export function rootsOf(config: Config): Roots {
     debugfs: config['path.debugfs'] ?? join(sysfs, 'kernel/debug'),
     tracefs: config['path.tracefs'] ?? join(sysfs, 'kernel/tracing'),
     libvirt: config['path.libvirt'] ?? under('run/libvirt/qemu'),
+    libvirtConfig: config['path.libvirtConfig'] ?? under('etc/libvirt/qemu'),
   };
 }
 

@@ -3,6 +3,7 @@ import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { readCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
+import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
 import type { Vmm } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
 import type { Candidate } from './processes.ts';
@@ -17,6 +18,7 @@ export interface Identity {
   readonly machine: string;
   readonly iothreadIds: readonly string[];
   readonly monitors: readonly string[];
+  readonly devices: QemuDevices | undefined;
 }
 
 const TIMEOUT_MS = 500;
@@ -49,6 +51,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     machine: fitName(qemu?.machine ?? ''),
     iothreadIds: qemu?.iothreads ?? [],
     monitors: qemu?.monitors ?? [],
+    devices: qemu === undefined ? undefined : parseQemuDevices(argv),
   };
 }
 

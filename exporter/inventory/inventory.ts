@@ -92,6 +92,16 @@ export class Inventory {
     };
   }
 
+  /** Takes over pins that libvirt has changed since the last full pass. */
+  refreshPins(): void {
+    const { domains } = this.#libvirt.refresh(this.host);
+    for (const entry of this.#entries.values()) {
+      const domain = domains.get(entry.vm.pid);
+      if (domain === undefined || entry.vm.manager !== 'libvirt' || domain.pins === entry.vm.pins) continue;
+      entry.vm = { ...entry.vm, pins: domain.pins, libvirtDisks: domain.disks };
+    }
+  }
+
   /** One pass at a time: who asks while one runs gets its result, and a full pass serves for a quick one. */
   async refresh(full: boolean): Promise<void> {
     while (this.#running !== undefined) {
@@ -166,7 +176,7 @@ export class Inventory {
     const identity = await identify(this.host, candidate);
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
-    const { name, uuid, vmm, accel, machine, iothreadIds, monitors } = identity;
+    const { name, uuid, vmm, accel, machine, iothreadIds, monitors, devices } = identity;
     const vm: Vm = {
       key: `${pid}:${stat.startTime}`,
       label: '',
@@ -185,6 +195,9 @@ export class Inventory {
       iothreadThreads: new Map(),
       monitors,
       domain: '',
+      pins: undefined,
+      libvirtDisks: undefined,
+      devices,
     };
     return { kvmFd, identity, threads: new ThreadTable(), hints: undefined, vm };
   }
@@ -257,6 +270,8 @@ export class Inventory {
       ...vm,
       name: managed ? fitName(domain.name) : identity.name,
       domain: managed ? domain.name : '',
+      pins: managed ? domain.pins : undefined,
+      libvirtDisks: managed ? domain.disks : undefined,
       manager: managed ? 'libvirt' : '',
       directories,
       vcpuThreads,

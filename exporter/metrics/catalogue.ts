@@ -1,3 +1,4 @@
+import { affinityMetrics } from './affinity.ts';
 import { blockMetrics } from './block.ts';
 import type { MetricDefinition } from './definition.ts';
 import { hostMetrics } from './host.ts';
@@ -16,6 +17,7 @@ const named = {
   ...blockMetrics,
   ...hostMetrics,
   ...traceMetrics,
+  ...affinityMetrics,
   ...selfMetrics,
 };
 

@@ -20,7 +20,12 @@ export const vmStageLabels = ['vm', 'stage'] as const;
 export const vmMsiLabels = ['vm', 'vector', 'destination'] as const;
 export const vmDeviceLabels = ['vm', 'device'] as const;
 export const virtqueueLabels = ['vm', 'queue', 'vcpu'] as const;
-export const virtqueueInfoLabels = ['vm', 'queue', 'address'] as const;
+export const virtqueueInfoLabels = ['vm', 'queue', 'address', 'device'] as const;
+export const vmThreadKindLabels = ['vm', 'thread', 'kind'] as const;
+export const vmFeatureLabels = ['vm', 'feature'] as const;
+export const vmStageSourceLabels = ['vm', 'stage', 'source'] as const;
+export const vmPhaseLabels = ['vm', 'phase'] as const;
+export const vmScopeLabels = ['vm', 'scope'] as const;
 
 export const threadLabels = ['vm', 'thread', 'role'] as const;
 export const threadModeLabels = ['vm', 'thread', 'role', 'mode'] as const;

@@ -46,7 +46,7 @@ export const traceMetrics = {
   },
   kvm_virtqueue_info: {
     type: 'gauge',
-    help: "The guest-physical address or port to which a virtqueue's notifications are written. Always 1.",
+    help: "The guest-physical address or port to which a virtqueue's notifications are written, and the device, where the VM's monitor tells whose that is. Always 1.",
     labels: virtqueueInfoLabels,
     source: 'kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
   },

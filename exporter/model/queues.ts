@@ -23,9 +23,11 @@ export class Queues {
   }
 
   /** Address as hexadecimal number; a port has four digits and comes with `port `. */
-  get known(): { index: string; address: string }[] {
+  get known(): { index: string; address: string; number: number; isPort: boolean }[] {
     return [...this.#indexes].map(([address, index]) => ({
       index,
+      number: Math.abs(address),
+      isPort: address < 0,
       address: address < 0 ? `port 0x${(-address).toString(16)}` : `0x${address.toString(16)}`,
     }));
   }

@@ -5,10 +5,17 @@ export interface Residency {
   other: number;
   migrations: number;
   cpu: number;
+  /** CPUs of the last samples, the latest last. */
+  readonly recent: number[];
 }
 
+/** Samples that are remembered: the time over which a rate of migrations is told. */
+const REMEMBERED = 16;
+/** A thread that was moved is on its new CPU in all of these. */
+const LATEST = 3;
+
 export function newResidency(cpu: number): Residency {
-  return { secondsOn: new Map([[cpu, 0]]), other: 0, migrations: 0, cpu };
+  return { secondsOn: new Map([[cpu, 0]]), other: 0, migrations: 0, cpu, recent: [cpu] };
 }
 
 /**
@@ -20,10 +27,29 @@ export function observe(residency: Residency, cpu: number, seconds: number, maxC
     residency.migrations++;
     residency.cpu = cpu;
   }
+  const { recent } = residency;
+  if (recent.length === REMEMBERED) recent.shift();
+  recent.push(cpu);
   const soFar = residency.secondsOn.get(cpu);
   if (soFar !== undefined || residency.secondsOn.size < maxCpus) {
     residency.secondsOn.set(cpu, (soFar ?? 0) + seconds);
   } else {
     residency.other += seconds;
   }
+}
+
+/** The CPUs on which the last few samples saw it. */
+export function latestCpus({ recent }: Residency): number[] {
+  return [...new Set(recent.slice(-LATEST))];
+}
+
+/**
+ * Moves a second between the remembered samples, a lower bound; undefined before there are enough.
+ *
+ * @param interval seconds between two samples
+ */
+export function migrationRate({ recent }: Residency, interval: number): number | undefined {
+  if (recent.length < REMEMBERED) return undefined;
+  const moves = recent.filter((cpu, i) => i > 0 && cpu !== recent[i - 1]).length;
+  return moves / ((recent.length - 1) * interval);
 }

@@ -87,12 +87,15 @@ const BOUND_POWERS = [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 24, 27, 30]
 /** Beyond this many years a duration is one that went negative: the clocks of two CPUs disagreed. */
 const MAX_EXPONENT = 62;
 
+export function isDuration({ exponent }: DurationCount): boolean {
+  return exponent <= MAX_EXPONENT;
+}
+
 /** The histogram of durations from the kernel's log2 buckets. */
 export function durationHistogram(durations: readonly DurationCount[]): Histogram {
   const counts = new Array<number>(MAX_EXPONENT + 1).fill(0);
   let sumNs = 0;
-  for (const { exponent, count, sumNs: ns } of durations) {
-    if (exponent > MAX_EXPONENT) continue;
+  for (const { exponent, count, sumNs: ns } of durations.filter(isDuration)) {
     counts[exponent] = (counts[exponent] ?? 0) + count;
     sumNs += ns;
   }

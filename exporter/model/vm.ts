@@ -1,5 +1,7 @@
 import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
+import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
 import type { TaskStat } from '../../probes/proc-task-stat.ts';
+import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { Role } from './roles.ts';
 
 export type Vmm = 'qemu' | 'cloud-hypervisor' | 'firecracker' | 'crosvm' | 'kvmtool' | 'other';
@@ -46,6 +48,11 @@ export interface Vm {
   readonly monitors: readonly string[];
   /** libvirt's own name of it, not made fit for a label; empty where libvirt does not manage it. */
   readonly domain: string;
+  /** Pins that libvirt's XML asks for; undefined where libvirt does not manage it. */
+  readonly pins: LibvirtPins | undefined;
+  readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
+  /** What its command line asks for; undefined for another VMM than QEMU. */
+  readonly devices: QemuDevices | undefined;
 }
 
 /** What QEMU's monitor says of a VM's threads. */

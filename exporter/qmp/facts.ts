@@ -1,6 +1,7 @@
 import type { QmpBlock } from '../../probes/qmp-block.ts';
 import type { QmpCpu } from '../../probes/qmp-cpus.ts';
 import type { QmpIothread } from '../../probes/qmp-iothreads.ts';
+import type { QmpPciDevice } from '../../probes/qmp-pci.ts';
 import type { QmpDiskQueues } from '../../probes/qmp-qom.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
@@ -14,4 +15,6 @@ export interface Facts {
   readonly blocks: readonly QmpBlock[];
   /** By the device's QOM path. */
   readonly queues: ReadonlyMap<string, QmpDiskQueues>;
+  /** Empty for a machine without PCI. */
+  readonly pci: readonly QmpPciDevice[];
 }

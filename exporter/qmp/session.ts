@@ -4,6 +4,7 @@ import { readBlockstats } from '../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../probes/qmp-connection.ts';
 import { readCpus } from '../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../probes/qmp-iothreads.ts';
+import { type QmpPciDevice, readPci } from '../../probes/qmp-pci.ts';
 import { devicePath, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
 import {
   type QmpStatistics,
@@ -152,11 +153,12 @@ export class QmpSession {
 
   async #readFacts(qmp: QmpConnection): Promise<Facts> {
     const { timeoutMs } = this;
-    const [version, cpus, iothreads, blocks, types] = await Promise.all([
+    const [version, cpus, iothreads, blocks, pci, types] = await Promise.all([
       readVersion(qmp, timeoutMs),
       readCpus(qmp, timeoutMs),
       readIothreads(qmp, timeoutMs),
       readBlock(qmp, timeoutMs),
+      pciOrNone(qmp, timeoutMs),
       this.#facts?.types ?? typesOrNone(qmp, timeoutMs),
     ]);
     const queues = new Map<string, QmpDiskQueues>();
@@ -164,9 +166,19 @@ export class QmpSession {
       const device = devicePath(qdev);
       if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs));
     }
-    this.#facts = { version, types, cpus, iothreads, blocks, queues };
+    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci };
     this.#factsAt = this.now();
     return this.#facts;
+  }
+}
+
+/** Only names of virtqueues depend on it, and a machine such as microvm has no PCI. */
+async function pciOrNone(qmp: QmpConnection, timeoutMs: number): Promise<QmpPciDevice[]> {
+  try {
+    return await readPci(qmp, timeoutMs);
+  } catch (error) {
+    if (error instanceof SourceError && (error.kind === 'absent' || error.kind === 'failed')) return [];
+    throw error;
   }
 }
 

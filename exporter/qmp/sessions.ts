@@ -120,6 +120,11 @@ export class QmpSessions {
     return this.#held.get(key)?.session.facts?.version;
   }
 
+  /** Facts as last read; undefined before the monitor answered. */
+  factsOf(key: string): Facts | undefined {
+    return this.#held.get(key)?.session.facts;
+  }
+
   /** Whether its monitor was never asked. */
   isNew(key: string): boolean {
     return this.#held.get(key)?.asked === false;

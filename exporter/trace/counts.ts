@@ -2,6 +2,7 @@ import { ARM_RET, ARM_TRAP, type Isa, reasonNumber } from '../model/io-path.ts';
 import {
   type DurationCount,
   type ExitCount,
+  isDuration,
   type KickCount,
   kicksOf,
   type MsiCount,
@@ -53,7 +54,10 @@ export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
       ? rows('blockDurations').map(({ rest, count }) => duration(rest[0], count))
       : undefined,
     lockContentionNs: has('lockContention')
-      ? rows('lockContention').reduce((sum, { count }) => sum + count.sum, 0)
+      ? rows('lockContention')
+          .map(({ rest, count }) => duration(rest[0], count))
+          .filter(isDuration)
+          .reduce((sum, { sumNs }) => sum + sumNs, 0)
       : undefined,
   };
 }

@@ -81,14 +81,12 @@ export class TraceInstance {
 
   /** @param fields `pid_t pid; u64 lat` */
   async define(name: string, fields: string): Promise<void> {
-    await this.#write(
-      `${this.host.roots.tracefs}/synthetic_events`,
-      `${this.syntheticPrefix}${name} ${fields}`,
-    );
+    const { tracefs } = this.host.roots;
+    await this.#write(`${tracefs}/synthetic_events`, `${this.syntheticPrefix}${name} ${fields}`, tracefs);
   }
 
   async add(event: string, spec: string): Promise<void> {
-    await this.#write(this.#trigger(event), spec);
+    await this.#write(this.#trigger(event), spec, this.#path);
   }
 
   async remove(event: string, spec: string): Promise<void> {
@@ -123,13 +121,13 @@ export class TraceInstance {
     return `${this.#path}/events/${event}/trigger`;
   }
 
-  /** A write that the kernel may refuse with no more than EINVAL: its reason is in the error log. */
-  async #write(path: string, line: string): Promise<void> {
+  /** A write that the kernel may refuse with no more than EINVAL: its reason is in the error log of the folder. */
+  async #write(path: string, line: string, folder: string): Promise<void> {
     try {
       await this.writer.append(path, line);
     } catch (error) {
       if (!(error instanceof SourceError) || error.kind !== 'failed') throw error;
-      const reason = ifThere(() => readTraceErrorLog(this.host, this.#path));
+      const reason = ifThere(() => readTraceErrorLog(this.host, folder));
       throw new SourceError(
         'failed',
         path,

@@ -267,7 +267,14 @@ export const TRACE_SETS = {
         action: 'onmatch(lock.contention_begin).trace(@lock,$p0,$lat)',
         size: 8192,
       },
-      { event: 'synthetic/@lock', keys: ['pid'], value: 'lat', size: 8192, tally: 'lockContention' },
+      // By length, so that a negative one, of CPUs whose clocks disagree, is not in the sum.
+      {
+        event: 'synthetic/@lock',
+        keys: ['pid', 'lat.log2'],
+        value: 'lat',
+        size: 8192,
+        tally: 'lockContention',
+      },
     ],
   },
 } as const satisfies Record<string, TraceSet>;

@@ -76,6 +76,11 @@ export class Tally {
     return owned;
   }
 
+  /** Events that found no room in a map that serves this one's. */
+  addDropped(count: number): void {
+    this.#dropped += count;
+  }
+
   /** The map was cleared, or is another one: it counts from nothing. */
   restart(): void {
     this.#cells.clear();
@@ -126,6 +131,12 @@ export class Tally {
         cell.target.hits += hits - cell.fromHits;
         cell.target.sum += Math.max(0, sum - cell.fromSum);
       }
+      cell.fromHits = hits;
+      cell.fromSum = sum;
+    } else if (cell.owner !== undefined) {
+      // Its VM is gone: what comes from now on is of the next one that has the id.
+      cell.owner = undefined;
+      cell.target = undefined;
       cell.fromHits = hits;
       cell.fromSum = sum;
     }

@@ -43,6 +43,8 @@ export class Trace {
   #settings: TraceSettings | undefined;
   #format: ExitFormat | undefined;
   #failures: SourceError[] = [];
+  /** Why the last change was not made to its end. */
+  #mishap: SourceError | undefined;
   #whyNotTracefs: string | undefined;
   #ticks = 0;
   #changing: Promise<void> = Promise.resolve();
@@ -101,7 +103,12 @@ export class Trace {
         return counts === undefined ? undefined : traceFromPerf(counts, isa);
       },
       sets: this.#tracefs?.sets ?? [],
-      problems: [...this.#failures, ...(this.#tracefs?.problems ?? []), ...(this.#perf?.problems ?? [])],
+      problems: [
+        ...(this.#mishap === undefined ? [] : [this.#mishap]),
+        ...this.#failures,
+        ...(this.#tracefs?.problems ?? []),
+        ...(this.#perf?.problems ?? []),
+      ],
       limits: this.#perf === undefined ? [] : this.#limitsOfPerf(isa),
     };
   }
@@ -112,8 +119,13 @@ export class Trace {
   }
 
   #change(change: () => Promise<void>): Promise<void> {
-    this.#changing = this.#changing.then(change).catch((error: unknown) => {
-      this.#failures = [sourceError(error, 'trace')];
+    this.#changing = this.#changing.then(async () => {
+      try {
+        await change();
+        this.#mishap = undefined;
+      } catch (error) {
+        this.#mishap = sourceError(error, 'trace');
+      }
     });
     return this.#changing;
   }
@@ -167,17 +179,25 @@ export class Trace {
     const isIdle = this.#tracefs === undefined && this.#perf === undefined;
     const hasChanged = JSON.stringify(this.settings()) !== JSON.stringify(this.#settings);
     const isRetry = isIdle && this.#failures.length > 0 && this.#ticks % RETRY_TICKS === 0;
-    if (this.#settings !== undefined && (hasChanged || isRetry)) {
+    this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
+    if (this.#settings !== undefined && (hasChanged || isRetry || this.#hasOtherFormat())) {
       await this.#stop();
       await this.#start();
     }
-    this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
     await this.#tracefs?.tick(this.#followed(), (tid) => this.#owners.of(tid));
     this.#perf?.follow(this.#perfTargets());
   }
 
+  /** kvm_intel or kvm_amd may be loaded later than this program. */
+  #hasOtherFormat(): boolean {
+    if (this.#format === undefined || this.#ticks % RETRY_TICKS !== 0) return false;
+    const { isa, names } = readExitFormat(this.parts.host);
+    return isa !== this.#format.isa || names.size !== this.#format.names.size;
+  }
+
   async #stop(): Promise<void> {
     const [tracefs, perf] = [this.#tracefs, this.#perf];
+    tracefs?.read((tid) => this.#owners.of(tid));
     this.#tracefs = undefined;
     this.#perf = undefined;
     this.#failures = (await tracefs?.stop()) ?? [];

@@ -137,7 +137,7 @@ export class TracedSet {
   #hasRoomFor(threads: number): boolean {
     if (threads > MAX_FOLLOWED) {
       const reason = `${threads} VM threads, and its filter has room for ${MAX_FOLLOWED}: not traced`;
-      this.problems.push(new SourceError('too_large', `trace set ${this.name}`, reason));
+      this.#note(new SourceError('too_large', `trace set ${this.name}`, reason));
     }
     return threads > 0 && threads <= MAX_FOLLOWED;
   }
@@ -150,7 +150,7 @@ export class TracedSet {
       this.#isDefined = true;
       return true;
     } catch (error) {
-      this.problems.push(sourceError(error, `trace set ${this.name}`));
+      this.#note(sourceError(error, `trace set ${this.name}`));
       return false;
     }
   }
@@ -176,7 +176,7 @@ export class TracedSet {
         added.push({ trigger, event, spec });
       } catch (error) {
         failed.add(trigger.event);
-        this.problems.push(sourceError(error, event));
+        this.#note(sourceError(error, event));
       }
     }
     return added;
@@ -186,8 +186,13 @@ export class TracedSet {
     try {
       this.dropped += this.instance.read(event).find((block) => isOf(block, trigger))?.dropped ?? 0;
     } catch (error) {
-      this.problems = [sourceError(error, event)];
+      this.#note(sourceError(error, event));
     }
+  }
+
+  /** Once, however many windows it costs. */
+  #note(problem: SourceError): void {
+    if (!this.problems.some(({ message }) => message === problem.message)) this.problems.push(problem);
   }
 
   /** The last first: what others are made of goes after them. A trigger that is gone is no problem. */

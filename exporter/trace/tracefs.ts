@@ -13,6 +13,8 @@ import type { TracefsWriter } from './writer.ts';
 const FULL = 3 / 4;
 /** A set of which a part is missing is tried again after so many seconds: kvm_amd or kvm_intel may be loaded later. */
 const RETRY_TICKS = 30;
+/** A window that is always open is made anew after so many seconds: threads that are gone fill its maps. */
+const WINDOW_TICKS = 60;
 
 export type OwnerOf = (tid: number) => Owner | undefined;
 
@@ -63,7 +65,10 @@ export class TracefsBackend {
 
   /** @returns what could not be removed */
   async stop(): Promise<SourceError[]> {
-    for (const set of this.#sets) set.forget();
+    for (const set of this.#sets) {
+      this.#keepDrops(set);
+      set.forget();
+    }
     return this.#instance.destroy();
   }
 
@@ -82,7 +87,8 @@ export class TracefsBackend {
     for (const set of this.#sets) {
       await this.#maintain(set, followed, ownerOf);
       if (set.set.dutyCycled !== true) continue;
-      if (!isOpen || set.set.triggers.some(({ fills }) => fills === true)) await set.close();
+      const isFull = set.set.triggers.some(({ fills }) => fills === true) || this.#ticks % WINDOW_TICKS === 0;
+      if (!isOpen || isFull) await set.close();
       if (isOpen) await set.open(followed);
     }
   }
@@ -146,13 +152,26 @@ export class TracefsBackend {
   }
 
   #take(set: TracedSet, trigger: Trigger, name: TallyName, block: HistBlock, ownerOf: OwnerOf): void {
-    const tally = this.tallies.get(name) ?? new Tally();
-    this.tallies.set(name, tally);
+    const tally = this.#tally(name);
     const owned = tally.update(block, ownerOf, this.parts.sinceBoot());
     this.#entries.set(name, block.entries);
     const limit = set.sizeOf(trigger) * FULL;
     if (block.entries <= limit && block.dropped === 0) return;
     this.#full.set(trigger, owned > limit / 2 && set.canEnlarge(trigger) ? 'enlarge' : 'clear');
+  }
+
+  #tally(name: TallyName): Tally {
+    const tally = this.tallies.get(name) ?? new Tally();
+    this.tallies.set(name, tally);
+    return tally;
+  }
+
+  /** The tallies outlive this backend, its sets do not. */
+  #keepDrops(set: TracedSet): void {
+    const [name] = set.set.triggers.flatMap(({ tally }) => tally ?? []);
+    if (name === undefined || set.dropped === 0) return;
+    this.#tally(name).addDropped(set.dropped);
+    set.dropped = 0;
   }
 
   /** Empties what is full, follows new threads, and tries again what was missing. */

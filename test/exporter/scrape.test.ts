@@ -42,6 +42,8 @@ function start(context: TestContext, collectors: () => readonly Collector[], max
       >[0]),
       maxSeries: () => maxSeries,
       readTrace: () => NOT_TRACED,
+      affinity: () => ({ of: () => undefined, problems: [] }),
+      stages: { of: () => undefined, deviceAt: () => undefined },
       build: { version: '1', revision: 'r', simulated: false },
     },
     () => coalesced++,

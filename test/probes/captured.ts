@@ -25,6 +25,7 @@ export function capturedHost(host: CapturedHost = 'linux-nvme-vhost', moment: Mo
     debugfs: `${root}/sys/kernel/debug`,
     tracefs: `${root}/sys/kernel/tracing`,
     libvirt: `${root}/run/libvirt/qemu`,
+    libvirtConfig: `${root}/etc/libvirt/qemu`,
   });
 }
 
@@ -36,5 +37,6 @@ export function liveHost(): Host {
     debugfs: '/sys/kernel/debug',
     tracefs: '/sys/kernel/tracing',
     libvirt: '/run/libvirt/qemu',
+    libvirtConfig: '/etc/libvirt/qemu',
   });
 }

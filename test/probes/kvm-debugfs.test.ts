@@ -91,7 +91,7 @@ test('a vCPU that has yet to run has no thread, nor has one of a kernel without 
 test('a VM that dies is gone, whichever way the kernel says so', (context) => {
   const { host } = hostTree(context);
   assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'absent' });
-  const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '' };
+  const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '' };
   const dying = {
     ...createHost(roots),
     decimal(path: string): number {

@@ -1,4 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +24,13 @@ export interface Daemon {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+/** A folder of its own, gone when the test ends. */
+function stateDirectory(context: Pick<TestContext, 'after'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-state-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Starts `serve` on a free port; the process is killed when the test ends. */
 export async function startDaemon(
   context: Pick<TestContext, 'after'>,
@@ -29,7 +39,12 @@ export async function startDaemon(
   command = 'serve',
 ): Promise<Daemon> {
   const child = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
-    env: { PATH: process.env['PATH'], ...environment },
+    env: {
+      PATH: process.env['PATH'],
+      // What one test's daemon learns is not for the next.
+      KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   context.after(() => {

@@ -45,6 +45,7 @@ export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
     debugfs: join(folder, 'sys/kernel/debug'),
     tracefs: join(folder, 'sys/kernel/tracing'),
     libvirt: join(folder, 'run/libvirt/qemu'),
+    libvirtConfig: join(folder, 'etc/libvirt/qemu'),
   });
 
   function write(path: string, content: string | Buffer): void {

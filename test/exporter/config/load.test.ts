@@ -197,6 +197,7 @@ test('all paths are under the root file system, but for those given themselves',
     debugfs: '/sys/kernel/debug',
     tracefs: '/sys/kernel/tracing',
     libvirt: '/run/libvirt/qemu',
+    libvirtConfig: '/etc/libvirt/qemu',
   });
   assert.deepEqual(rootsOf(resolveConfig({ 'path.rootfs': '/host/', 'path.procfs': '/p' }, {}, {})), {
     procfs: '/p',
@@ -204,6 +205,7 @@ test('all paths are under the root file system, but for those given themselves',
     debugfs: '/host/sys/kernel/debug',
     tracefs: '/host/sys/kernel/tracing',
     libvirt: '/host/run/libvirt/qemu',
+    libvirtConfig: '/host/etc/libvirt/qemu',
   });
 });
 

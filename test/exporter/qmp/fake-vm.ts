@@ -27,6 +27,9 @@ export function fakeVm(pid: number, more: Partial<Vm> = {}): Vm {
     iothreadThreads: new Map(),
     monitors: [],
     domain: '',
+    pins: undefined,
+    libvirtDisks: undefined,
+    devices: undefined,
     ...more,
   };
 }

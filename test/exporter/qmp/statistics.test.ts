@@ -14,6 +14,7 @@ const FACTS: Facts = {
   iothreads: [],
   blocks: [],
   queues: new Map(),
+  pci: [],
 };
 
 function withDisks(disks: readonly object[], facts: Partial<Facts> = {}): VmStatistics {

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { StateFile, type StateLogger } from '../state.ts';
+
+const cpuList = z
+  .string()
+  .max(4096)
+  .regex(/^\d+(-\d+)?(,\d+(-\d+)?)*$/);
+const schema = z.object({
+  /** /proc/sys/kernel/random/boot_id: a process id and its start time say nothing after a reboot. */
+  boot: z.string().max(64),
+  /** CPU list by thread label, by incarnation of the VM. */
+  vms: z.record(z.string().max(64), z.record(z.string().max(256), cpuList)),
+});
+
+type Learnt = z.infer<typeof schema>;
+
+/** The masks that threads had when their VM was first seen. They outlive the daemon, not the VM. */
+export class Baselines {
+  readonly #file: StateFile<Learnt>;
+  readonly #vms: Map<string, Map<string, string>>;
+  #changed = false;
+
+  constructor(
+    directory: string,
+    private readonly boot: string,
+    logger: StateLogger,
+    private readonly learns: boolean,
+  ) {
+    const empty = (): Learnt => ({ boot, vms: {} });
+    this.#file = new StateFile({ directory, name: 'baselines.json', schema, empty, logger });
+    const { value } = this.#file;
+    const vms = boot !== '' && value.boot === boot ? Object.entries(value.vms) : [];
+    this.#vms = new Map(vms.map(([key, masks]) => [key, new Map(Object.entries(masks))]));
+  }
+
+  /** CPU list; undefined for a thread that was not learnt. */
+  of(vm: string, thread: string): string | undefined {
+    return this.#vms.get(vm)?.get(thread);
+  }
+
+  learn(vm: string, thread: string, cpus: string): void {
+    const masks = this.#vms.get(vm) ?? new Map<string, string>();
+    this.#vms.set(vm, masks);
+    if (masks.get(thread) === cpus) return;
+    masks.set(thread, cpus);
+    this.#changed = true;
+  }
+
+  /** Forgets VMs that are gone, and writes what has changed. */
+  async keep(vms: ReadonlySet<string>): Promise<void> {
+    for (const vm of this.#vms.keys()) {
+      if (vms.has(vm)) continue;
+      this.#vms.delete(vm);
+      this.#changed = true;
+    }
+    if (!this.#changed || !this.learns) return;
+    this.#changed = false;
+    const learnt = [...this.#vms].map(([key, masks]) => [key, Object.fromEntries(masks)]);
+    await this.#file.save({ boot: this.boot, vms: Object.fromEntries(learnt) });
+  }
+}

@@ -1,0 +1,65 @@
+import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { type NumaPages, readNumaMaps } from '../../probes/proc-numa-maps.ts';
+import type { Vm } from '../model/vm.ts';
+
+/** The kernel walks the page table for it, and memory hardly moves. */
+const READ_AGAIN_MS = 600_000;
+const TIMEOUT_MS = 5_000;
+
+interface Reading {
+  readonly at: number;
+  readonly pages: NumaPages | undefined;
+}
+
+/** On which nodes the VMs' memory is: read rarely, one VM at a time, and never while anybody waits. */
+export class Memory {
+  readonly #readings = new Map<string, Reading>();
+  #problem: SourceError | undefined;
+  #isReading = false;
+
+  constructor(
+    private readonly host: Host,
+    private readonly now: () => number,
+  ) {}
+
+  /** undefined where it was not read yet, or cannot be: a kernel without NUMA has no such file. */
+  of(vm: Vm): NumaPages | undefined {
+    return this.#readings.get(vm.key)?.pages;
+  }
+
+  get problem(): SourceError | undefined {
+    return this.#problem;
+  }
+
+  /** Reads that of the VM for which it is due most, if any. */
+  async readNext(vms: readonly Vm[]): Promise<void> {
+    if (this.#isReading) return;
+    this.#forget(vms);
+    const now = this.now();
+    const at = (vm: Vm): number => this.#readings.get(vm.key)?.at ?? Number.NEGATIVE_INFINITY;
+    const next = vms.reduce<Vm | undefined>(
+      (oldest, vm) => (oldest === undefined || at(vm) < at(oldest) ? vm : oldest),
+      undefined,
+    );
+    if (next === undefined || now - at(next) < READ_AGAIN_MS) return;
+    this.#isReading = true;
+    let pages = this.of(next);
+    try {
+      pages = await readNumaMaps(this.host, next.pid, TIMEOUT_MS);
+      this.#problem = undefined;
+    } catch (error) {
+      if (!isGone(error))
+        this.#problem = sourceError(error, `${this.host.roots.procfs}/${next.pid}/numa_maps`);
+    } finally {
+      this.#isReading = false;
+      this.#readings.set(next.key, { at: now, pages });
+    }
+  }
+
+  #forget(vms: readonly Vm[]): void {
+    if (this.#readings.size <= vms.length) return;
+    const alive = new Set(vms.map(({ key }) => key));
+    for (const key of this.#readings.keys()) if (!alive.has(key)) this.#readings.delete(key);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Families } from '../metrics/families.ts';
+import {
+  vmDeviceLabels,
+  vmFeatureLabels,
+  vmLabels,
+  vmPhaseLabels,
+  vmScopeLabels,
+  vmStageSourceLabels,
+  vmThreadKindLabels,
+} from '../metrics/label-sets.ts';
+import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
+import type { VmAffinity } from '../model/affinity-reading.ts';
+import { DRIFT_KINDS } from '../model/drift.ts';
+import type { VmStage } from '../model/stage-reading.ts';
+import type { Collector } from './collector.ts';
+
+/** Where threads should be and are, and which stage of the methodology that makes. Judged between scrapes. */
+export function affinity(): Collector {
+  const known = new Map<string, LabelBlock<(typeof vmThreadKindLabels)[number]>>();
+
+  return {
+    name: 'affinity',
+    async collect({ vms, families, affinity: reading, stages, breathe }, report) {
+      // Labels of VMs that are gone are dropped with all others, once in a while.
+      if (known.size > 200_000) known.clear();
+      for (const vm of vms) {
+        await breathe();
+        const where = reading.of(vm);
+        if (where !== undefined) addAffinity(families, vm.label, where, drift);
+        const stage = stages.of(vm);
+        if (stage !== undefined) addStage(families, vm.label, stage);
+      }
+      for (const problem of reading.problems) report(problem);
+    },
+  };
+
+  function drift(vm: string, thread: string, kind: string): LabelBlock<(typeof vmThreadKindLabels)[number]> {
+    const key = `${kind} ${thread} ${vm}`;
+    const block = known.get(key) ?? labelBlock(vmThreadKindLabels, [vm, thread, kind]);
+    known.set(key, block);
+    return block;
+  }
+}
+
+function addAffinity(
+  families: Families,
+  vm: string,
+  { observed, drifts, memoryLocal, completions }: VmAffinity,
+  labelsOf: (vm: string, thread: string, kind: string) => LabelBlock<(typeof vmThreadKindLabels)[number]>,
+): void {
+  const drifting = new Set(drifts.map(({ thread, kind }) => `${kind} ${thread}`));
+  for (const { label, expectation } of observed.threads) {
+    if (expectation === undefined) continue;
+    for (const kind of DRIFT_KINDS) {
+      const value = drifting.has(`${kind} ${label}`) ? 1 : 0;
+      families.add('kvm_thread_affinity_drift', labelsOf(vm, label, kind), value);
+    }
+  }
+  const labels = labelBlock(vmLabels, [vm]);
+  const threads = new Set(drifts.map(({ thread }) => thread));
+  families.add('kvm_vm_affinity_drift_threads', labels, threads.size);
+  if (memoryLocal !== undefined) families.add('kvm_vm_numa_local_ratio', labels, memoryLocal);
+  for (const scope of ['cpu', 'node'] as const) {
+    const ratio = completions[scope];
+    if (ratio === undefined) continue;
+    families.add('kvm_vm_io_completion_local_ratio', labelBlock(vmScopeLabels, [vm, scope]), ratio);
+  }
+}
+
+function addStage(families: Families, vm: string, stage: VmStage): void {
+  const labels = labelBlock(vmLabels, [vm]);
+  for (const [feature, value] of stage.features) {
+    families.add('kvm_vm_feature', labelBlock(vmFeatureLabels, [vm, feature]), value);
+  }
+  families.add('kvm_vm_stage_info', labelBlock(vmStageSourceLabels, [vm, stage.detected, 'detected']), 1);
+  if (stage.declared !== undefined) {
+    families.add('kvm_vm_stage_info', labelBlock(vmStageSourceLabels, [vm, stage.declared, 'declared']), 1);
+  }
+  families.add('kvm_vm_stage_changes_total', labels, stage.stageChanges);
+  families.add('kvm_vm_phase_changes_total', labels, stage.phaseChanges);
+  if (stage.phase !== undefined) {
+    families.add('kvm_vm_phase_info', labelBlock(vmPhaseLabels, [vm, stage.phase]), 1);
+  }
+  for (const { device, locality, fairness } of stage.devices) {
+    const block = labelBlock(vmDeviceLabels, [vm, device]);
+    if (locality !== undefined) families.add('kvm_vm_queue_locality_ratio', block, locality);
+    if (fairness !== undefined) families.add('kvm_vm_queue_fairness_ratio', block, fairness);
+  }
+}

@@ -1,0 +1,171 @@
+import type { Disk } from '../probes/sys-block.ts';
+import type { CpuTopology } from '../probes/sys-cpu.ts';
+import { cpuListOf } from './model/affinity.ts';
+import type { VmAffinity } from './model/affinity-reading.ts';
+import { IO_ROLES } from './model/observed.ts';
+import type { VmStage } from './model/stage-reading.ts';
+import { nextRule, type Step, stepsTo } from './model/steps.ts';
+import type { Vm } from './model/vm.ts';
+import type { VmStatistics } from './model/vm-statistics.ts';
+import { printable } from './printable.ts';
+
+/** All that is known of one VM, for the one who must put it right. */
+export interface VmReport {
+  readonly vm: string;
+  readonly pid: number;
+  readonly threads: readonly ReportedThread[];
+  /** Bytes by NUMA node; undefined on a host with one node, or where numa_maps cannot be read. */
+  readonly memory: Readonly<Record<string, number>> | undefined;
+  readonly devices: readonly { readonly device: string; readonly node: number | undefined }[];
+  readonly disks: readonly {
+    readonly disk: string;
+    readonly queues: number | undefined;
+    readonly iothreads: readonly string[];
+  }[];
+  readonly queues: VmStage['devices'];
+  readonly features: Readonly<Record<string, number>>;
+  readonly stage: string;
+  readonly phase: string | undefined;
+  readonly drifts: readonly { thread: string; kind: string; why: string; fix: string | undefined }[];
+  readonly next:
+    | { readonly stage: string; readonly section: string; readonly steps: readonly Step[] }
+    | undefined;
+}
+
+interface ReportedThread {
+  readonly thread: string;
+  readonly tid: number;
+  readonly allowed: string;
+  readonly cpu: string;
+  readonly node: string;
+  /** `0-3 (libvirt)`; empty where nothing says. */
+  readonly expected: string;
+}
+
+export interface VmFacts {
+  readonly vm: Vm;
+  readonly affinity: VmAffinity;
+  readonly stage: VmStage;
+  readonly statistics: VmStatistics | undefined;
+  readonly topology: CpuTopology;
+  readonly disks: readonly Disk[];
+  /** CPUs that threads of any VM have for their own. */
+  readonly taken: ReadonlySet<number>;
+}
+
+export function reportOn({ vm, affinity, stage, statistics, topology, disks, taken }: VmFacts): VmReport {
+  const { observed, drifts } = affinity;
+  const rule = nextRule(stage);
+  const nodes = (cpus: readonly number[]): string =>
+    cpuListOf([...new Set(cpus.flatMap((cpu) => topology.nodeOf.get(cpu) ?? []))].sort((a, b) => a - b));
+  const own = new Set(observed.deviceNodes);
+  const isNear = (cpu: number): number => Number(own.has(topology.nodeOf.get(cpu) ?? -1));
+  const free = topology.cpus.map(({ cpu }) => cpu).filter((cpu) => !taken.has(cpu));
+  return {
+    vm: vm.label,
+    pid: vm.pid,
+    threads: observed.threads.map(({ label, tid, allowedList, seenOn, expectation }) => ({
+      thread: label,
+      tid,
+      allowed: allowedList,
+      cpu: cpuListOf([...seenOn].sort((a, b) => a - b)),
+      node: nodes(seenOn),
+      expected: expectation === undefined ? '' : `${cpuListOf(expectation.cpus)} (${expectation.source})`,
+    })),
+    memory: observed.memory === undefined ? undefined : Object.fromEntries(observed.memory),
+    devices: vm.blockDevices.map(({ device }) => ({
+      device,
+      node: disks.find(({ name }) => name === device)?.node,
+    })),
+    disks: (statistics?.disks ?? []).map(({ name, queues, iothreads }) => ({
+      disk: name,
+      queues,
+      iothreads: iothreads ?? [],
+    })),
+    queues: stage.devices,
+    features: Object.fromEntries(stage.features),
+    stage: stage.detected,
+    phase: stage.phase,
+    drifts: drifts.map(({ thread, kind, why, fix }) => ({ thread, kind, why, fix })),
+    next:
+      rule === undefined
+        ? undefined
+        : {
+            stage: rule.stage,
+            section: rule.section,
+            steps: stepsTo(
+              rule,
+              vm,
+              observed,
+              stage,
+              free.sort((a, b) => isNear(b) - isNear(a) || a - b),
+            ),
+          },
+  };
+}
+
+/** CPUs that threads on the I/O path are pinned to. */
+export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
+  const taken = new Set<number>();
+  for (const { observed } of affinities) {
+    for (const { role, allowed } of observed.threads) {
+      const [cpu] = allowed;
+      if (allowed.length === 1 && cpu !== undefined && (role === 'vcpu' || IO_ROLES.has(role)))
+        taken.add(cpu);
+    }
+  }
+  return taken;
+}
+
+/** For people. Names come from tenants: what a terminal would obey is shown instead. */
+export function formatVmReport(report: VmReport): string {
+  const head = ['thread', 'tid', 'may run on', 'is on', 'node', 'should be on'];
+  const rows = report.threads.map(({ thread, tid, allowed, cpu, node, expected }) => [
+    ...[thread, String(tid), allowed, cpu, node, expected],
+  ]);
+  const lines = [`${report.vm} (pid ${report.pid})`, '', ...table([head, ...rows]), ''];
+  if (report.memory !== undefined) {
+    const parts = Object.entries(report.memory).map(
+      ([node, bytes]) => `node ${node}: ${Math.round(bytes / 2 ** 20)} MiB`,
+    );
+    lines.push(`memory    ${parts.join(', ')}`);
+  }
+  for (const { device, node } of report.devices)
+    lines.push(`device    ${device}${node === undefined ? '' : `, node ${node}`}`);
+  for (const { disk, queues, iothreads } of report.disks) {
+    const by = iothreads.length === 0 ? 'the main loop' : [...new Set(iothreads)].join(', ');
+    lines.push(`disk      ${disk}: ${queues ?? '?'} queues, served by ${by}`);
+  }
+  for (const { device, locality, fairness } of report.queues)
+    lines.push(`queues    ${device}: locality ${ratio(locality)}, fairness ${ratio(fairness)}`);
+  const features = Object.entries(report.features).map(
+    ([name, value]) => `${value === 1 ? '+' : '-'}${name}`,
+  );
+  lines.push(`features  ${features.join(' ')}`);
+  lines.push(`stage     ${report.stage}${report.phase === undefined ? '' : `; phase ${report.phase}`}`, '');
+  lines.push(report.drifts.length === 0 ? 'nothing has drifted' : 'wrong:');
+  for (const { thread, kind, why, fix } of report.drifts) {
+    lines.push(`  ${thread}: ${kind}: ${why}`);
+    if (fix !== undefined) lines.push(`    fix: ${fix}`);
+  }
+  if (report.next !== undefined) {
+    lines.push('', `missing for ${report.next.stage} (paper, ${report.next.section}):`);
+    for (const { missing, fixes } of report.next.steps)
+      lines.push(`  ${missing}`, ...fixes.map((fix) => `    fix: ${fix}`));
+  }
+  return `${lines.map(printable).join('\n')}\n`;
+}
+
+function ratio(value: number | undefined): string {
+  return value === undefined ? '?' : value.toFixed(2);
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,130 @@
+import type { Logger } from 'pino';
+import { ifThere } from '../probes/errors.ts';
+import type { Host } from '../probes/host.ts';
+import { parseLibvirtCpuset } from '../probes/libvirt-cpuset.ts';
+import { readBootId } from '../probes/proc-boot-id.ts';
+import { Baselines } from './affinity/baselines.ts';
+import { Memory } from './affinity/memory.ts';
+import { AffinityWatch, type Watched } from './affinity/watch.ts';
+import type { Config } from './config/options.ts';
+import type { PinningRule } from './model/affinity.ts';
+import type { Affinity } from './model/affinity-reading.ts';
+import type { Drift } from './model/drift.ts';
+import type { Residency } from './model/residency.ts';
+import type { Stages } from './model/stage-reading.ts';
+import type { TraceReading } from './model/trace-reading.ts';
+import type { Vm, VmThread } from './model/vm.ts';
+import { intervalOf } from './schedule.ts';
+import { Phases } from './stage/phases.ts';
+import { type StageParts, StageWatch } from './stage/watch.ts';
+
+export interface MethodologyParts {
+  readonly host: Host;
+  readonly watched: Watched;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  residencyOf(thread: VmThread): Residency | undefined;
+  readonly lastOf: StageParts['lastOf'];
+  /** Milliseconds of a clock that never jumps. */
+  now(): number;
+  /** Seconds since boot. */
+  sinceBoot(): number;
+  config(): Config;
+  /** Whether what is learnt is written to --state.dir: not by a command that runs beside the daemon. */
+  readonly learns: boolean;
+}
+
+/** What should hold, what holds, and which stage of the methodology that makes: judged between scrapes. */
+export class Methodology {
+  readonly #memory: Memory;
+  readonly #affinity: AffinityWatch;
+  readonly #stages: StageWatch;
+  #rules: { from: Config['vms']; rules: readonly PinningRule[] } | undefined;
+
+  constructor(private readonly parts: MethodologyParts) {
+    const { host, watched, logger, now, config } = parts;
+    const directory = config()['state.dir'];
+    const boot = bootId(host);
+    this.#memory = new Memory(host, now);
+    this.#affinity = new AffinityWatch(
+      {
+        ...{ host, watched, memory: this.#memory, residencyOf: parts.residencyOf },
+        baselines: new Baselines(directory, boot, logger, parts.learns),
+        onChange: (drift, began) => this.#tellDrift(drift, began),
+        sinceBoot: parts.sinceBoot,
+      },
+      () => ({
+        rules: this.#pinningRules(),
+        learn: config()['affinity.baseline'] === 'learn',
+        maxMigrationsPerSecond: config()['affinity.maxMigrationsPerSecond'],
+        sampleInterval: intervalOf(config()['sampler.schedule']) / 1000,
+      }),
+    );
+    this.#stages = new StageWatch({
+      phases: new Phases(directory, logger),
+      vms: () => watched.vms,
+      topology: () => watched.topology,
+      affinity: () => this.#affinity.reading,
+      lastOf: parts.lastOf,
+      onChange: (vm, what, from, to) => this.#tellStage(vm, what, from, to),
+      now,
+    });
+  }
+
+  get affinity(): Affinity {
+    return this.#affinity.reading;
+  }
+
+  get stages(): Stages {
+    return this.#stages;
+  }
+
+  /** Follows threads: once a second. */
+  async follow(): Promise<void> {
+    await this.#affinity.tick();
+  }
+
+  /** Knows of a VM's memory at once, which is otherwise read when its turn comes. */
+  async readMemory(vm: Vm): Promise<void> {
+    await this.#memory.readNext([vm]);
+  }
+
+  /** Judges stages: some times a minute. */
+  judge(trace: TraceReading): void {
+    this.#stages.judge(trace);
+  }
+
+  /** The same lists as long as the configuration is the same. */
+  #pinningRules(): readonly PinningRule[] {
+    const from = this.parts.config().vms;
+    if (this.#rules?.from !== from) {
+      const rules = from.flatMap(({ name, pinning }) =>
+        Object.entries(pinning).map(([thread, cpus]) => ({
+          vm: name,
+          thread,
+          cpus: parseLibvirtCpuset(cpus),
+        })),
+      );
+      this.#rules = { from, rules };
+    }
+    return this.#rules.rules;
+  }
+
+  #tellDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
+    const { logger } = this.parts;
+    if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
+    else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
+  }
+
+  #tellStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
+    this.parts.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
+  }
+}
+
+/** Without it, what was learnt before the daemon started is not used: that might have been before a reboot. */
+function bootId(host: Host): string {
+  try {
+    return ifThere(() => readBootId(host)) ?? '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,167 @@
+import type { CpuTopology } from '../../probes/sys-cpu.ts';
+import type { Affinity } from '../model/affinity-reading.ts';
+import { featuresOf } from '../model/features.ts';
+import { jainIndex, type Kicks, localityOf } from '../model/locality.ts';
+import type { ObservedVm } from '../model/observed.ts';
+import { LADDER, type Measured, type Stage, stageOf } from '../model/stage.ts';
+import type { DeviceQueues, Stages, VmStage } from '../model/stage-reading.ts';
+import type { TraceReading } from '../model/trace-reading.ts';
+import type { Vm } from '../model/vm.ts';
+import type { VmStatistics } from '../model/vm-statistics.ts';
+import type { KickCount } from '../model/vm-trace.ts';
+import type { Facts } from '../qmp/facts.ts';
+import type { Phases } from './phases.ts';
+import { type Growth, snapshotOf, Window } from './window.ts';
+
+export interface StageParts {
+  readonly phases: Phases;
+  vms(): readonly Vm[];
+  topology(): CpuTopology | undefined;
+  affinity(): Affinity;
+  lastOf(vm: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined };
+  /** A stage or phase that has changed; `from` is undefined for a phase that begins. */
+  onChange(vm: Vm, what: 'stage' | 'phase', from: string | undefined, to: string | undefined): void;
+  /** Milliseconds of a clock that never jumps. */
+  now(): number;
+}
+
+interface Judged {
+  readonly window: Window;
+  readonly reading: VmStage;
+  /** What the last judgement said; it holds once the next one says the same. */
+  readonly candidate: Stage;
+}
+
+/** Fewer I/Os in a minute tell nothing of how I/O is done. */
+const MIN_IOS = 100;
+const PAGE = 0x1000;
+
+/** Judges, some times a minute, which stage of the methodology each VM is in. */
+export class StageWatch implements Stages {
+  #judged: ReadonlyMap<string, Judged> = new Map();
+
+  constructor(private readonly parts: StageParts) {}
+
+  of({ key }: Vm): VmStage | undefined {
+    return this.#judged.get(key)?.reading;
+  }
+
+  deviceAt(vm: Vm, address: number, isPort: boolean): string | undefined {
+    const { facts } = this.parts.lastOf(vm);
+    return facts?.pci.find(({ regions }) =>
+      regions.some(
+        (region) =>
+          region.isPort === isPort && region.address <= address && address < region.address + region.size,
+      ),
+    )?.name;
+  }
+
+  judge(trace: TraceReading): void {
+    const { phases, vms, topology } = this.parts;
+    const known = topology();
+    if (known === undefined) return;
+    phases.reload();
+    const judged = new Map<string, Judged>();
+    for (const vm of vms()) {
+      // Not before its threads were looked at: what is not known yet would be a change of stage later.
+      const seen = this.parts.affinity().of(vm);
+      if (seen !== undefined) judged.set(vm.key, this.#judgeOne(vm, seen.observed, trace, known));
+    }
+    this.#judged = judged;
+  }
+
+  #judgeOne(vm: Vm, observed: ObservedVm, trace: TraceReading, topology: CpuTopology): Judged {
+    const { lastOf, phases, now } = this.parts;
+    const before = this.#judged.get(vm.key);
+    const { statistics, facts } = lastOf(vm);
+    const features = featuresOf({
+      topology,
+      threads: observed.threads,
+      memory: observed.memory,
+      deviceNodes: observed.deviceNodes,
+      devices: vm.devices,
+      libvirtDisks: vm.libvirtDisks,
+      statistics,
+      direct: facts?.blocks
+        .filter(({ qdev }) => /virtio|\/peripheral\//.test(qdev))
+        .flatMap(({ direct }) => direct ?? []),
+    });
+    const window = before?.window ?? new Window();
+    const growth = window.add(snapshotOf(trace.of(vm), iosOf(statistics), now()));
+    const stage = stageOf(features, measuredOf(growth));
+    const phase = phases.of(vm);
+    const detected = before === undefined || before.candidate === stage ? stage : before.reading.detected;
+    const stageChanged = before !== undefined && before.reading.detected !== detected;
+    const phaseChanged = before !== undefined && before.reading.phase !== phase;
+    if (stageChanged) this.parts.onChange(vm, 'stage', before.reading.detected, detected);
+    if (phaseChanged) this.parts.onChange(vm, 'phase', before.reading.phase, phase);
+    return {
+      window,
+      candidate: stage,
+      reading: {
+        features,
+        detected,
+        declared: stageNamed(phase),
+        phase,
+        stageChanges: (before?.reading.stageChanges ?? 0) + (stageChanged ? 1 : 0),
+        phaseChanges: (before?.reading.phaseChanges ?? 0) + (phaseChanged ? 1 : 0),
+        devices: growth === undefined ? [] : this.#devices(vm, growth.queues),
+      },
+    };
+  }
+
+  #devices(vm: Vm, kicks: readonly KickCount[]): DeviceQueues[] {
+    const byDevice = new Map<string, KickCount[]>();
+    for (const kick of kicks) {
+      const isPort = kick.event === 'kvm_pio';
+      const page = `0x${(isPort ? kick.address : kick.address - (kick.address % PAGE)).toString(16)}`;
+      const device = this.deviceAt(vm, kick.address, isPort) ?? page;
+      byDevice.set(device, [...(byDevice.get(device) ?? []), kick]);
+    }
+    return [...byDevice].map(([device, own]) => {
+      const counts = own.map(
+        ({ address, thread, count }): Kicks => ({
+          queue: String(address),
+          vcpu: thread,
+          count,
+        }),
+      );
+      const { share, queues } = localityOf(counts);
+      const used = new Set(counts.map(({ queue }) => queue));
+      return {
+        device,
+        locality: share,
+        fairness: jainIndex([...used].map((queue) => queues.get(queue)?.kicks ?? 0)),
+      };
+    });
+  }
+}
+
+/** Requests that completed, as the guest asked for them; undefined where nobody counts them. */
+function iosOf(statistics: VmStatistics | undefined): number | undefined {
+  return statistics?.disks.reduce((sum, { read, write }) => sum + read.operations + write.operations, 0);
+}
+
+function measuredOf(growth: Growth | undefined): Measured {
+  if (growth?.ios === undefined || growth.ios < MIN_IOS) return {};
+  const { ios, kicks, interrupts, queues } = growth;
+  const counts = queues.map(({ address, thread, count }) => ({
+    queue: String(address),
+    vcpu: thread,
+    count,
+  }));
+  return {
+    kicksPerIo: kicks === undefined ? undefined : kicks / ios,
+    injectionsPerIo: interrupts === undefined ? undefined : interrupts / ios,
+    iosPerKick: kicks === undefined || kicks === 0 ? undefined : ios / kicks,
+    queueLocality: localityOf(counts).share,
+  };
+}
+
+/** `exitless-polling v2` is the stage exitless_polling. */
+function stageNamed(phase: string | undefined): Stage | undefined {
+  const name = phase?.toLowerCase().replace(/[^a-z]+/g, '_');
+  if (name === undefined) return undefined;
+  const stages: readonly Stage[] = ['original', ...LADDER.map(({ stage }) => stage)];
+  return stages.find((stage) => name === stage || name.startsWith(`${stage}_`));
+}

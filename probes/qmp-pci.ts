@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import type { QmpConnection } from './qmp-connection.ts';
+import { unexpected } from './qmp-unexpected.ts';
+
+/** A window of a PCI device: guest-physical addresses, or ports. */
+export interface QmpPciRegion {
+  readonly isPort: boolean;
+  readonly address: number;
+  readonly size: number;
+}
+
+export interface QmpPciDevice {
+  /** The id it was given; else its place, as `lspci` in the guest shows it: `00:02.0`. */
+  readonly name: string;
+  readonly regions: readonly QmpPciRegion[];
+}
+
+const MAX_DEVICES = 1024;
+const MAX_BUSES = 8;
+const small = z.int().nonnegative().max(0xffff);
+
+const region = z.object({
+  type: z.string().max(16),
+  // -1 for a window that the guest has not placed yet.
+  address: z
+    .number()
+    .min(-1)
+    .max(2 ** 64),
+  size: z
+    .number()
+    .nonnegative()
+    .max(2 ** 64),
+});
+
+const device = z.object({
+  bus: small,
+  slot: small,
+  function: small,
+  qdev_id: z.string().max(256),
+  regions: z.array(region).max(16),
+  pci_bridge: z
+    .object({ devices: z.array(z.unknown()).max(MAX_DEVICES) })
+    .partial()
+    .optional(),
+});
+
+const schema = z.array(z.object({ devices: z.array(z.unknown()).max(MAX_DEVICES) })).max(64);
+
+/**
+ * `query-pci`, hw/pci/pci-qmp-cmds.c: where the guest has put the windows of its devices; those behind bridges as well.
+ *
+ * @throws SourceError malformed
+ * @example parsePci([{ bus: 0, devices: [{ bus: 0, slot: 1, function: 0, qdev_id: 'vda', regions: [] }] }])
+ */
+export function parsePci(reply: unknown): QmpPciDevice[] {
+  const buses = schema.safeParse(reply);
+  if (!buses.success) throw unexpected('query-pci', reply);
+  const found: QmpPciDevice[] = [];
+  for (const bus of buses.data) descend(bus.devices, 0, reply, found);
+  return found;
+}
+
+function descend(devices: readonly unknown[], depth: number, reply: unknown, found: QmpPciDevice[]): void {
+  for (const each of devices) {
+    const parsed = device.safeParse(each);
+    if (!parsed.success || depth > MAX_BUSES || found.length >= MAX_DEVICES)
+      throw unexpected('query-pci', reply);
+    const { bus, slot, function: func, qdev_id: id, regions, pci_bridge: bridge } = parsed.data;
+    found.push({
+      name: id === '' ? `${hex(bus)}:${hex(slot)}.${func}` : id,
+      regions: regions
+        .filter(({ address }) => address >= 0)
+        .map(({ type, address, size }) => ({ isPort: type === 'io', address, size })),
+    });
+    descend(bridge?.devices ?? [], depth + 1, reply, found);
+  }
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(2, '0');
+}
+
+export async function readPci(qmp: QmpConnection, timeoutMs: number): Promise<QmpPciDevice[]> {
+  return parsePci(await qmp.execute('query-pci', timeoutMs));
+}
