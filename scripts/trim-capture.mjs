@@ -26,7 +26,7 @@ const KEEP = [
   /^sys\/kernel\/tracing\/instances\/[^/]+\/(error_log|events\/.*\/(trigger|hist))$/,
   /^sys\/kernel\/tracing\/events\/kvm\/kvm_(exit|entry|mmio|fast_mmio|pio|msi_set_irq|inj_virq|eoi|pv_eoi|halt_poll_ns|userspace_exit|vcpu_wakeup)\/format$/,
   /^sys\/kernel\/tracing\/events\/(block\/block_rq_(issue|complete)|sched\/sched_(switch|migrate_task)|lock\/contention_(begin|end))\/format$/,
-  /^qmp\/.*\/(greeting|query-(stats|stats-schemas|cpus-fast|iothreads|blockstats|block|name|uuid|version|status)[\w.-]*)\.json$/,
+  /^qmp\/.*\/(greeting|query-(stats|stats-schemas|cpus-fast|pci|iothreads|blockstats|block|name|uuid|version|status)[\w.-]*)\.json$/,
 ];
 
 const [captures] = process.argv.slice(2);

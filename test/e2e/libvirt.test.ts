@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon } from '../support/daemon.ts';
@@ -45,6 +47,46 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
     }
   });
 
+  await context.test(
+    'a pin that libvirt moves is the new expectation; one that somebody else moves is drift',
+    async () => {
+      const tid = String(
+        readdirSync(`/proc/${pidOf('kt-lv')}/task`).find(
+          (each) => readFileSync(`/proc/${pidOf('kt-lv')}/task/${each}/comm`, 'utf8') === 'CPU 0/KVM\n',
+        ),
+      );
+      const masks = ['mask_widened', 'mask_changed', 'unpinned'];
+      const drifting = async (): Promise<string[]> => {
+        const samples = await scrape();
+        return masks.filter(
+          (kind) => sample(samples, 'kvm_thread_affinity_drift', { ...vm, thread: 'vcpu0', kind }) === 1,
+        );
+      };
+      const becomes = async (expected: readonly string[]): Promise<void> => {
+        for (let i = 0; i < 50 && (await drifting()).join() !== expected.join(); i++) await sleep(100);
+        assert.deepEqual(await drifting(), expected);
+      };
+      await becomes([]);
+      libvirt.virsh('vcpupin', 'kt-lv', '0', '1', '--live');
+      await sleep(3000);
+      await becomes([]);
+      assert.deepEqual(
+        daemon.log.filter(({ kind, thread }) => thread === 'vcpu0' && masks.includes(String(kind))),
+        [],
+      );
+
+      // libvirt confines each vCPU by a cpuset as well: with that wider, the thread may run where the cpuset lets it.
+      const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim();
+      writeFileSync(cpusetOf(tid), online);
+      execFileSync('taskset', ['-pc', online, tid], { stdio: 'ignore' });
+      await becomes(['unpinned']);
+      const told = daemon.log.find(({ kind, thread }) => thread === 'vcpu0' && kind === 'unpinned');
+      assert.equal(told?.['fix'], 'virsh vcpupin kt-lv 0 1 --live');
+      libvirt.virsh('vcpupin', 'kt-lv', '0', '1', '--live');
+      await becomes([]);
+    },
+  );
+
   await context.test('suspended it is still there, and paused', async () => {
     libvirt.virsh('suspend', 'kt-lv');
     const samples = await scrape();
@@ -81,3 +123,15 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
     assert.ok(!(await daemon.metrics()).includes('kt-lv'));
   });
 });
+
+/** The file that confines a thread, of cgroup v1 or v2. */
+function cpusetOf(tid: string): string {
+  const cgroups = readFileSync(`/proc/${tid}/cgroup`, 'utf8');
+  const v1 = /^\d+:cpuset:(.*)$/m.exec(cgroups)?.[1];
+  if (v1 !== undefined) return `/sys/fs/cgroup/cpuset${v1}/cpuset.cpus`;
+  return `/sys/fs/cgroup${/^0::(.*)$/m.exec(cgroups)?.[1]}/cpuset.cpus`;
+}
+
+function pidOf(domain: string): string {
+  return readFileSync(`/run/libvirt/qemu/${domain}.pid`, 'utf8').trim();
+}

@@ -31,6 +31,7 @@ export function capturedReplies(host: string, moment: string, vm: string): Repli
     'cpus-fast',
     'iothreads',
     'name',
+    'pci',
     'stats-schemas',
     'status',
     'uuid',

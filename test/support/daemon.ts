@@ -15,6 +15,7 @@ export interface Daemon {
   readonly url: string;
   readonly pid: number;
   readonly child: ChildProcess;
+  readonly environment: NodeJS.ProcessEnv;
   /** JSON log lines so far. */
   readonly log: readonly Record<string, unknown>[];
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -35,16 +36,17 @@ function stateDirectory(context: Pick<TestContext, 'after'>): string {
 export async function startDaemon(
   context: Pick<TestContext, 'after'>,
   args: readonly string[] = [],
-  environment: NodeJS.ProcessEnv = {},
+  more: NodeJS.ProcessEnv = {},
   command = 'serve',
 ): Promise<Daemon> {
+  const environment: NodeJS.ProcessEnv = {
+    PATH: process.env['PATH'],
+    // What one test's daemon learns is not for the next.
+    KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
+    ...more,
+  };
   const child = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
-    env: {
-      PATH: process.env['PATH'],
-      // What one test's daemon learns is not for the next.
-      KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
-      ...environment,
-    },
+    env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   context.after(() => {
@@ -74,6 +76,7 @@ export async function startDaemon(
     url,
     pid: child.pid ?? 0,
     child,
+    environment,
     log,
     get,
     metrics: async () => (await get('/metrics')).text(),

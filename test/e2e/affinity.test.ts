@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
+import { parseSamples, sample, series } from '../support/metrics.ts';
+import { hasKvm, startGuest } from '../support/qemu.ts';
+import { has, hasTool } from '../support/tools.ts';
+
+const NAME = 'kt-affinity';
+/** Two samples, and the time of a scrape on a busy machine. */
+const WITHIN_MS = 4000;
+/** Until what a new VM's threads have is no beginning any more. */
+const SETTLED_MS = 6000;
+
+function threadId(pid: number, comm: string): string {
+  const found = readdirSync(`/proc/${pid}/task`).find(
+    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm,
+  );
+  assert.ok(found, `no thread ${comm}`);
+  return found;
+}
+
+function taskset(tid: string, list: string): void {
+  execFileSync('taskset', ['-pc', list, tid], { stdio: 'ignore' });
+}
+
+/** Kinds of drift by thread. */
+async function drifts(daemon: Daemon): Promise<Record<string, string[]>> {
+  const samples = parseSamples(await daemon.metrics());
+  const found: Record<string, string[]> = {};
+  for (const each of series(samples, 'kvm_thread_affinity_drift', { vm: NAME })) {
+    if (samples.get(each) !== 1) continue;
+    const [, thread = '', kind = ''] = /thread="([^"]*)",kind="([^"]*)"/.exec(each) ?? [];
+    found[thread] = [...(found[thread] ?? []), kind].sort();
+  }
+  return found;
+}
+
+async function becomes(daemon: Daemon, expected: Record<string, string[]>): Promise<void> {
+  const deadline = performance.now() + WITHIN_MS;
+  let last = await drifts(daemon);
+  while (JSON.stringify(last) !== JSON.stringify(expected) && performance.now() < deadline) {
+    await sleep(100);
+    last = await drifts(daemon);
+  }
+  assert.deepEqual(last, expected);
+}
+
+function canRun(context: TestContext): boolean {
+  return (
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    hasTool(context, 'taskset', 'util-linux') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    has(context, cpus().length >= 2, 'one CPU leaves nothing to pin')
+  );
+}
+
+test('pinned, widened, repaired, put onto one CPU: drift follows, in /metrics and in the log', async (context) => {
+  if (!canRun(context)) return;
+  const guest = startGuest({ name: NAME, vcpus: 1 });
+  context.after(() => guest.stop());
+  const vcpu = threadId(guest.pid, 'CPU 0/KVM');
+  const io = threadId(guest.pid, 'IO io0');
+  const daemon = await startDaemon(context);
+  await sleep(SETTLED_MS);
+  await becomes(daemon, {});
+
+  taskset(vcpu, '0');
+  taskset(io, '1');
+  await sleep(2500);
+  await becomes(daemon, {});
+  const features = async (feature: string): Promise<number> =>
+    sample(parseSamples(await daemon.metrics()), 'kvm_vm_feature', { vm: NAME, feature });
+
+  taskset(vcpu, '0-1');
+  const wide = cpus().length === 2 ? 'unpinned' : 'mask_widened';
+  await becomes(daemon, { vcpu0: [wide] });
+  const begun = daemon.log.find(({ kind, thread }) => kind === wide && thread === 'vcpu0');
+  assert.equal(begun?.['fix'], `taskset -pc 0 ${vcpu}`);
+  taskset(vcpu, '0');
+  await becomes(daemon, {});
+  assert.ok(daemon.log.some(({ msg }) => String(msg).includes('vcpu0 has ended')));
+
+  taskset(io, '0');
+  await becomes(daemon, { 'iothread:io0': ['mask_changed', 'shared_cpu'], vcpu0: ['shared_cpu'] });
+  const samples = parseSamples(await daemon.metrics());
+  assert.equal(sample(samples, 'kvm_vm_affinity_drift_threads', { vm: NAME }), 2);
+
+  const doctor = spawnSync(
+    process.execPath,
+    [`${ROOT}dist/exporter/main.js`, 'doctor', '--vm', NAME, '--state.dir=/nonexistent'],
+    { encoding: 'utf8' },
+  );
+  // What it sees for the first time is how it should be, but for two on one CPU.
+  assert.equal(doctor.status, 1, doctor.stdout + doctor.stderr);
+  assert.match(doctor.stdout, new RegExp(`vcpu0 +${vcpu} +0 `));
+  assert.match(doctor.stdout, /shared_cpu: on CPU 0 with vcpu0/);
+  taskset(io, '1');
+  await becomes(daemon, {});
+
+  // Stages are judged every ten seconds, and one that has changed twice.
+  for (let i = 0; i < 30 && (await features('vcpus_pinned')) !== 1; i++) await sleep(1000);
+  assert.equal(await features('io_separate_from_vcpus'), 1);
+  assert.equal(await features('vhost'), 0);
+});
+
+test('a phase that is declared is told, over a restart as well, and a VM that starts again has a baseline of its own', async (context) => {
+  if (!canRun(context)) return;
+  const guest = startGuest({ name: NAME, vcpus: 1 });
+  context.after(() => guest.stop());
+  const first = await startDaemon(context);
+  const stateDir = String(first.environment['KVM_TELEMETRY_STATE_DIR']);
+  const phase = (...args: string[]): number | null =>
+    spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'phase', ...args, '--state.dir', stateDir])
+      .status;
+  assert.equal(phase('set', NAME, 'exitless-polling v2'), 0);
+  const told = async (daemon: Daemon): Promise<boolean> => {
+    const samples = parseSamples(await daemon.metrics());
+    const labels = { vm: NAME, stage: 'exitless_polling', source: 'declared' };
+    return (
+      series(samples, 'kvm_vm_phase_info', { vm: NAME, phase: 'exitless-polling v2' }).length === 1 &&
+      series(samples, 'kvm_vm_stage_info', labels).length === 1
+    );
+  };
+  for (let i = 0; i < 30 && !(await told(first)); i++) await sleep(500);
+  assert.ok(await told(first));
+  await sleep(SETTLED_MS);
+  const vcpu = threadId(guest.pid, 'CPU 0/KVM');
+  taskset(vcpu, '1');
+  await sleep(2500);
+  assert.equal(await first.stop(), 0);
+
+  // Widened while no daemon runs: the baseline is the one that was learnt before.
+  taskset(vcpu, '0-1');
+  const second = await startDaemon(context, [], { KVM_TELEMETRY_STATE_DIR: stateDir });
+  assert.ok(await told(second));
+  await becomes(second, { vcpu0: [cpus().length === 2 ? 'unpinned' : 'mask_widened'] });
+  guest.stop();
+  const again = startGuest({ name: NAME, vcpus: 1 });
+  context.after(() => again.stop());
+  await sleep(2500);
+  await becomes(second, {});
+  assert.equal(phase('clear', NAME), 0);
+  assert.equal(phase('clear', NAME), 2);
+});
