@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LabHost } from '../../lab/host.ts';
+import { ROOT } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { type Bench, canBoot, Lab, startExporter } from './lab.ts';
+
+const MAIN = `${ROOT}dist/exporter/main.js`;
+const VM = { vm: 'vm-a' };
+const PORT = 9954;
+const TIMEOUT_MS = 480_000;
+/** Features of QEMU are asked for every 30 s, stages judged every 10 s, and believed when judged twice. */
+const STAGE_SECONDS = 75;
+
+interface AffinityBench extends Bench {
+  readonly iothread: string;
+}
+
+test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS }, async (context) => {
+  if (!(await canBoot(context))) return;
+  const lab = new Lab(context, makeReady);
+  const check = (name: string, body: (bench: AffinityBench) => Promise<void>): Promise<void> =>
+    context.test(name, () => lab.check(body));
+
+  await check('memory, vCPUs and I/O thread on one node: nothing has drifted', async ({ host }) => {
+    const samples = await until(host, 20, (each) => series(each, 'kvm_vm_numa_local_ratio', VM).length === 1);
+    assert.ok(sample(samples, 'kvm_vm_numa_local_ratio', VM) > 0.9);
+    assert.deepEqual(drifts(samples), []);
+    assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'affinity' }), 1);
+    assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'io_separate_from_vcpus' }), 0);
+  });
+
+  await check(
+    'an I/O thread on the other node is cross_node, and the node of its memory is told',
+    async (bench) => {
+      const { host, iothread } = bench;
+      await host.output(`taskset -pc 0 ${iothread}`);
+      const samples = await until(host, 15, (each) => drifts(each).includes('cross_node'));
+      assert.deepEqual(drifts(samples), ['cross_node', 'mask_changed']);
+      const said = await host.output(`grep -h cross_node /run/lab/exporter-${PORT}.log | head -1`);
+      assert.match(said, /iothread:io0.*node 0.*node 1/);
+      await host.output(`taskset -pc 1 ${iothread}`);
+      await until(host, 15, (each) => drifts(each).length === 0);
+    },
+  );
+
+  await check(
+    'the stage follows when pins, polling and measurement change one after another',
+    async (bench) => {
+      const { host, iothread } = bench;
+      // Without tracing, what is configured is what counts.
+      await restart(host, ['--trace.backend=off', '--affinity.baseline=off']);
+      const stage = async (expected: string): Promise<void> => {
+        const labels = { ...VM, stage: expected, source: 'detected' };
+        const samples = await until(
+          host,
+          STAGE_SECONDS,
+          (each) => series(each, 'kvm_vm_stage_info', labels).length > 0,
+        );
+        assert.equal(series(samples, 'kvm_vm_stage_info', labels).length, 1, stageOf(samples));
+      };
+      await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 0');
+      await stage('original');
+      await host.output(`taskset -pc 0 ${iothread}`);
+      await stage('affinity');
+      // With as many queues as vCPUs, polling is all that was missing.
+      await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 32768');
+      await stage('pinned_queues');
+      const changes = sample(await scrape(host), 'kvm_vm_stage_changes_total', VM);
+      assert.ok(changes >= 2, `${changes} changes`);
+
+      // The tracepoints say that each I/O still costs a kick, whatever is configured.
+      await restart(host, ['--affinity.baseline=off']);
+      await stage('affinity');
+      const samples = await scrape(host);
+      assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'iothread_polling' }), 1);
+      const [locality] = series(samples, 'kvm_vm_queue_locality_ratio', { ...VM, device: 'vda' });
+      assert.ok((samples.get(locality ?? '') ?? 0) > 0.9, 'a queue of its own for each vCPU');
+      assert.ok(sample(samples, 'kvm_vm_queue_fairness_ratio', { ...VM, device: 'vda' }) > 0.8);
+    },
+  );
+});
+
+async function makeReady(host: LabHost): Promise<AffinityBench> {
+  const [pid] = await Promise.all([host.startGuest('vm-a'), startExporter(host, MAIN, `127.0.0.1:${PORT}`)]);
+  const found = await host.output(`grep -lx 'IO io0' /proc/${pid}/task/*/comm`);
+  return { host, iothread: /task\/(\d+)\//.exec(found)?.[1] ?? '' };
+}
+
+async function restart(host: LabHost, args: readonly string[]): Promise<void> {
+  await host.output(`pkill -TERM -f '[m]ain.js serve'; while pgrep -f '[m]ain.js serve'; do sleep 0.1; done`);
+  await startExporter(host, MAIN, `127.0.0.1:${PORT}`, args);
+}
+
+async function scrape(host: LabHost): Promise<Samples> {
+  return parseSamples(await host.output(`wget -q -T 20 -O - http://127.0.0.1:${PORT}/metrics`));
+}
+
+async function until(host: LabHost, seconds: number, isIt: (samples: Samples) => boolean): Promise<Samples> {
+  const deadline = Date.now() + seconds * 1000;
+  let samples = await scrape(host);
+  while (!isIt(samples) && Date.now() < deadline) {
+    await host.output('sleep 1');
+    samples = await scrape(host);
+  }
+  return samples;
+}
+
+/** Kinds of drift of the I/O thread. */
+function drifts(samples: Samples): string[] {
+  const labels = { ...VM, thread: 'iothread:io0' };
+  return series(samples, 'kvm_thread_affinity_drift', labels)
+    .filter((each) => samples.get(each) === 1)
+    .map((each) => /kind="(\w+)"/.exec(each)?.[1] ?? '')
+    .sort();
+}
+
+function stageOf(samples: Samples): string {
+  return series(samples, 'kvm_vm_stage_info', VM).join(' ');
+}
