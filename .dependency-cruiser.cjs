@@ -41,7 +41,10 @@ module.exports = {
     {
       name: 'processes-are-started-in-three-places',
       severity: 'error',
-      from: { path: '^(probes|exporter)/', pathNot: '^exporter/(systemd|libvirt/virsh|trace/perf-process)\\.ts$' },
+      from: {
+        path: '^(probes|exporter)/',
+        pathNot: '^exporter/(systemd|libvirt/virsh|trace/perf-process)\\.ts$',
+      },
       to: { path: '^(node:)?child_process$' },
     },
     {

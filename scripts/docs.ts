@@ -11,6 +11,17 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
     text: "What the guest asked for, before the host's caches and merges. `disk` is the device's id in the guest, else the drive's or the node's name. Named like node_exporter's `node_disk_*`.",
   },
   {
+    title: 'Affinity, features and stages',
+    prefix: /^kvm_(thread_affinity_|vm_(affinity|numa|io_completion|feature|stage|phase|queue_))/,
+    text: 'What should hold, what holds, and which stage of the methodology that makes: docs/sources.md has the kinds, the features and the rules.',
+  },
+  {
+    title: 'Trace events',
+    prefix:
+      /^kvm_(virtqueue_|vcpu_exits_by_reason|vm_(trace_|exits_by_reason|exit_duration|io_path|msi|block_request|lock_))/,
+    text: 'Counted in the kernel since the daemon started; which are there depends on `trace.sets` and on the backend. docs/sources.md says what each tracepoint means.',
+  },
+  {
     title: 'vCPUs',
     prefix: /^kvm_vcpu_/,
     text: "KVM's statistics of each vCPU, from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",

@@ -1,16 +1,23 @@
 import { z } from 'zod';
+import { countCpuList } from '../../probes/cpu-list.ts';
 import { StateFile, type StateLogger } from '../state.ts';
 
-const cpuList = z
-  .string()
-  .max(4096)
-  .regex(/^\d+(-\d+)?(,\d+(-\d+)?)*$/);
+const cpuList = z.string().max(65_536).refine(isCpuList);
+const label = z.string().max(256);
 const schema = z.object({
   /** /proc/sys/kernel/random/boot_id: a process id and its start time say nothing after a reboot. */
   boot: z.string().max(64),
   /** CPU list by thread label, by incarnation of the VM. */
-  vms: z.record(z.string().max(64), z.record(z.string().max(256), cpuList)),
+  vms: z.record(z.string().max(64), z.record(label, cpuList)),
 });
+
+function isCpuList(text: string): boolean {
+  try {
+    return countCpuList(text) > 0;
+  } catch {
+    return false;
+  }
+}
 
 type Learnt = z.infer<typeof schema>;
 
@@ -38,7 +45,9 @@ export class Baselines {
     return this.#vms.get(vm)?.get(thread);
   }
 
+  /** What could not be read back is not taken: it would cost the whole file. */
   learn(vm: string, thread: string, cpus: string): void {
+    if (!label.safeParse(thread).success || !cpuList.safeParse(cpus).success) return;
     const masks = this.#vms.get(vm) ?? new Map<string, string>();
     this.#vms.set(vm, masks);
     if (masks.get(thread) === cpus) return;

@@ -16,7 +16,7 @@ import type { Vm, VmThread } from '../model/vm.ts';
 import { Pace } from '../pace.ts';
 import type { Baselines } from './baselines.ts';
 import { type CompletionCpus, readCompletionCpus } from './completions.ts';
-import { Masks } from './masks.ts';
+import { type Mask, Masks } from './masks.ts';
 import type { Memory } from './memory.ts';
 
 export interface AffinitySettings {
@@ -49,7 +49,7 @@ export interface AffinityParts {
 }
 
 /** A mask costs as much as a sample: on a host with more threads each is looked at every second or third time. */
-const MAX_READS = 1000;
+const MAX_READS = 500;
 /** Whoever starts a VM pins its threads after it has them: so long a mask is taken for a beginning, not for a drift. */
 const SETTLING_SECONDS = 5;
 const TICKS = 100;
@@ -63,6 +63,8 @@ export class AffinityWatch {
   #completions: ReadonlyMap<string, CompletionCpus> = new Map();
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
   #problems: SourceError[] = [];
+  #completionsProblem: SourceError | undefined;
+  #hadMoved = false;
   #ticks = 0;
   #next = 0;
 
@@ -82,8 +84,8 @@ export class AffinityWatch {
   async tick(): Promise<void> {
     const { watched, memory, baselines } = this.parts;
     const { topology } = watched;
-    this.#problems = memory.problem === undefined ? [] : [memory.problem];
     if (this.#ticks++ % COMPLETIONS_EVERY === 0) this.#readCompletions();
+    this.#problems = [memory.problem ?? [], this.#completionsProblem ?? []].flat();
     void memory.readNext(watched.vms);
     await this.#readMasks();
     if (topology !== undefined) await this.#judge(topology);
@@ -94,13 +96,15 @@ export class AffinityWatch {
     const { host, watched } = this.parts;
     try {
       this.#completions = readCompletionCpus(host, watched.disks);
+      this.#completionsProblem = undefined;
     } catch (error) {
-      this.#note(error, `${host.roots.procfs}/interrupts`);
+      this.#completionsProblem = sourceError(error, `${host.roots.procfs}/interrupts`);
     }
   }
 
   async #readMasks(): Promise<void> {
     const pace = new Pace();
+    const { learn } = this.settings();
     const all = this.parts.watched.vms.flatMap((vm) => this.#threads(vm).map((thread) => ({ vm, thread })));
     const count = Math.min(MAX_READS, all.length);
     if (this.#next >= all.length) this.#next = 0;
@@ -112,26 +116,29 @@ export class AffinityWatch {
       try {
         const before = this.#masks.of(thread);
         const mask = this.#masks.read(thread);
+        if (learn) this.#learn(vm, thread, mask, mask !== before);
         if (mask === before) continue;
-        this.#learn(vm, thread, mask.text, mask.cpus);
         hasMoved ||= before !== undefined && vm.manager === 'libvirt';
       } catch (error) {
         if (!isGone(error)) this.#note(error, thread.path);
       }
     }
     this.#next += count;
-    // libvirt itself may have moved the thread: then its state says so.
-    if (hasMoved) this.parts.watched.refreshPins();
+    // libvirt itself may have moved the thread: then its state says so, at the latest a moment later.
+    if (hasMoved || this.#hadMoved) this.parts.watched.refreshPins();
+    this.#hadMoved = hasMoved;
   }
 
   /**
    * What a thread has when it is first seen, or soon after its VM was started, is how it should be. A mask that somebody
    * made narrower is taken over at any time: that is a pin, and it must not be lost unseen.
    */
-  #learn(vm: Vm, thread: VmThread, text: string, cpus: readonly number[]): void {
+  #learn(vm: Vm, thread: VmThread, { text, cpus }: Mask, hasMoved: boolean): void {
     const { baselines, sinceBoot } = this.parts;
     const learnt = baselines.of(vm.key, thread.label);
-    const isSettling = sinceBoot() - vm.startTime / TICKS < SETTLING_SECONDS;
+    if (learnt !== undefined && !hasMoved) return;
+    // A clock that went back makes no VM new.
+    const isSettling = Math.abs(sinceBoot() - vm.startTime / TICKS) < SETTLING_SECONDS;
     if (learnt === undefined || isSettling || this.#isPin(thread, cpus, this.#masks.list(learnt))) {
       baselines.learn(vm.key, thread.label, text);
     }
@@ -142,8 +149,9 @@ export class AffinityWatch {
     const { host, watched } = this.parts;
     if (cpus.length === 0 || cpus.length === before.length || !isWithin(cpus, before)) return false;
     const online = new Set(watched.topology?.cpus.map(({ cpu }) => cpu));
-    const hasLostOffline = before.some((cpu) => !cpus.includes(cpu) && !online.has(cpu));
-    return !hasLostOffline && cpusetOf(host, thread.tid)?.join() !== cpus.join();
+    const cpuset = cpusetOf(host, thread.tid);
+    const own = new Set(cpus);
+    return before.some((cpu) => !own.has(cpu) && online.has(cpu) && cpuset?.includes(cpu) !== false);
   }
 
   async #judge(topology: CpuTopology): Promise<void> {

@@ -1,3 +1,4 @@
+import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
 import {
   vmDeviceLabels,
@@ -10,7 +11,7 @@ import {
 } from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
-import { DRIFT_KINDS } from '../model/drift.ts';
+import { DRIFT_KINDS, type DriftKind } from '../model/drift.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import type { Collector } from './collector.ts';
 
@@ -20,13 +21,14 @@ export function affinity(): Collector {
 
   return {
     name: 'affinity',
-    async collect({ vms, families, affinity: reading, stages, breathe }, report) {
+    async collect({ vms, families, affinity: reading, stages, topology, breathe }, report) {
+      const kinds = possibleKinds(topology);
       // Labels of VMs that are gone are dropped with all others, once in a while.
       if (known.size > 200_000) known.clear();
       for (const vm of vms) {
         await breathe();
         const where = reading.of(vm);
-        if (where !== undefined) addAffinity(families, vm.label, where, drift);
+        if (where !== undefined) addAffinity(families, vm.label, where, kinds, drift);
         const stage = stages.of(vm);
         if (stage !== undefined) addStage(families, vm.label, stage);
       }
@@ -42,16 +44,33 @@ export function affinity(): Collector {
   }
 }
 
+interface PossibleKinds {
+  readonly ofIoPath: readonly DriftKind[];
+  /** The emulator may be where others are, and is not sampled. */
+  readonly ofEmulator: readonly DriftKind[];
+}
+
+/** A series that can never be 1 is left out: nodes on a host with one, cores on one without SMT. */
+function possibleKinds(topology: CpuTopology | undefined): PossibleKinds {
+  const hasSmt = topology?.cpus.some(({ siblings }) => siblings.length > 1) === true;
+  const hasNodes = (topology?.nodes.length ?? 0) > 1;
+  const ofIoPath = DRIFT_KINDS.filter(
+    (kind) => (kind !== 'shared_core' || hasSmt) && (kind !== 'cross_node' || hasNodes),
+  );
+  return { ofIoPath, ofEmulator: ofIoPath.filter((kind) => !/^shared|^migrating/.test(kind)) };
+}
+
 function addAffinity(
   families: Families,
   vm: string,
   { observed, drifts, memoryLocal, completions }: VmAffinity,
+  kinds: PossibleKinds,
   labelsOf: (vm: string, thread: string, kind: string) => LabelBlock<(typeof vmThreadKindLabels)[number]>,
 ): void {
   const drifting = new Set(drifts.map(({ thread, kind }) => `${kind} ${thread}`));
-  for (const { label, expectation } of observed.threads) {
+  for (const { label, role, expectation } of observed.threads) {
     if (expectation === undefined) continue;
-    for (const kind of DRIFT_KINDS) {
+    for (const kind of role === 'emulator' ? kinds.ofEmulator : kinds.ofIoPath) {
       const value = drifting.has(`${kind} ${label}`) ? 1 : 0;
       families.add('kvm_thread_affinity_drift', labelsOf(vm, label, kind), value);
     }

@@ -35,6 +35,8 @@ export interface TraceOptions {
 /** What is remembered of a VM so that names stay and no sum of several maps, read one after the other, falls. */
 interface Memory {
   readonly queues: Queues;
+  /** As of the last scrape, and of this one. */
+  readonly before: ReadonlyMap<string, number>;
   readonly highest: Map<string, number>;
 }
 
@@ -54,7 +56,13 @@ export function trace(options: () => TraceOptions): Collector {
       const kept = new Map<string, Memory>();
       for (const vm of vms) {
         await breathe();
-        const memory = memories.get(vm.key) ?? { queues: new Queues(), highest: new Map() };
+        const before = memories.get(vm.key);
+        // What is not counted any more, and later from nothing again, is forgotten meanwhile.
+        const memory: Memory = {
+          queues: before?.queues ?? new Queues(),
+          before: before?.highest ?? new Map(),
+          highest: new Map(),
+        };
         kept.set(vm.key, memory);
         const counted = reading.of(vm);
         if (counted !== undefined)
@@ -78,7 +86,7 @@ function addVm(
 ): void {
   const { label: vm } = traced;
   const neverFalls = (key: string, value: number): number => {
-    const highest = Math.max(value, memory.highest.get(key) ?? 0);
+    const highest = Math.max(value, memory.before.get(key) ?? 0);
     memory.highest.set(key, highest);
     return highest;
   };

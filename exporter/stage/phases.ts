@@ -55,13 +55,14 @@ export class Phases {
   set(vm: string, phase: string, since: Date): Promise<boolean> {
     const { phases } = this.#file.value;
     return this.#file.save({
-      phases: { ...phases, [vm]: { phase: fitName(phase), since: since.toISOString() } },
+      phases: { ...phases, [fitName(vm)]: { phase: fitName(phase), since: since.toISOString() } },
     });
   }
 
   /** @returns undefined where none was declared, else whether it will outlive this process */
   async clear(vm: string): Promise<boolean | undefined> {
-    const { [vm]: cleared, ...phases } = this.#file.value.phases;
-    return cleared === undefined ? undefined : this.#file.save({ phases });
+    const name = fitName(vm);
+    const { [name]: cleared, ...phases } = this.#file.value.phases;
+    return Object.hasOwn(this.#file.value.phases, name) ? this.#file.save({ phases }) : undefined;
   }
 }

@@ -6,6 +6,8 @@ export interface Snapshot {
   readonly at: number;
   /** I/Os of its disks; undefined where nobody counts them. */
   readonly ios: number | undefined;
+  /** Requests of the block devices that carry them; undefined likewise. */
+  readonly requests: number | undefined;
   readonly kicks: number | undefined;
   readonly interrupts: number | undefined;
   /** By virtqueue's address and vCPU's thread. */
@@ -15,6 +17,7 @@ export interface Snapshot {
 /** Growth over the window. */
 export interface Growth {
   readonly seconds: number;
+  /** Of the disks, else requests of the block devices. */
   readonly ios: number | undefined;
   readonly kicks: number | undefined;
   readonly interrupts: number | undefined;
@@ -26,7 +29,8 @@ const WINDOW_MS = 60_000;
 export function snapshotOf(trace: VmTrace | undefined, ios: number | undefined, at: number): Snapshot {
   return {
     at,
-    ios: ios ?? sumOf(trace?.blockRequests?.values()),
+    ios,
+    requests: sumOf(trace?.blockRequests?.values()),
     kicks: trace?.kickTotal,
     interrupts: trace?.events.get('kvm_msi_set_irq'),
     queues: trace?.kicks ?? [],
@@ -52,7 +56,8 @@ export class Window {
     const before = new Map(first.queues.map((kick) => [keyOf(kick), kick.count]));
     return {
       seconds: (now.at - first.at) / 1000,
-      ios: grown(first.ios, now.ios),
+      // Each against itself: the one counts from the start of the VM, the other from that of the daemon.
+      ios: grown(first.ios, now.ios) ?? grown(first.requests, now.requests),
       kicks: grown(first.kicks, now.kicks),
       interrupts: grown(first.interrupts, now.interrupts),
       queues: now.queues.map((kick) => ({

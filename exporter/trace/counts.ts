@@ -83,13 +83,15 @@ function notifyWrites(rows: (name: TallyName) => readonly Tallied[]): KickCount[
   const inUserSpace = new Map(
     rows('mmioInUserSpace').map(({ thread, rest, count }) => [`${thread} ${rest[0]}`, count.hits]),
   );
-  return [
+  const writes = [
     ...rows('fastMmio').map((row) => write('kvm_fast_mmio', row, 0)),
     ...rows('mmioWrites').map((row) =>
       write('kvm_mmio', row, inUserSpace.get(`${row.thread} ${row.rest[0]}`) ?? 0),
     ),
     ...rows('pioWrites').map((row) => write('kvm_pio', row, 0)),
   ];
+  // Of an address that only user space serves, such as a device's configuration, none is left: it is no virtqueue.
+  return writes.filter(({ count }) => count > 0);
 }
 
 function write(event: KickCount['event'], { thread, rest, count }: Tallied, less: number): KickCount {

@@ -7,7 +7,12 @@ import type { PerfCounter } from './perf-counters.ts';
 import type { TraceSetName } from './sets.ts';
 
 /** Sets of which perf can count something on vCPU threads. */
-const PERF_SETS: ReadonlySet<TraceSetName> = new Set(['exits', 'notifications', 'interrupts', 'halt_poll']);
+export const PERF_SETS: ReadonlySet<TraceSetName> = new Set([
+  'exits',
+  'notifications',
+  'interrupts',
+  'halt_poll',
+]);
 
 /** VIRTIO_PCI_QUEUE_NOTIFY of a legacy device: see isKick() in exporter/model/io-path.ts. */
 const NOTIFY_FILTER = 'rw == 1 && size == 2 && port >= 4096 && port & 16 && !(port & 15)';

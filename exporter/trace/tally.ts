@@ -119,8 +119,8 @@ export class Tally {
     if (hits < cell.hits) cell.fromHits = cell.fromSum = cell.hits = cell.sum = 0;
     if (owner !== undefined) {
       if (cell.owner !== owner) {
-        // What was there before this thread began was counted for another one with the same id, or for nobody.
-        if (cell.owner !== undefined || owner.startTime > cell.at) {
+        // What was there before this thread began was another one's with the same id.
+        if (owner.startTime > cell.at) {
           cell.fromHits = cell.hits;
           cell.fromSum = cell.sum;
         }

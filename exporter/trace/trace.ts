@@ -7,7 +7,7 @@ import { traceOf } from './counts.ts';
 import { type ExitFormat, readExitFormat } from './kernel.ts';
 import { Owners } from './owners.ts';
 import { PerfCounters } from './perf-counters.ts';
-import { perfCounters, perfLimits, traceFromPerf } from './perf-events.ts';
+import { PERF_SETS, perfCounters, perfLimits, traceFromPerf } from './perf-events.ts';
 import type { StartPerf } from './perf-process.ts';
 import { type TallyName, TRACE_SETS, type TraceSetName } from './sets.ts';
 import type { Tally } from './tally.ts';
@@ -40,6 +40,7 @@ export class Trace {
   readonly #tallies = new Map<TallyName, Tally>();
   #tracefs: TracefsBackend | undefined;
   #perf: PerfCounters | undefined;
+  #perfBefore: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map();
   #settings: TraceSettings | undefined;
   #format: ExitFormat | undefined;
   #failures: SourceError[] = [];
@@ -99,7 +100,7 @@ export class Trace {
       names,
       of: (vm) => {
         if (this.#tracefs !== undefined) return traceOf(this.#tallies, vm.key, isa);
-        const counts = this.#perf?.counts(vm.key);
+        const counts = this.#perfCounts(vm.key);
         return counts === undefined ? undefined : traceFromPerf(counts, isa);
       },
       sets: this.#tracefs?.sets ?? [],
@@ -111,6 +112,28 @@ export class Trace {
       ],
       limits: this.#perf === undefined ? [] : this.#limitsOfPerf(isa),
     };
+  }
+
+  /** Together with what another perf had counted before the settings changed. */
+  #perfCounts(vm: string): ReadonlyMap<string, number> | undefined {
+    const now = this.#perf?.counts(vm);
+    return now === undefined ? undefined : this.#withBefore(vm, now);
+  }
+
+  #withBefore(vm: string, now: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+    const before = this.#perfBefore.get(vm);
+    if (before === undefined) return now;
+    return new Map([...now].map(([name, count]) => [name, count + (before.get(name) ?? 0)]));
+  }
+
+  #totalsOf(perf: PerfCounters): Map<string, ReadonlyMap<string, number>> {
+    const totals = new Map<string, ReadonlyMap<string, number>>();
+    for (const { key } of this.traced.vms) {
+      const counts = perf.counts(key);
+      const total = counts === undefined ? this.#perfBefore.get(key) : this.#withBefore(key, counts);
+      if (total !== undefined) totals.set(key, total);
+    }
+    return totals;
   }
 
   #limitsOfPerf(isa: Isa): string[] {
@@ -166,6 +189,10 @@ export class Trace {
 
   #startPerf({ sets }: TraceSettings, { isa }: ExitFormat): void {
     const counters = perfCounters(this.parts.host, isa, sets);
+    if (counters.length === 0 && sets.every((set) => !PERF_SETS.has(set))) {
+      const why = this.#whyNotTracefs === undefined ? '' : `; ${this.#whyNotTracefs}`;
+      throw new SourceError('absent', 'trace.sets', `perf counts none of the sets ${sets.join(', ')}${why}`);
+    }
     if (counters.length === 0) {
       const path = `${this.parts.host.roots.tracefs}/events/kvm`;
       throw new SourceError('absent', path, 'tracefs is not mounted, or the kvm module is not loaded');
@@ -202,6 +229,7 @@ export class Trace {
     this.#perf = undefined;
     this.#failures = (await tracefs?.stop()) ?? [];
     await perf?.stop();
+    if (perf !== undefined) this.#perfBefore = this.#totalsOf(perf);
   }
 
   /** A counter that stands still for good is no counter. */

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  ARM_RET,
+  ARM_TRAP,
+  isKick,
+  reasonName,
+  reasonNumber,
+  reasonsOfTheIoPath,
+  type Stage,
+  stageOfReason,
+} from '../../../exporter/model/io-path.ts';
+
+test('an exit’s stage is told by its reason where that is enough', () => {
+  const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, Stage])[] = [
+    ...([
+      ['vmx', 1, 'inject'],
+      ['vmx', 7, 'inject'],
+      ['vmx', 12, 'halt'],
+      ['vmx', 44, 'eoi'],
+      ['vmx', 45, 'eoi'],
+      ['vmx', 56, 'eoi'],
+    ] as const),
+    ...([
+      ['svm', 0x60, 'inject'],
+      ['svm', 0x64, 'inject'],
+      ['svm', 0x78, 'halt'],
+      ['svm', 0xa6, 'halt'],
+      ['svm', 0x402, 'eoi'],
+    ] as const),
+    ...([
+      ['arm64', 0, 'inject'],
+      ['arm64', ARM_TRAP * ARM_RET + 1, 'halt'],
+    ] as const),
+    // No reason tells a kick: these are any MMIO, port or register.
+    ...([
+      ['vmx', 30, 'other'],
+      ['vmx', 32, 'other'],
+      ['vmx', 49, 'other'],
+      ['svm', 0x400, 'other'],
+      ['svm', 0x7b, 'other'],
+      ['arm64', ARM_TRAP * ARM_RET + 0x24, 'other'],
+      ['svm', 1, 'other'],
+      ['vmx', 0x60, 'other'],
+    ] as const),
+  ];
+  for (const [isa, reason, stage] of expected)
+    assert.equal(stageOfReason(isa, reason), stage, `${isa} ${reason}`);
+});
+
+test('reasons of the I/O path are those with a stage, and those that carry kicks', () => {
+  for (const isa of ['vmx', 'svm', 'arm64'] as const) {
+    const reasons = reasonsOfTheIoPath(isa);
+    assert.equal(new Set(reasons).size, reasons.length, isa);
+    assert.ok(reasons.some((reason) => stageOfReason(isa, reason) === 'other'));
+    assert.ok(reasons.length <= 16, 'each is a histogram, or a counter of perf');
+  }
+});
+
+test('VMX’s flags are no part of the reason, SVM’s reasons have 32 bits', () => {
+  assert.equal(reasonNumber('vmx', 48), 48);
+  assert.equal(reasonNumber('vmx', 0x8000_0021), 0x21);
+  assert.equal(reasonNumber('vmx', 0x0800_0030), 48);
+  assert.equal(reasonNumber('svm', 0x400), 0x400);
+  assert.equal(reasonNumber('svm', 0x8000_0000), 0x8000_0000);
+  for (const minusOne of [2 ** 32 - 1, 2 ** 64]) assert.equal(reasonNumber('svm', minusOne), 2 ** 32 - 1);
+});
+
+test('the kernel’s name of a reason goes before the table’s, and what nobody names has none', () => {
+  assert.equal(reasonName('vmx', 12, new Map([[12, 'NEW_NAME']])), 'NEW_NAME');
+  assert.equal(reasonName('vmx', 12, new Map()), 'HLT');
+  assert.equal(reasonName('svm', 0x400, new Map()), 'npf');
+  assert.equal(reasonName('arm64', ARM_TRAP * ARM_RET + 1, new Map()), 'WFx');
+  assert.equal(reasonName('vmx', 999, new Map([[12, 'HLT']])), undefined);
+});
+
+test('a fast MMIO is always a kick: nothing but an ioeventfd has it', () => {
+  for (const address of [0, 0xfee0_00b0, 0xfec0_0000, 0x38_0000_3000])
+    assert.ok(isKick({ event: 'kvm_fast_mmio', address }));
+});
+
+test('a slow MMIO is a kick but in the pages of the interrupt controllers in the kernel', () => {
+  const kick = (address: number) => isKick({ event: 'kvm_mmio', address });
+  for (const address of [0xfee0_0000, 0xfee0_00b0, 0xfee0_0fff, 0xfec0_0000, 0xfec0_0010])
+    assert.equal(kick(address), false);
+  for (const address of [
+    0xfebf_b000, 0xfebf_b004, 0xfedf_ffff, 0xfee0_1000, 0xfec0_1000, 0x38_0000_3000, 0x1_fee0_0000,
+  ])
+    assert.equal(kick(address), true, address.toString(16));
+});
+
+test('a port is a kick where a legacy virtio device has its notifications', () => {
+  const kick = (address: number) => isKick({ event: 'kvm_pio', address });
+  for (const port of [0xc010, 0xc030, 0x1010, 0xfff0]) assert.equal(kick(port), true, port.toString(16));
+  // The device's other registers, and ports of the PC itself.
+  for (const port of [0xc000, 0xc00e, 0xc012, 0xc014, 0xc020, 0x0fd0, 0x3f8, 0x70, 0x10, 0xcf8])
+    assert.equal(kick(port), false, port.toString(16));
+});

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isKick } from '../../../exporter/model/io-path.ts';
+import { stagesOf } from '../../../exporter/model/vm-trace.ts';
+import { perfCounters, perfLimits, traceFromPerf } from '../../../exporter/trace/perf-events.ts';
+import { TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
+import { KVM_EXIT_ARM64, tracefsTree } from '../../support/tracefs-tree.ts';
+
+test('only events that this kernel has are counted', (context) => {
+  const { host } = tracefsTree(context, {
+    events: { 'kvm/kvm_fast_mmio': undefined, 'kvm/kvm_pio': undefined },
+  });
+  const counters = perfCounters(host, 'svm', ['notifications', 'halt_poll']);
+  assert.deepEqual(counters, [
+    { name: 'kvm_mmio', event: 'kvm:kvm_mmio', filter: undefined },
+    { name: 'kvm_userspace_exit', event: 'kvm:kvm_userspace_exit', filter: undefined },
+    { name: 'kvm_halt_poll_ns', event: 'kvm:kvm_halt_poll_ns', filter: undefined },
+  ]);
+  assert.deepEqual(
+    perfCounters(tracefsTree(context, { events: { 'kvm/kvm_halt_poll_ns': undefined } }).host, 'svm', [
+      'halt_poll',
+    ]),
+    [],
+  );
+});
+
+test('exits are counted as a whole and by the reasons of the I/O path', (context) => {
+  const counters = perfCounters(tracefsTree(context).host, 'vmx', ['exits']);
+  assert.deepEqual(counters[0], { name: 'kvm_exit', event: 'kvm:kvm_exit', filter: undefined });
+  assert.ok(counters.some(({ name, filter }) => name === 'kvm_exit:12' && filter === 'exit_reason == 12'));
+  assert.ok(counters.slice(1).every(({ event, filter }) => event === 'kvm:kvm_exit' && filter !== undefined));
+  const names = counters.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  const arm = tracefsTree(context, { events: { 'kvm/kvm_exit': KVM_EXIT_ARM64 } });
+  assert.deepEqual(
+    perfCounters(arm.host, 'arm64', ['exits']).map(({ name }) => name),
+    ['kvm_exit'],
+  );
+});
+
+test('the filter for kicks through ports is the rule for them', (context) => {
+  const [notify, ...others] = perfCounters(tracefsTree(context).host, 'vmx', ['notifications']).filter(
+    ({ filter }) => filter,
+  );
+  assert.deepEqual([notify?.name, others], ['kvm_pio:notify', []]);
+  const js = `return ${notify?.filter?.replace('port & 16', '(port & 16) !== 0')}`;
+  const passes = new Function('port', 'rw', 'size', js) as (
+    port: number,
+    rw: number,
+    size: number,
+  ) => boolean;
+  for (let port = 0; port < 0x10000; port++) {
+    assert.equal(passes(port, 1, 2), isKick({ event: 'kvm_pio', address: port }), `${port}`);
+  }
+  assert.deepEqual([passes(0xc010, 0, 2), passes(0xc010, 1, 4)], [false, false]);
+});
+
+test('what perf cannot tell is said', () => {
+  assert.deepEqual(perfLimits(['exits', 'halt_poll'], 'vmx'), []);
+  const [sets = '', ...others] = perfLimits(TRACE_SET_NAMES, 'svm');
+  assert.equal(sets, 'perf does not count the sets block, exit_duration, block_duration, sched, lock');
+  assert.match(others.join(), /no kvm_fast_mmio for this CPU.*kvm_msi_set_irq/);
+  assert.match(perfLimits(['notifications'], 'vmx').join(), /virtqueues/);
+});
+
+test('what perf counted sums to all exits, and reasons that have no counter are one', () => {
+  const counts = new Map([
+    ...([
+      ['kvm_exit', 100],
+      ['kvm_exit:12', 40],
+      ['kvm_exit:1', 10],
+    ] as const),
+    ...([
+      ['kvm_fast_mmio', 20],
+      ['kvm_pio', 9],
+      ['kvm_pio:notify', 2],
+      ['kvm_eoi', 12],
+      ['kvm_pv_eoi', 5],
+    ] as const),
+  ]);
+  const trace = traceFromPerf(counts, 'vmx');
+  assert.deepEqual(
+    trace.exits?.map(({ reason, count }) => [reason, count]),
+    [
+      [12, 40],
+      [1, 10],
+      [undefined, 50],
+    ],
+  );
+  assert.deepEqual(
+    [...trace.events.keys()],
+    ['kvm_exit', 'kvm_fast_mmio', 'kvm_pio', 'kvm_eoi', 'kvm_pv_eoi'],
+  );
+  assert.deepEqual(
+    [trace.kickTotal, trace.eois, trace.kicks, trace.blockRequests],
+    [22, 7, undefined, undefined],
+  );
+  const stages = stagesOf(trace, 'vmx');
+  assert.deepEqual(Object.fromEntries(stages), { kick: 22, inject: 10, halt: 40, eoi: 7, other: 21 });
+});
+
+test('without a fast path for MMIO kicks are not told, and what is not counted is unknown', () => {
+  const amd = traceFromPerf(
+    new Map([
+      ['kvm_exit', 5],
+      ['kvm_fast_mmio', 0],
+      ['kvm_mmio', 4],
+    ]),
+    'svm',
+  );
+  assert.equal(amd.kickTotal, undefined);
+  assert.equal(stagesOf(amd, 'svm').has('kick'), false);
+  const newer = traceFromPerf(new Map([['kvm_fast_mmio', 3]]), 'svm');
+  assert.deepEqual([newer.kickTotal, newer.exits, newer.eois], [3, undefined, undefined]);
+});

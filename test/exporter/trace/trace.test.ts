@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Vm, VmThread } from '../../../exporter/model/vm.ts';
+import type { PerfListener } from '../../../exporter/trace/perf-process.ts';
+import { Trace, type TraceSettings } from '../../../exporter/trace/trace.ts';
+import { SourceError } from '../../../probes/errors.ts';
+import { formatsOf, type TracefsTreeOptions, tracefsTree } from '../../support/tracefs-tree.ts';
+
+const EXIT_KEYS = 'common_pid,exit_reason';
+const OWN = 'kvm-telemetry-7';
+const WEB = { key: '10:1000', label: 'web' } as Vm;
+
+function thread(tid: number, role: VmThread['role'], label: string): VmThread {
+  return { tid, startTime: 1000, comm: '', role, label, path: '' };
+}
+
+interface Perf {
+  readonly events: readonly string[];
+  readonly tids: readonly number[];
+  readonly listener: PerfListener;
+}
+
+function setUp(
+  context: TestContext,
+  settings: Partial<TraceSettings> = {},
+  options: TracefsTreeOptions = {},
+) {
+  const tracefs = tracefsTree(context, options);
+  tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
+  const perfs: Perf[] = [];
+  const clock = { seconds: 100 };
+  const current: { settings: TraceSettings } = {
+    settings: { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, ...settings },
+  };
+  const threads = new Map([
+    [
+      WEB,
+      [
+        thread(11, 'vcpu', 'vcpu0'),
+        thread(12, 'iothread', 'iothread:io0'),
+        thread(10, 'emulator', 'emulator'),
+      ],
+    ],
+  ]);
+  const trace = new Trace(
+    {
+      ...{ host: tracefs.host, writer: tracefs.writer, pid: 7 },
+      now: () => clock.seconds * 1000,
+      sinceBoot: () => clock.seconds,
+      startPerf: (events, tids, listener) => {
+        perfs.push({ events: events.map(({ event }) => event), tids, listener });
+        return { end: () => listener.ended(new SourceError('failed', 'perf', 'asked to end')) };
+      },
+    },
+    () => current.settings,
+    { vms: [WEB], threadsOf: (vm) => threads.get(vm) ?? [] },
+  );
+  return {
+    ...{ tracefs, trace, perfs, threads },
+    change: (to: Partial<TraceSettings>): void => {
+      current.settings = { ...current.settings, ...to };
+    },
+    async tick(seconds = 1) {
+      for (let i = 0; i < seconds; i++) {
+        clock.seconds++;
+        await trace.tick();
+      }
+    },
+    exits: (count: number, tid = 11) => tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [tid, 120], count),
+    event: (name: string) => trace.read().of(WEB)?.events.get(name),
+    problems: () => trace.read().problems.map(({ kind, reason }) => `${kind}: ${reason}`),
+  };
+}
+
+test('tracefs counts by VM, thread and reason, and stop() leaves nothing', async (context) => {
+  const { tracefs, trace, exits, tick, perfs } = setUp(context, { sets: ['exits', 'exit_duration'] });
+  await trace.start();
+  await tick();
+  exits(5);
+  exits(2, 99);
+  const { backend, isa, names, of, problems, limits, sets } = trace.read();
+  assert.deepEqual([backend, isa, names.get(120), problems, limits], ['tracefs', 'svm', 'hlt', [], []]);
+  assert.deepEqual(of(WEB)?.exits, [{ thread: 'vcpu0', reason: 120, count: 5 }]);
+  assert.deepEqual(
+    sets.map(({ set }) => set),
+    ['exits', 'exit_duration'],
+  );
+  assert.deepEqual(perfs, []);
+  await trace.stop();
+  assert.deepEqual([tracefs.instances(), tracefs.synthetic()], [[], []]);
+  assert.equal(trace.read().backend, undefined);
+});
+
+test('a reading that gives way between the maps is the same', async (context) => {
+  const { trace, exits } = setUp(context);
+  await trace.start();
+  exits(5);
+  let breaths = 0;
+  const reading = await trace.readPaced(async () => void breaths++);
+  assert.ok(breaths >= 4, `${breaths}`);
+  assert.equal(reading.of(WEB)?.events.get('kvm_exit'), 5);
+  assert.equal(trace.read().of(WEB)?.events.get('kvm_exit'), 5);
+});
+
+test('what happens during a paced reading is counted once, also where its set is changed meanwhile', async (context) => {
+  const { tracefs, trace, exits, change, tick, event } = setUp(context);
+  await trace.start();
+  exits(5);
+  let breaths = 0;
+  await trace.readPaced(async () => {
+    if (breaths++ !== 1) return;
+    exits(1);
+    change({ sets: ['exits'] });
+    await tick();
+    exits(10);
+  });
+  assert.equal(tracefs.allTriggers().length, 1);
+  assert.equal(event('kvm_exit'), 16);
+});
+
+test('auto takes perf where there are no hist triggers, and says why', async (context) => {
+  const { tracefs, trace, perfs, tick, event } = setUp(context, {}, { hist: false });
+  await trace.start();
+  await tick();
+  const { backend, problems, limits } = trace.read();
+  assert.deepEqual([backend, problems], ['perf', []]);
+  assert.match(limits[0] ?? '', /^perf is used, as tracefs is not usable: .*CONFIG_HIST_TRIGGERS/);
+  assert.match(limits.join(), /does not see kvm_msi_set_irq/);
+  assert.deepEqual(tracefs.instances(), []);
+  assert.deepEqual(
+    perfs.map(({ tids }) => tids),
+    [[11]],
+    'vCPUs only',
+  );
+  perfs[0]?.listener.counted(perfs[0].events.map((_, i) => (i === 0 ? 7 : 0)));
+  assert.equal(event('kvm_exit'), 7);
+  await trace.stop();
+  assert.equal(trace.read().backend, undefined);
+});
+
+test('who wants tracefs does not get perf', async (context) => {
+  const { trace, perfs, problems, tick } = setUp(context, { backend: 'tracefs' }, { hist: false });
+  await trace.start();
+  await tick();
+  const { backend, limits } = trace.read();
+  assert.deepEqual([backend, limits, perfs], [undefined, [], []]);
+  assert.deepEqual(problems(), ['absent: no hist triggers in this kernel (CONFIG_HIST_TRIGGERS)']);
+});
+
+test('who wants perf gets it although tracefs could count', async (context) => {
+  const { tracefs, trace, perfs } = setUp(context, { backend: 'perf' });
+  await trace.start();
+  assert.equal(perfs.length, 1);
+  assert.deepEqual(tracefs.written, []);
+  assert.ok(trace.read().limits.every((limit) => !limit.includes('tracefs')));
+});
+
+test('off does nothing at all', async (context) => {
+  const { tracefs, trace, perfs, tick } = setUp(context, { backend: 'off' });
+  await trace.start();
+  await tick(61);
+  const { backend, problems, sets, of } = trace.read();
+  assert.deepEqual([backend, problems, sets, of(WEB)], [undefined, [], [], undefined]);
+  assert.deepEqual([tracefs.written, perfs], [[], []]);
+  await trace.stop();
+});
+
+test('without tracefs auto fails with a reason, and is tried again after a minute', async (context) => {
+  const { tracefs, trace, problems, tick } = setUp(context);
+  const end = tracefs.refuse(/./, 'EROFS');
+  for (const event of formatsOf('6.1').keys()) tracefs.setEvent(event, undefined);
+  await trace.start();
+  assert.deepEqual(problems(), ['absent: tracefs is not mounted, or the kvm module is not loaded']);
+  end();
+  for (const [event, format] of formatsOf('6.1')) tracefs.setEvent(event, format);
+  await tick(59);
+  assert.equal(trace.read().backend, undefined);
+  await tick();
+  assert.equal(trace.read().backend, 'tracefs');
+  assert.deepEqual(problems(), []);
+});
+
+test('settings that change keep the totals of sets that stay, and what was not read yet', async (context) => {
+  const { tracefs, trace, exits, event, tick, change } = setUp(context);
+  await trace.start();
+  exits(5);
+  assert.equal(event('kvm_exit'), 5);
+  exits(2);
+  tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 3);
+  change({ sets: ['exits', 'halt_poll'] });
+  await tick();
+  exits(10);
+  assert.equal(event('kvm_exit'), 17);
+  assert.equal(tracefs.triggers('kvm/kvm_eoi').length, 0);
+});
+
+test('settings that change keep what perf counted', async (context) => {
+  const { trace, perfs, tick, event, change } = setUp(context, { backend: 'perf' });
+  await trace.start();
+  perfs[0]?.listener.counted(perfs[0].events.map(() => 7));
+  assert.equal(event('kvm_exit'), 7);
+  change({ sets: ['exits', 'halt_poll'] });
+  await tick();
+  perfs[1]?.listener.counted(perfs[1].events.map(() => 1));
+  assert.equal(event('kvm_exit'), 8);
+});
+
+test('where perf counts none of the sets, that is what is said', async (context) => {
+  const { trace, problems } = setUp(context, { backend: 'perf', sets: ['block'] });
+  await trace.start();
+  assert.match(problems().join(), /perf counts none of the sets block/);
+});
+
+test('sets that are switched off vanish', async (context) => {
+  const { tracefs, trace, event, tick, change } = setUp(context);
+  await trace.start();
+  tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 3);
+  assert.equal(event('kvm_eoi'), 3);
+  change({ sets: ['exits'] });
+  await tick();
+  const reading = trace.read();
+  assert.ok(!reading.of(WEB)?.events.has('kvm_eoi'));
+  assert.equal(reading.of(WEB)?.eois, undefined);
+  assert.deepEqual(
+    reading.sets.map(({ set }) => set),
+    ['exits'],
+  );
+  change({ backend: 'off' });
+  await tick();
+  assert.deepEqual(
+    [trace.read().backend, trace.read().of(WEB), tracefs.instances()],
+    [undefined, undefined, []],
+  );
+});
+
+test('ticks change nothing while the settings stay', async (context) => {
+  const { tracefs, trace, tick } = setUp(context);
+  await trace.start();
+  const before = tracefs.written.length;
+  await tick(120);
+  assert.equal(tracefs.written.length, before);
+});
+
+test('a tick that fails is told, and forgotten once one succeeds', async (context) => {
+  const { tracefs, trace, problems, tick, exits, event } = setUp(context);
+  await trace.start();
+  exits(5);
+  assert.equal(event('kvm_exit'), 5);
+  tracefs.deleteInstance(OWN);
+  const end = tracefs.refuse(/^mkdir/, 'ENOMEM');
+  await tick();
+  assert.deepEqual(problems(), ['failed: ENOMEM']);
+  end();
+  await tick();
+  exits(1);
+  assert.deepEqual(problems(), []);
+  assert.equal(event('kvm_exit'), 6);
+});
+
+test('reasons have the names of the kernel’s module, were it loaded later than this program', async (context) => {
+  const { tracefs, trace, tick } = setUp(context, {}, { events: { 'kvm/kvm_exit': undefined } });
+  tracefs.tree.remove('sys/module');
+  await trace.start();
+  assert.deepEqual([trace.read().isa, trace.read().names.size], ['vmx', 0]);
+  tracefs.setEvent('kvm/kvm_exit', formatsOf('6.1').get('kvm/kvm_exit'));
+  tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
+  await tick(60);
+  const { isa, names, problems } = trace.read();
+  assert.deepEqual([isa, names.get(120), problems], ['svm', 'hlt', []]);
+});
+
+test('a VM that is gone is forgotten, a thread that comes is counted', async (context) => {
+  const { trace, threads, exits, event } = setUp(context);
+  await trace.start();
+  exits(3, 13);
+  assert.equal(event('kvm_exit'), 0);
+  threads.set(WEB, [...(threads.get(WEB) ?? []), thread(13, 'vcpu', 'vcpu1')]);
+  assert.equal(event('kvm_exit'), 3, 'also what it did before it was known');
+  assert.equal(
+    trace
+      .read()
+      .of({ key: '20:1' } as Vm)
+      ?.events.get('kvm_exit'),
+    0,
+  );
+});
+
+test('an MSI’s vector and destination are those of its data and address, x2APIC’s high bits included', async (context) => {
+  const { tracefs, trace } = setUp(context);
+  await trace.start();
+  const msi = (address: number, data: number) =>
+    tracefs.hit('kvm/kvm_msi_set_irq', 'common_pid,address.hex,data.hex', [12, address, data], 3);
+  msi(0xfee0_100c, 0x4023);
+  msi(2 ** 40 + 0xfeea_b000, 0xfd);
+  assert.deepEqual(trace.read().of(WEB)?.msi, [
+    { vector: 0x23, destination: 1, count: 3 },
+    { vector: 0xfd, destination: 0x1ab, count: 3 },
+  ]);
+});
+
+test('only threads on the I/O path are in a filter for VM threads', async (context) => {
+  const { tracefs, trace } = setUp(context, { sets: ['sched'] });
+  await trace.start();
+  assert.match(tracefs.triggers('sched/sched_switch').join(), / if prev_pid == 11 \|\| prev_pid == 12$/);
+});
+
+test('starts, ticks and stops that overlap are made one after the other', async (context) => {
+  const { tracefs, trace } = setUp(context, { sets: ['exits', 'exit_duration'] });
+  await Promise.all([trace.start(), trace.tick(), trace.tick(), trace.stop()]);
+  assert.deepEqual([tracefs.instances(), tracefs.synthetic()], [[], []]);
+  assert.deepEqual(trace.read().problems, []);
+});

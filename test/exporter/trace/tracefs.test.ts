@@ -1,0 +1,527 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Isa } from '../../../exporter/model/io-path.ts';
+import type { TallyName, TraceSetName } from '../../../exporter/trace/sets.ts';
+import type { Owner, Tally } from '../../../exporter/trace/tally.ts';
+import { TracefsBackend } from '../../../exporter/trace/tracefs.ts';
+import type { TracefsWriter } from '../../../exporter/trace/writer.ts';
+import {
+  formatsOf,
+  KVM_EXIT_ARM64,
+  type TracefsTreeOptions,
+  tracefsTree,
+} from '../../support/tracefs-tree.ts';
+
+const OWN = 'kvm-telemetry-7';
+const EXIT_KEYS = 'common_pid,exit_reason';
+/** Thread ids below 1000 are VM a's, from 1000 to 100,000 b's; the others are of the host. */
+const [A, B] = ['a', 'b'].map((vm): Owner => ({ vm, thread: 'vcpu0', startTime: 0 }));
+const ownerOf = (tid: number): Owner | undefined => (tid < 1000 ? A : tid < 100_000 ? B : undefined);
+const FOLLOWED = [11, 12];
+
+interface Options extends TracefsTreeOptions {
+  readonly sets?: readonly TraceSetName[];
+  readonly dutyCycle?: number;
+  readonly followed?: readonly number[];
+  readonly isa?: Isa;
+}
+
+function setUp(
+  context: TestContext,
+  { sets = ['exits'], dutyCycle = 1, followed = FOLLOWED, isa = 'svm', ...more }: Options = {},
+) {
+  const tracefs = tracefsTree(context, more);
+  const tallies = new Map<TallyName, Tally>();
+  const clock = { seconds: 0 };
+  const meanwhile = { does: (_line: string): void => undefined };
+  const writer: TracefsWriter = {
+    ...tracefs.writer,
+    async append(path, line) {
+      await tracefs.writer.append(path, line);
+      meanwhile.does(line);
+    },
+  };
+  const parts = {
+    ...{ host: tracefs.host, writer, pid: 7 },
+    now: () => clock.seconds * 1000,
+    sinceBoot: () => clock.seconds,
+  };
+  const backend = new TracefsBackend(parts, sets, isa, dutyCycle, tallies);
+  return {
+    ...{ tracefs, backend, tallies, meanwhile },
+    start: () => backend.start(followed),
+    read: () => backend.read(ownerOf),
+    /** Seconds pass. */
+    async tick(seconds = 1, now: readonly number[] = followed) {
+      for (let i = 0; i < seconds; i++) {
+        clock.seconds++;
+        await backend.tick(now, ownerOf);
+      }
+    },
+    hits(name: TallyName, vm = 'a') {
+      return [...(tallies.get(name)?.of(vm) ?? [])].reduce((sum, { count }) => sum + count.hits, 0);
+    },
+    set: (name: TraceSetName) => backend.sets.find(({ set }) => set === name),
+    problems: () =>
+      backend.problems.map(
+        ({ kind, path, reason }) => `${kind} ${path.replace(/.*\/tracing\//, '')}: ${reason}`,
+      ),
+  };
+}
+
+test('what the map holds is counted between two readings, by VM', async (context) => {
+  const { tracefs, start, read, hits, problems, set } = setUp(context);
+  await start();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [1011, 120], 2);
+  read();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 3);
+  for (const _ of [1, 2]) read();
+  assert.deepEqual([hits('exits'), hits('exits', 'b')], [8, 2]);
+  assert.deepEqual(problems(), []);
+  assert.equal(set('exits')?.entries, 2);
+});
+
+for (const [dutyCycle, windows] of [
+  [0.1, '.........x.........x'],
+  [0.5, '.x.x.x.x.x.x.x.x.x.x'],
+  [1, 'xxxxxxxxxxxxxxxxxxxx'],
+] as const) {
+  test(`with a duty cycle of ${dutyCycle} windows of a second are open ${windows}, and the active ratio says so`, async (context) => {
+    const { tracefs, start, tick, set, problems } = setUp(context, {
+      sets: ['exits', 'exit_duration'],
+      dutyCycle,
+    });
+    await start();
+    let seen = '';
+    for (let i = 0; i < 20; i++) {
+      await tick();
+      const open = tracefs.triggers('kvm/kvm_entry').length;
+      assert.equal(
+        tracefs.triggers('kvm/kvm_exit').length,
+        open + 1,
+        'both ends of a latency, and never without the exits',
+      );
+      assert.equal(tracefs.triggers('synthetic/@exit').length, 1, 'what was measured stays');
+      seen += open === 1 ? 'x' : '.';
+    }
+    assert.equal(seen, windows);
+    await tick();
+    // The last window has been open for 1 s of 21; the first began a window's length after the start.
+    const active = windows.length * dutyCycle;
+    assert.equal(set('exit_duration')?.activeRatio, active / 21);
+    assert.equal(set('exits')?.activeRatio, 1);
+    assert.deepEqual(problems(), []);
+  });
+}
+
+test('each window begins with empty maps, so that no time stamp is older', async (context) => {
+  const { tracefs, start, tick } = setUp(context, { sets: ['exit_duration'], dutyCycle: 0.5 });
+  await start();
+  await tick(2);
+  tracefs.hit('kvm/kvm_exit', 'common_pid', [11]);
+  await tick(2);
+  assert.doesNotMatch(
+    tracefs.host.text(`${tracefs.host.roots.tracefs}/instances/${OWN}/events/kvm/kvm_exit/hist`),
+    /common_pid: +11/,
+  );
+});
+
+test('a map of keys that come once is made anew each second, and its drops are counted', async (context) => {
+  const { tracefs, start, tick, set, hits, read } = setUp(context, { sets: ['block_duration'] });
+  await start();
+  await tick();
+  for (const dropped of [5, 7]) {
+    tracefs.show('block/block_rq_issue', 'dev,sector', [[1, 1, 1]], { dropped });
+    tracefs.hit('synthetic/@block', 'pid,lat.log2', [11, 12], 1, 4000);
+    await tick();
+    assert.deepEqual(tracefs.triggers('block/block_rq_issue').length, 1);
+  }
+  read();
+  assert.equal(set('block_duration')?.dropped, 12);
+  assert.equal(hits('blockDurations'), 2, 'its results stay');
+  assert.equal(set('block_duration')?.activeRatio, 2 / 3);
+});
+
+test('drops of windows are kept when the backend is another one, as after a change of settings', async (context) => {
+  const { tracefs, backend, start, tick, tallies } = setUp(context, { sets: ['block_duration'] });
+  await start();
+  await tick();
+  tracefs.show('block/block_rq_issue', 'dev,sector', [[1, 1, 1]], { dropped: 5 });
+  await tick();
+  await backend.stop();
+  assert.equal(tallies.get('blockDurations')?.dropped, 5);
+});
+
+test('a window that is always open is made anew each minute: threads that are gone fill its maps', async (context) => {
+  const { tracefs, start, tick, set } = setUp(context, { sets: ['exit_duration'] });
+  await start();
+  await tick();
+  tracefs.show(
+    'kvm/kvm_exit',
+    'common_pid',
+    Array.from({ length: 4096 }, (_, i) => [i, 1]),
+  );
+  await tick(58);
+  const entry = (): string =>
+    tracefs.host.text(`${tracefs.host.roots.tracefs}/instances/${OWN}/events/kvm/kvm_exit/hist`);
+  assert.match(entry(), /Entries: 4096/);
+  await tick();
+  assert.match(entry(), /Entries: 0/);
+  assert.equal(tracefs.triggers('kvm/kvm_entry').length, 1);
+  assert.equal(set('exit_duration')?.activeRatio, 59 / 60);
+});
+
+test('a map that is three quarters full is emptied, and nothing of it is lost or counted twice', async (context) => {
+  const { tracefs, start, tick, read, hits, set } = setUp(context);
+  await start();
+  const strangers = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...strangers.slice(1), [11, 120, 5]]);
+  read();
+  await tick();
+  assert.equal(set('exits')?.entries, 12_288, 'not yet: there is room for a quarter');
+  assert.ok(!tracefs.written.some((line) => line.includes(':clear')));
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...strangers, [11, 120, 5]]);
+  read();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 2);
+  await tick();
+  assert.deepEqual(
+    tracefs.written.filter((line) => line.includes(':clear')),
+    ['kvm/kvm_exit hist:keys=common_pid,exit_reason:size=16384:clear'],
+  );
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 100);
+  read();
+  await tick();
+  assert.equal(hits('exits'), 107);
+  assert.equal(set('exits')?.entries, 1);
+});
+
+test('a reading while a map is being emptied counts nothing twice', async (context) => {
+  const { tracefs, start, tick, read, hits, meanwhile } = setUp(context);
+  await start();
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [[11, 120, 5]], { dropped: 1 });
+  read();
+  meanwhile.does = (line) => {
+    if (!line.includes(':clear')) return;
+    tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 3);
+    read();
+  };
+  await tick();
+  read();
+  assert.equal(hits('exits'), 8);
+});
+
+test('a map with variables cannot be cleared: it is made anew', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['notifications'] });
+  await start();
+  const strangers = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
+  tracefs.show('kvm/kvm_mmio', 'common_pid', [[11, 9], ...strangers]);
+  read();
+  await tick();
+  tracefs.hit('kvm/kvm_mmio', 'common_pid', [11], 1);
+  read();
+  assert.equal(hits('mmio'), 10);
+  assert.deepEqual(problems(), []);
+  assert.equal(tracefs.allTriggers().length, 8);
+  assert.ok(!tracefs.written.some((line) => line.includes(':clear')));
+});
+
+test('a map that living threads of VMs fill is enlarged, up to the kernel’s limit, then emptied', async (context) => {
+  const { tracefs, start, tick, read, hits, set } = setUp(context);
+  await start();
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, i) => [1000 + (i % 90_000), 120 + Math.floor(i / 90_000), 1]);
+  for (const [count, size] of [
+    [12_289, 32_768],
+    [24_577, 65_536],
+    [49_153, 131_072],
+  ] as const) {
+    tracefs.show('kvm/kvm_exit', EXIT_KEYS, rows(count));
+    read();
+    await tick();
+    assert.match(tracefs.triggers('kvm/kvm_exit').join(), new RegExp(`size=${size}$`));
+  }
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, rows(98_305), { dropped: 3 });
+  read();
+  await tick();
+  assert.match(tracefs.triggers('kvm/kvm_exit').join(), /size=131072$/);
+  assert.equal(tracefs.written.filter((line) => line.includes(':clear')).length, 1);
+  assert.equal(hits('exits', 'b'), 12_289 + 24_577 + 49_153 + 98_305);
+  assert.equal(set('exits')?.dropped, 3);
+});
+
+test('events that found no room are counted over all maps, and a full map is emptied', async (context) => {
+  const { tracefs, start, tick, read, set } = setUp(context);
+  await start();
+  for (const [dropped, total] of [
+    [4, 4],
+    [6, 10],
+  ] as const) {
+    tracefs.show('kvm/kvm_exit', EXIT_KEYS, [[11, 120, 1]], { dropped });
+    for (const _ of [1, 2]) read();
+    assert.equal(set('exits')?.dropped, total);
+    await tick();
+    assert.match(tracefs.written.at(-1) ?? '', /:clear$/);
+  }
+});
+
+test('an instance that somebody removed is made anew, and the totals are kept', async (context) => {
+  const { tracefs, start, tick, read, hits, problems, set } = setUp(context, {
+    sets: ['exits', 'exit_duration'],
+  });
+  await start();
+  await tick();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
+  read();
+  tracefs.deleteInstance(OWN);
+  read();
+  assert.ok(
+    problems().length > 0 && problems().every((problem) => problem.startsWith('absent')),
+    problems().join(),
+  );
+  await tick();
+  assert.deepEqual(tracefs.instances(), [OWN]);
+  assert.equal(tracefs.allTriggers().length, 4);
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 6);
+  read();
+  assert.equal(hits('exits'), 11);
+  assert.deepEqual(problems(), []);
+  assert.equal(set('exit_duration')?.activeRatio, 1 / 2);
+});
+
+test('a trigger that somebody removed is told, made anew, and its totals are kept', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['exits', 'interrupts'] });
+  await start();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
+  tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 7);
+  read();
+  tracefs.removeTrigger('kvm/kvm_exit', EXIT_KEYS);
+  read();
+  assert.deepEqual(problems(), ['failed kvm/kvm_exit: somebody removed our trigger']);
+  await tick();
+  assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 3);
+  read();
+  assert.deepEqual([hits('exits'), hits('eois')], [8, 7]);
+  assert.deepEqual(problems(), []);
+});
+
+test('a map that somebody else cleared counts on', async (context) => {
+  const { tracefs, start, read, hits } = setUp(context);
+  await start();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
+  read();
+  tracefs.clear('kvm/kvm_exit', EXIT_KEYS);
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 2);
+  read();
+  assert.equal(hits('exits'), 7);
+});
+
+test('an event that this kernel lacks costs its triggers, what builds on them, and no other', async (context) => {
+  const { tracefs, start, tick, problems, set } = setUp(context, {
+    sets: ['exits', 'interrupts', 'lock', 'block_duration'],
+    events: {
+      'lock/contention_begin': undefined,
+      'kvm/kvm_pv_eoi': undefined,
+      'block/block_rq_complete': undefined,
+    },
+  });
+  await start();
+  await tick(3);
+  assert.deepEqual(problems(), [
+    'absent kvm/kvm_pv_eoi: no such tracepoint in this kernel',
+    'absent lock/contention_begin: no such tracepoint in this kernel',
+    'absent block/block_rq_complete: no such tracepoint in this kernel',
+  ]);
+  assert.equal(tracefs.triggers('lock/contention_end').length, 0);
+  for (const event of ['kvm/kvm_exit', 'kvm/kvm_eoi']) assert.equal(tracefs.triggers(event).length, 1, event);
+  assert.equal(set('interrupts')?.activeRatio, 1);
+  assert.equal(set('lock')?.activeRatio, 0);
+});
+
+test('a field that this kernel lacks costs its trigger', async (context) => {
+  const { start, problems, tracefs } = setUp(context, {
+    sets: ['halt_poll', 'exits'],
+    events: {
+      'kvm/kvm_halt_poll_ns':
+        'name: kvm_halt_poll_ns\nID: 9\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\nprint fmt: ""\n',
+    },
+  });
+  await start();
+  assert.deepEqual(problems(), [
+    'absent kvm/kvm_halt_poll_ns: its tracepoint has no field grow in this kernel',
+  ]);
+  assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
+});
+
+test('events that come with a module are counted from when it is there', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, {
+    events: { 'kvm/kvm_exit': undefined },
+  });
+  await start();
+  await tick();
+  assert.equal(problems().length, 1);
+  tracefs.setEvent('kvm/kvm_exit', formatsOf('6.1').get('kvm/kvm_exit'));
+  await tick(29);
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 2);
+  read();
+  assert.equal(hits('exits'), 2);
+  assert.deepEqual(problems(), []);
+});
+
+test('a refused trigger is told with the kernel’s reason, and costs no other', async (context) => {
+  const { tracefs, start, problems } = setUp(context, { sets: ['exits', 'halt_poll'] });
+  tracefs.refuse(/^kvm\/kvm_exit hist/, 'EINVAL', 'Invalid map size');
+  await start();
+  assert.equal(problems().length, 1);
+  assert.match(
+    problems()[0] ?? '',
+    /^failed .*kvm_exit\/trigger: EINVAL: hist:kvm:kvm_exit: error: Invalid map size/,
+  );
+  assert.equal(tracefs.triggers('kvm/kvm_halt_poll_ns').length, 1);
+});
+
+test('a kernel without hist triggers is told, and nothing is left', async (context) => {
+  const { tracefs, start } = setUp(context, { hist: false });
+  await assert.rejects(start(), { name: 'SourceError', kind: 'absent', reason: /CONFIG_HIST_TRIGGERS/ });
+  assert.deepEqual(tracefs.instances(), []);
+});
+
+for (const [code, kind] of [
+  ['EROFS', 'failed'],
+  ['EPERM', 'denied'],
+] as const) {
+  test(`a tracefs that answers ${code} is told as it is`, async (context) => {
+    const { tracefs, start } = setUp(context);
+    tracefs.refuse(/./, code);
+    await assert.rejects(start(), { name: 'SourceError', kind, reason: code });
+    assert.deepEqual(tracefs.instances(), []);
+  });
+}
+
+test('only the threads on the I/O path are followed, and others as soon as they come', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['sched'], followed: [] });
+  await start();
+  assert.deepEqual(tracefs.allTriggers(), []);
+  await tick(1, [11]);
+  assert.match(tracefs.triggers('sched/sched_switch').join(), / if prev_pid == 11$/);
+  tracefs.hit('sched/sched_switch', 'prev_pid', [11], 5);
+  await tick(1, [11, 12]);
+  assert.match(tracefs.triggers('sched/sched_switch').join(), / if prev_pid == 11 \|\| prev_pid == 12$/);
+  tracefs.hit('sched/sched_switch', 'prev_pid', [11], 2);
+  await tick(1, [11, 12]);
+  read();
+  assert.equal(hits('switches'), 7);
+  assert.equal(
+    tracefs.written.filter((line) => line.startsWith('sched/sched_switch hist')).length,
+    2,
+    'not each second',
+  );
+  assert.deepEqual(problems(), []);
+});
+
+test('threads that come and go change nothing in sets that are for all threads', async (context) => {
+  const { tracefs, start, tick } = setUp(context, { sets: ['exits', 'interrupts'] });
+  await start();
+  const before = tracefs.written.length;
+  for (const threads of [[11], [11, 12, 13], []]) await tick(1, threads);
+  assert.equal(tracefs.written.length, before);
+});
+
+test('on arm64 what only x86 has is not asked for', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, {
+    ...{ isa: 'arm64', sets: ['exits', 'notifications', 'interrupts', 'exit_duration'] },
+    events: {
+      'kvm/kvm_exit': KVM_EXIT_ARM64,
+      ...Object.fromEntries(
+        ['fast_mmio', 'pio', 'msi_set_irq', 'inj_virq', 'eoi', 'pv_eoi'].map((event) => [
+          `kvm/kvm_${event}`,
+          undefined,
+        ]),
+      ),
+    },
+  });
+  await start();
+  await tick();
+  tracefs.hit('kvm/kvm_exit', 'common_pid,ret,esr_ec', [11, 2, 1], 5);
+  read();
+  assert.deepEqual(problems(), []);
+  assert.equal(hits('exits'), 5);
+});
+
+test('129 threads have no room in the filter of a trigger: the set is off and says why, until there are fewer', async (context) => {
+  const tids = Array.from({ length: 129 }, (_, i) => 11 + i);
+  const { tracefs, start, tick, problems, set } = setUp(context, {
+    sets: ['sched', 'exits'],
+    followed: tids,
+  });
+  await start();
+  assert.deepEqual(problems(), [
+    'too_large trace set sched: 129 VM threads, and its filter has room for 128: not traced',
+  ]);
+  assert.deepEqual([tracefs.triggers('sched/sched_switch'), set('sched')], [[], undefined]);
+  assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
+  await tick(1, tids.slice(1));
+  assert.equal(tracefs.triggers('sched/sched_switch').length, 1);
+  assert.deepEqual(problems(), []);
+});
+
+test('somebody else’s instance with triggers on the same events is not touched', async (context) => {
+  const { tracefs, backend, start, tick } = setUp(context, {
+    sets: ['exits', 'exit_duration', 'block_duration'],
+    dutyCycle: 0.5,
+  });
+  const instance = `${tracefs.host.roots.tracefs}/instances/x`;
+  await tracefs.writer.makeDirectory(instance);
+  await tracefs.writer.append(
+    `${instance}/events/kvm/kvm_exit/trigger`,
+    'hist:keys=common_pid,exit_reason:size=16384',
+  );
+  await tracefs.writer.append(
+    `${instance}/events/block/block_rq_issue/trigger`,
+    'hist:keys=dev:t0=common_timestamp',
+  );
+  const theirs = tracefs.allTriggers('x');
+  await start();
+  await tick(5);
+  assert.deepEqual(await backend.stop(), []);
+  assert.deepEqual(tracefs.allTriggers('x'), theirs);
+  assert.deepEqual([tracefs.instances(), tracefs.synthetic()], [['x'], []]);
+});
+
+test('a file of 200,000 lines is read, and a block with names in it that no parser likes costs nothing', async (context) => {
+  const { tracefs, start, read, hits, problems } = setUp(context);
+  await start();
+  tracefs.show(
+    'kvm/kvm_exit',
+    EXIT_KEYS,
+    Array.from({ length: 200_000 }, (_, i) => [i % 50_000, 120 + Math.floor(i / 50_000), i]),
+  );
+  const name = 'a }, b: 1 } hit'.padEnd(50);
+  tracefs.append(
+    'kvm/kvm_exit',
+    '# event histogram\n#\n# trigger info: hist:keys=comm:vals=hitcount:sort=hitcount:size=2048 [active]\n#\n\n' +
+      `{ comm: ${name} } hitcount: ${'7'.padStart(10)}\n\nTotals:\n    Hits: 7\n    Entries: 1\n    Dropped: 0\n`,
+  );
+  const begin = performance.now();
+  read();
+  assert.ok(performance.now() - begin < 5000);
+  let [a, b] = [0, 0];
+  for (let i = 0; i < 200_000; i++) {
+    if (i % 50_000 < 1000) a += i;
+    else b += i;
+  }
+  assert.deepEqual([hits('exits'), hits('exits', 'b')], [a, b]);
+  assert.deepEqual(problems(), []);
+});
+
+test('a file that is no hist file is told, and the other events are counted', async (context) => {
+  const { tracefs, start, read, hits, problems } = setUp(context, { sets: ['exits', 'interrupts'] });
+  await start();
+  tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 7);
+  tracefs.tree.write(`sys/kernel/tracing/instances/${OWN}/events/kvm/kvm_exit/hist`, 'nonsense\n');
+  read();
+  assert.equal(hits('eois'), 7);
+  assert.equal(problems().length, 1);
+  assert.match(problems()[0] ?? '', /^malformed/);
+});
