@@ -2,9 +2,8 @@ import type { Disk } from '../probes/sys-block.ts';
 import type { CpuTopology } from '../probes/sys-cpu.ts';
 import { cpuListOf } from './model/affinity.ts';
 import type { VmAffinity } from './model/affinity-reading.ts';
-import { IO_ROLES } from './model/observed.ts';
 import type { VmStage } from './model/stage-reading.ts';
-import { nextRule, type Step, stepsTo } from './model/steps.ts';
+import { ioThreadsOf, nextRule, type Step, stepsTo } from './model/steps.ts';
 import type { Vm } from './model/vm.ts';
 import type { VmStatistics } from './model/vm-statistics.ts';
 import { printable } from './printable.ts';
@@ -104,14 +103,14 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   };
 }
 
-/** CPUs that threads on the I/O path are pinned to. */
+/** CPUs that threads on the I/O path have for their own. */
 export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
   const taken = new Set<number>();
   for (const { observed } of affinities) {
-    for (const { role, allowed } of observed.threads) {
+    const { threads } = observed;
+    for (const { allowed } of [...threads.filter(({ role }) => role === 'vcpu'), ...ioThreadsOf(threads)]) {
       const [cpu] = allowed;
-      if (allowed.length === 1 && cpu !== undefined && (role === 'vcpu' || IO_ROLES.has(role)))
-        taken.add(cpu);
+      if (allowed.length === 1 && cpu !== undefined) taken.add(cpu);
     }
   }
   return taken;

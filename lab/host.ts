@@ -107,7 +107,7 @@ function startQemu(
     [
       // However this process ends, the machine ends with it.
       ...['--pdeathsig', 'KILL', program, ...options],
-      ...['-name', 'kvm-telemetry-lab', '-nodefaults', '-display', 'none', '-no-reboot'],
+      ...['-name', 'kvm-telemetry-lab,debug-threads=on', '-nodefaults', '-display', 'none', '-no-reboot'],
       ...['-machine', 'q35,hpet=off', '-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'EPYC', '-m', '4G'],
       ...['-smp', '2,sockets=2,cores=1,threads=1'],
       ...[0, 1].flatMap((node) => [
@@ -170,6 +170,11 @@ export class LabHost {
     });
   }
 
+  /** The emulating process on this machine: its thread `CPU n/TCG` is the host's CPU n. */
+  get pid(): number {
+    return this.#qemu.pid ?? 0;
+  }
+
   /** Whether the emulated machine has ended. */
   get dead(): boolean {
     return this.#dead;
@@ -228,6 +233,11 @@ export class LabHost {
   /** Gives the guest's QEMU a command of its monitor: `stop`, `cont`, ... */
   async monitor(name: string, command: string): Promise<void> {
     await this.output(`echo '${command}' > /run/lab/${name}.in`);
+  }
+
+  /** Changes the guest's I/O: how many requests each vCPU has under way, reads only or one write in four. */
+  async load(name: string, depth: number, kind: 'read' | 'mixed'): Promise<void> {
+    await this.output(`echo '${depth} ${kind}' > /run/lab/${name}-load.in`);
   }
 
   /** Ends the machine and removes all that it made. */

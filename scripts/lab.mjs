@@ -1,5 +1,6 @@
 // `npm run lab`: a real KVM host under emulation with a real guest in it, and its metrics at http://127.0.0.1:9955/metrics.
-// `npm run test:lab` (`node scripts/lab.mjs test`): the tests on it. docs/lab.md.
+// `npm run test:lab` (`node scripts/lab.mjs test`): the tests on it; `npm run test:lab -- trace` those with that in
+// their name. docs/lab.md.
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { build, install, root, run } from './prepare.mjs';
@@ -9,11 +10,13 @@ const INNER_PORT = 9954;
 
 install();
 build();
-if (process.argv[2] === 'test') test();
+if (process.argv[2] === 'test') test(process.argv[3] ?? '');
 else await interactive();
 
-function test() {
-  const files = readdirSync(`${root}dist/test/lab`).filter((name) => name.endsWith('.test.js'));
+function test(part) {
+  const files = readdirSync(`${root}dist/test/lab`).filter(
+    (name) => name.endsWith('.test.js') && name.includes(part),
+  );
   if (files.length === 0) throw new Error('no tests found');
   // One at a time: two emulated hosts would share two CPUs.
   const reporter = ['--test-concurrency=1', '--test-reporter=spec'];

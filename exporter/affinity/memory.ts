@@ -15,7 +15,7 @@ interface Reading {
 /** On which nodes the VMs' memory is: read rarely, one VM at a time, and never while anybody waits. */
 export class Memory {
   readonly #readings = new Map<string, Reading>();
-  #problem: SourceError | undefined;
+  #failed: { readonly vm: string; readonly problem: SourceError } | undefined;
   #isReading = false;
 
   constructor(
@@ -29,7 +29,7 @@ export class Memory {
   }
 
   get problem(): SourceError | undefined {
-    return this.#problem;
+    return this.#failed?.problem;
   }
 
   /** Reads that of the VM for which it is due most, if any. */
@@ -47,10 +47,10 @@ export class Memory {
     let pages = this.of(next);
     try {
       pages = await readNumaMaps(this.host, next.pid, TIMEOUT_MS);
-      this.#problem = undefined;
+      if (this.#failed?.vm === next.key) this.#failed = undefined;
     } catch (error) {
-      if (!isGone(error))
-        this.#problem = sourceError(error, `${this.host.roots.procfs}/${next.pid}/numa_maps`);
+      const path = `${this.host.roots.procfs}/${next.pid}/numa_maps`;
+      if (!isGone(error)) this.#failed = { vm: next.key, problem: sourceError(error, path) };
     } finally {
       this.#isReading = false;
       this.#readings.set(next.key, { at: now, pages });
@@ -58,6 +58,7 @@ export class Memory {
   }
 
   #forget(vms: readonly Vm[]): void {
+    if (!vms.some(({ key }) => key === this.#failed?.vm)) this.#failed = undefined;
     if (this.#readings.size <= vms.length) return;
     const alive = new Set(vms.map(({ key }) => key));
     for (const key of this.#readings.keys()) if (!alive.has(key)) this.#readings.delete(key);

@@ -192,7 +192,9 @@ export class AffinityWatch {
           tid: thread.tid,
           allowedList: mask.text,
           allowed: mask.cpus,
-          seenOn: residency === undefined ? [] : latestCpus(residency),
+          // A thread that sleeps is on its last CPU, from which a new mask takes it only when it wakes.
+          seenOn:
+            residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
           migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
           // Asked for only where a command is advised.
           get cpuset() {

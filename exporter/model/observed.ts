@@ -62,7 +62,7 @@ export function commandFor(vm: ObservedVm, thread: ObservedThread, cpus: readonl
   return isConfined ? `${command} # once cpuset.cpus of its cgroup has ${list}` : command;
 }
 
-/** A name that a shell or virsh could misread is not repeated: the uuid says the same. */
-function argumentFor({ domain, uuid }: ObservedVm): string {
+/** A domain for virsh. A name that it or a shell could misread is not repeated: the uuid says the same. */
+export function argumentFor({ domain, uuid }: Pick<ObservedVm, 'domain' | 'uuid'>): string {
   return /^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/.test(domain) ? domain : uuid;
 }

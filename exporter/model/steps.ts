@@ -1,5 +1,5 @@
 import type { Feature } from './features.ts';
-import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm } from './observed.ts';
+import { argumentFor, commandFor, IO_ROLES, type ObservedThread, type ObservedVm } from './observed.ts';
 import { LADDER, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
@@ -41,28 +41,30 @@ export function stepsTo(
     const fix = 'look at kvm_vm_io_path_events_total and kvm_vm_queue_locality_ratio under load';
     return [{ missing: 'what is measured speaks against it', fixes: [fix] }];
   }
-  const plan = new Plan(observed, free);
+  const plan = new Plan(observed, isOn('vcpus_pinned'), free);
   return missing.map((feature) => ({ missing: feature, fixes: fixesOf(feature, vm, observed, plan) }));
 }
 
-function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): string[] {
-  const vcpus = observed.threads.filter(({ role }) => role === 'vcpu');
+function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): readonly string[] {
+  const vcpus = observed.threads.filter(({ role }) => role === 'vcpu').length;
   switch (feature) {
     case 'vcpus_pinned':
-      return plan.pin(vcpus);
+      return plan.pinVcpus();
     case 'io_threads_pinned':
+      return plan.pinIo();
     case 'io_separate_from_vcpus':
-      return plan.pin(observed.threads.filter(({ role }) => IO_ROLES.has(role)));
+      return plan.separateIo();
     case 'numa_local':
       return [
         'start it with memory, vCPUs and I/O threads on the node of its disk: numactl --membind, or <numatune> of libvirt',
       ];
     case 'iothread_polling':
     case 'sqpoll':
-      return [polling(vm, observed)];
+      return polling(vm, observed);
     case 'multiqueue':
+      return [queues(Math.max(2, vcpus))];
     case 'queue_per_vcpu':
-      return [`start it with num-queues=${vcpus.length}; libvirt: <driver queues='${vcpus.length}'/>`];
+      return [queues(Math.max(1, vcpus))];
     case 'dedicated_iothreads':
     case 'iothread_vq_mapping':
       return [
@@ -73,30 +75,89 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): st
   }
 }
 
-/** Gives each thread a CPU that nobody else has. */
+/** Where a VM has no thread for I/O, the emulator does it. */
+export function ioThreadsOf(threads: readonly ObservedThread[]): readonly ObservedThread[] {
+  const io = threads.filter(({ role }) => IO_ROLES.has(role));
+  return io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator');
+}
+
+/** Gives threads that have no CPU for their own one that nobody else has, in each step the same. */
 class Plan {
-  #next = 0;
+  readonly #commands = new Map<ObservedThread, string>();
+  readonly #vcpus: readonly ObservedThread[];
+  readonly #io: readonly ObservedThread[];
+  /** CPUs of vCPUs that stay where they are. */
+  readonly #ofVcpus: ReadonlySet<number>;
+  #free: readonly number[];
 
   constructor(
     private readonly observed: ObservedVm,
-    private readonly free: readonly number[],
-  ) {}
+    arePinned: boolean,
+    free: readonly number[],
+  ) {
+    this.#vcpus = observed.threads.filter(({ role }) => role === 'vcpu');
+    this.#io = ioThreadsOf(observed.threads);
+    const staying = this.#vcpus.filter((vcpu) => arePinned || isAlone(vcpu));
+    this.#ofVcpus = new Set(staying.flatMap(({ allowed }) => allowed));
+    this.#free = free;
+  }
 
-  pin(threads: readonly ObservedThread[]): string[] {
-    if (threads.length === 0) return ['it has no such threads, or they are not known'];
-    if (this.#next + threads.length > this.free.length) return ['the host has no CPUs left that nobody uses'];
-    return threads.map((thread) => commandFor(this.observed, thread, [this.free[this.#next++] ?? 0]));
+  pinVcpus(): readonly string[] {
+    if (this.#vcpus.length === 0) return UNKNOWN;
+    return this.#pin(this.#vcpus.filter((vcpu) => !isAlone(vcpu))) ?? NO_CPUS;
+  }
+
+  pinIo(): readonly string[] {
+    if (this.#io.length === 0) return UNKNOWN;
+    return this.#pin(this.#io.filter((thread) => !isAlone(thread))) ?? NO_CPUS;
+  }
+
+  separateIo(): readonly string[] {
+    if (this.#io.length === 0 || this.#vcpus.length === 0) return UNKNOWN;
+    const among = this.#io.filter(
+      (thread) => !isAlone(thread) || thread.allowed.some((cpu) => this.#ofVcpus.has(cpu)),
+    );
+    return among.length === 0 ? ['the pins of its vCPUs bring it'] : (this.#pin(among) ?? NO_CPUS);
+  }
+
+  #pin(threads: readonly ObservedThread[]): readonly string[] | undefined {
+    const fresh = threads.filter((thread) => !this.#commands.has(thread));
+    const cpus = this.#free.filter((cpu) => !this.#ofVcpus.has(cpu)).slice(0, fresh.length);
+    if (threads.length === 0 || cpus.length < fresh.length) return undefined;
+    this.#free = this.#free.filter((cpu) => !cpus.includes(cpu));
+    for (const [i, cpu] of cpus.entries()) {
+      const thread = fresh[i];
+      if (thread !== undefined) this.#commands.set(thread, commandFor(this.observed, thread, [cpu]));
+    }
+    return threads.flatMap((thread) => this.#commands.get(thread) ?? []);
   }
 }
 
-function polling(vm: Vm, { domain, threads }: ObservedVm): string {
-  const ids = [...vm.iothreadIds];
-  const id = ids[0] ?? threads.find(({ role }) => role === 'iothread')?.label.replace('iothread:', '');
-  if (id === undefined)
-    return 'start with an IOThread: -object iothread,id=io0 (libvirt: <iothreads>1</iothreads>)';
-  const number = /^iothread(\d+)$/.exec(id)?.[1];
-  if (domain !== '' && number !== undefined) {
-    return `virsh iothreadset ${domain} ${number} --poll-max-ns ${POLL_MAX_NS} --live`;
-  }
-  return `QMP {"execute":"qom-set","arguments":{"path":"/objects/${id}","property":"poll-max-ns","value":${POLL_MAX_NS}}}`;
+const UNKNOWN = ['it has no such threads, or they are not known'];
+const NO_CPUS = ['the host has no CPUs left that nobody uses'];
+
+function isAlone({ allowed }: ObservedThread): boolean {
+  return allowed.length === 1;
+}
+
+function queues(count: number): string {
+  return `start it with num-queues=${count}; libvirt: <driver queues='${count}'/>`;
+}
+
+/** For each IOThread, as one that does not poll is enough to miss it. */
+function polling({ iothreadIds }: Vm, observed: ObservedVm): string[] {
+  const seen = observed.threads
+    .filter(({ role }) => role === 'iothread')
+    .map(({ label }) => label.replace('iothread:', ''));
+  const ids = iothreadIds.length > 0 ? iothreadIds : seen;
+  if (ids.length === 0)
+    return ['start with an IOThread: -object iothread,id=io0 (libvirt: <iothreads>1</iothreads>)'];
+  return ids.map((id) => {
+    const number = /^iothread(\d+)$/.exec(id)?.[1];
+    if (observed.domain !== '' && number !== undefined) {
+      return `virsh iothreadset ${argumentFor(observed)} ${number} --poll-max-ns ${POLL_MAX_NS} --live`;
+    }
+    const set = { path: `/objects/${id}`, property: 'poll-max-ns', value: POLL_MAX_NS };
+    return `QMP ${JSON.stringify({ execute: 'qom-set', arguments: set })}`;
+  });
 }

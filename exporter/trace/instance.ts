@@ -48,7 +48,7 @@ export class TraceInstance {
     for (const name of stale) problems.push(...(await this.#demolish(`${this.#instances}/${name}`)));
     problems.push(...(await this.#removeSynthetic((pid) => pid === this.pid || !this.#isAlive(pid))));
     await writer.makeDirectory(this.#path);
-    if (!(await this.#appears())) {
+    if (!(await this.#appears(() => this.exists))) {
       await writer.removeDirectory(this.#path);
       throw new SourceError(
         'absent',
@@ -82,7 +82,9 @@ export class TraceInstance {
   /** @param fields `pid_t pid; u64 lat` */
   async define(name: string, fields: string): Promise<void> {
     const { tracefs } = this.host.roots;
-    await this.#write(`${tracefs}/synthetic_events`, `${this.syntheticPrefix}${name} ${fields}`, tracefs);
+    const event = `${this.syntheticPrefix}${name}`;
+    await this.#write(`${tracefs}/synthetic_events`, `${event} ${fields}`, tracefs);
+    await this.#appears(() => this.#isThere(`${this.#path}/events/synthetic/${event}/trigger`));
   }
 
   async add(event: string, spec: string): Promise<void> {
@@ -136,10 +138,14 @@ export class TraceInstance {
     }
   }
 
-  /** The kernel has filled it when mkdir returns, a simulated one soon after; in any other folder nothing appears. */
-  async #appears(): Promise<boolean> {
-    for (let tries = 0; !this.exists && tries < APPEARANCE_TRIES; tries++) await sleep(APPEARANCE_MS);
-    return this.exists;
+  /** The kernel has made all when a call returns, a simulated one soon after; in any other folder nothing appears. */
+  async #appears(isThere: () => boolean): Promise<boolean> {
+    for (let tries = 0; !isThere() && tries < APPEARANCE_TRIES; tries++) await sleep(APPEARANCE_MS);
+    return isThere();
+  }
+
+  #isThere(path: string): boolean {
+    return ifThere(() => this.host.stat(path)) !== undefined;
   }
 
   #isStale(name: string): boolean {

@@ -2,11 +2,11 @@
 # Starts a Linux guest: guest.sh NAME NUMBER CPU DISK KERNEL INITRAMFS
 # Two vCPUs, a disk on an IOThread, a network card on vhost-net; all of it on one CPU of the host, as the emulated SVM
 # loses too many interrupts when a vCPU moves. Its QMP socket is where the exporter looks for it; a second monitor for
-# the lab itself takes commands at /run/lab/NAME.in.
+# the lab itself takes commands at /run/lab/NAME.in, and the guest's second serial port at /run/lab/NAME-load.in.
 set -e
 name=$1 number=$2 cpu=$3 disk=$4 kernel=$5 initramfs=$6
 run=/run/lab/$name
-mkfifo "$run.in" "$run.out"
+mkfifo "$run.in" "$run.out" "$run-load.in" "$run-load.out"
 cat "$run.out" >"$run.log" &
 taskset -c "$cpu" qemu-system-x86_64 -name "guest=$name,debug-threads=on" -uuid "00000000-0000-4000-8000-00000000000$number" \
   -machine q35,accel=kvm,kernel_irqchip=on -cpu host -smp 2 -m 256 -nodefaults -display none \
@@ -17,7 +17,7 @@ taskset -c "$cpu" qemu-system-x86_64 -name "guest=$name,debug-threads=on" -uuid 
   -device virtio-blk-pci,drive=d0,iothread=io0,id=vda \
   -netdev "tap,id=n0,ifname=tap$number,script=no,downscript=no,vhost=on" \
   -device "virtio-net-pci,netdev=n0,mac=52:54:00:00:00:0$number" \
-  -serial "file:$run.console" -qmp "unix:/run/kvm-telemetry/qmp/$name.sock,server=on,wait=off" \
+  -serial "file:$run.console" -serial "pipe:$run-load" -qmp "unix:/run/kvm-telemetry/qmp/$name.sock,server=on,wait=off" \
   -chardev "pipe,id=lab,path=$run" -mon chardev=lab,mode=readline -pidfile "$run.pid" -daemonize
 ip addr add "10.9.$number.1/24" dev "tap$number"
 ip link set "tap$number" up

@@ -1,10 +1,12 @@
-// iogen DEVICE CPU: random I/O for ever, 4 KiB, one at a time, past the page cache: three reads, one write.
+// iogen DEVICE CPU DEPTH read|mixed: random I/O for ever, 4 KiB, past the page cache, by DEPTH processes that have one
+// under way each; mixed is three reads, one write.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -12,8 +14,8 @@ enum { BLOCK = 4096 };
 static _Alignas(BLOCK) char block[BLOCK];
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
-  int cpu = atoi(argv[2]);
+  if (argc != 5) return 2;
+  int cpu = atoi(argv[2]), depth = atoi(argv[3]), mixed = strcmp(argv[4], "mixed") == 0;
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(cpu, &cpus);
@@ -24,11 +26,14 @@ int main(int argc, char **argv) {
     perror(argv[1]);
     return 1;
   }
-  unsigned random = 12345 + cpu;
+  int number = 0;
+  while (number < depth - 1 && fork() != 0) number++;
+  unsigned random = 12345 + cpu + 2 * number;
   for (unsigned long count = 0;; count++) {
     random = random * 1103515245u + 12345u;
     off_t at = (off_t)((random >> 3) % (bytes / BLOCK)) * BLOCK;
-    ssize_t done = count % 4 == 3 ? pwrite(device, block, BLOCK, at) : pread(device, block, BLOCK, at);
+    int writes = mixed && count % 4 == 3;
+    ssize_t done = writes ? pwrite(device, block, BLOCK, at) : pread(device, block, BLOCK, at);
     if (done != BLOCK) {
       perror("I/O");
       return 1;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -170,6 +170,113 @@ describe('doctor', { concurrency: 2 }, () => {
     for (const { usable, findings } of sources) assert.equal(findings.length === 0, usable);
     assert.match((await run(['doctor', `--path.rootfs=${folder}`])).out, /^FAIL {2}\w+/m);
   });
+});
+
+describe('phase', { concurrency: 2 }, () => {
+  const state = (): string => mkdtempSync(join(folder, 'state-'));
+  const phase = (directory: string, ...args: string[]): Promise<Outcome> =>
+    run(['phase', ...args, `--state.dir=${directory}`]);
+
+  test('what is set is listed until it is cleared', async () => {
+    const directory = state();
+    assert.deepEqual(await phase(directory, 'list', '--json'), { code: 0, out: '[]\n', errors: '' });
+    assert.deepEqual(await phase(directory, 'set', 'web', 'exitless-polling v2'), {
+      ...{ code: 0, out: '', errors: '' },
+    });
+    assert.match((await phase(directory, 'list')).out, /^[\d-]+T[\d:.]+Z {2}web {2}exitless-polling v2\n$/);
+    const [listed] = JSON.parse((await phase(directory, 'list', '--json')).out) as Record<string, string>[];
+    assert.deepEqual([listed?.['vm'], listed?.['phase']], ['web', 'exitless-polling v2']);
+    assert.equal((await phase(directory, 'clear', 'web')).code, 0);
+    const again = await phase(directory, 'clear', 'web');
+    assert.deepEqual([again.code, again.out], [2, '']);
+    assert.equal(again.errors, 'kvm-telemetry: phase clear: "web" has no phase: those that have one: none\n');
+  });
+
+  test('the directory may come from the file', async () => {
+    const directory = state();
+    const file = config(`state: { dir: ${directory} }\n`);
+    assert.equal((await run(['phase', 'set', 'web', 'x', '--config', file])).code, 0);
+    assert.match(readFileSync(join(directory, 'phases.json'), 'utf8'), /"web"/);
+  });
+
+  test('a directory that cannot be written is code 1 and a clear error', async () => {
+    const { code, out, errors } = await phase(config(''), 'set', 'web', 'x');
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(errors, /\nkvm-telemetry: the phase was not kept: .*\/phases\.json cannot be written\n$/);
+    const full = await phase('/proc/self', 'set', 'web', 'x');
+    assert.equal(full.code, 1);
+  });
+
+  test('names that are none are code 2', async () => {
+    const directory = state();
+    const mistakes: [string[], RegExp][] = [
+      [['set', '', 'x'], /phase set: "" is no VM: give 1 to 100 printable characters/],
+      [['set', ' ', 'x'], / is no VM: /],
+      [['set', 'web', ''], /phase set: "" is no PHASE: /],
+      [['set', 'web', 'a\nb'], /phase set: "a\\nb" is no PHASE: /],
+      [['set', 'web\u001b[2J', 'x'], /"web\\u001b\[2J" is no VM: /],
+      [['set', 'web', 'x'.repeat(201)], / is no PHASE: /],
+      [['set', '__proto__', 'x'], /phase set: "__proto__" is no VM: /],
+      [['clear', '__proto__'], /phase clear: "__proto__" has no phase: /],
+      [['set', 'web'], /missing required argument 'phase'/],
+      [['set', 'web', 'a', 'b'], /too many arguments/],
+      [['sett', 'web', 'a'], /unknown command 'sett'/],
+    ];
+    for (const [args, message] of mistakes) {
+      const { code, out, errors } = await phase(directory, ...args);
+      assert.deepEqual([code, out], [2, ''], args.join());
+      assert.match(errors, message);
+    }
+    assert.equal((await phase(directory, 'list', '--json')).out, '[]\n');
+  });
+});
+
+describe('doctor --vm', { concurrency: 2 }, () => {
+  const STATE = `--state.dir=${join(folder, 'none')}`;
+
+  test('a VM by its name, as text and as JSON, with code 0 where nothing has drifted', async () => {
+    const text = await run(['doctor', '--vm', 'vm-a', HOST, STATE]);
+    assert.equal(text.errors, '');
+    assert.match(text.out, /^vm-a \(pid 244\)\n\nthread +tid +may run on/);
+    assert.match(text.out, /\nvcpu0 +252 +/);
+    assert.match(text.out, /\ndevice +nvme0n1/);
+    const { code, out, errors } = await run(['doctor', '--vm', 'vm-a', '--json', HOST, STATE]);
+    const report = JSON.parse(out) as {
+      vm: string;
+      drifts: unknown[];
+      next: { steps: { fixes: string[] }[] };
+    };
+    assert.deepEqual([code, errors, report.vm], [report.drifts.length === 0 ? 0 : 1, '', 'vm-a']);
+    assert.equal(text.code, code);
+    for (const { fixes } of report.next.steps) assert.ok(fixes.every((fix) => fix.trim() !== ''));
+  });
+
+  test('a VM that is not there is code 2 and one line', async () => {
+    const { code, out, errors } = await run(['doctor', '--vm', 'none\u001b', HOST, STATE]);
+    assert.deepEqual([code, out], [2, '']);
+    assert.equal(
+      errors,
+      'kvm-telemetry: --vm: no VM "none\\u001b": give a vm label, a name or a UUID of kvm_vm_info\n',
+    );
+  });
+
+  test('it writes no state', () => {
+    assert.throws(() => readFileSync(join(folder, 'none', 'baselines.json')), { code: 'ENOENT' });
+  });
+});
+
+test('vms is for the file only', async () => {
+  const flag = await run(['once', HOST, '--vms', '[]']);
+  assert.equal(flag.code, 2);
+  assert.match(flag.errors, /unknown option '--vms'/);
+  assert.doesNotMatch((await run(['serve', '--help'])).out, /--vms/);
+  const file = config('vms: [{ name: web, pinning: { vcpu0: "3-1" } }]\n');
+  const { code, errors } = await run(['once', HOST, '--config', file]);
+  assert.equal(code, 2);
+  assert.match(
+    errors,
+    /^kvm-telemetry: vms: \[\{"name":"web","pinning":\{"vcpu0":"3-1"\}\}\] is not allowed: give a list of /,
+  );
 });
 
 test('--help names every setting, and --version the version', async () => {

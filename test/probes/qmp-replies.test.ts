@@ -6,6 +6,7 @@ import { parseBlock } from '../../probes/qmp-block.ts';
 import { parseBlockstats } from '../../probes/qmp-blockstats.ts';
 import { parseCpus } from '../../probes/qmp-cpus.ts';
 import { parseIothreads } from '../../probes/qmp-iothreads.ts';
+import { parsePci } from '../../probes/qmp-pci.ts';
 import { parseStatsSchemas, parseVcpuStats, parseVmStats } from '../../probes/qmp-stats.ts';
 import { parseStatus } from '../../probes/qmp-status.ts';
 import { parseUuid } from '../../probes/qmp-uuid.ts';
@@ -18,6 +19,7 @@ const PARSERS: readonly [string, (reply: unknown) => unknown][] = [
   ['blockstats', parseBlockstats],
   ['cpus-fast', parseCpus],
   ['iothreads', parseIothreads],
+  ['pci', parsePci],
   ['stats-schemas', parseStatsSchemas],
   ['stats.vcpu', parseVcpuStats],
   ['stats.vm', parseVmStats],

@@ -42,10 +42,7 @@ test('a captured NVMe multipath disk is its path, its controller and its number'
     physical: true,
   });
   const path = disk(disks, 'nvme0c0n1');
-  assert.deepEqual(
-    [path.hidden, path.device, path.controllers],
-    [true, { major: 259, minor: 0 }, ['nvme0']],
-  );
+  assert.deepEqual([path.hidden, path.device, path.controllers], [true, { major: 259, minor: 0 }, ['nvme0']]);
   const nullb0 = disk(disks, 'nullb0');
   assert.deepEqual([nullb0.physical, nullb0.device?.major, nullb0.controllers], [false, 253, []]);
 });

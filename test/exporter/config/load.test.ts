@@ -235,3 +235,39 @@ test('listen addresses: IPv4, IPv6 in brackets, a name, or all', () => {
     assert.equal(parseListenAddress(wrong), undefined, wrong);
   }
 });
+
+test('pins of VMs are in the file, as they are', () => {
+  const vms = [
+    { name: 'web-*', pinning: { 'vcpu?': '1-4,^2', emulator: '0' } },
+    { name: 'db', pinning: {} },
+  ];
+  assert.deepEqual(resolveConfig({}, {}, parseConfigFile(JSON.stringify({ vms }), 'k.yaml')).vms, vms);
+  const yaml = 'vms:\n  - name: web\n    pinning:\n      vcpu0: "2"\n';
+  assert.deepEqual(resolveConfig({}, {}, parseConfigFile(yaml, 'k.yaml')).vms, [
+    { name: 'web', pinning: { vcpu0: '2' } },
+  ]);
+});
+
+test('pins that are none are refused with key, value and what is allowed', () => {
+  const { allowed } = options.vms;
+  for (const cpus of ['nonsense', '3-1', '^1', '', '0-99999999', '1,^1'])
+    assert.equal(
+      file(JSON.stringify({ vms: [{ name: 'web', pinning: { vcpu0: cpus } }] })),
+      `vms: [{"name":"web","pinning":{"vcpu0":"${cpus}"}}] is not allowed: give ${allowed}`,
+    );
+  for (const vms of [
+    'web',
+    [{ name: 'web' }],
+    [{ name: '', pinning: {} }],
+    [{ name: 'web', pinning: {}, cpus: '1' }],
+    [{ name: 'web', pinning: { '': '1' } }],
+    [{ name: 'web', pinning: { vcpu0: 1 } }],
+    { web: { vcpu0: '1' } },
+  ])
+    assert.ok(file(JSON.stringify({ vms })).endsWith(`is not allowed: give ${allowed}`), JSON.stringify(vms));
+});
+
+test('no variable and no flag has room for pins', () => {
+  const environment = { [environmentVariableOf('vms')]: '[]', KVM_TELEMETRY_VMS: 'nonsense' };
+  assert.deepEqual(resolveConfig({ vms: 'nonsense' }, environment, {}).vms, []);
+});

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { utimesSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
@@ -187,6 +188,75 @@ test("libvirt's state names its VM, and only the very process it is about", asyn
   const [managed] = inventory.vms;
   assert.equal(managed?.manager, 'libvirt');
   assert.deepEqual([...(managed?.vcpuThreads ?? [])], [[11, 0]]);
+});
+
+const UUID = '11111111-2222-3333-4444-555555555555';
+
+/** A domain with two vCPUs and an IOThread, of which libvirt has pinned one vCPU. */
+function managed(context: TestContext) {
+  const argv = ['qemu-system-x86_64', '-name', 'guest=web', '-uuid', UUID];
+  const found = setUp(context, qemu(10, 'web', { argv }));
+  const state = (cputune: string): void =>
+    found.tree.write(
+      'run/libvirt/qemu/web.xml',
+      `<domstatus state='running' reason='booted' pid='10'><vcpus><vcpu id='0' pid='11'/><vcpu id='1' pid='12'/></vcpus><domain type='kvm' id='1'><name>web</name><uuid>${UUID}</uuid><iothreads>1</iothreads><cputune>${cputune}</cputune></domain></domstatus>`,
+    );
+  const definition = (cputune: string): void =>
+    found.tree.write(
+      'etc/libvirt/qemu/web.xml',
+      `<domain type='kvm'><name>web</name><uuid>${UUID}</uuid><cputune>${cputune}</cputune></domain>\n`,
+    );
+  const pins = () => {
+    const { vcpus, iothreads, emulator } = found.inventory.vms[0]?.pins ?? {};
+    return {
+      vcpus: Object.fromEntries(vcpus ?? []),
+      iothreads: Object.fromEntries(iothreads ?? []),
+      emulator,
+    };
+  };
+  state("<vcpupin vcpu='0' cpuset='1'/>");
+  return { ...found, state, definition, pins };
+}
+
+test('a persistent definition adds the pins that the live state lacks, and no others', async (context) => {
+  const { inventory, definition, pins, tree } = managed(context);
+  await inventory.refresh(true);
+  assert.deepEqual(pins(), { vcpus: { 0: [1] }, iothreads: {}, emulator: undefined });
+  definition(
+    "<vcpupin vcpu='0' cpuset='7'/><vcpupin vcpu='1' cpuset='2'/><emulatorpin cpuset='0'/><iothreadpin iothread='1' cpuset='3'/>",
+  );
+  await inventory.refresh(true);
+  assert.deepEqual(pins(), { vcpus: { 0: [1], 1: [2] }, iothreads: { 1: [3] }, emulator: [0] });
+  tree.remove('etc/libvirt/qemu/web.xml');
+  await inventory.refresh(true);
+  assert.deepEqual(pins(), { vcpus: { 0: [1] }, iothreads: {}, emulator: undefined });
+});
+
+test('a definition that is malformed costs only itself and is reported', async (context) => {
+  const { tree, inventory, pins } = managed(context);
+  tree.write('etc/libvirt/qemu/web.xml', "<domain type='kvm'><cputune>");
+  assert.deepEqual(await labels(inventory), ['web']);
+  assert.deepEqual(pins().vcpus, { 0: [1] });
+  assert.deepEqual(
+    inventory.problems.get('libvirt')?.map(({ kind, path }) => `${kind} ${path}`),
+    ['malformed libvirt domain'],
+  );
+});
+
+test('pins that libvirt moved are taken over between two passes', async (context) => {
+  const { inventory, state, pins, tree } = managed(context);
+  await inventory.refresh(true);
+  const [before] = inventory.vms;
+  inventory.refreshPins();
+  assert.equal(inventory.vms[0], before, 'nothing has changed');
+  state("<vcpupin vcpu='0' cpuset='2-3'/>");
+  utimesSync(`${tree.folder}/run/libvirt/qemu/web.xml`, 5, 5);
+  assert.deepEqual(pins().vcpus, { 0: [1] });
+  inventory.refreshPins();
+  assert.deepEqual(pins().vcpus, { 0: [2, 3] });
+  tree.remove('run/libvirt/qemu/web.xml');
+  inventory.refreshPins();
+  assert.deepEqual(pins().vcpus, { 0: [2, 3] });
 });
 
 test('a broken libvirt state file costs only itself and is reported', async (context) => {

@@ -108,7 +108,7 @@ test('a thread that should stay and moves too often is migrating', () => {
   assert.deepEqual([drift?.why, drift?.fix], ['12.3 moves a second on CPUs 1-2, more than 1', undefined]);
 });
 
-test('a thousand VMs with sixteen threads cost a fraction of a second each second', () => {
+test('a thousand VMs with sixteen threads are judged, those that share CPUs and those that roam', () => {
   const topology = topologyOf(2, 128, 2);
   const lists = topology.cpus.map(({ cpu }) => [cpu]);
   const all = topology.cpus.map(({ cpu }) => cpu);
@@ -121,10 +121,8 @@ test('a thousand VMs with sixteen threads cost a fraction of a second each secon
       { vm: `vm${i}`, memory: new Map([[0, 1e9]]), deviceNodes: [1] },
     ),
   );
-  drifts(topology, ...vms);
-  const begin = performance.now();
   const found = drifts(topology, ...vms);
-  const took = performance.now() - begin;
+  const drifting = new Set(found.map(({ vm }) => vm));
   assert.ok(found.length > 1000);
-  assert.ok(took < 500, `${took} ms`);
+  assert.ok(vms.every(({ vm }, i) => drifting.has(vm) === (i % 2 === 0)));
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { newResidency, observe } from '../../../exporter/model/residency.ts';
+import {
+  latestCpus,
+  migrationRate,
+  newResidency,
+  observe,
+  type Residency,
+} from '../../../exporter/model/residency.ts';
 
 test('time goes to the CPU found, and a change of CPU is a migration', () => {
   const residency = newResidency(0);
@@ -34,4 +40,28 @@ test('a thread that roams has no more than the allowed series, loses no time, an
       assert.equal(sum, cpus.length);
     }),
   );
+});
+
+function sampled(cpus: readonly number[]): Residency {
+  const residency = newResidency(cpus[0] ?? 0);
+  for (const cpu of cpus.slice(1)) observe(residency, cpu, 1, 2);
+  return residency;
+}
+
+test('the latest CPUs are those of the last three samples, each once, capped ones as well', () => {
+  assert.deepEqual(latestCpus(sampled([5])), [5]);
+  assert.deepEqual(latestCpus(sampled([0, 1, 2, 3, 3, 7])), [3, 7]);
+  assert.deepEqual(latestCpus(sampled([0, 1, 1, 1])), [1]);
+});
+
+test('a rate of migrations is told once there are sixteen samples, and of the last sixteen only', () => {
+  const still = Array.from({ length: 15 }, () => 0);
+  assert.equal(migrationRate(sampled(still), 1), undefined);
+  assert.equal(migrationRate(sampled([...still, 0]), 1), 0);
+  assert.equal(migrationRate(sampled([...still, 1]), 1), 1 / 15);
+  const back = Array.from({ length: 16 }, (_, i) => i % 2);
+  assert.equal(migrationRate(sampled(back), 1), 1);
+  assert.equal(migrationRate(sampled(back), 5), 1 / 5);
+  assert.equal(migrationRate(sampled([...back, ...Array.from({ length: 16 }, () => 1)]), 1), 0);
+  assert.equal(sampled([...back, ...back]).recent.length, 16);
 });

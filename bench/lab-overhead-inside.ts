@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { uptime } from 'node:os';
+import type { TallyName, TraceSetName } from '../exporter/trace/sets.ts';
+import type { Tally } from '../exporter/trace/tally.ts';
+import { TracefsBackend } from '../exporter/trace/tracefs.ts';
+import { tracefsWriter } from '../exporter/trace/writer.ts';
+import { createHost } from '../probes/host.ts';
+
+// Runs in the lab's host: switches tracepoint sets by the exporter's own backend, and reads what the guest has done.
+// POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.
+
+const [pid = '', port = ''] = process.argv.slice(2);
+const SECOND_MS = 1000;
+const host = createHost({
+  procfs: '/proc',
+  sysfs: '/sys',
+  debugfs: '/sys/kernel/debug',
+  tracefs: '/sys/kernel/tracing',
+  libvirt: '/run/libvirt/qemu',
+  libvirtConfig: '/etc/libvirt/qemu',
+});
+const followed = readdirSync(`/proc/${pid}/task`)
+  .filter((tid) => /^(CPU \d|IO )/.test(readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8')))
+  .map(Number);
+let stop: () => Promise<string[]> = async () => [];
+
+/** As the daemon does it, with a tick each second, but for reading what was counted. */
+async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
+  const parts = {
+    host,
+    writer: tracefsWriter,
+    pid: process.pid,
+    now: () => performance.now(),
+    sinceBoot: uptime,
+  };
+  const backend = new TracefsBackend(parts, sets, 'svm', dutyCycle, new Map<TallyName, Tally>());
+  let changing = backend.start(followed);
+  const tick = (): void => {
+    changing = changing.then(() => backend.tick(followed, () => undefined));
+  };
+  tick();
+  await changing;
+  const ticks = setInterval(tick, SECOND_MS);
+  stop = async () => {
+    clearInterval(ticks);
+    await changing;
+    const problems = backend.problems;
+    return [...problems, ...(await backend.stop())].map(String);
+  };
+  return backend.problems.map(String);
+}
+
+/** What the guest has done, and when. */
+function mark(): { exits: number; requests: number; ms: number } {
+  const [folder = ''] = readdirSync('/sys/kernel/debug/kvm').filter((name) => name.startsWith(`${pid}-`));
+  const read = (path: string): string => readFileSync(path, 'utf8');
+  const stat = read('/sys/block/nvme0c0n1/stat').trim().split(/\s+/).map(Number);
+  const exits = Number(read(`/sys/kernel/debug/kvm/${folder}/exits`));
+  return { exits, requests: (stat[0] ?? 0) + (stat[4] ?? 0), ms: performance.now() };
+}
+
+createServer((request, response) => {
+  const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
+  const answer = async (): Promise<unknown> => {
+    if (pathname === '/mark') return mark();
+    if (pathname === '/off') return stop();
+    const sets = (searchParams.get('sets') ?? '').split(',').filter((set) => set !== '');
+    return on(sets as TraceSetName[], Number(searchParams.get('dutyCycle')));
+  };
+  answer().then(
+    (value) => response.end(JSON.stringify(value)),
+    (error: unknown) => response.writeHead(500).end(String(error)),
+  );
+}).listen(Number(port), '0.0.0.0', () => process.stdout.write('listening\n'));

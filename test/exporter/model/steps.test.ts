@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Feature } from '../../../exporter/model/features.ts';
+import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
+import { LADDER, type Stage } from '../../../exporter/model/stage.ts';
+import type { VmStage } from '../../../exporter/model/stage-reading.ts';
+import { nextRule, type Step, stepsTo } from '../../../exporter/model/steps.ts';
+import type { Vm } from '../../../exporter/model/vm.ts';
+import { thread, vmOf } from './drift-cases.ts';
+
+const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
+const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>
+  thread(label, allowed, undefined, { tid });
+
+function stageOf(detected: Stage, features: Partial<Record<Feature, number>>): VmStage {
+  return { detected, features: new Map(Object.entries(features)) as VmStage['features'] } as VmStage;
+}
+
+function steps(
+  stage: VmStage,
+  threads: readonly ObservedThread[],
+  free: readonly number[],
+  more: Partial<ObservedVm & { iothreadIds: string[] }> = {},
+): Step[] {
+  const rule = nextRule(stage);
+  assert.ok(rule);
+  const { iothreadIds = [], ...observed } = more;
+  return stepsTo(rule, { iothreadIds } as unknown as Vm, vmOf(threads, observed), stage, free);
+}
+
+const fixes = (found: readonly Step[], missing: Feature): readonly string[] | undefined =>
+  found.find((step) => step.missing === missing)?.fixes;
+
+test('the next stage is the one above, and the last one has none', () => {
+  const stages: Stage[] = ['original', ...LADDER.map(({ stage }) => stage)];
+  assert.deepEqual(
+    stages.map((stage) => nextRule(stageOf(stage, {}))?.stage),
+    [...stages.slice(1), undefined],
+  );
+});
+
+test('each thread without a CPU of its own gets one, and the same in each step', () => {
+  const threads = [T('vcpu0', ALL, 11), T('vcpu1', [1], 12), T('iothread:io0', ALL, 13)];
+  const found = steps(
+    stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 0, io_separate_from_vcpus: 0 }),
+    threads,
+    [4, 5],
+  );
+  assert.deepEqual(found, [
+    { missing: 'vcpus_pinned', fixes: ['taskset -pc 4 11'] },
+    { missing: 'io_threads_pinned', fixes: ['taskset -pc 5 13'] },
+    { missing: 'io_separate_from_vcpus', fixes: ['taskset -pc 5 13'] },
+  ]);
+});
+
+test('an I/O thread goes where the vCPUs may not run', () => {
+  const stage = stageOf('original', { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
+  const vcpus = [T('vcpu0', [0, 1, 2], 11), T('vcpu1', [0, 1, 2], 12)];
+  const found = steps(stage, [...vcpus, T('iothread:io0', [1], 13), T('vhost0', [7], 14)], [0, 1, 2, 3]);
+  assert.deepEqual(found, [{ missing: 'io_separate_from_vcpus', fixes: ['taskset -pc 3 13'] }]);
+});
+
+test('an I/O thread that has its CPU stays when the vCPUs are pinned elsewhere', () => {
+  const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
+  const found = steps(stage, [T('vcpu0', ALL, 11), T('iothread:io0', [2], 13)], [3]);
+  assert.deepEqual(fixes(found, 'vcpus_pinned'), ['taskset -pc 3 11']);
+  assert.deepEqual(fixes(found, 'io_separate_from_vcpus'), ['the pins of its vCPUs bring it']);
+});
+
+test('where a VM has no thread for I/O, it is the emulator that is pinned', () => {
+  const found = steps(
+    stageOf('original', { vcpus_pinned: 1, io_separate_from_vcpus: 1 }),
+    [T('vcpu0', [0], 11), T('emulator', ALL, 10)],
+    [5],
+    { domain: 'web' },
+  );
+  assert.deepEqual(found, [{ missing: 'io_threads_pinned', fixes: ['virsh emulatorpin web 5 --live'] }]);
+});
+
+test('a host without enough free CPUs is told of, and so is a VM whose threads nobody knows', () => {
+  const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
+  const none = ['the host has no CPUs left that nobody uses'];
+  assert.deepEqual(fixes(steps(stage, [T('vcpu0', ALL, 1), T('vcpu1', ALL, 2)], [3]), 'vcpus_pinned'), none);
+  assert.deepEqual(fixes(steps(stage, [T('vcpu0', [0], 1)], []), 'vcpus_pinned'), none);
+  const unknown = ['it has no such threads, or they are not known'];
+  assert.deepEqual(fixes(steps(stage, [], [3]), 'vcpus_pinned'), unknown);
+});
+
+test('what is unknown is missing, but only what is known to be off speaks against the node', () => {
+  const threads = [T('vcpu0', [0], 11), T('iothread:io0', [1], 12)];
+  const on = { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 1 };
+  assert.deepEqual(
+    steps(stageOf('original', { ...on, numa_local: 0 }), threads, ALL).map(({ missing }) => missing),
+    ['numa_local'],
+  );
+  const { io_threads_pinned: _, ...unknown } = on;
+  assert.deepEqual(
+    steps(stageOf('original', unknown), threads, ALL).map(({ missing }) => missing),
+    ['io_threads_pinned'],
+  );
+});
+
+test('polling is asked of each IOThread, by virsh where libvirt numbers it, else by QMP', () => {
+  const threads = [T('vcpu0', [0], 11), T('iothread:iothread1', [1], 12)];
+  const stage = stageOf('affinity', { iothread_polling: 0 });
+  const ask = (more: Parameters<typeof steps>[3]): readonly string[] | undefined =>
+    fixes(steps(stage, threads, [], more), 'iothread_polling');
+  assert.deepEqual(ask({ domain: 'web', iothreadIds: ['iothread1', 'iothread2'] }), [
+    'virsh iothreadset web 1 --poll-max-ns 32768 --live',
+    'virsh iothreadset web 2 --poll-max-ns 32768 --live',
+  ]);
+  const qmp =
+    'QMP {"execute":"qom-set","arguments":{"path":"/objects/iothread1","property":"poll-max-ns","value":32768}}';
+  assert.deepEqual(ask({}), [qmp]);
+  const hostile = 'io"}, {"execute":"quit"}';
+  const [command = ''] = ask({ iothreadIds: [hostile] }) ?? [];
+  assert.equal(JSON.parse(command.slice(4)).arguments.path, `/objects/${hostile}`);
+  const uuid = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
+  assert.deepEqual(ask({ domain: 'a; reboot', iothreadIds: ['iothread1'] }), [
+    `virsh iothreadset ${uuid} 1 --poll-max-ns 32768 --live`,
+  ]);
+  const without = fixes(steps(stage, [T('vcpu0', [0], 11)], []), 'iothread_polling');
+  assert.match(without?.[0] ?? '', /^start with an IOThread: /);
+});
+
+test('where all features are there, what is measured is what is missing', () => {
+  const [step] = steps(stageOf('affinity', { iothread_polling: 1 }), [], []);
+  assert.equal(step?.missing, 'what is measured speaks against it');
+});
+
+test('queues are asked for as many as there are vCPUs, and more than one', () => {
+  const ask = (detected: Stage, feature: Feature, vcpus: number): string | undefined => {
+    const threads = Array.from({ length: vcpus }, (_, i) => T(`vcpu${i}`, [i], i + 1));
+    return fixes(steps(stageOf(detected, { dedicated_iothreads: 1 }), threads, []), feature)?.[0];
+  };
+  assert.match(ask('exitless_polling', 'multiqueue', 4) ?? '', /num-queues=4;.*queues='4'/);
+  assert.match(ask('exitless_polling', 'multiqueue', 1) ?? '', /num-queues=2;/);
+  assert.match(ask('parallel_batching', 'queue_per_vcpu', 1) ?? '', /num-queues=1;/);
+  assert.match(ask('parallel_batching', 'queue_per_vcpu', 0) ?? '', /num-queues=1;/);
+});
+
+test('no step of any stage is without something to do, and none is empty', () => {
+  for (const detected of ['original', ...LADDER.map(({ stage }) => stage)] as Stage[]) {
+    if (nextRule(stageOf(detected, {})) === undefined) continue;
+    for (const threads of [[], [T('vcpu0', ALL, 1), T('iothread:io0', ALL, 2)]]) {
+      const found = steps(stageOf(detected, { numa_local: 0 }), threads, ALL);
+      assert.ok(found.length > 0);
+      for (const { missing, fixes: commands } of found) {
+        assert.ok(commands.length > 0, missing);
+        for (const command of commands) assert.match(command, /\S/, missing);
+      }
+    }
+  }
+});

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseBootId, readBootId } from '../../probes/proc-boot-id.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { liveHost } from './captured.ts';
+import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
+
+const ID = '0f5c1e3a-2b6d-4c8e-9f10-1a2b3c4d5e6f';
+
+test('a UUID and a newline is the id, anything else is malformed', () => {
+  assert.equal(parseBootId(`${ID}\n`), ID);
+  for (const text of [
+    '',
+    '\n',
+    ID,
+    ` ${ID}\n`,
+    `${ID}\n\n`,
+    `${ID}0\n`,
+    `x\n${ID}\n`,
+    `${ID.toUpperCase()}\n`,
+  ])
+    assert.throws(() => parseBootId(text), { name: 'SourceError', kind: 'malformed' }, text);
+});
+
+test('the kernel of this machine has one, the same for all who ask', () => {
+  assert.match(readBootId(liveHost()), /^[0-9a-f-]{36}$/);
+  assert.equal(readBootId(liveHost()), readBootId(liveHost()));
+});
+
+test('a procfs without it is absent', (context) => {
+  const { host, write } = hostTree(context);
+  assert.throws(() => readBootId(host), { kind: 'absent' });
+  write('proc/sys/kernel/random/boot_id', `${ID}\n`);
+  assert.equal(readBootId(host), ID);
+});
+
+testCutIsNeverMisread('parseBootId', parseBootId, `${ID}\n`);
+testRobustness('parseBootId', parseBootId, [`${ID}\n`]);
