@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Command, CommanderError, Option } from 'commander';
 import { pino } from 'pino';
@@ -12,7 +13,8 @@ import {
 } from './config/load.ts';
 import { type Config, type ConfigKey, options } from './config/options.ts';
 import { checkRoots } from './config/roots.ts';
-import { replayCapturedHost } from './demo.ts';
+import { startDemoHost } from './demo.ts';
+import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
 import { formatReport } from './doctor.ts';
 import { formatVmReport } from './doctor-vm.ts';
 import { createOwnMetrics } from './own-metrics.ts';
@@ -40,7 +42,11 @@ export async function run(argv: readonly string[]): Promise<number> {
       await runServe(flags);
     });
   withOptions(program.command('demo'))
-    .description('serve a captured real host')
+    .description(
+      'serve a simulated host: six VMs on their way through the stages, with storms, drifts and stalls',
+    )
+    .option('--scenario <name>', 'another simulation: quiet, troubled, or a stage', 'demo')
+    .option('--no-prometheus', 'without a Prometheus beside it')
     .action(async (flags: RawValues) => {
       await runDemo(flags);
     });
@@ -144,22 +150,33 @@ function readConfig(flags: RawValues): Config {
 }
 
 async function runDemo(flags: RawValues): Promise<void> {
-  const captured = replayCapturedHost();
+  const host = await startDemoHost(typeof flags['scenario'] === 'string' ? flags['scenario'] : 'demo');
+  let prometheus: DemoPrometheus | undefined;
+  const stateDir = join(host.rootfs, 'state');
   try {
-    await runServe({ ...flags, 'path.rootfs': captured.rootfs }, true, (port) =>
+    await runServe({ 'state.dir': stateDir, ...flags, 'path.rootfs': host.rootfs }, true, async (port) => {
+      const url = `http://127.0.0.1:${port}`;
       process.stdout.write(
-        `A captured KVM host, not this one: http://127.0.0.1:${port}/metrics (10 s from now its counters move once). Ctrl-C ends it.\n`,
-      ),
-    );
+        `A simulated KVM host, not this one: ${url}/ and ${url}/metrics. Ctrl-C ends it.\n`,
+      );
+      if (flags['prometheus'] === false) return;
+      prometheus = await startPrometheus(`127.0.0.1:${port}`);
+      process.stdout.write(
+        prometheus.url === undefined
+          ? 'With Prometheus installed (apt-get install prometheus) the demo starts it too.\n'
+          : `Prometheus, scraping it: ${prometheus.url}/\n`,
+      );
+    });
   } finally {
-    captured.stop();
+    prometheus?.stop();
+    await host.stop();
   }
 }
 
 async function runServe(
   flags: RawValues,
   simulated = false,
-  onListening: (port: number) => void = () => undefined,
+  onListening: (port: number) => void | Promise<void> = () => undefined,
 ): Promise<void> {
   const config = readConfig(flags);
   checkRoots(config);
@@ -178,8 +195,8 @@ async function runServe(
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   });
-  running = await serve(config, { telemetry, own, logger, build, readConfig: () => readConfig(flags) });
-  onListening(running.port);
+  running = await serve(config, { telemetry, own, logger, readConfig: () => readConfig(flags) });
+  await onListening(running.port);
   await stopped;
   await running.stop();
 }

@@ -1,44 +1,57 @@
-import { existsSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { SimulationData } from '../lab/simhost/worker.ts';
 import { ConfigError } from './config/load.ts';
 
-/** Two moments of a real host, taken so long apart. */
-const MOMENTS = ['t0', 't1'] as const;
-const APART_MS = 10_000;
+/** In memory where there is such a place: a host is some thousand small files, a part of them new each second. */
+const MEMORY = '/dev/shm';
+const READY_MS = 20_000;
 
-export interface CapturedHost {
-  /** For `--path.rootfs`: leads to the first moment and after 10 s to the second. */
+export interface DemoHost {
+  /** For `--path.rootfs`. */
   readonly rootfs: string;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /**
- * A captured host that moves once, so that counters show a rate: Debian 6.1 with a Linux guest on NVMe.
+ * A simulated KVM host that lives in real time, in a thread of its own: six VMs that climb the paper's ladder, with a
+ * storm, a drift and a stall in each round.
  *
- * @throws ConfigError where this is no checkout of the sources
+ * @throws ConfigError where this is no checkout of the sources, or there is no such scenario
  */
-export function replayCapturedHost(): CapturedHost {
-  const captures = fileURLToPath(new URL('../../test/fixtures/hosts/linux-nvme-vhost', import.meta.url));
-  if (!existsSync(captures)) {
+export async function startDemoHost(scenario: string): Promise<DemoHost> {
+  const worker = fileURLToPath(new URL('../lab/simhost/worker.js', import.meta.url));
+  if (!existsSync(worker)) {
     throw new ConfigError(
-      `demo: ${captures} is missing: the captured host comes with the sources, not with the package`,
+      `demo: ${worker} is missing: the simulated host comes with the sources, not with the package`,
     );
   }
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-demo-'));
-  const rootfs = join(folder, 'host');
-  symlinkSync(join(captures, MOMENTS[0]), rootfs);
-  const timer = setTimeout(() => {
-    // A rename replaces the link at once: no read sees it missing.
-    symlinkSync(join(captures, MOMENTS[1]), `${rootfs}.next`);
-    renameSync(`${rootfs}.next`, rootfs);
-  }, APART_MS);
-  return {
-    rootfs,
-    stop() {
-      clearTimeout(timer);
-      rmSync(folder, { recursive: true, force: true });
-    },
+  const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-demo-'));
+  const workerData: SimulationData = { folder, scenario, seed: 1, pid: process.pid };
+  const simulation = new Worker(worker, { workerData });
+  const stop = async (): Promise<void> => {
+    await simulation.terminate();
+    rmSync(folder, { recursive: true, force: true });
   };
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('the simulated host did not start')), READY_MS);
+      simulation.once('message', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      simulation.once('error', reject);
+    });
+  } catch (error) {
+    await stop();
+    throw new ConfigError(`demo: ${(error as Error).message}`);
+  }
+  // A simulation that ends by itself is a bug of ours, and must not look like a host that stands still.
+  simulation.on('error', (error) => {
+    throw error;
+  });
+  return { rootfs: folder, stop };
 }

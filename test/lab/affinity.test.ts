@@ -14,6 +14,8 @@ const STAGE_SECONDS = 75;
 
 interface AffinityBench extends Bench {
   readonly iothread: string;
+  /** The kernel's thread for vhost-net. */
+  readonly vhost: string;
 }
 
 test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS }, async (context) => {
@@ -22,13 +24,20 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
   const check = (name: string, body: (bench: AffinityBench) => Promise<void>): Promise<void> =>
     context.test(name, () => lab.check(body));
 
-  await check('memory, vCPUs and I/O thread on one CPU of one node: shared_cpu, and nothing else', async ({ host }) => {
-    const samples = await until(host, 20, (each) => series(each, 'kvm_vm_numa_local_ratio', VM).length === 1);
-    assert.ok(sample(samples, 'kvm_vm_numa_local_ratio', VM) > 0.9);
-    assert.deepEqual(drifts(samples), ['shared_cpu']);
-    assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'affinity' }), 1);
-    assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'io_separate_from_vcpus' }), 0);
-  });
+  await check(
+    'memory, vCPUs and I/O thread on one CPU of one node: shared_cpu, and nothing else',
+    async ({ host }) => {
+      const samples = await until(
+        host,
+        20,
+        (each) => series(each, 'kvm_vm_numa_local_ratio', VM).length === 1,
+      );
+      assert.ok(sample(samples, 'kvm_vm_numa_local_ratio', VM) > 0.9);
+      assert.deepEqual(drifts(samples), ['shared_cpu']);
+      assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'affinity' }), 1);
+      assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'io_separate_from_vcpus' }), 0);
+    },
+  );
 
   await check(
     'an I/O thread on the other node is cross_node, and the node of its memory is told',
@@ -41,14 +50,14 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
       assert.match(said, /iothread:io0.*node 0.*node 1/);
       await host.output(`taskset -pc 1 ${iothread}`);
       const back = await until(host, 15, (each) => !drifts(each).includes('cross_node'));
-    assert.deepEqual(drifts(back), ['shared_cpu']);
+      assert.deepEqual(drifts(back), ['shared_cpu']);
     },
   );
 
   await check(
     'the stage follows when pins, polling and measurement change one after another',
     async (bench) => {
-      const { host, iothread } = bench;
+      const { host, iothread, vhost } = bench;
       // Without tracing, what is configured is what counts.
       await restart(host, ['--trace.backend=off', '--affinity.baseline=off']);
       const stage = async (expected: string): Promise<void> => {
@@ -62,7 +71,7 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
       };
       await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 0');
       await stage('original');
-      await host.output(`taskset -pc 0 ${iothread}`);
+      await host.output(`taskset -pc 0 ${iothread}; taskset -pc 0 ${vhost}`);
       await stage('affinity');
       // With as many queues as vCPUs, polling is all that was missing.
       await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 32768');
@@ -85,7 +94,8 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
 async function makeReady(host: LabHost): Promise<AffinityBench> {
   const [pid] = await Promise.all([host.startGuest('vm-a'), startExporter(host, MAIN, `127.0.0.1:${PORT}`)]);
   const found = await host.output(`grep -lx 'IO io0' /proc/${pid}/task/*/comm`);
-  return { host, iothread: /task\/(\d+)\//.exec(found)?.[1] ?? '' };
+  const vhost = (await host.output(`pgrep '^vhost-${pid}' | head -1`)).trim();
+  return { host, vhost, iothread: /task\/(\d+)\//.exec(found)?.[1] ?? '' };
 }
 
 async function restart(host: LabHost, args: readonly string[]): Promise<void> {

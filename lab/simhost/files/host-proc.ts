@@ -1,0 +1,130 @@
+import type { CpuTimes } from '../cpu-times.ts';
+import type { SimDisk } from '../disk.ts';
+import type { SimVm } from '../vm.ts';
+import { socketOf } from './cmdline.ts';
+import type { HostFacts } from './facts.ts';
+import { mountinfoText } from './mounts.ts';
+import { ticks } from './task.ts';
+import type { Tree } from './tree.ts';
+import { socketInode } from './vm-static.ts';
+
+/** What of procfs does not change after boot. */
+export function writeProcStatic(tree: Tree, facts: HostFacts): void {
+  tree.put('proc/1/comm', 'systemd\n');
+  tree.put('proc/1/cmdline', '/sbin/init\0');
+  tree.put('proc/1/stat', processStat(1, 'systemd'), 0o444);
+  tree.put('proc/1/mountinfo', mountinfoText(facts.disks));
+  tree.link('proc/1/ns/mnt', 'mnt:[4026531841]');
+  tree.directory('proc/1/fd');
+  tree.put('proc/sys/kernel/random/boot_id', '51a0ca7e-0000-4000-8000-000000000001\n', 0o444);
+  tree.link('proc/net', 'self/net');
+  tree.link('proc/self', '1');
+  const partitions = facts.disks.map(({ device, spec }) => {
+    return `${String(device.major).padStart(4)} ${String(device.minor).padStart(8)} ${String(781412184).padStart(10)} ${spec.name}\n`;
+  });
+  tree.put('proc/partitions', `major minor  #blocks  name\n\n${partitions.join('')}`, 0o444);
+}
+
+/** A process that sleeps, without memory: systemd, or one that a caller wants to be seen. */
+export function processStat(pid: number, comm: string): string {
+  return `${pid} (${comm}) S 0 ${pid} ${pid} 0 -1 4194560 0 0 0 0 1 1 0 0 20 0 1 0 2 0 0 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n`;
+}
+
+/** What changes with each step, besides what VMs have of their own. */
+export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): void {
+  tree.put('proc/stat', statText(facts, times), 0o444);
+  tree.put('proc/schedstat', schedstatText(facts, times), 0o444);
+  tree.put('proc/uptime', `${facts.uptime.toFixed(2)} ${(times.idleNs / 1e9).toFixed(2)}\n`, 0o444);
+  tree.put('proc/diskstats', facts.disks.map(diskLine).join(''), 0o444);
+  tree.put('proc/interrupts', interruptsText(facts), 0o444);
+}
+
+/** The eleven and more counters of /sys/block/<disk>/stat and /proc/diskstats: Documentation/admin-guide/iostats.rst. */
+export function diskCounters(disk: SimDisk): number[] {
+  const { reads, sectors, readMs, inflight, busyMs } = disk;
+  return [
+    reads.value,
+    0,
+    sectors,
+    readMs.value,
+    0,
+    0,
+    0,
+    0,
+    inflight,
+    busyMs.value,
+    readMs.value,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+  ];
+}
+
+function diskLine(disk: SimDisk): string {
+  const { major, minor } = disk.device;
+  return `${String(major).padStart(4)} ${String(minor).padStart(7)} ${disk.spec.name} ${diskCounters(disk).join(' ')}\n`;
+}
+
+/** fs/proc/stat.c show_stat(). */
+function statText(facts: HostFacts, times: CpuTimes): string {
+  const line = (name: string, cpu: number): string => {
+    const { user, system, guest, idle } = times.of(cpu);
+    return `${name} ${ticks(user)} 0 ${ticks(system)} ${ticks(idle)} 0 0 0 0 ${ticks(guest)} 0\n`;
+  };
+  const interrupts = facts.disks.reduce((sum, { reads }) => sum + reads.value, 0);
+  return (
+    line('cpu ', -1) +
+    facts.allCpus.map((cpu) => line(`cpu${cpu}`, cpu)).join('') +
+    `intr ${interrupts}\nctxt ${times.switches}\nbtime ${facts.bootTime}\nprocesses 4200\nprocs_running 1\n` +
+    'procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n'
+  );
+}
+
+/** kernel/sched/stats.c show_schedstat(), version 15. */
+function schedstatText(facts: HostFacts, times: CpuTimes): string {
+  const lines = facts.allCpus.map((cpu) => {
+    const { run, wait, slices } = times.of(cpu);
+    return `cpu${cpu} 0 0 0 0 0 0 ${run} ${wait} ${slices}\n`;
+  });
+  return `version 15\ntimestamp ${4_294_667_296 + Math.floor(facts.uptime * 250)}\n${lines.join('')}`;
+}
+
+/** fs/proc/interrupts.c: a line for each hardware queue of the disks. */
+function interruptsText(facts: HostFacts): string {
+  const { allCpus } = facts;
+  const header = `     ${allCpus.map((cpu) => `      CPU${cpu}`.padEnd(11)).join('')}\n`;
+  const empty = '          0'.repeat(allCpus.length);
+  const lines = facts.disks.flatMap((disk) =>
+    disk.queueCpus.map((_, queue) => {
+      const cpu = disk.interruptCpu(queue);
+      const count = disk.interrupts.value(`${queue} ${cpu}`);
+      const counts = empty.slice(0, cpu * 11) + String(count).padStart(11) + empty.slice((cpu + 1) * 11);
+      return `${String(interruptNumber(disk, queue)).padStart(4)}:${counts}  PCI-MSIX-0000:${busOf(disk)}:00.0 ${String(queue + 1).padStart(3)}-edge      ${interruptName(disk, queue)}\n`;
+    }),
+  );
+  return `${header}${lines.join('')}${'LOC'.padStart(4)}:${empty}  Local timer interrupts\n${'ERR'.padStart(4)}:${' '.repeat(10)}0\n`;
+}
+
+function interruptName({ spec }: SimDisk, queue: number): string {
+  return spec.kind === 'nvme' ? `${spec.name.replace(/n\d+$/, '')}q${queue + 1}` : `megasas0-msix${queue}`;
+}
+
+/** The disk's PCI bus, in hexadecimal. */
+export function busOf(disk: SimDisk): string {
+  return (0x10 + disk.spec.node * 0x80 + disk.index).toString(16).padStart(2, '0');
+}
+
+export function interruptNumber(disk: SimDisk, queue: number): number {
+  return 64 + disk.index * 128 + queue;
+}
+
+/** `/proc/net/unix`, net/unix/af_unix.c: the monitors that listen. */
+export function netUnixText(vms: readonly SimVm[]): string {
+  const lines = vms
+    .filter(({ spec }) => spec.qmp !== false)
+    .map((vm) => `0000000000000000: 00000002 00000000 00010000 0001 01 ${socketInode(vm)} ${socketOf(vm)}\n`);
+  return `Num       RefCount Protocol Flags    Type St Inode Path\n${lines.join('')}`;
+}

@@ -1,0 +1,66 @@
+import type { SimThread } from '../thread.ts';
+import { cpuList } from '../topology.ts';
+import type { SimVm } from '../vm.ts';
+import type { HostFacts } from './facts.ts';
+import { schedstatText, schedText, statText, statusText, type TaskOf } from './task.ts';
+import type { Tree } from './tree.ts';
+import { cgroupOf, threadCgroup } from './vm-static.ts';
+
+/** What changes while a VM lives: times, switches and masks of its threads, and where its memory is. */
+export function writeVmLive(tree: Tree, vm: SimVm, facts: HostFacts): void {
+  const task: TaskOf = {
+    pid: vm.pid,
+    threads: vm.threads.length,
+    cpus: facts.allCpus.length,
+    nodes: facts.topology.nodes.length,
+    node: facts.nodeOf,
+  };
+  for (const thread of vm.threads) writeTask(tree, thread, task);
+  const [main] = vm.threads;
+  if (main !== undefined) tree.put(`proc/${vm.pid}/stat`, statText(main, task, vm.threads), 0o444);
+  tree.put(`proc/${vm.pid}/numa_maps`, numaMapsText(vm, facts), 0o444);
+  writeCpusets(tree, vm);
+}
+
+function writeTask(tree: Tree, thread: SimThread, task: TaskOf): void {
+  const folder = `proc/${task.pid}/task/${thread.tid}`;
+  tree.put(`${folder}/stat`, statText(thread, task), 0o444);
+  tree.put(`${folder}/status`, statusText(thread, task), 0o444);
+  tree.put(`${folder}/schedstat`, schedstatText(thread), 0o444);
+  tree.put(`${folder}/sched`, schedText(thread, task));
+  tree.put(`${folder}/comm`, `${thread.spec.comm}\n`);
+}
+
+/** libvirt's cpusets follow the masks: a drift by hand (taskset) leaves them alone, and so does this. */
+function writeCpusets(tree: Tree, vm: SimVm): void {
+  if (vm.spec.libvirt !== true) return;
+  for (const [tid, cpus] of vm.pins) {
+    const folder = `sys/fs/cgroup${threadCgroup(vm, tid)}`;
+    tree.put(`${folder}/cpuset.cpus.effective`, `${cpuList(cpus)}\n`, 0o444);
+  }
+}
+
+export function removeVmFiles(tree: Tree, vm: SimVm): void {
+  tree.remove(`proc/${vm.pid}`);
+  tree.remove(`sys/fs/cgroup${cgroupOf(vm).replace(/\/libvirt$/, '')}`);
+}
+
+/**
+ * `/proc/<pid>/numa_maps`: the guest's memory, in huge pages. 6.3.2: affinity is "batching memory with consideration of
+ * the processor affinity"; without it, half of it lies on each node (assumption).
+ */
+function numaMapsText(vm: SimVm, facts: HostFacts): string {
+  const nodes = facts.topology.nodes.length;
+  const pages = (vm.spec.memoryMiB ?? 4096) / 2;
+  const share = (node: number): number =>
+    vm.calibration.pinned ? (node === vm.node ? pages : 0) : Math.floor(pages / nodes);
+  const counts = Array.from({ length: nodes }, (_, node) => [node, share(node)] as const).filter(
+    ([, count]) => count > 0,
+  );
+  const list = counts.map(([node, count]) => ` N${node}=${count}`).join('');
+  return (
+    '563e8872c000 default file=/usr/bin/qemu-system-x86_64\n' +
+    `563e8ad9b000 default heap anon=981 dirty=981 active=0 N${vm.node}=981 kernelpagesize_kB=4\n` +
+    `7f3000000000 default file=/anon_hugepage\\040(deleted) huge anon=${pages} dirty=${pages}${list} kernelpagesize_kB=2048\n`
+  );
+}

@@ -1,0 +1,84 @@
+import { cpuList } from '../topology.ts';
+import type { SimVm } from '../vm.ts';
+import { commandLine } from './cmdline.ts';
+import type { HostFacts } from './facts.ts';
+import { MOUNT, mountinfoText } from './mounts.ts';
+import type { Tree } from './tree.ts';
+
+/** The kvm-vm descriptor: KVM names its debugfs folder after it. */
+export const KVM_FD = 16;
+const FIRST_VCPU_FD = 26;
+/** Beyond the last vCPU's. */
+const DISK_FD_GAP = 4;
+const O_RDWR = '02000002';
+const O_RDWR_DIRECT = '02140002';
+const O_WRONLY = '02100001';
+
+/** The inode of the monitor's socket, as /proc/net/unix tells it. */
+export function socketInode(vm: SimVm): number {
+  return 100_000 + vm.id;
+}
+
+/** What does not change while the VM's process lives: who it is and what it has open. */
+export function writeVmStatic(tree: Tree, vm: SimVm, facts: HostFacts): void {
+  const process = `proc/${vm.pid}`;
+  tree.put(`${process}/cmdline`, `${commandLine(vm).join('\0')}\0`);
+  tree.put(`${process}/comm`, `${vm.threads[0]?.spec.comm}\n`);
+  tree.link(`${process}/exe`, '/usr/bin/qemu-system-x86_64');
+  tree.link(`${process}/ns/mnt`, 'mnt:[4026531841]');
+  tree.put(`${process}/mountinfo`, mountinfoText(facts.disks));
+  for (const name of ['sched', 'schedstat', 'status'])
+    tree.link(`${process}/${name}`, `task/${vm.pid}/${name}`);
+  writeDescriptors(tree, vm);
+  writeCgroups(tree, vm, facts);
+}
+
+function writeDescriptors(tree: Tree, vm: SimVm): void {
+  const add = (fd: number, target: string, mount: number, flags = O_RDWR): void => {
+    tree.link(`proc/${vm.pid}/fd/${fd}`, target);
+    tree.put(
+      `proc/${vm.pid}/fdinfo/${fd}`,
+      `pos:\t0\nflags:\t${flags}\nmnt_id:\t${mount}\nino:\t${1000 + fd}\n`,
+    );
+  };
+  add(0, '/dev/null', MOUNT.dev);
+  add(1, '/dev/null', MOUNT.dev);
+  add(2, `/var/log/libvirt/qemu/${vm.name}.log`, MOUNT.root, O_WRONLY);
+  add(3, `socket:[${socketInode(vm)}]`, MOUNT.sockets);
+  for (const fd of [4, 5, 6]) add(fd, 'anon_inode:[eventfd]', MOUNT.anonymous);
+  add(15, '/dev/kvm', MOUNT.dev);
+  add(KVM_FD, 'anon_inode:kvm-vm', MOUNT.anonymous);
+  if (vm.spec.vhostNet === true) {
+    add(17, '/dev/net/tun', MOUNT.dev);
+    add(18, '/dev/vhost-net', MOUNT.dev);
+  }
+  const { length } = vm.vcpus;
+  for (let i = 0; i < length; i++) add(FIRST_VCPU_FD + i, `anon_inode:kvm-vcpu:${i}`, MOUNT.anonymous);
+  const firstDisk = FIRST_VCPU_FD + length + DISK_FD_GAP;
+  for (const [i, { file, host }] of vm.disks.entries())
+    add(firstDisk + i, file, MOUNT.firstDisk + host.index, O_RDWR_DIRECT);
+}
+
+/** The folder of its cgroup, which systemd and libvirt make: a hyphen in a part of a unit's name is escaped. */
+export function cgroupOf(vm: SimVm): string {
+  const unitName = (text: string): string => text.replaceAll('-', '\\x2d');
+  return vm.spec.libvirt === true
+    ? `/machine.slice/machine-qemu\\x2d${vm.id}\\x2d${unitName(vm.name)}.scope/libvirt`
+    : `/system.slice/vm-${unitName(vm.name)}.service`;
+}
+
+/** libvirt gives each vCPU and IOThread a cgroup of its own; their cpusets are in vm-live.ts. */
+function writeCgroups(tree: Tree, vm: SimVm, facts: HostFacts): void {
+  tree.put(`proc/${vm.pid}/cgroup`, `0::${threadCgroup(vm, vm.pid)}\n`);
+  for (const { tid } of vm.threads)
+    tree.put(`proc/${vm.pid}/task/${tid}/cgroup`, `0::${threadCgroup(vm, tid)}\n`);
+  tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${cpuList(facts.allCpus)}\n`, 0o444);
+}
+
+export function threadCgroup(vm: SimVm, tid: number): string {
+  const thread = vm.threads.find((each) => each.tid === tid);
+  if (vm.spec.libvirt !== true || thread === undefined) return cgroupOf(vm);
+  const { role, index } = thread.spec;
+  if (role === 'vcpu') return `${cgroupOf(vm)}/vcpu${index}`;
+  return role === 'iothread' ? `${cgroupOf(vm)}/iothread${index + 1}` : `${cgroupOf(vm)}/emulator`;
+}

@@ -1,0 +1,90 @@
+import type { CpuTimes } from './cpu-times.ts';
+import { QMP_FOLDER, socketOf } from './files/cmdline.ts';
+import { debugfsFolder, writeDebugfs, writeDebugfsTotals } from './files/debugfs.ts';
+import type { HostFacts } from './files/facts.ts';
+import { netUnixText, processStat, writeProcLive, writeProcStatic } from './files/host-proc.ts';
+import { writeSysLive, writeSysStatic } from './files/host-sys.ts';
+import { domstatusText } from './files/libvirt.ts';
+import { Tree } from './files/tree.ts';
+import { removeVmFiles, writeVmLive } from './files/vm-live.ts';
+import { writeVmStatic } from './files/vm-static.ts';
+import { Monitor } from './qmp/monitor.ts';
+import { Tracefs } from './trace/tracefs.ts';
+import type { SimVm } from './vm.ts';
+
+/** A simulated host as files in a folder, and the sockets of its VMs' monitors. */
+export class HostTree {
+  readonly tree: Tree;
+  readonly tracefs: Tracefs;
+  readonly #monitors = new Map<SimVm, Monitor>();
+  readonly #shown = new Set<SimVm>();
+  #isServing = false;
+
+  constructor(folder: string, facts: HostFacts, parameters: Readonly<Record<string, string>>) {
+    this.tree = new Tree(folder);
+    writeProcStatic(this.tree, facts);
+    writeSysStatic(this.tree, facts, parameters);
+    this.tree.directory('run/libvirt/qemu');
+    this.tree.directory(QMP_FOLDER.slice(1));
+    this.tree.directory('sys/kernel/debug/kvm');
+    this.tracefs = new Tracefs(this.tree);
+  }
+
+  /** Writes what has changed. */
+  update(facts: HostFacts, vms: readonly SimVm[], times: CpuTimes): void {
+    for (const vm of this.#shown) if (!vms.includes(vm)) this.#hide(vm);
+    for (const vm of vms) {
+      if (!this.#shown.has(vm)) this.#show(vm, facts);
+      writeVmLive(this.tree, vm, facts);
+      writeDebugfs(this.tree, vm, facts);
+      if (vm.spec.libvirt === true) this.tree.put(`run/libvirt/qemu/${vm.name}.xml`, domstatusText(vm));
+    }
+    writeDebugfsTotals(this.tree, vms, facts);
+    this.tree.put('proc/1/net/unix', netUnixText(vms), 0o444);
+    writeProcLive(this.tree, facts, times);
+    writeSysLive(this.tree, facts);
+    this.tracefs.update();
+  }
+
+  /** A process besides the VMs, such as the one that looks at this host. */
+  addProcess(pid: number, comm: string): void {
+    this.tree.put(`proc/${pid}/stat`, processStat(pid, comm), 0o444);
+    this.tree.put(`proc/${pid}/comm`, `${comm}\n`);
+    this.tree.directory(`proc/${pid}/fd`);
+  }
+
+  #show(vm: SimVm, facts: HostFacts): void {
+    this.#shown.add(vm);
+    writeVmStatic(this.tree, vm, facts);
+    if (this.#isServing) void this.#listen(vm);
+  }
+
+  #hide(vm: SimVm): void {
+    this.#shown.delete(vm);
+    this.#monitors.get(vm)?.close();
+    this.#monitors.delete(vm);
+    removeVmFiles(this.tree, vm);
+    this.tree.remove(debugfsFolder(vm));
+    this.tree.remove(`run/libvirt/qemu/${vm.name}.xml`);
+  }
+
+  /** Begins to answer: monitors, and lines written into tracefs. */
+  async serve(): Promise<void> {
+    this.#isServing = true;
+    this.tracefs.serve();
+    for (const vm of this.#shown) await this.#listen(vm);
+  }
+
+  async #listen(vm: SimVm): Promise<void> {
+    if (vm.spec.qmp === false || this.#monitors.has(vm)) return;
+    const monitor = new Monitor(vm, this.tree.path(socketOf(vm).slice(1)));
+    this.#monitors.set(vm, monitor);
+    await monitor.listen();
+  }
+
+  close(): void {
+    for (const monitor of this.#monitors.values()) monitor.close();
+    this.#monitors.clear();
+    this.tracefs.close();
+  }
+}

@@ -1,0 +1,283 @@
+import { type Configuration, PAPER_OUTSTANDING } from './calibration.ts';
+import { CpuTimes } from './cpu-times.ts';
+import { type DiskSpec, SimDisk, spreadQueues } from './disk.ts';
+import type { HostFacts } from './files/facts.ts';
+import { HostTree } from './host-tree.ts';
+import { type Plan, planIo, runIo, wantedIops } from './io-path.ts';
+import { CpuAllocator } from './pins.ts';
+import { Random } from './random.ts';
+import { SchedEvents } from './sched-events.ts';
+import { schedule } from './scheduler.ts';
+import { type Topology, topology } from './topology.ts';
+import type { TraceSink } from './trace/sink.ts';
+import type { ReasonName } from './vcpu.ts';
+import { ioThreadCount, type Misfortune, type SimVm, type VmSpec } from './vm.ts';
+import { makeVm } from './vm-factory.ts';
+
+export interface HostOptions {
+  readonly seed: number;
+  readonly cpus?: number;
+  readonly nodes?: number;
+  readonly threadsPerCore?: number;
+  /** One NVMe on node 0 by default. */
+  readonly disks?: readonly DiskSpec[];
+  readonly vms?: readonly VmSpec[];
+  /** Seconds of the epoch when the simulation begins. */
+  readonly startTime?: number;
+  /** Seconds that the host was up by then. */
+  readonly uptime?: number;
+  /** More module parameters, or other values: `kvm.halt_poll_ns`. */
+  readonly parameters?: Readonly<Record<string, string>>;
+}
+
+export type DriftKind = 'widened' | 'shared_cpu' | 'other_node';
+
+/** Debian's, as captured, and Intel's: what of them the exporter shows. */
+const PARAMETERS: Readonly<Record<string, string>> = {
+  'kvm.halt_poll_ns': '200000',
+  'kvm.halt_poll_ns_grow': '2',
+  'kvm.halt_poll_ns_grow_start': '10000',
+  'kvm.halt_poll_ns_shrink': '0',
+  'kvm_intel.ept': 'Y',
+  'kvm_intel.enable_apicv': 'N',
+  'kvm_intel.ple_gap': '128',
+  'nvme.poll_queues': '0',
+  'nvme.io_queue_depth': '1024',
+  'nvme_core.multipath': 'N',
+  'vhost.max_iotlb_entries': '2048',
+  'vhost_net.experimental_zcopytx': '0',
+};
+const DEFAULT_DISKS: readonly DiskSpec[] = [{ name: 'nvme0n1', kind: 'nvme', node: 0, hardwareQueues: 32 }];
+const FIRST_PID = 1_000_000;
+/** Threads of a VM have numbers of their own, and the next VM begins behind them. */
+const PIDS_PER_VM = 1000;
+const NOBODY: TraceSink = { wants: () => false, count: () => undefined, interval: () => undefined };
+
+/** A KVM host that lives in virtual time: nothing in it asks for the clock or for chance that is not given to it. */
+export class SimulatedHost {
+  readonly topology: Topology;
+  readonly disks: readonly SimDisk[];
+  /** Seconds since the simulation began. */
+  time = 0;
+  lockdown: HostFacts['lockdown'] = 'none';
+  readonly #random: Random;
+  readonly #pins: CpuAllocator;
+  readonly #times: CpuTimes;
+  readonly #sched = new SchedEvents();
+  readonly #vms = new Map<string, SimVm>();
+  #born = 0;
+  #tree: HostTree | undefined;
+
+  constructor(readonly options: HostOptions) {
+    this.topology = topology(options.cpus, options.nodes, options.threadsPerCore);
+    const cpus = this.topology.cpus.length;
+    this.#random = new Random(options.seed);
+    this.#pins = new CpuAllocator(this.topology);
+    this.#times = new CpuTimes(cpus);
+    this.disks = (options.disks ?? DEFAULT_DISKS).map(
+      (spec, i) =>
+        new SimDisk(spec, i, spreadQueues(this.topology.nodes, Math.min(cpus, spec.hardwareQueues))),
+    );
+    for (const spec of options.vms ?? []) this.boot(spec);
+  }
+
+  /** In order of birth. */
+  get vms(): readonly SimVm[] {
+    return [...this.#vms.values()];
+  }
+
+  /** @throws Error where there is none of that name */
+  vm(name: string): SimVm {
+    const vm = this.#vms.get(name);
+    if (vm === undefined) throw new Error(`no VM ${name}`);
+    return vm;
+  }
+
+  /** Lets time pass. Up to a second at a time is what the figures are meant for. */
+  step(dt: number): void {
+    this.#tree?.tracefs.poll();
+    const sink = this.#tree?.tracefs ?? NOBODY;
+    this.time += dt;
+    const vms = this.vms;
+    const wishes = vms.map((vm) => wantedIops(vm, this.topology));
+    this.#askDisks(vms, wishes);
+    const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
+    const threads = vms.flatMap((vm) => vm.threads);
+    schedule(threads, this.topology.cpus.length, this.#random);
+    const done = new Map<SimDisk, number>();
+    for (const [i, vm] of vms.entries()) {
+      const plan = plans[i];
+      if (plan === undefined) continue;
+      const ios = runIo(vm, plan, dt, this.#random, sink);
+      for (const { host } of vm.disks) done.set(host, (done.get(host) ?? 0) + ios / vm.disks.length);
+    }
+    for (const disk of this.disks) disk.run(dt, done.get(disk) ?? 0, this.#outstanding(disk));
+    this.#times.add(threads, dt);
+    this.#sched.tell(threads, sink);
+    this.#write();
+  }
+
+  #askDisks(vms: readonly SimVm[], wishes: readonly number[]): void {
+    for (const disk of this.disks) disk.asked = 0;
+    for (const [i, vm] of vms.entries())
+      for (const { host } of vm.disks) host.asked += (wishes[i] ?? 0) / vm.disks.length;
+  }
+
+  /** What guests wait for: of a saturated one as much as it ever has under way. */
+  #outstanding(disk: SimDisk): number {
+    const users = this.vms.filter((vm) => vm.disks.some(({ host }) => host === disk));
+    return users.reduce(
+      (sum, vm) => sum + (Number.isFinite(vm.iops) ? Math.ceil(vm.iops / 1000) : PAPER_OUTSTANDING),
+      0,
+    );
+  }
+
+  /** Writes the tree now, and again after each step. One folder at a time; best on a tmpfs. */
+  writeTo(folder: string): void {
+    this.#tree?.close();
+    this.#tree = new HostTree(folder, this.#facts, { ...PARAMETERS, ...this.options.parameters });
+    this.#write();
+  }
+
+  /** Answers on QMP sockets and obeys what is written into tracefs, until `close`. @throws Error before `writeTo` */
+  async serve(): Promise<void> {
+    if (this.#tree === undefined) throw new Error('nothing to serve before writeTo()');
+    await this.#tree.serve();
+  }
+
+  /** Ends what `serve` began; the files stay. */
+  close(): void {
+    this.#tree?.close();
+  }
+
+  /** Files written so far. */
+  get writes(): number {
+    return this.#tree?.tree.writes ?? 0;
+  }
+
+  #write(): void {
+    this.#tree?.update(this.#facts, this.vms, this.#times);
+  }
+
+  get #facts(): HostFacts {
+    const { startTime = 1_760_000_000, uptime = 600 } = this.options;
+    return {
+      topology: this.topology,
+      disks: this.disks,
+      allCpus: this.#allCpus,
+      uptime: uptime + this.time,
+      bootTime: Math.floor(startTime - uptime),
+      lockdown: this.lockdown,
+      nodeOf: (cpu) => this.topology.cpus[cpu]?.node ?? 0,
+    };
+  }
+
+  get #allCpus(): readonly number[] {
+    return this.topology.cpus.map(({ cpu }) => cpu);
+  }
+
+  /** Shows a process that is no VM: of its id a trace instance may be, which others must take for alive. */
+  addProcess(pid: number, comm: string): void {
+    this.#tree?.addProcess(pid, comm);
+  }
+
+  boot(spec: VmSpec): SimVm {
+    if (this.#vms.has(spec.name)) throw new Error(`there is a VM ${spec.name} already`);
+    const id = ++this.#born;
+    const vm = makeVm({
+      spec,
+      id,
+      pid: FIRST_PID + id * PIDS_PER_VM,
+      startTicks: Math.round(((this.options.uptime ?? 600) + this.time) * 100) - (this.time === 0 ? 6000 : 0),
+      disks: this.disks,
+      allCpus: this.#allCpus,
+    });
+    this.#vms.set(spec.name, vm);
+    this.#place(vm);
+    return vm;
+  }
+
+  destroy(name: string): void {
+    this.vm(name);
+    this.#vms.delete(name);
+    this.#pins.release(name);
+  }
+
+  /** Another process, with counters that begin anew. */
+  reboot(name: string, change: Partial<VmSpec> = {}): SimVm {
+    const { spec, iops } = this.vm(name);
+    this.destroy(name);
+    const wanted = Number.isFinite(iops) ? { iops } : {};
+    return this.boot({ ...spec, ...wanted, ...change });
+  }
+
+  /** Pins and polling change while it runs; other queues or IOThreads need a new QEMU. @returns the VM, which may be another */
+  configure(name: string, configuration: Configuration): SimVm {
+    const vm = this.vm(name);
+    const before = vm.queues;
+    vm.configuration = configuration;
+    const sameThreads = ioThreadCount(configuration, vm.disks.length) === vm.ioThreads.length;
+    if (vm.queues !== before || !sameThreads) return this.reboot(name, { configuration });
+    this.#place(vm);
+    return vm;
+  }
+
+  /** I/Os a second that its guest wants from now on. */
+  load(name: string, iops: number): void {
+    this.vm(name).iops = iops;
+  }
+
+  /** @param perSecond undefined ends it */
+  exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
+    const { misfortune } = this.vm(name);
+    if (perSecond === undefined) delete misfortune.storm;
+    else misfortune.storm = { perSecond, reason };
+  }
+
+  stallIo(name: string, on: boolean): void {
+    this.#strike(name, { isStalled: on });
+  }
+
+  stallDisk(name: string, on: boolean): void {
+    const disk = this.disks.find(({ spec }) => spec.name === name);
+    if (disk === undefined) throw new Error(`no disk ${name}`);
+    disk.isStalled = on;
+  }
+
+  wasteHaltPolls(name: string, on: boolean): void {
+    this.#strike(name, { wastesHaltPolls: on });
+  }
+
+  /** Its monitor takes connections and says nothing more. */
+  hangMonitor(name: string, on: boolean): void {
+    this.#strike(name, { monitorHangs: on });
+  }
+
+  #strike(name: string, misfortune: Misfortune): void {
+    Object.assign(this.vm(name).misfortune, misfortune);
+  }
+
+  /** Takes pinned threads from where they belong, as a hand or another program would: what is expected stays. */
+  drift(name: string, kind: DriftKind): void {
+    const vm = this.vm(name);
+    const [io] = vm.ioThreads;
+    const [vcpu] = vm.vcpus;
+    if (io === undefined || vcpu === undefined) return;
+    const other = (vm.node + 1) % this.topology.nodes.length;
+    if (kind === 'widened') vcpu.thread.allowed = this.#allCpus;
+    else if (kind === 'shared_cpu') io.allowed = vcpu.thread.allowed;
+    else io.allowed = [this.topology.nodes[other]?.at(-1) ?? 0];
+  }
+
+  /** Puts all threads back where they belong. */
+  restore(name: string): void {
+    const vm = this.vm(name);
+    for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.#allCpus;
+  }
+
+  #place(vm: SimVm): void {
+    this.#pins.release(vm.name);
+    vm.pins = vm.calibration.pinned ? this.#pins.pin(vm.name, vm.threads, vm.node) : new Map();
+    this.restore(vm.name);
+  }
+}

@@ -1,0 +1,158 @@
+import { PAPER_OUTSTANDING } from './calibration.ts';
+import type { TraceSink } from './trace/sink.ts';
+import { EXIT_NS, REASON, type ReasonName, type SimVcpu } from './vcpu.ts';
+import type { SimVm } from './vm.ts';
+
+export interface IoAmounts {
+  readonly ios: number;
+  readonly kicksPerIo: number;
+  readonly interruptsPerIo: number;
+}
+
+/** KVM_EXIT_IO, include/uapi/linux/kvm.h. */
+const KVM_EXIT_IO = 2;
+/** The serial port of a PC: what a guest that floods its console writes to. */
+const SERIAL_PORT = 0x3f8;
+/** First vector that Linux gives to devices. */
+const FIRST_VECTOR = 0x23;
+
+/** The requests of one vCPU: through which queues they go, who is told, and what the disks count. */
+export function emitIo(
+  vm: SimVm,
+  vcpu: SimVcpu,
+  amounts: IoAmounts,
+  sink: TraceSink,
+): { ios: number; kicks: number; interrupts: number } {
+  const v = vcpu.index;
+  const queues = vm.queuesOf(v);
+  const total = { ios: 0, kicks: 0, interrupts: 0 };
+  for (const [d, disk] of vm.disks.entries()) {
+    const ios = vm.requests.add(`${d}:${v}`, amounts.ios / vm.disks.length);
+    const latency = latencyNs(vm);
+    disk.reads.add(ios);
+    disk.readNs.add(ios * latency);
+    disk.host.reads.add(ios);
+    total.ios += ios;
+    for (const queue of queues) {
+      const share = ios / queues.length;
+      const kicks = vm.kicks.add(`${d}:${queue}:${v}`, share * amounts.kicksPerIo);
+      total.kicks += kicks;
+      const gpa = vm.notifyAddress(d, queue);
+      if (kicks > 0) sink.count('kvm/kvm_fast_mmio', { common_pid: vcpu.thread.tid, gpa }, kicks);
+      const io = vm.ioThreadOf(d, queue);
+      if (io === undefined) continue;
+      const requests = vm.requests.add(`${d}:${v}:${queue}`, share);
+      disk.host.interrupt(io.cpu, requests);
+      if (requests > 0) emitBlock(vm, io.tid, d, requests, sink);
+    }
+    const interrupts = vm.interrupts.add(`${d}:${v}`, ios * amounts.interruptsPerIo);
+    total.interrupts += interrupts;
+    const sender = vm.ioThreadOf(d, v % vm.queues)?.tid ?? vm.pid;
+    const msi = {
+      common_pid: sender,
+      address: 0xfee00000 + v * 0x1000,
+      data: FIRST_VECTOR + d * vm.queues + (v % vm.queues),
+    };
+    if (interrupts > 0) sink.count('kvm/kvm_msi_set_irq', msi, interrupts);
+  }
+  return total;
+}
+
+/** Little's law for as many I/Os as the guest has under way: what an I/O takes in QEMU. */
+function latencyNs(vm: SimVm): number {
+  return Math.min(20e6, (PAPER_OUTSTANDING / Math.max(1, Math.min(vm.iops, vm.capacity))) * 1e9);
+}
+
+function emitBlock(vm: SimVm, tid: number, disk: number, requests: number, sink: TraceSink): void {
+  const host = vm.disks[disk]?.host;
+  if (host === undefined || !sink.wants('block/block_rq_issue')) return;
+  const { major, minor } = host.device;
+  const fields = { common_pid: tid, dev: major * 2 ** 20 + minor, sector: 0, nr_sector: 8, bytes: 4096 };
+  sink.count('block/block_rq_issue', fields, requests);
+  sink.count('block/block_rq_complete', fields, requests);
+  const ns = host.spec.kind === 'nvme' ? 90_000 : 250_000;
+  spread(ns, requests, (each, times) =>
+    sink.interval('block/block_rq_issue', 'block/block_rq_complete', fields, each, times),
+  );
+}
+
+/** Counts the exits of a vCPU in KVM's statistics and tells the tracepoints. */
+export function emitExits(
+  vm: SimVm,
+  vcpu: SimVcpu,
+  reasons: ReadonlyMap<ReasonName, number>,
+  interrupts: number,
+  sink: TraceSink,
+): { exits: number; injections: number } {
+  const { stats, thread } = vcpu;
+  const of = (reason: ReasonName): number => reasons.get(reason) ?? 0;
+  let exits = 0;
+  for (const [reason, times] of reasons) {
+    exits += times;
+    if (times > 0) emitExit(vcpu, reason, times, sink);
+  }
+  stats.add('exits', exits);
+  stats.add('irq_exits', of('EXTERNAL_INTERRUPT'));
+  stats.add('irq_window_exits', of('INTERRUPT_WINDOW'));
+  stats.add('io_exits', of('IO_INSTRUCTION'));
+  stats.add('irq_injections', interrupts);
+  stats.add('req_event', exits);
+  // An access to the APIC's page is emulated, and what goes to user space.
+  stats.add('insn_emulation', of('APIC_ACCESS') + of('IO_INSTRUCTION'));
+  stats.add('host_state_reload', of('HLT') + of('IO_INSTRUCTION'));
+  stats.add('fpu_reload', of('IO_INSTRUCTION'));
+  stats.add('pf_taken', of('EPT_VIOLATION'));
+  stats.add('pf_fixed', of('EPT_VIOLATION'));
+  stats.add('tlb_flush', of('EPT_VIOLATION') * 0.1);
+  if (sink.wants('kvm/kvm_entry'))
+    sink.count('kvm/kvm_entry', { common_pid: thread.tid, vcpu_id: vcpu.index }, exits);
+  if (interrupts > 0) {
+    sink.count('kvm/kvm_inj_virq', { common_pid: thread.tid, vector: FIRST_VECTOR }, interrupts);
+    sink.count(
+      'kvm/kvm_eoi',
+      { common_pid: thread.tid, apicid: vcpu.index, vector: FIRST_VECTOR },
+      interrupts,
+    );
+    emitContention(vm, vcpu, interrupts, sink);
+  }
+  const injections = of('EXTERNAL_INTERRUPT') + of('INTERRUPT_WINDOW');
+  return { exits, injections };
+}
+
+function emitExit(vcpu: SimVcpu, reason: ReasonName, times: number, sink: TraceSink): void {
+  const common_pid = vcpu.thread.tid;
+  if (sink.wants('kvm/kvm_exit')) {
+    const fields = { common_pid, exit_reason: REASON[reason], isa: 1, vcpu_id: vcpu.index };
+    sink.count('kvm/kvm_exit', fields, times);
+    spread(EXIT_NS[reason], times, (ns, part) =>
+      sink.interval('kvm/kvm_exit', 'kvm/kvm_entry', fields, ns, part),
+    );
+  }
+  if (reason !== 'IO_INSTRUCTION') return;
+  sink.count('kvm/kvm_pio', { common_pid, rw: 1, port: SERIAL_PORT, size: 1, count: 1 }, times);
+  sink.count('kvm/kvm_userspace_exit', { common_pid, reason: KVM_EXIT_IO, errno: 0 }, times);
+}
+
+/**
+ * 4.1: "most of the lock contention occurs in making APIC related accesses". That every fourth of them waits, and 3 us:
+ * assumption.
+ */
+function emitContention(vm: SimVm, vcpu: SimVcpu, interrupts: number, sink: TraceSink): void {
+  if (!sink.wants('lock/contention_begin')) return;
+  const times = vm.interrupts.add(`contention:${vcpu.index}`, interrupts / 4);
+  const fields = { common_pid: vcpu.thread.tid, lock_addr: 0, flags: 1 };
+  sink.count('lock/contention_begin', fields, times);
+  sink.count('lock/contention_end', { ...fields, ret: 0 }, times);
+  spread(3000, times, (ns, part) =>
+    sink.interval('lock/contention_begin', 'lock/contention_end', fields, ns, part),
+  );
+}
+
+/** Half of them take about as long as they should, a quarter half of that, and a quarter twice. */
+function spread(ns: number, times: number, tell: (ns: number, times: number) => void): void {
+  const short = Math.floor(times / 4);
+  const long = Math.floor(times / 4);
+  if (short > 0) tell(Math.round(ns / 2), short);
+  if (long > 0) tell(ns * 2, long);
+  if (times > short + long) tell(ns, times - short - long);
+}

@@ -1,0 +1,174 @@
+import { AWAKE_FROM, EXIT_SECONDS, REMOTE_NODE_SPEED } from './calibration.ts';
+import { halt, type Idle } from './halt.ts';
+import { emitExits, emitIo } from './io-events.ts';
+import type { Random } from './random.ts';
+import type { Topology } from './topology.ts';
+import type { TraceSink } from './trace/sink.ts';
+import type { ReasonName, SimVcpu } from './vcpu.ts';
+import type { SimVm } from './vm.ts';
+
+/** Of all interrupts that are injected, those for which KVM first waits until the guest can take one: assumption. */
+const WINDOW_SHARE = 0.15;
+/** What goes on in any guest, for each vCPU a second: assumptions. */
+const BACKGROUND: readonly (readonly [ReasonName, number])[] = [
+  ['EXTERNAL_INTERRUPT', 4],
+  ['PREEMPTION_TIMER', 5],
+  ['EPT_VIOLATION', 0.5],
+  ['CPUID', 0.2],
+];
+
+/** What a step is about to do, before it is known who gets which CPU. */
+export interface Plan {
+  /** I/Os a second. */
+  readonly wanted: number;
+  /** Of what the configuration can do. */
+  readonly load: number;
+  readonly kicksPerIo: number;
+  readonly stormSeconds: number;
+}
+
+/** What the VM asks of its disks, a second. */
+export function wantedIops(vm: SimVm, topology: Topology): number {
+  if (vm.misfortune.isStalled === true) return 0;
+  const storm = stormSeconds(vm) / vm.vcpus.length;
+  return Math.min(vm.iops, vm.capacity * nodeSpeed(vm, topology) * Math.max(0.05, 1 - storm));
+}
+
+/** Sets what each thread wants of a CPU. */
+export function planIo(vm: SimVm, wanted: number): Plan {
+  const { calibration: own } = vm;
+  const share = Math.min(...vm.disks.map(({ host }) => host.share));
+  const load = (wanted * share) / vm.capacity;
+  const awake = own.pollMaxNs === 0 ? 1 : Math.min(1, load / AWAKE_FROM);
+  const storm = stormSeconds(vm) / vm.vcpus.length;
+  const perIoThread = (own.ioUser + own.ioSystem) / vm.ioThreads.length;
+  for (const thread of vm.threads) {
+    const { role } = thread.spec;
+    if (role === 'vcpu') {
+      const waste = vm.misfortune.wastesHaltPolls === true ? 0.4 : 0;
+      thread.demand = Math.min(1, (own.vcpuGuest + own.vcpuSystem) * load + storm + waste + idleBase(load));
+    } else if (role === 'iothread') thread.demand = Math.min(1, perIoThread * load + idleBase(load));
+    else if (role === 'sqpoll') thread.demand = load > 0.01 ? 0.3 : 0.002;
+    else thread.demand = role === 'other' ? 0 : 0.003;
+  }
+  return {
+    wanted: wanted * share,
+    load,
+    kicksPerIo: own.kicksPerIo * awake + (1 - awake),
+    stormSeconds: storm,
+  };
+}
+
+function idleBase(load: number): number {
+  return 0.01 * Math.max(0, 1 - load);
+}
+
+function stormSeconds({ misfortune: { storm } }: SimVm): number {
+  return storm === undefined ? 0 : storm.perSecond * EXIT_SECONDS;
+}
+
+/** An I/O thread on another node than the disk slows its part down; roaming ones were measured as they roam. */
+function nodeSpeed(vm: SimVm, { cpus }: Topology): number {
+  if (!vm.calibration.pinned) return 1;
+  const node = vm.disks[0]?.host.spec.node;
+  const away = vm.ioThreads.filter(({ cpu }) => cpus[cpu]?.node !== node).length;
+  return 1 - (1 - REMOTE_NODE_SPEED) * (away / vm.ioThreads.length);
+}
+
+/** Lets the VM live for `dt` seconds. @returns I/Os that it did */
+export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: TraceSink): number {
+  const mean = (speeds: number[]): number => speeds.reduce((sum, speed) => sum + speed, 0) / speeds.length;
+  const speed = Math.min(
+    mean(vm.ioThreads.map((thread) => thread.speed)),
+    mean(vm.vcpus.map(({ thread }) => thread.speed)),
+  );
+  const ios = plan.wanted * speed * dt * random.around(0.02);
+  let done = 0;
+  for (const vcpu of vm.vcpus) done += runVcpu(vm, vcpu, plan, ios / vm.vcpus.length, dt, sink);
+  runIoThreads(vm, done, dt);
+  vm.totals.ios += done;
+  return done;
+}
+
+function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, sink: TraceSink): number {
+  const own = vm.calibration;
+  const reasons = new Map<ReasonName, number>();
+  const exit = (reason: ReasonName, amount: number): void => {
+    reasons.set(reason, (reasons.get(reason) ?? 0) + vcpu.exits.add(reason, amount));
+  };
+  const io = emitIo(
+    vm,
+    vcpu,
+    { ios, kicksPerIo: plan.kicksPerIo, interruptsPerIo: own.interruptsPerIo },
+    sink,
+  );
+  const isInjected = vm.spec.apicv !== true;
+  if (isInjected) {
+    const windows = vcpu.exits.add('INTERRUPT_WINDOW', io.interrupts * WINDOW_SHARE);
+    reasons.set('INTERRUPT_WINDOW', windows);
+    exit('EXTERNAL_INTERRUPT', io.interrupts - windows);
+    exit('APIC_ACCESS', io.interrupts);
+  }
+  exit('EPT_MISCONFIG', io.kicks);
+  for (const [reason, perSecond] of BACKGROUND) exit(reason, perSecond * dt);
+  const { storm } = vm.misfortune;
+  if (storm !== undefined) exit(storm.reason, (storm.perSecond / vm.vcpus.length) * dt);
+  const idle = Math.max(0, 1 - vcpu.thread.demand);
+  const halts = halt(vcpu, idleOf(vm, idle, ios, dt));
+  exit('HLT', halts);
+  // The deadline timer is set before a halt and after it.
+  exit('MSR_WRITE', halts * 2 + 10 * dt);
+
+  const scale = plan.load;
+  const poll = vm.misfortune.wastesHaltPolls === true ? 0.4 : 0;
+  vcpu.thread.run(
+    dt,
+    shareOf(vcpu.thread.demand, own.vcpuGuest * scale, own.vcpuSystem * scale + plan.stormSeconds + poll),
+    own.waitShare,
+  );
+  vcpu.thread.voluntary.add(halts + ios * own.switchesPerIo);
+  vcpu.thread.restless = own.migrations * dt * vcpu.thread.demand;
+  const { exits, injections } = emitExits(vm, vcpu, reasons, isInjected ? io.interrupts : 0, sink);
+  vm.totals.kicks += io.kicks;
+  vm.totals.injections += injections;
+  vm.totals.eois += isInjected ? io.interrupts : 0;
+  vm.totals.exits += exits;
+  return io.ios;
+}
+
+/** A guest with little to do halts until its timer or an I/O wakes it; a wasteful one does so all the time. */
+function idleOf(vm: SimVm, idle: number, ios: number, dt: number): Idle {
+  if (vm.misfortune.wastesHaltPolls === true)
+    return { seconds: idle * dt, halts: 2000 * dt, attempted: 1, successful: 0.01, failNs: 200_000 };
+  // Half of all interrupts find their vCPU halted: assumption.
+  const woken = ios * vm.calibration.interruptsPerIo * 0.5;
+  const halts = idle * (50 * dt + Math.min(3000 * dt, woken));
+  return { seconds: idle * dt, halts, attempted: 0.3, successful: 0.15, failNs: 60_000 };
+}
+
+/** What a thread wants, told apart: what is neither guest nor known work of the host is divided evenly. */
+function shareOf(
+  demand: number,
+  guest: number,
+  system: number,
+): { user: number; system: number; guest: number } {
+  const rest = Math.max(0, demand - guest - system);
+  const known = Math.min(1, demand / Math.max(demand, guest + system));
+  return { guest: (guest + rest / 2) * known, system: (system + rest / 2) * known, user: 0 };
+}
+
+function runIoThreads(vm: SimVm, ios: number, dt: number): void {
+  const own = vm.calibration;
+  const work = own.ioUser + own.ioSystem;
+  const each = ios / vm.ioThreads.length;
+  for (const thread of vm.threads) {
+    const { role } = thread.spec;
+    if (role === 'vcpu') continue;
+    const user = role === 'iothread' ? own.ioUser / work : role === 'sqpoll' || role === 'vhost' ? 0 : 0.5;
+    const { demand } = thread;
+    thread.run(dt, { user: demand * user, system: demand * (1 - user), guest: 0 }, own.waitShare);
+    const wakeups = role === 'iothread' ? each * own.switchesPerIo : 0;
+    thread.voluntary.add(wakeups + (role === 'other' ? 0 : 10 * dt));
+    thread.restless = role === 'iothread' ? own.migrations * dt * demand : role === 'other' ? 0 : 0.05 * dt;
+  }
+}

@@ -1,0 +1,175 @@
+import { IO_BYTES } from '../calibration.ts';
+import { queueMapping } from '../files/cmdline.ts';
+import { vmStatistic } from '../files/debugfs.ts';
+import { type StatisticKind, VCPU_STATISTICS, VM_STATISTICS } from '../statistics.ts';
+import type { SimVcpu } from '../vcpu.ts';
+import type { SimVm, VmDisk } from '../vm.ts';
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** QEMU's own kind of error. */
+export class QmpError extends Error {
+  constructor(
+    readonly errorClass: string,
+    description: string,
+  ) {
+    super(description);
+  }
+}
+
+/** What QEMU 9.2 answers: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
+const COMMANDS: Readonly<Record<string, (vm: SimVm, args: Arguments) => unknown>> = {
+  qmp_capabilities: () => ({}),
+  'query-version': () => ({ qemu: { micro: 0, minor: 2, major: 9 }, package: '' }),
+  'query-name': ({ name }) => ({ name }),
+  'query-uuid': ({ uuid }) => ({ UUID: uuid }),
+  'query-status': () => ({ status: 'running', running: true }),
+  'query-cpus-fast': ({ vcpus }) => vcpus.map(cpu),
+  'query-iothreads': iothreads,
+  'query-block': ({ disks }) => disks.map(block),
+  'query-blockstats': ({ disks }) => disks.map(blockstats),
+  'query-stats': stats,
+  'query-stats-schemas': () => [schema('vm', VM_STATISTICS), schema('vcpu', VCPU_STATISTICS)],
+  'qom-get': property,
+};
+
+/** @throws QmpError */
+export function reply(vm: SimVm, command: string, args: Arguments): unknown {
+  const answer = COMMANDS[command];
+  if (answer === undefined)
+    throw new QmpError('CommandNotFound', `The command ${command} has not been found`);
+  return answer(vm, args);
+}
+
+/** Between two vCPUs QEMU makes a device of its own: [0], [2], [4] as in the captured host. */
+function qomPath(vcpu: SimVcpu): string {
+  return `/machine/unattached/device[${vcpu.index * 2}]`;
+}
+
+function cpu(vcpu: SimVcpu): unknown {
+  return {
+    'thread-id': vcpu.thread.tid,
+    props: { 'core-id': vcpu.index, 'thread-id': 0, 'socket-id': 0 },
+    'qom-path': qomPath(vcpu),
+    'cpu-index': vcpu.index,
+    target: 'x86_64',
+  };
+}
+
+function iothreads({ ioThreads, calibration }: SimVm): unknown {
+  return ioThreads.map(({ tid, spec: { id } }) => ({
+    id,
+    'thread-id': tid,
+    'poll-max-ns': calibration.pollMaxNs,
+    'poll-grow': 0,
+    'poll-shrink': 0,
+    'aio-max-batch': 0,
+  }));
+}
+
+function backend(disk: VmDisk): string {
+  return `/machine/peripheral/${disk.id}/virtio-backend`;
+}
+
+function block(disk: VmDisk): unknown {
+  return {
+    'io-status': 'ok',
+    device: '',
+    locked: false,
+    removable: false,
+    inserted: {
+      ro: false,
+      drv: 'raw',
+      'node-name': `${disk.id}-node`,
+      file: disk.file,
+      cache: { 'no-flush': false, direct: true, writeback: true },
+    },
+    qdev: backend(disk),
+    type: 'unknown',
+  };
+}
+
+function blockstats(disk: VmDisk): unknown {
+  const reads = disk.reads.value;
+  return {
+    device: '',
+    'node-name': `${disk.id}-node`,
+    qdev: backend(disk),
+    stats: {
+      rd_operations: reads,
+      rd_bytes: reads * IO_BYTES,
+      rd_total_time_ns: disk.readNs.value,
+      rd_merged: 0,
+      failed_rd_operations: 0,
+      invalid_rd_operations: 0,
+      wr_operations: 0,
+      wr_bytes: 0,
+      wr_total_time_ns: 0,
+      wr_merged: 0,
+      flush_operations: 0,
+      flush_total_time_ns: 0,
+      unmap_operations: 0,
+      unmap_bytes: 0,
+      unmap_total_time_ns: 0,
+      timed_stats: [],
+    },
+  };
+}
+
+type Named = readonly (readonly [string, StatisticKind])[];
+
+/** In QEMU's order, which is the kernel's reversed. */
+function stats(vm: SimVm, { target, providers }: Arguments): unknown {
+  const wanted = namesOf(providers);
+  const chosen = (all: Named): Named =>
+    all.filter(([name]) => wanted === undefined || wanted.includes(name)).toReversed();
+  if (target === 'vm') {
+    const values = chosen(VM_STATISTICS).map(([name]) => ({ name, value: vmStatistic(vm, name) }));
+    return [{ provider: 'kvm', stats: values }];
+  }
+  if (target !== 'vcpu')
+    throw new QmpError('GenericError', `Parameter 'target' does not accept value '${String(target)}'`);
+  const ofVcpu = (vcpu: SimVcpu): unknown => ({
+    provider: 'kvm',
+    stats: chosen(VCPU_STATISTICS).map(([name, kind]) => ({ name, value: statisticOf(vcpu, name, kind) })),
+    'qom-path': qomPath(vcpu),
+  });
+  return vm.vcpus.map(ofVcpu).toReversed();
+}
+
+function statisticOf(vcpu: SimVcpu, name: string, kind: StatisticKind): unknown {
+  // util/stats: QEMU puts each bucket before the ones that it has.
+  if (kind === 'histogram') return vcpu.histograms[name]?.buckets.toReversed() ?? [];
+  return kind === 'boolean' ? vcpu.statistic(name) === 1 : vcpu.statistic(name);
+}
+
+function namesOf(providers: unknown): string[] | undefined {
+  if (!Array.isArray(providers)) return undefined;
+  const [first] = providers as { names?: string[] }[];
+  return first?.names;
+}
+
+function schema(target: string, all: Named): unknown {
+  const types = { boolean: 'instant', histogram: 'log2-histogram' } as const;
+  return {
+    provider: 'kvm',
+    target,
+    stats: all.toReversed().map(([name, kind]) => ({
+      name,
+      exponent: /_ns$|_hist$/.test(name) ? -9 : 0,
+      ...(/_ns$|_hist$/.test(name) ? { unit: 'seconds', base: 10 } : {}),
+      ...(kind === 'boolean' ? { unit: 'boolean' } : {}),
+      type: kind === 'boolean' || kind === 'histogram' ? types[kind] : kind,
+    })),
+  };
+}
+
+function property(vm: SimVm, { path, property: name }: Arguments): unknown {
+  const disk = vm.disks.findIndex(({ id }) => path === `/machine/peripheral/${id}`);
+  if (disk < 0) throw new QmpError('DeviceNotFound', `Device '${String(path)}' not found`);
+  const mapping = queueMapping(vm, disk);
+  if (name === 'num-queues') return vm.queues;
+  if (name === 'iothread') return mapping.length === 1 ? `/objects/${mapping[0]?.iothread}` : '';
+  if (name === 'iothread-vq-mapping') return mapping.length === 1 ? [] : mapping;
+  throw new QmpError('GenericError', `Property 'virtio-blk-device.${String(name)}' not found`);
+}

@@ -1,0 +1,69 @@
+/**
+ * sfc32: small, fast, and the same on every machine. Nothing in the simulated host asks for chance anywhere else.
+ *
+ * @see https://pracrand.sourceforge.net/RNG_engines.txt
+ */
+export class Random {
+  #a: number;
+  #b = 0x9e3779b9;
+  #c = 0x243f6a88;
+  #counter = 1;
+
+  constructor(seed: number) {
+    this.#a = seed | 0;
+    for (let i = 0; i < 12; i++) this.next();
+  }
+
+  /** From 0 up to and not including 1. */
+  next(): number {
+    const sum = (this.#a + this.#b + this.#counter) | 0;
+    this.#counter = (this.#counter + 1) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = ((this.#c << 21) | (this.#c >>> 11)) + sum;
+    return (sum >>> 0) / 2 ** 32;
+  }
+
+  /** A factor around 1: up to `spread` more or less, 1 on average. */
+  around(spread: number): number {
+    return 1 + (this.next() * 2 - 1) * spread;
+  }
+
+  /** A whole number from 0 to `count` - 1. */
+  below(count: number): number {
+    return Math.floor(this.next() * count);
+  }
+}
+
+/** A counter of whole things that is fed with fractions; nothing is lost on the way. */
+export class Meter {
+  value = 0;
+  #rest = 0;
+
+  /** @returns by how much the counter grew */
+  add(amount: number): number {
+    const all = this.#rest + amount;
+    const whole = Math.floor(all);
+    this.#rest = all - whole;
+    this.value += whole;
+    return whole;
+  }
+}
+
+/** One meter for each name, made when it is first needed. */
+export class Meters {
+  readonly #meters = new Map<string, Meter>();
+
+  add(name: string, amount: number): number {
+    let meter = this.#meters.get(name);
+    if (meter === undefined) {
+      meter = new Meter();
+      this.#meters.set(name, meter);
+    }
+    return meter.add(amount);
+  }
+
+  value(name: string): number {
+    return this.#meters.get(name)?.value ?? 0;
+  }
+}

@@ -1,0 +1,176 @@
+import type { Configuration } from './calibration.ts';
+import { LADDER } from './calibration.ts';
+import type { DiskSpec } from './disk.ts';
+import { type HostOptions, SimulatedHost } from './host.ts';
+import { Random } from './random.ts';
+import type { VmSpec } from './vm.ts';
+
+/** A host and what happens to it. */
+export interface Scenario {
+  readonly host: SimulatedHost;
+  /** To be called before each step: what is due by `host.time` happens. */
+  script(): void;
+}
+
+export interface ScenarioOptions {
+  readonly seed: number;
+  readonly startTime?: number;
+  readonly uptime?: number;
+}
+
+const MINUTE = 60;
+
+function nvmes(count: number): DiskSpec[] {
+  return Array.from({ length: count }, (_, i) => ({
+    name: `nvme${i}n1`,
+    kind: 'nvme',
+    node: i % 2,
+    hardwareQueues: 16,
+  }));
+}
+
+/** Happenings at fixed times of a period, each once in each period. */
+function timetable(
+  host: SimulatedHost,
+  period: number,
+  entries: readonly { readonly at: number; readonly happen: (round: number) => void }[],
+): () => void {
+  const done = entries.map(() => -1);
+  return () => {
+    for (const [i, { at, happen }] of entries.entries()) {
+      const round = Math.floor((host.time - at) / period);
+      if (round <= (done[i] ?? -1)) continue;
+      done[i] = round;
+      happen(round);
+    }
+  };
+}
+
+/** Without any event. */
+function calm(host: SimulatedHost): Scenario {
+  return { host, script: () => undefined };
+}
+
+/** The paper's machine with one VM of six vCPUs on one NVMe, 128 I/Os under way (6, 6.3.2). */
+export function paper(options: ScenarioOptions, configuration: Configuration): Scenario {
+  const isSata = configuration.startsWith('sata');
+  const sata = ['sda', 'sdb', 'sdc', 'sdd'].map(
+    (name): DiskSpec => ({ name, kind: 'sata', node: 0, hardwareQueues: 1 }),
+  );
+  const disks = isSata ? sata : nvmes(1);
+  const vm: VmSpec = { name: 'paper', configuration, disks: disks.map(({ name }) => name) };
+  return calm(new SimulatedHost({ ...options, disks, vms: [vm] }));
+}
+
+/**
+ * Six VMs, each on an NVMe of its own, that climb the paper's ladder one after the other: a step every four minutes. Two
+ * of them have libvirt; one is a quiet neighbour. In each round of eight minutes a storm, a drift and a stall.
+ */
+export function demo(options: ScenarioOptions): Scenario {
+  const names = ['web', 'db-a', 'db-b', 'kv', 'mail', 'build'];
+  const vms = names.map((name, i): VmSpec => {
+    const configuration = LADDER[Math.min(i, LADDER.length - 1)] ?? 'original';
+    return {
+      name,
+      configuration,
+      disks: [`nvme${i}n1`],
+      libvirt: i === 1 || i === 2,
+      vhostNet: true,
+      ...(name === 'mail' ? { iops: 12_000 } : {}),
+    };
+  });
+  const host = new SimulatedHost({ ...options, cpus: 128, disks: nvmes(names.length), vms });
+  const climb = (round: number): void => {
+    for (const [i, name] of names.entries()) {
+      if (i === 4 || (i + round) % 2 === 0) continue;
+      const { configuration } = host.vm(name);
+      const next = LADDER[(LADDER.indexOf(configuration) + 1) % LADDER.length];
+      if (next !== undefined) host.configure(name, next);
+    }
+  };
+  /** The first VM at or after this one that is pinned: only such a one can drift. */
+  const pinned = (from: number): string => {
+    const rotated = [...names.slice(from % names.length), ...names.slice(0, from % names.length)];
+    return rotated.find((name) => host.vm(name).calibration.pinned) ?? 'mail';
+  };
+  let drifted = '';
+  const script = timetable(host, 8 * MINUTE, [
+    { at: 0.5 * MINUTE, happen: () => host.exitStorm('web', 80_000) },
+    { at: 1.5 * MINUTE, happen: () => host.exitStorm('web', undefined) },
+    {
+      at: 2 * MINUTE,
+      happen: (round) => {
+        drifted = pinned(round + 1);
+        host.drift(drifted, (['widened', 'shared_cpu', 'other_node'] as const)[round % 3] ?? 'widened');
+      },
+    },
+    { at: 3.5 * MINUTE, happen: () => host.restore(drifted) },
+    { at: 4 * MINUTE, happen: climb },
+    { at: 5 * MINUTE, happen: () => host.wasteHaltPolls('mail', true) },
+    { at: 6 * MINUTE, happen: () => host.wasteHaltPolls('mail', false) },
+    { at: 6.5 * MINUTE, happen: () => host.stallIo('kv', true) },
+    { at: 7 * MINUTE, happen: () => host.stallIo('kv', false) },
+  ]);
+  return { host, script };
+}
+
+/** So many VMs that do a little, in all configurations; nothing ever happens to them. */
+export function quiet(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
+  const random = new Random(options.seed ^ 0x51);
+  const disks = nvmes(4);
+  const specs = Array.from({ length: vms }, (_, i): VmSpec => {
+    // Pinning gives whole cores away, of which there are not enough for many.
+    const configuration = i % 10 === 0 ? 'affinity' : 'original';
+    return {
+      name: `vm-${String(i).padStart(4, '0')}`,
+      configuration,
+      vcpus,
+      disks: [`nvme${i % disks.length}n1`],
+      iops: Math.round(50 + random.next() * 1500),
+      libvirt: i % 2 === 0,
+      apicv: true,
+      memoryMiB: 2048,
+    };
+  });
+  return calm(new SimulatedHost({ ...options, cpus: 128, disks, vms: specs, ...apicv }));
+}
+
+const apicv: Pick<HostOptions, 'parameters'> = { parameters: { 'kvm_intel.enable_apicv': 'Y' } };
+
+/** A fleet's worth of trouble in a short time: each kind of event once in 20 minutes, to a quiet host's first VMs. */
+export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
+  const { host } = quiet(options, vms, vcpus);
+  const name = (i: number): string => `vm-${String(i).padStart(4, '0')}`;
+  const between = (from: number, to: number, set: (on: boolean) => void) => [
+    { at: from * MINUTE, happen: () => set(true) },
+    { at: to * MINUTE, happen: () => set(false) },
+  ];
+  const script = timetable(host, 20 * MINUTE, [
+    ...between(1, 3, (on) => host.exitStorm(name(1), on ? 60_000 : undefined)),
+    ...between(4, 6, (on) => (on ? host.drift(name(0), 'shared_cpu') : host.restore(name(0)))),
+    ...between(7, 8, (on) => host.stallIo(name(2), on)),
+    ...between(9, 11, (on) => host.wasteHaltPolls(name(3), on)),
+    ...between(12, 13, (on) => host.hangMonitor(name(4), on)),
+    ...between(14, 15, (on) => {
+      host.lockdown = on ? 'integrity' : 'none';
+    }),
+    ...between(16, 18, (on) =>
+      on ? host.destroy(name(5)) : host.boot({ name: name(5), configuration: 'original', vcpus, iops: 500 }),
+    ),
+    { at: 19 * MINUTE, happen: () => void host.reboot(name(6)) },
+  ]);
+  return { host, script };
+}
+
+/** By name, for a command line. */
+export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Scenario>> = {
+  demo,
+  quiet: (options) => quiet(options, 50),
+  troubled: (options) => troubled(options, 50),
+  ...Object.fromEntries(
+    LADDER.map((configuration) => [
+      configuration,
+      (options: ScenarioOptions) => paper(options, configuration),
+    ]),
+  ),
+};

@@ -1,0 +1,68 @@
+import type { Fields } from './sink.ts';
+import type { HistTrigger, Key } from './trigger.ts';
+
+interface Row {
+  readonly keys: readonly number[];
+  hits: number;
+  readonly sums: number[];
+}
+
+/** The map of one hist trigger: what happened since it was set. */
+export class HistMap {
+  readonly #rows = new Map<string, Row>();
+  #hits = 0;
+  #dropped = 0;
+
+  constructor(readonly trigger: HistTrigger) {}
+
+  add(fields: Fields, times: number): void {
+    if (!this.trigger.filter(fields)) return;
+    const keys = this.trigger.keys.map(({ field, modifier }) => keyValue(fields[field] ?? 0, modifier));
+    const name = keys.join();
+    let row = this.#rows.get(name);
+    if (row === undefined) {
+      // tracing_map_insert(): a full map counts what it cannot take.
+      if (this.#rows.size >= this.trigger.size) {
+        this.#dropped += times;
+        return;
+      }
+      row = { keys, hits: 0, sums: this.trigger.sums.map(() => 0) };
+      this.#rows.set(name, row);
+    }
+    row.hits += times;
+    this.#hits += times;
+    for (const [i, field] of this.trigger.sums.entries())
+      row.sums[i] = (row.sums[i] ?? 0) + (fields[field] ?? 0) * times;
+  }
+
+  clear(): void {
+    this.#rows.clear();
+    this.#hits = 0;
+    this.#dropped = 0;
+  }
+
+  /** As kernel/trace/trace_events_hist.c hist_trigger_show() prints it. */
+  get text(): string {
+    const { trigger } = this;
+    const rows = [...this.#rows.values()].sort((a, b) => a.hits - b.hits);
+    const lines = rows.map(({ keys, hits, sums }) => {
+      const names = trigger.keys.map((key, i) => `${key.field}: ${keyText(key, keys[i] ?? 0)}`).join(', ');
+      const values = trigger.sums.map((field, i) => `  ${field}: ${String(sums[i]).padStart(10)}`).join('');
+      return `{ ${names} } hitcount: ${String(hits).padStart(10)}${values}\n`;
+    });
+    const header = `# event histogram\n#\n# trigger info: ${trigger.text} [active]\n#\n\n`;
+    const totals = `\nTotals:\n    Hits: ${this.#hits}\n    Entries: ${rows.length}\n    Dropped: ${this.#dropped}\n`;
+    return `${header}${lines.join('')}${totals}`;
+  }
+}
+
+/** `.log2`: n for numbers above 2^(n-1) up to 2^n, ilog2(roundup_pow_of_two(n)). */
+function keyValue(value: number, modifier: string): number {
+  return modifier === 'log2' ? Math.ceil(Math.log2(Math.max(1, value))) : value;
+}
+
+function keyText({ modifier }: Key, value: number): string {
+  if (modifier === 'hex') return value.toString(16);
+  if (modifier === 'log2') return `~ 2^${String(value).padEnd(2)}`;
+  return String(value).padStart(10);
+}

@@ -1,0 +1,125 @@
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import type { Tree } from '../files/tree.ts';
+import type { SyntheticEvents } from './engine.ts';
+import { TraceEngine } from './engine.ts';
+import { formatOf, TRACEPOINTS } from './formats.ts';
+import { CommandFile } from './lines.ts';
+import type { Fields, TraceSink } from './sink.ts';
+
+/** An instance without triggers for so many steps, that had some, is one that its owner tried to remove. */
+const IDLE_STEPS = 3;
+
+/** The folder of one trace instance. */
+export class InstanceFiles implements TraceSink {
+  readonly #engine: TraceEngine;
+  readonly #triggers = new Map<string, CommandFile>();
+  #wasUsed = false;
+  #idleSteps = 0;
+
+  /** @param folder in the tree: `sys/kernel/tracing/instances/<name>` */
+  constructor(
+    private readonly tree: Tree,
+    readonly folder: string,
+    synthetic: SyntheticEvents,
+  ) {
+    this.#engine = new TraceEngine(synthetic);
+    // Filled elsewhere and moved here at once: an instance is never seen half made.
+    const scratch = `.simhost/${folder.replaceAll('/', '-')}`;
+    for (const event of TRACEPOINTS) writeEvent(tree, `${scratch}/${event}`, formatOf(event));
+    mkdirSync(tree.path(`${scratch}/synthetic`), { recursive: true });
+    tree.put(`${folder}/error_log`, '');
+    renameSync(tree.path(scratch), tree.path(`${folder}/events`));
+    tree.forget(scratch);
+    for (const event of TRACEPOINTS) this.#open(event);
+  }
+
+  /** A synthetic event that the kernel knows by now. */
+  define(name: string, format: string): void {
+    const event = `synthetic/${name}`;
+    if (this.#triggers.has(event)) return;
+    writeEvent(this.tree, `${this.folder}/events/${event}`, format);
+    this.#open(event);
+  }
+
+  undefine(name: string): void {
+    this.#triggers.get(`synthetic/${name}`)?.close();
+    this.#triggers.delete(`synthetic/${name}`);
+    this.tree.remove(`${this.folder}/events/synthetic/${name}`);
+  }
+
+  /** Folders to be watched. */
+  get eventFolders(): string[] {
+    return [...this.#triggers.keys()].map((event) => `${this.folder}/events/${event}`);
+  }
+
+  #open(event: string): void {
+    const name = `${this.folder}/events/${event}/trigger`;
+    this.#triggers.set(event, new CommandFile(this.tree.path(name), '', (text) => this.tree.put(name, text)));
+  }
+
+  /** Obeys what was written into trigger files. @returns false once the instance is gone */
+  poll(): boolean {
+    if (!existsSync(this.tree.path(`${this.folder}/events`))) return false;
+    for (const [event, file] of this.#triggers) {
+      const lines = file.take();
+      if (lines.length === 0) continue;
+      for (const line of lines) this.#engine.write(event, line);
+      file.show(this.#engine.triggers(event));
+      this.#showHist(event);
+    }
+    if (!this.#engine.isIdle) this.#wasUsed = true;
+    return true;
+  }
+
+  /** Called once in a step. */
+  age(): void {
+    for (const file of this.#triggers.values()) file.age();
+    this.#idleSteps = this.#wasUsed && this.#engine.isIdle ? this.#idleSteps + 1 : 0;
+  }
+
+  /** Whether its owner has taken all triggers away: rmdir(2) of a folder with files in it fails where tracefs's does not. */
+  get isAbandoned(): boolean {
+    return this.#idleSteps >= IDLE_STEPS;
+  }
+
+  /** Shows what was counted since. */
+  update(): void {
+    for (const event of this.#engine.takeTouched()) this.#showHist(event);
+  }
+
+  #showHist(event: string): void {
+    if (this.#triggers.has(event))
+      this.tree.put(`${this.folder}/events/${event}/hist`, this.#engine.hist(event));
+  }
+
+  remove(): void {
+    for (const file of this.#triggers.values()) file.close();
+    this.#triggers.clear();
+    rmSync(this.tree.path(this.folder), { recursive: true, force: true });
+    this.tree.remove(this.folder);
+  }
+
+  wants(event: string): boolean {
+    return this.#engine.wants(event);
+  }
+
+  count(event: string, fields: Fields, times: number): void {
+    this.#engine.count(event, fields, times);
+  }
+
+  interval(from: string, to: string, fields: Fields, ns: number, times: number): void {
+    this.#engine.interval(from, to, fields, ns, times);
+  }
+}
+
+function writeEvent(tree: Tree, folder: string, format: string): void {
+  const files = {
+    format,
+    id: `${/^ID: (\d+)$/m.exec(format)?.[1] ?? 0}\n`,
+    enable: '0\n',
+    filter: 'none\n',
+    hist: '',
+    trigger: '',
+  };
+  for (const [name, text] of Object.entries(files)) tree.put(`${folder}/${name}`, text);
+}

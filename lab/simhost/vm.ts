@@ -1,0 +1,147 @@
+import { CALIBRATION, type Calibration, type Configuration, PAPER_VCPUS } from './calibration.ts';
+import type { SimDisk } from './disk.ts';
+import { type Meter, Meters } from './random.ts';
+import type { SimThread } from './thread.ts';
+import { type ReasonName, SimVcpu } from './vcpu.ts';
+
+export interface VmSpec {
+  readonly name: string;
+  readonly configuration: Configuration;
+  /** The paper's VM has six. */
+  readonly vcpus?: number;
+  /** Disks of the host on whose file systems its images are; the first one by default. */
+  readonly disks?: readonly string[];
+  /** I/Os a second that its guest wants; all it can get by default. */
+  readonly iops?: number;
+  /** Node of its CPUs and its memory; that of its first disk by default. */
+  readonly node?: number;
+  readonly memoryMiB?: number;
+  /** Interrupts are posted to the guest: no exits to inject them, none for EOIs. */
+  readonly apicv?: boolean;
+  /** libvirt manages it. */
+  readonly libvirt?: boolean;
+  /** It has a monitor in /run/kvm-telemetry/qmp. */
+  readonly qmp?: boolean;
+  /** A network device whose packets the kernel's vhost moves. */
+  readonly vhostNet?: boolean;
+  /** aio=io_uring with a polling kernel thread. */
+  readonly sqpoll?: boolean;
+}
+
+export interface ExitStorm {
+  readonly perSecond: number;
+  readonly reason: ReasonName;
+}
+
+/** A disk of a VM: an image in a file system on a disk of the host. */
+export interface VmDisk {
+  /** Of the device in the guest. */
+  readonly id: string;
+  readonly file: string;
+  readonly host: SimDisk;
+  readonly reads: Meter;
+  readonly readNs: Meter;
+}
+
+/** What happens to a VM by a script, rather than by itself. */
+export interface Misfortune {
+  storm?: ExitStorm;
+  isStalled?: boolean;
+  wastesHaltPolls?: boolean;
+  monitorHangs?: boolean;
+}
+
+/** What a host gives to a VM when it starts. */
+export interface VmParts {
+  readonly spec: VmSpec;
+  readonly id: number;
+  readonly uuid: string;
+  readonly threads: readonly SimThread[];
+  readonly disks: readonly VmDisk[];
+  readonly node: number;
+}
+
+/** One incarnation of a VM: after a reboot it is another one. */
+export class SimVm {
+  readonly spec: VmSpec;
+  /** libvirt's, and what socket numbers are made of. */
+  readonly id: number;
+  readonly uuid: string;
+  readonly node: number;
+  readonly threads: readonly SimThread[];
+  readonly vcpus: readonly SimVcpu[];
+  readonly ioThreads: readonly SimThread[];
+  readonly disks: readonly VmDisk[];
+  /** The CPUs that each thread should have, by thread id; those of libvirt's XML. */
+  pins: ReadonlyMap<number, readonly number[]> = new Map();
+  configuration: Configuration;
+  iops: number;
+  misfortune: Misfortune = {};
+  /** By `disk:queue:vcpu`. */
+  readonly kicks = new Meters();
+  /** By `disk:vcpu`. */
+  readonly requests = new Meters();
+  readonly interrupts = new Meters();
+  /** I/Os, kicks, injections, EOIs over its life. */
+  readonly totals = { ios: 0, kicks: 0, injections: 0, eois: 0, exits: 0 };
+
+  constructor(parts: VmParts) {
+    this.spec = parts.spec;
+    this.id = parts.id;
+    this.uuid = parts.uuid;
+    this.node = parts.node;
+    this.threads = parts.threads;
+    this.disks = parts.disks;
+    this.configuration = parts.spec.configuration;
+    this.iops = parts.spec.iops ?? Number.POSITIVE_INFINITY;
+    const ofRole = (role: string): SimThread[] => parts.threads.filter(({ spec }) => spec.role === role);
+    this.vcpus = ofRole('vcpu').map((thread, i) => new SimVcpu(i, thread));
+    this.ioThreads = ofRole('iothread');
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get pid(): number {
+    return this.threads[0]?.tid ?? 0;
+  }
+
+  get calibration(): Calibration {
+    return CALIBRATION[this.configuration];
+  }
+
+  get queues(): number {
+    return this.calibration.queues ?? this.vcpus.length;
+  }
+
+  /** I/Os a second that it can do; with fewer vCPUs than the paper's VM as many fewer: assumption. */
+  get capacity(): number {
+    return this.calibration.iops * Math.min(1, this.vcpus.length / PAPER_VCPUS);
+  }
+
+  /** Which of its I/O threads serves a queue of a disk. */
+  ioThreadOf(disk: number, queue: number): SimThread | undefined {
+    const all = this.ioThreads;
+    if (all.length <= this.disks.length) return all[disk % all.length];
+    const perDisk = Math.floor(all.length / this.disks.length);
+    return all[disk * perDisk + (queue % perDisk)];
+  }
+
+  /** The queues that a vCPU puts its requests into. */
+  queuesOf(vcpu: number): readonly number[] {
+    const { queues } = this;
+    return this.calibration.choice === 'own'
+      ? [vcpu % queues]
+      : Array.from({ length: queues }, (_, queue) => queue);
+  }
+
+  /** Guest-physical address at which a queue is notified: VIRTIO 1.2, 4.1.4.4, with QEMU's multiplier of 4. */
+  notifyAddress(disk: number, queue: number): number {
+    return 0xfe003000 + disk * 0x4000 + queue * 4;
+  }
+}
+
+export function ioThreadCount(configuration: Configuration, disks: number): number {
+  return Math.max(1, Math.round(CALIBRATION[configuration].ioThreadsPerDisk * disks));
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CALIBRATION, LADDER } from '../../lab/simhost/calibration.ts';
+import { demo, paper } from '../../lab/simhost/scenarios.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { once, served, simulatedRoot, steps } from './simulated.ts';
+
+function total(samples: Samples, name: string, labels: Record<string, string> = {}): number {
+  return series(samples, name, labels).reduce((sum, key) => sum + (samples.get(key) ?? 0), 0);
+}
+
+function near(actual: number, expected: number, tolerance: number, what: string): void {
+  const message = `${what}: ${actual} is not within ${tolerance * 100}% of ${expected}`;
+  assert.ok(Math.abs(actual - expected) <= expected * tolerance, message);
+}
+
+describe('the exporter on a simulated host', () => {
+  it('shows of each VM exactly what the model says', async (context) => {
+    const { host } = demo({ seed: 11 });
+    steps(host, 30);
+    const samples = await once(await served(context, host));
+    for (const vm of host.vms) {
+      const of = { vm: vm.name };
+      assert.equal(sample(samples, 'kvm_vm_exits_total', of), vm.totals.exits);
+      const halts = vm.vcpus.reduce((sum, vcpu) => sum + vcpu.stats.value('halt_exits'), 0);
+      assert.equal(sample(samples, 'kvm_vm_halt_exits_total', of), halts);
+      for (const { index, stats } of vm.vcpus) {
+        const vcpu = { ...of, vcpu: String(index) };
+        assert.equal(sample(samples, 'kvm_vcpu_exits_total', vcpu), stats.value('exits'));
+      }
+      for (const disk of vm.disks) {
+        const labels = { ...of, disk: disk.id };
+        assert.equal(sample(samples, 'kvm_vm_disk_reads_completed_total', labels), disk.reads.value);
+        assert.equal(sample(samples, 'kvm_vm_disk_queues', labels), vm.queues);
+      }
+      for (const thread of vm.threads) {
+        const { role, index, id } = thread.spec;
+        if (role === 'other') continue;
+        const label = { emulator: 'emulator', iothread: `iothread:${id}`, sqpoll: 'sqpoll0' }[role as string];
+        const labels = { ...of, thread: label ?? `${role}${index}` };
+        assert.equal(sample(samples, 'kvm_thread_run_seconds_total', labels), thread.runNs / 1e9);
+        assert.equal(sample(samples, 'kvm_thread_migrations_total', labels), thread.migrations.value);
+        assert.equal(sample(samples, 'kvm_thread_wait_seconds_total', labels), thread.wait.value / 1e9);
+      }
+    }
+    for (const key of series(samples, 'kvm_telemetry_probe_success')) {
+      if (!key.includes('"trace"')) assert.equal(samples.get(key), 1, key);
+    }
+  });
+
+  for (const configuration of LADDER) {
+    it(`gives the paper's figures of ${configuration} back`, async (context) => {
+      const { host } = paper({ seed: 2 }, configuration);
+      steps(host, 5);
+      const root = await served(context, host);
+      const before = await once(root);
+      steps(host, 60);
+      const after = await once(root);
+      const grown = (name: string): number => total(after, name) - total(before, name);
+      const expected = CALIBRATION[configuration];
+      const ios = grown('kvm_vm_disk_reads_completed_total');
+      near(ios / 60, expected.iops, 0.02, 'IOPS');
+      const exits = expected.kicksPerIo + expected.interruptsPerIo * 2;
+      near(grown('kvm_vm_exits_total') / ios, exits, 0.05, 'exits per I/O');
+      const cpus = (expected.vcpuGuest + expected.vcpuSystem) * 6 + expected.ioUser + expected.ioSystem;
+      near(grown('kvm_thread_run_seconds_total') / 60, cpus, 0.02, 'CPUs');
+    });
+  }
+
+  it('counts exits by reason, kicks by queue and vCPU, and requests, in a tracefs that obeys', async (context) => {
+    const { host } = paper({ seed: 4 }, 'pinned_queues');
+    const root = await served(context, host);
+    steps(host, 3);
+    const daemon = await startDaemon(context, [
+      `--path.rootfs=${root}`,
+      '--trace.sets=exits,interrupts,block,notifications,sched',
+      `--state.dir=${simulatedRoot(context)}`,
+    ]);
+    await sleep(1500);
+    const vm = host.vm('paper');
+    const exitsOf = (): number[] => vm.vcpus.map(({ exits }) => exits.value('EPT_MISCONFIG'));
+    const first = parseSamples(await daemon.metrics());
+    const before = exitsOf();
+    const reads = vm.disks[0]?.reads.value ?? 0;
+    for (let i = 0; i < 5; i++) {
+      host.step(1);
+      await sleep(20);
+    }
+    const second = parseSamples(await daemon.metrics());
+    const grown = (name: string, labels: Record<string, string>): number =>
+      total(second, name, labels) - total(first, name, labels);
+    for (const [v, count] of exitsOf().entries()) {
+      // Each vCPU has a queue of its own.
+      const labels = { vm: 'paper', queue: String(v), vcpu: String(v) };
+      assert.equal(grown('kvm_virtqueue_kicks_total', labels), count - (before[v] ?? 0));
+    }
+    const kicks = exitsOf().reduce((sum, count, v) => sum + count - (before[v] ?? 0), 0);
+    assert.equal(grown('kvm_vm_exits_by_reason_total', { vm: 'paper', reason: 'EPT_MISCONFIG' }), kicks);
+    const requests = (vm.disks[0]?.reads.value ?? 0) - reads;
+    near(grown('kvm_vm_block_requests_total', { vm: 'paper' }), requests, 0.0001, 'block requests');
+    await daemon.stop();
+  });
+});
+
+describe('what happens by a script', () => {
+  it('shows: a storm, a stall, halt polls in vain, a monitor that hangs, lockdown, death', async (context) => {
+    const { host } = demo({ seed: 6 });
+    const root = await served(context, host);
+    steps(host, 5);
+    const before = await once(root);
+    host.exitStorm('web', 50_000);
+    host.stallIo('kv', true);
+    host.wasteHaltPolls('mail', true);
+    steps(host, 10);
+    const after = await once(root);
+    const rate = (name: string, vm: string): number =>
+      (total(after, name, { vm }) - total(before, name, { vm })) / 10;
+    near(rate('kvm_vm_io_exits_total', 'web'), 50_000, 0.01, 'storm');
+    assert.equal(rate('kvm_vm_disk_reads_completed_total', 'kv'), 0);
+    near(rate('kvm_vm_halt_poll_fail_seconds_total', 'mail'), 0.4 * 6, 0.05, 'halt polls');
+
+    host.hangMonitor('kv', true);
+    host.lockdown = 'integrity';
+    host.destroy('web');
+    host.step(1);
+    const troubled = await once(root);
+    assert.equal(sample(troubled, 'kvm_vm_source_up', { vm: 'kv' }), 0);
+    assert.equal(series(troubled, 'kvm_vm_exits_total', { vm: 'kv' }).length, 0);
+    assert.equal(series(troubled, 'kvm_vm_exits_total', { vm: 'mail' }).length, 1);
+    assert.deepEqual(
+      [...troubled.keys()].filter((key) => key.includes('"web"')),
+      [],
+    );
+  });
+
+  it('shows a reboot as another process, and a drift as masks that are not what they should be', async (context) => {
+    const { host } = demo({ seed: 6 });
+    const root = await served(context, host);
+    steps(host, 5);
+    const [first] = series(await once(root), 'kvm_vm_info', { vm: 'mail' });
+    host.reboot('mail');
+    host.drift('db-a', 'shared_cpu');
+    host.step(1);
+    const samples = await once(root);
+    const [second] = series(samples, 'kvm_vm_info', { vm: 'mail' });
+    assert.notEqual(second, first);
+    const kinds = [...samples]
+      .filter(([key, value]) => key.startsWith('kvm_thread_affinity_drift{vm="db-a"') && value === 1)
+      .map(([key]) => /kind="(\w+)"/.exec(key)?.[1]);
+    assert.ok(kinds.includes('mask_changed') && kinds.includes('shared_cpu'), kinds.join());
+  });
+
+  it('never lets a counter fall while the VM lives', async (context) => {
+    const { host } = demo({ seed: 9 });
+    const root = await served(context, host);
+    let before: Samples = new Map();
+    for (let round = 0; round < 4; round++) {
+      steps(host, 7);
+      if (round === 1) host.drift('mail', 'other_node');
+      if (round === 2) host.exitStorm('web', 90_000);
+      const now = await once(root);
+      for (const [key, value] of before) {
+        if (/^kvm_(vm|vcpu|thread|block|cpu|interrupt)\w*_total/.test(key)) {
+          assert.ok((now.get(key) ?? 0) >= value, `${key}: ${value} -> ${now.get(key)}`);
+        }
+      }
+      before = now;
+    }
+  });
+});
+
+const nodeExporter = 'prometheus-node-exporter';
+const isInstalled = spawnSync(nodeExporter, ['--version']).status === 0;
+
+describe('node_exporter', { skip: isInstalled ? false : `${nodeExporter} is not installed` }, () => {
+  it('reads the same from /proc/stat and /proc/diskstats', async (context) => {
+    const { host } = demo({ seed: 8 });
+    const root = await served(context, host);
+    steps(host, 30);
+    const listen = '127.0.0.1:19971';
+    const flags = [
+      '--collector.disable-defaults',
+      '--collector.cpu',
+      '--collector.diskstats',
+      '--collector.stat',
+    ];
+    const child = spawn(
+      nodeExporter,
+      [`--path.procfs=${root}/proc`, `--path.sysfs=${root}/sys`, `--web.listen-address=${listen}`, ...flags],
+      { stdio: 'ignore' },
+    );
+    context.after(() => child.kill());
+    let text = '';
+    for (let tries = 0; tries < 100 && text === ''; tries++) {
+      await sleep(100);
+      text = await fetch(`http://${listen}/metrics`)
+        .then((reply) => reply.text())
+        .catch(() => '');
+    }
+    const theirs = parseSamples(text);
+    const ours = await once(root);
+    for (const disk of host.disks) {
+      const device = { device: disk.spec.name };
+      assert.equal(sample(theirs, 'node_disk_reads_completed_total', device), disk.reads.value);
+      assert.equal(sample(theirs, 'node_disk_read_bytes_total', device), disk.sectors * 512);
+      assert.equal(sample(theirs, 'node_disk_io_now', device), disk.inflight);
+      assert.equal(sample(ours, 'kvm_block_reads_completed_total', device), disk.reads.value);
+    }
+    const guest = host.vms
+      .flatMap(({ threads }) => threads)
+      .reduce((sum, thread) => sum + thread.guest.value, 0);
+    near(total(theirs, 'node_cpu_guest_seconds_total', { mode: 'user' }), guest / 1e9, 0.01, 'guest time');
+    assert.equal(series(theirs, 'node_cpu_seconds_total', { mode: 'idle' }).length, 128);
+    assert.equal(sample(theirs, 'node_boot_time_seconds'), 1_760_000_000 - 600);
+  });
+});

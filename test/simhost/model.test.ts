@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { CALIBRATION, CONFIGURATIONS } from '../../lab/simhost/calibration.ts';
+import { demo, paper, quiet, type Scenario, troubled } from '../../lab/simhost/scenarios.ts';
+import type { SimVm } from '../../lab/simhost/vm.ts';
+import { simulatedRoot, steps, walk } from './simulated.ts';
+
+/** Of all files by name and content, links not followed. */
+function treeHash(root: string): string {
+  const hash = createHash('sha256');
+  for (const name of walk(root)) {
+    const path = join(root, name);
+    const stat = lstatSync(path);
+    if (stat.isSymbolicLink()) hash.update(`${name} -> ${readlinkSync(path)}\n`);
+    else hash.update(`${name} ${stat.mode}\n`).update(readFileSync(path));
+  }
+  return hash.digest('hex');
+}
+
+function hashAfter(context: TestContext, make: () => Scenario, seconds: number): string {
+  const root = simulatedRoot(context);
+  const { host, script } = make();
+  host.writeTo(root);
+  for (let i = 0; i < seconds; i++) {
+    script();
+    host.step(1);
+  }
+  host.close();
+  return treeHash(root);
+}
+
+describe('the same seed', () => {
+  it('gives the same bytes, with all that happens in the demo', (context) => {
+    const make = () => demo({ seed: 7 });
+    assert.equal(hashAfter(context, make, 250), hashAfter(context, make, 250));
+  });
+
+  it('another one gives others', (context) => {
+    const hashes = [1, 2].map((seed) => hashAfter(context, () => quiet({ seed }, 3), 5));
+    assert.notEqual(hashes[0], hashes[1]);
+  });
+});
+
+function cpuNs({ threads }: SimVm): number {
+  return threads.reduce((sum, thread) => sum + thread.runNs, 0);
+}
+
+describe('calibration', () => {
+  for (const configuration of CONFIGURATIONS) {
+    it(`gives the figures of ${configuration} back over a minute`, () => {
+      const { host } = paper({ seed: 3 }, configuration);
+      const expected = CALIBRATION[configuration];
+      steps(host, 5);
+      const vm = host.vm('paper');
+      const before = { ...vm.totals };
+      const cpuBefore = cpuNs(vm);
+      steps(host, 60);
+      const ios = vm.totals.ios - before.ios;
+      const perIo = (name: keyof typeof before): number => (vm.totals[name] - before[name]) / ios;
+      near(ios / 60, expected.iops, 0.02);
+      near(perIo('kicks'), expected.kicksPerIo, 0.05);
+      // The host's own ticks are external interrupts too.
+      near(perIo('injections'), expected.interruptsPerIo, 0.05);
+      near(perIo('eois'), expected.interruptsPerIo, 0.05);
+      const cpus = (expected.vcpuGuest + expected.vcpuSystem) * 6 + expected.ioUser + expected.ioSystem;
+      near((cpuNs(vm) - cpuBefore) / 60e9, cpus, 0.02);
+    });
+  }
+
+  it('gives Table 1', () => {
+    const percent = { sata_data_plane: 1000, sata_polling: 850, sata_polling_saving: 750 } as const;
+    for (const [name, expected] of Object.entries(percent)) {
+      const { vcpuGuest, vcpuSystem, ioUser, ioSystem } = CALIBRATION[name as keyof typeof percent];
+      near((vcpuGuest + vcpuSystem) * 600 + (ioUser + ioSystem) * 100, expected, 0.001);
+    }
+  });
+});
+
+function near(actual: number, expected: number, tolerance: number): void {
+  const message = `${actual} is not within ${tolerance * 100}% of ${expected}`;
+  assert.ok(Math.abs(actual - expected) <= expected * tolerance, message);
+}
+
+describe('a troubled host', () => {
+  it('has each kind of trouble in its time, and is well again after', () => {
+    const { host, script } = troubled({ seed: 4 }, 8);
+    const seen = new Set<string>();
+    for (let second = 0; second < 1200; second++) {
+      script();
+      host.step(1);
+      if (host.lockdown !== 'none') seen.add('lockdown');
+      if (host.vms.length < 8) seen.add('death');
+      for (const { misfortune, threads, pins } of host.vms) {
+        for (const [name, value] of Object.entries(misfortune)) if (value !== false) seen.add(name);
+        if (threads.some(({ tid, allowed }) => pins.has(tid) && pins.get(tid) !== allowed)) seen.add('drift');
+      }
+    }
+    const all = ['death', 'drift', 'isStalled', 'lockdown', 'monitorHangs', 'storm', 'wastesHaltPolls'];
+    assert.deepEqual([...seen].sort(), all);
+    assert.equal(host.vms.length, 8);
+    assert.ok(host.vms.every(({ misfortune }) => !Object.values(misfortune).some(Boolean)));
+  });
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { lstatSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { SimulatedHost } from '../../lab/simhost/host.ts';
+import { demo } from '../../lab/simhost/scenarios.ts';
+import { formatOf, TRACEPOINTS } from '../../lab/simhost/trace/formats.ts';
+import { parseCpuList } from '../../probes/cpu-list.ts';
+import { parseKvmStatistic } from '../../probes/kvm-debugfs.ts';
+import { parseDomstatus } from '../../probes/libvirt-domstatus.ts';
+import { parseLockdown } from '../../probes/lockdown.ts';
+import { parseBootId } from '../../probes/proc-boot-id.ts';
+import { parseDiskstats } from '../../probes/proc-diskstats.ts';
+import { parseInterrupts } from '../../probes/proc-interrupts.ts';
+import { parseMountinfo } from '../../probes/proc-mountinfo.ts';
+import { parseListeningSockets } from '../../probes/proc-net-unix.ts';
+import { parseNumaMaps } from '../../probes/proc-numa-maps.ts';
+import { parseCgroup } from '../../probes/proc-pid-cgroup.ts';
+import { parseDescriptorInfo } from '../../probes/proc-pid-fd.ts';
+import { parseSchedstat } from '../../probes/proc-schedstat.ts';
+import { parseBootTime } from '../../probes/proc-stat.ts';
+import { parseTaskMigrations } from '../../probes/proc-task-sched.ts';
+import { parseTaskSchedstat } from '../../probes/proc-task-schedstat.ts';
+import { parseTaskStat } from '../../probes/proc-task-stat.ts';
+import { parseTaskStatus } from '../../probes/proc-task-status.ts';
+import { parseQemuCommandLine } from '../../probes/qemu-command-line.ts';
+import { parseQemuDevices } from '../../probes/qemu-devices.ts';
+import { parseBlockInflight } from '../../probes/sys-block-inflight.ts';
+import { parseBlockStat } from '../../probes/sys-block-stat.ts';
+import { parseEventFormat } from '../../probes/tracefs-format.ts';
+import { ROOT } from '../support/daemon.ts';
+import { steps, walk } from './simulated.ts';
+
+/** Whose every file of the tree is, by its path; a file that nobody reads has no business there. */
+const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
+  [/^proc\/\d+\/(task\/\d+\/)?stat$/, parseTaskStat],
+  [/^proc\/\d+\/(task\/\d+\/)?status$/, parseTaskStatus],
+  [/^proc\/\d+\/(task\/\d+\/)?sched$/, parseTaskMigrations],
+  [/^proc\/\d+\/(task\/\d+\/)?schedstat$/, parseTaskSchedstat],
+  [/^proc\/\d+\/(task\/\d+\/)?cgroup$/, parseCgroup],
+  [/^proc\/\d+\/numa_maps$/, parseNumaMaps],
+  [
+    /^proc\/\d+\/mountinfo$/,
+    (text) => assert.equal(parseMountinfo(text).length, text.split('\n').length - 1),
+  ],
+  [/^proc\/\d+\/fdinfo\/\d+$/, (text) => assert.ok(parseDescriptorInfo(text).mountId)],
+  [/^proc\/\d+\/cmdline$/, (text) => text === '/sbin/init\0' || checkCommandLine(text.split('\0'))],
+  [/^proc\/1\/net\/unix$/, (text) => assert.equal(parseListeningSockets(text).size, 6)],
+  [/^proc\/stat$/, parseBootTime],
+  [/^proc\/schedstat$/, (text) => assert.equal(parseSchedstat(text).length, 128)],
+  [/^proc\/diskstats$/, (text) => assert.equal(parseDiskstats(text).size, 6)],
+  [
+    /^proc\/interrupts$/,
+    (text) => assert.equal(parseInterrupts(text, (id) => /^\d/.test(id)).length, 6 * 16),
+  ],
+  [/^proc\/irq\/\d+\/(effective|smp)_affinity_list$/, parseCpuList],
+  [/^proc\/sys\/kernel\/random\/boot_id$/, parseBootId],
+  [/^proc\/(uptime|partitions|\d+\/comm|\d+\/task\/\d+\/comm)$/, () => true],
+  [/^sys\/devices\/pci.*\/stat$/, parseBlockStat],
+  [/^sys\/devices\/pci.*\/inflight$/, parseBlockInflight],
+  [/^sys\/devices\/pci.*\/mq\/\d+\/cpu_list$/, parseCpuList],
+  [/^sys\/devices\/pci.*\/(queue\/\w+|dev|size|numa_node)$/, () => true],
+  [/^sys\/devices\/system\/cpu\/cpu\d+\/topology\/\w+$/, parseCpuList],
+  [/^sys\/devices\/system\/(cpu|node)\/(online|isolated|node\d+\/cpulist)$/, parseCpuList],
+  [/^sys\/fs\/cgroup\/.*cpuset\.cpus\.effective$/, parseCpuList],
+  [/^sys\/kernel\/security\/lockdown$/, parseLockdown],
+  [/^sys\/kernel\/debug\/kvm\/.*tsc-offset$/, () => true],
+  [/^sys\/kernel\/debug\/kvm\//, parseKvmStatistic],
+  [/^sys\/kernel\/tracing\/events\/\w+\/\w+\/format$/, parseEventFormat],
+  [/^sys\/kernel\/tracing\/(synthetic_events|trace_clock)$/, () => true],
+  [/^sys\/module\/\w+\/parameters\/\w+$/, () => true],
+  [/^run\/libvirt\/qemu\/.*\.xml$/, parseDomstatus],
+];
+
+function checkCommandLine(argv: string[]): void {
+  const { name, monitors, accel } = parseQemuCommandLine(argv);
+  assert.deepEqual(monitors, [`/run/kvm-telemetry/qmp/${name}.sock`]);
+  assert.equal(accel, 'kvm');
+  assert.equal(parseQemuDevices(argv).storage.length, 1);
+}
+
+function filesOf(root: string): string[] {
+  return walk(root).filter((name) => lstatSync(join(root, name)).isFile() && !name.startsWith('.simhost'));
+}
+
+describe('the tree', () => {
+  let root = '';
+  let host: SimulatedHost;
+
+  before(() => {
+    root = mkdtempSync('/tmp/kt-sim-');
+    host = demo({ seed: 5 }).host;
+    host.writeTo(root);
+    steps(host, 20);
+    host.close();
+  });
+  after(() => rmSync(root, { recursive: true }));
+
+  it('is read by our parsers, file by file', () => {
+    const unread: string[] = [];
+    for (const name of filesOf(root)) {
+      const reader = READERS.find(([pattern]) => pattern.test(name))?.[1];
+      if (reader === undefined) unread.push(name);
+      else assert.doesNotThrow(() => reader(readFileSync(join(root, name), 'latin1')), name);
+    }
+    assert.deepEqual(unread, []);
+  });
+
+  it('says what the model says', () => {
+    for (const vm of host.vms) {
+      for (const { tid, spec, user, guest, cpu, startTicks } of vm.threads) {
+        const stat = parseTaskStat(readFileSync(`${root}/proc/${vm.pid}/task/${tid}/stat`, 'latin1'));
+        assert.equal(stat.comm, spec.comm);
+        assert.equal(stat.utime, Math.floor(user.value / 1e7));
+        assert.equal(stat.guestTime, Math.floor(guest.value / 1e7));
+        assert.equal(stat.processor, cpu);
+        assert.equal(stat.startTime, startTicks);
+      }
+    }
+  });
+});
+
+describe('formats of tracepoints', () => {
+  const fixtures = `${ROOT}test/fixtures/tracepoint-formats-6.18`;
+
+  for (const event of TRACEPOINTS) {
+    it(`${event} has the fields of Linux 6.18`, () => {
+      const real = readFileSync(`${fixtures}/${event.replace('/', '.')}.format`, 'latin1');
+      const fields = (text: string): string[] =>
+        text.split('\n').filter((line) => line.startsWith('\tfield:'));
+      assert.deepEqual(fields(formatOf(event)), fields(real));
+    });
+  }
+});

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { paper } from '../../lab/simhost/scenarios.ts';
+import { parseTrigger } from '../../lab/simhost/trace/trigger.ts';
+import { parseEventFormat } from '../../probes/tracefs-format.ts';
+import { type HistBlock, parseHist } from '../../probes/tracefs-hist.ts';
+import { ROOT } from '../support/daemon.ts';
+import { served, simulatedRoot, steps, walk } from './simulated.ts';
+
+const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/tracing/instances/x/events`;
+
+describe('a hist trigger', () => {
+  it('is spelled as the kernel spelled those that were captured', () => {
+    const lines = walk(CAPTURED)
+      .filter((name) => name.endsWith('/trigger'))
+      .flatMap((name) => readFileSync(`${CAPTURED}/${name}`, 'latin1').trim().split('\n'));
+    assert.ok(lines.length > 20);
+    for (const line of lines)
+      assert.equal(`${parseTrigger(line.replace(' [active]', ''))?.text} [active]`, line);
+  });
+
+  it('counts from when it was set, and starts anew when it is cleared', (context) => {
+    const root = simulatedRoot(context);
+    const { host } = paper({ seed: 1 }, 'original');
+    host.writeTo(root);
+    steps(host, 3);
+    const instance = `${root}/sys/kernel/tracing/instances/mine`;
+    mkdirSync(instance);
+    host.step(1);
+    const file = (name: string): string => `${instance}/events/kvm/kvm_exit/${name}`;
+    const hits = (): number => parseHist(readFileSync(file('hist'), 'latin1'))[0]?.hits ?? Number.NaN;
+    appendFileSync(file('trigger'), 'hist:keys=common_pid,exit_reason:size=1000\n');
+    const before = host.vm('paper').totals.exits;
+    host.step(1);
+    assert.equal(hits(), host.vm('paper').totals.exits - before);
+    assert.equal(
+      readFileSync(file('trigger'), 'latin1'),
+      'hist:keys=common_pid,exit_reason:vals=hitcount:sort=hitcount:size=1024 [active]\n',
+    );
+    host.step(1);
+    assert.equal(hits(), host.vm('paper').totals.exits - before);
+    const cleared = host.vm('paper').totals.exits;
+    appendFileSync(file('trigger'), 'hist:keys=common_pid,exit_reason:size=1000:clear\n');
+    host.step(1);
+    assert.equal(hits(), host.vm('paper').totals.exits - cleared);
+    appendFileSync(file('trigger'), '!hist:keys=common_pid,exit_reason:size=1000\n');
+    host.step(1);
+    assert.equal(readFileSync(file('trigger'), 'latin1'), '');
+    assert.equal(readFileSync(file('hist'), 'latin1'), '');
+    host.close();
+  });
+
+  it('takes a filter, hexadecimal keys, and one key for each queue and vCPU', (context) => {
+    const root = simulatedRoot(context);
+    const { host } = paper({ seed: 1 }, 'parallel_batching');
+    host.writeTo(root);
+    const instance = `${root}/sys/kernel/tracing/instances/mine`;
+    mkdirSync(instance);
+    host.step(1);
+    const event = `${instance}/events/kvm/kvm_fast_mmio`;
+    const [vcpu] = host.vm('paper').vcpus;
+    appendFileSync(`${event}/trigger`, `hist:keys=common_pid,gpa.hex if common_pid == ${vcpu?.thread.tid}\n`);
+    steps(host, 5);
+    const [block] = parseHist(readFileSync(`${event}/hist`, 'latin1'));
+    const first = host.vm('paper').notifyAddress(0, 0);
+    assert.deepEqual(
+      rowsOf(block)
+        .map(([tid, gpa]) => [tid, gpa])
+        .sort((a, b) => (a[1] ?? 0) - (b[1] ?? 0)),
+      [0, 1, 2].map((queue) => [vcpu?.thread.tid, first + queue * 4]),
+    );
+    host.close();
+  });
+});
+
+function rowsOf(block: HistBlock | undefined): number[][] {
+  if (block === undefined) return [];
+  const width = block.keys.length + block.values.length;
+  return Array.from({ length: block.rows }, (_, row) => [
+    ...block.columns.slice(row * width, (row + 1) * width),
+  ]);
+}
+
+describe('a synthetic event', () => {
+  it('is made of two events and the time between them', (context) => {
+    const root = simulatedRoot(context);
+    const { host } = paper({ seed: 1 }, 'original');
+    host.writeTo(root);
+    const tracing = `${root}/sys/kernel/tracing`;
+    mkdirSync(`${tracing}/instances/mine`);
+    appendFileSync(`${tracing}/synthetic_events`, 'slow pid_t pid; unsigned int reason; u64 lat\n');
+    host.step(1);
+    const format = parseEventFormat(readFileSync(`${tracing}/events/synthetic/slow/format`, 'latin1'));
+    assert.deepEqual([...format.fields.keys()].slice(-3), ['pid', 'reason', 'lat']);
+    const events = `${tracing}/instances/mine/events`;
+    const set = (event: string, line: string): void =>
+      appendFileSync(`${events}/${event}/trigger`, `${line}\n`);
+    set('synthetic/slow', 'hist:keys=pid,reason,lat.log2:vals=hitcount,lat');
+    set('kvm/kvm_exit', 'hist:keys=common_pid:t=common_timestamp,r=exit_reason,p=common_pid');
+    set(
+      'kvm/kvm_entry',
+      'hist:keys=common_pid:l=common_timestamp-$t:onmatch(kvm.kvm_exit).trace(slow,$p,$r,$l)',
+    );
+    const before = host.vm('paper').totals.exits;
+    steps(host, 2);
+    const [block] = parseHist(readFileSync(`${events}/synthetic/slow/hist`, 'latin1'));
+    assert.equal(block?.hits, host.vm('paper').totals.exits - before);
+    // An EPT_MISCONFIG takes 2200 ns in the middle: ]2^11, 2^12].
+    const kicks = rowsOf(block).filter(([, reason, exponent]) => reason === 49 && exponent === 12);
+    assert.ok(kicks.length > 0);
+    for (const [, , , hits = 0, sum] of kicks) assert.equal(sum, hits * 2200);
+    appendFileSync(`${tracing}/synthetic_events`, '!slow\n');
+    host.step(1);
+    assert.equal(readFileSync(`${tracing}/synthetic_events`, 'latin1'), '');
+    assert.equal(existsSync(`${events}/synthetic/slow`), false);
+    host.close();
+  });
+});
+
+describe('a served tracefs', () => {
+  it('obeys without a step, and removes an instance whose triggers are gone', async (context) => {
+    const { host } = paper({ seed: 1 }, 'original');
+    const root = await served(context, host);
+    const instances = `${root}/sys/kernel/tracing/instances`;
+    mkdirSync(`${instances}/mine`);
+    await until(() => existsSync(`${instances}/mine/events/sched/sched_switch/hist`));
+    const trigger = `${instances}/mine/events/kvm/kvm_exit/trigger`;
+    // Each finds the file of the other replaced, sooner or later.
+    for (const key of ['exit_reason', 'isa', 'vcpu_id'])
+      appendFileSync(trigger, `hist:keys=common_pid,${key}\n`);
+    await until(() => readFileSync(trigger, 'latin1').split('[active]').length === 4);
+    for (const key of ['exit_reason', 'isa', 'vcpu_id'])
+      appendFileSync(trigger, `!hist:keys=common_pid,${key}\n`);
+    await until(() => readFileSync(trigger, 'latin1') === '');
+    steps(host, 4);
+    assert.deepEqual(readdirSync(instances), []);
+  });
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 100 && !condition(); tries++) await sleep(20);
+  assert.ok(condition());
+}
