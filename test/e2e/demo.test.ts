@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { hasTool } from '../support/tools.ts';
+
+const FOLDERS = ['/dev/shm', '/tmp'];
+
+/** What a demo leaves in the places for its files. */
+function leftovers(): string[] {
+  return FOLDERS.filter(existsSync).flatMap((folder) =>
+    readdirSync(folder).filter((name) => /^kvm-telemetry-(demo|prometheus)-/.test(name)),
+  );
+}
+
+async function scrape(daemon: Daemon): Promise<Samples> {
+  return parseSamples(await daemon.metrics());
+}
+
+test('the demo is a host that lives, is called simulated, and leaves nothing behind', async (context) => {
+  const before = leftovers();
+  const daemon = await startDaemon(context, ['--no-prometheus'], {}, 'demo');
+  const first = await scrape(daemon);
+  assert.equal(sample(first, 'kvm_telemetry_build_info', { simulated: 'true' }), 1);
+  assert.equal(series(first, 'kvm_vm_info').length, 6);
+  await sleep(4000);
+  const second = await scrape(daemon);
+  for (const probe of series(second, 'kvm_telemetry_probe_success'))
+    assert.equal(second.get(probe), 1, probe);
+  for (const vm of ['web', 'db-a', 'db-b', 'kv', 'mail', 'build']) {
+    for (const name of ['kvm_vm_exits_total', 'kvm_vm_io_path_events_total']) {
+      const [one] = series(second, name, { vm });
+      assert.ok((second.get(one ?? '') ?? 0) > (first.get(one ?? '') ?? 0), `${name} of ${vm} grows`);
+    }
+  }
+  const stages = series(second, 'kvm_vm_stage_info', { source: 'detected' });
+  assert.ok(new Set(stages.map((each) => /stage="(\w+)"/.exec(each)?.[1])).size >= 4, stages.join(' '));
+  assert.equal(await daemon.stop('SIGINT'), 0);
+  assert.deepEqual(leftovers(), before);
+});
+
+test('where Prometheus is installed the demo starts one that scrapes it, and takes it along when it ends', async (context) => {
+  if (!hasTool(context, 'prometheus', 'prometheus')) return;
+  const before = leftovers();
+  let output = '';
+  const daemon = await startDaemon(context, [], {}, 'demo');
+  daemon.child.stdout?.on('data', (chunk) => {
+    output += String(chunk);
+  });
+  for (let i = 0; i < 100 && !/Prometheus, scraping it: \S+/.test(output); i++) await sleep(100);
+  const url = /scraping it: (\S+)/.exec(output)?.[1] ?? '';
+  const query = async (): Promise<string | undefined> => {
+    try {
+      const response = await fetch(`${url}api/v1/query?query=count(kvm_vm_info)`);
+      const body = (await response.json()) as { data: { result: { value: [number, string] }[] } };
+      return body.data.result[0]?.value[1];
+    } catch {
+      return undefined;
+    }
+  };
+  for (let i = 0; i < 60 && (await query()) !== '6'; i++) await sleep(500);
+  assert.equal(await query(), '6');
+  assert.equal(await daemon.stop('SIGINT'), 0);
+  assert.equal(await query(), undefined);
+  assert.deepEqual(leftovers(), before);
+});
