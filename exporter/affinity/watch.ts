@@ -86,7 +86,8 @@ export class AffinityWatch {
     const { topology } = watched;
     if (this.#ticks++ % COMPLETIONS_EVERY === 0) this.#readCompletions();
     this.#problems = [memory.problem ?? [], this.#completionsProblem ?? []].flat();
-    void memory.readNext(watched.vms);
+    // On a host with one node there is nothing to tell.
+    if ((topology?.nodes.length ?? 0) > 1) void memory.readNext(watched.vms);
     await this.#readMasks();
     if (topology !== undefined) await this.#judge(topology);
     await baselines.keep(new Set(watched.vms.map(({ key }) => key)));
@@ -174,6 +175,7 @@ export class AffinityWatch {
       vms.set(vm.key, { observed: seen, drifts, ...this.#localities(seen, topology) });
       this.#tell(this.#vms.get(vm.key)?.drifts ?? [], drifts);
     }
+    for (const [key, { drifts }] of this.#vms) if (!vms.has(key)) this.#tell(drifts, []);
     this.#vms = vms;
   }
 

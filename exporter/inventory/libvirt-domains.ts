@@ -8,6 +8,8 @@ interface FileState {
   /** Of the state and of the definition. */
   readonly changed: string;
   readonly domain: LibvirtDomain;
+  /** What was wrong with its definition; told in each round, as the file is not read again before it changes. */
+  readonly problem: SourceError | undefined;
 }
 
 /** libvirt's state files, each read again only when it changed. */
@@ -25,10 +27,11 @@ export class LibvirtDomains {
         const definition = `${host.roots.libvirtConfig}/${file}`;
         const changed = `${host.stat(path).mtimeMs} ${ifThere(() => host.stat(definition).mtimeMs)}`;
         const before = this.#files.get(file);
-        const domain =
-          before?.changed === changed ? before.domain : readDomain(host, file, definition, problems);
-        files.set(file, { changed, domain });
-        domains.set(domain.pid, domain);
+        const state =
+          before?.changed === changed ? before : { changed, ...readDomain(host, file, definition) };
+        files.set(file, state);
+        domains.set(state.domain.pid, state.domain);
+        if (state.problem !== undefined) problems.push(state.problem);
       } catch (error) {
         if (!isGone(error)) problems.push(sourceError(error, path));
       }
@@ -39,25 +42,24 @@ export class LibvirtDomains {
 }
 
 /** A pin that only the definition has is wanted as well, though it comes into force when the domain starts again. */
-function readDomain(host: Host, file: string, definition: string, problems: SourceError[]): LibvirtDomain {
+function readDomain(host: Host, file: string, definition: string): Omit<FileState, 'changed'> {
   const domain = readDomstatus(host, file);
   const ids = domain.vcpus.map(({ id }) => id);
   let wanted: LibvirtPins | undefined;
+  let problem: SourceError | undefined;
   try {
     wanted = ifThere(() => readDomainPins(host, definition, ids, domain.iothreads));
   } catch (error) {
-    problems.push(sourceError(error, definition));
+    problem = sourceError(error, definition);
   }
-  if (wanted === undefined) return domain;
+  if (wanted === undefined) return { domain, problem };
   const { pins } = domain;
-  return {
-    ...domain,
-    pins: {
-      vcpus: new Map([...wanted.vcpus, ...pins.vcpus]),
-      iothreads: new Map([...wanted.iothreads, ...pins.iothreads]),
-      emulator: pins.emulator ?? wanted.emulator,
-    },
+  const merged = {
+    vcpus: new Map([...wanted.vcpus, ...pins.vcpus]),
+    iothreads: new Map([...wanted.iothreads, ...pins.iothreads]),
+    emulator: pins.emulator ?? wanted.emulator,
   };
+  return { domain: { ...domain, pins: merged }, problem };
 }
 
 function list(host: Host, problems: SourceError[]): string[] {
