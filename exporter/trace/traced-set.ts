@@ -172,7 +172,7 @@ export class TracedSet {
       });
       try {
         this.instance.checkEvent(event, fields);
-        await this.instance.add(event, spec);
+        await this.#addAnew(event, spec);
         added.push({ trigger, event, spec });
       } catch (error) {
         failed.add(trigger.event);
@@ -180,6 +180,17 @@ export class TracedSet {
       }
     }
     return added;
+  }
+
+  /** One that could not be taken away before is there still, with what it has counted since. */
+  async #addAnew(event: string, spec: string): Promise<void> {
+    try {
+      await this.instance.add(event, spec);
+    } catch (error) {
+      if (!(error instanceof SourceError) || !error.reason.startsWith('EEXIST')) throw error;
+      await this.instance.remove(event, spec);
+      await this.instance.add(event, spec);
+    }
   }
 
   #noteDrops(trigger: Trigger, event: string): void {

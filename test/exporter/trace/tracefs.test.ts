@@ -420,6 +420,20 @@ test('only the threads on the I/O path are followed, and others as soon as they 
   assert.deepEqual(problems(), []);
 });
 
+test('a trigger that could not be taken away is taken over when it is wanted again', async (context) => {
+  const { tracefs, start, tick, problems } = setUp(context, { sets: ['sched'] });
+  await start();
+  const allow = tracefs.refuse(/sched_switch !hist/, 'ENOMEM');
+  await tick(1, [11]);
+  allow();
+  await tick(1, FOLLOWED);
+  assert.deepEqual(problems(), []);
+  assert.deepEqual(
+    tracefs.triggers('sched/sched_switch').map((trigger) => / if ([^[]*)/.exec(trigger)?.[1]?.trim()),
+    ['prev_pid == 11 || prev_pid == 12'],
+  );
+});
+
 test('threads that come and go change nothing in sets that are for all threads', async (context) => {
   const { tracefs, start, tick } = setUp(context, { sets: ['exits', 'interrupts'] });
   await start();
