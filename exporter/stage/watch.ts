@@ -30,6 +30,8 @@ interface Judged {
   readonly reading: VmStage;
   /** What the last judgement said; it holds once the next one says the same. */
   readonly candidate: Stage;
+  /** Not before something could be measured, where it can: what comes then corrects it, and is no change. */
+  readonly isFirm: boolean;
 }
 
 /** Fewer I/Os in a minute tell nothing of how I/O is done. */
@@ -87,17 +89,20 @@ export class StageWatch implements Stages {
         .flatMap(({ direct }) => direct ?? []),
     });
     const window = before?.window ?? new Window();
-    const growth = window.add(snapshotOf(trace.of(vm), iosOf(statistics), now()));
+    const counted = trace.of(vm);
+    const growth = window.add(snapshotOf(counted, iosOf(statistics), now()));
     const stage = stageOf(features, measuredOf(growth));
     const phase = phases.of(vm);
-    const detected = before === undefined || before.candidate === stage ? stage : before.reading.detected;
-    const stageChanged = before !== undefined && before.reading.detected !== detected;
+    const isCorrection = before?.isFirm !== true;
+    const detected = isCorrection || before.candidate === stage ? stage : before.reading.detected;
+    const stageChanged = !isCorrection && before.reading.detected !== detected;
     const phaseChanged = before !== undefined && before.reading.phase !== phase;
     if (stageChanged) this.parts.onChange(vm, 'stage', before.reading.detected, detected);
     if (phaseChanged) this.parts.onChange(vm, 'phase', before.reading.phase, phase);
     return {
       window,
       candidate: stage,
+      isFirm: growth !== undefined || counted === undefined,
       reading: {
         features,
         detected,

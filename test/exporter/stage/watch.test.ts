@@ -136,6 +136,15 @@ test('measured exits keep polling down, once there are enough I/Os to tell', (co
   assert.equal(run(1000, 100), 'exitless_polling');
 });
 
+test('what is measured for the first time corrects a stage, and is no change of it', (context) => {
+  const { state, changes, judge, watch } = setUp(context);
+  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
+  assert.equal(judge(), 'exitless_polling');
+  Object.assign(state, { ios: 1000, trace: { kickTotal: 1000 } });
+  assert.equal(judge(), 'affinity');
+  assert.deepEqual([changes, watch.of(state.vms[0] as Vm)?.stageChanges], [[], 0]);
+});
+
 test('injections and locality are measured as well', (context) => {
   const { state, judge, watch } = setUp(context);
   const kicks = (queue: number, vcpu: number, count: number): KickCount => ({
