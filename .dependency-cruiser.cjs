@@ -13,6 +13,13 @@ module.exports = {
     only('lab-imports-lab', '^lab/', '^lab/'),
     only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
     only('model-imports-model', '^exporter/model/', ['^exporter/model/', '^probes/']),
+    only('page-imports-page', '^exporter/web/page/', '^exporter/web/(page/|live\\.ts$)'),
+    {
+      name: 'page-takes-only-types-of-the-server',
+      severity: 'error',
+      from: { path: '^exporter/web/page/' },
+      to: { path: '^exporter/web/live\\.ts$', dependencyTypesNot: ['type-only'] },
+    },
     only('collectors', '^exporter/collectors/', ['^exporter/(collectors|model|metrics)/', '^probes/']),
     {
       name: 'model-takes-only-types-of-probes',
@@ -27,7 +34,8 @@ module.exports = {
       to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
     },
     ...[
-      ['express', '^exporter/(server|config/authentication)\\.ts$'],
+      ['express', '^exporter/(server|web/routes|config/authentication)\\.ts$'],
+      ['uplot', '^exporter/web/'],
       ['prom-client', '^exporter/(registry|own-metrics|server)\\.ts$'],
       ['node-cron', '^exporter/schedule\\.ts$'],
       ['pino', '^exporter/(cli|serve|telemetry|problem-log|schedule|server|listener)\\.ts$'],

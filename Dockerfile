@@ -2,10 +2,13 @@ FROM node:24-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm install --no-save --no-audit --no-fund
-COPY tsconfig.json ./
+COPY tsconfig.json tsconfig.page.json ./
+COPY scripts/build.mjs scripts/prepare.mjs scripts/
 COPY probes probes
 COPY exporter exporter
-RUN npx tsc -p tsconfig.json
+# The simulated host of `demo`.
+COPY lab/simhost lab/simhost
+RUN npm run build
 
 FROM node:24-slim AS dependencies
 WORKDIR /app
@@ -20,6 +23,7 @@ WORKDIR /app
 COPY --from=dependencies /app ./
 COPY --from=build /src/dist/exporter dist/exporter
 COPY --from=build /src/dist/probes dist/probes
+COPY --from=build /src/dist/lab dist/lab
 # No USER: debugfs, where KVM counts exits, lets in nobody but root; deploy/compose takes all other privileges away.
 EXPOSE 9954
 # A small space for what is new: 25 MiB less memory for 3% more CPU time (docs/performance.md).

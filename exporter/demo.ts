@@ -20,14 +20,12 @@ export interface DemoHost {
  * A simulated KVM host that lives in real time, in a thread of its own: six VMs that climb the paper's ladder, with a
  * storm, a drift and a stall in each round.
  *
- * @throws ConfigError where this is no checkout of the sources, or there is no such scenario
+ * @throws ConfigError where there is no such scenario, or the simulated host was not installed
  */
 export async function startDemoHost(scenario: string): Promise<DemoHost> {
   const worker = fileURLToPath(new URL('../lab/simhost/worker.js', import.meta.url));
   if (!existsSync(worker)) {
-    throw new ConfigError(
-      `demo: ${worker} is missing: the simulated host comes with the sources, not with the package`,
-    );
+    throw new ConfigError(`demo: ${worker} is missing: install the simulated host (lab/simhost) as well`);
   }
   const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-demo-'));
   const workerData: SimulationData = { folder, scenario, seed: 1, pid: process.pid };

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { ifThere } from '../probes/errors.ts';
 import type { Host } from '../probes/host.ts';
 import { parseLibvirtCpuset } from '../probes/libvirt-cpuset.ts';
@@ -17,11 +16,12 @@ import type { Vm, VmThread } from './model/vm.ts';
 import { intervalOf } from './schedule.ts';
 import { Phases } from './stage/phases.ts';
 import { type StageParts, StageWatch } from './stage/watch.ts';
+import type { StateLogger } from './state.ts';
 
 export interface MethodologyParts {
   readonly host: Host;
   readonly watched: Watched;
-  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  readonly logger: StateLogger;
   residencyOf(thread: VmThread): Residency | undefined;
   readonly lastOf: StageParts['lastOf'];
   /** Milliseconds of a clock that never jumps. */
@@ -86,6 +86,12 @@ export class Methodology {
   /** Knows of a VM's memory at once, which is otherwise read when its turn comes. */
   async readMemory(vm: Vm): Promise<void> {
     await this.#memory.readNext([vm]);
+  }
+
+  /** Knows of all VMs' memory that is due to be read. */
+  async readAllMemory(): Promise<void> {
+    const { vms } = this.parts.watched;
+    for (const _ of vms) await this.#memory.readNext(vms);
   }
 
   /** Judges stages: some times a minute. */

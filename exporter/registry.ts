@@ -64,7 +64,8 @@ export async function* exposition(
   if (isOpenMetrics) yield '# EOF\n';
 }
 
-function header({ name, help, type }: Family, isOpenMetrics: boolean): string {
+/** HELP and TYPE. */
+export function header({ name, help, type }: Family, isOpenMetrics: boolean): string {
   // OpenMetrics names a counter without the suffix that its samples have.
   const family = isOpenMetrics && type === 'counter' ? name.replace(/_total$/, '') : name;
   return `# HELP ${family} ${escapeHelp(help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`;

@@ -8,7 +8,7 @@ import { NOTHING, type RemoteResult } from './model/remote.ts';
 import type { Vm } from './model/vm.ts';
 import type { VmStatistics } from './model/vm-statistics.ts';
 import type { Facts } from './qmp/facts.ts';
-import { QmpSessions } from './qmp/sessions.ts';
+import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 import type { Remotes } from './scrape.ts';
 
 const MILLISECONDS = 1e3;
@@ -25,21 +25,24 @@ export class RemoteSources {
     host: Host,
     private readonly inventory: Inventory,
     private readonly config: () => Config,
+    now: () => number,
   ) {
-    this.#sessions = new QmpSessions(host, () => ({
+    const qmp = (): QmpSettings => ({
       rules: {
         pattern: config()['qmp.sockets'],
         directories: config()['qmp.directories'].split(',').map(normalize),
         rootfs: config()['path.rootfs'],
       },
       timeoutMs: config()['qmp.timeoutSeconds'] * MILLISECONDS,
-    }));
+    });
+    this.#sessions = new QmpSessions(host, qmp, now);
     this.#libvirt = new Libvirt(
       () => ({
         uri: config()['libvirt.uri'],
         timeoutMs: config()['libvirt.timeoutSeconds'] * MILLISECONDS,
       }),
       domstats,
+      now,
     );
   }
 

@@ -5,17 +5,18 @@ import type { Config } from './config/options.ts';
 import { OPEN, readWebConfig, type WebConfig } from './config/web-config.ts';
 import { createListener } from './listener.ts';
 import type { OwnMetrics } from './own-metrics.ts';
-import type { Build } from './scrape.ts';
 import { createApp } from './server.ts';
 import { notifyReady } from './systemd.ts';
 import type { Telemetry } from './telemetry.ts';
-import { landingPage } from './web/landing.ts';
+import { Feed } from './web/feed.ts';
 
 export interface ServeParts {
-  readonly telemetry: Pick<Telemetry, 'scrape' | 'inventory' | 'isReady' | 'reload' | 'start' | 'stop'>;
+  readonly telemetry: Pick<
+    Telemetry,
+    'scrape' | 'inventory' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
+  >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
-  readonly build: Build;
   /** Reads the configuration once more. @throws ConfigError */
   readonly readConfig: () => Config;
 }
@@ -30,7 +31,7 @@ export interface Running {
 
 /** Starts the daemon. @throws ConfigError for a web configuration or an address that cannot be used */
 export async function serve(config: Config, parts: ServeParts): Promise<Running> {
-  const { telemetry, own, logger, build } = parts;
+  const { telemetry, own, logger } = parts;
   const readWeb = (): WebConfig =>
     config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
   let web = readWeb();
@@ -62,6 +63,14 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     return result;
   };
 
+  const feed = new Feed({
+    scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
+    sources: (result) => telemetry.diagnose(result).sources,
+    report: (vm) => telemetry.reportOn(vm),
+    grafanaUrl: config['web.grafanaUrl'],
+    logger,
+    now: Date.now,
+  });
   const app = createApp({
     logger,
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
@@ -69,7 +78,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     inventory: () => telemetry.inventory,
     isReady: () => telemetry.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
-    landingPage: () => landingPage(build.version),
+    feed,
     authenticate: authentication(() => web.users),
   });
   const listener = createListener(app, web.tls, logger);
@@ -85,6 +94,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     reload,
     async stop() {
       await reloading;
+      feed.close();
       await telemetry.stop();
       await listener.close();
     },

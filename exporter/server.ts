@@ -11,6 +11,8 @@ import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { type ContentType, exposition } from './registry.ts';
 import type { ScrapeResult } from './scrape.ts';
+import type { Feed } from './web/feed.ts';
+import { PAGE_POLICY, pageRoutes } from './web/routes.ts';
 
 /** Without Prometheus' header: its own default, less what the answer needs on its way. */
 const DEFAULT_TIMEOUT_MS = 9500;
@@ -29,7 +31,8 @@ export interface ServerParts {
   isReady(): boolean;
   /** undefined where POST /-/reload is not enabled. */
   readonly reload: (() => Promise<string | undefined>) | undefined;
-  landingPage(): string;
+  /** Tells open pages what there is to see. */
+  readonly feed: Pick<Feed, 'open'>;
   /** Checks who asks; lets everyone in where no users are configured. */
   readonly authenticate: RequestHandler;
   readonly stallMs?: number;
@@ -42,14 +45,8 @@ export function createApp(parts: ServerParts): Express {
   app.set('etag', false);
   app.use(
     helmet({
-      contentSecurityPolicy: {
-        directives: {
-          defaultSrc: ["'none'"],
-          styleSrc: ["'self'", "'unsafe-inline'"],
-          // By default helmet has browsers turn the page's links into https, which need not be there.
-          upgradeInsecureRequests: null,
-        },
-      },
+      // Without helmet's defaults, one of which turns the page's links into https, which need not be there.
+      contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
       strictTransportSecurity: false,
     }),
   );
@@ -84,9 +81,7 @@ export function createApp(parts: ServerParts): Express {
   app.get('/api/v1/inventory', (_, response) => {
     response.set('Cache-Control', 'no-store').json(parts.inventory());
   });
-  app.get('/', (_, response) => {
-    response.type('html').send(parts.landingPage());
-  });
+  app.use(pageRoutes(parts.feed));
 
   const { reload } = parts;
   app.post('/-/reload', async (_, response) => {
@@ -105,7 +100,10 @@ export function createApp(parts: ServerParts): Express {
   });
 
   app.all('/-/reload', methodNotAllowed('POST'));
-  app.all(['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory'], methodNotAllowed('GET, HEAD'));
+  app.all(
+    ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'],
+    methodNotAllowed('GET, HEAD'),
+  );
   app.use((_, response) => {
     response.status(404).type('text').send('Not found.\n');
   });

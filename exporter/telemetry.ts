@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { isGone } from '../probes/errors.ts';
 import { createHost, type Host } from '../probes/host.ts';
 import { type Lockdown, readLockdown } from '../probes/lockdown.ts';
+import { readUptime } from '../probes/proc-uptime.ts';
 import type { Collector } from './collectors/collector.ts';
 import { type CollectorName, createCollectors } from './collectors/index.ts';
 import { type Config, traceSets } from './config/options.ts';
@@ -12,6 +13,7 @@ import { diagnose, type Report } from './doctor.ts';
 import { reportOn, takenCpus, type VmReport } from './doctor-vm.ts';
 import { Inventory } from './inventory/inventory.ts';
 import { Methodology } from './methodology.ts';
+import type { Vm } from './model/vm.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { Pace } from './pace.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -22,7 +24,7 @@ import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
 import { perfStarter } from './trace/perf-process.ts';
 import type { TraceSetName } from './trace/sets.ts';
 import { Trace } from './trace/trace.ts';
-import { tracefsWriter } from './trace/writer.ts';
+import { realWorld, type World } from './world.ts';
 
 /** Time for a collection that nobody waits for with a deadline of his own. */
 const PATIENT_MS = 60_000;
@@ -61,24 +63,30 @@ export class Telemetry {
     private readonly own: OwnMetrics,
     build: Build,
     learns = true,
+    private readonly world: World = realWorld,
   ) {
     this.#config = config;
     this.#problemLog = new ProblemLog(logger);
     this.#host = createHost(rootsOf(config));
     this.#inventory = new Inventory(this.#host);
-    this.#sampler = new Sampler(this.#host, () => ({
-      maxCpus: this.#config['limits.residencyCpus'],
-      intervalMs: intervalOf(this.#config['sampler.schedule']),
-    }));
-    this.#remotes = new RemoteSources(this.#host, this.#inventory, () => this.#config);
+    const { now, pid, writer } = world;
+    this.#sampler = new Sampler(
+      this.#host,
+      () => ({
+        maxCpus: this.#config['limits.residencyCpus'],
+        intervalMs: intervalOf(this.#config['sampler.schedule']),
+      }),
+      now,
+    );
+    this.#remotes = new RemoteSources(this.#host, this.#inventory, () => this.#config, now);
     this.#trace = new Trace(
       {
         host: this.#host,
-        writer: tracefsWriter,
+        writer,
         startPerf: perfStarter(PERF_INTERVAL_MS),
-        pid: process.pid,
-        now: () => performance.now(),
-        sinceBoot: uptime,
+        pid,
+        now,
+        sinceBoot: () => this.#sinceBoot(),
       },
       () => ({
         backend: this.#config['collector.trace'] ? this.#config['trace.backend'] : 'off',
@@ -93,8 +101,8 @@ export class Telemetry {
       logger,
       residencyOf: (thread) => this.#sampler.residencyOf(thread),
       lastOf: (vm) => this.#remotes.lastOf(vm),
-      now: () => performance.now(),
-      sinceBoot: uptime,
+      now,
+      sinceBoot: () => this.#sinceBoot(),
       config: () => this.#config,
       learns,
     });
@@ -180,7 +188,10 @@ export class Telemetry {
     const end = this.own.samplerDuration.startTimer();
     const problems = await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
     this.#problemLog.update('sampler', problems);
-    if (this.#config['collector.affinity']) await this.#methodology.follow();
+    if (this.#config['collector.affinity']) {
+      if (this.world.isVirtual) await this.#methodology.readAllMemory();
+      await this.#methodology.follow();
+    }
     end();
   }
 
@@ -200,6 +211,11 @@ export class Telemetry {
     await this.judge();
     const result = await this.scrape(PATIENT_MS);
     await this.#trace.stop();
+    return this.diagnose(result);
+  }
+
+  /** A collection, judged. */
+  diagnose(result: ScrapeResult): Report {
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, this.#inventory.vms.length, { isRoot, lockdown: this.#lockdown() });
   }
@@ -212,9 +228,9 @@ export class Telemetry {
    */
   async doctorVm(name: string): Promise<VmReport | undefined> {
     await this.look();
-    const vm = this.#inventory.vms.find((each) => [each.label, each.name, each.uuid].includes(name));
-    const { topology, disks } = this.#inventory;
-    if (vm === undefined || topology === undefined) return undefined;
+    const isIt = (vm: Vm): boolean => name !== '' && [vm.label, vm.name, vm.uuid].includes(name);
+    const vm = this.#inventory.vms.find(isIt);
+    if (vm === undefined) return undefined;
     await this.#methodology.readMemory(vm);
     for (let i = 0; i < DOCTOR_SAMPLES; i++) {
       if (i > 0) await sleep(DOCTOR_SAMPLE_MS);
@@ -223,6 +239,14 @@ export class Telemetry {
     // libvirt and the monitor are asked as a scrape asks them.
     await this.scrape(PATIENT_MS);
     await this.judge();
+    return this.reportOn(vm.label);
+  }
+
+  /** One VM, as the last samples and looks have it. @returns undefined where there is none, or none was judged yet */
+  reportOn(label: string): VmReport | undefined {
+    const vm = this.#inventory.vms.find((each) => each.label === label);
+    const { topology, disks } = this.#inventory;
+    if (vm === undefined || topology === undefined) return undefined;
     const { affinity, stages } = this.#methodology;
     const [where, stage] = [affinity.of(vm), stages.of(vm)];
     if (where === undefined || stage === undefined) return undefined;
@@ -235,11 +259,21 @@ export class Telemetry {
 
   /** Starts the tasks; the first look and sample are made at once. */
   async start(): Promise<void> {
+    await this.begin();
+    this.#schedule();
+  }
+
+  /** The first look and sample, without tasks: what they do is left to the caller. */
+  async begin(): Promise<void> {
     await this.look();
     await this.sample();
     await this.#trace.start();
     await this.judge();
-    this.#schedule();
+  }
+
+  /** Looks after the trace events: once a second. */
+  async tick(): Promise<void> {
+    await this.#trace.tick();
   }
 
   async stop(): Promise<void> {
@@ -275,8 +309,17 @@ export class Telemetry {
         await this.judge();
       }),
       every(this.#config['sampler.schedule'], 'sampler', this.logger, () => this.sample()),
-      every(EACH_SECOND, 'trace', this.logger, () => this.#trace.tick()),
+      every(EACH_SECOND, 'trace', this.logger, () => this.tick()),
     ];
+  }
+
+  /** By the host's clock, which a copy or a simulation of a host has of its own. */
+  #sinceBoot(): number {
+    try {
+      return readUptime(this.#host);
+    } catch {
+      return uptime();
+    }
   }
 
   #lockdown(): Lockdown {

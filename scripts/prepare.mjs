@@ -1,6 +1,6 @@
 // Makes a fresh clone ready: installs what package-lock.json names, and builds. Plain JavaScript, as nothing is built yet.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { cpSync, existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -25,8 +25,14 @@ export function install() {
   });
 }
 
+/** Node's part, the browser's part (the live page), and of the latter what needs no compiling. */
 export function build() {
-  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', 'tsconfig.json'], {
-    stdio: ['ignore', 2, 2],
-  });
+  for (const project of ['tsconfig.json', 'tsconfig.page.json']) {
+    run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], {
+      stdio: ['ignore', 2, 2],
+    });
+  }
+  for (const file of ['index.html', 'page.css']) {
+    cpSync(`${root}exporter/web/page/${file}`, `${root}dist/exporter/web/page/${file}`);
+  }
 }

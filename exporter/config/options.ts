@@ -83,6 +83,12 @@ export const options = {
     help: 'Allow POST /-/reload.',
     allowed: 'true or false',
   }),
+  'web.grafanaUrl': option<string | undefined>({
+    schema: text.refine(isWebAddress),
+    default: undefined,
+    help: 'Grafana, where the dashboards are: the live page links to them.',
+    allowed: 'an http or https URL without a user or a password, such as https://grafana.example.org',
+  }),
   'log.level': option<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>({
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
     default: 'info',
@@ -255,6 +261,13 @@ export const options = {
 export type ConfigKey = keyof typeof options;
 /** All settings, each validated, under their keys. */
 export type Config = { readonly [K in ConfigKey]: (typeof options)[K] extends Option<infer T> ? T : never };
+
+/** Where a link may lead: no script, and no secret in the page. */
+function isWebAddress(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, username, password, search, hash } = new URL(value);
+  return /^https?:$/.test(protocol) && [username, password, search, hash].every((part) => part === '');
+}
 
 /** `exits,block` and `exits, block` alike. */
 export function traceSets(value: string): string[] {

@@ -31,6 +31,7 @@ export class QmpSessions {
   constructor(
     private readonly host: Host,
     private readonly settings: () => QmpSettings,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /**
@@ -69,7 +70,7 @@ export class QmpSessions {
     }
     for (const [key, path] of located) {
       if (this.#held.has(key)) continue;
-      const session = new QmpSession(path, uuids.get(key) ?? '', timeoutMs);
+      const session = new QmpSession(path, uuids.get(key) ?? '', timeoutMs, this.now);
       this.#held.set(key, { session, facts: undefined, hints: undefined, asked: false });
     }
   }

@@ -20,8 +20,14 @@ export class HostTree {
   readonly #shown = new Set<SimVm>();
   #isServing = false;
 
-  constructor(folder: string, facts: HostFacts, parameters: Readonly<Record<string, string>>) {
-    this.tree = new Tree(folder);
+  /** @param isAlone whether nobody reads while it is written */
+  constructor(
+    folder: string,
+    facts: HostFacts,
+    parameters: Readonly<Record<string, string>>,
+    isAlone = false,
+  ) {
+    this.tree = new Tree(folder, isAlone);
     writeProcStatic(this.tree, facts);
     writeSysStatic(this.tree, facts, parameters);
     this.tree.directory('run/libvirt/qemu');
@@ -68,10 +74,10 @@ export class HostTree {
     this.tree.remove(`run/libvirt/qemu/${vm.name}.xml`);
   }
 
-  /** Begins to answer: monitors, and lines written into tracefs. */
-  async serve(): Promise<void> {
+  /** Begins to answer: monitors, and, where it `watches`, lines written into tracefs. */
+  async serve(watches: boolean): Promise<void> {
     this.#isServing = true;
-    this.tracefs.serve();
+    if (watches) this.tracefs.serve();
     for (const vm of this.#shown) await this.#listen(vm);
   }
 
@@ -86,5 +92,6 @@ export class HostTree {
     for (const monitor of this.#monitors.values()) monitor.close();
     this.#monitors.clear();
     this.tracefs.close();
+    this.tree.close();
   }
 }

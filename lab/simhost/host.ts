@@ -93,9 +93,13 @@ export class SimulatedHost {
     return vm;
   }
 
-  /** Lets time pass. Up to a second at a time is what the figures are meant for. */
-  step(dt: number): void {
-    this.#tree?.tracefs.poll();
+  /**
+   * Lets time pass. Up to a second at a time is what the figures are meant for.
+   *
+   * @param writes false where nobody reads before the next step: the files stay as they are
+   */
+  step(dt: number, writes = true): void {
+    if (writes) this.obey();
     const sink = this.#tree?.tracefs ?? NOBODY;
     this.time += dt;
     const vms = this.vms;
@@ -114,7 +118,12 @@ export class SimulatedHost {
     for (const disk of this.disks) disk.run(dt, done.get(disk) ?? 0, this.#outstanding(disk));
     this.#times.add(threads, dt);
     this.#sched.tell(threads, sink);
-    this.#write();
+    if (writes) this.#write();
+  }
+
+  /** Does what was written into tracefs. */
+  obey(): void {
+    this.#tree?.tracefs.poll();
   }
 
   #askDisks(vms: readonly SimVm[], wishes: readonly number[]): void {
@@ -132,17 +141,26 @@ export class SimulatedHost {
     );
   }
 
-  /** Writes the tree now, and again after each step. One folder at a time; best on a tmpfs. */
-  writeTo(folder: string): void {
+  /**
+   * Writes the tree now, and again after each step. One folder at a time; best on a tmpfs.
+   *
+   * @param isAlone whether nobody reads while it is written, so that it may cost less
+   */
+  writeTo(folder: string, isAlone = false): void {
     this.#tree?.close();
-    this.#tree = new HostTree(folder, this.#facts, { ...PARAMETERS, ...this.options.parameters });
+    this.#tree = new HostTree(folder, this.#facts, { ...PARAMETERS, ...this.options.parameters }, isAlone);
     this.#write();
   }
 
-  /** Answers on QMP sockets and obeys what is written into tracefs, until `close`. @throws Error before `writeTo` */
-  async serve(): Promise<void> {
+  /**
+   * Answers on QMP sockets and obeys what is written into tracefs, until `close`.
+   *
+   * @param watches false where the writer calls `obey` itself
+   * @throws Error before `writeTo`
+   */
+  async serve(watches = true): Promise<void> {
     if (this.#tree === undefined) throw new Error('nothing to serve before writeTo()');
-    await this.#tree.serve();
+    await this.#tree.serve(watches);
   }
 
   /** Ends what `serve` began; the files stay. */

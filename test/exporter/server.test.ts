@@ -39,7 +39,7 @@ async function start(context: TestContext, parts: Partial<ServerParts> = {}): Pr
     inventory: () => ({ vms: [] }),
     isReady: () => true,
     reload: undefined,
-    landingPage: () => '<!doctype html><title>kvm-telemetry</title>',
+    feed: { open: () => false },
     authenticate: (_request, _response, next) => next(),
     ...parts,
   });
@@ -162,13 +162,22 @@ test('HEAD gives the headers without collecting', async (context) => {
 
 test('another method is refused with those that are allowed; an unknown path is not found', async (context) => {
   const { url } = await start(context);
-  for (const path of ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory']) {
+  const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'];
+  for (const path of paths) {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
       const { status, headers } = await ask(`${url}${path}`, {}, method);
       assert.deepEqual([status, headers.allow], [405, 'GET, HEAD'], `${method} ${path}`);
     }
   }
-  for (const path of ['/metric', '/metrics/x', '/-/', '/../etc/passwd', '/%', '/%2e%2e/%00']) {
+  for (const path of [
+    '/metric',
+    '/metrics/x',
+    '/-/',
+    '/../etc/passwd',
+    '/%',
+    '/%2e%2e/%00',
+    '/assets/../package.json',
+  ]) {
     assert.equal((await ask(`${url}${path}`)).status, 404, path);
   }
 });
@@ -297,7 +306,69 @@ test('who may not in gets nothing at all', async (context) => {
   const { url } = await start(context, {
     authenticate: (_request, response) => void response.status(401).send('Unauthorized.\n'),
   });
-  for (const path of ['/', '/metrics', '/-/healthy', '/-/ready', '/-/reload', '/api/v1/inventory', '/none']) {
+  const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/-/reload', '/api/v1/inventory', '/none'];
+  for (const path of [...paths, '/api/v1/live', '/assets/main.js']) {
     assert.equal((await ask(`${url}${path}`)).status, 401, path);
   }
+});
+
+test('the page may load what is its own and nothing else, and nothing inline', async (context) => {
+  const { url } = await start(context);
+  const { headers, body } = await ask(`${url}/`);
+  assert.deepEqual(String(headers['content-security-policy']).split(';').sort(), [
+    ...["base-uri 'none'", "connect-src 'self'", "default-src 'none'", "form-action 'none'"],
+    ...["frame-ancestors 'none'", "img-src 'self' data:", "require-trusted-types-for 'script'"],
+    ...["script-src 'self'", "style-src 'self'"],
+  ]);
+  const html = String(body);
+  assert.doesNotMatch(html, /<style|<script(?![^>]* src=)| style=| on\w+=|https?:/);
+  for (const [, path] of html.matchAll(/(?:src|href)="(\/[^"]*)"/g)) {
+    assert.equal((await ask(`${url}${path}`, {}, path === '/metrics' ? 'HEAD' : 'GET')).status, 200, path);
+  }
+});
+
+test('every module that the page imports is there, as JavaScript, and kept by its ETag', async (context) => {
+  const { url } = await start(context);
+  const seen = new Set<string>();
+  const look = async (path: string): Promise<void> => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    const { status, headers, body } = await ask(`${url}${path}`);
+    assert.deepEqual([status, headers['content-type']], [200, 'text/javascript; charset=utf-8'], path);
+    assert.equal(headers['cache-control'], 'no-cache');
+    const again = await ask(`${url}${path}`, { 'if-none-match': String(headers.etag) });
+    assert.deepEqual([again.status, again.body.length], [304, 0], path);
+    assert.doesNotMatch(String(body), /sourceMappingURL/);
+    for (const [, to = ''] of String(body).matchAll(/^import .* from ['"](.*)['"];\s*$/gm)) {
+      await look(new URL(to, `http://x${path}`).pathname);
+    }
+  };
+  await look('/assets/main.js');
+  assert.ok(seen.has('/assets/vendor/uplot.js') && seen.size > 15, [...seen].join(' '));
+});
+
+test('the live feed asks for room, and HEAD takes none', async (context) => {
+  const asked: unknown[] = [];
+  const { url } = await start(context, {
+    feed: {
+      open: (response, vm) => {
+        asked.push(vm);
+        if (vm === undefined) return false;
+        response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-transform' });
+        response.end('data: 1\n\n');
+        return true;
+      },
+    },
+  });
+  const refused = await ask(`${url}/api/v1/live`);
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '10']);
+  const live = await ask(`${url}/api/v1/live?vm=a%20b`, { 'accept-encoding': 'gzip' });
+  assert.deepEqual(
+    [live.status, live.headers['content-encoding'], String(live.body)],
+    [200, undefined, 'data: 1\n\n'],
+  );
+  await ask(`${url}/api/v1/live?vm=a&vm=b`);
+  await ask(`${url}/api/v1/live?vm=${'x'.repeat(5000)}`);
+  assert.equal((await ask(`${url}/api/v1/live`, {}, 'HEAD')).status, 200);
+  assert.deepEqual(asked, [undefined, 'a b', undefined, undefined]);
 });

@@ -9,7 +9,7 @@ interface Row {
 
 /** The map of one hist trigger: what happened since it was set. */
 export class HistMap {
-  readonly #rows = new Map<string, Row>();
+  readonly #rows = new Map<string | number, Row>();
   #hits = 0;
   #dropped = 0;
 
@@ -17,8 +17,8 @@ export class HistMap {
 
   add(fields: Fields, times: number): void {
     if (!this.trigger.filter(fields)) return;
-    const keys = this.trigger.keys.map(({ field, modifier }) => keyValue(fields[field] ?? 0, modifier));
-    const name = keys.join();
+    const { keys, sums } = this.trigger;
+    const name = nameOf(keys, fields);
     let row = this.#rows.get(name);
     if (row === undefined) {
       // tracing_map_insert(): a full map counts what it cannot take.
@@ -26,13 +26,15 @@ export class HistMap {
         this.#dropped += times;
         return;
       }
-      row = { keys, hits: 0, sums: this.trigger.sums.map(() => 0) };
+      const values = keys.map(({ field, modifier }) => keyValue(fields[field] ?? 0, modifier));
+      row = { keys: values, hits: 0, sums: sums.map(() => 0) };
       this.#rows.set(name, row);
     }
     row.hits += times;
     this.#hits += times;
-    for (const [i, field] of this.trigger.sums.entries())
-      row.sums[i] = (row.sums[i] ?? 0) + (fields[field] ?? 0) * times;
+    for (let i = 0; i < sums.length; i++) {
+      row.sums[i] = (row.sums[i] ?? 0) + (fields[sums[i] ?? ''] ?? 0) * times;
+    }
   }
 
   clear(): void {
@@ -54,6 +56,16 @@ export class HistMap {
     const totals = `\nTotals:\n    Hits: ${this.#hits}\n    Entries: ${rows.length}\n    Dropped: ${this.#dropped}\n`;
     return `${header}${lines.join('')}${totals}`;
   }
+}
+
+/** Of a row; called for each event, so without an array. */
+function nameOf(keys: readonly Key[], fields: Fields): string | number {
+  let name: string | number = '';
+  for (const { field, modifier } of keys) {
+    const value = keyValue(fields[field] ?? 0, modifier);
+    name = name === '' ? value : `${name},${value}`;
+  }
+  return name;
 }
 
 /** `.log2`: n for numbers above 2^(n-1) up to 2^n, ilog2(roundup_pow_of_two(n)). */

@@ -54,7 +54,10 @@ export class InstanceFiles implements TraceSink {
 
   #open(event: string): void {
     const name = `${this.folder}/events/${event}/trigger`;
-    this.#triggers.set(event, new CommandFile(this.tree.path(name), '', (text) => this.tree.put(name, text)));
+    this.#triggers.set(
+      event,
+      new CommandFile(this.tree.path(name), '', (text) => this.tree.replace(name, text)),
+    );
   }
 
   /** Obeys what was written into trigger files. @returns false once the instance is gone */

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 
 interface Old {
   readonly fd: number;
@@ -31,6 +31,8 @@ export class CommandFile {
     const lines = this.#old.flatMap((old) => linesOf(readFrom(old)));
     let text: string;
     try {
+      // Most have nothing new, most of the time, and this is called for all of them.
+      if (statSync(this.path).size === this.#length) return lines;
       text = readFileSync(this.path, 'latin1');
     } catch {
       return lines;

@@ -32,7 +32,7 @@ export class Tracefs implements TraceSink {
     tree.put(`${ROOT}/synthetic_events`, '');
     tree.put(`${ROOT}/trace_clock`, '[local] global counter uptime perf mono mono_raw boot\n');
     const path = `${ROOT}/synthetic_events`;
-    this.#events = new CommandFile(tree.path(path), '', (text) => tree.put(path, text));
+    this.#events = new CommandFile(tree.path(path), '', (text) => tree.replace(path, text));
   }
 
   /** Obeys at once, rather than at the next step only. */

@@ -271,3 +271,20 @@ test('no variable and no flag has room for pins', () => {
   const environment = { [environmentVariableOf('vms')]: '[]', KVM_TELEMETRY_VMS: 'nonsense' };
   assert.deepEqual(resolveConfig({ vms: 'nonsense' }, environment, {}).vms, []);
 });
+
+test('Grafana is linked to by http, without a password', () => {
+  const grafana = (url: string): string | undefined =>
+    resolveConfig({ 'web.grafanaUrl': url }, {}, {})['web.grafanaUrl'];
+  assert.equal(grafana('https://grafana.example.org/base'), 'https://grafana.example.org/base');
+  assert.equal(grafana('http://10.0.0.1:3000'), 'http://10.0.0.1:3000');
+  for (const url of [
+    'grafana',
+    'javascript:alert(1)',
+    'https://a:b@c',
+    'ftp://c',
+    'https://c/?x',
+    'https://c/#x',
+  ]) {
+    assert.throws(() => grafana(url), ConfigError, url);
+  }
+});

@@ -1,0 +1,161 @@
+import type { ServerResponse } from 'node:http';
+import type { ScrapeResult } from '../scrape.ts';
+import { liveDetail } from './detail.ts';
+import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
+import type { LiveReport, LiveSource, LiveVms } from './live.ts';
+import { liveHost, liveLoads, liveVms } from './snapshot.ts';
+
+export interface FeedTimes {
+  /** Between two collections: as often as this, and as seldom on a host where they take long. */
+  readonly fastestMs: number;
+  readonly slowestMs: number;
+  /** A client that takes nothing for so long is let go. */
+  readonly stallMs: number;
+  readonly heartbeatMs: number;
+}
+
+const TIMES: FeedTimes = { fastestMs: 1000, slowestMs: 5000, stallMs: 10_000, heartbeatMs: 10_000 };
+/** Collections for the page take at most this share of one CPU's time, where slowestMs allows. */
+const SHARE = 0.1;
+const COLLECT_MS = 9500;
+export const MAX_CLIENTS = 16;
+/** On a host with so few VMs all are told in detail, so that a VM's page has a past when it is opened. */
+const MAX_DETAILED = 16;
+
+export interface FeedParts {
+  scrape(timeoutMs: number): Promise<ScrapeResult>;
+  /** What doctor says of the sources. */
+  sources(result: ScrapeResult): readonly LiveSource[];
+  /** What doctor says of a VM; undefined for one that it does not know. */
+  report(vm: string): LiveReport | undefined;
+  readonly grafanaUrl: string | undefined;
+  readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
+  /** Milliseconds of the epoch. */
+  now(): number;
+  readonly times?: FeedTimes;
+}
+
+interface Told {
+  readonly host: string;
+  readonly vms: string;
+  detailOf(vm: string): string;
+  readonly all: readonly string[];
+}
+
+/** Tells open pages what each collection finds. Collects while a page is open, and never otherwise. */
+export class Feed {
+  readonly #clients = new Set<EventStream>();
+  readonly #times: FeedTimes;
+  #last: Told | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #collecting = false;
+  #closed = false;
+
+  constructor(private readonly parts: FeedParts) {
+    this.#times = parts.times ?? TIMES;
+  }
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  /** @returns false where there are too many already, or the daemon stops: nothing was answered */
+  open(response: ServerResponse, vm: string | undefined): boolean {
+    if (this.#closed || this.#clients.size >= MAX_CLIENTS) return false;
+    const client = new EventStream(response, vm);
+    this.#clients.add(client);
+    response.once('close', () => this.#leave(client));
+    if (this.#last !== undefined) this.#tell(client, this.#last);
+    if (!this.#collecting && this.#timer === undefined) void this.#collect();
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#times.heartbeatMs);
+    return true;
+  }
+
+  /** Ends all streams: the daemon stops. */
+  close(): void {
+    this.#closed = true;
+    for (const client of [...this.#clients]) {
+      client.end();
+      this.#leave(client);
+    }
+  }
+
+  #leave(client: EventStream): void {
+    this.#clients.delete(client);
+    if (this.#clients.size > 0) return;
+    clearTimeout(this.#timer);
+    clearInterval(this.#heartbeat);
+    this.#timer = undefined;
+    this.#heartbeat = undefined;
+    this.#last = undefined;
+  }
+
+  async #collect(): Promise<void> {
+    this.#timer = undefined;
+    this.#collecting = true;
+    const start = performance.now();
+    const { fastestMs, slowestMs } = this.#times;
+    let everyMs = slowestMs;
+    try {
+      const result = await this.parts.scrape(COLLECT_MS);
+      const took = performance.now() - start;
+      everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
+      if (this.#clients.size > 0) this.#broadcast(this.#told(result, everyMs));
+    } catch (error) {
+      this.parts.logger.warn({ err: error }, 'the live page was not told: the collection failed');
+    }
+    this.#collecting = false;
+    if (this.#clients.size === 0 || this.#closed) return;
+    const rest = Math.max(fastestMs / 4, everyMs - (performance.now() - start));
+    this.#timer = setTimeout(() => void this.#collect(), rest);
+  }
+
+  #told(result: ScrapeResult, everyMs: number): Told {
+    const { families } = result;
+    const at = this.parts.now();
+    const vms = liveVms(families);
+    const details = new Map<string, string>();
+    const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
+    return {
+      host: frame('host', liveHost(families, this.parts.sources(result), this.parts.grafanaUrl)),
+      vms: frame('vms', message),
+      all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
+      detailOf: (vm) => {
+        const known = details.get(vm);
+        if (known !== undefined) return known;
+        if (!vms.some((each) => each.vm === vm)) return '';
+        const text = frame('detail', liveDetail(families, vm, at, this.parts.report(vm)));
+        details.set(vm, text);
+        return text;
+      },
+    };
+  }
+
+  #broadcast(told: Told): void {
+    this.#last = told;
+    for (const client of [...this.#clients]) this.#tell(client, told);
+  }
+
+  #tell(client: EventStream, told: Told): void {
+    const details = new Set([...told.all, ...(client.vm === undefined ? [] : [client.vm])]);
+    const host = client.unlessSaid('host', told.host);
+    const now = performance.now();
+    // The table last: a page that has it has all.
+    if (client.send(host + [...details].map(told.detailOf).join('') + told.vms, now)) return;
+    client.forget();
+    this.#judge(client, now);
+  }
+
+  #beat(): void {
+    const now = performance.now();
+    for (const client of [...this.#clients]) if (!client.send(HEARTBEAT, now)) this.#judge(client, now);
+  }
+
+  #judge(client: EventStream, now: number): void {
+    if (now - (client.blockedSince ?? now) < this.#times.stallMs) return;
+    this.parts.logger.debug('a live page that takes nothing was let go');
+    client.drop();
+    this.#leave(client);
+  }
+}

@@ -1,0 +1,71 @@
+import type { LiveReport } from '../live.ts';
+import { el, Part } from './dom.ts';
+import { words } from './format.ts';
+
+/** What has drifted in a VM, what is missing for the next stage, and the commands that would bring it. */
+export class AdviceView {
+  readonly element = el('div', { class: 'advice' });
+  readonly #part = new Part(this.element);
+
+  update(report: LiveReport | undefined): void {
+    this.#part.update([report?.drifts, report?.next, report?.features], () => {
+      if (report === undefined) {
+        return [el('p', { class: 'empty' }, 'Not judged yet: that takes a sample and a look, some seconds.')];
+      }
+      return [drifts(report), nextStage(report), features(report)];
+    });
+  }
+}
+
+function drifts({ drifts, threads }: LiveReport): HTMLElement {
+  const box = el('div', {}, el('h3', {}, 'Drift'));
+  if (drifts.length === 0) {
+    const isKnown = threads.some(({ expected }) => expected !== '');
+    const text = isKnown
+      ? 'Every thread is where it should be.'
+      : 'Nothing says where threads should be: pin them, with libvirt or taskset, or write vms: into the configuration.';
+    box.append(el('p', { class: isKnown ? 'good' : 'empty' }, text));
+  }
+  const list = el('ul', { class: 'drifts' });
+  // Often one command mends several.
+  for (const fix of new Set(drifts.map((drift) => drift.fix))) {
+    const item = el('li');
+    for (const { thread, kind, why } of drifts.filter((drift) => drift.fix === fix)) {
+      const about = el('span', { class: 'badge bad' }, words(kind));
+      const attributes = { class: 'drift', 'data-thread': thread, 'data-kind': kind };
+      item.append(el('div', attributes, el('b', {}, thread), ' ', about, ` ${why}`));
+    }
+    if (fix !== undefined) item.append(el('code', {}, fix));
+    list.append(item);
+  }
+  if (drifts.length > 0) box.append(list);
+  return box;
+}
+
+function nextStage({ next }: LiveReport): HTMLElement | undefined {
+  if (next === undefined) return undefined;
+  const list = el('ul', { class: 'drifts' });
+  for (const { missing, fixes } of next.steps) {
+    list.append(el('li', {}, el('b', {}, words(missing)), ...fixes.map((fix) => el('code', {}, fix))));
+  }
+  return el(
+    'div',
+    {},
+    el('h3', {}, `Missing for ${words(next.stage)}`, el('small', {}, `paper, ${next.section}`)),
+    list,
+  );
+}
+
+function features({ features }: LiveReport): HTMLElement | undefined {
+  const names = Object.entries(features);
+  if (names.length === 0) return undefined;
+  const list = el('ul', { class: 'chips' });
+  for (const [name, value] of names) {
+    const isOn = value === 1;
+    const mark = el('span', { class: 'hidden' }, isOn ? ' is on' : ' is off');
+    list.append(
+      el('li', { class: `chip ${isOn ? 'good' : 'off'}` }, `${isOn ? '✓' : '✗'} ${words(name)}`, mark),
+    );
+  }
+  return el('div', {}, el('h3', {}, 'Features in force'), list);
+}

@@ -1,0 +1,107 @@
+import type { LiveVm } from '../live.ts';
+import { count, fixed, NONE, words } from './format.ts';
+import type { VmRates } from './rates.ts';
+
+export interface Row {
+  readonly vm: LiveVm;
+  readonly rates: VmRates;
+}
+
+export interface Column {
+  readonly key: string;
+  readonly label: string;
+  /** Under the label, smaller. */
+  readonly unit: string;
+  readonly help: string;
+  readonly isNumber: boolean;
+  /** What it is sorted by; undefined is last either way. */
+  value(row: Row): number | string | undefined;
+  text(row: Row): string;
+  /** The counters behind it, as /metrics has them: metric and value. */
+  raw(vm: LiveVm): readonly (readonly [metric: string, value: number])[];
+}
+
+const none = (): [] => [];
+
+const named = (metric: string, label: string, counts: LiveVm['run'] | undefined): [string, number][] =>
+  Object.entries(counts ?? {}).map(([name, value]) => [`${metric}{${label}="${name}"}`, value]);
+
+function perIo(stage: 'kick' | 'inject' | 'eoi', label: string, help: string): Column {
+  return {
+    ...{ key: stage, label, unit: 'per I/O', help, isNumber: true },
+    value: ({ rates }) => rates.perIo[stage],
+    text: ({ rates }) => fixed(rates.perIo[stage]),
+    raw: ({ path }) =>
+      named('kvm_vm_io_path_events_total', 'stage', path).filter(([name]) => name.includes(stage)),
+  };
+}
+
+function cores(key: 'vcpuCores' | 'ioCores' | 'otherCores', label: string, help: string): Column {
+  return {
+    ...{ key, label, unit: 'cores', help, isNumber: true },
+    value: ({ rates }) => rates[key],
+    text: ({ rates }) => fixed(rates[key]),
+    raw: ({ run }) => named('kvm_thread_run_seconds_total', 'role', run),
+  };
+}
+
+export const COLUMNS: readonly Column[] = [
+  {
+    ...{ key: 'vm', label: 'VM', unit: '', help: 'Name of the VM: Enter opens its page', isNumber: false },
+    value: ({ vm }) => vm.vm,
+    text: ({ vm }) => vm.vm,
+    raw: none,
+  },
+  {
+    ...{ key: 'stage', label: 'Stage', unit: 'phase', isNumber: false },
+    help: 'Stage of the methodology that is detected, or declared; and the declared phase',
+    value: ({ vm }) => (vm.stage === undefined ? undefined : `${rankOf(vm.stage)} ${vm.phase ?? ''}`),
+    text: ({ vm }) => [vm.stage === undefined ? NONE : words(vm.stage), vm.phase].filter(Boolean).join(' · '),
+    raw: none,
+  },
+  {
+    ...{ key: 'exits', label: 'Exits', unit: 'per s', help: 'VM exits of every kind', isNumber: true },
+    value: ({ rates }) => rates.exits,
+    text: ({ rates }) => count(rates.exits),
+    raw: ({ exits }) => (exits === undefined ? [] : [[exits.from, exits.total]]),
+  },
+  perIo('kick', 'Kick', 'Exits to notify a virtqueue, for each I/O'),
+  perIo('inject', 'Inject', 'Exits to take an interrupt, for each I/O'),
+  perIo('eoi', 'EOI', 'Exits to end an interrupt, for each I/O'),
+  {
+    ...{ key: 'iops', label: 'IOPS', unit: 'per s', isNumber: true },
+    help: "I/Os that the VM's disks completed; without QMP or libvirt, requests to the host's devices",
+    value: ({ rates }) => rates.iops,
+    text: ({ rates }) => count(rates.iops),
+    raw: ({ io }) => (io === undefined ? [] : [[io.from, io.total]]),
+  },
+  cores('vcpuCores', 'vCPU', 'CPUs that the vCPU threads keep busy'),
+  cores('ioCores', 'I/O', 'CPUs that IOThreads, vhost, SQPOLL and workers keep busy'),
+  cores('otherCores', 'Other', 'CPUs that the emulator and the rest keep busy'),
+  {
+    ...{ key: 'wait', label: 'Wait', unit: 'ms/s', isNumber: true },
+    help: 'Time in run queues, over all threads: what the guest sees as steal',
+    value: ({ rates }) => rates.wait,
+    text: ({ rates }) => count(rates.wait === undefined ? undefined : rates.wait * 1000),
+    raw: ({ wait }) => named('kvm_thread_wait_seconds_total', 'role', wait),
+  },
+  {
+    ...{ key: 'drift', label: 'Drift', unit: 'threads', isNumber: false },
+    help: 'Threads that are not where they should be, and how',
+    value: ({ vm }) => vm.drift?.threads,
+    text: ({ vm: { drift } }) =>
+      drift === undefined
+        ? NONE
+        : drift.threads === 0
+          ? 'none'
+          : `${drift.threads}: ${drift.kinds.map(words).join(', ')}`,
+    raw: ({ drift }) => (drift === undefined ? [] : [['kvm_vm_affinity_drift_threads', drift.threads]]),
+  },
+];
+
+const LADDER = ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues'];
+
+/** Stages in their order, not that of the alphabet. */
+function rankOf(stage: string): number {
+  return LADDER.indexOf(stage) + 1;
+}

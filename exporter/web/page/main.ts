@@ -1,0 +1,98 @@
+import { Connection, type State } from './connection.ts';
+import { linkTo, setText } from './dom.ts';
+import { Hints, SourcesView } from './sources.ts';
+import { Store } from './store.ts';
+import { VmTable } from './table.ts';
+import { VmView } from './vm-view.ts';
+
+const STATES: Readonly<Record<State, string>> = {
+  connecting: 'connecting',
+  live: 'live',
+  late: 'late: the collection takes long',
+  lost: 'connection lost, reconnecting: what you see is the last that was told',
+  refused: 'not let in: too many pages are open, or the login has ended; trying again',
+  paused: 'paused while nobody looks',
+};
+
+const store = new Store();
+const view = byId('view');
+const table = new VmTable((vm) => {
+  location.hash = linkTo(vm);
+});
+const sources = new SourcesView();
+const hints = new Hints();
+let page: VmView | undefined;
+
+const connection = new Connection({
+  host(host) {
+    store.host = host;
+    byId('simulated').hidden = !host.simulated;
+    setText(byId('version'), host.version);
+    const grafana = byId('grafana');
+    grafana.hidden = host.grafanaUrl === undefined;
+    if (host.grafanaUrl !== undefined) grafana.setAttribute('href', host.grafanaUrl);
+    sources.update(host);
+  },
+  detail: (detail) => store.takeDetail(detail),
+  vms(vms) {
+    store.takeVms(vms);
+    draw();
+  },
+  state(state) {
+    if (state !== 'live' && state !== 'late') store.interrupt();
+    const element = byId('state');
+    element.dataset['state'] = state;
+    setText(element, STATES[state]);
+  },
+});
+
+addEventListener('hashchange', () => route(true));
+route(false);
+
+/** The page that the address names. */
+function route(isNavigation: boolean): void {
+  const vm = vmOf(location.hash);
+  page?.destroy();
+  page = vm === undefined ? undefined : new VmView(vm, store);
+  document.title = vm === undefined ? 'kvm-telemetry' : `${vm} – kvm-telemetry`;
+  view.replaceChildren(
+    ...(page === undefined ? [sources.element, hints.element, table.element] : [page.element]),
+  );
+  connection.open(vm);
+  draw();
+  if (!isNavigation) return;
+  scrollTo(0, 0);
+  view.focus({ preventScroll: true });
+}
+
+function draw(): void {
+  if (page !== undefined) {
+    page.update();
+    return;
+  }
+  if (store.last === undefined) return;
+  const { rows, host } = store;
+  hints.update(
+    host,
+    rows.length > 0,
+    rows.some(({ vm }) => vm.io?.from.startsWith('kvm_vm_disk') === true),
+  );
+  table.element.hidden = rows.length === 0;
+  table.update(rows);
+}
+
+function vmOf(hash: string): string | undefined {
+  const name = /^#\/vm\/(.+)$/.exec(hash)?.[1];
+  if (name === undefined) return undefined;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
+}
+
+function byId(id: string): HTMLElement {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`no #${id}`);
+  return element;
+}

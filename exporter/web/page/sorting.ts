@@ -1,0 +1,59 @@
+import type { Column, Row } from './columns.ts';
+
+export interface Order {
+  readonly column: Column;
+  readonly direction: 'ascending' | 'descending';
+}
+
+const names = new Intl.Collator('en', { numeric: true });
+
+/** What is not known comes last either way; equals are in order of name. */
+export function sorted(rows: readonly Row[], { column, direction }: Order): Row[] {
+  const sign = direction === 'ascending' ? 1 : -1;
+  const keyed = rows.map((row) => ({ row, key: column.value(row) }));
+  keyed.sort((a, b) => compare(a.key, b.key, sign) || names.compare(a.row.vm.vm, b.row.vm.vm));
+  return keyed.map(({ row }) => row);
+}
+
+function compare(a: number | string | undefined, b: number | string | undefined, sign: number): number {
+  if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined);
+  if (typeof a === 'number' && typeof b === 'number') return sign * (a - b);
+  return sign * names.compare(String(a), String(b));
+}
+
+/** The next order when a column's head is pressed: numbers begin with the largest. */
+export function pressed(order: Order, column: Column): Order {
+  const first = column.isNumber || column.key === 'drift' ? 'descending' : 'ascending';
+  if (order.column !== column) return { column, direction: first };
+  return { column, direction: order.direction === 'ascending' ? 'descending' : 'ascending' };
+}
+
+/** Rows that have every word of the filter somewhere: in name, VMM, stage, phase, state or drift. */
+export function filtered(rows: readonly Row[], filter: string): Row[] {
+  const wanted = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (wanted.length === 0) return [...rows];
+  return rows.filter(({ vm }) => {
+    const { stage = '', phase = '', state = '', drift } = vm;
+    const kinds = drift === undefined || drift.threads === 0 ? [] : ['drift', ...drift.kinds];
+    const text = [
+      vm.vm,
+      vm.vmm,
+      stage,
+      phase,
+      state,
+      ...kinds,
+      ...kinds.map((kind) => kind.replaceAll('_', ' ')),
+    ]
+      .join('\n')
+      .toLowerCase();
+    return wanted.every((word) => text.includes(word));
+  });
+}
+
+/** The same rows in the order in which they were shown; new ones at the end, those that are gone left out. */
+export function held(rows: readonly Row[], shown: readonly string[]): Row[] {
+  const byName = new Map(rows.map((row) => [row.vm.vm, row]));
+  const kept = shown.flatMap((name) => byName.get(name) ?? []);
+  const known = new Set(shown);
+  return [...kept, ...rows.filter(({ vm }) => !known.has(vm.vm))];
+}

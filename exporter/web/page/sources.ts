@@ -1,0 +1,99 @@
+import type { LiveHost } from '../live.ts';
+import { el, Part } from './dom.ts';
+
+/** Which sources are usable, and what would mend the others: as `kvm-telemetry doctor` says it. */
+export class SourcesView {
+  readonly element = el('section', { class: 'sources', 'aria-labelledby': 'sources-title' });
+  readonly #part = new Part(this.element);
+
+  update({ sources, lockdown, traceBackend }: LiveHost): void {
+    // Series come and go all the time; the list is made anew when anything else has changed.
+    const from = [sources.map(({ series, ...rest }) => [rest, series > 0]), lockdown, traceBackend];
+    this.#part.update(from, () => {
+      const failing = sources.filter(({ usable }) => !usable);
+      const told = sources.filter(({ findings }) => findings.length > 0);
+      const head =
+        failing.length === 0
+          ? `All ${sources.length} sources are usable`
+          : `${failing.length} of ${sources.length} sources ${failing.length === 1 ? 'is' : 'are'} not usable`;
+      const list = el('ul', { class: 'chips' });
+      for (const { source, usable } of sources) {
+        const mark = usable ? 'ok' : 'fails';
+        list.append(el('li', { class: `chip ${usable ? 'good' : 'bad'}` }, source, el('b', {}, ` ${mark}`)));
+      }
+      const details = el(
+        'details',
+        {},
+        el('summary', {}, `What doctor says (${told.length})`),
+        el(
+          'p',
+          { class: 'muted' },
+          `Kernel lockdown: ${lockdown}. Trace events: ${traceBackend ?? 'not counted'}.`,
+        ),
+      );
+      for (const { source, usable, findings } of told) details.append(findingsOf(source, usable, findings));
+      return [
+        el('h2', { id: 'sources-title', class: failing.length === 0 ? 'good' : 'bad' }, head),
+        list,
+        ...(told.length === 0 ? [] : [details]),
+      ];
+    });
+  }
+}
+
+function findingsOf(
+  source: string,
+  usable: boolean,
+  findings: LiveHost['sources'][number]['findings'],
+): HTMLElement {
+  const list = el('dl', {}, el('dt', { class: usable ? '' : 'bad' }, source));
+  for (const { why, fix } of findings) {
+    list.append(el('dd', {}, why, ...(fix === undefined ? [] : [el('br'), 'fix: ', el('code', {}, fix)])));
+  }
+  return list;
+}
+
+/** What to do where VMs lack what the table could show. */
+export class Hints {
+  readonly element = el('div', { class: 'hints' });
+  readonly #part = new Part(this.element);
+
+  update(host: LiveHost | undefined, hasVms: boolean, hasDisks: boolean): void {
+    const isTraced = host?.traceBackend !== undefined;
+    this.#part.update([hasVms, isTraced, hasDisks], () => [
+      ...(hasVms
+        ? []
+        : [
+            el(
+              'p',
+              { class: 'empty' },
+              'No VM runs on this host, or none is seen. A VM is a process that has /dev/kvm open: start one, or look at ',
+              el('code', {}, 'kvm-telemetry doctor'),
+              '. In a container, share the PID namespace of the host.',
+            ),
+          ]),
+      ...(hasVms && !isTraced
+        ? [
+            hint(
+              'Exits per I/O, exits by reason and queues are not known: trace events are not counted. Start without ',
+              '--trace.backend=off',
+              ' and --no-collector.trace, as root.',
+            ),
+          ]
+        : []),
+      ...(hasVms && !hasDisks
+        ? [
+            hint(
+              'No disk statistics: give each VM a QMP socket of its own, ',
+              '-qmp unix:/run/kvm-telemetry/qmp/NAME.sock,server=on,wait=off',
+              ', or let libvirt manage it. Until then IOPS are requests to block devices of the host, as far as they are traced.',
+            ),
+          ]
+        : []),
+    ]);
+  }
+}
+
+function hint(before: string, code: string, after: string): HTMLElement {
+  return el('p', { class: 'hint' }, before, el('code', {}, code), after);
+}

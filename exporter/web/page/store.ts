@@ -1,0 +1,156 @@
+import type { LiveDetail, LiveHost, LiveVm, LiveVms } from '../live.ts';
+import type { Row } from './columns.ts';
+import { type Drawn, History } from './history.ts';
+import { type Latency, LatencyWindow } from './latency.ts';
+import { Past } from './past.ts';
+import { type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
+
+const KEEP_MS = 600_000;
+/** After so many intervals without a word the line is broken. */
+const GAP = 3;
+/** Rates are over so much time, so that when exactly a collection read a counter does not show. */
+const RATE_MS = 5000;
+/** perf tells its counts every five seconds. */
+const PERF_RATE_MS = 10_000;
+
+/** A change of stage or phase, to be drawn on charts. */
+export interface Mark {
+  /** Seconds of the epoch. */
+  readonly at: number;
+  readonly label: string;
+}
+
+export interface ThreadRates {
+  readonly run: Rate;
+  readonly wait: Rate;
+  readonly migrations: Rate;
+}
+
+/** All that the page knows: the last collections, rates between them, and ten minutes of history. */
+export class Store {
+  host: LiveHost | undefined;
+  last: LiveVms | undefined;
+  rows: readonly Row[] = [];
+  /** Busy share of each CPU of the host. */
+  cpuBusy: readonly Rate[] = [];
+  readonly #history = new History(KEEP_MS);
+  /** The last collections, the oldest first: rates are against those. */
+  readonly #past = new Past<LiveVms>();
+  readonly #pastDetails = new Map<string, Past<LiveDetail>>();
+  readonly #threads = new Map<string, Map<string, ThreadRates>>();
+  readonly #latencies = new Map<string, LatencyWindow>();
+  readonly #marks = new Map<string, Mark[]>();
+
+  /** The connection was lost: nothing is to be told of the time until it is back. */
+  interrupt(): void {
+    this.#past.clear();
+    for (const past of this.#pastDetails.values()) past.clear();
+  }
+
+  takeVms(now: LiveVms): void {
+    const { before, seconds } = this.#past.take(now, this.#rateMs, now.everyMs * GAP);
+    this.#history.tick(now.at, now.everyMs * GAP);
+    const past = byName(before);
+    const last = byName(this.last);
+    this.rows = now.vms.map((vm) => {
+      const old = past.get(vm.vm);
+      const rates = vmRates(old, vm, seconds);
+      this.#note(vm.vm, rates);
+      this.#mark(last.get(vm.vm), vm, now.at);
+      return { vm, rates };
+    });
+    this.cpuBusy = now.cpus.map(({ run }, i) => rateOf(before?.cpus[i]?.run, run, seconds));
+    this.last = now;
+    for (const vm of [...this.#pastDetails.keys()]) {
+      if (!now.vms.some((each) => each.vm === vm)) this.#forget(vm);
+    }
+  }
+
+  takeDetail(now: LiveDetail): void {
+    const every = this.last?.everyMs ?? 5000;
+    const kept = this.#pastDetails.get(now.vm) ?? new Past<LiveDetail>();
+    this.#pastDetails.set(now.vm, kept);
+    const { before, seconds } = kept.take(now, this.#rateMs, every * GAP);
+    this.#history.tick(now.at, every * GAP);
+    for (const [reason, rate] of Object.entries(ratesOf(before?.reasons, now.reasons, seconds))) {
+      this.#history.set(now.vm, `reason ${reason}`, rate);
+    }
+    const past = new Map(before?.threads.map((thread) => [thread.thread, thread]));
+    const threads = new Map<string, ThreadRates>();
+    for (const { thread, run, wait, migrations } of now.threads) {
+      const old = past.get(thread);
+      threads.set(thread, {
+        run: rateOf(old?.run, run, seconds),
+        wait: rateOf(old?.wait, wait, seconds),
+        migrations: rateOf(old?.migrations, migrations, seconds),
+      });
+    }
+    this.#threads.set(now.vm, threads);
+    const window = this.#latencies.get(now.vm) ?? new LatencyWindow();
+    this.#latencies.set(now.vm, window);
+    window.take(now.at, now.durations);
+    for (const [name, value] of Object.entries(window.quantiles())) this.#history.set(now.vm, name, value);
+  }
+
+  row(vm: string): Row | undefined {
+    return this.rows.find((row) => row.vm.vm === vm);
+  }
+
+  detail(vm: string): LiveDetail | undefined {
+    return this.#pastDetails.get(vm)?.last;
+  }
+
+  threadRates(vm: string): ReadonlyMap<string, ThreadRates> {
+    return this.#threads.get(vm) ?? new Map();
+  }
+
+  latencies(vm: string): readonly Latency[] {
+    return this.#latencies.get(vm)?.byReason() ?? [];
+  }
+
+  marks(vm: string): readonly Mark[] {
+    return this.#marks.get(vm) ?? [];
+  }
+
+  drawn(vm: string, names: readonly string[]): Drawn {
+    return this.#history.read(vm, names);
+  }
+
+  names(vm: string): string[] {
+    return this.#history.names(vm);
+  }
+
+  get #rateMs(): number {
+    return this.host?.traceBackend === 'perf' ? PERF_RATE_MS : RATE_MS;
+  }
+
+  #note(vm: string, rates: VmRates): void {
+    const set = (name: string, value: Rate): void => this.#history.set(vm, name, value);
+    set('exits', rates.exits);
+    set('iops', rates.iops);
+    for (const [stage, rate] of Object.entries(rates.perIo)) set(`${stage} per I/O`, rate);
+    for (const [role, rate] of Object.entries(rates.cores)) set(`cores ${role}`, rate);
+    set('wait', rates.wait);
+  }
+
+  #mark(before: LiveVm | undefined, now: LiveVm, at: number): void {
+    if (before === undefined) return;
+    const changes = [
+      before.stage === now.stage ? undefined : now.stage,
+      before.phase === now.phase ? undefined : (now.phase ?? 'no phase'),
+    ].filter((change) => change !== undefined);
+    if (changes.length === 0) return;
+    const kept = (this.#marks.get(now.vm) ?? []).filter((mark) => mark.at * 1000 > at - KEEP_MS);
+    this.#marks.set(now.vm, [...kept, { at: at / 1000, label: changes.join(' · ').replaceAll('_', ' ') }]);
+  }
+
+  #forget(vm: string): void {
+    this.#pastDetails.delete(vm);
+    this.#threads.delete(vm);
+    this.#latencies.delete(vm);
+  }
+}
+
+function byName(vms: LiveVms | undefined): Map<string, LiveVm> {
+  return new Map(vms?.vms.map((vm) => [vm.vm, vm]));
+}

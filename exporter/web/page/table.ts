@@ -1,0 +1,229 @@
+import { COLUMNS, type Column, type Row } from './columns.ts';
+import { el, linkTo, setAttribute, setText } from './dom.ts';
+import { exact } from './format.ts';
+import { filtered, held, type Order, pressed, sorted } from './sorting.ts';
+
+/** As in the style sheet. */
+const ROW_PX = 34;
+/** Rows beyond the edge, so that a quick scroll shows no void. */
+const SPARE = 8;
+
+/** The table of VMs. Only the rows in sight are in the document, and of these only what changed is written. */
+export class VmTable {
+  readonly element: HTMLElement;
+  readonly #scroller: HTMLElement;
+  readonly #table: HTMLTableElement;
+  readonly #body = el('tbody');
+  readonly #above = spacer();
+  readonly #below = spacer();
+  readonly #heads = new Map<Column, HTMLTableCellElement>();
+  readonly #rows = new Map<string, HTMLTableRowElement>();
+  readonly #summary = el('p', { class: 'muted summary', role: 'status', 'aria-live': 'off' });
+  #order: Order = { column: COLUMNS[0] as Column, direction: 'ascending' };
+  #filter = '';
+  #all: readonly Row[] = [];
+  #shown: readonly Row[] = [];
+  /** The row that Tab leads to. */
+  #current: string | undefined;
+
+  constructor(private readonly open: (vm: string) => void) {
+    const search = el('input', {
+      ...{ type: 'search', id: 'filter', placeholder: 'name, stage, drift …', autocomplete: 'off' },
+      ...{ 'aria-label': 'Show only VMs with these words', spellcheck: 'false' },
+    });
+    search.addEventListener('input', () => {
+      this.#filter = search.value;
+      this.#scroller.scrollTop = 0;
+      this.#arrange(false);
+    });
+    const head = el('tr', { 'aria-rowindex': '1' });
+    for (const column of COLUMNS) head.append(this.#head(column));
+    this.#table = el(
+      'table',
+      { class: 'vms', id: 'vms', 'aria-label': 'VMs of this host' },
+      el('thead', {}, head),
+      this.#body,
+    );
+    this.#scroller = el('div', { class: 'scroller', tabindex: '-1' }, this.#table);
+    this.#scroller.addEventListener('scroll', () => this.#render(), { passive: true });
+    new ResizeObserver(() => this.#render()).observe(this.#scroller);
+    this.#body.append(this.#above, this.#below);
+    this.#body.addEventListener('keydown', (event) => this.#key(event));
+    this.#body.addEventListener('click', (event) => this.#click(event));
+    this.#body.addEventListener('focusin', (event) => {
+      const row = event.target instanceof Element ? event.target.closest('tr') : null;
+      this.#current = row?.dataset['vm'] ?? this.#current;
+    });
+    for (const kind of ['pointerover', 'focusin'] as const) {
+      this.#body.addEventListener(kind, (event) => this.#explain(event.target));
+    }
+    this.element = el(
+      'section',
+      { 'aria-labelledby': 'vms-title' },
+      el('div', { class: 'bar' }, el('h2', { id: 'vms-title' }, 'VMs'), search, this.#summary),
+      this.#scroller,
+    );
+  }
+
+  update(rows: readonly Row[]): void {
+    this.#all = rows;
+    // Rows must not run away from under a finger or a reader.
+    this.#arrange(this.#body.matches(':hover') || this.#body.contains(document.activeElement));
+  }
+
+  #arrange(isHeld: boolean): void {
+    const rows = filtered(this.#all, this.#filter);
+    this.#shown = isHeld
+      ? held(
+          rows,
+          this.#shown.map(({ vm }) => vm.vm),
+        )
+      : sorted(rows, this.#order);
+    if (!this.#shown.some(({ vm }) => vm.vm === this.#current)) this.#current = this.#shown[0]?.vm.vm;
+    const drifting = this.#all.filter(({ vm }) => (vm.drift?.threads ?? 0) > 0).length;
+    setText(
+      this.#summary,
+      [
+        rows.length === this.#all.length ? `${rows.length} VMs` : `${rows.length} of ${this.#all.length} VMs`,
+        drifting === 0 ? '' : `${drifting} with drift`,
+      ]
+        .filter(Boolean)
+        .join(', '),
+    );
+    this.#table.setAttribute('aria-rowcount', String(this.#shown.length + 1));
+    for (const [column, cell] of this.#heads) {
+      setAttribute(cell, 'aria-sort', column === this.#order.column ? this.#order.direction : undefined);
+    }
+    this.#render();
+  }
+
+  #render(): void {
+    const height = this.#scroller.clientHeight;
+    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / ROW_PX) - SPARE);
+    const last = Math.min(this.#shown.length, first + Math.ceil(height / ROW_PX) + 2 * SPARE);
+    const window = this.#shown.slice(first, last);
+    const names = new Set(window.map(({ vm }) => vm.vm));
+    const hadFocus = document.activeElement instanceof HTMLTableRowElement;
+    for (const [name, row] of this.#rows) {
+      if (names.has(name)) continue;
+      row.remove();
+      this.#rows.delete(name);
+    }
+    setHeight(this.#above, first);
+    setHeight(this.#below, this.#shown.length - last);
+    for (const [i, row] of window.entries()) {
+      const element = this.#rows.get(row.vm.vm) ?? this.#make(row.vm.vm);
+      const place = this.#body.children[i + 1] ?? null;
+      if (place !== element) this.#body.insertBefore(element, place);
+      setAttribute(element, 'aria-rowindex', String(first + i + 2));
+      setAttribute(element, 'tabindex', row.vm.vm === this.#current ? '0' : '-1');
+      write(element, row);
+    }
+    if (hadFocus && this.#current !== undefined && !this.#body.contains(document.activeElement)) {
+      this.#rows.get(this.#current)?.focus({ preventScroll: true });
+    }
+  }
+
+  #head(column: Column): HTMLTableCellElement {
+    const button = el('button', { type: 'button', title: column.help }, column.label);
+    if (column.unit !== '') button.append(el('small', {}, column.unit));
+    button.addEventListener('click', () => {
+      this.#order = pressed(this.#order, column);
+      this.#arrange(false);
+    });
+    const cell = el(
+      'th',
+      { scope: 'col', class: `c-${column.key}${column.isNumber ? ' number' : ''}` },
+      button,
+    );
+    this.#heads.set(column, cell);
+    return cell;
+  }
+
+  #make(vm: string): HTMLTableRowElement {
+    const row = el('tr', { 'data-vm': vm });
+    for (const { key, isNumber } of COLUMNS) {
+      const attributes = { class: `c-${key}${isNumber ? ' number' : ''}`, 'data-column': key };
+      row.append(
+        key === 'vm'
+          ? el('th', { ...attributes, scope: 'row' }, el('a', { href: linkTo(vm), tabindex: '-1' }, vm))
+          : el('td', attributes),
+      );
+    }
+    this.#rows.set(vm, row);
+    return row;
+  }
+
+  #key(event: KeyboardEvent): void {
+    const at = this.#shown.findIndex(({ vm }) => vm.vm === this.#current);
+    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / ROW_PX) - 2);
+    const to: Record<string, number> = {
+      ...{ ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page },
+      ...{ Home: 0, End: this.#shown.length - 1 },
+    };
+    if (event.key === 'Enter' && this.#current !== undefined) {
+      event.preventDefault();
+      this.open(this.#current);
+      return;
+    }
+    const target = to[event.key];
+    if (target === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.#focus(Math.min(this.#shown.length - 1, Math.max(0, target)));
+  }
+
+  #focus(index: number): void {
+    this.#current = this.#shown[index]?.vm.vm;
+    const head = this.#table.tHead?.offsetHeight ?? 0;
+    const top = index * ROW_PX;
+    const room = this.#scroller.clientHeight - head - ROW_PX;
+    if (top < this.#scroller.scrollTop) this.#scroller.scrollTop = top;
+    else if (top > this.#scroller.scrollTop + room) this.#scroller.scrollTop = top - room;
+    this.#render();
+    if (this.#current !== undefined) this.#rows.get(this.#current)?.focus({ preventScroll: true });
+  }
+
+  #click(event: MouseEvent): void {
+    const row = event.target instanceof Element ? event.target.closest('tr') : null;
+    const vm = row?.dataset['vm'];
+    if (vm === undefined || event.target instanceof HTMLAnchorElement) return;
+    // Who marks text does not want to go anywhere.
+    if (document.getSelection()?.isCollapsed !== false) this.open(vm);
+  }
+
+  /** The counters behind a number, as its tooltip: made when somebody points at it. */
+  #explain(target: EventTarget | null): void {
+    const cell = target instanceof Element ? target.closest<HTMLElement>('[data-column]') : null;
+    const vm = cell?.closest('tr')?.dataset['vm'];
+    const row = this.#shown.find((each) => each.vm.vm === vm);
+    const column = COLUMNS.find(({ key }) => key === cell?.dataset['column']);
+    if (cell === null || row === undefined || column === undefined) return;
+    const raw = column.raw(row.vm).map(([metric, value]) => `${metric} ${exact(value)}`);
+    const whole = column.isNumber ? [] : [column.text(row)];
+    setAttribute(cell, 'title', [...whole, column.help, ...raw].join('\n'));
+  }
+}
+
+function write(element: HTMLTableRowElement, row: Row): void {
+  for (const [i, column] of COLUMNS.entries()) {
+    const cell = element.children[i];
+    if (cell === undefined || column.key === 'vm') continue;
+    setText(cell, column.text(row));
+  }
+  const { drift, silent, state } = row.vm;
+  const isStill = state !== undefined && state !== 'running';
+  const classes = [(drift?.threads ?? 0) > 0 ? 'drifting' : '', isStill ? 'still' : ''];
+  setAttribute(element, 'class', classes.filter(Boolean).join(' ') || undefined);
+  const notes = [isStill ? state : '', ...silent.map((source) => `${source} silent`)].filter(Boolean);
+  const head = element.children[0];
+  if (head !== undefined) setAttribute(head, 'data-note', notes.join(', ') || undefined);
+}
+
+function spacer(): HTMLTableRowElement {
+  return el('tr', { 'aria-hidden': 'true', class: 'spacer' }, el('td', { colspan: String(COLUMNS.length) }));
+}
+
+function setHeight(row: HTMLTableRowElement, rows: number): void {
+  const height = `${rows * ROW_PX}px`;
+  if (row.style.height !== height) row.style.height = height;
+}

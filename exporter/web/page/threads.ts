@@ -1,0 +1,51 @@
+import type { LiveDetail } from '../live.ts';
+import { count, NONE, percent, words } from './format.ts';
+import { Grid } from './grid.ts';
+import type { ThreadRates } from './store.ts';
+
+const HEADS = [
+  { label: 'thread' },
+  { label: 'tid', isNumber: true },
+  { label: 'on CPU', isNumber: true, help: 'The CPU that it ran on last' },
+  { label: 'node', isNumber: true },
+  { label: 'may run on', help: 'Its affinity mask' },
+  { label: 'should be on', help: 'And who says so' },
+  { label: 'busy', isNumber: true, help: 'Share of a CPU' },
+  { label: 'wait ms/s', isNumber: true, help: 'Time in run queues' },
+  { label: 'moves/s', isNumber: true, help: 'From CPU to CPU' },
+  { label: 'drift' },
+];
+
+/** Where a VM's threads are, may be and should be. */
+export class ThreadsView {
+  readonly #grid = new Grid('Threads of the VM', 'threads');
+  readonly element = this.#grid.element;
+
+  update({ threads, report }: LiveDetail, rates: ReadonlyMap<string, ThreadRates>): void {
+    this.#grid.update(
+      HEADS,
+      threads.map(({ thread, role, cpu, node }) => {
+        const said = report?.threads.find((each) => each.thread === thread);
+        const drifts = (report?.drifts ?? []).filter((each) => each.thread === thread);
+        const rate = rates.get(thread);
+        const wait = rate?.wait === undefined ? undefined : rate.wait * 1000;
+        return {
+          key: thread,
+          class: drifts.length > 0 ? 'drifting' : undefined,
+          cells: [
+            { text: thread, title: role },
+            said === undefined ? NONE : String(said.tid),
+            String(cpu),
+            node === undefined ? NONE : String(node),
+            said?.allowed ?? NONE,
+            said === undefined || said.expected === '' ? NONE : said.expected,
+            percent(rate?.run),
+            count(wait),
+            count(rate?.migrations),
+            drifts.map(({ kind }) => words(kind)).join(', ') || 'none',
+          ],
+        };
+      }),
+    );
+  }
+}

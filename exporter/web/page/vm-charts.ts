@@ -1,0 +1,95 @@
+import { Chart, type Line } from './charts.ts';
+import { el } from './dom.ts';
+import { count, duration, fixed, tick } from './format.ts';
+import type { Store } from './store.ts';
+
+/** Exit reasons that have a line each; the others share none, as their sum would be no reason. */
+const MAX_REASONS = 8;
+
+/** A role has its colour whichever others there are. */
+const ROLES = ['vcpu', 'iothread', 'vhost', 'sqpoll', 'worker', 'io_worker', 'other', 'emulator'];
+
+/** A VM's last ten minutes. */
+export class VmCharts {
+  readonly element = el('div', { class: 'charts' });
+  readonly #reasons = new Chart({ title: 'Exits by reason', help: 'per second', format: count });
+  readonly #perIo = new Chart({
+    title: 'Exits per I/O',
+    help: 'by step of the I/O path',
+    format: fixed,
+    tick,
+  });
+  readonly #iops = new Chart({ title: 'I/O', help: 'per second', format: count });
+  readonly #cores = new Chart({
+    title: 'CPUs kept busy',
+    help: 'cores, by role of the thread',
+    format: fixed,
+  });
+  readonly #latency = new Chart({
+    title: 'Exit latency',
+    help: 'from exit to entry, without halts, over 30 s',
+    format: duration,
+  });
+  readonly #wait = new Chart({
+    title: 'Run-queue wait',
+    help: 'time per second, all threads',
+    format: duration,
+  });
+
+  constructor(private readonly vm: string) {
+    for (const chart of this.#all) this.element.append(chart.element);
+  }
+
+  get #all(): Chart[] {
+    return [this.#reasons, this.#perIo, this.#iops, this.#cores, this.#latency, this.#wait];
+  }
+
+  update(store: Store): void {
+    const isTraced = store.host?.traceBackend !== undefined;
+    const untraced = 'Trace events are not counted: start without --trace.backend=off, as root.';
+    const none = isTraced ? 'None counted so far.' : untraced;
+    const untimed = store.host?.timedRatio === undefined && isTraced;
+    this.#draw(this.#reasons, store, this.#topReasons(store), none);
+    this.#draw(this.#perIo, store, this.#named(store, / per I\/O$/), isTraced ? 'No I/O so far.' : untraced);
+    const noDisks = 'No disk statistics: give the VM a QMP socket, or let libvirt manage it.';
+    this.#draw(this.#iops, store, this.#named(store, /^iops$/), noDisks);
+    this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread was seen running yet.');
+    const noTimes = 'Exits are not timed: add exit_duration to --trace.sets.';
+    const timed = this.#named(store, /^p\d\d$/);
+    this.#draw(
+      this.#latency,
+      store,
+      timed,
+      untimed ? noTimes : isTraced ? 'No exit was timed yet.' : untraced,
+    );
+    this.#draw(this.#wait, store, this.#named(store, /^wait$/), 'This kernel has no CONFIG_SCHEDSTATS.');
+  }
+
+  destroy(): void {
+    for (const chart of this.#all) chart.destroy();
+  }
+
+  #named(store: Store, pattern: RegExp): string[] {
+    return store.names(this.vm).filter((name) => pattern.test(name));
+  }
+
+  /** Those with most exits now; in order of name, so that a line keeps its colour while the set is the same. */
+  #topReasons(store: Store): string[] {
+    const reasons = Object.entries(store.detail(this.vm)?.reasons ?? {});
+    const top = reasons.sort(([, a], [, b]) => b - a).slice(0, MAX_REASONS);
+    const known = new Set(this.#named(store, /^reason /));
+    return top
+      .map(([reason]) => `reason ${reason}`)
+      .filter((name) => known.has(name))
+      .sort();
+  }
+
+  #draw(chart: Chart, store: Store, names: readonly string[], empty: string): void {
+    const lines = names.map((full, i): Line => {
+      const name = full.replace(/^(reason|cores) /, '').replace(/ per I\/O$/, '');
+      const role = ROLES.indexOf(name);
+      return { name, colour: role < 0 ? i : role };
+    });
+    chart.update(lines, store.drawn(this.vm, names), store.marks(this.vm), empty);
+  }
+}

@@ -1,0 +1,173 @@
+import { AdviceView } from './advice.ts';
+import { COLUMNS, type Row } from './columns.ts';
+import { CountersView } from './counters.ts';
+import { CpuMap } from './cpu-map.ts';
+import { el, Part, setAttribute, setText } from './dom.ts';
+import { count, duration, words } from './format.ts';
+import { Grid } from './grid.ts';
+import { KicksView } from './kicks.ts';
+import type { Store } from './store.ts';
+import { ThreadsView } from './threads.ts';
+import { VmCharts } from './vm-charts.ts';
+
+/** The page of one VM. */
+export class VmView {
+  readonly element = el('article', { class: 'vm' });
+  readonly #badges = new Part(el('p', { class: 'badges' }));
+  readonly #tiles = new Map<string, HTMLElement>();
+  readonly #gone = el('p', { class: 'empty', role: 'status' });
+  readonly #body = el('div');
+  readonly #map = new CpuMap();
+  readonly #threads = new ThreadsView();
+  readonly #advice = new AdviceView();
+  readonly #charts: VmCharts;
+  readonly #kicks = new KicksView();
+  readonly #noKicks = el('p', { class: 'empty' });
+  readonly #latencies = new Grid('Exit latency by reason', 'latencies');
+  readonly #noLatencies = el('p', { class: 'empty' });
+  readonly #counters: CountersView;
+
+  constructor(
+    readonly vm: string,
+    private readonly store: Store,
+  ) {
+    this.#charts = new VmCharts(vm);
+    this.#counters = new CountersView(() => this.update());
+    this.element.append(
+      el('p', {}, el('a', { href: '#/', class: 'back' }, '← all VMs')),
+      el('div', { class: 'bar' }, el('h1', {}, vm), this.#badges.element),
+      this.#gone,
+      this.#body,
+    );
+    this.#body.append(
+      this.#makeTiles(),
+      section('Threads on CPUs', this.#map.element, el('div', { class: 'wide' }, this.#threads.element)),
+      section('Affinity and stage', this.#advice.element),
+      section('Last ten minutes', this.#charts.element),
+      section(
+        'Kicks by virtqueue and vCPU',
+        this.#noKicks,
+        el('div', { class: 'wide' }, this.#kicks.element),
+      ),
+      section(
+        'Exit latency by reason',
+        this.#noLatencies,
+        el('div', { class: 'wide' }, this.#latencies.element),
+      ),
+      this.#counters.element,
+    );
+  }
+
+  update(): void {
+    const { store, vm } = this;
+    const row = store.row(vm);
+    this.#gone.hidden = row !== undefined;
+    this.#body.hidden = row === undefined;
+    if (row === undefined) {
+      setText(
+        this.#gone,
+        store.last === undefined ? 'Waiting for the first collection …' : 'This VM is not running.',
+      );
+      return;
+    }
+    this.#head(row);
+    for (const column of COLUMNS) {
+      const tile = this.#tiles.get(column.key);
+      if (tile === undefined) continue;
+      if (column.key !== 'drift') setText(tile, column.text(row));
+      else {
+        setText(tile, count(row.vm.drift?.threads));
+        setAttribute(tile, 'class', row.vm.drift?.threads ? 'value bad' : 'value');
+      }
+    }
+    const detail = store.detail(vm);
+    this.#charts.update(store);
+    this.#counters.update(row.vm, detail);
+    if (detail === undefined || store.host === undefined) return;
+    this.#map.update(store.host, store.cpuBusy, detail);
+    this.#threads.update(detail, store.threadRates(vm));
+    this.#advice.update(detail.report);
+    const isTraced = store.host.traceBackend !== undefined;
+    const hasKicks = this.#kicks.update(detail);
+    this.#kicks.element.hidden = !hasKicks;
+    this.#noKicks.hidden = hasKicks;
+    setText(
+      this.#noKicks,
+      isTraced
+        ? 'No virtqueue was kicked so far. A VM that polls has none: that is what polling is for.'
+        : 'Trace events are not counted: start without --trace.backend=off, as root.',
+    );
+    this.#latency();
+  }
+
+  destroy(): void {
+    this.#charts.destroy();
+  }
+
+  #head({ vm }: Row): void {
+    const grafana = this.store.host?.grafanaUrl?.replace(/\/+$/, '');
+    this.#badges.update(
+      [vm.stage, vm.stageDeclared, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
+      () => [
+        badge(
+          vm.stage === undefined
+            ? undefined
+            : `stage: ${words(vm.stage)}${vm.stageDeclared ? ' (declared)' : ''}`,
+        ),
+        badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
+        badge(vm.state === undefined || vm.state === 'running' ? undefined : vm.state, 'warn'),
+        ...vm.silent.map((source) => badge(`${source} does not answer`, 'bad')),
+        el('span', { class: 'muted' }, `${vm.vcpus} vCPUs, ${vm.vmm}, pid ${vm.pid}`),
+        grafana === undefined
+          ? undefined
+          : el(
+              'a',
+              { href: `${grafana}/d/kvm-vm?var-vm=${encodeURIComponent(vm.vm)}`, rel: 'noreferrer' },
+              'Open in Grafana',
+            ),
+      ],
+    );
+  }
+
+  #makeTiles(): HTMLElement {
+    const list = el('dl', { class: 'tiles' });
+    for (const { key, label, unit, help } of COLUMNS) {
+      if (key === 'vm' || key === 'stage') continue;
+      const value = el('dd', { class: 'value', 'data-column': key });
+      this.#tiles.set(key, value);
+      list.append(el('div', { title: help }, el('dt', {}, label, el('small', {}, unit)), value));
+    }
+    return list;
+  }
+
+  #latency(): void {
+    const { host } = this.store;
+    const rows = this.store.latencies(this.vm);
+    const sampled =
+      host?.timedRatio === undefined
+        ? 'Exits are not timed: exit_duration is not among the tracepoint sets.'
+        : `Exits are timed ${Math.round(host.timedRatio * 100)}% of the time; nothing yet in the last 30 s.`;
+    setText(this.#noLatencies, sampled);
+    this.#noLatencies.hidden = rows.length > 0;
+    this.#latencies.element.hidden = rows.length === 0;
+    this.#latencies.update(
+      [
+        { label: 'reason' },
+        { label: 'timed', isNumber: true, help: 'Exits timed in the last 30 s' },
+        ...['mean', 'median', '99%'].map((label) => ({ label, isNumber: true })),
+      ],
+      rows.map(({ reason, count: timed, mean, p50, p99 }) => ({
+        key: reason,
+        cells: [reason, count(timed), duration(mean), duration(p50), duration(p99)],
+      })),
+    );
+  }
+}
+
+function section(title: string, ...children: readonly Node[]): HTMLElement {
+  return el('section', { 'aria-label': title }, el('h2', {}, title), ...children);
+}
+
+function badge(text: string | undefined, kind = ''): HTMLElement | undefined {
+  return text === undefined ? undefined : el('span', { class: `badge ${kind}` }, text);
+}

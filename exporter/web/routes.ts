@@ -1,0 +1,55 @@
+import { type Response, Router } from 'express';
+import { type Asset, readAssets } from './assets.ts';
+import type { Feed } from './feed.ts';
+
+/** The page holds nothing from elsewhere, and nothing inline; a name of a VM that a tenant chose is text and no more. */
+export const PAGE_POLICY = {
+  defaultSrc: ["'none'"],
+  scriptSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  connectSrc: ["'self'"],
+  imgSrc: ["'self'", 'data:'],
+  baseUri: ["'none'"],
+  formAction: ["'none'"],
+  frameAncestors: ["'none'"],
+  requireTrustedTypesFor: ["'script'"],
+};
+
+const MAX_NAME = 512;
+
+/** The page at `/`, what it consists of, and what it is told. */
+export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
+  const assets = readAssets();
+  const router = Router();
+
+  router.get('/', (_, response) => {
+    answer(response, assets.get('index.html'));
+  });
+  router.get('/assets/*name', (request, response, next) => {
+    const asset = assets.get([request.params.name].flat().join('/'));
+    if (asset === undefined) next();
+    else answer(response, asset);
+  });
+  router.get('/api/v1/live', (request, response) => {
+    const { vm } = request.query;
+    if (request.method === 'HEAD') {
+      response.set('Cache-Control', 'no-store').type('text/event-stream').end();
+      return;
+    }
+    const name = typeof vm === 'string' && vm.length <= MAX_NAME ? vm : undefined;
+    if (feed.open(response, name)) return;
+    response.status(503).set('Retry-After', '10').type('text').send('Too many pages are open.\n');
+  });
+  return router;
+}
+
+/** `no-cache`: kept by the browser, and asked about each time, so that an update is not missed. */
+function answer(response: Response, asset: Asset | undefined): void {
+  if (asset === undefined) {
+    response.status(500).type('text').send('The page was not built: npm run build.\n');
+    return;
+  }
+  response.set({ 'Content-Type': asset.type, 'Cache-Control': 'no-cache', ETag: asset.etag });
+  // Express answers 304 to a browser that has it already.
+  response.send(asset.body);
+}

@@ -1,0 +1,23 @@
+import { spawn } from 'node:child_process';
+
+/**
+ * Makes blocks of Prometheus' TSDB of a file: a folder for `--storage.tsdb.path`.
+ *
+ * @returns false where promtool is not installed
+ * @throws Error with what promtool said
+ */
+export async function createBlocks(file: string, folder: string): Promise<boolean> {
+  const child = spawn('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', '-q', file, folder], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    errors += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ENOENT' ? resolve(false) : reject(error),
+    );
+    child.once('close', (code) => (code === 0 ? resolve(true) : reject(new Error(`promtool: ${errors}`))));
+  });
+}

@@ -1,0 +1,9 @@
+/** A cron expression for every so many seconds: a divisor of a minute or, in minutes, of an hour. */
+export function cronOf(seconds: number): string {
+  if (Number.isInteger(seconds) && seconds > 0 && 60 % seconds === 0) {
+    return seconds === 60 ? '0 * * * * *' : `*/${seconds} * * * * *`;
+  }
+  const minutes = seconds / 60;
+  if (Number.isInteger(minutes) && 60 % minutes === 0) return `0 */${minutes} * * * *`;
+  throw new RangeError(`${seconds} s is no divisor of a minute, and no whole number of minutes in an hour`);
+}

@@ -1,0 +1,149 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { readBuild } from '../../exporter/build.ts';
+import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
+import { type Config, traceSets } from '../../exporter/config/options.ts';
+import type { Family } from '../../exporter/metrics/families.ts';
+import { createOwnMetrics } from '../../exporter/own-metrics.ts';
+import { Telemetry } from '../../exporter/telemetry.ts';
+import { TRACE_SETS, type TraceSet, type TraceSetName } from '../../exporter/trace/sets.ts';
+import type { SimulatedHost } from '../../lab/simhost/host.ts';
+import { SCENARIOS, type Scenario, type ScenarioOptions } from '../../lab/simhost/scenarios.ts';
+import { cronOf } from './cron.ts';
+import type { HistorySink } from './sink.ts';
+import { writerFor } from './writer.ts';
+
+export interface HistoryOptions {
+  /** One of SCENARIOS, or what makes another. */
+  readonly scenario: string | ((options: ScenarioOptions) => Scenario);
+  readonly hours: number;
+  /** Seconds between two collections. */
+  readonly stepSeconds: number;
+  /** Seconds between two looks at where threads are: a divisor of the step, which it is by default. Costs most. */
+  readonly sampleSeconds?: number;
+  /** Seconds that the model advances at once: a divisor of the sample, 1 by default, as its figures are meant for. */
+  readonly tickSeconds?: number;
+  readonly seed: number;
+  /** Seconds of the epoch at the first collection. */
+  readonly start: number;
+  readonly sink: HistorySink;
+  /** Settings of the exporter besides its defaults: `{ 'trace.sets': 'exits,exit_duration' }`. */
+  readonly settings?: RawValues;
+}
+
+export interface History {
+  readonly collections: number;
+  readonly samples: number;
+}
+
+/** In memory where there is such a place: some thousand files are written at each step. */
+const MEMORY = '/dev/shm';
+/** As inventory.schedule has it by default. */
+const LOOK_SECONDS = 10;
+const SECONDS_PER_HOUR = 3600;
+const PATIENT_MS = 600_000;
+/** The simulated process of the exporter: the same in each run. */
+const PID = 4242;
+/** What the real clock told, and nobody can tell again. */
+const NOT_REPEATABLE = new Set(['kvm_telemetry_probe_duration_seconds']);
+
+/**
+ * Lets a simulated host live in virtual time with the ordinary collection on it. Of the exporter's series those are
+ * missing that tell of its own process and its durations: the same seed and start give the same samples.
+ */
+export async function generateHistory(options: HistoryOptions): Promise<History> {
+  const { stepSeconds, sampleSeconds = stepSeconds, tickSeconds = 1, seed, start, sink } = options;
+  if (stepSeconds % sampleSeconds !== 0) throw new RangeError('the step must be a multiple of the sample');
+  if (sampleSeconds % tickSeconds !== 0) throw new RangeError('the sample must be a multiple of the tick');
+  const make = typeof options.scenario === 'string' ? SCENARIOS[options.scenario] : options.scenario;
+  if (make === undefined) throw new RangeError(`no scenario ${JSON.stringify(options.scenario)}`);
+  const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-history-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  const { host, script } = make({ seed, startTime: start });
+  try {
+    // Threads are on CPUs only after a step.
+    host.step(0);
+    host.writeTo(folder, true);
+    host.addProcess(PID, 'node');
+    await host.serve(false);
+    const config = configOf(folder, sampleSeconds, options.settings ?? {});
+    const telemetry = telemetryOf(host, config);
+    const history = { collections: 0, samples: 0 };
+    const collect = async (): Promise<void> => {
+      const { families } = await telemetry.scrape(PATIENT_MS);
+      const kept = families.filter(({ name }) => !NOT_REPEATABLE.has(name));
+      const all = [...kept, ...ofTheScrape(kept)];
+      sink.take(all, start + host.time);
+      history.collections++;
+      history.samples += all.reduce((sum, { values }) => sum + values.length, 0);
+    };
+    const needsEachTick = hasWindows(config);
+    const end = options.hours * SECONDS_PER_HOUR;
+    let lookedAt = 0;
+    await telemetry.begin();
+    await collect();
+    while (host.time < end) {
+      script();
+      const second = host.time + tickSeconds;
+      const isSample = second % sampleSeconds === 0;
+      host.step(tickSeconds, isSample);
+      if (isSample || needsEachTick) await telemetry.tick();
+      if (!isSample) continue;
+      const isLook = second - lookedAt >= LOOK_SECONDS;
+      if (isLook) {
+        lookedAt = second;
+        await telemetry.look();
+      }
+      await telemetry.sample();
+      if (isLook) await telemetry.judge();
+      if (second % stepSeconds === 0) await collect();
+    }
+    await telemetry.stop();
+    return history;
+  } finally {
+    host.close();
+    process.off('exit', remove);
+    remove();
+  }
+}
+
+function configOf(folder: string, sampleSeconds: number, settings: RawValues): Config {
+  const own = {
+    'path.rootfs': folder,
+    'state.dir': `${folder}/state`,
+    'sampler.schedule': cronOf(sampleSeconds),
+  };
+  return resolveConfig({}, {}, { ...own, ...settings });
+}
+
+function telemetryOf(host: SimulatedHost, config: Config): Telemetry {
+  const world = {
+    now: () => host.time * 1000,
+    pid: PID,
+    writer: writerFor(() => host.obey()),
+    isVirtual: true,
+  };
+  const build = readBuild({}, true);
+  return new Telemetry(config, pino({ level: 'silent' }), createOwnMetrics(), build, false, world);
+}
+
+/** Sets that are not always on have windows, which a tick opens and another one closes. */
+function hasWindows(config: Config): boolean {
+  const sets = traceSets(config['trace.sets']).map((name): TraceSet => TRACE_SETS[name as TraceSetName]);
+  return sets.some(({ dutyCycled }) => dutyCycled === true);
+}
+
+/** What Prometheus itself adds to a scrape. */
+function ofTheScrape(families: readonly Family[]): Family[] {
+  const samples = families.reduce((sum, { values }) => sum + values.length, 0);
+  const gauge = (name: string, help: string, value: number): Family => ({
+    ...{ name, help, type: 'gauge', labels: [''], values: [value], suffixes: [] },
+  });
+  return [
+    gauge('up', 'Whether the scrape succeeded.', 1),
+    gauge('scrape_samples_scraped', 'Samples that the target exposed.', samples),
+  ];
+}

@@ -1,0 +1,115 @@
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Family } from '../../exporter/metrics/families.ts';
+import { header } from '../../exporter/registry.ts';
+
+/** Where collections go. */
+export interface HistorySink {
+  /** @param at seconds of the epoch, ascending */
+  take(families: readonly Family[], at: number): void;
+}
+
+/** Characters that a family may have in memory. */
+const BUFFERED = 1 << 18;
+
+/** One family: its lines in a file of its own, as OpenMetrics wants all of a family together. */
+class FamilyFile {
+  readonly head: string;
+  readonly path: string;
+  readonly #fd: number;
+  /** Name and labels of each series as written, by its labels. */
+  readonly #series = new Map<string, string>();
+  #text = '';
+
+  constructor(
+    folder: string,
+    private readonly family: Pick<Family, 'name' | 'type' | 'help'>,
+    private readonly target: string,
+  ) {
+    this.head = header({ ...family, labels: [], values: [], suffixes: [] }, true);
+    this.path = `${folder}/${family.name}`;
+    this.#fd = openSync(this.path, 'w');
+  }
+
+  take({ labels, values, suffixes }: Family, at: number): void {
+    const end = ` ${at}\n`;
+    let text = '';
+    for (let i = 0; i < values.length; i++) {
+      text += this.#named(labels[i] ?? '', suffixes[i] ?? '') + values[i] + end;
+    }
+    this.#text += text;
+    if (this.#text.length > BUFFERED) this.#flush();
+  }
+
+  #named(labels: string, suffix: string): string {
+    const key = suffix + labels;
+    let named = this.#series.get(key);
+    if (named === undefined) {
+      const all = labels === '' ? this.target : `${this.target},${labels}`;
+      // join() makes a flat string, which is appended to another one a thousand times.
+      named = [this.family.name, suffix, '{', all, '} '].join('');
+      this.#series.set(key, named);
+    }
+    return named;
+  }
+
+  #flush(): void {
+    writeSync(this.#fd, this.#text);
+    this.#text = '';
+  }
+
+  close(): void {
+    this.#flush();
+    closeSync(this.#fd);
+  }
+}
+
+/** Writes collections as OpenMetrics with time stamps. Its memory does not grow with time: families are files until the end. */
+export class OpenMetricsFile implements HistorySink {
+  readonly #families = new Map<string, FamilyFile>();
+  readonly #parts: string;
+
+  /** @param target labels of the scrape: `instance="a:1",job="b"` */
+  constructor(
+    readonly path: string,
+    private readonly target = 'instance="sim-host:9954",job="kvm-telemetry"',
+  ) {
+    this.#parts = `${path}.parts`;
+    rmSync(this.#parts, { recursive: true, force: true });
+    mkdirSync(this.#parts, { recursive: true });
+  }
+
+  take(families: readonly Family[], at: number): void {
+    for (const family of families) {
+      let file = this.#families.get(family.name);
+      if (file === undefined) {
+        file = new FamilyFile(this.#parts, family, this.target);
+        this.#families.set(family.name, file);
+      }
+      file.take(family, at);
+    }
+  }
+
+  /** Puts the families together, in order of name. */
+  async end(): Promise<void> {
+    const files = [...this.#families].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+    for (const file of files) file.close();
+    const out = createWriteStream(this.path);
+    await pipeline(async function* () {
+      for (const { head, path } of files) {
+        yield head;
+        yield* createReadStream(path, { highWaterMark: 1 << 20 });
+      }
+      yield '# EOF\n';
+    }, out);
+    rmSync(this.#parts, { recursive: true });
+  }
+}

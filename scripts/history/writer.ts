@@ -1,0 +1,20 @@
+import { appendFileSync, mkdirSync, rmdirSync } from 'node:fs';
+import type { TracefsWriter } from '../../exporter/trace/writer.ts';
+import { sourceError } from '../../probes/errors.ts';
+
+/** Writes to a simulated tracefs, which obeys before the call returns, as the kernel does. */
+export function writerFor(obey: () => void): TracefsWriter {
+  const done = async (path: string, work: () => void): Promise<void> => {
+    try {
+      work();
+    } catch (error) {
+      throw sourceError(error, path);
+    }
+    obey();
+  };
+  return {
+    makeDirectory: (path) => done(path, () => mkdirSync(path)),
+    removeDirectory: (path) => done(path, () => rmdirSync(path)),
+    append: (path, line) => done(path, () => appendFileSync(path, `${line}\n`)),
+  };
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Page } from 'playwright-core';
+import { generateHost, pidOf, vmName } from '../../bench/generate-host.ts';
+import { openPage, startBrowser } from '../support/browser.ts';
+import { ROOT, startDaemon } from '../support/daemon.ts';
+import { parseSamples, sample, series } from '../support/metrics.ts';
+import { hasKvm, startGuest } from '../support/qemu.ts';
+import { has, hasTool } from '../support/tools.ts';
+
+const NAME = 'kt-page';
+/** Until what a new VM's threads have is no beginning any more. */
+const SETTLED_MS = 6000;
+const VMS = 500;
+
+function canRun(context: TestContext): boolean {
+  return (
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    hasTool(context, 'taskset', 'util-linux') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    has(context, cpus().length >= 2, 'one CPU leaves nothing to pin')
+  );
+}
+
+function threadId(pid: number, comm: string): string {
+  const found = readdirSync(`/proc/${pid}/task`).find(
+    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm,
+  );
+  assert.ok(found, `no thread ${comm}`);
+  return found;
+}
+
+/** Counters of the page, by series. */
+async function counters(page: Page): Promise<Map<string, number>> {
+  const rows = await page
+    .locator('table.counters tbody tr')
+    .evaluateAll((all) =>
+      all.map((row) => [row.children[0]?.textContent ?? '', row.children[1]?.textContent ?? '']),
+    );
+  return new Map(rows.map(([name = '', text = '']) => [name, Number(text.replaceAll(',', ''))]));
+}
+
+test('a real guest: its counters are those of /metrics, a drift shows within 3 s and goes when repaired', async (context) => {
+  const browser = canRun(context) ? await startBrowser(context) : undefined;
+  if (browser === undefined) return;
+  const guest = startGuest({ name: NAME, vcpus: 1 });
+  context.after(() => guest.stop());
+  const vcpu = threadId(guest.pid, 'CPU 0/KVM');
+  const pin = (list: string): Buffer => execFileSync('taskset', ['-pc', list, vcpu]);
+  const daemon = await startDaemon(context);
+  const list = await openPage(browser, `${daemon.url}/`);
+  const own = await openPage(browser, `${daemon.url}/#/vm/${NAME}`);
+  await own.page.waitForSelector('.cpu .thread[data-thread="vcpu0"]');
+  await own.page.locator('details.counters summary').click();
+  await sleep(SETTLED_MS);
+
+  const run = (text: string): number =>
+    sample(parseSamples(text), 'kvm_thread_run_seconds_total', { vm: NAME, thread: 'vcpu0' });
+  const before = run(await daemon.metrics());
+  await sleep(2500);
+  const shown = (await counters(own.page)).get('kvm_thread_run_seconds_total{role="vcpu"}') ?? Number.NaN;
+  const after = run(await daemon.metrics());
+  assert.ok(before < shown && shown <= after, `${before}, ${shown}, ${after}`);
+
+  // A mask that becomes narrower is a pin; one that becomes wider again is a drift.
+  pin('0');
+  await sleep(3000);
+  assert.equal(await own.page.locator('.thread.drifting').count(), 0);
+  const began = performance.now();
+  pin(`0-${cpus().length - 1}`);
+  await own.page.waitForSelector('.thread.drifting[data-thread="vcpu0"]', { timeout: 5000 });
+  await list.page.waitForSelector(`tr.drifting[data-vm="${NAME}"]`, { timeout: 5000 });
+  const took = performance.now() - began;
+  assert.ok(took < 3000, `shown after ${Math.round(took)} ms`);
+  const drift = own.page.locator('.drifts li:has(.drift[data-thread="vcpu0"])');
+  assert.equal(await drift.locator('code').textContent(), `taskset -pc 0 ${vcpu}`);
+  pin('0');
+  await own.page.waitForSelector('.thread.drifting', { state: 'detached', timeout: 5000 });
+
+  const samples = parseSamples(await daemon.metrics());
+  const failing = series(samples, 'kvm_telemetry_probe_success').filter((key) => samples.get(key) === 0);
+  assert.equal(await list.page.locator('.sources .chip.bad').count(), failing.length);
+  assert.deepEqual([...list.complaints, ...own.complaints, ...list.foreign, ...own.foreign], []);
+});
+
+/** A host whose vCPUs run on, each at a pace of its own. */
+function movingHost(context: TestContext): string {
+  const rootfs = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kvm-telemetry-page-'));
+  generateHost(`${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`, rootfs, VMS);
+  const busy = new Float64Array(VMS);
+  let time = 0;
+  const timer = setInterval(() => {
+    time++;
+    for (let i = 0; i < VMS; i++) {
+      const tid = pidOf(i) + 4;
+      busy[i] = (busy[i] ?? 0) + 1e9 * (0.5 + 0.4 * Math.sin(i + time / 3));
+      const ns = Math.round(busy[i] ?? 0);
+      const path = `${rootfs}/proc/${pidOf(i)}/task/${tid}/schedstat`;
+      writeFileSync(path, `${ns} ${Math.round(ns / 9)} 5\n`);
+    }
+  }, 1000);
+  context.after(() => {
+    clearInterval(timer);
+    rmSync(rootfs, { recursive: true, force: true });
+  });
+  return rootfs;
+}
+
+test('500 VMs: nothing keeps the page from answering for long, and only what is in sight is there', async (context) => {
+  const browser = await startBrowser(context);
+  if (browser === undefined) return;
+  const daemon = await startDaemon(context, [`--path.rootfs=${movingHost(context)}`]);
+  const opened = await openPage(browser, `${daemon.url}/`);
+  const { page } = opened;
+  await page.waitForSelector('tr[data-vm]', { timeout: 30_000 });
+  await page.evaluate(
+    'window.long = []; new PerformanceObserver((list) => window.long.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" })',
+  );
+  const names = (): Promise<string[]> =>
+    page.locator('tr[data-vm]').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-vm') ?? ''));
+  assert.ok((await names()).length < 80, 'rows out of sight are not in the document');
+  assert.equal(await page.locator('#vms').getAttribute('aria-rowcount'), String(VMS + 1));
+  await page.getByRole('button', { name: 'vCPU' }).click();
+  const orders = new Set<string>();
+  for (let i = 0; i < 20; i++) {
+    await sleep(1000);
+    orders.add((await names()).slice(0, 10).join(' '));
+    if (i % 4 === 3)
+      await page.locator('.scroller').evaluate((element, top) => element.scrollTo(0, top), i * 700);
+  }
+  assert.ok(orders.size > 2, 'the order follows the numbers');
+  await page.locator('#filter').fill(vmName(321));
+  assert.deepEqual(await names(), [vmName(321)]);
+  await page.locator('#filter').fill('');
+  await page.locator('.scroller').evaluate((element) => element.scrollTo(0, 1e9));
+  await sleep(300);
+  const last = await page.locator('tr[data-vm]').last().getAttribute('aria-rowindex');
+  assert.equal(last, String(VMS + 1));
+  const long = await page.evaluate<number[]>('window.long');
+  context.diagnostic(`long tasks in 20 s: ${long.map(Math.round).join(', ') || 'none'}`);
+  assert.ok(Math.max(0, ...long) < 100, `long tasks: ${long.join(', ')}`);
+  assert.deepEqual([...opened.complaints, ...opened.foreign], []);
+  await page.screenshot({ path: `${ROOT}dist/screenshots/table-500.png` });
+});

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hashSync } from 'bcryptjs';
+import type { Page } from 'playwright-core';
+import { SimulatedHost } from '../../lab/simhost/host.ts';
+import { demo } from '../../lab/simhost/scenarios.ts';
+import { served, simulatedRoot, steps } from '../simhost/simulated.ts';
+import { type OpenedPage, openPage, startBrowser } from '../support/browser.ts';
+import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, series } from '../support/metrics.ts';
+
+/** Where the tests leave what the page looked like. */
+const PICTURES = `${ROOT}dist/screenshots`;
+mkdirSync(PICTURES, { recursive: true });
+
+interface Shown {
+  readonly host: SimulatedHost;
+  readonly daemon: Daemon;
+  open(path: string, options?: Parameters<typeof openPage>[2]): Promise<OpenedPage>;
+  /** From now on the host lives in real time. */
+  live(): () => void;
+}
+
+/** The live page of a simulated host; undefined where there is no browser. */
+async function show(
+  context: TestContext,
+  host: SimulatedHost = demo({ seed: 5 }).host,
+  args: readonly string[] = [],
+): Promise<Shown | undefined> {
+  const browser = await startBrowser(context);
+  if (browser === undefined) return undefined;
+  steps(host, 3);
+  const root = await served(context, host);
+  const daemon = await startDaemon(context, [`--path.rootfs=${root}`, ...args]);
+  const stops: (() => void)[] = [];
+  context.after(() => {
+    for (const stop of stops) stop();
+  });
+  return {
+    host,
+    daemon,
+    open: (path, options) => openPage(browser, `${daemon.url}${path}`, options),
+    live() {
+      const timer = setInterval(() => host.step(1), 1000);
+      stops.push(() => clearInterval(timer));
+      return () => clearInterval(timer);
+    },
+  };
+}
+
+function blameless({ complaints, foreign }: OpenedPage): void {
+  assert.deepEqual({ complaints, foreign }, { complaints: [], foreign: [] });
+}
+
+async function textOf(page: Page, selector: string): Promise<string> {
+  return (await page.locator(selector).textContent()) ?? '';
+}
+
+async function rowText(page: Page, vm: string, column: string): Promise<string> {
+  return textOf(page, `tr[data-vm="${vm}"] [data-column="${column}"]`);
+}
+
+/** What the page says with its units, as a number. */
+function numberOf(text: string): number {
+  const [, digits = '', unit = ''] = /^([\d.,]+)([kMG]?)$/.exec(text) ?? [];
+  return Number(digits.replaceAll(',', '')) * ({ k: 1e3, M: 1e6, G: 1e9 }[unit] ?? 1);
+}
+
+/** The sum over the series of /metrics that a series of the page stands for. */
+function inMetrics(samples: Samples, vm: string, name: string): number {
+  const [, metric = '', , label, value] = /^([\w*]+)(\{(\w+)="(.*?)"(?:,.*)?\})?$/.exec(name) ?? [];
+  const metrics = metric.includes('*')
+    ? ['reads', 'writes', 'discards'].map((what) => metric.replace('*', what))
+    : [metric];
+  const second = /,vcpu="(.*)"\}$/.exec(name)?.[1];
+  const labels = {
+    vm,
+    ...(label === undefined ? {} : { [label]: value ?? '' }),
+    ...(second === undefined ? {} : { vcpu: second }),
+  };
+  const found = metrics.flatMap((each) => series(samples, each, labels));
+  assert.ok(found.length > 0, `${name} is not in /metrics`);
+  return found.reduce((sum, key) => sum + (samples.get(key) ?? 0), 0);
+}
+
+function focused(page: Page): Promise<string> {
+  return page.evaluate<string>('document.activeElement.dataset.vm');
+}
+
+test('every counter behind the page is the one in /metrics, and rates are those of the counters', async (context) => {
+  const shown = await show(context);
+  if (shown === undefined) return;
+  const opened = await shown.open('/#/vm/db-a');
+  const stop = shown.live();
+  await opened.page.waitForSelector('.cpu .thread');
+  await sleep(3000);
+  const before = parseSamples(await shown.daemon.metrics());
+  const began = performance.now();
+  await sleep(8000);
+  const seconds = (performance.now() - began) / 1000;
+  const after = parseSamples(await shown.daemon.metrics());
+  const rate = (vm: string, name: string): number =>
+    (inMetrics(after, vm, name) - inMetrics(before, vm, name)) / seconds;
+  const near = (shownText: string, expected: number, what: string): void => {
+    const value = numberOf(shownText);
+    assert.ok(
+      Math.abs(value - expected) <= Math.max(0.02, expected * 0.3),
+      `${what}: ${shownText}, not ${expected}`,
+    );
+  };
+  const list = await shown.open('/');
+  await list.page.waitForSelector('tr[data-vm="web"]');
+  await sleep(6000);
+  for (const vm of ['web', 'db-a', 'kv']) {
+    const iops = rate(vm, 'kvm_vm_disk_*_completed_total');
+    near(await rowText(list.page, vm, 'exits'), rate(vm, 'kvm_vm_exits_total'), `exits of ${vm}`);
+    near(await rowText(list.page, vm, 'iops'), iops, `IOPS of ${vm}`);
+    const kicks = rate(vm, 'kvm_vm_io_path_events_total{stage="kick"}');
+    near(await rowText(list.page, vm, 'kick'), kicks / iops, `kicks of ${vm}`);
+    const cores = rate(vm, 'kvm_thread_run_seconds_total{role="vcpu"}');
+    near(await rowText(list.page, vm, 'vcpuCores'), cores, `cores of ${vm}`);
+  }
+  await list.page.screenshot({ path: `${PICTURES}/table-light.png` });
+
+  // Nothing moves any more: all is the same everywhere.
+  stop();
+  await opened.page.locator('details.counters summary').click();
+  await sleep(2500);
+  const samples = parseSamples(await shown.daemon.metrics());
+  const told = await opened.page
+    .locator('table.counters tbody tr')
+    .evaluateAll((rows) =>
+      rows.map((row) => [row.children[0]?.textContent ?? '', row.children[1]?.textContent ?? '']),
+    );
+  assert.ok(told.length > 30, `${told.length} counters`);
+  for (const [name = '', text = ''] of told) {
+    const value = Number(text.replaceAll(',', ''));
+    const expected = inMetrics(samples, 'db-a', name);
+    assert.ok(Math.abs(value - expected) < 1e-6 * Math.max(1, expected), `${name}: ${text}, not ${expected}`);
+  }
+  const matrix = await opened.page.locator('table.kicks tbody td:not(:last-child)').allTextContents();
+  const kicks = series(samples, 'kvm_virtqueue_kicks_total', { vm: 'db-a' }).map((key) => samples.get(key));
+  assert.deepEqual(matrix.map((text) => Number(text.replaceAll(',', ''))).sort(), kicks.map(Number).sort());
+  blameless(opened);
+  blameless(list);
+});
+
+test('the table by keyboard and mouse: sort, filter, rows, Enter', async (context) => {
+  const shown = await show(context);
+  if (shown === undefined) return;
+  shown.live();
+  const opened = await shown.open('/');
+  const { page } = opened;
+  await page.waitForSelector('tr[data-vm="web"]');
+  await sleep(2500);
+  const names = (): Promise<(string | null)[]> =>
+    page
+      .locator('#vms tbody tr[data-vm]')
+      .evaluateAll((rows) => rows.map((row) => row.getAttribute('data-vm')));
+  assert.deepEqual(await names(), ['build', 'db-a', 'db-b', 'kv', 'mail', 'web']);
+  assert.equal(await page.locator('thead .c-vm').getAttribute('aria-sort'), 'ascending');
+  await page.getByRole('button', { name: 'IOPS' }).focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await page.locator('thead .c-iops').getAttribute('aria-sort'), 'descending');
+  assert.equal(await page.locator('thead .c-vm').getAttribute('aria-sort'), null);
+  assert.deepEqual((await names()).slice(0, 2), ['build', 'kv']);
+  assert.equal(await page.locator('#vms').getAttribute('aria-rowcount'), '7');
+
+  await page.locator('#filter').fill('db');
+  assert.deepEqual((await names()).sort(), ['db-a', 'db-b']);
+  assert.match(await textOf(page, '.summary'), /^2 of 6 VMs/);
+  await page.locator('#filter').fill('');
+  await page.locator('tr[data-vm="build"]').focus();
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await focused(page), 'kv');
+  await page.keyboard.press('End');
+  const last = await focused(page);
+  // The collections that come meanwhile take no focus away.
+  await sleep(2500);
+  assert.equal(await focused(page), last);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('article.vm h1');
+  assert.equal(await textOf(page, 'h1'), last);
+  assert.equal(await page.title(), `${last} – kvm-telemetry`);
+  await page.goBack();
+  await page.waitForSelector('#vms');
+  assert.equal(await page.locator('#state').getAttribute('aria-live'), 'polite');
+  blameless(opened);
+});
+
+test('light, dark and on a phone: nothing hangs over the edge', async (context) => {
+  const shown = await show(context, undefined, ['--web.grafana-url=https://grafana.example.org/g/']);
+  if (shown === undefined) return;
+  shown.live();
+  for (const [name, options] of [
+    [
+      'phone',
+      { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+    ],
+    ['dark', { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' }],
+    ['light', { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }],
+  ] as const) {
+    const opened: OpenedPage = await shown.open('/', options);
+    const { page } = opened;
+    await page.waitForSelector('tr[data-vm="kv"]');
+    const width = (): Promise<number> => page.evaluate<number>('document.documentElement.scrollWidth');
+    assert.equal(await width(), options.viewport.width, name);
+    await page.screenshot({ path: `${PICTURES}/table-${name}.png` });
+    await page.locator('tr[data-vm="kv"] a').click();
+    await page.waitForSelector('.u-wrap');
+    await sleep(4000);
+    assert.equal(await width(), options.viewport.width, name);
+    assert.equal(
+      await page.locator('#simulated').isVisible(),
+      false,
+      'served, not demo: it is not called simulated',
+    );
+    const link = page.getByRole('link', { name: 'Open in Grafana' });
+    assert.equal(await link.getAttribute('href'), 'https://grafana.example.org/g/d/kvm-vm?var-vm=kv');
+    await page.screenshot({ path: `${PICTURES}/vm-${name}.png`, fullPage: true });
+    blameless(opened);
+  }
+});
+
+test('names are text, whatever they say; empty states say what to do', async (context) => {
+  const name = '<img src=x onerror=alert(1)>';
+  const host = new SimulatedHost({ seed: 1, vms: [{ name, configuration: 'original', disks: ['nvme0n1'] }] });
+  const shown = await show(context, host, ['--trace.backend=off', '--no-collector.qmp']);
+  if (shown === undefined) return;
+  const opened = await shown.open('/');
+  const { page } = opened;
+  page.on('dialog', () => assert.fail('a name was run'));
+  await page.getByRole('link', { name }).waitFor();
+  assert.match(await textOf(page, '.hints'), /--trace\.backend=off[\s\S]*-qmp unix:/);
+  await page.getByRole('link', { name }).click();
+  await page.waitForSelector('.cpu .thread');
+  assert.equal(await textOf(page, 'h1'), name);
+  assert.match(await textOf(page, '.charts'), /start without --trace\.backend=off/);
+  assert.equal(await page.locator('img').count(), 0);
+  host.destroy(name);
+  host.step(1);
+  await page.getByText('This VM is not running.').waitFor();
+  await page.goto(`${shown.daemon.url}/#/`);
+  await page.getByText('No VM runs on this host').waitFor();
+  await page.goto(`${shown.daemon.url}/#/vm/%E0%A4%A`);
+  await page.getByText('No VM runs on this host').waitFor();
+  blameless(opened);
+});
+
+test('the daemon goes and comes back: the page says so, keeps what it has, and goes on', async (context) => {
+  const shown = await show(context);
+  if (shown === undefined) return;
+  shown.live();
+  const { page } = await shown.open('/');
+  await page.waitForSelector('#state[data-state="live"]');
+  await page.waitForSelector('tr[data-vm="web"]');
+  const began = performance.now();
+  assert.equal(await shown.daemon.stop(), 0);
+  assert.ok(performance.now() - began < 3000, 'an open page does not hold up the end');
+  await page.waitForSelector('#state[data-state="lost"]');
+  assert.match(await textOf(page, '#state'), /connection lost, reconnecting/);
+  assert.equal(await page.locator('tr[data-vm]').count(), 6);
+  const { port } = new URL(shown.daemon.url);
+  const again = [
+    `--path.rootfs=${await served(context, shown.host)}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+  ];
+  await startDaemon(context, again);
+  await page.waitForSelector('#state[data-state="live"]', { timeout: 15_000 });
+});
+
+test('a password is asked for once, for the page and for what it is told', async (context) => {
+  const config = `${simulatedRoot(context)}/web.yml`;
+  writeFileSync(config, `basic_auth_users: { alice: ${hashSync('secret', 4)} }\n`);
+  const shown = await show(context, undefined, [`--web.config=${config}`]);
+  if (shown === undefined) return;
+  const opened = await shown.open('/', { httpCredentials: { username: 'alice', password: 'secret' } });
+  await opened.page.waitForSelector('tr[data-vm="web"]');
+  assert.equal((await shown.daemon.get('/api/v1/live')).status, 401);
+  blameless(opened);
+});

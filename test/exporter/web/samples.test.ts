@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Families } from '../../../exporter/metrics/families.ts';
+import { vmLabels, vmReasonLabels } from '../../../exporter/metrics/label-sets.ts';
+import { labelBlock } from '../../../exporter/metrics/labels.ts';
+import { indexOf, labelValues, samplesOf, samplesOfVm } from '../../../exporter/web/samples.ts';
+
+test('labels come back as they were written, whatever a tenant calls his VM', () => {
+  const value = fc.string({
+    unit: fc.constantFrom('a', '"', '\\', '\n', ',', '=', '{', 'ü', '\u{1f600}', 'n'),
+    maxLength: 12,
+  });
+  fc.assert(
+    fc.property(fc.tuple(value, value, value), (values) => {
+      assert.deepEqual(labelValues(labelBlock(['vm', 'thread', 'role'], values)), values);
+    }),
+    { numRuns: 500 },
+  );
+  assert.deepEqual(labelValues(''), []);
+});
+
+test('the samples of one VM are its own, also beside one whose name begins alike', () => {
+  const families = new Families(100);
+  for (const [i, vm] of ['web', 'web-1', 'web",reason="x', 'we\\b'].entries()) {
+    families.add('kvm_vm_exits_by_reason_total', labelBlock(vmReasonLabels, [vm, 'HLT']), i);
+    families.add('kvm_vm_vcpus', labelBlock(vmLabels, [vm]), i);
+  }
+  const index = indexOf(families.sorted());
+  for (const [i, vm] of ['web', 'web-1', 'web",reason="x', 'we\\b'].entries()) {
+    const found = [...samplesOfVm(index, 'kvm_vm_exits_by_reason_total', vm)];
+    assert.deepEqual(found, [{ labels: [vm, 'HLT'], value: i, suffix: '' }]);
+  }
+  assert.equal([...samplesOf(index, 'kvm_vm_vcpus')].length, 4);
+  assert.deepEqual([...samplesOf(index, 'kvm_none')], []);
+});
