@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -269,6 +270,23 @@ test('the daemon goes and comes back: the page says so, keeps what it has, and g
   ];
   await startDaemon(context, again);
   await page.waitForSelector('#state[data-state="live"]', { timeout: 15_000 });
+});
+
+test('a phase that is declared is told, and marked on the charts', async (context) => {
+  const shown = await show(context, undefined, ['--inventory.schedule=*/2 * * * * *']);
+  if (shown === undefined) return;
+  shown.live();
+  const { page } = await shown.open('/#/vm/kv');
+  await page.waitForSelector('.u-wrap');
+  const command = [`${ROOT}dist/exporter/main.js`, 'phase', 'set', 'kv', 'polling v2'];
+  execFileSync(process.execPath, command, { env: shown.daemon.environment });
+  await page.getByText('phase: polling v2').waitFor();
+  const marked = page.locator('.plot[aria-label*="; polling v2 since "]');
+  await marked.first().waitFor();
+  assert.match(
+    (await marked.first().getAttribute('aria-label')) ?? '',
+    /, now: .*; polling v2 since \d\d:\d\d:\d\d$/,
+  );
 });
 
 test('a password is asked for once, for the page and for what it is told', async (context) => {

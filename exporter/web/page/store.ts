@@ -6,8 +6,9 @@ import { Past } from './past.ts';
 import { type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
 
 const KEEP_MS = 600_000;
-/** After so many intervals without a word the line is broken. */
+/** After so many intervals without a word, and so much time, the line is broken: a busy host may be late. */
 const GAP = 3;
+const GAP_MS = 10_000;
 /** Rates are over so much time, so that when exactly a collection read a counter does not show. */
 const RATE_MS = 5000;
 /** perf tells its counts every five seconds. */
@@ -48,8 +49,8 @@ export class Store {
   }
 
   takeVms(now: LiveVms): void {
-    const { before, seconds } = this.#past.take(now, this.#rateMs, now.everyMs * GAP);
-    this.#history.tick(now.at, now.everyMs * GAP);
+    const { before, seconds } = this.#past.take(now, this.#rateMs, gapOf(now.everyMs));
+    this.#history.tick(now.at, gapOf(now.everyMs));
     const past = byName(before);
     const last = byName(this.last);
     this.rows = now.vms.map((vm) => {
@@ -70,8 +71,8 @@ export class Store {
     const every = this.last?.everyMs ?? 5000;
     const kept = this.#pastDetails.get(now.vm) ?? new Past<LiveDetail>();
     this.#pastDetails.set(now.vm, kept);
-    const { before, seconds } = kept.take(now, this.#rateMs, every * GAP);
-    this.#history.tick(now.at, every * GAP);
+    const { before, seconds } = kept.take(now, this.#rateMs, gapOf(every));
+    this.#history.tick(now.at, gapOf(every));
     for (const [reason, rate] of Object.entries(ratesOf(before?.reasons, now.reasons, seconds))) {
       this.#history.set(now.vm, `reason ${reason}`, rate);
     }
@@ -153,4 +154,8 @@ export class Store {
 
 function byName(vms: LiveVms | undefined): Map<string, LiveVm> {
   return new Map(vms?.vms.map((vm) => [vm.vm, vm]));
+}
+
+function gapOf(everyMs: number): number {
+  return Math.max(GAP_MS, everyMs * GAP);
 }

@@ -54,7 +54,7 @@ export class VmCharts {
     const noDisks = 'No disk statistics: give the VM a QMP socket, or let libvirt manage it.';
     this.#draw(this.#iops, store, this.#named(store, /^iops$/), noDisks);
     this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread was seen running yet.');
-    const noTimes = 'Exits are not timed: add exit_duration to --trace.sets.';
+    const noTimes = 'Exits are not timed: that takes exit_duration in --trace.sets, and tracefs.';
     const timed = this.#named(store, /^p\d\d$/);
     this.#draw(
       this.#latency,

@@ -87,15 +87,16 @@ export class VmView {
     this.#map.update(store.host, store.cpuBusy, detail);
     this.#threads.update(detail, store.threadRates(vm));
     this.#advice.update(detail.report);
-    const isTraced = store.host.traceBackend !== undefined;
     const hasKicks = this.#kicks.update(detail);
     this.#kicks.element.hidden = !hasKicks;
     this.#noKicks.hidden = hasKicks;
     setText(
       this.#noKicks,
-      isTraced
-        ? 'No virtqueue was kicked so far. A VM that polls has none: that is what polling is for.'
-        : 'Trace events are not counted: start without --trace.backend=off, as root.',
+      store.host.traceBackend === undefined
+        ? 'Trace events are not counted: start without --trace.backend=off, as root.'
+        : store.host.traceBackend === 'perf'
+          ? 'perf does not tell the virtqueues of kicks: that takes a kernel with CONFIG_HIST_TRIGGERS.'
+          : 'No virtqueue was kicked so far. A VM that polls has none: that is what polling is for.',
     );
     this.#latency();
   }
@@ -145,7 +146,7 @@ export class VmView {
     const rows = this.store.latencies(this.vm);
     const sampled =
       host?.timedRatio === undefined
-        ? 'Exits are not timed: exit_duration is not among the tracepoint sets.'
+        ? 'Exits are not timed: that takes exit_duration in --trace.sets, and tracefs with hist triggers.'
         : `Exits are timed ${Math.round(host.timedRatio * 100)}% of the time; nothing yet in the last 30 s.`;
     setText(this.#noLatencies, sampled);
     this.#noLatencies.hidden = rows.length > 0;
