@@ -61,10 +61,10 @@ describe('calibration', () => {
       const ios = vm.totals.ios - before.ios;
       const perIo = (name: keyof typeof before): number => (vm.totals[name] - before[name]) / ios;
       near(ios / 60, expected.iops, 0.02);
-      near(perIo('kicks'), expected.kicksPerIo, 0.05);
+      near(perIo('kicks'), expected.kicksPerIo, 0.02);
       // The host's own ticks are external interrupts too.
-      near(perIo('injections'), expected.interruptsPerIo, 0.05);
-      near(perIo('eois'), expected.interruptsPerIo, 0.05);
+      near(perIo('injections'), expected.interruptsPerIo, 0.02);
+      near(perIo('eois'), expected.interruptsPerIo, 0.02);
       const cpus = (expected.vcpuGuest + expected.vcpuSystem) * 6 + expected.ioUser + expected.ioSystem;
       near((cpuNs(vm) - cpuBefore) / 60e9, cpus, 0.02);
     });
