@@ -55,11 +55,13 @@ const SETTLING_SECONDS = 5;
 const TICKS = 100;
 /** Interrupts are moved by hand, or by irqbalance, and reading them is slow on a large host. */
 const COMPLETIONS_EVERY = 30;
+const CPUSET_EVERY = 60;
 const MAX_PROBLEMS = 16;
 
 /** Follows where threads may run, against where they should: each second, the kernel's own masks. */
 export class AffinityWatch {
   readonly #masks: Masks;
+  readonly #cpusets = new WeakMap<VmThread, { tick: number; cpus: readonly number[] | undefined }>();
   #completions: ReadonlyMap<string, CompletionCpus> = new Map();
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
   #problems: SourceError[] = [];
@@ -180,6 +182,14 @@ export class AffinityWatch {
   }
 
   #observe(vm: Vm, topology: CpuTopology): ObservedVm {
+    // A drift that lasts is judged each second; what its cgroup allows hardly changes.
+    const cpusetFor = (thread: VmThread): readonly number[] | undefined => {
+      const known = this.#cpusets.get(thread);
+      if (known !== undefined && this.#ticks - known.tick < CPUSET_EVERY) return known.cpus;
+      const cpus = cpusetOf(this.parts.host, thread.tid);
+      this.#cpusets.set(thread, { tick: this.#ticks, cpus });
+      return cpus;
+    };
     const { watched, memory, parts } = { ...this.parts, parts: this.parts };
     const { rules, learn, sampleInterval } = this.settings();
     const threads = this.#threads(vm).flatMap((thread): ObservedThread[] => {
@@ -200,7 +210,7 @@ export class AffinityWatch {
           migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
           // Asked for only where a command is advised.
           get cpuset() {
-            return cpusetOf(parts.host, thread.tid);
+            return cpusetFor(thread);
           },
           expectation: this.#expectation(thread, vm, rules, baseline),
         },
