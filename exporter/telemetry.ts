@@ -84,6 +84,7 @@ export class Telemetry {
         host: this.#host,
         writer,
         startPerf: perfStarter(PERF_INTERVAL_MS),
+        isCopy: !this.#host.isLive,
         pid,
         now,
         sinceBoot: () => this.#sinceBoot(),

@@ -44,6 +44,8 @@ export interface FileStat {
  */
 export interface Host {
   readonly roots: Roots;
+  /** False for a copy or a simulation of a host: its processes are not those of the running kernel. */
+  readonly isLive: boolean;
   /** A file that the kernel hands out whole in one read (single_open, simple_attr, sysfs); at most 64 KiB. */
   attribute(path: string): string;
   /** A file that holds one unsigned decimal and a newline, read like `attribute`; undefined for anything else. */
@@ -132,6 +134,7 @@ export function createHost(roots: Roots): Host {
 
   return {
     roots,
+    isLive: procfsIsLive,
 
     attribute(path) {
       const length = fill(path, ATTRIBUTE_CAP);

@@ -23,6 +23,8 @@ export interface TraceSettings {
 
 export interface TraceParts extends TracefsParts {
   readonly startPerf: StartPerf;
+  /** The host is a copy: perf would count on the kernel that runs here. */
+  readonly isCopy?: boolean;
 }
 
 /** The VMs and their threads, as the inventory knows them. */
@@ -110,7 +112,7 @@ export class Trace {
         ...(this.#tracefs?.problems ?? []),
         ...(this.#perf?.problems ?? []),
       ],
-      limits: this.#perf === undefined ? [] : this.#limitsOfPerf(isa),
+      limits: this.#perf === undefined ? this.#limitsOfNothing() : this.#limitsOfPerf(isa),
     };
   }
 
@@ -134,6 +136,11 @@ export class Trace {
       if (total !== undefined) totals.set(key, total);
     }
     return totals;
+  }
+
+  #limitsOfNothing(): string[] {
+    const isIdle = this.#tracefs === undefined && this.#failures.length === 0;
+    return isIdle && this.#whyNotTracefs !== undefined ? [this.#whyNotTracefs] : [];
   }
 
   #limitsOfPerf(isa: Isa): string[] {
@@ -188,6 +195,11 @@ export class Trace {
   }
 
   #startPerf({ sets }: TraceSettings, { isa }: ExitFormat): void {
+    if (this.parts.isCopy === true) {
+      this.#whyNotTracefs =
+        'nothing is traced: this is a copy of a host, and perf would count on the kernel that runs here';
+      return;
+    }
     const counters = perfCounters(this.parts.host, isa, sets);
     if (counters.length === 0 && sets.every((set) => !PERF_SETS.has(set))) {
       const why = this.#whyNotTracefs === undefined ? '' : `; ${this.#whyNotTracefs}`;
