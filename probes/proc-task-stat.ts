@@ -5,6 +5,9 @@ import type { Host } from './host.ts';
 /** `PF_KTHREAD` of include/linux/sched.h: a kernel thread, whose name no user can choose. */
 export const PF_KTHREAD = 0x0020_0000;
 
+/** Ticks in a second of the times below: every architecture that runs KVM sets it to 100, include/uapi/asm-generic/param.h. */
+export const USER_HZ = 100;
+
 export interface TaskStat {
   /**
    * At most 15 bytes, chosen by the program: may hold spaces, parentheses, newlines; latin1 (see utf8()). Longer for a

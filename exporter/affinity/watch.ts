@@ -1,6 +1,7 @@
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
+import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { type Expectation, expectationOf, type PinningRule } from '../model/affinity.ts';
@@ -52,7 +53,6 @@ export interface AffinityParts {
 const MAX_READS = 500;
 /** Whoever starts a VM pins its threads after it has them: so long a mask is taken for a beginning, not for a drift. */
 const SETTLING_SECONDS = 5;
-const TICKS = 100;
 /** Interrupts are moved by hand, or by irqbalance, and reading them is slow on a large host. */
 const COMPLETIONS_EVERY = 30;
 const CPUSET_EVERY = 60;
@@ -141,7 +141,7 @@ export class AffinityWatch {
     const learnt = baselines.of(vm.key, thread.label);
     if (learnt !== undefined && !hasMoved) return;
     // A clock that went back makes no VM new.
-    const isSettling = Math.abs(sinceBoot() - vm.startTime / TICKS) < SETTLING_SECONDS;
+    const isSettling = Math.abs(sinceBoot() - vm.startTime / USER_HZ) < SETTLING_SECONDS;
     if (learnt === undefined || isSettling || this.#isPin(thread, cpus, this.#masks.list(learnt))) {
       baselines.learn(vm.key, thread.label, text);
     }

@@ -1,3 +1,4 @@
+import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import type { Families } from '../metrics/families.ts';
 import { threadLabels } from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock, withLabel } from '../metrics/labels.ts';
@@ -6,8 +7,6 @@ import type { Residency } from '../model/residency.ts';
 import type { Role } from '../model/roles.ts';
 
 const NANOSECONDS = 1e9;
-/** USER_HZ, which every architecture that runs KVM sets to 100: include/uapi/asm-generic/param.h. */
-const TICKS = 100;
 
 type ThreadLabel = (typeof threadLabels)[number];
 
@@ -46,10 +45,10 @@ export class ThreadFamilies {
       families.add('kvm_thread_wait_seconds_total', blocks.thread, counters.wait / NANOSECONDS);
       families.add('kvm_thread_timeslices_total', blocks.thread, counters.timeslices);
     }
-    families.add('kvm_thread_cpu_seconds_total', blocks.user, counters.user / TICKS);
-    families.add('kvm_thread_cpu_seconds_total', blocks.system, counters.system / TICKS);
+    families.add('kvm_thread_cpu_seconds_total', blocks.user, counters.user / USER_HZ);
+    families.add('kvm_thread_cpu_seconds_total', blocks.system, counters.system / USER_HZ);
     if (thread.role === 'vcpu' || thread.role === 'unknown' || counters.guest > 0) {
-      families.add('kvm_thread_cpu_seconds_total', blocks.guest, counters.guest / TICKS);
+      families.add('kvm_thread_cpu_seconds_total', blocks.guest, counters.guest / USER_HZ);
     }
     families.add('kvm_thread_context_switches_total', blocks.voluntary, counters.voluntarySwitches);
     families.add('kvm_thread_context_switches_total', blocks.involuntary, counters.involuntarySwitches);

@@ -1,10 +1,8 @@
 import { readBootTime } from '../../probes/proc-stat.ts';
+import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import { blockDeviceLabels, vmInfoLabels, vmLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
-
-/** USER_HZ, which every architecture that runs KVM sets to 100: include/uapi/asm-generic/param.h. */
-const TICKS_PER_SECOND = 100;
 
 /** Who the VMs are: `kvm_vm_info` and what joins to it. */
 export const vms: Collector = {
@@ -36,7 +34,7 @@ export const vms: Collector = {
     const bootTime = readBootTime(host);
     for (const vm of vms) {
       const labels = labelBlock(vmLabels, [vm.label]);
-      families.add('kvm_vm_start_time_seconds', labels, bootTime + vm.startTime / TICKS_PER_SECOND);
+      families.add('kvm_vm_start_time_seconds', labels, bootTime + vm.startTime / USER_HZ);
     }
   },
 };

@@ -1,8 +1,6 @@
+import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { Owner } from './tally.ts';
-
-/** USER_HZ: include/uapi/asm-generic/param.h. */
-const TICKS = 100;
 
 /** Which VM a thread id belongs to. One object for one incarnation of a thread, for as long as its VM lives. */
 export class Owners {
@@ -16,7 +14,7 @@ export class Owners {
       for (const thread of threadsOf(vm)) {
         const known = this.#byTid.get(thread.tid);
         if (known?.thread === thread && known.owner.vm === vm.key) continue;
-        const owner = { vm: vm.key, thread: thread.label, startTime: thread.startTime / TICKS };
+        const owner = { vm: vm.key, thread: thread.label, startTime: thread.startTime / USER_HZ };
         this.#byTid.set(thread.tid, { thread, owner });
       }
     }
