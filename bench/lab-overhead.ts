@@ -2,9 +2,9 @@ import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../exporter/free-port.ts';
 import { DEFAULT_TRACE_SETS } from '../exporter/trace/sets.ts';
 import type { LabHost } from '../lab/host.ts';
-import { freePort } from '../test/lab/lab.ts';
 import { emulatedCpus, inHosts, markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';
 

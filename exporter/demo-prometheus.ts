@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './free-port.ts';
 
 export interface DemoPrometheus {
   /** undefined where Prometheus is not installed. */
@@ -38,12 +38,4 @@ export async function startPrometheus(target: string): Promise<DemoPrometheus> {
   };
   process.once('exit', end);
   return { url: started ? `http://${address}` : undefined, stop: end };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 9090;
 }

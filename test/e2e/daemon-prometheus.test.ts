@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
 import { ROOT, startDaemon } from '../support/daemon.ts';
+import { spawnPrometheus } from '../support/prometheus.ts';
 import { hasTool } from '../support/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
@@ -17,59 +16,31 @@ interface Sample {
   readonly value: [number, string];
 }
 
-/** Starts Prometheus with its defaults, scraping this target each second. */
+/** Starts Prometheus, scraping this target each second. */
 async function startPrometheus(
   context: TestContext,
   target: string,
-): Promise<{ address: string; ask(query: string): Promise<Sample[]> }> {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-prometheus-'));
-  writeFileSync(
-    join(folder, 'prometheus.yml'),
+): Promise<{ url: string; ask(query: string): Promise<Sample[]> }> {
+  const { url, hasEnded, said } = await spawnPrometheus(
+    context,
     `global: { scrape_interval: 1s, scrape_timeout: 1s }
 scrape_configs:
   - job_name: kvm-telemetry
     static_configs: [{ targets: ["${target}"] }]
 `,
+    (folder) => [`--storage.tsdb.path=${folder}/data`],
   );
-  const address = `127.0.0.1:${await freePort()}`;
-  const child = spawn(
-    'prometheus',
-    [
-      `--config.file=${folder}/prometheus.yml`,
-      `--storage.tsdb.path=${folder}/data`,
-      `--web.listen-address=${address}`,
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  let errors = '';
-  child.stderr.on('data', (chunk) => {
-    errors += String(chunk);
-  });
-  context.after(async () => {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    if (child.exitCode === null) await ended;
-    rmSync(folder, { recursive: true });
-  });
   const ask = async (query: string): Promise<Sample[]> => {
     try {
-      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(query)}`);
+      const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(query)}`);
       const { data } = (await response.json()) as { data?: { result: Sample[] } };
       return data?.result ?? [];
     } catch (error) {
-      if (child.exitCode !== null) throw new Error(`Prometheus has ended: ${errors}`, { cause: error });
+      if (hasEnded()) throw new Error(`Prometheus has ended: ${said()}`, { cause: error });
       return [];
     }
   };
-  return { address, ask };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return { url, ask };
 }
 
 async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
@@ -84,13 +55,13 @@ async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
 test('a real Prometheus scrapes it: up is 1, every sample is taken, names and labels are right', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus')) return;
   const daemon = await startDaemon(context, [HOST]);
-  const { address, ask } = await startPrometheus(context, new URL(daemon.url).host);
+  const { url, ask } = await startPrometheus(context, new URL(daemon.url).host);
 
   assert.equal((await atLast(() => ask('up == 1'))).metric['job'], 'kvm-telemetry');
   const exits = await atLast(() => ask('kvm_vm_exits_total'));
   assert.ok(exits.metric['vm'] !== undefined && Number(exits.value[1]) > 0);
   // By this name it knows the family from OpenMetrics only; in the text format it has the suffix.
-  const metadata = await fetch(`http://${address}/api/v1/metadata?metric=kvm_vm_exits`);
+  const metadata = await fetch(`${url}/api/v1/metadata?metric=kvm_vm_exits`);
   assert.match(await metadata.text(), /"type":"counter"/);
   const runs = await ask('count(kvm_thread_run_seconds_total{role="vcpu"})');
   assert.ok(Number(runs[0]?.value[1]) >= 1);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../exporter/free-port.ts';
 import type { LabHost, Output } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Bench, canBoot, freePort, Lab, startExporter } from './lab.ts';
+import { type Bench, canBoot, Lab, startExporter } from './lab.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };

@@ -1,5 +1,4 @@
 import { AssertionError } from 'node:assert';
-import { createServer } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type BootOptions, boot, HostDied, type LabHost } from '../../lab/host.ts';
 import { packages } from '../../lab/packages.ts';
@@ -91,13 +90,4 @@ export async function startExporter(
 for _ in {1..600}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
     90_000,
   );
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../exporter/free-port.ts';
 
 interface RangeSeries {
   readonly metric: Readonly<Record<string, string>>;
@@ -20,27 +20,30 @@ interface PrometheusOnBlocks {
 
 const READY_TRIES = 150;
 
-/** A Prometheus that scrapes nothing, on blocks that were made before; gone when the test ends. */
-export async function prometheusOn(
+interface RunningPrometheus {
+  readonly url: string;
+  readonly hasEnded: () => boolean;
+  /** Its log. */
+  readonly said: () => string;
+}
+
+/** A Prometheus on loopback, with its defaults and what these flags say; gone when the test ends. */
+export async function spawnPrometheus(
   context: Pick<TestContext, 'after'>,
-  data: string,
-): Promise<PrometheusOnBlocks> {
+  config: string,
+  flags: (folder: string) => readonly string[],
+): Promise<RunningPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-prometheus-'));
-  const config = join(folder, 'prometheus.yml');
-  writeFileSync(config, '{}\n');
+  writeFileSync(join(folder, 'prometheus.yml'), config);
   const address = `127.0.0.1:${await freePort()}`;
-  const url = `http://${address}`;
-  const flags = [
-    `--config.file=${config}`,
-    `--storage.tsdb.path=${data}`,
-    // Blocks of another year are not to be deleted.
-    '--storage.tsdb.retention.time=100y',
-    `--web.listen-address=${address}`,
-  ];
-  const child = spawn('prometheus', flags, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let errors = '';
+  const child = spawn(
+    'prometheus',
+    [`--config.file=${folder}/prometheus.yml`, `--web.listen-address=${address}`, ...flags(folder)],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let log = '';
   child.stderr.on('data', (chunk) => {
-    errors += String(chunk);
+    log += String(chunk);
   });
   context.after(async () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -48,8 +51,21 @@ export async function prometheusOn(
     if (child.exitCode === null) await ended;
     rmSync(folder, { recursive: true });
   });
+  return { url: `http://${address}`, hasEnded: () => child.exitCode !== null, said: () => log };
+}
+
+/** A Prometheus that scrapes nothing, on blocks that were made before. */
+export async function prometheusOn(
+  context: Pick<TestContext, 'after'>,
+  data: string,
+): Promise<PrometheusOnBlocks> {
+  const { url, hasEnded, said } = await spawnPrometheus(context, '{}\n', () => [
+    `--storage.tsdb.path=${data}`,
+    // Blocks of another year are not to be deleted.
+    '--storage.tsdb.retention.time=100y',
+  ]);
   for (let tries = 0; !(await isReady(url)); tries++) {
-    if (child.exitCode !== null || tries === READY_TRIES) throw new Error(`Prometheus: ${errors}`);
+    if (hasEnded() || tries === READY_TRIES) throw new Error(`Prometheus: ${said()}`);
     await sleep(100);
   }
   return {
@@ -72,12 +88,4 @@ async function isReady(url: string): Promise<boolean> {
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
