@@ -4,7 +4,6 @@ import type { Host } from '../../probes/host.ts';
 import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
 import { readEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
-import type { Trigger } from './sets.ts';
 import type { TracefsWriter } from './writer.ts';
 
 const PREFIX = 'kvm-telemetry-';
@@ -32,7 +31,7 @@ export class TraceInstance {
     private readonly pid: number,
   ) {
     this.#path = `${this.#instances}/${PREFIX}${pid}`;
-    this.syntheticPrefix = syntheticPrefix(pid);
+    this.syntheticPrefix = `kvm_telemetry_${pid}_`;
   }
 
   /**
@@ -61,12 +60,12 @@ export class TraceInstance {
 
   /** Whether nobody has removed it. */
   get exists(): boolean {
-    return ifThere(() => this.host.stat(`${this.#path}/events`)) !== undefined;
+    return this.#isThere(`${this.#path}/events`);
   }
 
   /** A kernel without CONFIG_HIST_TRIGGERS has triggers, but no `hist` files. */
   get hasHistTriggers(): boolean {
-    return ifThere(() => this.host.stat(`${this.#path}/events/sched/sched_switch/hist`)) !== undefined;
+    return this.#isThere(`${this.#path}/events/sched/sched_switch/hist`);
   }
 
   /** @throws SourceError absent where this kernel has no such event, or the event no such field */
@@ -154,7 +153,7 @@ export class TraceInstance {
   }
 
   #isAlive(pid: number): boolean {
-    return ifThere(() => this.host.stat(`${this.host.roots.procfs}/${pid}`)) !== undefined;
+    return this.#isThere(`${this.host.roots.procfs}/${pid}`);
   }
 
   async #demolish(instance: string): Promise<SourceError[]> {
@@ -215,18 +214,4 @@ export class TraceInstance {
     }
     return problems;
   }
-}
-
-/** Whether a histogram is that of a trigger: no event has two with the same keys. */
-export function isOf(block: HistBlock, { keys }: Trigger): boolean {
-  const last = keys.map((key) => key.replace(/\..*/, ''));
-  return block.keys[0] === last[0] && (block.keys.join() === last.join() || isArmReason(block.keys, last));
-}
-
-function isArmReason(found: readonly string[], declared: readonly string[]): boolean {
-  return declared[1] === 'exit_reason' && found[1] === 'ret';
-}
-
-function syntheticPrefix(pid: number): string {
-  return `kvm_telemetry_${pid}_`;
 }

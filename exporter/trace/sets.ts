@@ -1,3 +1,4 @@
+import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
 
 /** What a trigger's rows are counted as. */
@@ -67,8 +68,30 @@ export interface TraceSet {
 const THREADS = 4096;
 const FEW = 1024;
 
-function timeFrom(variable: string): string {
-  return `lat=common_timestamp-$${variable}`;
+/**
+ * From one event to the next with the same keys: the first keeps its time and some fields, the second sends these and the
+ * time between as a synthetic event.
+ *
+ * @param kept `p0=common_pid`
+ * @param sends `@exit,$p0`: the synthetic event, and what it takes before the time
+ */
+function interval(
+  from: Pick<Trigger, 'event' | 'tally' | 'fills'>,
+  to: Pick<Trigger, 'event' | 'filter'>,
+  { keys, size, kept, sends }: Pick<Trigger, 'keys' | 'size'> & { kept: readonly string[]; sends: string },
+): [Trigger, Trigger] {
+  const match = from.event.replace('/', '.');
+  return [
+    { ...from, keys, size, variables: ['t0=common_timestamp', ...kept] },
+    {
+      ...to,
+      keys,
+      size,
+      variables: ['lat=common_timestamp-$t0'],
+      after: from.event,
+      action: `onmatch(${match}).trace(${sends},$lat)`,
+    },
+  ];
 }
 
 export const TRACE_SETS = {
@@ -97,23 +120,17 @@ export const TRACE_SETS = {
         size: 4096,
         tally: 'mmioWrites',
       },
-      {
-        event: 'kvm/kvm_mmio',
-        keys: ['common_pid'],
-        variables: ['t0=common_timestamp', 'p0=common_pid', 'y0=type', 'g0=gpa'],
-        size: THREADS,
-        tally: 'mmio',
-      },
-      {
-        event: 'kvm/kvm_userspace_exit',
-        keys: ['common_pid'],
-        variables: [timeFrom('t0')],
-        after: 'kvm/kvm_mmio',
-        action: 'onmatch(kvm.kvm_mmio).trace(@mmio,$p0,$y0,$g0,$lat)',
+      ...interval(
+        { event: 'kvm/kvm_mmio', tally: 'mmio' },
         // KVM_EXIT_MMIO: the access before it was for user space, and no kick.
-        filter: 'reason == 6',
-        size: THREADS,
-      },
+        { event: 'kvm/kvm_userspace_exit', filter: 'reason == 6' },
+        {
+          keys: ['common_pid'],
+          size: THREADS,
+          kept: ['p0=common_pid', 'y0=type', 'g0=gpa'],
+          sends: '@mmio,$p0,$y0,$g0',
+        },
+      ),
       {
         event: 'synthetic/@mmio',
         keys: ['pid', 'gpa.hex'],
@@ -174,20 +191,16 @@ export const TRACE_SETS = {
     synthetic: { exit: 'pid_t pid; unsigned int reason; u64 lat' },
     dutyCycled: true,
     triggers: [
-      {
-        event: 'kvm/kvm_exit',
-        keys: ['common_pid'],
-        variables: ['t0=common_timestamp', 'r0=exit_reason', 'p0=common_pid'],
-        size: THREADS,
-      },
-      {
-        event: 'kvm/kvm_entry',
-        keys: ['common_pid'],
-        variables: [timeFrom('t0')],
-        after: 'kvm/kvm_exit',
-        action: 'onmatch(kvm.kvm_exit).trace(@exit,$p0,$r0,$lat)',
-        size: THREADS,
-      },
+      ...interval(
+        { event: 'kvm/kvm_exit' },
+        { event: 'kvm/kvm_entry' },
+        {
+          keys: ['common_pid'],
+          size: THREADS,
+          kept: ['r0=exit_reason', 'p0=common_pid'],
+          sends: '@exit,$p0,$r0',
+        },
+      ),
       {
         event: 'synthetic/@exit',
         keys: ['pid', 'reason', 'lat.log2'],
@@ -203,21 +216,11 @@ export const TRACE_SETS = {
     synthetic: { block: 'pid_t pid; u64 lat' },
     dutyCycled: true,
     triggers: [
-      {
-        event: 'block/block_rq_issue',
-        keys: ['dev', 'sector'],
-        variables: ['t0=common_timestamp', 'p0=common_pid'],
-        size: 16384,
-        fills: true,
-      },
-      {
-        event: 'block/block_rq_complete',
-        keys: ['dev', 'sector'],
-        variables: [timeFrom('t0')],
-        after: 'block/block_rq_issue',
-        action: 'onmatch(block.block_rq_issue).trace(@block,$p0,$lat)',
-        size: 16384,
-      },
+      ...interval(
+        { event: 'block/block_rq_issue', fills: true },
+        { event: 'block/block_rq_complete' },
+        { keys: ['dev', 'sector'], size: 16384, kept: ['p0=common_pid'], sends: '@block,$p0' },
+      ),
       {
         event: 'synthetic/@block',
         keys: ['pid', 'lat.log2'],
@@ -253,20 +256,11 @@ export const TRACE_SETS = {
     synthetic: { lock: 'pid_t pid; u64 lat' },
     dutyCycled: true,
     triggers: [
-      {
-        event: 'lock/contention_begin',
-        keys: ['common_pid'],
-        variables: ['t0=common_timestamp', 'p0=common_pid'],
-        size: 8192,
-      },
-      {
-        event: 'lock/contention_end',
-        keys: ['common_pid'],
-        variables: [timeFrom('t0')],
-        after: 'lock/contention_begin',
-        action: 'onmatch(lock.contention_begin).trace(@lock,$p0,$lat)',
-        size: 8192,
-      },
+      ...interval(
+        { event: 'lock/contention_begin' },
+        { event: 'lock/contention_end' },
+        { keys: ['common_pid'], size: 8192, kept: ['p0=common_pid'], sends: '@lock,$p0' },
+      ),
       // By length, so that a negative one, of CPUs whose clocks disagree, is not in the sum.
       {
         event: 'synthetic/@lock',
@@ -304,11 +298,25 @@ interface SpecOptions {
 /** arm64 has two fields for what is one elsewhere; its duration has room for one: arch/arm64/kvm/trace_arm.h. */
 const ARM_REASON = { keys: ['ret', 'esr_ec'], variable: 'esr_ec' };
 
+function keysOf({ keys }: Trigger, isa: Isa): string[] {
+  return keys.flatMap((key) => (isa === 'arm64' && key === 'exit_reason' ? ARM_REASON.keys : [key]));
+}
+
+function fieldOf(key: string): string {
+  return key.replace(/\..*/, '');
+}
+
+/** The histogram of a trigger among those of its event: no event has two with the same keys. */
+export function blockOf(blocks: readonly HistBlock[], trigger: Trigger, isa: Isa): HistBlock | undefined {
+  const keys = keysOf(trigger, isa).map(fieldOf).join();
+  return blocks.find((block) => block.keys.join() === keys);
+}
+
 /** How a trigger is written into a `trigger` file, and which of the event's fields it needs. */
 export function triggerSpec(trigger: Trigger, options: SpecOptions): { spec: string; fields: string[] } {
   const { value, action, filter, perThread } = trigger;
   const isArm = options.isa === 'arm64';
-  const keys = trigger.keys.flatMap((key) => (isArm && key === 'exit_reason' ? ARM_REASON.keys : [key]));
+  const keys = keysOf(trigger, options.isa);
   const variables = trigger.variables?.join(',');
   const parts = [
     `keys=${keys.join(',')}`,
@@ -323,6 +331,6 @@ export function triggerSpec(trigger: Trigger, options: SpecOptions): { spec: str
   const chosen = perThread === undefined ? filter : followed;
   return {
     spec: `hist:${parts.join(':')}${chosen === undefined ? '' : ` if ${chosen}`}`,
-    fields: keys.map((key) => key.replace(/\..*/, '')).filter((key) => !key.startsWith('common_')),
+    fields: keys.map(fieldOf).filter((key) => !key.startsWith('common_')),
   };
 }

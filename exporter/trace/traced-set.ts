@@ -1,7 +1,8 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
+import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
-import { isOf, type TraceInstance } from './instance.ts';
-import { TRACE_SETS, type TraceSet, type TraceSetName, type Trigger, triggerSpec } from './sets.ts';
+import type { TraceInstance } from './instance.ts';
+import { blockOf, TRACE_SETS, type TraceSet, type TraceSetName, type Trigger, triggerSpec } from './sets.ts';
 
 /** As many as a filter has room for in the page that the kernel gives a trigger. */
 const MAX_FOLLOWED = 128;
@@ -63,6 +64,11 @@ export class TracedSet {
 
   sizeOf(trigger: Trigger): number {
     return this.#sizes.get(trigger) ?? trigger.size;
+  }
+
+  /** The histogram of one of its triggers. */
+  blockOf(blocks: readonly HistBlock[], trigger: Trigger): HistBlock | undefined {
+    return blockOf(blocks, trigger, this.isa);
   }
 
   /** For the next time that it is set up. */
@@ -195,7 +201,7 @@ export class TracedSet {
 
   #noteDrops(trigger: Trigger, event: string): void {
     try {
-      this.dropped += this.instance.read(event).find((block) => isOf(block, trigger))?.dropped ?? 0;
+      this.dropped += this.blockOf(this.instance.read(event), trigger)?.dropped ?? 0;
     } catch (error) {
       this.#note(sourceError(error, event));
     }

@@ -3,7 +3,7 @@ import type { Host } from '../../probes/host.ts';
 import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
 import type { SetReading } from '../model/trace-reading.ts';
-import { isOf, TraceInstance } from './instance.ts';
+import { TraceInstance } from './instance.ts';
 import type { TallyName, TraceSetName, Trigger } from './sets.ts';
 import { type Owner, Tally } from './tally.ts';
 import { TracedSet } from './traced-set.ts';
@@ -141,7 +141,7 @@ export class TracefsBackend {
     for (const set of this.#sets.filter(({ isBusy }) => !isBusy)) {
       for (const { trigger, event: of } of set.installed) {
         if (of !== event || trigger.tally === undefined) continue;
-        const block = blocks.find((each) => isOf(each, trigger));
+        const block = set.blockOf(blocks, trigger);
         if (block !== undefined) this.#take(set, trigger, trigger.tally, block, ownerOf);
         else {
           set.isBroken = true;
