@@ -4,7 +4,7 @@ import { readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
 import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import { type Expectation, expectationOf, type PinningRule } from '../model/affinity.ts';
+import { expectationOf, type PinningRule } from '../model/affinity.ts';
 import type { Affinity, VmAffinity } from '../model/affinity-reading.ts';
 import { type Drift, driftsOf } from '../model/drift.ts';
 import { shareOn } from '../model/numa.ts';
@@ -159,12 +159,13 @@ export class AffinityWatch {
 
   async #judge(topology: CpuTopology): Promise<void> {
     const { watched } = this.parts;
-    const { maxMigrationsPerSecond } = this.settings();
+    const settings = this.settings();
+    const { maxMigrationsPerSecond } = settings;
     const pace = new Pace();
     const observed: { vm: Vm; seen: ObservedVm }[] = [];
     for (const vm of watched.vms) {
       if (pace.isDue()) await pace.giveWay();
-      observed.push({ vm, seen: this.#observe(vm, topology) });
+      observed.push({ vm, seen: this.#observe(vm, topology, settings) });
     }
     const places = new Places(
       observed.map(({ seen }) => seen),
@@ -181,41 +182,9 @@ export class AffinityWatch {
     this.#vms = vms;
   }
 
-  #observe(vm: Vm, topology: CpuTopology): ObservedVm {
-    // A drift that lasts is judged each second; what its cgroup allows hardly changes.
-    const cpusetFor = (thread: VmThread): readonly number[] | undefined => {
-      const known = this.#cpusets.get(thread);
-      if (known !== undefined && this.#ticks - known.tick < CPUSET_EVERY) return known.cpus;
-      const cpus = cpusetOf(this.parts.host, thread.tid);
-      this.#cpusets.set(thread, { tick: this.#ticks, cpus });
-      return cpus;
-    };
-    const { watched, memory, parts } = { ...this.parts, parts: this.parts };
-    const { rules, learn, sampleInterval } = this.settings();
-    const threads = this.#threads(vm).flatMap((thread): ObservedThread[] => {
-      const mask = this.#masks.of(thread);
-      if (mask === undefined) return [];
-      const residency = parts.residencyOf(thread);
-      const baseline = learn ? parts.baselines.of(vm.key, thread.label) : undefined;
-      return [
-        {
-          label: thread.label,
-          role: thread.role,
-          tid: thread.tid,
-          allowedList: mask.text,
-          allowed: mask.cpus,
-          // A thread that sleeps is on its last CPU, from which a new mask takes it only when it wakes.
-          seenOn:
-            residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
-          migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
-          // Asked for only where a command is advised.
-          get cpuset() {
-            return cpusetFor(thread);
-          },
-          expectation: this.#expectation(thread, vm, rules, baseline),
-        },
-      ];
-    });
+  #observe(vm: Vm, topology: CpuTopology, settings: AffinitySettings): ObservedVm {
+    const { watched, memory } = this.parts;
+    const threads = this.#threads(vm).flatMap((thread) => this.#observeThread(vm, thread, settings) ?? []);
     const used = vm.blockDevices.map(({ device }) => device);
     const disks = watched.disks.filter(({ name }) => used.includes(name));
     const ioCpus = threads.filter(({ role }) => IO_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
@@ -231,14 +200,39 @@ export class AffinityWatch {
     };
   }
 
-  #expectation(
-    thread: VmThread,
-    vm: Vm,
-    rules: readonly PinningRule[],
-    baseline: string | undefined,
-  ): Expectation | undefined {
+  /** @returns undefined for one whose mask could not be read yet */
+  #observeThread(vm: Vm, thread: VmThread, settings: AffinitySettings): ObservedThread | undefined {
+    const mask = this.#masks.of(thread);
+    if (mask === undefined) return undefined;
+    const { rules, learn, sampleInterval } = settings;
+    const residency = this.parts.residencyOf(thread);
+    const baseline = learn ? this.parts.baselines.of(vm.key, thread.label) : undefined;
     const learnt = baseline === undefined ? undefined : this.#masks.list(baseline);
-    return expectationOf(thread, vm, rules, vm.pins, learnt);
+    const cpuset = (): readonly number[] | undefined => this.#cpusetOf(thread);
+    return {
+      label: thread.label,
+      role: thread.role,
+      tid: thread.tid,
+      allowedList: mask.text,
+      allowed: mask.cpus,
+      // A thread that sleeps is on its last CPU, from which a new mask takes it only when it wakes.
+      seenOn: residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
+      migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
+      // Asked for only where a command is advised.
+      get cpuset() {
+        return cpuset();
+      },
+      expectation: expectationOf(thread, vm, rules, vm.pins, learnt),
+    };
+  }
+
+  /** A drift that lasts is judged each second; what its cgroup allows hardly changes. */
+  #cpusetOf(thread: VmThread): readonly number[] | undefined {
+    const known = this.#cpusets.get(thread);
+    if (known !== undefined && this.#ticks - known.tick < CPUSET_EVERY) return known.cpus;
+    const cpus = cpusetOf(this.parts.host, thread.tid);
+    this.#cpusets.set(thread, { tick: this.#ticks, cpus });
+    return cpus;
   }
 
   #completionsOf(disk: string, cpus: readonly number[]): readonly number[] {
