@@ -1,5 +1,5 @@
 /** The steps of an I/O that cost an exit, after the paper's 2.3.2; `halt` is a vCPU with nothing to do. */
-export type Stage = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
+export type IoStage = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
 
 /** Which exit reasons there are: Intel VMX, AMD SVM, or arm64. */
 export type Isa = 'vmx' | 'svm' | 'arm64';
@@ -17,8 +17,8 @@ export const ARM_TRAP = 2;
  * and npf are any MMIO. Where the interrupt controller is virtualized (APICv, AVIC), inject and eoi all but vanish.
  * arch/x86/include/uapi/asm/{vmx,svm}.h, arch/arm64/include/asm/esr.h
  */
-const STAGES: Readonly<Record<Isa, ReadonlyMap<number, Stage>>> = {
-  vmx: new Map<number, Stage>([
+const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStage>>> = {
+  vmx: new Map<number, IoStage>([
     [1, 'inject'], // EXTERNAL_INTERRUPT: another CPU's kick to take an interrupt, or the host's own
     [7, 'inject'], // INTERRUPT_WINDOW: the guest can take interrupts again
     [12, 'halt'], // HLT
@@ -26,14 +26,14 @@ const STAGES: Readonly<Record<Isa, ReadonlyMap<number, Stage>>> = {
     [45, 'eoi'], // EOI_INDUCED
     [56, 'eoi'], // APIC_WRITE
   ]),
-  svm: new Map<number, Stage>([
+  svm: new Map<number, IoStage>([
     [0x60, 'inject'], // interrupt
     [0x64, 'inject'], // vintr: the interrupt window
     [0x78, 'halt'], // hlt
     [0xa6, 'halt'], // idle-halt
     [0x402, 'eoi'], // avic_unaccelerated_access
   ]),
-  arm64: new Map<number, Stage>([
+  arm64: new Map<number, IoStage>([
     [0 * ARM_RET, 'inject'], // IRQ
     [ARM_TRAP * ARM_RET + 0x01, 'halt'], // WFx
   ]),
@@ -91,7 +91,7 @@ const NAMES: Readonly<Record<Isa, ReasonNames>> = {
 };
 
 /** The stage of an exit by its reason alone. */
-export function stageOfReason(isa: Isa, reason: number): Stage {
+export function stageOfReason(isa: Isa, reason: number): IoStage {
   return STAGES[isa].get(reason) ?? 'other';
 }
 

@@ -1,4 +1,4 @@
-import { type Isa, isKick, type NotifyWrite, type Stage, stageOfReason } from './io-path.ts';
+import { type IoStage, type Isa, isKick, type NotifyWrite, stageOfReason } from './io-path.ts';
 import { fromLog2, type Histogram } from './vm-statistics.ts';
 
 export interface ExitCount {
@@ -58,8 +58,8 @@ export function kicksOf(writes: readonly KickCount[]): KickCount[] {
  * Exits by stage of the I/O path; they sum to all exits. Kicks and EOIs are told by their own tracepoints, the others by
  * the exit's reason. Only what the backend counts is in it: `other` takes all of them.
  */
-export function stagesOf(trace: VmTrace, isa: Isa): Map<Stage, number> {
-  const stages = new Map<Stage, number>();
+export function stagesOf(trace: VmTrace, isa: Isa): Map<IoStage, number> {
+  const stages = new Map<IoStage, number>();
   const { exits, kickTotal, eois } = trace;
   if (kickTotal !== undefined) stages.set('kick', kickTotal);
   if (exits !== undefined) {
@@ -74,7 +74,7 @@ export function stagesOf(trace: VmTrace, isa: Isa): Map<Stage, number> {
   return stages;
 }
 
-function sumOf(exits: readonly ExitCount[], isa: Isa, stage: Stage): number {
+function sumOf(exits: readonly ExitCount[], isa: Isa, stage: IoStage): number {
   return exits.reduce(
     (sum, { reason, count }) =>
       reason !== undefined && stageOfReason(isa, reason) === stage ? sum + count : sum,

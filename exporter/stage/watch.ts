@@ -124,15 +124,8 @@ export class StageWatch implements Stages {
       byDevice.set(device, [...(byDevice.get(device) ?? []), kick]);
     }
     return [...byDevice].map(([device, own]) => {
-      const counts = own.map(
-        ({ address, thread, count }): Kicks => ({
-          queue: String(address),
-          vcpu: thread,
-          count,
-        }),
-      );
-      const { share, queues } = localityOf(counts);
-      const used = new Set(counts.map(({ queue }) => queue));
+      const { share, queues } = localityOf(own.map(kicksOf));
+      const used = new Set(own.map(({ address }) => String(address)));
       return {
         device,
         locality: share,
@@ -147,19 +140,18 @@ function iosOf(statistics: VmStatistics | undefined): number | undefined {
   return statistics?.disks.reduce((sum, { read, write }) => sum + read.operations + write.operations, 0);
 }
 
+function kicksOf({ address, thread, count }: KickCount): Kicks {
+  return { queue: String(address), vcpu: thread, count };
+}
+
 function measuredOf(growth: Growth | undefined): Measured {
   if (growth?.ios === undefined || growth.ios < MIN_IOS) return {};
   const { ios, kicks, interrupts, queues } = growth;
-  const counts = queues.map(({ address, thread, count }) => ({
-    queue: String(address),
-    vcpu: thread,
-    count,
-  }));
   return {
     kicksPerIo: kicks === undefined ? undefined : kicks / ios,
     injectionsPerIo: interrupts === undefined ? undefined : interrupts / ios,
     iosPerKick: kicks === undefined || kicks === 0 ? undefined : ios / kicks,
-    queueLocality: localityOf(counts).share,
+    queueLocality: localityOf(queues.map(kicksOf)).share,
   };
 }
 

@@ -3,16 +3,16 @@ import { test } from 'node:test';
 import {
   ARM_RET,
   ARM_TRAP,
+  type IoStage,
   isKick,
   reasonName,
   reasonNumber,
   reasonsOfTheIoPath,
-  type Stage,
   stageOfReason,
 } from '../../../exporter/model/io-path.ts';
 
 test('an exit’s stage is told by its reason where that is enough', () => {
-  const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, Stage])[] = [
+  const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, IoStage])[] = [
     ...([
       ['vmx', 1, 'inject'],
       ['vmx', 7, 'inject'],
