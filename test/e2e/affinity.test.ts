@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
 import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm, startGuest } from '../support/qemu.ts';
+import { hasKvm, startGuest, threadId } from '../support/qemu.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 const NAME = 'kt-affinity';
@@ -14,14 +13,6 @@ const NAME = 'kt-affinity';
 const WITHIN_MS = 4000;
 /** Until what a new VM's threads have is no beginning any more. */
 const SETTLED_MS = 6000;
-
-function threadId(pid: number, comm: string): string {
-  const found = readdirSync(`/proc/${pid}/task`).find(
-    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm,
-  );
-  assert.ok(found, `no thread ${comm}`);
-  return found;
-}
 
 function taskset(tid: string, list: string): void {
   execFileSync('taskset', ['-pc', list, tid], { stdio: 'ignore' });

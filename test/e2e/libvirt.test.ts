@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon } from '../support/daemon.ts';
 import { isLibvirtRunning, startLibvirt } from '../support/libvirt.ts';
 import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm } from '../support/qemu.ts';
+import { hasKvm, threadId } from '../support/qemu.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that hangs, destroy', async (context) => {
@@ -50,11 +50,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
   await context.test(
     'a pin that libvirt moves is the new expectation; one that somebody else moves is drift',
     async () => {
-      const tid = String(
-        readdirSync(`/proc/${pidOf('kt-lv')}/task`).find(
-          (each) => readFileSync(`/proc/${pidOf('kt-lv')}/task/${each}/comm`, 'utf8') === 'CPU 0/KVM\n',
-        ),
-      );
+      const tid = threadId(Number(pidOf('kt-lv')), 'CPU 0/KVM');
       const masks = ['mask_widened', 'mask_changed', 'unpinned'];
       const drifting = async (): Promise<string[]> => {
         const samples = await scrape();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,7 +10,7 @@ import { generateHost, pidOf, vmName } from '../../bench/generate-host.ts';
 import { openPage, startBrowser } from '../support/browser.ts';
 import { ROOT, startDaemon } from '../support/daemon.ts';
 import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm, startGuest } from '../support/qemu.ts';
+import { hasKvm, startGuest, threadId } from '../support/qemu.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 const NAME = 'kt-page';
@@ -25,14 +25,6 @@ function canRun(context: TestContext): boolean {
     has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
     has(context, cpus().length >= 2, 'one CPU leaves nothing to pin')
   );
-}
-
-function threadId(pid: number, comm: string): string {
-  const found = readdirSync(`/proc/${pid}/task`).find(
-    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm,
-  );
-  assert.ok(found, `no thread ${comm}`);
-  return found;
 }
 
 /** Counters of the page, by series. */

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Guest, type GuestOptions, hasKvm, startGuest } from '../support/qemu.ts';
+import { type Guest, type GuestOptions, hasKvm, startGuest, threadId } from '../support/qemu.ts';
 import { has, hasTool, which } from '../support/tools.ts';
 
 const ACCEL = hasKvm() ? 'kvm' : 'tcg';
@@ -25,15 +25,6 @@ function canRun(context: TestContext): boolean {
 
 async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> {
   return parseSamples(await daemon.metrics());
-}
-
-function threadId(pid: number, comm: string): string {
-  const tids = execFileSync('ls', [`/proc/${pid}/task`], { encoding: 'utf8' })
-    .trim()
-    .split('\n');
-  const tid = tids.find((each) => readFileSync(`/proc/${pid}/task/${each}/comm`, 'utf8').trim() === comm);
-  assert.ok(tid, `no thread ${comm}`);
-  return tid;
 }
 
 test('a real VM: found by name, threads in their roles, time grows, gone within one scrape', async (context) => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LabHost } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Bench, canBoot, Lab, startExporter } from './lab.ts';
+import { type Samples, sample, series } from '../support/metrics.ts';
+import { type Bench, canBoot, Lab, scrape, startExporter } from './lab.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
@@ -73,7 +73,7 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
       // With as many queues as vCPUs, polling is all that was missing.
       await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 32768');
       await stage('pinned_queues');
-      assert.equal(sample(await scrape(host), 'kvm_vm_stage_changes_total', VM), 2);
+      assert.equal(sample(await scrape(host, PORT), 'kvm_vm_stage_changes_total', VM), 2);
 
       // The tracepoints say that each I/O still costs a kick, whatever is configured; and memory that the I/O thread
       // has touched meanwhile may lie on its node.
@@ -103,16 +103,12 @@ async function restart(host: LabHost, args: readonly string[]): Promise<void> {
   await startExporter(host, MAIN, `127.0.0.1:${PORT}`, args);
 }
 
-async function scrape(host: LabHost): Promise<Samples> {
-  return parseSamples(await host.output(`wget -q -T 20 -O - http://127.0.0.1:${PORT}/metrics`));
-}
-
 async function until(host: LabHost, seconds: number, isIt: (samples: Samples) => boolean): Promise<Samples> {
   const deadline = Date.now() + seconds * 1000;
-  let samples = await scrape(host);
+  let samples = await scrape(host, PORT);
   while (!isIt(samples) && Date.now() < deadline) {
     await host.output('sleep 1');
-    samples = await scrape(host);
+    samples = await scrape(host, PORT);
   }
   return samples;
 }

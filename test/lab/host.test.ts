@@ -5,7 +5,7 @@ import { freePort } from '../../exporter/free-port.ts';
 import type { LabHost, Output } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Bench, canBoot, Lab, startExporter } from './lab.ts';
+import { type Bench, canBoot, fetchCommand, Lab, scrape, startExporter } from './lab.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
@@ -241,14 +241,6 @@ async function makeReady(host: LabHost): Promise<HostBench> {
   const doctor = await host.run(`taskset -c 0 '${process.execPath}' '${MAIN}' doctor --json`);
   await startExporter(host, MAIN, `0.0.0.0:${QMP_PORT}`);
   return { host, pid, kvm, doctor };
-}
-
-function fetchCommand(port: number): string {
-  return `wget -q -T 20 -O - http://127.0.0.1:${port}/metrics`;
-}
-
-async function scrape(host: LabHost, port: number): Promise<Samples> {
-  return parseSamples(await host.output(fetchCommand(port)));
 }
 
 /** A scrape between two runs of a command. */

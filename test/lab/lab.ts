@@ -2,6 +2,7 @@ import { AssertionError } from 'node:assert';
 import type { TestContext } from 'node:test';
 import { type BootOptions, boot, HostDied, type LabHost } from '../../lab/host.ts';
 import { packages } from '../../lab/packages.ts';
+import { parseSamples, type Samples } from '../support/metrics.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 /** Whether there is all that the lab needs; fetches its packages the first time. */
@@ -90,4 +91,13 @@ export async function startExporter(
 for _ in {1..600}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
     90_000,
   );
+}
+
+/** Prints what the exporter at this port of the host serves. */
+export function fetchCommand(port: number): string {
+  return `wget -q -T 20 -O - http://127.0.0.1:${port}/metrics`;
+}
+
+export async function scrape(host: LabHost, port: number): Promise<Samples> {
+  return parseSamples(await host.output(fetchCommand(port)));
 }

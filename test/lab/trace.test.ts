@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LabHost } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Bench, canBoot, Lab, startExporter } from './lab.ts';
+import { type Samples, sample, series } from '../support/metrics.ts';
+import { type Bench, canBoot, Lab, scrape, startExporter } from './lab.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
@@ -26,7 +26,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
   await check(
     'hist triggers are what counts, and every tracepoint of the default sets is there',
     async (bench) => {
-      const samples = await scrape(bench.host);
+      const samples = await scrape(bench.host, PORT);
       assert.equal(sample(samples, 'kvm_telemetry_trace_backend_info', { backend: 'tracefs' }), 1);
       assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'trace' }), 1);
       const sets = ['exits', 'notifications', 'interrupts', 'halt_poll', 'block', 'exit_duration'];
@@ -67,7 +67,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
   });
 
   await check("a queue's kicks come from its vCPU", async ({ host }) => {
-    const samples = await scrape(host);
+    const samples = await scrape(host, PORT);
     const kicks = (queue: string, vcpu: string): number =>
       sum(samples, 'kvm_virtqueue_kicks_total', { ...VM, queue, vcpu });
     const top = ['0', '1'].map((vcpu) => Math.max(...['0', '1', '2'].map((queue) => kicks(queue, vcpu))));
@@ -79,7 +79,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
 
   await check('durations are sampled for a tenth of the time', async ({ host }) => {
     await host.output('sleep 10');
-    const samples = await scrape(host);
+    const samples = await scrape(host, PORT);
     const ratio = sample(samples, 'kvm_telemetry_trace_active_ratio', { set: 'exit_duration' });
     assert.ok(ratio > 0.01 && ratio < 0.3, `active for ${ratio}`);
     const count = sample(samples, 'kvm_vm_exit_duration_seconds_count', { ...VM, reason: 'npf' });
@@ -91,13 +91,13 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
   });
 
   await check('an instance that somebody removes is made anew, and no count falls', async ({ host }) => {
-    const before = await scrape(host);
+    const before = await scrape(host, PORT);
     await host.output(REMOVE_INSTANCE);
     await host.output(
       `for _ in {1..100}; do [ -e ${TRACEFS}/instances/kvm-telemetry-* ] && exit; sleep 0.1; done`,
     );
     await host.output('sleep 3');
-    const after = await scrape(host);
+    const after = await scrape(host, PORT);
     for (const [name, value] of before) {
       if (/^kvm_vm_(trace|exits_by_reason|io_path)/.test(name))
         assert.ok((after.get(name) ?? 0) >= value, name);
@@ -201,19 +201,15 @@ async function makeReady(host: LabHost): Promise<TraceBench> {
   ]);
   // Until it knows the VM and has installed all.
   await host.output('sleep 2');
-  await scrape(host);
+  await scrape(host, PORT);
   return { host, pid };
-}
-
-async function scrape(host: LabHost): Promise<Samples> {
-  return parseSamples(await host.output(`wget -q -T 20 -O - http://127.0.0.1:${PORT}/metrics`));
 }
 
 /** A scrape with the guest stopped: no reading is of a later moment than another. */
 async function standingStill(host: LabHost): Promise<Samples> {
   await host.monitor('vm-a', 'stop');
   await host.output('sleep 1');
-  const samples = await scrape(host);
+  const samples = await scrape(host, PORT);
   await host.monitor('vm-a', 'cont');
   return samples;
 }

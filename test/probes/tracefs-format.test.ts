@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { parseEventFormat, readEventFormat } from '../../probes/tracefs-format.ts';
+import { KVM_EXIT_ARM64 } from '../support/tracefs-tree.ts';
 import { captured, capturedHost } from './captured.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
@@ -15,15 +16,6 @@ const KVM_EXIT = newer('kvm.kvm_exit');
 const COMMON =
   '\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n' +
   '\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n';
-// arch/arm64/kvm/trace_arm.h with kvm_arm_exception_type and kvm_arm_exception_class as the preprocessor leaves them.
-const KVM_EXIT_ARM64 =
-  `name: kvm_exit\nID: 77\nformat:\n${COMMON}\n` +
-  '\tfield:int ret;\toffset:8;\tsize:4;\tsigned:1;\n' +
-  '\tfield:unsigned int esr_ec;\toffset:12;\tsize:4;\tsigned:0;\n' +
-  '\tfield:unsigned long vcpu_pc;\toffset:16;\tsize:8;\tsigned:0;\n' +
-  '\nprint fmt: "%s: HSR_EC: 0x%04x (%s), PC: 0x%016lx", __print_symbolic(REC->ret, {0, "IRQ" }, {1, "SERROR" }, ' +
-  '{2, "TRAP" }, {0xbadca11, "HYP_GONE" }), REC->esr_ec, __print_symbolic(REC->esr_ec, { (0x00), "UNKNOWN" }, ' +
-  '{ (0x01), "WFx" }, { (0x16), "HVC64" }, { (0x24), "DABT_LOW" }), REC->vcpu_pc\n';
 
 const withPrint = (print: string): string => `name: x\nID: 1\nformat:\n${COMMON}\nprint fmt: ${print}\n`;
 const tablesOf = (print: string) =>

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Guest, startGuest } from './qemu.ts';
+import { type Guest, startGuest, threadId } from './qemu.ts';
 import { eachLine } from './qmp-server.ts';
 
 /** Ports that neither the firmware nor a device of the guest uses. */
@@ -88,7 +88,7 @@ export function countingGuest(
   const said = (): string => readFileSync(join(folder, 'serial'), 'latin1');
   return {
     ...guest,
-    vcpus: [0, 1].map((index) => threadOf(guest.pid, `CPU ${index}/KVM`)),
+    vcpus: [0, 1].map((index) => Number(threadId(guest.pid, `CPU ${index}/KVM`))),
     begin: () => begin(join(folder, 'qmp')),
     said,
     async counted() {
@@ -99,13 +99,6 @@ export function countingGuest(
         .map((line) => Number.parseInt(line, 16));
     },
   };
-}
-
-function threadOf(pid: number, comm: string): number {
-  for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    if (readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm) return Number(tid);
-  }
-  throw new Error(`no thread ${comm}`);
 }
 
 function begin(path: string): Promise<void> {

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -72,6 +80,15 @@ export function startGuest(options: GuestOptions): Guest {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** @param comm `CPU 0/KVM` */
+export function threadId(pid: number, comm: string): string {
+  const found = readdirSync(`/proc/${pid}/task`).find(
+    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim() === comm,
+  );
+  if (found === undefined) throw new Error(`no thread ${comm} of ${pid}`);
+  return found;
 }
 
 function kill(pid: number): void {

@@ -17,7 +17,7 @@ const COMMON =
   '\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n' +
   '\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n';
 
-/** arch/arm64/kvm/trace_arm.h with its tables as the preprocessor leaves them. */
+/** arch/arm64/kvm/trace_arm.h with kvm_arm_exception_type and kvm_arm_exception_class as the preprocessor leaves them. */
 export const KVM_EXIT_ARM64 =
   `name: kvm_exit\nID: 77\nformat:\n${COMMON}` +
   '\tfield:int ret;\toffset:8;\tsize:4;\tsigned:1;\n' +

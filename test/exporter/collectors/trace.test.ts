@@ -18,6 +18,7 @@ import { capturedHost } from '../../probes/captured.ts';
 import { ROOT } from '../../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../../support/metrics.ts';
 import { type Row, type TracefsTree, tracefsTree } from '../../support/tracefs-tree.ts';
+import { NOTHING_TRACED } from '../../support/vm-trace.ts';
 
 const GOLDEN = `${ROOT}test/golden/trace.prom`;
 const VM = { vm: 'vm-a' };
@@ -268,26 +269,10 @@ test('interrupts, durations and requests are those of the captured files', async
   assert.equal(sample(samples, 'kvm_telemetry_trace_backend_info', { backend: 'tracefs' }), 1);
 });
 
-const NOTHING: VmTrace = {
-  ...{
-    events: new Map(),
-    exits: undefined,
-    kicks: undefined,
-    kickTotal: undefined,
-    eois: undefined,
-    msi: [],
-  },
-  ...{
-    exitDurations: new Map(),
-    blockRequests: undefined,
-    blockDurations: undefined,
-    lockContentionNs: undefined,
-  },
-};
 const reading = (trace: Partial<VmTrace>, more: Partial<TraceReading> = {}): TraceReading => ({
   ...NOT_TRACED,
   backend: 'tracefs',
-  of: () => ({ ...NOTHING, ...trace }),
+  of: () => ({ ...NOTHING_TRACED, ...trace }),
   ...more,
 });
 

@@ -10,25 +10,10 @@ import {
   stagesOf,
   type VmTrace,
 } from '../../../exporter/model/vm-trace.ts';
+import { NOTHING_TRACED } from '../../support/vm-trace.ts';
 
-const NOTHING: VmTrace = {
-  ...{
-    events: new Map(),
-    exits: undefined,
-    kicks: undefined,
-    kickTotal: undefined,
-    eois: undefined,
-    msi: [],
-  },
-  ...{
-    exitDurations: new Map(),
-    blockRequests: undefined,
-    blockDurations: undefined,
-    lockContentionNs: undefined,
-  },
-};
 const stages = (trace: Partial<VmTrace>, isa: Isa = 'vmx') =>
-  Object.fromEntries(stagesOf({ ...NOTHING, ...trace }, isa));
+  Object.fromEntries(stagesOf({ ...NOTHING_TRACED, ...trace }, isa));
 const exit = (reason: number | undefined, count: number) => ({ thread: 'vcpu0', reason, count });
 
 test('kicks and EOIs are told by their own events, halts and injections by the exit’s reason', () => {
@@ -89,7 +74,7 @@ test('stages sum to all exits', () => {
         const room = carriers.reduce((sum, { count }) => sum + count, 0);
         const kickTotal = Math.floor(room * share * part);
         const eois = Math.floor((room - kickTotal) * share);
-        const found = stagesOf({ ...NOTHING, exits, kickTotal, eois }, isa);
+        const found = stagesOf({ ...NOTHING_TRACED, exits, kickTotal, eois }, isa);
         assert.equal(found.size, 5);
         const all = exits.reduce((sum, { count }) => sum + count, 0);
         assert.equal(
