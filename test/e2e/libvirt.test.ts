@@ -20,6 +20,17 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
   const daemon = await startDaemon(context);
   const scrape = async () => parseSamples(await daemon.metrics());
   const vm = { vm: 'kt-lv' };
+  const masks = ['mask_widened', 'mask_changed', 'unpinned'];
+  const drifting = async (): Promise<string[]> => {
+    const samples = await scrape();
+    return masks.filter(
+      (kind) => sample(samples, 'kvm_thread_affinity_drift', { ...vm, thread: 'vcpu0', kind }) === 1,
+    );
+  };
+  const becomes = async (expected: readonly string[]): Promise<void> => {
+    for (let i = 0; i < 50 && (await drifting()).join() !== expected.join(); i++) await sleep(100);
+    assert.deepEqual(await drifting(), expected);
+  };
 
   await context.test('it is known by libvirt, with the statistics of each vCPU', async () => {
     const first = await scrape();
@@ -51,17 +62,6 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
     'a pin that libvirt moves is the new expectation; one that somebody else moves is drift',
     async () => {
       const tid = threadId(Number(pidOf('kt-lv')), 'CPU 0/KVM');
-      const masks = ['mask_widened', 'mask_changed', 'unpinned'];
-      const drifting = async (): Promise<string[]> => {
-        const samples = await scrape();
-        return masks.filter(
-          (kind) => sample(samples, 'kvm_thread_affinity_drift', { ...vm, thread: 'vcpu0', kind }) === 1,
-        );
-      };
-      const becomes = async (expected: readonly string[]): Promise<void> => {
-        for (let i = 0; i < 50 && (await drifting()).join() !== expected.join(); i++) await sleep(100);
-        assert.deepEqual(await drifting(), expected);
-      };
       await becomes([]);
       libvirt.virsh('vcpupin', 'kt-lv', '0', '1', '--live');
       await sleep(3000);
@@ -89,6 +89,20 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
     assert.equal(sample(samples, 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
     assert.ok(sample(samples, 'kvm_vcpu_exits_total', { ...vm, vcpu: '0' }) > 0);
     libvirt.virsh('resume', 'kt-lv');
+  });
+
+  await context.test('a pin that is moved while the VM is paused is drift at once', async () => {
+    libvirt.virsh('suspend', 'kt-lv');
+    const tid = threadId(Number(pidOf('kt-lv')), 'CPU 0/KVM');
+    await becomes([]);
+    writeFileSync(cpusetOf(tid), '0-1');
+    execFileSync('taskset', ['-pc', '0', tid], { stdio: 'ignore' });
+    await becomes(['mask_changed']);
+    assert.equal(sample(await scrape(), 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
+    libvirt.virsh('vcpupin', 'kt-lv', '0', '1', '--live');
+    await becomes([]);
+    libvirt.virsh('resume', 'kt-lv');
+    await becomes([]);
   });
 
   await context.test(
