@@ -12,6 +12,12 @@ module.exports = {
     only('probes-import-probes', '^probes/', '^probes/'),
     only('lab-imports-lab', '^lab/', '^lab/'),
     only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
+    only('alerts-import-metrics', '^alerts/', ['^alerts/', '^exporter/metrics/']),
+    only('dashboards-import-metrics-and-what-is-recorded', '^dashboards/', [
+      '^dashboards/',
+      '^exporter/metrics/',
+      '^alerts/(recording|thresholds)\\.ts$',
+    ]),
     only('model-imports-model', '^exporter/model/', ['^exporter/model/', '^probes/']),
     only('page-imports-page', '^exporter/web/page/', '^exporter/web/(page/|live\\.ts$)'),
     {

@@ -15,6 +15,7 @@ const cruise = spawnSync(
     'probes',
     'exporter',
     'lab',
+    'alerts',
     'test',
     'bench',
     '--config',
@@ -30,5 +31,5 @@ console.log(`dependency-cruiser: ${summary.totalCruised} modules, ${summary.viol
 if (summary.totalCruised < 50 || summary.violations.length > 0) process.exit(1);
 
 run(bin('knip'), []);
-run(process.execPath, ['dist/scripts/docs.js', '--check']);
+for (const generator of ['docs', 'rules']) run(process.execPath, [`dist/scripts/${generator}.js`, '--check']);
 console.log('check: all clean');

@@ -2,7 +2,11 @@ import { affinityMetrics } from './affinity.ts';
 import { blockMetrics } from './block.ts';
 import type { MetricDefinition } from './definition.ts';
 import { hostMetrics } from './host.ts';
-import { statisticDefinitions, type VmStatisticMetricName } from './kvm-statistics.ts';
+import {
+  statisticDefinitions,
+  type VcpuStatisticMetricName,
+  type VmStatisticMetricName,
+} from './kvm-statistics.ts';
 import { vcpuLabels, vmLabels } from './label-sets.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
@@ -25,7 +29,7 @@ const histograms = { ...histogramMetrics, ...traceHistogramMetrics };
 
 type Named = typeof named;
 /** Every metric that has a name of its own in this version. */
-export type MetricName = keyof Named | VmStatisticMetricName;
+export type MetricName = keyof Named | VmStatisticMetricName | VcpuStatisticMetricName;
 /** Metrics that are histograms. */
 export type HistogramName = keyof typeof histograms;
 /** The label names of a metric, as a union. */
@@ -33,7 +37,9 @@ export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Nam
   ? Named[M]['labels'][number]
   : M extends HistogramName
     ? (typeof histograms)[M]['labels'][number]
-    : 'vm';
+    : M extends VcpuStatisticMetricName
+      ? 'vm' | 'vcpu'
+      : 'vm';
 
 /** Every metric, once. */
 export const catalogue: Readonly<Record<string, MetricDefinition>> = {

@@ -10,9 +10,9 @@ interface KvmStatistic {
   readonly help: string;
 }
 
-const cumulative = (help: string): KvmStatistic => ({ kind: 'cumulative', help });
-const instant = (help: string): KvmStatistic => ({ kind: 'instant', help });
-const peak = (help: string): KvmStatistic => ({ kind: 'peak', help });
+const cumulative = (help: string) => ({ kind: 'cumulative', help }) as const;
+const instant = (help: string) => ({ kind: 'instant', help }) as const;
+const peak = (help: string) => ({ kind: 'peak', help }) as const;
 
 /** Counted per vCPU; debugfs shows the sum over a VM's vCPUs, the binary statistics each one. */
 const vcpuStatistics = {
@@ -144,9 +144,14 @@ export function statisticDefinitions(
 
 type Known = typeof vcpuStatistics & typeof vmOnlyStatistics;
 type Base<S extends string> = S extends `${infer Stem}_ns` ? `${Stem}_seconds` : S;
+type NameOf<Subject extends string, S extends keyof Known & string> = Known[S]['kind'] extends 'cumulative'
+  ? `kvm_${Subject}_${Base<S>}_total`
+  : `kvm_${Subject}_${Base<S>}`;
 /** Names of the VM-level metrics of all known statistics, so that a dashboard's typing mistake does not compile. */
 export type VmStatisticMetricName = {
-  [S in keyof Known & string]: Known[S]['kind'] extends 'cumulative'
-    ? `kvm_vm_${Base<S>}_total`
-    : `kvm_vm_${Base<S>}`;
+  [S in keyof Known & string]: NameOf<'vm', S>;
 }[keyof Known & string];
+/** Likewise of a vCPU. */
+export type VcpuStatisticMetricName = {
+  [S in keyof typeof vcpuStatistics]: NameOf<'vcpu', S>;
+}[keyof typeof vcpuStatistics];

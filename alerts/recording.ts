@@ -1,0 +1,231 @@
+import {
+  aggregate,
+  and,
+  clampMin,
+  dividedBy,
+  dividedByOn,
+  equal,
+  gauge,
+  histogramQuantile,
+  type Matchers,
+  matching,
+  minus,
+  or,
+  plus,
+  quantileOverTime,
+  rate,
+  rateOf,
+  recordedSeries,
+  subquery,
+  sum,
+  times,
+  unmatching,
+  type Vector,
+  where,
+} from '../exporter/metrics/promql.ts';
+import { baseline, EXITS_PER_IO, MIN_IOPS, SAMPLED_WINDOW, WINDOW } from './thresholds.ts';
+
+/** Labels of what is recorded for each VM and each host. */
+export const VM = ['job', 'instance', 'vm'] as const;
+export const HOST = ['job', 'instance'] as const;
+type Vm = (typeof VM)[number];
+type Host = (typeof HOST)[number];
+
+export interface RecordingRule<L extends string> {
+  readonly expr: Vector<L>;
+  /** What it is, in its unit. */
+  readonly help: string;
+}
+
+function rule<L extends string>(help: string, expr: Vector<L>): RecordingRule<L> {
+  return { expr, help };
+}
+
+const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
+const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
+/** Exits after which a vCPU waits for an interrupt: the wait is not what the exit costs. */
+const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
+
+/**
+ * Of each VM. Names are level:metric:operation (prometheus.io/docs/practices/rules) where the level `vm` has `job` and
+ * `instance` as well; what a rule needs of others is above it, as rules of a group are evaluated in order.
+ */
+const perVm = {
+  'vm:kvm_exits:rate': rule(
+    'Exits a second: as KVM counts them, else as traced.',
+    or(sum(rate('kvm_vm_exits_total', WINDOW), VM), sum(rate('kvm_vm_exits_by_reason_total', WINDOW), VM)),
+  ),
+  'vm:kvm_ios:rate': rule(
+    'I/Os a second: as the guest asked for them, else as requests to the block devices of the host.',
+    or(
+      plus(
+        sum(rate('kvm_vm_disk_reads_completed_total', WINDOW), VM),
+        sum(rate('kvm_vm_disk_writes_completed_total', WINDOW), VM),
+      ),
+      sum(rate('kvm_vm_block_requests_total', WINDOW), VM),
+    ),
+  ),
+  'vm_stage:kvm_io_path_events:rate': rule(
+    'Exits a second by stage of the I/O path.',
+    sum(rate('kvm_vm_io_path_events_total', WINDOW), [...VM, 'stage']),
+  ),
+  'vm_role:kvm_cpu_seconds:rate': rule(
+    'Cores in use by role of the threads.',
+    sum(rate('kvm_thread_cpu_seconds_total', WINDOW), [...VM, 'role']),
+  ),
+  'vm_role:kvm_wait_seconds:max_rate': rule(
+    'Share of the time that the thread which waits longest for a CPU waits, by role.',
+    aggregate('max', rate('kvm_thread_wait_seconds_total', WINDOW), [...VM, 'role']),
+  ),
+  'vm_role:kvm_run_seconds:max_rate': rule(
+    'Share of the time that the busiest thread runs, by role.',
+    aggregate('max', rate('kvm_thread_run_seconds_total', WINDOW), [...VM, 'role']),
+  ),
+  'vm:kvm_halt_poll_fail_seconds:rate': rule(
+    'Cores that halt polling wastes.',
+    sum(rate('kvm_vm_halt_poll_fail_seconds_total', WINDOW), VM),
+  ),
+  'vm_disk:kvm_disk_ios:rate': rule(
+    'Operations a second by disk.',
+    plus(
+      sum(rate('kvm_vm_disk_reads_completed_total', WINDOW), [...VM, 'disk']),
+      sum(rate('kvm_vm_disk_writes_completed_total', WINDOW), [...VM, 'disk']),
+    ),
+  ),
+  'vm_disk:kvm_disk_latency_seconds:mean': rule(
+    'Mean seconds of a read or write by disk, as the VMM sees it.',
+    dividedBy(
+      plus(
+        sum(rate('kvm_vm_disk_read_time_seconds_total', WINDOW), [...VM, 'disk']),
+        sum(rate('kvm_vm_disk_write_time_seconds_total', WINDOW), [...VM, 'disk']),
+      ),
+      where(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS),
+    ),
+  ),
+  'vm:kvm_exit_duration_seconds:p99': rule(
+    'Seconds from exit to entry, 99th percentile without halts.',
+    histogramQuantile<Vm>(
+      0.99,
+      sum(rateOf('kvm_vm_exit_duration_seconds', 'bucket', SAMPLED_WINDOW, { reason: unmatching(HALTS) }), [
+        ...VM,
+        'le',
+      ]),
+    ),
+  ),
+} as const;
+
+const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
+const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
+const busy = where(ios, '>', MIN_IOPS);
+const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
+const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
+  recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
+
+/** Made of what the rules above have recorded. */
+const derived = {
+  'vm_stage:kvm_io_path_events:per_io': rule(
+    'Exits an I/O by stage of the I/O path.',
+    dividedByOn(events({}), VM, busy),
+  ),
+  'vm:kvm_io_path_events:per_io': rule(
+    'Kicks, injections and EOIs an I/O: three in the original, next to none with exitless polling.',
+    dividedBy(sum(events(kicksInjectionsEois), VM), busy),
+  ),
+  'vm:kvm_cpu_seconds:rate': rule('Cores in use, all threads.', sum(cores, VM)),
+  'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
+  'vm:kvm_excess_exits:per_vcpu': rule(
+    `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O.`,
+    dividedBy(clampMin(minus(exits, or(times(ios, EXITS_PER_IO), times(exits, 0))), 0), vcpus),
+  ),
+  'vm:kvm_drifting_threads:count': rule(
+    'Threads that are not where they should be.',
+    sum(gauge('kvm_vm_affinity_drift_threads'), VM),
+  ),
+  'vm:kvm_stage:rank': rule(
+    'Detected stage: 0 original, 1 affinity, 2 exitless_polling, 3 parallel_batching, 4 pinned_queues.',
+    ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues']
+      .map((stage, rank) =>
+        times(
+          aggregate(
+            'max',
+            gauge('kvm_vm_stage_info', { stage: equal(stage), source: equal('detected') }),
+            VM,
+          ),
+          rank,
+        ),
+      )
+      .reduce((a, b) => or(b, a)),
+  ),
+} as const;
+
+const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {}), HOST);
+
+/** Sums over the VMs of a host, for dashboards of many hosts. */
+const perHost = {
+  'host:kvm_vms:count': rule('VMs.', aggregate('count', gauge('kvm_vm_vcpus'), HOST)),
+  'host:kvm_exits:rate': rule('Exits a second.', hostSum('vm:kvm_exits:rate')),
+  'host:kvm_ios:rate': rule('I/Os a second.', hostSum('vm:kvm_ios:rate')),
+  'host_stage:kvm_io_path_events:rate': rule(
+    'Exits a second by stage of the I/O path.',
+    sum(events({}), [...HOST, 'stage']),
+  ),
+  'host_role:kvm_cpu_seconds:rate': rule(
+    'Cores in use by role of the threads.',
+    sum(cores, [...HOST, 'role']),
+  ),
+  'host:kvm_io_path_events:per_io': rule(
+    'Kicks, injections and EOIs an I/O, over the VMs of which both are known.',
+    dividedBy(
+      sum(and(sum(events(kicksInjectionsEois), VM), VM, busy), HOST),
+      sum(and(busy, VM, events({})), HOST),
+    ),
+  ),
+  'host:kvm_drifting_vms:count': rule(
+    'VMs of which a thread is not where it should be.',
+    aggregate('count', where(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
+  ),
+  'host:kvm_cpu_wait_seconds:rate': rule(
+    'Tasks that wait for a CPU, on average.',
+    sum(rate('kvm_cpu_wait_seconds_total', WINDOW), HOST),
+  ),
+} as const;
+
+const excess = recordedSeries<Vm>('vm:kvm_excess_exits:per_vcpu', {});
+const { window, resolution, quantile, minPoints } = baseline;
+
+/** A day long, so evaluated in a group of its own and less often. */
+const perDay = {
+  'vm:kvm_excess_exits:baseline': rule(
+    `Exits a second and vCPU beyond those of I/O, which the VM exceeded in ${Math.round((1 - quantile) * 100)}% of its last day; none for a VM that is new.`,
+    and(
+      quantileOverTime(quantile, excess, window, resolution),
+      VM,
+      where(subquery('count', excess, window, resolution), '>=', minPoints),
+    ),
+  ),
+} as const;
+
+/** Groups of a rule file, in order. */
+export const recordingGroups = {
+  'kvm-telemetry-vm': { ...perVm, ...derived },
+  'kvm-telemetry-host': perHost,
+  'kvm-telemetry-baseline': perDay,
+} as const;
+
+const recording = { ...perVm, ...derived, ...perHost, ...perDay } as const;
+
+export type RecordedName = keyof typeof recording;
+export type RecordedLabels<N extends RecordedName> =
+  (typeof recording)[N] extends RecordingRule<infer L> ? L : never;
+
+/** What is known of each recorded series. */
+export const recordingRules: Readonly<Record<string, { readonly expr: string; readonly help: string }>> =
+  recording;
+
+/** A recorded series; a name that is not recorded, or a label that it does not have, does not compile. */
+export function recorded<N extends RecordedName>(
+  name: N,
+  matchers: Matchers<RecordedLabels<N>> = {},
+): Vector<RecordedLabels<N>> {
+  return recordedSeries(name, matchers);
+}

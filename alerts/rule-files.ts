@@ -1,0 +1,88 @@
+import { type AlertName, type AlertRule, alertRules } from './alerting.ts';
+import { recordingGroups } from './recording.ts';
+import { baseline } from './thresholds.ts';
+
+/** Where the runbooks of this version are to be read. */
+const RUNBOOKS = 'https://github.com/kvm-telemetry/kvm-telemetry/blob/main/alerts/runbooks';
+
+/** As Prometheus' rule files have it (prometheus.io/docs/prometheus/latest/configuration/recording_rules). */
+interface Rule {
+  readonly record?: string;
+  readonly alert?: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly keep_firing_for?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface RuleGroup {
+  readonly name: string;
+  readonly interval?: string;
+  readonly rules: readonly Rule[];
+}
+
+export interface RuleFile {
+  readonly groups: readonly RuleGroup[];
+}
+
+/** The group that looks at a whole day is evaluated as often as its points are apart. */
+const INTERVALS: Readonly<Record<string, string>> = { 'kvm-telemetry-baseline': baseline.resolution };
+
+function runbookOf(alert: string): string {
+  return `${RUNBOOKS}/${alert}.md`;
+}
+
+export function recordingFile(): RuleFile {
+  return {
+    groups: Object.entries(recordingGroups).map(([name, rules]) => ({
+      name,
+      ...(INTERVALS[name] === undefined ? {} : { interval: INTERVALS[name] }),
+      rules: Object.entries(rules).map(([record, { expr }]) => ({ record, expr })),
+    })),
+  };
+}
+
+export function alertingFile(): RuleFile {
+  const rules = (Object.keys(alertRules) as AlertName[]).map((name) => alertOf(name, alertRules[name]));
+  return { groups: [{ name: 'kvm-telemetry-alerts', rules }] };
+}
+
+function alertOf(name: string, rule: AlertRule): Rule {
+  const { expr, severity, scope, summary, description } = rule;
+  return {
+    alert: name,
+    expr,
+    for: rule.for,
+    keep_firing_for: rule.keepFiringFor,
+    labels: { severity, scope },
+    annotations: { summary, description, runbook_url: runbookOf(name) },
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/**
+ * The same rules for a clock that runs `factor` times as fast, for the demo and for tests: each time span in them is so
+ * many times shorter. Needs scrapes and evaluations that many times as often.
+ */
+export function faster({ groups }: RuleFile, factor: number): RuleFile {
+  const shorten = (duration: string): string => {
+    const ms = ((Number.parseInt(duration, 10) * (UNITS[duration.slice(-1)] ?? Number.NaN)) / factor) * 1000;
+    return `${Math.max(1, Math.round(ms))}ms`;
+  };
+  const inExpression = (expr: string): string =>
+    expr.replace(/\[([\dsmhd:]+)\]/g, (_, range: string) => `[${range.split(':').map(shorten).join(':')}]`);
+  return {
+    groups: groups.map(({ interval, rules, ...group }) => ({
+      ...group,
+      ...(interval === undefined ? {} : { interval: shorten(interval) }),
+      rules: rules.map((rule) => ({
+        ...rule,
+        expr: inExpression(rule.expr),
+        ...(rule.for === undefined ? {} : { for: shorten(rule.for) }),
+        ...(rule.keep_firing_for === undefined ? {} : { keep_firing_for: shorten(rule.keep_firing_for) }),
+      })),
+    })),
+  };
+}

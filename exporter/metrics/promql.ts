@@ -1,0 +1,221 @@
+import type { HistogramName, LabelsOf, MetricName } from './catalogue.ts';
+import type { ownMetrics } from './self.ts';
+
+/** Labels that Prometheus puts on each series of a target. */
+export type Target = 'job' | 'instance';
+
+/** Of the exporter's process, kept by prom-client. */
+type OwnName = keyof typeof ownMetrics;
+/** Written by Prometheus with each scrape, and by prom-client's default metrics: no entries of the catalogue. */
+type ForeignGauge =
+  | 'up'
+  | 'scrape_duration_seconds'
+  | 'scrape_samples_scraped'
+  | 'process_resident_memory_bytes'
+  | 'process_start_time_seconds'
+  | 'process_open_fds'
+  | 'nodejs_eventloop_lag_p99_seconds';
+type ForeignCounter = 'process_cpu_seconds_total';
+
+export type CounterName = Extract<MetricName | OwnName, `${string}_total`> | ForeignCounter;
+export type GaugeName =
+  | Exclude<MetricName | Exclude<OwnName, `${string}_duration_seconds`>, HistogramName | `${string}_total`>
+  | ForeignGauge;
+export type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
+
+/** Label names of a series as it is in Prometheus. */
+export type SeriesLabels<M extends string> =
+  | Target
+  | (M extends MetricName | HistogramName ? LabelsOf<M> : never);
+
+/** An operator and a quoted value: `equal('kick')`, `matching('$vm')`. */
+export type Matcher = `${'=' | '!=' | '=~' | '!~'}"${string}"`;
+export type Matchers<L extends string> = { readonly [K in L]?: Matcher };
+
+export const equal = (value: string): Matcher => `="${escapeString(value)}"`;
+/** Regular expressions are anchored by Prometheus. */
+export const matching = (regex: string): Matcher => `=~"${escapeString(regex)}"`;
+export const unmatching = (regex: string): Matcher => `!~"${escapeString(regex)}"`;
+
+function escapeString(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+}
+
+declare const labels: unique symbol;
+
+/** An instant vector in PromQL, whose series have the labels `L`: what is not in the catalogue does not compile. */
+export type Vector<L extends string> = string & { readonly [labels]: (label: L) => L };
+
+function vector<L extends string>(promql: string): Vector<L> {
+  return promql as Vector<L>;
+}
+
+function selector(name: string, matchers: object): string {
+  const entries = Object.entries(matchers).map(([label, matcher]) => `${label}${matcher}`);
+  return entries.length === 0 ? name : `${name}{${entries.join(',')}}`;
+}
+
+/** A gauge as it is. */
+export function gauge<M extends GaugeName>(
+  name: M,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return vector(selector(name, matchers));
+}
+
+/** Growth of a counter a second. */
+export function rate<M extends CounterName>(
+  name: M,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return vector(`rate(${selector(name, matchers)}[${window}])`);
+}
+
+/** Growth of a counter over the window. */
+export function increase<M extends CounterName>(
+  name: M,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return vector(`increase(${selector(name, matchers)}[${window}])`);
+}
+
+/** Growth a second of a histogram's buckets (with the label `le`), its sum or its count. */
+export function rateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'count'>(
+  name: M,
+  part: P,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M> | (P extends 'bucket' ? 'le' : never)> {
+  return vector(`rate(${selector(`${name}_${part}`, matchers)}[${window}])`);
+}
+
+type OverTime = 'min' | 'max' | 'avg' | 'sum' | 'count' | 'last';
+
+/** A gauge over a window. */
+export function overTime<M extends GaugeName>(
+  what: OverTime,
+  name: M,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return vector(`${what}_over_time(${selector(name, matchers)}[${window}])`);
+}
+
+/** A recording rule's series, of the labels that its rule has: what records rules makes functions of this. */
+export function recordedSeries<L extends string>(name: string, matchers: Matchers<L>): Vector<L> {
+  return vector(selector(name, matchers));
+}
+
+/** Any vector as a subquery, over a window. */
+export function subquery<L extends string>(
+  what: OverTime,
+  of: Vector<L>,
+  window: string,
+  resolution = '',
+): Vector<L> {
+  return vector(`${what}_over_time((${of})[${window}:${resolution}])`);
+}
+
+/** A quantile over time of any vector, as a subquery. */
+export function quantileOverTime<L extends string>(
+  quantile: number,
+  of: Vector<L>,
+  window: string,
+  resolution: string,
+): Vector<L> {
+  return vector(`quantile_over_time(${quantile}, (${of})[${window}:${resolution}])`);
+}
+
+type Aggregation = 'sum' | 'min' | 'max' | 'avg' | 'count' | 'group';
+
+export function aggregate<L extends string, const B extends readonly L[]>(
+  how: Aggregation,
+  of: Vector<L>,
+  by: B,
+): Vector<B[number]> {
+  return vector(`${how}${by.length === 0 ? '' : ` by (${by.join(', ')})`} (${of})`);
+}
+
+export function sum<L extends string, const B extends readonly L[]>(of: Vector<L>, by: B): Vector<B[number]> {
+  return aggregate('sum', of, by);
+}
+
+/** A quantile of a histogram whose buckets were summed by `le` and what is wanted besides. */
+export function histogramQuantile<L extends string>(
+  quantile: number,
+  buckets: Vector<L | 'le'>,
+): Vector<Exclude<L, 'le'>> {
+  return vector(`histogram_quantile(${quantile}, ${buckets})`);
+}
+
+/** Between vectors of the same labels, or a vector and a number. */
+export function times<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
+  return vector(`(${a}) * ${operand(b)}`);
+}
+export function dividedBy<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
+  return vector(`(${a}) / ${operand(b)}`);
+}
+export function plus<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
+  return vector(`(${a}) + ${operand(b)}`);
+}
+export function minus<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
+  return vector(`(${a}) - ${operand(b)}`);
+}
+
+/** At least `floor`. */
+export function clampMin<L extends string>(of: Vector<L>, floor: number): Vector<L> {
+  return vector(`clamp_min(${of}, ${floor})`);
+}
+
+function operand(b: string | number): string {
+  return typeof b === 'number' ? String(b) : `(${b})`;
+}
+
+/** Each series of `a` by the one of `b` with the same labels `on`. */
+export function dividedByOn<L extends string, R extends string, const O extends readonly (L & R)[]>(
+  a: Vector<L>,
+  on: O,
+  b: Vector<R>,
+): Vector<L> {
+  return vector(`(${a}) / on (${on.join(', ')}) group_left () (${b})`);
+}
+
+/** Each series of `a` times the one of `b` with the same labels `on`, of which the labels `take` are put on it. */
+export function joined<
+  L extends string,
+  R extends string,
+  const O extends readonly (L & R)[],
+  const T extends readonly R[],
+>(a: Vector<L>, on: O, b: Vector<R>, take: T): Vector<L | T[number]> {
+  return vector(`(${a}) * on (${on.join(', ')}) group_left (${take.join(', ')}) (${b})`);
+}
+
+type Comparison = '>' | '<' | '>=' | '<=' | '==' | '!=';
+
+/** The series for which it holds, with their values. */
+export function where<L extends string>(a: Vector<L>, than: Comparison, b: Vector<L> | number): Vector<L> {
+  return vector(`(${a}) ${than} ${operand(b)}`);
+}
+
+/** Series of `a` for which `b` has one, or none, with the same labels `on`. */
+export function and<L extends string, R extends string, const O extends readonly (L & R)[]>(
+  a: Vector<L>,
+  on: O,
+  b: Vector<R>,
+): Vector<L> {
+  return vector(`(${a}) and on (${on.join(', ')}) (${b})`);
+}
+export function unless<L extends string, R extends string, const O extends readonly (L & R)[]>(
+  a: Vector<L>,
+  on: O,
+  b: Vector<R>,
+): Vector<L> {
+  return vector(`(${a}) unless on (${on.join(', ')}) (${b})`);
+}
+
+/** `a`, and of `b` the series that `a` does not have. */
+export function or<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
+  return vector(`(${a}) or (${b})`);
+}

@@ -1,0 +1,73 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { stringify } from 'yaml';
+import { alertRules } from '../alerts/alerting.ts';
+import { recordingRules } from '../alerts/recording.ts';
+import { alertingFile, faster, recordingFile } from '../alerts/rule-files.ts';
+
+/** The demo's events last seconds where a host's last minutes. */
+const DEMO_SPEED = 12;
+
+const ROOT = new URL('../../', import.meta.url);
+const NOTE = '# Generated from alerts/*.ts by `npm run rules`; do not edit.\n';
+
+function reference(): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|');
+  const alerts = Object.entries(alertRules).map(
+    ([name, { severity, for: pending, keepFiringFor, expr }]) =>
+      `| [${name}](../alerts/runbooks/${name}.md) | ${severity} | ${pending} | ${keepFiringFor} | \`${cell(expr)}\` |\n`,
+  );
+  const recorded = Object.entries(recordingRules).map(
+    ([name, { help }]) => `| \`${name}\` | ${cell(help)} |\n`,
+  );
+  return `# Rules
+
+Generated from \`alerts/*.ts\` by \`npm run rules\`; do not edit. docs/alerts.md says what the alerts find and what they miss.
+
+## Alerts
+
+| alert | severity | for | keeps firing for | expression |
+|---|---|---|---|---|
+${alerts.join('')}
+## Recorded series
+
+The level is what comes before the first colon: \`vm\` has the labels \`job\`, \`instance\` and \`vm\`, \`host\` the first two.
+
+| series | meaning |
+|---|---|
+${recorded.join('')}`;
+}
+
+/** Path in the repository and content of each generated file. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const yaml = (value: unknown): string => NOTE + stringify(value, { lineWidth: 0 });
+  const all = { groups: [...recordingFile().groups, ...alertingFile().groups] };
+  return new Map([
+    ['alerts/generated/recording.yaml', yaml(recordingFile())],
+    ['alerts/generated/alerting.yaml', yaml(alertingFile())],
+    ['docs/rules.md', reference()],
+    ['deploy/demo/rules.yaml', yaml(faster(all, DEMO_SPEED))],
+    [
+      'deploy/kubernetes/prometheusrule.yaml',
+      yaml({
+        apiVersion: 'monitoring.coreos.com/v1',
+        kind: 'PrometheusRule',
+        metadata: { name: 'kvm-telemetry', labels: { 'app.kubernetes.io/name': 'kvm-telemetry' } },
+        spec: all,
+      }),
+    ],
+  ]);
+}
+
+if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
+  for (const [path, content] of generatedFiles()) {
+    const file = new URL(path, ROOT);
+    if (!process.argv.includes('--check')) {
+      mkdirSync(dirname(file.pathname), { recursive: true });
+      writeFileSync(file, content);
+    } else if (readFileSync(file, 'utf8') !== content) {
+      process.stderr.write(`${path} is not what alerts/*.ts say: run npm run rules\n`);
+      process.exitCode = 1;
+    }
+  }
+}
