@@ -168,6 +168,16 @@ export const CALIBRATION: Readonly<Record<Configuration, Calibration>> = {
   },
 };
 
+/** Configurations whose polling is set and does nothing: exits as without it, and no more I/O than with affinity alone. Assumption. */
+export const WITHOUT_POLLING: Readonly<Record<Configuration, Calibration>> = Object.fromEntries(
+  Object.entries(CALIBRATION).map(([configuration, own]) => {
+    if (own.pollMaxNs === 0) return [configuration, own];
+    const { iops, vcpuGuest, vcpuSystem, kicksPerIo, interruptsPerIo, switchesPerIo } = CALIBRATION.affinity;
+    const lost = { iops, vcpuGuest, vcpuSystem, kicksPerIo, interruptsPerIo, switchesPerIo };
+    return [configuration, { ...own, ...lost }];
+  }),
+) as Record<Configuration, Calibration>;
+
 /** 6: "the number of vCPUs was six". The calibration is for as many. */
 export const PAPER_VCPUS = 6;
 /** 6.3.2: fio with 128 processes, each of which has one I/O under way. */

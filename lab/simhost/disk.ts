@@ -20,6 +20,8 @@ export class SimDisk {
   readonly interrupts = new Meters();
   inflight = 0;
   isStalled = false;
+  /** Everything takes so many times as long. */
+  slowness = 1;
   /** I/Os a second that were asked of it in this step. */
   asked = 0;
 
@@ -41,15 +43,20 @@ export class SimDisk {
     return (this.reads.value * IO_BYTES) / SECTOR;
   }
 
+  /** What one I/O takes in it. */
+  get seconds(): number {
+    return DEVICE_SECONDS[this.spec.kind] * this.slowness;
+  }
+
   /** What part of what is asked it can do. */
   get share(): number {
     if (this.isStalled) return 0;
-    return this.asked === 0 ? 1 : Math.min(1, DEVICE_IOPS[this.spec.kind] / this.asked);
+    return this.asked === 0 ? 1 : Math.min(1, DEVICE_IOPS[this.spec.kind] / this.slowness / this.asked);
   }
 
   /** @param outstanding I/Os that the guests wait for */
   run(dt: number, ios: number, outstanding: number): void {
-    const seconds = DEVICE_SECONDS[this.spec.kind];
+    const { seconds } = this;
     this.readMs.add(ios * seconds * 1000);
     const rate = ios / dt;
     this.inflight = this.isStalled ? outstanding : Math.min(outstanding, Math.round(rate * seconds));

@@ -1,17 +1,17 @@
-import { type Configuration, PAPER_OUTSTANDING } from './calibration.ts';
+import type { Configuration } from './calibration.ts';
 import { CpuTimes } from './cpu-times.ts';
 import { type DiskSpec, SimDisk, spreadQueues } from './disk.ts';
 import type { HostFacts } from './files/facts.ts';
 import { HostTree } from './host-tree.ts';
 import { type Plan, planIo, runIo, wantedIops } from './io-path.ts';
+import { Misfortunes } from './misfortunes.ts';
 import { CpuAllocator } from './pins.ts';
 import { Random } from './random.ts';
 import { SchedEvents } from './sched-events.ts';
 import { schedule } from './scheduler.ts';
 import { type Topology, topology } from './topology.ts';
 import type { TraceSink } from './trace/sink.ts';
-import type { ReasonName } from './vcpu.ts';
-import { ioThreadCount, type Misfortune, type SimVm, type VmSpec } from './vm.ts';
+import { ioThreadCount, type SimVm, type VmSpec } from './vm.ts';
 import { makeVm } from './vm-factory.ts';
 
 export interface HostOptions {
@@ -29,8 +29,6 @@ export interface HostOptions {
   /** More module parameters, or other values: `kvm.halt_poll_ns`. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
-
-export type DriftKind = 'widened' | 'shared_cpu' | 'other_node';
 
 /** Debian's, as captured, and Intel's: what of them the exporter shows. */
 const PARAMETERS: Readonly<Record<string, string>> = {
@@ -54,7 +52,7 @@ const PIDS_PER_VM = 1000;
 const NOBODY: TraceSink = { wants: () => false, count: () => undefined, interval: () => undefined };
 
 /** A KVM host that lives in virtual time: nothing in it asks for the clock or for chance that is not given to it. */
-export class SimulatedHost {
+export class SimulatedHost extends Misfortunes {
   readonly topology: Topology;
   readonly disks: readonly SimDisk[];
   /** Seconds since the simulation began. */
@@ -69,6 +67,7 @@ export class SimulatedHost {
   #tree: HostTree | undefined;
 
   constructor(readonly options: HostOptions) {
+    super();
     this.topology = topology(options.cpus, options.nodes, options.threadsPerCore);
     const cpus = this.topology.cpus.length;
     this.#random = new Random(options.seed);
@@ -106,7 +105,7 @@ export class SimulatedHost {
     const wishes = vms.map((vm) => wantedIops(vm, this.topology));
     this.#askDisks(vms, wishes);
     const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
-    const threads = vms.flatMap((vm) => vm.threads);
+    const threads = [...vms.flatMap((vm) => vm.threads), ...this.hogThreads];
     schedule(threads, this.topology.cpus.length, this.#random);
     const done = new Map<SimDisk, number>();
     for (const [i, vm] of vms.entries()) {
@@ -115,6 +114,7 @@ export class SimulatedHost {
       const ios = runIo(vm, plan, dt, this.#random, sink);
       for (const { host } of vm.disks) done.set(host, (done.get(host) ?? 0) + ios / vm.disks.length);
     }
+    for (const hog of this.hogThreads) hog.run(dt, { user: hog.demand, system: 0, guest: 0 }, 0);
     for (const disk of this.disks) disk.run(dt, done.get(disk) ?? 0, this.#outstanding(disk));
     this.#times.add(threads, dt);
     this.#sched.tell(threads, sink);
@@ -132,13 +132,9 @@ export class SimulatedHost {
       for (const { host } of vm.disks) host.asked += (wishes[i] ?? 0) / vm.disks.length;
   }
 
-  /** What guests wait for: of a saturated one as much as it ever has under way. */
   #outstanding(disk: SimDisk): number {
     const users = this.vms.filter((vm) => vm.disks.some(({ host }) => host === disk));
-    return users.reduce(
-      (sum, vm) => sum + (Number.isFinite(vm.iops) ? Math.ceil(vm.iops / 1000) : PAPER_OUTSTANDING),
-      0,
-    );
+    return users.reduce((sum, vm) => sum + vm.outstanding, 0);
   }
 
   /**
@@ -182,7 +178,7 @@ export class SimulatedHost {
     return {
       topology: this.topology,
       disks: this.disks,
-      allCpus: this.#allCpus,
+      allCpus: this.allCpus,
       uptime: uptime + this.time,
       bootTime: Math.floor(startTime - uptime),
       lockdown: this.lockdown,
@@ -190,7 +186,7 @@ export class SimulatedHost {
     };
   }
 
-  get #allCpus(): readonly number[] {
+  protected get allCpus(): readonly number[] {
     return this.topology.cpus.map(({ cpu }) => cpu);
   }
 
@@ -208,7 +204,7 @@ export class SimulatedHost {
       pid: FIRST_PID + id * PIDS_PER_VM,
       startTicks: Math.round(((this.options.uptime ?? 600) + this.time) * 100) - (this.time === 0 ? 6000 : 0),
       disks: this.disks,
-      allCpus: this.#allCpus,
+      allCpus: this.allCpus,
     });
     this.#vms.set(spec.name, vm);
     this.#place(vm);
@@ -217,6 +213,7 @@ export class SimulatedHost {
 
   destroy(name: string): void {
     this.vm(name);
+    this.hog(name, 0);
     this.#vms.delete(name);
     this.#pins.release(name);
   }
@@ -238,59 +235,6 @@ export class SimulatedHost {
     if (vm.queues !== before || !sameThreads) return this.reboot(name, { configuration });
     this.#place(vm);
     return vm;
-  }
-
-  /** I/Os a second that its guest wants from now on. */
-  load(name: string, iops: number): void {
-    this.vm(name).iops = iops;
-  }
-
-  /** @param perSecond undefined ends it */
-  exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
-    const { misfortune } = this.vm(name);
-    if (perSecond === undefined) delete misfortune.storm;
-    else misfortune.storm = { perSecond, reason };
-  }
-
-  stallIo(name: string, on: boolean): void {
-    this.#strike(name, { isStalled: on });
-  }
-
-  stallDisk(name: string, on: boolean): void {
-    const disk = this.disks.find(({ spec }) => spec.name === name);
-    if (disk === undefined) throw new Error(`no disk ${name}`);
-    disk.isStalled = on;
-  }
-
-  wasteHaltPolls(name: string, on: boolean): void {
-    this.#strike(name, { wastesHaltPolls: on });
-  }
-
-  /** Its monitor takes connections and says nothing more. */
-  hangMonitor(name: string, on: boolean): void {
-    this.#strike(name, { monitorHangs: on });
-  }
-
-  #strike(name: string, misfortune: Misfortune): void {
-    Object.assign(this.vm(name).misfortune, misfortune);
-  }
-
-  /** Takes pinned threads from where they belong, as a hand or another program would: what is expected stays. */
-  drift(name: string, kind: DriftKind): void {
-    const vm = this.vm(name);
-    const [io] = vm.ioThreads;
-    const [vcpu] = vm.vcpus;
-    if (io === undefined || vcpu === undefined) return;
-    const other = (vm.node + 1) % this.topology.nodes.length;
-    if (kind === 'widened') vcpu.thread.allowed = this.#allCpus;
-    else if (kind === 'shared_cpu') io.allowed = vcpu.thread.allowed;
-    else io.allowed = [this.topology.nodes[other]?.at(-1) ?? 0];
-  }
-
-  /** Puts all threads back where they belong. */
-  restore(name: string): void {
-    const vm = this.vm(name);
-    for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.#allCpus;
   }
 
   #place(vm: SimVm): void {

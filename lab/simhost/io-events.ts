@@ -1,9 +1,12 @@
 import { PAPER_OUTSTANDING } from './calibration.ts';
+import type { SimDisk } from './disk.ts';
 import type { TraceSink } from './trace/sink.ts';
 import { EXIT_NS, REASON, type ReasonName, type SimVcpu } from './vcpu.ts';
 import type { SimVm } from './vm.ts';
 
 export interface IoAmounts {
+  /** Of what the configuration can do. */
+  readonly load: number;
   readonly ios: number;
   readonly kicksPerIo: number;
   readonly interruptsPerIo: number;
@@ -28,7 +31,7 @@ export function emitIo(
   const total = { ios: 0, kicks: 0, interrupts: 0 };
   for (const [d, disk] of vm.disks.entries()) {
     const ios = vm.requests.add(`${d}:${v}`, amounts.ios / vm.disks.length);
-    const latency = latencyNs(vm);
+    const latency = latencyNs(vm, amounts.load, disk.host);
     disk.reads.add(ios);
     disk.readNs.add(ios * latency);
     disk.host.reads.add(ios);
@@ -58,9 +61,15 @@ export function emitIo(
   return total;
 }
 
-/** Little's law for as many I/Os as the guest has under way: what an I/O takes in QEMU. */
-function latencyNs(vm: SimVm): number {
-  return Math.min(20e6, (PAPER_OUTSTANDING / Math.max(1, Math.min(vm.iops, vm.capacity))) * 1e9);
+/**
+ * What an I/O takes in QEMU: at least what the device takes, and by Little's law what as many as the guest has under way
+ * take together. That it grows evenly with the load: assumption.
+ */
+function latencyNs(vm: SimVm, load: number, disk: SimDisk): number {
+  const device = disk.seconds;
+  const path = device + Math.max(0, PAPER_OUTSTANDING / vm.capacity - device) * load;
+  const queued = disk.share > 0 && disk.share < 1 ? vm.outstanding / Math.max(1, load * vm.capacity) : 0;
+  return Math.max(path, queued) * 1e9;
 }
 
 function emitBlock(vm: SimVm, tid: number, disk: number, requests: number, sink: TraceSink): void {
@@ -70,8 +79,7 @@ function emitBlock(vm: SimVm, tid: number, disk: number, requests: number, sink:
   const fields = { common_pid: tid, dev: major * 2 ** 20 + minor, sector: 0, nr_sector: 8, bytes: 4096 };
   sink.count('block/block_rq_issue', fields, requests);
   sink.count('block/block_rq_complete', fields, requests);
-  const ns = host.spec.kind === 'nvme' ? 90_000 : 250_000;
-  spread(ns, requests, (each, times) =>
+  spread(Math.round(host.seconds * 1e9), requests, (each, times) =>
     sink.interval('block/block_rq_issue', 'block/block_rq_complete', fields, each, times),
   );
 }

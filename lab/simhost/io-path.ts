@@ -9,10 +9,13 @@ import type { SimVm } from './vm.ts';
 
 /** Of all interrupts that are injected, those for which KVM first waits until the guest can take one: assumption. */
 const WINDOW_SHARE = 0.15;
+/** Interrupts of the host's own, for each vCPU a second: assumption. They are among those that the calibration counts. */
+const HOST_INTERRUPTS = 4;
+/** How often its timer fires, for each vCPU a second; it is set anew each time: assumption. */
+const TIMERS = 5;
 /** What goes on in any guest, for each vCPU a second: assumptions. */
 const BACKGROUND: readonly (readonly [ReasonName, number])[] = [
-  ['EXTERNAL_INTERRUPT', 4],
-  ['PREEMPTION_TIMER', 5],
+  ['PREEMPTION_TIMER', TIMERS],
   ['EPT_VIOLATION', 0.5],
   ['CPUID', 0.2],
 ];
@@ -45,7 +48,7 @@ export function planIo(vm: SimVm, wanted: number): Plan {
   for (const thread of vm.threads) {
     const { role } = thread.spec;
     if (role === 'vcpu') {
-      const waste = vm.misfortune.wastesHaltPolls === true ? 0.4 : 0;
+      const waste = vm.misfortune.wastesHaltPolls ?? 0;
       thread.demand = Math.min(1, (own.vcpuGuest + own.vcpuSystem) * load + storm + waste + idleBase(load));
     } else if (role === 'iothread') thread.demand = Math.min(1, perIoThread * load + idleBase(load));
     else if (role === 'sqpoll') thread.demand = load > 0.01 ? 0.3 : 0.002;
@@ -99,16 +102,18 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   const io = emitIo(
     vm,
     vcpu,
-    { ios, kicksPerIo: plan.kicksPerIo, interruptsPerIo: own.interruptsPerIo },
+    { ios, load: plan.load, kicksPerIo: plan.kicksPerIo, interruptsPerIo: own.interruptsPerIo },
     sink,
   );
   const isInjected = vm.spec.apicv !== true;
+  let interrupted = 0;
   if (isInjected) {
     const windows = vcpu.exits.add('INTERRUPT_WINDOW', io.interrupts * WINDOW_SHARE);
     reasons.set('INTERRUPT_WINDOW', windows);
-    exit('EXTERNAL_INTERRUPT', io.interrupts - windows);
+    interrupted = io.interrupts - windows;
     exit('APIC_ACCESS', io.interrupts);
   }
+  exit('EXTERNAL_INTERRUPT', Math.max(interrupted, HOST_INTERRUPTS * dt));
   exit('EPT_MISCONFIG', io.kicks);
   for (const [reason, perSecond] of BACKGROUND) exit(reason, perSecond * dt);
   const { storm } = vm.misfortune;
@@ -117,10 +122,10 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   const halts = halt(vcpu, idleOf(vm, idle, ios, dt));
   exit('HLT', halts);
   // The deadline timer is set before a halt and after it.
-  exit('MSR_WRITE', halts * 2 + 10 * dt);
+  exit('MSR_WRITE', halts * 2 + TIMERS * dt);
 
   const scale = plan.load;
-  const poll = vm.misfortune.wastesHaltPolls === true ? 0.4 : 0;
+  const poll = vm.misfortune.wastesHaltPolls ?? 0;
   vcpu.thread.run(
     dt,
     shareOf(vcpu.thread.demand, own.vcpuGuest * scale, own.vcpuSystem * scale + plan.stormSeconds + poll),
@@ -138,8 +143,9 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
 
 /** A guest with little to do halts until its timer or an I/O wakes it; a wasteful one does so all the time. */
 function idleOf(vm: SimVm, idle: number, ios: number, dt: number): Idle {
-  if (vm.misfortune.wastesHaltPolls === true)
-    return { seconds: idle * dt, halts: 2000 * dt, attempted: 1, successful: 0.01, failNs: 200_000 };
+  const { wastesHaltPolls: waste = 0 } = vm.misfortune;
+  if (waste > 0)
+    return { seconds: idle * dt, halts: waste * 5000 * dt, attempted: 1, successful: 0.01, failNs: 200_000 };
   // Half of all interrupts find their vCPU halted: assumption.
   const woken = ios * vm.calibration.interruptsPerIo * 0.5;
   const halts = idle * (50 * dt + Math.min(3000 * dt, woken));

@@ -3,48 +3,17 @@ import { LADDER } from './calibration.ts';
 import type { DiskSpec } from './disk.ts';
 import { type HostOptions, SimulatedHost } from './host.ts';
 import { Random } from './random.ts';
+import { incidents } from './scenarios/incidents.ts';
+import { normal } from './scenarios/normal.ts';
+import {
+  between,
+  MINUTE,
+  nvmes,
+  type Scenario,
+  type ScenarioOptions,
+  timetable,
+} from './scenarios/scenario.ts';
 import type { VmSpec } from './vm.ts';
-
-/** A host and what happens to it. */
-export interface Scenario {
-  readonly host: SimulatedHost;
-  /** To be called before each step: what is due by `host.time` happens. */
-  script(): void;
-}
-
-export interface ScenarioOptions {
-  readonly seed: number;
-  readonly startTime?: number;
-  readonly uptime?: number;
-}
-
-const MINUTE = 60;
-
-function nvmes(count: number): DiskSpec[] {
-  return Array.from({ length: count }, (_, i) => ({
-    name: `nvme${i}n1`,
-    kind: 'nvme',
-    node: i % 2,
-    hardwareQueues: 16,
-  }));
-}
-
-/** Happenings at fixed times of a period, each once in each period. */
-function timetable(
-  host: SimulatedHost,
-  period: number,
-  entries: readonly { readonly at: number; readonly happen: (round: number) => void }[],
-): () => void {
-  const done = entries.map(() => -1);
-  return () => {
-    for (const [i, { at, happen }] of entries.entries()) {
-      const round = Math.floor((host.time - at) / period);
-      if (round <= (done[i] ?? -1)) continue;
-      done[i] = round;
-      happen(round);
-    }
-  };
-}
 
 /** Without any event. */
 function calm(host: SimulatedHost): Scenario {
@@ -141,20 +110,18 @@ const apicv: Pick<HostOptions, 'parameters'> = { parameters: { 'kvm_intel.enable
 export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
   const { host } = quiet(options, vms, vcpus);
   const name = (i: number): string => `vm-${String(i).padStart(4, '0')}`;
-  const between = (from: number, to: number, set: (on: boolean) => void) => [
-    { at: from * MINUTE, happen: () => set(true) },
-    { at: to * MINUTE, happen: () => set(false) },
-  ];
+  const minutes = (from: number, to: number, set: (on: boolean) => void) =>
+    between(from * MINUTE, to * MINUTE, set);
   const script = timetable(host, 20 * MINUTE, [
-    ...between(1, 3, (on) => host.exitStorm(name(1), on ? 60_000 : undefined)),
-    ...between(4, 6, (on) => (on ? host.drift(name(0), 'shared_cpu') : host.restore(name(0)))),
-    ...between(7, 8, (on) => host.stallIo(name(2), on)),
-    ...between(9, 11, (on) => host.wasteHaltPolls(name(3), on)),
-    ...between(12, 13, (on) => host.hangMonitor(name(4), on)),
-    ...between(14, 15, (on) => {
+    ...minutes(1, 3, (on) => host.exitStorm(name(1), on ? 60_000 : undefined)),
+    ...minutes(4, 6, (on) => (on ? host.drift(name(0), 'shared_cpu') : host.restore(name(0)))),
+    ...minutes(7, 8, (on) => host.stallIo(name(2), on)),
+    ...minutes(9, 11, (on) => host.wasteHaltPolls(name(3), on)),
+    ...minutes(12, 13, (on) => host.hangMonitor(name(4), on)),
+    ...minutes(14, 15, (on) => {
       host.lockdown = on ? 'integrity' : 'none';
     }),
-    ...between(16, 18, (on) =>
+    ...minutes(16, 18, (on) =>
       on ? host.destroy(name(5)) : host.boot({ name: name(5), configuration: 'original', vcpus, iops: 500 }),
     ),
     { at: 19 * MINUTE, happen: () => void host.reboot(name(6)) },
@@ -167,6 +134,8 @@ export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Sc
   demo,
   quiet: (options) => quiet(options, 50),
   troubled: (options) => troubled(options, 50),
+  normal,
+  incidents,
   ...Object.fromEntries(
     LADDER.map((configuration) => [
       configuration,

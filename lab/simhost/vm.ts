@@ -1,4 +1,11 @@
-import { CALIBRATION, type Calibration, type Configuration, PAPER_VCPUS } from './calibration.ts';
+import {
+  CALIBRATION,
+  type Calibration,
+  type Configuration,
+  PAPER_OUTSTANDING,
+  PAPER_VCPUS,
+  WITHOUT_POLLING,
+} from './calibration.ts';
 import type { SimDisk } from './disk.ts';
 import { type Meter, Meters } from './random.ts';
 import type { SimThread } from './thread.ts';
@@ -47,7 +54,9 @@ export interface VmDisk {
 export interface Misfortune {
   storm?: ExitStorm;
   isStalled?: boolean;
-  wastesHaltPolls?: boolean;
+  /** Share of each vCPU's time. */
+  wastesHaltPolls?: number;
+  pollingLost?: boolean;
   monitorHangs?: boolean;
 }
 
@@ -108,7 +117,12 @@ export class SimVm {
   }
 
   get calibration(): Calibration {
-    return CALIBRATION[this.configuration];
+    return (this.misfortune.pollingLost === true ? WITHOUT_POLLING : CALIBRATION)[this.configuration];
+  }
+
+  /** I/Os under way: of a saturated guest as many as it ever has. */
+  get outstanding(): number {
+    return Math.max(1, Math.min(PAPER_OUTSTANDING, Math.ceil(this.iops / 1000)));
   }
 
   get queues(): number {

@@ -10,7 +10,8 @@ import { createOwnMetrics } from '../../exporter/own-metrics.ts';
 import { Telemetry } from '../../exporter/telemetry.ts';
 import { TRACE_SETS, type TraceSet, type TraceSetName } from '../../exporter/trace/sets.ts';
 import type { SimulatedHost } from '../../lab/simhost/host.ts';
-import { SCENARIOS, type Scenario, type ScenarioOptions } from '../../lab/simhost/scenarios.ts';
+import type { Scenario, ScenarioOptions, Watchers } from '../../lab/simhost/scenarios/scenario.ts';
+import { SCENARIOS } from '../../lab/simhost/scenarios.ts';
 import { cronOf } from './cron.ts';
 import type { HistorySink } from './sink.ts';
 import { writerFor } from './writer.ts';
@@ -46,6 +47,7 @@ const SECONDS_PER_HOUR = 3600;
 const PATIENT_MS = 600_000;
 /** The simulated process of the exporter: the same in each run. */
 const PID = 4242;
+const ALWAYS: Watchers = { exporter: 'up', prometheus: 'up' };
 /** What the real clock told, and nobody can tell again. */
 const NOT_REPEATABLE = new Set(['kvm_telemetry_probe_duration_seconds']);
 
@@ -62,7 +64,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
   const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-history-'));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
-  const { host, script } = make({ seed, startTime: start });
+  const { host, script, watchers = ALWAYS } = make({ seed, startTime: start });
   try {
     // Threads are on CPUs only after a step.
     host.step(0);
@@ -70,12 +72,23 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
     host.addProcess(PID, 'node');
     await host.serve(false);
     const config = configOf(folder, sampleSeconds, options.settings ?? {});
-    const telemetry = telemetryOf(host, config);
+    let telemetry: Telemetry | undefined;
+    /** As the scripts want it: the one that runs is ended the way it ends itself, and the next one is another. */
+    const heed = async (): Promise<void> => {
+      if (watchers.exporter === 'down') {
+        await telemetry?.stop();
+        telemetry = undefined;
+      } else if (telemetry === undefined) {
+        telemetry = telemetryOf(host, config);
+        await telemetry.begin();
+      }
+    };
     const history = { collections: 0, samples: 0 };
     const collect = async (): Promise<void> => {
-      const { families } = await telemetry.scrape(PATIENT_MS);
+      if (watchers.prometheus === 'away') return;
+      const families = (await telemetry?.scrape(PATIENT_MS))?.families ?? [];
       const kept = families.filter(({ name }) => !NOT_REPEATABLE.has(name));
-      const all = [...kept, ...ofTheScrape(kept)];
+      const all = [...kept, ...ofTheScrape(kept, telemetry !== undefined)];
       sink.take(all, start + host.time);
       history.collections++;
       history.samples += all.reduce((sum, { values }) => sum + values.length, 0);
@@ -83,25 +96,26 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
     const needsEachTick = hasWindows(config);
     const end = options.hours * SECONDS_PER_HOUR;
     let lookedAt = 0;
-    await telemetry.begin();
+    await heed();
     await collect();
     while (host.time < end) {
       script();
+      await heed();
       const second = host.time + tickSeconds;
       const isSample = second % sampleSeconds === 0;
       host.step(tickSeconds, isSample);
-      if (isSample || needsEachTick) await telemetry.tick();
+      if (isSample || needsEachTick) await telemetry?.tick();
       if (!isSample) continue;
       const isLook = second - lookedAt >= LOOK_SECONDS;
       if (isLook) {
         lookedAt = second;
-        await telemetry.look();
+        await telemetry?.look();
       }
-      await telemetry.sample();
-      if (isLook) await telemetry.judge();
+      await telemetry?.sample();
+      if (isLook) await telemetry?.judge();
       if (second % stepSeconds === 0) await collect();
     }
-    await telemetry.stop();
+    await telemetry?.stop();
     return history;
   } finally {
     host.close();
@@ -127,7 +141,7 @@ function telemetryOf(host: SimulatedHost, config: Config): Telemetry {
     isVirtual: true,
   };
   const build = readBuild({}, true);
-  return new Telemetry(config, pino({ level: 'silent' }), createOwnMetrics(), build, false, world);
+  return new Telemetry(config, pino({ level: 'silent' }), createOwnMetrics(), build, true, world);
 }
 
 /** Sets that are not always on have windows, which a tick opens and another one closes. */
@@ -137,13 +151,13 @@ function hasWindows(config: Config): boolean {
 }
 
 /** What Prometheus itself adds to a scrape. */
-function ofTheScrape(families: readonly Family[]): Family[] {
+function ofTheScrape(families: readonly Family[], isUp: boolean): Family[] {
   const samples = families.reduce((sum, { values }) => sum + values.length, 0);
   const gauge = (name: string, help: string, value: number): Family => ({
     ...{ name, help, type: 'gauge', labels: [''], values: [value], suffixes: [] },
   });
   return [
-    gauge('up', 'Whether the scrape succeeded.', 1),
+    gauge('up', 'Whether the scrape succeeded.', isUp ? 1 : 0),
     gauge('scrape_samples_scraped', 'Samples that the target exposed.', samples),
   ];
 }

@@ -4,7 +4,8 @@ import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { CALIBRATION, CONFIGURATIONS } from '../../lab/simhost/calibration.ts';
-import { demo, paper, quiet, type Scenario, troubled } from '../../lab/simhost/scenarios.ts';
+import type { Scenario } from '../../lab/simhost/scenarios/scenario.ts';
+import { demo, paper, quiet, troubled } from '../../lab/simhost/scenarios.ts';
 import type { SimVm } from '../../lab/simhost/vm.ts';
 import { simulatedRoot, steps, walk } from './simulated.ts';
 

@@ -1,0 +1,118 @@
+import type { SimDisk } from './disk.ts';
+import { SimThread } from './thread.ts';
+import type { Topology } from './topology.ts';
+import type { ReasonName } from './vcpu.ts';
+import type { Misfortune, SimVm } from './vm.ts';
+
+export const DRIFT_KINDS = ['widened', 'shared_cpu', 'other_node'] as const;
+export type DriftKind = (typeof DRIFT_KINDS)[number];
+
+/** Of a vCPU's time, what it polls in vain before it halts, where nothing else is said. */
+const WASTE = 0.4;
+const FIRST_HOG = 900_000;
+
+/** What a script can do to the VMs and disks of a host. */
+export abstract class Misfortunes {
+  abstract readonly topology: Topology;
+  abstract readonly disks: readonly SimDisk[];
+  protected abstract readonly allCpus: readonly number[];
+  /** By VM: threads of other programs on the CPUs of its vCPUs. */
+  readonly #hogs = new Map<string, SimThread[]>();
+
+  abstract vm(name: string): SimVm;
+
+  protected get hogThreads(): readonly SimThread[] {
+    return [...this.#hogs.values()].flat();
+  }
+
+  /** I/Os a second that its guest wants from now on. */
+  load(name: string, iops: number): void {
+    this.vm(name).iops = iops;
+  }
+
+  /** @param perSecond undefined ends it */
+  exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
+    const { misfortune } = this.vm(name);
+    if (perSecond === undefined) delete misfortune.storm;
+    else misfortune.storm = { perSecond, reason };
+  }
+
+  stallIo(name: string, on: boolean): void {
+    this.#strike(name, { isStalled: on });
+  }
+
+  stallDisk(name: string, on: boolean): void {
+    this.#disk(name).isStalled = on;
+  }
+
+  /** @param factor by which all that it does takes longer; 1 ends it */
+  slowDisk(name: string, factor: number): void {
+    this.#disk(name).slowness = factor;
+  }
+
+  #disk(name: string): SimDisk {
+    const disk = this.disks.find(({ spec }) => spec.name === name);
+    if (disk === undefined) throw new Error(`no disk ${name}`);
+    return disk;
+  }
+
+  /** @param share of each vCPU's time; true for much, false ends it */
+  wasteHaltPolls(name: string, share: boolean | number): void {
+    const wastesHaltPolls = typeof share === 'number' ? share : share ? WASTE : 0;
+    this.#strike(name, { wastesHaltPolls });
+  }
+
+  /** Its threads poll as before and its guest kicks and is interrupted all the same, as after an update of its driver. */
+  losePolling(name: string, on: boolean): void {
+    this.#strike(name, { pollingLost: on });
+  }
+
+  /**
+   * Another program spins on the CPUs of so many of its vCPUs, of a VM that is pinned.
+   *
+   * @param vcpus 0 ends it
+   */
+  hog(name: string, vcpus: number): void {
+    const vm = this.vm(name);
+    this.#hogs.delete(name);
+    if (vcpus > 0)
+      this.#hogs.set(
+        name,
+        vm.vcpus.slice(0, vcpus).map((vcpu) => hogOn(vm.id, vcpu.thread)),
+      );
+  }
+
+  /** Its monitor takes connections and says nothing more. */
+  hangMonitor(name: string, on: boolean): void {
+    this.#strike(name, { monitorHangs: on });
+  }
+
+  #strike(name: string, misfortune: Misfortune): void {
+    Object.assign(this.vm(name).misfortune, misfortune);
+  }
+
+  /** Takes pinned threads from where they belong, as a hand or another program would: what is expected stays. */
+  drift(name: string, kind: DriftKind): void {
+    const vm = this.vm(name);
+    const [io] = vm.ioThreads;
+    const [vcpu] = vm.vcpus;
+    if (io === undefined || vcpu === undefined) return;
+    const other = (vm.node + 1) % this.topology.nodes.length;
+    if (kind === 'widened') vcpu.thread.allowed = this.allCpus;
+    else if (kind === 'shared_cpu') io.allowed = vcpu.thread.allowed;
+    else io.allowed = [this.topology.nodes[other]?.at(-1) ?? 0];
+  }
+
+  /** Puts all threads back where they belong. */
+  restore(name: string): void {
+    const vm = this.vm(name);
+    for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.allCpus;
+  }
+}
+
+function hogOn(vm: number, { allowed, spec }: SimThread): SimThread {
+  const tid = FIRST_HOG + vm * 100 + spec.index;
+  const hog = new SimThread(tid, { role: 'other', comm: 'hog', index: 0 }, 0, allowed, allowed[0] ?? 0);
+  hog.demand = 1;
+  return hog;
+}

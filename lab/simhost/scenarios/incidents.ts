@@ -1,0 +1,117 @@
+import type { SimulatedHost } from '../host.ts';
+import { DRIFT_KINDS, type DriftKind } from '../misfortunes.ts';
+import { Random } from '../random.ts';
+import { type Fleet, fleet } from './fleet.ts';
+import { living } from './normal.ts';
+import { between, type Happening, MINUTE, type Scenario, type ScenarioOptions } from './scenario.ts';
+
+type VmKind = 'exit_storm' | 'polling_lost' | 'halt_poll_waste' | 'vcpu_starved' | `drift_${DriftKind}`;
+type DiskKind = 'disk_stall' | 'disk_slow';
+
+/** Something that is worth an alert, or, where it is small or short, is not. */
+export interface Incident {
+  readonly kind: VmKind | DiskKind;
+  readonly vm: string;
+  /** exit_storm: exits a second; halt_poll_waste: share of each vCPU; vcpu_starved: vCPUs; disk_slow: factor; others: 1. */
+  readonly size: number;
+  /** Seconds since the start. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ScenarioWithIncidents extends Scenario {
+  /** In order of beginning; a disk's for each VM on it. */
+  readonly incidents: readonly Incident[];
+}
+
+type Row = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
+type DiskRow = readonly [kind: DiskKind, disk: string, size: number, from: number, minutes: number];
+
+/** By minutes. Only VMs that nothing else happens to; of `nvme5n1` none between 195 and 310, while the disk has its own. */
+const OF_VMS: readonly Row[] = [
+  ['exit_storm', 'vm-22', 20_000, 10, 20],
+  ['exit_storm', 'vm-24', 80_000, 12, 6],
+  ['exit_storm', 'vm-26', 200_000, 25, 1],
+  ['drift_other_node', 'fast-9', 1, 20, 30],
+  ['exit_storm', 'fast-6', 120_000, 40, 20],
+  ['drift_widened', 'fast-7', 1, 55, 15],
+  ['drift_widened', 'vm-20', 1, 60, 20],
+  ['exit_storm', 'vm-28', 80_000, 70, 3],
+  ['drift_widened', 'fast-8', 1, 80, 1],
+  ['drift_shared_cpu', 'fast-6', 1, 80, 15],
+  ['drift_shared_cpu', 'vm-30', 1, 100, 4],
+  ['drift_other_node', 'fast-8', 1, 105, 25],
+  ['polling_lost', 'fast-7', 1, 100, 30],
+  ['halt_poll_waste', 'vm-32', 0.4, 120, 30],
+  ['halt_poll_waste', 'vm-34', 0.1, 120, 20],
+  ['halt_poll_waste', 'vm-38', 0.4, 130, 3],
+  ['polling_lost', 'fast-9', 1, 145, 2],
+  ['halt_poll_waste', 'vm-36', 0.02, 150, 30],
+  ['polling_lost', 'fast-8', 1, 155, 12],
+  ['vcpu_starved', 'vm-30', 2, 160, 3],
+  ['vcpu_starved', 'fast-6', 1, 190, 20],
+  ['vcpu_starved', 'fast-8', 6, 220, 15],
+  ['exit_storm', 'fast-8', 500_000, 260, 10],
+  ['exit_storm', 'fast-7', 150_000, 320, 12],
+  ['polling_lost', 'fast-9', 1, 315, 30],
+  ['drift_shared_cpu', 'fast-8', 1, 325, 10],
+];
+const OF_DISKS: readonly DiskRow[] = [
+  ['disk_stall', 'nvme5n1', 1, 200, 1],
+  ['disk_stall', 'nvme5n1', 1, 215, 10],
+  ['disk_slow', 'nvme5n1', 500, 240, 20],
+  ['disk_slow', 'nvme5n1', 20, 270, 10],
+  ['disk_slow', 'nvme5n1', 2000, 295, 8],
+];
+
+/** The life of `normal`, and what should be alerted: of several kinds, sizes and durations. */
+export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
+  const vms = fleet(options);
+  const random = new Random(options.seed ^ 0x1ac1d);
+  const when = (from: number, minutes: number): Pick<Incident, 'from' | 'to'> => {
+    const start = Math.round((from + random.next()) * MINUTE);
+    return { from: start, to: start + minutes * MINUTE };
+  };
+  const happenings: Happening[] = [];
+  const told: Incident[] = [];
+  for (const [kind, vm, size, from, minutes] of OF_VMS) {
+    const incident = { kind, vm, size, ...when(from, minutes) };
+    told.push(incident);
+    happenings.push(...between(incident.from, incident.to, (on) => strike(vms.host, incident, on)));
+  }
+  for (const [kind, disk, size, from, minutes] of OF_DISKS) {
+    const time = when(from, minutes);
+    for (const vm of onDisk(vms, disk)) told.push({ kind, vm, size, ...time });
+    happenings.push(
+      ...between(time.from, time.to, (on) =>
+        kind === 'disk_stall' ? vms.host.stallDisk(disk, on) : vms.host.slowDisk(disk, on ? size : 1),
+      ),
+    );
+  }
+  return {
+    ...living(vms, options.seed, happenings),
+    incidents: told.sort((a, b) => a.from - b.from),
+  };
+}
+
+function onDisk({ host }: Fleet, name: string): string[] {
+  return host.vms
+    .filter(({ disks }) => disks.some((disk) => disk.host.spec.name === name))
+    .map(({ name }) => name);
+}
+
+function strike(
+  host: SimulatedHost,
+  { kind, vm, size }: { kind: VmKind; vm: string; size: number },
+  on: boolean,
+): void {
+  if (kind === 'exit_storm') host.exitStorm(vm, on ? size : undefined);
+  else if (kind === 'polling_lost') host.losePolling(vm, on);
+  else if (kind === 'halt_poll_waste') host.wasteHaltPolls(vm, on ? size : 0);
+  else if (kind === 'vcpu_starved') host.hog(vm, on ? size : 0);
+  else if (!on) host.restore(vm);
+  else {
+    const drift = DRIFT_KINDS.find((each) => kind === `drift_${each}`);
+    if (drift !== undefined) host.drift(vm, drift);
+  }
+}

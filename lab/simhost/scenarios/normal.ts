@@ -1,0 +1,88 @@
+import { Random } from '../random.ts';
+import { type Fleet, fleet, quietVm } from './fleet.ts';
+import {
+  agenda,
+  between,
+  type Happening,
+  MINUTE,
+  type Scenario,
+  type ScenarioOptions,
+  timetable,
+  type Watchers,
+} from './scenario.ts';
+
+/** The first number of a VM that is born. */
+const NEWBORN = 100;
+const REBOOTS = 8;
+const MIGRATIONS = 5;
+const DEATHS = 4;
+const BIRTHS = 4;
+const HANGS = 4;
+
+/** Six hours of 50 VMs of which nothing is worth an alert. */
+export function normal(options: ScenarioOptions): Scenario {
+  return living(fleet(options), options.seed, []);
+}
+
+/** A fleet with its ordinary life, and more that happens. */
+export function living(vms: Fleet, seed: number, more: readonly Happening[]): Scenario {
+  const { host, setLoads } = vms;
+  const random = new Random(seed ^ 0x11fe);
+  const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
+  const happenings = [...ofVms(vms, random), ...ofWatchers(watchers, random), ...more];
+  const happen = agenda(host, happenings);
+  const breathe = timetable(host, MINUTE, [{ at: 0, happen: setLoads }]);
+  const script = (): void => {
+    happen();
+    breathe();
+  };
+  return { host, watchers, script };
+}
+
+/** Minutes of the six hours at which something can begin that is over in an hour. */
+function anyTime(random: Random): number {
+  return Math.round((5 + random.next() * 290) * MINUTE);
+}
+
+/** Reboots, migrations away and back, births, deaths, monitors that hang for half a minute: one for each VM at most. */
+function ofVms({ host, lively }: Fleet, random: Random): Happening[] {
+  const left = [...lively];
+  const some = (count: number): string[] => left.splice(0, count);
+  const once = (happen: () => void): Happening => ({ at: anyTime(random), happen });
+  const away = (name: string): Happening[] => {
+    const from = anyTime(random);
+    const { spec } = host.vm(name);
+    return between(from, from + (3 + random.below(50)) * MINUTE, (on) =>
+      on ? host.destroy(name) : host.boot(spec),
+    );
+  };
+  const hang = (name: string): Happening[] => {
+    const from = anyTime(random);
+    return between(from, from + 30, (on) => host.hangMonitor(name, on));
+  };
+  const born = Array.from({ length: BIRTHS }, (_, i) => quietVm(NEWBORN + i));
+  return [
+    ...some(REBOOTS).map((name) => once(() => host.reboot(name))),
+    ...some(MIGRATIONS).flatMap(away),
+    ...some(HANGS).flatMap(hang),
+    ...some(DEATHS).map((name) => once(() => host.destroy(name))),
+    ...born.map((spec) => once(() => host.boot(spec))),
+  ];
+}
+
+/** Restarts of the exporter, an update that takes a minute or two, scrapes that are missed, a Prometheus that is moved. */
+function ofWatchers(watchers: Watchers, random: Random): Happening[] {
+  const down = (seconds: number): Happening[] => {
+    const from = anyTime(random);
+    return between(from, from + seconds, (on) => {
+      watchers.exporter = on ? 'down' : 'up';
+    });
+  };
+  const away = (seconds: number): Happening[] => {
+    const from = anyTime(random);
+    return between(from, from + seconds, (on) => {
+      watchers.prometheus = on ? 'away' : 'up';
+    });
+  };
+  return [...[5, 5, 10, 70, 150].flatMap(down), ...[20, 40, 12 * MINUTE].flatMap(away)];
+}
