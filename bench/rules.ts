@@ -3,14 +3,14 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
-import { baseline } from '../alerts/thresholds.ts';
 import { freePort } from '../exporter/free-port.ts';
 import { startDemo } from './daemon.ts';
 import { markdown, note } from './lab-host.ts';
+import { median } from './statistics.ts';
 
 // What the rules cost a Prometheus: so many hosts with 50 VMs each, which are one simulated host under many names, with a
 // day of the series that the baseline looks back on.
@@ -32,11 +32,12 @@ const proxy = createServer((_request, response) => {
 });
 await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
 const { port } = proxy.address() as AddressInfo;
-const rows: string[][] = [
-  ['hosts', 'VMs', 'series', 'group', 'rules', 'ms an evaluation', 'us a VM', 'output series'],
-];
+const rows: string[][] = [['VMs', 'group', 'rules', 'ms an evaluation', 'us a VM', 'series it gives']];
 const totals: string[][] = [
-  ['VMs', 'rules: CPU of a core, at 15 s', 'all of Prometheus: CPU of a core', 'RSS MiB', 'KiB a VM'],
+  [
+    ...['VMs', 'series scraped', 'CPU without rules, cores', 'CPU of the rules, cores'],
+    ...['CPU us a VM and evaluation', 'RSS MiB without rules', 'RSS MiB with rules'],
+  ],
 ];
 for (const hosts of options.hosts.split(',').map(Number)) await measure(hosts);
 process.stdout.write(`${markdown(rows)}\n${markdown(totals)}`);
@@ -58,19 +59,53 @@ async function measure(hosts: number): Promise<void> {
   const names = Array.from({ length: hosts }, (_, i) => `host${String(i).padStart(4, '0')}`);
   await writeDay(folder, names);
   note(`${hosts} hosts: a day of ${EXCESS} is there`);
-  // What is evaluated each five minutes is measured by itself, once.
+  // What is evaluated each five minutes is so each minute, or there would be nothing to measure.
   const groups = [...recordingFile().groups, ...alertingFile().groups].map((group) => ({
     ...group,
-    interval: group.name === 'kvm-telemetry-baseline' ? '1m' : `${INTERVAL_S}s`,
+    ...(group.interval === undefined ? {} : { interval: '1m' }),
   }));
   writeFileSync(join(folder, 'rules.json'), JSON.stringify({ groups }));
+  const withRules = await startPrometheus(folder, names, join(folder, 'data'), [join(folder, 'rules.json')]);
+  // The same scrapes without rules: what is left of its CPU time is theirs, however busy this machine is.
+  const without = await startPrometheus(folder, names, join(folder, 'other'), []);
+  const half = (Number(options.minutes) * 60_000) / 2;
+  // The head is filled with as much as the widest window of a rate before anything is measured.
+  await sleep(half);
+  const before = [await withRules.metrics(), await without.metrics()] as const;
+  const durations = new Map<string, number[]>();
+  for (let waited = 0; waited < half; waited += INTERVAL_S * 1000) {
+    await sleep(INTERVAL_S * 1000);
+    for (const [key, value] of await withRules.metrics()) {
+      const group = /^prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;([^"]*)"\}$/.exec(
+        key,
+      )?.[1];
+      if (group !== undefined) durations.set(group, [...(durations.get(group) ?? []), value]);
+    }
+  }
+  const after = [await withRules.metrics(), await without.metrics()] as const;
+  report(hosts, before, after, durations, half / 1000);
+  await withRules.stop();
+  await without.stop();
+  process.off('exit', remove);
+  remove();
+}
+
+type Own = ReadonlyMap<string, number>;
+
+/** @returns its own metrics by series */
+async function startPrometheus(
+  folder: string,
+  targets: readonly string[],
+  data: string,
+  rules: readonly string[],
+): Promise<{ metrics(): Promise<Own>; stop(): Promise<void> }> {
   const config = {
     global: { scrape_interval: `${INTERVAL_S}s`, evaluation_interval: `${INTERVAL_S}s` },
-    rule_files: [join(folder, 'rules.json')],
+    rule_files: rules,
     scrape_configs: [
       {
         job_name: 'kvm-telemetry',
-        static_configs: [{ targets: names }],
+        static_configs: [{ targets }],
         relabel_configs: [
           { source_labels: ['__address__'], target_label: 'instance' },
           { target_label: '__address__', replacement: `127.0.0.1:${port}` },
@@ -78,29 +113,30 @@ async function measure(hosts: number): Promise<void> {
       },
     ],
   };
-  writeFileSync(join(folder, 'prometheus.json'), JSON.stringify(config));
+  const file = join(folder, `${basename(data)}.json`);
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(config));
   const own = await freePort();
-  const prometheus = spawn(
+  const child = spawn(
     'prometheus',
-    [
-      ...[`--config.file=${folder}/prometheus.json`, `--storage.tsdb.path=${folder}/data`],
-      `--web.listen-address=127.0.0.1:${own}`,
-    ],
+    [`--config.file=${file}`, `--storage.tsdb.path=${data}`, `--web.listen-address=127.0.0.1:${own}`],
     { stdio: 'ignore' },
   );
-  const kill = (): boolean => prometheus.kill('SIGKILL');
+  const kill = (): boolean => child.kill('SIGKILL');
   process.once('exit', kill);
-  // The head is filled with as much as the widest window of a rate before anything is measured.
-  const half = (Number(options.minutes) * 60_000) / 2;
-  await sleep(half);
-  const before = await ownMetrics(own);
-  await sleep(half);
-  report(hosts, before, await ownMetrics(own), half / 1000);
-  const ended = new Promise((resolve) => prometheus.once('exit', resolve));
-  kill();
-  await ended;
-  process.off('exit', kill);
-  remove();
+  return {
+    async metrics() {
+      const text = await (await fetch(`http://127.0.0.1:${own}/metrics`)).text();
+      const samples = text.matchAll(/^([a-z_]+(?:\{[^}]*\})?) (\S+)$/gm);
+      return new Map([...samples].map(([, name = '', value]) => [name, Number(value)]));
+    },
+    async stop() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      kill();
+      await ended;
+      process.off('exit', kill);
+    },
+  };
 }
 
 /** A day of the one recorded series that is looked at over a day, for each VM, in blocks. */
@@ -129,45 +165,35 @@ async function writeDay(folder: string, hosts: readonly string[]): Promise<void>
   rmSync(file);
 }
 
-type Own = ReadonlyMap<string, number>;
-
-async function ownMetrics(own: number): Promise<Own> {
-  const text = await (await fetch(`http://127.0.0.1:${own}/metrics`)).text();
-  return new Map(
-    [...text.matchAll(/^([a-z_]+(?:\{[^}]*\})?) (\S+)$/gm)].map(([, name = '', value]) => [
-      name,
-      Number(value),
-    ]),
-  );
-}
-
-function report(hosts: number, before: Own, after: Own, seconds: number): void {
+function report(
+  hosts: number,
+  [before, otherBefore]: readonly [Own, Own],
+  [after, otherAfter]: readonly [Own, Own],
+  durations: ReadonlyMap<string, readonly number[]>,
+  seconds: number,
+): void {
   const vms = hosts * VMS_PER_HOST;
-  const series = after.get('prometheus_tsdb_head_series') ?? Number.NaN;
-  const grown = (name: string): number => (after.get(name) ?? Number.NaN) - (before.get(name) ?? 0);
-  let share = 0;
+  const grown = (name: string, from: Own, to: Own): number =>
+    (to.get(name) ?? Number.NaN) - (from.get(name) ?? Number.NaN);
   for (const { name, rules } of [...recordingFile().groups, ...alertingFile().groups]) {
-    const label = [...after.keys()]
-      .map((key) => /^prometheus_rule_evaluations_total\{rule_group="([^"]*)"\}/.exec(key)?.[1])
-      .find((group) => group?.endsWith(`;${name}`));
-    const duration =
-      after.get(`prometheus_rule_group_last_duration_seconds{rule_group="${label}"}`) ?? Number.NaN;
-    const samples = after.get(`prometheus_rule_group_last_evaluation_samples{rule_group="${label}"}`);
-    const every =
-      name === 'kvm-telemetry-baseline' ? Number.parseInt(baseline.resolution, 10) * 60 : INTERVAL_S;
-    share += duration / every;
-    rows.push([
-      ...[String(hosts), String(vms), String(series), name, String(rules.length)],
-      ...[(duration * 1000).toFixed(0), ((duration * 1e6) / vms).toFixed(0), String(samples)],
-    ]);
-    const failed = grown(`prometheus_rule_evaluation_failures_total{rule_group="${label}"}`);
+    const [key = ''] = [...after.keys()].filter((each) => each.endsWith(`;${name}"}`));
+    const group = key.slice(key.indexOf('{'));
+    const failed = grown(`prometheus_rule_evaluation_failures_total${group}`, before, after);
     if (failed > 0) throw new Error(`${failed} evaluations of ${name} failed`);
+    const duration = median(durations.get(name) ?? []);
+    rows.push([
+      ...[String(vms), name, String(rules.length), (duration * 1000).toFixed(0)],
+      ...[((duration * 1e6) / vms).toFixed(0)],
+      String(after.get(`prometheus_rule_group_last_evaluation_samples${group}`)),
+    ]);
   }
-  const cpu = grown('process_cpu_seconds_total') / seconds;
-  const rss = (after.get('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20;
+  const cpu = grown('process_cpu_seconds_total', before, after) / seconds;
+  const other = grown('process_cpu_seconds_total', otherBefore, otherAfter) / seconds;
+  const mib = (own: Own): number => (own.get('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20;
   totals.push([
-    ...[String(vms), share.toFixed(3), cpu.toFixed(2), rss.toFixed(0)],
-    ((rss * 1024) / vms).toFixed(0),
+    ...[String(vms), String(otherAfter.get('prometheus_tsdb_head_series'))],
+    ...[other.toFixed(3), (cpu - other).toFixed(3), (((cpu - other) * INTERVAL_S * 1e6) / vms).toFixed(0)],
+    ...[mib(otherAfter).toFixed(0), mib(after).toFixed(0)],
   ]);
-  note(`${hosts} hosts: ${(share * 100).toFixed(1)}% of a core for rules, ${rss.toFixed(0)} MiB`);
+  note(`${hosts} hosts: ${((cpu - other) * 100).toFixed(1)}% of a core for rules`);
 }

@@ -294,7 +294,7 @@ export class Telemetry {
     await this.#cancel();
     this.#schedule();
     return (Object.keys(config) as (keyof Config)[]).filter(
-      (key) => /^(web|path)\./.test(key) && config[key] !== before[key],
+      (key) => /^(web|path|state)\./.test(key) && config[key] !== before[key],
     );
   }
 

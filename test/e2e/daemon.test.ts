@@ -157,16 +157,20 @@ describe('reloading', () => {
     sample(parseSamples(await daemon.metrics()), `kvm_telemetry_${name}`);
 
   test('SIGHUP takes over a good file, and keeps the old configuration for a broken one', async (context) => {
-    const file = configured('sighup.yaml', 'collector: { interrupts: true }\n');
-    const daemon = await startDaemon(context, [HOST, '--config', file]);
+    const stateIn = (name: string): string => `state: { dir: ${JSON.stringify(join(folder, name))} }\n`;
+    const file = configured('sighup.yaml', `collector: { interrupts: true }\n${stateIn('a')}`);
+    const inFile = { KVM_TELEMETRY_STATE_DIR: undefined };
+    const daemon = await startDaemon(context, [HOST, '--config', file], inFile);
     const hasInterrupts = async (): Promise<boolean> =>
       (await daemon.metrics()).includes('probe_success{probe="interrupts"}');
     assert.ok(await hasInterrupts());
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 1);
 
-    configured('sighup.yaml', 'collector: { interrupts: false }\n');
+    configured('sighup.yaml', `collector: { interrupts: false }\n${stateIn('b')}`);
     daemon.child.kill('SIGHUP');
     await until('reloaded', () => said(daemon, /^configuration reloaded$/) === 1);
+    const told = daemon.log.find(({ msg }) => msg === 'configuration reloaded');
+    assert.deepEqual(told?.['needsRestart'], ['state.dir']);
     assert.ok(!(await hasInterrupts()));
     const loaded = await metric(daemon, 'config_last_reload_success_timestamp_seconds');
     assert.ok(Math.abs(loaded - Date.now() / 1000) < 60);
