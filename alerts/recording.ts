@@ -137,7 +137,8 @@ const perVm = {
 const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
 const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
 const busy = where(ios, '>', MIN_IOPS);
-const lastIos = subquery('last', ios, unknownIos.memory, unknownIos.resolution);
+// The most, as a rate falls over its window once nobody counts.
+const iosBefore = subquery('max', ios, unknownIos.memory, unknownIos.resolution);
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
   recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
@@ -157,7 +158,7 @@ const derived = {
   'vm:kvm_excess_exits:per_vcpu': rule(
     `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O.`,
     // Of a VM whose I/Os were never known all exits count.
-    dividedBy(clampMin(minus(exits, or(times(or(ios, lastIos), EXITS_PER_IO), times(exits, 0))), 0), vcpus),
+    dividedBy(clampMin(minus(exits, or(times(or(ios, iosBefore), EXITS_PER_IO), times(exits, 0))), 0), vcpus),
   ),
   'vm:kvm_drifting_threads:count': rule(
     'Threads that are not where they should be.',

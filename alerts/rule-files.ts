@@ -29,7 +29,8 @@ export interface RuleFile {
 /** The group that looks at a whole day is evaluated as often as its points are apart. */
 const INTERVALS: Readonly<Record<string, string>> = { 'kvm-telemetry-baseline': baseline.resolution };
 
-function runbookOf(alert: string): string {
+/** Where it is read what an alert means. */
+export function runbookOf(alert: string): string {
   return `${RUNBOOKS}/${alert}.md`;
 }
 
@@ -62,13 +63,17 @@ function alertOf(name: string, rule: AlertRule): Rule {
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
+export function secondsOf(duration: string): number {
+  return Number.parseInt(duration, 10) * (UNITS[duration.slice(-1)] ?? Number.NaN);
+}
+
 /**
  * The same rules for a clock that runs `factor` times as fast, for the demo and for tests: each time span in them is so
  * many times shorter. Needs scrapes and evaluations that many times as often.
  */
 export function faster({ groups }: RuleFile, factor: number): RuleFile {
   const shorten = (duration: string): string => {
-    const ms = ((Number.parseInt(duration, 10) * (UNITS[duration.slice(-1)] ?? Number.NaN)) / factor) * 1000;
+    const ms = (secondsOf(duration) / factor) * 1000;
     return `${Math.max(1, Math.round(ms))}ms`;
   };
   const inExpression = (expr: string): string =>

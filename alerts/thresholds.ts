@@ -17,7 +17,7 @@ export const MIN_IOPS = 10;
  */
 export const EXITS_PER_IO = 5;
 
-/** How long the I/Os of a VM that nobody counts any more, as its monitor hangs, are taken to go on as they were. */
+/** For how long a VM whose I/Os nobody counts any more, as its monitor hangs, is taken to do as many as it did at most. */
 export const unknownIos = { memory: '1h', resolution: '5m' } as const;
 
 /** Stages above affinity are measured; below so many I/Os a second they are what is configured, which proves nothing. */

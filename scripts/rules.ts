@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { alertRules } from '../alerts/alerting.ts';
+import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
 import { alertingFile, faster, recordingFile } from '../alerts/rule-files.ts';
 
@@ -47,6 +48,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['alerts/generated/alerting.yaml', yaml(alertingFile())],
     ['docs/rules.md', reference()],
     ['deploy/demo/rules.yaml', yaml(faster(all, DEMO_SPEED))],
+    ['deploy/grafana/provisioning/alerting/kvm-telemetry.yaml', yaml(grafanaFile())],
     [
       'deploy/kubernetes/prometheusrule.yaml',
       yaml({
