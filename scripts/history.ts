@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createBlocks } from './history/blocks.ts';
 import { generateHistory } from './history/generate.ts';
+import { recordRules } from './history/record.ts';
+import { readRules } from './history/rules.ts';
 import { OpenMetricsFile } from './history/sink.ts';
 
 const { values } = parseArgs({
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     start: { type: 'string' },
     output: { type: 'string' },
     'trace-sets': { type: 'string' },
+    rules: { type: 'string', multiple: true, default: [] },
   },
 });
 
@@ -34,7 +37,7 @@ function number(name: string, text: string): number {
 
 if (values.output === undefined) {
   say(
-    'npm run history -- --scenario demo --hours 6 --step 15 --output DIR [--sample S] [--tick 1] [--seed 1] [--start EPOCH]',
+    'npm run history -- --scenario demo --hours 6 --step 15 --output DIR [--sample S] [--tick 1] [--seed 1] [--start EPOCH] [--rules FILE]...',
   );
   process.exit(2);
 }
@@ -45,13 +48,15 @@ const tickSeconds = number('tick', values.tick);
 const seed = number('seed', values.seed);
 const newest = Math.floor(Date.now() / 1000 / step) * step;
 const start = values.start === undefined ? newest - hours * 3600 : number('start', values.start);
-const file = join(values.output, 'history.om');
-const data = join(values.output, 'data');
+const { output } = values;
+const rules = values.rules.flatMap(readRules);
+const file = join(output, 'history.om');
+const data = join(output, 'data');
 if (existsSync(data)) {
   say(`${data} is there already: its blocks and the new ones would be mixed`);
   process.exit(2);
 }
-mkdirSync(values.output, { recursive: true });
+mkdirSync(output, { recursive: true });
 // What is half done is taken away when the process exits.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
@@ -69,5 +74,18 @@ say(`${file}: ${collections} collections, ${samples} samples, ${size} MB, in ${s
 const loading = performance.now();
 if (await createBlocks(file, data)) {
   say(`${data}: blocks in ${seconds(loading)}. To look at them:`);
-  say(`prometheus --config.file=/dev/null --storage.tsdb.path=${data} --storage.tsdb.retention.time=10y`);
+  say(
+    `prometheus --config.file=/dev/null --storage.tsdb.path=${data} --storage.tsdb.retention.time=10y --query.lookback-delta=${step * 1000 - 1}ms`,
+  );
+  if (rules.length > 0) await record();
 } else say('no promtool (apt-get install prometheus): no blocks were made');
+
+async function record(): Promise<void> {
+  const recording = performance.now();
+  const alerts = await recordRules(data, rules, { from: start, to: start + hours * 3600, step });
+  const fired = alerts.filter(({ firingAt }) => firingAt !== undefined).length;
+  writeFileSync(join(output, 'alerts.json'), `${JSON.stringify(alerts, undefined, 1)}\n`);
+  say(
+    `${output}/alerts.json: ${alerts.length} alerts, ${fired} of which fired; rules in ${seconds(recording)}`,
+  );
+}
