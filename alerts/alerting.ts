@@ -19,7 +19,7 @@ import {
   type Vector,
   where,
 } from '../exporter/metrics/promql.ts';
-import { HOST, recorded, VM } from './recording.ts';
+import { HOST, recorded, STAGES, VM } from './recording.ts';
 import * as thresholds from './thresholds.ts';
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -49,12 +49,13 @@ const ofHost = <L extends string>(alert: Omit<AlertOf<L>, 'scope'>): AlertRule =
 
 const ABOUT_VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
 const DOCTOR = 'On the host: kvm-telemetry doctor --vm {{ $labels.vm }}';
-const POLLING_STAGES = 'exitless_polling|parallel_batching|pinned_queues';
+const POLLING_RANK = STAGES.indexOf('exitless_polling');
+const POLLING_STAGES = matching(STAGES.slice(POLLING_RANK).join('|'));
 
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, ioThreadSaturated } = thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
-const { probeFailing, traceDrops, seriesLimited, down, WINDOW } = thresholds;
+const { probeFailing, traceDrops, seriesLimited, down, baseline, stages, WINDOW } = thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
   for: pending,
@@ -85,9 +86,22 @@ const successfulPolls = dividedBy(sum(rate('kvm_vm_halt_poll_success_seconds_tot
 
 const completed = (window: string) =>
   plus(
-    increase('kvm_block_reads_completed_total', window),
-    increase('kvm_block_writes_completed_total', window),
+    plus(
+      increase('kvm_block_reads_completed_total', window),
+      increase('kvm_block_writes_completed_total', window),
+    ),
+    // In flight they are writes, completed they are not.
+    increase('kvm_block_discards_completed_total', window),
   );
+const usualExcess = subquery(
+  'last',
+  recorded('vm:kvm_excess_exits:baseline'),
+  baseline.memory,
+  baseline.resolution,
+);
+const bestStage = (window: string) =>
+  subquery('max', recorded('vm:kvm_stage:held_rank'), window, stages.bestResolution);
+
 const inFlight = sum(overTime('min', 'kvm_block_io_now', ioStalled.window), [...HOST, 'device']);
 const stalledDevices = and(
   where(inFlight, '>', 0),
@@ -107,11 +121,7 @@ const alerts = {
     severity: 'warning',
     expr: and(
       // A VM that does next to nothing all day is held against one exit a second, not against nothing.
-      where(
-        dividedBy(excess, clampMin(recorded('vm:kvm_excess_exits:baseline'), 1)),
-        '>',
-        againstBaseline.factor,
-      ),
+      where(dividedBy(excess, clampMin(usualExcess, 1)), '>', againstBaseline.factor),
       VM,
       where(excess, '>', againstBaseline.minPerVcpu),
     ),
@@ -167,7 +177,7 @@ const alerts = {
         ioThreadSaturated.run,
       ),
       VM,
-      gauge('kvm_vm_stage_info', { stage: matching(POLLING_STAGES) }),
+      gauge('kvm_vm_stage_info', { stage: POLLING_STAGES }),
     ),
     ...timing(ioThreadSaturated),
     summary: `An I/O thread has no CPU time left: ${ABOUT_VM}`,
@@ -182,7 +192,14 @@ const alerts = {
         busierThan(pollingRegressed.minIops),
       ),
       VM,
-      overTime('last', 'kvm_vm_stage_info', pollingRegressed.memory, { stage: matching(POLLING_STAGES) }),
+      or(
+        aggregate(
+          'max',
+          gauge('kvm_vm_stage_info', { stage: POLLING_STAGES, source: equal('declared') }),
+          VM,
+        ),
+        where(bestStage(pollingRegressed.memory), '>=', POLLING_RANK),
+      ),
     ),
     ...timing(pollingRegressed),
     summary: `Polling is no longer exitless: ${ABOUT_VM}`,
@@ -208,7 +225,7 @@ const alerts = {
     ),
     ...timing(queueImbalance),
     summary: `Virtqueues are used unevenly: ${ABOUT_VM}`,
-    description: `The queues of {{ $labels.device }} of ${ABOUT_VM} are used with a fairness of {{ $value | humanize }} (1 is even), below ${queueImbalance.fairness}. See the virtqueue by vCPU matrix.`,
+    description: `The queues of {{ $labels.device }} of ${ABOUT_VM} are used with a fairness of {{ $value | printf "%.2f" }} (1 is even), below ${queueImbalance.fairness}. See the virtqueue by vCPU matrix.`,
   }),
   KvmDiskLatencyHigh: ofVm({
     severity: 'warning',
@@ -227,26 +244,22 @@ const alerts = {
     ),
     ...timing(ioStalled),
     summary: `I/O hangs on {{ $labels.device }}: ${ABOUT_VM}`,
-    description: `{{ $value }} requests are in flight on {{ $labels.device }}, which carries disks of ${ABOUT_VM}, and none has completed for ${ioStalled.window}.`,
+    description: `{{ $value }} requests are in flight on {{ $labels.device }}, which carries disks of ${ABOUT_VM}, and none has completed for ${ioStalled.for}.`,
   }),
   KvmStageLost: ofVm({
     severity: 'warning',
     expr: and(
-      where(
-        recorded('vm:kvm_stage:rank'),
-        '<',
-        subquery('max', recorded('vm:kvm_stage:rank'), stageLost.memory, '1m'),
-      ),
+      where(recorded('vm:kvm_stage:measured_rank'), '<', bestStage(stageLost.memory)),
       VM,
       // A VM that lost its pins, or one with so much I/O that what is measured of it holds.
       or(
         where(recorded('vm:kvm_stage:rank'), '==', 0),
-        and(recorded('vm:kvm_stage:rank'), VM, busierThan(stageLost.minIops)),
+        and(recorded('vm:kvm_stage:rank'), VM, busierThan(stages.minIops)),
       ),
     ),
     ...timing(stageLost),
     summary: `Fell back a stage: ${ABOUT_VM}`,
-    description: `${ABOUT_VM} is at stage {{ $value }} (0 original, 1 affinity, 2 exitless_polling, 3 parallel_batching, 4 pinned_queues), and was higher within ${stageLost.memory}. ${DOCTOR}`,
+    description: `${ABOUT_VM} is at stage {{ $value }} (${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}), and was higher within ${stageLost.memory}. ${DOCTOR}`,
   }),
   KvmTelemetryProbeFailing: ofHost({
     severity: 'warning',

@@ -1,6 +1,7 @@
 import {
   aggregate,
   and,
+  clampMax,
   clampMin,
   dividedBy,
   dividedByOn,
@@ -23,13 +24,32 @@ import {
   type Vector,
   where,
 } from '../exporter/metrics/promql.ts';
-import { baseline, EXITS_PER_IO, MIN_IOPS, SAMPLED_WINDOW, WINDOW } from './thresholds.ts';
+import {
+  baseline,
+  EXITS_PER_IO,
+  MIN_IOPS,
+  SAMPLED_WINDOW,
+  stages,
+  unknownIos,
+  WINDOW,
+} from './thresholds.ts';
 
 /** Labels of what is recorded for each VM and each host. */
 export const VM = ['job', 'instance', 'vm'] as const;
 export const HOST = ['job', 'instance'] as const;
 type Vm = (typeof VM)[number];
 type Host = (typeof HOST)[number];
+
+/** By rank. */
+export const STAGES = [
+  'original',
+  'affinity',
+  'exitless_polling',
+  'parallel_batching',
+  'pinned_queues',
+] as const;
+/** Pins need no I/O to be seen; what is above them does. */
+const AFFINITY = STAGES.indexOf('affinity');
 
 export interface RecordingRule<L extends string> {
   readonly expr: Vector<L>;
@@ -117,6 +137,7 @@ const perVm = {
 const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
 const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
 const busy = where(ios, '>', MIN_IOPS);
+const lastIos = subquery('last', ios, unknownIos.memory, unknownIos.resolution);
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
   recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
@@ -135,26 +156,32 @@ const derived = {
   'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
   'vm:kvm_excess_exits:per_vcpu': rule(
     `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O.`,
-    dividedBy(clampMin(minus(exits, or(times(ios, EXITS_PER_IO), times(exits, 0))), 0), vcpus),
+    // Of a VM whose I/Os were never known all exits count.
+    dividedBy(clampMin(minus(exits, or(times(or(ios, lastIos), EXITS_PER_IO), times(exits, 0))), 0), vcpus),
   ),
   'vm:kvm_drifting_threads:count': rule(
     'Threads that are not where they should be.',
     sum(gauge('kvm_vm_affinity_drift_threads'), VM),
   ),
   'vm:kvm_stage:rank': rule(
-    'Detected stage: 0 original, 1 affinity, 2 exitless_polling, 3 parallel_batching, 4 pinned_queues.',
-    ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues']
-      .map((stage, rank) =>
-        times(
-          aggregate(
-            'max',
-            gauge('kvm_vm_stage_info', { stage: equal(stage), source: equal('detected') }),
-            VM,
-          ),
-          rank,
-        ),
-      )
-      .reduce((a, b) => or(b, a)),
+    `Detected stage: ${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}.`,
+    STAGES.map((stage, rank) =>
+      times(
+        aggregate('max', gauge('kvm_vm_stage_info', { stage: equal(stage), source: equal('detected') }), VM),
+        rank,
+      ),
+    ).reduce((a, b) => or(b, a)),
+  ),
+  'vm:kvm_stage:measured_rank': rule(
+    `Detected stage of a VM with more than ${stages.minIops} I/Os a second; of others ${AFFINITY} at most, as nothing above it can be measured.`,
+    or(
+      and(recordedSeries<Vm>('vm:kvm_stage:rank', {}), VM, where(ios, '>', stages.minIops)),
+      clampMax(recordedSeries<Vm>('vm:kvm_stage:rank', {}), AFFINITY),
+    ),
+  ),
+  'vm:kvm_stage:held_rank': rule(
+    `Stage that was measured for ${stages.held}.`,
+    subquery('min', recordedSeries<Vm>('vm:kvm_stage:measured_rank', {}), stages.held, stages.heldResolution),
   ),
 } as const;
 

@@ -17,6 +17,19 @@ export const MIN_IOPS = 10;
  */
 export const EXITS_PER_IO = 5;
 
+/** How long the I/Os of a VM that nobody counts any more, as its monitor hangs, are taken to go on as they were. */
+export const unknownIos = { memory: '1h', resolution: '5m' } as const;
+
+/** Stages above affinity are measured; below so many I/Os a second they are what is configured, which proves nothing. */
+export const stages = {
+  minIops: 1000,
+  /** So long a stage must be in force: what a daemon that has just started says is not measured yet. */
+  held: '5m',
+  heldResolution: '30s',
+  /** Of those that were held, in steps of this. */
+  bestResolution: '1m',
+} as const;
+
 export const baseline = {
   /** A VM's day, in steps of five minutes: 288 points. */
   window: '1d',
@@ -25,6 +38,8 @@ export const baseline = {
   quantile: 0.95,
   /** Points before a VM has a baseline: six hours. */
   minPoints: 72,
+  /** How old it may be: evaluated every `resolution`, it is a little older than Prometheus looks back when the next is late. */
+  memory: '15m',
 } as const;
 
 export const exitStorm = {
@@ -75,7 +90,7 @@ export const pollingRegressed = {
   exitsPerIo: 1,
   /** Below so many I/Os a second polling threads may sleep, and kicks are right. */
   minIops: 1000,
-  /** How long after its stage was last seen a VM counts as one that polls. */
+  /** How long after polling was last measured a VM counts as one that polls. */
   memory: '1h',
   for: '5m',
   keepFiringFor: '5m',
@@ -106,14 +121,15 @@ export const diskLatency = {
   keepFiringFor: '5m',
 } as const;
 
-/** In flight at each scrape of the window, and nothing completes in it. */
-export const ioStalled = { window: '2m', for: '1m', keepFiringFor: '2m' } as const;
+/**
+ * In flight at each scrape of the window, and nothing completes in it. Most of the time is `for`: of a device that was not
+ * scraped before a window of any length is seen in two scrapes.
+ */
+export const ioStalled = { window: '1m', for: '2m', keepFiringFor: '2m' } as const;
 
 export const stageLost = {
   /** How far back the best stage is looked for: so long the alert lasts at most. */
   memory: '6h',
-  /** Stages above affinity are measured: below so many I/Os a second they need not hold. */
-  minIops: 1000,
   /** A VM that reboots or arrives is judged anew: a minute for the measurement, two judgements. */
   for: '10m',
   keepFiringFor: '5m',

@@ -13,16 +13,27 @@ const MAIN = fileURLToPath(new URL('../exporter/main.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 
 /** Starts the exporter as its users do, on a free port of loopback, which it tells in its log. */
-export async function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
-  const listen = ['--web.listen-address', '127.0.0.1:0'];
+export function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
+  return start(['serve', '--path.rootfs', rootfs, ...flags]);
+}
+
+/** Starts the exporter on a simulated host. */
+export function startDemo(scenario: string): Promise<Daemon> {
+  return start(['demo', '--no-prometheus', '--scenario', scenario]);
+}
+
+async function start(command: readonly string[]): Promise<Daemon> {
   // As the shebang of main.js and the Dockerfile start it.
-  const args = ['--max-semi-space-size=4', MAIN, 'serve', ...listen, '--path.rootfs', rootfs, ...flags];
+  const args = ['--max-semi-space-size=4', MAIN, ...command, '--web.listen-address', '127.0.0.1:0'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const daemon = started(child);
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {
+    // The demo greets its user first.
+    if (!line.startsWith('{')) continue;
     const { port, msg, level } = JSON.parse(line) as { port?: number; msg: string; level: number };
     if (level >= 50) throw new Error(`the exporter says: ${msg}`);
-    if (port !== undefined) return { ...started(child), port };
+    if (port !== undefined) return { ...daemon, port };
   }
   throw new Error('the exporter did not start');
 }

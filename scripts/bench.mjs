@@ -1,6 +1,7 @@
 // `npm run bench`: what a scrape costs, on generated hosts. Arguments: --vms 100,1000 --rounds 20 --node-exporter PATH.
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
 // `npm run bench -- hist`: what it costs to parse a large histogram of the kernel.
+// `npm run bench -- rules`: what the rules cost Prometheus. Arguments: --hosts 5,20 --minutes 6.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 15 --only depth
 // --kvm-stat PATH. `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 6 --seconds 4 --sets exits.
 import { spawn } from 'node:child_process';
@@ -9,7 +10,7 @@ import { build, install, root } from './prepare.mjs';
 install();
 build();
 const args = process.argv.slice(2);
-const NAMES = ['qmp', 'hist', 'lab-io-path', 'lab-overhead'];
+const NAMES = ['qmp', 'hist', 'rules', 'lab-io-path', 'lab-overhead'];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 const child = spawn(process.execPath, [`${root}dist/bench/${which}.js`, ...args], {
   stdio: 'inherit',

@@ -169,6 +169,11 @@ export function clampMin<L extends string>(of: Vector<L>, floor: number): Vector
   return vector(`clamp_min(${of}, ${floor})`);
 }
 
+/** At most `ceiling`. */
+export function clampMax<L extends string>(of: Vector<L>, ceiling: number): Vector<L> {
+  return vector(`clamp_max(${of}, ${ceiling})`);
+}
+
 function operand(b: string | number): string {
   return typeof b === 'number' ? String(b) : `(${b})`;
 }

@@ -64,7 +64,7 @@ export function demo(options: ScenarioOptions): Scenario {
   };
   let drifted = '';
   const script = timetable(host, 8 * MINUTE, [
-    { at: 0.5 * MINUTE, happen: () => host.exitStorm('web', 80_000) },
+    { at: 0.5 * MINUTE, happen: () => host.exitStorm('web', 300_000) },
     { at: 1.5 * MINUTE, happen: () => host.exitStorm('web', undefined) },
     {
       at: 2 * MINUTE,

@@ -6,8 +6,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Guest, type GuestOptions, hasKvm, startGuest } from '../support/qemu.ts';
-import { eachLine } from '../support/qmp-server.ts';
+import { ask, monitoredGuest } from '../support/monitored-guest.ts';
+import { hasKvm, startGuest } from '../support/qemu.ts';
 import { has, hasTool } from '../support/tools.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
@@ -20,42 +20,6 @@ function canRun(context: TestContext): boolean {
     has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
     has(context, process.geteuid?.() === 0, 'only root can make the directory of the sockets')
   );
-}
-
-interface MonitoredGuest extends Guest {
-  /** A second monitor, for an independent client. */
-  readonly monitor: string;
-}
-
-function guest(context: TestContext, options: GuestOptions): MonitoredGuest {
-  mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
-  const socket = `${SOCKETS}/${options.name}.sock`;
-  const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
-  const started = startGuest({ ...options, extra: [...monitors, ...(options.extra ?? [])] });
-  context.after(() => {
-    started.stop();
-    rmSync(socket, { force: true });
-  });
-  return { ...started, monitor: `${started.folder}/qmp` };
-}
-
-/** A client that shares no line with the exporter's. */
-function ask(path: string, command: object): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
-    socket.on('error', reject);
-    const steps: object[] = [{ execute: 'qmp_capabilities' }, command];
-    eachLine(socket, (line) => {
-      const message = JSON.parse(line) as { event?: unknown; return?: unknown };
-      if (message.event !== undefined) return;
-      const next = steps.shift();
-      if (next !== undefined) socket.write(`${JSON.stringify(next)}\n`);
-      else {
-        socket.destroy();
-        resolve(message.return);
-      }
-    });
-  });
 }
 
 interface VcpuResult {
@@ -86,7 +50,7 @@ for (const vcpus of [1, 2, 4]) {
   test(`exits of ${vcpus} vCPUs lie between what QEMU says before and after, and grow under port I/O`, async (context) => {
     if (!canRun(context)) return;
     const name = `kt-qmp-${vcpus}`;
-    const vm = guest(context, { name, vcpus });
+    const vm = monitoredGuest(context, { name, vcpus });
     const daemon = await startDaemon(context, PATIENT);
     let last = 0;
     for (let round = 0; round < 3; round++) {
@@ -115,7 +79,7 @@ for (const vcpus of [1, 2, 4]) {
 
 test('without debug-threads the monitor tells which thread is which', async (context) => {
   if (!canRun(context)) return;
-  guest(context, { name: 'kt-qmp-plain', debugThreads: false });
+  monitoredGuest(context, { name: 'kt-qmp-plain', debugThreads: false });
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   const samples = await scrape(daemon);
   for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
@@ -130,7 +94,7 @@ test('without debug-threads the monitor tells which thread is which', async (con
 test('a VM that starts while the daemon runs is known by its monitor in its first scrape', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
-  guest(context, { name: 'kt-qmp-new', debugThreads: false });
+  monitoredGuest(context, { name: 'kt-qmp-new', debugThreads: false });
   const samples = await scrape(daemon);
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm: 'kt-qmp-new', source: 'qmp' }), 1);
   assert.equal(
@@ -148,7 +112,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
     'driver=null-co,node-name=n0,read-zeroes=on',
   ];
   const device = 'virtio-blk-pci,drive=n0,iothread=io1,num-queues=2,id=vdb';
-  guest(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
+  monitoredGuest(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
   const samples = await scrape(await startDaemon(context, PATIENT));
   const disk = { vm: 'kt-qmp-disk', disk: 'vdb' };
   assert.equal(sample(samples, 'kvm_vm_disk_info', { ...disk, iothread: 'io1' }), 1);
@@ -164,7 +128,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
 
 test('latency histograms that QEMU was asked to keep come out', async (context) => {
   if (!canRun(context)) return;
-  const vm = guest(context, { name: 'kt-qmp-hist' });
+  const vm = monitoredGuest(context, { name: 'kt-qmp-hist' });
   const set = {
     execute: 'block-latency-histogram-set',
     arguments: { id: '/machine/peripheral/vda/virtio-backend', boundaries: [10_000, 100_000, 1_000_000] },
@@ -178,7 +142,7 @@ test('latency histograms that QEMU was asked to keep come out', async (context) 
 
 test('a monitor that another client holds is said to be busy, and its client is served all the while', async (context) => {
   if (!canRun(context)) return;
-  guest(context, { name: 'kt-qmp-busy' });
+  monitoredGuest(context, { name: 'kt-qmp-busy' });
   const manager = createConnection(`${SOCKETS}/kt-qmp-busy.sock`);
   context.after(() => manager.destroy());
   await new Promise((resolve) => manager.once('data', resolve));
@@ -197,7 +161,7 @@ test('a monitor that another client holds is said to be busy, and its client is 
 
 test('doctor beside a running daemon finds nothing wrong with the monitors that the daemon holds', async (context) => {
   if (!canRun(context)) return;
-  guest(context, { name: 'kt-qmp-doctor' });
+  monitoredGuest(context, { name: 'kt-qmp-doctor' });
   const daemon = await startDaemon(context, PATIENT);
   assert.equal(sample(await scrape(daemon), 'kvm_vm_source_up', { vm: 'kt-qmp-doctor', source: 'qmp' }), 1);
   const { stdout } = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--json'], {
@@ -234,8 +198,8 @@ test('a socket of another process is not taken for the VM', async (context) => {
 
 test('a VM that dies in the middle takes nobody with it, and its connection is closed', async (context) => {
   if (!canRun(context)) return;
-  const dying = guest(context, { name: 'kt-qmp-dying' });
-  guest(context, { name: 'kt-qmp-living' });
+  const dying = monitoredGuest(context, { name: 'kt-qmp-dying' });
+  monitoredGuest(context, { name: 'kt-qmp-living' });
   const daemon = await startDaemon(context, PATIENT);
   await scrape(daemon);
   const pending = daemon.metrics();

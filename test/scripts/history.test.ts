@@ -15,7 +15,7 @@ const START = 1_760_000_400;
 const STEP = 15;
 const MINUTES = 10;
 /** Of the demo's script: io exits of `web`, so many a second, in this time. */
-const STORM = { perSecond: 80_000, from: 30, to: 90 };
+const STORM = { perSecond: 300_000, from: 30, to: 90 };
 /** Seconds after which the script begins anew. */
 const ROUND = 480;
 

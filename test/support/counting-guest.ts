@@ -1,11 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from './monitored-guest.ts';
 import { type Guest, startGuest, threadId } from './qemu.ts';
-import { eachLine } from './qmp-server.ts';
 
 /** Ports that neither the firmware nor a device of the guest uses. */
 export const PORTS = [0xe9, 0x80] as const;
@@ -89,7 +88,9 @@ export function countingGuest(
   return {
     ...guest,
     vcpus: [0, 1].map((index) => Number(threadId(guest.pid, `CPU ${index}/KVM`))),
-    begin: () => begin(join(folder, 'qmp')),
+    async begin() {
+      await ask(join(folder, 'qmp'), { execute: 'cont' });
+    },
     said,
     async counted() {
       for (let i = 0; i < 600 && !/^(\w{8}\n){2}$/.test(said()); i++) await sleep(100);
@@ -99,21 +100,4 @@ export function countingGuest(
         .map((line) => Number.parseInt(line, 16));
     },
   };
-}
-
-function begin(path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
-    socket.on('error', reject);
-    const steps = ['qmp_capabilities', 'cont'];
-    eachLine(socket, (line) => {
-      if ('event' in (JSON.parse(line) as object)) return;
-      const execute = steps.shift();
-      if (execute !== undefined) socket.write(`${JSON.stringify({ execute })}\n`);
-      else {
-        socket.destroy();
-        resolve();
-      }
-    });
-  });
 }

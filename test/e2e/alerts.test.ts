@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts';
+import { demo } from '../../lab/simhost/scenarios.ts';
+import { served } from '../simhost/simulated.ts';
+import { startAlertmanager } from '../support/alertmanager.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { ask, monitoredGuest } from '../support/monitored-guest.ts';
+import { spawnPrometheus } from '../support/prometheus.ts';
+import { hasKvm, threadId } from '../support/qemu.ts';
+import { has, hasTool } from '../support/tools.ts';
+
+/** The rules as they are, on a clock that runs so many times as fast: two minutes are five seconds. */
+const SPEED = 24;
+/** Of scrape, evaluation, Alertmanager's wait, and a busy machine. */
+const SLACK_MS = 10_000;
+const minutes = (count: number): number => (count * 60_000) / SPEED;
+/** Window of the rates and `for`, both two minutes; without a rate, `for` alone. */
+const STORM_WITHIN_MS = minutes(2 + 2) + SLACK_MS;
+const DRIFT_WITHIN_MS = minutes(2) + SLACK_MS;
+/** Until the rate has fallen, and as long as the rule keeps firing. */
+const STORM_RESOLVED_WITHIN_MS = minutes(2 + 5) + SLACK_MS;
+const DRIFT_RESOLVED_WITHIN_MS = minutes(3) + SLACK_MS;
+
+function canRun(context: TestContext): boolean {
+  return (
+    hasTool(context, 'prometheus', 'prometheus') &&
+    hasTool(context, 'prometheus-alertmanager', 'prometheus-alertmanager')
+  );
+}
+
+/** A real Prometheus with the rules, and a real Alertmanager that tells us. */
+async function watched(
+  context: TestContext,
+  target: string,
+): Promise<Awaited<ReturnType<typeof startAlertmanager>>> {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-rules-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const rules = join(folder, 'rules.yaml');
+  const groups = [...recordingFile().groups, ...alertingFile().groups];
+  // JSON is YAML.
+  writeFileSync(rules, JSON.stringify(faster({ groups }, SPEED)));
+  const notifications = await startAlertmanager(context);
+  const config = {
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    rule_files: [rules],
+    alerting: { alertmanagers: [{ static_configs: [{ targets: [notifications.target] }] }] },
+    scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [target] }] }],
+  };
+  await spawnPrometheus(context, JSON.stringify(config), (data) => [`--storage.tsdb.path=${data}/data`]);
+  return notifications;
+}
+
+test('on the simulated host a storm and a drift are told of with the right VM in time, and when they are over', async (context) => {
+  if (!canRun(context)) return;
+  const { host } = demo({ seed: 1, startTime: Math.floor(Date.now() / 1000) });
+  host.step(1);
+  const rootfs = await served(context, host);
+  const living = setInterval(() => host.step(1), 1000);
+  context.after(() => clearInterval(living));
+  const daemon = await startDaemon(context, [`--path.rootfs=${rootfs}`]);
+  const notifications = await watched(context, new URL(daemon.url).host);
+  await sleep(minutes(3));
+  assert.deepEqual(notifications.all, []);
+
+  // web does 95,000 I/Os a second with three exits each: what a storm adds must be more than they may cost.
+  host.exitStorm('web', 300_000);
+  host.drift('db-b', 'widened');
+  const [storm, drift] = await Promise.all([
+    notifications.until('firing', 'KvmExitStorm', 'web', STORM_WITHIN_MS),
+    notifications.until('firing', 'KvmAffinityDrift', 'db-b', DRIFT_WITHIN_MS),
+  ]);
+  assert.equal(storm.labels['severity'], 'warning');
+  assert.match(
+    storm.annotations['description'] ?? '',
+    /VM web on .* exits [12][0-9.]+k times a second and vCPU/,
+  );
+  assert.match(storm.annotations['runbook_url'] ?? '', /\/alerts\/runbooks\/KvmExitStorm\.md$/);
+  assert.match(drift.annotations['description'] ?? '', /1 threads of VM db-b/);
+
+  host.exitStorm('web', undefined);
+  host.restore('db-b');
+  await Promise.all([
+    notifications.until('resolved', 'KvmExitStorm', 'web', STORM_RESOLVED_WITHIN_MS),
+    notifications.until('resolved', 'KvmAffinityDrift', 'db-b', DRIFT_RESOLVED_WITHIN_MS),
+  ]);
+  const told = new Set(notifications.all.map(({ labels }) => `${labels['alertname']} ${labels['vm']}`));
+  assert.deepEqual(told, new Set(['KvmExitStorm web', 'KvmAffinityDrift db-b']));
+});
+
+test('a real guest under KVM in a loop of port I/O is a storm, and taskset is the drift', async (context) => {
+  const name = 'kt-alerts';
+  const able =
+    canRun(context) &&
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    hasTool(context, 'taskset', 'util-linux') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    has(context, cpus().length >= 2, 'one CPU leaves nothing to pin');
+  if (!able) return;
+  const daemon = await startDaemon(context);
+  const notifications = await watched(context, new URL(daemon.url).host);
+  const guest = monitoredGuest(context, { name, vcpus: 1 });
+  const taskset = (list: string): void => {
+    execFileSync('taskset', ['-pc', list, threadId(guest.pid, 'CPU 0/KVM')], { stdio: 'ignore' });
+  };
+  const storm = await notifications.until('firing', 'KvmExitStorm', name, STORM_WITHIN_MS);
+  assert.match(storm.annotations['description'] ?? '', /exits [1-9][0-9.]+k times a second and vCPU/);
+  // A mask that is made narrower is a pin, and a wider one the drift from it.
+  taskset('0');
+  await sleep(3000);
+  taskset(`0-${cpus().length - 1}`);
+  await notifications.until('firing', 'KvmAffinityDrift', name, DRIFT_WITHIN_MS);
+  taskset('0');
+  await ask(guest.monitor, { execute: 'stop' });
+  await Promise.all([
+    notifications.until('resolved', 'KvmExitStorm', name, STORM_RESOLVED_WITHIN_MS),
+    notifications.until('resolved', 'KvmAffinityDrift', name, DRIFT_RESOLVED_WITHIN_MS),
+  ]);
+});

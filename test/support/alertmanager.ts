@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../exporter/free-port.ts';
+
+/** An alert in a notification, as Alertmanager's webhook has it. */
+interface Notified {
+  readonly status: 'firing' | 'resolved';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface Notifications {
+  /** host:port for Prometheus' configuration. */
+  readonly target: string;
+  /** All that the webhook was told so far. */
+  readonly all: readonly Notified[];
+  /** Waits for an alert of this name and VM. */
+  until(status: Notified['status'], alert: string, vm: string, withinMs: number): Promise<Notified>;
+}
+
+/** A real Alertmanager on loopback that tells a webhook of the test about each alert; gone when the test ends. */
+export async function startAlertmanager(context: Pick<TestContext, 'after'>): Promise<Notifications> {
+  const all: Notified[] = [];
+  const webhook = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += String(chunk);
+    });
+    request.on('end', () => {
+      all.push(...(JSON.parse(body) as { alerts: Notified[] }).alerts);
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => webhook.listen(0, '127.0.0.1', resolve));
+  const { port } = webhook.address() as AddressInfo;
+  const folder = mkdtempSync(join(tmpdir(), 'kt-alertmanager-'));
+  const config = {
+    route: {
+      ...{ receiver: 'test', group_by: ['alertname', 'instance', 'vm'] },
+      ...{ group_wait: '1s', group_interval: '1s', repeat_interval: '1h' },
+    },
+    receivers: [
+      { name: 'test', webhook_configs: [{ url: `http://127.0.0.1:${port}/`, send_resolved: true }] },
+    ],
+  };
+  // JSON is YAML.
+  writeFileSync(join(folder, 'alertmanager.yml'), JSON.stringify(config));
+  const target = `127.0.0.1:${await freePort()}`;
+  const child = spawn(
+    'prometheus-alertmanager',
+    [
+      ...[`--config.file=${folder}/alertmanager.yml`, `--storage.path=${folder}/data`],
+      ...[`--web.listen-address=${target}`, '--cluster.listen-address='],
+    ],
+    { stdio: 'ignore' },
+  );
+  context.after(() => {
+    child.kill('SIGKILL');
+    webhook.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return {
+    target,
+    all,
+    async until(status, alert, vm, withinMs) {
+      const deadline = performance.now() + withinMs;
+      for (;;) {
+        const found = all.find(
+          (each) => each.status === status && each.labels['alertname'] === alert && each.labels['vm'] === vm,
+        );
+        if (found !== undefined) return found;
+        if (performance.now() > deadline) {
+          throw new Error(`no ${status} ${alert} of ${vm} within ${withinMs} ms, but ${JSON.stringify(all)}`);
+        }
+        await sleep(100);
+      }
+    },
+  };
+}

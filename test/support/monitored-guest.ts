@@ -1,0 +1,44 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import type { TestContext } from 'node:test';
+import { type Guest, type GuestOptions, startGuest } from './qemu.ts';
+import { eachLine } from './qmp-server.ts';
+
+const SOCKETS = '/run/kvm-telemetry/qmp';
+
+interface MonitoredGuest extends Guest {
+  /** A second monitor, for an independent client. */
+  readonly monitor: string;
+}
+
+/** A real guest with a monitor where the exporter looks for them by default; gone when the test ends. */
+export function monitoredGuest(context: TestContext, options: GuestOptions): MonitoredGuest {
+  mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
+  const socket = `${SOCKETS}/${options.name}.sock`;
+  const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
+  const started = startGuest({ ...options, extra: [...monitors, ...(options.extra ?? [])] });
+  context.after(() => {
+    started.stop();
+    rmSync(socket, { force: true });
+  });
+  return { ...started, monitor: `${started.folder}/qmp` };
+}
+
+/** What a monitor returns to a command, by a client that shares no line with the exporter's. */
+export function ask(path: string, command: object): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    socket.on('error', reject);
+    const steps: object[] = [{ execute: 'qmp_capabilities' }, command];
+    eachLine(socket, (line) => {
+      const message = JSON.parse(line) as { event?: unknown; return?: unknown };
+      if (message.event !== undefined) return;
+      const next = steps.shift();
+      if (next !== undefined) socket.write(`${JSON.stringify(next)}\n`);
+      else {
+        socket.destroy();
+        resolve(message.return);
+      }
+    });
+  });
+}
