@@ -149,6 +149,14 @@ function readConfig(flags: RawValues): Config {
   return resolveConfig(givenFlags(flags), process.env, file);
 }
 
+function prometheusLine({ url, missingRules }: DemoPrometheus): string {
+  if (url === undefined)
+    return 'With Prometheus installed (apt-get install prometheus) the demo starts it too.';
+  const alerts =
+    missingRules === undefined ? `its alerts: ${url}/alerts` : `no alerts, as ${missingRules} is missing`;
+  return `Prometheus, scraping it: ${url}/ (${alerts})`;
+}
+
 async function runDemo(flags: RawValues): Promise<void> {
   const host = await startDemoHost(typeof flags['scenario'] === 'string' ? flags['scenario'] : 'demo');
   let prometheus: DemoPrometheus | undefined;
@@ -161,11 +169,7 @@ async function runDemo(flags: RawValues): Promise<void> {
       );
       if (flags['prometheus'] === false) return;
       prometheus = await startPrometheus(`127.0.0.1:${port}`);
-      process.stdout.write(
-        prometheus.url === undefined
-          ? 'With Prometheus installed (apt-get install prometheus) the demo starts it too.\n'
-          : `Prometheus, scraping it: ${prometheus.url}/\n`,
-      );
+      process.stdout.write(`${prometheusLine(prometheus)}\n`);
     });
   } finally {
     prometheus?.stop();

@@ -1,24 +1,33 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
 
 export interface DemoPrometheus {
   /** undefined where Prometheus is not installed. */
   readonly url: string | undefined;
+  /** Where the rules should be, and are not. */
+  readonly missingRules: string | undefined;
   stop(): void;
 }
 
-/** Debian's Prometheus on loopback, scraping the demo every five seconds, with its data in a folder that goes with it. */
+/** The rules, with all time spans so much shorter as the demo's events are: windows of 10 s, in which five scrapes are. */
+const RULES = fileURLToPath(new URL('../../deploy/demo/rules.yaml', import.meta.url));
+const INTERVAL = '2s';
+
+/** Debian's Prometheus on loopback, scraping the demo, with our rules, and its data in a folder that goes with it. */
 export async function startPrometheus(target: string): Promise<DemoPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-prometheus-'));
   const config = join(folder, 'prometheus.yml');
+  const hasRules = existsSync(RULES);
   // JSON is YAML.
   writeFileSync(
     config,
     JSON.stringify({
-      global: { scrape_interval: '5s', evaluation_interval: '5s' },
+      global: { scrape_interval: INTERVAL, evaluation_interval: INTERVAL },
+      rule_files: hasRules ? [RULES] : [],
       scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [target] }] }],
     }),
   );
@@ -37,5 +46,9 @@ export async function startPrometheus(target: string): Promise<DemoPrometheus> {
     rmSync(folder, { recursive: true, force: true });
   };
   process.once('exit', end);
-  return { url: started ? `http://${address}` : undefined, stop: end };
+  return {
+    url: started ? `http://${address}` : undefined,
+    missingRules: hasRules ? undefined : RULES,
+    stop: end,
+  };
 }

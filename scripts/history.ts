@@ -1,8 +1,11 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createBlocks } from './history/blocks.ts';
+import { BlockSink } from './history/chunks.ts';
 import { generateHistory } from './history/generate.ts';
+import { recordRules } from './history/record.ts';
+import { readRules } from './history/rules.ts';
 import { OpenMetricsFile } from './history/sink.ts';
 
 const { values } = parseArgs({
@@ -16,6 +19,8 @@ const { values } = parseArgs({
     start: { type: 'string' },
     output: { type: 'string' },
     'trace-sets': { type: 'string' },
+    rules: { type: 'string', multiple: true, default: [] },
+    text: { type: 'boolean', default: false },
   },
 });
 
@@ -34,7 +39,7 @@ function number(name: string, text: string): number {
 
 if (values.output === undefined) {
   say(
-    'npm run history -- --scenario demo --hours 6 --step 15 --output DIR [--sample S] [--tick 1] [--seed 1] [--start EPOCH]',
+    'npm run history -- --scenario demo --hours 6 --step 15 --output DIR [--sample S] [--tick 1] [--seed 1] [--start EPOCH] [--rules FILE]... [--text]',
   );
   process.exit(2);
 }
@@ -45,17 +50,22 @@ const tickSeconds = number('tick', values.tick);
 const seed = number('seed', values.seed);
 const newest = Math.floor(Date.now() / 1000 / step) * step;
 const start = values.start === undefined ? newest - hours * 3600 : number('start', values.start);
-const file = join(values.output, 'history.om');
-const data = join(values.output, 'data');
+const { output } = values;
+const rules = values.rules.flatMap(readRules);
+const data = join(output, 'data');
+if (!values.text && spawnSync('promtool', ['--version']).status !== 0) {
+  say('no promtool, which makes the blocks (apt-get install prometheus); --text does without');
+  process.exit(2);
+}
 if (existsSync(data)) {
   say(`${data} is there already: its blocks and the new ones would be mixed`);
   process.exit(2);
 }
-mkdirSync(values.output, { recursive: true });
+mkdirSync(output, { recursive: true });
 // What is half done is taken away when the process exits.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-const sink = new OpenMetricsFile(file);
+const sink = values.text ? new OpenMetricsFile(join(output, 'history.om')) : new BlockSink(output, data);
 const began = performance.now();
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 const { collections, samples } = await generateHistory({
@@ -63,11 +73,25 @@ const { collections, samples } = await generateHistory({
   ...{ seed, start, sink },
   settings: values['trace-sets'] === undefined ? {} : { 'trace.sets': values['trace-sets'] },
 });
+const collected = seconds(began);
 await sink.end();
-const size = Math.round(statSync(file).size / 1e6);
-say(`${file}: ${collections} collections, ${samples} samples, ${size} MB, in ${seconds(began)}`);
-const loading = performance.now();
-if (await createBlocks(file, data)) {
-  say(`${data}: blocks in ${seconds(loading)}. To look at them:`);
-  say(`prometheus --config.file=/dev/null --storage.tsdb.path=${data} --storage.tsdb.retention.time=10y`);
-} else say('no promtool (apt-get install prometheus): no blocks were made');
+say(
+  `${output}: ${collections} collections, ${samples} samples, in ${collected}; all written in ${seconds(began)}`,
+);
+if (!values.text) {
+  if (rules.length > 0) await record();
+  say('To look at it:');
+  say(
+    `prometheus --config.file=/dev/null --storage.tsdb.path=${data} --storage.tsdb.retention.time=10y --query.lookback-delta=${step * 1000 - 1}ms`,
+  );
+}
+
+async function record(): Promise<void> {
+  const recording = performance.now();
+  const alerts = await recordRules(data, rules, { from: start, to: start + hours * 3600, step });
+  const fired = alerts.filter(({ firingAt }) => firingAt !== undefined).length;
+  writeFileSync(join(output, 'alerts.json'), `${JSON.stringify(alerts, undefined, 1)}\n`);
+  say(
+    `${output}/alerts.json: ${alerts.length} alerts, ${fired} of which fired; rules in ${seconds(recording)}`,
+  );
+}

@@ -77,8 +77,8 @@ export function demo(options: ScenarioOptions): Scenario {
     { at: 4 * MINUTE, happen: climb },
     { at: 5 * MINUTE, happen: () => host.wasteHaltPolls('mail', true) },
     { at: 6 * MINUTE, happen: () => host.wasteHaltPolls('mail', false) },
-    { at: 6.5 * MINUTE, happen: () => host.stallIo('kv', true) },
-    { at: 7 * MINUTE, happen: () => host.stallIo('kv', false) },
+    { at: 6.5 * MINUTE, happen: () => host.stallDisk('nvme3n1', true) },
+    { at: 7 * MINUTE, happen: () => host.stallDisk('nvme3n1', false) },
   ]);
   return { host, script };
 }

@@ -20,13 +20,22 @@ export interface HistorySink {
 /** Characters that a family may have in memory. */
 const BUFFERED = 1 << 18;
 
+interface SeriesName {
+  readonly labels: string;
+  readonly suffix: string;
+  /** Name and labels as written. */
+  readonly named: string;
+}
+
 /** One family: its lines in a file of its own, as OpenMetrics wants all of a family together. */
 class FamilyFile {
   readonly head: string;
   readonly path: string;
   readonly #fd: number;
-  /** Name and labels of each series as written, by its labels. */
-  readonly #series = new Map<string, string>();
+  /** By suffix and labels. */
+  readonly #series = new Map<string, SeriesName>();
+  /** In the order of the last collection. */
+  readonly #before: SeriesName[] = [];
   #text = '';
 
   constructor(
@@ -43,22 +52,27 @@ class FamilyFile {
     const end = ` ${at}\n`;
     let text = '';
     for (let i = 0; i < values.length; i++) {
-      text += this.#named(labels[i] ?? '', suffixes[i] ?? '') + values[i] + end;
+      text += this.#named(i, labels[i] ?? '', suffixes[i] ?? '') + values[i] + end;
     }
     this.#text += text;
     if (this.#text.length > BUFFERED) this.#flush();
   }
 
-  #named(labels: string, suffix: string): string {
+  /** Most series stand where they stood in the collection before: to compare costs less than to look up. */
+  #named(i: number, labels: string, suffix: string): string {
+    const before = this.#before[i];
+    if (before?.labels === labels && before.suffix === suffix) return before.named;
     const key = suffix + labels;
-    let named = this.#series.get(key);
-    if (named === undefined) {
+    let series = this.#series.get(key);
+    if (series === undefined) {
       const all = labels === '' ? this.target : `${this.target},${labels}`;
       // join() makes a flat string, which is appended to another one a thousand times.
-      named = [this.family.name, suffix, '{', all, '} '].join('');
-      this.#series.set(key, named);
+      const named = [this.family.name, suffix, '{', all, '} '].join('');
+      series = { labels, suffix, named };
+      this.#series.set(key, series);
     }
-    return named;
+    this.#before[i] = series;
+    return series.named;
   }
 
   #flush(): void {

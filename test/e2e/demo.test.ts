@@ -8,6 +8,13 @@ import { hasTool } from '../support/tools.ts';
 
 const FOLDERS = ['/dev/shm', '/tmp'];
 
+const ALERT_MS = 85_000;
+
+interface Alert {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: string;
+}
+
 /** What a demo leaves in the places for its files. */
 function leftovers(): string[] {
   return FOLDERS.filter(existsSync).flatMap((folder) =>
@@ -41,7 +48,7 @@ test('the demo is a host that lives, is called simulated, and leaves nothing beh
   assert.deepEqual(leftovers(), before);
 });
 
-test('where Prometheus is installed the demo starts one that scrapes it, and takes it along when it ends', async (context) => {
+test('where Prometheus is installed the demo starts one that scrapes it and alerts, and takes it along when it ends', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus')) return;
   const before = leftovers();
   let output = '';
@@ -62,6 +69,19 @@ test('where Prometheus is installed the demo starts one that scrapes it, and tak
   };
   for (let i = 0; i < 60 && (await query()) !== '6'; i++) await sleep(500);
   assert.equal(await query(), '6');
+  // The storm begins half a minute after the demo.
+  const firing = async (): Promise<boolean> => {
+    const response = await fetch(`${url}api/v1/alerts`);
+    const { data } = (await response.json()) as { data: { alerts: Alert[] } };
+    return data.alerts.some(
+      ({ labels, state }) =>
+        labels['alertname'] === 'KvmExitStorm' && labels['vm'] === 'web' && state === 'firing',
+    );
+  };
+  const deadline = Date.now() + ALERT_MS;
+  while (!(await firing()) && Date.now() < deadline) await sleep(500);
+  assert.ok(await firing(), 'the storm of the demo fires an alert');
+  assert.ok(output.includes(`${url}alerts`), output);
   assert.equal(await daemon.stop('SIGINT'), 0);
   assert.equal(await query(), undefined);
   assert.deepEqual(leftovers(), before);

@@ -3,22 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../exporter/free-port.ts';
-
-interface RangeSeries {
-  readonly metric: Readonly<Record<string, string>>;
-  /** Seconds of the epoch, and the value as text. */
-  readonly values: readonly (readonly [number, string])[];
-}
+import { queryRange, type RangeSeries, serveBlocks } from '../../scripts/history/prometheus.ts';
 
 interface PrometheusOnBlocks {
   readonly url: string;
   /** @throws Error with what Prometheus says of the query */
   range(query: string, from: number, to: number, step: number): Promise<RangeSeries[]>;
 }
-
-const READY_TRIES = 150;
 
 interface RunningPrometheus {
   readonly url: string;
@@ -54,38 +46,13 @@ export async function spawnPrometheus(
   return { url: `http://${address}`, hasEnded: () => child.exitCode !== null, said: () => log };
 }
 
-/** A Prometheus that scrapes nothing, on blocks that were made before. */
+/** A Prometheus that scrapes nothing, on blocks that were made before. @param lookbackSeconds as serveBlocks */
 export async function prometheusOn(
   context: Pick<TestContext, 'after'>,
   data: string,
+  lookbackSeconds?: number,
 ): Promise<PrometheusOnBlocks> {
-  const { url, hasEnded, said } = await spawnPrometheus(context, '{}\n', () => [
-    `--storage.tsdb.path=${data}`,
-    // Blocks of another year are not to be deleted.
-    '--storage.tsdb.retention.time=100y',
-  ]);
-  for (let tries = 0; !(await isReady(url)); tries++) {
-    if (hasEnded() || tries === READY_TRIES) throw new Error(`Prometheus: ${said()}`);
-    await sleep(100);
-  }
-  return {
-    url,
-    async range(query, from, to, step) {
-      const parameters = new URLSearchParams({ query, start: `${from}`, end: `${to}`, step: `${step}` });
-      const response = await fetch(`${url}/api/v1/query_range?${parameters}`);
-      const { data: found, error } = (await response.json()) as {
-        data?: { result: RangeSeries[] };
-        error?: string;
-      };
-      if (found === undefined) throw new Error(error);
-      return found.result;
-    },
-  };
-}
-
-async function isReady(url: string): Promise<boolean> {
-  return fetch(`${url}/-/ready`).then(
-    ({ ok }) => ok,
-    () => false,
-  );
+  const { url, stop } = await serveBlocks(data, lookbackSeconds);
+  context.after(stop);
+  return { url, range: (query, from, to, step) => queryRange(url, query, { from, to, step }) };
 }

@@ -1,0 +1,91 @@
+import { queryRange, type RangeSeries, type Times } from './prometheus.ts';
+import { type HistoryRule, secondsOf } from './rules.ts';
+
+/** One alert from when its expression first held to its end. */
+export interface AlertEpisode {
+  readonly alert: string;
+  /** Of the series and of the rule. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly pendingAt: number;
+  /** undefined where it did not hold for long enough. */
+  readonly firingAt: number | undefined;
+  /** When it was no longer active, firing or not; undefined where the history ends before. */
+  readonly resolvedAt: number | undefined;
+}
+
+/**
+ * What alerting rules would have told of a history: their expressions over time, and `for` and `keep_firing_for` as
+ * Prometheus applies them. While Prometheus was away (no `up` of anything) nothing was evaluated, and what was active
+ * stays so, as Prometheus restores it after a restart.
+ */
+export async function alertsOver(
+  url: string,
+  rules: readonly HistoryRule[],
+  times: Times,
+): Promise<AlertEpisode[]> {
+  const [up] = await queryRange(url, 'group(up)', times);
+  const evaluations = up?.values.map(([at]) => at) ?? everyTime(times);
+  const told: AlertEpisode[] = [];
+  for (const rule of rules) {
+    if (rule.alert === undefined) continue;
+    const series = await queryRange(url, rule.expr, times);
+    told.push(...series.flatMap((each) => episodesOf(rule, each, evaluations)));
+  }
+  return told.sort((a, b) => a.pendingAt - b.pendingAt);
+}
+
+function everyTime({ from, to, step }: Times): number[] {
+  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
+}
+
+/**
+ * Of one series that an alert's expression gives.
+ *
+ * @param evaluations seconds of the epoch, ascending
+ * @see https://github.com/prometheus/prometheus/blob/v2.42.0/rules/alerting.go AlertingRule.Eval
+ */
+export function episodesOf(
+  rule: HistoryRule,
+  { metric, values }: RangeSeries,
+  evaluations: readonly number[],
+): AlertEpisode[] {
+  const hold = secondsOf(rule.for ?? '0s');
+  const keep = secondsOf(rule.keep_firing_for ?? '0s');
+  const holds = new Set(values.map(([at]) => at));
+  const { __name__: _, ...own } = metric;
+  const found = { alert: rule.alert ?? '', labels: { ...own, ...rule.labels } };
+  const episodes: AlertEpisode[] = [];
+  let pendingAt: number | undefined;
+  let firingAt: number | undefined;
+  let keptSince: number | undefined;
+  for (const at of evaluations) {
+    if (holds.has(at)) {
+      pendingAt ??= at;
+      keptSince = undefined;
+      if (at - pendingAt >= hold) firingAt ??= at;
+    } else if (pendingAt !== undefined) {
+      keptSince ??= at;
+      if (firingAt !== undefined && at - keptSince < keep) continue;
+      episodes.push({ ...found, pendingAt, firingAt, resolvedAt: at });
+      pendingAt = firingAt = keptSince = undefined;
+    }
+  }
+  if (pendingAt !== undefined) episodes.push({ ...found, pendingAt, firingAt, resolvedAt: undefined });
+  return episodes;
+}
+
+/** The series `ALERTS` that Prometheus keeps of them, with the state at each time. */
+export function alertSeries(episodes: readonly AlertEpisode[], times: Times): RangeSeries[] {
+  const all = everyTime(times);
+  return episodes.flatMap(({ alert, labels, pendingAt, firingAt, resolvedAt }): RangeSeries[] => {
+    const during = (alertstate: string, from: number, to: number): RangeSeries => ({
+      metric: { ...labels, __name__: 'ALERTS', alertname: alert, alertstate },
+      values: all.filter((at) => at >= from && at < to).map((at) => [at, '1']),
+    });
+    const end = resolvedAt ?? Number.POSITIVE_INFINITY;
+    return [
+      during('pending', pendingAt, firingAt ?? end),
+      ...(firingAt === undefined ? [] : [during('firing', firingAt, end)]),
+    ];
+  });
+}

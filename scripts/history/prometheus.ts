@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../exporter/free-port.ts';
+
+export interface RangeSeries {
+  readonly metric: Readonly<Record<string, string>>;
+  /** Seconds of the epoch, and the value as text. */
+  readonly values: readonly (readonly [number, string])[];
+}
+
+/** Times at which something is evaluated: seconds of the epoch, both ends included. */
+export interface Times {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+export interface BlockServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const READY_TRIES = 600;
+const READY_POLL_MS = 50;
+
+/**
+ * A Prometheus on loopback that scrapes nothing, on blocks that were made before.
+ *
+ * @param lookbackSeconds a sample counts until it is so old. With the history's step a series ends when its last sample
+ *   was taken, as the staleness marker of a scrape would end it; 5 minutes by default, as Prometheus has it.
+ * @throws Error with its log
+ */
+export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<BlockServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-blocks-'));
+  writeFileSync(join(folder, 'prometheus.yml'), '{}\n');
+  const address = `127.0.0.1:${await freePort()}`;
+  const flags = [
+    `--config.file=${folder}/prometheus.yml`,
+    `--web.listen-address=${address}`,
+    `--storage.tsdb.path=${data}`,
+    // Blocks of another year are not to be deleted.
+    '--storage.tsdb.retention.time=100y',
+    `--query.lookback-delta=${lookbackSeconds * 1000 - 1}ms`,
+  ];
+  const child = spawn('prometheus', flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (chunk) => {
+    log += String(chunk);
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+  });
+  child.once('error', (error) => {
+    log += error.message;
+  });
+  const kill = (): void => {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', kill);
+  const stop = async (): Promise<void> => {
+    process.off('exit', kill);
+    kill();
+    await ended;
+  };
+  const url = `http://${address}`;
+  for (let tries = 0; !(await isReady(url)); tries++) {
+    if (child.exitCode !== null || child.pid === undefined || tries === READY_TRIES) {
+      await stop();
+      throw new Error(`Prometheus: ${log}`);
+    }
+    await sleep(READY_POLL_MS);
+  }
+  return { url, stop };
+}
+
+async function isReady(url: string): Promise<boolean> {
+  return fetch(`${url}/-/ready`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+/** @throws Error with what Prometheus says of the query */
+export async function queryRange(
+  url: string,
+  query: string,
+  { from, to, step }: Times,
+): Promise<RangeSeries[]> {
+  const body = new URLSearchParams({ query, start: `${from}`, end: `${to}`, step: `${step}` });
+  const response = await fetch(`${url}/api/v1/query_range`, { method: 'POST', body });
+  const { data, error } = (await response.json()) as { data?: { result: RangeSeries[] }; error?: string };
+  if (data === undefined) throw new Error(`${error}: ${query}`);
+  return data.result;
+}

@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+
+/** Of a rule file of Prometheus, what matters for its history. */
+export interface HistoryRule {
+  readonly record?: string | undefined;
+  readonly alert?: string | undefined;
+  readonly expr: string;
+  readonly for?: string | undefined;
+  readonly keep_firing_for?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface RuleGroups {
+  readonly groups: readonly { readonly rules: readonly HistoryRule[] }[];
+}
+
+/** All rules of a file, in order. */
+export function readRules(path: string): HistoryRule[] {
+  const file = parse(readFileSync(path, 'utf8')) as RuleGroups;
+  return file.groups.flatMap(({ rules }) => rules);
+}
+
+const SECONDS: Readonly<Record<string, number>> = {
+  ...{ ms: 0.001, s: 1, m: 60, h: 3600 },
+  ...{ d: 86_400, w: 604_800, y: 31_536_000 },
+};
+
+/** Seconds of a duration of Prometheus: `1h30m`. */
+export function secondsOf(duration: string): number {
+  const parts = [...duration.matchAll(/(\d+)(ms|[smhdwy])/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== duration) {
+    throw new RangeError(`no duration: ${JSON.stringify(duration)}`);
+  }
+  return parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (SECONDS[unit] ?? 0), 0);
+}
+
+/** Recording rules in passes: each reads only what was scraped or what the passes before it have recorded. */
+export function passesOf(rules: readonly HistoryRule[]): HistoryRule[][] {
+  let left = rules.filter(({ record }) => record !== undefined);
+  const passes: HistoryRule[][] = [];
+  while (left.length > 0) {
+    const missing = new Set(left.map(({ record }) => record));
+    const isReady = ({ expr }: HistoryRule): boolean =>
+      !(expr.match(/[a-zA-Z_][\w:]*/g) ?? []).some((name) => missing.has(name));
+    const pass = left.filter(isReady);
+    if (pass.length === 0) throw new RangeError(`rules that need each other: ${[...missing].join(', ')}`);
+    passes.push(pass);
+    left = left.filter((rule) => !isReady(rule));
+  }
+  return passes;
+}
