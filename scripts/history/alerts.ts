@@ -1,4 +1,4 @@
-import { queryRange, type RangeSeries, type Times } from './prometheus.ts';
+import { evaluateOver, queryRange, type RangeSeries, type Times } from './prometheus.ts';
 import { type HistoryRule, secondsOf } from './rules.ts';
 
 /** One alert from when its expression first held to its end. */
@@ -28,7 +28,7 @@ export async function alertsOver(
   const told: AlertEpisode[] = [];
   for (const rule of rules) {
     if (rule.alert === undefined) continue;
-    const series = await queryRange(url, rule.expr, times);
+    const series = await evaluateOver(url, rule.expr, times);
     told.push(...series.flatMap((each) => episodesOf(rule, each, evaluations)));
   }
   return told.sort((a, b) => a.pendingAt - b.pendingAt);
@@ -52,8 +52,7 @@ export function episodesOf(
   const hold = secondsOf(rule.for ?? '0s');
   const keep = secondsOf(rule.keep_firing_for ?? '0s');
   const holds = new Set(values.map(([at]) => at));
-  const { __name__: _, ...own } = metric;
-  const found = { alert: rule.alert ?? '', labels: { ...own, ...rule.labels } };
+  const found = { alert: rule.alert ?? '', labels: { ...metric, ...rule.labels } };
   const episodes: AlertEpisode[] = [];
   let pendingAt: number | undefined;
   let firingAt: number | undefined;

@@ -96,3 +96,24 @@ export async function queryRange(
   if (data === undefined) throw new Error(`${error}: ${query}`);
   return data.result;
 }
+
+/**
+ * What a rule that evaluates the query sees: series without their names, so that what `or` put together of several is one.
+ *
+ * @throws Error with what Prometheus says of the query
+ */
+export async function evaluateOver(url: string, query: string, times: Times): Promise<RangeSeries[]> {
+  const byLabels = new Map<
+    string,
+    { metric: RangeSeries['metric']; values: (readonly [number, string])[] }
+  >();
+  for (const { metric, values } of await queryRange(url, query, times)) {
+    const { __name__: _, ...labels } = metric;
+    const key = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const before = byLabels.get(key)?.values ?? [];
+    byLabels.set(key, { metric: labels, values: [...before, ...values] });
+  }
+  const series = [...byLabels.values()];
+  for (const { values } of series) values.sort(([a], [b]) => a - b);
+  return series;
+}

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AlertEpisode, alertSeries, alertsOver } from './alerts.ts';
 import { createBlocks } from './blocks.ts';
-import { queryRange, type RangeSeries, serveBlocks, type Times } from './prometheus.ts';
+import { evaluateOver, type RangeSeries, serveBlocks, type Times } from './prometheus.ts';
 import { type HistoryRule, passesOf } from './rules.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function recordRules(
     await onBlocks(data, times, async (url) => {
       const recorded: RangeSeries[] = [];
       for (const { record = '', expr, labels } of pass) {
-        for (const { metric, values } of await queryRange(url, expr, times))
+        for (const { metric, values } of await evaluateOver(url, expr, times))
           recorded.push({ metric: { ...metric, ...labels, __name__: record }, values });
       }
       return recorded;

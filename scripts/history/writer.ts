@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, rmdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import type { TracefsWriter } from '../../exporter/trace/writer.ts';
 import { sourceError } from '../../probes/errors.ts';
 
@@ -14,7 +14,8 @@ export function writerFor(obey: () => void): TracefsWriter {
   };
   return {
     makeDirectory: (path) => done(path, () => mkdirSync(path)),
-    removeDirectory: (path) => done(path, () => rmdirSync(path)),
+    // rmdir(2) of tracefs takes an instance with all that is in it.
+    removeDirectory: (path) => done(path, () => rmSync(path, { recursive: true })),
     append: (path, line) => done(path, () => appendFileSync(path, `${line}\n`)),
   };
 }

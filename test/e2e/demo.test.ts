@@ -22,6 +22,11 @@ function leftovers(): string[] {
   );
 }
 
+/** Another demo may have ended meanwhile, which takes away of those before. */
+function newerThan(before: readonly string[]): string[] {
+  return leftovers().filter((name) => !before.includes(name));
+}
+
 async function scrape(daemon: Daemon): Promise<Samples> {
   return parseSamples(await daemon.metrics());
 }
@@ -45,7 +50,7 @@ test('the demo is a host that lives, is called simulated, and leaves nothing beh
   const stages = series(second, 'kvm_vm_stage_info', { source: 'detected' });
   assert.ok(new Set(stages.map((each) => /stage="(\w+)"/.exec(each)?.[1])).size >= 4, stages.join(' '));
   assert.equal(await daemon.stop('SIGINT'), 0);
-  assert.deepEqual(leftovers(), before);
+  assert.deepEqual(newerThan(before), []);
 });
 
 test('where Prometheus is installed the demo starts one that scrapes it and alerts, and takes it along when it ends', async (context) => {
@@ -84,5 +89,5 @@ test('where Prometheus is installed the demo starts one that scrapes it and aler
   assert.ok(output.includes(`${url}alerts`), output);
   assert.equal(await daemon.stop('SIGINT'), 0);
   assert.equal(await query(), undefined);
-  assert.deepEqual(leftovers(), before);
+  assert.deepEqual(newerThan(before), []);
 });

@@ -25,7 +25,7 @@ const RULE: HistoryRule = {
 
 /** An expression that holds at these times. */
 function during(...times: number[]): Parameters<typeof episodesOf>[1] {
-  return { metric: { __name__: 'x', vm: 'a' }, values: times.map((at) => [at, '1']) };
+  return { metric: { vm: 'a' }, values: times.map((at) => [at, '1']) };
 }
 
 function range(from: number, to: number): number[] {
@@ -112,6 +112,7 @@ const VALUES: Readonly<Record<string, readonly number[]>> = {
   b: [0, 0, 0, 5, 5, 0, 0, 5, 5, 5, 5, 5, 5, 5, 0, 5, 0, 5, 0, 5, 0, 0, 0, 0, 0, 0, 0, 5],
 };
 const RULES: readonly HistoryRule[] = [
+  { record: 'vm:x:either', expr: '(vm:x:double > 2) or x' },
   { record: 'vm:x:double', expr: 'x * 2' },
   {
     alert: 'High',
@@ -185,6 +186,11 @@ describe('alerts over a history', () => {
     assert.deepEqual(
       doubled?.values.map(([, value]) => Number(value) / 2),
       VALUES['a'],
+    );
+    const either = await ask('vm:x:either{vm="a"}');
+    assert.deepEqual(
+      either.map(({ values }) => values.map(([, value]) => Number(value))),
+      [VALUES['a']?.map((value) => value * 2)],
     );
     const firing = await ask('ALERTS{alertname="High",alertstate="firing",vm="a",severity="info"}');
     const high = alerts.filter(

@@ -48,7 +48,7 @@ const OF_VMS: readonly Row[] = [
   ['polling_lost', 'fast-9', 1, 145, 2],
   ['halt_poll_waste', 'vm-36', 0.02, 150, 30],
   ['polling_lost', 'fast-8', 1, 155, 12],
-  ['vcpu_starved', 'vm-30', 2, 160, 3],
+  ['vcpu_starved', 'fast-9', 2, 160, 3],
   ['vcpu_starved', 'fast-6', 1, 190, 20],
   ['vcpu_starved', 'fast-8', 6, 220, 15],
   ['exit_storm', 'fast-8', 500_000, 260, 10],
