@@ -73,6 +73,8 @@ export function secondsOf(duration: string): number {
  */
 export function faster({ groups }: RuleFile, factor: number): RuleFile {
   const shorten = (duration: string): string => {
+    // The resolution that a subquery leaves out.
+    if (duration === '') return '';
     const ms = (secondsOf(duration) / factor) * 1000;
     return `${Math.max(1, Math.round(ms))}ms`;
   };
