@@ -8,6 +8,7 @@ import {
   equal,
   gauge,
   histogramQuantile,
+  lesser,
   type Matchers,
   matching,
   minus,
@@ -27,7 +28,9 @@ import {
 import {
   baseline,
   EXITS_PER_IO,
+  EXITS_PER_PATH_EVENT,
   MIN_IOPS,
+  MIN_IOPS_OF_LATENCY,
   SAMPLED_WINDOW,
   stages,
   unknownIos,
@@ -119,7 +122,7 @@ const perVm = {
         sum(rate('kvm_vm_disk_read_time_seconds_total', WINDOW), [...VM, 'disk']),
         sum(rate('kvm_vm_disk_write_time_seconds_total', WINDOW), [...VM, 'disk']),
       ),
-      where(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS),
+      where(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS_OF_LATENCY),
     ),
   ),
   'vm:kvm_exit_duration_seconds:p99': rule(
@@ -143,6 +146,9 @@ const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
   recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
 
+const ofIos = times(or(ios, iosBefore), EXITS_PER_IO);
+const ofPath = times(sum(events(kicksInjectionsEois), VM), EXITS_PER_PATH_EVENT);
+
 /** Made of what the rules above have recorded. */
 const derived = {
   'vm_stage:kvm_io_path_events:per_io': rule(
@@ -156,9 +162,9 @@ const derived = {
   'vm:kvm_cpu_seconds:rate': rule('Cores in use, all threads.', sum(cores, VM)),
   'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
   'vm:kvm_excess_exits:per_vcpu': rule(
-    `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O.`,
+    `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O and, where they are traced, ${EXITS_PER_PATH_EVENT} for each kick, injection and EOI.`,
     // Of a VM whose I/Os were never known all exits count.
-    dividedBy(clampMin(minus(exits, or(times(or(ios, iosBefore), EXITS_PER_IO), times(exits, 0))), 0), vcpus),
+    dividedBy(clampMin(minus(exits, or(lesser(ofPath, ofIos), or(ofIos, times(exits, 0)))), 0), vcpus),
   ),
   'vm:kvm_drifting_threads:count': rule(
     'Threads that are not where they should be.',

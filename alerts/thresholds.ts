@@ -10,12 +10,20 @@ export const SAMPLED_WINDOW = '5m';
 
 /** Below so many I/Os a second a ratio per I/O is noise, and is not recorded. */
 export const MIN_IOPS = 10;
+/** Likewise the mean latency: lower, as a disk that takes seconds completes few. */
+export const MIN_IOPS_OF_LATENCY = 0.5;
 
 /**
  * Exits that one I/O may cost before they count as excess: the paper's kick, injection and EOI (2.2), a halt, and the host's
  * interrupt for the completion.
  */
 export const EXITS_PER_IO = 5;
+
+/**
+ * Where the stages of the I/O path are traced, exits that may come with each kick, injection and EOI, itself included: a VM
+ * that polls has few of these, and is not granted five for each I/O. In the lab 1.3 to 1.6 were seen (docs/sources.md).
+ */
+export const EXITS_PER_PATH_EVENT = 2;
 
 /** For how long a VM whose I/Os nobody counts any more, as its monitor hangs, is taken to do as many as it did at most. */
 export const unknownIos = { memory: '1h', resolution: '5m' } as const;

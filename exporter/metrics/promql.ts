@@ -224,3 +224,8 @@ export function unless<L extends string, R extends string, const O extends reado
 export function or<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
   return vector(`(${a}) or (${b})`);
 }
+
+/** Of two vectors with the same labels the lesser values, where both have one. */
+export function lesser<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
+  return vector(`((${a}) <= (${b})) or ((${b}) < (${a}))`);
+}
