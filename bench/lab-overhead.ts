@@ -6,7 +6,7 @@ import { DEFAULT_TRACE_SETS } from '../exporter/trace/sets.ts';
 import type { LabHost } from '../lab/host.ts';
 import { inHosts, markdown, note } from './lab-host.ts';
 import type { Mark } from './lab-overhead-inside.ts';
-import { median } from './statistics.ts';
+import { bootstrap, median } from './statistics.ts';
 
 // What tracing costs a guest, in instructions of the CPU that has nothing else to do: those executed in the probes of
 // tracepoints, and the guest's work with a set on against the same with it off just before and after.
@@ -20,7 +20,6 @@ const SETTLE_MS = 400;
 const WATCH = `grep -E ' trace_event_raw_event_(kvm_|block_rq|sched_|contention_)' /proc/kallsyms |
   while read -r from _; do echo "$from 400"; done >/lab/watch.new
 mv /lab/watch.new /lab/watch`;
-const RESAMPLES = 10_000;
 
 interface Contender {
   readonly name: string;
@@ -62,8 +61,6 @@ interface Rates {
   /** Instructions a call of a probe. */
   readonly length: number;
   readonly callsAnExit: number;
-  readonly exits: number;
-  readonly requests: number;
   /** Instructions of an exit and of an I/O, with all that comes with it. */
   readonly perExit: number;
   readonly perRequest: number;
@@ -171,19 +168,9 @@ async function measure(length: number): Promise<Rates> {
     share: (probe * grown('calls')) / instructions,
     length: probe,
     callsAnExit: grown('calls') / grown('exits'),
-    exits: grown('exits'),
-    requests: grown('requests'),
     perExit: instructions / grown('exits'),
     perRequest: instructions / grown('requests'),
   };
-}
-
-/** Percentiles of the median by bootstrap. */
-function interval(values: readonly number[]): [number, number] {
-  const medians = Array.from({ length: RESAMPLES }, () =>
-    median(values.map(() => values[Math.floor(Math.random() * values.length)] ?? Number.NaN)),
-  ).sort((a, b) => a - b);
-  return [medians[RESAMPLES * 0.025] ?? Number.NaN, medians[RESAMPLES * 0.975] ?? Number.NaN];
 }
 
 function print(): void {
@@ -194,7 +181,7 @@ function print(): void {
     const of = (rate: (each: Pair) => number): number[] => all.map(rate);
     const shares = of(({ on: { share } }) => share);
     const changes = of(({ exits, requests }) => (isToy ? exits : requests) - 1);
-    const [low, high] = interval(changes);
+    const [low, high] = bootstrap(changes);
     return [
       name,
       `${percent(median(shares), 2)} (${percent(Math.min(...shares), 2)} to ${percent(Math.max(...shares), 2)})`,
@@ -217,7 +204,7 @@ function print(): void {
       ],
       ...contenders.map(row),
     ])}
-Off, in ${seconds} s: ${typical('requests')} I/Os of ${typical('perRequest')} instructions, ${typical('exits')} exits of ${typical('perExit')}.
+Off: an exit and what comes with it are ${typical('perExit')} instructions${isToy ? '' : `, an I/O ${typical('perRequest')}`}.
 Problems: ${[...problems].join('; ') || 'none'}
 `,
   );
