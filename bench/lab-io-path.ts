@@ -5,6 +5,7 @@ import type { LabHost } from '../lab/host.ts';
 import { startExporter } from '../test/lab/lab.ts';
 import { parseSamples, type Samples, series } from '../test/support/metrics.ts';
 import { emulatedCpus, inHosts, markdown, note } from './lab-host.ts';
+import { median } from './statistics.ts';
 
 // What the tracepoints say of a real guest's I/O path before and after a change. The guest stands still at both ends of
 // a window, so that whatever is read there is of the same time.
@@ -27,8 +28,10 @@ const IN_KVM_STAT: Readonly<Record<string, string>> = { interrupt: 'INTR', io: '
 
 const { values: options } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '15' },
-    only: { type: 'string', default: 'depth,polling,pinning,agreement' },
+    seconds: { type: 'string', default: '8' },
+    // Boots in which all settings are measured.
+    repeat: { type: 'string', default: '3' },
+    only: { type: 'string', default: 'settings,agreement' },
     'kvm-stat': { type: 'string', default: '' },
   },
 });
@@ -43,22 +46,26 @@ interface Setting {
   readonly cpu: number;
 }
 
-const BASE: Setting = { depth: 1, polling: 32_768, cpu: 1 };
-const ELSEWHERE: Setting = { ...BASE, cpu: 0 };
 const MS = 1_000_000;
-/** The first is measured once more at the end: what it moved is what the emulation does by itself. */
-const STUDIES: Readonly<Record<string, readonly Setting[]>> = {
-  depth: [BASE, { ...BASE, depth: 4 }, { ...BASE, depth: 16 }, BASE],
-  polling: [
-    { ...ELSEWHERE, polling: 0 },
-    ELSEWHERE,
-    { ...ELSEWHERE, polling: 10 * MS },
-    { ...ELSEWHERE, polling: 0 },
-    ELSEWHERE,
-    { ...ELSEWHERE, polling: 10 * MS },
-  ],
-  pinning: [BASE, ELSEWHERE, BASE, ELSEWHERE, { ...BASE, polling: 10 * MS }, { ...BASE, polling: 0 }],
-};
+const BASE: Setting = { depth: 1, polling: 32_768, cpu: 1 };
+const POLLED: Setting = { ...BASE, polling: 10 * MS };
+const UNPOLLED: Setting = { ...BASE, polling: 0 };
+const ELSEWHERE: Setting = { ...BASE, cpu: 0 };
+const ELSEWHERE_POLLED: Setting = { ...ELSEWHERE, polling: 10 * MS };
+const ELSEWHERE_POLLED_SHORT: Setting = { ...ELSEWHERE, polling: MS };
+const ELSEWHERE_UNPOLLED: Setting = { ...ELSEWHERE, polling: 0 };
+/** As many as the emulated host lives for. */
+const SETTINGS: readonly Setting[] = [
+  BASE,
+  ELSEWHERE,
+  POLLED,
+  ELSEWHERE_POLLED,
+  UNPOLLED,
+  ELSEWHERE_UNPOLLED,
+  ELSEWHERE_POLLED_SHORT,
+  { ...BASE, depth: 4 },
+  { ...BASE, depth: 16 },
+];
 
 interface Measured {
   readonly setting: Setting;
@@ -74,27 +81,26 @@ interface Guest {
   readonly iothread: string;
 }
 
-for (const name of options.only.split(',')) {
-  if (name === 'agreement') {
-    await inHosts({}, async (host) => {
-      process.stdout.write(await agreement(await prepare(host)));
-      return true;
-    });
-    continue;
-  }
-  const study = STUDIES[name];
-  if (study === undefined) throw new Error(`--only ${name}: one of ${Object.keys(STUDIES)}, agreement`);
-  const measured: Measured[] = [];
+const parts = options.only.split(',');
+if (parts.includes('settings')) {
+  const boots: Measured[][] = [];
   await inHosts({}, async (host) => {
-    // One boot for all of it, or it is no comparison.
-    measured.length = 0;
+    // All of it in one boot, or it is no comparison.
+    const measured: Measured[] = [];
     const guest = await prepare(host);
     // The first seconds after a start are slower than all later ones.
-    await measure(guest, study[0] ?? BASE, WARM_UP_S);
-    for (const setting of study) measured.push(await measure(guest, setting));
+    await measure(guest, BASE, WARM_UP_S);
+    for (const setting of SETTINGS) measured.push(await measure(guest, setting));
+    boots.push(measured);
+    return boots.length >= Number(options.repeat);
+  });
+  process.stdout.write(`### ${boots.length} boots: median (lowest to highest)\n\n${tables(boots.flat())}\n`);
+}
+if (parts.includes('agreement')) {
+  await inHosts({}, async (host) => {
+    process.stdout.write(await agreement(await prepare(host)));
     return true;
   });
-  process.stdout.write(`### ${name}\n\n${tables(measured)}\n`);
 }
 
 async function prepare(host: LabHost): Promise<Guest> {
@@ -147,33 +153,42 @@ function grown({ before, after }: Measured, name: string, labels: Readonly<Recor
 
 function tables(all: readonly Measured[]): string {
   const perIo = (name: string, labels: Readonly<Record<string, string>>) => (each: Measured) =>
-    (grown(each, name, labels) / grown(each, 'kvm_vm_block_requests_total', {})).toFixed(3);
+    grown(each, name, labels) / grown(each, 'kvm_vm_block_requests_total', {});
+  const bySetting = new Map<Setting, Measured[]>();
+  for (const each of all) bySetting.set(each.setting, [...(bySetting.get(each.setting) ?? []), each]);
   const header = (what: string): string[] => [
     what,
-    ...all.map(
-      ({ setting: { depth, polling, cpu } }) => `depth ${depth}, poll ${polling}, IOThread on ${cpu}`,
+    ...[...bySetting].map(
+      ([{ depth, polling, cpu }, windows]) =>
+        `depth ${depth}, poll ${polling}, IOThread on ${cpu}, ${windows.length} windows`,
     ),
   ];
-  const row = (title: string, of: (each: Measured) => string): string[] => [title, ...all.map(of)];
+  const row = (title: string, of: (each: Measured) => number, digits = 2): string[] => [
+    title,
+    ...[...bySetting.values()].map((windows) => {
+      const values = windows.map(of);
+      const [middle, low, high] = [median(values), Math.min(...values), Math.max(...values)].map((value) =>
+        value.toFixed(digits),
+      );
+      return `${middle} (${low} to ${high})`;
+    }),
+  ];
   const event = (name: string): string[] => row(name, perIo('kvm_vm_trace_events_total', { event: name }));
   const iothread = { thread: 'iothread:io0' };
   const share = (labels: Readonly<Record<string, string>>) => (each: Measured) =>
-    `${((grown(each, 'kvm_thread_run_seconds_total', labels) / each.seconds) * 100).toFixed(0)}%`;
+    grown(each, 'kvm_thread_run_seconds_total', labels) / each.seconds;
   return [
     markdown([
       header(''),
-      row('IOPS', (each) => (grown(each, 'kvm_vm_block_requests_total', {}) / each.seconds).toFixed(0)),
-      row("IOPS by QEMU's count", (each) =>
-        (grown(each, 'kvm_vm_disk_reads_completed_total', {}) / each.seconds).toFixed(0),
-      ),
-      row('exits a second', (each) =>
-        (grown(each, 'kvm_vm_exits_by_reason_total', {}) / each.seconds).toFixed(0),
-      ),
+      row('IOPS', (each) => grown(each, 'kvm_vm_block_requests_total', {}) / each.seconds, 0),
       row(
-        'host CPU 0 kept waiting by this machine',
-        ({ starved }) => `${((starved[0] ?? 0) * 100).toFixed(0)}%`,
+        "IOPS by QEMU's count",
+        (each) => grown(each, 'kvm_vm_disk_reads_completed_total', {}) / each.seconds,
+        0,
       ),
-      row('host CPU 1', ({ starved }) => `${((starved[1] ?? 0) * 100).toFixed(0)}%`),
+      row('exits a second', (each) => grown(each, 'kvm_vm_exits_by_reason_total', {}) / each.seconds, 0),
+      row('host CPU 0 kept waiting by this machine', ({ starved }) => starved[0] ?? 0),
+      row('host CPU 1', ({ starved }) => starved[1] ?? 0),
       row('CPU: vCPU 0', share({ thread: 'vcpu0' })),
       row('CPU: vCPU 1', share({ thread: 'vcpu1' })),
       row('CPU: IOThread', share(iothread)),

@@ -51,13 +51,25 @@ async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
   return backend.problems.map(String);
 }
 
-/** What the guest has done, and when. */
-function mark(): { exits: number; requests: number; ms: number } {
+/** What the guest has done, and what its CPU has executed. */
+export interface Mark {
+  readonly exits: number;
+  readonly requests: number;
+  readonly instructions: number;
+  /** Calls of tracepoints' probes; the instructions of those that no interrupt made long, and how many these are. */
+  readonly calls: number;
+  readonly inside: number;
+  readonly whole: number;
+}
+
+function mark(): Mark {
   const [folder = ''] = readdirSync('/sys/kernel/debug/kvm').filter((name) => name.startsWith(`${pid}-`));
-  const read = (path: string): string => readFileSync(path, 'utf8');
-  const stat = read('/sys/block/nvme0c0n1/stat').trim().split(/\s+/).map(Number);
-  const exits = Number(read(`/sys/kernel/debug/kvm/${folder}/exits`));
-  return { exits, requests: (stat[0] ?? 0) + (stat[4] ?? 0), ms: performance.now() };
+  const numbers = (path: string): number[] => readFileSync(path, 'utf8').trim().split(/\s+/).map(Number);
+  const [exits = 0] = numbers(`/sys/kernel/debug/kvm/${folder}/exits`);
+  const [reads = 0, , , , writes = 0] = numbers('/sys/block/nvme0c0n1/stat');
+  // The second line: CPU 1's.
+  const [instructions = 0, calls = 0, inside = 0, whole = 0] = numbers('/lab/instructions').slice(4);
+  return { exits, requests: reads + writes, instructions, calls, inside, whole };
 }
 
 createServer((request, response) => {

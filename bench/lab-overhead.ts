@@ -1,21 +1,25 @@
-import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { freePort } from '../exporter/free-port.ts';
 import { DEFAULT_TRACE_SETS } from '../exporter/trace/sets.ts';
 import type { LabHost } from '../lab/host.ts';
-import { emulatedCpus, inHosts, markdown, note } from './lab-host.ts';
-import { median } from './statistics.ts';
+import { inHosts, markdown, note } from './lab-host.ts';
+import type { Mark } from './lab-overhead-inside.ts';
+import { bootstrap, median } from './statistics.ts';
 
-// What tracing costs a guest: its work with a tracepoint set on against the same with it off just before and after.
+// What tracing costs a guest, in instructions of the CPU that has nothing else to do: those executed in the probes of
+// tracepoints, and the guest's work with a set on against the same with it off just before and after.
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const INNER_PORT = 9970;
 /** No host is asked to live longer. */
 const LIFE_MS = 150_000;
 const SETTLE_MS = 400;
-const RESAMPLES = 10_000;
+/** Has all that a tracepoint executes counted: from the first instruction of its probe, a function of the kernel's, to its return. */
+const WATCH = `grep -E ' trace_event_raw_event_(kvm_|block_rq|sched_|contention_)' /proc/kallsyms |
+  while read -r from _; do echo "$from 400"; done >/lab/watch.new
+mv /lab/watch.new /lab/watch`;
 
 interface Contender {
   readonly name: string;
@@ -27,12 +31,10 @@ interface Contender {
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '6' },
-    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '4' },
+    seconds: { type: 'string', default: '3' },
     sets: { type: 'string' },
     guest: { type: 'string', default: 'linux' },
-    // Of the thread that emulates the CPU on which the guest is: on a busy machine, -10 keeps others out of the way.
-    nice: { type: 'string', default: '0' },
   },
 });
 const seconds = Number(options.seconds);
@@ -52,36 +54,42 @@ const ALL: readonly Contender[] = [
 ];
 const contenders = ALL.filter(({ name }) => options.sets?.split(',').includes(name) ?? true);
 
-/** What the guest did in a window. */
-interface Work {
-  readonly requests: number;
-  readonly exits: number;
-  /** Of wall clock, and of the CPU that this machine gave to the emulated CPU on which the guest is. */
-  readonly wallMs: number;
-  readonly cpuMs: number;
+/** Of a window. */
+interface Rates {
+  /** Of all instructions, those in probes. */
+  readonly share: number;
+  /** Instructions a call of a probe. */
+  readonly length: number;
+  readonly callsAnExit: number;
+  /** Instructions of an exit and of an I/O, with all that comes with it. */
+  readonly perExit: number;
+  readonly perRequest: number;
 }
 
-type Rates = Readonly<Record<'requests' | 'exits' | 'requestsOfCpu' | 'exitsOfCpu' | 'load', number>>;
+interface Pair {
+  readonly on: Rates;
+  /** Work for the same instructions, against that without. */
+  readonly exits: number;
+  readonly requests: number;
+}
 
-const ratios = new Map<string, Rates[]>();
+const pairs = new Map<string, Pair[]>();
 const rest: Rates[] = [];
 const problems = new Set<string>();
 const port = await freePort();
 
-await inHosts({ forward: { [INNER_PORT]: port } }, async (host) => {
+await inHosts({ forward: { [INNER_PORT]: port }, countInstructions: true }, async (host) => {
   const end = Date.now() + LIFE_MS;
   const pid = options.guest === 'toy' ? await startToy(host) : await startLinux(host);
+  await host.output(WATCH);
   await startInside(host, pid);
-  // The CPU time of the thread that emulates the CPU on which the guest is.
-  const cpuMs = (): number => (emulatedCpus(host.pid)[1]?.run ?? 0) / 1e6;
-  setPriority(emulatedCpus(host.pid)[1]?.tid ?? 0, Number(options.nice));
   note('guest and switch are up');
-  let before = await off(cpuMs);
+  let before = await measure(seconds);
   while (Date.now() < end) {
     const next = leastMeasured();
     if (next === undefined) return true;
-    const during = await on(next, cpuMs);
-    const after = await off(cpuMs);
+    const during = await on(next);
+    const after = await measure(seconds);
     add(next.name, before, during, after);
     before = after;
   }
@@ -91,20 +99,17 @@ print();
 
 /** The one with the fewest pairs, so that all go on in step. */
 function leastMeasured(): Contender | undefined {
-  const pairs = ({ name }: Contender): number => ratios.get(name)?.length ?? 0;
-  const [least] = [...contenders].sort((a, b) => pairs(a) - pairs(b));
-  return least === undefined || pairs(least) >= Number(options.rounds) ? undefined : least;
+  const measured = ({ name }: Contender): number => pairs.get(name)?.length ?? 0;
+  const [least] = [...contenders].sort((a, b) => measured(a) - measured(b));
+  return least === undefined || measured(least) >= Number(options.rounds) ? undefined : least;
 }
 
-function add(name: string, before: Rates, during: Rates, after: Rates): void {
-  const keys = Object.keys(during) as (keyof Rates)[];
-  const ratio = (key: keyof Rates): number => (2 * during[key]) / (before[key] + after[key]);
-  const pair = Object.fromEntries(keys.map((key) => [key, ratio(key)])) as unknown as Rates;
-  ratios.set(name, [...(ratios.get(name) ?? []), pair]);
+function add(name: string, before: Rates, on: Rates, after: Rates): void {
+  const exits = (before.perExit + after.perExit) / 2 / on.perExit;
+  const requests = (before.perRequest + after.perRequest) / 2 / on.perRequest;
+  pairs.set(name, [...(pairs.get(name) ?? []), { on, exits, requests }]);
   rest.push(after);
-  note(
-    `${name}: ${keys.map((key) => `${key} ${pair[key].toFixed(3)}`).join(', ')}; off: ${after.requests.toFixed(0)} IOPS, ${after.exits.toFixed(0)} exits/s, load ${after.load.toFixed(2)}`,
-  );
+  note(`${name}: ${JSON.stringify({ on, exits, requests })}, off: ${JSON.stringify(after)}`);
 }
 
 async function startLinux(host: LabHost): Promise<number> {
@@ -144,78 +149,62 @@ async function ask<T>(path: string, method = 'POST'): Promise<T> {
   return JSON.parse(text) as T;
 }
 
-async function on({ sets, dutyCycle, seconds: length }: Contender, cpuMs: () => number): Promise<Rates> {
+async function on({ sets, dutyCycle, seconds: length }: Contender): Promise<Rates> {
   for (const problem of await ask<string[]>(`/on?sets=${sets}&dutyCycle=${dutyCycle}`)) problems.add(problem);
-  const rates = await measure(length, cpuMs);
+  const rates = await measure(length);
   for (const problem of await ask<string[]>('/off')) problems.add(problem);
   return rates;
 }
 
-function off(cpuMs: () => number): Promise<Rates> {
-  return measure(seconds, cpuMs);
-}
-
-async function measure(length: number, cpuMs: () => number): Promise<Rates> {
+async function measure(length: number): Promise<Rates> {
   await sleep(SETTLE_MS);
-  const from = await mark(cpuMs);
+  const from = await ask<Mark>('/mark', 'GET');
   await sleep(length * 1000);
-  const to = await mark(cpuMs);
-  const cpu = (to.cpuMs - from.cpuMs) / 1000;
-  const wall = (to.wallMs - from.wallMs) / 1000;
-  const requests = to.requests - from.requests;
-  const exits = to.exits - from.exits;
+  const to = await ask<Mark>('/mark', 'GET');
+  const grown = (key: keyof Mark): number => to[key] - from[key];
+  const instructions = grown('instructions');
+  const probe = grown('whole') === 0 ? 0 : grown('inside') / grown('whole');
   return {
-    requests: requests / wall,
-    exits: exits / wall,
-    requestsOfCpu: requests / cpu,
-    exitsOfCpu: exits / cpu,
-    load: cpu / wall,
+    share: (probe * grown('calls')) / instructions,
+    length: probe,
+    callsAnExit: grown('calls') / grown('exits'),
+    perExit: instructions / grown('exits'),
+    perRequest: instructions / grown('requests'),
   };
-}
-
-async function mark(cpuMs: () => number): Promise<Work> {
-  const { exits, requests, ms } = await ask<{ exits: number; requests: number; ms: number }>('/mark', 'GET');
-  return { exits, requests, wallMs: ms, cpuMs: cpuMs() };
-}
-
-/** Percentiles of the median by bootstrap. */
-function interval(values: readonly number[]): [number, number] {
-  const medians = Array.from({ length: RESAMPLES }, () =>
-    median(values.map(() => values[Math.floor(Math.random() * values.length)] ?? Number.NaN)),
-  ).sort((a, b) => a - b);
-  return [medians[RESAMPLES * 0.025] ?? Number.NaN, medians[RESAMPLES * 0.975] ?? Number.NaN];
 }
 
 function print(): void {
-  const percent = (ratio: number): string => ((ratio - 1) * 100).toFixed(1);
-  const cell = (name: string, key: keyof Rates): string => {
-    const values = (ratios.get(name) ?? []).map((each) => each[key]);
-    const [low, high] = interval(values);
-    return `${percent(median(values))} [${percent(low)}, ${percent(high)}]`;
+  const percent = (value: number, digits = 1): string => (value * 100).toFixed(digits);
+  const isToy = options.guest === 'toy';
+  const row = ({ name }: Contender): string[] => {
+    const all = pairs.get(name) ?? [];
+    const of = (rate: (each: Pair) => number): number[] => all.map(rate);
+    const shares = of(({ on: { share } }) => share);
+    const changes = of(({ exits, requests }) => (isToy ? exits : requests) - 1);
+    const [low, high] = bootstrap(changes);
+    return [
+      name,
+      `${percent(median(shares), 2)} (${percent(Math.min(...shares), 2)} to ${percent(Math.max(...shares), 2)})`,
+      median(of(({ on: { callsAnExit } }) => callsAnExit)).toFixed(3),
+      median(of(({ on: { length } }) => length)).toFixed(0),
+      `${percent(median(changes))} [${percent(low)}, ${percent(high)}]`,
+      String(all.length),
+    ];
   };
-  const typical = (key: keyof Rates): string =>
-    median(rest.map((each) => each[key])).toFixed(key === 'load' ? 2 : 0);
-  const columns: [string, keyof Rates][] =
-    options.guest === 'toy'
-      ? [
-          ['exits a CPU second', 'exitsOfCpu'],
-          ['exits a second', 'exits'],
-        ]
-      : [
-          ['I/Os a CPU second', 'requestsOfCpu'],
-          ['I/Os a second', 'requests'],
-          ['exits a second', 'exits'],
-        ];
+  const typical = (key: keyof Rates): string => median(rest.map((each) => each[key])).toFixed(0);
   process.stdout.write(
     `${markdown([
-      ['change in %: median [95% interval]', ...columns.map(([title]) => title), 'pairs'],
-      ...contenders.map(({ name }) => [
-        name,
-        ...columns.map(([, key]) => cell(name, key)),
-        String(ratios.get(name)?.length ?? 0),
-      ]),
+      [
+        'set',
+        '% of instructions in probes: median (lowest to highest)',
+        'calls an exit',
+        'instructions a call',
+        `${isToy ? 'exits' : 'I/Os'} for the same instructions, change in %: median [95% interval]`,
+        'pairs',
+      ],
+      ...contenders.map(row),
     ])}
-Off: ${typical('requests')} I/Os and ${typical('exits')} exits a second, ${typical('exitsOfCpu')} exits a CPU second; the emulated CPU had ${typical('load')} of a CPU.
+Off: an exit and what comes with it are ${typical('perExit')} instructions${isToy ? '' : `, an I/O ${typical('perRequest')}`}.
 Problems: ${[...problems].join('; ') || 'none'}
 `,
   );

@@ -4,3 +4,12 @@ export function median(values: readonly number[]): number {
   const upper = sorted[middle] ?? Number.NaN;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
+
+const RESAMPLES = 10_000;
+
+/** 95% interval of the median: percentiles of the medians of as many values, drawn from these again and again. */
+export function bootstrap(values: readonly number[]): [number, number] {
+  const draw = (): number => values[Math.floor(Math.random() * values.length)] ?? Number.NaN;
+  const medians = Array.from({ length: RESAMPLES }, () => median(values.map(draw))).sort((a, b) => a - b);
+  return [medians[RESAMPLES * 0.025] ?? Number.NaN, medians[RESAMPLES * 0.975] ?? Number.NaN];
+}

@@ -19,6 +19,7 @@ import { writeInitramfs } from './initramfs.ts';
 import { packages as getPackages, type Packages } from './packages.ts';
 
 const INSIDE = fileURLToPath(new URL('../../lab/inside/', import.meta.url));
+const PLUGIN = fileURLToPath(new URL('../../lab/instructions.c', import.meta.url));
 const HOST_MODULES = [
   ...['virtio_pci', '9p', '9pnet_virtio', 'overlay', 'virtio_net'],
   ...['kvm_amd', 'vhost_net', 'tun', 'nvme', 'loop'],
@@ -49,16 +50,18 @@ export class HostDied extends Error {}
 export interface BootOptions {
   /** TCP ports of 127.0.0.1 on this machine, by the host's port that they lead to. */
   readonly forward?: Readonly<Record<number, number>>;
+  /** Counts what each CPU of the host has executed: one line a CPU in `/lab/instructions`, at most milliseconds old. */
+  readonly countInstructions?: boolean;
 }
 
 /** Boots a Linux KVM host: an emulated machine with AMD SVM, two CPUs on two NUMA nodes, and an NVMe disk. */
-export async function boot({ forward = {} }: BootOptions = {}): Promise<LabHost> {
+export async function boot(options: BootOptions = {}): Promise<LabHost> {
   const packages = await getPackages();
   removeLeftovers();
   const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   try {
     prepare(folder, packages);
-    const host = new LabHost(folder, packages, startQemu(folder, packages, forward));
+    const host = new LabHost(folder, packages, startQemu(folder, packages, options));
     await host.ready();
     return host;
   } catch (error) {
@@ -92,7 +95,7 @@ function prepare(folder: string, packages: Packages): void {
 function startQemu(
   folder: string,
   packages: Packages,
-  forward: Readonly<Record<number, number>>,
+  { forward = {}, countInstructions = false }: BootOptions,
 ): ChildProcess {
   const forwards = Object.entries(forward).map(
     ([inner, outer]) => `,hostfwd=tcp:127.0.0.1:${outer}-:${inner}`,
@@ -102,6 +105,7 @@ function startQemu(
     ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
   ];
   const [program, ...options] = packages.qemu;
+  if (countInstructions) options.push('-plugin', instructionCounter(folder));
   return spawn(
     'setpriv',
     [
@@ -131,6 +135,13 @@ function startQemu(
     // A group of its own: a terminal's Ctrl-C is for this process, which ends the machine in order.
     { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
   );
+}
+
+function instructionCounter(folder: string): string {
+  const plugin = join(folder, 'instructions.so');
+  execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', plugin, PLUGIN]);
+  const at = (name: string): string => join(folder, 'share', name);
+  return `${plugin},counts=${at('instructions')},watch=${at('watch')}`;
 }
 
 function kernelOf({ root, kernelRelease }: Packages): string {

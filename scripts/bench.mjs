@@ -2,15 +2,17 @@
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
 // `npm run bench -- hist`: what it costs to parse a large histogram of the kernel.
 // `npm run bench -- rules`: what the rules cost Prometheus. Arguments: --hosts 5,20 --minutes 6.
-// `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 15 --only depth
-// --kvm-stat PATH. `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 6 --seconds 4 --sets exits.
+// `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8 --repeat 3
+// --only settings --kvm-stat PATH.
+// `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 4 --seconds 3 --sets exits --guest toy.
+// `npm run bench -- perf-overhead`: what perf costs a guest of this machine. Arguments: --pairs 30 --ms 600.
 import { spawn } from 'node:child_process';
 import { build, install, root } from './prepare.mjs';
 
 install();
 build();
 const args = process.argv.slice(2);
-const NAMES = ['qmp', 'hist', 'rules', 'lab-io-path', 'lab-overhead'];
+const NAMES = ['qmp', 'hist', 'rules', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 const child = spawn(process.execPath, [`${root}dist/bench/${which}.js`, ...args], {
   stdio: 'inherit',

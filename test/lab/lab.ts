@@ -88,8 +88,8 @@ export async function startExporter(
   const log = `/run/lab/exporter-${address.split(':').at(-1)}.log`;
   await host.output(
     `taskset -c 0 '${process.execPath}' '${main}' serve --web.listen-address=${address} ${args.join(' ')} >${log} 2>&1 &
-for _ in {1..600}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
-    90_000,
+for _ in {1..1500}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
+    180_000,
   );
 }
 
