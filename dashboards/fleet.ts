@@ -6,8 +6,10 @@ import {
   and,
   dividedBy,
   equal,
+  or,
   overRange,
   sum,
+  times,
   topk,
   unmatching,
   type Vector,
@@ -35,7 +37,12 @@ const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
 const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
 const failing = recorded('host:kvm_telemetry_failing_probes:count', OF_HOSTS);
 
+const vms = recorded('host:kvm_vms:count', OF_HOSTS);
+
 type Host = (typeof HOST)[number];
+
+/** Zero for hosts that have none, where a table would show nothing. */
+const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
 
 /** The same hosts in the whole panel: those with the highest mean of the time range. */
 function topHosts(of: Vector<Host>): Vector<Host> {
@@ -135,7 +142,7 @@ export const fleet = (): Dashboard =>
               thresholds: above([[1, 'red']]),
             },
           ),
-          now4('VMs', 'VMs on all hosts.', sum(recorded('host:kvm_vms:count', OF_HOSTS), []), 'short'),
+          now4('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
           now4('I/Os', 'I/Os a second of all VMs.', sum(ios, []), 'iops'),
           now4('Exits', 'VM exits a second of all VMs.', sum(exits, []), 'cps'),
           now4(
@@ -290,12 +297,12 @@ export const fleet = (): Dashboard =>
             description: 'Each host at the end of the time range, busiest first.',
             ...{ width: 24, height: 9 },
             queries: [
-              rows(recorded('host:kvm_vms:count', OF_HOSTS)),
+              rows(vms),
               rows(exits),
               rows(ios),
               rows(recorded('host:kvm_io_path_events:per_io', OF_HOSTS)),
-              rows(drifting),
-              rows(failing),
+              rows(orNone(drifting)),
+              rows(orNone(failing)),
               rows(aggregate('max', hostGauge('scrape_duration_seconds'), HOST)),
               rows(aggregate('max', hostGauge('kvm_telemetry_series'), HOST)),
             ],

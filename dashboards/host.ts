@@ -17,7 +17,7 @@ import {
 } from '../exporter/metrics/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
-import { seriesToVm, toVmHere } from './links.ts';
+import { seriesToVm, toVm } from './links.ts';
 import { above, named, type Panel, type PanelSpec } from './panels/panel.ts';
 import { Stat } from './panels/stat.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
@@ -66,7 +66,7 @@ export const host = (): Dashboard =>
       {
         panels: [
           new Question(
-            '**What does this host spend its CPUs on, and which VM is to blame?** From top to bottom: the VMs, who runs and who waits on the CPUs, why guests exit, what the block devices do, where on the NUMA nodes it happens, and at the end whether every source could be read. Click on a VM to see it alone.',
+            '**What does this host spend its CPUs on, and which VM is to blame?** Choose one host. From top to bottom: the VMs, who runs and who waits on the CPUs, why guests exit, what the block devices do, where on the NUMA nodes it happens, and at the end whether every source could be read. Click on a VM to see it alone.',
           ),
         ],
       },
@@ -74,7 +74,7 @@ export const host = (): Dashboard =>
         title: 'Now',
         panels: [
           count('VMs', 'VMs that run.', aggregate('count', vmGauge('kvm_vm_vcpus'), [])),
-          count('vCPUs', 'vCPU threads of all VMs.', sum(vmGauge('kvm_vm_vcpus'), [])),
+          count('vCPUs', 'Threads of VMs that are vCPUs.', sum(vmGauge('kvm_vm_vcpus'), [])),
           count('Exits', 'VM exits a second of all VMs.', sum(exits, []), { unit: 'cps' }),
           count('I/Os', 'I/Os a second of all VMs.', sum(ios, []), { unit: 'iops' }),
           count(
@@ -119,7 +119,8 @@ export const host = (): Dashboard =>
               rows(aggregate('max', vmGauge('kvm_vm_numa_local_ratio'), VM)),
             ],
             columns: [
-              { from: 'vm', title: 'VM', links: [toVmHere] },
+              { from: 'vm', title: 'VM', links: [toVm] },
+              { from: 'instance', title: 'Host' },
               { from: 'stage', title: 'Stage' },
               { from: 'Value #B', title: 'vCPUs', unit: 'short' },
               { from: 'Value #C', title: 'Exits', unit: 'cps' },
@@ -296,6 +297,7 @@ export const host = (): Dashboard =>
             ],
             columns: [
               { from: 'device', title: 'Device' },
+              { from: 'instance', title: 'Host' },
               { from: 'scheduler', title: 'Scheduler' },
               { from: 'Value #B', title: 'Node', unit: 'none' },
               { from: 'Value #C', title: 'Queues', unit: 'short' },

@@ -47,11 +47,6 @@ export const toVm: DataLink = {
   title: 'This VM',
   url: target('vm', 'fields', { instance: 'Host', vm: 'VM' }),
 };
-/** Where the table has no column for the host. */
-export const toVmHere: DataLink = {
-  title: 'This VM',
-  url: target('vm', 'fields', { vm: 'VM' }).replace('&${__url', '&${instance:queryparam}&${__url'),
-};
 export const seriesToHost: DataLink = {
   title: 'This host',
   url: target('host', 'labels', { instance: 'instance' }),

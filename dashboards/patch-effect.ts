@@ -41,7 +41,7 @@ interface Measure {
   readonly by?: Vector<Vm>;
   readonly factor?: number;
   readonly unit: Unit;
-  readonly decimals: number;
+  readonly decimals?: number;
   readonly color: string;
 }
 
@@ -49,7 +49,7 @@ const MEASURES: readonly Measure[] = [
   {
     title: 'I/Os per second',
     help: 'I/Os a second as the guest asked for them, mean of the chosen VMs: Fig. 10 and 15.',
-    ...{ of: ios, unit: 'iops', decimals: 0, color: 'blue' },
+    ...{ of: ios, unit: 'iops', color: 'blue' },
   },
   {
     title: 'CPU',
@@ -108,9 +108,10 @@ const ofQuery = (refId: string, properties: Readonly<Record<string, unknown>>): 
 
 function beforeAndAfter(measure: Measure): Panel {
   const { title, help, unit, decimals } = measure;
+  const rounded = decimals === undefined ? {} : { decimals };
   const [before, after] = [inOne(measure, '$before'), inOne(measure, '$after')];
   return new Stat({
-    ...{ title, unit, decimals, width: 8, height: 4, showNames: true },
+    ...{ title, unit, ...rounded, width: 8, height: 4, showNames: true },
     description: `${help} Before, after, and the ratio of the two.`,
     queries: [
       now(before, '$before'),
@@ -128,8 +129,9 @@ function beforeAndAfter(measure: Measure): Panel {
 /** In order of time: what was before stands before. */
 function bars(measure: Measure): Panel {
   const { title, help, unit, decimals, color } = measure;
+  const rounded = decimals === undefined ? {} : { decimals };
   return new BarChart({
-    ...{ title, unit, decimals, color, width: 8, height: 9, x: 'configuration', min: 0, turned: 0 },
+    ...{ title, unit, ...rounded, color, width: 8, height: 9, x: 'configuration', min: 0, turned: 0 },
     description: `${help} In order of time.`,
     queries: [rows(byConfiguration(measure, 'chosen')), rows(firstSeen())],
     transformations: [

@@ -133,7 +133,7 @@ export const vm = (): Dashboard =>
           new TimeSeries({
             title: 'Exit latency by reason',
             description:
-              '99th percentile of the time from a VM exit to the next entry, by reason, halts included: there it is how long the vCPU had nothing to do.',
+              'The 99th percentile of the time from a VM exit to the next entry, by reason, halts included: there it is how long the vCPU had nothing to do.',
             ...{ width: 12, height: 9, unit: 's', logarithmic: true, many: true },
             thresholds: above([[exitLatency.p99, 'red']], 'transparent'),
             queries: [

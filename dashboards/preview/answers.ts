@@ -1,27 +1,21 @@
 import type { AnnotationQuery, Panel } from '@grafana/schema';
-import { type Choices, interpolate, inText, type Window, windowOf } from './interpolate.ts';
-import { type Answer, instant, range } from './prometheus.ts';
+import { type Choices, inText, interpolate, type Window, windowOf } from './interpolate.ts';
+import type { Answer, Mark, TargetAnswer } from './preview.ts';
+import { instant, range } from './prometheus.ts';
 
 /** What classic panels of ours have as a target. */
 export interface Target {
   readonly refId: string;
   readonly expr: string;
   readonly instant: boolean;
-  readonly format: 'time_series' | 'table' | 'heatmap';
+  readonly format: TargetAnswer['format'];
   readonly legendFormat: string;
-}
-
-export interface TargetAnswer {
-  readonly refId: string;
-  readonly format: Target['format'];
-  readonly isInstant: boolean;
-  readonly series: readonly (Answer & { readonly name: string })[];
 }
 
 /** Columns of the grid, and the pixels that Grafana has for one on a common screen. */
 const COLUMN_PIXELS = 60;
 
-export function targetsOf(panel: Panel): readonly Target[] {
+function targetsOf(panel: Panel): readonly Target[] {
   return (panel.targets ?? []) as unknown as readonly Target[];
 }
 
@@ -47,13 +41,6 @@ export async function answer(
 
 function legend(format: string, metric: Answer['metric'], choices: Choices): string {
   return inText(format, choices).replaceAll(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? '');
-}
-
-/** A mark on the panels over time. */
-export interface Mark {
-  readonly at: number;
-  readonly text: string;
-  readonly color: string;
 }
 
 interface PrometheusAnnotation extends AnnotationQuery {

@@ -16,9 +16,11 @@ export interface Window {
 }
 
 /** As set for the data source: seconds between two scrapes. */
-export const SCRAPE_SECONDS = 15;
+const SCRAPE_SECONDS = 15;
 /** Grafana's steps, in seconds. */
-const STEPS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
+const STEPS = [
+  1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
+];
 
 export function windowOf(from: number, to: number, maxPoints: number): Window {
   const exact = Math.max((to - from) / maxPoints, SCRAPE_SECONDS);

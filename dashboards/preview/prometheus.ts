@@ -1,9 +1,4 @@
-/** A series as Prometheus answers: an instant query has `value`, one over a range `values`. */
-export interface Answer {
-  readonly metric: Readonly<Record<string, string>>;
-  readonly value?: readonly [number, string];
-  readonly values?: readonly (readonly [number, string])[];
-}
+import type { Answer } from './preview.ts';
 
 /** @throws Error with what Prometheus says of the query */
 async function ask<T>(url: string, path: string, parameters: Record<string, string>): Promise<T> {

@@ -3,7 +3,7 @@ import { type Choices, type Chosen, interpolate, type Window } from './interpola
 import { instant, series } from './prometheus.ts';
 
 /** Asks for the values of a variable, in the order in which Grafana offers them. */
-export async function valuesOf(
+async function valuesOf(
   variable: VariableModel,
   url: string,
   choices: Choices,

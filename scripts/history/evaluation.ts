@@ -5,7 +5,7 @@ import { SimulatedHost } from '../../lab/simhost/host.ts';
 import type { Scenario, ScenarioOptions } from '../../lab/simhost/scenarios.ts';
 
 /** Minutes that `db` is in each stage. */
-export const STAGE_MINUTES = 10;
+const STAGE_MINUTES = 10;
 export const EVALUATION_MINUTES = STAGE_MINUTES * LADDER.length;
 
 /** The paper's Table 1: what `oltp` on four SATA SSDs goes through, and under which name it is declared. */

@@ -2,7 +2,16 @@ import type { Family } from '../../exporter/metrics/families.ts';
 import type { HistorySink } from './sink.ts';
 
 /** Milliseconds that probes take, made up in the proportions of docs/performance.md. */
-const PROBES = { vms: 2, threads: 9, qmp: 14, trace: 6, block: 1.5, schedstat: 0.4, interrupts: 1.2, affinity: 3 };
+const PROBES = {
+  vms: 2,
+  threads: 9,
+  qmp: 14,
+  trace: 6,
+  block: 1.5,
+  schedstat: 0.4,
+  interrupts: 1.2,
+  affinity: 3,
+};
 const BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 const MEGABYTE = 1 << 20;
 

@@ -13,7 +13,10 @@ import { withOwnProcess } from '../../scripts/history/own-process.ts';
 import { OpenMetricsFile } from '../../scripts/history/sink.ts';
 import { spawnPrometheus } from '../support/prometheus.ts';
 
-type Owner = Pick<TestContext, 'after'>;
+/** Who ends what was started. */
+interface Owner {
+  after(end: () => unknown): void;
+}
 
 export interface HistoryServer {
   readonly url: string;
@@ -25,7 +28,7 @@ export interface HistoryServer {
 /** Hosts of a history: scenario and seed by instance. */
 export interface HistoryHost {
   readonly instance: string;
-  readonly scenario: 'evaluation' | 'demo' | 'quiet';
+  readonly scenario: 'evaluation' | 'demo' | 'troubled';
   readonly seed: number;
 }
 
@@ -84,7 +87,7 @@ function passes(): Rule[][] {
 
 async function record(data: string, rules: readonly Rule[], from: number, to: number): Promise<void> {
   const ends: (() => unknown)[] = [];
-  const url = await serve({ after: (end) => void ends.push(end as () => unknown) }, data);
+  const url = await serve({ after: (end) => ends.push(end) }, data);
   const file = `${data}.rules.yaml`;
   const group = { name: 'pass', rules: rules.map(([record, expr]) => ({ record, expr })) };
   writeFileSync(file, stringify({ groups: [group] }));
@@ -99,7 +102,7 @@ async function record(data: string, rules: readonly Rule[], from: number, to: nu
 }
 
 async function serve(context: Owner, data: string): Promise<string> {
-  const { url, hasEnded, said } = await spawnPrometheus(context, '{}\n', () => [
+  const { url, hasEnded, said } = await spawnPrometheus(context as Pick<TestContext, 'after'>, '{}\n', () => [
     `--storage.tsdb.path=${data}`,
     '--storage.tsdb.retention.time=100y',
     `--query.lookback-delta=${2 * STEP}s`,
