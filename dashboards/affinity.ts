@@ -32,6 +32,13 @@ const kicks = vmRate('kvm_virtqueue_kicks_total');
 const QUEUE = [...VM, 'queue'] as const;
 
 const _half = { width: 12, height: 8, min: 0 } as const;
+/** What carries the disks of the chosen VMs. */
+const DEVICE = [...HOST, 'device'] as const;
+const CONTROLLER = [...HOST, 'controller'] as const;
+const devices = vmGauge('kvm_vm_block_device_info');
+const controllers = and(hostGauge('kvm_block_info'), DEVICE, devices);
+const interrupts = hostRate('kvm_nvme_queue_interrupts_total', { queue: '!="0"' });
+
 const third = { width: 8, height: 8, min: 0 } as const;
 
 export const affinity = (): Dashboard =>
@@ -55,7 +62,7 @@ export const affinity = (): Dashboard =>
           new StateTimeline({
             title: 'CPU of each thread',
             description: 'The CPU that each vCPU and I/O thread ran on last: one bar as long as it stays.',
-            ...{ width: 24, height: 16, unit: 'none', decimals: 0, colourful: true, min: 0 },
+            ...{ width: 24, height: 13, unit: 'none', decimals: 0, colourful: true, min: 0 },
             queries: [
               series(aggregate('max', vmGauge('kvm_thread_cpu', ON_IO_PATH), THREAD), '{{vm}} {{thread}}'),
             ],
@@ -213,13 +220,12 @@ export const affinity = (): Dashboard =>
           }),
           new Table({
             title: 'Hardware queues',
-            description: 'Which CPUs feed each hardware queue of the block devices.',
+            description: 'Which CPUs feed each hardware queue of the block devices under the chosen VMs.',
             ...{ width: 12, height: 9 },
             queries: [
               rows(
-                aggregate('max', hostGauge('kvm_block_hardware_queue_info'), [
-                  ...HOST,
-                  'device',
+                aggregate('max', and(hostGauge('kvm_block_hardware_queue_info'), DEVICE, devices), [
+                  ...DEVICE,
                   'queue',
                   'cpus',
                 ]),
@@ -234,24 +240,18 @@ export const affinity = (): Dashboard =>
           }),
           new Table({
             title: 'Interrupts of NVMe queues',
-            description: 'The CPU that the interrupt of each NVMe queue is delivered to, and how often.',
+            description:
+              'The CPU that the interrupt of each NVMe queue is delivered to, and how often; of the chosen VMs.',
             ...{ width: 12, height: 9 },
             queries: [
               rows(
-                aggregate('max', hostGauge('kvm_nvme_queue_affinity_info'), [
-                  ...HOST,
-                  'controller',
+                aggregate('max', and(hostGauge('kvm_nvme_queue_affinity_info'), CONTROLLER, controllers), [
+                  ...CONTROLLER,
                   'queue',
                   'cpus',
                 ]),
               ),
-              rows(
-                sum(hostRate('kvm_nvme_queue_interrupts_total', { queue: '!="0"' }), [
-                  ...HOST,
-                  'controller',
-                  'queue',
-                ]),
-              ),
+              rows(sum(and(interrupts, CONTROLLER, controllers), [...CONTROLLER, 'queue'])),
             ],
             columns: [
               { from: 'controller', title: 'Controller' },

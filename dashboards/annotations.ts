@@ -23,15 +23,16 @@ class PrometheusAnnotation extends dashgen.Annotations.Graphite {
       readonly expr: string;
       readonly text: string;
       readonly tags: string;
+      readonly isShown: boolean;
     },
   ) {
     super({ name: mark.name, target: mark.expr });
   }
 
   override generate(): ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']> {
-    const { name, color, expr, text, tags } = this.mark;
+    const { name, color, expr, text, tags, isShown } = this.mark;
     return {
-      ...{ name, datasource: DATASOURCE, enable: true, iconColor: color, hide: false },
+      ...{ name, datasource: DATASOURCE, enable: isShown, iconColor: color, hide: false },
       ...{ expr, step: '15s', titleFormat: name, textFormat: text, tagKeys: tags, useValueForTime: false },
     } as unknown as ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']>;
   }
@@ -49,14 +50,17 @@ function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends 
   return and(isNew, VM, before) as Vector<(typeof VM)[number]>;
 }
 
-export function marks(): InstanceType<typeof dashgen.Annotations.Graphite>[] {
+/** @param isShown else they wait for somebody to switch them on, where there are many VMs */
+export function marks(isShown = true): InstanceType<typeof dashgen.Annotations.Graphite>[] {
   return [
     new PrometheusAnnotation({
       ...{ name: 'Stage', color: 'light-blue', text: '{{vm}} is in stage {{stage}}', tags: 'vm,stage' },
+      isShown,
       expr: changed('kvm_vm_stage_info', 'stage', { source: equal('detected') }),
     }),
     new PrometheusAnnotation({
       ...{ name: 'Phase', color: 'light-purple', text: '{{vm}} has phase {{phase}}', tags: 'vm,phase' },
+      isShown,
       expr: changed('kvm_vm_phase_info', 'phase', {}),
     }),
   ];

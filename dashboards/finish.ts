@@ -1,4 +1,11 @@
-import type { Dashboard, Panel, RowPanel } from '@grafana/schema';
+import type {
+  AnnotationQuery,
+  Dashboard,
+  DashboardLink,
+  Panel,
+  RowPanel,
+  VariableModel,
+} from '@grafana/schema';
 import dashgen from 'grafana-dash-gen';
 import { DASHBOARDS, type DashboardName, linksFrom, uidOf } from './links.ts';
 import type { Panel as OwnPanel } from './panels/panel.ts';
@@ -66,11 +73,13 @@ function finish(made: Generated, uid: string, description: string, from: string)
     timezone: 'browser',
     weekStart: '',
     version: 1,
-    annotations: { list: annotations.list },
-    links: links.map((link) => ({ ...link, asDropdown: false, targetBlank: false })),
-    templating: { list: templating.list.map(plain) },
+    annotations: { list: annotations.list as unknown as AnnotationQuery[] },
+    links: links.map(
+      (link) => ({ ...link, asDropdown: false, targetBlank: false }) as unknown as DashboardLink,
+    ),
+    templating: { list: templating.list.map(plain) as VariableModel[] },
     panels: layOut(made.rows ?? []),
-  } as unknown as Dashboard;
+  };
 }
 
 const LEGACY = new Set(['allFormat', 'refresh_on_load']);

@@ -1,6 +1,12 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST, kicksInjectionsEois, recorded } from '../alerts/recording.ts';
-import { exitLatency, exitStorm, pollingRegressed, vcpuStarved } from '../alerts/thresholds.ts';
+import {
+  exitLatency,
+  exitStorm,
+  ioThreadSaturated,
+  pollingRegressed,
+  vcpuStarved,
+} from '../alerts/thresholds.ts';
 import {
   aggregate,
   and,
@@ -15,6 +21,7 @@ import {
   type Vector,
   where,
 } from '../exporter/metrics/promql.ts';
+import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToHost, toHost, toVm } from './links.ts';
 import { BarChart } from './panels/bar-chart.ts';
@@ -114,6 +121,7 @@ export const fleet = (): Dashboard =>
     name: 'fleet',
     description: 'All hosts: what exits, what drifts, who is worst, and whether the exporters are well.',
     variables: [datasource(), job(), instance(), vm(), stage()],
+    annotations: marks(false),
     from: 'now-3h',
     rows: [
       {
@@ -243,7 +251,12 @@ export const fleet = (): Dashboard =>
             ),
           }),
           offenders({
-            ...{ title: 'Busy I/O threads', column: 'Busy', unit: 'percentunit', limit: 0.95 },
+            ...{
+              title: 'Busy I/O threads',
+              column: 'Busy',
+              unit: 'percentunit',
+              limit: ioThreadSaturated.run,
+            },
             description: 'Share of the time that the busiest thread of any role but vcpu runs.',
             of: aggregate('max', recorded('vm_role:kvm_run_seconds:max_rate', { ...OF_VMS, ...ROLES }), [
               ...HOST,

@@ -13,7 +13,8 @@ export const DASHBOARDS = {
 
 export type DashboardName = keyof typeof DASHBOARDS;
 
-export const uidOf = (name: DashboardName): string => `kvm-telemetry-${name}`;
+/** The live page links to these (exporter/web/page/vm-view.ts). */
+export const uidOf = (name: DashboardName): string => (name === 'exporter' ? 'kvm-telemetry' : `kvm-${name}`);
 
 /** To the other dashboards, with the same data source, host, VM and time range. */
 export function linksFrom(here: DashboardName): InstanceType<typeof dashgen.ExternalLink>[] {

@@ -5,15 +5,18 @@ import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { build, install, root } from './prepare.mjs';
 
+const WIDTH = 1400;
+/** Pixels: a longer dashboard is two pictures. */
+const LONG = 2450;
 const PICTURES = [
-  ['fleet', '', 1500],
-  ['host', 'var-instance=kvm1:9954', 1500],
-  ['vm', 'var-instance=kvm1:9954&var-vm=db', 1500],
-  ['patch-effect', 'var-instance=kvm1:9954&var-vm=db', 1500],
-  ['affinity', 'var-instance=kvm1:9954&var-vm=kv', 1500],
-  ['exporter', '', 1500],
+  ['fleet', ''],
+  ['host', 'var-instance=kvm1:9954'],
+  ['vm', 'var-instance=kvm1:9954&var-vm=db'],
+  ['patch-effect', 'var-instance=kvm1:9954&var-vm=db'],
+  ['affinity', 'var-instance=kvm1:9954&var-vm=kv'],
+  ['exporter', ''],
 ];
-/** Table 1, of which the first line and the bars are enough. */
+/** Table 1, of which the first rows are enough. */
 const TABLE_1 = 'var-instance=kvm1:9954&var-vm=oltp&var-before=data%20plane';
 const HOSTS = [
   { instance: 'kvm1:9954', scenario: 'evaluation', seed: 1 },
@@ -31,6 +34,7 @@ const { values } = parseArgs({
   },
 });
 const { servePreview } = await import(`${root}dist/dashboards/preview/server.js`);
+const { uidOf } = await import(`${root}dist/dashboards/links.js`);
 const { historyServer } = await import(`${root}dist/test/dashboards/history.js`);
 
 const ends = [];
@@ -48,24 +52,41 @@ const server =
     : { url: values.prometheus };
 await servePreview({ ...server, port: Number(values.port) });
 const address = `http://127.0.0.1:${values.port}`;
-console.log(`${address}/d/kvm-telemetry-fleet`);
+console.log(address);
 
 if (values.pictures) {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
   });
-  const picture = async (file, uid, query, width, clip) => {
-    const page = await browser.newPage({ viewport: { width, height: 900 } });
-    await page.goto(`${address}/d/kvm-telemetry-${uid}?${query}`);
+  const open = async (uid, query) => {
+    const page = await browser.newPage({ viewport: { width: WIDTH, height: 900 } });
+    await page.goto(`${address}/d/${uidOf(uid)}?${query}`);
     await page.waitForSelector('body[data-ready]', { timeout: 30_000 });
-    await page.screenshot({ path: `${root}docs/dashboard-${file}.png`, fullPage: true, ...clip });
+    return page;
+  };
+  const shoot = (page, file, from, to) =>
+    page.screenshot({
+      ...{ path: `${root}docs/dashboard-${file}.png`, fullPage: true },
+      clip: { x: 0, y: from, width: WIDTH, height: to - from },
+    });
+  // Long ones are two pictures, the second one from the row that is next to the middle.
+  const picture = async (name, query) => {
+    const page = await open(name, query);
+    const { end: bottom, rows } = await page.evaluate(() => ({
+      end: document.documentElement.scrollHeight,
+      rows: [...document.querySelectorAll('section.row')].map((row) => row.getBoundingClientRect().top),
+    }));
+    const far = (y) => Math.abs(y - bottom / 2);
+    const middle = bottom > LONG ? rows.reduce((a, b) => (far(a) < far(b) ? a : b)) : bottom;
+    await shoot(page, name, 0, middle);
+    if (middle < bottom) await shoot(page, `${name}-2`, middle, bottom);
     await page.close();
   };
-  for (const [name, query, width] of PICTURES) await picture(name, name, query, width, {});
-  await picture('table-1', 'patch-effect', TABLE_1, 1500, {
-    clip: { x: 0, y: 0, width: 1500, height: 1180 },
-  });
+  for (const [name, query] of PICTURES) await picture(name, query);
+  const table1 = await open('patch-effect', TABLE_1);
+  const [, , overTime] = await table1.locator('section.row').all();
+  await shoot(table1, 'table-1', 0, (await overTime.boundingBox()).y);
   await browser.close();
   await end(0);
 }

@@ -58,7 +58,8 @@ export async function marksOf(
 ): Promise<Mark[]> {
   const window = windowOf(from, to, 100);
   const marks: Mark[] = [];
-  for (const { expr, textFormat, iconColor } of annotations as readonly PrometheusAnnotation[]) {
+  for (const { enable, expr, textFormat, iconColor } of annotations as readonly PrometheusAnnotation[]) {
+    if (!enable) continue;
     for (const { metric, values = [] } of await range(url, interpolate(expr, choices, window), window)) {
       let last = Number.NEGATIVE_INFINITY;
       for (const [at, value] of values) {

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { Dashboard, Panel, RowPanel } from '@grafana/schema';
 import express from 'express';
+import { DASHBOARDS, type DashboardName, uidOf } from '../links.ts';
 import { answer, marksOf, panelWindow } from './answers.ts';
 import { type Choices, inText, windowOf } from './interpolate.ts';
 import type { Preview } from './preview.ts';
@@ -73,7 +74,7 @@ export function servePreview({ url, from, to, port }: PreviewServerOptions): Pro
   app.get('/page/vendor/uplot.js', (_, response) => response.sendFile(file('uplot/dist/uPlot.esm.js')));
   app.get('/page/vendor/uplot.css', (_, response) => response.sendFile(file('uplot/dist/uPlot.min.css')));
   app.use('/page', express.static(page));
-  app.get('/', (_, response) => response.redirect('/d/kvm-telemetry-fleet'));
+  app.get('/', (_, response) => response.redirect(`/d/${uidOf('fleet')}`));
   app.get('/d/:uid', (_, response) => response.sendFile(`${page}index.html`));
   app.get('/api/d/:uid', async (request, response) => {
     const now = Math.floor(Date.now() / 1000);
@@ -97,9 +98,9 @@ export function servePreview({ url, from, to, port }: PreviewServerOptions): Pro
   });
 }
 
-/** In the order of the file names of dashboards/generated. */
 function readDashboard(uid: string): Dashboard {
-  const name = /^kvm-telemetry-([a-z-]+)$/.exec(uid)?.[1];
+  const [name] = Object.entries(DASHBOARDS).find(([one]) => uidOf(one as DashboardName) === uid) ?? [];
+  if (name === undefined) throw new Error(`no dashboard ${uid}`);
   const path = new URL(`../../../dashboards/generated/${name}.json`, import.meta.url);
   return JSON.parse(readFileSync(path, 'utf8')) as Dashboard;
 }

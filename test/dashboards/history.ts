@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { recordingGroups } from '../../alerts/recording.ts';
+import { type Scenario, type ScenarioOptions, troubled } from '../../lab/simhost/scenarios.ts';
 import { createBlocks } from '../../scripts/history/blocks.ts';
 import { EVALUATION_MINUTES, evaluation } from '../../scripts/history/evaluation.ts';
 import { generateHistory } from '../../scripts/history/generate.ts';
@@ -32,6 +33,8 @@ export interface HistoryHost {
   readonly seed: number;
 }
 
+/** VMs of a host that only fills the picture of a fleet. */
+const FEW = 12;
 const STEP = 15;
 const SECONDS = EVALUATION_MINUTES * 60;
 
@@ -45,13 +48,14 @@ export async function historyServer(
   start: number,
 ): Promise<HistoryServer> {
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-dashboards-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, 'data');
   for (const { instance, scenario, seed } of hosts) {
     const state = join(folder, `state-${instance}`);
     const path = join(folder, 'history.om');
     const sink = new OpenMetricsFile(path, `instance="${instance}",job="kvm-telemetry"`);
     await generateHistory({
-      scenario: scenario === 'evaluation' ? evaluation(state) : scenario,
+      scenario: scenarioOf(scenario, state),
       ...{ hours: SECONDS / 3600, stepSeconds: STEP, seed, start, sink: withOwnProcess(sink) },
       settings: { 'state.dir': state, 'trace.sets': TRACE_SETS },
     });
@@ -62,8 +66,15 @@ export async function historyServer(
   const to = start + SECONDS;
   for (const rules of passes()) await record(data, rules, start, to);
   const server = await serve(context, data);
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
   return { url: server, from: start, to };
+}
+
+function scenarioOf(
+  name: HistoryHost['scenario'],
+  state: string,
+): string | ((options: ScenarioOptions) => Scenario) {
+  if (name === 'evaluation') return evaluation(state);
+  return name === 'troubled' ? (options) => troubled(options, FEW) : name;
 }
 
 const TRACE_SETS = 'exits,notifications,interrupts,halt_poll,block,exit_duration,block_duration';

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
+import { uidOf } from '../../dashboards/links.ts';
 import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.ts';
 import { type Choices, interpolate, windowOf } from '../../dashboards/preview/interpolate.ts';
 import { servePreview } from '../../dashboards/preview/server.ts';
@@ -59,7 +60,7 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
   let made: Promise<HistoryServer> | undefined;
   const ends: (() => unknown)[] = [];
   after(async () => {
-    for (const end of ends) await end();
+    for (const end of ends.reverse()) await end();
   });
   /** Made once, by the first test that needs it. */
   async function history(context: TestContext): Promise<HistoryServer | undefined> {
@@ -182,10 +183,7 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
     context.after(() => preview.close());
     const { port } = preview.address() as { port: number };
     for (const name of NAMES) {
-      const { page, complaints } = await openPage(
-        browser,
-        `http://127.0.0.1:${port}/d/kvm-telemetry-${name}`,
-      );
+      const { page, complaints } = await openPage(browser, `http://127.0.0.1:${port}/d/${uidOf(name)}`);
       await page.waitForSelector('body[data-ready]', { timeout: 15_000 });
       const panels = panelsOf(generated(name));
       assert.deepEqual(complaints, []);

@@ -198,6 +198,11 @@ it('the fleet asks for recorded series, and for what there is one of on each hos
   }
 });
 
+it('the live page links to the dashboard of a VM', () => {
+  const page = readFileSync(new URL('../../../exporter/web/page/vm-view.ts', import.meta.url), 'utf8');
+  assert.ok(page.includes(`/d/${uidOf('vm')}?var-vm=`));
+});
+
 it('no query of a panel is another one again', () => {
   for (const name of NAMES) {
     const seen = new Set<string>();

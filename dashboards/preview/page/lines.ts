@@ -1,5 +1,5 @@
 import { colorOf, paletteColor } from './colors.ts';
-import { h } from './dom.ts';
+import { h, widthOf } from './dom.ts';
 import { clock, format } from './format.ts';
 import { ticks } from './time-axis.ts';
 import uPlot from './vendor/uplot.js';
@@ -11,7 +11,9 @@ interface Line {
   readonly values: readonly (number | null)[];
 }
 
-const LEGEND_WIDTH = 0.36;
+/** Of a legend beside the chart: the numbers, and how much of the panel it may take. */
+const NUMBERS_PIXELS = 178;
+const LEGEND_SHARE = 0.52;
 const CALCS: Readonly<Record<string, string>> = { mean: 'Mean', max: 'Max', lastNotNull: 'Last' };
 
 export function lines(view: View): HTMLElement | undefined {
@@ -32,7 +34,9 @@ export function lines(view: View): HTMLElement | undefined {
   const { placement } = view.options['legend'] as { placement: string };
   const isRight = placement === 'right';
   const legend = legendOf(view, all, field);
-  const width = isRight ? view.width * (1 - LEGEND_WIDTH) : view.width;
+  const names = Math.max(...all.map(({ name }) => widthOf(name, 12)));
+  const beside = isRight ? Math.min(names + NUMBERS_PIXELS, view.width * LEGEND_SHARE) : 0;
+  const width = view.width - beside;
   // As many lines as the names need, as Grafana wraps them.
   const below = isRight
     ? 0
@@ -47,7 +51,7 @@ export function lines(view: View): HTMLElement | undefined {
   const chart = h('div');
   box.append(chart, legend);
   legend.style.maxHeight = isRight ? `${view.height}px` : `${below}px`;
-  if (isRight) legend.style.width = `${view.width * LEGEND_WIDTH}px`;
+  if (isRight) legend.style.width = `${beside}px`;
   plot(chart, view, field, times, all, width, view.height - below);
   return box;
 }

@@ -6,6 +6,7 @@ import { type Field, mapped, type View } from './view.ts';
 
 const FONT = 11;
 const BOTTOM = 22;
+const MOST_PIXELS = 48;
 
 interface Segment {
   readonly from: number;
@@ -39,7 +40,7 @@ export function timeline(view: View): HTMLElement | undefined {
   const height = view.height - (names.length > 0 ? 24 : 0);
   const left = Math.min(Math.max(...rows.map(({ name }) => widthOf(name, FONT))) + 12, view.width * 0.35);
   const place = { left, right: view.width - 10, top: 2, bottom: height - BOTTOM };
-  const rowHeight = Math.min((place.bottom - place.top) / rows.length, 34);
+  const rowHeight = Math.min((place.bottom - place.top) / rows.length, MOST_PIXELS);
   const x = (at: number): number =>
     Math.max(left, left + ((place.right - left) * (at - view.from)) / (view.to - view.from));
   const all = rows.flatMap(({ values = [] }) => values.map(([, text]) => Number(text)));
