@@ -64,41 +64,67 @@ function rule<L extends string>(help: string, expr: Vector<L>): RecordingRule<L>
   return { expr, help };
 }
 
+/**
+ * What of a VM rules record and dashboards show, over a window, of the VMs that match.
+ */
+export const ofVm = {
+  /** As KVM counts them, else as traced. */
+  exits: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
+    or(
+      sum(rate('kvm_vm_exits_total', window, of), VM),
+      sum(rate('kvm_vm_exits_by_reason_total', window, of), VM),
+    ),
+  /** As the guest asked for them, else as requests to the block devices of the host. */
+  ios: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
+    or(
+      plus(
+        sum(rate('kvm_vm_disk_reads_completed_total', window, of), VM),
+        sum(rate('kvm_vm_disk_writes_completed_total', window, of), VM),
+      ),
+      sum(rate('kvm_vm_block_requests_total', window, of), VM),
+    ),
+  ioPathEvents: (window: string, of: Matchers<Vm | 'stage'> = {}): Vector<Vm | 'stage'> =>
+    sum(rate('kvm_vm_io_path_events_total', window, of), [...VM, 'stage']),
+  cores: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
+    sum(rate('kvm_thread_cpu_seconds_total', window, of), [...VM, 'role']),
+  /** Of the thread that waits longest. */
+  wait: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
+    aggregate('max', rate('kvm_thread_wait_seconds_total', window, of), [...VM, 'role']),
+  diskIos: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
+    plus(
+      sum(rate('kvm_vm_disk_reads_completed_total', window, of), [...VM, 'disk']),
+      sum(rate('kvm_vm_disk_writes_completed_total', window, of), [...VM, 'disk']),
+    ),
+  diskSeconds: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
+    plus(
+      sum(rate('kvm_vm_disk_read_time_seconds_total', window, of), [...VM, 'disk']),
+      sum(rate('kvm_vm_disk_write_time_seconds_total', window, of), [...VM, 'disk']),
+    ),
+} as const;
+
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
-const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
+export const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
 /** Exits after which a vCPU waits for an interrupt: the wait is not what the exit costs. */
-const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
+export const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
 
 /**
  * Of each VM. Names are level:metric:operation (prometheus.io/docs/practices/rules) where the level `vm` has `job` and
  * `instance` as well; what a rule needs of others is above it, as rules of a group are evaluated in order.
  */
 const perVm = {
-  'vm:kvm_exits:rate': rule(
-    'Exits a second: as KVM counts them, else as traced.',
-    or(sum(rate('kvm_vm_exits_total', WINDOW), VM), sum(rate('kvm_vm_exits_by_reason_total', WINDOW), VM)),
-  ),
+  'vm:kvm_exits:rate': rule('Exits a second: as KVM counts them, else as traced.', ofVm.exits(WINDOW)),
   'vm:kvm_ios:rate': rule(
     'I/Os a second: as the guest asked for them, else as requests to the block devices of the host.',
-    or(
-      plus(
-        sum(rate('kvm_vm_disk_reads_completed_total', WINDOW), VM),
-        sum(rate('kvm_vm_disk_writes_completed_total', WINDOW), VM),
-      ),
-      sum(rate('kvm_vm_block_requests_total', WINDOW), VM),
-    ),
+    ofVm.ios(WINDOW),
   ),
   'vm_stage:kvm_io_path_events:rate': rule(
     'Exits a second by stage of the I/O path.',
-    sum(rate('kvm_vm_io_path_events_total', WINDOW), [...VM, 'stage']),
+    ofVm.ioPathEvents(WINDOW),
   ),
-  'vm_role:kvm_cpu_seconds:rate': rule(
-    'Cores in use by role of the threads.',
-    sum(rate('kvm_thread_cpu_seconds_total', WINDOW), [...VM, 'role']),
-  ),
+  'vm_role:kvm_cpu_seconds:rate': rule('Cores in use by role of the threads.', ofVm.cores(WINDOW)),
   'vm_role:kvm_wait_seconds:max_rate': rule(
     'Share of the time that the thread which waits longest for a CPU waits, by role.',
-    aggregate('max', rate('kvm_thread_wait_seconds_total', WINDOW), [...VM, 'role']),
+    ofVm.wait(WINDOW),
   ),
   'vm_role:kvm_run_seconds:max_rate': rule(
     'Share of the time that the busiest thread runs, by role.',
@@ -108,20 +134,11 @@ const perVm = {
     'Cores that halt polling wastes.',
     sum(rate('kvm_vm_halt_poll_fail_seconds_total', WINDOW), VM),
   ),
-  'vm_disk:kvm_disk_ios:rate': rule(
-    'Operations a second by disk.',
-    plus(
-      sum(rate('kvm_vm_disk_reads_completed_total', WINDOW), [...VM, 'disk']),
-      sum(rate('kvm_vm_disk_writes_completed_total', WINDOW), [...VM, 'disk']),
-    ),
-  ),
+  'vm_disk:kvm_disk_ios:rate': rule('Operations a second by disk.', ofVm.diskIos(WINDOW)),
   'vm_disk:kvm_disk_latency_seconds:mean': rule(
     'Mean seconds of a read or write by disk, as the VMM sees it.',
     dividedBy(
-      plus(
-        sum(rate('kvm_vm_disk_read_time_seconds_total', WINDOW), [...VM, 'disk']),
-        sum(rate('kvm_vm_disk_write_time_seconds_total', WINDOW), [...VM, 'disk']),
-      ),
+      ofVm.diskSeconds(WINDOW),
       where(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS_OF_LATENCY),
     ),
   ),
@@ -197,6 +214,10 @@ const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {})
 /** Sums over the VMs of a host, for dashboards of many hosts. */
 const perHost = {
   'host:kvm_vms:count': rule('VMs.', aggregate('count', gauge('kvm_vm_vcpus'), HOST)),
+  'host_stage:kvm_vms:count': rule(
+    'VMs by detected stage.',
+    aggregate('count', gauge('kvm_vm_stage_info', { source: equal('detected') }), [...HOST, 'stage']),
+  ),
   'host:kvm_exits:rate': rule('Exits a second.', hostSum('vm:kvm_exits:rate')),
   'host:kvm_ios:rate': rule('I/Os a second.', hostSum('vm:kvm_ios:rate')),
   'host_stage:kvm_io_path_events:rate': rule(
@@ -217,6 +238,10 @@ const perHost = {
   'host:kvm_drifting_vms:count': rule(
     'VMs of which a thread is not where it should be.',
     aggregate('count', where(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
+  ),
+  'host:kvm_telemetry_failing_probes:count': rule(
+    'Probes that do not give all they should.',
+    aggregate('count', where(gauge('kvm_telemetry_probe_success'), '==', 0), HOST),
   ),
   'host:kvm_cpu_wait_seconds:rate': rule(
     'Tasks that wait for a CPU, on average.',

@@ -16,6 +16,7 @@ const cruise = spawnSync(
     'exporter',
     'lab',
     'alerts',
+    'dashboards',
     'test',
     'bench',
     '--config',
@@ -31,5 +32,6 @@ console.log(`dependency-cruiser: ${summary.totalCruised} modules, ${summary.viol
 if (summary.totalCruised < 50 || summary.violations.length > 0) process.exit(1);
 
 run(bin('knip'), []);
-for (const generator of ['docs', 'rules']) run(process.execPath, [`dist/scripts/${generator}.js`, '--check']);
+for (const generator of ['docs', 'rules', 'dashboards'])
+  run(process.execPath, [`dist/scripts/${generator}.js`, '--check']);
 console.log('check: all clean');

@@ -25,14 +25,15 @@ export function install() {
   });
 }
 
-/** Node's part, the browser's part (the live page), and of the latter what needs no compiling. */
+/** Node's part, the browser's part (the live page, the dashboards' preview), and of the latter what needs no compiling. */
 export function build() {
   for (const project of ['tsconfig.json', 'tsconfig.page.json']) {
     run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], {
       stdio: ['ignore', 2, 2],
     });
   }
-  for (const file of ['index.html', 'page.css']) {
-    cpSync(`${root}exporter/web/page/${file}`, `${root}dist/exporter/web/page/${file}`);
+  for (const page of ['exporter/web/page', 'dashboards/preview/page']) {
+    for (const file of ['index.html', 'page.css'])
+      cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);
   }
 }

@@ -103,6 +103,15 @@ export function overTime<M extends GaugeName>(
   return vector(`${what}_over_time(${selector(name, matchers)}[${window}])`);
 }
 
+/** A gauge as it was, so long ago. */
+export function past<M extends GaugeName>(
+  name: M,
+  ago: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return vector(`${selector(name, matchers)} offset ${ago}`);
+}
+
 /** A recording rule's series, of the labels that its rule has: what records rules makes functions of this. */
 export function recordedSeries<L extends string>(name: string, matchers: Matchers<L>): Vector<L> {
   return vector(selector(name, matchers));
@@ -116,6 +125,40 @@ export function subquery<L extends string>(
   resolution = '',
 ): Vector<L> {
   return vector(`${what}_over_time((${of})[${window}:${resolution}])`);
+}
+
+/** Of any vector over a window that ends where the query's range does, so that it is one number for the whole of it. */
+export function overRange<L extends string>(
+  what: OverTime,
+  of: Vector<L>,
+  window: string,
+  resolution: string,
+): Vector<L> {
+  return vector(`${what}_over_time((${of})[${window}:${resolution}] @ end())`);
+}
+
+/** A number as a series without labels. */
+export function constant(value: number): Vector<never> {
+  return vector(`vector(${value})`);
+}
+
+/** In ascending order of value, or descending. */
+export function sorted<L extends string>(of: Vector<L>, isDescending = false): Vector<L> {
+  return vector(`${isDescending ? 'sort_desc' : 'sort'}(${of})`);
+}
+
+/** How many series have each value, which becomes a label. */
+export function countValues<L extends string, N extends string, const B extends readonly L[]>(
+  label: N,
+  of: Vector<L>,
+  by: B,
+): Vector<B[number] | N> {
+  return vector(`count_values by (${by.join(', ')}) ("${label}", ${of})`);
+}
+
+/** When each sample was taken, in seconds of the epoch. */
+export function timestamp<L extends string>(of: Vector<L>): Vector<L> {
+  return vector(`timestamp(${of})`);
 }
 
 /** A quantile over time of any vector, as a subquery. */
@@ -136,6 +179,11 @@ export function aggregate<L extends string, const B extends readonly L[]>(
   by: B,
 ): Vector<B[number]> {
   return vector(`${how}${by.length === 0 ? '' : ` by (${by.join(', ')})`} (${of})`);
+}
+
+/** The largest, with all their labels. */
+export function topk<L extends string>(k: number, of: Vector<L>): Vector<L> {
+  return vector(`topk(${k}, ${of})`);
 }
 
 export function sum<L extends string, const B extends readonly L[]>(of: Vector<L>, by: B): Vector<B[number]> {
@@ -197,6 +245,24 @@ export function joined<
   return vector(`(${a}) * on (${on.join(', ')}) group_left (${take.join(', ')}) (${b})`);
 }
 
+/** Another label, with the same value on each series. */
+export function labelled<L extends string, N extends string>(
+  of: Vector<L>,
+  label: N,
+  value: string,
+): Vector<L | N> {
+  return vector(`label_replace(${of}, "${label}", "${escapeString(value)}", "", "")`);
+}
+
+/** A label's value under another name too. */
+export function relabelled<L extends string, F extends L, N extends string>(
+  of: Vector<L>,
+  from: F,
+  to: N,
+): Vector<L | N> {
+  return vector(`label_replace(${of}, "${to}", "$1", "${from}", "(.*)")`);
+}
+
 type Comparison = '>' | '<' | '>=' | '<=' | '==' | '!=';
 
 /** The series for which it holds, with their values. */
@@ -223,6 +289,28 @@ export function unless<L extends string, R extends string, const O extends reado
 /** `a`, and of `b` the series that `a` does not have. */
 export function or<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
   return vector(`(${a}) or (${b})`);
+}
+/** `a`, and of `b` the series of which `a` has none with the same labels `on`. */
+export function orOn<A extends string, B extends string, const O extends readonly (A & B)[]>(
+  a: Vector<A>,
+  on: O,
+  b: Vector<B>,
+): Vector<A & B> {
+  return vector(`(${a}) or on (${on.join(', ')}) (${b})`);
+}
+
+/** What a dashboard's variable asks for: the values that a label of a metric has. */
+export function labelValues<M extends GaugeName, L extends SeriesLabels<M>>(
+  name: M,
+  label: L,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): string {
+  return `label_values(${selector(name, matchers)}, ${label})`;
+}
+
+/** What a dashboard's variable asks for, where no metric has the label as it is: its values in this order. */
+export function queryResult<L extends string>(of: Vector<L>): string {
+  return `query_result(${of})`;
 }
 
 /** Of two vectors with the same labels the lesser values, where both have one. */

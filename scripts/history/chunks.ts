@@ -12,17 +12,21 @@ export class BlockSink implements HistorySink {
   #chunk = 0;
   #blocks: Promise<void> = Promise.resolve();
 
-  /** @param folder for the text, which is there only for as long as it is needed */
+  /**
+   * @param folder for the text, which is there only for as long as it is needed
+   * @param target labels of the scrape, as OpenMetricsFile has them
+   */
   constructor(
     private readonly folder: string,
     private readonly data: string,
+    private readonly target?: string,
   ) {}
 
   take(families: readonly Family[], at: number): void {
     const chunk = Math.floor(at / CHUNK_SECONDS);
     if (this.#file !== undefined && chunk !== this.#chunk) this.#finish(this.#file);
     this.#chunk = chunk;
-    this.#file ??= new OpenMetricsFile(`${this.folder}/${chunk}.om`);
+    this.#file ??= new OpenMetricsFile(`${this.folder}/${chunk}.om`, this.target);
     this.#file.take(families, at);
   }
 

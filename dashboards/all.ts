@@ -1,0 +1,20 @@
+import type { Dashboard } from '@grafana/schema';
+import { affinity } from './affinity.ts';
+import { exporter } from './exporter.ts';
+import { fleet } from './fleet.ts';
+import { host } from './host.ts';
+import type { DashboardName } from './links.ts';
+import { patchEffect } from './patch-effect.ts';
+import { vm } from './vm.ts';
+
+/** Made anew at each call: what grafana-dash-gen gives is changed by who takes it. */
+export function allDashboards(): [DashboardName, Dashboard][] {
+  return [
+    ['fleet', fleet()],
+    ['host', host()],
+    ['vm', vm()],
+    ['patch-effect', patchEffect()],
+    ['affinity', affinity()],
+    ['exporter', exporter()],
+  ];
+}

@@ -1,0 +1,67 @@
+import dashgen from 'grafana-dash-gen';
+import {
+  and,
+  equal,
+  type GaugeName,
+  type Matchers,
+  past,
+  type SeriesLabels,
+  unless,
+  type Vector,
+} from '../exporter/metrics/promql.ts';
+import { DATASOURCE } from './panels/panel.ts';
+import { OF_VMS, vmGauge } from './queries.ts';
+
+const VM = ['job', 'instance', 'vm'] as const;
+
+/** A mark on each panel over time, where the query begins to have a series. */
+class PrometheusAnnotation extends dashgen.Annotations.Graphite {
+  constructor(
+    private readonly mark: {
+      readonly name: string;
+      readonly color: string;
+      readonly expr: string;
+      readonly text: string;
+      readonly tags: string;
+      readonly isShown: boolean;
+    },
+  ) {
+    super({ name: mark.name, target: mark.expr });
+  }
+
+  override generate(): ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']> {
+    const { name, color, expr, text, tags, isShown } = this.mark;
+    return {
+      ...{ name, datasource: DATASOURCE, enable: isShown, iconColor: color, hide: false },
+      ...{ expr, step: '15s', titleFormat: name, textFormat: text, tagKeys: tags, useValueForTime: false },
+    } as unknown as ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']>;
+  }
+}
+
+/** Series that were not there a step ago, of VMs that had another one: the beginning of all is no change. */
+function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends SeriesLabels<M>>(
+  name: M & GaugeName,
+  label: L,
+  more: Matchers<SeriesLabels<M>>,
+): Vector<(typeof VM)[number]> {
+  const now = vmGauge(name, more) as Vector<string>;
+  const before = past(name, '$__interval', { ...OF_VMS, ...more }) as Vector<string>;
+  const isNew = unless(now, [...VM, label], before);
+  return and(isNew, VM, before) as Vector<(typeof VM)[number]>;
+}
+
+/** @param isShown else they wait for somebody to switch them on, where there are many VMs */
+export function marks(isShown = true): InstanceType<typeof dashgen.Annotations.Graphite>[] {
+  return [
+    new PrometheusAnnotation({
+      ...{ name: 'Stage', color: 'light-blue', text: '{{vm}} is in stage {{stage}}', tags: 'vm,stage' },
+      isShown,
+      expr: changed('kvm_vm_stage_info', 'stage', { source: equal('detected') }),
+    }),
+    new PrometheusAnnotation({
+      ...{ name: 'Phase', color: 'light-purple', text: '{{vm}} has phase {{phase}}', tags: 'vm,phase' },
+      isShown,
+      expr: changed('kvm_vm_phase_info', 'phase', {}),
+    }),
+  ];
+}

@@ -1,0 +1,362 @@
+import type { Dashboard } from '@grafana/schema';
+import { HOST, kicksInjectionsEois, recorded } from '../alerts/recording.ts';
+import {
+  exitLatency,
+  exitStorm,
+  ioThreadSaturated,
+  pollingRegressed,
+  vcpuStarved,
+} from '../alerts/thresholds.ts';
+import {
+  aggregate,
+  and,
+  dividedBy,
+  equal,
+  or,
+  overRange,
+  sum,
+  times,
+  topk,
+  unmatching,
+  type Vector,
+  where,
+} from '../exporter/metrics/promql.ts';
+import { marks } from './annotations.ts';
+import { dashboard } from './finish.ts';
+import { seriesToHost, toHost, toVm } from './links.ts';
+import { BarChart } from './panels/bar-chart.ts';
+import { above, type Panel, type Unit } from './panels/panel.ts';
+import { Stat } from './panels/stat.ts';
+import { type Column, Table } from './panels/table.ts';
+import { Question } from './panels/text.ts';
+import { TimeSeries } from './panels/time-series.ts';
+import { hostGauge, now, OF_HOSTS, OF_VMS, RANGE, rows, series } from './queries.ts';
+import { datasource, instance, job, stage, vm } from './variables.ts';
+
+/** Lines of a panel and rows of a table, whatever the number of hosts. */
+const MOST = 10;
+const RESOLUTION = '5m';
+
+const events = recorded('host_stage:kvm_io_path_events:rate', OF_HOSTS);
+const onIoPath = recorded('host_stage:kvm_io_path_events:rate', { ...OF_HOSTS, ...kicksInjectionsEois });
+const ios = recorded('host:kvm_ios:rate', OF_HOSTS);
+const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
+const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
+const failing = recorded('host:kvm_telemetry_failing_probes:count', OF_HOSTS);
+
+const vms = recorded('host:kvm_vms:count', OF_HOSTS);
+
+type Host = (typeof HOST)[number];
+
+/** Zero for hosts that have none, where a table would show nothing. */
+const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
+
+/** The same hosts in the whole panel: those with the highest mean of the time range. */
+function topHosts(of: Vector<Host>): Vector<Host> {
+  return and(of, HOST, topk(MOST, overRange('avg', of, RANGE, RESOLUTION)));
+}
+
+function hostLines(title: string, description: string, of: Vector<Host>, unit: Unit, limit?: number): Panel {
+  return new TimeSeries({
+    ...{ title, unit, width: 12, height: 8, min: 0, many: true, links: [seriesToHost] },
+    description: `${description} The ${MOST} hosts with the highest mean.`,
+    queries: [series(topHosts(of), '{{instance}}')],
+    ...(limit === undefined ? {} : { thresholds: above([[limit, 'orange']], 'transparent') }),
+  });
+}
+
+const hostColumn: Column = { from: 'instance', title: 'Host', links: [toHost] };
+const vmColumn: Column = { from: 'vm', title: 'VM', links: [toVm] };
+
+interface Offence {
+  readonly title: string;
+  readonly description: string;
+  readonly of: Vector<Host | 'vm'>;
+  readonly column: string;
+  readonly unit: Unit;
+  readonly limit: number;
+  readonly decimals?: number;
+  readonly emptyIsGood?: string;
+}
+
+function offenders({
+  title,
+  description,
+  of,
+  column,
+  unit,
+  limit,
+  decimals = 1,
+  emptyIsGood,
+}: Offence): Panel {
+  return new Table({
+    ...{
+      title,
+      description: `${description} The worst ${MOST} VMs at the end of the time range.`,
+      width: 8,
+      height: 9,
+    },
+    unit,
+    queries: [rows(topk(MOST, of))],
+    columns: [
+      vmColumn,
+      hostColumn,
+      {
+        ...{ from: 'Value', title: column, unit, decimals, coloured: 'text', width: 130 },
+        more: { thresholds: { mode: 'absolute', steps: above([[limit, 'red']], 'text') } },
+      },
+    ],
+    sortBy: column,
+    ...(emptyIsGood === undefined ? {} : { emptyIsGood }),
+  });
+}
+
+const now4 = (title: string, description: string, of: Vector<never>, unit: Unit, more: object = {}): Panel =>
+  new Stat({ ...{ title, description, unit, width: 3, height: 4 }, queries: [now(of, title)], ...more });
+
+const ROLES = { role: unmatching('vcpu') };
+
+export const fleet = (): Dashboard =>
+  dashboard({
+    name: 'fleet',
+    description: 'All hosts: what exits, what drifts, who is worst, and whether the exporters are well.',
+    variables: [datasource(), job(), instance(), vm(), stage()],
+    annotations: marks(false),
+    from: 'now-3h',
+    rows: [
+      {
+        panels: [
+          new Question(
+            '**Which host or VM needs a look first?** Read the first line, then the tables: each has the worst VMs of all hosts at the end of the time range, with a link. Everything here comes from recording rules (`alerts/generated/recording.yaml`), so that it stays cheap with a thousand hosts.',
+          ),
+        ],
+      },
+      {
+        title: 'Now',
+        panels: [
+          now4(
+            'Hosts',
+            'Hosts whose exporter answers.',
+            aggregate('count', where(hostGauge('up'), '==', 1), []),
+            'short',
+          ),
+          now4(
+            'Hosts down',
+            'Hosts whose exporter does not answer.',
+            aggregate('count', where(hostGauge('up'), '==', 0), []),
+            'short',
+            {
+              emptyIsGood: 'none',
+              thresholds: above([[1, 'red']]),
+            },
+          ),
+          now4('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
+          now4('I/Os', 'I/Os a second of all VMs.', sum(ios, []), 'iops'),
+          now4('Exits', 'VM exits a second of all VMs.', sum(exits, []), 'cps'),
+          now4(
+            'Exits per I/O',
+            'Kicks, injections and EOIs for each I/O, over all hosts: three without polling, next to none with it.',
+            dividedBy(sum(onIoPath, []), sum(ios, [])),
+            'none',
+            { decimals: 2, thresholds: above([[pollingRegressed.exitsPerIo, 'orange']]) },
+          ),
+          now4(
+            'Drifting VMs',
+            'VMs of which a thread is not where it should be.',
+            sum(drifting, []),
+            'short',
+            {
+              emptyIsGood: 'none',
+              thresholds: above([[1, 'red']]),
+            },
+          ),
+          now4(
+            'Failing probes',
+            'Probes of exporters that do not give all they should.',
+            sum(failing, []),
+            'short',
+            {
+              emptyIsGood: 'none',
+              thresholds: above([[1, 'orange']]),
+            },
+          ),
+        ],
+      },
+      {
+        title: 'Over time',
+        panels: [
+          new TimeSeries({
+            title: 'Exits by step of the I/O path',
+            description:
+              'Exits a second of all hosts: kick, inject and eoi belong to an I/O, halt and other do not.',
+            ...{ width: 12, height: 8, unit: 'cps', stacked: true, min: 0 },
+            queries: [series(sum(events, ['stage']), '{{stage}}')],
+          }),
+          hostLines(
+            'Exits per I/O',
+            'Kicks, injections and EOIs for each I/O.',
+            recorded('host:kvm_io_path_events:per_io', OF_HOSTS),
+            'none',
+            pollingRegressed.exitsPerIo,
+          ),
+          hostLines('Exit rate', 'VM exits a second of all VMs of a host.', exits, 'cps'),
+          hostLines('I/Os', 'I/Os a second of all VMs of a host.', ios, 'iops'),
+          new TimeSeries({
+            title: 'Drifting VMs',
+            description: 'VMs of which a thread is not where it should be, by host.',
+            ...{ width: 12, height: 8, unit: 'short', min: 0, decimals: 0, many: true, steps: true },
+            queries: [series(topHosts(drifting), '{{instance}}')],
+            ...{ emptyIsGood: 'No VM drifts', links: [seriesToHost] },
+          }),
+          hostLines(
+            'Tasks that wait for a CPU',
+            'Seconds a second that tasks of the host are runnable and wait, summed over its CPUs: 1 is one task that always waits.',
+            recorded('host:kvm_cpu_wait_seconds:rate', OF_HOSTS),
+            'none',
+          ),
+        ],
+      },
+      {
+        title: 'Top offenders',
+        panels: [
+          offenders({
+            ...{
+              title: 'Exits beyond I/O',
+              column: 'Exits/s and vCPU',
+              unit: 'cps',
+              limit: exitStorm.perVcpu,
+            },
+            description: 'Exits a second and vCPU that its I/Os do not explain.',
+            of: recorded('vm:kvm_excess_exits:per_vcpu', OF_VMS),
+          }),
+          offenders({
+            ...{ title: 'Exits per I/O', column: 'Exits per I/O', unit: 'none', decimals: 2 },
+            description: 'Kicks, injections and EOIs for each I/O.',
+            of: recorded('vm:kvm_io_path_events:per_io', OF_VMS),
+            limit: pollingRegressed.exitsPerIo,
+          }),
+          offenders({
+            ...{ title: 'Slow exits', column: '99th percentile', unit: 's', limit: exitLatency.p99 },
+            description: 'Time from exit to entry, without halts.',
+            of: recorded('vm:kvm_exit_duration_seconds:p99', OF_VMS),
+          }),
+          offenders({
+            ...{ title: 'Starved vCPUs', column: 'Wait', unit: 'percentunit', limit: vcpuStarved.wait },
+            description:
+              'Share of the time that the most starved vCPU waits for a CPU: the guest sees it as steal.',
+            of: aggregate(
+              'max',
+              recorded('vm_role:kvm_wait_seconds:max_rate', { ...OF_VMS, role: equal('vcpu') }),
+              [...HOST, 'vm'],
+            ),
+          }),
+          offenders({
+            ...{
+              title: 'Busy I/O threads',
+              column: 'Busy',
+              unit: 'percentunit',
+              limit: ioThreadSaturated.run,
+            },
+            description: 'Share of the time that the busiest thread of any role but vcpu runs.',
+            of: aggregate('max', recorded('vm_role:kvm_run_seconds:max_rate', { ...OF_VMS, ...ROLES }), [
+              ...HOST,
+              'vm',
+            ]),
+          }),
+          offenders({
+            ...{ title: 'Drift', column: 'Threads', unit: 'short', limit: 1, decimals: 0 },
+            description: 'Threads that are not where they should be.',
+            of: where(recorded('vm:kvm_drifting_threads:count', OF_VMS), '>', 0),
+            emptyIsGood: 'No VM drifts',
+          }),
+        ],
+      },
+      {
+        title: 'Stages and CPU',
+        panels: [
+          new BarChart({
+            title: 'VMs by stage',
+            description: 'How many VMs are in each stage of the methodology, as detected.',
+            ...{ width: 12, height: 8, unit: 'short', decimals: 0, x: 'stage', color: 'blue', min: 0 },
+            queries: [
+              rows(
+                sum(recorded('host_stage:kvm_vms:count', { ...OF_HOSTS, stage: '=~"$stage"' }), ['stage']),
+              ),
+            ],
+            transformations: [
+              { id: 'filterFieldsByName', options: { include: { names: ['stage', 'Value'] } } },
+              { id: 'sortBy', options: { fields: {}, sort: [{ field: 'Value', desc: true }] } },
+              {
+                id: 'organize',
+                options: { excludeByName: {}, indexByName: {}, renameByName: { Value: 'VMs' } },
+              },
+            ],
+          }),
+          new TimeSeries({
+            title: 'CPU by role',
+            description: 'Cores in use by the threads of all VMs, by role.',
+            ...{ width: 12, height: 8, unit: 'suffix:cores', stacked: true, min: 0 },
+            queries: [
+              series(sum(recorded('host_role:kvm_cpu_seconds:rate', OF_HOSTS), ['role']), '{{role}}'),
+            ],
+          }),
+        ],
+      },
+      {
+        title: 'Hosts and exporters',
+        panels: [
+          new Table({
+            title: 'Hosts',
+            description: 'Each host at the end of the time range, busiest first.',
+            ...{ width: 24, height: 9 },
+            queries: [
+              rows(vms),
+              rows(exits),
+              rows(ios),
+              rows(recorded('host:kvm_io_path_events:per_io', OF_HOSTS)),
+              rows(orNone(drifting)),
+              rows(orNone(failing)),
+              rows(aggregate('max', hostGauge('scrape_duration_seconds'), HOST)),
+              rows(aggregate('max', hostGauge('kvm_telemetry_series'), HOST)),
+            ],
+            columns: [
+              hostColumn,
+              { from: 'Value #A', title: 'VMs', unit: 'short', decimals: 0 },
+              { from: 'Value #B', title: 'Exits', unit: 'cps' },
+              { from: 'Value #C', title: 'I/Os', unit: 'iops' },
+              { from: 'Value #D', title: 'Exits per I/O', unit: 'none', decimals: 2 },
+              {
+                ...{ from: 'Value #E', title: 'Drifting VMs', unit: 'short', decimals: 0, coloured: 'text' },
+                more: { thresholds: { mode: 'absolute', steps: above([[1, 'red']], 'text') } },
+              },
+              {
+                ...{
+                  from: 'Value #F',
+                  title: 'Failing probes',
+                  unit: 'short',
+                  decimals: 0,
+                  coloured: 'text',
+                },
+                more: { thresholds: { mode: 'absolute', steps: above([[1, 'orange']], 'text') } },
+              },
+              { from: 'Value #G', title: 'Scrape', unit: 's' },
+              { from: 'Value #H', title: 'Series', unit: 'short' },
+            ],
+            sortBy: 'Exits',
+          }),
+          hostLines(
+            'Scrape duration',
+            'How long a scrape takes, as Prometheus sees it.',
+            aggregate('max', hostGauge('scrape_duration_seconds'), HOST),
+            's',
+          ),
+          hostLines(
+            'Series',
+            'Series that an exporter gives.',
+            aggregate('max', hostGauge('kvm_telemetry_series'), HOST),
+            'short',
+          ),
+        ],
+      },
+    ],
+  });

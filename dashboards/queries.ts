@@ -1,0 +1,106 @@
+import {
+  type CounterName,
+  type GaugeName,
+  gauge,
+  type Histogram,
+  type Matchers,
+  matching,
+  rate,
+  rateOf,
+  type SeriesLabels,
+  type Vector,
+} from '../exporter/metrics/promql.ts';
+
+/** As Grafana says: four scrapes at least, or a step of the panel where that is longer. */
+export const RATE = '$__rate_interval';
+/** The time range of the dashboard. */
+export const RANGE = '$__range';
+
+/** What a dashboard's variables leave of all series. */
+export const OF_HOSTS = { job: matching('$job'), instance: matching('$instance') } as const;
+export const OF_VMS = { ...OF_HOSTS, vm: matching('$vm') } as const;
+
+type WithVm<M extends string> = M extends unknown ? ('vm' extends SeriesLabels<M> ? M : never) : never;
+type VmCounter = WithVm<CounterName>;
+type VmGauge = WithVm<GaugeName>;
+type VmHistogram = WithVm<Histogram>;
+
+function chosen<M extends string>(by: object, more: Matchers<SeriesLabels<M>>): Matchers<SeriesLabels<M>> {
+  return { ...by, ...more };
+}
+
+export function hostRate<M extends CounterName>(
+  name: M,
+  more: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return rate(name, RATE, chosen<M>(OF_HOSTS, more));
+}
+export function hostGauge<M extends GaugeName>(
+  name: M,
+  more: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return gauge(name, chosen<M>(OF_HOSTS, more));
+}
+export function vmRate<M extends VmCounter>(
+  name: M,
+  more: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return rate(name, RATE, chosen<M>(OF_VMS, more));
+}
+export function vmGauge<M extends VmGauge>(
+  name: M,
+  more: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return gauge(name, chosen<M>(OF_VMS, more));
+}
+export function vmRateOf<M extends VmHistogram, P extends 'bucket' | 'sum' | 'count'>(
+  name: M,
+  part: P,
+  more: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M> | (P extends 'bucket' ? 'le' : never)> {
+  return rateOf(name, part, RATE, chosen<M>(OF_VMS, more));
+}
+export function hostRateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'count'>(
+  name: M,
+  part: P,
+): Vector<SeriesLabels<M> | (P extends 'bucket' ? 'le' : never)> {
+  return rateOf(name, part, RATE, chosen<M>(OF_HOSTS, {}));
+}
+
+/** Labels that a legend names: `{{vm}}: {{reason}}`. */
+type Named<S extends string> = S extends `${string}{{${infer N}}}${infer Rest}` ? N | Named<Rest> : never;
+
+/** One query of a panel, and what its series are called. */
+export interface Query {
+  readonly expr: string;
+  readonly legend: string;
+  readonly kind: 'range' | 'instant' | 'table' | 'heatmap';
+}
+
+/** Over time. A label in the legend that the series do not have does not compile. */
+export function series<L extends string, const S extends string>(
+  expr: Vector<L>,
+  legend: S & (Named<S> extends L ? unknown : never),
+): Query {
+  return { expr, legend, kind: 'range' };
+}
+
+/** At the end of the time range. */
+export function now<L extends string, const S extends string>(
+  expr: Vector<L>,
+  legend: S & (Named<S> extends L ? unknown : never),
+): Query {
+  return { expr, legend, kind: 'instant' };
+}
+
+/** At the end of the time range, each label a column. */
+export function rows(expr: Vector<string>): Query;
+export function rows<L extends string>(expr: Vector<L>): Query;
+export function rows(expr: string): Query {
+  return { expr, legend: '', kind: 'table' };
+}
+
+/** Buckets of a histogram over time. */
+export function buckets(expr: Vector<'le'>): Query {
+  return { expr, legend: '{{le}}', kind: 'heatmap' };
+}

@@ -1,0 +1,101 @@
+import { VariableHide, VariableRefresh, VariableSort } from '@grafana/schema';
+import dashgen from 'grafana-dash-gen';
+import { labelValues } from '../exporter/metrics/promql.ts';
+import { DATASOURCE } from './panels/panel.ts';
+import { OF_HOSTS, OF_VMS } from './queries.ts';
+
+export type Variable =
+  | InstanceType<typeof dashgen.Templates.Custom>
+  | InstanceType<typeof dashgen.Templates.Query>;
+
+interface QueryVariableSpec {
+  readonly name: string;
+  readonly label: string;
+  readonly query: string;
+  readonly description: string;
+  /** Several, or all of them, which is the default; else one. */
+  readonly multi?: boolean;
+  readonly regex?: string;
+  readonly sort?: VariableSort;
+}
+
+const ALL = { selected: true, text: ['All'], value: ['$__all'] };
+
+/** Asks the data source, each time the time range changes: what has ended in it can be chosen. */
+class QueryVariable extends dashgen.Templates.Query {
+  constructor(private readonly spec: QueryVariableSpec) {
+    const { name, label, query, regex = '', multi = true } = spec;
+    const allValue = multi ? '.+' : null;
+    super(query, { name, label, datasource: DATASOURCE.uid, includeAll: multi, multi, allValue, regex });
+  }
+
+  override generate(): ReturnType<InstanceType<typeof dashgen.Templates.Query>['generate']> {
+    const { allFormat: _, allValue, ...state } = super.generate();
+    const { multi = true, sort = VariableSort.naturalAsc, query, description } = this.spec;
+    return {
+      ...state,
+      ...(multi ? { allValue, current: ALL } : {}),
+      ...{ datasource: DATASOURCE, definition: query, description, sort },
+      hide: VariableHide.dontHide,
+      refresh: VariableRefresh.onTimeRangeChanged,
+    } as unknown as ReturnType<InstanceType<typeof dashgen.Templates.Query>['generate']>;
+  }
+}
+
+export const query = (spec: QueryVariableSpec): Variable => new QueryVariable(spec);
+
+/** One of a fixed list, of which the first is the default: text by value. */
+export function choice(
+  name: string,
+  label: string,
+  description: string,
+  texts: Readonly<Record<string, string>>,
+): Variable {
+  const options = Object.entries(texts).map(([value, text], i) => ({ text, value, selected: i === 0 }));
+  const first = options[0];
+  return new dashgen.Templates.Custom({
+    ...{ name, label, description, options, multi: false, hide: VariableHide.dontHide },
+    ...(first === undefined ? {} : { defaultValue: first.value }),
+  });
+}
+
+export const datasource = (): Variable =>
+  new dashgen.Templates.Custom({
+    ...{ name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', regex: '' },
+    description: 'A Prometheus that scrapes kvm-telemetry.',
+    refresh: VariableRefresh.onDashboardLoad,
+    hide: VariableHide.dontHide,
+  });
+
+export const job = (): Variable =>
+  query({
+    name: 'job',
+    label: 'Job',
+    description: 'The scrape job of kvm-telemetry.',
+    query: labelValues('kvm_telemetry_build_info', 'job'),
+  });
+
+/** Named as the label is; it is the address that is scraped on the host. */
+export const instance = (): Variable =>
+  query({
+    name: 'instance',
+    label: 'Instance',
+    description: 'The host: its exporter, as Prometheus knows it.',
+    query: labelValues('kvm_telemetry_build_info', 'instance', { job: OF_HOSTS.job }),
+  });
+
+export const vm = (): Variable =>
+  query({
+    name: 'vm',
+    label: 'VM',
+    description: 'VMs of the hosts.',
+    query: labelValues('kvm_vm_vcpus', 'vm', OF_HOSTS),
+  });
+
+export const stage = (): Variable =>
+  query({
+    name: 'stage',
+    label: 'Stage',
+    description: 'Stages of the methodology in which VMs are or were.',
+    query: labelValues('kvm_vm_stage_info', 'stage', OF_VMS),
+  });

@@ -1,0 +1,73 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recordingFile } from '../../alerts/rule-files.ts';
+import type { Scenario, ScenarioOptions } from '../../lab/simhost/scenarios/scenario.ts';
+import { troubled } from '../../lab/simhost/scenarios.ts';
+import { BlockSink } from '../../scripts/history/chunks.ts';
+import { EVALUATION_MINUTES, evaluation } from '../../scripts/history/evaluation.ts';
+import { generateHistory } from '../../scripts/history/generate.ts';
+import { withOwnProcess } from '../../scripts/history/own-process.ts';
+import { serveBlocks } from '../../scripts/history/prometheus.ts';
+import { recordRules } from '../../scripts/history/record.ts';
+
+/** Who ends what was started. */
+interface Owner {
+  after(end: () => unknown): void;
+}
+
+export interface HistoryServer {
+  readonly url: string;
+  /** Seconds of the epoch. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Hosts of a history: scenario and seed by instance. */
+export interface HistoryHost {
+  readonly instance: string;
+  readonly scenario: 'evaluation' | 'demo' | 'troubled';
+  readonly seed: number;
+}
+
+/** VMs of a host that only fills the picture of a fleet. */
+const FEW = 12;
+const STEP = 15;
+const SECONDS = EVALUATION_MINUTES * 60;
+const TRACE_SETS = 'exits,notifications,interrupts,halt_poll,block,exit_duration,block_duration';
+
+/** A Prometheus that holds what hosts did while the paper's evaluation ran on one of them, recorded series included. */
+export async function historyServer(
+  context: Owner,
+  hosts: readonly HistoryHost[],
+  start: number,
+): Promise<HistoryServer> {
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-dashboards-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const data = join(folder, 'data');
+  for (const { instance, scenario, seed } of hosts) {
+    const state = join(folder, `state-${instance}`);
+    const sink = new BlockSink(folder, data, `instance="${instance}",job="kvm-telemetry"`);
+    await generateHistory({
+      scenario: scenarioOf(scenario, state),
+      ...{ hours: SECONDS / 3600, stepSeconds: STEP, seed, start, sink: withOwnProcess(sink) },
+      settings: { 'state.dir': state, 'trace.sets': TRACE_SETS },
+    });
+    await sink.end();
+  }
+  const times = { from: start, to: start + SECONDS, step: STEP };
+  const rules = recordingFile().groups.flatMap((group) => group.rules);
+  await recordRules(data, rules, times);
+  // A sample is seen for two steps, as a query of a dashboard does not fall on the times of the samples.
+  const { url, stop } = await serveBlocks(data, 2 * STEP);
+  context.after(stop);
+  return { url, from: times.from, to: times.to };
+}
+
+function scenarioOf(
+  name: HistoryHost['scenario'],
+  state: string,
+): string | ((options: ScenarioOptions) => Scenario) {
+  if (name === 'evaluation') return evaluation(state);
+  return name === 'troubled' ? (options) => troubled(options, FEW) : name;
+}
