@@ -10,8 +10,8 @@ export const SAMPLED_WINDOW = '5m';
 
 /** Below so many I/Os a second a ratio per I/O is noise, and is not recorded. */
 export const MIN_IOPS = 10;
-/** Likewise the mean latency: lower, as a disk that takes seconds completes few. */
-export const MIN_IOPS_OF_LATENCY = 0.5;
+/** Likewise the mean latency: lower, as a disk that takes seconds completes few. Six in a window are enough. */
+export const MIN_IOPS_OF_LATENCY = 0.05;
 
 /**
  * Exits that one I/O may cost before they count as excess: the paper's kick, injection and EOI (2.2), a halt, and the host's

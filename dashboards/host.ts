@@ -311,7 +311,7 @@ export const host = (): Dashboard =>
         panels: [
           new TimeSeries({
             title: 'Threads by node',
-            description: 'vCPU and I/O threads by the NUMA node of the CPU they ran on last.',
+            description: 'Threads of vCPUs and of I/O by the NUMA node of the CPU they ran on last.',
             ...{ ...third, unit: 'short', stacked: true, steps: true },
             queries: [series(countValues('node', vmGauge('kvm_thread_numa_node'), HOST), 'node {{node}}')],
           }),

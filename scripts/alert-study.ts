@@ -98,7 +98,8 @@ const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
   drift_shared_cpu: ['KvmAffinityDrift', 'KvmStageLost', 'KvmVcpuStarved', 'KvmPollingRegressed'],
   drift_other_node: ['KvmAffinityDrift', 'KvmStageLost'],
   disk_stall: ['KvmStageLost', 'KvmQueueImbalance', 'KvmDiskLatencyHigh'],
-  disk_slow: ['KvmStageLost'],
+  // With next to no I/O to be had its polling threads sleep, and kicks are right.
+  disk_slow: ['KvmStageLost', 'KvmPollingRegressed'],
 };
 
 interface Study {

@@ -32,7 +32,9 @@ export function build() {
       stdio: ['ignore', 2, 2],
     });
   }
-  for (const page of ['exporter/web/page', 'dashboards/preview/page']) {
+  // The image is built without dashboards.
+  const pages = ['exporter/web/page', 'dashboards/preview/page'].filter((page) => existsSync(root + page));
+  for (const page of pages) {
     for (const file of ['index.html', 'page.css'])
       cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);
   }

@@ -12,8 +12,10 @@ interface Line {
 }
 
 /** Of a legend beside the chart: the numbers, and how much of the panel it may take. */
-const NUMBERS_PIXELS = 178;
+const NUMBERS_PIXELS = 206;
 const LEGEND_SHARE = 0.52;
+/** Of a legend below it. */
+const [LINE_PIXELS, MOST_LINES] = [22, 3];
 const CALCS: Readonly<Record<string, string>> = { mean: 'Mean', max: 'Max', lastNotNull: 'Last' };
 
 export function lines(view: View): HTMLElement | undefined {
@@ -38,15 +40,8 @@ export function lines(view: View): HTMLElement | undefined {
   const beside = isRight ? Math.min(names + NUMBERS_PIXELS, view.width * LEGEND_SHARE) : 0;
   const width = view.width - beside;
   // As many lines as the names need, as Grafana wraps them.
-  const below = isRight
-    ? 0
-    : Math.min(
-        24 *
-          Math.ceil(
-            (legend.dataset['pixels'] === undefined ? 1 : Number(legend.dataset['pixels'])) / view.width,
-          ),
-        72,
-      );
+  const wanted = Math.ceil(Number(legend.dataset['pixels'] ?? 0) / view.width);
+  const below = isRight ? 0 : Math.min(Math.max(wanted, 1), MOST_LINES) * LINE_PIXELS;
   const box = h('div', { class: isRight ? 'beside' : 'above' });
   const chart = h('div');
   box.append(chart, legend);
