@@ -58,7 +58,8 @@ export class SimDisk {
   run(dt: number, ios: number, outstanding: number): void {
     const { seconds } = this;
     this.readMs.add(ios * seconds * 1000);
-    const rate = ios / dt;
+    // Before any time has passed there is no rate.
+    const rate = dt === 0 ? 0 : ios / dt;
     this.inflight = this.isStalled ? outstanding : Math.min(outstanding, Math.round(rate * seconds));
     const busy = this.inflight > 0 ? Math.min(1, this.isStalled ? 1 : rate * seconds) : 0;
     this.busyMs.add(busy * dt * 1000);

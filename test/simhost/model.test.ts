@@ -33,6 +33,22 @@ function hashAfter(context: TestContext, make: () => Scenario, seconds: number):
   return treeHash(root);
 }
 
+describe('before any time has passed', () => {
+  it('every counter is a number', (context) => {
+    const root = simulatedRoot(context);
+    const { host } = demo({ seed: 7 });
+    host.step(0);
+    host.writeTo(root);
+    host.close();
+    const files = walk(root).filter((name) => !lstatSync(join(root, name)).isSymbolicLink());
+    const wrong = files.filter((name) =>
+      /\b(NaN|Infinity|undefined)\b/.test(readFileSync(join(root, name), 'latin1')),
+    );
+    assert.deepEqual(wrong, []);
+    assert.ok(files.length > 1000);
+  });
+});
+
 describe('the same seed', () => {
   it('gives the same bytes, with all that happens in the demo', (context) => {
     const make = () => demo({ seed: 7 });
