@@ -19,8 +19,9 @@ function test(part) {
   );
   if (files.length === 0) throw new Error('no tests found');
   // One at a time: two emulated hosts would share two CPUs.
-  const reporter = ['--test-concurrency=1', '--test-reporter=spec'];
-  run(process.execPath, ['--test', ...reporter, ...files.map((name) => `dist/test/lab/${name}`)]);
+  // A test that ran out of time leaves its host running, which would keep the process for ever.
+  const options = ['--test-concurrency=1', '--test-reporter=spec', '--test-force-exit'];
+  run(process.execPath, ['--test', ...options, ...files.map((name) => `dist/test/lab/${name}`)]);
 }
 
 async function interactive() {
