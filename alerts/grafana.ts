@@ -1,5 +1,6 @@
 import { type AlertName, type AlertRule, alertRules } from './alerting.ts';
-import { runbookOf, secondsOf } from './rule-files.ts';
+import { secondsOf } from './durations.ts';
+import { runbookOf } from './rule-files.ts';
 
 /** Of the data source that deploy/grafana provisions. */
 const PROMETHEUS = 'prometheus';

@@ -1,4 +1,5 @@
 import { type AlertName, type AlertRule, alertRules } from './alerting.ts';
+import { secondsOf } from './durations.ts';
 import { recordingGroups } from './recording.ts';
 import { baseline } from './thresholds.ts';
 
@@ -59,12 +60,6 @@ function alertOf(name: string, rule: AlertRule): Rule {
     labels: { severity, scope },
     annotations: { summary, description, runbook_url: runbookOf(name) },
   };
-}
-
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-export function secondsOf(duration: string): number {
-  return Number.parseInt(duration, 10) * (UNITS[duration.slice(-1)] ?? Number.NaN);
 }
 
 /**

@@ -5,21 +5,14 @@ import type { TallyName, TraceSetName } from '../exporter/trace/sets.ts';
 import type { Tally } from '../exporter/trace/tally.ts';
 import { TracefsBackend } from '../exporter/trace/tracefs.ts';
 import { tracefsWriter } from '../exporter/trace/writer.ts';
-import { createHost } from '../probes/host.ts';
+import { liveHost } from '../test/probes/captured.ts';
 
 // Runs in the lab's host: switches tracepoint sets by the exporter's own backend, and reads what the guest has done.
 // POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.
 
 const [pid = '', port = ''] = process.argv.slice(2);
 const SECOND_MS = 1000;
-const host = createHost({
-  procfs: '/proc',
-  sysfs: '/sys',
-  debugfs: '/sys/kernel/debug',
-  tracefs: '/sys/kernel/tracing',
-  libvirt: '/run/libvirt/qemu',
-  libvirtConfig: '/etc/libvirt/qemu',
-});
+const host = liveHost();
 const followed = readdirSync(`/proc/${pid}/task`)
   .filter((tid) => /^(CPU \d|IO )/.test(readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8')))
   .map(Number);

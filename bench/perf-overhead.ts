@@ -16,7 +16,7 @@ import { PerfCounters } from '../exporter/trace/perf-counters.ts';
 import { perfCounters } from '../exporter/trace/perf-events.ts';
 import { perfStarter } from '../exporter/trace/perf-process.ts';
 import { DEFAULT_TRACE_SETS, type TraceSetName } from '../exporter/trace/sets.ts';
-import { createHost } from '../probes/host.ts';
+import { liveHost } from '../test/probes/captured.ts';
 import { startGuest, threadId } from '../test/support/qemu.ts';
 import { markdown, note } from './lab-host.ts';
 import { bootstrap, median } from './statistics.ts';
@@ -36,14 +36,7 @@ const WRITES = 101;
 const { values: options } = parseArgs({
   options: { pairs: { type: 'string', default: '30' }, ms: { type: 'string', default: '600' } },
 });
-const host = createHost({
-  procfs: '/proc',
-  sysfs: '/sys',
-  debugfs: '/sys/kernel/debug',
-  tracefs: '/sys/kernel/tracing',
-  libvirt: '/run/libvirt/qemu',
-  libvirtConfig: '/etc/libvirt/qemu',
-});
+const host = liveHost();
 const SETS: Readonly<Record<string, readonly TraceSetName[]>> = {
   nothing: [],
   notifications: ['notifications'],

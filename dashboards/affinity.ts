@@ -14,6 +14,7 @@ import {
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm } from './links.ts';
+import { memoryOnNodes } from './memory.ts';
 import { BarChart } from './panels/bar-chart.ts';
 import { above, named } from './panels/panel.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
@@ -135,12 +136,7 @@ export const affinity = (): Dashboard =>
       {
         title: 'NUMA',
         panels: [
-          new TimeSeries({
-            title: 'Memory on the nodes of the vCPUs',
-            description: "Share of a VM's memory on the NUMA nodes on which its vCPUs run.",
-            ...{ ...third, unit: 'percentunit', max: 1, links: [seriesToVm] },
-            queries: [series(aggregate('max', vmGauge('kvm_vm_numa_local_ratio'), VM), '{{vm}}')],
-          }),
+          memoryOnNodes(third),
           new TimeSeries({
             title: 'Completions near the I/O threads',
             description:

@@ -18,6 +18,7 @@ import {
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm, toVm } from './links.ts';
+import { memoryOnNodes } from './memory.ts';
 import { above, named, type Panel, type PanelSpec } from './panels/panel.ts';
 import { Stat } from './panels/stat.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
@@ -315,12 +316,7 @@ export const host = (): Dashboard =>
             ...{ ...third, unit: 'short', stacked: true, steps: true },
             queries: [series(countValues('node', vmGauge('kvm_thread_numa_node'), HOST), 'node {{node}}')],
           }),
-          new TimeSeries({
-            title: 'Memory on the nodes of the vCPUs',
-            description: "Share of a VM's memory on the NUMA nodes on which its vCPUs run.",
-            ...{ ...third, unit: 'percentunit', max: 1, links: [seriesToVm] },
-            queries: [series(aggregate('max', vmGauge('kvm_vm_numa_local_ratio'), VM), '{{vm}}')],
-          }),
+          memoryOnNodes(third),
           new TimeSeries({
             title: 'Completions on the node of the I/O thread',
             description:

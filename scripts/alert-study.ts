@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { secondsOf } from '../alerts/durations.ts';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
 import * as thresholds from '../alerts/thresholds.ts';
 import {
@@ -18,7 +19,6 @@ import type { AlertEpisode } from './history/alerts.ts';
 import { BlockSink } from './history/chunks.ts';
 import { generateHistory } from './history/generate.ts';
 import { recordRules } from './history/record.ts';
-import { secondsOf } from './history/rules.ts';
 
 // `npm run alert-study`: six hours of normal life in which no alert may fire, and six more with incidents, each of which is
 // to be found in time. Prints docs/alerts.md's tables; exits 1 when an alert is false, missing or late.

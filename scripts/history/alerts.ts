@@ -1,5 +1,6 @@
+import { secondsOf } from '../../alerts/durations.ts';
 import { evaluateOver, queryRange, type RangeSeries, type Times } from './prometheus.ts';
-import { type HistoryRule, secondsOf } from './rules.ts';
+import type { HistoryRule } from './rules.ts';
 
 /** One alert from when its expression first held to its end. */
 export interface AlertEpisode {

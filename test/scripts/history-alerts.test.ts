@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { secondsOf } from '../../alerts/durations.ts';
 import { alertSeries, alertsOver, episodesOf } from '../../scripts/history/alerts.ts';
 import { createBlocks } from '../../scripts/history/blocks.ts';
 import { serveBlocks } from '../../scripts/history/prometheus.ts';
 import { recordRules } from '../../scripts/history/record.ts';
-import { type HistoryRule, passesOf, secondsOf } from '../../scripts/history/rules.ts';
+import { type HistoryRule, passesOf } from '../../scripts/history/rules.ts';
 import { prometheusOn } from '../support/prometheus.ts';
 import { hasTool } from '../support/tools.ts';
 
