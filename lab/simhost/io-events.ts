@@ -97,7 +97,7 @@ export function emitExits(
   let exits = 0;
   for (const [reason, times] of reasons) {
     exits += times;
-    if (times > 0) emitExit(vcpu, reason, times, sink);
+    if (times > 0) emitExit(vcpu, reason, times, exitNs(vm, reason), sink);
   }
   stats.add('exits', exits);
   stats.add('irq_exits', of('EXTERNAL_INTERRUPT'));
@@ -127,14 +127,17 @@ export function emitExits(
   return { exits, injections };
 }
 
-function emitExit(vcpu: SimVcpu, reason: ReasonName, times: number, sink: TraceSink): void {
+/** That nothing else grows slower with them: assumption. */
+function exitNs({ misfortune: { exitSlowness = 1 } }: SimVm, reason: ReasonName): number {
+  return EXIT_NS[reason] * (reason === 'HLT' ? 1 : exitSlowness);
+}
+
+function emitExit(vcpu: SimVcpu, reason: ReasonName, times: number, ns: number, sink: TraceSink): void {
   const common_pid = vcpu.thread.tid;
   if (sink.wants('kvm/kvm_exit')) {
     const fields = { common_pid, exit_reason: REASON[reason], isa: 1, vcpu_id: vcpu.index };
     sink.count('kvm/kvm_exit', fields, times);
-    spread(EXIT_NS[reason], times, (ns, part) =>
-      sink.interval('kvm/kvm_exit', 'kvm/kvm_entry', fields, ns, part),
-    );
+    spread(ns, times, (each, part) => sink.interval('kvm/kvm_exit', 'kvm/kvm_entry', fields, each, part));
   }
   if (reason !== 'IO_INSTRUCTION') return;
   sink.count('kvm/kvm_pio', { common_pid, rw: 1, port: SERIAL_PORT, size: 1, count: 1 }, times);

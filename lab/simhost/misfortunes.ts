@@ -37,6 +37,16 @@ export abstract class Misfortunes {
     else misfortune.storm = { perSecond, reason };
   }
 
+  /** @param factor by which KVM has each exit for longer, but for halts; 1 ends it */
+  slowExits(name: string, factor: number): void {
+    this.#strike(name, { exitSlowness: factor });
+  }
+
+  /** Its guest puts all requests into the first queue of a disk, as after an update of its driver. */
+  useOneQueue(name: string, on: boolean): void {
+    this.#strike(name, { usesOneQueue: on });
+  }
+
   stallIo(name: string, on: boolean): void {
     this.#strike(name, { isStalled: on });
   }

@@ -3,6 +3,7 @@ import { LADDER } from './calibration.ts';
 import type { DiskSpec } from './disk.ts';
 import { type HostOptions, SimulatedHost } from './host.ts';
 import { Random } from './random.ts';
+import { day } from './scenarios/day.ts';
 import { incidents } from './scenarios/incidents.ts';
 import { normal } from './scenarios/normal.ts';
 import {
@@ -136,6 +137,7 @@ export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Sc
   troubled: (options) => troubled(options, 50),
   normal,
   incidents,
+  day,
   ...Object.fromEntries(
     LADDER.map((configuration) => [
       configuration,

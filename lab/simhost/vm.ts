@@ -57,6 +57,9 @@ export interface Misfortune {
   /** Share of each vCPU's time. */
   wastesHaltPolls?: number;
   pollingLost?: boolean;
+  usesOneQueue?: boolean;
+  /** Factor of what an exit takes. */
+  exitSlowness?: number;
   monitorHangs?: boolean;
 }
 
@@ -145,6 +148,7 @@ export class SimVm {
   /** The queues that a vCPU puts its requests into. */
   queuesOf(vcpu: number): readonly number[] {
     const { queues } = this;
+    if (this.misfortune.usesOneQueue === true) return [0];
     return this.calibration.choice === 'own'
       ? [vcpu % queues]
       : Array.from({ length: queues }, (_, queue) => queue);

@@ -22,6 +22,7 @@ const SLACK_MS = 10_000;
 const minutes = (count: number): number => (count * 60_000) / SPEED;
 /** Window of the rates and `for`, both two minutes; without a rate, `for` alone. */
 const STORM_WITHIN_MS = minutes(2 + 2) + SLACK_MS;
+const DOWN_WITHIN_MS = minutes(5) + SLACK_MS;
 const DRIFT_WITHIN_MS = minutes(2) + SLACK_MS;
 /** Until the rate has fallen, and as long as the rule keeps firing. */
 const STORM_RESOLVED_WITHIN_MS = minutes(2 + 5) + SLACK_MS;
@@ -56,7 +57,7 @@ async function watched(
   return notifications;
 }
 
-test('on the simulated host a storm and a drift are told of with the right VM in time, and when they are over', async (context) => {
+test('on the simulated host a storm and a drift are told of with the right VM in time, when they are over, and that nobody watches', async (context) => {
   if (!canRun(context)) return;
   const { host } = demo({ seed: 1, startTime: Math.floor(Date.now() / 1000) });
   host.step(1);
@@ -97,6 +98,11 @@ test('on the simulated host a storm and a drift are told of with the right VM in
     notifications.until('resolved', 'KvmAffinityDrift', 'db-b', DRIFT_RESOLVED_WITHIN_MS),
   ]);
   assert.deepEqual(told(), new Set(['KvmExitStorm web', 'KvmAffinityDrift db-b']));
+
+  assert.equal(await daemon.stop(), 0);
+  const down = await notifications.until('firing', 'KvmTelemetryDown', undefined, DOWN_WITHIN_MS);
+  assert.equal(down.labels['severity'], 'critical');
+  assert.equal(down.labels['instance'], new URL(daemon.url).host);
 });
 
 test('a real guest under KVM in a loop of port I/O is a storm, and taskset is the drift', async (context) => {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Incident, incidents } from '../../lab/simhost/scenarios/incidents.ts';
+import { day } from '../../lab/simhost/scenarios/day.ts';
+import type { Incident, ScenarioWithIncidents } from '../../lab/simhost/scenarios/incident.ts';
+import { incidents } from '../../lab/simhost/scenarios/incidents.ts';
 import { normal } from '../../lab/simhost/scenarios/normal.ts';
 import type { Scenario } from '../../lab/simhost/scenarios/scenario.ts';
 import type { SimVm } from '../../lab/simhost/vm.ts';
 
-const SIX_HOURS = 6 * 3600;
+const HOUR = 3600;
 const STEP = 30;
 
-function live({ host, script }: Scenario, look: () => void): void {
-  while (host.time < SIX_HOURS) {
+function live({ host, script }: Scenario, hours: number, look: () => void): void {
+  while (host.time < hours * HOUR) {
     script();
     host.step(STEP);
     look();
@@ -20,10 +22,15 @@ function isDrifted({ threads, pins }: SimVm): boolean {
   return threads.some(({ tid, allowed }) => pins.has(tid) && pins.get(tid) !== allowed);
 }
 
-function isStruck(vm: SimVm, { kind }: Incident): boolean {
+function isStruck({ host, watchers }: Scenario, { kind, vm: name, size }: Incident): boolean {
+  if (kind === 'exporter_down') return watchers?.exporter === 'down';
+  if (kind === 'lockdown') return host.lockdown === 'integrity';
+  const vm = host.vm(name);
   const { misfortune, disks } = vm;
   const [disk] = disks;
-  if (kind === 'exit_storm') return misfortune.storm !== undefined;
+  if (kind === 'exit_storm' || kind === 'storm_of_its_day') return misfortune.storm?.perSecond === size;
+  if (kind === 'exits_slow') return misfortune.exitSlowness === size;
+  if (kind === 'one_queue') return vm.vcpus.every(({ index }) => vm.queuesOf(index).join() === '0');
   if (kind === 'polling_lost') return misfortune.pollingLost === true && vm.calibration.kicksPerIo === 1;
   if (kind === 'halt_poll_waste') return (misfortune.wastesHaltPolls ?? 0) > 0;
   if (kind === 'disk_stall') return disk?.host.isStalled === true;
@@ -39,7 +46,7 @@ describe('the normal life of a fleet', () => {
     const processes = new Map<string, Set<number>>();
     const seen = new Set<string>();
     const load = { least: Number.POSITIVE_INFINITY, most: 0 };
-    live(scenario, () => {
+    live(scenario, 6, () => {
       seen.add(`exporter ${watchers?.exporter}`).add(`prometheus ${watchers?.prometheus}`);
       for (const vm of host.vms) {
         processes.set(vm.name, (processes.get(vm.name) ?? new Set()).add(vm.pid));
@@ -64,25 +71,49 @@ describe('the normal life of a fleet', () => {
   });
 });
 
+/** Lives through a scenario, in which each incident is there while it is listed. @returns their kinds */
+function checked(scenario: ScenarioWithIncidents, hours: number): Set<string> {
+  const { host } = scenario;
+  const struck = new Set<Incident>();
+  live(scenario, hours, () => {
+    for (const incident of scenario.incidents) {
+      const { from, to } = incident;
+      const isNow = host.time > from + STEP && host.time <= to;
+      if (!isNow) continue;
+      assert.ok(isStruck(scenario, incident), `${JSON.stringify(incident)} at ${host.time}`);
+      struck.add(incident);
+    }
+  });
+  const unseen = scenario.incidents.filter((each) => each.to - each.from > 2 * STEP && !struck.has(each));
+  assert.deepEqual(unseen, []);
+  return new Set(scenario.incidents.map(({ kind }) => kind));
+}
+
+describe('a day', () => {
+  it('is followed by what is listed, and VMs do again what they did all day', () => {
+    const scenario = day({ seed: 1 });
+    const { host, watchers } = scenario;
+    const kinds = ['exits_slow', 'exporter_down', 'lockdown', 'one_queue', 'storm_of_its_day'];
+    assert.deepEqual([...checked(scenario, 27)].sort(), kinds);
+    const storms = host.vms.map(({ name, misfortune: { storm } }) => `${name} ${storm?.perSecond}`);
+    assert.deepEqual(
+      storms.filter((storm) => !storm.endsWith('undefined')),
+      ['chatty-0 6000', 'chatty-1 6000'],
+    );
+    assert.ok(
+      host.vms.every(
+        ({ misfortune: { exitSlowness = 1, usesOneQueue = false } }) => exitSlowness === 1 && !usesOneQueue,
+      ),
+    );
+    assert.deepEqual([host.lockdown, watchers?.exporter], ['none', 'up']);
+  });
+});
+
 describe('incidents', () => {
   it('are what is listed, while it is listed, and all is well at the end', () => {
     const scenario = incidents({ seed: 1 });
     const { host } = scenario;
-    const struck = new Set<Incident>();
-    live(scenario, () => {
-      for (const incident of scenario.incidents) {
-        const { vm, from, to } = incident;
-        const isNow = host.time > from + STEP && host.time <= to;
-        if (!isNow) continue;
-        assert.ok(isStruck(host.vm(vm), incident), `${JSON.stringify(incident)} at ${host.time}`);
-        struck.add(incident);
-      }
-    });
-    assert.deepEqual(
-      scenario.incidents.filter((each) => each.to - each.from > 2 * STEP && !struck.has(each)),
-      [],
-    );
-    assert.equal(new Set(scenario.incidents.map(({ kind }) => kind)).size, 9);
+    assert.equal(checked(scenario, 6).size, 9);
     for (const vm of host.vms) {
       assert.ok(!Object.values(vm.misfortune).some(Boolean) && !isDrifted(vm), vm.name);
       assert.ok(vm.disks.every((disk) => !disk.host.isStalled && disk.host.slowness === 1));

@@ -20,8 +20,13 @@ interface Notifications {
   readonly target: string;
   /** All that the webhook was told so far. */
   readonly all: readonly Notified[];
-  /** Waits for an alert of this name and VM. */
-  until(status: Notified['status'], alert: string, vm: string, withinMs: number): Promise<Notified>;
+  /** Waits for an alert of this name and VM; of none for one of the host. */
+  until(
+    status: Notified['status'],
+    alert: string,
+    vm: string | undefined,
+    withinMs: number,
+  ): Promise<Notified>;
 }
 
 /** A real Alertmanager on loopback that tells a webhook of the test about each alert; gone when the test ends. */

@@ -1,28 +1,14 @@
-import type { SimulatedHost } from '../host.ts';
-import { DRIFT_KINDS, type DriftKind } from '../misfortunes.ts';
 import { Random } from '../random.ts';
 import { type Fleet, fleet } from './fleet.ts';
+import {
+  type DiskKind,
+  type Incident,
+  type ScenarioWithIncidents,
+  strikeVm,
+  type VmKind,
+} from './incident.ts';
 import { living } from './normal.ts';
-import { between, type Happening, MINUTE, type Scenario, type ScenarioOptions } from './scenario.ts';
-
-type VmKind = 'exit_storm' | 'polling_lost' | 'halt_poll_waste' | 'vcpu_starved' | `drift_${DriftKind}`;
-type DiskKind = 'disk_stall' | 'disk_slow';
-
-/** Something that is worth an alert, or, where it is small or short, is not. */
-export interface Incident {
-  readonly kind: VmKind | DiskKind;
-  readonly vm: string;
-  /** exit_storm: exits a second; halt_poll_waste: share of each vCPU; vcpu_starved: vCPUs; disk_slow: factor; others: 1. */
-  readonly size: number;
-  /** Seconds since the start. */
-  readonly from: number;
-  readonly to: number;
-}
-
-export interface ScenarioWithIncidents extends Scenario {
-  /** In order of beginning; a disk's for each VM on it. */
-  readonly incidents: readonly Incident[];
-}
+import { between, type Happening, MINUTE, type ScenarioOptions } from './scenario.ts';
 
 type Row = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
 type DiskRow = readonly [kind: DiskKind, disk: string, size: number, from: number, minutes: number];
@@ -77,7 +63,7 @@ export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   for (const [kind, vm, size, from, minutes] of OF_VMS) {
     const incident = { kind, vm, size, ...when(from, minutes) };
     told.push(incident);
-    happenings.push(...between(incident.from, incident.to, (on) => strike(vms.host, incident, on)));
+    happenings.push(...between(incident.from, incident.to, (on) => strikeVm(vms.host, kind, vm, size, on)));
   }
   for (const [kind, disk, size, from, minutes] of OF_DISKS) {
     const time = when(from, minutes);
@@ -98,20 +84,4 @@ function onDisk({ host }: Fleet, name: string): string[] {
   return host.vms
     .filter(({ disks }) => disks.some((disk) => disk.host.spec.name === name))
     .map(({ name }) => name);
-}
-
-function strike(
-  host: SimulatedHost,
-  { kind, vm, size }: { kind: VmKind; vm: string; size: number },
-  on: boolean,
-): void {
-  if (kind === 'exit_storm') host.exitStorm(vm, on ? size : undefined);
-  else if (kind === 'polling_lost') host.losePolling(vm, on);
-  else if (kind === 'halt_poll_waste') host.wasteHaltPolls(vm, on ? size : 0);
-  else if (kind === 'vcpu_starved') host.hog(vm, on ? size : 0);
-  else if (!on) host.restore(vm);
-  else {
-    const drift = DRIFT_KINDS.find((each) => kind === `drift_${each}`);
-    if (drift !== undefined) host.drift(vm, drift);
-  }
 }

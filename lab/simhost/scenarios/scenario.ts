@@ -57,9 +57,9 @@ export interface Happening {
   readonly happen: () => void;
 }
 
-/** Happenings in order of time. */
+/** Happenings in order of time, those of one time as they are given. */
 export function agenda(host: SimulatedHost, happenings: readonly Happening[]): () => void {
-  const ahead = [...happenings].sort((a, b) => b.at - a.at);
+  const ahead = [...happenings].reverse().sort((a, b) => b.at - a.at);
   return () => {
     for (let next = ahead.at(-1); next !== undefined && next.at <= host.time; next = ahead.at(-1)) {
       ahead.pop();

@@ -1,0 +1,139 @@
+import { SimulatedHost } from '../host.ts';
+import { Random } from '../random.ts';
+import type { VmSpec } from '../vm.ts';
+import {
+  type HostKind,
+  type Incident,
+  type ScenarioWithIncidents,
+  strikeHost,
+  strikeVm,
+  type VmKind,
+} from './incident.ts';
+import {
+  agenda,
+  between,
+  type Happening,
+  MINUTE,
+  nvmes,
+  type ScenarioOptions,
+  timetable,
+  type Watchers,
+} from './scenario.ts';
+
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** What a VM does all day. */
+interface Life {
+  readonly spec: VmSpec;
+  /** I/Os a second at its busiest. */
+  readonly peak: number;
+  /** Exits a second besides those of its I/O, as of a guest with many timers. */
+  readonly exits?: number;
+  /** Seconds after the start at which it is started, when that is not at once. */
+  readonly born?: number;
+}
+
+const calm = (name: string): Life => ({
+  spec: { name, configuration: 'original', vcpus: 4, disks: ['nvme0n1'] },
+  peak: 300,
+});
+/** 1,500 exits a second and vCPU. */
+const chatty = (name: string): Life => ({ ...calm(name), exits: 6000 });
+
+const LIVES: readonly Life[] = [
+  ...['calm-0', 'calm-1', 'calm-2'].map(calm),
+  ...['chatty-0', 'chatty-1'].map(chatty),
+  { ...calm('young'), born: DAY - 2 * HOUR },
+  { spec: { name: 'batch', configuration: 'parallel_batching', disks: ['nvme1n1'] }, peak: 120_000 },
+  { spec: { name: 'small', configuration: 'parallel_batching', disks: ['nvme1n1'] }, peak: 4000 },
+];
+
+type VmRow = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
+type HostRow = readonly [kind: HostKind, from: number, minutes: number];
+
+/** By minutes after the day. */
+const OF_VMS: readonly VmRow[] = [
+  ['storm_of_its_day', 'calm-0', 12_000, 5, 20],
+  ['storm_of_its_day', 'calm-1', 6000, 10, 20],
+  ['storm_of_its_day', 'young', 12_000, 15, 20],
+  ['storm_of_its_day', 'chatty-0', 14_000, 20, 30],
+  ['storm_of_its_day', 'chatty-1', 32_000, 25, 20],
+  ['storm_of_its_day', 'calm-2', 12_000, 30, 3],
+  ['exits_slow', 'calm-1', 50, 40, 30],
+  ['exits_slow', 'calm-0', 1000, 45, 30],
+  ['exits_slow', 'calm-2', 1000, 50, 5],
+  ['one_queue', 'batch', 1, 30, 40],
+  ['one_queue', 'small', 1, 35, 40],
+  ['one_queue', 'batch', 1, 80, 10],
+];
+const OF_HOST: readonly HostRow[] = [
+  ['exporter_down', 95, 3],
+  ['exporter_down', 105, 12],
+  ['lockdown', 125, 10],
+  ['lockdown', 140, 30],
+];
+
+/** 27 hours: the day of eight VMs, and then what shows against a day, and what befalls the exporter. */
+export function day(options: ScenarioOptions): ScenarioWithIncidents {
+  const host = new SimulatedHost({
+    ...options,
+    cpus: 64,
+    disks: nvmes(2),
+    vms: LIVES.filter(({ born }) => born === undefined).map(({ spec }) => spec),
+  });
+  const random = new Random(options.seed ^ 0xda1);
+  const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
+  const told: Incident[] = [];
+  const when = (minute: number, minutes: number): Pick<Incident, 'from' | 'to'> => {
+    const from = DAY + Math.round((minute + random.next()) * MINUTE);
+    return { from, to: from + minutes * MINUTE };
+  };
+  const happenings: Happening[] = [];
+  for (const { spec, exits, born = 0 } of LIVES) {
+    if (born > 0) happenings.push({ at: born, happen: () => void host.boot(spec) });
+    happenings.push({ at: born, happen: () => host.exitStorm(spec.name, exits) });
+  }
+  for (const [kind, vm, size, from, minutes] of OF_VMS) {
+    const life = LIVES.find(({ spec }) => spec.name === vm);
+    const time = when(from, minutes);
+    told.push({ kind, vm, size, ...usualOf(kind, life), ...time });
+    happenings.push(
+      ...between(time.from, time.to, (on) => {
+        strikeVm(host, kind, vm, size, on);
+        if (kind === 'storm_of_its_day' && !on) host.exitStorm(vm, life?.exits);
+      }),
+    );
+  }
+  for (const [kind, from, minutes] of OF_HOST) {
+    const time = when(from, minutes);
+    told.push({ kind, vm: '', size: 1, ...time });
+    happenings.push(...between(time.from, time.to, (on) => strikeHost(host, watchers, kind, on)));
+  }
+  const happen = agenda(host, happenings);
+  const breathe = timetable(host, 10 * MINUTE, [
+    {
+      at: 0,
+      happen: () => {
+        for (const { spec, peak } of LIVES)
+          if (host.vms.some(({ name }) => name === spec.name))
+            host.load(spec.name, peak * curve(host.time) * random.around(0.1));
+      },
+    },
+  ]);
+  const script = (): void => {
+    happen();
+    breathe();
+  };
+  return { host, watchers, script, incidents: told.sort((a, b) => a.from - b.from) };
+}
+
+function usualOf(kind: VmKind, life: Life | undefined): Pick<Incident, 'usual'> {
+  if (kind === 'one_queue') return { usual: life?.peak ?? 0 };
+  return kind === 'storm_of_its_day' && life?.born === undefined ? { usual: life?.exits ?? 0 } : {};
+}
+
+/** From a half at the start of the day to one at noon. */
+function curve(time: number): number {
+  return 0.75 - 0.25 * Math.cos((2 * Math.PI * time) / DAY);
+}
