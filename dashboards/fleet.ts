@@ -30,7 +30,7 @@ import { Stat } from './panels/stat.ts';
 import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, now, OF_HOSTS, OF_VMS, RANGE, rows, series } from './queries.ts';
+import { hostGauge, now, OF_HOSTS, OF_VMS, type Query, RANGE, rows, series } from './queries.ts';
 import { datasource, instance, job, stage, vm } from './variables.ts';
 
 /** Lines of a panel and rows of a table, whatever the number of hosts. */
@@ -44,9 +44,13 @@ const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
 const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
 const failing = recorded('host:kvm_telemetry_failing_probes:count', OF_HOSTS);
 
+const perIo = recorded('host:kvm_io_path_events:per_io', OF_HOSTS);
 const vms = recorded('host:kvm_vms:count', OF_HOSTS);
 
 type Host = (typeof HOST)[number];
+
+/** A column of a table of hosts; without the metric's name, by which Grafana would keep the rows of different queries apart. */
+const ofHosts = (of: Vector<Host>): Query => rows(aggregate('max', of, HOST));
 
 /** Zero for hosts that have none, where a table would show nothing. */
 const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
@@ -195,7 +199,7 @@ export const fleet = (): Dashboard =>
           hostLines(
             'Exits per I/O',
             'Kicks, injections and EOIs for each I/O.',
-            recorded('host:kvm_io_path_events:per_io', OF_HOSTS),
+            perIo,
             'none',
             pollingRegressed.exitsPerIo,
           ),
@@ -310,14 +314,9 @@ export const fleet = (): Dashboard =>
             description: 'Each host at the end of the time range, busiest first.',
             ...{ width: 24, height: 9 },
             queries: [
-              rows(vms),
-              rows(exits),
-              rows(ios),
-              rows(recorded('host:kvm_io_path_events:per_io', OF_HOSTS)),
-              rows(orNone(drifting)),
-              rows(orNone(failing)),
-              rows(aggregate('max', hostGauge('scrape_duration_seconds'), HOST)),
-              rows(aggregate('max', hostGauge('kvm_telemetry_series'), HOST)),
+              ...[vms, exits, ios, perIo, orNone(drifting), orNone(failing)].map(ofHosts),
+              ofHosts(hostGauge('scrape_duration_seconds')),
+              ofHosts(hostGauge('kvm_telemetry_series')),
             ],
             columns: [
               hostColumn,

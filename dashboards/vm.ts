@@ -155,7 +155,7 @@ export const vm = (): Dashboard =>
             title: 'Time of halts',
             description:
               'Cores that polled until the awaited event came, that polled in vain, and vCPUs that were blocked.',
-            ...{ ...third, unit: 'none' },
+            ...{ ...third, unit: 'none', decimals: 3 },
             queries: [
               series(sum(vmRate('kvm_vm_halt_poll_success_seconds_total'), []), 'polled until it came'),
               series(sum(vmRate('kvm_vm_halt_poll_fail_seconds_total'), []), 'polled in vain'),

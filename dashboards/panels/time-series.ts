@@ -55,6 +55,11 @@ export class TimeSeries extends Panel {
         mode: spec.thresholds === undefined ? GraphThresholdsStyleMode.Off : GraphThresholdsStyleMode.Dashed,
       },
     };
-    super(spec, { type: 'timeseries', options, custom });
+    // Of ratios Grafana would show three digits, however small they are.
+    const decimals = spec.decimals ?? (spec.unit === 'none' ? 2 : undefined);
+    super(
+      { ...spec, ...(decimals === undefined ? {} : { decimals }) },
+      { type: 'timeseries', options, custom },
+    );
   }
 }

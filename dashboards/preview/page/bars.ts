@@ -1,6 +1,6 @@
 import { colorOf, paletteColor } from './colors.ts';
 import { drawing, fitted, h, svg, widthOf } from './dom.ts';
-import { format } from './format.ts';
+import { format, tick } from './format.ts';
 import { frameOf } from './frames.ts';
 import type { View } from './view.ts';
 
@@ -50,9 +50,11 @@ export function bars(view: View): HTMLElement | undefined {
   const height = view.height - (hasLegend ? 26 : 0);
   const y = (v: number): number => TOP + (height - TOP - bottom) * (1 - v / top);
   const parts: SVGElement[] = [];
-  for (let tick = 0; tick <= top * 1.001; tick += step) {
-    parts.push(svg('line', { x1: LEFT, x2: view.width - RIGHT, y1: y(tick), y2: y(tick), class: 'grid' }));
-    parts.push(svg('text', { x: LEFT - 6, y: y(tick) + 4, class: 'axis end' }, format(tick, field.unit)));
+  for (let at = 0; at <= top * 1.001; at += step) {
+    parts.push(svg('line', { x1: LEFT, x2: view.width - RIGHT, y1: y(at), y2: y(at), class: 'grid' }));
+    parts.push(
+      svg('text', { x: LEFT - 6, y: y(at) + 4, class: 'axis end' }, tick(at, field.unit, field.decimals)),
+    );
   }
   for (const [i, lines] of labels.entries()) {
     const width = Math.min(room * 0.62, 110);

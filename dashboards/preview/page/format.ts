@@ -1,69 +1,110 @@
-const SCALES: Readonly<Record<string, readonly (readonly [number, string])[]>> = {
-  short: [
-    [1e12, ' T'],
-    [1e9, ' Bil'],
-    [1e6, ' Mil'],
-    [1e3, ' K'],
-    [1, ''],
-  ],
-  cps: rates('c/s'),
-  ops: rates('ops/s'),
-  iops: rates('io/s'),
-  bytes: [
-    [2 ** 40, ' TiB'],
-    [2 ** 30, ' GiB'],
-    [2 ** 20, ' MiB'],
-    [2 ** 10, ' KiB'],
-    [1, ' B'],
-  ],
-  Bps: [
-    [1e12, ' TB/s'],
-    [1e9, ' GB/s'],
-    [1e6, ' MB/s'],
-    [1e3, ' kB/s'],
-    [1, ' B/s'],
-  ],
-  s: [
-    [86_400, ' day'],
-    [3600, ' hour'],
-    [60, ' min'],
-    [1, ' s'],
-    [1e-3, ' ms'],
-    [1e-6, ' µs'],
-    [1e-9, ' ns'],
-  ],
+/** Three digits, all of them for a whole number. */
+function decimalsOf(value: number): number {
+  if (value % 1 === 0) return 0;
+  return Math.max(0, 2 - Math.floor(Math.log(Math.abs(value)) / Math.LN10));
+}
+
+function digits(value: number, decimals = decimalsOf(value)): string {
+  if (!Number.isFinite(value)) return value.toLocaleString();
+  const factor = 10 ** decimals;
+  const text = String(Math.round(value * factor) / factor);
+  if (text.includes('e') || decimals === 0) return text;
+  const [whole = '', part = ''] = text.split('.');
+  return `${whole}.${part.padEnd(decimals, '0')}`;
+}
+
+interface Scale {
+  readonly factor: number;
+  readonly suffixes: readonly string[];
+  /** Place of the one without a prefix. */
+  readonly one: number;
+}
+
+const SI = ['f', 'p', 'n', 'µ', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'];
+const SCALES: Readonly<Record<string, Scale>> = {
+  short: {
+    ...{ factor: 1000, one: 0 },
+    suffixes: ['', ' K', ' Mil', ' Bil', ' Tri', ' Quadr', ' Quint', ' Sext', ' Sept'],
+  },
+  cps: counted('c/s'),
+  ops: counted('ops/s'),
+  iops: counted('io/s'),
+  bytes: {
+    ...{ factor: 1024, one: 0 },
+    suffixes: ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei', 'Zi', 'Yi'].map((prefix) => ` ${prefix}B`),
+  },
+  Bps: { factor: 1000, one: SI.indexOf(''), suffixes: SI.map((prefix) => ` ${prefix}B/s`) },
 };
 
-function rates(unit: string): (readonly [number, string])[] {
-  return [
-    [1e9, ` B ${unit}`],
-    [1e6, ` M ${unit}`],
-    [1e3, ` K ${unit}`],
-    [1, ` ${unit}`],
-  ];
+function counted(unit: string): Scale {
+  return { factor: 1000, one: 0, suffixes: ['', 'K', 'M', 'B', 'T'].map((prefix) => `${prefix} ${unit}`) };
 }
 
-/** With so many decimals, else three digits or so. */
-function digits(value: number, decimals: number | undefined): string {
-  const size = Math.abs(value);
-  const wanted = decimals ?? (size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 4);
-  const text = value.toFixed(wanted);
-  return decimals === undefined && text.includes('.') ? text.replace(/\.?0+$/, '') : text;
+function scaled(value: number, { factor, suffixes, one }: Scale, decimals: number | undefined): string {
+  const power = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)) / Math.log10(factor));
+  const by = Math.min(Math.max(power, -one), suffixes.length - 1 - one);
+  return `${digits(value / factor ** by, decimals)}${suffixes[one + by]}`;
 }
 
-/** As Grafana shows a value in a unit. */
+const SECONDS: readonly (readonly [from: number, by: number, name: string])[] = [
+  [31_536_000, 31_556_900, 'year'],
+  [604_800, 604_800, 'week'],
+  [86_400, 86_400, 'day'],
+  [3600, 3600, 'hour'],
+  [60, 60, 'min'],
+  [1, 1, 's'],
+  [1e-3, 1e-3, 'ms'],
+  [1e-6, 1e-6, 'µs'],
+  [0, 1e-9, 'ns'],
+];
+
+function time(seconds: number, decimals: number | undefined): string {
+  if (seconds === 0) return '0 s';
+  const size = Math.abs(seconds);
+  const [, by, name] = SECONDS.find(([from]) => size >= from) ?? [0, 1, 's'];
+  const value = by < 1 ? seconds * Math.round(1 / by) : seconds / by;
+  const isPlural = by > 1 && Math.abs(value) > 1;
+  return `${digits(value, decimals)} ${name}${isPlural ? 's' : ''}`;
+}
+
+/** From so many seconds on it is one of the next unit, or so many of them. */
+const AGO: readonly (readonly [from: number, by: number, name: string])[] = [
+  [36 * 3600, 86_400, 'days'],
+  [22 * 3600, 0, 'a day'],
+  [90 * 60, 3600, 'hours'],
+  [45 * 60, 0, 'an hour'],
+  [90, 60, 'minutes'],
+  [45, 0, 'a minute'],
+];
+
+function ago(seconds: number): string {
+  const [, by, name] = AGO.find(([from]) => seconds >= from) ?? [0, 0, 'a few seconds'];
+  return by === 0 ? `${name} ago` : `${Math.round(seconds / by)} ${name} ago`;
+}
+
+/**
+ * As Grafana shows a value in a unit of the dashboards, which test/dashboards/grafana.test.ts compares.
+ *
+ * @param now in seconds of the epoch, for `dateTimeFromNow`
+ */
 export function format(value: number, unit = 'short', decimals?: number, now = 0): string {
-  if (Number.isNaN(value)) return '';
-  if (!Number.isFinite(value)) return value > 0 ? '∞' : '-∞';
+  if (Number.isNaN(value)) return 'NaN';
   if (unit === 'percentunit') return `${digits(value * 100, decimals)}%`;
   if (unit === 'none') return digits(value, decimals);
   if (unit.startsWith('suffix:')) return `${digits(value, decimals)} ${unit.slice(7)}`;
-  if (unit === 'dateTimeFromNow') return `${format(Math.max(now - value / 1000, 0), 's', 0)} ago`;
-  const scale = SCALES[unit] ?? [[1, '']];
-  const size = Math.abs(value);
-  const plain: readonly [number, string] = [1, scale.find(([factor]) => factor === 1)?.[1] ?? ''];
-  const [by, suffix] = size === 0 ? plain : (scale.find(([factor]) => size >= factor * 0.9999) ?? plain);
-  return `${digits(value / by, decimals)}${suffix}`;
+  if (unit === 'dateTimeFromNow') return ago(now - value / 1000);
+  if (unit === 's') return time(value, decimals);
+  const scale = SCALES[unit];
+  if (scale === undefined) throw new Error(`no unit ${unit}`);
+  return scaled(value, scale, decimals);
+}
+
+/** At an axis: without zeros at the end, where nothing is said of decimals. */
+export function tick(value: number, unit?: string, decimals?: number): string {
+  if (decimals !== undefined) return format(value, unit, decimals);
+  return format(value, unit)
+    .replace(/(\.\d*?)0+(?!\d)/, '$1')
+    .replace(/\.(?!\d)/, '');
 }
 
 /** Hours and minutes, UTC. */

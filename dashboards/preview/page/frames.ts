@@ -28,23 +28,28 @@ function tables(answers: readonly TargetAnswer[]): Frame[] {
   });
 }
 
-const lengthOf = (frame: Frame): number => [...frame.values()][0]?.length ?? 0;
+type Row = Map<string, Cell>;
 
-/** Rows with the same values of the columns that all frames share become one. */
+function rowsOf(frame: Frame): Row[] {
+  const count = [...frame.values()][0]?.length ?? 0;
+  return Array.from(
+    { length: count },
+    (_, i) => new Map([...frame].map(([name, cells]) => [name, cells[i]])),
+  );
+}
+
+/** Rows of different queries become one where they differ in no column that both have. */
 function merge(frames: readonly Frame[]): Frame {
-  const filled = frames.filter((frame) => lengthOf(frame) > 0);
-  const shared = [...(filled[0]?.keys() ?? [])].filter((name) => filled.every((frame) => frame.has(name)));
-  const rows = new Map<string, Map<string, Cell>>();
-  const names = new Set(frames.flatMap((frame) => [...frame.keys()]));
-  for (const frame of filled) {
-    for (let i = 0; i < lengthOf(frame); i++) {
-      const key = shared.map((name) => frame.get(name)?.[i]).join('\0');
-      const row = rows.get(key) ?? new Map<string, Cell>();
-      for (const [name, values] of frame) row.set(name, values[i]);
-      rows.set(key, row);
-    }
+  const merged: Row[] = [];
+  for (const row of frames.flatMap(rowsOf)) {
+    const same = merged.find((one) =>
+      [...row].every(([name, cell]) => !one.has(name) || one.get(name) === cell),
+    );
+    if (same === undefined) merged.push(row);
+    else for (const [name, cell] of row) same.set(name, cell);
   }
-  return new Map([...names].map((name) => [name, [...rows.values()].map((row) => row.get(name))]));
+  const names = new Set(frames.flatMap((frame) => [...frame.keys()]));
+  return new Map([...names].map((name) => [name, merged.map((row) => row.get(name))]));
 }
 
 export function sortFrame(frame: Frame, by: string, isDescending: boolean): Frame {

@@ -1,3 +1,4 @@
+import { bucketsOf, LEAST } from './buckets.ts';
 import { turbo } from './colors.ts';
 import { drawing, h, svg } from './dom.ts';
 import { format } from './format.ts';
@@ -9,24 +10,16 @@ const MIN_LABEL_PIXELS = 14;
 const LEGEND_STEPS = 64;
 
 export function heatmap(view: View): HTMLElement | undefined {
-  const rows = view.answers
-    .flatMap(({ series }) => series)
-    .map(({ metric, values = [] }) => ({ le: Number(metric['le']?.replace('+Inf', 'Infinity')), values }))
-    .sort((a, b) => a.le - b.le);
+  const rows = bucketsOf(view.answers);
   if (rows.length === 0) return undefined;
   const unit = (view.options['yAxis'] as { unit: string }).unit;
-  // Buckets count what is below as well.
-  const cells = rows.map(({ values }, i) => {
-    const below = new Map(rows[i - 1]?.values);
-    return values.map(([at, value]): [number, number] => [at, Number(value) - Number(below.get(at) ?? 0)]);
-  });
-  const used = rows.map((_, i) => i).filter((i) => cells[i]?.some(([, value]) => value > 1e-9));
+  const used = rows.map((_, i) => i).filter((i) => rows[i]?.cells.some(([, value]) => value > 0));
   const kept = rows.slice(used[0] ?? 0, (used.at(-1) ?? 0) + 1);
-  const max = cells.flat().reduce((high, [, value]) => Math.max(high, value), 1e-12);
+  const max = rows.flatMap(({ cells }) => cells).reduce((high, [, value]) => Math.max(high, value), LEAST);
   const height = view.height - LEGEND;
   const place = { left: LEFT, right: view.width - RIGHT, top: 4, bottom: height - BOTTOM };
   const rowHeight = (place.bottom - place.top) / kept.length;
-  const times = rows[0]?.values.map(([at]) => at) ?? [];
+  const times = rows[0]?.cells.map(([at]) => at) ?? [];
   const step = (times[1] ?? view.to) - (times[0] ?? view.from);
   const x = (at: number): number => LEFT + ((place.right - LEFT) * (at - view.from)) / (view.to - view.from);
   const every = Math.ceil(MIN_LABEL_PIXELS / rowHeight);
@@ -36,8 +29,8 @@ export function heatmap(view: View): HTMLElement | undefined {
     if (n % every === 0) {
       parts.push(svg('text', { x: LEFT - 6, y: y + 4, class: 'axis end' }, format(row.le, unit)));
     }
-    for (const [at, value] of cells[rows.indexOf(row)] ?? []) {
-      if (value <= 1e-9 || at - step < view.from - step) continue;
+    for (const [at, value] of row.cells) {
+      if (value === 0 || at - step < view.from - step) continue;
       const start = Math.max(x(at - step), LEFT);
       const fill = turbo(Math.sqrt(value / max));
       parts.push(

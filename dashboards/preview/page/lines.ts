@@ -1,6 +1,6 @@
 import { colorOf, paletteColor } from './colors.ts';
 import { h, widthOf } from './dom.ts';
-import { clock, format } from './format.ts';
+import { clock, format, tick } from './format.ts';
 import { ticks } from './time-axis.ts';
 import uPlot from './vendor/uplot.js';
 import type { Field, View } from './view.ts';
@@ -135,7 +135,7 @@ function plot(
         size: 70,
         space: 28,
         ...(field.unit === 'bytes' ? { incrs: Array.from({ length: 50 }, (_, i) => 2 ** i) } : {}),
-        values: (_, at) => at.map((value) => (value === null ? '' : format(value, field.unit))),
+        values: (_, at) => at.map((value) => (value === null ? '' : tick(value, field.unit, field.decimals))),
       },
     ],
     series: [

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { after, describe, it, type TestContext } from 'node:test';
+import type { AnnotationQuery, Panel } from '@grafana/schema';
+import fc from 'fast-check';
+import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.ts';
+import { type Choices, interpolate, windowOf } from '../../dashboards/preview/interpolate.ts';
+import { bucketsOf } from '../../dashboards/preview/page/buckets.ts';
+import { format } from '../../dashboards/preview/page/format.ts';
+import { frameOf } from '../../dashboards/preview/page/frames.ts';
+import { fieldsOf } from '../../dashboards/preview/page/view.ts';
+import type { TargetAnswer } from '../../dashboards/preview/preview.ts';
+import { range } from '../../dashboards/preview/prometheus.ts';
+import { choose } from '../../dashboards/preview/variables.ts';
+import { type Grafana, grafanas } from '../support/grafana.ts';
+import { hasTool } from '../support/tools.ts';
+import { generated, NAMES, panelsOf, variablesOf } from './generated.ts';
+import { type HistoryServer, historyServer } from './history.ts';
+
+const START = 1_760_000_400;
+const HOSTS = [{ instance: 'sim-host:9954', scenario: 'evaluation', seed: 1 }] as const;
+const UNITS = new Set(
+  NAMES.flatMap((name) => [...JSON.stringify(generated(name)).matchAll(/"unit":"([^"]+)"/g)]).map(
+    ([, unit = '']) => unit,
+  ),
+);
+
+let loaded: readonly Grafana[] | undefined;
+/** Grafana 10 and 13; undefined where they are not installed. */
+function versionsOf(context: TestContext): readonly Grafana[] | undefined {
+  loaded ??= grafanas(context);
+  return loaded;
+}
+
+it('a value looks in the preview as in Grafana 10 and 13', (context) => {
+  const versions = versionsOf(context);
+  if (versions === undefined) return;
+  // That one is by the clock: below.
+  const units = [...UNITS].filter((unit) => unit !== 'dateTimeFromNow');
+  assert.ok(units.length > 8);
+  const number = fc.oneof(
+    fc.double({ noNaN: true, min: -1e12, max: 1e15 }).filter((value) => Math.abs(value) > 1e-12),
+    fc.double({ noNaN: true, min: 1e-9, max: 2 }),
+    fc.integer({ min: 0, max: 5_000_000 }),
+    fc.constantFrom(0, 1e-9, 0.9995, 59.9, 60, 999.4, 999.9, 1000, 3599, 86_399, 86_400, 604_800, 31_536_000),
+  );
+  for (const grafana of versions) {
+    for (const unit of units) {
+      fc.assert(
+        fc.property(number, fc.constantFrom(undefined, 0, 1, 2, 3), (value, decimals) => {
+          assert.equal(
+            format(value, unit, decimals),
+            grafana.format(value, unit, decimals),
+            `${value} ${unit} ${decimals} in ${grafana.version}`,
+          );
+        }),
+        { numRuns: 300 },
+      );
+    }
+  }
+});
+
+interface Asked {
+  readonly dashboard: string;
+  readonly panel: Panel;
+  readonly answers: readonly TargetAnswer[];
+}
+
+describe('with answers of a Prometheus', () => {
+  const ends: (() => unknown)[] = [];
+  after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  let server: HistoryServer | undefined;
+  let made: Promise<readonly Asked[]> | undefined;
+  const choicesOf = async (
+    name: (typeof NAMES)[number],
+    { url, from, to }: HistoryServer,
+  ): Promise<Choices> => (await choose(variablesOf(generated(name)), url, windowOf(from, to, 1000))).choices;
+  async function asked(): Promise<readonly Asked[]> {
+    server = await historyServer({ after: (end) => ends.push(end) }, HOSTS, START);
+    const all: Asked[] = [];
+    for (const name of NAMES) {
+      const choices = await choicesOf(name, server);
+      for (const panel of panelsOf(generated(name))) {
+        const window = panelWindow(panel, server.from, server.to);
+        all.push({ dashboard: name, panel, answers: await answer(panel, server.url, choices, window) });
+      }
+    }
+    return all;
+  }
+  /** What every panel asked for; undefined where something is missing. */
+  async function panels(context: TestContext): Promise<readonly Asked[] | undefined> {
+    if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus'))
+      return undefined;
+    made ??= asked();
+    return made;
+  }
+
+  it('tables and bars have the rows and columns that Grafana 10 and 13 make', async (context) => {
+    const versions = versionsOf(context);
+    const all = await panels(context);
+    if (versions === undefined || all === undefined) return;
+    const transformed = all.filter(({ panel }) => (panel.transformations ?? []).length > 0);
+    assert.ok(transformed.length > 15);
+    for (const grafana of versions) {
+      for (const { dashboard, panel, answers } of transformed) {
+        const columns = await grafana.columns(panel, answers);
+        const title = `${dashboard}: ${panel.title} in ${grafana.version}`;
+        assert.deepEqual(plain(frameOf(answers, panel.transformations)), plain(columns), title);
+        if (!(panel.transformations ?? []).some(({ id }) => id === 'merge')) continue;
+        // A row for each query would have the same labels again.
+        const labels = columns.filter(([, values]) => values.some((value) => typeof value === 'string'));
+        const rows = (columns[0]?.[1] ?? []).map((_, i) =>
+          JSON.stringify(labels.map(([, values]) => values[i])),
+        );
+        assert.deepEqual(rows, [...new Set(rows)], title);
+      }
+    }
+  });
+
+  it('settings go to the series to which Grafana 10 and 13 give them', async (context) => {
+    const versions = versionsOf(context);
+    const all = await panels(context);
+    if (versions === undefined || all === undefined) return;
+    let given = 0;
+    for (const grafana of versions) {
+      for (const { dashboard, panel, answers } of all) {
+        // Overrides of tables go by the columns' names, which are compared above.
+        if (panel.type === 'table' || panel.type === 'heatmap' || panel.fieldConfig === undefined) continue;
+        const { overrides, ...rest } = panel.fieldConfig;
+        const fieldOf = fieldsOf({ ...rest, overrides } as unknown as Parameters<typeof fieldsOf>[0]);
+        for (const { name, refId, set } of grafana.overrides(panel, answers)) {
+          const without = fieldsOf({ ...rest, overrides: [] } as unknown as Parameters<typeof fieldsOf>[0]);
+          const own = Object.entries(fieldOf(name, refId)).filter(
+            ([key, value]) =>
+              JSON.stringify(value) !== JSON.stringify(Reflect.get(without(name, refId), key)),
+          );
+          for (const [key] of own) {
+            const isSet = set.some(({ id }) => id === key || (key === 'custom' && id.startsWith('custom.')));
+            assert.ok(
+              isSet,
+              `${dashboard}: ${panel.title}: ${name} (${refId}) has ${key} in the preview only`,
+            );
+            given++;
+          }
+          if (set.length > 0)
+            assert.ok(own.length > 0, `${dashboard}: ${panel.title}: ${name} has more in Grafana`);
+        }
+      }
+    }
+    assert.ok(given > 10, `${given}`);
+  });
+
+  it('heatmaps have the rows that Grafana makes of buckets', async (context) => {
+    const versions = versionsOf(context);
+    const all = await panels(context);
+    if (versions === undefined || all === undefined) return;
+    const heatmaps = all.filter(({ panel }) => panel.type === 'heatmap');
+    assert.ok(heatmaps.length > 0);
+    for (const grafana of versions) {
+      for (const { panel, answers } of heatmaps) {
+        const rows = grafana
+          .rows(panel, answers)
+          .map(([le, values]) => [Number(le === '+Inf' ? Infinity : le), values]);
+        const own = bucketsOf(answers).map(({ le, cells }) => [le, cells.map(([, value]) => value)]);
+        assert.deepEqual(own, rows, panel.title);
+      }
+    }
+  });
+
+  it('annotations are where Grafana puts them', async (context) => {
+    const versions = versionsOf(context);
+    const all = await panels(context);
+    if (versions === undefined || all === undefined || server === undefined) return;
+    const { url, from, to } = server;
+    const choices = await choicesOf('vm', server);
+    const window = windowOf(from, to, 100);
+    const annotations = (generated('vm').annotations?.list ?? []) as unknown as readonly (AnnotationQuery & {
+      readonly expr: string;
+      readonly textFormat: string;
+    })[];
+    const own = await marksOf(annotations, url, choices, from, to);
+    assert.ok(own.length > 3);
+    for (const grafana of versions) {
+      const marks = [];
+      for (const annotation of annotations) {
+        const series = await range(url, interpolate(annotation.expr, choices, window), window);
+        const named = series.map((one) => ({ ...one, name: '' }));
+        const answers = [{ refId: 'Anno', format: 'time_series', isInstant: false, series: named } as const];
+        if (series.length > 0) marks.push(...(await grafana.marks(annotation, answers, window.step)));
+      }
+      const sorted = (some: readonly { at: number; text: string }[]): string[] =>
+        some.map(({ at, text }) => `${at} ${text}`).sort();
+      assert.deepEqual(sorted(own), sorted(marks), grafana.version);
+    }
+  });
+});
+
+/** Nothing is nothing, in whichever way it is written; no rows are no columns. */
+function plain(columns: Iterable<readonly [string, readonly unknown[]]>): [string, unknown[]][] {
+  return [...columns]
+    .filter(([, values]) => values.length > 0)
+    .map(([name, values]) => [
+      name,
+      values.map((value) => (value === '' || value === null || Number.isNaN(value) ? undefined : value)),
+    ]);
+}
