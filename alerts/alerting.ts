@@ -12,6 +12,7 @@ import {
   overTime,
   plus,
   rate,
+  type SeriesLabels,
   subquery,
   sum,
   times,
@@ -55,7 +56,7 @@ const POLLING_STAGES = matching(STAGES.slice(POLLING_RANK).join('|'));
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, ioThreadSaturated } = thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
-const { probeFailing, traceDrops, seriesLimited, down, baseline, stages, WINDOW } = thresholds;
+const { probeFailing, traceDrops, seriesLimited, down, baseline, stages, WINDOW, MISSED } = thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
   for: pending,
@@ -66,20 +67,13 @@ const excess = recorded('vm:kvm_excess_exits:per_vcpu');
 const busierThan = (iops: number) => where(recorded('vm:kvm_ios:rate'), '>', iops);
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
 
-/** Threads with one of these kinds of drift, by VM. */
-const drifting = (kinds: string) =>
-  where(
-    aggregate(
-      'count',
-      aggregate('max', where(gauge('kvm_thread_affinity_drift', { kind: matching(kinds) }), '==', 1), [
-        ...VM,
-        'thread',
-      ]),
-      VM,
-    ),
-    '>',
-    0,
-  );
+/** A gauge as it was scraped last, for alerts that take long: a scrape that is missed does not begin them anew. */
+const seen: typeof gauge = (name, matchers) => overTime('last', name, MISSED, matchers);
+
+/** Threads with drift, by VM. */
+const drifting = (drift: Vector<SeriesLabels<'kvm_thread_affinity_drift'>>) =>
+  where(aggregate('count', aggregate('max', where(drift, '==', 1), [...VM, 'thread']), VM), '>', 0);
+const drift = (kinds: string) => ({ kind: matching(kinds) });
 
 const failedPolls = dividedBy(recorded('vm:kvm_halt_poll_fail_seconds:rate'), vcpus);
 const successfulPolls = dividedBy(sum(rate('kvm_vm_halt_poll_success_seconds_total', WINDOW), VM), vcpus);
@@ -138,24 +132,24 @@ const alerts = {
   }),
   KvmAffinityDrift: ofVm({
     severity: 'warning',
-    expr: drifting('mask_widened|unpinned|mask_changed|migrating'),
+    expr: drifting(gauge('kvm_thread_affinity_drift', drift('mask_widened|unpinned|mask_changed|migrating'))),
     ...timing(affinityDrift),
     summary: `Pins are not in force: ${ABOUT_VM}`,
-    description: `{{ $value }} threads of ${ABOUT_VM} may run where they should not. The commands that put them back: kvm-telemetry doctor --vm {{ $labels.vm }}`,
+    description: `Threads of ${ABOUT_VM} that may run where they should not: {{ $value }}. The commands that put them back: kvm-telemetry doctor --vm {{ $labels.vm }}`,
   }),
   KvmThreadsShareCpu: ofVm({
     severity: 'warning',
-    expr: drifting('shared_cpu|shared_core'),
+    expr: drifting(gauge('kvm_thread_affinity_drift', drift('shared_cpu|shared_core'))),
     ...timing(threadsShareCpu),
     summary: `Pinned threads share a CPU: ${ABOUT_VM}`,
-    description: `{{ $value }} threads of ${ABOUT_VM} share their one CPU, or its core, with another pinned thread. ${DOCTOR}`,
+    description: `Pinned threads of ${ABOUT_VM} that share their one CPU, or its core, with another one: {{ $value }}. ${DOCTOR}`,
   }),
   KvmCrossNodeIo: ofVm({
     severity: 'warning',
-    expr: drifting('cross_node'),
+    expr: drifting(seen('kvm_thread_affinity_drift', drift('cross_node'))),
     ...timing(crossNodeIo),
     summary: `I/O crosses NUMA nodes: ${ABOUT_VM}`,
-    description: `{{ $value }} threads of ${ABOUT_VM} are on another NUMA node than its memory, its disk or the disk's interrupts. ${DOCTOR}`,
+    description: `Threads of ${ABOUT_VM} on another NUMA node than its memory, its disk or the disk's interrupts: {{ $value }}. ${DOCTOR}`,
   }),
   KvmVcpuStarved: ofVm({
     severity: 'warning',
@@ -219,7 +213,7 @@ const alerts = {
   KvmQueueImbalance: ofVm({
     severity: 'info',
     expr: and(
-      where(gauge('kvm_vm_queue_fairness_ratio'), '<', queueImbalance.fairness),
+      where(seen('kvm_vm_queue_fairness_ratio'), '<', queueImbalance.fairness),
       VM,
       busierThan(queueImbalance.minIops),
     ),
@@ -264,7 +258,7 @@ const alerts = {
   KvmTelemetryProbeFailing: ofHost({
     severity: 'warning',
     expr: and(
-      where(gauge('kvm_telemetry_probe_success'), '==', 0),
+      where(seen('kvm_telemetry_probe_success'), '==', 0),
       [...HOST, 'probe'],
       where(overTime('max', 'kvm_telemetry_probe_success', probeFailing.memory), '==', 1),
     ),
@@ -283,7 +277,7 @@ const alerts = {
   }),
   KvmTelemetrySeriesLimited: ofHost({
     severity: 'warning',
-    expr: where(gauge('kvm_telemetry_series_dropped'), '>', 0),
+    expr: where(seen('kvm_telemetry_series_dropped'), '>', 0),
     ...timing(seriesLimited),
     summary: 'Series are left out on {{ $labels.instance }}',
     description:

@@ -8,6 +8,9 @@ export const WINDOW = '2m';
 /** Of what is sampled in short windows (trace.dutyCycle), which needs more time for as many samples. */
 export const SAMPLED_WINDOW = '5m';
 
+/** So long a gauge counts as what it was last, in alerts with a `for` of ten minutes or more: three scrapes of 15 s, one of 30 s. */
+export const MISSED = '1m';
+
 /** Below so many I/Os a second a ratio per I/O is noise, and is not recorded. */
 export const MIN_IOPS = 10;
 /** Likewise the mean latency: lower, as a disk that takes seconds completes few. Six in a window are enough. */
