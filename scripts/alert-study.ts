@@ -16,7 +16,7 @@ import { day } from '../lab/simhost/scenarios/day.ts';
 import type { Incident, ScenarioWithIncidents } from '../lab/simhost/scenarios/incident.ts';
 import { incidents } from '../lab/simhost/scenarios/incidents.ts';
 import { normal } from '../lab/simhost/scenarios/normal.ts';
-import type { Scenario, ScenarioOptions } from '../lab/simhost/scenarios/scenario.ts';
+import type { Scenario, ScenarioOptions, Span } from '../lab/simhost/scenarios/scenario.ts';
 import { EXIT_NS } from '../lab/simhost/vcpu.ts';
 import type { AlertEpisode } from './history/alerts.ts';
 import { BlockSink } from './history/chunks.ts';
@@ -138,6 +138,7 @@ const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
 interface Study {
   readonly plan: Plan;
   readonly incidents: readonly Incident[];
+  readonly unwatched: readonly Span[];
   readonly fired: readonly AlertEpisode[];
 }
 
@@ -154,8 +155,13 @@ async function study(plan: Plan, seed: number): Promise<Study> {
   const times = { from: START, to: START + hours * HOUR, step };
   const episodes = await recordRules(data, rules, times).finally(remove);
   process.off('exit', remove);
-  const { incidents: scripted = [] } = make({ seed, startTime: START });
-  return { plan, incidents: scripted, fired: episodes.filter(({ firingAt }) => firingAt !== undefined) };
+  const { incidents: scripted = [], unwatched = [] } = make({ seed, startTime: START });
+  return {
+    plan,
+    incidents: scripted,
+    unwatched,
+    fired: episodes.filter(({ firingAt }) => firingAt !== undefined),
+  };
 }
 
 /** A scrape, and an evaluation after it. */
@@ -177,19 +183,32 @@ function isExplained({ plan, incidents: all }: Study, episode: AlertEpisode): bo
   );
 }
 
-type Verdict = 'found' | 'late' | 'missed' | 'too short' | Unfit;
+type Verdict = 'found' | 'late' | 'missed' | 'too short' | 'unwatched' | Unfit;
 
-function judge({ plan, fired }: Study, incident: Incident): { verdict: Verdict; delay?: number } {
+/** Seconds after its beginning by which it is to be told: where nobody watched for long, all begins anew after that. */
+function allowed({ plan, unwatched }: Study, { kind, from }: Incident): number {
+  const within = EXPECTED[kind].within + slackOf(plan);
+  if (kind === 'exporter_down') return within;
+  const long = unwatched.filter((span) => span.to - span.from > secondsOf(thresholds.MISSED));
+  return long.reduce(
+    (until, span) => (span.from < from + until && span.to > from ? span.to - from + within : until),
+    within,
+  );
+}
+
+function judge(one: Study, incident: Incident): { verdict: Verdict; delay?: number } {
   const { alert, within } = EXPECTED[incident.kind];
-  const inTime = within + slackOf(plan);
-  const own = fired.find((episode) => episode.alert === alert && tellsOf(plan, incident, episode));
+  const until = allowed(one, incident);
+  const own = one.fired.find((episode) => episode.alert === alert && tellsOf(one.plan, incident, episode));
   if (own?.firingAt !== undefined) {
     const delay = own.firingAt - begins(incident);
-    return { verdict: delay > inTime ? 'late' : 'found', delay };
+    return { verdict: delay > until ? 'late' : 'found', delay };
   }
   const unfit = UNFIT[incident.kind]?.(incident) ?? false;
   if (unfit !== false) return { verdict: unfit };
-  return { verdict: incident.to - incident.from < inTime ? 'too short' : 'missed' };
+  const lasts = incident.to - incident.from;
+  if (lasts < within + slackOf(one.plan)) return { verdict: 'too short' };
+  return { verdict: lasts < until ? 'unwatched' : 'missed' };
 }
 
 const minutes = (seconds: number): string => (seconds / 60).toFixed(1);

@@ -16,6 +16,7 @@ import {
   MINUTE,
   nvmes,
   type ScenarioOptions,
+  type Span,
   timetable,
   type Watchers,
 } from './scenario.ts';
@@ -85,7 +86,7 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
   const random = new Random(options.seed ^ 0xda1);
   const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
   const told: Incident[] = [];
-  const when = (minute: number, minutes: number): Pick<Incident, 'from' | 'to'> => {
+  const when = (minute: number, minutes: number): Span => {
     const from = DAY + Math.round((minute + random.next()) * MINUTE);
     return { from, to: from + minutes * MINUTE };
   };
@@ -125,7 +126,8 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
     happen();
     breathe();
   };
-  return { host, watchers, script, incidents: told.sort((a, b) => a.from - b.from) };
+  const unwatched = told.filter(({ kind }) => kind === 'exporter_down');
+  return { host, watchers, unwatched, script, incidents: told.sort((a, b) => a.from - b.from) };
 }
 
 function usualOf(kind: VmKind, life: Life | undefined): Pick<Incident, 'usual'> {

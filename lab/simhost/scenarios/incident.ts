@@ -1,6 +1,6 @@
 import type { SimulatedHost } from '../host.ts';
 import { DRIFT_KINDS, type DriftKind } from '../misfortunes.ts';
-import type { Scenario, Watchers } from './scenario.ts';
+import type { Scenario, Span, Watchers } from './scenario.ts';
 
 export type VmKind =
   | 'exit_storm'
@@ -15,7 +15,7 @@ export type DiskKind = 'disk_stall' | 'disk_slow';
 export type HostKind = 'exporter_down' | 'lockdown';
 
 /** Something that is worth an alert, or, where it is small or short, is not. */
-export interface Incident {
+export interface Incident extends Span {
   readonly kind: VmKind | DiskKind | HostKind;
   /** Empty where it is the host's. */
   readonly vm: string;
@@ -26,9 +26,6 @@ export interface Incident {
   readonly size: number;
   /** storm_of_its_day: exits a second all day, where it has had a day; one_queue: I/Os a second. */
   readonly usual?: number;
-  /** Seconds since the start. */
-  readonly from: number;
-  readonly to: number;
 }
 
 export interface ScenarioWithIncidents extends Scenario {

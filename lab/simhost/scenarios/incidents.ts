@@ -8,7 +8,7 @@ import {
   type VmKind,
 } from './incident.ts';
 import { living } from './normal.ts';
-import { between, type Happening, MINUTE, type ScenarioOptions } from './scenario.ts';
+import { between, type Happening, MINUTE, type ScenarioOptions, type Span } from './scenario.ts';
 
 type Row = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
 type DiskRow = readonly [kind: DiskKind, disk: string, size: number, from: number, minutes: number];
@@ -54,7 +54,7 @@ const OF_DISKS: readonly DiskRow[] = [
 export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   const vms = fleet(options);
   const random = new Random(options.seed ^ 0x1ac1d);
-  const when = (from: number, minutes: number): Pick<Incident, 'from' | 'to'> => {
+  const when = (from: number, minutes: number): Span => {
     const start = Math.round((from + random.next()) * MINUTE);
     return { from: start, to: start + minutes * MINUTE };
   };

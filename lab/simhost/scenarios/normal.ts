@@ -7,6 +7,7 @@ import {
   MINUTE,
   type Scenario,
   type ScenarioOptions,
+  type Span,
   timetable,
   type Watchers,
 } from './scenario.ts';
@@ -29,14 +30,16 @@ export function living(vms: Fleet, seed: number, more: readonly Happening[]): Sc
   const { host, setLoads } = vms;
   const random = new Random(seed ^ 0x11fe);
   const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
-  const happenings = [...ofVms(vms, random), ...ofWatchers(watchers, random), ...more];
+  const vmsLive = ofVms(vms, random);
+  const unwatched = outages(random);
+  const happenings = [...vmsLive, ...unwatched.flatMap((outage) => ofWatchers(watchers, outage)), ...more];
   const happen = agenda(host, happenings);
   const breathe = timetable(host, MINUTE, [{ at: 0, happen: setLoads }]);
   const script = (): void => {
     happen();
     breathe();
   };
-  return { host, watchers, script };
+  return { host, watchers, unwatched, script };
 }
 
 /** Minutes of the six hours at which something can begin that is over in an hour. */
@@ -70,19 +73,25 @@ function ofVms({ host, lively }: Fleet, random: Random): Happening[] {
   ];
 }
 
+interface Outage extends Span {
+  readonly of: keyof Watchers;
+}
+
 /** Restarts of the exporter, an update that takes a minute or two, scrapes that are missed, a Prometheus that is moved. */
-function ofWatchers(watchers: Watchers, random: Random): Happening[] {
-  const down = (seconds: number): Happening[] => {
+function outages(random: Random): Outage[] {
+  const some = (of: Outage['of'], seconds: number): Outage => {
     const from = anyTime(random);
-    return between(from, from + seconds, (on) => {
-      watchers.exporter = on ? 'down' : 'up';
-    });
+    return { of, from, to: from + seconds };
   };
-  const away = (seconds: number): Happening[] => {
-    const from = anyTime(random);
-    return between(from, from + seconds, (on) => {
-      watchers.prometheus = on ? 'away' : 'up';
-    });
-  };
-  return [...[5, 5, 10, 70, 150].flatMap(down), ...[20, 40, 12 * MINUTE].flatMap(away)];
+  return [
+    ...[5, 5, 10, 70, 150].map((seconds) => some('exporter', seconds)),
+    ...[20, 40, 12 * MINUTE].map((seconds) => some('prometheus', seconds)),
+  ];
+}
+
+function ofWatchers(watchers: Watchers, { of, from, to }: Outage): Happening[] {
+  return between(from, to, (on) => {
+    if (of === 'exporter') watchers.exporter = on ? 'down' : 'up';
+    else watchers.prometheus = on ? 'away' : 'up';
+  });
 }

@@ -8,11 +8,19 @@ export interface Watchers {
   prometheus: 'up' | 'away';
 }
 
+/** In seconds since the start. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A host and what happens to it. */
 export interface Scenario {
   readonly host: SimulatedHost;
   /** Up all the time by default. */
   readonly watchers?: Readonly<Watchers>;
+  /** When the exporter will be down or Prometheus away. */
+  readonly unwatched?: readonly Span[];
   /** To be called before each step: what is due by `host.time` happens. */
   script(): void;
 }
