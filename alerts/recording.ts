@@ -100,6 +100,18 @@ export const ofVm = {
       sum(rate('kvm_vm_disk_read_time_seconds_total', window, of), [...VM, 'disk']),
       sum(rate('kvm_vm_disk_write_time_seconds_total', window, of), [...VM, 'disk']),
     ),
+  /** The place of the detected stage among `STAGES`. */
+  stageRank: (of: Matchers<Vm> = {}): Vector<Vm> =>
+    STAGES.map((stage, rank) =>
+      times(
+        aggregate(
+          'max',
+          gauge('kvm_vm_stage_info', { ...of, stage: equal(stage), source: equal('detected') }),
+          VM,
+        ),
+        rank,
+      ),
+    ).reduce((a, b) => or(b, a)),
 } as const;
 
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
@@ -189,12 +201,7 @@ const derived = {
   ),
   'vm:kvm_stage:rank': rule(
     `Detected stage: ${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}.`,
-    STAGES.map((stage, rank) =>
-      times(
-        aggregate('max', gauge('kvm_vm_stage_info', { stage: equal(stage), source: equal('detected') }), VM),
-        rank,
-      ),
-    ).reduce((a, b) => or(b, a)),
+    ofVm.stageRank(),
   ),
   'vm:kvm_stage:measured_rank': rule(
     `Detected stage of a VM with more than ${stages.minIops} I/Os a second; of others ${AFFINITY} at most, as nothing above it can be measured.`,

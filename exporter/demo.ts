@@ -1,13 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { SimulationData } from '../lab/simhost/worker.ts';
 import { ConfigError } from './config/load.ts';
+import { memoryFolder } from './memory-folder.ts';
 
-/** In memory where there is such a place: a host is some thousand small files, a part of them new each second. */
-const MEMORY = '/dev/shm';
 const READY_MS = 20_000;
 
 export interface DemoHost {
@@ -27,7 +24,7 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
   if (!existsSync(worker)) {
     throw new ConfigError(`demo: ${worker} is missing: install the simulated host (lab/simhost) as well`);
   }
-  const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-demo-'));
+  const folder = memoryFolder('kvm-telemetry-demo-');
   const workerData: SimulationData = { folder, scenario, seed: 1, pid: process.pid };
   const simulation = new Worker(worker, { workerData });
   const stop = async (): Promise<void> => {

@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { secondsOf } from '../alerts/durations.ts';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
 import * as thresholds from '../alerts/thresholds.ts';
+import { memoryFolder } from '../exporter/memory-folder.ts';
 import {
   CALIBRATION,
   type Configuration,
@@ -144,7 +144,7 @@ interface Study {
 
 async function study(plan: Plan, seed: number): Promise<Study> {
   const { hours, step, make } = plan;
-  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kvm-telemetry-alerts-'));
+  const folder = memoryFolder('kvm-telemetry-alerts-');
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   const data = join(folder, 'data');

@@ -1,10 +1,9 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { pino } from 'pino';
 import { readBuild } from '../../exporter/build.ts';
 import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
 import { type Config, traceSets } from '../../exporter/config/options.ts';
+import { memoryFolder } from '../../exporter/memory-folder.ts';
 import type { Family } from '../../exporter/metrics/families.ts';
 import { createOwnMetrics } from '../../exporter/own-metrics.ts';
 import { Telemetry } from '../../exporter/telemetry.ts';
@@ -39,8 +38,6 @@ export interface History {
   readonly samples: number;
 }
 
-/** In memory where there is such a place: some thousand files are written at each step. */
-const MEMORY = '/dev/shm';
 /** As inventory.schedule has it by default. */
 const LOOK_SECONDS = 10;
 const SECONDS_PER_HOUR = 3600;
@@ -61,7 +58,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
   if (sampleSeconds % tickSeconds !== 0) throw new RangeError('the sample must be a multiple of the tick');
   const make = typeof options.scenario === 'string' ? SCENARIOS[options.scenario] : options.scenario;
   if (make === undefined) throw new RangeError(`no scenario ${JSON.stringify(options.scenario)}`);
-  const folder = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kvm-telemetry-history-'));
+  const folder = memoryFolder('kvm-telemetry-history-');
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   const { host, script, watchers = ALWAYS } = make({ seed, startTime: start });

@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordingFile } from '../../alerts/rule-files.ts';
+import { memoryFolder } from '../../exporter/memory-folder.ts';
 import type { Scenario, ScenarioOptions } from '../../lab/simhost/scenarios/scenario.ts';
 import { troubled } from '../../lab/simhost/scenarios.ts';
 import { BlockSink } from '../../scripts/history/chunks.ts';
@@ -42,7 +42,7 @@ export async function historyServer(
   hosts: readonly HistoryHost[],
   start: number,
 ): Promise<HistoryServer> {
-  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-dashboards-'));
+  const folder = memoryFolder('kt-dashboards-');
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, 'data');
   for (const { instance, scenario, seed } of hosts) {
