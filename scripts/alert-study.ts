@@ -253,6 +253,8 @@ function falseAlerts(one: Study): string {
   return `${one.fired.length} alerts fired, ${wrong.length} of them false.\n${lines.join('')}`;
 }
 
+// What is left to be removed is removed when the process exits, which it does not by a signal.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 for (const seed of options.seeds.split(',').map(Number)) {
   for (const name of options.only.split(',')) {
     const plan = PLANS[name];

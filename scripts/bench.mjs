@@ -6,17 +6,11 @@
 // --only settings --kvm-stat PATH.
 // `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 4 --seconds 3 --sets exits --guest toy.
 // `npm run bench -- perf-overhead`: what perf costs a guest of this machine. Arguments: --pairs 30 --ms 600.
-import { spawn } from 'node:child_process';
-import { build, install, root } from './prepare.mjs';
+import { become, build, install, root } from './prepare.mjs';
 
 install();
 build();
 const args = process.argv.slice(2);
 const NAMES = ['qmp', 'hist', 'rules', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
-const child = spawn(process.execPath, [`${root}dist/bench/${which}.js`, ...args], {
-  stdio: 'inherit',
-});
-// The terminal signals the whole group: the benchmark cleans up by itself, and this process waits for it.
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => process.exit(code ?? 1));
+become([`${root}dist/bench/${which}.js`, ...args]);

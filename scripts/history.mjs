@@ -1,16 +1,11 @@
 // `npm run history -- --scenario demo --hours 6 --step 15 --output DIR`: hours of a simulated host as OpenMetrics with time
 // stamps and, with promtool, as blocks of Prometheus' TSDB. Arguments: --sample 5 --tick 1 --seed 1 --start EPOCH --trace-sets exits.
 // docs/simulated-host.md.
-import { spawn } from 'node:child_process';
-import { build, install, root } from './prepare.mjs';
+import { become, build, install, root } from './prepare.mjs';
 
 // Each collection makes much that is garbage soon: a tenth of the time where the new space is as small as by default.
 const YOUNG = '--max-semi-space-size=64';
 
 install();
 build();
-const child = spawn(process.execPath, [YOUNG, `${root}dist/scripts/history.js`, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => process.exit(code ?? 1));
+become([YOUNG, `${root}dist/scripts/history.js`, ...process.argv.slice(2)]);

@@ -1,5 +1,5 @@
 // Makes a fresh clone ready: installs what package-lock.json names, and builds. Plain JavaScript, as nothing is built yet.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -10,6 +10,14 @@ export function run(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Becomes a program of ours: it has the terminal, and this process ends when it does, as it does. */
+export function become(args) {
+  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  // The terminal signals the whole group: the program cleans up by itself, and this process waits for it.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code) => process.exit(code ?? 1));
 }
 
 /**

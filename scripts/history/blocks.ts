@@ -10,6 +10,10 @@ export async function createBlocks(file: string, folder: string): Promise<boolea
   const child = spawn('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', '-q', file, folder], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // Before the folder that it writes into is removed.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.prependOnceListener('exit', kill);
+  child.once('close', () => process.off('exit', kill));
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     errors += chunk;

@@ -82,7 +82,7 @@ export interface Grafana {
 /** The oldest and the newest Grafana that the dashboards are for; undefined where their packages are not installed. */
 export function grafanas(context: TestContext): readonly Grafana[] | undefined {
   const isThere = existsSync(`${FOLDER}node_modules`);
-  if (!has(context, isThere, "Grafana's packages are missing: npm ci --prefix test/grafana"))
+  if (!has(context, isThere, "Grafana's packages are missing: npm install --no-save --prefix test/grafana"))
     return undefined;
   const require = createRequire(`${FOLDER}package.json`);
   pretendBrowser(require);
