@@ -1,0 +1,52 @@
+import { EXPECTED } from './expected.ts';
+import { isExplained, judge, type Study, type Verdict } from './verdict.ts';
+
+const minutes = (seconds: number): string => (seconds / 60).toFixed(1);
+
+/** A line for each incident; those of a disk are those of its VMs. */
+export function report(study: Study): string {
+  const lines = new Map<string, { delays: number[]; verdicts: Verdict[]; vms: string[]; cells: string[] }>();
+  for (const incident of study.incidents) {
+    const { verdict, delay } = judge(study, incident);
+    const { kind, vm, size, from, to } = incident;
+    const key = kind.startsWith('disk') ? `${kind} ${from}` : `${kind} ${from} ${vm}`;
+    const cells = [kind, String(size), minutes(to - from), EXPECTED[kind].alert];
+    const line = lines.get(key) ?? { delays: [], verdicts: [], vms: [], cells };
+    lines.set(key, line);
+    line.verdicts.push(verdict);
+    line.vms.push(vm);
+    if (delay !== undefined) line.delays.push(delay);
+  }
+  const rows = [...lines.values()].map(({ delays, verdicts, vms, cells: [kind = '', ...cells] }) => {
+    const counts = new Map<Verdict, number>();
+    for (const verdict of verdicts) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+    const verdict = [...counts]
+      .map(([each, count]) => (vms.length === 1 ? each : `${count} ${each}`))
+      .join(', ');
+    const told = [...new Set([Math.min(...delays), Math.max(...delays)])]
+      .filter(Number.isFinite)
+      .map(minutes);
+    return [kind, vms.length === 1 ? vms.join() : `${vms.length} VMs`, ...cells, verdict, told.join(' to ')];
+  });
+  const header = ['incident', 'VM', 'size', 'lasts, min', 'alert', 'verdict', 'told after, min'];
+  return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');
+}
+
+/** How many alerts fired, and a line for each that is false. */
+export function summary(study: Study): string {
+  const wrong = study.fired.filter((episode) => !isExplained(study, episode));
+  const lines = wrong.map(({ alert, labels, pendingAt, firingAt = 0, resolvedAt = Number.NaN }) => {
+    const at = (time: number): string => minutes(time - study.start);
+    return `- ${alert} ${JSON.stringify(labels)}: pending at minute ${at(pendingAt)}, fired ${at(firingAt)}, resolved ${at(resolvedAt)}\n`;
+  });
+  return `${study.fired.length} alerts fired, ${wrong.length} of them false.\n${lines.join('')}`;
+}
+
+/** Whether no alert is false, missing or late. */
+export function isSound(study: Study): boolean {
+  const verdicts = study.incidents.map((incident) => judge(study, incident).verdict);
+  return (
+    study.fired.every((episode) => isExplained(study, episode)) &&
+    !verdicts.some((verdict) => verdict === 'late' || verdict === 'missed')
+  );
+}

@@ -1,0 +1,68 @@
+import { secondsOf } from '../../alerts/durations.ts';
+import { MISSED, WINDOW } from '../../alerts/thresholds.ts';
+import type { Incident } from '../../lab/simhost/scenarios/incident.ts';
+import type { Span } from '../../lab/simhost/scenarios/scenario.ts';
+import type { AlertEpisode } from '../history/alerts.ts';
+import { CONSEQUENCES, EXPECTED, UNFIT, type Unfit } from './expected.ts';
+
+/** What happened, and what was told of it. */
+export interface Study {
+  /** Seconds of the epoch at which the scenario began. */
+  readonly start: number;
+  /** Seconds between scrapes. */
+  readonly step: number;
+  readonly incidents: readonly Incident[];
+  /** When nobody watched. */
+  readonly unwatched: readonly Span[];
+  readonly fired: readonly AlertEpisode[];
+}
+
+export type Verdict = 'found' | 'late' | 'missed' | 'too short' | 'unwatched' | Unfit;
+
+/** A scrape, and an evaluation after it. */
+const slackOf = ({ step }: Study): number => 2 * step;
+
+/** Whether this alert tells of this incident: of its VM, and begun while it lasted or a window later. */
+function tellsOf(study: Study, { vm, from, to }: Incident, { labels, firingAt = 0 }: AlertEpisode): boolean {
+  const last = study.start + to + secondsOf(WINDOW) + slackOf(study);
+  return (labels['vm'] ?? '') === vm && firingAt >= study.start + from && firingAt <= last;
+}
+
+/** Whether something had happened that this alert is for, or that has it as a consequence. */
+export function isExplained(study: Study, episode: AlertEpisode): boolean {
+  return study.incidents.some(
+    (incident) =>
+      tellsOf(study, incident, episode) &&
+      [EXPECTED[incident.kind].alert, ...(CONSEQUENCES[incident.kind] ?? [])].includes(episode.alert),
+  );
+}
+
+/** Seconds after its beginning by which it is to be told: where nobody watched for long, all begins anew after that. */
+function allowed(study: Study, { kind, from }: Incident): number {
+  const within = EXPECTED[kind].within + slackOf(study);
+  // Not being watched is what it is.
+  if (kind === 'exporter_down') return within;
+  return study.unwatched
+    .filter((span) => span.to - span.from > secondsOf(MISSED))
+    .sort((a, b) => a.from - b.from)
+    .reduce(
+      (until, span) => (span.from < from + until && span.to > from ? span.to - from + within : until),
+      within,
+    );
+}
+
+/** @returns with `delay` in seconds where it was told */
+export function judge(study: Study, incident: Incident): { verdict: Verdict; delay?: number } {
+  const { alert, within } = EXPECTED[incident.kind];
+  const until = allowed(study, incident);
+  const own = study.fired.find((episode) => episode.alert === alert && tellsOf(study, incident, episode));
+  if (own?.firingAt !== undefined) {
+    const delay = own.firingAt - study.start - incident.from;
+    return { verdict: delay > until ? 'late' : 'found', delay };
+  }
+  const unfit = UNFIT[incident.kind]?.(incident) ?? false;
+  if (unfit !== false) return { verdict: unfit };
+  const lasts = incident.to - incident.from;
+  if (lasts < within + slackOf(study)) return { verdict: 'too short' };
+  return { verdict: lasts < until ? 'unwatched' : 'missed' };
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { secondsOf } from '../../alerts/durations.ts';
+import { crossNodeIo, exitStorm, WINDOW } from '../../alerts/thresholds.ts';
+import type { Incident } from '../../lab/simhost/scenarios/incident.ts';
+import { isSound, report, summary } from '../../scripts/alert-study/report.ts';
+import { judge, type Study } from '../../scripts/alert-study/verdict.ts';
+import type { AlertEpisode } from '../../scripts/history/alerts.ts';
+
+const START = 1_760_000_400;
+const STEP = 15;
+/** What a storm takes to be told, two scrapes included. */
+const STORM = secondsOf(WINDOW) + secondsOf(exitStorm.for) + 2 * STEP;
+const storm: Incident = { kind: 'exit_storm', vm: 'vm-1', size: 80_000, from: 600, to: 1800 };
+
+function alert(name: string, vm: string | undefined, after: number): AlertEpisode {
+  const labels = { alertname: name, ...(vm === undefined ? {} : { vm }) };
+  const firingAt = START + storm.from + after;
+  return { alert: name, labels, pendingAt: firingAt - 120, firingAt, resolvedAt: undefined };
+}
+
+function study(
+  incidents: readonly Incident[],
+  fired: readonly AlertEpisode[],
+  unwatched: Study['unwatched'] = [],
+): Study {
+  return { start: START, step: STEP, incidents, fired, unwatched };
+}
+
+const verdict = (
+  incident: Incident,
+  fired: readonly AlertEpisode[],
+  unwatched: Study['unwatched'] = [],
+): string => judge(study([incident], fired, unwatched), incident).verdict;
+
+describe('an incident', () => {
+  it('is found by its own alert, of its own VM, in time', () => {
+    assert.deepEqual(judge(study([storm], [alert('KvmExitStorm', 'vm-1', STORM)]), storm), {
+      verdict: 'found',
+      delay: STORM,
+    });
+    assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', STORM + 1)]), 'late');
+    assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-2', 200)]), 'missed');
+    assert.equal(verdict(storm, [alert('KvmVcpuStarved', 'vm-1', 200)]), 'missed');
+    assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', -60)]), 'missed');
+  });
+
+  it('need not be told of where it is too short, too small or too young', () => {
+    assert.equal(verdict({ ...storm, to: storm.from + STORM - 1 }, []), 'too short');
+    assert.equal(verdict({ ...storm, to: storm.from + STORM }, []), 'missed');
+    assert.equal(verdict({ ...storm, size: 39_999 }, []), 'too small');
+    // Within what 80,000 I/Os a second may cost.
+    assert.equal(verdict({ ...storm, vm: 'fast-0', size: 90_000 }, []), 'too small');
+    assert.equal(verdict({ ...storm, kind: 'storm_of_its_day' }, []), 'too young');
+    assert.equal(verdict({ ...storm, kind: 'storm_of_its_day', usual: 30_000 }, []), 'too small');
+    assert.equal(verdict({ ...storm, kind: 'storm_of_its_day', usual: 0 }, []), 'missed');
+  });
+
+  it('has its time anew after nobody watched, and is not missed where that was too late', () => {
+    const away = [{ from: 700, to: 1000 }];
+    assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', 400 + STORM)], away), 'found');
+    assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', 401 + STORM)], away), 'late');
+    assert.equal(verdict(storm, [], away), 'missed');
+    assert.equal(verdict({ ...storm, to: 1200 }, [], away), 'unwatched');
+    assert.equal(verdict({ ...storm, to: 1200 }, [], [{ from: 2000, to: 3000 }]), 'missed', 'later');
+  });
+
+  it('does not excuse a restart of the exporter, which no alert is to lose its time by', () => {
+    const moved: Incident = { ...storm, kind: 'drift_other_node', to: 3000 };
+    const restart = [{ from: 1000, to: 1005 }];
+    const within = secondsOf(crossNodeIo.for) + 2 * STEP;
+    assert.equal(verdict(moved, [alert('KvmCrossNodeIo', 'vm-1', within)], restart), 'found');
+    assert.equal(verdict(moved, [alert('KvmCrossNodeIo', 'vm-1', within + 1)], restart), 'late');
+  });
+
+  it('of the host has no VM; that nobody watches is no excuse for not telling so', () => {
+    const down: Incident = { kind: 'exporter_down', vm: '', size: 1, from: 600, to: 1800 };
+    assert.equal(verdict(down, [alert('KvmTelemetryDown', undefined, 315)], [down]), 'found');
+    assert.equal(verdict(down, [], [down]), 'missed');
+  });
+});
+
+describe('a study', () => {
+  it('is sound where nothing is false, missing or late', () => {
+    const found = alert('KvmExitStorm', 'vm-1', STORM);
+    assert.ok(isSound(study([storm], [found, alert('KvmVcpuStarved', 'vm-1', 400)])), 'a consequence');
+    assert.ok(!isSound(study([storm], [])));
+    assert.ok(!isSound(study([storm], [found, alert('KvmExitStorm', 'vm-2', 200)])));
+    assert.ok(!isSound(study([storm], [found, alert('KvmHaltPollWaste', 'vm-1', 200)])));
+    assert.ok(!isSound(study([], [found])));
+  });
+
+  it('says which alerts are false', () => {
+    const wrong = study([storm], [alert('KvmExitStorm', 'vm-2', 300)]);
+    assert.match(summary(wrong), /^1 alerts fired, 1 of them false\.\n- KvmExitStorm .*vm-2.* fired 15\.0/);
+  });
+
+  it('has a line for each incident, one for all VMs of a disk', () => {
+    const stall = (vm: string): Incident => ({ kind: 'disk_stall', vm, size: 1, from: 600, to: 1200 });
+    const told = [alert('KvmIoStalled', 'a', 180), alert('KvmIoStalled', 'b', 195)];
+    const lines = report(study([storm, stall('a'), stall('b')], told))
+      .split('\n')
+      .slice(2);
+    assert.deepEqual(lines, [
+      '| exit_storm | vm-1 | 80000 | 20.0 | KvmExitStorm | missed |  |',
+      '| disk_stall | 2 VMs | 1 | 10.0 | KvmIoStalled | 2 found | 3.0 to 3.3 |',
+      '',
+    ]);
+  });
+});
