@@ -12,7 +12,6 @@ import {
   overTime,
   plus,
   rate,
-  type SeriesLabels,
   subquery,
   sum,
   times,
@@ -70,10 +69,20 @@ const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
 /** A gauge as it was scraped last, for alerts that take long: a scrape that is missed does not begin them anew. */
 const seen: typeof gauge = (name, matchers) => overTime('last', name, MISSED, matchers);
 
-/** Threads with drift, by VM. */
-const drifting = (drift: Vector<SeriesLabels<'kvm_thread_affinity_drift'>>) =>
-  where(aggregate('count', aggregate('max', where(drift, '==', 1), [...VM, 'thread']), VM), '>', 0);
-const drift = (kinds: string) => ({ kind: matching(kinds) });
+/** Threads with one of these kinds of drift, by VM. */
+const drifting = (kinds: string, scraped = gauge) =>
+  where(
+    aggregate(
+      'count',
+      aggregate('max', where(scraped('kvm_thread_affinity_drift', { kind: matching(kinds) }), '==', 1), [
+        ...VM,
+        'thread',
+      ]),
+      VM,
+    ),
+    '>',
+    0,
+  );
 
 const failedPolls = dividedBy(recorded('vm:kvm_halt_poll_fail_seconds:rate'), vcpus);
 const successfulPolls = dividedBy(sum(rate('kvm_vm_halt_poll_success_seconds_total', WINDOW), VM), vcpus);
@@ -132,21 +141,21 @@ const alerts = {
   }),
   KvmAffinityDrift: ofVm({
     severity: 'warning',
-    expr: drifting(gauge('kvm_thread_affinity_drift', drift('mask_widened|unpinned|mask_changed|migrating'))),
+    expr: drifting('mask_widened|unpinned|mask_changed|migrating'),
     ...timing(affinityDrift),
     summary: `Pins are not in force: ${ABOUT_VM}`,
     description: `Threads of ${ABOUT_VM} that may run where they should not: {{ $value }}. The commands that put them back: kvm-telemetry doctor --vm {{ $labels.vm }}`,
   }),
   KvmThreadsShareCpu: ofVm({
     severity: 'warning',
-    expr: drifting(gauge('kvm_thread_affinity_drift', drift('shared_cpu|shared_core'))),
+    expr: drifting('shared_cpu|shared_core'),
     ...timing(threadsShareCpu),
     summary: `Pinned threads share a CPU: ${ABOUT_VM}`,
     description: `Pinned threads of ${ABOUT_VM} that share their one CPU, or its core, with another one: {{ $value }}. ${DOCTOR}`,
   }),
   KvmCrossNodeIo: ofVm({
     severity: 'warning',
-    expr: drifting(seen('kvm_thread_affinity_drift', drift('cross_node'))),
+    expr: drifting('cross_node', seen),
     ...timing(crossNodeIo),
     summary: `I/O crosses NUMA nodes: ${ABOUT_VM}`,
     description: `Threads of ${ABOUT_VM} on another NUMA node than its memory, its disk or the disk's interrupts: {{ $value }}. ${DOCTOR}`,

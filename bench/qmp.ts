@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { memoryFolder } from '../exporter/memory-folder.ts';
+import { exitBySignal } from '../scripts/exit-by-signal.ts';
 import { startExporter } from './daemon.ts';
 import { generateHost, pidOf, removeVm, uuidOf, vmName, writeVm } from './generate-host.ts';
 import { fetchMetrics, seriesIn } from './http.ts';
@@ -11,7 +11,6 @@ import { cpuSeconds, memory } from './process-cost.ts';
 import { median } from './statistics.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../test/fixtures/hosts/linux-nvme-vhost/t0', import.meta.url));
-const SHARED_MEMORY = '/dev/shm';
 const SOCKETS = '/run/kvm-telemetry/qmp';
 const SOCKET_FD = 200;
 
@@ -26,9 +25,8 @@ const vms = Number(values.vms);
 const rounds = Number(values.rounds);
 const births = Number(values.births);
 
-const scratch = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'kt-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+const { path: scratch } = memoryFolder('kt-');
+exitBySignal();
 const rootfs = `${scratch}/h`;
 const sockets = `${rootfs}${SOCKETS}`;
 const listening = new Map<number, string>();

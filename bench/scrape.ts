@@ -1,8 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { memoryFolder } from '../exporter/memory-folder.ts';
+import { exitBySignal } from '../scripts/exit-by-signal.ts';
 import { startExporter, startNodeExporter } from './daemon.ts';
 import { generateHost, IOTHREADS, VCPUS } from './generate-host.ts';
 import { fetchMetrics } from './http.ts';
@@ -10,7 +10,6 @@ import { measureFootprint, measureScrapes } from './measure.ts';
 import { type Result, table } from './table.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../test/fixtures/hosts/linux-nvme-vhost/t0', import.meta.url));
-const SHARED_MEMORY = '/dev/shm';
 
 const { values } = parseArgs({
   options: {
@@ -21,9 +20,8 @@ const { values } = parseArgs({
 });
 
 const say = (text: string): boolean => process.stderr.write(`${text}\n`);
-const scratch = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'kvm-bench-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+const { path: scratch } = memoryFolder('kvm-bench-');
+exitBySignal();
 
 const peer = existsSync(values['node-exporter'])
   ? await startNodeExporter(values['node-exporter'])

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { SimulationData } from '../lab/simhost/worker.ts';
@@ -25,11 +25,11 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
     throw new ConfigError(`demo: ${worker} is missing: install the simulated host (lab/simhost) as well`);
   }
   const folder = memoryFolder('kvm-telemetry-demo-');
-  const workerData: SimulationData = { folder, scenario, seed: 1, pid: process.pid };
+  const workerData: SimulationData = { folder: folder.path, scenario, seed: 1, pid: process.pid };
   const simulation = new Worker(worker, { workerData });
   const stop = async (): Promise<void> => {
     await simulation.terminate();
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   };
   try {
     await new Promise<void>((resolve, reject) => {
@@ -48,5 +48,5 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
   simulation.on('error', (error) => {
     throw error;
   });
-  return { rootfs: folder, stop };
+  return { rootfs: folder.path, stop };
 }

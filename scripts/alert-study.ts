@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
@@ -10,6 +9,7 @@ import { normal } from '../lab/simhost/scenarios/normal.ts';
 import type { Scenario, ScenarioOptions } from '../lab/simhost/scenarios/scenario.ts';
 import { isSound, report, summary } from './alert-study/report.ts';
 import type { Study } from './alert-study/verdict.ts';
+import { exitBySignal } from './exit-by-signal.ts';
 import { BlockSink } from './history/chunks.ts';
 import { generateHistory } from './history/generate.ts';
 import { recordRules } from './history/record.ts';
@@ -42,9 +42,7 @@ const PLANS: Readonly<Record<string, Plan>> = {
 };
 
 async function study({ hours, step, make }: Plan, seed: number): Promise<Study> {
-  const folder = memoryFolder('kvm-telemetry-alerts-');
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', remove);
+  const { path: folder, remove } = memoryFolder('kvm-telemetry-alerts-');
   const data = join(folder, 'data');
   const sink = new BlockSink(folder, data);
   await generateHistory({ scenario: make, hours, stepSeconds: step, seed, start: START, sink });
@@ -52,14 +50,12 @@ async function study({ hours, step, make }: Plan, seed: number): Promise<Study> 
   const rules = [...recordingFile().groups, ...alertingFile().groups].flatMap((group) => group.rules);
   const times = { from: START, to: START + hours * HOUR, step };
   const episodes = await recordRules(data, rules, times).finally(remove);
-  process.off('exit', remove);
   const { incidents: scripted = [], unwatched = [] } = make({ seed, startTime: START });
   const fired = episodes.filter(({ firingAt }) => firingAt !== undefined);
   return { start: START, step, incidents: scripted, unwatched, fired };
 }
 
-// What is left to be removed is removed when the process exits, which it does not by a signal.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+exitBySignal();
 for (const seed of options.seeds.split(',').map(Number)) {
   for (const name of options.only.split(',')) {
     const plan = PLANS[name];

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { exitBySignal } from './exit-by-signal.ts';
 import { BlockSink } from './history/chunks.ts';
 import { generateHistory } from './history/generate.ts';
 import { recordRules } from './history/record.ts';
@@ -62,8 +63,7 @@ if (existsSync(data)) {
   process.exit(2);
 }
 mkdirSync(output, { recursive: true });
-// What is half done is taken away when the process exits.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+exitBySignal();
 
 const sink = values.text ? new OpenMetricsFile(join(output, 'history.om')) : new BlockSink(output, data);
 const began = performance.now();

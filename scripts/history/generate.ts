@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { pino } from 'pino';
 import { readBuild } from '../../exporter/build.ts';
 import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
@@ -58,9 +57,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
   if (sampleSeconds % tickSeconds !== 0) throw new RangeError('the sample must be a multiple of the tick');
   const make = typeof options.scenario === 'string' ? SCENARIOS[options.scenario] : options.scenario;
   if (make === undefined) throw new RangeError(`no scenario ${JSON.stringify(options.scenario)}`);
-  const folder = memoryFolder('kvm-telemetry-history-');
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', remove);
+  const { path: folder, remove } = memoryFolder('kvm-telemetry-history-');
   const { host, script, watchers = ALWAYS } = make({ seed, startTime: start });
   try {
     // Threads are on CPUs only after a step.
@@ -116,7 +113,6 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
     return history;
   } finally {
     host.close();
-    process.off('exit', remove);
     remove();
   }
 }

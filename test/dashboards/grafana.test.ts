@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import type { AnnotationQuery, Panel } from '@grafana/schema';
 import fc from 'fast-check';
 import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.ts';
@@ -12,12 +12,10 @@ import type { TargetAnswer } from '../../dashboards/preview/preview.ts';
 import { range } from '../../dashboards/preview/prometheus.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
 import { type Column, type Grafana, grafanas } from '../support/grafana.ts';
-import { hasTool } from '../support/tools.ts';
+import { evaluationOnce } from './evaluation.ts';
 import { generated, NAMES, panelsOf, variablesOf } from './generated.ts';
-import { type HistoryServer, historyServer } from './history.ts';
+import type { HistoryServer } from './history.ts';
 
-const START = 1_760_000_400;
-const HOSTS = [{ instance: 'sim-host:9954', scenario: 'evaluation', seed: 1 }] as const;
 const UNITS = new Set(
   NAMES.flatMap((name) => [...JSON.stringify(generated(name)).matchAll(/"unit":"([^"]+)"/g)]).map(
     ([, unit = '']) => unit,
@@ -66,18 +64,13 @@ interface Asked {
 }
 
 describe('with answers of a Prometheus', () => {
-  const ends: (() => unknown)[] = [];
-  after(async () => {
-    for (const end of ends.reverse()) await end();
-  });
-  let server: HistoryServer | undefined;
+  const history = evaluationOnce();
   let made: Promise<readonly Asked[]> | undefined;
   const choicesOf = async (
     name: (typeof NAMES)[number],
     { url, from, to }: HistoryServer,
   ): Promise<Choices> => (await choose(variablesOf(generated(name)), url, windowOf(from, to, 1000))).choices;
-  async function asked(): Promise<readonly Asked[]> {
-    server = await historyServer({ after: (end) => ends.push(end) }, HOSTS, START);
+  async function asked(server: HistoryServer): Promise<readonly Asked[]> {
     const all: Asked[] = [];
     for (const name of NAMES) {
       const choices = await choicesOf(name, server);
@@ -90,9 +83,8 @@ describe('with answers of a Prometheus', () => {
   }
   /** What every panel asked for; undefined where something is missing. */
   async function panels(context: TestContext): Promise<readonly Asked[] | undefined> {
-    if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus'))
-      return undefined;
-    made ??= asked();
+    const server = await history(context);
+    if (server !== undefined) made ??= asked(server);
     return made;
   }
 
@@ -129,8 +121,8 @@ describe('with answers of a Prometheus', () => {
         if (panel.type === 'table' || panel.type === 'heatmap' || panel.fieldConfig === undefined) continue;
         const { overrides, ...rest } = panel.fieldConfig;
         const fieldOf = fieldsOf({ ...rest, overrides } as unknown as Parameters<typeof fieldsOf>[0]);
+        const without = fieldsOf({ ...rest, overrides: [] } as unknown as Parameters<typeof fieldsOf>[0]);
         for (const { name, refId, set } of grafana.overrides(panel, answers)) {
-          const without = fieldsOf({ ...rest, overrides: [] } as unknown as Parameters<typeof fieldsOf>[0]);
           const own = Object.entries(fieldOf(name, refId)).filter(
             ([key, value]) =>
               JSON.stringify(value) !== JSON.stringify(Reflect.get(without(name, refId), key)),
@@ -170,8 +162,8 @@ describe('with answers of a Prometheus', () => {
 
   it('annotations are where Grafana puts them', async (context) => {
     const versions = versionsOf(context);
-    const all = await panels(context);
-    if (versions === undefined || all === undefined || server === undefined) return;
+    const server = await history(context);
+    if (versions === undefined || server === undefined) return;
     const { url, from, to } = server;
     const choices = await choicesOf('vm', server);
     const window = windowOf(from, to, 100);

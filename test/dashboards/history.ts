@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordingFile } from '../../alerts/rule-files.ts';
 import { memoryFolder } from '../../exporter/memory-folder.ts';
@@ -42,8 +41,8 @@ export async function historyServer(
   hosts: readonly HistoryHost[],
   start: number,
 ): Promise<HistoryServer> {
-  const folder = memoryFolder('kt-dashboards-');
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { path: folder, remove } = memoryFolder('kt-dashboards-');
+  context.after(remove);
   const data = join(folder, 'data');
   for (const { instance, scenario, seed } of hosts) {
     const state = join(folder, `state-${instance}`);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, it, type TestContext } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { uidOf } from '../../dashboards/links.ts';
 import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.ts';
@@ -12,11 +12,9 @@ import { servePreview } from '../../dashboards/preview/server.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
 import { openPage, startBrowser } from '../support/browser.ts';
 import { hasTool } from '../support/tools.ts';
+import { evaluationOnce, START } from './evaluation.ts';
 import { generated, NAMES, panelsOf, queriesOf, variablesOf } from './generated.ts';
-import { type HistoryServer, historyServer } from './history.ts';
 
-const START = 1_760_000_400;
-const HOSTS = [{ instance: 'sim-host:9954', scenario: 'evaluation', seed: 1 }] as const;
 /** Labels that queries make. */
 const MADE = new Set(['configuration', 'node', 'cpu', 'le']);
 
@@ -57,18 +55,7 @@ it('promtool takes every expression as a recording rule', (context) => {
 });
 
 describe('on a Prometheus with the history of the paper’s evaluation', () => {
-  let made: Promise<HistoryServer> | undefined;
-  const ends: (() => unknown)[] = [];
-  after(async () => {
-    for (const end of ends.reverse()) await end();
-  });
-  /** Made once, by the first test that needs it. */
-  async function history(context: TestContext): Promise<HistoryServer | undefined> {
-    if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus'))
-      return undefined;
-    made ??= historyServer({ after: (end) => ends.push(end) }, HOSTS, START);
-    return made;
-  }
+  const history = evaluationOnce();
 
   for (const name of NAMES) {
     const dashboard = generated(name);

@@ -4,6 +4,7 @@ import type { VmSpec } from '../vm.ts';
 import {
   type HostKind,
   type Incident,
+  Incidents,
   type ScenarioWithIncidents,
   strikeHost,
   strikeVm,
@@ -11,12 +12,10 @@ import {
 } from './incident.ts';
 import {
   agenda,
-  between,
   type Happening,
   MINUTE,
   nvmes,
   type ScenarioOptions,
-  type Span,
   timetable,
   type Watchers,
 } from './scenario.ts';
@@ -85,33 +84,21 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
   });
   const random = new Random(options.seed ^ 0xda1);
   const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
-  const told: Incident[] = [];
-  const when = (minute: number, minutes: number): Span => {
-    const from = DAY + Math.round((minute + random.next()) * MINUTE);
-    return { from, to: from + minutes * MINUTE };
-  };
-  const happenings: Happening[] = [];
-  for (const { spec, exits, born = 0 } of LIVES) {
-    if (born > 0) happenings.push({ at: born, happen: () => void host.boot(spec) });
-    happenings.push({ at: born, happen: () => host.exitStorm(spec.name, exits) });
-  }
+  const lives: Happening[] = LIVES.flatMap(({ spec, exits, born = 0 }) => [
+    ...(born > 0 ? [{ at: born, happen: () => void host.boot(spec) }] : []),
+    { at: born, happen: () => host.exitStorm(spec.name, exits) },
+  ]);
+  const all = new Incidents(random, DAY);
   for (const [kind, vm, size, from, minutes] of OF_VMS) {
     const life = LIVES.find(({ spec }) => spec.name === vm);
-    const time = when(from, minutes);
-    told.push({ kind, vm, size, ...usualOf(kind, life), ...time });
-    happenings.push(
-      ...between(time.from, time.to, (on) => {
-        strikeVm(host, kind, vm, size, on);
-        if (kind === 'storm_of_its_day' && !on) host.exitStorm(vm, life?.exits);
-      }),
-    );
+    all.add(from, minutes, [{ kind, vm, size, ...usualOf(kind, life) }], (on) => {
+      strikeVm(host, kind, vm, size, on);
+      if (kind === 'storm_of_its_day' && !on) host.exitStorm(vm, life?.exits);
+    });
   }
-  for (const [kind, from, minutes] of OF_HOST) {
-    const time = when(from, minutes);
-    told.push({ kind, vm: '', size: 1, ...time });
-    happenings.push(...between(time.from, time.to, (on) => strikeHost(host, watchers, kind, on)));
-  }
-  const happen = agenda(host, happenings);
+  for (const [kind, from, minutes] of OF_HOST)
+    all.add(from, minutes, [{ kind, vm: '', size: 1 }], (on) => strikeHost(host, watchers, kind, on));
+  const happen = agenda(host, [...lives, ...all.happenings]);
   const breathe = timetable(host, 10 * MINUTE, [
     {
       at: 0,
@@ -126,8 +113,8 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
     happen();
     breathe();
   };
-  const unwatched = told.filter(({ kind }) => kind === 'exporter_down');
-  return { host, watchers, unwatched, script, incidents: told.sort((a, b) => a.from - b.from) };
+  const unwatched = all.told.filter(({ kind }) => kind === 'exporter_down');
+  return { host, watchers, unwatched, script, incidents: all.told };
 }
 
 function usualOf(kind: VmKind, life: Life | undefined): Pick<Incident, 'usual'> {

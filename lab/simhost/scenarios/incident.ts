@@ -1,6 +1,15 @@
 import type { SimulatedHost } from '../host.ts';
 import { DRIFT_KINDS, type DriftKind } from '../misfortunes.ts';
-import type { Scenario, Span, Watchers } from './scenario.ts';
+import type { Random } from '../random.ts';
+import {
+  absent,
+  between,
+  type Happening,
+  MINUTE,
+  type Scenario,
+  type Span,
+  type Watchers,
+} from './scenario.ts';
 
 export type VmKind =
   | 'exit_storm'
@@ -33,6 +42,40 @@ export interface ScenarioWithIncidents extends Scenario {
   readonly incidents: readonly Incident[];
 }
 
+/** Incidents of a scenario: what is told of them, and what makes them happen. */
+export class Incidents {
+  readonly happenings: Happening[] = [];
+  readonly #told: Incident[] = [];
+
+  /** @param start in seconds, from which minutes are counted */
+  constructor(
+    private readonly random: Random,
+    private readonly start = 0,
+  ) {}
+
+  /**
+   * Within the minute after this one, for so many.
+   *
+   * @param of one, or one for each VM of a disk
+   */
+  add(
+    minute: number,
+    minutes: number,
+    of: readonly Omit<Incident, keyof Span>[],
+    set: (on: boolean) => void,
+  ): void {
+    const from = this.start + Math.round((minute + this.random.next()) * MINUTE);
+    const to = from + minutes * MINUTE;
+    for (const incident of of) this.#told.push({ ...incident, from, to });
+    this.happenings.push(...between(from, to, set));
+  }
+
+  /** In order of beginning. */
+  get told(): readonly Incident[] {
+    return [...this.#told].sort((a, b) => a.from - b.from);
+  }
+}
+
 /** Begins or ends an incident of a VM. */
 export function strikeVm(host: SimulatedHost, kind: VmKind, vm: string, size: number, on: boolean): void {
   if (kind === 'exit_storm' || kind === 'storm_of_its_day') host.exitStorm(vm, on ? size : undefined);
@@ -50,6 +93,6 @@ export function strikeVm(host: SimulatedHost, kind: VmKind, vm: string, size: nu
 
 /** Begins or ends an incident of the host. */
 export function strikeHost(host: SimulatedHost, watchers: Watchers, kind: HostKind, on: boolean): void {
-  if (kind === 'exporter_down') watchers.exporter = on ? 'down' : 'up';
+  if (kind === 'exporter_down') absent(watchers, 'exporter', on);
   else host.lockdown = on ? 'integrity' : 'none';
 }

@@ -1,14 +1,8 @@
 import { Random } from '../random.ts';
 import { type Fleet, fleet } from './fleet.ts';
-import {
-  type DiskKind,
-  type Incident,
-  type ScenarioWithIncidents,
-  strikeVm,
-  type VmKind,
-} from './incident.ts';
+import { type DiskKind, Incidents, type ScenarioWithIncidents, strikeVm, type VmKind } from './incident.ts';
 import { living } from './normal.ts';
-import { between, type Happening, MINUTE, type ScenarioOptions, type Span } from './scenario.ts';
+import type { ScenarioOptions } from './scenario.ts';
 
 type Row = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
 type DiskRow = readonly [kind: DiskKind, disk: string, size: number, from: number, minutes: number];
@@ -53,31 +47,16 @@ const OF_DISKS: readonly DiskRow[] = [
 /** The life of `normal`, and what should be alerted: of several kinds, sizes and durations. */
 export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   const vms = fleet(options);
-  const random = new Random(options.seed ^ 0x1ac1d);
-  const when = (from: number, minutes: number): Span => {
-    const start = Math.round((from + random.next()) * MINUTE);
-    return { from: start, to: start + minutes * MINUTE };
-  };
-  const happenings: Happening[] = [];
-  const told: Incident[] = [];
-  for (const [kind, vm, size, from, minutes] of OF_VMS) {
-    const incident = { kind, vm, size, ...when(from, minutes) };
-    told.push(incident);
-    happenings.push(...between(incident.from, incident.to, (on) => strikeVm(vms.host, kind, vm, size, on)));
-  }
+  const all = new Incidents(new Random(options.seed ^ 0x1ac1d));
+  for (const [kind, vm, size, from, minutes] of OF_VMS)
+    all.add(from, minutes, [{ kind, vm, size }], (on) => strikeVm(vms.host, kind, vm, size, on));
   for (const [kind, disk, size, from, minutes] of OF_DISKS) {
-    const time = when(from, minutes);
-    for (const vm of onDisk(vms, disk)) told.push({ kind, vm, size, ...time });
-    happenings.push(
-      ...between(time.from, time.to, (on) =>
-        kind === 'disk_stall' ? vms.host.stallDisk(disk, on) : vms.host.slowDisk(disk, on ? size : 1),
-      ),
+    const struck = onDisk(vms, disk).map((vm) => ({ kind, vm, size }));
+    all.add(from, minutes, struck, (on) =>
+      kind === 'disk_stall' ? vms.host.stallDisk(disk, on) : vms.host.slowDisk(disk, on ? size : 1),
     );
   }
-  return {
-    ...living(vms, options.seed, happenings),
-    incidents: told.sort((a, b) => a.from - b.from),
-  };
+  return { ...living(vms, options.seed, all.happenings), incidents: all.told };
 }
 
 function onDisk({ host }: Fleet, name: string): string[] {

@@ -1,6 +1,7 @@
 import { Random } from '../random.ts';
 import { type Fleet, fleet, quietVm } from './fleet.ts';
 import {
+  absent,
   agenda,
   between,
   type Happening,
@@ -32,7 +33,10 @@ export function living(vms: Fleet, seed: number, more: readonly Happening[]): Sc
   const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
   const vmsLive = ofVms(vms, random);
   const unwatched = outages(random);
-  const happenings = [...vmsLive, ...unwatched.flatMap((outage) => ofWatchers(watchers, outage)), ...more];
+  const ofWatchers = unwatched.flatMap(({ of, from, to }) =>
+    between(from, to, (on) => absent(watchers, of, on)),
+  );
+  const happenings = [...vmsLive, ...ofWatchers, ...more];
   const happen = agenda(host, happenings);
   const breathe = timetable(host, MINUTE, [{ at: 0, happen: setLoads }]);
   const script = (): void => {
@@ -87,11 +91,4 @@ function outages(random: Random): Outage[] {
     ...[5, 5, 10, 70, 150].map((seconds) => some('exporter', seconds)),
     ...[20, 40, 12 * MINUTE].map((seconds) => some('prometheus', seconds)),
   ];
-}
-
-function ofWatchers(watchers: Watchers, { of, from, to }: Outage): Happening[] {
-  return between(from, to, (on) => {
-    if (of === 'exporter') watchers.exporter = on ? 'down' : 'up';
-    else watchers.prometheus = on ? 'away' : 'up';
-  });
 }

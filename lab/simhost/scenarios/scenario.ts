@@ -8,6 +8,12 @@ export interface Watchers {
   prometheus: 'up' | 'away';
 }
 
+/** Lets one of them look away, or be back. */
+export function absent(watchers: Watchers, who: keyof Watchers, on: boolean): void {
+  if (who === 'exporter') watchers.exporter = on ? 'down' : 'up';
+  else watchers.prometheus = on ? 'away' : 'up';
+}
+
 /** In seconds since the start. */
 export interface Span {
   readonly from: number;
