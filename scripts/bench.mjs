@@ -7,10 +7,9 @@
 // --only settings --kvm-stat PATH.
 // `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 4 --seconds 3 --sets exits --guest toy.
 // `npm run bench -- perf-overhead`: what perf costs a guest of this machine. Arguments: --pairs 30 --ms 600.
-import { become, build, install, root } from './prepare.mjs';
+import { become, ready, root } from './prepare.mjs';
 
-install();
-build();
+ready();
 const args = process.argv.slice(2);
 const NAMES = ['qmp', 'hist', 'rules', 'fleet', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';

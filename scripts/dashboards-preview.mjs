@@ -3,7 +3,7 @@
 // the pictures of docs/dashboards.md are made, and it ends. docs/dashboards.md says what it is not.
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { build, install, root } from './prepare.mjs';
+import { ready, root } from './prepare.mjs';
 
 const WIDTH = 1340;
 /** Pixels: a longer dashboard is two pictures. */
@@ -24,8 +24,7 @@ const HOSTS = [
   { instance: 'kvm3:9954', scenario: 'troubled', seed: 3 },
 ];
 
-install();
-build();
+ready();
 const { values } = parseArgs({
   options: {
     prometheus: { type: 'string' },

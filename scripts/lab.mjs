@@ -3,13 +3,12 @@
 // their name. docs/lab.md.
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { build, install, root, run } from './prepare.mjs';
+import { ready, root, run } from './prepare.mjs';
 
 const PORT = 9955;
 const INNER_PORT = 9954;
 
-install();
-build();
+ready();
 if (process.argv[2] === 'test') test(process.argv[3] ?? '');
 else await interactive();
 

@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
-import { build, install, root } from './prepare.mjs';
+import { ready, root } from './prepare.mjs';
 
-install();
-build();
+ready();
 const load = (name) => import(`${root}dist/${name}.js`);
 const { SimulatedHost } = await load('lab/simhost/host');
 const { resolveConfig } = await load('exporter/config/load');

@@ -5,10 +5,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { build, install, root } from './prepare.mjs';
+import { ready, root } from './prepare.mjs';
 
-install();
-build();
+ready();
 const { startGuest } = await import('../dist/test/support/qemu.js');
 
 const EXPORTER = '127.0.0.1:9964';

@@ -1,6 +1,6 @@
 // Makes a fresh clone ready: installs what package-lock.json names, and builds. Plain JavaScript, as nothing is built yet.
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -33,8 +33,35 @@ export function install() {
   });
 }
 
+/** Installs and builds what is not as new as what it is made of. */
+export function ready() {
+  install();
+  if (!isBuilt()) build();
+}
+
+const BUILT = `${root}dist/.built`;
+
+function isBuilt() {
+  if (!existsSync(BUILT)) return false;
+  const { mtimeMs } = statSync(BUILT);
+  const { include } = JSON.parse(readFileSync(`${root}tsconfig.json`, 'utf8'));
+  const more = ['package-lock.json', 'tsconfig.json', 'tsconfig.page.json'];
+  return [...more, ...include].every((path) => isOlder(root + path, mtimeMs));
+}
+
+/** Of a folder all that is in it, and the folder itself, as a file may be gone. */
+function isOlder(path, mtimeMs) {
+  const stat = statSync(path);
+  if (stat.mtimeMs >= mtimeMs) return false;
+  if (!stat.isDirectory()) return true;
+  return readdirSync(path).every(
+    (name) => name === 'node_modules' || name === 'fixtures' || isOlder(`${path}/${name}`, mtimeMs),
+  );
+}
+
 /** Node's part, the browser's part (the live page, the dashboards' preview), and of the latter what needs no compiling. */
 export function build() {
+  const began = new Date();
   for (const project of ['tsconfig.json', 'tsconfig.page.json']) {
     run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], {
       stdio: ['ignore', 2, 2],
@@ -46,4 +73,7 @@ export function build() {
     for (const file of ['index.html', 'page.css'])
       cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);
   }
+  // What is changed while it is built is newer.
+  writeFileSync(BUILT, '');
+  utimesSync(BUILT, began, began);
 }

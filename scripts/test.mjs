@@ -1,9 +1,8 @@
 // `npm test`: installs, builds and runs all tests; fails when there are none. Arguments pick tests by a part of their path.
 import { readdirSync } from 'node:fs';
-import { build, install, root, run } from './prepare.mjs';
+import { ready, root, run } from './prepare.mjs';
 
-install();
-build();
+ready();
 const wanted = process.argv.slice(2);
 const files = readdirSync(`${root}dist/test`, { recursive: true })
   .filter((name) => name.endsWith('.test.js'))
