@@ -2,6 +2,7 @@
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
 // `npm run bench -- hist`: what it costs to parse a large histogram of the kernel.
 // `npm run bench -- rules`: what the rules cost Prometheus. Arguments: --hosts 5,20 --minutes 6.
+// `npm run bench -- simhost`: whether a simulated host keeps up with real time. Arguments: --scenario large --seconds 60.
 // `npm run bench -- fleet`: what the fleet dashboard costs Prometheus. Arguments: --hosts 1000 --vms 20.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8 --repeat 3
 // --only settings --kvm-stat PATH.
@@ -11,6 +12,6 @@ import { become, ready, root } from './prepare.mjs';
 
 ready();
 const args = process.argv.slice(2);
-const NAMES = ['qmp', 'hist', 'rules', 'fleet', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
+const NAMES = ['qmp', 'hist', 'rules', 'fleet', 'simhost', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 become([`${root}dist/bench/${which}.js`, ...args]);
