@@ -1,0 +1,11 @@
+import { test } from 'node:test';
+import { caseTree, check, once } from '../support/cases.ts';
+
+/** Cases with a whole host tree and a check of the exposition. */
+const CASES: readonly string[] = [];
+
+for (const name of CASES) {
+  test(`case ${name} comes out right`, async (context) => {
+    check(context, name, await once(caseTree(context, name)));
+  });
+}
