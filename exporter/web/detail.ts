@@ -1,8 +1,8 @@
 import type { Family } from '../metrics/families.ts';
-import type { Counts, LiveDetail, LiveHistogram, LiveReport, LiveThread } from './live.ts';
-import { type FamilyIndex, indexOf, type Sample, samplesOfVm } from './samples.ts';
+import type { LiveDetail, LiveHistogram, LiveReport, LiveThread } from './live.ts';
+import { type FamilyIndex, type HistogramPart, histogramOfVm, indexOf, samplesOfVm } from './samples.ts';
 
-/** One VM's threads, exits and queues as a collection has them, and what doctor says of it. */
+/** One VM's threads, exits and queues from a collection, with the report of doctor. */
 export function liveDetail(
   families: readonly Family[],
   vm: string,
@@ -10,57 +10,54 @@ export function liveDetail(
   report: LiveReport | undefined,
 ): LiveDetail {
   const index = indexOf(families);
+  const reasons = [...samplesOfVm(index, 'kvm_vm_exits_by_reason_total', vm)];
   return {
     ...{ vm, at, report },
     threads: threadsOf(index, vm),
-    reasons: byLabel(index, 'kvm_vm_exits_by_reason_total', vm, 1) as Counts,
-    durations: histograms(samplesOfVm(index, 'kvm_vm_exit_duration_seconds', vm)),
-    kicks: [...samplesOfVm(index, 'kvm_virtqueue_kicks_total', vm)].map(({ labels, value }) => ({
-      queue: labels[1] ?? '',
-      vcpu: labels[2] ?? '',
-      count: value,
-    })),
-    queues: [...samplesOfVm(index, 'kvm_virtqueue_info', vm)].map(({ labels }) => ({
-      queue: labels[1] ?? '',
-      address: labels[2] ?? '',
-      device: labels[3] ?? '',
-    })),
+    reasons: Object.fromEntries(reasons.map(({ labels, value }) => [labels.reason, value])),
+    durations: histograms(histogramOfVm(index, 'kvm_vm_exit_duration_seconds', vm)),
+    kicks: [...samplesOfVm(index, 'kvm_virtqueue_kicks_total', vm)].map(
+      ({ labels: { queue, vcpu }, value }) => ({ queue, vcpu, count: value }),
+    ),
+    queues: [...samplesOfVm(index, 'kvm_virtqueue_info', vm)].map(
+      ({ labels: { queue, address, device } }) => ({ queue, address, device }),
+    ),
   };
 }
 
-/** Threads that have a place; those that come and go are summed by role and have none. */
+type ThreadMetric =
+  | 'kvm_thread_numa_node'
+  | 'kvm_thread_run_seconds_total'
+  | 'kvm_thread_wait_seconds_total'
+  | 'kvm_thread_migrations_total'
+  | 'kvm_thread_observed_migrations_total';
+
+/** Lasting threads. Short-lived ones are summed by role and have no CPU of their own. */
 function threadsOf(index: FamilyIndex, vm: string): LiveThread[] {
-  const of = (name: string): Record<string, number> => byLabel(index, name, vm, 1);
-  const nodes = of('kvm_thread_numa_node');
-  const run = of('kvm_thread_run_seconds_total');
-  const wait = of('kvm_thread_wait_seconds_total');
-  const counted = of('kvm_thread_migrations_total');
-  const seen = of('kvm_thread_observed_migrations_total');
-  return [...samplesOfVm(index, 'kvm_thread_cpu', vm)].map(({ labels, value }) => {
-    const [, thread = '', role = ''] = labels;
-    return {
-      ...{ thread, role, cpu: value },
-      node: nodes[thread],
-      run: run[thread],
-      wait: wait[thread],
-      migrations: counted[thread] ?? seen[thread],
-    };
-  });
+  const byThread = (name: ThreadMetric): Record<string, number> =>
+    Object.fromEntries([...samplesOfVm(index, name, vm)].map(({ labels, value }) => [labels.thread, value]));
+  const nodes = byThread('kvm_thread_numa_node');
+  const run = byThread('kvm_thread_run_seconds_total');
+  const wait = byThread('kvm_thread_wait_seconds_total');
+  const counted = byThread('kvm_thread_migrations_total');
+  const observed = byThread('kvm_thread_observed_migrations_total');
+  return [...samplesOfVm(index, 'kvm_thread_cpu', vm)].map(({ labels: { thread, role }, value }) => ({
+    ...{ thread, role, cpu: value },
+    node: nodes[thread],
+    run: run[thread],
+    wait: wait[thread],
+    migrations: counted[thread] ?? observed[thread],
+  }));
 }
 
-function byLabel(index: FamilyIndex, name: string, vm: string, label: number): Record<string, number> {
-  return Object.fromEntries(
-    [...samplesOfVm(index, name, vm)].map(({ labels, value }) => [labels[label] ?? '', value]),
-  );
-}
-
-function histograms(samples: Iterable<Sample>): Record<string, LiveHistogram> {
+function histograms(
+  parts: Iterable<HistogramPart<'kvm_vm_exit_duration_seconds'>>,
+): Record<string, LiveHistogram> {
   const found = new Map<string, { buckets: [number | null, number][]; sum?: number; count: number }>();
-  for (const { labels, value, suffix } of samples) {
-    const [, reason = '', le = ''] = labels;
-    const histogram = found.get(reason) ?? { buckets: [], count: 0 };
-    found.set(reason, histogram);
-    if (suffix === '_bucket') histogram.buckets.push([le === '+Inf' ? null : Number(le), value]);
+  for (const { labels, value, suffix, le } of parts) {
+    const histogram = found.get(labels.reason) ?? { buckets: [], count: 0 };
+    found.set(labels.reason, histogram);
+    if (le !== undefined) histogram.buckets.push([le === '+Inf' ? null : Number(le), value]);
     else if (suffix === '_sum') histogram.sum = value;
     else histogram.count = value;
   }

@@ -1,14 +1,22 @@
+import type { HistogramName, LabelsOf, MetricName } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
 
 /** Families of one collection, by name. */
 export type FamilyIndex = ReadonlyMap<string, Family>;
 
-export interface Sample {
-  /** Values of the labels, in the order in which the catalogue declares them. */
-  readonly labels: readonly string[];
+/** A metric of the catalogue: a renamed one no longer compiles here. */
+export type SeriesName = MetricName | HistogramName;
+
+export interface Sample<M extends SeriesName> {
+  /** By name; a histogram's bucket has `le` too. */
+  readonly labels: Readonly<Record<LabelsOf<M>, string>>;
   readonly value: number;
-  /** Of a histogram: `_bucket`, `_sum` or `_count`. */
+}
+
+export interface HistogramPart<M extends HistogramName> extends Sample<M> {
   readonly suffix: string;
+  /** Upper bound of a bucket; undefined for the sum and the count. */
+  readonly le: string | undefined;
 }
 
 export function indexOf(families: readonly Family[]): FamilyIndex {
@@ -16,43 +24,72 @@ export function indexOf(families: readonly Family[]): FamilyIndex {
 }
 
 /**
- * The samples of a family, none where it is not there.
+ * Samples of a metric; none if the collection does not have it.
  *
- * @param only samples of this value: the labels of the others are not even looked at
+ * @param only yields samples of this value and does not parse the labels of the others
  */
-export function* samplesOf(index: FamilyIndex, name: string, only?: number): Generator<Sample> {
+export function* samplesOf<M extends SeriesName>(
+  index: FamilyIndex,
+  name: M,
+  only?: number,
+): Generator<Sample<M>> {
   const family = index.get(name);
   if (family === undefined) return;
   for (const [i, block] of family.labels.entries()) {
-    if (only !== undefined && family.values[i] !== only) continue;
-    yield { labels: labelValues(block), value: family.values[i] ?? 0, suffix: family.suffixes[i] ?? '' };
+    const value = family.values[i] ?? 0;
+    if (only === undefined || value === only) yield { labels: labelsOf(block), value };
   }
 }
 
-/** The samples of one VM, without a look at the others' labels. Every family of VMs begins with the label `vm`. */
-export function* samplesOfVm(index: FamilyIndex, name: string, vm: string): Generator<Sample> {
-  const family = index.get(name);
+/** Samples of one VM. Does not parse the labels of other VMs: each metric of VMs has `vm` as its first label. */
+export function* samplesOfVm<M extends SeriesName>(
+  index: FamilyIndex,
+  name: M,
+  vm: string,
+): Generator<Sample<M>> {
+  for (const { block, value } of rowsOfVm(index.get(name), vm)) yield { labels: labelsOf(block), value };
+}
+
+/** Buckets, sum and count of one VM's histograms. */
+export function* histogramOfVm<M extends HistogramName>(
+  index: FamilyIndex,
+  name: M,
+  vm: string,
+): Generator<HistogramPart<M>> {
+  for (const { block, value, suffix } of rowsOfVm(index.get(name), vm)) {
+    const labels = labelsOf<LabelsOf<M> | 'le'>(block);
+    yield { labels, value, suffix, le: suffix === '_bucket' ? labels.le : undefined };
+  }
+}
+
+function* rowsOfVm(
+  family: Family | undefined,
+  vm: string,
+): Generator<{ block: string; value: number; suffix: string }> {
   if (family === undefined) return;
   const prefix = `vm="${escaped(vm)}"`;
   for (const [i, block] of family.labels.entries()) {
     if (!block.startsWith(prefix)) continue;
-    yield { labels: labelValues(block), value: family.values[i] ?? 0, suffix: family.suffixes[i] ?? '' };
+    yield { block, value: family.values[i] ?? 0, suffix: family.suffixes[i] ?? '' };
   }
 }
 
-/** The values between the quotes of `vm="web",thread="vcpu0"`: what labelBlock() wrote, read back. */
-export function labelValues(block: string): string[] {
-  const values: string[] = [];
+/** Reads back a block that labelBlock() wrote: `vm="web",thread="vcpu0"`. */
+export function labelsOf<L extends string>(block: string): Record<L, string> {
+  const labels: Record<string, string> = {};
+  let start = 0;
   let at = block.indexOf('="');
   while (at >= 0) {
-    const start = at + 2;
-    let end = block.indexOf('"', start);
-    while (end > 0 && isEscaped(block, start, end)) end = block.indexOf('"', end + 1);
-    const value = block.slice(start, end < 0 ? undefined : end);
-    values.push(value.includes('\\') ? value.replace(/\\(.)/g, unescaped) : value);
-    at = end < 0 ? -1 : block.indexOf('="', end + 1);
+    const from = at + 2;
+    let end = block.indexOf('"', from);
+    while (end > 0 && isEscaped(block, from, end)) end = block.indexOf('"', end + 1);
+    const value = block.slice(from, end < 0 ? undefined : end);
+    labels[block.slice(start, at)] = value.includes('\\') ? value.replace(/\\(.)/g, unescaped) : value;
+    // A comma follows the quote.
+    start = end + 2;
+    at = end < 0 ? -1 : block.indexOf('="', start);
   }
-  return values;
+  return labels as Record<L, string>;
 }
 
 function isEscaped(block: string, start: number, at: number): boolean {

@@ -1,43 +1,44 @@
+import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
 import type { Counts, LiveCpu, LiveCpuLoad, LiveHost, LiveSource, LiveVm } from './live.ts';
-import { type FamilyIndex, indexOf, type Sample, samplesOf } from './samples.ts';
+import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
-/** I/Os of a VM: what its disks completed; else what its threads asked the host's devices for. */
-const DISK_IO = ['reads', 'writes', 'discards'].map((what) => `kvm_vm_disk_${what}_completed_total`);
+/** I/Os that a VM's disks completed. Without them, the requests of its threads to the host's devices count. */
+const DISK_IO = [
+  'kvm_vm_disk_reads_completed_total',
+  'kvm_vm_disk_writes_completed_total',
+  'kvm_vm_disk_discards_completed_total',
+] as const;
 const BLOCK_IO = 'kvm_vm_block_requests_total';
 const EXITS = 'kvm_vm_exits_total';
 const EXITS_BY_REASON = 'kvm_vm_exits_by_reason_total';
-const RUN = 'kvm_thread_run_seconds_total';
-const CPU = 'kvm_thread_cpu_seconds_total';
 
 /** The table of VMs, in the order of their labels. */
 export function liveVms(families: readonly Family[]): LiveVm[] {
   const index = indexOf(families);
-  const exits = sums(index, [EXITS]);
-  const reasons = exits.size > 0 ? new Map<string, number>() : sums(index, [EXITS_BY_REASON]);
-  const disks = sums(index, DISK_IO);
-  const requests = sums(index, [BLOCK_IO]);
-  const path = groups(index, 'kvm_vm_io_path_events_total', 1);
-  const run = groups(index, RUN, 2);
-  const cpu = run.size > 0 ? run : groups(index, CPU, 2);
-  const wait = groups(index, 'kvm_thread_wait_seconds_total', 2);
-  const vcpus = sums(index, ['kvm_vm_vcpus']);
-  const states = words(index, 'kvm_vm_state_info');
-  const phases = words(index, 'kvm_vm_phase_info');
-  const drifting = sums(index, ['kvm_vm_affinity_drift_threads']);
-  const kinds = lists(index, 'kvm_thread_affinity_drift', 1, ({ labels }) => labels[2]);
-  const silent = lists(index, 'kvm_vm_source_up', 0, ({ labels }) => labels[1]);
-  const stageFrom = (source: string): Map<string, string[]> =>
-    lists(index, 'kvm_vm_stage_info', 1, ({ labels }) => (labels[2] === source ? labels[1] : undefined));
+  const exits = sums(index, [EXITS], 'vm');
+  const reasons = exits.size > 0 ? new Map<string, number>() : sums(index, [EXITS_BY_REASON], 'vm');
+  const disks = sums(index, DISK_IO, 'vm');
+  const requests = sums(index, [BLOCK_IO], 'vm');
+  const path = groups(index, 'kvm_vm_io_path_events_total', 'stage');
+  const run = groups(index, 'kvm_thread_run_seconds_total', 'role');
+  const cpu = run.size > 0 ? run : groups(index, 'kvm_thread_cpu_seconds_total', 'role');
+  const wait = groups(index, 'kvm_thread_wait_seconds_total', 'role');
+  const vcpus = sums(index, ['kvm_vm_vcpus'], 'vm');
+  const states = lists(index, 'kvm_vm_state_info', 1, ({ state }) => state);
+  const phases = lists(index, 'kvm_vm_phase_info', 1, ({ phase }) => phase);
+  const drifting = sums(index, ['kvm_vm_affinity_drift_threads'], 'vm');
+  const kinds = lists(index, 'kvm_thread_affinity_drift', 1, ({ kind }) => kind);
+  const silent = lists(index, 'kvm_vm_source_up', 0, ({ source }) => source);
+  const stageFrom = (wanted: string): Map<string, string[]> =>
+    lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) => (source === wanted ? stage : undefined));
   const detected = stageFrom('detected');
   const declared = stageFrom('declared');
 
-  const vms: LiveVm[] = [];
-  for (const { labels } of samplesOf(index, 'kvm_vm_info')) {
-    const [vm = '', , , vmm = '', , , , pid = ''] = labels;
+  return [...samplesOf(index, 'kvm_vm_info')].map(({ labels: { vm, vmm, pid } }) => {
     const threads = drifting.get(vm);
-    vms.push({
-      ...{ vm, pid, vmm, state: states.get(vm), silent: silent.get(vm) ?? [] },
+    return {
+      ...{ vm, pid, vmm, state: states.get(vm)?.[0], silent: silent.get(vm) ?? [] },
       vcpus: vcpus.get(vm) ?? 0,
       exits: from(exits.get(vm), EXITS) ?? from(reasons.get(vm), EXITS_BY_REASON),
       path: path.get(vm),
@@ -47,94 +48,100 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
       drift: threads === undefined ? undefined : { threads, kinds: [...new Set(kinds.get(vm))].sort() },
       stage: declared.get(vm)?.[0] ?? detected.get(vm)?.[0],
       stageDeclared: declared.has(vm),
-      phase: phases.get(vm),
-    });
-  }
-  return vms;
+      phase: phases.get(vm)?.[0],
+    };
+  });
 }
 
-/** What is told of the host, beside what doctor says. */
+/** Facts of the host, with the sources as doctor judges them. */
 export function liveHost(
   families: readonly Family[],
   sources: readonly LiveSource[],
   grafanaUrl: string | undefined,
 ): LiveHost {
   const index = indexOf(families);
-  const [build] = [...samplesOf(index, 'kvm_telemetry_build_info')];
-  const [lockdown] = [...samplesOf(index, 'kvm_lockdown_info')];
-  const [backend] = [...samplesOf(index, 'kvm_telemetry_trace_backend_info')];
-  const ratios = [...samplesOf(index, 'kvm_telemetry_trace_active_ratio')];
-  const timed = ratios.find(({ labels }) => labels[0] === 'exit_duration');
+  const [build] = samplesOf(index, 'kvm_telemetry_build_info');
+  const [lockdown] = samplesOf(index, 'kvm_lockdown_info');
+  const [backend] = samplesOf(index, 'kvm_telemetry_trace_backend_info');
+  const timed = sums(index, ['kvm_telemetry_trace_active_ratio'], 'set').get('exit_duration');
   return {
-    version: build?.labels[0] ?? '',
-    simulated: build?.labels[3] === 'true',
-    lockdown: lockdown?.labels[0] ?? 'unknown',
-    traceBackend: backend?.labels[0],
-    // Its third digit changes all the time and tells nobody anything.
-    timedRatio: timed === undefined ? undefined : Math.round(timed.value * 100) / 100,
+    version: build?.labels.version ?? '',
+    simulated: build?.labels.simulated === 'true',
+    lockdown: lockdown?.labels.mode ?? 'unknown',
+    traceBackend: backend?.labels.backend,
+    // Rounded, so that the page is not redrawn for a change that nobody can see.
+    timedRatio: timed === undefined ? undefined : Math.round(timed * 100) / 100,
     grafanaUrl,
     sources,
     cpus: liveCpus(index),
   };
 }
 
-/** How busy each CPU of liveHost() is, in the same order. */
+/** Load of each CPU of liveHost(), in the same order. */
 export function liveLoads(families: readonly Family[]): LiveCpuLoad[] {
   const index = indexOf(families);
-  const run = sums(index, ['kvm_cpu_run_seconds_total']);
+  const run = sums(index, ['kvm_cpu_run_seconds_total'], 'cpu');
   const threads = new Map<number, number>();
   for (const cpu of index.get('kvm_thread_cpu')?.values ?? []) threads.set(cpu, (threads.get(cpu) ?? 0) + 1);
   return liveCpus(index).map(({ cpu }) => ({ run: run.get(String(cpu)), threads: threads.get(cpu) ?? 0 }));
 }
 
 function liveCpus(index: FamilyIndex): LiveCpu[] {
-  return [...samplesOf(index, 'kvm_cpu_info')].map(({ labels }) => {
-    const [cpu = '', inPackage = '', core = '', node = '', siblings = '', isolated = ''] = labels;
-    return { cpu: Number(cpu), node, package: inPackage, core, siblings, isolated: isolated === 'true' };
-  });
+  return [...samplesOf(index, 'kvm_cpu_info')].map(({ labels }) => ({
+    ...{ cpu: Number(labels.cpu), node: labels.node, package: labels.package, core: labels.core },
+    ...{ siblings: labels.siblings, isolated: labels.isolated === 'true' },
+  }));
 }
 
 function from(total: number | undefined, metric: string): LiveVm['exits'] {
   return total === undefined ? undefined : { total, from: metric };
 }
 
-/** Of several families, by the first label. */
-function sums(index: FamilyIndex, names: readonly string[]): Map<string, number> {
+/** Sums of several metrics by one label. */
+function sums<M extends SeriesName>(
+  index: FamilyIndex,
+  names: readonly M[],
+  by: LabelsOf<M>,
+): Map<string, number> {
   const found = new Map<string, number>();
   for (const name of names) {
-    for (const { labels, value } of samplesOf(index, name)) add(found, labels[0], value);
+    for (const { labels, value } of samplesOf(index, name)) add(found, labels[by], value);
   }
   return found;
 }
 
-/** By the first label, and under it by another one. */
-function groups(index: FamilyIndex, name: string, label: number): Map<string, Counts> {
+/** A metric that has the label `vm`. */
+type OfVms = { [M in SeriesName]: 'vm' extends LabelsOf<M> ? M : never }[SeriesName];
+
+function vmOf<M extends OfVms>(labels: Sample<M>['labels']): string {
+  // The compiler does not see through the mapped type that OfVms is.
+  return (labels as Readonly<Record<string, string>>)['vm'] ?? '';
+}
+
+/** Sums by VM, and within a VM by another label. */
+function groups<M extends OfVms>(index: FamilyIndex, name: M, by: LabelsOf<M>): Map<string, Counts> {
   const found = new Map<string, Map<string, number>>();
   for (const { labels, value } of samplesOf(index, name)) {
-    const [vm = ''] = labels;
+    const vm = vmOf<M>(labels);
     const counts = found.get(vm) ?? new Map<string, number>();
     if (counts.size === 0) found.set(vm, counts);
-    add(counts, labels[label], value);
+    add(counts, labels[by], value);
   }
   return new Map([...found].map(([vm, counts]) => [vm, Object.fromEntries(counts)]));
 }
 
-function words(index: FamilyIndex, name: string): Map<string, string> {
-  return new Map([...samplesOf(index, name)].map(({ labels: [vm = '', word = ''] }) => [vm, word]));
-}
-
-/** What `pick` finds in the samples of each VM that have this value. */
-function lists(
+/** By VM, the results of `pick` on the samples of this value. */
+function lists<M extends OfVms>(
   index: FamilyIndex,
-  name: string,
+  name: M,
   value: number,
-  pick: (sample: Sample) => string | undefined,
+  pick: (labels: Sample<M>['labels']) => string | undefined,
 ): Map<string, string[]> {
   const found = new Map<string, string[]>();
-  for (const sample of samplesOf(index, name, value)) {
-    const picked = pick(sample);
+  for (const { labels } of samplesOf(index, name, value)) {
+    const picked = pick(labels);
     if (picked === undefined) continue;
-    const [vm = ''] = sample.labels;
+    const vm = vmOf<M>(labels);
     const list = found.get(vm);
     if (list === undefined) found.set(vm, [picked]);
     else list.push(picked);
@@ -142,6 +149,6 @@ function lists(
   return found;
 }
 
-function add(sum: Map<string, number>, key = '', value = 0): void {
+function add(sum: Map<string, number>, key: string, value: number): void {
   sum.set(key, (sum.get(key) ?? 0) + value);
 }
