@@ -55,7 +55,8 @@ const POLLING_STAGES = matching(STAGES.slice(POLLING_RANK).join('|'));
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, ioThreadSaturated } = thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
-const { probeFailing, traceDrops, seriesLimited, down, baseline, stages, WINDOW, MISSED } = thresholds;
+const { probeFailing, traceDrops, taskStalled, seriesLimited, down, baseline, stages, WINDOW, MISSED } =
+  thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
   for: pending,
@@ -283,6 +284,18 @@ const alerts = {
     summary: 'Trace events are lost on {{ $labels.instance }}',
     description:
       'The kernel dropped {{ $value | humanize }} events of the set {{ $labels.set }} on {{ $labels.instance }}, as the map was full: exits by reason and kicks are too low by as many.',
+  }),
+  KvmTelemetryTaskStalled: ofHost({
+    severity: 'warning',
+    expr: where(
+      seen('kvm_telemetry_task_last_run_age_seconds'),
+      '>',
+      times(seen('kvm_telemetry_task_interval_seconds'), taskStalled.intervals),
+    ),
+    ...timing(taskStalled),
+    summary: 'The {{ $labels.task }} stands still on {{ $labels.instance }}',
+    description:
+      'The {{ $labels.task }} of kvm-telemetry on {{ $labels.instance }} last ran to its end {{ $value | humanizeDuration }} ago: what it follows between scrapes is that old. On the host: journalctl -u kvm-telemetry',
   }),
   KvmTelemetrySeriesLimited: ofHost({
     severity: 'warning',

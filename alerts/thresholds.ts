@@ -150,6 +150,8 @@ export const stageLost = {
 /** A probe that has worked within `memory` and no longer does; those that never worked are told by doctor. */
 export const probeFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
+/** Intervals of its schedule in which a task did not come to its end: a busy host makes a run late, not five of them for so long. */
+export const taskStalled = { intervals: 5, for: '5m', keepFiringFor: '1m' } as const;
 export const seriesLimited = { for: '10m', keepFiringFor: '10m' } as const;
 /** An upgrade with a restart takes seconds; a host that reboots, minutes. */
 export const down = { for: '5m', keepFiringFor: '1m' } as const;

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ownMetrics } from './metrics/self.ts';
+import type { TaskReading } from './task-runs.ts';
 
 /** prom-client names these gauges like counters, which promtool rightly refuses. */
 const MISNAMED = [
@@ -16,6 +17,8 @@ export interface OwnMetrics {
   readonly samplerDuration: Histogram;
   readonly scrapesCoalesced: Counter;
   reloaded(success: boolean): void;
+  /** Tasks are asked at each scrape. */
+  readTasksFrom(read: () => readonly TaskReading[]): void;
 }
 
 export function createOwnMetrics(now: () => number = Date.now): OwnMetrics {
@@ -40,5 +43,20 @@ export function createOwnMetrics(now: () => number = Date.now): OwnMetrics {
       lastReload.set(success ? 1 : 0);
       if (success) lastSuccess.set(now() / 1000);
     },
+    readTasksFrom(read) {
+      const gauge = (name: TaskMetric, value: (reading: TaskReading) => number): void => {
+        new Gauge({
+          ...described(name),
+          labelNames: ownMetrics[name].labels,
+          collect() {
+            for (const reading of read()) this.set({ task: reading.task }, value(reading));
+          },
+        });
+      };
+      gauge('kvm_telemetry_task_last_run_age_seconds', ({ ageSeconds }) => ageSeconds);
+      gauge('kvm_telemetry_task_interval_seconds', ({ intervalSeconds }) => intervalSeconds);
+    },
   };
 }
+
+type TaskMetric = 'kvm_telemetry_task_last_run_age_seconds' | 'kvm_telemetry_task_interval_seconds';

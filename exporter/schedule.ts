@@ -1,40 +1,88 @@
-import {
-  type Logger as CronLogger,
-  createTask,
-  type ScheduledTask,
-  schedule,
-  validateDetailed,
-} from 'node-cron';
+import { createTask, validateDetailed } from 'node-cron';
 import type { Logger } from 'pino';
 
 export interface Task {
-  stop(): Promise<void>;
+  stop(): void;
 }
 
+/** The two clocks of a host, in milliseconds. */
+export interface Clocks {
+  /** Never jumps. */
+  monotonic(): number;
+  /** What cron expressions are written for. It jumps when somebody sets it. */
+  wall(): number;
+}
+
+const REAL: Clocks = { monotonic: () => performance.now(), wall: () => Date.now() };
+
+/** No timer is set for longer, so that a step of the wall clock is noticed within this time. */
+const LOOK_MS = 1000;
+/** How far the clocks may move against each other before the next run is planned anew: NTP slews by 0.5 ms a second. */
+const STEP_MS = 100;
+/** A timer may fire a little before the second that it was set for, whose run it is. */
+const EARLY_MS = 20;
+/** Where the wall clock jumps again and again, a run is due after so many intervals all the same. */
+const MAX_INTERVALS = 2;
+
 /**
- * Runs `work` at each tick of a cron expression with seconds. A run that takes longer than the interval makes the next
- * one be left out; a run that throws is logged and costs nothing else.
+ * Runs `work` at the times of a cron expression with seconds. node-cron says when the next run is due by the wall clock;
+ * the time until then is waited for on the monotonic clock. A run that takes longer than the interval makes the next ones
+ * be left out; a task that throws is logged when it begins to and when it ends to, and costs nothing else.
  */
 export function every(
   expression: string,
   name: string,
-  logger: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>,
+  logger: Pick<Logger, 'error' | 'info'>,
   work: () => Promise<void>,
+  clocks: Clocks = REAL,
 ): Task {
-  const task: ScheduledTask = schedule(
-    expression,
-    async () => {
-      try {
-        await work();
-      } catch (error) {
-        logger.error({ err: error, task: name }, `${name} failed`);
-      }
-    },
-    { name, noOverlap: true, suppressMissedWarning: true, logger: cronLogger(logger) },
-  );
+  const plan = createTask(expression, () => undefined);
+  const intervalMs = intervalOf(expression);
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+  let latest = Number.POSITIVE_INFINITY;
+  let due = 0;
+  let offset = 0;
+  let failure: string | undefined;
+
+  const planNext = (): void => {
+    const [monotonic, wall] = [clocks.monotonic(), clocks.wall()];
+    offset = wall - monotonic;
+    const delays = plan.getNextRuns(2).map((run) => run.getTime() - wall);
+    due = Math.min(latest, monotonic + (delays.find((delay) => delay >= EARLY_MS) ?? intervalMs));
+  };
+  const wait = (): void => {
+    timer = setTimeout(() => void wake(), Math.min(LOOK_MS, Math.max(0, due - clocks.monotonic())));
+  };
+  const run = async (): Promise<void> => {
+    try {
+      await work();
+      if (failure !== undefined) logger.info({ task: name }, `${name} works again`);
+      failure = undefined;
+    } catch (error) {
+      // A task that fails each second must not fill the log.
+      if (failure !== String(error)) logger.error({ err: error, task: name }, `${name} failed`);
+      failure = String(error);
+    }
+  };
+  const wake = async (): Promise<void> => {
+    if (Math.abs(clocks.wall() - clocks.monotonic() - offset) > STEP_MS && clocks.monotonic() < due)
+      planNext();
+    if (clocks.monotonic() >= due - 1) {
+      await run();
+      latest = clocks.monotonic() + MAX_INTERVALS * intervalMs;
+      planNext();
+    }
+    if (!isStopped) wait();
+  };
+
+  planNext();
+  wait();
   return {
-    async stop() {
-      await task.destroy();
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      void plan.destroy();
     },
   };
 }
@@ -42,9 +90,14 @@ export function every(
 /** What is wrong with a cron expression; undefined where nothing is. */
 export function cronProblem(expression: string): string | undefined {
   const { valid, errors } = validateDetailed(expression);
-  return valid
-    ? undefined
-    : errors.map(({ field, message }) => `${field}: ${message}`).join('; ') || 'not a cron expression';
+  if (!valid)
+    return errors.map(({ field, message }) => `${field}: ${message}`).join('; ') || 'not a cron expression';
+  try {
+    intervalOf(expression);
+    return undefined;
+  } catch {
+    return 'never due';
+  }
 }
 
 const intervals = new Map<string, number>();
@@ -54,19 +107,12 @@ export function intervalOf(expression: string): number {
   const known = intervals.get(expression);
   if (known !== undefined) return known;
   const task = createTask(expression, () => undefined);
-  const runs = task.getNextRuns(8).map((run) => run.getTime());
-  void task.destroy();
-  const interval = Math.max(...runs.slice(1).map((run, i) => run - (runs[i] ?? run)));
-  intervals.set(expression, interval);
-  return interval;
-}
-
-/** An overlap is expected on a loaded host, and said at debug level only. */
-function cronLogger(logger: Pick<Logger, 'debug' | 'error'>): CronLogger {
-  return {
-    info: (message) => logger.debug(message),
-    warn: (message) => logger.debug(message),
-    debug: (message) => logger.debug(String(message)),
-    error: (message) => logger.error(String(message)),
-  };
+  try {
+    const runs = task.getNextRuns(8).map((run) => run.getTime());
+    const interval = Math.max(...runs.slice(1).map((run, i) => run - (runs[i] ?? run)));
+    intervals.set(expression, interval);
+    return interval;
+  } finally {
+    void task.destroy();
+  }
 }

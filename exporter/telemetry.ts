@@ -21,6 +21,7 @@ import { RemoteSources } from './remotes.ts';
 import { Sampler } from './sampler.ts';
 import { every, intervalOf, type Task } from './schedule.ts';
 import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
+import { TASKS, type TaskName, TaskRuns } from './task-runs.ts';
 import { perfStarter } from './trace/perf-process.ts';
 import type { TraceSetName } from './trace/sets.ts';
 import { Trace } from './trace/trace.ts';
@@ -53,6 +54,7 @@ export class Telemetry {
   readonly #methodology: Methodology;
   readonly #scrape: Scrape;
   readonly #collectors: readonly Collector[];
+  readonly #taskRuns: TaskRuns;
   #config: Config;
   #tasks: Task[] = [];
   #ready = false;
@@ -70,6 +72,7 @@ export class Telemetry {
     this.#host = createHost(rootsOf(config));
     this.#inventory = new Inventory(this.#host);
     const { now, pid, writer } = world;
+    this.#taskRuns = new TaskRuns(now);
     this.#sampler = new Sampler(
       this.#host,
       () => ({
@@ -261,6 +264,7 @@ export class Telemetry {
   /** Starts the tasks; the first look and sample are made at once. */
   async start(): Promise<void> {
     await this.begin();
+    this.own.readTasksFrom(() => this.#taskRuns.read((task) => intervalOf(this.#scheduleOf(task))));
     this.#schedule();
   }
 
@@ -278,7 +282,7 @@ export class Telemetry {
   }
 
   async stop(): Promise<void> {
-    await this.#cancel();
+    this.#cancel();
     await this.#trace.stop();
     this.#remotes.close();
   }
@@ -291,27 +295,35 @@ export class Telemetry {
   async reload(config: Config): Promise<string[]> {
     const before = this.#config;
     this.#config = config;
-    await this.#cancel();
+    this.#cancel();
     this.#schedule();
     return (Object.keys(config) as (keyof Config)[]).filter(
       (key) => /^(web|path|state)\./.test(key) && config[key] !== before[key],
     );
   }
 
-  async #cancel(): Promise<void> {
-    await Promise.all(this.#tasks.map((task) => task.stop()));
+  #cancel(): void {
+    for (const task of this.#tasks) task.stop();
     this.#tasks = [];
   }
 
   #schedule(): void {
-    this.#tasks = [
-      every(this.#config['inventory.schedule'], 'inventory', this.logger, async () => {
+    const work: Readonly<Record<TaskName, () => Promise<void>>> = {
+      inventory: async () => {
         await this.look();
         await this.judge();
-      }),
-      every(this.#config['sampler.schedule'], 'sampler', this.logger, () => this.sample()),
-      every(EACH_SECOND, 'trace', this.logger, () => this.tick()),
-    ];
+      },
+      sampler: () => this.sample(),
+      trace: () => this.tick(),
+    };
+    this.#tasks = TASKS.map((task) =>
+      every(this.#scheduleOf(task), task, this.logger, () => this.#taskRuns.run(task, work[task])),
+    );
+  }
+
+  #scheduleOf(task: TaskName): string {
+    if (task === 'trace') return EACH_SECOND;
+    return this.#config[`${task}.schedule`];
   }
 
   /** By the host's clock, which a copy or a simulation of a host has of its own. */

@@ -56,5 +56,6 @@ export const lockdownLabels = ['mode'] as const;
 export const noLabels = [] as const;
 export const buildLabels = ['version', 'revision', 'nodejs', 'simulated'] as const;
 export const probeLabels = ['probe'] as const;
+export const taskLabels = ['task'] as const;
 export const traceSetLabels = ['set'] as const;
 export const traceBackendLabels = ['backend'] as const;

@@ -1,5 +1,5 @@
 import type { MetricDefinition } from './definition.ts';
-import { buildLabels, noLabels, probeLabels } from './label-sets.ts';
+import { buildLabels, noLabels, probeLabels, taskLabels } from './label-sets.ts';
 
 export const selfMetrics = {
   kvm_telemetry_build_info: {
@@ -52,6 +52,18 @@ export const ownMetrics = {
     type: 'histogram',
     help: 'Time of each sample of all threads.',
     labels: noLabels,
+    source: 'exporter',
+  },
+  kvm_telemetry_task_last_run_age_seconds: {
+    type: 'gauge',
+    help: 'Seconds since the task (inventory, sampler, trace) last ran to its end without an error. By the monotonic clock: a step of the wall clock does not change it.',
+    labels: taskLabels,
+    source: 'exporter',
+  },
+  kvm_telemetry_task_interval_seconds: {
+    type: 'gauge',
+    help: 'The longest time between two runs of the task by its schedule.',
+    labels: taskLabels,
     source: 'exporter',
   },
   kvm_telemetry_scrapes_coalesced_total: {
