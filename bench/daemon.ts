@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../exporter/free-port.ts';
+import { listeningPort } from '../exporter/listening-port.ts';
 
 export interface Daemon {
   readonly pid: number;
@@ -10,7 +10,6 @@ export interface Daemon {
 }
 
 const MAIN = fileURLToPath(new URL('../exporter/main.js', import.meta.url));
-const START_TIMEOUT_MS = 60_000;
 
 /** Starts the exporter as its users do, on a free port of loopback, which it tells in its log. */
 export function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
@@ -39,13 +38,9 @@ async function start(command: readonly string[]): Promise<Daemon> {
 }
 
 export async function startNodeExporter(program: string): Promise<Daemon> {
-  const port = await freePort();
-  const child = spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (!(await answers(port))) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${program} did not start`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const child = spawn(program, ['--web.listen-address=127.0.0.1:0'], { stdio: 'ignore' });
+  const port = await listeningPort(child);
+  if (port === undefined) throw new Error(`${program} did not start`);
   return { ...started(child), port };
 }
 
@@ -64,14 +59,4 @@ function started(child: ChildProcess): Omit<Daemon, 'port'> {
       await gone;
     },
   };
-}
-
-async function answers(port: number): Promise<boolean> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/`);
-    await response.arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { freePort } from '../exporter/free-port.ts';
+import { portOf } from '../exporter/listening-port.ts';
 import { DEFAULT_TRACE_SETS } from '../exporter/trace/sets.ts';
 import type { LabHost } from '../lab/host.ts';
 import { inHosts, markdown, note } from './lab-host.ts';
@@ -76,9 +76,11 @@ interface Pair {
 const pairs = new Map<string, Pair[]>();
 const rest: Rates[] = [];
 const problems = new Set<string>();
-const port = await freePort();
 
-await inHosts({ forward: { [INNER_PORT]: port }, countInstructions: true }, async (host) => {
+/** Leads to the program in the host. */
+let port: number | undefined;
+await inHosts({ forward: { [INNER_PORT]: 0 }, countInstructions: true }, async (host) => {
+  port = portOf(host.pid);
   const end = Date.now() + LIFE_MS;
   const pid = options.guest === 'toy' ? await startToy(host) : await startLinux(host);
   await host.output(WATCH);

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
-import { freePort } from '../exporter/free-port.ts';
+import { listeningPort } from '../exporter/listening-port.ts';
 import { startDemo } from './daemon.ts';
 import { markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';
@@ -116,14 +116,15 @@ async function startPrometheus(
   const file = join(folder, `${basename(data)}.json`);
   // JSON is YAML.
   writeFileSync(file, JSON.stringify(config));
-  const own = await freePort();
   const child = spawn(
     'prometheus',
-    [`--config.file=${file}`, `--storage.tsdb.path=${data}`, `--web.listen-address=127.0.0.1:${own}`],
+    [`--config.file=${file}`, `--storage.tsdb.path=${data}`, '--web.listen-address=127.0.0.1:0'],
     { stdio: 'ignore' },
   );
   const kill = (): boolean => child.kill('SIGKILL');
   process.once('exit', kill);
+  const own = await listeningPort(child);
+  if (own === undefined) throw new Error('Prometheus has ended');
   return {
     async metrics() {
       const text = await (await fetch(`http://127.0.0.1:${own}/metrics`)).text();

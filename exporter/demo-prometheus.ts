@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from './free-port.ts';
+import { listeningPort } from './listening-port.ts';
 
 export interface DemoPrometheus {
-  /** undefined where Prometheus is not installed. */
+  /** undefined where Prometheus is not installed, or does not start. */
   readonly url: string | undefined;
   /** Where the rules should be, and are not. */
   readonly missingRules: string | undefined;
@@ -31,23 +31,20 @@ export async function startPrometheus(target: string): Promise<DemoPrometheus> {
       scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [target] }] }],
     }),
   );
-  const address = `127.0.0.1:${await freePort()}`;
   const child = spawn(
     'prometheus',
-    [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`],
+    [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, '--web.listen-address=127.0.0.1:0'],
     { stdio: 'ignore' },
   );
-  const started = await new Promise<boolean>((resolve) => {
-    child.once('spawn', () => resolve(true));
-    child.once('error', () => resolve(false));
-  });
+  child.once('error', () => undefined);
   const end = (): void => {
     child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   };
   process.once('exit', end);
+  const port = await listeningPort(child).catch(() => undefined);
   return {
-    url: started ? `http://${address}` : undefined,
+    url: port === undefined ? undefined : `http://127.0.0.1:${port}`,
     missingRules: hasRules ? undefined : RULES,
     stop: end,
   };

@@ -48,7 +48,7 @@ export interface Output {
 export class HostDied extends Error {}
 
 export interface BootOptions {
-  /** TCP ports of 127.0.0.1 on this machine, by the host's port that they lead to. */
+  /** TCP ports of 127.0.0.1 on this machine, by the host's port that they lead to; 0 for a free one (`portOf` tells it). */
   readonly forward?: Readonly<Record<number, number>>;
   /** Counts what each CPU of the host has executed: one line a CPU in `/lab/instructions`, at most milliseconds old. */
   readonly countInstructions?: boolean;

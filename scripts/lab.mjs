@@ -3,16 +3,19 @@
 // their name. docs/lab.md.
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { ready, root, run } from './prepare.mjs';
+import { ready, root } from './prepare.mjs';
+import { runTests } from './supervise.mjs';
 
 const PORT = 9955;
 const INNER_PORT = 9954;
+/** An emulated host takes minutes to boot and for each test. */
+const LAB_FILE_MS = 25 * 60_000;
 
 ready();
-if (process.argv[2] === 'test') test(process.argv[3] ?? '');
+if (process.argv[2] === 'test') await test(process.argv[3] ?? '');
 else await interactive();
 
-function test(part) {
+async function test(part) {
   const files = readdirSync(`${root}dist/test/lab`).filter(
     (name) => name.endsWith('.test.js') && name.includes(part),
   );
@@ -20,7 +23,8 @@ function test(part) {
   // One at a time: two emulated hosts would share two CPUs.
   // A test that ran out of time leaves its host running, which would keep the process for ever.
   const options = ['--test-concurrency=1', '--test-reporter=spec', '--test-force-exit'];
-  run(process.execPath, ['--test', ...options, ...files.map((name) => `dist/test/lab/${name}`)]);
+  const paths = files.map((name) => `dist/test/lab/${name}`);
+  process.exit(await runTests(paths, options, { fileMs: LAB_FILE_MS }));
 }
 
 async function interactive() {

@@ -1,6 +1,7 @@
 // `npm test`: installs, builds and runs all tests; fails when there are none. Arguments pick tests by a part of their path.
 import { readdirSync } from 'node:fs';
-import { ready, root, run } from './prepare.mjs';
+import { ready, root } from './prepare.mjs';
+import { runTests } from './supervise.mjs';
 
 ready();
 const wanted = process.argv.slice(2);
@@ -17,4 +18,4 @@ if (files.length === 0) {
 }
 // Guests in a loop take whole CPUs: in CI, where time is at hand, one file at a time.
 const concurrency = process.env.CI === undefined ? 2 : 1;
-run(process.execPath, ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...files]);
+process.exit(await runTests(files, [`--test-concurrency=${concurrency}`, '--test-reporter=spec']));

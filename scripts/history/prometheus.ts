@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../exporter/free-port.ts';
+import { listeningPort } from '../../exporter/listening-port.ts';
 
 export interface RangeSeries {
   readonly metric: Readonly<Record<string, string>>;
@@ -36,10 +36,9 @@ const READY_POLL_MS = 50;
 export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<BlockServer> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-blocks-'));
   writeFileSync(join(folder, 'prometheus.yml'), '{}\n');
-  const address = `127.0.0.1:${await freePort()}`;
   const flags = [
     `--config.file=${folder}/prometheus.yml`,
-    `--web.listen-address=${address}`,
+    '--web.listen-address=127.0.0.1:0',
     `--storage.tsdb.path=${data}`,
     // Blocks of another year are not to be deleted.
     '--storage.tsdb.retention.time=100y',
@@ -66,7 +65,8 @@ export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<
     kill();
     await ended;
   };
-  const url = `http://${address}`;
+  // Where there is none it has ended, which is said below.
+  const url = `http://127.0.0.1:${await listeningPort(child)}`;
   for (let tries = 0; !(await isReady(url)); tries++) {
     if (child.exitCode !== null || child.pid === undefined || tries === READY_TRIES) {
       await stop();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../exporter/free-port.ts';
+import { portOf } from '../../exporter/listening-port.ts';
 import type { LabHost, Output } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
@@ -25,8 +25,7 @@ interface HostBench extends Bench {
 
 test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
   if (!(await canBoot(context))) return;
-  const port = await freePort();
-  const lab = new Lab(context, makeReady, { forward: { [QMP_PORT]: port } });
+  const lab = new Lab(context, makeReady, { forward: { [QMP_PORT]: 0 } });
   const check = (name: string, body: (bench: HostBench) => Promise<void>): Promise<void> =>
     context.test(name, () => lab.check(body));
 
@@ -54,7 +53,9 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
 
   await check('the VM is found, and its threads have their roles', async (bench) => {
     const { host, pid, kvm } = bench;
-    const text = await fetch(`http://127.0.0.1:${port}/metrics`).then((response) => response.text());
+    const text = await fetch(`http://127.0.0.1:${portOf(host.pid)}/metrics`).then((response) =>
+      response.text(),
+    );
     const samples = parseSamples(text);
     assert.equal(sample(samples, 'kvm_vm_info', { ...VM, vmm: 'qemu', accel: 'kvm', pid: String(pid) }), 1);
     assert.equal(sample(samples, 'kvm_vm_vcpus', VM), 2);

@@ -1,17 +1,28 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+const PATIENCE_MS = 30_000;
+
 /** Makes a process that has ended and whose parent does not wait for it; gone when the test ends. */
 export async function zombie(context: Pick<TestContext, 'after'>): Promise<number> {
-  // The shell turns into a sleep, which knows nothing of the shell's child.
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+  // The shell turns into a sleep, which knows nothing of the shell's child. The child ends only then: the shell would
+  // wait for it.
+  const parent = spawn('sh', ['-c', 'head -c 1 <&3 >/dev/null & echo $!; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
   });
   context.after(() => parent.kill('SIGKILL'));
-  const [line] = (await parent.stdout.take(1).toArray()) as Buffer[];
+  const [line] = (await (parent.stdout as Readable).take(1).toArray()) as Buffer[];
   const pid = Number(String(line));
-  while (!readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')) await sleep(5);
+  await until(() => readFileSync(`/proc/${parent.pid}/comm`, 'latin1') === 'sleep\n', 'no sleep');
+  (parent.stdio[3] as Writable).end('.');
+  await until(() => readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z '), `${pid} does not end`);
   return pid;
+}
+
+async function until(condition: () => boolean, otherwise: string): Promise<void> {
+  for (const deadline = performance.now() + PATIENCE_MS; !condition(); await sleep(5))
+    if (performance.now() > deadline) throw new Error(otherwise);
 }

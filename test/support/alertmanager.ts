@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../exporter/free-port.ts';
+import { listeningPort } from '../../exporter/listening-port.ts';
 
 /** An alert in a notification, as Alertmanager's webhook has it. */
 interface Notified {
@@ -56,12 +56,11 @@ export async function startAlertmanager(context: Pick<TestContext, 'after'>): Pr
   };
   // JSON is YAML.
   writeFileSync(join(folder, 'alertmanager.yml'), JSON.stringify(config));
-  const target = `127.0.0.1:${await freePort()}`;
   const child = spawn(
     'prometheus-alertmanager',
     [
       ...[`--config.file=${folder}/alertmanager.yml`, `--storage.path=${folder}/data`],
-      ...[`--web.listen-address=${target}`, '--cluster.listen-address='],
+      ...['--web.listen-address=127.0.0.1:0', '--cluster.listen-address='],
     ],
     { stdio: 'ignore' },
   );
@@ -70,8 +69,10 @@ export async function startAlertmanager(context: Pick<TestContext, 'after'>): Pr
     webhook.close();
     rmSync(folder, { recursive: true, force: true });
   });
+  const own = await listeningPort(child);
+  if (own === undefined) throw new Error('Alertmanager has ended');
   return {
-    target,
+    target: `127.0.0.1:${own}`,
     all,
     async until(status, alert, vm, withinMs) {
       const deadline = performance.now() + withinMs;

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const MAIN = `${ROOT}dist/exporter/main.js`;
-const START_MS = 20_000;
+const START_MS = 90_000;
 
 /** The built daemon as a process of its own. */
 export interface Daemon {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { freePort } from '../../exporter/free-port.ts';
+import { listeningPort } from '../../exporter/listening-port.ts';
 import { queryRange, type RangeSeries, serveBlocks } from '../../scripts/history/prometheus.ts';
 
 interface PrometheusOnBlocks {
@@ -27,10 +27,9 @@ export async function spawnPrometheus(
 ): Promise<RunningPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-prometheus-'));
   writeFileSync(join(folder, 'prometheus.yml'), config);
-  const address = `127.0.0.1:${await freePort()}`;
   const child = spawn(
     'prometheus',
-    [`--config.file=${folder}/prometheus.yml`, `--web.listen-address=${address}`, ...flags(folder)],
+    [`--config.file=${folder}/prometheus.yml`, '--web.listen-address=127.0.0.1:0', ...flags(folder)],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let log = '';
@@ -43,7 +42,9 @@ export async function spawnPrometheus(
     if (child.exitCode === null) await ended;
     rmSync(folder, { recursive: true });
   });
-  return { url: `http://${address}`, hasEnded: () => child.exitCode !== null, said: () => log };
+  const port = await listeningPort(child);
+  if (port === undefined) throw new Error(`Prometheus has ended: ${log}`);
+  return { url: `http://127.0.0.1:${port}`, hasEnded: () => child.exitCode !== null, said: () => log };
 }
 
 /** A Prometheus that scrapes nothing, on blocks that were made before. @param lookbackSeconds as serveBlocks */

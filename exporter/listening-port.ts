@@ -1,0 +1,50 @@
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const POLL_MS = 20;
+const LISTEN = '0A';
+
+/**
+ * The TCP port that a program chose which was told to listen on port 0. A port that is chosen for it may be another's by
+ * the time that it listens.
+ *
+ * @returns undefined where it ends before it listens
+ * @throws Error where it does not listen in time
+ */
+export async function listeningPort(
+  child: Pick<ChildProcess, 'pid' | 'exitCode' | 'signalCode'>,
+  withinMs = 60_000,
+): Promise<number | undefined> {
+  for (const deadline = performance.now() + withinMs; ; await sleep(POLL_MS)) {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    const port = portOf(child.pid);
+    if (port !== undefined) return port;
+    if (performance.now() > deadline)
+      throw new Error(`process ${child.pid} listens nowhere after ${withinMs} ms`);
+  }
+}
+
+/** The first TCP port that this process listens on. */
+export function portOf(pid: number): number | undefined {
+  try {
+    const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => socketInode(`/proc/${pid}/fd/${fd}`)));
+    const rows = readFileSync(`/proc/${pid}/net/tcp`, 'latin1').split('\n');
+    for (const row of rows) {
+      const [, address = '', , state, , , , , , inode] = row.trim().split(/\s+/);
+      if (state === LISTEN && sockets.has(inode)) return Number.parseInt(address.split(':')[1] ?? '', 16);
+    }
+  } catch {
+    // It has ended.
+  }
+  return undefined;
+}
+
+function socketInode(path: string): string | undefined {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1];
+  } catch {
+    // Closed meanwhile.
+    return undefined;
+  }
+}

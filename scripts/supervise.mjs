@@ -1,0 +1,104 @@
+// Runs tests so that nothing of them is left, however the run ends.
+// All that a run starts has its folder for temporary files in its environment or its arguments, by which the watchdog
+// knows it: a QEMU that became a daemon, perf in a group of its own, a browser, libvirt's guests.
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root } from './prepare.mjs';
+
+const WATCHDOG = fileURLToPath(new URL('watchdog.mjs', import.meta.url));
+const OWN_FOLDER = new URL('own-folder.mjs', import.meta.url).href;
+/** Longer than any one file takes on two busy cores. */
+const FILE_MS = 10 * 60_000;
+/** CI ends a submission after 90 minutes; half of it is what all of .ci/run may take. */
+const RUN_MS = 40 * 60_000;
+/** The runner may print what it knows. */
+const GRACE_MS = 5_000;
+
+/**
+ * Runs test files with node's runner and ends all that they started.
+ *
+ * @param options of `node --test`
+ * @returns the exit code
+ */
+export async function runTests(files, options = [], { fileMs = FILE_MS, runMs = RUN_MS } = {}) {
+  const args = ['--import', OWN_FOLDER, '--test', `--test-timeout=${fileMs}`, ...options, ...files];
+  return supervise(args, runMs);
+}
+
+async function supervise(args, runMs) {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-run-'));
+  // Guests of libvirt run as another user.
+  chmodSync(folder, 0o755);
+  const watchdog = spawn(process.execPath, [WATCHDOG, folder], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    // No signal to the group of this process reaches it.
+    detached: true,
+    env: { PATH: process.env.PATH },
+  });
+  const swept = new Promise((resolve) => watchdog.once('exit', resolve));
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, TMPDIR: folder },
+  });
+  let verdict;
+  const end = (signal, code, why) => {
+    if (why !== undefined) console.error(why);
+    verdict ??= code;
+    child.kill(signal);
+    setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => end(signal, 128 + constants.signals[signal]));
+  const tooLong = `The run is ended: it took longer than ${runMs / 60_000} minutes.`;
+  const limit = setTimeout(() => end('SIGTERM', 1, tooLong), runMs);
+  const lineage = ancestorsToNpm();
+  const orphaned = setInterval(() => {
+    if (lineage.some((each) => startOf(each.pid) !== each.start))
+      end('SIGTERM', 1, 'The run is ended: npm is gone.');
+  }, 500);
+  const code = await new Promise((resolve) => child.once('exit', (status) => resolve(status ?? 1)));
+  clearTimeout(limit);
+  clearInterval(orphaned);
+  watchdog.stdin.end();
+  await swept;
+  return verdict ?? code;
+}
+
+/** Where npm started this process: npm, and the shell between. A kill of npm does not reach this process. */
+function ancestorsToNpm() {
+  const lineage = [];
+  for (let pid = process.ppid; pid > 1 && lineage.length < 4; pid = statusOf(pid).parent) {
+    lineage.push({ pid, start: startOf(pid) });
+    if (statusOf(pid).name.startsWith('npm')) return lineage;
+  }
+  return [];
+}
+
+function statusOf(pid) {
+  const text = readOr(`/proc/${pid}/stat`);
+  return {
+    name: text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')),
+    parent: Number(fields(text)[1] ?? 0),
+  };
+}
+
+function startOf(pid) {
+  return fields(readOr(`/proc/${pid}/stat`))[19];
+}
+
+/** Of /proc/<pid>/stat after the name, from the state on. */
+function fields(text) {
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+function readOr(path) {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
