@@ -27,7 +27,8 @@ const WORDS = [
   [/\bis said\b|\bare said\b/i, 'is reported'],
 ];
 
-const SKIPPED = /^(LICENSE|package-lock\.json|docs\/style\.md|scripts\/words\.mjs|test\/fixtures\/|test\/golden\/)/;
+const SKIPPED =
+  /^(LICENSE|package-lock\.json|docs\/style\.md|scripts\/words\.mjs|test\/fixtures\/|test\/golden\/)/;
 const TEXT = /\.(ts|mjs|cjs|md|c|h|yml|yaml|json|html|css|sh|service)$|^Dockerfile$|^\.ci\/run$/;
 
 const { stdout } = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
