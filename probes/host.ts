@@ -54,6 +54,8 @@ export interface Host {
   head(path: string, length: number): string;
   /** A file of any length, read to its end; more than `cap` bytes is `too_large`. */
   text(path: string, cap?: number): string;
+  /** A file of any length, piece by piece; a piece is valid until the next one is asked for. */
+  pieces(path: string): Generator<Buffer>;
   /** Names in a directory, in the kernel's order. */
   entries(path: string): string[];
   /** A symbolic link's target. */
@@ -71,6 +73,8 @@ export interface Host {
 const PROC_SUPER_MAGIC = 0x9fa0;
 const MIB = 1024 * 1024;
 const ATTRIBUTE_CAP = 64 * 1024;
+/** The kernel makes as much of a large file at a time as there is room for. */
+const PIECE = 128 * 1024;
 /** More than the 20 digits of a u64 and a newline. */
 const DECIMAL_CAP = 32;
 /** First guess: most such files are small, and a buffer of `cap` bytes for each VM makes the collector run. */
@@ -153,6 +157,23 @@ export function createHost(roots: Roots): Host {
 
     text(path, cap = MIB) {
       return text(path, cap);
+    },
+
+    *pieces(path) {
+      const fd = opened(path);
+      // Not the common buffer: others read between two pieces.
+      const piece = Buffer.allocUnsafe(PIECE);
+      try {
+        for (;;) {
+          const got = readSync(fd, piece, 0, PIECE, null);
+          if (got === 0) return;
+          yield piece.subarray(0, got);
+        }
+      } catch (error) {
+        throw sourceError(error, path);
+      } finally {
+        closeSync(fd);
+      }
     },
 
     entries(path) {

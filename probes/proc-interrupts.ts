@@ -1,61 +1,146 @@
-import { decimalAt, decimalEnd } from './decimal.ts';
-import { malformed } from './errors.ts';
+import { malformed, SourceError } from './errors.ts';
 import type { Host } from './host.ts';
 
+/** One line; valid until the next one is read. */
 export interface InterruptLine {
   /** `29`, or the mnemonic of an architecture line, such as `PIN`. */
   readonly id: string;
-  /** Sum over the online CPUs. */
-  readonly count: number;
-  /** The last word of the line: the action, such as `nvme0q1`; empty where there is none. */
-  readonly action: string;
+  /** The CPUs that are online, one for each column. */
+  readonly cpus: readonly number[];
+  /** Counts by column, as many as the line has; each is a C unsigned int. */
+  readonly counts: Float64Array;
+  /** What follows the numbers: chip, trigger and handlers, or what an architecture line is about. */
+  readonly text: string;
+}
+
+/** A line of 8,192 CPUs has 90 KB. */
+const MAX_LINE = 256 * 1024;
+/** 512 CPUs and 24 NVMe make 18 MB. */
+const MAX_FILE = 128 * 1024 * 1024;
+const NEWLINE = 10;
+const SPACE = 32;
+const COLON = 58;
+const ZERO = 48;
+const NINE = 57;
+
+/**
+ * `/proc/interrupts`, fs/proc/interrupts.c, kernel/irq/proc.c and arch/x86/kernel/irq.c, in pieces as they are read: on
+ * a large host the file has more than a million numbers.
+ *
+ * @example new InterruptsParser(({ id }) => ...).push(Buffer.from('      CPU0  CPU1\n 29: 15867  0 PCI-MSI 16385-edge nvme0q1\n'))
+ */
+export class InterruptsParser {
+  #line = Buffer.allocUnsafe(4096);
+  #length = 0;
+  #cpus: readonly number[] | undefined;
+  #counts = new Float64Array(0);
+
+  constructor(private readonly onLine: (line: InterruptLine) => void) {}
+
+  /** @throws SourceError malformed */
+  push(piece: Buffer): void {
+    let start = 0;
+    for (;;) {
+      const newline = piece.indexOf(NEWLINE, start);
+      if (newline < 0) break;
+      if (this.#length === 0) this.#take(piece, start, newline);
+      else {
+        this.#keep(piece, start, newline);
+        const length = this.#length;
+        this.#length = 0;
+        this.#take(this.#line, 0, length);
+      }
+      start = newline + 1;
+    }
+    this.#keep(piece, start, piece.length);
+  }
+
+  /** @throws SourceError malformed */
+  end(): void {
+    const length = this.#length;
+    this.#length = 0;
+    if (length > 0) this.#take(this.#line, 0, length);
+    if (this.#cpus === undefined) throw malformed('/proc/interrupts', '');
+  }
+
+  #keep(piece: Buffer, start: number, end: number): void {
+    const length = this.#length + end - start;
+    if (length > MAX_LINE) throw malformed('/proc/interrupts', piece.toString('latin1', start, start + 60));
+    if (length > this.#line.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, this.#line.length * 2));
+      this.#line.copy(larger, 0, 0, this.#length);
+      this.#line = larger;
+    }
+    piece.copy(this.#line, this.#length, start, end);
+    this.#length = length;
+  }
+
+  #take(bytes: Buffer, start: number, end: number): void {
+    if (this.#cpus === undefined) this.#cpus = header(bytes.toString('latin1', start, end));
+    else this.onLine(this.#parse(bytes, start, end, this.#cpus));
+  }
+
+  #parse(bytes: Buffer, start: number, end: number, cpus: readonly number[]): InterruptLine {
+    const colon = bytes.indexOf(COLON, start);
+    if (colon < 0 || colon >= end) throw malformed('/proc/interrupts', bytes.toString('latin1', start, end));
+    if (this.#counts.length !== cpus.length) this.#counts = new Float64Array(cpus.length);
+    let columns = 0;
+    let at = colon + 1;
+    for (; columns < cpus.length; columns++) {
+      let digit = at;
+      while (digit < end && bytes[digit] === SPACE) digit++;
+      const first = digit;
+      let value = 0;
+      for (; digit < end; digit++) {
+        const byte = bytes[digit] ?? 0;
+        if (byte < ZERO || byte > NINE) break;
+        value = value * 10 + byte - ZERO;
+      }
+      // `16-edge` is no number.
+      if (digit === first || digit - first > 20 || (digit < end && bytes[digit] !== SPACE)) break;
+      this.#counts[columns] = value;
+      at = digit;
+    }
+    return {
+      id: bytes.toString('latin1', start, colon).trim(),
+      cpus,
+      counts: this.#counts.subarray(0, columns),
+      text: bytes.toString('latin1', at, end).trim(),
+    };
+  }
+}
+
+function header(text: string): number[] {
+  const words = text.trim().split(/\s+/);
+  if (!words.every((word) => /^CPU\d{1,5}$/.test(word))) throw malformed('/proc/interrupts', text);
+  return words.map((word) => Number(word.slice(3)));
 }
 
 /**
- * `/proc/interrupts`, fs/proc/interrupts.c and arch/x86/kernel/irq.c, only the lines that `wanted` picks: on a large
- * host the file has a million numbers and a few dozen lines matter.
- *
- * @param wanted gets a line's id and action
- * @throws SourceError malformed
- * @example parseInterrupts('      CPU0  CPU1\n 29: 15867  0 PCI-MSI 16385-edge nvme0q1\nPIN: 0 0 Posted-...\n', ...)
+ * The handlers of an interrupt, from the text of its line: `IR-IO-APIC 16-fasteoi i801_smbus, nvme0q0` has two. Chip and
+ * trigger are not told from the first handler but by its last word.
  */
-export function parseInterrupts(
-  text: string,
-  wanted: (id: string, action: string) => boolean,
-): InterruptLine[] {
-  let lineStart = text.indexOf('\n') + 1;
-  const header = text.slice(0, lineStart);
-  const cpus = header.trim() === '' ? 0 : header.trim().split(/\s+/).length;
-  if (lineStart === 0 || !/^\s*CPU\d/.test(header)) throw malformed('/proc/interrupts', header || text);
-
-  const lines: InterruptLine[] = [];
-  while (lineStart < text.length) {
-    const newline = text.indexOf('\n', lineStart);
-    const lineEnd = newline < 0 ? text.length : newline;
-    const colon = text.indexOf(':', lineStart);
-    if (colon < 0 || colon >= lineEnd) throw malformed('/proc/interrupts', text.slice(lineStart, lineEnd));
-    const id = text.slice(lineStart, colon).trim();
-    const rest = text.slice(colon + 1, lineEnd);
-    const action = rest.slice(rest.lastIndexOf(' ') + 1);
-    if (wanted(id, action)) lines.push({ id, count: sum(rest, cpus), action });
-    lineStart = lineEnd + 1;
-  }
-  return lines;
+export function handlersOf(text: string): string[] {
+  const [first = '', ...others] = text.split(', ');
+  return [first.slice(first.lastIndexOf(' ') + 1), ...others].filter((handler) => handler !== '');
 }
 
-function sum(text: string, cpus: number): number {
-  let total = 0;
-  let at = 0;
-  for (let cpu = 0; cpu < cpus; cpu++) {
-    while (text.charCodeAt(at) === 32) at++;
-    const after = decimalEnd(text, at);
-    if (after === at || (after < text.length && text.charCodeAt(after) !== 32)) break;
-    total += decimalAt(text, at);
-    at = after;
+/**
+ * Reads the file piece by piece; between two pieces others may have their turn.
+ *
+ * @throws SourceError; `too_large` after the lines that there was room for
+ */
+export function* readInterrupts(host: Host, onLine: (line: InterruptLine) => void): Generator<void> {
+  const path = `${host.roots.procfs}/interrupts`;
+  const parser = new InterruptsParser(onLine);
+  let length = 0;
+  for (const piece of host.pieces(path)) {
+    length += piece.length;
+    if (length > MAX_FILE) {
+      throw new SourceError('too_large', path, `more than ${MAX_FILE} bytes: the rest is left out`);
+    }
+    parser.push(piece);
+    yield;
   }
-  return total;
-}
-
-export function readInterrupts(host: Host, wanted: (id: string, action: string) => boolean): InterruptLine[] {
-  return parseInterrupts(host.text(`${host.roots.procfs}/interrupts`, 16 * 1024 * 1024), wanted);
+  parser.end();
 }

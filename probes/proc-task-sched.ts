@@ -2,8 +2,11 @@ import { decimalAt, decimalEnd } from './decimal.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
-/** se.nr_migrations is the fourth line under the ruler, within 400 bytes; the whole file has 2 KB or 8. */
-const HEAD = 1024;
+/**
+ * se.nr_migrations is the fourth line under the ruler; before Linux 4.6 lines of se.statistics may stand before it, which
+ * are up to 60 bytes each. The whole file has 2 KB or 8.
+ */
+const HEAD = 4096;
 const KEY = '\nse.nr_migrations ';
 
 /**

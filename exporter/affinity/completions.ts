@@ -1,14 +1,13 @@
 import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { readInterrupts } from '../../probes/proc-interrupts.ts';
+import { handlersOf, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import { readHardwareQueues } from '../../probes/sys-block-queue.ts';
+import { nvmeQueues } from '../model/interrupts.ts';
 
 /** CPUs that take the completion interrupt, by the CPU that submits. */
 export type CompletionCpus = ReadonlyMap<number, readonly number[]>;
-
-const NVME_QUEUE = /^(nvme\d+)q(\d+)$/;
 
 /**
  * Where an NVMe disk's requests complete. Hardware queue N of blk-mq is the controller's queue N+1, as queue 0 is for
@@ -21,9 +20,14 @@ export function readCompletionCpus(host: Host, disks: readonly Disk[]): Map<stri
   const nvme = disks.filter(({ controllers, hidden }) => controllers.length > 0 && !hidden);
   if (nvme.length === 0) return new Map();
   const interrupts = new Map<string, readonly number[]>();
-  for (const { id, action } of readInterrupts(host, (_, name) => NVME_QUEUE.test(name))) {
-    const cpus = ifThere(() => readIrqEffectiveAffinity(host, id));
-    if (cpus !== undefined) interrupts.set(action, cpus);
+  const lines = new Map<string, string>();
+  const all = readInterrupts(host, ({ id, text }) => {
+    for (const { controller, queue } of nvmeQueues(handlersOf(text))) lines.set(`${controller}q${queue}`, id);
+  });
+  for (const _ of all);
+  for (const [queue, irq] of lines) {
+    const cpus = ifThere(() => readIrqEffectiveAffinity(host, irq));
+    if (cpus !== undefined) interrupts.set(queue, cpus);
   }
   return new Map(nvme.map((disk) => [disk.name, completionsOf(host, disk, interrupts)]));
 }

@@ -53,7 +53,7 @@ export function createCollectors(options: () => CollectorOptions): Collector[] {
     block(() => options().blockExclude),
     cpus,
     schedstat,
-    interrupts,
+    interrupts(),
     moduleParameters,
     lockdown,
   ];

@@ -1,32 +1,78 @@
 import { formatCpuList } from '../../probes/cpu-list.ts';
-import { readInterrupts } from '../../probes/proc-interrupts.ts';
+import { SourceError } from '../../probes/errors.ts';
+import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
 import { interruptLabels, nvmeQueueLabels } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
-import { type Collector, guarded } from './collector.ts';
+import { InterruptCounter } from '../model/interrupt-counter.ts';
+import { interruptType, type NvmeQueue, nvmeQueues } from '../model/interrupts.ts';
+import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 
-/** Posted interrupts of KVM, reschedulings, function calls and the local timer: arch/x86/kernel/irq.c. */
-const TYPES = new Set(['PIN', 'NPI', 'PIW', 'RES', 'CAL', 'LOC']);
-const NVME_QUEUE = /^(nvme\d+)q(\d+)$/;
+interface Queue extends NvmeQueue {
+  readonly interrupts: InterruptCounter;
+}
+
+/** What was there in one reading of the file. */
+interface Found {
+  readonly types: Set<string>;
+  /** Its interrupt, by name of the queue. */
+  readonly queues: Map<string, string>;
+}
 
 /** Interrupts that tell about KVM and about NVMe queues. */
-export const interrupts: Collector = {
-  name: 'interrupts',
-  collect({ host, families }, report) {
-    const lines = readInterrupts(host, (id, action) => TYPES.has(id) || NVME_QUEUE.test(action));
-    for (const { id, count, action } of lines) {
-      const queue = NVME_QUEUE.exec(action);
-      if (queue === null) {
-        families.add('kvm_interrupts_total', labelBlock(interruptLabels, [id]), count);
-        continue;
+export function interrupts(): Collector {
+  const types = new Map<string, InterruptCounter>();
+  const queues = new Map<string, Queue>();
+
+  return {
+    name: 'interrupts',
+    async collect(collection, report) {
+      const found: Found = { types: new Set(), queues: new Map() };
+      try {
+        for (const _ of readInterrupts(collection.host, (line) => take(line, found))) {
+          await collection.breathe();
+        }
+      } catch (error) {
+        // What there was room for is right.
+        if (!(error instanceof SourceError) || error.kind !== 'too_large') throw error;
+        report(error);
       }
-      const [, controller = '', index = ''] = queue;
-      const labels = labelBlock(nvmeQueueLabels, [controller, index]);
-      families.add('kvm_nvme_queue_interrupts_total', labels, count);
-      guarded(`${host.roots.procfs}/irq/${id}`, report, () => {
-        const cpus = formatCpuList(readIrqEffectiveAffinity(host, id));
-        families.add('kvm_nvme_queue_affinity_info', withLabel(labels, 'cpus', cpus), 1);
-      });
+      for (const type of found.types) {
+        const total = types.get(type)?.total ?? 0;
+        collection.families.add('kvm_interrupts_total', labelBlock(interruptLabels, [type]), total);
+      }
+      for (const [name, irq] of found.queues) {
+        await collection.breathe();
+        addQueue(collection, queues.get(name), irq, report);
+      }
+    },
+  };
+
+  function take({ id, cpus, counts, text }: InterruptLine, found: Found): void {
+    const type = interruptType(id, text);
+    if (type !== undefined) {
+      const counter = types.get(type) ?? new InterruptCounter();
+      types.set(type, counter);
+      counter.take(id, cpus, counts);
+      found.types.add(type);
     }
-  },
-};
+    // A line that several share counts for each of them: the kernel does not know whose an interrupt was.
+    for (const { controller, queue } of nvmeQueues(handlersOf(text))) {
+      const name = `${controller}q${queue}`;
+      const known = queues.get(name) ?? { controller, queue, interrupts: new InterruptCounter() };
+      queues.set(name, known);
+      known.interrupts.take(id, cpus, counts);
+      found.queues.set(name, id);
+    }
+  }
+}
+
+function addQueue({ host, families }: Collection, queue: Queue | undefined, irq: string, report: Report): void {
+  if (queue === undefined) return;
+  const labels = labelBlock(nvmeQueueLabels, [queue.controller, queue.queue]);
+  families.add('kvm_nvme_queue_interrupts_total', labels, queue.interrupts.total);
+  guarded(`${host.roots.procfs}/irq/${irq}`, report, () => {
+    const cpus = formatCpuList(readIrqEffectiveAffinity(host, irq));
+    families.add('kvm_nvme_queue_affinity_info', withLabel(labels, 'cpus', cpus), 1);
+  });
+}

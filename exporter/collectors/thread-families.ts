@@ -30,29 +30,31 @@ interface LabelledThread {
 export class ThreadFamilies {
   readonly #blocks = new WeakMap<LabelledThread, Blocks>();
 
+  /** Writes what is known. */
   addCounters(
     families: Families,
     vm: string,
     thread: LabelledThread,
-    counters: ThreadCounters,
-    hasMigrations: boolean,
+    { schedstat, cpu, switches, migrations }: ThreadCounters,
   ): void {
     const blocks = this.#of(vm, thread);
-    // A kernel without sched_info prints zeros for threads that have run: no information, not zero seconds.
-    const hasSchedstat = counters.timeslices > 0 || counters.run > 0 || counters.user + counters.system === 0;
-    if (hasSchedstat) {
-      families.add('kvm_thread_run_seconds_total', blocks.thread, counters.run / NANOSECONDS);
-      families.add('kvm_thread_wait_seconds_total', blocks.thread, counters.wait / NANOSECONDS);
-      families.add('kvm_thread_timeslices_total', blocks.thread, counters.timeslices);
+    if (schedstat !== undefined) {
+      families.add('kvm_thread_run_seconds_total', blocks.thread, schedstat.run / NANOSECONDS);
+      families.add('kvm_thread_wait_seconds_total', blocks.thread, schedstat.wait / NANOSECONDS);
+      families.add('kvm_thread_timeslices_total', blocks.thread, schedstat.timeslices);
     }
-    families.add('kvm_thread_cpu_seconds_total', blocks.user, counters.user / USER_HZ);
-    families.add('kvm_thread_cpu_seconds_total', blocks.system, counters.system / USER_HZ);
-    if (thread.role === 'vcpu' || thread.role === 'unknown' || counters.guest > 0) {
-      families.add('kvm_thread_cpu_seconds_total', blocks.guest, counters.guest / USER_HZ);
+    if (cpu !== undefined) {
+      families.add('kvm_thread_cpu_seconds_total', blocks.user, cpu.user / USER_HZ);
+      families.add('kvm_thread_cpu_seconds_total', blocks.system, cpu.system / USER_HZ);
+      if (thread.role === 'vcpu' || thread.role === 'unknown' || cpu.guest > 0) {
+        families.add('kvm_thread_cpu_seconds_total', blocks.guest, cpu.guest / USER_HZ);
+      }
     }
-    families.add('kvm_thread_context_switches_total', blocks.voluntary, counters.voluntarySwitches);
-    families.add('kvm_thread_context_switches_total', blocks.involuntary, counters.involuntarySwitches);
-    if (hasMigrations) families.add('kvm_thread_migrations_total', blocks.thread, counters.migrations);
+    if (switches !== undefined) {
+      families.add('kvm_thread_context_switches_total', blocks.voluntary, switches.voluntary);
+      families.add('kvm_thread_context_switches_total', blocks.involuntary, switches.involuntary);
+    }
+    if (migrations !== undefined) families.add('kvm_thread_migrations_total', blocks.thread, migrations);
   }
 
   addPlace(
@@ -61,12 +63,12 @@ export class ThreadFamilies {
     thread: LabelledThread,
     cpu: number,
     node: number | undefined,
-    allowedCpus: number,
+    allowedCpus: number | undefined,
   ): void {
     const blocks = this.#of(vm, thread);
     families.add('kvm_thread_cpu', blocks.thread, cpu);
     if (node !== undefined) families.add('kvm_thread_numa_node', blocks.thread, node);
-    families.add('kvm_thread_allowed_cpus', blocks.thread, allowedCpus);
+    if (allowedCpus !== undefined) families.add('kvm_thread_allowed_cpus', blocks.thread, allowedCpus);
   }
 
   addResidency(families: Families, vm: string, thread: LabelledThread, residency: Residency): void {

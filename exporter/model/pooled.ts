@@ -1,58 +1,76 @@
-/** Counters of one thread, in the units of their kernel file. */
+import type { CpuTimes } from './cpu-split.ts';
+
+/** Numbers that only grow while a thread lives. */
+type Counts<K extends string> = Readonly<Record<K, number>>;
+
+/** Counters of one thread, in the units of their kernel file; undefined where that file gives none. */
 export interface ThreadCounters {
-  readonly run: number;
-  readonly wait: number;
-  readonly timeslices: number;
-  readonly user: number;
-  readonly system: number;
-  readonly guest: number;
-  readonly voluntarySwitches: number;
-  readonly involuntarySwitches: number;
-  readonly migrations: number;
-}
-
-export const NO_COUNTERS: ThreadCounters = {
-  run: 0,
-  wait: 0,
-  timeslices: 0,
-  user: 0,
-  system: 0,
-  guest: 0,
-  voluntarySwitches: 0,
-  involuntarySwitches: 0,
-  migrations: 0,
-};
-
-function addCounters(a: ThreadCounters, b: ThreadCounters): ThreadCounters {
-  return {
-    run: a.run + b.run,
-    wait: a.wait + b.wait,
-    timeslices: a.timeslices + b.timeslices,
-    user: a.user + b.user,
-    system: a.system + b.system,
-    guest: a.guest + b.guest,
-    voluntarySwitches: a.voluntarySwitches + b.voluntarySwitches,
-    involuntarySwitches: a.involuntarySwitches + b.involuntarySwitches,
-    migrations: a.migrations + b.migrations,
-  };
+  readonly schedstat: Counts<'run' | 'wait' | 'timeslices'> | undefined;
+  readonly cpu: CpuTimes | undefined;
+  readonly switches: Counts<'voluntary' | 'involuntary'> | undefined;
+  readonly migrations: number | undefined;
 }
 
 /**
- * The sum over threads that come and go, such as QEMU's workers. What a thread had when it was last seen stays in the
- * sum after it ends, so that the sum never falls.
+ * The sum over threads that come and go, such as QEMU's workers, of what one file tells. What a thread had when it was
+ * read last stays in the sum: after it ends, and while it cannot be read.
  */
+export class PooledSum<K extends string> {
+  readonly #names: readonly K[];
+  #ended: Counts<K> | undefined;
+  #last = new Map<string, Counts<K>>();
+
+  constructor(names: readonly K[]) {
+    this.#names = names;
+  }
+
+  /**
+   * @param alive the threads that live now, by tid and start time; undefined for one that could not be read
+   * @returns undefined where a thread was never read: without its part the sum would jump later
+   */
+  update(alive: ReadonlyMap<string, Counts<K> | undefined>): Counts<K> | undefined {
+    const last = new Map<string, Counts<K>>();
+    let sum = this.#ended;
+    for (const [key, counts] of this.#last) if (!alive.has(key)) sum = this.#add(sum, counts);
+    this.#ended = sum;
+    let isWhole = true;
+    for (const [key, now] of alive) {
+      const counts = now ?? this.#last.get(key);
+      if (counts === undefined) {
+        isWhole = false;
+        continue;
+      }
+      last.set(key, counts);
+      sum = this.#add(sum, counts);
+    }
+    this.#last = last;
+    return isWhole ? sum : undefined;
+  }
+
+  #add(a: Counts<K> | undefined, b: Counts<K>): Counts<K> {
+    if (a === undefined) return b;
+    return Object.fromEntries(this.#names.map((name) => [name, a[name] + b[name]])) as Counts<K>;
+  }
+}
+
+/** The sums over the threads of one role. */
 export class ThreadPool {
-  #ended = NO_COUNTERS;
-  #alive = new Map<string, ThreadCounters>();
+  readonly #schedstat = new PooledSum(['run', 'wait', 'timeslices']);
+  readonly #cpu = new PooledSum(['user', 'system', 'guest']);
+  readonly #switches = new PooledSum(['voluntary', 'involuntary']);
+  readonly #migrations = new PooledSum(['migrations']);
 
   /** @param alive counters of the threads that live now, by tid and start time */
-  update(alive: Map<string, ThreadCounters>): ThreadCounters {
-    for (const [key, counters] of this.#alive) {
-      if (!alive.has(key)) this.#ended = addCounters(this.#ended, counters);
-    }
-    this.#alive = alive;
-    let sum = this.#ended;
-    for (const counters of alive.values()) sum = addCounters(sum, counters);
-    return sum;
+  update(alive: ReadonlyMap<string, ThreadCounters>): ThreadCounters {
+    const each = <T>(of: (counters: ThreadCounters) => T): Map<string, T> =>
+      new Map([...alive].map(([key, counters]) => [key, of(counters)]));
+    return {
+      schedstat: this.#schedstat.update(each(({ schedstat }) => schedstat)),
+      cpu: this.#cpu.update(each(({ cpu }) => cpu)),
+      switches: this.#switches.update(each(({ switches }) => switches)),
+      migrations: this.#migrations.update(
+        each(({ migrations }) => (migrations === undefined ? undefined : { migrations })),
+      )?.migrations,
+    };
   }
 }

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseInterrupts, readInterrupts } from '../../probes/proc-interrupts.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import fc from 'fast-check';
+import { handlersOf, InterruptsParser, readInterrupts } from '../../probes/proc-interrupts.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { captured, liveHost } from './captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };
 const TEXT = captured('proc/interrupts');
-const all = () => true;
 /** Linux 6.18. */
 const TEXT_6_18 = [
   '           CPU0       CPU1       ',
@@ -22,68 +23,142 @@ const TEXT_6_18 = [
   '',
 ].join('\n');
 
-test('NVMe queues and posted interrupts of a captured host are summed over the CPUs', () => {
-  assert.deepEqual(
-    parseInterrupts(TEXT, (id, action) => action.startsWith('nvme') || id === 'RES'),
-    [
-      { id: '28', count: 12, action: 'nvme0q0' },
-      { id: '29', count: 15867, action: 'nvme0q1' },
-      { id: '30', count: 7590, action: 'nvme0q2' },
-      { id: 'RES', count: 855 + 1139, action: 'interrupts' },
-    ],
-  );
-  assert.deepEqual(
-    readInterrupts(capturedHost('toy-pio-hlt', 't1'), (id) => id === 'PIN'),
-    [{ id: 'PIN', count: 0, action: 'event' }],
-  );
+interface Line {
+  readonly id: string;
+  readonly counts: readonly number[];
+  readonly text: string;
+}
+
+/** @param pieces of what sizes the text comes, in turn */
+function parsed(text: string, pieces: readonly number[] = [1 << 20]): Line[] {
+  const lines: Line[] = [];
+  const parser = new InterruptsParser(({ id, counts, text: rest }) => {
+    lines.push({ id, counts: [...counts], text: rest });
+  });
+  const bytes = Buffer.from(text, 'latin1');
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = pieces[i % pieces.length] ?? 1;
+    parser.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  parser.end();
+  return lines;
+}
+
+const line = (lines: readonly Line[], id: string): Line | undefined => lines.find((each) => each.id === id);
+
+test('lines of a captured host have their columns and what follows them', () => {
+  const lines = parsed(TEXT);
+  assert.deepEqual(line(lines, '29'), {
+    id: '29',
+    counts: [15867, 0],
+    text: 'PCI-MSI 16385-edge      nvme0q1',
+  });
+  assert.deepEqual(line(lines, 'RES'), { id: 'RES', counts: [855, 1139], text: 'Rescheduling interrupts' });
 });
 
 test('the 6.18 form, with the PCI address in the name of the chip, is read', () => {
-  const lines = new Map(parseInterrupts(TEXT_6_18, all).map((line) => [line.id, line]));
-  assert.deepEqual(lines.get('24'), { id: '24', count: 1, action: 'ACPI:Ged' });
-  assert.deepEqual(lines.get('32'), { id: '32', count: 153, action: 'virtio0-reporting_vq' });
-  assert.deepEqual(lines.get('40'), { id: '40', count: 9, action: '' });
-  assert.equal(lines.get('ERR')?.count, 3);
-  assert.equal(lines.get('PIN')?.count, 9);
+  const lines = parsed(TEXT_6_18);
+  assert.deepEqual(line(lines, '32')?.counts, [146, 7]);
+  assert.deepEqual(handlersOf(line(lines, '32')?.text ?? ''), ['virtio0-reporting_vq']);
+  assert.deepEqual(line(lines, '40')?.counts, [9, 0]);
+  assert.deepEqual(line(lines, 'ERR'), { id: 'ERR', counts: [3], text: '' });
+  assert.deepEqual(line(lines, 'PIN')?.counts, [4, 5]);
 });
 
 test('the columns are those of the CPUs that are online', () => {
-  const text =
-    '            CPU0       CPU2     CPU200\n 33:  1  2  4  GICv3 27 Level     arch_timer\nIPI0: 5 6 7 Rescheduling\n';
-  assert.deepEqual(
-    parseInterrupts(text, all).map(({ id, count }) => [id, count]),
-    [
-      ['33', 7],
-      ['IPI0', 18],
-    ],
-  );
+  const text = '            CPU0       CPU2     CPU200\n 33:  1  2  4  GICv3 27 Level     arch_timer\n';
+  let cpus: readonly number[] = [];
+  new InterruptsParser((each) => {
+    cpus = each.cpus;
+  }).push(Buffer.from(text));
+  assert.deepEqual(cpus, [0, 2, 200]);
 });
 
 test('a line with fewer numbers than CPUs does not borrow from the text behind them or from the next line', () => {
   const text = 'CPU0 CPU1 CPU2\n 1: 5 6 16-edge x\n 2: 7\n 3: 8 9 10\n';
   assert.deepEqual(
-    parseInterrupts(text, all).map(({ count }) => count),
-    [11, 7, 27],
+    parsed(text).map(({ counts }) => counts),
+    [[5, 6], [7], [8, 9, 10]],
   );
 });
 
-test('a line without a space has no action, and none from the lines above', () => {
-  assert.deepEqual(parseInterrupts('CPU0\nA:\nB:\n', all), [
-    { id: 'A', count: 0, action: '' },
-    { id: 'B', count: 0, action: '' },
+test('all handlers of a line are told, whatever chip and trigger stand before them', () => {
+  assert.deepEqual(handlersOf('IR-IO-APIC   16-fasteoi   i801_smbus, nvme0q0, nvme0q1'), [
+    'i801_smbus',
+    'nvme0q0',
+    'nvme0q1',
   ]);
+  assert.deepEqual(handlersOf('GICv3 562 Level nvme0q0, nvme0q1'), ['nvme0q0', 'nvme0q1']);
+  assert.deepEqual(handlersOf('nvme0q0'), ['nvme0q0']);
+  assert.deepEqual(handlersOf(''), []);
+});
+
+test('in whatever pieces the file comes, its lines are the same', () => {
+  const whole = parsed(TEXT_6_18);
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (pieces) => {
+      assert.deepEqual(parsed(TEXT_6_18, pieces), whole);
+    }),
+  );
+});
+
+test('numbers that were printed are the numbers that are read', () => {
+  const rows = fc.array(fc.array(fc.nat(2 ** 32 - 1), { minLength: 3, maxLength: 3 }), { minLength: 1 });
+  fc.assert(
+    fc.property(rows, fc.integer({ min: 1, max: 64 }), (table, piece) => {
+      const text = table.map(
+        (row, i) => `${i}:${row.map((count) => ` ${String(count).padStart(10)}`).join('')}  PCI-MSI  nvme0q${i}\n`,
+      );
+      const lines = parsed(`   CPU0  CPU1  CPU2\n${text.join('')}`, [piece]);
+      assert.deepEqual(
+        lines.map(({ counts }) => counts),
+        table,
+      );
+    }),
+  );
 });
 
 test('a text without its header or with a line of another form is refused', () => {
-  for (const text of ['', '\n', 'CPU0', ' 1: 2\n', 'CPU0\nno colon\n', 'CPU0\n1 2\n3: 4\n', 'CPUS\n1: 2\n']) {
-    assert.throws(() => parseInterrupts(text, all), malformed, JSON.stringify(text));
+  for (const text of ['', '\n', ' 1: 2\n', 'CPU0\nno colon\n', 'CPU0\n1 2\n3: 4\n', 'CPUS\n1: 2\n']) {
+    assert.throws(() => parsed(text), malformed, JSON.stringify(text));
   }
 });
 
-test('the running kernel is read line by line', () => {
-  const lines = readInterrupts(liveHost(), all);
-  assert.equal(lines.length, readFileSync('/proc/interrupts', 'utf8').trimEnd().split('\n').length - 1);
-  assert.ok(lines.some(({ count }) => count > 0));
+test('a file of 18 MB, as 512 CPUs and 24 NVMe make it, is read whole and not held whole', (context) => {
+  const tree = hostTree(context);
+  const cpus = 512;
+  const empty = ` ${'0'.padStart(10)}`.repeat(cpus - 1);
+  const rows = Array.from(
+    { length: 24 * 129 },
+    (_, i) =>
+      `${String(i).padStart(5)}: ${String(i).padStart(10)}${empty}  IR-PCI-MSIX-0000:c1:00.0  ${i % 129}-edge      nvme${Math.floor(i / 129)}q${i % 129}\n`,
+  );
+  const header = Array.from({ length: cpus }, (_, cpu) => `CPU${cpu}`.padStart(11)).join('');
+  tree.write('proc/interrupts', `${header}\n${rows.join('')}`);
+  let lines = 0;
+  let sum = 0;
+  let pieces = 0;
+  const reading = readInterrupts(tree.host, ({ counts }) => {
+    lines++;
+    for (const count of counts) sum += count;
+  });
+  for (const _ of reading) pieces++;
+  assert.equal(lines, rows.length);
+  assert.equal(sum, ((rows.length - 1) * rows.length) / 2);
+  assert.ok(pieces > 100, `${pieces} pieces`);
 });
 
-testRobustness('parseInterrupts', (text) => parseInterrupts(text, all), [TEXT, TEXT_6_18]);
+test('the running kernel is read line by line', () => {
+  let lines = 0;
+  let sum = 0;
+  const reading = readInterrupts(liveHost(), ({ counts }) => {
+    lines++;
+    for (const count of counts) sum += count;
+  });
+  for (const _ of reading);
+  assert.equal(lines, readFileSync('/proc/interrupts', 'utf8').trimEnd().split('\n').length - 1);
+  assert.ok(sum > 0);
+});
+
+testRobustness('InterruptsParser', (text) => parsed(text), [TEXT, TEXT_6_18]);

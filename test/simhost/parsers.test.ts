@@ -11,7 +11,7 @@ import { parseDomstatus } from '../../probes/libvirt-domstatus.ts';
 import { parseLockdown } from '../../probes/lockdown.ts';
 import { parseBootId } from '../../probes/proc-boot-id.ts';
 import { parseDiskstats } from '../../probes/proc-diskstats.ts';
-import { parseInterrupts } from '../../probes/proc-interrupts.ts';
+import { InterruptsParser } from '../../probes/proc-interrupts.ts';
 import { parseMountinfo } from '../../probes/proc-mountinfo.ts';
 import { parseListeningSockets } from '../../probes/proc-net-unix.ts';
 import { parseNumaMaps } from '../../probes/proc-numa-maps.ts';
@@ -51,7 +51,13 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^proc\/diskstats$/, (text) => assert.equal(parseDiskstats(text).size, 6)],
   [
     /^proc\/interrupts$/,
-    (text) => assert.equal(parseInterrupts(text, (id) => /^\d/.test(id)).length, 6 * 16),
+    (text) => {
+      let lines = 0;
+      new InterruptsParser(({ id }) => {
+        if (/^\d/.test(id)) lines++;
+      }).push(Buffer.from(text));
+      assert.equal(lines, 6 * 16);
+    },
   ],
   [/^proc\/irq\/\d+\/(effective|smp)_affinity_list$/, parseCpuList],
   [/^proc\/sys\/kernel\/random\/boot_id$/, parseBootId],

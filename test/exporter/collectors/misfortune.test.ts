@@ -112,9 +112,21 @@ const BAD: Readonly<Record<string, string | Buffer>> = {
 };
 
 const FILES: readonly { readonly path: string; readonly probe: string; readonly lost: RegExp }[] = [
-  { path: 'proc/10/task/11/schedstat', probe: 'threads', lost: /vm="web",thread="vcpu0"/ },
-  { path: 'proc/10/task/11/status', probe: 'threads', lost: /vm="web",thread="vcpu0"/ },
-  { path: 'proc/10/task/11/sched', probe: 'threads', lost: /vm="web",thread="vcpu0"/ },
+  {
+    path: 'proc/10/task/11/schedstat',
+    probe: 'threads',
+    lost: /_thread_(run|wait|timeslices)\w*\{vm="web",thread="vcpu0"/,
+  },
+  {
+    path: 'proc/10/task/11/status',
+    probe: 'threads',
+    lost: /_thread_(context_switches_total|allowed_cpus)\{vm="web",thread="vcpu0"/,
+  },
+  {
+    path: 'proc/10/task/11/sched',
+    probe: 'threads',
+    lost: /_thread_migrations_total\{vm="web",thread="vcpu0"/,
+  },
   { path: 'sys/kernel/debug/kvm/10-9/exits', probe: 'kvm_debugfs', lost: /kvm_vm_exits_total\{vm="web"\}/ },
   { path: 'proc/schedstat', probe: 'schedstat', lost: /kvm_cpu_run/ },
   { path: 'proc/interrupts', probe: 'interrupts', lost: /kvm_interrupts/ },
@@ -144,6 +156,8 @@ for (const { path, probe, lost } of FILES) {
         if (!key.includes(`"${probe}"`)) assert.equal(samples.get(key), 1, `${how}: ${key}`);
       }
       assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'db' }), 1000, how);
+      const cpu = { vm: 'web', thread: 'vcpu0' };
+      assert.equal(series(samples, 'kvm_thread_cpu_seconds_total', cpu).length, 3, how);
       assert.equal(
         series(samples, 'kvm_thread_run_seconds_total', { vm: 'db', thread: 'vcpu0' }).length,
         1,
@@ -178,6 +192,18 @@ test('a kernel without /proc/<pid>/sched gives all but the migrations', async (c
   assert.equal(series(samples, 'kvm_thread_migrations_total').length, 0);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { thread: 'vcpu0' }).length, 2);
   assert.equal(success(samples, 'threads'), 0);
+});
+
+test('a kernel without /proc/<pid>/schedstat gives all but the run and wait times', async (context) => {
+  const tree = twoVms(context);
+  for (const tid of ['10/task/10', '10/task/11', '10/task/12', '20/task/20', '20/task/21', '20/task/22']) {
+    tree.remove(`proc/${tid}/schedstat`);
+  }
+  const { samples, log } = await observe(tree, {}, 2);
+  assert.equal(series(samples, 'kvm_thread_run_seconds_total').length, 0);
+  assert.equal(series(samples, 'kvm_thread_cpu_seconds_total', { thread: 'vcpu0' }).length, 6);
+  assert.equal(series(samples, 'kvm_thread_migrations_total', { thread: 'vcpu0' }).length, 2);
+  assert.equal(log.filter((entry) => entry['probe'] === 'threads').length, 1);
 });
 
 test('zeros of a kernel without sched_info are not shown as times', async (context) => {

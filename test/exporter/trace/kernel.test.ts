@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { reasonName, reasonsOfTheIoPath } from '../../../exporter/model/io-path.ts';
 import { readExitFormat } from '../../../exporter/trace/kernel.ts';
+import { caseText } from '../../support/cases.ts';
 import { hostTree } from '../../support/host-tree.ts';
 import { formatsOf, KVM_EXIT_ARM64 } from '../../support/tracefs-tree.ts';
 
@@ -37,6 +38,44 @@ for (const kernel of ['6.1', '6.18'] as const) {
       assert.equal(format.names.get(0), isa === 'vmx' ? 'EXCEPTION_NMI' : 'read_cr0');
     });
   }
+}
+
+test('case kvm_exit-format-5.4-amd: two tables on one field are told by their order', (context) => {
+  const tree = hostTree(context);
+  tree.write(FORMAT, caseText('kvm_exit-format-5.4-amd', FORMAT));
+  const vmx = readExitFormat(tree.host);
+  assert.equal(vmx.isa, 'vmx');
+  for (const [reason, name] of [...NAMES.vmx, [0, 'EXCEPTION_NMI']] as const) {
+    assert.equal(vmx.names.get(reason), name);
+  }
+  tree.write('sys/module/kvm_amd/refcnt', '1\n');
+  const svm = readExitFormat(tree.host);
+  assert.equal(svm.isa, 'svm');
+  const names = [
+    [0x00, 'read_cr0'],
+    [0x03, 'read_cr3'],
+    [0x10, 'write_cr0'],
+    [0x13, 'write_cr3'],
+    [0x30, 'write_dr0'],
+    [0x4e, 'PF excp'],
+    [0x65, 'cr0_sel_write'],
+    [0x6e, 'rdtsc'],
+    [0x89, 'wbinvd'],
+  ] as const;
+  for (const [reason, name] of names) assert.equal(svm.names.get(reason), name);
+});
+
+for (const [vendor, isa] of [
+  ['GenuineIntel', 'vmx'],
+  ['AuthenticAMD', 'svm'],
+  ['HygonGenuine', 'svm'],
+] as const) {
+  test(`where both modules are built in, a CPU of ${vendor} is ${isa}`, (context) => {
+    const tree = hostTree(context);
+    for (const module of ['kvm_amd', 'kvm_intel']) tree.write(`sys/module/${module}/parameters/nested`, 'Y\n');
+    tree.write('proc/cpuinfo', `processor\t: 0\nvendor_id\t: ${vendor}\ncpu family\t: 6\n`);
+    assert.equal(readExitFormat(tree.host).isa, isa);
+  });
 }
 
 test('on arm64 a reason is a kind, and for a trap its class', (context) => {
