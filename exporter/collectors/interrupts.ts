@@ -67,7 +67,12 @@ export function interrupts(): Collector {
   }
 }
 
-function addQueue({ host, families }: Collection, queue: Queue | undefined, irq: string, report: Report): void {
+function addQueue(
+  { host, families }: Collection,
+  queue: Queue | undefined,
+  irq: string,
+  report: Report,
+): void {
   if (queue === undefined) return;
   const labels = labelBlock(nvmeQueueLabels, [queue.controller, queue.queue]);
   families.add('kvm_nvme_queue_interrupts_total', labels, queue.interrupts.total);

@@ -26,12 +26,12 @@ export class InterruptCounter {
       all += count;
       if (seen[cpu] === 0) grown += count;
       else {
-        const growth = (count - (last[cpu] ?? 0) + RANGE) % RANGE;
+        const growth = (count - (last[cpu] ?? 0)) >>> 0;
         // No CPU takes 2^31 interrupts between two readings: the column began anew, and with it all of the line.
         if (growth >= RANGE / 2) isAnew = true;
         grown += growth;
       }
-      last[cpu] = count % RANGE;
+      last[cpu] = count >>> 0;
       seen[cpu] = 1;
     }
     this.#total += isAnew ? all : grown;

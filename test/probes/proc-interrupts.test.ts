@@ -108,7 +108,8 @@ test('numbers that were printed are the numbers that are read', () => {
   fc.assert(
     fc.property(rows, fc.integer({ min: 1, max: 64 }), (table, piece) => {
       const text = table.map(
-        (row, i) => `${i}:${row.map((count) => ` ${String(count).padStart(10)}`).join('')}  PCI-MSI  nvme0q${i}\n`,
+        (row, i) =>
+          `${i}:${row.map((count) => ` ${String(count).padStart(10)}`).join('')}  PCI-MSI  nvme0q${i}\n`,
       );
       const lines = parsed(`   CPU0  CPU1  CPU2\n${text.join('')}`, [piece]);
       assert.deepEqual(

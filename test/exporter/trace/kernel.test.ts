@@ -72,7 +72,8 @@ for (const [vendor, isa] of [
 ] as const) {
   test(`where both modules are built in, a CPU of ${vendor} is ${isa}`, (context) => {
     const tree = hostTree(context);
-    for (const module of ['kvm_amd', 'kvm_intel']) tree.write(`sys/module/${module}/parameters/nested`, 'Y\n');
+    for (const module of ['kvm_amd', 'kvm_intel'])
+      tree.write(`sys/module/${module}/parameters/nested`, 'Y\n');
     tree.write('proc/cpuinfo', `processor\t: 0\nvendor_id\t: ${vendor}\ncpu family\t: 6\n`);
     assert.equal(readExitFormat(tree.host).isa, isa);
   });
