@@ -57,7 +57,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(probes|exporter)/',
-        pathNot: '^exporter/(systemd|libvirt/virsh|trace/perf-process|demo-prometheus)\\.ts$',
+        pathNot: '^exporter/(systemd|state-lock|libvirt/virsh|trace/perf-process|demo-prometheus)\\.ts$',
       },
       to: { path: '^(node:)?child_process$' },
     },

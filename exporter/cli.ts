@@ -17,6 +17,7 @@ import { startDemoHost } from './demo.ts';
 import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
 import { formatReport } from './doctor.ts';
 import { formatVmReport } from './doctor-vm.ts';
+import { guardProcess } from './last-resort.ts';
 import { createOwnMetrics } from './own-metrics.ts';
 import { clearPhase, listPhases, setPhase } from './phase-command.ts';
 import { exposition } from './registry.ts';
@@ -185,6 +186,7 @@ async function runServe(
   const config = readConfig(flags);
   checkRoots(config);
   const logger = pino({ level: config['log.level'] });
+  guardProcess(logger);
   const own = createOwnMetrics();
   const build = readBuild(process.env, simulated);
   const telemetry = new Telemetry(config, logger, own, build);

@@ -1,3 +1,4 @@
+import { printable } from '../probes/printable.ts';
 import type { Disk } from '../probes/sys-block.ts';
 import type { CpuTopology } from '../probes/sys-cpu.ts';
 import { cpuListOf } from './model/affinity.ts';
@@ -6,7 +7,6 @@ import type { VmStage } from './model/stage-reading.ts';
 import { ioThreadsOf, nextRule, type Step, stepsTo } from './model/steps.ts';
 import type { Vm } from './model/vm.ts';
 import type { VmStatistics } from './model/vm-statistics.ts';
-import { printable } from './printable.ts';
 
 /** All that is known of one VM, for the one who must put it right. */
 export interface VmReport {

@@ -1,7 +1,7 @@
 import type { SourceError } from '../probes/errors.ts';
 import type { Lockdown } from '../probes/lockdown.ts';
+import { printable } from '../probes/printable.ts';
 import { type Advice, adviceOn, type Circumstances, HELD } from './model/advice.ts';
-import { printable } from './printable.ts';
 import type { ScrapeResult } from './scrape.ts';
 
 export interface Diagnosis {

@@ -1,5 +1,5 @@
+import { printable } from '../probes/printable.ts';
 import { ConfigError } from './config/load.ts';
-import { printable } from './printable.ts';
 import type { Phases } from './stage/phases.ts';
 
 const MAX_LENGTH = 100;

@@ -1,11 +1,14 @@
 import type { Logger } from 'pino';
 import type { SourceError } from '../probes/errors.ts';
+import { fixOfExhaustion } from './model/advice.ts';
 
 /** Different failures of one probe that are told apart; more than these are one storm. */
 const MAX_PER_PROBE = 16;
 
 /** Says each failure once, when it begins, and the end of them all once; a scrape every second must not fill the log. */
 export class ProblemLog {
+  /** Probes that found no free descriptor: one cause, whatever they wanted to read. */
+  readonly #exhausted = new Set<string>();
   /** By probe, what was said since it was last well. */
   readonly #said = new Map<string, Set<string>>();
 
@@ -13,6 +16,7 @@ export class ProblemLog {
 
   /** @param problems all that the probe complained of in this round */
   update(probe: string, problems: readonly SourceError[]): void {
+    this.#noteExhaustion(probe, problems.find(({ kind }) => kind === 'exhausted')?.reason);
     const said = this.#said.get(probe) ?? new Set<string>();
     if (problems.length === 0) {
       if (said.size > 0) this.logger.info({ probe }, `probe ${probe}: all sources usable again`);
@@ -21,6 +25,7 @@ export class ProblemLog {
     }
     this.#said.set(probe, said);
     for (const problem of problems) {
+      if (problem.kind === 'exhausted') continue;
       const key = keyOf(problem);
       if (said.has(key)) continue;
       if (said.size > MAX_PER_PROBE) return;
@@ -33,6 +38,16 @@ export class ProblemLog {
       const level = kind === 'absent' ? 'info' : 'warn';
       this.logger[level]({ probe, path, kind, reason }, `probe ${probe}: a source is not usable`);
     }
+  }
+
+  #noteExhaustion(probe: string, reason: string | undefined): void {
+    const before = this.#exhausted.size;
+    if (reason === undefined) this.#exhausted.delete(probe);
+    else this.#exhausted.add(probe);
+    const now = this.#exhausted.size;
+    if (reason !== undefined && before === 0)
+      this.logger.warn({ reason }, `no file descriptor is free (${reason}): ${fixOfExhaustion(reason)}`);
+    if (before > 0 && now === 0) this.logger.info({}, 'file descriptors are free again');
   }
 }
 

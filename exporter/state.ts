@@ -1,7 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { isExhausted } from '../probes/errors.ts';
+import { isOurs, stateDirectoryProblem } from './state-directory.ts';
+import { withLock } from './state-lock.ts';
 
 /** What of a logger is needed; pino's fits. */
 export interface StateLogger {
@@ -21,6 +25,8 @@ export interface StateOptions<T> {
 /** More is no state of ours, and is neither read nor written. */
 const CAP = 4 * 1024 * 1024;
 const TOO_LARGE = `no regular file of at most ${CAP} bytes`;
+/** A temporary file of this age was left by a process that was killed. */
+const LEFT_BEHIND_MS = 3_600_000;
 
 /**
  * State that survives a restart: a JSON file, checked when it is read, replaced as a whole when it is written. Where the
@@ -34,6 +40,7 @@ export class StateFile<T> {
   /** A file that cannot be read must not be overwritten. */
   #isUnreadable = false;
   #isFailing = false;
+  #hasSwept = false;
 
   constructor(private readonly options: StateOptions<T>) {
     this.path = join(options.directory, options.name);
@@ -58,6 +65,23 @@ export class StateFile<T> {
     return this.#writing;
   }
 
+  /**
+   * Changes what the file has now, whoever wrote it; no other process changes it meanwhile.
+   *
+   * @returns whether the file has the value
+   */
+  async update(change: (value: T) => T): Promise<boolean> {
+    const { directory } = this.options;
+    try {
+      await makeDirectory(directory);
+      return await withLock(directory, () => this.save(change(this.#read(() => this.#value))));
+    } catch (error) {
+      this.#value = change(this.#value);
+      this.#fail(error);
+      return false;
+    }
+  }
+
   async #drain(): Promise<boolean> {
     let isSaved = false;
     while (this.#isDirty) {
@@ -75,13 +99,15 @@ export class StateFile<T> {
     this.#isUnreadable = false;
     let text: string | undefined;
     try {
+      checkDirectory(this.options.directory);
       text = readCapped(path);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') return empty();
       this.#isUnreadable = true;
-      if (!wasUnreadable) {
-        logger.warn({ path, reason: code }, 'state file cannot be read: state is kept in memory');
+      // That no descriptor is free is said of the whole process.
+      if (!wasUnreadable && !isExhausted(error)) {
+        logger.warn({ path, reason: reasonOf(error) }, 'state file cannot be read: state is kept in memory');
       }
       return otherwise();
     }
@@ -108,37 +134,74 @@ export class StateFile<T> {
     if (this.#isUnreadable) return false;
     const { path } = this;
     const { directory, logger } = this.options;
-    const temporary = `${path}.${process.pid}.tmp`;
+    // Nobody can guess the name, and `wx` follows no link that is there all the same.
+    const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
     try {
       const text = `${JSON.stringify(this.#value)}\n`;
       if (Buffer.byteLength(text) > CAP) throw new Error(TOO_LARGE);
-      await mkdir(directory, { recursive: true });
+      await makeDirectory(directory);
+      await this.#sweep();
       await writeSynced(temporary, text);
       await rename(temporary, path);
       await syncDirectory(directory);
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
-      const { code, message } = error as NodeJS.ErrnoException;
-      if (!this.#isFailing) {
-        logger.warn(
-          { path, reason: code ?? message },
-          'state file cannot be written: state is kept in memory',
-        );
-      }
-      this.#isFailing = true;
+      this.#fail(error);
       return false;
     }
     if (this.#isFailing) logger.info({ path }, 'state file is written again');
     this.#isFailing = false;
     return true;
   }
+
+  #fail(error: unknown): void {
+    const { path } = this;
+    if (!this.#isFailing) {
+      const reason = reasonOf(error);
+      this.options.logger.warn({ path, reason }, 'state file cannot be written: state is kept in memory');
+    }
+    this.#isFailing = true;
+  }
+
+  /** Removes what writers that were killed have left, once. */
+  async #sweep(): Promise<void> {
+    if (this.#hasSwept) return;
+    this.#hasSwept = true;
+    const { directory, name } = this.options;
+    for (const entry of await readdir(directory)) {
+      if (!entry.startsWith(`${name}.`) || !entry.endsWith('.tmp')) continue;
+      const path = join(directory, entry);
+      const age = await stat(path).then(
+        ({ mtimeMs }) => Date.now() - mtimeMs,
+        () => 0,
+      );
+      if (age > LEFT_BEHIND_MS) await rm(path, { force: true });
+    }
+  }
 }
 
-/** undefined for what is no file, or too large. */
+/** @throws Error where others could write to it */
+function checkDirectory(directory: string): void {
+  const problem = stateDirectoryProblem(directory);
+  if (problem !== undefined) throw new Error(`${directory} ${problem}`);
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o750 });
+  checkDirectory(directory);
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}
+
+/** undefined for what is no file, or too large. @throws Error also for a link, or a file of another user */
 function readCapped(path: string): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
     const stat = fstatSync(fd);
+    if (!isOurs(stat.uid)) throw new Error(`it belongs to another user (uid ${stat.uid})`);
     return stat.isFile() && stat.size <= CAP ? readFileSync(fd, 'utf8') : undefined;
   } finally {
     closeSync(fd);
@@ -154,7 +217,7 @@ function json(text: string): { value: unknown } | undefined {
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {
-  const file = await open(path, 'w', 0o644);
+  const file = await open(path, 'wx', 0o644);
   try {
     await file.writeFile(text);
     await file.sync();
@@ -166,6 +229,9 @@ async function writeSynced(path: string, text: string): Promise<void> {
 /** So that the rename outlives a power cut; not every file system lets one. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
-  await directory.sync().catch(() => {});
-  await directory.close();
+  try {
+    await directory.sync().catch(() => {});
+  } finally {
+    await directory.close();
+  }
 }

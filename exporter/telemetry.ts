@@ -1,7 +1,7 @@
 import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { isGone } from '../probes/errors.ts';
+import { isExhausted, isGone, sourceError } from '../probes/errors.ts';
 import { createHost, type Host } from '../probes/host.ts';
 import { type Lockdown, readLockdown } from '../probes/lockdown.ts';
 import { readUptime } from '../probes/proc-uptime.ts';
@@ -163,7 +163,14 @@ export class Telemetry {
   /** A full pass of the inventory, with a look at each VM's threads so that the sampler knows whom to follow. */
   async look(): Promise<void> {
     const end = this.own.inventoryDuration.startTimer();
-    await this.#inventory.refresh(true);
+    try {
+      await this.#inventory.refresh(true);
+    } catch (error) {
+      // The VMs stay as they are, and the next look comes soon.
+      if (!isExhausted(error)) throw error;
+      this.#problemLog.update('inventory', [sourceError(error, this.#host.roots.procfs)]);
+      return;
+    }
     await this.#remotes.look(this.#inventory.vms);
     const pace = new Pace();
     for (const vm of this.#inventory.vms) {

@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /**
  * Why a kernel file could not be used.
  *
@@ -7,6 +9,7 @@
  * - `malformed`: the content is not what the kernel documents
  * - `too_large`: more than the reader's cap
  * - `timeout`: a slow read did not answer in time
+ * - `exhausted`: EMFILE or ENFILE: no file descriptor was free, which says nothing of the file
  * - `failed`: any other error number
  */
 export type SourceErrorKind =
@@ -16,24 +19,38 @@ export type SourceErrorKind =
   | 'malformed'
   | 'too_large'
   | 'timeout'
+  | 'exhausted'
   | 'failed';
 
-/** The one error that probes throw: `path` is the file (or the kernel name of the format), `reason` a clause. */
+/**
+ * The one error that probes throw: `path` is the file (or the kernel name of the format), `reason` a clause. Both may
+ * carry what a tenant wrote, and end in logs and on terminals: they are made printable here, for all who show them.
+ */
 export class SourceError extends Error {
   override readonly name = 'SourceError';
+  readonly path: string;
+  readonly reason: string;
 
   constructor(
     readonly kind: SourceErrorKind,
-    readonly path: string,
-    readonly reason: string,
+    path: string,
+    reason: string,
   ) {
-    super(`${path}: ${reason}`);
+    const [shownPath, shownReason] = [printable(path), printable(reason)];
+    super(`${shownPath}: ${shownReason}`);
+    this.path = shownPath;
+    this.reason = shownReason;
   }
 }
 
 /** Whether the owner of the file is gone, which is an event of life and not a failure. */
 export function isGone(error: unknown): boolean {
   return error instanceof SourceError && (error.kind === 'absent' || error.kind === 'vanished');
+}
+
+/** Whether no file descriptor was free: true of this process, and of nothing that it reads. */
+export function isExhausted(error: unknown): boolean {
+  return sourceError(error, '').kind === 'exhausted';
 }
 
 /** What a read gives; undefined where the file, or its owner, is not there. */
@@ -52,6 +69,8 @@ const KIND_OF_CODE: Readonly<Record<string, SourceErrorKind>> = {
   ESRCH: 'vanished',
   EPERM: 'denied',
   EACCES: 'denied',
+  EMFILE: 'exhausted',
+  ENFILE: 'exhausted',
 };
 
 /** Turns an error of node:fs into a {@link SourceError}; passes a SourceError through. */
@@ -62,12 +81,7 @@ export function sourceError(error: unknown, path: string): SourceError {
   return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code);
 }
 
-/** A parser's complaint: `format` names the kernel file, `text` is quoted, cut and with control characters escaped. */
+/** A parser's complaint: `format` names the kernel file, `text` is quoted and cut. */
 export function malformed(format: string, text: string): SourceError {
-  // JSON escapes the control characters of ASCII but not DEL and C1, which a terminal obeys as well.
-  const quoted = JSON.stringify(text.slice(0, 60)).replace(
-    /[\x7f-\x9f]/g,
-    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
-  );
-  return new SourceError('malformed', format, `unexpected content ${quoted}`);
+  return new SourceError('malformed', format, `unexpected content ${JSON.stringify(text.slice(0, 60))}`);
 }

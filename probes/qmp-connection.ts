@@ -194,10 +194,5 @@ export class QmpConnection {
 function ownError(path: string, error: unknown): SourceError {
   const { class: kind, desc } = (error ?? {}) as { class?: unknown; desc?: unknown };
   if (typeof kind !== 'string' || typeof desc !== 'string') return unexpected('error', error);
-  return new SourceError('absent', path, `${fit(kind)}: ${fit(desc)}`);
-}
-
-/** Control characters would obey the other end on a terminal. */
-function fit(text: string): string {
-  return text.slice(0, 200).replace(/\p{C}/gu, '?');
+  return new SourceError('absent', path, `${kind.slice(0, 200)}: ${desc.slice(0, 200)}`);
 }

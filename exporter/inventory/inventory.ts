@@ -281,12 +281,13 @@ export class Inventory {
   }
 }
 
+/** What cannot be read, for whatever reason but its end, lives: its counters would begin anew. */
 function isAlive(host: Host, { vm, kvmFd }: Entry): boolean {
   try {
     const stat = readTaskStat(host, `${host.roots.procfs}/${vm.pid}`);
     if (stat.startTime !== vm.startTime || stat.state === 'Z' || stat.state === 'X') return false;
     return kvmFd === undefined || isKvmVm(readDescriptor(host, vm.pid, kvmFd));
-  } catch {
-    return false;
+  } catch (error) {
+    return !isGone(error);
   }
 }

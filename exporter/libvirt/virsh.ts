@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { SourceError } from '../../probes/errors.ts';
+import { SourceError, sourceError } from '../../probes/errors.ts';
 
 /** 500 domains with 16 vCPUs each print 40 MB. */
 const MAX_OUTPUT = 128 * 1024 * 1024;
@@ -38,6 +38,7 @@ export function domstats(uri: string, timeoutMs: number): Promise<string> {
       else if (error.killed === true)
         reject(new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`));
       else if (error.code === 'ENOENT') reject(new SourceError('absent', 'virsh', 'not installed'));
+      else if (error.code === 'EMFILE' || error.code === 'ENFILE') reject(sourceError(error, 'virsh'));
       else
         reject(new SourceError('failed', uri, firstLine(stderr) || `virsh: ${error.message.slice(0, 200)}`));
     });
@@ -45,5 +46,5 @@ export function domstats(uri: string, timeoutMs: number): Promise<string> {
 }
 
 function firstLine(text: string): string {
-  return (/^\s*(.{0,200})/.exec(text)?.[1] ?? '').replace(/\p{C}/gu, '?').trim();
+  return (/^\s*(.{0,200})/.exec(text)?.[1] ?? '').trim();
 }

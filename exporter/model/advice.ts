@@ -25,6 +25,9 @@ export const HELD = 'another client holds the monitor';
 export function adviceOn(problem: SourceError, probe: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
   const why = `${path}: ${reason}`;
+  if (kind === 'exhausted') {
+    return { why: `${why}: no file descriptor is free`, fix: fixOfExhaustion(reason) };
+  }
   if (probe === 'qmp') return aboutMonitor(problem, why);
   if (probe === 'libvirt' && (path === 'virsh' || path.includes('://'))) return aboutLibvirt(problem, why);
   if (probe === 'trace') return aboutTrace(problem, why, circumstances);
@@ -39,6 +42,13 @@ export function adviceOn(problem: SourceError, probe: string, circumstances: Cir
     default:
       return { why, fix: undefined };
   }
+}
+
+/** @param reason EMFILE, for this process, or ENFILE, for the whole host */
+export function fixOfExhaustion(reason: string): string {
+  return reason === 'ENFILE'
+    ? 'raise fs.file-max (sysctl), or find the process that holds so many (lsof)'
+    : 'raise the limit (LimitNOFILE= of the unit, ulimit -n), or close idle connections to the exporter';
 }
 
 function aboutDebugfs(why: string, { isRoot, lockdown }: Circumstances): Advice {

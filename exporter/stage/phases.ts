@@ -53,16 +53,19 @@ export class Phases {
 
   /** @returns whether it will outlive this process */
   set(vm: string, phase: string, since: Date): Promise<boolean> {
-    const { phases } = this.#file.value;
-    return this.#file.save({
-      phases: { ...phases, [fitName(vm)]: { phase: fitName(phase), since: since.toISOString() } },
-    });
+    const declared = { phase: fitName(phase), since: since.toISOString() };
+    return this.#file.update(({ phases }) => ({ phases: { ...phases, [fitName(vm)]: declared } }));
   }
 
   /** @returns undefined where none was declared, else whether it will outlive this process */
   async clear(vm: string): Promise<boolean | undefined> {
     const name = fitName(vm);
-    const { [name]: cleared, ...phases } = this.#file.value.phases;
-    return Object.hasOwn(this.#file.value.phases, name) ? this.#file.save({ phases }) : undefined;
+    let wasDeclared = false;
+    const isKept = await this.#file.update(({ phases }) => {
+      const { [name]: cleared, ...others } = phases;
+      wasDeclared = Object.hasOwn(phases, name);
+      return { phases: others };
+    });
+    return wasDeclared ? isKept : undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type PerfCounts, PerfIntervals, PerfStatLines } from '../../probes/perf-stat.ts';
@@ -33,8 +33,6 @@ export type StartPerf = (
   listener: PerfListener,
 ) => PerfProcess;
 
-type Child = ChildProcessByStdio<null, Readable, Readable>;
-
 /**
  * Starts `perf stat` over threads. Should this process be killed, perf dies of SIGPIPE when it prints the next interval.
  *
@@ -42,7 +40,7 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
  */
 export function perfStarter(intervalMs: number): StartPerf {
   return (events, tids, listener) => {
-    let child: Child;
+    let child: ChildProcess;
     try {
       child = spawnPerf(intervalMs, events, tids);
     } catch (error) {
@@ -50,11 +48,18 @@ export function perfStarter(intervalMs: number): StartPerf {
       setImmediate(() => listener.ended(spawnFailure(error)));
       return { end: () => undefined };
     }
-    return attend(child, new PerfIntervals(events.map(({ event }) => event)), listener);
+    const { stdout, stderr } = child;
+    if (!stdout || !stderr) {
+      // Without descriptors for the pipes Node.js returns a child without streams, and its error comes later.
+      child.once('error', (error) => listener.ended(spawnFailure(error)));
+      return { end: () => undefined };
+    }
+    const intervals = new PerfIntervals(events.map(({ event }) => event));
+    return attend({ child, stdout, stderr }, intervals, listener);
   };
 }
 
-function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: readonly number[]): Child {
+function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: readonly number[]): ChildProcess {
   const args = [
     'stat',
     '--json-output',
@@ -76,17 +81,27 @@ function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: reado
   return spawn('perf', args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], detached: true });
 }
 
-function attend(child: Child, intervals: PerfIntervals, listener: PerfListener): PerfProcess {
+interface Started {
+  readonly child: ChildProcess;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+}
+
+function attend(
+  { child, stdout, stderr: errors }: Started,
+  intervals: PerfIntervals,
+  listener: PerfListener,
+): PerfProcess {
   const lines = new PerfStatLines();
   let stderr = '';
   let failure: SourceError | undefined;
   let patience: NodeJS.Timeout | undefined;
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+  stdout.setEncoding('utf8').on('data', (chunk: string) => {
     for (const reading of lines.push(chunk)) {
       for (const counts of intervals.push(reading)) listener.counted(counts);
     }
   });
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+  errors.setEncoding('utf8').on('data', (chunk: string) => {
     stderr = bothEnds(stderr + chunk);
   });
   child.on('error', (error) => {
@@ -136,5 +151,5 @@ function perfFailure(stderr: string, end: string): SourceError {
 }
 
 function clean(text: string): string {
-  return text.slice(0, 200).replace(/\p{C}/gu, '?').trim();
+  return text.slice(0, 200).trim();
 }

@@ -9,7 +9,9 @@ const KINDS: readonly (readonly [string, SourceErrorKind])[] = [
   ['EPERM', 'denied'],
   ['EACCES', 'denied'],
   ['EIO', 'failed'],
-  ['EMFILE', 'failed'],
+  ['EIO', 'failed'],
+  ['EMFILE', 'exhausted'],
+  ['ENFILE', 'exhausted'],
   ['ERR_INVALID_ARG_VALUE', 'failed'],
 ];
 

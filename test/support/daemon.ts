@@ -32,12 +32,17 @@ function stateDirectory(context: Pick<TestContext, 'after'>): string {
   return folder;
 }
 
-/** Starts `serve` on a free port; the process is killed when the test ends. */
+/**
+ * Starts `serve` on a free port; the process is killed when the test ends.
+ *
+ * @param wrapper a program, with arguments, that becomes the daemon, such as prlimit
+ */
 export async function startDaemon(
   context: Pick<TestContext, 'after'>,
   args: readonly string[] = [],
   more: NodeJS.ProcessEnv = {},
   command = 'serve',
+  wrapper: readonly string[] = [],
 ): Promise<Daemon> {
   const environment: NodeJS.ProcessEnv = {
     PATH: process.env['PATH'],
@@ -45,7 +50,8 @@ export async function startDaemon(
     KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
     ...more,
   };
-  const child = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
+  const line = [...wrapper, process.execPath, MAIN, command, '--web.listen-address=127.0.0.1:0', ...args];
+  const child = spawn(line[0] ?? '', line.slice(1), {
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { printable } from '../../exporter/printable.ts';
+import { printable } from '../../probes/printable.ts';
 
 test('what a terminal would obey is shown instead, and nothing else changes', () => {
   assert.equal(printable('\u001b[31mred\u0007\n'), '\\u{1b}[31mred\\u{7}\\u{a}');

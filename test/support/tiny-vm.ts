@@ -1,0 +1,46 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { ROOT } from './daemon.ts';
+import { hasKvm } from './qemu.ts';
+import { has, hasTool } from './tools.ts';
+
+/** Whether real VMs can be built and started here. */
+export function canRunTinyVms(context: TestContext): boolean {
+  return (
+    hasTool(context, 'gcc', 'gcc') && has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd')
+  );
+}
+
+/**
+ * Builds a VMM of a hundred lines, for what QEMU is too slow to show: it is up within a millisecond.
+ *
+ * @param name of the program, which is the VM's as well
+ * @returns the program's path; gone when the test ends
+ */
+export function buildTinyVm(context: Pick<TestContext, 'after'>, name = 'tiny-vm'): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-tiny-vm-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const program = join(folder, name);
+  execFileSync('gcc', ['-O1', '-pthread', '-o', program, `${ROOT}test/support/tiny-vm.c`], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return program;
+}
+
+/** A VM with one vCPU that ends by itself; resolves when it is up. */
+export async function startTinyVm(
+  context: Pick<TestContext, 'after'>,
+  program: string,
+  lifetimeMs: number,
+): Promise<ChildProcess> {
+  const child = spawn(program, [String(lifetimeMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  context.after(() => child.kill('SIGKILL'));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`the VM ended with ${code}`)));
+  });
+  return child;
+}
