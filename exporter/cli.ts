@@ -12,7 +12,7 @@ import {
   resolveConfig,
 } from './config/load.ts';
 import { type Config, type ConfigKey, options } from './config/options.ts';
-import { checkRoots } from './config/roots.ts';
+import { checkRoots, checkStateDirectory } from './config/roots.ts';
 import { startDemoHost } from './demo.ts';
 import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
 import { formatReport } from './doctor.ts';
@@ -70,24 +70,25 @@ export async function run(argv: readonly string[]): Promise<number> {
   const phase = program
     .command('phase')
     .description('declare the patch phase a VM is in, where nothing can detect it');
-  withStateOptions(phase.command('set'))
+  withPathOptions(withStateOptions(phase.command('set')))
     .description("set a VM's phase, such as 'exitless-polling v2'")
     .argument('<vm>', "the VM's name or UUID")
     .argument('<phase>', 'a name of your own; one that begins with a stage declares that stage')
     .action(async (vm: string, name: string, flags: RawValues) => {
-      code = await setPhase(phasesOf(flags), vm, name);
+      const config = readConfig(flags);
+      code = await setPhase(config, phasesOf(config), vm, name);
     });
   withStateOptions(phase.command('clear'))
     .description("clear a VM's phase")
     .argument('<vm>', 'as it was given to phase set')
     .action(async (vm: string, flags: RawValues) => {
-      code = await clearPhase(phasesOf(flags), vm);
+      code = await clearPhase(phasesOf(readConfig(flags)), vm);
     });
   withStateOptions(phase.command('list'))
     .description('list declared phases')
     .option('--json', 'as JSON')
     .action((flags: RawValues) => {
-      process.stdout.write(listPhases(phasesOf(flags), flags['json'] === true));
+      process.stdout.write(listPhases(phasesOf(readConfig(flags)), flags['json'] === true));
     });
 
   try {
@@ -128,10 +129,19 @@ function withStateOptions(command: Command): Command {
     .option(`${flagOf('state.dir')} <value>`, options['state.dir'].help);
 }
 
-function phasesOf(flags: RawValues): Phases {
+/** Where the host's VMs are found, for a command that asks whether one runs. */
+function withPathOptions(command: Command): Command {
+  for (const [key, { help }] of Object.entries(options)) {
+    if (key.startsWith('path.')) command.option(`${flagOf(key)} <value>`, help);
+  }
+  return command;
+}
+
+function phasesOf(config: Config): Phases {
+  checkStateDirectory(config);
   const warn = (fields: object, message: string): void =>
     void process.stderr.write(`kvm-telemetry: ${message}: ${JSON.stringify(fields)}\n`);
-  return new Phases(readConfig(flags)['state.dir'], { info: () => undefined, warn });
+  return new Phases(config['state.dir'], { info: () => undefined, warn });
 }
 
 /** Flags under their keys: commander writes `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
@@ -185,6 +195,7 @@ async function runServe(
 ): Promise<void> {
   const config = readConfig(flags);
   checkRoots(config);
+  checkStateDirectory(config);
   const logger = pino({ level: config['log.level'] });
   guardProcess(logger);
   const own = createOwnMetrics();
@@ -211,6 +222,7 @@ async function runServe(
 function oneShot(flags: RawValues): { telemetry: Telemetry; own: ReturnType<typeof createOwnMetrics> } {
   const config = readConfig(flags);
   checkRoots(config);
+  checkStateDirectory(config);
   const logger = pino({ level: config['log.level'] }, pino.destination({ fd: 2, sync: true }));
   const own = createOwnMetrics();
   return { telemetry: new Telemetry(config, logger, own, readBuild(process.env, false), false), own };

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { type Config, type ConfigKey, options } from './options.ts';
+import { readNamedFile } from './read-file.ts';
 
 /** A mistake in the configuration: names the key, the value and what is allowed. */
 export class ConfigError extends Error {
@@ -59,9 +59,9 @@ function validated(key: ConfigKey, where: string, value: unknown): unknown {
 export function readConfigFile(path: string): RawValues {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readNamedFile(path).toString('utf8');
   } catch (error) {
-    throw new ConfigError(`--config: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    throw new ConfigError(`--config: cannot read ${path}: ${(error as Error).message}`);
   }
   return parseConfigFile(text, path);
 }

@@ -1,6 +1,7 @@
 import { opendirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Roots } from '../../probes/host.ts';
+import { stateDirectoryProblem } from '../state-directory.ts';
 import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 
@@ -30,4 +31,11 @@ export function checkRoots(config: Config): void {
       `${flag}: ${JSON.stringify(procfs)} cannot be read (${code}): give the folder where the host's is mounted`,
     );
   }
+}
+
+/** What others may write, they could make us believe. @throws ConfigError */
+export function checkStateDirectory(config: Config): void {
+  const directory = config['state.dir'];
+  const problem = stateDirectoryProblem(directory);
+  if (problem !== undefined) throw new ConfigError(`--state.dir: ${JSON.stringify(directory)} ${problem}`);
 }

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureVersion } from 'node:tls';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './load.ts';
+import { readNamedFile } from './read-file.ts';
 
 const TLS_VERSIONS = { TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const satisfies Record<string, SecureVersion>;
 
@@ -75,7 +75,7 @@ export const OPEN: WebConfig = { tls: undefined, users: new Map() };
 export function readWebConfig(file: string): WebConfig {
   let document: unknown;
   try {
-    document = parseYaml(readFileSync(file, 'utf8'), { maxAliasCount: 0, logLevel: 'error' });
+    document = parseYaml(readNamedFile(file).toString('utf8'), { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     throw new ConfigError(
       `--web.config: cannot use ${file}: ${String((error as Error).message).split('\n')[0]}`,
@@ -105,10 +105,10 @@ type TlsServerConfig = NonNullable<z.infer<typeof schema>['tls_server_config']>;
 function readTls(webConfig: string, config: TlsServerConfig): TlsOptions {
   const read = (key: 'cert_file' | 'key_file' | 'client_ca_file', name: string): Buffer => {
     try {
-      return readFileSync(resolve(dirname(webConfig), name));
+      return readNamedFile(resolve(dirname(webConfig), name));
     } catch (error) {
       throw new ConfigError(
-        `--web.config: ${webConfig}: tls_server_config.${key}: cannot read ${name}: ${(error as NodeJS.ErrnoException).code}`,
+        `--web.config: ${webConfig}: tls_server_config.${key}: cannot read ${name}: ${(error as Error).message}`,
       );
     }
   };

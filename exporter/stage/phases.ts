@@ -54,12 +54,12 @@ export class Phases {
   /** @returns whether it will outlive this process */
   set(vm: string, phase: string, since: Date): Promise<boolean> {
     const declared = { phase: fitName(phase), since: since.toISOString() };
-    return this.#file.update(({ phases }) => ({ phases: { ...phases, [fitName(vm)]: declared } }));
+    return this.#file.update(({ phases }) => ({ phases: { ...phases, [keyOf(vm)]: declared } }));
   }
 
   /** @returns undefined where none was declared, else whether it will outlive this process */
   async clear(vm: string): Promise<boolean | undefined> {
-    const name = fitName(vm);
+    const name = keyOf(vm);
     let wasDeclared = false;
     const isKept = await this.#file.update(({ phases }) => {
       const { [name]: cleared, ...others } = phases;
@@ -68,4 +68,10 @@ export class Phases {
     });
     return wasDeclared ? isKept : undefined;
   }
+}
+
+/** As the inventory names VMs, whose UUIDs are in lower case. */
+function keyOf(vm: string): string {
+  const name = fitName(vm);
+  return /^[0-9a-f-]{36}$/i.test(name) ? name.toLowerCase() : name;
 }

@@ -1,27 +1,18 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { execFileSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../support/tiny-vm.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { hasTool } from '../support/tools.ts';
 
 const LIMIT = 64;
+const LIMITED = ['prlimit', `--nofile=${LIMIT}:${LIMIT}`];
 const WAIT_MS = 60_000;
-const TRACEPOINTS = '/sys/kernel/tracing/events/kvm';
-
-/** Connections that ask for nothing and hold a descriptor of the daemon each. */
-function holdDescriptors(context: TestContext, daemon: Daemon): () => void {
-  const { port } = new URL(daemon.url);
-  const sockets: Socket[] = Array.from({ length: 2 * LIMIT }, () =>
-    connect(Number(port), '127.0.0.1').on('error', () => undefined),
-  );
-  const release = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  context.after(release);
-  return release;
+/** Changes the limit of a running process: with fewer than it has open, nothing more can be opened. */
+function limit(daemon: Daemon, descriptors: number): void {
+  execFileSync('prlimit', [`--pid=${daemon.pid}`, `--nofile=${descriptors}:${LIMIT}`]);
 }
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
@@ -55,19 +46,14 @@ async function oldConnection(daemon: Daemon): Promise<{ metrics(): Promise<strin
 
 test('without free descriptors the daemon lives, says so once, and is well again when there are some', async (context) => {
   if (!hasTool(context, 'prlimit', 'util-linux') || !canRunTinyVms(context)) return;
-  if (!has(context, existsSync(TRACEPOINTS), `${TRACEPOINTS}: mount -t tracefs none /sys/kernel/tracing`))
-    return;
   const vm = await startTinyVm(context, buildTinyVm(context), 5 * WAIT_MS);
-  const flags = ['--trace.backend=perf', '--inventory.schedule=* * * * * *'];
-  const daemon = await startDaemon(context, flags, {}, 'serve', ['prlimit', `--nofile=${LIMIT}:${LIMIT}`]);
+  const flags = ['--inventory.schedule=* * * * * *'];
+  const daemon = await startDaemon(context, flags, {}, 'serve', LIMITED);
   const connection = await oldConnection(daemon);
   const own = new RegExp(`kvm_vm_info\\{vm="${vm.pid}"`);
   assert.match(await connection.metrics(), own);
 
-  const release = holdDescriptors(context, daemon);
-  await until('all are in use', () => readdirSync(`/proc/${daemon.pid}/fd`).length >= LIMIT);
-  // A VM that comes now makes the daemon start a perf, for which there is no descriptor.
-  await startTinyVm(context, buildTinyVm(context), 5 * WAIT_MS);
+  limit(daemon, 3);
   await until('it is said', () => says(daemon, /^no file descriptor is free/) > 0);
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
@@ -77,7 +63,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   }
   assert.equal(daemon.child.exitCode, null);
 
-  release();
+  limit(daemon, LIMIT);
   await until('its end is said', async () => {
     await connection.metrics();
     return says(daemon, /^file descriptors are free again/) > 0;
@@ -86,4 +72,32 @@ test('without free descriptors the daemon lives, says so once, and is well again
   const lines = daemon.log.filter((line) => /EMFILE/.test(JSON.stringify(line)));
   assert.equal(lines.length, 1, JSON.stringify(lines));
   assert.equal(await daemon.stop(), 0);
+});
+
+/** Takes all descriptors, then starts each kind of child that the daemon starts, and prints how that went. */
+const STARTS_CHILDREN = `
+  import { openSync } from 'node:fs';
+  import { domstats } from './dist/exporter/libvirt/virsh.js';
+  import { notifyReady } from './dist/exporter/systemd.js';
+  import { perfStarter } from './dist/exporter/trace/perf-process.js';
+  process.stdout.write('');
+  try {
+    for (;;) openSync('/dev/null');
+  } catch {}
+  const perf = await new Promise((resolve) => {
+    const child = perfStarter(1000)([], [1], { counted() {}, ended: ({ kind }) => resolve(kind) });
+    child.end();
+  });
+  const virsh = await domstats('test:///default', 5000).catch(({ kind }) => kind);
+  const notified = await notifyReady({ PATH: process.env.PATH, NOTIFY_SOCKET: '/nowhere' }, 1);
+  process.stdout.write(JSON.stringify({ perf, virsh, notified }));
+`;
+
+test('a child for which there is no descriptor is a failure in words, and no crash', (context) => {
+  if (!hasTool(context, 'prlimit', 'util-linux')) return;
+  const args = [...LIMITED.slice(1), process.execPath, '--input-type=module', '--eval', STARTS_CHILDREN];
+  const stdout = execFileSync('prlimit', args, { cwd: ROOT, encoding: 'utf8' });
+  const { perf, virsh, notified } = JSON.parse(stdout) as Record<string, string>;
+  assert.deepEqual({ perf, virsh }, { perf: 'exhausted', virsh: 'exhausted' });
+  assert.match(notified ?? '', /EMFILE/);
 });

@@ -7,7 +7,8 @@ import { after, describe, test } from 'node:test';
 import { ROOT } from '../support/daemon.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
-const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
+const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
+const HOST = `--path.rootfs=${CAPTURED}`;
 
 const folder = mkdtempSync(join(tmpdir(), 'kt-cli-'));
 mkdirSync(join(folder, 'proc'));
@@ -23,7 +24,7 @@ function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Prom
   return new Promise((resolve) => {
     const options = {
       env: { PATH: process.env['PATH'], ...environment },
-      timeout: 20_000,
+      timeout: 60_000,
       maxBuffer: 1 << 26,
     };
     execFile(process.execPath, [MAIN, ...args], options, (error, out, errors) =>
@@ -176,13 +177,14 @@ describe('doctor', { concurrency: 2 }, () => {
 describe('phase', { concurrency: 2 }, () => {
   const state = (): string => mkdtempSync(join(folder, 'state-'));
   const phase = (directory: string, ...args: string[]): Promise<Outcome> =>
-    run(['phase', ...args, `--state.dir=${directory}`]);
+    run(['phase', ...args, `--state.dir=${directory}`], { KVM_TELEMETRY_PATH_ROOTFS: CAPTURED });
 
   test('what is set is listed until it is cleared', async () => {
     const directory = state();
     assert.deepEqual(await phase(directory, 'list', '--json'), { code: 0, out: '[]\n', errors: '' });
     assert.deepEqual(await phase(directory, 'set', 'web', 'exitless-polling v2'), {
-      ...{ code: 0, out: '', errors: '' },
+      ...{ code: 0, out: 'web is in phase "exitless-polling v2" from now on\n' },
+      errors: 'kvm-telemetry: warning: no VM "web" runs now; the phase waits for it\n',
     });
     assert.match((await phase(directory, 'list')).out, /^[\d-]+T[\d:.]+Z {2}web {2}exitless-polling v2\n$/);
     const [listed] = JSON.parse((await phase(directory, 'list', '--json')).out) as Record<string, string>[];
@@ -211,7 +213,7 @@ describe('phase', { concurrency: 2 }, () => {
   test('names that are none are code 2', async () => {
     const directory = state();
     const mistakes: [string[], RegExp][] = [
-      [['set', '', 'x'], /phase set: "" is no VM: give 1 to 100 printable characters/],
+      [['set', '', 'x'], /phase set: "" is no VM: give 1 to 4096 printable characters/],
       [['set', ' ', 'x'], / is no VM: /],
       [['set', 'web', ''], /phase set: "" is no PHASE: /],
       [['set', 'web', 'a\nb'], /phase set: "a\\nb" is no PHASE: /],

@@ -181,7 +181,7 @@ test('a file that is missing or a folder is refused with its path', () => {
     );
     assert.equal(
       mistake(() => readConfigFile(folder)),
-      `--config: cannot read ${folder}: EISDIR`,
+      `--config: cannot read ${folder}: a directory: give a regular file`,
     );
     writeFileSync(join(folder, 'k.yaml'), 'log: { level: warn }\n');
     assert.deepEqual(readConfigFile(join(folder, 'k.yaml')), { 'log.level': 'warn' });
