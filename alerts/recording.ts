@@ -114,6 +114,17 @@ export const ofVm = {
     ).reduce((a, b) => or(b, a)),
 } as const;
 
+/**
+ * What VMs do for each I/O, over all of them: a ratio of sums, of the VMs of which both are known. A sum or a mean of their
+ * ratios would weigh a VM with ten I/Os a second as much as one with a million.
+ */
+export const perIo = <L extends string, const B extends readonly (L | Vm)[]>(
+  of: Vector<L | Vm>,
+  ios: Vector<Vm>,
+  by: B,
+): Vector<B[number]> =>
+  dividedByOn(sum(and(of, VM, ios), by), [], sum(and(ios, VM, of), [])) as Vector<B[number]>;
+
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
 export const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
 /** Exits after which a vCPU waits for an interrupt: the wait is not what the exit costs. */
@@ -176,7 +187,8 @@ const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
   recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
 
 const ofIos = times(or(ios, iosBefore), EXITS_PER_IO);
-const ofPath = times(sum(events(kicksInjectionsEois), VM), EXITS_PER_PATH_EVENT);
+const onIoPath = sum(events(kicksInjectionsEois), VM);
+const ofPath = times(onIoPath, EXITS_PER_PATH_EVENT);
 
 /** Made of what the rules above have recorded. */
 const derived = {
@@ -186,7 +198,7 @@ const derived = {
   ),
   'vm:kvm_io_path_events:per_io': rule(
     'Kicks, injections and EOIs an I/O: three in the original, next to none with exitless polling.',
-    dividedBy(sum(events(kicksInjectionsEois), VM), busy),
+    dividedBy(onIoPath, busy),
   ),
   'vm:kvm_cpu_seconds:rate': rule('Cores in use, all threads.', sum(cores, VM)),
   'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
@@ -235,11 +247,19 @@ const perHost = {
     'Cores in use by role of the threads.',
     sum(cores, [...HOST, 'role']),
   ),
+  'host:kvm_io_path_events:matched_rate': rule(
+    `Kicks, injections and EOIs a second of the VMs that do more than ${MIN_IOPS} I/Os a second.`,
+    sum(and(onIoPath, VM, busy), HOST),
+  ),
+  'host:kvm_ios:matched_rate': rule(
+    `I/Os a second of the same VMs: those of which the I/O path is traced, and that do more than ${MIN_IOPS}.`,
+    sum(and(busy, VM, onIoPath), HOST),
+  ),
   'host:kvm_io_path_events:per_io': rule(
     'Kicks, injections and EOIs an I/O, over the VMs of which both are known.',
     dividedBy(
-      sum(and(sum(events(kicksInjectionsEois), VM), VM, busy), HOST),
-      sum(and(busy, VM, events({})), HOST),
+      recordedSeries<Host>('host:kvm_io_path_events:matched_rate', {}),
+      recordedSeries<Host>('host:kvm_ios:matched_rate', {}),
     ),
   ),
   'host:kvm_drifting_vms:count': rule(

@@ -32,7 +32,6 @@ const migrations = sum(vmRate('kvm_thread_observed_migrations_total', ON_IO_PATH
 const kicks = vmRate('kvm_virtqueue_kicks_total');
 const QUEUE = [...VM, 'queue'] as const;
 
-const _half = { width: 12, height: 8, min: 0 } as const;
 /** What carries the disks of the chosen VMs. */
 const DEVICE = [...HOST, 'device'] as const;
 const CONTROLLER = [...HOST, 'controller'] as const;

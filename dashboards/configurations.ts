@@ -62,9 +62,13 @@ function settled(only: 'chosen' | 'all'): Vector<Configured> {
   return and(since, same, configuration(TOLD_LATE, 'all'));
 }
 
-/** The mean of a VM's number over the time it was in each configuration. */
-export function meanOf(value: Vector<Vm>, only: 'chosen' | 'all'): Vector<Configured> {
-  return subquery('avg', joined(value, VM, settled(only), ['configuration']), RANGE, RATE);
+/** A VM's number over the time it was in each configuration: the sum of its values, or how many there are. */
+export function overConfigurations(
+  how: 'sum' | 'count',
+  value: Vector<Vm>,
+  only: 'chosen' | 'all',
+): Vector<Configured> {
+  return subquery(how, joined(value, VM, settled(only), ['configuration']), RANGE, RATE);
 }
 
 /** When each configuration was first seen: they are shown in this order. */

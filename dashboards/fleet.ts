@@ -1,5 +1,5 @@
 import type { Dashboard } from '@grafana/schema';
-import { HOST, kicksInjectionsEois, recorded } from '../alerts/recording.ts';
+import { HOST, recorded } from '../alerts/recording.ts';
 import {
   exitLatency,
   exitStorm,
@@ -38,7 +38,8 @@ const MOST = 10;
 const RESOLUTION = '5m';
 
 const events = recorded('host_stage:kvm_io_path_events:rate', OF_HOSTS);
-const onIoPath = recorded('host_stage:kvm_io_path_events:rate', { ...OF_HOSTS, ...kicksInjectionsEois });
+const onIoPath = recorded('host:kvm_io_path_events:matched_rate', OF_HOSTS);
+const iosOnPath = recorded('host:kvm_ios:matched_rate', OF_HOSTS);
 const ios = recorded('host:kvm_ios:rate', OF_HOSTS);
 const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
 const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
@@ -159,8 +160,8 @@ export const fleet = (): Dashboard =>
           now4('Exits', 'VM exits a second of all VMs.', sum(exits, []), 'cps'),
           now4(
             'Exits per I/O',
-            'Kicks, injections and EOIs for each I/O, over all hosts: three without polling, next to none with it.',
-            dividedBy(sum(onIoPath, []), sum(ios, [])),
+            'Kicks, injections and EOIs of all hosts over the I/Os of the same VMs: three without polling, next to none with it.',
+            dividedBy(sum(onIoPath, []), sum(iosOnPath, [])),
             'none',
             { decimals: 2, thresholds: above([[pollingRegressed.exitsPerIo, 'orange']]) },
           ),

@@ -13,7 +13,7 @@ import {
   where,
 } from '../exporter/metrics/promql.ts';
 import { marks } from './annotations.ts';
-import { called, configurationVariable, firstSeen, meanOf, VM } from './configurations.ts';
+import { called, configurationVariable, firstSeen, overConfigurations, VM } from './configurations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm } from './links.ts';
 import { BarChart } from './panels/bar-chart.ts';
@@ -48,12 +48,12 @@ interface Measure {
 const MEASURES: readonly Measure[] = [
   {
     title: 'I/Os per second',
-    help: 'I/Os a second as the guest asked for them, mean of the chosen VMs: Fig. 10 and 15.',
+    help: 'I/Os a second as the guest asked for them, mean over the time of the chosen VMs: Fig. 10 and 15.',
     ...{ of: ios, unit: 'iops', color: 'blue' },
   },
   {
     title: 'CPU',
-    help: 'CPU of all threads of the VM, 100% is one core, mean of the chosen VMs: Table 1.',
+    help: 'CPU of all threads of the VM, 100% is one core, mean over the time of the chosen VMs: Table 1.',
     ...{ of: cores, unit: 'percentunit', decimals: 0, color: 'orange' },
   },
   {
@@ -68,7 +68,7 @@ const MEASURES: readonly Measure[] = [
   },
   {
     title: 'I/Os per injection',
-    help: 'How many completions one interrupt tells the guest of; none where interrupts are posted without an exit (APICv).',
+    help: 'How many completions one interrupt brings. Where interrupts are posted without an exit (APICv, AVIC), only the interrupts of the host are left to count, and the number says nothing of the guest.',
     ...{ of: busy, by: events(equal('inject')), unit: 'none', decimals: 1, color: 'purple' },
   },
   {
@@ -89,11 +89,13 @@ function overTimeOf({ of, by, factor }: Measure): Vector<Vm> {
   return by === undefined ? of : scaled(dividedBy(of, where(by, '>', 0)), factor);
 }
 
-/** By configuration: a ratio of means, so that a quiet minute weighs as little as it should. */
+/** By configuration. Of a ratio all of one over all of the other, so that each VM and minute weighs by what was done in it. */
 function byConfiguration({ of, by, factor }: Measure, only: 'chosen' | 'all'): Vector<'configuration'> {
-  if (by === undefined) return aggregate('avg', meanOf(of, only), ['configuration']);
-  const total = (value: Vector<Vm>): Vector<'configuration'> => sum(meanOf(value, only), ['configuration']);
-  return scaled(dividedBy(total(of), where(total(by), '>', 0)), factor);
+  const total = (how: 'sum' | 'count', value: Vector<Vm>): Vector<'configuration'> =>
+    sum(overConfigurations(how, value, only), ['configuration']);
+  if (by === undefined) return dividedBy(total('sum', of), total('count', of));
+  const [above, below] = [total('sum', and(of, VM, by)), total('sum', and(by, VM, of))];
+  return scaled(dividedBy(above, where(below, '>', 0)), factor);
 }
 
 /** Of the configuration that a variable names. */
@@ -179,7 +181,7 @@ export const patchEffect = (): Dashboard =>
       {
         panels: [
           new Question(
-            '**Did the patch help?** Each number is a mean over the time that the chosen VMs were in a configuration: the phase declared with `kvm-telemetry phase set`, else the detected stage. Choose VMs that did the same work throughout, and a time range that has both configurations; a ratio above 1 is good for I/Os, below 1 for CPU and exits.',
+            '**Did the patch help?** Each number is over all the time that the chosen VMs were in a configuration: the phase declared with `kvm-telemetry phase set`, else the detected stage. Choose VMs that did the same work throughout, and a time range that has both configurations; a ratio above 1 is good for I/Os, below 1 for CPU and exits.',
           ),
         ],
       },

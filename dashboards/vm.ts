@@ -1,17 +1,17 @@
 import type { Dashboard } from '@grafana/schema';
-import { HALTS, kicksInjectionsEois, ofVm, VM } from '../alerts/recording.ts';
+import { HALTS, kicksInjectionsEois, ofVm, perIo, VM } from '../alerts/recording.ts';
 import {
   diskLatency,
   exitLatency,
   haltPollWaste,
   MIN_IOPS,
+  MIN_IOPS_OF_LATENCY,
   pollingRegressed,
   vcpuStarved,
 } from '../alerts/thresholds.ts';
 import {
   aggregate,
   dividedBy,
-  dividedByOn,
   histogramQuantile,
   sum,
   times,
@@ -34,7 +34,7 @@ const exits = ofVm.exits(RATE, OF_VMS);
 const ios = ofVm.ios(RATE, OF_VMS);
 const busy = where(ios, '>', MIN_IOPS);
 const events = ofVm.ioPathEvents(RATE, OF_VMS);
-const onIoPath = sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, ...kicksInjectionsEois }), []);
+const onIoPath = sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, ...kicksInjectionsEois }), VM);
 const cores = ofVm.cores(RATE, OF_VMS);
 const diskIos = ofVm.diskIos(RATE, OF_VMS);
 /** What is not a halt: there a vCPU waits for work, and the time is no cost. */
@@ -80,10 +80,10 @@ export const vm = (): Dashboard =>
           }),
           new Stat({
             title: 'Exits per I/O',
-            description: 'Kicks, injections and EOIs for each I/O.',
+            description: 'Kicks, injections and EOIs for each I/O, over all chosen VMs.',
             ...{ ...stat, unit: 'none', decimals: 2, sparkline: true },
             thresholds: above([[pollingRegressed.exitsPerIo, 'orange']]),
-            queries: [series(dividedBy(onIoPath, sum(busy, [])), 'exits per I/O')],
+            queries: [series(perIo(onIoPath, busy, []), 'exits per I/O')],
           }),
           new Stat({
             title: 'CPU',
@@ -121,7 +121,7 @@ export const vm = (): Dashboard =>
               'Exits of each step of the I/O path for each I/O: kick, injection and EOI are what exitless polling takes away.',
             ...{ ...half, unit: 'none', stacked: true },
             thresholds: above([[pollingRegressed.exitsPerIo, 'orange']], 'transparent'),
-            queries: [series(sum(dividedByOn(events, VM, busy), ['stage']), '{{stage}}')],
+            queries: [series(perIo(events, busy, ['stage']), '{{stage}}')],
           }),
           new Heatmap({
             title: 'Exit latency',
@@ -222,7 +222,7 @@ export const vm = (): Dashboard =>
             description:
               'Context switches of the threads for each I/O, by role: voluntary ones block, involuntary ones are pushed off their CPU.',
             ...{ ...half, unit: 'none' },
-            queries: [series(sum(dividedByOn(switches, VM, busy), ['role', 'type']), '{{role}} {{type}}')],
+            queries: [series(perIo(switches, busy, ['role', 'type']), '{{role}} {{type}}')],
           }),
         ],
       },
@@ -242,14 +242,14 @@ export const vm = (): Dashboard =>
             thresholds: above([[diskLatency.mean, 'red']], 'transparent'),
             queries: [
               series(
-                dividedBy(ofVm.diskSeconds(RATE, OF_VMS), where(diskIos, '>', MIN_IOPS)),
+                dividedBy(ofVm.diskSeconds(RATE, OF_VMS), where(diskIos, '>', MIN_IOPS_OF_LATENCY)),
                 '{{vm}} {{disk}}',
               ),
             ],
           }),
           new TimeSeries({
             title: 'Throughput',
-            description: 'Bytes a second read, by disk.',
+            description: 'Bytes a second read and written, by disk.',
             ...{ ...third, unit: 'Bps' },
             queries: [
               series(sum(vmRate('kvm_vm_disk_read_bytes_total'), [...VM, 'disk']), '{{vm}} {{disk}} read'),
