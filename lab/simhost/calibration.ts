@@ -17,7 +17,7 @@ export const LADDER: readonly Configuration[] = CONFIGURATIONS.slice(0, 5);
 
 /** What a VM of the paper (six vCPUs) does when its guest asks for all it can get. CPU is in CPUs: 1 is 100%. */
 export interface Calibration {
-  /** I/Os a second, 4 KiB random reads. */
+  /** I/Os a second of 4 KiB each: random reads, where a VM has no writes. */
   readonly iops: number;
   /** Notifications by the guest, for each I/O. */
   readonly kicksPerIo: number;
@@ -186,6 +186,11 @@ export const PAPER_OUTSTANDING = 128;
 export const DEVICE_IOPS = { nvme: 750_000, sata: 70_000 } as const;
 /** What one I/O takes in the device itself. Assumption. */
 export const DEVICE_SECONDS = { nvme: 90e-6, sata: 250e-6 } as const;
+/** A write is done when it is in the device's cache; a flush takes what the flash takes. Assumptions. */
+export const WRITE_SECONDS = { nvme: 25e-6, sata: 60e-6 } as const;
+export const FLUSH_SECONDS = { nvme: 400e-6, sata: 3e-3 } as const;
+/** Writes between two flushes, of a guest that writes: a journal's commit. Assumption. */
+export const WRITES_PER_FLUSH = 100;
 export const IO_BYTES = 4096;
 /** All that an exit costs the host, where the calibration does not say: assumption. */
 export const EXIT_SECONDS = 3e-6;

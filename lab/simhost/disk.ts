@@ -1,4 +1,4 @@
-import { DEVICE_IOPS, DEVICE_SECONDS, IO_BYTES } from './calibration.ts';
+import { DEVICE_IOPS, DEVICE_SECONDS, FLUSH_SECONDS, IO_BYTES, WRITE_SECONDS } from './calibration.ts';
 import { Meter, Meters } from './random.ts';
 
 export interface DiskSpec {
@@ -10,15 +10,36 @@ export interface DiskSpec {
 
 const SECTOR = 512;
 
+export type Operation = 'read' | 'write' | 'flush';
+
+const SECONDS = { read: DEVICE_SECONDS, write: WRITE_SECONDS, flush: FLUSH_SECONDS } as const;
+
+/** One kind of operation on a disk of the host. */
+export class Operations {
+  readonly done = new Meter();
+  /** Milliseconds, as the kernel has them. */
+  readonly ms = new Meter();
+  inflight = 0;
+  #told = 0;
+
+  /** @returns how many there were since the last time */
+  take(): number {
+    const since = this.done.value - this.#told;
+    this.#told = this.done.value;
+    return since;
+  }
+}
+
 /** A disk of the host: what /sys/block/<disk>/stat counts, and the interrupts of its hardware queues. */
 export class SimDisk {
-  readonly reads = new Meter();
-  /** Milliseconds, as the kernel has them. */
-  readonly readMs = new Meter();
+  readonly of: Readonly<Record<Operation, Operations>> = {
+    read: new Operations(),
+    write: new Operations(),
+    flush: new Operations(),
+  };
   readonly busyMs = new Meter();
   /** By `queue cpu`. */
   readonly interrupts = new Meters();
-  inflight = 0;
   isStalled = false;
   /** Everything takes so many times as long. */
   slowness = 1;
@@ -39,13 +60,13 @@ export class SimDisk {
       : { major: 8, minor: this.index * 16 };
   }
 
-  get sectors(): number {
-    return (this.reads.value * IO_BYTES) / SECTOR;
+  sectors(operation: 'read' | 'write'): number {
+    return (this.of[operation].done.value * IO_BYTES) / SECTOR;
   }
 
-  /** What one I/O takes in it. */
-  get seconds(): number {
-    return DEVICE_SECONDS[this.spec.kind] * this.slowness;
+  /** What one of them takes in it. */
+  seconds(operation: Operation): number {
+    return SECONDS[operation][this.spec.kind] * this.slowness;
   }
 
   /** What part of what is asked it can do. */
@@ -54,15 +75,27 @@ export class SimDisk {
     return this.asked === 0 ? 1 : Math.min(1, DEVICE_IOPS[this.spec.kind] / this.slowness / this.asked);
   }
 
-  /** @param outstanding I/Os that the guests wait for */
-  run(dt: number, ios: number, outstanding: number): void {
-    const { seconds } = this;
-    this.readMs.add(ios * seconds * 1000);
-    // Before any time has passed there is no rate.
-    const rate = dt === 0 ? 0 : ios / dt;
-    this.inflight = this.isStalled ? outstanding : Math.min(outstanding, Math.round(rate * seconds));
-    const busy = this.inflight > 0 ? Math.min(1, this.isStalled ? 1 : rate * seconds) : 0;
-    this.busyMs.add(busy * dt * 1000);
+  /**
+   * Takes over what guests had done in a step.
+   *
+   * @param outstanding I/Os that the guests wait for
+   */
+  run(dt: number, outstanding: number): void {
+    let left = outstanding;
+    let load = 0;
+    for (const operation of ['read', 'write', 'flush'] as const) {
+      const own = this.of[operation];
+      const seconds = own.take() * this.seconds(operation);
+      own.ms.add(seconds * 1000);
+      // Little's law: as many are under way as are done in the time of one. Before any time has passed there is no rate.
+      const mean = dt === 0 ? 0 : seconds / dt;
+      load += mean;
+      own.inflight = Math.min(left, Math.round(mean));
+      left -= own.inflight;
+    }
+    // What hangs is counted with the reads.
+    if (this.isStalled) this.of.read.inflight = outstanding;
+    this.busyMs.add((this.isStalled ? Number(outstanding > 0) : Math.min(1, load)) * dt * 1000);
   }
 
   /** The interrupts of so many I/Os from this CPU: one each, as MSI-X of NVMe without coalescing. */

@@ -107,15 +107,13 @@ export class SimulatedHost extends Misfortunes {
     const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
     const threads = [...vms.flatMap((vm) => vm.threads), ...this.hogThreads];
     schedule(threads, this.topology.cpus.length, this.#random);
-    const done = new Map<SimDisk, number>();
     for (const [i, vm] of vms.entries()) {
       const plan = plans[i];
       if (plan === undefined) continue;
-      const ios = runIo(vm, plan, dt, this.#random, sink);
-      for (const { host } of vm.disks) done.set(host, (done.get(host) ?? 0) + ios / vm.disks.length);
+      runIo(vm, plan, dt, this.#random, sink);
     }
     for (const hog of this.hogThreads) hog.run(dt, { user: hog.demand, system: 0, guest: 0 }, 0);
-    for (const disk of this.disks) disk.run(dt, done.get(disk) ?? 0, this.#outstanding(disk));
+    for (const disk of this.disks) disk.run(dt, this.#outstanding(disk));
     this.#times.add(threads, dt);
     this.#sched.tell(threads, sink);
     if (writes) this.#write();

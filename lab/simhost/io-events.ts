@@ -1,5 +1,5 @@
-import { PAPER_OUTSTANDING } from './calibration.ts';
-import type { SimDisk } from './disk.ts';
+import { PAPER_OUTSTANDING, WRITES_PER_FLUSH } from './calibration.ts';
+import type { Operation, SimDisk } from './disk.ts';
 import type { TraceSink } from './trace/sink.ts';
 import { EXIT_NS, REASON, type ReasonName, type SimVcpu } from './vcpu.ts';
 import type { SimVm } from './vm.ts';
@@ -31,10 +31,17 @@ export function emitIo(
   const total = { ios: 0, kicks: 0, interrupts: 0 };
   for (const [d, disk] of vm.disks.entries()) {
     const ios = vm.requests.add(`${d}:${v}`, amounts.ios / vm.disks.length);
-    const latency = latencyNs(vm, amounts.load, disk.host);
-    disk.reads.add(ios);
-    disk.readNs.add(ios * latency);
-    disk.host.reads.add(ios);
+    const writes = vm.writes.add(`${d}:${v}`, ios * (vm.spec.writes ?? 0));
+    const flushes = vm.writes.add(`flush ${d}:${v}`, writes / WRITES_PER_FLUSH);
+    for (const [operation, times] of [
+      ['read', ios - writes],
+      ['write', writes],
+      ['flush', flushes],
+    ] as const) {
+      disk.of[operation].done.add(times);
+      disk.of[operation].ns.add(times * latencyNs(vm, amounts.load, disk.host, operation));
+      disk.host.of[operation].done.add(times);
+    }
     total.ios += ios;
     for (const queue of queues) {
       const share = ios / queues.length;
@@ -65,8 +72,8 @@ export function emitIo(
  * What an I/O takes in QEMU: at least what the device takes, and by Little's law what as many as the guest has under way
  * take together. That it grows evenly with the load: assumption.
  */
-function latencyNs(vm: SimVm, load: number, disk: SimDisk): number {
-  const device = disk.seconds;
+function latencyNs(vm: SimVm, load: number, disk: SimDisk, operation: Operation): number {
+  const device = disk.seconds(operation);
   const path = device + Math.max(0, PAPER_OUTSTANDING / vm.capacity - device) * load;
   const queued = disk.share > 0 && disk.share < 1 ? vm.outstanding / Math.max(1, load * vm.capacity) : 0;
   return Math.max(path, queued) * 1e9;
@@ -79,9 +86,14 @@ function emitBlock(vm: SimVm, tid: number, disk: number, requests: number, sink:
   const fields = { common_pid: tid, dev: major * 2 ** 20 + minor, sector: 0, nr_sector: 8, bytes: 4096 };
   sink.count('block/block_rq_issue', fields, requests);
   sink.count('block/block_rq_complete', fields, requests);
-  spread(Math.round(host.seconds * 1e9), requests, (each, times) =>
-    sink.interval('block/block_rq_issue', 'block/block_rq_complete', fields, each, times),
-  );
+  const writes = vm.writes.add(`traced ${disk}:${tid}`, requests * (vm.spec.writes ?? 0));
+  for (const [operation, times] of [
+    ['read', requests - writes],
+    ['write', writes],
+  ] as const)
+    spread(Math.round(host.seconds(operation) * 1e9), times, (each, part) =>
+      sink.interval('block/block_rq_issue', 'block/block_rq_complete', fields, each, part),
+    );
 }
 
 /** Counts the exits of a vCPU in KVM's statistics and tells the tracepoints. */

@@ -78,8 +78,8 @@ function nodeSpeed(vm: SimVm, { cpus }: Topology): number {
   return 1 - (1 - REMOTE_NODE_SPEED) * (away / vm.ioThreads.length);
 }
 
-/** Lets the VM live for `dt` seconds. @returns I/Os that it did */
-export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: TraceSink): number {
+/** Lets the VM live for `dt` seconds. */
+export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: TraceSink): void {
   const mean = (speeds: number[]): number => speeds.reduce((sum, speed) => sum + speed, 0) / speeds.length;
   const speed = Math.min(
     mean(vm.ioThreads.map((thread) => thread.speed)),
@@ -90,7 +90,6 @@ export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: T
   for (const vcpu of vm.vcpus) done += runVcpu(vm, vcpu, plan, ios / vm.vcpus.length, dt, sink);
   runIoThreads(vm, done, dt);
   vm.totals.ios += done;
-  return done;
 }
 
 function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, sink: TraceSink): number {

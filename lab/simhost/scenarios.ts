@@ -46,7 +46,7 @@ export function demo(options: ScenarioOptions): Scenario {
       disks: [`nvme${i}n1`],
       libvirt: i === 1 || i === 2,
       vhostNet: true,
-      ...(name === 'mail' ? { iops: 12_000 } : {}),
+      ...(name === 'mail' ? { iops: 12_000, writes: 0.4 } : {}),
     };
   });
   const host = new SimulatedHost({ ...options, cpus: 128, disks: nvmes(names.length), vms });

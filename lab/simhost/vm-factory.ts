@@ -1,8 +1,7 @@
 import type { SimDisk } from './disk.ts';
 import { mountPoint } from './files/mounts.ts';
-import { Meter } from './random.ts';
 import { SimThread, type ThreadSpec } from './thread.ts';
-import { ioThreadCount, SimVm, type VmSpec } from './vm.ts';
+import { ioThreadCount, SimVm, VmOperations, type VmSpec } from './vm.ts';
 
 /** What a new VM needs of its host. */
 export interface Birth {
@@ -23,7 +22,8 @@ export function makeVm({ spec, id, pid, startTicks, disks, allCpus }: Birth): Si
     const host = disks.find((disk) => disk.spec.name === name);
     if (host === undefined) throw new Error(`VM ${spec.name}: the host has no disk ${name}`);
     const file = `${mountPoint(host)}/${spec.name}-${i}.img`;
-    return { id: `vd${LETTERS[i]}`, file, host, reads: new Meter(), readNs: new Meter() };
+    const of = { read: new VmOperations(), write: new VmOperations(), flush: new VmOperations() };
+    return { id: `vd${LETTERS[i]}`, file, host, of };
   });
   const threads = threadsOf(spec, vmDisks.length, pid).map(
     (thread, i) =>

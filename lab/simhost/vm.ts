@@ -6,8 +6,8 @@ import {
   PAPER_VCPUS,
   WITHOUT_POLLING,
 } from './calibration.ts';
-import type { SimDisk } from './disk.ts';
-import { type Meter, Meters } from './random.ts';
+import type { Operation, SimDisk } from './disk.ts';
+import { Meter, Meters } from './random.ts';
 import type { SimThread } from './thread.ts';
 import { type ReasonName, SimVcpu } from './vcpu.ts';
 
@@ -20,6 +20,8 @@ export interface VmSpec {
   readonly disks?: readonly string[];
   /** I/Os a second that its guest wants; all it can get by default. */
   readonly iops?: number;
+  /** Share of its I/Os that are writes; none by default, as in the paper. */
+  readonly writes?: number;
   /** Node of its CPUs and its memory; that of its first disk by default. */
   readonly node?: number;
   readonly memoryMiB?: number;
@@ -40,14 +42,19 @@ export interface ExitStorm {
   readonly reason: ReasonName;
 }
 
+/** One kind of operation, as QEMU counts it. */
+export class VmOperations {
+  readonly done = new Meter();
+  readonly ns = new Meter();
+}
+
 /** A disk of a VM: an image in a file system on a disk of the host. */
 export interface VmDisk {
   /** Of the device in the guest. */
   readonly id: string;
   readonly file: string;
   readonly host: SimDisk;
-  readonly reads: Meter;
-  readonly readNs: Meter;
+  readonly of: Readonly<Record<Operation, VmOperations>>;
 }
 
 /** What happens to a VM by a script, rather than by itself. */
@@ -93,6 +100,7 @@ export class SimVm {
   readonly kicks = new Meters();
   /** By `disk:vcpu`. */
   readonly requests = new Meters();
+  readonly writes = new Meters();
   readonly interrupts = new Meters();
   /** I/Os, kicks, injections, EOIs over its life. */
   readonly totals = { ios: 0, kicks: 0, injections: 0, eois: 0, exits: 0 };

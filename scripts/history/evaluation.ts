@@ -36,8 +36,15 @@ export function evaluation(stateDirectory: string): (options: ScenarioOptions) =
       vms: [
         { name: 'db', configuration: 'original', disks: ['nvme0n1'], libvirt: true, vhostNet: true },
         { name: 'oltp', configuration: 'sata_data_plane', disks: satas.map(({ name }) => name) },
-        { name: 'web', configuration: 'original', disks: ['nvme1n1'], iops: 9000, vhostNet: true },
-        { name: 'kv', configuration: 'pinned_queues', disks: ['nvme2n1'] },
+        {
+          name: 'web',
+          configuration: 'original',
+          disks: ['nvme1n1'],
+          iops: 9000,
+          writes: 0.3,
+          vhostNet: true,
+        },
+        { name: 'kv', configuration: 'pinned_queues', disks: ['nvme2n1'], writes: 0.2 },
         { name: 'mail', configuration: 'affinity', disks: ['nvme3n1'], iops: 2500, vhostNet: true },
         { name: 'build', configuration: 'parallel_batching', disks: ['nvme4n1'], libvirt: true },
       ],

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CALIBRATION, CONFIGURATIONS } from '../../lab/simhost/calibration.ts';
+import { inflightOf } from '../../lab/simhost/files/host-proc.ts';
 import { demo, paper } from '../../lab/simhost/scenarios.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
@@ -33,7 +34,7 @@ describe('the exporter on a simulated host', () => {
       }
       for (const disk of vm.disks) {
         const labels = { ...of, disk: disk.id };
-        assert.equal(sample(samples, 'kvm_vm_disk_reads_completed_total', labels), disk.reads.value);
+        assert.equal(sample(samples, 'kvm_vm_disk_reads_completed_total', labels), disk.of.read.done.value);
         assert.equal(sample(samples, 'kvm_vm_disk_queues', labels), vm.queues);
       }
       for (const thread of vm.threads) {
@@ -98,7 +99,7 @@ describe('the exporter on a simulated host', () => {
     const exitsOf = (): number[] => vm.vcpus.map(({ exits }) => exits.value('EPT_MISCONFIG'));
     const first = parseSamples(await daemon.metrics());
     const before = exitsOf();
-    const reads = vm.disks[0]?.reads.value ?? 0;
+    const reads = vm.disks[0]?.of.read.done.value ?? 0;
     for (let i = 0; i < 5; i++) {
       host.step(1);
       await sleep(20);
@@ -113,7 +114,7 @@ describe('the exporter on a simulated host', () => {
     }
     const kicks = exitsOf().reduce((sum, count, v) => sum + count - (before[v] ?? 0), 0);
     assert.equal(grown('kvm_vm_exits_by_reason_total', { vm: 'paper', reason: 'EPT_MISCONFIG' }), kicks);
-    const requests = (vm.disks[0]?.reads.value ?? 0) - reads;
+    const requests = (vm.disks[0]?.of.read.done.value ?? 0) - reads;
     near(grown('kvm_vm_block_requests_total', { vm: 'paper' }), requests, 0.0001, 'block requests');
     await daemon.stop();
   });
@@ -218,10 +219,10 @@ describe('node_exporter', { skip: isInstalled ? false : `${nodeExporter} is not 
     const ours = await once(root);
     for (const disk of host.disks) {
       const device = { device: disk.spec.name };
-      assert.equal(sample(theirs, 'node_disk_reads_completed_total', device), disk.reads.value);
-      assert.equal(sample(theirs, 'node_disk_read_bytes_total', device), disk.sectors * 512);
-      assert.equal(sample(theirs, 'node_disk_io_now', device), disk.inflight);
-      assert.equal(sample(ours, 'kvm_block_reads_completed_total', device), disk.reads.value);
+      assert.equal(sample(theirs, 'node_disk_reads_completed_total', device), disk.of.read.done.value);
+      assert.equal(sample(theirs, 'node_disk_read_bytes_total', device), disk.sectors('read') * 512);
+      assert.equal(sample(theirs, 'node_disk_io_now', device), inflightOf(disk));
+      assert.equal(sample(ours, 'kvm_block_reads_completed_total', device), disk.of.read.done.value);
     }
     const guest = host.vms
       .flatMap(({ threads }) => threads)

@@ -41,26 +41,21 @@ export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): vo
 
 /** The eleven and more counters of /sys/block/<disk>/stat and /proc/diskstats: Documentation/admin-guide/iostats.rst. */
 export function diskCounters(disk: SimDisk): number[] {
-  const { reads, sectors, readMs, inflight, busyMs } = disk;
+  const { of, busyMs } = disk;
+  const { read, write, flush } = of;
+  // Merges there are none, and discards neither.
   return [
-    reads.value,
-    0,
-    sectors,
-    readMs.value,
-    0,
-    0,
-    0,
-    0,
-    inflight,
-    busyMs.value,
-    readMs.value,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
+    ...[read.done.value, 0, disk.sectors('read'), read.ms.value],
+    ...[write.done.value, 0, disk.sectors('write'), write.ms.value],
+    ...[inflightOf(disk), busyMs.value, read.ms.value + write.ms.value + flush.ms.value],
+    ...[0, 0, 0, 0],
+    ...[flush.done.value, flush.ms.value],
   ];
+}
+
+/** block/genhd.c part_in_flight(): flushes are no reads, so they are with the writes. */
+export function inflightOf({ of: { read, write, flush } }: SimDisk): number {
+  return read.inflight + write.inflight + flush.inflight;
 }
 
 function diskLine(disk: SimDisk): string {
@@ -74,7 +69,10 @@ function statText(facts: HostFacts, times: CpuTimes): string {
     const { user, system, guest, idle } = times.of(cpu);
     return `${name} ${ticks(user)} 0 ${ticks(system)} ${ticks(idle)} 0 0 0 0 ${ticks(guest)} 0\n`;
   };
-  const interrupts = facts.disks.reduce((sum, { reads }) => sum + reads.value, 0);
+  const interrupts = facts.disks.reduce(
+    (sum, { of: { read, write } }) => sum + read.done.value + write.done.value,
+    0,
+  );
   return (
     line('cpu ', -1) +
     facts.allCpus.map((cpu) => line(`cpu${cpu}`, cpu)).join('') +

@@ -88,6 +88,10 @@ export function writeSysLive(tree: Tree, facts: HostFacts): void {
     const path = `sys/${devicePath(disk)}`;
     const counters = diskCounters(disk).map((count) => String(count).padStart(8));
     tree.put(`${path}/stat`, `${counters.join(' ')}\n`, 0o444);
-    tree.put(`${path}/inflight`, `${String(disk.inflight).padStart(8)} ${String(0).padStart(8)}\n`, 0o444);
+    const { read, write, flush } = disk.of;
+    const inflight = [read.inflight, write.inflight + flush.inflight].map((count) =>
+      String(count).padStart(8),
+    );
+    tree.put(`${path}/inflight`, `${inflight.join(' ')}\n`, 0o444);
   }
 }

@@ -90,24 +90,24 @@ function block(disk: VmDisk): unknown {
 }
 
 function blockstats(disk: VmDisk): unknown {
-  const reads = disk.reads.value;
+  const { read, write, flush } = disk.of;
   return {
     device: '',
     'node-name': `${disk.id}-node`,
     qdev: backend(disk),
     stats: {
-      rd_operations: reads,
-      rd_bytes: reads * IO_BYTES,
-      rd_total_time_ns: disk.readNs.value,
+      rd_operations: read.done.value,
+      rd_bytes: read.done.value * IO_BYTES,
+      rd_total_time_ns: read.ns.value,
       rd_merged: 0,
       failed_rd_operations: 0,
       invalid_rd_operations: 0,
-      wr_operations: 0,
-      wr_bytes: 0,
-      wr_total_time_ns: 0,
+      wr_operations: write.done.value,
+      wr_bytes: write.done.value * IO_BYTES,
+      wr_total_time_ns: write.ns.value,
       wr_merged: 0,
-      flush_operations: 0,
-      flush_total_time_ns: 0,
+      flush_operations: flush.done.value,
+      flush_total_time_ns: flush.ns.value,
       unmap_operations: 0,
       unmap_bytes: 0,
       unmap_total_time_ns: 0,
