@@ -21,11 +21,9 @@ import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, hostRate, RANGE, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
+import { hostGauge, hostRate, ON_IO_PATH, RANGE, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
 import { datasource, instance, job, vm } from './variables.ts';
 
-/** Threads on the path of an I/O, in the order of their names. */
-const ON_IO_PATH = { role: matching('vcpu|iothread|vhost|sqpoll') };
 const THREAD = [...VM, 'thread'] as const;
 const drift = sum(vmGauge('kvm_thread_affinity_drift'), [...THREAD, 'kind']);
 const migrations = sum(vmRate('kvm_thread_observed_migrations_total', ON_IO_PATH), THREAD);

@@ -50,7 +50,7 @@ export const exporter = (): Dashboard =>
       {
         panels: [
           new Question(
-            '**Can the other dashboards be trusted, and what do they cost?** A probe that fails leaves a gap elsewhere: the reason is in the log, and `kvm-telemetry doctor` on the host says what mends it. Dropped trace events and dropped series are missing from every number; below them is the price, in CPU, memory and time of a scrape.',
+            '**Can the other dashboards be trusted, and what do they cost?** A probe that fails leaves a gap elsewhere: the reason is in the log, and `kvm-telemetry doctor` on the host says what fixes it. Dropped trace events and dropped series are missing from every number; below them is the price, in CPU, memory and time of a scrape.',
           ),
         ],
       },
@@ -194,7 +194,7 @@ export const exporter = (): Dashboard =>
           }),
           new TimeSeries({
             title: 'Sampler and inventory, 99th percentile',
-            description: 'Time of a look at all threads, and of a full look at the host.',
+            description: 'Time of one sample of all threads, and of one inventory of the host.',
             ...{ ...half, unit: 's', logarithmic: true },
             queries: [
               series(p99('kvm_telemetry_sampler_duration_seconds'), '{{instance}} sampler'),

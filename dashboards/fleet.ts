@@ -30,7 +30,7 @@ import { Stat } from './panels/stat.ts';
 import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, now, OF_HOSTS, OF_VMS, type Query, RANGE, rows, series } from './queries.ts';
+import { hostGauge, now, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { datasource, instance, job, stage, vm } from './variables.ts';
 
 /** Lines of a panel and rows of a table, whatever the number of hosts. */
@@ -56,9 +56,13 @@ const ofHosts = (of: Vector<Host>): Query => rows(aggregate('max', of, HOST));
 /** Zero for hosts that have none, where a table would show nothing. */
 const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
 
-/** The same hosts in the whole panel: those with the highest mean of the time range. */
-function topHosts(of: Vector<Host>): Vector<Host> {
-  return and(of, HOST, topk(MOST, overRange('avg', of, RANGE, RESOLUTION)));
+/**
+ * The same hosts in the whole panel: those with the highest mean of the time range.
+ *
+ * @param resolution finer for what may be there for a few minutes only: between two steps it would not be seen
+ */
+function topHosts(of: Vector<Host>, resolution = RESOLUTION): Vector<Host> {
+  return and(of, HOST, topk(MOST, overRange('avg', of, RANGE, resolution)));
 }
 
 function hostLines(title: string, description: string, of: Vector<Host>, unit: Unit, limit?: number): Panel {
@@ -210,7 +214,7 @@ export const fleet = (): Dashboard =>
             title: 'Drifting VMs',
             description: 'VMs of which a thread is not where it should be, by host.',
             ...{ width: 12, height: 8, unit: 'short', min: 0, decimals: 0, many: true, steps: true },
-            queries: [series(topHosts(drifting), '{{instance}}')],
+            queries: [series(topHosts(drifting, RATE), '{{instance}}')],
             ...{ emptyIsGood: 'No VM drifts', links: [seriesToHost] },
           }),
           hostLines(

@@ -25,7 +25,19 @@ import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, hostRate, now, OF_VMS, RANGE, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
+import {
+  hostGauge,
+  hostRate,
+  now,
+  OF_VMS,
+  ON_IO_PATH,
+  RANGE,
+  RATE,
+  rows,
+  series,
+  vmGauge,
+  vmRate,
+} from './queries.ts';
 import { datasource, instance, job, vm } from './variables.ts';
 
 const CPU = [...HOST, 'cpu'] as const;
@@ -314,7 +326,9 @@ export const host = (): Dashboard =>
             title: 'Threads by node',
             description: 'Threads of vCPUs and of I/O by the NUMA node of the CPU they ran on last.',
             ...{ ...third, unit: 'short', stacked: true, steps: true },
-            queries: [series(countValues('node', vmGauge('kvm_thread_numa_node'), HOST), 'node {{node}}')],
+            queries: [
+              series(countValues('node', vmGauge('kvm_thread_numa_node', ON_IO_PATH), HOST), 'node {{node}}'),
+            ],
           }),
           memoryOnNodes(third),
           new TimeSeries({
@@ -337,7 +351,7 @@ export const host = (): Dashboard =>
           new StateTimeline({
             title: 'Probes',
             description:
-              'Whether each probe gave all it should; the reason is in the log, and `kvm-telemetry doctor` says what mends it.',
+              'Whether each probe gave all it should; the reason is in the log, and `kvm-telemetry doctor` says what fixes it.',
             ...{ width: 12, height: 10, unit: 'none' },
             queries: [series(hostGauge('kvm_telemetry_probe_success'), '{{probe}}')],
             mappings: [named({ 0: ['failing', 'red'], 1: ['works', 'semi-dark-green'] })],

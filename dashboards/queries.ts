@@ -19,6 +19,8 @@ export const RANGE = '$__range';
 /** What a dashboard's variables leave of all series. */
 export const OF_HOSTS = { job: matching('$job'), instance: matching('$instance') } as const;
 export const OF_VMS = { ...OF_HOSTS, vm: matching('$vm') } as const;
+/** Threads on the path of an I/O. */
+export const ON_IO_PATH = { role: matching('vcpu|iothread|vhost|sqpoll') } as const;
 
 type WithVm<M extends string> = M extends unknown ? ('vm' extends SeriesLabels<M> ? M : never) : never;
 type VmCounter = WithVm<CounterName>;

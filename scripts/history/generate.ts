@@ -57,7 +57,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
   if (sampleSeconds % tickSeconds !== 0) throw new RangeError('the sample must be a multiple of the tick');
   const make = typeof options.scenario === 'string' ? SCENARIOS[options.scenario] : options.scenario;
   if (make === undefined) throw new RangeError(`no scenario ${JSON.stringify(options.scenario)}`);
-  const { path: folder, remove } = memoryFolder('kvm-telemetry-history-');
+  const { path: folder, remove } = memoryFolder(`kvm-telemetry-history-${process.pid}-`);
   const { host, script, watchers = ALWAYS } = make({ seed, startTime: start });
   try {
     // Threads are on CPUs only after a step.

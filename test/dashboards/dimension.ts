@@ -118,7 +118,7 @@ function called(name: string, found: readonly Dimension[]): Dimension {
   if (name === 'rate') return { ...first, seconds: first.seconds - 1, isRatio: false };
   if (name === 'histogram_quantile') return last.ofBuckets ?? NUMBER;
   if (name === 'timestamp') return { ...NUMBER, seconds: 1 };
-  if (name === 'vector' || COUNTS.has(name)) return NUMBER;
+  if (name === 'vector' || name === 'count_over_time' || COUNTS.has(name)) return NUMBER;
   if (AGGREGATIONS.has(name) || name === 'quantile_over_time') return last;
   if (
     name.endsWith('_over_time') ||

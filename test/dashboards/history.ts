@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { recordingFile } from '../../alerts/rule-files.ts';
 import { memoryFolder } from '../../exporter/memory-folder.ts';
+import type { SimulatedHost } from '../../lab/simhost/host.ts';
 import type { Scenario, ScenarioOptions } from '../../lab/simhost/scenarios/scenario.ts';
-import { troubled } from '../../lab/simhost/scenarios.ts';
+import { demo, troubled } from '../../lab/simhost/scenarios.ts';
 import { BlockSink } from '../../scripts/history/chunks.ts';
 import { EVALUATION_MINUTES, evaluation } from '../../scripts/history/evaluation.ts';
 import { generateHistory } from '../../scripts/history/generate.ts';
@@ -25,8 +26,10 @@ export interface HistoryServer {
 /** Hosts of a history: scenario and seed by instance. */
 export interface HistoryHost {
   readonly instance: string;
-  readonly scenario: 'evaluation' | 'demo' | 'troubled';
+  readonly scenario: 'evaluation' | 'demo' | 'troubled' | ((options: ScenarioOptions) => Scenario);
   readonly seed: number;
+  /** Called before each step with the host as it is. */
+  readonly watch?: (host: SimulatedHost) => void;
 }
 
 /** VMs of a host that only fills the picture of a fleet. */
@@ -44,11 +47,11 @@ export async function historyServer(
   const { path: folder, remove } = memoryFolder('kt-dashboards-');
   context.after(remove);
   const data = join(folder, 'data');
-  for (const { instance, scenario, seed } of hosts) {
+  for (const { instance, scenario, seed, watch } of hosts) {
     const state = join(folder, `state-${instance}`);
     const sink = new BlockSink(folder, data, `instance="${instance}",job="kvm-telemetry"`);
     await generateHistory({
-      scenario: scenarioOf(scenario, state),
+      scenario: watched(scenarioOf(scenario, state), watch),
       ...{ hours: SECONDS / 3600, stepSeconds: STEP, seed, start, sink: withOwnProcess(sink) },
       settings: { 'state.dir': state, 'trace.sets': TRACE_SETS },
     });
@@ -64,9 +67,25 @@ export async function historyServer(
 }
 
 function scenarioOf(
-  name: HistoryHost['scenario'],
+  scenario: HistoryHost['scenario'],
   state: string,
-): string | ((options: ScenarioOptions) => Scenario) {
-  if (name === 'evaluation') return evaluation(state);
-  return name === 'troubled' ? (options) => troubled(options, FEW) : name;
+): (options: ScenarioOptions) => Scenario {
+  if (typeof scenario === 'function') return scenario;
+  if (scenario === 'evaluation') return evaluation(state);
+  return scenario === 'troubled' ? (options) => troubled(options, FEW) : demo;
+}
+
+function watched(
+  make: (options: ScenarioOptions) => Scenario,
+  watch: HistoryHost['watch'],
+): (options: ScenarioOptions) => Scenario {
+  if (watch === undefined) return make;
+  return (options) => {
+    const scenario = make(options);
+    const script = (): void => {
+      watch(scenario.host);
+      scenario.script();
+    };
+    return { ...scenario, script };
+  };
 }

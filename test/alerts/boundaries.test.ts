@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { alertRules } from '../../alerts/alerting.ts';
+import { hasTool } from '../support/tools.ts';
+
+const RULES = fileURLToPath(new URL('../../../alerts/generated/alerting.yaml', import.meta.url));
+const STEP = 15;
+const MINUTE = 60;
+
+/** A series by name and labels, and its value while the alert should hold and afterwards. */
+type Input = readonly [series: string, holds: number, over?: number];
+
+/**
+ * Two sides of a limit. Recorded series are given as they are: what records them has tests of its own. Every number here is
+ * written down once more, so that a changed limit has to be changed in two places.
+ */
+interface Boundary {
+  readonly alert: string;
+  readonly limit: string;
+  /** `side` is 1% beyond the limit, or before it. */
+  readonly inputs: (side: number) => readonly Input[];
+  /** Minutes. */
+  readonly for: number;
+  readonly keep: number;
+  /** Seconds until it holds for the first time. */
+  readonly begins?: number;
+  /** Seconds for which it holds when what it is about has ended. */
+  readonly lingers?: number;
+}
+
+const HOST = 'job="kvm-telemetry",instance="kvm1:9954"';
+const VM = `${HOST},vm="db"`;
+const drift = (kind: string): string => `kvm_thread_affinity_drift{${VM},thread="vcpu0",kind="${kind}"}`;
+/** 1 on the bad side, 0 on the good one. */
+const isBad = (side: number): number => (side > 1 ? 1 : 0);
+
+const kinds = (alert: string, names: readonly string[], pending: number, keep: number): Boundary[] =>
+  names.map((kind) => ({
+    ...{ alert, limit: `a thread with ${kind}`, for: pending, keep },
+    inputs: (side) => [
+      [drift(kind), isBad(side), 0],
+      // Of others it says nothing.
+      [drift('another'), 1],
+    ],
+  }));
+
+const roles = ['iothread', 'vhost', 'emulator'].map(
+  (role): Boundary => ({
+    alert: 'KvmIoThreadSaturated',
+    limit: `95% of ${role}`,
+    ...{ for: 10, keep: 5 },
+    inputs: (side) => [
+      [`vm_role:kvm_run_seconds:max_rate{${VM},role="${role}"}`, 0.95 * side, 0.5],
+      [`vm_role:kvm_run_seconds:max_rate{${VM},role="vcpu"}`, 1],
+      [`kvm_vm_stage_info{${VM},stage="affinity",source="detected"}`, 1],
+    ],
+  }),
+);
+
+const polling = { alert: 'KvmPollingRegressed', for: 5, keep: 5 } as const;
+const lost = { alert: 'KvmStageLost', for: 10, keep: 5 } as const;
+const stalled = (side: number, inFlight: number, completed: number): readonly Input[] => [
+  [`kvm_vm_block_device_info{${VM},device="nvme0n1",depth="0"}`, 1],
+  [`kvm_block_io_now{${HOST},device="nvme0n1",direction="read"}`, inFlight * isBad(side), 0],
+  [`kvm_block_io_now{${HOST},device="nvme0n1",direction="write"}`, 0],
+  [`kvm_block_reads_completed_total{${HOST},device="nvme0n1"}`, 7],
+  [`kvm_block_writes_completed_total{${HOST},device="nvme0n1"}`, completed],
+  [`kvm_block_discards_completed_total{${HOST},device="nvme0n1"}`, 7],
+];
+
+const BOUNDARIES: readonly Boundary[] = [
+  {
+    ...{ alert: 'KvmExitStorm', limit: '10,000 exits', for: 2, keep: 5 },
+    inputs: (side) => [[`vm:kvm_excess_exits:per_vcpu{${VM}}`, 10_000 * side, 0]],
+  },
+  {
+    ...{ alert: 'KvmExitStormAgainstBaseline', limit: 'four times the baseline', for: 5, keep: 10 },
+    inputs: (side) => [
+      [`vm:kvm_excess_exits:per_vcpu{${VM}}`, 4000 * side, 0],
+      [`vm:kvm_excess_exits:baseline{${VM}}`, 1000],
+    ],
+  },
+  {
+    ...{ alert: 'KvmExitStormAgainstBaseline', limit: '2,000 exits', for: 5, keep: 10 },
+    inputs: (side) => [
+      [`vm:kvm_excess_exits:per_vcpu{${VM}}`, 2000 * side, 0],
+      [`vm:kvm_excess_exits:baseline{${VM}}`, 0],
+    ],
+  },
+  {
+    ...{ alert: 'KvmExitLatencyHigh', limit: 'a millisecond', for: 10, keep: 10 },
+    inputs: (side) => [[`vm:kvm_exit_duration_seconds:p99{${VM}}`, 0.001 * side, 0]],
+  },
+  ...kinds('KvmAffinityDrift', ['mask_widened', 'unpinned', 'mask_changed', 'migrating'], 2, 3),
+  ...kinds('KvmThreadsShareCpu', ['shared_cpu', 'shared_core'], 2, 3),
+  ...kinds('KvmCrossNodeIo', ['cross_node'], 15, 10),
+  {
+    ...{ alert: 'KvmVcpuStarved', limit: '10% of the time', for: 5, keep: 5 },
+    inputs: (side) => [
+      [`vm_role:kvm_wait_seconds:max_rate{${VM},role="vcpu"}`, 0.1 * side, 0],
+      [`vm_role:kvm_wait_seconds:max_rate{${VM},role="iothread"}`, 0.9],
+    ],
+  },
+  ...roles,
+  {
+    ...{ ...polling, limit: 'one kick, injection or EOI an I/O' },
+    inputs: (side) => [
+      [`vm:kvm_io_path_events:per_io{${VM}}`, side, 0],
+      [`vm:kvm_ios:rate{${VM}}`, 5000],
+      [`kvm_vm_stage_info{${VM},stage="exitless_polling",source="declared"}`, 1],
+    ],
+  },
+  {
+    ...{ ...polling, limit: '1,000 I/Os a second' },
+    inputs: (side) => [
+      [`vm:kvm_io_path_events:per_io{${VM}}`, 3, 0],
+      [`vm:kvm_ios:rate{${VM}}`, 1000 * side],
+      [`kvm_vm_stage_info{${VM},stage="pinned_queues",source="declared"}`, 1],
+    ],
+  },
+  {
+    ...{ ...polling, limit: 'a stage that polls, held before' },
+    inputs: (side) => [
+      [`vm:kvm_io_path_events:per_io{${VM}}`, 3, 0],
+      [`vm:kvm_ios:rate{${VM}}`, 5000],
+      [`vm:kvm_stage:held_rank{${VM}}`, 1 + isBad(side)],
+    ],
+  },
+  {
+    ...{ alert: 'KvmHaltPollWaste', limit: '5% of each vCPU', for: 10, keep: 10, begins: STEP },
+    inputs: (side) => [
+      [`vm:kvm_halt_poll_fail_seconds:rate{${VM}}`, 4 * 0.05 * side, 0],
+      [`kvm_vm_vcpus{${VM}}`, 4],
+      [`kvm_vm_halt_poll_success_seconds_total{${VM}}`, 100],
+    ],
+  },
+  {
+    ...{ alert: 'KvmQueueImbalance', limit: 'a fairness of 0.5', for: 15, keep: 10 },
+    inputs: (side) => [
+      [`kvm_vm_queue_fairness_ratio{${VM},device="vda"}`, 0.5 / side, 1],
+      [`vm:kvm_ios:rate{${VM}}`, 20_000],
+    ],
+  },
+  {
+    ...{ alert: 'KvmQueueImbalance', limit: '10,000 I/Os a second', for: 15, keep: 10 },
+    inputs: (side) => [
+      [`kvm_vm_queue_fairness_ratio{${VM},device="vda"}`, 0.2],
+      [`vm:kvm_ios:rate{${VM}}`, 10_000 * side, 0],
+    ],
+  },
+  {
+    ...{ alert: 'KvmDiskLatencyHigh', limit: '20 ms', for: 5, keep: 5 },
+    inputs: (side) => [[`vm_disk:kvm_disk_latency_seconds:mean{${VM},disk="vda"}`, 0.02 * side, 0]],
+  },
+  {
+    ...{ alert: 'KvmIoStalled', limit: 'one request in flight', for: 2, keep: 2, begins: STEP },
+    inputs: (side) => stalled(side, 1, 7),
+  },
+  {
+    ...{ ...lost, limit: 'a stage below the best' },
+    inputs: (side) => [
+      [`vm:kvm_stage:measured_rank{${VM}}`, 2 - isBad(side), 2],
+      [`vm:kvm_stage:rank{${VM}}`, 1],
+      [`vm:kvm_stage:held_rank{${VM}}`, 2],
+      [`vm:kvm_ios:rate{${VM}}`, 5000],
+    ],
+  },
+  {
+    ...{ ...lost, limit: '1,000 I/Os a second' },
+    inputs: (side) => [
+      [`vm:kvm_stage:measured_rank{${VM}}`, 1, 2],
+      [`vm:kvm_stage:rank{${VM}}`, 1],
+      [`vm:kvm_stage:held_rank{${VM}}`, 2],
+      [`vm:kvm_ios:rate{${VM}}`, 1000 * side],
+    ],
+  },
+  {
+    ...{ ...lost, limit: 'pins, of a VM without I/O' },
+    inputs: (side) => [
+      [`vm:kvm_stage:measured_rank{${VM}}`, 0, 1],
+      [`vm:kvm_stage:rank{${VM}}`, 1 - isBad(side)],
+      [`vm:kvm_stage:held_rank{${VM}}`, 1],
+      [`vm:kvm_ios:rate{${VM}}`, 0],
+    ],
+  },
+  {
+    ...{
+      alert: 'KvmTelemetryTraceDrops',
+      limit: 'one event',
+      for: 5,
+      keep: 10,
+      begins: STEP,
+      lingers: 10 * MINUTE - STEP,
+    },
+    inputs: (side) => [[`kvm_telemetry_trace_dropped_total{${HOST},set="exits"} +`, isBad(side)]],
+  },
+  {
+    ...{ alert: 'KvmTelemetrySeriesLimited', limit: 'one series', for: 10, keep: 10 },
+    inputs: (side) => [[`kvm_telemetry_series_dropped{${HOST}}`, isBad(side), 0]],
+  },
+  {
+    ...{ alert: 'KvmTelemetryDown', limit: 'a scrape that fails', for: 5, keep: 1 },
+    inputs: (side) => [
+      [`up{${HOST}}`, 1 - isBad(side), 1],
+      ['up{job="node",instance="kvm1:9100"}', 0],
+    ],
+  },
+  {
+    ...{ alert: 'KvmTelemetryProbeFailing', limit: 'a probe that worked', for: 15, keep: 5, begins: STEP },
+    inputs: (side) => [
+      [`kvm_telemetry_probe_success{${HOST},probe="trace"} ${isBad(side)}`, 0, 1],
+      // One that never worked.
+      [`kvm_telemetry_probe_success{${HOST},probe="lockdown"}`, 0],
+    ],
+  },
+];
+
+/** What never is told, however long it lasts. */
+const QUIET: readonly (Pick<Boundary, 'alert' | 'limit'> & { readonly inputs: readonly Input[] })[] = [
+  {
+    ...{ alert: 'KvmIoThreadSaturated', limit: 'a VM that polls' },
+    inputs: [
+      [`vm_role:kvm_run_seconds:max_rate{${VM},role="iothread"}`, 1],
+      [`kvm_vm_stage_info{${VM},stage="exitless_polling",source="detected"}`, 1],
+    ],
+  },
+  {
+    ...{ alert: 'KvmExitStormAgainstBaseline', limit: 'a VM without a baseline' },
+    inputs: [[`vm:kvm_excess_exits:per_vcpu{${VM}}`, 9000]],
+  },
+];
+
+const count = (state: string, alert: string) => `count(ALERTS{alertname="${alert}",alertstate="${state}"})`;
+const at = (seconds: number, expr: string, isThere: boolean): object => ({
+  ...{ expr, eval_time: `${seconds}s` },
+  exp_samples: isThere ? [{ labels: '{}', value: 1 }] : [],
+});
+
+/** A series of promtool. A counter's grows at each scrape, and one that begins otherwise says with what. */
+function seriesOf([text, holds, over = holds]: Input, scrapes: number, more: number): object {
+  const [name = '', first] = text.split(' ');
+  if (first === '+') {
+    const end = holds * scrapes;
+    return { series: name, values: `0+${holds}x${scrapes} ${end}+0x${more}` };
+  }
+  const begin = first === undefined ? '' : `${first} `;
+  return { series: name, values: `${begin}${holds}+0x${scrapes - (begin === '' ? 0 : 1)} ${over}+0x${more}` };
+}
+
+function testOf(
+  { alert, inputs, for: pending, keep, begins = 0, lingers = 0 }: Boundary,
+  side: number,
+): object {
+  const fires = begins + pending * MINUTE;
+  const last = fires + 3 * MINUTE;
+  // The first evaluation at which it does not hold.
+  const ends = last + STEP + lingers;
+  const gone = ends + keep * MINUTE;
+  const scrapes = last / STEP;
+  const firing = count('firing', alert);
+  return {
+    interval: `${STEP}s`,
+    input_series: inputs(side).map((input) => seriesOf(input, scrapes, (gone - last) / STEP + 8)),
+    promql_expr_test:
+      side > 1
+        ? [
+            at(begins, count('pending', alert), true),
+            at(fires - STEP, firing, false),
+            ...[fires, last, ends, gone - STEP].map((time) => at(time, firing, true)),
+            at(gone + STEP, firing, false),
+          ]
+        : [fires - STEP, fires, last, ends, gone].map((time) => at(time, firing, false)),
+  };
+}
+
+describe('the limits of each alert', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-boundaries-'));
+  after(() => rmSync(folder, { recursive: true }));
+  let written = 0;
+
+  function promtool(tests: readonly object[]): void {
+    const file = join(folder, `${written++}.yaml`);
+    writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: `${STEP}s`, tests }));
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });
+    assert.equal(status, 0, `${stdout}${stderr}`);
+  }
+
+  for (const boundary of BOUNDARIES) {
+    const { alert, limit, for: pending, keep } = boundary;
+    it(`${alert}: ${limit}, for ${pending} min, and ${keep} min after it`, (context) => {
+      if (!hasTool(context, 'promtool', 'prometheus')) return;
+      promtool([testOf(boundary, 1.01), testOf(boundary, 0.99)]);
+    });
+  }
+
+  for (const { alert, limit, inputs } of QUIET)
+    it(`${alert} says nothing of ${limit}`, (context) => {
+      if (!hasTool(context, 'promtool', 'prometheus')) return;
+      const input_series = inputs.map((input) => seriesOf(input, 240, 1));
+      promtool([
+        { interval: `${STEP}s`, input_series, promql_expr_test: [at(3600, count('firing', alert), false)] },
+      ]);
+    });
+
+  it('are all here: a new alert needs a line in BOUNDARIES', () => {
+    assert.deepEqual(
+      [...new Set(BOUNDARIES.map(({ alert }) => alert))].sort(),
+      Object.keys(alertRules).sort(),
+    );
+  });
+
+  it('are those of the rules', () => {
+    for (const { alert, for: pending, keep } of BOUNDARIES) {
+      const rule = alertRules[alert as keyof typeof alertRules];
+      assert.deepEqual([rule.for, rule.keepFiringFor], [`${pending}m`, `${keep}m`], alert);
+    }
+  });
+});
