@@ -18,6 +18,7 @@ import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
 import { formatReport } from './doctor.ts';
 import { formatVmReport } from './doctor-vm.ts';
 import { guardProcess } from './last-resort.ts';
+import { logDestination } from './log-destination.ts';
 import { createOwnMetrics } from './own-metrics.ts';
 import { clearPhase, listPhases, setPhase } from './phase-command.ts';
 import { exposition } from './registry.ts';
@@ -27,6 +28,9 @@ import { Telemetry } from './telemetry.ts';
 
 const EXIT_USAGE = 2;
 const ONCE_TIMEOUT_MS = 60_000;
+const STDOUT = 1;
+/** For the last lines of the log, where the reader is slow. */
+const LOG_END_MS = 500;
 
 /** @returns the exit code: 0, 1 when doctor found something, 2 for a mistake of the caller */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -173,15 +177,17 @@ async function runDemo(flags: RawValues): Promise<void> {
   let prometheus: DemoPrometheus | undefined;
   const stateDir = join(host.rootfs, 'state');
   try {
-    await runServe({ 'state.dir': stateDir, ...flags, 'path.rootfs': host.rootfs }, true, async (port) => {
-      const url = `http://127.0.0.1:${port}`;
-      process.stdout.write(
-        `A simulated KVM host, not this one: ${url}/ and ${url}/metrics. Ctrl-C ends it.\n`,
-      );
-      if (flags['prometheus'] === false) return;
-      prometheus = await startPrometheus(`127.0.0.1:${port}`);
-      process.stdout.write(`${prometheusLine(prometheus)}\n`);
-    });
+    await runServe(
+      { 'state.dir': stateDir, ...flags, 'path.rootfs': host.rootfs },
+      true,
+      async (port, print) => {
+        const url = `http://127.0.0.1:${port}`;
+        print(`A simulated KVM host, not this one: ${url}/ and ${url}/metrics. Ctrl-C ends it.\n`);
+        if (flags['prometheus'] === false) return;
+        prometheus = await startPrometheus(`127.0.0.1:${port}`);
+        print(`${prometheusLine(prometheus)}\n`);
+      },
+    );
   } finally {
     prometheus?.stop();
     await host.stop();
@@ -191,14 +197,15 @@ async function runDemo(flags: RawValues): Promise<void> {
 async function runServe(
   flags: RawValues,
   simulated = false,
-  onListening: (port: number) => void | Promise<void> = () => undefined,
+  onListening: (port: number, print: (text: string) => void) => void | Promise<void> = () => undefined,
 ): Promise<void> {
   const config = readConfig(flags);
   checkRoots(config);
   checkStateDirectory(config);
-  const logger = pino({ level: config['log.level'] });
-  guardProcess(logger);
   const own = createOwnMetrics();
+  const log = logDestination(STDOUT, (lines) => own.logLinesDropped.inc(lines));
+  const logger = pino({ level: config['log.level'] }, log);
+  guardProcess(logger);
   const build = readBuild(process.env, simulated);
   const telemetry = new Telemetry(config, logger, own, build);
   // From here on signals are ours: a reload asked for while starting must not end the daemon.
@@ -212,10 +219,14 @@ async function runServe(
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   });
-  running = await serve(config, { telemetry, own, logger, readConfig: () => readConfig(flags) });
-  await onListening(running.port);
-  await stopped;
-  await running.stop();
+  try {
+    running = await serve(config, { telemetry, own, logger, readConfig: () => readConfig(flags) });
+    await onListening(running.port, (text) => log.write(text));
+    await stopped;
+    await running.stop();
+  } finally {
+    await log.end(LOG_END_MS);
+  }
 }
 
 /** Logs go to standard error: standard output is the result. */

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { SimulationData } from '../lab/simhost/worker.ts';
+import { SourceError } from '../probes/errors.ts';
+import { inTime } from '../probes/in-time.ts';
 import { ConfigError } from './config/load.ts';
 import { memoryFolder } from './memory-folder.ts';
 
@@ -32,14 +35,9 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
     folder.remove();
   };
   try {
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('the simulated host did not start')), READY_MS);
-      simulation.once('message', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      simulation.once('error', reject);
-    });
+    const late = (): SourceError =>
+      new SourceError('timeout', scenario, `the simulated host did not start in ${READY_MS} ms`);
+    await inTime(started(simulation), READY_MS, late);
   } catch (error) {
     await stop();
     throw new ConfigError(`demo: ${(error as Error).message}`);
@@ -49,4 +47,13 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
     throw error;
   });
   return { rootfs: folder.path, stop };
+}
+
+/** Resolves with the first message. Rejects when the thread throws or exits before. */
+async function started(simulation: Worker): Promise<void> {
+  const exit = once(simulation, 'exit').then(([code]) => {
+    throw new Error(`the simulated host exited with code ${code}`);
+  });
+  exit.catch(() => undefined);
+  await Promise.race([once(simulation, 'message'), exit]);
 }

@@ -16,6 +16,7 @@ export interface OwnMetrics {
   readonly inventoryDuration: Histogram;
   readonly samplerDuration: Histogram;
   readonly scrapesCoalesced: Counter;
+  readonly logLinesDropped: Counter;
   reloaded(success: boolean): void;
   /** Tasks are asked at each scrape. */
   readTasksFrom(read: () => readonly TaskReading[]): void;
@@ -39,6 +40,7 @@ export function createOwnMetrics(now: () => number = Date.now): OwnMetrics {
     inventoryDuration: new Histogram({ ...described('kvm_telemetry_inventory_duration_seconds'), buckets }),
     samplerDuration: new Histogram({ ...described('kvm_telemetry_sampler_duration_seconds'), buckets }),
     scrapesCoalesced: new Counter(described('kvm_telemetry_scrapes_coalesced_total')),
+    logLinesDropped: new Counter(described('kvm_telemetry_log_lines_dropped_total')),
     reloaded(success) {
       lastReload.set(success ? 1 : 0);
       if (success) lastSuccess.set(now() / 1000);

@@ -302,7 +302,6 @@ export class Telemetry {
   async reload(config: Config): Promise<string[]> {
     const before = this.#config;
     this.#config = config;
-    this.#cancel();
     this.#schedule();
     return (Object.keys(config) as (keyof Config)[]).filter(
       (key) => /^(web|path|state)\./.test(key) && config[key] !== before[key],
@@ -315,6 +314,8 @@ export class Telemetry {
   }
 
   #schedule(): void {
+    // A reload may have come before the start was through.
+    this.#cancel();
     const work: Readonly<Record<TaskName, () => Promise<void>>> = {
       inventory: async () => {
         await this.look();

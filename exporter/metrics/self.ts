@@ -72,6 +72,12 @@ export const ownMetrics = {
     labels: noLabels,
     source: 'exporter',
   },
+  kvm_telemetry_log_lines_dropped_total: {
+    type: 'counter',
+    help: 'Log lines that were lost because the reader of standard output did not take them.',
+    labels: noLabels,
+    source: 'exporter',
+  },
   kvm_telemetry_config_last_reload_successful: {
     type: 'gauge',
     help: '1 when the last reload of the configuration was taken over.',

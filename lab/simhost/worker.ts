@@ -15,8 +15,9 @@ const STEP_SECONDS = 1;
 
 /** Lets a scenario live in real time until the thread is ended; says once when its files are there. */
 async function live({ folder, scenario: name, seed, pid }: SimulationData): Promise<void> {
-  const make = SCENARIOS[name];
-  if (make === undefined) throw new Error(`no scenario ${name}`);
+  const make = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
+  if (make === undefined)
+    throw new Error(`no scenario ${JSON.stringify(name)}: use one of ${Object.keys(SCENARIOS).join(', ')}`);
   const { host, script } = make({ seed, startTime: Math.floor(Date.now() / 1000) });
   // Threads are on CPUs only when some time has passed.
   host.step(STEP_SECONDS);
