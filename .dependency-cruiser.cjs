@@ -66,7 +66,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(probes|exporter/(model|metrics|collectors|inventory))/',
-        pathNot: '^probes/host\\.ts$',
+        pathNot: '^probes/(host|rooted-file)\\.ts$',
       },
       to: { path: '^(node:)?fs(/promises)?$' },
     },

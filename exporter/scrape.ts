@@ -136,6 +136,7 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
       probe.limits = collector.limits ?? [];
     });
   }
+  probeNamed('inventory').limits = inventory.limits;
   for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
   addSelf(parts, families, probes);
   return { families: families.sorted(), probes };

@@ -9,9 +9,11 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
+import { openBelow } from './rooted-file.ts';
 
 /** Where the kernel's file systems are; injected, so a container, a test and a replay differ in flags only. */
 export interface Roots {
@@ -66,6 +68,10 @@ export interface Host {
   blockDevice(path: string): DeviceNumber | undefined;
   /** Like `text` for files whose read can block in the kernel (mmap_lock): off the main thread, bounded in time. */
   slowText(path: string, cap: number, timeoutMs: number): Promise<string>;
+  /** The same for the first `cap` bytes of a file that may be longer. */
+  slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
+  /** A regular file as the process sees it, below its root and nowhere else; bounded in time. */
+  textOfProcess(pid: number, path: string, cap: number, timeoutMs: number): Promise<string>;
   /** Like `stat`, links followed, for what may lie on a dead network file system. */
   slowStat(path: string, timeoutMs: number): Promise<FileStat>;
 }
@@ -79,8 +85,10 @@ const PIECE = 128 * 1024;
 const DECIMAL_CAP = 32;
 /** First guess: most such files are small, and a buffer of `cap` bytes for each VM makes the collector run. */
 const SLOW_READ = 16 * 1024;
-/** libuv has four pool threads and zlib needs one: reads that hang may never hold more than two. */
+/** libuv has four pool threads and zlib needs one: reads of the kernel's files that hang never hold more than two. */
 const MAX_SLOW_READS = 2;
+/** Reads of a process's own files may take the third: a dead file system of one VM keeps no VM from being found. */
+const MAX_PROCESS_READS = 1;
 // O_NONBLOCK: a FIFO planted where a file should be must not stop the daemon.
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -92,7 +100,8 @@ export function utf8(latin1: string): string {
 /** The real host. Holds one buffer; reads are synchronous because that is 16 to 90 times cheaper than promises. */
 export function createHost(roots: Roots): Host {
   let buffer = Buffer.allocUnsafeSlow(ATTRIBUTE_CAP);
-  let slowReads = 0;
+  const slowReads = { under: 0, most: MAX_SLOW_READS };
+  const processReads = { under: 0, most: MAX_PROCESS_READS };
   const procfsIsLive = isProcfs(roots.procfs);
 
   function text(path: string, cap: number): string {
@@ -125,13 +134,18 @@ export function createHost(roots: Roots): Host {
     }
   }
 
-  async function slowly<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-    if (slowReads >= MAX_SLOW_READS) {
-      throw new SourceError('timeout', path, `${MAX_SLOW_READS} earlier reads of such files still hang`);
+  async function slowly<T>(
+    path: string,
+    timeoutMs: number,
+    work: () => Promise<T>,
+    slots = slowReads,
+  ): Promise<T> {
+    if (slots.under >= slots.most) {
+      throw new SourceError('timeout', path, `${slots.most} earlier reads of such files still hang`);
     }
-    slowReads++;
+    slots.under++;
     const working = work().finally(() => {
-      slowReads--;
+      slots.under--;
     });
     return inTime(working, timeoutMs, () => new SourceError('timeout', path, `no answer in ${timeoutMs} ms`));
   }
@@ -212,7 +226,28 @@ export function createHost(roots: Roots): Host {
     },
 
     slowText(path, cap, timeoutMs) {
-      return slowly(path, timeoutMs, () => readWhole(path, cap));
+      return slowly(path, timeoutMs, async () => {
+        const { text, isWhole } = await readHead(path, opening(path), cap);
+        if (!isWhole) throw new SourceError('too_large', path, `more than ${cap} bytes`);
+        return text;
+      });
+    },
+
+    slowHead(path, cap, timeoutMs) {
+      return slowly(path, timeoutMs, () => readHead(path, opening(path), cap));
+    },
+
+    textOfProcess(pid, path, cap, timeoutMs) {
+      const shown = `${roots.procfs}/${pid}/root${path}`;
+      const read = async (): Promise<string> => {
+        const opened = openInRoot(roots.procfs, pid, path, procfsIsLive).catch((error: unknown) => {
+          throw sourceError(error, shown);
+        });
+        const { text, isWhole } = await readHead(shown, opened, cap);
+        if (!isWhole) throw new SourceError('too_large', shown, `more than ${cap} bytes`);
+        return text;
+      };
+      return slowly(shown, timeoutMs, read, processReads);
     },
 
     slowStat(path, timeoutMs) {
@@ -253,18 +288,35 @@ function grown(buffer: Buffer): Buffer<ArrayBuffer> {
   return larger;
 }
 
-async function readWhole(path: string, cap: number): Promise<string> {
-  const handle = await open(path, FLAGS).catch((error: unknown) => {
+/** In a copy of a host the root of a process is a directory, or a link that would lead out of the copy. */
+async function openInRoot(procfs: string, pid: number, path: string, isLive: boolean): Promise<FileHandle> {
+  const root = `${procfs}/${pid}/root`;
+  if (isLive || !lstatSync(root).isSymbolicLink()) return openBelow(root, path);
+  return openBelow(dirname(procfs), `${readlinkSync(root)}/${path}`);
+}
+
+function opening(path: string): Promise<FileHandle> {
+  return open(path, FLAGS).catch((error: unknown) => {
     throw sourceError(error, path);
   });
+}
+
+/** Reads the first `cap` bytes and closes the file. */
+async function readHead(
+  path: string,
+  opened: Promise<FileHandle>,
+  cap: number,
+): Promise<{ text: string; isWhole: boolean }> {
+  const handle = await opened;
   try {
     let chunk: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(Math.min(cap + 1, SLOW_READ));
     let length = 0;
     for (;;) {
       const { bytesRead } = await handle.read(chunk, length, chunk.length - length, null);
-      if (bytesRead === 0) return chunk.toString('latin1', 0, length);
       length += bytesRead;
-      if (length > cap) throw new SourceError('too_large', path, `more than ${cap} bytes`);
+      const isWhole = length <= cap;
+      if (bytesRead === 0 || !isWhole)
+        return { text: chunk.toString('latin1', 0, Math.min(length, cap)), isWhole };
       if (length === chunk.length) chunk = grown(chunk);
     }
   } catch (error) {

@@ -1,6 +1,7 @@
 import { type Host, utf8 } from './host.ts';
 
-const CAP = 256 * 1024;
+/** Linux allows 6 MiB of arguments; a VM with 2,000 disks has 1.6 MB. */
+const CAP = 2 * 1024 * 1024;
 
 /**
  * `/proc/<pid>/cmdline`: arguments, each ended by NUL. The process can rewrite it: a claim, not a fact.
@@ -13,7 +14,14 @@ export function parseCmdline(text: string): string[] {
   return utf8(text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
 }
 
+export interface CommandLine {
+  readonly argv: readonly string[];
+  /** False where it is longer than what is read of it; an argument that was cut is left out. */
+  readonly isWhole: boolean;
+}
+
 /** Reading takes the process's mmap_lock, which a process stuck in the kernel may hold for ever: hence the time-out. */
-export async function readCmdline(host: Host, pid: number, timeoutMs: number): Promise<string[]> {
-  return parseCmdline(await host.slowText(`${host.roots.procfs}/${pid}/cmdline`, CAP, timeoutMs));
+export async function readCmdline(host: Host, pid: number, timeoutMs: number): Promise<CommandLine> {
+  const { text, isWhole } = await host.slowHead(`${host.roots.procfs}/${pid}/cmdline`, CAP, timeoutMs);
+  return { argv: parseCmdline(isWhole ? text : text.slice(0, text.lastIndexOf('\0') + 1)), isWhole };
 }

@@ -12,19 +12,44 @@ export interface QemuDrive {
 
 const MAX_LAYERS = 16;
 
-/** The name by which a device asks for it. */
-export function nodeOf(options: Options): string {
-  return options.get('node-name') ?? options.get('id') ?? '';
+/** The block nodes of the command line, by the name under which a device asks for them. */
+export class QemuNodes {
+  readonly #nodes = new Map<string, Options>();
+  readonly #units = new Map<string, Set<string>>();
+
+  /** A `-blockdev`. */
+  add(node: Options): void {
+    this.#nodes.set(node.get('node-name') ?? '', node);
+  }
+
+  /**
+   * A `-drive`. One without an id is called after its interface and unit: `none0`, `virtio3` (blockdev.c drive_new()).
+   *
+   * @returns its name
+   */
+  addDrive(drive: Options, kind: string): string {
+    const taken = this.#units.get(kind) ?? new Set();
+    this.#units.set(kind, taken);
+    let unit = drive.get('index') ?? drive.get('unit');
+    for (let free = 0; unit === undefined; free++) if (!taken.has(String(free))) unit = String(free);
+    taken.add(unit);
+    const name = drive.get('id') ?? `${kind}${unit}`;
+    this.#nodes.set(drive.get('node-name') ?? name, drive);
+    this.#nodes.set(name, drive);
+    return name;
+  }
+
+  /** What carries the disk that asks for a drive; undefined for a disk without one. */
+  backendOf(drive: string | undefined): QemuDrive | undefined {
+    return backendOf(drive, this.#nodes);
+  }
 }
 
 /**
  * Follows a disk down to the node that opens the file or device. Layers that are written inside take cache.direct from
  * the one above, those that are named have their own (block.c bdrv_inherited_options()).
  */
-export function backendOf(
-  drive: string | undefined,
-  nodes: ReadonlyMap<string, Options>,
-): QemuDrive | undefined {
+function backendOf(drive: string | undefined, nodes: ReadonlyMap<string, Options>): QemuDrive | undefined {
   if (drive === undefined || drive === '') return undefined;
   let options = nodes.get(drive);
   if (options === undefined) return { node: drive, direct: undefined, aio: undefined };

@@ -1,4 +1,6 @@
-/** What a QEMU command line says about who the VM is; every part is the claim of whoever started it. */
+import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
+
+/** What QEMU's options say about who the VM is; every part is the claim of whoever started it. */
 export interface QemuIdentity {
   readonly name: string | undefined;
   readonly uuid: string | undefined;
@@ -10,84 +12,70 @@ export interface QemuIdentity {
   readonly iothreads: readonly string[];
   /** Paths of the Unix sockets on which it says it listens for QMP. */
   readonly monitors: readonly string[];
+  /** It was started to print its version or a list, and runs no guest. */
+  readonly onlyAnswers: boolean;
 }
 
-/**
- * QEMU's options: `-name guest=vm,debug-threads=on`, `-uuid`, `-machine q35,accel=kvm`, `-object` in its key=value
- * and JSON forms. A comma inside a value is doubled.
- *
- * @see https://www.qemu.org/docs/master/system/invocation.html
- */
-export function parseQemuCommandLine(argv: readonly string[]): QemuIdentity {
-  let name: string | undefined;
-  let uuid: string | undefined;
-  let accel: string | undefined;
-  let machine: string | undefined;
-  const iothreads: string[] = [];
-  const monitors: string[] = [];
-  const sockets = new Map<string, string>();
-  for (let i = 1; i < argv.length; i++) {
-    const option = (argv[i] ?? '').replace(/^--?/, '-');
-    const value = argv[i + 1] ?? '';
-    if (option === '-name') name = keyval(value, 'guest').get('guest');
-    else if (option === '-uuid') uuid = value;
-    else if (option === '-accel') accel ??= keyval(value, 'accel').get('accel');
-    else if (option === '-machine' || option === '-M') {
-      const machineOptions = keyval(value, 'type');
-      machine = machineOptions.get('type') ?? machine;
-      accel = machineOptions.get('accel') ?? accel;
-    } else if (option === '-object') {
-      const object = value.startsWith('{') ? json(value) : keyval(value, 'qom-type');
-      const id = object.get('id');
-      if (object.get('qom-type') === 'iothread' && id !== undefined) iothreads.push(id);
-    } else if (option === '-qmp' || option === '-qmp-pretty') {
-      const path = /^unix:([^,]+)/.exec(value.replaceAll(',,', '\0'))?.[1];
-      if (path !== undefined) monitors.push(path.replaceAll('\0', ','));
-    } else if (option === '-chardev') {
-      const chardev = keyval(value, 'backend');
-      const path = chardev.get('path');
-      if (chardev.get('backend') === 'socket' && path !== undefined)
-        sockets.set(chardev.get('id') ?? '', path);
-    } else if (option === '-mon') {
-      const monitor = keyval(value, 'chardev');
-      const path = sockets.get(monitor.get('chardev') ?? '');
-      if (monitor.get('mode') === 'control' && path !== undefined) monitors.push(path);
-    } else if (option === '-enable-kvm') {
-      accel = 'kvm';
-      continue;
-    } else continue;
-    i++;
-  }
+/** QEMU's name, UUID, machine, accelerator, IOThreads and monitors. */
+export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
+  const merged = (name: string): Options =>
+    new Map(all.filter((option) => option.name === name).flatMap(({ options }) => [...options]));
+  const machine = merged('machine');
+  const name = merged('name').get('guest');
   return {
     name: name === '' ? undefined : name,
-    uuid,
-    accel: accel?.split(':')[0],
-    machine,
-    iothreads,
-    monitors,
+    uuid: uuidOf(all),
+    accel: accelOf(all, machine),
+    machine: machine.get('type'),
+    iothreads: all.flatMap(({ name: option, options }) => {
+      const id = options.get('id');
+      return option === 'object' && options.get('qom-type') === 'iothread' && id !== undefined ? [id] : [];
+    }),
+    monitors: monitorsOf(all),
+    onlyAnswers: all.some(isQuestion),
   };
 }
 
-/** `a,b=c`: the first part without `=` belongs to `implied`. */
-export function keyval(text: string, implied: string): Map<string, string> {
-  const parts = text.replaceAll(',,', '\0').split(',');
-  const map = new Map<string, string>();
-  parts.forEach((part, i) => {
-    const equals = part.indexOf('=');
-    const key = equals < 0 ? (i === 0 ? implied : part) : part.slice(0, equals);
-    map.set(key, (equals < 0 && i > 0 ? 'on' : part.slice(equals + 1)).replaceAll('\0', ','));
-  });
-  return map;
+/** `-uuid` and `-smbios type=1,uuid=` set the same UUID: the last one holds (hw/smbios/smbios.c). */
+function uuidOf(all: readonly QemuOption[]): string | undefined {
+  let uuid: string | undefined;
+  for (const { name, options } of all) {
+    if (name === 'uuid') uuid = options.get(PLAIN);
+    else if (name === 'smbios' && options.get('type') === '1') uuid = options.get('uuid') ?? uuid;
+  }
+  return uuid;
 }
 
-function json(text: string): Map<string, string> {
-  try {
-    const object: unknown = JSON.parse(text);
-    if (typeof object !== 'object' || object === null) return new Map();
-    return new Map(
-      Object.entries(object).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-  } catch {
-    return new Map();
+function accelOf(all: readonly QemuOption[], machine: Options): string | undefined {
+  const first = all.find(({ name }) => name === 'accel')?.options.get('accel');
+  const flag = all.some(({ name }) => name === 'enable-kvm') ? 'kvm' : undefined;
+  return (machine.get('accel') ?? first ?? flag)?.split(':')[0];
+}
+
+/** A monitor may be named before its socket. */
+function monitorsOf(all: readonly QemuOption[]): string[] {
+  const sockets = new Map<string, string>();
+  for (const { name, options } of all) {
+    const path = options.get('path');
+    if (name === 'chardev' && options.get('backend') === 'socket' && path !== undefined)
+      sockets.set(options.get('id') ?? '', path);
   }
+  return all.flatMap(({ name, options }) => {
+    if (name === 'qmp' || name === 'qmp-pretty') {
+      const path = /^unix:([^,]+)/.exec((options.get(PLAIN) ?? '').replaceAll(',,', '\0'))?.[1];
+      return path === undefined ? [] : [path.replaceAll('\0', ',')];
+    }
+    if (name !== 'mon' || options.get('mode') !== 'control') return [];
+    return sockets.get(options.get('chardev') ?? '') ?? [];
+  });
+}
+
+function isQuestion({ name, options }: QemuOption): boolean {
+  if (name === 'version' || name === 'help' || name === 'h') return true;
+  const [first] = options.values();
+  return (name === 'machine' || name === 'accel' || name === 'device' || name === 'cpu') && isHelp(first);
+}
+
+function isHelp(value: string | undefined): boolean {
+  return value === 'help' || value === '?';
 }

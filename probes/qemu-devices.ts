@@ -1,18 +1,22 @@
 import { wholeDecimal } from './decimal.ts';
-import { backendOf, nodeOf, type QemuDrive } from './qemu-backends.ts';
-import { flag, type Options, optionMap } from './qemu-options.ts';
+import { type QemuDrive, QemuNodes } from './qemu-backends.ts';
+import { flag, type Options, type QemuOption } from './qemu-options.ts';
+import { ScsiBuses } from './qemu-scsi-buses.ts';
 
-/** The paravirtual devices that a QEMU command line asks for; what is plugged in later is not on it. */
+/** The paravirtual devices that QEMU's options ask for; what is plugged in later is not among them. */
 export interface QemuDevices {
   readonly storage: readonly QemuStorage[];
   readonly nets: readonly QemuNet[];
   readonly iothreads: readonly QemuIothread[];
 }
 
-/** A virtio-blk disk or a virtio-scsi controller; undefined is QEMU's default. */
+/**
+ * A disk or a SCSI controller; undefined is QEMU's default. `vhost` is a disk, or a controller with its disks, that is
+ * served outside QEMU: nothing is known of the way from there.
+ */
 export interface QemuStorage {
   readonly id: string;
-  readonly kind: 'virtio-blk' | 'virtio-scsi';
+  readonly kind: 'virtio-blk' | 'virtio-scsi' | 'vhost';
   /** The default since QEMU 5.2 is one for each vCPU. */
   readonly queues: number | undefined;
   readonly iothread: string | undefined;
@@ -41,85 +45,76 @@ export interface QemuIothread {
   readonly pollMaxNs: number | undefined;
 }
 
-/** A command line names some hundred devices at most. */
-const MAX_DEVICES = 1024;
+/** Machines whose `-drive` without `if=` is a virtio disk: hw/arm/virt.c, hw/s390x/s390-virtio-ccw.c, hw/riscv/virt.c. */
+const VIRTIO_BY_DEFAULT = /^(?:virt(?:-[\d.]+)?|s390-ccw-virtio(?:-[\d.]+)?)$/;
 
 /**
- * `-device`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-object iothread`, in their key=value and JSON forms.
+ * The devices of `-device`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-object iothread`.
  *
+ * @returns undefined where it cannot be told which controller a disk is on
  * @see https://www.qemu.org/docs/master/system/invocation.html
- * @example parseQemuDevices(['qemu', '-device', 'virtio-blk-pci,drive=d0,num-queues=4,iothread=io0,id=vda'])
+ * @example parseQemuDevices(parseQemuOptions(['qemu', '-device', 'virtio-blk-pci,drive=d0,num-queues=4']).options)
  */
-export function parseQemuDevices(argv: readonly string[]): QemuDevices {
-  const nodes = new Map<string, Options>();
+export function parseQemuDevices(all: readonly QemuOption[]): QemuDevices | undefined {
+  const nodes = new QemuNodes();
+  const machine = all.findLast(({ name, options }) => name === 'machine' && options.has('type'));
+  const defaultKind = VIRTIO_BY_DEFAULT.test(machine?.options.get('type') ?? '') ? 'virtio' : 'ide';
   const devices: Options[] = [];
+  /** QEMU makes them after those of `-device`. */
+  const implied: Options[] = [];
   const nets: QemuNet[] = [];
   const iothreads: QemuIothread[] = [];
-  for (let i = 1; i < argv.length && devices.length + nodes.size < MAX_DEVICES; i++) {
-    const option = (argv[i] ?? '').replace(/^--?/, '-');
-    const value = argv[i + 1] ?? '';
-    if (option === '-device') devices.push(optionMap(value, 'driver'));
-    else if (option === '-blockdev' || option === '-drive') {
-      const node = optionMap(value, option === '-drive' ? 'file' : 'driver');
-      nodes.set(nodeOf(node), node);
-      if (node.get('if') === 'virtio') devices.push(impliedDevice(node));
-    } else if (option === '-netdev' || option === '-nic') {
-      const net = optionMap(value, 'type');
-      nets.push({ id: net.get('id') ?? '', vhost: flag(net, 'vhost') ?? flag(net, 'vhostforce') ?? false });
-    } else if (option === '-object') {
-      const object = optionMap(value, 'qom-type');
-      const id = object.get('id');
-      if (object.get('qom-type') !== 'iothread' || id === undefined) continue;
-      iothreads.push({ id, pollMaxNs: wholeDecimal(object.get('poll-max-ns') ?? '') });
-    } else continue;
-    i++;
+  for (const { name, options } of all) {
+    if (name === 'device') devices.push(options);
+    else if (name === 'blockdev') nodes.add(options);
+    else if (name === 'drive') {
+      const kind = options.get('if') ?? defaultKind;
+      const drive = nodes.addDrive(options, kind);
+      if (kind === 'virtio') implied.push(impliedDisk(drive));
+    } else if (name === 'netdev' || name === 'nic') {
+      const vhost = flag(options, 'vhost') ?? flag(options, 'vhostforce') ?? false;
+      nets.push({ id: options.get('id') ?? '', vhost });
+    } else if (name === 'object' && options.get('qom-type') === 'iothread') {
+      const id = options.get('id');
+      if (id !== undefined) iothreads.push({ id, pollMaxNs: wholeDecimal(options.get('poll-max-ns') ?? '') });
+    }
   }
-  return { storage: storageOf(devices, nodes), nets, iothreads };
+  const buses = new ScsiBuses(devices);
+  if (!buses.areCertain) return undefined;
+  const storage = [...devices, ...implied].flatMap((device) => storageOf(device, buses, nodes) ?? []);
+  return { storage, nets, iothreads };
 }
 
 /** `-drive if=virtio` brings its disk along. */
-function impliedDevice(drive: Options): Options {
+function impliedDisk(drive: string): Options {
   return new Map([
     ['driver', 'virtio-blk'],
-    ['id', drive.get('id') ?? ''],
-    ['drive', nodeOf(drive)],
+    ['id', drive],
+    ['drive', drive],
   ]);
 }
 
-function storageOf(devices: readonly Options[], nodes: ReadonlyMap<string, Options>): QemuStorage[] {
-  const firstBus = devices.find((device) => kindOf(device) === 'virtio-scsi')?.get('id');
-  return devices.flatMap((device) => {
-    const kind = kindOf(device);
-    if (kind === undefined) return [];
-    const id = device.get('id') ?? '';
-    const disks =
-      kind === 'virtio-blk' ? [device] : devices.filter((disk) => isOn(disk, id, id === firstBus));
-    return [
-      {
-        id,
-        kind,
-        // virtio-scsi spells it with an underscore.
-        queues: wholeDecimal(device.get('num-queues') ?? device.get('num_queues') ?? ''),
-        iothread: device.get('iothread'),
-        mapping: mappingOf(device),
-        packed: flag(device, 'packed'),
-        eventIdx: flag(device, 'event_idx'),
-        drives: disks.flatMap((disk) => backendOf(disk.get('drive'), nodes) ?? []),
-      },
-    ];
-  });
+function storageOf(device: Options, buses: ScsiBuses, nodes: QemuNodes): QemuStorage | undefined {
+  const kind = kindOf(device.get('driver') ?? '');
+  if (kind === undefined) return undefined;
+  const disks = kind === 'virtio-blk' ? [device] : kind === 'virtio-scsi' ? buses.disksOn(device) : [];
+  return {
+    id: device.get('id') ?? '',
+    kind,
+    // virtio-scsi spells it with an underscore.
+    queues: wholeDecimal(device.get('num-queues') ?? device.get('num_queues') ?? ''),
+    iothread: device.get('iothread'),
+    mapping: mappingOf(device),
+    packed: flag(device, 'packed'),
+    eventIdx: flag(device, 'event_idx'),
+    drives: disks.flatMap((disk) => nodes.backendOf(disk.get('drive')) ?? []),
+  };
 }
 
-function kindOf(device: Options): QemuStorage['kind'] | undefined {
-  const kind = /^virtio-(?:blk|scsi)(?=-|$)/.exec(device.get('driver') ?? '')?.[0];
-  return kind as QemuStorage['kind'] | undefined;
-}
-
-/** Whether it is a disk on this controller: `bus=ID.0`, or no bus said, which is the first one that fits. */
-function isOn(disk: Options, controller: string, isFirst: boolean): boolean {
-  if (!/^scsi-(?:hd|block|generic|cd)$/.test(disk.get('driver') ?? '')) return false;
-  const bus = disk.get('bus');
-  return bus === undefined ? isFirst : bus === `${controller}.0`;
+function kindOf(driver: string): QemuStorage['kind'] | undefined {
+  if (/^vhost-(?:user-(?:blk|scsi)|scsi)(?=-|$)/.test(driver)) return 'vhost';
+  const kind = /^virtio-(?:blk|scsi)(?=-|$)/.exec(driver)?.[0];
+  return kind as 'virtio-blk' | 'virtio-scsi' | undefined;
 }
 
 function mappingOf(device: Options): QemuMapping[] {

@@ -1,10 +1,72 @@
-import { keyval } from './qemu-command-line.ts';
-
 /** An option's keys; what is nested in JSON has dotted ones: `cache.direct`, `iothread-vq-mapping.0.vqs.1`. */
 export type Options = ReadonlyMap<string, string>;
 
+/** One option of QEMU, from its command line or from a configuration file. */
+export interface QemuOption {
+  /** `device`, `machine`, ...: without dashes, and one word for each meaning. */
+  readonly name: string;
+  readonly options: Options;
+}
+
+/** The key of a value that is not `key=value`. */
+export const PLAIN = '';
+
 const MAX_DEPTH = 8;
 const MAX_KEYS = 4096;
+/** A VM with 2,000 disks has 6,000 nodes and devices. */
+const MAX_OPTIONS = 16_384;
+
+/** Options that are read, by the key of a first part without `=`. */
+const IMPLIED: Readonly<Record<string, string>> = {
+  accel: 'accel',
+  blockdev: 'driver',
+  cdrom: 'file',
+  chardev: 'backend',
+  cpu: 'model',
+  device: 'driver',
+  drive: 'file',
+  machine: 'type',
+  mon: 'chardev',
+  name: 'guest',
+  netdev: 'type',
+  nic: 'type',
+  object: 'qom-type',
+  smbios: 'file',
+};
+const PLAIN_OPTIONS = new Set(['qmp', 'qmp-pretty', 'readconfig', 'uuid']);
+const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
+const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
+
+/**
+ * The options of a QEMU command line that tell of identity and devices, in order.
+ *
+ * @returns the options, and how many more there were than are kept
+ * @see https://www.qemu.org/docs/master/system/invocation.html
+ * @example parseQemuOptions(['qemu', '-machine', 'q35,accel=kvm']) // machine: type q35, accel kvm
+ */
+export function parseQemuOptions(argv: readonly string[]): { options: QemuOption[]; dropped: number } {
+  const options: QemuOption[] = [];
+  let dropped = 0;
+  const add = (option: QemuOption): void => {
+    if (options.length < MAX_OPTIONS) options.push(option);
+    else dropped++;
+  };
+  for (let i = 1; i < argv.length; i++) {
+    const word = /^--?(.+)$/s.exec(argv[i] ?? '')?.[1];
+    if (word === undefined) continue;
+    const name = ALIASES[word] ?? word;
+    if (FLAGS.has(name)) {
+      add({ name, options: new Map() });
+      continue;
+    }
+    const implied = Object.hasOwn(IMPLIED, name) ? IMPLIED[name] : undefined;
+    if (implied === undefined && !PLAIN_OPTIONS.has(name)) continue;
+    i++;
+    const value = argv[i] ?? '';
+    add({ name, options: implied === undefined ? new Map([[PLAIN, value]]) : optionMap(value, implied) });
+  }
+  return { options, dropped };
+}
 
 /** The two forms of QEMU's options as one. @param implied the key of a first part without `=` */
 export function optionMap(text: string, implied: string): Options {
@@ -15,6 +77,18 @@ export function optionMap(text: string, implied: string): Options {
   } catch {
     map.clear();
   }
+  return map;
+}
+
+/** `a,b=c`: the first part without `=` belongs to `implied`. A comma inside a value is doubled. */
+export function keyval(text: string, implied: string): Map<string, string> {
+  const parts = text.replaceAll(',,', '\0').split(',');
+  const map = new Map<string, string>();
+  parts.forEach((part, i) => {
+    const equals = part.indexOf('=');
+    const key = equals < 0 ? (i === 0 ? implied : part) : part.slice(0, equals);
+    map.set(key, (equals < 0 && i > 0 ? 'on' : part.slice(equals + 1)).replaceAll('\0', ','));
+  });
   return map;
 }
 

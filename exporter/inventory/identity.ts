@@ -1,13 +1,16 @@
+import { basename, dirname } from 'node:path';
 import type { Host } from '../../probes/host.ts';
 import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
-import { readCmdline } from '../../probes/proc-pid-cmdline.ts';
+import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
 import type { Vmm } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
 import type { Candidate } from './processes.ts';
-import { nameOption, vmmOf } from './vmm.ts';
+import { type QemuConfiguration, readQemuConfiguration } from './qemu-configuration.ts';
+import { vmmOf, vmmOfProgram } from './vmm.ts';
+import { claimsOf } from './vmm-options.ts';
 
 /** Who a VM process says it is. */
 export interface Identity {
@@ -17,13 +20,17 @@ export interface Identity {
   readonly uuid: string;
   readonly machine: string;
   readonly iothreadIds: readonly string[];
+  readonly diskIds: readonly string[];
   readonly monitors: readonly string[];
   readonly devices: QemuDevices | undefined;
+  /** What of its configuration is not known, in words. */
+  readonly missing: readonly string[];
 }
 
 const TIMEOUT_MS = 500;
-/** libvirt starts QEMU with this machine to ask what it can do. */
-const PROBING_MACHINE = 'none';
+/** libvirt starts QEMU with `none` to ask what it can do; `x-remote` serves devices to another VM. */
+const MACHINES_WITHOUT_VCPUS = new Set(['none', 'x-remote']);
+const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Identifies a candidate; undefined when it is no VM: QEMU that only answers questions, that has yet to open /dev/kvm,
@@ -34,30 +41,79 @@ const PROBING_MACHINE = 'none';
 export async function identify(host: Host, candidate: Candidate): Promise<Identity | undefined> {
   const { pid, stat, kvmFd } = candidate;
   const executable = readExecutable(host, pid);
-  const argv = await readCmdline(host, pid, TIMEOUT_MS);
+  // Without KVM's descriptor only the program itself tells, as anybody can choose his arguments and his thread's name.
+  if (kvmFd === undefined && vmmOfProgram(executable ?? '') !== 'qemu') return undefined;
+  const commandLine = await readCmdline(host, pid, TIMEOUT_MS);
+  const { argv } = commandLine;
   const vmm = vmmOf(executable, argv[0], stat.comm);
-  const qemu: QemuIdentity | undefined = vmm === 'qemu' ? parseQemuCommandLine(argv) : undefined;
-  if (qemu?.machine === PROBING_MACHINE) return undefined;
-  if (kvmFd === undefined) {
-    const isTcg = qemu !== undefined && (qemu.accel ?? 'tcg') === 'tcg' && argv.length > 1;
-    if (!isTcg || !(await isExecutableOfRoot(host, pid, TIMEOUT_MS))) return undefined;
-  }
-  const name = fitName((vmm === 'qemu' ? qemu?.name : nameOption(argv)) ?? '');
+  if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine);
+  const { name, uuid, diskIds } = claimsOf(vmm, argv);
   return {
     vmm,
-    accel: kvmFd === undefined ? 'tcg' : 'kvm',
-    name: name === '' ? String(pid) : name,
-    uuid: fitUuid(qemu?.uuid),
-    machine: fitName(qemu?.machine ?? ''),
-    iothreadIds: qemu?.iothreads ?? [],
-    monitors: qemu?.monitors ?? [],
-    devices: qemu === undefined ? undefined : parseQemuDevices(argv),
+    accel: 'kvm',
+    name: firstName(name, uuid, String(pid)),
+    uuid: fitUuid(uuid),
+    machine: '',
+    iothreadIds: [],
+    diskIds,
+    monitors: [],
+    devices: undefined,
+    missing: [],
   };
+}
+
+async function identifyQemu(
+  host: Host,
+  { pid, kvmFd }: Candidate,
+  commandLine: CommandLine,
+): Promise<Identity | undefined> {
+  const configuration = await readQemuConfiguration(host, pid, commandLine, TIMEOUT_MS);
+  const qemu = parseQemuCommandLine(configuration.options);
+  if (qemu.onlyAnswers || MACHINES_WITHOUT_VCPUS.has(qemu.machine ?? '')) return undefined;
+  if (kvmFd === undefined) {
+    const isTcg = (qemu.accel ?? 'tcg') === 'tcg' && commandLine.argv.length > 1;
+    if (!isTcg || !(await isExecutableOfRoot(host, pid, TIMEOUT_MS))) return undefined;
+  }
+  const devices = parseQemuDevices(configuration.options);
+  const isKnown = configuration.missing.length === 0;
+  return {
+    vmm: 'qemu',
+    accel: kvmFd === undefined ? 'tcg' : 'kvm',
+    name: nameOf(qemu, configuration, pid),
+    uuid: fitUuid(qemu.uuid),
+    machine: fitName(qemu.machine ?? ''),
+    iothreadIds: qemu.iothreads,
+    diskIds: [],
+    monitors: qemu.monitors,
+    // A device that is not seen is not a device that is not there.
+    devices: isKnown ? devices : undefined,
+    missing:
+      isKnown && devices === undefined
+        ? ['a SCSI disk without bus= may be on one of several controllers']
+        : configuration.missing,
+  };
+}
+
+/** Its name, else what stays the same when it is started again. */
+function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfiguration, pid: number): string {
+  const [file] = files;
+  if (name === undefined) return firstName(fitUuid(uuid), file, monitors[0], String(pid));
+  // LXD and Incus keep the configuration of instance v1 of project blue in a folder blue_v1: their names repeat.
+  const folder = file === undefined ? '' : basename(dirname(file));
+  return firstName(folder.endsWith(`_${name}`) ? folder : name, String(pid));
+}
+
+function firstName(...names: readonly (string | undefined)[]): string {
+  for (const name of names) {
+    const fit = fitName(name ?? '');
+    if (fit !== '') return fit;
+  }
+  return '';
 }
 
 function fitUuid(uuid: string | undefined): string {
   const lower = (uuid ?? '').toLowerCase();
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower) ? lower : '';
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower) && lower !== NIL_UUID ? lower : '';
 }
 
 /** Whether libvirt's state is about this very process: a state file may outlive its VM and the pid be used again. */

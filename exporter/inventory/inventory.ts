@@ -7,7 +7,7 @@ import { readTaskStat } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { BlockDeviceUse, ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
-import { assignLabels, fitName, type NameClaim } from '../model/vm-names.ts';
+import { assignLabels, fitName, type NameClaim, TRUST } from '../model/vm-names.ts';
 import { Pace } from '../pace.ts';
 import { blockDevicesOf } from './block-devices.ts';
 import { HostFacts } from './host-facts.ts';
@@ -61,6 +61,13 @@ export class Inventory {
 
   get problems(): ReadonlyMap<InventoryProbe, readonly SourceError[]> {
     return this.#problems.found;
+  }
+
+  /** What of the VMs' configuration is not known though nothing is wrong, in words. */
+  get limits(): string[] {
+    return [...this.#entries.values()].flatMap(({ vm, identity }) =>
+      identity.missing.map((why) => `the devices of ${vm.label} are not known: ${why}`),
+    );
   }
 
   /** The VM's threads as of now, with the stat of each. @throws SourceError where the process is gone */
@@ -176,7 +183,7 @@ export class Inventory {
     const identity = await identify(this.host, candidate);
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
-    const { name, uuid, vmm, accel, machine, iothreadIds, monitors, devices } = identity;
+    const { name, uuid, vmm, accel, machine, iothreadIds, diskIds, monitors, devices } = identity;
     const vm: Vm = {
       key: `${pid}:${stat.startTime}`,
       label: '',
@@ -192,6 +199,7 @@ export class Inventory {
       blockDevices: await this.#blockDevices(pid, candidate.descriptors, mounts),
       vcpuThreads: new Map(),
       iothreadIds,
+      diskIds,
       iothreadThreads: new Map(),
       monitors,
       domain: '',
@@ -276,8 +284,8 @@ export class Inventory {
       directories,
       vcpuThreads,
     };
-    const { key, name, pid, startTime } = entry.vm;
-    return { key, name, pid, startTime, vouched: managed };
+    const { key, name, uuid, pid, startTime } = entry.vm;
+    return { key, name, uuid, pid, startTime, trust: TRUST[managed ? 'libvirt' : vm.accel] };
   }
 }
 

@@ -1,17 +1,18 @@
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
+import { readExecutable } from '../../probes/proc-pid-exe.ts';
 import { type Descriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { listPids } from '../../probes/proc-pids.ts';
 import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
 import { Pace } from '../pace.ts';
-import { looksLikeVmm } from './vmm.ts';
+import { looksLikeVmm, vmmOfProgram } from './vmm.ts';
 
-/** A process that may be a VM: it holds a kvm-vm descriptor, or its name is a VMM's. */
+/** A process that may be a VM: it holds a kvm-vm descriptor, or its program is QEMU, which may do without KVM. */
 export interface Candidate {
   readonly pid: number;
   readonly stat: TaskStat;
   readonly descriptors: readonly Descriptor[];
-  /** The lowest kvm-vm descriptor; undefined for a VMM without one. */
+  /** The lowest kvm-vm descriptor; undefined for QEMU without one. */
   readonly kvmFd: number | undefined;
 }
 
@@ -26,6 +27,8 @@ interface Known {
   readonly startTime: number;
   readonly comm: string;
   readonly kernel: boolean;
+  /** Its name or its program is a VMM's: it is looked at for as long as it lives. */
+  isVmm: boolean;
   /** Passes in which it was looked at and held no kvm-vm descriptor. */
   looks: number;
 }
@@ -71,11 +74,10 @@ export class ProcessScanner {
         const stat = readTaskStat(host, `${host.roots.procfs}/${pid}`);
         const known = this.#recognise(pid, stat);
         if (known.kernel || stat.state === 'Z' || stat.state === 'X' || isVm(pid, stat.startTime)) continue;
-        const look =
-          known.looks < LOOKS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid) || looksLikeVmm(stat.comm);
+        const look = known.isVmm || known.looks < LOOKS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid);
         if (!look) continue;
         known.looks++;
-        const candidate = lookInto(host, pid, stat);
+        const candidate = lookInto(host, pid, stat, known);
         if (candidate !== undefined) candidates.push(candidate);
       } catch (error) {
         if (!isGone(error)) problems.push(sourceError(error, `${host.roots.procfs}/${pid}`));
@@ -91,6 +93,7 @@ export class ProcessScanner {
       startTime: stat.startTime,
       comm: stat.comm,
       kernel: (stat.flags & PF_KTHREAD) !== 0,
+      isVmm: looksLikeVmm(stat.comm),
       looks: 0,
     };
     this.#known.set(pid, known);
@@ -116,18 +119,18 @@ export class ProcessScanner {
   }
 }
 
-function lookInto(host: Host, pid: number, stat: TaskStat): Candidate | undefined {
-  const vmmName = looksLikeVmm(stat.comm);
-  let descriptors: Descriptor[];
+function lookInto(host: Host, pid: number, stat: TaskStat, known: Known): Candidate | undefined {
   try {
-    descriptors = readDescriptors(host, pid);
+    const program = vmmOfProgram(readExecutable(host, pid) ?? '');
+    if (program !== undefined) known.isVmm = true;
+    const descriptors = readDescriptors(host, pid);
+    const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
+    return kvmFd !== undefined || program === 'qemu' ? { pid, stat, descriptors, kvmFd } : undefined;
   } catch (error) {
     // Without privileges nobody's descriptors are readable: only what may be a VM is worth a complaint.
-    if (vmmName) throw error;
+    if (known.isVmm) throw error;
     return undefined;
   }
-  const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
-  return kvmFd !== undefined || vmmName ? { pid, stat, descriptors, kvmFd } : undefined;
 }
 
 /** Whether the process still holds the descriptor that made it a VM. */

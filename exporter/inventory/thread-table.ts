@@ -2,11 +2,18 @@ import { isGone } from '../../probes/errors.ts';
 import { type Host, utf8 } from '../../probes/host.ts';
 import { listTids } from '../../probes/proc-pids.ts';
 import { readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
-import { fullIothreadId, roleOf, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
+import { namelessIothreads } from '../model/nameless-iothreads.ts';
+import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
 /** More threads than any VMM needs (1,024 vCPUs and their helpers): the rest of a thread bomb is not looked at. */
 const MAX_THREADS = 4096;
+
+interface Found {
+  readonly tid: number;
+  readonly path: string;
+  readonly stat: TaskStat;
+}
 
 /** The threads of one VM. A thread is known by its id, start time and name; what is known is not decided anew. */
 export class ThreadTable {
@@ -20,36 +27,33 @@ export class ThreadTable {
    */
   observe(host: Host, vm: Vm, kernelThreads: readonly number[]): ThreadObservation[] {
     const task = `${host.roots.procfs}/${vm.pid}/task`;
-    const observations: ThreadObservation[] = [];
-    const found: { tid: number; path: string; stat: TaskStat }[] = [];
-    const read = (tid: number, path: string): void => {
-      try {
-        const stat = readTaskStat(host, path);
-        if (stat.state !== 'Z' && stat.state !== 'X') found.push({ tid, path, stat });
-      } catch (error) {
-        if (!isGone(error)) throw error;
-      }
-    };
-    for (const tid of listTids(host, vm.pid).slice(0, MAX_THREADS)) read(tid, `${task}/${tid}`);
-    for (const tid of kernelThreads) read(tid, `${host.roots.procfs}/${tid}`);
+    const own = listTids(host, vm.pid)
+      .slice(0, MAX_THREADS)
+      .flatMap((tid) => readThread(host, tid, `${task}/${tid}`));
+    const ofKernel = kernelThreads.flatMap((tid) => readThread(host, tid, `${host.roots.procfs}/${tid}`));
+    const mainComm = own.find(({ tid }) => tid === vm.pid)?.stat.comm ?? '';
+    const decide = (tid: number, comm: string): ThreadRole => decidedRole(vm, tid, comm, mainComm);
+    const iothreads = new Map([...namelessOf(vm, own, decide), ...vm.iothreadThreads]);
 
     const known = new Map<number, VmThread>();
-    for (const { tid, stat } of found) {
+    for (const { tid, stat } of [...own, ...ofKernel]) {
       const thread = this.#threads.get(tid);
       const same = thread?.startTime === stat.startTime && thread.comm === stat.comm;
-      if (thread !== undefined && same && agrees(vm, thread)) known.set(tid, thread);
+      if (thread !== undefined && same && agrees(thread, vm.vcpuThreads.get(tid), iothreads.get(tid)))
+        known.set(tid, thread);
     }
-    const mainComm = found.find(({ tid }) => tid === vm.pid)?.stat.comm ?? '';
     const taken = new Set([...known.values()].map(({ label }) => label));
-    for (const { tid, path, stat } of found) {
+    const observations = [...own, ...ofKernel].map(({ tid, path, stat }) => {
       let thread = known.get(tid);
       if (thread === undefined) {
-        thread = identify(vm, tid, path, stat, mainComm, taken, known);
+        const role = roleWith(decide(tid, stat.comm), iothreads.get(tid));
+        const label = freeLabel(role, taken);
+        thread = { tid, startTime: stat.startTime, comm: stat.comm, role: role.role, label, path };
         known.set(tid, thread);
-        taken.add(thread.label);
+        taken.add(label);
       }
-      observations.push({ thread, stat });
-    }
+      return { thread, stat };
+    });
     this.#threads = known;
     return observations;
   }
@@ -60,39 +64,49 @@ export class ThreadTable {
   }
 }
 
+/** None where it has ended. */
+function readThread(host: Host, tid: number, path: string): Found[] {
+  try {
+    const stat = readTaskStat(host, path);
+    return stat.state === 'Z' || stat.state === 'X' ? [] : [{ tid, path, stat }];
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+function decidedRole(vm: Vm, tid: number, comm: string, mainComm: string): ThreadRole {
+  const isMain = tid === vm.pid;
+  return roleOf({ comm: utf8(comm), isMain, mainComm: utf8(mainComm), vcpu: vm.vcpuThreads.get(tid) }, vm);
+}
+
+function namelessOf(
+  vm: Vm,
+  own: readonly Found[],
+  decide: (tid: number, comm: string) => ThreadRole,
+): ReadonlyMap<number, string> {
+  if (vm.iothreadIds.length === 0) return new Map();
+  const threads = own.map(({ tid, stat: { comm } }) => ({
+    tid,
+    comm,
+    isVcpu: decide(tid, comm).role === 'vcpu',
+  }));
+  return namelessIothreads(vm.pid, threads, vm.iothreadIds);
+}
+
 /** Whether nothing better is known by now of what the thread is. */
-function agrees(vm: Vm, { tid, role, label }: VmThread): boolean {
-  const vcpu = vm.vcpuThreads.get(tid);
-  const iothread = vm.iothreadThreads.get(tid);
+function agrees({ role, label }: VmThread, vcpu: number | undefined, iothread: string | undefined): boolean {
   if (vcpu !== undefined) return role === 'vcpu' && label.startsWith(`vcpu${vcpu}`);
   return iothread === undefined || role === 'iothread' || role === 'monitor';
 }
 
-function identify(
-  vm: Vm,
-  tid: number,
-  path: string,
-  stat: TaskStat,
-  mainComm: string,
-  taken: ReadonlySet<string>,
-  known: ReadonlyMap<number, VmThread>,
-): VmThread {
-  const comm = stat.comm;
-  const iothread = vm.iothreadThreads.get(tid);
-  const decided = roleOf(utf8(comm), utf8(mainComm), tid === vm.pid, vm.vcpuThreads.get(tid));
-  const isIothread = iothread !== undefined && decided.role !== 'vcpu' && decided.role !== 'monitor';
-  const role = isIothread ? 'iothread' : decided.role;
-  let id = isIothread ? iothread : decided.id;
-  if (!isIothread && role === 'iothread' && id !== undefined) {
-    const rank = [...known.values()].filter(
-      (other) => other.role === 'iothread' && other.comm === comm,
-    ).length;
-    id = fullIothreadId(id, rank, vm.iothreadIds);
-  }
-  return { tid, startTime: stat.startTime, comm, role, label: freeLabel({ role, id }, taken), path };
+/** @param iothread the id by which QEMU's monitor, or the order of its threads, knows it */
+function roleWith(decided: ThreadRole, iothread: string | undefined): ThreadRole {
+  if (iothread === undefined || decided.role === 'vcpu' || decided.role === 'monitor') return decided;
+  return { role: 'iothread', id: iothread };
 }
 
-function freeLabel(thread: Parameters<typeof threadLabel>[0], taken: ReadonlySet<string>): string {
+function freeLabel(thread: ThreadRole, taken: ReadonlySet<string>): string {
   if (!TRACKED_ROLES.has(thread.role)) return thread.role;
   for (let index = 0; ; index++) {
     const label = threadLabel(thread, index);

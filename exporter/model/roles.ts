@@ -1,3 +1,5 @@
+import type { Vmm } from './vm.ts';
+
 /**
  * What a thread of a VMM does.
  *
@@ -34,47 +36,98 @@ export interface ThreadRole {
   readonly id: string | undefined;
 }
 
-/** Thread names by which VMMs tell what a thread does; the first that matches holds. */
-const NAMES: readonly { readonly pattern: RegExp; readonly role: Role }[] = [
-  // QEMU with debug-threads=on: accel/kvm/kvm-accel-ops.c, accel/tcg/tcg-accel-ops-mttcg.c
-  { pattern: /^CPU (\d{1,5})\/\w+$/, role: 'vcpu' },
-  // Single-threaded TCG runs all vCPUs in one thread.
-  { pattern: /^(ALL) CPUs\/TCG$/, role: 'vcpu' },
-  { pattern: /^IO mon_iothread$/, role: 'monitor' },
-  { pattern: /^IO (.+)$/s, role: 'iothread' },
-  // io_uring/sqpoll.c and io-wq.c
+interface Name {
+  readonly pattern: RegExp;
+  readonly role: Role;
+}
+
+/** Threads that the kernel makes in a VMM's process: io_uring/sqpoll.c, io_uring/io-wq.c, drivers/vhost/vhost.c. */
+const OF_KERNEL: readonly Name[] = [
   { pattern: /^iou-sqp-\d+$/, role: 'sqpoll' },
   { pattern: /^iou-wrk-\d+$/, role: 'io_worker' },
-  // drivers/vhost/vhost.c
   { pattern: /^vhost-\d+$/, role: 'vhost' },
-  // QEMU's thread pool: util/thread-pool.c
-  { pattern: /^worker$/, role: 'worker' },
-  // Cloud Hypervisor, Firecracker, crosvm, kvmtool
-  { pattern: /^(?:vcpu|fc_vcpu |crosvm_vcpu|kvm-vcpu-)(\d{1,5})$/, role: 'vcpu' },
-  { pattern: /^(_disk\d+_q\d+|virtio-blk-io)$/, role: 'iothread' },
 ];
 
-/**
- * The role of one thread.
- *
- * @param comm the thread's name
- * @param mainComm the name of the process's first thread
- * @param isMain whether it is that first thread
- * @param vcpu the vCPU's index, where KVM or libvirt names the thread
- */
-export function roleOf(
-  comm: string,
-  mainComm: string,
-  isMain: boolean,
-  vcpu: number | undefined,
-): ThreadRole {
+/** QEMU with debug-threads=on, whichever its accelerator: StratoVirt (`other`) has taken over some of the names. */
+const OF_QEMU: readonly Name[] = [
+  { pattern: /^IO mon_iothread$/, role: 'monitor' },
+  { pattern: /^IO (.+)$/s, role: 'iothread' },
+  // util/thread-pool.c
+  { pattern: /^worker$/, role: 'worker' },
+];
+// accel/kvm/kvm-accel-ops.c
+const OF_KVM: Name = { pattern: /^CPU (\d{1,5})\/KVM$/, role: 'vcpu' };
+const OF_TCG: readonly Name[] = [
+  // accel/tcg/tcg-accel-ops-mttcg.c
+  { pattern: /^CPU (\d{1,5})\/TCG$/, role: 'vcpu' },
+  // Single-threaded TCG runs all vCPUs in one thread.
+  { pattern: /^(ALL) CPUs\/TCG$/, role: 'vcpu' },
+];
+const OF_OTHERS: Readonly<Record<Exclude<Vmm, 'qemu' | 'other'>, readonly Name[]>> = {
+  'cloud-hypervisor': [
+    { pattern: /^vcpu(\d{1,5})$/, role: 'vcpu' },
+    { pattern: /^(_disk\d+_q\d+)$/, role: 'iothread' },
+  ],
+  firecracker: [{ pattern: /^fc_vcpu (\d{1,5})$/, role: 'vcpu' }],
+  crosvm: [{ pattern: /^crosvm_vcpu(\d{1,5})$/, role: 'vcpu' }],
+  // builtin-run.c, virtio/blk.c
+  kvmtool: [
+    { pattern: /^kvm-vcpu-(\d{1,5})$/, role: 'vcpu' },
+    { pattern: /^(virtio-blk-io)$/, role: 'iothread' },
+  ],
+};
+/** Dragonball, in Kata's shim: dragonball/src/vcpu/vcpu_impl.rs. */
+const OF_DRAGONBALL: Name = { pattern: /^db_vcpu(\d{1,5})$/, role: 'vcpu' };
+
+const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {
+  ...OF_OTHERS,
+  qemu: [OF_KVM, ...OF_QEMU],
+  // Nobody knows what it is: any name that some VMM gives may be its.
+  other: [OF_KVM, OF_DRAGONBALL, ...OF_QEMU, ...Object.values(OF_OTHERS).flat()],
+};
+const NAMES_UNDER_TCG = [...OF_TCG, ...OF_QEMU];
+
+/** A thread as it shows itself. */
+export interface ThreadFacts {
+  /** Its name. */
+  readonly comm: string;
+  /** Whether it is the process's first thread. */
+  readonly isMain: boolean;
+  /** The name of that first thread, which a thread has until it gets one of its own. */
+  readonly mainComm: string;
+  /** The vCPU's index, where KVM, libvirt or QEMU names the thread. */
+  readonly vcpu: number | undefined;
+}
+
+/** What is known of its VM. */
+export interface VmFacts {
+  readonly vmm: Vmm;
+  readonly accel: 'kvm' | 'tcg';
+  readonly diskIds: readonly string[];
+}
+
+/** The role of one thread. The first thread is told by its place: its name is the user's, `-name process=`. */
+export function roleOf({ comm, isMain, mainComm, vcpu }: ThreadFacts, vm: VmFacts): ThreadRole {
   if (vcpu !== undefined) return { role: 'vcpu', id: String(vcpu) };
-  for (const { pattern, role } of NAMES) {
+  if (isMain) return { role: 'emulator', id: undefined };
+  const names = vm.accel === 'tcg' ? NAMES_UNDER_TCG : NAMES[vm.vmm];
+  for (const { pattern, role } of [...OF_KERNEL, ...names]) {
     const match = pattern.exec(comm);
     if (match !== null) return { role, id: match[1] };
   }
-  if (isMain) return { role: 'emulator', id: undefined };
+  if (isQueueOf(vm.diskIds, comm)) return { role: 'iothread', id: comm };
   return { role: comm === mainComm ? 'unknown' : 'other', id: undefined };
+}
+
+const COMM_BYTES = 15;
+
+/** Cloud Hypervisor calls the thread of a queue `<id of the disk>_q<N>`; Rust cuts a name that is too long. */
+function isQueueOf(diskIds: readonly string[], comm: string): boolean {
+  return diskIds.some((id) => {
+    const prefix = `${id}_q`;
+    if (comm.startsWith(prefix)) return /^\d{1,5}$/.test(comm.slice(prefix.length));
+    return Buffer.byteLength(comm) === COMM_BYTES && prefix.startsWith(comm);
+  });
 }
 
 /** `vcpu0`, `iothread:io0`, `vhost0`, `emulator`: stable over restarts of the VM, never a thread id. */
@@ -83,15 +136,4 @@ export function threadLabel({ role, id }: ThreadRole, index: number): string {
   if (role === 'iothread') return `iothread:${id ?? index}`;
   if (role === 'vhost' || role === 'sqpoll') return `${role}${index}`;
   return role;
-}
-
-/**
- * The full id of an IOThread whose name the kernel cut to 15 bytes: the ids on the command line that begin like it.
- *
- * @param seen what follows `IO ` in the thread's name
- * @param rank how many older threads have the same cut name: IOThreads are made in the order of the command line
- */
-export function fullIothreadId(seen: string, rank: number, ids: readonly string[]): string {
-  const candidates = ids.filter((id) => `IO ${id}`.slice(0, 15) === `IO ${seen}`);
-  return candidates[rank] ?? seen;
 }

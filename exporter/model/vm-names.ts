@@ -12,21 +12,26 @@ export function fitName(name: string): string {
   return points.length <= MAX_NAME ? fit : `${points.slice(0, MAX_NAME - 1).join('')}…`;
 }
 
+/** Who stands for a name, the least first: the command line of an emulator, that of a VM of KVM, libvirt. */
+export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
+
 export interface NameClaim {
   /** Tells one incarnation of a VM: pid and start time. */
   readonly key: string;
   /** Already fit; see {@link fitName}. */
   readonly name: string;
+  /** Empty where it has none. */
+  readonly uuid: string;
   readonly pid: number;
   /** Ticks since boot. */
   readonly startTime: number;
-  /** libvirt, which keeps names unique, vouches for the name. */
-  readonly vouched: boolean;
+  readonly trust: (typeof TRUST)[keyof typeof TRUST];
 }
 
 /**
- * One unique `vm` label for each VM. Vouched names come first and are never lost to another; then a VM keeps the label
- * it has; then the older VM gets the name. Whoever comes too late is called `name~pid`.
+ * One unique `vm` label for each VM. A name goes to the claim of more trust, even from a VM that has it: libvirt keeps
+ * its names unique, and any user can start an emulator. Then a VM keeps the label it has, then the older VM gets the
+ * name. Whoever comes too late is called `name~uuid`, by the first digits, or `name~pid` where it has no UUID.
  *
  * @param previous labels of the last round, by key
  * @returns labels by key
@@ -35,21 +40,23 @@ export function assignLabels(
   claims: readonly NameClaim[],
   previous: ReadonlyMap<string, string>,
 ): Map<string, string> {
-  const rank = (claim: NameClaim): number => {
-    if (claim.vouched) return 0;
-    return previous.get(claim.key) === claim.name ? 1 : 2;
-  };
-  const order = [...claims].sort((a, b) => rank(a) - rank(b) || a.startTime - b.startTime || a.pid - b.pid);
+  const newcomer = (claim: NameClaim): number => (previous.get(claim.key) === claim.name ? 0 : 1);
+  const order = [...claims].sort(
+    (a, b) => b.trust - a.trust || newcomer(a) - newcomer(b) || a.startTime - b.startTime || a.pid - b.pid,
+  );
   const taken = new Set<string>();
   const labels = new Map<string, string>();
-  // A label given before is not for anyone else while its VM lives, or its series would change owner.
-  const reserved = new Map(
-    claims.flatMap((c) => (previous.has(c.key) ? [[previous.get(c.key), c.key]] : [])) as [string, string][],
-  );
+  // A label given before is not for its equals while its VM lives, or its series would change owner.
+  const reserved = new Map<string, NameClaim>();
+  for (const claim of claims) {
+    const label = previous.get(claim.key);
+    if (label !== undefined) reserved.set(label, claim);
+  }
   for (const claim of order) {
     const label = freeLabel(claim, previous.get(claim.key), (candidate) => {
       const owner = reserved.get(candidate);
-      return !taken.has(candidate) && (claim.vouched || owner === undefined || owner === claim.key);
+      const isOpen = owner === undefined || owner.key === claim.key || outranks(claim, owner);
+      return isOpen && !taken.has(candidate);
     });
     taken.add(label);
     labels.set(claim.key, label);
@@ -57,15 +64,19 @@ export function assignLabels(
   return labels;
 }
 
+function outranks(claim: NameClaim, owner: NameClaim): boolean {
+  return claim.trust > owner.trust || claim.trust === TRUST.libvirt;
+}
+
 function freeLabel(
-  claim: NameClaim,
+  { name, uuid, pid, trust }: NameClaim,
   previous: string | undefined,
   isFree: (label: string) => boolean,
 ): string {
-  if (claim.vouched && isFree(claim.name)) return claim.name;
-  if (previous !== undefined && isFree(previous)) return previous;
-  if (isFree(claim.name)) return claim.name;
-  let label = `${claim.name}~${claim.pid}`;
+  const candidates = trust === TRUST.libvirt ? [name, previous] : [previous, name];
+  if (uuid !== '') candidates.push(`${name}~${uuid.slice(0, 8)}`);
+  for (const candidate of candidates) if (candidate !== undefined && isFree(candidate)) return candidate;
+  let label = `${name}~${pid}`;
   while (!isFree(label)) label += '~';
   return label;
 }

@@ -23,7 +23,7 @@ export interface Vm {
   readonly key: string;
   /** The unique `vm` label. */
   readonly label: string;
-  /** What the VM is called by whoever started it, fit for a label; the pid where nobody said. */
+  /** What the VM is called by whoever started it, fit for a label; else a UUID or path of its own; else the pid. */
   readonly name: string;
   readonly uuid: string;
   readonly vmm: Vmm;
@@ -42,6 +42,8 @@ export interface Vm {
   readonly vcpuThreads: ReadonlyMap<number, number>;
   /** Ids of its IOThreads in the order in which they are made, from the command line. */
   readonly iothreadIds: readonly string[];
+  /** Ids that the user of Cloud Hypervisor gave to disks: its threads are called after them. */
+  readonly diskIds: readonly string[];
   /** Id of the IOThread by thread id, from QEMU's monitor; empty where it is not asked. */
   readonly iothreadThreads: ReadonlyMap<number, string>;
   /** Sockets on which its command line says that it listens for QMP. */
@@ -51,7 +53,7 @@ export interface Vm {
   /** Pins that libvirt's XML asks for; undefined where libvirt does not manage it. */
   readonly pins: LibvirtPins | undefined;
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
-  /** What its command line asks for; undefined for another VMM than QEMU. */
+  /** What its configuration asks for; undefined for another VMM than QEMU, and where not all of it is known. */
   readonly devices: QemuDevices | undefined;
 }
 

@@ -2,7 +2,13 @@ import { test } from 'node:test';
 import { caseTree, check, once } from '../support/cases.ts';
 
 /** Cases with a whole host tree and a check of the exposition. */
-const CASES: readonly string[] = ['sched-of-linux-3.10-and-4.4'];
+const CASES: readonly string[] = [
+  'command-line-over-256-kib',
+  'dragonball-vcpu-threads',
+  'qemu-kvm-script-without-exec',
+  'sched-of-linux-3.10-and-4.4',
+  'script-called-kvm-and-x-remote',
+];
 
 for (const name of CASES) {
   test(`case ${name} comes out right`, async (context) => {

@@ -8,7 +8,7 @@ import { testRobustness } from './robustness.ts';
 import { zombie } from './zombie.ts';
 
 test("a captured QEMU's arguments are read", async () => {
-  const argv = await readCmdline(capturedHost(), 244, 5000);
+  const { argv } = await readCmdline(capturedHost(), 244, 5000);
   assert.deepEqual(argv.slice(0, 5), [
     'qemu-system-x86_64',
     '-name',
@@ -37,16 +37,19 @@ test('any arguments come back as they were given', () => {
   );
 });
 
-test('this process, a kernel thread and a zombie are read; more than 256 KiB is too large', async (context) => {
-  const argv = await readCmdline(liveHost(), process.pid, 5000);
+test('this process and a zombie are read; what is longer than 2 MiB is read as far as that', async (context) => {
+  const { argv } = await readCmdline(liveHost(), process.pid, 5000);
   assert.ok(
     argv.some((argument) => argument.endsWith('proc-pid-cmdline.test.js')),
     argv.join(' '),
   );
-  assert.deepEqual(await readCmdline(liveHost(), await zombie(context), 5000), []);
+  assert.deepEqual((await readCmdline(liveHost(), await zombie(context), 5000)).argv, []);
   const { host, write } = hostTree(context);
-  write('proc/9/cmdline', 'a\0'.repeat(200_000));
-  await assert.rejects(readCmdline(host, 9, 5000), { name: 'SourceError', kind: 'too_large' });
+  write('proc/9/cmdline', 'abc\0'.repeat(524_288));
+  assert.equal((await readCmdline(host, 9, 5000)).isWhole, true);
+  write('proc/9/cmdline', `${'abc\0'.repeat(524_287)}abcde\0`);
+  const long = await readCmdline(host, 9, 5000);
+  assert.deepEqual([long.isWhole, long.argv.length, long.argv.at(-1)], [false, 524_287, 'abc']);
   await assert.rejects(readCmdline(host, 10, 5000), { name: 'SourceError', kind: 'absent' });
 });
 

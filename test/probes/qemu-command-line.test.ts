@@ -3,18 +3,23 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
+import { parseQemuOptions } from '../../probes/qemu-options.ts';
 import { captured } from './captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const CAPTURED = captured('proc/244/cmdline');
 
 /** Who the VM is; its monitors are tested on their own. */
-function parse(...options: string[]): Omit<QemuIdentity, 'monitors'> {
+function parse(...options: string[]): Omit<QemuIdentity, 'monitors' | 'onlyAnswers'> {
   return identityOf(['qemu-system-x86_64', ...options]);
 }
 
-function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors'> {
-  const { name, uuid, accel, machine, iothreads } = parseQemuCommandLine(argv);
+function of(argv: readonly string[]): QemuIdentity {
+  return parseQemuCommandLine(parseQemuOptions(argv).options);
+}
+
+function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'onlyAnswers'> {
+  const { name, uuid, accel, machine, iothreads } = of(argv);
   return { name, uuid, accel, machine, iothreads };
 }
 
@@ -73,8 +78,8 @@ test('a doubled comma is one comma of the value', () => {
 });
 
 test('the sockets of QMP monitors are found in both spellings', () => {
-  const monitors = (...options: string[]) => parseQemuCommandLine(['qemu', ...options]).monitors;
-  assert.deepEqual(parseQemuCommandLine(parseCmdline(CAPTURED)).monitors, ['/run/vm/vm-a.qmp']);
+  const monitors = (...options: string[]) => of(['qemu', ...options]).monitors;
+  assert.deepEqual(of(parseCmdline(CAPTURED)).monitors, ['/run/vm/vm-a.qmp']);
   const chardev = ['-chardev', 'socket,id=m0,path=/run/a,,b.sock,server=on'];
   assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=control'), ['/run/a,b.sock']);
   assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=readline'), []);
@@ -87,20 +92,10 @@ test('a value that looks like an option is a value', () => {
 });
 
 test('what is missing, cut or broken leaves the rest', () => {
-  assert.deepEqual(parseQemuCommandLine([]).iothreads, []);
+  assert.deepEqual(of([]).iothreads, []);
   assert.equal(parse('-name').name, undefined);
   assert.equal(parse('-name', '').name, undefined);
-  for (const object of [
-    '{',
-    '{}',
-    '[]',
-    'null',
-    '{"qom-type":"iothread"}',
-    '{"qom-type":"iothread","id":7}',
-    '',
-    ',',
-    'iothread',
-  ]) {
+  for (const object of ['{', '{}', '[]', 'null', '{"qom-type":"iothread"}', '', ',', 'iothread']) {
     assert.deepEqual(parse('-object', object, '-name', 'vm'), { ...parse('-name', 'vm') }, object);
   }
 });
@@ -114,7 +109,7 @@ test('any name comes back once its commas are doubled', () => {
   );
 });
 
-testRobustness('parseQemuCommandLine', (text) => parseQemuCommandLine(parseCmdline(text)), [CAPTURED]);
+testRobustness('parseQemuCommandLine', (text) => of(parseCmdline(text)), [CAPTURED]);
 testRobustness('parseQemuCommandLine, of an object,', (text) => parse('-object', text), [
   '{"qom-type":"iothread","id":"iothread1"}',
   'iothread,id=io0',

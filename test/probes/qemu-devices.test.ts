@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { parseQemuDevices, type QemuDevices, type QemuStorage } from '../../probes/qemu-devices.ts';
+import { parseQemuOptions } from '../../probes/qemu-options.ts';
 import { captured } from './captured.ts';
 import { testRobustness } from './robustness.ts';
 
@@ -18,8 +19,14 @@ const UNSAID = {
   drives: [],
 };
 
+function of(argv: readonly string[]): QemuDevices {
+  const devices = parseQemuDevices(parseQemuOptions(argv).options);
+  assert.ok(devices);
+  return devices;
+}
+
 function parse(...options: string[]): QemuDevices {
-  return parseQemuDevices(['qemu-system-x86_64', ...options]);
+  return of(['qemu-system-x86_64', ...options]);
 }
 
 function storage(...options: string[]): QemuStorage | undefined {
@@ -31,7 +38,7 @@ function drive(...options: string[]) {
 }
 
 test('a captured command line is understood', () => {
-  assert.deepEqual(parseQemuDevices(parseCmdline(CAPTURED)), {
+  assert.deepEqual(of(parseCmdline(CAPTURED)), {
     storage: [
       {
         ...UNSAID,
@@ -132,7 +139,7 @@ test('each spelling of a virtio disk is one, and nothing else is', () => {
   for (const driver of ['virtio-blk', 'virtio-blk-ccw', 'virtio-blk-pci-non-transitional']) {
     assert.equal(kind(driver), 'virtio-blk', driver);
   }
-  for (const driver of ['virtio-net-pci', 'virtio-blkx', 'vhost-user-blk-pci', 'nvme', 'ide-hd', '']) {
+  for (const driver of ['virtio-net-pci', 'virtio-blkx', 'vhost-user-fs-pci', 'nvme', 'ide-hd', '']) {
     assert.equal(kind(driver), undefined, driver);
   }
 });
@@ -195,7 +202,7 @@ test('a device is not lost for what is nested in it without end', () => {
   assert.equal(storage('-device', `{"driver":"virtio-blk-pci","id":"a","x":${deep}}`)?.id, 'a');
 });
 
-test('SCSI disks belong to the controller that they name, or to the first', () => {
+test('SCSI disks belong to the controller that they name, or to the last one before them', () => {
   const { storage: controllers } = parse(
     ...['-device', 'virtio-scsi-pci,id=s0', '-device', 'virtio-scsi-pci,id=s1'],
     ...[
@@ -210,8 +217,8 @@ test('SCSI disks belong to the controller that they name, or to the first', () =
   assert.deepEqual(
     controllers.map(({ id, drives }) => [id, drives.map(({ node }) => node)]),
     [
-      ['s0', ['b']],
-      ['s1', ['a']],
+      ['s0', []],
+      ['s1', ['a', 'b']],
     ],
   );
 });
@@ -228,7 +235,7 @@ test('vhost of a network is said by either switch', () => {
 });
 
 test('what is missing, cut or broken leaves the rest', () => {
-  assert.deepEqual(parseQemuDevices([]), { storage: [], nets: [], iothreads: [] });
+  assert.deepEqual(of([]), { storage: [], nets: [], iothreads: [] });
   for (const broken of [
     '{',
     '{}',
@@ -272,7 +279,7 @@ test('any id comes back, in both forms', () => {
   );
 });
 
-testRobustness('parseQemuDevices', (text) => parseQemuDevices(parseCmdline(text)), [
+testRobustness('parseQemuDevices', (text) => parseQemuDevices(parseQemuOptions(parseCmdline(text)).options), [
   CAPTURED,
   ['qemu', ...LIBVIRT].map((argument) => `${argument}\0`).join(''),
 ]);

@@ -25,6 +25,7 @@ import { parseTaskStat } from '../../probes/proc-task-stat.ts';
 import { parseTaskStatus } from '../../probes/proc-task-status.ts';
 import { parseQemuCommandLine } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices } from '../../probes/qemu-devices.ts';
+import { parseQemuOptions } from '../../probes/qemu-options.ts';
 import { parseBlockInflight } from '../../probes/sys-block-inflight.ts';
 import { parseBlockStat } from '../../probes/sys-block-stat.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
@@ -79,10 +80,11 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
 ];
 
 function checkCommandLine(argv: string[]): void {
-  const { name, monitors, accel } = parseQemuCommandLine(argv);
+  const { options } = parseQemuOptions(argv);
+  const { name, monitors, accel } = parseQemuCommandLine(options);
   assert.deepEqual(monitors, [`/run/kvm-telemetry/qmp/${name}.sock`]);
   assert.equal(accel, 'kvm');
-  assert.equal(parseQemuDevices(argv).storage.length, 1);
+  assert.equal(parseQemuDevices(options)?.storage.length, 1);
 }
 
 function filesOf(root: string): string[] {

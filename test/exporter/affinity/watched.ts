@@ -25,6 +25,7 @@ export function vmOf(more: Partial<Vm> = {}): Vm {
     pins: undefined,
     blockDevices: [],
     iothreadIds: [],
+    diskIds: [],
     ...more,
   } as Vm;
 }

@@ -47,12 +47,12 @@ test('every VMM is recognised, with its name', async (context) => {
     ],
     [
       'cloud-hypervisor',
-      '10',
+      '/x',
       { pid: 10, comm: 'cloud-hyperviso', argv: ['cloud-hypervisor', '--api-socket', '/x'] },
     ],
     ['firecracker', 'fc-1', { pid: 10, comm: 'firecracker', argv: ['/firecracker', '--id', 'fc-1'] }],
     ['crosvm', 'arc', { pid: 10, comm: 'crosvm', argv: ['crosvm', 'run', '--name=arc'] }],
-    ['kvmtool', 'lk', { pid: 10, comm: 'lkvm', argv: ['lkvm', 'run', '-n', 'lk'] }],
+    ['kvmtool', 'lk', { pid: 10, comm: 'lkvm', argv: ['lkvm', 'run', '--name', 'lk'] }],
     ['other', '10', { pid: 10, comm: 'runsc-sandbox', argv: ['runsc-sandbox'] }],
   ];
   for (const [vmm, name, process] of vmms) {

@@ -5,6 +5,7 @@ import type { Disk } from '../../../exporter/model/vm-statistics.ts';
 import type { LibvirtDisk } from '../../../probes/libvirt-domain.ts';
 import { parseCmdline } from '../../../probes/proc-pid-cmdline.ts';
 import { parseQemuDevices } from '../../../probes/qemu-devices.ts';
+import { parseQemuOptions } from '../../../probes/qemu-options.ts';
 import { captured } from '../../probes/captured.ts';
 import { thread, topologyOf } from './drift-cases.ts';
 
@@ -39,7 +40,7 @@ function disk(more: Partial<Disk>): Disk {
 }
 
 function commandLine(...options: string[]): Partial<FeatureInput> {
-  return { devices: parseQemuDevices(['qemu', ...options]) };
+  return { devices: parseQemuDevices(parseQemuOptions(['qemu', ...options]).options) };
 }
 
 function libvirtDisk(more: Partial<LibvirtDisk>): LibvirtDisk {
@@ -94,7 +95,7 @@ test('a captured VM is what it was started as', () => {
   const features = featuresOf({
     ...NOTHING,
     threads: [...PINNED, thread('vhost0', ALL)],
-    devices: parseQemuDevices(parseCmdline(captured('proc/244/cmdline'))),
+    devices: parseQemuDevices(parseQemuOptions(parseCmdline(captured('proc/244/cmdline'))).options),
   });
   assert.deepEqual(
     [...features],

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fullIothreadId, roleOf, threadLabel } from '../../../exporter/model/roles.ts';
+import { roleOf, threadLabel, type VmFacts } from '../../../exporter/model/roles.ts';
 
-function labelOf(comm: string, mainComm = 'qemu-system-x86', vcpu?: number): string {
-  const role = roleOf(comm, mainComm, false, vcpu);
+const QEMU: VmFacts = { vmm: 'qemu', accel: 'kvm', diskIds: [] };
+const TCG: VmFacts = { ...QEMU, accel: 'tcg' };
+
+function labelOf(comm: string, vm: VmFacts = QEMU, more: { vcpu?: number; isMain?: boolean } = {}): string {
+  const { vcpu, isMain = false } = more;
+  const role = roleOf({ comm, mainComm: 'qemu-system-x86', isMain, vcpu }, vm);
   return `${role.role} ${threadLabel(role, 0)}`;
 }
 
 test('QEMU with debug-threads=on says what each thread is', () => {
   assert.equal(labelOf('CPU 0/KVM'), 'vcpu vcpu0');
   assert.equal(labelOf('CPU 127/KVM'), 'vcpu vcpu127');
-  assert.equal(labelOf('CPU 3/TCG'), 'vcpu vcpu3');
-  assert.equal(labelOf('ALL CPUs/TCG'), 'vcpu vcpus');
   assert.equal(labelOf('IO io0'), 'iothread iothread:io0');
   assert.equal(labelOf('IO a b) S 1'), 'iothread iothread:a b) S 1');
   assert.equal(labelOf('IO mon_iothread'), 'monitor monitor');
@@ -20,35 +22,73 @@ test('QEMU with debug-threads=on says what each thread is', () => {
   assert.equal(labelOf('kvm-nx-lpage-re'), 'other other');
 });
 
+test('an emulated vCPU is called otherwise than one of KVM, and neither is the other', () => {
+  assert.equal(labelOf('CPU 3/TCG', TCG), 'vcpu vcpu3');
+  assert.equal(labelOf('ALL CPUs/TCG', TCG), 'vcpu vcpus');
+  assert.equal(labelOf('IO io0', TCG), 'iothread iothread:io0');
+  assert.equal(labelOf('CPU 0/KVM', TCG), 'other other');
+  assert.equal(labelOf('CPU 0/TCG'), 'other other');
+});
+
 test('the kernel names its own threads', () => {
   assert.equal(labelOf('vhost-244'), 'vhost vhost0');
   assert.equal(labelOf('iou-sqp-9146'), 'sqpoll sqpoll0');
-  assert.equal(labelOf('iou-wrk-9146'), 'io_worker io_worker');
+  assert.equal(labelOf('iou-wrk-9146', TCG), 'io_worker io_worker');
 });
 
-test('other VMMs name their vCPUs in their own way', () => {
-  assert.equal(labelOf('vcpu2', 'cloud-hyperviso'), 'vcpu vcpu2');
-  assert.equal(labelOf('_disk0_q1', 'cloud-hyperviso'), 'iothread iothread:_disk0_q1');
-  assert.equal(labelOf('fc_vcpu 1', 'firecracker'), 'vcpu vcpu1');
-  assert.equal(labelOf('fc_api', 'firecracker'), 'other other');
-  assert.equal(labelOf('crosvm_vcpu0', 'crosvm'), 'vcpu vcpu0');
-  assert.equal(labelOf('kvm-vcpu-7', 'lkvm'), 'vcpu vcpu7');
+test('other VMMs name their threads in their own way', () => {
+  const of = (vmm: VmFacts['vmm'], comm: string) => labelOf(comm, { ...QEMU, vmm });
+  assert.equal(of('cloud-hypervisor', 'vcpu2'), 'vcpu vcpu2');
+  assert.equal(of('cloud-hypervisor', '_disk0_q1'), 'iothread iothread:_disk0_q1');
+  assert.equal(of('cloud-hypervisor', '_net2_qp0'), 'other other');
+  assert.equal(of('firecracker', 'fc_vcpu 1'), 'vcpu vcpu1');
+  assert.equal(of('firecracker', 'fc_api'), 'other other');
+  assert.equal(of('crosvm', 'crosvm_vcpu0'), 'vcpu vcpu0');
+  assert.equal(of('kvmtool', 'kvm-vcpu-7'), 'vcpu vcpu7');
+  assert.equal(of('kvmtool', 'virtio-blk-io'), 'iothread iothread:virtio-blk-io');
+});
+
+test('a VMM that is not known may give any of these names, a known one only its own', () => {
+  const other: VmFacts = { ...QEMU, vmm: 'other' };
+  const names = ['db_vcpu3', 'CPU 3/KVM', 'fc_vcpu 3', 'vcpu3', 'crosvm_vcpu3', 'kvm-vcpu-3'];
+  for (const name of names) assert.equal(labelOf(name, other), 'vcpu vcpu3', name);
+  assert.equal(labelOf('IO iothread1', other), 'iothread iothread:iothread1');
+  for (const name of names.filter((each) => !each.startsWith('CPU'))) {
+    assert.equal(labelOf(name), 'other other', name);
+  }
+  assert.equal(labelOf('CPU 3/KVM', { ...QEMU, vmm: 'firecracker' }), 'other other');
+});
+
+test('the queues of a disk that Cloud Hypervisor was given an id for are its I/O threads', () => {
+  const vm: VmFacts = { ...QEMU, vmm: 'cloud-hypervisor', diskIds: ['rootdisk', 'a-very-long-disk'] };
+  assert.equal(labelOf('rootdisk_q0', vm), 'iothread iothread:rootdisk_q0');
+  assert.equal(labelOf('rootdisk_q12', vm), 'iothread iothread:rootdisk_q12');
+  assert.equal(labelOf('a-very-long-dis', vm), 'iothread iothread:a-very-long-dis');
+  for (const name of [
+    'rootdisk',
+    'rootdisk_qp0',
+    'rootdisk_q',
+    'root_q0',
+    'rootdisk_q0x',
+    'share_q0',
+    'a-very',
+  ])
+    assert.equal(labelOf(name, vm), 'other other', name);
 });
 
 test('without debug-threads nothing is guessed: KVM or libvirt names the vCPUs, the rest is unknown', () => {
   assert.equal(labelOf('qemu-system-x86'), 'unknown unknown');
-  assert.equal(labelOf('qemu-system-x86', 'qemu-system-x86', 1), 'vcpu vcpu1');
-  assert.equal(roleOf('qemu-system-x86', 'qemu-system-x86', true, undefined).role, 'emulator');
+  assert.equal(labelOf('qemu-system-x86', QEMU, { vcpu: 1 }), 'vcpu vcpu1');
+});
+
+test('the first thread is the emulator, whatever name its user gave the process', () => {
+  for (const comm of ['qemu-system-x86', 'CPU 0/KVM', 'IO io0', 'worker', 'vhost-1']) {
+    assert.equal(labelOf(comm, QEMU, { isMain: true }), 'emulator emulator', comm);
+  }
+  // A small VMM may run its only vCPU there.
+  assert.equal(labelOf('tiny', QEMU, { isMain: true, vcpu: 0 }), 'vcpu vcpu0');
 });
 
 test('what KVM says of a thread beats the name that it gives itself', () => {
-  assert.equal(labelOf('CPU 9/KVM', 'qemu-system-x86', 0), 'vcpu vcpu0');
-});
-
-test("an IOThread's name that the kernel cut is completed from the command line", () => {
-  const ids = ['virtio-disk-a', 'io0', 'virtio-disk-b'];
-  assert.equal(fullIothreadId('virtio-disk-', 0, ids), 'virtio-disk-a');
-  assert.equal(fullIothreadId('virtio-disk-', 1, ids), 'virtio-disk-b');
-  assert.equal(fullIothreadId('io0', 0, ids), 'io0');
-  assert.equal(fullIothreadId('hot-plugged', 0, ids), 'hot-plugged');
+  assert.equal(labelOf('CPU 9/KVM', QEMU, { vcpu: 0 }), 'vcpu vcpu0');
 });

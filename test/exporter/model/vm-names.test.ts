@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assignLabels, fitName, type NameClaim } from '../../../exporter/model/vm-names.ts';
+import { assignLabels, fitName, type NameClaim, TRUST } from '../../../exporter/model/vm-names.ts';
 
 function claim(pid: number, name: string, more: Partial<NameClaim> = {}): NameClaim {
-  return { key: `${pid}:${pid}`, name, pid, startTime: pid, vouched: false, ...more };
+  return { key: `${pid}:${pid}`, name, uuid: '', pid, startTime: pid, trust: TRUST.kvm, ...more };
 }
 
 function labelsOf(
@@ -21,9 +21,30 @@ test('of two VMs with one name the older one has it', () => {
 
 test('a name that libvirt vouches for is never lost to another VM', () => {
   const impostor = claim(10, 'web');
-  const real = claim(20, 'web', { vouched: true });
+  const real = claim(20, 'web', { trust: TRUST.libvirt });
   assert.deepEqual(labelsOf([impostor, real]), ['web~10', 'web']);
   assert.deepEqual(labelsOf([impostor, real], new Map([[impostor.key, 'web']])), ['web~10', 'web']);
+});
+
+test('a VM of KVM does not lose its name to an emulator, which any user can start', () => {
+  const impostor = claim(10, 'web', { trust: TRUST.tcg });
+  const real = claim(20, 'web');
+  assert.deepEqual(labelsOf([impostor, real]), ['web~10', 'web']);
+  assert.deepEqual(labelsOf([impostor, real], new Map([[impostor.key, 'web']])), ['web~10', 'web']);
+  // libvirt stands for an emulator of its own.
+  assert.deepEqual(labelsOf([{ ...impostor, trust: TRUST.libvirt }, real]), ['web', 'web~20']);
+});
+
+const UUID = '11111111-2222-3333-4444-555555555555';
+
+test('a VM that comes too late is told by its UUID, which it keeps, before its pid', () => {
+  const [first, second] = [claim(10, 'web'), claim(20, 'web', { uuid: UUID })];
+  assert.deepEqual(labelsOf([first, second]), ['web', 'web~11111111']);
+  assert.deepEqual(labelsOf([first, second, claim(30, 'web', { uuid: UUID })]), [
+    'web',
+    'web~11111111',
+    'web~30',
+  ]);
 });
 
 test('a VM keeps its label when an older VM of the same name ends', () => {
@@ -47,10 +68,13 @@ test('a name that is the pid of a VM without a name does not become its label', 
 });
 
 test('labels are unique and every VM has one, whatever the names', () => {
-  const names = fc.constantFrom('web', 'web~1', 'web~2', 'web~2~', '1', '2', '');
+  const names = fc.constantFrom('web', 'web~1', 'web~2', 'web~2~', 'web~11111111', '1', '2', '');
+  const uuids = fc.constantFrom('', UUID, UUID.replace('1', '2'));
   const claims = fc
-    .array(fc.tuple(names, fc.boolean()), { maxLength: 12 })
-    .map((list) => list.map(([name, vouched], i) => claim(i + 1, name, { vouched })));
+    .array(fc.record({ name: names, uuid: uuids, trust: fc.constantFrom(...Object.values(TRUST)) }), {
+      maxLength: 12,
+    })
+    .map((list) => list.map(({ name, ...more }, i) => claim(i + 1, name, more)));
   fc.assert(
     fc.property(claims, fc.array(names, { maxLength: 12 }), (list, before) => {
       const previous = new Map([...new Set(before)].map((label, i) => [`${i + 1}:${i + 1}`, label]));

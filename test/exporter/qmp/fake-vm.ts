@@ -24,6 +24,7 @@ export function fakeVm(pid: number, more: Partial<Vm> = {}): Vm {
     blockDevices: [],
     vcpuThreads: new Map(),
     iothreadIds: [],
+    diskIds: [],
     iothreadThreads: new Map(),
     monitors: [],
     domain: '',

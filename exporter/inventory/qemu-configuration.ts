@@ -1,0 +1,58 @@
+import { isAbsolute, join } from 'node:path';
+import { sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import type { CommandLine } from '../../probes/proc-pid-cmdline.ts';
+import { readWorkingDirectory } from '../../probes/proc-pid-cwd.ts';
+import { readQemuConfig } from '../../probes/qemu-config.ts';
+import { PLAIN, parseQemuOptions, type QemuOption } from '../../probes/qemu-options.ts';
+
+/** QEMU's options from its command line and the files that it names, in QEMU's order. */
+export interface QemuConfiguration {
+  readonly options: readonly QemuOption[];
+  /** Why it is not all of them: then what is not there says nothing. */
+  readonly missing: readonly string[];
+  /** Paths of `-readconfig`. */
+  readonly files: readonly string[];
+}
+
+/** Nobody uses more than two. */
+const MAX_FILES = 8;
+
+export async function readQemuConfiguration(
+  host: Host,
+  pid: number,
+  { argv, isWhole }: CommandLine,
+  timeoutMs: number,
+): Promise<QemuConfiguration> {
+  const { options, dropped } = parseQemuOptions(argv);
+  const missing: string[] = [];
+  if (!isWhole) missing.push('its command line is longer than 2 MiB');
+  if (dropped > 0) missing.push(`${dropped} more options than are kept`);
+  const isDaemon = options.some(({ name }) => name === 'daemonize');
+  const all: QemuOption[] = [];
+  const files: string[] = [];
+  for (const option of options) {
+    const file = option.name === 'readconfig' ? option.options.get(PLAIN) : undefined;
+    if (file === undefined) {
+      all.push(option);
+      continue;
+    }
+    const path = isAbsolute(file) || isDaemon ? file : absolute(host, pid, file);
+    files.push(path);
+    if (!isAbsolute(path) || files.length > MAX_FILES) {
+      missing.push(`-readconfig ${path}: not read, as only few files with an absolute path are`);
+      continue;
+    }
+    try {
+      all.push(...(await readQemuConfig(host, pid, path, timeoutMs)));
+    } catch (error) {
+      missing.push(`-readconfig ${path}: ${sourceError(error, path).reason}`);
+    }
+  }
+  return { options: all, missing, files };
+}
+
+function absolute(host: Host, pid: number, file: string): string {
+  const directory = readWorkingDirectory(host, pid);
+  return directory === undefined ? file : join(directory, file);
+}

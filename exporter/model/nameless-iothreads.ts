@@ -1,0 +1,46 @@
+/** A thread that lives in QEMU's process. */
+export interface LivingThread {
+  readonly tid: number;
+  readonly comm: string;
+  readonly isVcpu: boolean;
+}
+
+const MAX_COMM = 15;
+
+/**
+ * Which threads are the IOThreads whose ids are too long for a thread's name. `pthread_setname_np()` refuses a name
+ * over 15 bytes, so such a thread keeps the name of the process (util/qemu-thread-posix.c). QEMU makes the IOThreads of
+ * its command line in order, before the vCPUs; it is said only where each id finds its thread in that order, and no
+ * other thread comes into question.
+ *
+ * @param threads of the process
+ * @param ids of the command line, in order
+ * @returns ids by thread id; empty where it is not certain
+ */
+export function namelessIothreads(
+  pid: number,
+  threads: readonly LivingThread[],
+  ids: readonly string[],
+): ReadonlyMap<number, string> {
+  const found = new Map<number, string>();
+  if (ids.every(hasName)) return found;
+  // Thread ids began again: they do not tell the order any more.
+  if (threads.some(({ tid }) => tid < pid)) return found;
+  const mainComm = threads.find(({ tid }) => tid === pid)?.comm;
+  const inOrder = threads.filter(({ tid }) => tid !== pid).sort((a, b) => a.tid - b.tid);
+  const firstVcpu = inOrder.findIndex(({ isVcpu }) => isVcpu);
+  if (firstVcpu < 0) return found;
+  const names = new Set(ids.filter(hasName).map((id) => `IO ${id}`));
+  const made = inOrder.slice(0, firstVcpu).filter(({ comm }) => comm === mainComm || names.has(comm));
+  if (made.length !== ids.length) return found;
+  for (const [i, { tid, comm }] of made.entries()) {
+    const id = ids[i] ?? '';
+    if (hasName(id) ? comm !== `IO ${id}` : comm !== mainComm) return new Map();
+    if (!hasName(id)) found.set(tid, id);
+  }
+  return found;
+}
+
+function hasName(id: string): boolean {
+  return Buffer.byteLength(`IO ${id}`) <= MAX_COMM;
+}

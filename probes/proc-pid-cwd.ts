@@ -1,0 +1,11 @@
+import { type Host, utf8 } from './host.ts';
+
+/** `/proc/<pid>/cwd`: its working directory, as its own root has it; undefined where it is not to be had. */
+export function readWorkingDirectory(host: Host, pid: number): string | undefined {
+  try {
+    const path = utf8(host.link(`${host.roots.procfs}/${pid}/cwd`));
+    return path.startsWith('/') && !path.endsWith(' (deleted)') ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}

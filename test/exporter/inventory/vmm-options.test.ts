@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { claimsOf } from '../../../exporter/inventory/vmm-options.ts';
+import type { Vmm } from '../../../exporter/model/vm.ts';
+
+function nameOf(vmm: Exclude<Vmm, 'qemu'>, ...options: string[]): string | undefined {
+  return claimsOf(vmm, ['vmm', ...options]).name;
+}
+
+test('each VMM has its own options for a name', () => {
+  assert.equal(nameOf('firecracker', '--api-sock', '/run/fc.sock', '--id', 'web'), 'web');
+  assert.equal(nameOf('firecracker', '--id=web', '--', '--id=guest'), 'web');
+  assert.equal(nameOf('crosvm', 'run', '--name=arc', '-s', '/run/c.sock'), 'arc');
+  assert.equal(nameOf('kvmtool', 'run', '-n', 'mode=tap', '--name', 'k'), 'k');
+  assert.equal(nameOf('kvmtool', 'run', '-n', 'mode=tap'), undefined);
+  assert.equal(nameOf('other', '--name', 'x'), 'x');
+  assert.equal(nameOf('other', '-name', 'stratovirt'), 'stratovirt');
+  assert.equal(nameOf('other', '--', '--name', 'x'), undefined);
+});
+
+test('without a name the path of its socket or file tells which it is', () => {
+  assert.equal(nameOf('cloud-hypervisor', '--api-socket', '/run/a.sock'), '/run/a.sock');
+  assert.equal(nameOf('cloud-hypervisor', '--api-socket=path=/run/a.sock'), '/run/a.sock');
+  assert.equal(nameOf('cloud-hypervisor', '--api-socket', 'fd=3'), undefined);
+  assert.equal(nameOf('firecracker', '--config-file', '/etc/vm.json'), '/etc/vm.json');
+  assert.equal(nameOf('crosvm', 'run', '-s', '/run/c.sock'), '/run/c.sock');
+  assert.equal(nameOf('firecracker', '--id', ''), undefined);
+});
+
+test("Cloud Hypervisor's disks are told by --disk alone, which takes several", () => {
+  const { diskIds, uuid } = claimsOf('cloud-hypervisor', [
+    ...['ch', '--disk', 'path=/a,id=root', 'path=/b', 'id=data,path=/c', '--fs', 'tag=x,id=share'],
+    ...['--pmem', 'file=/p,id=pm', '--disk=path=/d,id=late', '--net', 'id=n'],
+    ...['--platform', 'num_pci_segments=1,uuid=11111111-2222-3333-4444-555555555555'],
+  ]);
+  assert.deepEqual(diskIds, ['root', 'data', 'late']);
+  assert.equal(uuid, '11111111-2222-3333-4444-555555555555');
+});
