@@ -12,7 +12,7 @@ export interface Descriptor {
 const MAX_DESCRIPTORS = 16_384;
 
 /**
- * `/proc/<pid>/fd`. Descriptors that close meanwhile are left out. No user can make a target that begins with
+ * `/proc/<pid>/fd`. Descriptors that close during the scan are left out. No user can make a target that begins with
  * `anon_inode:`, as those of real files begin with a slash.
  *
  * @throws SourceError vanished or absent when the process is gone, denied without CAP_SYS_PTRACE

@@ -1,6 +1,6 @@
 import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 
-/** What QEMU's options say about who the VM is; every part is the claim of whoever started it. */
+/** The identity that QEMU's options claim; the user who started it can write anything there. */
 export interface QemuIdentity {
   readonly name: string | undefined;
   readonly uuid: string | undefined;

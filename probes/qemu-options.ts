@@ -38,7 +38,7 @@ const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
 /**
- * The options of a QEMU command line that tell of identity and devices, in order.
+ * The options of a QEMU command line that define identity and devices, in order.
  *
  * @returns the options, and how many more there were than are kept
  * @see https://www.qemu.org/docs/master/system/invocation.html

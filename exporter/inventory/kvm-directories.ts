@@ -9,7 +9,7 @@ import { listTids } from '../../probes/proc-pids.ts';
 import type { KvmDirectory } from '../model/vm.ts';
 import type { Problems } from './problems.ts';
 
-/** The VMs that KVM knows; none, and a problem, where debugfs is not to be had. */
+/** The VMs that KVM knows; none, and a problem, where debugfs is not available. */
 export function kvmDirectories(host: Host, problems: Problems): KvmDebugfsDirectory[] {
   return problems.attempt('kvm_debugfs', () => listKvmDebugfs(host), []);
 }

@@ -15,7 +15,7 @@ interface Found {
   readonly stat: TaskStat;
 }
 
-/** The threads of one VM. A thread is known by its id, start time and name; what is known is not decided anew. */
+/** The threads of one VM. A thread is known by its id, start time and name; its role is decided once. */
 export class ThreadTable {
   #threads = new Map<number, VmThread>();
 

@@ -1,9 +1,9 @@
 import { keyval } from '../../probes/qemu-options.ts';
 import type { Vmm } from '../model/vm.ts';
 
-/** What the command line of another VMM than QEMU says; every part is the claim of whoever started it. */
+/** What the command line of another VMM than QEMU says; the user who started it can write anything there. */
 export interface VmmClaims {
-  /** Its name; else what stays the same when it is started again, such as the path of its API socket. */
+  /** Its name, else a path that stays the same when it is started again, such as that of its API socket. */
   readonly name: string | undefined;
   readonly uuid: string | undefined;
   /** Ids that its user gave to disks. */

@@ -10,8 +10,8 @@ const MAX_COMM = 15;
 /**
  * Which threads are the IOThreads whose ids are too long for a thread's name. `pthread_setname_np()` refuses a name
  * over 15 bytes, so such a thread keeps the name of the process (util/qemu-thread-posix.c). QEMU makes the IOThreads of
- * its command line in order, before the vCPUs; it is said only where each id finds its thread in that order, and no
- * other thread comes into question.
+ * its command line in order, before the vCPUs. An id is reported only where every id has its thread in that order and
+ * there is no other candidate.
  *
  * @param threads of the process
  * @param ids of the command line, in order

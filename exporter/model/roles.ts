@@ -3,7 +3,7 @@ import type { Vmm } from './vm.ts';
 /**
  * What a thread of a VMM does.
  *
- * `unknown` is said where nothing tells: QEMU without `debug-threads=on` names all its threads alike.
+ * `unknown` where no source names the thread: QEMU without `debug-threads=on` gives all its threads one name.
  */
 export type Role =
   | 'vcpu'
@@ -82,7 +82,7 @@ const OF_DRAGONBALL: Name = { pattern: /^db_vcpu(\d{1,5})$/, role: 'vcpu' };
 const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {
   ...OF_OTHERS,
   qemu: [OF_KVM, ...OF_QEMU],
-  // Nobody knows what it is: any name that some VMM gives may be its.
+  // An unknown VMM may use the names of any other.
   other: [OF_KVM, OF_DRAGONBALL, ...OF_QEMU, ...Object.values(OF_OTHERS).flat()],
 };
 const NAMES_UNDER_TCG = [...OF_TCG, ...OF_QEMU];
@@ -106,7 +106,7 @@ export interface VmFacts {
   readonly diskIds: readonly string[];
 }
 
-/** The role of one thread. The first thread is told by its place: its name is the user's, `-name process=`. */
+/** The role of one thread. The first thread is the emulator: the user chooses its name with `-name process=`. */
 export function roleOf({ comm, isMain, mainComm, vcpu }: ThreadFacts, vm: VmFacts): ThreadRole {
   if (vcpu !== undefined) return { role: 'vcpu', id: String(vcpu) };
   if (isMain) return { role: 'emulator', id: undefined };

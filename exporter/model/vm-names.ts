@@ -12,7 +12,7 @@ export function fitName(name: string): string {
   return points.length <= MAX_NAME ? fit : `${points.slice(0, MAX_NAME - 1).join('')}…`;
 }
 
-/** Who stands for a name, the least first: the command line of an emulator, that of a VM of KVM, libvirt. */
+/** Where a name comes from, the least trusted first: the command line of QEMU under TCG, that of a KVM VM, libvirt. */
 export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
 
 export interface NameClaim {
@@ -29,9 +29,9 @@ export interface NameClaim {
 }
 
 /**
- * One unique `vm` label for each VM. A name goes to the claim of more trust, even from a VM that has it: libvirt keeps
- * its names unique, and any user can start an emulator. Then a VM keeps the label it has, then the older VM gets the
- * name. Whoever comes too late is called `name~uuid`, by the first digits, or `name~pid` where it has no UUID.
+ * One unique `vm` label for each VM. The more trusted claim gets the name, even if another VM has it: libvirt keeps its
+ * names unique, and any user can start QEMU under TCG. Then a VM keeps its label, then the older VM gets the name. The
+ * other VMs of that name get `name~uuid`, with the first eight digits, or `name~pid` if they have no UUID.
  *
  * @param previous labels of the last round, by key
  * @returns labels by key
@@ -46,7 +46,7 @@ export function assignLabels(
   );
   const taken = new Set<string>();
   const labels = new Map<string, string>();
-  // A label given before is not for its equals while its VM lives, or its series would change owner.
+  // While a VM lives, no equally trusted VM gets its label: its series would change owner.
   const reserved = new Map<string, NameClaim>();
   for (const claim of claims) {
     const label = previous.get(claim.key);

@@ -23,7 +23,7 @@ export interface Vm {
   readonly key: string;
   /** The unique `vm` label. */
   readonly label: string;
-  /** What the VM is called by whoever started it, fit for a label; else a UUID or path of its own; else the pid. */
+  /** The name that its user gave it, fit for a label; else a UUID or path of its own; else the pid. */
   readonly name: string;
   readonly uuid: string;
   readonly vmm: Vmm;
@@ -35,7 +35,7 @@ export interface Vm {
   readonly pid: number;
   /** Of the process, in ticks since boot. */
   readonly startTime: number;
-  /** Its directories in KVM's debugfs; one for all VMMs known. Empty where debugfs is not to be had. */
+  /** Its directories in KVM's debugfs; one for all VMMs known. Empty where debugfs is not available. */
   readonly directories: readonly KvmDirectory[];
   readonly blockDevices: readonly BlockDeviceUse[];
   /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty where neither tells. */

@@ -49,7 +49,7 @@ test('case lxd-readconfig: the file says what the VM is, and the project whose i
     v1?.devices?.storage.map(({ id, kind }) => `${kind} ${id}`),
     ['virtio-scsi qemu_scsi'],
   );
-  // The other one's file cannot be read: nothing is said of devices, and it is said why.
+  // The other one's file cannot be read: its devices are unknown, and doctor prints the reason.
   assert.equal(other?.label, 'blue_v1');
   assert.equal(other?.devices, undefined);
   assert.deepEqual(inventory.limits, [

@@ -26,7 +26,7 @@ const SEEN = [
 ];
 const IDS = ['io0', 'averyveryverylongid', 'twelvechars1', 'thirteenchar1'];
 
-test('an IOThread whose id is too long for a thread is told by its place among the others', () => {
+test('an IOThread whose id is too long for a thread name is found by its place among the others', () => {
   assert.deepEqual(found(IDS, ...SEEN), { 103: 'averyveryverylongid', 105: 'thirteenchar1' });
 });
 
@@ -34,7 +34,7 @@ test('an id that fits needs no help', () => {
   assert.deepEqual(found(['io0'], 'call_rcu', 'IO io0', MAIN, 'CPU 0/KVM'), {});
 });
 
-test('where there is a thread too many or too few, nothing is said', () => {
+test('with a thread too many or too few, no id is reported', () => {
   const id = ['averyveryverylongid'];
   assert.deepEqual(found(id, 'call_rcu', MAIN, 'CPU 0/KVM'), { 102: 'averyveryverylongid' });
   assert.deepEqual(found(id, 'call_rcu', MAIN, MAIN, 'CPU 0/KVM'), {});
@@ -44,7 +44,7 @@ test('where there is a thread too many or too few, nothing is said', () => {
   assert.deepEqual(found(IDS, ...SEEN.filter((name) => name !== 'IO io0')), {});
 });
 
-test('where the order is another one, nothing is said', () => {
+test('with another order, no id is reported', () => {
   assert.deepEqual(found(['averyveryverylongid', 'io0'], 'call_rcu', 'IO io0', MAIN, 'CPU 0/KVM'), {});
 });
 
@@ -61,7 +61,7 @@ test('thread ids that began again tell no order', () => {
   assert.equal(namelessIothreads(PID, wrapped, ['averyveryverylongid']).size, 0);
 });
 
-test('each id that is said is one of the command line, said once, and never of a thread with a name', () => {
+test('each reported id is one of the command line, reported once, and never for a thread with a name', () => {
   const comm = fc.constantFrom(MAIN, 'IO io0', 'IO io1', 'worker', 'CPU 0/KVM', 'call_rcu');
   const id: fc.Arbitrary<string> = fc.constantFrom(
     'io0',
