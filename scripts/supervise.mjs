@@ -28,7 +28,7 @@ export async function runTests(files, options = [], { fileMs = FILE_MS, runMs = 
   return supervise(args, runMs);
 }
 
-async function supervise(args, runMs) {
+export async function supervise(args, runMs) {
   const folder = mkdtempSync(join(tmpdir(), 'kt-run-'));
   // Guests of libvirt run as another user.
   chmodSync(folder, 0o755);

@@ -1,0 +1,71 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type File, Instrumenter } from '@stryker-mutator/instrumenter';
+import ts from 'typescript';
+import type { Settings } from './settings.ts';
+
+export interface Mutant {
+  readonly id: string;
+  /** From the project's root: exporter/scrape.ts. */
+  readonly file: string;
+  readonly line: number;
+  /** The line as it is, trimmed. */
+  readonly source: string;
+  readonly mutator: string;
+  readonly replacement: string;
+  /** Why no test can find it. */
+  readonly equivalent: string | undefined;
+}
+
+const SILENT = {
+  ...{ isTraceEnabled: () => false, isDebugEnabled: () => false, isInfoEnabled: () => false },
+  ...{ isWarnEnabled: () => false, isErrorEnabled: () => false, isFatalEnabled: () => false },
+  ...{ trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
+};
+
+/**
+ * Compiles sources with all their mutants in them, each behind a switch, as Stryker does.
+ *
+ * @param files TypeScript sources, from the project's root
+ * @param folder becomes a tree of JavaScript files that stands for dist/
+ */
+export async function instrument(
+  root: string,
+  files: readonly string[],
+  folder: string,
+  { equivalents }: Pick<Settings, 'equivalents'>,
+): Promise<Mutant[]> {
+  const sources = new Map(files.map((file) => [file, readFileSync(root + file, 'utf8')]));
+  const inputs: File[] = [...sources].map(([name, content]) => ({ name, content, mutate: true }));
+  const options = { plugins: null, excludedMutations: [], ignorers: [], noHeader: false };
+  const { files: outputs, mutants } = await new Instrumenter(SILENT).instrument(inputs, options);
+  rmSync(folder, { recursive: true, force: true });
+  for (const { name, content } of outputs) {
+    const path = `${folder}/${name.replace(/\.ts$/, '.js')}`;
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, compile(content));
+  }
+  return mutants
+    .filter(({ status }) => status !== 'Ignored')
+    .map(({ id, fileName, location, mutatorName, replacement }) => {
+      const source = (sources.get(fileName) ?? '').split('\n')[location.start.line]?.trim() ?? '';
+      const known = equivalents.find(
+        (each) => each.file === fileName && each.line === source && each.replacement === replacement,
+      );
+      return {
+        ...{ id, file: fileName, line: location.start.line + 1, source },
+        ...{ mutator: mutatorName, replacement, equivalent: known?.reason },
+      };
+    });
+}
+
+function compile(source: string): string {
+  return ts.transpileModule(source, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  }).outputText;
+}

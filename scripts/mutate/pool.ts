@@ -1,0 +1,84 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Answer, Order } from './messages.ts';
+
+const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
+/** Hundreds of test files are loaded on a busy machine. */
+const LOAD_MS = 180_000;
+
+type Kind<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
+
+/** A worker that has ended by itself, or was killed as it did not answer. */
+export class Lost extends Error {
+  constructor(readonly how: 'ended' | 'timed out') {
+    super(`the worker ${how}`);
+  }
+}
+
+export interface WorkerFiles {
+  /** URLs with a slash at their end. */
+  readonly dist: string;
+  readonly instrumented: string;
+  /** URLs of test files. */
+  readonly tests: readonly string[];
+}
+
+export class TestWorker {
+  readonly #child: ChildProcess;
+
+  /** @param staticMutant is on from the beginning, when files are loaded */
+  constructor({ dist, instrumented, tests }: WorkerFiles, staticMutant = '') {
+    this.#child = fork(WORKER, [dist, instrumented, staticMutant, ...tests], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+  }
+
+  /** @throws Lost */
+  ready(): Promise<Kind<'ready'>> {
+    return this.#answer('ready', LOAD_MS);
+  }
+
+  /** @throws Lost */
+  ask<K extends 'measured' | 'tried'>(order: Order, kind: K, withinMs: number): Promise<Kind<K>> {
+    const answer = this.#answer(kind, withinMs);
+    this.#child.send(order);
+    return answer;
+  }
+
+  /** Lets it remove its files; kills it if it does not. */
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    this.#child.send({ kind: 'end' } satisfies Order, () => undefined);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  #answer<K extends Answer['kind']>(kind: K, withinMs: number): Promise<Kind<K>> {
+    const child = this.#child;
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        child.off('message', onMessage);
+        child.off('exit', onExit);
+      };
+      const onMessage = (answer: Answer): void => {
+        if (answer.kind !== kind) return;
+        settle();
+        resolve(answer as Kind<K>);
+      };
+      const onExit = (): void => {
+        settle();
+        reject(new Lost('ended'));
+      };
+      const timer = setTimeout(() => {
+        settle();
+        child.kill('SIGKILL');
+        reject(new Lost('timed out'));
+      }, withinMs);
+      child.on('message', onMessage);
+      child.once('exit', onExit);
+    });
+  }
+}

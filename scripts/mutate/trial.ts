@@ -1,0 +1,164 @@
+import type { Mutant } from './mutants.ts';
+import { Lost, TestWorker, type WorkerFiles } from './pool.ts';
+
+export type Outcome = 'killed' | 'timed out' | 'survived' | 'no coverage';
+
+export interface Result {
+  readonly mutant: Mutant;
+  readonly outcome: Outcome;
+  /** The test that failed, or how the process ended. */
+  readonly by: string | undefined;
+}
+
+export interface Measured {
+  readonly test: string;
+  readonly ms: number;
+  readonly covered: readonly string[];
+}
+
+export interface Suite extends WorkerFiles {
+  /** Test files in the order of their distance from a source. */
+  nearest(file: string): readonly string[];
+}
+
+/** A test that takes longer is no test for mutants: each survivor would run it. */
+const LONGEST_MS = 3000;
+/** What tests of one mutant may take without it. */
+const BUDGET_MS = 15_000;
+const NEAREST = 6;
+/** On a busy machine. */
+const MEASURE_MS = 20_000;
+/** A busy machine is slower than when it was measured. */
+const PATIENCE_MS = 10_000;
+const PATIENCE = 10;
+
+/** Runs each test once to see which mutants it meets; each worker takes the next. */
+export async function measure(
+  suite: WorkerFiles,
+  workers: number,
+  say: (text: string) => void,
+): Promise<{ measured: Measured[]; loaded: Set<string> }> {
+  const measured: Measured[] = [];
+  const loaded = new Set<string>();
+  let queue: string[] | undefined;
+  const run = async (): Promise<void> => {
+    let worker: TestWorker | undefined;
+    const start = async (): Promise<TestWorker> => {
+      const started = new TestWorker(suite);
+      const { failure, tests, covered } = await started.ready();
+      if (failure !== undefined) throw new Error(`without a mutant: ${failure}`);
+      queue ??= [...tests];
+      for (const id of covered) loaded.add(id);
+      return started;
+    };
+    worker = await start();
+    for (let test = queue?.shift(); test !== undefined; test = queue?.shift()) {
+      try {
+        const answer = await worker.ask({ kind: 'measure', test }, 'measured', MEASURE_MS);
+        if (answer.failure !== undefined)
+          say(`not used, as it fails without a mutant: ${test}: ${answer.failure}`);
+        else if (answer.ms <= LONGEST_MS) measured.push(answer);
+      } catch (error) {
+        if (!(error instanceof Lost)) throw error;
+        say(`not used, as its process ${error.how}: ${test}`);
+        worker = await start();
+      }
+    }
+    await worker.end();
+  };
+  await Promise.all(Array.from({ length: workers }, run));
+  return { measured, loaded };
+}
+
+/** One worker that tries mutants. */
+export class Trial {
+  #worker: TestWorker | undefined;
+
+  constructor(
+    private readonly suite: Suite,
+    private readonly measured: readonly Measured[],
+    private readonly loaded: ReadonlySet<string>,
+  ) {}
+
+  async try(mutant: Mutant): Promise<Result> {
+    const near = this.suite.nearest(mutant.file);
+    const rank = ({ test }: Measured): number => near.findIndex((file) => test.startsWith(file));
+    const meeting = this.measured
+      .filter(({ covered }) => covered.includes(mutant.id))
+      .sort((a, b) => rank(a) - rank(b) || a.ms - b.ms);
+    let ms = 0;
+    const chosen = meeting.filter((each) => {
+      if (ms + each.ms > BUDGET_MS) return false;
+      ms += each.ms;
+      return true;
+    });
+    const isStatic = this.loaded.has(mutant.id);
+    if (meeting.length === 0 && !isStatic) return { mutant, outcome: 'no coverage', by: undefined };
+    const result = await this.#tryTests(
+      mutant,
+      chosen.map(({ test }) => test),
+      ms,
+    );
+    return result.outcome === 'survived' && isStatic ? this.#tryLoading(mutant) : result;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker?.end();
+  }
+
+  async #tryTests(mutant: Mutant, tests: readonly string[], ms: number): Promise<Result> {
+    if (tests.length === 0) return { mutant, outcome: 'survived', by: undefined };
+    if (this.#worker === undefined) {
+      this.#worker = new TestWorker(this.suite);
+      await this.#worker.ready();
+    }
+    const patience = PATIENCE_MS + PATIENCE * ms;
+    try {
+      const order = { kind: 'try', mutant: mutant.id, tests } as const;
+      const { killer, why, spoilt } = await this.#worker.ask(order, 'tried', patience);
+      if (!spoilt)
+        return {
+          mutant,
+          outcome: killer === undefined ? 'survived' : 'killed',
+          by: killer && `${killer}: ${why}`,
+        };
+      // Whether it was this mutant or one before, a process of its own tells.
+      await this.#worker.end();
+      this.#worker = new TestWorker(this.suite);
+      await this.#worker.ready();
+      const again = await this.#worker.ask(order, 'tried', patience);
+      if (again.spoilt) await this.#forget();
+      return { mutant, outcome: again.killer === undefined ? 'survived' : 'killed', by: again.killer };
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error;
+      this.#worker = undefined;
+      return { mutant, outcome: error.how === 'timed out' ? 'timed out' : 'killed', by: error.message };
+    }
+  }
+
+  async #forget(): Promise<void> {
+    await this.#worker?.end();
+    this.#worker = undefined;
+  }
+
+  /** What runs when a file is loaded needs a process that loads it again. */
+  async #tryLoading(mutant: Mutant): Promise<Result> {
+    const names = this.suite.nearest(mutant.file).slice(0, NEAREST);
+    const tests = this.suite.tests.filter((url) => names.some((name) => url.endsWith(`/dist/test/${name}`)));
+    const usable = this.measured.filter(({ test }) => names.some((name) => test.startsWith(name)));
+    const worker = new TestWorker({ ...this.suite, tests }, mutant.id);
+    try {
+      const { failure } = await worker.ready();
+      if (failure !== undefined) return { mutant, outcome: 'killed', by: failure };
+      const ms = usable.reduce((sum, each) => sum + each.ms, 0);
+      const order = { kind: 'try', mutant: mutant.id, tests: usable.map(({ test }) => test) } as const;
+      const { killer } = await worker.ask(order, 'tried', PATIENCE_MS + PATIENCE * ms);
+      return { mutant, outcome: killer === undefined ? 'survived' : 'killed', by: killer };
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error;
+      return { mutant, outcome: error.how === 'timed out' ? 'timed out' : 'killed', by: error.message };
+    } finally {
+      await worker.end();
+    }
+  }
+}
