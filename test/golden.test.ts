@@ -6,17 +6,17 @@ import { promisify } from 'node:util';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
 import { withMonitor } from './support/captured-host.ts';
 import { ROOT } from './support/daemon.ts';
+import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from './support/goldens.ts';
 import { hasTool } from './support/tools.ts';
 
-const HOSTS = ['linux-nvme-vhost', 'toy-pio-hlt'];
+const HOSTS = Object.keys(GOLDEN_HOSTS);
 /** Without a tracefs that can be written no host shows trace events: test/exporter/collectors/trace.test.ts makes these. */
 const GOLDENS = [...HOSTS, 'trace'];
 const execute = promisify(execFile);
 
 /** What the real command prints for a captured host whose monitor answers, without what differs from run to run. */
 async function exposition(context: TestContext, host: string): Promise<string> {
-  const vm = host === 'toy-pio-hlt' ? 'vm1' : 'vm-a';
-  const rootfs = await withMonitor(context, host, 't1', vm);
+  const rootfs = await withMonitor(context, host, 't1', GOLDEN_HOSTS[host] ?? '');
   const { stdout } = await execute(
     process.execPath,
     [
@@ -24,19 +24,12 @@ async function exposition(context: TestContext, host: string): Promise<string> {
       'once',
       `--path.rootfs=${rootfs}`,
       '--log.level=error',
-      '--vcpu.statistics=all',
+      ...GOLDEN_FLAGS,
       '--state.dir=/nonexistent',
     ],
     { encoding: 'utf8', env: { PATH: process.env['PATH'] }, maxBuffer: 16 * 1024 * 1024 },
   );
-  return stdout
-    .split('\n')
-    .filter((line) => !/^(# (HELP|TYPE) )?(process|nodejs)_/.test(line))
-    .filter((line) => !/^kvm_telemetry_\w+_duration_seconds_(bucket|sum)/.test(line))
-    .map((line) => line.replace(/^(kvm_telemetry_probe_duration_seconds\{.*\}) .*/, '$1 0'))
-    .map((line) => line.replace(/nodejs="[\d.]+"/, 'nodejs="0"'))
-    .filter((line) => line !== '')
-    .join('\n');
+  return withoutTheMoment(stdout);
 }
 
 function metricNames(text: string): Set<string> {
@@ -45,7 +38,7 @@ function metricNames(text: string): Set<string> {
 
 for (const host of HOSTS) {
   test(`all of /metrics on the captured host ${host} is as in the golden file (update: UPDATE_GOLDEN=1)`, async (context) => {
-    const golden = `${ROOT}test/golden/${host}.prom`;
+    const golden = goldenFile(host);
     const text = `${await exposition(context, host)}\n`;
     if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, text);
     assert.equal(text, readFileSync(golden, 'utf8'));

@@ -1,0 +1,24 @@
+import { ROOT } from './daemon.ts';
+
+/** The captured hosts of the golden files, each with the name of its VM. */
+export const GOLDEN_HOSTS: Readonly<Record<string, string>> = {
+  'linux-nvme-vhost': 'vm-a',
+  'toy-pio-hlt': 'vm1',
+};
+export const GOLDEN_FLAGS = ['--vcpu.statistics=all'] as const;
+
+export function goldenFile(host: string): string {
+  return `${ROOT}test/golden/${host}.prom`;
+}
+
+/** An exposition without what differs from run to run. */
+export function withoutTheMoment(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !/^(# (HELP|TYPE) )?(process|nodejs)_/.test(line))
+    .filter((line) => !/^kvm_telemetry_\w+_duration_seconds_(bucket|sum)/.test(line))
+    .map((line) => line.replace(/^(kvm_telemetry_probe_duration_seconds\{.*\}) .*/, '$1 0'))
+    .map((line) => line.replace(/nodejs="[\d.]+"/, 'nodejs="0"'))
+    .filter((line) => line !== '')
+    .join('\n');
+}
