@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Registry } from 'prom-client';
+import { block } from '../../../exporter/collectors/block.ts';
+import type { Collection } from '../../../exporter/collectors/collector.ts';
+import { vms } from '../../../exporter/collectors/vms.ts';
+import { Families } from '../../../exporter/metrics/families.ts';
+import type { Vm } from '../../../exporter/model/vm.ts';
+import { exposition } from '../../../exporter/registry.ts';
+import { readDisks } from '../../../probes/sys-block.ts';
+import { type HostTree, hostTree } from '../../support/host-tree.ts';
+import { parseSamples, type Samples, sample, series } from '../../support/metrics.ts';
+
+const PCI = '../devices/pci0000:00/0000:00:1f.0';
+
+/** A disk whose seventeen counters are all different. */
+function disk(tree: HostTree, name: string, first: number, isPhysical = true): void {
+  const stat = Array.from({ length: 17 }, (_, i) => first + i);
+  const folder = isPhysical
+    ? `sys/devices/pci0000:00/0000:00:1f.0/${name}`
+    : `sys/devices/virtual/block/${name}`;
+  tree.link(`sys/block/${name}`, isPhysical ? `${PCI}/${name}` : `../devices/virtual/block/${name}`);
+  const files = {
+    ...{ stat: stat.join(' '), inflight: ' 3 5', dev: `8:${first}`, 'queue/scheduler': '[none] mq-deadline' },
+    ...{
+      'queue/nr_requests': '64',
+      'queue/rotational': '0',
+      'queue/write_cache': 'write back',
+      'queue/io_poll': '1',
+    },
+    ...{ 'mq/0/cpu_list': '0, 1', 'mq/1/cpu_list': '2, 3' },
+  };
+  for (const [file, text] of Object.entries(files)) tree.write(`${folder}/${file}`, `${text}\n`);
+}
+
+async function textOf(families: Families): Promise<Samples> {
+  let text = '';
+  for await (const chunk of exposition(families.sorted(), new Registry(), Registry.PROMETHEUS_CONTENT_TYPE))
+    text += chunk;
+  return parseSamples(text);
+}
+
+function collector(context: TestContext, exclude = /^ram/) {
+  const tree = hostTree(context);
+  const own = block(() => exclude);
+  const collect = async (used: readonly string[] = []): Promise<Samples> => {
+    const families = new Families(10_000);
+    const vm = { label: 'db', blockDevices: used.map((device) => ({ device, depth: 0 })) };
+    const disks = readDisks(tree.host);
+    const collection = { host: tree.host, families, vms: [vm], disks, breathe: () => Promise.resolve() };
+    await own.collect(collection as unknown as Collection, (problem) => {
+      throw problem;
+    });
+    return textOf(families);
+  };
+  return { tree, collect };
+}
+
+test('each counter of a disk is under its own name, in seconds and bytes', async (context) => {
+  const { tree, collect } = collector(context);
+  disk(tree, 'sda', 1001);
+  const samples = await collect();
+  const of = (name: string): number => sample(samples, `kvm_block_${name}`, { device: 'sda' });
+  // Documentation/block/stat.rst, in its order; sectors are 512 bytes and times milliseconds.
+  const expected = {
+    ...{ reads_completed_total: 1001, reads_merged_total: 1002 },
+    ...{ read_bytes_total: 1003 * 512, read_time_seconds_total: 1.004 },
+    ...{ writes_completed_total: 1005, writes_merged_total: 1006 },
+    ...{ written_bytes_total: 1007 * 512, write_time_seconds_total: 1.008 },
+    ...{ io_time_seconds_total: 1.01, io_time_weighted_seconds_total: 1.011 },
+    ...{ discards_completed_total: 1012, discards_merged_total: 1013 },
+    ...{ discarded_bytes_total: 1014 * 512, discard_time_seconds_total: 1.015 },
+    ...{ flush_requests_total: 1016, flush_requests_time_seconds_total: 1.017 },
+  };
+  for (const [name, value] of Object.entries(expected)) assert.equal(of(name), value, name);
+  const now = (direction: string): number =>
+    sample(samples, 'kvm_block_io_now', { device: 'sda', direction });
+  assert.deepEqual([now('read'), now('write')], [3, 5]);
+});
+
+test('settings are shown, and read again at the tenth scrape', async (context) => {
+  const { tree, collect } = collector(context);
+  disk(tree, 'sda', 1);
+  const before = await collect();
+  assert.equal(sample(before, 'kvm_block_queue_requests', { device: 'sda' }), 64);
+  assert.equal(sample(before, 'kvm_block_queue_io_poll', { device: 'sda' }), 1);
+  assert.equal(sample(before, 'kvm_block_hardware_queues', { device: 'sda' }), 2);
+  const info = {
+    device: 'sda',
+    physical: 'true',
+    scheduler: 'none',
+    write_cache: 'write back',
+    rotational: 'false',
+  };
+  assert.equal(sample(before, 'kvm_block_info', info), 1);
+  assert.equal(
+    sample(before, 'kvm_block_hardware_queue_info', { device: 'sda', queue: '1', cpus: '2-3' }),
+    1,
+  );
+  tree.write('sys/block/sda/queue/scheduler', 'none [mq-deadline]\n');
+  tree.write('sys/block/sda/queue/nr_requests', '256\n');
+  const seen: number[] = [];
+  for (let scrape = 0; scrape < 10; scrape++)
+    seen.push(sample(await collect(), 'kvm_block_queue_requests', { device: 'sda' }));
+  assert.equal(seen.at(-1), 256);
+  assert.equal(sample(await collect(), 'kvm_block_info', { device: 'sda', scheduler: 'mq-deadline' }), 1);
+});
+
+test('disks without hardware are shown where a VM uses them, and excluded ones never', async (context) => {
+  const { tree, collect } = collector(context, /^sdb$/);
+  disk(tree, 'sda', 1);
+  disk(tree, 'sdb', 101);
+  disk(tree, 'dm-0', 201, false);
+  disk(tree, 'loop0', 301, false);
+  const shown = async (used: readonly string[]): Promise<string[]> =>
+    series(await collect(used), 'kvm_block_reads_completed_total').map(
+      (key) => /device="([^"]+)"/.exec(key)?.[1] ?? '',
+    );
+  assert.deepEqual(await shown([]), ['sda']);
+  assert.deepEqual((await shown(['dm-0', 'sdb'])).sort(), ['dm-0', 'sda']);
+});
+
+test('a VM says who it is, when it began, and what its disks are on', async (context) => {
+  const tree = hostTree(context);
+  tree.write('proc/stat', 'cpu  1 2 3 4\nbtime 1700000000\n');
+  const families = new Families(100);
+  const vm: Partial<Vm> = {
+    ...{ label: 'db', name: 'the name', uuid: 'the uuid', vmm: 'qemu', manager: 'libvirt', accel: 'kvm' },
+    ...{ machine: 'q35', pid: 77, startTime: 12_345 },
+    blockDevices: [
+      { device: 'dm-0', depth: 0 },
+      { device: 'sda', depth: 1 },
+    ],
+  };
+  await vms.collect({ host: tree.host, families, vms: [vm] } as unknown as Collection, (problem) => {
+    throw problem;
+  });
+  const samples = await textOf(families);
+  const who = { vm: 'db', name: 'the name', uuid: 'the uuid', vmm: 'qemu', manager: 'libvirt', accel: 'kvm' };
+  assert.equal(sample(samples, 'kvm_vm_info', { ...who, machine: 'q35', pid: '77' }), 1);
+  // Ticks of USER_HZ since the host booted.
+  assert.equal(sample(samples, 'kvm_vm_start_time_seconds', { vm: 'db' }), 1_700_000_123.45);
+  assert.equal(sample(samples, 'kvm_vm_block_device_info', { vm: 'db', device: 'dm-0', depth: '0' }), 1);
+  assert.equal(sample(samples, 'kvm_vm_block_device_info', { vm: 'db', device: 'sda', depth: '1' }), 1);
+  assert.equal(series(samples, 'kvm_vm_block_device_info').length, 2);
+});
