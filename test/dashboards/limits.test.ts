@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { generated, NAMES, panelsOf } from './generated.ts';
+
+/** From which value on a number has which colour. Written down once more, so that a changed limit is seen in two places. */
+const LIMITS: Readonly<Record<string, string>> = {
+  'fleet: stat Hosts down': 'green, 1 red',
+  'fleet: stat Exits per I/O': 'green, 1 orange',
+  'fleet: stat Drifting VMs': 'green, 1 red',
+  'fleet: stat Failing probes': 'green, 1 orange',
+  'fleet: timeseries Exits per I/O': 'transparent, 1 orange',
+  'fleet: table Exits beyond I/O: Exits/s and vCPU': 'text, 10000 red',
+  'fleet: table Exits per I/O: Exits per I/O': 'text, 1 red',
+  'fleet: table Slow exits: 99th percentile': 'text, 0.001 red',
+  'fleet: table Starved vCPUs: Wait': 'text, 0.1 red',
+  'fleet: table Busy I/O threads: Busy': 'text, 0.95 red',
+  'fleet: table Drift: Threads': 'text, 1 red',
+  'fleet: table Hosts: Drifting VMs': 'text, 1 red',
+  'fleet: table Hosts: Failing probes': 'text, 1 orange',
+  'host: stat Drifting threads': 'green, 1 red',
+  'host: stat Failing probes': 'green, 1 orange',
+  'host: table VMs: Exits per I/O': 'green, 1 orange',
+  'host: table VMs: Longest wait': 'text, 0.1 red',
+  'host: table VMs: Drifting threads': 'text, 1 red',
+  'host: timeseries Run-queue wait of vCPUs': 'transparent, 0.1 red',
+  'host: timeseries Exits per I/O by VM': 'transparent, 1 orange',
+  'host: timeseries Mean latency': 'transparent, 0.02 red',
+  'vm: stat Exits per I/O': 'green, 1 orange',
+  'vm: stat Drifting threads': 'green, 1 red',
+  'vm: timeseries Exits per I/O by step': 'transparent, 1 orange',
+  'vm: timeseries Exit latency by reason': 'transparent, 0.001 red',
+  'vm: timeseries Wasted polling by vCPU': 'transparent, 0.05 red',
+  'vm: timeseries Wait by thread': 'transparent, 0.1 red',
+  'vm: timeseries Mean latency': 'transparent, 0.02 red',
+  'patch-effect: timeseries Exits per I/O': 'transparent, 1 orange',
+  'affinity: timeseries Fairness of queues': 'transparent, 0.5 orange',
+  'exporter: stat Failing probes': 'green, 1 red',
+  'exporter: stat Dropped series': 'green, 1 red',
+  'exporter: stat Dropped events': 'green, 1e-9 red',
+};
+
+/** What states are called, and whether that is good (green), bad (red), or no matter. */
+const WORDS: Readonly<Record<string, string>> = {
+  'host: Probes': '0 failing red, 1 works green',
+  'host: Monitors and managers of VMs': '0 no answer red, 1 answers green',
+  'vm: Detected stage':
+    '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
+  'patch-effect: Detected stage':
+    '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
+  'patch-effect: Features': '0 no red, 1 yes green',
+  'affinity: Threads that drifted': '0 in place green, 1 drifts red',
+  'exporter: Probe success': '0 failing red, 1 works green',
+  'exporter: Versions: Configuration': '0 refused red, 1 in force text',
+};
+
+interface Steps {
+  readonly steps: readonly { readonly value: number | null; readonly color: string }[];
+}
+type Mappings = readonly { readonly options: Readonly<Record<string, { text: string; color: string }>> }[];
+
+interface Config {
+  readonly defaults: { readonly thresholds: Steps; readonly mappings: Mappings };
+  readonly overrides: readonly {
+    readonly matcher: { readonly options: string };
+    readonly properties: readonly { readonly id: string; readonly value: unknown }[];
+  }[];
+}
+
+/** Of every panel and column: a setting, by the dashboard, the panel and the column. */
+function settings<T>(id: 'thresholds' | 'mappings' | 'links', isTyped: boolean): [string, T][] {
+  return NAMES.flatMap((name) =>
+    panelsOf(generated(name)).flatMap((panel): [string, T][] => {
+      if (panel.fieldConfig === undefined) return [];
+      const { defaults, overrides } = panel.fieldConfig as unknown as Config;
+      const key = `${name}: ${isTyped ? `${panel.type} ` : ''}${panel.title}`;
+      const own = (defaults as unknown as Record<string, T>)[id];
+      const columns = overrides.flatMap(({ matcher, properties }): [string, T][] =>
+        properties
+          .filter((each) => each.id === id)
+          .map(({ value }) => [`${key}: ${matcher.options}`, value as T]),
+      );
+      return own === undefined ? columns : [[key, own], ...columns];
+    }),
+  );
+}
+
+test('numbers have the colour of their limit from the limit on', () => {
+  const found = settings<Steps>('thresholds', true)
+    .filter(([, { steps }]) => steps.length > 1)
+    .map(([key, { steps }]) => [
+      key,
+      steps.map(({ value, color }) => `${value ?? ''} ${color}`.trim()).join(', '),
+    ]);
+  assert.deepEqual(Object.fromEntries(found), LIMITS);
+});
+
+test('states have the words and colours of what they mean', () => {
+  const found = settings<Mappings>('mappings', false)
+    .filter(([, mappings]) => mappings.length > 0)
+    .map(([key, mappings]) => {
+      const words = mappings.flatMap(({ options }) => Object.entries(options));
+      const texts = words.map(
+        ([value, { text, color }]) => `${value} ${text} ${color.replace(/^(semi-)?dark-/, '')}`,
+      );
+      return [key, texts.join(', ')];
+    });
+  assert.deepEqual(Object.fromEntries(found), WORDS);
+});
+
+test('links take the host from the host and the VM from the VM', () => {
+  const links = settings<readonly { readonly url: string }[]>('links', false);
+  assert.ok(links.length > 20);
+  for (const [key, all] of links) {
+    for (const { url } of all) {
+      const taken = [
+        ...url.matchAll(/var-(\w+)=\$\{__(?:data\.fields\["(\w+)"\]|field\.labels\.(\w+))\}/g),
+      ].map(([, variable, field, label]) => [variable, field ?? label]);
+      const isColumn = url.includes('__data.fields');
+      const host = ['instance', isColumn ? 'Host' : 'instance'];
+      const vm = ['vm', isColumn ? 'VM' : 'vm'];
+      assert.deepEqual(taken, url.startsWith('/d/kvm-vm?') ? [host, vm] : [host], `${key}: ${url}`);
+      assert.match(
+        url,
+        /^\/d\/kvm-(vm|host)\?\$\{datasource:queryparam\}&\$\{job:queryparam\}&.*\$\{__url_time_range\}$/,
+      );
+    }
+  }
+});
