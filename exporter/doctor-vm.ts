@@ -5,6 +5,7 @@ import { cpuListOf } from './model/affinity.ts';
 import type { VmAffinity } from './model/affinity-reading.ts';
 import type { VmStage } from './model/stage-reading.ts';
 import { ioThreadsOf, nextRule, type Step, stepsTo } from './model/steps.ts';
+import { factsOf } from './model/topology-facts.ts';
 import type { Vm } from './model/vm.ts';
 import type { VmStatistics } from './model/vm-statistics.ts';
 
@@ -57,8 +58,15 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   const rule = nextRule(stage);
   const nodes = (cpus: readonly number[]): string =>
     cpuListOf([...new Set(cpus.flatMap((cpu) => topology.nodeOf.get(cpu) ?? []))].sort((a, b) => a - b));
-  const own = new Set(observed.deviceNodes);
-  const isNear = (cpu: number): number => Number(own.has(topology.nodeOf.get(cpu) ?? -1));
+  const facts = factsOf(topology);
+  const { isolated } = facts;
+  const cpusNear = new Set(facts.cpusNear(observed.deviceNodes));
+  const isNear = (cpu: number): number => Number(cpusNear.has(topology.nodeOf.get(cpu) ?? -1));
+  // An isolated CPU is somebody's: it comes first for a VM that has some, else last.
+  const usesIsolated = observed.threads.some(
+    ({ allowed }) => allowed.length === 1 && isolated.has(allowed[0] ?? -1),
+  );
+  const isApart = (cpu: number): number => Number(isolated.has(cpu) !== usesIsolated);
   const free = topology.cpus.map(({ cpu }) => cpu).filter((cpu) => !taken.has(cpu));
   return {
     vm: vm.label,
@@ -97,7 +105,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
               vm,
               observed,
               stage,
-              free.sort((a, b) => isNear(b) - isNear(a) || a - b),
+              free.sort((a, b) => isApart(a) - isApart(b) || isNear(b) - isNear(a) || a - b),
             ),
           },
   };

@@ -8,6 +8,8 @@ export interface CgroupPaths {
   readonly unified: string | undefined;
   /** Of the cpuset controller of v1. */
   readonly cpuset: string | undefined;
+  /** It lies outside of this process's cgroup namespace: the path is relative to a place that nobody names. */
+  readonly isHidden: boolean;
 }
 
 const LINE = /^\d{1,10}:([^:]*):(\/.*)$/s;
@@ -22,29 +24,37 @@ const LINE = /^\d{1,10}:([^:]*):(\/.*)$/s;
 export function parseCgroup(text: string): CgroupPaths {
   let unified: string | undefined;
   let cpuset: string | undefined;
+  let isHidden = false;
   for (const line of text.split('\n')) {
     const [, controllers = '', path = ''] = LINE.exec(line) ?? [];
-    if (path === '' || path.split('/').some((name) => name === '..' || name === '.')) continue;
-    if (controllers === '') unified = path;
-    else if (controllers.split(',').includes('cpuset')) cpuset = path;
+    const isUnified = controllers === '';
+    if (path === '' || !(isUnified || controllers.split(',').includes('cpuset'))) continue;
+    if (path.split('/').some((name) => name === '..' || name === '.')) isHidden = true;
+    else if (isUnified) unified = path;
+    else cpuset = path;
   }
-  return { unified, cpuset };
+  return { unified, cpuset, isHidden };
+}
+
+/** @param pid also a thread's id: libvirt gives each vCPU a cgroup of its own. @throws SourceError */
+export function readCgroup(host: Host, pid: number): CgroupPaths {
+  return parseCgroup(utf8(host.attribute(`${host.roots.procfs}/${pid}/cgroup`)));
 }
 
 /**
- * The CPUs to which the cgroup confines a process; undefined where no cpuset tells. On v2 a cgroup without the
- * controller has no such file, and the nearest one above it counts.
+ * The CPUs to which a cgroup confines its processes; undefined where no cpuset tells. On v2 a cgroup without the
+ * controller has no such file, and the nearest one above it counts. v1 has effective CPUs since Linux 3.17.
  *
- * @param pid also a thread's id: libvirt gives each vCPU a cgroup of its own
  * @throws SourceError
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
  */
-export function readEffectiveCpuset(host: Host, pid: number): readonly number[] | undefined {
-  const { unified, cpuset } = parseCgroup(utf8(host.attribute(`${host.roots.procfs}/${pid}/cgroup`)));
+export function readCpuset(host: Host, { unified, cpuset }: CgroupPaths): readonly number[] | undefined {
   const base = `${host.roots.sysfs}/fs/cgroup`;
   if (cpuset !== undefined) {
-    const cpus = cpusIn(host, `${base}/cpuset${cpuset}/cpuset.effective_cpus`);
-    if (cpus !== undefined) return cpus;
+    for (const file of ['cpuset.effective_cpus', 'cpuset.cpus']) {
+      const cpus = cpusIn(host, `${base}/cpuset${cpuset}/${file}`);
+      if (cpus !== undefined) return cpus;
+    }
   }
   if (unified === undefined) return undefined;
   for (let path = unified.replace(/\/+$/, ''); ; path = path.slice(0, path.lastIndexOf('/'))) {
@@ -53,7 +63,31 @@ export function readEffectiveCpuset(host: Host, pid: number): readonly number[] 
   }
 }
 
+/** The CPUs to which its cgroup confines a thread. @throws SourceError */
+export function readEffectiveCpuset(host: Host, pid: number): readonly number[] | undefined {
+  return readCpuset(host, readCgroup(host, pid));
+}
+
+/** The cgroup that holds all of these; the root where they have nothing in common. */
+export function commonCgroup(all: readonly CgroupPaths[]): CgroupPaths {
+  const common = (paths: readonly (string | undefined)[]): string | undefined => {
+    const known = paths.filter((path) => path !== undefined);
+    return known.length === 0 ? undefined : known.reduce(commonPath);
+  };
+  return {
+    unified: common(all.map(({ unified }) => unified)),
+    cpuset: common(all.map(({ cpuset }) => cpuset)),
+    isHidden: all.some(({ isHidden }) => isHidden),
+  };
+}
+
+function commonPath(a: string, b: string): string {
+  const [left, right] = [a.split('/'), b.split('/')];
+  const differs = left.findIndex((name, i) => name !== right[i]);
+  return (differs < 0 ? left : left.slice(0, differs)).join('/') || '/';
+}
+
 function cpusIn(host: Host, file: string): readonly number[] | undefined {
   const text = ifThere(() => host.attribute(file));
-  return text === undefined ? undefined : parseCpuList(text);
+  return text === undefined || text.trim() === '' ? undefined : parseCpuList(text);
 }

@@ -43,6 +43,11 @@ function count(text: string, key: string): number {
   return decimalAt(text, at);
 }
 
+/** The NUMA nodes from which the task may have memory, in list format. @throws SourceError */
+export function readMemsAllowed(host: Host, task: string): string {
+  return line(host.attribute(`${task}/status`), '\nMems_allowed_list:\t');
+}
+
 /** @param task `/proc/<pid>/task/<tid>` */
 export function readTaskStatus(host: Host, task: string): TaskStatus {
   return parseTaskStatus(host.attribute(`${task}/status`));

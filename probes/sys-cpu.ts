@@ -24,6 +24,10 @@ export interface CpuTopology {
   readonly nodes: readonly number[];
   /** The NUMA node of each online CPU that has one. */
   readonly nodeOf: ReadonlyMap<number, number>;
+  /** Nodes that have memory: one may have CPUs only, as one may have memory only. */
+  readonly memoryNodes: readonly number[];
+  /** How far each node is from the others, 10 being itself; empty where the kernel does not say. */
+  readonly distances: ReadonlyMap<number, ReadonlyMap<number, number>>;
 }
 
 /**
@@ -53,12 +57,31 @@ export function readCpuTopology(host: Host): CpuTopology {
       isolated: isolated.has(cpu),
     };
   });
-  return { cpus, nodes, nodeOf };
+  const memory = optional(host, `${base}/node/has_memory`);
+  const memoryNodes = memory === '' ? nodes : parseCpuList(memory);
+  return { cpus, nodes, nodeOf, memoryNodes, distances: readDistances(host, nodes) };
 }
 
-/** The online list alone: when it is unchanged, so is the topology. */
-export function readOnlineCpus(host: Host): string {
-  return host.attribute(`${host.roots.sysfs}/devices/system/cpu/online`);
+/** `node<N>/distance` has a number for each online node, in order. */
+function readDistances(host: Host, nodes: readonly number[]): Map<number, Map<number, number>> {
+  const distances = new Map<number, Map<number, number>>();
+  for (const node of nodes) {
+    const words = optional(host, `${host.roots.sysfs}/devices/system/node/node${node}/distance`)
+      .trim()
+      .split(/\s+/);
+    const numbers = words.flatMap((word) => wholeDecimal(word) ?? []);
+    if (numbers.length === nodes.length)
+      distances.set(node, new Map(nodes.map((other, i) => [other, numbers[i] ?? 0])));
+  }
+  return distances;
+}
+
+/** What changes when CPUs, nodes or isolation change: as long as it is the same, so is the topology. */
+export function readTopologyMark(host: Host): string {
+  const base = `${host.roots.sysfs}/devices/system`;
+  const rest = ['cpu/isolated', 'node/online', 'node/has_memory', 'node/has_cpu'];
+  const online = host.attribute(`${base}/cpu/online`);
+  return [online, ...rest.map((file) => optional(host, `${base}/${file}`))].join('|');
 }
 
 function optional(host: Host, path: string): string {

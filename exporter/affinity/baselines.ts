@@ -21,7 +21,7 @@ function isCpuList(text: string): boolean {
 
 type Learnt = z.infer<typeof schema>;
 
-/** The masks that threads had when their VM was first seen. They outlive the daemon, not the VM. */
+/** The masks of threads that somebody pinned before, or soon after, their VM was first seen. They outlive the daemon, not the VM. */
 export class Baselines {
   readonly #file: StateFile<Learnt>;
   readonly #vms: Map<string, Map<string, string>>;
@@ -53,6 +53,11 @@ export class Baselines {
     if (masks.get(thread) === cpus) return;
     masks.set(thread, cpus);
     this.#changed = true;
+  }
+
+  /** The thread is not pinned any more, and that is right so. */
+  forget(vm: string, thread: string): void {
+    if (this.#vms.get(vm)?.delete(thread) === true) this.#changed = true;
   }
 
   /** Forgets VMs that are gone, and writes what has changed. */

@@ -1,22 +1,24 @@
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
 import { USER_HZ } from '../../probes/proc-task-stat.ts';
+import { readTaskStatus } from '../../probes/proc-task-status.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { expectationOf, type PinningRule } from '../model/affinity.ts';
 import type { Affinity, VmAffinity } from '../model/affinity-reading.ts';
+import { isPin, type Unpinned, unpinnedCpus } from '../model/confinement.ts';
 import { type Drift, driftsOf } from '../model/drift.ts';
 import { shareOn } from '../model/numa.ts';
 import { IO_ROLES, type ObservedThread, type ObservedVm } from '../model/observed.ts';
 import { Places } from '../model/places.ts';
 import { latestCpus, migrationRate, type Residency } from '../model/residency.ts';
 import { SAMPLED_ROLES } from '../model/roles.ts';
-import { factsOf, isWithin } from '../model/topology-facts.ts';
+import { factsOf, isWithin, type TopologyFacts } from '../model/topology-facts.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import { Pace } from '../pace.ts';
 import type { Baselines } from './baselines.ts';
 import { type CompletionCpus, readCompletionCpus } from './completions.ts';
+import { Cpusets } from './cpusets.ts';
 import { type Mask, Masks } from './masks.ts';
 import type { Memory } from './memory.ts';
 
@@ -55,13 +57,24 @@ const MAX_READS = 500;
 const SETTLING_SECONDS = 5;
 /** Interrupts are moved by hand, or by irqbalance, and reading them is slow on a large host. */
 const COMPLETIONS_EVERY = 30;
-const CPUSET_EVERY = 60;
+const INIT_EVERY = 60;
 const MAX_PROBLEMS = 16;
+
+interface Read {
+  readonly vm: Vm;
+  readonly thread: VmThread;
+  readonly mask: Mask;
+  readonly hasMoved: boolean;
+}
 
 /** Follows where threads may run, against where they should: each second, the kernel's own masks. */
 export class AffinityWatch {
   readonly #masks: Masks;
-  readonly #cpusets = new WeakMap<VmThread, { tick: number; cpus: readonly number[] | undefined }>();
+  readonly #cpusets: Cpusets;
+  /** Threads whose mask was held against what they would have unpinned. */
+  readonly #met = new WeakSet<VmThread>();
+  /** The mask of the host's first process, which each process inherits. */
+  #init: readonly number[] | undefined;
   #completions: ReadonlyMap<string, CompletionCpus> = new Map();
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
   #problems: SourceError[] = [];
@@ -75,6 +88,7 @@ export class AffinityWatch {
     private readonly settings: () => AffinitySettings,
   ) {
     this.#masks = new Masks(parts.host);
+    this.#cpusets = new Cpusets(parts.host);
   }
 
   /** As of the last look. */
@@ -86,7 +100,9 @@ export class AffinityWatch {
   async tick(): Promise<void> {
     const { watched, memory, baselines } = this.parts;
     const { topology } = watched;
+    if (this.#ticks % INIT_EVERY === 0) this.#readInit();
     if (this.#ticks++ % COMPLETIONS_EVERY === 0) this.#readCompletions();
+    this.#cpusets.tick(watched.vms);
     this.#problems = [memory.problem ?? [], this.#completionsProblem ?? []].flat();
     // On a host with one node there is nothing to tell.
     if ((topology?.nodes.length ?? 0) > 1) void memory.readNext(watched.vms);
@@ -105,9 +121,19 @@ export class AffinityWatch {
     }
   }
 
+  /** In a container that has processes of its own the first one is no measure, and nothing is lost without it. */
+  #readInit(): void {
+    const { host } = this.parts;
+    try {
+      this.#init = this.#masks.list(readTaskStatus(host, `${host.roots.procfs}/1`).cpusAllowedList);
+    } catch {
+      this.#init = undefined;
+    }
+  }
+
   async #readMasks(): Promise<void> {
     const pace = new Pace();
-    const { learn } = this.settings();
+    const read: Read[] = [];
     const all = this.parts.watched.vms.flatMap((vm) => this.#threads(vm).map((thread) => ({ vm, thread })));
     const count = Math.min(MAX_READS, all.length);
     if (this.#next >= all.length) this.#next = 0;
@@ -119,8 +145,9 @@ export class AffinityWatch {
       try {
         const before = this.#masks.of(thread);
         const mask = this.#masks.read(thread);
-        if (learn) this.#learn(vm, thread, mask, mask !== before);
+        read.push({ vm, thread, mask, hasMoved: mask !== before });
         if (mask === before) continue;
+        this.#cpusets.forget(vm, thread);
         hasMoved ||= before !== undefined && vm.manager === 'libvirt';
       } catch (error) {
         if (!isGone(error)) this.#note(error, thread.path);
@@ -130,31 +157,48 @@ export class AffinityWatch {
     // libvirt itself may have moved the thread: then its state says so, at the latest a moment later.
     if (hasMoved || this.#hadMoved) this.parts.watched.refreshPins();
     this.#hadMoved = hasMoved;
-  }
-
-  /**
-   * What a thread has when it is first seen, or soon after its VM was started, is how it should be. A mask that somebody
-   * made narrower is taken over at any time: that is a pin, and it must not be lost unseen.
-   */
-  #learn(vm: Vm, thread: VmThread, { text, cpus }: Mask, hasMoved: boolean): void {
-    const { baselines, sinceBoot } = this.parts;
-    const learnt = baselines.of(vm.key, thread.label);
-    if (learnt !== undefined && !hasMoved) return;
-    // A clock that went back makes no VM new.
-    const isSettling = Math.abs(sinceBoot() - vm.startTime / USER_HZ) < SETTLING_SECONDS;
-    if (learnt === undefined || isSettling || this.#isPin(thread, cpus, this.#masks.list(learnt))) {
-      baselines.learn(vm.key, thread.label, text);
+    const { topology } = this.parts.watched;
+    if (topology === undefined || !this.settings().learn) return;
+    for (const each of read) {
+      if (pace.isDue()) await pace.giveWay();
+      this.#learn(each, factsOf(topology));
     }
   }
 
-  /** A mask is also made narrower by a CPU that goes offline and by a cpuset, and wide again with them. */
-  #isPin(thread: VmThread, cpus: readonly number[], before: readonly number[]): boolean {
-    const { host, watched } = this.parts;
-    if (cpus.length === 0 || cpus.length === before.length || !isWithin(cpus, before)) return false;
-    const online = new Set(watched.topology?.cpus.map(({ cpu }) => cpu));
-    const cpuset = cpusetOf(host, thread.tid);
-    const own = new Set(cpus);
-    return before.some((cpu) => !own.has(cpu) && online.has(cpu) && cpuset?.includes(cpu) !== false);
+  /**
+   * A pin that a thread has when it is first seen, or soon after its VM was started, is how it should be. A mask that
+   * somebody made narrower is taken over at any time: that is a pin, and it must not be lost unseen. A thread that
+   * nobody pins has nothing to lose, and goes with what its cgroup and the host allow.
+   */
+  #learn({ vm, thread, mask, hasMoved }: Read, facts: TopologyFacts): void {
+    const { baselines, sinceBoot } = this.parts;
+    const isNew = !this.#met.has(thread);
+    this.#met.add(thread);
+    if (!hasMoved && !isNew) return;
+    const learnt = baselines.of(vm.key, thread.label);
+    // A clock that went back makes no VM new.
+    const isSettling = Math.abs(sinceBoot() - vm.startTime / USER_HZ) < SETTLING_SECONDS;
+    const { unpinned, cpuset } = this.#surroundings(vm, facts);
+    const threads = this.#threads(vm).flatMap((each) => {
+      const cpus = this.#masks.of(each)?.cpus;
+      return cpus === undefined ? [] : { allowed: cpus };
+    });
+    const isPinned = (cpus: readonly number[]): boolean =>
+      isPin(facts.mask(cpus), { unpinned, threads }, facts) === true;
+    const before = learnt === undefined ? undefined : this.#masks.list(learnt);
+    if (before !== undefined && !isSettling) {
+      if (isNarrowed(mask.cpus, before, cpuset, facts)) baselines.learn(vm.key, thread.label, mask.text);
+    } else if (isPinned(mask.cpus)) baselines.learn(vm.key, thread.label, mask.text);
+    else baselines.forget(vm.key, thread.label);
+  }
+
+  /** What the VM's threads may use, and what they get when nobody pins them. */
+  #surroundings(
+    vm: Vm,
+    facts: TopologyFacts,
+  ): Pick<ObservedVm, 'cpuset' | 'mems'> & { readonly unpinned: Unpinned } {
+    const { cpus, mems, isKnown } = this.#cpusets.ofVm(vm, this.#threads(vm));
+    return { cpuset: cpus, mems, unpinned: isKnown ? unpinnedCpus(this.#init, cpus, facts) : 'unknown' };
   }
 
   async #judge(topology: CpuTopology): Promise<void> {
@@ -191,12 +235,14 @@ export class AffinityWatch {
     return {
       vm: vm.label,
       pid: vm.pid,
+      ...this.#surroundings(vm, factsOf(topology)),
       domain: vm.domain,
       uuid: vm.uuid,
       threads,
       memory: topology.nodes.length > 1 ? memory.of(vm) : undefined,
       deviceNodes: [...new Set(disks.flatMap(({ node }) => node ?? []))],
       interruptCpus: [...new Set(used.flatMap((disk) => this.#completionsOf(disk, ioCpus)))],
+      takersOf: (cpu) => used.flatMap((disk) => this.#completionsOf(disk, [cpu])),
     };
   }
 
@@ -207,8 +253,10 @@ export class AffinityWatch {
     const { rules, learn, sampleInterval } = settings;
     const residency = this.parts.residencyOf(thread);
     const baseline = learn ? this.parts.baselines.of(vm.key, thread.label) : undefined;
-    const learnt = baseline === undefined ? undefined : this.#masks.list(baseline);
-    const cpuset = (): readonly number[] | undefined => this.#cpusetOf(thread);
+    // Who is not pinned is expected where it is.
+    const usual = learn ? mask.cpus : undefined;
+    const learnt = baseline === undefined ? usual : this.#masks.list(baseline);
+    const cpuset = (): readonly number[] | undefined => this.#cpusets.ofThread(thread);
     return {
       label: thread.label,
       role: thread.role,
@@ -226,15 +274,6 @@ export class AffinityWatch {
     };
   }
 
-  /** A drift that lasts is judged each second; what its cgroup allows hardly changes. */
-  #cpusetOf(thread: VmThread): readonly number[] | undefined {
-    const known = this.#cpusets.get(thread);
-    if (known !== undefined && this.#ticks - known.tick < CPUSET_EVERY) return known.cpus;
-    const cpus = cpusetOf(this.parts.host, thread.tid);
-    this.#cpusets.set(thread, { tick: this.#ticks, cpus });
-    return cpus;
-  }
-
   #completionsOf(disk: string, cpus: readonly number[]): readonly number[] {
     const completions = this.#completions.get(disk);
     return completions === undefined ? [] : cpus.flatMap((cpu) => completions.get(cpu) ?? []);
@@ -244,7 +283,7 @@ export class AffinityWatch {
   #localities(seen: ObservedVm, topology: CpuTopology): Pick<VmAffinity, 'memoryLocal' | 'completions'> {
     const facts = factsOf(topology);
     const vcpus = seen.threads.filter(({ role }) => role === 'vcpu').flatMap(({ seenOn }) => seenOn);
-    const nodes = facts.nodes(vcpus);
+    const nodes = facts.memoryNear(facts.nodes(vcpus));
     const io = seen.threads.filter(({ role }) => IO_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
     const takers = new Set(seen.interruptCpus);
     const takerNodes = facts.nodes(seen.interruptCpus);
@@ -280,10 +319,14 @@ function keyOf({ thread, kind }: Drift): string {
   return `${thread} ${kind}`;
 }
 
-function cpusetOf(host: Host, tid: number): readonly number[] | undefined {
-  try {
-    return readEffectiveCpuset(host, tid);
-  } catch {
-    return undefined;
-  }
+/** A mask is also made narrower by a CPU that goes offline and by a cpuset, and wide again with them. */
+function isNarrowed(
+  cpus: readonly number[],
+  before: readonly number[],
+  cpuset: readonly number[] | undefined,
+  { online }: TopologyFacts,
+): boolean {
+  if (cpus.length === 0 || cpus.length === before.length || !isWithin(cpus, before)) return false;
+  const own = new Set(cpus);
+  return before.some((cpu) => !own.has(cpu) && online.has(cpu) && cpuset?.includes(cpu) !== false);
 }

@@ -1,6 +1,6 @@
 import type { Host } from '../../probes/host.ts';
 import { type Disk, readDisks } from '../../probes/sys-block.ts';
-import { type CpuTopology, readCpuTopology, readOnlineCpus } from '../../probes/sys-cpu.ts';
+import { type CpuTopology, readCpuTopology, readTopologyMark } from '../../probes/sys-cpu.ts';
 import type { Problems } from './problems.ts';
 
 /** Disks and CPUs of the host, which change when hardware comes or goes. */
@@ -8,7 +8,7 @@ export class HostFacts {
   disks: readonly Disk[] = [];
   /** undefined where the kernel does not tell. */
   topology: CpuTopology | undefined;
-  #onlineCpus = '';
+  #mark = '';
 
   refresh(host: Host, problems: Problems): void {
     this.disks = problems.attempt('block', () => readDisks(host), []);
@@ -16,10 +16,10 @@ export class HostFacts {
   }
 
   #refreshTopology(host: Host): void {
-    const online = readOnlineCpus(host);
-    if (this.topology !== undefined && online === this.#onlineCpus) return;
+    const mark = readTopologyMark(host);
+    if (this.topology !== undefined && mark === this.#mark) return;
     this.topology = undefined;
     this.topology = readCpuTopology(host);
-    this.#onlineCpus = online;
+    this.#mark = mark;
   }
 }

@@ -1,5 +1,5 @@
 import { mainNodesOf } from './numa.ts';
-import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm } from './observed.ts';
+import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
 import type { Places } from './places.ts';
 
 /** A thread on another node than what it works on. */
@@ -10,7 +10,8 @@ export interface Crossing {
 
 /**
  * The nodes on which a thread is seen, or may run, against the nodes of its VM's memory; for an I/O thread also of the
- * devices that carry the disks and of the CPUs that take their interrupts. Crossing is to be on none of them.
+ * devices that carry the disks and of the CPUs that take their interrupts. It crosses where it is on none of them and
+ * some placement would end that: a node without memory is as good as its neighbours, and so is one without CPUs.
  */
 export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Places): Crossing | undefined {
   const { facts } = places;
@@ -20,17 +21,38 @@ export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Place
   const here = facts.nodes(cpus);
   if (here.length === 0) return undefined;
   const memory = vm.memory === undefined ? [] : mainNodesOf(vm.memory);
-  const devices = isIo ? vm.deviceNodes : [];
-  const interrupts = isIo ? facts.nodes(vm.interruptCpus) : [];
+  const devices = isIo ? facts.cpusNear(vm.deviceNodes) : [];
+  const completions = isIo ? completionsOf(vm, devices, places) : { nodes: [], cpus: [] };
   const wrong = [
-    ...away(here, memory, "its VM's memory is on"),
+    ...away(facts.memoryNear(here), memory, "its VM's memory is on"),
     ...away(here, devices, 'the device is on'),
-    ...away(here, interrupts, 'its interrupts go to'),
+    ...away(here, completions.nodes, 'its interrupts go to'),
   ];
   if (wrong.length === 0) return undefined;
   const why = `on ${nodeText(here)} (CPUs ${facts.mask(cpus).text}), ${wrong.join(', ')}`;
-  const target = [devices, memory, interrupts].find((nodes) => nodes.length > 0)?.[0];
-  return { why, fix: fixFor(vm, thread, here, target, places) };
+  const target = [devices, facts.cpusNear(memory), completions.nodes].find((nodes) => nodes.length > 0)?.[0];
+  if (target === undefined) return { why, fix: undefined };
+  if (!here.includes(target)) return { why, fix: moveTo(vm, thread, target, places) };
+  const fix = memoryTo(vm, memory, facts.memoryNear([target]));
+  return { why, fix: fix ?? commandFor(vm, thread, permitted(vm, thread, completions.cpus).slice(0, 1)) };
+}
+
+/**
+ * The nodes whose CPUs take the interrupts, and CPUs beside the device that complete on their own node. The kernel
+ * spreads NVMe interrupts and lets nobody move them: where no CPU does, no placement helps and there are none.
+ */
+function completionsOf(
+  vm: ObservedVm,
+  devices: readonly number[],
+  { facts }: Places,
+): { readonly nodes: readonly number[]; readonly cpus: readonly number[] } {
+  const nodes = facts.nodes(vm.interruptCpus);
+  if (nodes.length === 0) return { nodes, cpus: [] };
+  const local = facts.topology.cpus.filter(({ cpu, node }) => {
+    const isThere = node !== undefined && (devices.length === 0 || devices.includes(node));
+    return isThere && facts.nodes(vm.takersOf(cpu)).includes(node);
+  });
+  return local.length === 0 ? { nodes: [], cpus: [] } : { nodes, cpus: local.map(({ cpu }) => cpu) };
 }
 
 function away(here: readonly number[], there: readonly number[], what: string): string[] {
@@ -43,23 +65,25 @@ function nodeText(nodes: readonly number[]): string {
   return `${nodes.length === 1 ? 'node' : 'nodes'} ${nodes.join(',')}`;
 }
 
-/** Where the thread already is with its device, memory follows; else the thread does, to a CPU that is free. */
-function fixFor(
-  vm: ObservedVm,
-  thread: ObservedThread,
-  here: readonly number[],
-  target: number | undefined,
-  places: Places,
+/** To a CPU that is free, else to all of the node; several isolated CPUs are no place, as nothing balances them. */
+function moveTo(vm: ObservedVm, thread: ObservedThread, node: number, places: Places): string | undefined {
+  const free = places.free({ vm, thread }, node);
+  if (free !== undefined) return commandFor(vm, thread, [free]);
+  const all = places.facts.topology.cpus.filter((cpu) => cpu.node === node && !cpu.isolated);
+  return commandFor(
+    vm,
+    thread,
+    all.map(({ cpu }) => cpu),
+  );
+}
+
+/** Where the thread already is with its device, memory follows, to a node that has and may give some. */
+function memoryTo(
+  { pid, mems }: ObservedVm,
+  from: readonly number[],
+  to: readonly number[],
 ): string | undefined {
-  if (target === undefined) return undefined;
-  const memory = vm.memory === undefined ? [] : mainNodesOf(vm.memory);
-  if (!here.includes(target)) {
-    const free = places.free(target);
-    const { cpus } = places.facts.topology;
-    const all = cpus.filter(({ node }) => node === target).map(({ cpu }) => cpu);
-    return all.length === 0 ? undefined : commandFor(vm, thread, free === undefined ? all : [free]);
-  }
-  if (memory.length > 0 && !memory.includes(target))
-    return `migratepages ${vm.pid} ${memory.join(',')} ${target}`;
-  return `give the device's interrupts to node ${target}: /proc/irq/N/smp_affinity_list`;
+  const node = to.find((each) => mems === undefined || mems.includes(each));
+  if (node === undefined || from.length === 0 || from.some((each) => to.includes(each))) return undefined;
+  return `migratepages ${pid} ${from.join(',')} ${node}`;
 }

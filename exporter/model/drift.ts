@@ -1,5 +1,6 @@
 import type { Expectation } from './affinity.ts';
 import { cpuListOf } from './affinity.ts';
+import { isPin } from './confinement.ts';
 import { crossingOf } from './drift-nodes.ts';
 import { commandFor, type ObservedThread, type ObservedVm } from './observed.ts';
 import type { Holder, Places } from './places.ts';
@@ -81,7 +82,7 @@ export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Dr
  * The mask against the expectation, CPUs that are offline left out of both. A mask that a cpuset or somebody's hand made
  * narrower keeps the thread where it belongs, and is no drift.
  */
-function maskOf({ vm, thread, source, expected, actual }: Case): Finding | undefined {
+function maskOf({ vm, thread, places, source, expected, actual }: Case): Finding | undefined {
   if (expected.online.length === 0) {
     const why = `none of CPUs ${expected.text} is online (${source})`;
     return { kind: 'mask_changed', why, fix: undefined };
@@ -90,8 +91,8 @@ function maskOf({ vm, thread, source, expected, actual }: Case): Finding | undef
   if (actual.online.length > 0 && isWithin(actual.online, expected.online)) return undefined;
   const why = `on CPUs ${actual.text} instead of ${expected.text} (${source})`;
   const fix = commandFor(vm, thread, expected.online);
-  if (!isWithin(expected.online, actual.online)) return { kind: 'mask_changed', why, fix };
-  return { kind: actual.isPart ? 'mask_widened' : 'unpinned', why, fix };
+  if (isPin(actual, vm, places.facts) === false) return { kind: 'unpinned', why, fix };
+  return { kind: isWithin(expected.online, actual.online) ? 'mask_widened' : 'mask_changed', why, fix };
 }
 
 function sharedCpu({ vm, thread, places }: Case, cpu: number): Finding | undefined {
@@ -121,7 +122,7 @@ function apart(self: Holder, other: Holder, places: Places): string | undefined 
   const way = wayBack(mover, places.facts) ?? wayBack(stayer, places.facts);
   if (way !== undefined) return way;
   const cpu = places.of(mover.thread);
-  const free = cpu === undefined ? undefined : places.free(places.facts.topology.nodeOf.get(cpu));
+  const free = cpu === undefined ? undefined : places.free(mover, places.facts.topology.nodeOf.get(cpu));
   return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
 }
 
@@ -135,16 +136,17 @@ function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefin
 
 function crossNode({ vm, thread, places, expected, actual }: Case): Finding | undefined {
   // A thread that may and shall run anywhere is not on the wrong node, it is on all of them.
-  if (!expected.isPart && !actual.isPart) return undefined;
+  const { facts } = places;
+  if (isPin(expected, vm, facts) === false && isPin(actual, vm, facts) === false) return undefined;
   const crossing = crossingOf(vm, thread, places);
   if (crossing === undefined) return undefined;
   const { why, fix } = crossing;
-  return { kind: 'cross_node', why, fix: wayBack({ vm, thread }, places.facts) ?? fix };
+  return { kind: 'cross_node', why, fix: wayBack({ vm, thread }, facts) ?? fix };
 }
 
 function migrating({ vm, thread, places, expected }: Case, limit: number): Finding | undefined {
   const rate = thread.migrationsPerSecond;
-  if (rate === undefined || rate <= limit || !expected.isPart) return undefined;
+  if (rate === undefined || rate <= limit || isPin(expected, vm, places.facts) === false) return undefined;
   const why = `${rate.toFixed(1)} moves a second on CPUs ${thread.allowedList}, more than ${limit}`;
   return { kind: 'migrating', why, fix: wayBack({ vm, thread }, places.facts) };
 }

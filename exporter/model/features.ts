@@ -2,6 +2,7 @@ import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
+import { isPin, type Unpinned } from './confinement.ts';
 import { type DiskFacts, diskFactsOf } from './disk-facts.ts';
 import { shareOn } from './numa.ts';
 import { IO_ROLES, type ObservedThread } from './observed.ts';
@@ -31,6 +32,8 @@ export type Feature = (typeof FEATURES)[number];
 export interface FeatureInput {
   readonly topology: CpuTopology;
   readonly threads: readonly Pick<ObservedThread, 'role' | 'allowed'>[];
+  /** As in ObservedVm. */
+  readonly unpinned: Unpinned | undefined;
   readonly memory: NumaPages | undefined;
   readonly deviceNodes: readonly number[];
   /** From the command line. */
@@ -58,12 +61,16 @@ export function featuresOf(input: FeatureInput): ReadonlyMap<Feature, number> {
 
 type Answers = Partial<Record<Feature, boolean | undefined>>;
 
-function affinityOf({ topology, threads, memory, deviceNodes }: FeatureInput): Answers {
+function affinityOf({ topology, threads, unpinned, memory, deviceNodes }: FeatureInput): Answers {
   const facts = factsOf(topology);
   const vcpus = threads.filter(({ role }) => role === 'vcpu').map(({ allowed }) => allowed);
   const io = ioThreads(threads);
-  const arePinned = (masks: readonly (readonly number[])[]): boolean | undefined =>
-    masks.length === 0 || facts.online.size < 2 ? undefined : masks.every((mask) => facts.mask(mask).isPart);
+  const arePinned = (masks: readonly (readonly number[])[]): boolean | undefined => {
+    if (masks.length === 0 || facts.online.size < 2) return undefined;
+    const pins = masks.map((mask) => isPin(facts.mask(mask), { unpinned, threads }, facts));
+    if (pins.includes(false)) return false;
+    return pins.includes(undefined) ? undefined : true;
+  };
   const ofVcpus = new Set(vcpus.flatMap((mask) => facts.mask(mask).online));
   const isKnown = vcpus.length > 0 && io.length > 0;
   return {
@@ -92,11 +99,12 @@ function isLocal(
   memory: NumaPages | undefined,
   deviceNodes: readonly number[],
 ): boolean | undefined {
-  const share = memory === undefined ? undefined : shareOn(memory, facts.nodes(vcpus.flat()));
+  const share =
+    memory === undefined ? undefined : shareOn(memory, facts.memoryNear(facts.nodes(vcpus.flat())));
   if (share === undefined) return undefined;
   const stays = [...vcpus, ...io].every((mask) => facts.nodes(mask).length === 1);
-  const isWithDevice =
-    deviceNodes.length === 0 || facts.nodes(io.flat()).every((node) => deviceNodes.includes(node));
+  const near = facts.cpusNear(deviceNodes);
+  const isWithDevice = near.length === 0 || facts.nodes(io.flat()).every((node) => near.includes(node));
   return stays && share >= LOCAL_SHARE && isWithDevice;
 }
 

@@ -1,7 +1,8 @@
-import { IO_ROLES, type ObservedThread, type ObservedVm } from './observed.ts';
+import { isPin } from './confinement.ts';
+import { IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
-/** A thread on the I/O path that has one CPU for its own. */
+/** A thread on the I/O path that is confined to one CPU. */
 export interface Holder {
   readonly vm: ObservedVm;
   readonly thread: ObservedThread;
@@ -15,22 +16,20 @@ interface Holders {
 const NOBODY: Holders = { vcpus: [], io: [] };
 
 /**
- * The one CPU that a thread is on: its mask's only one, or, for a thread that should be pinned, the only one on which it
- * is seen. undefined for a thread that roams, and where there is but one CPU.
+ * undefined for a thread that has a choice, as idle ones sleep where chance left them, for one that has a single CPU
+ * because its cgroup has no other, and where there is but one CPU.
  */
-function placeOf(thread: ObservedThread, facts: TopologyFacts): number | undefined {
-  if (facts.online.size < 2) return undefined;
-  const { online } = facts.mask(thread.allowed);
-  if (online.length === 1) return online[0];
-  const isMeantToBePinned = thread.expectation !== undefined && facts.mask(thread.expectation.cpus).isPart;
-  return isMeantToBePinned && thread.seenOn.length === 1 ? thread.seenOn[0] : undefined;
+function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): number | undefined {
+  const mask = facts.mask(thread.allowed);
+  if (facts.online.size < 2 || mask.online.length !== 1) return undefined;
+  return isPin(mask, vm, facts) === false ? undefined : mask.online[0];
 }
 
 /** Who is where, over all VMs of a host: made once for each round. */
 export class Places {
   readonly #holders = new Map<number, Holders>();
   readonly #cpus = new Map<ObservedThread, number>();
-  readonly #free = new Map<number | undefined, number | undefined>();
+  readonly #free = new Map<number | undefined, readonly number[]>();
 
   constructor(
     vms: readonly ObservedVm[],
@@ -40,7 +39,7 @@ export class Places {
       for (const thread of vm.threads) {
         const isVcpu = thread.role === 'vcpu';
         if (!isVcpu && !IO_ROLES.has(thread.role)) continue;
-        const cpu = placeOf(thread, facts);
+        const cpu = placeOf(vm, thread, facts);
         if (cpu === undefined) continue;
         this.#cpus.set(thread, cpu);
         const holders = this.#holders.get(cpu) ?? { vcpus: [], io: [] };
@@ -50,7 +49,7 @@ export class Places {
     }
   }
 
-  /** The CPU that a thread on the I/O path has for its own. */
+  /** The CPU to which a thread on the I/O path is confined. */
   of(thread: ObservedThread): number | undefined {
     return this.#cpus.get(thread);
   }
@@ -73,14 +72,23 @@ export class Places {
     return undefined;
   }
 
-  /** A CPU on whose core nobody has a place, on this node; undefined where there is none. */
-  free(node: number | undefined): number | undefined {
-    if (!this.#free.has(node)) {
+  /** A CPU on this node that the thread can be given and on whose core nobody has a place; undefined where there is none. */
+  free({ vm, thread }: Holder, node: number | undefined): number | undefined {
+    const usesIsolated = thread.allowed.some((cpu) => this.facts.isolated.has(cpu));
+    const cpus = permitted(vm, thread, this.#freeOn(node));
+    // An isolated CPU is somebody's: only a VM that has some is given another.
+    return cpus.find((cpu) => this.facts.isolated.has(cpu) === usesIsolated);
+  }
+
+  #freeOn(node: number | undefined): readonly number[] {
+    let free = this.#free.get(node);
+    if (free === undefined) {
       const isFree = (cpu: number): boolean =>
         [cpu, ...this.facts.siblings(cpu)].every((each) => !this.#holders.has(each));
       const candidates = this.facts.topology.cpus.filter((cpu) => cpu.node === node);
-      this.#free.set(node, candidates.find(({ cpu }) => isFree(cpu))?.cpu);
+      free = candidates.map(({ cpu }) => cpu).filter(isFree);
+      this.#free.set(node, free);
     }
-    return this.#free.get(node);
+    return free;
   }
 }

@@ -1,5 +1,12 @@
 import type { Feature } from './features.ts';
-import { argumentFor, commandFor, IO_ROLES, type ObservedThread, type ObservedVm } from './observed.ts';
+import {
+  argumentFor,
+  commandFor,
+  IO_ROLES,
+  type ObservedThread,
+  type ObservedVm,
+  permitted,
+} from './observed.ts';
 import { LADDER, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
@@ -56,7 +63,7 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): re
       return plan.separateIo();
     case 'numa_local':
       return [
-        'start it with memory, vCPUs and I/O threads on the node of its disk: numactl --membind, or <numatune> of libvirt',
+        'start it with vCPUs and I/O threads on the node of its disk and memory on the nearest one that has any: numactl --membind, or <numatune> of libvirt',
       ];
     case 'iothread_polling':
     case 'sqpoll':
@@ -121,20 +128,27 @@ class Plan {
   }
 
   #pin(threads: readonly ObservedThread[]): readonly string[] | undefined {
+    if (threads.length === 0) return undefined;
     const fresh = threads.filter((thread) => !this.#commands.has(thread));
-    const cpus = this.#free.filter((cpu) => !this.#ofVcpus.has(cpu)).slice(0, fresh.length);
-    if (threads.length === 0 || cpus.length < fresh.length) return undefined;
-    this.#free = this.#free.filter((cpu) => !cpus.includes(cpu));
-    for (const [i, cpu] of cpus.entries()) {
-      const thread = fresh[i];
-      if (thread !== undefined) this.#commands.set(thread, commandFor(this.observed, thread, [cpu]));
+    let free = this.#free.filter((cpu) => !this.#ofVcpus.has(cpu));
+    const commands = new Map<ObservedThread, string>();
+    const given = new Set<number>();
+    for (const thread of fresh) {
+      const [cpu] = permitted(this.observed, thread, free);
+      const command = cpu === undefined ? undefined : commandFor(this.observed, thread, [cpu]);
+      if (cpu === undefined || command === undefined) return undefined;
+      commands.set(thread, command);
+      given.add(cpu);
+      free = free.filter((each) => each !== cpu);
     }
+    for (const [thread, command] of commands) this.#commands.set(thread, command);
+    this.#free = this.#free.filter((cpu) => !given.has(cpu));
     return threads.flatMap((thread) => this.#commands.get(thread) ?? []);
   }
 }
 
 const UNKNOWN = ['it has no such threads, or they are not known'];
-const NO_CPUS = ['the host has no CPUs left that nobody uses'];
+const NO_CPUS = ['no CPU is left that it may have and nobody uses'];
 
 function isAlone({ allowed }: ObservedThread): boolean {
   return allowed.length === 1;

@@ -14,12 +14,14 @@ export interface CpuMask {
 /** What is asked of a topology each second, for thousands of threads: worked out once. */
 export class TopologyFacts {
   readonly online: ReadonlySet<number>;
+  readonly isolated: ReadonlySet<number>;
   readonly #siblings: ReadonlyMap<number, readonly number[]>;
   /** Callers keep their lists, as there are few different ones on a host. */
   readonly #masks = new WeakMap<readonly number[], CpuMask>();
 
   constructor(readonly topology: CpuTopology) {
     this.online = new Set(topology.cpus.map(({ cpu }) => cpu));
+    this.isolated = new Set(topology.cpus.flatMap(({ cpu, isolated }) => (isolated ? [cpu] : [])));
     this.#siblings = new Map(topology.cpus.map(({ cpu, siblings }) => [cpu, siblings]));
   }
 
@@ -46,6 +48,28 @@ export class TopologyFacts {
       if (node !== undefined) nodes.add(node);
     }
     return [...nodes].sort((a, b) => a - b);
+  }
+
+  /** Nodes whose memory is near to CPUs on these nodes: themselves, or for one without memory the nearest that have any. */
+  memoryNear(nodes: readonly number[]): number[] {
+    return this.#near(nodes, this.topology.memoryNodes);
+  }
+
+  /** Nodes whose CPUs are near to memory or a device on these nodes: themselves, or the nearest that have CPUs. */
+  cpusNear(nodes: readonly number[]): number[] {
+    return this.#near(nodes, [...new Set(this.topology.nodeOf.values())]);
+  }
+
+  /** Where no distance is known each of them may be the nearest. */
+  #near(nodes: readonly number[], among: readonly number[]): number[] {
+    const near = nodes.flatMap((node): readonly number[] => {
+      if (among.includes(node)) return [node];
+      const distances = this.topology.distances.get(node);
+      const far = (other: number): number => distances?.get(other) ?? 0;
+      const least = Math.min(...among.map(far));
+      return among.filter((other) => far(other) === least);
+    });
+    return [...new Set(near)].sort((a, b) => a - b);
   }
 }
 

@@ -79,6 +79,7 @@ export class StageWatch implements Stages {
     const features = featuresOf({
       topology,
       threads: observed.threads,
+      unpinned: observed.unpinned,
       memory: observed.memory,
       deviceNodes: observed.deviceNodes,
       devices: vm.devices,

@@ -8,6 +8,7 @@ const CASES: readonly string[] = [
   'qemu-kvm-script-without-exec',
   'sched-of-linux-3.10-and-4.4',
   'script-called-kvm-and-x-remote',
+  'shared-pool-is-no-pin',
 ];
 
 for (const name of CASES) {

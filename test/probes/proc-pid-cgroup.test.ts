@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCpuList } from '../../probes/cpu-list.ts';
-import { parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
+import { commonCgroup, parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
 import { readTaskStatus } from '../../probes/proc-task-status.ts';
 import { hostTree } from '../support/host-tree.ts';
 import { liveHost } from './captured.ts';
@@ -24,13 +24,15 @@ test('both versions are told apart', () => {
   assert.deepEqual(parseCgroup(UNIFIED), {
     unified: '/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0',
     cpuset: undefined,
+    isHidden: false,
   });
   assert.deepEqual(parseCgroup(HYBRID), {
     unified: '/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
     cpuset: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+    isHidden: false,
   });
   assert.equal(parseCgroup('4:cpuset,cpu:/a:b\n').cpuset, '/a:b');
-  assert.deepEqual(parseCgroup(''), { unified: undefined, cpuset: undefined });
+  assert.deepEqual(parseCgroup(''), { unified: undefined, cpuset: undefined, isHidden: false });
 });
 
 test('a path that leads out of the hierarchy is not followed', () => {
@@ -38,6 +40,7 @@ test('a path that leads out of the hierarchy is not followed', () => {
     assert.deepEqual(parseCgroup(`0::${path}\n3:cpuset:${path}\n`), {
       unified: undefined,
       cpuset: undefined,
+      isHidden: path.startsWith('/'),
     });
   }
   assert.equal(parseCgroup('0::/a/..b/...\n').unified, '/a/..b/...');
@@ -97,6 +100,21 @@ test('this process may run on no CPU outside of its cpuset', (context) => {
     allowed.filter((cpu) => !cpus.includes(cpu)),
     [],
   );
+});
+
+test('what holds several cgroups is their longest common path', () => {
+  const at = (unified: string) => ({ unified, cpuset: undefined, isHidden: false });
+  const common = (...paths: string[]) => commonCgroup(paths.map(at)).unified;
+  assert.equal(
+    common('/m/vm/libvirt/vcpu0', '/m/vm/libvirt/emulator', '/m/vm/libvirt/vcpu1'),
+    '/m/vm/libvirt',
+  );
+  assert.equal(common('/m/vm', '/m/vm'), '/m/vm');
+  assert.equal(common('/m/vm1', '/m/vm'), '/m');
+  assert.equal(common('/m/vm/a', '/m/vm'), '/m/vm');
+  assert.equal(common('/a', '/b'), '/');
+  assert.deepEqual(commonCgroup([]), { unified: undefined, cpuset: undefined, isHidden: false });
+  assert.equal(commonCgroup([at('/a'), { ...at('/a'), isHidden: true }]).isHidden, true);
 });
 
 testRobustness('parseCgroup', parseCgroup, [HYBRID, UNIFIED]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { countCpuList } from '../../probes/cpu-list.ts';
-import { readCpuTopology, readOnlineCpus } from '../../probes/sys-cpu.ts';
+import { readCpuTopology, readTopologyMark } from '../../probes/sys-cpu.ts';
 import { hostTree } from '../support/host-tree.ts';
 import { capturedHost, liveHost } from './captured.ts';
 
@@ -23,7 +23,7 @@ test('the topology of a captured host with two nodes is read', () => {
       [1, 1],
     ],
   );
-  assert.equal(readOnlineCpus(capturedHost()), '0-1\n');
+  assert.match(readTopologyMark(capturedHost()), /^0-1\n\|/);
 });
 
 test('siblings, isolated CPUs, CPUs offline and nodes without CPUs are told apart', (context) => {
@@ -45,6 +45,29 @@ test('siblings, isolated CPUs, CPUs offline and nodes without CPUs are told apar
   assert.deepEqual(nodes, [0, 2]);
 });
 
+test('memory and distances of nodes are read, and without them all nodes have memory', (context) => {
+  const { host, write } = hostTree(context);
+  write(`${NODE}/online`, '0,2\n');
+  for (const node of [0, 2]) write(`${NODE}/node${node}/cpulist`, '\n');
+  assert.deepEqual(readCpuTopology(host).memoryNodes, [0, 2]);
+  assert.equal(readCpuTopology(host).distances.size, 0);
+  const before = readTopologyMark(host);
+  write(`${NODE}/has_memory`, '2\n');
+  assert.notEqual(readTopologyMark(host), before, 'memory was plugged in');
+  write(`${NODE}/node0/distance`, '10 21\n');
+  write(`${NODE}/node2/distance`, '21\n');
+  const { memoryNodes, distances } = readCpuTopology(host);
+  assert.deepEqual(memoryNodes, [2]);
+  assert.deepEqual(
+    [...(distances.get(0) ?? [])],
+    [
+      [0, 10],
+      [2, 21],
+    ],
+  );
+  assert.equal(distances.has(2), false, 'too few of them');
+});
+
 test('a kernel without NUMA has no nodes, and a package of -1 counts as 0', (context) => {
   const { host, write } = hostTree(context);
   write(`${CPU}/cpu0/topology/physical_package_id`, '-1\n');
@@ -62,7 +85,7 @@ test('nonsense is malformed and a missing list of CPUs is absent', (context) => 
 
 test('the running kernel has the CPUs that its online list counts', () => {
   const { cpus } = readCpuTopology(liveHost());
-  assert.equal(cpus.length, countCpuList(readOnlineCpus(liveHost()).trim()));
+  assert.equal(cpus.length, countCpuList(readTopologyMark(liveHost()).split('\n')[0] ?? ''));
   assert.ok(cpus.length >= availableParallelism());
   for (const { cpu, siblings } of cpus) assert.ok(siblings.includes(cpu));
 });

@@ -61,12 +61,12 @@ test('a mask made narrower by a CPU that is offline is no new pin', async (conte
   await tick({ 11: '0-3' });
   state.topology = without(whole, [3]);
   assert.deepEqual(await tick({ 11: '0-2' }), []);
-  assert.equal(expected(), '0,1,2,3 (baseline)');
+  assert.equal(expected(), '0,1,2 (baseline)');
   state.topology = whole;
   // cgroup v1 does not give it back: nobody asked for that either.
   assert.deepEqual(await tick(), []);
-  assert.equal(expected(), '0,1,2,3 (baseline)');
   assert.deepEqual(await tick({ 11: '0-3' }), []);
+  assert.equal(expected(), '0,1,2,3 (baseline)');
 });
 
 test('a pin beside a CPU that is offline is one', async (context) => {
@@ -97,13 +97,48 @@ test("a mask made narrower by the cgroup's cpuset, wholly or in part, is no new 
   }
 });
 
+test('a shared pool that shrinks and grows back pins and unpins nobody, whatever the daemon saw first', async (context) => {
+  const { tree, state, tick, start, vcpu0, expected } = watchedHost(context);
+  state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
+  const pool = (list: string): Record<number, string> => {
+    for (const tid of [10, 11, 12]) tree.write(`proc/${tid}/cgroup`, '0::/kubepods/pod\n');
+    tree.write('sys/fs/cgroup/kubepods/pod/cpuset.cpus.effective', `${list}\n`);
+    return { 11: list, 12: list };
+  };
+  // An exclusive pod comes, goes, and another one comes: the masks of all others move.
+  for (const first of ['0,3', '0-3']) {
+    const watch = start(`boot ${first}`);
+    for (const list of [first, '0-3', '0,2-3', '0', '0-3', '1-3']) {
+      assert.deepEqual(await tick(pool(list), watch), [], `${first}: ${list}`);
+    }
+    const pin = { ...pool('1-3'), 11: '2' };
+    await tick(pin, watch);
+    assert.equal(expected('vcpu0', watch), '2 (baseline)');
+    assert.deepEqual(await tick({ ...pool('0-3'), 11: '2' }, watch), []);
+    assert.deepEqual(await tick(pool('0-3'), watch), ['+vcpu0 unpinned']);
+    await tick({ 11: '2' }, watch);
+  }
+});
+
+test('a pin that is lost under isolcpus= falls back to what is not isolated, and is unpinned', async (context) => {
+  const { tree, state, tick } = watchedHost(context);
+  const whole = topologyOf(1, 8, 1);
+  state.topology = { ...whole, cpus: whole.cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu > 3 })) };
+  tree.write('proc/1/status', 'Cpus_allowed_list:\t0-3\n');
+  await tick({ 11: '5' });
+  assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
+  assert.deepEqual(await tick({ 11: '0-2' }), ['+vcpu0 mask_changed', '-vcpu0 unpinned']);
+});
+
 test('for 5 s after its start a VM is pinned, not adrift', async (context) => {
   const { state, tick, expected } = watchedHost(context);
-  state.seconds = 11;
+  state.seconds = 10;
   await tick({ 11: '0-3' });
   assert.deepEqual(await tick({ 11: '1' }), []);
   assert.deepEqual(await tick({ 11: '2' }), []);
   assert.equal(expected(), '2 (baseline)');
+  assert.deepEqual(await tick({ 11: '0-3' }), [], 'and unpinned');
+  await tick({ 11: '2' });
   state.seconds = 14;
   assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
 });
@@ -294,7 +329,8 @@ test('before the topology is known nothing is judged', async (context) => {
   await tick({ 11: '1' });
   assert.equal(watch.reading.of(state.vms[0] as Vm), undefined);
   state.topology = topologyOf(1, 4, 1);
-  assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
+  assert.deepEqual(await tick({ 11: '2' }), []);
+  assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
 });
 
 test('a thread that roams within its mask is told by its samples', async (context) => {

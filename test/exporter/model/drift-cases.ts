@@ -21,6 +21,8 @@ export function topologyOf(nodes: number, coresPerNode: number, smt: number): Cp
     cpus,
     nodes: Array.from({ length: nodes }, (_, node) => node),
     nodeOf: new Map(cpus.map(({ cpu, node }) => [cpu, node ?? 0])),
+    memoryNodes: Array.from({ length: nodes }, (_, node) => node),
+    distances: new Map(),
   };
 }
 
@@ -28,7 +30,7 @@ export function topologyOf(nodes: number, coresPerNode: number, smt: number): Cp
 export function without(topology: CpuTopology, offline: readonly number[]): CpuTopology {
   const isOn = (cpu: number): boolean => !offline.includes(cpu);
   return {
-    nodes: topology.nodes,
+    ...topology,
     cpus: topology.cpus
       .filter(({ cpu }) => isOn(cpu))
       .map((cpu) => ({ ...cpu, siblings: cpu.siblings.filter(isOn) })),
@@ -71,6 +73,10 @@ export function vmOf(threads: readonly ObservedThread[], more: Partial<ObservedV
     memory: undefined,
     deviceNodes: [],
     interruptCpus: [],
+    takersOf: (cpu) => [cpu],
+    unpinned: undefined,
+    cpuset: undefined,
+    mems: undefined,
     ...more,
   };
 }

@@ -51,14 +51,14 @@ test('devices and interrupts are not the business of a vCPU, and no node that of
   assert.deepEqual(crossings('emulator', 5, { memory: ON_0 }), []);
 });
 
-test('a thread that is with the device has its memory or its interrupts follow', () => {
+test('a thread that is with the device has its memory follow, or goes to a CPU that takes its interrupts there', () => {
   assert.match(
     crossings('iothread:a', 4, { deviceNodes: [1], memory: ON_0 })[0] ?? '',
     /; migratepages 99 0 1$/,
   );
   assert.match(
     crossings('iothread:a', 4, { deviceNodes: [1], interruptCpus: [0] })[0] ?? '',
-    /; give the device's interrupts to node 1: \/proc\/irq\/N\/smp_affinity_list$/,
+    /; taskset -pc 4 7$/,
   );
 });
 

@@ -164,7 +164,7 @@ function renumbered(vm: ObservedVm, rename: (cpu: number) => number): ObservedVm
 
 function renumberedTopology(given: CpuTopology, rename: (cpu: number) => number): CpuTopology {
   return {
-    nodes: given.nodes,
+    ...given,
     cpus: given.cpus
       .map((cpu) => ({ ...cpu, cpu: rename(cpu.cpu), siblings: ascending(cpu.siblings.map(rename)) }))
       .sort((a, b) => a.cpu - b.cpu),

@@ -16,6 +16,7 @@ const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const NOTHING: FeatureInput = {
   topology: NUMA,
   threads: [],
+  unpinned: undefined,
   memory: undefined,
   deviceNodes: [],
   devices: undefined,

@@ -79,11 +79,20 @@ test('where a VM has no thread for I/O, it is the emulator that is pinned', () =
 
 test('a host without enough free CPUs is told of, and so is a VM whose threads nobody knows', () => {
   const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
-  const none = ['the host has no CPUs left that nobody uses'];
+  const none = ['no CPU is left that it may have and nobody uses'];
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', ALL, 1), T('vcpu1', ALL, 2)], [3]), 'vcpus_pinned'), none);
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', [0], 1)], []), 'vcpus_pinned'), none);
   const unknown = ['it has no such threads, or they are not known'];
   assert.deepEqual(fixes(steps(stage, [], [3]), 'vcpus_pinned'), unknown);
+});
+
+test('each thread is given a CPU that its cpuset has, and libvirt those of the whole VM', () => {
+  const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
+  const confined = (cpuset: readonly number[]) => [{ ...T('vcpu0', ALL, 1), cpuset }, T('vcpu1', ALL, 2)];
+  const commands = (cpuset: readonly number[]) =>
+    fixes(steps(stage, confined(cpuset), [3, 2]), 'vcpus_pinned');
+  assert.deepEqual(commands([2]), ['taskset -pc 2 1', 'taskset -pc 3 2']);
+  assert.deepEqual(commands([0]), ['no CPU is left that it may have and nobody uses']);
 });
 
 test('what is unknown is missing, but only what is known to be off speaks against the node', () => {
