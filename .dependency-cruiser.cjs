@@ -18,7 +18,11 @@ module.exports = {
       '^exporter/metrics/',
       '^alerts/(recording|thresholds)\\.ts$',
     ]),
-    only('model-imports-model', '^exporter/model/', ['^exporter/model/', '^probes/']),
+    only('model-imports-model', '^exporter/model/', [
+      '^exporter/model/',
+      '^exporter/metrics/label-text\\.ts$',
+      '^probes/',
+    ]),
     only('page-imports-page', '^exporter/web/page/', '^exporter/web/(page/|live\\.ts$)'),
     {
       name: 'page-takes-only-types-of-the-server',

@@ -5,6 +5,7 @@ import { readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
 import { namelessIothreads } from '../model/nameless-iothreads.ts';
 import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
+import { fitName } from '../model/vm-names.ts';
 
 /** More threads than any VMM needs (1,024 vCPUs and their helpers): the rest of a thread bomb is not looked at. */
 const MAX_THREADS = 4096;
@@ -106,8 +107,10 @@ function roleWith(decided: ThreadRole, iothread: string | undefined): ThreadRole
   return { role: 'iothread', id: iothread };
 }
 
-function freeLabel(thread: ThreadRole, taken: ReadonlySet<string>): string {
-  if (!TRACKED_ROLES.has(thread.role)) return thread.role;
+function freeLabel({ role, id }: ThreadRole, taken: ReadonlySet<string>): string {
+  if (!TRACKED_ROLES.has(role)) return role;
+  // Before it is made unique: what is cleaned later could be the same again.
+  const thread = { role, id: id === undefined ? undefined : fitName(id) };
   for (let index = 0; ; index++) {
     const label = threadLabel(thread, index);
     if (!taken.has(label)) return label;

@@ -1,3 +1,5 @@
+import { cleanLabelText } from './label-text.ts';
+
 declare const labelNames: unique symbol;
 
 /**
@@ -26,8 +28,14 @@ export function withLabel<L extends string, const N extends string>(
   return [block, ',', name, '="', escapeLabel(value), '"'].join('') as LabelBlock<L | N>;
 }
 
-/** Escapes a label value as the exposition formats ask; a lone surrogate, which UTF-8 cannot carry, becomes U+FFFD. */
+/** Nearly all values: nothing to clean and nothing to escape. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/**
+ * Cleans a label value, whoever gave it, and escapes it as the exposition formats ask. Names that must stay different
+ * were made so before: see `fitName`.
+ */
 function escapeLabel(value: string): string {
-  if (!/[\\"\n\ud800-\udfff]/.test(value)) return value;
-  return value.toWellFormed().replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+  if (PLAIN.test(value)) return value;
+  return cleanLabelText(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }

@@ -1,15 +1,22 @@
+import { createHash } from 'node:crypto';
+import { cleanLabelText } from '../metrics/label-text.ts';
+
 /** Longest name that is shown whole; libvirt itself sets no limit. */
 const MAX_NAME = 100;
+/** Hexadecimal digits that tell one long name from another. */
+const HASH_LENGTH = 10;
 
-/** Control characters and those that turn text around (bidirectional overrides) have no place in a label. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const UNFIT = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffd]/g;
-
-/** A tenant's name made fit for a label: bad characters become `?`, a long name is cut. */
+/**
+ * A tenant's name made fit for a label: bad characters become `?`, and of a long name the end becomes a hash of the whole,
+ * as names that are made by a program often differ at their end only.
+ */
 export function fitName(name: string): string {
-  const fit = name.toWellFormed().replace(UNFIT, '?').trim();
+  const fit = cleanLabelText(name).trim();
+  if (fit.length <= MAX_NAME) return fit;
   const points = [...fit];
-  return points.length <= MAX_NAME ? fit : `${points.slice(0, MAX_NAME - 1).join('')}…`;
+  if (points.length <= MAX_NAME) return fit;
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, HASH_LENGTH);
+  return `${points.slice(0, MAX_NAME - HASH_LENGTH - 1).join('')}…${hash}`;
 }
 
 /** Where a name comes from, the least trusted first: the command line of QEMU under TCG, that of a KVM VM, libvirt. */

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { once } from '../support/cases.ts';
+import { type HostTree, hostTree } from '../support/host-tree.ts';
+import { hasTool } from '../support/tools.ts';
+
+const ESCAPE = '\u001b[31m';
+
+interface Hostile {
+  readonly name: string;
+  readonly machine?: string;
+  readonly threads?: readonly string[];
+}
+
+function vm(tree: HostTree, pid: number, { name, machine = 'q35', threads = [] }: Hostile): void {
+  tree.process({
+    ...{ pid, comm: 'qemu-system-x86', executable: '/usr/bin/qemu-system-x86_64' },
+    argv: ['qemu-system-x86_64', '-name', name.replaceAll(',', ',,'), '-machine', `${machine},accel=kvm`],
+    fds: { 9: 'anon_inode:kvm-vm' },
+    threads: threads.map((comm, i) => ({ tid: pid + 1 + i, comm })),
+  });
+}
+
+test('no name of a tenant brings a control character into /metrics, and Prometheus takes it', async (context) => {
+  const tree = hostTree(context);
+  const bytes = (text: string): string => Buffer.from(text).toString('latin1');
+  vm(tree, 100, {
+    name: bytes(`we${ESCAPE}b`),
+    machine: bytes(`q35${ESCAPE}\u202e`),
+    threads: [`IO ${ESCAPE}`, `IO \x9b31m`, 'IO a\nb', bytes('IO \u202ex'), 'IO "\\', 'CPU 0/KVM'],
+  });
+  vm(tree, 200, { name: bytes('we\u202eb\u0085\u2028\u200b') });
+  const text = await once(tree.folder);
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Bidi_C}\p{Zl}]/u);
+  for (const label of ['vm="we?[31mb"', 'vm="we?b???"', 'thread="iothread:?[31m"', 'thread="iothread:a?b"']) {
+    assert.ok(text.includes(label), label);
+  }
+  if (hasTool(context, 'promtool', 'prometheus'))
+    execFileSync('promtool', ['check', 'metrics'], { input: text });
+});
+
+test('two names of 127 characters that differ in the last one are two labels that last', async (context) => {
+  const tree = hostTree(context);
+  // As KubeVirt makes them: <namespace>_<name>, 63 characters each.
+  const name = (last: string): string => `${'n'.repeat(63)}_${'v'.repeat(62)}${last}`;
+  vm(tree, 100, { name: name('a') });
+  vm(tree, 200, { name: name('b') });
+  const labels = [...(await once(tree.folder)).matchAll(/^kvm_vm_info\{vm="([^"]*)"/gm)].map(
+    (match) => match[1],
+  );
+  assert.equal(new Set(labels).size, 2);
+  for (const label of labels) assert.match(label ?? '', /^n{63}_v{25}…[0-9a-f]{10}$/);
+});
