@@ -1,9 +1,12 @@
 import { decimalAt, decimalEnd } from './decimal.ts';
-import { malformed } from './errors.ts';
+import { isGone, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /** `PF_KTHREAD` of include/linux/sched.h: a kernel thread, whose name no user can choose. */
 export const PF_KTHREAD = 0x0020_0000;
+
+/** `PF_EXITING`: in do_exit(), in which memory and descriptors go before the process does. */
+const PF_EXITING = 0x4;
 
 /** Ticks in a second of the times below: every architecture that runs KVM sets it to 100, include/uapi/asm-generic/param.h. */
 export const USER_HZ = 100;
@@ -87,4 +90,25 @@ function number(text: string, at: number): number {
 /** @param task `/proc/<pid>` or `/proc/<pid>/task/<tid>` */
 export function readTaskStat(host: Host, task: string): TaskStat {
   return parseTaskStat(host.attribute(`${task}/stat`));
+}
+
+/** One incarnation of a process. */
+export interface Incarnation {
+  readonly pid: number;
+  /** Ticks since boot. */
+  readonly startTime: number;
+}
+
+/**
+ * Whether a process still is the same one and not about to end: tells a file that went with its process from one that is
+ * missing. What cannot be read for another reason lives.
+ */
+export function livesOn(host: Host, { pid, startTime }: Incarnation): boolean {
+  try {
+    const stat = readTaskStat(host, `${host.roots.procfs}/${pid}`);
+    const hasEnded = stat.state === 'Z' || stat.state === 'X' || (stat.flags & PF_EXITING) !== 0;
+    return stat.startTime === startTime && !hasEnded;
+  } catch (error) {
+    return !isGone(error);
+  }
 }

@@ -3,7 +3,7 @@ import type { Host } from '../../probes/host.ts';
 import type { KvmDebugfsDirectory } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type Descriptor, readDescriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
-import { readTaskStat } from '../../probes/proc-task-stat.ts';
+import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { BlockDeviceUse, ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
@@ -215,9 +215,15 @@ export class Inventory {
     this.#passes++;
     for (const entry of this.#entries.values()) {
       const { pid } = entry.vm;
+      const lives = (): boolean => livesOn(this.host, entry.vm);
       if ((pid + this.#passes) % PASSES_PER_DISK_LOOK !== 0) continue;
       if (pace.isDue()) await pace.giveWay();
-      const descriptors = this.#problems.attempt('inventory', () => readDescriptors(this.host, pid), []);
+      const descriptors = this.#problems.attempt(
+        'inventory',
+        () => readDescriptors(this.host, pid),
+        [],
+        lives,
+      );
       entry.vm = { ...entry.vm, blockDevices: await this.#blockDevices(pid, descriptors, mounts) };
     }
   }
@@ -245,8 +251,8 @@ export class Inventory {
     const pace = new Pace();
     const { domains, problems } = this.#libvirt.refresh(host);
     for (const problem of problems) this.#problems.note('libvirt', problem);
-    const pids = new Set(entries.map(({ vm }) => vm.pid));
-    const owners = directoryOwners(host, pids, directories, this.#problems);
+    const vms = entries.map(({ vm }) => vm);
+    const owners = directoryOwners(host, vms, directories, this.#problems);
     const claims: NameClaim[] = [];
     for (const entry of entries) {
       if (pace.isDue()) await pace.giveWay();
@@ -264,6 +270,7 @@ export class Inventory {
       'kvm_debugfs',
       () => names.map((name) => readDirectory(this.host, name, vm.directories)),
       vm.directories,
+      () => isAlive(this.host, entry),
     );
     const vcpus = directories.reduce((sum, { content }) => sum + content.vcpus.length, 0);
     const isKnown =
@@ -291,9 +298,8 @@ export class Inventory {
 
 /** What cannot be read, for whatever reason but its end, lives: its counters would begin anew. */
 function isAlive(host: Host, { vm, kvmFd }: Entry): boolean {
+  if (!livesOn(host, vm)) return false;
   try {
-    const stat = readTaskStat(host, `${host.roots.procfs}/${vm.pid}`);
-    if (stat.startTime !== vm.startTime || stat.state === 'Z' || stat.state === 'X') return false;
     return kvmFd === undefined || isKvmVm(readDescriptor(host, vm.pid, kvmFd));
   } catch (error) {
     return !isGone(error);

@@ -6,6 +6,7 @@ import {
   readKvmVcpuThread,
 } from '../../probes/kvm-debugfs.ts';
 import { listTids } from '../../probes/proc-pids.ts';
+import { type Incarnation, livesOn } from '../../probes/proc-task-stat.ts';
 import type { KvmDirectory } from '../model/vm.ts';
 import type { Problems } from './problems.ts';
 
@@ -20,12 +21,13 @@ export function kvmDirectories(host: Host, problems: Problems): KvmDebugfsDirect
  */
 export function directoryOwners(
   host: Host,
-  pids: ReadonlySet<number>,
+  vms: readonly Incarnation[],
   directories: readonly KvmDebugfsDirectory[],
   problems: Problems,
 ): Map<number, string[]> {
   const owners = new Map<number, string[]>();
   const strays: KvmDebugfsDirectory[] = [];
+  const pids = new Set(vms.map(({ pid }) => pid));
   const own = (pid: number, name: string): void => {
     owners.set(pid, [...(owners.get(pid) ?? []), name]);
   };
@@ -35,9 +37,12 @@ export function directoryOwners(
   }
   if (strays.length === 0) return owners;
   const processOf = new Map<number, number>();
-  for (const pid of pids) {
+  for (const vm of vms) {
+    const { pid } = vm;
     if (owners.has(pid)) continue;
-    for (const tid of problems.attempt('inventory', () => listTids(host, pid), [])) processOf.set(tid, pid);
+    const lives = (): boolean => livesOn(host, vm);
+    const tids = problems.attempt('inventory', () => listTids(host, pid), [], lives);
+    for (const tid of tids) processOf.set(tid, pid);
   }
   if (processOf.size === 0) return owners;
   for (const { name, tid } of strays) {

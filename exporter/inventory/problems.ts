@@ -23,13 +23,18 @@ export class Problems {
     if (problems !== undefined && problems.length < MAX_PER_PROBE) problems.push(problem);
   }
 
-  /** Runs a read that may fail without costing the rest; a failure that is not a death is noted. */
-  attempt<T>(probe: InventoryProbe, read: () => T, otherwise: T): T {
+  /**
+   * Runs a read that may fail without costing the rest; a failure that is not a death is noted.
+   *
+   * @param lives whether the owner of the file does, asked where the file is not there
+   */
+  attempt<T>(probe: InventoryProbe, read: () => T, otherwise: T, lives: () => boolean = () => true): T {
     try {
       return read();
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
-      if (error.kind !== 'vanished') this.note(probe, error);
+      const isDeath = error.kind === 'vanished' || (error.kind === 'absent' && !lives());
+      if (!isDeath) this.note(probe, error);
       return otherwise;
     }
   }

@@ -112,9 +112,9 @@ function freeLabel({ role, id }: ThreadRole, taken: ReadonlySet<string>): string
   // Before it is made unique: what is cleaned later could be the same again.
   const thread = { role, id: id === undefined ? undefined : fitName(id) };
   for (let index = 0; ; index++) {
-    const label = threadLabel(thread, index);
+    // A label that does not depend on the index is claimed by several threads: `name~2`, `name~3`.
+    const isFixed = threadLabel(thread, 0) === threadLabel(thread, 1);
+    const label = isFixed && index > 0 ? `${threadLabel(thread, 0)}~${index + 1}` : threadLabel(thread, index);
     if (!taken.has(label)) return label;
-    // The label does not depend on the index: two threads claim one name.
-    if (threadLabel(thread, index + 1) === label) return `${label}~${index + 2}`;
   }
 }

@@ -1,6 +1,8 @@
-import { SourceError, sourceError } from '../../probes/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { inTime } from '../../probes/in-time.ts';
+import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { ThreadHints, Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
@@ -14,6 +16,11 @@ export interface QmpSettings {
   readonly timeoutMs: number;
 }
 
+/** How a connection fails whose other end is gone. */
+const CLOSED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+/** When to look after a process whose monitor has closed, each after the one before. */
+const DYING_MS = [0, 20, 80];
+
 interface Held {
   readonly session: QmpSession;
   /** The facts that the hints were made from. */
@@ -26,6 +33,8 @@ interface Held {
 export class QmpSessions {
   readonly #held = new Map<string, Held>();
   readonly #seen = new Set<string>();
+  /** Failures of VMs that lived on: a session gives the same one until it tries again. */
+  readonly #judged = new WeakSet<SourceError>();
   #problems: SourceError[] = [];
 
   constructor(
@@ -86,7 +95,8 @@ export class QmpSessions {
     const problems = [...this.#problems];
     const timeoutMs = Math.min(this.settings().timeoutMs, withinMs);
     await Promise.all(
-      vms.map(async ({ key }) => {
+      vms.map(async (vm) => {
+        const { key } = vm;
         const held = this.#held.get(key);
         if (held === undefined) return;
         held.asked = true;
@@ -98,11 +108,24 @@ export class QmpSessions {
             new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
           statistics.set(key, await inTime(held.session.statistics(), timeoutMs, late));
         } catch (error) {
-          problems.push(sourceError(error, held.session.path));
+          const problem = sourceError(error, held.session.path);
+          if (!(await this.#isDeath(vm, problem))) problems.push(problem);
         }
       }),
     );
     return { statistics, asked, problems };
+  }
+
+  /** QEMU closes its monitor a moment before it ends: a new failure is held against what has become of the process. */
+  async #isDeath(vm: Vm, problem: SourceError): Promise<boolean> {
+    if (!isGone(problem) && !CLOSED.has(problem.reason)) return false;
+    const waits = this.#judged.has(problem) ? [0] : DYING_MS;
+    this.#judged.add(problem);
+    for (const ms of waits) {
+      if (ms > 0) await sleep(ms);
+      if (!livesOn(this.host, vm)) return true;
+    }
+    return false;
   }
 
   /** The same object as long as nothing changed; undefined before the monitor answered. */

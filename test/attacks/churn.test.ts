@@ -6,7 +6,7 @@ import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { buildTinyVm, canRunTinyVms } from '../support/tiny-vm.ts';
 
 const BIRTHS_PER_SECOND = 50;
-const SCRAPES = 150;
+const SCRAPES = 60;
 const LONGEST_LIFE_MS = 200;
 
 /** Starts real VMs one after the other, each of which soon ends by itself. */

@@ -138,7 +138,7 @@ test('a declared phase, and the stage that it names, stand beside the detected o
 test('names of tenants are escaped, and each VM keeps to its own', async () => {
   const evil = 'a"} 1\nkvm_vm_up{vm="b\\';
   const { samples, text } = await collect({}, { phase: evil }, [evil, 'web']);
-  const escaped = 'a\\"} 1\\nkvm_vm_up{vm=\\"b\\\\';
+  const escaped = 'a\\"} 1?kvm_vm_up{vm=\\"b\\\\';
   assert.equal(samples.get(`kvm_vm_phase_info{vm="${escaped}",phase="${escaped}"}`), 1);
   assert.equal(samples.get(`kvm_thread_affinity_drift{vm="${escaped}",thread="vcpu0",kind="unpinned"}`), 1);
   assert.doesNotMatch(text, /^kvm_vm_up/m);

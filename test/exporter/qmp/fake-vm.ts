@@ -62,6 +62,7 @@ export function socketHost(context: Pick<TestContext, 'after'>): SocketHost {
       tree.write('proc/1/net/unix', Buffer.from(`Num\n${lines.join('')}`));
     },
     holds(pid, inodes, mountNamespace = 'mnt:[1]') {
+      tree.process({ pid, comm: 'qemu-system-x86' });
       inodes.forEach((inode, fd) => {
         tree.link(`proc/${pid}/fd/${fd + 3}`, `socket:[${inode}]`);
       });

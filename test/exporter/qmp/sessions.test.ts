@@ -19,7 +19,7 @@ interface Started {
 }
 
 /** Two VMs, each with a monitor. */
-async function start(context: TestContext, timeoutMs = 200): Promise<Started> {
+async function start(context: TestContext, timeoutMs = 20_000): Promise<Started> {
   const host = socketHost(context);
   const monitors: Monitor[] = [];
   for (const pid of PIDS) {
@@ -30,6 +30,11 @@ async function start(context: TestContext, timeoutMs = 200): Promise<Started> {
   const sessions = new QmpSessions(host.host, () => ({ rules: host.rules, timeoutMs }));
   context.after(() => sessions.close());
   return { host, sessions, monitors };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000 && !isSo(); i++) await sleep(5);
+  assert.ok(isSo());
 }
 
 const VMS = PIDS.map((pid) => fakeVm(pid));
@@ -60,19 +65,15 @@ test('the connection is closed when the VM goes, the others stay', async (contex
   sessions.locate(VMS, true);
   await sessions.ask(VMS);
   sessions.locate(VMS.slice(1), false);
-  await sleep(20);
-  assert.deepEqual(
-    monitors.map(({ clients }) => clients.size),
-    [0, 1],
-  );
+  await until(() => monitors[0]?.clients.size === 0);
+  assert.equal(monitors[1]?.clients.size, 1);
   assert.equal(sessions.has('10:1000'), false);
   sessions.close();
-  await sleep(20);
-  assert.equal(monitors[1]?.clients.size, 0);
+  await until(() => monitors[1]?.clients.size === 0);
 });
 
 test('a VM that hangs costs its own statistics and the time allowed, no more', async (context) => {
-  const { host, sessions, monitors } = await start(context);
+  const { host, sessions, monitors } = await start(context, 200);
   monitors[0]?.close();
   await negotiated(context, host.real(`${SOCKETS}/10.sock`), () => undefined);
   sessions.locate(VMS, true);
@@ -87,7 +88,7 @@ test('a VM that hangs costs its own statistics and the time allowed, no more', a
 });
 
 test('who drips its answers is cut off at the time for one VM', async (context) => {
-  const { host, sessions, monitors } = await start(context);
+  const { host, sessions, monitors } = await start(context, 200);
   monitors[0]?.close();
   await negotiated(context, host.real(`${SOCKETS}/10.sock`), (socket, { execute, id }) => {
     setTimeout(() => send(socket, { return: REPLIES[execute], id }), 150);
@@ -132,4 +133,18 @@ test('after a failure the path is looked up anew: it may be another VM’s by no
   sessions.locate(VMS, true);
   assert.equal(sessions.has('10:1000'), false);
   assert.equal(sessions.has('20:1000'), true);
+});
+
+test('a monitor that closes as its VM ends is no failure, one whose VM lives on is', async (context) => {
+  const { host, sessions, monitors } = await start(context);
+  sessions.locate(VMS, true);
+  await sessions.ask(VMS);
+  for (const each of monitors) each.close();
+  // The process goes a moment after its monitor.
+  setTimeout(() => host.remove('proc/10'), 5);
+  const { problems } = await sessions.ask(VMS);
+  assert.deepEqual(
+    problems.map(({ path }) => path),
+    [host.real(`${SOCKETS}/20.sock`)],
+  );
 });
