@@ -114,7 +114,8 @@ function freeLabel({ role, id }: ThreadRole, taken: ReadonlySet<string>): string
   for (let index = 0; ; index++) {
     // A label that does not depend on the index is claimed by several threads: `name~2`, `name~3`.
     const isFixed = threadLabel(thread, 0) === threadLabel(thread, 1);
-    const label = isFixed && index > 0 ? `${threadLabel(thread, 0)}~${index + 1}` : threadLabel(thread, index);
+    const label =
+      isFixed && index > 0 ? `${threadLabel(thread, 0)}~${index + 1}` : threadLabel(thread, index);
     if (!taken.has(label)) return label;
   }
 }

@@ -28,12 +28,28 @@ test('no name of a tenant brings a control character into /metrics, and Promethe
   vm(tree, 100, {
     name: bytes(`we${ESCAPE}b`),
     machine: bytes(`q35${ESCAPE}\u202e`),
-    threads: [`IO ${ESCAPE}`, `IO \x9b31m`, 'IO a\nb', bytes('IO \u202ex'), 'IO "\\', 'IO a\rb', 'IO a\tb', 'CPU 0/KVM'],
+    threads: [
+      `IO ${ESCAPE}`,
+      `IO \x9b31m`,
+      'IO a\nb',
+      bytes('IO \u202ex'),
+      'IO "\\',
+      'IO a\rb',
+      'IO a\tb',
+      'CPU 0/KVM',
+    ],
   });
   vm(tree, 200, { name: bytes('we\u202eb\u0085\u2028\u200b') });
   const text = await once(tree.folder);
   assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Bidi_C}\p{Zl}]/u);
-  for (const label of ['vm="we?[31mb"', 'vm="we?b???"', 'thread="iothread:?[31m"', 'thread="iothread:a?b"', 'thread="iothread:a?b~2"', 'thread="iothread:a?b~3"']) {
+  for (const label of [
+    'vm="we?[31mb"',
+    'vm="we?b???"',
+    'thread="iothread:?[31m"',
+    'thread="iothread:a?b"',
+    'thread="iothread:a?b~2"',
+    'thread="iothread:a?b~3"',
+  ]) {
     assert.ok(text.includes(label), label);
   }
   if (hasTool(context, 'promtool', 'prometheus'))
