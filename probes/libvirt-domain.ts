@@ -72,8 +72,11 @@ function parsed(value: unknown): readonly number[] | undefined {
   }
 }
 
+/** CD-ROM and floppy drives are no disks whose way matters. */
 export function disksOf(domain: Element): LibvirtDisk[] {
-  return list(object(domain['devices'])['disk']).map(disk);
+  return list(object(domain['devices'])['disk'])
+    .filter((element) => element['@device'] !== 'cdrom' && element['@device'] !== 'floppy')
+    .map(disk);
 }
 
 function disk(element: Element): LibvirtDisk {

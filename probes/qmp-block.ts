@@ -11,6 +11,8 @@ export interface QmpBlock {
   readonly file: string;
   /** Block driver: `qcow2`, `raw`, `host_device`, ... */
   readonly driver: string;
+  /** A CD-ROM or floppy drive, which is no disk whose way matters. */
+  readonly removable: boolean;
   /** cache.direct: O_DIRECT. */
   readonly direct: boolean | undefined;
 }
@@ -21,6 +23,7 @@ const schema = z
     z.object({
       qdev: text,
       device: text,
+      removable: z.boolean().catch(false),
       inserted: z
         .object({
           'node-name': text,
@@ -43,7 +46,7 @@ const schema = z
 export function parseBlock(reply: unknown): QmpBlock[] {
   const parsed = schema.safeParse(reply);
   if (!parsed.success) throw unexpected('query-block', reply);
-  return parsed.data.flatMap(({ qdev, device, inserted }) =>
+  return parsed.data.flatMap(({ qdev, device, removable, inserted }) =>
     inserted === undefined
       ? []
       : [
@@ -53,6 +56,7 @@ export function parseBlock(reply: unknown): QmpBlock[] {
             nodeName: inserted['node-name'],
             file: inserted.file,
             driver: inserted.drv,
+            removable,
             direct: inserted.cache?.direct,
           },
         ],

@@ -23,13 +23,17 @@ interface Sources {
  */
 export function diskFactsOf({ statistics, devices, libvirtDisks }: Sources): DiskFacts[][] {
   return [
-    (statistics?.disks ?? []).map(({ queues, iothreads }) => ({ queues, iothreads })),
+    // A disk without both is none of virtio: IDE, or a CD-ROM.
+    (statistics?.disks ?? [])
+      .map(({ queues, iothreads }) => ({ queues, iothreads }))
+      .filter(({ queues, iothreads }) => queues !== undefined || iothreads !== undefined),
     (devices?.storage ?? []).flatMap(ofStorage),
     (libvirtDisks ?? []).map(ofLibvirt),
   ];
 }
 
-function ofStorage({ queues, iothread, mapping, drives }: QemuStorage): DiskFacts[] {
+function ofStorage({ kind, queues, iothread, mapping, drives }: QemuStorage): DiskFacts[] {
+  if (kind === 'vhost') return [{ queues }];
   const mapped = mapping.map((entry) => entry.iothread);
   const iothreads = mapped.length > 0 || iothread === undefined ? mapped : [iothread];
   return drives.map(({ direct, aio }) => {

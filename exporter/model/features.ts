@@ -48,7 +48,7 @@ export interface FeatureInput {
 /** A node's worth of memory elsewhere is still local, as the VMM's own pages lie where it was started. */
 const LOCAL_SHARE = 0.9;
 
-/** What of the methodology is in force, 0 or 1; a feature that nothing tells of is absent. */
+/** The features of the methodology that are in force, 0 or 1. A feature that no source reports is absent. */
 export function featuresOf(input: FeatureInput): ReadonlyMap<Feature, number> {
   const features = new Map<Feature, number>();
   const all = { ...affinityOf(input), ...pollingOf(input), ...disksOf(input) };
@@ -114,8 +114,10 @@ function pollingOf({ threads, devices, statistics }: FeatureInput): Answers {
   const asked = statistics?.iothreads.map(({ pollMaxSeconds }) => pollMaxSeconds > 0);
   const wanted = devices?.iothreads.map(({ pollMaxNs }) => pollMaxNs !== 0);
   const polls = [asked, wanted].find((each) => each !== undefined && each.length > 0) ?? asked ?? wanted;
+  // An IOThread that no source lists was plugged in: whether it polls is not known.
+  const isKnown = polls !== undefined && (polls.length > 0 || has('iothread') !== true);
   return {
-    iothread_polling: polls === undefined ? undefined : polls.length > 0 && polls.every((each) => each),
+    iothread_polling: isKnown ? polls.length > 0 && polls.every((each) => each) : undefined,
     sqpoll: has('sqpoll'),
     vhost: devices?.nets.some(({ vhost }) => vhost) === true ? true : has('vhost'),
   };
@@ -124,28 +126,66 @@ function pollingOf({ threads, devices, statistics }: FeatureInput): Answers {
 function disksOf(input: FeatureInput): Answers {
   const sources = diskFactsOf(input);
   const vcpus = input.threads.filter(({ role }) => role === 'vcpu').length;
-  /** What the disks are said to have, by the first source that says it of any. */
-  const said = <K extends keyof DiskFacts>(key: K): NonNullable<DiskFacts[K]>[] | undefined =>
-    sources
-      .map((disks) => disks.map((disk) => disk[key]).filter((value) => value !== undefined))
-      .find((values) => values.length > 0) as NonNullable<DiskFacts[K]>[] | undefined;
-  const queues = said('queues');
-  const iothreads = said('iothreads');
-  const aio = said('aio');
+  /** The answer of the first source that knows enough for one. */
+  const first = (answer: (disks: readonly DiskFacts[]) => boolean | undefined): boolean | undefined =>
+    sources.map(answer).find((each) => each !== undefined);
+  const direct = input.direct ?? [];
   return {
-    multiqueue: queues?.some((count) => count > 1),
-    queue_per_vcpu: vcpus === 0 ? undefined : queues?.some((count) => count >= vcpus),
-    dedicated_iothreads: iothreads === undefined ? undefined : hasDedicated(iothreads),
-    iothread_vq_mapping: iothreads?.some((ids) => new Set(ids).size > 1),
-    cache_none: (input.direct?.length ? input.direct : said('direct'))?.every((direct) => direct),
-    aio_native: aio?.some((engine) => engine === 'native'),
-    aio_io_uring: aio?.some((engine) => engine === 'io_uring'),
+    multiqueue: first((disks) => some(disks, ({ queues }) => isAtLeast(queues, 2))),
+    queue_per_vcpu:
+      vcpus === 0 ? undefined : first((disks) => some(disks, ({ queues }) => isAtLeast(queues, vcpus))),
+    dedicated_iothreads: first(haveDedicated),
+    iothread_vq_mapping: first((disks) =>
+      some(disks, ({ iothreads }) => (iothreads === undefined ? undefined : new Set(iothreads).size > 1)),
+    ),
+    cache_none:
+      direct.length > 0
+        ? direct.every((each) => each)
+        : first((disks) => every(disks, (disk) => disk.direct)),
+    aio_native: first((disks) => some(disks, ({ aio }) => isEngine(aio, 'native'))),
+    aio_io_uring: first((disks) => some(disks, ({ aio }) => isEngine(aio, 'io_uring'))),
   };
 }
 
-/** Some disk has IOThreads that serve no other. */
-function hasDedicated(disks: readonly (readonly string[])[]): boolean {
+/** Yes where one disk says so, no where all deny it; undefined where one does not say. */
+function some(
+  disks: readonly DiskFacts[],
+  test: (disk: DiskFacts) => boolean | undefined,
+): boolean | undefined {
+  const answers = disks.map(test);
+  if (answers.includes(true)) return true;
+  return answers.length === 0 || answers.some((each) => each !== false) ? undefined : false;
+}
+
+/** No where one disk denies it, yes where all say so. */
+function every(
+  disks: readonly DiskFacts[],
+  test: (disk: DiskFacts) => boolean | undefined,
+): boolean | undefined {
+  const denied = some(disks, (disk) => {
+    const answer = test(disk);
+    return answer === undefined ? undefined : !answer;
+  });
+  return denied === undefined ? undefined : !denied;
+}
+
+function isEngine(aio: string | undefined, engine: string): boolean | undefined {
+  return aio === undefined ? undefined : aio === engine;
+}
+
+function isAtLeast(count: number | undefined, least: number): boolean | undefined {
+  return count === undefined ? undefined : count >= least;
+}
+
+/** Some disk has IOThreads that serve no other. A disk whose IOThreads are not known may share those of any other. */
+function haveDedicated(disks: readonly DiskFacts[]): boolean | undefined {
   const uses = new Map<string, number>();
-  for (const ids of disks) for (const id of new Set(ids)) uses.set(id, (uses.get(id) ?? 0) + 1);
-  return disks.some((ids) => ids.length > 0 && ids.every((id) => uses.get(id) === 1));
+  for (const { iothreads } of disks)
+    for (const id of new Set(iothreads)) uses.set(id, (uses.get(id) ?? 0) + 1);
+  const areAllKnown = disks.every(({ iothreads }) => iothreads !== undefined);
+  return some(disks, ({ iothreads }) => {
+    if (iothreads === undefined) return undefined;
+    const isDedicated = iothreads.length > 0 && iothreads.every((id) => uses.get(id) === 1);
+    return isDedicated && !areAllKnown ? undefined : isDedicated;
+  });
 }

@@ -5,7 +5,7 @@ import { QmpConnection } from '../../probes/qmp-connection.ts';
 import { readCpus } from '../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../probes/qmp-iothreads.ts';
 import { type QmpPciDevice, readPci } from '../../probes/qmp-pci.ts';
-import { devicePath, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
+import { type Controllers, devicePath, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
 import {
   type QmpStatistics,
   type QmpVcpuStatistics,
@@ -162,9 +162,10 @@ export class QmpSession {
       this.#facts?.types ?? typesOrNone(qmp, timeoutMs),
     ]);
     const queues = new Map<string, QmpDiskQueues>();
+    const controllers: Controllers = new Map();
     for (const { qdev } of blocks) {
       const device = devicePath(qdev);
-      if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs));
+      if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs, controllers));
     }
     this.#facts = { version, types, cpus, iothreads, blocks, queues, pci };
     this.#factsAt = this.now();

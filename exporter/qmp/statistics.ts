@@ -62,7 +62,8 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
     .filter(({ nodeName, device }) => nodeName !== '' || device !== '')
     .map((disk) => {
       const block = facts.blocks.find((each) => isSame(each, disk));
-      const queues = facts.queues.get(devicePath(disk.qdev) ?? '');
+      // A CD-ROM on a SCSI controller takes no part in how the disks are served.
+      const queues = block?.removable ? undefined : facts.queues.get(devicePath(disk.qdev) ?? '');
       return {
         name: names.of(fitName(diskName(disk))),
         read: operation(disk.read),
@@ -79,7 +80,7 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
 
 /** The device's id in the guest says most; a drive has a name of its own, else the node's name has to do. */
 function diskName({ qdev, device, nodeName }: QmpBlockStats): string {
-  const id = /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1];
+  const id = /^\/machine\/peripheral\/([^/]+)/.exec(devicePath(qdev) ?? '')?.[1];
   return id ?? (device !== '' ? device : nodeName);
 }
 
@@ -87,9 +88,9 @@ function isSame(block: QmpBlock, stats: QmpBlockStats): boolean {
   return stats.nodeName !== '' ? block.nodeName === stats.nodeName : block.device === stats.device;
 }
 
-/** IOThread by queue; one entry where all share it. */
-function iothreadsOf(queues: QmpDiskQueues | undefined): string[] {
-  if (queues === undefined) return [];
+/** IOThread by queue; one entry where all share it; undefined for a device that cannot have one. */
+function iothreadsOf(queues: QmpDiskQueues | undefined): string[] | undefined {
+  if (queues === undefined || !(queues.hasIothread || queues.mapping.length > 0)) return undefined;
   if (queues.mapping.length === 0) return queues.iothread === undefined ? [] : [fitName(queues.iothread)];
   const count = queues.queues ?? 0;
   const threads = queues.mapping.map(({ iothread }) => fitName(iothread));

@@ -1,3 +1,5 @@
+import type { QmpBlock } from '../../probes/qmp-block.ts';
+import { devicePath } from '../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import { featuresOf } from '../model/features.ts';
@@ -85,9 +87,7 @@ export class StageWatch implements Stages {
       devices: vm.devices,
       libvirtDisks: vm.libvirtDisks,
       statistics,
-      direct: facts?.blocks
-        .filter(({ qdev }) => /virtio|\/peripheral\//.test(qdev))
-        .flatMap(({ direct }) => direct ?? []),
+      direct: facts?.blocks.flatMap((block) => (isParavirtual(facts, block) ? (block.direct ?? []) : [])),
     });
     const window = before?.window ?? new Window();
     const counted = trace.of(vm);
@@ -134,6 +134,12 @@ export class StageWatch implements Stages {
       };
     });
   }
+}
+
+/** IDE disks and CD-ROM drives are outside the methodology. */
+function isParavirtual({ queues }: Facts, { qdev, removable }: QmpBlock): boolean {
+  const served = queues.get(devicePath(qdev) ?? '');
+  return !removable && served !== undefined && (served.queues !== undefined || served.hasIothread);
 }
 
 /** Requests that completed, as the guest asked for them; undefined where nobody counts them. */

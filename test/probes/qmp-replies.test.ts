@@ -153,6 +153,7 @@ test('query-block tells what a disk is; a drive without media is left out', () =
     nodeName: 'd0',
     file: '/dev/nvme0n1',
     driver: 'host_device',
+    removable: false,
     direct: true,
   });
   assert.deepEqual(parseBlock([{ device: 'cd0', locked: false, removable: true, type: 'unknown' }]), []);

@@ -134,6 +134,8 @@ for (const [what, histogram] of Object.entries({
 test("only a guest device's path leads to its properties", () => {
   assert.equal(devicePath('/machine/peripheral/vda/virtio-backend'), '/machine/peripheral/vda');
   assert.equal(devicePath('/machine/peripheral-anon/device[0]'), '/machine/peripheral-anon/device[0]');
+  // As QEMU 7.2 names a scsi-hd with an id.
+  assert.equal(devicePath('hd0'), '/machine/peripheral/hd0');
   for (const path of [
     '',
     '/',

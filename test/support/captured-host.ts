@@ -41,9 +41,10 @@ export function capturedReplies(host: string, moment: string, vm: string): Repli
     ...Object.fromEntries(queries.map((query) => [`query-${query}`, reply(`query-${query}`)])),
     'query-stats': ({ target }: { target: string }) => reply(`query-stats.${target}`),
     // Not captured: what QEMU 7.2 answers for this command line.
-    'qom-get': ({ property }: { property: string }) =>
-      ({ 'num-queues': 2, iothread: '/objects/io0' })[property] ??
-      new Error(`Property '${property}' not found`),
+    'qom-get': ({ path, property }: { path: string; property: string }) =>
+      (path === '/machine/peripheral/vda'
+        ? { 'num-queues': 2, iothread: '/objects/io0' }[property]
+        : undefined) ?? new Error(`Property '${property}' not found`),
   };
 }
 

@@ -248,3 +248,46 @@ test('SCSI disks have the queues and the IOThread of their controller, and share
   assert.equal(get('dedicated_iothreads', commandLine(...controller, ...disks)), 0);
   assert.equal(get('dedicated_iothreads', commandLine(...controller, ...disks.slice(2))), 1);
 });
+
+test('a disk that does not say makes a "no" impossible, and leaves a "yes"', () => {
+  const two = (first: string, second: string) =>
+    commandLine('-device', `virtio-blk-pci,drive=a${first}`, '-device', `virtio-blk-pci,drive=b${second}`);
+  const given = (more: Partial<FeatureInput>) => get('multiqueue', { threads: PINNED, ...more });
+  assert.equal(given(two(',num-queues=1', ',num-queues=1')), 0);
+  assert.equal(given(two(',num-queues=1', '')), undefined);
+  assert.equal(given(two(',num-queues=2', '')), 1);
+  const nodes = ['-drive', '/x,if=none,id=a,cache=none,aio=native'];
+  const disks = ['-device', 'virtio-blk-pci,drive=a', '-device', 'virtio-blk-pci,drive=plugged'];
+  assert.equal(get('cache_none', commandLine(...nodes, ...disks)), undefined);
+  assert.equal(get('aio_native', commandLine(...nodes, ...disks)), 1);
+  assert.equal(get('aio_io_uring', commandLine(...nodes, ...disks)), undefined);
+});
+
+test('a disk that is served outside QEMU has queues, and nothing else is known of it', () => {
+  const vhost = commandLine('-device', 'vhost-user-blk-pci,chardev=c,num-queues=4');
+  assert.equal(get('multiqueue', vhost), 1);
+  for (const feature of ['dedicated_iothreads', 'iothread_vq_mapping', 'cache_none', 'aio_native'] as const)
+    assert.equal(get(feature, vhost), undefined, feature);
+});
+
+test('a CD-ROM is no disk', () => {
+  const cd = ['-drive', '/x.iso,if=none,id=cd,readonly=on', '-device', 'scsi-cd,drive=cd'];
+  const disk = ['-drive', '/x,if=none,id=d,cache=none', '-device', 'scsi-hd,drive=d'];
+  const controller = ['-device', 'virtio-scsi-pci,num_queues=4'];
+  assert.equal(get('cache_none', commandLine(...controller, ...cd, ...disk)), 1);
+  assert.equal(get('multiqueue', commandLine(...controller, ...cd)), undefined);
+  // As QMP lists one on IDE.
+  assert.equal(get('multiqueue', statistics([served(4), served(undefined)])), 1);
+  assert.equal(get('multiqueue', statistics([served(1), served(undefined)])), 0);
+});
+
+function served(queues: number | undefined): Disk {
+  return disk({ queues, iothreads: queues === undefined ? undefined : [] });
+}
+
+test('an IOThread that no source lists leaves polling unknown', () => {
+  const threads = [...PINNED];
+  assert.equal(get('iothread_polling', { threads, ...commandLine() }), undefined);
+  assert.equal(get('iothread_polling', { threads: [thread('vcpu0', [0])], ...commandLine() }), 0);
+  assert.equal(get('iothread_polling', { threads, ...commandLine('-object', 'iothread,id=io0') }), 1);
+});

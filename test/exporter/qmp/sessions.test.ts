@@ -40,7 +40,7 @@ async function until(isSo: () => boolean): Promise<void> {
 const VMS = PIDS.map((pid) => fakeVm(pid));
 
 test('VMs with a monitor are asked, those without are not', async (context) => {
-  const { sessions } = await start(context);
+  const { sessions } = await start(context, 10_000);
   const vms = [...VMS, fakeVm(30), fakeVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
   sessions.locate(vms, true);
   const { statistics, asked, problems } = await sessions.ask(vms);

@@ -83,23 +83,32 @@ test('IOThreads of the same name are not one series twice', () => {
 });
 
 test('who serves a queue: the main loop, one IOThread, or several by a mapping', () => {
-  assert.deepEqual(iothreads({ queues: 4, iothread: undefined, mapping: [] }), []);
-  assert.deepEqual(iothreads({ queues: 4, iothread: 'io0', mapping: [] }), ['io0']);
+  assert.deepEqual(iothreads({ hasIothread: true, queues: 4, iothread: undefined, mapping: [] }), []);
+  assert.deepEqual(iothreads({ hasIothread: true, queues: 4, iothread: 'io0', mapping: [] }), ['io0']);
   const dealt = [
     { iothread: 'io0', queues: [] },
     { iothread: 'io1', queues: [] },
   ];
-  assert.deepEqual(iothreads({ queues: 3, iothread: undefined, mapping: dealt }), ['io0', 'io1', 'io0']);
+  assert.deepEqual(iothreads({ hasIothread: true, queues: 3, iothread: undefined, mapping: dealt }), [
+    'io0',
+    'io1',
+    'io0',
+  ]);
   const explicit = [
     { iothread: 'io0', queues: [1] },
     { iothread: 'io1', queues: [0, 2] },
   ];
-  assert.deepEqual(iothreads({ queues: 4, iothread: undefined, mapping: explicit }), [
+  assert.deepEqual(iothreads({ hasIothread: true, queues: 4, iothread: undefined, mapping: explicit }), [
     'io1',
     'io0',
     'io1',
     '',
   ]);
+});
+
+test('a device that cannot have an IOThread does not have the main loop as one', () => {
+  const none = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
+  assert.equal(iothreads(none), undefined);
 });
 
 test('histograms of a type that is not log2 are not taken for one', () => {
