@@ -129,13 +129,13 @@ export class Inventory {
       this.#problems.clear();
       this.#facts.refresh(host, this.#problems);
     }
-    await this.#dropEnded();
+    const ended = await this.#dropEnded();
     const directories = kvmDirectories(host, this.#problems);
     const scan = await this.#scanner.scan(
       host,
       full,
       (pid, startTime) => this.#entries.has(`${pid}:${startTime}`),
-      this.#suspects(directories),
+      this.#suspects(directories, ended),
     );
     for (const problem of scan.problems) this.#problems.note('inventory', problem);
     this.#vhostWorkers = scan.vhostWorkers;
@@ -148,17 +148,22 @@ export class Inventory {
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
   }
 
-  async #dropEnded(): Promise<void> {
+  /** @returns pids of VMs that ended: another process may have one of them by now */
+  async #dropEnded(): Promise<number[]> {
     const pace = new Pace();
+    const ended: number[] = [];
     for (const [key, entry] of this.#entries) {
       if (pace.isDue()) await pace.giveWay();
-      if (!isAlive(this.host, entry)) this.#entries.delete(key);
+      if (isAlive(this.host, entry)) continue;
+      this.#entries.delete(key);
+      ended.push(entry.vm.pid);
     }
+    return ended;
   }
 
-  /** Threads that made a VM which is not in the inventory. */
-  #suspects(directories: readonly KvmDebugfsDirectory[]): Set<number> {
-    const suspects = new Set(directories.map(({ tid }) => tid));
+  /** Processes that may be a VM which is not in the inventory: makers of one by KVM's word, and reused pids. */
+  #suspects(directories: readonly KvmDebugfsDirectory[], ended: readonly number[]): Set<number> {
+    const suspects = new Set([...directories.map(({ tid }) => tid), ...ended]);
     for (const { vm } of this.#entries.values()) suspects.delete(vm.pid);
     return suspects;
   }

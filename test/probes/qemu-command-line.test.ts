@@ -114,3 +114,30 @@ testRobustness('parseQemuCommandLine, of an object,', (text) => parse('-object',
   '{"qom-type":"iothread","id":"iothread1"}',
   'iothread,id=io0',
 ]);
+
+test('the UUID of SMBIOS is that of the VM; the last one holds', () => {
+  const uuid = (...options: string[]) => parse(...options).uuid;
+  assert.equal(uuid('-smbios', 'type=1,uuid=a'), 'a');
+  assert.equal(uuid('-smbios', 'type=1,uuid=a', '-uuid', 'b'), 'b');
+  assert.equal(uuid('-uuid', 'b', '-smbios', 'type=1,uuid=a', '-smbios', 'type=1,serial=s'), 'a');
+  assert.equal(uuid('-smbios', 'type=2,uuid=a'), undefined);
+});
+
+test('a monitor may come before its socket', () => {
+  const options = ['-mon', 'chardev=m,mode=control', '-chardev', 'socket,id=m,path=/run/m'];
+  assert.deepEqual(of(['qemu', ...options]).monitors, ['/run/m']);
+});
+
+test('QEMU that prints a version or a list runs no guest', () => {
+  const answers = (...options: string[]) => of(['qemu', ...options]).onlyAnswers;
+  for (const options of [
+    ['-version'],
+    ['--help'],
+    ['-h'],
+    ['-M', 'help'],
+    ['-cpu', '?'],
+    ['-device', 'help'],
+  ])
+    assert.equal(answers(...options), true, options.join(' '));
+  assert.equal(answers('-name', 'help', '-device', 'virtio-blk-pci,help'), false);
+});

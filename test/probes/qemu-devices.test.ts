@@ -287,3 +287,60 @@ testRobustness('parseQemuDevices, of a device,', (text) => parse('-device', text
   '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"a","vqs":[0,2]}],"drive":"d"}',
   'virtio-blk-pci,num-queues=4,id=vda',
 ]);
+
+test('a drive without an id is called as QEMU calls it, by interface and unit', () => {
+  const disks = (...options: string[]) =>
+    parse(...options).storage.map(({ id, drives }) => [id, drives[0]?.direct]);
+  // QEMU 7.2: virtio3 and virtio0.
+  const drives = ['-drive', 'file=/a,if=virtio,index=3,cache=none', '-drive', 'file=/b,if=virtio'];
+  assert.deepEqual(disks(...drives), [
+    ['virtio3', true],
+    ['virtio0', false],
+  ]);
+  assert.deepEqual(
+    disks('-drive', 'file=/a,if=none,cache=none', '-device', 'virtio-blk-pci,drive=none0,id=a'),
+    [['a', true]],
+  );
+});
+
+test('a drive without if= is a virtio disk on machines where QEMU makes it one', () => {
+  const count = (...options: string[]) => parse(...options, '-drive', 'file=/a').storage.length;
+  assert.equal(count('-M', 'virt'), 1);
+  assert.equal(count('-M', 'virt-9.2,accel=kvm'), 1);
+  assert.equal(count('-M', 's390-ccw-virtio-9.2'), 1);
+  assert.equal(count('-M', 'q35'), 0);
+  assert.equal(count(), 0);
+});
+
+test('controllers without an id have the buses scsi.0, scsi.1, counted with those of other kinds', () => {
+  const { storage: controllers } = parse(
+    ...['-device', 'lsi', '-device', 'virtio-scsi-pci,id=z', '-device', 'virtio-scsi-pci'],
+    ...['-device', 'scsi-hd,drive=a,bus=scsi.1', '-device', 'scsi-hd,drive=b,bus=scsi.0'],
+  );
+  assert.deepEqual(
+    controllers.map(({ id, drives }) => [id, drives.map(({ node }) => node)]),
+    [
+      ['z', []],
+      ['', ['a']],
+    ],
+  );
+});
+
+test('where bridges decide which controller a disk is on, the devices are unknown', () => {
+  const controllers = ['-device', 'virtio-scsi-pci,bus=pcie.1', '-device', 'virtio-scsi-pci,bus=pcie.2'];
+  const devices = (...options: string[]) => parseQemuDevices(parseQemuOptions(['q', ...options]).options);
+  assert.equal(devices(...controllers, '-device', 'scsi-hd,drive=a'), undefined);
+  assert.equal(devices(...controllers, '-device', 'scsi-hd,drive=a,bus=scsi.0')?.storage.length, 2);
+  assert.equal(devices(...controllers.slice(2), '-device', 'scsi-hd,drive=a')?.storage[0]?.drives.length, 1);
+});
+
+test('a disk that is served outside QEMU is one, a CD-ROM is none', () => {
+  assert.deepEqual(storage('-device', 'vhost-user-blk-pci,chardev=c,num-queues=2,id=u'), {
+    ...UNSAID,
+    id: 'u',
+    kind: 'vhost',
+    queues: 2,
+  });
+  const cd = ['-drive', '/x,if=none,id=cd', '-device', 'scsi-cd,drive=cd'];
+  assert.deepEqual(storage('-device', 'virtio-scsi-pci', ...cd)?.drives, []);
+});

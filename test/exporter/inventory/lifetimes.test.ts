@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Inventory } from '../../../exporter/inventory/inventory.ts';
+import type { Vm } from '../../../exporter/model/vm.ts';
+import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
+import { type FakeProcess, type HostTree, hostTree } from '../../support/host-tree.ts';
+
+const KVM_VM = 'anon_inode:kvm-vm';
+const QEMU = '/usr/bin/qemu-system-x86_64';
+
+function qemu(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
+  return {
+    pid,
+    comm: 'qemu-system-x86',
+    executable: QEMU,
+    argv: ['qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`, '-machine', 'q35,accel=kvm'],
+    fds: { 9: '/dev/kvm', 10: KVM_VM },
+    ...more,
+  };
+}
+
+async function started(
+  context: TestContext,
+  ...processes: FakeProcess[]
+): Promise<{ tree: HostTree; inventory: Inventory }> {
+  const tree = hostTree(context);
+  for (const process of processes) tree.process(process);
+  const inventory = new Inventory(tree.host);
+  await inventory.refresh(true);
+  return { tree, inventory };
+}
+
+function labels(inventory: Inventory): string[] {
+  return inventory.vms.map(({ label }) => label);
+}
+
+function threads(inventory: Inventory, vm = inventory.vms[0] as Vm): string[] {
+  return inventory.observeThreads(vm).map(({ thread }) => `${thread.tid} ${thread.role} ${thread.label}`);
+}
+
+test('a quick pass reads new processes, and the old ones are left to the full pass', async (context) => {
+  const idle: FakeProcess = { pid: 10, comm: 'sandboxd' };
+  const { tree, inventory } = await started(context, idle);
+  tree.process({ ...idle, fds: { 5: KVM_VM } });
+  tree.process(qemu(20, 'new'));
+  await inventory.refresh(false);
+  assert.deepEqual(labels(inventory), ['new']);
+  await inventory.refresh(true);
+  assert.deepEqual(labels(inventory), ['10', 'new']);
+});
+
+test('a quick pass reads an old process once KVM names it as the maker of a VM', async (context) => {
+  const idle: FakeProcess = { pid: 10, comm: 'sandboxd' };
+  const { tree, inventory } = await started(context, idle);
+  tree.process({ ...idle, fds: { 5: KVM_VM } });
+  tree.write('sys/kernel/debug/kvm/10-5/exits', '1\n');
+  await inventory.refresh(false);
+  assert.deepEqual(labels(inventory), ['10']);
+});
+
+test('a pid that is used again is another VM, with threads, label and hints of its own', async (context) => {
+  const vcpu = [{ tid: 11, comm: 'CPU 0/KVM' }];
+  const { tree, inventory } = await started(context, qemu(10, 'web', { threads: vcpu }));
+  const [old] = inventory.vms;
+  inventory.hint(old?.key ?? '', { vcpus: new Map([[11, 7]]), iothreads: new Map() });
+  assert.deepEqual(threads(inventory), ['10 emulator emulator', '11 vcpu vcpu7']);
+  tree.process(qemu(10, 'web', { threads: vcpu, startTime: 2000 }));
+  await inventory.refresh(false);
+  const [young] = inventory.vms;
+  assert.notEqual(young?.key, old?.key);
+  assert.deepEqual(threads(inventory), ['10 emulator emulator', '11 vcpu vcpu0']);
+  assert.throws(() => inventory.observeThreads(old as Vm), { kind: 'vanished' });
+  assert.deepEqual([...inventory.threadsOf(old as Vm)], []);
+});
+
+test('an executable that replaces another in the same process is read again', async (context) => {
+  const script: FakeProcess = {
+    pid: 10,
+    comm: 'qemu-kvm',
+    executable: '/usr/bin/bash',
+    argv: ['sh', 'qemu-kvm'],
+  };
+  const { tree, inventory } = await started(context, script);
+  assert.deepEqual(labels(inventory), []);
+  tree.process(qemu(10, 'web', { comm: 'qemu-kvm' }));
+  for (let i = 0; i < 10; i++) await inventory.refresh(true);
+  assert.deepEqual(labels(inventory), ['web']);
+});
+
+test('what is named like QEMU is no VM: siblings, scripts, wrappers, device servers, questions', async (context) => {
+  const argv = ['qemu-system-x86_64', '-name', 'web', '-m', '16'];
+  const other = (pid: number, executable: string, more: Partial<FakeProcess> = {}): FakeProcess =>
+    qemu(pid, 'x', { executable, argv, fds: {}, ...more });
+  const { inventory } = await started(
+    context,
+    other(10, '/usr/bin/python3'),
+    other(20, '/usr/bin/bash', { comm: 'kvm' }),
+    other(30, '/usr/bin/qemu-storage-daemon'),
+    other(40, '/usr/bin/qemu-img'),
+    other(50, '/usr/bin/gdb', { argv: ['gdb', '--args', ...argv] }),
+    other(60, '/usr/bin/qemu-x86_64-static'),
+    other(70, QEMU, { argv: ['qemu-system-x86_64', '-machine', 'x-remote,vfio-user=on'] }),
+    other(80, QEMU, { argv: ['qemu-system-x86_64', '-version'] }),
+    other(90, QEMU, { argv: ['qemu-system-x86_64', '-device', 'help'] }),
+    other(100, QEMU, { argv: ['qemu-system-x86_64', '-M', '?'] }),
+  );
+  assert.deepEqual(labels(inventory), []);
+});
+
+test('QEMU is QEMU after an upgrade, in a wrapper of NixOS, and by any of its names', async (context) => {
+  const programs = [
+    `${QEMU} (deleted)`,
+    '/nix/store/x/bin/.qemu-system-x86_64-wrapped',
+    '/usr/libexec/qemu-kvm',
+    '/usr/bin/kvm',
+    '/usr/bin/qemu-system-x86_64-spice',
+    '/usr/bin/qemu-system-aarch64',
+  ];
+  const processes = programs.map((executable, i) => qemu(10 + i, `vm${i}`, { executable }));
+  const { inventory } = await started(context, ...processes);
+  assert.deepEqual(
+    inventory.vms.map(({ vmm, label }) => `${vmm} ${label}`),
+    programs.map((_, i) => `qemu vm${i}`),
+  );
+});
+
+test('vhost workers of the kernel come and go with their names', async (context) => {
+  const worker = (pid: number, owner: number): FakeProcess => ({
+    pid,
+    comm: `vhost-${owner}`,
+    flags: PF_KTHREAD,
+  });
+  const { tree, inventory } = await started(
+    context,
+    qemu(10, 'web'),
+    qemu(20, 'db'),
+    worker(50, 10),
+    worker(51, 10),
+    worker(52, 20),
+  );
+  const [db, web] = inventory.vms;
+  assert.deepEqual(threads(inventory, web), ['10 emulator emulator', '50 vhost vhost0', '51 vhost vhost1']);
+  assert.deepEqual(threads(inventory, db), ['20 emulator emulator', '52 vhost vhost0']);
+  tree.remove('proc/50');
+  await inventory.refresh(false);
+  assert.deepEqual(threads(inventory, web), ['10 emulator emulator', '51 vhost vhost1']);
+});
+
+test('a VM keeps its label in each pass, and a newcomer of its name gets another', async (context) => {
+  const uuid = '4c7a2c1d-0000-4111-8222-aabbccddeeff';
+  const { tree, inventory } = await started(context, qemu(20, 'web', { startTime: 50 }));
+  const older = qemu(10, 'web', { startTime: 5 });
+  tree.process({ ...older, argv: [...(older.argv ?? []), '-uuid', uuid] });
+  for (const full of [false, true, false, true]) {
+    await inventory.refresh(full);
+    assert.deepEqual(labels(inventory), ['web', 'web~4c7a2c1d']);
+    assert.deepEqual(
+      inventory.vms.map(({ pid }) => pid),
+      [20, 10],
+    );
+  }
+  tree.remove('proc/20');
+  await inventory.refresh(true);
+  assert.deepEqual(labels(inventory), ['web~4c7a2c1d'], 'its series go on under the label it has');
+});
+
+test('QEMU under TCG loses its name to a VM of KVM that comes later', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, whose program the emulator must be');
+  const { tree, inventory } = await started(context);
+  tree.write('usr/bin/qemu-system-x86_64', '');
+  const argv = ['qemu-system-x86_64', '-name', 'web', '-accel', 'tcg'];
+  const executable = `${tree.folder}/usr/bin/qemu-system-x86_64`;
+  tree.process(qemu(10, 'x', { argv, executable, fds: {}, startTime: 5 }));
+  await inventory.refresh(true);
+  assert.deepEqual(
+    inventory.vms.map(({ label, accel }) => `${label} ${accel}`),
+    ['web tcg'],
+  );
+  tree.process(qemu(20, 'web', { startTime: 50 }));
+  await inventory.refresh(false);
+  assert.deepEqual(
+    inventory.vms.map(({ label, accel }) => `${label} ${accel}`),
+    ['web kvm', 'web~10 tcg'],
+  );
+});
+
+test('VMs that end are gone in a quick pass, those that go on keep what is known', async (context) => {
+  const { tree, inventory } = await started(
+    context,
+    qemu(10, 'a'),
+    qemu(20, 'b'),
+    qemu(30, 'c'),
+    qemu(40, 'd'),
+  );
+  const d = inventory.vms[3];
+  tree.remove('proc/10');
+  tree.process(qemu(20, 'b', { state: 'X' }));
+  tree.link('proc/30/fd/10', '/dev/null');
+  await inventory.refresh(false);
+  assert.deepEqual(inventory.vms, [d]);
+  assert.equal(inventory.problems.get('inventory')?.length, 0);
+});
+
+test('hints name threads at once and for all passes to come, and only of their VM', async (context) => {
+  const nameless = [11, 12, 13].map((tid) => ({ tid, comm: 'qemu-system-x86' }));
+  const { inventory } = await started(context, qemu(10, 'web', { threads: nameless }));
+  const key = inventory.vms[0]?.key ?? '';
+  assert.deepEqual(threads(inventory).slice(1), [
+    '11 unknown unknown',
+    '12 unknown unknown',
+    '13 unknown unknown',
+  ]);
+  inventory.hint('99:1000', { vcpus: new Map([[11, 5]]), iothreads: new Map() });
+  inventory.hint(key, { vcpus: new Map([[12, 0]]), iothreads: new Map([[11, 'io0']]) });
+  const named = ['11 iothread iothread:io0', '12 vcpu vcpu0', '13 unknown unknown'];
+  assert.deepEqual(threads(inventory).slice(1), named);
+  await inventory.refresh(true);
+  assert.deepEqual(threads(inventory).slice(1), named);
+  assert.deepEqual([...(inventory.vms[0]?.vcpuThreads ?? [])], [[12, 0]]);
+});
+
+test('an IOThread with a long id is known by its place, and keeps its label when another one ends', async (context) => {
+  const ids = ['io0', 'averyveryverylongid', 'thirteenchar1'];
+  const argv = [...(qemu(10, 'web').argv ?? []), ...ids.flatMap((id) => ['-object', `iothread,id=${id}`])];
+  const names = ['call_rcu', 'IO io0', 'qemu-system-x86', 'qemu-system-x86', 'worker', 'CPU 0/KVM'];
+  const own = names.map((comm, i) => ({ tid: 11 + i, comm }));
+  const { tree, inventory } = await started(context, qemu(10, 'web', { argv, threads: own }));
+  assert.deepEqual(threads(inventory).slice(2, 5), [
+    '12 iothread iothread:io0',
+    '13 iothread iothread:averyveryverylongid',
+    '14 iothread iothread:thirteenchar1',
+  ]);
+  tree.remove('proc/10/task/13');
+  assert.deepEqual(threads(inventory)[3], '14 iothread iothread:thirteenchar1');
+});
+
+test('a VM with a command line longer than is read is there, with what the beginning says', async (context) => {
+  const argv = [...(qemu(10, 'long').argv ?? []), '-uuid', '4c7a2c1d-0000-4111-8222-aabbccddeeff'];
+  for (let i = 0; i < 20_000; i++) argv.push('-device', `scsi-hd,drive=${'d'.repeat(100)}${i}`);
+  const { inventory } = await started(context, qemu(10, 'long', { argv }), qemu(20, 'short'));
+  const [long, short] = inventory.vms;
+  assert.deepEqual([long?.label, long?.uuid.slice(0, 8), long?.devices], ['long', '4c7a2c1d', undefined]);
+  assert.notEqual(short?.devices, undefined);
+  assert.match(inventory.limits[0] ?? '', /^the devices of long are not known: its command line is longer/);
+});
+
+test('more vCPUs that were plugged in are found in the next full pass', async (context) => {
+  const { tree, inventory } = await started(
+    context,
+    qemu(10, 'web', {
+      threads: [
+        { tid: 11, comm: 'x' },
+        { tid: 12, comm: 'x' },
+      ],
+    }),
+  );
+  assert.deepEqual(threads(inventory).slice(1), ['11 other other', '12 other other']);
+  tree.write('sys/kernel/debug/kvm/10-10/vcpu0/pid', '11\n');
+  await inventory.refresh(true);
+  assert.deepEqual(threads(inventory).slice(1), ['11 vcpu vcpu0', '12 other other']);
+  tree.write('sys/kernel/debug/kvm/10-10/vcpu1/pid', '12\n');
+  await inventory.refresh(true);
+  assert.deepEqual(threads(inventory).slice(1), ['11 vcpu vcpu0', '12 vcpu vcpu1']);
+});
+
+test('callers that come together share one pass, and a full one is not replaced by a quick one', async (context) => {
+  const { tree, inventory } = await started(context);
+  tree.process({ pid: 10, comm: 'sandboxd' });
+  await inventory.refresh(true);
+  tree.process({ pid: 10, comm: 'sandboxd', fds: { 5: KVM_VM } });
+  const quick = inventory.refresh(false);
+  const full = inventory.refresh(true);
+  await Promise.all([quick, full]);
+  assert.deepEqual(labels(inventory), ['10']);
+});
