@@ -69,7 +69,7 @@ export function parseQemuOptions(argv: readonly string[]): { options: QemuOption
 }
 
 /** The two forms of QEMU's options as one. @param implied the key of a first part without `=` */
-export function optionMap(text: string, implied: string): Options {
+function optionMap(text: string, implied: string): Options {
   if (!text.startsWith('{')) return keyval(text, implied);
   const map = new Map<string, string>();
   try {
