@@ -87,7 +87,7 @@ const fieldOf = (panel: Panel): ReturnType<typeof fieldsOf> =>
   fieldsOf(panel.fieldConfig as unknown as Parameters<typeof fieldsOf>[0]);
 
 /** What each series is at the moment; those that have ended are not there. */
-export function lastOf(answers: readonly TargetAnswer[], { at, start }: Moment): Record<string, number> {
+function lastOf(answers: readonly TargetAnswer[], { at, start }: Moment): Record<string, number> {
   const found: Record<string, number> = {};
   for (const { series } of answers)
     for (const { name, value, values } of series) {

@@ -8,7 +8,7 @@ import type { SimVm } from '../../../lab/simhost/vm.ts';
 export const SCRAPE = 15;
 
 /** Which stage a configuration is, by docs/sources.md. */
-export const STAGE_OF: Readonly<Record<Configuration, string>> = {
+const STAGE_OF: Readonly<Record<Configuration, string>> = {
   original: 'original',
   affinity: 'affinity',
   exitless_polling: 'exitless_polling',
