@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Command, CommanderError, Option } from 'commander';
 import { pino } from 'pino';
+import { printable } from '../probes/printable.ts';
 import { readBuild } from './build.ts';
+import { doubtsAbout } from './config/doubts.ts';
 import {
   ConfigError,
   flagOf,
@@ -161,7 +163,11 @@ function givenFlags(flags: RawValues): RawValues {
 function readConfig(flags: RawValues): Config {
   const path = flags['config'] ?? process.env['KVM_TELEMETRY_CONFIG'];
   const file = typeof path === 'string' ? readConfigFile(path) : {};
-  return resolveConfig(givenFlags(flags), process.env, file);
+  const config = resolveConfig(givenFlags(flags), process.env, file);
+  for (const doubt of doubtsAbout(config, process.env)) {
+    process.stderr.write(`kvm-telemetry: warning: ${printable(doubt)}\n`);
+  }
+  return config;
 }
 
 function prometheusLine({ url, missingRules }: DemoPrometheus): string {

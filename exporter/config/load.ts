@@ -1,4 +1,5 @@
 import { parse as parseYaml } from 'yaml';
+import { didYouMean } from '../nearest.ts';
 import { type Config, type ConfigKey, options } from './options.ts';
 import { readNamedFile } from './read-file.ts';
 
@@ -89,7 +90,10 @@ function flatten(node: unknown, prefix: string, path: string, values: Record<str
     const key = prefix === '' ? name : `${prefix}.${name}`;
     if (Object.hasOwn(options, key)) values[key] = value;
     else if (KEYS.some((known) => known.startsWith(`${key}.`))) flatten(value, key, path, values);
-    else throw new ConfigError(`${path}: unknown key ${quote(key)}: known keys are ${KEYS.join(', ')}`);
+    else
+      throw new ConfigError(
+        `${path}: unknown key ${quote(key)}${didYouMean(key, KEYS) || `: known keys are ${KEYS.join(', ')}`}`,
+      );
   }
 }
 

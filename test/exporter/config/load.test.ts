@@ -135,10 +135,13 @@ test('an empty file, or one of comments only, changes nothing', () => {
 test('an unknown key is refused with the keys there are', () => {
   assert.match(
     file('web: { listenAdress: ":1" }'),
-    /^k\.yaml: unknown key "web\.listenAdress": known keys are web\.listenAddress, /,
+    /^k\.yaml: unknown key "web\.listenAdress": did you mean "web\.listenAddress"\?$/,
   );
   assert.match(file('webb: 1'), /^k\.yaml: unknown key "webb": /);
-  assert.match(file('constructor: 1'), /^k\.yaml: unknown key "constructor": /);
+  assert.match(
+    file('constructor: 1'),
+    /^k\.yaml: unknown key "constructor": known keys are web\.listenAddress, /,
+  );
   assert.match(file('__proto__: { log: 1 }'), /^k\.yaml: unknown key "__proto__": /);
 });
 

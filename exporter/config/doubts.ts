@@ -1,0 +1,36 @@
+import { didYouMean } from '../nearest.ts';
+import { environmentVariableOf } from './load.ts';
+import { type Config, options } from './options.ts';
+
+/** Read besides the settings: the path of the file, and the revision in the image. */
+const OTHER_VARIABLES = ['KVM_TELEMETRY_CONFIG', 'KVM_TELEMETRY_REVISION'];
+/** Labels of threads that can be pinned, with and without `*` and `?`: exporter/model/roles.ts. */
+const THREAD = /^(?:(?:vcpu|vhost|sqpoll)[\d*?]*s?|iothread[:*?].*|emulator|monitor|.*[*?].*)$/s;
+const THREADS = [
+  'vcpu0',
+  'vcpu*',
+  'iothread:*',
+  'vhost0',
+  'vhost*',
+  'sqpoll0',
+  'sqpoll*',
+  'emulator',
+  'monitor',
+];
+
+/** What is allowed in a configuration, and is most likely a mistake. */
+export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): string[] {
+  const known = [...Object.keys(options).map(environmentVariableOf), ...OTHER_VARIABLES];
+  const variables = Object.keys(environment)
+    .filter((name) => name.startsWith('KVM_TELEMETRY_') && !known.includes(name))
+    .map((name) => `${name} is no setting and does nothing${didYouMean(name, known)}`);
+  const patterns = config.vms.flatMap(({ name, pinning }) =>
+    Object.keys(pinning)
+      .filter((pattern) => !THREAD.test(pattern))
+      .map(
+        (pattern) =>
+          `vms: pinning of ${JSON.stringify(name)}: no thread is called ${JSON.stringify(pattern)}${didYouMean(pattern, THREADS)}`,
+      ),
+  );
+  return [...variables, ...patterns];
+}

@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { doubtsAbout } from '../../../exporter/config/doubts.ts';
+import { resolveConfig } from '../../../exporter/config/load.ts';
+
+test('variables and thread patterns that mean nothing are said, with the nearest right one', () => {
+  const environment = { KVM_TELEMETRY_LOG_LEVL: 'info', KVM_TELEMETRY_CONFIG: '/x', PATH: '/bin' };
+  const pinning = { 'vcpu*': '1', 'iothread:io0': '2', '*': '3', emulatr: '4', vcpu0: '5', 'cpu 0/kvm': '6' };
+  const config = resolveConfig({}, {}, { vms: [{ name: 'web', pinning }] });
+  assert.deepEqual(doubtsAbout(config, environment), [
+    'KVM_TELEMETRY_LOG_LEVL is no setting and does nothing: did you mean "KVM_TELEMETRY_LOG_LEVEL"?',
+    'vms: pinning of "web": no thread is called "emulatr": did you mean "emulator"?',
+    'vms: pinning of "web": no thread is called "cpu 0/kvm"',
+  ]);
+  assert.deepEqual(doubtsAbout(resolveConfig({}, {}, {}), {}), []);
+});
