@@ -2,7 +2,7 @@
 // All that a run starts has its folder for temporary files in its environment or its arguments, by which the watchdog
 // knows it: a QEMU that became a daemon, perf in a group of its own, a browser, libvirt's guests.
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,20 @@ const FILE_MS = 10 * 60_000;
 const RUN_MS = 40 * 60_000;
 /** The runner may print what it knows. */
 const GRACE_MS = 5_000;
+
+/** Test files with one of these parts in their path; all where there is no part. Ends the process where there is none. */
+export function testFiles(parts) {
+  const files = readdirSync(`${root}dist/test`, { recursive: true })
+    .filter((name) => name.endsWith('.test.js'))
+    // Those need minutes and a host of their own: npm run test:lab.
+    .filter((name) => !name.startsWith('lab/'))
+    .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
+    .sort()
+    .map((name) => `dist/test/${name}`);
+  if (files.length > 0) return files;
+  console.error('no tests found');
+  process.exit(1);
+}
 
 /**
  * Runs test files with node's runner and ends all that they started.

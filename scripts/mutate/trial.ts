@@ -60,7 +60,10 @@ export async function measure(
         else if (answer.ms <= LONGEST_MS) measured.push(answer);
       } catch (error) {
         if (!(error instanceof Lost)) throw error;
-        say(`not used, as its process ${error.how}: ${test}`);
+        // The others of the file need as long, or end the process too.
+        const [file = ''] = test.split(' > ');
+        queue = queue?.filter((other) => !other.startsWith(file));
+        say(`no test of ${file} is used from here on, as its process ${error.how}: ${test}`);
         worker = await start();
       }
     }
