@@ -26,6 +26,8 @@ const LONGEST_MS = 3000;
 /** What tests of one mutant may take without it. */
 const BUDGET_MS = 15_000;
 const NEAREST = 6;
+/** So many tests of one file may take too long, or end the process, before the rest is left out. */
+const TOO_MANY = 3;
 /** On a busy machine. */
 const MEASURE_MS = 20_000;
 /** A busy machine is slower than when it was measured. */
@@ -40,6 +42,7 @@ export async function measure(
 ): Promise<{ measured: Measured[]; loaded: Set<string> }> {
   const measured: Measured[] = [];
   const loaded = new Set<string>();
+  const lost = new Map<string, number>();
   let queue: string[] | undefined;
   const run = async (): Promise<void> => {
     let worker: TestWorker | undefined;
@@ -60,10 +63,11 @@ export async function measure(
         else if (answer.ms <= LONGEST_MS) measured.push(answer);
       } catch (error) {
         if (!(error instanceof Lost)) throw error;
-        // The others of the file need as long, or end the process too.
         const [file = ''] = test.split(' > ');
-        queue = queue?.filter((other) => !other.startsWith(file));
-        say(`no test of ${file} is used from here on, as its process ${error.how}: ${test}`);
+        lost.set(file, (lost.get(file) ?? 0) + 1);
+        say(`not used, as its process ${error.how}: ${test}`);
+        // Then the others of the file need as long.
+        if ((lost.get(file) ?? 0) >= TOO_MANY) queue = queue?.filter((other) => !other.startsWith(file));
         worker = await start();
       }
     }

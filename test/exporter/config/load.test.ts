@@ -13,6 +13,7 @@ import {
 } from '../../../exporter/config/load.ts';
 import { type ConfigKey, options, parseListenAddress } from '../../../exporter/config/options.ts';
 import { rootsOf } from '../../../exporter/config/roots.ts';
+import { cpuMs } from '../../support/patience.ts';
 
 /** The message of the error, which must be one line. */
 function mistake(work: () => unknown): string {
@@ -164,15 +165,14 @@ test('text that is not YAML, a key given twice and a second document are refused
   assert.match(file('\0\x01\x02'), /^k\.yaml: /);
 });
 
-test('aliases, and with them a bomb of them, are refused at once', () => {
+test('aliases, and with them a bomb of them, are refused at once', async () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
   for (let i = 0; i < 9; i++) {
     const [from, to] = ['abcdefghij'[i], 'abcdefghij'[i + 1]];
     bomb.push(`${to}: &${to} [${`*${from}, `.repeat(9)}]`);
   }
-  const start = performance.now();
-  assert.match(file(bomb.join('\n')), /^k\.yaml: not YAML: .*alias/i);
-  assert.ok(performance.now() - start < 1000);
+  const ms = await cpuMs(() => assert.match(file(bomb.join('\n')), /^k\.yaml: not YAML: .*alias/i));
+  assert.ok(ms < 5000, `${ms} ms`);
 });
 
 test('a file that is missing or a folder is refused with its path', () => {

@@ -11,6 +11,7 @@ import {
 import type { Role } from '../../../exporter/model/roles.ts';
 import { formatCpuList } from '../../../probes/cpu-list.ts';
 import type { LibvirtPins } from '../../../probes/libvirt-domain.ts';
+import { cpuMs } from '../../support/patience.ts';
 
 const VM = { name: 'web-1' };
 const PINS: LibvirtPins = {
@@ -115,10 +116,9 @@ test('globs agree with the regular expression that they stand for', () => {
   );
 });
 
-test('a pattern that defeats regular expressions comes to an end', () => {
-  const begin = performance.now();
-  assert.equal(matchesGlob(`${'*a'.repeat(50)}*b`, 'a'.repeat(5000)), false);
-  assert.ok(performance.now() - begin < 1000);
+test('a pattern that defeats regular expressions comes to an end', async () => {
+  const ms = await cpuMs(() => assert.equal(matchesGlob(`${'*a'.repeat(50)}*b`, 'a'.repeat(5000)), false));
+  assert.ok(ms < 5000, `${ms} ms`);
 });
 
 test('CPUs are written as the kernel writes them', () => {

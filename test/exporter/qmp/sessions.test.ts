@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { QmpSessions } from '../../../exporter/qmp/sessions.ts';
 import { negotiated, watchUnhandledRejections } from '../../probes/qmp-client.ts';
 import { capturedReplies } from '../../support/captured-host.ts';
+import { PATIENCE_MS, until } from '../../support/patience.ts';
 import { listen, type Monitor, monitor, send } from '../../support/qmp-server.ts';
 import { fakeVm, SOCKETS, type SocketHost, socketHost } from './fake-vm.ts';
 
@@ -73,42 +74,41 @@ test('the connection is closed when the VM goes, the others stay', async (contex
 });
 
 test('a VM that hangs costs its own statistics and the time allowed, no more', async (context) => {
-  const { host, sessions, monitors } = await start(context, 200);
+  const { host, sessions, monitors } = await start(context, 2000);
   monitors[0]?.close();
-  await negotiated(context, host.real(`${SOCKETS}/10.sock`), () => undefined);
+  const hung = await negotiated(context, host.real(`${SOCKETS}/10.sock`), () => undefined);
   sessions.locate(VMS, true);
   const begin = performance.now();
   const { statistics, problems } = await sessions.ask(VMS);
-  assert.ok(performance.now() - begin < 500);
+  assert.ok(performance.now() - begin < PATIENCE_MS);
   assert.deepEqual([...statistics.keys()], ['20:1000']);
   assert.equal(problems[0]?.kind, 'timeout');
-  const again = performance.now();
+  const asked = hung.received.length;
   await sessions.ask(VMS);
-  assert.ok(performance.now() - again < 100, 'left alone');
+  assert.equal(hung.received.length, asked, 'left alone');
 });
 
 test('who drips its answers is cut off at the time for one VM', async (context) => {
-  const { host, sessions, monitors } = await start(context, 200);
+  const { host, sessions, monitors } = await start(context, 2000);
   monitors[0]?.close();
   await negotiated(context, host.real(`${SOCKETS}/10.sock`), (socket, { execute, id }) => {
-    setTimeout(() => send(socket, { return: REPLIES[execute], id }), 150);
+    setTimeout(() => send(socket, { return: REPLIES[execute], id }), 1500);
   });
   sessions.locate(VMS, true);
   for (let i = 0; i < 3; i++) {
-    const begin = performance.now();
+    // Did it wait for all answers, it would have them.
     assert.deepEqual([...(await sessions.ask(VMS)).statistics.keys()], ['20:1000']);
-    assert.ok(performance.now() - begin < 400);
   }
 });
 
 test('a caller in a hurry gets what there is', async (context) => {
-  const { host, sessions, monitors } = await start(context, 5000);
+  const { host, sessions, monitors } = await start(context, 2 * PATIENCE_MS);
   monitors[0]?.close();
   await listen(context, host.real(`${SOCKETS}/10.sock`), [], () => undefined);
   sessions.locate(VMS, true);
   const begin = performance.now();
   assert.deepEqual([...(await sessions.ask(VMS, 100)).statistics.keys()], ['20:1000']);
-  assert.ok(performance.now() - begin < 1000);
+  assert.ok(performance.now() - begin < PATIENCE_MS);
 });
 
 test('a socket that comes later is found by a full look only', async (context) => {
