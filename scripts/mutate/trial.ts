@@ -22,9 +22,9 @@ export interface Suite extends WorkerFiles {
 }
 
 /** A test that takes longer is no test for mutants: each survivor would run it. */
-const LONGEST_MS = 3000;
+const LONGEST_MS = 10_000;
 /** What tests of one mutant may take without it. */
-const BUDGET_MS = 15_000;
+const BUDGET_MS = 40_000;
 const NEAREST = 6;
 /** So many tests of one file may take too long, or end the process, before the rest is left out. */
 const TOO_MANY = 3;
