@@ -21,6 +21,7 @@ const { values, positionals } = parseArgs({
     changed: { type: 'string' },
     budget: { type: 'string', default: '86400' },
     workers: { type: 'string', default: '2' },
+    distance: { type: 'string', default: 'Infinity' },
     'fail-under': { type: 'string' },
   },
 });
@@ -73,7 +74,9 @@ function suiteFor(files: readonly string[]): Suite {
   const far = new Map(names.map((name) => [name, distances(`${dist}test/${name}`)]));
   const away = (name: string, file: string): number =>
     far.get(name)?.get(dist + file.replace(/ts$/, 'js')) ?? Number.POSITIVE_INFINITY;
-  const used = names.filter((name) => files.some((file) => Number.isFinite(away(name, file))));
+  const limit = Number(values.distance);
+  const isNear = (distance: number): boolean => Number.isFinite(distance) && distance <= limit;
+  const used = names.filter((name) => files.some((file) => isNear(away(name, file))));
   return {
     dist: pathToFileURL(dist).href,
     instrumented: `${pathToFileURL(OUTPUT).href}/tree/`,
