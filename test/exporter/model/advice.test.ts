@@ -62,3 +62,66 @@ test('libvirt that gives no answer is named with its address', () => {
 test('nonsense of the kernel is to be reported', () => {
   assert.match(advice('block', 'malformed', '/sys/block/sda/stat', 'unexpected content'), /please report/);
 });
+
+test('each kind of failure of each source has its own fix, and no other', () => {
+  const fixes: readonly (readonly [string, SourceErrorKind, string, string, Circumstances, string])[] = [
+    [
+      'libvirt',
+      'absent',
+      'virsh',
+      'not installed',
+      ROOT,
+      'apt-get install libvirt-clients, or --no-collector.libvirt',
+    ],
+    [
+      ...(['libvirt', 'failed', 'qemu:///system', 'refused', ROOT] as const),
+      'systemctl status virtqemud libvirtd; --libvirt.uri where it is not qemu:///system',
+    ],
+    // A file of libvirt is a file as others are.
+    [
+      'libvirt',
+      'malformed',
+      '/run/libvirt/qemu/a.xml',
+      'no domain',
+      ROOT,
+      'please report it with the content of the file',
+    ],
+    ['inventory', 'failed', '/proc/1/stat', 'EIO', ROOT, 'please report it with the content of the file'],
+    ['inventory', 'denied', '/proc/1/fd', 'EACCES', ROOT, '-'],
+    ['inventory', 'timeout', '/proc/1/cmdline', 'no answer', ROOT, '-'],
+    ['threads', 'absent', '/proc/1/task/1/sched', 'ENOENT', ROOT, '-'],
+    ['block', 'absent', '/sys/block/sda/stat', 'ENOENT', ROOT, '-'],
+    ['qmp', 'denied', '/run/q.sock', 'EACCES', ROOT, '-'],
+    ['trace', 'absent', '/sys/kernel/tracing', 'ENOENT', ROOT, 'mount -t tracefs none /sys/kernel/tracing'],
+    ['trace', 'absent', 'perf', 'not installed', ROOT, 'apt-get install linux-perf, or --trace.backend=off'],
+    [
+      'trace',
+      'failed',
+      '/x',
+      'EROFS: read-only',
+      ROOT,
+      'mount tracefs read-write, or --trace.backend=perf, which only reads it',
+    ],
+    ['trace', 'failed', '/x', 'EBUSY', ROOT, '-'],
+    ...['no such tracepoint kvm_exit', 'no field gpa'].map(
+      (reason) =>
+        [
+          ...(['trace', 'absent', '/x', reason, ROOT] as const),
+          'modprobe kvm_intel or kvm_amd; else --trace.sets without the set that needs it',
+        ] as const,
+    ),
+    ['trace', 'denied', '/x', 'EPERM', ROOT, '--trace.backend=off says that you know'],
+    ['trace', 'denied', '/x', 'EPERM', { ...ROOT, isRoot: false }, 'run kvm-telemetry as root'],
+  ];
+  for (const [probe, kind, path, reason, circumstances, fix] of fixes)
+    assert.equal(
+      advice(probe, kind, path, reason, circumstances).split(' | ')[1],
+      fix,
+      `${probe} ${kind} ${path} ${reason}`,
+    );
+});
+
+test('a failure is told with its path and its reason', () => {
+  for (const probe of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])
+    assert.match(advice(probe, 'failed', '/a/file', 'EIO: it broke'), /^\/a\/file: EIO: it broke/);
+});

@@ -161,3 +161,21 @@ test('no step of any stage is without something to do, and none is empty', () =>
     }
   }
 });
+
+test('a VM whose threads are not known gets no command', () => {
+  const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 0, io_separate_from_vcpus: 0 });
+  const unknown = ['it has no such threads, or they are not known'];
+  const none = steps(stage, [], [1, 2]);
+  for (const feature of ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'] as const)
+    assert.deepEqual(fixes(none, feature), unknown, feature);
+  const withoutIo = steps(stage, [T('vcpu0', ALL, 11)], [1, 2]);
+  assert.deepEqual(fixes(withoutIo, 'vcpus_pinned'), ['taskset -pc 1 11']);
+  assert.deepEqual(fixes(withoutIo, 'io_threads_pinned'), unknown);
+  assert.deepEqual(fixes(withoutIo, 'io_separate_from_vcpus'), unknown);
+});
+
+test('an I/O thread that may run on one CPU of a vCPU and on one of its own has to move', () => {
+  const stage = stageOf('original', { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
+  const threads = [T('vcpu0', [0], 11), T('iothread:io0', [0, 5], 13), T('iothread:io1', [6], 14)];
+  assert.deepEqual(fixes(steps(stage, threads, [3]), 'io_separate_from_vcpus'), ['taskset -pc 3 13']);
+});

@@ -63,6 +63,18 @@ test("a QEMU that mends the order is recognised by the sum; without a sum today'
   assert.deepEqual(inKvmOrder([0, 0, 0], 0), [0, 0, 0]);
 });
 
+test('the first bucket may be empty of time, each other one has a least and a most, and only the last has no most', () => {
+  // Buckets of KVM: below 1 ns, then from 2^(i-1) to 2^i.
+  const [kvm, turned] = [
+    [0, 0, 0, 8, 0, 0],
+    [0, 0, 8, 0, 0, 0],
+  ];
+  assert.deepEqual(inKvmOrder(turned, 8 * 5), kvm, '8 of 4 to 8 ns');
+  assert.deepEqual(inKvmOrder(kvm, 8 * 5), kvm, 'a list that is right already');
+  assert.deepEqual(inKvmOrder([9, 0, 0], 1e9), [0, 0, 9], 'the last bucket has no end');
+  assert.deepEqual(inKvmOrder([0, 0, 9], 1e9), [0, 0, 9], 'nor has it where the list is right already');
+});
+
 test('whatever the times were, the list that QEMU makes of them is put right', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 2 ** 30 - 1 }), { maxLength: 50 }), (times) => {
