@@ -94,10 +94,19 @@ describe('the exporter on a simulated host', () => {
       '--trace.sets=exits,interrupts,block,notifications,sched',
       `--state.dir=${simulatedRoot(context)}`,
     ]);
-    await sleep(1500);
     const vm = host.vm('paper');
     const exitsOf = (): number[] => vm.vcpus.map(({ exits }) => exits.value('EPT_MISCONFIG'));
-    const first = parseSamples(await daemon.metrics());
+    let first: Samples;
+    const traced = [
+      'kvm_virtqueue_kicks_total',
+      'kvm_vm_exits_by_reason_total',
+      'kvm_vm_block_requests_total',
+    ];
+    do {
+      host.step(1);
+      await sleep(100);
+      first = parseSamples(await daemon.metrics());
+    } while (traced.some((name) => series(first, name).length === 0));
     const before = exitsOf();
     const reads = vm.disks[0]?.of.read.done.value ?? 0;
     for (let i = 0; i < 5; i++) {

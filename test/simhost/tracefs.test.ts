@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { paper } from '../../lab/simhost/scenarios.ts';
 import { parseTrigger } from '../../lab/simhost/trace/trigger.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, parseHist } from '../../probes/tracefs-hist.ts';
 import { ROOT } from '../support/daemon.ts';
+import { until } from '../support/patience.ts';
 import { served, simulatedRoot, steps, walk } from './simulated.ts';
 
 const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/tracing/instances/x/events`;
@@ -138,8 +138,3 @@ describe('a served tracefs', () => {
     assert.deepEqual(readdirSync(instances), []);
   });
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 100 && !condition(); tries++) await sleep(20);
-  assert.ok(condition());
-}
