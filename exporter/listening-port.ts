@@ -1,6 +1,12 @@
-import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Of a ChildProcess. */
+interface Program {
+  readonly pid?: number | undefined;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+}
 
 const POLL_MS = 20;
 const LISTEN = '0A';
@@ -12,10 +18,7 @@ const LISTEN = '0A';
  * @returns undefined where it ends before it listens
  * @throws Error where it does not listen in time
  */
-export async function listeningPort(
-  child: Pick<ChildProcess, 'pid' | 'exitCode' | 'signalCode'>,
-  withinMs = 60_000,
-): Promise<number | undefined> {
+export async function listeningPort(child: Program, withinMs = 60_000): Promise<number | undefined> {
   for (const deadline = performance.now() + withinMs; ; await sleep(POLL_MS)) {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
     const port = portOf(child.pid);
