@@ -33,11 +33,6 @@ async function start(context: TestContext, timeoutMs = 20_000): Promise<Started>
   return { host, sessions, monitors };
 }
 
-async function until(isSo: () => boolean): Promise<void> {
-  for (let i = 0; i < 2000 && !isSo(); i++) await sleep(5);
-  assert.ok(isSo());
-}
-
 const VMS = PIDS.map((pid) => fakeVm(pid));
 
 test('VMs with a monitor are asked, those without are not', async (context) => {
