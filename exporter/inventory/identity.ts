@@ -5,8 +5,8 @@ import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts'
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
-import type { Vmm } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
+import type { Vmm } from '../model/vmm.ts';
 import type { Candidate } from './processes.ts';
 import { type QemuConfiguration, readQemuConfiguration } from './qemu-configuration.ts';
 import { vmmOf, vmmOfProgram } from './vmm.ts';

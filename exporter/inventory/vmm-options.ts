@@ -1,5 +1,5 @@
 import { keyval } from '../../probes/qemu-options.ts';
-import type { Vmm } from '../model/vm.ts';
+import type { Vmm } from '../model/vmm.ts';
 
 /** What the command line of another VMM than QEMU says; the user who started it can write anything there. */
 export interface VmmClaims {

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Vmm } from '../model/vm.ts';
+import type { Vmm } from '../model/vmm.ts';
 
 const PROGRAMS: readonly { readonly pattern: RegExp; readonly vmm: Vmm }[] = [
   { pattern: /^(?:qemu-system-[\w.-]+|qemu-kvm(?:[.-][\w.-]+)?|kvm(?:-spice)?)$/, vmm: 'qemu' },

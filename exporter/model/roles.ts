@@ -1,4 +1,4 @@
-import type { Vmm } from './vm.ts';
+import type { Vmm } from './vmm.ts';
 
 /**
  * What a thread of a VMM does.

@@ -3,8 +3,7 @@ import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
 import type { TaskStat } from '../../probes/proc-task-stat.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { Role } from './roles.ts';
-
-export type Vmm = 'qemu' | 'cloud-hypervisor' | 'firecracker' | 'crosvm' | 'kvmtool' | 'other';
+import type { Vmm } from './vmm.ts';
 
 /** A block device that carries a VM's disk; depth 0 is what the VMM has open, or the file system of an image. */
 export interface BlockDeviceUse {

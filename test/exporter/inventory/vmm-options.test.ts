@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { claimsOf } from '../../../exporter/inventory/vmm-options.ts';
-import type { Vmm } from '../../../exporter/model/vm.ts';
+import type { Vmm } from '../../../exporter/model/vmm.ts';
 
 function nameOf(vmm: Exclude<Vmm, 'qemu'>, ...options: string[]): string | undefined {
   return claimsOf(vmm, ['vmm', ...options]).name;
