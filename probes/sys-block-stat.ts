@@ -6,7 +6,7 @@ export interface BlockStat {
   readonly reads: number;
   readonly readsMerged: number;
   readonly sectorsRead: number;
-  /** Milliseconds, summed over requests; so are the other `...Ms`. */
+  /** Milliseconds, summed over requests; so are the other `...Ms`. The kernel prints them modulo 2^32. */
   readonly readMs: number;
   readonly writes: number;
   readonly writesMerged: number;
@@ -62,15 +62,7 @@ export function parseBlockStat(text: string): BlockStat {
   if (!isComplete || words.length > 64 || !words.every((word) => /^\d{1,20}$/.test(word))) {
     throw malformed('/sys/block/<disk>/stat', text);
   }
-  return stat((i) => Number(words[i] ?? 0));
-}
-
-export function addBlockStats(stats: readonly BlockStat[]): BlockStat {
-  return stat((_, field) => stats.reduce((sum, one) => sum + one[field], 0));
-}
-
-function stat(value: (index: number, field: keyof BlockStat) => number): BlockStat {
-  return Object.fromEntries(FIELDS.map((field, i) => [field, value(i, field)])) as unknown as BlockStat;
+  return Object.fromEntries(FIELDS.map((field, i) => [field, Number(words[i] ?? 0)])) as unknown as BlockStat;
 }
 
 export function readBlockStat(host: Host, disk: string): BlockStat {

@@ -58,12 +58,12 @@ export function metricsReference(metrics: Readonly<Record<string, MetricDefiniti
   return `# Metrics\n\nGenerated from \`exporter/metrics/\` by \`npm run docs\`; do not edit.\n\n${sections.join('\n')}`;
 }
 
-function row(name: string, { type, labels, help, source }: MetricDefinition): string {
+function row(name: string, { type, labels, help, source, derived }: MetricDefinition): string {
   const cells = [
     `\`${name}\``,
     type,
     labels.map((label) => `\`${label}\``).join(' '),
-    help,
+    derived === undefined ? help : `${help} Derived (${derived.kind}): ${derived.how}.`,
     source === 'exporter' ? '' : `\`${source}\``,
   ];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;

@@ -8,10 +8,12 @@ import {
   readBlockQueue,
   readHardwareQueues,
 } from '../../probes/sys-block-queue.ts';
-import { addBlockStats, type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
+import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Families } from '../metrics/families.ts';
 import { deviceInfoLabels, deviceLabels, hardwareQueueLabels } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { BlockCounters } from '../model/block-counters.ts';
+import { CounterSet } from '../model/continued-counter.ts';
 import { type Collector, guarded } from './collector.ts';
 
 const SECTOR = 512;
@@ -31,12 +33,16 @@ interface Settings {
  */
 export function block(exclude: () => RegExp): Collector {
   const settings = new Map<string, Settings>();
+  let counters = new Map<string, BlockCounters>();
   let scrapes = 0;
 
   return {
     name: 'block',
     async collect({ host, families, vms, disks, breathe }, report) {
       if (scrapes++ % SETTINGS_EVERY === 0) settings.clear();
+      const kept: typeof counters = new Map();
+      for (const { name } of disks) kept.set(name, counters.get(name) ?? new BlockCounters(new CounterSet()));
+      counters = kept;
       const used = new Set(vms.flatMap((vm) => vm.blockDevices.map(({ device }) => device)));
       for (const disk of disks) {
         if (disk.hidden || exclude().test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
@@ -47,7 +53,8 @@ export function block(exclude: () => RegExp): Collector {
             known = readSettings(host, disk);
             settings.set(disk.name, known);
           }
-          addStat(families, disk.name, diskStat(host, disk));
+          const stat = diskStat(host, disk, kept.get(disk.name) ?? new BlockCounters(new CounterSet()));
+          addStat(families, disk.name, stat);
           addInflight(families, host, disk);
           addSettings(families, disk, known);
         });
@@ -57,10 +64,12 @@ export function block(exclude: () => RegExp): Collector {
 }
 
 /** A multipath disk whose kernel does not count for it: the sum over its paths. */
-function diskStat(host: Host, disk: Disk): BlockStat {
+function diskStat(host: Host, disk: Disk, counters: BlockCounters): BlockStat {
   const own = readBlockStat(host, disk.name);
-  if (disk.paths.length === 0 || own.reads + own.writes + own.discards + own.flushes > 0) return own;
-  return addBlockStats(disk.paths.map((path) => readBlockStat(host, path)));
+  if (disk.paths.length === 0 || own.reads + own.writes + own.discards + own.flushes > 0) {
+    return counters.take('own', new Map([[disk.name, own]]));
+  }
+  return counters.take('paths', new Map(disk.paths.map((path) => [path, readBlockStat(host, path)])));
 }
 
 /** The settings that matter are those of the device's own queue, which a multipath disk has in its paths. */

@@ -1,3 +1,4 @@
+import { CounterSets } from '../model/continued-counter.ts';
 import { affinity } from './affinity.ts';
 import { block } from './block.ts';
 import type { Collector } from './collector.ts';
@@ -41,13 +42,15 @@ export interface CollectorOptions extends StatisticsOptions, TraceOptions {
 /** All collectors, what matters most first: where limits.maxSeries strikes, the last ones lose. */
 export function createCollectors(options: () => CollectorOptions): Collector[] {
   const metrics = new StatisticMetrics();
+  // One for all sources of KVM's statistics: a counter goes on where another source gave it.
+  const counters = new CounterSets();
   return [
     vms,
     threads(),
     // Read after the rest of the host, as their answers are on their way meanwhile; debugfs gives what they did not.
-    qmp(metrics, options),
-    libvirt(metrics, options),
-    kvmDebugfs(metrics),
+    qmp(metrics, counters, options),
+    libvirt(metrics, counters, options),
+    kvmDebugfs(metrics, counters),
     trace(options),
     affinity(),
     block(() => options().blockExclude),

@@ -3,9 +3,11 @@ import { type KvmStatisticFile, readKvmStatistic } from '../../probes/kvm-debugf
 import { readLockdown } from '../../probes/lockdown.ts';
 import { vmLabels, vmSourceLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
+import type { CounterSets } from '../model/continued-counter.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection, Collector, Report } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
+import { DISTURBED } from './statistics-families.ts';
 
 /** Each denied open writes a line into the kernel log: after a denial the counters are left alone for this long. */
 const DENIED_RETRY_MS = 3_600_000;
@@ -13,6 +15,7 @@ const DENIED_RETRY_MS = 3_600_000;
 /** KVM's statistics of each VM from debugfs: those that nobody closer to the VM gave in this scrape. */
 export function kvmDebugfs(
   metrics: StatisticMetrics,
+  counters: CounterSets,
   now: () => number = () => performance.now(),
 ): Collector {
   let deniedUntil = Number.NEGATIVE_INFINITY;
@@ -30,6 +33,7 @@ export function kvmDebugfs(
         );
         deniedUntil = now() + DENIED_RETRY_MS;
       } else if (lockdown === 'none') deniedUntil = Number.NEGATIVE_INFINITY;
+      counters.keep(collection.vms.map(({ key }) => key));
       for (const vm of collection.vms) {
         await collection.breathe();
         collectVm(collection, vm, report);
@@ -41,22 +45,16 @@ export function kvmDebugfs(
   function collectVm({ host, families, given }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
     const already = given.get(vm.key);
-    let count = 0;
-    const write = (file: KvmStatisticFile, value: number): void => {
-      const metric = metrics.of('vm', file.name, file.readOnly ? 'instant' : 'cumulative');
-      if (metric !== undefined) families.addNamed(metric, labels, value / metric.divisor);
-    };
-    // All but a few VMs have one directory: nothing to sum.
-    const sums =
-      vm.directories.length > 1 ? new Map<string, { file: KvmStatisticFile; value: number }>() : undefined;
-    for (const { content } of vm.directories) {
+    /** By name of the statistic: what each directory has. All but a few VMs have one. */
+    const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();
+    for (const { name: directory, content } of vm.directories) {
       for (const file of content.statistics) {
         if (already?.has(file.name) === true || (!file.readOnly && now() < deniedUntil)) continue;
         try {
-          const value = readKvmStatistic(host, file);
-          count++;
-          if (sums === undefined) write(file, value);
-          else sums.set(file.name, { file, value: (sums.get(file.name)?.value ?? 0) + value });
+          const part: [string, number] = [directory, readKvmStatistic(host, file)];
+          const known = found.get(file.name);
+          if (known === undefined) found.set(file.name, { file, parts: [part] });
+          else known.parts.push(part);
         } catch (error) {
           const problem = sourceError(error, file.path);
           // The directory outlives the inventory's last look by a moment: a dying VM, not a failure.
@@ -68,7 +66,16 @@ export function kvmDebugfs(
         }
       }
     }
-    for (const { file, value } of sums?.values() ?? []) write(file, value);
-    if (count > 0) families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
+    for (const { file, parts } of found.values()) {
+      const metric = metrics.of('vm', file.name, file.readOnly ? 'instant' : 'cumulative');
+      if (metric === undefined) continue;
+      const value =
+        metric.type === 'counter'
+          ? counters.of(vm.key).take(metric.name, 'debugfs', parts)
+          : parts.reduce((sum, [, reading]) => sum + reading, 0);
+      families.addNamed(metric, labels, value / metric.divisor);
+    }
+    const isSource = [...found.keys()].some((name) => already === undefined || !DISTURBED.has(name));
+    if (isSource) families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
   }
 }

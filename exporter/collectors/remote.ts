@@ -1,5 +1,6 @@
 import { vmSourceLabels, vmVersionLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
+import type { CounterSets } from '../model/continued-counter.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { StatisticsSource } from '../model/vm-statistics.ts';
 import type { Collection, Collector } from './collector.ts';
@@ -7,12 +8,16 @@ import type { StatisticMetrics } from './statistic-metrics.ts';
 import { addStatistics, type StatisticsOptions } from './statistics-families.ts';
 
 /** Statistics that QEMU's monitors gave, asked when the scrape began. */
-export function qmp(metrics: StatisticMetrics, options: () => StatisticsOptions): Collector {
+export function qmp(
+  metrics: StatisticMetrics,
+  counters: CounterSets,
+  options: () => StatisticsOptions,
+): Collector {
   return {
     name: 'qmp',
     async collect(collection, report) {
       const result = await collection.qmp;
-      add(collection, result, 'qmp', metrics, options());
+      add(collection, result, 'qmp', metrics, counters, options());
       for (const vm of collection.vms) {
         const version = result.statistics.has(vm.key) ? collection.versionOf(vm) : undefined;
         if (version === undefined) continue;
@@ -28,12 +33,16 @@ export function qmp(metrics: StatisticMetrics, options: () => StatisticsOptions)
 }
 
 /** Statistics that libvirt gave of the VMs that it manages. */
-export function libvirt(metrics: StatisticMetrics, options: () => StatisticsOptions): Collector {
+export function libvirt(
+  metrics: StatisticMetrics,
+  counters: CounterSets,
+  options: () => StatisticsOptions,
+): Collector {
   return {
     name: 'libvirt',
     async collect(collection, report) {
       const result = await collection.libvirt;
-      add(collection, result, 'libvirt', metrics, options());
+      add(collection, result, 'libvirt', metrics, counters, options());
       for (const problem of result.problems) report(problem);
     },
   };
@@ -44,8 +53,10 @@ function add(
   { statistics, asked }: RemoteResult,
   source: StatisticsSource,
   metrics: StatisticMetrics,
+  counters: CounterSets,
   options: StatisticsOptions,
 ): void {
+  counters.keep(vms.map(({ key }) => key));
   for (const vm of vms) {
     if (!asked.has(vm.key)) continue;
     const found = statistics.get(vm.key);
@@ -56,6 +67,6 @@ function add(
     );
     // One source for a counter in one scrape: the first that answers.
     if (found === undefined || given.has(vm.key)) continue;
-    given.set(vm.key, addStatistics(families, metrics, vm.label, found, options));
+    given.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
   }
 }

@@ -1,3 +1,4 @@
+import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
 import {
   iothreadLabels,
@@ -10,15 +11,20 @@ import {
   vmStateLabels,
 } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
+import type { CounterSet, Parts } from '../model/continued-counter.ts';
 import {
+  byVcpu,
   type Disk,
   type DiskOperation,
   fromLog2,
+  type Histogram,
   type Iothread,
   sumOverVcpus,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
+
+type DiskCounter = Exclude<Extract<MetricName, `kvm_vm_disk_${string}_total`>, 'kvm_vm_disk_failed_total'>;
 
 /** KVM's log2 histograms and the statistic that is their sum, in nanoseconds. */
 const HISTOGRAMS = [
@@ -51,6 +57,12 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
   'preemption_reported',
 ]);
 
+/**
+ * What its own reading changes is left out: `query-stats`, which libvirt asks as well, runs on the vCPU's thread and so
+ * wakes it, and no vCPU ever blocks while it answers.
+ */
+export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
+
 export interface StatisticsOptions {
   /** Every statistic of each vCPU, not only the essential ones. */
   readonly allVcpuStatistics: boolean;
@@ -59,6 +71,7 @@ export interface StatisticsOptions {
 /**
  * Writes what a VMM said of one VM.
  *
+ * @param counters of this VM: they go on where another source gave them before
  * @returns names of the statistics written for the VM, which no other source may give in this scrape
  */
 export function addStatistics(
@@ -66,44 +79,58 @@ export function addStatistics(
   metrics: StatisticMetrics,
   vm: string,
   statistics: VmStatistics,
+  counters: CounterSet,
   options: StatisticsOptions,
 ): Set<string> {
   const given = new Set<string>();
+  const { source } = statistics;
   const labels = labelBlock(vmLabels, [vm]);
   const totals = sumOverVcpus(statistics);
-  for (const source of [totals, statistics.vm]) {
-    for (const [name, value] of source) {
+  for (const values of [totals, statistics.vm]) {
+    for (const [name, value] of values) {
       const metric = metrics.of('vm', name, statistics.types.get(name) ?? 'unknown');
-      if (metric === undefined || given.has(name)) continue;
+      if (metric === undefined || given.has(name) || DISTURBED.has(name)) continue;
       given.add(name);
-      families.addNamed(metric, labels, value / metric.divisor);
+      const parts: Parts = values === totals ? byVcpu(statistics, name) : [['', value]];
+      const shown = metric.type === 'counter' ? counters.take(metric.name, source, parts) : value;
+      families.addNamed(metric, labels, shown / metric.divisor);
     }
   }
   for (const [index, values] of statistics.vcpus) {
     const vcpu = labelBlock(vcpuLabels, [vm, String(index)]);
     for (const [name, value] of values) {
-      if (!options.allVcpuStatistics && !ESSENTIAL.has(name)) continue;
+      if ((!options.allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name)) continue;
       const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
-      if (metric !== undefined) families.addNamed(metric, vcpu, value / metric.divisor);
+      if (metric === undefined) continue;
+      const isCounter = metric.type === 'counter';
+      const shown = isCounter ? counters.one(`${metric.name} ${index}`, source, value) : value;
+      families.addNamed(metric, vcpu, shown / metric.divisor);
     }
   }
-  for (const [histogram, name, sum] of HISTOGRAMS) {
-    const counts = statistics.histograms.get(histogram);
-    const total = totals.get(sum);
+  // Other vCPUs have other buckets.
+  const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
+  for (const [statistic, name, sum] of HISTOGRAMS) {
+    const counts = statistics.histograms.get(statistic);
     if (counts === undefined) continue;
+    const kept = counts.map((count, bucket) => counters.one(`${name} ${bucket}`, vcpus, count));
+    const total = totals.get(sum);
+    const sumNs = total === undefined ? undefined : counters.one(`${name} sum`, vcpus, total);
     families.addHistogram(
       name,
       labels,
-      fromLog2(counts, total === undefined ? undefined : total / NANOSECONDS),
+      fromLog2(kept, sumNs === undefined ? undefined : sumNs / NANOSECONDS),
     );
   }
   if (given.size > 0) {
-    families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm, statistics.source]), 1);
+    families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm, source]), 1);
   }
   if (statistics.state !== '')
     families.add('kvm_vm_state_info', labelBlock(vmStateLabels, [vm, statistics.state]), 1);
   addIothreads(families, vm, statistics.iothreads);
-  for (const disk of statistics.disks) addDisk(families, vm, disk, isDedicated(disk, statistics.disks));
+  for (const disk of statistics.disks) {
+    addDisk(families, vm, disk, isDedicated(disk, statistics.disks));
+    addDiskCounters(families, vm, disk, (name, value) => counters.one(`${disk.name} ${name}`, source, value));
+  }
   return given;
 }
 
@@ -143,25 +170,33 @@ function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean 
     const block = labelBlock(vmDiskQueueLabels, [vm, disk.name, String(queue), thread]);
     families.add('kvm_vm_disk_queue_iothread_info', block, 1);
   });
+}
 
-  const { read, write, flush, discard } = disk;
-  families.add('kvm_vm_disk_reads_completed_total', labels, read.operations);
-  families.add('kvm_vm_disk_read_bytes_total', labels, read.bytes);
-  families.add('kvm_vm_disk_read_time_seconds_total', labels, read.seconds);
-  if (read.merged !== undefined) families.add('kvm_vm_disk_reads_merged_total', labels, read.merged);
-  families.add('kvm_vm_disk_writes_completed_total', labels, write.operations);
-  families.add('kvm_vm_disk_written_bytes_total', labels, write.bytes);
-  families.add('kvm_vm_disk_write_time_seconds_total', labels, write.seconds);
-  if (write.merged !== undefined) families.add('kvm_vm_disk_writes_merged_total', labels, write.merged);
-  families.add('kvm_vm_disk_flush_requests_total', labels, flush.operations);
-  families.add('kvm_vm_disk_flush_requests_time_seconds_total', labels, flush.seconds);
-  if (discard !== undefined) {
-    families.add('kvm_vm_disk_discards_completed_total', labels, discard.operations);
-    families.add('kvm_vm_disk_discarded_bytes_total', labels, discard.bytes);
-    families.add('kvm_vm_disk_discard_time_seconds_total', labels, discard.seconds);
-    if (discard.merged !== undefined)
-      families.add('kvm_vm_disk_discards_merged_total', labels, discard.merged);
-  }
+/** @param continued a counter's value from a reading */
+function addDiskCounters(
+  families: Families,
+  vm: string,
+  { name: disk, read, write, flush, discard }: Disk,
+  continued: (name: string, reading: number) => number,
+): void {
+  const labels = labelBlock(vmDiskLabels, [vm, disk]);
+  const add = (metric: DiskCounter, reading: number | undefined): void => {
+    if (reading !== undefined) families.add(metric, labels, continued(metric, reading));
+  };
+  add('kvm_vm_disk_reads_completed_total', read.operations);
+  add('kvm_vm_disk_read_bytes_total', read.bytes);
+  add('kvm_vm_disk_read_time_seconds_total', read.seconds);
+  add('kvm_vm_disk_reads_merged_total', read.merged);
+  add('kvm_vm_disk_writes_completed_total', write.operations);
+  add('kvm_vm_disk_written_bytes_total', write.bytes);
+  add('kvm_vm_disk_write_time_seconds_total', write.seconds);
+  add('kvm_vm_disk_writes_merged_total', write.merged);
+  add('kvm_vm_disk_flush_requests_total', flush.operations);
+  add('kvm_vm_disk_flush_requests_time_seconds_total', flush.seconds);
+  add('kvm_vm_disk_discards_completed_total', discard?.operations);
+  add('kvm_vm_disk_discarded_bytes_total', discard?.bytes);
+  add('kvm_vm_disk_discard_time_seconds_total', discard?.seconds);
+  add('kvm_vm_disk_discards_merged_total', discard?.merged);
   const operations: [string, DiskOperation | undefined][] = [
     ['read', read],
     ['write', write],
@@ -171,8 +206,33 @@ function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean 
   for (const [operation, stats] of operations) {
     if (stats === undefined) continue;
     const block = withLabel(labels, 'operation', operation);
-    if (stats.failed !== undefined) families.add('kvm_vm_disk_failed_total', block, stats.failed);
-    if (stats.latency !== undefined)
-      families.addHistogram('kvm_vm_disk_duration_seconds', block, stats.latency);
+    if (stats.failed !== undefined) {
+      families.add('kvm_vm_disk_failed_total', block, continued(`failed ${operation}`, stats.failed));
+    }
+    if (stats.latency === undefined) continue;
+    const latency = continuedHistogram(stats.latency, (name, reading) =>
+      continued(`latency ${operation} ${name}`, reading),
+    );
+    families.addHistogram('kvm_vm_disk_duration_seconds', block, latency);
   }
+}
+
+/** Bucket by bucket, so that a bucket never has more than the next. */
+function continuedHistogram(
+  { buckets, count, sum }: Histogram,
+  continued: (name: string, reading: number) => number,
+): Histogram {
+  let before = 0;
+  let all = 0;
+  const inBucket = (le: string, cumulative: number): number => {
+    all += continued(le, cumulative - before);
+    before = cumulative;
+    return all;
+  };
+  const kept = buckets.map(({ le, count: cumulative }) => ({ le, count: inBucket(String(le), cumulative) }));
+  return {
+    buckets: kept,
+    count: inBucket('+Inf', count),
+    sum: sum === undefined ? undefined : continued('sum', sum),
+  };
 }

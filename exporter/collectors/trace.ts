@@ -14,6 +14,7 @@ import {
   vmStageLabels,
 } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
+import { CounterSet, type Parts } from '../model/continued-counter.ts';
 import { type Isa, type ReasonNames, reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
 import { Queues } from '../model/queues.ts';
 import type { Stages } from '../model/stage-reading.ts';
@@ -32,13 +33,14 @@ export interface TraceOptions {
   readonly vcpuReasons: boolean;
 }
 
-/** What is remembered of a VM so that names stay and no sum of several maps, read one after the other, falls. */
+/** What is remembered of a VM, so that names stay and no counter falls. */
 interface Memory {
   readonly queues: Queues;
-  /** As of the last scrape, and of this one. */
-  readonly before: ReadonlyMap<string, number>;
-  readonly highest: Map<string, number>;
+  readonly counters: CounterSet;
 }
+
+/** A counter's value from its parts; it goes on where another backend gave it. */
+type Continue = (name: string, parts: Parts) => number;
 
 /** Trace events by VM. */
 export function trace(options: () => TraceOptions): Collector {
@@ -56,17 +58,13 @@ export function trace(options: () => TraceOptions): Collector {
       const kept = new Map<string, Memory>();
       for (const vm of vms) {
         await breathe();
-        const before = memories.get(vm.key);
-        // What is not counted any more, and later from nothing again, is forgotten meanwhile.
-        const memory: Memory = {
-          queues: before?.queues ?? new Queues(),
-          before: before?.highest ?? new Map(),
-          highest: new Map(),
-        };
+        const memory = memories.get(vm.key) ?? { queues: new Queues(), counters: new CounterSet('wavering') };
         kept.set(vm.key, memory);
         const counted = reading.of(vm);
         if (counted !== undefined)
           addVm(families, vm, counted, reading, memory, { disks, stages }, options());
+        // What is not counted any more begins from nothing, should it be counted again.
+        memory.counters.forgetUnused();
       }
       memories = kept;
       addState(families, reading);
@@ -79,41 +77,45 @@ function addVm(
   families: Families,
   traced: Vm,
   counted: VmTrace,
-  { isa, names }: TraceReading,
+  { backend, isa, names }: TraceReading,
   memory: Memory,
   { disks, stages }: { disks: readonly Disk[]; stages: Stages },
   options: TraceOptions,
 ): void {
   const { label: vm } = traced;
-  const neverFalls = (key: string, value: number): number => {
-    const highest = Math.max(value, memory.before.get(key) ?? 0);
-    memory.highest.set(key, highest);
-    return highest;
-  };
+  const source = backend ?? '';
+  const goOn: Continue = (name, parts) => memory.counters.take(name, source, parts);
+  const one = (name: string, reading: number): number => memory.counters.one(name, source, reading);
   for (const [event, count] of counted.events) {
-    families.add('kvm_vm_trace_events_total', labelBlock(vmEventLabels, [vm, event]), count);
+    const labels = labelBlock(vmEventLabels, [vm, event]);
+    families.add('kvm_vm_trace_events_total', labels, one(`event ${event}`, count));
   }
   for (const [stage, count] of stagesOf(counted, isa)) {
     const labels = labelBlock(vmStageLabels, [vm, stage]);
-    families.add('kvm_vm_io_path_events_total', labels, neverFalls(`stage ${stage}`, count));
+    families.add('kvm_vm_io_path_events_total', labels, one(`stage ${stage}`, count));
   }
-  addExits(families, vm, counted.exits ?? [], isa, names, options);
-  addKicks(families, vm, counted, memory.queues, neverFalls);
+  addExits(families, vm, counted.exits ?? [], isa, names, options, one);
+  addKicks(families, vm, counted, memory.queues, goOn);
   for (const { index, address, number, isPort } of memory.queues.known) {
     const device = stages.deviceAt(traced, number, isPort) ?? '';
     families.add('kvm_virtqueue_info', labelBlock(virtqueueInfoLabels, [vm, index, address, device]), 1);
   }
-  addMsi(families, vm, counted);
+  addMsi(families, vm, counted, one);
   addDurations(families, vm, counted, isa, names);
   // Two paths of a multipath disk are one device.
-  const requests = new Map<string, number>();
-  for (const [device, count] of counted.blockRequests ?? []) add(requests, deviceName(device, disks), count);
-  for (const [device, count] of requests) {
-    families.add('kvm_vm_block_requests_total', labelBlock(vmDeviceLabels, [vm, device]), count);
+  const requests = new Map<string, [string, number][]>();
+  for (const [device, count] of counted.blockRequests ?? []) {
+    const name = deviceName(device, disks);
+    requests.set(name, [...(requests.get(name) ?? []), [String(device), count]]);
+  }
+  for (const [device, parts] of requests) {
+    const labels = labelBlock(vmDeviceLabels, [vm, device]);
+    families.add('kvm_vm_block_requests_total', labels, goOn(`requests ${device}`, parts));
   }
   if (counted.lockContentionNs !== undefined) {
     const labels = labelBlock(vmLabels, [vm]);
-    families.add('kvm_vm_lock_contention_seconds_total', labels, counted.lockContentionNs / 1e9);
+    const seconds = one('lock contention', counted.lockContentionNs) / 1e9;
+    families.add('kvm_vm_lock_contention_seconds_total', labels, seconds);
   }
 }
 
@@ -124,6 +126,7 @@ function addExits(
   isa: Isa,
   names: ReasonNames,
   { vcpuReasons }: TraceOptions,
+  one: (name: string, reading: number) => number,
 ): void {
   // They come in the order in which they were first seen, so the same ones are left over in each scrape.
   const unknown = new Set<number>();
@@ -145,12 +148,13 @@ function addExits(
     byVcpu.set(vcpu, add(reasons, name, count));
   }
   for (const [reason, count] of byReason) {
-    families.add('kvm_vm_exits_by_reason_total', labelBlock(vmReasonLabels, [vm, reason]), count);
+    const labels = labelBlock(vmReasonLabels, [vm, reason]);
+    families.add('kvm_vm_exits_by_reason_total', labels, one(`reason ${reason}`, count));
   }
   for (const [vcpu, reasons] of byVcpu) {
     for (const [reason, count] of reasons) {
       const labels = labelBlock(vcpuReasonLabels, [vm, vcpu, reason]);
-      families.add('kvm_vcpu_exits_by_reason_total', labels, count);
+      families.add('kvm_vcpu_exits_by_reason_total', labels, one(`vcpu ${vcpu} ${reason}`, count));
     }
   }
 }
@@ -160,24 +164,31 @@ function addKicks(
   vm: string,
   { kicks = [] }: VmTrace,
   queues: Queues,
-  neverFalls: (key: string, value: number) => number,
+  goOn: Continue,
 ): void {
   queues.meet(kicks);
-  const counts = new Map<string, { queue: string; vcpu: string; count: number }>();
+  const counts = new Map<string, { queue: string; vcpu: string; parts: [string, number][] }>();
   for (const kick of kicks) {
     const queue = queues.indexOf(kick);
     const vcpu = vcpuOf(kick.thread) ?? OTHER;
     const key = `${queue} ${vcpu}`;
-    counts.set(key, { queue, vcpu, count: (counts.get(key)?.count ?? 0) + kick.count });
+    const known = counts.get(key) ?? { queue, vcpu, parts: [] };
+    known.parts.push([`${kick.event} ${kick.address} ${kick.thread}`, kick.count]);
+    counts.set(key, known);
   }
-  for (const [key, { queue, vcpu, count }] of counts) {
+  for (const [key, { queue, vcpu, parts }] of counts) {
     const labels = labelBlock(virtqueueLabels, [vm, queue, vcpu]);
-    families.add('kvm_virtqueue_kicks_total', labels, neverFalls(`kicks ${key}`, count));
+    families.add('kvm_virtqueue_kicks_total', labels, goOn(`kicks ${key}`, parts));
   }
 }
 
 /** They come in the order in which they were first seen, so the same pairs share the last series in each scrape. */
-function addMsi(families: Families, vm: string, { msi }: VmTrace): void {
+function addMsi(
+  families: Families,
+  vm: string,
+  { msi }: VmTrace,
+  one: (name: string, reading: number) => number,
+): void {
   const pairs = new Map<string, number>();
   for (const { vector, destination, count } of msi) {
     const key = `${vector} ${destination}`;
@@ -186,7 +197,7 @@ function addMsi(families: Families, vm: string, { msi }: VmTrace): void {
   for (const [key, count] of pairs) {
     const [vector = '', destination = ''] = key.split(' ');
     const labels = labelBlock(vmMsiLabels, [vm, vector, destination]);
-    families.add('kvm_vm_msi_interrupts_total', labels, count);
+    families.add('kvm_vm_msi_interrupts_total', labels, one(`msi ${key}`, count));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { MetricDefinition } from './definition.ts';
+import { choice, growth, type MetricDefinition } from './definition.ts';
 import {
   deviceDirectionLabels,
   deviceInfoLabels,
@@ -8,8 +8,17 @@ import {
   nvmeQueueLabels,
 } from './label-sets.ts';
 
+const STAT = choice(
+  "a multipath disk's own, or the sum over its paths where the kernel does not count for it",
+);
+const TIME = growth(`of milliseconds modulo 2^32; ${STAT.how}`);
+
 function stat<T extends 'counter' | 'gauge'>(type: T, help: string) {
-  return { type, help, labels: deviceLabels, source: '/sys/block/<disk>/stat' } as const;
+  return { type, help, labels: deviceLabels, source: '/sys/block/<disk>/stat', derived: STAT } as const;
+}
+
+function time(help: string) {
+  return { ...stat('counter', help), derived: TIME } as const;
 }
 
 export const blockMetrics = {
@@ -22,22 +31,19 @@ export const blockMetrics = {
   kvm_block_reads_completed_total: stat('counter', 'Reads completed.'),
   kvm_block_reads_merged_total: stat('counter', 'Reads merged with a queued one.'),
   kvm_block_read_bytes_total: stat('counter', 'Bytes read.'),
-  kvm_block_read_time_seconds_total: stat('counter', 'Time of all reads, summed.'),
+  kvm_block_read_time_seconds_total: time('Time of all reads, summed.'),
   kvm_block_writes_completed_total: stat('counter', 'Writes completed.'),
   kvm_block_writes_merged_total: stat('counter', 'Writes merged with a queued one.'),
   kvm_block_written_bytes_total: stat('counter', 'Bytes written.'),
-  kvm_block_write_time_seconds_total: stat('counter', 'Time of all writes, summed.'),
-  kvm_block_io_time_seconds_total: stat('counter', 'Time with anything in flight.'),
-  kvm_block_io_time_weighted_seconds_total: stat(
-    'counter',
-    'Time with anything in flight, times what was in flight.',
-  ),
+  kvm_block_write_time_seconds_total: time('Time of all writes, summed.'),
+  kvm_block_io_time_seconds_total: time('Time with anything in flight.'),
+  kvm_block_io_time_weighted_seconds_total: time('Time with anything in flight, times what was in flight.'),
   kvm_block_discards_completed_total: stat('counter', 'Discards completed.'),
   kvm_block_discards_merged_total: stat('counter', 'Discards merged with a queued one.'),
   kvm_block_discarded_bytes_total: stat('counter', 'Bytes discarded.'),
-  kvm_block_discard_time_seconds_total: stat('counter', 'Time of all discards, summed.'),
+  kvm_block_discard_time_seconds_total: time('Time of all discards, summed.'),
   kvm_block_flush_requests_total: stat('counter', 'Flushes completed.'),
-  kvm_block_flush_requests_time_seconds_total: stat('counter', 'Time of all flushes, summed.'),
+  kvm_block_flush_requests_time_seconds_total: time('Time of all flushes, summed.'),
   kvm_block_io_now: {
     type: 'gauge',
     help: 'Requests in flight by direction.',
@@ -79,6 +85,7 @@ export const blockMetrics = {
     help: 'Interrupts of an NVMe queue; queue 0 is the admin queue.',
     labels: nvmeQueueLabels,
     source: '/proc/interrupts',
+    derived: growth('of each CPU modulo 2^32, summed; a line that several queues share counts for each'),
   },
   kvm_nvme_queue_affinity_info: {
     type: 'gauge',

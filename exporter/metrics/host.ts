@@ -1,4 +1,4 @@
-import type { MetricDefinition } from './definition.ts';
+import { growth, type MetricDefinition } from './definition.ts';
 import {
   cpuInfoLabels,
   cpuLabels,
@@ -35,9 +35,10 @@ export const hostMetrics = {
   },
   kvm_interrupts_total: {
     type: 'counter',
-    help: 'Interrupts over all CPUs, of the types that tell about KVM: PIN, NPI and PIW (posted interrupts), RES, CAL, LOC.',
+    help: "Interrupts over all CPUs, of the types that tell about KVM: PIN, NPI and PIW (posted interrupts), RES, CAL, LOC; on arm64 also vgic and KVM's timers.",
     labels: interruptLabels,
     source: '/proc/interrupts',
+    derived: growth('of each CPU modulo 2^32, summed; a CPU that is offline keeps what it had'),
   },
   kvm_module_parameter: {
     type: 'gauge',

@@ -1,4 +1,4 @@
-import type { MetricDefinition } from './definition.ts';
+import { choice, type MetricDefinition } from './definition.ts';
 
 /**
  * KVM's own statistics under KVM's own names (include/linux/kvm_types.h, arch/<arch>/include/asm/kvm_host.h), with their
@@ -16,7 +16,6 @@ const peak = (help: string) => ({ kind: 'peak', help }) as const;
 
 /** Counted per vCPU; debugfs shows the sum over a VM's vCPUs, the binary statistics each one. */
 const vcpuStatistics = {
-  blocking: instant('vCPUs that block (wait for an event) now.'),
   directed_yield_attempted: cumulative('Directed yields tried after a pause or a hypercall.'),
   directed_yield_successful: cumulative('Directed yields that found a vCPU to run.'),
   exits: cumulative('VM exits, of every kind.'),
@@ -69,6 +68,10 @@ const vcpuStatistics = {
 
 /** Counted per VM. */
 const vmOnlyStatistics = {
+  // Counted per vCPU, but only debugfs may tell, which has sums: who asks QEMU for it wakes the vCPU.
+  blocking: instant(
+    'vCPUs that block (wait for an event) now; from debugfs, as asking QEMU would wake them.',
+  ),
   max_mmu_page_hash_collisions: peak('Most collisions seen in the MMU page hash.'),
   max_mmu_rmap_size: peak('Longest reverse map seen.'),
   mmu_cache_miss: cumulative('Shadow pages made.'),
@@ -127,6 +130,14 @@ export function statisticMetric(
   };
 }
 
+/** One source at a time, and one after the other. */
+const DERIVED = {
+  vm: choice(
+    'sum over vCPUs where QEMU or libvirt tells; goes on by its growth where another source takes over',
+  ),
+  vcpu: choice('goes on by its growth where another source takes over'),
+};
+
 const SOURCES = { vm: 'QMP query-stats, virsh domstats, debugfs', vcpu: 'QMP query-stats, virsh domstats' };
 
 /** The catalogue's entries for the statistics known by name. */
@@ -137,7 +148,8 @@ export function statisticDefinitions(
   return Object.fromEntries(
     Object.keys(subject === 'vm' ? known : vcpuStatistics).map((statistic) => {
       const { name, type, help } = statisticMetric(subject, statistic);
-      return [name, { type, help, labels, source: SOURCES[subject] }];
+      const definition = { type, help, labels, source: SOURCES[subject] };
+      return [name, type === 'counter' ? { ...definition, derived: DERIVED[subject] } : definition];
     }),
   );
 }

@@ -1,5 +1,9 @@
-import type { MetricDefinition } from './definition.ts';
+import { difference, type MetricDefinition, sampled, sum } from './definition.ts';
 import { threadCpuLabels, threadLabels, threadModeLabels, threadSwitchLabels } from './label-sets.ts';
+
+const POOLED = sum(
+  'of threads that come and go, by role: what one had stays after it ends, and while it cannot be read',
+);
 
 export const threadMetrics = {
   kvm_thread_run_seconds_total: {
@@ -7,42 +11,51 @@ export const threadMetrics = {
     help: 'Time on a CPU.',
     labels: threadLabels,
     source: '/proc/<pid>/task/<tid>/schedstat',
+    derived: POOLED,
   },
   kvm_thread_wait_seconds_total: {
     type: 'counter',
     help: 'Time runnable but waiting in a run queue: what a vCPU sees as steal.',
     labels: threadLabels,
     source: '/proc/<pid>/task/<tid>/schedstat',
+    derived: POOLED,
   },
   kvm_thread_timeslices_total: {
     type: 'counter',
     help: 'Times that the thread was put on a CPU.',
     labels: threadLabels,
     source: '/proc/<pid>/task/<tid>/schedstat',
+    derived: POOLED,
   },
   kvm_thread_cpu_seconds_total: {
     type: 'counter',
     help: 'CPU time by mode: guest, user (without guest) and system. For a vCPU, user and system are what virtualization cost.',
     labels: threadModeLabels,
     source: '/proc/<pid>/task/<tid>/stat',
+    derived: difference(
+      'user is utime less guest time, and never falls: guest gets what is left; the three add up to the run time within a tick',
+    ),
   },
   kvm_thread_context_switches_total: {
     type: 'counter',
     help: 'Context switches: voluntary when the thread blocked, involuntary when it was preempted.',
     labels: threadSwitchLabels,
     source: '/proc/<pid>/task/<tid>/status',
+    derived: POOLED,
   },
   kvm_thread_migrations_total: {
     type: 'counter',
     help: 'Moves to another CPU, as the scheduler counts them; absent without CONFIG_SCHED_DEBUG.',
     labels: threadLabels,
     source: '/proc/<pid>/task/<tid>/sched',
+    derived: POOLED,
   },
   kvm_thread_observed_migrations_total: {
     type: 'counter',
     help: 'Moves to another CPU between two samples of the exporter: a lower bound that every kernel can give.',
     labels: threadLabels,
     source: 'sampler, /proc/<pid>/task/<tid>/stat',
+    derived: sampled('each sample that finds the thread on another CPU'),
   },
   kvm_thread_cpu: {
     type: 'gauge',
@@ -61,6 +74,7 @@ export const threadMetrics = {
     help: 'Time for which a CPU was the last one the thread ran on, running or not. The first CPUs that a thread visits have their own series (limits.residencyCpus), the others share cpu="other".',
     labels: threadCpuLabels,
     source: 'sampler, /proc/<pid>/task/<tid>/stat',
+    derived: sampled('the time since the last sample goes to the CPU found now'),
   },
   kvm_thread_allowed_cpus: {
     type: 'gauge',

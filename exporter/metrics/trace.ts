@@ -1,4 +1,4 @@
-import type { MetricDefinition } from './definition.ts';
+import { difference, type MetricDefinition, sum } from './definition.ts';
 import {
   traceBackendLabels,
   traceSetLabels,
@@ -19,30 +19,35 @@ export const traceMetrics = {
     help: "Events of the kernel's tracepoints, each as it is: docs/sources.md says what they mean.",
     labels: vmEventLabels,
     source: 'tracefs hist triggers or perf stat',
+    derived: sum('over threads, from maps that start anew; goes on by its growth with the other backend'),
   },
   kvm_vm_exits_by_reason_total: {
     type: 'counter',
     help: "VM exits by the hardware's reason, under the kernel's name of it.",
     labels: vmReasonLabels,
     source: 'kvm:kvm_exit',
+    derived: sum('over threads, from maps that start anew'),
   },
   kvm_vcpu_exits_by_reason_total: {
     type: 'counter',
     help: "A vCPU's VM exits by reason: with --trace.vcpu-reasons.",
     labels: vcpuReasonLabels,
     source: 'kvm:kvm_exit',
+    derived: sum('over maps that start anew'),
   },
   kvm_vm_io_path_events_total: {
     type: 'counter',
     help: 'VM exits by the step of the I/O path that they belong to: kick, inject, eoi, halt or other.',
     labels: vmStageLabels,
     source: 'kvm:kvm_exit, kvm_fast_mmio, kvm_mmio, kvm_pio, kvm_eoi, kvm_pv_eoi',
+    derived: difference('other is all exits less those of the other steps; EOIs are kvm_eoi less kvm_pv_eoi'),
   },
   kvm_virtqueue_kicks_total: {
     type: 'counter',
     help: 'Notifications of a virtqueue by the vCPU that sent them; kvm_virtqueue_info tells which queue it is.',
     labels: virtqueueLabels,
     source: 'kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
+    derived: difference('writes to the address less those that user space served'),
   },
   kvm_virtqueue_info: {
     type: 'gauge',
@@ -55,18 +60,21 @@ export const traceMetrics = {
     help: 'Interrupts asked for by MSI, by vector and destination APIC ID in the guest: one pair is one queue, until the guest moves it.',
     labels: vmMsiLabels,
     source: 'kvm:kvm_msi_set_irq',
+    derived: sum('over threads, from maps that start anew'),
   },
   kvm_vm_block_requests_total: {
     type: 'counter',
     help: "Requests that the VM's threads gave to a block device, after merging: I/Os of a VM whatever its VMM.",
     labels: vmDeviceLabels,
     source: 'block:block_rq_issue',
+    derived: sum('over threads and over the paths of a multipath disk'),
   },
   kvm_vm_lock_contention_seconds_total: {
     type: 'counter',
     help: "Time that the VM's threads waited for contended kernel locks while the set lock was active.",
     labels: vmLabels,
     source: 'lock:contention_begin, lock:contention_end',
+    derived: sum('over threads, of log2 classes of time'),
   },
   kvm_telemetry_trace_backend_info: {
     type: 'gauge',

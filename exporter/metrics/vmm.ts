@@ -1,4 +1,4 @@
-import type { MetricDefinition } from './definition.ts';
+import { choice, type MetricDefinition, sum } from './definition.ts';
 import {
   iothreadLabels,
   vmDiskInfoLabels,
@@ -11,8 +11,16 @@ import {
   vmVersionLabels,
 } from './label-sets.ts';
 
+const VMM = choice('goes on by its growth where the other source takes over');
+
 function disk<T extends 'counter' | 'gauge'>(type: T, help: string) {
-  return { type, help, labels: vmDiskLabels, source: 'QMP query-blockstats, virsh domstats' } as const;
+  const definition = {
+    type,
+    help,
+    labels: vmDiskLabels,
+    source: 'QMP query-blockstats, virsh domstats',
+  } as const;
+  return type === 'counter' ? ({ ...definition, derived: VMM } as const) : definition;
 }
 
 function iothread(help: string) {
@@ -98,7 +106,8 @@ export const vmmMetrics = {
 } as const satisfies Record<string, MetricDefinition>;
 
 function halt(help: string) {
-  return { type: 'histogram', help, labels: vmLabels, source: 'QMP query-stats' } as const;
+  const derived = sum('over vCPUs, bucket by bucket');
+  return { type: 'histogram', help, labels: vmLabels, source: 'QMP query-stats', derived } as const;
 }
 
 export const histogramMetrics = {

@@ -74,6 +74,16 @@ export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'typ
   return sums;
 }
 
+/** What each vCPU has of a statistic. */
+export function byVcpu({ vcpus }: Pick<VmStatistics, 'vcpus'>, statistic: string): [string, number][] {
+  const parts: [string, number][] = [];
+  for (const [index, statistics] of vcpus) {
+    const value = statistics.get(statistic);
+    if (value !== undefined) parts.push([String(index), value]);
+  }
+  return parts;
+}
+
 /** Adds up histograms bucket by bucket. */
 export function addBuckets(sum: readonly number[], more: readonly number[]): number[] {
   const length = Math.max(sum.length, more.length);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addBlockStats, type BlockStat, parseBlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
+import { type BlockStat, parseBlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import { captured, capturedHost, liveHost } from './captured.ts';
 import { testRobustness } from './robustness.ts';
 
@@ -49,12 +49,6 @@ test('negative and absurd numbers are refused, those beyond 2^53 round', () => {
     assert.throws(() => parseBlockStat(TEXT.replace('19456', bad)), malformed);
   }
   assert.equal(parseBlockStat(TEXT.replace('19456', '18446744073709551615')).reads, 2 ** 64);
-});
-
-test('the sum over paths is the sum of each field, and of none it is 0', () => {
-  assert.deepEqual(addBlockStats([NVME]), NVME);
-  assert.equal(addBlockStats([NVME, NVME]).sectorsRead, 2 * 155627);
-  assert.ok(Object.values(addBlockStats([])).every((value) => value === 0));
 });
 
 test('what the kernel prints is read back', () => {

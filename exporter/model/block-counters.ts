@@ -1,0 +1,84 @@
+import type { BlockStat } from '../../probes/sys-block-stat.ts';
+import type { CounterSet } from './continued-counter.ts';
+
+const RANGE = 2 ** 32;
+
+/** The kernel prints milliseconds as a C unsigned int: block/genhd.c part_stat_show(). A busy NVMe passes it in days. */
+const MILLISECONDS = [
+  'readMs',
+  'writeMs',
+  'ioMs',
+  'weightedIoMs',
+  'discardMs',
+  'flushMs',
+] as const satisfies readonly (keyof BlockStat)[];
+
+/** Of 64 bits: when one of them falls, the device is another one. */
+const WIDE = [
+  'reads',
+  'writes',
+  'sectorsRead',
+  'sectorsWritten',
+  'discards',
+  'flushes',
+] as const satisfies readonly (keyof BlockStat)[];
+
+/** What one device, or one path of it, has counted: its milliseconds beyond 32 bits. */
+class WideStat {
+  #before: BlockStat | undefined;
+  #ends: Record<(typeof MILLISECONDS)[number], number> = noEnds();
+
+  take(stat: BlockStat): BlockStat {
+    const before = this.#before;
+    this.#before = stat;
+    if (before !== undefined) {
+      if (WIDE.some((field) => stat[field] < before[field])) this.#ends = noEnds();
+      else {
+        for (const field of MILLISECONDS) {
+          const isPast = stat[field] < before[field] && (stat[field] - before[field]) >>> 0 < RANGE / 2;
+          if (isPast) this.#ends[field] += RANGE;
+        }
+      }
+    }
+    const wide = Object.fromEntries(MILLISECONDS.map((field) => [field, stat[field] + this.#ends[field]]));
+    return { ...stat, ...wide };
+  }
+}
+
+function noEnds(): Record<(typeof MILLISECONDS)[number], number> {
+  return { readMs: 0, writeMs: 0, ioMs: 0, weightedIoMs: 0, discardMs: 0, flushMs: 0 };
+}
+
+/** Counters of one disk, from its own statistics or from those of its paths. None of them falls. */
+export class BlockCounters {
+  readonly #carriers = new Map<string, WideStat>();
+
+  constructor(private readonly counters: CounterSet) {}
+
+  /**
+   * @param source whose statistics these are: the disk's own, or its paths'
+   * @param stats by name of the disk or path
+   */
+  take(source: 'own' | 'paths', stats: ReadonlyMap<string, BlockStat>): BlockStat {
+    const wide = [...stats].map(([carrier, stat]) => [carrier, this.#carrier(carrier).take(stat)] as const);
+    const [first] = wide;
+    if (first === undefined) throw new Error('no statistics of the disk');
+    const sum = Object.keys(first[1]).map((name) => {
+      const field = name as keyof BlockStat;
+      const parts = wide.map(([carrier, stat]) => [carrier, stat[field]] as const);
+      // Not a counter.
+      if (field === 'inFlight') return [field, parts.reduce((all, [, now]) => all + now, 0)] as const;
+      return [field, this.counters.take(field, source, parts)] as const;
+    });
+    return Object.fromEntries(sum) as unknown as BlockStat;
+  }
+
+  #carrier(name: string): WideStat {
+    let carrier = this.#carriers.get(name);
+    if (carrier === undefined) {
+      carrier = new WideStat();
+      this.#carriers.set(name, carrier);
+    }
+    return carrier;
+  }
+}
