@@ -8,10 +8,21 @@
 // --only settings --kvm-stat PATH.
 // `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 4 --seconds 3 --sets exits --guest toy.
 // `npm run bench -- perf-overhead`: what perf costs a guest of this machine. Arguments: --pairs 30 --ms 600.
+// `npm run bench -- increases`: whether increase() of each counter of a live guest is true. Arguments: --minutes 60.
 import { become, ready, root } from './prepare.mjs';
 
 ready();
 const args = process.argv.slice(2);
-const NAMES = ['qmp', 'hist', 'rules', 'fleet', 'simhost', 'lab-io-path', 'lab-overhead', 'perf-overhead'];
+const NAMES = [
+  'qmp',
+  'hist',
+  'rules',
+  'fleet',
+  'simhost',
+  'lab-io-path',
+  'lab-overhead',
+  'perf-overhead',
+  'increases',
+];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 become([`${root}dist/bench/${which}.js`, ...args]);

@@ -12,6 +12,15 @@ export interface ThreadSpec {
   readonly id?: string;
 }
 
+/** Nanoseconds in a clock tick of USER_HZ. */
+const TICK_NS = 1e7;
+/** By so many ticks the samples may be wrong, either way. */
+const WOBBLE = 2;
+
+function wobble(step: number): number {
+  return ((Math.imul(step, 0x9e3779b1) >>> 16) % (2 * WOBBLE + 1)) - WOBBLE;
+}
+
 /** A thread as the scheduler sees it: what it used, where it is and may be. Times are nanoseconds. */
 export class SimThread {
   readonly user = new Meter();
@@ -22,6 +31,12 @@ export class SimThread {
   readonly voluntary = new Meter();
   readonly involuntary = new Meter();
   readonly migrations = new Meter();
+  /**
+   * Guest time as `stat` has it: sampled in whole ticks and, unlike utime and stime, not scaled to the run time
+   * (kernel/sched/cputime.c account_guest_time() and cputime_adjust()), so it runs ahead of utime or behind it.
+   */
+  guestTicks = 0;
+  #steps = 0;
   /** CPUs that it may run on, ascending. */
   allowed: readonly number[];
   cpu: number;
@@ -56,6 +71,10 @@ export class SimThread {
   run(dt: number, share: { user: number; system: number; guest: number }, waitShare: number): void {
     const scale = this.speed * dt * 1e9;
     this.guest.add(share.guest * scale);
+    if (share.guest > 0) {
+      const sampled = Math.floor(this.guest.value / TICK_NS) + wobble(this.tid + this.#steps++);
+      this.guestTicks = Math.max(this.guestTicks, sampled);
+    }
     this.user.add((share.user + share.guest) * scale);
     this.system.add(share.system * scale);
     const ran = (share.user + share.guest + share.system) * scale;

@@ -24,7 +24,7 @@ export function statText(thread: SimThread, task: TaskOf, all: readonly SimThrea
   const sum = (of: (each: SimThread) => number): number => all.reduce((total, each) => total + of(each), 0);
   const user = ticks(sum(({ user }) => user.value));
   const system = ticks(sum(({ system }) => system.value));
-  const guest = ticks(sum(({ guest }) => guest.value));
+  const guest = sum(({ guestTicks }) => guestTicks);
   const state = thread.isRunning ? 'R' : 'S';
   const { pid } = task;
   return (

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { caseText } from '../support/cases.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { hostTree } from '../support/host-tree.ts';
+import { parseSamples, type Samples, sample } from '../support/metrics.ts';
+
+const THREAD = { vm: 'web', thread: 'vcpu0' };
+
+/** Series that a Prometheus takes for counters. */
+function counters(samples: Samples): [string, number][] {
+  return [...samples].filter(([key]) => /^kvm_\w+_(total|bucket|count|sum)(\{|$)/.test(key));
+}
+
+test('whatever happens to the files of a VM, none of its counters falls while it lives', async (context) => {
+  const tree = hostTree(context);
+  tree.process({
+    pid: 10,
+    comm: 'qemu-system-x86',
+    argv: ['qemu-system-x86_64', '-name', 'guest=web'],
+    fds: { 9: 'anon_inode:kvm-vm', 11: '/dev/sda' },
+    threads: [
+      { tid: 11, comm: 'CPU 0/KVM' },
+      { tid: 12, comm: 'worker' },
+      { tid: 13, comm: 'worker' },
+    ],
+  });
+  tree.write('proc/10/fdinfo/11', 'pos:\t0\nflags:\t0100002\nmnt_id:\t1\n');
+  tree.write('sys/devices/pci0/sda/dev', '8:0\n');
+  tree.link('sys/block/sda', '../devices/pci0/sda');
+  tree.write('sys/block/sda/inflight', '0 0\n');
+  tree.write('sys/kernel/debug/kvm/10-9/exits', '1000\n');
+  tree.write('sys/block/sda/stat', '100 0 800 4294967290 5 0 40 9 0 10 11\n');
+  tree.write('proc/interrupts', caseText('interrupts-sum-wraps', 't0', 'proc/interrupts'));
+  const stat = (at: string): string =>
+    caseText('guest-grows-more-than-user', at, 'stat').replace('5102 (', '11 (');
+  tree.write('proc/10/task/11/stat', stat('t0'));
+  const daemon = await startDaemon(context, [`--path.rootfs=${tree.folder}`]);
+
+  let before: Samples = new Map();
+  const scrape = async (): Promise<Samples> => {
+    const now = parseSamples(await daemon.metrics());
+    for (const [key, value] of counters(before)) {
+      const later = now.get(key);
+      if (later !== undefined) assert.ok(later >= value, `${key}: ${value}, then ${later}`);
+    }
+    before = now;
+    return now;
+  };
+  const cpu = (samples: Samples, mode: string): number =>
+    sample(samples, 'kvm_thread_cpu_seconds_total', { ...THREAD, mode });
+
+  const first = await scrape();
+  assert.equal(cpu(first, 'user'), 2559.51);
+  tree.write('proc/10/task/11/stat', stat('t1'));
+  tree.write('proc/interrupts', caseText('interrupts-sum-wraps', 't1', 'proc/interrupts'));
+  tree.write('sys/block/sda/stat', '101 0 808 20 5 0 40 9 0 10 11\n');
+  tree.write('proc/10/task/12/schedstat', 'what?\n');
+  const second = await scrape();
+  assert.equal(cpu(second, 'user'), 2559.51);
+  const grown = ['user', 'system', 'guest'].map((mode) => cpu(second, mode) - cpu(first, mode));
+  assert.equal(Math.round(grown.reduce((sum, each) => sum + each, 0) * 100), 50, 'what it ran');
+  const delta = (name: string, labels: Record<string, string>): number =>
+    sample(second, name, labels) - sample(first, name, labels);
+  assert.equal(delta('kvm_interrupts_total', { type: 'PIN' }), 3_200_000);
+  assert.equal(Math.round(delta('kvm_block_read_time_seconds_total', { device: 'sda' }) * 1000), 26);
+  const workers = { vm: 'web', thread: 'worker' };
+  assert.equal(sample(second, 'kvm_thread_run_seconds_total', workers), 2, 'with the one that is unreadable');
+  assert.equal(sample(second, 'kvm_thread_context_switches_total', { ...workers, type: 'voluntary' }), 14);
+
+  tree.write('proc/10/task/12/schedstat', '1500000000 2000000 31\n');
+  tree.write('sys/kernel/debug/kvm/10-9/exits', '3\n');
+  assert.equal(sample(await scrape(), 'kvm_thread_run_seconds_total', workers), 2.5);
+  tree.remove('proc/10/task/12');
+  tree.write('sys/kernel/debug/kvm/10-9/exits', '5\n');
+  const last = await scrape();
+  assert.equal(sample(last, 'kvm_thread_run_seconds_total', workers), 2.5, 'what has ended stays');
+  assert.equal(sample(last, 'kvm_vm_exits_total', { vm: 'web' }), 1002, 'goes on after somebody cleared it');
+  await daemon.stop();
+});
