@@ -11,9 +11,9 @@ import type { Affinity } from './model/affinity-reading.ts';
 import type { Drift } from './model/drift.ts';
 import type { Residency } from './model/residency.ts';
 import type { Stages } from './model/stage-reading.ts';
-import type { TraceReading } from './model/trace-reading.ts';
 import type { Vm, VmThread } from './model/vm.ts';
 import { intervalOf } from './schedule.ts';
+import type { Evidence } from './stage/evidence.ts';
 import { Phases } from './stage/phases.ts';
 import { type StageParts, StageWatch } from './stage/watch.ts';
 import type { StateLogger } from './state.ts';
@@ -66,7 +66,6 @@ export class Methodology {
       affinity: () => this.#affinity.reading,
       lastOf: parts.lastOf,
       onChange: (vm, what, from, to) => this.#tellStage(vm, what, from, to),
-      now,
     });
   }
 
@@ -95,8 +94,8 @@ export class Methodology {
   }
 
   /** Judges stages: some times a minute. */
-  judge(trace: TraceReading): void {
-    this.#stages.judge(trace);
+  judge(evidence: ReadonlyMap<string, Evidence>): void {
+    this.#stages.judge(evidence);
   }
 
   /** The same lists as long as the configuration is the same. */

@@ -6,7 +6,7 @@ import { Libvirt } from './libvirt/libvirt.ts';
 import { domstats } from './libvirt/virsh.ts';
 import { NOTHING, type RemoteResult } from './model/remote.ts';
 import type { Vm } from './model/vm.ts';
-import type { VmStatistics } from './model/vm-statistics.ts';
+import { iosOf, type VmStatistics } from './model/vm-statistics.ts';
 import type { Facts } from './qmp/facts.ts';
 import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 import type { Remotes } from './scrape.ts';
@@ -79,6 +79,23 @@ export class RemoteSources {
       () => undefined,
     );
     return { qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
+  }
+
+  /** Whether a VM's own monitor answers for it. */
+  hasMonitor({ key }: Vm): boolean {
+    return this.#sessions.has(key);
+  }
+
+  /** I/Os of these VMs now, by key. Independent of scrapes, and cheap: a monitor is asked for nothing else. */
+  async ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>> {
+    const config = this.config();
+    const managed = vms.filter((vm) => vm.manager === 'libvirt' && !this.hasMonitor(vm));
+    const [ios, libvirt] = await Promise.all([
+      config['collector.qmp'] ? this.#sessions.ios(vms) : new Map<string, number>(),
+      config['collector.libvirt'] ? this.#libvirt.ask(managed) : NOTHING,
+    ]);
+    for (const [key, { disks }] of libvirt.statistics) ios.set(key, iosOf(disks));
+    return ios;
   }
 
   close(): void {

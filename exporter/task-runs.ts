@@ -1,5 +1,5 @@
 /** The tasks that run by themselves between scrapes. */
-export const TASKS = ['inventory', 'sampler', 'trace'] as const;
+export const TASKS = ['inventory', 'stages', 'sampler', 'trace'] as const;
 export type TaskName = (typeof TASKS)[number];
 
 /** How one task does. */

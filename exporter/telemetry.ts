@@ -21,6 +21,7 @@ import { RemoteSources } from './remotes.ts';
 import { Sampler } from './sampler.ts';
 import { every, intervalOf, type Task } from './schedule.ts';
 import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
+import { takeEvidence } from './stage/evidence.ts';
 import { TASKS, type TaskName, TaskRuns } from './task-runs.ts';
 import { perfStarter } from './trace/perf-process.ts';
 import type { TraceSetName } from './trace/sets.ts';
@@ -185,14 +186,26 @@ export class Telemetry {
     this.#ready = true;
   }
 
-  /** Which stage each VM is in, from what the looks and samples have told. */
-  async judge(): Promise<void> {
+  /**
+   * Judges which stage each VM is in. Kicks and I/Os are counted now, whether somebody scrapes or not.
+   *
+   * @param patience waits for perf, which reports at times of its own
+   */
+  async judge(patience = 0): Promise<void> {
     if (!this.#config['collector.affinity']) return;
     const pace = new Pace();
-    const reading = await this.#trace.readPaced(async () => {
-      if (pace.isDue()) await pace.giveWay();
+    const evidence = await takeEvidence({
+      vms: () => this.#inventory.vms,
+      readTrace: () =>
+        this.#trace.readPaced(async () => {
+          if (pace.isDue()) await pace.giveWay();
+        }),
+      current: (vm) => this.#trace.current(vm, patience),
+      ios: (vms) => this.#remotes.ios(vms),
+      hasMonitor: (vm) => this.#remotes.hasMonitor(vm),
+      now: this.world.now,
     });
-    this.#methodology.judge(reading);
+    this.#methodology.judge(evidence);
   }
 
   async sample(): Promise<void> {
@@ -317,10 +330,8 @@ export class Telemetry {
     // A reload may have come before the start was through.
     this.#cancel();
     const work: Readonly<Record<TaskName, () => Promise<void>>> = {
-      inventory: async () => {
-        await this.look();
-        await this.judge();
-      },
+      inventory: () => this.look(),
+      stages: () => this.judge(2 * PERF_INTERVAL_MS),
       sampler: () => this.sample(),
       trace: () => this.tick(),
     };
@@ -331,7 +342,7 @@ export class Telemetry {
 
   #scheduleOf(task: TaskName): string {
     if (task === 'trace') return EACH_SECOND;
-    return this.#config[`${task}.schedule`];
+    return this.#config[task === 'sampler' ? 'sampler.schedule' : 'inventory.schedule'];
   }
 
   /** By the host's clock, which a copy or a simulation of a host has of its own. */

@@ -56,7 +56,7 @@ export const ownMetrics = {
   },
   kvm_telemetry_task_last_run_age_seconds: {
     type: 'gauge',
-    help: 'Seconds since the task (inventory, sampler, trace) last ran to its end without an error. By the monotonic clock: a step of the wall clock does not change it.',
+    help: 'Seconds since the task (inventory, stages, sampler, trace) last ran to its end without an error. By the monotonic clock: a step of the wall clock does not change it.',
     labels: taskLabels,
     source: 'exporter',
   },

@@ -127,6 +127,18 @@ export function reasonName(isa: Isa, reason: number, names: ReasonNames): string
   return names.get(reason) ?? NAMES[isa].get(reason);
 }
 
+/** Offset of QueueNotify in the registers of a virtio-mmio device, which have 0x200 bytes or more. */
+const MMIO_NOTIFY = 0x50;
+const MMIO_REGISTERS = 0x200;
+
+/** Whether all queues of a device notify at this address: those of virtio-mmio and of legacy virtio-pci. */
+export function isSharedByQueues({ event, address }: NotifyWrite): boolean {
+  return event === 'kvm_pio' || (event === 'kvm_mmio' && address % MMIO_REGISTERS === MMIO_NOTIFY);
+}
+
+/** KVM_EXIT_IO and KVM_EXIT_MMIO, include/uapi/linux/kvm.h: user space serves a device's register. */
+export const DEVICE_EXITS: readonly number[] = [2, 6];
+
 /** What was written where, that may have been a notification of a virtqueue. */
 export interface NotifyWrite {
   readonly event: 'kvm_fast_mmio' | 'kvm_mmio' | 'kvm_pio';

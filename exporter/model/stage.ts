@@ -3,7 +3,7 @@ import type { Feature } from './features.ts';
 /** The paper's ladder; each stage has those below it. */
 export type Stage = 'original' | 'affinity' | 'exitless_polling' | 'parallel_batching' | 'pinned_queues';
 
-/** What the tracepoints say of the last minutes; undefined where nobody counts it, or there was no I/O. */
+/** What the tracepoints measured last; undefined where it is not measured. */
 export interface Measured {
   readonly kicksPerIo?: number | undefined;
   readonly injectionsPerIo?: number | undefined;
@@ -28,6 +28,7 @@ export interface StageRule {
 
 /** The original has about one of each for every I/O: below half of that, most I/Os go without. */
 const FEW_EXITS_PER_IO = 0.5;
+export const areFew = (exitsPerIo: number): boolean => exitsPerIo < FEW_EXITS_PER_IO;
 const BATCH = 2;
 /** Round robin over n queues gives 1/n; a guest's own threads wander a little. */
 const LOCAL = 0.8;
@@ -48,7 +49,7 @@ export const LADDER: readonly StageRule[] = [
     any: ['iothread_polling', 'sqpoll'],
     unless: [],
     isInForce: ({ kicksPerIo, injectionsPerIo, eoisPerIo }) =>
-      [kicksPerIo, injectionsPerIo, eoisPerIo].every((exits) => (exits ?? 0) < FEW_EXITS_PER_IO),
+      [kicksPerIo, injectionsPerIo, eoisPerIo].every((exits) => exits === undefined || areFew(exits)),
   },
   {
     stage: 'parallel_batching',

@@ -62,6 +62,13 @@ export interface VmStatistics {
   readonly state: string;
 }
 
+/** Requests that completed, as the guest sent them. */
+export function iosOf(
+  disks: readonly { readonly read: { operations: number }; readonly write: { operations: number } }[],
+): number {
+  return disks.reduce((sum, { read, write }) => sum + read.operations + write.operations, 0);
+}
+
 /** Sums over the vCPUs, as debugfs shows a VM; a peak is the highest. */
 export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'types'>): Map<string, number> {
   const sums = new Map<string, number>();

@@ -39,6 +39,11 @@ export interface VmTrace {
   readonly kicks: readonly KickCount[] | undefined;
   /** All kicks, where they are counted without their queues. */
   readonly kickTotal: number | undefined;
+  /**
+   * Exits to user space for port I/O and MMIO. Without ioeventfd a notification is one of them, and cannot be told from
+   * accesses to other registers.
+   */
+  readonly deviceExits: number | undefined;
   /** EOIs that cost an exit. */
   readonly eois: number | undefined;
   readonly msi: readonly MsiCount[];

@@ -17,9 +17,9 @@ import {
 import { readStatus } from '../../probes/qmp-status.ts';
 import { readUuid } from '../../probes/qmp-uuid.ts';
 import { readVersion } from '../../probes/qmp-version.ts';
-import type { VmStatistics } from '../model/vm-statistics.ts';
+import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
-import { vmStatistics } from './statistics.ts';
+import { isNamed, vmStatistics } from './statistics.ts';
 
 /** Polling can be changed with `qom-set` at any time: looked at again this often. */
 const FACTS_MS = 30_000;
@@ -60,6 +60,17 @@ export class QmpSession {
       this.#asking = undefined;
     });
     return this.#asking;
+  }
+
+  /** Requests that completed on all its disks: one short question, which no vCPU has to answer. @throws SourceError */
+  async ios(): Promise<number> {
+    if (this.#connection?.isOpen !== true) return iosOf((await this.statistics()).disks);
+    try {
+      return iosOf((await readBlockstats(this.#connection, this.timeoutMs)).filter(isNamed));
+    } catch (error) {
+      this.#disconnect();
+      throw this.#fail(sourceError(error, this.path));
+    }
   }
 
   /** Whether its last question was answered, or is being asked. */

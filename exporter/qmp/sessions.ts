@@ -128,6 +128,26 @@ export class QmpSessions {
     return false;
   }
 
+  /** I/Os of VMs by key. A VM whose monitor does not answer in time has none. */
+  async ios(vms: readonly Vm[]): Promise<Map<string, number>> {
+    const ios = new Map<string, number>();
+    const { timeoutMs } = this.settings();
+    await Promise.all(
+      vms.map(async ({ key }) => {
+        const session = this.#held.get(key)?.session;
+        if (session === undefined) return;
+        const late = (): SourceError =>
+          new SourceError('timeout', session.path, `no block statistics in ${timeoutMs} ms`);
+        try {
+          ios.set(key, await inTime(session.ios(), timeoutMs, late));
+        } catch {
+          // The next scrape reports it.
+        }
+      }),
+    );
+    return ios;
+  }
+
   /** The same object as long as nothing changed; undefined before the monitor answered. */
   hintsOf(key: string): ThreadHints | undefined {
     const held = this.#held.get(key);

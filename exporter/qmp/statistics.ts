@@ -56,26 +56,29 @@ export function vmStatistics(
   };
 }
 
+/** A node without a name is a part of another one. */
+export function isNamed({ nodeName, device }: Pick<QmpBlockStats, 'nodeName' | 'device'>): boolean {
+  return nodeName !== '' || device !== '';
+}
+
 function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
   const names = new UniqueNames();
-  return stats
-    .filter(({ nodeName, device }) => nodeName !== '' || device !== '')
-    .map((disk) => {
-      const block = facts.blocks.find((each) => isSame(each, disk));
-      // A CD-ROM on a SCSI controller takes no part in how the disks are served.
-      const queues = block?.removable ? undefined : facts.queues.get(devicePath(disk.qdev) ?? '');
-      return {
-        name: names.of(fitName(diskName(disk))),
-        read: operation(disk.read),
-        write: operation(disk.write),
-        flush: operation(disk.flush),
-        discard: operation(disk.discard),
-        file: fitName(block?.file ?? ''),
-        driver: fitName(block?.driver ?? ''),
-        iothreads: iothreadsOf(queues),
-        queues: queues?.queues,
-      };
-    });
+  return stats.filter(isNamed).map((disk) => {
+    const block = facts.blocks.find((each) => isSame(each, disk));
+    // A CD-ROM on a SCSI controller takes no part in how the disks are served.
+    const queues = block?.removable ? undefined : facts.queues.get(devicePath(disk.qdev) ?? '');
+    return {
+      name: names.of(fitName(diskName(disk))),
+      read: operation(disk.read),
+      write: operation(disk.write),
+      flush: operation(disk.flush),
+      discard: operation(disk.discard),
+      file: fitName(block?.file ?? ''),
+      driver: fitName(block?.driver ?? ''),
+      iothreads: iothreadsOf(queues),
+      queues: queues?.queues,
+    };
+  });
 }
 
 /** The device's id in the guest says most; a drive has a name of its own, else the node's name has to do. */

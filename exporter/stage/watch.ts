@@ -3,17 +3,18 @@ import { devicePath } from '../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import { featuresOf } from '../model/features.ts';
+import { isSharedByQueues } from '../model/io-path.ts';
 import { jainIndex, type Kicks, localityOf } from '../model/locality.ts';
 import type { ObservedVm } from '../model/observed.ts';
-import { LADDER, type Measured, type Stage, stageOf } from '../model/stage.ts';
+import { areFew, LADDER, type Measured, type Stage, stageOf } from '../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../model/stage-reading.ts';
-import type { TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
 import type { KickCount } from '../model/vm-trace.ts';
 import type { Facts } from '../qmp/facts.ts';
+import type { Evidence } from './evidence.ts';
 import type { Phases } from './phases.ts';
-import { type Growth, snapshotOf, Window } from './window.ts';
+import { type Growth, Window } from './window.ts';
 
 export interface StageParts {
   readonly phases: Phases;
@@ -23,12 +24,12 @@ export interface StageParts {
   lastOf(vm: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined };
   /** A stage or phase that has changed; `from` is undefined for a phase that begins. */
   onChange(vm: Vm, what: 'stage' | 'phase', from: string | undefined, to: string | undefined): void;
-  /** Milliseconds of a clock that never jumps. */
-  now(): number;
 }
 
 interface Judged {
   readonly window: Window;
+  /** It holds while there are too few I/Os to measure anything. */
+  readonly measured: Measured;
   readonly reading: VmStage;
   /** What the last judgement said; it holds once the next one says the same. */
   readonly candidate: Stage;
@@ -60,7 +61,8 @@ export class StageWatch implements Stages {
     )?.name;
   }
 
-  judge(trace: TraceReading): void {
+  /** @param evidence by VM key, taken at one moment */
+  judge(evidence: ReadonlyMap<string, Evidence>): void {
     const { phases, vms, topology } = this.parts;
     const known = topology();
     if (known === undefined) return;
@@ -69,13 +71,14 @@ export class StageWatch implements Stages {
     for (const vm of vms()) {
       // Not before its threads were looked at: what is not known yet would be a change of stage later.
       const seen = this.parts.affinity().of(vm);
-      if (seen !== undefined) judged.set(vm.key, this.#judgeOne(vm, seen.observed, trace, known));
+      if (seen !== undefined)
+        judged.set(vm.key, this.#judgeOne(vm, seen.observed, evidence.get(vm.key), known));
     }
     this.#judged = judged;
   }
 
-  #judgeOne(vm: Vm, observed: ObservedVm, trace: TraceReading, topology: CpuTopology): Judged {
-    const { lastOf, phases, now } = this.parts;
+  #judgeOne(vm: Vm, observed: ObservedVm, evidence: Evidence | undefined, topology: CpuTopology): Judged {
+    const { lastOf, phases } = this.parts;
     const before = this.#judged.get(vm.key);
     const { statistics, facts } = lastOf(vm);
     const features = featuresOf({
@@ -90,9 +93,10 @@ export class StageWatch implements Stages {
       direct: facts?.blocks.flatMap((block) => (isParavirtual(facts, block) ? (block.direct ?? []) : [])),
     });
     const window = before?.window ?? new Window();
-    const counted = trace.of(vm);
-    const growth = window.add(snapshotOf(counted, iosOf(statistics), now()));
-    const stage = stageOf(features, measuredOf(growth));
+    const growth = evidence === undefined ? undefined : window.add(evidence);
+    const isTraced = evidence?.trace !== undefined;
+    const measured = isTraced ? (measuredOf(growth, before?.measured) ?? before?.measured ?? {}) : {};
+    const stage = stageOf(features, measured);
     const phase = phases.of(vm);
     const isCorrection = before?.isFirm !== true;
     const detected = isCorrection || before.candidate === stage ? stage : before.reading.detected;
@@ -102,8 +106,9 @@ export class StageWatch implements Stages {
     if (phaseChanged) this.parts.onChange(vm, 'phase', before.reading.phase, phase);
     return {
       window,
+      measured,
       candidate: stage,
-      isFirm: growth !== undefined || counted === undefined,
+      isFirm: growth !== undefined || !isTraced,
       reading: {
         features,
         detected,
@@ -142,23 +147,22 @@ function isParavirtual({ queues }: Facts, { qdev, removable }: QmpBlock): boolea
   return !removable && served !== undefined && (served.queues !== undefined || served.hasIothread);
 }
 
-/** Requests that completed, as the guest asked for them; undefined where nobody counts them. */
-function iosOf(statistics: VmStatistics | undefined): number | undefined {
-  return statistics?.disks.reduce((sum, { read, write }) => sum + read.operations + write.operations, 0);
-}
-
 function kicksOf({ address, thread, count }: KickCount): Kicks {
   return { queue: String(address), vcpu: thread, count };
 }
 
-function measuredOf(growth: Growth | undefined): Measured {
-  if (growth?.ios === undefined || growth.ios < MIN_IOS) return {};
-  const { ios, kicks, interrupts, queues } = growth;
+/** @returns undefined where there were too few I/Os to tell: what was measured before holds */
+function measuredOf(growth: Growth | undefined, before: Measured | undefined): Measured | undefined {
+  if (growth?.ios === undefined || growth.ios < MIN_IOS) return undefined;
+  const { ios, kicks, deviceExits = 0, interrupts, queues } = growth;
+  const isUnclear = kicks !== undefined && areFew(kicks / ios) && !areFew((kicks + deviceExits) / ios);
   return {
-    kicksPerIo: kicks === undefined ? undefined : kicks / ios,
+    // Notifications may be among the exits to user space: whether there were few is not known.
+    kicksPerIo: kicks === undefined ? undefined : isUnclear ? before?.kicksPerIo : kicks / ios,
     injectionsPerIo: interrupts === undefined ? undefined : interrupts / ios,
-    iosPerKick: kicks === undefined || kicks === 0 ? undefined : ios / kicks,
-    queueLocality: localityOf(queues.map(kicksOf)).share,
+    iosPerKick: kicks === undefined || kicks === 0 ? undefined : isUnclear ? before?.iosPerKick : ios / kicks,
+    // Where queues share an address, kicks of several vCPUs say nothing of one queue.
+    queueLocality: localityOf(queues.filter((kick) => !isSharedByQueues(kick)).map(kicksOf)).share,
   };
 }
 

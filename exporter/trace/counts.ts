@@ -1,4 +1,4 @@
-import { ARM_RET, ARM_TRAP, type Isa, reasonNumber } from '../model/io-path.ts';
+import { ARM_RET, ARM_TRAP, DEVICE_EXITS, type Isa, reasonNumber } from '../model/io-path.ts';
 import {
   type DurationCount,
   type ExitCount,
@@ -45,6 +45,9 @@ export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
     exits: has('exits') ? exitsOf(rows('exits'), isa) : undefined,
     kicks,
     kickTotal: kicks?.reduce((sum, { count }) => sum + count, 0),
+    deviceExits: has('userspaceExits')
+      ? hitsOf(rows('userspaceExits').filter(({ rest }) => DEVICE_EXITS.includes(rest[0] ?? 0)))
+      : undefined,
     // KVM traces an EOI that it learns of from shared memory, without an exit, under both names.
     eois: has('eois') ? Math.max(0, hitsOf(rows('eois')) - pvEois) : undefined,
     msi: msiOf(rows('msi')),

@@ -36,6 +36,8 @@ interface Running {
 }
 
 interface CountedVm {
+  /** Called once perf has reported again. */
+  readonly waiting: Set<() => void>;
   readonly totals: Map<string, number>;
   readonly running: Set<Running>;
   failure: SourceError | undefined;
@@ -72,6 +74,7 @@ export class PerfCounters {
     for (const [key, vm] of this.#vms) {
       if (alive.has(key)) continue;
       for (const running of vm.running) end(running);
+      release(vm);
       this.#vms.delete(key);
     }
     this.#leftOut = 0;
@@ -92,6 +95,22 @@ export class PerfCounters {
   counts(key: string): ReadonlyMap<string, number> | undefined {
     const totals = this.#vms.get(key)?.totals;
     return totals === undefined || totals.size === 0 ? undefined : totals;
+  }
+
+  /** Resolves when perf has reported the VM's counts once more, at the latest after `withinMs`. */
+  async next(key: string, withinMs: number): Promise<void> {
+    const vm = this.#vms.get(key);
+    if (vm === undefined || vm.running.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        vm.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, withinMs);
+      timer.unref();
+      vm.waiting.add(done);
+    });
   }
 
   /** Why some VMs are not counted, or not all their threads. */
@@ -126,7 +145,14 @@ export class PerfCounters {
     let vm = this.#vms.get(key);
     if (vm === undefined) {
       const retryAt = Number.NEGATIVE_INFINITY;
-      vm = { totals: new Map(), running: new Set(), failure: undefined, failures: 0, retryAt };
+      vm = {
+        waiting: new Set(),
+        totals: new Map(),
+        running: new Set(),
+        failure: undefined,
+        failures: 0,
+        retryAt,
+      };
       this.#vms.set(key, vm);
     }
     return vm;
@@ -164,11 +190,14 @@ export class PerfCounters {
       counted: (counts) => {
         this.#add(vm.totals, counts);
         this.#absence = undefined;
-        if (running === newest(vm)) vm.failure = undefined;
+        if (running !== newest(vm)) return;
+        vm.failure = undefined;
+        release(vm);
       },
       ended: (problem) => {
         this.#running.delete(running);
         vm.running.delete(running);
+        release(vm);
         if (!running.isEnding) this.#fail(vm, running, problem);
         if (this.#running.size === 0) this.#onAllEnded();
       },
@@ -209,6 +238,10 @@ export class PerfCounters {
 /** It counts all the threads that were not counted when it was started. */
 function newest({ running }: CountedVm): Running | undefined {
   return [...running].at(-1);
+}
+
+function release({ waiting }: CountedVm): void {
+  for (const done of [...waiting]) done();
 }
 
 function end(running: Running): void {

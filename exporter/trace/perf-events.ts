@@ -1,10 +1,10 @@
 import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readEventFormat } from '../../probes/tracefs-format.ts';
-import { type Isa, reasonsOfTheIoPath } from '../model/io-path.ts';
+import { DEVICE_EXITS, type Isa, reasonsOfTheIoPath } from '../model/io-path.ts';
 import type { ExitCount, VmTrace } from '../model/vm-trace.ts';
 import type { PerfCounter } from './perf-counters.ts';
-import type { TraceSetName } from './sets.ts';
+import { MMIO_NOTIFY, type TraceSetName } from './sets.ts';
 
 /** Sets of which perf can count something on vCPU threads. */
 export const PERF_SETS: ReadonlySet<TraceSetName> = new Set([
@@ -29,9 +29,14 @@ export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]
     notifications: [
       ['kvm_fast_mmio'],
       ['kvm_mmio'],
+      ['kvm_mmio:notify', `type == 2 && ${MMIO_NOTIFY}`],
       ['kvm_pio'],
       ['kvm_pio:notify', NOTIFY_FILTER],
       ['kvm_userspace_exit'],
+      ...DEVICE_EXITS.map((reason): [string, string] => [
+        `kvm_userspace_exit:${reason}`,
+        `reason == ${reason}`,
+      ]),
     ],
     interrupts: [['kvm_inj_virq'], ['kvm_eoi'], ['kvm_pv_eoi']],
     halt_poll: [['kvm_halt_poll_ns']],
@@ -66,13 +71,16 @@ export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
 export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): VmTrace {
   const events = new Map([...counts].filter(([name]) => !name.includes(':')));
   const fast = counts.get('kvm_fast_mmio');
-  const ports = counts.get('kvm_pio:notify') ?? 0;
+  const others = (counts.get('kvm_pio:notify') ?? 0) + (counts.get('kvm_mmio:notify') ?? 0);
   const eois = counts.get('kvm_eoi');
   return {
     events,
     exits: exitsOf(counts),
     kicks: undefined,
-    kickTotal: fast !== undefined && (isa === 'vmx' || fast > 0) ? fast + ports : undefined,
+    kickTotal: fast !== undefined && (isa === 'vmx' || fast > 0) ? fast + others : undefined,
+    deviceExits: counts.has('kvm_userspace_exit')
+      ? DEVICE_EXITS.reduce((sum, reason) => sum + (counts.get(`kvm_userspace_exit:${reason}`) ?? 0), 0)
+      : undefined,
     eois: eois === undefined ? undefined : Math.max(0, eois - (counts.get('kvm_pv_eoi') ?? 0)),
     msi: [],
     exitDurations: new Map(),

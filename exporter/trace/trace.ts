@@ -85,6 +85,11 @@ export class Trace {
     return this.#reading();
   }
 
+  /** Resolves when the counts of a VM are those of this moment, or late: perf reports them at times of its own. */
+  async current(vm: Vm, withinMs: number): Promise<void> {
+    await this.#perf?.next(vm.key, withinMs);
+  }
+
   *#steps(): Generator<void> {
     this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
     const vms = new Set(this.traced.vms.map(({ key }) => key));

@@ -4,7 +4,6 @@ import { type TestContext, test } from 'node:test';
 import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
 import type { Config } from '../../exporter/config/options.ts';
 import { Methodology } from '../../exporter/methodology.ts';
-import { NOT_TRACED } from '../../exporter/model/trace-reading.ts';
 import type { Vm } from '../../exporter/model/vm.ts';
 import { hostTree } from '../support/host-tree.ts';
 import { threadOf, vmOf } from './affinity/watched.ts';
@@ -98,10 +97,10 @@ test('pins of the configuration hold from the first look after a reload', async 
 test('a stage that changes, and a phase, are one line each', async (context) => {
   const { log, follow, methodology, directory, vm } = setUp(context);
   await follow('1');
-  methodology.judge(NOT_TRACED);
+  methodology.judge(new Map());
   const since = new Date().toISOString();
   writeFileSync(`${directory}/phases.json`, JSON.stringify({ phases: { web: { phase: 'x', since } } }));
-  for (let i = 0; i < 3; i++) methodology.judge(NOT_TRACED);
+  for (let i = 0; i < 3; i++) methodology.judge(new Map());
   assert.deepEqual(log, [
     { level: 'info', fields: { vm: 'web', from: undefined, to: 'x' }, message: 'phase of web: none -> x' },
   ]);

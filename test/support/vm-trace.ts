@@ -6,6 +6,7 @@ export const NOTHING_TRACED: VmTrace = {
   exits: undefined,
   kicks: undefined,
   kickTotal: undefined,
+  deviceExits: undefined,
   eois: undefined,
   msi: [],
   exitDurations: new Map(),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { iosOf } from '../../../exporter/model/vm-statistics.ts';
 import { QmpSession } from '../../../exporter/qmp/session.ts';
 import { negotiated, socketPath, watchUnhandledRejections } from '../../probes/qmp-client.ts';
 import { capturedReplies } from '../../support/captured-host.ts';
@@ -191,4 +192,20 @@ test('a VM that dies between two scrapes is one failure, not a crash', async (co
   server.close();
   await sleep(20);
   await assert.rejects(session.statistics(), { name: 'SourceError' });
+});
+
+test('I/Os are one short question on a connection that is open, and no vCPU is asked', async (context) => {
+  const { session, server } = await start(context);
+  const { disks } = await session.statistics();
+  const before = server.received.length;
+  assert.equal(await session.ios(), iosOf(disks));
+  assert.deepEqual(server.received.slice(before), ['query-blockstats']);
+});
+
+test('I/Os of a monitor that was never asked, or was lost, are those of a whole round', async (context) => {
+  const { session, server } = await start(context);
+  assert.ok((await session.ios()) > 0);
+  for (const client of server.clients) client.destroy();
+  await assert.rejects(session.ios());
+  assert.equal(session.isUp, false);
 });

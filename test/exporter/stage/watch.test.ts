@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
 import type { ObservedThread } from '../../../exporter/model/observed.ts';
-import { NOT_TRACED, type TraceReading } from '../../../exporter/model/trace-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { KickCount, VmTrace } from '../../../exporter/model/vm-trace.ts';
@@ -56,7 +55,6 @@ function setUp(context: TestContext) {
     }),
     lastOf: () => ({ statistics: statistics(), facts: { pci: state.pci, blocks: [] } as unknown as Facts }),
     onChange: ({ label }, what, from, to) => void changes.push(`${label} ${what}: ${from} -> ${to}`),
-    now: () => state.at,
   });
   function statistics(): VmStatistics {
     const none = { operations: 0 };
@@ -67,14 +65,12 @@ function setUp(context: TestContext) {
     const pollMaxSeconds = state.polls ? 32e-6 : 0;
     return { disks: [disk], iothreads: [{ id: 'io0', pollMaxSeconds }] } as unknown as VmStatistics;
   }
-  const reading: TraceReading = {
-    ...NOT_TRACED,
-    of: () => (state.trace === undefined ? undefined : ({ events: new Map(), ...state.trace } as VmTrace)),
-  };
   /** Ten seconds later. */
   const judge = (times = 1): string | undefined => {
     for (let i = 0; i < times; i++) {
-      watch.judge(reading);
+      const trace =
+        state.trace === undefined ? undefined : ({ events: new Map(), ...state.trace } as VmTrace);
+      watch.judge(new Map(state.vms.map(({ key }) => [key, { trace, ios: state.ios, at: state.at }])));
       state.at += 10_000;
     }
     return state.vms[0] === undefined ? undefined : watch.of(state.vms[0])?.detected;
@@ -143,6 +139,40 @@ test('what is measured for the first time corrects a stage, and is no change of 
   Object.assign(state, { ios: 1000, trace: { kickTotal: 1000 } });
   assert.equal(judge(), 'affinity');
   assert.deepEqual([changes, watch.of(state.vms[0] as Vm)?.stageChanges], [[], 0]);
+});
+
+test('a VM that goes idle keeps the verdict that was measured', (context) => {
+  const { state, judge } = setUp(context);
+  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
+  judge();
+  Object.assign(state, { ios: 1000, trace: { kickTotal: 1000 } });
+  assert.equal(judge(2), 'affinity');
+  // Ten minutes with some I/Os of its own housekeeping, without a kick.
+  for (let i = 0; i < 60; i++) {
+    state.ios = (state.ios ?? 0) + 10;
+    assert.equal(judge(), 'affinity');
+  }
+  state.threads = ROAMING;
+  assert.equal(judge(2), 'original', 'a pin that is lost shows all the same');
+});
+
+test('kicks that may be among the exits to user space are not known, and no sign of polling', (context) => {
+  const { state, judge } = setUp(context);
+  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0, deviceExits: 0 } });
+  judge();
+  const run = (kicks: number, deviceExits: number): string | undefined => {
+    state.ios = (state.ios ?? 0) + 1000;
+    state.trace = {
+      kickTotal: (state.trace?.kickTotal ?? 0) + kicks,
+      deviceExits: (state.trace?.deviceExits ?? 0) + deviceExits,
+    };
+    state.at += 60_000;
+    return judge(2);
+  };
+  assert.equal(run(1000, 0), 'affinity');
+  assert.equal(run(0, 1000), 'affinity', 'ioeventfd was switched off');
+  assert.equal(run(10, 20), 'exitless_polling');
+  assert.equal(run(0, 1000), 'exitless_polling', 'a guest that writes to its console');
 });
 
 test('injections and locality are measured as well', (context) => {

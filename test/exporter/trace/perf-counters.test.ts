@@ -293,3 +293,18 @@ test('what was never started stops at once', async () => {
   assert.equal(started.length, 0, 'nothing to count');
   await perf.stop();
 });
+
+test('who waits for current counts gets those of the next report, or goes on when perf gives none', async () => {
+  const { perf, counts, dies } = fake();
+  await perf.next('a', 60_000);
+  perf.follow([{ key: 'a', tids: [1] }]);
+  counts(0, 5, 0);
+  const next = perf.next('a', 60_000);
+  counts(0, 2, 0);
+  await next;
+  assert.equal(perf.counts('a')?.get('kvm_exit'), 7);
+  const other = perf.next('a', 60_000);
+  dies(0);
+  await other;
+  await perf.next('a', 60_000);
+});

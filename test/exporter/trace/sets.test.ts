@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import type { Isa } from '../../../exporter/model/io-path.ts';
+import { type Isa, isKick } from '../../../exporter/model/io-path.ts';
 import {
   DEFAULT_TRACE_SETS,
+  MMIO_NOTIFY,
   TRACE_SET_NAMES,
   TRACE_SETS,
   type TraceSet,
@@ -191,4 +192,23 @@ test('sets keep to what the program builds upon', () => {
     assert.ok(Number.isInteger(Math.log2(size)) && size >= 128 && size <= 131_072, event);
     if (tally !== undefined) assert.match(keys[0] ?? '', /pid$/, event);
   }
+});
+
+test('a 4-byte write is a kick at the notify register of a virtio-mmio device, and nowhere else', () => {
+  const filter = MMIO_NOTIFY.replaceAll(/gpa & (16|64)\b/g, '(gpa & $1) !== 0');
+  const passes = new Function('len', 'gpa', `return ${filter}`) as (len: number, gpa: number) => boolean;
+  // QEMU's microvm, Firecracker on x86 and arm64, QEMU's virt and kvmtool: first and later devices.
+  for (const base of [
+    0xfeb0_0000, 0xfeb0_0200, 0xd000_0000, 0xd000_1000, 0x4000_0000, 0x0a00_3e00, 0x100_0200,
+  ]) {
+    for (let offset = 0; offset < 0x200; offset += 4) {
+      assert.equal(passes(4, base + offset), offset === 0x50, `0x${(base + offset).toString(16)}`);
+    }
+    assert.equal(passes(2, base + 0x50), false);
+    assert.equal(isKick({ event: 'kvm_mmio', address: base + 0x50 }), true);
+  }
+  const writes = TRACE_SETS.notifications.triggers.find(
+    (each) => 'tally' in each && each.tally === 'mmioWrites',
+  );
+  assert.equal(writes && 'filter' in writes && writes.filter, `type == 2 && (len == 2 || ${MMIO_NOTIFY})`);
 });
