@@ -1,4 +1,4 @@
-import { SourceError, sourceError } from '../probes/errors.ts';
+import { SourceError, sourceError, TimeIsUp } from '../probes/errors.ts';
 import type { Host } from '../probes/host.ts';
 import { inTime } from '../probes/in-time.ts';
 import type { Collection, Collector } from './collectors/collector.ts';
@@ -13,6 +13,7 @@ import type { Vm } from './model/vm.ts';
 import { Pace } from './pace.ts';
 import type { ProblemLog } from './problem-log.ts';
 import type { Sampler } from './sampler.ts';
+import { SharedWork, type Underway } from './shared-work.ts';
 
 export interface Build {
   readonly version: string;
@@ -39,6 +40,7 @@ export interface ScrapeParts {
   /** Takes a reading of the trace events. */
   readTrace(breathe: () => Promise<void>): TraceReading | Promise<TraceReading>;
   readonly build: Build;
+  readonly patientMs?: number;
 }
 
 /** How one probe did. */
@@ -57,94 +59,93 @@ export interface ScrapeResult {
   readonly probes: ReadonlyMap<string, ProbeResult>;
 }
 
-/** The scrape's time is up: what was gathered so far is delivered. */
-class TimeIsUp extends SourceError {
-  constructor(probe: string) {
-    super('timeout', probe, 'left out: the scrape timeout was reached');
-  }
-}
+/** What a collection with less time than this lacks was cut short by who asked: no fault of the host, so not logged. */
+const PATIENT_MS = 5000;
 
-/** A collection under way. */
-interface Running {
-  readonly deadline: number;
-  readonly result: Promise<ScrapeResult>;
-}
-
-/** Scrapers in different hurries have collections of their own, up to this many. */
-const MAX_RUNNING = 4;
-
-/** Collects on demand. Scrapes that overlap share a collection, unless it would come too late for one of them. */
+/** Collects on demand. Scrapes that overlap share collections. */
 export class Scrape {
-  readonly #running = new Set<Running>();
+  readonly #work: SharedWork<ScrapeResult>;
 
-  constructor(
-    private readonly parts: ScrapeParts,
-    private readonly onCoalesced: () => void = () => undefined,
-  ) {}
+  constructor(parts: ScrapeParts, onCoalesced: () => void = () => undefined) {
+    this.#work = new SharedWork((deadline) => begin(parts, deadline), isComplete, onCoalesced);
+  }
 
   /** @param timeoutMs by when the result must be there, complete or not */
   collect(timeoutMs: number): Promise<ScrapeResult> {
-    const now = performance.now();
-    const deadline = now + timeoutMs;
-    const all = [...this.#running].sort((a, b) => a.deadline - b.deadline);
-    // One in much more of a hurry may have to leave out what there would be time for.
-    const fitting = all.find((each) => each.deadline <= deadline && each.deadline - now >= timeoutMs / 2);
-    const shared = fitting ?? (all.length >= MAX_RUNNING ? all[0] : undefined);
-    if (shared !== undefined) {
-      this.onCoalesced();
-      return shared.result;
-    }
-    const running: Running = {
-      deadline,
-      result: collect(this.parts, deadline).finally(() => this.#running.delete(running)),
-    };
-    this.#running.add(running);
-    return running.result;
+    return this.#work.ask(performance.now() + timeoutMs);
   }
 }
 
-async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResult> {
-  const { host, inventory, sampler, maxSeries } = parts;
-  const families = new Families(maxSeries());
+function isComplete({ probes }: ScrapeResult): boolean {
+  return ![...probes.values()].some(({ problems }) => problems.some(isCut));
+}
+
+function isCut(problem: SourceError): boolean {
+  return problem instanceof TimeIsUp;
+}
+
+function begin(parts: ScrapeParts, deadline: number): Underway<ScrapeResult> {
+  const { host, inventory, sampler } = parts;
+  const isPatient = deadline - performance.now() >= (parts.patientMs ?? PATIENT_MS);
+  const families = new Families(parts.maxSeries());
   const probes = new Map<string, MutableProbeResult>();
   const pace = new Pace();
+  const collectors = parts.collectors();
+  return { deadline, result: collect(), soFar };
 
-  await run('inventory', () => inventory.refresh(false));
-  const remotes = await parts.askRemotes(inventory.vms, share(deadline));
-  const collection: Collection = {
-    ...remotes,
-    host,
-    families,
-    given: new Map(),
-    vms: inventory.vms,
-    disks: inventory.disks,
-    topology: inventory.topology,
-    affinity: parts.affinity(),
-    stages: parts.stages,
-    trace: () => parts.readTrace(() => collection.breathe()),
-    observeThreads: (vm) => inventory.observeThreads(vm),
-    residencyOf: (thread) => sampler.residencyOf(thread),
-    async breathe() {
-      if (pace.isDue()) await pace.giveWay();
-      if (performance.now() > deadline) throw new TimeIsUp('collection');
-    },
-  };
-  for (const collector of parts.collectors()) {
-    await run(collector.name, async (probe) => {
-      await collection.breathe();
-      await collector.collect(collection, (problem) => probe.problems.push(problem));
-      probe.limits = collector.limits ?? [];
-    });
+  async function collect(): Promise<ScrapeResult> {
+    await run('inventory', () => inventory.refresh(false));
+    const remotes = await parts.askRemotes(inventory.vms, share(deadline));
+    const collection: Collection = {
+      ...remotes,
+      host,
+      families,
+      given: new Map(),
+      vms: inventory.vms,
+      disks: inventory.disks,
+      topology: inventory.topology,
+      affinity: parts.affinity(),
+      stages: parts.stages,
+      trace: () => parts.readTrace(() => collection.breathe()),
+      observeThreads: (vm) => inventory.observeThreads(vm),
+      residencyOf: (thread) => sampler.residencyOf(thread),
+      async breathe() {
+        if (pace.isDue()) await pace.giveWay();
+        if (performance.now() > deadline) throw new TimeIsUp('collection');
+      },
+    };
+    for (const collector of collectors) {
+      await run(collector.name, async (probe) => {
+        await collection.breathe();
+        await collector.collect(collection, (problem) => probe.problems.push(problem));
+        probe.limits = collector.limits ?? [];
+      });
+    }
+    probeNamed('inventory').limits = inventory.limits;
+    for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
+    for (const [name, { problems }] of probes) logProblems(parts.problemLog, name, problems, isPatient);
+    logLimit(parts.problemLog, families);
+    addSelf(parts.build, families, probes);
+    return { families: families.sorted(), probes };
   }
-  probeNamed('inventory').limits = inventory.limits;
-  for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
-  addSelf(parts, families, probes);
-  return { families: families.sorted(), probes };
+
+  function soFar(): ScrapeResult {
+    const copy = families.copy();
+    const known = new Map(probes);
+    for (const name of ['inventory', ...collectors.map((each) => each.name)]) {
+      const probe = known.get(name);
+      if (probe?.seconds !== undefined) continue;
+      known.set(name, {
+        ...(probe ?? newProbe()),
+        problems: [...(probe?.problems ?? []), new TimeIsUp(name)],
+      });
+    }
+    addSelf(parts.build, copy, known);
+    return { families: copy.sorted(), probes: known };
+  }
 
   function probeNamed(name: string): MutableProbeResult {
-    const known = probes.get(name);
-    if (known !== undefined) return known;
-    const probe: MutableProbeResult = { problems: [], seconds: undefined, series: 0, limits: [] };
+    const probe = probes.get(name) ?? newProbe();
     probes.set(name, probe);
     return probe;
   }
@@ -163,6 +164,10 @@ async function collect(parts: ScrapeParts, deadline: number): Promise<ScrapeResu
   }
 }
 
+function newProbe(): MutableProbeResult {
+  return { problems: [], seconds: undefined, series: 0, limits: [] };
+}
+
 interface MutableProbeResult {
   problems: SourceError[];
   seconds: number | undefined;
@@ -175,14 +180,25 @@ function share(deadline: number): number {
   return Math.max(0, (deadline - performance.now()) / 2);
 }
 
-function addSelf(
-  { build, problemLog }: ScrapeParts,
-  families: Families,
-  probes: ReadonlyMap<string, ProbeResult>,
+function logProblems(
+  log: ProblemLog,
+  probe: string,
+  problems: readonly SourceError[],
+  isPatient: boolean,
 ): void {
+  const real = isPatient ? problems : problems.filter((problem) => !isCut(problem));
+  // What was cut short says neither that the sources are usable nor that they are not.
+  if (real.length > 0 || problems.length === 0) log.update(probe, real);
+}
+
+function logLimit(log: ProblemLog, { dropped }: Families): void {
+  const problem = new SourceError('too_large', 'limits.maxSeries', `${dropped} series left out`);
+  log.update('series', dropped === 0 ? [] : [problem]);
+}
+
+function addSelf(build: Build, families: Families, probes: ReadonlyMap<string, ProbeResult>): void {
   const collected = families.series;
   for (const [probe, { problems, seconds }] of probes) {
-    problemLog.update(probe, problems);
     const labels = labelBlock(probeLabels, [probe]);
     families.addUnlimited('kvm_telemetry_probe_success', labels, problems.length === 0 ? 1 : 0);
     if (seconds !== undefined) families.addUnlimited('kvm_telemetry_probe_duration_seconds', labels, seconds);
@@ -190,8 +206,6 @@ function addSelf(
   const none = labelBlock(noLabels, []);
   families.addUnlimited('kvm_telemetry_series', none, collected);
   families.addUnlimited('kvm_telemetry_series_dropped', none, families.dropped);
-  const dropped = new SourceError('too_large', 'limits.maxSeries', `${families.dropped} series left out`);
-  problemLog.update('series', families.dropped === 0 ? [] : [dropped]);
   families.addUnlimited(
     'kvm_telemetry_build_info',
     labelBlock(buildLabels, [build.version, build.revision, process.versions.node, String(build.simulated)]),

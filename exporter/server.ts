@@ -19,6 +19,8 @@ const DEFAULT_TIMEOUT_MS = 9500;
 /** What is kept of the time that Prometheus grants, for rendering and the network. */
 const OFFSET_MS = 500;
 const MAX_TIMEOUT_MS = 120_000;
+/** Nobody has use for less: who says so gets this much, or goes away. */
+const MIN_TIMEOUT_MS = 1000;
 /** A client that takes nothing of its answer for this long is let go: it keeps a whole collection in memory. */
 const STALL_MS = 30_000;
 
@@ -139,8 +141,7 @@ function methodNotAllowed(allowed: string): RequestHandler {
 export function scrapeTimeout(header: string | undefined): number {
   const seconds = header === undefined || header.length > 32 ? Number.NaN : Number(header);
   if (!(seconds > 0)) return DEFAULT_TIMEOUT_MS;
-  const granted = Math.min(seconds * 1000, MAX_TIMEOUT_MS);
-  return Math.max(granted - OFFSET_MS, granted / 2);
+  return Math.min(Math.max(seconds * 1000, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) - OFFSET_MS;
 }
 
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0';

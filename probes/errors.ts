@@ -43,6 +43,13 @@ export class SourceError extends Error {
   }
 }
 
+/** Not done because who asked had no more time: says nothing about the source. */
+export class TimeIsUp extends SourceError {
+  constructor(path: string) {
+    super('timeout', path, 'left out: the scrape timeout was reached');
+  }
+}
+
 /** Whether the owner of the file is gone, which is an event of life and not a failure. */
 export function isGone(error: unknown): boolean {
   return error instanceof SourceError && (error.kind === 'absent' || error.kind === 'vanished');

@@ -76,6 +76,18 @@ export class Families {
     push('_count', labels, count);
   }
 
+  /** As it is now: what is added later is not in it. */
+  copy(): Families {
+    const copy = new Families(this.#maxSeries);
+    copy.#series = this.#series;
+    copy.#dropped = this.#dropped;
+    for (const [name, { labels, values, suffixes, ...head }] of this.#families) {
+      const arrays = { labels: [...labels], values: [...values], suffixes: [...suffixes] };
+      copy.#families.set(name, { ...head, ...arrays });
+    }
+    return copy;
+  }
+
   /** In order of name. */
   sorted(): Family[] {
     return [...this.#families.values()].sort((a, b) => (a.name < b.name ? -1 : 1));

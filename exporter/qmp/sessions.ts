@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
+import { isGone, SourceError, sourceError, TimeIsUp } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { inTime } from '../../probes/in-time.ts';
 import { livesOn } from '../../probes/proc-task-stat.ts';
@@ -93,7 +93,7 @@ export class QmpSessions {
     const statistics = new Map<string, VmStatistics>();
     const asked = new Set<string>();
     const problems = [...this.#problems];
-    const timeoutMs = Math.min(this.settings().timeoutMs, withinMs);
+    const { timeoutMs } = this.settings();
     await Promise.all(
       vms.map(async (vm) => {
         const { key } = vm;
@@ -105,8 +105,10 @@ export class QmpSessions {
           const { path } = held.session;
           // A monitor that answers each command just in time must not add up to a slow scrape.
           const late = (): SourceError =>
-            new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
-          statistics.set(key, await inTime(held.session.statistics(), timeoutMs, late));
+            withinMs < timeoutMs
+              ? new TimeIsUp(path)
+              : new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
+          statistics.set(key, await inTime(held.session.statistics(), Math.min(timeoutMs, withinMs), late));
         } catch (error) {
           const problem = sourceError(error, held.session.path);
           if (!(await this.#isDeath(vm, problem))) problems.push(problem);

@@ -221,7 +221,9 @@ test('a granted time that is none, tiny or huge gives a usable one', () => {
   for (const wrong of [undefined, '', 'x', '-1', '0', 'NaN', '1'.repeat(40)]) {
     assert.equal(scrapeTimeout(wrong), 9500, wrong);
   }
-  assert.equal(scrapeTimeout('0.2'), 100);
+  assert.equal(scrapeTimeout('0.2'), 500, 'a floor');
+  assert.equal(scrapeTimeout('0.000001'), 500);
+  assert.equal(scrapeTimeout('1'), 500);
   assert.equal(scrapeTimeout('Infinity'), 119_500);
 });
 

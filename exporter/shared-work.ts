@@ -1,0 +1,90 @@
+/** A piece of work that several may wait for. */
+export interface Underway<R> {
+  /** When it ends, done or not. */
+  readonly deadline: number;
+  readonly result: Promise<R>;
+  /** What it has so far. */
+  soFar(): R;
+}
+
+interface Waiter<R> {
+  readonly deadline: number;
+  resolve(result: R | Promise<R>): void;
+}
+
+/** Pieces of work under way at a time. */
+const MAX_RUNNING = 4;
+
+/**
+ * Shares work among those who ask for it at the same time. Who asks joins the work that ends latest and still in time for
+ * him, unless half of his time would be unused; else he gets work of his own, up to {@link MAX_RUNNING}. When all places
+ * are taken he waits, first come first served, for a place or for the first complete result. Nobody waits past his own
+ * deadline: then he gets what the oldest work has so far.
+ */
+export class SharedWork<R> {
+  readonly #running = new Set<Underway<R>>();
+  readonly #waiting = new Set<Waiter<R>>();
+
+  constructor(
+    private readonly begin: (deadline: number) => Underway<R>,
+    private readonly isComplete: (result: R) => boolean,
+    private readonly onShared: () => void = () => undefined,
+  ) {}
+
+  /** @param deadline of performance.now() */
+  ask(deadline: number): Promise<R> {
+    return this.#joined(deadline) ?? this.#begun(deadline) ?? this.#queued(deadline);
+  }
+
+  #joined(deadline: number): Promise<R> | undefined {
+    const now = performance.now();
+    const fitting = [...this.#running]
+      .filter((each) => each.deadline <= deadline && each.deadline - now >= (deadline - now) / 2)
+      .sort((a, b) => b.deadline - a.deadline)[0];
+    if (fitting !== undefined) this.onShared();
+    return fitting?.result;
+  }
+
+  #begun(deadline: number): Promise<R> | undefined {
+    if (this.#running.size >= MAX_RUNNING) return undefined;
+    const work = this.begin(deadline);
+    this.#running.add(work);
+    work.result.then(
+      (result) => this.#ended(work, result),
+      () => this.#ended(work, undefined),
+    );
+    return work.result;
+  }
+
+  #queued(deadline: number): Promise<R> {
+    return new Promise((resolve) => {
+      const waiter = {
+        deadline,
+        resolve: (result: R | Promise<R>): void => {
+          clearTimeout(timer);
+          this.#waiting.delete(waiter);
+          resolve(result);
+        },
+      };
+      const timer = setTimeout(() => {
+        const [oldest] = this.#running;
+        this.onShared();
+        waiter.resolve(oldest?.soFar() ?? this.begin(deadline).result);
+      }, deadline - performance.now());
+      this.#waiting.add(waiter);
+    });
+  }
+
+  #ended(work: Underway<R>, result: R | undefined): void {
+    this.#running.delete(work);
+    for (const waiter of [...this.#waiting]) {
+      if (result !== undefined && this.isComplete(result)) {
+        this.onShared();
+        waiter.resolve(result);
+        continue;
+      }
+      const found = this.#joined(waiter.deadline) ?? this.#begun(waiter.deadline);
+      if (found !== undefined) waiter.resolve(found);
+    }
+  }
+}
