@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { ConfigError } from './config/load.ts';
 import { parseListenAddress } from './config/options.ts';
 import type { TlsOptions } from './config/web-config.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
 
 export interface Timeouts {
   /** A client that is slower than this to send its headers, or its whole request, is let go. */
@@ -19,9 +20,6 @@ export interface Timeouts {
 const TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000, drainMs: 3000 };
 /** Longer than the usual scrape intervals, so that Prometheus keeps its connection and need not shake hands again. */
 const KEEP_ALIVE_MS = 90_000;
-/** A scraper needs one or two; what is more than this is a mistake or an attack. */
-const MAX_CONNECTIONS = 512;
-
 /** The socket side of HTTP: address, TLS, patience with slow clients, and the end. */
 export interface Listener {
   /** @returns the port, which differs from the address's for port 0. @throws ConfigError */
@@ -35,8 +33,9 @@ export interface Listener {
 export function createListener(
   app: RequestListener,
   tls: TlsOptions | undefined,
-  logger: Pick<Logger, 'error'>,
+  logger: Pick<Logger, 'warn' | 'error'>,
   timeouts: Timeouts = TIMEOUTS,
+  limits?: ConnectionLimits,
 ): Listener {
   const options = {
     headersTimeout: timeouts.headersMs,
@@ -44,28 +43,25 @@ export function createListener(
     connectionsCheckingInterval: timeouts.checkMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
+  const connections = new Connections(logger, limits);
+  let isClosing = false;
+  const answer: RequestListener = (request, response) => {
+    const done = connections.requested(request.socket);
+    if (done === undefined) return;
+    response.once('close', () => {
+      done();
+      if (isClosing) request.socket.destroySoon();
+    });
+    app(request, response);
+  };
   const server: Server =
     tls === undefined
-      ? createHttpServer(options, app)
-      : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, app);
-  server.maxConnections = MAX_CONNECTIONS;
-
-  const open = new Set<Socket>();
-  const busy = new Set<Socket>();
-  let isClosing = false;
-  const remember = (socket: Socket): void => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  };
-  server.on('connection', remember);
-  server.on('secureConnection', remember);
-  server.on('request', ({ socket }, response) => {
-    busy.add(socket);
-    response.once('close', () => {
-      busy.delete(socket);
-      if (isClosing) socket.destroySoon();
-    });
+      ? createHttpServer(options, answer)
+      : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, answer);
+  server.on('connection', (socket: Socket) => {
+    if (!('encrypted' in socket)) connections.opened(socket);
   });
+  server.on('secureConnection', (socket: Socket) => connections.secured(socket));
 
   return {
     listen(address) {
@@ -94,19 +90,15 @@ export function createListener(
 
     close() {
       isClosing = true;
-      // Half a TLS handshake is known by its TCP socket only, which a session has too: those wait for the timer.
-      const idle = [...open].filter(
-        (socket) => !busy.has(socket) && (tls === undefined || 'encrypted' in socket),
-      );
       return new Promise((resolve) => {
         const timer = setTimeout(() => {
-          for (const socket of open) socket.destroy();
+          connections.closeAll();
         }, timeouts.drainMs);
         server.close(() => {
           clearTimeout(timer);
           resolve();
         });
-        for (const socket of idle) socket.destroy();
+        connections.closeIdle();
       });
     },
   };

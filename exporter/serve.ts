@@ -71,6 +71,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     logger,
     now: Date.now,
   });
+  const logins = authentication(() => web.users);
   const app = createApp({
     logger,
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
@@ -79,7 +80,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     isReady: () => telemetry.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
     feed,
-    authenticate: authentication(() => web.users),
+    authenticate: logins.handler,
   });
   const listener = createListener(app, web.tls, logger);
   const port = await listener.listen(config['web.listenAddress']);
@@ -93,10 +94,10 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     port,
     reload,
     async stop() {
-      await reloading;
+      logins.close();
       feed.close();
-      await telemetry.stop();
-      await listener.close();
+      await reloading;
+      await Promise.all([telemetry.stop(), listener.close()]);
     },
   };
 }

@@ -9,6 +9,8 @@ import express, {
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { peerOf } from './peer.ts';
+import { Places } from './places.ts';
 import { type ContentType, exposition } from './registry.ts';
 import type { ScrapeResult } from './scrape.ts';
 import type { Feed } from './web/feed.ts';
@@ -23,6 +25,10 @@ const MAX_TIMEOUT_MS = 120_000;
 const MIN_TIMEOUT_MS = 1000;
 /** A client that takes nothing of its answer for this long is let go: it keeps a whole collection in memory. */
 const STALL_MS = 30_000;
+/** A client that takes its answer by drops is let go after this long. */
+const SEND_MS = 120_000;
+/** Answers being sent at a time: each keeps a whole collection in memory. */
+const MAX_ANSWERS = 16;
 
 export interface ServerParts {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
@@ -43,6 +49,23 @@ export interface ServerParts {
 /** The HTTP contract. Knows the scrape and the inventory, and no probe. */
 export function createApp(parts: ServerParts): Express {
   const app = express();
+  const answers = new Places<Response>(MAX_ANSWERS);
+  const limitSending = (request: Request, response: Response): void => {
+    const peer = peerOf(request.socket.remoteAddress);
+    const victim = answers.victim(peer)?.holder;
+    if (victim !== undefined) {
+      parts.logger.debug({ peer }, 'too many answers under way: the oldest was broken off');
+      answers.free(victim);
+      victim.destroy();
+    }
+    answers.take(response, peer);
+    const timer = setTimeout(() => response.destroy(), SEND_MS);
+    response.setTimeout(parts.stallMs ?? STALL_MS, () => response.destroy());
+    response.once('close', () => {
+      clearTimeout(timer);
+      answers.free(response);
+    });
+  };
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(
@@ -66,7 +89,8 @@ export function createApp(parts: ServerParts): Express {
     const { families } = await parts.scrape(
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
-    response.setTimeout(parts.stallMs ?? STALL_MS, () => response.destroy());
+    if (response.destroyed) return;
+    limitSending(request, response);
     await send(exposition(families, parts.own, contentType), response);
   });
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { Places } from '../places.ts';
 import type { ScrapeResult } from '../scrape.ts';
 import { liveDetail } from './detail.ts';
 import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
@@ -45,6 +46,7 @@ interface Told {
 /** Tells open pages what each collection finds. Collects while a page is open, and never otherwise. */
 export class Feed {
   readonly #clients = new Set<EventStream>();
+  readonly #places = new Places<EventStream>(MAX_CLIENTS);
   readonly #times: FeedTimes;
   #last: Told | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -60,11 +62,20 @@ export class Feed {
     return this.#clients.size;
   }
 
-  /** @returns false where there are too many already, or the daemon stops: nothing was answered */
-  open(response: ServerResponse, vm: string | undefined): boolean {
-    if (this.#closed || this.#clients.size >= MAX_CLIENTS) return false;
+  /**
+   * @param peer who asks: with all places taken, the oldest page of the peer that has most gives way to another peer
+   * @returns false where there is no place, or the daemon stops: nothing was answered
+   */
+  open(response: ServerResponse, vm: string | undefined, peer: string): boolean {
+    const victim = this.#places.victim(peer);
+    if (this.#closed || victim?.peer === peer) return false;
+    if (victim !== undefined) {
+      victim.holder.drop();
+      this.#leave(victim.holder);
+    }
     const client = new EventStream(response, vm);
     this.#clients.add(client);
+    this.#places.take(client, peer);
     response.once('close', () => this.#leave(client));
     if (this.#last !== undefined) this.#tell(client, this.#last);
     if (!this.#collecting && this.#timer === undefined) void this.#collect();
@@ -83,6 +94,7 @@ export class Feed {
 
   #leave(client: EventStream): void {
     this.#clients.delete(client);
+    this.#places.free(client);
     if (this.#clients.size > 0) return;
     clearTimeout(this.#timer);
     clearInterval(this.#heartbeat);

@@ -1,4 +1,5 @@
 import { type Response, Router } from 'express';
+import { peerOf } from '../peer.ts';
 import { type Asset, readAssets } from './assets.ts';
 import type { Feed } from './feed.ts';
 
@@ -37,7 +38,7 @@ export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
       return;
     }
     const name = typeof vm === 'string' && vm.length <= MAX_NAME ? vm : undefined;
-    if (feed.open(response, name)) return;
+    if (feed.open(response, name, peerOf(request.socket.remoteAddress))) return;
     response.status(503).set('Retry-After', '10').type('text').send('Too many pages are open.\n');
   });
   return router;

@@ -12,7 +12,7 @@ async function start(
   context: TestContext,
   app: RequestListener = (_, response) => response.end('in'),
 ): Promise<{ listener: Listener; port: number }> {
-  const listener = createListener(app, undefined, { error: assert.fail }, QUICK);
+  const listener = createListener(app, undefined, { warn: assert.fail, error: assert.fail }, QUICK);
   const port = await listener.listen('127.0.0.1:0');
   context.after(() => listener.close().catch(() => undefined));
   return { listener, port };
@@ -118,7 +118,10 @@ test('a stop does not wait for ever for a request that hangs', async (context) =
 });
 
 test('listens on IPv6', async (context) => {
-  const listener = createListener((_, response) => response.end('in'), undefined, { error: assert.fail });
+  const listener = createListener((_, response) => response.end('in'), undefined, {
+    warn: assert.fail,
+    error: assert.fail,
+  });
   context.after(() => listener.close().catch(() => undefined));
   let port: number;
   try {
@@ -131,7 +134,10 @@ test('listens on IPv6', async (context) => {
 });
 
 test('without a host, it listens on all addresses', async (context) => {
-  const listener = createListener((_, response) => response.end('in'), undefined, { error: assert.fail });
+  const listener = createListener((_, response) => response.end('in'), undefined, {
+    warn: assert.fail,
+    error: assert.fail,
+  });
   context.after(() => listener.close());
   const port = await listener.listen(':0');
   assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'in');
@@ -145,7 +151,7 @@ test('an address that cannot be listened on is told with the reason', async (con
     ['no-such-host.invalid:0', /"no-such-host\.invalid:0"/],
   ];
   for (const [address, message] of refused) {
-    const listener = createListener(() => undefined, undefined, { error: assert.fail });
+    const listener = createListener(() => undefined, undefined, { warn: assert.fail, error: assert.fail });
     await assert.rejects(
       listener.listen(address),
       (error) => error instanceof ConfigError && message.test(error.message),

@@ -158,7 +158,10 @@ describe('TLS', () => {
         `tls_server_config:\n  cert_file: server.crt\n  key_file: ${join(folder, 'server.key')}\n${more}`,
       ),
     );
-    const listener = createListener((_, response) => response.end('in'), tls, { error: assert.fail });
+    const listener = createListener((_, response) => response.end('in'), tls, {
+      warn: assert.fail,
+      error: assert.fail,
+    });
     context.after(() => listener.close());
     return listener.listen('127.0.0.1:0');
   }
@@ -215,6 +218,7 @@ describe('TLS', () => {
     const config = (name: string) =>
       readWebConfig(write(`tls_server_config: { cert_file: ${name}.crt, key_file: ${name}.key }\n`)).tls;
     const listener = createListener((_, response) => response.end('in'), config('server'), {
+      warn: assert.fail,
       error: assert.fail,
     });
     context.after(() => listener.close());

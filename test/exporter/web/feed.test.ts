@@ -54,7 +54,7 @@ async function start(context: TestContext, parts: Partial<FeedParts> = {}): Prom
   });
   const server = createServer((request, response) => {
     const vm = new URL(request.url ?? '/', 'http://x').searchParams.get('vm') ?? undefined;
-    if (!feed.open(response, vm)) response.writeHead(503).end();
+    if (!feed.open(response, vm, request.headers['x-peer']?.toString() ?? '')) response.writeHead(503).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   context.after(() => {
@@ -220,4 +220,20 @@ test('the end ends every stream at once, and nobody is let in after it', async (
   const before = scrapes();
   await sleep(150);
   assert.equal(scrapes(), before);
+});
+
+test('with all places taken, a page of another address gets one from the address that has most', async (context) => {
+  const { url, feed } = await start(context);
+  const open = (peer: string): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      get(url, { agent: false, headers: { 'x-peer': peer } }, resolve).on('error', reject);
+    });
+  const greedy: IncomingMessage[] = [];
+  for (let i = 0; i < MAX_CLIENTS; i++) greedy.push(await open('a'));
+  const first = new Promise<void>((resolve) => greedy[0]?.once('close', resolve));
+  greedy[0]?.on('error', () => undefined).resume();
+  assert.equal((await open('a')).statusCode, 503);
+  assert.equal((await open('b')).statusCode, 200);
+  await first;
+  assert.equal(feed.clients, MAX_CLIENTS);
 });

@@ -1,0 +1,132 @@
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { greediest, peerOf } from './peer.ts';
+
+export interface ConnectionLimits {
+  readonly total: number;
+  readonly perPeer: number;
+}
+
+/** A scraper needs one or two. */
+const LIMITS: ConnectionLimits = { total: 512, perPeer: 128 };
+/** Requests that a client may send before it has the answer to the first. */
+const MAX_PIPELINED = 4;
+/** Between two lines of the log. */
+const QUIET_MS = 600_000;
+
+interface Connection {
+  readonly raw: Socket;
+  readonly peer: string;
+  /** The TLS socket, once the handshake is over. */
+  secure: Socket | undefined;
+  /** Requests without a complete answer. */
+  requests: number;
+  /** Requests so far: none is a client that has not sent its headers yet. */
+  asked: number;
+  /** Since when it has nothing to do. */
+  idleSince: number;
+}
+
+/**
+ * The open connections. When there are too many of all, or of one peer, the longest idle one of the peer that has most
+ * is closed for each new one: first those kept alive after an answer, then those that have not sent a request.
+ */
+export class Connections {
+  readonly #bySocket = new Map<Socket, Connection>();
+  readonly #byPort = new Map<string, Connection>();
+  #loggedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly logger: Pick<Logger, 'warn'>,
+    private readonly limits: ConnectionLimits = LIMITS,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** A TCP connection was accepted. */
+  opened(raw: Socket): void {
+    const connection: Connection = {
+      raw,
+      peer: peerOf(raw.remoteAddress),
+      secure: undefined,
+      requests: 0,
+      asked: 0,
+      idleSince: this.now(),
+    };
+    const port = portOf(raw);
+    this.#makeRoom(connection.peer, raw);
+    if (raw.destroyed) return;
+    this.#bySocket.set(raw, connection);
+    this.#byPort.set(port, connection);
+    raw.once('close', () => {
+      this.#bySocket.delete(raw);
+      if (this.#byPort.get(port) === connection) this.#byPort.delete(port);
+    });
+  }
+
+  /** Its TLS handshake is over. */
+  secured(secure: Socket): void {
+    const connection = this.#byPort.get(portOf(secure));
+    if (connection !== undefined) connection.secure = secure;
+  }
+
+  /** @returns what to call when the answer is out; undefined where the client was let go */
+  requested(socket: Socket): (() => void) | undefined {
+    const connection = this.#bySocket.get(socket) ?? this.#byPort.get(portOf(socket));
+    if (connection === undefined || connection.requests >= MAX_PIPELINED) {
+      socket.destroy();
+      return undefined;
+    }
+    connection.requests++;
+    connection.asked++;
+    return () => {
+      connection.requests--;
+      connection.idleSince = this.now();
+    };
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#all()) if (connection.requests === 0) close(connection);
+  }
+
+  closeAll(): void {
+    for (const connection of this.#all()) close(connection);
+  }
+
+  #all(): Connection[] {
+    return [...this.#bySocket.values()];
+  }
+
+  #makeRoom(peer: string, newcomer: Socket): void {
+    const all = this.#all();
+    const ofPeer = all.filter((each) => each.peer === peer).length;
+    if (all.length < this.limits.total && ofPeer < this.limits.perPeer) return;
+    const idle = all.filter(({ requests }) => requests === 0);
+    const from = ofPeer < this.limits.perPeer ? greediest(idle.map((each) => each.peer)).peer : peer;
+    const victim = idle
+      .filter((each) => each.peer === from)
+      .sort((a, b) => Number(a.asked === 0) - Number(b.asked === 0) || a.idleSince - b.idleSince)[0];
+    this.#log(all.length, peer, ofPeer, victim === undefined);
+    if (victim === undefined) newcomer.destroy();
+    else close(victim);
+  }
+
+  #log(open: number, peer: string, ofPeer: number, refused: boolean): void {
+    if (this.now() - this.#loggedAt < QUIET_MS) return;
+    this.#loggedAt = this.now();
+    this.logger.warn(
+      { open, peer, ofPeer, limit: this.limits.total, limitPerPeer: this.limits.perPeer },
+      refused
+        ? 'too many connections, all with requests under way: a new one was refused'
+        : 'too many connections: the longest idle one is closed for each new one',
+    );
+  }
+}
+
+function close({ raw, secure }: Connection): void {
+  (secure ?? raw).destroy();
+}
+
+/** The same for a TCP socket and its TLS socket. */
+function portOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
