@@ -1,13 +1,15 @@
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { authentication } from './config/authentication.ts';
 import { ConfigError } from './config/load.ts';
-import type { Config } from './config/options.ts';
+import { allowedHosts, type Config, parseListenAddress } from './config/options.ts';
 import { OPEN, readWebConfig, type WebConfig } from './config/web-config.ts';
 import { createListener } from './listener.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { createApp } from './server.ts';
 import { notifyReady } from './systemd.ts';
 import type { Telemetry } from './telemetry.ts';
+import { refusal } from './web/addressed.ts';
 import { Feed } from './web/feed.ts';
 
 export interface ServeParts {
@@ -71,6 +73,11 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     logger,
     now: Date.now,
   });
+  const names = {
+    listenHost: parseListenAddress(config['web.listenAddress'])?.host,
+    allowed: allowedHosts(config['web.allowedHosts']),
+    hostname: hostname(),
+  };
   const logins = authentication(() => web.users);
   const app = createApp({
     logger,
@@ -81,6 +88,8 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
     reload: config['web.enableLifecycle'] ? reload : undefined,
     feed,
     authenticate: logins.handler,
+    refusal: (request) =>
+      refusal(request, { ...names, isGuarded: web.tls !== undefined || web.users.size > 0 }),
   });
   const listener = createListener(app, web.tls, logger);
   const port = await listener.listen(config['web.listenAddress']);

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import compression from 'compression';
 import express, {
   type ErrorRequestHandler,
@@ -13,6 +14,7 @@ import { peerOf } from './peer.ts';
 import { Places } from './places.ts';
 import { type ContentType, exposition } from './registry.ts';
 import type { ScrapeResult } from './scrape.ts';
+import type { Refusal } from './web/addressed.ts';
 import type { Feed } from './web/feed.ts';
 import { PAGE_POLICY, pageRoutes } from './web/routes.ts';
 
@@ -43,6 +45,8 @@ export interface ServerParts {
   readonly feed: Pick<Feed, 'open'>;
   /** Checks who asks; lets everyone in where no users are configured. */
   readonly authenticate: RequestHandler;
+  /** Why a request is not meant for this exporter; undefined where it is. */
+  readonly refusal?: (request: IncomingMessage) => Refusal | undefined;
   readonly stallMs?: number;
 }
 
@@ -75,6 +79,11 @@ export function createApp(parts: ServerParts): Express {
       strictTransportSecurity: false,
     }),
   );
+  app.use((request, response, next) => {
+    const refused = parts.refusal?.(request);
+    if (refused === undefined) next();
+    else response.status(refused.status).type('text').send(refused.text);
+  });
   app.use(parts.authenticate);
   // Level 1 makes a scrape 15 times smaller; level 6 costs three times as much for 17 times.
   app.use(compression({ level: 1, threshold: 1024, filter: isText }));

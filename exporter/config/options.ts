@@ -83,6 +83,12 @@ export const options = {
     help: 'Allow POST /-/reload.',
     allowed: 'true or false',
   }),
+  'web.allowedHosts': option({
+    schema: z.union([z.literal(''), text.refine((value) => allowedHosts(value).every(isHostPattern))]),
+    default: '',
+    help: 'Names beside its address under which it answers: those of a proxy, or by which browsers know it.',
+    allowed: 'host names with commas between them, such as kvm1.example.org or *.example.org; * for any',
+  }),
   'web.grafanaUrl': option<string | undefined>({
     schema: text.refine(isWebAddress),
     default: undefined,
@@ -272,6 +278,15 @@ function isWebAddress(value: string): boolean {
 /** `exits,block` and `exits, block` alike. */
 export function traceSets(value: string): string[] {
   return [...new Set(value.split(',').map((name) => name.trim()))];
+}
+
+/** Names of `web.allowedHosts`, in lower case. */
+export function allowedHosts(value: string): string[] {
+  return value === '' ? [] : value.split(',').map((name) => name.trim().toLowerCase());
+}
+
+function isHostPattern(name: string): boolean {
+  return /^(\*|(\*\.)?[a-z\d_-]+(\.[a-z\d_-]+)*|\[[\da-f:.]+\])$/.test(name);
 }
 
 export interface ListenAddress {

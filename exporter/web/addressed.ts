@@ -1,0 +1,104 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { isIP, isIPv4 } from 'node:net';
+
+export interface HostRules {
+  /** Of the address to listen on; undefined for all addresses. */
+  readonly listenHost: string | undefined;
+  /** `kvm1.example.org`, `*.example.org` or `*`, in lower case. */
+  readonly allowed: readonly string[];
+  /** The machine's own name. */
+  readonly hostname: string;
+  /** TLS or a login is asked for: a page that came by another name has neither the certificate nor the password. */
+  readonly isGuarded: boolean;
+}
+
+export interface Refusal {
+  readonly status: 403 | 421;
+  readonly text: string;
+}
+
+interface Asked {
+  readonly method?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/**
+ * Whether a request was meant for this exporter. A page that a browser has open can ask for anything that the browser
+ * reaches: it reads the answer when its own name was made to point here (DNS rebinding), and can act without reading.
+ *
+ * @returns why it is refused
+ */
+export function refusal({ method, headers }: Asked, rules: HostRules): Refusal | undefined {
+  if (!isOurName(headers, rules)) {
+    const name = JSON.stringify((headers.host ?? '').slice(0, 100));
+    const text = `This exporter is not known as ${name}. Use its address, or start it with --web.allowed-hosts=NAME.\n`;
+    return { status: 421, text };
+  }
+  const { origin } = headers;
+  const isForeign =
+    origin === undefined ? isCrossSite(method, headers) : !isOurs(origin, headers.host, rules);
+  if (!isForeign) return undefined;
+  return { status: 403, text: 'Pages of other origins may not use this exporter.\n' };
+}
+
+/** On loopback only its names are ours. Elsewhere programs use any name; browsers one that no stranger can own. */
+function isOurName(headers: IncomingHttpHeaders, rules: HostRules): boolean {
+  // HTTP/1.0, which no browser speaks.
+  if (headers.host === undefined) return true;
+  const name = nameOf(headers.host);
+  if (name === undefined) return false;
+  if (isLoopback(name) || isAllowed(name, rules)) return true;
+  if (isLoopback(rules.listenHost ?? '')) return false;
+  const own = rules.hostname.toLowerCase();
+  return (
+    rules.isGuarded || !isBrowser(headers) || isIP(bare(name)) !== 0 || !name.includes('.') || name === own
+  );
+}
+
+function isAllowed(name: string, { allowed }: HostRules): boolean {
+  return allowed.some(
+    (each) => each === '*' || each === name || (each.startsWith('*.') && name.endsWith(each.slice(1))),
+  );
+}
+
+/** A page cannot leave out Accept-Language. */
+function isBrowser(headers: IncomingHttpHeaders): boolean {
+  const marks = [
+    headers['accept-language'],
+    headers.origin,
+    headers['sec-fetch-site'],
+    headers['sec-fetch-mode'],
+  ];
+  return marks.some((mark) => mark !== undefined) || /^Mozilla\//.test(headers['user-agent'] ?? '');
+}
+
+function isOurs(origin: string, host: string | undefined, rules: HostRules): boolean {
+  if (!URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  const name = nameOf(url.host);
+  const isAllowedName =
+    rules.allowed.some((each) => each !== '*') && name !== undefined && isAllowed(name, rules);
+  return /^https?:$/.test(url.protocol) && (url.host === host?.toLowerCase() || isAllowedName);
+}
+
+/** A link to the page from elsewhere is fine; what a page elsewhere loads by itself is not. */
+function isCrossSite(method: string | undefined, headers: IncomingHttpHeaders): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== 'cross-site' && site !== 'same-site') return false;
+  return (method !== 'GET' && method !== 'HEAD') || headers['sec-fetch-mode'] !== 'navigate';
+}
+
+/** Without the port, in lower case; undefined where it is no name. */
+function nameOf(host: string): string | undefined {
+  const match = /^(\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.exec(host);
+  return match?.[1]?.toLowerCase().replace(/\.$/, '');
+}
+
+function bare(name: string): string {
+  return name.replace(/^\[|\]$/g, '');
+}
+
+function isLoopback(name: string): boolean {
+  const address = bare(name).toLowerCase();
+  return address === 'localhost' || address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+}
