@@ -1,11 +1,11 @@
-import { SourceError, sourceError, TimeIsUp } from '../probes/errors.ts';
+import { type SourceError, sourceError, TimeIsUp } from '../probes/errors.ts';
 import type { Host } from '../probes/host.ts';
 import { inTime } from '../probes/in-time.ts';
 import type { Collection, Collector } from './collectors/collector.ts';
 import type { Inventory } from './inventory/inventory.ts';
 import { Families, type Family } from './metrics/families.ts';
 import { buildLabels, noLabels, probeLabels } from './metrics/label-sets.ts';
-import { labelBlock } from './metrics/labels.ts';
+import { type LabelBlock, labelBlock } from './metrics/labels.ts';
 import type { Affinity } from './model/affinity-reading.ts';
 import type { Stages } from './model/stage-reading.ts';
 import type { TraceReading } from './model/trace-reading.ts';
@@ -13,6 +13,7 @@ import type { Vm } from './model/vm.ts';
 import { Pace } from './pace.ts';
 import type { ProblemLog } from './problem-log.ts';
 import type { Sampler } from './sampler.ts';
+import type { SeriesLog } from './series-log.ts';
 import { SharedWork, type Underway } from './shared-work.ts';
 
 export interface Build {
@@ -31,6 +32,7 @@ export interface ScrapeParts {
   readonly sampler: Sampler;
   collectors(): readonly Collector[];
   readonly problemLog: ProblemLog;
+  readonly seriesLog: SeriesLog;
   maxSeries(): number;
   /** Asks VMMs and managers; the answers come while the kernel's files are read. */
   askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
@@ -124,7 +126,8 @@ function begin(parts: ScrapeParts, deadline: number): Underway<ScrapeResult> {
     probeNamed('inventory').limits = inventory.limits;
     for (const [name, problems] of inventory.problems) probeNamed(name).problems.push(...problems);
     for (const [name, { problems }] of probes) logProblems(parts.problemLog, name, problems, isPatient);
-    logLimit(parts.problemLog, families);
+    families.settle();
+    parts.seriesLog.update(families.cuts);
     addSelf(parts.build, families, probes);
     return { families: families.sorted(), probes };
   }
@@ -140,6 +143,7 @@ function begin(parts: ScrapeParts, deadline: number): Underway<ScrapeResult> {
         problems: [...(probe?.problems ?? []), new TimeIsUp(name)],
       });
     }
+    copy.settle();
     addSelf(parts.build, copy, known);
     return { families: copy.sorted(), probes: known };
   }
@@ -153,14 +157,14 @@ function begin(parts: ScrapeParts, deadline: number): Underway<ScrapeResult> {
   async function run(name: string, work: (probe: MutableProbeResult) => Promise<void>): Promise<void> {
     const probe = probeNamed(name);
     const start = performance.now();
-    const before = families.series;
+    const before = families.taken;
     try {
       await inTime(work(probe), share(deadline), () => new TimeIsUp(name));
     } catch (error) {
       probe.problems.push(sourceError(error, name));
     }
     probe.seconds = (performance.now() - start) / 1000;
-    probe.series = families.series - before;
+    probe.series = families.taken - before;
   }
 }
 
@@ -191,11 +195,6 @@ function logProblems(
   if (real.length > 0 || problems.length === 0) log.update(probe, real);
 }
 
-function logLimit(log: ProblemLog, { dropped }: Families): void {
-  const problem = new SourceError('too_large', 'limits.maxSeries', `${dropped} series left out`);
-  log.update('series', dropped === 0 ? [] : [problem]);
-}
-
 function addSelf(build: Build, families: Families, probes: ReadonlyMap<string, ProbeResult>): void {
   const collected = families.series;
   for (const [probe, { problems, seconds }] of probes) {
@@ -206,6 +205,10 @@ function addSelf(build: Build, families: Families, probes: ReadonlyMap<string, P
   const none = labelBlock(noLabels, []);
   families.addUnlimited('kvm_telemetry_series', none, collected);
   families.addUnlimited('kvm_telemetry_series_dropped', none, families.dropped);
+  for (const { owner, dropped } of families.cuts) {
+    if (owner !== '')
+      families.addUnlimited('kvm_telemetry_vm_series_dropped', owner as LabelBlock<'vm'>, dropped);
+  }
   families.addUnlimited(
     'kvm_telemetry_build_info',
     labelBlock(buildLabels, [build.version, build.revision, process.versions.node, String(build.simulated)]),

@@ -22,6 +22,7 @@ import { Sampler } from './sampler.ts';
 import { every, intervalOf, type Task } from './schedule.ts';
 import { type Build, Scrape, type ScrapeResult } from './scrape.ts';
 import { takeEvidence } from './stage/evidence.ts';
+import { SeriesLog } from './series-log.ts';
 import { TASKS, type TaskName, TaskRuns } from './task-runs.ts';
 import { perfStarter } from './trace/perf-process.ts';
 import type { TraceSetName } from './trace/sets.ts';
@@ -124,6 +125,7 @@ export class Telemetry {
         collectors: () =>
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: this.#problemLog,
+        seriesLog: new SeriesLog(logger),
         askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
         affinity: () => this.#methodology.affinity,
         stages: this.#methodology.stages,

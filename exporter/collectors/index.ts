@@ -39,7 +39,7 @@ export interface CollectorOptions extends StatisticsOptions, TraceOptions {
   readonly blockExclude: RegExp;
 }
 
-/** All collectors, what matters most first: where limits.maxSeries strikes, the last ones lose. */
+/** All collectors, what matters most first: of a VM that limits.maxSeries cuts, the last ones lose. */
 export function createCollectors(options: () => CollectorOptions): Collector[] {
   const metrics = new StatisticMetrics();
   // One for all sources of KVM's statistics: a counter goes on where another source gave it.

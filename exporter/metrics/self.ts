@@ -1,5 +1,5 @@
 import type { MetricDefinition } from './definition.ts';
-import { buildLabels, noLabels, probeLabels, taskLabels } from './label-sets.ts';
+import { buildLabels, noLabels, probeLabels, taskLabels, vmLabels } from './label-sets.ts';
 
 export const selfMetrics = {
   kvm_telemetry_build_info: {
@@ -30,6 +30,12 @@ export const selfMetrics = {
     type: 'gauge',
     help: 'Series left out of this scrape because of limits.maxSeries.',
     labels: noLabels,
+    source: 'exporter',
+  },
+  kvm_telemetry_vm_series_dropped: {
+    type: 'gauge',
+    help: 'Series of the VM left out of this scrape, as it has more than its share of limits.maxSeries. Only for VMs that were cut.',
+    labels: vmLabels,
     source: 'exporter',
   },
 } as const satisfies Record<string, MetricDefinition>;

@@ -9,6 +9,7 @@ import { NOT_TRACED } from '../../exporter/model/trace-reading.ts';
 import { ProblemLog } from '../../exporter/problem-log.ts';
 import { Sampler } from '../../exporter/sampler.ts';
 import { Scrape, type ScrapeResult } from '../../exporter/scrape.ts';
+import { SeriesLog } from '../../exporter/series-log.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { hostTree } from '../support/host-tree.ts';
 
@@ -45,6 +46,7 @@ function start(
       problemLog: new ProblemLog({ info: note, warn: note } as unknown as ConstructorParameters<
         typeof ProblemLog
       >[0]),
+      seriesLog: new SeriesLog({ warn: note } as unknown as ConstructorParameters<typeof SeriesLog>[0]),
       maxSeries: () => maxSeries,
       patientMs,
       readTrace: () => NOT_TRACED,
@@ -244,17 +246,71 @@ test('four patient scrapers that hang do not keep one in a hurry waiting: it get
   assert.equal(value(result, 'kvm_telemetry_build_info', 'version="1"'), 1);
 });
 
-test('series beyond limits.maxSeries are dropped with a metric and one log line', async (context) => {
-  const { scrape, log } = start(context, () => [giving('first', 8), giving('second', 8)], 10);
+/** Gives each VM, and the host, as many series as it wants. */
+function wanting(wants: Readonly<Record<string, number>>): Collector {
+  return {
+    name: 'wanting',
+    collect({ families }) {
+      for (const [vm, count] of Object.entries(wants)) {
+        for (let i = 0; i < count; i++) {
+          if (vm === 'host') families.add('kvm_cpu_run_seconds_total', labelBlock(['cpu'], [String(i)]), 1);
+          else families.add('kvm_vm_threads', labelBlock(['vm', 'role'], [vm, String(i)]), 1);
+        }
+      }
+    },
+  };
+}
+
+const had = (result: ScrapeResult): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const { name, labels } of result.families) {
+    if (name.startsWith('kvm_telemetry')) continue;
+    for (const each of labels) {
+      const vm = /^vm="(.*?)"/.exec(each)?.[1] ?? 'host';
+      counts[vm] = (counts[vm] ?? 0) + 1;
+    }
+  }
+  return counts;
+};
+
+test('a VM that wants too much is cut, and nobody else: it is named by a metric and by one log line', async (context) => {
+  const { scrape, log } = start(
+    context,
+    () => [wanting({ greedy: 5000, 'web-1': 20, host: 30, 'web-2': 20 })],
+    100,
+  );
   for (const _ of [1, 2, 3]) {
-    const result = await scrape.collect(1000);
-    assert.deepEqual([seriesOf(result, 'first'), seriesOf(result, 'second')], [8, 2]);
-    assert.equal(value(result, 'kvm_telemetry_series'), 10);
-    assert.equal(value(result, 'kvm_telemetry_series_dropped'), 6);
-    assert.equal(success(result, 'second'), 1, 'the probe did its work');
+    const result = await scrape.collect(60_000);
+    assert.deepEqual(had(result), { greedy: 30, 'web-1': 20, host: 30, 'web-2': 20 });
+    assert.equal(value(result, 'kvm_telemetry_series'), 100);
+    assert.equal(value(result, 'kvm_telemetry_series_dropped'), 4970);
+    assert.equal(value(result, 'kvm_telemetry_vm_series_dropped', 'vm="greedy"'), 4970);
+    assert.equal(value(result, 'kvm_telemetry_vm_series_dropped', 'vm="web-1"'), undefined);
+    assert.equal(success(result, 'wanting'), 1, 'the probe did its work');
     assert.equal(value(result, 'kvm_telemetry_build_info', 'version="1"'), 1, 'own series are never dropped');
   }
   assert.equal(log.filter((line) => line.includes('series left out')).length, 1, log.join('\n'));
+});
+
+test('in whichever order they come, two greedy VMs share what the others and the host leave', async (context) => {
+  const wants = [
+    ['a', 4000],
+    ['host', 40],
+    ['web', 10],
+    ['b', 4000],
+  ] as const;
+  for (const order of [wants, [...wants].reverse()]) {
+    const { scrape } = start(context, () => [wanting(Object.fromEntries(order))], 100);
+    const { a, b, host, web } = had(await scrape.collect(60_000));
+    assert.deepEqual({ a, b, host, web }, { a: 25, b: 25, host: 40, web: 10 });
+  }
+});
+
+test('a host with more than there is room for leaves half to the VMs, or what they need', async (context) => {
+  const { scrape } = start(context, () => [wanting({ host: 500, a: 500 })], 100);
+  assert.deepEqual(had(await scrape.collect(60_000)), { host: 50, a: 50 });
+  const { scrape: other } = start(context, () => [wanting({ host: 500, a: 5 })], 100);
+  assert.deepEqual(had(await other.collect(60_000)), { host: 95, a: 5 });
 });
 
 test('a value that is no number is no sample', async (context) => {

@@ -1,0 +1,130 @@
+/** Whose a series is: the escaped label `vm="web"`, or '' for what belongs to the host as a whole. */
+export type Owner = string;
+
+export interface Cut {
+  readonly owner: Owner;
+  readonly dropped: number;
+}
+
+interface Account {
+  wanted: number;
+  kept: number;
+}
+
+export interface Levels {
+  readonly host: number;
+  readonly vm: number;
+}
+
+/** The label `vm`, which is the first where there is one. */
+export function ownerOf(labels: string): Owner {
+  if (!labels.startsWith('vm="')) return '';
+  let end = labels.indexOf('"', 4);
+  while (isEscaped(labels, end)) end = labels.indexOf('"', end + 1);
+  return labels.slice(0, end + 1);
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
+}
+
+/**
+ * The most that each may have so that all together have no more than there is room for. Who wants less leaves the rest to
+ * the others, so only who wants most is cut.
+ */
+export function fairShare(demands: readonly number[], room: number): number {
+  const ascending = Float64Array.from(demands).sort();
+  let left = room;
+  for (const [i, demand] of ascending.entries()) {
+    const share = left / (ascending.length - i);
+    if (demand > share) return Math.floor(share);
+    left -= demand;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** Shares the room for series out among VMs. The host as a whole goes first, up to a half, and what VMs leave over. */
+export class Shares {
+  readonly #accounts = new Map<Owner, Account>();
+  #levels: Levels = { host: Number.POSITIVE_INFINITY, vm: Number.POSITIVE_INFINITY };
+  #kept = 0;
+  #weighAt = 0;
+
+  constructor(private readonly room: number) {}
+
+  /** Of all owners, as admitted and not taken back. */
+  get kept(): number {
+    return this.#kept;
+  }
+
+  get dropped(): number {
+    return this.cuts.reduce((sum, { dropped }) => sum + dropped, 0);
+  }
+
+  /** Who wanted more than was kept. */
+  get cuts(): Cut[] {
+    return [...this.#accounts]
+      .map(([owner, { wanted, kept }]) => ({ owner, dropped: wanted - kept }))
+      .filter(({ dropped }) => dropped > 0);
+  }
+
+  /** Counts series that were there before there was need to share. */
+  count(owner: Owner, size: number): void {
+    const account = this.#account(owner);
+    account.wanted += size;
+    account.kept += size;
+    this.#kept += size;
+  }
+
+  /** Whether so many more of this owner may be kept. Generous while not all demands are known: {@link weigh} is exact. */
+  admits(owner: Owner, size: number): boolean {
+    const account = this.#account(owner);
+    account.wanted += size;
+    if (this.#kept >= this.#weighAt) this.weigh();
+    if (account.kept + size > (owner === '' ? this.#levels.host : this.#levels.vm)) return false;
+    account.kept += size;
+    this.#kept += size;
+    return true;
+  }
+
+  /** What each may have, by all that was asked for so far: it only falls. */
+  weigh(): Levels {
+    this.#weighAt = this.#kept + this.room / 16;
+    const host = this.#accounts.get('')?.wanted ?? 0;
+    const vms = [...this.#accounts].flatMap(([owner, { wanted }]) => (owner === '' ? [] : [wanted]));
+    const ofVms = vms.reduce((sum, wanted) => sum + wanted, 0);
+    const ofHost = Math.max(Math.floor(this.room / 2), this.room - ofVms);
+    this.#levels = { host: ofHost, vm: fairShare(vms, this.room - Math.min(host, ofHost)) };
+    return this.#levels;
+  }
+
+  /** After what is over the levels was taken out. */
+  recount(kept: ReadonlyMap<Owner, number>): void {
+    this.#kept = 0;
+    for (const [owner, account] of this.#accounts) {
+      account.kept = kept.get(owner) ?? 0;
+      this.#kept += account.kept;
+    }
+    this.#weighAt = this.#kept + this.room / 16;
+  }
+
+  copy(): Shares {
+    const copy = new Shares(this.room);
+    for (const [owner, account] of this.#accounts) copy.#accounts.set(owner, { ...account });
+    copy.#levels = this.#levels;
+    copy.#kept = this.#kept;
+    copy.#weighAt = this.#weighAt;
+    return copy;
+  }
+
+  #account(owner: Owner): Account {
+    let account = this.#accounts.get(owner);
+    if (account === undefined) {
+      account = { wanted: 0, kept: 0 };
+      this.#accounts.set(owner, account);
+    }
+    return account;
+  }
+}
