@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 
 const LONG = { timeout: 120_000 };
 
-/** @param cost of bcrypt: 12 takes a third of a second, 16 some five, 24 half an hour */
+/** @param cost of bcrypt: 12 takes a third of a second, 24 half an hour */
 async function start(context: TestContext, cost: number): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -62,13 +62,13 @@ test(
 );
 
 test('logins whose clients went away are forgotten', LONG, async (context) => {
-  const daemon = await start(context, 16);
+  const daemon = await start(context, 12);
   for (let i = 0; i < 20; i++) {
     const client = login(context, daemon, `wrong ${i}`, `127.0.0.${10 + i}`);
     await client.connected;
     client.socket.end();
     client.socket.destroy();
   }
-  // Without the others before it: each would take a second or more.
+  // Without the others before it: each would take its turn.
   assert.equal(await status(login(context, daemon, 'wrong', '127.0.0.2')), '401');
 });

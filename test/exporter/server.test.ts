@@ -274,15 +274,23 @@ test('a client that goes away while it is being collected costs nothing', async 
 });
 
 test('a client that stops reading in the middle is let go', async (context) => {
+  let letGo = (): void => undefined;
+  const isLetGo = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
   const { port, errors } = await start(context, {
     scrape: async () => ({ families: [family(500_000)], probes: new Map() }),
     stallMs: 200,
+    authenticate: (_request, response, next) => {
+      response.once('close', letGo);
+      next();
+    },
   });
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);
   socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
   socket.pause();
-  await sleep(1500);
+  await isLetGo;
   let size = 0;
   const closed = new Promise((resolve) => socket.on('close', resolve));
   socket.on('data', (chunk) => {
