@@ -3,7 +3,7 @@ import type { Host } from '../probes/host.ts';
 import type { Config } from './config/options.ts';
 import type { Inventory } from './inventory/inventory.ts';
 import { Libvirt } from './libvirt/libvirt.ts';
-import { domstats } from './libvirt/virsh.ts';
+import { Virsh } from './libvirt/virsh.ts';
 import { NOTHING, type RemoteResult } from './model/remote.ts';
 import type { Vm } from './model/vm.ts';
 import { iosOf, type VmStatistics } from './model/vm-statistics.ts';
@@ -36,12 +36,13 @@ export class RemoteSources {
       timeoutMs: config()['qmp.timeoutSeconds'] * MILLISECONDS,
     });
     this.#sessions = new QmpSessions(host, qmp, now);
+    const virsh = new Virsh();
     this.#libvirt = new Libvirt(
       () => ({
         uri: config()['libvirt.uri'],
         timeoutMs: config()['libvirt.timeoutSeconds'] * MILLISECONDS,
       }),
-      domstats,
+      (uri, timeoutMs) => virsh.domstats(uri, timeoutMs),
       now,
     );
   }

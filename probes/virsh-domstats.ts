@@ -1,4 +1,4 @@
-import { malformed } from './errors.ts';
+import { malformed, SourceError } from './errors.ts';
 import type { StatisticType } from './qmp-stats.ts';
 
 export interface VirshOperation {
@@ -7,6 +7,7 @@ export interface VirshOperation {
   readonly timeNs: number;
 }
 
+/** A disk of which libvirt has statistics: a busy domain's have none. */
 export interface VirshDisk {
   /** Target in the guest: `vda`. */
   readonly name: string;
@@ -23,7 +24,10 @@ export interface VirshIothread {
   readonly pollShrink: number;
 }
 
-/** What `virsh domstats` prints of one domain; a busy one (in migration, in shutdown) has no vCPU statistics. */
+/**
+ * What `virsh domstats` prints of one domain. KVM's statistics came with libvirt 8.9 and QEMU 7.1. A busy one (in
+ * migration, in shutdown) has a state and names, and nothing that QEMU is asked for.
+ */
 export interface VirshDomain {
   readonly name: string;
   /** virDomainState: 1 running, 3 paused, 4 shutting down, ... */
@@ -33,7 +37,21 @@ export interface VirshDomain {
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly VirshDisk[];
   readonly iothreads: readonly VirshIothread[];
+  /** Whether it has disks, with statistics or without. */
+  readonly hasDisks: boolean;
 }
+
+export interface Domstats {
+  readonly domains: ReadonlyMap<string, VirshDomain>;
+  /** Domains that are left out, being too large. */
+  readonly problems: readonly SourceError[];
+}
+
+/** 1,500 vCPUs of 64 statistics. */
+const MAX_DOMAIN = 4 * 1024 * 1024;
+/** A path has 4,096 bytes at most. */
+const MAX_LINE = 64 * 1024;
+const MAX_PROBLEMS = 16;
 
 const TYPE_OF_SUFFIX: Readonly<Record<string, StatisticType>> = {
   sum: 'cumulative',
@@ -55,82 +73,171 @@ const IOTHREAD = /^iothread\.(\d{1,5})\.(poll-max-ns|poll-grow|poll-shrink)$/;
  * @see https://libvirt.org/manpages/virsh.html#domstats
  * @example parseDomstats("Domain: 'web'\n  state.state=1\n  vcpu.0.exits.sum=4423\n  vcpu.0.blocking.cur=no\n\n")
  */
-export function parseDomstats(text: string): Map<string, VirshDomain> {
-  const domains = new Map<string, VirshDomain>();
-  const twice = new Set<string>();
-  let fields: Map<string, string> | undefined;
-  let name = '';
-  const finish = (): void => {
-    if (fields === undefined) return;
-    if (domains.has(name)) twice.add(name);
-    domains.set(name, domain(name, fields));
-  };
-  for (const line of text.split('\n')) {
-    const header = /^Domain: '(.+)'$/.exec(line);
-    const equals = line.indexOf('=');
-    if (header !== null) {
-      finish();
-      name = header[1] ?? '';
-      fields = new Map();
-    } else if (line.startsWith('  ') && equals > 0 && fields !== undefined) {
-      fields.set(line.slice(2, equals), line.slice(equals + 1));
-    }
-  }
-  finish();
-  if (domains.size === 0 && text.trim() !== '') throw malformed('virsh domstats', text);
-  for (const each of twice) domains.delete(each);
-  return domains;
+export function parseDomstats(text: string): ReadonlyMap<string, VirshDomain> {
+  const parser = new DomstatsParser();
+  parser.push(text);
+  return parser.end().domains;
 }
 
-function domain(name: string, fields: ReadonlyMap<string, string>): VirshDomain {
-  const vcpus = new Map<number, Map<string, number>>();
-  const types = new Map<string, StatisticType>();
-  const disks = new Map<number, Map<string, string>>();
-  const iothreads = new Map<number, Map<string, number>>();
-  for (const [key, text] of fields) {
-    const vcpu = VCPU.exec(key);
-    const value = number(text);
-    if (vcpu !== null && value !== undefined) {
-      const [, index = '', statistic = '', suffix = ''] = vcpu;
-      getOrMake(vcpus, Number(index)).set(statistic, value);
-      types.set(statistic, TYPE_OF_SUFFIX[suffix] ?? 'unknown');
-      continue;
+/** The same piece by piece. What is too large costs its own domain only. */
+export class DomstatsParser {
+  readonly #domains = new Map<string, VirshDomain>();
+  readonly #twice = new Set<string>();
+  readonly #seen = new Set<string>();
+  readonly #problems: SourceError[] = [];
+  /** Statistics have few names: each is kept once, and no piece of the text with it. */
+  readonly #names = new Map<string, string>();
+  #current: Builder | undefined;
+  /** The line that goes on in the next piece. */
+  #rest = '';
+  #isLineTooLong = false;
+  /** The beginning of what is no domstats. */
+  #other = '';
+
+  push(text: string): void {
+    let start = 0;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+      this.#line(this.#rest === '' ? text.slice(start, end) : this.#rest + text.slice(start, end));
+      this.#rest = '';
+      start = end + 1;
     }
-    const block = BLOCK.exec(key);
-    if (block !== null) getOrMake(disks, Number(block[1])).set(block[2] ?? '', text);
-    const iothread = IOTHREAD.exec(key);
-    if (iothread !== null && value !== undefined)
-      getOrMake(iothreads, Number(iothread[1])).set(iothread[2] ?? '', value);
+    this.#rest += text.slice(start);
+    if (this.#rest.length <= MAX_LINE) return;
+    this.#isLineTooLong = true;
+    this.#rest = '';
   }
+
+  /** @throws SourceError malformed, where it was something else altogether */
+  end(): Domstats {
+    this.#line(this.#rest);
+    this.#finish();
+    if (this.#seen.size === 0 && this.#other !== '') throw malformed('virsh domstats', this.#other);
+    for (const each of this.#twice) this.#domains.delete(each);
+    return { domains: this.#domains, problems: this.#problems };
+  }
+
+  #line(line: string): void {
+    const current = this.#current;
+    if (this.#isLineTooLong || line.length > MAX_LINE) {
+      this.#isLineTooLong = false;
+      if (current !== undefined) current.size = Number.POSITIVE_INFINITY;
+      return;
+    }
+    const header = line.startsWith('Domain: ') ? /^Domain: '(.+)'$/.exec(line) : null;
+    if (header !== null) {
+      this.#finish();
+      this.#current = newBuilder(copyOf(header[1] ?? ''));
+    } else if (current === undefined) {
+      if (this.#other === '') this.#other = line.trim().slice(0, 100);
+    } else {
+      current.size += line.length;
+      if (current.size <= MAX_DOMAIN) field(current, line, this.#names);
+    }
+  }
+
+  #finish(): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    const { name } = current;
+    if (this.#seen.has(name)) this.#twice.add(name);
+    this.#seen.add(name);
+    if (current.size <= MAX_DOMAIN) this.#domains.set(name, built(current));
+    else if (this.#problems.length < MAX_PROBLEMS) {
+      const reason = `domain ${name.slice(0, 100)} has more than ${MAX_DOMAIN} bytes`;
+      this.#problems.push(new SourceError('too_large', 'virsh domstats', reason));
+    }
+  }
+}
+
+interface Builder {
+  readonly name: string;
+  size: number;
+  state: number | undefined;
+  readonly vcpus: Map<number, Map<string, number>>;
+  readonly types: Map<string, StatisticType>;
+  readonly disks: Map<number, { name: string; path: string; numbers: Map<string, number> }>;
+  readonly iothreads: Map<number, Map<string, number>>;
+}
+
+function newBuilder(name: string): Builder {
   return {
-    name,
-    state: number(fields.get('state.state') ?? ''),
-    vcpus,
-    types,
-    disks: [...disks.values()].flatMap((disk) => (disk.has('name') ? [toDisk(disk)] : [])),
+    ...{ name, size: 0, state: undefined },
+    ...{ vcpus: new Map(), types: new Map(), disks: new Map(), iothreads: new Map() },
+  };
+}
+
+/** Takes over a line `  key=value`. */
+function field(domain: Builder, line: string, names: Map<string, string>): void {
+  const equals = line.indexOf('=');
+  if (equals < 0) return;
+  if (line.startsWith('  vcpu.')) {
+    const vcpu = VCPU.exec(line.slice(2, equals));
+    const value = number(line.slice(equals + 1));
+    if (vcpu === null || value === undefined) return;
+    const statistic = interned(vcpu[2] ?? '', names);
+    getOrMake(domain.vcpus, Number(vcpu[1])).set(statistic, value);
+    if (!domain.types.has(statistic)) domain.types.set(statistic, TYPE_OF_SUFFIX[vcpu[3] ?? ''] ?? 'unknown');
+  } else if (line.startsWith('  block.')) {
+    const block = BLOCK.exec(line.slice(2, equals));
+    if (block !== null) diskField(domain, Number(block[1]), block[2] ?? '', line.slice(equals + 1));
+  } else if (line.startsWith('  iothread.')) {
+    const iothread = IOTHREAD.exec(line.slice(2, equals));
+    const value = number(line.slice(equals + 1));
+    if (iothread !== null && value !== undefined)
+      getOrMake(domain.iothreads, Number(iothread[1])).set(interned(iothread[2] ?? '', names), value);
+  } else if (line.startsWith('  state.state=')) domain.state = number(line.slice(equals + 1));
+}
+
+function diskField({ disks }: Builder, index: number, key: string, text: string): void {
+  const disk = disks.get(index) ?? { name: '', path: '', numbers: new Map<string, number>() };
+  disks.set(index, disk);
+  const value = number(text);
+  if (key === 'name' || key === 'path') disk[key] = copyOf(text);
+  else if (value !== undefined) disk.numbers.set(copyOf(key), value);
+}
+
+function built({ name, state, vcpus, types, disks, iothreads }: Builder): VirshDomain {
+  return {
+    ...{ name, state, vcpus, types },
+    disks: [...disks.values()].flatMap((disk) =>
+      disk.name !== '' && disk.numbers.has('rd.reqs') ? [toDisk(disk)] : [],
+    ),
     iothreads: [...iothreads].map(([id, values]) => ({
       id,
       pollMaxNs: values.get('poll-max-ns') ?? 0,
       pollGrow: values.get('poll-grow') ?? 0,
       pollShrink: values.get('poll-shrink') ?? 0,
     })),
+    hasDisks: disks.size > 0,
   };
 }
 
-function toDisk(fields: ReadonlyMap<string, string>): VirshDisk {
-  const value = (key: string): number => number(fields.get(key) ?? '') ?? 0;
+function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string, number> }): VirshDisk {
+  const value = (key: string): number => disk.numbers.get(key) ?? 0;
   const operation = (kind: string): VirshOperation => ({
     operations: value(`${kind}.reqs`),
     bytes: value(`${kind}.bytes`),
     timeNs: value(`${kind}.times`),
   });
   return {
-    name: fields.get('name') ?? '',
-    path: fields.get('path') ?? '',
-    read: operation('rd'),
-    write: operation('wr'),
-    flush: operation('fl'),
+    ...{ name: disk.name, path: disk.path },
+    ...{ read: operation('rd'), write: operation('wr'), flush: operation('fl') },
   };
+}
+
+/** V8 keeps the whole text alive for a part of it. */
+function copyOf(text: string): string {
+  return Buffer.from(text).toString();
+}
+
+function interned(text: string, names: Map<string, string>): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = copyOf(text);
+    names.set(name, name);
+  }
+  return name;
 }
 
 function number(text: string): number | undefined {

@@ -1,6 +1,6 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { inTime } from '../../probes/in-time.ts';
-import { parseDomstats, type VirshDomain, type VirshOperation } from '../../probes/virsh-domstats.ts';
+import type { Domstats, VirshDomain, VirshOperation } from '../../probes/virsh-domstats.ts';
 import { NOTHING, type RemoteResult } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
@@ -16,6 +16,8 @@ const BACKOFF_MS = 30_000;
 /** Time for a killed virsh to go. */
 const GRACE_MS = 200;
 const NANOSECONDS = 1e9;
+/** VIR_DOMAIN_RUNNING. */
+const RUNNING = 1;
 
 /** virDomainState, include/libvirt/libvirt-domain.h. */
 const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pmsuspended'];
@@ -24,11 +26,13 @@ const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff'
 export class Libvirt {
   #retryAt = Number.NEGATIVE_INFINITY;
   #failure: SourceError | undefined;
-  #asking: Promise<string> | undefined;
+  #asking: Promise<Domstats> | undefined;
+  /** VMs that once had KVM's statistics: without them now, such a domain is busy. */
+  #withStatistics: ReadonlySet<string> = new Set();
 
   constructor(
     private readonly settings: () => LibvirtSettings,
-    private readonly domstats: (uri: string, timeoutMs: number) => Promise<string>,
+    private readonly domstats: (uri: string, timeoutMs: number) => Promise<Domstats>,
     private readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -41,15 +45,18 @@ export class Libvirt {
     }
     const { uri, timeoutMs } = this.settings();
     try {
-      const domains = parseDomstats(await this.#answer(uri, timeoutMs));
+      const { domains, problems } = await this.#answer(uri, timeoutMs);
       this.#failure = undefined;
       const statistics = new Map<string, VmStatistics>();
-      for (const vm of vms) {
-        const domain = domains.get(vm.domain);
-        // Without its vCPUs' statistics a domain is busy: it did not answer.
-        if (domain !== undefined && domain.vcpus.size > 0) statistics.set(vm.key, toStatistics(domain));
+      const withStatistics = new Set<string>();
+      for (const { key, domain: name } of vms) {
+        const domain = domains.get(name);
+        const had = this.#withStatistics.has(key);
+        if (had || (domain !== undefined && domain.vcpus.size > 0)) withStatistics.add(key);
+        if (domain !== undefined && hasAnswered(domain, had)) statistics.set(key, toStatistics(domain));
       }
-      return { statistics, asked, problems: [] };
+      this.#withStatistics = withStatistics;
+      return { statistics, asked, problems: [...problems] };
     } catch (error) {
       this.#failure = sourceError(error, uri);
       this.#retryAt = this.now() + BACKOFF_MS;
@@ -58,7 +65,7 @@ export class Libvirt {
   }
 
   /** Scrapes at the same time share a call, and none is made while an earlier one has not come to its end. */
-  #answer(uri: string, timeoutMs: number): Promise<string> {
+  #answer(uri: string, timeoutMs: number): Promise<Domstats> {
     this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
       this.#asking = undefined;
     });
@@ -67,6 +74,19 @@ export class Libvirt {
       new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`);
     return inTime(this.#asking, timeoutMs + GRACE_MS, late);
   }
+}
+
+/**
+ * A domain that is busy tells nothing that QEMU would be asked for: no statistics of disks, of IOThreads, and of KVM. A
+ * libvirt before 8.9, or a QEMU before 7.1, never tells KVM's.
+ */
+function hasAnswered(
+  { vcpus, disks, iothreads, hasDisks, state }: VirshDomain,
+  hadStatistics: boolean,
+): boolean {
+  if (vcpus.size > 0) return true;
+  if (hadStatistics) return false;
+  return disks.length > 0 || iothreads.length > 0 || (!hasDisks && state === RUNNING);
 }
 
 function toStatistics(domain: VirshDomain): VmStatistics {

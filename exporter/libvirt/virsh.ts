@@ -1,48 +1,137 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { SourceError, sourceError } from '../../probes/errors.ts';
+import { type Domstats, DomstatsParser } from '../../probes/virsh-domstats.ts';
+import { Pace } from '../pace.ts';
 
-/** 500 domains with 16 vCPUs each print 40 MB. */
-const MAX_OUTPUT = 128 * 1024 * 1024;
+/** 500 domains with 16 vCPUs each print 42 MB. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+const MAX_COMPLAINT = 4096;
+/** Half a millisecond's work. */
+const SLICE = 16_384;
 
-const ARGUMENTS = [
-  'domstats',
-  '--raw',
-  '--nowait',
-  '--state',
-  '--vcpu',
-  '--block',
-  '--iothread',
-  '--list-active',
-];
+const ARGUMENTS = ['domstats', '--raw', '--state', '--vcpu', '--block', '--list-active'];
+/** Came with libvirt 4.5 and 4.10. */
+const NEWER = ['--nowait', '--iothread'];
 
 /**
- * One `virsh domstats` for all domains, over a connection that can only read. `--nowait` leaves out what a busy domain
- * cannot tell at once. A libvirtd that hangs makes virsh hang: it is killed when its time is up.
- *
- * @throws SourceError absent (no virsh), timeout, too_large, failed
+ * `virsh domstats` of all domains, over a connection that can only read. `--nowait` leaves out what a busy domain cannot
+ * tell at once. A libvirtd that hangs makes virsh hang: it is killed when its time is up.
  */
-export function domstats(uri: string, timeoutMs: number): Promise<string> {
-  const args = ['--quiet', '--readonly', '--connect', uri, ...ARGUMENTS];
-  // Words of the answer depend on the language; nothing else of the environment is virsh's business.
-  const options = {
-    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-    maxBuffer: MAX_OUTPUT,
-  } as const;
-  return new Promise((resolve, reject) => {
-    execFile('virsh', args, options, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (String(error.code) === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
-        reject(new SourceError('too_large', uri, `virsh printed over ${MAX_OUTPUT} bytes`));
-      else if (error.killed === true)
-        reject(new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`));
-      else if (error.code === 'ENOENT') reject(new SourceError('absent', 'virsh', 'not installed'));
-      else if (error.code === 'EMFILE' || error.code === 'ENFILE') reject(sourceError(error, 'virsh'));
-      else
-        reject(new SourceError('failed', uri, firstLine(stderr) || `virsh: ${error.message.slice(0, 200)}`));
-    });
+export class Virsh {
+  /** Options that this virsh does not know. */
+  readonly #unknown = new Set<string>();
+
+  /** @throws SourceError absent (no virsh), timeout, too_large, malformed, failed */
+  async domstats(uri: string, timeoutMs: number): Promise<Domstats> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const options = NEWER.filter((option) => !this.#unknown.has(option));
+      const args = ['--quiet', '--readonly', '--connect', uri, ...ARGUMENTS, ...options];
+      try {
+        return await run(uri, args, Math.max(1, deadline - performance.now()), timeoutMs);
+      } catch (error) {
+        const option = unknownOption(error);
+        if (option === undefined || !options.includes(option)) throw error;
+        this.#unknown.add(option);
+      }
+    }
+  }
+}
+
+/** `error: command 'domstats' doesn't support option --nowait`, tools/vsh.c vshCmddefGetOption(). */
+function unknownOption(error: unknown): string | undefined {
+  const reason = error instanceof SourceError && error.kind === 'failed' ? error.reason : '';
+  return /support option (--[a-z]+)/.exec(reason)?.[1];
+}
+
+async function run(
+  uri: string,
+  args: readonly string[],
+  withinMs: number,
+  timeoutMs: number,
+): Promise<Domstats> {
+  const child = start(args);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    end(child);
+  }, withinMs);
+  const exit = new Promise<number | string>((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'ENOENT'
+          ? new SourceError('absent', 'virsh', 'not installed')
+          : sourceError(error, 'virsh'),
+      ),
+    );
+    // Not `close`, which waits for grandchildren that keep the pipe.
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
+  exit.catch(() => undefined);
+  try {
+    const [complaint, parsed, code] = await Promise.all([
+      head(child.stderr),
+      parsedOutput(child.stdout, uri),
+      exit,
+    ]);
+    if (isLate) throw late(uri, timeoutMs);
+    if (code === 0) return parsed();
+    throw new SourceError('failed', uri, firstLine(complaint) || `virsh: ended with ${code}`);
+  } catch (error) {
+    throw isLate ? late(uri, timeoutMs) : error;
+  } finally {
+    clearTimeout(timer);
+    end(child);
+  }
+}
+
+/** @throws SourceError where no process can be started */
+function start(args: readonly string[]): ChildProcess {
+  try {
+    // Words of the answer depend on the language; nothing else of the environment is virsh's business.
+    return spawn('virsh', args, {
+      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    throw sourceError(error, 'virsh');
+  }
+}
+
+function end(child: ChildProcess): void {
+  child.kill('SIGKILL');
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+}
+
+function late(uri: string, timeoutMs: number): SourceError {
+  return new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`);
+}
+
+/** Parses piece by piece, so that neither memory nor the event loop has to take it whole. */
+async function parsedOutput(stdout: Readable | null, uri: string): Promise<() => Domstats> {
+  const parser = new DomstatsParser();
+  const pace = new Pace();
+  let size = 0;
+  for await (const chunk of stdout?.setEncoding('utf8') ?? []) {
+    const text = String(chunk);
+    size += text.length;
+    if (size > MAX_OUTPUT) throw new SourceError('too_large', uri, `virsh printed over ${MAX_OUTPUT} bytes`);
+    for (let at = 0; at < text.length; at += SLICE) {
+      parser.push(text.slice(at, at + SLICE));
+      if (pace.isDue()) await pace.giveWay();
+    }
+  }
+  return () => parser.end();
+}
+
+async function head(stream: Readable | null): Promise<string> {
+  let text = '';
+  for await (const chunk of stream?.setEncoding('utf8') ?? []) {
+    if (text.length < MAX_COMPLAINT) text += String(chunk).slice(0, MAX_COMPLAINT);
+  }
+  return text;
 }
 
 function firstLine(text: string): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseDomstats } from '../../probes/virsh-domstats.ts';
+import { DomstatsParser, parseDomstats } from '../../probes/virsh-domstats.ts';
 import { ROOT } from '../support/daemon.ts';
 import { testRobustness } from './robustness.ts';
 
@@ -79,6 +79,32 @@ test('no domain is no error, and what is not domstats is', () => {
   assert.equal(parseDomstats('').size, 0);
   assert.equal(parseDomstats('\n').size, 0);
   assert.throws(() => parseDomstats('error: failed to connect\n'), { kind: 'malformed' });
+});
+
+test('in pieces of any size it is the same', () => {
+  for (const size of [1, 7, 100, 4096]) {
+    const parser = new DomstatsParser();
+    for (let at = 0; at < CAPTURED.length; at += size) parser.push(CAPTURED.slice(at, at + size));
+    assert.deepEqual(parser.end().domains, parseDomstats(CAPTURED), `${size}`);
+  }
+});
+
+test('a domain that is too large costs itself and no other, and is named', () => {
+  const parser = new DomstatsParser();
+  parser.push("Domain: 'before'\n  vcpu.0.exits.sum=1\nDomain: 'large'\n");
+  for (let i = 0; i < 100_000; i++) parser.push(`  vcpu.${i}.exits.sum=${'1'.padStart(20, '0')}0\n`);
+  parser.push(`  vcpu.1.halted.sum=2\nDomain: 'line'\n  block.0.path=`);
+  for (let i = 0; i < 100; i++) parser.push('x'.repeat(1000));
+  parser.push("\n  vcpu.0.exits.sum=1\nDomain: 'after'\n  vcpu.0.exits.sum=1\n");
+  const { domains, problems } = parser.end();
+  assert.deepEqual([...domains.keys()], ['before', 'after']);
+  assert.deepEqual(
+    problems.map(({ kind, reason }) => [kind, /domain (\w+)/.exec(reason)?.[1]]),
+    [
+      ['too_large', 'large'],
+      ['too_large', 'line'],
+    ],
+  );
 });
 
 testRobustness('parseDomstats', parseDomstats, [CAPTURED]);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Libvirt } from '../../../exporter/libvirt/libvirt.ts';
 import { SourceError } from '../../../probes/errors.ts';
+import { type Domstats, parseDomstats } from '../../../probes/virsh-domstats.ts';
 import { watchUnhandledRejections } from '../../probes/qmp-client.ts';
 import { ROOT } from '../../support/daemon.ts';
 import { fakeVm } from '../qmp/fake-vm.ts';
@@ -16,9 +17,9 @@ const WEB = fakeVm(20, { domain: 'web', manager: 'libvirt' });
 
 function libvirt(answer: () => Promise<string>, clock = { ms: 0 }): { source: Libvirt; calls: () => number } {
   let calls = 0;
-  const domstats = (): Promise<string> => {
+  const domstats = async (): Promise<Domstats> => {
     calls++;
-    return answer();
+    return { domains: parseDomstats(await answer()), problems: [] };
   };
   return {
     source: new Libvirt(
@@ -57,7 +58,8 @@ test('without a VM of its own libvirt is not called', async () => {
 });
 
 test('a busy domain, which has no statistics of its vCPUs, did not answer; the others did', async () => {
-  const { source } = libvirt(async () => `${CAPTURED}\nDomain: 'web'\n  state.state=1\n  vcpu.current=2\n\n`);
+  const busy = "Domain: 'web'\n  state.state=1\n  vcpu.current=2\n  block.count=1\n  block.0.name=vda\n\n";
+  const { source } = libvirt(async () => `${CAPTURED}\n${busy}`);
   const { statistics, asked } = await source.ask([LV1, WEB]);
   assert.deepEqual([...statistics.keys()], [LV1.key]);
   assert.ok(asked.has(WEB.key));
@@ -119,4 +121,22 @@ test('a virsh that even SIGKILL does not end is not waited for, and no second on
 test('an answer that is not domstats is a failure with a reason', async () => {
   const { source } = libvirt(async () => 'what?\n');
   assert.equal((await source.ask([LV1])).problems[0]?.kind, 'malformed');
+});
+
+test('a libvirt without KVM statistics gives what it has; a domain that once had them and has none is busy', async () => {
+  const old = CAPTURED.replace(/^ {2}vcpu\..*\n/gm, '');
+  let answer = old;
+  const { source } = libvirt(async () => answer);
+  assert.equal((await source.ask([LV1])).statistics.get(LV1.key)?.disks[0]?.read.operations, 1);
+  answer = CAPTURED;
+  assert.equal((await source.ask([LV1])).statistics.get(LV1.key)?.vcpus.size, 2);
+  answer = old;
+  assert.equal((await source.ask([LV1])).statistics.size, 0);
+});
+
+test('disks without statistics are no disks with 0 requests: such a domain is busy', async () => {
+  const busy =
+    "Domain: 'web'\n  state.state=1\n  vcpu.current=2\n  block.count=1\n  block.0.name=vda\n  block.0.path=/x\n";
+  const { source } = libvirt(async () => busy);
+  assert.equal((await source.ask([WEB])).statistics.size, 0);
 });
