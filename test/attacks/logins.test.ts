@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 
 const LONG = { timeout: 120_000 };
 
-/** @param cost of bcrypt: 12 takes a third of a second, 24 half an hour */
+/** @param cost of bcrypt: 10 takes a tenth of a second, 24 half an hour */
 async function start(context: TestContext, cost: number): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ const status = async (client: RawClient): Promise<string | undefined> => {
 for (const from of ['127.0.0.2', '127.0.0.3']) {
   const whose = from === '127.0.0.2' ? 'the same address' : 'another address';
   test(`16 wrong logins that are pending keep nobody of ${whose} out`, LONG, async (context) => {
-    const daemon = await start(context, 12);
+    const daemon = await start(context, 10);
     const wrong = Array.from({ length: 16 }, (_, i) => login(context, daemon, `wrong ${i}`, '127.0.0.2'));
     // Four wait and one is compared: those beyond were turned away.
     await until(() => wrong.filter((each) => each.text() !== '').length >= 11);
