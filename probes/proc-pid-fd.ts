@@ -33,11 +33,17 @@ export function readDescriptor(host: Host, pid: number, fd: number): string | un
   return ifThere(() => host.link(`${host.roots.procfs}/${pid}/fd/${fd}`));
 }
 
+/** The same on all architectures that KVM runs on. */
+const O_PATH = 0o10000000;
+
 export interface DescriptorInfo {
   /** The mount that the file is on, as in mountinfo; undefined where the kernel does not say. */
   readonly mountId: number | undefined;
   /** Opened O_WRONLY: a log, not a disk. */
   readonly writeOnly: boolean;
+  readonly readOnly: boolean;
+  /** Opened O_PATH: a name that nobody reads, as of a shared folder. */
+  readonly pathOnly: boolean;
 }
 
 /**
@@ -48,10 +54,14 @@ export interface DescriptorInfo {
  */
 export function parseDescriptorInfo(text: string): DescriptorInfo {
   const mountId = /^mnt_id:\t(\d{1,10})\n/m.exec(text)?.[1];
-  const accessMode = /^flags:\t[0-7]{0,21}([0-7])\n/m.exec(text)?.[1];
+  const octal = /^flags:\t([0-7]{1,22})\n/m.exec(text)?.[1];
+  // Without flags it may be a disk.
+  const flags = Number.parseInt(octal?.slice(-9) ?? '2', 8);
   return {
     mountId: mountId === undefined ? undefined : Number(mountId),
-    writeOnly: (Number(accessMode ?? 0) & 3) === 1,
+    writeOnly: (flags & 3) === 1,
+    readOnly: (flags & 3) === 0,
+    pathOnly: (flags & O_PATH) !== 0,
   };
 }
 

@@ -25,6 +25,7 @@ const IMPLIED: Readonly<Record<string, string>> = {
   cpu: 'model',
   device: 'driver',
   drive: 'file',
+  fsdev: 'fsdriver',
   machine: 'type',
   mon: 'chardev',
   name: 'guest',
@@ -32,8 +33,19 @@ const IMPLIED: Readonly<Record<string, string>> = {
   nic: 'type',
   object: 'qom-type',
   smbios: 'file',
+  virtfs: 'fsdriver',
 };
-const PLAIN_OPTIONS = new Set(['qmp', 'qmp-pretty', 'readconfig', 'uuid']);
+const PLAIN_OPTIONS = new Set([
+  'bios',
+  'dtb',
+  'initrd',
+  'kernel',
+  'pflash',
+  'qmp',
+  'qmp-pretty',
+  'readconfig',
+  'uuid',
+]);
 const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 

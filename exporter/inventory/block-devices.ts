@@ -1,11 +1,12 @@
-import type { DeviceNumber, Host } from '../../probes/host.ts';
+import { basename } from 'node:path';
+import type { Host } from '../../probes/host.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { type Descriptor, readDescriptorInfo } from '../../probes/proc-pid-fd.ts';
-import { blockDeviceName, type Disk, diskOfPartition } from '../../probes/sys-block.ts';
+import type { OtherFiles } from '../../probes/qemu-files.ts';
+import type { Disk } from '../../probes/sys-block.ts';
 import type { BlockDeviceUse } from '../model/vm.ts';
-
-/** The stack of disks is a tree of a few levels; a loop in it would be a kernel bug. */
-const MAX_DEPTH = 8;
+import { type Carriers, carriersOfMount, mountOfPath, NONE, only } from './file-systems.ts';
+import { diskOfNumber, wholeDisk } from './whole-disks.ts';
 
 /** File systems that live in memory hold device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
@@ -14,58 +15,79 @@ const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 export interface BlockDevices {
   readonly host: Host;
   readonly disks: ReadonlyMap<string, Disk>;
-  /** Mounts of the first process, for the files behind loop devices. */
+  /** Mounts of the first process, for the files behind loop devices and the layers of overlays. */
   readonly hostMounts: readonly Mount[];
+  /** Kernel names of the devices of each file system that has several. */
+  readonly fileSystems: readonly (readonly string[])[];
+}
+
+/** What a VM's process has open. */
+export interface OpenFiles {
+  readonly pid: number;
+  readonly descriptors: readonly Descriptor[];
+  /** Of that process, which may live in a mount namespace of its own. */
+  readonly mounts: readonly Mount[];
+  readonly otherFiles: OtherFiles;
+}
+
+export interface FoundDevices {
+  readonly devices: readonly BlockDeviceUse[];
+  /** Images of which no block device is known, and why. */
+  readonly without: readonly string[];
 }
 
 /**
  * The block devices that carry a VM's disks: those that its process has open, and those under the file systems of the
  * images it has open, down through partitions, LVM, md, dm-crypt and loop to the hardware.
- *
- * @param mounts of the VM's process, which may live in a mount namespace of its own
  */
-export function blockDevicesOf(
-  devices: BlockDevices,
-  pid: number,
-  descriptors: readonly Descriptor[],
-  mounts: readonly Mount[],
-): BlockDeviceUse[] {
+export function blockDevicesOf(devices: BlockDevices, open: OpenFiles): FoundDevices {
   const depthOf = new Map<string, number>();
-  for (const descriptor of descriptors) {
+  const without = new Set<string>();
+  for (const descriptor of open.descriptors) {
     if (!descriptor.target.startsWith('/')) continue;
-    const disk = diskOf(devices, pid, descriptor, mounts);
-    if (disk !== undefined) descend(devices, disk, 0, depthOf);
+    const carriers = carriersOf(devices, open, descriptor);
+    for (const disk of carriers.disks) descend(devices, disk, 0, depthOf);
+    if (carriers.why !== undefined) without.add(carriers.why);
   }
-  return [...depthOf]
-    .map(([device, depth]) => ({ device, depth }))
-    .sort((a, b) => a.depth - b.depth || (a.device < b.device ? -1 : 1));
+  const found = [...depthOf].map(([device, depth]) => ({ device, depth }));
+  return {
+    devices: found.sort((a, b) => a.depth - b.depth || (a.device < b.device ? -1 : 1)),
+    without: [...without].sort(),
+  };
 }
 
 function descend(devices: BlockDevices, name: string, depth: number, depthOf: Map<string, number>): void {
   const disk = devices.disks.get(name);
-  if (disk === undefined || depth > MAX_DEPTH || (depthOf.get(name) ?? Number.POSITIVE_INFINITY) <= depth)
-    return;
+  // One that is known at this depth is passed over, so a loop in the stack ends by itself.
+  if (disk === undefined || (depthOf.get(name) ?? Number.POSITIVE_INFINITY) <= depth) return;
   depthOf.set(name, depth);
   for (const slave of disk.slaves) {
     const below = wholeDisk(devices, slave);
     if (below !== undefined) descend(devices, below, depth + 1, depthOf);
   }
-  if (disk.loopFile !== undefined) {
-    const below = diskOfMount(devices, mountOfPath(devices.hostMounts, disk.loopFile));
-    if (below !== undefined) descend(devices, below, depth + 1, depthOf);
-  }
+  if (disk.loopFile === undefined) return;
+  const mount = mountOfPath(devices.hostMounts, disk.loopFile);
+  if (mount === undefined) return;
+  for (const below of carriersOfMount(devices, mount, false).disks)
+    descend(devices, below, depth + 1, depthOf);
 }
 
-function diskOf(
+function carriersOf(devices: BlockDevices, open: OpenFiles, { fd, target }: Descriptor): Carriers {
+  const info = readDescriptorInfo(devices.host, open.pid, fd);
+  if (info === undefined || info.writeOnly || info.pathOnly) return NONE;
+  const mount = open.mounts.find(({ id }) => id === info.mountId);
+  if (target.startsWith('/dev/')) return only(deviceAt(devices, open.pid, fd, target, mount));
+  if (mount === undefined || isNoDisk(target, info.readOnly, open.otherFiles)) return NONE;
+  return carriersOfMount(devices, mount, info.readOnly);
+}
+
+function deviceAt(
   devices: BlockDevices,
   pid: number,
-  { fd, target }: Descriptor,
-  mounts: readonly Mount[],
+  fd: number,
+  target: string,
+  mount: Mount | undefined,
 ): string | undefined {
-  const info = readDescriptorInfo(devices.host, pid, fd);
-  if (info === undefined || info.writeOnly) return undefined;
-  const mount = mounts.find(({ id }) => id === info.mountId);
-  if (!target.startsWith('/dev/')) return mount === undefined ? undefined : diskOfMount(devices, mount);
   if (mount !== undefined && MEMORY_FILE_SYSTEMS.has(mount.type)) {
     // A container may call a device node whatever it likes: the number tells.
     const number = devices.host.blockDevice(`${devices.host.roots.procfs}/${pid}/fd/${fd}`);
@@ -74,38 +96,14 @@ function diskOf(
   return wholeDisk(devices, target.slice('/dev/'.length).replaceAll('/', '!'));
 }
 
-function diskOfMount(devices: BlockDevices, mount: Mount | undefined): string | undefined {
-  if (mount === undefined) return undefined;
-  if (mount.device.major !== 0) return diskOfNumber(devices, mount.device);
-  // btrfs and its like show an anonymous number and the device as the source.
-  if (!mount.source.startsWith('/dev/')) return undefined;
-  return wholeDisk(devices, mount.source.slice('/dev/'.length).replaceAll('/', '!'));
-}
-
-function diskOfNumber(devices: BlockDevices, number: DeviceNumber): string | undefined {
-  for (const disk of devices.disks.values()) {
-    if (disk.device?.major === number.major && disk.device.minor === number.minor) return disk.name;
-  }
-  const name = blockDeviceName(devices.host, number);
-  return name === undefined ? undefined : wholeDisk(devices, name);
-}
-
-function wholeDisk(devices: BlockDevices, name: string): string | undefined {
-  if (devices.disks.has(name)) return name;
-  const mapped = name.startsWith('mapper!') ? name.slice('mapper!'.length) : undefined;
-  for (const disk of devices.disks.values()) {
-    if (mapped !== undefined && disk.mapperName === mapped) return disk.name;
-  }
-  const disk = diskOfPartition(devices.host, name);
-  return disk !== undefined && devices.disks.has(disk) ? disk : undefined;
-}
-
-function mountOfPath(mounts: readonly Mount[], path: string): Mount | undefined {
-  let best: Mount | undefined;
-  for (const mount of mounts) {
-    const prefix = mount.mountPoint === '/' ? '/' : `${mount.mountPoint}/`;
-    // Of two mounts on one point the later one covers the earlier.
-    if (path.startsWith(prefix) && mount.mountPoint.length >= (best?.mountPoint.length ?? 0)) best = mount;
-  }
-  return best;
+/** Firmware that is shared by all is often a link: its name, and that nobody may write to it, tell. */
+function isNoDisk(target: string, readOnly: boolean, { files, folders }: OtherFiles): boolean {
+  const path = target.replace(/ \(deleted\)$/, '');
+  if (files.has(path) || folders.some((folder) => path === folder || path.startsWith(`${folder}/`)))
+    return true;
+  if (!readOnly) return false;
+  return (
+    /^\/(?:usr\/share|nix\/store)\//.test(path) ||
+    [...files].some((file) => basename(file) === basename(path))
+  );
 }

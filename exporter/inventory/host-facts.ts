@@ -1,17 +1,23 @@
 import type { Host } from '../../probes/host.ts';
 import { type Disk, readDisks } from '../../probes/sys-block.ts';
 import { type CpuTopology, readCpuTopology, readTopologyMark } from '../../probes/sys-cpu.ts';
+import { readFileSystemDevices } from '../../probes/sys-fs-devices.ts';
 import type { Problems } from './problems.ts';
 
 /** Disks and CPUs of the host, which change when hardware comes or goes. */
 export class HostFacts {
   disks: readonly Disk[] = [];
+  disksByName: ReadonlyMap<string, Disk> = new Map();
+  /** Kernel names of the devices of each file system that may have several. */
+  fileSystems: readonly (readonly string[])[] = [];
   /** undefined where the kernel does not tell. */
   topology: CpuTopology | undefined;
   #mark = '';
 
   refresh(host: Host, problems: Problems): void {
     this.disks = problems.attempt('block', () => readDisks(host), []);
+    this.disksByName = new Map(this.disks.map((disk) => [disk.name, disk]));
+    this.fileSystems = problems.attempt('block', () => readFileSystemDevices(host), []);
     problems.attempt('cpus', () => this.#refreshTopology(host), undefined);
   }
 

@@ -5,6 +5,7 @@ import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts'
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
+import { type OtherFiles, otherFilesOf } from '../../probes/qemu-files.ts';
 import { fitName } from '../model/vm-names.ts';
 import type { Vmm } from '../model/vmm.ts';
 import type { Candidate } from './processes.ts';
@@ -23,6 +24,7 @@ export interface Identity {
   readonly diskIds: readonly string[];
   readonly monitors: readonly string[];
   readonly devices: QemuDevices | undefined;
+  readonly otherFiles: OtherFiles;
   /** What of its configuration is not known, in words. */
   readonly missing: readonly string[];
 }
@@ -58,6 +60,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     diskIds,
     monitors: [],
     devices: undefined,
+    otherFiles: { files: new Set(), folders: [] },
     missing: [],
   };
 }
@@ -85,6 +88,7 @@ async function identifyQemu(
     iothreadIds: qemu.iothreads,
     diskIds: [],
     monitors: qemu.monitors,
+    otherFiles: otherFilesOf(configuration.options),
     // A device that is not seen is not a device that is not there.
     devices: isKnown ? devices : undefined,
     missing:

@@ -6,7 +6,7 @@ import { type Descriptor, readDescriptor, readDescriptors } from '../../probes/p
 import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import type { BlockDeviceUse, ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
+import type { ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { assignLabels, fitName, type NameClaim, TRUST } from '../model/vm-names.ts';
 import { Pace } from '../pace.ts';
 import { blockDevicesOf } from './block-devices.ts';
@@ -65,9 +65,11 @@ export class Inventory {
 
   /** What of the VMs' configuration is not known though nothing is wrong, in words. */
   get limits(): string[] {
-    return [...this.#entries.values()].flatMap(({ vm, identity }) =>
+    const entries = [...this.#entries.values()];
+    const unknown = entries.flatMap(({ vm, identity }) =>
       identity.missing.map((why) => `the devices of ${vm.label} are not known: ${why}`),
     );
+    return [...unknown, ...withoutDevice(entries.map(({ vm }) => vm))];
   }
 
   /** The VM's threads as of now, with the stat of each. @throws SourceError where the process is gone */
@@ -201,7 +203,7 @@ export class Inventory {
       pid,
       startTime: stat.startTime,
       directories: [],
-      blockDevices: await this.#blockDevices(pid, candidate.descriptors, mounts),
+      ...(await this.#blockDevices(pid, candidate.descriptors, mounts, identity)),
       vcpuThreads: new Map(),
       iothreadIds,
       diskIds,
@@ -229,7 +231,7 @@ export class Inventory {
         [],
         lives,
       );
-      entry.vm = { ...entry.vm, blockDevices: await this.#blockDevices(pid, descriptors, mounts) };
+      entry.vm = { ...entry.vm, ...(await this.#blockDevices(pid, descriptors, mounts, entry.identity)) };
     }
   }
 
@@ -238,15 +240,18 @@ export class Inventory {
     pid: number,
     descriptors: readonly Descriptor[],
     mounts: MountCache,
-  ): Promise<BlockDeviceUse[]> {
-    const disks = new Map(this.#facts.disks.map((disk) => [disk.name, disk]));
+    { otherFiles }: Identity,
+  ): Promise<Pick<Vm, 'blockDevices' | 'withoutDevice'>> {
+    const { disksByName: disks, fileSystems } = this.#facts;
     try {
-      const devices = { host: this.host, disks, hostMounts: await mounts.of(1) };
-      return blockDevicesOf(devices, pid, descriptors, await mounts.of(pid));
+      const devices = { host: this.host, disks, fileSystems, hostMounts: await mounts.of(1) };
+      const open = { pid, descriptors, mounts: await mounts.of(pid), otherFiles };
+      const found = blockDevicesOf(devices, open);
+      return { blockDevices: found.devices, withoutDevice: found.without };
     } catch (error) {
       if (!isGone(error))
         this.#problems.note('block', sourceError(error, `${this.host.roots.procfs}/${pid}`));
-      return [];
+      return { blockDevices: [], withoutDevice: [] };
     }
   }
 
@@ -299,6 +304,17 @@ export class Inventory {
     const { key, name, uuid, pid, startTime } = entry.vm;
     return { key, name, uuid, pid, startTime, trust: TRUST[managed ? 'libvirt' : vm.accel] };
   }
+}
+
+/** Many VMs have their images on one file system: it is reported once. */
+function withoutDevice(vms: readonly Vm[]): string[] {
+  const byWhy = new Map<string, string[]>();
+  for (const { label, withoutDevice: reasons } of vms)
+    for (const why of reasons) byWhy.set(why, [...(byWhy.get(why) ?? []), label]);
+  return [...byWhy].map(([why, labels]) => {
+    const more = labels.length > 3 ? ` and ${labels.length - 3} more` : '';
+    return `no block device is known for images of ${labels.slice(0, 3).join(', ')}${more}: ${why}`;
+  });
 }
 
 /** What cannot be read, for whatever reason but its end, lives: its counters would begin anew. */

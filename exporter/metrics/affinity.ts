@@ -72,7 +72,7 @@ export const affinityMetrics = {
   },
   kvm_vm_queue_fairness_ratio: {
     type: 'gauge',
-    help: "Jain's index of kicks over a device's virtqueues in the last minute: 1 where all are used alike, 1/n where one of n is used.",
+    help: "Jain's index of kicks over a device's virtqueues in the last minute: 1 where all are used alike, 1/n where one of n is used. Absent where the number of queues is not known.",
     labels: vmDeviceLabels,
     source: 'kvm_virtqueue_kicks_total',
   },

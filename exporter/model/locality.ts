@@ -47,6 +47,18 @@ export function localityOf(kicks: readonly Kicks[]): Locality {
 }
 
 /**
+ * How evenly a device's virtqueues are used: queues that were never used count.
+ *
+ * @param counts of the queues that were
+ * @param queues how many the device has; undefined where nobody says
+ * @returns undefined where it has more than it should, which are not all for requests
+ */
+export function queueFairness(counts: readonly number[], queues: number | undefined): number | undefined {
+  if (queues === undefined || counts.length > queues) return undefined;
+  return jainIndex([...counts, ...Array.from({ length: queues - counts.length }, () => 0)]);
+}
+
+/**
  * Jain's index of fairness: 1 where all have the same, 1/n where one has all; undefined where nobody has anything.
  *
  * @see https://arxiv.org/abs/cs/9809099

@@ -37,6 +37,8 @@ export interface Vm {
   /** Its directories in KVM's debugfs; one for all VMMs known. Empty where debugfs is not available. */
   readonly directories: readonly KvmDirectory[];
   readonly blockDevices: readonly BlockDeviceUse[];
+  /** Why images of it have no block device that is known, in words. */
+  readonly withoutDevice: readonly string[];
   /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty where neither tells. */
   readonly vcpuThreads: ReadonlyMap<number, number>;
   /** Ids of its IOThreads in the order in which they are made, from the command line. */

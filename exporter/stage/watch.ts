@@ -4,7 +4,7 @@ import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import { featuresOf } from '../model/features.ts';
 import { isSharedByQueues } from '../model/io-path.ts';
-import { jainIndex, type Kicks, localityOf } from '../model/locality.ts';
+import { type Kicks, localityOf, queueFairness } from '../model/locality.ts';
 import type { ObservedVm } from '../model/observed.ts';
 import { areFew, LADDER, type Measured, type Stage, stageOf } from '../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../model/stage-reading.ts';
@@ -131,13 +131,22 @@ export class StageWatch implements Stages {
     }
     return [...byDevice].map(([device, own]) => {
       const { share, queues } = localityOf(own.map(kicksOf));
-      const used = new Set(own.map(({ address }) => String(address)));
+      const notified = own.filter((kick) => !isSharedByQueues(kick));
+      const used = new Set(notified.map(({ address }) => String(address)));
+      const counts = [...used].map((queue) => queues.get(queue)?.kicks ?? 0);
       return {
         device,
         locality: share,
-        fairness: jainIndex([...used].map((queue) => queues.get(queue)?.kicks ?? 0)),
+        fairness: queueFairness(counts, this.#queueCount(vm, device)),
       };
     });
+  }
+
+  /** From the monitor, else from the command line. */
+  #queueCount(vm: Vm, device: string): number | undefined {
+    const { statistics } = this.parts.lastOf(vm);
+    const disk = statistics?.disks.find(({ name, queues }) => name === device && queues !== undefined);
+    return disk?.queues ?? vm.devices?.storage.find(({ id }) => id === device)?.queues;
   }
 }
 

@@ -5,6 +5,7 @@ import { caseTree, check, once } from '../support/cases.ts';
 const CASES: readonly string[] = [
   'command-line-over-256-kib',
   'dragonball-vcpu-threads',
+  'image-on-overlayfs',
   'qemu-kvm-script-without-exec',
   'sched-of-linux-3.10-and-4.4',
   'script-called-kvm-and-x-remote',

@@ -53,6 +53,7 @@ function report({
       label: 'web',
       pid: 99,
       blockDevices: [{ device: 'nvme0n1', depth: 0 }],
+      withoutDevice: ['/tank is on zfs'],
       iothreadIds: [],
       ...vm,
     } as unknown as Vm,
@@ -103,6 +104,7 @@ test('all that is known of a VM is in the report', () => {
     pid: 99,
     memory: { 0: 3 * 2 ** 20, 1: 2 ** 20 },
     devices: [{ device: 'nvme0n1', node: 1 }],
+    withoutDevice: ['/tank is on zfs'],
     disks: [
       { disk: 'vda', queues: 4, iothreads: ['io0', 'io0'] },
       { disk: 'vdb', queues: undefined, iothreads: [] },
@@ -155,6 +157,7 @@ test('the text is a table, what is wrong with its repair, and what is missing', 
   for (const line of [
     'memory    node 0: 3 MiB, node 1: 1 MiB',
     'device    nvme0n1, node 1',
+    'device    unknown: /tank is on zfs',
     'disk      vda: 4 queues, served by io0',
     'disk      vdb: ? queues, served by the main loop',
     'queues    vda: locality 0.50, fairness ?',

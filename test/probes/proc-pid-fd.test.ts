@@ -30,9 +30,24 @@ test('the descriptors that make a captured process a VM are found', () => {
 });
 
 test('how a descriptor was opened, and on which mount, is read', () => {
-  assert.deepEqual(parseDescriptorInfo(DISK), { mountId: 23, writeOnly: false });
-  assert.deepEqual(readDescriptorInfo(capturedHost(), 244, 23), { mountId: 33, writeOnly: true });
-  assert.deepEqual(readDescriptorInfo(capturedHost('toy-pio-hlt'), 281, 5), { mountId: 33, writeOnly: true });
+  assert.deepEqual(parseDescriptorInfo(DISK), {
+    mountId: 23,
+    writeOnly: false,
+    readOnly: false,
+    pathOnly: false,
+  });
+  assert.deepEqual(readDescriptorInfo(capturedHost(), 244, 23), {
+    mountId: 33,
+    writeOnly: true,
+    readOnly: false,
+    pathOnly: false,
+  });
+  assert.deepEqual(readDescriptorInfo(capturedHost('toy-pio-hlt'), 281, 5), {
+    mountId: 33,
+    writeOnly: true,
+    readOnly: false,
+    pathOnly: false,
+  });
 });
 
 test('the access mode is in the last octal digit, whatever other flags there are', () => {
@@ -44,8 +59,20 @@ test('the access mode is in the last octal digit, whatever other flags there are
   ]);
 });
 
+test('what was opened for reading only, or for its name only, is known', () => {
+  const info = (flags: string) => parseDescriptorInfo(`pos:\t0\nflags:\t${flags}\nmnt_id:\t1\n`);
+  assert.deepEqual(
+    ['0100000', '0100002', '0100001'].map((flags) => info(flags).readOnly),
+    [true, false, false],
+  );
+  assert.deepEqual(
+    ['012000000', '010000000', '02140002'].map((flags) => info(flags).pathOnly),
+    [true, true, false],
+  );
+});
+
 test('a kernel that says less, or nonsense, leaves the mount unknown', () => {
-  const unknown = { mountId: undefined, writeOnly: false };
+  const unknown = { mountId: undefined, writeOnly: false, readOnly: false, pathOnly: false };
   for (const text of [
     '',
     'pos:\t0\n',

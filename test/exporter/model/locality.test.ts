@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { jainIndex, type Kicks, localityOf } from '../../../exporter/model/locality.ts';
+import { jainIndex, type Kicks, localityOf, queueFairness } from '../../../exporter/model/locality.ts';
 
 function kicks(...rows: [queue: string, vcpu: string, count: number][]): Kicks[] {
   return rows.map(([queue, vcpu, count]) => ({ queue, vcpu, count }));
@@ -84,4 +84,12 @@ test("Jain's index is within 1/n and 1, and the same for any unit and order", ()
       assert.ok(Math.abs(other - index) < 1e-9);
     }),
   );
+});
+
+test('queues that were never used count against fairness, and without their number there is none', () => {
+  assert.equal(queueFairness([600], 6), 1 / 6);
+  assert.equal(queueFairness([5, 5], 2), 1);
+  assert.equal(queueFairness([5], undefined), undefined);
+  assert.equal(queueFairness([5, 5, 5], 2), undefined);
+  assert.equal(queueFairness([], 4), undefined);
 });

@@ -22,6 +22,7 @@ export function fakeVm(pid: number, more: Partial<Vm> = {}): Vm {
     startTime: 1000,
     directories: [],
     blockDevices: [],
+    withoutDevice: [],
     vcpuThreads: new Map(),
     iothreadIds: [],
     diskIds: [],

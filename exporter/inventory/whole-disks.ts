@@ -1,0 +1,30 @@
+import type { DeviceNumber } from '../../probes/host.ts';
+import { blockDeviceName, diskOfPartition } from '../../probes/sys-block.ts';
+import type { BlockDevices } from './block-devices.ts';
+
+/** The disk that has a device number, or a partition with it. */
+export function diskOfNumber(devices: BlockDevices, number: DeviceNumber): string | undefined {
+  for (const disk of devices.disks.values()) {
+    if (disk.device?.major === number.major && disk.device.minor === number.minor) return disk.name;
+  }
+  const name = blockDeviceName(devices.host, number);
+  return name === undefined ? undefined : wholeDisk(devices, name);
+}
+
+/** The disk of a kernel name, with `!` for `/`: of a disk, a partition, or `mapper!NAME`. */
+export function wholeDisk(devices: BlockDevices, name: string): string | undefined {
+  if (devices.disks.has(name)) return name;
+  const mapped = name.startsWith('mapper!') ? name.slice('mapper!'.length) : undefined;
+  for (const disk of devices.disks.values()) {
+    if (mapped !== undefined && disk.mapperName === mapped) return disk.name;
+  }
+  const disk = diskOfPartition(devices.host, name);
+  return disk !== undefined && devices.disks.has(disk) ? disk : undefined;
+}
+
+/** The disk of a path in /dev. */
+export function diskOfPath(devices: BlockDevices, path: string): string | undefined {
+  return path.startsWith('/dev/')
+    ? wholeDisk(devices, path.slice('/dev/'.length).replaceAll('/', '!'))
+    : undefined;
+}

@@ -1,0 +1,71 @@
+import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
+
+/** Files that QEMU has open and that are none of the VM's disks. */
+export interface OtherFiles {
+  readonly files: ReadonlySet<string>;
+  /** All that lies in them is none: shared folders, memory. */
+  readonly folders: readonly string[];
+}
+
+const MAX_LAYERS = 16;
+const FIRMWARE = new Set(['bios', 'pflash', 'kernel', 'initrd', 'dtb']);
+/** Drivers whose medium is no disk of the VM: CD-ROMs, floppies, firmware. */
+const NO_DISK = /^(?:(?:ide|scsi)-cd|floppy|cfi\.pflash01)$/;
+const NO_DISK_INTERFACES = new Set(['pflash', 'floppy', 'mtd', 'sd-firmware']);
+
+/**
+ * Firmware and its variables, kernels, CD-ROMs, floppies, logs, shared folders and memory that is a file. A file that a
+ * disk uses as well is a disk.
+ */
+export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
+  const nodes = new Map<string, Options>();
+  const of = (name: string): Options[] =>
+    all.filter((each) => each.name === name).map(({ options }) => options);
+  for (const node of [...of('blockdev'), ...of('drive')]) {
+    for (const key of ['id', 'node-name']) {
+      const name = node.get(key);
+      if (name !== undefined) nodes.set(name, node);
+    }
+  }
+  const others: string[] = [];
+  const disks: string[] = [];
+  const folders: string[] = [];
+  for (const { name, options } of all) {
+    if (FIRMWARE.has(name)) others.push(options.get(PLAIN) ?? '');
+    else if (name === 'cdrom') others.push(...filesOf(options, nodes));
+    else if (name === 'drive') {
+      const isOther = options.get('media') === 'cdrom' || NO_DISK_INTERFACES.has(options.get('if') ?? '');
+      if (isOther) others.push(...filesOf(options, nodes));
+      else if (options.get('if') !== 'none') disks.push(...filesOf(options, nodes));
+    } else if (name === 'machine') {
+      for (const key of ['pflash0', 'pflash1'])
+        others.push(...filesOf(nodes.get(options.get(key) ?? ''), nodes));
+    } else if (name === 'device') {
+      const node = nodes.get(options.get('drive') ?? '');
+      // -drive media=cdrom says it of a drive that any device may use.
+      const isOther = NO_DISK.test(options.get('driver') ?? '') || node?.get('media') === 'cdrom';
+      (isOther ? others : disks).push(...filesOf(node, nodes));
+    } else if (name === 'chardev') others.push(options.get('path') ?? '');
+    else if (name === 'fsdev' || name === 'virtfs') folders.push(options.get('path') ?? '');
+    else if (name === 'object' && options.has('mem-path')) {
+      // A device uses it as persistent memory, else it is the VM's RAM.
+      const isDisk = of('device').some((device) => device.get('memdev') === options.get('id'));
+      if (!isDisk) folders.push(options.get('mem-path') ?? '');
+    }
+  }
+  const files = new Set(others.filter((file) => file !== '' && !disks.includes(file)));
+  return { files, folders: folders.filter((folder) => folder.length > 1) };
+}
+
+/** The files that a node opens, through all its layers, those that are written inside and those that are named. */
+function filesOf(node: Options | undefined, nodes: ReadonlyMap<string, Options>, layer = 0): string[] {
+  if (node === undefined || layer > MAX_LAYERS) return [];
+  return [...node].flatMap(([key, value]) => {
+    if (/(?:^|\.)filename$/.test(key)) return [value];
+    if (!/(?:^|\.)(?:file|backing|data-file)$/.test(key)) return [];
+    const below = nodes.get(value);
+    return below === undefined || below === node
+      ? [value.replace(/^file:/, '')]
+      : filesOf(below, nodes, layer + 1);
+  });
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { otherFilesOf } from '../../probes/qemu-files.ts';
+import { parseQemuOptions } from '../../probes/qemu-options.ts';
+
+function files(...argv: string[]): string[] {
+  return [...otherFilesOf(parseQemuOptions(['qemu', ...argv]).options).files].sort();
+}
+
+test('firmware is no disk in each of its spellings', () => {
+  assert.deepEqual(files('-bios', '/fw/bios.bin', '-kernel', '/vmlinuz', '-initrd', '/initrd'), [
+    '/fw/bios.bin',
+    '/initrd',
+    '/vmlinuz',
+  ]);
+  assert.deepEqual(files('-pflash', '/fw/a.fd', '-drive', 'if=pflash,file=/fw/b.fd,unit=1'), [
+    '/fw/a.fd',
+    '/fw/b.fd',
+  ]);
+  const storage =
+    '{"driver":"file","filename":"/fw/code.fd","node-name":"libvirt-pflash0-storage","read-only":true}';
+  const format = '{"node-name":"libvirt-pflash0-format","driver":"raw","file":"libvirt-pflash0-storage"}';
+  const machine = 'pc-q35-9.2,pflash0=libvirt-pflash0-format,pflash1=vars';
+  const vars = 'driver=raw,node-name=vars,file.driver=file,file.filename=/var/nvram/web.fd';
+  assert.deepEqual(files('-blockdev', storage, '-blockdev', format, '-blockdev', vars, '-machine', machine), [
+    '/fw/code.fd',
+    '/var/nvram/web.fd',
+  ]);
+});
+
+test('CD-ROMs and floppies are no disks, and disks are', () => {
+  assert.deepEqual(files('-cdrom', '/a.iso', '-drive', 'file=/b.iso,media=cdrom'), ['/a.iso', '/b.iso']);
+  const drive = (id: string, file: string) => ['-drive', `file=${file},if=none,id=${id}`];
+  assert.deepEqual(
+    files(
+      ...drive('cd', '/c.iso'),
+      ...drive('disk', '/d.raw'),
+      ...drive('fd', '/f.img'),
+      ...[
+        '-device',
+        'scsi-cd,drive=cd',
+        '-device',
+        'virtio-blk-pci,drive=disk',
+        '-device',
+        'floppy,drive=fd',
+      ],
+    ),
+    ['/c.iso', '/f.img'],
+  );
+  assert.deepEqual(files('-drive', 'file=/d.raw,if=virtio', '-drive', '/e.raw', '-hda', '/h.raw'), []);
+});
+
+test('a file that a disk uses as well is a disk', () => {
+  assert.deepEqual(files('-cdrom', '/both.iso', '-drive', 'file=/both.iso,if=virtio,readonly=on'), []);
+});
+
+test('logs, shared folders and memory that is a file are no disks, persistent memory is', () => {
+  const of = (...argv: string[]) => otherFilesOf(parseQemuOptions(['qemu', ...argv]).options);
+  assert.deepEqual([...of('-chardev', 'file,id=c,path=/log').files], ['/log']);
+  const ram = ['-object', 'memory-backend-file,id=m,mem-path=/var/ram,size=1G'];
+  assert.deepEqual(
+    of('-fsdev', 'local,id=f,path=/srv', '-virtfs', 'local,path=/home,mount_tag=h', ...ram).folders,
+    ['/srv', '/home', '/var/ram'],
+  );
+  assert.deepEqual(of(...ram, '-device', 'nvdimm,memdev=m').folders, []);
+});
+
+test('any command line is understood, nodes that lead to themselves as well', () => {
+  const loop = ['-blockdev', 'driver=raw,node-name=a,file=b', '-blockdev', 'driver=raw,node-name=b,file=a'];
+  assert.deepEqual(files(...loop, '-machine', 'q35,pflash0=a'), []);
+  const word = fc.constantFrom(
+    '-drive',
+    '-blockdev',
+    '-machine',
+    '-device',
+    'file=x,if=pflash',
+    'node-name=x,file=x',
+    '',
+  );
+  fc.assert(fc.property(fc.array(fc.oneof(word, fc.string())), (argv) => void files(...argv)));
+});
