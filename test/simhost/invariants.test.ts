@@ -179,6 +179,9 @@ describe('the files of a simulated host agree with each other', () => {
       const run = grown(first.schedstat, last.schedstat).get(cpu)?.[0];
       if (run !== undefined) near(user + system, run / 1e7, 0, 3, `${cpu} in schedstat`);
     }
+    // proc(5): the guest's time is in user, and only vCPUs have any.
+    const guest = sum([...last.tasks].map(([tid, task]) => task.guest - (first.tasks.get(tid)?.guest ?? 0)));
+    near(cpus.find(([cpu]) => cpu === 'cpu')?.[1][4] ?? 0, guest, 0.001, last.tasks.size, 'guest');
     const idle = (cpus.find(([cpu]) => cpu === 'cpu')?.[1][3] ?? 0) / TICKS;
     const [up = 0, idleSeconds = 0] = last.uptime.map((value, i) => value - (first.uptime[i] ?? 0));
     near(up, SECONDS, 0, 0.001, 'uptime');
