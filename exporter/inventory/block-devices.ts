@@ -1,25 +1,13 @@
 import { basename } from 'node:path';
-import type { Host } from '../../probes/host.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { type Descriptor, readDescriptorInfo } from '../../probes/proc-pid-fd.ts';
 import type { OtherFiles } from '../../probes/qemu-files.ts';
-import type { Disk } from '../../probes/sys-block.ts';
 import type { BlockDeviceUse } from '../model/vm.ts';
 import { type Carriers, carriersOfMount, mountOfPath, NONE, only } from './file-systems.ts';
-import { diskOfNumber, wholeDisk } from './whole-disks.ts';
+import { type BlockDevices, diskOfNumber, wholeDisk } from './whole-disks.ts';
 
 /** File systems that live in memory hold device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
-
-/** Finds block devices by name, number, mount and file. */
-export interface BlockDevices {
-  readonly host: Host;
-  readonly disks: ReadonlyMap<string, Disk>;
-  /** Mounts of the first process, for the files behind loop devices and the layers of overlays. */
-  readonly hostMounts: readonly Mount[];
-  /** Kernel names of the devices of each file system that has several. */
-  readonly fileSystems: readonly (readonly string[])[];
-}
 
 /** What a VM's process has open. */
 export interface OpenFiles {

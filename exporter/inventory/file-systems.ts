@@ -1,8 +1,7 @@
 import { parseOverlayOptions } from '../../probes/overlay-layers.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { diskOfPartition } from '../../probes/sys-block.ts';
-import type { BlockDevices } from './block-devices.ts';
-import { diskOfNumber, diskOfPath, wholeDisk } from './whole-disks.ts';
+import { type BlockDevices, diskOfNumber, diskOfPath, wholeDisk } from './whole-disks.ts';
 
 /** The disks under a file, or why none is known. */
 export interface Carriers {

@@ -1,6 +1,16 @@
-import type { DeviceNumber } from '../../probes/host.ts';
-import { blockDeviceName, diskOfPartition } from '../../probes/sys-block.ts';
-import type { BlockDevices } from './block-devices.ts';
+import type { DeviceNumber, Host } from '../../probes/host.ts';
+import type { Mount } from '../../probes/proc-mountinfo.ts';
+import { blockDeviceName, type Disk, diskOfPartition } from '../../probes/sys-block.ts';
+
+/** Finds block devices by name, number, mount and file. */
+export interface BlockDevices {
+  readonly host: Host;
+  readonly disks: ReadonlyMap<string, Disk>;
+  /** Mounts of the first process, for the files behind loop devices and the layers of overlays. */
+  readonly hostMounts: readonly Mount[];
+  /** Kernel names of the devices of each file system that has several. */
+  readonly fileSystems: readonly (readonly string[])[];
+}
 
 /** The disk that has a device number, or a partition with it. */
 export function diskOfNumber(devices: BlockDevices, number: DeviceNumber): string | undefined {

@@ -1,9 +1,6 @@
 import type { ObservedVm } from './observed.ts';
 import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
 
-/** CPUs on which a VM's threads run when nobody pins them; `unknown` where its cgroup cannot be followed. */
-export type Unpinned = readonly number[] | 'unknown';
-
 /**
  * Whether somebody pins a thread that has this mask. A mask is no pin when it has all CPUs that the thread would have
  * anyway: isolcpus=, CPUAffinity= and a cpuset narrow what every process gets.

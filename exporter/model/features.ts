@@ -2,10 +2,10 @@ import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import { isPin, type Unpinned } from './confinement.ts';
+import { isPin } from './confinement.ts';
 import { type DiskFacts, diskFactsOf } from './disk-facts.ts';
 import { shareOn } from './numa.ts';
-import { IO_ROLES, type ObservedThread } from './observed.ts';
+import { IO_ROLES, type ObservedThread, type Unpinned } from './observed.ts';
 import { factsOf, type TopologyFacts } from './topology-facts.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 

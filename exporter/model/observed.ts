@@ -1,8 +1,10 @@
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
 import type { Expectation } from './affinity.ts';
 import { cpuListOf, libvirtIdOf } from './affinity.ts';
-import type { Unpinned } from './confinement.ts';
 import type { Role } from './roles.ts';
+
+/** CPUs on which a VM's threads run when nobody pins them; `unknown` where its cgroup cannot be followed. */
+export type Unpinned = readonly number[] | 'unknown';
 
 /** One thread of a VM as it runs now. */
 export interface ObservedThread {
