@@ -4,7 +4,7 @@ import { closestMatch } from 'leven';
 const MAX_LENGTH = 256;
 
 /** The candidate that a mistyped name most likely stands for; undefined where none is near. */
-export function nearest(name: string, candidates: readonly string[]): string | undefined {
+function nearest(name: string, candidates: readonly string[]): string | undefined {
   const maxDistance = Math.max(2, Math.floor(Math.min(name.length, MAX_LENGTH) / 3));
   const short = new Map(candidates.map((candidate) => [candidate.slice(0, MAX_LENGTH), candidate]));
   const match = closestMatch(name.slice(0, MAX_LENGTH), [...short.keys()], { maxDistance });
