@@ -48,7 +48,10 @@ module.exports = {
       ['uplot', '^exporter/web/'],
       ['prom-client', '^exporter/(registry|own-metrics|server)\\.ts$'],
       ['node-cron', '^exporter/schedule\\.ts$'],
-      ['pino', '^exporter/(cli|serve|last-resort|telemetry|problem-log|series-log|connections|schedule|server|listener)\\.ts$'],
+      [
+        'pino',
+        '^exporter/(cli|serve|last-resort|telemetry|problem-log|series-log|connections|schedule|server|listener)\\.ts$',
+      ],
       ['fast-xml-parser', '^probes/libvirt'],
     ].map(([library, home]) => ({
       name: `one-home-for-${library}`,
