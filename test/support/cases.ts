@@ -11,7 +11,7 @@ export { onceInProcess as once } from './in-process.ts';
 const CASES = `${ROOT}test/fixtures/cases`;
 
 /** Path of a file of a case. */
-export function casePath(name: string, ...parts: string[]): string {
+function casePath(name: string, ...parts: string[]): string {
   return join(CASES, name, ...parts);
 }
 
