@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { MMIO_NOTIFY, TRACE_SETS, type TraceSet } from '../../exporter/trace/sets.ts';
 import { paper } from '../../lab/simhost/scenarios.ts';
+import { parseFilter } from '../../lab/simhost/trace/filter.ts';
 import { parseTrigger } from '../../lab/simhost/trace/trigger.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, parseHist } from '../../probes/tracefs-hist.ts';
@@ -72,6 +74,21 @@ describe('a hist trigger', () => {
       [0, 1, 2].map((queue) => [vcpu?.thread.tid, first + queue * 4]),
     );
     host.close();
+  });
+
+  it('takes each filter that the exporter sets', () => {
+    const filters = Object.values(TRACE_SETS)
+      .flatMap(({ triggers }: TraceSet) => triggers)
+      .flatMap(({ filter }) => filter ?? []);
+    assert.ok(filters.length > 0);
+    assert.deepEqual(
+      filters.filter((filter) => parseFilter(filter) === undefined),
+      [],
+    );
+    const writes = parseFilter(`type == 2 && (len == 2 || ${MMIO_NOTIFY})`);
+    assert.equal(writes?.({ type: 2, len: 4, gpa: 0xfe003050 }), true);
+    assert.equal(writes?.({ type: 2, len: 4, gpa: 0xfe003054 }), false);
+    assert.equal(writes?.({ type: 2, len: 2, gpa: 0xfe003004 }), true);
   });
 });
 

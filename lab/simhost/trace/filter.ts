@@ -3,7 +3,7 @@ import type { Fields } from './sink.ts';
 /** Whether an event is one that a trigger wants. */
 export type Filter = (fields: Fields) => boolean;
 
-const TOKEN = /\s*(\|\||&&|[<>=!]=|[()<>&]|[\w.-]+)/y;
+const TOKEN = /\s*(\|\||&&|[<>=!]=|[()<>&!]|[\w.-]+)/y;
 type Compare = (left: number, right: number) => boolean;
 const COMPARISONS: Readonly<Record<string, Compare>> = {
   '==': (a, b) => a === b,
@@ -16,7 +16,7 @@ const COMPARISONS: Readonly<Record<string, Compare>> = {
 };
 
 /**
- * `field op number` with `&&`, `||` and parentheses, as kernel/trace/trace_events_filter.c takes them.
+ * `field op number` with `&&`, `||`, `!` and parentheses, as kernel/trace/trace_events_filter.c takes them.
  *
  * @returns undefined for what is none
  * @see https://docs.kernel.org/trace/events.html#event-filtering
@@ -42,6 +42,10 @@ export function parseFilter(text: string): Filter | undefined {
     return left;
   };
   const one = (): Filter => {
+    if (take('!')) {
+      const inner = one();
+      return (fields) => !inner(fields);
+    }
     if (take('(')) {
       const inner = either();
       if (!take(')')) throw new SyntaxError(text);

@@ -67,8 +67,9 @@ export class InstanceFiles implements TraceSink {
       const lines = file.take();
       if (lines.length === 0) continue;
       for (const line of lines) this.#engine.write(event, line);
-      file.show(this.#engine.triggers(event));
+      // The map first: a reader that sees the trigger must find its map.
       this.#showHist(event);
+      file.show(this.#engine.triggers(event));
     }
     if (!this.#engine.isIdle) this.#wasUsed = true;
     return true;
