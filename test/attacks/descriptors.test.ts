@@ -77,7 +77,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
 /** Takes all descriptors, then starts each kind of child that the daemon starts, and prints how that went. */
 const STARTS_CHILDREN = `
   import { openSync } from 'node:fs';
-  import { domstats } from './dist/exporter/libvirt/virsh.js';
+  import { Virsh } from './dist/exporter/libvirt/virsh.js';
   import { notifyReady } from './dist/exporter/systemd.js';
   import { perfStarter } from './dist/exporter/trace/perf-process.js';
   process.stdout.write('');
@@ -88,7 +88,7 @@ const STARTS_CHILDREN = `
     const child = perfStarter(1000)([], [1], { counted() {}, ended: ({ kind }) => resolve(kind) });
     child.end();
   });
-  const virsh = await domstats('test:///default', 5000).catch(({ kind }) => kind);
+  const virsh = await new Virsh().domstats('test:///default', 5000).catch(({ kind }) => kind);
   const notified = await notifyReady({ PATH: process.env.PATH, NOTIFY_SOCKET: '/nowhere' }, 1);
   process.stdout.write(JSON.stringify({ perf, virsh, notified }));
 `;
