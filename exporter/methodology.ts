@@ -12,6 +12,7 @@ import type { Drift } from './model/drift.ts';
 import type { Residency } from './model/residency.ts';
 import type { Stages } from './model/stage-reading.ts';
 import type { Vm, VmThread } from './model/vm.ts';
+import { fitPattern } from './model/vm-names.ts';
 import { intervalOf } from './schedule.ts';
 import type { Evidence } from './stage/evidence.ts';
 import { Phases } from './stage/phases.ts';
@@ -104,7 +105,7 @@ export class Methodology {
     if (this.#rules?.from !== from) {
       const rules = from.flatMap(({ name, pinning }) =>
         Object.entries(pinning).map(([thread, cpus]) => ({
-          vm: name,
+          vm: fitPattern(name),
           thread,
           cpus: parseLibvirtCpuset(cpus),
         })),

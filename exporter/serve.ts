@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { authentication } from './config/authentication.ts';
+import { doubtsAboutVms } from './config/doubts.ts';
 import { ConfigError } from './config/load.ts';
 import { allowedHosts, type Config, parseListenAddress } from './config/options.ts';
 import { OPEN, readWebConfig, type WebConfig } from './config/web-config.ts';
@@ -15,7 +16,7 @@ import { Feed } from './web/feed.ts';
 export interface ServeParts {
   readonly telemetry: Pick<
     Telemetry,
-    'scrape' | 'inventory' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
+    'scrape' | 'inventory' | 'vmNames' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
   >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
@@ -36,6 +37,9 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
   const { telemetry, own, logger } = parts;
   const readWeb = (): WebConfig =>
     config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
+  const warnOfVms = (current: Config): void => {
+    for (const doubt of doubtsAboutVms(current, telemetry.vmNames)) logger.warn(doubt);
+  };
   let web = readWeb();
 
   const takeOver = async (): Promise<string | undefined> => {
@@ -49,6 +53,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
       web = { tls: web.tls, users: nextWeb.users };
       own.reloaded(true);
       logger.info({ needsRestart: restart }, 'configuration reloaded');
+      warnOfVms(next);
       return undefined;
     } catch (error) {
       own.reloaded(false);
@@ -96,6 +101,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
   own.reloaded(true);
   await telemetry.start();
   logger.info({ address: config['web.listenAddress'], port, tls: web.tls !== undefined }, 'listening');
+  warnOfVms(config);
   const problem = await notifyReady(process.env);
   if (problem !== undefined) logger.warn({ problem }, 'systemd was not told');
 

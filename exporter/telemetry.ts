@@ -14,6 +14,7 @@ import { reportOn, takenCpus, type VmReport } from './doctor-vm.ts';
 import { Inventory } from './inventory/inventory.ts';
 import { Methodology } from './methodology.ts';
 import type { Vm } from './model/vm.ts';
+import { fitName } from './model/vm-names.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { Pace } from './pace.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -142,6 +143,11 @@ export class Telemetry {
     return this.#ready;
   }
 
+  /** Names of the VMs that the last scan found. */
+  get vmNames(): string[] {
+    return this.#inventory.vms.map(({ name }) => name);
+  }
+
   /** The VMs as `/api/v1/inventory` shows them. */
   get inventory(): object {
     const vms = this.#inventory.vms.map((vm) => ({
@@ -254,7 +260,8 @@ export class Telemetry {
    */
   async doctorVm(name: string): Promise<VmReport | undefined> {
     await this.look();
-    const isIt = (vm: Vm): boolean => name !== '' && [vm.label, vm.name, vm.uuid].includes(name);
+    const fit = fitName(name);
+    const isIt = (vm: Vm): boolean => fit !== '' && [vm.label, vm.name, vm.uuid].includes(fit);
     const vm = this.#inventory.vms.find(isIt);
     if (vm === undefined) return undefined;
     await this.#methodology.readMemory(vm);

@@ -1,3 +1,5 @@
+import { matchesGlob } from '../model/affinity.ts';
+import { fitPattern } from '../model/vm-names.ts';
 import { didYouMean } from '../nearest.ts';
 import { environmentVariableOf } from './load.ts';
 import { type Config, options } from './options.ts';
@@ -33,4 +35,15 @@ export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): str
       ),
   );
   return [...variables, ...patterns];
+}
+
+/**
+ * Entries of `vms` that match no running VM: a mistyped name, or a VM that is not started yet.
+ *
+ * @param running names of the VMs that run now
+ */
+export function doubtsAboutVms({ vms }: Pick<Config, 'vms'>, running: readonly string[]): string[] {
+  return vms
+    .filter(({ name }) => !running.some((vm) => matchesGlob(fitPattern(name), vm)))
+    .map(({ name }) => `vms: no running VM matches ${JSON.stringify(name)}${didYouMean(name, running)}`);
 }

@@ -53,7 +53,13 @@ export function isOnlyInFile(key: ConfigKey): boolean {
 function validated(key: ConfigKey, where: string, value: unknown): unknown {
   const result = options[key].schema.safeParse(value);
   if (result.success) return result.data;
-  throw new ConfigError(`${where}: ${quote(value)} is not allowed: give ${options[key].allowed}`);
+  const { allowed, words = [] }: { allowed: string; words?: readonly string[] } = options[key];
+  const wrong = String(value)
+    .split(',')
+    .map((word) => word.trim())
+    .find((word) => !words.includes(word));
+  const hint = words.length === 0 || wrong === undefined ? '' : didYouMean(wrong, words);
+  throw new ConfigError(`${where}: ${quote(value)} is not allowed: give ${allowed}${hint}`);
 }
 
 /** Reads a configuration file: nested YAML, such as `web: { listenAddress: ":9954" }`. @throws ConfigError */

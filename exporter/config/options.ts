@@ -12,6 +12,8 @@ interface Option<T> {
   readonly help: string;
   /** What an error message says is allowed, and what stands for the value in `--help`. */
   readonly allowed: string;
+  /** Words of which the value is made, with commas between them. */
+  readonly words?: readonly string[];
   /** No flag and no variable has room for it. */
   readonly onlyInFile?: boolean;
 }
@@ -198,6 +200,7 @@ export const options = {
     default: DEFAULT_TRACE_SETS.join(','),
     help: 'Tracepoint sets to count: docs/sources.md says what each gives and costs.',
     allowed: `names with commas between them, of ${TRACE_SET_NAMES.join(', ')}`,
+    words: TRACE_SET_NAMES,
   }),
   'trace.dutyCycle': option({
     schema: decimal(0.001, 1),

@@ -22,6 +22,11 @@ export function fitName(name: string): string {
 /** Where a name comes from, the least trusted first: the command line of QEMU under TCG, that of a KVM VM, libvirt. */
 export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
 
+/** A pattern on names as fitName() writes them; one without `*` and `?` is a name and is cut like one. */
+export function fitPattern(pattern: string): string {
+  return /[*?]/.test(pattern) ? pattern : fitName(pattern);
+}
+
 export interface NameClaim {
   /** Tells one incarnation of a VM: pid and start time. */
   readonly key: string;

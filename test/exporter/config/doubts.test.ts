@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { doubtsAbout } from '../../../exporter/config/doubts.ts';
+import { doubtsAbout, doubtsAboutVms } from '../../../exporter/config/doubts.ts';
 import { resolveConfig } from '../../../exporter/config/load.ts';
+import { fitName } from '../../../exporter/model/vm-names.ts';
 
 test('variables and thread patterns that mean nothing are said, with the nearest right one', () => {
   const environment = { KVM_TELEMETRY_LOG_LEVL: 'info', KVM_TELEMETRY_CONFIG: '/x', PATH: '/bin' };
@@ -13,4 +14,22 @@ test('variables and thread patterns that mean nothing are said, with the nearest
     'vms: pinning of "web": no thread is called "cpu 0/kvm"',
   ]);
   assert.deepEqual(doubtsAbout(resolveConfig({}, {}, {}), {}), []);
+});
+
+test('entries of vms that match no running VM are reported, with the nearest name', () => {
+  const long = `${'n'.repeat(120)}1`;
+  const vms = ['db-*', 'wbe', long].map((name) => ({ name, pinning: {} }));
+  const config = resolveConfig({}, {}, { vms });
+  assert.deepEqual(doubtsAboutVms(config, ['db-1', 'web', fitName(long)]), [
+    'vms: no running VM matches "wbe": did you mean "web"?',
+  ]);
+  assert.deepEqual(doubtsAboutVms({ vms: [] }, ['web']), []);
+  assert.equal(doubtsAboutVms(config, []).length, 3);
+});
+
+test('a mistyped tracepoint set names the nearest right one', () => {
+  assert.throws(
+    () => resolveConfig({ 'trace.sets': 'exits,halt_pol' }, {}, {}),
+    /--trace\.sets: "exits,halt_pol" is not allowed: .*: did you mean "halt_poll"\?$/,
+  );
 });
