@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import type { Collection } from '../../../exporter/collectors/collector.ts';
 import { type TraceOptions, trace as traceCollector } from '../../../exporter/collectors/trace.ts';
@@ -24,7 +25,9 @@ const GOLDEN = `${ROOT}test/golden/trace.prom`;
 const VM = { vm: 'vm-a' };
 /** Of the captured VM: its vCPUs. */
 const [VCPU0, VCPU1] = [252, 254];
-const NVME = 259 * 2 ** 20;
+/** A kernel's dev_t. */
+const deviceNumber = (major: number, minor: number): number => major * 2 ** 20 + minor;
+const NVME = deviceNumber(259, 0);
 
 interface Collector {
   collect(
@@ -146,7 +149,7 @@ function putCaptured({ show }: TracefsTree): void {
     [VCPU0, NVME, 30],
     [VCPU1, NVME, 12],
     [VCPU1, NVME + 1, 3],
-    [VCPU1, 8 * 2 ** 20 + 16, 1],
+    [VCPU1, deviceNumber(8, 16), 1],
     [1, NVME, 1000],
   ]);
   show('synthetic/@block', 'pid,lat.log2', [
@@ -292,6 +295,37 @@ test('reasons without a name are told apart up to 16, and sum up', async () => {
       825,
     );
   }
+});
+
+test('a device has the name of its major and minor, up to the largest of both', async () => {
+  const disk = (name: string, major: number, minor: number) =>
+    ({ name, device: { major, minor }, hidden: false, paths: [] }) as unknown as Collection['disks'][number];
+  // A kernel has 12 bits of major and 20 of minor: with 16 bits of minor the second disk would be the first.
+  const disks = [disk('nvme0n1', 259, 3), disk('nvme1n1', 259, 65_536 + 3), disk('sdx', 4095, 1_048_575)];
+  const { samples } = await collector(undefined, disks).collect(
+    reading({
+      blockRequests: new Map([
+        [deviceNumber(259, 3), 1],
+        [deviceNumber(259, 65_536 + 3), 20],
+        [deviceNumber(4095, 1_048_575), 300],
+        [deviceNumber(259, 65_536), 4000],
+      ]),
+    }),
+  );
+  const requests = (device: string) => sample(samples, 'kvm_vm_block_requests_total', { device });
+  assert.deepEqual(['nvme0n1', 'nvme1n1', 'sdx', '259:65536'].map(requests), [1, 20, 300, 4000]);
+});
+
+test('any device without a disk is called by its major and minor', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(4095), fc.nat(2 ** 20 - 1), async (major, minor) => {
+      const { samples } = await collector().collect(
+        reading({ blockRequests: new Map([[deviceNumber(major, minor), 7]]) }),
+      );
+      assert.equal(sample(samples, 'kvm_vm_block_requests_total', { device: `${major}:${minor}` }), 7);
+    }),
+    { numRuns: 50 },
+  );
 });
 
 test('pairs of vector and destination are told apart up to 64', async () => {
