@@ -201,6 +201,16 @@ const BOUNDARIES: readonly Boundary[] = [
     inputs: (side) => [[`kvm_telemetry_trace_dropped_total{${HOST},set="exits"} +`, isBad(side)]],
   },
   {
+    ...{ alert: 'KvmTelemetryTaskStalled', limit: 'five intervals', for: 5, keep: 1 },
+    inputs: (side) => [
+      [`kvm_telemetry_task_last_run_age_seconds{${HOST},task="sampler"}`, 5 * 2 * side, 1],
+      [`kvm_telemetry_task_interval_seconds{${HOST},task="sampler"}`, 2],
+      // A task of a longer interval may be as old.
+      [`kvm_telemetry_task_last_run_age_seconds{${HOST},task="inventory"}`, 49],
+      [`kvm_telemetry_task_interval_seconds{${HOST},task="inventory"}`, 10],
+    ],
+  },
+  {
     ...{ alert: 'KvmTelemetrySeriesLimited', limit: 'one series', for: 10, keep: 10 },
     inputs: (side) => [[`kvm_telemetry_series_dropped{${HOST}}`, isBad(side), 0]],
   },
