@@ -1,5 +1,6 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST } from '../alerts/recording.ts';
+import { taskStalled } from '../alerts/thresholds.ts';
 import {
   aggregate,
   dividedBy,
@@ -32,6 +33,11 @@ const half = { width: 12, height: 9, min: 0 } as const;
 const cpuPerScrape = dividedBy(
   sum(hostRate('process_cpu_seconds_total'), HOST),
   where(sum(hostRateOf('kvm_telemetry_scrape_duration_seconds', 'count'), HOST), '>', 0),
+);
+
+const runsMissed = dividedBy(
+  hostGauge('kvm_telemetry_task_last_run_age_seconds'),
+  hostGauge('kvm_telemetry_task_interval_seconds'),
 );
 
 type OwnHistogram =
@@ -94,7 +100,7 @@ export const exporter = (): Dashboard =>
         ],
       },
       {
-        title: 'Probes',
+        title: 'Probes and tasks',
         panels: [
           new StateTimeline({
             title: 'Probe success',
@@ -116,6 +122,13 @@ export const exporter = (): Dashboard =>
                 '{{probe}}',
               ),
             ],
+          }),
+          new TimeSeries({
+            title: 'Age of the last run, in intervals',
+            description: `Time since each task between scrapes last ran to its end, divided by the interval of its schedule; the oldest of the chosen hosts. Above ${taskStalled.intervals} it stands still.`,
+            ...{ width: 24, height: 8, min: 0, unit: 'none' },
+            thresholds: above([[taskStalled.intervals, 'red']], 'transparent'),
+            queries: [series(aggregate('max', runsMissed, ['task']), '{{task}}')],
           }),
         ],
       },

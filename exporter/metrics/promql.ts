@@ -26,7 +26,11 @@ export type Histogram = HistogramName | Extract<OwnName, `${string}_duration_sec
 /** Label names of a series as it is in Prometheus. */
 export type SeriesLabels<M extends string> =
   | Target
-  | (M extends MetricName | HistogramName ? LabelsOf<M> : never);
+  | (M extends MetricName | HistogramName
+      ? LabelsOf<M>
+      : M extends OwnName
+        ? (typeof ownMetrics)[M]['labels'][number]
+        : never);
 
 /** An operator and a quoted value: `equal('kick')`, `matching('$vm')`. */
 export type Matcher = `${'=' | '!=' | '=~' | '!~'}"${string}"`;

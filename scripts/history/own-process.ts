@@ -12,6 +12,8 @@ const PROBES = {
   interrupts: 1.2,
   affinity: 3,
 };
+/** Seconds between two runs of each task. */
+const TASKS = { inventory: 10, stages: 15, sampler: 1, trace: 2 };
 const BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 const MEGABYTE = 1 << 20;
 
@@ -36,6 +38,8 @@ export function withOwnProcess(sink: HistorySink): HistorySink {
             'kvm_telemetry_probe_duration_seconds',
             Object.entries(PROBES).map(([probe, ms]) => [`probe="${probe}"`, (ms / 1000) * wave]),
           ),
+          family('gauge', 'kvm_telemetry_task_interval_seconds', byTask(1)),
+          family('gauge', 'kvm_telemetry_task_last_run_age_seconds', byTask(0.5 * wave)),
           family('counter', 'process_cpu_seconds_total', [['', collections * 0.31]]),
           family('gauge', 'process_resident_memory_bytes', [['', (88 + 6 * wave) * MEGABYTE]]),
           family('gauge', 'kvm_telemetry_config_last_reload_successful', [['', 1]]),
@@ -47,6 +51,11 @@ export function withOwnProcess(sink: HistorySink): HistorySink {
       );
     },
   };
+}
+
+/** So many intervals of each task, in seconds. */
+function byTask(intervals: number): [string, number][] {
+  return Object.entries(TASKS).map(([task, seconds]) => [`task="${task}"`, seconds * intervals]);
 }
 
 function family(type: Family['type'], name: string, samples: (readonly [string, number])[]): Family {

@@ -36,6 +36,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'affinity: timeseries Fairness of queues': 'transparent, 0.5 orange',
   'exporter: stat Failing probes': 'green, 1 red',
   'exporter: stat Dropped series': 'green, 1 red',
+  'exporter: timeseries Age of the last run, in intervals': 'transparent, 5 red',
   'exporter: stat Dropped events': 'green, 1e-9 red',
 };
 

@@ -37,6 +37,13 @@ export const exporter: Cases = {
     others: true,
     is: () => ({ qmp: [0.0112, 0.0168], vms: [0.0016, 0.0024], threads: [0.0072, 0.0108] }),
   },
+  // Half an interval and up to a fifth of it, of each task.
+  'timeseries Age of the last run, in intervals': {
+    unit: 'none',
+    is: () => ({
+      ...{ inventory: [0.4, 0.6], stages: [0.4, 0.6], sampler: [0.4, 0.6], trace: [0.4, 0.6] },
+    }),
+  },
   'timeseries Scrape duration as Prometheus sees it': { unit: 's', is: () => both([0.04, 0.058]) },
   'timeseries Collection, 99th percentile': { unit: 's', is: () => both([0.025, 0.1]) },
   'timeseries Series': {
