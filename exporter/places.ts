@@ -12,18 +12,24 @@ export class Places<T> {
   }
 
   /**
-   * Who would have to leave for one more of this peer; undefined where there is room.
+   * Who would have to leave for one more of this peer; undefined where there is room, or where nobody may leave.
    *
+   * @param mayLeave whether a holder is one that can be sent away
    * @returns the oldest of the peer that has most; `peer` is the asking one where nobody has more than it would have
    */
-  victim(peer: string): { readonly holder: T; readonly peer: string } | undefined {
-    const [oldest] = this.#peers.keys();
-    if (this.#peers.size < this.total || oldest === undefined) return undefined;
-    const peers = [...this.#peers.values(), peer];
+  victim(
+    peer: string,
+    mayLeave: (holder: T) => boolean = () => true,
+  ): { readonly holder: T; readonly peer: string } | undefined {
+    if (this.#peers.size < this.total) return undefined;
+    const candidates = [...this.#peers].filter(([holder]) => mayLeave(holder));
+    const oldest = candidates[0]?.[0];
+    if (oldest === undefined) return undefined;
+    const peers = [...candidates.map(([, each]) => each), peer];
     const most = greediest(peers);
     const own = peers.filter((each) => each === peer).length;
     const from = own >= most.count ? peer : most.peer;
-    const holder = [...this.#peers].find(([, each]) => each === from)?.[0];
+    const holder = candidates.find(([, each]) => each === from)?.[0];
     return { holder: holder ?? oldest, peer: from };
   }
 

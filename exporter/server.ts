@@ -29,8 +29,10 @@ const MIN_TIMEOUT_MS = 1000;
 const STALL_MS = 30_000;
 /** A client that takes its answer by drops is let go after this long. */
 const SEND_MS = 120_000;
-/** Answers being sent at a time: each keeps a whole collection in memory. */
+/** Answers being sent at a time: each keeps a whole collection in memory. With more, one that makes no progress ends. */
 const MAX_ANSWERS = 16;
+/** An answer makes no progress when its client has taken nothing for this long. */
+const IDLE_ANSWER_MS = 1000;
 
 export interface ServerParts {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
@@ -54,11 +56,14 @@ export interface ServerParts {
 export function createApp(parts: ServerParts): Express {
   const app = express();
   const answers = new Places<Response>(MAX_ANSWERS);
+  const waitsSince = new WeakMap<Response, number>();
+  const isStuck = (response: Response): boolean =>
+    performance.now() - (waitsSince.get(response) ?? Number.POSITIVE_INFINITY) > IDLE_ANSWER_MS;
   const limitSending = (request: Request, response: Response): void => {
     const peer = peerOf(request.socket.remoteAddress);
-    const victim = answers.victim(peer)?.holder;
+    const victim = answers.victim(peer, isStuck)?.holder;
     if (victim !== undefined) {
-      parts.logger.debug({ peer }, 'too many answers under way: the oldest was broken off');
+      parts.logger.debug({ peer }, 'too many answers under way: the oldest that nobody reads was broken off');
       answers.free(victim);
       victim.destroy();
     }
@@ -100,7 +105,10 @@ export function createApp(parts: ServerParts): Express {
     );
     if (response.destroyed) return;
     limitSending(request, response);
-    await send(exposition(families, parts.own, contentType), response);
+    await send(exposition(families, parts.own, contentType), response, (waits) => {
+      if (waits) waitsSince.set(response, performance.now());
+      else waitsSince.delete(response);
+    });
   });
 
   app.get('/-/healthy', (_, response) => {
@@ -192,8 +200,16 @@ function negotiate(request: Request): ContentType {
     : Registry.PROMETHEUS_CONTENT_TYPE;
 }
 
-/** Sends piece by piece, as fast as the client takes them; stops where it went away. */
-async function send(chunks: AsyncIterable<string>, response: Response): Promise<void> {
+/**
+ * Sends piece by piece, as fast as the client takes them; stops when the client goes away.
+ *
+ * @param onWaiting gets whether the answer waits for the client
+ */
+async function send(
+  chunks: AsyncIterable<string>,
+  response: Response,
+  onWaiting: (waits: boolean) => void,
+): Promise<void> {
   // One listener for all pieces: compression moves it to its own stream, from where it cannot be taken off again.
   let wake = (): void => undefined;
   response.on('drain', () => wake());
@@ -201,12 +217,16 @@ async function send(chunks: AsyncIterable<string>, response: Response): Promise<
   for await (const chunk of chunks) {
     if (response.destroyed) return;
     if (response.write(chunk)) continue;
+    onWaiting(true);
     await new Promise<void>((resolve) => {
       wake = resolve;
       if (response.destroyed) resolve();
     });
+    onWaiting(false);
   }
   response.end();
+  // The rest is in buffers until the client takes it.
+  onWaiting(true);
 }
 
 function statusOf(error: unknown): number {

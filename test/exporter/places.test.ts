@@ -45,3 +45,15 @@ test('a peer is an IPv4 address or an IPv6 network', () => {
   ];
   for (const [address, peer] of peers) assert.equal(peerOf(address), peer, address);
 });
+
+test('only those who may leave are asked to, and with none of them there is no victim', () => {
+  const places = filled('a', 'a', 'b');
+  assert.equal(
+    places.victim('c', () => false),
+    undefined,
+  );
+  assert.deepEqual(
+    places.victim('c', (holder) => holder === 2),
+    { holder: 2, peer: 'c' },
+  );
+});
