@@ -83,8 +83,9 @@ const KIND_OF_CODE: Readonly<Record<string, SourceErrorKind>> = {
 /** Turns an error of node:fs into a {@link SourceError}; passes a SourceError through. */
 export function sourceError(error: unknown, path: string): SourceError {
   if (error instanceof SourceError) return error;
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === undefined) return new SourceError('failed', path, String(error));
+  const { code }: { code?: unknown } = typeof error === 'object' && error !== null ? error : {};
+  // A child process that fails has its exit status there.
+  if (typeof code !== 'string') return new SourceError('failed', path, String(error));
   return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code);
 }
 

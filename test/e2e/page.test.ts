@@ -154,8 +154,9 @@ test('the table by keyboard and mouse: sort, filter, rows, Enter', async (contex
   shown.live();
   const opened = await shown.open('/');
   const { page } = opened;
-  await page.waitForSelector('tr[data-vm="web"]');
-  await sleep(2500);
+  // Rates take two collections.
+  for (const vm of ['build', 'db-a', 'db-b', 'kv', 'mail', 'web'])
+    await page.locator(`tr[data-vm="${vm}"] [data-column="iops"]`, { hasText: /\d/ }).waitFor();
   const names = (): Promise<(string | null)[]> =>
     page
       .locator('#vms tbody tr[data-vm]')

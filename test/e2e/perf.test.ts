@@ -279,7 +279,11 @@ test('what perf says when it dies, without the rest of what it says', async (con
     [prints('dead-thread'), 'vanished', /\(No such process\)/],
     [prints('not-root'), 'denied', /^No permissions to read/],
     [prints('paranoid'), 'denied', /^Access to performance monitoring .* is limited\.$/],
-    ['echo "Warning: odd" >&2; printf "\\033[31mterrible\\n\\n" >&2; exit 1', 'failed', /^\?\[31mterrible$/],
+    [
+      'echo "Warning: odd" >&2; printf "\\033[31mterrible\\n\\n" >&2; exit 1',
+      'failed',
+      /^\\u\{1b\}\[31mterrible$/,
+    ],
     ['exit 7', 'failed', /^ended without a word \(exit 7\)$/],
     ['kill -SEGV $$', 'failed', /^ended without a word \(SIGSEGV\)$/],
     ['exit 0', 'vanished', /^its threads are gone$/],

@@ -30,6 +30,11 @@ test('a SourceError passes through, and anything else thrown becomes one', () =>
   assert.equal(sourceError(undefined, '/b').reason, 'undefined');
 });
 
+test('the exit status of a child is no code of an error', () => {
+  const error = sourceError(Object.assign(new Error('Command failed: x'), { code: 1 }), '/x');
+  assert.deepEqual([error.kind, error.reason], ['failed', 'Error: Command failed: x']);
+});
+
 test('only an owner that has gone is gone', () => {
   const gone = (kind: SourceErrorKind) => isGone(new SourceError(kind, '/a', 'r'));
   assert.deepEqual([gone('absent'), gone('vanished')], [true, true]);
