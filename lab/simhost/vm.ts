@@ -164,7 +164,12 @@ export class SimVm {
 
   /** Guest-physical address at which a queue is notified: VIRTIO 1.2, 4.1.4.4, with QEMU's multiplier of 4. */
   notifyAddress(disk: number, queue: number): number {
-    return 0xfe003000 + disk * 0x4000 + queue * 4;
+    return this.notifyWindow(disk).address + 0x3000 + queue * 4;
+  }
+
+  /** The window of a disk's virtio device, as large as QEMU makes it. */
+  notifyWindow(disk: number): { readonly address: number; readonly size: number } {
+    return { address: 0xfe000000 + disk * 0x4000, size: 0x4000 };
   }
 }
 

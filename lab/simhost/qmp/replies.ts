@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, (vm: SimVm, args: Arguments) => unknown>
   'query-blockstats': ({ disks }) => disks.map(blockstats),
   'query-stats': stats,
   'query-stats-schemas': () => [schema('vm', VM_STATISTICS), schema('vcpu', VCPU_STATISTICS)],
+  'query-pci': (vm) => [{ bus: 0, devices: vm.disks.map((disk, i) => pciDevice(vm, disk, i)) }],
   'qom-get': property,
 };
 
@@ -86,6 +87,17 @@ function block(disk: VmDisk): unknown {
     },
     qdev: backend(disk),
     type: 'unknown',
+  };
+}
+
+/** Window 4 of a virtio device has the addresses at which its queues are notified: hw/virtio/virtio-pci.c. */
+function pciDevice(vm: SimVm, { id }: VmDisk, index: number): unknown {
+  const { address, size } = vm.notifyWindow(index);
+  return {
+    ...{ bus: 0, slot: index + 1, function: 0, qdev_id: id, irq: 11, irq_pin: 1 },
+    class_info: { class: 256, desc: 'SCSI controller' },
+    id: { device: 0x1042, vendor: 0x1af4, subsystem: 0x1100, 'subsystem-vendor': 0x1af4 },
+    regions: [{ bar: 4, type: 'memory', address, size, prefetch: true, mem_type_64: true }],
   };
 }
 

@@ -130,12 +130,12 @@ export const affinity: Cases = {
     unit: 'percentunit',
     ...{ wishes: { ...SIM, vm: ['kv', 'build'] }, tolerance: 0.03 },
     // A queue for each vCPU, and three queues that six vCPUs take in turn.
-    is: () => ({ 'kv 0xfe003000': 1, 'build 0xfe003000': 1 / 6 }),
+    is: () => ({ 'kv vda': 1, 'build vda': 1 / 6 }),
   },
   'timeseries Fairness of queues': {
     unit: 'percentunit',
     wishes: { ...SIM, vm: ['kv', 'build'] },
-    is: () => ({ 'kv 0xfe003000': 1, 'build 0xfe003000': 1 }),
+    is: () => ({ 'kv vda': 1, 'build vda': 1 }),
   },
   'timeseries Kicks by virtqueue': {
     unit: 'cps',
