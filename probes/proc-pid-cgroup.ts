@@ -36,9 +36,9 @@ export function parseCgroup(text: string): CgroupPaths {
   return { unified, cpuset, isHidden };
 }
 
-/** @param pid also a thread's id: libvirt gives each vCPU a cgroup of its own. @throws SourceError */
-export function readCgroup(host: Host, pid: number): CgroupPaths {
-  return parseCgroup(utf8(host.attribute(`${host.roots.procfs}/${pid}/cgroup`)));
+/** @param folder of a process or of one of its tasks: libvirt gives each vCPU a cgroup of its own. @throws SourceError */
+export function readCgroup(host: Host, folder: string): CgroupPaths {
+  return parseCgroup(utf8(host.attribute(`${folder}/cgroup`)));
 }
 
 /**
@@ -63,9 +63,9 @@ export function readCpuset(host: Host, { unified, cpuset }: CgroupPaths): readon
   }
 }
 
-/** The CPUs to which its cgroup confines a thread. @throws SourceError */
-export function readEffectiveCpuset(host: Host, pid: number): readonly number[] | undefined {
-  return readCpuset(host, readCgroup(host, pid));
+/** The CPUs to which its cgroup confines a process or one of its tasks. @throws SourceError */
+export function readEffectiveCpuset(host: Host, folder: string): readonly number[] | undefined {
+  return readCpuset(host, readCgroup(host, folder));
 }
 
 /** The cgroup that holds all of these; the root where they have nothing in common. */

@@ -66,18 +66,18 @@ export class Cpusets {
   ofThread(thread: VmThread): readonly number[] | undefined {
     const known = this.#threads.get(thread);
     if (known !== undefined && this.#tick - known.tick < READ_AGAIN_TICKS) return known.value;
-    const value = attempt(() => readEffectiveCpuset(this.host, thread.tid));
+    const value = attempt(() => readEffectiveCpuset(this.host, thread.path));
     this.#threads.set(thread, { tick: this.#tick, value });
     return value;
   }
 
   #read(pid: number, threads: readonly VmThread[]): VmCpuset {
-    const own = threads.filter(({ path }) => path.includes('/task/'));
-    const tids = new Set([pid, ...own.map(({ tid }) => tid)]);
-    const paths = [...tids].flatMap(
-      (tid): CgroupPaths | [] => attempt(() => readCgroup(this.host, tid)) ?? [],
+    const process = `${this.host.roots.procfs}/${pid}`;
+    const own = threads.map(({ path }) => path).filter((path) => path.includes('/task/'));
+    const paths = [process, ...own].flatMap(
+      (folder): CgroupPaths | [] => attempt(() => readCgroup(this.host, folder)) ?? [],
     );
-    const mems = attempt(() => parseCpuList(readMemsAllowed(this.host, `${this.host.roots.procfs}/${pid}`)));
+    const mems = attempt(() => parseCpuList(readMemsAllowed(this.host, process)));
     const common = commonCgroup(paths);
     if (common.isHidden) return { mems, cpus: undefined, isKnown: false };
     return { mems, cpus: attempt(() => readCpuset(this.host, common)), isKnown: true };

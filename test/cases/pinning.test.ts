@@ -73,7 +73,10 @@ for (const version of ['v1', 'v2'] as const) {
       ? `sys/fs/cgroup${group}/cpuset.cpus.effective`
       : `sys/fs/cgroup/cpuset${group}/cpuset.effective_cpus`;
   const put = (tree: HostTree, tid: number, group: string): void =>
-    tree.write(`proc/${tid}/cgroup`, version === 'v2' ? `0::${group}\n` : `4:cpuset:${group}\n0::/\n`);
+    tree.write(
+      `proc/10/task/${tid}/cgroup`,
+      version === 'v2' ? `0::${group}\n` : `4:cpuset:${group}\n0::/\n`,
+    );
 
   test(`the cpuset of a slice (${version}) pins none of the VMs in it`, async (context) => {
     const tree = host(context, '0-7');
@@ -110,7 +113,7 @@ for (const version of ['v1', 'v2'] as const) {
 test('where the cgroup is outside of our namespace only masks that differ tell', async (context) => {
   const tree = host(context, '0-7');
   mask(tree, 'proc/1', '0-7');
-  for (const tid of [10, 11, 12, 13]) tree.write(`proc/${tid}/cgroup`, '0::/../../kubepods/pod1\n');
+  for (const tid of [10, 11, 12, 13]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/../../kubepods/pod1\n');
   masks(tree, '0,4-7');
   assert.deepEqual(await pinned(tree), [undefined, undefined]);
   masks(tree, { 10: '4-7', 11: '4', 12: '5', 13: '6' });

@@ -51,7 +51,7 @@ test('the effective CPUs of v2 are read', (context) => {
   write('proc/7/cgroup', UNIFIED);
   write(`${SCOPE}/libvirt/vcpu0/cpuset.cpus.effective`, '2-3\n');
   write('sys/fs/cgroup/cpuset.cpus.effective', '0-7\n');
-  assert.deepEqual(readEffectiveCpuset(host, 7), [2, 3]);
+  assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [2, 3]);
 });
 
 test('where a cgroup of v2 has no cpuset the nearest one above it counts, up to the root', (context) => {
@@ -59,11 +59,11 @@ test('where a cgroup of v2 has no cpuset the nearest one above it counts, up to 
   write('proc/7/cgroup', UNIFIED);
   write(`${SCOPE}/cpuset.cpus.effective`, '0-1\n');
   write('sys/fs/cgroup/cpuset.cpus.effective', '0-7\n');
-  assert.deepEqual(readEffectiveCpuset(host, 7), [0, 1]);
+  assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [0, 1]);
   remove(SCOPE);
-  assert.equal(readEffectiveCpuset(host, 7)?.length, 8);
+  assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`)?.length, 8);
   remove('sys/fs/cgroup');
-  assert.equal(readEffectiveCpuset(host, 7), undefined);
+  assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`), undefined);
 });
 
 test('the cpuset of v1 goes before the empty v2 hierarchy beside it', (context) => {
@@ -71,28 +71,34 @@ test('the cpuset of v1 goes before the empty v2 hierarchy beside it', (context) 
   write('proc/7/cgroup', HYBRID);
   const file = 'sys/fs/cgroup/cpuset/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0/cpuset.effective_cpus';
   write(file, '1\n');
-  assert.deepEqual(readEffectiveCpuset(host, 7), [1]);
+  assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [1]);
   remove(file);
-  assert.equal(readEffectiveCpuset(host, 7), undefined);
+  assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`), undefined);
 });
 
 test('a name beyond ASCII is found', (context) => {
   const { host, write } = hostTree(context);
   write('proc/7/cgroup', Buffer.from('0::/été\n'));
   write('sys/fs/cgroup/été/cpuset.cpus.effective', '5\n');
-  assert.deepEqual(readEffectiveCpuset(host, 7), [5]);
+  assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [5]);
 });
 
 test('nonsense in the file and a process that has gone are told', (context) => {
   const { host, write } = hostTree(context);
-  assert.throws(() => readEffectiveCpuset(host, 7), { name: 'SourceError', kind: 'absent' });
+  assert.throws(() => readEffectiveCpuset(host, `${host.roots.procfs}/7`), {
+    name: 'SourceError',
+    kind: 'absent',
+  });
   write('proc/7/cgroup', '0::/\n');
   write('sys/fs/cgroup/cpuset.cpus.effective', 'x\n');
-  assert.throws(() => readEffectiveCpuset(host, 7), { name: 'SourceError', kind: 'malformed' });
+  assert.throws(() => readEffectiveCpuset(host, `${host.roots.procfs}/7`), {
+    name: 'SourceError',
+    kind: 'malformed',
+  });
 });
 
 test('this process may run on no CPU outside of its cpuset', (context) => {
-  const cpus = readEffectiveCpuset(liveHost(), process.pid);
+  const cpus = readEffectiveCpuset(liveHost(), '/proc/self');
   if (cpus === undefined) return context.skip('no cpuset controller here');
   const allowed = parseCpuList(readTaskStatus(liveHost(), '/proc/self').cpusAllowedList);
   assert.ok(allowed.length > 0);

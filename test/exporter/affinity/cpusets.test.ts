@@ -79,7 +79,7 @@ test('a cpuset is read again after a minute, and at once when a mask has moved',
   const vm = vmOf();
   const cpusets = new Cpusets(tree.host);
   const set = (list: string): void => tree.write('sys/fs/cgroup/vm/cpuset.cpus.effective', `${list}\n`);
-  for (const tid of [10, 11]) tree.write(`proc/${tid}/cgroup`, '0::/vm\n');
+  for (const tid of [10, 11]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/vm\n');
   tree.write('proc/10/status', 'Name:\tx\nMems_allowed_list:\t0,2\n');
   const cpus = (): unknown[] => [cpusets.ofVm(vm, [thread]).cpus, cpusets.ofThread(thread)];
   set('0-1');
@@ -105,7 +105,7 @@ test('a vhost worker that is a kernel thread may be in another cgroup, and does 
   const tree = hostTree(context);
   const vcpu = threadOf(tree, 11, 'vcpu0');
   const vhost = { ...threadOf(tree, 12, 'vhost0'), path: `${tree.host.roots.procfs}/12` };
-  for (const tid of [10, 11]) tree.write(`proc/${tid}/cgroup`, '0::/vm\n');
+  for (const tid of [10, 11]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/vm\n');
   tree.write('proc/12/cgroup', '0::/\n');
   tree.write('sys/fs/cgroup/cpuset.cpus.effective', '0-7\n');
   tree.write('sys/fs/cgroup/vm/cpuset.cpus.effective', '2-3\n');

@@ -80,7 +80,7 @@ test('a pin beside a CPU that is offline is one', async (context) => {
 test("a mask made narrower by the cgroup's cpuset, wholly or in part, is no new pin", async (context) => {
   const { tree, tick, expected } = watchedHost(context);
   const cpuset = (list: string): void => {
-    tree.write('proc/11/cgroup', '0::/vm\n');
+    tree.write('proc/10/task/11/cgroup', '0::/vm\n');
     tree.write('sys/fs/cgroup/vm/cpuset.cpus.effective', `${list}\n`);
   };
   cpuset('0-3');
@@ -101,7 +101,7 @@ test('a shared pool that shrinks and grows back pins and unpins nobody, whatever
   const { tree, state, tick, start, vcpu0, expected } = watchedHost(context);
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   const pool = (list: string): Record<number, string> => {
-    for (const tid of [10, 11, 12]) tree.write(`proc/${tid}/cgroup`, '0::/kubepods/pod\n');
+    for (const tid of [10, 11, 12]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/kubepods/pod\n');
     tree.write('sys/fs/cgroup/kubepods/pod/cpuset.cpus.effective', `${list}\n`);
     return { 11: list, 12: list };
   };
