@@ -4,6 +4,7 @@ import { chmodSync, closeSync, mkdirSync, openSync, symlinkSync, truncateSync } 
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { utf8 } from '../../probes/host.ts';
+import { printable } from '../../probes/printable.ts';
 import { hostTree } from '../support/host-tree.ts';
 import { has } from '../support/tools.ts';
 import { capturedHost, liveHost } from './captured.ts';
@@ -74,7 +75,7 @@ test('each misfortune of a path has its kind', async (context) => {
     ['a'.repeat(300), 'failed', 'ENAMETOOLONG'],
   ] as const) {
     const path = join(folder, name);
-    const expected = { name: 'SourceError', kind, reason, path };
+    const expected = { name: 'SourceError', kind, reason, path: printable(path) };
     assert.throws(() => host.attribute(path), expected);
     assert.throws(() => host.text(path), expected);
     await assert.rejects(host.slowText(path, KIB, 5000), expected);

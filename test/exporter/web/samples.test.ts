@@ -8,7 +8,7 @@ import { indexOf, labelsOf, samplesOf, samplesOfVm } from '../../../exporter/web
 
 test('labels come back as they were written, whatever a tenant calls his VM', () => {
   const value = fc.string({
-    unit: fc.constantFrom('a', '"', '\\', '\n', ',', '=', '{', 'ü', '\u{1f600}', 'n'),
+    unit: fc.constantFrom('a', '"', '\\', ',', '=', '{', 'ü', '\u{1f600}', 'n'),
     maxLength: 12,
   });
   fc.assert(
