@@ -15,7 +15,7 @@ export interface ThreadSpec {
 /** Nanoseconds in a clock tick of USER_HZ. */
 const TICK_NS = 1e7;
 /** By so many ticks the samples may be wrong, either way. */
-const WOBBLE = 2;
+export const WOBBLE = 2;
 
 function wobble(step: number): number {
   return ((Math.imul(step, 0x9e3779b1) >>> 16) % (2 * WOBBLE + 1)) - WOBBLE;
