@@ -190,7 +190,9 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
 });
 
 /** Not only rmdir, which the kernel refuses while triggers use each other's variables. */
-const REMOVE_INSTANCE = `cd ${TRACEFS}/instances/kvm-telemetry-*; for _ in 1 2 3; do
+// The exporter is stopped for that: it puts triggers back as soon as it misses one, and then rmdir finds the instance busy.
+const REMOVE_INSTANCE = `pkill -STOP -f '[m]ain.js serve'; trap "pkill -CONT -f '[m]ain.js serve'" EXIT
+cd ${TRACEFS}/instances/kvm-telemetry-*; for _ in 1 2 3; do
 for f in $(grep -l ^hist: events/{kvm,block,synthetic}/*/trigger); do tac $f | grep ^hist: | while read -r line; do
 echo "!\${line% \\[*\\]}" >> $f; done; done; done 2>/dev/null; cd ${TRACEFS}; rmdir instances/kvm-telemetry-*`;
 
