@@ -58,7 +58,7 @@ export class Baselines {
     this.#changed = true;
   }
 
-  /** Forgets the baseline of a thread that is no longer pinned on purpose. */
+  /** Forgets the baseline of a thread that is no longer pinned, if that is not drift. */
   forget(vm: string, thread: string): void {
     if (this.#vms.get(vm)?.delete(thread) === true) this.#changed = true;
   }

@@ -12,7 +12,7 @@ interface Reading {
   readonly pages: NumaPages | undefined;
 }
 
-/** The NUMA nodes of the VMs' memory. Read rarely, one VM at a time, and never during a scrape. */
+/** The NUMA nodes of the VMs' memory. Read rarely, one VM at a time, and in the background. */
 export class Memory {
   readonly #readings = new Map<string, Reading>();
   #failed: { readonly vm: string; readonly problem: SourceError } | undefined;

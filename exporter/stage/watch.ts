@@ -34,7 +34,8 @@ interface Judged {
   /** The stage of the last round. It becomes the detected stage if the next round confirms it. */
   readonly candidate: Stage;
   /**
-   * False until the first measurement, if the VM is traced: a stage that it corrects is not a stage change.
+   * False until the first measurement, if the VM is traced: its correction of the stage is not a stage
+   * change.
    */
   readonly isFirm: boolean;
 }

@@ -15,7 +15,7 @@ export interface Growth {
 
 const WINDOW_MS = 60_000;
 
-/** I/Os of the disks, else requests of the block devices that carry them. */
+/** I/Os of the disks, else requests of the block devices under them. */
 const DENOMINATORS: readonly ((moment: Evidence) => number | undefined)[] = [
   ({ ios }) => ios,
   ({ trace }) =>
