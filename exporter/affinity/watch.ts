@@ -61,7 +61,7 @@ const MAX_READS = 500;
  * drift.
  */
 const SETTLING_SECONDS = 5;
-/** An administrator or irqbalance moves interrupts rarely, and reading them is slow on a large host. */
+/** Only an administrator or irqbalance moves interrupts, and reading them is slow on a large host. */
 const COMPLETIONS_EVERY = 30;
 const INIT_EVERY = 60;
 const MAX_PROBLEMS = 16;
@@ -128,8 +128,8 @@ export class AffinityWatch {
   }
 
   /**
-   * undefined if it cannot be read. In a container with its own pid namespace process 1 is not the host's,
-   * and the check works without it.
+   * In a container with its own pid namespace process 1 does not represent the host. If process 1 cannot be
+   * read, the check works without it.
    */
   #readInit(): void {
     const { host } = this.parts;

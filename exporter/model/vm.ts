@@ -37,7 +37,7 @@ export interface Vm {
   readonly pid: number;
   /** Start time of the process, in ticks since boot. */
   readonly startTime: number;
-  /** Its directories in KVM's debugfs: one for every VMM known so far. Empty if debugfs is not available. */
+  /** Its directories in KVM's debugfs. All known VMMs have one per VM. Empty if debugfs is not available. */
   readonly directories: readonly KvmDirectory[];
   readonly blockDevices: readonly BlockDeviceUse[];
   /** For each image without a known block device, the reason. */

@@ -6,8 +6,7 @@ const MAX_PROCESSES = 128;
 /** perf opens one descriptor per counter and thread. */
 const MAX_DESCRIPTORS = 8192;
 /**
- * Each start blocks for milliseconds and costs 30 ms of CPU time in perf. The other VMs start with the next
- * call.
+ * Each start takes milliseconds, and costs 30 ms of CPU time in perf. The other VMs start with the next call.
  */
 const MAX_STARTS = 16;
 const FIRST_BACKOFF_MS = 1_000;

@@ -19,7 +19,7 @@ const NOTIFY_FILTER = 'rw == 1 && size == 2 && port >= 4096 && port & 16 && !(po
 
 /** The counters of the sets, limited to the tracepoints of this kernel. */
 export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]): PerfCounter[] {
-  // On arm64 a reason consists of two fields.
+  // On arm64 a reason consists of two fields, so perf does not count reasons one by one.
   const reasons = isa === 'arm64' ? [] : reasonsOfTheIoPath(isa);
   const of: Partial<Record<TraceSetName, [name: string, filter?: string][]>> = {
     exits: [

@@ -9,10 +9,7 @@ import { type Owner, Tally } from './tally.ts';
 import { TracedSet } from './traced-set.ts';
 import type { TracefsWriter } from './writer.ts';
 
-/**
- * A map that is fuller than this is cleared, or enlarged if living threads of VMs fill more than half of
- * that.
- */
+/** A map that is fuller than this is cleared, or enlarged if VM threads fill more than half of this share. */
 const FULL = 3 / 4;
 /** Seconds between two tries of a set with missing parts: kvm_amd or kvm_intel may be loaded later. */
 const RETRY_TICKS = 30;
