@@ -5,7 +5,7 @@ import { StateFile, type StateLogger } from '../state.ts';
 const cpuList = z.string().max(65_536).refine(isCpuList);
 const label = z.string().max(256);
 const schema = z.object({
-  /** /proc/sys/kernel/random/boot_id: a process id and its start time say nothing after a reboot. */
+  /** /proc/sys/kernel/random/boot_id: pids and start times are not comparable across reboots. */
   boot: z.string().max(64),
   /** CPU list by thread label, by incarnation of the VM. */
   vms: z.record(z.string().max(64), z.record(label, cpuList)),
@@ -21,7 +21,10 @@ function isCpuList(text: string): boolean {
 
 type Learnt = z.infer<typeof schema>;
 
-/** The masks of threads that somebody pinned before, or soon after, their VM was first seen. They outlive the daemon, not the VM. */
+/**
+ * The masks of threads that were pinned when, or soon after, their VM was first seen. They survive a restart
+ * of the daemon, but not of the VM.
+ */
 export class Baselines {
   readonly #file: StateFile<Learnt>;
   readonly #vms: Map<string, Map<string, string>>;
@@ -40,12 +43,12 @@ export class Baselines {
     this.#vms = new Map(vms.map(([key, masks]) => [key, new Map(Object.entries(masks))]));
   }
 
-  /** CPU list; undefined for a thread that was not learnt. */
+  /** CPU list; undefined if none was learned for the thread. */
   of(vm: string, thread: string): string | undefined {
     return this.#vms.get(vm)?.get(thread);
   }
 
-  /** What could not be read back is not taken: it would cost the whole file. */
+  /** Ignores values that the schema rejects: one of them would make the whole file unreadable. */
   learn(vm: string, thread: string, cpus: string): void {
     if (!label.safeParse(thread).success || !cpuList.safeParse(cpus).success) return;
     const masks = this.#vms.get(vm) ?? new Map<string, string>();
@@ -55,12 +58,12 @@ export class Baselines {
     this.#changed = true;
   }
 
-  /** The thread is not pinned any more, and that is right so. */
+  /** Forgets the baseline of a thread that is no longer pinned, if that is not drift. */
   forget(vm: string, thread: string): void {
     if (this.#vms.get(vm)?.delete(thread) === true) this.#changed = true;
   }
 
-  /** Forgets VMs that are gone, and writes what has changed. */
+  /** Forgets VMs that are gone, and writes the file if anything changed. */
   async keep(vms: ReadonlySet<string>): Promise<void> {
     for (const vm of this.#vms.keys()) {
       if (vms.has(vm)) continue;

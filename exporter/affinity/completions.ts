@@ -6,12 +6,12 @@ import type { Disk } from '../../probes/sys-block.ts';
 import { readHardwareQueues } from '../../probes/sys-block-queue.ts';
 import { nvmeQueues } from '../model/interrupts.ts';
 
-/** CPUs that take the completion interrupt, by the CPU that submits. */
+/** CPUs that take the completion interrupt, by submitting CPU. */
 export type CompletionCpus = ReadonlyMap<number, readonly number[]>;
 
 /**
- * Where an NVMe disk's requests complete. Hardware queue N of blk-mq is the controller's queue N+1, as queue 0 is for
- * administration (drivers/nvme/host/pci.c); a disk of another kind is not in the result.
+ * The CPUs on which an NVMe disk's requests complete. Hardware queue N of blk-mq is the controller's queue
+ * N+1, as queue 0 is the admin queue (drivers/nvme/host/pci.c). Other kinds of disks are not in the result.
  *
  * @returns by name of the disk
  * @throws SourceError
@@ -42,7 +42,7 @@ function completionsOf(
   for (const [i, carrier] of carriers.entries()) {
     const controller = disk.controllers[i] ?? disk.controllers[0];
     for (const { queue, cpus } of readHardwareQueues(host, carrier)) {
-      // A queue for polling has no interrupt.
+      // A polled queue has no interrupt.
       const takers = interrupts.get(`${controller}q${queue + 1}`);
       if (takers === undefined) continue;
       for (const cpu of cpus)

@@ -10,13 +10,13 @@ import {
 import { readMemsAllowed } from '../../probes/proc-task-status.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 
-/** To which CPUs and nodes cgroups confine a VM. */
+/** The CPUs and nodes to which cgroups confine a VM. */
 export interface VmCpuset {
-  /** NUMA nodes from which it may have memory; undefined where the kernel does not say. */
+  /** NUMA nodes from which the VM may get memory; undefined if the kernel does not report them. */
   readonly mems: readonly number[] | undefined;
-  /** Of the cgroup that holds all its threads; undefined where no cgroup confines it. */
+  /** CPUs of the cgroup that holds all its threads; undefined if no cgroup confines the VM. */
   readonly cpus: readonly number[] | undefined;
-  /** False where that cgroup cannot be followed. */
+  /** False if that cgroup is hidden. */
   readonly isKnown: boolean;
 }
 
@@ -25,10 +25,10 @@ interface Reading<T> {
   readonly value: T;
 }
 
-/** Hardly anybody changes a cpuset; where it does change, the masks move with it, which makes its reading stale. */
+/** Cpusets rarely change. A change also moves the masks, and a moved mask invalidates the cached cpuset. */
 const READ_AGAIN_TICKS = 60;
 
-/** What cgroups allow VMs and their threads. */
+/** Caches the cpusets of VMs and their threads. */
 export class Cpusets {
   #vms = new Map<string, Reading<VmCpuset>>();
   readonly #threads = new WeakMap<VmThread, Reading<readonly number[] | undefined>>();
@@ -36,7 +36,7 @@ export class Cpusets {
 
   constructor(private readonly host: Host) {}
 
-  /** A second has passed. */
+  /** Call every second. */
   tick(vms: readonly Vm[]): void {
     this.#tick++;
     if (this.#vms.size <= vms.length) return;
@@ -44,15 +44,16 @@ export class Cpusets {
     this.#vms = new Map([...this.#vms].filter(([key]) => alive.has(key)));
   }
 
-  /** A mask has moved, so a cpuset may have. */
+  /** Invalidates the cpusets of a thread whose mask changed, as its cpuset may have changed too. */
   forget(vm: Vm, thread: VmThread): void {
     this.#vms.delete(vm.key);
     this.#threads.delete(thread);
   }
 
   /**
-   * libvirt gives each vCPU a cgroup of its own below the VM's, and what that one lacks is a pin: so the one above all of
-   * its threads tells what the VM may use. A vhost worker that is a kernel thread may be elsewhere.
+   * The cpuset of the VM's cgroup. libvirt gives each vCPU a cgroup of its own below the VM's, and pins the
+   * vCPU with it. So the VM's limits are those of the common cgroup of all its threads. A vhost worker that
+   * is a kernel thread may be in another cgroup and is left out.
    */
   ofVm({ key, pid }: Vm, threads: readonly VmThread[]): VmCpuset {
     const known = this.#vms.get(key);
@@ -62,7 +63,7 @@ export class Cpusets {
     return value;
   }
 
-  /** The CPUs of a thread's own cgroup; undefined where nothing tells. */
+  /** The CPUs of a thread's own cgroup; undefined if unknown. */
   ofThread(thread: VmThread): readonly number[] | undefined {
     const known = this.#threads.get(thread);
     if (known !== undefined && this.#tick - known.tick < READ_AGAIN_TICKS) return known.value;
@@ -84,7 +85,10 @@ export class Cpusets {
   }
 }
 
-/** A cgroup goes with its last thread, and what cannot be read confines nobody that is known. */
+/**
+ * undefined if the read fails: a cgroup disappears with its last thread, and an unreadable cpuset counts as
+ * no limit.
+ */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();

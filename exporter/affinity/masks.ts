@@ -6,21 +6,25 @@ import type { VmThread } from '../model/vm.ts';
 export interface Mask {
   /** `Cpus_allowed_list`. */
   readonly text: string;
-  /** The same list for all threads that have the same text. */
+  /** One list object is shared by all threads with the same text. */
   readonly cpus: readonly number[];
 }
 
-/** There are few different masks on a host; a tenant that invents them must not fill the memory. */
+/** A host has few different masks. The limit protects against a tenant that creates many. */
 const MAX_LISTS = 4096;
 
-/** Reads affinity masks. What is judged each second for thousands of threads is parsed once. */
+/** Reads affinity masks, and parses each text once: thousands of threads are checked each second. */
 export class Masks {
   #lists = new Map<string, readonly number[]>();
   readonly #masks = new WeakMap<VmThread, Mask>();
 
   constructor(private readonly host: Host) {}
 
-  /** As of now. @throws SourceError */
+  /**
+   * Reads the current mask.
+   *
+   * @throws SourceError
+   */
   read(thread: VmThread): Mask {
     const text = readTaskStatus(this.host, thread.path).cpusAllowedList;
     const before = this.#masks.get(thread);
@@ -30,7 +34,7 @@ export class Masks {
     return mask;
   }
 
-  /** As last read; undefined for a thread that never was. */
+  /** The mask as last read; undefined if it was never read. */
   of(thread: VmThread): Mask | undefined {
     return this.#masks.get(thread);
   }

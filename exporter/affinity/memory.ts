@@ -3,7 +3,7 @@ import type { Host } from '../../probes/host.ts';
 import { type NumaPages, readNumaMaps } from '../../probes/proc-numa-maps.ts';
 import type { Vm } from '../model/vm.ts';
 
-/** The kernel walks the page table for it, and memory hardly moves. */
+/** The kernel walks the page tables to produce numa_maps, and memory rarely moves. */
 const READ_AGAIN_MS = 600_000;
 const TIMEOUT_MS = 5_000;
 
@@ -12,7 +12,7 @@ interface Reading {
   readonly pages: NumaPages | undefined;
 }
 
-/** On which nodes the VMs' memory is: read rarely, one VM at a time, and never while anybody waits. */
+/** The NUMA nodes of the VMs' memory. Read rarely, one VM at a time, and in the background. */
 export class Memory {
   readonly #readings = new Map<string, Reading>();
   #failed: { readonly vm: string; readonly problem: SourceError } | undefined;
@@ -23,7 +23,7 @@ export class Memory {
     private readonly now: () => number,
   ) {}
 
-  /** undefined where it was not read yet, or cannot be: a kernel without NUMA has no such file. */
+  /** undefined if it was not read yet or cannot be read: a kernel without NUMA has no such file. */
   of(vm: Vm): NumaPages | undefined {
     return this.#readings.get(vm.key)?.pages;
   }
@@ -32,7 +32,7 @@ export class Memory {
     return this.#failed?.problem;
   }
 
-  /** Reads that of the VM for which it is due most, if any. */
+  /** Reads the memory of the VM whose reading is the oldest, if it is due. */
   async readNext(vms: readonly Vm[]): Promise<void> {
     if (this.#isReading) return;
     this.#forget(vms);

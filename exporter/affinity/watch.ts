@@ -30,7 +30,7 @@ export interface AffinitySettings {
   readonly sampleInterval: number;
 }
 
-/** The host as the rest of the daemon knows it. */
+/** The host as the other modules of the daemon know it. */
 export interface Watched {
   readonly vms: readonly Vm[];
   readonly disks: readonly Disk[];
@@ -45,17 +45,23 @@ export interface AffinityParts {
   readonly memory: Memory;
   readonly baselines: Baselines;
   residencyOf(thread: VmThread): Residency | undefined;
-  /** A drift that begins, or ends. */
+  /** Called when a drift begins or ends. */
   onChange(drift: Drift, began: boolean): void;
   /** Seconds since boot. */
   sinceBoot(): number;
 }
 
-/** A mask costs as much as a sample: on a host with more threads each is looked at every second or third time. */
+/**
+ * Reading a mask costs as much as a sample. With more threads than this, each thread is checked every second
+ * or third time.
+ */
 const MAX_READS = 500;
-/** Whoever starts a VM pins its threads after it has them: so long a mask is taken for a beginning, not for a drift. */
+/**
+ * A VM's threads are pinned after they start. For this long a changed mask counts as the initial one, not as
+ * drift.
+ */
 const SETTLING_SECONDS = 5;
-/** Interrupts are moved by hand, or by irqbalance, and reading them is slow on a large host. */
+/** Only an administrator or irqbalance moves interrupts, and reading them is slow on a large host. */
 const COMPLETIONS_EVERY = 30;
 const INIT_EVERY = 60;
 const MAX_PROBLEMS = 16;
@@ -67,13 +73,13 @@ interface Read {
   readonly hasMoved: boolean;
 }
 
-/** Follows where threads may run, against where they should: each second, the kernel's own masks. */
+/** Compares the threads' affinity masks in the kernel with their expected affinity, every second. */
 export class AffinityWatch {
   readonly #masks: Masks;
   readonly #cpusets: Cpusets;
-  /** Threads whose mask was held against what they would have unpinned. */
+  /** Threads whose mask was already compared with the mask of an unpinned thread. */
   readonly #met = new WeakSet<VmThread>();
-  /** The mask of the host's first process, which each process inherits. */
+  /** The mask of the host's first process, which every process inherits. */
   #init: readonly number[] | undefined;
   #completions: ReadonlyMap<string, CompletionCpus> = new Map();
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
@@ -91,12 +97,12 @@ export class AffinityWatch {
     this.#cpusets = new Cpusets(parts.host);
   }
 
-  /** As of the last look. */
+  /** The result of the last tick. */
   get reading(): Affinity {
     return { of: ({ key }) => this.#vms.get(key), problems: this.#problems };
   }
 
-  /** Looks once. */
+  /** Reads the masks and checks them for drift. */
   async tick(): Promise<void> {
     const { watched, memory, baselines } = this.parts;
     const { topology } = watched;
@@ -104,7 +110,7 @@ export class AffinityWatch {
     if (this.#ticks++ % COMPLETIONS_EVERY === 0) this.#readCompletions();
     this.#cpusets.tick(watched.vms);
     this.#problems = [memory.problem ?? [], this.#completionsProblem ?? []].flat();
-    // On a host with one node there is nothing to tell.
+    // On a host with one NUMA node all memory is local.
     if ((topology?.nodes.length ?? 0) > 1) void memory.readNext(watched.vms);
     await this.#readMasks();
     if (topology !== undefined) await this.#judge(topology);
@@ -121,7 +127,10 @@ export class AffinityWatch {
     }
   }
 
-  /** In a container that has processes of its own the first one is no measure, and nothing is lost without it. */
+  /**
+   * In a container with its own pid namespace process 1 does not represent the host. If process 1 cannot be
+   * read, the check works without it.
+   */
   #readInit(): void {
     const { host } = this.parts;
     try {
@@ -154,7 +163,7 @@ export class AffinityWatch {
       }
     }
     this.#next += count;
-    // libvirt itself may have moved the thread: then its state says so, at the latest a moment later.
+    // libvirt may have moved the thread itself. Then its state shows the new pin now or in the next second.
     if (hasMoved || this.#hadMoved) this.parts.watched.refreshPins();
     this.#hadMoved = hasMoved;
     const { topology } = this.parts.watched;
@@ -166,9 +175,10 @@ export class AffinityWatch {
   }
 
   /**
-   * A pin that a thread has when it is first seen, or soon after its VM was started, is how it should be. A mask that
-   * somebody made narrower is taken over at any time: that is a pin, and it must not be lost unseen. A thread that
-   * nobody pins has nothing to lose, and goes with what its cgroup and the host allow.
+   * Learns baselines. A pin that a thread has when it is first seen, or soon after its VM started, is the
+   * expected affinity. A mask that was narrowed later is a new pin and replaces the baseline at any time, so
+   * that losing it is detected. A thread that is not pinned has no baseline and follows its cgroup and the
+   * host.
    */
   #learn({ vm, thread, mask, hasMoved }: Read, facts: TopologyFacts): void {
     const { baselines, sinceBoot } = this.parts;
@@ -176,7 +186,7 @@ export class AffinityWatch {
     this.#met.add(thread);
     if (!hasMoved && !isNew) return;
     const learnt = baselines.of(vm.key, thread.label);
-    // A clock that went back makes no VM new.
+    // A clock that went back does not make a VM new.
     const isSettling = Math.abs(sinceBoot() - vm.startTime / USER_HZ) < SETTLING_SECONDS;
     const { unpinned, cpuset } = this.#surroundings(vm, facts);
     const threads = this.#threads(vm).flatMap((each) => {
@@ -192,7 +202,7 @@ export class AffinityWatch {
     else baselines.forget(vm.key, thread.label);
   }
 
-  /** What the VM's threads may use, and what they get when nobody pins them. */
+  /** The CPUs that the VM's threads may use, and those they get if they are not pinned. */
   #surroundings(
     vm: Vm,
     facts: TopologyFacts,
@@ -246,14 +256,14 @@ export class AffinityWatch {
     };
   }
 
-  /** @returns undefined for one whose mask could not be read yet */
+  /** @returns undefined if the thread's mask has not been read yet */
   #observeThread(vm: Vm, thread: VmThread, settings: AffinitySettings): ObservedThread | undefined {
     const mask = this.#masks.of(thread);
     if (mask === undefined) return undefined;
     const { rules, learn, sampleInterval } = settings;
     const residency = this.parts.residencyOf(thread);
     const baseline = learn ? this.parts.baselines.of(vm.key, thread.label) : undefined;
-    // Who is not pinned is expected where it is.
+    // A thread that is not pinned has its current mask as its expected affinity.
     const usual = learn ? mask.cpus : undefined;
     const learnt = baseline === undefined ? usual : this.#masks.list(baseline);
     const cpuset = (): readonly number[] | undefined => this.#cpusets.ofThread(thread);
@@ -263,10 +273,10 @@ export class AffinityWatch {
       tid: thread.tid,
       allowedList: mask.text,
       allowed: mask.cpus,
-      // A thread that sleeps is on its last CPU, from which a new mask takes it only when it wakes.
+      // A sleeping thread stays on its last CPU until it wakes, even if a new mask excludes that CPU.
       seenOn: residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
       migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
-      // Asked for only where a command is advised.
+      // Read only if a command is printed.
       get cpuset() {
         return cpuset();
       },
@@ -279,7 +289,7 @@ export class AffinityWatch {
     return completions === undefined ? [] : cpus.flatMap((cpu) => completions.get(cpu) ?? []);
   }
 
-  /** How near to each other a VM's parts are, from 0 to 1; undefined where a part is not known. */
+  /** Shares of local memory and local completions, 0 to 1; undefined if unknown. */
   #localities(seen: ObservedVm, topology: CpuTopology): Pick<VmAffinity, 'memoryLocal' | 'completions'> {
     const facts = factsOf(topology);
     const vcpus = seen.threads.filter(({ role }) => role === 'vcpu').flatMap(({ seenOn }) => seenOn);
@@ -319,7 +329,10 @@ function keyOf({ thread, kind }: Drift): string {
   return `${thread} ${kind}`;
 }
 
-/** A mask is also made narrower by a CPU that goes offline and by a cpuset, and wide again with them. */
+/**
+ * Whether a pin narrowed the mask. A CPU that goes offline and a cpuset also narrow masks, and widen them
+ * again later.
+ */
 function isNarrowed(
   cpus: readonly number[],
   before: readonly number[],

@@ -1,27 +1,27 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Lockdown } from '../../probes/lockdown.ts';
 
-/** A failure in words for the operator. */
+/** Explains a failure to the operator. */
 export interface Advice {
   readonly why: string;
-  /** The command or change that would mend it; undefined where nothing needs mending or nothing can. */
+  /** The command or change that fixes the problem; undefined if there is nothing to fix or no fix exists. */
   readonly fix: string | undefined;
 }
 
-/** The facts about this daemon that tell one EPERM from another. */
+/** The facts that distinguish the causes of an EPERM. */
 export interface Circumstances {
   readonly isRoot: boolean;
   readonly lockdown: Lockdown;
 }
 
-/** Why a directory of QMP sockets is not used: exporter/qmp/sockets.ts. */
+/** The reason given for a QMP socket directory that is not used: exporter/qmp/sockets.ts. */
 export const NOT_ROOTS_ALONE =
   "not used for QMP: must be a directory, not a link, that is root's and that nobody else may write to";
 
-/** How a monitor that serves another client is told: probes/qmp-connection.ts. */
+/** The reason given for a monitor that serves another client: probes/qmp-connection.ts. */
 export const HELD = 'another client holds the monitor';
 
-/** What a failure means and what to do about it. */
+/** Explains a failure and gives the fix. */
 export function adviceOn(problem: SourceError, probe: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
   const why = `${path}: ${reason}`;
@@ -44,7 +44,7 @@ export function adviceOn(problem: SourceError, probe: string, circumstances: Cir
   }
 }
 
-/** @param reason EMFILE, for this process, or ENFILE, for the whole host */
+/** @param reason EMFILE (limit of this process) or ENFILE (limit of the host) */
 export function fixOfExhaustion(reason: string): string {
   return reason === 'ENFILE'
     ? 'raise fs.file-max (sysctl), or find the process that holds so many (lsof)'

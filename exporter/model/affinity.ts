@@ -1,14 +1,14 @@
 import type { LibvirtPins } from '../../probes/libvirt-domain.ts';
 import type { Vm, VmThread } from './vm.ts';
 
-/** The CPUs on which a thread should be allowed to run, and who says so. */
+/** The expected affinity of a thread, and its source. */
 export interface Expectation {
   /** Ascending. */
   readonly cpus: readonly number[];
   readonly source: 'config' | 'libvirt' | 'baseline';
 }
 
-/** `*` is any text, `?` any one character. */
+/** `*` matches any text, `?` matches one character. */
 export interface PinningRule {
   /** Glob on the VM's name. */
   readonly vm: string;
@@ -18,9 +18,9 @@ export interface PinningRule {
 }
 
 /**
- * The configuration's first rule that fits, else libvirt's pin, else what the thread had when the VM was first seen.
+ * Returns the CPUs of the first matching rule of the configuration, else libvirt's pin, else the baseline.
  *
- * @param baseline undefined where none was learnt
+ * @param baseline undefined if there is none
  */
 export function expectationOf(
   thread: Pick<VmThread, 'role' | 'label'>,
@@ -46,14 +46,17 @@ function pinOf(
   return role === 'vcpu' ? pins.vcpus.get(id) : pins.iothreads.get(id);
 }
 
-/** The number by which libvirt knows a vCPU or an IOThread, which it names `iothread<id>`; others have none. */
+/**
+ * libvirt's number of a vCPU or of an IOThread, which libvirt names `iothread<id>`; undefined for other
+ * threads.
+ */
 export function libvirtIdOf(role: VmThread['role'], label: string): number | undefined {
   if (role !== 'vcpu' && role !== 'iothread') return undefined;
   const id = /^(?:vcpu|iothread:iothread)(\d{1,9})$/.exec(label)?.[1];
   return id === undefined ? undefined : Number(id);
 }
 
-/** Without a regular expression, which a pattern such as `*a*a*a*b` could keep busy for hours. */
+/** Does not use a regular expression: a pattern such as `*a*a*a*b` could backtrack for hours. */
 export function matchesGlob(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;
@@ -75,7 +78,7 @@ export function matchesGlob(pattern: string, text: string): boolean {
   return p === pattern.length;
 }
 
-/** As the kernel writes a mask: `0-2,8`. Expects ascending numbers. */
+/** Formats CPUs as the kernel does: `0-2,8`. Expects ascending numbers. */
 export function cpuListOf(cpus: readonly number[]): string {
   let text = '';
   let first = Number.NaN;

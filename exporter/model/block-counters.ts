@@ -3,7 +3,10 @@ import type { CounterSet } from './continued-counter.ts';
 
 const RANGE = 2 ** 32;
 
-/** The kernel prints milliseconds as a C unsigned int: block/genhd.c part_stat_show(). A busy NVMe passes it in days. */
+/**
+ * The kernel prints milliseconds as a 32-bit C unsigned int: block/genhd.c part_stat_show(). A busy NVMe
+ * wraps it within days.
+ */
 const MILLISECONDS = [
   'readMs',
   'writeMs',
@@ -13,7 +16,7 @@ const MILLISECONDS = [
   'flushMs',
 ] as const satisfies readonly (keyof BlockStat)[];
 
-/** Of 64 bits: when one of them falls, the device is another one. */
+/** 64-bit counters. If one of them falls, the device has been replaced. */
 const WIDE = [
   'reads',
   'writes',
@@ -23,7 +26,7 @@ const WIDE = [
   'flushes',
 ] as const satisfies readonly (keyof BlockStat)[];
 
-/** What one device, or one path of it, has counted: its milliseconds beyond 32 bits. */
+/** The counters of one device or of one path, with the milliseconds extended beyond 32 bits. */
 class WideStat {
   #before: BlockStat | undefined;
   #ends: Record<(typeof MILLISECONDS)[number], number> = noEnds();
@@ -49,14 +52,14 @@ function noEnds(): Record<(typeof MILLISECONDS)[number], number> {
   return { readMs: 0, writeMs: 0, ioMs: 0, weightedIoMs: 0, discardMs: 0, flushMs: 0 };
 }
 
-/** Counters of one disk, from its own statistics or from those of its paths. None of them falls. */
+/** Counters of one disk, from its own statistics or from those of its paths. They never fall. */
 export class BlockCounters {
   readonly #carriers = new Map<string, WideStat>();
 
   constructor(private readonly counters: CounterSet) {}
 
   /**
-   * @param source whose statistics these are: the disk's own, or its paths'
+   * @param source whether the statistics are the disk's own or its paths'
    * @param stats by name of the disk or path
    */
   take(source: 'own' | 'paths', stats: ReadonlyMap<string, BlockStat>): BlockStat {
@@ -66,7 +69,7 @@ export class BlockCounters {
     const sum = Object.keys(first[1]).map((name) => {
       const field = name as keyof BlockStat;
       const parts = wide.map(([carrier, stat]) => [carrier, stat[field]] as const);
-      // Not a counter.
+      // inFlight is a gauge.
       if (field === 'inFlight') return [field, parts.reduce((all, [, now]) => all + now, 0)] as const;
       return [field, this.counters.take(field, source, parts)] as const;
     });

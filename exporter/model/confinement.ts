@@ -2,10 +2,10 @@ import type { ObservedVm } from './observed.ts';
 import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
 
 /**
- * Whether somebody pins a thread that has this mask. A mask is no pin when it has all CPUs that the thread would have
- * anyway: isolcpus=, CPUAffinity= and a cpuset narrow what every process gets.
+ * Whether a thread with this mask is pinned. A mask with all CPUs that the thread would have anyway is not a
+ * pin: isolcpus=, CPUAffinity= and cpusets narrow the affinity of every process.
  *
- * @returns undefined where nothing tells
+ * @returns undefined if unknown
  */
 export function isPin(
   mask: CpuMask,
@@ -16,7 +16,7 @@ export function isPin(
   if (unpinned === undefined) return true;
   const lacks = (cpus: readonly number[]): boolean => !isWithin(facts.mask(cpus).online, mask.online);
   if (unpinned !== 'unknown') return lacks(unpinned);
-  // A cgroup gives all its threads the same CPUs: somebody told these apart.
+  // A cgroup gives all its threads the same CPUs, so different masks mean that the threads are pinned.
   return threads.some(({ allowed }) => lacks(allowed)) ? true : undefined;
 }
 
@@ -25,10 +25,11 @@ interface Allowed {
 }
 
 /**
- * What a VM's threads get when nobody pins them: the CPUs of the host's first process, as far as the VM's cgroup allows.
+ * The CPUs of a VM's threads that are not pinned: the CPUs of the host's first process that the VM's cgroup
+ * allows.
  *
- * @param init the mask of the first process; undefined where it cannot be read
- * @param cpuset the CPUs of the VM's cgroup; undefined where no cgroup confines it
+ * @param init the affinity of the host's first process; undefined if it cannot be read
+ * @param cpuset the CPUs of the VM's cgroup; undefined if no cgroup confines the VM
  */
 export function unpinnedCpus(
   init: readonly number[] | undefined,
@@ -40,7 +41,7 @@ export function unpinnedCpus(
   const all = cpus.map(({ cpu }) => cpu);
   const usual = [facts.mask(init ?? []).online, free].find((each) => each.length > 0) ?? all;
   if (cpuset === undefined) return usual;
-  // A cpuset of isolated CPUs: who is put there leaves the usual ones.
+  // A cpuset of isolated CPUs shares none with the first process. Its threads run on all CPUs of the cpuset.
   const allowed = new Set(cpuset);
   const both = usual.filter((cpu) => allowed.has(cpu));
   return both.length > 0 ? both : facts.mask(cpuset).online;

@@ -1,28 +1,29 @@
-/** Readings of a counter, by what they belong to: a vCPU, a path of a disk, `''` where there is nothing to add up. */
+/** Readings of a counter by part: a vCPU, a path of a disk, or `''` if there is only one reading. */
 export type Parts = Iterable<readonly [part: string, reading: number]>;
 
 /**
- * What a reading that falls means: that its source began anew, or, of a difference of two counts that are read one after
- * the other, nothing.
+ * The meaning of a reading that falls. `restarting`: the source restarted. `wavering`: nothing, because the
+ * reading is the difference of two counts that are read one after the other.
  */
 export type ReadingKind = 'restarting' | 'wavering';
 
 interface Source {
-  /** The last reading of each part; what is away for a while goes on from there. */
+  /** The last reading of each part. A part that disappears and returns continues from it. */
   readonly last: Map<string, number>;
-  /** What its readings add up to, restarts left out. */
+  /** Sum of the parts. A restart does not lower it. */
   sum: number;
-  /** Added to `sum` it is the counter's value. */
+  /** `sum` + `offset` is the counter's value. */
   offset: number;
 }
 
 /**
- * A counter that never falls, and does not jump, where its readings are a sum or come from several sources.
+ * A counter that never falls or jumps, although its readings are a sum or come from several sources.
  *
- * The first source gives the value; another one goes on from there by its own growth. A source that comes back is
- * credited with what it grew by meanwhile, less what others told in that time. A part that is new counts whole; one that
- * is away keeps what it had. A reading that fell below half of what it was began anew: what it counted in between is not
- * known and not credited. One that fell by less is older than the last, or wavers, and is passed over.
+ * The first source sets the value. When another source takes over, the value continues and grows by that
+ * source's growth. A source that returns is credited with its growth while it was away, minus the growth that
+ * the other sources reported in that time. A new part counts in full; a missing part keeps its last reading.
+ * If a reading falls below half of the last one, the source restarted: the count in between is unknown and
+ * not credited. A reading that fell by less is stale or wavers, and is ignored.
  */
 export class ContinuedCounter {
   readonly #sources = new Map<string, Source>();
@@ -78,7 +79,7 @@ export class CounterSet {
     return this.take(name, source, [['', reading]]);
   }
 
-  /** Forgets counters that were not used since: what counts them may begin from nothing. */
+  /** Forgets the counters that were not used since the last call: their source may restart from zero. */
   forgetUnused(): void {
     this.#counters = this.#used;
     this.#used = new Map();
@@ -98,7 +99,7 @@ export class CounterSets {
     return set;
   }
 
-  /** Forgets all others. */
+  /** Forgets all other subjects. */
   keep(subjects: Iterable<string>): void {
     const kept = new Set(subjects);
     for (const subject of this.#sets.keys()) if (!kept.has(subject)) this.#sets.delete(subject);

@@ -1,13 +1,13 @@
-/** CPU time of a thread by mode, in ticks; user is without guest. */
+/** CPU time of a thread by mode, in ticks. `user` excludes guest time. */
 export interface CpuTimes {
   readonly user: number;
   readonly system: number;
   readonly guest: number;
 }
 
-/** What `/proc/<pid>/task/<tid>/stat` has, in ticks. */
+/** The times in `/proc/<pid>/task/<tid>/stat`, in ticks. */
 export interface RawCpuTimes {
-  /** With the guest's time in it. */
+  /** Includes guest time. */
   readonly utime: number;
   readonly stime: number;
   readonly guestTime: number;
@@ -16,14 +16,15 @@ export interface RawCpuTimes {
 const NONE: CpuTimes = { user: 0, system: 0, guest: 0 };
 
 /**
- * CPU time by mode that never falls and adds up to the time that the thread ran.
+ * Splits CPU time by mode. The times never fall, and their sum is the time that the thread ran.
  *
  * The kernel scales utime and stime to the precise run time, and neither falls (cputime_adjust() in
- * kernel/sched/cputime.c), but it counts guest time in whole ticks and does not scale it. So utime minus guest time may
- * fall. utime + stime is trusted for the sum, stime for system, and guest time gets at most what leaves user where it was.
+ * kernel/sched/cputime.c). But the kernel counts guest time in whole ticks and does not scale it, so utime
+ * minus guest time may fall. This function takes the sum from utime + stime, takes system from stime, and
+ * limits guest time so that user does not fall.
  *
- * @param runTicks time on a CPU by schedstat, in ticks and parts of one; undefined where nothing tells
- * @param before what this returned for the same incarnation of the thread; undefined the first time
+ * @param runTicks time on a CPU by schedstat, in ticks and fractions of a tick; undefined if not available
+ * @param before the last result for the same incarnation of the thread; undefined the first time
  */
 export function splitCpuTime(
   { utime, stime, guestTime }: RawCpuTimes,
@@ -39,11 +40,11 @@ export function splitCpuTime(
   return { user: sum - system - guest, system, guest };
 }
 
-/** utime and stime are rounded down each, which may lose one tick of their sum. */
+/** utime and stime are each rounded down, so their sum may be one tick short. */
 function lostTick(sum: number, runTicks: number | undefined): number {
   if (runTicks === undefined) return 0;
   const missing = Math.floor(runTicks) - sum;
-  // A little more is missing where the thread ran on between the two reads; much more is another kind of clock.
+  // A few ticks may be missing if the thread ran between the two reads. More than 10 mean a different clock.
   return missing >= 1 && missing <= 10 ? 1 : 0;
 }
 

@@ -2,10 +2,10 @@ import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
 import type { QemuDevices, QemuStorage } from '../../probes/qemu-devices.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 
-/** What one source says of one disk; undefined is what it does not say. */
+/** What one source reports of one disk; undefined if the source does not report it. */
 export interface DiskFacts {
   readonly queues?: number | undefined;
-  /** Of all its queues; none for the main loop. */
+  /** IOThreads of all its queues; empty for the main loop. */
   readonly iothreads?: readonly string[] | undefined;
   readonly direct?: boolean | undefined;
   readonly aio?: string | undefined;
@@ -18,12 +18,13 @@ interface Sources {
 }
 
 /**
- * The disks as each source has them, the best first: QEMU knows what it does, its command line what was asked of it,
- * libvirt's XML leaves IOThreads of SCSI disks to their controller.
+ * The disks as each source reports them, the best source first. QEMU's monitor reports the actual state,
+ * QEMU's command line the requested one. libvirt's XML is last: for a SCSI disk only the controller has the
+ * IOThreads.
  */
 export function diskFactsOf({ statistics, devices, libvirtDisks }: Sources): DiskFacts[][] {
   return [
-    // A disk without both is none of virtio: IDE, or a CD-ROM.
+    // A disk with neither is not virtio: IDE, or a CD-ROM.
     (statistics?.disks ?? [])
       .map(({ queues, iothreads }) => ({ queues, iothreads }))
       .filter(({ queues, iothreads }) => queues !== undefined || iothreads !== undefined),
@@ -37,7 +38,7 @@ function ofStorage({ kind, queues, iothread, mapping, drives }: QemuStorage): Di
   const mapped = mapping.map((entry) => entry.iothread);
   const iothreads = mapped.length > 0 || iothread === undefined ? mapped : [iothread];
   return drives.map(({ direct, aio }) => {
-    // Without aio= a node that is known has QEMU's default.
+    // A known drive without aio= uses QEMU's default.
     const engine = aio ?? (direct === undefined ? undefined : 'threads');
     return { queues, iothreads, direct, aio: engine };
   });

@@ -2,16 +2,17 @@ import { mainNodesOf } from './numa.ts';
 import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
 import type { Places } from './places.ts';
 
-/** A thread on another node than what it works on. */
+/** A thread that runs on another NUMA node than its memory, device or interrupts. */
 export interface Crossing {
   readonly why: string;
   readonly fix: string | undefined;
 }
 
 /**
- * The nodes on which a thread is seen, or may run, against the nodes of its VM's memory; for an I/O thread also of the
- * devices that carry the disks and of the CPUs that take their interrupts. It crosses where it is on none of them and
- * some placement would end that: a node without memory is as good as its neighbours, and so is one without CPUs.
+ * Compares the nodes on which a thread runs, or may run, with the nodes of its VM's memory; for an I/O thread
+ * also with the nodes of the disks' block devices and of the CPUs that take their interrupts. A thread
+ * crosses nodes if it is on none of them and some placement would fix that. For a node without memory the
+ * nearest nodes with memory count, and for a node without CPUs the nearest nodes with CPUs.
  */
 export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Places): Crossing | undefined {
   const { facts } = places;
@@ -38,8 +39,9 @@ export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Place
 }
 
 /**
- * The nodes whose CPUs take the interrupts, and CPUs beside the device that complete on their own node. The kernel
- * spreads NVMe interrupts and lets nobody move them: where no CPU does, no placement helps and there are none.
+ * The nodes whose CPUs take the interrupts, and the CPUs near the device whose requests complete on their own
+ * node. The kernel spreads NVMe interrupts and they cannot be moved: if no CPU completes on its own node, no
+ * placement helps and the result is empty.
  */
 function completionsOf(
   vm: ObservedVm,
@@ -65,7 +67,10 @@ function nodeText(nodes: readonly number[]): string {
   return `${nodes.length === 1 ? 'node' : 'nodes'} ${nodes.join(',')}`;
 }
 
-/** To a CPU that is free, else to all of the node; several isolated CPUs are no place, as nothing balances them. */
+/**
+ * Moves the thread to a free CPU of the node, else to all its CPUs that are not isolated: the scheduler does
+ * not balance load between isolated CPUs.
+ */
 function moveTo(vm: ObservedVm, thread: ObservedThread, node: number, places: Places): string | undefined {
   const free = places.free({ vm, thread }, node);
   if (free !== undefined) return commandFor(vm, thread, [free]);
@@ -77,7 +82,10 @@ function moveTo(vm: ObservedVm, thread: ObservedThread, node: number, places: Pl
   );
 }
 
-/** Where the thread already is with its device, memory follows, to a node that has and may give some. */
+/**
+ * If the thread is already on the device's node, moves the memory to a node that has memory and that the VM
+ * may use.
+ */
 function memoryTo(
   { pid, mems }: ObservedVm,
   from: readonly number[],

@@ -18,27 +18,27 @@ export const DRIFT_KINDS = [
 
 export type DriftKind = (typeof DRIFT_KINDS)[number];
 
-/** How a thread is not where it should be. */
+/** One violation of a thread's expected affinity. */
 export interface Drift {
   readonly kind: DriftKind;
   /** The `thread` label. */
   readonly thread: string;
   /** The `vm` label. */
   readonly vm: string;
-  /** A clause for the log, with the CPUs. */
+  /** The reason for the log, with the CPUs. */
   readonly why: string;
-  /** The command that would put it right; undefined where none would. */
+  /** The command that fixes it; undefined if there is none. */
   readonly fix: string | undefined;
 }
 
 export interface DriftInput {
   readonly vm: ObservedVm;
-  /** Of all VMs, this one among them, so that two that claim one CPU are found. */
+  /** Places of all VMs, including this one, so that two VMs that claim one CPU are found. */
   readonly places: Places;
   readonly maxMigrationsPerSecond: number;
 }
 
-/** One thread with an expectation. */
+/** One thread with an expected affinity. */
 interface Case {
   readonly vm: ObservedVm;
   readonly thread: ObservedThread;
@@ -54,7 +54,7 @@ interface Finding {
   readonly fix: string | undefined;
 }
 
-/** What has drifted in one VM; a thread without an expectation cannot. */
+/** The drift of one VM. A thread without an expected affinity has none. */
 export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Drift[] {
   const drifts: Drift[] = [];
   for (const thread of vm.threads) {
@@ -79,8 +79,8 @@ export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Dr
 }
 
 /**
- * The mask against the expectation, CPUs that are offline left out of both. A mask that a cpuset or somebody's hand made
- * narrower keeps the thread where it belongs, and is no drift.
+ * Compares the mask with the expected affinity, without offline CPUs. A mask that a cpuset or an
+ * administrator narrowed keeps the thread on its expected CPUs and is not drift.
  */
 function maskOf({ vm, thread, places, source, expected, actual }: Case): Finding | undefined {
   if (expected.online.length === 0) {
@@ -114,7 +114,10 @@ function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
   return vm.vm === self.vm ? thread.label : `${thread.label} of ${vm.vm}`;
 }
 
-/** Both of a pair advise the same: what has left its mask goes back, else the I/O thread, or the earlier name, moves. */
+/**
+ * Both threads of a pair report the same fix. A thread that left its expected mask moves back; otherwise the
+ * I/O thread moves, or the thread whose name sorts first.
+ */
 function apart(self: Holder, other: Holder, places: Places): string | undefined {
   const rank = ({ vm, thread }: Holder): string =>
     `${thread.role === 'vcpu' ? 1 : 0} ${vm.vm} ${thread.label}`;
@@ -126,7 +129,10 @@ function apart(self: Holder, other: Holder, places: Places): string | undefined 
   return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
 }
 
-/** The command that gives a thread its expected CPUs; undefined where it has them, or none of them is online. */
+/**
+ * The command that restores a thread's expected CPUs; undefined if the thread has them, or none of them is
+ * online.
+ */
 function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
   if (thread.expectation === undefined) return undefined;
   const { online } = facts.mask(thread.expectation.cpus);
@@ -135,7 +141,7 @@ function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefin
 }
 
 function crossNode({ vm, thread, places, expected, actual }: Case): Finding | undefined {
-  // A thread that may and shall run anywhere is not on the wrong node, it is on all of them.
+  // A thread that is neither pinned nor expected to be pinned may run on every node, so none is wrong.
   const { facts } = places;
   if (isPin(expected, vm, facts) === false && isPin(actual, vm, facts) === false) return undefined;
   const crossing = crossingOf(vm, thread, places);

@@ -28,7 +28,7 @@ export const FEATURES = [
 
 export type Feature = (typeof FEATURES)[number];
 
-/** What is known of a VM; undefined where a source was not asked or did not answer. */
+/** The known facts of a VM; undefined if a source was not queried or did not respond. */
 export interface FeatureInput {
   readonly topology: CpuTopology;
   readonly threads: readonly Pick<ObservedThread, 'role' | 'allowed'>[];
@@ -45,10 +45,13 @@ export interface FeatureInput {
   readonly direct: readonly boolean[] | undefined;
 }
 
-/** A node's worth of memory elsewhere is still local, as the VMM's own pages lie where it was started. */
+/**
+ * Up to 10 % of the memory may be on other nodes: the VMM's own pages stay on the node on which it was
+ * started.
+ */
 const LOCAL_SHARE = 0.9;
 
-/** The features of the methodology that are in force, 0 or 1. A feature that no source reports is absent. */
+/** The features of the methodology: 1 if in force, else 0. A feature that no source reports is missing. */
 export function featuresOf(input: FeatureInput): ReadonlyMap<Feature, number> {
   const features = new Map<Feature, number>();
   const all = { ...affinityOf(input), ...pollingOf(input), ...disksOf(input) };
@@ -83,7 +86,7 @@ function affinityOf({ topology, threads, unpinned, memory, deviceNodes }: Featur
   };
 }
 
-/** Where a VM has no thread for I/O, the emulator does it. */
+/** In a VM without I/O threads the emulator does the I/O. */
 function ioThreads(threads: FeatureInput['threads']): (readonly number[])[] {
   const io = threads.filter(({ role }) => IO_ROLES.has(role));
   return (io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator')).map(
@@ -91,7 +94,10 @@ function ioThreads(threads: FeatureInput['threads']): (readonly number[])[] {
   );
 }
 
-/** Each thread stays on one node, the memory is where the vCPUs are, and I/O is done where the device is. */
+/**
+ * Each thread is confined to one node, the memory is on the vCPUs' nodes, and the I/O threads run near the
+ * device.
+ */
 function isLocal(
   facts: TopologyFacts,
   vcpus: readonly (readonly number[])[],
@@ -114,7 +120,7 @@ function pollingOf({ threads, devices, statistics }: FeatureInput): Answers {
   const asked = statistics?.iothreads.map(({ pollMaxSeconds }) => pollMaxSeconds > 0);
   const wanted = devices?.iothreads.map(({ pollMaxNs }) => pollMaxNs !== 0);
   const polls = [asked, wanted].find((each) => each !== undefined && each.length > 0) ?? asked ?? wanted;
-  // An IOThread that no source lists was plugged in: whether it polls is not known.
+  // An IOThread that no source lists was hotplugged: whether it polls is unknown.
   const isKnown = polls !== undefined && (polls.length > 0 || has('iothread') !== true);
   return {
     iothread_polling: isKnown ? polls.length > 0 && polls.every((each) => each) : undefined,
@@ -126,7 +132,7 @@ function pollingOf({ threads, devices, statistics }: FeatureInput): Answers {
 function disksOf(input: FeatureInput): Answers {
   const sources = diskFactsOf(input);
   const vcpus = input.threads.filter(({ role }) => role === 'vcpu').length;
-  /** The answer of the first source that knows enough for one. */
+  /** The value from the first source that has enough facts. */
   const first = (answer: (disks: readonly DiskFacts[]) => boolean | undefined): boolean | undefined =>
     sources.map(answer).find((each) => each !== undefined);
   const direct = input.direct ?? [];
@@ -147,7 +153,7 @@ function disksOf(input: FeatureInput): Answers {
   };
 }
 
-/** Yes where one disk says so, no where all deny it; undefined where one does not say. */
+/** True if the test holds for one disk, false if it fails for all; otherwise undefined. */
 function some(
   disks: readonly DiskFacts[],
   test: (disk: DiskFacts) => boolean | undefined,
@@ -157,7 +163,7 @@ function some(
   return answers.length === 0 || answers.some((each) => each !== false) ? undefined : false;
 }
 
-/** No where one disk denies it, yes where all say so. */
+/** False if the test fails for one disk, true if it holds for all; otherwise undefined. */
 function every(
   disks: readonly DiskFacts[],
   test: (disk: DiskFacts) => boolean | undefined,
@@ -177,7 +183,10 @@ function isAtLeast(count: number | undefined, least: number): boolean | undefine
   return count === undefined ? undefined : count >= least;
 }
 
-/** Some disk has IOThreads that serve no other. A disk whose IOThreads are not known may share those of any other. */
+/**
+ * Whether a disk has IOThreads that serve no other disk. A disk with unknown IOThreads may share them with
+ * any other disk.
+ */
 function haveDedicated(disks: readonly DiskFacts[]): boolean | undefined {
   const uses = new Map<string, number>();
   for (const { iothreads } of disks)

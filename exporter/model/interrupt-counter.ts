@@ -1,12 +1,12 @@
 const RANGE = 2 ** 32;
 
 /**
- * Interrupts of one kind over all CPUs, in 64 bits. The kernel counts each line on each CPU in 32 bits, so the growth of
- * each column is credited modulo 2^32. A CPU that is offline has no column, and goes on from where it was. A line that
- * was set up anew counts from zero.
+ * Counts interrupts of one type over all CPUs in 64 bits. The kernel counts each line on each CPU in 32 bits,
+ * so the growth of each column is computed modulo 2^32. An offline CPU has no column; its count continues
+ * when it comes back. A line that is set up again counts from zero.
  */
 export class InterruptCounter {
-  /** By line, then by CPU: the last reading modulo 2^32, and one more for "seen". */
+  /** By line, then by CPU: the last reading modulo 2^32, and whether there was one. */
   readonly #lines = new Map<string, { last: Uint32Array; seen: Uint8Array }>();
   #total = 0;
 
@@ -27,7 +27,8 @@ export class InterruptCounter {
       if (seen[cpu] === 0) grown += count;
       else {
         const growth = (count - (last[cpu] ?? 0)) >>> 0;
-        // No CPU takes 2^31 interrupts between two readings: the column began anew, and with it all of the line.
+        // No CPU takes 2^31 interrupts between two readings: the column restarted, and with it the whole
+        // line.
         if (growth >= RANGE / 2) isAnew = true;
         grown += growth;
       }

@@ -1,13 +1,13 @@
 /** Posted interrupts of KVM, reschedulings, function calls and the local timer: arch/x86/kernel/irq.c. */
 const MNEMONICS = new Set(['PIN', 'NPI', 'PIW', 'RES', 'CAL', 'LOC']);
 
-/** The same by the words of arm64, RISC-V and others, whose numbers of IPIs move between kernels. */
+/** The same types by description: on arm64, RISC-V and others the IPI numbers differ between kernels. */
 const TEXTS: ReadonlyMap<string, string> = new Map([
   ['Rescheduling interrupts', 'RES'],
   ['Function call interrupts', 'CAL'],
 ]);
 
-/** Handlers: the CPU's own timer, and those of KVM (virt/kvm/arm: arch_timer.c, vgic-init.c) under their own names. */
+/** By handler name: the CPU's timer, and the handlers of KVM (virt/kvm/arm: arch_timer.c, vgic-init.c). */
 const HANDLERS: readonly (readonly [RegExp, string])[] = [
   [/(?:^|\s)(?:arch_timer|riscv-timer)$/, 'LOC'],
   [/(?:^|\s)kvm guest vtimer$/, 'kvm guest vtimer'],
@@ -15,10 +15,10 @@ const HANDLERS: readonly (readonly [RegExp, string])[] = [
   [/(?:^|\s)vgic$/, 'vgic'],
 ];
 
-/** What kind of interrupt a line counts; undefined for one that is of no interest. */
+/** The type of interrupt that a line counts; undefined if the exporter does not report it. */
 export function interruptType(id: string, text: string): string | undefined {
   if (MNEMONICS.has(id)) return id;
-  // An interrupt with a number has handlers, whose names drivers choose.
+  // A numbered interrupt lists handlers, whose names the drivers choose.
   if (!/^\d+$/.test(id)) return TEXTS.get(text);
   return HANDLERS.find(([handler]) => handler.test(text))?.[1];
 }

@@ -1,20 +1,23 @@
-/** The steps of an I/O that cost an exit, after the paper's 2.3.2; `halt` is a vCPU with nothing to do. */
+/** The steps of an I/O that cost an exit, after section 2.3.2 of the paper. `halt` is an idle vCPU. */
 export type IoStage = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
 
-/** Which exit reasons there are: Intel VMX, AMD SVM, or arm64. */
+/** Set of exit reasons: Intel VMX, AMD SVM, or arm64. */
 export type Isa = 'vmx' | 'svm' | 'arm64';
 
-/** Kernel's names of exit reasons, by number, from the event's format file. */
+/** The kernel's names of exit reasons by number, from the event's format file. */
 export type ReasonNames = ReadonlyMap<number, string>;
 
-/** A number that arm64's two fields are packed into: `ret` above, `esr_ec` below. */
+/** arm64's two fields are packed into one number: `ret` * 1000 + `esr_ec`. */
 export const ARM_RET = 1000;
-/** `ret` of a trap, whose class is in `esr_ec`: ARM_EXCEPTION_TRAP, arch/arm64/include/asm/kvm_asm.h. */
+/**
+ * `ret` of a trap; `esr_ec` has the class of the trap: ARM_EXCEPTION_TRAP, arch/arm64/include/asm/kvm_asm.h.
+ */
 export const ARM_TRAP = 2;
 
 /**
- * Reasons that tell the stage by themselves; all others are `other`. A kick is never told by its reason: EPT_MISCONFIG
- * and npf are any MMIO. Where the interrupt controller is virtualized (APICv, AVIC), inject and eoi all but vanish.
+ * Exit reasons that identify the step; all others are `other`. No reason identifies a kick: EPT_MISCONFIG and
+ * npf stand for any MMIO. With a virtualized interrupt controller (APICv, AVIC) there are almost no inject
+ * and eoi exits.
  * arch/x86/include/uapi/asm/{vmx,svm}.h, arch/arm64/include/asm/esr.h
  */
 const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStage>>> = {
@@ -39,7 +42,9 @@ const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStage>>> = {
   ]),
 };
 
-/** Fallback where a kernel's format file does not tell: arch/x86/include/uapi/asm/{vmx,svm}.h, arm64's esr.h. */
+/**
+ * Fallback names if the kernel's format file has none: arch/x86/include/uapi/asm/{vmx,svm}.h, arm64's esr.h.
+ */
 const NAMES: Readonly<Record<Isa, ReasonNames>> = {
   vmx: new Map([
     [0, 'EXCEPTION_NMI'],
@@ -90,12 +95,12 @@ const NAMES: Readonly<Record<Isa, ReasonNames>> = {
   ]),
 };
 
-/** The stage of an exit by its reason alone. */
+/** The step of an exit by its reason alone. */
 export function stageOfReason(isa: Isa, reason: number): IoStage {
   return STAGES[isa].get(reason) ?? 'other';
 }
 
-/** Reasons with which kicks and, of an x2APIC, EOIs come, among others: port I/O, MSR writes, MMIO. */
+/** Exit reasons of kicks and of x2APIC EOIs, but not only of these: port I/O, MSR writes, MMIO. */
 const CARRIERS: Readonly<Record<Isa, readonly number[]>> = {
   vmx: [30, 32, 48, 49],
   svm: [0x7b, 0x7c, 0x400],
@@ -108,57 +113,61 @@ const REASONS: Readonly<Record<Isa, readonly number[]>> = {
   arm64: [...STAGES.arm64.keys(), ...CARRIERS.arm64],
 };
 
-/** Reasons that have to do with I/O: those that are looked at one by one where there is not room for all. */
+/** Exit reasons of the I/O path. They are counted one by one if there is no room for all reasons. */
 export function reasonsOfTheIoPath(isa: Isa): readonly number[] {
   return REASONS[isa];
 }
 
 /**
- * The reason as the tracepoint has it, without its flags: VMX keeps 16 bits of it and puts FAILED_VMENTRY and the like
- * above; `-1` is printed as 2^64-1 by some kernels.
+ * Strips the flags from the tracepoint's exit reason. VMX keeps the reason in the low 16 bits and flags such
+ * as FAILED_VMENTRY above them. Some kernels print `-1` as 2^64-1.
  */
 export function reasonNumber(isa: Isa, raw: number): number {
   if (isa === 'vmx') return raw % 0x1_0000;
   return raw >= 2 ** 32 ? 2 ** 32 - 1 : raw;
 }
 
-/** The kernel's name of a reason; undefined for one that neither this kernel nor the table knows. */
+/** The kernel's name of an exit reason; undefined if neither the kernel nor the fallback table has one. */
 export function reasonName(isa: Isa, reason: number, names: ReasonNames): string | undefined {
   return names.get(reason) ?? NAMES[isa].get(reason);
 }
 
-/** Offset of QueueNotify in the registers of a virtio-mmio device, which have 0x200 bytes or more. */
+/** Offset of QueueNotify in the registers of a virtio-mmio device. The registers have 0x200 bytes or more. */
 const MMIO_NOTIFY = 0x50;
 const MMIO_REGISTERS = 0x200;
 
-/** Whether all queues of a device notify at this address: those of virtio-mmio and of legacy virtio-pci. */
+/** Whether all queues of the device share this notify address: virtio-mmio and legacy virtio-pci. */
 export function isSharedByQueues({ event, address }: NotifyWrite): boolean {
   return event === 'kvm_pio' || (event === 'kvm_mmio' && address % MMIO_REGISTERS === MMIO_NOTIFY);
 }
 
-/** KVM_EXIT_IO and KVM_EXIT_MMIO, include/uapi/linux/kvm.h: user space serves a device's register. */
+/**
+ * KVM_EXIT_IO and KVM_EXIT_MMIO, include/uapi/linux/kvm.h: user space handles the access to a device's
+ * register.
+ */
 export const DEVICE_EXITS: readonly number[] = [2, 6];
 
-/** What was written where, that may have been a notification of a virtqueue. */
+/** A write that may be a virtqueue notification. */
 export interface NotifyWrite {
   readonly event: 'kvm_fast_mmio' | 'kvm_mmio' | 'kvm_pio';
-  /** Guest-physical address, or port. */
+  /** Guest-physical address or port number. */
   readonly address: number;
 }
 
-/** Windows of interrupt controllers that KVM emulates in the kernel: xAPIC, IOAPIC (x86 only). */
+/** Page numbers of the interrupt controllers that KVM emulates in the kernel: xAPIC, IOAPIC (x86 only). */
 const IN_KERNEL = [0xfee00, 0xfec00];
 const PAGE = 0x1000;
-/** VIRTIO_PCI_QUEUE_NOTIFY of a legacy device, whose I/O BAR is aligned to 32 bytes at least. */
+/** Offset of VIRTIO_PCI_QUEUE_NOTIFY of a legacy device, whose I/O BAR is aligned to at least 32 bytes. */
 const LEGACY_NOTIFY = 0x10;
 const LEGACY_ALIGNMENT = 0x20;
-/** Below are the ports of the PC's own devices. */
+/** Lower ports belong to the PC's own devices. */
 const FIRST_PCI_PORT = 0x1000;
 
 /**
- * Whether a write that KVM handled in the kernel was a kick. kvm_fast_mmio fires for an ioeventfd and nothing else.
- * Of the 2-byte MMIO writes, the caller gives those that did not leave to user space: an ioeventfd or an interrupt
- * controller took them. A port is a notify port when it lies where a legacy virtio device has it.
+ * Whether a write that KVM handled in the kernel was a kick. kvm_fast_mmio fires only for an ioeventfd. For
+ * kvm_mmio the caller passes only the writes that did not exit to user space: an ioeventfd or an interrupt
+ * controller in the kernel handled them. A port is a notify port if it is at the offset of a legacy virtio
+ * device.
  */
 export function isKick({ event, address }: NotifyWrite): boolean {
   if (event === 'kvm_fast_mmio') return true;

@@ -1,4 +1,4 @@
-/** How often one vCPU kicked one virtqueue in some time. */
+/** Number of kicks of one virtqueue by one vCPU in some period. */
 export interface Kicks {
   readonly queue: string;
   readonly vcpu: string;
@@ -6,21 +6,21 @@ export interface Kicks {
 }
 
 export interface QueueLocality {
-  /** The vCPU that kicks most; the first of equals. */
+  /** The vCPU with the most kicks; the first one if several have the same number. */
   readonly vcpu: string;
-  /** Its share of the queue's kicks, above 0 to 1. */
+  /** Its share of the queue's kicks: above 0, at most 1. */
   readonly share: number;
   readonly kicks: number;
 }
 
 export interface Locality {
-  /** The mean of the shares, each queue with the weight of its kicks; undefined where there were none. */
+  /** Mean of the shares, weighted by the queues' kicks; undefined without kicks. */
   readonly share: number | undefined;
-  /** By queue; a queue without kicks has none. */
+  /** By queue. A queue without kicks has no entry. */
   readonly queues: ReadonlyMap<string, QueueLocality>;
 }
 
-/** Whether each virtqueue is one vCPU's own: 1 with queues that are pinned, 1/n with n vCPUs that take turns. */
+/** How far each virtqueue belongs to one vCPU: 1 with pinned queues, 1/n if n vCPUs take turns. */
 export function localityOf(kicks: readonly Kicks[]): Locality {
   const byQueue = new Map<string, Map<string, number>>();
   for (const { queue, vcpu, count } of kicks) {
@@ -47,11 +47,11 @@ export function localityOf(kicks: readonly Kicks[]): Locality {
 }
 
 /**
- * How evenly a device's virtqueues are used: queues that were never used count.
+ * How evenly a device's virtqueues are used. Unused queues count.
  *
- * @param counts of the queues that were
- * @param queues how many the device has; undefined where nobody says
- * @returns undefined where it has more than it should, which are not all for requests
+ * @param counts of the queues that were used
+ * @param queues number of queues of the device; undefined if unknown
+ * @returns undefined if there are more counts than queues, as not all of them are request queues
  */
 export function queueFairness(counts: readonly number[], queues: number | undefined): number | undefined {
   if (queues === undefined || counts.length > queues) return undefined;
@@ -59,12 +59,12 @@ export function queueFairness(counts: readonly number[], queues: number | undefi
 }
 
 /**
- * Jain's index of fairness: 1 where all have the same, 1/n where one has all; undefined where nobody has anything.
+ * Jain's fairness index: 1 if all counts are equal, 1/n if one queue has all; undefined if all counts are 0.
  *
  * @see https://arxiv.org/abs/cs/9809099
  */
 export function jainIndex(counts: readonly number[]): number | undefined {
-  // Against the greatest, so that squares of large counts lose nothing and cannot overflow.
+  // Scale by the largest count, so that squares of large counts stay precise and cannot overflow.
   const most = counts.reduce((a, b) => Math.max(a, b), 0);
   if (most === 0) return undefined;
   let sum = 0;

@@ -1,4 +1,4 @@
-/** A thread that lives in QEMU's process. */
+/** A thread of QEMU's process. */
 export interface LivingThread {
   readonly tid: number;
   readonly comm: string;
@@ -8,14 +8,14 @@ export interface LivingThread {
 const MAX_COMM = 15;
 
 /**
- * Which threads are the IOThreads whose ids are too long for a thread's name. `pthread_setname_np()` refuses a name
- * over 15 bytes, so such a thread keeps the name of the process (util/qemu-thread-posix.c). QEMU makes the IOThreads of
- * its command line in order, before the vCPUs. An id is reported only where every id has its thread in that order and
- * there is no other candidate.
+ * Finds the IOThreads whose ids are too long for a thread name. `pthread_setname_np()` refuses a name over 15
+ * bytes, so such a thread keeps the name of the process (util/qemu-thread-posix.c). QEMU creates the
+ * IOThreads of its command line in order, before the vCPUs. An id is reported only if every id has its thread
+ * in that order and there is no other candidate.
  *
  * @param threads of the process
  * @param ids of the command line, in order
- * @returns ids by thread id; empty where it is not certain
+ * @returns ids by thread id; empty if not certain
  */
 export function namelessIothreads(
   pid: number,
@@ -24,7 +24,7 @@ export function namelessIothreads(
 ): ReadonlyMap<number, string> {
   const found = new Map<number, string>();
   if (ids.every(hasName)) return found;
-  // Thread ids began again: they do not tell the order any more.
+  // Thread ids have wrapped, so they no longer show the order of creation.
   if (threads.some(({ tid }) => tid < pid)) return found;
   const mainComm = threads.find(({ tid }) => tid === pid)?.comm;
   const inOrder = threads.filter(({ tid }) => tid !== pid).sort((a, b) => a.tid - b.tid);

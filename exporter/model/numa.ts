@@ -1,9 +1,12 @@
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
 
-/** Of the node with the most: a node with less than this is where a few pages went astray. */
+/** Relative to the node with the most memory. A node with less holds only stray pages. */
 const MAIN_SHARE = 0.5;
 
-/** The nodes where most of a VM's memory is, ascending: interleaved memory has them all; none for no memory. */
+/**
+ * The nodes that hold most of a VM's memory, ascending: all nodes of interleaved memory; empty without
+ * memory.
+ */
 export function mainNodesOf(memory: NumaPages): number[] {
   const most = Math.max(0, ...memory.values());
   return [...memory]
@@ -12,7 +15,7 @@ export function mainNodesOf(memory: NumaPages): number[] {
     .sort((a, b) => a - b);
 }
 
-/** The share of a VM's memory that is on the given nodes; undefined for no memory. */
+/** The share of a VM's memory that is on the given nodes; undefined without memory. */
 export function shareOn(memory: NumaPages, nodes: readonly number[]): number | undefined {
   let all = 0;
   let there = 0;

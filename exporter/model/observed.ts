@@ -3,23 +3,23 @@ import type { Expectation } from './affinity.ts';
 import { cpuListOf, libvirtIdOf } from './affinity.ts';
 import type { Role } from './roles.ts';
 
-/** CPUs on which a VM's threads run when nobody pins them; `unknown` where its cgroup cannot be followed. */
+/** CPUs on which a VM's threads run if they are not pinned; `unknown` if the VM's cgroup is hidden. */
 export type Unpinned = readonly number[] | 'unknown';
 
-/** One thread of a VM as it runs now. */
+/** The current state of one thread of a VM. */
 export interface ObservedThread {
   readonly label: string;
   readonly role: Role;
   readonly tid: number;
   /** `Cpus_allowed_list` without white space. */
   readonly allowedList: string;
-  /** The same, parsed; threads with the same text should share one list. */
+  /** The same, parsed. Threads with the same text should share one list. */
   readonly allowed: readonly number[];
-  /** CPUs on which the last few samples saw it; one sample alone says little. */
+  /** CPUs on which the last few samples found the thread. One sample alone proves little. */
   readonly seenOn: readonly number[];
-  /** undefined where it was not seen twice yet. */
+  /** undefined until there are enough samples. */
   readonly migrationsPerSecond: number | undefined;
-  /** The CPUs to which its cgroup confines it; undefined where that was not read. */
+  /** The CPUs of the thread's cgroup; undefined if that was not read. */
   readonly cpuset: readonly number[] | undefined;
   readonly expectation: Expectation | undefined;
 }
@@ -28,34 +28,41 @@ export interface ObservedVm {
   /** The unique `vm` label. */
   readonly vm: string;
   readonly pid: number;
-  /** undefined where its threads may run on all CPUs unless somebody pins them. */
+  /** undefined if the threads may run on all CPUs unless they are pinned. */
   readonly unpinned: Unpinned | undefined;
-  /** CPUs of the cgroup that holds all its threads; undefined where none confines it, or none can be followed. */
+  /**
+   * CPUs of the cgroup that holds all its threads; undefined if no cgroup confines the VM, or its cgroup is
+   * hidden.
+   */
   readonly cpuset: readonly number[] | undefined;
-  /** Nodes from which the kernel lets it have memory; undefined where that is not known. */
+  /** NUMA nodes from which the VM may get memory; undefined if unknown. */
   readonly mems: readonly number[] | undefined;
-  /** libvirt's name of it; empty where libvirt does not manage it. */
+  /** libvirt's name of the VM; empty if libvirt does not manage it. */
   readonly domain: string;
   readonly uuid: string;
   readonly threads: readonly ObservedThread[];
-  /** undefined where numa_maps was not read. */
+  /** undefined if numa_maps was not read. */
   readonly memory: NumaPages | undefined;
-  /** Nodes of the block devices that carry its disks. */
+  /** NUMA nodes of the block devices under its disks. */
   readonly deviceNodes: readonly number[];
   /** CPUs that take the interrupts of those devices. */
   readonly interruptCpus: readonly number[];
-  /** CPUs that take the interrupt of what a CPU submits to those devices; none where that is not known. */
+  /**
+   * CPUs that take the completion interrupt of requests that `cpu` submits to those devices; empty if
+   * unknown.
+   */
   takersOf(cpu: number): readonly number[];
 }
 
-/** Roles that move a VM's data; the emulator does, too, where a VM has none of these. */
+/** Roles that do a VM's I/O. In a VM without these threads the emulator does it. */
 export const IO_ROLES: ReadonlySet<Role> = new Set<Role>(['iothread', 'vhost', 'sqpoll']);
 
 /**
- * The command that gives a thread these CPUs. A poller of io_uring can be moved since Linux 6.3 (io_uring/sqpoll.c).
+ * The command that pins a thread to these CPUs. An io_uring SQPOLL thread can be moved since Linux 6.3
+ * (io_uring/sqpoll.c).
  *
- * @param cpus those outside of its cpuset are left out: the kernel would refuse them
- * @returns undefined where the cpuset has none of them
+ * @param cpus CPUs outside the thread's cpuset are left out, as the kernel would refuse them
+ * @returns undefined if no CPU is left
  * @example commandFor(vm, thread, [2]) // 'virsh vcpupin web-1 0 2 --live', or 'taskset -pc 2 1234'
  */
 export function commandFor(
@@ -74,12 +81,12 @@ export function commandFor(
   return `taskset -pc ${list} ${thread.tid}`;
 }
 
-/** libvirt gives the thread's own cgroup the CPUs as well, so only the VM's confines it. */
+/** libvirt also changes the cpuset of the thread's own cgroup, so only the VM's cgroup limits the choice. */
 function isPinnedByLibvirt(vm: ObservedVm, { role, label }: ObservedThread): boolean {
   return vm.domain !== '' && (role === 'emulator' || libvirtIdOf(role, label) !== undefined);
 }
 
-/** Those of the CPUs that a thread can be given as its cgroup is now. */
+/** The CPUs to which a thread can be pinned within its current cgroup. */
 export function permitted(
   vm: ObservedVm,
   thread: ObservedThread,
@@ -89,7 +96,7 @@ export function permitted(
   return cpuset === undefined ? cpus : cpus.filter((cpu) => cpuset.includes(cpu));
 }
 
-/** A domain for virsh. A name that it or a shell could misread is not repeated: the uuid says the same. */
+/** The domain as an argument of virsh. The UUID replaces a name that virsh or a shell could misread. */
 export function argumentFor({ domain, uuid }: Pick<ObservedVm, 'domain' | 'uuid'>): string {
   return /^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/.test(domain) ? domain : uuid;
 }

@@ -16,8 +16,8 @@ interface Holders {
 const NOBODY: Holders = { vcpus: [], io: [] };
 
 /**
- * undefined for a thread that has a choice, as idle ones sleep where chance left them, for one that has a single CPU
- * because its cgroup has no other, and where there is but one CPU.
+ * The one CPU to which a thread is confined. undefined if the thread may run on several CPUs (an idle thread
+ * stays on an arbitrary one), if its cgroup has only one CPU, or if the host has only one CPU.
  */
 function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): number | undefined {
   const mask = facts.mask(thread.allowed);
@@ -25,7 +25,7 @@ function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): 
   return isPin(mask, vm, facts) === false ? undefined : mask.online[0];
 }
 
-/** Who is where, over all VMs of a host: made once for each round. */
+/** Which thread is confined to which CPU, over all VMs of a host. Built once per round. */
 export class Places {
   readonly #holders = new Map<number, Holders>();
   readonly #cpus = new Map<ObservedThread, number>();
@@ -54,14 +54,14 @@ export class Places {
     return this.#cpus.get(thread);
   }
 
-  /** Who shares the CPU: for a vCPU an I/O thread or another vCPU, for an I/O thread a vCPU. */
+  /** A thread that shares the CPU: for a vCPU an I/O thread or another vCPU, for an I/O thread a vCPU. */
   onSameCpu(thread: ObservedThread, cpu: number): Holder | undefined {
     const { vcpus, io } = this.#holders.get(cpu) ?? NOBODY;
     const other = vcpus.find((holder) => holder.thread !== thread);
     return other ?? (thread.role === 'vcpu' ? io[0] : undefined);
   }
 
-  /** Likewise on the same core. vCPUs of one VM on siblings are how a guest with SMT is pinned, and no drift. */
+  /** The same for the core. vCPUs of one VM on sibling CPUs are not drift: a guest with SMT is pinned so. */
   onSameCore(vm: ObservedVm, thread: ObservedThread, cpu: number): Holder | undefined {
     for (const sibling of this.facts.siblings(cpu)) {
       const { vcpus, io } = this.#holders.get(sibling) ?? NOBODY;
@@ -72,11 +72,14 @@ export class Places {
     return undefined;
   }
 
-  /** A CPU on this node that the thread can be given and on whose core nobody has a place; undefined where there is none. */
+  /**
+   * A CPU of this node to which the thread can be pinned and on whose core no thread is confined; undefined
+   * if there is none.
+   */
   free({ vm, thread }: Holder, node: number | undefined): number | undefined {
     const usesIsolated = thread.allowed.some((cpu) => this.facts.isolated.has(cpu));
     const cpus = permitted(vm, thread, this.#freeOn(node));
-    // An isolated CPU is somebody's: only a VM that has some is given another.
+    // Isolated CPUs are reserved: only a thread that may already use one gets another.
     return cpus.find((cpu) => this.facts.isolated.has(cpu) === usesIsolated);
   }
 

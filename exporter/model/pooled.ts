@@ -1,9 +1,9 @@
 import type { CpuTimes } from './cpu-split.ts';
 
-/** Numbers that only grow while a thread lives. */
+/** Counters that only grow while a thread lives. */
 type Counts<K extends string> = Readonly<Record<K, number>>;
 
-/** Counters of one thread, in the units of their kernel file; undefined where that file gives none. */
+/** Counters of one thread, in the units of their kernel file; undefined if the file has none. */
 export interface ThreadCounters {
   readonly schedstat: Counts<'run' | 'wait' | 'timeslices'> | undefined;
   readonly cpu: CpuTimes | undefined;
@@ -12,8 +12,8 @@ export interface ThreadCounters {
 }
 
 /**
- * The sum over threads that come and go, such as QEMU's workers, of what one file tells. What a thread had when it was
- * read last stays in the sum: after it ends, and while it cannot be read.
+ * Sums the counters of one file over threads that come and go, such as QEMU's workers. The last reading of a
+ * thread stays in the sum after the thread ends and while it cannot be read.
  */
 export class PooledSum<K extends string> {
   readonly #names: readonly K[];
@@ -25,8 +25,8 @@ export class PooledSum<K extends string> {
   }
 
   /**
-   * @param alive the threads that live now, by tid and start time; undefined for one that could not be read
-   * @returns undefined where a thread was never read: without its part the sum would jump later
+   * @param alive the living threads, by tid and start time; undefined for a thread that could not be read
+   * @returns undefined if a thread was never read: without its counts the sum would jump later
    */
   update(alive: ReadonlyMap<string, Counts<K> | undefined>): Counts<K> | undefined {
     const last = new Map<string, Counts<K>>();
@@ -60,7 +60,7 @@ export class ThreadPool {
   readonly #switches = new PooledSum(['voluntary', 'involuntary']);
   readonly #migrations = new PooledSum(['migrations']);
 
-  /** @param alive counters of the threads that live now, by tid and start time */
+  /** @param alive counters of the living threads, by tid and start time */
   update(alive: ReadonlyMap<string, ThreadCounters>): ThreadCounters {
     const each = <T>(of: (counters: ThreadCounters) => T): Map<string, T> =>
       new Map([...alive].map(([key, counters]) => [key, of(counters)]));

@@ -1,12 +1,12 @@
 import type { NotifyWrite } from './io-path.ts';
 
-/** A guest can write where it likes: virtqueues beyond these share one index. */
+/** A guest can write to any address, so the indexes are limited: all further virtqueues share `other`. */
 const MAX_QUEUES = 64;
 const OTHER = 'other';
 
 /**
- * Small numbers for the virtqueues of one VM, by the address at which they are notified. A number is given once and
- * kept; those that are met together have them in order of the address, in which a device's queues lie.
+ * Gives the virtqueues of one VM small numbers, by notify address. A number never changes. Queues that are
+ * found together are numbered in the order of their addresses, which is the order of a device's queues.
  */
 export class Queues {
   readonly #indexes = new Map<number, string>();
@@ -22,7 +22,7 @@ export class Queues {
     return this.#indexes.get(addressOf(write)) ?? OTHER;
   }
 
-  /** Address as hexadecimal number; a port has four digits and comes with `port `. */
+  /** The address is hexadecimal. That of a port has the prefix `port `. */
   get known(): { index: string; address: string; number: number; isPort: boolean }[] {
     return [...this.#indexes].map(([address, index]) => ({
       index,
@@ -33,7 +33,7 @@ export class Queues {
   }
 }
 
-/** Ports and addresses in one space: a port is negative. */
+/** Ports and addresses share one number space: ports are negative. */
 function addressOf({ event, address }: NotifyWrite): number {
   return event === 'kvm_pio' ? -address : address;
 }

@@ -1,11 +1,11 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 
-/** What a source outside the kernel, a VMM or its manager, said in one scrape. */
+/** The result of a source outside the kernel, such as a VMM or libvirt, in one scrape. */
 export interface RemoteResult {
-  /** By VM key; a VM that did not answer has none. */
+  /** By VM key. A VM that did not respond is missing. */
   readonly statistics: ReadonlyMap<string, VmStatistics>;
-  /** Keys of the VMs that were asked. */
+  /** Keys of the VMs that were queried. */
   readonly asked: ReadonlySet<string>;
   readonly problems: readonly SourceError[];
 }

@@ -1,17 +1,17 @@
-/** Where one thread has been: seconds by last CPU, and how often that CPU changed between samples. */
+/** Residency of one thread: seconds by last CPU, and how often that CPU changed between samples. */
 export interface Residency {
   readonly secondsOn: Map<number, number>;
-  /** Seconds on CPUs beyond the cap. */
+  /** Seconds on the CPUs beyond the limit. */
   other: number;
   migrations: number;
   cpu: number;
-  /** CPUs of the last samples, the latest last. */
+  /** CPUs of the last samples, oldest first. */
   readonly recent: number[];
 }
 
-/** Samples that are remembered: the time over which a rate of migrations is told. */
+/** Number of samples kept: the window of the migration rate. */
 const REMEMBERED = 16;
-/** A thread that was moved is on its new CPU in all of these. */
+/** A thread that was moved is on its new CPU in this many of the last samples. */
 const LATEST = 3;
 
 export function newResidency(cpu: number): Residency {
@@ -19,8 +19,9 @@ export function newResidency(cpu: number): Residency {
 }
 
 /**
- * Credits the time since the last sample to the CPU that the thread is on now. The first `maxCpus` CPUs that it visits
- * have a count of their own for good, so no series ever falls: a vCPU that roams 256 CPUs must not make 256 series.
+ * Credits the time since the last sample to the thread's current CPU. The first `maxCpus` CPUs keep a count
+ * of their own for good, so no series falls. The limit keeps a vCPU that roams 256 CPUs from creating 256
+ * series.
  */
 export function observe(residency: Residency, cpu: number, seconds: number, maxCpus: number): void {
   if (cpu !== residency.cpu) {
@@ -38,13 +39,13 @@ export function observe(residency: Residency, cpu: number, seconds: number, maxC
   }
 }
 
-/** The CPUs on which the last few samples saw it. */
+/** The CPUs on which the last few samples found the thread. */
 export function latestCpus({ recent }: Residency): number[] {
   return [...new Set(recent.slice(-LATEST))];
 }
 
 /**
- * Moves a second between the remembered samples, a lower bound; undefined before there are enough.
+ * Migrations per second between the stored samples, a lower bound; undefined until there are enough samples.
  *
  * @param interval seconds between two samples
  */

@@ -1,9 +1,9 @@
 import type { Vmm } from './vmm.ts';
 
 /**
- * What a thread of a VMM does.
+ * The role of a VMM's thread.
  *
- * `unknown` where no source names the thread: QEMU without `debug-threads=on` gives all its threads one name.
+ * `unknown` if no source names the thread: QEMU without `debug-threads=on` gives all its threads one name.
  */
 export type Role =
   | 'vcpu'
@@ -17,7 +17,10 @@ export type Role =
   | 'other'
   | 'unknown';
 
-/** Roles whose threads are few and lasting: each has series of its own. The threads of the others are summed. */
+/**
+ * Roles with few, long-lived threads: each thread has its own series. The threads of the other roles are
+ * summed.
+ */
 export const TRACKED_ROLES: ReadonlySet<Role> = new Set<Role>([
   'vcpu',
   'iothread',
@@ -27,12 +30,12 @@ export const TRACKED_ROLES: ReadonlySet<Role> = new Set<Role>([
   'monitor',
 ]);
 
-/** Roles on the I/O path: the sampler follows them from CPU to CPU. */
+/** Roles on the I/O path: the sampler follows their threads from CPU to CPU. */
 export const SAMPLED_ROLES: ReadonlySet<Role> = new Set<Role>(['vcpu', 'iothread', 'vhost', 'sqpoll']);
 
 export interface ThreadRole {
   readonly role: Role;
-  /** The vCPU's index or the IOThread's id; undefined where the role has none, or none is known. */
+  /** The vCPU's index or the IOThread's id; undefined if the role has none or it is unknown. */
   readonly id: string | undefined;
 }
 
@@ -41,14 +44,19 @@ interface Name {
   readonly role: Role;
 }
 
-/** Threads that the kernel makes in a VMM's process: io_uring/sqpoll.c, io_uring/io-wq.c, drivers/vhost/vhost.c. */
+/**
+ * Threads that the kernel creates in a VMM's process: io_uring/sqpoll.c, io_uring/io-wq.c,
+ * drivers/vhost/vhost.c.
+ */
 const OF_KERNEL: readonly Name[] = [
   { pattern: /^iou-sqp-\d+$/, role: 'sqpoll' },
   { pattern: /^iou-wrk-\d+$/, role: 'io_worker' },
   { pattern: /^vhost-\d+$/, role: 'vhost' },
 ];
 
-/** QEMU with debug-threads=on, whichever its accelerator: StratoVirt (`other`) has taken over some of the names. */
+/**
+ * Thread names of QEMU with debug-threads=on, for any accelerator. StratoVirt (`other`) uses some of them.
+ */
 const OF_QEMU: readonly Name[] = [
   { pattern: /^IO mon_iothread$/, role: 'monitor' },
   { pattern: /^IO (.+)$/s, role: 'iothread' },
@@ -87,26 +95,26 @@ const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {
 };
 const NAMES_UNDER_TCG = [...OF_TCG, ...OF_QEMU];
 
-/** A thread as it shows itself. */
+/** The facts that determine a thread's role. */
 export interface ThreadFacts {
-  /** Its name. */
+  /** The thread's name. */
   readonly comm: string;
   /** Whether it is the process's first thread. */
   readonly isMain: boolean;
-  /** The name of that first thread, which a thread has until it gets one of its own. */
+  /** The name of the first thread, which a thread has until it gets its own. */
   readonly mainComm: string;
-  /** The vCPU's index, where KVM, libvirt or QEMU names the thread. */
+  /** The vCPU's index, if KVM, libvirt or QEMU identifies the thread as a vCPU. */
   readonly vcpu: number | undefined;
 }
 
-/** What is known of its VM. */
+/** The facts of the thread's VM. */
 export interface VmFacts {
   readonly vmm: Vmm;
   readonly accel: 'kvm' | 'tcg';
   readonly diskIds: readonly string[];
 }
 
-/** The role of one thread. The first thread is the emulator: the user chooses its name with `-name process=`. */
+/** The role of one thread. The first thread is the emulator, whatever its name: `-name process=` sets it. */
 export function roleOf({ comm, isMain, mainComm, vcpu }: ThreadFacts, vm: VmFacts): ThreadRole {
   if (vcpu !== undefined) return { role: 'vcpu', id: String(vcpu) };
   if (isMain) return { role: 'emulator', id: undefined };
@@ -121,7 +129,9 @@ export function roleOf({ comm, isMain, mainComm, vcpu }: ThreadFacts, vm: VmFact
 
 const COMM_BYTES = 15;
 
-/** Cloud Hypervisor calls the thread of a queue `<id of the disk>_q<N>`; Rust cuts a name that is too long. */
+/**
+ * Cloud Hypervisor names a queue's thread `<id of the disk>_q<N>`. Rust truncates a name that is too long.
+ */
 function isQueueOf(diskIds: readonly string[], comm: string): boolean {
   return diskIds.some((id) => {
     const prefix = `${id}_q`;
@@ -130,7 +140,7 @@ function isQueueOf(diskIds: readonly string[], comm: string): boolean {
   });
 }
 
-/** `vcpu0`, `iothread:io0`, `vhost0`, `emulator`: stable over restarts of the VM, never a thread id. */
+/** `vcpu0`, `iothread:io0`, `vhost0`, `emulator`: stable across restarts of the VM, never a thread id. */
 export function threadLabel({ role, id }: ThreadRole, index: number): string {
   if (role === 'vcpu') return `vcpu${id === 'ALL' ? 's' : (id ?? index)}`;
   if (role === 'iothread') return `iothread:${id ?? index}`;

@@ -2,31 +2,31 @@ import type { Feature } from './features.ts';
 import type { Stage } from './stage.ts';
 import type { Vm } from './vm.ts';
 
-/** How one device's virtqueues were used in the last minute. */
+/** Use of one device's virtqueues in the last minute. */
 export interface DeviceQueues {
-  /** The device's name in the VM, or the page of its notifications where nobody names it. */
+  /** The device's name in the VM, or the page of its notify addresses if no source names it. */
   readonly device: string;
-  /** Share of a queue's kicks from its top vCPU, over its queues; undefined without kicks. */
+  /** Share of a queue's kicks from its top vCPU, over all queues of the device; undefined without kicks. */
   readonly locality: number | undefined;
-  /** Jain's index over its queues. */
+  /** Jain's fairness index over its queues. */
   readonly fairness: number | undefined;
 }
 
 export interface VmStage {
   readonly features: ReadonlyMap<Feature, number>;
   readonly detected: Stage;
-  /** From the declared phase, where that names a stage. */
+  /** The stage that the declared phase names; undefined if it names none. */
   readonly declared: Stage | undefined;
   readonly phase: string | undefined;
-  /** Changes since the daemon met the VM. */
+  /** Changes since the daemon discovered the VM. */
   readonly stageChanges: number;
   readonly phaseChanges: number;
   readonly devices: readonly DeviceQueues[];
 }
 
 export interface Stages {
-  /** undefined for a VM that was not judged yet. */
+  /** undefined if the VM's stage has not been determined yet. */
   of(vm: Vm): VmStage | undefined;
-  /** Name of the device to which a notification address belongs; undefined where nobody says. */
+  /** Name of the device with this notify address; undefined if unknown. */
   deviceAt(vm: Vm, address: number, isPort: boolean): string | undefined;
 }

@@ -1,9 +1,9 @@
 import type { Feature } from './features.ts';
 
-/** The paper's ladder; each stage has those below it. */
+/** The paper's stages. Each stage includes the stages before it. */
 export type Stage = 'original' | 'affinity' | 'exitless_polling' | 'parallel_batching' | 'pinned_queues';
 
-/** What the tracepoints measured last; undefined where it is not measured. */
+/** The last measurements of the tracepoints; undefined if not measured. */
 export interface Measured {
   readonly kicksPerIo?: number | undefined;
   readonly injectionsPerIo?: number | undefined;
@@ -15,22 +15,24 @@ export interface Measured {
 
 export interface StageRule {
   readonly stage: Stage;
-  /** Of the paper. */
+  /** Section of the paper. */
   readonly section: string;
   readonly all: readonly Feature[];
-  /** One of these, where there are any. */
+  /** At least one of these, unless the list is empty. */
   readonly any: readonly Feature[];
-  /** These must not be known to be off. */
+  /** None of these may be known to be off. */
   readonly unless: readonly Feature[];
-  /** What is measured must not speak against it. */
+  /** Whether the measurements are consistent with the stage. */
   readonly isInForce: (measured: Measured) => boolean;
 }
 
-/** The original has about one of each for every I/O: below half of that, most I/Os go without. */
+/** The original stage costs about one exit of each kind per I/O. Below half of that, most I/Os cost none. */
 const FEW_EXITS_PER_IO = 0.5;
 export const areFew = (exitsPerIo: number): boolean => exitsPerIo < FEW_EXITS_PER_IO;
 const BATCH = 2;
-/** Round robin over n queues gives 1/n; a guest's own threads wander a little. */
+/**
+ * Round robin over n queues gives 1/n. Pinned queues stay a little below 1, as the guest's threads migrate.
+ */
 const LOCAL = 0.8;
 
 export const LADDER: readonly StageRule[] = [
@@ -69,7 +71,7 @@ export const LADDER: readonly StageRule[] = [
   },
 ];
 
-/** The highest stage whose rule holds, and those of all stages below it. */
+/** The highest stage whose rule holds together with the rules of all stages below it. */
 export function stageOf(features: ReadonlyMap<Feature, number>, measured: Measured = {}): Stage {
   let stage: Stage = 'original';
   for (const rule of LADDER) {

@@ -11,25 +11,25 @@ import { LADDER, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
 
-/** What is missing for the next stage of the methodology, and what would bring it. */
+/** What is missing for the next stage of the methodology, and how to fix it. */
 export interface Step {
   readonly missing: string;
   readonly fixes: readonly string[];
 }
 
-/** QEMU's own default, so what is asked for is known to be harmless. */
+/** QEMU's own default, so it is known to be harmless. */
 const POLL_MAX_NS = 32_768;
 
-/** The next stage's rule; undefined where the last one is reached. */
+/** The rule of the next stage; undefined in the last stage. */
 export function nextRule({ detected }: VmStage): StageRule | undefined {
   return LADDER[LADDER.findIndex(({ stage }) => stage === detected) + 1];
 }
 
 /**
- * What keeps a VM from the next stage. Commands are complete where one can act on the running VM; what only a start can
- * change is told as the option to start with.
+ * What keeps a VM from the next stage. A fix for the running VM is a complete command. A fix that needs a
+ * restart is the option to start the VM with.
  *
- * @param free CPUs on which no thread of any VM has its place, the best first
+ * @param free CPUs to which no thread of any VM is confined, the best first
  */
 export function stepsTo(
   rule: StageRule,
@@ -82,18 +82,18 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): re
   }
 }
 
-/** Where a VM has no thread for I/O, the emulator does it. */
+/** In a VM without I/O threads the emulator does the I/O. */
 export function ioThreadsOf(threads: readonly ObservedThread[]): readonly ObservedThread[] {
   const io = threads.filter(({ role }) => IO_ROLES.has(role));
   return io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator');
 }
 
-/** Gives threads that have no CPU for their own one that nobody else has, in each step the same. */
+/** Assigns a CPU of its own to each thread that has none. A thread gets the same CPU in every step. */
 class Plan {
   readonly #commands = new Map<ObservedThread, string>();
   readonly #vcpus: readonly ObservedThread[];
   readonly #io: readonly ObservedThread[];
-  /** CPUs of vCPUs that stay where they are. */
+  /** CPUs of the vCPUs that do not move. */
   readonly #ofVcpus: ReadonlySet<number>;
   #free: readonly number[];
 
@@ -158,7 +158,7 @@ function queues(count: number): string {
   return `start it with num-queues=${count}; libvirt: <driver queues='${count}'/>`;
 }
 
-/** For each IOThread, as one that does not poll is enough to miss it. */
+/** One fix per IOThread: a single IOThread that does not poll turns the feature off. */
 function polling({ iothreadIds }: Vm, observed: ObservedVm): string[] {
   const seen = observed.threads
     .filter(({ role }) => role === 'iothread')

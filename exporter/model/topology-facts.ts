@@ -1,22 +1,22 @@
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { cpuListOf } from './affinity.ts';
 
-/** A list of CPUs against those that are online. */
+/** A CPU list, compared with the online CPUs. */
 export interface CpuMask {
-  /** As the kernel writes it, CPUs that are offline among them. */
+  /** In the kernel's format, including offline CPUs. */
   readonly text: string;
-  /** What of it is online, ascending. */
+  /** The online CPUs of the list, ascending. */
   readonly online: readonly number[];
-  /** Whether it leaves out a CPU that is online. */
+  /** Whether an online CPU is not in the list. */
   readonly isPart: boolean;
 }
 
-/** What is asked of a topology each second, for thousands of threads: worked out once. */
+/** Caches the facts of a topology that are needed each second for thousands of threads. */
 export class TopologyFacts {
   readonly online: ReadonlySet<number>;
   readonly isolated: ReadonlySet<number>;
   readonly #siblings: ReadonlyMap<number, readonly number[]>;
-  /** Callers keep their lists, as there are few different ones on a host. */
+  /** By list object: callers reuse their lists, and a host has few different ones. */
   readonly #masks = new WeakMap<readonly number[], CpuMask>();
 
   constructor(readonly topology: CpuTopology) {
@@ -35,12 +35,12 @@ export class TopologyFacts {
     return mask;
   }
 
-  /** The other threads of its core. */
+  /** The other hardware threads of the CPU's core. */
   siblings(cpu: number): readonly number[] {
     return (this.#siblings.get(cpu) ?? []).filter((sibling) => sibling !== cpu);
   }
 
-  /** Nodes of CPUs, ascending; empty on a kernel without NUMA. */
+  /** NUMA nodes of the CPUs, ascending; empty on a kernel without NUMA. */
   nodes(cpus: readonly number[]): number[] {
     const nodes = new Set<number>();
     for (const cpu of cpus) {
@@ -50,17 +50,22 @@ export class TopologyFacts {
     return [...nodes].sort((a, b) => a - b);
   }
 
-  /** Nodes whose memory is near to CPUs on these nodes: themselves, or for one without memory the nearest that have any. */
+  /**
+   * Nodes with the nearest memory: each node itself, or for a node without memory the nearest nodes with
+   * memory.
+   */
   memoryNear(nodes: readonly number[]): number[] {
     return this.#near(nodes, this.topology.memoryNodes);
   }
 
-  /** Nodes whose CPUs are near to memory or a device on these nodes: themselves, or the nearest that have CPUs. */
+  /**
+   * Nodes with the nearest CPUs: each node itself, or for a node without CPUs the nearest nodes with CPUs.
+   */
   cpusNear(nodes: readonly number[]): number[] {
     return this.#near(nodes, [...new Set(this.topology.nodeOf.values())]);
   }
 
-  /** Where no distance is known each of them may be the nearest. */
+  /** Without known distances every node counts as the nearest. */
   #near(nodes: readonly number[], among: readonly number[]): number[] {
     const near = nodes.flatMap((node): readonly number[] => {
       if (among.includes(node)) return [node];
@@ -81,7 +86,7 @@ export function factsOf(topology: CpuTopology): TopologyFacts {
   return facts;
 }
 
-/** Whether all of `part` is in `whole`; both ascending. */
+/** Whether all of `part` is in `whole`. Both must be ascending. */
 export function isWithin(part: readonly number[], whole: readonly number[]): boolean {
   let i = 0;
   for (const cpu of part) {

@@ -5,28 +5,28 @@ import type { VmTrace } from './vm-trace.ts';
 
 export interface SetReading {
   readonly set: string;
-  /** In its fullest map. */
+  /** Entries of the set's fullest map. */
   readonly entries: number;
-  /** Events that found no room, since the daemon started. */
+  /** Events that were dropped because a map was full, since the daemon started. */
   readonly dropped: number;
-  /** Share of the time in which it counted. */
+  /** Share of the time in which the set counted. */
   readonly activeRatio: number;
 }
 
-/** What trace events have told by now. */
+/** The counts of the trace events so far. */
 export interface TraceReading {
-  /** undefined where nothing counts. */
+  /** undefined if no backend counts. */
   readonly backend: 'tracefs' | 'perf' | undefined;
   readonly isa: Isa;
   readonly names: ReasonNames;
   of(vm: Vm): VmTrace | undefined;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
-  /** What the backend cannot tell though it works. */
+  /** What a working backend cannot report. */
   readonly limits: readonly string[];
 }
 
-/** Where nothing counts. */
+/** The reading if no backend counts. */
 export const NOT_TRACED: TraceReading = {
   backend: undefined,
   isa: 'vmx',

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { cleanLabelText } from '../metrics/label-text.ts';
 
-/** Longest name that is shown whole; libvirt itself sets no limit. */
+/** Longest name that is not shortened. libvirt itself sets no limit. */
 const MAX_NAME = 100;
-/** Hexadecimal digits that tell one long name from another. */
+/** Number of hexadecimal digits that distinguish shortened names. */
 const HASH_LENGTH = 10;
 
 /**
- * A tenant's name made fit for a label: bad characters become `?`, and of a long name the end becomes a hash of the whole,
- * as names that are made by a program often differ at their end only.
+ * Converts a tenant's name to a label: invalid characters become `?`, and the end of a long name becomes a
+ * hash of the whole name, as generated names often differ only at the end.
  */
 export function fitName(name: string): string {
   const fit = cleanLabelText(name).trim();
@@ -19,20 +19,25 @@ export function fitName(name: string): string {
   return `${points.slice(0, MAX_NAME - HASH_LENGTH - 1).join('')}…${hash}`;
 }
 
-/** Where a name comes from, the least trusted first: the command line of QEMU under TCG, that of a KVM VM, libvirt. */
+/**
+ * Sources of a name, the least trusted first: the command line of QEMU under TCG, that of a KVM VM, libvirt.
+ */
 export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
 
-/** A pattern on names as fitName() writes them; one without `*` and `?` is a name and is cut like one. */
+/**
+ * Converts a pattern to match the names that fitName() returns. A pattern without `*` and `?` is a name, and
+ * is shortened like one.
+ */
 export function fitPattern(pattern: string): string {
   return /[*?]/.test(pattern) ? pattern : fitName(pattern);
 }
 
 export interface NameClaim {
-  /** Tells one incarnation of a VM: pid and start time. */
+  /** Identifies one incarnation of a VM: pid and start time. */
   readonly key: string;
-  /** Already fit; see {@link fitName}. */
+  /** The result of {@link fitName}. */
   readonly name: string;
-  /** Empty where it has none. */
+  /** Empty if the VM has none. */
   readonly uuid: string;
   readonly pid: number;
   /** Ticks since boot. */
@@ -41,9 +46,10 @@ export interface NameClaim {
 }
 
 /**
- * One unique `vm` label for each VM. The more trusted claim gets the name, even if another VM has it: libvirt keeps its
- * names unique, and any user can start QEMU under TCG. Then a VM keeps its label, then the older VM gets the name. The
- * other VMs of that name get `name~uuid`, with the first eight digits, or `name~pid` if they have no UUID.
+ * Assigns each VM a unique `vm` label. The more trusted claim gets the name, even if another VM has it:
+ * libvirt keeps its names unique, and any user can start QEMU under TCG. Among equally trusted claims a VM
+ * keeps its label, then the older VM gets the name. The other VMs of that name get `name~uuid`, with the
+ * first eight digits, or `name~pid` if they have no UUID.
  *
  * @param previous labels of the last round, by key
  * @returns labels by key

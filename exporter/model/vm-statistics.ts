@@ -1,30 +1,33 @@
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
-/** Where a VM's KVM statistics and disks come from; the first that answers for a statistic wins. */
+/** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
 export type StatisticsSource = 'qmp' | 'libvirt' | 'debugfs';
 
 export interface DiskOperation {
   readonly operations: number;
   readonly bytes: number;
   readonly seconds: number;
-  /** undefined where the source does not count them. */
+  /** undefined if the source does not count them. */
   readonly merged: number | undefined;
   readonly failed: number | undefined;
   readonly latency: Histogram | undefined;
 }
 
-/** A disk as the VMM counts it: what the guest asked for, before the host's caches and merges. */
+/** A disk as the VMM counts it: the guest's requests, before the host's caches and merges. */
 export interface Disk {
-  /** Unique in its VM, fit for a label: the device's id, the drive's name, the node's name. */
+  /** Unique in its VM and valid as a label: the device's id, the drive's name or the node's name. */
   readonly name: string;
   readonly read: DiskOperation;
   readonly write: DiskOperation;
   readonly flush: DiskOperation;
   readonly discard: DiskOperation | undefined;
-  /** Image or host device; empty where unknown. */
+  /** Image or host device; empty if unknown. */
   readonly file: string;
   readonly driver: string;
-  /** IOThread of each queue; one entry for all queues where they share it; none for the main loop; undefined: unknown. */
+  /**
+   * IOThread of each queue, or one entry if all queues share it; empty for the main loop; undefined if
+   * unknown.
+   */
   readonly iothreads: readonly string[] | undefined;
   readonly queues: number | undefined;
 }
@@ -34,19 +37,19 @@ export interface Iothread {
   readonly pollMaxSeconds: number;
   readonly pollGrow: number;
   readonly pollShrink: number;
-  /** undefined where the source does not say. */
+  /** undefined if the source does not report it. */
   readonly aioMaxBatch: number | undefined;
 }
 
-/** Counts below each bound, ascending, without the last bucket, whose count is `count`. */
+/** Cumulative counts by upper bound, ascending, without the last bucket, whose count is `count`. */
 export interface Histogram {
   readonly buckets: readonly { readonly le: number; readonly count: number }[];
   readonly count: number;
-  /** undefined where nobody keeps it. */
+  /** undefined if the source has no sum. */
   readonly sum: number | undefined;
 }
 
-/** What a VMM says of one VM in one scrape. */
+/** The statistics of one VM in one scrape. */
 export interface VmStatistics {
   readonly source: StatisticsSource;
   /** KVM's statistics of the VM itself, under KVM's names. */
@@ -62,14 +65,14 @@ export interface VmStatistics {
   readonly state: string;
 }
 
-/** Requests that completed, as the guest sent them. */
+/** Completed requests, as the guest sent them. */
 export function iosOf(
   disks: readonly { readonly read: { operations: number }; readonly write: { operations: number } }[],
 ): number {
   return disks.reduce((sum, { read, write }) => sum + read.operations + write.operations, 0);
 }
 
-/** Sums over the vCPUs, as debugfs shows a VM; a peak is the highest. */
+/** Sums over the vCPUs, as debugfs shows a VM. A peak is the maximum of the vCPUs. */
 export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'types'>): Map<string, number> {
   const sums = new Map<string, number>();
   for (const statistics of vcpus.values()) {
@@ -81,7 +84,7 @@ export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'typ
   return sums;
 }
 
-/** What each vCPU has of a statistic. */
+/** The value of a statistic for each vCPU. */
 export function byVcpu({ vcpus }: Pick<VmStatistics, 'vcpus'>, statistic: string): [string, number][] {
   const parts: [string, number][] = [];
   for (const [index, statistics] of vcpus) {
@@ -98,14 +101,14 @@ export function addBuckets(sum: readonly number[], more: readonly number[]): num
 }
 
 /**
- * Bounds of the halt histograms, powers of two of nanoseconds: 1 us, then each from 4 us to 1 ms, where halt polling
- * decides, then every other one up to 1 s.
+ * Bounds of the halt histograms as powers of two of nanoseconds: 1 us; each power from 4 us to 1 ms, the
+ * range of halt polling; then every second one up to 1 s.
  */
 const BOUND_POWERS = [10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26, 28, 30];
 
 /**
- * KVM's log2 histogram as a Prometheus one: bucket 0 holds [0, 1) ns, bucket i holds [2^(i-1), 2^i) ns, the last one
- * has no bound (include/linux/kvm_host.h KVM_STATS_LOG_HIST_UPDATE).
+ * Converts KVM's log2 histogram to a Prometheus histogram. Bucket 0 holds [0, 1) ns, bucket i holds [2^(i-1),
+ * 2^i) ns, the last bucket has no bound (include/linux/kvm_host.h KVM_STATS_LOG_HIST_UPDATE).
  *
  * @param sum seconds
  * @param boundPowers of the bounds, as powers of two of nanoseconds
@@ -131,9 +134,9 @@ export function fromLog2(
 }
 
 /**
- * KVM's buckets from QEMU's list. QEMU puts each bucket before the ones it has (accel/kvm/kvm-all.c
- * add_kvmstat_entry()), so its list runs from the longest time to the shortest. Should a QEMU mend that, the sum
- * tells: a list whose least possible sum is above the real one is the wrong way round.
+ * Restores KVM's bucket order from QEMU's list. QEMU prepends each bucket to its list (accel/kvm/kvm-all.c
+ * add_kvmstat_entry()), so the list runs from the longest time to the shortest. In case a QEMU version fixes
+ * that, the sum decides: if the smallest possible sum of an order is above the real sum, the order is wrong.
  */
 export function inKvmOrder(list: readonly number[], sumNs: number | undefined): number[] {
   const reversed = [...list].reverse();
@@ -141,7 +144,7 @@ export function inKvmOrder(list: readonly number[], sumNs: number | undefined): 
   return [...list];
 }
 
-/** The counts and the sum are read one after the other: events between the two may be missing in one. */
+/** Counts and sum are read one after the other, so one may miss events that the other has. */
 const SLACK = 0.9;
 
 function isPossible(counts: readonly number[], sumNs: number): boolean {
@@ -154,7 +157,7 @@ function isPossible(counts: readonly number[], sumNs: number): boolean {
   return least * SLACK <= sumNs && sumNs * SLACK <= most;
 }
 
-/** QEMU's latency histogram: bin i is below boundary i, the last bin has no bound. */
+/** Converts QEMU's latency histogram. Bin i is below boundary i, the last bin has no bound. */
 export function fromBins(boundariesNs: readonly number[], bins: readonly number[]): Histogram {
   let count = 0;
   const buckets = boundariesNs.map((bound, i) => {
@@ -164,12 +167,12 @@ export function fromBins(boundariesNs: readonly number[], bins: readonly number[
   return { buckets, count: count + (bins[boundariesNs.length] ?? 0), sum: undefined };
 }
 
-/** Makes names unique: the second `vda` is `vda~2`. A name is a label, and two equal ones would be one series twice. */
+/** Makes names unique: the second `vda` becomes `vda~2`. Two equal labels would be a duplicate series. */
 export class UniqueNames {
   readonly #counts = new Map<string, number>();
 
   of(name: string): string {
-    // An empty label is no label.
+    // Prometheus treats an empty label as a missing one.
     const base = name === '' ? '?' : name;
     let count = this.#counts.get(base) ?? 0;
     let unique: string;

@@ -2,9 +2,9 @@ import { type IoStage, type Isa, isKick, type NotifyWrite, stageOfReason } from 
 import { fromLog2, type Histogram } from './vm-statistics.ts';
 
 export interface ExitCount {
-  /** Label of the vCPU's thread; undefined where the VM is counted as a whole. */
+  /** Label of the vCPU's thread; undefined if the count is for the whole VM. */
   readonly thread: string | undefined;
-  /** undefined: all reasons that are not counted apart. */
+  /** undefined: all reasons without a count of their own. */
   readonly reason: number | undefined;
   readonly count: number;
 }
@@ -16,12 +16,12 @@ export interface KickCount extends NotifyWrite {
 
 export interface MsiCount {
   readonly vector: number;
-  /** APIC ID of the vCPU that the guest directed it to. */
+  /** APIC ID of the vCPU to which the guest directed the interrupt. */
   readonly destination: number;
   readonly count: number;
 }
 
-/** How many times took about how long: `exponent` n stands for ]2^(n-1), 2^n] ns. */
+/** Number of durations in one bucket: `exponent` n stands for ]2^(n-1), 2^n] ns. */
 export interface DurationCount {
   readonly exponent: number;
   readonly count: number;
@@ -29,19 +29,19 @@ export interface DurationCount {
 }
 
 /**
- * What the tracepoints counted of one VM since it was first seen. Nothing in it ever falls; undefined is what nobody
- * counts.
+ * The tracepoints' counts of one VM since the daemon first saw it. They never fall; undefined if no backend
+ * counts them.
  */
 export interface VmTrace {
   readonly events: ReadonlyMap<string, number>;
   readonly exits: readonly ExitCount[] | undefined;
-  /** undefined also where a kick cannot be told from other writes. */
+  /** Also undefined if kicks cannot be distinguished from other writes. */
   readonly kicks: readonly KickCount[] | undefined;
-  /** All kicks, where they are counted without their queues. */
+  /** All kicks. Also available if the backend does not count them by queue. */
   readonly kickTotal: number | undefined;
   /**
-   * Exits to user space for port I/O and MMIO. Without ioeventfd a notification is one of them, and cannot be told from
-   * accesses to other registers.
+   * Exits to user space for port I/O and MMIO. A notification without ioeventfd is among them and cannot be
+   * distinguished from an access to another register.
    */
   readonly deviceExits: number | undefined;
   /** EOIs that cost an exit. */
@@ -54,14 +54,15 @@ export interface VmTrace {
   readonly lockContentionNs: number | undefined;
 }
 
-/** Of all writes that may be kicks, those that are. */
+/** Filters the kicks from the writes that may be kicks. */
 export function kicksOf(writes: readonly KickCount[]): KickCount[] {
   return writes.filter(isKick);
 }
 
 /**
- * Exits by stage of the I/O path; they sum to all exits. Kicks and EOIs are told by their own tracepoints, the others by
- * the exit's reason. Only what the backend counts is in it: `other` takes all of them.
+ * Exits by step of the I/O path; the steps add up to all exits. Kicks and EOIs come from their own
+ * tracepoints, the other steps from the exit's reason. A step is present only if the backend counts it;
+ * `other` needs all of them.
  */
 export function stagesOf(trace: VmTrace, isa: Isa): Map<IoStage, number> {
   const stages = new Map<IoStage, number>();
@@ -87,16 +88,16 @@ function sumOf(exits: readonly ExitCount[], isa: Isa, stage: IoStage): number {
   );
 }
 
-/** Exits end after 1 us where all goes well, and a halt ends with the next interrupt. */
+/** In the best case an exit ends after 1 us. A halt lasts until the next interrupt. */
 const BOUND_POWERS = [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 24, 27, 30];
-/** Beyond this many years a duration is one that went negative: the clocks of two CPUs disagreed. */
+/** A longer duration was negative: the clocks of two CPUs disagreed. */
 const MAX_EXPONENT = 62;
 
 export function isDuration({ exponent }: DurationCount): boolean {
   return exponent <= MAX_EXPONENT;
 }
 
-/** The histogram of durations from the kernel's log2 buckets. */
+/** Builds a histogram from the kernel's log2 buckets. */
 export function durationHistogram(durations: readonly DurationCount[]): Histogram {
   const counts = new Array<number>(MAX_EXPONENT + 1).fill(0);
   let sumNs = 0;

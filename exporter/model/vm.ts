@@ -5,7 +5,10 @@ import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { Role } from './roles.ts';
 import type { Vmm } from './vmm.ts';
 
-/** A block device that carries a VM's disk; depth 0 is what the VMM has open, or the file system of an image. */
+/**
+ * A block device under a VM's disk. Depth 0 is the device that the VMM has open, or the file system of an
+ * image.
+ */
 export interface BlockDeviceUse {
   readonly device: string;
   readonly depth: number;
@@ -16,49 +19,52 @@ export interface KvmDirectory {
   readonly content: KvmDebugfsContent;
 }
 
-/** One incarnation of a VM, as the inventory knows it. */
+/** One incarnation of a VM in the inventory. */
 export interface Vm {
   /** `<pid>:<startTime>`. */
   readonly key: string;
   /** The unique `vm` label. */
   readonly label: string;
-  /** The name that its user gave it, fit for a label; else a UUID or path of its own; else the pid. */
+  /** The user's name for the VM, valid as a label; else a UUID or path of the VM; else the pid. */
   readonly name: string;
   readonly uuid: string;
   readonly vmm: Vmm;
-  /** Who manages it: `libvirt`, or nothing that is known. */
+  /** The VM's manager; empty if none is known. */
   readonly manager: 'libvirt' | '';
   readonly accel: 'kvm' | 'tcg';
   /** QEMU's machine type; empty for others. */
   readonly machine: string;
   readonly pid: number;
-  /** Of the process, in ticks since boot. */
+  /** Start time of the process, in ticks since boot. */
   readonly startTime: number;
-  /** Its directories in KVM's debugfs; one for all VMMs known. Empty where debugfs is not available. */
+  /** Its directories in KVM's debugfs. All known VMMs have one per VM. Empty if debugfs is not available. */
   readonly directories: readonly KvmDirectory[];
   readonly blockDevices: readonly BlockDeviceUse[];
-  /** Why images of it have no block device that is known, in words. */
+  /** For each image without a known block device, the reason. */
   readonly withoutDevice: readonly string[];
-  /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty where neither tells. */
+  /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty if neither reports it. */
   readonly vcpuThreads: ReadonlyMap<number, number>;
-  /** Ids of its IOThreads in the order in which they are made, from the command line. */
+  /** Ids of its IOThreads in the order of creation, from the command line. */
   readonly iothreadIds: readonly string[];
-  /** Ids that the user of Cloud Hypervisor gave to disks: its threads are called after them. */
+  /** Disk ids that the user of Cloud Hypervisor set. Cloud Hypervisor names threads after them. */
   readonly diskIds: readonly string[];
-  /** Id of the IOThread by thread id, from QEMU's monitor; empty where it is not asked. */
+  /** Id of the IOThread by thread id, from QEMU's monitor; empty if the monitor is not used. */
   readonly iothreadThreads: ReadonlyMap<number, string>;
-  /** Sockets on which its command line says that it listens for QMP. */
+  /** QMP sockets from its command line. */
   readonly monitors: readonly string[];
-  /** libvirt's own name of it, not made fit for a label; empty where libvirt does not manage it. */
+  /** libvirt's own name of the VM, not converted to a label; empty if libvirt does not manage it. */
   readonly domain: string;
-  /** Pins that libvirt's XML asks for; undefined where libvirt does not manage it. */
+  /** Pins from libvirt's XML; undefined if libvirt does not manage the VM. */
   readonly pins: LibvirtPins | undefined;
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
-  /** What its configuration asks for; undefined for another VMM than QEMU, and where not all of it is known. */
+  /**
+   * Devices of its configuration; undefined for a VMM other than QEMU, and if part of the configuration is
+   * unknown.
+   */
   readonly devices: QemuDevices | undefined;
 }
 
-/** What QEMU's monitor says of a VM's threads. */
+/** Thread ids from QEMU's monitor. */
 export interface ThreadHints {
   /** Index of the vCPU by thread id. */
   readonly vcpus: ReadonlyMap<number, number>;
@@ -68,17 +74,17 @@ export interface ThreadHints {
 
 export interface VmThread {
   readonly tid: number;
-  /** Ticks since boot: with the tid it names one incarnation. */
+  /** Ticks since boot. tid and start time identify one incarnation. */
   readonly startTime: number;
   readonly comm: string;
   readonly role: Role;
-  /** The `thread` label: `vcpu0`; for roles without lasting threads the role itself. */
+  /** The `thread` label, such as `vcpu0`. For roles without long-lived threads it is the role. */
   readonly label: string;
   /** `/proc/<pid>/task/<tid>`, or `/proc/<tid>` for a vhost worker that is a kernel thread. */
   readonly path: string;
 }
 
-/** A thread with the stat that was read to identify it. */
+/** A thread with the stat file that identified it. */
 export interface ThreadObservation {
   readonly thread: VmThread;
   readonly stat: TaskStat;

@@ -1,2 +1,2 @@
-/** The program that runs a VM; `other` for one that is not known. */
+/** The program that runs a VM; `other` if unknown. */
 export type Vmm = 'qemu' | 'cloud-hypervisor' | 'firecracker' | 'crosvm' | 'kvmtool' | 'other';

@@ -2,31 +2,31 @@ import type { TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmTrace } from '../model/vm-trace.ts';
 
-/** What a VM had counted at one moment: both sides of each ratio. */
+/** A VM's counts at one moment: numerator and denominator of each ratio. */
 export interface Evidence {
   readonly trace: VmTrace | undefined;
-  /** I/Os of its disks; undefined where they are not known at this moment. */
+  /** I/Os of its disks; undefined if unknown at this moment. */
   readonly ios: number | undefined;
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   readonly at: number;
 }
 
 export interface EvidenceSources {
   vms(): readonly Vm[];
   readTrace(): Promise<TraceReading>;
-  /** Resolves when the VM's trace counts are those of this moment. */
+  /** Resolves when the VM's trace counts are up to date. */
   current(vm: Vm): Promise<void>;
   /** I/Os by VM key. */
   ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>>;
-  /** Whether a VM can be asked by itself, at no cost for the others. */
+  /** Whether the VM has its own monitor, so that a query does not cost the other VMs anything. */
   hasMonitor(vm: Vm): boolean;
   now(): number;
 }
 
 /**
- * Takes kicks and I/Os of all VMs together, whether somebody scrapes or not. tracefs counts up to this moment, so all VMs
- * are asked at once; perf reports each VM at a time of its own, and the VM is asked right then. I/Os are asked for only
- * where there is something to compare them with.
+ * Reads kicks and I/Os of all VMs, whether or not somebody scrapes. tracefs counts up to this moment, so all
+ * VMs are queried at once. perf reports each VM at a different time, and the VM is queried at that time. I/Os
+ * are read only if there are trace counts to compare them with.
  */
 export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMap<string, Evidence>> {
   const { ios, hasMonitor, now } = sources;
@@ -50,7 +50,7 @@ export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMa
       await sources.current(vm);
       await take([vm]);
     }),
-    // One request for all of them: within an interval of perf.
+    // One request for all of them, within an interval of perf.
     Promise.all(managed.map((vm) => sources.current(vm))).then(() => take(managed)),
   ]);
   return evidence;

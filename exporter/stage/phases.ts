@@ -9,7 +9,7 @@ const schema = z.object({
 });
 
 export interface DeclaredPhase {
-  /** Name or UUID of the VM, as it was given. */
+  /** Name or UUID of the VM, as the user gave it. */
   readonly vm: string;
   readonly phase: string;
   /** ISO 8601. */
@@ -17,8 +17,8 @@ export interface DeclaredPhase {
 }
 
 /**
- * Which patch a VM runs with, where nothing can detect it: declared by hand, kept until it is cleared. The command line
- * writes the file and the daemon reads it.
+ * Phases of VMs, such as the version of a patch, that cannot be detected. You declare a phase by hand, and it
+ * stays until you clear it. The command line writes the file and the daemon reads it.
  */
 export class Phases {
   readonly #file: StateFile<z.infer<typeof schema>>;
@@ -32,7 +32,7 @@ export class Phases {
     return this.#file.path;
   }
 
-  /** Takes over what was declared meanwhile. */
+  /** Reads what was declared since the last read. */
   reload(): void {
     this.#file.reload();
   }
@@ -43,7 +43,7 @@ export class Phases {
       .sort((a, b) => (a.vm < b.vm ? -1 : 1));
   }
 
-  /** undefined where none is declared; the UUID, which is unique, beats the name. */
+  /** undefined if none is declared. The UUID is unique and takes precedence over the name. */
   of(vm: { readonly name: string; readonly uuid: string }): string | undefined {
     const { phases } = this.#file.value;
     const of = (key: string): string | undefined =>
@@ -51,13 +51,13 @@ export class Phases {
     return (vm.uuid === '' ? undefined : of(vm.uuid)) ?? of(vm.name);
   }
 
-  /** @returns whether it will outlive this process */
+  /** @returns whether the phase is saved and survives this process */
   set(vm: string, phase: string, since: Date): Promise<boolean> {
     const declared = { phase: fitName(phase), since: since.toISOString() };
     return this.#file.update(({ phases }) => ({ phases: { ...phases, [keyOf(vm)]: declared } }));
   }
 
-  /** @returns undefined where none was declared, else whether it will outlive this process */
+  /** @returns undefined if none was declared, else whether the change is saved and survives this process */
   async clear(vm: string): Promise<boolean | undefined> {
     const name = keyOf(vm);
     let wasDeclared = false;
@@ -70,7 +70,7 @@ export class Phases {
   }
 }
 
-/** As the inventory names VMs, whose UUIDs are in lower case. */
+/** Formats a name as the inventory does. UUIDs are in lower case there. */
 function keyOf(vm: string): string {
   const name = fitName(vm);
   return /^[0-9a-f-]{36}$/i.test(name) ? name.toLowerCase() : name;

@@ -22,26 +22,29 @@ export interface StageParts {
   topology(): CpuTopology | undefined;
   affinity(): Affinity;
   lastOf(vm: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined };
-  /** A stage or phase that has changed; `from` is undefined for a phase that begins. */
+  /** Called when a stage or phase has changed. `from` is undefined for a phase that begins. */
   onChange(vm: Vm, what: 'stage' | 'phase', from: string | undefined, to: string | undefined): void;
 }
 
 interface Judged {
   readonly window: Window;
-  /** It holds while there are too few I/Os to measure anything. */
+  /** The last measurements. They stay valid while there are too few I/Os to measure. */
   readonly measured: Measured;
   readonly reading: VmStage;
-  /** What the last judgement said; it holds once the next one says the same. */
+  /** The stage of the last round. It becomes the detected stage if the next round confirms it. */
   readonly candidate: Stage;
-  /** Not before something could be measured, where it can: what comes then corrects it, and is no change. */
+  /**
+   * False until the first measurement, if the VM is traced: its correction of the stage is not a stage
+   * change.
+   */
   readonly isFirm: boolean;
 }
 
-/** Fewer I/Os in a minute tell nothing of how I/O is done. */
+/** With fewer I/Os per minute the ratios are not meaningful. */
 const MIN_IOS = 100;
 const PAGE = 0x1000;
 
-/** Judges, some times a minute, which stage of the methodology each VM is in. */
+/** Determines the stage of each VM, several times a minute. */
 export class StageWatch implements Stages {
   #judged: ReadonlyMap<string, Judged> = new Map();
 
@@ -61,7 +64,7 @@ export class StageWatch implements Stages {
     )?.name;
   }
 
-  /** @param evidence by VM key, taken at one moment */
+  /** @param evidence by VM key, read at one moment */
   judge(evidence: ReadonlyMap<string, Evidence>): void {
     const { phases, vms, topology } = this.parts;
     const known = topology();
@@ -69,7 +72,7 @@ export class StageWatch implements Stages {
     phases.reload();
     const judged = new Map<string, Judged>();
     for (const vm of vms()) {
-      // Not before its threads were looked at: what is not known yet would be a change of stage later.
+      // Wait until the VM's threads have been checked: missing facts would look like a stage change later.
       const seen = this.parts.affinity().of(vm);
       if (seen !== undefined)
         judged.set(vm.key, this.#judgeOne(vm, seen.observed, evidence.get(vm.key), known));
@@ -142,7 +145,7 @@ export class StageWatch implements Stages {
     });
   }
 
-  /** From the monitor, else from the command line. */
+  /** From QEMU's monitor, else from the command line. */
   #queueCount(vm: Vm, device: string): number | undefined {
     const { statistics } = this.parts.lastOf(vm);
     const disk = statistics?.disks.find(({ name, queues }) => name === device && queues !== undefined);
@@ -160,22 +163,22 @@ function kicksOf({ address, thread, count }: KickCount): Kicks {
   return { queue: String(address), vcpu: thread, count };
 }
 
-/** @returns undefined where there were too few I/Os to tell: what was measured before holds */
+/** @returns undefined if there were too few I/Os: the last measurements stay valid */
 function measuredOf(growth: Growth | undefined, before: Measured | undefined): Measured | undefined {
   if (growth?.ios === undefined || growth.ios < MIN_IOS) return undefined;
   const { ios, kicks, deviceExits = 0, interrupts, queues } = growth;
   const isUnclear = kicks !== undefined && areFew(kicks / ios) && !areFew((kicks + deviceExits) / ios);
   return {
-    // Notifications may be among the exits to user space: whether there were few is not known.
+    // The exits to user space may include notifications, so whether there were few kicks is unknown.
     kicksPerIo: kicks === undefined ? undefined : isUnclear ? before?.kicksPerIo : kicks / ios,
     injectionsPerIo: interrupts === undefined ? undefined : interrupts / ios,
     iosPerKick: kicks === undefined || kicks === 0 ? undefined : isUnclear ? before?.iosPerKick : ios / kicks,
-    // Where queues share an address, kicks of several vCPUs say nothing of one queue.
+    // If queues share an address, the kicks of several vCPUs do not show which queue they used.
     queueLocality: localityOf(queues.filter((kick) => !isSharedByQueues(kick)).map(kicksOf)).share,
   };
 }
 
-/** `exitless-polling v2` is the stage exitless_polling. */
+/** The phase `exitless-polling v2` names the stage exitless_polling. */
 function stageNamed(phase: string | undefined): Stage | undefined {
   const name = phase?.toLowerCase().replace(/[^a-z]+/g, '_');
   if (name === undefined) return undefined;

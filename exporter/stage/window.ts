@@ -1,44 +1,45 @@
 import type { KickCount } from '../model/vm-trace.ts';
 import type { Evidence } from './evidence.ts';
 
-/** Growth over the window. All counts are of the same two moments. */
+/** Growth over the window. All counts cover the same period. */
 export interface Growth {
   readonly seconds: number;
-  /** Of the disks, else requests of the block devices that carry them. */
+  /** I/Os of the disks, else requests of the block devices under them. */
   readonly ios: number | undefined;
   readonly kicks: number | undefined;
   readonly deviceExits: number | undefined;
   readonly interrupts: number | undefined;
-  /** By virtqueue's address and vCPU's thread. */
+  /** By notify address and vCPU thread. */
   readonly queues: readonly KickCount[];
 }
 
 const WINDOW_MS = 60_000;
 
-/** I/Os of the disks, else requests of the block devices that carry them. */
+/** I/Os of the disks, else requests of the block devices under them. */
 const DENOMINATORS: readonly ((moment: Evidence) => number | undefined)[] = [
   ({ ios }) => ios,
   ({ trace }) =>
     trace?.blockRequests && [...trace.blockRequests.values()].reduce((sum, count) => sum + count, 0),
 ];
 
-/** The last minute of one VM. */
+/** The evidence of one VM in the last minute. */
 export class Window {
   #kept: Evidence[] = [];
 
-  /** @returns what has grown since about a minute ago; undefined where there is nothing to compare with */
+  /** @returns the growth over about a minute; undefined if there is no earlier evidence */
   add(now: Evidence): Growth | undefined {
-    // Without counts a moment compares with nothing: perf has not reported yet, or the set was left out.
+    // Evidence without counts is not comparable: perf has not reported yet, or the set is disabled.
     if (now.trace === undefined) return undefined;
     const last = this.#kept.at(-1);
-    // A VM that was reset, or a disk that was unplugged: what was counted before is not comparable.
+    // The VM was reset, or a disk was unplugged: earlier counts are not comparable.
     if (last?.ios !== undefined && now.ios !== undefined && now.ios < last.ios) this.#kept = [];
     this.#kept.push(now);
     const old = this.#kept.filter(({ at }) => now.at - at >= WINDOW_MS);
-    // One that is a whole window old is enough.
+    // Keep one that is at least a window old.
     this.#kept = this.#kept.slice(Math.max(0, old.length - 1));
     const earlier = this.#kept.slice(0, -1);
-    // One denominator at both ends: disks count from the start of the VM, requests from that of the daemon.
+    // Use the same denominator at both ends: disks count from the start of the VM, requests from the start of
+    // the daemon.
     const comparable = DENOMINATORS.map((of) => ({
       of,
       first: earlier.find((each) => of(each) !== undefined),
@@ -63,7 +64,7 @@ export class Window {
   }
 }
 
-/** A counter that fell was started again: what it had before is not known. */
+/** undefined for a counter that fell: it was reset, and the count before the reset is unknown. */
 function grown(before: number | undefined, now: number | undefined): number | undefined {
   return before === undefined || now === undefined || now < before ? undefined : now - before;
 }

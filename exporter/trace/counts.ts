@@ -13,7 +13,10 @@ import type { Tallied, Tally } from './tally.ts';
 
 export type Tallies = ReadonlyMap<TallyName, Tally>;
 
-/** The tracepoint that each tally counts whole: several of one event would count it twice. */
+/**
+ * The tracepoint that each tally counts in full. A tracepoint must not be listed twice: its events would
+ * count twice.
+ */
 const EVENTS: readonly (readonly [TallyName, string])[] = [
   ['exits', 'kvm_exit'],
   ['fastMmio', 'kvm_fast_mmio'],
@@ -32,7 +35,7 @@ const EVENTS: readonly (readonly [TallyName, string])[] = [
   ['lockContention', 'contention_end'],
 ];
 
-/** What the hist triggers counted of one VM. */
+/** The hist triggers' counts of one VM. */
 export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
   const rows = (name: TallyName): Tallied[] => [...(tallies.get(name)?.of(vm) ?? [])];
   const has = (name: TallyName): boolean => tallies.has(name);
@@ -48,7 +51,8 @@ export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
     deviceExits: has('userspaceExits')
       ? hitsOf(rows('userspaceExits').filter(({ rest }) => DEVICE_EXITS.includes(rest[0] ?? 0)))
       : undefined,
-    // KVM traces an EOI that it learns of from shared memory, without an exit, under both names.
+    // KVM learns of a paravirtual EOI from shared memory, without an exit, and traces it as kvm_eoi and
+    // kvm_pv_eoi.
     eois: has('eois') ? Math.max(0, hitsOf(rows('eois')) - pvEois) : undefined,
     msi: msiOf(rows('msi')),
     exitDurations: byReason(rows('exitDurations'), isa),
@@ -77,7 +81,7 @@ function exitsOf(rows: readonly Tallied[], isa: Isa): ExitCount[] {
   }));
 }
 
-/** arm64 has two fields: what the exit was, and for a trap its class. */
+/** arm64 has two fields: the kind of the exit, and the class of a trap. */
 function reasonOf(isa: Isa, [first = 0, second = 0]: readonly number[]): number {
   return isa === 'arm64' ? first * ARM_RET + second : reasonNumber(isa, first);
 }
@@ -93,7 +97,7 @@ function notifyWrites(rows: (name: TallyName) => readonly Tallied[]): KickCount[
     ),
     ...rows('pioWrites').map((row) => write('kvm_pio', row, 0)),
   ];
-  // Of an address that only user space serves, such as a device's configuration, none is left: it is no virtqueue.
+  // For an address that only user space serves, such as a device's configuration, 0 is left: not a virtqueue.
   return writes.filter(({ count }) => count > 0);
 }
 
@@ -101,7 +105,10 @@ function write(event: KickCount['event'], { thread, rest, count }: Tallied, less
   return { event, thread, address: rest[0] ?? 0, count: Math.max(0, count.hits - less) };
 }
 
-/** arch/x86/include/asm/msi.h: the destination is in bits 12 to 19 of the address, and of x2APIC IDs above it. */
+/**
+ * arch/x86/include/asm/msi.h: bits 12 to 19 of the address hold the destination; the high half holds the
+ * upper bits of an x2APIC ID.
+ */
 function msiOf(rows: readonly Tallied[]): MsiCount[] {
   return rows.map(({ rest: [address = 0, data = 0], count }) => ({
     vector: data % 0x100,
@@ -114,7 +121,7 @@ function byReason(rows: readonly Tallied[], isa: Isa): Map<number, DurationCount
   const reasons = new Map<number, DurationCount[]>();
   for (const { rest, count } of rows) {
     const [raw = 0, exponent] = rest;
-    // Of arm64's two fields the class alone: it is 0 for an exit that is no trap.
+    // On arm64 only the class is recorded. It is 0 for an exit that is not a trap.
     const reason = isa === 'arm64' ? (raw === 0 ? 0 : ARM_TRAP * ARM_RET + raw) : reasonNumber(isa, raw);
     const durations = reasons.get(reason) ?? [];
     reasons.set(reason, durations);

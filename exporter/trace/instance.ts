@@ -7,21 +7,22 @@ import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
 import type { TracefsWriter } from './writer.ts';
 
 const PREFIX = 'kvm-telemetry-';
-/** Systems of which this program ever traced an event. */
+/** All event systems that any version of this program has traced. */
 const SYSTEMS = ['kvm', 'block', 'sched', 'lock', 'synthetic'];
-/** A trigger whose variables others use can be removed only after them. */
+/** A trigger whose variables other triggers use can be removed only after them. */
 const PASSES = 4;
 const APPEARANCE_TRIES = 10;
 const APPEARANCE_MS = 20;
 
 /**
- * An instance of tracefs of our own: its triggers and maps are nobody else's. Named after the process, so that doctor can
- * have one beside the daemon's; the instances of processes that are gone are removed by the next one that starts.
+ * Our own tracefs instance, which does not share triggers and maps with other users. Its name has the pid, so
+ * that doctor can have one next to the daemon's. On start, a process removes the instances of processes that
+ * are gone.
  *
  * @see https://docs.kernel.org/trace/ftrace.html#instances
  */
 export class TraceInstance {
-  /** What the names of its synthetic events begin with: these are known to the whole kernel. */
+  /** Prefix of its synthetic events, whose names are global in the kernel. */
   readonly syntheticPrefix: string;
   readonly #path: string;
 
@@ -35,10 +36,10 @@ export class TraceInstance {
   }
 
   /**
-   * Makes the instance, and removes what crashed predecessors left.
+   * Creates the instance, and removes what crashed processes left behind.
    *
-   * @returns what of theirs could not be removed
-   * @throws SourceError where tracefs cannot be used
+   * @returns leftovers that could not be removed
+   * @throws SourceError if tracefs cannot be used
    */
   async create(): Promise<SourceError[]> {
     const { host, writer } = this;
@@ -58,17 +59,17 @@ export class TraceInstance {
     return problems;
   }
 
-  /** Whether nobody has removed it. */
+  /** Whether the instance still exists. */
   get exists(): boolean {
     return this.#isThere(`${this.#path}/events`);
   }
 
-  /** A kernel without CONFIG_HIST_TRIGGERS has triggers, but no `hist` files. */
+  /** A kernel without CONFIG_HIST_TRIGGERS has `trigger` files, but no `hist` files. */
   get hasHistTriggers(): boolean {
     return this.#isThere(`${this.#path}/events/sched/sched_switch/hist`);
   }
 
-  /** @throws SourceError absent where this kernel has no such event, or the event no such field */
+  /** @throws SourceError absent if this kernel does not have the event, or the event does not have a field */
   checkEvent(event: string, fields: readonly string[]): void {
     const [system = '', name = ''] = event.split('/');
     const format = ifThere(() => readEventFormat(this.host, system, name));
@@ -94,7 +95,7 @@ export class TraceInstance {
     await this.writer.append(this.#trigger(event), `!${spec}`);
   }
 
-  /** Empties the map of a trigger without variables: the kernel takes this for none that has them. */
+  /** Clears the map of a trigger. The trigger must not have variables: the kernel would not find it. */
   async clear(event: string, spec: string): Promise<void> {
     const [trigger, filter] = spec.split(/ if (.*)/s);
     await this.writer.append(
@@ -108,7 +109,11 @@ export class TraceInstance {
     return readHist(this.host, `${this.#path}/events/${event}/hist`);
   }
 
-  /** Removes triggers, instance and synthetic events. @returns what could not be removed */
+  /**
+   * Removes triggers, instance and synthetic events.
+   *
+   * @returns leftovers that could not be removed
+   */
   async destroy(): Promise<SourceError[]> {
     const problems = await this.#demolish(this.#path);
     return [...problems, ...(await this.#removeSynthetic((pid) => pid === this.pid))];
@@ -122,7 +127,10 @@ export class TraceInstance {
     return `${this.#path}/events/${event}/trigger`;
   }
 
-  /** A write that the kernel may refuse with no more than EINVAL: its reason is in the error log of the folder. */
+  /**
+   * Writes a line. If the kernel refuses it, adds the reason from the folder's error_log, as the errno is
+   * often just EINVAL.
+   */
   async #write(path: string, line: string, folder: string): Promise<void> {
     try {
       await this.writer.append(path, line);
@@ -137,7 +145,10 @@ export class TraceInstance {
     }
   }
 
-  /** The kernel has made all when a call returns, a simulated one soon after; in any other folder nothing appears. */
+  /**
+   * Waits for files to appear. The kernel creates them before the call returns, a simulated tracefs soon
+   * after, and an ordinary directory never.
+   */
   async #appears(isThere: () => boolean): Promise<boolean> {
     for (let tries = 0; !isThere() && tries < APPEARANCE_TRIES; tries++) await sleep(APPEARANCE_MS);
     return isThere();
@@ -169,7 +180,7 @@ export class TraceInstance {
     }
   }
 
-  /** @returns how many are still needed by others */
+  /** @returns number of triggers that others still need */
   async #removeTriggers(instance: string): Promise<number> {
     let left = 0;
     for (const file of this.#triggerFiles(instance)) {
@@ -198,7 +209,7 @@ export class TraceInstance {
     });
   }
 
-  /** Other people's synthetic events live in the same file: only those of this program are removed, one by one. */
+  /** synthetic_events is shared with other programs: remove only our own events, one by one. */
   async #removeSynthetic(ofPid: (pid: number) => boolean): Promise<SourceError[]> {
     const file = `${this.host.roots.tracefs}/synthetic_events`;
     const problems: SourceError[] = [];

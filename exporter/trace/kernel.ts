@@ -3,23 +3,26 @@ import type { Host } from '../../probes/host.ts';
 import { type EventFormat, readEventFormat, type SymbolTable } from '../../probes/tracefs-format.ts';
 import { ARM_RET, ARM_TRAP, type Isa, type ReasonNames } from '../model/io-path.ts';
 
-/** The vendor stands in the second line. */
+/** The second line names the vendor. */
 const CPUINFO_HEAD = 256;
 
-/** What the running kernel says of its exits. */
+/** The exit reasons of the running kernel. */
 export interface ExitFormat {
   readonly isa: Isa;
   readonly names: ReasonNames;
 }
 
-/** From the format of kvm:kvm_exit, and from the module that is loaded: x86 has the same format for both vendors. */
+/**
+ * Reads the format of kvm:kvm_exit. x86 has one format for both vendors, so the loaded module decides between
+ * them.
+ */
 export function readExitFormat(host: Host): ExitFormat {
   const format = ifThere(() => readEventFormat(host, 'kvm', 'kvm_exit'));
   const isa = format?.fields.has('esr_ec') ? 'arm64' : isAmd(host) ? 'svm' : 'vmx';
   return { isa, names: format === undefined ? new Map() : namesOf(format, isa) };
 }
 
-/** A kernel with both vendors' modules built in shows both: the CPU tells then. */
+/** If both vendors' modules are built in, the CPU's vendor decides. */
 function isAmd(host: Host): boolean {
   const has = (module: string): boolean =>
     ifThere(() => host.stat(`${host.roots.sysfs}/module/${module}`)) !== undefined;
@@ -38,10 +41,10 @@ function namesOf({ symbols }: EventFormat, isa: Isa): ReasonNames {
   return new Map([...kinds, ...classes]);
 }
 
-/** The first table is VMX's and the second SVM's: Linux 4.18 to 5.9 have no mask by which to tell them apart. */
+/** The first table is VMX's and the second SVM's. Linux 4.18 to 5.9 have no mask that distinguishes them. */
 function x86Names(symbols: readonly SymbolTable[], isa: Isa): ReasonNames {
   const tables = symbols.filter(({ field }) => field === 'exit_reason');
-  // A single table is VMX's where it looks at 16 bits only.
+  // A single table is VMX's if it masks the reason to 16 bits.
   const own =
     tables.length > 1
       ? tables[isa === 'vmx' ? 0 : 1]

@@ -2,11 +2,11 @@ import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { Owner } from './tally.ts';
 
-/** Which VM a thread id belongs to. One object for one incarnation of a thread, for as long as its VM lives. */
+/** Maps thread ids to VMs. Each incarnation of a thread has one Owner object for as long as its VM lives. */
 export class Owners {
   readonly #byTid = new Map<number, { readonly thread: VmThread; readonly owner: Owner }>();
 
-  /** A thread that has ended stays known: the kernel's maps still hold what it did last. */
+  /** A thread stays in the map after it has ended: the kernel's maps still hold its last counts. */
   update(vms: readonly Vm[], threadsOf: (vm: Vm) => Iterable<VmThread>): void {
     const alive = new Set<string>();
     for (const vm of vms) {

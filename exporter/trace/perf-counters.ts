@@ -3,16 +3,18 @@ import type { PerfCounts } from '../../probes/perf-stat.ts';
 import type { PerfProcess, StartPerf } from './perf-process.ts';
 
 const MAX_PROCESSES = 128;
-/** perf opens each counter once for each thread. */
+/** perf opens one descriptor per counter and thread. */
 const MAX_DESCRIPTORS = 8192;
-/** Each start takes milliseconds, and perf 30 ms of a CPU; the others follow the next time. */
+/**
+ * Each start takes milliseconds, and costs 30 ms of CPU time in perf. The other VMs start with the next call.
+ */
 const MAX_STARTS = 16;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
 const MAX_PROBLEMS = 16;
 
 export interface PerfCounter {
-  /** Such as `kvm_pio:notify`: one event may be counted with several filters. */
+  /** Such as `kvm_pio:notify`: the same event may be counted with several filters. */
   readonly name: string;
   /** Such as `kvm:kvm_pio`. */
   readonly event: string;
@@ -22,13 +24,13 @@ export interface PerfCounter {
 export interface PerfTarget {
   /** One incarnation of a VM. */
   readonly key: string;
-  /** Of its vCPUs. */
+  /** Thread ids of its vCPUs. */
   readonly tids: readonly number[];
 }
 
 interface Running {
   readonly process: PerfProcess;
-  /** Those still alive; none of them is in another process. */
+  /** Threads that still live. No other process counts them. */
   readonly tids: Set<number>;
   readonly descriptors: number;
   readonly startedAt: number;
@@ -36,26 +38,27 @@ interface Running {
 }
 
 interface CountedVm {
-  /** Called once perf has reported again. */
+  /** Called when perf has reported again. */
   readonly waiting: Set<() => void>;
   readonly totals: Map<string, number>;
   readonly running: Set<Running>;
   failure: SourceError | undefined;
-  /** Since perf last lived for a while. */
+  /** Failures since perf last ran for a while. */
   failures: number;
   retryAt: number;
 }
 
 /**
- * Counts trace events of VMs with a perf for each. Threads that come later get a perf of their own, so that none is
- * counted twice and no count of the others is lost. Nothing happens between two calls of {@link follow} but counting.
+ * Counts trace events of VMs with one perf process per VM. Threads that start later get a perf process of
+ * their own, so that no thread is counted twice and no count is lost. Between two calls of {@link follow} the
+ * processes only count.
  */
 export class PerfCounters {
   readonly #vms = new Map<string, CountedVm>();
-  /** All that have not ended, of VMs that are gone as well. */
+  /** All processes that have not ended, including those of VMs that are gone. */
   readonly #running = new Set<Running>();
   #leftOut = 0;
-  /** What is wrong with perf itself, so that one try tells for all VMs. */
+  /** An error of perf itself, which applies to all VMs. */
   #absence: SourceError | undefined;
   #tryPerfAt = Number.NEGATIVE_INFINITY;
   #stopped: Promise<void> | undefined;
@@ -67,7 +70,7 @@ export class PerfCounters {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** Counts these VMs and no others. */
+  /** Counts exactly these VMs. */
   follow(targets: readonly PerfTarget[]): void {
     if (this.#stopped !== undefined || this.counters.length === 0) return;
     const alive = new Map(targets.map((target) => [target.key, target]));
@@ -91,13 +94,13 @@ export class PerfCounters {
     }
   }
 
-  /** Since the VM was first followed; never falls. Undefined where nothing was counted yet. */
+  /** Counts since the VM was first followed. They never fall; undefined if nothing has been counted yet. */
   counts(key: string): ReadonlyMap<string, number> | undefined {
     const totals = this.#vms.get(key)?.totals;
     return totals === undefined || totals.size === 0 ? undefined : totals;
   }
 
-  /** Resolves when perf has reported the VM's counts once more, at the latest after `withinMs`. */
+  /** Resolves when perf has reported the VM's counts again, after `withinMs` at the latest. */
   async next(key: string, withinMs: number): Promise<void> {
     const vm = this.#vms.get(key);
     if (vm === undefined || vm.running.size === 0) return;
@@ -113,13 +116,13 @@ export class PerfCounters {
     });
   }
 
-  /** Why some VMs are not counted, or not all their threads. */
+  /** The reasons why VMs, or some of their threads, are not counted. */
   get problems(): readonly SourceError[] {
     const problems = new Map<string, SourceError>();
     if (this.#absence !== undefined) problems.set('', this.#absence);
     for (const { failure, failures } of this.#vms.values()) {
       if (failure === undefined || problems.size >= MAX_PROBLEMS) continue;
-      // Threads may die before they are looked for again, but not time after time.
+      // Threads may exit before the next update. That is an error only if it repeats.
       if (failure.kind !== 'vanished' || failures > 1) problems.set(failure.message, failure);
     }
     const result = [...problems.values()];
@@ -131,7 +134,7 @@ export class PerfCounters {
     return result;
   }
 
-  /** For good. What was counted last is in {@link counts} then. */
+  /** Stops for good. Afterwards {@link counts} includes the last interval. */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
       this.#onAllEnded = resolve;
@@ -158,7 +161,7 @@ export class PerfCounters {
     return vm;
   }
 
-  /** Forgets threads that are gone: who bears such a number later is another one. */
+  /** Forgets threads that are gone, as their ids may be reused. */
   #uncounted(vm: CountedVm, tids: Set<number>): number[] {
     const uncounted = new Set(tids);
     for (const running of vm.running) {
@@ -230,12 +233,12 @@ export class PerfCounters {
     vm.failure = problem;
     vm.failures = wasWell ? 1 : vm.failures + 1;
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (vm.failures - 1));
-    // Threads that are gone have been replaced, perhaps.
+    // The threads have exited; restart at once with the threads that replaced them.
     vm.retryAt = this.now() + (problem.kind === 'vanished' && vm.failures === 1 ? 0 : backoffMs);
   }
 }
 
-/** It counts all the threads that were not counted when it was started. */
+/** The newest process, which counts all threads that the older ones do not. */
 function newest({ running }: CountedVm): Running | undefined {
   return [...running].at(-1);
 }

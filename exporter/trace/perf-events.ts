@@ -6,7 +6,7 @@ import type { ExitCount, VmTrace } from '../model/vm-trace.ts';
 import type { PerfCounter } from './perf-counters.ts';
 import { MMIO_NOTIFY, type TraceSetName } from './sets.ts';
 
-/** Sets of which perf can count something on vCPU threads. */
+/** Sets that perf can count, at least in part, on vCPU threads. */
 export const PERF_SETS: ReadonlySet<TraceSetName> = new Set([
   'exits',
   'notifications',
@@ -17,9 +17,9 @@ export const PERF_SETS: ReadonlySet<TraceSetName> = new Set([
 /** VIRTIO_PCI_QUEUE_NOTIFY of a legacy device: see isKick() in exporter/model/io-path.ts. */
 const NOTIFY_FILTER = 'rw == 1 && size == 2 && port >= 4096 && port & 16 && !(port & 15)';
 
-/** Counters for the sets, of the tracepoints that this kernel has. */
+/** The counters of the sets, limited to the tracepoints of this kernel. */
 export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]): PerfCounter[] {
-  // On arm64 a reason is two fields.
+  // On arm64 a reason consists of two fields, so perf does not count reasons one by one.
   const reasons = isa === 'arm64' ? [] : reasonsOfTheIoPath(isa);
   const of: Partial<Record<TraceSetName, [name: string, filter?: string][]>> = {
     exits: [
@@ -51,7 +51,7 @@ function eventOf(name: string): string {
   return name.split(':')[0] ?? name;
 }
 
-/** What perf cannot tell of what is asked for. */
+/** What perf cannot report of the enabled sets. */
 export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
   const without = sets.filter((set) => !PERF_SETS.has(set));
   const limits = without.length === 0 ? [] : [`perf does not count the sets ${without.join(', ')}`];
@@ -67,7 +67,7 @@ export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
   return limits;
 }
 
-/** What perf counted of one VM. */
+/** perf's counts of one VM. */
 export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): VmTrace {
   const events = new Map([...counts].filter(([name]) => !name.includes(':')));
   const fast = counts.get('kvm_fast_mmio');

@@ -3,27 +3,32 @@ import type { Readable } from 'node:stream';
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type PerfCounts, PerfIntervals, PerfStatLines } from '../../probes/perf-stat.ts';
 
-/** For the last interval; then it is killed. */
+/** Time for perf to print the last interval. After that perf is killed. */
 const PATIENCE_MS = 2_000;
-/** Of stderr, from each end: perf tells the reason first and then, sometimes at length, how it is used. */
+/**
+ * Bytes kept from each end of stderr. perf prints the reason first, and after it sometimes a long usage text.
+ */
 const MAX_STDERR = 2 * 1024;
 
 export interface PerfEvent {
   /** Such as `kvm:kvm_pio`. */
   readonly event: string;
-  /** In the kernel's words, such as `port == 0x80`. */
+  /** In the kernel's filter syntax, such as `port == 0x80`. */
   readonly filter: string | undefined;
 }
 
 export interface PerfListener {
-  /** What one interval brought, in the order of the events. */
+  /** The counts of one interval, in the order of the events. */
   counted(counts: PerfCounts): void;
-  /** Once, and last: perf is gone, asked for or not. `absent` stands for perf as such, not for these threads. */
+  /**
+   * Called once, as the last call, when perf has ended for any reason. `absent` means that perf itself is
+   * unusable, not only for these threads.
+   */
   ended(problem: SourceError): void;
 }
 
 export interface PerfProcess {
-  /** Lets perf tell what it has counted since the last interval, and end. */
+  /** Makes perf report the counts since the last interval, and exit. */
   end(): void;
 }
 
@@ -34,9 +39,11 @@ export type StartPerf = (
 ) => PerfProcess;
 
 /**
- * Starts `perf stat` over threads. Should this process be killed, perf dies of SIGPIPE when it prints the next interval.
+ * Starts `perf stat` for threads. If this process is killed, perf dies of SIGPIPE when it prints the next
+ * interval.
  *
- * @param intervalMs the shorter, the more vCPUs are disturbed: reading a counter of a running thread interrupts its CPU
+ * @param intervalMs a shorter interval disturbs vCPUs more: reading a counter of a running thread interrupts
+ * its CPU
  */
 export function perfStarter(intervalMs: number): StartPerf {
   return (events, tids, listener) => {
@@ -44,13 +51,14 @@ export function perfStarter(intervalMs: number): StartPerf {
     try {
       child = spawnPerf(intervalMs, events, tids);
     } catch (error) {
-      // Such as E2BIG or ENOMEM: Node.js throws what it does not expect.
+      // Node.js throws errors that it does not expect, such as E2BIG or ENOMEM.
       setImmediate(() => listener.ended(spawnFailure(error)));
       return { end: () => undefined };
     }
     const { stdout, stderr } = child;
     if (!stdout || !stderr) {
-      // Without descriptors for the pipes Node.js returns a child without streams, and its error comes later.
+      // If no descriptors are left for the pipes, Node.js returns a child without streams and reports the
+      // error later.
       child.once('error', (error) => listener.ended(spawnFailure(error)));
       return { end: () => undefined };
     }
@@ -63,10 +71,10 @@ function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: reado
   const args = [
     'stat',
     '--json-output',
-    // A thread that a vCPU starts is none, or is given by its own id.
+    // A child of a vCPU thread is not a vCPU, or has its own id in the list.
     '--no-inherit',
     ...['--interval-print', String(intervalMs)],
-    // Stdout would be the command's, of which there is none; stderr is for warnings.
+    // stdout belongs to the profiled command, and there is none. stderr is for warnings.
     ...['--log-fd', '1'],
     ...events.flatMap(({ event, filter }) => [
       '-e',
@@ -75,9 +83,9 @@ function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: reado
     ]),
     ...['--tid', tids.join(',')],
   ];
-  // The host's and the user's settings of perf can change what it prints.
+  // The host's and the user's perf configuration can change the output format.
   const env = { PATH: process.env['PATH'], LC_ALL: 'C', PERF_CONFIG: '/dev/null' };
-  // In a session of its own a Ctrl-C of the terminal does not reach it.
+  // A session of its own protects perf from the terminal's Ctrl-C.
   return spawn('perf', args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], detached: true });
 }
 
@@ -132,9 +140,9 @@ function spawnFailure(error: unknown): SourceError {
   return sourceError(error, 'perf');
 }
 
-/** @param end how perf ended, for one that said nothing */
+/** @param end how perf ended, in case stderr is empty */
 function perfFailure(stderr: string, end: string): SourceError {
-  // The wrapper of Ubuntu, which has a perf for each kernel.
+  // Ubuntu's wrapper, which selects the perf of the running kernel.
   const wrapper = /perf not found for kernel \S{1,100}/.exec(stderr)?.[0];
   if (wrapper !== undefined) return new SourceError('absent', 'perf', clean(wrapper));
   if (/unknown (switch `j'|option `json-output')/.test(stderr)) {

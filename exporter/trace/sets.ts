@@ -1,7 +1,7 @@
 import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
 
-/** What a trigger's rows are counted as. */
+/** The tally to which a trigger's rows are added. */
 export type TallyName =
   | 'exits'
   | 'exitDurations'
@@ -38,37 +38,38 @@ export interface Trigger {
   readonly variables?: readonly string[];
   readonly action?: string;
   readonly filter?: string;
-  /** Entries of its map to begin with: a power of two from 128 to 131072. */
+  /** Initial number of entries of its map: a power of two from 128 to 131072. */
   readonly size: number;
-  /** undefined for one that only serves another. */
+  /** undefined for a trigger that only feeds another. */
   readonly tally?: TallyName;
-  /** A comparison for each thread that is followed, with its id for `%`: the trigger is for VM threads only. */
+  /** Filter term for each followed thread, with the thread id for `%`: the trigger counts VM threads only. */
   readonly perThread?: string;
-  /** The event on whose variables it builds. */
+  /** The event whose trigger sets the variables that this one uses. */
   readonly after?: string;
-  /** An event that other architectures don't have. */
+  /** The event exists on x86 only. */
   readonly x86?: boolean;
-  /** Its keys are used once, so its map is full at some time: it is made anew each second. */
+  /** Its keys are used only once, so its map fills up. The trigger is created again every second. */
   readonly fills?: boolean;
 }
 
-/** Tracepoints that are switched on together. */
+/** Tracepoints that are enabled together. */
 export interface TraceSet {
-  /** What one gets for it. */
+  /** What the set measures. */
   readonly help: string;
   /** How often its tracepoints fire, and what that costs: docs/performance.md has the measurements. */
   readonly cost: string;
   /** Fields of its synthetic events. */
   readonly synthetic?: Readonly<Record<string, string>>;
   readonly triggers: readonly Trigger[];
-  /** Counts only for the share trace.dutyCycle of the time. */
+  /** The set counts only for the share trace.dutyCycle of the time. */
   readonly dutyCycled?: boolean;
 }
 
 /**
- * virtio-pci is notified with 16 bits at an address of the queue (VIRTIO 1.2, 4.1.5.2), virtio-mmio with 32 bits at offset
- * 0x50 of the device's registers (4.2.2), which have 0x200 bytes or more: the nine lowest bits are 0x50. The kernel's filters
- * have no arithmetic, so the bits are asked for one by one.
+ * virtio-pci is notified with 16 bits at an address of the queue (VIRTIO 1.2, 4.1.5.2), virtio-mmio with 32
+ * bits at offset 0x50 of the device's registers (4.2.2). These have 0x200 bytes or more, so the lowest nine
+ * bits of the address are 0x50. The kernel's filters have no arithmetic, so the filter tests the bits one by
+ * one.
  */
 export const MMIO_NOTIFY = 'len == 4 && gpa & 16 && gpa & 64 && !(gpa & 431)';
 
@@ -76,11 +77,11 @@ const THREADS = 4096;
 const FEW = 1024;
 
 /**
- * From one event to the next with the same keys: the first keeps its time and some fields, the second sends these and the
- * time between as a synthetic event.
+ * Measures the time from one event to the next with the same keys. The first trigger stores the time stamp
+ * and some fields. The second sends these fields and the time difference as a synthetic event.
  *
  * @param kept `p0=common_pid`
- * @param sends `@exit,$p0`: the synthetic event, and what it takes before the time
+ * @param sends `@exit,$p0`: the synthetic event, and its fields before the time
  */
 function interval(
   from: Pick<Trigger, 'event' | 'tally' | 'fills'>,
@@ -128,7 +129,7 @@ export const TRACE_SETS = {
       },
       ...interval(
         { event: 'kvm/kvm_mmio', tally: 'mmio' },
-        // KVM_EXIT_MMIO: the access before it was for user space, and no kick.
+        // KVM_EXIT_MMIO: user space handled the preceding access, so it was not a kick.
         { event: 'kvm/kvm_userspace_exit', filter: 'reason == 6' },
         {
           keys: ['common_pid'],
@@ -267,7 +268,7 @@ export const TRACE_SETS = {
         { event: 'lock/contention_end' },
         { keys: ['common_pid'], size: 8192, kept: ['p0=common_pid'], sends: '@lock,$p0' },
       ),
-      // By length, so that a negative one, of CPUs whose clocks disagree, is not in the sum.
+      // By duration, so that negative ones, from CPUs whose clocks disagree, can be left out of the sum.
       {
         event: 'synthetic/@lock',
         keys: ['pid', 'lat.log2'],
@@ -283,7 +284,7 @@ export type TraceSetName = keyof typeof TRACE_SETS;
 
 export const TRACE_SET_NAMES = Object.keys(TRACE_SETS) as TraceSetName[];
 
-/** What is counted unless trace.sets says otherwise. */
+/** The default of trace.sets. */
 export const DEFAULT_TRACE_SETS: readonly TraceSetName[] = [
   'exits',
   'notifications',
@@ -297,11 +298,13 @@ interface SpecOptions {
   readonly syntheticPrefix: string;
   readonly isa: Isa;
   readonly size: number;
-  /** Threads for a trigger that is for VM threads only. */
+  /** Thread ids for the triggers that count VM threads only. */
   readonly followed: readonly number[];
 }
 
-/** arm64 has two fields for what is one elsewhere; its duration has room for one: arch/arm64/kvm/trace_arm.h. */
+/**
+ * arm64 has two fields for the exit reason. A duration has room for one of them: arch/arm64/kvm/trace_arm.h.
+ */
 const ARM_REASON = { keys: ['ret', 'esr_ec'], variable: 'esr_ec' };
 
 function keysOf({ keys }: Trigger, isa: Isa): string[] {
@@ -312,13 +315,13 @@ function fieldOf(key: string): string {
   return key.replace(/\..*/, '');
 }
 
-/** The histogram of a trigger among those of its event: no event has two with the same keys. */
+/** The histogram of a trigger among those of its event. No event has two with the same keys. */
 export function blockOf(blocks: readonly HistBlock[], trigger: Trigger, isa: Isa): HistBlock | undefined {
   const keys = keysOf(trigger, isa).map(fieldOf).join();
   return blocks.find((block) => block.keys.join() === keys);
 }
 
-/** How a trigger is written into a `trigger` file, and which of the event's fields it needs. */
+/** The line for the `trigger` file, and the fields of the event that it needs. */
 export function triggerSpec(trigger: Trigger, options: SpecOptions): { spec: string; fields: string[] } {
   const { value, action, filter, perThread } = trigger;
   const isArm = options.isa === 'arm64';

@@ -1,13 +1,13 @@
 import type { HistBlock } from '../../probes/tracefs-hist.ts';
 
-/** What has been counted of one combination of keys. */
+/** The counts of one combination of keys. */
 export interface Count {
   hits: number;
-  /** Of the trigger's value besides hitcount; 0 where it has none. */
+  /** Sum of the trigger's value besides hitcount; 0 if it has none. */
   sum: number;
 }
 
-/** The keys of a row after the thread, in order. */
+/** The keys of a row after the thread id, in order. */
 export type Rest = readonly number[];
 
 export interface Tallied {
@@ -16,7 +16,7 @@ export interface Tallied {
   readonly count: Count;
 }
 
-/** Whose a thread id is: one incarnation of a thread of one incarnation of a VM. */
+/** The owner of a thread id: one incarnation of a thread of one incarnation of a VM. */
 export interface Owner {
   readonly vm: string;
   readonly thread: string;
@@ -27,18 +27,18 @@ export interface Owner {
 interface Cell {
   hits: number;
   sum: number;
-  /** Up to where it is credited, or was another thread's. */
+  /** The count that is already credited, or that belongs to another thread. */
   fromHits: number;
   fromSum: number;
-  /** When it was read last, in seconds since boot. */
+  /** Time of the last reading, in seconds since boot. */
   at: number;
   owner: Owner | undefined;
   target: Count | undefined;
 }
 
 /**
- * Counts of one hist trigger over the life of the daemon. The kernel's map is by thread id and starts anew when it is
- * cleared; here are the counts by VM and thread, and none of them ever falls.
+ * Counts of one hist trigger over the life of the daemon. The kernel's map is keyed by thread id and restarts
+ * from zero when it is cleared. The tally keeps the counts by VM and thread, and they never fall.
  */
 export class Tally {
   readonly #cells = new Map<number, Map<string, Cell>>();
@@ -46,17 +46,18 @@ export class Tally {
   #dropped = 0;
   #lastDropped = 0;
 
-  /** Events that found no room, over all maps there were. */
+  /** Events that were dropped because the map was full, over all maps so far. */
   get dropped(): number {
     return this.#dropped;
   }
 
   /**
-   * Takes over what the map holds now.
+   * Adds the current content of the map.
    *
-   * @param ownerOf undefined for a thread of no VM that is known: counted once its VM is
+   * @param ownerOf returns undefined for a thread of an unknown VM; its events are counted when the VM is
+   * known
    * @param now seconds since boot
-   * @returns rows that belong to VMs
+   * @returns number of rows that belong to VMs
    */
   update(block: HistBlock, ownerOf: (tid: number) => Owner | undefined, now: number): number {
     const { rows, columns, keys, values } = block;
@@ -76,12 +77,12 @@ export class Tally {
     return owned;
   }
 
-  /** Events that found no room in a map that serves this one's. */
+  /** Adds events that were dropped because a map that feeds this one was full. */
   addDropped(count: number): void {
     this.#dropped += count;
   }
 
-  /** The map was cleared, or is another one: it counts from nothing. */
+  /** Call when the map was cleared or replaced: it counts from zero again. */
   restart(): void {
     this.#cells.clear();
     this.#lastDropped = 0;
@@ -115,11 +116,11 @@ export class Tally {
       cell = { hits: 0, sum: 0, fromHits: 0, fromSum: 0, at: now, owner: undefined, target: undefined };
       cells.set(key, cell);
     }
-    // Somebody cleared the map.
+    // The map was cleared.
     if (hits < cell.hits) cell.fromHits = cell.fromSum = cell.hits = cell.sum = 0;
     if (owner !== undefined) {
       if (cell.owner !== owner) {
-        // What was there before this thread began was another one's with the same id.
+        // Counts from before the thread's start belong to an earlier thread with the same id.
         if (owner.startTime > cell.at) {
           cell.fromHits = cell.hits;
           cell.fromSum = cell.sum;
@@ -134,7 +135,7 @@ export class Tally {
       cell.fromHits = hits;
       cell.fromSum = sum;
     } else if (cell.owner !== undefined) {
-      // Its VM is gone: what comes from now on is of the next one that has the id.
+      // The VM is gone: further events belong to the next thread with this id.
       cell.owner = undefined;
       cell.target = undefined;
       cell.fromHits = hits;

@@ -23,20 +23,23 @@ export interface TraceSettings {
 
 export interface TraceParts extends TracefsParts {
   readonly startPerf: StartPerf;
-  /** The host is a copy: perf would count on the kernel that runs here. */
+  /** The host is a copy of another host's files: perf would count on the kernel that runs here. */
   readonly isCopy?: boolean;
 }
 
-/** The VMs and their threads, as the inventory knows them. */
+/** The VMs and their threads from the inventory. */
 export interface Traced {
   readonly vms: readonly Vm[];
   threadsOf(vm: Vm): Iterable<VmThread>;
 }
 
-/** A host without tracefs or perf is asked again after so many seconds. */
+/** Seconds between two tries on a host without tracefs or perf. */
 const RETRY_TICKS = 60;
 
-/** Counts trace events, by the backend that the kernel allows. One change at a time; a reading can be taken at any. */
+/**
+ * Counts trace events with the backend that the kernel supports. Changes run one after the other; a reading
+ * can be taken at any time.
+ */
 export class Trace {
   readonly #owners = new Owners();
   readonly #tallies = new Map<TallyName, Tally>();
@@ -46,7 +49,7 @@ export class Trace {
   #settings: TraceSettings | undefined;
   #format: ExitFormat | undefined;
   #failures: SourceError[] = [];
-  /** Why the last change was not made to its end. */
+  /** The error that stopped the last change, if any. */
   #mishap: SourceError | undefined;
   #whyNotTracefs: string | undefined;
   #ticks = 0;
@@ -58,34 +61,37 @@ export class Trace {
     private readonly traced: Traced,
   ) {}
 
-  /** Begins to count. Never throws: what is wrong is in the reading. */
+  /** Starts counting. Never throws: the reading reports errors. */
   start(): Promise<void> {
     return this.#change(() => this.#start());
   }
 
-  /** Once a second; also takes over changed settings. */
+  /** Call every second. Also applies changed settings. */
   tick(): Promise<void> {
     return this.#change(() => this.#tick());
   }
 
-  /** Leaves nothing behind. */
+  /** Stops counting and removes all triggers and processes. */
   stop(): Promise<void> {
     return this.#change(() => this.#stop());
   }
 
-  /** What has been counted by now. */
+  /** Returns the counts so far. */
   read(): TraceReading {
     for (const _ of this.#steps());
     return this.#reading();
   }
 
-  /** The same, giving way between the maps that are read. */
+  /** The same, but yields after each map. */
   async readPaced(breathe: () => Promise<void>): Promise<TraceReading> {
     for (const _ of this.#steps()) await breathe();
     return this.#reading();
   }
 
-  /** Resolves when the counts of a VM are those of this moment, or late: perf reports them at times of its own. */
+  /**
+   * Resolves when the counts of a VM are up to date, or after `withinMs`. Each perf process reports at a
+   * different time.
+   */
   async current(vm: Vm, withinMs: number): Promise<void> {
     await this.#perf?.next(vm.key, withinMs);
   }
@@ -121,7 +127,7 @@ export class Trace {
     };
   }
 
-  /** Together with what another perf had counted before the settings changed. */
+  /** Includes the counts of earlier perf processes, from before the settings changed. */
   #perfCounts(vm: string): ReadonlyMap<string, number> | undefined {
     const now = this.#perf?.counts(vm);
     return now === undefined ? undefined : this.#withBefore(vm, now);
@@ -191,7 +197,7 @@ export class Trace {
       this.#tracefs = tracefs;
       return true;
     } catch (error) {
-      // Whether that is a failure is for perf to say, where it may be used instead.
+      // With backend auto this is not an error yet, as perf may work.
       const failure = sourceError(error, this.parts.host.roots.tracefs);
       if (backend === 'tracefs') this.#failures.push(failure);
       else this.#whyNotTracefs = `perf is used, as tracefs is not usable: ${failure.message}`;
@@ -232,7 +238,7 @@ export class Trace {
     this.#perf?.follow(this.#perfTargets());
   }
 
-  /** kvm_intel or kvm_amd may be loaded later than this program. */
+  /** kvm_intel or kvm_amd may be loaded after this program has started. */
   #hasOtherFormat(): boolean {
     if (this.#format === undefined || this.#ticks % RETRY_TICKS !== 0) return false;
     const { isa, names } = readExitFormat(this.parts.host);
@@ -249,7 +255,7 @@ export class Trace {
     if (perf !== undefined) this.#perfBefore = this.#totalsOf(perf);
   }
 
-  /** A counter that stands still for good is no counter. */
+  /** Removes the tallies of disabled sets: a counter that no longer counts would be misleading. */
   #forgetOtherSets(sets: readonly TraceSetName[]): void {
     const kept = new Set(
       sets.flatMap((set) =>

@@ -4,27 +4,27 @@ import type { Isa } from '../model/io-path.ts';
 import type { TraceInstance } from './instance.ts';
 import { blockOf, TRACE_SETS, type TraceSet, type TraceSetName, type Trigger, triggerSpec } from './sets.ts';
 
-/** As many as a filter has room for in the page that the kernel gives a trigger. */
+/** A trigger's filter must fit into the one page that the kernel allocates for it. */
 const MAX_FOLLOWED = 128;
 const MAX_SIZE = 131_072;
 
-/** A trigger in force. */
+/** An installed trigger. */
 export interface Installed {
   readonly trigger: Trigger;
   readonly event: string;
   readonly spec: string;
 }
 
-/** One tracepoint set in an instance: which of its triggers are in force, and since when. */
+/** One tracepoint set in an instance: which of its triggers are installed, and since when. */
 export class TracedSet {
   readonly set: TraceSet;
-  /** Why a part of it does not count. */
+  /** The reasons why parts of the set do not count. */
   problems: SourceError[] = [];
-  /** Events that found the map of a window full. */
+  /** Events that were dropped because the map of a window was full. */
   dropped = 0;
-  /** Somebody took away one of its triggers. */
+  /** Another program removed one of its triggers. */
   isBroken = false;
-  /** Its maps and triggers are being changed: what they show now is nothing to count by. */
+  /** Its maps and triggers are being changed, so their content must not be counted now. */
   isBusy = false;
   readonly #sizes = new Map<Trigger, number>();
   #lasting: Installed[] = [];
@@ -35,7 +35,7 @@ export class TracedSet {
   #activeMs = 0;
   #activeSince: number | undefined;
 
-  /** @param now milliseconds of a clock that never jumps */
+  /** @param now milliseconds of a monotonic clock */
   constructor(
     readonly name: TraceSetName,
     private readonly instance: TraceInstance,
@@ -49,7 +49,7 @@ export class TracedSet {
     return [...this.#lasting, ...this.#window];
   }
 
-  /** Share of the time since it was first set up in which it counted. */
+  /** Share of the time since its first installation in which the set counted. */
   get activeRatio(): number {
     if (this.#since === undefined) return 0;
     const now = this.now();
@@ -57,7 +57,7 @@ export class TracedSet {
     return now > this.#since ? Math.min(1, active / (now - this.#since)) : 0;
   }
 
-  /** Whether none of its tracepoints could be had. */
+  /** Whether none of its tracepoints is available. */
   get isMissing(): boolean {
     return this.problems.length > 0 && this.#lasting.every(({ event }) => event.startsWith('synthetic/'));
   }
@@ -71,7 +71,7 @@ export class TracedSet {
     return blockOf(blocks, trigger, this.isa);
   }
 
-  /** For the next time that it is set up. */
+  /** Doubles the map of a trigger at the next installation. */
   enlarge(trigger: Trigger): void {
     this.#sizes.set(trigger, Math.min(MAX_SIZE, this.sizeOf(trigger) * 2));
   }
@@ -80,12 +80,12 @@ export class TracedSet {
     return this.sizeOf(trigger) < MAX_SIZE;
   }
 
-  /** Whether its filters name other threads than these. */
+  /** Whether its filters name other threads than `followed`. */
   isOutdated(followed: readonly number[]): boolean {
     return isPerThread(this.set) && this.#followed !== followed.join();
   }
 
-  /** The instance is gone, and all that was in it. */
+  /** Call when the instance and everything in it are gone. */
   forget(): void {
     this.#lasting = [];
     this.#window = [];
@@ -93,7 +93,10 @@ export class TracedSet {
     this.#stopClock();
   }
 
-  /** Puts its triggers in force, those of a window excepted. What cannot be had is in `problems`. */
+  /**
+   * Installs its triggers, except those of a window. Triggers that are not available are reported in
+   * `problems`.
+   */
   async install(followed: readonly number[]): Promise<void> {
     this.problems = [];
     this.isBroken = false;
@@ -113,7 +116,10 @@ export class TracedSet {
     await this.#takeAway(lasting);
   }
 
-  /** Begins a window: the triggers with variables start with empty maps, so no time stamp is older than the window. */
+  /**
+   * Opens a window. The triggers with variables start with empty maps, so no time stamp is older than the
+   * window.
+   */
   async open(followed: readonly number[]): Promise<void> {
     if (this.#window.length > 0 || this.#lasting.length === 0) return;
     this.#window = await this.#add(true, followed);
@@ -130,7 +136,7 @@ export class TracedSet {
     await this.#takeAway(window);
   }
 
-  /** Of a set that is not always on, the triggers that cost something at each event. */
+  /** In a duty-cycled set, the triggers that cost something at each event. */
   #isOfWindow(trigger: Trigger): boolean {
     return this.set.dutyCycled === true && !trigger.event.startsWith('synthetic/');
   }
@@ -161,7 +167,7 @@ export class TracedSet {
     }
   }
 
-  /** A trigger that cannot be had costs those that are made of it, and no other. */
+  /** If a trigger fails, only the triggers that depend on it are skipped. */
   async #add(ofWindow: boolean, followed: readonly number[]): Promise<Installed[]> {
     const added: Installed[] = [];
     const failed = new Set<string>();
@@ -188,7 +194,7 @@ export class TracedSet {
     return added;
   }
 
-  /** One that could not be taken away before is there still, with what it has counted since. */
+  /** A trigger whose removal failed still exists, with its counts. Replace it. */
   async #addAnew(event: string, spec: string): Promise<void> {
     try {
       await this.instance.add(event, spec);
@@ -207,12 +213,14 @@ export class TracedSet {
     }
   }
 
-  /** Once, however many windows it costs. */
+  /** Reports each problem once, not once per window. */
   #note(problem: SourceError): void {
     if (!this.problems.some(({ message }) => message === problem.message)) this.problems.push(problem);
   }
 
-  /** The last first: what others are made of goes after them. A trigger that is gone is no problem. */
+  /**
+   * Removes in reverse order, as later triggers depend on earlier ones. A missing trigger is not an error.
+   */
   async #takeAway(installed: readonly Installed[]): Promise<void> {
     for (const { event, spec } of [...installed].reverse()) {
       await this.instance.remove(event, spec).catch(() => undefined);

@@ -9,27 +9,27 @@ import { type Owner, Tally } from './tally.ts';
 import { TracedSet } from './traced-set.ts';
 import type { TracefsWriter } from './writer.ts';
 
-/** A map so full is emptied; one that live threads of VMs fill to half of that is made larger. */
+/** A map that is fuller than this is cleared, or enlarged if VM threads fill more than half of this share. */
 const FULL = 3 / 4;
-/** A set of which a part is missing is tried again after so many seconds: kvm_amd or kvm_intel may be loaded later. */
+/** Seconds between two tries of a set with missing parts: kvm_amd or kvm_intel may be loaded later. */
 const RETRY_TICKS = 30;
-/** A window that is always open is made anew after so many seconds: threads that are gone fill its maps. */
+/** Seconds after which a window that is always open is recreated: threads that are gone fill its maps. */
 const WINDOW_TICKS = 60;
 
 export type OwnerOf = (tid: number) => Owner | undefined;
 
-/** What the backend needs of the world. */
+/** Dependencies of the backend. */
 export interface TracefsParts {
   readonly host: Host;
   readonly writer: TracefsWriter;
   readonly pid: number;
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   /** Seconds since boot. */
   readonly sinceBoot: () => number;
 }
 
-/** Counts in the kernel, by hist triggers in an instance of its own: user space does nothing for an event. */
+/** Counts in the kernel, with hist triggers in its own instance: an event costs nothing in user space. */
 export class TracefsBackend {
   readonly #instance: TraceInstance;
   readonly #sets: readonly TracedSet[];
@@ -39,7 +39,7 @@ export class TracefsBackend {
   #readProblems: SourceError[] = [];
   #ticks = 0;
 
-  /** @param tallies what was counted before, by another instance; is added to */
+  /** @param tallies counts of an earlier instance; this one adds to them */
   constructor(
     private readonly parts: TracefsParts,
     sets: readonly TraceSetName[],
@@ -51,7 +51,7 @@ export class TracefsBackend {
     this.#sets = sets.map((name) => new TracedSet(name, this.#instance, isa, parts.now));
   }
 
-  /** @throws SourceError where tracefs or its hist triggers cannot be used */
+  /** @throws SourceError if tracefs or its hist triggers cannot be used */
   async start(followed: readonly number[]): Promise<void> {
     this.#leftovers = await this.#instance.create();
     if (!this.#instance.hasHistTriggers) {
@@ -63,7 +63,7 @@ export class TracefsBackend {
     for (const set of this.#sets) await set.install(followed);
   }
 
-  /** @returns what could not be removed */
+  /** @returns leftovers that could not be removed */
   async stop(): Promise<SourceError[]> {
     for (const set of this.#sets) {
       this.#keepDrops(set);
@@ -73,7 +73,7 @@ export class TracefsBackend {
   }
 
   /**
-   * Once a second: opens and closes the windows of sets that are not always on, and looks after maps and threads.
+   * Call every second. Opens and closes the windows of duty-cycled sets, and maintains maps and threads.
    *
    * @param followed threads of VMs on the I/O path
    */
@@ -93,12 +93,12 @@ export class TracefsBackend {
     }
   }
 
-  /** Takes over what the kernel has counted by now. */
+  /** Adds the kernel's counts so far to the tallies. */
   read(ownerOf: OwnerOf): void {
     for (const _ of this.steps(ownerOf));
   }
 
-  /** The same in steps, between which other work may have its turn. */
+  /** The same in steps, so that the caller can yield to the event loop between them. */
   *steps(ownerOf: OwnerOf): Generator<void> {
     this.#readProblems = [];
     for (const event of new Set(this.#sets.flatMap(eventsOf))) {
@@ -125,7 +125,7 @@ export class TracefsBackend {
       });
   }
 
-  /** Windows of a second, spread evenly: a quarter is every fourth second. */
+  /** Windows of one second, spread evenly: a duty cycle of 0.25 opens every fourth second. */
   #isWindow(): boolean {
     return Math.floor(this.#ticks * this.dutyCycle) > Math.floor((this.#ticks - 1) * this.dutyCycle);
   }
@@ -166,7 +166,7 @@ export class TracefsBackend {
     return tally;
   }
 
-  /** The tallies outlive this backend, its sets do not. */
+  /** Moves the set's drop count to a tally: tallies outlive this backend, sets do not. */
   #keepDrops(set: TracedSet): void {
     const [name] = set.set.triggers.flatMap(({ tally }) => tally ?? []);
     if (name === undefined || set.dropped === 0) return;
@@ -174,7 +174,7 @@ export class TracefsBackend {
     set.dropped = 0;
   }
 
-  /** Empties what is full, follows new threads, and tries again what was missing. */
+  /** Clears full maps, follows new threads, and retries missing triggers. */
   async #maintain(set: TracedSet, followed: readonly number[], ownerOf: OwnerOf): Promise<void> {
     const full = set.installed.filter(({ trigger }) => this.#full.has(trigger));
     const mustInstall =

@@ -3,13 +3,15 @@ import { mkdir, open, rmdir } from 'node:fs/promises';
 import { sourceError } from '../../probes/errors.ts';
 
 /**
- * All writing to tracefs. Off the main thread: taking a trigger away waits for an RCU grace period, tens of
- * milliseconds. Every method throws SourceError.
+ * All writes to tracefs. They are asynchronous, as removing a trigger waits for an RCU grace period of tens
+ * of milliseconds. Every method throws SourceError.
  */
 export interface TracefsWriter {
   makeDirectory(path: string): Promise<void>;
   removeDirectory(path: string): Promise<void>;
-  /** Appends a line to a file that exists: opened with O_TRUNC, a trigger file would lose all its triggers. */
+  /**
+   * Appends a line to an existing file. Opening a trigger file with O_TRUNC would remove all its triggers.
+   */
   append(path: string, line: string): Promise<void>;
 }
 
