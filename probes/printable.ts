@@ -1,4 +1,6 @@
-/** Names of VMs and devices come from others; what a terminal would obey is shown instead. */
+/**
+ * Escapes control characters. Names of VMs and devices are untrusted, and a terminal would interpret them.
+ */
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
