@@ -118,7 +118,7 @@ function header(text: string): number[] {
 
 /**
  * The handlers of an interrupt, from the text of its line: `IR-IO-APIC 16-fasteoi i801_smbus, nvme0q0` has
- * two. The first handler is the last word before the comma; chip and trigger precede it.
+ * two. Chip and trigger have no separator, so the first handler is the last word of its part.
  */
 export function handlersOf(text: string): string[] {
   const [first = '', ...others] = text.split(', ');
