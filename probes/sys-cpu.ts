@@ -90,7 +90,7 @@ function optional(host: Host, path: string): string {
   return ifThere(() => host.attribute(path)) ?? '';
 }
 
-/** On some virtual machines the file contains -1 or is missing: use 0, as the kernel does. */
+/** On some virtual machines the file contains -1 or is missing: use 0, as other users of the file do. */
 function number(host: Host, path: string): number {
   const text = optional(host, path).trim();
   if (text === '' || text === '-1') return 0;

@@ -35,7 +35,7 @@ export function lastTraceError(text: string): string | undefined {
   return oneLine(`${body.slice(0, commandAt)}${where}; Command: ${command}`);
 }
 
-/** Terminals obey C0, DEL and C1. */
+/** Escapes C0, DEL and C1, which a terminal would interpret. */
 function oneLine(text: string): string {
   const escaped = text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
