@@ -28,10 +28,7 @@ export function decimalEnd(text: string, start: number): number {
   return i;
 }
 
-/**
- * Parses a string that is one unsigned decimal with optional white space around it; undefined for anything
- * else.
- */
+/** Parses a string that is one unsigned decimal, with optional white space around it; otherwise undefined. */
 export function wholeDecimal(text: string): number | undefined {
   const trimmed = text.trim();
   if (trimmed.length === 0 || trimmed.length > MAX_DIGITS || decimalEnd(trimmed, 0) !== trimmed.length)

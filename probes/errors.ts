@@ -3,7 +3,7 @@ import { printable } from './printable.ts';
 /**
  * Why a kernel file could not be used.
  *
- * - `absent`: the file does not exist (ENOENT, ENOTDIR): another kernel, an unmounted file system, or an exited owner
+ * - `absent`: no such file (ENOENT, ENOTDIR): another kernel, an unmounted file system, an exited owner
  * - `vanished`: the process or VM exited between listing and reading (ESRCH)
  * - `denied`: EPERM or EACCES; for root on debugfs the cause is kernel lockdown
  * - `malformed`: the content does not match the kernel's documentation
@@ -24,8 +24,8 @@ export type SourceErrorKind =
 
 /**
  * The only error that probes throw. `path` is the file, or the kernel's name for the format; `reason` is a
- * clause. Both may contain text from a tenant and end up in logs and terminals, so the constructor makes them
- * printable.
+ * clause. Both may contain text from a tenant and appear in logs and terminals, so the constructor escapes
+ * them.
  */
 export class SourceError extends Error {
   override readonly name = 'SourceError';

@@ -15,10 +15,7 @@ import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
 import { openBelow } from './rooted-file.ts';
 
-/**
- * Mount points of the kernel's file systems. Injected, so that a container, a test and a replay differ only
- * in flags.
- */
+/** Mount points of the kernel's file systems. A container, a test and a replay differ only in these flags. */
 export interface Roots {
   readonly procfs: string;
   readonly sysfs: string;
@@ -51,9 +48,7 @@ export interface Host {
   readonly roots: Roots;
   /** False for a copy or a simulation of a host: its processes are not those of the running kernel. */
   readonly isLive: boolean;
-  /**
-   * Reads a file that the kernel returns in a single read (single_open, simple_attr, sysfs); at most 64 KiB.
-   */
+  /** Reads a file that the kernel returns in one read (single_open, simple_attr, sysfs); at most 64 KiB. */
   attribute(path: string): string;
   /** Like `attribute`, for a file with one unsigned decimal and a newline; undefined for anything else. */
   decimal(path: string): number | undefined;
@@ -71,10 +66,7 @@ export interface Host {
   stat(path: string): FileStat;
   /** Device number of a block device node; undefined for any other file, or if procfs is a copy. */
   blockDevice(path: string): DeviceNumber | undefined;
-  /**
-   * Like `text`, for files whose read can block in the kernel (mmap_lock): off the main thread, with a
-   * timeout.
-   */
+  /** Like `text`, for reads that can block in the kernel (mmap_lock): off the main thread, with timeout. */
   slowText(path: string, cap: number, timeoutMs: number): Promise<string>;
   /** Like `slowText`, for the first `cap` bytes of a file that may be longer. */
   slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
@@ -91,10 +83,7 @@ const ATTRIBUTE_CAP = 64 * 1024;
 const PIECE = 128 * 1024;
 /** More than the 20 digits of a u64 and a newline. */
 const DECIMAL_CAP = 32;
-/**
- * Initial buffer size. Most of these files are small, and a buffer of `cap` bytes per VM causes garbage
- * collections.
- */
+/** Initial buffer size. Most files are small, and `cap` bytes per VM would cause garbage collections. */
 const SLOW_READ = 16 * 1024;
 /** libuv has four pool threads and zlib needs one. Kernel files whose read hangs occupy at most two. */
 const MAX_SLOW_READS = 2;
@@ -111,10 +100,7 @@ export function utf8(latin1: string): string {
   return Buffer.from(latin1, 'latin1').toString('utf8');
 }
 
-/**
- * The real host. Uses one shared buffer. Reads are synchronous, which is 16 to 90 times cheaper than
- * promises.
- */
+/** The real host, with one shared buffer. Synchronous reads are 16 to 90 times cheaper than promises. */
 export function createHost(roots: Roots): Host {
   let buffer = Buffer.allocUnsafeSlow(ATTRIBUTE_CAP);
   const slowReads = { under: 0, most: MAX_SLOW_READS };

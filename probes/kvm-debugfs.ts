@@ -5,10 +5,7 @@ import type { Host } from './host.ts';
 /** The debugfs directory of one VM, `/sys/kernel/debug/kvm/<tid>-<fd>`. */
 export interface KvmDebugfsDirectory {
   readonly name: string;
-  /**
-   * The thread that created the VM (KVM names the directory after `current`). Often, but not always, the
-   * process id.
-   */
+  /** The thread that created the VM (KVM uses `current`). Often, but not always, the process id. */
   readonly tid: number;
   /** Number of the kvm-vm file descriptor in that process. */
   readonly fd: number;
@@ -88,7 +85,7 @@ export function parseKvmStatistic(text: string): number {
 
 /**
  * Reads one statistic of one VM, which KVM sums over its vCPUs; nanoseconds if the name ends in `_ns`.
- * Opening the file takes a reference on the VM, so the descriptor is closed at once. A VM that is exiting is
+ * Opening the file takes a reference on the VM, so the descriptor is closed at once. An exiting VM is
  * `vanished`.
  */
 export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number {

@@ -5,10 +5,7 @@ const MAX_CPU = 65_535;
 /** About 10,000 numbers and ranges. Real lists are shorter, and each entry may be a range of 65,536 CPUs. */
 const MAX_LENGTH = 65_536;
 
-/**
- * `N`, `N-M` or `^N`, and the following comma or the end. White space as in g_ascii_isspace(); none within
- * `^N`.
- */
+/** `N`, `N-M` or `^N`, then a comma or the end. White space as in g_ascii_isspace(); none within `^N`. */
 const PART = /(\^?)(\d{1,10})[ \t\n\f\r]*(?:-[ \t\n\f\r]*(\d{1,10})[ \t\n\f\r]*)?(?:,[ \t\n\f\r]*|$)/y;
 
 /**

@@ -55,10 +55,7 @@ export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: rea
   };
 }
 
-/**
- * Shares one list between all threads with the same text: a hundred vCPUs on 512 CPUs each cost as much as
- * one.
- */
+/** Shares one list between threads with the same text: 100 vCPUs on 512 CPUs each cost as much as one. */
 function cpusetReader(): (value: unknown) => readonly number[] | undefined {
   const read = new Map<unknown, readonly number[] | undefined>();
   return (value) => {

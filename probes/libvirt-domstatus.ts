@@ -27,8 +27,8 @@ export interface LibvirtDomain {
 }
 
 /**
- * Parses `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(). Root
- * writes the file.
+ * Parses `/run/libvirt/qemu/<name>.xml`, which root writes; libvirt src/qemu/qemu_domain.c
+ * qemuDomainObjPrivateXMLFormat().
  *
  * @throws SourceError malformed
  * @example parseDomstatus("<domstatus state='running' reason='booted' pid='4242'>...<domain>...</domain></domstatus>")

@@ -8,8 +8,7 @@ import type { Host } from './host.ts';
 export type Lockdown = 'none' | 'integrity' | 'confidentiality' | 'unknown';
 
 /**
- * Parses `/sys/kernel/security/lockdown`, security/lockdown/lockdown.c. A kernel without the lockdown LSM
- * lacks the file.
+ * Parses `/sys/kernel/security/lockdown`, security/lockdown/lockdown.c. Missing without the lockdown LSM.
  *
  * @throws SourceError malformed
  * @see https://man7.org/linux/man-pages/man7/kernel_lockdown.7.html

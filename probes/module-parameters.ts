@@ -21,8 +21,8 @@ const MODULES: readonly string[] = [
 ];
 
 /**
- * Reads `/sys/module/<module>/parameters/*`. Skips modules that are not loaded and parameters without read
- * permission (0200).
+ * Reads `/sys/module/<module>/parameters/*`. Skips modules that are not loaded and unreadable parameters
+ * (0200).
  *
  * @see https://docs.kernel.org/virt/kvm/halt-polling.html#module-parameters
  */

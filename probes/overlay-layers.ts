@@ -1,6 +1,4 @@
-/**
- * Layers of an overlay mount. The paths are relative to the mount namespace of the process that mounted it.
- */
+/** Layers of an overlay mount. The paths are those of the process that mounted it. */
 export interface OverlayLayers {
   /** Receives all writes; undefined for a read-only overlay. */
   readonly upper: string | undefined;
@@ -10,8 +8,7 @@ export interface OverlayLayers {
 
 /**
  * Parses the options of an overlay mount in mountinfo: `upperdir=`, `lowerdir=` with colons between layers,
- * and the `lowerdir+=` and `datadir+=` of Linux 6.8, one per layer. A colon in a name is escaped with a
- * backslash.
+ * and the `lowerdir+=` and `datadir+=` of Linux 6.8, one per layer. A backslash escapes a colon in a name.
  *
  * @see https://docs.kernel.org/filesystems/overlayfs.html
  * @example parseOverlayOptions('rw,lowerdir=/l2:/l1,upperdir=/u,workdir=/w') // upper '/u', lower ['/l2', '/l1']

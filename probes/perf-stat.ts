@@ -57,10 +57,7 @@ export function parsePerfStatLine(line: string): PerfReading | undefined {
   return Number.isSafeInteger(count) ? { interval, event, count } : undefined;
 }
 
-/**
- * Counts of one interval, in the order in which perf was given the events; undefined if perf reported no
- * count.
- */
+/** Counts of one interval, in the order of perf's events; undefined if perf reported no count. */
 export type PerfCounts = readonly (number | undefined)[];
 
 /**

@@ -1,6 +1,4 @@
-/**
- * Escapes control characters. Names of VMs and devices are untrusted, and a terminal would interpret them.
- */
+/** Escapes control characters, which a terminal would interpret: names of VMs and devices are untrusted. */
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

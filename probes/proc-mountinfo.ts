@@ -10,21 +10,14 @@ export interface Mount {
   readonly type: string;
   /** The mounted device, such as `/dev/nvme0n1p1`. For a file system without a device: any word, or empty. */
   readonly source: string;
-  /**
-   * Options of the file system, escaped as the kernel writes them; empty if they name neither a device nor a
-   * layer.
-   */
+  /** Options of the file system, escaped by the kernel; empty if they name neither a device nor a layer. */
   readonly options: string;
 }
 
-// Not \S: JavaScript treats 0xa0 as white space, and in UTF-8 it is the second byte of an a with a grave
-// accent.
+// Not \S: JavaScript treats 0xa0 as white space, and it is also the second byte of UTF-8 "a with grave".
 const LINE =
   /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) [^ ]+ ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/;
-/**
- * Two paths of 4096 bytes, each byte escaped, and the fields between them. Only the options at the end can be
- * longer.
- */
+/** Two paths of 4096 bytes, each byte escaped, and other fields. Only the options at the end may exceed it. */
 const LINE_CAP = 40_000;
 
 /**

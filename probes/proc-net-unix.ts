@@ -7,8 +7,7 @@ const LINE =
 
 /**
  * Parses `/proc/<pid>/net/unix`, net/unix/af_unix.c: the listening sockets with a path in the process's
- * network namespace. The path is as bound in the owner's mount namespace, so two sockets may have the same
- * path.
+ * network namespace. The path is as bound in the owner's mount namespace, so it may not be unique.
  *
  * @returns inode numbers by path; a file descriptor of the socket links to `socket:[inode]`
  * @see https://man7.org/linux/man-pages/man5/proc_pid_net.5.html

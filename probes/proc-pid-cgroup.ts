@@ -44,8 +44,7 @@ export function readCgroup(host: Host, pid: number): CgroupPaths {
 
 /**
  * The CPUs to which a cgroup restricts its processes; undefined without a cpuset. On v2 a cgroup without the
- * controller lacks the file, and the nearest ancestor with the file applies. v1 has effective CPUs since
- * Linux 3.17.
+ * controller lacks the file; the nearest ancestor with it applies. v1 has effective CPUs since Linux 3.17.
  *
  * @throws SourceError
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files

@@ -20,10 +20,7 @@ export interface CommandLine {
   readonly isWhole: boolean;
 }
 
-/**
- * The read takes the process's mmap_lock, which a process stuck in the kernel may hold forever: hence the
- * timeout.
- */
+/** The read takes mmap_lock, which a process stuck in the kernel may hold forever: hence the timeout. */
 export async function readCmdline(host: Host, pid: number, timeoutMs: number): Promise<CommandLine> {
   const { text, isWhole } = await host.slowHead(`${host.roots.procfs}/${pid}/cmdline`, CAP, timeoutMs);
   return { argv: parseCmdline(isWhole ? text : text.slice(0, text.lastIndexOf('\0') + 1)), isWhole };

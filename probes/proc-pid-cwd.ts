@@ -1,9 +1,6 @@
 import { type Host, utf8 } from './host.ts';
 
-/**
- * Reads `/proc/<pid>/cwd`: the working directory relative to the process's root; undefined if it is not
- * available.
- */
+/** `/proc/<pid>/cwd`: the working directory relative to the process's root; undefined if not available. */
 export function readWorkingDirectory(host: Host, pid: number): string | undefined {
   try {
     const path = utf8(host.link(`${host.roots.procfs}/${pid}/cwd`));

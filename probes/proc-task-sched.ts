@@ -11,8 +11,8 @@ const KEY = '\nse.nr_migrations ';
 
 /**
  * Parses `/proc/<pid>/task/<tid>/sched`, kernel/sched/debug.c. Requires CONFIG_SCHED_DEBUG. The first line
- * contains the raw thread name, which may contain newlines (15 bytes), so the parser ignores everything above
- * the ruler.
+ * contains the raw thread name (15 bytes), which may contain newlines, so only the part below the ruler is
+ * parsed.
  *
  * @returns se.nr_migrations: how often the scheduler moved the task to another CPU
  * @throws SourceError malformed

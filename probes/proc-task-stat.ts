@@ -8,9 +8,7 @@ export const PF_KTHREAD = 0x0020_0000;
 /** `PF_EXITING`: in do_exit(), which frees memory and descriptors before the process disappears. */
 const PF_EXITING = 0x4;
 
-/**
- * Ticks per second of the times below: 100 on every architecture with KVM, include/uapi/asm-generic/param.h.
- */
+/** Ticks per second of the times below: 100 wherever KVM runs, include/uapi/asm-generic/param.h. */
 export const USER_HZ = 100;
 
 export interface TaskStat {

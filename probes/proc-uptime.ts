@@ -2,8 +2,7 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * Parses `/proc/uptime` (fs/proc/uptime.c): seconds since boot, on the same clock as the start times of
- * tasks.
+ * Parses `/proc/uptime` (fs/proc/uptime.c): seconds since boot, on the clock of the tasks' start times.
  *
  * @throws SourceError malformed
  * @example parseUptime('15270.34 28961.73\n') // 15270.34

@@ -4,10 +4,7 @@ import { flag, type Options } from './qemu-options.ts';
 export interface QemuDrive {
   /** node-name, or the id of the drive. */
   readonly node: string;
-  /**
-   * cache.direct of the lowest node, which determines O_DIRECT; undefined if the node is not on the command
-   * line.
-   */
+  /** cache.direct of the lowest node, which determines O_DIRECT; undefined without the node's options. */
   readonly direct: boolean | undefined;
   /** `native`, `io_uring` or `threads`; undefined means the default, `threads`, or unknown. */
   readonly aio: string | undefined;

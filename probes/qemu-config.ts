@@ -33,8 +33,7 @@ export function parseQemuConfig(text: string): QemuOption[] {
 }
 
 /**
- * Reads the file in the process's mount namespace: through `/proc/<pid>/root`, without following a link out
- * of it.
+ * Reads the file as the process sees it: below `/proc/<pid>/root`; a link cannot lead out of it.
  *
  * @throws SourceError
  */

@@ -24,9 +24,7 @@ export interface QmpBlockStats {
   /** Name of the drive; empty for a disk created with `-blockdev`. */
   readonly device: string;
   readonly nodeName: string;
-  /**
-   * QOM path of the guest device, `/machine/peripheral/vda/virtio-backend`; empty if no device is attached.
-   */
+  /** QOM path of the guest device, `/machine/peripheral/vda/virtio-backend`; empty without a device. */
   readonly qdev: string;
   readonly read: QmpOperationStats;
   readonly write: QmpOperationStats;

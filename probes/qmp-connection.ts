@@ -4,9 +4,7 @@ import type { QmpCommand } from './qmp-commands.ts';
 import { MAX_NESTING, nestsTooDeep, QmpLines } from './qmp-lines.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/**
- * Longest response that is accepted: 255 vCPUs with all statistics take 4 MiB, so a longer one is an attack.
- */
+/** Maximum length of a response. 255 vCPUs with all statistics take 4 MiB; a longer response is an attack. */
 const MAX_LINE = 16 * 1024 * 1024;
 /** Limit while no request is pending: only events arrive then, the longest of which have a few KiB. */
 const MAX_IDLE_LINE = 256 * 1024;

@@ -1,8 +1,8 @@
 const NEWLINE = 10;
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 /**
- * Same limit as QEMU's own parser (qobject/json-streamer.c). Parsing deeper lines takes seconds and
- * gigabytes.
+ * Same limit as QEMU's own parser (qobject/json-streamer.c). Parsing deeper lines takes
+ * seconds and gigabytes.
  */
 export const MAX_NESTING = 1024;
 /** Shorter lines cannot nest deeply enough to be expensive. */

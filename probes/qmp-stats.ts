@@ -11,9 +11,7 @@ export type StatisticType =
   | 'log2-histogram'
   | 'unknown';
 
-/**
- * Statistics of one provider and target, by name, in the provider's unit (KVM's times are in nanoseconds).
- */
+/** Statistics of one provider and target, by name, in the provider's unit (nanoseconds for KVM's times). */
 export interface QmpStatistics {
   readonly values: ReadonlyMap<string, number>;
   /** Counts by bucket. */
@@ -52,8 +50,7 @@ const TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Parses the response to `query-stats-schemas` (QEMU 7.1, qapi/stats.json): types of KVM's statistics, by
- * name.
+ * Parses the response to `query-stats-schemas` (QEMU 7.1, qapi/stats.json): KVM's statistics' types by name.
  *
  * @throws SourceError malformed
  * @example parseStatsSchemas([{ provider: 'kvm', target: 'vcpu', stats: [{ name: 'exits', type: 'cumulative' }] }])
@@ -87,10 +84,7 @@ export function parseVcpuStats(reply: unknown): QmpVcpuStatistics[] {
   return vcpus;
 }
 
-/**
- * Parses the response to `query-stats` with target vm: KVM's statistics of the VM itself. @throws SourceError
- * malformed
- */
+/** KVM's statistics of the VM itself, from `query-stats` with target vm. @throws SourceError malformed */
 export function parseVmStats(reply: unknown): QmpStatistics {
   const [result] = results(reply, 'query-stats vm');
   return result === undefined ? { values: new Map(), histograms: new Map() } : statistics(result);

@@ -14,9 +14,7 @@ export interface Disk {
   readonly mapperName: string | undefined;
   /** File of a loop device. */
   readonly loopFile: string | undefined;
-  /**
-   * Hidden NVMe paths (`nvme0c0n1`) that carry this disk's requests. They have its queues and its counters.
-   */
+  /** Hidden NVMe paths (`nvme0c0n1`) that carry this disk's requests and have its queues and counters. */
   readonly paths: readonly string[];
   /** The disk is a hidden path; it is reported as part of its multipath disk. */
   readonly hidden: boolean;
@@ -32,8 +30,8 @@ const NVME_PATH = /^nvme(\d+)c\d+n(\d+)$/;
 const CONTROLLER = /\/nvme\/(nvme\d+)\//;
 
 /**
- * Reads all disks and how they are stacked: `/sys/block/*` with `dev`, `slaves/`, `loop/backing_file`,
- * `device/`.
+ * Reads all disks and how they are stacked, from `dev`, `slaves/`, `loop/backing_file` and `device/` in
+ * `/sys/block/*`.
  *
  * @throws SourceError if /sys/block cannot be listed
  * @see https://docs.kernel.org/admin-guide/abi-stable.html#abi-sys-block-disk
@@ -128,9 +126,7 @@ export function diskOfPartition(host: Host, name: string): string | undefined {
   return link?.split('/').at(-2);
 }
 
-/**
- * The kernel's name of the disk or partition with this device number; undefined if there is no such device.
- */
+/** Kernel name of the disk or partition with this device number; undefined if there is no such device. */
 export function blockDeviceName(host: Host, device: DeviceNumber): string | undefined {
   return ifThere(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))
     ?.split('/')

@@ -76,9 +76,7 @@ function readDistances(host: Host, nodes: readonly number[]): Map<number, Map<nu
   return distances;
 }
 
-/**
- * A string that changes when online CPUs, nodes or isolation change. The topology is read again only then.
- */
+/** Changes with online CPUs, nodes and isolation: the topology is read again only then. */
 export function readTopologyMark(host: Host): string {
   const base = `${host.roots.sysfs}/devices/system`;
   const rest = ['cpu/isolated', 'node/online', 'node/has_memory', 'node/has_cpu'];

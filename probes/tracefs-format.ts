@@ -107,10 +107,7 @@ function joined(literals: string): string {
   return Array.from(literals.matchAll(STRING), ([, inside = '']) => inside.replace(/\\(.)/g, '$1')).join('');
 }
 
-/**
- * Evaluates `0x060`, `-1`, `0x040 + 14`, `(1U << 3)`. Parentheses are ignored, because there is at most one
- * operator.
- */
+/** Evaluates `0x060`, `-1`, `0x040 + 14`, `(1U << 3)`. With one operator, parentheses are redundant. */
 function evaluated(expression: string): number | undefined {
   const match = EXPRESSION.exec(expression.replace(/[()]/g, ' ').trim());
   if (match === null) return undefined;

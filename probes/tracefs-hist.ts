@@ -17,10 +17,7 @@ export interface HistBlock {
    * difference below 0. Signed fields are printed as unsigned 64-bit numbers.
    */
   readonly columns: Float64Array;
-  /**
-   * The rows are left out because a key or value is not a plain number: text, a symbol, a stack, a
-   * percentage.
-   */
+  /** The rows are left out because a key or value is not a number: text, symbol, stack, percentage. */
   readonly unreadable: boolean;
   readonly hits: number;
   /** Number of rows that the kernel printed. */
@@ -201,10 +198,7 @@ function rowsOf(
   return columns;
 }
 
-/**
- * Returns the index after the row, or -1. Creates no strings and no objects: a large host has about 100,000
- * rows.
- */
+/** Returns the index after the row, or -1. Allocates nothing: a large host has about 100,000 rows. */
 function readRow(
   bytes: Uint8Array,
   start: number,

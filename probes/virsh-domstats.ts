@@ -26,8 +26,7 @@ export interface VirshIothread {
 
 /**
  * One domain in the output of `virsh domstats`. KVM's statistics require libvirt 8.9 and QEMU 7.1. For a busy
- * domain (in migration, in shutdown) libvirt reports the state and names, but nothing that it must query from
- * QEMU.
+ * domain (in migration, in shutdown) libvirt reports the state and names, but nothing from QEMU.
  */
 export interface VirshDomain {
   readonly name: string;

@@ -43,8 +43,7 @@ const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 export async function identify(host: Host, candidate: Candidate): Promise<Identity | undefined> {
   const { pid, stat, kvmFd } = candidate;
   const executable = readExecutable(host, pid);
-  // Without a kvm-vm descriptor, trust only the executable: a process chooses its own arguments and thread
-  // names.
+  // Without a kvm-vm descriptor, trust only the executable: a process chooses its arguments and thread names.
   if (kvmFd === undefined && vmmOfProgram(executable ?? '') !== 'qemu') return undefined;
   const commandLine = await readCmdline(host, pid, TIMEOUT_MS);
   const { argv } = commandLine;
@@ -99,7 +98,7 @@ async function identifyQemu(
   };
 }
 
-/** The VM's name; without a name, something that is the same after a restart. */
+/** The VM's name; without a name, something that stays the same after a restart, if there is any. */
 function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfiguration, pid: number): string {
   const [file] = files;
   if (name === undefined) return firstName(fitUuid(uuid), file, monitors[0], String(pid));
@@ -122,9 +121,7 @@ function fitUuid(uuid: string | undefined): string {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower) && lower !== NIL_UUID ? lower : '';
 }
 
-/**
- * Whether libvirt's state describes this process: a state file may outlive its VM, and the pid may be reused.
- */
+/** Whether libvirt's state describes this process: a state file may outlive its VM, and pids are reused. */
 export function isManagedBy(domain: LibvirtDomain, pid: number, identity: Identity): boolean {
   return domain.pid === pid && domain.uuid === identity.uuid;
 }

@@ -19,9 +19,7 @@ import { type InventoryProbe, Problems } from './problems.ts';
 import { type Candidate, isKvmVm, ProcessScanner } from './processes.ts';
 import { ThreadTable } from './thread-table.ts';
 
-/**
- * A VM's open disks are read in every sixth full pass: hot-plug is rare, and this is the most expensive part.
- */
+/** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
 const PASSES_PER_DISK_LOOK = 6;
 
 interface Entry {
@@ -114,8 +112,8 @@ export class Inventory {
   }
 
   /**
-   * Runs one pass at a time. A call during a pass waits for it. After a quick pass, a call for a full pass
-   * runs another one.
+   * Runs one pass at a time. A call during a pass waits for it and uses its result, except that a full pass
+   * never reuses the result of a quick one.
    */
   async refresh(full: boolean): Promise<void> {
     while (this.#running !== undefined) {
@@ -168,10 +166,7 @@ export class Inventory {
     return ended;
   }
 
-  /**
-   * Processes that may be a VM outside the inventory: threads that created a VM according to KVM, and reused
-   * pids.
-   */
+  /** Processes that may be an unknown VM: threads that created a VM according to KVM, and reused pids. */
   #suspects(directories: readonly KvmDebugfsDirectory[], ended: readonly number[]): Set<number> {
     const suspects = new Set([...directories.map(({ tid }) => tid), ...ended]);
     for (const { vm } of this.#entries.values()) suspects.delete(vm.pid);

@@ -8,9 +8,7 @@ interface FileState {
   /** Change times of the state file and of the definition. */
   readonly changed: string;
   readonly domain: LibvirtDomain;
-  /**
-   * The error in the definition. Reported in each pass, because the file is not read again before it changes.
-   */
+  /** Error in the definition. Reported in each pass: the file is not read again before it changes. */
   readonly problem: SourceError | undefined;
 }
 
@@ -43,9 +41,7 @@ export class LibvirtDomains {
   }
 }
 
-/**
- * A pin that is only in the definition counts as well, although it takes effect at the domain's next start.
- */
+/** Pins that are only in the definition count as well, although they apply at the domain's next start. */
 function readDomain(host: Host, file: string, definition: string): Omit<FileState, 'changed'> {
   const domain = readDomstatus(host, file);
   const ids = domain.vcpus.map(({ id }) => id);

@@ -6,10 +6,7 @@ export type InventoryProbe = 'inventory' | 'libvirt' | 'kvm_debugfs' | 'block' |
 const PROBES: readonly InventoryProbe[] = ['inventory', 'libvirt', 'kvm_debugfs', 'block', 'cpus'];
 const MAX_PER_PROBE = 16;
 
-/**
- * Problems since the start of the last full pass. A quick pass only adds to them, because it does not retry
- * failed reads.
- */
+/** Problems since the start of the last full pass. A quick pass only adds: it does not retry failed reads. */
 export class Problems {
   #found = new Map<InventoryProbe, SourceError[]>(PROBES.map((probe) => [probe, []]));
 
@@ -27,8 +24,8 @@ export class Problems {
   }
 
   /**
-   * Runs a read that may fail and returns `otherwise` if it does. Reports the failure unless the owner of the
-   * file has exited.
+   * Runs a read that may fail and returns `otherwise` if it does. Reports the failure unless the file's owner
+   * has exited.
    *
    * @param lives whether the owner of the file is running; called only if the file does not exist
    */

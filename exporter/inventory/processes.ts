@@ -7,9 +7,7 @@ import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-
 import { Pace } from '../pace.ts';
 import { looksLikeVmm, vmmOfProgram } from './vmm.ts';
 
-/**
- * A process that may be a VM: it has a kvm-vm descriptor, or its program is QEMU, which can run without KVM.
- */
+/** A process that may be a VM: it has a kvm-vm descriptor, or it is QEMU, which can run without KVM. */
 export interface Candidate {
   readonly pid: number;
   readonly stat: TaskStat;
@@ -39,10 +37,7 @@ interface Known {
 const KVM_VM = 'anon_inode:kvm-vm';
 /** Number of passes that check a new process: a VMM opens /dev/kvm soon after it starts. */
 const LOOKS_WHILE_YOUNG = 6;
-/**
- * Number of old processes that each full pass checks again, in turn: a daemon may create its first VM after
- * days.
- */
+/** Old processes that each full pass checks again, in turn: a daemon may create its first VM after days. */
 const SWEEP = 256;
 const VHOST_WORKER = /^vhost-(\d{1,10})$/;
 
@@ -132,8 +127,7 @@ function lookInto(host: Host, pid: number, stat: TaskStat, known: Known): Candid
     const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
     return kvmFd !== undefined || program === 'qemu' ? { pid, stat, descriptors, kvmFd } : undefined;
   } catch (error) {
-    // Without privileges no process's descriptors are readable. Report this only for a process that may be a
-    // VM.
+    // Without privileges no descriptors are readable. Report this only for a process that may be a VM.
     if (known.isVmm) throw error;
     return undefined;
   }

@@ -7,10 +7,7 @@ import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/ro
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
 
-/**
- * More threads than any VMM needs (1,024 vCPUs and their helpers). The excess threads of a thread bomb are
- * ignored.
- */
+/** More threads than any VMM needs (1,024 vCPUs and their helpers). Excess threads are ignored. */
 const MAX_THREADS = 4096;
 
 interface Found {

@@ -16,9 +16,7 @@ export function vmmOfProgram(path: string): Vmm | undefined {
   return PROGRAMS.find(({ pattern }) => pattern.test(program))?.vmm;
 }
 
-/**
- * The VMM of a process that has a KVM VM: by its program, then by argv[0] and thread name, otherwise `other`.
- */
+/** The VMM of a process with a KVM VM: by its program, then argv[0], then thread name, otherwise `other`. */
 export function vmmOf(executable: string | undefined, argv0: string | undefined, comm: string): Vmm {
   for (const name of [executable, argv0, comm]) {
     const vmm = name === undefined ? undefined : vmmOfProgram(name);

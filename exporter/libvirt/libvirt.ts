@@ -78,8 +78,8 @@ export class Libvirt {
 
 /**
  * Whether the statistics are complete. For a busy domain libvirt reports nothing that it must query from
- * QEMU: no statistics of disks, of IOThreads, or of KVM. libvirt before 8.9 and QEMU before 7.1 never report
- * KVM's.
+ * QEMU: no statistics of disks, IOThreads or KVM. libvirt before 8.9 and QEMU before 7.1 never report KVM's
+ * statistics.
  */
 function hasAnswered(
   { vcpus, disks, iothreads, hasDisks, state }: VirshDomain,

@@ -25,15 +25,10 @@ import { isNamed, vmStatistics } from './statistics.ts';
 const FACTS_MS = 30_000;
 const FIRST_BACKOFF_MS = 5_000;
 const MAX_BACKOFF_MS = 300_000;
-/**
- * Limit for all responses of one round, as a multiple of the timeout per response. The first round has many
- * requests.
- */
+/** Time limit for one round, as a multiple of the timeout per response. The first round has many requests. */
 const PATIENCE = 10;
 
-/**
- * One VM's monitor. Connects at the first request, keeps the connection open, and backs off after a failure.
- */
+/** One VM's monitor. Connects at the first request, keeps the connection, and backs off after a failure. */
 export class QmpSession {
   #connection: QmpConnection | undefined;
   #facts: Facts | undefined;
@@ -78,7 +73,7 @@ export class QmpSession {
     }
   }
 
-  /** Whether the last request succeeded, or is pending. */
+  /** False from a failure until the next successful request. */
   get isUp(): boolean {
     return this.#failure === undefined;
   }

@@ -29,10 +29,7 @@ interface Held {
   asked: boolean;
 }
 
-/**
- * One session per VM with a monitor in an allowed place. It is created when the VM appears and closed when it
- * exits.
- */
+/** One session per VM with a monitor in an allowed place, from the VM's discovery to its exit. */
 export class QmpSessions {
   readonly #held = new Map<string, Held>();
   readonly #seen = new Set<string>();
@@ -88,8 +85,7 @@ export class QmpSessions {
   }
 
   /**
-   * Queries all VMs in parallel. A VM that does not respond in time is left out and does not delay the
-   * others.
+   * Queries all VMs in parallel. A VM that does not respond in time is left out.
    *
    * @param withinMs the caller's deadline, if it is shorter than the timeout per VM
    */
@@ -122,10 +118,7 @@ export class QmpSessions {
     return { statistics, asked, problems };
   }
 
-  /**
-   * QEMU closes its monitor shortly before it exits: after a new failure, wait to see whether the process
-   * exits.
-   */
+  /** QEMU closes its monitor shortly before it exits, so a new failure waits for the process to exit. */
   async #isDeath(vm: Vm, problem: SourceError): Promise<boolean> {
     if (!isGone(problem) && !CLOSED.has(problem.reason)) return false;
     const waits = this.#judged.has(problem) ? [0] : DYING_MS;

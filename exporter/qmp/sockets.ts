@@ -106,10 +106,7 @@ function candidatePaths(
   return paths;
 }
 
-/**
- * Whether only root can create files there: root owns the directory and all its parents, and nobody else may
- * write to them.
- */
+/** Whether only root can create files there: root owns it and its parents, and no other user may write. */
 function isTrusted(
   host: Host,
   rootfs: string,
