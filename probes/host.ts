@@ -15,7 +15,7 @@ import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
 import { openBelow } from './rooted-file.ts';
 
-/** Mount points of the kernel's file systems. A container, a test and a replay differ only in these flags. */
+/** Directories to read. Flags set them, so that a container, a test and a replay differ only in flags. */
 export interface Roots {
   readonly procfs: string;
   readonly sysfs: string;

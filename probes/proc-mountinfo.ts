@@ -17,7 +17,7 @@ export interface Mount {
 // Not \S: JavaScript treats 0xa0 as white space, and it is also the second byte of UTF-8 "a with grave".
 const LINE =
   /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) [^ ]+ ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/;
-/** Two paths of 4096 bytes, each byte escaped, and other fields. Only the options at the end may exceed it. */
+/** Two paths of 4096 bytes, each byte escaped, and the rest. Only the options at the end can exceed it. */
 const LINE_CAP = 40_000;
 
 /**

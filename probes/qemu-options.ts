@@ -1,4 +1,4 @@
-/** Keys and values of an option; dotted keys for nested JSON: `cache.direct`, `iothread-vq-mapping.0.vqs.1`. */
+/** An option. Nested JSON has dotted keys: `cache.direct`, `iothread-vq-mapping.0.vqs.1`. */
 export type Options = ReadonlyMap<string, string>;
 
 /** One option of QEMU, from its command line or from a configuration file. */

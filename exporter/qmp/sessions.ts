@@ -118,7 +118,7 @@ export class QmpSessions {
     return { statistics, asked, problems };
   }
 
-  /** QEMU closes its monitor shortly before it exits, so a new failure waits for the process to exit. */
+  /** QEMU closes its monitor shortly before it exits, so after a new failure check whether it exits. */
   async #isDeath(vm: Vm, problem: SourceError): Promise<boolean> {
     if (!isGone(problem) && !CLOSED.has(problem.reason)) return false;
     const waits = this.#judged.has(problem) ? [0] : DYING_MS;

@@ -106,7 +106,10 @@ function candidatePaths(
   return paths;
 }
 
-/** Whether only root can create files there: root owns it and its parents, and no other user may write. */
+/**
+ * Whether only root can create files there. Root must own the directory and all its parents, and no other
+ * user may write to them, except to a parent with the sticky bit.
+ */
 function isTrusted(
   host: Host,
   rootfs: string,
