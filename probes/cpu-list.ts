@@ -1,12 +1,12 @@
 import { decimalAt, decimalEnd } from './decimal.ts';
 import { malformed } from './errors.ts';
 
-/** Above any CONFIG_NR_CPUS in use (8192 on x86): a larger number is nonsense, not a big machine. */
+/** Larger than any CONFIG_NR_CPUS in use (8192 on x86). A larger number is malformed input. */
 const MAX_CPU = 65_535;
 
 /**
- * The kernel's list format (`%*pbl`), as in `/sys/devices/system/cpu/online` and `Cpus_allowed_list`; also the
- * `0, 1` of `/sys/block/X/mq/N/cpu_list`.
+ * Parses the kernel's list format (`%*pbl`), as in `/sys/devices/system/cpu/online` and `Cpus_allowed_list`.
+ * Also accepts the `0, 1` of `/sys/block/X/mq/N/cpu_list`.
  *
  * @returns CPU numbers, ascending and unique; empty for an empty list
  * @throws SourceError malformed
@@ -44,7 +44,7 @@ function parseRange(range: string, text: string): Range {
   return { first, last };
 }
 
-/** Writes CPU numbers as the kernel does: `[0, 1, 2, 8]` gives `0-2,8`. Expects ascending numbers. */
+/** Formats ascending CPU numbers as the kernel does: `[0, 1, 2, 8]` gives `0-2,8`. */
 export function formatCpuList(cpus: readonly number[]): string {
   const ranges: string[] = [];
   for (let i = 0; i < cpus.length; ) {
@@ -57,8 +57,8 @@ export function formatCpuList(cpus: readonly number[]): string {
 }
 
 /**
- * How many CPUs a list names, without making it: `0-3,8` is 5. Takes only what the kernel writes for a mask: ascending,
- * no overlap, no white space.
+ * Counts the CPUs of a list without building an array: `0-3,8` is 5. Accepts only what the kernel writes for
+ * a mask: ascending, no overlap, no white space.
  *
  * @throws SourceError malformed
  */

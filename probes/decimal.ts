@@ -2,8 +2,8 @@
 const MAX_DIGITS = 20;
 
 /**
- * Reads an unsigned decimal at `start`; the caller checks where it ends with {@link decimalEnd}. Digits beyond 2^53
- * round like any float64, which is what Prometheus stores.
+ * Parses an unsigned decimal at `start`. The caller checks where it ends with {@link decimalEnd}. Numbers
+ * above 2^53 are rounded to float64, which is what Prometheus stores.
  */
 export function decimalAt(text: string, start: number): number {
   let value = 0;
@@ -16,7 +16,7 @@ export function decimalAt(text: string, start: number): number {
   return value;
 }
 
-/** The index after the run of digits, at most 20, that begins at `start`; `start` itself where there is none. */
+/** The index after the run of at most 20 digits at `start`; `start` if there is no digit. */
 export function decimalEnd(text: string, start: number): number {
   let i = start;
   const stop = Math.min(text.length, start + MAX_DIGITS);
@@ -28,7 +28,7 @@ export function decimalEnd(text: string, start: number): number {
   return i;
 }
 
-/** A whole string that is one unsigned decimal, with white space around it; undefined for anything else. */
+/** Parses a string that is one unsigned decimal, with optional white space around it; otherwise undefined. */
 export function wholeDecimal(text: string): number | undefined {
   const trimmed = text.trim();
   if (trimmed.length === 0 || trimmed.length > MAX_DIGITS || decimalEnd(trimmed, 0) !== trimmed.length)

@@ -3,14 +3,14 @@ import { printable } from './printable.ts';
 /**
  * Why a kernel file could not be used.
  *
- * - `absent`: not there (ENOENT, ENOTDIR): another kernel, an unmounted file system, or an owner that has gone
- * - `vanished`: the process or VM died between listing and reading (ESRCH)
- * - `denied`: EPERM or EACCES; for root on debugfs this is kernel lockdown
- * - `malformed`: the content is not what the kernel documents
- * - `too_large`: more than the reader's cap
- * - `timeout`: a slow read did not answer in time
- * - `exhausted`: EMFILE or ENFILE: no file descriptor was free, which says nothing of the file
- * - `failed`: any other error number
+ * - `absent`: no such file (ENOENT, ENOTDIR): another kernel, an unmounted file system, an exited owner
+ * - `vanished`: the process or VM exited between listing and reading (ESRCH)
+ * - `denied`: EPERM or EACCES; for root on debugfs the cause is kernel lockdown
+ * - `malformed`: the content does not match the kernel's documentation
+ * - `too_large`: the file is larger than the reader's limit
+ * - `timeout`: a slow read did not finish in time
+ * - `exhausted`: EMFILE or ENFILE: no free file descriptor, which is not a fault of the file
+ * - `failed`: any other errno
  */
 export type SourceErrorKind =
   | 'absent'
@@ -23,8 +23,9 @@ export type SourceErrorKind =
   | 'failed';
 
 /**
- * The one error that probes throw: `path` is the file (or the kernel name of the format), `reason` a clause. Both may
- * carry what a tenant wrote, and end in logs and on terminals: they are made printable here, for all who show them.
+ * The only error that probes throw. `path` is the file, or the kernel's name for the format; `reason` is a
+ * clause. Both may contain text from a tenant and appear in logs and terminals, so the constructor escapes
+ * them.
  */
 export class SourceError extends Error {
   override readonly name = 'SourceError';
@@ -43,24 +44,24 @@ export class SourceError extends Error {
   }
 }
 
-/** Not done because who asked had no more time: says nothing about the source. */
+/** The caller's deadline has passed, so the read was not done. Not a fault of the source. */
 export class TimeIsUp extends SourceError {
   constructor(path: string) {
     super('timeout', path, 'left out: the scrape timeout was reached');
   }
 }
 
-/** Whether the owner of the file is gone, which is an event of life and not a failure. */
+/** Whether the owner of the file has exited, which is not an error. */
 export function isGone(error: unknown): boolean {
   return error instanceof SourceError && (error.kind === 'absent' || error.kind === 'vanished');
 }
 
-/** Whether no file descriptor was free: true of this process, and of nothing that it reads. */
+/** Whether the process ran out of file descriptors. This is a fault of the exporter, not of the file. */
 export function isExhausted(error: unknown): boolean {
   return sourceError(error, '').kind === 'exhausted';
 }
 
-/** What a read gives; undefined where the file, or its owner, is not there. */
+/** The result of `read`; undefined if the file or its owner does not exist. */
 export function ifThere<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -80,16 +81,16 @@ const KIND_OF_CODE: Readonly<Record<string, SourceErrorKind>> = {
   ENFILE: 'exhausted',
 };
 
-/** Turns an error of node:fs into a {@link SourceError}; passes a SourceError through. */
+/** Converts an error of node:fs to a {@link SourceError}; returns a SourceError unchanged. */
 export function sourceError(error: unknown, path: string): SourceError {
   if (error instanceof SourceError) return error;
   const { code }: { code?: unknown } = typeof error === 'object' && error !== null ? error : {};
-  // A child process that fails has its exit status there.
+  // For a failed child process `code` is the exit status.
   if (typeof code !== 'string') return new SourceError('failed', path, String(error));
   return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code);
 }
 
-/** A parser's complaint: `format` names the kernel file, `text` is quoted and cut. */
+/** Creates the error of a parser. `format` names the kernel file; `text` is quoted and truncated. */
 export function malformed(format: string, text: string): SourceError {
   return new SourceError('malformed', format, `unexpected content ${JSON.stringify(text.slice(0, 60))}`);
 }

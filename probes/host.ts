@@ -15,19 +15,19 @@ import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
 import { openBelow } from './rooted-file.ts';
 
-/** Where the kernel's file systems are; injected, so a container, a test and a replay differ in flags only. */
+/** Directories to read. Flags set them, so that a container, a test and a replay differ only in flags. */
 export interface Roots {
   readonly procfs: string;
   readonly sysfs: string;
   readonly debugfs: string;
   readonly tracefs: string;
-  /** libvirt's run-time state of its QEMU driver, `/run/libvirt/qemu`. */
+  /** Run-time state of libvirt's QEMU driver, `/run/libvirt/qemu`. */
   readonly libvirt: string;
-  /** Definitions of its persistent domains, `/etc/libvirt/qemu`. */
+  /** Definitions of persistent domains, `/etc/libvirt/qemu`. */
   readonly libvirtConfig: string;
 }
 
-/** A block device's number, as `dev_t` splits it. */
+/** A block device number, split as in `dev_t`. */
 export interface DeviceNumber {
   readonly major: number;
   readonly minor: number;
@@ -40,64 +40,67 @@ export interface FileStat {
 }
 
 /**
- * All reading that probes do. Every method throws {@link SourceError} and nothing else. Content and the targets of
- * links are decoded as latin1, one byte a character, which costs least and loses nothing: see {@link utf8} for names.
- * Paths go in and come out of `entries` as UTF-8.
+ * All file access of the probes. Every method throws {@link SourceError} and nothing else. File content and
+ * link targets are decoded as latin1, one byte per character: the cheapest decoding, and lossless. Use {@link
+ * utf8} for names. Paths, including those that `entries` returns, are UTF-8.
  */
 export interface Host {
   readonly roots: Roots;
   /** False for a copy or a simulation of a host: its processes are not those of the running kernel. */
   readonly isLive: boolean;
-  /** A file that the kernel hands out whole in one read (single_open, simple_attr, sysfs); at most 64 KiB. */
+  /** Reads a file that the kernel returns in one read (single_open, simple_attr, sysfs); at most 64 KiB. */
   attribute(path: string): string;
-  /** A file that holds one unsigned decimal and a newline, read like `attribute`; undefined for anything else. */
+  /** Like `attribute`, for a file with one unsigned decimal and a newline; undefined for anything else. */
   decimal(path: string): number | undefined;
-  /** The first `length` bytes of such a file, or fewer. */
+  /** Reads at most the first `length` bytes of such a file. */
   head(path: string, length: number): string;
-  /** A file of any length, read to its end; more than `cap` bytes is `too_large`. */
+  /** Reads a file of any length to its end; more than `cap` bytes is `too_large`. */
   text(path: string, cap?: number): string;
-  /** A file of any length, piece by piece; a piece is valid until the next one is asked for. */
+  /** Reads a file of any length in pieces. A piece is valid until the next one is requested. */
   pieces(path: string): Generator<Buffer>;
   /** Names in a directory, in the kernel's order. */
   entries(path: string): string[];
-  /** A symbolic link's target. */
+  /** Target of a symbolic link. */
   link(path: string): string;
-  /** Permission bits, owner and time of change of the entry itself, links not followed. */
+  /** Permission bits, owner and change time of the entry itself; does not follow links. */
   stat(path: string): FileStat;
-  /** The device that a block device node stands for; undefined for anything else, or where procfs is a copy. */
+  /** Device number of a block device node; undefined for any other file, or if procfs is a copy. */
   blockDevice(path: string): DeviceNumber | undefined;
-  /** Like `text` for files whose read can block in the kernel (mmap_lock): off the main thread, bounded in time. */
+  /** Like `text`, for reads that can block in the kernel (mmap_lock): off the main thread, with timeout. */
   slowText(path: string, cap: number, timeoutMs: number): Promise<string>;
-  /** The same for the first `cap` bytes of a file that may be longer. */
+  /** Like `slowText`, for the first `cap` bytes of a file that may be longer. */
   slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
-  /** A regular file as the process sees it, below its root and nowhere else; bounded in time. */
+  /** Reads a regular file below the process's root and never outside it, with a timeout. */
   textOfProcess(pid: number, path: string, cap: number, timeoutMs: number): Promise<string>;
-  /** Like `stat`, links followed, for what may lie on a dead network file system. */
+  /** Like `stat`, but follows links. For files that may be on an unresponsive network file system. */
   slowStat(path: string, timeoutMs: number): Promise<FileStat>;
 }
 
 const PROC_SUPER_MAGIC = 0x9fa0;
 const MIB = 1024 * 1024;
 const ATTRIBUTE_CAP = 64 * 1024;
-/** The kernel makes as much of a large file at a time as there is room for. */
+/** For a large file the kernel returns as much per read as the buffer can hold. */
 const PIECE = 128 * 1024;
 /** More than the 20 digits of a u64 and a newline. */
 const DECIMAL_CAP = 32;
-/** First guess: most such files are small, and a buffer of `cap` bytes for each VM makes the collector run. */
+/** Initial buffer size. Most files are small, and `cap` bytes per VM would cause garbage collections. */
 const SLOW_READ = 16 * 1024;
-/** libuv has four pool threads and zlib needs one: reads of the kernel's files that hang never hold more than two. */
+/** libuv has four pool threads and zlib needs one. Kernel files whose read hangs occupy at most two. */
 const MAX_SLOW_READS = 2;
-/** Reads of a process's own files may take the third: a dead file system of one VM keeps no VM from being found. */
+/**
+ * Reads of a process's own files may occupy the third thread, so an unresponsive file system of one VM does
+ * not block the discovery of the others.
+ */
 const MAX_PROCESS_READS = 1;
-// O_NONBLOCK: a FIFO planted where a file should be must not stop the daemon.
+// O_NONBLOCK: a FIFO in place of a regular file must not block the daemon.
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** Decodes what {@link Host} read as a name for people: UTF-8, bad bytes become U+FFFD. */
+/** Decodes a name that {@link Host} read as latin1: UTF-8, invalid bytes become U+FFFD. */
 export function utf8(latin1: string): string {
   return Buffer.from(latin1, 'latin1').toString('utf8');
 }
 
-/** The real host. Holds one buffer; reads are synchronous because that is 16 to 90 times cheaper than promises. */
+/** The real host, with one shared buffer. Synchronous reads are 16 to 90 times cheaper than promises. */
 export function createHost(roots: Roots): Host {
   let buffer = Buffer.allocUnsafeSlow(ATTRIBUTE_CAP);
   const slowReads = { under: 0, most: MAX_SLOW_READS };
@@ -122,7 +125,7 @@ export function createHost(roots: Roots): Host {
     }
   }
 
-  /** One read of at most `limit` bytes into the buffer; how many there are. */
+  /** Reads at most `limit` bytes into the shared buffer. Returns the number of bytes. */
   function fill(path: string, limit: number): number {
     const fd = opened(path);
     try {
@@ -175,7 +178,7 @@ export function createHost(roots: Roots): Host {
 
     *pieces(path) {
       const fd = opened(path);
-      // Not the common buffer: others read between two pieces.
+      // Not the shared buffer: other reads run between two pieces.
       const piece = Buffer.allocUnsafe(PIECE);
       try {
         for (;;) {
@@ -269,7 +272,7 @@ function opened(path: string): number {
   }
 }
 
-/** Without a string in between, which costs more than the number. */
+/** Parses from bytes: creating a string costs more than the number. */
 function decimalIn(bytes: Buffer, length: number): number | undefined {
   const end = bytes[length - 1] === 10 ? length - 1 : length;
   if (end === 0 || end > 20) return undefined;
@@ -288,7 +291,7 @@ function grown(buffer: Buffer): Buffer<ArrayBuffer> {
   return larger;
 }
 
-/** In a copy of a host the root of a process is a directory, or a link that would lead out of the copy. */
+/** In a copy of a host, a process's root is a directory, or a link that would lead out of the copy. */
 async function openInRoot(procfs: string, pid: number, path: string, isLive: boolean): Promise<FileHandle> {
   const root = `${procfs}/${pid}/root`;
   if (isLive || !lstatSync(root).isSymbolicLink()) return openBelow(root, path);
@@ -334,7 +337,7 @@ function isProcfs(path: string): boolean {
   }
 }
 
-/** glibc's gnu_dev_major and gnu_dev_minor. */
+/** Same as glibc's gnu_dev_major and gnu_dev_minor. */
 function splitDeviceNumber(rdev: number): DeviceNumber {
   const high = Math.floor(rdev / 2 ** 32);
   const low = rdev >>> 0;

@@ -1,9 +1,9 @@
 import type { SourceError } from './errors.ts';
 
 /**
- * Waits for work, but no longer than `ms`. The work goes on; what becomes of it then interests nobody.
+ * Waits for work for at most `ms`. Late work keeps running, but its result is ignored.
  *
- * @param late makes the error for work that is not done in time
+ * @param late creates the error for work that does not finish in time
  */
 export async function inTime<T>(work: Promise<T>, ms: number, late: () => SourceError): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

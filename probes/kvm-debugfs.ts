@@ -2,38 +2,38 @@ import { wholeDecimal } from './decimal.ts';
 import { isGone, malformed, SourceError } from './errors.ts';
 import type { Host } from './host.ts';
 
-/** One VM's directory, `/sys/kernel/debug/kvm/<tid>-<fd>`. */
+/** The debugfs directory of one VM, `/sys/kernel/debug/kvm/<tid>-<fd>`. */
 export interface KvmDebugfsDirectory {
   readonly name: string;
-  /** The thread that made the VM (KVM names the directory after `current`): often, not always, the process id. */
+  /** The thread that created the VM (KVM uses `current`). Often, but not always, the process id. */
   readonly tid: number;
-  /** The kvm-vm descriptor's number in that process. */
+  /** Number of the kvm-vm file descriptor in that process. */
   readonly fd: number;
 }
 
-/** What a VM's directory holds; constant for the life of the VM but for hot-plugged vCPUs. */
+/** Content of a VM's directory. Constant for the life of the VM, except for hot-plugged vCPUs. */
 export interface KvmDebugfsContent {
-  /** Statistics: one unsigned number each. */
+  /** Statistics files, each with one unsigned number. */
   readonly statistics: readonly KvmStatisticFile[];
   /** Indexes N of `vcpuN/`. */
   readonly vcpus: readonly number[];
-  /** How many entries the directory has: another number means another content. */
+  /** Number of entries in the directory. If it changes, the content has changed. */
   readonly entries: number;
 }
 
 export interface KvmStatisticFile {
   readonly name: string;
-  /** Made once, and flat: V8 would put a template together anew in every scrape. */
+  /** Built once as a flat string: otherwise V8 would concatenate the template in every scrape. */
   readonly path: string;
-  /** 0444: a value of the moment; lockdown leaves these readable, and denies the cumulative ones (0644). */
+  /** Mode 0444: an instantaneous value. Lockdown allows these and denies the cumulative ones (0644). */
   readonly readOnly: boolean;
 }
 
 const DIRECTORY = /^(\d{1,10})-(\d{1,10})$/;
 const VCPU = /^vcpu(\d{1,5})$/;
 /**
- * debugfs shows bucket 0 of a histogram only; mmu_rmaps_stat and arm64's idregs are tables; arm64's stage2_* walk the
- * guest's page tables.
+ * Not statistics: debugfs shows only bucket 0 of a histogram; mmu_rmaps_stat and arm64's idregs are tables;
+ * arm64's stage2_* walk the guest's page tables.
  */
 const NOT_A_STATISTIC = /_hist$|^mmu_rmaps_stat$|^stage2_|^(idregs|resx|ipa_range)$/;
 const STATISTIC_NAME = /^[a-z][a-z0-9_]{0,63}$/;
@@ -43,8 +43,8 @@ function root(host: Host): string {
 }
 
 /**
- * The VMs that KVM knows, virt/kvm/kvm_main.c kvm_create_vm_debugfs(). The files beside the directories sum over the
- * VMs that live now and fall when one exits: this probe never reads them.
+ * Lists the VMs in KVM's debugfs, virt/kvm/kvm_main.c kvm_create_vm_debugfs(). The files next to the
+ * directories are sums over the running VMs and decrease when one exits, so this probe never reads them.
  */
 export function listKvmDebugfs(host: Host): KvmDebugfsDirectory[] {
   const directories: KvmDebugfsDirectory[] = [];
@@ -55,7 +55,7 @@ export function listKvmDebugfs(host: Host): KvmDebugfsDirectory[] {
   return directories;
 }
 
-/** @param directory a name that {@link listKvmDebugfs} gave */
+/** @param directory a name from {@link listKvmDebugfs} */
 export function readKvmDebugfsContent(host: Host, directory: string): KvmDebugfsContent {
   const statistics: KvmStatisticFile[] = [];
   const vcpus: number[] = [];
@@ -84,8 +84,9 @@ export function parseKvmStatistic(text: string): number {
 }
 
 /**
- * One statistic of one VM, summed by KVM over its vCPUs; nanoseconds where the name ends in `_ns`. Opening takes a
- * reference on the VM: the descriptor is closed at once. A dying VM is `vanished`.
+ * Reads one statistic of one VM, which KVM sums over its vCPUs; nanoseconds if the name ends in `_ns`.
+ * Opening the file takes a reference on the VM, so the descriptor is closed at once. An exiting VM is
+ * `vanished`.
  */
 export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number {
   try {
@@ -93,7 +94,7 @@ export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number
     if (value === undefined) throw malformed('/sys/kernel/debug/kvm/<vm>/<statistic>', path);
     return value;
   } catch (error) {
-    // ENOMEM is how older kernels say that the VM's last reference is gone.
+    // Older kernels return ENOMEM if the VM's last reference is gone.
     if (error instanceof SourceError && error.reason === 'ENOMEM')
       throw new SourceError('vanished', path, 'ENOMEM');
     throw error;
@@ -101,8 +102,8 @@ export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number
 }
 
 /**
- * The vCPU's thread id, from `vcpuN/pid`; undefined where the vCPU has yet to run (the file says 0), and on kernels
- * before 6.1, which lack the file.
+ * The vCPU's thread id from `vcpuN/pid`. Undefined if the vCPU has not run yet (the file contains 0), and on
+ * kernels before 6.1, which lack the file.
  */
 export function readKvmVcpuThread(host: Host, directory: string, vcpu: number): number | undefined {
   try {

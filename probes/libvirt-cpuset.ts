@@ -1,16 +1,16 @@
 import { malformed } from './errors.ts';
 
-/** As in cpu-list.ts: a larger number is nonsense, not a big machine. */
+/** As in cpu-list.ts: a larger number is malformed input. */
 const MAX_CPU = 65_535;
-/** Some 10,000 numbers and ranges: nobody writes more, and each may cost a range of 65,536 CPUs. */
+/** About 10,000 numbers and ranges. Real lists are shorter, and each entry may be a range of 65,536 CPUs. */
 const MAX_LENGTH = 65_536;
 
-/** `N`, `N-M` or `^N`, and the comma or end after it. Spaces as g_ascii_isspace() has them; none within `^N`. */
+/** `N`, `N-M` or `^N`, then a comma or the end. White space as in g_ascii_isspace(); none within `^N`. */
 const PART = /(\^?)(\d{1,10})[ \t\n\f\r]*(?:-[ \t\n\f\r]*(\d{1,10})[ \t\n\f\r]*)?(?:,[ \t\n\f\r]*|$)/y;
 
 /**
- * libvirt's list of CPUs, src/util/virbitmap.c virBitmapParse(): parts apply in order, so `^2,1-4` still has 2, and a
- * comma at the end is allowed. A list that leaves no CPU is refused, as libvirt does wherever it takes one.
+ * Parses libvirt's CPU list, src/util/virbitmap.c virBitmapParse(). Entries apply in order, so `^2,1-4`
+ * contains 2. A trailing comma is allowed. An empty result is an error, as in libvirt.
  *
  * @returns CPU numbers, ascending and unique
  * @throws SourceError malformed

@@ -4,7 +4,8 @@ import { type Element, type LibvirtPins, object, pinsOf } from './libvirt-domain
 import { parseXml } from './libvirt-xml.ts';
 
 /**
- * The pins of a persistent domain's definition, `/etc/libvirt/qemu/<name>.xml`: those that hold once it starts again.
+ * Parses the pins of a persistent domain's definition, `/etc/libvirt/qemu/<name>.xml`. They apply at the
+ * domain's next start.
  *
  * @param vcpus ids of its vCPUs, @param iothreads of its IOThreads
  * @throws SourceError malformed

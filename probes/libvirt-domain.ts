@@ -1,21 +1,21 @@
 import { parseLibvirtCpuset } from './libvirt-cpuset.ts';
 
-/** An element as the parser gives it: attributes begin with `@`. */
+/** An element as the XML parser returns it. Attribute names begin with `@`. */
 export type Element = Record<string, unknown>;
 
-/** The host CPUs that libvirt gave to each thread; a thread without a pin of its own has none here. */
+/** The host CPUs that libvirt assigned to each thread. A thread without its own pin has no entry. */
 export interface LibvirtPins {
   readonly vcpus: ReadonlyMap<number, readonly number[]>;
   readonly iothreads: ReadonlyMap<number, readonly number[]>;
   readonly emulator: readonly number[] | undefined;
 }
 
-/** A `<disk>`; undefined is libvirt's or QEMU's default. */
+/** A `<disk>`; undefined means the default of libvirt or QEMU. */
 export interface LibvirtDisk {
   /** `vda`, `sda`. */
   readonly target: string;
   readonly iothread: number | undefined;
-  /** The IOThreads of its queues, libvirt 10 and newer; one without queues takes its turn with the others. */
+  /** IOThreads of its queues, libvirt 10 and newer. IOThreads without queues get the queues round-robin. */
   readonly iothreads: readonly { readonly id: number; readonly queues: readonly number[] }[];
   readonly queues: number | undefined;
   /** `none`, `writeback`, `directsync`, ... */
@@ -26,9 +26,9 @@ export interface LibvirtDisk {
 }
 
 /**
- * `<cputune>`; where it is silent `<vcpu cpuset=>` holds for vCPUs, IOThreads and the emulator alike
- * (src/qemu/qemu_process.c qemuProcessSetupPid()), unless placement is `auto`: then numad chose, and nobody asked for it.
- * A set that cannot be read costs its own pin only.
+ * Reads `<cputune>`. Without a pin there, `<vcpu cpuset=>` applies to vCPUs, IOThreads and the emulator
+ * (src/qemu/qemu_process.c qemuProcessSetupPid()), unless placement is `auto`: then numad chose the CPUs and
+ * nobody configured them. A malformed CPU set invalidates only its own pin.
  */
 export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: readonly number[]): LibvirtPins {
   const cpuset = cpusetReader();
@@ -55,7 +55,7 @@ export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: rea
   };
 }
 
-/** One list for all threads with the same text: a hundred vCPUs on 512 CPUs each cost no more than one. */
+/** Shares one list between threads with the same text: 100 vCPUs on 512 CPUs each cost as much as one. */
 function cpusetReader(): (value: unknown) => readonly number[] | undefined {
   const read = new Map<unknown, readonly number[] | undefined>();
   return (value) => {
@@ -72,7 +72,7 @@ function parsed(value: unknown): readonly number[] | undefined {
   }
 }
 
-/** CD-ROM and floppy drives are no disks whose way matters. */
+/** Reads the disks without CD-ROM and floppy drives, which do not matter for I/O performance. */
 export function disksOf(domain: Element): LibvirtDisk[] {
   return list(object(domain['devices'])['disk'])
     .filter((element) => element['@device'] !== 'cdrom' && element['@device'] !== 'floppy')

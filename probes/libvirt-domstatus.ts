@@ -11,7 +11,7 @@ import {
 } from './libvirt-domain.ts';
 import { parseXml } from './libvirt-xml.ts';
 
-/** What libvirt's QEMU driver keeps about a running domain. */
+/** State of a running domain in libvirt's QEMU driver. */
 export interface LibvirtDomain {
   readonly name: string;
   readonly uuid: string;
@@ -27,7 +27,8 @@ export interface LibvirtDomain {
 }
 
 /**
- * `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(). Written by root.
+ * Parses `/run/libvirt/qemu/<name>.xml`, which root writes; libvirt src/qemu/qemu_domain.c
+ * qemuDomainObjPrivateXMLFormat().
  *
  * @throws SourceError malformed
  * @example parseDomstatus("<domstatus state='running' reason='booted' pid='4242'>...<domain>...</domain></domstatus>")
@@ -72,12 +73,12 @@ function iothreads(domain: Record<string, unknown>): number[] {
   return Array.from({ length: count }, (_, i) => i + 1);
 }
 
-/** Names of the state files, `<domain>.xml`; none where libvirt's QEMU driver is not there. */
+/** Names of the state files, `<domain>.xml`; empty if libvirt's QEMU driver is not installed. */
 export function listDomstatus(host: Host): string[] {
   return ifThere(() => host.entries(host.roots.libvirt).filter((name) => name.endsWith('.xml'))) ?? [];
 }
 
-/** @param file a name that {@link listDomstatus} gave */
+/** @param file a name from {@link listDomstatus} */
 export function readDomstatus(host: Host, file: string): LibvirtDomain {
   return parseDomstatus(host.text(`${host.roots.libvirt}/${file}`));
 }

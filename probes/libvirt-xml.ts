@@ -15,13 +15,13 @@ const parser = new XMLParser({
 });
 
 /**
- * The root element of an XML file of libvirt.
+ * Parses an XML file of libvirt and returns its root element.
  *
- * @param format for the error
+ * @param format name of the format, for the error
  * @throws SourceError malformed
  */
 export function parseXml(text: string, root: string, format: string): Element {
-  // The parser closes what a cut file left open.
+  // The parser accepts truncated files: it closes open elements itself.
   if (!text.trimEnd().endsWith(`</${root}>`)) throw malformed(format, text);
   try {
     return object(object(parser.parse(text))[root]);

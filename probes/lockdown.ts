@@ -2,13 +2,13 @@ import { ifThere, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * `integrity` denies every debugfs file that is writable by anyone (the KVM counters), `confidentiality` also
- * tracefs, perf and BPF. `unknown` where securityfs is not mounted.
+ * `integrity` denies every debugfs file that is writable by anyone (the KVM counters); `confidentiality` also
+ * denies tracefs, perf and BPF. `unknown` if securityfs is not mounted.
  */
 export type Lockdown = 'none' | 'integrity' | 'confidentiality' | 'unknown';
 
 /**
- * `/sys/kernel/security/lockdown`, security/lockdown/lockdown.c. A kernel without the lockdown module has no file.
+ * Parses `/sys/kernel/security/lockdown`, security/lockdown/lockdown.c. Missing without the lockdown LSM.
  *
  * @throws SourceError malformed
  * @see https://man7.org/linux/man-pages/man7/kernel_lockdown.7.html

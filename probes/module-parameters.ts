@@ -8,7 +8,7 @@ export interface ModuleParameter {
   readonly value: string;
 }
 
-/** The modules whose parameters change how a VM's I/O behaves. */
+/** Modules whose parameters affect the I/O of a VM. */
 const MODULES: readonly string[] = [
   'kvm',
   'kvm_intel',
@@ -21,8 +21,8 @@ const MODULES: readonly string[] = [
 ];
 
 /**
- * `/sys/module/<module>/parameters/*`. A module that is not loaded has none; a parameter without read permission
- * (0200) is passed over.
+ * Reads `/sys/module/<module>/parameters/*`. Skips modules that are not loaded and unreadable parameters
+ * (0200).
  *
  * @see https://docs.kernel.org/virt/kvm/halt-polling.html#module-parameters
  */
@@ -51,7 +51,7 @@ function readable(host: Host, path: string): string | undefined {
   }
 }
 
-/** Numbers and the kernel's booleans as a number (Y is 1, N is 0); undefined for a word. */
+/** Converts a number or a kernel boolean to a number (Y is 1, N is 0); undefined for a word. */
 export function moduleParameterNumber(value: string): number | undefined {
   if (value === 'Y') return 1;
   if (value === 'N') return 0;

@@ -1,14 +1,14 @@
-/** Where an overlay keeps its files; paths of whoever mounted it. */
+/** Layers of an overlay mount. The paths are those of the process that mounted it. */
 export interface OverlayLayers {
-  /** Takes what is written; undefined for an overlay that is read only. */
+  /** Receives all writes; undefined for a read-only overlay. */
   readonly upper: string | undefined;
-  /** The topmost first. */
+  /** Topmost layer first. */
   readonly lower: readonly string[];
 }
 
 /**
- * The options of an overlay mount in mountinfo: `upperdir=`, `lowerdir=` with colons between layers, and the `lowerdir+=` and
- * `datadir+=` of Linux 6.8, one for each. A colon inside a name has a backslash before it.
+ * Parses the options of an overlay mount in mountinfo: `upperdir=`, `lowerdir=` with colons between layers,
+ * and the `lowerdir+=` and `datadir+=` of Linux 6.8, one per layer. A backslash escapes a colon in a name.
  *
  * @see https://docs.kernel.org/filesystems/overlayfs.html
  * @example parseOverlayOptions('rw,lowerdir=/l2:/l1,upperdir=/u,workdir=/w') // upper '/u', lower ['/l2', '/l1']
@@ -25,7 +25,7 @@ export function parseOverlayOptions(options: string): OverlayLayers {
   return { upper, lower };
 }
 
-/** Old kernels write a comma inside a value with a backslash, new ones as \054. */
+/** Old kernels escape a comma in a value with a backslash, new ones as \054. */
 function optionsOf(text: string): string[] {
   return text.split(/(?<!\\),/).map((option) => unescapeOctal(option.replaceAll('\\,', ',')));
 }

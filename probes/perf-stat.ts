@@ -1,21 +1,21 @@
-/** A line of perf is under 300 characters. */
+/** A line of perf has less than 300 characters. */
 const MAX_LINE = 64 * 1024;
 
-/** One line of `perf stat -j -I`: what an event counted within one interval (tools/perf/util/stat-display.c). */
+/** One line of `perf stat -j -I`: the count of an event in one interval (tools/perf/util/stat-display.c). */
 export interface PerfReading {
-  /** Seconds since perf began, at the end of the interval: the same on all its lines. */
+  /** Seconds since perf started, at the end of the interval. The same on all lines of an interval. */
   readonly interval: number;
   readonly event: string;
-  /** 0 where no thread ran; undefined where the kernel does not support the event. */
+  /** 0 if no thread ran; undefined if the kernel does not support the event. */
   readonly count: number | undefined;
 }
 
-/** Finds the readings in what perf prints; what is none, such as a warning, is skipped. */
+/** Extracts the readings from perf's output. Skips other lines, such as warnings. */
 export class PerfStatLines {
   #line = '';
   #tooLong = false;
 
-  /** Characters kept of a line whose end is yet to come. */
+  /** Buffered characters of an incomplete line. */
   get pending(): number {
     return this.#line.length;
   }
@@ -39,7 +39,7 @@ export class PerfStatLines {
   }
 }
 
-/** @returns undefined for a line that is no reading */
+/** @returns undefined for a line that is not a reading */
 export function parsePerfStatLine(line: string): PerfReading | undefined {
   if (!line.startsWith('{')) return undefined;
   let fields: Readonly<Record<string, unknown>>;
@@ -57,12 +57,12 @@ export function parsePerfStatLine(line: string): PerfReading | undefined {
   return Number.isSafeInteger(count) ? { interval, event, count } : undefined;
 }
 
-/** What the events counted within one interval, in the order they were given to perf; undefined: perf did not say. */
+/** Counts of one interval, in the order of perf's events; undefined if perf reported no count. */
 export type PerfCounts = readonly (number | undefined)[];
 
 /**
- * Puts the lines of an interval to the events that perf was given. One that is given several times, with different
- * filters, is printed as the same text each time: the first line is that of the first one.
+ * Assigns the lines of an interval to the events that perf was given. perf prints events that differ only in
+ * their filter with the same text and in the given order, so the first line belongs to the first event.
  */
 export class PerfIntervals {
   readonly #places = new Map<string, number[]>();
@@ -80,7 +80,7 @@ export class PerfIntervals {
     this.#expected = events.length;
   }
 
-  /** Intervals that are complete, or will not be any more. */
+  /** Yields intervals that are complete, or that no later line can complete. */
   *push({ interval, event, count }: PerfReading): Generator<PerfCounts> {
     if (interval !== this.#interval) yield* this.end();
     this.#interval = interval;
@@ -91,13 +91,13 @@ export class PerfIntervals {
     if (++this.#received === this.#expected) yield* this.end();
   }
 
-  /** What there is of an interval that was cut short. */
+  /** Yields the counts of an interval that was cut short. */
   *end(): Generator<PerfCounts> {
     if (this.#received === 0) return;
     const result = new Array<number | undefined>(this.#expected).fill(undefined);
     for (const [event, places] of this.#places) {
       const counts = this.#counts.get(event);
-      // With a line missing nobody knows whose the others are.
+      // If a line is missing, the other lines cannot be assigned to their events.
       if (counts?.length !== places.length) continue;
       places.forEach((place, i) => {
         result[place] = counts[i];

@@ -2,7 +2,7 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * `/proc/sys/kernel/random/boot_id`, drivers/char/random.c: another UUID after each boot.
+ * Parses `/proc/sys/kernel/random/boot_id`, drivers/char/random.c: a new UUID for each boot.
  *
  * @throws SourceError malformed
  * @example parseBootId('0f5c1e3a-2b6d-4c8e-9f10-1a2b3c4d5e6f\n')

@@ -2,8 +2,9 @@ import { malformed } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
 
 /**
- * Device numbers by name from `/proc/diskstats`, block/genhd.c diskstats_show(). Nothing else tells the number of a
- * hidden NVMe path, under which its requests are traced. The counters of each line are those of /sys/block/X/stat.
+ * Parses device numbers by name from `/proc/diskstats`, block/genhd.c diskstats_show(). It is the only source
+ * for the number of a hidden NVMe path, which identifies the path's requests in trace events. The counters on
+ * each line are those of /sys/block/X/stat.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/admin-guide/iostats.html

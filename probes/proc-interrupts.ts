@@ -5,17 +5,17 @@ import type { Host } from './host.ts';
 export interface InterruptLine {
   /** `29`, or the mnemonic of an architecture line, such as `PIN`. */
   readonly id: string;
-  /** The CPUs that are online, one for each column. */
+  /** Online CPUs, one per column. */
   readonly cpus: readonly number[];
   /** Counts by column, as many as the line has; each is a C unsigned int. */
   readonly counts: Float64Array;
-  /** What follows the numbers: chip, trigger and handlers, or what an architecture line is about. */
+  /** Text after the counts: chip, trigger and handlers, or the description of an architecture line. */
   readonly text: string;
 }
 
-/** A line of 8,192 CPUs has 90 KB. */
+/** A line for 8,192 CPUs has 90 KB. */
 const MAX_LINE = 256 * 1024;
-/** 512 CPUs and 24 NVMe make 18 MB. */
+/** 512 CPUs and 24 NVMe devices give 18 MB. */
 const MAX_FILE = 128 * 1024 * 1024;
 const NEWLINE = 10;
 const SPACE = 32;
@@ -24,8 +24,8 @@ const ZERO = 48;
 const NINE = 57;
 
 /**
- * `/proc/interrupts`, fs/proc/interrupts.c, kernel/irq/proc.c and arch/x86/kernel/irq.c, in pieces as they are read: on
- * a large host the file has more than a million numbers.
+ * Parses `/proc/interrupts` incrementally, fs/proc/interrupts.c, kernel/irq/proc.c and arch/x86/kernel/irq.c.
+ * On a large host the file has more than a million numbers.
  *
  * @example new InterruptsParser(({ id }) => ...).push(Buffer.from('      CPU0  CPU1\n 29: 15867  0 PCI-MSI 16385-edge nvme0q1\n'))
  */
@@ -96,7 +96,7 @@ export class InterruptsParser {
         if (byte < ZERO || byte > NINE) break;
         value = value * 10 + byte - ZERO;
       }
-      // `16-edge` is no number.
+      // `16-edge` is not a number.
       if (digit === first || digit - first > 20 || (digit < end && bytes[digit] !== SPACE)) break;
       this.#counts[columns] = value;
       at = digit;
@@ -117,8 +117,8 @@ function header(text: string): number[] {
 }
 
 /**
- * The handlers of an interrupt, from the text of its line: `IR-IO-APIC 16-fasteoi i801_smbus, nvme0q0` has two. Chip and
- * trigger are not told from the first handler but by its last word.
+ * The handlers of an interrupt, from the text of its line: `IR-IO-APIC 16-fasteoi i801_smbus, nvme0q0` has
+ * two. Chip and trigger have no separator, so the first handler is the last word of its part.
  */
 export function handlersOf(text: string): string[] {
   const [first = '', ...others] = text.split(', ');
@@ -126,9 +126,9 @@ export function handlersOf(text: string): string[] {
 }
 
 /**
- * Reads the file piece by piece; between two pieces others may have their turn.
+ * Reads the file in pieces. The caller may yield to the event loop between two pieces.
  *
- * @throws SourceError; `too_large` after the lines that there was room for
+ * @throws SourceError; `too_large` after the lines that fit
  */
 export function* readInterrupts(host: Host, onLine: (line: InterruptLine) => void): Generator<void> {
   const path = `${host.roots.procfs}/interrupts`;

@@ -2,10 +2,10 @@ import { parseCpuList } from './cpu-list.ts';
 import type { Host } from './host.ts';
 
 /**
- * `/proc/irq/<irq>/effective_affinity_list`, kernel/irq/proc.c: the CPUs that the interrupt is really delivered to,
- * which may be fewer than the mask that was asked for.
+ * Reads `/proc/irq/<irq>/effective_affinity_list`, kernel/irq/proc.c: the CPUs to which the interrupt is
+ * delivered. They may be fewer than the requested mask.
  *
- * @param irq the number as /proc/interrupts shows it
+ * @param irq the number as in /proc/interrupts
  * @returns CPU numbers
  */
 export function readIrqEffectiveAffinity(host: Host, irq: string): number[] {

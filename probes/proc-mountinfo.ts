@@ -8,21 +8,21 @@ export interface Mount {
   readonly device: DeviceNumber;
   readonly mountPoint: string;
   readonly type: string;
-  /** What was mounted: `/dev/nvme0n1p1`, or any word, even none, for a file system without a device. */
+  /** The mounted device, such as `/dev/nvme0n1p1`. For a file system without a device: any word, or empty. */
   readonly source: string;
-  /** Of the file system, escaped as the kernel writes them; empty where they name no device and no layer. */
+  /** Options of the file system, escaped by the kernel; empty if they name neither a device nor a layer. */
   readonly options: string;
 }
 
-// Not \S: in JavaScript 0xa0 is white space, and in UTF-8 it is the second byte of an a with a grave accent.
+// Not \S: JavaScript treats 0xa0 as white space, and it is also the second byte of UTF-8 "a with grave".
 const LINE =
   /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) [^ ]+ ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/;
-/** Two paths of 4096 bytes, each byte escaped, and what stands between: longer is only the options at the end. */
+/** Two paths of 4096 bytes, each byte escaped, and the rest. Only the options at the end can exceed it. */
 const LINE_CAP = 40_000;
 
 /**
- * `/proc/<pid>/mountinfo`, fs/proc_namespace.c: the mounts that this process sees. A line of another form is passed
- * over, as mount points are other people's names.
+ * Parses `/proc/<pid>/mountinfo`, fs/proc_namespace.c: the mounts that this process sees. Skips malformed
+ * lines, since mount points are untrusted names.
  *
  * @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
  * @example parseMountinfo('27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n')
@@ -39,7 +39,7 @@ export function parseMountinfo(text: string): Mount[] {
       mountPoint: unescapeOctal(mountPoint),
       type,
       source: unescapeOctal(source),
-      // Most are the same few words, and there may be 100,000 mounts.
+      // Most options are the same few words, and there may be 100,000 mounts.
       options: type === 'overlay' || options.includes('=/dev/') ? options : '',
     });
   }
@@ -51,16 +51,16 @@ function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** A container's overlay has some 3 KiB of options: 5,000 containers make 15 MiB. */
+/** A container's overlay has about 3 KiB of options: 5,000 containers give 15 MiB. */
 const CAP = 64 * 1024 * 1024;
 
-/** Off the main thread and bounded. */
+/** Reads off the main thread, with a timeout. */
 export async function readMountinfo(host: Host, pid: number, timeoutMs: number): Promise<Mount[]> {
   const path = `${host.roots.procfs}/${pid}/mountinfo`;
   try {
     return parseMountinfo(await host.slowText(path, CAP, timeoutMs));
   } catch (error) {
-    // EINVAL is how the kernel says that a zombie has no mounts any more.
+    // For a zombie, which has no mounts, the kernel returns EINVAL.
     if (error instanceof SourceError && error.reason === 'EINVAL')
       throw new SourceError('vanished', path, 'EINVAL');
     throw error;

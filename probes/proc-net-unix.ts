@@ -1,15 +1,15 @@
 import { type Host, utf8 } from './host.ts';
 
-/** `__SO_ACCEPTCON`, include/linux/net.h: the socket listens. */
+/** `__SO_ACCEPTCON`, include/linux/net.h: the socket is listening. */
 const LISTENING = 0x10000;
 const LINE =
   /^[0-9a-f]{1,16}: [0-9a-fA-F]{8} [0-9a-fA-F]{8} ([0-9a-fA-F]{8}) [0-9a-fA-F]{4} [0-9a-fA-F]{2} {1,20}(\d{1,20}) (.+)$/;
 
 /**
- * `/proc/<pid>/net/unix`, net/unix/af_unix.c: listening sockets of the process's network namespace with a path. A path
- * is what its owner bound, in his own mount namespace: two sockets may show the same one.
+ * Parses `/proc/<pid>/net/unix`, net/unix/af_unix.c: the listening sockets with a path in the process's
+ * network namespace. The path is as bound in the owner's mount namespace, so it may not be unique.
  *
- * @returns inode numbers by path; `socket:[inode]` is how they show among descriptors
+ * @returns inode numbers by path; a file descriptor of the socket links to `socket:[inode]`
  * @see https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
  * @example parseListeningSockets('Num ...\n0000000000000000: 00000002 00000000 00010000 0001 01 21093 /run/q.sock\n')
  */
@@ -20,7 +20,7 @@ export function parseListeningSockets(text: string): Map<string, number[]> {
     const match = LINE.exec(line);
     if (match === null) continue;
     const [, flags = '', inode = '', bytes = ''] = match;
-    // As directories are listed, or a name that is not ASCII would never be found.
+    // UTF-8 like directory entries; otherwise a non-ASCII name would never match.
     const path = utf8(bytes);
     if ((Number.parseInt(flags, 16) & LISTENING) === 0 || !path.startsWith('/')) continue;
     const inodes = sockets.get(path);
@@ -30,7 +30,7 @@ export function parseListeningSockets(text: string): Map<string, number[]> {
   return sockets;
 }
 
-/** @param pid whose network namespace; `self` for the daemon's own */
+/** @param pid process whose network namespace is read; `self` for the daemon's own */
 export function readListeningSockets(host: Host, pid: number | 'self'): Map<string, number[]> {
   return parseListeningSockets(host.text(`${host.roots.procfs}/${pid}/net/unix`, 16 * 1024 * 1024));
 }

@@ -4,14 +4,14 @@ import type { Host } from './host.ts';
 /** Bytes of a process's memory on each NUMA node. */
 export type NumaPages = ReadonlyMap<number, number>;
 
-/** A line has some 80 bytes, a VM some hundred lines. */
+/** A line has about 80 bytes, a VM about a hundred lines. */
 const CAP = 4 * 1024 * 1024;
 const FORMAT = '/proc/<pid>/numa_maps';
 
 /**
- * `/proc/<pid>/numa_maps`, fs/proc/task_mmu.c show_numa_map(): `N<node>=<pages>` in units of `kernelpagesize_kB`, which
- * ends the line; a transparent huge page counts as its small ones. File names cannot pose as counts: the kernel escapes
- * spaces and `=` in them.
+ * Parses `/proc/<pid>/numa_maps`, fs/proc/task_mmu.c show_numa_map(): `N<node>=<pages>` in units of
+ * `kernelpagesize_kB`, the last field of the line. A transparent huge page counts as small pages. A file name
+ * cannot be mistaken for a count: the kernel escapes spaces and `=` in it.
  *
  * @returns the sum over all mappings; empty for a kernel thread or a zombie
  * @throws SourceError malformed
@@ -35,8 +35,8 @@ export function parseNumaMaps(text: string): NumaPages {
 }
 
 /**
- * The kernel walks the whole page table under mmap_lock, seconds for a VM of hundreds of gigabytes: to be read rarely,
- * off the main thread. A kernel without CONFIG_NUMA has no such file.
+ * The kernel walks the whole page table under mmap_lock, which takes seconds for a VM of hundreds of
+ * gigabytes. Call this rarely; it reads off the main thread. A kernel without CONFIG_NUMA lacks the file.
  */
 export async function readNumaMaps(host: Host, pid: number, timeoutMs: number): Promise<NumaPages> {
   return parseNumaMaps(await host.slowText(`${host.roots.procfs}/${pid}/numa_maps`, CAP, timeoutMs));

@@ -2,21 +2,22 @@ import { parseCpuList } from './cpu-list.ts';
 import { ifThere } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 
-/** Where a process is in the hierarchies that can confine it to CPUs; undefined where it is in none. */
+/** A process's cgroup in each hierarchy that can restrict its CPUs; undefined if it is in none. */
 export interface CgroupPaths {
-  /** Of cgroup v2. */
+  /** Path in cgroup v2. */
   readonly unified: string | undefined;
-  /** Of the cpuset controller of v1. */
+  /** Path in the v1 cpuset hierarchy. */
   readonly cpuset: string | undefined;
-  /** It lies outside of this process's cgroup namespace: the path is relative to a place that nobody names. */
+  /** The cgroup is outside this process's cgroup namespace, so the path cannot be resolved. */
   readonly isHidden: boolean;
 }
 
 const LINE = /^\d{1,10}:([^:]*):(\/.*)$/s;
 
 /**
- * `/proc/<pid>/cgroup`, kernel/cgroup/cgroup.c proc_cgroup_show(): `0::/path` for v2, `N:cpuset:/path` for v1. A cgroup's
- * name has no newline. What lies outside of this process's cgroup namespace begins with `/..` and cannot be followed.
+ * Parses `/proc/<pid>/cgroup`, kernel/cgroup/cgroup.c proc_cgroup_show(): `0::/path` for v2, `N:cpuset:/path`
+ * for v1. A cgroup name has no newline. A path outside this process's cgroup namespace begins with `/..` and
+ * cannot be resolved.
  *
  * @see https://man7.org/linux/man-pages/man7/cgroups.7.html
  * @example parseCgroup('0::/machine.slice/machine-qemu.scope/libvirt/emulator\n')
@@ -36,14 +37,14 @@ export function parseCgroup(text: string): CgroupPaths {
   return { unified, cpuset, isHidden };
 }
 
-/** @param folder of a process or of one of its tasks: libvirt gives each vCPU a cgroup of its own. @throws SourceError */
+/** @param folder procfs folder of a process or task: libvirt gives each vCPU its own cgroup. @throws SourceError */
 export function readCgroup(host: Host, folder: string): CgroupPaths {
   return parseCgroup(utf8(host.attribute(`${folder}/cgroup`)));
 }
 
 /**
- * The CPUs to which a cgroup confines its processes; undefined where no cpuset tells. On v2 a cgroup without the
- * controller has no such file, and the nearest one above it counts. v1 has effective CPUs since Linux 3.17.
+ * The CPUs to which a cgroup restricts its processes; undefined without a cpuset. On v2 a cgroup without the
+ * controller lacks the file; the nearest ancestor with it applies. v1 has effective CPUs since Linux 3.17.
  *
  * @throws SourceError
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
@@ -63,12 +64,12 @@ export function readCpuset(host: Host, { unified, cpuset }: CgroupPaths): readon
   }
 }
 
-/** The CPUs to which its cgroup confines a process or one of its tasks. @throws SourceError */
+/** The CPUs to which the cgroup of a process or task restricts it. @throws SourceError */
 export function readEffectiveCpuset(host: Host, folder: string): readonly number[] | undefined {
   return readCpuset(host, readCgroup(host, folder));
 }
 
-/** The cgroup that holds all of these; the root where they have nothing in common. */
+/** The deepest cgroup that contains all of these; the root if they have no other in common. */
 export function commonCgroup(all: readonly CgroupPaths[]): CgroupPaths {
   const common = (paths: readonly (string | undefined)[]): string | undefined => {
     const known = paths.filter((path) => path !== undefined);

@@ -4,7 +4,7 @@ import { type Host, utf8 } from './host.ts';
 const CAP = 2 * 1024 * 1024;
 
 /**
- * `/proc/<pid>/cmdline`: arguments, each ended by NUL. The process can rewrite it: a claim, not a fact.
+ * Parses `/proc/<pid>/cmdline`: arguments, each terminated by NUL. Untrusted: the process can overwrite it.
  *
  * @returns arguments as UTF-8; empty for a kernel thread or a zombie
  * @example parseCmdline('qemu-system-x86_64\0-name\0guest=vm-a\0') // ['qemu-system-x86_64', '-name', 'guest=vm-a']
@@ -16,11 +16,11 @@ export function parseCmdline(text: string): string[] {
 
 export interface CommandLine {
   readonly argv: readonly string[];
-  /** False where it is longer than what is read of it; an argument that was cut is left out. */
+  /** False if the command line is longer than the part that was read. A truncated argument is left out. */
   readonly isWhole: boolean;
 }
 
-/** Reading takes the process's mmap_lock, which a process stuck in the kernel may hold for ever: hence the time-out. */
+/** The read takes mmap_lock, which a process stuck in the kernel may hold forever: hence the timeout. */
 export async function readCmdline(host: Host, pid: number, timeoutMs: number): Promise<CommandLine> {
   const { text, isWhole } = await host.slowHead(`${host.roots.procfs}/${pid}/cmdline`, CAP, timeoutMs);
   return { argv: parseCmdline(isWhole ? text : text.slice(0, text.lastIndexOf('\0') + 1)), isWhole };

@@ -1,6 +1,6 @@
 import { type Host, utf8 } from './host.ts';
 
-/** `/proc/<pid>/cwd`: its working directory, as its own root has it; undefined where it is not available. */
+/** `/proc/<pid>/cwd`: the working directory relative to the process's root; undefined if not available. */
 export function readWorkingDirectory(host: Host, pid: number): string | undefined {
   try {
     const path = utf8(host.link(`${host.roots.procfs}/${pid}/cwd`));

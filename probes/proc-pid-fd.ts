@@ -4,18 +4,18 @@ import type { Host } from './host.ts';
 
 export interface Descriptor {
   readonly fd: number;
-  /** The link's target: an absolute path, `anon_inode:kvm-vm`, `socket:[11003]`, ... latin1. */
+  /** Target of the link: an absolute path, `anon_inode:kvm-vm`, `socket:[11003]`, ... latin1. */
   readonly target: string;
 }
 
-/** A process may hold a million descriptors; what a VM holds that matters is among the first. */
+/** A process may have a million descriptors. Those that matter for a VM are among the first. */
 const MAX_DESCRIPTORS = 16_384;
 
 /**
- * `/proc/<pid>/fd`. Descriptors that close during the scan are left out. No user can make a target that begins with
- * `anon_inode:`, as those of real files begin with a slash.
+ * Lists `/proc/<pid>/fd`. Descriptors that are closed during the scan are left out. A user cannot forge a
+ * target that begins with `anon_inode:`, because targets of files begin with a slash.
  *
- * @throws SourceError vanished or absent when the process is gone, denied without CAP_SYS_PTRACE
+ * @throws SourceError vanished or absent if the process has exited, denied without CAP_SYS_PTRACE
  */
 export function readDescriptors(host: Host, pid: number): Descriptor[] {
   const directory = `${host.roots.procfs}/${pid}/fd`;
@@ -28,7 +28,7 @@ export function readDescriptors(host: Host, pid: number): Descriptor[] {
   return descriptors.sort((a, b) => a.fd - b.fd);
 }
 
-/** One descriptor's target; undefined when it is closed or the process is gone. */
+/** Target of one descriptor; undefined if it is closed or the process has exited. */
 export function readDescriptor(host: Host, pid: number, fd: number): string | undefined {
   return ifThere(() => host.link(`${host.roots.procfs}/${pid}/fd/${fd}`));
 }
@@ -37,12 +37,12 @@ export function readDescriptor(host: Host, pid: number, fd: number): string | un
 const O_PATH = 0o10000000;
 
 export interface DescriptorInfo {
-  /** The mount that the file is on, as in mountinfo; undefined where the kernel does not say. */
+  /** Mount that contains the file, as in mountinfo; undefined if the kernel does not report it. */
   readonly mountId: number | undefined;
   /** Opened O_WRONLY: a log, not a disk. */
   readonly writeOnly: boolean;
   readonly readOnly: boolean;
-  /** Opened O_PATH: a name that nobody reads, as of a shared folder. */
+  /** Opened O_PATH: a reference that cannot be read, as for a shared folder. */
   readonly pathOnly: boolean;
 }
 
@@ -55,7 +55,7 @@ export interface DescriptorInfo {
 export function parseDescriptorInfo(text: string): DescriptorInfo {
   const mountId = /^mnt_id:\t(\d{1,10})\n/m.exec(text)?.[1];
   const octal = /^flags:\t([0-7]{1,22})\n/m.exec(text)?.[1];
-  // Without flags it may be a disk.
+  // Without flags assume O_RDWR, since the file may be a disk.
   const flags = Number.parseInt(octal?.slice(-9) ?? '2', 8);
   return {
     mountId: mountId === undefined ? undefined : Number(mountId),
@@ -65,7 +65,7 @@ export function parseDescriptorInfo(text: string): DescriptorInfo {
   };
 }
 
-/** undefined when the descriptor is closed or the process is gone. */
+/** undefined if the descriptor is closed or the process has exited. */
 export function readDescriptorInfo(host: Host, pid: number, fd: number): DescriptorInfo | undefined {
   return ifThere(() => parseDescriptorInfo(host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`)));
 }

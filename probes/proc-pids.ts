@@ -6,7 +6,7 @@ export function listPids(host: Host): number[] {
   return numbers(host.entries(host.roots.procfs));
 }
 
-/** Thread ids in `/proc/<pid>/task`, ascending: the order in which the threads were made, but for wrap-around. */
+/** Thread ids in `/proc/<pid>/task`, ascending: in order of creation, unless thread ids wrapped around. */
 export function listTids(host: Host, pid: number): number[] {
   return numbers(host.entries(`${host.roots.procfs}/${pid}/task`));
 }

@@ -13,7 +13,7 @@ export interface CpuSchedstat {
 const CPU_LINE = /^cpu(\d{1,5}) (?:\d{1,20} ){6}(\d{1,20}) (\d{1,20}) (\d{1,20})$/;
 
 /**
- * `/proc/schedstat`, kernel/sched/stats.c; there only with CONFIG_SCHEDSTATS.
+ * Parses `/proc/schedstat`, kernel/sched/stats.c. Requires CONFIG_SCHEDSTATS.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/scheduler/sched-stats.html

@@ -2,7 +2,7 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * `btime` of `/proc/stat`: when the host booted, in seconds of the epoch.
+ * Parses `btime` of `/proc/stat`: the host's boot time in seconds since the epoch.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat

@@ -3,15 +3,16 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * se.nr_migrations is the fourth line under the ruler; before Linux 4.6 lines of se.statistics may stand before it, which
- * are up to 60 bytes each. The whole file has 2 KB or 8.
+ * se.nr_migrations is the fourth line below the ruler. Before Linux 4.6, lines of se.statistics of up to 60
+ * bytes each may precede it. The whole file has 2 KB to 8 KB.
  */
 const HEAD = 4096;
 const KEY = '\nse.nr_migrations ';
 
 /**
- * `/proc/<pid>/task/<tid>/sched`, kernel/sched/debug.c; there only with CONFIG_SCHED_DEBUG. The first line holds the
- * raw thread name, which may contain newlines (15 bytes): only what follows the ruler is looked at.
+ * Parses `/proc/<pid>/task/<tid>/sched`, kernel/sched/debug.c. Requires CONFIG_SCHED_DEBUG. The first line
+ * contains the raw thread name (15 bytes), which may contain newlines, so only the part below the ruler is
+ * parsed.
  *
  * @returns se.nr_migrations: how often the scheduler moved the task to another CPU
  * @throws SourceError malformed

@@ -5,13 +5,13 @@ import type { Host } from './host.ts';
 export interface TaskSchedstat {
   /** Nanoseconds on a CPU. */
   readonly run: number;
-  /** Nanoseconds runnable and waiting in a run queue. */
+  /** Nanoseconds runnable in a run queue, waiting for a CPU. */
   readonly wait: number;
   readonly timeslices: number;
 }
 
 /**
- * `/proc/<pid>/task/<tid>/schedstat`, fs/proc/base.c: `0 0 0` where the kernel keeps no sched_info.
+ * Parses `/proc/<pid>/task/<tid>/schedstat`, fs/proc/base.c: `0 0 0` if the kernel keeps no sched_info.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat

@@ -5,16 +5,16 @@ import type { Host } from './host.ts';
 /** `PF_KTHREAD` of include/linux/sched.h: a kernel thread, whose name no user can choose. */
 export const PF_KTHREAD = 0x0020_0000;
 
-/** `PF_EXITING`: in do_exit(), in which memory and descriptors go before the process does. */
+/** `PF_EXITING`: in do_exit(), which frees memory and descriptors before the process disappears. */
 const PF_EXITING = 0x4;
 
-/** Ticks in a second of the times below: every architecture that runs KVM sets it to 100, include/uapi/asm-generic/param.h. */
+/** Ticks per second of the times below: 100 wherever KVM runs, include/uapi/asm-generic/param.h. */
 export const USER_HZ = 100;
 
 export interface TaskStat {
   /**
-   * At most 15 bytes, chosen by the program: may hold spaces, parentheses, newlines; latin1 (see utf8()). Longer for a
-   * kernel thread.
+   * Thread name, at most 15 bytes; longer for a kernel thread. The program chooses it: it may contain spaces,
+   * parentheses and newlines; latin1 (see utf8()).
    */
   readonly comm: string;
   /** R, S, D, T, t, Z, X, I, P. */
@@ -24,16 +24,16 @@ export interface TaskStat {
   /** Ticks of 1/USER_HZ s; includes guestTime. */
   readonly utime: number;
   readonly stime: number;
-  /** Ticks since boot. With the thread id it names one incarnation. */
+  /** Ticks since boot. The thread id and this value identify a thread uniquely. */
   readonly startTime: number;
-  /** CPU last executed on. */
+  /** CPU on which the thread last ran. */
   readonly processor: number;
-  /** Ticks spent running a guest; part of utime. */
+  /** Ticks in guest mode; part of utime. */
   readonly guestTime: number;
 }
 
 const FORMAT = '/proc/<pid>/stat';
-// Numbers of the fields as proc_pid_stat(5) counts them.
+// Field numbers as in proc_pid_stat(5).
 const FLAGS = 9;
 const UTIME = 14;
 const STIME = 15;
@@ -42,7 +42,7 @@ const PROCESSOR = 39;
 const GUEST_TIME = 43;
 
 /**
- * `/proc/<pid>/stat` and `/proc/<pid>/task/<tid>/stat`, fs/proc/array.c.
+ * Parses `/proc/<pid>/stat` and `/proc/<pid>/task/<tid>/stat`, fs/proc/array.c.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/filesystems/proc.html#id10
@@ -92,7 +92,7 @@ export function readTaskStat(host: Host, task: string): TaskStat {
   return parseTaskStat(host.attribute(`${task}/stat`));
 }
 
-/** One incarnation of a process. */
+/** A process, identified across reuse of its pid. */
 export interface Incarnation {
   readonly pid: number;
   /** Ticks since boot. */
@@ -100,8 +100,8 @@ export interface Incarnation {
 }
 
 /**
- * Whether a process still is the same one and not about to end: tells a file that went with its process from one that is
- * missing. What cannot be read for another reason lives.
+ * Whether it is still the same process and not exiting. Distinguishes a file that disappeared with its
+ * process from one that is missing. If the read fails for another reason, the process counts as running.
  */
 export function livesOn(host: Host, { pid, startTime }: Incarnation): boolean {
   try {

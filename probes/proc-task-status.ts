@@ -3,18 +3,19 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 export interface TaskStatus {
-  /** The affinity mask in list format, e.g. `0-1`; see parseCpuList. */
+  /** The affinity mask in list format, such as `0-1`; see parseCpuList. */
   readonly cpusAllowedList: string;
-  /** Switches because the task blocked. */
+  /** Context switches because the task blocked. */
   readonly voluntarySwitches: number;
-  /** Switches because the task was preempted. */
+  /** Context switches because the task was preempted. */
   readonly involuntarySwitches: number;
 }
 
 const FORMAT = '/proc/<pid>/status';
 
 /**
- * `/proc/<pid>/task/<tid>/status`, fs/proc/array.c. The kernel escapes newlines in `Name:`, so a line is a line.
+ * Parses `/proc/<pid>/task/<tid>/status`, fs/proc/array.c. The kernel escapes newlines in `Name:`, so a name
+ * cannot forge a line.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/filesystems/proc.html#id9
@@ -43,7 +44,7 @@ function count(text: string, key: string): number {
   return decimalAt(text, at);
 }
 
-/** The NUMA nodes from which the task may have memory, in list format. @throws SourceError */
+/** The NUMA nodes from which the task may allocate memory, in list format. @throws SourceError */
 export function readMemsAllowed(host: Host, task: string): string {
   return line(host.attribute(`${task}/status`), '\nMems_allowed_list:\t');
 }

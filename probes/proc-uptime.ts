@@ -2,7 +2,7 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * Seconds since boot, of the clock by which start times of tasks are told, from `/proc/uptime` (fs/proc/uptime.c).
+ * Parses `/proc/uptime` (fs/proc/uptime.c): seconds since boot, on the clock of the tasks' start times.
  *
  * @throws SourceError malformed
  * @example parseUptime('15270.34 28961.73\n') // 15270.34

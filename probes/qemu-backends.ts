@@ -1,31 +1,32 @@
 import { flag, type Options } from './qemu-options.ts';
 
-/** What carries a disk, as far as the command line tells. */
+/** Backend of a disk, as far as the command line shows it. */
 export interface QemuDrive {
-  /** Its node-name or the drive's id. */
+  /** node-name, or the id of the drive. */
   readonly node: string;
-  /** cache.direct of the lowest node, where O_DIRECT counts; undefined where the node is not on the command line. */
+  /** cache.direct of the lowest node, which determines O_DIRECT; undefined without the node's options. */
   readonly direct: boolean | undefined;
-  /** `native`, `io_uring` or `threads`; undefined is the default, `threads`, or not known. */
+  /** `native`, `io_uring` or `threads`; undefined means the default, `threads`, or unknown. */
   readonly aio: string | undefined;
 }
 
 const MAX_LAYERS = 16;
 
-/** The block nodes of the command line, by the name under which a device asks for them. */
+/** The block nodes of the command line, by the name that a device uses for them. */
 export class QemuNodes {
   readonly #nodes = new Map<string, Options>();
   readonly #units = new Map<string, Set<string>>();
 
-  /** A `-blockdev`. */
+  /** Adds a `-blockdev`. */
   add(node: Options): void {
     this.#nodes.set(node.get('node-name') ?? '', node);
   }
 
   /**
-   * A `-drive`. One without an id is called after its interface and unit: `none0`, `virtio3` (blockdev.c drive_new()).
+   * Adds a `-drive`. Without an id, QEMU names it after its interface and unit: `none0`, `virtio3`
+   * (blockdev.c drive_new()).
    *
-   * @returns its name
+   * @returns the name
    */
   addDrive(drive: Options, kind: string): string {
     const taken = this.#units.get(kind) ?? new Set();
@@ -39,15 +40,15 @@ export class QemuNodes {
     return name;
   }
 
-  /** What carries the disk that asks for a drive; undefined for a disk without one. */
+  /** Backend of the disk that refers to this drive; undefined for a disk without one. */
   backendOf(drive: string | undefined): QemuDrive | undefined {
     return backendOf(drive, this.#nodes);
   }
 }
 
 /**
- * Follows a disk down to the node that opens the file or device. Layers that are written inside take cache.direct from
- * the one above, those that are named have their own (block.c bdrv_inherited_options()).
+ * Follows a disk down to the node that opens the file or device. An inline child node inherits cache.direct
+ * from its parent; a child referenced by name has its own (block.c bdrv_inherited_options()).
  */
 function backendOf(drive: string | undefined, nodes: ReadonlyMap<string, Options>): QemuDrive | undefined {
   if (drive === undefined || drive === '') return undefined;
@@ -70,7 +71,7 @@ function backendOf(drive: string | undefined, nodes: ReadonlyMap<string, Options
   return { node: drive, direct, aio };
 }
 
-/** `cache=` of `-drive`: block.c bdrv_parse_cache_mode(). */
+/** `cache=` of `-drive`, as block.c bdrv_parse_cache_mode() parses it. */
 function isDirectByMode(options: Options): boolean {
   const mode = options.get('cache');
   return mode === 'none' || mode === 'off' || mode === 'directsync';

@@ -1,22 +1,22 @@
 import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 
-/** The identity that QEMU's options claim; the user who started it can write anything there. */
+/** Identity from QEMU's options. Untrusted: the user who starts QEMU chooses them. */
 export interface QemuIdentity {
   readonly name: string | undefined;
   readonly uuid: string | undefined;
-  /** `kvm`, `tcg`, ...: the accelerator asked for first, which need not be the one in use. */
+  /** `kvm`, `tcg`, ...: the first accelerator requested. QEMU may use another one. */
   readonly accel: string | undefined;
   /** Machine type, such as `q35` or `pc-q35-9.2`. */
   readonly machine: string | undefined;
   /** Ids of `-object iothread,id=...`, in order. */
   readonly iothreads: readonly string[];
-  /** Paths of the Unix sockets on which it says it listens for QMP. */
+  /** Paths of the Unix sockets for QMP, according to the command line. */
   readonly monitors: readonly string[];
-  /** It was started to print its version or a list, and runs no guest. */
+  /** QEMU prints its version or a list, and runs no guest. */
   readonly onlyAnswers: boolean;
 }
 
-/** QEMU's name, UUID, machine, accelerator, IOThreads and monitors. */
+/** Reads QEMU's name, UUID, machine, accelerator, IOThreads and monitors. */
 export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
   const merged = (name: string): Options =>
     new Map(all.filter((option) => option.name === name).flatMap(({ options }) => [...options]));
@@ -36,7 +36,7 @@ export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
   };
 }
 
-/** `-uuid` and `-smbios type=1,uuid=` set the same UUID: the last one holds (hw/smbios/smbios.c). */
+/** `-uuid` and `-smbios type=1,uuid=` set the same UUID; the last one applies (hw/smbios/smbios.c). */
 function uuidOf(all: readonly QemuOption[]): string | undefined {
   let uuid: string | undefined;
   for (const { name, options } of all) {
@@ -52,7 +52,7 @@ function accelOf(all: readonly QemuOption[], machine: Options): string | undefin
   return (machine.get('accel') ?? first ?? flag)?.split(':')[0];
 }
 
-/** A monitor may be named before its socket. */
+/** The option of a monitor may precede the option of its socket. */
 function monitorsOf(all: readonly QemuOption[]): string[] {
   const sockets = new Map<string, string>();
   for (const { name, options } of all) {

@@ -8,8 +8,8 @@ const MAX_OPTIONS = 4096;
 const MAX_LINE = 1024;
 
 /**
- * A file for QEMU's `-readconfig`, util/qemu-config.c qemu_config_foreach(): `[group]` or `[group "id"]`, then
- * `key = "value"`. A group is the option of the same name.
+ * Parses a file for QEMU's `-readconfig`, util/qemu-config.c qemu_config_foreach(): `[group]` or `[group
+ * "id"]`, then `key = "value"`. A group is equivalent to the option of the same name.
  *
  * @see https://www.qemu.org/docs/master/system/invocation.html
  * @example parseQemuConfig('[device "scsi0"]\ndriver = "virtio-scsi-pci"\n') // device: id scsi0, driver virtio-scsi-pci
@@ -33,7 +33,7 @@ export function parseQemuConfig(text: string): QemuOption[] {
 }
 
 /**
- * Reads such a file as the process sees it: through `/proc/<pid>/root`, never by a link out of it.
+ * Reads the file as the process sees it: below `/proc/<pid>/root`; a link cannot lead out of it.
  *
  * @throws SourceError
  */

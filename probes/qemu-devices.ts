@@ -3,7 +3,7 @@ import { type QemuDrive, QemuNodes } from './qemu-backends.ts';
 import { flag, type Options, type QemuOption } from './qemu-options.ts';
 import { ScsiBuses } from './qemu-scsi-buses.ts';
 
-/** The paravirtual devices that QEMU's options ask for; what is plugged in later is not among them. */
+/** The paravirtual devices of QEMU's options, without hot-plugged ones. */
 export interface QemuDevices {
   readonly storage: readonly QemuStorage[];
   readonly nets: readonly QemuNet[];
@@ -11,20 +11,20 @@ export interface QemuDevices {
 }
 
 /**
- * A disk or a SCSI controller; undefined is QEMU's default. `vhost` is a disk, or a controller with its disks, that is
- * served outside QEMU: nothing is known of the way from there.
+ * A disk or a SCSI controller; undefined means QEMU's default. `vhost` means that the disk, or the controller
+ * with its disks, is served outside QEMU: the I/O path beyond QEMU is unknown.
  */
 export interface QemuStorage {
   readonly id: string;
   readonly kind: 'virtio-blk' | 'virtio-scsi' | 'vhost';
-  /** The default since QEMU 5.2 is one for each vCPU. */
+  /** The default since QEMU 5.2 is one per vCPU. */
   readonly queues: number | undefined;
   readonly iothread: string | undefined;
-  /** iothread-vq-mapping, QEMU 9.0 and newer; entries without queues take turns. */
+  /** iothread-vq-mapping, QEMU 9.0 and newer. Entries without queues get the queues round-robin. */
   readonly mapping: readonly QemuMapping[];
   readonly packed: boolean | undefined;
   readonly eventIdx: boolean | undefined;
-  /** One for virtio-blk; a controller has one for each disk. */
+  /** One for virtio-blk; one per disk for a controller. */
   readonly drives: readonly QemuDrive[];
 }
 
@@ -35,23 +35,26 @@ export interface QemuMapping {
 
 export interface QemuNet {
   readonly id: string;
-  /** Whether the kernel's vhost-net moves the packets. */
+  /** Whether the kernel's vhost-net transfers the packets. */
   readonly vhost: boolean;
 }
 
 export interface QemuIothread {
   readonly id: string;
-  /** undefined is QEMU's default of 32768; 0 turns polling off. */
+  /** undefined means QEMU's default of 32768; 0 disables polling. */
   readonly pollMaxNs: number | undefined;
 }
 
-/** Machines whose `-drive` without `if=` is a virtio disk: hw/arm/virt.c, hw/s390x/s390-virtio-ccw.c, hw/riscv/virt.c. */
+/**
+ * Machines on which a `-drive` without `if=` is a virtio disk: hw/arm/virt.c, hw/s390x/s390-virtio-ccw.c,
+ * hw/riscv/virt.c.
+ */
 const VIRTIO_BY_DEFAULT = /^(?:virt(?:-[\d.]+)?|s390-ccw-virtio(?:-[\d.]+)?)$/;
 
 /**
- * The devices of `-device`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-object iothread`.
+ * Reads the devices of `-device`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-object iothread`.
  *
- * @returns undefined where it cannot be told which controller a disk is on
+ * @returns undefined if the controller of a disk cannot be determined
  * @see https://www.qemu.org/docs/master/system/invocation.html
  * @example parseQemuDevices(parseQemuOptions(['qemu', '-device', 'virtio-blk-pci,drive=d0,num-queues=4']).options)
  */
@@ -60,7 +63,7 @@ export function parseQemuDevices(all: readonly QemuOption[]): QemuDevices | unde
   const machine = all.findLast(({ name, options }) => name === 'machine' && options.has('type'));
   const defaultKind = VIRTIO_BY_DEFAULT.test(machine?.options.get('type') ?? '') ? 'virtio' : 'ide';
   const devices: Options[] = [];
-  /** QEMU makes them after those of `-device`. */
+  /** QEMU creates these after the devices of `-device`. */
   const implied: Options[] = [];
   const nets: QemuNet[] = [];
   const iothreads: QemuIothread[] = [];
@@ -85,7 +88,7 @@ export function parseQemuDevices(all: readonly QemuOption[]): QemuDevices | unde
   return { storage, nets, iothreads };
 }
 
-/** `-drive if=virtio` brings its disk along. */
+/** `-drive if=virtio` also creates the disk device. */
 function impliedDisk(drive: string): Options {
   return new Map([
     ['driver', 'virtio-blk'],
@@ -101,7 +104,7 @@ function storageOf(device: Options, buses: ScsiBuses, nodes: QemuNodes): QemuSto
   return {
     id: device.get('id') ?? '',
     kind,
-    // virtio-scsi spells it with an underscore.
+    // virtio-scsi spells the property with an underscore.
     queues: wholeDecimal(device.get('num-queues') ?? device.get('num_queues') ?? ''),
     iothread: device.get('iothread'),
     mapping: mappingOf(device),

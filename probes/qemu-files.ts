@@ -1,21 +1,21 @@
 import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 
-/** Files that QEMU has open and that are none of the VM's disks. */
+/** Files that QEMU has open and that are not disks of the VM. */
 export interface OtherFiles {
   readonly files: ReadonlySet<string>;
-  /** All that lies in them is none: shared folders, memory. */
+  /** No file in these folders is a disk: shared folders, memory. */
   readonly folders: readonly string[];
 }
 
 const MAX_LAYERS = 16;
 const FIRMWARE = new Set(['bios', 'pflash', 'kernel', 'initrd', 'dtb']);
-/** Drivers whose medium is no disk of the VM: CD-ROMs, floppies, firmware. */
+/** Drivers whose medium is not a disk of the VM: CD-ROMs, floppies, firmware. */
 const NO_DISK = /^(?:(?:ide|scsi)-cd|floppy|cfi\.pflash01)$/;
 const NO_DISK_INTERFACES = new Set(['pflash', 'floppy', 'mtd', 'sd-firmware']);
 
 /**
- * Firmware and its variables, kernels, CD-ROMs, floppies, logs, shared folders and memory that is a file. A file that a
- * disk uses as well is a disk.
+ * Finds firmware and its variables, kernels, CD-ROMs, floppies, logs, shared folders and file-backed memory.
+ * A file that a disk also uses is a disk.
  */
 export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
   const nodes = new Map<string, Options>();
@@ -42,13 +42,13 @@ export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
         others.push(...filesOf(nodes.get(options.get(key) ?? ''), nodes));
     } else if (name === 'device') {
       const node = nodes.get(options.get('drive') ?? '');
-      // -drive media=cdrom says it of a drive that any device may use.
+      // -drive media=cdrom marks a drive as CD-ROM whatever device uses it.
       const isOther = NO_DISK.test(options.get('driver') ?? '') || node?.get('media') === 'cdrom';
       (isOther ? others : disks).push(...filesOf(node, nodes));
     } else if (name === 'chardev') others.push(options.get('path') ?? '');
     else if (name === 'fsdev' || name === 'virtfs') folders.push(options.get('path') ?? '');
     else if (name === 'object' && options.has('mem-path')) {
-      // A device uses it as persistent memory, else it is the VM's RAM.
+      // If a device uses the memory backend, it is persistent memory; otherwise it is the VM's RAM.
       const isDisk = of('device').some((device) => device.get('memdev') === options.get('id'));
       if (!isDisk) folders.push(options.get('mem-path') ?? '');
     }
@@ -57,7 +57,7 @@ export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
   return { files, folders: folders.filter((folder) => folder.length > 1) };
 }
 
-/** The files that a node opens, through all its layers, those that are written inside and those that are named. */
+/** The files that a node opens, through all its layers, both inline and referenced by name. */
 function filesOf(node: Options | undefined, nodes: ReadonlyMap<string, Options>, layer = 0): string[] {
   if (node === undefined || layer > MAX_LAYERS) return [];
   return [...node].flatMap(([key, value]) => {

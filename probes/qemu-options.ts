@@ -1,14 +1,14 @@
-/** An option's keys; what is nested in JSON has dotted ones: `cache.direct`, `iothread-vq-mapping.0.vqs.1`. */
+/** An option. Nested JSON has dotted keys: `cache.direct`, `iothread-vq-mapping.0.vqs.1`. */
 export type Options = ReadonlyMap<string, string>;
 
 /** One option of QEMU, from its command line or from a configuration file. */
 export interface QemuOption {
-  /** `device`, `machine`, ...: without dashes, and one word for each meaning. */
+  /** `device`, `machine`, ...: without dashes, and with aliases reduced to one name. */
   readonly name: string;
   readonly options: Options;
 }
 
-/** The key of a value that is not `key=value`. */
+/** Key of a value that is not `key=value`. */
 export const PLAIN = '';
 
 const MAX_DEPTH = 8;
@@ -16,7 +16,7 @@ const MAX_KEYS = 4096;
 /** A VM with 2,000 disks has 6,000 nodes and devices. */
 const MAX_OPTIONS = 16_384;
 
-/** Options that are read, by the key of a first part without `=`. */
+/** Options that are parsed, each with the key of a first value without `=`. */
 const IMPLIED: Readonly<Record<string, string>> = {
   accel: 'accel',
   blockdev: 'driver',
@@ -50,9 +50,9 @@ const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
 /**
- * The options of a QEMU command line that define identity and devices, in order.
+ * Parses the options of a QEMU command line that define identity and devices, in order.
  *
- * @returns the options, and how many more there were than are kept
+ * @returns the options, and the number of further options that were dropped
  * @see https://www.qemu.org/docs/master/system/invocation.html
  * @example parseQemuOptions(['qemu', '-machine', 'q35,accel=kvm']) // machine: type q35, accel kvm
  */
@@ -80,7 +80,7 @@ export function parseQemuOptions(argv: readonly string[]): { options: QemuOption
   return { options, dropped };
 }
 
-/** The two forms of QEMU's options as one. @param implied the key of a first part without `=` */
+/** Parses both syntaxes of QEMU's options. @param implied key of a first value without `=` */
 function optionMap(text: string, implied: string): Options {
   if (!text.startsWith('{')) return keyval(text, implied);
   const map = new Map<string, string>();
@@ -92,7 +92,7 @@ function optionMap(text: string, implied: string): Options {
   return map;
 }
 
-/** `a,b=c`: the first part without `=` belongs to `implied`. A comma inside a value is doubled. */
+/** Parses `a,b=c`. A first value without `=` gets the key `implied`. A doubled comma is a literal comma. */
 export function keyval(text: string, implied: string): Map<string, string> {
   const parts = text.replaceAll(',,', '\0').split(',');
   const map = new Map<string, string>();
@@ -104,7 +104,7 @@ export function keyval(text: string, implied: string): Map<string, string> {
   return map;
 }
 
-/** In the spelling of key=value. */
+/** Converts nested JSON to dotted keys, as in the key=value syntax. */
 function flatten(value: unknown, key: string, depth: number, map: Map<string, string>): void {
   if (depth > MAX_DEPTH || map.size >= MAX_KEYS || value === null) return;
   if (typeof value === 'object') {
@@ -114,7 +114,7 @@ function flatten(value: unknown, key: string, depth: number, map: Map<string, st
   } else map.set(key, typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value));
 }
 
-/** A switch as qapi/qobject-input-visitor.c reads it; undefined where it is not given, or nonsense. */
+/** Parses a boolean like qapi/qobject-input-visitor.c; undefined if it is missing or malformed. */
 export function flag(options: Options, key: string): boolean | undefined {
   const value = options.get(key);
   if (value === 'on' || value === 'yes' || value === 'true' || value === 'y') return true;

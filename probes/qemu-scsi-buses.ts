@@ -3,20 +3,21 @@ import type { Options } from './qemu-options.ts';
 /** Devices with a SCSI bus: hw/scsi/, hw/usb/dev-storage-*.c, hw/usb/dev-uas.c. */
 const CONTROLLER =
   /^(?:virtio-scsi|vhost-user-scsi|vhost-scsi|lsi|megasas|mptsas|am53c974|dc390|pvscsi|spapr-vscsi|usb-(?:storage|uas|bot))/;
-/** A CD-ROM is no disk whose way matters. */
+/** Without CD-ROMs, which do not matter for I/O performance. */
 const DISK = /^scsi-(?:hd|block|generic)$/;
 
 /**
- * Which SCSI disk is on which controller. A controller with an id has the bus `ID.0`; those without are numbered from
- * `scsi.0` (hw/core/bus.c qbus_init_internal()). A disk that names no bus goes to the controller that was made last.
+ * Maps SCSI disks to controllers. A controller with an id has the bus `ID.0`. Buses of controllers without an
+ * id are numbered from `scsi.0` (hw/core/bus.c qbus_init_internal()). A disk without a bus goes to the last
+ * created controller.
  */
 export class ScsiBuses {
   readonly #disks = new Map<Options, Options[]>();
   readonly #buses = new Map<string, Options>();
-  /** False where a disk may be on one of several controllers. */
+  /** False if a disk may be on one of several controllers. */
   readonly areCertain: boolean;
 
-  /** @param devices in the order in which they are made */
+  /** @param devices in order of creation */
   constructor(devices: readonly Options[]) {
     const controllers: Options[] = [];
     let unnamed = 0;
@@ -29,7 +30,7 @@ export class ScsiBuses {
         controllers.push(device);
       } else if (DISK.test(driver)) {
         const bus = device.get('bus');
-        // Behind bridges the order in which QEMU searches is another one.
+        // With bridges, QEMU searches the buses in another order.
         if (bus === undefined && controllers.length > 1 && controllers.some((each) => each.has('bus')))
           areCertain = false;
         this.#put(device, bus === undefined ? controllers.at(-1) : this.#buses.get(bus));

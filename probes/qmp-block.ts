@@ -2,16 +2,16 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** What a disk is made of. */
+/** The backend of a disk. */
 export interface QmpBlock {
   readonly qdev: string;
   readonly device: string;
   readonly nodeName: string;
-  /** The image or host device; a name that the tenant may have chosen. */
+  /** Image or host device. Untrusted: the tenant may have chosen the name. */
   readonly file: string;
   /** Block driver: `qcow2`, `raw`, `host_device`, ... */
   readonly driver: string;
-  /** A CD-ROM or floppy drive, which is no disk whose way matters. */
+  /** A CD-ROM or floppy drive, which does not matter for I/O performance. */
   readonly removable: boolean;
   /** cache.direct: O_DIRECT. */
   readonly direct: boolean | undefined;
@@ -38,7 +38,7 @@ const schema = z
   .max(1024);
 
 /**
- * `query-block`. A drive without media is left out.
+ * Parses the response to `query-block`. A drive without media is left out.
  *
  * @throws SourceError malformed
  * @example parseBlock([{ device: '', qdev: '...', inserted: { 'node-name': 'd0', file: '/dev/nvme0n1', drv: 'host_device' } }])

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** A histogram that somebody asked QEMU to keep with `block-latency-histogram-set`. */
+/** A histogram that an operator enabled with `block-latency-histogram-set`. */
 export interface QmpLatencyHistogram {
-  /** Nanoseconds; bin i is below boundary i, the last bin has no bound. */
+  /** Nanoseconds. Bin i is below boundary i; the last bin is unbounded. */
   readonly boundaries: readonly number[];
   readonly bins: readonly number[];
 }
@@ -21,10 +21,10 @@ export interface QmpOperationStats {
 
 /** Counters of one disk since the VM started. */
 export interface QmpBlockStats {
-  /** The drive's name; empty for a disk made with `-blockdev`. */
+  /** Name of the drive; empty for a disk created with `-blockdev`. */
   readonly device: string;
   readonly nodeName: string;
-  /** QOM path of the device in the guest, `/machine/peripheral/vda/virtio-backend`; empty where none is attached. */
+  /** QOM path of the guest device, `/machine/peripheral/vda/virtio-backend`; empty without a device. */
   readonly qdev: string;
   readonly read: QmpOperationStats;
   readonly write: QmpOperationStats;
@@ -33,13 +33,13 @@ export interface QmpBlockStats {
 }
 
 const MAX_DISKS = 1024;
-/** QEMU counts in 64 bits: sums of anything larger could become infinite. */
+/** QEMU counters have 64 bits. Sums of larger numbers could overflow to infinity. */
 const number64 = z
   .number()
   .nonnegative()
   .max(2 ** 64);
 const count = number64.catch(0);
-/** Eleven days: below it, each whole nanosecond is a bound of its own in seconds too. */
+/** Eleven days. Below this limit, distinct whole nanoseconds remain distinct bounds in seconds. */
 const MAX_BOUNDARY_NS = 1e15;
 const text = z.string().max(4096).catch('');
 const histogram = z
@@ -48,7 +48,7 @@ const histogram = z
     bins: z.array(number64).max(257),
   })
   .refine(({ boundaries, bins }) => bins.length === boundaries.length + 1)
-  // Two equal bounds would be one series twice.
+  // Equal bounds would create duplicate series.
   .refine(({ boundaries }) => boundaries.every((bound, i) => i === 0 || bound > (boundaries[i - 1] ?? 0)))
   .optional()
   .catch(undefined);
@@ -57,8 +57,8 @@ const schema = z
   .max(MAX_DISKS);
 
 /**
- * `query-blockstats`, qapi/block-core.json. A disk without media has no node name; a counter that a QEMU does not have
- * is 0.
+ * Parses the response to `query-blockstats`, qapi/block-core.json. A disk without media has no node name. A
+ * counter that this QEMU lacks is 0.
  *
  * @throws SourceError malformed
  * @example parseBlockstats([{ device: '', 'node-name': 'd0', qdev: '/machine/peripheral/vda/...', stats: { rd_operations: 1 } }])

@@ -1,5 +1,5 @@
 /**
- * Every QMP command that this program ever sends. All of them only read.
+ * All QMP commands that this program sends. All are read-only.
  *
  * @see https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
  */

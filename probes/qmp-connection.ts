@@ -4,11 +4,11 @@ import type { QmpCommand } from './qmp-commands.ts';
 import { MAX_NESTING, nestsTooDeep, QmpLines } from './qmp-lines.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** A reply longer than this is an attack: 255 vCPUs with all statistics take 4 MiB. */
+/** Maximum length of a response. 255 vCPUs with all statistics take 4 MiB; a longer response is an attack. */
 const MAX_LINE = 16 * 1024 * 1024;
-/** The same while nothing is asked: only events come then, the longest of which take a few KiB. */
+/** Limit while no request is pending: only events arrive then, the longest of which have a few KiB. */
 const MAX_IDLE_LINE = 256 * 1024;
-/** Events and empty lines between two replies; more is a flood. */
+/** Maximum of events and empty lines between two responses. */
 const MAX_EVENTS = 10_000;
 
 interface Waiting {
@@ -17,7 +17,7 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-/** What a command came to on QEMU's side: an answer, or QEMU's own error. */
+/** QEMU's response to a command: a result or an error. */
 interface Message {
   readonly id?: unknown;
   readonly return?: unknown;
@@ -27,8 +27,8 @@ interface Message {
 }
 
 /**
- * One QMP monitor: greeting, capabilities, then commands with ids. Strict: anything that is not QMP closes it, and so
- * does a command that gets no answer in time, as what would come later belongs to nobody.
+ * A connection to one QMP monitor: greeting, capabilities, then commands with ids. Anything that is not valid
+ * QMP closes it. So does a command that times out, because its late response could not be assigned.
  *
  * @see https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
@@ -52,13 +52,14 @@ export class QmpConnection {
   }
 
   /**
-   * Connects and negotiates. A monitor serves one client: a second one is let in by the kernel and gets no greeting.
+   * Connects and negotiates. A monitor serves one client: the kernel accepts a second connection, but QEMU
+   * sends it no greeting.
    *
-   * @throws SourceError timeout where no greeting comes: another client holds the monitor
+   * @throws SourceError timeout if no greeting arrives: another client is connected to the monitor
    */
   static async open(path: string, timeoutMs: number): Promise<QmpConnection> {
     const socket = createConnection(path);
-    // A hanging monitor must not keep the daemon from ending.
+    // A monitor that hangs must not keep the daemon from exiting.
     socket.unref();
     const connection = new QmpConnection(path, socket);
     try {
@@ -75,7 +76,7 @@ export class QmpConnection {
     return this.#closed === undefined;
   }
 
-  /** @returns what QEMU returned, not yet checked. @throws SourceError; `absent` carries QEMU's own error */
+  /** @returns QEMU's response, not yet validated. @throws SourceError; `absent` contains QEMU's own error */
   execute(
     command: QmpCommand,
     timeoutMs: number,
@@ -190,7 +191,7 @@ export class QmpConnection {
   }
 }
 
-/** QEMU's own complaint about a command, such as that it does not know it. */
+/** QEMU's own error for a command, such as an unknown command. */
 function ownError(path: string, error: unknown): SourceError {
   const { class: kind, desc } = (error ?? {}) as { class?: unknown; desc?: unknown };
   if (typeof kind !== 'string' || typeof desc !== 'string') return unexpected('error', error);

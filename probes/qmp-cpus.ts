@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** A vCPU as QEMU knows it. */
+/** A vCPU as QEMU reports it. */
 export interface QmpCpu {
   readonly index: number;
   readonly qomPath: string;
@@ -26,7 +26,7 @@ const schema = z
   .max(4096);
 
 /**
- * `query-cpus-fast`: which index and thread a vCPU's path has.
+ * Parses the response to `query-cpus-fast`: the index and thread of each vCPU's QOM path.
  *
  * @throws SourceError malformed
  * @example parseCpus([{ 'cpu-index': 0, 'qom-path': '/machine/unattached/device[0]', 'thread-id': 252 }])

@@ -2,17 +2,17 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** An IOThread and its polling, iothread.c. */
+/** An IOThread and its polling parameters, iothread.c. */
 export interface QmpIothread {
   readonly id: string;
   readonly threadId: number;
-  /** Longest time of one busy poll, nanoseconds; 0 where polling is off. */
+  /** Maximum busy-polling time in nanoseconds; 0 if polling is disabled. */
   readonly pollMaxNs: number;
-  /** Factor by which the polling time grows; 0 is QEMU's choice of 2. */
+  /** Factor by which the polling time grows; 0 means QEMU's default of 2. */
   readonly pollGrow: number;
-  /** Divisor by which it shrinks; 0 lets it fall to 0 at once. */
+  /** Divisor by which the polling time shrinks; 0 resets it to 0 at once. */
   readonly pollShrink: number;
-  /** Requests in one batch of the AIO engine; 0 is the engine's choice. */
+  /** Maximum requests per batch of the AIO engine; 0 means the engine's default. */
   readonly aioMaxBatch: number;
 }
 
@@ -43,7 +43,7 @@ const schema = z
   .max(4096);
 
 /**
- * `query-iothreads`. `aio-max-batch` came with QEMU 6.1.
+ * Parses the response to `query-iothreads`. `aio-max-batch` requires QEMU 6.1.
  *
  * @throws SourceError malformed
  * @example parseIothreads([{ id: 'io0', 'thread-id': 246, 'poll-max-ns': 32768, 'poll-grow': 0, 'poll-shrink': 0 }])

@@ -1,24 +1,27 @@
 const NEWLINE = 10;
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
-/** As deep as QEMU's own parser goes (qobject/json-streamer.c). Deeper lines take seconds and gigabytes to parse. */
+/**
+ * Same limit as QEMU's own parser (qobject/json-streamer.c). Parsing deeper lines takes
+ * seconds and gigabytes.
+ */
 export const MAX_NESTING = 1024;
-/** Shorter lines cannot nest so deep that it hurts. */
+/** Shorter lines cannot nest deeply enough to be expensive. */
 const HARMLESS_LENGTH = 64 * 1024;
 
 /**
- * Cuts a stream into lines. The beginning of one is kept in a buffer that doubles: a list of chunks of one byte each
- * would take gigabytes, and joining them at each chunk hours.
+ * Splits a stream into lines. An incomplete line is kept in a buffer that doubles: a list of one-byte chunks
+ * would take gigabytes, and joining them at each chunk would take hours.
  */
 export class QmpLines {
   #line = Buffer.alloc(0);
   #length = 0;
 
-  /** Bytes of a line whose end is yet to come. */
+  /** Bytes of the incomplete line. */
   get pending(): number {
     return this.#length;
   }
 
-  /** Whole lines, without their ends. */
+  /** Yields complete lines without their line ends. */
   *push(chunk: Buffer): Generator<Buffer> {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
@@ -53,7 +56,7 @@ export class QmpLines {
   }
 }
 
-/** Brackets within strings count as well: no real string holds so many that are not closed. */
+/** Also counts brackets in strings: no real string contains so many unclosed ones. */
 export function nestsTooDeep(line: Buffer): boolean {
   if (line.length <= HARMLESS_LENGTH) return false;
   let depth = 0;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** A window of a PCI device: guest-physical addresses, or ports. */
+/** A BAR of a PCI device: guest-physical addresses, or I/O ports. */
 export interface QmpPciRegion {
   readonly isPort: boolean;
   readonly address: number;
@@ -10,7 +10,7 @@ export interface QmpPciRegion {
 }
 
 export interface QmpPciDevice {
-  /** The id it was given; else its place, as `lspci` in the guest shows it: `00:02.0`. */
+  /** The device's id; without an id, its address as `lspci` in the guest shows it: `00:02.0`. */
   readonly name: string;
   readonly regions: readonly QmpPciRegion[];
 }
@@ -21,7 +21,7 @@ const small = z.int().nonnegative().max(0xffff);
 
 const region = z.object({
   type: z.string().max(16),
-  // -1 for a window that the guest has not placed yet.
+  // -1 for a BAR that the guest has not mapped.
   address: z
     .number()
     .min(-1)
@@ -47,7 +47,8 @@ const device = z.object({
 const schema = z.array(z.object({ devices: z.array(z.unknown()).max(MAX_DEVICES) })).max(64);
 
 /**
- * `query-pci`, hw/pci/pci-qmp-cmds.c: where the guest has put the windows of its devices; those behind bridges as well.
+ * Parses the response to `query-pci`, hw/pci/pci-qmp-cmds.c: the guest addresses of all devices' BARs,
+ * including devices behind bridges.
  *
  * @throws SourceError malformed
  * @example parsePci([{ bus: 0, devices: [{ bus: 0, slot: 1, function: 0, qdev_id: 'vda', regions: [] }] }])

@@ -2,15 +2,15 @@ import { z } from 'zod';
 import { SourceError } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
 
-/** How a disk's queues are served: those of virtio-blk, or of the controller of a SCSI disk. */
+/** Queues of a disk: those of virtio-blk, or those of a SCSI disk's controller. */
 export interface QmpDiskQueues {
-  /** Virtqueues; undefined for a device that has no such property. */
+  /** Number of virtqueues; undefined for a device without this property. */
   readonly queues: number | undefined;
-  /** Whether it can have an IOThread: where it cannot, `iothread` says nothing. */
+  /** Whether the device supports an IOThread. If not, ignore `iothread`. */
   readonly hasIothread: boolean;
   /** The IOThread of all queues; undefined for the main loop. */
   readonly iothread: string | undefined;
-  /** IOThread by queue, where `iothread-vq-mapping` spreads them; empty otherwise. */
+  /** IOThread by queue if `iothread-vq-mapping` is set; empty otherwise. */
   readonly mapping: readonly { readonly iothread: string; readonly queues: readonly number[] }[];
 }
 
@@ -27,21 +27,21 @@ const mapping = z
   .max(MAX_QUEUES);
 
 /**
- * The QOM path of the device that a block backend is attached to; undefined for a device that QEMU made by itself.
- * QEMU names the device by its id where it has one, else by its path (blk_get_attached_dev_id()).
+ * The QOM path of the device that a block backend is attached to; undefined for a device that QEMU created
+ * itself. QEMU reports the device's id, or its path if it has no id (blk_get_attached_dev_id()).
  */
 export function devicePath(qdev: string): string | undefined {
   if (/^[^/]{1,128}$/.test(qdev)) return `/machine/peripheral/${qdev}`;
   return PERIPHERAL.exec(qdev)?.[1];
 }
 
-/** Controllers that were read already: a hundred disks may share one. */
+/** Controllers that were already read: a hundred disks may share one. */
 export type Controllers = Map<string, QmpDiskQueues>;
 
 /**
- * Reads how a disk's queues are served, with `qom-get`. A virtio-blk disk has the properties `num-queues`, `iothread` and
- * `iothread-vq-mapping` (QEMU 9.0) itself, hw/block/virtio-blk.c; for a SCSI disk its controller has them. A disk without
- * such a controller (IDE) has none of them.
+ * Reads a disk's queues with `qom-get`. A virtio-blk disk has the properties `num-queues`, `iothread` and
+ * `iothread-vq-mapping` (QEMU 9.0), hw/block/virtio-blk.c. For a SCSI disk, its controller has them. A disk
+ * without such a controller (IDE) has none of them.
  *
  * @param device from {@link devicePath}
  */
@@ -75,12 +75,12 @@ export async function readDiskQueues(
 
 const NOTHING: QmpDiskQueues = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
 
-/** undefined where the object has no such property. */
+/** undefined if the object has no such property. */
 async function property(qmp: QmpConnection, path: string, name: string, timeoutMs: number): Promise<unknown> {
   try {
     return await qmp.execute('qom-get', timeoutMs, { path, property: name });
   } catch (error) {
-    // QEMU's own "no such property"; a broken connection is not this.
+    // QEMU's own error "no such property", as opposed to a broken connection.
     if (error instanceof SourceError && error.kind === 'absent') return undefined;
     throw error;
   }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
-/** What the schema says a value is: QEMU's StatsType. */
+/** Type of a value according to the schema: QEMU's StatsType. */
 export type StatisticType =
   | 'cumulative'
   | 'instant'
@@ -11,23 +11,23 @@ export type StatisticType =
   | 'log2-histogram'
   | 'unknown';
 
-/** Statistics of one provider and target, by name, in the provider's unit (KVM's times are nanoseconds). */
+/** Statistics of one provider and target, by name, in the provider's unit (nanoseconds for KVM's times). */
 export interface QmpStatistics {
   readonly values: ReadonlyMap<string, number>;
   /** Counts by bucket. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Statistics of one vCPU; `query-stats` lists them in no useful order, the path tells which it is. */
+/** Statistics of one vCPU. `query-stats` lists vCPUs in arbitrary order; the path identifies the vCPU. */
 export interface QmpVcpuStatistics extends QmpStatistics {
   readonly qomPath: string;
 }
 
-/** Above what any KVM has (60), with room for newer ones. */
+/** More than any KVM has (60), with room for future ones. */
 const MAX_STATISTICS = 500;
 const MAX_BUCKETS = 1024;
 const MAX_VCPUS = 4096;
-/** KVM counts in 64 bits: sums of anything larger could become infinite. */
+/** KVM counters have 64 bits. Sums of larger numbers could overflow to infinity. */
 const MAX_COUNT = 2 ** 64;
 const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
@@ -50,7 +50,7 @@ const TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Types of KVM's statistics, by name, from `query-stats-schemas` (QEMU 7.1, qapi/stats.json).
+ * Parses the response to `query-stats-schemas` (QEMU 7.1, qapi/stats.json): KVM's statistics' types by name.
  *
  * @throws SourceError malformed
  * @example parseStatsSchemas([{ provider: 'kvm', target: 'vcpu', stats: [{ name: 'exits', type: 'cumulative' }] }])
@@ -69,8 +69,8 @@ export function parseStatsSchemas(reply: unknown): Map<string, StatisticType> {
 }
 
 /**
- * KVM's statistics of each vCPU, from `query-stats` with target vcpu. A statistic of an unknown form is passed over; so
- * are those of other providers. Checked by hand: a schema library takes 20 times as long, at each scrape.
+ * Parses the response to `query-stats` with target vcpu: KVM's statistics of each vCPU. Skips other providers
+ * and statistics of unknown form. Does not use a schema library, which takes 20 times as long in each scrape.
  *
  * @throws SourceError malformed
  * @example parseVcpuStats([{ provider: 'kvm', 'qom-path': '/machine/unattached/device[0]', stats: [{ name: 'exits', value: 7 }] }])
@@ -90,7 +90,7 @@ export function parseVmStats(reply: unknown): QmpStatistics {
   return result === undefined ? { values: new Map(), histograms: new Map() } : statistics(result);
 }
 
-/** The results of KVM's own provider. */
+/** The results of the provider `kvm`. */
 function results(reply: unknown, command: string): Record<string, unknown>[] {
   if (!Array.isArray(reply) || reply.length > MAX_VCPUS) throw unexpected(command, reply);
   const own: Record<string, unknown>[] = [];

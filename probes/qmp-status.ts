@@ -5,7 +5,7 @@ import { unexpected } from './qmp-unexpected.ts';
 const status = z.object({ status: z.string().regex(/^[a-z-]{1,32}$/) });
 
 /**
- * `query-status`: QEMU's RunState.
+ * Parses the response to `query-status`: QEMU's RunState.
  *
  * @returns `running`, `paused`, `shutdown`, `inmigrate`, `postmigrate`, ...
  * @throws SourceError malformed

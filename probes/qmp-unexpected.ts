@@ -1,12 +1,12 @@
 import { malformed, type SourceError } from './errors.ts';
 
-/** What of a reply is quoted, at each level. */
+/** Limits of the quoted excerpt: elements per level, and levels. */
 const MAX_PARTS = 3;
 const MAX_DEPTH = 3;
 
 /**
- * A complaint about a reply that is well-formed JSON and not what QEMU documents. Quotes its beginning only: the whole
- * may be 16 MiB, or nested so deep that writing it out ends the stack.
+ * Creates the error for a response that is valid JSON but not what QEMU documents. Quotes only its beginning:
+ * the whole may have 16 MiB, or nest so deeply that serializing it overflows the stack.
  *
  * @example unexpected('query-uuid', { UUID: 7 }).reason // 'unexpected content "{\"UUID\":7}"'
  */

@@ -5,7 +5,7 @@ import { unexpected } from './qmp-unexpected.ts';
 const schema = z.object({ UUID: z.guid() });
 
 /**
- * `query-uuid`: all zeros for a VM started without one.
+ * Parses the response to `query-uuid`: all zeros for a VM started without a UUID.
  *
  * @throws SourceError malformed
  * @example parseUuid({ UUID: '22222222-2222-3333-4444-555555555541' })

@@ -6,7 +6,7 @@ const part = z.int().min(0).max(9999);
 const version = z.object({ qemu: z.object({ major: part, minor: part, micro: part }) });
 
 /**
- * `query-version`.
+ * Parses the response to `query-version`.
  *
  * @throws SourceError malformed
  * @example parseVersion({ qemu: { major: 7, minor: 2, micro: 22 }, package: '...' }) // '7.2.22'

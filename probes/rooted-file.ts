@@ -2,20 +2,20 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readlink } from 'node:fs/promises';
 import { SourceError } from './errors.ts';
 
-/** include/uapi/asm-generic/fcntl.h; node:fs does not name it. */
+/** include/uapi/asm-generic/fcntl.h; node:fs does not export it. */
 const O_PATH = 0o10000000;
 const NO_FOLLOW = O_PATH | constants.O_NOFOLLOW;
-/** What Linux allows, MAXSYMLINKS. */
+/** Linux's limit, MAXSYMLINKS. */
 const MAX_LINKS = 40;
 const MAX_STEPS = 512;
 
 /**
- * Opens a regular file below `root` and nowhere else. The owner of the tree may change it at any time, so each step is
- * taken from a directory that is held open, and no step follows a link: the text of a link is walked like the path, and
- * an absolute one begins at `root`.
+ * Opens a regular file below `root` and never outside it. The owner of the tree may change it at any time, so
+ * each step starts from a directory that is held open, and no step follows a symbolic link. The link's target
+ * is walked like the path instead; an absolute target starts at `root`.
  *
  * @param root a directory, or the kernel's own link to one: `/proc/<pid>/root`
- * @throws SourceError failed where it is no regular file; an error of node:fs where there is none
+ * @throws SourceError failed if it is not a regular file; an error of node:fs if it does not exist
  */
 export async function openBelow(root: string, path: string): Promise<FileHandle> {
   const held: FileHandle[] = [await open(root, O_PATH | constants.O_DIRECTORY)];

@@ -7,7 +7,7 @@ export interface BlockInflight {
 }
 
 /**
- * `/sys/block/<disk>/inflight`, block/genhd.c: requests issued and not completed.
+ * Parses `/sys/block/<disk>/inflight`, block/genhd.c: requests issued and not completed.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/admin-guide/abi-stable.html#abi-sys-block-disk-inflight

@@ -3,18 +3,18 @@ import { wholeDecimal } from './decimal.ts';
 import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
 
-/** `/sys/block/<disk>/queue/*`; undefined where the disk has no such attribute. */
+/** `/sys/block/<disk>/queue/*`; undefined if the disk has no such attribute. */
 export interface BlockQueue {
   /** The active I/O scheduler: `none`, `mq-deadline`, ... */
   readonly scheduler: string | undefined;
-  /** Requests that one hardware queue (or its scheduler) may hold. */
+  /** Maximum requests of one hardware queue (or its scheduler). */
   readonly requests: number | undefined;
   readonly rotational: boolean | undefined;
-  /** Whether the queue can be polled for completions. */
+  /** Whether the queue supports polling for completions. */
   readonly poll: boolean | undefined;
   /** `write back` or `write through`. */
   readonly writeCache: string | undefined;
-  /** 0 off, 1 complete on the submitter's group of CPUs, 2 on the very CPU. */
+  /** 0: off; 1: complete on the submitter's group of CPUs; 2: complete on the submitting CPU. */
   readonly completionAffinity: number | undefined;
   readonly logicalBlockSize: number | undefined;
 }
@@ -22,7 +22,7 @@ export interface BlockQueue {
 /** One blk-mq hardware queue. */
 export interface HardwareQueue {
   readonly queue: number;
-  /** The CPUs whose submissions it takes. */
+  /** CPUs that submit to this queue. */
   readonly cpus: readonly number[];
 }
 
@@ -51,7 +51,7 @@ export function readBlockQueue(host: Host, disk: string): BlockQueue {
   };
 }
 
-/** `/sys/block/<disk>/mq/<N>/cpu_list`, block/blk-mq-sysfs.c; none for a bio-based disk. */
+/** Reads `/sys/block/<disk>/mq/<N>/cpu_list`, block/blk-mq-sysfs.c; empty for a bio-based disk. */
 export function readHardwareQueues(host: Host, disk: string): HardwareQueue[] {
   const directory = `${host.roots.sysfs}/block/${disk}/mq`;
   const queues: HardwareQueue[] = [];

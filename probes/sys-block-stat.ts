@@ -1,23 +1,23 @@
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
-/** Counters since the device appeared; sectors are 512 bytes whatever the device's block size is. */
+/** Counters since the device appeared. A sector is 512 bytes, whatever the device's block size. */
 export interface BlockStat {
   readonly reads: number;
   readonly readsMerged: number;
   readonly sectorsRead: number;
-  /** Milliseconds, summed over requests; so are the other `...Ms`. The kernel prints them modulo 2^32. */
+  /** Milliseconds, summed over requests, like the other `...Ms`. The kernel prints them modulo 2^32. */
   readonly readMs: number;
   readonly writes: number;
   readonly writesMerged: number;
   readonly sectorsWritten: number;
   readonly writeMs: number;
   readonly inFlight: number;
-  /** Milliseconds with anything in flight. */
+  /** Milliseconds with at least one request in flight. */
   readonly ioMs: number;
   /** Milliseconds weighted by requests in flight. */
   readonly weightedIoMs: number;
-  /** Discards are counted since 4.18, flushes since 5.5. */
+  /** The kernel counts discards since 4.18 and flushes since 5.5. */
   readonly discards: number;
   readonly discardsMerged: number;
   readonly sectorsDiscarded: number;
@@ -49,8 +49,8 @@ const FIELDS = [
 const FIELD_COUNTS: readonly number[] = [11, 15, FIELDS.length];
 
 /**
- * `/sys/block/<disk>/stat`, block/genhd.c part_stat_show(). Fields that the kernel does not have yet are 0, fields
- * that a newer one adds are passed over.
+ * Parses `/sys/block/<disk>/stat`, block/genhd.c part_stat_show(). Fields that the kernel lacks are 0.
+ * Additional fields of newer kernels are ignored.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/block/stat.html

@@ -3,26 +3,26 @@ import { ifThere } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
 import { readDiskstats } from './proc-diskstats.ts';
 
-/** A whole disk (not a partition) as `/sys/block` lists it. */
+/** A whole disk (not a partition) in `/sys/block`. */
 export interface Disk {
   readonly name: string;
-  /** undefined for a hidden path of an NVMe multipath disk where procfs does not tell it. */
+  /** undefined for a hidden path of an NVMe multipath disk if procfs does not list it. */
   readonly device: DeviceNumber | undefined;
-  /** Disks that this one is made of, one level down: LVM, md and dm-crypt `slaves`. */
+  /** The disks directly below this one: `slaves` of LVM, md and dm-crypt. */
   readonly slaves: readonly string[];
-  /** device-mapper's name of it, as in `/dev/mapper/<name>`. */
+  /** device-mapper name, as in `/dev/mapper/<name>`. */
   readonly mapperName: string | undefined;
-  /** The file behind a loop device. */
+  /** File of a loop device. */
   readonly loopFile: string | undefined;
-  /** Hidden NVMe paths (`nvme0c0n1`) that carry this disk's requests; they have its queues and its counters. */
+  /** Hidden NVMe paths (`nvme0c0n1`) that carry this disk's requests and have its queues and counters. */
   readonly paths: readonly string[];
-  /** A path itself: shown as part of its disk. */
+  /** The disk is a hidden path; it is reported as part of its multipath disk. */
   readonly hidden: boolean;
-  /** NVMe controllers (`nvme0`) behind it: the prefix of the interrupts' names. */
+  /** NVMe controllers (`nvme0`) of this disk: the prefix of their interrupts' names. */
   readonly controllers: readonly string[];
-  /** The device's NUMA node; undefined where there is none or the firmware does not say. */
+  /** NUMA node of the device; undefined if there is none or the firmware does not report it. */
   readonly node: number | undefined;
-  /** There is hardware, or what the host takes for it, behind this disk. */
+  /** The disk is a hardware device, or the host sees it as one. */
   readonly physical: boolean;
 }
 
@@ -30,9 +30,10 @@ const NVME_PATH = /^nvme(\d+)c\d+n(\d+)$/;
 const CONTROLLER = /\/nvme\/(nvme\d+)\//;
 
 /**
- * All disks with their place in the stack: `/sys/block/*`, with `dev`, `slaves/`, `loop/backing_file`, `device/`.
+ * Reads all disks and how they are stacked, from `dev`, `slaves/`, `loop/backing_file` and `device/` in
+ * `/sys/block/*`.
  *
- * @throws SourceError where /sys/block cannot be listed
+ * @throws SourceError if /sys/block cannot be listed
  * @see https://docs.kernel.org/admin-guide/abi-stable.html#abi-sys-block-disk
  */
 export function readDisks(host: Host): Disk[] {
@@ -42,7 +43,7 @@ export function readDisks(host: Host): Disk[] {
   return names.map((name) => readDisk(host, name, paths, pathNumbers?.get(name)));
 }
 
-/** A number is needed only to name what trace events say of a path: without it the disks are as good. */
+/** Optional: the numbers are needed only to assign trace events to paths. */
 function pathNumbersOf(host: Host): ReadonlyMap<string, DeviceNumber> | undefined {
   try {
     return readDiskstats(host);
@@ -93,14 +94,14 @@ function deviceNumber(text: string | undefined): DeviceNumber | undefined {
   return major === undefined || minor === undefined ? undefined : { major, minor };
 }
 
-/** NVMe over fabrics is a real device on a virtual bus. */
+/** NVMe over Fabrics is a real device on a virtual bus. */
 function isPhysical(link: string): boolean {
   return link !== '' && (!link.includes('/devices/virtual/') || link.includes('/nvme-fabrics/'));
 }
 
 /**
- * The nearest device up the tree that knows its node; -1 is how the kernel says that nobody does. Only NVMe has a
- * `device` link at each level: of virtio and SCSI disks the directories above are asked.
+ * NUMA node of the nearest ancestor device that has one; the kernel reports -1 if there is none. Only NVMe
+ * has a `device` link at each level. For virtio and SCSI disks the parent directories are read.
  *
  * @param link target of `/sys/block/<disk>`: `../devices/pci0000:00/0000:00:02.0/virtio1/block/vda`
  */
@@ -118,14 +119,14 @@ function numaNode(host: Host, disk: string, link: string): number | undefined {
   return undefined;
 }
 
-/** The whole disk that a partition belongs to, from the link in `/sys/class/block`; undefined for an unknown name. */
+/** The whole disk of a partition, from the link in `/sys/class/block`; undefined for an unknown name. */
 export function diskOfPartition(host: Host, name: string): string | undefined {
   if (!/^[\w!.-]{1,64}$/.test(name)) return undefined;
   const link = ifThere(() => host.link(`${host.roots.sysfs}/class/block/${name}`));
   return link?.split('/').at(-2);
 }
 
-/** The kernel's name of a device number, of a disk or of a partition; undefined where there is no such device. */
+/** Kernel name of the disk or partition with this device number; undefined if there is no such device. */
 export function blockDeviceName(host: Host, device: DeviceNumber): string | undefined {
   return ifThere(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))
     ?.split('/')

@@ -11,9 +11,9 @@ export interface Cpu {
   readonly core: number;
   /** NUMA node; undefined on a kernel without NUMA. */
   readonly node: number | undefined;
-  /** SMT siblings, this CPU among them. */
+  /** SMT siblings, including this CPU. */
   readonly siblings: readonly number[];
-  /** Taken from the scheduler by isolcpus=. */
+  /** Isolated from the scheduler with isolcpus=. */
   readonly isolated: boolean;
 }
 
@@ -22,16 +22,16 @@ export interface CpuTopology {
   readonly cpus: readonly Cpu[];
   /** Node numbers, ascending; empty on a kernel without NUMA. */
   readonly nodes: readonly number[];
-  /** The NUMA node of each online CPU that has one. */
+  /** NUMA node of each online CPU that has one. */
   readonly nodeOf: ReadonlyMap<number, number>;
-  /** Nodes that have memory: one may have CPUs only, as one may have memory only. */
+  /** Nodes with memory. A node may have only CPUs, or only memory. */
   readonly memoryNodes: readonly number[];
-  /** How far each node is from the others, 10 being itself; empty where the kernel does not say. */
+  /** NUMA distances between nodes; 10 is the node itself. Empty if the kernel does not report them. */
   readonly distances: ReadonlyMap<number, ReadonlyMap<number, number>>;
 }
 
 /**
- * `/sys/devices/system/cpu` and `/sys/devices/system/node`.
+ * Reads `/sys/devices/system/cpu` and `/sys/devices/system/node`.
  *
  * @throws SourceError
  * @see https://docs.kernel.org/admin-guide/cputopology.html
@@ -62,7 +62,7 @@ export function readCpuTopology(host: Host): CpuTopology {
   return { cpus, nodes, nodeOf, memoryNodes, distances: readDistances(host, nodes) };
 }
 
-/** `node<N>/distance` has a number for each online node, in order. */
+/** `node<N>/distance` has one number per online node, in order. */
 function readDistances(host: Host, nodes: readonly number[]): Map<number, Map<number, number>> {
   const distances = new Map<number, Map<number, number>>();
   for (const node of nodes) {
@@ -76,7 +76,7 @@ function readDistances(host: Host, nodes: readonly number[]): Map<number, Map<nu
   return distances;
 }
 
-/** What changes when CPUs, nodes or isolation change: as long as it is the same, so is the topology. */
+/** Changes with online CPUs, nodes and isolation: the topology is read again only then. */
 export function readTopologyMark(host: Host): string {
   const base = `${host.roots.sysfs}/devices/system`;
   const rest = ['cpu/isolated', 'node/online', 'node/has_memory', 'node/has_cpu'];
@@ -88,7 +88,7 @@ function optional(host: Host, path: string): string {
   return ifThere(() => host.attribute(path)) ?? '';
 }
 
-/** Some virtual machines give -1 or no file: 0, as the kernel's own users assume. */
+/** On some virtual machines the file contains -1 or is missing: use 0, as other users of the file do. */
 function number(host: Host, path: string): number {
   const text = optional(host, path).trim();
   if (text === '' || text === '-1') return 0;

@@ -2,11 +2,11 @@ import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
 
 /**
- * Kernel names of the devices of each mounted file system that may have several: btrfs links them in
- * `/sys/fs/btrfs/<uuid>/devices`, bcachefs in `/sys/fs/bcachefs/<uuid>/dev-<N>/block`. mountinfo names one of them, or
- * those with which it was mounted.
+ * Kernel names of the devices of each mounted file system that may have several. btrfs links them in
+ * `/sys/fs/btrfs/<uuid>/devices`, bcachefs in `/sys/fs/bcachefs/<uuid>/dev-<N>/block`. mountinfo shows only
+ * one of them, or those given to mount.
  *
- * @returns one list for each file system
+ * @returns one list per file system
  * @see https://docs.kernel.org/admin-guide/abi-testing.html
  */
 export function readFileSystemDevices(host: Host): string[][] {

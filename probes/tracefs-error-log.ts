@@ -8,11 +8,11 @@ const CARET = /\n( *)\^\n?$/;
 const MAX_LENGTH = 300;
 
 /**
- * The newest entry of a trace instance's `error_log`, kernel/trace/trace.c tracing_err_log_seq_show(), as one line;
- * undefined where there is none.
+ * Parses the newest entry of a trace instance's `error_log`, kernel/trace/trace.c tracing_err_log_seq_show(),
+ * into one line; undefined if the log is empty.
  *
- * The kernel points a caret at what it did not like. At column 0 it does not know where, and before 5.17 the column
- * is cut to 8 bits.
+ * The kernel marks the error's position with a caret. Column 0 means that the position is unknown. Before
+ * 5.17 the column is truncated to 8 bits.
  *
  * @throws SourceError malformed
  * @example lastTraceError("[  117.404795] hist:sched:sched_switch: error: Couldn't find field\n" +
@@ -35,7 +35,7 @@ export function lastTraceError(text: string): string | undefined {
   return oneLine(`${body.slice(0, commandAt)}${where}; Command: ${command}`);
 }
 
-/** Terminals obey C0, DEL and C1. */
+/** Escapes C0, DEL and C1, which a terminal would interpret. */
 function oneLine(text: string): string {
   const escaped = text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -45,7 +45,7 @@ function oneLine(text: string): string {
   return escaped.length > MAX_LENGTH ? `${escaped.slice(0, MAX_LENGTH - 3)}...` : escaped;
 }
 
-/** @param instance the instance's folder */
+/** @param instance directory of the instance */
 export function readTraceErrorLog(host: Host, instance: string): string | undefined {
   return lastTraceError(host.text(`${instance}/error_log`));
 }

@@ -2,19 +2,19 @@ import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
 export interface EventField {
-  /** As in C, an array's length after it: `char[16]`. */
+  /** As in C, followed by the length of an array: `char[16]`. */
   readonly type: string;
   readonly offset: number;
   readonly size: number;
   readonly signed: boolean;
 }
 
-/** The words that the kernel prints for the numbers in a field. */
+/** The names that the kernel prints for the values of a field. */
 export interface SymbolTable {
   readonly field: string;
-  /** What the number is masked with before the table is asked. */
+  /** Mask that is applied to the value before the lookup. */
   readonly mask: number | undefined;
-  /** Negative numbers are keyed as unsigned ones of 32 bits. */
+  /** A negative number is stored as its unsigned 32-bit value. */
   readonly names: ReadonlyMap<number, string>;
 }
 
@@ -31,17 +31,17 @@ const HEADER = /^name: (\S+)\nID: (\d{1,9})\nformat:\n/;
 const PRINT = '\nprint fmt: ';
 const SYMBOLIC = '__print_symbolic(';
 const TABLE_SUBJECT = /\s*REC->(\w+)\s*(?:&\s*(0x[\da-fA-F]{1,13}|\d{1,15})\s*)?,/y;
-/** `{ <expression>, "<name>" "<more of the name>" },` */
+/** `{ <expression>, "<name>" "<continued name>" },` */
 const TABLE_ENTRY = /\s*\{([^,"{}]*),\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\}\s*,?/y;
 const STRING = /"((?:[^"\\]|\\.)*)"\s*/g;
 const INTEGER = '(0x[\\da-f]{1,16}|0|[1-9]\\d{0,19})[ul]{0,3}';
 const EXPRESSION = new RegExp(`^(?:${INTEGER}\\s*(\\+|<<)\\s*${INTEGER}|(-?)\\s*${INTEGER})$`, 'i');
 
 /**
- * `/sys/kernel/tracing/events/<system>/<event>/format`, kernel/trace/trace_events.c f_show().
+ * Parses `/sys/kernel/tracing/events/<system>/<event>/format`, kernel/trace/trace_events.c f_show().
  *
- * Only tables on a field, or a field and a mask, are taken from the print format, and of these what can be evaluated:
- * a C expression, or the name of an enumerator, is left out.
+ * From the print format it takes only the tables on a field, or on a field and a mask. Entries that it cannot
+ * evaluate, such as complex C expressions and enumerators, are left out.
  *
  * @throws SourceError malformed
  * @example parseEventFormat('name: kvm_mmio\nID: 38\nformat:\n\tfield:u32 type;\toffset:8;\tsize:4;\tsigned:0;\n' +
@@ -98,7 +98,7 @@ function namesAt(print: string, start: number): Map<number, string> {
     const [, expression, literals = ''] = TABLE_ENTRY.exec(print) ?? [];
     if (expression === undefined) return names;
     const value = evaluated(expression);
-    // The kernel prints the first that fits.
+    // The kernel prints the first match.
     if (value !== undefined && !names.has(value)) names.set(value, joined(literals));
   }
 }
@@ -107,7 +107,7 @@ function joined(literals: string): string {
   return Array.from(literals.matchAll(STRING), ([, inside = '']) => inside.replace(/\\(.)/g, '$1')).join('');
 }
 
-/** `0x060`, `-1`, `0x040 + 14`, `(1U << 3)`; with one operator at most, parentheses change nothing. */
+/** Evaluates `0x060`, `-1`, `0x040 + 14`, `(1U << 3)`. With one operator, parentheses are redundant. */
 function evaluated(expression: string): number | undefined {
   const match = EXPRESSION.exec(expression.replace(/[()]/g, ' ').trim());
   if (match === null) return undefined;

@@ -1,9 +1,9 @@
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
-/** One histogram of a `hist` file; an event has as many as it has hist triggers. */
+/** One histogram of a `hist` file. An event has one histogram per hist trigger. */
 export interface HistBlock {
-  /** As the kernel spells the trigger, without its state: `hist:keys=common_pid:vals=hitcount:...`. */
+  /** As the kernel prints the trigger, without its state: `hist:keys=common_pid:vals=hitcount:...`. */
   readonly trigger: string;
   /** False while the trigger is paused. */
   readonly active: boolean;
@@ -13,28 +13,28 @@ export interface HistBlock {
   readonly values: readonly string[];
   readonly rows: number;
   /**
-   * Row by row the keys, then the values. A `.log2` key is n for numbers above 2^(n-1) up to 2^n, and 64 for a
-   * difference below 0. Signed fields are printed as unsigned ones of 64 bits.
+   * Row by row: the keys, then the values. A `.log2` key n covers numbers above 2^(n-1) up to 2^n; 64 is a
+   * difference below 0. Signed fields are printed as unsigned 64-bit numbers.
    */
   readonly columns: Float64Array;
-  /** The rows are left out as a key or value is no plain number: text, a symbol, a stack, a percentage. */
+  /** The rows are left out because a key or value is not a number: text, symbol, stack, percentage. */
   readonly unreadable: boolean;
   readonly hits: number;
-  /** Rows that the kernel printed. */
+  /** Number of rows that the kernel printed. */
   readonly entries: number;
-  /** Events that found the table full. */
+  /** Events that were dropped because the table was full. */
   readonly dropped: number;
 }
 
-/** A column as the kernel prints it: what stands before the number, and the number's form. */
+/** A column as the kernel prints it: the text before the number, and the number's format. */
 interface Column {
   readonly lead: string;
   readonly leadBytes: Uint8Array;
   readonly radix: 10 | 16;
-  /** `%10llu` and `%10llx`; else the number follows at once. */
+  /** `%10llu` and `%10llx`; otherwise the number has no padding. */
   readonly padded: boolean;
   readonly maxDigits: number;
-  /** `%-2llu`: a single digit is followed by a space. */
+  /** `%-2llu`: a space follows a single digit. */
   readonly log2: boolean;
 }
 
@@ -42,9 +42,9 @@ interface Totals {
   readonly hits: number;
   readonly entries: number;
   readonly dropped: number;
-  /** Where the rows end. */
+  /** End of the rows. */
   readonly start: number;
-  /** Where the next block begins. */
+  /** Start of the next block. */
   readonly end: number;
 }
 
@@ -52,7 +52,7 @@ const FORMAT = '/sys/kernel/tracing/instances/<name>/events/<system>/<event>/his
 const MIB = 1024 * 1024;
 const HEADER = '# event histogram\n#\n# trigger info: ';
 const HEADER_END = '\n#\n\n';
-// A thread's name may hold line feeds but is at most 15 bytes long, which is too few to forge this or the header.
+// A thread's name may contain newlines, but its 15 bytes are too few to forge this or the header.
 const TOTALS = '\nTotals:\n    Hits: ';
 const TOTALS_SHAPE =
   /\nTotals:\n {4}Hits: (\d{1,20})\n {4}Entries: (\d{1,20})\n {4}Dropped: (\d{1,20})\n(?:$|\n\n(?=# event histogram\n))/y;
@@ -60,7 +60,7 @@ const TOTALS_SHAPE =
 const TRIGGER_SHAPE = /^hist:(?:[^:]*:)?keys=([^:]+):vals=([^:]*):/;
 /** `[<variable>=][$]<name>[.<modifier>]` */
 const FIELD_SHAPE = /^(?:\w+=)?\$?(\w+)(?:\.(.+))?$/;
-/** Handlers that print more lines after each row. */
+/** Handlers that print additional lines after each row. */
 const MULTILINE = /:on(?:max|change)\(/;
 const NUMBER_WIDTH = 10;
 /** `%-50s` */
@@ -71,7 +71,7 @@ const PADDED: NumberForm = { radix: 10, padded: true, maxDigits: 20, log2: false
 const PADDED_HEX: NumberForm = { radix: 16, padded: true, maxDigits: 16, log2: false };
 const HEX: NumberForm = { radix: 16, padded: false, maxDigits: 16, log2: false };
 const LOG2: NumberForm = { radix: 10, padded: false, maxDigits: 2, log2: true };
-/** By modifier. */
+/** Number formats by modifier. */
 const KEY_FORMS = new Map([
   ['', PADDED],
   ['hex', HEX],
@@ -83,10 +83,10 @@ const VALUE_FORMS = new Map([
 ]);
 
 /**
- * A `hist` file of tracefs, kernel/trace/trace_events_hist.c hist_show().
+ * Parses a `hist` file of tracefs, kernel/trace/trace_events_hist.c hist_show().
  *
- * A key without a modifier may be text, which the trigger does not tell but the width of the column does. Text of more
- * than 15 bytes, which is no thread's name, could hold what looks like the end of its block.
+ * A key without a modifier may be text. The trigger does not show this; the width of the column does. Text of
+ * more than 15 bytes, which is not a thread name, could imitate the end of its block.
  *
  * @throws SourceError malformed
  * @see https://docs.kernel.org/trace/histogram.html
@@ -150,7 +150,7 @@ function nameOf(field: string): string {
   return FIELD_SHAPE.exec(field)?.[1] ?? field;
 }
 
-/** Undefined where a field is not printed as one number. */
+/** Undefined if a field is not printed as one number. */
 function layoutOf(keys: readonly string[], values: readonly string[]): Column[] | undefined {
   if (values[0] !== 'hitcount') return undefined;
   const layout: Column[] = [];
@@ -173,7 +173,7 @@ function column(lead: string, form: NumberForm): Column {
   return { lead, leadBytes: Buffer.from(lead, 'latin1'), ...form };
 }
 
-/** Undefined where a key turns out to be text. */
+/** Undefined if a key is text. */
 function rowsOf(
   text: string,
   from: number,
@@ -183,7 +183,7 @@ function rowsOf(
   const shortest = layout.reduce((sum, { lead }) => sum + lead.length + 1, 1);
   if (totals.entries * shortest > totals.start - from) throw malformed(FORMAT, text.slice(totals.start));
   const columns = new Float64Array(totals.entries * layout.length);
-  // Bytes are read in two thirds of the time that characters take.
+  // Parsing bytes takes two thirds of the time of parsing characters.
   const bytes = Buffer.from(text.slice(from, totals.start), 'latin1');
   let at = 0;
   for (let row = 0; row < totals.entries; row++) {
@@ -198,7 +198,7 @@ function rowsOf(
   return columns;
 }
 
-/** The index after the row, or -1. A large host has some 100,000 of them: no string and no object is made. */
+/** Returns the index after the row, or -1. Allocates nothing: a large host has about 100,000 rows. */
 function readRow(
   bytes: Uint8Array,
   start: number,
@@ -234,7 +234,10 @@ function readRow(
   return bytes[at] === 10 ? at + 1 : -1;
 }
 
-/** Whether a key of the row has the width of text. A name may hold what follows its column, but not so far away. */
+/**
+ * Whether a key of the row has the width of text. A name may contain the text that follows its column, but
+ * not at that distance.
+ */
 function hasText(text: string, start: number, layout: readonly Column[]): boolean {
   let at = start;
   for (let i = 0; i + 1 < layout.length; i++) {
@@ -248,7 +251,7 @@ function hasText(text: string, start: number, layout: readonly Column[]): boolea
   return false;
 }
 
-/** @param path of the file, as a host has many instances and events */
+/** @param path the file; a host has many instances and events */
 export function readHist(host: Host, path: string, cap = 32 * MIB): HistBlock[] {
   return parseHist(host.text(path, cap));
 }

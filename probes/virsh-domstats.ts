@@ -7,7 +7,7 @@ export interface VirshOperation {
   readonly timeNs: number;
 }
 
-/** A disk of which libvirt has statistics: a busy domain's have none. */
+/** A disk with statistics. libvirt reports none for a busy domain. */
 export interface VirshDisk {
   /** Target in the guest: `vda`. */
   readonly name: string;
@@ -25,8 +25,8 @@ export interface VirshIothread {
 }
 
 /**
- * What `virsh domstats` prints of one domain. KVM's statistics came with libvirt 8.9 and QEMU 7.1. A busy one (in
- * migration, in shutdown) has a state and names, and nothing that QEMU is asked for.
+ * One domain in the output of `virsh domstats`. KVM's statistics require libvirt 8.9 and QEMU 7.1. For a busy
+ * domain (in migration, in shutdown) libvirt reports the state and names, but nothing from QEMU.
  */
 export interface VirshDomain {
   readonly name: string;
@@ -37,19 +37,19 @@ export interface VirshDomain {
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly VirshDisk[];
   readonly iothreads: readonly VirshIothread[];
-  /** Whether it has disks, with statistics or without. */
+  /** Whether the domain has disks, with or without statistics. */
   readonly hasDisks: boolean;
 }
 
 export interface Domstats {
   readonly domains: ReadonlyMap<string, VirshDomain>;
-  /** Domains that are left out, being too large. */
+  /** Errors for domains that were dropped because they are too large. */
   readonly problems: readonly SourceError[];
 }
 
-/** 1,500 vCPUs of 64 statistics. */
+/** 1,500 vCPUs with 64 statistics each. */
 const MAX_DOMAIN = 4 * 1024 * 1024;
-/** A path has 4,096 bytes at most. */
+/** A path has at most 4,096 bytes. */
 const MAX_LINE = 64 * 1024;
 const MAX_PROBLEMS = 16;
 
@@ -64,9 +64,10 @@ const BLOCK =
 const IOTHREAD = /^iothread\.(\d{1,5})\.(poll-max-ns|poll-grow|poll-shrink)$/;
 
 /**
- * `LC_ALL=C virsh -r domstats --raw --nowait --state --vcpu --block --iothread`, libvirt tools/virsh-domain-monitor.c
- * and src/qemu/qemu_driver.c qemuDomainGetStatsVcpu(). Times are nanoseconds, whatever the manual says. A path could
- * hold line breaks and so imitate another domain: a name that comes twice is no one's.
+ * Parses `LC_ALL=C virsh -r domstats --raw --nowait --state --vcpu --block --iothread`, libvirt
+ * tools/virsh-domain-monitor.c and src/qemu/qemu_driver.c qemuDomainGetStatsVcpu(). Times are in nanoseconds,
+ * whatever the manual says. A path could contain newlines and so imitate another domain: if a name occurs
+ * twice, both domains are dropped.
  *
  * @returns domains by name
  * @throws SourceError malformed
@@ -79,19 +80,19 @@ export function parseDomstats(text: string): ReadonlyMap<string, VirshDomain> {
   return parser.end().domains;
 }
 
-/** The same piece by piece. What is too large costs its own domain only. */
+/** Incremental parser for the same format. An entry that is too large invalidates only its own domain. */
 export class DomstatsParser {
   readonly #domains = new Map<string, VirshDomain>();
   readonly #twice = new Set<string>();
   readonly #seen = new Set<string>();
   readonly #problems: SourceError[] = [];
-  /** Statistics have few names: each is kept once, and no piece of the text with it. */
+  /** The few names of statistics. Each is stored once, as a copy that does not keep the input alive. */
   readonly #names = new Map<string, string>();
   #current: Builder | undefined;
-  /** The line that goes on in the next piece. */
+  /** Incomplete line, continued in the next piece. */
   #rest = '';
   #isLineTooLong = false;
-  /** The beginning of what is no domstats. */
+  /** Beginning of output that is not domstats. */
   #other = '';
 
   push(text: string): void {
@@ -107,7 +108,7 @@ export class DomstatsParser {
     this.#rest = '';
   }
 
-  /** @throws SourceError malformed, where it was something else altogether */
+  /** @throws SourceError malformed if the output is not domstats */
   end(): Domstats {
     this.#line(this.#rest);
     this.#finish();
@@ -167,7 +168,7 @@ function newBuilder(name: string): Builder {
   };
 }
 
-/** Takes over a line `  key=value`. */
+/** Parses a line `  key=value`. */
 function field(domain: Builder, line: string, names: Map<string, string>): void {
   const equals = line.indexOf('=');
   if (equals < 0) return;
@@ -226,7 +227,7 @@ function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string,
   };
 }
 
-/** V8 keeps the whole text alive for a part of it. */
+/** Copies the string: V8 keeps the whole text alive for a substring. */
 function copyOf(text: string): string {
   return Buffer.from(text).toString();
 }

@@ -6,27 +6,27 @@ import type { BlockDeviceUse } from '../model/vm.ts';
 import { type Carriers, carriersOfMount, mountOfPath, NONE, only } from './file-systems.ts';
 import { type BlockDevices, diskOfNumber, wholeDisk } from './whole-disks.ts';
 
-/** File systems that live in memory hold device nodes, which are safe to stat, and no disk images. */
+/** In-memory file systems: they contain device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 
-/** What a VM's process has open. */
+/** The open files of a VM's process. */
 export interface OpenFiles {
   readonly pid: number;
   readonly descriptors: readonly Descriptor[];
-  /** Of that process, which may live in a mount namespace of its own. */
+  /** Mounts of that process, which may have its own mount namespace. */
   readonly mounts: readonly Mount[];
   readonly otherFiles: OtherFiles;
 }
 
 export interface FoundDevices {
   readonly devices: readonly BlockDeviceUse[];
-  /** Images of which no block device is known, and why. */
+  /** Images without a known block device, and the reason. */
   readonly without: readonly string[];
 }
 
 /**
- * The block devices that carry a VM's disks: those that its process has open, and those under the file systems of the
- * images it has open, down through partitions, LVM, md, dm-crypt and loop to the hardware.
+ * Finds the block devices of a VM's disks: those that its process has open, and those below the file systems
+ * of its open images, down through partitions, LVM, md, dm-crypt and loop to the hardware.
  */
 export function blockDevicesOf(devices: BlockDevices, open: OpenFiles): FoundDevices {
   const depthOf = new Map<string, number>();
@@ -46,7 +46,7 @@ export function blockDevicesOf(devices: BlockDevices, open: OpenFiles): FoundDev
 
 function descend(devices: BlockDevices, name: string, depth: number, depthOf: Map<string, number>): void {
   const disk = devices.disks.get(name);
-  // One that is known at this depth is passed over, so a loop in the stack ends by itself.
+  // Skipping a disk that is known at this depth also ends a loop in the stack.
   if (disk === undefined || (depthOf.get(name) ?? Number.POSITIVE_INFINITY) <= depth) return;
   depthOf.set(name, depth);
   for (const slave of disk.slaves) {
@@ -77,14 +77,14 @@ function deviceAt(
   mount: Mount | undefined,
 ): string | undefined {
   if (mount !== undefined && MEMORY_FILE_SYSTEMS.has(mount.type)) {
-    // A container may call a device node whatever it likes: the number tells.
+    // A container may give a device node any name, so use the device number.
     const number = devices.host.blockDevice(`${devices.host.roots.procfs}/${pid}/fd/${fd}`);
     if (number !== undefined) return diskOfNumber(devices, number);
   }
   return wholeDisk(devices, target.slice('/dev/'.length).replaceAll('/', '!'));
 }
 
-/** Firmware that is shared by all is often a link: its name, and that nobody may write to it, tell. */
+/** Shared firmware is often a link, so it is recognized by its name and by being read-only. */
 function isNoDisk(target: string, readOnly: boolean, { files, folders }: OtherFiles): boolean {
   const path = target.replace(/ \(deleted\)$/, '');
   if (files.has(path) || folders.some((folder) => path === folder || path.startsWith(`${folder}/`)))

@@ -3,7 +3,7 @@ import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { diskOfPartition } from '../../probes/sys-block.ts';
 import { type BlockDevices, diskOfNumber, diskOfPath, wholeDisk } from './whole-disks.ts';
 
-/** The disks under a file, or why none is known. */
+/** The disks below a file, or the reason why they are unknown. */
 export interface Carriers {
   readonly disks: readonly string[];
   readonly why: string | undefined;
@@ -11,9 +11,9 @@ export interface Carriers {
 
 export const NONE: Carriers = { disks: [], why: undefined };
 
-/** Overlays on overlays: a container in a container. */
+/** An overlay may contain overlays: a container in a container. */
 const MAX_LAYERS = 8;
-/** They hold no disk images, or none that any device carries. */
+/** File systems without disk images, or with images that are on no block device. */
 const NO_IMAGES =
   /^(?:tmpfs|ramfs|devtmpfs|hugetlbfs|proc|sysfs|debugfs|tracefs|cgroup2?|devpts|mqueue|bpf|securityfs|pstore|configfs|efivarfs|fusectl|rpc_pipefs|autofs|binfmt_misc|nsfs)$/;
 
@@ -21,7 +21,7 @@ export function only(disk: string | undefined): Carriers {
   return disk === undefined ? NONE : { disks: [disk], why: undefined };
 }
 
-/** @param readOnly the file is: in an overlay it may not have been copied up */
+/** @param readOnly whether the file is; in an overlay it may not have been copied up */
 export function carriersOfMount(devices: BlockDevices, mount: Mount, readOnly: boolean, layer = 0): Carriers {
   if (mount.type === 'overlay') return carriersOfOverlay(devices, mount, readOnly, layer);
   const named = [...namedInOptions(mount), ...sourcesOf(mount)].flatMap(
@@ -38,17 +38,20 @@ export function carriersOfMount(devices: BlockDevices, mount: Mount, readOnly: b
   };
 }
 
-/** bcachefs joins its devices with colons, which a name in /dev/disk/by-path has as well. */
+/** bcachefs separates its devices with colons, which names in /dev/disk/by-path also contain. */
 function sourcesOf({ source }: Mount): string[] {
   return source.split(/:(?=\/dev\/)/);
 }
 
-/** XFS: `rtdev=`, `logdev=`; ext4: `journal_path=`; others have the like. */
+/** XFS: `rtdev=`, `logdev=`; ext4: `journal_path=`; other file systems have similar options. */
 function namedInOptions({ options }: Mount): string[] {
   return [...options.matchAll(/(?:^|,)\w+=(\/dev\/[^,]+)/g)].map(([, path = '']) => path);
 }
 
-/** A file system of several devices shows one of them, or none that can be resolved where it is mounted by UUID. */
+/**
+ * mountinfo shows one device of a file system with several, or, if it was mounted by UUID, a source that
+ * cannot be resolved.
+ */
 function otherDevicesOf(devices: BlockDevices, mount: Mount): string[] {
   if (mount.type !== 'btrfs' && mount.type !== 'bcachefs') return [];
   const sources = sourcesOf(mount).map((source) => kernelName(devices, source));
@@ -56,14 +59,14 @@ function otherDevicesOf(devices: BlockDevices, mount: Mount): string[] {
   return (own ?? []).flatMap((name) => wholeDisk(devices, name) ?? []);
 }
 
-/** Of a disk or a partition: two file systems may share a disk. */
+/** Kernel name of a disk or a partition: two file systems may share a disk. */
 function kernelName(devices: BlockDevices, path: string): string | undefined {
   if (!path.startsWith('/dev/')) return undefined;
   const name = path.slice('/dev/'.length).replaceAll('/', '!');
   return diskOfPartition(devices.host, name) === undefined ? diskOfPath(devices, path) : name;
 }
 
-/** What is written is in the upper layer, what is only read may be in any. */
+/** A written file is in the upper layer; a file that is only read may be in any layer. */
 function carriersOfOverlay(devices: BlockDevices, mount: Mount, readOnly: boolean, layer: number): Carriers {
   const { upper, lower } = parseOverlayOptions(mount.options);
   const unknown = { disks: [], why: `${mount.mountPoint} is an overlay whose layers are on no known mount` };
@@ -81,7 +84,7 @@ export function mountOfPath(mounts: readonly Mount[], path: string): Mount | und
   let best: Mount | undefined;
   for (const mount of mounts) {
     const prefix = mount.mountPoint === '/' ? '/' : `${mount.mountPoint}/`;
-    // Of two mounts on one point the later one covers the earlier.
+    // If two mounts have the same mount point, the later one covers the earlier.
     const isOver = `${path}/`.startsWith(prefix);
     if (isOver && mount.mountPoint.length >= (best?.mountPoint.length ?? 0)) best = mount;
   }

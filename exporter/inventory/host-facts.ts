@@ -4,13 +4,13 @@ import { type CpuTopology, readCpuTopology, readTopologyMark } from '../../probe
 import { readFileSystemDevices } from '../../probes/sys-fs-devices.ts';
 import type { Problems } from './problems.ts';
 
-/** Disks and CPUs of the host, which change when hardware comes or goes. */
+/** Disks and CPUs of the host, which change only with hot-plug. */
 export class HostFacts {
   disks: readonly Disk[] = [];
   disksByName: ReadonlyMap<string, Disk> = new Map();
   /** Kernel names of the devices of each file system that may have several. */
   fileSystems: readonly (readonly string[])[] = [];
-  /** undefined where the kernel does not tell. */
+  /** undefined if the kernel does not report it. */
   topology: CpuTopology | undefined;
   #mark = '';
 

@@ -13,7 +13,7 @@ import { type QemuConfiguration, readQemuConfiguration } from './qemu-configurat
 import { vmmOf, vmmOfProgram } from './vmm.ts';
 import { claimsOf } from './vmm-options.ts';
 
-/** Who a VM process says it is. */
+/** The identity that a VM process claims. */
 export interface Identity {
   readonly vmm: Vmm;
   readonly accel: 'kvm' | 'tcg';
@@ -25,25 +25,25 @@ export interface Identity {
   readonly monitors: readonly string[];
   readonly devices: QemuDevices | undefined;
   readonly otherFiles: OtherFiles;
-  /** What of its configuration is not known, in words. */
+  /** Which parts of the configuration are unknown, as messages. */
   readonly missing: readonly string[];
 }
 
 const TIMEOUT_MS = 500;
-/** libvirt starts QEMU with `none` to ask what it can do; `x-remote` serves devices to another VM. */
+/** libvirt starts QEMU with `none` to query its capabilities; `x-remote` serves devices to another VM. */
 const MACHINES_WITHOUT_VCPUS = new Set(['none', 'x-remote']);
 const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
 /**
- * Identifies a candidate; undefined when it is no VM: QEMU that only answers questions, that has yet to open /dev/kvm,
- * or a program of a user's own making that merely bears QEMU's name.
+ * Identifies a candidate. Returns undefined if it is not a VM: QEMU that only prints information, QEMU that
+ * has not opened /dev/kvm yet, or a user's program that only has QEMU's name.
  *
  * @throws SourceError
  */
 export async function identify(host: Host, candidate: Candidate): Promise<Identity | undefined> {
   const { pid, stat, kvmFd } = candidate;
   const executable = readExecutable(host, pid);
-  // Without KVM's descriptor only the program itself tells, as anybody can choose his arguments and his thread's name.
+  // Without a kvm-vm descriptor, trust only the executable: a process chooses its arguments and thread names.
   if (kvmFd === undefined && vmmOfProgram(executable ?? '') !== 'qemu') return undefined;
   const commandLine = await readCmdline(host, pid, TIMEOUT_MS);
   const { argv } = commandLine;
@@ -89,7 +89,7 @@ async function identifyQemu(
     diskIds: [],
     monitors: qemu.monitors,
     otherFiles: otherFilesOf(configuration.options),
-    // A device that is not seen is not a device that is not there.
+    // If the configuration is incomplete, a device that was not found may still exist.
     devices: isKnown ? devices : undefined,
     missing:
       isKnown && devices === undefined
@@ -98,11 +98,12 @@ async function identifyQemu(
   };
 }
 
-/** Its name, else what stays the same when it is started again. */
+/** The VM's name; without a name, something that stays the same after a restart, if there is any. */
 function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfiguration, pid: number): string {
   const [file] = files;
   if (name === undefined) return firstName(fitUuid(uuid), file, monitors[0], String(pid));
-  // LXD and Incus keep the configuration of instance v1 of project blue in a folder blue_v1: their names repeat.
+  // LXD and Incus keep the configuration of instance v1 of project blue in a directory blue_v1. Instance
+  // names are unique only within a project.
   const folder = file === undefined ? '' : basename(dirname(file));
   return firstName(folder.endsWith(`_${name}`) ? folder : name, String(pid));
 }
@@ -120,7 +121,7 @@ function fitUuid(uuid: string | undefined): string {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower) && lower !== NIL_UUID ? lower : '';
 }
 
-/** Whether libvirt's state is about this very process: a state file may outlive its VM and the pid be used again. */
+/** Whether libvirt's state describes this process: a state file may outlive its VM, and pids are reused. */
 export function isManagedBy(domain: LibvirtDomain, pid: number, identity: Identity): boolean {
   return domain.pid === pid && domain.uuid === identity.uuid;
 }

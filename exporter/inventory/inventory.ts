@@ -19,7 +19,7 @@ import { type InventoryProbe, Problems } from './problems.ts';
 import { type Candidate, isKvmVm, ProcessScanner } from './processes.ts';
 import { ThreadTable } from './thread-table.ts';
 
-/** Full passes between two looks at which disks a VM has open: hot-plug is rare and the look costs most. */
+/** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
 const PASSES_PER_DISK_LOOK = 6;
 
 interface Entry {
@@ -31,8 +31,8 @@ interface Entry {
 }
 
 /**
- * Which VMs there are. A full pass runs at intervals; a quick one, at each scrape, looks only at processes never seen.
- * Nothing here waits for a VM's goodwill: what cannot be read in time is left for the next pass.
+ * Finds the VMs on the host. A full pass runs at intervals; a quick pass runs at each scrape and reads only
+ * new processes. A pass does not wait for a VM: data that it cannot read in time is left for the next pass.
  */
 export class Inventory {
   readonly #scanner = new ProcessScanner();
@@ -46,7 +46,7 @@ export class Inventory {
 
   constructor(private readonly host: Host) {}
 
-  /** VMs of the last pass, in order of label. */
+  /** VMs of the last pass, sorted by label. */
   get vms(): Vm[] {
     return [...this.#entries.values()].map(({ vm }) => vm).sort((a, b) => (a.label < b.label ? -1 : 1));
   }
@@ -63,7 +63,7 @@ export class Inventory {
     return this.#problems.found;
   }
 
-  /** What of the VMs' configuration is not known though nothing is wrong, in words. */
+  /** Messages about unknown parts of the VMs' configuration that are not errors. */
   get limits(): string[] {
     const entries = [...this.#entries.values()];
     const unknown = entries.flatMap(({ vm, identity }) =>
@@ -72,7 +72,7 @@ export class Inventory {
     return [...unknown, ...withoutDevice(entries.map(({ vm }) => vm))];
   }
 
-  /** The VM's threads as of now, with the stat of each. @throws SourceError where the process is gone */
+  /** Reads the VM's current threads, with the stat of each. @throws SourceError if the process has exited */
   observeThreads(vm: Vm): ThreadObservation[] {
     const path = `${this.host.roots.procfs}/${vm.pid}`;
     const entry = this.#entries.get(vm.key);
@@ -84,12 +84,12 @@ export class Inventory {
     return observations;
   }
 
-  /** The VM's threads as last observed; costs nothing. */
+  /** The VM's threads as last observed; reads nothing. */
   threadsOf(vm: Vm): Iterable<VmThread> {
     return this.#entries.get(vm.key)?.threads.threads ?? [];
   }
 
-  /** Takes over what the VM's monitor says of its threads, which beats their names. */
+  /** Stores what the QMP monitor reports about the VM's threads. This overrides the thread names. */
   hint(key: string, hints: ThreadHints): void {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.hints === hints) return;
@@ -101,7 +101,7 @@ export class Inventory {
     };
   }
 
-  /** Takes over pins that libvirt has changed since the last full pass. */
+  /** Applies pins that libvirt has changed since the last full pass. */
   refreshPins(): void {
     const { domains } = this.#libvirt.refresh(this.host);
     for (const entry of this.#entries.values()) {
@@ -111,7 +111,10 @@ export class Inventory {
     }
   }
 
-  /** One pass at a time: who asks while one runs gets its result, and a full pass serves for a quick one. */
+  /**
+   * Runs one pass at a time. A call during a pass waits for it and uses its result, except that a full pass
+   * never reuses the result of a quick one.
+   */
   async refresh(full: boolean): Promise<void> {
     while (this.#running !== undefined) {
       const { full: runningFull, done } = this.#running;
@@ -145,12 +148,12 @@ export class Inventory {
     const mounts = new MountCache(host);
     const fresh = await this.#admitAll(scan.candidates, mounts);
     if (full) await this.#lookAtDisks(mounts);
-    // New VMs are shown only with the label that is theirs.
+    // A new VM becomes visible only after it has its label.
     if (full || fresh.length > 0) await this.#enrich([...this.#entries.values(), ...fresh], directories);
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
   }
 
-  /** @returns pids of VMs that ended: another process may have one of them by now */
+  /** @returns pids of VMs that have exited: a new process may have reused one */
   async #dropEnded(): Promise<number[]> {
     const pace = new Pace();
     const ended: number[] = [];
@@ -163,7 +166,7 @@ export class Inventory {
     return ended;
   }
 
-  /** Processes that may be a VM which is not in the inventory: makers of one by KVM's word, and reused pids. */
+  /** Processes that may be an unknown VM: threads that created a VM according to KVM, and reused pids. */
   #suspects(directories: readonly KvmDebugfsDirectory[], ended: readonly number[]): Set<number> {
     const suspects = new Set([...directories.map(({ tid }) => tid), ...ended]);
     for (const { vm } of this.#entries.values()) suspects.delete(vm.pid);
@@ -235,7 +238,7 @@ export class Inventory {
     }
   }
 
-  /** Disks are an enrichment: a VM whose mounts cannot be read in time is shown without them. */
+  /** Disks are optional: if a VM's mounts cannot be read in time, it is reported without them. */
   async #blockDevices(
     pid: number,
     descriptors: readonly Descriptor[],
@@ -255,7 +258,7 @@ export class Inventory {
     }
   }
 
-  /** Adds what KVM's debugfs and libvirt know, and gives each VM its label. */
+  /** Adds data from KVM's debugfs and from libvirt, and assigns each VM its label. */
   async #enrich(entries: readonly Entry[], directories: readonly KvmDebugfsDirectory[]): Promise<void> {
     const { host } = this;
     const pace = new Pace();
@@ -285,7 +288,7 @@ export class Inventory {
     const vcpus = directories.reduce((sum, { content }) => sum + content.vcpus.length, 0);
     const isKnown =
       vm.vcpuThreads.size >= vcpus && directories.every((each, i) => each === vm.directories[i]);
-    // A vCPU keeps its thread: once all are known there is nothing to read.
+    // A vCPU keeps its thread, so once all are known they are not read again.
     const vcpuThreads = isKnown
       ? new Map(vm.vcpuThreads)
       : vcpuThreadsOf(this.host, directories, this.#problems);
@@ -306,7 +309,7 @@ export class Inventory {
   }
 }
 
-/** Many VMs have their images on one file system: it is reported once. */
+/** Reports each cause once: many VMs have their images on the same file system. */
 function withoutDevice(vms: readonly Vm[]): string[] {
   const byWhy = new Map<string, string[]>();
   for (const { label, withoutDevice: reasons } of vms)
@@ -317,7 +320,10 @@ function withoutDevice(vms: readonly Vm[]): string[] {
   });
 }
 
-/** What cannot be read, for whatever reason but its end, lives: its counters would begin anew. */
+/**
+ * If the process cannot be read for another reason than its exit, the VM counts as running: dropping it would
+ * reset its counters.
+ */
 function isAlive(host: Host, { vm, kvmFd }: Entry): boolean {
   if (!livesOn(host, vm)) return false;
   try {

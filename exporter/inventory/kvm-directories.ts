@@ -10,14 +10,14 @@ import { type Incarnation, livesOn } from '../../probes/proc-task-stat.ts';
 import type { KvmDirectory } from '../model/vm.ts';
 import type { Problems } from './problems.ts';
 
-/** The VMs that KVM knows; none, and a problem, where debugfs is not available. */
+/** Lists the VMs in KVM's debugfs. Empty, with a reported problem, if debugfs is not available. */
 export function kvmDirectories(host: Host, problems: Problems): KvmDebugfsDirectory[] {
   return problems.attempt('kvm_debugfs', () => listKvmDebugfs(host), []);
 }
 
 /**
- * Which process each directory belongs to, by process. KVM names a directory after the thread that made the VM; that
- * may be any thread of the VMM, and have ended since.
+ * Maps each directory to its process. KVM names a directory after the thread that created the VM, which may
+ * be any thread of the VMM and may have exited since.
  */
 export function directoryOwners(
   host: Host,
@@ -56,7 +56,7 @@ function vcpu0Thread(host: Host, name: string, problems: Problems): number {
   return problems.attempt('kvm_debugfs', () => readKvmVcpuThread(host, name, 0), undefined) ?? -1;
 }
 
-/** A directory's content is read once; vCPUs that were hot-plugged since show in the number of entries. */
+/** A directory is read once, and again when its number of entries changes: hot-plugged vCPUs add entries. */
 export function readDirectory(host: Host, name: string, known: readonly KvmDirectory[]): KvmDirectory {
   const before = known.find((directory) => directory.name === name);
   const entries = host.entries(`${host.roots.debugfs}/kvm/${name}`).length;
@@ -64,7 +64,7 @@ export function readDirectory(host: Host, name: string, known: readonly KvmDirec
   return { name, content: readKvmDebugfsContent(host, name) };
 }
 
-/** The index of each vCPU by its thread, as far as KVM tells. */
+/** The index of each vCPU by its thread, as far as KVM reports it. */
 export function vcpuThreadsOf(
   host: Host,
   directories: readonly KvmDirectory[],

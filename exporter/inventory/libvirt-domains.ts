@@ -5,18 +5,18 @@ import { readDomainPins } from '../../probes/libvirt-domain-xml.ts';
 import { type LibvirtDomain, listDomstatus, readDomstatus } from '../../probes/libvirt-domstatus.ts';
 
 interface FileState {
-  /** Of the state and of the definition. */
+  /** Change times of the state file and of the definition. */
   readonly changed: string;
   readonly domain: LibvirtDomain;
-  /** What was wrong with its definition; told in each round, as the file is not read again before it changes. */
+  /** Error in the definition. Reported in each pass: the file is not read again before it changes. */
   readonly problem: SourceError | undefined;
 }
 
-/** libvirt's state files, each read again only when it changed. */
+/** Reads libvirt's state files; each file again only after it changed. */
 export class LibvirtDomains {
   #files = new Map<string, FileState>();
 
-  /** Domains by the pid of their QEMU, and what could not be read. */
+  /** Domains by the pid of their QEMU, and the errors. */
   refresh(host: Host): { domains: Map<number, LibvirtDomain>; problems: SourceError[] } {
     const files = new Map<string, FileState>();
     const domains = new Map<number, LibvirtDomain>();
@@ -41,7 +41,7 @@ export class LibvirtDomains {
   }
 }
 
-/** A pin that only the definition has is wanted as well, though it comes into force when the domain starts again. */
+/** Pins that are only in the definition count as well, although they apply at the domain's next start. */
 function readDomain(host: Host, file: string, definition: string): Omit<FileState, 'changed'> {
   const domain = readDomstatus(host, file);
   const ids = domain.vcpus.map(({ id }) => id);

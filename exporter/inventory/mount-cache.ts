@@ -4,7 +4,7 @@ import { type Mount, readMountinfo } from '../../probes/proc-mountinfo.ts';
 
 const TIMEOUT_MS = 500;
 
-/** Mounts by process, each process read once in a pass. */
+/** Mounts by process; each process is read once per pass. */
 export class MountCache {
   readonly #mounts = new Map<number, Promise<Mount[]>>();
 

@@ -1,12 +1,12 @@
 import { SourceError } from '../../probes/errors.ts';
 
-/** Probes that the inventory answers for. */
+/** Probes whose problems the inventory reports. */
 export type InventoryProbe = 'inventory' | 'libvirt' | 'kvm_debugfs' | 'block' | 'cpus';
 
 const PROBES: readonly InventoryProbe[] = ['inventory', 'libvirt', 'kvm_debugfs', 'block', 'cpus'];
 const MAX_PER_PROBE = 16;
 
-/** What went wrong since the last full pass began; a quick pass adds to it, as it does not look again at what failed. */
+/** Problems since the start of the last full pass. A quick pass only adds: it does not retry failed reads. */
 export class Problems {
   #found = new Map<InventoryProbe, SourceError[]>(PROBES.map((probe) => [probe, []]));
 
@@ -24,9 +24,10 @@ export class Problems {
   }
 
   /**
-   * Runs a read that may fail without costing the rest; a failure that is not a death is noted.
+   * Runs a read that may fail and returns `otherwise` if it does. Reports the failure unless the file's owner
+   * has exited.
    *
-   * @param lives whether the owner of the file does, asked where the file is not there
+   * @param lives whether the owner of the file is running; called only if the file does not exist
    */
   attempt<T>(probe: InventoryProbe, read: () => T, otherwise: T, lives: () => boolean = () => true): T {
     try {

@@ -7,7 +7,7 @@ import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-
 import { Pace } from '../pace.ts';
 import { looksLikeVmm, vmmOfProgram } from './vmm.ts';
 
-/** A process that may be a VM: it holds a kvm-vm descriptor, or its program is QEMU, which may do without KVM. */
+/** A process that may be a VM: it has a kvm-vm descriptor, or it is QEMU, which can run without KVM. */
 export interface Candidate {
   readonly pid: number;
   readonly stat: TaskStat;
@@ -27,30 +27,30 @@ interface Known {
   readonly startTime: number;
   readonly comm: string;
   readonly kernel: boolean;
-  /** Its name or its program is a VMM's: it is looked at for as long as it lives. */
+  /** Its name or its program is a VMM's: it is checked in each pass until it exits. */
   isVmm: boolean;
-  /** Passes in which it was looked at and held no kvm-vm descriptor. */
+  /** Passes that checked it and found no kvm-vm descriptor. */
   looks: number;
 }
 
 /** `anon_inode:kvm-vm`, virt/kvm/kvm_main.c kvm_dev_ioctl_create_vm(). */
 const KVM_VM = 'anon_inode:kvm-vm';
-/** A VMM opens /dev/kvm soon after it starts: a process is looked at in this many passes. */
+/** Number of passes that check a new process: a VMM opens /dev/kvm soon after it starts. */
 const LOOKS_WHILE_YOUNG = 6;
-/** Old processes looked at again in each full pass, in turn: a daemon may make its first VM after days. */
+/** Old processes that each full pass checks again, in turn: a daemon may create its first VM after days. */
 const SWEEP = 256;
 const VHOST_WORKER = /^vhost-(\d{1,10})$/;
 
-/** Finds VM processes. A process that is known, by pid and start time, is not looked into at each pass. */
+/** Finds VM processes. A known process, identified by pid and start time, is not checked in every pass. */
 export class ProcessScanner {
   readonly #known = new Map<number, Known>();
   #sweepFrom = 0;
 
   /**
-   * @param full every process is checked for a changed identity; otherwise only pids never seen, and `suspects`
-   * @param isVm processes that the inventory already shows: left alone
-   * @param suspects thread ids that KVM names as owners of a VM
-   * @throws SourceError where /proc cannot be listed
+   * @param full check every process for a changed identity; otherwise only new pids and `suspects`
+   * @param isVm whether the inventory already contains the process; such a process is skipped
+   * @param suspects thread ids that KVM reports as owners of a VM
+   * @throws SourceError if /proc cannot be listed
    */
   async scan(
     host: Host,
@@ -127,13 +127,13 @@ function lookInto(host: Host, pid: number, stat: TaskStat, known: Known): Candid
     const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
     return kvmFd !== undefined || program === 'qemu' ? { pid, stat, descriptors, kvmFd } : undefined;
   } catch (error) {
-    // Without privileges nobody's descriptors are readable: only what may be a VM is worth a complaint.
+    // Without privileges no descriptors are readable. Report this only for a process that may be a VM.
     if (known.isVmm) throw error;
     return undefined;
   }
 }
 
-/** Whether the process still holds the descriptor that made it a VM. */
+/** Whether this is the target of a kvm-vm descriptor. */
 export function isKvmVm(target: string | undefined): boolean {
   return target === KVM_VM;
 }

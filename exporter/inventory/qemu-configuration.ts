@@ -6,16 +6,16 @@ import { readWorkingDirectory } from '../../probes/proc-pid-cwd.ts';
 import { readQemuConfig } from '../../probes/qemu-config.ts';
 import { PLAIN, parseQemuOptions, type QemuOption } from '../../probes/qemu-options.ts';
 
-/** QEMU's options from its command line and the files that it names, in QEMU's order. */
+/** QEMU's options from its command line and its configuration files, in QEMU's order. */
 export interface QemuConfiguration {
   readonly options: readonly QemuOption[];
-  /** Why it is not all of them: then what is not there says nothing. */
+  /** Why the options are incomplete. If so, the absence of an option means nothing. */
   readonly missing: readonly string[];
   /** Paths of `-readconfig`. */
   readonly files: readonly string[];
 }
 
-/** Nobody uses more than two. */
+/** More than the two files of real configurations. */
 const MAX_FILES = 8;
 
 export async function readQemuConfiguration(

@@ -7,7 +7,7 @@ import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/ro
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { fitName } from '../model/vm-names.ts';
 
-/** More threads than any VMM needs (1,024 vCPUs and their helpers): the rest of a thread bomb is not looked at. */
+/** More threads than any VMM needs (1,024 vCPUs and their helpers). Excess threads are ignored. */
 const MAX_THREADS = 4096;
 
 interface Found {
@@ -16,15 +16,15 @@ interface Found {
   readonly stat: TaskStat;
 }
 
-/** The threads of one VM. A thread is known by its id, start time and name; its role is decided once. */
+/** The threads of one VM. A thread is identified by its id, start time and name; its role is decided once. */
 export class ThreadTable {
   #threads = new Map<number, VmThread>();
 
   /**
-   * Lists and reads the threads that live now.
+   * Lists and reads the current threads.
    *
    * @param kernelThreads ids of vhost workers that are kernel threads (before Linux 6.4)
-   * @throws SourceError where the process is gone
+   * @throws SourceError if the process has exited
    */
   observe(host: Host, vm: Vm, kernelThreads: readonly number[]): ThreadObservation[] {
     const task = `${host.roots.procfs}/${vm.pid}/task`;
@@ -59,13 +59,13 @@ export class ThreadTable {
     return observations;
   }
 
-  /** What the last observation found. */
+  /** Threads of the last observation. */
   get threads(): Iterable<VmThread> {
     return this.#threads.values();
   }
 }
 
-/** None where it has ended. */
+/** Empty if the thread has exited. */
 function readThread(host: Host, tid: number, path: string): Found[] {
   try {
     const stat = readTaskStat(host, path);
@@ -95,13 +95,13 @@ function namelessOf(
   return namelessIothreads(vm.pid, threads, vm.iothreadIds);
 }
 
-/** Whether nothing better is known by now of what the thread is. */
+/** Whether the decided role matches what is now known about the thread. */
 function agrees({ role, label }: VmThread, vcpu: number | undefined, iothread: string | undefined): boolean {
   if (vcpu !== undefined) return role === 'vcpu' && label.startsWith(`vcpu${vcpu}`);
   return iothread === undefined || role === 'iothread' || role === 'monitor';
 }
 
-/** @param iothread the id by which QEMU's monitor, or the order of its threads, knows it */
+/** @param iothread the IOThread's id according to the QMP monitor or the order of the threads */
 function roleWith(decided: ThreadRole, iothread: string | undefined): ThreadRole {
   if (iothread === undefined || decided.role === 'vcpu' || decided.role === 'monitor') return decided;
   return { role: 'iothread', id: iothread };
@@ -109,10 +109,10 @@ function roleWith(decided: ThreadRole, iothread: string | undefined): ThreadRole
 
 function freeLabel({ role, id }: ThreadRole, taken: ReadonlySet<string>): string {
   if (!TRACKED_ROLES.has(role)) return role;
-  // Before it is made unique: what is cleaned later could be the same again.
+  // Clean the id before the label is made unique: cleaning could make two labels equal.
   const thread = { role, id: id === undefined ? undefined : fitName(id) };
   for (let index = 0; ; index++) {
-    // A label that does not depend on the index is claimed by several threads: `name~2`, `name~3`.
+    // Threads whose label does not contain the index share it: `name~2`, `name~3`.
     const isFixed = threadLabel(thread, 0) === threadLabel(thread, 1);
     const label =
       isFixed && index > 0 ? `${threadLabel(thread, 0)}~${index + 1}` : threadLabel(thread, index);

@@ -1,19 +1,19 @@
 import { keyval } from '../../probes/qemu-options.ts';
 import type { Vmm } from '../model/vmm.ts';
 
-/** What the command line of another VMM than QEMU says; the user who started it can write anything there. */
+/** Identity from the command line of a VMM other than QEMU. Untrusted: the user who starts it chooses it. */
 export interface VmmClaims {
-  /** Its name, else a path that stays the same when it is started again, such as that of its API socket. */
+  /** The name; without a name, a path that is the same after a restart, such as that of the API socket. */
   readonly name: string | undefined;
   readonly uuid: string | undefined;
-  /** Ids that its user gave to disks. */
+  /** Disk ids that the user configured. */
   readonly diskIds: readonly string[];
 }
 
 interface Spelling {
-  /** Options for the name, the best first. */
+  /** Options for the name, in order of preference. */
   readonly names: readonly string[];
-  /** Options for a path that is the VM's own. */
+  /** Options for a path that belongs to this VM only. */
   readonly paths: readonly string[];
 }
 
@@ -52,12 +52,12 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
   };
 }
 
-/** All values of an option: `--disk a b`, `--disk=a`, and both again. */
+/** All values of an option: `--disk a b`, `--disk=a`, and repetitions of both. */
 function valuesOf(argv: readonly string[], option: string): string[] {
   const values: string[] = [];
   let isOpen = false;
   for (const argument of argv.slice(1)) {
-    // What follows is for the guest, or for a program that is wrapped.
+    // Later arguments belong to the guest or to a wrapped program.
     if (argument === '--') break;
     if (argument === option) isOpen = true;
     else if (argument.startsWith(`${option}=`)) {

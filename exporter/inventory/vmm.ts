@@ -9,14 +9,14 @@ const PROGRAMS: readonly { readonly pattern: RegExp; readonly vmm: Vmm }[] = [
   { pattern: /^(?:lkvm(?:-static)?|kvmtool|vm)$/, vmm: 'kvmtool' },
 ];
 
-/** Which VMM a program is by the name of its file; undefined for any other program. */
+/** The VMM according to the file name of a program; undefined for any other program. */
 export function vmmOfProgram(path: string): Vmm | undefined {
-  // NixOS wraps a program: `.qemu-system-x86_64-wrapped`.
+  // NixOS wraps programs: `.qemu-system-x86_64-wrapped`.
   const program = basename(path).replace(/^\.(.*?)(?:-wrapped_*)?$/, '$1');
   return PROGRAMS.find(({ pattern }) => pattern.test(program))?.vmm;
 }
 
-/** Which VMM a process with a VM of KVM is: by its program, else by what it calls itself, else `other`. */
+/** The VMM of a process with a KVM VM: by its program, then argv[0], then thread name, otherwise `other`. */
 export function vmmOf(executable: string | undefined, argv0: string | undefined, comm: string): Vmm {
   for (const name of [executable, argv0, comm]) {
     const vmm = name === undefined ? undefined : vmmOfProgram(name);
@@ -25,7 +25,7 @@ export function vmmOf(executable: string | undefined, argv0: string | undefined,
   return 'other';
 }
 
-/** Whether a thread name is one under which a VMM starts: such a process is looked at for as long as it lives. */
+/** Whether a VMM starts under this thread name. Such a process is checked in each pass until it exits. */
 export function looksLikeVmm(comm: string): boolean {
   return vmmOfProgram(comm) !== undefined;
 }

@@ -6,13 +6,13 @@ import { blockDeviceName, type Disk, diskOfPartition } from '../../probes/sys-bl
 export interface BlockDevices {
   readonly host: Host;
   readonly disks: ReadonlyMap<string, Disk>;
-  /** Mounts of the first process, for the files behind loop devices and the layers of overlays. */
+  /** Mounts of process 1, for the files of loop devices and the layers of overlays. */
   readonly hostMounts: readonly Mount[];
   /** Kernel names of the devices of each file system that has several. */
   readonly fileSystems: readonly (readonly string[])[];
 }
 
-/** The disk that has a device number, or a partition with it. */
+/** The disk with this device number, or with a partition that has it. */
 export function diskOfNumber(devices: BlockDevices, number: DeviceNumber): string | undefined {
   for (const disk of devices.disks.values()) {
     if (disk.device?.major === number.major && disk.device.minor === number.minor) return disk.name;
@@ -21,7 +21,7 @@ export function diskOfNumber(devices: BlockDevices, number: DeviceNumber): strin
   return name === undefined ? undefined : wholeDisk(devices, name);
 }
 
-/** The disk of a kernel name, with `!` for `/`: of a disk, a partition, or `mapper!NAME`. */
+/** The disk of a kernel name, with `!` for `/`: the name of a disk, a partition, or `mapper!NAME`. */
 export function wholeDisk(devices: BlockDevices, name: string): string | undefined {
   if (devices.disks.has(name)) return name;
   const mapped = name.startsWith('mapper!') ? name.slice('mapper!'.length) : undefined;

@@ -11,9 +11,9 @@ export interface LibvirtSettings {
   readonly timeoutMs: number;
 }
 
-/** After a failure libvirt is left alone for so long: a daemon that hangs must not collect our clients. */
+/** Delay before the next call after a failure: clients must not pile up in front of a libvirtd that hangs. */
 const BACKOFF_MS = 30_000;
-/** Time for a killed virsh to go. */
+/** Time for a killed virsh to exit. */
 const GRACE_MS = 200;
 const NANOSECONDS = 1e9;
 /** VIR_DOMAIN_RUNNING. */
@@ -22,12 +22,12 @@ const RUNNING = 1;
 /** virDomainState, include/libvirt/libvirt-domain.h. */
 const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pmsuspended'];
 
-/** Statistics of the VMs that libvirt manages: one call for all of them. */
+/** Statistics of the VMs that libvirt manages, with one call for all of them. */
 export class Libvirt {
   #retryAt = Number.NEGATIVE_INFINITY;
   #failure: SourceError | undefined;
   #asking: Promise<Domstats> | undefined;
-  /** VMs that once had KVM's statistics: without them now, such a domain is busy. */
+  /** VMs that have had KVM's statistics. If these are missing now, the domain is busy. */
   #withStatistics: ReadonlySet<string> = new Set();
 
   constructor(
@@ -36,7 +36,7 @@ export class Libvirt {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** @param vms those that libvirt manages and nobody else answers for; without any, libvirt is not asked */
+  /** @param vms VMs that libvirt manages and that have no other source; if empty, libvirt is not called */
   async ask(vms: readonly Vm[]): Promise<RemoteResult> {
     if (vms.length === 0) return NOTHING;
     const asked = new Set(vms.map(({ key }) => key));
@@ -64,12 +64,12 @@ export class Libvirt {
     }
   }
 
-  /** Scrapes at the same time share a call, and none is made while an earlier one has not come to its end. */
+  /** Concurrent scrapes share a call. No call starts before the previous one has ended. */
   #answer(uri: string, timeoutMs: number): Promise<Domstats> {
     this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
       this.#asking = undefined;
     });
-    // A child that even SIGKILL does not end (it waits in the kernel) must not be waited for.
+    // Do not wait for a child that does not exit even after SIGKILL because it is blocked in the kernel.
     const late = (): SourceError =>
       new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`);
     return inTime(this.#asking, timeoutMs + GRACE_MS, late);
@@ -77,8 +77,9 @@ export class Libvirt {
 }
 
 /**
- * A domain that is busy tells nothing that QEMU would be asked for: no statistics of disks, of IOThreads, and of KVM. A
- * libvirt before 8.9, or a QEMU before 7.1, never tells KVM's.
+ * Whether the statistics are complete. For a busy domain libvirt reports nothing that it must query from
+ * QEMU: no statistics of disks, IOThreads or KVM. libvirt before 8.9 and QEMU before 7.1 never report KVM's
+ * statistics.
  */
 function hasAnswered(
   { vcpus, disks, iothreads, hasDisks, state }: VirshDomain,

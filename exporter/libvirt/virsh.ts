@@ -7,19 +7,19 @@ import { Pace } from '../pace.ts';
 /** 500 domains with 16 vCPUs each print 42 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 const MAX_COMPLAINT = 4096;
-/** Half a millisecond's work. */
+/** Takes half a millisecond to parse. */
 const SLICE = 16_384;
 
 const ARGUMENTS = ['domstats', '--raw', '--state', '--vcpu', '--block', '--list-active'];
-/** Came with libvirt 4.5 and 4.10. */
+/** Require libvirt 4.5 and 4.10. */
 const NEWER = ['--nowait', '--iothread'];
 
 /**
- * `virsh domstats` of all domains, over a connection that can only read. `--nowait` leaves out what a busy domain cannot
- * tell at once. A libvirtd that hangs makes virsh hang: it is killed when its time is up.
+ * Runs `virsh domstats` for all domains over a read-only connection. `--nowait` skips what a busy domain
+ * cannot report at once. virsh hangs if libvirtd hangs, so it is killed after the timeout.
  */
 export class Virsh {
-  /** Options that this virsh does not know. */
+  /** Options that this virsh does not support. */
   readonly #unknown = new Set<string>();
 
   /** @throws SourceError absent (no virsh), timeout, too_large, malformed, failed */
@@ -65,7 +65,7 @@ async function run(
           : sourceError(error, 'virsh'),
       ),
     );
-    // Not `close`, which waits for grandchildren that keep the pipe.
+    // Not `close`, which also waits for grandchildren that hold the pipe.
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
   exit.catch(() => undefined);
@@ -86,10 +86,10 @@ async function run(
   }
 }
 
-/** @throws SourceError where no process can be started */
+/** @throws SourceError if the process cannot be started */
 function start(args: readonly string[]): ChildProcess {
   try {
-    // Words of the answer depend on the language; nothing else of the environment is virsh's business.
+    // The wording of the output depends on the locale. virsh needs nothing else from the environment.
     return spawn('virsh', args, {
       env: { PATH: process.env['PATH'], LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -109,7 +109,7 @@ function late(uri: string, timeoutMs: number): SourceError {
   return new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`);
 }
 
-/** Parses piece by piece, so that neither memory nor the event loop has to take it whole. */
+/** Parses in pieces, so that the whole output neither fills the memory nor blocks the event loop. */
 async function parsedOutput(stdout: Readable | null, uri: string): Promise<() => Domstats> {
   const parser = new DomstatsParser();
   const pace = new Pace();

@@ -5,10 +5,10 @@ import type { QmpPciDevice } from '../../probes/qmp-pci.ts';
 import type { QmpDiskQueues } from '../../probes/qmp-qom.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
-/** What changes only when somebody plugs or configures something. */
+/** Data that changes only by hot-plug or reconfiguration. */
 export interface Facts {
   readonly version: string;
-  /** undefined for a QEMU before 7.1, which has no `query-stats`. */
+  /** undefined for QEMU before 7.1, which lacks `query-stats`. */
   readonly types: ReadonlyMap<string, StatisticType> | undefined;
   readonly cpus: readonly QmpCpu[];
   readonly iothreads: readonly QmpIothread[];

@@ -21,14 +21,14 @@ import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
 import { isNamed, vmStatistics } from './statistics.ts';
 
-/** Polling can be changed with `qom-set` at any time: looked at again this often. */
+/** Interval for reading the facts again: `qom-set` can change the polling parameters at any time. */
 const FACTS_MS = 30_000;
 const FIRST_BACKOFF_MS = 5_000;
 const MAX_BACKOFF_MS = 300_000;
-/** All answers of one round may take this many times as long as one: the first round puts many questions. */
+/** Time limit for one round, as a multiple of the timeout per response. The first round has many requests. */
 const PATIENCE = 10;
 
-/** One VM's monitor: connected when first asked, kept open, left alone for a while after it failed. */
+/** One VM's monitor. Connects at the first request, keeps the connection, and backs off after a failure. */
 export class QmpSession {
   #connection: QmpConnection | undefined;
   #facts: Facts | undefined;
@@ -40,7 +40,7 @@ export class QmpSession {
   #askedAt = 0;
   #ended = false;
 
-  /** @param uuid what the VM's command line says; a monitor that says otherwise speaks for another VM */
+  /** @param uuid UUID from the VM's command line; a monitor with another UUID belongs to another VM */
   constructor(
     readonly path: string,
     private readonly uuid: string,
@@ -48,12 +48,12 @@ export class QmpSession {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** As last read; undefined before the first answer. */
+  /** As last read; undefined before the first response. */
   get facts(): Facts | undefined {
     return this.#facts;
   }
 
-  /** Asks once, however many want to know. @throws SourceError, at once while the monitor is left alone */
+  /** Shares one request between concurrent callers. @throws SourceError, immediately during back-off */
   statistics(): Promise<VmStatistics> {
     if (this.#asking !== undefined && this.#isLate()) return Promise.reject(this.#tooLate());
     this.#asking ??= this.#ask().finally(() => {
@@ -62,7 +62,7 @@ export class QmpSession {
     return this.#asking;
   }
 
-  /** Requests that completed on all its disks: one short question, which no vCPU has to answer. @throws SourceError */
+  /** Completed requests of all disks: a single short request that interrupts no vCPU. @throws SourceError */
   async ios(): Promise<number> {
     if (this.#connection?.isOpen !== true) return iosOf((await this.statistics()).disks);
     try {
@@ -73,12 +73,12 @@ export class QmpSession {
     }
   }
 
-  /** Whether its last question was answered, or is being asked. */
+  /** False from a failure until the next successful request. */
   get isUp(): boolean {
     return this.#failure === undefined;
   }
 
-  /** For good: the VM is gone, or its monitor is none of ours any more. */
+  /** Closes the session permanently: the VM has exited, or its monitor is no longer ours. */
   close(): void {
     this.#ended = true;
     this.#disconnect();
@@ -93,7 +93,7 @@ export class QmpSession {
     if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
     if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
     this.#askedAt = this.now();
-    // Each answer may come just in time: together they must come to an end as well.
+    // Each response may arrive just before its timeout, so the whole round has a limit as well.
     const patience = setTimeout(() => this.#disconnect(), this.timeoutMs * PATIENCE);
     patience.unref();
     let result: VmStatistics;
@@ -105,7 +105,7 @@ export class QmpSession {
     } finally {
       clearTimeout(patience);
     }
-    // Nobody waited for it, and nobody shall wait again so soon; what was learnt on the way is kept.
+    // All callers have timed out. Fail, so that the next ones do not wait too. Facts that were read are kept.
     if (this.#isLate()) throw this.#fail(this.#tooLate());
     this.#failure = undefined;
     this.#backoffMs = 0;
@@ -130,7 +130,7 @@ export class QmpSession {
   async #askOpen(): Promise<VmStatistics> {
     if (this.#connection?.isOpen !== true) {
       const opened = await QmpConnection.open(this.path, this.timeoutMs);
-      // The VM went while its monitor was connected to: nobody would close this one any more.
+      // The VM exited during the connect: nothing else would close this connection.
       if (this.#ended) opened.close();
       this.#connection = opened;
       this.#factsAt = Number.NEGATIVE_INFINITY;
@@ -184,7 +184,7 @@ export class QmpSession {
   }
 }
 
-/** Only names of virtqueues depend on it, and a machine such as microvm has no PCI. */
+/** PCI is needed only for names of virtqueues, and a machine such as microvm has none. */
 async function pciOrNone(qmp: QmpConnection, timeoutMs: number): Promise<QmpPciDevice[]> {
   try {
     return await readPci(qmp, timeoutMs);
@@ -194,7 +194,7 @@ async function pciOrNone(qmp: QmpConnection, timeoutMs: number): Promise<QmpPciD
   }
 }
 
-/** `query-stats-schemas` came with QEMU 7.1. */
+/** `query-stats-schemas` requires QEMU 7.1. */
 async function typesOrNone(
   qmp: QmpConnection,
   timeoutMs: number,

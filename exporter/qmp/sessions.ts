@@ -16,24 +16,24 @@ export interface QmpSettings {
   readonly timeoutMs: number;
 }
 
-/** How a connection fails whose other end is gone. */
+/** Errors of a connection whose peer has closed it or exited. */
 const CLOSED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
-/** When to look after a process whose monitor has closed, each after the one before. */
+/** Delays before each check whether the process has exited, after its monitor closed the connection. */
 const DYING_MS = [0, 20, 80];
 
 interface Held {
   readonly session: QmpSession;
-  /** The facts that the hints were made from. */
+  /** The facts from which the hints were derived. */
   facts: Facts | undefined;
   hints: ThreadHints | undefined;
   asked: boolean;
 }
 
-/** One session per VM that has a monitor where it may have one; opened when the VM comes and closed when it goes. */
+/** One session per VM with a monitor in an allowed place, from the VM's discovery to its exit. */
 export class QmpSessions {
   readonly #held = new Map<string, Held>();
   readonly #seen = new Set<string>();
-  /** Failures of VMs that lived on: a session gives the same one until it tries again. */
+  /** Failures of VMs that kept running: during back-off a session returns the same failure again. */
   readonly #judged = new WeakSet<SourceError>();
   #problems: SourceError[] = [];
 
@@ -44,10 +44,10 @@ export class QmpSessions {
   ) {}
 
   /**
-   * Looks for monitors.
+   * Finds the monitors of VMs.
    *
-   * @param full also of VMs that had none when they were seen first, and of those whose monitor failed: what is at
-   *   that path may be another VM's by now
+   * @param full also check VMs that had no monitor when they were first seen, and those whose monitor
+   *   failed: the socket at that path may now belong to another VM
    */
   locate(vms: readonly Vm[], full: boolean): void {
     const alive = new Set(vms.map(({ key }) => key));
@@ -85,9 +85,9 @@ export class QmpSessions {
   }
 
   /**
-   * Asks all VMs at once; who does not answer in time is left out and costs nobody else anything.
+   * Queries all VMs in parallel. A VM that does not respond in time is left out.
    *
-   * @param withinMs by when the caller wants what there is, should that be sooner than the time for each VM
+   * @param withinMs the caller's deadline, if it is shorter than the timeout per VM
    */
   async ask(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<RemoteResult> {
     const statistics = new Map<string, VmStatistics>();
@@ -103,7 +103,7 @@ export class QmpSessions {
         asked.add(key);
         try {
           const { path } = held.session;
-          // A monitor that answers each command just in time must not add up to a slow scrape.
+          // A monitor that answers each command just before its timeout must not delay the scrape.
           const late = (): SourceError =>
             withinMs < timeoutMs
               ? new TimeIsUp(path)
@@ -118,7 +118,7 @@ export class QmpSessions {
     return { statistics, asked, problems };
   }
 
-  /** QEMU closes its monitor a moment before it ends: a new failure is held against what has become of the process. */
+  /** QEMU closes its monitor shortly before it exits, so after a new failure check whether it exits. */
   async #isDeath(vm: Vm, problem: SourceError): Promise<boolean> {
     if (!isGone(problem) && !CLOSED.has(problem.reason)) return false;
     const waits = this.#judged.has(problem) ? [0] : DYING_MS;
@@ -130,7 +130,7 @@ export class QmpSessions {
     return false;
   }
 
-  /** I/Os of VMs by key. A VM whose monitor does not answer in time has none. */
+  /** I/Os of the VMs by key, without VMs whose monitor does not respond in time. */
   async ios(vms: readonly Vm[]): Promise<Map<string, number>> {
     const ios = new Map<string, number>();
     const { timeoutMs } = this.settings();
@@ -143,14 +143,14 @@ export class QmpSessions {
         try {
           ios.set(key, await inTime(session.ios(), timeoutMs, late));
         } catch {
-          // The next scrape reports it.
+          // The next scrape reports the error.
         }
       }),
     );
     return ios;
   }
 
-  /** The same object as long as nothing changed; undefined before the monitor answered. */
+  /** The same object until the facts change; undefined before the first response. */
   hintsOf(key: string): ThreadHints | undefined {
     const held = this.#held.get(key);
     if (held === undefined) return undefined;
@@ -166,12 +166,12 @@ export class QmpSessions {
     return this.#held.get(key)?.session.facts?.version;
   }
 
-  /** Facts as last read; undefined before the monitor answered. */
+  /** Facts as last read; undefined before the first response. */
   factsOf(key: string): Facts | undefined {
     return this.#held.get(key)?.session.facts;
   }
 
-  /** Whether its monitor was never asked. */
+  /** Whether its monitor has not been queried yet. */
   isNew(key: string): boolean {
     return this.#held.get(key)?.asked === false;
   }

@@ -9,21 +9,21 @@ import type { Vm } from '../model/vm.ts';
 export interface SocketRules {
   /** `/run/kvm-telemetry/qmp/*.sock`: a directory and a file name with `*`. */
   readonly pattern: string;
-  /** Where a socket that a VM's command line names may be. */
+  /** Allowed directories for a socket named on a VM's command line. */
   readonly directories: readonly string[];
-  /** Put before a path to connect to it. */
+  /** Prefix of the paths to connect to. */
   readonly rootfs: string;
 }
 
-/** The process that all others descend from: its namespaces are the host's. */
+/** Process 1: its namespaces are the host's. */
 const INIT = 1;
 const STICKY = 0o1000;
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
- * Finds the QMP socket of each VM that has one where the rules allow. A tenant chooses his command line and, in his own
- * mount namespace, any path: so the directory must be one that only root can write to, and the socket that listens there
- * must be held by the very process of the VM.
+ * Finds the QMP socket of each VM that has one in an allowed place. A tenant controls the command line and,
+ * in a mount namespace of its own, any path. Therefore only root may be able to write to the directory, and
+ * the VM's own process must hold the socket that listens there.
  *
  * @returns the path to connect to, by VM key
  */
@@ -62,8 +62,9 @@ export function locateSockets(
 }
 
 /**
- * Of several sockets, or several holders of one, that of the VM that sees the host's files: another one bound that path
- * in a world of his own. A socket of no VM counts too: what is at that path may be that one.
+ * If several sockets have the same path, or several VMs hold one, picks the VM in the host's mount namespace:
+ * the others bound that path in another namespace. Sockets that no VM holds count too, because the file at
+ * that path may be one of them.
  */
 function soleOwner(host: Host, owners: readonly Vm[], sockets: number): Vm | undefined {
   if (owners.length <= 1 && sockets <= 1) return owners[0];
@@ -105,7 +106,10 @@ function candidatePaths(
   return paths;
 }
 
-/** Only root can put something there: the directory and all above it are root's and nobody else may write to them. */
+/**
+ * Whether only root can create files there. Root must own the directory and all its parents, and no other
+ * user may write to them, except to a parent with the sticky bit.
+ */
 function isTrusted(
   host: Host,
   rootfs: string,
@@ -128,7 +132,7 @@ function isTrusted(
   }
 }
 
-/** VMs by the socket inodes, of those wanted, that their processes hold. */
+/** VMs by the inodes of the requested sockets that their processes hold. */
 function holdersOf(
   host: Host,
   vms: readonly Vm[],

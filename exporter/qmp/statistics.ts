@@ -16,7 +16,7 @@ import type { Facts } from './facts.ts';
 
 const NANOSECONDS = 1e9;
 
-/** Puts QEMU's answers together; a vCPU is found by its path, as the order of the answer is no order. */
+/** Combines QEMU's responses. A vCPU is identified by its path, because the responses are not ordered. */
 export function vmStatistics(
   facts: Facts,
   vm: QmpStatistics,
@@ -56,7 +56,7 @@ export function vmStatistics(
   };
 }
 
-/** A node without a name is a part of another one. */
+/** A node without a name is part of another node. */
 export function isNamed({ nodeName, device }: Pick<QmpBlockStats, 'nodeName' | 'device'>): boolean {
   return nodeName !== '' || device !== '';
 }
@@ -65,7 +65,7 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
   const names = new UniqueNames();
   return stats.filter(isNamed).map((disk) => {
     const block = facts.blocks.find((each) => isSame(each, disk));
-    // A CD-ROM on a SCSI controller takes no part in how the disks are served.
+    // A CD-ROM on a SCSI controller does not affect how the disks are served.
     const queues = block?.removable ? undefined : facts.queues.get(devicePath(disk.qdev) ?? '');
     return {
       name: names.of(fitName(diskName(disk))),
@@ -81,7 +81,7 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
   });
 }
 
-/** The device's id in the guest says most; a drive has a name of its own, else the node's name has to do. */
+/** The device's id in the guest is the best name, then the drive's name, then the node's name. */
 function diskName({ qdev, device, nodeName }: QmpBlockStats): string {
   const id = /^\/machine\/peripheral\/([^/]+)/.exec(devicePath(qdev) ?? '')?.[1];
   return id ?? (device !== '' ? device : nodeName);
@@ -91,13 +91,13 @@ function isSame(block: QmpBlock, stats: QmpBlockStats): boolean {
   return stats.nodeName !== '' ? block.nodeName === stats.nodeName : block.device === stats.device;
 }
 
-/** IOThread by queue; one entry where all share it; undefined for a device that cannot have one. */
+/** IOThread by queue; one entry if all queues share it; undefined for a device that cannot have one. */
 function iothreadsOf(queues: QmpDiskQueues | undefined): string[] | undefined {
   if (queues === undefined || !(queues.hasIothread || queues.mapping.length > 0)) return undefined;
   if (queues.mapping.length === 0) return queues.iothread === undefined ? [] : [fitName(queues.iothread)];
   const count = queues.queues ?? 0;
   const threads = queues.mapping.map(({ iothread }) => fitName(iothread));
-  // Without explicit queues QEMU deals them out in turn: hw/block/virtio-blk.c apply_iothread_vq_mapping().
+  // Without explicit queues QEMU assigns them round-robin: hw/block/virtio-blk.c apply_iothread_vq_mapping().
   const explicit = queues.mapping.some(({ queues: list }) => list.length > 0);
   return Array.from({ length: count }, (_, queue) => {
     const position = explicit
