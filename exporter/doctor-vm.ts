@@ -51,7 +51,7 @@ export interface VmFacts {
   readonly statistics: VmStatistics | undefined;
   readonly topology: CpuTopology;
   readonly disks: readonly Disk[];
-  /** CPUs to which a thread of any VM is pinned exclusively. */
+  /** CPUs that are the only allowed CPU of a vCPU or I/O thread of any VM. */
   readonly taken: ReadonlySet<number>;
 }
 
@@ -114,7 +114,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   };
 }
 
-/** CPUs to which threads on the I/O path are pinned exclusively. */
+/** CPUs that are the only allowed CPU of a vCPU or I/O thread. */
 export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
   const taken = new Set<number>();
   for (const { observed } of affinities) {
