@@ -2,7 +2,7 @@ import type { StatisticType } from '../../probes/qmp-stats.ts';
 import { catalogue } from '../metrics/catalogue.ts';
 import { isKnownStatistic, type StatisticMetric, statisticMetric } from '../metrics/kvm-statistics.ts';
 
-/** Limit for statistics that this version does not know. No kernel adds this many. */
+/** Maximum number of statistics that this version does not know. More of them indicate bad input. */
 const MAX_UNKNOWN_STATISTICS = 64;
 
 /** The metric of each KVM statistic. It is the same for every source. */

@@ -64,7 +64,7 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
 
 export interface StatisticsOptions {
-  /** Every statistic of each vCPU, not only the essential ones. */
+  /** Export every statistic of each vCPU, not only the essential ones. */
   readonly allVcpuStatistics: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Control characters, which terminals interpret, and characters that are invisible or change the text
- * direction, which could make one name look like another. Among the unnamed ranges are Unicode's tags and
- * bidirectional controls.
+ * direction, which could make one name look like another. Includes Unicode's tag characters and bidirectional
+ * controls.
  */
 const UNFIT =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
