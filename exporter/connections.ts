@@ -28,9 +28,9 @@ interface Connection {
 }
 
 /**
- * The open connections. Above the total or the per-peer limit, each new connection closes the longest idle
- * connection of the peer with the most connections. Keep-alive connections are closed first, then connections
- * that have not sent a request.
+ * The open connections. At the limit per peer, a new connection closes the longest idle one of its own peer.
+ * At the total limit, it closes that of the peer with the most idle connections. Keep-alive connections are
+ * closed first, then connections that have not sent a request. If none is idle, the new connection is closed.
  */
 export class Connections {
   readonly #bySocket = new Map<Socket, Connection>();

@@ -81,7 +81,7 @@ export class Methodology {
     return this.#stages;
   }
 
-  /** Samples the affinity of threads. Call it every second. */
+  /** Reads the affinity of threads and checks it for drift. Call it every second. */
   async follow(): Promise<void> {
     await this.#affinity.tick();
   }

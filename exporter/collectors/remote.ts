@@ -65,7 +65,7 @@ function add(
       labelBlock(vmSourceLabels, [vm.label, source]),
       found === undefined ? 0 : 1,
     );
-    // A counter has one source per scrape: the first that provides it.
+    // The first source that responds provides a VM's counters in this scrape.
     if (found === undefined || given.has(vm.key)) continue;
     given.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
   }

@@ -43,8 +43,9 @@ export function refusal({ method, headers }: Asked, rules: HostRules): Refusal |
 }
 
 /**
- * Every listener accepts loopback names and allowed names; a loopback listener accepts no others. Programs may
- * use any name. Browsers may use only names that no third party can register, unless TLS or a login is required.
+ * Every listener accepts loopback names and allowed names; a loopback listener accepts no others. Programs
+ * may use any name. Browsers may use only names that no third party can register, unless TLS or a login is
+ * required.
  */
 function isOurName(headers: IncomingHttpHeaders, rules: HostRules): boolean {
   // HTTP/1.0, which browsers do not use.

@@ -6,9 +6,7 @@ import { Past } from './past.ts';
 import { type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
 
 const KEEP_MS = 600_000;
-/**
- * Lines are interrupted after this many intervals, but at least this much time, without data.
- */
+/** Lines are interrupted after this many intervals, but at least this much time, without data. */
 const GAP = 3;
 const GAP_MS = 10_000;
 /** Rates cover this much time, which hides jitter in the reading times of counters. */
