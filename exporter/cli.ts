@@ -31,10 +31,10 @@ import { Telemetry } from './telemetry.ts';
 const EXIT_USAGE = 2;
 const ONCE_TIMEOUT_MS = 60_000;
 const STDOUT = 1;
-/** For the last lines of the log, where the reader is slow. */
+/** Time limit for writing the last log lines to a slow reader. */
 const LOG_END_MS = 500;
 
-/** @returns the exit code: 0, 1 when doctor found something, 2 for a mistake of the caller */
+/** @returns the exit code: 0, 1 if doctor found a problem, 2 for a usage error */
 export async function run(argv: readonly string[]): Promise<number> {
   let code = 0;
   const program = new Command('kvm-telemetry')
@@ -108,7 +108,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Booleans can be said both ways, so that a flag can beat a file either way; only what changes the default is in the help. */
+/**
+ * Each boolean has a positive and a negative flag, so that a flag can override the file in both directions.
+ * `--help` lists only the flag that changes the default.
+ */
 function withOptions(command: Command): Command {
   command.option('--config <file>', 'YAML file with the settings below, nested at the dots');
   for (const [key, { default: value, help }] of Object.entries(options)) {
@@ -128,14 +131,14 @@ function withOptions(command: Command): Command {
   return command;
 }
 
-/** All that a command needs which only writes state. */
+/** Options of commands that only write state. */
 function withStateOptions(command: Command): Command {
   return command
     .option('--config <file>', 'YAML file with the settings of serve')
     .option(`${flagOf('state.dir')} <value>`, options['state.dir'].help);
 }
 
-/** Where the host's VMs are found, for a command that asks whether one runs. */
+/** Path options, for commands that check whether a VM is running. */
 function withPathOptions(command: Command): Command {
   for (const [key, { help }] of Object.entries(options)) {
     if (key.startsWith('path.')) command.option(`${flagOf(key)} <value>`, help);
@@ -150,7 +153,7 @@ function phasesOf(config: Config): Phases {
   return new Phases(config['state.dir'], { info: () => undefined, warn });
 }
 
-/** Flags under their keys: commander writes `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
+/** Flag values by configuration key. Commander stores `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
 function givenFlags(flags: RawValues): RawValues {
   return Object.fromEntries(
     Object.keys(options).map((key) => [
@@ -214,7 +217,7 @@ async function runServe(
   guardProcess(logger);
   const build = readBuild(process.env, simulated);
   const telemetry = new Telemetry(config, logger, own, build);
-  // From here on signals are ours: a reload asked for while starting must not end the daemon.
+  // Handle SIGHUP from here on: a reload during startup must not terminate the daemon.
   let running: Running | undefined;
   process.on('SIGHUP', () => void running?.reload());
   const stopped = new Promise<void>((resolve) => {
@@ -235,7 +238,7 @@ async function runServe(
   }
 }
 
-/** Logs go to standard error: standard output is the result. */
+/** Logs go to standard error because standard output carries the result. */
 function oneShot(flags: RawValues): { telemetry: Telemetry; own: ReturnType<typeof createOwnMetrics> } {
   const config = readConfig(flags);
   checkRoots(config);
@@ -254,7 +257,7 @@ async function runOnce(flags: RawValues): Promise<void> {
   await print(exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8'));
 }
 
-/** @throws OutputError unless the reader, such as `head`, just had enough */
+/** @throws OutputError unless the reader, such as `head`, closed the pipe early */
 async function print(chunks: AsyncIterable<string>): Promise<void> {
   try {
     await pipeline(chunks, process.stdout, { end: false });

@@ -7,29 +7,30 @@ export interface ConnectionLimits {
   readonly perPeer: number;
 }
 
-/** A scraper needs one or two. */
+/** A scraper needs one or two connections. */
 const LIMITS: ConnectionLimits = { total: 512, perPeer: 128 };
-/** Requests that a client may send before it has the answer to the first. */
+/** Maximum number of requests without a complete response on one connection. */
 const MAX_PIPELINED = 4;
-/** Between two lines of the log. */
+/** Minimum time between two log lines. */
 const QUIET_MS = 600_000;
 
 interface Connection {
   readonly raw: Socket;
   readonly peer: string;
-  /** The TLS socket, once the handshake is over. */
+  /** The TLS socket, set after the handshake. */
   secure: Socket | undefined;
-  /** Requests without a complete answer. */
+  /** Requests without a complete response. */
   requests: number;
-  /** Requests so far: none is a client that has not sent its headers yet. */
+  /** Requests so far. 0 means that the client has not sent its headers yet. */
   asked: number;
-  /** Since when it has nothing to do. */
+  /** Start of the current idle period. */
   idleSince: number;
 }
 
 /**
- * The open connections. When there are too many of all, or of one peer, the longest idle one of the peer that has most
- * is closed for each new one: first those kept alive after an answer, then those that have not sent a request.
+ * The open connections. At the limit per peer, a new connection closes the longest idle one of its own peer.
+ * At the total limit, it closes that of the peer with the most idle connections. Keep-alive connections are
+ * closed first, then connections that have not sent a request. If none is idle, the new connection is closed.
  */
 export class Connections {
   readonly #bySocket = new Map<Socket, Connection>();
@@ -42,7 +43,7 @@ export class Connections {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** A TCP connection was accepted. */
+  /** Call when a TCP connection is accepted. */
   opened(raw: Socket): void {
     const connection: Connection = {
       raw,
@@ -63,13 +64,13 @@ export class Connections {
     });
   }
 
-  /** Its TLS handshake is over. */
+  /** Call when the TLS handshake is complete. */
   secured(secure: Socket): void {
     const connection = this.#byPort.get(portOf(secure));
     if (connection !== undefined) connection.secure = secure;
   }
 
-  /** @returns what to call when the answer is out; undefined where the client was let go */
+  /** @returns a function to call when the response is sent; undefined if the connection was closed */
   requested(socket: Socket): (() => void) | undefined {
     const connection = this.#bySocket.get(socket) ?? this.#byPort.get(portOf(socket));
     if (connection === undefined || connection.requests >= MAX_PIPELINED) {
@@ -126,7 +127,7 @@ function close({ raw, secure }: Connection): void {
   (secure ?? raw).destroy();
 }
 
-/** The same for a TCP socket and its TLS socket. */
+/** The key is the same for a TCP socket and its TLS socket. */
 function portOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

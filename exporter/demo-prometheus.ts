@@ -6,23 +6,26 @@ import { fileURLToPath } from 'node:url';
 import { listeningPort } from './listening-port.ts';
 
 export interface DemoPrometheus {
-  /** undefined where Prometheus is not installed, or does not start. */
+  /** undefined if Prometheus is not installed or does not start. */
   readonly url: string | undefined;
-  /** Where the rules should be, and are not. */
+  /** Path of the rules file if it is missing. */
   readonly missingRules: string | undefined;
   stop(): void;
 }
 
-/** The rules, with all time spans so much shorter as the demo's events are: windows of 10 s, in which five scrapes are. */
+/** The rules with shorter windows, because the demo's events are short. A 10 s window holds five scrapes. */
 const RULES = fileURLToPath(new URL('../../deploy/demo/rules.yaml', import.meta.url));
 const INTERVAL = '2s';
 
-/** Debian's Prometheus on loopback, scraping the demo, with our rules, and its data in a folder that goes with it. */
+/**
+ * Starts Debian's Prometheus on loopback. It scrapes the demo, loads our rules and stores its data in a
+ * temporary folder.
+ */
 export async function startPrometheus(target: string): Promise<DemoPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-prometheus-'));
   const config = join(folder, 'prometheus.yml');
   const hasRules = existsSync(RULES);
-  // JSON is YAML.
+  // Every JSON document is valid YAML.
   writeFileSync(
     config,
     JSON.stringify({

@@ -11,16 +11,16 @@ import { memoryFolder } from './memory-folder.ts';
 const READY_MS = 20_000;
 
 export interface DemoHost {
-  /** For `--path.rootfs`. */
+  /** Value for `--path.rootfs`. */
   readonly rootfs: string;
   stop(): Promise<void>;
 }
 
 /**
- * A simulated KVM host that lives in real time, in a thread of its own: six VMs that climb the paper's ladder, with a
- * storm, a drift and a stall in each round.
+ * Starts a simulated KVM host in a worker thread, in real time. Six VMs go through the paper's stages. Each
+ * round has a storm, a drift and a stall.
  *
- * @throws ConfigError where there is no such scenario, or the simulated host was not installed
+ * @throws ConfigError if the scenario does not exist or the simulated host is not installed
  */
 export async function startDemoHost(scenario: string): Promise<DemoHost> {
   const worker = fileURLToPath(new URL('../lab/simhost/worker.js', import.meta.url));
@@ -42,14 +42,14 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
     await stop();
     throw new ConfigError(`demo: ${(error as Error).message}`);
   }
-  // A simulation that ends by itself is a bug of ours, and must not look like a host that stands still.
+  // A simulation that exits is a bug in this project. Do not let it pass for an idle host.
   simulation.on('error', (error) => {
     throw error;
   });
   return { rootfs: folder.path, stop };
 }
 
-/** Resolves with the first message. Rejects when the thread throws or exits before. */
+/** Resolves with the first message. Rejects if the thread throws or exits before that. */
 async function started(simulation: Worker): Promise<void> {
   const exit = once(simulation, 'exit').then(([code]) => {
     throw new Error(`the simulated host exited with code ${code}`);

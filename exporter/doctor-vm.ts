@@ -9,15 +9,15 @@ import { factsOf } from './model/topology-facts.ts';
 import type { Vm } from './model/vm.ts';
 import type { VmStatistics } from './model/vm-statistics.ts';
 
-/** All that is known of one VM, for the one who must put it right. */
+/** What `doctor --vm` reports on one VM. */
 export interface VmReport {
   readonly vm: string;
   readonly pid: number;
   readonly threads: readonly ReportedThread[];
-  /** Bytes by NUMA node; undefined on a host with one node, or where numa_maps cannot be read. */
+  /** Bytes by NUMA node; undefined on a host with one node, or if numa_maps cannot be read. */
   readonly memory: Readonly<Record<string, number>> | undefined;
   readonly devices: readonly { readonly device: string; readonly node: number | undefined }[];
-  /** Why images of it have no block device that is known. */
+  /** Why some of the VM's images have no known block device. */
   readonly withoutDevice: readonly string[];
   readonly disks: readonly {
     readonly disk: string;
@@ -40,7 +40,7 @@ interface ReportedThread {
   readonly allowed: string;
   readonly cpu: string;
   readonly node: string;
-  /** `0-3 (libvirt)`; empty where nothing says. */
+  /** Such as `0-3 (libvirt)`; empty if no expected affinity is known. */
   readonly expected: string;
 }
 
@@ -51,7 +51,7 @@ export interface VmFacts {
   readonly statistics: VmStatistics | undefined;
   readonly topology: CpuTopology;
   readonly disks: readonly Disk[];
-  /** CPUs that threads of any VM have for their own. */
+  /** CPUs that are the only allowed CPU of a vCPU or I/O thread of any VM. */
   readonly taken: ReadonlySet<number>;
 }
 
@@ -64,7 +64,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   const { isolated } = facts;
   const cpusNear = new Set(facts.cpusNear(observed.deviceNodes));
   const isNear = (cpu: number): number => Number(cpusNear.has(topology.nodeOf.get(cpu) ?? -1));
-  // An isolated CPU is somebody's: it comes first for a VM that has some, else last.
+  // Isolated CPUs are usually reserved. Suggest them first if the VM already uses some, otherwise last.
   const usesIsolated = observed.threads.some(
     ({ allowed }) => allowed.length === 1 && isolated.has(allowed[0] ?? -1),
   );
@@ -114,7 +114,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   };
 }
 
-/** CPUs that threads on the I/O path have for their own. */
+/** CPUs that are the only allowed CPU of a vCPU or I/O thread. */
 export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
   const taken = new Set<number>();
   for (const { observed } of affinities) {
@@ -127,7 +127,7 @@ export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
   return taken;
 }
 
-/** For people. Names come from tenants: what a terminal would obey is shown instead. */
+/** Formats the report as text. Tenants choose VM names, so terminal control characters are replaced. */
 export function formatVmReport(report: VmReport): string {
   const head = ['thread', 'tid', 'may run on', 'is on', 'node', 'should be on'];
   const rows = report.threads.map(({ thread, tid, allowed, cpu, node, expected }) => [

@@ -7,9 +7,9 @@ import type { ScrapeResult } from './scrape.ts';
 export interface Diagnosis {
   readonly source: string;
   readonly usable: boolean;
-  /** Series that it gave in the collection just made. */
+  /** Series from this source in the last collection. */
   readonly series: number;
-  /** What is missing and what would mend it; each said once. */
+  /** What is missing and how to fix it, without duplicates. */
   readonly findings: readonly Advice[];
 }
 
@@ -19,7 +19,7 @@ export interface Report {
   readonly sources: readonly Diagnosis[];
 }
 
-/** Judges one collection: every source, usable or not, why, and what would fix it. */
+/** Evaluates one collection: whether each source is usable, why not, and how to fix it. */
 export function diagnose(result: ScrapeResult, vms: number, circumstances: Circumstances): Report {
   const sources = [...result.probes].map(([source, { problems, series, limits }]): Diagnosis => {
     const findings = new Map<string, Advice>();
@@ -37,12 +37,12 @@ export function diagnose(result: ScrapeResult, vms: number, circumstances: Circu
   return { vms, lockdown: circumstances.lockdown, sources };
 }
 
-/** A monitor serves one client: beside a running daemon, doctor finds all of them held, and nothing is wrong. */
+/** A monitor serves one client. While the daemon runs, it holds the monitors, which is not a fault. */
 function isHeldMonitor({ reason }: SourceError): boolean {
   return reason.includes(HELD);
 }
 
-/** The report for people. */
+/** Formats the report as text. */
 export function formatReport({ vms, lockdown, sources }: Report): string {
   const width = Math.max(...sources.map(({ source }) => source.length));
   const lines = [`${vms} VM${vms === 1 ? '' : 's'} found; kernel lockdown: ${lockdown}`, ''];

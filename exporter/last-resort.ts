@@ -1,19 +1,22 @@
 import type { Logger } from 'pino';
 import { isExhausted } from '../probes/errors.ts';
 
-/** What of `process` is needed. */
+/** The members of `process` that the guard needs. */
 export interface Uncaught {
   on(event: 'uncaughtException', listener: (error: unknown) => void): unknown;
   exit(code: number): unknown;
 }
 
-/** Lines about one shortage after another; a library that retries at once must not fill the log. */
+/**
+ * Minimum time between log lines about descriptor exhaustion. A library that retries at once must not flood
+ * the log.
+ */
 const SAID_EACH_MS = 60_000;
 
 /**
- * For errors that nothing caught, rejected promises among them. That no descriptor is free may surface in any callback
- * of Node.js or of a library: it costs that callback, and the daemon goes on. All else is a bug, after which nobody knows
- * what still holds: it is logged, and the process ends for its supervisor to start it again.
+ * Handles uncaught exceptions and unhandled rejections. EMFILE can surface in any callback of Node.js or of a
+ * library: the callback fails, and the daemon continues. Any other error is a bug that leaves the state
+ * undefined: it is logged, and the process exits so that its supervisor restarts it.
  */
 export function guardProcess(
   logger: Pick<Logger, 'error' | 'fatal'>,

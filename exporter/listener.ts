@@ -8,23 +8,23 @@ import type { TlsOptions } from './config/web-config.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 
 export interface Timeouts {
-  /** A client that is slower than this to send its headers, or its whole request, is let go. */
+  /** The connection is closed if the headers, or the whole request, take longer than this. */
   readonly headersMs: number;
   readonly requestMs: number;
-  /** How often that is looked at. */
+  /** Interval between checks of the two timeouts. */
   readonly checkMs: number;
-  /** How long requests under way may go on after a stop was asked for. */
+  /** Time that requests in progress have to finish after stop() is called. */
   readonly drainMs: number;
 }
 
 const TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000, drainMs: 3000 };
-/** Longer than the usual scrape intervals, so that Prometheus keeps its connection and need not shake hands again. */
+/** Longer than common scrape intervals, so that Prometheus reuses its connection and its TLS session. */
 const KEEP_ALIVE_MS = 90_000;
-/** The socket side of HTTP: address, TLS, patience with slow clients, and the end. */
+/** The socket side of HTTP: address, TLS, timeouts and shutdown. */
 export interface Listener {
-  /** @returns the port, which differs from the address's for port 0. @throws ConfigError */
+  /** @returns the port; it differs from the one in the address if that is 0. @throws ConfigError */
   listen(address: string): Promise<number>;
-  /** Takes over a renewed certificate for connections to come. */
+  /** Uses a renewed certificate for new connections. */
   renew(tls: TlsOptions): void;
   /** Resolves when every connection is closed. */
   close(): Promise<void>;
@@ -76,7 +76,7 @@ export function createListener(
         server.once('error', refuse);
         server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
           server.off('error', refuse);
-          // Such as EMFILE in accept(): costs a connection, not the daemon.
+          // EMFILE in accept(), for example, fails one connection and not the daemon.
           server.on('error', (error) => logger.error({ err: error }, 'connection not accepted'));
           const bound = server.address();
           resolve(typeof bound === 'object' && bound !== null ? bound.port : port);

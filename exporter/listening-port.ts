@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Of a ChildProcess. */
+/** The members of ChildProcess that are needed. */
 interface Program {
   readonly pid?: number | undefined;
   readonly exitCode: number | null;
@@ -12,11 +12,11 @@ const POLL_MS = 20;
 const LISTEN = '0A';
 
 /**
- * The TCP port that a program chose which was told to listen on port 0. A port that is chosen for it may be another's by
- * the time that it listens.
+ * The TCP port of a program that was started with port 0. A port chosen in advance may be taken by the time
+ * the program listens on it.
  *
- * @returns undefined where it ends before it listens
- * @throws Error where it does not listen in time
+ * @returns undefined if the program exits before it listens
+ * @throws Error if the program does not listen in time
  */
 export async function listeningPort(child: Program, withinMs = 60_000): Promise<number | undefined> {
   for (const deadline = performance.now() + withinMs; ; await sleep(POLL_MS)) {
@@ -28,7 +28,7 @@ export async function listeningPort(child: Program, withinMs = 60_000): Promise<
   }
 }
 
-/** The first TCP port that this process listens on. */
+/** The first TCP port on which the process listens. */
 export function portOf(pid: number): number | undefined {
   try {
     const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => socketInode(`/proc/${pid}/fd/${fd}`)));
@@ -38,7 +38,7 @@ export function portOf(pid: number): number | undefined {
       if (state === LISTEN && sockets.has(inode)) return Number.parseInt(address.split(':')[1] ?? '', 16);
     }
   } catch {
-    // It has ended.
+    // The process has exited.
   }
   return undefined;
 }
@@ -47,7 +47,7 @@ function socketInode(path: string): string | undefined {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1];
   } catch {
-    // Closed meanwhile.
+    // The descriptor was closed after readdir.
     return undefined;
   }
 }

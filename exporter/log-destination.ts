@@ -1,21 +1,21 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
-/** Where log lines go. A write never waits for the reader. */
+/** Destination of log lines. write() never blocks on the reader. */
 export interface LogDestination {
   write(text: string): void;
-  /** Writes what is left, and waits for a reader that takes it no longer than this. */
+  /** Flushes pending lines. Waits at most this long for a slow reader. */
   end(withinMs: number): Promise<void>;
 }
 
-/** What is kept for a reader that does not keep up; further lines are dropped. */
+/** Bytes buffered for a slow reader. Further lines are dropped. */
 const MAX_PENDING = 256 * 1024;
 
 /**
- * A pipe or socket, such as that of systemd's journal, is written without blocking: a reader that has stopped must neither
- * stall the daemon nor keep it from ending. Files and terminals are written at once.
+ * Opens a log destination. Pipes and sockets, such as systemd's journal, are written without blocking: a
+ * stalled reader must not stall the daemon or its shutdown. Files and terminals are written synchronously.
  *
- * @param onDropped how many lines were lost, each time that lines are
+ * @param onDropped called with the number of lines that were dropped
  */
 export function logDestination(fd: number, onDropped: (lines: number) => void): LogDestination {
   const kind = fstatSync(fd);
@@ -24,7 +24,7 @@ export function logDestination(fd: number, onDropped: (lines: number) => void): 
 
 function toPipe(fd: number, onDropped: (lines: number) => void): LogDestination {
   const socket = new Socket({ fd, readable: false, writable: true });
-  // A reader that has gone, such as a journal that was started again, is no reason to end.
+  // A closed reader, such as a restarted journal, must not terminate the daemon.
   socket.on('error', () => socket.destroy());
   return {
     write(text) {
@@ -54,7 +54,7 @@ function toFile(fd: number, onDropped: (lines: number) => void): LogDestination 
       try {
         writeSync(fd, text);
       } catch {
-        // Such as a full disk.
+        // For example because the disk is full.
         onDropped(1);
       }
     },

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 import { createRequire } from 'node:module';
 
-// import opens all modules at the same time, which takes more descriptors than a low limit has; require() opens one.
+// `import` opens all modules at once and can exceed a low descriptor limit; require() opens one at a time.
 const require = createRequire(import.meta.url);
 const { keepHeapSmall } = require('./heap.js') as typeof import('./heap.ts');
 const { run } = require('./cli.js') as typeof import('./cli.ts');

@@ -25,16 +25,19 @@ export interface MethodologyParts {
   readonly logger: StateLogger;
   residencyOf(thread: VmThread): Residency | undefined;
   readonly lastOf: StageParts['lastOf'];
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
   /** Seconds since boot. */
   sinceBoot(): number;
   config(): Config;
-  /** Whether what is learnt is written to --state.dir: not by a command that runs beside the daemon. */
+  /** Whether learned state is written to --state.dir. False for commands that run beside the daemon. */
   readonly learns: boolean;
 }
 
-/** What should hold, what holds, and which stage of the methodology that makes: judged between scrapes. */
+/**
+ * Compares the expected with the actual configuration and derives the stage of the methodology. Runs between
+ * scrapes.
+ */
 export class Methodology {
   readonly #memory: Memory;
   readonly #affinity: AffinityWatch;
@@ -78,28 +81,28 @@ export class Methodology {
     return this.#stages;
   }
 
-  /** Follows threads: once a second. */
+  /** Reads the affinity of threads and checks it for drift. Call it every second. */
   async follow(): Promise<void> {
     await this.#affinity.tick();
   }
 
-  /** Knows of a VM's memory at once, which is otherwise read when its turn comes. */
+  /** Reads the memory of one VM now, without waiting for its turn. */
   async readMemory(vm: Vm): Promise<void> {
     await this.#memory.readNext([vm]);
   }
 
-  /** Knows of all VMs' memory that is due to be read. */
+  /** Reads the memory of all VMs that are due. */
   async readAllMemory(): Promise<void> {
     const { vms } = this.parts.watched;
     for (const _ of vms) await this.#memory.readNext(vms);
   }
 
-  /** Judges stages: some times a minute. */
+  /** Determines the stages. Call it several times a minute. */
   judge(evidence: ReadonlyMap<string, Evidence>): void {
     this.#stages.judge(evidence);
   }
 
-  /** The same lists as long as the configuration is the same. */
+  /** The same list object as long as the configuration does not change. */
   #pinningRules(): readonly PinningRule[] {
     const from = this.parts.config().vms;
     if (this.#rules?.from !== from) {
@@ -126,7 +129,7 @@ export class Methodology {
   }
 }
 
-/** Without it, what was learnt before the daemon started is not used: that might have been before a reboot. */
+/** Without a boot id, baselines from an earlier run are ignored, because they may predate a reboot. */
 function bootId(host: Host): string {
   try {
     return ifThere(() => readBootId(host)) ?? '';

@@ -1,9 +1,9 @@
 import { closestMatch } from 'leven';
 
-/** Longer names are cut before they are compared, which takes the square of the time. */
+/** Names are truncated before the comparison, whose cost is quadratic. */
 const MAX_LENGTH = 256;
 
-/** The candidate that a mistyped name most likely stands for; undefined where none is near. */
+/** The candidate that is most similar to a mistyped name; undefined if none is close enough. */
 function nearest(name: string, candidates: readonly string[]): string | undefined {
   const maxDistance = Math.max(2, Math.floor(Math.min(name.length, MAX_LENGTH) / 3));
   const short = new Map(candidates.map((candidate) => [candidate.slice(0, MAX_LENGTH), candidate]));
@@ -11,7 +11,7 @@ function nearest(name: string, candidates: readonly string[]): string | undefine
   return match === undefined ? undefined : short.get(match);
 }
 
-/** `: did you mean "web"?`, to go at the end of a sentence; empty where nothing is near. */
+/** A suffix such as `: did you mean "web"?`; empty if no candidate is close enough. */
 export function didYouMean(name: string, candidates: readonly string[]): string {
   const match = nearest(name, candidates);
   return match === undefined ? '' : `: did you mean ${JSON.stringify(match)}?`;

@@ -2,14 +2,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { ownMetrics } from './metrics/self.ts';
 import type { TaskReading } from './task-runs.ts';
 
-/** prom-client names these gauges like counters, which promtool rightly refuses. */
+/** prom-client gives these gauges the suffix of a counter, which `promtool check metrics` rejects. */
 const MISNAMED = [
   'nodejs_active_resources_total',
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',
 ];
 
-/** What the exporter counts about itself, and what Node.js tells of the process. */
+/** Metrics of the exporter itself and of its Node.js process. */
 export interface OwnMetrics {
   readonly registry: Registry;
   readonly scrapeDuration: Histogram;
@@ -18,7 +18,7 @@ export interface OwnMetrics {
   readonly scrapesCoalesced: Counter;
   readonly logLinesDropped: Counter;
   reloaded(success: boolean): void;
-  /** Tasks are asked at each scrape. */
+  /** Sets the source of the task metrics, which is read at each scrape. */
   readTasksFrom(read: () => readonly TaskReading[]): void;
 }
 

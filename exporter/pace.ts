@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** Longest stretch of synchronous reads before other requests get their turn. */
+/** Longest run of synchronous reads before other requests are served. */
 const STRETCH_MS = 4;
 
-/** Lets long synchronous work give way: `if (pace.isDue()) await pace.giveWay()`. */
+/** Lets long synchronous work yield to the event loop: `if (pace.isDue()) await pace.giveWay()`. */
 export class Pace {
   #since = performance.now();
 

@@ -1,4 +1,7 @@
-/** Who is at the other end, for sharing things out: an IPv4 address, or an IPv6 network, of which one host has many addresses. */
+/**
+ * The peer of a connection, for quotas: an IPv4 address or an IPv6 network, because one host has many IPv6
+ * addresses.
+ */
 export function peerOf(address: string | undefined): string {
   if (address === undefined) return '';
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
@@ -11,7 +14,7 @@ export function peerOf(address: string | undefined): string {
   return `${[...groups, ...zeros, ...rest].slice(0, 4).join(':')}::/64`;
 }
 
-/** The peer that has most, and how many. */
+/** The peer with the most entries, and their number. */
 export function greediest(peers: Iterable<string>): { readonly peer: string; readonly count: number } {
   const counts = new Map<string, number>();
   let most = { peer: '', count: 0 };

@@ -10,10 +10,10 @@ import { didYouMean } from './nearest.ts';
 import type { Phases } from './stage/phases.ts';
 
 const MAX_PHASE = 100;
-/** A name may be longer than its label is: libvirt sets no limit. */
+/** libvirt sets no limit on names, so a name may be longer than its label. */
 const MAX_VM = 4096;
 
-/** @returns the exit code: 1 where it could not be kept */
+/** @returns the exit code: 1 if the phase could not be stored */
 export async function setPhase(config: Config, phases: Phases, vm: string, phase: string): Promise<number> {
   check('VM', vm, MAX_VM);
   check('PHASE', phase, MAX_PHASE);
@@ -51,7 +51,7 @@ export function listPhases(phases: Phases, asJson: boolean): string {
     .join('');
 }
 
-/** A phase may be declared before its VM starts; a name that no VM has is more often a mistake. */
+/** A phase may be declared before its VM starts, but an unknown name is usually a mistake. */
 async function doubtAbout(config: Config, name: string): Promise<string | undefined> {
   const inventory = new Inventory(createHost(rootsOf(config)));
   try {
@@ -78,7 +78,7 @@ function namesOf({ name, uuid }: Vm): string[] {
 
 /** @throws ConfigError */
 function check(what: string, value: string, max: number): void {
-  // JSON has room for this key, but what checks the file passes it over.
+  // JSON allows this key, but the schema validation drops it.
   const isLost = value === '__proto__';
   if (value.trim() === '' || value.length > max || /\p{C}/u.test(value) || isLost) {
     throw new ConfigError(

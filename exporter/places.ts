@@ -1,8 +1,8 @@
 import { greediest } from './peer.ts';
 
-/** A number of places. When all are taken, the peer that has most of them gives up its oldest. */
+/** A fixed number of places. If all are taken, the peer with the most places loses its oldest one. */
 export class Places<T> {
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #peers = new Map<T, string>();
 
   constructor(private readonly total: number) {}
@@ -12,10 +12,12 @@ export class Places<T> {
   }
 
   /**
-   * Who would have to leave for one more of this peer; undefined where there is room, or where nobody may leave.
+   * The holder to evict for a new entry of this peer; undefined if a place is free or no holder may be
+   * evicted.
    *
-   * @param mayLeave whether a holder is one that can be sent away
-   * @returns the oldest of the peer that has most; `peer` is the asking one where nobody has more than it would have
+   * @param mayLeave whether a holder may be evicted
+   * @returns the oldest holder of the peer with the most places. `peer` is the new entry's own peer if no
+   * other peer has more than it would have.
    */
   victim(
     peer: string,

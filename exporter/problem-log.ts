@@ -2,19 +2,22 @@ import type { Logger } from 'pino';
 import type { SourceError } from '../probes/errors.ts';
 import { fixOfExhaustion } from './model/advice.ts';
 
-/** Different failures of one probe that are told apart; more than these are one storm. */
+/** Maximum number of distinct failures per probe that are logged separately. */
 const MAX_PER_PROBE = 16;
 
-/** Says each failure once, when it begins, and the end of them all once; a scrape every second must not fill the log. */
+/**
+ * Logs each failure once when it starts, and recovery once when all failures of the probe have ended. A
+ * scrape every second must not flood the log.
+ */
 export class ProblemLog {
-  /** Probes that found no free descriptor: one cause, whatever they wanted to read. */
+  /** Probes that failed because no descriptor was free. All of them have the same cause. */
   readonly #exhausted = new Set<string>();
-  /** By probe, what was said since it was last well. */
+  /** Failures logged since the probe last succeeded, by probe. */
   readonly #said = new Map<string, Set<string>>();
 
   constructor(private readonly logger: Pick<Logger, 'info' | 'warn'>) {}
 
-  /** @param problems all that the probe complained of in this round */
+  /** @param problems all failures of the probe in this round */
   update(probe: string, problems: readonly SourceError[]): void {
     this.#noteExhaustion(probe, problems.find(({ kind }) => kind === 'exhausted')?.reason);
     const said = this.#said.get(probe) ?? new Set<string>();
@@ -51,7 +54,7 @@ export class ProblemLog {
   }
 }
 
-/** The same failure at another process or VM is the same failure. */
+/** The same failure of another process or VM counts as the same failure. */
 function keyOf({ path, kind, reason }: SourceError): string {
   return `${kind} ${path.replace(/\d+/g, 'N')} ${reason.replace(/\d+/g, 'N')}`;
 }

@@ -4,12 +4,12 @@ import { Pace } from './pace.ts';
 
 export type ContentType = typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Lines that are put together at a time: enough to be cheap, few enough not to stall anyone. */
+/** Lines per chunk: large enough to be efficient, small enough not to block the event loop. */
 const LINES_PER_CHUNK = 1000;
 
 /**
- * prom-client's registry with constant metrics: families that were gathered for one scrape and already hold their
- * labels as text. Formatting those label by label, as prom-client does, takes 20 times as long.
+ * prom-client's registry with constant metrics: families of one scrape whose labels are already formatted.
+ * prom-client formats label by label, which takes 20 times as long.
  */
 class ConstRegistry extends Registry {
   readonly #families = new Map<object, Family>();
@@ -22,7 +22,7 @@ class ConstRegistry extends Registry {
       get: () => Promise.resolve({ ...family, aggregator: 'sum', values: [] }),
     };
     this.#families.set(metric, family);
-    // prom-client's types ask for one of its classes; at run time an object with get() is a metric.
+    // prom-client's types require one of its classes. At run time any object with get() is a metric.
     this.registerMetric(metric as unknown as Metric);
   }
 
@@ -32,10 +32,11 @@ class ConstRegistry extends Registry {
 }
 
 /**
- * The exposition in pieces, so that neither memory nor the event loop has to hold it whole.
+ * Yields the exposition in chunks, so that it never has to be in memory as a whole and does not block the
+ * event loop.
  *
  * @param families of one collection
- * @param own the exporter's own metrics, which last
+ * @param own the exporter's own metrics, which remain valid across collections
  */
 export async function* exposition(
   families: readonly Family[],
@@ -64,9 +65,9 @@ export async function* exposition(
   if (isOpenMetrics) yield '# EOF\n';
 }
 
-/** HELP and TYPE. */
+/** The HELP and TYPE lines. */
 export function header({ name, help, type }: Family, isOpenMetrics: boolean): string {
-  // OpenMetrics names a counter without the suffix that its samples have.
+  // In OpenMetrics, the name of a counter's family lacks the suffix `_total`.
   const family = isOpenMetrics && type === 'counter' ? name.replace(/_total$/, '') : name;
   return `# HELP ${family} ${escapeHelp(help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`;
 }
@@ -88,7 +89,9 @@ function escapeHelp(help: string, isOpenMetrics: boolean): string {
   return isOpenMetrics ? escaped.replaceAll('"', '\\"') : escaped;
 }
 
-/** prom-client formats its own metrics; its metrics() would rename the counter for good to please OpenMetrics. */
+/**
+ * prom-client formats its own metrics. Its metrics() would permanently rename the counter for OpenMetrics.
+ */
 async function ownMetric(registry: Registry, metric: Metric, isOpenMetrics: boolean): Promise<string> {
   const named = metric as unknown as { name: string; get(): Promise<{ type: unknown }> };
   const { type } = await named.get();
@@ -103,6 +106,6 @@ async function asString(registry: Registry, metric: Metric): Promise<string> {
   const { getMetricsAsString } = registry as unknown as {
     getMetricsAsString(metric: Metric): Promise<string>;
   };
-  // OpenMetrics has one spelling of it, and prom-client another.
+  // OpenMetrics spells it NaN, prom-client Nan.
   return (await getMetricsAsString.call(registry, metric)).replace(/ Nan$/gm, ' NaN');
 }

@@ -12,10 +12,13 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 import type { Remotes } from './scrape.ts';
 
 const MILLISECONDS = 1e3;
-/** A scrape stands still while new VMs are met, so they get no more, however patient the configuration is. */
+/**
+ * The scrape waits for the first response of a new VM, but never longer than this, whatever timeout is
+ * configured.
+ */
 const MAX_MEETING_MS = 1000;
 
-/** VMMs and managers that know more of a VM than the kernel's files tell: which of them answers for which VM. */
+/** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
 export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
@@ -47,12 +50,12 @@ export class RemoteSources {
     );
   }
 
-  /** What its monitor, or libvirt, last said of a VM; costs nothing. */
+  /** Last known statistics and facts of a VM from its monitor or libvirt. Does no I/O. */
   lastOf({ key }: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined } {
     return { statistics: this.#last.get(key), facts: this.#sessions.factsOf(key) };
   }
 
-  /** Looks for monitors of all VMs, and asks those that were never asked, so that threads are known by them. */
+  /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async look(vms: readonly Vm[]): Promise<void> {
     if (!this.config()['collector.qmp']) return this.#sessions.close();
     this.#sessions.locate(vms, true);
@@ -60,9 +63,9 @@ export class RemoteSources {
   }
 
   /**
-   * Puts the questions of a scrape; the answers come while the kernel's files are read.
+   * Sends the requests of a scrape. The responses arrive while the kernel's files are read.
    *
-   * @param withinMs how long the scrape can wait for monitors, should that be less than the time for each VM
+   * @param withinMs how long the scrape can wait for monitors, if less than the timeout per VM
    */
   async ask(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
     const config = this.config();
@@ -82,12 +85,14 @@ export class RemoteSources {
     return { qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
   }
 
-  /** Whether a VM's own monitor answers for it. */
+  /** Whether the VM has a monitor connection of its own. */
   hasMonitor({ key }: Vm): boolean {
     return this.#sessions.has(key);
   }
 
-  /** I/Os of these VMs now, by key. Independent of scrapes, and cheap: a monitor is asked for nothing else. */
+  /**
+   * Current I/O count of these VMs, by key. Independent of scrapes. Cheap: a monitor gets no other request.
+   */
   async ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>> {
     const config = this.config();
     const managed = vms.filter((vm) => vm.manager === 'libvirt' && !this.hasMonitor(vm));
@@ -113,7 +118,7 @@ export class RemoteSources {
     this.#last = last;
   }
 
-  /** A VM's first answer tells which thread is which: worth waiting for, once. */
+  /** The first response of a VM identifies its threads, so the scrape waits for it once. */
   async #meet(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
     const strangers = vms.filter(({ key }) => this.#sessions.isNew(key));
     return strangers.length > 0 ? this.#askMonitors(strangers, withinMs) : NOTHING;
@@ -129,7 +134,7 @@ export class RemoteSources {
   }
 }
 
-/** `/run/qmp/` is `/run/qmp`. */
+/** Turns `/run/qmp/` into `/run/qmp`. */
 function normalize(directory: string): string {
   return posix.normalize(directory).replace(/(.)\/$/, '$1');
 }

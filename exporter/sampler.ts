@@ -6,23 +6,24 @@ import { SAMPLED_ROLES } from './model/roles.ts';
 import type { Vm, VmThread } from './model/vm.ts';
 import { Pace } from './pace.ts';
 
-/** A gap longer than this many intervals (a stopped daemon, a suspended host) is not credited to any CPU. */
+/** A gap longer than this many intervals (daemon stopped, host suspended) is not credited to any CPU. */
 const MAX_GAP_INTERVALS = 3;
 const MAX_PROBLEMS = 16;
 
 export interface SamplerSettings {
-  /** CPUs per thread that are counted apart. */
+  /** CPUs per thread that are counted separately. */
   readonly maxCpus: number;
   readonly intervalMs: number;
 }
 
 /**
- * Follows vCPU and I/O threads from CPU to CPU: one read of `/proc/<pid>/task/<tid>/stat` a thread and sample
- * (docs/performance.md says what that costs). The time between samples is credited to the CPU found at its end: moves in
- * between are missed, which is why the kernel's own count is exported beside it.
+ * Samples on which CPU each vCPU and I/O thread runs. One sample of a thread costs one read of
+ * `/proc/<pid>/task/<tid>/stat` (cost: docs/performance.md). The time between two samples is credited to the
+ * CPU of the second one. Migrations between samples are missed, so the kernel's own count is exported as
+ * well.
  */
 export class Sampler {
-  /** A thread that is another one now is another object: see ThreadTable. */
+  /** A reused tid gets a new thread object: see ThreadTable. */
   readonly #residencies = new WeakMap<VmThread, Residency>();
   #last: number | undefined;
 
@@ -33,9 +34,9 @@ export class Sampler {
   ) {}
 
   /**
-   * Takes one sample of every lasting thread on the I/O path.
+   * Takes one sample of every long-lived thread on the I/O path.
    *
-   * @returns what could not be read; a thread that has ended is no problem
+   * @returns read errors; a thread that has exited is not an error
    */
   async sample(
     vms: readonly Vm[],
@@ -63,7 +64,7 @@ export class Sampler {
     return problems;
   }
 
-  /** undefined for a thread that was not sampled yet. */
+  /** undefined for a thread without a sample. */
   residencyOf(thread: VmThread): Residency | undefined {
     return this.#residencies.get(thread);
   }

@@ -9,25 +9,25 @@ export interface Task {
 export interface Clocks {
   /** Never jumps. */
   monotonic(): number;
-  /** What cron expressions are written for. It jumps when somebody sets it. */
+  /** The clock of cron expressions. It jumps when it is set. */
   wall(): number;
 }
 
 const REAL: Clocks = { monotonic: () => performance.now(), wall: () => Date.now() };
 
-/** No timer is set for longer, so that a step of the wall clock is noticed within this time. */
+/** Longest timer, so that a step of the wall clock is noticed within this time. */
 const LOOK_MS = 1000;
-/** How far the clocks may move against each other before the next run is planned anew: NTP slews by 0.5 ms a second. */
+/** Difference between the clocks at which the next run is planned again: NTP slews by 0.5 ms per second. */
 const STEP_MS = 100;
-/** A timer may fire a little before the second that it was set for, whose run it is. */
+/** A timer may fire slightly before its second. A run due within this time is the same run. */
 const EARLY_MS = 20;
-/** Where the wall clock jumps again and again, a run is due after so many intervals all the same. */
+/** If the wall clock keeps jumping, a run is still due after this many intervals. */
 const MAX_INTERVALS = 2;
 
 /**
- * Runs `work` at the times of a cron expression with seconds. node-cron says when the next run is due by the wall clock;
- * the time until then is waited for on the monotonic clock. A run that takes longer than the interval makes the next ones
- * be left out; a task that throws is logged when it begins to and when it ends to, and costs nothing else.
+ * Runs `work` at the times of a cron expression with seconds. node-cron computes the next run from the wall
+ * clock; the wait uses the monotonic clock. Runs that fall into a run still in progress are skipped. A
+ * failing task logs its first failure and its recovery, and stays scheduled.
  */
 export function every(
   expression: string,
@@ -60,7 +60,7 @@ export function every(
       if (failure !== undefined) logger.info({ task: name }, `${name} works again`);
       failure = undefined;
     } catch (error) {
-      // A task that fails each second must not fill the log.
+      // A task that fails every second must not flood the log.
       if (failure !== String(error)) logger.error({ err: error, task: name }, `${name} failed`);
       failure = String(error);
     }
@@ -87,7 +87,7 @@ export function every(
   };
 }
 
-/** What is wrong with a cron expression; undefined where nothing is. */
+/** The error in a cron expression; undefined if it is valid. */
 export function cronProblem(expression: string): string | undefined {
   const { valid, errors } = validateDetailed(expression);
   if (!valid)
@@ -102,7 +102,7 @@ export function cronProblem(expression: string): string | undefined {
 
 const intervals = new Map<string, number>();
 
-/** The longest time between two of the next runs, in milliseconds. Asked for at each sample, so remembered. */
+/** Longest time between consecutive upcoming runs, in milliseconds. Cached because each sample needs it. */
 export function intervalOf(expression: string): number {
   const known = intervals.get(expression);
   if (known !== undefined) return known;

@@ -19,11 +19,11 @@ import { SharedWork, type Underway } from './shared-work.ts';
 export interface Build {
   readonly version: string;
   readonly revision: string;
-  /** The host is a copy or a simulation. */
+  /** Whether the host is a copy or a simulation. */
   readonly simulated: boolean;
 }
 
-/** Questions under way. */
+/** Requests in progress. */
 export type Remotes = Pick<Collection, 'qmp' | 'libvirt' | 'versionOf'>;
 
 export interface ScrapeParts {
@@ -34,25 +34,25 @@ export interface ScrapeParts {
   readonly problemLog: ProblemLog;
   readonly seriesLog: SeriesLog;
   maxSeries(): number;
-  /** Asks VMMs and managers; the answers come while the kernel's files are read. */
+  /** Queries VMMs and managers. The responses arrive while the kernel's files are read. */
   askRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
-  /** Where threads are, as last looked. */
+  /** Result of the last affinity check. */
   affinity(): Affinity;
   readonly stages: Stages;
-  /** Takes a reading of the trace events. */
+  /** Reads the trace events. */
   readTrace(breathe: () => Promise<void>): TraceReading | Promise<TraceReading>;
   readonly build: Build;
   readonly patientMs?: number;
 }
 
-/** How one probe did. */
+/** Result of one probe. */
 export interface ProbeResult {
-  /** Empty: it gave all it should. */
+  /** Empty if the probe read all its sources. */
   readonly problems: readonly SourceError[];
-  /** undefined for a probe whose work was done before the scrape. */
+  /** undefined for a probe that did its work before the scrape. */
   readonly seconds: number | undefined;
   readonly series: number;
-  /** What the source cannot tell here though nothing is wrong. */
+  /** What the source cannot provide on this host, although nothing is wrong. */
   readonly limits: readonly string[];
 }
 
@@ -61,10 +61,13 @@ export interface ScrapeResult {
   readonly probes: ReadonlyMap<string, ProbeResult>;
 }
 
-/** What a collection with less time than this lacks was cut short by who asked: no fault of the host, so not logged. */
+/**
+ * If a collection has less time than this, gaps are due to the client's timeout and not to the host, so they
+ * are not logged.
+ */
 const PATIENT_MS = 5000;
 
-/** Collects on demand. Scrapes that overlap share collections. */
+/** Collects on demand. Overlapping scrapes share collections. */
 export class Scrape {
   readonly #work: SharedWork<ScrapeResult>;
 
@@ -72,7 +75,7 @@ export class Scrape {
     this.#work = new SharedWork((deadline) => begin(parts, deadline), isComplete, onCoalesced);
   }
 
-  /** @param timeoutMs by when the result must be there, complete or not */
+  /** @param timeoutMs time limit for the result, which may be incomplete */
   collect(timeoutMs: number): Promise<ScrapeResult> {
     return this.#work.ask(performance.now() + timeoutMs);
   }
@@ -179,7 +182,7 @@ interface MutableProbeResult {
   limits: readonly string[];
 }
 
-/** One probe that hangs may take half of what time is left, so that those after it have theirs. */
+/** A hanging probe may use half of the remaining time, so that later probes still get their share. */
 function share(deadline: number): number {
   return Math.max(0, (deadline - performance.now()) / 2);
 }
@@ -191,7 +194,7 @@ function logProblems(
   isPatient: boolean,
 ): void {
   const real = isPatient ? problems : problems.filter((problem) => !isCut(problem));
-  // What was cut short says neither that the sources are usable nor that they are not.
+  // Probes that ran out of time do not show whether their sources are usable.
   if (real.length > 0 || problems.length === 0) log.update(probe, real);
 }
 

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import type { Cut } from './metrics/shares.ts';
 
-/** Who is always near the limit is not named more often than this. */
+/** A VM that stays near the limit is not logged more often than this. */
 const AGAIN_MS = 3_600_000;
-/** Names in one line. */
+/** Maximum number of names in one line. */
 const MAX_NAMED = 20;
 
-/** Names whose series are left out because of limits.maxSeries, when it begins. */
+/** Logs the names whose series exceed limits.maxSeries, when the excess starts. */
 export class SeriesLog {
   readonly #namedAt = new Map<string, number>();
 

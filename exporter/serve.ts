@@ -20,19 +20,19 @@ export interface ServeParts {
   >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
-  /** Reads the configuration once more. @throws ConfigError */
+  /** Reads the configuration again. @throws ConfigError */
   readonly readConfig: () => Config;
 }
 
 export interface Running {
-  /** Where it listens: differs from the configuration for port 0. */
+  /** The listening port. It differs from the configured port if that is 0. */
   readonly port: number;
   stop(): Promise<void>;
-  /** Takes over the configuration as it is now. @returns what was wrong with it; undefined where nothing was */
+  /** Applies the current configuration. @returns the error; undefined on success */
   reload(): Promise<string | undefined>;
 }
 
-/** Starts the daemon. @throws ConfigError for a web configuration or an address that cannot be used */
+/** Starts the daemon. @throws ConfigError for an invalid web configuration or an unusable address */
 export async function serve(config: Config, parts: ServeParts): Promise<Running> {
   const { telemetry, own, logger } = parts;
   const readWeb = (): WebConfig =>
@@ -62,7 +62,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
       return message;
     }
   };
-  // One after the other: two at a time would each start the tasks.
+  // Reloads are serialized: two at once would each start the tasks.
   let reloading: Promise<unknown> = Promise.resolve();
   const reload = (): Promise<string | undefined> => {
     const result = reloading.then(takeOver);
@@ -117,7 +117,10 @@ export async function serve(config: Config, parts: ServeParts): Promise<Running>
   };
 }
 
-/** Certificates and users change at run time; whether there is TLS at all, and for whom, takes a restart. */
+/**
+ * Certificates and users can change at run time. Switching TLS or client certificates on or off takes a
+ * restart.
+ */
 function canTurnInto({ tls: before }: WebConfig, { tls: after }: WebConfig): boolean {
   return (before === undefined) === (after === undefined) && before?.requestCert === after?.requestCert;
 }

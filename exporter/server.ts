@@ -18,41 +18,47 @@ import type { Refusal } from './web/addressed.ts';
 import type { Feed } from './web/feed.ts';
 import { PAGE_POLICY, pageRoutes } from './web/routes.ts';
 
-/** Without Prometheus' header: its own default, less what the answer needs on its way. */
+/** Without Prometheus' timeout header: its default timeout, minus the time to send the response. */
 const DEFAULT_TIMEOUT_MS = 9500;
-/** What is kept of the time that Prometheus grants, for rendering and the network. */
+/** Part of the scrape timeout that is reserved for rendering and the network. */
 const OFFSET_MS = 500;
 const MAX_TIMEOUT_MS = 120_000;
-/** Nobody has use for less: who says so gets this much, or goes away. */
+/** Shorter timeouts are raised to this value. */
 const MIN_TIMEOUT_MS = 1000;
-/** A client that takes nothing of its answer for this long is let go: it keeps a whole collection in memory. */
+/**
+ * A response that the client does not read for this long is dropped, because it keeps a whole collection in
+ * memory.
+ */
 const STALL_MS = 30_000;
-/** A client that takes its answer by drops is let go after this long. */
+/** Time limit for a client that reads its response slowly. */
 const SEND_MS = 120_000;
-/** Answers being sent at a time: each keeps a whole collection in memory. With more, one that makes no progress ends. */
+/**
+ * Maximum number of responses being sent; each keeps a collection in memory. Above it, a stalled response is
+ * ended.
+ */
 const MAX_ANSWERS = 16;
-/** An answer makes no progress when its client has taken nothing for this long. */
+/** A response is stalled if the client has read nothing for this long. */
 const IDLE_ANSWER_MS = 1000;
 
 export interface ServerParts {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
-  /** Collects; the result is there within the time given, complete or not. */
+  /** Returns a result within the given time, complete or not. */
   scrape(timeoutMs: number): Promise<ScrapeResult>;
   readonly own: Registry;
   inventory(): unknown;
   isReady(): boolean;
-  /** undefined where POST /-/reload is not enabled. */
+  /** undefined if POST /-/reload is not enabled. */
   readonly reload: (() => Promise<string | undefined>) | undefined;
-  /** Tells open pages what there is to see. */
+  /** Sends updates to open pages. */
   readonly feed: Pick<Feed, 'open'>;
-  /** Checks who asks; lets everyone in where no users are configured. */
+  /** Authenticates requests. Accepts every request if no users are configured. */
   readonly authenticate: RequestHandler;
-  /** Why a request is not meant for this exporter; undefined where it is. */
+  /** Why a request is not addressed to this exporter; undefined if it is. */
   readonly refusal?: (request: IncomingMessage) => Refusal | undefined;
   readonly stallMs?: number;
 }
 
-/** The HTTP contract. Knows the scrape and the inventory, and no probe. */
+/** The HTTP interface. It knows the scrape and the inventory, but no probe. */
 export function createApp(parts: ServerParts): Express {
   const app = express();
   const answers = new Places<Response>(MAX_ANSWERS);
@@ -79,7 +85,7 @@ export function createApp(parts: ServerParts): Express {
   app.set('etag', false);
   app.use(
     helmet({
-      // Without helmet's defaults, one of which turns the page's links into https, which need not be there.
+      // One of helmet's defaults upgrades the page's links to https, which may not be configured.
       contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
       strictTransportSecurity: false,
     }),
@@ -90,7 +96,7 @@ export function createApp(parts: ServerParts): Express {
     else response.status(refused.status).type('text').send(refused.text);
   });
   app.use(parts.authenticate);
-  // Level 1 makes a scrape 15 times smaller; level 6 costs three times as much for 17 times.
+  // Level 1 makes a scrape 15 times smaller; level 6 makes it 17 times smaller at three times the CPU cost.
   app.use(compression({ level: 1, threshold: 1024, filter: isText }));
 
   app.get('/metrics', async (request, response) => {
@@ -164,7 +170,7 @@ export function createApp(parts: ServerParts): Express {
   return app;
 }
 
-/** compression does not know OpenMetrics, which is what Prometheus asks for. */
+/** The compression module does not know OpenMetrics, which Prometheus requests. */
 function isText(request: Request, response: Response): boolean {
   return (
     response.get('Content-Type') === Registry.OPENMETRICS_CONTENT_TYPE ||
@@ -178,7 +184,7 @@ function methodNotAllowed(allowed: string): RequestHandler {
   };
 }
 
-/** How long a collection may take, from the header that Prometheus sends. */
+/** Time limit of a collection, from the timeout header that Prometheus sends. */
 export function scrapeTimeout(header: string | undefined): number {
   const seconds = header === undefined || header.length > 32 ? Number.NaN : Number(header);
   if (!(seconds > 0)) return DEFAULT_TIMEOUT_MS;
@@ -187,7 +193,10 @@ export function scrapeTimeout(header: string | undefined): number {
 
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0';
 
-/** What the client prefers. Prometheus 3 adds `escaping=`, which changes nothing for names like ours. */
+/**
+ * The content type that the client prefers. Prometheus 3 adds `escaping=`, which has no effect on our metric
+ * names.
+ */
 function negotiate(request: Request): ContentType {
   if (request.headers.accept !== undefined) {
     request.headers.accept = request.headers.accept.replace(
@@ -201,16 +210,17 @@ function negotiate(request: Request): ContentType {
 }
 
 /**
- * Sends piece by piece, as fast as the client takes them; stops when the client goes away.
+ * Sends the chunks as fast as the client reads them. Stops when the client disconnects.
  *
- * @param onWaiting gets whether the answer waits for the client
+ * @param onWaiting called with true when the response starts to wait for the client, and with false when it
+ * continues
  */
 async function send(
   chunks: AsyncIterable<string>,
   response: Response,
   onWaiting: (waits: boolean) => void,
 ): Promise<void> {
-  // One listener for all pieces: compression moves it to its own stream, from where it cannot be taken off again.
+  // One listener for all chunks: compression moves it to its own stream, where it cannot be removed.
   let wake = (): void => undefined;
   response.on('drain', () => wake());
   response.on('close', () => wake());
@@ -225,7 +235,7 @@ async function send(
     onWaiting(false);
   }
   response.end();
-  // The rest is in buffers until the client takes it.
+  // The remaining data is buffered until the client reads it.
   onWaiting(true);
 }
 

@@ -1,9 +1,9 @@
-/** A piece of work that several may wait for. */
+/** Work in progress, which several callers may await. */
 export interface Underway<R> {
-  /** When it ends, done or not. */
+  /** When the work ends, complete or not. */
   readonly deadline: number;
   readonly result: Promise<R>;
-  /** What it has so far. */
+  /** The result so far. */
   soFar(): R;
 }
 
@@ -12,14 +12,14 @@ interface Waiter<R> {
   resolve(result: R | Promise<R>): void;
 }
 
-/** Pieces of work under way at a time. */
+/** Maximum number of concurrent works. */
 const MAX_RUNNING = 4;
 
 /**
- * Shares work among those who ask for it at the same time. Who asks joins the work that ends latest and still in time for
- * him, unless half of his time would be unused; else he gets work of his own, up to {@link MAX_RUNNING}. When all places
- * are taken he waits, first come first served, for a place or for the first complete result. Nobody waits past his own
- * deadline: then he gets what the oldest work has so far.
+ * Shares work among concurrent callers. A caller joins the work with the latest deadline that is not after
+ * its own, unless that would leave half of its time unused. Otherwise it starts its own work, up to {@link
+ * MAX_RUNNING}. If all places are taken it waits, in FIFO order, for a place or for the first complete
+ * result. At its deadline it gets what the oldest work has so far.
  */
 export class SharedWork<R> {
   readonly #running = new Set<Underway<R>>();
@@ -31,7 +31,7 @@ export class SharedWork<R> {
     private readonly onShared: () => void = () => undefined,
   ) {}
 
-  /** @param deadline of performance.now() */
+  /** @param deadline in time of performance.now() */
   ask(deadline: number): Promise<R> {
     return this.#joined(deadline) ?? this.#begun(deadline) ?? this.#queued(deadline);
   }

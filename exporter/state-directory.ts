@@ -4,8 +4,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /**
- * Why others could put their own state into a directory, and what to do; undefined where they cannot, or where there is
- * none. In a sticky directory of root's, such as /tmp, others can make files: whose a file is, is for its reader to ask.
+ * Why another user could place state files in a directory, and how to fix that; undefined if no other user
+ * can, or if the directory does not exist. In a sticky directory of root, such as /tmp, other users can
+ * create files, so the reader must check the owner of each file.
  *
  * @param me user id of this process
  */
@@ -17,7 +18,7 @@ export function stateDirectoryProblem(
   try {
     stat = statSync(directory);
   } catch {
-    // What is not there is made, and what cannot be reached is said when it is used.
+    // A missing directory is created later; an inaccessible one is reported when it is used.
     return undefined;
   }
   const { uid, mode } = stat;
@@ -27,7 +28,7 @@ export function stateDirectoryProblem(
   return `may be written by others (mode ${(mode & 0o7777).toString(8)}): chmod go-w ${directory}`;
 }
 
-/** What root owns, nobody else has put there. */
+/** Files of root are trusted: no other user can have created them. */
 export function isOurs(uid: number, me: number | undefined = process.geteuid?.()): boolean {
   return uid === 0 || uid === me;
 }

@@ -4,15 +4,15 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const WAIT_SECONDS = 30;
-/** The lock's descriptor in the child: after its standard streams. */
+/** The lock's descriptor in the child process: the first after the standard streams. */
 const LOCK_FD = 3;
 
 /**
- * Runs `work` while no other process does so for that directory. The lock is the kernel's flock(2), which ends with the
- * process that holds it, however that ends. Node.js cannot ask for one; flock(1) can, for an open file that it inherits
- * and shares with us.
+ * Runs `work` under an exclusive lock on the directory. The lock is flock(2): the kernel releases it when the
+ * holder exits for any reason. Node.js has no flock(), so flock(1) takes the lock on an open file that it
+ * inherits and shares with this process.
  *
- * @throws Error that says why there is no lock
+ * @throws Error with the reason if the lock is not available
  */
 export async function withLock<T>(directory: string, work: () => Promise<T>): Promise<T> {
   const path = join(directory, '.lock');

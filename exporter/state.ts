@@ -7,7 +7,7 @@ import { isExhausted } from '../probes/errors.ts';
 import { isOurs, stateDirectoryProblem } from './state-directory.ts';
 import { withLock } from './state-lock.ts';
 
-/** What of a logger is needed; pino's fits. */
+/** The part of a logger that is needed; a pino logger fits. */
 export interface StateLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -15,29 +15,29 @@ export interface StateLogger {
 
 export interface StateOptions<T> {
   readonly directory: string;
-  /** File name in it. */
+  /** File name in the directory. */
   readonly name: string;
   readonly schema: z.ZodType<T>;
   readonly empty: () => T;
   readonly logger: StateLogger;
 }
 
-/** More is no state of ours, and is neither read nor written. */
+/** Larger files are not state files: they are neither read nor written. */
 const CAP = 4 * 1024 * 1024;
 const TOO_LARGE = `no regular file of at most ${CAP} bytes`;
-/** A temporary file of this age was left by a process that was killed. */
+/** A temporary file of this age was left by a killed process. */
 const LEFT_BEHIND_MS = 3_600_000;
 
 /**
- * State that survives a restart: a JSON file, checked when it is read, replaced as a whole when it is written. Where the
- * file or its directory is of no use the state is kept in memory, with one warning.
+ * State that survives a restart: a JSON file that is validated on read and replaced atomically on write. If
+ * the file or its directory is unusable, the state is kept in memory and one warning is logged.
  */
 export class StateFile<T> {
   readonly path: string;
   #value: T;
   #isDirty = false;
   #writing: Promise<boolean> | undefined;
-  /** A file that cannot be read must not be overwritten. */
+  /** Never overwrite a file that could not be read. */
   #isUnreadable = false;
   #isFailing = false;
   #hasSwept = false;
@@ -51,13 +51,19 @@ export class StateFile<T> {
     return this.#value;
   }
 
-  /** Takes over what another process wrote, unless this one has yet to write; what is of no use changes nothing. */
+  /**
+   * Reads what another process wrote, unless this process has unsaved changes. An unusable file changes
+   * nothing.
+   */
   reload(): T {
     if (this.#writing === undefined && !this.#isFailing) this.#value = this.#read(() => this.#value);
     return this.#value;
   }
 
-  /** Calls while a write is under way are one more write. @returns whether the file has the value */
+  /**
+   * Saves the value. Calls during a write are merged into one more write. @returns whether the file has the
+   * value
+   */
   save(value: T): Promise<boolean> {
     this.#value = value;
     this.#isDirty = true;
@@ -66,7 +72,8 @@ export class StateFile<T> {
   }
 
   /**
-   * Changes what the file has now, whoever wrote it; no other process changes it meanwhile.
+   * Changes the current content of the file, whichever process wrote it. Other processes are locked out
+   * during the change.
    *
    * @returns whether the file has the value
    */
@@ -105,7 +112,7 @@ export class StateFile<T> {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') return empty();
       this.#isUnreadable = true;
-      // That no descriptor is free is said of the whole process.
+      // Descriptor exhaustion affects the whole process and is logged elsewhere.
       if (!wasUnreadable && !isExhausted(error)) {
         logger.warn({ path, reason: reasonOf(error) }, 'state file cannot be read: state is kept in memory');
       }
@@ -134,7 +141,7 @@ export class StateFile<T> {
     if (this.#isUnreadable) return false;
     const { path } = this;
     const { directory, logger } = this.options;
-    // Nobody can guess the name, and `wx` follows no link that is there all the same.
+    // The name cannot be guessed, and `wx` does not follow an existing link.
     const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
     try {
       const text = `${JSON.stringify(this.#value)}\n`;
@@ -163,7 +170,7 @@ export class StateFile<T> {
     this.#isFailing = true;
   }
 
-  /** Removes what writers that were killed have left, once. */
+  /** Removes temporary files of killed writers. Runs once. */
   async #sweep(): Promise<void> {
     if (this.#hasSwept) return;
     this.#hasSwept = true;
@@ -180,7 +187,7 @@ export class StateFile<T> {
   }
 }
 
-/** @throws Error where others could write to it */
+/** @throws Error if other users could write to the directory */
 function checkDirectory(directory: string): void {
   const problem = stateDirectoryProblem(directory);
   if (problem !== undefined) throw new Error(`${directory} ${problem}`);
@@ -196,7 +203,10 @@ function reasonOf(error: unknown): string {
   return code ?? message;
 }
 
-/** undefined for what is no file, or too large. @throws Error also for a link, or a file of another user */
+/**
+ * Returns undefined for anything but a regular file and for a file that is too large. @throws Error also for
+ * a link or a file of another user
+ */
 function readCapped(path: string): string | undefined {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
@@ -226,7 +236,7 @@ async function writeSynced(path: string, text: string): Promise<void> {
   }
 }
 
-/** So that the rename outlives a power cut; not every file system lets one. */
+/** Makes the rename survive a power failure. Some file systems do not support it. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {

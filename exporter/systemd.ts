@@ -5,15 +5,18 @@ import { isExhausted } from '../probes/errors.ts';
 
 const notify = promisify(execFile);
 
-/** Descriptors for the helper may be free a moment later, and systemd kills a daemon that it never hears of. */
+/**
+ * The helper may fail for lack of descriptors. Retry, because systemd kills a daemon that does not report
+ * ready.
+ */
 const TRIES = 10;
 const RETRY_MS = 1000;
 
 /**
- * Tells systemd that the daemon is ready. Node.js cannot send on a datagram socket, systemd's own helper can; the unit
- * allows it with `NotifyAccess=all`. Without a supervisor there is nothing to tell.
+ * Reports readiness to systemd. Node.js cannot send on a datagram socket, so systemd's helper does it; the
+ * unit permits that with `NotifyAccess=all`. Does nothing without a supervisor.
  *
- * @returns what went wrong; undefined where all is well
+ * @returns the error; undefined on success
  */
 export async function notifyReady(
   environment: NodeJS.ProcessEnv,

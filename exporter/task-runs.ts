@@ -1,31 +1,31 @@
-/** The tasks that run by themselves between scrapes. */
+/** Tasks that run on their own schedule between scrapes. */
 export const TASKS = ['inventory', 'stages', 'sampler', 'trace'] as const;
 export type TaskName = (typeof TASKS)[number];
 
-/** How one task does. */
+/** State of one task. */
 export interface TaskReading {
   readonly task: TaskName;
-  /** Since it last ran to its end; for one that never did, since the daemon started. */
+  /** Time since the last completed run, or since the daemon started if none has completed. */
   readonly ageSeconds: number;
   readonly intervalSeconds: number;
 }
 
-/** When each task last ran to its end. */
+/** Records when each task last completed. */
 export class TaskRuns {
   readonly #endedAt: Map<TaskName, number>;
 
-  /** @param now milliseconds of a clock that never jumps */
+  /** @param now milliseconds of a monotonic clock */
   constructor(private readonly now: () => number) {
     this.#endedAt = new Map(TASKS.map((task) => [task, now()]));
   }
 
-  /** Runs the work of a task. A run that throws is none that ended. */
+  /** Runs the work of a task. A run that throws does not count as completed. */
   async run(task: TaskName, work: () => Promise<void>): Promise<void> {
     await work();
     this.#endedAt.set(task, this.now());
   }
 
-  /** @param intervalMs of each task, as it is configured now */
+  /** @param intervalMs currently configured interval of each task */
   read(intervalMs: (task: TaskName) => number): TaskReading[] {
     const now = this.now();
     return [...this.#endedAt].map(([task, endedAt]) => ({

@@ -30,22 +30,22 @@ import type { TraceSetName } from './trace/sets.ts';
 import { Trace } from './trace/trace.ts';
 import { realWorld, type World } from './world.ts';
 
-/** Time for a collection that nobody waits for with a deadline of his own. */
+/** Time limit of a collection without a deadline from a client. */
 const PATIENT_MS = 60_000;
-/** So many CPUs are looked at to tell on which ones a thread is. */
+/** Samples that doctor takes to determine on which CPUs a thread runs. */
 const DOCTOR_SAMPLES = 4;
 const DOCTOR_SAMPLE_MS = 250;
-/** Windows of tracepoint sets that are not always on last a second. */
+/** Windows of tracepoint sets that are not always on last one second. */
 const EACH_SECOND = '* * * * * *';
 /**
- * perf tells what it has counted so often: a scrape shows what is at most so old. Each telling interrupts the CPUs on
- * which the vCPUs run, which is an exit for each of them.
+ * Interval at which perf reports its counts; a scrape shows counts up to this old. Each reading of the
+ * counters interrupts the vCPUs' CPUs, and each interrupt costs a VM exit.
  */
 const PERF_INTERVAL_MS = 5000;
 
 /**
- * Everything between the kernel and the exposition, put together from a configuration: inventory, sampler, scrape and
- * the tasks that drive them. Without HTTP, so that `once` and `doctor` use the same parts as `serve`.
+ * Everything between the kernel and the exposition, built from a configuration: inventory, sampler, scrape
+ * and their tasks. It does not include HTTP, so that `once` and `doctor` use the same code as `serve`.
  */
 export class Telemetry {
   readonly #host: Host;
@@ -138,17 +138,17 @@ export class Telemetry {
     );
   }
 
-  /** Whether the first full pass of the inventory was made. */
+  /** Whether the first full scan of the inventory is complete. */
   get isReady(): boolean {
     return this.#ready;
   }
 
-  /** Names of the VMs that the last scan found. */
+  /** Names of the VMs of the last scan. */
   get vmNames(): string[] {
     return this.#inventory.vms.map(({ name }) => name);
   }
 
-  /** The VMs as `/api/v1/inventory` shows them. */
+  /** The VMs in the form of `/api/v1/inventory`. */
   get inventory(): object {
     const vms = this.#inventory.vms.map((vm) => ({
       vm: vm.label,
@@ -169,13 +169,13 @@ export class Telemetry {
     return { vms };
   }
 
-  /** A full pass of the inventory, with a look at each VM's threads so that the sampler knows whom to follow. */
+  /** A full scan of the inventory, including each VM's threads, which the sampler needs. */
   async look(): Promise<void> {
     const end = this.own.inventoryDuration.startTimer();
     try {
       await this.#inventory.refresh(true);
     } catch (error) {
-      // The VMs stay as they are, and the next look comes soon.
+      // Keep the VMs of the last scan; the next scan comes soon.
       if (!isExhausted(error)) throw error;
       this.#problemLog.update('inventory', [sourceError(error, this.#host.roots.procfs)]);
       return;
@@ -195,9 +195,9 @@ export class Telemetry {
   }
 
   /**
-   * Judges which stage each VM is in. Kicks and I/Os are counted now, whether somebody scrapes or not.
+   * Determines the stage of each VM. Counts kicks and I/Os now, independently of scrapes.
    *
-   * @param patience waits for perf, which reports at times of its own
+   * @param patience how long to wait for perf, which reports at its own interval
    */
   async judge(patience = 0): Promise<void> {
     if (!this.#config['collector.affinity']) return;
@@ -227,7 +227,7 @@ export class Telemetry {
     end();
   }
 
-  /** @param timeoutMs by when the result is there, complete or not */
+  /** @param timeoutMs time limit for the result, which may be incomplete */
   async scrape(timeoutMs: number): Promise<ScrapeResult> {
     const end = this.own.scrapeDuration.startTimer();
     const result = await this.#scrape.collect(timeoutMs);
@@ -235,7 +235,7 @@ export class Telemetry {
     return result;
   }
 
-  /** One collection, judged. */
+  /** Makes one collection and evaluates it. */
   async doctor(): Promise<Report> {
     await this.look();
     await this.sample();
@@ -246,17 +246,17 @@ export class Telemetry {
     return this.diagnose(result);
   }
 
-  /** A collection, judged. */
+  /** Evaluates a collection. */
   diagnose(result: ScrapeResult): Report {
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, this.#inventory.vms.length, { isRoot, lockdown: this.#lockdown() });
   }
 
   /**
-   * One VM, judged from a few samples. Nothing is changed: commands are advised and not run.
+   * Evaluates one VM from a few samples. It changes nothing: it prints commands and does not run them.
    *
-   * @param name its label, name or UUID
-   * @returns undefined where there is no such VM
+   * @param name label, name or UUID of the VM
+   * @returns undefined if there is no such VM
    */
   async doctorVm(name: string): Promise<VmReport | undefined> {
     await this.look();
@@ -269,13 +269,16 @@ export class Telemetry {
       if (i > 0) await sleep(DOCTOR_SAMPLE_MS);
       await this.sample();
     }
-    // libvirt and the monitor are asked as a scrape asks them.
+    // Query libvirt and the monitor in the same way as a scrape does.
     await this.scrape(PATIENT_MS);
     await this.judge();
     return this.reportOn(vm.label);
   }
 
-  /** One VM, as the last samples and looks have it. @returns undefined where there is none, or none was judged yet */
+  /**
+   * Report on one VM from the last samples and scans. @returns undefined if the VM does not exist or has not
+   * been evaluated
+   */
   reportOn(label: string): VmReport | undefined {
     const vm = this.#inventory.vms.find((each) => each.label === label);
     const { topology, disks } = this.#inventory;
@@ -290,14 +293,14 @@ export class Telemetry {
     });
   }
 
-  /** Starts the tasks; the first look and sample are made at once. */
+  /** Starts the tasks. The first scan and sample run at once. */
   async start(): Promise<void> {
     await this.begin();
     this.own.readTasksFrom(() => this.#taskRuns.read((task) => intervalOf(this.#scheduleOf(task))));
     this.#schedule();
   }
 
-  /** The first look and sample, without tasks: what they do is left to the caller. */
+  /** Runs the first scan and sample without starting the tasks. The caller runs their work. */
   async begin(): Promise<void> {
     await this.look();
     await this.sample();
@@ -305,7 +308,7 @@ export class Telemetry {
     await this.judge();
   }
 
-  /** Looks after the trace events: once a second. */
+  /** Maintains the trace events. Call it every second. */
   async tick(): Promise<void> {
     await this.#trace.tick();
   }
@@ -317,9 +320,9 @@ export class Telemetry {
   }
 
   /**
-   * Takes over another configuration without losing what was counted.
+   * Applies another configuration and keeps all counters.
    *
-   * @returns keys that changed but take a restart
+   * @returns changed keys that take effect only after a restart
    */
   async reload(config: Config): Promise<string[]> {
     const before = this.#config;
@@ -336,7 +339,7 @@ export class Telemetry {
   }
 
   #schedule(): void {
-    // A reload may have come before the start was through.
+    // A reload may arrive before startup is complete.
     this.#cancel();
     const work: Readonly<Record<TaskName, () => Promise<void>>> = {
       inventory: () => this.look(),
@@ -354,7 +357,7 @@ export class Telemetry {
     return this.#config[task === 'sampler' ? 'sampler.schedule' : 'inventory.schedule'];
   }
 
-  /** By the host's clock, which a copy or a simulation of a host has of its own. */
+  /** The host's own clock: a copy or a simulation of a host has a different one. */
   #sinceBoot(): number {
     try {
       return readUptime(this.#host);

@@ -1,13 +1,16 @@
 import { type TracefsWriter, tracefsWriter } from './trace/writer.ts';
 
-/** What the exporter has of the machine besides the host's files: given, so that a simulated host can live in virtual time. */
+/**
+ * The exporter's dependencies on the machine other than the host's files. Injected, so that a simulated host
+ * can run in virtual time.
+ */
 export interface World {
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
-  /** The process that looks at the host. */
+  /** Process id of the exporter. */
   readonly pid: number;
   readonly writer: TracefsWriter;
-  /** Time stands still while anything is read, so what is otherwise read in the background is waited for. */
+  /** Virtual time does not advance during reads, so background reads must be awaited. */
   readonly isVirtual: boolean;
 }
 

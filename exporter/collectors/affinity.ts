@@ -15,7 +15,7 @@ import { DRIFT_KINDS, type DriftKind } from '../model/drift.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import type { Collector } from './collector.ts';
 
-/** Where threads should be and are, and which stage of the methodology that makes. Judged between scrapes. */
+/** Expected and observed affinity of threads, and the stage of each VM. Computed between scrapes. */
 export function affinity(): Collector {
   const known = new Map<string, LabelBlock<(typeof vmThreadKindLabels)[number]>>();
 
@@ -23,7 +23,7 @@ export function affinity(): Collector {
     name: 'affinity',
     async collect({ vms, families, affinity: reading, stages, topology, breathe }, report) {
       const kinds = possibleKinds(topology);
-      // Labels of VMs that are gone are dropped with all others, once in a while.
+      // The cache also holds labels of VMs that no longer exist. Clear it when it gets large.
       if (known.size > 200_000) known.clear();
       for (const vm of vms) {
         await breathe();
@@ -46,11 +46,11 @@ export function affinity(): Collector {
 
 interface PossibleKinds {
   readonly ofIoPath: readonly DriftKind[];
-  /** The emulator may be where others are, and is not sampled. */
+  /** The emulator may share CPUs with other threads and is not sampled. */
   readonly ofEmulator: readonly DriftKind[];
 }
 
-/** A series that can never be 1 is left out: nodes on a host with one, cores on one without SMT. */
+/** Omits series that can never be 1: cross_node on a host with one node, shared_core on one without SMT. */
 function possibleKinds(topology: CpuTopology | undefined): PossibleKinds {
   const hasSmt = topology?.cpus.some(({ siblings }) => siblings.length > 1) === true;
   const hasNodes = (topology?.nodes.length ?? 0) > 1;

@@ -18,7 +18,7 @@ import { type Collector, guarded } from './collector.ts';
 
 const SECTOR = 512;
 const MILLISECONDS = 1e3;
-/** Queue settings change by hand: read again at every so many scrapes. */
+/** Queue settings rarely change, so they are read only every so many scrapes. */
 const SETTINGS_EVERY = 10;
 
 interface Settings {
@@ -27,9 +27,9 @@ interface Settings {
 }
 
 /**
- * Block devices: those with hardware behind them, and those that carry a VM's disk whatever they are.
+ * Block devices that have hardware behind them, and any device that carries a VM's disk.
  *
- * @param exclude which names to leave out
+ * @param exclude names to leave out
  */
 export function block(exclude: () => RegExp): Collector {
   const settings = new Map<string, Settings>();
@@ -63,7 +63,7 @@ export function block(exclude: () => RegExp): Collector {
   };
 }
 
-/** A multipath disk whose kernel does not count for it: the sum over its paths. */
+/** If the kernel does not count for a multipath disk, its statistics are the sum over its paths. */
 function diskStat(host: Host, disk: Disk, counters: BlockCounters): BlockStat {
   const own = readBlockStat(host, disk.name);
   if (disk.paths.length === 0 || own.reads + own.writes + own.discards + own.flushes > 0) {
@@ -72,7 +72,7 @@ function diskStat(host: Host, disk: Disk, counters: BlockCounters): BlockStat {
   return counters.take('paths', new Map(disk.paths.map((path) => [path, readBlockStat(host, path)])));
 }
 
-/** The settings that matter are those of the device's own queue, which a multipath disk has in its paths. */
+/** The relevant settings are those of the hardware queue. A multipath disk has it in its paths. */
 function readSettings(host: Host, disk: Disk): Settings {
   const carrier = disk.paths[0] ?? disk.name;
   return { queue: readBlockQueue(host, carrier), hardwareQueues: readHardwareQueues(host, carrier) };

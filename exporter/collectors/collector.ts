@@ -10,7 +10,7 @@ import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
-/** What one collection works with: the host, who is on it, and where the samples go. */
+/** Input and output of one collection: the host, its VMs, and the families that receive the samples. */
 export interface Collection {
   readonly host: Host;
   readonly families: Families;
@@ -19,35 +19,40 @@ export interface Collection {
   readonly topology: CpuTopology | undefined;
   observeThreads(vm: Vm): ThreadObservation[];
   residencyOf(thread: VmThread): Residency | undefined;
-  /** Under way since the scrape began. */
+  /** Requested when the scrape began. */
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;
-  /** Where threads are, as last looked. */
+  /** Result of the last affinity check. */
   readonly affinity: Affinity;
-  /** Which stage VMs are in, as last judged. */
+  /** Stages as last determined. */
   readonly stages: Stages;
-  /** What trace events have told by now. */
+  /** Trace events counted so far. */
   trace(): TraceReading | Promise<TraceReading>;
-  /** Version of the VM's QEMU; undefined where its monitor is not asked. */
+  /** Version of the VM's QEMU; undefined if its monitor is not queried. */
   versionOf(vm: Vm): string | undefined;
   /** Names of the KVM statistics that were already written, by VM key. */
   readonly given: Map<string, ReadonlySet<string>>;
-  /** Gives other work its turn when it is due; throws when the scrape's time is up. */
+  /** Yields to the event loop every few milliseconds. Throws when the scrape's deadline has passed. */
   breathe(): Promise<void>;
 }
 
-/** A failure that costs a part of a probe: noted, and the rest goes on. */
+/** Reports a partial failure of a probe. The probe continues. */
 export type Report = (problem: SourceError) => void;
 
-/** One subject. The name is the `probe` label, the key in doctor, and the `NAME` of `--no-collector.NAME`. */
+/**
+ * One collector. The name is the `probe` label, the key in doctor and the `NAME` of `--no-collector.NAME`.
+ */
 export interface Collector {
   readonly name: string;
-  /** What this host cannot tell though nothing is wrong: for doctor. */
+  /** What this host cannot provide although nothing is wrong. Shown by doctor. */
   readonly limits?: readonly string[];
   collect(collection: Collection, report: Report): void | Promise<void>;
 }
 
-/** Runs one read whose failure must not cost the rest; what died meanwhile is no failure. */
+/**
+ * Runs one read and reports its failure instead of throwing it. A thread or VM that exits during the scrape
+ * is not an error.
+ */
 export function guarded(path: string, report: Report, read: () => void): void {
   try {
     read();

@@ -3,7 +3,7 @@ import { cpuInfoLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
-/** The host's CPUs and where they are. */
+/** The host's CPUs and their topology. */
 export const cpus: Collector = {
   name: 'cpus',
   collect({ families, topology }) {

@@ -15,7 +15,7 @@ import { threads } from './threads.ts';
 import { type TraceOptions, trace } from './trace.ts';
 import { vms } from './vms.ts';
 
-/** Names by which collectors are switched off: `--no-collector.NAME`. */
+/** Names for `--no-collector.NAME`. */
 export const COLLECTOR_NAMES = [
   'vms',
   'threads',
@@ -34,20 +34,21 @@ export const COLLECTOR_NAMES = [
 
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
-/** Read at each scrape, so that a reload takes effect without losing what a collector remembers. */
+/** Read at each scrape, so that a reload takes effect and collectors keep their state. */
 export interface CollectorOptions extends StatisticsOptions, TraceOptions {
   readonly blockExclude: RegExp;
 }
 
-/** All collectors, what matters most first: of a VM that limits.maxSeries cuts, the last ones lose. */
+/** All collectors, most important first: if limits.maxSeries cuts a VM, the last collectors lose series. */
 export function createCollectors(options: () => CollectorOptions): Collector[] {
   const metrics = new StatisticMetrics();
-  // One for all sources of KVM's statistics: a counter goes on where another source gave it.
+  // Shared by all sources of KVM's statistics, so that a counter continues when its source changes.
   const counters = new CounterSets();
   return [
     vms,
     threads(),
-    // Read after the rest of the host, as their answers are on their way meanwhile; debugfs gives what they did not.
+    // Read late, because the responses arrive while the host's files are read. debugfs provides what they
+    // lack.
     qmp(metrics, counters, options),
     libvirt(metrics, counters, options),
     kvmDebugfs(metrics, counters),

@@ -12,14 +12,14 @@ interface Queue extends NvmeQueue {
   readonly interrupts: InterruptCounter;
 }
 
-/** What was there in one reading of the file. */
+/** Types and queues found in one reading of the file. */
 interface Found {
   readonly types: Set<string>;
-  /** Its interrupt, by name of the queue. */
+  /** Interrupt by queue name. */
   readonly queues: Map<string, string>;
 }
 
-/** Interrupts that tell about KVM and about NVMe queues. */
+/** Interrupts of KVM and of NVMe queues. */
 export function interrupts(): Collector {
   const types = new Map<string, InterruptCounter>();
   const queues = new Map<string, Queue>();
@@ -33,7 +33,7 @@ export function interrupts(): Collector {
           await collection.breathe();
         }
       } catch (error) {
-        // What there was room for is right.
+        // The part of the file that fit is valid.
         if (!(error instanceof SourceError) || error.kind !== 'too_large') throw error;
         report(error);
       }
@@ -56,7 +56,8 @@ export function interrupts(): Collector {
       counter.take(id, cpus, counts);
       found.types.add(type);
     }
-    // A line that several share counts for each of them: the kernel does not know whose an interrupt was.
+    // A shared interrupt line counts for each of its queues, because the kernel does not record which queue
+    // raised it.
     for (const { controller, queue } of nvmeQueues(handlersOf(text))) {
       const name = `${controller}q${queue}`;
       const known = queues.get(name) ?? { controller, queue, interrupts: new InterruptCounter() };

@@ -9,10 +9,12 @@ import type { Collection, Collector, Report } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
 import { DISTURBED } from './statistics-families.ts';
 
-/** Each denied open writes a line into the kernel log: after a denial the counters are left alone for this long. */
+/**
+ * Each denied open adds a line to the kernel log, so the counters are not read for this long after a denial.
+ */
 const DENIED_RETRY_MS = 3_600_000;
 
-/** KVM's statistics of each VM from debugfs: those that nobody closer to the VM gave in this scrape. */
+/** KVM's statistics of each VM from debugfs. Only those that no other source provided in this scrape. */
 export function kvmDebugfs(
   metrics: StatisticMetrics,
   counters: CounterSets,
@@ -45,7 +47,7 @@ export function kvmDebugfs(
   function collectVm({ host, families, given }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
     const already = given.get(vm.key);
-    /** By name of the statistic: what each directory has. All but a few VMs have one. */
+    /** Values per directory, by name of the statistic. Nearly all VMs have one directory. */
     const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();
     for (const { name: directory, content } of vm.directories) {
       for (const file of content.statistics) {
@@ -57,7 +59,7 @@ export function kvmDebugfs(
           else known.parts.push(part);
         } catch (error) {
           const problem = sourceError(error, file.path);
-          // The directory outlives the inventory's last look by a moment: a dying VM, not a failure.
+          // debugfs still lists the VM although it is exiting, which is not an error.
           if (problem.kind === 'vanished' || problem.kind === 'absent') return;
           if (problem.kind === 'denied') {
             deniedUntil = now() + DENIED_RETRY_MS;

@@ -3,7 +3,7 @@ import { lockdownLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
-/** What the kernel denies even to root. */
+/** The kernel lockdown mode, which restricts even root. */
 export const lockdown: Collector = {
   name: 'lockdown',
   collect({ host, families }) {

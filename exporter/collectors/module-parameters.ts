@@ -3,10 +3,10 @@ import { moduleParameterInfoLabels, moduleParameterLabels } from '../metrics/lab
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
-/** Longest word that is a value and not a table. */
+/** Longer values are tables and are not exported. */
 const MAX_WORD = 32;
 
-/** Parameters in force of the modules on the I/O path. */
+/** Current parameters of the kernel modules on the I/O path. */
 export const moduleParameters: Collector = {
   name: 'module_parameters',
   collect({ host, families }) {

@@ -7,7 +7,7 @@ import type { Collection, Collector } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
 import { addStatistics, type StatisticsOptions } from './statistics-families.ts';
 
-/** Statistics that QEMU's monitors gave, asked when the scrape began. */
+/** Statistics from QEMU's monitors, requested when the scrape began. */
 export function qmp(
   metrics: StatisticMetrics,
   counters: CounterSets,
@@ -32,7 +32,7 @@ export function qmp(
   };
 }
 
-/** Statistics that libvirt gave of the VMs that it manages. */
+/** Statistics from libvirt for the VMs that it manages. */
 export function libvirt(
   metrics: StatisticMetrics,
   counters: CounterSets,
@@ -65,7 +65,7 @@ function add(
       labelBlock(vmSourceLabels, [vm.label, source]),
       found === undefined ? 0 : 1,
     );
-    // One source for a counter in one scrape: the first that answers.
+    // The first source that responds provides a VM's counters in this scrape.
     if (found === undefined || given.has(vm.key)) continue;
     given.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
   }

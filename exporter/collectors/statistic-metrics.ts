@@ -2,17 +2,17 @@ import type { StatisticType } from '../../probes/qmp-stats.ts';
 import { catalogue } from '../metrics/catalogue.ts';
 import { isKnownStatistic, type StatisticMetric, statisticMetric } from '../metrics/kvm-statistics.ts';
 
-/** Statistics of newer kernels that this version has no name for; more than this would be somebody's joke. */
+/** Maximum number of statistics that this version does not know. More of them indicate bad input. */
 const MAX_UNKNOWN_STATISTICS = 64;
 
-/** The metric of each KVM statistic, the same one whichever source gives it. */
+/** The metric of each KVM statistic. It is the same for every source. */
 export class StatisticMetrics {
   readonly #metrics = { vm: new Map<string, StatisticMetric>(), vcpu: new Map<string, StatisticMetric>() };
   readonly #unknown = { vm: 0, vcpu: 0 };
-  /** Names of the metrics of unknown statistics: `x_ns` and `x_seconds` would share one. */
+  /** Metric names of unknown statistics, because `x_ns` and `x_seconds` would map to the same name. */
   readonly #names = new Set<string>();
 
-  /** undefined for a histogram, for one unknown statistic too many, and for one that would take another metric's name. */
+  /** undefined for a histogram, for unknown statistics above the limit, and if the metric name is taken. */
   of(subject: 'vm' | 'vcpu', statistic: string, type: StatisticType): StatisticMetric | undefined {
     const metrics = this.#metrics[subject];
     const made = metrics.get(statistic);

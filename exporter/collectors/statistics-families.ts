@@ -26,7 +26,7 @@ import type { StatisticMetrics } from './statistic-metrics.ts';
 
 type DiskCounter = Exclude<Extract<MetricName, `kvm_vm_disk_${string}_total`>, 'kvm_vm_disk_failed_total'>;
 
-/** KVM's log2 histograms and the statistic that is their sum, in nanoseconds. */
+/** KVM's log2 histograms, each with the statistic that is its sum in nanoseconds. */
 const HISTOGRAMS = [
   ['halt_poll_success_hist', 'kvm_vm_halt_poll_success_duration_seconds', 'halt_poll_success_ns'],
   ['halt_poll_fail_hist', 'kvm_vm_halt_poll_fail_duration_seconds', 'halt_poll_fail_ns'],
@@ -35,7 +35,7 @@ const HISTOGRAMS = [
 
 const NANOSECONDS = 1e9;
 
-/** What of a vCPU is worth a series of its own by default: its exits, its interrupts, its halts. */
+/** Statistics that each vCPU exports by default: exits, interrupts and halts. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
   'exits',
   'io_exits',
@@ -58,21 +58,21 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What its own reading changes is left out: `query-stats`, which libvirt asks as well, runs on the vCPU's thread and so
- * wakes it, and no vCPU ever blocks while it answers.
+ * Statistics that reading them changes. `query-stats`, which libvirt uses as well, runs on the vCPU thread
+ * and wakes it, so no vCPU is ever blocking when it responds.
  */
 export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
 
 export interface StatisticsOptions {
-  /** Every statistic of each vCPU, not only the essential ones. */
+  /** Export every statistic of each vCPU, not only the essential ones. */
   readonly allVcpuStatistics: boolean;
 }
 
 /**
- * Writes what a VMM said of one VM.
+ * Writes a VMM's statistics of one VM.
  *
- * @param counters of this VM: they go on where another source gave them before
- * @returns names of the statistics written for the VM, which no other source may give in this scrape
+ * @param counters of this VM; they continue when the source changes
+ * @returns names of the VM's statistics that were written; no other source may provide them in this scrape
  */
 export function addStatistics(
   families: Families,
@@ -107,7 +107,7 @@ export function addStatistics(
       families.addNamed(metric, vcpu, shown / metric.divisor);
     }
   }
-  // Other vCPUs have other buckets.
+  // A different set of vCPUs has different buckets.
   const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
   for (const [statistic, name, sum] of HISTOGRAMS) {
     const counts = statistics.histograms.get(statistic);
@@ -144,7 +144,7 @@ function addIothreads(families: Families, vm: string, iothreads: readonly Iothre
   }
 }
 
-/** undefined where it is not known who serves the disk. */
+/** undefined if the thread that serves the disk is unknown. */
 function isDedicated(disk: Disk, disks: readonly Disk[]): boolean | undefined {
   if (disk.iothreads === undefined) return undefined;
   const own = new Set(disk.iothreads);
@@ -165,14 +165,14 @@ function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean 
   if (disk.queues !== undefined) families.add('kvm_vm_disk_queues', labels, disk.queues);
   if (dedicated !== undefined) families.add('kvm_vm_disk_dedicated_iothread', labels, Number(dedicated));
   disk.iothreads?.forEach((thread, queue) => {
-    // One IOThread for all queues is on kvm_vm_disk_info: a series for each queue would say nothing more.
+    // If one IOThread serves all queues, kvm_vm_disk_info names it. A series per queue would add nothing.
     if ((disk.iothreads?.length ?? 0) < 2) return;
     const block = labelBlock(vmDiskQueueLabels, [vm, disk.name, String(queue), thread]);
     families.add('kvm_vm_disk_queue_iothread_info', block, 1);
   });
 }
 
-/** @param continued a counter's value from a reading */
+/** @param continued turns a reading into the value of the counter */
 function addDiskCounters(
   families: Families,
   vm: string,
@@ -217,7 +217,7 @@ function addDiskCounters(
   }
 }
 
-/** Bucket by bucket, so that a bucket never has more than the next. */
+/** Continues bucket by bucket, so that a bucket never exceeds the next one. */
 function continuedHistogram(
   { buckets, count, sum }: Histogram,
   continued: (name: string, reading: number) => number,

@@ -11,7 +11,7 @@ import type { VmThread } from '../model/vm.ts';
 
 const TICK_NS = 1e9 / USER_HZ;
 
-/** What this kernel has no file for, as far as this collection knows. */
+/** Files that this kernel lacks, as far as this collection knows. */
 export interface Missing {
   schedstat: boolean;
   sched: boolean;
@@ -19,17 +19,17 @@ export interface Missing {
 
 export interface ThreadReading {
   readonly counters: ThreadCounters;
-  /** CPUs in its affinity mask. */
+  /** Number of CPUs in the affinity mask. */
   readonly allowedCpus: number | undefined;
-  /** Files that are there and could not be read: each costs what it tells and nothing else. */
+  /** Files that exist but could not be read. The other files still count. */
   readonly problems: readonly SourceError[];
 }
 
 /**
- * Reads the files of one thread, each by itself.
+ * Reads each file of one thread independently.
  *
- * @param before CPU time by mode as told the last time
- * @returns undefined where the thread has ended
+ * @param before CPU time by mode at the previous reading
+ * @returns undefined if the thread has exited
  */
 export function readThread(
   host: Host,
@@ -51,9 +51,9 @@ export function readThread(
   const schedstat = missing.schedstat ? undefined : read(readTaskSchedstat);
   const sched = missing.sched ? undefined : read(readTaskMigrations);
   const status = read(readStatus);
-  // Every kernel has this file for every thread that lives.
+  // Every kernel provides this file for every live thread.
   if (status === 'gone') return undefined;
-  // The thread is there and the file is not: so it is for every thread of this kernel.
+  // The thread exists and the file does not, so this kernel has the file for no thread.
   if (schedstat === 'gone') missing.schedstat = true;
   if (sched === 'gone') missing.sched = true;
   const times = schedstat === 'gone' ? undefined : kept(schedstat, stat);
@@ -74,7 +74,10 @@ function readStatus(host: Host, path: string): TaskStatus & { readonly allowedCp
   return { ...status, allowedCpus: countCpuList(status.cpusAllowedList) };
 }
 
-/** A kernel without sched_info prints zeros for threads that have run: no information, not zero seconds. */
+/**
+ * A kernel without sched_info prints zeros for threads that have run. Treat them as unknown, not as 0
+ * seconds.
+ */
 function kept(schedstat: TaskSchedstat | undefined, stat: TaskStat): TaskSchedstat | undefined {
   if (schedstat === undefined) return undefined;
   const isCounted = schedstat.timeslices > 0 || schedstat.run > 0 || stat.utime + stat.stime === 0;

@@ -26,11 +26,14 @@ interface LabelledThread {
   readonly role: Role;
 }
 
-/** Writes a thread's samples. Keeps the labels of a thread for as long as the thread is known: they cost most. */
+/**
+ * Writes the samples of threads. Caches each thread's labels, because formatting them is the most expensive
+ * step.
+ */
 export class ThreadFamilies {
   readonly #blocks = new WeakMap<LabelledThread, Blocks>();
 
-  /** Writes what is known. */
+  /** Writes the counters that are known. */
   addCounters(
     families: Families,
     vm: string,

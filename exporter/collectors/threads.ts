@@ -9,14 +9,14 @@ import type { Collection, Collector, Report } from './collector.ts';
 import { type Missing, readThread, type ThreadReading } from './thread-counters.ts';
 import { ThreadFamilies } from './thread-families.ts';
 
-/** What is remembered of a VM, so that none of its counters falls. */
+/** State of a VM that keeps its counters monotonic. */
 interface Memory {
   readonly pools: Map<Role, ThreadPool>;
-  /** CPU time by mode as it was told last, by incarnation of the thread. */
+  /** CPU time by mode at the previous reading, by incarnation of the thread. */
   cpu: ReadonlyMap<string, CpuTimes>;
 }
 
-/** What the scheduler does to each thread of each VM. */
+/** Scheduler statistics of each VM's threads. */
 export function threads(): Collector {
   const out = new ThreadFamilies();
   let memories = new Map<string, Memory>();

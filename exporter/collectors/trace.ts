@@ -23,23 +23,23 @@ import type { Vm } from '../model/vm.ts';
 import { durationHistogram, type ExitCount, stagesOf, type VmTrace } from '../model/vm-trace.ts';
 import type { Collector } from './collector.ts';
 
-/** Reasons that have no name in this kernel, and pairs of vector and destination, that a VM has series of. */
+/** Per-VM limits for series of unnamed exit reasons, and of pairs of vector and destination. */
 const MAX_UNKNOWN = 16;
 const MAX_MSI = 64;
 const OTHER = 'other';
 
 export interface TraceOptions {
-  /** Exits by reason for each vCPU. */
+  /** Export exits by reason for each vCPU. */
   readonly vcpuReasons: boolean;
 }
 
-/** What is remembered of a VM, so that names stay and no counter falls. */
+/** State of a VM that keeps names stable and counters monotonic. */
 interface Memory {
   readonly queues: Queues;
   readonly counters: CounterSet;
 }
 
-/** A counter's value from its parts; it goes on where another backend gave it. */
+/** Value of a counter from its parts. It continues when the backend changes. */
 type Continue = (name: string, parts: Parts) => number;
 
 /** Trace events by VM. */
@@ -63,7 +63,7 @@ export function trace(options: () => TraceOptions): Collector {
         const counted = reading.of(vm);
         if (counted !== undefined)
           addVm(families, vm, counted, reading, memory, { disks, stages }, options());
-        // What is not counted any more begins from nothing, should it be counted again.
+        // Counters that are no longer read start from zero if they reappear.
         memory.counters.forgetUnused();
       }
       memories = kept;
@@ -128,7 +128,7 @@ function addExits(
   { vcpuReasons }: TraceOptions,
   one: (name: string, reading: number) => number,
 ): void {
-  // They come in the order in which they were first seen, so the same ones are left over in each scrape.
+  // Reasons are in order of first appearance, so every scrape leaves out the same ones.
   const unknown = new Set<number>();
   const nameOf = (reason: number | undefined): string => {
     if (reason === undefined) return OTHER;
@@ -182,7 +182,7 @@ function addKicks(
   }
 }
 
-/** They come in the order in which they were first seen, so the same pairs share the last series in each scrape. */
+/** Pairs are in order of first appearance, so every scrape merges the same ones into the last series. */
 function addMsi(
   families: Families,
   vm: string,
@@ -201,7 +201,7 @@ function addMsi(
   }
 }
 
-/** Reasons of the I/O path have histograms of their own: with one for each reason there would be too many series. */
+/** Only reasons on the I/O path have their own histograms. One per reason would create too many series. */
 function addDurations(
   families: Families,
   vm: string,
@@ -240,7 +240,10 @@ function vcpuOf(thread: string | undefined): string | undefined {
   return thread === undefined ? undefined : /^vcpu(\d+)$/.exec(thread)?.[1];
 }
 
-/** A kernel's dev_t: include/linux/kdev_t.h. Requests of a multipath disk are traced under its hidden path. */
+/**
+ * Decodes a kernel dev_t (include/linux/kdev_t.h). Requests of a multipath disk are traced under its hidden
+ * path.
+ */
 function deviceName(device: number, disks: readonly Disk[]): string {
   const [major, minor] = [Math.floor(device / 2 ** 20), device % 2 ** 20];
   const disk = disks.find((each) => each.device?.major === major && each.device.minor === minor);

@@ -4,7 +4,7 @@ import { blockDeviceLabels, vmInfoLabels, vmLabels } from '../metrics/label-sets
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
-/** Who the VMs are: `kvm_vm_info` and what joins to it. */
+/** Identity of the VMs: `kvm_vm_info` and the metrics that join with it. */
 export const vms: Collector = {
   name: 'vms',
   collect({ host, families, vms }) {

@@ -5,16 +5,16 @@ import { peerOf } from '../peer.ts';
 import { compareInThread } from './bcrypt.ts';
 import { LoginQueue, type Verdict } from './login-queue.ts';
 
-/** bcrypt is slow on purpose: who came in once is remembered, by a digest of user, password and hash. */
+/** bcrypt is slow by design, so successful logins are cached by a digest of user, password and hash. */
 const MAX_REMEMBERED = 100;
 
 export interface Authentication {
   readonly handler: RequestHandler;
-  /** Answers who waits, and lets no one else in. */
+  /** Answers pending logins and rejects all further ones. */
   close(): void;
 }
 
-/** Basic authentication; lets everyone in while there are no users. */
+/** Basic authentication. Accepts every request while no users are configured. */
 export function authentication(
   users: () => ReadonlyMap<string, string>,
   queue = new LoginQueue(compareInThread),
@@ -51,7 +51,8 @@ export function authentication(
     peer: string,
     gone: AbortSignal,
   ): Promise<Verdict> {
-    // An unknown user's password is compared too, so that the time taken does not tell who exists.
+    // Compare the password of an unknown user as well, so that the response time does not reveal which users
+    // exist.
     const [decoy = ''] = known.values();
     const hash = known.get(user);
     const key = createHmac('sha256', secret)

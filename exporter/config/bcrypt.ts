@@ -1,15 +1,17 @@
 import { Worker } from 'node:worker_threads';
 
-/** A comparison under way. */
+/** A comparison in progress. */
 export interface Comparison {
   readonly isRight: Promise<boolean>;
-  /** Ends it; it is then not right. */
+  /** Stops the comparison. `isRight` then resolves to false. */
   cancel(): void;
 }
 
 const THREAD = new URL('./bcrypt-thread.js', import.meta.url);
 
-/** Compares in a thread of its own, which can be ended and keeps neither the event loop nor the end of the process waiting. */
+/**
+ * Compares in a worker thread, which can be terminated and blocks neither the event loop nor process exit.
+ */
 export function compareInThread(password: string, hash: string): Comparison {
   const thread = new Worker(THREAD, { workerData: { password, hash }, execArgv: [], env: {} });
   thread.unref();

@@ -4,7 +4,7 @@ import { didYouMean } from '../nearest.ts';
 import { environmentVariableOf } from './load.ts';
 import { type Config, options } from './options.ts';
 
-/** Read besides the settings: the path of the file, and the revision in the image. */
+/** Variables that are not settings: the path of the file, and the revision in the image. */
 const OTHER_VARIABLES = ['KVM_TELEMETRY_CONFIG', 'KVM_TELEMETRY_REVISION'];
 /** Labels of threads that can be pinned, with and without `*` and `?`: exporter/model/roles.ts. */
 const THREAD = /^(?:(?:vcpu|vhost|sqpoll)[\d*?]*s?|iothread[:*?].*|emulator|monitor|.*[*?].*)$/s;
@@ -20,7 +20,7 @@ const THREADS = [
   'monitor',
 ];
 
-/** What is allowed in a configuration, and is most likely a mistake. */
+/** Warnings about values that are valid but probably a mistake. */
 export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): string[] {
   const known = [...Object.keys(options).map(environmentVariableOf), ...OTHER_VARIABLES];
   const variables = Object.keys(environment)
@@ -38,9 +38,9 @@ export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): str
 }
 
 /**
- * Entries of `vms` that match no running VM: a mistyped name, or a VM that is not started yet.
+ * Entries of `vms` that match no running VM: a mistyped name, or a VM that has not started yet.
  *
- * @param running names of the VMs that run now
+ * @param running names of the running VMs
  */
 export function doubtsAboutVms({ vms }: Pick<Config, 'vms'>, running: readonly string[]): string[] {
   return vms

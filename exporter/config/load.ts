@@ -3,12 +3,12 @@ import { didYouMean } from '../nearest.ts';
 import { type Config, type ConfigKey, options } from './options.ts';
 import { readNamedFile } from './read-file.ts';
 
-/** A mistake in the configuration: names the key, the value and what is allowed. */
+/** A configuration error. The message names the key, the value and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Raw values by key, as the command line, the environment or a file gave them. */
+/** Unvalidated values by key, from the command line, the environment or a file. */
 export type RawValues = Readonly<Record<string, unknown>>;
 
 const KEYS = Object.keys(options) as ConfigKey[];
@@ -25,7 +25,10 @@ function kebab(key: string): string {
   return key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
 }
 
-/** Settings with their defaults; a flag beats the environment, which beats the file. @throws ConfigError */
+/**
+ * Merges all settings with their defaults. Flags override the environment, which overrides the file. @throws
+ * ConfigError
+ */
 export function resolveConfig(flags: RawValues, environment: NodeJS.ProcessEnv, file: RawValues): Config {
   const config: Record<string, unknown> = {};
   for (const key of KEYS) {
@@ -73,7 +76,7 @@ export function readConfigFile(path: string): RawValues {
   return parseConfigFile(text, path);
 }
 
-/** @throws ConfigError for YAML that is none, and for a key that does not exist */
+/** @throws ConfigError for invalid YAML and for unknown keys */
 export function parseConfigFile(text: string, path: string): RawValues {
   let document: unknown;
   try {

@@ -13,15 +13,16 @@ interface Login {
 
 const MAX_PER_PEER = 4;
 const MAX_WAITING = 32;
-/** A peer rests after a wrong password, this many times as long as the comparison took. */
+/** After a wrong password, the peer is blocked for this many times the duration of the comparison. */
 const REST = 4;
 
 /**
- * Compares one password at a time. Peers take turns, and of each peer the newest login is next: who floods pushes out his
- * own. After a wrong password its peer rests, so that guessing gets a fifth of a CPU.
+ * Compares one password at a time. Peers take turns; within a peer the newest login goes first, so a flooding
+ * peer displaces only its own logins. A wrong password blocks its peer for a while, so guessing gets at most
+ * a fifth of a CPU.
  */
 export class LoginQueue {
-  /** By peer, the oldest first; the peer whose turn it is first. */
+  /** Logins by peer, oldest first. The next peer is first in the map. */
   readonly #waiting = new Map<string, Login[]>();
   readonly #logins = new Map<string, Login>();
   readonly #restsUntil = new Map<string, number>();
@@ -32,8 +33,8 @@ export class LoginQueue {
   constructor(private readonly compare: (password: string, hash: string) => Comparison) {}
 
   /**
-   * @param key the same for the same user, password and hash: such logins share a comparison
-   * @param signal aborted when the client went away
+   * @param key identical for the same user, password and hash, so that such logins share one comparison
+   * @param signal aborted when the client disconnects
    */
   ask(
     peer: string,
@@ -54,7 +55,7 @@ export class LoginQueue {
     });
   }
 
-  /** Nobody is let in any more. */
+  /** Rejects all pending and further logins. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -103,7 +104,7 @@ export class LoginQueue {
     for (const [peer, logins] of this.#waiting) {
       if (this.#restsUntil.has(peer)) continue;
       const login = logins.pop();
-      // Behind the others, should it have more.
+      // Move the peer to the end if it has more logins.
       this.#waiting.delete(peer);
       if (logins.length > 0) this.#waiting.set(peer, logins);
       if (login !== undefined) void this.#run(login);
@@ -122,7 +123,7 @@ export class LoginQueue {
       this.#running = { login, comparison };
       verdict = await comparison.isRight;
     } catch {
-      // No thread to be had: whether the password is right is not known.
+      // No thread could be started, so the password was not checked.
       verdict = 'busy';
     }
     this.#running = undefined;

@@ -5,16 +5,19 @@ import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
 import { cronProblem } from '../schedule.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
 
-/** One setting: the key is `a.bC` in the file, `--a.b-c` as a flag, `KVM_TELEMETRY_A_B_C` in the environment. */
+/**
+ * One setting. Its key is `a.bC` in the file, `--a.b-c` as a flag and `KVM_TELEMETRY_A_B_C` in the
+ * environment.
+ */
 interface Option<T> {
   readonly schema: z.ZodType<T>;
   readonly default: T;
   readonly help: string;
-  /** What an error message says is allowed, and what stands for the value in `--help`. */
+  /** Allowed values, for error messages, and the placeholder of the value in `--help`. */
   readonly allowed: string;
-  /** Words of which the value is made, with commas between them. */
+  /** The words that a comma-separated value may contain. */
   readonly words?: readonly string[];
-  /** No flag and no variable has room for it. */
+  /** The setting has neither a flag nor a variable. */
   readonly onlyInFile?: boolean;
 }
 
@@ -268,17 +271,20 @@ export const options = {
 } as const;
 
 export type ConfigKey = keyof typeof options;
-/** All settings, each validated, under their keys. */
+/** All settings, validated, by key. */
 export type Config = { readonly [K in ConfigKey]: (typeof options)[K] extends Option<infer T> ? T : never };
 
-/** Where a link may lead: no script, and no secret in the page. */
+/**
+ * Links may lead only to http or https addresses, because others could run scripts. They must contain no
+ * secret.
+ */
 function isWebAddress(value: string): boolean {
   if (!URL.canParse(value)) return false;
   const { protocol, username, password, search, hash } = new URL(value);
   return /^https?:$/.test(protocol) && [username, password, search, hash].every((part) => part === '');
 }
 
-/** `exits,block` and `exits, block` alike. */
+/** Accepts `exits,block` and `exits, block`. */
 export function traceSets(value: string): string[] {
   return [...new Set(value.split(',').map((name) => name.trim()))];
 }
@@ -293,12 +299,12 @@ function isHostPattern(name: string): boolean {
 }
 
 export interface ListenAddress {
-  /** undefined: all addresses. */
+  /** undefined for all addresses. */
   readonly host: string | undefined;
   readonly port: number;
 }
 
-/** `127.0.0.1:9954`, `[::1]:9954`, `localhost:9954`, `:9954`; undefined for anything else. */
+/** Parses `127.0.0.1:9954`, `[::1]:9954`, `localhost:9954` or `:9954`; undefined for anything else. */
 export function parseListenAddress(value: string): ListenAddress | undefined {
   const match = /^(?:\[([^\]]+)\]|([\w.-]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);

@@ -1,13 +1,13 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
-/** More than any configuration or chain of certificates needs. */
+/** Larger than any real configuration or certificate chain. */
 const CAP = 4 * 1024 * 1024;
 
 /**
- * Reads a file that the operator names. What is no regular file (a FIFO, /dev/zero, a directory) could keep the process
- * waiting for ever, or fill its memory.
+ * Reads a file that the operator configured. Only regular files are accepted: a FIFO could block the process
+ * forever, and /dev/zero could fill its memory.
  *
- * @throws Error that says why, in a clause
+ * @throws Error whose message is a clause with the reason
  */
 export function readNamedFile(path: string): Buffer {
   const fd = opened(path);
@@ -24,14 +24,14 @@ export function readNamedFile(path: string): Buffer {
 
 function opened(path: string): number {
   try {
-    // O_NONBLOCK: opening a FIFO would wait for its writer.
+    // O_NONBLOCK: otherwise opening a FIFO blocks until there is a writer.
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
     throw inWords(error);
   }
 }
 
-/** Until its end, which is not where its size says: files of procfs have none. */
+/** Reads to the end of the file. Its size cannot be used, because procfs files report none. */
 function readUpTo(fd: number, cap: number): Buffer {
   const chunks: Buffer[] = [];
   for (let length = 0; ; ) {
@@ -58,7 +58,7 @@ function kindOf(stat: FileKind): string {
 
 function inWords(error: unknown): Error {
   const { code } = error as NodeJS.ErrnoException;
-  // A socket cannot be opened.
+  // open() of a socket fails with ENXIO.
   if (code === 'ENXIO') return new Error('no regular file');
   return code === undefined && error instanceof Error ? error : new Error(String(code));
 }

@@ -5,7 +5,7 @@ import { stateDirectoryProblem } from '../state-directory.ts';
 import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 
-/** Where the probes read: under `path.rootfs`, but for the paths that are given themselves. */
+/** Paths for the probes: under `path.rootfs`, except for paths that are set individually. */
 export function rootsOf(config: Config): Roots {
   const under = (path: string): string => join(config['path.rootfs'], path);
   const sysfs = config['path.sysfs'] ?? under('sys');
@@ -19,7 +19,7 @@ export function rootsOf(config: Config): Roots {
   };
 }
 
-/** Without procfs there is nothing to tell of any VM: a host mounted elsewhere, most likely. @throws ConfigError */
+/** No VM can be found without procfs. Usually the host is mounted elsewhere. @throws ConfigError */
 export function checkRoots(config: Config): void {
   const { procfs } = rootsOf(config);
   try {
@@ -33,7 +33,7 @@ export function checkRoots(config: Config): void {
   }
 }
 
-/** What others may write, they could make us believe. @throws ConfigError */
+/** Other users could forge state in a directory that they can write to. @throws ConfigError */
 export function checkStateDirectory(config: Config): void {
   const directory = config['state.dir'];
   const problem = stateDirectoryProblem(directory);

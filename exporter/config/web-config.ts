@@ -16,7 +16,8 @@ const schema = z.strictObject({
       cert_file: path,
       key_file: path,
       client_ca_file: path.optional(),
-      // The modes in between ask for a certificate and do not insist: they would promise what they do not keep.
+      // The modes in between request a client certificate but do not enforce it, which would give false
+      // security.
       client_auth_type: z
         .enum(['NoClientCert', 'RequireAndVerifyClientCert'], {
           error: 'give NoClientCert or RequireAndVerifyClientCert',
@@ -25,7 +26,7 @@ const schema = z.strictObject({
       min_version: version.default('TLS12'),
       max_version: version.optional(),
     })
-    // Go's servers trust the system's authorities here, which is to say everyone.
+    // Without client_ca_file, Go's servers accept any certificate signed by one of the system's CAs.
     .refine((tls) => tls.client_auth_type === 'NoClientCert' || tls.client_ca_file !== undefined, {
       path: ['client_ca_file'],
       error: 'client_auth_type needs it: give a path',
@@ -52,7 +53,7 @@ export interface TlsOptions {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca: Buffer | undefined;
-  /** Only clients with a certificate of `ca` get in. */
+  /** Only clients with a certificate signed by `ca` are accepted. */
   readonly requestCert: boolean;
   readonly minVersion: SecureVersion;
   readonly maxVersion: SecureVersion | undefined;
@@ -67,7 +68,8 @@ export interface WebConfig {
 export const OPEN: WebConfig = { tls: undefined, users: new Map() };
 
 /**
- * Reads a web configuration file, as all Prometheus exporters take it; paths in it are relative to the file.
+ * Reads a web configuration file in the format of the Prometheus exporters. Paths in it are relative to the
+ * file.
  *
  * @see https://prometheus.io/docs/prometheus/latest/configuration/https/
  * @throws ConfigError
@@ -92,7 +94,7 @@ export function readWebConfig(file: string): WebConfig {
   };
 }
 
-/** Never quotes the value: what is no bcrypt hash may be a password. */
+/** Never quotes the value: an invalid bcrypt hash may be a plain-text password. */
 function sentenceOn(issue: z.core.$ZodIssue | undefined): string {
   const where = issue?.path.join('.') || 'the document';
   return issue?.code === 'unrecognized_keys'

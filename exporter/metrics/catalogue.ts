@@ -28,11 +28,11 @@ const named = {
 const histograms = { ...histogramMetrics, ...traceHistogramMetrics };
 
 type Named = typeof named;
-/** Every metric that has a name of its own in this version. */
+/** Every metric with a fixed name in this version. */
 export type MetricName = keyof Named | VmStatisticMetricName | VcpuStatisticMetricName;
-/** Metrics that are histograms. */
+/** Names of the histograms. */
 export type HistogramName = keyof typeof histograms;
-/** The label names of a metric, as a union. */
+/** Union of a metric's label names. */
 export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Named
   ? Named[M]['labels'][number]
   : M extends HistogramName
@@ -41,7 +41,7 @@ export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Nam
       ? 'vm' | 'vcpu'
       : 'vm';
 
-/** Every metric, once. */
+/** Every metric, exactly once. */
 export const catalogue: Readonly<Record<string, MetricDefinition>> = {
   ...named,
   ...histograms,

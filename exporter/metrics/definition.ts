@@ -1,25 +1,28 @@
-/** How a counter is made that its source does not have as it is. None of them falls while its subject lives. */
+/**
+ * How a counter is computed if its source does not provide it directly. It never decreases while its subject
+ * exists.
+ */
 export interface Derivation {
   /**
-   * - `sum`: of parts that come and go; what a part had stays
+   * - `sum`: of parts that appear and disappear; the last value of a part is kept
    * - `difference`: of two counts that are not read at the same instant
-   * - `choice`: between sources; another one goes on by its own growth
-   * - `growth`: of a number that begins anew after 32 bits
-   * - `sampled`: what the exporter saw at instants of its own
+   * - `choice`: between sources; a new source continues the counter by its own growth
+   * - `growth`: of a number that wraps at 32 bits
+   * - `sampled`: what the exporter sampled on its own schedule
    */
   readonly kind: 'sum' | 'difference' | 'choice' | 'growth' | 'sampled';
   readonly how: string;
 }
 
-/** One metric, once: everything that the exposition, the reference and the dashboards need to know of it. */
+/** Definition of one metric, used by the exposition, the reference and the dashboards. */
 export interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  /** Label names in the order in which they are written. */
+  /** Label names in the order of the exposition. */
   readonly labels: readonly string[];
   /** Where the value comes from: a kernel file or the exporter itself. */
   readonly source: string;
-  /** Absent where the source has the very number. */
+  /** Absent if the source provides the number directly. */
   readonly derived?: Derivation;
 }
 

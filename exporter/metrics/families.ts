@@ -2,7 +2,7 @@ import { catalogue, type HistogramName, type LabelsOf, type MetricName } from '.
 import type { LabelBlock } from './labels.ts';
 import { type Cut, ownerOf, Shares } from './shares.ts';
 
-/** While it gathers, a collection holds at most this many times what it may deliver. */
+/** During a collection, at most this many times maxSeries is kept in memory. */
 const MAX_EXCESS = 2;
 
 /** All samples of one metric: `labels[i]` belongs to `values[i]`. */
@@ -12,32 +12,33 @@ export interface Family {
   readonly help: string;
   readonly labels: string[];
   readonly values: number[];
-  /** Of a histogram: `_bucket`, `_sum` or `_count` for each sample. */
+  /** For histograms: `_bucket`, `_sum` or `_count` of each sample. */
   readonly suffixes: string[];
 }
 
 type FamilyHead = Pick<Family, 'name' | 'type' | 'help'>;
 
 export interface HistogramSample {
-  /** Cumulative counts, bounds ascending, without `+Inf`. */
+  /** Cumulative counts with ascending bounds, without `+Inf`. */
   readonly buckets: readonly { readonly le: number; readonly count: number }[];
   readonly count: number;
   readonly sum: number | undefined;
 }
 
 /**
- * What one collection gathers. Built anew for each, so nothing of a departed VM can be left over. Up to `maxSeries` samples
- * are taken as they come; beyond, each VM has its share ({@link Shares}), and {@link settle} takes out what is over it.
+ * The samples of one collection. Created for each collection, so no series of a removed VM can remain. Up to
+ * `maxSeries` samples are accepted in order. Above that, each VM gets its share ({@link Shares}), and {@link
+ * settle} removes the excess.
  */
 export class Families {
   readonly #families = new Map<string, Family>();
   readonly #maxSeries: number;
   #series = 0;
-  /** Taken, and taken out again. */
+  /** Series that were accepted and later removed. */
   #trimmed = 0;
-  /** Only where they do not all fit. */
+  /** Set only if there are more series than fit. */
   #shares: Shares | undefined;
-  /** Up to so many series, nobody needs to ask for room. */
+  /** No check for room is needed up to this number of series. */
   #freeUpTo: number;
 
   constructor(maxSeries: number) {
@@ -45,12 +46,12 @@ export class Families {
     this.#freeUpTo = maxSeries;
   }
 
-  /** Series in it. */
+  /** Number of series. */
   get series(): number {
     return this.#series;
   }
 
-  /** Series taken so far, though some were taken out later. */
+  /** Series accepted so far, including those removed later. */
   get taken(): number {
     return this.#series + this.#trimmed;
   }
@@ -60,22 +61,22 @@ export class Families {
     return this.#shares?.dropped ?? 0;
   }
 
-  /** Whose series were left out. */
+  /** Owners whose series were left out. */
   get cuts(): readonly Cut[] {
     return this.#shares?.cuts ?? [];
   }
 
-  /** A sample of a metric of the catalogue. A value that is not a finite number is no sample. */
+  /** Adds a sample of a metric from the catalogue. Ignores values that are not finite. */
   add<M extends MetricName>(name: M, labels: LabelBlock<LabelsOf<M>>, value: number): void {
     this.#push(this.#families.get(name) ?? this.#fromCatalogue(name), labels, value);
   }
 
-  /** A sample of a metric whose name only the running kernel knows. */
+  /** Adds a sample of a metric whose name comes from the running kernel. */
   addNamed<L extends string>(metric: FamilyHead, labels: LabelBlock<L>, value: number): void {
     this.#push(this.#families.get(metric.name) ?? this.#start(metric), labels, value);
   }
 
-  /** A histogram of one entity: all its buckets, or none where the room does not suffice. `+Inf` is made from count. */
+  /** Adds a histogram of one entity: all buckets, or none if they do not fit. `+Inf` comes from count. */
   addHistogram<M extends HistogramName>(
     name: M,
     labels: LabelBlock<LabelsOf<M>>,
@@ -96,7 +97,7 @@ export class Families {
     push('_count', labels, count);
   }
 
-  /** Takes out what is over the shares. Call it when all is gathered. */
+  /** Removes the series above the shares. Call it after all samples were added. */
   settle(): void {
     const { host, vm } = this.#shares?.weigh() ?? {
       host: Number.POSITIVE_INFINITY,
@@ -125,7 +126,7 @@ export class Families {
     return shares.admits(ownerOf(labels), size);
   }
 
-  /** From here on it is known who has how many. */
+  /** Starts to count series by owner. */
   #count(): Shares {
     const shares = new Shares(this.#maxSeries);
     for (const { labels } of this.#families.values())
@@ -135,7 +136,7 @@ export class Families {
     return shares;
   }
 
-  /** As it is now: what is added later is not in it. */
+  /** An independent copy of the current content. */
   copy(): Families {
     const copy = new Families(this.#maxSeries);
     copy.#series = this.#series;
@@ -149,12 +150,12 @@ export class Families {
     return copy;
   }
 
-  /** In order of name. */
+  /** Sorted by name. */
   sorted(): Family[] {
     return [...this.#families.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Room for samples that must never be dropped: the exporter's own. */
+  /** Adds a sample that must never be dropped: one of the exporter's own. */
   addUnlimited<M extends MetricName>(name: M, labels: LabelBlock<LabelsOf<M>>, value: number): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
     family.labels.push(labels);
@@ -183,7 +184,7 @@ export class Families {
   }
 }
 
-/** Keeps the samples that are wanted, in place; a histogram of one entity as a whole. */
+/** Keeps the wanted samples, in place. A histogram of one entity is kept or removed as a whole. */
 function compact(family: Family, isWanted: (labels: string, size: number) => boolean): void {
   const { labels, values, suffixes } = family;
   const isHistogram = family.type === 'histogram';

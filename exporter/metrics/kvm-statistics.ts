@@ -1,11 +1,12 @@
 import { choice, type MetricDefinition } from './definition.ts';
 
 /**
- * KVM's own statistics under KVM's own names (include/linux/kvm_types.h, arch/<arch>/include/asm/kvm_host.h), with their
- * kind as the binary statistics declare it. What a newer kernel adds comes out generically: {@link statisticMetric}.
+ * KVM's statistics under KVM's own names (include/linux/kvm_types.h, arch/<arch>/include/asm/kvm_host.h),
+ * with the kind that the binary statistics declare. Statistics of newer kernels are exported generically:
+ * {@link statisticMetric}.
  */
 interface KvmStatistic {
-  /** `cumulative` only grows; `instant` and `peak` are values of the moment. */
+  /** `cumulative` only grows; `instant` and `peak` are current values. */
   readonly kind: 'cumulative' | 'instant' | 'peak';
   readonly help: string;
 }
@@ -14,7 +15,7 @@ const cumulative = (help: string) => ({ kind: 'cumulative', help }) as const;
 const instant = (help: string) => ({ kind: 'instant', help }) as const;
 const peak = (help: string) => ({ kind: 'peak', help }) as const;
 
-/** Counted per vCPU; debugfs shows the sum over a VM's vCPUs, the binary statistics each one. */
+/** Counted per vCPU. debugfs shows the sum over a VM's vCPUs; the binary statistics show each vCPU. */
 const vcpuStatistics = {
   directed_yield_attempted: cumulative('Directed yields tried after a pause or a hypercall.'),
   directed_yield_successful: cumulative('Directed yields that found a vCPU to run.'),
@@ -68,7 +69,7 @@ const vcpuStatistics = {
 
 /** Counted per VM. */
 const vmOnlyStatistics = {
-  // Counted per vCPU, but only debugfs may tell, which has sums: who asks QEMU for it wakes the vCPU.
+  // Counted per vCPU, but exported only as debugfs' sum, because a query to QEMU wakes the vCPU.
   blocking: instant(
     'vCPUs that block (wait for an event) now; from debugfs, as asking QEMU would wake them.',
   ),
@@ -95,7 +96,7 @@ export function isKnownStatistic(statistic: string): boolean {
   return Object.hasOwn(known, statistic);
 }
 
-/** A KVM statistic as a metric: `value / divisor` is in the metric's unit. */
+/** A KVM statistic as a metric. `value / divisor` is in the metric's unit. */
 export interface StatisticMetric {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
@@ -106,11 +107,11 @@ export interface StatisticMetric {
 const NANOSECONDS = 1e9;
 
 /**
- * The metric of a KVM statistic: `exits` is `kvm_vm_exits_total`, `halt_wait_ns` is `kvm_vm_halt_wait_seconds_total`,
- * `pages_4k` is the gauge `kvm_vm_pages_4k`.
+ * The metric of a KVM statistic: `exits` is `kvm_vm_exits_total`, `halt_wait_ns` is
+ * `kvm_vm_halt_wait_seconds_total`, `pages_4k` is the gauge `kvm_vm_pages_4k`.
  *
  * @param subject `vm` for a sum over the VM, `vcpu` for one vCPU
- * @param kindHint what the source says of a statistic that this version does not know
+ * @param kindHint kind that the source declares, for a statistic that this version does not know
  */
 export function statisticMetric(
   subject: 'vm' | 'vcpu',
@@ -130,7 +131,7 @@ export function statisticMetric(
   };
 }
 
-/** One source at a time, and one after the other. */
+/** One source per scrape. Another source may take over later. */
 const DERIVED = {
   vm: choice(
     'sum over vCPUs where QEMU or libvirt tells; goes on by its growth where another source takes over',
@@ -140,7 +141,7 @@ const DERIVED = {
 
 const SOURCES = { vm: 'QMP query-stats, virsh domstats, debugfs', vcpu: 'QMP query-stats, virsh domstats' };
 
-/** The catalogue's entries for the statistics known by name. */
+/** Catalogue entries of the statistics that are known by name. */
 export function statisticDefinitions(
   subject: 'vm' | 'vcpu',
   labels: readonly string[],
@@ -159,11 +160,11 @@ type Base<S extends string> = S extends `${infer Stem}_ns` ? `${Stem}_seconds` :
 type NameOf<Subject extends string, S extends keyof Known & string> = Known[S]['kind'] extends 'cumulative'
   ? `kvm_${Subject}_${Base<S>}_total`
   : `kvm_${Subject}_${Base<S>}`;
-/** Names of the VM-level metrics of all known statistics, so that a dashboard's typing mistake does not compile. */
+/** Metric names of all known statistics at VM level, so that a typo in a dashboard does not compile. */
 export type VmStatisticMetricName = {
   [S in keyof Known & string]: NameOf<'vm', S>;
 }[keyof Known & string];
-/** Likewise of a vCPU. */
+/** The same for a vCPU. */
 export type VcpuStatisticMetricName = {
   [S in keyof typeof vcpuStatistics]: NameOf<'vcpu', S>;
 }[keyof typeof vcpuStatistics];

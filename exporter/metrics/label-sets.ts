@@ -1,4 +1,4 @@
-/** Label sets that several metrics share, in the order in which they are written. */
+/** Label sets that several metrics share, in the order of the exposition. */
 export const vmLabels = ['vm'] as const;
 export const vmInfoLabels = ['vm', 'name', 'uuid', 'vmm', 'manager', 'accel', 'machine', 'pid'] as const;
 export const vmRoleLabels = ['vm', 'role'] as const;

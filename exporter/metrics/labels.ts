@@ -3,12 +3,13 @@ import { cleanLabelText } from './label-text.ts';
 declare const labelNames: unique symbol;
 
 /**
- * Labels as they are written between the braces, escaped: `vm="web",thread="vcpu0"`. Made once for a VM or a thread and
- * used in every scrape. `L` is the union of its label names, so that a metric takes only the labels it declares.
+ * Labels as written between the braces, escaped: `vm="web",thread="vcpu0"`. Formatted once per VM or thread
+ * and reused in every scrape. `L` is the union of the label names, so that a metric accepts only the labels
+ * it declares.
  */
 export type LabelBlock<L extends string> = string & { readonly [labelNames]: (name: L) => L };
 
-/** @param names in the metric's order; `values` likewise */
+/** @param names in the metric's order, as are the `values` */
 export function labelBlock<const N extends readonly string[]>(
   names: N,
   values: { readonly [I in keyof N]: string },
@@ -18,22 +19,22 @@ export function labelBlock<const N extends readonly string[]>(
   >;
 }
 
-/** Adds one more label at the end. */
+/** Appends one label. */
 export function withLabel<L extends string, const N extends string>(
   block: LabelBlock<L>,
   name: N,
   value: string,
 ): LabelBlock<L | N> {
-  // join() makes a flat string; V8 would keep a template as a tree and walk it in every scrape.
+  // join() creates a flat string. V8 would keep a template literal as a tree and traverse it in every scrape.
   return [block, ',', name, '="', escapeLabel(value), '"'].join('') as LabelBlock<L | N>;
 }
 
-/** Nearly all values: nothing to clean and nothing to escape. */
+/** Matches nearly all values. They need no cleaning and no escaping. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
- * Cleans a label value, whoever gave it, and escapes it as the exposition formats ask. Names that must stay different
- * were made so before: see `fitName`.
+ * Cleans and escapes a label value for the exposition formats. Names that must stay distinct were made
+ * distinct before: see `fitName`.
  */
 function escapeLabel(value: string): string {
   if (PLAIN.test(value)) return value;

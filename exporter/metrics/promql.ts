@@ -1,12 +1,12 @@
 import type { HistogramName, LabelsOf, MetricName } from './catalogue.ts';
 import type { ownMetrics } from './self.ts';
 
-/** Labels that Prometheus puts on each series of a target. */
+/** Labels that Prometheus adds to each series of a target. */
 export type Target = 'job' | 'instance';
 
-/** Of the exporter's process, kept by prom-client. */
+/** Metrics of the exporter's process, kept by prom-client. */
 type OwnName = keyof typeof ownMetrics;
-/** Written by Prometheus with each scrape, and by prom-client's default metrics: no entries of the catalogue. */
+/** Written by Prometheus at each scrape, or by prom-client's default metrics. Not in the catalogue. */
 type ForeignGauge =
   | 'up'
   | 'scrape_duration_seconds'
@@ -23,7 +23,7 @@ export type GaugeName =
   | ForeignGauge;
 export type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
 
-/** Label names of a series as it is in Prometheus. */
+/** Label names of a series in Prometheus. */
 export type SeriesLabels<M extends string> =
   | Target
   | (M extends MetricName | HistogramName
@@ -37,7 +37,7 @@ export type Matcher = `${'=' | '!=' | '=~' | '!~'}"${string}"`;
 export type Matchers<L extends string> = { readonly [K in L]?: Matcher };
 
 export const equal = (value: string): Matcher => `="${escapeString(value)}"`;
-/** Regular expressions are anchored by Prometheus. */
+/** Prometheus anchors regular expressions. */
 export const matching = (regex: string): Matcher => `=~"${escapeString(regex)}"`;
 export const unmatching = (regex: string): Matcher => `!~"${escapeString(regex)}"`;
 
@@ -47,7 +47,10 @@ function escapeString(text: string): string {
 
 declare const labels: unique symbol;
 
-/** An instant vector in PromQL, whose series have the labels `L`: what is not in the catalogue does not compile. */
+/**
+ * A PromQL instant vector whose series have the labels `L`. Names that are not in the catalogue do not
+ * compile.
+ */
 export type Vector<L extends string> = string & { readonly [labels]: (label: L) => L };
 
 function vector<L extends string>(promql: string): Vector<L> {
@@ -59,7 +62,7 @@ function selector(name: string, matchers: object): string {
   return entries.length === 0 ? name : `${name}{${entries.join(',')}}`;
 }
 
-/** A gauge as it is. */
+/** The current value of a gauge. */
 export function gauge<M extends GaugeName>(
   name: M,
   matchers: Matchers<SeriesLabels<M>> = {},
@@ -67,7 +70,7 @@ export function gauge<M extends GaugeName>(
   return vector(selector(name, matchers));
 }
 
-/** Growth of a counter a second. */
+/** Per-second rate of a counter. */
 export function rate<M extends CounterName>(
   name: M,
   window: string,
@@ -76,7 +79,7 @@ export function rate<M extends CounterName>(
   return vector(`rate(${selector(name, matchers)}[${window}])`);
 }
 
-/** Growth of a counter over the window. */
+/** Increase of a counter over the window. */
 export function increase<M extends CounterName>(
   name: M,
   window: string,
@@ -85,7 +88,7 @@ export function increase<M extends CounterName>(
   return vector(`increase(${selector(name, matchers)}[${window}])`);
 }
 
-/** Growth a second of a histogram's buckets (with the label `le`), its sum or its count. */
+/** Per-second rate of a histogram's buckets (with the label `le`), its sum or its count. */
 export function rateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'count'>(
   name: M,
   part: P,
@@ -97,7 +100,7 @@ export function rateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'count'
 
 type OverTime = 'min' | 'max' | 'avg' | 'sum' | 'count' | 'last';
 
-/** A gauge over a window. */
+/** An aggregation of a gauge over a window. */
 export function overTime<M extends GaugeName>(
   what: OverTime,
   name: M,
@@ -107,7 +110,7 @@ export function overTime<M extends GaugeName>(
   return vector(`${what}_over_time(${selector(name, matchers)}[${window}])`);
 }
 
-/** A gauge as it was, so long ago. */
+/** The value of a gauge the given time ago (`offset`). */
 export function past<M extends GaugeName>(
   name: M,
   ago: string,
@@ -116,12 +119,15 @@ export function past<M extends GaugeName>(
   return vector(`${selector(name, matchers)} offset ${ago}`);
 }
 
-/** A recording rule's series, of the labels that its rule has: what records rules makes functions of this. */
+/**
+ * The series of a recording rule, with the labels of its rule. Recording rules build typed functions on top
+ * of this.
+ */
 export function recordedSeries<L extends string>(name: string, matchers: Matchers<L>): Vector<L> {
   return vector(selector(name, matchers));
 }
 
-/** Any vector as a subquery, over a window. */
+/** An aggregation over a subquery of any vector. */
 export function subquery<L extends string>(
   what: OverTime,
   of: Vector<L>,
@@ -131,7 +137,10 @@ export function subquery<L extends string>(
   return vector(`${what}_over_time((${of})[${window}:${resolution}])`);
 }
 
-/** Of any vector over a window that ends where the query's range does, so that it is one number for the whole of it. */
+/**
+ * An aggregation of any vector over a window that ends at the end of the query range: one number for the
+ * whole range.
+ */
 export function overRange<L extends string>(
   what: OverTime,
   of: Vector<L>,
@@ -146,12 +155,12 @@ export function constant(value: number): Vector<never> {
   return vector(`vector(${value})`);
 }
 
-/** In ascending order of value, or descending. */
+/** Sorted by value, ascending or descending. */
 export function sorted<L extends string>(of: Vector<L>, isDescending = false): Vector<L> {
   return vector(`${isDescending ? 'sort_desc' : 'sort'}(${of})`);
 }
 
-/** How many series have each value, which becomes a label. */
+/** Number of series per value. The value becomes a label. */
 export function countValues<L extends string, N extends string, const B extends readonly L[]>(
   label: N,
   of: Vector<L>,
@@ -160,7 +169,7 @@ export function countValues<L extends string, N extends string, const B extends 
   return vector(`count_values by (${by.join(', ')}) ("${label}", ${of})`);
 }
 
-/** When each sample was taken, in seconds of the epoch. */
+/** Time of each sample, in seconds of the epoch. */
 export function timestamp<L extends string>(of: Vector<L>): Vector<L> {
   return vector(`timestamp(${of})`);
 }
@@ -185,7 +194,7 @@ export function aggregate<L extends string, const B extends readonly L[]>(
   return vector(`${how}${by.length === 0 ? '' : ` by (${by.join(', ')})`} (${of})`);
 }
 
-/** The largest, with all their labels. */
+/** The k largest series, with all their labels. */
 export function topk<L extends string>(k: number, of: Vector<L>): Vector<L> {
   return vector(`topk(${k}, ${of})`);
 }
@@ -194,7 +203,7 @@ export function sum<L extends string, const B extends readonly L[]>(of: Vector<L
   return aggregate('sum', of, by);
 }
 
-/** A quantile of a histogram whose buckets were summed by `le` and what is wanted besides. */
+/** A quantile of a histogram. Sum its buckets by `le` and by the labels to keep. */
 export function histogramQuantile<L extends string>(
   quantile: number,
   buckets: Vector<L | 'le'>,
@@ -202,7 +211,7 @@ export function histogramQuantile<L extends string>(
   return vector(`histogram_quantile(${quantile}, ${buckets})`);
 }
 
-/** Between vectors of the same labels, or a vector and a number. */
+/** Arithmetic between vectors with the same labels, or between a vector and a number. */
 export function times<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
   return vector(`(${a}) * ${operand(b)}`);
 }
@@ -230,7 +239,7 @@ function operand(b: string | number): string {
   return typeof b === 'number' ? String(b) : `(${b})`;
 }
 
-/** Each series of `a` by the one of `b` with the same labels `on`. */
+/** Divides each series of `a` by the series of `b` with the same labels `on`. */
 export function dividedByOn<L extends string, R extends string, const O extends readonly (L & R)[]>(
   a: Vector<L>,
   on: O,
@@ -239,7 +248,10 @@ export function dividedByOn<L extends string, R extends string, const O extends 
   return vector(`(${a}) / on (${on.join(', ')}) group_left () (${b})`);
 }
 
-/** Each series of `a` times the one of `b` with the same labels `on`, of which the labels `take` are put on it. */
+/**
+ * Multiplies each series of `a` with the series of `b` with the same labels `on`, and copies the labels
+ * `take` from `b`.
+ */
 export function joined<
   L extends string,
   R extends string,
@@ -249,7 +261,7 @@ export function joined<
   return vector(`(${a}) * on (${on.join(', ')}) group_left (${take.join(', ')}) (${b})`);
 }
 
-/** Another label, with the same value on each series. */
+/** Adds a label with a fixed value to each series. */
 export function labelled<L extends string, N extends string>(
   of: Vector<L>,
   label: N,
@@ -258,7 +270,7 @@ export function labelled<L extends string, N extends string>(
   return vector(`label_replace(${of}, "${label}", "${escapeString(value)}", "", "")`);
 }
 
-/** A label's value under another name too. */
+/** Copies the value of a label to another label. */
 export function relabelled<L extends string, F extends L, N extends string>(
   of: Vector<L>,
   from: F,
@@ -269,12 +281,12 @@ export function relabelled<L extends string, F extends L, N extends string>(
 
 type Comparison = '>' | '<' | '>=' | '<=' | '==' | '!=';
 
-/** The series for which it holds, with their values. */
+/** Series that satisfy the comparison, with their values. */
 export function where<L extends string>(a: Vector<L>, than: Comparison, b: Vector<L> | number): Vector<L> {
   return vector(`(${a}) ${than} ${operand(b)}`);
 }
 
-/** Series of `a` for which `b` has one, or none, with the same labels `on`. */
+/** Series of `a` with (`and`) or without (`unless`) a matching series of `b` on the labels `on`. */
 export function and<L extends string, R extends string, const O extends readonly (L & R)[]>(
   a: Vector<L>,
   on: O,
@@ -290,11 +302,11 @@ export function unless<L extends string, R extends string, const O extends reado
   return vector(`(${a}) unless on (${on.join(', ')}) (${b})`);
 }
 
-/** `a`, and of `b` the series that `a` does not have. */
+/** `a`, plus the series of `b` that `a` does not have. */
 export function or<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
   return vector(`(${a}) or (${b})`);
 }
-/** `a`, and of `b` the series of which `a` has none with the same labels `on`. */
+/** `a`, plus the series of `b` without a match in `a` on the labels `on`. */
 export function orOn<A extends string, B extends string, const O extends readonly (A & B)[]>(
   a: Vector<A>,
   on: O,
@@ -303,7 +315,7 @@ export function orOn<A extends string, B extends string, const O extends readonl
   return vector(`(${a}) or on (${on.join(', ')}) (${b})`);
 }
 
-/** What a dashboard's variable asks for: the values that a label of a metric has. */
+/** Query of a dashboard variable: the values of a metric's label. */
 export function labelValues<M extends GaugeName, L extends SeriesLabels<M>>(
   name: M,
   label: L,
@@ -312,12 +324,12 @@ export function labelValues<M extends GaugeName, L extends SeriesLabels<M>>(
   return `label_values(${selector(name, matchers)}, ${label})`;
 }
 
-/** What a dashboard's variable asks for, where no metric has the label as it is: its values in this order. */
+/** Query of a dashboard variable for labels that no metric has directly. Keeps the order of the values. */
 export function queryResult<L extends string>(of: Vector<L>): string {
   return `query_result(${of})`;
 }
 
-/** Of two vectors with the same labels the lesser values, where both have one. */
+/** The smaller value of two vectors with the same labels, where both have one. */
 export function lesser<L extends string>(a: Vector<L>, b: Vector<L>): Vector<L> {
   return vector(`((${a}) <= (${b})) or ((${b}) < (${a}))`);
 }

@@ -40,7 +40,7 @@ export const selfMetrics = {
   },
 } as const satisfies Record<string, MetricDefinition>;
 
-/** Kept by prom-client from start to stop of the exporter. */
+/** Kept by prom-client for the lifetime of the exporter's process. */
 export const ownMetrics = {
   kvm_telemetry_scrape_duration_seconds: {
     type: 'histogram',

@@ -1,4 +1,4 @@
-/** Whose a series is: the escaped label `vm="web"`, or '' for what belongs to the host as a whole. */
+/** Owner of a series: the escaped label `vm="web"`, or '' for series of the host. */
 export type Owner = string;
 
 export interface Cut {
@@ -16,7 +16,7 @@ export interface Levels {
   readonly vm: number;
 }
 
-/** The label `vm`, which is the first where there is one. */
+/** The label `vm`, which always comes first if present. */
 export function ownerOf(labels: string): Owner {
   if (!labels.startsWith('vm="')) return '';
   let end = labels.indexOf('"', 4);
@@ -31,8 +31,8 @@ function isEscaped(text: string, at: number): boolean {
 }
 
 /**
- * The most that each may have so that all together have no more than there is room for. Who wants less leaves the rest to
- * the others, so only who wants most is cut.
+ * The highest limit per VM at which the total fits the room. A VM below the limit leaves its rest to the
+ * others, so only the VMs with the highest demand are cut.
  */
 export function fairShare(demands: readonly number[], room: number): number {
   const ascending = Float64Array.from(demands).sort();
@@ -45,7 +45,10 @@ export function fairShare(demands: readonly number[], room: number): number {
   return Number.POSITIVE_INFINITY;
 }
 
-/** Shares the room for series out among VMs. The host as a whole goes first, up to a half, and what VMs leave over. */
+/**
+ * Distributes the room for series among VMs. The host goes first: it gets up to half, plus what the VMs
+ * leave.
+ */
 export class Shares {
   readonly #accounts = new Map<Owner, Account>();
   #levels: Levels = { host: Number.POSITIVE_INFINITY, vm: Number.POSITIVE_INFINITY };
@@ -54,7 +57,7 @@ export class Shares {
 
   constructor(private readonly room: number) {}
 
-  /** Of all owners, as admitted and not taken back. */
+  /** Series of all owners that are currently kept. */
   get kept(): number {
     return this.#kept;
   }
@@ -63,14 +66,14 @@ export class Shares {
     return this.cuts.reduce((sum, { dropped }) => sum + dropped, 0);
   }
 
-  /** Who wanted more than was kept. */
+  /** Owners that lost series. */
   get cuts(): Cut[] {
     return [...this.#accounts]
       .map(([owner, { wanted, kept }]) => ({ owner, dropped: wanted - kept }))
       .filter(({ dropped }) => dropped > 0);
   }
 
-  /** Counts series that were there before there was need to share. */
+  /** Counts series that were accepted before sharing started. */
   count(owner: Owner, size: number): void {
     const account = this.#account(owner);
     account.wanted += size;
@@ -78,7 +81,10 @@ export class Shares {
     this.#kept += size;
   }
 
-  /** Whether so many more of this owner may be kept. Generous while not all demands are known: {@link weigh} is exact. */
+  /**
+   * Whether `size` more series of this owner may be kept. Lenient while not all demands are known; {@link
+   * weigh} is exact.
+   */
   admits(owner: Owner, size: number): boolean {
     const account = this.#account(owner);
     account.wanted += size;
@@ -89,7 +95,7 @@ export class Shares {
     return true;
   }
 
-  /** What each may have, by all that was asked for so far: it only falls. */
+  /** Limits for the host and per VM, from all demands so far. They only decrease. */
   weigh(): Levels {
     this.#weighAt = this.#kept + this.room / 16;
     const host = this.#accounts.get('')?.wanted ?? 0;
@@ -100,7 +106,7 @@ export class Shares {
     return this.#levels;
   }
 
-  /** After what is over the levels was taken out. */
+  /** Call after the series above the limits were removed. */
   recount(kept: ReadonlyMap<Owner, number>): void {
     this.#kept = 0;
     for (const [owner, account] of this.#accounts) {

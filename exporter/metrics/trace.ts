@@ -102,7 +102,10 @@ export const traceMetrics = {
   },
 } as const satisfies Record<string, MetricDefinition>;
 
-/** Sampled where trace.dutyCycle is below 1: kvm_telemetry_trace_active_ratio says how much of the time. */
+/**
+ * Sampled if trace.dutyCycle is below 1: kvm_telemetry_trace_active_ratio is the share of time that is
+ * traced.
+ */
 export const traceHistogramMetrics = {
   kvm_vm_exit_duration_seconds: {
     type: 'histogram',

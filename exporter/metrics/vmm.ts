@@ -32,7 +32,7 @@ function iothread(help: string) {
   } as const;
 }
 
-/** What the VMM itself says. */
+/** Metrics from the VMM itself. */
 export const vmmMetrics = {
   kvm_vm_source_info: {
     type: 'gauge',

@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
 
 export interface HostRules {
-  /** Of the address to listen on; undefined for all addresses. */
+  /** Host of the listening address; undefined for all addresses. */
   readonly listenHost: string | undefined;
   /** `kvm1.example.org`, `*.example.org` or `*`, in lower case. */
   readonly allowed: readonly string[];
-  /** The machine's own name. */
+  /** Hostname of the machine. */
   readonly hostname: string;
-  /** TLS or a login is asked for: a page that came by another name has neither the certificate nor the password. */
+  /** Whether TLS or a login is required. A page under another name lacks the certificate or the password. */
   readonly isGuarded: boolean;
 }
 
@@ -23,10 +23,11 @@ interface Asked {
 }
 
 /**
- * Whether a request was meant for this exporter. A page that a browser has open can ask for anything that the browser
- * reaches: it reads the answer when its own name was made to point here (DNS rebinding), and can act without reading.
+ * Whether a request is addressed to this exporter. A page open in a browser can send requests to any address
+ * that the browser reaches. With DNS rebinding it can also read the response, and a request can act even if
+ * its response is not read.
  *
- * @returns why it is refused
+ * @returns why the request is refused
  */
 export function refusal({ method, headers }: Asked, rules: HostRules): Refusal | undefined {
   if (!isOurName(headers, rules)) {
@@ -41,9 +42,13 @@ export function refusal({ method, headers }: Asked, rules: HostRules): Refusal |
   return { status: 403, text: 'Pages of other origins may not use this exporter.\n' };
 }
 
-/** On loopback only its names are ours. Elsewhere programs use any name; browsers one that no stranger can own. */
+/**
+ * Every listener accepts loopback names and allowed names; a loopback listener accepts no others. Programs
+ * may use any name. Browsers may use only names that no third party can register, unless TLS or a login is
+ * required.
+ */
 function isOurName(headers: IncomingHttpHeaders, rules: HostRules): boolean {
-  // HTTP/1.0, which no browser speaks.
+  // HTTP/1.0, which browsers do not use.
   if (headers.host === undefined) return true;
   const name = nameOf(headers.host);
   if (name === undefined) return false;
@@ -61,7 +66,7 @@ function isAllowed(name: string, { allowed }: HostRules): boolean {
   );
 }
 
-/** A page cannot leave out Accept-Language. */
+/** A page cannot suppress Accept-Language. */
 function isBrowser(headers: IncomingHttpHeaders): boolean {
   const marks = [
     headers['accept-language'],
@@ -81,14 +86,14 @@ function isOurs(origin: string, host: string | undefined, rules: HostRules): boo
   return /^https?:$/.test(url.protocol) && (url.host === host?.toLowerCase() || isAllowedName);
 }
 
-/** A link to the page from elsewhere is fine; what a page elsewhere loads by itself is not. */
+/** Links from other sites to the page are allowed. Subresource requests from other sites are not. */
 function isCrossSite(method: string | undefined, headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];
   if (site !== 'cross-site' && site !== 'same-site') return false;
   return (method !== 'GET' && method !== 'HEAD') || headers['sec-fetch-mode'] !== 'navigate';
 }
 
-/** Without the port, in lower case; undefined where it is no name. */
+/** The host in lower case, without the port; undefined if it is not valid. */
 function nameOf(host: string): string | undefined {
   const match = /^(\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.exec(host);
   return match?.[1]?.toLowerCase().replace(/\.$/, '');

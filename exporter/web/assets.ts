@@ -8,7 +8,7 @@ export interface Asset {
   readonly etag: string;
 }
 
-/** Files of uPlot, under the name that the page asks for. */
+/** Files of uPlot by the name that the page requests. */
 const VENDOR: Readonly<Record<string, string>> = {
   'vendor/uplot.js': 'uplot/dist/uPlot.esm.js',
   'vendor/uplot.css': 'uplot/dist/uPlot.min.css',
@@ -21,8 +21,8 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * All that the page consists of, by name: read once, so that no request leads to a file. The modules are plain JavaScript
- * as the compiler wrote them.
+ * All files of the page, by name. Read once at startup, so that no request opens a file. The modules are
+ * plain JavaScript as the compiler wrote them.
  */
 export function readAssets(): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
@@ -41,7 +41,7 @@ export function readAssets(): ReadonlyMap<string, Asset> {
 function assetOf(name: string, content: Buffer): Asset | undefined {
   const type = TYPES[name.slice(name.lastIndexOf('.') + 1)];
   if (type === undefined) return undefined;
-  // What a debugger would ask for is not served.
+  // Source maps are not served.
   const body = Buffer.from(content.toString().replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n'));
   const digest = createHash('sha256').update(body).digest('base64url').slice(0, 22);
   return { body, type, etag: `"${digest}"` };

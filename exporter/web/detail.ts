@@ -32,7 +32,7 @@ type ThreadMetric =
   | 'kvm_thread_migrations_total'
   | 'kvm_thread_observed_migrations_total';
 
-/** Lasting threads. Short-lived ones are summed by role and have no CPU of their own. */
+/** Long-lived threads. Short-lived threads are summed by role and have no CPU of their own. */
 function threadsOf(index: FamilyIndex, vm: string): LiveThread[] {
   const byThread = (name: ThreadMetric): Record<string, number> =>
     Object.fromEntries([...samplesOfVm(index, name, vm)].map(({ labels, value }) => [labels.thread, value]));

@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 
-/** How long a browser waits before it connects anew. */
+/** Time before a browser reconnects. */
 const RETRY_MS = 2000;
 
-/** One browser that listens: server-sent events, and nothing kept for who does not take them. */
+/** Server-sent events to one browser. Nothing is queued for a client that does not read. */
 export class EventStream {
   #blockedSince: number | undefined;
-  /** What was last said under a name that need not be said twice. */
+  /** Last text sent by name, for frames that are sent only when they change. */
   readonly #said = new Map<string, string>();
 
   constructor(
@@ -16,21 +16,21 @@ export class EventStream {
   ) {
     response.writeHead(200, {
       'Content-Type': 'text/event-stream; charset=utf-8',
-      // `no-transform` keeps compression away, which would hold events back.
+      // `no-transform` disables compression, which would delay events.
       'Cache-Control': 'no-store, no-transform',
       'X-Accel-Buffering': 'no',
     });
     response.write(`retry: ${RETRY_MS}\n\n`);
   }
 
-  /** Since when the client takes nothing, by the clock given to {@link send}. */
+  /** Since when the client has not read, on the clock given to {@link send}. */
   get blockedSince(): number | undefined {
     return this.#blockedSince;
   }
 
   /**
-   * @param frames as {@link frame} makes them
-   * @returns false where the client has not taken what it was sent before: then this is not sent
+   * @param frames built with {@link frame}
+   * @returns false if the client has not read the previous data; these frames are then not sent
    */
   send(frames: string, now: number): boolean {
     if (this.response.destroyed) return false;
@@ -43,7 +43,7 @@ export class EventStream {
     return true;
   }
 
-  /** The frame unless it is what was said last; to be sent. */
+  /** Returns the frame to send, or '' if it equals the last one. */
   unlessSaid(name: string, text: string): string {
     if (this.#said.get(name) === text) return '';
     this.#said.set(name, text);
@@ -63,10 +63,10 @@ export class EventStream {
   }
 }
 
-/** One event. JSON has no line ends of its own, so its data is one line. */
+/** One event. JSON contains no raw line breaks, so the data is one line. */
 export function frame(event: string, data: object): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** A comment: tells proxies, and who counts on it, that the connection lives. */
+/** A comment, which shows proxies and the client that the connection is alive. */
 export const HEARTBEAT = ':\n\n';

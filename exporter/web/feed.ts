@@ -7,27 +7,32 @@ import type { LiveReport, LiveSource, LiveVms } from './live.ts';
 import { liveHost, liveLoads, liveVms } from './snapshot.ts';
 
 export interface FeedTimes {
-  /** Between two collections: as often as this, and as seldom on a host where they take long. */
+  /**
+   * Shortest and longest interval between collections; the interval grows with the time that a collection
+   * takes.
+   */
   readonly fastestMs: number;
   readonly slowestMs: number;
-  /** A client that takes nothing for so long is let go. */
+  /** A client that does not read for this long is disconnected. */
   readonly stallMs: number;
   readonly heartbeatMs: number;
 }
 
 const TIMES: FeedTimes = { fastestMs: 1000, slowestMs: 5000, stallMs: 10_000, heartbeatMs: 10_000 };
-/** Collections for the page take at most this share of one CPU's time, where slowestMs allows. */
+/** Collections for the page use at most this share of one CPU, unless slowestMs forces more. */
 const SHARE = 0.1;
 const COLLECT_MS = 9500;
 export const MAX_CLIENTS = 16;
-/** On a host with so few VMs all are told in detail, so that a VM's page has a past when it is opened. */
+/**
+ * Up to this number of VMs, all VMs are sent in detail, so that a VM's page has a history when it is opened.
+ */
 const MAX_DETAILED = 16;
 
 export interface FeedParts {
   scrape(timeoutMs: number): Promise<ScrapeResult>;
-  /** What doctor says of the sources. */
+  /** Doctor's view of the sources. */
   sources(result: ScrapeResult): readonly LiveSource[];
-  /** What doctor says of a VM; undefined for one that it does not know. */
+  /** Doctor's report on a VM; undefined for an unknown VM. */
   report(vm: string): LiveReport | undefined;
   readonly grafanaUrl: string | undefined;
   readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
@@ -43,7 +48,7 @@ interface Told {
   readonly all: readonly string[];
 }
 
-/** Tells open pages what each collection finds. Collects while a page is open, and never otherwise. */
+/** Sends each collection to all open pages. Collects only while a page is open. */
 export class Feed {
   readonly #clients = new Set<EventStream>();
   readonly #places = new Places<EventStream>(MAX_CLIENTS);
@@ -63,8 +68,9 @@ export class Feed {
   }
 
   /**
-   * @param peer who asks: with all places taken, the oldest page of the peer that has most gives way to another peer
-   * @returns false where there is no place, or the daemon stops: nothing was answered
+   * @param peer of the client. If all places are taken, the oldest page of the peer with the most pages is
+   * closed in favour of another peer.
+   * @returns false if there is no place or the daemon is stopping; no response was sent
    */
   open(response: ServerResponse, vm: string | undefined, peer: string): boolean {
     const victim = this.#places.victim(peer);
@@ -83,7 +89,7 @@ export class Feed {
     return true;
   }
 
-  /** Ends all streams: the daemon stops. */
+  /** Ends all streams when the daemon stops. */
   close(): void {
     this.#closed = true;
     for (const client of [...this.#clients]) {
@@ -153,7 +159,7 @@ export class Feed {
     const details = new Set([...told.all, ...(client.vm === undefined ? [] : [client.vm])]);
     const host = client.unlessSaid('host', told.host);
     const now = performance.now();
-    // The table last: a page that has it has all.
+    // Send the table last: a page that received it has received everything.
     if (client.send(host + [...details].map(told.detailOf).join('') + told.vms, now)) return;
     client.forget();
     this.#judge(client, now);

@@ -1,43 +1,43 @@
 /**
- * What the live page is told: the vocabulary that the server and the browser share. Types only, and of nothing else, as the
- * browser's code is compiled without Node. Counters are as in /metrics, never rates.
+ * Messages of the live page, shared by the server and the browser. Types only, without Node's types, because
+ * the browser code is compiled without Node. Counters are as in /metrics, never rates.
  */
 
-/** Totals by a name: a role, a stage of the I/O path, an exit reason. */
+/** Totals by a name: a role, a step of the I/O path, an exit reason. */
 export type Counts = Readonly<Record<string, number>>;
 
 /** One VM in the table. */
 export interface LiveVm {
   /** The `vm` label. */
   readonly vm: string;
-  /** Another one under the same name is another VM, whose counters have begun anew. */
+  /** Another pid under the same name is another VM, whose counters start from zero. */
   readonly pid: string;
   readonly vmm: string;
-  /** QEMU's run state, where its monitor tells. */
+  /** QEMU's run state, if the monitor reports it. */
   readonly state: string | undefined;
-  /** `qmp` or `libvirt` that did not answer. */
+  /** `qmp` or `libvirt` if it did not respond. */
   readonly silent: readonly string[];
   readonly vcpus: number;
   readonly exits: { readonly total: number; readonly from: string } | undefined;
-  /** kvm_vm_io_path_events_total by stage; undefined while nobody traces. */
+  /** kvm_vm_io_path_events_total by step; undefined if tracing is off. */
   readonly path: Counts | undefined;
   readonly io: { readonly total: number; readonly from: string } | undefined;
   /** Seconds on a CPU by role. */
   readonly run: Counts;
   /** Seconds in run queues by role; empty without CONFIG_SCHEDSTATS. */
   readonly wait: Counts;
-  /** undefined where nobody judges affinity. */
+  /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
   readonly stage: string | undefined;
   readonly stageDeclared: boolean;
   readonly phase: string | undefined;
 }
 
-/** At each collection. */
+/** Sent at each collection. */
 export interface LiveVms {
   /** Milliseconds of the epoch at the end of the collection. */
   readonly at: number;
-  /** When the next one is due, at the latest. */
+  /** Maximum time until the next collection. */
   readonly everyMs: number;
   readonly vms: readonly LiveVm[];
   /** In the order of LiveHost.cpus. */
@@ -47,13 +47,13 @@ export interface LiveVms {
 export interface LiveCpuLoad {
   /** kvm_cpu_run_seconds_total; undefined without CONFIG_SCHEDSTATS. */
   readonly run: number | undefined;
-  /** Threads of VMs that ran here last. */
+  /** Threads of VMs that last ran on this CPU. */
   readonly threads: number;
 }
 
 export interface LiveCpu {
   readonly cpu: number;
-  /** Empty where the kernel has no NUMA. */
+  /** Empty if the kernel has no NUMA. */
   readonly node: string;
   readonly package: string;
   readonly core: string;
@@ -61,7 +61,7 @@ export interface LiveCpu {
   readonly isolated: boolean;
 }
 
-/** One source as doctor judges it. */
+/** One source as evaluated by doctor. */
 export interface LiveSource {
   readonly source: string;
   readonly usable: boolean;
@@ -69,12 +69,12 @@ export interface LiveSource {
   readonly findings: readonly { readonly why: string; readonly fix: string | undefined }[];
 }
 
-/** At the beginning, and when it has changed. */
+/** Sent when the stream opens, and on changes. */
 export interface LiveHost {
   readonly version: string;
   readonly simulated: boolean;
   readonly lockdown: string;
-  /** Of trace events: tracefs or perf; undefined where none are counted. */
+  /** Backend of the trace events: tracefs or perf; undefined if none are counted. */
   readonly traceBackend: string | undefined;
   /** Share of the time in which exits are timed. */
   readonly timedRatio: number | undefined;
@@ -100,7 +100,7 @@ export interface LiveHistogram {
   readonly count: number;
 }
 
-/** What doctor --vm says. */
+/** Result of `doctor --vm`. */
 export interface LiveReport {
   readonly threads: readonly {
     readonly thread: string;

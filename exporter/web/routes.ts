@@ -3,7 +3,10 @@ import { peerOf } from '../peer.ts';
 import { type Asset, readAssets } from './assets.ts';
 import type { Feed } from './feed.ts';
 
-/** The page holds nothing from elsewhere, and nothing inline; a name of a VM that a tenant chose is text and no more. */
+/**
+ * The page loads nothing from other origins and nothing inline. Tenants choose VM names, which are rendered
+ * only as text.
+ */
 export const PAGE_POLICY = {
   defaultSrc: ["'none'"],
   scriptSrc: ["'self'"],
@@ -18,7 +21,7 @@ export const PAGE_POLICY = {
 
 const MAX_NAME = 512;
 
-/** The page at `/`, what it consists of, and what it is told. */
+/** Routes of the page at `/`, its files and its event stream. */
 export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
   const assets = readAssets();
   const router = Router();
@@ -44,13 +47,13 @@ export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
   return router;
 }
 
-/** `no-cache`: kept by the browser, and asked about each time, so that an update is not missed. */
+/** `no-cache`: the browser revalidates the file on each use, so that it does not miss an update. */
 function answer(response: Response, asset: Asset | undefined): void {
   if (asset === undefined) {
     response.status(500).type('text').send('The page was not built: npm run build.\n');
     return;
   }
   response.set({ 'Content-Type': asset.type, 'Cache-Control': 'no-cache', ETag: asset.etag });
-  // Express answers 304 to a browser that has it already.
+  // Express responds with 304 if the browser has the current version.
   response.send(asset.body);
 }

@@ -4,11 +4,11 @@ import type { Family } from '../metrics/families.ts';
 /** Families of one collection, by name. */
 export type FamilyIndex = ReadonlyMap<string, Family>;
 
-/** A metric of the catalogue: a renamed one no longer compiles here. */
+/** A metric of the catalogue. If it is renamed, uses of the old name do not compile. */
 export type SeriesName = MetricName | HistogramName;
 
 export interface Sample<M extends SeriesName> {
-  /** By name; a histogram's bucket has `le` too. */
+  /** Labels by name. A histogram's bucket has `le` as well. */
   readonly labels: Readonly<Record<LabelsOf<M>, string>>;
   readonly value: number;
 }
@@ -41,7 +41,9 @@ export function* samplesOf<M extends SeriesName>(
   }
 }
 
-/** Samples of one VM. Does not parse the labels of other VMs: each metric of VMs has `vm` as its first label. */
+/**
+ * Samples of one VM. Does not parse the labels of other VMs: each metric of VMs has `vm` as its first label.
+ */
 export function* samplesOfVm<M extends SeriesName>(
   index: FamilyIndex,
   name: M,
@@ -74,7 +76,7 @@ function* rowsOfVm(
   }
 }
 
-/** Reads back a block that labelBlock() wrote: `vm="web",thread="vcpu0"`. */
+/** Parses a block that labelBlock() wrote: `vm="web",thread="vcpu0"`. */
 export function labelsOf<L extends string>(block: string): Record<L, string> {
   const labels: Record<string, string> = {};
   let start = 0;

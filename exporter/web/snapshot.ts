@@ -3,7 +3,10 @@ import type { Family } from '../metrics/families.ts';
 import type { Counts, LiveCpu, LiveCpuLoad, LiveHost, LiveSource, LiveVm } from './live.ts';
 import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
-/** I/Os that a VM's disks completed. Without them, the requests of its threads to the host's devices count. */
+/**
+ * Completed I/Os of a VM's disks. If they are not available, the requests of its threads to host devices are
+ * used.
+ */
 const DISK_IO = [
   'kvm_vm_disk_reads_completed_total',
   'kvm_vm_disk_writes_completed_total',
@@ -13,7 +16,7 @@ const BLOCK_IO = 'kvm_vm_block_requests_total';
 const EXITS = 'kvm_vm_exits_total';
 const EXITS_BY_REASON = 'kvm_vm_exits_by_reason_total';
 
-/** The table of VMs, in the order of their labels. */
+/** The table of VMs, sorted by label. */
 export function liveVms(families: readonly Family[]): LiveVm[] {
   const index = indexOf(families);
   const exits = sums(index, [EXITS], 'vm');
@@ -53,7 +56,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   });
 }
 
-/** Facts of the host, with the sources as doctor judges them. */
+/** Facts of the host, including the sources as evaluated by doctor. */
 export function liveHost(
   families: readonly Family[],
   sources: readonly LiveSource[],
@@ -69,7 +72,7 @@ export function liveHost(
     simulated: build?.labels.simulated === 'true',
     lockdown: lockdown?.labels.mode ?? 'unknown',
     traceBackend: backend?.labels.backend,
-    // Rounded, so that the page is not redrawn for a change that nobody can see.
+    // Rounded, so that invisible changes do not redraw the page.
     timedRatio: timed === undefined ? undefined : Math.round(timed * 100) / 100,
     grafanaUrl,
     sources,
@@ -114,7 +117,7 @@ function sums<M extends SeriesName>(
 type OfVms = { [M in SeriesName]: 'vm' extends LabelsOf<M> ? M : never }[SeriesName];
 
 function vmOf<M extends OfVms>(labels: Sample<M>['labels']): string {
-  // The compiler does not see through the mapped type that OfVms is.
+  // The compiler cannot resolve the mapped type OfVms.
   return (labels as Readonly<Record<string, string>>)['vm'] ?? '';
 }
 
@@ -130,7 +133,7 @@ function groups<M extends OfVms>(index: FamilyIndex, name: M, by: LabelsOf<M>): 
   return new Map([...found].map(([vm, counts]) => [vm, Object.fromEntries(counts)]));
 }
 
-/** By VM, the results of `pick` on the samples of this value. */
+/** Results of `pick` by VM, for the samples with this value. */
 function lists<M extends OfVms>(
   index: FamilyIndex,
   name: M,

@@ -2,7 +2,7 @@ import type { LiveReport } from '../live.ts';
 import { el, Part } from './dom.ts';
 import { words } from './format.ts';
 
-/** What has drifted in a VM, what is missing for the next stage, and the commands that would bring it. */
+/** Drift in a VM, what the next stage requires, and the commands to get there. */
 export class AdviceView {
   readonly element = el('div', { class: 'advice' });
   readonly #part = new Part(this.element);
@@ -27,7 +27,7 @@ function drifts({ drifts, threads }: LiveReport): HTMLElement {
     box.append(el('p', { class: isKnown ? 'good' : 'empty' }, text));
   }
   const list = el('ul', { class: 'drifts' });
-  // Often one command mends several.
+  // One command often fixes several drifts.
   for (const fix of new Set(drifts.map((drift) => drift.fix))) {
     const item = el('li');
     for (const { thread, kind, why } of drifts.filter((drift) => drift.fix === fix)) {

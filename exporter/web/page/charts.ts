@@ -5,27 +5,27 @@ import uPlot from './vendor/uplot.js';
 
 export interface ChartOptions {
   readonly title: string;
-  /** What the numbers mean. */
+  /** Meaning of the numbers. */
   readonly help: string;
   format(value: number | undefined): string;
-  /** At the axis, where values are `step` apart; as above where it is not given. */
+  /** Format of axis values that are `step` apart. Defaults to format(). */
   tick?(value: number, step: number): string;
 }
 
 export interface Line {
   readonly name: string;
-  /** Number of its colour in the style sheet. */
+  /** Index of the colour in the style sheet. */
   readonly colour: number;
 }
 
 const HEIGHT = 176;
-/** Seconds. */
+/** Shortest time range of the x axis, in seconds. */
 const SHORTEST = 60;
 const COLOURS = 8;
-/** All charts point at the same moment. */
+/** All charts share one cursor. */
 const SYNC = uPlot.sync('kvm-telemetry');
 
-/** Lines over the last ten minutes, with what changed meanwhile as marks. */
+/** Lines over the last ten minutes, with changes as marks. */
 export class Chart {
   readonly element: HTMLElement;
   readonly #place = el('div', { class: 'plot', role: 'img' });
@@ -90,7 +90,7 @@ export class Chart {
     );
   }
 
-  /** What the lines say where one points, else now. */
+  /** Shows the values at the cursor, or the latest values without one. */
   #tell(index: number | null | undefined): void {
     const values = this.#last?.drawn.values ?? [];
     for (const [i, element] of this.#values.entries()) {
@@ -122,7 +122,7 @@ export class Chart {
       cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { size: 5 } },
       legend: { show: false },
       scales: {
-        // Ten minutes at most, and not a few seconds stretched over all the width.
+        // At most ten minutes. A few seconds of data are not stretched to the full width.
         x: { time: true, range: (_, min, max) => [Math.min(min, max - SHORTEST), max] },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
       },

@@ -10,14 +10,14 @@ export interface Row {
 export interface Column {
   readonly key: string;
   readonly label: string;
-  /** Under the label, smaller. */
+  /** Shown under the label in a smaller font. */
   readonly unit: string;
   readonly help: string;
   readonly isNumber: boolean;
-  /** What it is sorted by; undefined is last either way. */
+  /** Sort key. undefined sorts last in both directions. */
   value(row: Row): number | string | undefined;
   text(row: Row): string;
-  /** The counters behind it, as /metrics has them: metric and value. */
+  /** The counters behind the value, as in /metrics: metric and value. */
   raw(vm: LiveVm): readonly (readonly [metric: string, value: number])[];
 }
 
@@ -101,7 +101,7 @@ export const COLUMNS: readonly Column[] = [
 
 const LADDER = ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues'];
 
-/** Stages in their order, not that of the alphabet. */
+/** Sorts stages in their own order, not alphabetically. */
 function rankOf(stage: string): number {
   return LADDER.indexOf(stage) + 1;
 }

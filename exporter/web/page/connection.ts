@@ -1,6 +1,6 @@
 import type { LiveDetail, LiveHost, LiveVms } from '../live.ts';
 
-/** `live`, or why not. */
+/** `live`, or the reason why not. */
 export type State = 'connecting' | 'live' | 'late' | 'lost' | 'refused' | 'paused';
 
 export interface Listeners {
@@ -10,14 +10,14 @@ export interface Listeners {
   state(state: State): void;
 }
 
-/** The daemon does not take us now: asked again after so long. */
+/** Time before a retry after the daemon refused the connection. */
 const REFUSED_MS = 5000;
-/** Nothing for so many intervals is late. */
+/** Number of intervals without data after which the state is `late`. */
 const LATE = 3;
-/** A page that nobody looks at costs the host nothing after so long. */
+/** Time after which a hidden page disconnects, so that it costs the host nothing. */
 const HIDDEN_MS = 600_000;
 
-/** Listens to the daemon, and says how that goes. */
+/** Receives events from the daemon and reports the state of the connection. */
 export class Connection {
   #source: EventSource | undefined;
   #vm: string | undefined;
@@ -32,7 +32,7 @@ export class Connection {
     document.addEventListener('visibilitychange', () => this.#seen(!document.hidden));
   }
 
-  /** Listens, in detail to one VM where its page is open. */
+  /** Connects. Subscribes to the details of one VM if its page is open. */
   open(vm: string | undefined): void {
     if (this.#source !== undefined && vm === this.#vm) return;
     this.#vm = vm;

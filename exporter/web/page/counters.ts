@@ -4,7 +4,7 @@ import { el } from './dom.ts';
 import { exact } from './format.ts';
 import { Grid } from './grid.ts';
 
-/** The counters behind the page, as /metrics has them: for who wants to check. Written only while it is open. */
+/** The counters behind the page, as in /metrics, for verification. Updated only while the section is open. */
 export class CountersView {
   readonly #grid = new Grid('Counters as in /metrics', 'counters');
   readonly element = el(

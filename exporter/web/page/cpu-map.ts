@@ -3,7 +3,7 @@ import { el, Part, setAttribute, setText } from './dom.ts';
 import { percent, shortThread } from './format.ts';
 import type { Rate } from './rates.ts';
 
-/** As many colours of nodes as there are in the style sheet. */
+/** Number of node colours in the style sheet. */
 const NODE_COLOURS = 8;
 
 interface Sitting {
@@ -12,7 +12,7 @@ interface Sitting {
   readonly drift: string;
 }
 
-/** The host's CPUs by NUMA node and core, and which of a VM's threads sits where. */
+/** The host's CPUs by NUMA node and core, with the VM's threads on them. */
 export class CpuMap {
   readonly element = el('div', { class: 'cpu-map' });
   readonly #part = new Part(this.element);
@@ -99,7 +99,7 @@ export class CpuMap {
   }
 }
 
-/** Siblings stand side by side. */
+/** Places siblings side by side. */
 function coreOf({ package: inPackage, core }: LiveCpu): number {
   return Number(inPackage) * 10_000 + Number(core);
 }

@@ -1,9 +1,9 @@
 type Child = Node | string | undefined;
 
-/** Attributes; `class` is one of them. undefined is left out. */
+/** Attributes, including `class`. undefined values are omitted. */
 type Attributes = Readonly<Record<string, string | undefined>>;
 
-/** An element. Text stays text: nothing that is given here is ever read as markup. */
+/** Creates an element. Text is never parsed as markup. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -17,7 +17,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Writes only what differs, so that nothing is laid out anew for what stayed. */
+/** Writes only if the text differs, to avoid needless layout. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -28,7 +28,7 @@ export function setAttribute(element: Element, name: string, value: string | und
   } else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** Replaces the children when what they are made from has changed. */
+/** Replaces the children when their input has changed. */
 export class Part {
   #made: string | undefined;
 

@@ -1,4 +1,4 @@
-/** What is not known. */
+/** Shown for unknown values. */
 export const NONE = '–';
 
 const LARGE = [
@@ -11,14 +11,14 @@ const LARGE = [
 export function count(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
   for (const { from, by, unit } of LARGE) {
-    // What would be rounded up to the next unit is written in it.
+    // Values that would round up to the next unit use that unit.
     if (value >= from * 0.99995) return `${digits(value / by)}${unit}`;
   }
   if (value >= 999.5) return Math.round(value).toLocaleString('en-US');
   return digits(value);
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 function digits(value: number): string {
   if (value === 0) return '0';
   if (value >= 99.95) return value.toFixed(0);
@@ -27,13 +27,13 @@ function digits(value: number): string {
   return value.toFixed(2).replace(/\.?0+$/, '');
 }
 
-/** Two places, so that a column of them can be compared at a glance. */
+/** Two decimal places, so that the numbers in a column align. */
 export function fixed(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
   return value >= 1000 ? count(value) : value.toFixed(value >= 99.995 ? 0 : 2);
 }
 
-/** At an axis: as many places as its steps have. */
+/** Axis label with as many decimal places as the step has. */
 export function tick(value: number, step: number): string {
   let places = 0;
   while (places < 6 && Math.abs(step * 10 ** places - Math.round(step * 10 ** places)) > 1e-6) places++;
@@ -60,12 +60,12 @@ export function percent(ratio: number | undefined): string {
   return `${value >= 9.95 || value === 0 ? value.toFixed(0) : value.toFixed(1)}%`;
 }
 
-/** Counters as /metrics has them, with room between the thousands. */
+/** Counter values as in /metrics, with thousands separators. */
 export function exact(value: number | undefined): string {
   return value === undefined ? NONE : value.toLocaleString('en-US', { maximumFractionDigits: 9 });
 }
 
-/** `iothread:io0` in a small field. */
+/** Shortens thread names such as `iothread:io0` for small fields. */
 export function shortThread(thread: string): string {
   if (thread === 'emulator') return 'emu';
   if (thread === 'monitor') return 'mon';
@@ -76,7 +76,7 @@ export function shortThread(thread: string): string {
     .replace(/^sqpoll/, 'sq');
 }
 
-/** `exitless_polling` for people. */
+/** Turns `exitless_polling` into `exitless polling`. */
 export function words(name: string): string {
   return name.replaceAll('_', ' ');
 }

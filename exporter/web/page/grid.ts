@@ -10,7 +10,7 @@ export interface GridCell {
   readonly text: string;
   readonly title?: string | undefined;
   readonly class?: string | undefined;
-  /** From 0 to 1: how strongly the cell is coloured. */
+  /** Intensity of the cell's colour, from 0 to 1. */
   readonly heat?: number | undefined;
 }
 
@@ -20,7 +20,7 @@ export interface GridRow {
   readonly cells: readonly (string | GridCell)[];
 }
 
-/** A table of a few rows whose cells are written in place. The first cell of each row is its head. */
+/** A table of a few rows whose cells are updated in place. The first cell of each row is its header. */
 export class Grid {
   readonly element: HTMLTableElement;
   readonly #head = el('tr');

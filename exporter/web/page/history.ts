@@ -1,28 +1,28 @@
 import type { Rate } from './rates.ts';
 
-/** What a chart is drawn from: one list of times in seconds, and values beside it; null is a gap. */
+/** Data of a chart: one list of times in seconds, and a list of values per line; null is a gap. */
 export interface Drawn {
   readonly times: number[];
   readonly values: (number | null)[][];
 }
 
-/** The series of one VM: the values of a moment lie side by side, so that a moment touches little memory. */
+/** The series of one VM. The values of one tick are adjacent, so that a tick touches little memory. */
 interface Owner {
-  /** Tick at which something was told last. */
+  /** Tick of the last update. */
   seen: number;
   readonly columns: Map<string, { readonly index: number; readonly since: number }>;
-  /** Series that there is room for. */
+  /** Number of series that fit. */
   room: number;
   values: Float32Array;
 }
 
 const FIRST_ROOM = 16;
 
-/** The last values of many series that share their times, in room that is taken once. */
+/** The last values of many series that share their times, in buffers that are allocated once. */
 export class History {
   readonly #times: Float64Array;
   readonly #owners = new Map<string, Owner>();
-  /** Ticks so far; the slot of a tick is its rest by the capacity. */
+  /** Ticks so far. The slot of a tick is its number modulo the capacity. */
   #ticks = 0;
 
   constructor(
@@ -32,7 +32,7 @@ export class History {
     this.#times = new Float64Array(capacity);
   }
 
-  /** Time of the last tick; 0 before there was one. */
+  /** Time of the last tick; 0 before the first tick. */
   get last(): number {
     return this.#ticks === 0 ? 0 : (this.#times[(this.#ticks - 1) % this.capacity] ?? 0);
   }
@@ -42,9 +42,9 @@ export class History {
   }
 
   /**
-   * Begins the values of a moment; those of a moment that was begun already go on.
+   * Starts a new tick. Does nothing if there already is a tick at this time or later.
    *
-   * @param gapMs after so long without a tick the lines are broken
+   * @param gapMs time without a tick after which lines are interrupted
    */
   tick(at: number, gapMs: number): void {
     if (this.#ticks > 0 && at <= this.last) return;
@@ -52,7 +52,7 @@ export class History {
     this.#begin(at);
   }
 
-  /** The value at the last tick. */
+  /** Sets the value at the last tick. */
   set(name: string, series: string, value: Rate): void {
     const owner = this.#owners.get(name) ?? this.#make();
     this.#owners.set(name, owner);

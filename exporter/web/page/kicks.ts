@@ -4,12 +4,12 @@ import { Grid, type GridRow } from './grid.ts';
 
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
-/** Which vCPU kicks which virtqueue: total counts, coloured by their share. */
+/** Kicks by vCPU and virtqueue: total counts, coloured by their share. */
 export class KicksView {
   readonly #grid = new Grid('Kicks by virtqueue and vCPU', 'kicks');
   readonly element = this.#grid.element;
 
-  /** @returns false where there is nothing to show */
+  /** @returns false if there is nothing to show */
   update({ kicks, queues }: LiveDetail): boolean {
     const vcpus = [...new Set(kicks.map(({ vcpu }) => vcpu))].sort(byNumber);
     const names = [...new Set(kicks.map(({ queue }) => queue))].sort(byNumber);

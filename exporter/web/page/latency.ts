@@ -1,7 +1,7 @@
 import type { LiveHistogram } from '../live.ts';
 import { between, type Distribution, IDLE_REASON, merged, quantile } from './quantiles.ts';
 
-/** Exits are timed in windows: so much time has one of them at least, and enough exits for a quantile. */
+/** Exits are timed in windows. This period contains at least one window, with enough exits for a quantile. */
 const WINDOW_MS = 30_000;
 
 export interface Latency {
@@ -14,18 +14,18 @@ export interface Latency {
 
 type Histograms = Readonly<Record<string, LiveHistogram>>;
 
-/** How long a VM's exits took in the last half minute. */
+/** Durations of a VM's exits in the last 30 s. */
 export class LatencyWindow {
   #taken: { at: number; durations: Histograms }[] = [];
 
   take(at: number, durations: Histograms): void {
     const all = [...this.#taken, { at, durations }];
-    // The one at the window's beginning stays, to be subtracted.
+    // Keep the sample at the start of the window, which is the subtrahend.
     const first = all.findLastIndex((each) => each.at <= at - WINDOW_MS);
     this.#taken = all.slice(Math.max(0, first));
   }
 
-  /** Over all reasons but idleness. */
+  /** Over all reasons except idle exits. */
   quantiles(): Readonly<Record<'p50' | 'p90' | 'p99', number | undefined>> {
     const all = merged(
       [...this.#deltas()].filter(([reason]) => !IDLE_REASON.test(reason)).map(([, delta]) => delta),
@@ -33,7 +33,7 @@ export class LatencyWindow {
     return { p50: quantile(all, 0.5), p90: quantile(all, 0.9), p99: quantile(all, 0.99) };
   }
 
-  /** The most frequent first. */
+  /** Most frequent first. */
   byReason(): Latency[] {
     return [...this.#deltas()]
       .filter(([, { count }]) => count > 0)

@@ -49,7 +49,7 @@ const connection = new Connection({
 addEventListener('hashchange', () => route(true));
 route(false);
 
-/** The page that the address names. */
+/** Shows the page that the URL names. */
 function route(isNavigation: boolean): void {
   const vm = vmOf(location.hash);
   page?.destroy();

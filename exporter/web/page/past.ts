@@ -1,9 +1,9 @@
-/** The last moments of something, as many as rates need. */
+/** Recent samples, as many as rates need. */
 export class Past<T extends { readonly at: number }> {
   #kept: T[] = [];
   #last: T | undefined;
 
-  /** The last one that was told, even where nothing is to be compared with it. */
+  /** The last sample, even if there is no other sample to compare it with. */
   get last(): T | undefined {
     return this.#last;
   }
@@ -13,9 +13,9 @@ export class Past<T extends { readonly at: number }> {
   }
 
   /**
-   * @param windowMs what to compare with is so old, if there is one; else the oldest there is
-   * @param gapMs what is followed by so long a silence is not compared with
-   * @returns undefined and NaN where there is nothing to compare with
+   * @param windowMs preferred age of the sample to compare with; otherwise the oldest one is used
+   * @param gapMs samples before a gap longer than this are not used
+   * @returns undefined and NaN if there is no sample to compare with
    */
   take(now: T, windowMs: number, gapMs: number): { before: T | undefined; seconds: number } {
     const latest = this.#kept.at(-1);

@@ -1,6 +1,6 @@
 import type { LiveHistogram } from '../live.ts';
 
-/** Counts by upper bound, each bucket by itself; bounds ascend and the last is Infinity. */
+/** Non-cumulative counts by upper bound. Bounds ascend, and the last is Infinity. */
 export interface Distribution {
   readonly bounds: readonly number[];
   readonly counts: readonly number[];
@@ -8,16 +8,16 @@ export interface Distribution {
   readonly sum: number | undefined;
 }
 
-/** A VM that sleeps in halt is not slow: these exits last as long as nothing happens. */
+/** Exits of an idle vCPU. Their duration is the idle time and not a latency. */
 export const IDLE_REASON = /^(hlt|idle-halt|wfx|wfi|mwait_instruction|mwait)$/i;
 
-/** What came in between two cumulative histograms; undefined where the counters began anew. */
+/** The difference of two cumulative histograms; undefined if the counters were reset. */
 export function between(before: LiveHistogram | undefined, now: LiveHistogram): Distribution | undefined {
   if (before !== undefined && now.count < before.count) return undefined;
   const past = new Map(before?.buckets);
   const bounds: number[] = [];
   const counts: number[] = [];
-  // A bucket that was not there before had what the one below it had.
+  // A bucket that is missing in the earlier histogram had the value of the bucket below it.
   let [lower, pastLower] = [0, 0];
   for (const [le, cumulative] of now.buckets) {
     const pastHere = past.get(le) ?? pastLower;
@@ -29,7 +29,7 @@ export function between(before: LiveHistogram | undefined, now: LiveHistogram): 
   return { bounds, counts, count: now.count - (before?.count ?? 0), sum };
 }
 
-/** All of them as one. */
+/** Merges all distributions into one. */
 export function merged(parts: readonly Distribution[]): Distribution {
   const counts = new Map<number, number>();
   for (const part of parts) {
@@ -49,7 +49,7 @@ export function merged(parts: readonly Distribution[]): Distribution {
   };
 }
 
-/** Interpolated as PromQL's histogram_quantile does; undefined where nothing was counted. */
+/** Interpolated as in PromQL's histogram_quantile; undefined without samples. */
 export function quantile({ bounds, counts }: Distribution, q: number): number | undefined {
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return undefined;

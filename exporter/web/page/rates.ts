@@ -1,34 +1,34 @@
 import type { Counts, LiveVm } from '../live.ts';
 
-/** Per second, as of the last two collections; undefined where either lacks the counter, or it began anew. */
+/** Per second, from two collections; undefined if either lacks the counter or the counter was reset. */
 export type Rate = number | undefined;
 
 export interface VmRates {
   readonly exits: Rate;
   readonly iops: Rate;
-  /** Exits of the I/O path, by stage. */
+  /** Exits of the I/O path, by step. */
   readonly path: Readonly<Record<string, Rate>>;
-  /** The same by I/O; undefined where there was none. */
+  /** The same per I/O; undefined without I/Os. */
   readonly perIo: Readonly<Record<'kick' | 'inject' | 'eoi', Rate>>;
-  /** CPUs that are kept busy, by role. */
+  /** Number of busy CPUs, by role. */
   readonly cores: Readonly<Record<string, Rate>>;
   readonly vcpuCores: Rate;
   readonly ioCores: Rate;
   readonly otherCores: Rate;
-  /** Seconds in run queues a second, over all threads. */
+  /** Seconds in run queues per second, over all threads. */
   readonly wait: Rate;
 }
 
 /** Roles that move a VM's data. */
 const IO_ROLES: ReadonlySet<string> = new Set(['iothread', 'vhost', 'sqpoll', 'io_worker', 'worker']);
 
-/** A counter that fell was reset: what happened since then is not known to lie in this interval alone. */
+/** A counter that decreased was reset, and its growth cannot be assigned to this interval. */
 export function rateOf(before: number | undefined, now: number | undefined, seconds: number): Rate {
   if (before === undefined || now === undefined || !(seconds > 0) || now < before) return undefined;
   return (now - before) / seconds;
 }
 
-/** The rates of each counter that both have; a name that is new has none yet. */
+/** Rates of the counters that are in both. A new counter has no rate yet. */
 export function ratesOf(
   before: Counts | undefined,
   now: Counts | undefined,
@@ -39,7 +39,7 @@ export function ratesOf(
   );
 }
 
-/** @param before undefined where the VM was not there; another VM under the same name has no past either */
+/** @param before undefined if the VM was not there; a different VM under the same name is ignored as well */
 export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number): VmRates {
   const past = before?.pid === now.pid ? before : undefined;
   const cores = ratesOf(past?.run, now.run, seconds);
@@ -63,7 +63,7 @@ export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number
   };
 }
 
-/** undefined where there is nothing to sum. */
+/** undefined if there is nothing to sum. */
 export function sumOf(rates: Readonly<Record<string, Rate>>, isWanted: (name: string) => boolean): Rate {
   let sum: Rate;
   for (const [name, rate] of Object.entries(rates)) {

@@ -7,7 +7,7 @@ export interface Order {
 
 const names = new Intl.Collator('en', { numeric: true });
 
-/** What is not known comes last either way; equals are in order of name. */
+/** Unknown values sort last in both directions. Equal values sort by name. */
 export function sorted(rows: readonly Row[], { column, direction }: Order): Row[] {
   const sign = direction === 'ascending' ? 1 : -1;
   const keyed = rows.map((row) => ({ row, key: column.value(row) }));
@@ -21,14 +21,14 @@ function compare(a: number | string | undefined, b: number | string | undefined,
   return sign * names.compare(String(a), String(b));
 }
 
-/** The next order when a column's head is pressed: numbers begin with the largest. */
+/** The next order when a column's header is clicked. Numbers start with the largest. */
 export function pressed(order: Order, column: Column): Order {
   const first = column.isNumber || column.key === 'drift' ? 'descending' : 'ascending';
   if (order.column !== column) return { column, direction: first };
   return { column, direction: order.direction === 'ascending' ? 'descending' : 'ascending' };
 }
 
-/** Rows that have every word of the filter somewhere: in name, VMM, stage, phase, state or drift. */
+/** Rows that contain every word of the filter in name, VMM, stage, phase, state or drift. */
 export function filtered(rows: readonly Row[], filter: string): Row[] {
   const wanted = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (wanted.length === 0) return [...rows];
@@ -50,7 +50,7 @@ export function filtered(rows: readonly Row[], filter: string): Row[] {
   });
 }
 
-/** The same rows in the order in which they were shown; new ones at the end, those that are gone left out. */
+/** Keeps the rows in their displayed order. Appends new rows and drops removed ones. */
 export function held(rows: readonly Row[], shown: readonly string[]): Row[] {
   const byName = new Map(rows.map((row) => [row.vm.vm, row]));
   const kept = shown.flatMap((name) => byName.get(name) ?? []);

@@ -1,13 +1,13 @@
 import type { LiveHost } from '../live.ts';
 import { el, Part } from './dom.ts';
 
-/** Which sources are usable, and what would mend the others: as `kvm-telemetry doctor` says it. */
+/** Which sources are usable and how to fix the others, as in `kvm-telemetry doctor`. */
 export class SourcesView {
   readonly element = el('section', { class: 'sources', 'aria-labelledby': 'sources-title' });
   readonly #part = new Part(this.element);
 
   update({ sources, lockdown, traceBackend }: LiveHost): void {
-    // Series come and go all the time; the list is made anew when anything else has changed.
+    // The numbers of series change all the time, so the list is rebuilt only when something else changes.
     const from = [sources.map(({ series, ...rest }) => [rest, series > 0]), lockdown, traceBackend];
     this.#part.update(from, () => {
       const failing = sources.filter(({ usable }) => !usable);
@@ -53,7 +53,7 @@ function findingsOf(
   return list;
 }
 
-/** What to do where VMs lack what the table could show. */
+/** What to do if VMs lack data that the table could show. */
 export class Hints {
   readonly element = el('div', { class: 'hints' });
   readonly #part = new Part(this.element);

@@ -6,15 +6,15 @@ import { Past } from './past.ts';
 import { type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
 
 const KEEP_MS = 600_000;
-/** After so many intervals without a word, and so much time, the line is broken: a busy host may be late. */
+/** Lines are interrupted after this many intervals, but at least this much time, without data. */
 const GAP = 3;
 const GAP_MS = 10_000;
-/** Rates are over so much time, so that when exactly a collection read a counter does not show. */
+/** Rates cover this much time, which hides jitter in the reading times of counters. */
 const RATE_MS = 5000;
-/** perf tells its counts every five seconds. */
+/** perf reports its counts every 5 s. */
 const PERF_RATE_MS = 10_000;
 
-/** A change of stage or phase, to be drawn on charts. */
+/** A change of stage or phase, drawn on charts. */
 export interface Mark {
   /** Seconds of the epoch. */
   readonly at: number;
@@ -27,7 +27,7 @@ export interface ThreadRates {
   readonly migrations: Rate;
 }
 
-/** All that the page knows: the last collections, rates between them, and ten minutes of history. */
+/** State of the page: the last collections, the rates between them, and ten minutes of history. */
 export class Store {
   host: LiveHost | undefined;
   last: LiveVms | undefined;
@@ -35,14 +35,14 @@ export class Store {
   /** Busy share of each CPU of the host. */
   cpuBusy: readonly Rate[] = [];
   readonly #history = new History(KEEP_MS);
-  /** The last collections, the oldest first: rates are against those. */
+  /** The last collections, oldest first, as the base of rates. */
   readonly #past = new Past<LiveVms>();
   readonly #pastDetails = new Map<string, Past<LiveDetail>>();
   readonly #threads = new Map<string, Map<string, ThreadRates>>();
   readonly #latencies = new Map<string, LatencyWindow>();
   readonly #marks = new Map<string, Mark[]>();
 
-  /** The connection was lost: nothing is to be told of the time until it is back. */
+  /** Call when the connection is lost: no rates are computed across the gap. */
   interrupt(): void {
     this.#past.clear();
     for (const past of this.#pastDetails.values()) past.clear();

@@ -3,12 +3,12 @@ import { el, linkTo, setAttribute, setText } from './dom.ts';
 import { exact } from './format.ts';
 import { filtered, held, type Order, pressed, sorted } from './sorting.ts';
 
-/** As in the style sheet. */
+/** Same value as in the style sheet. */
 const ROW_PX = 34;
-/** Rows beyond the edge, so that a quick scroll shows no void. */
+/** Extra rows outside the viewport, so that fast scrolling shows no empty space. */
 const SPARE = 8;
 
-/** The table of VMs. Only the rows in sight are in the document, and of these only what changed is written. */
+/** The table of VMs. Only visible rows are in the document, and only changes are written. */
 export class VmTable {
   readonly element: HTMLElement;
   readonly #scroller: HTMLElement;
@@ -23,7 +23,7 @@ export class VmTable {
   #filter = '';
   #all: readonly Row[] = [];
   #shown: readonly Row[] = [];
-  /** The row that Tab leads to. */
+  /** The row that receives focus with Tab. */
   #current: string | undefined;
 
   constructor(private readonly open: (vm: string) => void) {
@@ -67,7 +67,7 @@ export class VmTable {
 
   update(rows: readonly Row[]): void {
     this.#all = rows;
-    // Rows must not run away from under a finger or a reader.
+    // Do not reorder rows while the pointer or the focus is on them.
     this.#arrange(this.#body.matches(':hover') || this.#body.contains(document.activeElement));
   }
 
@@ -187,11 +187,11 @@ export class VmTable {
     const row = event.target instanceof Element ? event.target.closest('tr') : null;
     const vm = row?.dataset['vm'];
     if (vm === undefined || event.target instanceof HTMLAnchorElement) return;
-    // Who marks text does not want to go anywhere.
+    // Selecting text must not open the VM.
     if (document.getSelection()?.isCollapsed !== false) this.open(vm);
   }
 
-  /** The counters behind a number, as its tooltip: made when somebody points at it. */
+  /** Shows the counters behind a number as its tooltip, created on hover or focus. */
   #explain(target: EventTarget | null): void {
     const cell = target instanceof Element ? target.closest<HTMLElement>('[data-column]') : null;
     const vm = cell?.closest('tr')?.dataset['vm'];

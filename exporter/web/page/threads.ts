@@ -16,7 +16,7 @@ const HEADS = [
   { label: 'drift' },
 ];
 
-/** Where a VM's threads are, may be and should be. */
+/** Current, allowed and expected CPUs of a VM's threads. */
 export class ThreadsView {
   readonly #grid = new Grid('Threads of the VM', 'threads');
   readonly element = this.#grid.element;

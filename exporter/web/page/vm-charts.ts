@@ -3,10 +3,13 @@ import { el } from './dom.ts';
 import { count, duration, fixed, tick } from './format.ts';
 import type { Store } from './store.ts';
 
-/** Exit reasons that have a line each; the others share none, as their sum would be no reason. */
+/**
+ * Number of exit reasons with a line of their own. The others are not shown, because their sum is not a
+ * reason.
+ */
 const MAX_REASONS = 8;
 
-/** A role has its colour whichever others there are. */
+/** Fixes the colour of each role, whichever roles are present. */
 const ROLES = ['vcpu', 'iothread', 'vhost', 'sqpoll', 'worker', 'io_worker', 'other', 'emulator'];
 
 /** A VM's last ten minutes. */
@@ -73,7 +76,10 @@ export class VmCharts {
     return store.names(this.vm).filter((name) => pattern.test(name));
   }
 
-  /** Those with most exits now; in order of name, so that a line keeps its colour while the set is the same. */
+  /**
+   * Reasons with the most exits now, sorted by name, so that a line keeps its colour while the set is the
+   * same.
+   */
   #topReasons(store: Store): string[] {
     const reasons = Object.entries(store.detail(this.vm)?.reasons ?? {});
     const top = reasons.sort(([, a], [, b]) => b - a).slice(0, MAX_REASONS);
