@@ -7,7 +7,7 @@ import { type HostTree, hostTree } from './host-tree.ts';
 
 export interface LibvirtHost {
   readonly tree: HostTree;
-  /** Where virsh runs: `$0` is in it. */
+  /** The folder in which virsh runs, which contains `$0`. */
   readonly folder: string;
   start(flags?: readonly string[]): Promise<Daemon>;
 }
