@@ -29,7 +29,7 @@ import { bootstrap, median } from './statistics.ts';
 const INTERVAL_MS = 5_000;
 const SETTLE_MS = 200;
 const PATIENCE_MS = 20_000;
-/** From the reset vector on: `cli; again: mov cx, 100; next: out 0x80, al; loop next; out 0xe9, al; jmp again`. */
+/** At the reset vector: `cli; again: mov cx, 100; next: out 0x80, al; loop next; out 0xe9, al; jmp again`. */
 const FIRMWARE = [0xfa, 0xb9, 0x64, 0x00, 0xe6, 0x80, 0xe2, 0xfc, 0xe6, 0xe9, 0xeb, 0xf5];
 /** Port writes for each byte that the guest writes to the debug console. */
 const WRITES = 101;

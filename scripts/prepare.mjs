@@ -26,8 +26,8 @@ export function become(args) {
 
 /**
  * Installs dependencies if the lock file is newer than the installation. Not with `npm ci`, which refuses a
- * lock file that was made behind a registry without the optional binaries of other platforms; `--no-save`
- * keeps the lock file unchanged as well.
+ * lock file that was made behind a registry without the optional binaries of other platforms; `npm
+ * install --no-save` installs the versions of the lock file as well.
  */
 export function install() {
   const marker = `${root}node_modules/.package-lock.json`;
