@@ -117,7 +117,7 @@ export function emitExits(
   stats.add('io_exits', of('IO_INSTRUCTION'));
   stats.add('irq_injections', interrupts);
   stats.add('req_event', exits);
-  // KVM emulates accesses to the APIC page and the exits that go to user space.
+  // KVM emulates the instructions that access the APIC page or that exit to user space.
   stats.add('insn_emulation', of('APIC_ACCESS') + of('IO_INSTRUCTION'));
   stats.add('host_state_reload', of('HLT') + of('IO_INSTRUCTION'));
   stats.add('fpu_reload', of('IO_INSTRUCTION'));
@@ -139,7 +139,7 @@ export function emitExits(
   return { exits, injections };
 }
 
-/** Assumption: the time of other exits does not grow with them. */
+/** Time of an exit, with the injected slowness except for HLT. Assumption: slow exits slow nothing else down. */
 function exitNs({ misfortune: { exitSlowness = 1 } }: SimVm, reason: ReasonName): number {
   return EXIT_NS[reason] * (reason === 'HLT' ? 1 : exitSlowness);
 }
