@@ -26,7 +26,7 @@ export type Severity = 'critical' | 'warning' | 'info';
 
 export interface AlertRule {
   readonly severity: Severity;
-  /** What the alert is about: Alertmanager silences those of a VM while its host's is firing. */
+  /** Subject of the alert. Alertmanager silences a VM's alerts while an alert of its host fires. */
   readonly scope: 'vm' | 'host';
   readonly expr: string;
   readonly for: string;
@@ -40,7 +40,7 @@ interface AlertOf<L extends string> extends Omit<AlertRule, 'expr'> {
   readonly expr: Vector<L>;
 }
 
-/** With the labels that the texts may use: `vm` of a VM's alert. */
+/** Includes the labels that the texts may use: `vm` for an alert of a VM. */
 const ofVm = <L extends string>(alert: Omit<AlertOf<L>, 'scope'>): AlertRule => ({ ...alert, scope: 'vm' });
 const ofHost = <L extends string>(alert: Omit<AlertOf<L>, 'scope'>): AlertRule => ({
   ...alert,
@@ -67,7 +67,10 @@ const excess = recorded('vm:kvm_excess_exits:per_vcpu');
 const busierThan = (iops: number) => where(recorded('vm:kvm_ios:rate'), '>', iops);
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
 
-/** A gauge as it was scraped last, for alerts that take long: a scrape that is missed does not begin them anew. */
+/**
+ * The last scraped value of a gauge, for alerts with a long `for`: a missed scrape does not restart the
+ * `for`.
+ */
 const seen: typeof gauge = (name, matchers) => overTime('last', name, MISSED, matchers);
 
 /** Threads with one of these kinds of drift, by VM. */
@@ -94,7 +97,7 @@ const completed = (window: string) =>
       increase('kvm_block_reads_completed_total', window),
       increase('kvm_block_writes_completed_total', window),
     ),
-    // In flight they are writes, completed they are not.
+    // Discards in flight count as writes; completed discards do not.
     increase('kvm_block_discards_completed_total', window),
   );
 const usualExcess = subquery(
@@ -124,7 +127,7 @@ const alerts = {
   KvmExitStormAgainstBaseline: ofVm({
     severity: 'warning',
     expr: and(
-      // A VM that does next to nothing all day is held against one exit a second, not against nothing.
+      // The baseline of a VM that is nearly idle all day is at least one exit per second.
       where(dividedBy(excess, clampMin(usualExcess, 1)), '>', againstBaseline.factor),
       VM,
       where(excess, '>', againstBaseline.minPerVcpu),
@@ -255,7 +258,7 @@ const alerts = {
     expr: and(
       where(recorded('vm:kvm_stage:measured_rank'), '<', bestStage(stageLost.memory)),
       VM,
-      // A VM that lost its pins, or one with so much I/O that what is measured of it holds.
+      // A VM that lost its pins, or a VM with enough I/O for a valid measurement.
       or(
         where(recorded('vm:kvm_stage:rank'), '==', 0),
         and(recorded('vm:kvm_stage:rank'), VM, busierThan(stages.minIops)),

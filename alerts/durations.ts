@@ -3,7 +3,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   ...{ d: 86_400, w: 604_800, y: 31_536_000 },
 };
 
-/** Seconds of a duration of Prometheus: `1h30m`. */
+/** Converts a Prometheus duration such as `1h30m` to seconds. */
 export function secondsOf(duration: string): number {
   const parts = [...duration.matchAll(/(\d+)(ms|[smhdwy])/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== duration) {

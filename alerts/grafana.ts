@@ -2,14 +2,15 @@ import { type AlertName, type AlertRule, alertRules } from './alerting.ts';
 import { secondsOf } from './durations.ts';
 import { runbookOf } from './rule-files.ts';
 
-/** Of the data source that deploy/grafana provisions. */
+/** Uid of the data source that deploy/grafana provisions. */
 const PROMETHEUS = 'prometheus';
-/** Grafana's own rules are evaluated once a minute: it runs each as a query over HTTP. */
+/** Grafana evaluates its own rules once a minute, because each rule is a query over HTTP. */
 const INTERVAL = '1m';
 
 /**
- * The alerts as Grafana runs them by itself, without Prometheus' rules for alerts; the recording rules it needs as well.
- * As its file provisioning has it: grafana.com/docs/grafana/latest/alerting/set-up/provision-alerting-resources.
+ * The alerts as Grafana-managed rules, without Prometheus alerting rules; the recording rules are still
+ * needed. The format is that of file provisioning:
+ * grafana.com/docs/grafana/latest/alerting/set-up/provision-alerting-resources.
  */
 export function grafanaFile(): object {
   const rules = (Object.keys(alertRules) as AlertName[]).map((name) => ruleOf(name, alertRules[name]));
@@ -33,7 +34,7 @@ function ruleOf(name: string, rule: AlertRule): object {
         datasourceUid: PROMETHEUS,
         model: { refId: 'A', expr, instant: true, range: false },
       },
-      // True for whatever the query returns: it returns nothing but what is wrong, and 0 may be.
+      // Always true: the query returns only violations, and their value can be 0.
       {
         refId: 'B',
         relativeTimeRange: { from: secondsOf('10m'), to: 0 },
@@ -41,12 +42,13 @@ function ruleOf(name: string, rule: AlertRule): object {
         model: { refId: 'B', type: 'math', expression: 'is_number($A)' },
       },
     ],
-    // Nothing is wrong.
+    // No data means no violation.
     noDataState: 'OK',
     execErrState: 'Error',
     for: rule.for,
     keepFiringFor: rule.keepFiringFor,
-    // One of several VMs that is well again is a series that is missing, to which keepFiringFor is not applied.
+    // If one of several VMs recovers, its series is missing, and Grafana does not apply keepFiringFor to
+    // missing series.
     missing_series_evals_to_resolve: Math.max(1, secondsOf(rule.keepFiringFor) / secondsOf(INTERVAL)),
     labels: { severity, scope },
     annotations: {

@@ -37,13 +37,13 @@ import {
   WINDOW,
 } from './thresholds.ts';
 
-/** Labels of what is recorded for each VM and each host. */
+/** Labels of the recorded series of VMs and hosts. */
 export const VM = ['job', 'instance', 'vm'] as const;
 export const HOST = ['job', 'instance'] as const;
 type Vm = (typeof VM)[number];
 type Host = (typeof HOST)[number];
 
-/** By rank. */
+/** Ordered by rank. */
 export const STAGES = [
   'original',
   'affinity',
@@ -51,12 +51,12 @@ export const STAGES = [
   'parallel_batching',
   'pinned_queues',
 ] as const;
-/** Pins need no I/O to be seen; what is above them does. */
+/** Detecting pins needs no I/O; detecting the stages above affinity does. */
 const AFFINITY = STAGES.indexOf('affinity');
 
 export interface RecordingRule<L extends string> {
   readonly expr: Vector<L>;
-  /** What it is, in its unit. */
+  /** Meaning and unit. */
   readonly help: string;
 }
 
@@ -64,17 +64,15 @@ function rule<L extends string>(help: string, expr: Vector<L>): RecordingRule<L>
   return { expr, help };
 }
 
-/**
- * What of a VM rules record and dashboards show, over a window, of the VMs that match.
- */
+/** Expressions per VM, over a window, for the VMs that match. Rules record them and dashboards show them. */
 export const ofVm = {
-  /** As KVM counts them, else as traced. */
+  /** As counted by KVM, else as traced. */
   exits: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
     or(
       sum(rate('kvm_vm_exits_total', window, of), VM),
       sum(rate('kvm_vm_exits_by_reason_total', window, of), VM),
     ),
-  /** As the guest asked for them, else as requests to the block devices of the host. */
+  /** As requested by the guest, else as requests to the host's block devices. */
   ios: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
     or(
       plus(
@@ -87,7 +85,7 @@ export const ofVm = {
     sum(rate('kvm_vm_io_path_events_total', window, of), [...VM, 'stage']),
   cores: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
     sum(rate('kvm_thread_cpu_seconds_total', window, of), [...VM, 'role']),
-  /** Of the thread that waits longest. */
+  /** Wait of the thread that waits longest. */
   wait: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
     aggregate('max', rate('kvm_thread_wait_seconds_total', window, of), [...VM, 'role']),
   diskIos: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
@@ -100,7 +98,7 @@ export const ofVm = {
       sum(rate('kvm_vm_disk_read_time_seconds_total', window, of), [...VM, 'disk']),
       sum(rate('kvm_vm_disk_write_time_seconds_total', window, of), [...VM, 'disk']),
     ),
-  /** The place of the detected stage among `STAGES`. */
+  /** Index of the detected stage in `STAGES`. */
   stageRank: (of: Matchers<Vm> = {}): Vector<Vm> =>
     STAGES.map((stage, rank) =>
       times(
@@ -115,8 +113,8 @@ export const ofVm = {
 } as const;
 
 /**
- * What VMs do for each I/O, over all of them: a ratio of sums, of the VMs of which both are known. A sum or a mean of their
- * ratios would weigh a VM with ten I/Os a second as much as one with a million.
+ * Work per I/O over all VMs: a ratio of sums over the VMs with both numbers. A sum or mean of ratios would
+ * weigh a VM with ten I/Os per second as much as one with a million.
  */
 export const perIo = <L extends string, const B extends readonly (L | Vm)[]>(
   of: Vector<L | Vm>,
@@ -127,12 +125,13 @@ export const perIo = <L extends string, const B extends readonly (L | Vm)[]>(
 
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
 export const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
-/** Exits after which a vCPU waits for an interrupt: the wait is not what the exit costs. */
+/** Exits after which a vCPU waits for an interrupt. The wait is not part of the exit's cost. */
 export const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
 
 /**
- * Of each VM. Names are level:metric:operation (prometheus.io/docs/practices/rules) where the level `vm` has `job` and
- * `instance` as well; what a rule needs of others is above it, as rules of a group are evaluated in order.
+ * Rules per VM. Names are level:metric:operation (prometheus.io/docs/practices/rules); the level `vm` has the
+ * labels `job` and `instance` too. Prometheus evaluates the rules of a group in order, so a rule comes after
+ * the rules that it uses.
  */
 const perVm = {
   'vm:kvm_exits:rate': rule('Exits a second: as KVM counts them, else as traced.', ofVm.exits(WINDOW)),
@@ -180,7 +179,7 @@ const perVm = {
 const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
 const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
 const busy = where(ios, '>', MIN_IOPS);
-// The most, as a rate falls over its window once nobody counts.
+// The maximum, because a rate falls over its window once nobody counts.
 const iosBefore = subquery('max', ios, unknownIos.memory, unknownIos.resolution);
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
@@ -190,7 +189,7 @@ const ofIos = times(or(ios, iosBefore), EXITS_PER_IO);
 const onIoPath = sum(events(kicksInjectionsEois), VM);
 const ofPath = times(onIoPath, EXITS_PER_PATH_EVENT);
 
-/** Made of what the rules above have recorded. */
+/** Derived from the series that the rules above record. */
 const derived = {
   'vm_stage:kvm_io_path_events:per_io': rule(
     'Exits an I/O by stage of the I/O path.',
@@ -204,7 +203,7 @@ const derived = {
   'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
   'vm:kvm_excess_exits:per_vcpu': rule(
     `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O and, where they are traced, ${EXITS_PER_PATH_EVENT} for each kick, injection and EOI.`,
-    // Of a VM whose I/Os were never known all exits count.
+    // If the I/Os of a VM were never known, all its exits count.
     dividedBy(clampMin(minus(exits, or(lesser(ofPath, ofIos), or(ofIos, times(exits, 0)))), 0), vcpus),
   ),
   'vm:kvm_drifting_threads:count': rule(
@@ -279,7 +278,7 @@ const perHost = {
 const excess = recordedSeries<Vm>('vm:kvm_excess_exits:per_vcpu', {});
 const { window, resolution, quantile, minPoints } = baseline;
 
-/** A day long, so evaluated in a group of its own and less often. */
+/** The window is a day, so these rules are in a separate group with a longer interval. */
 const perDay = {
   'vm:kvm_excess_exits:baseline': rule(
     `Exits a second and vCPU beyond those of I/O, which the VM exceeded in ${Math.round((1 - quantile) * 100)}% of its last day; none for a VM that is new.`,
@@ -291,7 +290,7 @@ const perDay = {
   ),
 } as const;
 
-/** Groups of a rule file, in order. */
+/** Groups of the rule file, in order. */
 export const recordingGroups = {
   'kvm-telemetry-vm': { ...perVm, ...derived },
   'kvm-telemetry-host': perHost,
@@ -304,11 +303,11 @@ export type RecordedName = keyof typeof recording;
 export type RecordedLabels<N extends RecordedName> =
   (typeof recording)[N] extends RecordingRule<infer L> ? L : never;
 
-/** What is known of each recorded series. */
+/** Expression and description of each recorded series. */
 export const recordingRules: Readonly<Record<string, { readonly expr: string; readonly help: string }>> =
   recording;
 
-/** A recorded series; a name that is not recorded, or a label that it does not have, does not compile. */
+/** Selects a recorded series. An unknown name or label does not compile. */
 export function recorded<N extends RecordedName>(
   name: N,
   matchers: Matchers<RecordedLabels<N>> = {},

@@ -3,10 +3,13 @@ import { secondsOf } from './durations.ts';
 import { recordingGroups } from './recording.ts';
 import { baseline } from './thresholds.ts';
 
-/** Where the runbooks of this version are to be read. */
+/** Where users find the runbooks of this version. */
 const RUNBOOKS = 'https://github.com/kvm-telemetry/kvm-telemetry/blob/main/alerts/runbooks';
 
-/** As Prometheus' rule files have it (prometheus.io/docs/prometheus/latest/configuration/recording_rules). */
+/**
+ * A rule in the format of Prometheus' rule files
+ * (prometheus.io/docs/prometheus/latest/configuration/recording_rules).
+ */
 interface Rule {
   readonly record?: string;
   readonly alert?: string;
@@ -27,10 +30,10 @@ export interface RuleFile {
   readonly groups: readonly RuleGroup[];
 }
 
-/** The group that looks at a whole day is evaluated as often as its points are apart. */
+/** The baseline group is evaluated once per step of its window. */
 const INTERVALS: Readonly<Record<string, string>> = { 'kvm-telemetry-baseline': baseline.resolution };
 
-/** Where it is read what an alert means. */
+/** Link to the runbook of an alert. */
 export function runbookOf(alert: string): string {
   return `${RUNBOOKS}/${alert}.md`;
 }
@@ -63,12 +66,12 @@ function alertOf(name: string, rule: AlertRule): Rule {
 }
 
 /**
- * The same rules for a clock that runs `factor` times as fast, for the demo and for tests: each time span in them is so
- * many times shorter. Needs scrapes and evaluations that many times as often.
+ * The same rules with all time spans divided by `factor`, for the demo and for tests. Scrapes and evaluations
+ * must be `factor` times as frequent.
  */
 export function faster({ groups }: RuleFile, factor: number): RuleFile {
   const shorten = (duration: string): string => {
-    // The resolution that a subquery leaves out.
+    // A subquery without a resolution.
     if (duration === '') return '';
     const ms = (secondsOf(duration) / factor) * 1000;
     return `${Math.max(1, Math.round(ms))}ms`;

@@ -11,7 +11,7 @@ export interface Daemon {
 
 const MAIN = fileURLToPath(new URL('../exporter/main.js', import.meta.url));
 
-/** Starts the exporter as its users do, on a free port of loopback, which it tells in its log. */
+/** Starts the exporter as a user would, on a free loopback port, which it reads from the log. */
 export function startExporter(rootfs: string, flags: readonly string[] = []): Promise<Daemon> {
   return start(['serve', '--path.rootfs', rootfs, ...flags]);
 }
@@ -22,13 +22,13 @@ export function startDemo(scenario: string): Promise<Daemon> {
 }
 
 async function start(command: readonly string[]): Promise<Daemon> {
-  // As the shebang of main.js and the Dockerfile start it.
+  // With the same flags as the shebang of main.js and the Dockerfile.
   const args = ['--max-semi-space-size=4', MAIN, ...command, '--web.listen-address', '127.0.0.1:0'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const daemon = started(child);
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {
-    // The demo greets its user first.
+    // The demo prints a greeting before its log.
     if (!line.startsWith('{')) continue;
     const { port, msg, level } = JSON.parse(line) as { port?: number; msg: string; level: number };
     if (level >= 50) throw new Error(`the exporter says: ${msg}`);
@@ -45,7 +45,7 @@ export async function startNodeExporter(program: string): Promise<Daemon> {
 }
 
 function started(child: ChildProcess): Omit<Daemon, 'port'> {
-  // Whoever interrupts the benchmark must not leave daemons behind.
+  // An interrupted benchmark must not leave daemons behind.
   const kill = (): boolean => child.kill('SIGKILL');
   process.once('exit', kill);
   child.stdout?.resume();

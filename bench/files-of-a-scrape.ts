@@ -6,8 +6,7 @@ import { fetchMetrics } from './http.ts';
 const OPENED = /openat\(AT_FDCWD(?:<[^>]*>)?, "([^"]+)", ([A-Z_|0-9]+).*\) = \d+/g;
 
 /**
- * The files that one scrape opens under the root, as the kernel sees it: strace.
- *
+ * The files under the root that one scrape opens, according to strace.
  * @param daemon does nothing but scrape, and is warm
  */
 export async function filesOfAScrape(daemon: Daemon, rootfs: string, scratch: string): Promise<string[]> {

@@ -18,8 +18,9 @@ import { recordRules } from '../scripts/history/record.ts';
 import { generated, panelsOf, queriesOf, variablesOf } from '../test/dashboards/generated.ts';
 import { markdown, note } from './lab-host.ts';
 
-// What the fleet dashboard costs a Prometheus: an hour of the series that it asks for, of so many hosts. Their labels are those
-// of one simulated host, recorded by the rules; their values are made up.
+// Measures the cost of the fleet dashboard in Prometheus, with an hour of the series that the dashboard
+// queries, for many hosts. The labels are those of one simulated host, recorded by the rules; the values are
+// made up.
 
 const { values: options } = parseArgs({
   options: { hosts: { type: 'string', default: '1000' }, vms: { type: 'string', default: '20' } },
@@ -30,7 +31,7 @@ const START = 1_760_000_400;
 const HOUR = 3600;
 /** Seconds between samples. */
 const STEP = 60;
-/** Of the one host's history: enough for each window of a rule. */
+/** History of the simulated host: long enough for the windows of the rules. */
 const TEMPLATE = { hours: 0.2, stepSeconds: 15, tickSeconds: 5, seed: 1, start: START };
 const SLOWEST = 5;
 
@@ -47,7 +48,7 @@ process.stdout.write(await measured(url));
 await stop();
 remove();
 
-/** What queries name, and what the variables ask for. */
+/** Metric names in the queries and the variables. */
 function namesIn(queries: readonly { readonly expr: string }[]): string[] {
   const names = queries.flatMap(({ expr }) => [
     ...expr.matchAll(/\b((?:host|vm)\w*:[\w:]+|up|scrape_\w+|kvm_\w+)\b/g),
@@ -55,7 +56,7 @@ function namesIn(queries: readonly { readonly expr: string }[]): string[] {
   return [...new Set(['kvm_vm_info', ...names.map(([, name = '']) => name)])];
 }
 
-/** These series of one host, with their last values. */
+/** The series of one host with these names, with their last values. */
 async function seriesOf(names: readonly string[]): Promise<Answer[]> {
   const data = `${folder}/template`;
   const sink = new BlockSink(folder, data);
@@ -72,7 +73,7 @@ async function seriesOf(names: readonly string[]): Promise<Answer[]> {
   return instant(server.url, `{__name__=~"${names.join('|')}"}`, times.to).finally(() => server.stop());
 }
 
-/** An hour of them under the names of all hosts; series of one name stand together. */
+/** Writes an hour of these series for all host names. Series of the same name must be adjacent. */
 function writeFleet(path: string, series: readonly Answer[]): void {
   const fd = openSync(path, 'w');
   const sorted = [...series].sort((a, b) =>

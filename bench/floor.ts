@@ -9,7 +9,7 @@ export interface Reading {
   readonly wall: number;
 }
 
-/** What reading the files costs at least: a C program that opens, reads and closes each once. */
+/** The minimum cost of reading the files: a C program that opens, reads and closes each file once. */
 export function createFloor(files: readonly string[], scratch: string): () => Reading {
   const program = `${scratch}/read-files`;
   const list = `${scratch}/files.txt`;

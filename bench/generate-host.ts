@@ -14,7 +14,10 @@ import {
 import { mountinfo } from './mountinfo.ts';
 import { retargetSched, retargetSchedstat, retargetStat, retargetStatus, type Task } from './task-files.ts';
 
-/** The VM of the captured host that serves as the template, its threads, and the kernel threads that KVM made for it. */
+/**
+ * The VM of the captured host that serves as the template, its threads, and the kernel threads that KVM
+ * created for it.
+ */
 const TEMPLATE = {
   pid: 244,
   kvmFd: 16,
@@ -28,7 +31,7 @@ const PIDS_PER_VM = 100;
 export const VCPUS = 8;
 export const IOTHREADS = 2;
 const WORKERS = 2;
-/** Descriptors beyond the template's own: the other vCPUs, and an eventfd or two for each queue. */
+/** Descriptors after the template's own: the other vCPUs, and one or two eventfds per queue. */
 const FIRST_NEW_FD = 33;
 const NEW_EVENTFDS = 8;
 
@@ -40,9 +43,8 @@ interface Thread {
 }
 
 /**
- * Writes a host as plain files: a captured real host, whose one VM is there `vms` times, each with process ids, names,
- * times and counters of its own.
- *
+ * Writes a host as plain files: a captured real host whose one VM is repeated `vms` times. Each copy has its
+ * own process ids, names, times and counters.
  * @param template a folder with `proc` and `sys` of the capture
  */
 export function generateHost(template: string, to: string, vms: number): void {
@@ -77,7 +79,7 @@ export function uuidOf(index: number): string {
   return `22222222-2222-3333-4444-${String(index).padStart(12, '0')}`;
 }
 
-/** Ends a VM: its process, its kernel threads and its directory in debugfs. */
+/** Removes a VM: its process, its kernel threads and its debugfs folder. */
 export function removeVm(to: string, index: number): void {
   const pid = pidOf(index);
   const kernelThreads = TEMPLATE.kernelThreads.map((_, i) => `proc/${pid + 50 + i}`);

@@ -7,7 +7,7 @@ const ROUNDS = 20;
 const REASONS = 50;
 const BUCKETS = 40;
 
-/** A latency histogram of VM exits as the kernel prints it, decoded as probes do. */
+/** A latency histogram of VM exits in the kernel's format, decoded as the probes do. */
 function histogram(): string {
   const rows = Array.from({ length: ROWS }, (_, row) => {
     const tid = String(1000 + Math.floor(row / (REASONS * BUCKETS))).padStart(10);
@@ -22,7 +22,7 @@ function histogram(): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
 
-/** The obvious parser: a match for each line. */
+/** The obvious parser: one regular expression match per line. */
 function parseSimply(text: string): number[][] {
   const rows: number[][] = [];
   for (const line of text.split('\n')) {
@@ -45,7 +45,7 @@ const parsers: readonly (readonly [string, () => unknown])[] = [
 ];
 assert.deepEqual(Array.from(parseHist(text)[0]?.columns ?? []), parseSimply(text).flat());
 
-// In turns, so that a busy moment of the machine hits both.
+// Alternate the parsers, so that background load affects both.
 const times = parsers.map((): number[] => []);
 for (let round = 0; round < ROUNDS; round++) {
   for (const [i, [, parse]] of parsers.entries()) times[i]?.push(milliseconds(parse));

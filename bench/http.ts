@@ -1,7 +1,7 @@
 import { Agent, get } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 
-/** Prometheus keeps its connections, so the benchmark does. */
+/** Prometheus reuses its connections, so the benchmark does too. */
 const agent = new Agent({ keepAlive: true });
 
 export interface Answer {
@@ -14,7 +14,7 @@ export function fetchMetrics(port: number, gzip: boolean): Promise<Answer> {
   const headers = {
     Accept: 'text/plain;version=0.0.4',
     'Accept-Encoding': gzip ? 'gzip' : 'identity',
-    // The default would cut a slow scrape short, and half a scrape is cheap.
+    // The default would abort a slow scrape, and a partial scrape is cheaper.
     'X-Prometheus-Scrape-Timeout-Seconds': '60',
   };
   const start = performance.now();

@@ -11,14 +11,14 @@ import { ask } from '../test/support/monitored-guest.ts';
 import { startGuest } from '../test/support/qemu.ts';
 import { type Truth, threadsOf, trueCounters } from './true-growth.ts';
 
-// Whether increase() of each counter is what the kernel and QEMU counted: a real guest, a scrape each second, blocks
-// made by promtool, and a Prometheus on them.
+// Checks that increase() of each counter matches the counts of the kernel and QEMU: a real guest, a scrape
+// each second, blocks made by promtool, and a Prometheus that serves them.
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 const VM = 'increases';
-/** Of each second the guest runs so long: the machine is needed by others too. */
+/** The guest runs this long in each second, because other processes need the machine too. */
 const RUNNING_MS = 250;
-/** Below this a count is too small for a percentage. */
+/** A smaller count is too small for a percentage. */
 const LEAST = 100;
 const ALLOWED = 0.01;
 
@@ -84,7 +84,7 @@ await daemon.stop();
 
 await report();
 
-/** Counters alone. */
+/** Counters only. */
 function take(text: string, at: number): void {
   const counters = new Set(Array.from(text.matchAll(/^# TYPE (kvm_\w+) counter$/gm), ([, name]) => name));
   for (const line of text.split('\n')) {
@@ -119,7 +119,7 @@ async function report(): Promise<void> {
     const all = names.flatMap((key) => series.get(key)?.samples.map(([at]) => at) ?? []);
     const last = all.reduce((most, at) => Math.max(most, at), 0);
     const first = all.reduce((least, at) => Math.min(least, at), last);
-    // The first sample is in the window; increase() extrapolates over the half second before it.
+    // The window includes the first sample; increase() extrapolates over the half second before it.
     const range = Math.ceil(last - first) + 1;
     for (const [key, end] of after) {
       const [found] = await queryRange(server.url, `increase(${key}[${range}s])`, {

@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { type BootOptions, boot, HostDied, type LabHost } from '../lab/host.ts';
 
-/** Boots of which the emulation killed the host, one after the other, before there is nothing to be had. */
+/** Give up after this many consecutive boots in which the emulation killed the host. */
 const MAX_DEATHS = 3;
 
-/** What the bench does in one boot; true once there is no more to do. */
+/** The work of one boot. Resolves to true when no work is left. */
 export type Stint = (host: LabHost) => Promise<boolean>;
 
 /**
- * Boots hosts, one after the other, until the work is done. The emulation kills a host now and then: the next one goes on
- * with what is missing, so a stint keeps what it has measured.
+ * Boots hosts, one after the other, until the work is done. The emulation sometimes kills a host. The next
+ * boot continues with the missing measurements, so a stint must keep its results.
  */
 export async function inHosts(options: BootOptions, stint: Stint): Promise<void> {
   let current: LabHost | undefined;
@@ -36,7 +36,7 @@ export async function inHosts(options: BootOptions, stint: Stint): Promise<void>
   throw new Error(`the emulated host died ${MAX_DEATHS} times in a row`);
 }
 
-/** Nanoseconds that each CPU of the host has run, and waited to run, on this machine. */
+/** Nanoseconds that each CPU of the host has run, and has waited to run, on this machine. */
 export function emulatedCpus(pid: number): { tid: number; run: number; wait: number }[] {
   const tasks = `/proc/${pid}/task`;
   const tids = new Map(
@@ -54,7 +54,7 @@ export function note(text: string): void {
   process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 }
 
-/** As Markdown; the first column to the left. */
+/** Formats a Markdown table with the first column left-aligned. */
 export function markdown([header = [], ...rows]: readonly (readonly string[])[]): string {
   const ruler = header.map((_, column) => (column === 0 ? '---' : '--:'));
   return [header, ruler, ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');

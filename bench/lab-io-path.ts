@@ -7,29 +7,29 @@ import { parseSamples, type Samples, series } from '../test/support/metrics.ts';
 import { emulatedCpus, inHosts, markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';
 
-// What the tracepoints say of a real guest's I/O path before and after a change. The guest stands still at both ends of
-// a window, so that whatever is read there is of the same time.
+// Compares the tracepoints' view of a real guest's I/O path before and after a change. The guest is stopped
+// at both ends of a window, so that all readings are of the same time.
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VM = 'vm-a';
 const PORT = 9954;
-/** After a change, for what adapts itself. */
+/** Time for the guest to adapt after a change. */
 const SETTLE_S = 2;
 const WARM_UP_S = 8;
 
 const EXITS = '/sys/kernel/debug/kvm/*-*/exits';
 const SCRAPE = `wget -q -T 30 -O - http://127.0.0.1:${PORT}/metrics`;
-/** Until a stopped guest's exits stand still. */
+/** Until the exits of a stopped guest no longer change. */
 const STOP = `echo stop > /run/lab/${VM}.in
 last=; for _ in {1..50}; do now=$(cat ${EXITS}); [ "$now" = "$last" ] && break; last=$now; sleep 0.3; done`;
 
-/** kvm_stat's names of SVM's reasons, where they are others than the kernel's. */
+/** kvm_stat's names of SVM exit reasons, if they differ from the kernel's. */
 const IN_KVM_STAT: Readonly<Record<string, string>> = { interrupt: 'INTR', io: 'IOIO', hypercall: 'VMMCALL' };
 
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '8' },
-    // Boots in which all settings are measured.
+    // Number of boots. Each boot measures all settings.
     repeat: { type: 'string', default: '3' },
     only: { type: 'string', default: 'settings,agreement' },
     'kvm-stat': { type: 'string', default: '' },
@@ -38,11 +38,11 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds);
 
 interface Setting {
-  /** Requests under way of each vCPU. */
+  /** I/Os in flight per vCPU. */
   readonly depth: number;
   /** poll-max-ns of the IOThread. */
   readonly polling: number;
-  /** CPU of the IOThread; the vCPUs are on CPU 1. */
+  /** CPU of the IOThread. The vCPUs are on CPU 1. */
   readonly cpu: number;
 }
 
@@ -54,7 +54,7 @@ const ELSEWHERE: Setting = { ...BASE, cpu: 0 };
 const ELSEWHERE_POLLED: Setting = { ...ELSEWHERE, polling: 10 * MS };
 const ELSEWHERE_POLLED_SHORT: Setting = { ...ELSEWHERE, polling: MS };
 const ELSEWHERE_UNPOLLED: Setting = { ...ELSEWHERE, polling: 0 };
-/** As many as the emulated host lives for. */
+/** As many settings as fit into the lifetime of an emulated host. */
 const SETTINGS: readonly Setting[] = [
   BASE,
   ELSEWHERE,
@@ -70,7 +70,7 @@ const SETTINGS: readonly Setting[] = [
 interface Measured {
   readonly setting: Setting;
   readonly seconds: number;
-  /** How long each CPU of the host waited for one of this machine, as a share of the window. */
+  /** Time that each CPU of the host waited for a CPU of this machine, as a share of the window. */
   readonly starved: readonly number[];
   readonly before: Samples;
   readonly after: Samples;
@@ -85,10 +85,10 @@ const parts = options.only.split(',');
 if (parts.includes('settings')) {
   const boots: Measured[][] = [];
   await inHosts({}, async (host) => {
-    // All of it in one boot, or it is no comparison.
+    // Measure all settings in the same boot; results of different boots are not comparable.
     const measured: Measured[] = [];
     const guest = await prepare(host);
-    // The first seconds after a start are slower than all later ones.
+    // The first seconds after a start are slower than the rest.
     await measure(guest, BASE, WARM_UP_S);
     for (const setting of SETTINGS) measured.push(await measure(guest, setting));
     boots.push(measured);
@@ -144,7 +144,7 @@ read -r to _ </proc/uptime; ${STOP}
 awk "BEGIN { print $to - $from }"`;
 }
 
-/** What a counter grew by, over all of its series with these labels. */
+/** Increase of a counter, summed over all its series with these labels. */
 function grown({ before, after }: Measured, name: string, labels: Readonly<Record<string, string>>): number {
   const sum = (samples: Samples): number =>
     series(samples, name, { vm: VM, ...labels }).reduce((all, key) => all + (samples.get(key) ?? 0), 0);
@@ -219,7 +219,7 @@ function tables(all: readonly Measured[]): string {
   ].join('\n');
 }
 
-/** Reasons of at least one exit in a thousand I/Os, the most frequent first. */
+/** Reasons with at least one exit per thousand I/Os, the most frequent first. */
 function reasons(all: readonly Measured[]): string[] {
   const counts = new Map<string, number>();
   for (const each of all) {
@@ -236,7 +236,10 @@ function reasons(all: readonly Measured[]): string[] {
     .map(([reason]) => reason);
 }
 
-/** The same window counted by us, by KVM, by perf and by kvm_stat. All begin and end while the guest is stopped. */
+/**
+ * The same window counted by the exporter, by KVM, by perf and by kvm_stat. All start and end while the guest
+ * is stopped.
+ */
 async function agreement(guest: Guest): Promise<string> {
   const { host } = guest;
   await apply(guest, { ...BASE, depth: 4 });
@@ -283,7 +286,7 @@ ${hasKvmStat ? 'kill $(</run/lab/kvm_stat.pid)' : ''}`);
   return agreementTables(measured, last.debugfs - first.debugfs, perf, kvmStatCounts);
 }
 
-/** Adds up the lines of a CSV file with a header, from one line to before another. */
+/** Sums the lines of a CSV file with a header, from line `from` up to, but not including, line `to`. */
 function sumOfCsv(text: string, from: number, to: number): Map<string, number> {
   const [header = '', ...lines] = text.trim().split('\n');
   const sums = new Map<string, number>();

@@ -7,8 +7,8 @@ import { TracefsBackend } from '../exporter/trace/tracefs.ts';
 import { tracefsWriter } from '../exporter/trace/writer.ts';
 import { liveHost } from '../test/probes/captured.ts';
 
-// Runs in the lab's host: switches tracepoint sets by the exporter's own backend, and reads what the guest has done.
-// POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.
+// Runs in the lab's host: switches tracepoint sets through the exporter's own backend, and reads the guest's
+// progress. POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.
 
 const [pid = '', port = ''] = process.argv.slice(2);
 const SECOND_MS = 1000;
@@ -18,7 +18,7 @@ const followed = readdirSync(`/proc/${pid}/task`)
   .map(Number);
 let stop: () => Promise<string[]> = async () => [];
 
-/** As the daemon does it, with a tick each second, but for reading what was counted. */
+/** As in the daemon, with a tick each second, but without reading the counts. */
 async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
   const parts = {
     host,
@@ -44,12 +44,15 @@ async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
   return backend.problems.map(String);
 }
 
-/** What the guest has done, and what its CPU has executed. */
+/** The guest's progress, and the instructions that its CPU executed. */
 export interface Mark {
   readonly exits: number;
   readonly requests: number;
   readonly instructions: number;
-  /** Calls of tracepoints' probes; the instructions of those that no interrupt made long, and how many these are. */
+  /**
+   * Calls of tracepoint probes; the instructions of the calls that no interrupt made long, and the number of
+   * these calls.
+   */
   readonly calls: number;
   readonly inside: number;
   readonly whole: number;
@@ -60,7 +63,7 @@ function mark(): Mark {
   const numbers = (path: string): number[] => readFileSync(path, 'utf8').trim().split(/\s+/).map(Number);
   const [exits = 0] = numbers(`/sys/kernel/debug/kvm/${folder}/exits`);
   const [reads = 0, , , , writes = 0] = numbers('/sys/block/nvme0c0n1/stat');
-  // The second line: CPU 1's.
+  // The second line is CPU 1.
   const [instructions = 0, calls = 0, inside = 0, whole = 0] = numbers('/lab/instructions').slice(4);
   return { exits, requests: reads + writes, instructions, calls, inside, whole };
 }

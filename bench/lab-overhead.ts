@@ -8,15 +8,19 @@ import { inHosts, markdown, note } from './lab-host.ts';
 import type { Mark } from './lab-overhead-inside.ts';
 import { bootstrap, median } from './statistics.ts';
 
-// What tracing costs a guest, in instructions of the CPU that has nothing else to do: those executed in the probes of
-// tracepoints, and the guest's work with a set on against the same with it off just before and after.
+// Measures the cost of tracing for a guest, in instructions of a CPU that runs nothing else: the instructions
+// in the tracepoints' probes, and the guest's work with a set on, compared with the work with it off just
+// before and after.
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const INNER_PORT = 9970;
-/** No host is asked to live longer. */
+/** A host runs no longer than this. */
 const LIFE_MS = 150_000;
 const SETTLE_MS = 400;
-/** Has all that a tracepoint executes counted: from the first instruction of its probe, a function of the kernel's, to its return. */
+/**
+ * Counts all instructions of a tracepoint: from the first instruction of its probe, a kernel function, to its
+ * return.
+ */
 const WATCH = `grep -E ' trace_event_raw_event_(kvm_|block_rq|sched_|contention_)' /proc/kallsyms |
   while read -r from _; do echo "$from 400"; done >/lab/watch.new
 mv /lab/watch.new /lab/watch`;
@@ -25,7 +29,7 @@ interface Contender {
   readonly name: string;
   readonly sets: readonly string[];
   readonly dutyCycle: number;
-  /** Windows that are windows of the duty cycle too need ten seconds. */
+  /** Duty cycle windows need ten seconds. */
   readonly seconds: number;
 }
 
@@ -54,21 +58,21 @@ const ALL: readonly Contender[] = [
 ];
 const contenders = ALL.filter(({ name }) => options.sets?.split(',').includes(name) ?? true);
 
-/** Of a window. */
+/** Results of one window. */
 interface Rates {
-  /** Of all instructions, those in probes. */
+  /** Share of all instructions that probes execute. */
   readonly share: number;
-  /** Instructions a call of a probe. */
+  /** Instructions per call of a probe. */
   readonly length: number;
   readonly callsAnExit: number;
-  /** Instructions of an exit and of an I/O, with all that comes with it. */
+  /** Instructions per exit and per I/O, including all related work. */
   readonly perExit: number;
   readonly perRequest: number;
 }
 
 interface Pair {
   readonly on: Rates;
-  /** Work for the same instructions, against that without. */
+  /** Work per instruction with the set on, relative to the set off. */
   readonly exits: number;
   readonly requests: number;
 }
@@ -77,7 +81,7 @@ const pairs = new Map<string, Pair[]>();
 const rest: Rates[] = [];
 const problems = new Set<string>();
 
-/** Leads to the program in the host. */
+/** Forwards to the program in the host. */
 let port: number | undefined;
 await inHosts({ forward: { [INNER_PORT]: 0 }, countInstructions: true }, async (host) => {
   port = portOf(host.pid);
@@ -99,7 +103,7 @@ await inHosts({ forward: { [INNER_PORT]: 0 }, countInstructions: true }, async (
 });
 print();
 
-/** The one with the fewest pairs, so that all go on in step. */
+/** The contender with the fewest pairs, so that all progress together. */
 function leastMeasured(): Contender | undefined {
   const measured = ({ name }: Contender): number => pairs.get(name)?.length ?? 0;
   const [least] = [...contenders].sort((a, b) => measured(a) - measured(b));
@@ -116,12 +120,12 @@ function add(name: string, before: Rates, on: Rates, after: Rates): void {
 
 async function startLinux(host: LabHost): Promise<number> {
   const pid = await host.startGuest('vm-a');
-  // Deep enough that its CPU of the host has no time to spare.
+  // Deep enough to keep the guest's CPU of the host busy all the time.
   await host.load('vm-a', 4, 'read');
   return pid;
 }
 
-/** A firmware that does nothing but exit, from the reset vector on: `cli; again: xor ax,ax; cpuid; jmp again`. */
+/** A firmware that only causes exits, from the reset vector on: `cli; again: xor ax,ax; cpuid; jmp again`. */
 async function startToy(host: LabHost): Promise<number> {
   const vector = Buffer.alloc(16);
   vector.set([0xfa, 0x31, 0xc0, 0x0f, 0xa2, 0xeb, 0xfa]);

@@ -7,12 +7,14 @@ import { cpuSeconds, type Memory, memory } from './process-cost.ts';
 import { watchStalls } from './stall.ts';
 import { median } from './statistics.ts';
 
-/** A date that never comes in a benchmark's time: tasks with this schedule do not run, so that a scrape's CPU is its own. */
+/**
+ * A date that no benchmark reaches: tasks with this schedule do not run, so that only the scrape uses CPU.
+ */
 const NEVER = '0 0 0 29 2 *';
 const WARM_UP = 6;
-/** What a scrape leaves to the garbage collector's threads is its cost too. */
+/** Garbage collection after a scrape is part of the scrape's cost. */
 const SETTLE_MS = 200;
-/** Inventory runs each 10 s, sampler each second: three and thirty runs. */
+/** The inventory runs every 10 s and the sampler every second: three and thirty runs. */
 const IDLE_MS = 30_000;
 
 export interface ScrapeCost {
@@ -21,7 +23,7 @@ export interface ScrapeCost {
   readonly bytes: number;
 }
 
-/** What one scrape costs, and what reading its files costs at least. */
+/** The cost of one scrape, and the minimum cost of reading its files. */
 export interface ScrapeCosts {
   readonly plain: ScrapeCost;
   readonly gzip: ScrapeCost;
@@ -31,7 +33,7 @@ export interface ScrapeCosts {
   readonly nodeExporter: (ScrapeCost & { readonly series: number }) | undefined;
 }
 
-/** Contenders take turns in each round, so that a noisy minute hits all alike. */
+/** Alternate the contenders in each round, so that background load affects all of them. */
 export async function measureScrapes(
   rootfs: string,
   scratch: string,
@@ -84,17 +86,17 @@ function medians(costs: readonly ScrapeCost[]): ScrapeCost {
   };
 }
 
-/** What the daemon as installed is like for its host. */
+/** The load of the installed daemon on its host. */
 export interface Footprint {
-  /** CPU seconds a second with nobody asking: sampler, inventory and the runtime. */
+  /** CPU seconds per second without scrapes: sampler, inventory and the runtime. */
   readonly idle: number;
-  /** Seconds that one run of each takes. */
+  /** Duration in seconds of one run of each. */
   readonly sampler: number;
   readonly inventory: number;
   readonly memory: Memory;
-  /** The longest wait of a client that asks all the time, in each scrape. */
+  /** The longest response time for a client that sends requests all the time, per scrape. */
   readonly stalls: readonly number[];
-  /** The same over as many seconds without a scrape: sampler, inventory and the machine's own noise. */
+  /** The same over as many seconds without a scrape: sampler, inventory and background load. */
   readonly stallWithoutScrape: number;
 }
 

@@ -21,16 +21,17 @@ import { startGuest, threadId } from '../test/support/qemu.ts';
 import { markdown, note } from './lab-host.ts';
 import { bootstrap, median } from './statistics.ts';
 
-// What perf takes from a guest of this machine's KVM: port I/O that it does a second of CPU with perf counting, and without.
-// The guest tells its work itself: debugfs is closed under lockdown, and not each KVM counts such exits.
+// Measures the cost of perf for a guest of this machine's KVM: port writes per CPU second with and without
+// perf counting. The guest reports its own work, because lockdown closes debugfs and not every KVM counts
+// such exits.
 
-/** As the daemon starts it. */
+/** The daemon's interval. */
 const INTERVAL_MS = 5_000;
 const SETTLE_MS = 200;
 const PATIENCE_MS = 20_000;
-/** From the reset vector on: `cli; again: mov cx, 100; next: out 0x80, al; loop next; out 0xe9, al; jmp again`. */
+/** At the reset vector: `cli; again: mov cx, 100; next: out 0x80, al; loop next; out 0xe9, al; jmp again`. */
 const FIRMWARE = [0xfa, 0xb9, 0x64, 0x00, 0xe6, 0x80, 0xe2, 0xfc, 0xe6, 0xe9, 0xeb, 0xf5];
-/** Of port I/O, for each byte that the guest writes to the debug console. */
+/** Port writes for each byte that the guest writes to the debug console. */
 const WRITES = 101;
 
 const { values: options } = parseArgs({
@@ -111,7 +112,7 @@ async function counted(tid: number, sets: readonly TraceSetName[]): Promise<numb
   return during;
 }
 
-/** How many counters the perf has open that counts this thread. */
+/** Number of counters of the perf process that counts this thread. */
 function countersOn(tid: number): number {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
@@ -120,13 +121,13 @@ function countersOn(tid: number): number {
       const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
       return fds.filter((target) => target.includes('perf_event')).length;
     } catch {
-      // It has ended meanwhile.
+      // The process has exited.
     }
   }
   return 0;
 }
 
-/** Writes for each second that the vCPU's thread ran. */
+/** Port writes per second of the vCPU thread's run time. */
 async function rate(tid: number): Promise<number> {
   await sleep(SETTLE_MS);
   const from = read(tid);

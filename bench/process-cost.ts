@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** CPU seconds of a process so far: nanoseconds of each of its threads, as /proc/<pid>/stat counts in 10 ms ticks. */
+/**
+ * Total CPU seconds of a process: the sum over its threads in nanoseconds, because /proc/<pid>/stat counts in
+ * 10 ms ticks.
+ */
 export function cpuSeconds(pid: number): number {
   let nanoseconds = 0;
   for (const tid of readdirSync(`/proc/${pid}/task`)) {

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { VCPUS } from './generate-host.ts';
 
-/** Runs as a process of its own, so that its CPU time is not the exporter's: `node qmp-monitors.js REPLIES`. */
+/**
+ * Runs as a separate process, so that its CPU time does not count as the exporter's: `node qmp-monitors.js
+ * REPLIES`.
+ */
 
 interface Command {
   readonly execute: string;

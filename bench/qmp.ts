@@ -66,7 +66,7 @@ interface Cost {
 }
 
 async function measure(flags: readonly string[]): Promise<Cost> {
-  // The sampler is off, as its cost is not the scrape's.
+  // The sampler is off because its cost is not part of the scrape.
   const daemon = await startExporter(rootfs, [
     '--sampler.schedule=0 0 0 1 1 *',
     '--inventory.schedule=0 0 0 1 1 *',
@@ -90,7 +90,7 @@ async function measure(flags: readonly string[]): Promise<Cost> {
   return { cpu: median(cpus), wall: median(walls), series: seriesIn(text), rss };
 }
 
-/** Each round ten VMs end and ten others start under new process ids, and a scrape sees it. */
+/** Each round, ten VMs exit and ten start with new process ids, then a scrape discovers them. */
 async function birthsAndDeaths(): Promise<{
   before: number;
   after: number;

@@ -1,6 +1,6 @@
 /*
- * What reading costs at least: opens, reads and closes each file of a list once.
- * Usage: read-files LIST; prints CPU seconds (user + system), wall seconds, files and bytes.
+ * The minimum cost of reading: opens, reads and closes each file of a list once. Usage: read-files LIST;
+ * prints CPU seconds (user + system), wall seconds, files and bytes.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -12,8 +12,8 @@ import { startDemo } from './daemon.ts';
 import { markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';
 
-// What the rules cost a Prometheus: so many hosts with 50 VMs each, which are one simulated host under many names, with a
-// day of the series that the baseline looks back on.
+// Measures the cost of the rules in Prometheus, for hosts with 50 VMs each. The hosts are one simulated host
+// under many names, with a day of the series that the baseline rules query.
 
 const VMS_PER_HOST = 50;
 const INTERVAL_S = 15;
@@ -25,7 +25,7 @@ const { values: options } = parseArgs({
 });
 
 const demo = await startDemo('quiet');
-/** One collection serves all hosts for as long as one lasts. */
+/** All hosts share one collection while it is current. */
 let last: { readonly at: number; readonly text: Promise<string> } | undefined;
 const proxy = createServer((_request, response) => {
   void current().then((text) => response.setHeader('content-type', 'text/plain; version=0.0.4').end(text));
@@ -59,17 +59,18 @@ async function measure(hosts: number): Promise<void> {
   const names = Array.from({ length: hosts }, (_, i) => `host${String(i).padStart(4, '0')}`);
   await writeDay(folder, names);
   note(`${hosts} hosts: a day of ${EXCESS} is there`);
-  // What is evaluated each five minutes is so each minute, or there would be nothing to measure.
+  // Rules that run every five minutes run every minute here, so that there is enough to measure.
   const groups = [...recordingFile().groups, ...alertingFile().groups].map((group) => ({
     ...group,
     ...(group.interval === undefined ? {} : { interval: '1m' }),
   }));
   writeFileSync(join(folder, 'rules.json'), JSON.stringify({ groups }));
   const withRules = await startPrometheus(folder, names, join(folder, 'data'), [join(folder, 'rules.json')]);
-  // The same scrapes without rules: what is left of its CPU time is theirs, however busy this machine is.
+  // A second Prometheus scrapes the same targets without rules. The difference of the CPU times is the cost
+  // of the rules, whatever the load of this machine.
   const without = await startPrometheus(folder, names, join(folder, 'other'), []);
   const half = (Number(options.minutes) * 60_000) / 2;
-  // The head is filled with as much as the widest window of a rate before anything is measured.
+  // Fill the head with the widest rate window before measuring.
   await sleep(half);
   const before = [await withRules.metrics(), await without.metrics()] as const;
   const durations = new Map<string, number[]>();
@@ -92,7 +93,7 @@ async function measure(hosts: number): Promise<void> {
 
 type Own = ReadonlyMap<string, number>;
 
-/** @returns its own metrics by series */
+/** @returns Prometheus' own metrics by series */
 async function startPrometheus(
   folder: string,
   targets: readonly string[],
@@ -140,7 +141,7 @@ async function startPrometheus(
   };
 }
 
-/** A day of the one recorded series that is looked at over a day, for each VM, in blocks. */
+/** Writes blocks with a day of the one recorded series that has a window of a day, for each VM. */
 async function writeDay(folder: string, hosts: readonly string[]): Promise<void> {
   const vms = [
     ...new Set([...(await current()).matchAll(/^kvm_vm_vcpus\{vm="([^"]+)"\}/gm)].map(([, vm]) => vm)),

@@ -47,7 +47,7 @@ async function measure(vms: number, rounds: number): Promise<Result> {
   return { vms, costs, footprint };
 }
 
-/** A host that the exporter sees only half of would flatter it. */
+/** If the exporter found only part of the host, the result would be too good. */
 async function check(rootfs: string, vms: number): Promise<void> {
   const daemon = await startExporter(rootfs);
   const text = (await fetchMetrics(daemon.port, false)).text();

@@ -8,7 +8,7 @@ import { fetchMetrics } from './http.ts';
 import { markdown } from './lab-host.ts';
 import { cpuSeconds } from './process-cost.ts';
 
-// Whether a simulated host of 100 VMs with 8 vCPUs keeps up with real time beside an exporter that reads it.
+// Checks that a simulated host of 100 VMs with 8 vCPUs keeps up with real time while an exporter reads it.
 
 const { values: options } = parseArgs({
   options: { scenario: { type: 'string', default: 'large' }, seconds: { type: 'string', default: '60' } },
@@ -40,7 +40,9 @@ process.stdout.write(
   ]),
 );
 
-/** Seconds of the real and the virtual clock, and of CPU time: this process does little but simulate. */
+/**
+ * Seconds of the real and the virtual clock, and CPU seconds. This process does little else than simulate.
+ */
 function mark(): { real: number; virtual: number; simulation: number; exporter: number } {
   return {
     real: performance.now() / 1000,

@@ -1,14 +1,17 @@
 import { Agent, get } from 'node:http';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-/** What a client that asks all the time had to wait at most. */
+/** The longest response time for a client that sends requests all the time. */
 export interface StallWatch {
-  /** The longest answer since the last call, in seconds. */
+  /** The longest response since the last call, in seconds. */
   longest(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** Asks `/-/healthy` again and again over one connection, in a thread of its own: the main thread receives bodies. */
+/**
+ * Requests `/-/healthy` continuously over one connection from a separate thread, because the main thread
+ * receives the scrape bodies.
+ */
 export function watchStalls(port: number): StallWatch {
   const worker = new Worker(new URL(import.meta.url), { workerData: port });
   const failed = new Promise<never>((_, reject) => worker.once('error', reject));

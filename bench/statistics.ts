@@ -7,7 +7,7 @@ export function median(values: readonly number[]): number {
 
 const RESAMPLES = 10_000;
 
-/** 95% interval of the median: percentiles of the medians of as many values, drawn from these again and again. */
+/** 95% bootstrap interval of the median: percentiles of the medians of resamples of the same size. */
 export function bootstrap(values: readonly number[]): [number, number] {
   const draw = (): number => values[Math.floor(Math.random() * values.length)] ?? Number.NaN;
   const medians = Array.from({ length: RESAMPLES }, () => median(values.map(draw))).sort((a, b) => a - b);

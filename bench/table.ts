@@ -10,7 +10,7 @@ export interface Result {
 const ms = (seconds: number): string => (seconds * 1000).toFixed(1);
 const kib = (bytes: number): string => (bytes / 1024).toFixed(0);
 
-/** What was measured, as Markdown. */
+/** Formats the results as Markdown. */
 export function table(results: readonly Result[]): string {
   return `${costTable(results)}\n${footprintTable(results)}`;
 }

@@ -1,4 +1,4 @@
-/** A thread as the files under `/proc/<pid>/task/<tid>` show it. */
+/** A thread as shown by the files under `/proc/<pid>/task/<tid>`. */
 export interface Task {
   readonly tid: number;
   readonly pid: number;
@@ -6,11 +6,11 @@ export interface Task {
   readonly threads: number;
   readonly startTime: number;
   readonly processor: number;
-  /** Counters are the template's times this. */
+  /** Factor on the template's counters. */
   readonly factor: number;
 }
 
-// Numbers of the fields as proc_pid_stat(5) counts them.
+// Field numbers of proc_pid_stat(5).
 const UTIME = 14;
 const STIME = 15;
 const NUM_THREADS = 20;

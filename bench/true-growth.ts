@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A counter as /metrics names it, and what it should be. */
+/** Expected values of counters, by their names in /metrics. */
 export type Truth = ReadonlyMap<string, number>;
 
 interface Statistic {
@@ -22,10 +22,9 @@ const DISK_FIELDS = [
 ] as const;
 
 /**
- * What the kernel and QEMU say, read without any of the exporter's code.
- *
+ * Counts of the kernel and QEMU, read without the exporter's code.
  * @param threads thread ids by their `thread` label
- * @param vcpus what `query-stats` returned for target vcpu
+ * @param vcpus reply of `query-stats` for target vcpu
  */
 export function trueCounters(
   vm: string,
@@ -92,7 +91,7 @@ function add(truth: Map<string, number>, key: string, value: number): void {
   truth.set(key, (truth.get(key) ?? 0) + value);
 }
 
-/** Thread ids of QEMU's lasting threads by the exporter's labels. */
+/** Thread ids of QEMU's permanent threads by the exporter's labels. */
 export function threadsOf(pid: number): Map<string, number> {
   const threads = new Map([['emulator', pid]]);
   for (const tid of readdirSync(`/proc/${pid}/task`).map(Number)) {

@@ -30,7 +30,7 @@ const migrations = sum(vmRate('kvm_thread_observed_migrations_total', ON_IO_PATH
 const kicks = vmRate('kvm_virtqueue_kicks_total');
 const QUEUE = [...VM, 'queue'] as const;
 
-/** What carries the disks of the chosen VMs. */
+/** Block devices that hold the disks of the selected VMs. */
 const DEVICE = [...HOST, 'device'] as const;
 const CONTROLLER = [...HOST, 'controller'] as const;
 const devices = vmGauge('kvm_vm_block_device_info');

@@ -7,7 +7,7 @@ import type { DashboardName } from './links.ts';
 import { patchEffect } from './patch-effect.ts';
 import { vm } from './vm.ts';
 
-/** Made anew at each call: what grafana-dash-gen gives is changed by who takes it. */
+/** Created on each call, because a caller changes what grafana-dash-gen returns. */
 export function allDashboards(): [DashboardName, Dashboard][] {
   return [
     ['fleet', fleet()],

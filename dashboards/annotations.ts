@@ -14,7 +14,7 @@ import { OF_VMS, vmGauge } from './queries.ts';
 
 const VM = ['job', 'instance', 'vm'] as const;
 
-/** A mark on each panel over time, where the query begins to have a series. */
+/** Marks all panels over time at the start of each series that the query returns. */
 class PrometheusAnnotation extends dashgen.Annotations.Graphite {
   constructor(
     private readonly mark: {
@@ -38,7 +38,10 @@ class PrometheusAnnotation extends dashgen.Annotations.Graphite {
   }
 }
 
-/** Series that were not there a step ago, of VMs that had another one: the beginning of all is no change. */
+/**
+ * Series that did not exist a step ago, of VMs that had another one. The first series of a VM is not a
+ * change.
+ */
 function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends SeriesLabels<M>>(
   name: M & GaugeName,
   label: L,
@@ -50,7 +53,7 @@ function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends 
   return and(isNew, VM, before) as Vector<(typeof VM)[number]>;
 }
 
-/** @param isShown else they wait for somebody to switch them on, where there are many VMs */
+/** @param isShown false if the user must switch the marks on, for dashboards of many VMs */
 export function marks(isShown = true): InstanceType<typeof dashgen.Annotations.Graphite>[] {
   return [
     new PrometheusAnnotation({

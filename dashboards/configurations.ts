@@ -25,10 +25,10 @@ export const VM = ['job', 'instance', 'vm'] as const;
 type Vm = (typeof VM)[number];
 type Configured = Vm | 'configuration';
 
-/** A stage is told a minute or two after it has begun: of that time nothing is credited to the one before. */
+/** A stage is detected a minute or two after its start. This time does not count for the previous stage. */
 const TOLD_LATE = '-2m';
 
-/** The declared phase of each VM, where none is declared (or `$by` says so) its detected stage. */
+/** The declared phase of each VM; its detected stage if no phase is declared, or if `$by` selects it. */
 function configuration(ago: string | undefined, only: 'chosen' | 'all'): Vector<Configured> {
   const of = { ...OF_VMS, source: equal('detected') };
   const chosen = only === 'chosen' ? { stage: matching('$stage') } : {};
@@ -55,14 +55,17 @@ function configuration(ago: string | undefined, only: 'chosen' | 'all'): Vector<
   );
 }
 
-/** The configuration of VMs that have had it for as long as a rate looks back, and will have it until the next is told. */
+/**
+ * The configuration of VMs that have had it for the window of a rate, and keep it until the next one is
+ * detected.
+ */
 function settled(only: 'chosen' | 'all'): Vector<Configured> {
   const same = [...VM, 'configuration'] as const;
   const since = and(configuration(undefined, only), same, configuration(RATE, 'all'));
   return and(since, same, configuration(TOLD_LATE, 'all'));
 }
 
-/** A VM's number over the time it was in each configuration: the sum of its values, or how many there are. */
+/** A VM's value during each configuration: the sum of the samples, or their count. */
 export function overConfigurations(
   how: 'sum' | 'count',
   value: Vector<Vm>,
@@ -71,17 +74,20 @@ export function overConfigurations(
   return subquery(how, joined(value, VM, settled(only), ['configuration']), RANGE, RATE);
 }
 
-/** When each configuration was first seen: they are shown in this order. */
+/** The first time of each configuration. They are shown in this order. */
 export function firstSeen(): Vector<'configuration'> {
   return aggregate('min', subquery('min', timestamp(settled('chosen')), RANGE, RATE), ['configuration']);
 }
 
-/** The configuration that a variable names. */
+/** The configuration that a variable selects. */
 export function called(variable: string): Vector<'configuration'> {
   return labelled(constant(1), 'configuration', variable);
 }
 
-/** A variable of which the values are configurations in order of time, or against it. $__rate_interval is not known there. */
+/**
+ * A variable with the configurations as values, in order of time or in reverse. $__rate_interval is not
+ * available there.
+ */
 export function configurationVariable(
   name: string,
   label: string,

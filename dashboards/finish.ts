@@ -13,11 +13,11 @@ import type { Variable } from './variables.ts';
 
 /** Columns of Grafana's grid. */
 const COLUMNS = 24;
-/** Of classic dashboards as Grafana 10 wrote them: later ones migrate it when they load it. */
+/** Schema of classic dashboards in Grafana 10. Later versions migrate it on load. */
 const SCHEMA_VERSION = 39;
 
 export interface RowSpec {
-  /** The first row, with the question, has none. */
+  /** The first row, with the question, has no title. */
   readonly title?: string;
   readonly panels: readonly OwnPanel[];
   readonly collapsed?: boolean;
@@ -34,7 +34,7 @@ export interface DashboardSpec {
 
 type Generated = ReturnType<InstanceType<typeof dashgen.Dashboard>['generate']>;
 
-/** With grafana-dash-gen as skeleton, finished for the Grafana of today. */
+/** Builds a dashboard with grafana-dash-gen and converts it for current Grafana. */
 export function dashboard(spec: DashboardSpec): Dashboard {
   const { name, description, variables, annotations = [], rows, from = 'now-1h' } = spec;
   const made = new dashgen.Dashboard({
@@ -52,8 +52,9 @@ export function dashboard(spec: DashboardSpec): Dashboard {
 }
 
 /**
- * What grafana-dash-gen makes is of schema 6: rows become row panels on the grid, ids are numbered within the dashboard, as
- * its own go on from one dashboard to the next, and keys are chosen, so that its legacy ones are gone.
+ * grafana-dash-gen writes schema 6. This converts rows to row panels on the grid, numbers the ids within the
+ * dashboard (the library continues them across dashboards), and copies selected keys only, which drops the
+ * legacy ones.
  */
 function finish(made: Generated, uid: string, description: string, from: string): Dashboard {
   const { title, tags, templating, annotations, links } = made;
@@ -123,7 +124,7 @@ function layOut(rows: readonly MadeRow[]): (Panel | RowPanel)[] {
       x += size.w;
       lineHeight = Math.max(lineHeight, size.h);
     }
-    // What a collapsed row hides takes no place.
+    // Panels in a collapsed row take no space.
     y = collapse ? header.gridPos.y + 1 : y + lineHeight;
   }
   return all;
@@ -134,7 +135,7 @@ const OF_TODAY = [
   'transformations',
 ];
 
-/** In one order, without what grafana-dash-gen adds for a Grafana of ten years ago. */
+/** Fixed key order, without the legacy keys that grafana-dash-gen adds. */
 function modern(panel: Readonly<Record<string, unknown>>): Panel {
   const transparent = panel['type'] === 'text' ? { transparent: true } : {};
   const kept = OF_TODAY.filter((key) => panel[key] !== undefined && panel[key] !== '');

@@ -33,7 +33,7 @@ import { TimeSeries } from './panels/time-series.ts';
 import { hostGauge, now, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { datasource, instance, job, stage, vm } from './variables.ts';
 
-/** Lines of a panel and rows of a table, whatever the number of hosts. */
+/** Lines per panel and rows per table, for any number of hosts. */
 const MOST = 10;
 const RESOLUTION = '5m';
 
@@ -50,16 +50,19 @@ const vms = recorded('host:kvm_vms:count', OF_HOSTS);
 
 type Host = (typeof HOST)[number];
 
-/** A column of a table of hosts; without the metric's name, by which Grafana would keep the rows of different queries apart. */
+/**
+ * A column of a table of hosts, without the metric's name: with it Grafana would not merge the rows of
+ * different queries.
+ */
 const ofHosts = (of: Vector<Host>): Query => rows(aggregate('max', of, HOST));
 
-/** Zero for hosts that have none, where a table would show nothing. */
+/** 0 for hosts without the series, which the table would show as empty. */
 const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
 
 /**
- * The same hosts in the whole panel: those with the highest mean of the time range.
- *
- * @param resolution finer for what may be there for a few minutes only: between two steps it would not be seen
+ * The same hosts over the whole panel: those with the highest mean over the time range.
+ * @param resolution use a finer one for series that may exist for a few minutes only and fall between two
+ * steps
  */
 function topHosts(of: Vector<Host>, resolution = RESOLUTION): Vector<Host> {
   return and(of, HOST, topk(MOST, overRange('avg', of, RANGE, resolution)));

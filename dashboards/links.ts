@@ -1,7 +1,7 @@
 import dashgen from 'grafana-dash-gen';
 import type { DataLink } from './panels/panel.ts';
 
-/** Title and unique id of each dashboard, in the order of a search for what is wrong. */
+/** Title and uid of each dashboard, in the order of an investigation. */
 export const DASHBOARDS = {
   fleet: 'KVM fleet',
   host: 'KVM host',
@@ -16,7 +16,7 @@ export type DashboardName = keyof typeof DASHBOARDS;
 /** The live page links to these (exporter/web/page/vm-view.ts). */
 export const uidOf = (name: DashboardName): string => (name === 'exporter' ? 'kvm-telemetry' : `kvm-${name}`);
 
-/** To the other dashboards, with the same data source, host, VM and time range. */
+/** Links to the other dashboards, with the same data source, host, VM and time range. */
 export function linksFrom(here: DashboardName): InstanceType<typeof dashgen.ExternalLink>[] {
   return (Object.keys(DASHBOARDS) as DashboardName[])
     .filter((name) => name !== here)
@@ -28,7 +28,7 @@ export function linksFrom(here: DashboardName): InstanceType<typeof dashgen.Exte
     );
 }
 
-/** From a row of a table, which has columns of these titles, or from a line with such labels. */
+/** Link from a table row with columns of these titles, or from a line with these labels. */
 function target(
   name: DashboardName,
   from: 'fields' | 'labels',

@@ -33,7 +33,7 @@ const busy = where(ios, '>', MIN_IOPS);
 const cores = sum(ofVm.cores(RATE, OF_VMS), VM);
 const events = (stage: Matcher): Vector<Vm> => sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, stage }), VM);
 
-/** One number of the paper's evaluation: over something else, or as it is. */
+/** One measure of the paper's evaluation, as a ratio or as it is. */
 interface Measure {
   readonly title: string;
   readonly help: string;
@@ -78,18 +78,21 @@ const MEASURES: readonly Measure[] = [
   },
 ];
 
-/** Those that changed in the time range or are in force. */
+/** Features that changed in the time range or are enabled. */
 const features = vmGauge('kvm_vm_feature');
 
 const scaled = <L extends string>(of: Vector<L>, factor: number | undefined): Vector<L> =>
   factor === undefined ? of : times(of, factor);
 
-/** Over time, of each VM. */
+/** Over time, per VM. */
 function overTimeOf({ of, by, factor }: Measure): Vector<Vm> {
   return by === undefined ? of : scaled(dividedBy(of, where(by, '>', 0)), factor);
 }
 
-/** By configuration. Of a ratio all of one over all of the other, so that each VM and minute weighs by what was done in it. */
+/**
+ * By configuration. A ratio is the sum of one over the sum of the other, so that each VM and minute counts by
+ * its work.
+ */
 function byConfiguration({ of, by, factor }: Measure, only: 'chosen' | 'all'): Vector<'configuration'> {
   const total = (how: 'sum' | 'count', value: Vector<Vm>): Vector<'configuration'> =>
     sum(overConfigurations(how, value, only), ['configuration']);
@@ -98,7 +101,7 @@ function byConfiguration({ of, by, factor }: Measure, only: 'chosen' | 'all'): V
   return scaled(dividedBy(above, where(below, '>', 0)), factor);
 }
 
-/** Of the configuration that a variable names. */
+/** The measure of the configuration that a variable selects. */
 function inOne(measure: Measure, variable: string): Vector<never> {
   return aggregate('max', and(byConfiguration(measure, 'all'), ['configuration'], called(variable)), []);
 }
@@ -128,7 +131,7 @@ function beforeAndAfter(measure: Measure): Panel {
   });
 }
 
-/** In order of time: what was before stands before. */
+/** Bars in order of time. */
 function bars(measure: Measure): Panel {
   const { title, help, unit, decimals, color } = measure;
   const rounded = decimals === undefined ? {} : { decimals };

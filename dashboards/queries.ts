@@ -11,12 +11,12 @@ import {
   type Vector,
 } from '../exporter/metrics/promql.ts';
 
-/** As Grafana says: four scrapes at least, or a step of the panel where that is longer. */
+/** Grafana's rate interval: at least four scrapes, or a step of the panel if that is longer. */
 export const RATE = '$__rate_interval';
 /** The time range of the dashboard. */
 export const RANGE = '$__range';
 
-/** What a dashboard's variables leave of all series. */
+/** Matchers for the selected hosts. */
 export const OF_HOSTS = { job: matching('$job'), instance: matching('$instance') } as const;
 export const OF_VMS = { ...OF_HOSTS, vm: matching('$vm') } as const;
 /** Threads on the path of an I/O. */
@@ -69,17 +69,17 @@ export function hostRateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'co
   return rateOf(name, part, RATE, chosen<M>(OF_HOSTS, {}));
 }
 
-/** Labels that a legend names: `{{vm}}: {{reason}}`. */
+/** Labels in a legend: `{{vm}}: {{reason}}`. */
 type Named<S extends string> = S extends `${string}{{${infer N}}}${infer Rest}` ? N | Named<Rest> : never;
 
-/** One query of a panel, and what its series are called. */
+/** One query of a panel, with its legend. */
 export interface Query {
   readonly expr: string;
   readonly legend: string;
   readonly kind: 'range' | 'instant' | 'table' | 'heatmap';
 }
 
-/** Over time. A label in the legend that the series do not have does not compile. */
+/** A range query. A label in the legend that the series do not have does not compile. */
 export function series<L extends string, const S extends string>(
   expr: Vector<L>,
   legend: S & (Named<S> extends L ? unknown : never),
@@ -87,7 +87,7 @@ export function series<L extends string, const S extends string>(
   return { expr, legend, kind: 'range' };
 }
 
-/** At the end of the time range. */
+/** An instant query at the end of the time range. */
 export function now<L extends string, const S extends string>(
   expr: Vector<L>,
   legend: S & (Named<S> extends L ? unknown : never),
@@ -95,14 +95,14 @@ export function now<L extends string, const S extends string>(
   return { expr, legend, kind: 'instant' };
 }
 
-/** At the end of the time range, each label a column. */
+/** An instant query at the end of the time range, with each label as a column. */
 export function rows(expr: Vector<string>): Query;
 export function rows<L extends string>(expr: Vector<L>): Query;
 export function rows(expr: string): Query {
   return { expr, legend: '', kind: 'table' };
 }
 
-/** Buckets of a histogram over time. */
+/** Histogram buckets over time. */
 export function buckets(expr: Vector<'le'>): Query {
   return { expr, legend: '{{le}}', kind: 'heatmap' };
 }

@@ -13,7 +13,7 @@ interface QueryVariableSpec {
   readonly label: string;
   readonly query: string;
   readonly description: string;
-  /** Several, or all of them, which is the default; else one. */
+  /** Several values, with all of them as the default; otherwise one value. */
   readonly multi?: boolean;
   readonly regex?: string;
   readonly sort?: VariableSort;
@@ -21,7 +21,10 @@ interface QueryVariableSpec {
 
 const ALL = { selected: true, text: ['All'], value: ['$__all'] };
 
-/** Asks the data source, each time the time range changes: what has ended in it can be chosen. */
+/**
+ * Queries the data source whenever the time range changes, so that VMs and hosts that have ended in the range
+ * can be selected.
+ */
 class QueryVariable extends dashgen.Templates.Query {
   constructor(private readonly spec: QueryVariableSpec) {
     const { name, label, query, regex = '', multi = true } = spec;
@@ -44,7 +47,7 @@ class QueryVariable extends dashgen.Templates.Query {
 
 export const query = (spec: QueryVariableSpec): Variable => new QueryVariable(spec);
 
-/** One of a fixed list, of which the first is the default: text by value. */
+/** A variable with a fixed list of texts by value. The first one is the default. */
 export function choice(
   name: string,
   label: string,
@@ -75,7 +78,7 @@ export const job = (): Variable =>
     query: labelValues('kvm_telemetry_build_info', 'job'),
   });
 
-/** Named as the label is; it is the address that is scraped on the host. */
+/** Named after the label, which is the host's scrape address. */
 export const instance = (): Variable =>
   query({
     name: 'instance',

@@ -37,7 +37,7 @@ const events = ofVm.ioPathEvents(RATE, OF_VMS);
 const onIoPath = sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, ...kicksInjectionsEois }), VM);
 const cores = ofVm.cores(RATE, OF_VMS);
 const diskIos = ofVm.diskIos(RATE, OF_VMS);
-/** What is not a halt: there a vCPU waits for work, and the time is no cost. */
+/** Excludes halts: during a halt a vCPU waits for work, and the time is not a cost. */
 const notHalted = { reason: unmatching(HALTS) };
 const switches = sum(vmRate('kvm_thread_context_switches_total'), [...VM, 'role', 'type']);
 const THREAD = [...VM, 'thread'] as const;

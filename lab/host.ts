@@ -25,7 +25,7 @@ const HOST_MODULES = [
   ...['kvm_amd', 'vhost_net', 'tun', 'nvme', 'loop'],
 ];
 const GUEST_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net'];
-/** Without faults of the emulation, and a panic ends the machine (QEMU's -no-reboot) instead of hanging it. */
+/** Options that avoid faults of the emulation. A panic ends the machine (QEMU's -no-reboot) instead of hanging it. */
 const KERNEL_OPTIONS =
   'console=ttyS0 quiet mitigations=off tsc=reliable clocksource=tsc panic=1 oops=panic nokaslr nowatchdog audit=0 apparmor=0';
 
@@ -33,9 +33,9 @@ const PREFIX = 'kvm-telemetry-lab-';
 const BOOT_MS = 90_000;
 const TICK_MS = 200;
 const POLL_MS = 50;
-/** An answer to nothing at all takes this long only if nobody is there. */
+/** An empty command takes this long only if the host is dead. */
 const SIGN_OF_LIFE_MS = 15_000;
-/** Of the host's two CPUs, the guests have one and everything else the other. */
+/** One of the host's two CPUs runs the guests, the other runs everything else. */
 const GUEST_CPU = 1;
 
 export interface Output {
@@ -44,13 +44,22 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** The emulated host panicked, hung or ended: a fault of the emulation, not of what was run in it. */
+/**
+ * The emulated host panicked, hung or exited. This is a fault of the emulation, not of the command that ran
+ * in it.
+ */
 export class HostDied extends Error {}
 
 export interface BootOptions {
-  /** TCP ports of 127.0.0.1 on this machine, by the host's port that they lead to; 0 for a free one (`portOf` tells it). */
+  /**
+   * TCP ports on 127.0.0.1 of this machine, by the host's port that they forward to. 0 picks a free port (see
+   * `portOf`).
+   */
   readonly forward?: Readonly<Record<number, number>>;
-  /** Counts what each CPU of the host has executed: one line a CPU in `/lab/instructions`, at most milliseconds old. */
+  /**
+   * Counts the instructions that each CPU of the host executes: `/lab/instructions` has one line per CPU, at
+   * most milliseconds old.
+   */
   readonly countInstructions?: boolean;
 }
 
@@ -70,7 +79,7 @@ export async function boot(options: BootOptions = {}): Promise<LabHost> {
   }
 }
 
-/** A process that was killed leaves its folder. */
+/** A process that was killed leaves its folder behind. */
 function removeLeftovers(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
@@ -109,7 +118,7 @@ function startQemu(
   return spawn(
     'setpriv',
     [
-      // However this process ends, the machine ends with it.
+      // The machine ends with this process, however this process ends.
       ...['--pdeathsig', 'KILL', program, ...options],
       ...['-name', 'kvm-telemetry-lab,debug-threads=on', '-nodefaults', '-display', 'none', '-no-reboot'],
       ...['-machine', 'q35,hpet=off', '-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'EPYC', '-m', '4G'],
@@ -132,7 +141,8 @@ function startQemu(
       ...folders('outer', '/', ',readonly=on,multidevs=remap'),
       ...folders('lab', join(folder, 'share')),
     ],
-    // A group of its own: a terminal's Ctrl-C is for this process, which ends the machine in order.
+    // A process group of its own: Ctrl-C in a terminal then reaches only this process, which shuts the
+    // machine down.
     { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
   );
 }
@@ -148,7 +158,10 @@ function kernelOf({ root, kernelRelease }: Packages): string {
   return join(root, 'boot', `vmlinuz-${kernelRelease}`);
 }
 
-/** A running host. Its root is this machine's, read-only under a layer in memory: node and the working tree are there. */
+/**
+ * A running host. Its root is this machine's root, read-only under an overlay in memory, so node and the
+ * working tree are available.
+ */
 export class LabHost {
   readonly #folder: string;
   readonly #packages: Packages;
@@ -181,7 +194,7 @@ export class LabHost {
     });
   }
 
-  /** The emulating process on this machine: its thread `CPU n/TCG` is the host's CPU n. */
+  /** The process that emulates the host. Its thread `CPU n/TCG` is the host's CPU n. */
   get pid(): number {
     return this.#qemu.pid ?? 0;
   }
@@ -196,7 +209,7 @@ export class LabHost {
     return this.#ended;
   }
 
-  /** Waits until commands can be run. */
+  /** Waits until the host accepts commands. */
   async ready(): Promise<void> {
     const deadline = Date.now() + BOOT_MS;
     while (!existsSync(this.#shared('ready'))) {
@@ -212,9 +225,8 @@ export class LabHost {
 
   /**
    * Runs a command in bash.
-   *
    * @throws HostDied
-   * @throws Error when there is no answer in time though the host lives
+   * @throws Error when the command times out although the host is alive
    */
   async run(command: string, timeoutMs = 60_000): Promise<Output> {
     const output = await this.#ask(command, timeoutMs);
@@ -223,7 +235,7 @@ export class LabHost {
     throw new Error(`no end of this command after ${timeoutMs} ms: ${command}`);
   }
 
-  /** Output of a command that must succeed. */
+  /** Output of a command. The command must succeed. */
   async output(command: string, timeoutMs?: number): Promise<string> {
     const { code, stdout, stderr } = await this.run(command, timeoutMs);
     if (code !== 0) throw new Error(`exit ${code} of ${command}\n${stderr}${stdout}`);
@@ -231,8 +243,7 @@ export class LabHost {
   }
 
   /**
-   * Starts a Linux guest whose two vCPUs do random I/O on the host's NVMe disk, through an IOThread.
-   *
+   * Starts a Linux guest. Its two vCPUs do random I/O on the host's NVMe disk through an IOThread.
    * @returns its process id in the host
    */
   async startGuest(name: string, disk = '/dev/nvme0n1'): Promise<number> {
@@ -241,17 +252,17 @@ export class LabHost {
     return Number(await this.output(`cat /run/lab/${name}.pid`));
   }
 
-  /** Gives the guest's QEMU a command of its monitor: `stop`, `cont`, ... */
+  /** Sends a command to the monitor of the guest's QEMU: `stop`, `cont`, ... */
   async monitor(name: string, command: string): Promise<void> {
     await this.output(`echo '${command}' > /run/lab/${name}.in`);
   }
 
-  /** Changes the guest's I/O: how many requests each vCPU has under way, reads only or one write in four. */
+  /** Changes the guest's I/O: the queue depth of each vCPU, and reads only or one write in four. */
   async load(name: string, depth: number, kind: 'read' | 'mixed'): Promise<void> {
     await this.output(`echo '${depth} ${kind}' > /run/lab/${name}-load.in`);
   }
 
-  /** Ends the machine and removes all that it made. */
+  /** Stops the machine and removes all files that it created. */
   async stop(): Promise<void> {
     clearInterval(this.#ticks);
     this.#agent?.destroy();
@@ -274,7 +285,7 @@ export class LabHost {
     this.#ticks = setInterval(() => this.#agent?.write('\n'), TICK_MS);
   }
 
-  /** @returns undefined when there is no answer in time */
+  /** @returns undefined on a timeout */
   async #ask(command: string, timeoutMs: number): Promise<Output | undefined> {
     const name = `c${++this.#commands}`;
     writeFileSync(this.#shared(`${name}.sh.new`), `${command}\n`);
@@ -295,7 +306,7 @@ export class LabHost {
     try {
       console = readFileSync(join(this.#folder, 'console'), 'utf8').split('\n').slice(-20).join('\n');
     } catch {
-      // It did not get that far.
+      // The machine was not started.
     }
     const errors = this.#errors.replace(/^.*warning: TCG doesn't support.*\n/gm, '').slice(-2000);
     return new HostDied(`${what}\n${errors}${console}`);

@@ -8,9 +8,8 @@ const FOLDER = 0o040755;
 const EXECUTABLE = 0o100755;
 
 /**
- * Writes an initramfs of busybox, kernel modules with what they depend on (`/modules` lists them in the order to load),
- * and `/init`.
- *
+ * Writes an initramfs with busybox, kernel modules and their dependencies (`/modules` lists them in load
+ * order), and `/init`.
  * @param programs more programs, for `/bin`
  */
 export function writeInitramfs(
@@ -34,7 +33,7 @@ export function writeInitramfs(
   writeFileSync(file, gzipSync(Buffer.concat(entries), { level: 1 }));
 }
 
-/** Files of the modules and of all they need, in the order to load; what is built in has none. */
+/** Files of the modules and of their dependencies, in load order. Built-in modules have no file. */
 function modulePaths({ root, kernelRelease }: Packages, modules: readonly string[]): string[] {
   const folder = join(root, 'lib/modules', kernelRelease);
   const paths = new Set<string>();
@@ -43,7 +42,7 @@ function modulePaths({ root, kernelRelease }: Packages, modules: readonly string
   for (const name of modules) {
     const [own = '', needed = ''] = (byName.get(name) ?? '').split(':');
     if (own === '') continue;
-    // modules.dep names the dependencies in the order to unload.
+    // modules.dep lists the dependencies in unload order.
     for (const path of [own, ...needed.split(' ').filter((each) => each !== '')].reverse()) {
       paths.add(join(folder, path));
     }

@@ -1,9 +1,10 @@
-// A plugin of QEMU 9 or later: counts the instructions that each emulated CPU executes, and those of them in watched
-// functions and in what these call.
+// A plugin for QEMU 9 or later. It counts the instructions that each emulated CPU executes, and the
+// instructions in watched functions and their callees.
 //   -plugin instructions.so,counts=FILE,watch=FILE
-// counts: kept up to date; a line a CPU: all instructions, calls of watched functions, instructions of those that no
-// interrupt made long, how many these are. watch: once it is there, the functions' first address and length, in hexadecimal, a
-// line each; it must be before they first run. The header that declares what follows is in no package of Debian.
+// counts: kept up to date; a line per CPU: all instructions, calls of watched functions, instructions of the
+// calls that no interrupt made long, number of these calls. watch: the first address and the length of each
+// function, in hexadecimal, one function per line. The file must exist before the functions first run. No
+// Debian package has the header that declares the functions below.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -40,7 +41,8 @@ void qemu_plugin_register_vcpu_insn_exec_cb(
     struct qemu_plugin_insn *insn, executed *callback, enum qemu_plugin_cb_flags flags, void *data);
 
 enum { CPUS = 2, EVERY_US = 1000, FUNCTIONS = 256, RETURN = 0xc3 };
-// A call of more has an interrupt in it: the longest without have some 3,000, an interrupt 5,000 and more.
+// A longer call contains an interrupt: calls without one have at most some 3,000 instructions, calls with one
+// have 5,000 and more.
 enum { LONG = 6000 };
 __attribute__((visibility("default"))) int qemu_plugin_version = 4;
 static qemu_plugin_u64 count;
@@ -48,7 +50,7 @@ static int file;
 static const char *watch = "";
 static struct { uint64_t from, length; } functions[FUNCTIONS];
 static atomic_int watched;
-// Of a CPU, and written by its thread only.
+// Per CPU. Only the CPU's own thread writes it.
 static struct { uint64_t since, calls, inside, whole; } cpus[CPUS];
 
 static void entered(unsigned cpu, void *unused) {
@@ -75,7 +77,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
   uint8_t code = 0;
   bool is_return = qemu_plugin_insn_data(last, &code, 1) == 1 && code == RETURN;
   for (int i = 0; i < atomic_load(&watched); i++) {
-    // Before the instructions of this block are added.
+    // Registered first, so that it runs before the instructions of this block are added.
     if (from == functions[i].from) qemu_plugin_register_vcpu_tb_exec_cb(tb, entered, QEMU_PLUGIN_CB_NO_REGS, NULL);
     if (is_return && to - functions[i].from < functions[i].length)
       qemu_plugin_register_vcpu_insn_exec_cb(last, returns, QEMU_PLUGIN_CB_NO_REGS, NULL);

@@ -13,12 +13,12 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** What the lab is made of: Debian packages, unpacked side by side in one folder. */
+/** The lab's dependencies: Debian packages, unpacked into one folder. */
 export interface Packages {
-  /** `/usr`, `/boot`, `/lib` of the packages. */
+  /** `/usr`, `/boot` and `/lib` of the packages. */
   readonly root: string;
   readonly kernelRelease: string;
-  /** Command that starts QEMU, with the options that every start needs. */
+  /** The command that starts QEMU, with the options that every start needs. */
   readonly qemu: readonly [string, ...string[]];
 }
 
@@ -27,15 +27,14 @@ const BACKPORTS = `${RELEASE}-backports`;
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const QEMU = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data', 'seabios'];
 const TOOLS = ['busybox-static', 'kmod', 'libkmod2'];
-/** Another layout of the folder needs another name. */
+/** Change this name when the layout of the folder changes. */
 const LAYOUT = 'v1';
 
 const execute = promisify(execFile);
 
 /**
- * Downloads what is missing; installs nothing. The versions are those apt finds at that time; removing the folder fetches
- * new ones.
- *
+ * Downloads missing packages and installs nothing. The versions are the ones that apt finds at that time;
+ * remove the folder to fetch new ones.
  * @param folder outside the tree, kept between runs
  */
 export async function packages(folder = cacheFolder()): Promise<Packages> {
@@ -45,7 +44,7 @@ export async function packages(folder = cacheFolder()): Promise<Packages> {
     const work = mkdtempSync(join(folder, 'new-'));
     try {
       await download(work);
-      // In one step: what is there is whole, whoever else does the same at the same time.
+      // A rename is atomic: the folder is complete even if another process does the same at the same time.
       if (!existsSync(root)) renameSync(join(work, 'root'), root);
     } finally {
       rmSync(work, { recursive: true, force: true });
@@ -73,20 +72,23 @@ async function download(work: string): Promise<void> {
   if (kernel === undefined) throw new Error('apt knows no kernel');
   await run('apt-get', '-q', 'download', kernel, ...TOOLS);
   await run('apt-get', '-q', `--target-release=${BACKPORTS}`, 'download', ...QEMU).catch(() =>
-    // Only steadier than the QEMU of the machine, which does as well.
+    // The backport is only more stable; the QEMU of the machine works too.
     writeFileSync(join(work, 'no-backports'), ''),
   );
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb')))
     await run('dpkg', '-x', file, root);
   const release = kernel.replace('linux-image-', '');
-  // kmod is what it is called, and the package's own link leads to the machine's.
+  // kmod acts by the name it is called with, and the package's own link points to the machine's kmod.
   symlinkSync('kmod', join(root, 'bin/depmod'));
   await execute(join(root, 'bin/depmod'), ['-b', root, release], {
     env: { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib/x86_64-linux-gnu') },
   });
 }
 
-/** An apt of its own: lists, sources and an empty list of installed packages, so that the machine's don't matter. */
+/**
+ * A separate apt: own lists, own sources and no installed packages, so the machine's configuration has no
+ * effect.
+ */
 function aptConfiguration(work: string): string {
   for (const folder of ['apt/lists/partial', 'apt/cache/archives/partial'])
     mkdirSync(join(work, folder), { recursive: true });
@@ -110,7 +112,7 @@ APT::Sandbox::User "root";
   return file;
 }
 
-/** The downloaded QEMU takes its libraries from the machine: where they don't fit, the machine's own QEMU it is. */
+/** The downloaded QEMU uses the machine's libraries. If they do not match, use the machine's QEMU. */
 async function chooseQemu(root: string): Promise<Packages['qemu']> {
   const program = join(root, 'usr/bin/qemu-system-x86_64');
   try {

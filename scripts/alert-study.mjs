@@ -1,4 +1,5 @@
-// `npm run alert-study`: which incidents on a simulated host the alerts find, and whether they are quiet without any.
+// `npm run alert-study`: which incidents on a simulated host the alerts find, and whether they stay silent
+// without incidents.
 import { become, ready, root } from './prepare.mjs';
 
 // As in history.mjs.

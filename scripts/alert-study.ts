@@ -14,9 +14,9 @@ import { BlockSink } from './history/chunks.ts';
 import { generateHistory } from './history/generate.ts';
 import { recordRules } from './history/record.ts';
 
-// `npm run alert-study`: six hours of normal life in which no alert may fire, six more with incidents, and a day before
-// incidents that only show against it; each is to be found in time. Prints docs/alerts.md's tables; exits 1 when an alert
-// is false, missing or late.
+// `npm run alert-study`: six hours of normal operation in which no alert may fire, six more with incidents,
+// and a day before incidents that show only against it. Every incident must be found in time. Prints the
+// tables of docs/alerts.md. Exits with 1 if an alert is false, missing or late.
 
 const { values: options } = parseArgs({
   options: {

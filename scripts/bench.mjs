@@ -1,14 +1,20 @@
-// `npm run bench`: what a scrape costs, on generated hosts. Arguments: --vms 100,1000 --rounds 20 --node-exporter PATH.
-// `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births 1000.
-// `npm run bench -- hist`: what it costs to parse a large histogram of the kernel.
-// `npm run bench -- rules`: what the rules cost Prometheus. Arguments: --hosts 5,20 --minutes 6.
-// `npm run bench -- simhost`: whether a simulated host keeps up with real time. Arguments: --scenario large --seconds 60.
-// `npm run bench -- fleet`: what the fleet dashboard costs Prometheus. Arguments: --hosts 1000 --vms 20.
-// `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8 --repeat 3
-// --only settings --kvm-stat PATH.
-// `npm run bench -- lab-overhead`: what tracing costs the guest there. Arguments: --rounds 4 --seconds 3 --sets exits --guest toy.
-// `npm run bench -- perf-overhead`: what perf costs a guest of this machine. Arguments: --pairs 30 --ms 600.
-// `npm run bench -- increases`: whether increase() of each counter of a live guest is true. Arguments: --minutes 60.
+// `npm run bench`: the cost of a scrape, on generated hosts. Arguments: --vms 100,1000 --rounds 20
+//   --node-exporter PATH.
+// `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births
+//   1000.
+// `npm run bench -- hist`: the cost of parsing a large histogram of the kernel.
+// `npm run bench -- rules`: the cost of the rules in Prometheus. Arguments: --hosts 5,20 --minutes 6.
+// `npm run bench -- simhost`: whether a simulated host keeps up with real time. Arguments: --scenario large
+//   --seconds 60.
+// `npm run bench -- fleet`: the cost of the fleet dashboard in Prometheus. Arguments: --hosts 1000 --vms 20.
+// `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
+//   --repeat 3 --only settings --kvm-stat PATH.
+// `npm run bench -- lab-overhead`: the cost of tracing for a guest in the lab. Arguments: --rounds 4
+//   --seconds 3 --sets exits --guest toy.
+// `npm run bench -- perf-overhead`: the cost of perf for a guest of this machine. Arguments: --pairs 30 --ms
+//   600.
+// `npm run bench -- increases`: whether increase() of each counter of a live guest is right. Arguments:
+//   --minutes 60.
 import { become, ready, root } from './prepare.mjs';
 
 ready();

@@ -1,4 +1,4 @@
-// `npm run build`: compiles what is installed, without a look at the lock file.
+// `npm run build`: compiles the sources without checking the lock file.
 import { build } from './prepare.mjs';
 
 build();

@@ -1,12 +1,13 @@
-// `npm run dashboards:preview`: the dashboards at http://127.0.0.1:3001, drawn by a small renderer of our own on the history of
-// simulated hosts, which takes two minutes to make. With --prometheus URL on another Prometheus, without a wait. With --pictures
-// the pictures of docs/dashboards.md are made, and it ends. docs/dashboards.md says what it is not.
+// `npm run dashboards:preview`: serves the dashboards at http://127.0.0.1:3001, drawn by the project's own
+// small renderer from the history of simulated hosts, which takes two minutes to generate. --prometheus URL
+// uses another Prometheus at once. --pictures makes the pictures of docs/dashboards.md and exits.
+// docs/dashboards.md lists the limits of the preview.
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { ready, root } from './prepare.mjs';
 
 const WIDTH = 1340;
-/** Pixels: a longer dashboard is two pictures. */
+/** Pixels. A taller dashboard becomes two pictures. */
 const LONG = 2450;
 const PICTURES = [
   ['fleet', ''],
@@ -16,7 +17,7 @@ const PICTURES = [
   ['affinity', 'var-instance=kvm1:9954&var-vm=kv'],
   ['exporter', ''],
 ];
-/** Table 1, of which the first rows are enough. */
+/** Table 1; the first rows are enough. */
 const TABLE_1 = 'var-instance=kvm1:9954&var-vm=oltp&var-before=data%20plane';
 const HOSTS = [
   { instance: 'kvm1:9954', scenario: 'evaluation', seed: 1 },
@@ -69,7 +70,7 @@ if (values.pictures) {
       ...{ path: `${root}docs/dashboard-${file}.png`, fullPage: true },
       clip: { x: 0, y: from, width: WIDTH, height: to - from },
     });
-  // Long ones are two pictures, the second one from the row that is next to the middle.
+  // Splits a tall dashboard into two pictures at the row nearest to the middle.
   const picture = async (name, query) => {
     const page = await open(name, query);
     const { end: bottom, rows } = await page.evaluate(() => ({

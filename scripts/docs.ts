@@ -45,7 +45,7 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   },
 ];
 
-/** docs/metrics.md, from the catalogue alone. */
+/** Generates docs/metrics.md from the catalogue. */
 export function metricsReference(metrics: Readonly<Record<string, MetricDefinition>>): string {
   const left = new Set(Object.keys(metrics));
   const sections = SUBJECTS.map(({ title, prefix, text }) => {

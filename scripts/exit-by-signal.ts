@@ -1,4 +1,4 @@
-/** Lets a signal end this process by an exit, before which what waits for `exit` is removed and ended. */
+/** Makes a signal end this process through exit(), so that `exit` handlers can clean up. */
 export function exitBySignal(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 }

@@ -1,9 +1,10 @@
-// `npm run history -- --scenario demo --hours 6 --step 15 --output DIR`: hours of a simulated host as OpenMetrics with time
-// stamps and, with promtool, as blocks of Prometheus' TSDB. Arguments: --sample 5 --tick 1 --seed 1 --start EPOCH --trace-sets exits.
-// docs/simulated-host.md.
+// `npm run history -- --scenario demo --hours 6 --step 15 --output DIR`: hours of a simulated host as
+// OpenMetrics with timestamps and, with promtool, as blocks of Prometheus' TSDB. Arguments: --sample 5 --tick
+// 1 --seed 1 --start EPOCH --trace-sets exits. See docs/simulated-host.md.
 import { become, ready, root } from './prepare.mjs';
 
-// Each collection makes much that is garbage soon: a tenth of the time where the new space is as small as by default.
+// Collections create much short-lived garbage. With the default size of the young generation, collecting it
+// takes a tenth of the time.
 const YOUNG = '--max-semi-space-size=64';
 
 ready();

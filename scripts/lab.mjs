@@ -1,6 +1,6 @@
-// `npm run lab`: a real KVM host under emulation with a real guest in it, and its metrics at http://127.0.0.1:9955/metrics.
-// `npm run test:lab` (`node scripts/lab.mjs test`): the tests on it; `npm run test:lab -- trace` those with that in
-// their name. docs/lab.md.
+// `npm run lab`: a real KVM host under emulation with a real guest in it, and its metrics at
+// http://127.0.0.1:9955/metrics. `npm run test:lab` (`node scripts/lab.mjs test`): the tests on it; `npm run
+// test:lab -- trace`: the tests with "trace" in their name. See docs/lab.md.
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ready, root } from './prepare.mjs';
@@ -8,7 +8,7 @@ import { runTests } from './supervise.mjs';
 
 const PORT = 9955;
 const INNER_PORT = 9954;
-/** An emulated host takes minutes to boot and for each test. */
+/** An emulated host takes minutes to boot, and minutes per test. */
 const LAB_FILE_MS = 25 * 60_000;
 
 ready();
@@ -20,8 +20,8 @@ async function test(part) {
     (name) => name.endsWith('.test.js') && name.includes(part),
   );
   if (files.length === 0) throw new Error('no tests found');
-  // One at a time: two emulated hosts would share two CPUs.
-  // A test that ran out of time leaves its host running, which would keep the process for ever.
+  // One at a time: two emulated hosts would share two CPUs. A test that timed out leaves its host running,
+  // which would keep the process alive.
   const options = ['--test-concurrency=1', '--test-reporter=spec', '--test-force-exit'];
   const paths = files.map((name) => `dist/test/lab/${name}`);
   process.exit(await runTests(paths, options, { fileMs: LAB_FILE_MS }));
@@ -30,7 +30,8 @@ async function test(part) {
 async function interactive() {
   const { boot } = await import('../dist/lab/host.js');
   const { startExporter } = await import('../dist/test/lab/lab.js');
-  // From the first moment on: what is half started is ended as well (the host when this process exits).
+  // Installed first, so that a host that is still starting is stopped too (the host ends when this process
+  // exits).
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0));
   let host;
   async function end(code) {

@@ -1,4 +1,4 @@
-// `npm run mutate`: builds, and runs the mutation tester so that no worker outlives it.
+// `npm run mutate`: builds, then runs the mutation tester so that no worker outlives it.
 import { ready, root } from './prepare.mjs';
 import { supervise } from './supervise.mjs';
 

@@ -1,4 +1,4 @@
-// `npm run mutate`: plants bugs one at a time and counts those that a test finds. docs/testing.md.
+// `npm run mutate`: plants bugs one at a time and counts those that a test finds. See docs/testing.md.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -44,7 +44,7 @@ function filesUnder(path: string): string[] {
     .sort();
 }
 
-/** Since the commit from which this branch began. */
+/** Files changed since this branch started. */
 function changedSince(base: string): Set<string> {
   const { status, stdout, stderr } = spawnSync('git', ['diff', '--name-only', '--merge-base', base], {
     cwd: ROOT,
@@ -86,7 +86,7 @@ function suiteFor(files: readonly string[]): Suite {
   };
 }
 
-/** By folder in turn, so that a run that is cut short has seen some of each. */
+/** Alternates between the folders, so that an interrupted run covers part of each. */
 function choose(mutants: readonly Mutant[]): Mutant[] {
   const random = randomNumbers(Number(values.seed));
   const limit = values.sample === undefined ? Number.POSITIVE_INFINITY : Number(values.sample);
@@ -130,5 +130,5 @@ const { text, worst } = table(mutants, results, settings);
 say(
   `\n${text}\nseed ${values.seed}, ${Math.round((performance.now() - began) / 1000)} s; all results: dist/mutants/report.json`,
 );
-// A sample that may come from a better population fails nobody.
+// Compare with the upper end of the interval, so that sampling error alone does not fail the run.
 if (values['fail-under'] !== undefined && worst < Number(values['fail-under']) / 100) process.exit(1);

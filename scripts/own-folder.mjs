@@ -1,5 +1,6 @@
-// Gives each test file a folder of its own for temporary files, named after its process: when that process is killed, the
-// watchdog ends what it started and removes the folder. Imported before a test file by node's runner.
+// Gives each test file its own folder for temporary files, named after its process. If that process is
+// killed, the watchdog kills what it started and removes the folder. node's test runner imports this before
+// each test file.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Makes docs/page-dark.png and docs/page-vm-light.png: the live page of a simulated host on which a VM climbs the stages, a
-// storm rages and threads drift. Needs chromium; takes two and a half minutes.
+// Makes docs/page-dark.png and docs/page-vm-light.png: the live page of a simulated host with a VM that goes
+// through the stages, an exit storm and drifting threads. Needs chromium; takes two and a half minutes.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

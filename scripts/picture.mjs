@@ -1,5 +1,6 @@
-// Makes docs/picture.png: a real guest on /dev/kvm, watched by the real exporter and Prometheus, while it is pinned, made to
-// share its CPU, and moved away. Needs qemu-system-x86, prometheus, chromium; takes two and a half minutes. Run as root.
+// Makes docs/picture.png: a real guest on /dev/kvm that is pinned, then shares its CPU, then is moved away,
+// as recorded by the real exporter and Prometheus. Needs qemu-system-x86, prometheus, chromium; takes two and
+// a half minutes. Run as root.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

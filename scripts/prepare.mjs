@@ -1,28 +1,33 @@
-// Makes a fresh clone ready: installs what package-lock.json names, and builds. Plain JavaScript, as nothing is built yet.
+// Prepares a fresh clone: installs the packages of package-lock.json, and builds. Plain JavaScript, because
+// nothing is built yet.
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs a command in the project's folder; ends this process when it fails. */
+/** Runs a command in the project's folder. Exits if the command fails. */
 export function run(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Becomes a program of ours: it has the terminal, and this process ends when it does, as it does. */
+/**
+ * Runs a program of the project in the foreground: it gets the terminal, and this process exits with its
+ * status.
+ */
 export function become(args) {
   const child = spawn(process.execPath, args, { stdio: 'inherit' });
-  // The terminal signals the whole group: the program cleans up by itself, and this process waits for it.
+  // A terminal signals the whole group: the program cleans up by itself, and this process waits for it.
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code) => process.exit(code ?? 1));
 }
 
 /**
- * Installs dependencies unless what is installed is as new as the lock file. Not `npm ci`: it refuses a lock file that was
- * made behind a registry without the optional binaries of other platforms; `--no-save` keeps to the lock file as well.
+ * Installs dependencies if the lock file is newer than the installation. Not with `npm ci`, which refuses a
+ * lock file that was made behind a registry without the optional binaries of other platforms; `npm
+ * install --no-save` installs the versions of the lock file as well.
  */
 export function install() {
   const marker = `${root}node_modules/.package-lock.json`;
@@ -33,7 +38,7 @@ export function install() {
   });
 }
 
-/** Installs and builds what is not as new as what it is made of. */
+/** Installs and builds whatever is older than its sources. */
 export function ready() {
   install();
   if (!isBuilt()) build();
@@ -49,7 +54,7 @@ function isBuilt() {
   return [...more, ...include].every((path) => isOlder(root + path, mtimeMs));
 }
 
-/** Of a folder all that is in it, and the folder itself, as a file may be gone. */
+/** For a folder this checks its contents and the folder itself, because a file may have been removed. */
 function isOlder(path, mtimeMs) {
   const stat = statSync(path);
   if (stat.mtimeMs >= mtimeMs) return false;
@@ -59,7 +64,10 @@ function isOlder(path, mtimeMs) {
   );
 }
 
-/** Node's part, the browser's part (the live page, the dashboards' preview), and of the latter what needs no compiling. */
+/**
+ * Builds the code for node, the code for the browser (live page and dashboards preview), and copies the
+ * static files.
+ */
 export function build() {
   const began = new Date();
   for (const project of ['tsconfig.json', 'tsconfig.page.json']) {
@@ -67,13 +75,13 @@ export function build() {
       stdio: ['ignore', 2, 2],
     });
   }
-  // The image is built without dashboards.
+  // The container image is built without dashboards.
   const pages = ['exporter/web/page', 'dashboards/preview/page'].filter((page) => existsSync(root + page));
   for (const page of pages) {
     for (const file of ['index.html', 'page.css'])
       cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);
   }
-  // What is changed while it is built is newer.
+  // Files that change during the build must count as newer.
   writeFileSync(BUILT, '');
   utimesSync(BUILT, began, began);
 }

@@ -1,4 +1,4 @@
-// `npm run test:repeat -- 20 [part...]`: runs tests again and again while every CPU is busy, and counts what fails.
+// `npm run test:repeat -- 20 [part...]`: repeats tests while every CPU is busy, and counts the failures.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ for (const [name, times] of [...failures].sort(([, a], [, b]) => b - a))
   console.log(`${times}/${runs}  ${name}`);
 process.exit(red === 0 ? 0 : 1);
 
-/** Names of tests that failed, each with those that it is in. */
+/** Names of failed tests, each with its parent tests. */
 function failed(tap) {
   const path = [];
   const found = [];

@@ -6,7 +6,7 @@ import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
 import { alertingFile, faster, recordingFile } from '../alerts/rule-files.ts';
 
-/** The demo's events last seconds where a host's last minutes. */
+/** The demo's events last seconds; those of a real host last minutes. */
 const DEMO_SPEED = 12;
 
 const ROOT = new URL('../../', import.meta.url);

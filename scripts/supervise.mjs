@@ -1,6 +1,6 @@
-// Runs tests so that nothing of them is left, however the run ends.
-// All that a run starts has its folder for temporary files in its environment or its arguments, by which the watchdog
-// knows it: a QEMU that became a daemon, perf in a group of its own, a browser, libvirt's guests.
+// Runs tests and removes everything that they started, however the run ends. All processes of a run have the
+// run's temporary folder in their environment or arguments. The watchdog finds them by it: a daemonized QEMU,
+// perf in its own process group, a browser, libvirt's guests.
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -10,18 +10,21 @@ import { root } from './prepare.mjs';
 
 const WATCHDOG = fileURLToPath(new URL('watchdog.mjs', import.meta.url));
 const OWN_FOLDER = new URL('own-folder.mjs', import.meta.url).href;
-/** Longer than any one file takes on two busy cores. */
+/** Longer than any single file takes on two busy cores. */
 const FILE_MS = 10 * 60_000;
-/** Twice what all tests take in CI, which ends a submission after 90 minutes. */
+/** Twice the time of all tests in CI, where a submission times out after 90 minutes. */
 const RUN_MS = 50 * 60_000;
-/** The runner may print what it knows. */
+/** Time for the runner to print its results. */
 const GRACE_MS = 5_000;
 
-/** Test files with one of these parts in their path; all where there is no part. Ends the process where there is none. */
+/**
+ * Test files with one of these parts in their path, or all test files if there are no parts. Exits if no file
+ * matches.
+ */
 export function testFiles(parts) {
   const files = readdirSync(`${root}dist/test`, { recursive: true })
     .filter((name) => name.endsWith('.test.js'))
-    // Those need minutes and a host of their own: npm run test:lab.
+    // The lab tests take minutes and need their own host: npm run test:lab.
     .filter((name) => !name.startsWith('lab/'))
     .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
     .sort()
@@ -32,8 +35,7 @@ export function testFiles(parts) {
 }
 
 /**
- * Runs test files with node's runner and ends all that they started.
- *
+ * Runs test files with node's runner and ends all processes that they started.
  * @param options of `node --test`
  * @returns the exit code
  */
@@ -48,7 +50,7 @@ export async function supervise(args, runMs) {
   chmodSync(folder, 0o755);
   const watchdog = spawn(process.execPath, [WATCHDOG, folder], {
     stdio: ['pipe', 'ignore', 'inherit'],
-    // No signal to the group of this process reaches it.
+    // Its own process group, so that a signal to this group does not reach it.
     detached: true,
     env: { PATH: process.env.PATH },
   });
@@ -82,7 +84,7 @@ export async function supervise(args, runMs) {
   return verdict ?? code;
 }
 
-/** Where npm started this process: npm, and the shell between. A kill of npm does not reach this process. */
+/** If npm started this process: npm and the shell in between. Killing npm does not kill this process. */
 function ancestorsToNpm() {
   const lineage = [];
   for (let pid = process.ppid; pid > 1 && lineage.length < 4; pid = statusOf(pid).parent) {
@@ -104,7 +106,7 @@ function startOf(pid) {
   return fields(readOr(`/proc/${pid}/stat`))[19];
 }
 
-/** Of /proc/<pid>/stat after the name, from the state on. */
+/** Fields of /proc/<pid>/stat after the name, from the state on. */
 function fields(text) {
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }

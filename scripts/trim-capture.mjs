@@ -1,4 +1,4 @@
-// Trims the captures of real hosts to what the exporter reads, into test/fixtures/hosts.
+// Trims captures of real hosts to the files that the exporter reads, and writes them to test/fixtures/hosts.
 // Usage: node scripts/trim-capture.mjs FOLDER-WITH-CAPTURES (linux-nvme-vhost.tar.gz, toy-pio-hlt.tar.gz)
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -1,5 +1,6 @@
-// Ends what a test run leaves behind: `node watchdog.mjs FOLDER`. It runs until its standard input ends, which happens
-// however the run ends, and then kills each process that names the run's folder in its arguments or environment.
+// Kills the processes that a test run leaves behind: `node watchdog.mjs FOLDER`. It waits until its standard
+// input ends, which happens however the run ends. Then it kills each process that has the run's folder in its
+// arguments or environment.
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,7 +21,7 @@ while (!isOver) {
 await sweep(folder);
 process.exit();
 
-/** Folders of test files whose process is gone: scripts/own-folder.mjs names them. */
+/** Folders of test files whose process has exited. scripts/own-folder.mjs names them. */
 function foldersOfTheDead() {
   return readdirSync(folder)
     .filter((name) => /^\d+-\d+$/.test(name))
@@ -31,7 +32,10 @@ function foldersOfTheDead() {
     .map((name) => `${folder}/${name}`);
 }
 
-/** Kills until nobody is left, as who is killed may just have started another; then removes the folder. */
+/**
+ * Kills until no process is left, because a killed process may just have started another one. Then removes
+ * the folder.
+ */
 async function sweep(mark) {
   for (let i = 0; i < SWEEPS; i++) {
     const pids = marked(mark);
@@ -53,7 +57,7 @@ function marked(mark) {
   );
 }
 
-/** A shell that was started in the folder is no part of the run. */
+/** A shell that was started in the folder does not belong to the run. */
 function isNoPlace(variable) {
   return !/^(OLD)?PWD=/.test(variable);
 }
@@ -75,6 +79,6 @@ function kill(pid) {
   try {
     process.kill(Number(pid), 'SIGKILL');
   } catch {
-    // It has ended.
+    // The process has exited.
   }
 }

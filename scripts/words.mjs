@@ -1,4 +1,5 @@
-// Refuses words that docs/style.md replaces. Code, docs and generated texts alike; one line of output for each finding.
+// Refuses the words that docs/style.md replaces, in code, docs and generated texts. Prints one line per
+// finding.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { root } from './prepare.mjs';

@@ -14,17 +14,17 @@ import type {
 import { Panel, type PanelSpec } from './panel.ts';
 
 interface BarChartSpec extends PanelSpec {
-  /** The column that names the bars. */
+  /** The column with the names of the bars. */
   readonly x: string;
   readonly stacked?: boolean;
   readonly legend?: boolean;
   readonly horizontal?: boolean;
-  /** Turned by so many degrees where names are long. */
+  /** Rotation in degrees, for long names. */
   readonly turned?: number;
   readonly color?: string;
 }
 
-/** A bar for each row. */
+/** A bar per row. */
 export class BarChart extends Panel {
   constructor(spec: BarChartSpec) {
     const options: Options = {

@@ -16,7 +16,7 @@ interface HeatmapSpec extends PanelSpec {
   readonly unit: Unit;
 }
 
-/** How the buckets of a histogram fill over time. */
+/** A histogram over time. */
 export class Heatmap extends Panel {
   constructor(spec: HeatmapSpec) {
     const options: Options = {

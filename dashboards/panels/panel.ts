@@ -28,7 +28,7 @@ export type Unit =
   | 'suffix:×'
   | 'suffix:cores';
 
-/** From a value to somewhere else. */
+/** A link from a value. */
 export interface DataLink {
   readonly title: string;
   readonly url: string;
@@ -44,7 +44,7 @@ export interface Transformation {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** What every panel has. Twenty-four columns are a line. */
+/** Options of every panel. The grid has 24 columns. */
 export interface PanelSpec {
   readonly title: string;
   readonly description: string;
@@ -55,17 +55,17 @@ export interface PanelSpec {
   readonly decimals?: number;
   readonly min?: number;
   readonly max?: number;
-  /** Steps of colour, ascending, the first one from below. */
+  /** Color steps, ascending; the first one has no lower bound. */
   readonly thresholds?: readonly Threshold[];
   readonly mappings?: readonly ValueMapping[];
   readonly overrides?: readonly Override[];
   readonly transformations?: readonly Transformation[];
   readonly links?: readonly DataLink[];
-  /** What is said where nothing is found, which then is as it should be. */
+  /** Text for an empty result, if empty means healthy. */
   readonly emptyIsGood?: string;
 }
 
-/** What a class of panels adds to it. */
+/** Settings of a panel type. */
 interface PanelKind {
   readonly type: string;
   readonly options: object;
@@ -73,7 +73,7 @@ interface PanelKind {
   readonly color?: { readonly mode: string; readonly fixedColor?: string };
 }
 
-/** A panel of today's Grafana, in the place of grafana-dash-gen's text panel. */
+/** A panel of current Grafana, in place of grafana-dash-gen's text panel. */
 export class Panel extends dashgen.Panels.Text {
   constructor(spec: PanelSpec, kind: PanelKind) {
     super({ title: spec.title });
@@ -120,7 +120,7 @@ function defaultsOf(spec: PanelSpec, kind: PanelKind): FieldConfig<object> {
   } as FieldConfig<object>;
 }
 
-/** Green, and from each limit on another colour. */
+/** Green, then another color from each limit on. */
 export function above(
   limits: readonly (readonly [value: number, color: string])[],
   base = 'green',
@@ -128,7 +128,7 @@ export function above(
   return [{ color: base, value: null }, ...limits.map(([value, color]) => ({ color, value }))];
 }
 
-/** What values are called, and their colours. */
+/** Texts and colors of values. */
 export function named(texts: Readonly<Record<string, readonly [text: string, color: string]>>): ValueMapping {
   const options = Object.entries(texts).map(([value, [text, color]], index) => [
     value,
@@ -137,7 +137,7 @@ export function named(texts: Readonly<Record<string, readonly [text: string, col
   return { type: MappingType.ValueToText, options: Object.fromEntries(options) };
 }
 
-/** Settings of the field with this name. */
+/** Overrides of the field with this name. */
 export function field(name: string, properties: Readonly<Record<string, unknown>>): Override {
   return {
     matcher: { id: 'byName', options: name },

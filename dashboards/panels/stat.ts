@@ -12,11 +12,11 @@ import { Panel, type PanelSpec } from './panel.ts';
 interface StatSpec extends PanelSpec {
   readonly showNames?: boolean;
   readonly sparkline?: boolean;
-  /** A label as the text, with this regular expression of fields. */
+  /** Shows a label as text: a regular expression of field names. */
   readonly fields?: string;
 }
 
-/** Numbers of the moment. */
+/** Current values. */
 export class Stat extends Panel {
   constructor(spec: StatSpec) {
     const options: Options = {

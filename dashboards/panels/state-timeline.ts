@@ -6,11 +6,11 @@ import type {
 import { Panel, type PanelSpec } from './panel.ts';
 
 interface StateTimelineSpec extends PanelSpec {
-  /** Each value in a colour of its own, instead of the thresholds'. */
+  /** A color per value, instead of threshold colors. */
   readonly colourful?: boolean;
 }
 
-/** What each series was, and since when: equal values next to each other are one. */
+/** States of each series over time. Adjacent equal values are merged. */
 export class StateTimeline extends Panel {
   constructor(spec: StateTimelineSpec) {
     const options: Options = {

@@ -18,9 +18,9 @@ export interface Column {
   readonly unit?: Unit;
   readonly decimals?: number;
   readonly width?: number;
-  /** More settings of the field: thresholds, mappings. */
+  /** More field settings: thresholds, mappings. */
   readonly more?: Readonly<Record<string, unknown>>;
-  /** Text or background in the colour of the thresholds. */
+  /** Apply the threshold color to the text or the background. */
   readonly coloured?: 'text' | 'background';
   readonly links?: readonly DataLink[];
 }
@@ -29,11 +29,11 @@ interface TableSpec extends Omit<PanelSpec, 'transformations' | 'overrides'> {
   readonly columns: readonly Column[];
   readonly sortBy: string;
   readonly ascending?: boolean;
-  /** Between the query and the columns. */
+  /** Transformations between the query and the columns. */
   readonly before?: PanelSpec['transformations'];
 }
 
-/** Rows of the moment; columns that are not named are hidden. */
+/** A table of current values. Columns without a name are hidden. */
 export class Table extends Panel {
   constructor(spec: TableSpec) {
     const { columns, sortBy, before = [] } = spec;
@@ -57,7 +57,7 @@ export class Table extends Panel {
   }
 }
 
-/** Not organize's own includeByName, which Grafana 10.0 does not have. */
+/** Grafana 10.0 does not have organize's includeByName. */
 function only(columns: readonly Column[]): Transformation[] {
   return [
     { id: 'filterFieldsByName', options: { include: { names: columns.map(({ from }) => from) } } },

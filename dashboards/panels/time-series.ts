@@ -24,7 +24,7 @@ interface TimeSeriesSpec extends PanelSpec {
   readonly many?: boolean;
 }
 
-/** Lines over time. A series that is not there is a gap, as a VM that is gone did not do nothing. */
+/** Lines over time. A missing series is a gap, not 0: the work of a VM that no longer exists is unknown. */
 export class TimeSeries extends Panel {
   constructor(spec: TimeSeriesSpec) {
     const isMany = spec.many === true;
@@ -55,7 +55,7 @@ export class TimeSeries extends Panel {
         mode: spec.thresholds === undefined ? GraphThresholdsStyleMode.Off : GraphThresholdsStyleMode.Dashed,
       },
     };
-    // Of ratios Grafana would show three digits, however small they are.
+    // For ratios Grafana would show three significant digits, however small the value is.
     const decimals = spec.decimals ?? (spec.unit === 'none' ? 2 : undefined);
     super(
       { ...spec, ...(decimals === undefined ? {} : { decimals }) },

@@ -3,7 +3,7 @@ import { type Choices, inText, interpolate, type Window, windowOf } from './inte
 import type { Answer, Mark, TargetAnswer } from './preview.ts';
 import { instant, range } from './prometheus.ts';
 
-/** What classic panels of ours have as a target. */
+/** A target of this project's classic panels. */
 export interface Target {
   readonly refId: string;
   readonly expr: string;
@@ -12,7 +12,7 @@ export interface Target {
   readonly legendFormat: string;
 }
 
-/** Columns of the grid, and the pixels that Grafana has for one on a common screen. */
+/** Columns of the grid, and Grafana's pixels per column on a common screen. */
 const COLUMN_PIXELS = 60;
 
 function targetsOf(panel: Panel): readonly Target[] {
@@ -48,7 +48,7 @@ interface PrometheusAnnotation extends AnnotationQuery {
   readonly textFormat: string;
 }
 
-/** Points of an annotation's series that are next to each other are one event, as Grafana takes them. */
+/** Adjacent points of an annotation's series are one event, as in Grafana. */
 export async function marksOf(
   annotations: readonly AnnotationQuery[],
   url: string,

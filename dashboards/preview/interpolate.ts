@@ -1,21 +1,21 @@
-/** As Grafana keeps it: the values that are chosen, and what is put in a query where all are. */
+/** State of a variable, as in Grafana: the selected values, and the text for queries if all are selected. */
 export interface Chosen {
   readonly values: readonly string[];
   readonly isMulti: boolean;
-  /** Of a variable of which all values are chosen. */
+  /** Set if all values of the variable are selected. */
   readonly all?: string | undefined;
 }
 
 export type Choices = ReadonlyMap<string, Chosen>;
 
-/** Seconds of the epoch, and the step that a panel's width makes of them. */
+/** Unix times in seconds, and the step that results from the panel's width. */
 export interface Window {
   readonly from: number;
   readonly to: number;
   readonly step: number;
 }
 
-/** As set for the data source: seconds between two scrapes. */
+/** Scrape interval in seconds, as set for the data source. */
 const SCRAPE_SECONDS = 15;
 /** Grafana's steps, in seconds. */
 const STEPS = [
@@ -27,7 +27,7 @@ export function windowOf(from: number, to: number, maxPoints: number): Window {
   return { from, to, step: STEPS.find((step) => step >= exact) ?? 86_400 };
 }
 
-/** What Grafana's Prometheus data source makes of a query before it is asked. */
+/** Interpolates a query as Grafana's Prometheus data source does. */
 export function interpolate(text: string, choices: Choices, { from, to, step }: Window): string {
   const rateInterval = Math.max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS);
   const own: Record<string, string> = {
@@ -53,7 +53,7 @@ function inQuery({ values, isMulti, all }: Chosen): string {
   return escaped.length === 1 ? (escaped[0] ?? '') : `(${escaped.join('|')})`;
 }
 
-/** As it is shown in a title: the values, or All. */
+/** Interpolates a title: the values, or All. */
 export function inText(text: string, choices: Choices): string {
   return text.replaceAll(/\$(\w+)/g, (whole, name) => {
     const chosen = choices.get(name);

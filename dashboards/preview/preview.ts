@@ -1,13 +1,13 @@
 import type { GridPos } from '@grafana/schema';
 
-/** A series as Prometheus answers: an instant query has `value`, one over a range `values`. */
+/** A series in Prometheus' response: an instant query has `value`, a range query has `values`. */
 export interface Answer {
   readonly metric: Readonly<Record<string, string>>;
   readonly value?: readonly [number, string];
   readonly values?: readonly (readonly [number, string])[];
 }
 
-/** What a query of a panel gave. */
+/** Result of one query of a panel. */
 export interface TargetAnswer {
   readonly refId: string;
   readonly format: 'time_series' | 'table' | 'heatmap';
@@ -15,14 +15,14 @@ export interface TargetAnswer {
   readonly series: readonly (Answer & { readonly name: string })[];
 }
 
-/** A mark on the panels over time. */
+/** An annotation mark on the panels over time. */
 export interface Mark {
   readonly at: number;
   readonly text: string;
   readonly color: string;
 }
 
-/** What the page shows. */
+/** Content of the page. */
 export interface Preview {
   readonly dashboard: { readonly title?: string };
   readonly variables: readonly { readonly label: string; readonly value: string }[];

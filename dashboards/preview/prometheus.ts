@@ -1,6 +1,6 @@
 import type { Answer } from './preview.ts';
 
-/** @throws Error with what Prometheus says of the query */
+/** @throws Error with Prometheus' message */
 async function ask<T>(url: string, path: string, parameters: Record<string, string>): Promise<T> {
   const response = await fetch(`${url}/api/v1/${path}`, {
     method: 'POST',
@@ -20,7 +20,7 @@ export async function range(
   query: string,
   { from, to, step }: { readonly from: number; readonly to: number; readonly step: number },
 ): Promise<Answer[]> {
-  // As Grafana does: points are at multiples of the step, so that they stay where they are.
+  // As in Grafana: points are at multiples of the step, so that they do not move between refreshes.
   const aligned = Math.ceil(from / step) * step;
   const parameters = { query, start: `${aligned}`, end: `${to}`, step: `${step}` };
   return (await ask<{ result: Answer[] }>(url, 'query_range', parameters)).result;

@@ -11,7 +11,7 @@ import { choose } from './variables.ts';
 
 const HOUR = 3600;
 
-/** Makes of generated JSON and a Prometheus what a page can draw. */
+/** Combines a generated dashboard and query results into the data that the page draws. */
 async function previewOf(
   dashboard: Dashboard,
   url: string,
@@ -58,15 +58,18 @@ async function panelOf(
 }
 
 export interface PreviewServerOptions {
-  /** Of a Prometheus. */
+  /** Base URL of a Prometheus. */
   readonly url: string;
-  /** What is shown where the address does not say: the last hour by default. */
+  /** Default time range if the URL has none: the last hour by default. */
   readonly from?: number;
   readonly to?: number;
   readonly port: number;
 }
 
-/** Serves a page for each generated dashboard, with Grafana's addresses: `/d/<uid>?var-vm=db&from=...&to=...`, in seconds. */
+/**
+ * Serves a page per generated dashboard, with Grafana's URLs: `/d/<uid>?var-vm=db&from=...&to=...`, in
+ * seconds.
+ */
 export function servePreview({ url, from, to, port }: PreviewServerOptions): Promise<Server> {
   const app = express();
   const file = (path: string): string => fileURLToPath(import.meta.resolve(path));

@@ -2,7 +2,7 @@ import type { VariableModel } from '@grafana/schema';
 import { type Choices, type Chosen, interpolate, type Window } from './interpolate.ts';
 import { instant, series } from './prometheus.ts';
 
-/** Asks for the values of a variable, in the order in which Grafana offers them. */
+/** Queries the values of a variable, in the order in which Grafana lists them. */
 async function valuesOf(
   variable: VariableModel,
   url: string,
@@ -27,7 +27,7 @@ async function valuesOf(
   return [...new Set(texts.flatMap((text) => pattern.exec(text)?.[1] ?? []))];
 }
 
-/** Chooses for each variable what is wished, else what Grafana would when the dashboard is opened. */
+/** Selects the requested values of each variable, else Grafana's defaults when the dashboard is opened. */
 export async function choose(
   variables: readonly VariableModel[],
   url: string,

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The host's pid 1: mounts what a real host has mounted, then runs the commands that the outer machine asks for.
+# The host's pid 1: mounts what a real host has mounted, then runs the commands that the outer machine sends.
 export HOME=/root LANG=C.UTF-8
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/lib/lab
 busybox=/usr/local/lib/lab/busybox
@@ -20,8 +20,9 @@ if [ -d /sys/class/net/eth0 ]; then
   $busybox ip link set eth0 up
 fi
 
-# Commands come by name over the second serial port, and their text, output and exit code through the shared folder.
-# An empty line is a tick, five a second: each interrupt makes the emulated CPU look at those it lost.
+# The name of a command arrives on the second serial port; its text, output and exit code are in the shared
+# folder. An empty line is a tick, five times a second: each interrupt makes the emulated CPU check for
+# interrupts that it lost.
 $busybox stty -F /dev/ttyS1 -echo
 exec 3</dev/ttyS1
 echo ready >/lab/ready

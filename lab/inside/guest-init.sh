@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# First program of the guest: random I/O from each vCPU on the disk, and a ping five times a second. A line on the second
-# serial port changes the I/O: "DEPTH read" or "DEPTH mixed".
+# First program of the guest: random I/O on the disk from each vCPU, and a ping five times a second. A line on
+# the second serial port changes the I/O: "DEPTH read" or "DEPTH mixed".
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

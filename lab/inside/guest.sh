@@ -1,8 +1,9 @@
 #!/bin/bash
 # Starts a Linux guest: guest.sh NAME NUMBER CPU DISK KERNEL INITRAMFS
-# Two vCPUs, a disk on an IOThread, a network card on vhost-net; all of it on one CPU of the host, as the emulated SVM
-# loses too many interrupts when a vCPU moves. Its QMP socket is where the exporter looks for it; a second monitor for
-# the lab itself takes commands at /run/lab/NAME.in, and the guest's second serial port at /run/lab/NAME-load.in.
+# The guest has two vCPUs, a disk on an IOThread and a network card on vhost-net. All threads run on one CPU
+# of the host, because the emulated SVM loses too many interrupts when a vCPU migrates. The QMP socket is
+# where the exporter expects it. A second monitor, for the lab, reads commands from /run/lab/NAME.in; the
+# guest's second serial port reads from /run/lab/NAME-load.in.
 set -e
 name=$1 number=$2 cpu=$3 disk=$4 kernel=$5 initramfs=$6
 run=/run/lab/$name

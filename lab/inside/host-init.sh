@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# First program of the host: its root is the outer machine's, read-only, under a writable layer in memory.
+# First program of the host. Its root is the outer machine's root, read-only, under a writable overlay in
+# memory.
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -14,6 +15,6 @@ mount -t overlay overlay -o lowerdir=/outer,upperdir=/layer/upper,workdir=/layer
 mkdir -p /host/lab /host/usr/local/lib/lab
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=none lab /host/lab
 for folder in proc sys dev; do mount --move /$folder /host/$folder; done
-# Last in the PATH, for what the outer machine lacks.
+# Last in the PATH: provides only the programs that the outer machine lacks.
 cp /bin/busybox /host/usr/local/lib/lab/
 exec chroot /host /bin/bash /lab/agent.sh

@@ -1,5 +1,5 @@
-// iogen DEVICE CPU DEPTH read|mixed: random I/O for ever, 4 KiB, past the page cache, by DEPTH processes that have one
-// under way each; mixed is three reads, one write.
+// iogen DEVICE CPU DEPTH read|mixed: endless random I/O of 4 KiB with O_DIRECT, by DEPTH processes with one
+// I/O in flight each. "mixed" is three reads to one write.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -1,4 +1,7 @@
-/** The paper's ladder for one fast device (6.3.2), and what was measured with four SATA devices (6.1.1, Table 1). */
+/**
+ * The paper's stages for one fast device (6.3.2), and its measurements with four SATA devices (6.1.1, Table
+ * 1).
+ */
 export const CONFIGURATIONS = [
   'original',
   'affinity',
@@ -15,52 +18,58 @@ export type Configuration = (typeof CONFIGURATIONS)[number];
 /** The first five, in order. */
 export const LADDER: readonly Configuration[] = CONFIGURATIONS.slice(0, 5);
 
-/** What a VM of the paper (six vCPUs) does when its guest asks for all it can get. CPU is in CPUs: 1 is 100%. */
+/** The maximum load of a VM of the paper (six vCPUs). CPU time is in CPUs: 1 is 100%. */
 export interface Calibration {
-  /** I/Os a second of 4 KiB each: random reads, where a VM has no writes. */
+  /** I/Os per second of 4 KiB each: random reads, unless the VM writes. */
   readonly iops: number;
-  /** Notifications by the guest, for each I/O. */
+  /** Kicks by the guest, per I/O. */
   readonly kicksPerIo: number;
-  /** Completion interrupts: without APICv each costs an exit to inject it and one for its EOI. */
+  /**
+   * Completion interrupts per I/O. Without APICv each costs an exit for the injection and one for its EOI.
+   */
   readonly interruptsPerIo: number;
-  /** Of each vCPU: in the guest, and outside of it for the guest's exits. */
+  /** Per vCPU: time in the guest, and time outside of it for the guest's exits. */
   readonly vcpuGuest: number;
   readonly vcpuSystem: number;
-  /** Of all I/O threads together. */
+  /** Sum over all I/O threads. */
   readonly ioUser: number;
   readonly ioSystem: number;
   readonly ioThreadsPerDisk: number;
-  /** Virtqueues of each disk; undefined: one for each vCPU. */
+  /** Virtqueues per disk; undefined: one per vCPU. */
   readonly queues: number | undefined;
   readonly choice: 'round_robin' | 'own';
   readonly pinned: boolean;
-  /** QEMU's poll-max-ns of its IOThreads; 0 is no polling. */
+  /** QEMU's poll-max-ns of the IOThreads; 0 disables polling. */
   readonly pollMaxNs: number;
-  /** Voluntary context switches of I/O threads, and as many of vCPUs, for each I/O. */
+  /** Voluntary context switches per I/O: as many of I/O threads as of vCPUs. */
   readonly switchesPerIo: number;
-  /** Of each busy thread, a second. */
+  /** Per busy thread and second. */
   readonly migrations: number;
-  /** Time a thread waits for a CPU, for each second that it runs. */
+  /** Seconds that a thread waits for a CPU, per second that it runs. */
   readonly waitShare: number;
 }
 
 /** 2.3.2: "three exits occur in KVM": to notify QEMU, to inject the interrupt, for the EOI. 1: with "two context switches". */
 const INTERRUPTS = { kicksPerIo: 1, interruptsPerIo: 1, switchesPerIo: 1, pollMaxNs: 0 };
 /**
- * 4.1: polling takes all three away. Assumption: a few are left, as the polling threads sleep when there is little to do
- * (6.1.1: "it uses busy polling only if there are many I/O requests ... otherwise, it comes to sleep"). Assumption:
- * poll-max-ns is QEMU's default.
+ * 4.1: polling removes all three. Assumption: a few remain, because the polling threads sleep under low load
+ * (6.1.1: "it uses busy polling only if there are many I/O requests ... otherwise, it comes to sleep").
+ * Assumption: poll-max-ns is QEMU's default.
  */
 const POLLING = { kicksPerIo: 0.05, interruptsPerIo: 0.03, switchesPerIo: 0.03, pollMaxNs: 32_768 };
-/** 4.1.2: "the vCPU and the I/O threads of QEMU switch their CPUs depending on the system load". The numbers: assumption. */
+/**
+ * 4.1.2: "the vCPU and the I/O threads of QEMU switch their CPUs depending on the system load". The numbers
+ * are assumptions.
+ */
 const ROAMING = { pinned: false, migrations: 25, waitShare: 0.04 };
 const PINNED = { pinned: true, migrations: 0, waitShare: 0.002 };
-/** 2.3.1: one I/O thread for a device, as data plane has it, and the queue that virtio-blk had. */
+/** 2.3.1: one I/O thread per device, as in data plane, and the single queue that virtio-blk had. */
 const ONE_QUEUE = { ioThreadsPerDisk: 1, queues: 1, choice: 'round_robin' } as const;
 /**
- * Outside of Table 1 the shares of CPU are assumptions: six busy vCPUs; the I/O thread of a single device is a full CPU
- * (2.3.1: "limited to a single I/O thread at maximum"); 4.1: "40% of the total CPU cycles are used for the data plane and
- * most ... in the spin lock in KVM" without polling; 6.3.7: NVMe with polling takes rather more CPU than less.
+ * Outside of Table 1 the CPU shares are assumptions: six busy vCPUs; the I/O thread of a single device uses a
+ * full CPU (2.3.1: "limited to a single I/O thread at maximum"); 4.1: "40% of the total CPU cycles are used
+ * for the data plane and most ... in the spin lock in KVM" without polling; 6.3.7: NVMe with polling takes
+ * slightly more CPU rather than less.
  */
 const SINGLE_IO_THREAD = { ioUser: 0.26, ioSystem: 0.72 };
 
@@ -75,8 +84,8 @@ export const CALIBRATION: Readonly<Record<Configuration, Calibration>> = {
     ...INTERRUPTS,
     ...ROAMING,
   },
-  // 6.3.2: "pinning vCPUs and batching memory with consideration of the processor affinity ... 135K IOPS". That no exit
-  // goes with it: assumption.
+  // 6.3.2: "pinning vCPUs and batching memory with consideration of the processor affinity ... 135K IOPS".
+  // Assumption: this removes no exits.
   affinity: {
     iops: 135_000,
     vcpuGuest: 0.62,
@@ -96,8 +105,9 @@ export const CALIBRATION: Readonly<Record<Configuration, Calibration>> = {
     ...POLLING,
     ...PINNED,
   },
-  // 6.3.2: "Parallel batching with three queues led to 250K IOPS"; 5: "three queues and three threads". That kicks and
-  // interrupts become fewer still: assumption, after 4.1.1 "batch processing ... leads to reduction in the exit overhead".
+  // 6.3.2: "Parallel batching with three queues led to 250K IOPS"; 5: "three queues and three threads".
+  // Assumption: kicks and interrupts become fewer still, after 4.1.1 "batch processing ... leads to reduction
+  // in the exit overhead".
   parallel_batching: {
     ...POLLING,
     iops: 250_000,
@@ -113,7 +123,7 @@ export const CALIBRATION: Readonly<Record<Configuration, Calibration>> = {
     switchesPerIo: 0.01,
     ...PINNED,
   },
-  // 5: "we obtained 300K IOPS" with "a queue per vCPU". That its exits are those of half as many kicks: assumption.
+  // 5: "we obtained 300K IOPS" with "a queue per vCPU". Assumption: it has the exits of half as many kicks.
   pinned_queues: {
     ...POLLING,
     iops: 300_000,
@@ -168,7 +178,10 @@ export const CALIBRATION: Readonly<Record<Configuration, Calibration>> = {
   },
 };
 
-/** Configurations whose polling is set and does nothing: exits as without it, and no more I/O than with affinity alone. Assumption. */
+/**
+ * Configurations with polling that is enabled but has no effect: the exits of a VM without polling, and no
+ * more I/O than with affinity alone. Assumption.
+ */
 export const WITHOUT_POLLING: Readonly<Record<Configuration, Calibration>> = Object.fromEntries(
   Object.entries(CALIBRATION).map(([configuration, own]) => {
     if (own.pollMaxNs === 0) return [configuration, own];
@@ -178,23 +191,25 @@ export const WITHOUT_POLLING: Readonly<Record<Configuration, Calibration>> = Obj
   }),
 ) as Record<Configuration, Calibration>;
 
-/** 6: "the number of vCPUs was six". The calibration is for as many. */
+/** 6: "the number of vCPUs was six". The calibration is for this number. */
 export const PAPER_VCPUS = 6;
-/** 6.3.2: fio with 128 processes, each of which has one I/O under way. */
+/** 6.3.2: fio with 128 processes, each with one I/O in flight. */
 export const PAPER_OUTSTANDING = 128;
 /** 1: the XS1715 shows "750K IOPS ... in physical machine environments", the 845DC evo "about 70K". */
 export const DEVICE_IOPS = { nvme: 750_000, sata: 70_000 } as const;
-/** What one I/O takes in the device itself. Assumption. */
+/** Service time of one I/O in the device. Assumption. */
 export const DEVICE_SECONDS = { nvme: 90e-6, sata: 250e-6 } as const;
-/** A write is done when it is in the device's cache; a flush takes what the flash takes. Assumptions. */
+/**
+ * A write completes when it is in the device's cache; a flush takes as long as the flash needs. Assumptions.
+ */
 export const WRITE_SECONDS = { nvme: 25e-6, sata: 60e-6 } as const;
 export const FLUSH_SECONDS = { nvme: 400e-6, sata: 3e-3 } as const;
-/** Writes between two flushes, of a guest that writes: a journal's commit. Assumption. */
+/** Writes between two flushes of a guest that writes: one journal commit. Assumption. */
 export const WRITES_PER_FLUSH = 100;
 export const IO_BYTES = 4096;
-/** All that an exit costs the host, where the calibration does not say: assumption. */
+/** Total host CPU time of an exit, where the calibration does not give it: assumption. */
 export const EXIT_SECONDS = 3e-6;
-/** Below this share of the calibrated rate polling threads begin to sleep: assumption, after 6.1.1. */
+/** Polling threads begin to sleep below this share of the calibrated rate: assumption, after 6.1.1. */
 export const AWAKE_FROM = 0.2;
-/** What an I/O path across nodes is worth: assumption; 4.1.2 says only that it costs. */
+/** Relative speed of an I/O path across nodes: assumption; 4.1.2 says only that crossing nodes costs. */
 export const REMOTE_NODE_SPEED = 0.8;

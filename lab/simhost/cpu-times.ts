@@ -1,7 +1,7 @@
 import { Meter } from './random.ts';
 import type { SimThread } from './thread.ts';
 
-/** Nanoseconds of one CPU, or of all; `user` has `guest` in it, as in the kernel. */
+/** Nanoseconds of one CPU, or of all CPUs. `user` includes `guest`, as in the kernel. */
 export interface CpuTime {
   readonly user: number;
   readonly system: number;
@@ -20,7 +20,7 @@ interface Before {
   switches: number;
 }
 
-/** What each CPU did: the sum of what threads did on it, and the rest of the time idle. */
+/** CPU time by CPU: the sum over the threads that ran on it; the remaining time is idle. */
 export class CpuTimes {
   readonly #cpus: { user: number; system: number; guest: number; wait: number; slices: number }[];
   readonly #idle: Meter[];
@@ -32,7 +32,7 @@ export class CpuTimes {
     this.#idle = Array.from({ length: cpus }, () => new Meter());
   }
 
-  /** Takes over what threads did in a step, on the CPU that each of them had. */
+  /** Adds the CPU time of a step to the CPU of each thread. */
   add(threads: readonly SimThread[], dt: number): void {
     const busy = new Float64Array(this.#cpus.length);
     for (const thread of threads) {
@@ -59,7 +59,7 @@ export class CpuTimes {
     for (const [cpu, idle] of this.#idle.entries()) idle.add(Math.max(0, dt * 1e9 - (busy[cpu] ?? 0)));
   }
 
-  /** @param cpu -1 for all */
+  /** @param cpu -1 for the sum over all CPUs */
   of(cpu: number): CpuTime {
     const chosen = cpu < 0 ? this.#cpus.map((_, i) => i) : [cpu];
     const sum = { user: 0, system: 0, guest: 0, idle: 0, run: 0, wait: 0, slices: 0 };

@@ -17,12 +17,12 @@ const SECONDS = { read: DEVICE_SECONDS, write: WRITE_SECONDS, flush: FLUSH_SECON
 /** One kind of operation on a disk of the host. */
 export class Operations {
   readonly done = new Meter();
-  /** Milliseconds, as the kernel has them. */
+  /** Milliseconds, as in the kernel. */
   readonly ms = new Meter();
   inflight = 0;
   #told = 0;
 
-  /** @returns how many there were since the last time */
+  /** @returns the number of operations since the last call */
   take(): number {
     const since = this.done.value - this.#told;
     this.#told = this.done.value;
@@ -30,7 +30,7 @@ export class Operations {
   }
 }
 
-/** A disk of the host: what /sys/block/<disk>/stat counts, and the interrupts of its hardware queues. */
+/** A disk of the host: the counters of /sys/block/<disk>/stat, and the interrupts of its hardware queues. */
 export class SimDisk {
   readonly of: Readonly<Record<Operation, Operations>> = {
     read: new Operations(),
@@ -38,18 +38,18 @@ export class SimDisk {
     flush: new Operations(),
   };
   readonly busyMs = new Meter();
-  /** By `queue cpu`. */
+  /** Key: `queue cpu`. */
   readonly interrupts = new Meters();
   isStalled = false;
-  /** Everything takes so many times as long. */
+  /** Factor on the time of every operation. */
   slowness = 1;
-  /** I/Os a second that were asked of it in this step. */
+  /** I/Os per second that were requested in this step. */
   asked = 0;
 
   constructor(
     readonly spec: DiskSpec,
     readonly index: number,
-    /** Those that each hardware queue takes its requests from. */
+    /** The CPUs that submit to each hardware queue. */
     readonly queueCpus: readonly (readonly number[])[],
   ) {}
 
@@ -64,20 +64,19 @@ export class SimDisk {
     return (this.of[operation].done.value * IO_BYTES) / SECTOR;
   }
 
-  /** What one of them takes in it. */
+  /** Service time of one operation. */
   seconds(operation: Operation): number {
     return SECONDS[operation][this.spec.kind] * this.slowness;
   }
 
-  /** What part of what is asked it can do. */
+  /** The share of the requested I/Os that the disk can serve. */
   get share(): number {
     if (this.isStalled) return 0;
     return this.asked === 0 ? 1 : Math.min(1, DEVICE_IOPS[this.spec.kind] / this.slowness / this.asked);
   }
 
   /**
-   * Takes over what guests had done in a step.
-   *
+   * Accounts the I/Os that guests completed in a step.
    * @param outstanding I/Os that the guests wait for
    */
   run(dt: number, outstanding: number): void {
@@ -87,24 +86,25 @@ export class SimDisk {
       const own = this.of[operation];
       const seconds = own.take() * this.seconds(operation);
       own.ms.add(seconds * 1000);
-      // Little's law: as many are under way as are done in the time of one. Before any time has passed there is no rate.
+      // Little's law: the number in flight is the rate times the service time. There is no rate before any
+      // time has passed.
       const mean = dt === 0 ? 0 : seconds / dt;
       load += mean;
       own.inflight = Math.min(left, Math.round(mean));
       left -= own.inflight;
     }
-    // What hangs is counted with the reads.
+    // Stalled I/Os count as reads.
     if (this.isStalled) this.of.read.inflight = outstanding;
     this.busyMs.add((this.isStalled ? Number(outstanding > 0) : Math.min(1, load)) * dt * 1000);
   }
 
-  /** The interrupts of so many I/Os from this CPU: one each, as MSI-X of NVMe without coalescing. */
+  /** Interrupts of I/Os that this CPU submitted: one per I/O, as with MSI-X of NVMe without coalescing. */
   interrupt(cpu: number, ios: number): void {
     const queue = this.queueOf(cpu);
     this.interrupts.add(`${queue} ${this.interruptCpu(queue)}`, ios);
   }
 
-  /** The first of the queue's CPUs takes its interrupts. */
+  /** The first CPU of the queue gets its interrupts. */
   interruptCpu(queue: number): number {
     return this.queueCpus[queue]?.[0] ?? 0;
   }
@@ -118,8 +118,7 @@ export class SimDisk {
 }
 
 /**
- * As lib/group_cpus.c spreads CPUs over queues: those of a node share some queues, those of another node have others.
- *
+ * Spreads CPUs over queues as lib/group_cpus.c does: each node has its own queues.
  * @param nodes CPUs of each node
  */
 export function spreadQueues(nodes: readonly (readonly number[])[], queues: number): number[][] {

@@ -4,17 +4,17 @@ import type { SimVcpu } from './vcpu.ts';
 export interface Idle {
   readonly seconds: number;
   readonly halts: number;
-  /** Of all halts, those that KVM polls first, and those that the poll ends. */
+  /** Share of halts that KVM polls for, and share of the polls that succeed. */
   readonly attempted: number;
   readonly successful: number;
-  /** Nanoseconds polled in vain: at most kvm.halt_poll_ns. */
+  /** Nanoseconds of a failed poll: at most kvm.halt_poll_ns. */
   readonly failNs: number;
 }
 
-/** What a poll takes that is successful: assumption. */
+/** Duration of a successful poll: assumption. */
 const SUCCESS_NS = 25_000;
 
-/** Halts for some time, virt/kvm/kvm_main.c kvm_vcpu_halt(). @returns exits by HLT */
+/** Halts a vCPU for some time, virt/kvm/kvm_main.c kvm_vcpu_halt(). @returns HLT exits */
 export function halt(vcpu: SimVcpu, idle: Idle): number {
   const { stats, histograms } = vcpu;
   const halts = stats.add('halt_exits', idle.halts);

@@ -12,7 +12,7 @@ import { Monitor } from './qmp/monitor.ts';
 import { Tracefs } from './trace/tracefs.ts';
 import type { SimVm } from './vm.ts';
 
-/** A simulated host as files in a folder, and the sockets of its VMs' monitors. */
+/** A simulated host as files in a folder, with the QMP sockets of its VMs. */
 export class HostTree {
   readonly tree: Tree;
   readonly tracefs: Tracefs;
@@ -20,7 +20,7 @@ export class HostTree {
   readonly #shown = new Set<SimVm>();
   #isServing = false;
 
-  /** @param isAlone whether nobody reads while it is written */
+  /** @param isAlone true if nobody reads the files while they are written */
   constructor(
     folder: string,
     facts: HostFacts,
@@ -36,7 +36,7 @@ export class HostTree {
     this.tracefs = new Tracefs(this.tree);
   }
 
-  /** Writes what has changed. */
+  /** Writes the files that have changed. */
   update(facts: HostFacts, vms: readonly SimVm[], times: CpuTimes): void {
     for (const vm of this.#shown) if (!vms.includes(vm)) this.#hide(vm);
     for (const vm of vms) {
@@ -52,7 +52,7 @@ export class HostTree {
     this.tracefs.update();
   }
 
-  /** A process besides the VMs, such as the one that looks at this host. */
+  /** Adds a process that is not a VM, such as the exporter. */
   addProcess(pid: number, comm: string): void {
     this.tree.put(`proc/${pid}/stat`, processStat(pid, comm), 0o444);
     this.tree.put(`proc/${pid}/comm`, `${comm}\n`);
@@ -74,7 +74,7 @@ export class HostTree {
     this.tree.remove(`run/libvirt/qemu/${vm.name}.xml`);
   }
 
-  /** Begins to answer: monitors, and, where it `watches`, lines written into tracefs. */
+  /** Starts the monitors and, if `watches`, reacts to lines written into tracefs. */
   async serve(watches: boolean): Promise<void> {
     this.#isServing = true;
     if (watches) this.tracefs.serve();

@@ -22,15 +22,15 @@ export interface HostOptions {
   /** One NVMe on node 0 by default. */
   readonly disks?: readonly DiskSpec[];
   readonly vms?: readonly VmSpec[];
-  /** Seconds of the epoch when the simulation begins. */
+  /** Unix time in seconds at the start of the simulation. */
   readonly startTime?: number;
-  /** Seconds that the host was up by then. */
+  /** Uptime in seconds at the start of the simulation. */
   readonly uptime?: number;
   /** More module parameters, or other values: `kvm.halt_poll_ns`. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
 
-/** Debian's, as captured, and Intel's: what of them the exporter shows. */
+/** The parameters that the exporter reads: Debian's values, as captured, and Intel's. */
 const PARAMETERS: Readonly<Record<string, string>> = {
   'kvm.halt_poll_ns': '200000',
   'kvm.halt_poll_ns_grow': '2',
@@ -47,11 +47,13 @@ const PARAMETERS: Readonly<Record<string, string>> = {
 };
 const DEFAULT_DISKS: readonly DiskSpec[] = [{ name: 'nvme0n1', kind: 'nvme', node: 0, hardwareQueues: 32 }];
 const FIRST_PID = 1_000_000;
-/** Threads of a VM have numbers of their own, and the next VM begins behind them. */
+/** Range of process ids per VM: its threads take ids from this range. */
 const PIDS_PER_VM = 1000;
 const NOBODY: TraceSink = { wants: () => false, count: () => undefined, interval: () => undefined };
 
-/** A KVM host that lives in virtual time: nothing in it asks for the clock or for chance that is not given to it. */
+/**
+ * A KVM host that runs in virtual time. It reads no clock and uses no random source other than its own seed.
+ */
 export class SimulatedHost extends Misfortunes {
   readonly topology: Topology;
   readonly disks: readonly SimDisk[];
@@ -80,12 +82,12 @@ export class SimulatedHost extends Misfortunes {
     for (const spec of options.vms ?? []) this.boot(spec);
   }
 
-  /** In order of birth. */
+  /** In order of start. */
   get vms(): readonly SimVm[] {
     return [...this.#vms.values()];
   }
 
-  /** @throws Error where there is none of that name */
+  /** @throws Error if no VM has this name */
   vm(name: string): SimVm {
     const vm = this.#vms.get(name);
     if (vm === undefined) throw new Error(`no VM ${name}`);
@@ -93,9 +95,8 @@ export class SimulatedHost extends Misfortunes {
   }
 
   /**
-   * Lets time pass. Up to a second at a time is what the figures are meant for.
-   *
-   * @param writes false where nobody reads before the next step: the files stay as they are
+   * Advances the virtual time. The model is valid for steps of up to a second.
+   * @param writes false if nobody reads before the next step; the files then stay unchanged
    */
   step(dt: number, writes = true): void {
     if (writes) this.obey();
@@ -119,7 +120,7 @@ export class SimulatedHost extends Misfortunes {
     if (writes) this.#write();
   }
 
-  /** Does what was written into tracefs. */
+  /** Executes the commands that were written into tracefs. */
   obey(): void {
     this.#tree?.tracefs.poll();
   }
@@ -136,9 +137,8 @@ export class SimulatedHost extends Misfortunes {
   }
 
   /**
-   * Writes the tree now, and again after each step. One folder at a time; best on a tmpfs.
-   *
-   * @param isAlone whether nobody reads while it is written, so that it may cost less
+   * Writes the tree now and after each step. Only one folder at a time; a tmpfs is fastest.
+   * @param isAlone true if nobody reads the files while they are written, which makes writing cheaper
    */
   writeTo(folder: string, isAlone = false): void {
     this.#tree?.close();
@@ -147,9 +147,8 @@ export class SimulatedHost extends Misfortunes {
   }
 
   /**
-   * Answers on QMP sockets and obeys what is written into tracefs, until `close`.
-   *
-   * @param watches false where the writer calls `obey` itself
+   * Serves QMP sockets and executes commands written into tracefs, until `close`.
+   * @param watches false if the caller calls `obey` itself
    * @throws Error before `writeTo`
    */
   async serve(watches = true): Promise<void> {
@@ -157,12 +156,12 @@ export class SimulatedHost extends Misfortunes {
     await this.#tree.serve(watches);
   }
 
-  /** Ends what `serve` began; the files stay. */
+  /** Stops what `serve` started. The files stay. */
   close(): void {
     this.#tree?.close();
   }
 
-  /** Files written so far. */
+  /** Number of files written. */
   get writes(): number {
     return this.#tree?.tree.writes ?? 0;
   }
@@ -188,7 +187,10 @@ export class SimulatedHost extends Misfortunes {
     return this.topology.cpus.map(({ cpu }) => cpu);
   }
 
-  /** Shows a process that is no VM: of its id a trace instance may be, which others must take for alive. */
+  /**
+   * Adds a process that is not a VM. A trace instance named after its id then counts as owned by a live
+   * process.
+   */
   addProcess(pid: number, comm: string): void {
     this.#tree?.addProcess(pid, comm);
   }
@@ -216,7 +218,7 @@ export class SimulatedHost extends Misfortunes {
     this.#pins.release(name);
   }
 
-  /** Another process, with counters that begin anew. */
+  /** Starts a new process for the VM, with counters that start at 0. */
   reboot(name: string, change: Partial<VmSpec> = {}): SimVm {
     const { spec, iops } = this.vm(name);
     this.destroy(name);
@@ -224,7 +226,10 @@ export class SimulatedHost extends Misfortunes {
     return this.boot({ ...spec, ...wanted, ...change });
   }
 
-  /** Pins and polling change while it runs; other queues or IOThreads need a new QEMU. @returns the VM, which may be another */
+  /**
+   * Changes pins and polling of the running VM; a change of queues or IOThreads needs a new QEMU process.
+   * @returns the VM, which is a new one after a restart
+   */
   configure(name: string, configuration: Configuration): SimVm {
     const vm = this.vm(name);
     const before = vm.queues;

@@ -5,7 +5,7 @@ import { EXIT_NS, REASON, type ReasonName, type SimVcpu } from './vcpu.ts';
 import type { SimVm } from './vm.ts';
 
 export interface IoAmounts {
-  /** Of what the configuration can do. */
+  /** Share of the configuration's capacity. */
   readonly load: number;
   readonly ios: number;
   readonly kicksPerIo: number;
@@ -14,12 +14,12 @@ export interface IoAmounts {
 
 /** KVM_EXIT_IO, include/uapi/linux/kvm.h. */
 const KVM_EXIT_IO = 2;
-/** The serial port of a PC: what a guest that floods its console writes to. */
+/** The serial port of a PC: a guest that floods its console writes to it. */
 const SERIAL_PORT = 0x3f8;
-/** First vector that Linux gives to devices. */
+/** The first vector that Linux assigns to devices. */
 const FIRST_VECTOR = 0x23;
 
-/** The requests of one vCPU: through which queues they go, who is told, and what the disks count. */
+/** The requests of one vCPU: the queues they use, the kicks and interrupts, and the counters of the disks. */
 export function emitIo(
   vm: SimVm,
   vcpu: SimVcpu,
@@ -69,8 +69,8 @@ export function emitIo(
 }
 
 /**
- * What an I/O takes in QEMU: at least what the device takes, and by Little's law what as many as the guest has under way
- * take together. That it grows evenly with the load: assumption.
+ * Latency of an I/O in QEMU: at least the device's service time, and by Little's law the time that the I/Os
+ * in flight take together. Assumption: it grows linearly with the load.
  */
 function latencyNs(vm: SimVm, load: number, disk: SimDisk, operation: Operation): number {
   const device = disk.seconds(operation);
@@ -96,7 +96,7 @@ function emitBlock(vm: SimVm, tid: number, disk: number, requests: number, sink:
     );
 }
 
-/** Counts the exits of a vCPU in KVM's statistics and tells the tracepoints. */
+/** Counts the exits of a vCPU in KVM's statistics and emits their tracepoints. */
 export function emitExits(
   vm: SimVm,
   vcpu: SimVcpu,
@@ -117,7 +117,7 @@ export function emitExits(
   stats.add('io_exits', of('IO_INSTRUCTION'));
   stats.add('irq_injections', interrupts);
   stats.add('req_event', exits);
-  // An access to the APIC's page is emulated, and what goes to user space.
+  // KVM emulates the instructions that access the APIC page or that exit to user space.
   stats.add('insn_emulation', of('APIC_ACCESS') + of('IO_INSTRUCTION'));
   stats.add('host_state_reload', of('HLT') + of('IO_INSTRUCTION'));
   stats.add('fpu_reload', of('IO_INSTRUCTION'));
@@ -139,7 +139,7 @@ export function emitExits(
   return { exits, injections };
 }
 
-/** That nothing else grows slower with them: assumption. */
+/** Time of an exit, with the injected slowness except for HLT. Assumption: slow exits slow nothing else down. */
 function exitNs({ misfortune: { exitSlowness = 1 } }: SimVm, reason: ReasonName): number {
   return EXIT_NS[reason] * (reason === 'HLT' ? 1 : exitSlowness);
 }
@@ -157,8 +157,8 @@ function emitExit(vcpu: SimVcpu, reason: ReasonName, times: number, ns: number, 
 }
 
 /**
- * 4.1: "most of the lock contention occurs in making APIC related accesses". That every fourth of them waits, and 3 us:
- * assumption.
+ * 4.1: "most of the lock contention occurs in making APIC related accesses". Assumption: one in four of them
+ * waits, for 3 us.
  */
 function emitContention(vm: SimVm, vcpu: SimVcpu, interrupts: number, sink: TraceSink): void {
   if (!sink.wants('lock/contention_begin')) return;
@@ -171,7 +171,7 @@ function emitContention(vm: SimVm, vcpu: SimVcpu, interrupts: number, sink: Trac
   );
 }
 
-/** Half of them take about as long as they should, a quarter half of that, and a quarter twice. */
+/** Half of them take the nominal time, a quarter take half of it, and a quarter take twice as long. */
 function spread(ns: number, times: number, tell: (ns: number, times: number) => void): void {
   const short = Math.floor(times / 4);
   const long = Math.floor(times / 4);

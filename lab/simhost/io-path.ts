@@ -7,37 +7,37 @@ import type { TraceSink } from './trace/sink.ts';
 import type { ReasonName, SimVcpu } from './vcpu.ts';
 import type { SimVm } from './vm.ts';
 
-/** Of all interrupts that are injected, those for which KVM first waits until the guest can take one: assumption. */
+/** Share of injected interrupts for which KVM first waits for an interrupt window: assumption. */
 const WINDOW_SHARE = 0.15;
-/** Interrupts of the host's own, for each vCPU a second: assumption. They are among those that the calibration counts. */
+/** Host interrupts per vCPU and second: assumption. The calibration includes them. */
 const HOST_INTERRUPTS = 4;
-/** How often its timer fires, for each vCPU a second; it is set anew each time: assumption. */
+/** Timer interrupts per vCPU and second; the guest sets the timer again after each: assumption. */
 const TIMERS = 5;
-/** What goes on in any guest, for each vCPU a second: assumptions. */
+/** Background exits of any guest, per vCPU and second: assumptions. */
 const BACKGROUND: readonly (readonly [ReasonName, number])[] = [
   ['PREEMPTION_TIMER', TIMERS],
   ['EPT_VIOLATION', 0.5],
   ['CPUID', 0.2],
 ];
 
-/** What a step is about to do, before it is known who gets which CPU. */
+/** The demand of a VM in a step, before the scheduler assigns CPUs. */
 export interface Plan {
-  /** I/Os a second. */
+  /** I/Os per second. */
   readonly wanted: number;
-  /** Of what the configuration can do. */
+  /** Share of the configuration's capacity. */
   readonly load: number;
   readonly kicksPerIo: number;
   readonly stormSeconds: number;
 }
 
-/** What the VM asks of its disks, a second. */
+/** I/Os per second that the VM requests from its disks. */
 export function wantedIops(vm: SimVm, topology: Topology): number {
   if (vm.misfortune.isStalled === true) return 0;
   const storm = stormSeconds(vm) / vm.vcpus.length;
   return Math.min(vm.iops, vm.capacity * nodeSpeed(vm, topology) * Math.max(0.05, 1 - storm));
 }
 
-/** Sets what each thread wants of a CPU. */
+/** Sets the CPU demand of each thread. */
 export function planIo(vm: SimVm, wanted: number): Plan {
   const { calibration: own } = vm;
   const share = Math.min(...vm.disks.map(({ host }) => host.share));
@@ -70,7 +70,10 @@ function stormSeconds({ misfortune: { storm } }: SimVm): number {
   return storm === undefined ? 0 : storm.perSecond * EXIT_SECONDS;
 }
 
-/** An I/O thread on another node than the disk slows its part down; roaming ones were measured as they roam. */
+/**
+ * An I/O thread on another node than the disk slows its share down. The measurements of roaming threads
+ * include this already.
+ */
 function nodeSpeed(vm: SimVm, { cpus }: Topology): number {
   if (!vm.calibration.pinned) return 1;
   const node = vm.disks[0]?.host.spec.node;
@@ -78,7 +81,7 @@ function nodeSpeed(vm: SimVm, { cpus }: Topology): number {
   return 1 - (1 - REMOTE_NODE_SPEED) * (away / vm.ioThreads.length);
 }
 
-/** Lets the VM live for `dt` seconds. */
+/** Runs the VM for `dt` seconds. */
 export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: TraceSink): void {
   const mean = (speeds: number[]): number => speeds.reduce((sum, speed) => sum + speed, 0) / speeds.length;
   const speed = Math.min(
@@ -120,7 +123,7 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   const idle = Math.max(0, 1 - vcpu.thread.demand);
   const halts = halt(vcpu, idleOf(vm, idle, ios, dt));
   exit('HLT', halts);
-  // The deadline timer is set before a halt and after it.
+  // The guest sets the deadline timer before and after a halt.
   exit('MSR_WRITE', halts * 2 + TIMERS * dt);
 
   const scale = plan.load;
@@ -140,18 +143,20 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   return io.ios;
 }
 
-/** A guest with little to do halts until its timer or an I/O wakes it; a wasteful one does so all the time. */
+/**
+ * An idle guest halts until its timer or an I/O wakes it. A guest that wastes halt polls does so at any load.
+ */
 function idleOf(vm: SimVm, idle: number, ios: number, dt: number): Idle {
   const { wastesHaltPolls: waste = 0 } = vm.misfortune;
   if (waste > 0)
     return { seconds: idle * dt, halts: waste * 5000 * dt, attempted: 1, successful: 0.01, failNs: 200_000 };
-  // Half of all interrupts find their vCPU halted: assumption.
+  // Assumption: half of all interrupts find their vCPU halted.
   const woken = ios * vm.calibration.interruptsPerIo * 0.5;
   const halts = idle * (50 * dt + Math.min(3000 * dt, woken));
   return { seconds: idle * dt, halts, attempted: 0.3, successful: 0.15, failNs: 60_000 };
 }
 
-/** What a thread wants, told apart: what is neither guest nor known work of the host is divided evenly. */
+/** Splits the demand of a thread; time that is neither guest time nor known host work is divided evenly. */
 function shareOf(
   demand: number,
   guest: number,

@@ -7,11 +7,11 @@ import type { Misfortune, SimVm } from './vm.ts';
 export const DRIFT_KINDS = ['widened', 'shared_cpu', 'other_node'] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];
 
-/** Of a vCPU's time, what it polls in vain before it halts, where nothing else is said. */
+/** Default share of a vCPU's time that KVM spends on failed halt polls. */
 const WASTE = 0.4;
 const FIRST_HOG = 900_000;
 
-/** What a script can do to the VMs and disks of a host. */
+/** Fault injection into the VMs and disks of a host. */
 export abstract class Misfortunes {
   abstract readonly topology: Topology;
   abstract readonly disks: readonly SimDisk[];
@@ -25,24 +25,24 @@ export abstract class Misfortunes {
     return [...this.#hogs.values()].flat();
   }
 
-  /** I/Os a second that its guest wants from now on. */
+  /** Sets the I/Os per second that the guest requests. */
   load(name: string, iops: number): void {
     this.vm(name).iops = iops;
   }
 
-  /** @param perSecond undefined ends it */
+  /** @param perSecond undefined ends the storm */
   exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
     const { misfortune } = this.vm(name);
     if (perSecond === undefined) delete misfortune.storm;
     else misfortune.storm = { perSecond, reason };
   }
 
-  /** @param factor by which KVM has each exit for longer, but for halts; 1 ends it */
+  /** @param factor on the time of each exit except HLT; 1 ends it */
   slowExits(name: string, factor: number): void {
     this.#strike(name, { exitSlowness: factor });
   }
 
-  /** Its guest puts all requests into the first queue of a disk, as after an update of its driver. */
+  /** The guest puts all requests into the first queue of a disk, as after a driver update. */
   useOneQueue(name: string, on: boolean): void {
     this.#strike(name, { usesOneQueue: on });
   }
@@ -55,7 +55,7 @@ export abstract class Misfortunes {
     this.#disk(name).isStalled = on;
   }
 
-  /** @param factor by which all that it does takes longer; 1 ends it */
+  /** @param factor on the time of all its operations; 1 ends it */
   slowDisk(name: string, factor: number): void {
     this.#disk(name).slowness = factor;
   }
@@ -66,20 +66,22 @@ export abstract class Misfortunes {
     return disk;
   }
 
-  /** @param share of each vCPU's time; true for much, false ends it */
+  /** @param share of each vCPU's time; true for the default, false ends it */
   wasteHaltPolls(name: string, share: boolean | number): void {
     const wastesHaltPolls = typeof share === 'number' ? share : share ? WASTE : 0;
     this.#strike(name, { wastesHaltPolls });
   }
 
-  /** Its threads poll as before and its guest kicks and is interrupted all the same, as after an update of its driver. */
+  /**
+   * The threads keep polling, but the guest kicks and gets interrupts as without polling, as after a driver
+   * update.
+   */
   losePolling(name: string, on: boolean): void {
     this.#strike(name, { pollingLost: on });
   }
 
   /**
-   * Another program spins on the CPUs of so many of its vCPUs, of a VM that is pinned.
-   *
+   * Another program spins on the CPUs of this many vCPUs of a pinned VM.
    * @param vcpus 0 ends it
    */
   hog(name: string, vcpus: number): void {
@@ -92,7 +94,7 @@ export abstract class Misfortunes {
       );
   }
 
-  /** Its monitor takes connections and says nothing more. */
+  /** The monitor accepts connections but sends nothing. */
   hangMonitor(name: string, on: boolean): void {
     this.#strike(name, { monitorHangs: on });
   }
@@ -101,7 +103,10 @@ export abstract class Misfortunes {
     Object.assign(this.vm(name).misfortune, misfortune);
   }
 
-  /** Takes pinned threads from where they belong, as a hand or another program would: what is expected stays. */
+  /**
+   * Moves pinned threads off their expected CPUs, as an operator or another program would. The expected
+   * affinity stays.
+   */
   drift(name: string, kind: DriftKind): void {
     const vm = this.vm(name);
     const [io] = vm.ioThreads;
@@ -113,7 +118,7 @@ export abstract class Misfortunes {
     else io.allowed = [this.topology.nodes[other]?.at(-1) ?? 0];
   }
 
-  /** Puts all threads back where they belong. */
+  /** Restores the expected affinity of all threads. */
   restore(name: string): void {
     const vm = this.vm(name);
     for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.allCpus;

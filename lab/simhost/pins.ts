@@ -2,11 +2,11 @@ import type { SimThread } from './thread.ts';
 import type { Topology } from './topology.ts';
 
 /**
- * Gives CPUs to pinned threads: whole cores, so that no I/O thread shares one with a vCPU. The first core of each node is
- * for what is not pinned to one CPU.
+ * Assigns CPUs to pinned threads: whole cores, so that no I/O thread shares a core with a vCPU. The first
+ * core of each node is for threads that are not pinned to one CPU.
  */
 export class CpuAllocator {
-  /** CPUs that are taken, with the VM that has them. */
+  /** CPUs in use, with the VM that uses them. */
   readonly #owners = new Map<number, string>();
 
   constructor(private readonly topology: Topology) {}
@@ -17,7 +17,7 @@ export class CpuAllocator {
     return this.topology.cpus[first]?.siblings ?? [first];
   }
 
-  /** @returns CPUs for each thread, by its id */
+  /** @returns CPUs by thread id */
   pin(vm: string, threads: readonly SimThread[], node: number): Map<number, readonly number[]> {
     const pins = new Map<number, readonly number[]>();
     for (const role of ['vcpu', 'iothread'] as const) {
@@ -36,7 +36,7 @@ export class CpuAllocator {
     for (const [cpu, owner] of this.#owners) if (owner === vm) this.#owners.delete(cpu);
   }
 
-  /** A core of this node, else of another one; none where all are taken. */
+  /** A free core of this node, else of another node; empty if no core is free. */
   #takeCore(vm: string, node: number): readonly number[] {
     const { cpus, nodes } = this.topology;
     for (let i = 0; i < nodes.length; i++) {

@@ -1,6 +1,6 @@
 /**
- * sfc32: small, fast, and the same on every machine. Nothing in the simulated host asks for chance anywhere else.
- *
+ * sfc32: small, fast, and the same on every machine. It is the only source of random numbers of the simulated
+ * host.
  * @see https://pracrand.sourceforge.net/RNG_engines.txt
  */
 export class Random {
@@ -14,7 +14,7 @@ export class Random {
     for (let i = 0; i < 12; i++) this.next();
   }
 
-  /** From 0 up to and not including 1. */
+  /** From 0 up to, but not including, 1. */
   next(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -29,13 +29,13 @@ export class Random {
     return 1 + (this.next() * 2 - 1) * spread;
   }
 
-  /** A whole number from 0 to `count` - 1. */
+  /** An integer from 0 to `count` - 1. */
   below(count: number): number {
     return Math.floor(this.next() * count);
   }
 }
 
-/** A counter of whole things that is fed with fractions; nothing is lost on the way. */
+/** An integer counter that takes fractional amounts. It carries the remainder over to the next call. */
 export class Meter {
   value = 0;
   #rest = 0;
@@ -50,7 +50,7 @@ export class Meter {
   }
 }
 
-/** One meter for each name, made when it is first needed. */
+/** One meter per name, created on first use. */
 export class Meters {
   readonly #meters = new Map<string, Meter>();
 

@@ -16,12 +16,12 @@ import {
 } from './scenarios/scenario.ts';
 import type { VmSpec } from './vm.ts';
 
-/** Without any event. */
+/** A scenario without events. */
 function calm(host: SimulatedHost): Scenario {
   return { host, script: () => undefined };
 }
 
-/** The paper's machine with one VM of six vCPUs on one NVMe, 128 I/Os under way (6, 6.3.2). */
+/** The paper's machine with one VM of six vCPUs on one NVMe and 128 I/Os in flight (6, 6.3.2). */
 export function paper(options: ScenarioOptions, configuration: Configuration): Scenario {
   const isSata = configuration.startsWith('sata');
   const sata = ['sda', 'sdb', 'sdc', 'sdd'].map(
@@ -33,8 +33,9 @@ export function paper(options: ScenarioOptions, configuration: Configuration): S
 }
 
 /**
- * Six VMs, each on an NVMe of its own, that climb the paper's ladder one after the other: a step every four minutes. Two
- * of them have libvirt; one is a quiet neighbour. In each round of eight minutes a storm, a drift and a stall.
+ * Six VMs, each on an NVMe of its own, go through the paper's stages one after the other: one stage every
+ * four minutes. Two VMs use libvirt; one VM is nearly idle. Each round of eight minutes has an exit storm, a
+ * drift and a disk stall.
  */
 export function demo(options: ScenarioOptions): Scenario {
   const names = ['web', 'db-a', 'db-b', 'kv', 'mail', 'build'];
@@ -58,7 +59,7 @@ export function demo(options: ScenarioOptions): Scenario {
       if (next !== undefined) host.configure(name, next);
     }
   };
-  /** The first VM at or after this one that is pinned: only such a one can drift. */
+  /** The first pinned VM at or after this one. Only a pinned VM can drift. */
   const pinned = (from: number): string => {
     const rotated = [...names.slice(from % names.length), ...names.slice(0, from % names.length)];
     return rotated.find((name) => host.vm(name).calibration.pinned) ?? 'mail';
@@ -84,12 +85,12 @@ export function demo(options: ScenarioOptions): Scenario {
   return { host, script };
 }
 
-/** So many VMs that do a little, in all configurations; nothing ever happens to them. */
+/** VMs with low load, in all configurations, without any event. */
 export function quiet(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
   const random = new Random(options.seed ^ 0x51);
   const disks = nvmes(4);
   const specs = Array.from({ length: vms }, (_, i): VmSpec => {
-    // Pinning gives whole cores away, of which there are not enough for many.
+    // Pinning takes whole cores, and there are not enough for many VMs.
     const configuration = i % 10 === 0 ? 'affinity' : 'original';
     return {
       name: `vm-${String(i).padStart(4, '0')}`,
@@ -107,7 +108,7 @@ export function quiet(options: ScenarioOptions, vms: number, vcpus = 4): Scenari
 
 const apicv: Pick<HostOptions, 'parameters'> = { parameters: { 'kvm_intel.enable_apicv': 'Y' } };
 
-/** A fleet's worth of trouble in a short time: each kind of event once in 20 minutes, to a quiet host's first VMs. */
+/** Many events in a short time: each kind once in 20 minutes, on the first VMs of a quiet host. */
 export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
   const { host } = quiet(options, vms, vcpus);
   const name = (i: number): string => `vm-${String(i).padStart(4, '0')}`;
@@ -130,7 +131,7 @@ export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scen
   return { host, script };
 }
 
-/** By name, for a command line. */
+/** Scenarios by name, for the command line. */
 export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Scenario>> = {
   demo,
   quiet: (options) => quiet(options, 50),

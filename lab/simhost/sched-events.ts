@@ -1,7 +1,7 @@
 import type { SimThread } from './thread.ts';
 import type { TraceSink } from './trace/sink.ts';
 
-/** Tells the scheduler's tracepoints what the scheduler's counters say. */
+/** Emits the scheduler's tracepoints that match the scheduler's counters. */
 export class SchedEvents {
   readonly #before = new WeakMap<SimThread, { switches: number; migrations: number }>();
 
@@ -12,7 +12,8 @@ export class SchedEvents {
       const { tid, switches, cpu } = thread;
       const migrations = thread.migrations.value;
       const before = this.#before.get(thread) ?? { switches: 0, migrations: 0 };
-      // Who switches away is in `prev`, and the event is his; a move is told by whoever wakes or pulls the thread.
+      // The thread that switches out is in `prev` and is the current task of the event. For a migration the
+      // current task is the one that wakes or pulls the thread.
       if (wantsSwitches)
         sink.count(
           'sched/sched_switch',

@@ -2,8 +2,8 @@ import type { Random } from './random.ts';
 import type { SimThread } from './thread.ts';
 
 /**
- * Gives each thread a CPU for one step: pinned ones theirs, others stay or move to the least loaded one that they may
- * have. Threads that share a CPU get a part each.
+ * Assigns a CPU to each thread for one step. Pinned threads get their CPU; others stay or move to the least
+ * loaded CPU of their affinity mask. Threads on the same CPU share it.
  */
 export function schedule(threads: readonly SimThread[], cpus: number, random: Random): Float64Array {
   const load = new Float64Array(cpus);
@@ -35,7 +35,7 @@ function settle(thread: SimThread, cpu: number, load: Float64Array): void {
   load[cpu] = (load[cpu] ?? 0) + thread.demand;
 }
 
-/** The first of equals from a place chosen by chance. */
+/** The first CPU with the least load, counted from a random place. */
 function leastLoaded(allowed: readonly number[], load: Float64Array, random: Random): number {
   const from = random.below(allowed.length);
   let best = allowed[from] ?? 0;

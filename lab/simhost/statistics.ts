@@ -1,7 +1,7 @@
-/** How KVM declares a statistic: include/linux/kvm_host.h, arch/x86/kvm/x86.c. */
+/** Kind of a KVM statistic: include/linux/kvm_host.h, arch/x86/kvm/x86.c. */
 export type StatisticKind = 'cumulative' | 'instant' | 'boolean' | 'peak' | 'histogram';
 
-/** Linux 6.18, x86; in the kernel's order. */
+/** Linux 6.18, x86, in the kernel's order. */
 export const VCPU_STATISTICS: readonly (readonly [string, StatisticKind])[] = [
   ['halt_successful_poll', 'cumulative'],
   ['halt_attempted_poll', 'cumulative'],

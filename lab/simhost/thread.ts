@@ -6,7 +6,7 @@ export interface ThreadSpec {
   readonly role: ThreadRole;
   /** At most 15 bytes: TASK_COMM_LEN. */
   readonly comm: string;
-  /** Number of the vCPU or of the IOThread. */
+  /** Number of the vCPU or IOThread. */
   readonly index: number;
   /** The IOThread's id in QEMU. */
   readonly id?: string;
@@ -14,18 +14,18 @@ export interface ThreadSpec {
 
 /** Nanoseconds in a clock tick of USER_HZ. */
 const TICK_NS = 1e7;
-/** By so many ticks the samples may be wrong, either way. */
+/** Sampling error of the guest time: up to this many ticks in either direction. */
 export const WOBBLE = 2;
 
 function wobble(step: number): number {
   return ((Math.imul(step, 0x9e3779b1) >>> 16) % (2 * WOBBLE + 1)) - WOBBLE;
 }
 
-/** A thread as the scheduler sees it: what it used, where it is and may be. Times are nanoseconds. */
+/** A thread as the scheduler sees it: CPU time, current CPU and affinity. Times are in nanoseconds. */
 export class SimThread {
   readonly user = new Meter();
   readonly system = new Meter();
-  /** Inside `user`, as the kernel counts it. */
+  /** Included in `user`, as in the kernel. */
   readonly guest = new Meter();
   readonly wait = new Meter();
   readonly voluntary = new Meter();
@@ -37,13 +37,13 @@ export class SimThread {
    */
   guestTicks = 0;
   #steps = 0;
-  /** CPUs that it may run on, ascending. */
+  /** Affinity, ascending. */
   allowed: readonly number[];
   cpu: number;
-  /** Share of one CPU that it wants in this step, and of that what it gets. */
+  /** Share of one CPU that the thread requests in this step, and the part of it that it gets. */
   demand = 0;
   speed = 1;
-  /** Moves that the model expects of it in this step. */
+  /** Migrations that the model expects in this step. */
   restless = 0;
   isRunning = false;
 
@@ -67,7 +67,7 @@ export class SimThread {
     return this.voluntary.value + this.involuntary.value;
   }
 
-  /** @param waitShare seconds of waiting for each second of running, besides that for a crowded CPU */
+  /** @param waitShare seconds of waiting per second of running, not counting contention for a shared CPU */
   run(dt: number, share: { user: number; system: number; guest: number }, waitShare: number): void {
     const scale = this.speed * dt * 1e9;
     this.guest.add(share.guest * scale);
@@ -80,7 +80,7 @@ export class SimThread {
     const ran = (share.user + share.guest + share.system) * scale;
     this.wait.add(ran * waitShare + (this.demand - this.demand * this.speed) * dt * 1e9);
     this.isRunning = this.demand > 0.5;
-    // Who shares a CPU is sent away once in a scheduler's slice of 3 ms.
+    // A thread that shares its CPU is preempted once per scheduler slice of 3 ms.
     this.involuntary.add(this.speed < 1 ? dt / 0.003 : this.demand * dt * 2);
   }
 }

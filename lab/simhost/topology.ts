@@ -2,7 +2,7 @@ export interface SimCpu {
   readonly cpu: number;
   readonly node: number;
   readonly core: number;
-  /** Of its core, itself among them; ascending. */
+  /** CPUs of the same core, including this one; ascending. */
   readonly siblings: readonly number[];
 }
 
@@ -13,8 +13,8 @@ export interface Topology {
 }
 
 /**
- * CPUs numbered as Linux does on Intel machines: one thread of every core first, node by node, then the second ones.
- *
+ * CPUs numbered as by Linux on Intel machines: first one thread of every core, node by node, then the second
+ * threads.
  * @param cpus the paper's machine has 32 on 2 nodes (6: "2 CPUs with 16 cores each")
  */
 export function topology(cpus = 32, nodes = 2, threadsPerCore = 2): Topology {
@@ -38,7 +38,7 @@ export function topology(cpus = 32, nodes = 2, threadsPerCore = 2): Topology {
   };
 }
 
-/** As lib/bitmap-str.c prints a list: `0-3,8`. Expects ascending numbers. */
+/** Formats a list as lib/bitmap-str.c does: `0-3,8`. The numbers must be ascending. */
 export function cpuList(cpus: readonly number[]): string {
   const parts: string[] = [];
   for (let i = 0; i < cpus.length; ) {
@@ -50,7 +50,10 @@ export function cpuList(cpus: readonly number[]): string {
   return parts.join(',');
 }
 
-/** As lib/bitmap-str.c prints a mask of so many bits: words of 32 bits in hexadecimal, the highest first. */
+/**
+ * Formats a mask of this many bits as lib/bitmap-str.c does: words of 32 bits in hexadecimal, the highest
+ * first.
+ */
 export function cpuMask(cpus: readonly number[], bits: number): string {
   const words = new Array<number>(Math.ceil(bits / 32)).fill(0);
   for (const cpu of cpus) words[cpu >> 5] = ((words[cpu >> 5] ?? 0) | (1 << (cpu & 31))) >>> 0;

@@ -19,7 +19,10 @@ export const REASON = {
 
 export type ReasonName = keyof typeof REASON;
 
-/** How long KVM has an exit, on average: assumptions, of the order that `perf kvm stat` shows on current machines. */
+/**
+ * Mean time that KVM takes to handle an exit: assumptions, of the order that `perf kvm stat` shows on current
+ * machines.
+ */
 export const EXIT_NS: Readonly<Record<ReasonName, number>> = {
   EXTERNAL_INTERRUPT: 1400,
   INTERRUPT_WINDOW: 900,
@@ -34,10 +37,10 @@ export const EXIT_NS: Readonly<Record<ReasonName, number>> = {
   PREEMPTION_TIMER: 1000,
 };
 
-/** A vCPU: its thread, and what KVM counts of it. */
+/** A vCPU: its thread and its KVM statistics. */
 export class SimVcpu {
   readonly stats = new Meters();
-  /** By name of the reason. */
+  /** By exit reason. */
   readonly exits = new Meters();
   readonly histograms: Readonly<Record<string, LogHistogram>> = {
     halt_poll_success_hist: new LogHistogram(),
@@ -51,7 +54,7 @@ export class SimVcpu {
     readonly thread: SimThread,
   ) {}
 
-  /** A statistic by KVM's name of it; a histogram's is its first bucket, as debugfs shows it. */
+  /** A statistic by its KVM name. For a histogram, the first bucket, as in debugfs. */
   statistic(name: string): number {
     if (name === 'blocking') return this.isBlocking ? 1 : 0;
     const histogram = this.histograms[name];

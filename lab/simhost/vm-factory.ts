@@ -3,10 +3,10 @@ import { mountPoint } from './files/mounts.ts';
 import { SimThread, type ThreadSpec } from './thread.ts';
 import { ioThreadCount, SimVm, VmOperations, type VmSpec } from './vm.ts';
 
-/** What a new VM needs of its host. */
+/** Host resources of a new VM. */
 export interface Birth {
   readonly spec: VmSpec;
-  /** How many VMs there were before. */
+  /** Number of VMs created before. */
   readonly id: number;
   readonly pid: number;
   readonly startTicks: number;
@@ -39,7 +39,7 @@ export function makeVm({ spec, id, pid, startTicks, disks, allCpus }: Birth): Si
   });
 }
 
-/** In the order in which QEMU makes them. */
+/** In the order in which QEMU creates them. */
 function threadsOf(spec: VmSpec, disks: number, pid: number): ThreadSpec[] {
   const { vcpus = 6 } = spec;
   const threads: ThreadSpec[] = [
@@ -56,7 +56,7 @@ function threadsOf(spec: VmSpec, disks: number, pid: number): ThreadSpec[] {
   return threads;
 }
 
-/** The same after a reboot: FNV-1a of the name, in the form of a UUID. */
+/** FNV-1a of the name, in the form of a UUID, so that it stays the same after a reboot. */
 function uuidOf(name: string): string {
   const hash = (seed: number): string => {
     let value = seed;

@@ -16,24 +16,24 @@ export interface VmSpec {
   readonly configuration: Configuration;
   /** The paper's VM has six. */
   readonly vcpus?: number;
-  /** Disks of the host on whose file systems its images are; the first one by default. */
+  /** Disks of the host that hold its images; the first one by default. */
   readonly disks?: readonly string[];
-  /** I/Os a second that its guest wants; all it can get by default. */
+  /** I/Os per second that its guest requests; unlimited by default. */
   readonly iops?: number;
-  /** Share of its I/Os that are writes; none by default, as in the paper. */
+  /** Share of writes among its I/Os; 0 by default, as in the paper. */
   readonly writes?: number;
-  /** Node of its CPUs and its memory; that of its first disk by default. */
+  /** Node of its CPUs and memory; the node of its first disk by default. */
   readonly node?: number;
   readonly memoryMiB?: number;
-  /** Interrupts are posted to the guest: no exits to inject them, none for EOIs. */
+  /** Posted interrupts: no exits for injections or EOIs. */
   readonly apicv?: boolean;
   /** libvirt manages it. */
   readonly libvirt?: boolean;
   /** It has a monitor in /run/kvm-telemetry/qmp. */
   readonly qmp?: boolean;
-  /** A network device whose packets the kernel's vhost moves. */
+  /** A network device on vhost-net. */
   readonly vhostNet?: boolean;
-  /** aio=io_uring with a polling kernel thread. */
+  /** aio=io_uring with an SQPOLL thread. */
   readonly sqpoll?: boolean;
 }
 
@@ -50,14 +50,14 @@ export class VmOperations {
 
 /** A disk of a VM: an image in a file system on a disk of the host. */
 export interface VmDisk {
-  /** Of the device in the guest. */
+  /** Id of the device in the guest. */
   readonly id: string;
   readonly file: string;
   readonly host: SimDisk;
   readonly of: Readonly<Record<Operation, VmOperations>>;
 }
 
-/** What happens to a VM by a script, rather than by itself. */
+/** Injected faults of a VM. */
 export interface Misfortune {
   storm?: ExitStorm;
   isStalled?: boolean;
@@ -65,12 +65,12 @@ export interface Misfortune {
   wastesHaltPolls?: number;
   pollingLost?: boolean;
   usesOneQueue?: boolean;
-  /** Factor of what an exit takes. */
+  /** Factor on the time of an exit. */
   exitSlowness?: number;
   monitorHangs?: boolean;
 }
 
-/** What a host gives to a VM when it starts. */
+/** Resources that a host gives to a new VM. */
 export interface VmParts {
   readonly spec: VmSpec;
   readonly id: number;
@@ -80,10 +80,10 @@ export interface VmParts {
   readonly node: number;
 }
 
-/** One incarnation of a VM: after a reboot it is another one. */
+/** One run of a VM. A reboot creates a new object. */
 export class SimVm {
   readonly spec: VmSpec;
-  /** libvirt's, and what socket numbers are made of. */
+  /** libvirt's id; socket inodes derive from it. */
   readonly id: number;
   readonly uuid: string;
   readonly node: number;
@@ -91,18 +91,18 @@ export class SimVm {
   readonly vcpus: readonly SimVcpu[];
   readonly ioThreads: readonly SimThread[];
   readonly disks: readonly VmDisk[];
-  /** The CPUs that each thread should have, by thread id; those of libvirt's XML. */
+  /** Expected affinity by thread id, as in libvirt's XML. */
   pins: ReadonlyMap<number, readonly number[]> = new Map();
   configuration: Configuration;
   iops: number;
   misfortune: Misfortune = {};
-  /** By `disk:queue:vcpu`. */
+  /** Key: `disk:queue:vcpu`. */
   readonly kicks = new Meters();
-  /** By `disk:vcpu`. */
+  /** Key: `disk:vcpu`. */
   readonly requests = new Meters();
   readonly writes = new Meters();
   readonly interrupts = new Meters();
-  /** I/Os, kicks, injections, EOIs over its life. */
+  /** Totals since the start: I/Os, kicks, injections, EOIs, exits. */
   readonly totals = { ios: 0, kicks: 0, injections: 0, eois: 0, exits: 0 };
 
   constructor(parts: VmParts) {
@@ -131,7 +131,7 @@ export class SimVm {
     return (this.misfortune.pollingLost === true ? WITHOUT_POLLING : CALIBRATION)[this.configuration];
   }
 
-  /** I/Os under way: of a saturated guest as many as it ever has. */
+  /** I/Os in flight. A saturated guest always has its maximum in flight. */
   get outstanding(): number {
     return Math.max(1, Math.min(PAPER_OUTSTANDING, Math.ceil(this.iops / 1000)));
   }
@@ -140,12 +140,15 @@ export class SimVm {
     return this.calibration.queues ?? this.vcpus.length;
   }
 
-  /** I/Os a second that it can do; with fewer vCPUs than the paper's VM as many fewer: assumption. */
+  /**
+   * I/Os per second that the VM can do. Assumption: proportional to the vCPUs if it has fewer than the
+   * paper's VM.
+   */
   get capacity(): number {
     return this.calibration.iops * Math.min(1, this.vcpus.length / PAPER_VCPUS);
   }
 
-  /** Which of its I/O threads serves a queue of a disk. */
+  /** The I/O thread that serves a queue of a disk. */
   ioThreadOf(disk: number, queue: number): SimThread | undefined {
     const all = this.ioThreads;
     if (all.length <= this.disks.length) return all[disk % all.length];
@@ -153,7 +156,7 @@ export class SimVm {
     return all[disk * perDisk + (queue % perDisk)];
   }
 
-  /** The queues that a vCPU puts its requests into. */
+  /** The queues that a vCPU submits to. */
   queuesOf(vcpu: number): readonly number[] {
     const { queues } = this;
     if (this.misfortune.usesOneQueue === true) return [0];

@@ -1,25 +1,25 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { SCENARIOS } from './scenarios.ts';
 
-/** What a thread that runs a simulated host is given. */
+/** Data for the thread that runs a simulated host. */
 export interface SimulationData {
   readonly folder: string;
   readonly scenario: string;
   readonly seed: number;
-  /** The process that reads the host: it looks for itself among the processes of the host. */
+  /** The exporter's process id, which it looks up among the processes of the host. */
   readonly pid: number;
 }
 
-/** Virtual time goes with real time, so what is late is not made up for. */
+/** Virtual time follows real time, so the simulation does not catch up on late steps. */
 const STEP_SECONDS = 1;
 
-/** Lets a scenario live in real time until the thread is ended; says once when its files are there. */
+/** Runs a scenario in real time until the thread is terminated. Posts one message when the files exist. */
 async function live({ folder, scenario: name, seed, pid }: SimulationData): Promise<void> {
   const make = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
   if (make === undefined)
     throw new Error(`no scenario ${JSON.stringify(name)}: use one of ${Object.keys(SCENARIOS).join(', ')}`);
   const { host, script } = make({ seed, startTime: Math.floor(Date.now() / 1000) });
-  // Threads are on CPUs only when some time has passed.
+  // Threads have a CPU only after some time has passed.
   host.step(STEP_SECONDS);
   host.writeTo(folder);
   host.addProcess(pid, 'node');

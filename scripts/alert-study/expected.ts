@@ -12,7 +12,10 @@ import { EXIT_NS } from '../../lab/simhost/vcpu.ts';
 
 const { WINDOW, SAMPLED_WINDOW } = thresholds;
 
-/** What an incident is to be told by, and how soon after it begins; after its end it may be told for as long as it is kept. */
+/**
+ * The alert that an incident must raise, and how soon after its start. After the incident the alert may fire
+ * as long as its keepFiringFor.
+ */
 interface Expected {
   readonly alert: string;
   readonly within: number;
@@ -21,7 +24,7 @@ interface Expected {
 const after = (...durations: readonly string[]): number =>
   durations.reduce((sum, duration) => sum + secondsOf(duration), 0);
 
-/** A minute is what queues are judged by, every ten seconds. */
+/** Queue balance is computed over a minute, every ten seconds. */
 const QUEUES_JUDGED = '70s';
 
 export const EXPECTED: Readonly<Record<Incident['kind'], Expected>> = {
@@ -44,13 +47,16 @@ export const EXPECTED: Readonly<Record<Incident['kind'], Expected>> = {
   lockdown: { alert: 'KvmTelemetryProbeFailing', within: after(thresholds.probeFailing.for) },
 };
 
-/** The share of what is calibrated that the busy VMs of the fleet do. */
+/** Load of the fleet's busy VMs, as a share of the calibrated load. */
 const LOAD = 0.85;
 
-/** Exits a second and vCPU by which a busy VM stays below what its I/O may cost (docs/decisions/0014). */
+/**
+ * Exits per second and vCPU that a busy VM has left before it exceeds the allowance for its I/O
+ * (docs/decisions/0014).
+ */
 function headroomOf(configuration: Configuration): number {
   const { iops, kicksPerIo, interruptsPerIo } = CALIBRATION[configuration];
-  // Each interrupt is injected and has its EOI.
+  // Each interrupt has an injection and an EOI.
   const perIo = kicksPerIo + 2 * interruptsPerIo;
   const allowed = Math.min(thresholds.EXITS_PER_IO, thresholds.EXITS_PER_PATH_EVENT * perIo);
   return ((allowed - perIo) * iops * LOAD) / PAPER_VCPUS;
@@ -60,7 +66,7 @@ const VCPUS_OF_QUIET = 4;
 
 export type Unfit = 'too small' | 'too young';
 
-/** What is below a threshold by itself, however long it lasts. */
+/** Incidents that stay below a threshold however long they last. */
 export const UNFIT: Partial<Record<Incident['kind'], (incident: Incident) => Unfit | false>> = {
   exit_storm: ({ vm, size }) => {
     const [kind, number] = vm.split('-');
@@ -73,16 +79,16 @@ export const UNFIT: Partial<Record<Incident['kind'], (incident: Incident) => Unf
     if (usual === undefined) return 'too young';
     return (size / VCPUS_OF_QUIET < minPerVcpu || size < factor * usual) && 'too small';
   },
-  // The slowest that a guest without I/O has often enough is an EPT violation.
+  // The slowest exit that is frequent enough in a guest without I/O is an EPT violation.
   exits_slow: ({ size }) => size * EXIT_NS.EPT_VIOLATION < thresholds.exitLatency.p99 * 1e9 && 'too small',
   one_queue: ({ usual = 0 }) => usual < thresholds.queueImbalance.minIops && 'too small',
   halt_poll_waste: ({ size }) => size < thresholds.haltPollWaste.perVcpu && 'too small',
   disk_slow: ({ size }) => size * DEVICE_SECONDS.nvme < thresholds.diskLatency.mean && 'too small',
-  // One of six CPUs: the scheduler gives a vCPU that is a third busy what it wants, nearly at once.
+  // One of six CPUs: the scheduler gives a vCPU that is a third busy nearly all the time that it needs.
   vcpu_starved: ({ size }) => size < 2 && 'too small',
 };
 
-/** What may be told of an incident besides: consequences, which are true. */
+/** Other alerts that an incident may raise, as a true consequence. */
 export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
   exit_storm: ['KvmVcpuStarved', 'KvmExitStormAgainstBaseline'],
   storm_of_its_day: ['KvmExitStorm'],
@@ -92,6 +98,6 @@ export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> 
   drift_shared_cpu: ['KvmAffinityDrift', 'KvmStageLost', 'KvmVcpuStarved', 'KvmPollingRegressed'],
   drift_other_node: ['KvmAffinityDrift', 'KvmStageLost'],
   disk_stall: ['KvmStageLost', 'KvmQueueImbalance', 'KvmDiskLatencyHigh'],
-  // With next to no I/O to be had its polling threads sleep, and kicks are right.
+  // With so little I/O the polling threads sleep, and kicks are expected.
   disk_slow: ['KvmStageLost', 'KvmPollingRegressed'],
 };

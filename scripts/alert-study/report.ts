@@ -3,7 +3,7 @@ import { isExplained, judge, type Study, type Verdict } from './verdict.ts';
 
 const minutes = (seconds: number): string => (seconds / 60).toFixed(1);
 
-/** A line for each incident; those of a disk are those of its VMs. */
+/** A line per incident; an incident of a disk has a line for each of its VMs. */
 export function report(study: Study): string {
   const lines = new Map<string, { delays: number[]; verdicts: Verdict[]; vms: string[]; cells: string[] }>();
   for (const incident of study.incidents) {
@@ -32,7 +32,7 @@ export function report(study: Study): string {
   return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');
 }
 
-/** How many alerts fired, and a line for each that is false. */
+/** Number of alerts that fired, and a line for each false one. */
 export function summary(study: Study): string {
   const wrong = study.fired.filter((episode) => !isExplained(study, episode));
   const lines = wrong.map(({ alert, labels, pendingAt, firingAt = 0, resolvedAt = Number.NaN }) => {

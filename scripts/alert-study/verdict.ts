@@ -5,30 +5,33 @@ import type { Span } from '../../lab/simhost/scenarios/scenario.ts';
 import type { AlertEpisode } from '../history/alerts.ts';
 import { CONSEQUENCES, EXPECTED, UNFIT, type Unfit } from './expected.ts';
 
-/** What happened, and what was told of it. */
+/** The incidents of a run and the alerts that fired. */
 export interface Study {
-  /** Seconds of the epoch at which the scenario began. */
+  /** Unix time in seconds at which the scenario began. */
   readonly start: number;
   /** Seconds between scrapes. */
   readonly step: number;
   readonly incidents: readonly Incident[];
-  /** When nobody watched. */
+  /** Spans without scrapes. */
   readonly unwatched: readonly Span[];
   readonly fired: readonly AlertEpisode[];
 }
 
 export type Verdict = 'found' | 'late' | 'missed' | 'too short' | 'unwatched' | Unfit;
 
-/** A scrape, and an evaluation after it. */
+/** One scrape and one evaluation after it. */
 const slackOf = ({ step }: Study): number => 2 * step;
 
-/** Whether this alert tells of this incident: of its VM, and begun while it lasted or a window later. */
+/**
+ * Whether the alert reports this incident: same VM, and it started during the incident or up to a window
+ * later.
+ */
 function tellsOf(study: Study, { vm, from, to }: Incident, { labels, firingAt = 0 }: AlertEpisode): boolean {
   const last = study.start + to + secondsOf(WINDOW) + slackOf(study);
   return (labels['vm'] ?? '') === vm && firingAt >= study.start + from && firingAt <= last;
 }
 
-/** Whether something had happened that this alert is for, or that has it as a consequence. */
+/** Whether an incident explains this alert, directly or as a consequence. */
 export function isExplained(study: Study, episode: AlertEpisode): boolean {
   return study.incidents.some(
     (incident) =>
@@ -37,10 +40,10 @@ export function isExplained(study: Study, episode: AlertEpisode): boolean {
   );
 }
 
-/** Seconds after its beginning by which it is to be told: where nobody watched for long, all begins anew after that. */
+/** Seconds after the start by which the alert must fire. A long gap in the scrapes restarts this time. */
 function allowed(study: Study, { kind, from }: Incident): number {
   const within = EXPECTED[kind].within + slackOf(study);
-  // Not being watched is what it is.
+  // The missing scrapes are the incident itself.
   if (kind === 'exporter_down') return within;
   return study.unwatched
     .filter((span) => span.to - span.from > secondsOf(MISSED))
@@ -51,7 +54,7 @@ function allowed(study: Study, { kind, from }: Incident): number {
     );
 }
 
-/** @returns with `delay` in seconds where it was told */
+/** @returns the verdict, with `delay` in seconds if the alert fired */
 export function judge(study: Study, incident: Incident): { verdict: Verdict; delay?: number } {
   const { alert, within } = EXPECTED[incident.kind];
   const until = allowed(study, incident);

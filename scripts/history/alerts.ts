@@ -2,22 +2,22 @@ import { secondsOf } from '../../alerts/durations.ts';
 import { evaluateOver, queryRange, type RangeSeries, type Times } from './prometheus.ts';
 import type { HistoryRule } from './rules.ts';
 
-/** One alert from when its expression first held to its end. */
+/** One alert, from the time its expression first held to its end. */
 export interface AlertEpisode {
   readonly alert: string;
-  /** Of the series and of the rule. */
+  /** Labels of the series and of the rule. */
   readonly labels: Readonly<Record<string, string>>;
   readonly pendingAt: number;
-  /** undefined where it did not hold for long enough. */
+  /** undefined if the expression did not hold for long enough. */
   readonly firingAt: number | undefined;
-  /** When it was no longer active, firing or not; undefined where the history ends before. */
+  /** When the alert was no longer active, firing or not; undefined if the history ends before. */
   readonly resolvedAt: number | undefined;
 }
 
 /**
- * What alerting rules would have told of a history: their expressions over time, and `for` and `keep_firing_for` as
- * Prometheus applies them. While Prometheus was away (no `up` of anything) nothing was evaluated, and what was active
- * stays so, as Prometheus restores it after a restart.
+ * Evaluates alerting rules over a history: their expressions over time, with `for` and `keep_firing_for` as
+ * Prometheus applies them. While Prometheus was away (no `up` series) nothing is evaluated and active alerts
+ * stay active, as Prometheus restores them after a restart.
  */
 export async function alertsOver(
   url: string,
@@ -40,9 +40,8 @@ function everyTime({ from, to, step }: Times): number[] {
 }
 
 /**
- * Of one series that an alert's expression gives.
- *
- * @param evaluations seconds of the epoch, ascending
+ * Episodes of one series of an alert's expression.
+ * @param evaluations Unix times in seconds, ascending
  * @see https://github.com/prometheus/prometheus/blob/v2.42.0/rules/alerting.go AlertingRule.Eval
  */
 export function episodesOf(
@@ -74,7 +73,7 @@ export function episodesOf(
   return episodes;
 }
 
-/** The series `ALERTS` that Prometheus keeps of them, with the state at each time. */
+/** The series `ALERTS` that Prometheus records, with the state at each time. */
 export function alertSeries(episodes: readonly AlertEpisode[], times: Times): RangeSeries[] {
   const all = everyTime(times);
   return episodes.flatMap(({ alert, labels, pendingAt, firingAt, resolvedAt }): RangeSeries[] => {

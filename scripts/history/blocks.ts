@@ -1,16 +1,15 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Makes blocks of Prometheus' TSDB of a file: a folder for `--storage.tsdb.path`.
- *
- * @returns false where promtool is not installed
- * @throws Error with what promtool said
+ * Converts a file to blocks of Prometheus' TSDB: a folder for `--storage.tsdb.path`.
+ * @returns false if promtool is not installed
+ * @throws Error with promtool's message
  */
 export async function createBlocks(file: string, folder: string): Promise<boolean> {
   const child = spawn('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', '-q', file, folder], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  // Before the folder that it writes into is removed.
+  // Kill promtool before the folder that it writes to is removed.
   const kill = (): void => void child.kill('SIGKILL');
   process.prependOnceListener('exit', kill);
   child.once('close', () => process.off('exit', kill));

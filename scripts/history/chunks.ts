@@ -3,18 +3,24 @@ import type { Family } from '../../exporter/metrics/families.ts';
 import { createBlocks } from './blocks.ts';
 import { type HistorySink, OpenMetricsFile } from './sink.ts';
 
-/** Short, as blocks of what comes last are made when all else is done; a divisor of the two hours of a block. */
+/**
+ * Short, because the last chunk is converted after everything else is done. It must divide the two hours of a
+ * block.
+ */
 const CHUNK_SECONDS = 1800;
 
-/** Makes blocks of a history while it goes on: promtool reads a file once for each two hours in it, and has a core of its own. */
+/**
+ * Makes the blocks while the history is generated: promtool reads a file once for each two hours in it, and
+ * runs on another core.
+ */
 export class BlockSink implements HistorySink {
   #file: OpenMetricsFile | undefined;
   #chunk = 0;
   #blocks: Promise<void> = Promise.resolve();
 
   /**
-   * @param folder for the text, which is there only for as long as it is needed
-   * @param target labels of the scrape, as OpenMetricsFile has them
+   * @param folder for temporary text files
+   * @param target labels of the scrape, as in OpenMetricsFile
    */
   constructor(
     private readonly folder: string,
@@ -30,7 +36,7 @@ export class BlockSink implements HistorySink {
     this.#file.take(families, at);
   }
 
-  /** @throws Error with what promtool said, or that it is not installed */
+  /** @throws Error with promtool's message, or if promtool is not installed */
   async end(): Promise<void> {
     if (this.#file !== undefined) this.#finish(this.#file);
     await this.#blocks;
@@ -45,7 +51,7 @@ export class BlockSink implements HistorySink {
       if (!(await createBlocks(file.path, this.data))) throw new Error('promtool is not installed');
       rmSync(file.path);
     })();
-    // Whoever waits for the end is told.
+    // end() reports the error.
     this.#blocks.catch(() => undefined);
   }
 }

@@ -1,4 +1,7 @@
-/** A cron expression for every so many seconds: a divisor of a minute or, in minutes, of an hour. */
+/**
+ * A cron expression for an interval in seconds. The interval must divide a minute or, in whole minutes, an
+ * hour.
+ */
 export function cronOf(seconds: number): string {
   if (Number.isInteger(seconds) && seconds > 0 && 60 % seconds === 0) {
     return seconds === 60 ? '0 * * * * *' : `*/${seconds} * * * * *`;

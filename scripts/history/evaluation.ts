@@ -4,11 +4,14 @@ import type { DiskSpec } from '../../lab/simhost/disk.ts';
 import { SimulatedHost } from '../../lab/simhost/host.ts';
 import type { Scenario, ScenarioOptions } from '../../lab/simhost/scenarios/scenario.ts';
 
-/** Minutes that `db` is in each stage. */
+/** Minutes that `db` spends in each stage. */
 const STAGE_MINUTES = 10;
 export const EVALUATION_MINUTES = STAGE_MINUTES * LADDER.length;
 
-/** The paper's Table 1: what `oltp` on four SATA SSDs goes through, and under which name it is declared. */
+/**
+ * The paper's Table 1: the configurations of `oltp` on four SATA SSDs, and the names of their declared
+ * phases.
+ */
 const DECLARED: readonly (readonly [Configuration, string])[] = [
   ['sata_data_plane', 'data plane'],
   ['sata_polling', 'exitless polling'],
@@ -22,9 +25,9 @@ const nvmes = Array.from({ length: 5 }, (_, i) => disk(`nvme${i}n1`, 'nvme', i))
 const satas = ['sda', 'sdb', 'sdc', 'sdd'].map((name) => disk(name, 'sata', 0));
 
 /**
- * The paper's evaluation on one host: `db` on an NVMe climbs the ladder (Fig. 15), `oltp` on four SATA SSDs goes through
- * Table 1 (Fig. 10), both declared as phases; beside them a storm in `web`, drifts of `kv` and wasted halt polling in `mail`.
- *
+ * The paper's evaluation on one host: `db` on an NVMe goes through the stages (Fig. 15), `oltp` on four SATA
+ * SSDs goes through Table 1 (Fig. 10). Both are declared as phases. Other VMs have an exit storm (`web`),
+ * drifts (`kv`) and wasted halt polling (`mail`).
  * @param stateDirectory the exporter's, where phases are declared
  */
 export function evaluation(stateDirectory: string): (options: ScenarioOptions) => Scenario {

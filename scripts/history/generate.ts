@@ -15,20 +15,26 @@ import type { HistorySink } from './sink.ts';
 import { writerFor } from './writer.ts';
 
 export interface HistoryOptions {
-  /** One of SCENARIOS, or what makes another. */
+  /** A name from SCENARIOS, or a function that creates a scenario. */
   readonly scenario: string | ((options: ScenarioOptions) => Scenario);
   readonly hours: number;
   /** Seconds between two collections. */
   readonly stepSeconds: number;
-  /** Seconds between two looks at where threads are: a divisor of the step, which it is by default. Costs most. */
+  /**
+   * Seconds between two samples of thread placement. It must divide the step, which is the default. Sampling
+   * is the largest cost.
+   */
   readonly sampleSeconds?: number;
-  /** Seconds that the model advances at once: a divisor of the sample, 1 by default, as its figures are meant for. */
+  /**
+   * Seconds per step of the model. It must divide the sample interval. The default is 1, the step that the
+   * model is made for.
+   */
   readonly tickSeconds?: number;
   readonly seed: number;
-  /** Seconds of the epoch at the first collection. */
+  /** Unix time in seconds of the first collection. */
   readonly start: number;
   readonly sink: HistorySink;
-  /** Settings of the exporter besides its defaults: `{ 'trace.sets': 'exits,exit_duration' }`. */
+  /** Settings of the exporter other than its defaults: `{ 'trace.sets': 'exits,exit_duration' }`. */
   readonly settings?: RawValues;
 }
 
@@ -37,19 +43,19 @@ export interface History {
   readonly samples: number;
 }
 
-/** As inventory.schedule has it by default. */
+/** The default of inventory.schedule. */
 const LOOK_SECONDS = 10;
 const SECONDS_PER_HOUR = 3600;
 const PATIENT_MS = 600_000;
-/** The simulated process of the exporter: the same in each run. */
+/** Process id of the simulated exporter: the same in each run. */
 const PID = 4242;
 const ALWAYS: Watchers = { exporter: 'up', prometheus: 'up' };
-/** What the real clock told, and nobody can tell again. */
+/** Values from the real clock, which differ between runs. */
 const NOT_REPEATABLE = new Set(['kvm_telemetry_probe_duration_seconds']);
 
 /**
- * Lets a simulated host live in virtual time with the ordinary collection on it. Of the exporter's series those are
- * missing that tell of its own process and its durations: the same seed and start give the same samples.
+ * Runs a simulated host in virtual time with the exporter's normal collection. The exporter's series about
+ * its own process and durations are left out, so that the same seed and start give the same samples.
  */
 export async function generateHistory(options: HistoryOptions): Promise<History> {
   const { stepSeconds, sampleSeconds = stepSeconds, tickSeconds = 1, seed, start, sink } = options;
@@ -60,14 +66,14 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
   const { path: folder, remove } = memoryFolder(`kvm-telemetry-history-${process.pid}-`);
   const { host, script, watchers = ALWAYS } = make({ seed, startTime: start });
   try {
-    // Threads are on CPUs only after a step.
+    // Threads have a CPU only after a step.
     host.step(0);
     host.writeTo(folder, true);
     host.addProcess(PID, 'node');
     await host.serve(false);
     const config = configOf(folder, sampleSeconds, options.settings ?? {});
     let telemetry: Telemetry | undefined;
-    /** As the scripts want it: the one that runs is ended the way it ends itself, and the next one is another. */
+    /** Follows the script: stops the running exporter in the normal way, and starts a new one. */
     const heed = async (): Promise<void> => {
       if (watchers.exporter === 'down') {
         await telemetry?.stop();
@@ -137,13 +143,13 @@ function telemetryOf(host: SimulatedHost, config: Config): Telemetry {
   return new Telemetry(config, pino({ level: 'silent' }), createOwnMetrics(), build, true, world);
 }
 
-/** Sets that are not always on have windows, which a tick opens and another one closes. */
+/** Sets with a duty cycle have windows; one tick opens a window and another closes it. */
 function hasWindows(config: Config): boolean {
   const sets = traceSets(config['trace.sets']).map((name): TraceSet => TRACE_SETS[name as TraceSetName]);
   return sets.some(({ dutyCycled }) => dutyCycled === true);
 }
 
-/** What Prometheus itself adds to a scrape. */
+/** Series that Prometheus itself adds to a scrape. */
 function ofTheScrape(families: readonly Family[], isUp: boolean): Family[] {
   const samples = families.reduce((sum, { values }) => sum + values.length, 0);
   const gauge = (name: string, help: string, value: number): Family => ({

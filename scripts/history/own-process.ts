@@ -1,7 +1,7 @@
 import type { Family } from '../../exporter/metrics/families.ts';
 import type { HistorySink } from './sink.ts';
 
-/** Milliseconds that probes take, made up in the proportions of docs/performance.md. */
+/** Milliseconds per probe, made up in the proportions of docs/performance.md. */
 const PROBES = {
   vms: 2,
   threads: 9,
@@ -18,15 +18,15 @@ const BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 const MEGABYTE = 1 << 20;
 
 /**
- * Adds what no clock of a simulation tells, so that a dashboard of the exporter has something to show: durations, CPU and
- * memory of its process. The numbers are made up.
+ * Adds series that a simulation has no clock for (durations, CPU and memory of the exporter), so that the
+ * exporter dashboard has data. The numbers are made up.
  */
 export function withOwnProcess(sink: HistorySink): HistorySink {
   let collections = 0;
   return {
     take(families, at) {
       collections++;
-      // A wave, as nothing is quite still.
+      // A wave, so that the values are not constant.
       const wave = 1 + 0.2 * Math.sin(at / 180);
       const scrape = 0.045 * wave;
       sink.take(
@@ -53,7 +53,7 @@ export function withOwnProcess(sink: HistorySink): HistorySink {
   };
 }
 
-/** So many intervals of each task, in seconds. */
+/** Runs of each task and their number of intervals, in seconds. */
 function byTask(intervals: number): [string, number][] {
   return Object.entries(TASKS).map(([task, seconds]) => [`task="${task}"`, seconds * intervals]);
 }
@@ -63,7 +63,7 @@ function family(type: Family['type'], name: string, samples: (readonly [string, 
   return { name, type, help: 'Made up.', labels, values: samples.map(([, value]) => value), suffixes: [] };
 }
 
-/** So many observations, all of one duration. */
+/** A histogram with this many observations, all of the same duration. */
 function histogram(name: string, count: number, seconds: number): Family {
   const all: [string, string, number][] = [
     ...BOUNDS.map((le): [string, string, number] => ['_bucket', `le="${le}"`, le >= seconds ? count : 0]),

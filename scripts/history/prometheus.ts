@@ -7,11 +7,11 @@ import { listeningPort } from '../../exporter/listening-port.ts';
 
 export interface RangeSeries {
   readonly metric: Readonly<Record<string, string>>;
-  /** Seconds of the epoch, and the value as text. */
+  /** Unix time in seconds, and the value as text. */
   readonly values: readonly (readonly [number, string])[];
 }
 
-/** Times at which something is evaluated: seconds of the epoch, both ends included. */
+/** Evaluation times: Unix times in seconds, both ends included. */
 export interface Times {
   readonly from: number;
   readonly to: number;
@@ -27,10 +27,9 @@ const READY_TRIES = 600;
 const READY_POLL_MS = 50;
 
 /**
- * A Prometheus on loopback that scrapes nothing, on blocks that were made before.
- *
- * @param lookbackSeconds a sample counts until it is so old. With the history's step a series ends when its last sample
- *   was taken, as the staleness marker of a scrape would end it; 5 minutes by default, as Prometheus has it.
+ * Starts a Prometheus on loopback with existing blocks and without scrapes.
+ * @param lookbackSeconds maximum age of a sample. With the history's step, a series ends at its last sample,
+ * as the staleness marker of a scrape would end it. Prometheus' default is 5 minutes.
  * @throws Error with its log
  */
 export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<BlockServer> {
@@ -40,7 +39,7 @@ export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<
     `--config.file=${folder}/prometheus.yml`,
     '--web.listen-address=127.0.0.1:0',
     `--storage.tsdb.path=${data}`,
-    // Blocks of another year are not to be deleted.
+    // Prometheus must not delete blocks of another year.
     '--storage.tsdb.retention.time=100y',
     `--query.lookback-delta=${lookbackSeconds * 1000 - 1}ms`,
   ];
@@ -65,7 +64,7 @@ export async function serveBlocks(data: string, lookbackSeconds = 300): Promise<
     kill();
     await ended;
   };
-  // Where there is none it has ended, which is said below.
+  // Without a port Prometheus has exited, which is reported below.
   const url = `http://127.0.0.1:${await listeningPort(child)}`;
   for (let tries = 0; !(await isReady(url)); tries++) {
     if (child.exitCode !== null || child.pid === undefined || tries === READY_TRIES) {
@@ -84,7 +83,7 @@ async function isReady(url: string): Promise<boolean> {
   );
 }
 
-/** @throws Error with what Prometheus says of the query */
+/** @throws Error with Prometheus' message */
 export async function queryRange(
   url: string,
   query: string,
@@ -98,9 +97,9 @@ export async function queryRange(
 }
 
 /**
- * What a rule that evaluates the query sees: series without their names, so that what `or` put together of several is one.
- *
- * @throws Error with what Prometheus says of the query
+ * Evaluates a query as a rule sees it: series without their names, so that series joined by `or` are one
+ * series.
+ * @throws Error with Prometheus' message
  */
 export async function evaluateOver(url: string, query: string, times: Times): Promise<RangeSeries[]> {
   const byLabels = new Map<

@@ -6,12 +6,12 @@ import { evaluateOver, type RangeSeries, serveBlocks, type Times } from './prome
 import { type HistoryRule, passesOf } from './rules.ts';
 
 /**
- * Adds to a history what rules would have recorded, and `ALERTS`. `promtool tsdb create-blocks-from rules` knows neither
- * alerts nor rules that read what others record, and makes a block of each rule: docs/simulated-host.md.
- *
+ * Adds the series that rules would have recorded, and `ALERTS`, to a history. `promtool tsdb
+ * create-blocks-from rules` supports neither alerts nor rules that use other recorded series, and makes a
+ * block per rule: docs/simulated-host.md.
  * @param data a folder of blocks
- * @param times those of the history: each sample counts for one step
- * @returns the alerts, in order of beginning
+ * @param times of the history: each sample is valid for one step
+ * @returns the alerts, ordered by start
  */
 export async function recordRules(
   data: string,
@@ -54,7 +54,7 @@ async function onBlocks(
   }
 }
 
-/** Series of one name stand together, as OpenMetrics wants it; none of them has a type that is known. */
+/** Series of the same name are adjacent, as OpenMetrics requires. Their type is unknown. */
 function openMetrics(series: readonly RangeSeries[]): string {
   const byName = new Map<string, string[]>();
   for (const { metric, values } of series) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
-/** Of a rule file of Prometheus, what matters for its history. */
+/** The parts of a Prometheus rule that its history needs. */
 export interface HistoryRule {
   readonly record?: string | undefined;
   readonly alert?: string | undefined;
@@ -21,7 +21,7 @@ export function readRules(path: string): HistoryRule[] {
   return file.groups.flatMap(({ rules }) => rules);
 }
 
-/** Recording rules in passes: each reads only what was scraped or what the passes before it have recorded. */
+/** Splits recording rules into passes. A pass reads only scraped series and series of earlier passes. */
 export function passesOf(rules: readonly HistoryRule[]): HistoryRule[][] {
   let left = rules.filter(({ record }) => record !== undefined);
   const passes: HistoryRule[][] = [];

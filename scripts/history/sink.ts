@@ -11,23 +11,25 @@ import { pipeline } from 'node:stream/promises';
 import type { Family } from '../../exporter/metrics/families.ts';
 import { header } from '../../exporter/registry.ts';
 
-/** Where collections go. */
+/** Receives collections. */
 export interface HistorySink {
-  /** @param at seconds of the epoch, ascending */
+  /** @param at Unix time in seconds, ascending */
   take(families: readonly Family[], at: number): void;
 }
 
-/** Characters that a family may have in memory. */
+/** Characters per family that are kept in memory. */
 const BUFFERED = 1 << 18;
 
 interface SeriesName {
   readonly labels: string;
   readonly suffix: string;
-  /** Name and labels as written. */
+  /** Name and labels in text format. */
   readonly named: string;
 }
 
-/** One family: its lines in a file of its own, as OpenMetrics wants all of a family together. */
+/**
+ * One family. Its lines go to a separate file, because OpenMetrics requires all lines of a family together.
+ */
 class FamilyFile {
   readonly head: string;
   readonly path: string;
@@ -58,7 +60,7 @@ class FamilyFile {
     if (this.#text.length > BUFFERED) this.#flush();
   }
 
-  /** Most series stand where they stood in the collection before: to compare costs less than to look up. */
+  /** Most series keep their position between collections, and a comparison costs less than a lookup. */
   #named(i: number, labels: string, suffix: string): string {
     const before = this.#before[i];
     if (before?.labels === labels && before.suffix === suffix) return before.named;
@@ -66,7 +68,7 @@ class FamilyFile {
     let series = this.#series.get(key);
     if (series === undefined) {
       const all = labels === '' ? this.target : `${this.target},${labels}`;
-      // join() makes a flat string, which is appended to another one a thousand times.
+      // join() makes a flat string, which is then appended to other strings a thousand times.
       const named = [this.family.name, suffix, '{', all, '} '].join('');
       series = { labels, suffix, named };
       this.#series.set(key, series);
@@ -86,7 +88,10 @@ class FamilyFile {
   }
 }
 
-/** Writes collections as OpenMetrics with time stamps. Its memory does not grow with time: families are files until the end. */
+/**
+ * Writes collections as OpenMetrics with timestamps. Memory does not grow with time, because the families
+ * stay in files until the end.
+ */
 export class OpenMetricsFile implements HistorySink {
   readonly #families = new Map<string, FamilyFile>();
   readonly #parts: string;
@@ -112,7 +117,7 @@ export class OpenMetricsFile implements HistorySink {
     }
   }
 
-  /** Puts the families together, in order of name. */
+  /** Concatenates the families, ordered by name. */
   async end(): Promise<void> {
     const files = [...this.#families].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
     for (const file of files) file.close();

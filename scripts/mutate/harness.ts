@@ -1,4 +1,4 @@
-/** As much of node:test as our tests use, for tests that are run many times in one process. */
+/** The part of node:test that our tests use, for running tests many times in one process. */
 
 type Body = (context: Context) => unknown;
 type Options = { readonly skip?: boolean | string; readonly timeout?: number };
@@ -14,7 +14,7 @@ interface Scope {
 }
 
 export interface Test {
-  /** Names of its file and suites, and its own. */
+  /** Names of its file, its suites and the test. */
   readonly id: string;
   readonly scope: Scope;
   readonly body: Body;
@@ -30,7 +30,7 @@ interface Context {
 
 export const tests: Test[] = [];
 const suites: Promise<unknown>[] = [];
-/** Of scopes that make nothing again before a run. */
+/** Cleanup hooks of scopes that have no setup before each run. */
 const last: Hook[] = [];
 let scope = newScope('', undefined);
 
@@ -38,7 +38,7 @@ function newScope(name: string, parent: Scope | undefined): Scope {
   return { name, parent, before: [], after: [], beforeEach: [], afterEach: [] };
 }
 
-/** All that is declared from now on belongs to this file. */
+/** Declarations from now on belong to this file. */
 export function beginFile(name: string): void {
   scope = newScope(name, undefined);
 }
@@ -85,7 +85,7 @@ export const beforeEach = (hook: Hook): void => void scope.beforeEach.push(hook)
 export const afterEach = (hook: Hook): void => void scope.afterEach.push(hook);
 export default Object.assign(test, { test, describe, it, suite, before, after, beforeEach, afterEach });
 
-/** Runs one test with the hooks of its scopes. @throws what the test throws */
+/** Runs one test with the hooks of its scopes. @throws the error of the test */
 export async function runTest({ scope: own, body, id }: Test): Promise<void> {
   const scopes: Scope[] = [];
   for (let each: Scope | undefined = own; each !== undefined; each = each.parent) scopes.unshift(each);
@@ -100,7 +100,7 @@ export async function runTest({ scope: own, body, id }: Test): Promise<void> {
     for (const each of scopes) for (const hook of each.afterEach) await hook();
   } finally {
     for (const each of begun) {
-      // What was made when the file was loaded is needed again.
+      // Things created when the file was loaded are needed again.
       if (each.before.length === 0) for (const hook of each.after.splice(0)) last.push(hook);
       else for (const hook of each.after) await hook();
     }
@@ -124,7 +124,7 @@ async function runBody(name: string, body: Body): Promise<void> {
     },
   };
   try {
-    // Subtests whose promise nobody awaited count as well, as in node:test.
+    // Subtests that nobody awaited count too, as in node:test.
     await body(context);
     await Promise.all(subtests);
   } finally {
@@ -132,7 +132,7 @@ async function runBody(name: string, body: Body): Promise<void> {
   }
 }
 
-/** Removes what files made when they were loaded. */
+/** Cleans up what the files created when they were loaded. */
 export async function finish(): Promise<void> {
   for (const hook of last) await hook();
 }

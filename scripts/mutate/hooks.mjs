@@ -1,4 +1,5 @@
-// Module hooks of the worker: sources come from the tree with mutants, and `node:test` is our own (harness.ts).
+// Module hooks of the worker: sources come from the tree with mutants, and `node:test` is replaced by
+// harness.ts.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 const IMPORT = /(?:from|import)\s*\(?\s*['"](\.[^'"]+\.m?js)['"]/g;
 
-/** How many imports away each file is that a file takes in, itself 0. */
+/** Number of imports between a file and each file that it imports; 0 for the file itself. */
 export function distances(
   file: string,
   importsOf: (file: string) => readonly string[] = imports,

@@ -9,7 +9,7 @@ export type Answer =
       /** Why a file could not be loaded. */
       readonly failure: string | undefined;
       readonly tests: readonly string[];
-      /** Mutants that ran when the files were loaded. */
+      /** Mutants that ran while the files were loaded. */
       readonly covered: readonly string[];
     }
   | {
@@ -17,7 +17,7 @@ export type Answer =
       readonly test: string;
       readonly ms: number;
       readonly covered: readonly string[];
-      /** Why it is of no use. */
+      /** Why the test cannot be used. */
       readonly failure: string | undefined;
     }
   | {
@@ -26,6 +26,6 @@ export type Answer =
       /** The test that failed. */
       readonly killer: string | undefined;
       readonly why: string | undefined;
-      /** The test fails without the mutant too, now. */
+      /** The test now fails without the mutant too. */
       readonly spoilt: boolean;
     };

@@ -6,10 +6,10 @@ import type { Settings } from './settings.ts';
 
 export interface Mutant {
   readonly id: string;
-  /** From the project's root: exporter/scrape.ts. */
+  /** Relative to the project's root: exporter/scrape.ts. */
   readonly file: string;
   readonly line: number;
-  /** The line as it is, trimmed. */
+  /** The original line, trimmed. */
   readonly source: string;
   readonly mutator: string;
   readonly replacement: string;
@@ -24,10 +24,9 @@ const SILENT = {
 };
 
 /**
- * Compiles sources with all their mutants in them, each behind a switch, as Stryker does.
- *
- * @param files TypeScript sources, from the project's root
- * @param folder becomes a tree of JavaScript files that stands for dist/
+ * Compiles the sources with all mutants, each behind a switch, as Stryker does.
+ * @param files TypeScript sources, relative to the project's root
+ * @param folder becomes a tree of JavaScript files that replaces dist/
  */
 export async function instrument(
   root: string,

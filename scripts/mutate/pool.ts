@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url';
 import type { Answer, Order } from './messages.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
-/** Hundreds of test files are loaded on a busy machine. */
+/** Time to load hundreds of test files on a busy machine. */
 const LOAD_MS = 180_000;
 
 type Kind<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
 
-/** A worker that has ended by itself, or was killed as it did not answer. */
+/** The worker exited, or was killed because it did not respond. */
 export class Lost extends Error {
   constructor(readonly how: 'ended' | 'timed out') {
     super(`the worker ${how}`);
@@ -16,7 +16,7 @@ export class Lost extends Error {
 }
 
 export interface WorkerFiles {
-  /** URLs with a slash at their end. */
+  /** URLs that end with a slash. */
   readonly dist: string;
   readonly instrumented: string;
   /** URLs of test files. */
@@ -26,7 +26,7 @@ export interface WorkerFiles {
 export class TestWorker {
   readonly #child: ChildProcess;
 
-  /** @param staticMutant is on from the beginning, when files are loaded */
+  /** @param staticMutant is enabled from the start, while files are loaded */
   constructor({ dist, instrumented, tests }: WorkerFiles, staticMutant = '') {
     this.#child = fork(WORKER, [dist, instrumented, staticMutant, ...tests], {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -45,7 +45,7 @@ export class TestWorker {
     return answer;
   }
 
-  /** Lets it remove its files; kills it if it does not. */
+  /** Lets the worker remove its files, and kills it on a timeout. */
   async end(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));

@@ -8,7 +8,7 @@ interface Folder {
   readonly mutants: readonly Mutant[];
 }
 
-/** Mutants by the name of their folder in the settings; a file of none is its own. */
+/** Mutants by folder name in the settings. A file without a folder is its own entry. */
 export function foldersOf(mutants: readonly Mutant[], { folders }: Pick<Settings, 'folders'>): Folder[] {
   const name = (file: string): string =>
     Object.entries(folders).find(([, paths]) =>
@@ -25,7 +25,7 @@ export function describeMutant({ mutant, outcome }: Result): string {
   return `${outcome}: ${file}:${line} ${mutator}\n    ${source}\n    ${replacement.replaceAll(/\s+/g, ' ').slice(0, 160)}`;
 }
 
-/** @returns the table, and the best that the worst folder may be */
+/** @returns the table, and the upper bound of the worst folder's score */
 export function table(
   mutants: readonly Mutant[],
   results: readonly Result[],

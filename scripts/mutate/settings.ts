@@ -1,26 +1,26 @@
 import { readFileSync } from 'node:fs';
 
-/** test/mutation.json. */
+/** Content of test/mutation.json. */
 export interface Settings {
-  /** What a folder of the report stands for: paths of sources, from the project's root. */
+  /** Source paths of each folder of the report, relative to the project's root. */
   readonly folders: Readonly<Record<string, readonly string[]>>;
-  /** Test files begin with one of these, from dist/test on. */
+  /** Prefixes of the test files, relative to dist/test. */
   readonly tests: readonly string[];
-  /** Test files that start real processes, which know nothing of a mutant. */
+  /** Test files that start real processes; these run without mutants. */
   readonly excludedTests: readonly string[];
   readonly equivalents: readonly Equivalent[];
 }
 
-/** A mutant that no test can tell from the original. */
+/** A mutant that behaves like the original. */
 interface Equivalent {
   readonly file: string;
-  /** The line, trimmed, and what stands there in place of a part of it. */
+  /** The line, trimmed, and the replacement of a part of it. */
   readonly line: string;
   readonly replacement: string;
   readonly reason: string;
 }
 
-/** @param root of the project, with a slash at its end */
+/** @param root of the project, with a trailing slash */
 export function readSettings(root: string): Settings {
   return JSON.parse(readFileSync(`${root}test/mutation.json`, 'utf8')) as Settings;
 }

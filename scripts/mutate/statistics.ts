@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1 that are the same for the same seed: mulberry32. */
+/** Random numbers from 0 to 1, the same for the same seed: mulberry32. */
 export function randomNumbers(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -23,7 +23,10 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
 
 const Z = 1.96;
 
-/** Wilson's 95% interval of a share, of which a sample was seen. A sample of all has none. */
+/**
+ * Wilson's 95% interval of a share estimated from a sample. It has no width if the sample is the whole
+ * population.
+ */
 export function interval(
   hits: number,
   sample: number,
@@ -32,7 +35,7 @@ export function interval(
   if (sample === 0) return [0, 1];
   const share = hits / sample;
   if (sample >= population) return [share, share];
-  // The finite population makes a large sample surer.
+  // The finite population correction narrows the interval of a large sample.
   const z = Z * Math.sqrt(Number.isFinite(population) ? (population - sample) / (population - 1) : 1);
   const middle = share + z ** 2 / (2 * sample);
   const half = z * Math.sqrt((share * (1 - share)) / sample + z ** 2 / (4 * sample ** 2));

@@ -17,24 +17,24 @@ export interface Measured {
 }
 
 export interface Suite extends WorkerFiles {
-  /** Test files in the order of their distance from a source. */
+  /** Test files ordered by their distance from a source. */
   nearest(file: string): readonly string[];
 }
 
-/** A test that takes longer is no test for mutants: each survivor would run it. */
+/** Slower tests are not used: each surviving mutant would run them. */
 const LONGEST_MS = 10_000;
-/** What tests of one mutant may take without it. */
+/** Total time, without mutants, of the tests for one mutant. */
 const BUDGET_MS = 40_000;
 const NEAREST = 6;
-/** So many tests of one file may take too long, or end the process, before the rest is left out. */
+/** Skip the rest of a file after this many of its tests timed out or ended the process. */
 const TOO_MANY = 3;
-/** On a busy machine. */
+/** Allows for a busy machine. */
 const MEASURE_MS = 60_000;
-/** A busy machine is slower than when it was measured. */
+/** The machine may be busier than during the measurement. */
 const PATIENCE_MS = 10_000;
 const PATIENCE = 10;
 
-/** Runs each test once to see which mutants it meets; each worker takes the next. */
+/** Runs each test once to record the mutants that it executes. Each free worker takes the next test. */
 export async function measure(
   suite: WorkerFiles,
   workers: number,
@@ -66,7 +66,7 @@ export async function measure(
         const [file = ''] = test.split(' > ');
         lost.set(file, (lost.get(file) ?? 0) + 1);
         say(`not used, as its process ${error.how}: ${test}`);
-        // Then the others of the file need as long.
+        // The other tests of the file would take as long.
         if ((lost.get(file) ?? 0) >= TOO_MANY) queue = queue?.filter((other) => !other.startsWith(file));
         worker = await start();
       }
@@ -77,7 +77,7 @@ export async function measure(
   return { measured, loaded };
 }
 
-/** One worker that tries mutants. */
+/** A worker that runs tests with mutants. */
 export class Trial {
   #worker: TestWorker | undefined;
 
@@ -129,7 +129,7 @@ export class Trial {
           outcome: killer === undefined ? 'survived' : 'killed',
           by: killer && `${killer}: ${why}`,
         };
-      // Whether it was this mutant or one before, a process of its own tells.
+      // A new process shows whether this mutant or an earlier one caused the failure.
       await this.#worker.end();
       this.#worker = new TestWorker(this.suite);
       await this.#worker.ready();
@@ -148,7 +148,7 @@ export class Trial {
     this.#worker = undefined;
   }
 
-  /** What runs when a file is loaded needs a process that loads it again. */
+  /** Code that runs at load time needs a new process. */
   async #tryLoading(mutant: Mutant): Promise<Result> {
     const names = this.suite.nearest(mutant.file).slice(0, NEAREST);
     const tests = this.suite.tests.filter((url) => names.some((name) => url.endsWith(`/dist/test/${name}`)));

@@ -2,7 +2,9 @@ import { register } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Order } from './messages.ts';
 
-/** `fork`ed: loads test files once, and runs single tests of them with one mutant after the other switched on. */
+/**
+ * A `fork`ed process: loads the test files once, then runs single tests with one mutant enabled at a time.
+ */
 
 interface Switches {
   activeMutant: string | undefined;
@@ -13,9 +15,9 @@ interface Switches {
 }
 
 const [distUrl = '', instrumentedUrl = '', staticMutant = '', ...files] = process.argv.slice(2);
-/** A loop that has lost its end meets its mutant more often than this. */
+/** An endless loop executes its mutant more often than this. */
 const HIT_LIMIT = 2_000_000;
-/** A test that takes longer is not worth a mutant. */
+/** Slower tests are not repeated. */
 const REPEATED_MS = 1000;
 
 const switches: Switches = {
@@ -29,7 +31,7 @@ Object.assign(globalThis, { __stryker__: switches });
 
 const harness = new URL('./harness.js', import.meta.url).href;
 register('./hooks.mjs', {
-  // Hooks are plain JavaScript, which is not compiled.
+  // Hooks are plain JavaScript and are not compiled.
   parentURL: new URL('../../../scripts/mutate/', import.meta.url).href,
   data: { dist: distUrl, instrumented: instrumentedUrl, harness },
 });
@@ -45,7 +47,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     stray = error;
   });
 
-/** @returns what went wrong */
+/** @returns the error */
 async function attempt(id: string): Promise<string | undefined> {
   const test = tests.find((each) => each.id === id);
   if (test === undefined) throw new Error(`no test ${id}`);
@@ -94,7 +96,7 @@ async function obey(order: Order): Promise<void> {
     const ms = performance.now() - began;
     switches.currentTestId = undefined;
     const covered = Object.keys(switches.mutantCoverage.perTest[order.test] ?? {});
-    // What fails the second time would be a kill of each mutant.
+    // A test that fails on repetition would count as a kill of every mutant.
     const second = first === undefined && ms < REPEATED_MS ? await attempt(order.test) : first;
     answer({ kind: 'measured', test: order.test, ms, covered, failure: second });
     return;
@@ -109,7 +111,7 @@ async function obey(order: Order): Promise<void> {
     break;
   }
   switches.activeMutant = staticMutant === '' ? undefined : staticMutant;
-  // A mutant may have spoilt what tests share: then the next one would be found by chance.
+  // A mutant may have corrupted state that the tests share. The next mutant would then be found by accident.
   const spoilt = killer !== undefined && staticMutant === '' && (await attempt(killer)) !== undefined;
   answer({ kind: 'tried', mutant: order.mutant, killer, why, spoilt });
 }

@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listeningPort } from '../../exporter/listening-port.ts';
 
-/** An alert in a notification, as Alertmanager's webhook has it. */
+/** An alert in a notification of Alertmanager's webhook. */
 interface Notified {
   readonly status: 'firing' | 'resolved';
   readonly labels: Readonly<Record<string, string>>;
@@ -18,9 +18,9 @@ interface Notified {
 interface Notifications {
   /** host:port for Prometheus' configuration. */
   readonly target: string;
-  /** All that the webhook was told so far. */
+  /** All alerts that the webhook received so far. */
   readonly all: readonly Notified[];
-  /** Waits for an alert of this name and VM; of none for one of the host. */
+  /** Waits for an alert with this name and VM; without a VM, for an alert of the host. */
   until(
     status: Notified['status'],
     alert: string,
@@ -29,7 +29,10 @@ interface Notifications {
   ): Promise<Notified>;
 }
 
-/** A real Alertmanager on loopback that tells a webhook of the test about each alert; gone when the test ends. */
+/**
+ * A real Alertmanager on loopback that sends its notifications to a webhook of the test. It stops when the
+ * test ends.
+ */
 export async function startAlertmanager(context: Pick<TestContext, 'after'>): Promise<Notifications> {
   const all: Notified[] = [];
   const webhook = createServer((request, response) => {

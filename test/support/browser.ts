@@ -4,18 +4,21 @@ import { hasTool, which } from './tools.ts';
 
 export interface OpenedPage {
   readonly page: Page;
-  /** Errors and warnings of the console, and exceptions that nobody caught. */
+  /** Console errors and warnings, and uncaught exceptions. */
   readonly complaints: string[];
-  /** Requests to anywhere but the daemon. */
+  /** Requests to other servers than the daemon. */
   readonly foreign: string[];
 }
 
-/** Debian's Chromium, ended with the test; undefined where it is not installed, and the test is skipped. */
+/**
+ * Debian's Chromium, stopped when the test ends. Returns undefined and skips the test if Chromium is not
+ * installed.
+ */
 export async function startBrowser(context: TestContext): Promise<Browser | undefined> {
   if (!hasTool(context, 'chromium', 'chromium')) return undefined;
   const browser = await chromium.launch({
     executablePath: which('chromium') ?? '',
-    // Tests run as root, in containers.
+    // The sandbox does not work here: the tests run as root, in containers.
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
   });
   context.after(() => browser.close());

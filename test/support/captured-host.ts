@@ -17,7 +17,7 @@ import { monitor, type Replies } from './qmp-server.ts';
 
 const CAPTURES = `${ROOT}test/fixtures/hosts`;
 
-/** QMP replies that were captured with a host. */
+/** QMP replies captured with the host. */
 export function capturedReplies(host: string, moment: string, vm: string): Replies {
   const reply = (file: string): unknown =>
     (
@@ -40,7 +40,7 @@ export function capturedReplies(host: string, moment: string, vm: string): Repli
   return {
     ...Object.fromEntries(queries.map((query) => [`query-${query}`, reply(`query-${query}`)])),
     'query-stats': ({ target }: { target: string }) => reply(`query-stats.${target}`),
-    // Not captured: what QEMU 7.2 answers for this command line.
+    // Not captured: the reply of QEMU 7.2 for this command line.
     'qom-get': ({ path, property }: { path: string; property: string }) =>
       (path === '/machine/peripheral/vda'
         ? { 'num-queues': 2, iothread: '/objects/io0' }[property]
@@ -49,8 +49,7 @@ export function capturedReplies(host: string, moment: string, vm: string): Repli
 }
 
 /**
- * A captured host whose VM's monitor answers again, with the replies that were captured.
- *
+ * A captured host whose VM has a QMP monitor that sends the captured replies.
  * @returns the path for `--path.rootfs`
  */
 export async function withMonitor(
@@ -74,7 +73,7 @@ export async function withMonitor(
   return rootfs;
 }
 
-/** The inode of a socket that the captured QEMU holds. */
+/** The inode of a socket that the captured QEMU has open. */
 function heldSocket(rootfs: string): string {
   const proc = join(rootfs, 'proc');
   for (const pid of readdirSync(proc).filter((name) => existsSync(join(proc, name, 'fd')))) {

@@ -7,7 +7,10 @@ import { ROOT } from './daemon.ts';
 
 export { onceInProcess as once } from './in-process.ts';
 
-/** Situations from public reports that once came out wrong. The README of each has the right value and its source. */
+/**
+ * Situations from public reports that gave wrong results. The README of each has the correct value and its
+ * source.
+ */
 const CASES = `${ROOT}test/fixtures/cases`;
 
 /** Path of a file of a case. */
@@ -19,7 +22,7 @@ export function caseText(name: string, ...parts: string[]): string {
   return readFileSync(casePath(name, ...parts), 'utf8');
 }
 
-/** Unpacks a case's host tree. @returns the path for `--path.rootfs`; gone when the test ends */
+/** Unpacks a case's host tree. @returns the path for `--path.rootfs`; removed when the test ends */
 export function caseTree(context: Pick<TestContext, 'after'>, name: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'kt-case-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,7 +30,7 @@ export function caseTree(context: Pick<TestContext, 'after'>, name: string): str
   return join(folder, 'tree');
 }
 
-/** Runs the case's own `check.sh` on an exposition. @throws where it is not right */
+/** Runs the case's own `check.sh` on an exposition. @throws if the check fails */
 export function check(context: Pick<TestContext, 'after'>, name: string, exposition: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'kt-case-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));

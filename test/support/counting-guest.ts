@@ -10,7 +10,10 @@ import { type Guest, startGuest, threadId } from './qemu.ts';
 export const PORTS = [0xe9, 0x80] as const;
 export const SERIAL_PORT = 0x3f8;
 
-/** Writes to each port as often as is told, and says on the serial port, in hexadecimal, how often it did. */
+/**
+ * Writes to each port the given number of times, then prints its own count on the serial port, in
+ * hexadecimal.
+ */
 function program(writes: readonly [number, number]): Buffer {
   const code = Buffer.from(
     [
@@ -57,15 +60,15 @@ function hex(value: number, bytes: number): string {
 export interface CountingGuest extends Guest {
   /** Thread ids of its vCPUs, by index. */
   readonly vcpus: readonly number[];
-  /** Lets the guest run, which waits for that. */
+  /** Starts the guest's program. The guest waits for this call. */
   begin(): Promise<void>;
-  /** What the guest has said on its serial port. */
+  /** Output of the guest on its serial port so far. */
   said(): string;
-  /** What the guest counted itself, for each port, as soon as it has said it. */
+  /** The guest's own count for each port, once it has printed it. */
   counted(): Promise<number[]>;
 }
 
-/** A real VM under KVM that counts its own port I/O. It does not run before it is told to. */
+/** A real VM under KVM that counts its own port I/O. It does not run before `begin`. */
 export function countingGuest(
   context: TestContext,
   name: string,

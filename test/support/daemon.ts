@@ -10,7 +10,7 @@ export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const START_MS = 90_000;
 
-/** The built daemon as a process of its own. */
+/** The built daemon as a separate process. */
 export interface Daemon {
   readonly url: string;
   readonly pid: number;
@@ -21,11 +21,11 @@ export interface Daemon {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   /** The text of /metrics. */
   metrics(): Promise<string>;
-  /** Sends the signal and waits for the end. @returns the exit code */
+  /** Sends the signal and waits for the exit. @returns the exit code */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** A folder of its own, gone when the test ends. */
+/** A new folder, removed when the test ends. */
 function stateDirectory(context: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-state-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,9 +33,8 @@ function stateDirectory(context: Pick<TestContext, 'after'>): string {
 }
 
 /**
- * Starts `serve` on a free port; the process is killed when the test ends.
- *
- * @param wrapper a program, with arguments, that becomes the daemon, such as prlimit
+ * Starts `serve` on a free port. The process is killed when the test ends.
+ * @param wrapper a program, with arguments, that executes the daemon, such as prlimit
  */
 export async function startDaemon(
   context: Pick<TestContext, 'after'>,
@@ -46,7 +45,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const environment: NodeJS.ProcessEnv = {
     PATH: process.env['PATH'],
-    // What one test's daemon learns is not for the next.
+    // Tests must not share the state of a daemon.
     KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
     ...more,
   };

@@ -5,14 +5,14 @@ export const GOLDEN_HOSTS: Readonly<Record<string, string>> = {
   'linux-nvme-vhost': 'vm-a',
   'toy-pio-hlt': 'vm1',
 };
-/** The VM's monitor has the time that a busy machine takes. */
+/** A long QMP timeout, for busy machines. */
 export const GOLDEN_FLAGS = ['--vcpu.statistics=all', '--qmp.timeout-seconds=30'] as const;
 
 export function goldenFile(host: string): string {
   return `${ROOT}test/golden/${host}.prom`;
 }
 
-/** An exposition without what differs from run to run. */
+/** An exposition without the values that differ between runs. */
 export function withoutTheMoment(text: string): string {
   return text
     .split('\n')

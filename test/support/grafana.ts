@@ -8,7 +8,7 @@ import { has } from './tools.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../test/grafana/', import.meta.url));
 
-/** What is used of @grafana/data, of any version. */
+/** The parts of @grafana/data that the tests use, in any version. */
 interface DataFrame {
   readonly refId?: string;
   readonly length: number;
@@ -57,21 +57,21 @@ interface Rx {
 /** A column by its name. */
 export type Column = readonly [name: string, values: readonly unknown[]];
 
-/** Grafana's own code of one version, without a Grafana. */
+/** Grafana's own code of one version, without a Grafana server. */
 export interface Grafana {
   readonly version: string;
-  /** As a panel shows a value. */
+  /** Formats a value as a panel does. */
   format(value: number, unit: string, decimals?: number): string;
-  /** What a panel has after its transformations; empty without data. */
+  /** The columns of a panel after its transformations; empty without data. */
   columns(panel: Panel, answers: readonly TargetAnswer[]): Promise<readonly Column[]>;
-  /** Rows of a heatmap: the bucket's bound, and what is in it and not below. */
+  /** Rows of a heatmap: the bucket's bound, and the count in this bucket alone. */
   rows(panel: Panel, answers: readonly TargetAnswer[]): readonly Column[];
-  /** Settings of each series by the panel's overrides, in order. */
+  /** Settings of each series from the panel's overrides, in order. */
   overrides(
     panel: Panel,
     answers: readonly TargetAnswer[],
   ): { name: string; refId: string; set: { id: string }[] }[];
-  /** What an annotation query marks. @param step in seconds */
+  /** The marks of an annotation query. @param step in seconds */
   marks(
     annotation: { readonly textFormat: string },
     answers: readonly TargetAnswer[],
@@ -79,7 +79,7 @@ export interface Grafana {
   ): Promise<readonly Pick<Mark, 'at' | 'text'>[]>;
 }
 
-/** The oldest and the newest Grafana that the dashboards are for; undefined where their packages are not installed. */
+/** The oldest and the newest supported Grafana; undefined if their packages are not installed. */
 export function grafanas(context: TestContext): readonly Grafana[] | undefined {
   const isThere = existsSync(`${FOLDER}node_modules`);
   if (!has(context, isThere, "Grafana's packages are missing: npm install --no-save --prefix test/grafana"))
@@ -89,7 +89,7 @@ export function grafanas(context: TestContext): readonly Grafana[] | undefined {
   return ['grafana-data-10', '@grafana/data'].map((name) => grafanaOf(require, name));
 }
 
-/** What Grafana's packages look for when they are loaded. */
+/** Provides the browser globals that Grafana's packages need at load time. */
 function pretendBrowser(require: NodeJS.Require): void {
   if ('window' in globalThis) return;
   const { JSDOM } = require('jsdom') as { JSDOM: new (html: string, options: object) => { window: object } };
@@ -115,7 +115,7 @@ function pretendBrowser(require: NodeJS.Require): void {
   require.cache[empty] = { exports: {}, loaded: true, id: empty, filename: empty } as NodeJS.Module;
 }
 
-/** For links of exemplars and for an editor: these would need most of Grafana. */
+/** Needed only for exemplar links and for an editor; loading them would need most of Grafana. */
 const UNUSED = new Set(['@grafana/runtime', './components/AnnotationQueryEditor.cjs']);
 
 function grafanaOf(require: NodeJS.Require, name: string): Grafana {
@@ -184,8 +184,7 @@ function valuesOf({ values }: DataField): unknown[] {
 }
 
 /**
- * Frames as the Prometheus data source's part in the server makes them.
- *
+ * Builds data frames as the backend of the Prometheus data source does.
  * @see https://github.com/grafana/grafana/blob/main/pkg/promlib/querydata/response.go
  */
 function backendFrames(answers: readonly TargetAnswer[]): DataFrame[] {

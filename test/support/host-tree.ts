@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createHost, type Host } from '../../probes/host.ts';
 
-/** A folder with kernel files in it, for what cannot be captured: misfortunes, other VMMs, other stacks of disks. */
+/** A folder with kernel files, for cases that cannot be captured: faults, other VMMs, other disk stacks. */
 export interface HostTree {
   readonly folder: string;
   readonly host: Host;
@@ -29,9 +29,9 @@ export interface FakeProcess {
   readonly flags?: number;
   readonly argv?: readonly string[];
   readonly executable?: string;
-  /** Descriptor targets by number. */
+  /** Targets of the file descriptors, by number. */
   readonly fds?: Readonly<Record<number, string>>;
-  /** Threads beside the first. */
+  /** Threads besides the first. */
   readonly threads?: readonly FakeThread[];
 }
 

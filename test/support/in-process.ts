@@ -9,8 +9,8 @@ const PATIENT_MS = 60_000;
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * What `kvm-telemetry once` prints for a host tree, from this process: quick, and the mutation tester sees it.
- *
+ * Output of `kvm-telemetry once` for a host tree, from this process: it is fast, and the mutation tester
+ * covers it.
  * @param flags `--trace.backend=off`, `--no-collector.block`
  */
 export async function onceInProcess(rootfs: string, ...flags: string[]): Promise<string> {
@@ -34,7 +34,7 @@ export async function onceInProcess(rootfs: string, ...flags: string[]): Promise
   }
 }
 
-/** Keys are written as in the help: `--vcpu.statistics=all`. */
+/** Keys as in the help: `--vcpu.statistics=all`. */
 function valuesOf(flags: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(
     flags.map((flag) => {

@@ -7,7 +7,7 @@ import { type HostTree, hostTree } from './host-tree.ts';
 
 export interface LibvirtHost {
   readonly tree: HostTree;
-  /** Where virsh runs: `$0` is in it. */
+  /** The folder of the virsh script, which is also its working directory. */
   readonly folder: string;
   start(flags?: readonly string[]): Promise<Daemon>;
 }

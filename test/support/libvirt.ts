@@ -17,7 +17,7 @@ export interface LibvirtDaemon {
   create(name: string): void;
 }
 
-/** Whether somebody else's libvirtd runs here: a test must not stop it. */
+/** Whether another libvirtd runs here. A test must not stop it. */
 export function isLibvirtRunning(): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(SOCKET);
@@ -29,10 +29,11 @@ export function isLibvirtRunning(): Promise<boolean> {
   });
 }
 
-/** Starts Debian's libvirtd; it and its domains end with the test. */
+/** Starts Debian's libvirtd. libvirtd and its domains stop when the test ends. */
 export async function startLibvirt(context: Pick<TestContext, 'after'>): Promise<LibvirtDaemon> {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-libvirt-'));
-  // libvirt's QEMU runs as its own user and must reach the images and /dev/kvm, as udev would have it.
+  // libvirt's QEMU runs as another user and needs access to the images and to /dev/kvm, as udev rules would
+  // give it.
   chmodSync(folder, 0o755);
   const kvmGroup = Number(execFileSync('getent', ['group', 'kvm'], { encoding: 'utf8' }).split(':')[2]);
   if ((statSync('/dev/kvm').mode & 0o006) === 0) {
@@ -50,7 +51,7 @@ export async function startLibvirt(context: Pick<TestContext, 'after'>): Promise
       try {
         virsh('destroy', name);
       } catch {
-        // Destroyed by the test.
+        // The test has destroyed it already.
       }
     }
     for (const child of children) child.kill('SIGKILL');

@@ -1,4 +1,4 @@
-/** Samples of an exposition text by their full line without the value: `name{labels}`. */
+/** Samples of an exposition by their line without the value: `name{labels}`. */
 export type Samples = ReadonlyMap<string, number>;
 
 export function parseSamples(text: string): Samples {
@@ -11,7 +11,7 @@ export function parseSamples(text: string): Samples {
   return samples;
 }
 
-/** The value of the one series of `name` that has all of these labels. Throws unless there is exactly one. */
+/** The value of the only series of `name` with all of these labels. Throws unless exactly one exists. */
 export function sample(
   samples: Samples,
   name: string,
@@ -24,7 +24,7 @@ export function sample(
   return samples.get(found[0] ?? '') ?? Number.NaN;
 }
 
-/** All series of `name` that have these labels. */
+/** All series of `name` with these labels. */
 export function series(
   samples: Samples,
   name: string,

@@ -11,7 +11,7 @@ interface MonitoredGuest extends Guest {
   readonly monitor: string;
 }
 
-/** A real guest with a monitor where the exporter looks for them by default; gone when the test ends. */
+/** A real guest with a monitor at the exporter's default path. It stops when the test ends. */
 export function monitoredGuest(context: TestContext, options: GuestOptions): MonitoredGuest {
   mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
   const socket = `${SOCKETS}/${options.name}.sock`;
@@ -24,7 +24,7 @@ export function monitoredGuest(context: TestContext, options: GuestOptions): Mon
   return { ...started, monitor: `${started.folder}/qmp` };
 }
 
-/** What a monitor returns to a command, by a client that shares no line with the exporter's. */
+/** Sends a command to a monitor. This client shares no code with the exporter. */
 export function ask(path: string, command: object): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);

@@ -15,12 +15,12 @@ interface OpenFamily {
 }
 
 /**
- * Checks text against OpenMetrics 1.0, stricter than Prometheus does: order and uniqueness of families, suffixes of
- * samples, escapes, the end. Made from the specification, not from the code that writes it.
- *
+ * Checks a text against OpenMetrics 1.0, more strictly than Prometheus does: order and uniqueness of
+ * families, suffixes of samples, escapes, the end. Written from the specification, not from the exporter's
+ * code.
  * @see https://prometheus.io/docs/specs/om/open_metrics_spec/
  * @returns the names of families, with their types
- * @throws Error for the first line that is wrong
+ * @throws Error for the first invalid line
  */
 export function checkOpenMetrics(text: string): Map<string, string> {
   if (!text.endsWith('# EOF\n')) throw new Error('no # EOF at the end');

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Far longer than anything takes on a busy machine, and far shorter than a time-out of the runner. */
+/** Far longer than anything takes on a busy machine, and far shorter than the runner's timeout. */
 export const PATIENCE_MS = 30_000;
 
-/** CPU time of this process: other processes on a busy machine do not change it. */
+/** CPU time of this process, which does not depend on other processes on a busy machine. */
 export async function cpuMs(work: () => unknown): Promise<number> {
   const before = process.cpuUsage();
   await work();
@@ -11,7 +11,7 @@ export async function cpuMs(work: () => unknown): Promise<number> {
   return (user + system) / 1000;
 }
 
-/** Waits for a state that lasts. @throws Error where it does not come */
+/** Waits for a lasting state. @throws Error on a timeout */
 export async function until(condition: () => boolean, otherwise = String(condition)): Promise<void> {
   for (const deadline = performance.now() + PATIENCE_MS; !condition(); await sleep(5))
     if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms: ${otherwise}`);

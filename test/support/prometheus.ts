@@ -8,18 +8,18 @@ import { queryRange, type RangeSeries, serveBlocks } from '../../scripts/history
 
 interface PrometheusOnBlocks {
   readonly url: string;
-  /** @throws Error with what Prometheus says of the query */
+  /** @throws Error with Prometheus' message */
   range(query: string, from: number, to: number, step: number): Promise<RangeSeries[]>;
 }
 
 interface RunningPrometheus {
   readonly url: string;
   readonly hasEnded: () => boolean;
-  /** Its log. */
+  /** The log so far. */
   readonly said: () => string;
 }
 
-/** A Prometheus on loopback, with its defaults and what these flags say; gone when the test ends. */
+/** A Prometheus on loopback, with its defaults and these flags. It stops when the test ends. */
 export async function spawnPrometheus(
   context: Pick<TestContext, 'after'>,
   config: string,
@@ -47,7 +47,7 @@ export async function spawnPrometheus(
   return { url: `http://127.0.0.1:${port}`, hasEnded: () => child.exitCode !== null, said: () => log };
 }
 
-/** A Prometheus that scrapes nothing, on blocks that were made before. @param lookbackSeconds as serveBlocks */
+/** A Prometheus with existing blocks and without scrapes. @param lookbackSeconds as in serveBlocks */
 export async function prometheusOn(
   context: Pick<TestContext, 'after'>,
   data: string,

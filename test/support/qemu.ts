@@ -11,14 +11,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A boot sector that writes to port 0x80 for ever: each OUT is an exit. */
+/** A boot sector that writes to port 0x80 in an endless loop. Each OUT is an exit. */
 const PORT_IO_LOOP = [0xba, 0x80, 0x00, 0xee, 0xeb, 0xfd]; // mov dx, 0x80; again: out dx, al; jmp again
 
 export interface Guest {
   readonly pid: number;
-  /** A folder of its own, gone after stop(). */
+  /** A new folder, removed by stop(). */
   readonly folder: string;
-  /** Kills QEMU and waits until its process is gone. */
+  /** Kills QEMU and waits until its process has exited. */
   stop(): void;
 }
 
@@ -27,9 +27,9 @@ export interface GuestOptions {
   readonly vcpus?: number;
   readonly accel?: 'kvm' | 'tcg';
   readonly debugThreads?: boolean;
-  /** Program to run in place of QEMU's own path. */
+  /** Program to run instead of QEMU's own path. */
   readonly program?: string;
-  /** More arguments; `@` in them stands for the guest's folder. */
+  /** More arguments; `@` in them is replaced by the guest's folder. */
   readonly extra?: readonly string[];
 }
 
@@ -101,7 +101,7 @@ function kill(pid: number): void {
   for (let i = 0; i < 500 && isRunning(pid); i++) Atomics.wait(clock, 0, 0, 10);
 }
 
-/** A zombie whose parent is slow is as good as gone. */
+/** A zombie that its parent has not reaped counts as exited. */
 function isRunning(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

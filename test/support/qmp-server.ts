@@ -2,14 +2,14 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** What a monitor returns, by command; a function gets the arguments. An Error is QEMU's own kind of error. */
+/** Replies by command; a function gets the arguments. An Error becomes a QMP error reply. */
 export type Replies = Readonly<Record<string, unknown>>;
 
 export interface Monitor {
   readonly server: Server;
   /** Commands received, in order. */
   readonly received: string[];
-  /** Clients connected now. */
+  /** Connected clients. */
   readonly clients: ReadonlySet<Socket>;
   close(): void;
 }
@@ -18,7 +18,9 @@ const GREETING = {
   QMP: { version: { qemu: { micro: 22, minor: 2, major: 7 }, package: '' }, capabilities: ['oob'] },
 };
 
-/** A monitor that follows the protocol and answers from a table, such as replies captured from a real QEMU. */
+/**
+ * A monitor that follows the protocol and replies from a table, such as replies captured from a real QEMU.
+ */
 export function monitor(
   context: Pick<TestContext, 'after'>,
   path: string,
@@ -47,7 +49,7 @@ export function monitor(
   });
 }
 
-/** A monitor that does what it likes with a client. */
+/** A monitor with custom behavior for each client. */
 export function listen(
   context: Pick<TestContext, 'after'>,
   path: string,

@@ -3,14 +3,17 @@ import type { TestContext } from 'node:test';
 
 export interface RawClient {
   readonly socket: Socket;
-  /** What the server said so far. */
+  /** Data received from the server so far. */
   text(): string;
-  /** Resolves when the server or the test closed it. */
+  /** Resolves when the server or the test closed the connection. */
   readonly closed: Promise<void>;
   readonly connected: Promise<void>;
 }
 
-/** A TCP connection that says what the test wants; destroyed when the test ends. @param from a loopback address of its own */
+/**
+ * A TCP connection that sends raw data; destroyed when the test ends. @param from loopback address to connect
+ * from
+ */
 export function rawClient(
   context: Pick<TestContext, 'after'>,
   url: string,

@@ -1,4 +1,7 @@
-/* A real VM that does nothing: a kvm-vm descriptor and a vCPU in a thread of its own, for as many milliseconds as asked. */
+/*
+ * A real VM that does nothing: a kvm-vm descriptor, and a vCPU in its own thread, for the given number of
+ * milliseconds.
+ */
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -27,7 +30,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
-	/* Never longer than whoever started it. */
+	/* Exit with the parent. */
 	prctl(PR_SET_PDEATHSIG, 9);
 	lifetime = (argc > 1 ? atoi(argv[1]) : 10) * 1000;
 	if (kvm < 0)

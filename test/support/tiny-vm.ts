@@ -15,10 +15,9 @@ export function canRunTinyVms(context: TestContext): boolean {
 }
 
 /**
- * Builds a VMM of a hundred lines, for what QEMU is too slow to show: it is up within a millisecond.
- *
- * @param name of the program, which is the VM's as well
- * @returns the program's path; gone when the test ends
+ * Builds a VMM of a hundred lines, for cases that need a VM within a millisecond; QEMU is too slow for them.
+ * @param name of the program, which is the VM's name as well
+ * @returns the program's path; removed when the test ends
  */
 export function buildTinyVm(context: Pick<TestContext, 'after'>, name = 'tiny-vm'): string {
   const folder = mkdtempSync(join(tmpdir(), 'kt-tiny-vm-'));
@@ -30,7 +29,7 @@ export function buildTinyVm(context: Pick<TestContext, 'after'>, name = 'tiny-vm
   return program;
 }
 
-/** A VM with one vCPU that ends by itself; resolves when it is up. */
+/** Starts a VM with one vCPU that exits by itself. Resolves when the VM is up. */
 export async function startTinyVm(
   context: Pick<TestContext, 'after'>,
   program: string,

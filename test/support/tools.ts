@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** Path of a program; undefined where it is not installed. */
+/** Path of a program; undefined if it is not installed. */
 export function which(program: string): string | undefined {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']) {
     const path = join(folder, program);
@@ -17,8 +17,8 @@ export function which(program: string): string | undefined {
 }
 
 /**
- * Whether a test may go on: where something of the system is missing it is skipped with what to do, but in CI it fails,
- * as a check that did not run must not look like one that passed.
+ * Whether a test can run. If a dependency is missing, the test is skipped with a hint; in CI it fails,
+ * because a check that did not run must not count as passed.
  */
 export function has(context: TestContext, present: boolean, otherwise: string): boolean {
   if (present) return true;

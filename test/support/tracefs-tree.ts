@@ -17,7 +17,7 @@ const COMMON =
   '\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n' +
   '\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n';
 
-/** arch/arm64/kvm/trace_arm.h with kvm_arm_exception_type and kvm_arm_exception_class as the preprocessor leaves them. */
+/** arch/arm64/kvm/trace_arm.h with kvm_arm_exception_type and kvm_arm_exception_class after preprocessing. */
 export const KVM_EXIT_ARM64 =
   `name: kvm_exit\nID: 77\nformat:\n${COMMON}` +
   '\tfield:int ret;\toffset:8;\tsize:4;\tsigned:1;\n' +
@@ -34,15 +34,15 @@ interface FakeTrigger {
   readonly keys: readonly string[];
   readonly values: readonly string[];
   readonly variables: readonly string[];
-  /** `event variable` of other triggers. */
+  /** `event variable` references to other triggers. */
   readonly uses: readonly string[];
-  /** Synthetic event that it makes. */
+  /** Synthetic event that the trigger generates. */
   readonly makes: string | undefined;
   readonly size: number;
   readonly clears: boolean;
-  /** What the kernel compares: everything but the size. */
+  /** The kernel's comparison key: everything but the size. */
   readonly identity: string;
-  /** As the kernel prints it. */
+  /** In the kernel's format. */
   readonly text: string;
   rows: Row[];
   hits: number | undefined;
@@ -53,7 +53,9 @@ type Triggers = Map<string, FakeTrigger[]>;
 
 export interface TracefsTreeOptions {
   readonly formats?: '6.1' | '6.18';
-  /** Format files in place of those: `kvm/kvm_exit`; undefined for an event that this kernel lacks. */
+  /**
+   * Format files that replace the defaults: `kvm/kvm_exit`; undefined for an event that this kernel lacks.
+   */
   readonly events?: Readonly<Record<string, string | undefined>>;
   /** False for a kernel without CONFIG_HIST_TRIGGERS. */
   readonly hist?: boolean;
@@ -65,25 +67,25 @@ export interface TracefsTree {
   readonly writer: TracefsWriter;
   /** Every successful write: `kvm/kvm_exit hist:keys=...`, `synthetic_events !x`, `mkdir x`, `rmdir x`. */
   readonly written: string[];
-  /** Makes writes whose entry in `written` would match fail from now on. @returns how to end that */
+  /** Makes writes fail whose entry in `written` would match. @returns a function that ends this */
   refuse(pattern: RegExp, code: string, reason?: string): () => void;
   instances(): string[];
-  /** Triggers in force, as the kernel prints them. */
+  /** Active triggers, in the kernel's format. */
   triggers(event: string, instance?: string): string[];
-  /** All of them: `kvm/kvm_exit hist:keys=...`. */
+  /** Active triggers of all events: `kvm/kvm_exit hist:keys=...`. */
   allTriggers(instance?: string): string[];
   synthetic(): string[];
-  /** Events as they happen: they find no room in a full map. @param keys of the trigger: `common_pid,gpa.hex` */
+  /** Counts events. A full map drops them. @param keys of the trigger: `common_pid,gpa.hex` */
   hit(event: string, keys: string, key: Row, count?: number, sum?: number): void;
-  /** What `hist` shows, whatever the size of the map. */
+  /** Sets the content of `hist`, whatever the size of the map. */
   show(event: string, keys: string, rows: readonly Row[], more?: { hits?: number; dropped?: number }): void;
-  /** Text behind the trigger's own blocks, such as that of somebody else's trigger. */
+  /** Appends text after the trigger's own blocks, such as another user's trigger. */
   append(event: string, block: string): void;
-  /** As `echo 0 > ...:clear` by somebody else. */
+  /** Clears the map, as `echo 0 > ...:clear` by another user does. */
   clear(event: string, keys: string): void;
   removeTrigger(event: string, keys: string): void;
   deleteInstance(name: string): void;
-  /** A module is loaded, or unloaded: undefined. */
+  /** Loads a module, or unloads it: undefined. */
   setEvent(event: string, format: string | undefined): void;
 }
 
@@ -105,9 +107,9 @@ export function formatsOf(kernel: '6.1' | '6.18'): Map<string, string> {
 }
 
 /**
- * An imitation of tracefs in a temporary folder: what kernel/trace/trace_events_hist.c says to the few forms of
- * triggers that this program writes. It proves what the program does when the kernel behaves so, and nothing about the
- * kernel: that is for the tests in the lab.
+ * An imitation of tracefs in a temporary folder: the behavior of kernel/trace/trace_events_hist.c for the few
+ * forms of triggers that the exporter writes. It tests the exporter against this behavior. The lab tests
+ * check the behavior of the kernel itself.
  */
 export function tracefsTree(
   context: Pick<TestContext, 'after'>,
@@ -161,7 +163,7 @@ export function tracefsTree(
     throw sourceError(Object.assign(new Error(code), { code }), path);
   }
 
-  /** Refuses as the kernel does where it tells the reason. */
+  /** Refuses a write as the kernel does, with the reason if the kernel gives one. */
   function refused(
     path: string,
     log: string,

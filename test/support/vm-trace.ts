@@ -1,6 +1,6 @@
 import type { VmTrace } from '../../exporter/model/vm-trace.ts';
 
-/** Of a VM of which nothing was counted. */
+/** The trace of a VM without any counts. */
 export const NOTHING_TRACED: VmTrace = {
   events: new Map(),
   exits: undefined,

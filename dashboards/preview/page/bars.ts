@@ -14,7 +14,7 @@ function niceStep(exact: number): number {
   return ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= exact * 0.9999) ?? 10) * power;
 }
 
-/** Words on lines that fit, three at most. */
+/** Wraps words into lines that fit, three at most. */
 function wrapped(text: string, room: number): string[] {
   const lines: string[] = [''];
   for (const word of text.split(/[ _]/)) {

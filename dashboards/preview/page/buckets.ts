@@ -1,16 +1,16 @@
 import type { TargetAnswer } from '../preview.ts';
 
-/** What is below it is an error of rounding. */
+/** Smaller values are rounding errors. */
 export const LEAST = 1e-9;
 
 interface Bucket {
-  /** Its upper bound. */
+  /** Upper bound of the bucket. */
   readonly le: number;
-  /** Times, and what is in it and not below. */
+  /** Times, and the count in this bucket alone. */
   readonly cells: readonly (readonly [number, number])[];
 }
 
-/** Buckets in order, of series that count what is below as well. */
+/** Converts cumulative series to ordered buckets with their own counts. */
 export function bucketsOf(answers: readonly TargetAnswer[]): Bucket[] {
   const rows = answers
     .flatMap(({ series }) => series)

@@ -1,6 +1,6 @@
 import type { Threshold } from '@grafana/schema';
 
-/** Grafana's colours by name, dark theme. */
+/** Grafana's named colors, dark theme. */
 const NAMED: Readonly<Record<string, string>> = {
   text: 'rgb(204,204,220)',
   transparent: 'transparent',
@@ -12,7 +12,7 @@ const NAMED: Readonly<Record<string, string>> = {
   ...{ purple: '#b877d9', 'light-purple': '#ca95e5', 'dark-purple': '#8f3bb8' },
 };
 
-/** palette-classic, the first of it. */
+/** The first colors of palette-classic. */
 const PALETTE: readonly string[] = [
   ...['#73bf69', '#f2cc0c', '#8ab8ff', '#ff780a', '#f2495c', '#5794f2', '#b877d9', '#705da0', '#37872d'],
   ...['#fade2a', '#447ebc', '#c15c17', '#890f02', '#0a437c', '#6d1f62', '#584477', '#b7dbab', '#f4d598'],
@@ -22,7 +22,7 @@ const PALETTE: readonly string[] = [
 export const paletteColor = (i: number): string => PALETTE[i % PALETTE.length] ?? '#73bf69';
 export const colorOf = (name: string): string => NAMED[name] ?? name;
 
-/** The colour of the highest step that the value has reached. */
+/** The color of the highest step that the value has reached. */
 export function thresholdColor(value: number, steps: readonly Threshold[]): string {
   const reached = steps.filter((step) => step.value === null || value >= step.value);
   return colorOf(reached.at(-1)?.color ?? 'green');

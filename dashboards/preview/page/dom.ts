@@ -1,6 +1,6 @@
 type Child = Node | string;
 
-/** An element with attributes and children: text never becomes markup. */
+/** Creates an element with attributes and children. Text is never parsed as markup. */
 export function h(
   tag: string,
   attributes: Readonly<Record<string, string>> = {},
@@ -23,7 +23,7 @@ export function svg(
   return element;
 }
 
-/** A drawing as large as its place. */
+/** An SVG with the size of its container. */
 export function drawing(width: number, height: number, ...children: SVGElement[]): SVGElement {
   return svg('svg', { width, height, viewBox: `0 0 ${width} ${height}` }, ...children);
 }
@@ -37,7 +37,7 @@ export function widthOf(text: string, pixels: number): number {
   return pen.measureText(text).width;
 }
 
-/** The text, or as much of it as there is room for. */
+/** The text, cut to the available width. */
 export function fitted(text: string, pixels: number, room: number): string {
   if (widthOf(text, pixels) <= room) return text;
   let length = text.length;

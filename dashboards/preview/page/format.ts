@@ -1,4 +1,4 @@
-/** Three digits, all of them for a whole number. */
+/** Three significant digits; all digits for an integer. */
 function decimalsOf(value: number): number {
   if (value % 1 === 0) return 0;
   return Math.max(0, 2 - Math.floor(Math.log(Math.abs(value)) / Math.LN10));
@@ -16,7 +16,7 @@ function digits(value: number, decimals = decimalsOf(value)): string {
 interface Scale {
   readonly factor: number;
   readonly suffixes: readonly string[];
-  /** Place of the one without a prefix. */
+  /** Index of the unit without a prefix. */
   readonly one: number;
 }
 
@@ -67,7 +67,7 @@ function time(seconds: number, decimals: number | undefined): string {
   return `${digits(value, decimals)} ${name}${isPlural ? 's' : ''}`;
 }
 
-/** From so many seconds on it is one of the next unit, or so many of them. */
+/** From this many seconds on, one of the next unit, or a number of them. */
 const AGO: readonly (readonly [from: number, by: number, name: string])[] = [
   [36 * 3600, 86_400, 'days'],
   [22 * 3600, 0, 'a day'],
@@ -83,9 +83,9 @@ function ago(seconds: number): string {
 }
 
 /**
- * As Grafana shows a value in a unit of the dashboards, which test/dashboards/grafana.test.ts compares.
- *
- * @param now in seconds of the epoch, for `dateTimeFromNow`
+ * Formats a value as Grafana does, for the units of the dashboards. test/dashboards/grafana.test.ts compares
+ * the two.
+ * @param now Unix time in seconds, for `dateTimeFromNow`
  */
 export function format(value: number, unit = 'short', decimals?: number, now = 0): string {
   if (Number.isNaN(value)) return 'NaN';
@@ -99,7 +99,7 @@ export function format(value: number, unit = 'short', decimals?: number, now = 0
   return scaled(value, scale, decimals);
 }
 
-/** At an axis: without zeros at the end, where nothing is said of decimals. */
+/** Formats an axis label, without trailing zeros unless the decimals are set. */
 export function tick(value: number, unit?: string, decimals?: number): string {
   if (decimals !== undefined) return format(value, unit, decimals);
   return format(value, unit)

@@ -9,7 +9,10 @@ interface Transformation {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** A table of each query: labels as columns and the value, named after the query where there are more. */
+/**
+ * A table per query: the labels and the value as columns. With several queries the value column is named
+ * after the query.
+ */
 function tables(answers: readonly TargetAnswer[]): Frame[] {
   return answers.map(({ refId, series }) => {
     const frame: Frame = new Map();
@@ -38,7 +41,7 @@ function rowsOf(frame: Frame): Row[] {
   );
 }
 
-/** Rows of different queries become one where they differ in no column that both have. */
+/** Merges rows of different queries if they are equal in all columns that both have. */
 function merge(frames: readonly Frame[]): Frame {
   const merged: Row[] = [];
   for (const row of frames.flatMap(rowsOf)) {
@@ -66,7 +69,7 @@ function compare(a: Cell, b: Cell): number {
   return String(a ?? '').localeCompare(String(b ?? ''), 'en', { numeric: true });
 }
 
-/** A column for each value of one column, a row for each of another one. */
+/** A column for each value of one field, and a row for each value of another one. */
 function matrix(frame: Frame, options: Readonly<Record<string, unknown>>): Frame {
   const [column, row, value] = ['columnField', 'rowField', 'valueField'].map((key) => String(options[key]));
   const [columns, rows, values] = [column, row, value].map((name) => frame.get(name ?? '') ?? []);

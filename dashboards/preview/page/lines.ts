@@ -11,10 +11,10 @@ interface Line {
   readonly values: readonly (number | null)[];
 }
 
-/** Of a legend beside the chart: the numbers, and how much of the panel it may take. */
+/** For a legend beside the chart: the width of the numbers, and the share of the panel that it may take. */
 const NUMBERS_PIXELS = 206;
 const LEGEND_SHARE = 0.52;
-/** Of a legend below it. */
+/** For a legend below the chart. */
 const [LINE_PIXELS, MOST_LINES] = [22, 3];
 const CALCS: Readonly<Record<string, string>> = { mean: 'Mean', max: 'Max', lastNotNull: 'Last' };
 
@@ -39,7 +39,7 @@ export function lines(view: View): HTMLElement | undefined {
   const names = Math.max(...all.map(({ name }) => widthOf(name, 12)));
   const beside = isRight ? Math.min(names + NUMBERS_PIXELS, view.width * LEGEND_SHARE) : 0;
   const width = view.width - beside;
-  // As many lines as the names need, as Grafana wraps them.
+  // As many lines as the names need, with Grafana's wrapping.
   const wanted = Math.ceil(Number(legend.dataset['pixels'] ?? 0) / view.width);
   const below = isRight ? 0 : Math.min(Math.max(wanted, 1), MOST_LINES) * LINE_PIXELS;
   const box = h('div', { class: isRight ? 'beside' : 'above' });

@@ -13,7 +13,7 @@ const KINDS: Readonly<Record<string, (view: View) => HTMLElement | undefined>> =
   ...{ text, stat, table, timeseries: lines, barchart: bars, heatmap },
   'state-timeline': timeline,
 };
-/** Pixels of Grafana's grid. */
+/** Grafana's grid in pixels. */
 const [CELL, GAP, HEAD] = [30, 8, 32];
 const COLUMNS = 24;
 

@@ -1,7 +1,7 @@
 import { h } from './dom.ts';
 import type { View } from './view.ts';
 
-/** Of Markdown what our sentences use: bold and code. */
+/** The Markdown that the dashboards use: bold and code. */
 export function text(view: View): HTMLElement {
   const parts = String(view.options['content']).split(/(\*\*[^*]+\*\*|`[^`]+`)/);
   const nodes = parts.map((part) => {

@@ -7,7 +7,7 @@ const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200,
 const PIXELS = 90;
 const EDGE_PIXELS = 14;
 
-/** Times that are labelled, so many pixels apart. */
+/** Times of the labels, with a minimum distance in pixels. */
 export function ticks(from: number, to: number, width: number): number[] {
   const step = STEPS.find((one) => (width * one) / (to - from) >= PIXELS) ?? 86_400;
   const first = Math.ceil(from / step) * step;
@@ -16,7 +16,7 @@ export function ticks(from: number, to: number, width: number): number[] {
   return all.filter((at) => ((to - at) * width) / (to - from) > EDGE_PIXELS || to === from);
 }
 
-/** Labels below a drawing, and the marks of annotations across it. */
+/** Labels below a drawing, and the annotation marks across it. */
 export function timeAxis(
   { from, to, marks }: { readonly from: number; readonly to: number; readonly marks: readonly Mark[] },
   place: { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number },

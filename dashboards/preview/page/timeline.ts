@@ -14,7 +14,7 @@ interface Segment {
   to: number;
 }
 
-/** Equal values next to each other are one; a gap of more than two steps ends it. */
+/** Merges adjacent equal values; a gap of more than two steps ends a segment. */
 function segments(values: readonly (readonly [number, string])[], step: number): Segment[] {
   const found: Segment[] = [];
   for (const [at, text] of values) {

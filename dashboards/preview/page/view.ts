@@ -6,7 +6,7 @@ interface MappingResult {
   readonly color?: string;
 }
 
-/** What is read of fieldConfig. */
+/** The parts of fieldConfig that the preview uses. */
 export interface Field {
   readonly unit?: string;
   readonly decimals?: number;
@@ -23,7 +23,7 @@ export interface Field {
   readonly links?: readonly { readonly title: string; readonly url: string }[];
 }
 
-/** A panel with what its queries gave, and the place that it has. */
+/** A panel with its query results and its size. */
 export interface View {
   readonly title: string;
   readonly type: string;
@@ -35,7 +35,7 @@ export interface View {
   readonly to: number;
   readonly width: number;
   readonly height: number;
-  /** Settings of a field by its name, and those of a query's fields by its refId. */
+  /** Settings of a field by its name, and by the refId of its query. */
   field(name: string, refId?: string): Field;
 }
 
@@ -62,7 +62,7 @@ export function fieldsOf(config: { readonly defaults: Field; readonly overrides:
   };
 }
 
-/** What a value is called, where it has a name. */
+/** The value mapping of a value, if it has one. */
 export function mapped({ mappings }: Field, value: string | number): MappingResult | undefined {
   return mappings.map(({ options }) => options[String(value)]).find((result) => result !== undefined);
 }

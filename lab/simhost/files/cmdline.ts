@@ -1,13 +1,13 @@
 import type { SimVm } from '../vm.ts';
 
-/** Where monitors are by convention. */
+/** The default folder for QMP sockets. */
 export const QMP_FOLDER = '/run/kvm-telemetry/qmp';
 
 export function socketOf(vm: SimVm): string {
   return `${QMP_FOLDER}/${vm.name}.sock`;
 }
 
-/** Which IOThread serves which queues of a disk; one entry where one serves them all. */
+/** The IOThread of each queue of a disk; one entry if one IOThread serves all queues. */
 export function queueMapping(vm: SimVm, disk: number): { iothread: string; vqs: number[] }[] {
   const mapping = new Map<string, number[]>();
   for (let queue = 0; queue < vm.queues; queue++) {

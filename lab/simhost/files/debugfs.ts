@@ -10,14 +10,14 @@ export function debugfsFolder(vm: SimVm): string {
   return `${KVM}/${vm.pid}-${KVM_FD}`;
 }
 
-/** A statistic of the VM itself, which a simulated guest hardly moves. */
+/** A statistic of the VM itself. A simulated guest hardly changes it. */
 export function vmStatistic(vm: SimVm, name: string): number {
   if (name === 'pages_2m') return (vm.spec.memoryMiB ?? 4096) / 2;
   if (name === 'remote_tlb_flush_requests') return vm.vcpus.length * 24;
   return name === 'remote_tlb_flush' ? vm.vcpus.length * 4 : 0;
 }
 
-/** The VM's folder: the sums over its vCPUs, virt/kvm/kvm_main.c kvm_create_vm_debugfs(). */
+/** The VM's folder: sums over its vCPUs, virt/kvm/kvm_main.c kvm_create_vm_debugfs(). */
 export function writeDebugfs(tree: Tree, vm: SimVm, facts: HostFacts): void {
   const folder = debugfsFolder(vm);
   const put = (name: string, kind: StatisticKind, value: number): void => {
@@ -42,14 +42,14 @@ export function writeDebugfs(tree: Tree, vm: SimVm, facts: HostFacts): void {
 }
 
 /**
- * Lockdown denies these files to everyone, root too, which no mode of a plain file does: a link to itself cannot be
- * opened by anybody either (ELOOP, where a real kernel says EPERM), and is still listed.
+ * Lockdown denies these files to everyone, even to root; the mode of a plain file cannot. A link to itself is
+ * listed but cannot be opened either (ELOOP, where a real kernel returns EPERM).
  */
 function deny(tree: Tree, folder: string, name: string): void {
   tree.link(`${folder}/${name}`, name);
 }
 
-/** The files beside the folders sum over the VMs that live now. */
+/** The top-level files sum over the running VMs. */
 export function writeDebugfsTotals(tree: Tree, vms: readonly SimVm[], facts: HostFacts): void {
   const total = (name: string): number =>
     vms.reduce((sum, vm) => sum + vm.vcpus.reduce((of, vcpu) => of + vcpu.statistic(name), 0), 0);

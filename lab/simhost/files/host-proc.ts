@@ -8,7 +8,7 @@ import { ticks } from './task.ts';
 import type { Tree } from './tree.ts';
 import { socketInode } from './vm-static.ts';
 
-/** What of procfs does not change after boot. */
+/** Files of procfs that do not change after boot. */
 export function writeProcStatic(tree: Tree, facts: HostFacts): void {
   tree.put('proc/1/comm', 'systemd\n');
   tree.put('proc/1/cmdline', '/sbin/init\0');
@@ -25,12 +25,12 @@ export function writeProcStatic(tree: Tree, facts: HostFacts): void {
   tree.put('proc/partitions', `major minor  #blocks  name\n\n${partitions.join('')}`, 0o444);
 }
 
-/** A process that sleeps, without memory: systemd, or one that a caller wants to be seen. */
+/** A sleeping process without memory: systemd, or one that the caller adds. */
 export function processStat(pid: number, comm: string): string {
   return `${pid} (${comm}) S 0 ${pid} ${pid} 0 -1 4194560 0 0 0 0 1 1 0 0 20 0 1 0 2 0 0 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n`;
 }
 
-/** What changes with each step, besides what VMs have of their own. */
+/** Files that change with each step, except those of VMs. */
 export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): void {
   tree.put('proc/stat', statText(facts, times), 0o444);
   tree.put('proc/schedstat', schedstatText(facts, times), 0o444);
@@ -39,11 +39,14 @@ export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): vo
   tree.put('proc/interrupts', interruptsText(facts), 0o444);
 }
 
-/** The eleven and more counters of /sys/block/<disk>/stat and /proc/diskstats: Documentation/admin-guide/iostats.rst. */
+/**
+ * The counters of /sys/block/<disk>/stat and /proc/diskstats (11 and more):
+ * Documentation/admin-guide/iostats.rst.
+ */
 export function diskCounters(disk: SimDisk): number[] {
   const { of, busyMs } = disk;
   const { read, write, flush } = of;
-  // Merges there are none, and discards neither.
+  // No merges and no discards.
   return [
     ...[read.done.value, 0, disk.sectors('read'), read.ms.value],
     ...[write.done.value, 0, disk.sectors('write'), write.ms.value],
@@ -53,7 +56,7 @@ export function diskCounters(disk: SimDisk): number[] {
   ];
 }
 
-/** block/genhd.c part_in_flight(): flushes are no reads, so they are with the writes. */
+/** block/genhd.c part_in_flight(): a flush is not a read, so it counts as a write. */
 export function inflightOf({ of: { read, write, flush } }: SimDisk): number {
   return read.inflight + write.inflight + flush.inflight;
 }
@@ -90,7 +93,7 @@ function schedstatText(facts: HostFacts, times: CpuTimes): string {
   return `version 15\ntimestamp ${4_294_667_296 + Math.floor(facts.uptime * 250)}\n${lines.join('')}`;
 }
 
-/** fs/proc/interrupts.c: a line for each hardware queue of the disks. */
+/** fs/proc/interrupts.c: a line per hardware queue of each disk. */
 function interruptsText(facts: HostFacts): string {
   const { allCpus } = facts;
   const header = `     ${allCpus.map((cpu) => `      CPU${cpu}`.padEnd(11)).join('')}\n`;
@@ -119,7 +122,7 @@ export function interruptNumber(disk: SimDisk, queue: number): number {
   return 64 + disk.index * 128 + queue;
 }
 
-/** `/proc/net/unix`, net/unix/af_unix.c: the monitors that listen. */
+/** `/proc/net/unix`, net/unix/af_unix.c: the listening monitors. */
 export function netUnixText(vms: readonly SimVm[]): string {
   const lines = vms
     .filter(({ spec }) => spec.qmp !== false)

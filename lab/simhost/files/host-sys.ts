@@ -6,7 +6,7 @@ import type { Tree } from './tree.ts';
 
 const LOCKDOWNS = ['none', 'integrity', 'confidentiality'] as const;
 
-/** What of sysfs does not change after boot, and which CPU takes which interrupt. */
+/** Files of sysfs that do not change after boot, and the interrupt affinities. */
 export function writeSysStatic(
   tree: Tree,
   facts: HostFacts,
@@ -36,7 +36,7 @@ function writeCpus(tree: Tree, { topology, allCpus }: HostFacts): void {
   for (const [node, cpus] of topology.nodes.entries()) put(`node/node${node}/cpulist`, cpuList(cpus));
 }
 
-/** Where a disk is in the tree of devices, without `sys/`. */
+/** Path of the disk in the device tree, without `sys/`. */
 function devicePath(disk: SimDisk): string {
   const pci = `devices/pci0000:${disk.spec.node === 0 ? '00' : '80'}/0000:${busOf(disk)}:00.0`;
   const { name } = disk.spec;

@@ -4,8 +4,8 @@ import type { SimVm } from '../vm.ts';
 import { queueMapping } from './cmdline.ts';
 
 /**
- * `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(), as libvirt 10 writes it
- * but for the list of QEMU's capabilities.
+ * `/run/libvirt/qemu/<name>.xml`, libvirt src/qemu/qemu_domain.c qemuDomainObjPrivateXMLFormat(), as libvirt
+ * 10 writes it, without the list of QEMU's capabilities.
  */
 export function domstatusText(vm: SimVm): string {
   const vcpus = vm.vcpus

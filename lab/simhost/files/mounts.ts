@@ -1,14 +1,17 @@
 import type { SimDisk } from '../disk.ts';
 
-/** Ids of the mounts that descriptors are on. */
+/** Mount ids of the file descriptors. */
 export const MOUNT = { sockets: 8, anonymous: 15, dev: 23, root: 27, run: 33, firstDisk: 100 } as const;
 
-/** The folder on which a disk's file system is mounted. */
+/** The mount point of a disk's file system. */
 export function mountPoint(disk: SimDisk): string {
   return `/srv/${disk.spec.name}`;
 }
 
-/** `/proc/<pid>/mountinfo`: a small Debian host with an ext4 on each disk. The paper's images are in ext4 too (6). */
+/**
+ * `/proc/<pid>/mountinfo`: a small Debian host with ext4 on each disk. The paper's images are in ext4 too
+ * (6).
+ */
 export function mountinfoText(disks: readonly SimDisk[]): string {
   const ofDisks = disks.map((disk) => {
     const { major, minor } = disk.device;

@@ -1,7 +1,7 @@
 import type { SimThread } from '../thread.ts';
 import { cpuList, cpuMask } from '../topology.ts';
 
-/** What a thread's files tell besides the thread itself. */
+/** Values of a thread's files that come from its process or host. */
 export interface TaskOf {
   readonly pid: number;
   readonly threads: number;
@@ -19,7 +19,10 @@ export function ticks(ns: number): number {
   return Math.floor(ns / TICK_NS);
 }
 
-/** `/proc/<pid>/task/<tid>/stat`, fs/proc/array.c do_task_stat(). @param all whose times are told: the thread, or all of them */
+/**
+ * `/proc/<pid>/task/<tid>/stat`, fs/proc/array.c do_task_stat(). @param all threads whose times are summed:
+ * this thread, or all threads of the process
+ */
 export function statText(thread: SimThread, task: TaskOf, all: readonly SimThread[] = [thread]): string {
   const sum = (of: (each: SimThread) => number): number => all.reduce((total, each) => total + of(each), 0);
   const user = ticks(sum(({ user }) => user.value));
@@ -35,7 +38,7 @@ export function statText(thread: SimThread, task: TaskOf, all: readonly SimThrea
   );
 }
 
-/** `/proc/<pid>/schedstat`, kernel/sched/stats.h: on CPU, waiting for one, time slices. */
+/** `/proc/<pid>/schedstat`, kernel/sched/stats.h: run time, wait time, time slices. */
 export function schedstatText(thread: SimThread): string {
   return `${thread.runNs} ${thread.wait.value} ${thread.switches}\n`;
 }
@@ -81,7 +84,7 @@ function nodeNumbers(nodes: number): number[] {
   return Array.from({ length: nodes }, (_, node) => node);
 }
 
-/** `/proc/<pid>/sched`, kernel/sched/debug.c proc_sched_show_task(): what CONFIG_SCHED_DEBUG gives. */
+/** `/proc/<pid>/sched`, kernel/sched/debug.c proc_sched_show_task(), which needs CONFIG_SCHED_DEBUG. */
 export function schedText(thread: SimThread, task: TaskOf): string {
   const line = (name: string, value: string | number): string =>
     `${name.padEnd(45)}:${String(value).padStart(21)}\n`;

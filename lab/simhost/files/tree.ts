@@ -10,30 +10,30 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Where new files are made: outside of all that is listed, in the same file system. */
+/** New files are created here: outside of the listed folders, on the same file system. */
 const SCRATCH = '.simhost';
-/** Files that are held open to be overwritten: beyond them files are replaced. */
+/** Limit of files that are held open for overwriting. Further files are replaced. */
 const MAX_OPEN = 8192;
 
-/** What is under a name: a file or a link. */
+/** A file or a link. */
 interface Entry {
   text: string;
   readonly mode: number;
-  /** Of a file that is held open. */
+  /** Set while the file is held open. */
   fd: number | undefined;
 }
 
 /**
- * The tree of files of a simulated host. A file is written only when it changes, and under its name it is always whole:
- * it takes the old one's place at once, as rename(2) promises. Where nobody reads meanwhile, what changes again and again
- * can be overwritten instead, which takes a quarter of the calls.
+ * The file tree of a simulated host. A file is written only when it changes. It is never seen half written:
+ * rename(2) replaces the old file atomically. If nobody reads during a write, files that change often can be
+ * overwritten in place, which takes a quarter of the system calls.
  */
 export class Tree {
   readonly #entries = new Map<string, Entry>();
   readonly #directories = new Set<string>();
   #open = 0;
   readonly #scratch: string;
-  /** Files written so far. */
+  /** Number of files written. */
   writes = 0;
 
   constructor(
@@ -70,7 +70,7 @@ export class Tree {
     this.writes++;
   }
 
-  /** Puts another file into its place: who opened the old one goes on to have that. */
+  /** Replaces the file. A process that has the old file open keeps it. */
   replace(name: string, text: string, mode = 0o644): void {
     const before = this.#entries.get(name);
     const isLive = this.overwrites && before !== undefined && this.#open < MAX_OPEN;
@@ -78,7 +78,7 @@ export class Tree {
     this.directory(dirname(name));
     const file = openSync(this.#scratch, 'w', mode);
     try {
-      // Positions are of no use to a new file, and a short write does not happen to one.
+      // A new file needs no position, and a write to it is never short.
       if (text !== '') writeSync(file, text, null, 'latin1');
     } finally {
       if (isLive) this.#open++;
@@ -96,7 +96,7 @@ export class Tree {
     this.#open--;
   }
 
-  /** The files stay. */
+  /** Closes the descriptors. The files stay. */
   close(): void {
     for (const entry of this.#entries.values()) this.#close(entry);
   }
@@ -113,13 +113,13 @@ export class Tree {
     this.writes++;
   }
 
-  /** Takes away a file or a folder with all that is in it. */
+  /** Removes a file, or a folder with its contents. */
   remove(name: string): void {
     rmSync(this.path(name), { recursive: true, force: true });
     this.forget(name);
   }
 
-  /** A file or folder is no more where it was put. */
+  /** Drops the entry of a file or folder that was moved or removed. */
   forget(name: string): void {
     const isUnder = (path: string): boolean => path === name || path.startsWith(`${name}/`);
     for (const [path, entry] of this.#entries) {

@@ -6,7 +6,10 @@ import { schedstatText, schedText, statText, statusText, type TaskOf } from './t
 import type { Tree } from './tree.ts';
 import { cgroupOf, threadCgroup } from './vm-static.ts';
 
-/** What changes while a VM lives: times, switches and masks of its threads, and where its memory is. */
+/**
+ * Files that change while a VM runs: times, context switches and affinity masks of its threads, and its NUMA
+ * memory.
+ */
 export function writeVmLive(tree: Tree, vm: SimVm, facts: HostFacts): void {
   const task: TaskOf = {
     pid: vm.pid,
@@ -31,7 +34,10 @@ function writeTask(tree: Tree, thread: SimThread, task: TaskOf): void {
   tree.put(`${folder}/comm`, `${thread.spec.comm}\n`);
 }
 
-/** libvirt's cpusets follow the masks: a drift by hand (taskset) leaves them alone, and so does this. */
+/**
+ * libvirt's cpusets follow the configured masks. A manual drift (taskset) does not change the cpusets, and
+ * neither does this code.
+ */
 function writeCpusets(tree: Tree, vm: SimVm): void {
   if (vm.spec.libvirt !== true) return;
   for (const [tid, cpus] of vm.pins) {
@@ -46,8 +52,8 @@ export function removeVmFiles(tree: Tree, vm: SimVm): void {
 }
 
 /**
- * `/proc/<pid>/numa_maps`: the guest's memory, in huge pages. 6.3.2: affinity is "batching memory with consideration of
- * the processor affinity"; without it, half of it lies on each node (assumption).
+ * `/proc/<pid>/numa_maps`: the guest's memory, in huge pages. 6.3.2: affinity is "batching memory with
+ * consideration of the processor affinity"; without it, each node holds half of the memory (assumption).
  */
 function numaMapsText(vm: SimVm, facts: HostFacts): string {
   const nodes = facts.topology.nodes.length;

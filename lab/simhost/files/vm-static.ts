@@ -5,21 +5,21 @@ import type { HostFacts } from './facts.ts';
 import { MOUNT, mountinfoText } from './mounts.ts';
 import type { Tree } from './tree.ts';
 
-/** The kvm-vm descriptor: KVM names its debugfs folder after it. */
+/** The kvm-vm descriptor. KVM names the VM's debugfs folder after it. */
 export const KVM_FD = 16;
 const FIRST_VCPU_FD = 26;
-/** Beyond the last vCPU's. */
+/** Gap after the last vCPU's descriptor. */
 const DISK_FD_GAP = 4;
 const O_RDWR = '02000002';
 const O_RDWR_DIRECT = '02140002';
 const O_WRONLY = '02100001';
 
-/** The inode of the monitor's socket, as /proc/net/unix tells it. */
+/** The inode of the monitor's socket, as in /proc/net/unix. */
 export function socketInode(vm: SimVm): number {
   return 100_000 + vm.id;
 }
 
-/** What does not change while the VM's process lives: who it is and what it has open. */
+/** Files that do not change while the VM's process runs: its identity and its open files. */
 export function writeVmStatic(tree: Tree, vm: SimVm, facts: HostFacts): void {
   const process = `proc/${vm.pid}`;
   tree.put(`${process}/cmdline`, `${commandLine(vm).join('\0')}\0`);
@@ -59,7 +59,9 @@ function writeDescriptors(tree: Tree, vm: SimVm): void {
     add(firstDisk + i, file, MOUNT.firstDisk + host.index, O_RDWR_DIRECT);
 }
 
-/** The folder of its cgroup, which systemd and libvirt make: a hyphen in a part of a unit's name is escaped. */
+/**
+ * Path of the VM's cgroup, as systemd and libvirt create it. A hyphen in a part of a unit's name is escaped.
+ */
 export function cgroupOf(vm: SimVm): string {
   const unitName = (text: string): string => text.replaceAll('-', '\\x2d');
   return vm.spec.libvirt === true
@@ -67,7 +69,7 @@ export function cgroupOf(vm: SimVm): string {
     : `/system.slice/vm-${unitName(vm.name)}.service`;
 }
 
-/** libvirt gives each vCPU and IOThread a cgroup of its own; their cpusets are in vm-live.ts. */
+/** libvirt creates a cgroup per vCPU and IOThread; vm-live.ts writes their cpusets. */
 function writeCgroups(tree: Tree, vm: SimVm, facts: HostFacts): void {
   tree.put(`proc/${vm.pid}/cgroup`, `0::${threadCgroup(vm, vm.pid)}\n`);
   for (const { tid } of vm.threads)

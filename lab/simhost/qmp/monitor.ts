@@ -6,13 +6,13 @@ import { QmpError, reply } from './replies.ts';
 const GREETING = {
   QMP: { version: { qemu: { micro: 0, minor: 2, major: 9 }, package: '' }, capabilities: ['oob'] },
 };
-/** A client that sends more than that in a line is none of ours. */
+/** Limit of a request line. The exporter never sends a longer one. */
 const MAX_LINE = 1024 * 1024;
 
-/** A VM's monitor: one client at a time, the next one waits, as in QEMU. */
+/** A VM's monitor. It serves one client at a time and the next client waits, as in QEMU. */
 export class Monitor {
   readonly #server: Server;
-  /** The first of them is served. */
+  /** The first client is served. */
   readonly #clients: Socket[] = [];
 
   /** @param path of the socket: at most 107 bytes, sockaddr_un */

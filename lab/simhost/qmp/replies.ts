@@ -7,7 +7,7 @@ import type { SimVm, VmDisk } from '../vm.ts';
 
 type Arguments = Readonly<Record<string, unknown>>;
 
-/** QEMU's own kind of error. */
+/** An error class of QEMU. */
 export class QmpError extends Error {
   constructor(
     readonly errorClass: string,
@@ -17,7 +17,7 @@ export class QmpError extends Error {
   }
 }
 
-/** What QEMU 9.2 answers: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
+/** Replies of QEMU 9.2: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
 const COMMANDS: Readonly<Record<string, (vm: SimVm, args: Arguments) => unknown>> = {
   qmp_capabilities: () => ({}),
   'query-version': () => ({ qemu: { micro: 0, minor: 2, major: 9 }, package: '' }),
@@ -42,7 +42,7 @@ export function reply(vm: SimVm, command: string, args: Arguments): unknown {
   return answer(vm, args);
 }
 
-/** Between two vCPUs QEMU makes a device of its own: [0], [2], [4] as in the captured host. */
+/** QEMU creates another device between two vCPUs: [0], [2], [4] as on the captured host. */
 function qomPath(vcpu: SimVcpu): string {
   return `/machine/unattached/device[${vcpu.index * 2}]`;
 }
@@ -130,7 +130,7 @@ function blockstats(disk: VmDisk): unknown {
 
 type Named = readonly (readonly [string, StatisticKind])[];
 
-/** In QEMU's order, which is the kernel's reversed. */
+/** In QEMU's order, which reverses the kernel's. */
 function stats(vm: SimVm, { target, providers }: Arguments): unknown {
   const wanted = namesOf(providers);
   const chosen = (all: Named): Named =>
@@ -150,7 +150,7 @@ function stats(vm: SimVm, { target, providers }: Arguments): unknown {
 }
 
 function statisticOf(vcpu: SimVcpu, name: string, kind: StatisticKind): unknown {
-  // util/stats: QEMU puts each bucket before the ones that it has.
+  // util/stats: QEMU prepends each bucket to its list.
   if (kind === 'histogram') return vcpu.histograms[name]?.buckets.toReversed() ?? [];
   return kind === 'boolean' ? vcpu.statistic(name) === 1 : vcpu.statistic(name);
 }

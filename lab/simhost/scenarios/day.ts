@@ -23,14 +23,14 @@ import {
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** What a VM does all day. */
+/** The load of a VM over the day. */
 interface Life {
   readonly spec: VmSpec;
-  /** I/Os a second at its busiest. */
+  /** Peak I/Os per second. */
   readonly peak: number;
-  /** Exits a second besides those of its I/O, as of a guest with many timers. */
+  /** Exits per second besides those of its I/O, as of a guest with many timers. */
   readonly exits?: number;
-  /** Seconds after the start at which it is started, when that is not at once. */
+  /** Start of the VM in seconds after the start of the scenario; at once by default. */
   readonly born?: number;
 }
 
@@ -38,7 +38,7 @@ const calm = (name: string): Life => ({
   spec: { name, configuration: 'original', vcpus: 4, disks: ['nvme0n1'] },
   peak: 300,
 });
-/** 1,500 exits a second and vCPU. */
+/** 1,500 exits per second and vCPU. */
 const chatty = (name: string): Life => ({ ...calm(name), exits: 6000 });
 
 const LIVES: readonly Life[] = [
@@ -52,7 +52,7 @@ const LIVES: readonly Life[] = [
 type VmRow = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
 type HostRow = readonly [kind: HostKind, from: number, minutes: number];
 
-/** By minutes after the day. */
+/** Times in minutes after the first day. */
 const OF_VMS: readonly VmRow[] = [
   ['storm_of_its_day', 'calm-0', 12_000, 5, 20],
   ['storm_of_its_day', 'calm-1', 6000, 10, 20],
@@ -74,7 +74,9 @@ const OF_HOST: readonly HostRow[] = [
   ['lockdown', 140, 30],
 ];
 
-/** 27 hours: the day of eight VMs, and then what shows against a day, and what befalls the exporter. */
+/**
+ * 27 hours: a day of eight VMs, then incidents that show only against that day, and outages of the exporter.
+ */
 export function day(options: ScenarioOptions): ScenarioWithIncidents {
   const host = new SimulatedHost({
     ...options,
@@ -122,7 +124,7 @@ function usualOf(kind: VmKind, life: Life | undefined): Pick<Incident, 'usual'> 
   return kind === 'storm_of_its_day' && life?.born === undefined ? { usual: life?.exits ?? 0 } : {};
 }
 
-/** From a half at the start of the day to one at noon. */
+/** From 0.5 at the start of the day to 1 at noon. */
 function curve(time: number): number {
   return 0.75 - 0.25 * Math.cos((2 * Math.PI * time) / DAY);
 }

@@ -6,21 +6,21 @@ import { nvmes, type ScenarioOptions } from './scenario.ts';
 
 /** Two VMs in each of the paper's configurations, `fast-0` to `fast-9`. */
 const FAST = 10;
-/** Those that do a little: `vm-0` to `vm-39`. */
+/** VMs with low load: `vm-0` to `vm-39`. */
 const QUIET = 40;
-/** A day's curve of load, squeezed. */
+/** A day's load curve, compressed. */
 const DAY_SECONDS = 6 * 3600;
 const DISKS = 6;
-/** Disks and VMs from here on are left alone by what is normal. */
+/** Ordinary events leave the disks and VMs from here on alone. */
 const FIRST_OWN_DISK = 4;
 const FIRST_OWN_FAST = 5;
 const FIRST_OWN_QUIET = 20;
 
 export interface Fleet {
   readonly host: SimulatedHost;
-  /** VMs to which what is normal may happen, in a random order. */
+  /** VMs that ordinary events may affect, in random order. */
   readonly lively: readonly string[];
-  /** Gives each VM the load of this time: once a minute. */
+  /** Sets the load of each VM for this time: call it once a minute. */
   setLoads(): void;
 }
 
@@ -32,14 +32,14 @@ interface Burst {
 /** The load of one VM over time. */
 interface Load {
   readonly peak: number;
-  /** Of the peak, in the quietest hour. */
+  /** Share of the peak, in the quietest hour. */
   readonly floor: number;
   readonly phase: number;
   readonly bursts: readonly Burst[];
   readonly burst: number;
 }
 
-/** 50 VMs on one host, from nearly idle to NVMe speed, each with a load of its own. */
+/** 50 VMs on one host, from nearly idle to NVMe speed, each with its own load. */
 export function fleet(options: ScenarioOptions): Fleet {
   const random = new Random(options.seed ^ 0x51ee7);
   const specs = [
@@ -79,7 +79,7 @@ function fastVm(i: number): VmSpec {
   return { name: `fast-${i}`, configuration, disks, libvirt: i % 2 === 0 };
 }
 
-/** Like those that are there from the start; pinning gives whole cores away, of which there are not enough for all. */
+/** Like the initial VMs. Pinning takes whole cores, and there are not enough for all VMs. */
 export function quietVm(i: number): VmSpec {
   return {
     name: `vm-${i}`,

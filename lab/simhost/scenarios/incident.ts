@@ -23,39 +23,38 @@ export type VmKind =
 export type DiskKind = 'disk_stall' | 'disk_slow';
 export type HostKind = 'exporter_down' | 'lockdown';
 
-/** Something that is worth an alert, or, where it is small or short, is not. */
+/** An event that must raise an alert, or that must not because it is too small or too short. */
 export interface Incident extends Span {
   readonly kind: VmKind | DiskKind | HostKind;
-  /** Empty where it is the host's. */
+  /** Empty for an incident of the host. */
   readonly vm: string;
   /**
-   * exit_storm, storm_of_its_day: exits a second; exits_slow, disk_slow: factor; halt_poll_waste: share of each vCPU; vcpu_starved: vCPUs;
-   * others: 1.
+   * exit_storm, storm_of_its_day: exits per second; exits_slow, disk_slow: factor; halt_poll_waste: share of
+   * each vCPU; vcpu_starved: vCPUs; others: 1.
    */
   readonly size: number;
-  /** storm_of_its_day: exits a second all day, where it has had a day; one_queue: I/Os a second. */
+  /** storm_of_its_day: exits per second all day, if it has had a day; one_queue: I/Os per second. */
   readonly usual?: number;
 }
 
 export interface ScenarioWithIncidents extends Scenario {
-  /** In order of beginning; a disk's for each VM on it. */
+  /** Ordered by start. An incident of a disk is listed for each VM on it. */
   readonly incidents: readonly Incident[];
 }
 
-/** Incidents of a scenario: what is told of them, and what makes them happen. */
+/** Incidents of a scenario: their description and the events that cause them. */
 export class Incidents {
   readonly happenings: Happening[] = [];
   readonly #told: Incident[] = [];
 
-  /** @param start in seconds, from which minutes are counted */
+  /** @param start in seconds; minutes count from it */
   constructor(
     private readonly random: Random,
     private readonly start = 0,
   ) {}
 
   /**
-   * Within the minute after this one, for so many.
-   *
+   * Adds an incident that starts within the minute after this one and lasts this many minutes.
    * @param of one, or one for each VM of a disk
    */
   add(
@@ -70,13 +69,13 @@ export class Incidents {
     this.happenings.push(...between(from, to, set));
   }
 
-  /** In order of beginning. */
+  /** Ordered by start. */
   get told(): readonly Incident[] {
     return [...this.#told].sort((a, b) => a.from - b.from);
   }
 }
 
-/** Begins or ends an incident of a VM. */
+/** Starts or ends an incident of a VM. */
 export function strikeVm(host: SimulatedHost, kind: VmKind, vm: string, size: number, on: boolean): void {
   if (kind === 'exit_storm' || kind === 'storm_of_its_day') host.exitStorm(vm, on ? size : undefined);
   else if (kind === 'exits_slow') host.slowExits(vm, on ? size : 1);
@@ -91,7 +90,7 @@ export function strikeVm(host: SimulatedHost, kind: VmKind, vm: string, size: nu
   }
 }
 
-/** Begins or ends an incident of the host. */
+/** Starts or ends an incident of the host. */
 export function strikeHost(host: SimulatedHost, watchers: Watchers, kind: HostKind, on: boolean): void {
   if (kind === 'exporter_down') absent(watchers, 'exporter', on);
   else host.lockdown = on ? 'integrity' : 'none';

@@ -7,7 +7,10 @@ import type { ScenarioOptions } from './scenario.ts';
 type Row = readonly [kind: VmKind, vm: string, size: number, from: number, minutes: number];
 type DiskRow = readonly [kind: DiskKind, disk: string, size: number, from: number, minutes: number];
 
-/** By minutes. Only VMs that nothing else happens to; of `nvme5n1` none between 195 and 310, while the disk has its own. */
+/**
+ * Times in minutes. Uses only VMs without other events; no VM on `nvme5n1` between 195 and 310, during the
+ * incident of that disk.
+ */
 const OF_VMS: readonly Row[] = [
   ['exit_storm', 'vm-22', 20_000, 10, 20],
   ['exit_storm', 'vm-24', 80_000, 12, 6],
@@ -44,7 +47,7 @@ const OF_DISKS: readonly DiskRow[] = [
   ['disk_slow', 'nvme5n1', 2000, 295, 8],
 ];
 
-/** The life of `normal`, and what should be alerted: of several kinds, sizes and durations. */
+/** `normal` with incidents of several kinds, sizes and durations that must raise alerts. */
 export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   const vms = fleet(options);
   const all = new Incidents(new Random(options.seed ^ 0x1ac1d));

@@ -13,7 +13,10 @@ import {
   type Watchers,
 } from './scenario.ts';
 
-/** The first number of a VM that is born: none is pinned, as it would take the cores of one that is away and comes back. */
+/**
+ * The first number of a new VM. New VMs are not pinned: they would take the cores of a VM that is migrated
+ * away and comes back.
+ */
 const NEWBORN = 101;
 const REBOOTS = 8;
 const MIGRATIONS = 5;
@@ -21,12 +24,12 @@ const DEATHS = 4;
 const BIRTHS = 4;
 const HANGS = 4;
 
-/** Six hours of 50 VMs of which nothing is worth an alert. */
+/** Six hours of 50 VMs without anything that is worth an alert. */
 export function normal(options: ScenarioOptions): Scenario {
   return living(fleet(options), options.seed, []);
 }
 
-/** A fleet with its ordinary life, and more that happens. */
+/** A fleet with its ordinary events and additional ones. */
 export function living(vms: Fleet, seed: number, more: readonly Happening[]): Scenario {
   const { host, setLoads } = vms;
   const random = new Random(seed ^ 0x11fe);
@@ -46,12 +49,15 @@ export function living(vms: Fleet, seed: number, more: readonly Happening[]): Sc
   return { host, watchers, unwatched, script };
 }
 
-/** Minutes of the six hours at which something can begin that is over in an hour. */
+/** A start time in minutes of the six hours for an event that is over within an hour. */
 function anyTime(random: Random): number {
   return Math.round((5 + random.next() * 290) * MINUTE);
 }
 
-/** Reboots, migrations away and back, births, deaths, monitors that hang for half a minute: one for each VM at most. */
+/**
+ * Reboots, migrations away and back, new VMs, terminated VMs, monitors that hang for half a minute: at most
+ * one event per VM.
+ */
 function ofVms({ host, lively }: Fleet, random: Random): Happening[] {
   const left = [...lively];
   const some = (count: number): string[] => left.splice(0, count);
@@ -81,7 +87,9 @@ interface Outage extends Span {
   readonly of: keyof Watchers;
 }
 
-/** Restarts of the exporter, an update that takes a minute or two, scrapes that are missed, a Prometheus that is moved. */
+/**
+ * Restarts of the exporter, an update that takes a minute or two, missed scrapes, a Prometheus that moves.
+ */
 function outages(random: Random): Outage[] {
   const some = (of: Outage['of'], seconds: number): Outage => {
     const from = anyTime(random);

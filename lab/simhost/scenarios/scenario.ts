@@ -1,14 +1,14 @@
 import type { DiskSpec } from '../disk.ts';
 import type { SimulatedHost } from '../host.ts';
 
-/** Who looks at the host. Changed by a script; only a history heeds it. */
+/** State of the exporter and of Prometheus. A script changes it; only the history generator uses it. */
 export interface Watchers {
-  /** Down and up again is another process. */
+  /** A change to 'down' and back to 'up' is a restart: a new process. */
   exporter: 'up' | 'down';
   prometheus: 'up' | 'away';
 }
 
-/** Lets one of them look away, or be back. */
+/** Takes one of them away, or brings it back. */
 export function absent(watchers: Watchers, who: keyof Watchers, on: boolean): void {
   if (who === 'exporter') watchers.exporter = on ? 'down' : 'up';
   else watchers.prometheus = on ? 'away' : 'up';
@@ -20,14 +20,14 @@ export interface Span {
   readonly to: number;
 }
 
-/** A host and what happens to it. */
+/** A host and its events. */
 export interface Scenario {
   readonly host: SimulatedHost;
   /** Up all the time by default. */
   readonly watchers?: Readonly<Watchers>;
-  /** When the exporter will be down or Prometheus away. */
+  /** Spans in which the exporter is down or Prometheus is away. */
   readonly unwatched?: readonly Span[];
-  /** To be called before each step: what is due by `host.time` happens. */
+  /** Call it before each step. It runs the events that are due at `host.time`. */
   script(): void;
 }
 
@@ -48,7 +48,7 @@ export function nvmes(count: number): DiskSpec[] {
   }));
 }
 
-/** Happenings at fixed times of a period, each once in each period. */
+/** Events at fixed times of a period, each once per period. */
 export function timetable(
   host: SimulatedHost,
   period: number,
@@ -65,13 +65,13 @@ export function timetable(
   };
 }
 
-/** Something that happens once, so many seconds after the start. */
+/** An event that happens once, at this many seconds after the start. */
 export interface Happening {
   readonly at: number;
   readonly happen: () => void;
 }
 
-/** Happenings in order of time, those of one time as they are given. */
+/** Events ordered by time. Events of the same time keep their order. */
 export function agenda(host: SimulatedHost, happenings: readonly Happening[]): () => void {
   const ahead = [...happenings].reverse().sort((a, b) => b.at - a.at);
   return () => {
@@ -82,7 +82,7 @@ export function agenda(host: SimulatedHost, happenings: readonly Happening[]): (
   };
 }
 
-/** Something that begins and ends. */
+/** An event that starts and ends. */
 export function between(from: number, to: number, set: (on: boolean) => void): Happening[] {
   return [
     { at: from, happen: () => set(true) },

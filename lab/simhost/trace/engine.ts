@@ -2,14 +2,14 @@ import { HistMap } from './hist-map.ts';
 import type { Fields, TraceSink } from './sink.ts';
 import { type HistTrigger, parseTrigger } from './trigger.ts';
 
-/** Synthetic events by name: their fields in order. */
+/** Synthetic events by name, with their fields in order. */
 export type SyntheticEvents = ReadonlyMap<string, readonly string[]>;
 
-/** The hist triggers of one trace instance, and what they count. */
+/** The hist triggers of one trace instance, with their maps. */
 export class TraceEngine implements TraceSink {
-  /** By `system/event`, in the order in which they were set. */
+  /** By `system/event`, in the order in which the triggers were set. */
   readonly #maps = new Map<string, HistMap[]>();
-  /** Events whose maps changed since they were last shown. */
+  /** Events whose maps changed since the last update of their files. */
   readonly #touched = new Set<string>();
 
   constructor(private readonly synthetic: SyntheticEvents) {}
@@ -18,7 +18,7 @@ export class TraceEngine implements TraceSink {
     return this.#maps.size === 0;
   }
 
-  /** Takes a line that was written into an event's `trigger` file: to set a trigger, to clear it, to remove it. */
+  /** Executes a line written into an event's `trigger` file: sets, clears or removes a trigger. */
   write(event: string, line: string): void {
     const removes = line.startsWith('!');
     const clears = /:clear(?= if |$)/.test(line);
@@ -70,7 +70,7 @@ export class TraceEngine implements TraceSink {
     }
   }
 
-  /** A variable is a field of the first event, or the time between the two. */
+  /** A variable is a field of the first event, or the time between the two events. */
   #resolve(variable: string, from: string, trigger: HistTrigger, fields: Fields, ns: number): number {
     if (trigger.variables.some(([name, text]) => name === variable && text.startsWith('common_timestamp-')))
       return ns;
@@ -81,7 +81,7 @@ export class TraceEngine implements TraceSink {
     return 0;
   }
 
-  /** The lines of an event's `trigger` file: the newest trigger is first in the kernel's list. */
+  /** The lines of an event's `trigger` file. The newest trigger comes first, as in the kernel. */
   triggers(event: string): string {
     const maps = this.#maps.get(event) ?? [];
     return maps
@@ -98,7 +98,7 @@ export class TraceEngine implements TraceSink {
       .join('\n\n');
   }
 
-  /** Events whose files must be written anew. */
+  /** Events whose files are out of date. */
   takeTouched(): string[] {
     const touched = [...this.#touched];
     this.#touched.clear();

@@ -1,6 +1,6 @@
 import type { Fields } from './sink.ts';
 
-/** Whether an event is one that a trigger wants. */
+/** Returns whether the trigger counts the event. */
 export type Filter = (fields: Fields) => boolean;
 
 const TOKEN = /\s*(\|\||&&|[<>=!]=|[()<>&!]|[\w.-]+)/y;
@@ -16,9 +16,8 @@ const COMPARISONS: Readonly<Record<string, Compare>> = {
 };
 
 /**
- * `field op number` with `&&`, `||`, `!` and parentheses, as kernel/trace/trace_events_filter.c takes them.
- *
- * @returns undefined for what is none
+ * `field op number` with `&&`, `||`, `!` and parentheses, as in kernel/trace/trace_events_filter.c.
+ * @returns undefined if the text is not a filter
  * @see https://docs.kernel.org/trace/events.html#event-filtering
  * @example parseFilter('rw == 1 && port & 16')?.({ rw: 1, port: 0x1010 }) // true
  */

@@ -2,7 +2,7 @@ import { REASON } from '../vcpu.ts';
 
 interface EventType {
   readonly id: number;
-  /** C declarations, without the fields that all events have. */
+  /** C declarations, without the common fields. */
   readonly fields: string;
   readonly print: string;
 }
@@ -37,7 +37,7 @@ const COMMON = `\
 `;
 const FIRST_OFFSET = 8;
 
-/** Of all reasons those that a simulated guest has; Linux prints all of arch/x86/include/uapi/asm/vmx.h. */
+/** Only the reasons that a simulated guest has; Linux prints all of arch/x86/include/uapi/asm/vmx.h. */
 const VMX_REASONS = Object.entries(REASON)
   .map(([name, number]) => `{ ${number}, "${name}" }`)
   .join(', ');
@@ -143,7 +143,7 @@ const EVENTS: Readonly<Record<string, EventType>> = {
   },
 };
 
-/** `system/event` of all tracepoints that the simulated kernel has. */
+/** `system/event` of all tracepoints of the simulated kernel. */
 export const TRACEPOINTS = Object.keys(EVENTS);
 
 /** The `format` file of a tracepoint, kernel/trace/trace_events.c f_show(). */
@@ -153,7 +153,10 @@ export function formatOf(event: string): string {
   return formatText(event.split('/')[1] ?? '', type);
 }
 
-/** That of a synthetic event, kernel/trace/trace_events_synth.c: each field takes 8 bytes. @param fields `pid_t pid; u64 lat` */
+/**
+ * The `format` file of a synthetic event, kernel/trace/trace_events_synth.c: each field takes 8 bytes. @param
+ * fields `pid_t pid; u64 lat`
+ */
 export function syntheticFormat(name: string, fields: string, id: number): string {
   const declared = fields.split(';').map((field) => field.trim());
   const lines = declared.map((field, i) => fieldLine(field, FIRST_OFFSET + i * 8));
@@ -186,6 +189,6 @@ function nameOf(field: string): string {
 function typeOf(field: string): { size: number; count: number; isSigned: boolean } {
   if (field.startsWith('__data_loc')) return { size: 4, count: 1, isSigned: false };
   const [, type = '', count = '1'] = /^(.+?) ?\w+(?:\[(\d+)\])?$/.exec(field) ?? [];
-  // An array's elements are signed by the compiler's choice; Linux builds with -funsigned-char.
+  // The compiler decides whether an array's elements are signed; Linux builds with -funsigned-char.
   return { size: SIZES[type] ?? 4, count: Number(count), isSigned: SIGNED.has(type) && count === '1' };
 }

@@ -7,7 +7,7 @@ interface Row {
   readonly sums: number[];
 }
 
-/** The map of one hist trigger: what happened since it was set. */
+/** The map of one hist trigger: the events since it was set. */
 export class HistMap {
   readonly #rows = new Map<string | number, Row>();
   #hits = 0;
@@ -21,7 +21,7 @@ export class HistMap {
     const name = nameOf(keys, fields);
     let row = this.#rows.get(name);
     if (row === undefined) {
-      // tracing_map_insert(): a full map counts what it cannot take.
+      // tracing_map_insert(): a full map counts the events that it drops.
       if (this.#rows.size >= this.trigger.size) {
         this.#dropped += times;
         return;
@@ -58,7 +58,7 @@ export class HistMap {
   }
 }
 
-/** Of a row; called for each event, so without an array. */
+/** Key of a row. Called for each event, so it avoids an array. */
 function nameOf(keys: readonly Key[], fields: Fields): string | number {
   let name: string | number = '';
   for (const { field, modifier } of keys) {

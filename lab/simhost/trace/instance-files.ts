@@ -6,7 +6,7 @@ import { formatOf, TRACEPOINTS } from './formats.ts';
 import { CommandFile } from './lines.ts';
 import type { Fields, TraceSink } from './sink.ts';
 
-/** An instance without triggers for so many steps, that had some, is one that its owner tried to remove. */
+/** An instance that had triggers and has had none for this many steps: its owner tried to remove it. */
 const IDLE_STEPS = 3;
 
 /** The folder of one trace instance. */
@@ -23,7 +23,7 @@ export class InstanceFiles implements TraceSink {
     synthetic: SyntheticEvents,
   ) {
     this.#engine = new TraceEngine(synthetic);
-    // Filled elsewhere and moved here at once: an instance is never seen half made.
+    // Built elsewhere and renamed, so that a reader never sees an incomplete instance.
     const scratch = `.simhost/${folder.replaceAll('/', '-')}`;
     for (const event of TRACEPOINTS) writeEvent(tree, `${scratch}/${event}`, formatOf(event));
     mkdirSync(tree.path(`${scratch}/synthetic`), { recursive: true });
@@ -33,7 +33,7 @@ export class InstanceFiles implements TraceSink {
     for (const event of TRACEPOINTS) this.#open(event);
   }
 
-  /** A synthetic event that the kernel knows by now. */
+  /** Adds a synthetic event that the kernel now knows. */
   define(name: string, format: string): void {
     const event = `synthetic/${name}`;
     if (this.#triggers.has(event)) return;
@@ -47,7 +47,7 @@ export class InstanceFiles implements TraceSink {
     this.tree.remove(`${this.folder}/events/synthetic/${name}`);
   }
 
-  /** Folders to be watched. */
+  /** Folders to watch. */
   get eventFolders(): string[] {
     return [...this.#triggers.keys()].map((event) => `${this.folder}/events/${event}`);
   }
@@ -60,14 +60,14 @@ export class InstanceFiles implements TraceSink {
     );
   }
 
-  /** Obeys what was written into trigger files. @returns false once the instance is gone */
+  /** Executes the lines written into trigger files. @returns false if the instance no longer exists */
   poll(): boolean {
     if (!existsSync(this.tree.path(`${this.folder}/events`))) return false;
     for (const [event, file] of this.#triggers) {
       const lines = file.take();
       if (lines.length === 0) continue;
       for (const line of lines) this.#engine.write(event, line);
-      // The map first: a reader that sees the trigger must find its map.
+      // Write the map first: a reader that sees the trigger expects its map.
       this.#showHist(event);
       file.show(this.#engine.triggers(event));
     }
@@ -75,18 +75,21 @@ export class InstanceFiles implements TraceSink {
     return true;
   }
 
-  /** Called once in a step. */
+  /** Call it once per step. */
   age(): void {
     for (const file of this.#triggers.values()) file.age();
     this.#idleSteps = this.#wasUsed && this.#engine.isIdle ? this.#idleSteps + 1 : 0;
   }
 
-  /** Whether its owner has taken all triggers away: rmdir(2) of a folder with files in it fails where tracefs's does not. */
+  /**
+   * Whether the owner has removed all triggers. rmdir(2) works on tracefs folders, but fails here because the
+   * folder has files.
+   */
   get isAbandoned(): boolean {
     return this.#idleSteps >= IDLE_STEPS;
   }
 
-  /** Shows what was counted since. */
+  /** Updates the files of the events that were counted. */
   update(): void {
     for (const event of this.#engine.takeTouched()) this.#showHist(event);
   }

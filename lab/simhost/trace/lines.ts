@@ -6,32 +6,35 @@ interface Old {
   steps: number;
 }
 
-/** For so many steps a file that was replaced is still looked at: who opened it before may write to it yet. */
+/**
+ * A replaced file is still read for this many steps: a process that opened it earlier may still write to it.
+ */
 const STEPS = 2;
 
 /**
- * A file to which others append lines, as they write commands to tracefs. What it shows is decided here; what comes
- * behind that is new. It is replaced, never rewritten: nothing that is appended meanwhile is lost.
+ * A file to which clients append lines, such as commands for tracefs. This class sets its content; bytes
+ * after that content are new lines. The file is replaced, never rewritten, so that lines appended at the same
+ * time are not lost.
  */
 export class CommandFile {
   readonly #old: Old[] = [];
-  /** Bytes that were read of it. */
+  /** Number of bytes read. */
   #length = 0;
 
   constructor(
     readonly path: string,
-    /** What stands in it. */
+    /** Current content. */
     private shown: string,
-    /** Puts a new text into its place. */
+    /** Replaces the content of the file. */
     private readonly replace: (text: string) => void,
   ) {}
 
-  /** @returns lines that were appended since the last time */
+  /** @returns lines appended since the last call */
   take(): string[] {
     const lines = this.#old.flatMap((old) => linesOf(readFrom(old)));
     let text: string;
     try {
-      // Most have nothing new, most of the time, and this is called for all of them.
+      // Called for every file; most have no new lines.
       if (statSync(this.path).size === this.#length) return lines;
       text = readFileSync(this.path, 'latin1');
     } catch {
@@ -43,7 +46,7 @@ export class CommandFile {
       : [...lines, ...linesOf(text.startsWith(this.shown) ? text.slice(this.shown.length) : text)];
   }
 
-  /** Shows another text; the lines that were taken are gone. */
+  /** Sets the content. Lines that were taken are gone. */
   show(text: string): void {
     const fd = openSync(this.path, 'r');
     this.#old.push({ fd, at: this.#length, steps: 0 });
@@ -52,7 +55,7 @@ export class CommandFile {
     this.replace(text);
   }
 
-  /** Lets go of files that were replaced a while ago: called once in a step. */
+  /** Closes files that were replaced some steps ago. Call it once per step. */
   age(): void {
     for (const old of this.#old.splice(0)) {
       if (++old.steps < STEPS) this.#old.push(old);

@@ -1,12 +1,12 @@
-/** A tracepoint's fields by name; `common_pid` among them. */
+/** A tracepoint's fields by name, including `common_pid`. */
 export type Fields = Readonly<Record<string, number>>;
 
-/** Where the model tells its events. `system/event` is how an event is named. */
+/** Receives the events of the model. Events are named `system/event`. */
 export interface TraceSink {
-  /** Whether anybody counts it: what nobody counts need not be told. */
+  /** Whether a trigger counts the event. The model can skip other events. */
   wants(event: string): boolean;
-  /** It happened so many times. */
+  /** The event occurred this many times. */
   count(event: string, fields: Fields, times: number): void;
-  /** From one event to another it took so long, so many times; the fields are those of the first. */
+  /** The time between two events, and how often it occurred. The fields are those of the first event. */
   interval(from: string, to: string, fields: Fields, ns: number, times: number): void;
 }

@@ -7,14 +7,14 @@ import type { Fields, TraceSink } from './sink.ts';
 
 const ROOT = 'sys/kernel/tracing';
 const FIRST_SYNTHETIC_ID = 3000;
-/** A file that was just replaced is looked at again so soon. */
+/** Delays after which a replaced file is read again. */
 const AFTERTHOUGHTS_MS = [5, 40];
 
 /**
- * tracefs as far as hist triggers go: makes an instance of a folder that appears in `instances`, obeys lines that are
- * appended to `trigger` and `synthetic_events`, and shows `hist`. What a plain folder cannot do: refuse a write (a
- * trigger that is nonsense is dropped in silence), and let a folder with files in it be removed (one whose triggers were
- * all taken away is removed soon after).
+ * The part of tracefs that hist triggers need. It creates an instance for each new folder in `instances`,
+ * executes lines appended to `trigger` and `synthetic_events`, and writes `hist`. A plain folder has two
+ * limits: it cannot refuse a write (an invalid trigger is silently dropped), and a folder with files cannot
+ * be removed by rmdir (an instance whose triggers were all removed is deleted soon after).
  */
 export class Tracefs implements TraceSink {
   readonly #instances = new Map<string, InstanceFiles>();
@@ -35,7 +35,7 @@ export class Tracefs implements TraceSink {
     this.#events = new CommandFile(tree.path(path), '', (text) => tree.replace(path, text));
   }
 
-  /** Obeys at once, rather than at the next step only. */
+  /** Executes commands at once instead of at the next step. */
   serve(): void {
     this.#isServing = true;
     this.poll();
@@ -48,7 +48,7 @@ export class Tracefs implements TraceSink {
     this.#events.close();
   }
 
-  /** Obeys all that was written since the last time. */
+  /** Executes the commands written since the last call. */
   poll(): void {
     this.#pollSynthetic();
     this.#pollInstances();
@@ -60,7 +60,7 @@ export class Tracefs implements TraceSink {
     if (this.#isServing) this.#watchAll();
   }
 
-  /** Shows what a step counted. */
+  /** Writes the counts of a step. */
   update(): void {
     this.#events.age();
     for (const instance of this.#instances.values()) {
@@ -94,7 +94,7 @@ export class Tracefs implements TraceSink {
     const [, name = '', fields = ''] = /^(?:s:)?(\w+)\s+(.+?);?\s*$/.exec(line) ?? [];
     if (name === '' || this.#synthetic.has(name)) return;
     const format = syntheticFormat(name, fields, FIRST_SYNTHETIC_ID + this.#synthetic.size);
-    // The format first: whoever defined the event looks for it at once.
+    // Write the format first: the client that defined the event reads it at once.
     this.tree.put(`${ROOT}/events/synthetic/${name}/format`, format);
     this.#synthetic.set(name, { fields, format });
     this.#names.set(

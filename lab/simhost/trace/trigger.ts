@@ -15,10 +15,10 @@ export interface Match {
   readonly parameters: readonly string[];
 }
 
-/** A hist trigger as it was written. */
+/** A hist trigger as the client wrote it. */
 export interface HistTrigger {
   readonly keys: readonly Key[];
-  /** Fields that are summed, besides the hitcount. */
+  /** Fields to sum, besides the hitcount. */
   readonly sums: readonly string[];
   /** Name and expression. */
   readonly variables: readonly (readonly [string, string])[];
@@ -26,9 +26,9 @@ export interface HistTrigger {
   readonly match: Match | undefined;
   readonly filterText: string;
   readonly filter: Filter;
-  /** As the kernel spells it, without its state. */
+  /** The kernel's spelling, without the state. */
   readonly text: string;
-  /** What another trigger would have to be to be the same one. */
+  /** Two triggers with the same identity are the same trigger. */
   readonly identity: string;
 }
 
@@ -37,9 +37,8 @@ const MATCH = /^onmatch\((\w+)\.(\w+)\)\.trace\((\w+)((?:,\$\w+)*)\)$/;
 const VARIABLE = /^(\w+)=(.+)$/;
 
 /**
- * A line for a `trigger` file, kernel/trace/trace_events_hist.c event_hist_trigger_parse(); undefined for one that this
- * simulator does not know.
- *
+ * Parses a line for a `trigger` file, kernel/trace/trace_events_hist.c event_hist_trigger_parse(). Returns
+ * undefined for a line that this simulator does not support.
  * @param line without `!`
  * @see https://docs.kernel.org/trace/histogram.html
  * @example parseTrigger('hist:keys=common_pid,gpa.hex:size=4000')?.text
