@@ -11,7 +11,7 @@ import {
 export const hostMetrics = {
   kvm_cpu_info: {
     type: 'gauge',
-    help: 'Place of an online CPU: package, core, NUMA node, SMT siblings (a list), isolated from the scheduler or not. Always 1.',
+    help: 'Topology of an online CPU: package, core, NUMA node, list of SMT siblings, and whether it is isolated from the scheduler. Always 1.',
     labels: cpuInfoLabels,
     source: '/sys/devices/system/{cpu,node}',
   },
@@ -35,26 +35,26 @@ export const hostMetrics = {
   },
   kvm_interrupts_total: {
     type: 'counter',
-    help: "Interrupts over all CPUs, of the types that tell about KVM: PIN, NPI and PIW (posted interrupts), RES, CAL, LOC; on arm64 also vgic and KVM's timers.",
+    help: "Interrupts on all CPUs, for the types that matter to KVM: PIN, NPI and PIW (posted interrupts), RES, CAL, LOC; on arm64 also vgic and KVM's timers.",
     labels: interruptLabels,
     source: '/proc/interrupts',
     derived: growth('of each CPU modulo 2^32, summed; a CPU that is offline keeps what it had'),
   },
   kvm_module_parameter: {
     type: 'gauge',
-    help: 'Module parameter in force; Y is 1, N is 0, each in its own unit.',
+    help: "Current value of a numeric or boolean module parameter, in the parameter's own unit. Y is 1, N is 0.",
     labels: moduleParameterLabels,
     source: '/sys/module/<module>/parameters',
   },
   kvm_module_parameter_info: {
     type: 'gauge',
-    help: 'Module parameter whose value is a word. Always 1.',
+    help: 'Module parameter whose value is a string. Always 1.',
     labels: moduleParameterInfoLabels,
     source: '/sys/module/<module>/parameters',
   },
   kvm_lockdown_info: {
     type: 'gauge',
-    help: 'Kernel lockdown: none, integrity, confidentiality, or unknown where securityfs is not mounted. Always 1.',
+    help: 'Kernel lockdown mode: none, integrity, confidentiality, or unknown if securityfs is not mounted. Always 1.',
     labels: lockdownLabels,
     source: '/sys/kernel/security/lockdown',
   },

@@ -4,31 +4,31 @@ import { blockDeviceLabels, vmInfoLabels, vmLabels, vmRoleLabels } from './label
 export const vmMetrics = {
   kvm_vm_info: {
     type: 'gauge',
-    help: 'Who the VM is: its own name, its VMM, manager, accelerator and process. Always 1.',
+    help: 'Identity of the VM: name, UUID, VMM, manager, accelerator, machine type and process. Always 1.',
     labels: vmInfoLabels,
     source: '/proc/<pid>/{fd,cmdline,exe}, libvirt state',
   },
   kvm_vm_start_time_seconds: {
     type: 'gauge',
-    help: "Start time of the VM's process, in seconds of the epoch.",
+    help: "Start time of the VM's process as Unix time in seconds.",
     labels: vmLabels,
     source: '/proc/<pid>/stat, /proc/stat btime',
   },
   kvm_vm_vcpus: {
     type: 'gauge',
-    help: 'vCPU threads that were recognised.',
+    help: 'Number of vCPU threads found.',
     labels: vmLabels,
     source: '/proc/<pid>/task',
   },
   kvm_vm_threads: {
     type: 'gauge',
-    help: 'Threads by role.',
+    help: 'Number of threads, by role.',
     labels: vmRoleLabels,
     source: '/proc/<pid>/task',
   },
   kvm_vm_block_device_info: {
     type: 'gauge',
-    help: "Which block devices carry the VM's disks: depth 0 is what the VMM has open or the file system of an image, 1 and more what lies under it. Always 1.",
+    help: "Block devices under the VM's disks. Depth 0 is the device that the VMM has open or that holds the image's file system, 1 and more are the devices below it. Always 1.",
     labels: blockDeviceLabels,
     source: '/proc/<pid>/{fd,fdinfo,mountinfo}, /sys/block/<disk>/slaves',
   },
