@@ -50,24 +50,24 @@ export async function run(argv: readonly string[]): Promise<number> {
     });
   withOptions(program.command('demo'))
     .description(
-      'serve a simulated host: six VMs on their way through the stages, with storms, drifts and stalls',
+      'serve a simulated host: six VMs that go through the stages, with exit storms, drifts and stalls',
     )
-    .option('--scenario <name>', 'another simulation: quiet, troubled, or a stage', 'demo')
-    .option('--no-prometheus', 'without a Prometheus beside it')
+    .option('--scenario <name>', 'simulation to run: demo, quiet, troubled, or a stage', 'demo')
+    .option('--no-prometheus', 'do not start Prometheus')
     .action(async (flags: RawValues) => {
       await runDemo(flags);
     });
   withOptions(program.command('once'))
-    .description('print one collection and exit')
+    .description('collect once, print the metrics and exit')
     .action(async (flags: RawValues) => {
       await runOnce(flags);
     });
   withOptions(program.command('doctor'))
-    .description('tell which sources are usable, why not, and what would fix it')
-    .option('--json', 'as JSON')
+    .description('check every data source; for each one that is not usable, print the reason and the fix')
+    .option('--json', 'print JSON')
     .option(
       '--vm <name>',
-      'one VM: its threads, CPUs, nodes, devices and queues, what is wrong, and what would put it right',
+      'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix',
     )
     .action(async (flags: RawValues) => {
       code = await runDoctor(flags);
@@ -75,24 +75,24 @@ export async function run(argv: readonly string[]): Promise<number> {
 
   const phase = program
     .command('phase')
-    .description('declare the patch phase a VM is in, where nothing can detect it');
+    .description('declare the patch phase of a VM, which the exporter cannot detect');
   withPathOptions(withStateOptions(phase.command('set')))
     .description("set a VM's phase, such as 'exitless-polling v2'")
     .argument('<vm>', "the VM's name or UUID")
-    .argument('<phase>', 'a name of your own; one that begins with a stage declares that stage')
+    .argument('<phase>', 'any name; a name that begins with a stage declares that stage')
     .action(async (vm: string, name: string, flags: RawValues) => {
       const config = readConfig(flags);
       code = await setPhase(config, phasesOf(config), vm, name);
     });
   withStateOptions(phase.command('clear'))
     .description("clear a VM's phase")
-    .argument('<vm>', 'as it was given to phase set')
+    .argument('<vm>', "the VM's name or UUID, as passed to phase set")
     .action(async (vm: string, flags: RawValues) => {
       code = await clearPhase(phasesOf(readConfig(flags)), vm);
     });
   withStateOptions(phase.command('list'))
     .description('list declared phases')
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .action((flags: RawValues) => {
       process.stdout.write(listPhases(phasesOf(readConfig(flags)), flags['json'] === true));
     });
@@ -113,7 +113,10 @@ export async function run(argv: readonly string[]): Promise<number> {
  * `--help` lists only the flag that changes the default.
  */
 function withOptions(command: Command): Command {
-  command.option('--config <file>', 'YAML file with the settings below, nested at the dots');
+  command.option(
+    '--config <file>',
+    'YAML file with the settings below; each dot in a name is a nesting level',
+  );
   for (const [key, { default: value, help }] of Object.entries(options)) {
     if (isOnlyInFile(key as ConfigKey)) continue;
     const flag = flagOf(key);
@@ -121,7 +124,7 @@ function withOptions(command: Command): Command {
       const negative = flag.replace('--', '--no-');
       command.addOption(new Option(flag, help).hideHelp(value));
       command.addOption(
-        new Option(negative, `Without ${help[0]?.toLowerCase()}${help.slice(1)}`).hideHelp(!value),
+        new Option(negative, `Do not ${help[0]?.toLowerCase()}${help.slice(1)}`).hideHelp(!value),
       );
     } else {
       const shown = value === undefined ? help : `${help} (default: ${JSON.stringify(value)})`;
@@ -134,7 +137,7 @@ function withOptions(command: Command): Command {
 /** Options of commands that only write state. */
 function withStateOptions(command: Command): Command {
   return command
-    .option('--config <file>', 'YAML file with the settings of serve')
+    .option('--config <file>', 'YAML file with the settings of the serve command')
     .option(`${flagOf('state.dir')} <value>`, options['state.dir'].help);
 }
 
@@ -175,7 +178,7 @@ function readConfig(flags: RawValues): Config {
 
 function prometheusLine({ url, missingRules }: DemoPrometheus): string {
   if (url === undefined)
-    return 'With Prometheus installed (apt-get install prometheus) the demo starts it too.';
+    return 'If Prometheus is installed (apt-get install prometheus), the demo starts it too.';
   const alerts =
     missingRules === undefined ? `its alerts: ${url}/alerts` : `no alerts, as ${missingRules} is missing`;
   return `Prometheus, scraping it: ${url}/ (${alerts})`;
@@ -191,7 +194,7 @@ async function runDemo(flags: RawValues): Promise<void> {
       true,
       async (port, print) => {
         const url = `http://127.0.0.1:${port}`;
-        print(`A simulated KVM host, not this one: ${url}/ and ${url}/metrics. Ctrl-C ends it.\n`);
+        print(`Simulated KVM host (not this machine): ${url}/ and ${url}/metrics. Press Ctrl-C to stop.\n`);
         if (flags['prometheus'] === false) return;
         prometheus = await startPrometheus(`127.0.0.1:${port}`);
         print(`${prometheusLine(prometheus)}\n`);

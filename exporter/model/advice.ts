@@ -16,7 +16,7 @@ export interface Circumstances {
 
 /** The reason given for a QMP socket directory that is not used: exporter/qmp/sockets.ts. */
 export const NOT_ROOTS_ALONE =
-  "not used for QMP: must be a directory, not a link, that is root's and that nobody else may write to";
+  'not used for QMP: it must be a directory (not a symbolic link) that root owns and only root can write to';
 
 /** The reason given for a monitor that serves another client: probes/qmp-connection.ts. */
 export const HELD = 'another client holds the monitor';
@@ -38,7 +38,7 @@ export function adviceOn(problem: SourceError, probe: string, circumstances: Cir
       return aboutAbsence(path, probe, reason);
     case 'malformed':
     case 'failed':
-      return { why, fix: 'please report it with the content of the file' };
+      return { why, fix: 'please report this with the content of the file' };
     default:
       return { why, fix: undefined };
   }
@@ -47,42 +47,49 @@ export function adviceOn(problem: SourceError, probe: string, circumstances: Cir
 /** @param reason EMFILE (limit of this process) or ENFILE (limit of the host) */
 export function fixOfExhaustion(reason: string): string {
   return reason === 'ENFILE'
-    ? 'raise fs.file-max (sysctl), or find the process that holds so many (lsof)'
-    : 'raise the limit (LimitNOFILE= of the unit, ulimit -n), or close idle connections to the exporter';
+    ? 'raise fs.file-max (sysctl), or find the process that holds most of them (lsof)'
+    : 'raise the limit (LimitNOFILE= in the unit, or ulimit -n), or close idle connections to the exporter';
 }
 
 function aboutDebugfs(why: string, { isRoot, lockdown }: Circumstances): Advice {
-  if (!isRoot) return { why: `${why}: debugfs is for root`, fix: 'run kvm-telemetry as root' };
-  const mode = lockdown === 'unknown' ? 'its mode is not shown: securityfs is not mounted' : lockdown;
+  if (!isRoot) return { why: `${why}: only root can read debugfs`, fix: 'run kvm-telemetry as root' };
+  const mode = lockdown === 'unknown' ? 'mode unknown: securityfs is not mounted' : lockdown;
   return {
-    why: `KVM debugfs counters are denied by kernel lockdown (${mode}), though root asks; instant values remain`,
-    fix: 'ask QEMU: start VMs with -qmp unix:/run/kvm-telemetry/qmp/NAME.sock,server=on,wait=off, or let libvirt manage them; then --no-collector.kvm-debugfs',
+    why: `kernel lockdown (${mode}) denies the KVM debugfs counters, even to root; only instant values are readable`,
+    fix: 'start the VMs with -qmp unix:/run/kvm-telemetry/qmp/NAME.sock,server=on,wait=off, or let libvirt manage them; then set --no-collector.kvm-debugfs',
   };
 }
 
 function aboutPrivileges(why: string, { isRoot }: Circumstances): Advice {
-  return { why, fix: isRoot ? undefined : 'run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH' };
+  return {
+    why,
+    fix: isRoot ? undefined : 'run kvm-telemetry as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH',
+  };
 }
 
 function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice {
   if (kind === 'denied' && reason === NOT_ROOTS_ALONE) {
     return {
       why,
-      fix: `chown root:root ${path} && chmod go-w ${path}, and likewise the directories above it`,
+      fix: `chown root:root ${path} && chmod go-w ${path}, and the same for its parent directories`,
     };
   }
   if (reason.includes(HELD)) {
     return {
       why,
-      fix: 'none if that is kvm-telemetry serve, whose kvm_vm_source_up then is 1; else give the VM a second -qmp socket',
+      fix: 'nothing, if that client is kvm-telemetry serve (its kvm_vm_source_up is 1); otherwise give the VM a second -qmp socket',
     };
   }
   return { why, fix: undefined };
 }
 
 function aboutLibvirt({ kind }: SourceError, why: string): Advice {
-  if (kind === 'absent') return { why, fix: 'apt-get install libvirt-clients, or --no-collector.libvirt' };
-  return { why, fix: 'systemctl status virtqemud libvirtd; --libvirt.uri where it is not qemu:///system' };
+  if (kind === 'absent')
+    return { why, fix: 'apt-get install libvirt-clients, or set --no-collector.libvirt' };
+  return {
+    why,
+    fix: 'check systemctl status virtqemud libvirtd; set --libvirt.uri if the URI is not qemu:///system',
+  };
 }
 
 function aboutTrace(
@@ -91,18 +98,21 @@ function aboutTrace(
   { isRoot, lockdown }: Circumstances,
 ): Advice {
   if (kind === 'denied') {
-    const denied = `${why}: tracing is ${isRoot ? `denied, kernel lockdown is ${lockdown}` : 'for root'}`;
+    const denied = `${why}: ${isRoot ? `tracing is denied; kernel lockdown is ${lockdown}` : 'only root can use tracing'}`;
     return {
       why: denied,
-      fix: isRoot ? '--trace.backend=off says that you know' : 'run kvm-telemetry as root',
+      fix: isRoot ? 'disable tracing with --trace.backend=off' : 'run kvm-telemetry as root',
     };
   }
-  if (path === 'perf') return { why, fix: 'apt-get install linux-perf, or --trace.backend=off' };
+  if (path === 'perf') return { why, fix: 'apt-get install linux-perf, or set --trace.backend=off' };
   if (reason.startsWith('EROFS')) {
-    return { why, fix: 'mount tracefs read-write, or --trace.backend=perf, which only reads it' };
+    return { why, fix: 'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs' };
   }
   if (reason.includes('no such tracepoint') || reason.includes('no field')) {
-    return { why, fix: 'modprobe kvm_intel or kvm_amd; else --trace.sets without the set that needs it' };
+    return {
+      why,
+      fix: 'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',
+    };
   }
   if (kind === 'absent') return { why, fix: 'mount -t tracefs none /sys/kernel/tracing' };
   return { why, fix: undefined };
@@ -111,18 +121,18 @@ function aboutTrace(
 function aboutAbsence(path: string, probe: string, reason: string): Advice {
   if (probe === 'kvm_debugfs') {
     return {
-      why: `${path} is not there: debugfs is not mounted, or the kvm module is not loaded`,
+      why: `${path} does not exist: debugfs is not mounted, or the kvm module is not loaded`,
       fix: 'mount -t debugfs none /sys/kernel/debug && modprobe kvm',
     };
   }
   if (probe === 'schedstat') {
     return {
-      why: `${path} is not there: this kernel has no CONFIG_SCHEDSTATS`,
-      fix: 'none but another kernel; --no-collector.schedstat says that you know',
+      why: `${path} does not exist: this kernel lacks CONFIG_SCHEDSTATS`,
+      fix: 'use a kernel with CONFIG_SCHEDSTATS, or disable the collector with --no-collector.schedstat',
     };
   }
   if (path.endsWith('/sched')) {
-    return { why: `${path} is not there: this kernel has no CONFIG_SCHED_DEBUG`, fix: undefined };
+    return { why: `${path} does not exist: this kernel lacks CONFIG_SCHED_DEBUG`, fix: undefined };
   }
   return { why: `${path}: ${reason}`, fix: undefined };
 }

@@ -44,7 +44,7 @@ test('denied debugfs is put down to lockdown where root asks, and to not being r
   const why = (isRoot: boolean): string =>
     formatReport(diagnose(result({ kvm_debugfs: { problems } }), 1, { isRoot, lockdown: 'integrity' }));
   assert.match(why(true), /kernel lockdown \(integrity\)/);
-  assert.match(why(false), /debugfs is for root[\s\S]*fix: run kvm-telemetry as root/);
+  assert.match(why(false), /only root can read debugfs[\s\S]*fix: run kvm-telemetry as root/);
 });
 
 test('the report for people has a line for each source, with reasons under those that fail', () => {
@@ -57,8 +57,8 @@ test('the report for people has a line for each source, with reasons under those
       '',
       'ok    vms        3 series',
       'FAIL  schedstat  0 series',
-      '      why: /proc/schedstat is not there: this kernel has no CONFIG_SCHEDSTATS',
-      '      fix: none but another kernel; --no-collector.schedstat says that you know',
+      '      why: /proc/schedstat does not exist: this kernel lacks CONFIG_SCHEDSTATS',
+      '      fix: use a kernel with CONFIG_SCHEDSTATS, or disable the collector with --no-collector.schedstat',
       '',
     ].join('\n'),
   );

@@ -19,7 +19,7 @@ function advice(
 test('denied counters are laid to lockdown for root, and to missing privileges for anyone else', () => {
   const locked: Circumstances = { isRoot: true, lockdown: 'integrity' };
   const said = advice('kvm_debugfs', 'denied', '/sys/kernel/debug/kvm', 'EPERM', locked);
-  assert.match(said, /denied by kernel lockdown \(integrity\), though root asks/);
+  assert.match(said, /kernel lockdown \(integrity\) denies the KVM debugfs counters, even to root/);
   assert.match(said, /-qmp unix:\/run\/kvm-telemetry\/qmp\/NAME\.sock/);
   const hidden = advice('kvm_debugfs', 'denied', '/x', 'EPERM', { isRoot: true, lockdown: 'unknown' });
   assert.match(hidden, /securityfs is not mounted/);
@@ -71,11 +71,11 @@ test('each kind of failure of each source has its own fix, and no other', () => 
       'virsh',
       'not installed',
       ROOT,
-      'apt-get install libvirt-clients, or --no-collector.libvirt',
+      'apt-get install libvirt-clients, or set --no-collector.libvirt',
     ],
     [
       ...(['libvirt', 'failed', 'qemu:///system', 'refused', ROOT] as const),
-      'systemctl status virtqemud libvirtd; --libvirt.uri where it is not qemu:///system',
+      'check systemctl status virtqemud libvirtd; set --libvirt.uri if the URI is not qemu:///system',
     ],
     // A file of libvirt is a file as others are.
     [
@@ -84,33 +84,40 @@ test('each kind of failure of each source has its own fix, and no other', () => 
       '/run/libvirt/qemu/a.xml',
       'no domain',
       ROOT,
-      'please report it with the content of the file',
+      'please report this with the content of the file',
     ],
-    ['inventory', 'failed', '/proc/1/stat', 'EIO', ROOT, 'please report it with the content of the file'],
+    ['inventory', 'failed', '/proc/1/stat', 'EIO', ROOT, 'please report this with the content of the file'],
     ['inventory', 'denied', '/proc/1/fd', 'EACCES', ROOT, '-'],
     ['inventory', 'timeout', '/proc/1/cmdline', 'no answer', ROOT, '-'],
     ['threads', 'absent', '/proc/1/task/1/sched', 'ENOENT', ROOT, '-'],
     ['block', 'absent', '/sys/block/sda/stat', 'ENOENT', ROOT, '-'],
     ['qmp', 'denied', '/run/q.sock', 'EACCES', ROOT, '-'],
     ['trace', 'absent', '/sys/kernel/tracing', 'ENOENT', ROOT, 'mount -t tracefs none /sys/kernel/tracing'],
-    ['trace', 'absent', 'perf', 'not installed', ROOT, 'apt-get install linux-perf, or --trace.backend=off'],
+    [
+      'trace',
+      'absent',
+      'perf',
+      'not installed',
+      ROOT,
+      'apt-get install linux-perf, or set --trace.backend=off',
+    ],
     [
       'trace',
       'failed',
       '/x',
       'EROFS: read-only',
       ROOT,
-      'mount tracefs read-write, or --trace.backend=perf, which only reads it',
+      'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs',
     ],
     ['trace', 'failed', '/x', 'EBUSY', ROOT, '-'],
     ...['no such tracepoint kvm_exit', 'no field gpa'].map(
       (reason) =>
         [
           ...(['trace', 'absent', '/x', reason, ROOT] as const),
-          'modprobe kvm_intel or kvm_amd; else --trace.sets without the set that needs it',
+          'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',
         ] as const,
     ),
-    ['trace', 'denied', '/x', 'EPERM', ROOT, '--trace.backend=off says that you know'],
+    ['trace', 'denied', '/x', 'EPERM', ROOT, 'disable tracing with --trace.backend=off'],
     ['trace', 'denied', '/x', 'EPERM', { ...ROOT, isRoot: false }, 'run kvm-telemetry as root'],
   ];
   for (const [probe, kind, path, reason, circumstances, fix] of fixes)
