@@ -31,7 +31,7 @@ test('a monitor that a client holds, such as the daemon beside which doctor runs
   const problems = [new SourceError('timeout', '/run/q/a.sock', `no greeting in 1000 ms: ${HELD}`)];
   const [source] = diagnose(result({ qmp: { problems } }), 1, AS_ROOT).sources;
   assert.equal(source?.usable, true);
-  assert.match(source?.findings[0]?.fix ?? '', /none if that is kvm-telemetry serve/);
+  assert.match(source?.findings[0]?.fix ?? '', /nothing, if that client is kvm-telemetry serve/);
 });
 
 test('a storm of problems does not fill the screen', () => {
