@@ -4,13 +4,9 @@ import { caseText } from '../support/cases.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { hostTree } from '../support/host-tree.ts';
 import { parseSamples, type Samples, sample } from '../support/metrics.ts';
+import { assertNoneFalls } from '../support/never-falls.ts';
 
 const THREAD = { vm: 'web', thread: 'vcpu0' };
-
-/** Series that a Prometheus takes for counters. */
-function counters(samples: Samples): [string, number][] {
-  return [...samples].filter(([key]) => /^kvm_\w+_(total|bucket|count|sum)(\{|$)/.test(key));
-}
 
 test('whatever happens to the files of a VM, none of its counters falls while it lives', async (context) => {
   const tree = hostTree(context);
@@ -40,10 +36,7 @@ test('whatever happens to the files of a VM, none of its counters falls while it
   let before: Samples = new Map();
   const scrape = async (): Promise<Samples> => {
     const now = parseSamples(await daemon.metrics());
-    for (const [key, value] of counters(before)) {
-      const later = now.get(key);
-      if (later !== undefined) assert.ok(later >= value, `${key}: ${value}, then ${later}`);
-    }
+    assertNoneFalls(before, now, 'the next scrape');
     before = now;
     return now;
   };

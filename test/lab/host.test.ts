@@ -5,6 +5,7 @@ import { portOf } from '../../exporter/listening-port.ts';
 import type { LabHost, Output } from '../../lab/host.ts';
 import { ROOT } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { assertNoneFalls } from '../support/never-falls.ts';
 import { type Bench, canBoot, fetchCommand, Lab, scrape, startExporter } from './lab.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
@@ -102,6 +103,10 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
     const first = await scrape(host, QMP_PORT);
     await sleep(3000);
     const second = await scrape(host, QMP_PORT);
+    assert.ok(assertNoneFalls(first, second, 'QMP, 3 s later') > 100);
+    const debugfs = await scrape(host, DEBUGFS_PORT);
+    await sleep(1000);
+    assert.ok(assertNoneFalls(debugfs, await scrape(host, DEBUGFS_PORT), 'debugfs, 1 s later') > 100);
     const grown = (name: string, labels: Record<string, string>): void => {
       const [before, after] = [sample(first, name, labels), sample(second, name, labels)];
       assert.ok(after > before, `${name} ${JSON.stringify(labels)}: ${before}, ${after}`);

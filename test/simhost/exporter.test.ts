@@ -7,6 +7,7 @@ import { inflightOf } from '../../lab/simhost/files/host-proc.ts';
 import { demo, paper } from '../../lab/simhost/scenarios.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
+import { assertNoneFalls } from '../support/never-falls.ts';
 import { once, served, simulatedRoot, steps } from './simulated.ts';
 
 function total(samples: Samples, name: string, labels: Record<string, string> = {}): number {
@@ -193,7 +194,6 @@ describe('what happens by a script', () => {
       `--state.dir=${simulatedRoot(context)}`,
       '--vcpu.statistics=all',
     ]);
-    const isCounter = /^kvm_\w+_(total|bucket|count|sum)(\{|$)/;
     let before: Samples = new Map();
     let held = 0;
     for (let round = 0; round < 60; round++) {
@@ -203,12 +203,7 @@ describe('what happens by a script', () => {
       if (round === 30) host.hangMonitor('kv', true);
       if (round === 45) host.hangMonitor('kv', false);
       const now = parseSamples(await daemon.metrics());
-      for (const [key, value] of before) {
-        const later = now.get(key);
-        if (later === undefined || !isCounter.test(key)) continue;
-        held++;
-        assert.ok(later >= value, `round ${round}: ${key}: ${value}, then ${later}`);
-      }
+      held += assertNoneFalls(before, now, `round ${round}`);
       for (const key of series(now, 'kvm_thread_run_seconds_total', { role: 'vcpu' })) {
         const [, labels = ''] = /\{(.*)\}/.exec(key) ?? [];
         const modes = ['user', 'system', 'guest'].map(

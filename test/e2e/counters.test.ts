@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startDaemon } from '../support/daemon.ts';
+import { parseSamples, type Samples, sample } from '../support/metrics.ts';
+import { monitoredGuest } from '../support/monitored-guest.ts';
+import { assertNoneFalls } from '../support/never-falls.ts';
+import { hasKvm } from '../support/qemu.ts';
+import { has, hasTool } from '../support/tools.ts';
+
+const SCRAPES = 45;
+const NAME = 'kt-counters';
+
+function canRun(context: TestContext): boolean {
+  return (
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    has(context, process.geteuid?.() === 0, 'only root can make the directory of the sockets')
+  );
+}
+
+test('no counter of a real guest falls over scrapes a second apart', async (context) => {
+  if (!canRun(context)) return;
+  monitoredGuest(context, { name: NAME, vcpus: 2 });
+  const daemon = await startDaemon(context, ['--qmp.timeout-seconds=10', '--vcpu.statistics=all']);
+  const user = (samples: Samples): number =>
+    sample(samples, 'kvm_thread_cpu_seconds_total', {
+      ...{ vm: NAME, thread: 'vcpu0', role: 'vcpu', mode: 'guest' },
+    });
+  const first = parseSamples(await daemon.metrics());
+  let before = first;
+  let compared = 0;
+  for (let round = 0; round < SCRAPES; round++) {
+    await sleep(1000);
+    const now = parseSamples(await daemon.metrics());
+    compared += assertNoneFalls(before, now, `scrape ${round}`);
+    before = now;
+  }
+  assert.ok(compared > SCRAPES * 100, `${compared} comparisons`);
+  assert.ok(user(before) > user(first), 'the guest ran');
+  assert.equal(await daemon.stop(), 0);
+});
