@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { Daemon } from '../support/daemon.ts';
 import { libvirtHost } from '../support/libvirt-host.ts';
 import { parseSamples, sample } from '../support/metrics.ts';
-import { until } from '../support/until.ts';
+import { until } from '../support/patience.ts';
 
 const ANSWER = `cat <<'END'
 Domain: 'web'

@@ -6,8 +6,8 @@ import { type TestContext, test } from 'node:test';
 import { hashSync } from 'bcryptjs';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { hostTree } from '../support/host-tree.ts';
+import { until } from '../support/patience.ts';
 import { type RawClient, rawClient } from '../support/raw-client.ts';
-import { until } from '../support/until.ts';
 
 const LONG = { timeout: 120_000 };
 

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { type FakeThread, type HostTree, hostTree } from '../support/host-tree.ts';
 import { parseSamples, sample, series } from '../support/metrics.ts';
-import { until } from '../support/until.ts';
+import { until } from '../support/patience.ts';
 
 const MAX_SERIES = 400;
 

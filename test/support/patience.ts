@@ -12,7 +12,10 @@ export async function cpuMs(work: () => unknown): Promise<number> {
 }
 
 /** Waits for a lasting state. @throws Error on a timeout */
-export async function until(condition: () => boolean, otherwise = String(condition)): Promise<void> {
-  for (const deadline = performance.now() + PATIENCE_MS; !condition(); await sleep(5))
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  otherwise = String(condition),
+): Promise<void> {
+  for (const deadline = performance.now() + PATIENCE_MS; !(await condition()); await sleep(5))
     if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms: ${otherwise}`);
 }
