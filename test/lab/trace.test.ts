@@ -36,9 +36,9 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
   );
 
   await check("what the tracepoints count agrees with the kernel's own counters", async ({ host }) => {
-    const before = await standingStill(host);
+    const [before] = await standingStill(host);
     await host.output('sleep 8');
-    const after = await standingStill(host);
+    const [after] = await standingStill(host);
     const grown = (name: string, labels: Record<string, string> = {}): number =>
       sum(after, name, { ...VM, ...labels }) - sum(before, name, { ...VM, ...labels });
 
@@ -144,11 +144,10 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
       const switches = `cat /proc/${pid}/task/*/status | grep ctxt_switches`;
       const counted = (text: string): number =>
         [...text.matchAll(/:\t(\d+)/g)].reduce((total, [, count]) => total + Number(count), 0);
-      const before = await standingStill(host);
-      const least = counted(await host.output(switches));
+      const read = async (): Promise<number> => counted(await host.output(switches));
+      const [before, least] = await standingStill(host, read);
       await host.output('sleep 5');
-      const after = await standingStill(host);
-      const most = counted(await host.output(switches));
+      const [after, most] = await standingStill(host, read);
       const event = { ...VM, event: 'sched_switch' };
       const name = 'kvm_vm_trace_events_total';
       const traced = sum(after, name, event) - sum(before, name, event);
@@ -207,13 +206,16 @@ async function makeReady(host: LabHost): Promise<TraceBench> {
   return { host, pid };
 }
 
-/** A scrape with the guest stopped: no reading is of a later moment than another. */
-async function standingStill(host: LabHost): Promise<Samples> {
+/** A scrape, and what `read` reads, with the guest stopped: no reading is of a later moment than another. */
+async function standingStill(
+  host: LabHost,
+  read = (): Promise<number> => Promise.resolve(0),
+): Promise<[Samples, number]> {
   await host.monitor('vm-a', 'stop');
   await host.output('sleep 1');
-  const samples = await scrape(host, PORT);
+  const result: [Samples, number] = [await scrape(host, PORT), await read()];
   await host.monitor('vm-a', 'cont');
-  return samples;
+  return result;
 }
 
 async function instances(host: LabHost): Promise<string[]> {
