@@ -1,20 +1,58 @@
 /** Who may import whom: docs/architecture.md says why. */
+const TOP = '^(probes|exporter|promql|dashboards|alerts|lab|testing|test|bench|scripts)/';
 const only = (name, from, allowed) => ({
   name,
   severity: 'error',
   from: { path: from },
-  to: { path: '^(probes|exporter|dashboards|alerts|lab|bench|test|scripts)/', pathNot: allowed },
+  to: { path: TOP, pathNot: allowed },
 });
+
+/** A room of the exporter imports the rooms before it, never one after it. */
+const ROOMS = [
+  'metrics',
+  'model',
+  'schedule',
+  'state',
+  'inventory',
+  'trace',
+  'collectors',
+  'config',
+  'sources',
+  'assessment',
+  'scrape',
+  'doctor',
+  'http',
+  'page',
+  'daemon',
+  'cli',
+];
+const inOrder = ROOMS.map((room, i) =>
+  only(`rooms-in-order-${room}`, `^exporter/${room}/`, [
+    `^exporter/(${ROOMS.slice(0, i + 1).join('|')})/`,
+    '^probes/',
+    // The demo runs the simulated host.
+    ...(room === 'cli' ? ['^lab/simhost/'] : []),
+  ]),
+);
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    ...inOrder,
+    {
+      name: 'every-file-of-the-exporter-is-in-a-room',
+      severity: 'error',
+      from: {},
+      to: { path: '^exporter/', pathNot: `^exporter/(main\\.ts$|(${ROOMS.join('|')})/)` },
+    },
     only('probes-import-probes', '^probes/', '^probes/'),
-    only('lab-imports-lab', '^lab/', '^lab/'),
+    only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', '^lab/'),
     only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
-    only('alerts-import-metrics', '^alerts/', ['^alerts/', '^exporter/metrics/']),
-    only('dashboards-import-metrics-and-what-is-recorded', '^dashboards/', [
+    only('promql-imports-metrics', '^promql/', ['^promql/', '^exporter/metrics/']),
+    only('alerts-import-promql', '^alerts/', ['^alerts/', '^promql/', '^exporter/metrics/']),
+    only('dashboards-import-promql-and-recorded-series', '^dashboards/', [
       '^dashboards/',
+      '^promql/',
       '^exporter/metrics/',
       '^alerts/(recording|thresholds)\\.ts$',
     ]),
@@ -23,12 +61,12 @@ module.exports = {
       '^exporter/metrics/label-text\\.ts$',
       '^probes/',
     ]),
-    only('page-imports-page', '^exporter/web/page/', '^exporter/web/(page/|live\\.ts$)'),
+    only('page-imports-page', '^exporter/page/browser/', '^exporter/page/(browser/|live\\.ts$)'),
     {
       name: 'page-takes-only-types-of-the-server',
       severity: 'error',
-      from: { path: '^exporter/web/page/' },
-      to: { path: '^exporter/web/live\\.ts$', dependencyTypesNot: ['type-only'] },
+      from: { path: '^exporter/page/browser/' },
+      to: { path: '^exporter/page/live\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     only('collectors', '^exporter/collectors/', ['^exporter/(collectors|model|metrics)/', '^probes/']),
     {
@@ -38,20 +76,29 @@ module.exports = {
       to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
     },
     {
-      name: 'server-knows-no-probe',
+      name: 'http-knows-no-probe',
       severity: 'error',
-      from: { path: '^exporter/(server|serve|registry|web/)' },
+      from: { path: '^exporter/(http|page)/' },
       to: { path: '^probes/', dependencyTypesNot: ['type-only'] },
     },
+    {
+      name: 'only-tests-import-tests',
+      severity: 'error',
+      from: { pathNot: '^test/' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'production-imports-no-testing',
+      severity: 'error',
+      from: { path: '^(probes|exporter|promql|dashboards|alerts|lab)/' },
+      to: { path: '^(testing|bench|scripts)/' },
+    },
     ...[
-      ['express', '^exporter/(server|web/routes|config/authentication)\\.ts$'],
-      ['uplot', '^exporter/web/'],
-      ['prom-client', '^exporter/(registry|own-metrics|server)\\.ts$'],
-      ['node-cron', '^exporter/schedule\\.ts$'],
-      [
-        'pino',
-        '^exporter/(cli|serve|last-resort|telemetry|problem-log|series-log|connections|schedule|server|listener)\\.ts$',
-      ],
+      ['express', '^exporter/(http/(app|authentication)|page/routes)\\.ts$'],
+      ['uplot', '^exporter/page/'],
+      ['prom-client', '^exporter/(http/(app|exposition)|daemon/own-metrics)\\.ts$'],
+      ['node-cron', '^exporter/schedule/schedule\\.ts$'],
+      ['pino', '^exporter/(cli|daemon|http|schedule|scrape)/'],
       ['fast-xml-parser', '^probes/libvirt'],
     ].map(([library, home]) => ({
       name: `one-home-for-${library}`,
@@ -64,7 +111,8 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(probes|exporter)/',
-        pathNot: '^exporter/(systemd|state-lock|libvirt/virsh|trace/perf-process|demo-prometheus)\\.ts$',
+        pathNot:
+          '^exporter/(daemon/systemd|state/lock|sources/libvirt/virsh|trace/perf-process|cli/demo-prometheus)\\.ts$',
       },
       to: { path: '^(node:)?child_process$' },
     },

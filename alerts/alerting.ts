@@ -18,7 +18,7 @@ import {
   unless,
   type Vector,
   where,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { HOST, recorded, STAGES, VM } from './recording.ts';
 import * as thresholds from './thresholds.ts';
 

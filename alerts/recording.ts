@@ -24,7 +24,7 @@ import {
   unmatching,
   type Vector,
   where,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import {
   baseline,
   EXITS_PER_IO,

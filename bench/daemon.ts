@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { listeningPort } from '../exporter/listening-port.ts';
+import { listeningPort } from '../exporter/cli/listening-port.ts';
 
 export interface Daemon {
   readonly pid: number;

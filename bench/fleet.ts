@@ -6,16 +6,16 @@ import { windowOf } from '../dashboards/preview/interpolate.ts';
 import type { Answer } from '../dashboards/preview/preview.ts';
 import { instant } from '../dashboards/preview/prometheus.ts';
 import { choose } from '../dashboards/preview/variables.ts';
-import { memoryFolder } from '../exporter/memory-folder.ts';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
+import { createBlocks } from '../lab/history/blocks.ts';
+import { BlockSink } from '../lab/history/chunks.ts';
+import { generateHistory } from '../lab/history/generate.ts';
+import { withOwnProcess } from '../lab/history/own-process.ts';
+import { serveBlocks } from '../lab/history/prometheus.ts';
+import { recordRules } from '../lab/history/record.ts';
 import { quiet } from '../lab/simhost/scenarios.ts';
-import { exitBySignal } from '../scripts/exit-by-signal.ts';
-import { createBlocks } from '../scripts/history/blocks.ts';
-import { BlockSink } from '../scripts/history/chunks.ts';
-import { generateHistory } from '../scripts/history/generate.ts';
-import { withOwnProcess } from '../scripts/history/own-process.ts';
-import { serveBlocks } from '../scripts/history/prometheus.ts';
-import { recordRules } from '../scripts/history/record.ts';
-import { generated, panelsOf, queriesOf, variablesOf } from '../test/dashboards/generated.ts';
+import { generated, panelsOf, queriesOf, variablesOf } from '../testing/generated.ts';
 import { markdown, note } from './lab-host.ts';
 
 // Measures the cost of the fleet dashboard in Prometheus, with an hour of the series that the dashboard

@@ -2,13 +2,13 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { memoryFolder } from '../exporter/memory-folder.ts';
-import { exitBySignal } from '../scripts/exit-by-signal.ts';
-import { createBlocks } from '../scripts/history/blocks.ts';
-import { queryRange, serveBlocks } from '../scripts/history/prometheus.ts';
-import { startDaemon } from '../test/support/daemon.ts';
-import { ask } from '../test/support/monitored-guest.ts';
-import { startGuest } from '../test/support/qemu.ts';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
+import { createBlocks } from '../lab/history/blocks.ts';
+import { queryRange, serveBlocks } from '../lab/history/prometheus.ts';
+import { startDaemon } from '../testing/daemon.ts';
+import { ask } from '../testing/monitored-guest.ts';
+import { startGuest } from '../testing/qemu.ts';
 import { type Truth, threadsOf, trueCounters } from './true-growth.ts';
 
 // Checks that increase() of each counter matches the counts of the kernel and QEMU: a real guest, a scrape

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { LabHost } from '../lab/host.ts';
-import { startExporter } from '../test/lab/lab.ts';
-import { parseSamples, type Samples, series } from '../test/support/metrics.ts';
+import { startExporter } from '../testing/lab.ts';
+import { parseSamples, type Samples, series } from '../testing/metrics.ts';
 import { emulatedCpus, inHosts, markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';
 

@@ -5,7 +5,7 @@ import type { TallyName, TraceSetName } from '../exporter/trace/sets.ts';
 import type { Tally } from '../exporter/trace/tally.ts';
 import { TracefsBackend } from '../exporter/trace/tracefs.ts';
 import { tracefsWriter } from '../exporter/trace/writer.ts';
-import { liveHost } from '../test/probes/captured.ts';
+import { liveHost } from '../testing/captured.ts';
 
 // Runs in the lab's host: switches tracepoint sets through the exporter's own backend, and reads the guest's
 // progress. POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.

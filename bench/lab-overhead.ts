@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { portOf } from '../exporter/listening-port.ts';
+import { portOf } from '../exporter/cli/listening-port.ts';
 import { DEFAULT_TRACE_SETS } from '../exporter/trace/sets.ts';
 import type { LabHost } from '../lab/host.ts';
 import { inHosts, markdown, note } from './lab-host.ts';

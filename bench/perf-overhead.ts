@@ -16,8 +16,8 @@ import { PerfCounters } from '../exporter/trace/perf-counters.ts';
 import { perfCounters } from '../exporter/trace/perf-events.ts';
 import { perfStarter } from '../exporter/trace/perf-process.ts';
 import { DEFAULT_TRACE_SETS, type TraceSetName } from '../exporter/trace/sets.ts';
-import { liveHost } from '../test/probes/captured.ts';
-import { startGuest, threadId } from '../test/support/qemu.ts';
+import { liveHost } from '../testing/captured.ts';
+import { startGuest, threadId } from '../testing/qemu.ts';
 import { markdown, note } from './lab-host.ts';
 import { bootstrap, median } from './statistics.ts';
 

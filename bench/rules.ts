@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
-import { listeningPort } from '../exporter/listening-port.ts';
+import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { startDemo } from './daemon.ts';
 import { markdown, note } from './lab-host.ts';
 import { median } from './statistics.ts';

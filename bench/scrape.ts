@@ -1,8 +1,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { memoryFolder } from '../exporter/memory-folder.ts';
-import { exitBySignal } from '../scripts/exit-by-signal.ts';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
 import { startExporter, startNodeExporter } from './daemon.ts';
 import { generateHost, IOTHREADS, VCPUS } from './generate-host.ts';
 import { fetchMetrics } from './http.ts';

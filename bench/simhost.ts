@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startDemoHost } from '../exporter/demo.ts';
-import { exitBySignal } from '../scripts/exit-by-signal.ts';
+import { startDemoHost } from '../exporter/cli/demo.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
 import { startExporter } from './daemon.ts';
 import { fetchMetrics } from './http.ts';
 import { markdown } from './lab-host.ts';

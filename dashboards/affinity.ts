@@ -1,16 +1,7 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST, VM } from '../alerts/recording.ts';
 import { queueImbalance } from '../alerts/thresholds.ts';
-import {
-  aggregate,
-  and,
-  countValues,
-  matching,
-  overRange,
-  sum,
-  topk,
-  where,
-} from '../exporter/metrics/promql.ts';
+import { aggregate, and, countValues, matching, overRange, sum, topk, where } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm } from './links.ts';

@@ -8,7 +8,7 @@ import {
   type SeriesLabels,
   unless,
   type Vector,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { DATASOURCE } from './panels/panel.ts';
 import { OF_VMS, vmGauge } from './queries.ts';
 

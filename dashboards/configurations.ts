@@ -17,7 +17,7 @@ import {
   timestamp,
   unless,
   type Vector,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { OF_VMS, RANGE, RATE } from './queries.ts';
 import { query, type Variable } from './variables.ts';
 

@@ -1,14 +1,7 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST } from '../alerts/recording.ts';
 import { taskStalled } from '../alerts/thresholds.ts';
-import {
-  aggregate,
-  dividedBy,
-  histogramQuantile,
-  sum,
-  type Vector,
-  where,
-} from '../exporter/metrics/promql.ts';
+import { aggregate, dividedBy, histogramQuantile, sum, type Vector, where } from '../promql/promql.ts';
 import { dashboard } from './finish.ts';
 import { seriesToHost, toHost } from './links.ts';
 import { above, named, type Panel, type PanelSpec } from './panels/panel.ts';

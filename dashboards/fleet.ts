@@ -20,7 +20,7 @@ import {
   unmatching,
   type Vector,
   where,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToHost, toHost, toVm } from './links.ts';

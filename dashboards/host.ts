@@ -14,7 +14,7 @@ import {
   topk,
   type Vector,
   where,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm, toVm } from './links.ts';

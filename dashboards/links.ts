@@ -13,7 +13,7 @@ export const DASHBOARDS = {
 
 export type DashboardName = keyof typeof DASHBOARDS;
 
-/** The live page links to these (exporter/web/page/vm-view.ts). */
+/** The live page links to these (exporter/page/browser/vm-view.ts). */
 export const uidOf = (name: DashboardName): string => (name === 'exporter' ? 'kvm-telemetry' : `kvm-${name}`);
 
 /** Links to the other dashboards, with the same data source, host, VM and time range. */

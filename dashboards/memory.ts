@@ -1,5 +1,5 @@
 import { VM } from '../alerts/recording.ts';
-import { aggregate } from '../exporter/metrics/promql.ts';
+import { aggregate } from '../promql/promql.ts';
 import { seriesToVm } from './links.ts';
 import { TimeSeries } from './panels/time-series.ts';
 import { series, vmGauge } from './queries.ts';

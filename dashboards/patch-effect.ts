@@ -11,7 +11,7 @@ import {
   times,
   type Vector,
   where,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { called, configurationVariable, firstSeen, overConfigurations, VM } from './configurations.ts';
 import { dashboard } from './finish.ts';

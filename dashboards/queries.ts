@@ -9,7 +9,7 @@ import {
   rateOf,
   type SeriesLabels,
   type Vector,
-} from '../exporter/metrics/promql.ts';
+} from '../promql/promql.ts';
 
 /** Grafana's rate interval: at least four scrapes, or a step of the panel if that is longer. */
 export const RATE = '$__rate_interval';

@@ -1,6 +1,6 @@
 import { VariableHide, VariableRefresh, VariableSort } from '@grafana/schema';
 import dashgen from 'grafana-dash-gen';
-import { labelValues } from '../exporter/metrics/promql.ts';
+import { labelValues } from '../promql/promql.ts';
 import { DATASOURCE } from './panels/panel.ts';
 import { OF_HOSTS, OF_VMS } from './queries.ts';
 

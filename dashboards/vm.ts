@@ -9,15 +9,7 @@ import {
   pollingRegressed,
   vcpuStarved,
 } from '../alerts/thresholds.ts';
-import {
-  aggregate,
-  dividedBy,
-  histogramQuantile,
-  sum,
-  times,
-  unmatching,
-  where,
-} from '../exporter/metrics/promql.ts';
+import { aggregate, dividedBy, histogramQuantile, sum, times, unmatching, where } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { Heatmap } from './panels/heatmap.ts';

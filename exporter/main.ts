@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 
 // `import` opens all modules at once and can exceed a low descriptor limit; require() opens one at a time.
 const require = createRequire(import.meta.url);
-const { keepHeapSmall } = require('./heap.js') as typeof import('./heap.ts');
-const { run } = require('./cli.js') as typeof import('./cli.ts');
+const { keepHeapSmall } = require('./daemon/heap.js') as typeof import('./daemon/heap.ts');
+const { run } = require('./cli/cli.js') as typeof import('./cli/cli.ts');
 
 keepHeapSmall();
 process.exitCode = await run(process.argv);

@@ -6,4 +6,4 @@ import { become, ready, root } from './prepare.mjs';
 const YOUNG = '--max-semi-space-size=64';
 
 ready();
-become([YOUNG, `${root}dist/scripts/alert-study.js`, ...process.argv.slice(2)]);
+become([YOUNG, `${root}dist/lab/alert-study/main.js`, ...process.argv.slice(2)]);

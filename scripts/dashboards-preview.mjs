@@ -35,7 +35,7 @@ const { values } = parseArgs({
 });
 const { servePreview } = await import(`${root}dist/dashboards/preview/server.js`);
 const { uidOf } = await import(`${root}dist/dashboards/links.js`);
-const { historyServer } = await import(`${root}dist/test/dashboards/history.js`);
+const { historyServer } = await import(`${root}dist/testing/history.js`);
 
 const ends = [];
 const end = async (code) => {

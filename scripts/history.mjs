@@ -8,4 +8,4 @@ import { become, ready, root } from './prepare.mjs';
 const YOUNG = '--max-semi-space-size=64';
 
 ready();
-become([YOUNG, `${root}dist/scripts/history.js`, ...process.argv.slice(2)]);
+become([YOUNG, `${root}dist/lab/history/main.js`, ...process.argv.slice(2)]);

@@ -29,7 +29,7 @@ async function test(part) {
 
 async function interactive() {
   const { boot } = await import('../dist/lab/host.js');
-  const { startExporter } = await import('../dist/test/lab/lab.js');
+  const { startExporter } = await import('../dist/testing/lab.js');
   // Installed first, so that a host that is still starting is stopped too (the host ends when this process
   // exits).
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0));

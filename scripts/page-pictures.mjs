@@ -11,10 +11,10 @@ ready();
 const load = (name) => import(`${root}dist/${name}.js`);
 const { SimulatedHost } = await load('lab/simhost/host');
 const { resolveConfig } = await load('exporter/config/load');
-const { createOwnMetrics } = await load('exporter/own-metrics');
-const { readBuild } = await load('exporter/build');
-const { serve } = await load('exporter/serve');
-const { Telemetry } = await load('exporter/telemetry');
+const { createOwnMetrics } = await load('exporter/daemon/own-metrics');
+const { readBuild } = await load('exporter/cli/build');
+const { serve } = await load('exporter/daemon/serve');
+const { Telemetry } = await load('exporter/daemon/telemetry');
 
 const STEPS = [
   ['affinity', 50_000],

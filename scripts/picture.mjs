@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ready, root } from './prepare.mjs';
 
 ready();
-const { startGuest } = await import('../dist/test/support/qemu.js');
+const { startGuest } = await import('../dist/testing/qemu.js');
 
 const EXPORTER = '127.0.0.1:9964';
 const PROMETHEUS = '127.0.0.1:9965';

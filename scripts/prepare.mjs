@@ -76,7 +76,9 @@ export function build() {
     });
   }
   // The container image is built without dashboards.
-  const pages = ['exporter/web/page', 'dashboards/preview/page'].filter((page) => existsSync(root + page));
+  const pages = ['exporter/page/browser', 'dashboards/preview/page'].filter((page) =>
+    existsSync(root + page),
+  );
   for (const page of pages) {
     for (const file of ['index.html', 'page.css'])
       cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);

@@ -4,10 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
-import { withMonitor } from './support/captured-host.ts';
-import { ROOT } from './support/daemon.ts';
-import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from './support/goldens.ts';
-import { hasTool } from './support/tools.ts';
+import { withMonitor } from '../testing/captured-host.ts';
+import { ROOT } from '../testing/daemon.ts';
+import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from '../testing/goldens.ts';
+import { hasTool } from '../testing/tools.ts';
 
 const HOSTS = Object.keys(GOLDEN_HOSTS);
 /** Without a tracefs that can be written no host shows trace events: test/exporter/collectors/trace.test.ts makes these. */

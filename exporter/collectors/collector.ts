@@ -4,14 +4,14 @@ import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
-import type { RemoteResult } from '../model/remote.ts';
+import type { Remotes } from '../model/remote.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
 /** Input and output of one collection: the host, its VMs, and the families that receive the samples. */
-export interface Collection {
+export interface Collection extends Remotes {
   readonly host: Host;
   readonly families: Families;
   readonly vms: readonly Vm[];
@@ -19,17 +19,12 @@ export interface Collection {
   readonly topology: CpuTopology | undefined;
   observeThreads(vm: Vm): ThreadObservation[];
   residencyOf(thread: VmThread): Residency | undefined;
-  /** Requested when the scrape began. */
-  readonly qmp: Promise<RemoteResult>;
-  readonly libvirt: Promise<RemoteResult>;
   /** Result of the last affinity check. */
   readonly affinity: Affinity;
   /** Stages as last determined. */
   readonly stages: Stages;
   /** Trace events counted so far. */
   trace(): TraceReading | Promise<TraceReading>;
-  /** Version of the VM's QEMU; undefined if its monitor is not queried. */
-  versionOf(vm: Vm): string | undefined;
   /** Names of the KVM statistics that were already written, by VM key. */
   readonly given: Map<string, ReadonlySet<string>>;
   /** Yields to the event loop every few milliseconds. Throws when the scrape's deadline has passed. */

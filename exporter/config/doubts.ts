@@ -1,7 +1,7 @@
 import { matchesGlob } from '../model/affinity.ts';
 import { fitPattern } from '../model/vm-names.ts';
-import { didYouMean } from '../nearest.ts';
 import { environmentVariableOf } from './load.ts';
+import { didYouMean } from './nearest.ts';
 import { type Config, options } from './options.ts';
 
 /** Variables that are not settings: the path of the file, and the revision in the image. */

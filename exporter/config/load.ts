@@ -1,5 +1,5 @@
 import { parse as parseYaml } from 'yaml';
-import { didYouMean } from '../nearest.ts';
+import { didYouMean } from './nearest.ts';
 import { type Config, type ConfigKey, options } from './options.ts';
 import { readNamedFile } from './read-file.ts';
 

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
-import { cronProblem } from '../schedule.ts';
+import { cronProblem } from '../schedule/schedule.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { opendirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Roots } from '../../probes/host.ts';
-import { stateDirectoryProblem } from '../state-directory.ts';
+import { stateDirectoryProblem } from '../state/directory.ts';
 import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 

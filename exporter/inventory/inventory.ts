@@ -8,7 +8,7 @@ import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { assignLabels, fitName, type NameClaim, TRUST } from '../model/vm-names.ts';
-import { Pace } from '../pace.ts';
+import { Pace } from '../schedule/yielder.ts';
 import { blockDevicesOf } from './block-devices.ts';
 import { HostFacts } from './host-facts.ts';
 import { type Identity, identify, isManagedBy } from './identity.ts';

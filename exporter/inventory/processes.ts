@@ -4,7 +4,7 @@ import { readExecutable } from '../../probes/proc-pid-exe.ts';
 import { type Descriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { listPids } from '../../probes/proc-pids.ts';
 import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
-import { Pace } from '../pace.ts';
+import { Pace } from '../schedule/yielder.ts';
 import { looksLikeVmm, vmmOfProgram } from './vmm.ts';
 
 /** A process that may be a VM: it has a kvm-vm descriptor, or it is QEMU, which can run without KVM. */

@@ -14,7 +14,7 @@ export interface Circumstances {
   readonly lockdown: Lockdown;
 }
 
-/** The reason given for a QMP socket directory that is not used: exporter/qmp/sockets.ts. */
+/** The reason given for a QMP socket directory that is not used: exporter/sources/qmp/sockets.ts. */
 export const NOT_ROOTS_ALONE =
   'not used for QMP: it must be a directory (not a symbolic link) that root owns and only root can write to';
 

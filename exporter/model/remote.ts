@@ -1,4 +1,5 @@
 import type { SourceError } from '../../probes/errors.ts';
+import type { Vm } from './vm.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 
 /** The result of a source outside the kernel, such as a VMM or libvirt, in one scrape. */
@@ -8,6 +9,14 @@ export interface RemoteResult {
   /** Keys of the VMs that were queried. */
   readonly asked: ReadonlySet<string>;
   readonly problems: readonly SourceError[];
+}
+
+/** The requests of one scrape to these sources, in progress. */
+export interface Remotes {
+  readonly qmp: Promise<RemoteResult>;
+  readonly libvirt: Promise<RemoteResult>;
+  /** Version of the VM's QEMU; undefined if its monitor is not queried. */
+  versionOf(vm: Vm): string | undefined;
 }
 
 export const NOTHING: RemoteResult = { statistics: new Map(), asked: new Set(), problems: [] };

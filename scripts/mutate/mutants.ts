@@ -6,7 +6,7 @@ import type { Settings } from './settings.ts';
 
 export interface Mutant {
   readonly id: string;
-  /** Relative to the project's root: exporter/scrape.ts. */
+  /** Relative to the project's root: exporter/scrape/scrape.ts. */
   readonly file: string;
   readonly line: number;
   /** The original line, trimmed. */

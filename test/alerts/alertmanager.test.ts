@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { type AlertName, alertRules } from '../../alerts/alerting.ts';
-import { hasTool } from '../support/tools.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const FILE = fileURLToPath(new URL('../../../deploy/alertmanager/alertmanager.yml', import.meta.url));
 const GRAFANA = new URL('../../../deploy/grafana/provisioning/alerting/kvm-telemetry.yaml', import.meta.url);

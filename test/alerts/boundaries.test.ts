@@ -7,7 +7,7 @@ import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { alertRules } from '../../alerts/alerting.ts';
-import { hasTool } from '../support/tools.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const RULES = fileURLToPath(new URL('../../../alerts/generated/alerting.yaml', import.meta.url));
 const STEP = 15;

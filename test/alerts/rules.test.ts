@@ -10,7 +10,7 @@ import { type AlertName, alertRules } from '../../alerts/alerting.ts';
 import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts';
 import * as thresholds from '../../alerts/thresholds.ts';
 import { generatedFiles } from '../../scripts/rules.ts';
-import { hasTool } from '../support/tools.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const names = Object.keys(alertRules) as AlertName[];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { buildTinyVm, canRunTinyVms } from '../support/tiny-vm.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { buildTinyVm, canRunTinyVms } from '../../testing/tiny-vm.ts';
 
 const BIRTHS_PER_SECOND = 50;
 const SCRAPES = 60;

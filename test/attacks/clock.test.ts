@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { faketimeLibrary } from '../support/faketime.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { has } from '../support/tools.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { faketimeLibrary } from '../../testing/faketime.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { has } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 /** A task that stands still does so for an hour or for ever, so the patience with a busy machine may be long. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { until } from '../support/patience.ts';
-import { type RawClient, rawClient } from '../support/raw-client.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { until } from '../../testing/patience.ts';
+import { type RawClient, rawClient } from '../../testing/raw-client.ts';
 
 const LONG = { timeout: 120_000 };
 const REQUEST = 'GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { caseText } from '../support/cases.ts';
-import { startDaemon } from '../support/daemon.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { parseSamples, type Samples, sample } from '../support/metrics.ts';
-import { assertNoneFalls } from '../support/never-falls.ts';
+import { caseText } from '../../testing/cases.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
+import { assertNoneFalls } from '../../testing/never-falls.ts';
 
 const THREAD = { vm: 'web', thread: 'vcpu0' };
 

@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { buildTinyVm, canRunTinyVms, startTinyVm } from '../support/tiny-vm.ts';
-import { hasTool } from '../support/tools.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../testing/tiny-vm.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const LIMIT = 64;
 const LIMITED = ['prlimit', `--nofile=${LIMIT}:${LIMIT}`];
@@ -77,8 +77,8 @@ test('without free descriptors the daemon lives, says so once, and is well again
 /** Takes all descriptors, then starts each kind of child that the daemon starts, and prints how that went. */
 const STARTS_CHILDREN = `
   import { openSync } from 'node:fs';
-  import { Virsh } from './dist/exporter/libvirt/virsh.js';
-  import { notifyReady } from './dist/exporter/systemd.js';
+  import { Virsh } from './dist/exporter/sources/libvirt/virsh.js';
+  import { notifyReady } from './dist/exporter/daemon/systemd.js';
   import { perfStarter } from './dist/exporter/trace/perf-process.js';
   process.stdout.write('');
   try {

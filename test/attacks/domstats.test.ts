@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { libvirtHost } from '../support/libvirt-host.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
+import { libvirtHost } from '../../testing/libvirt-host.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
 
 const LONG = { timeout: 120_000 };
 const PRINT = 'cat domstats';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { once } from '../support/cases.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
-import { hasTool } from '../support/tools.ts';
+import { once } from '../../testing/cases.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const ESCAPE = '\u001b[31m';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Daemon } from '../support/daemon.ts';
-import { libvirtHost } from '../support/libvirt-host.ts';
-import { parseSamples, sample } from '../support/metrics.ts';
-import { until } from '../support/patience.ts';
+import type { Daemon } from '../../testing/daemon.ts';
+import { libvirtHost } from '../../testing/libvirt-host.ts';
+import { parseSamples, sample } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 
 const ANSWER = `cat <<'END'
 Domain: 'web'

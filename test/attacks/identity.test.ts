@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { startDaemon } from '../support/daemon.ts';
-import { has, which } from '../support/tools.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { has, which } from '../../testing/tools.ts';
 
 const NAME = 'kvm-telemetry-attack';
 

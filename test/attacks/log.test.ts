@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, sample } from '../support/metrics.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, sample } from '../../testing/metrics.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;

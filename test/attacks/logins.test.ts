@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { hashSync } from 'bcryptjs';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { until } from '../support/patience.ts';
-import { type RawClient, rawClient } from '../support/raw-client.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { until } from '../../testing/patience.ts';
+import { type RawClient, rawClient } from '../../testing/raw-client.ts';
 
 const LONG = { timeout: 120_000 };
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 
 interface Outcome {
   readonly code: number;

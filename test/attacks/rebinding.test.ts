@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { hostTree } from '../support/host-tree.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 const start = (context: TestContext, ...flags: string[]): Promise<Daemon> =>
   startDaemon(context, [`--path.rootfs=${hostTree(context).folder}`, '--web.enable-lifecycle', ...flags]);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { type FakeThread, type HostTree, hostTree } from '../support/host-tree.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
-import { until } from '../support/patience.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { type FakeThread, type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 
 const MAX_SERIES = 400;
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readNamedFile } from '../../exporter/config/read-file.ts';
-import { ROOT } from '../support/daemon.ts';
+import { ROOT } from '../../testing/daemon.ts';
 
 /** Anything but a file of a sane size, by what it is. */
 async function specialFiles(context: TestContext): Promise<Map<string, string>> {

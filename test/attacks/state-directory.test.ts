@@ -16,9 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ROOT } from '../support/daemon.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { has } from '../support/tools.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { has } from '../../testing/tools.ts';
 
 const NOBODY = 65_534;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { caseText, once } from '../support/cases.ts';
-import { hostTree } from '../support/host-tree.ts';
+import { caseText, once } from '../../testing/cases.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 const CASE = 'btrfs-two-devices';
 

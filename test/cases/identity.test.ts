@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../exporter/inventory/inventory.ts';
 import type { Vm } from '../../exporter/model/vm.ts';
-import { caseText } from '../support/cases.ts';
-import { type FakeProcess, type HostTree, hostTree } from '../support/host-tree.ts';
+import { caseText } from '../../testing/cases.ts';
+import { type FakeProcess, type HostTree, hostTree } from '../../testing/host-tree.ts';
 
 /** The command line of a case. */
 function argvOf(name: string, file = 'cmdline-one-argument-a-line.txt'): string[] {

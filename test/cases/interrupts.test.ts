@@ -3,8 +3,8 @@ import { type TestContext, test } from 'node:test';
 import { interrupts } from '../../exporter/collectors/interrupts.ts';
 import { Families } from '../../exporter/metrics/families.ts';
 import type { SourceError } from '../../probes/errors.ts';
-import { caseText } from '../support/cases.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
+import { caseText } from '../../testing/cases.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 
 interface Scraped {
   readonly values: ReadonlyMap<string, number>;

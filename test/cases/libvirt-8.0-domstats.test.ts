@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { caseText } from '../support/cases.ts';
-import { libvirtHost } from '../support/libvirt-host.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
+import { caseText } from '../../testing/cases.ts';
+import { libvirtHost } from '../../testing/libvirt-host.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
 
 const CASE = 'libvirt-8.0-domstats';
 const VM = { vm: 'instance-0000002a' };

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import type { ObservedVm } from '../../exporter/model/observed.ts';
 import { parseNumaMaps } from '../../probes/proc-numa-maps.ts';
 import { type CpuTopology, readCpuTopology } from '../../probes/sys-cpu.ts';
-import { drifts, thread, vmOf } from '../exporter/model/drift-cases.ts';
-import { caseText } from '../support/cases.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
+import { caseText } from '../../testing/cases.ts';
+import { drifts, thread, vmOf } from '../../testing/drift-cases.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 
 const CASE = 'node-without-memory';
 const NODE = 'sys/devices/system/node';

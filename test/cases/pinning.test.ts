@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { caseText, once } from '../support/cases.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
-import { parseSamples, type Samples } from '../support/metrics.ts';
+import { caseText, once } from '../../testing/cases.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { parseSamples, type Samples } from '../../testing/metrics.ts';
 
 const THREADS = { 11: 'CPU 0/KVM', 12: 'CPU 1/KVM', 13: 'IO io0' } as const;
 

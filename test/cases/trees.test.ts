@@ -1,5 +1,5 @@
 import { test } from 'node:test';
-import { caseTree, check, once } from '../support/cases.ts';
+import { caseTree, check, once } from '../../testing/cases.ts';
 
 /** Cases with a whole host tree and a check of the exposition. */
 const CASES: readonly string[] = [

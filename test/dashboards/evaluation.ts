@@ -1,6 +1,6 @@
 import { after, type TestContext } from 'node:test';
-import { hasTool } from '../support/tools.ts';
-import { type HistoryServer, historyServer } from './history.ts';
+import { type HistoryServer, historyServer } from '../../testing/history.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 /** When it begins, in seconds of the epoch. */
 export const START = 1_760_000_400;

@@ -11,10 +11,10 @@ import { fieldsOf } from '../../dashboards/preview/page/view.ts';
 import type { TargetAnswer } from '../../dashboards/preview/preview.ts';
 import { range } from '../../dashboards/preview/prometheus.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
-import { type Column, type Grafana, grafanas } from '../support/grafana.ts';
+import { generated, NAMES, panelsOf, variablesOf } from '../../testing/generated.ts';
+import { type Column, type Grafana, grafanas } from '../../testing/grafana.ts';
+import type { HistoryServer } from '../../testing/history.ts';
 import { evaluationOnce } from './evaluation.ts';
-import { generated, NAMES, panelsOf, variablesOf } from './generated.ts';
-import type { HistoryServer } from './history.ts';
 
 const UNITS = new Set(
   NAMES.flatMap((name) => [...JSON.stringify(generated(name)).matchAll(/"unit":"([^"]+)"/g)]).map(

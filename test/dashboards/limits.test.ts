@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { generated, NAMES, panelsOf } from './generated.ts';
+import { generated, NAMES, panelsOf } from '../../testing/generated.ts';
 
 /** From which value on a number has which colour. Written down once more, so that a changed limit is seen in two places. */
 const LIMITS: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { NAMES } from './generated.ts';
+import { NAMES } from '../../testing/generated.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const read = (path: string): unknown => parse(readFileSync(new URL(path, ROOT), 'utf8'));

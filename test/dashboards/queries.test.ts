@@ -10,10 +10,10 @@ import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.t
 import { type Choices, interpolate, windowOf } from '../../dashboards/preview/interpolate.ts';
 import { servePreview } from '../../dashboards/preview/server.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
-import { openPage, startBrowser } from '../support/browser.ts';
-import { hasTool } from '../support/tools.ts';
+import { openPage, startBrowser } from '../../testing/browser.ts';
+import { generated, NAMES, panelsOf, queriesOf, variablesOf } from '../../testing/generated.ts';
+import { hasTool } from '../../testing/tools.ts';
 import { evaluationOnce, START } from './evaluation.ts';
-import { generated, NAMES, panelsOf, queriesOf, variablesOf } from './generated.ts';
 
 /** Labels that queries make. */
 const MADE = new Set(['configuration', 'node', 'cpu', 'le']);

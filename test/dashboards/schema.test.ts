@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import type { GridPos, Panel } from '@grafana/schema';
 import { uidOf } from '../../dashboards/links.ts';
 import { generatedDashboards } from '../../scripts/dashboards.ts';
+import { generated, NAMES, panelsOf, queriesOf, variablesOf } from '../../testing/generated.ts';
 import { dimensionOf, unitsOf } from './dimension.ts';
-import { generated, NAMES, panelsOf, queriesOf, variablesOf } from './generated.ts';
 
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 /** Of classic panels in Grafana 10 to 13. */
@@ -199,7 +199,7 @@ it('the fleet asks for recorded series, and for what there is one of on each hos
 });
 
 it('the live page links to the dashboard of a VM', () => {
-  const page = readFileSync(new URL('../../../exporter/web/page/vm-view.ts', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../../exporter/page/browser/vm-view.ts', import.meta.url), 'utf8');
   assert.ok(page.includes(`/d/${uidOf('vm')}?var-vm=`));
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { recorded } from '../../alerts/recording.ts';
 import { buckets, hostGauge, rows, series, vmGauge, vmRate, vmRateOf } from '../../dashboards/queries.ts';
-import { dividedBy, labelValues, sum } from '../../exporter/metrics/promql.ts';
+import { dividedBy, labelValues, sum } from '../../promql/promql.ts';
 
 // Each of these lines is checked by the compiler: one that compiles after all fails the build.
 const refused: readonly (() => unknown)[] = [

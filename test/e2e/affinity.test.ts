@@ -3,10 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm, startGuest, threadId } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const NAME = 'kt-affinity';
 /** Two samples are due after two seconds; the rest is for a busy machine. */

@@ -7,13 +7,13 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts';
 import { demo } from '../../lab/simhost/scenarios.ts';
+import { startAlertmanager } from '../../testing/alertmanager.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { ask, monitoredGuest } from '../../testing/monitored-guest.ts';
+import { spawnPrometheus } from '../../testing/prometheus.ts';
+import { hasKvm, threadId } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 import { served } from '../simhost/simulated.ts';
-import { startAlertmanager } from '../support/alertmanager.ts';
-import { startDaemon } from '../support/daemon.ts';
-import { ask, monitoredGuest } from '../support/monitored-guest.ts';
-import { spawnPrometheus } from '../support/prometheus.ts';
-import { hasKvm, threadId } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
 
 /** The rules as they are, on a clock that runs so many times as fast: two minutes are five seconds. */
 const SPEED = 24;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample } from '../support/metrics.ts';
-import { monitoredGuest } from '../support/monitored-guest.ts';
-import { assertNoneFalls } from '../support/never-falls.ts';
-import { hasKvm } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
+import { monitoredGuest } from '../../testing/monitored-guest.ts';
+import { assertNoneFalls } from '../../testing/never-falls.ts';
+import { hasKvm } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const SCRAPES = 45;
 const NAME = 'kt-counters';

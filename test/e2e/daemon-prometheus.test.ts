@@ -5,9 +5,9 @@ import { dirname, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { spawnPrometheus } from '../support/prometheus.ts';
-import { hasTool } from '../support/tools.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { spawnPrometheus } from '../../testing/prometheus.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 

@@ -9,10 +9,10 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { hashSync } from 'bcryptjs';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, sample } from '../support/metrics.ts';
-import { checkOpenMetrics } from '../support/openmetrics.ts';
-import { hasTool } from '../support/tools.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, sample } from '../../testing/metrics.ts';
+import { checkOpenMetrics } from '../../testing/openmetrics.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 const folder = mkdtempSync(join(tmpdir(), 'kt-daemon-'));

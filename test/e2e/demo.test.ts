@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { hasTool } from '../support/tools.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const FOLDERS = ['/dev/shm', '/tmp'];
 

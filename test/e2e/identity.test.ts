@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Inventory } from '../../exporter/inventory/inventory.ts';
-import { liveHost } from '../probes/captured.ts';
-import { hasKvm, startGuest } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hasKvm, startGuest } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 test('a real QEMU with a configuration file and long ids of IOThreads is known in full', async (context) => {
   if (!hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86')) return;

@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../support/daemon.ts';
-import { isLibvirtRunning, startLibvirt } from '../support/libvirt.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm, threadId } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { isLibvirtRunning, startLibvirt } from '../../testing/libvirt.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { hasKvm, threadId } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that hangs, destroy', async (context) => {
   if (!hasTool(context, 'libvirtd', 'libvirt-daemon-system') || !hasTool(context, 'virsh', 'libvirt-clients'))

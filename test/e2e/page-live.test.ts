@@ -7,11 +7,11 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { generateHost, pidOf, vmName } from '../../bench/generate-host.ts';
-import { openPage, startBrowser } from '../support/browser.ts';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, sample, series } from '../support/metrics.ts';
-import { hasKvm, startGuest, threadId } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { openPage, startBrowser } from '../../testing/browser.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const NAME = 'kt-page';
 /** Until what a new VM's threads have is no beginning any more. */

@@ -7,10 +7,10 @@ import { hashSync } from 'bcryptjs';
 import type { Page } from 'playwright-core';
 import { SimulatedHost } from '../../lab/simhost/host.ts';
 import { demo } from '../../lab/simhost/scenarios.ts';
+import { type OpenedPage, openPage, startBrowser } from '../../testing/browser.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, series } from '../../testing/metrics.ts';
 import { served, simulatedRoot, steps } from '../simhost/simulated.ts';
-import { type OpenedPage, openPage, startBrowser } from '../support/browser.ts';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, series } from '../support/metrics.ts';
 
 /** Where the tests leave what the page looked like. */
 const PICTURES = `${ROOT}dist/screenshots`;

@@ -9,10 +9,10 @@ import { type PerfCounter, PerfCounters } from '../../exporter/trace/perf-counte
 import { type PerfEvent, type PerfProcess, perfStarter } from '../../exporter/trace/perf-process.ts';
 import type { SourceError } from '../../probes/errors.ts';
 import type { PerfCounts } from '../../probes/perf-stat.ts';
-import { countingGuest, PORTS, SERIAL_PORT } from '../support/counting-guest.ts';
-import { ROOT } from '../support/daemon.ts';
-import { hasKvm } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { countingGuest, PORTS, SERIAL_PORT } from '../../testing/counting-guest.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { hasKvm } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const TRACEPOINT = '/sys/kernel/tracing/events/kvm/kvm_pio';
 const EVENT = 'kvm:kvm_pio';

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { type Guest, type GuestOptions, hasKvm, startGuest, threadId } from '../support/qemu.ts';
-import { has, hasTool, which } from '../support/tools.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { type Guest, type GuestOptions, hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { has, hasTool, which } from '../../testing/tools.ts';
 
 const ACCEL = hasKvm() ? 'kvm' : 'tcg';
 const NOBODY = 65534;

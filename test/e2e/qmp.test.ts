@@ -4,11 +4,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { ask, monitoredGuest } from '../support/monitored-guest.ts';
-import { hasKvm, startGuest } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { ask, monitoredGuest } from '../../testing/monitored-guest.ts';
+import { hasKvm, startGuest } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 /** Guests in a loop take all CPUs of a small machine: QEMU's own answers then come late. */

@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countingGuest } from '../support/counting-guest.ts';
-import { type Daemon, ROOT, startDaemon } from '../support/daemon.ts';
-import { parseSamples, series } from '../support/metrics.ts';
-import { hasKvm } from '../support/qemu.ts';
-import { has, hasTool } from '../support/tools.ts';
+import { countingGuest } from '../../testing/counting-guest.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, series } from '../../testing/metrics.ts';
+import { hasKvm } from '../../testing/qemu.ts';
+import { has, hasTool } from '../../testing/tools.ts';
 
 const TRACEFS = '/sys/kernel/tracing';
 

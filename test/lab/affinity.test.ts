@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LabHost } from '../../lab/host.ts';
-import { ROOT } from '../support/daemon.ts';
-import { type Samples, sample, series } from '../support/metrics.ts';
-import { type Bench, canBoot, Lab, scrape, startExporter } from './lab.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { type Bench, canBoot, Lab, scrape, startExporter } from '../../testing/lab.ts';
+import { type Samples, sample, series } from '../../testing/metrics.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { portOf } from '../../exporter/listening-port.ts';
+import { portOf } from '../../exporter/cli/listening-port.ts';
 import type { LabHost, Output } from '../../lab/host.ts';
-import { ROOT } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { assertNoneFalls } from '../support/never-falls.ts';
-import { type Bench, canBoot, fetchCommand, Lab, scrape, startExporter } from './lab.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { type Bench, canBoot, fetchCommand, Lab, scrape, startExporter } from '../../testing/lab.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { assertNoneFalls } from '../../testing/never-falls.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };

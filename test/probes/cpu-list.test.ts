@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { countCpuList, formatCpuList, parseCpuList } from '../../probes/cpu-list.ts';
 import { SourceError } from '../../probes/errors.ts';
-import { captured } from './captured.ts';
+import { captured } from '../../testing/captured.ts';
 import { outcome, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

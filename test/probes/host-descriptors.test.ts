@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { hostTree } from '../support/host-tree.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 const open = (): number => readdirSync('/proc/self/fd').length;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { pbkdf2 } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { hostTree } from '../support/host-tree.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 const POOL = 4;
 const late = { name: 'SourceError', kind: 'timeout' };

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { utf8 } from '../../probes/host.ts';
 import { printable } from '../../probes/printable.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { has } from '../support/tools.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { has } from '../../testing/tools.ts';
 
 const KIB = 1024;
 const isRoot = process.getuid?.() === 0;

@@ -10,8 +10,8 @@ import {
   readKvmStatistic,
   readKvmVcpuThread,
 } from '../../probes/kvm-debugfs.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { captured, capturedHost } from './captured.ts';
+import { captured, capturedHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 function file(host: Host, directory: string, name: string): KvmStatisticFile {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDomainPins, readDomainPins } from '../../probes/libvirt-domain-xml.ts';
-import { hostTree } from '../support/host-tree.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 /** As libvirt 9.0 writes it to /etc/libvirt/qemu/web.xml, shortened. */

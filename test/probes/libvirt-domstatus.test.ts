@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { listDomstatus, parseDomstatus, readDomstatus } from '../../probes/libvirt-domstatus.ts';
-import { hostTree } from '../support/host-tree.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { DOMSTATUS } from './domstatus-sample.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 

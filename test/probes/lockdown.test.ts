@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseLockdown, readLockdown } from '../../probes/lockdown.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 test('the chosen level is the one in brackets', () => {

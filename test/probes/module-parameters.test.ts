@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { moduleParameterNumber, readModuleParameters } from '../../probes/module-parameters.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 function valuesOf(parameters: ReturnType<typeof readModuleParameters>): Map<string, string> {
   return new Map(parameters.map(({ module, parameter, value }) => [`${module}.${parameter}`, value]));

@@ -9,7 +9,7 @@ import {
   PerfStatLines,
   parsePerfStatLine,
 } from '../../probes/perf-stat.ts';
-import { ROOT } from '../support/daemon.ts';
+import { ROOT } from '../../testing/daemon.ts';
 
 /**
  * Recorded with perf 6.1 on Linux 6.18: a guest under KVM that wrote 60000 times to port 0xe9, said so in 9 bytes on its

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseBootId, readBootId } from '../../probes/proc-boot-id.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const ID = '0f5c1e3a-2b6d-4c8e-9f10-1a2b3c4d5e6f';

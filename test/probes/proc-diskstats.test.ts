@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDiskstats } from '../../probes/proc-diskstats.ts';
-import { captured } from './captured.ts';
+import { captured } from '../../testing/captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const TEXT = captured('proc/diskstats');

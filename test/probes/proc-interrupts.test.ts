@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { handlersOf, InterruptsParser, readInterrupts } from '../../probes/proc-interrupts.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { captured, liveHost } from './captured.ts';
+import { captured, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

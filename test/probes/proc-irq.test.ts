@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 test('the CPUs that the interrupts of NVMe queues are delivered to are read', () => {
   const host = capturedHost();

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { utf8 } from '../../probes/host.ts';
 import { parseMountinfo, readMountinfo } from '../../probes/proc-mountinfo.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 import { zombie } from './zombie.ts';
 

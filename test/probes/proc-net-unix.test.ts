@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseListeningSockets, readListeningSockets } from '../../probes/proc-net-unix.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 const HEAD = 'Num       RefCount Protocol Flags    Type St Inode Path\n';

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { parseCpuList } from '../../probes/cpu-list.ts';
 import { commonCgroup, parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
 import { readTaskStatus } from '../../probes/proc-task-status.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 /** Linux with both versions, a vCPU of a domain of libvirt 9.0. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseCmdline, readCmdline } from '../../probes/proc-pid-cmdline.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 import { zombie } from './zombie.ts';
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, symlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { zombie } from './zombie.ts';
 
 test('the program of this process is known', () => {

@@ -10,8 +10,8 @@ import {
   readDescriptorInfo,
   readDescriptors,
 } from '../../probes/proc-pid-fd.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const DISK = captured('proc/244/fdinfo/13');

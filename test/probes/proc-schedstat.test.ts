@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseSchedstat, readSchedstat } from '../../probes/proc-schedstat.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
 import { outcome, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

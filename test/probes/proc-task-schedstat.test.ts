@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseTaskSchedstat, readTaskSchedstat } from '../../probes/proc-task-schedstat.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

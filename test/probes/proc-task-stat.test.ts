@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PF_KTHREAD, parseTaskStat, readTaskStat } from '../../probes/proc-task-stat.ts';
-import { captured, capturedHost, liveHost } from './captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

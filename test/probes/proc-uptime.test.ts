@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseUptime, readUptime } from '../../probes/proc-uptime.ts';
-import { liveHost } from './captured.ts';
+import { liveHost } from '../../testing/captured.ts';
 import { testRobustness } from './robustness.ts';
 
 test('the seconds since boot are the first number', () => {

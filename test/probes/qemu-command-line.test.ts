@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { parseQemuOptions } from '../../probes/qemu-options.ts';
-import { captured } from './captured.ts';
+import { captured } from '../../testing/captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const CAPTURED = captured('proc/244/cmdline');

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { parseQemuCommandLine } from '../../probes/qemu-command-line.ts';
 import { parseQemuConfig, readQemuConfig } from '../../probes/qemu-config.ts';
 import { parseQemuDevices } from '../../probes/qemu-devices.ts';
-import { caseText } from '../support/cases.ts';
-import { hostTree } from '../support/host-tree.ts';
+import { caseText } from '../../testing/cases.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 const LXD = caseText('lxd-readconfig', 'qemu.conf');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { QmpConnection } from '../../probes/qmp-connection.ts';
-import { eachLine, listen, type Monitor, send } from '../support/qmp-server.ts';
+import { eachLine, listen, type Monitor, send } from '../../testing/qmp-server.ts';
 
 /** A path for a Unix socket, gone when the test ends. */
 export function socketPath(context: Pick<TestContext, 'after'>): string {

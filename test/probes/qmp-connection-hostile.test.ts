@@ -4,8 +4,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SourceError } from '../../probes/errors.ts';
 import { QmpConnection } from '../../probes/qmp-connection.ts';
-import { cpuMs, until } from '../support/patience.ts';
-import { listen, send } from '../support/qmp-server.ts';
+import { cpuMs, until } from '../../testing/patience.ts';
+import { listen, send } from '../../testing/qmp-server.ts';
 import { connected, socketPath, watchUnhandledRejections } from './qmp-client.ts';
 
 watchUnhandledRejections();

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QMP_COMMANDS } from '../../probes/qmp-commands.ts';
 import { QmpConnection } from '../../probes/qmp-connection.ts';
-import { PATIENCE_MS, until } from '../support/patience.ts';
-import { listen, send } from '../support/qmp-server.ts';
+import { PATIENCE_MS, until } from '../../testing/patience.ts';
+import { listen, send } from '../../testing/qmp-server.ts';
 import { connected, negotiated, socketPath, watchUnhandledRejections } from './qmp-client.ts';
 
 watchUnhandledRejections();

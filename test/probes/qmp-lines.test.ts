@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { nestsTooDeep, QmpLines } from '../../probes/qmp-lines.ts';
-import { cpuMs } from '../support/patience.ts';
+import { cpuMs } from '../../testing/patience.ts';
 
 function linesOf(chunks: readonly Buffer[]): string[] {
   const lines = new QmpLines();

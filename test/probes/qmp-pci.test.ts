@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePci } from '../../probes/qmp-pci.ts';
-import { captured } from './captured.ts';
+import { captured } from '../../testing/captured.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };
 

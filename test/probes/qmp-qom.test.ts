@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Controllers, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
-import { send } from '../support/qmp-server.ts';
+import { send } from '../../testing/qmp-server.ts';
 import { connected } from './qmp-client.ts';
 
 const NOTHING = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };

@@ -11,7 +11,7 @@ import { parseStatsSchemas, parseVcpuStats, parseVmStats } from '../../probes/qm
 import { parseStatus } from '../../probes/qmp-status.ts';
 import { parseUuid } from '../../probes/qmp-uuid.ts';
 import { parseVersion } from '../../probes/qmp-version.ts';
-import { type CapturedHost, captured, type Moment } from './captured.ts';
+import { type CapturedHost, captured, type Moment } from '../../testing/captured.ts';
 import { assertSound, mutated } from './robustness.ts';
 
 const PARSERS: readonly [string, (reply: unknown) => unknown][] = [

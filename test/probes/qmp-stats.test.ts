@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseBlockstats } from '../../probes/qmp-blockstats.ts';
 import { devicePath } from '../../probes/qmp-qom.ts';
 import { parseStatsSchemas, parseVcpuStats, parseVmStats } from '../../probes/qmp-stats.ts';
-import { captured } from './captured.ts';
+import { captured } from '../../testing/captured.ts';
 
 function reply(query: string): unknown {
   return (JSON.parse(captured(`qmp/vm-a/query-${query}.json`)) as { return: unknown }).return;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseBlockInflight, readBlockInflight } from '../../probes/sys-block-inflight.ts';
-import { captured, capturedHost } from './captured.ts';
+import { captured, capturedHost } from '../../testing/captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const TEXT = captured('sys/block/nvme0c0n1/inflight');

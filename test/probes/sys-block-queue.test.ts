@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseScheduler, readBlockQueue, readHardwareQueues } from '../../probes/sys-block-queue.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
 test('the settings of captured disks are read', () => {

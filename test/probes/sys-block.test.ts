@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { blockDeviceName, type Disk, diskOfPartition, readDisks } from '../../probes/sys-block.ts';
-import { type HostTree, hostTree } from '../support/host-tree.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 
 /** Puts disks where the kernel does: a link in /sys/block to a directory of the device tree. */
 function diskTree(

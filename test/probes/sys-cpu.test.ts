@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { countCpuList } from '../../probes/cpu-list.ts';
 import { readCpuTopology, readTopologyMark } from '../../probes/sys-cpu.ts';
-import { hostTree } from '../support/host-tree.ts';
-import { capturedHost, liveHost } from './captured.ts';
+import { capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 
 const CPU = 'sys/devices/system/cpu';
 const NODE = 'sys/devices/system/node';

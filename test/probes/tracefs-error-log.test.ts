@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { lastTraceError, readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
-import { capturedHost } from './captured.ts';
+import { capturedHost } from '../../testing/captured.ts';
 import { testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

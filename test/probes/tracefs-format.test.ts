@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { parseEventFormat, readEventFormat } from '../../probes/tracefs-format.ts';
-import { KVM_EXIT_ARM64 } from '../support/tracefs-tree.ts';
-import { captured, capturedHost } from './captured.ts';
+import { captured, capturedHost } from '../../testing/captured.ts';
+import { KVM_EXIT_ARM64 } from '../../testing/tracefs-tree.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type HistBlock, parseHist, readHist } from '../../probes/tracefs-hist.ts';
-import { captured, capturedHost } from './captured.ts';
+import { captured, capturedHost } from '../../testing/captured.ts';
 import { outcome, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { DomstatsParser, parseDomstats } from '../../probes/virsh-domstats.ts';
-import { ROOT } from '../support/daemon.ts';
+import { ROOT } from '../../testing/daemon.ts';
 import { testRobustness } from './robustness.ts';
 
 const CAPTURED = readFileSync(`${ROOT}test/fixtures/libvirt/domstats-9.0.txt`, 'latin1');

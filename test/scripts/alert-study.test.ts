@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { secondsOf } from '../../alerts/durations.ts';
 import { crossNodeIo, exitStorm, WINDOW } from '../../alerts/thresholds.ts';
+import { isSound, report, summary } from '../../lab/alert-study/report.ts';
+import { judge, type Study } from '../../lab/alert-study/verdict.ts';
+import type { AlertEpisode } from '../../lab/history/alerts.ts';
 import type { Incident } from '../../lab/simhost/scenarios/incident.ts';
-import { isSound, report, summary } from '../../scripts/alert-study/report.ts';
-import { judge, type Study } from '../../scripts/alert-study/verdict.ts';
-import type { AlertEpisode } from '../../scripts/history/alerts.ts';
 
 const START = 1_760_000_400;
 const STEP = 15;

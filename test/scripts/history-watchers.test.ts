@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { generateHistory } from '../../lab/history/generate.ts';
+import type { HistorySink } from '../../lab/history/sink.ts';
 import {
   agenda,
   between,
@@ -8,8 +10,6 @@ import {
   type Watchers,
 } from '../../lab/simhost/scenarios/scenario.ts';
 import { paper } from '../../lab/simhost/scenarios.ts';
-import { generateHistory } from '../../scripts/history/generate.ts';
-import type { HistorySink } from '../../scripts/history/sink.ts';
 
 const START = 1_760_000_400;
 const STEP = 15;

@@ -3,13 +3,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { createBlocks } from '../../lab/history/blocks.ts';
+import { cronOf } from '../../lab/history/cron.ts';
+import { generateHistory, type History } from '../../lab/history/generate.ts';
+import { OpenMetricsFile } from '../../lab/history/sink.ts';
 import { demo } from '../../lab/simhost/scenarios.ts';
-import { createBlocks } from '../../scripts/history/blocks.ts';
-import { cronOf } from '../../scripts/history/cron.ts';
-import { generateHistory, type History } from '../../scripts/history/generate.ts';
-import { OpenMetricsFile } from '../../scripts/history/sink.ts';
-import { prometheusOn } from '../support/prometheus.ts';
-import { hasTool } from '../support/tools.ts';
+import { prometheusOn } from '../../testing/prometheus.ts';
+import { hasTool } from '../../testing/tools.ts';
 
 const START = 1_760_000_400;
 const STEP = 15;

@@ -10,7 +10,7 @@ import { instrument, type Mutant } from '../../scripts/mutate/mutants.ts';
 import { describeMutant, foldersOf, table } from '../../scripts/mutate/report.ts';
 import { interval, randomNumbers, shuffled } from '../../scripts/mutate/statistics.ts';
 import { measure, type Result, type Suite, Trial } from '../../scripts/mutate/trial.ts';
-import { ROOT } from '../support/daemon.ts';
+import { ROOT } from '../../testing/daemon.ts';
 
 const SOURCE = `export const NAME = 'name';
 export function sum(upTo: number): number {

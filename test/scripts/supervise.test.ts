@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT } from '../support/daemon.ts';
-import { hasKvm } from '../support/qemu.ts';
-import { has, which } from '../support/tools.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { hasKvm } from '../../testing/qemu.ts';
+import { has, which } from '../../testing/tools.ts';
 
 const PATIENCE_MS = 60_000;
 
@@ -18,8 +18,8 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { startDaemon } from '${ROOT}dist/test/support/daemon.js';
-import { startGuest } from '${ROOT}dist/test/support/qemu.js';
+import { startDaemon } from '${ROOT}dist/testing/daemon.js';
+import { startGuest } from '${ROOT}dist/testing/qemu.js';
 
 test('never ends', async (context) => {
   const daemon = process.env.ALONE === '1' ? { pid: process.pid } : await startDaemon(context);

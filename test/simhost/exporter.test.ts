@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CALIBRATION, CONFIGURATIONS } from '../../lab/simhost/calibration.ts';
 import { inflightOf } from '../../lab/simhost/files/host-proc.ts';
 import { demo, paper } from '../../lab/simhost/scenarios.ts';
-import { startDaemon } from '../support/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../support/metrics.ts';
-import { assertNoneFalls } from '../support/never-falls.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { assertNoneFalls } from '../../testing/never-falls.ts';
 import { once, served, simulatedRoot, steps } from './simulated.ts';
 
 function total(samples: Samples, name: string, labels: Record<string, string> = {}): number {

@@ -30,7 +30,7 @@ import { parseQemuOptions } from '../../probes/qemu-options.ts';
 import { parseBlockInflight } from '../../probes/sys-block-inflight.ts';
 import { parseBlockStat } from '../../probes/sys-block-stat.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
-import { ROOT } from '../support/daemon.ts';
+import { ROOT } from '../../testing/daemon.ts';
 import { steps, walk } from './simulated.ts';
 
 /** Whose every file of the tree is, by its path; a file that nobody reads has no business there. */

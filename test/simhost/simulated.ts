@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { SimulatedHost } from '../../lab/simhost/host.ts';
-import { ROOT } from '../support/daemon.ts';
-import { parseSamples, type Samples } from '../support/metrics.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { parseSamples, type Samples } from '../../testing/metrics.ts';
 
 /** A folder for the tree, in memory where that can be had; gone when the test ends. */
 export function simulatedRoot(context: Pick<TestContext, 'after'>): string {

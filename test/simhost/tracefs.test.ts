@@ -7,8 +7,8 @@ import { parseFilter } from '../../lab/simhost/trace/filter.ts';
 import { parseTrigger } from '../../lab/simhost/trace/trigger.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, parseHist } from '../../probes/tracefs-hist.ts';
-import { ROOT } from '../support/daemon.ts';
-import { until } from '../support/patience.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { until } from '../../testing/patience.ts';
 import { served, simulatedRoot, steps, walk } from './simulated.ts';
 
 const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/tracing/instances/x/events`;

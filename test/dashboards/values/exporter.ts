@@ -17,7 +17,7 @@ const SETS = [
 const sets = (value: Expected): Record<string, Expected> =>
   Object.fromEntries(SETS.map((set) => [set, value]));
 
-/** What tells of the process itself is made up by scripts/history/own-process.ts: its numbers are here again. */
+/** What tells of the process itself is made up by lab/history/own-process.ts: its numbers are here again. */
 export const exporter: Cases = {
   'stat Exporters': { unit: 'short', is: () => ({ Exporters: 2 }) },
   'stat Failing probes': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },

@@ -156,7 +156,7 @@ export const fleet: Cases = {
       }));
     },
   },
-  // Made up: scripts/history/own-process.ts.
+  // Made up: lab/history/own-process.ts.
   'timeseries Scrape duration': {
     unit: 's',
     is: () => ({ [HOSTS.sim]: [0.03, 0.07], [HOSTS.other]: [0.03, 0.07] }),

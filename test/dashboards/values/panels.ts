@@ -6,7 +6,7 @@ import { type Cell, frameOf } from '../../../dashboards/preview/page/frames.ts';
 import { type Field, fieldsOf, mapped } from '../../../dashboards/preview/page/view.ts';
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import { choose } from '../../../dashboards/preview/variables.ts';
-import { panelsOf, queriesOf, variablesOf } from '../generated.ts';
+import { panelsOf, queriesOf, variablesOf } from '../../../testing/generated.ts';
 import type { Truth } from './truth.ts';
 
 /** A number, or where it lies. */

@@ -3,16 +3,16 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { affinity } from '../../../exporter/collectors/affinity.ts';
 import type { Collection } from '../../../exporter/collectors/collector.ts';
+import { exposition } from '../../../exporter/http/exposition.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
 import { DRIFT_KINDS } from '../../../exporter/model/drift.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import { exposition } from '../../../exporter/registry.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { parseSamples, type Samples, sample, series } from '../../support/metrics.ts';
-import { drifts, thread, topologyOf, vmOf } from '../model/drift-cases.ts';
+import { drifts, thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
 
 const HOST = topologyOf(2, 2, 2);
 const THREADS = [

@@ -4,12 +4,12 @@ import { Registry } from 'prom-client';
 import { block } from '../../../exporter/collectors/block.ts';
 import type { Collection } from '../../../exporter/collectors/collector.ts';
 import { vms } from '../../../exporter/collectors/vms.ts';
+import { exposition } from '../../../exporter/http/exposition.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import { exposition } from '../../../exporter/registry.ts';
 import { readDisks } from '../../../probes/sys-block.ts';
-import { type HostTree, hostTree } from '../../support/host-tree.ts';
-import { parseSamples, type Samples, sample, series } from '../../support/metrics.ts';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
 
 const PCI = '../devices/pci0000:00/0000:00:1f.0';
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
 import { resolveConfig } from '../../../exporter/config/load.ts';
-import { createOwnMetrics } from '../../../exporter/own-metrics.ts';
-import { exposition } from '../../../exporter/registry.ts';
-import { Telemetry } from '../../../exporter/telemetry.ts';
-import { type HostTree, hostTree } from '../../support/host-tree.ts';
-import { parseSamples, type Samples, sample, series } from '../../support/metrics.ts';
+import { createOwnMetrics } from '../../../exporter/daemon/own-metrics.ts';
+import { Telemetry } from '../../../exporter/daemon/telemetry.ts';
+import { exposition } from '../../../exporter/http/exposition.ts';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
 
 interface Observed {
   readonly samples: Samples;

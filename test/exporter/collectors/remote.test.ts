@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sample, series } from '../../support/metrics.ts';
-import { qemu, startMonitored } from './monitored-vm.ts';
+import { sample, series } from '../../../testing/metrics.ts';
+import { qemu, startMonitored } from '../../../testing/monitored-vm.ts';
 
 const WEB = { vm: 'web' };
 

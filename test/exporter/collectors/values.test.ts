@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type HostTree, hostTree } from '../../support/host-tree.ts';
-import { type Samples, sample, series } from '../../support/metrics.ts';
-import { watchedTree } from './watched-tree.ts';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { type Samples, sample, series } from '../../../testing/metrics.ts';
+import { watchedTree } from '../../../testing/watched-tree.ts';
 
 /** A disk whose every counter is another number. */
 function withDisk(context: TestContext): HostTree {

@@ -13,7 +13,7 @@ import {
 } from '../../../exporter/config/load.ts';
 import { type ConfigKey, options, parseListenAddress } from '../../../exporter/config/options.ts';
 import { rootsOf } from '../../../exporter/config/roots.ts';
-import { cpuMs } from '../../support/patience.ts';
+import { cpuMs } from '../../../testing/patience.ts';
 
 /** The message of the error, which must be one line. */
 function mistake(work: () => unknown): string {

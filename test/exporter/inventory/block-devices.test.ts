@@ -5,7 +5,7 @@ import { parseMountinfo } from '../../../probes/proc-mountinfo.ts';
 import type { OtherFiles } from '../../../probes/qemu-files.ts';
 import { readDisks } from '../../../probes/sys-block.ts';
 import { readFileSystemDevices } from '../../../probes/sys-fs-devices.ts';
-import { type HostTree, hostTree } from '../../support/host-tree.ts';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
 
 /** An NVMe disk with a partition under an LVM volume, an md array of two disks, and a loop device. */
 function stack(context: TestContext): HostTree {

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
-import { type FakeProcess, type HostTree, hostTree } from '../../support/host-tree.ts';
+import { type FakeProcess, type HostTree, hostTree } from '../../../testing/host-tree.ts';
 
 const KVM_VM = 'anon_inode:kvm-vm';
 const QEMU = '/usr/bin/qemu-system-x86_64';

@@ -11,7 +11,7 @@ import {
 import type { Role } from '../../../exporter/model/roles.ts';
 import { formatCpuList } from '../../../probes/cpu-list.ts';
 import type { LibvirtPins } from '../../../probes/libvirt-domain.ts';
-import { cpuMs } from '../../support/patience.ts';
+import { cpuMs } from '../../../testing/patience.ts';
 
 const VM = { name: 'web-1' };
 const PINS: LibvirtPins = {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type CpuTimes, type RawCpuTimes, splitCpuTime } from '../../../exporter/model/cpu-split.ts';
 import { parseTaskStat } from '../../../probes/proc-task-stat.ts';
-import { caseText } from '../../support/cases.ts';
+import { caseText } from '../../../testing/cases.ts';
 
 const total = ({ user, system, guest }: CpuTimes): number => user + system + guest;
 

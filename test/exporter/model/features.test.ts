@@ -6,8 +6,8 @@ import type { LibvirtDisk } from '../../../probes/libvirt-domain.ts';
 import { parseCmdline } from '../../../probes/proc-pid-cmdline.ts';
 import { parseQemuDevices } from '../../../probes/qemu-devices.ts';
 import { parseQemuOptions } from '../../../probes/qemu-options.ts';
-import { captured } from '../../probes/captured.ts';
-import { thread, topologyOf } from './drift-cases.ts';
+import { captured } from '../../../testing/captured.ts';
+import { thread, topologyOf } from '../../../testing/drift-cases.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);

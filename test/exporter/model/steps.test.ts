@@ -6,7 +6,7 @@ import { LADDER, type Stage } from '../../../exporter/model/stage.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import { nextRule, type Step, stepsTo } from '../../../exporter/model/steps.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import { thread, vmOf } from './drift-cases.ts';
+import { thread, vmOf } from '../../../testing/drift-cases.ts';
 
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>

@@ -10,8 +10,8 @@ import {
   UniqueNames,
 } from '../../../exporter/model/vm-statistics.ts';
 import { parseVcpuStats, type StatisticType } from '../../../probes/qmp-stats.ts';
-import { type CapturedHost, captured, type Moment } from '../../probes/captured.ts';
-import { cpuMs } from '../../support/patience.ts';
+import { type CapturedHost, captured, type Moment } from '../../../testing/captured.ts';
+import { cpuMs } from '../../../testing/patience.ts';
 
 const CAPTURES: readonly [CapturedHost, Moment, string][] = [
   ['linux-nvme-vhost', 't0', 'vm-a'],

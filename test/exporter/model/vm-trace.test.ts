@@ -10,7 +10,7 @@ import {
   stagesOf,
   type VmTrace,
 } from '../../../exporter/model/vm-trace.ts';
-import { NOTHING_TRACED } from '../../support/vm-trace.ts';
+import { NOTHING_TRACED } from '../../../testing/vm-trace.ts';
 
 const stages = (trace: Partial<VmTrace>, isa: Isa = 'vmx') =>
   Object.fromEntries(stagesOf({ ...NOTHING_TRACED, ...trace }, isa));

@@ -5,8 +5,8 @@ import { type TestContext, test } from 'node:test';
 import { TraceInstance } from '../../../exporter/trace/instance.ts';
 import { tracefsWriter } from '../../../exporter/trace/writer.ts';
 import { SourceError } from '../../../probes/errors.ts';
-import { hostTree } from '../../support/host-tree.ts';
-import { type TracefsTree, tracefsTree } from '../../support/tracefs-tree.ts';
+import { hostTree } from '../../../testing/host-tree.ts';
+import { type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
 const OWN = 'kvm-telemetry-7';
 const EXITS = 'hist:keys=common_pid,exit_reason:size=16384';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { reasonName, reasonsOfTheIoPath } from '../../../exporter/model/io-path.ts';
 import { readExitFormat } from '../../../exporter/trace/kernel.ts';
-import { caseText } from '../../support/cases.ts';
-import { hostTree } from '../../support/host-tree.ts';
-import { formatsOf, KVM_EXIT_ARM64 } from '../../support/tracefs-tree.ts';
+import { caseText } from '../../../testing/cases.ts';
+import { hostTree } from '../../../testing/host-tree.ts';
+import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracefs-tree.ts';
 
 const FORMAT = 'sys/kernel/tracing/events/kvm/kvm_exit/format';
 const NAMES = {

@@ -4,7 +4,7 @@ import { isKick } from '../../../exporter/model/io-path.ts';
 import { stagesOf } from '../../../exporter/model/vm-trace.ts';
 import { perfCounters, perfLimits, traceFromPerf } from '../../../exporter/trace/perf-events.ts';
 import { MMIO_NOTIFY, TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
-import { KVM_EXIT_ARM64, tracefsTree } from '../../support/tracefs-tree.ts';
+import { KVM_EXIT_ARM64, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
 test('only events that this kernel has are counted', (context) => {
   const { host } = tracefsTree(context, {

@@ -12,8 +12,8 @@ import {
   type Trigger,
   triggerSpec,
 } from '../../../exporter/trace/sets.ts';
-import { captured, capturedHost } from '../../probes/captured.ts';
-import { KVM_EXIT_ARM64, type TracefsTree, tracefsTree } from '../../support/tracefs-tree.ts';
+import { captured, capturedHost } from '../../../testing/captured.ts';
+import { KVM_EXIT_ARM64, type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
 const PREFIX = 'kvm_telemetry_7_';
 const SETS: readonly (readonly [string, TraceSet])[] = Object.entries(TRACE_SETS);

@@ -4,7 +4,7 @@ import type { Vm, VmThread } from '../../../exporter/model/vm.ts';
 import type { PerfListener } from '../../../exporter/trace/perf-process.ts';
 import { Trace, type TraceSettings } from '../../../exporter/trace/trace.ts';
 import { SourceError } from '../../../probes/errors.ts';
-import { formatsOf, type TracefsTreeOptions, tracefsTree } from '../../support/tracefs-tree.ts';
+import { formatsOf, type TracefsTreeOptions, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
 const EXIT_KEYS = 'common_pid,exit_reason';
 const OWN = 'kvm-telemetry-7';

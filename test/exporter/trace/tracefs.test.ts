@@ -5,13 +5,13 @@ import type { TallyName, TraceSetName } from '../../../exporter/trace/sets.ts';
 import type { Owner, Tally } from '../../../exporter/trace/tally.ts';
 import { TracefsBackend } from '../../../exporter/trace/tracefs.ts';
 import type { TracefsWriter } from '../../../exporter/trace/writer.ts';
-import { cpuMs } from '../../support/patience.ts';
+import { cpuMs } from '../../../testing/patience.ts';
 import {
   formatsOf,
   KVM_EXIT_ARM64,
   type TracefsTreeOptions,
   tracefsTree,
-} from '../../support/tracefs-tree.ts';
+} from '../../../testing/tracefs-tree.ts';
 
 const OWN = 'kvm-telemetry-7';
 const EXIT_KEYS = 'common_pid,exit_reason';

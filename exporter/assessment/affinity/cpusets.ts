@@ -1,0 +1,98 @@
+import { parseCpuList } from '../../../probes/cpu-list.ts';
+import type { Host } from '../../../probes/host.ts';
+import {
+  type CgroupPaths,
+  commonCgroup,
+  readCgroup,
+  readCpuset,
+  readEffectiveCpuset,
+} from '../../../probes/proc-pid-cgroup.ts';
+import { readMemsAllowed } from '../../../probes/proc-task-status.ts';
+import type { Vm, VmThread } from '../../model/vm.ts';
+
+/** The CPUs and nodes to which cgroups confine a VM. */
+export interface VmCpuset {
+  /** NUMA nodes from which the VM may get memory; undefined if the kernel does not report them. */
+  readonly mems: readonly number[] | undefined;
+  /** CPUs of the cgroup that holds all its threads; undefined if no cgroup confines the VM. */
+  readonly cpus: readonly number[] | undefined;
+  /** False if that cgroup is hidden. */
+  readonly isKnown: boolean;
+}
+
+interface Reading<T> {
+  readonly tick: number;
+  readonly value: T;
+}
+
+/** Cpusets rarely change. A change also moves the masks, and a moved mask invalidates the cached cpuset. */
+const READ_AGAIN_TICKS = 60;
+
+/** Caches the cpusets of VMs and their threads. */
+export class Cpusets {
+  #vms = new Map<string, Reading<VmCpuset>>();
+  readonly #threads = new WeakMap<VmThread, Reading<readonly number[] | undefined>>();
+  #tick = 0;
+
+  constructor(private readonly host: Host) {}
+
+  /** Call every second. */
+  tick(vms: readonly Vm[]): void {
+    this.#tick++;
+    if (this.#vms.size <= vms.length) return;
+    const alive = new Set(vms.map(({ key }) => key));
+    this.#vms = new Map([...this.#vms].filter(([key]) => alive.has(key)));
+  }
+
+  /** Invalidates the cpusets of a thread whose mask changed, as its cpuset may have changed too. */
+  forget(vm: Vm, thread: VmThread): void {
+    this.#vms.delete(vm.key);
+    this.#threads.delete(thread);
+  }
+
+  /**
+   * The cpuset of the VM's cgroup. libvirt gives each vCPU a cgroup of its own below the VM's, and pins the
+   * vCPU with it. So the VM's limits are those of the common cgroup of all its threads. A vhost worker that
+   * is a kernel thread may be in another cgroup and is left out.
+   */
+  ofVm({ key, pid }: Vm, threads: readonly VmThread[]): VmCpuset {
+    const known = this.#vms.get(key);
+    if (known !== undefined && this.#tick - known.tick < READ_AGAIN_TICKS) return known.value;
+    const value = this.#read(pid, threads);
+    this.#vms.set(key, { tick: this.#tick, value });
+    return value;
+  }
+
+  /** The CPUs of a thread's own cgroup; undefined if unknown. */
+  ofThread(thread: VmThread): readonly number[] | undefined {
+    const known = this.#threads.get(thread);
+    if (known !== undefined && this.#tick - known.tick < READ_AGAIN_TICKS) return known.value;
+    const value = attempt(() => readEffectiveCpuset(this.host, thread.path));
+    this.#threads.set(thread, { tick: this.#tick, value });
+    return value;
+  }
+
+  #read(pid: number, threads: readonly VmThread[]): VmCpuset {
+    const process = `${this.host.roots.procfs}/${pid}`;
+    const own = threads.map(({ path }) => path).filter((path) => path.includes('/task/'));
+    const paths = [process, ...own].flatMap(
+      (folder): CgroupPaths | [] => attempt(() => readCgroup(this.host, folder)) ?? [],
+    );
+    const mems = attempt(() => parseCpuList(readMemsAllowed(this.host, process)));
+    const common = commonCgroup(paths);
+    if (common.isHidden) return { mems, cpus: undefined, isKnown: false };
+    return { mems, cpus: attempt(() => readCpuset(this.host, common)), isKnown: true };
+  }
+}
+
+/**
+ * undefined if the read fails: a cgroup disappears with its last thread, and an unreadable cpuset counts as
+ * no limit.
+ */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

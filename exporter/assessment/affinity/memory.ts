@@ -1,0 +1,66 @@
+import { isGone, type SourceError, sourceError } from '../../../probes/errors.ts';
+import type { Host } from '../../../probes/host.ts';
+import { type NumaPages, readNumaMaps } from '../../../probes/proc-numa-maps.ts';
+import type { Vm } from '../../model/vm.ts';
+
+/** The kernel walks the page tables to produce numa_maps, and memory rarely moves. */
+const READ_AGAIN_MS = 600_000;
+const TIMEOUT_MS = 5_000;
+
+interface Reading {
+  readonly at: number;
+  readonly pages: NumaPages | undefined;
+}
+
+/** The NUMA nodes of the VMs' memory. Read rarely, one VM at a time, and in the background. */
+export class Memory {
+  readonly #readings = new Map<string, Reading>();
+  #failed: { readonly vm: string; readonly problem: SourceError } | undefined;
+  #isReading = false;
+
+  constructor(
+    private readonly host: Host,
+    private readonly now: () => number,
+  ) {}
+
+  /** undefined if it was not read yet or cannot be read: a kernel without NUMA has no such file. */
+  of(vm: Vm): NumaPages | undefined {
+    return this.#readings.get(vm.key)?.pages;
+  }
+
+  get problem(): SourceError | undefined {
+    return this.#failed?.problem;
+  }
+
+  /** Reads the memory of the VM whose reading is the oldest, if it is due. */
+  async readNext(vms: readonly Vm[]): Promise<void> {
+    if (this.#isReading) return;
+    this.#forget(vms);
+    const now = this.now();
+    const at = (vm: Vm): number => this.#readings.get(vm.key)?.at ?? Number.NEGATIVE_INFINITY;
+    const next = vms.reduce<Vm | undefined>(
+      (oldest, vm) => (oldest === undefined || at(vm) < at(oldest) ? vm : oldest),
+      undefined,
+    );
+    if (next === undefined || now - at(next) < READ_AGAIN_MS) return;
+    this.#isReading = true;
+    let pages = this.of(next);
+    try {
+      pages = await readNumaMaps(this.host, next.pid, TIMEOUT_MS);
+      if (this.#failed?.vm === next.key) this.#failed = undefined;
+    } catch (error) {
+      const path = `${this.host.roots.procfs}/${next.pid}/numa_maps`;
+      if (!isGone(error)) this.#failed = { vm: next.key, problem: sourceError(error, path) };
+    } finally {
+      this.#isReading = false;
+      this.#readings.set(next.key, { at: now, pages });
+    }
+  }
+
+  #forget(vms: readonly Vm[]): void {
+    if (!vms.some(({ key }) => key === this.#failed?.vm)) this.#failed = undefined;
+    if (this.#readings.size <= vms.length) return;
+    const alive = new Set(vms.map(({ key }) => key));
+    for (const key of this.#readings.keys()) if (!alive.has(key)) this.#readings.delete(key);
+  }
+}

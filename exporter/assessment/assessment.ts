@@ -1,0 +1,139 @@
+import { ifThere } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
+import { readBootId } from '../../probes/proc-boot-id.ts';
+import type { Config } from '../config/options.ts';
+import type { PinningRule } from '../model/affinity.ts';
+import type { Affinity } from '../model/affinity-reading.ts';
+import type { Drift } from '../model/drift.ts';
+import type { Residency } from '../model/residency.ts';
+import type { Stages } from '../model/stage-reading.ts';
+import type { Vm, VmThread } from '../model/vm.ts';
+import { fitPattern } from '../model/vm-names.ts';
+import { intervalOf } from '../schedule/schedule.ts';
+import type { StateLogger } from '../state/state-file.ts';
+import { Baselines } from './affinity/baselines.ts';
+import { Memory } from './affinity/memory.ts';
+import { AffinityWatch, type Watched } from './affinity/watch.ts';
+import type { Evidence } from './stage/evidence.ts';
+import { Phases } from './stage/phases.ts';
+import { type StageParts, StageWatch } from './stage/watch.ts';
+
+export interface MethodologyParts {
+  readonly host: Host;
+  readonly watched: Watched;
+  readonly logger: StateLogger;
+  residencyOf(thread: VmThread): Residency | undefined;
+  readonly lastOf: StageParts['lastOf'];
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  /** Seconds since boot. */
+  sinceBoot(): number;
+  config(): Config;
+  /** Whether learned state is written to --state.dir. False for commands that run beside the daemon. */
+  readonly learns: boolean;
+}
+
+/**
+ * Compares the expected with the actual configuration and derives the stage of the methodology. Runs between
+ * scrapes.
+ */
+export class Methodology {
+  readonly #memory: Memory;
+  readonly #affinity: AffinityWatch;
+  readonly #stages: StageWatch;
+  #rules: { from: Config['vms']; rules: readonly PinningRule[] } | undefined;
+
+  constructor(private readonly parts: MethodologyParts) {
+    const { host, watched, logger, now, config } = parts;
+    const directory = config()['state.dir'];
+    const boot = bootId(host);
+    this.#memory = new Memory(host, now);
+    this.#affinity = new AffinityWatch(
+      {
+        ...{ host, watched, memory: this.#memory, residencyOf: parts.residencyOf },
+        baselines: new Baselines(directory, boot, logger, parts.learns),
+        onChange: (drift, began) => this.#tellDrift(drift, began),
+        sinceBoot: parts.sinceBoot,
+      },
+      () => ({
+        rules: this.#pinningRules(),
+        learn: config()['affinity.baseline'] === 'learn',
+        maxMigrationsPerSecond: config()['affinity.maxMigrationsPerSecond'],
+        sampleInterval: intervalOf(config()['sampler.schedule']) / 1000,
+      }),
+    );
+    this.#stages = new StageWatch({
+      phases: new Phases(directory, logger),
+      vms: () => watched.vms,
+      topology: () => watched.topology,
+      affinity: () => this.#affinity.reading,
+      lastOf: parts.lastOf,
+      onChange: (vm, what, from, to) => this.#tellStage(vm, what, from, to),
+    });
+  }
+
+  get affinity(): Affinity {
+    return this.#affinity.reading;
+  }
+
+  get stages(): Stages {
+    return this.#stages;
+  }
+
+  /** Reads the affinity of threads and checks it for drift. Call it every second. */
+  async follow(): Promise<void> {
+    await this.#affinity.tick();
+  }
+
+  /** Reads the memory of one VM now, without waiting for its turn. */
+  async readMemory(vm: Vm): Promise<void> {
+    await this.#memory.readNext([vm]);
+  }
+
+  /** Reads the memory of all VMs that are due. */
+  async readAllMemory(): Promise<void> {
+    const { vms } = this.parts.watched;
+    for (const _ of vms) await this.#memory.readNext(vms);
+  }
+
+  /** Determines the stages. Call it several times a minute. */
+  judge(evidence: ReadonlyMap<string, Evidence>): void {
+    this.#stages.judge(evidence);
+  }
+
+  /** The same list object as long as the configuration does not change. */
+  #pinningRules(): readonly PinningRule[] {
+    const from = this.parts.config().vms;
+    if (this.#rules?.from !== from) {
+      const rules = from.flatMap(({ name, pinning }) =>
+        Object.entries(pinning).map(([thread, cpus]) => ({
+          vm: fitPattern(name),
+          thread,
+          cpus: parseLibvirtCpuset(cpus),
+        })),
+      );
+      this.#rules = { from, rules };
+    }
+    return this.#rules.rules;
+  }
+
+  #tellDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
+    const { logger } = this.parts;
+    if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
+    else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
+  }
+
+  #tellStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
+    this.parts.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
+  }
+}
+
+/** Without a boot id, baselines from an earlier run are ignored, because they may predate a reboot. */
+function bootId(host: Host): string {
+  try {
+    return ifThere(() => readBootId(host)) ?? '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,61 @@
+import type { TraceReading } from '../../model/trace-reading.ts';
+import type { Vm } from '../../model/vm.ts';
+import type { VmTrace } from '../../model/vm-trace.ts';
+
+/** A VM's counts at one moment: numerator and denominator of each ratio. */
+export interface Evidence {
+  readonly trace: VmTrace | undefined;
+  /** I/Os of its disks; undefined if unknown at this moment. */
+  readonly ios: number | undefined;
+  /** Milliseconds of a monotonic clock. */
+  readonly at: number;
+}
+
+export interface EvidenceSources {
+  vms(): readonly Vm[];
+  readTrace(): Promise<TraceReading>;
+  /** Resolves when the VM's trace counts are up to date. */
+  current(vm: Vm): Promise<void>;
+  /** I/Os by VM key. */
+  ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>>;
+  /** Whether the VM has its own monitor, so that a query does not cost the other VMs anything. */
+  hasMonitor(vm: Vm): boolean;
+  now(): number;
+}
+
+/**
+ * Reads kicks and I/Os of all VMs, whether or not somebody scrapes. tracefs counts up to this moment, so all
+ * VMs are queried at once. perf reports each VM at a different time, and the VM is queried at that time. I/Os
+ * are read only if there are trace counts to compare them with.
+ */
+export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMap<string, Evidence>> {
+  const { ios, hasMonitor, now } = sources;
+  const reading = await sources.readTrace();
+  const evidence = new Map<string, Evidence>();
+  const take = async (vms: readonly Vm[]): Promise<void> => {
+    const at = now();
+    const traces = new Map(vms.map((vm) => [vm.key, reading.of(vm)]));
+    const counted = vms.filter(({ key }) => isCounted(traces.get(key)));
+    const counts = counted.length > 0 ? await ios(counted) : new Map<string, number>();
+    for (const [key, trace] of traces) evidence.set(key, { trace, ios: counts.get(key), at });
+  };
+  const vms = sources.vms();
+  if (reading.backend !== 'perf') {
+    await take(vms);
+    return evidence;
+  }
+  const [own, managed] = [vms.filter(hasMonitor), vms.filter((vm) => !hasMonitor(vm))];
+  await Promise.all([
+    ...own.map(async (vm) => {
+      await sources.current(vm);
+      await take([vm]);
+    }),
+    // One request for all of them, within an interval of perf.
+    Promise.all(managed.map((vm) => sources.current(vm))).then(() => take(managed)),
+  ]);
+  return evidence;
+}
+
+function isCounted(trace: VmTrace | undefined): boolean {
+  return trace?.kickTotal !== undefined || trace?.events.has('kvm_msi_set_irq') === true;
+}

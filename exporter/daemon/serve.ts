@@ -1,0 +1,128 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { doubtsAboutVms } from '../config/doubts.ts';
+import { ConfigError } from '../config/load.ts';
+import { allowedHosts, type Config, parseListenAddress } from '../config/options.ts';
+import { refusal } from '../http/allowed-hosts.ts';
+import { createApp } from '../http/app.ts';
+import { authentication } from '../http/authentication.ts';
+import { createListener } from '../http/listener.ts';
+import { OPEN, readWebConfig, type WebConfig } from '../http/web-config.ts';
+import { Feed } from '../page/feed.ts';
+import { pageRoutes } from '../page/routes.ts';
+import type { OwnMetrics } from './own-metrics.ts';
+import { notifyReady } from './systemd.ts';
+import type { Telemetry } from './telemetry.ts';
+
+export interface ServeParts {
+  readonly telemetry: Pick<
+    Telemetry,
+    'scrape' | 'inventory' | 'vmNames' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
+  >;
+  readonly own: OwnMetrics;
+  readonly logger: Logger;
+  /** Reads the configuration again. @throws ConfigError */
+  readonly readConfig: () => Config;
+}
+
+export interface Running {
+  /** The listening port. It differs from the configured port if that is 0. */
+  readonly port: number;
+  stop(): Promise<void>;
+  /** Applies the current configuration. @returns the error; undefined on success */
+  reload(): Promise<string | undefined>;
+}
+
+/** Starts the daemon. @throws ConfigError for an invalid web configuration or an unusable address */
+export async function serve(config: Config, parts: ServeParts): Promise<Running> {
+  const { telemetry, own, logger } = parts;
+  const readWeb = (): WebConfig =>
+    config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
+  const warnOfVms = (current: Config): void => {
+    for (const doubt of doubtsAboutVms(current, telemetry.vmNames)) logger.warn(doubt);
+  };
+  let web = readWeb();
+
+  const takeOver = async (): Promise<string | undefined> => {
+    try {
+      const next = parts.readConfig();
+      const nextWeb = readWeb();
+      const restart = await telemetry.reload(next);
+      logger.level = next['log.level'];
+      if (!canTurnInto(web, nextWeb)) restart.push('tls_server_config');
+      else if (nextWeb.tls !== undefined) listener.renew(nextWeb.tls);
+      web = { tls: web.tls, users: nextWeb.users };
+      own.reloaded(true);
+      logger.info({ needsRestart: restart }, 'configuration reloaded');
+      warnOfVms(next);
+      return undefined;
+    } catch (error) {
+      own.reloaded(false);
+      const message = error instanceof ConfigError ? error.message : String(error);
+      logger.error(`configuration not reloaded: ${message}`);
+      return message;
+    }
+  };
+  // Reloads are serialized: two at once would each start the tasks.
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<string | undefined> => {
+    const result = reloading.then(takeOver);
+    reloading = result;
+    return result;
+  };
+
+  const feed = new Feed({
+    scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
+    sources: (result) => telemetry.diagnose(result).sources,
+    report: (vm) => telemetry.reportOn(vm),
+    grafanaUrl: config['web.grafanaUrl'],
+    logger,
+    // A step of the wall clock must not stop the charts of an open page.
+    now: () => Math.round(performance.timeOrigin + performance.now()),
+  });
+  const names = {
+    listenHost: parseListenAddress(config['web.listenAddress'])?.host,
+    allowed: allowedHosts(config['web.allowedHosts']),
+    hostname: hostname(),
+  };
+  const logins = authentication(() => web.users);
+  const app = createApp({
+    logger,
+    scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
+    own: own.registry,
+    inventory: () => telemetry.inventory,
+    isReady: () => telemetry.isReady,
+    reload: config['web.enableLifecycle'] ? reload : undefined,
+    page: pageRoutes(feed),
+    authenticate: logins.handler,
+    refusal: (request) =>
+      refusal(request, { ...names, isGuarded: web.tls !== undefined || web.users.size > 0 }),
+  });
+  const listener = createListener(app, web.tls, logger);
+  const port = await listener.listen(config['web.listenAddress']);
+  own.reloaded(true);
+  await telemetry.start();
+  logger.info({ address: config['web.listenAddress'], port, tls: web.tls !== undefined }, 'listening');
+  warnOfVms(config);
+  const problem = await notifyReady(process.env);
+  if (problem !== undefined) logger.warn({ problem }, 'systemd was not told');
+
+  return {
+    port,
+    reload,
+    async stop() {
+      logins.close();
+      feed.close();
+      await reloading;
+      await Promise.all([telemetry.stop(), listener.close()]);
+    },
+  };
+}
+
+/**
+ * Certificates and users can change at run time. Switching TLS or client certificates on or off takes a
+ * restart.
+ */
+function canTurnInto({ tls: before }: WebConfig, { tls: after }: WebConfig): boolean {
+  return (before === undefined) === (after === undefined) && before?.requestCert === after?.requestCert;
+}

@@ -1,0 +1,22 @@
+import { type TracefsWriter, tracefsWriter } from '../trace/writer.ts';
+
+/**
+ * The exporter's dependencies on the machine other than the host's files. Injected, so that a simulated host
+ * can run in virtual time.
+ */
+export interface World {
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  /** Process id of the exporter. */
+  readonly pid: number;
+  readonly writer: TracefsWriter;
+  /** Virtual time does not advance during reads, so background reads must be awaited. */
+  readonly isVirtual: boolean;
+}
+
+export const realWorld: World = {
+  now: () => performance.now(),
+  pid: process.pid,
+  writer: tracefsWriter,
+  isVirtual: false,
+};

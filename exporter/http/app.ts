@@ -1,0 +1,259 @@
+import type { IncomingMessage } from 'node:http';
+import compression from 'compression';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
+import type { ScrapeResult } from '../scrape/scrape.ts';
+import type { Refusal } from './allowed-hosts.ts';
+import { type ContentType, exposition } from './exposition.ts';
+import { peerOf } from './peer.ts';
+import { Places } from './slots.ts';
+
+/** Without Prometheus' timeout header: its default timeout, minus the time to send the response. */
+const DEFAULT_TIMEOUT_MS = 9500;
+/** Part of the scrape timeout that is reserved for rendering and the network. */
+const OFFSET_MS = 500;
+const MAX_TIMEOUT_MS = 120_000;
+/** Shorter timeouts are raised to this value. */
+const MIN_TIMEOUT_MS = 1000;
+/**
+ * A response that the client does not read for this long is dropped, because it keeps a whole collection in
+ * memory.
+ */
+const STALL_MS = 30_000;
+/** Time limit for a client that reads its response slowly. */
+const SEND_MS = 120_000;
+/**
+ * Maximum number of responses being sent; each keeps a collection in memory. Above it, a stalled response is
+ * ended.
+ */
+const MAX_ANSWERS = 16;
+/** A response is stalled if the client has read nothing for this long. */
+const IDLE_ANSWER_MS = 1000;
+
+/**
+ * Nothing is loaded from other origins and nothing is inline. Tenants choose VM names, which are rendered only
+ * as text.
+ */
+const CONTENT_POLICY = {
+  defaultSrc: ["'none'"],
+  scriptSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  connectSrc: ["'self'"],
+  imgSrc: ["'self'", 'data:'],
+  baseUri: ["'none'"],
+  formAction: ["'none'"],
+  frameAncestors: ["'none'"],
+  requireTrustedTypesFor: ["'script'"],
+};
+
+export interface ServerParts {
+  readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
+  /** Returns a result within the given time, complete or not. */
+  scrape(timeoutMs: number): Promise<ScrapeResult>;
+  readonly own: Registry;
+  inventory(): unknown;
+  isReady(): boolean;
+  /** undefined if POST /-/reload is not enabled. */
+  readonly reload: (() => Promise<string | undefined>) | undefined;
+  /** Routes of the live page. */
+  readonly page: RequestHandler;
+  /** Authenticates requests. Accepts every request if no users are configured. */
+  readonly authenticate: RequestHandler;
+  /** Why a request is not addressed to this exporter; undefined if it is. */
+  readonly refusal?: (request: IncomingMessage) => Refusal | undefined;
+  readonly stallMs?: number;
+}
+
+/** The HTTP interface. It knows the scrape and the inventory, but no probe. */
+export function createApp(parts: ServerParts): Express {
+  const app = express();
+  const answers = new Places<Response>(MAX_ANSWERS);
+  const waitsSince = new WeakMap<Response, number>();
+  const isStuck = (response: Response): boolean =>
+    performance.now() - (waitsSince.get(response) ?? Number.POSITIVE_INFINITY) > IDLE_ANSWER_MS;
+  const limitSending = (request: Request, response: Response): void => {
+    const peer = peerOf(request.socket.remoteAddress);
+    const victim = answers.victim(peer, isStuck)?.holder;
+    if (victim !== undefined) {
+      parts.logger.debug({ peer }, 'too many answers under way: the oldest that nobody reads was broken off');
+      answers.free(victim);
+      victim.destroy();
+    }
+    answers.take(response, peer);
+    const timer = setTimeout(() => response.destroy(), SEND_MS);
+    response.setTimeout(parts.stallMs ?? STALL_MS, () => response.destroy());
+    response.once('close', () => {
+      clearTimeout(timer);
+      answers.free(response);
+    });
+  };
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.use(
+    helmet({
+      // One of helmet's defaults upgrades the page's links to https, which may not be configured.
+      contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY },
+      strictTransportSecurity: false,
+    }),
+  );
+  app.use((request, response, next) => {
+    const refused = parts.refusal?.(request);
+    if (refused === undefined) next();
+    else response.status(refused.status).type('text').send(refused.text);
+  });
+  app.use(parts.authenticate);
+  // Level 1 makes a scrape 15 times smaller; level 6 makes it 17 times smaller at three times the CPU cost.
+  app.use(compression({ level: 1, threshold: 1024, filter: isText }));
+
+  app.get('/metrics', async (request, response) => {
+    const contentType = negotiate(request);
+    response.set({ 'Content-Type': contentType, 'Cache-Control': 'no-store' }).vary('Accept');
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    const { families } = await parts.scrape(
+      scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
+    );
+    if (response.destroyed) return;
+    limitSending(request, response);
+    await send(exposition(families, parts.own, contentType), response, (waits) => {
+      if (waits) waitsSince.set(response, performance.now());
+      else waitsSince.delete(response);
+    });
+  });
+
+  app.get('/-/healthy', (_, response) => {
+    response.type('text').send('kvm-telemetry is healthy.\n');
+  });
+  app.get('/-/ready', (_, response) => {
+    const ready = parts.isReady();
+    response
+      .status(ready ? 200 : 503)
+      .type('text')
+      .send(ready ? 'kvm-telemetry is ready.\n' : 'Not yet ready.\n');
+  });
+  app.get('/api/v1/inventory', (_, response) => {
+    response.set('Cache-Control', 'no-store').json(parts.inventory());
+  });
+  app.use(parts.page);
+
+  const { reload } = parts;
+  app.post('/-/reload', async (_, response) => {
+    if (reload === undefined) {
+      response
+        .status(403)
+        .type('text')
+        .send('Reloading is not enabled: start with --web.enable-lifecycle.\n');
+      return;
+    }
+    const problem = await reload();
+    response
+      .status(problem === undefined ? 200 : 500)
+      .type('text')
+      .send(problem === undefined ? 'Reloaded.\n' : `Not reloaded: ${problem}\n`);
+  });
+
+  app.all('/-/reload', methodNotAllowed('POST'));
+  app.all(
+    ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'],
+    methodNotAllowed('GET, HEAD'),
+  );
+  app.use((_, response) => {
+    response.status(404).type('text').send('Not found.\n');
+  });
+  const onError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+    const status = statusOf(error);
+    if (status >= 500) parts.logger.error({ err: error, path: request.path }, 'request failed');
+    if (response.headersSent) response.destroy();
+    else
+      response
+        .status(status)
+        .type('text')
+        .send(status < 500 ? 'Bad request.\n' : 'Internal error.\n');
+  };
+  app.use(onError);
+  return app;
+}
+
+/** The compression module does not know OpenMetrics, which Prometheus requests. */
+function isText(request: Request, response: Response): boolean {
+  return (
+    response.get('Content-Type') === Registry.OPENMETRICS_CONTENT_TYPE ||
+    compression.filter(request, response)
+  );
+}
+
+function methodNotAllowed(allowed: string): RequestHandler {
+  return (_, response) => {
+    response.status(405).set('Allow', allowed).type('text').send(`Method not allowed: use ${allowed}.\n`);
+  };
+}
+
+/** Time limit of a collection, from the timeout header that Prometheus sends. */
+export function scrapeTimeout(header: string | undefined): number {
+  const seconds = header === undefined || header.length > 32 ? Number.NaN : Number(header);
+  if (!(seconds > 0)) return DEFAULT_TIMEOUT_MS;
+  return Math.min(Math.max(seconds * 1000, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS) - OFFSET_MS;
+}
+
+const OPENMETRICS = 'application/openmetrics-text; version=1.0.0';
+
+/**
+ * The content type that the client prefers. Prometheus 3 adds `escaping=`, which has no effect on our metric
+ * names.
+ */
+function negotiate(request: Request): ContentType {
+  if (request.headers.accept !== undefined) {
+    request.headers.accept = request.headers.accept.replace(
+      /;\s*(?:escaping=[\w-]*|charset="?utf-8"?)/gi,
+      '',
+    );
+  }
+  return request.accepts(['text/plain; version=0.0.4', OPENMETRICS]) === OPENMETRICS
+    ? Registry.OPENMETRICS_CONTENT_TYPE
+    : Registry.PROMETHEUS_CONTENT_TYPE;
+}
+
+/**
+ * Sends the chunks as fast as the client reads them. Stops when the client disconnects.
+ *
+ * @param onWaiting called with true when the response starts to wait for the client, and with false when it
+ * continues
+ */
+async function send(
+  chunks: AsyncIterable<string>,
+  response: Response,
+  onWaiting: (waits: boolean) => void,
+): Promise<void> {
+  // One listener for all chunks: compression moves it to its own stream, where it cannot be removed.
+  let wake = (): void => undefined;
+  response.on('drain', () => wake());
+  response.on('close', () => wake());
+  for await (const chunk of chunks) {
+    if (response.destroyed) return;
+    if (response.write(chunk)) continue;
+    onWaiting(true);
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (response.destroyed) resolve();
+    });
+    onWaiting(false);
+  }
+  response.end();
+  // The remaining data is buffered until the client reads it.
+  onWaiting(true);
+}
+
+function statusOf(error: unknown): number {
+  const status = (error as { status?: unknown } | undefined)?.status;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
+}

@@ -1,0 +1,120 @@
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { ConfigError } from '../config/load.ts';
+import { parseListenAddress } from '../config/options.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
+import type { TlsOptions } from './web-config.ts';
+
+export interface Timeouts {
+  /** The connection is closed if the headers, or the whole request, take longer than this. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** Interval between checks of the two timeouts. */
+  readonly checkMs: number;
+  /** Time that requests in progress have to finish after stop() is called. */
+  readonly drainMs: number;
+}
+
+const TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000, drainMs: 3000 };
+/** Longer than common scrape intervals, so that Prometheus reuses its connection and its TLS session. */
+const KEEP_ALIVE_MS = 90_000;
+/** The socket side of HTTP: address, TLS, timeouts and shutdown. */
+export interface Listener {
+  /** @returns the port; it differs from the one in the address if that is 0. @throws ConfigError */
+  listen(address: string): Promise<number>;
+  /** Uses a renewed certificate for new connections. */
+  renew(tls: TlsOptions): void;
+  /** Resolves when every connection is closed. */
+  close(): Promise<void>;
+}
+
+export function createListener(
+  app: RequestListener,
+  tls: TlsOptions | undefined,
+  logger: Pick<Logger, 'warn' | 'error'>,
+  timeouts: Timeouts = TIMEOUTS,
+  limits?: ConnectionLimits,
+): Listener {
+  const options = {
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    connectionsCheckingInterval: timeouts.checkMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const connections = new Connections(logger, limits);
+  let isClosing = false;
+  const answer: RequestListener = (request, response) => {
+    const done = connections.requested(request.socket);
+    if (done === undefined) return;
+    response.once('close', () => {
+      done();
+      if (isClosing) request.socket.destroySoon();
+    });
+    app(request, response);
+  };
+  const server: Server =
+    tls === undefined
+      ? createHttpServer(options, answer)
+      : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, answer);
+  server.on('connection', (socket: Socket) => {
+    if (!('encrypted' in socket)) connections.opened(socket);
+  });
+  server.on('secureConnection', (socket: Socket) => connections.secured(socket));
+
+  return {
+    listen(address) {
+      const { host, port } = parseListenAddress(address) ?? { host: undefined, port: 0 };
+      return new Promise((resolve, reject) => {
+        const refuse = (error: NodeJS.ErrnoException): void =>
+          reject(
+            new ConfigError(
+              `--web.listen-address: cannot listen on ${JSON.stringify(address)}: ${why(error)}`,
+            ),
+          );
+        server.once('error', refuse);
+        server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+          server.off('error', refuse);
+          // EMFILE in accept(), for example, fails one connection and not the daemon.
+          server.on('error', (error) => logger.error({ err: error }, 'connection not accepted'));
+          const bound = server.address();
+          resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
+        });
+      });
+    },
+
+    renew(next) {
+      if (server instanceof HttpsServer) server.setSecureContext(next);
+    },
+
+    close() {
+      isClosing = true;
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          connections.closeAll();
+        }, timeouts.drainMs);
+        server.close(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+        connections.closeIdle();
+      });
+    },
+  };
+}
+
+function why({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'the port is taken: stop the other process or choose another port';
+    case 'EACCES':
+      return 'not permitted: ports below 1024 take CAP_NET_BIND_SERVICE';
+    case 'EADDRNOTAVAIL':
+      return 'no interface of this machine has the address';
+    case 'ENOTFOUND':
+      return 'the host name is not known';
+    default:
+      return code ?? message;
+  }
+}

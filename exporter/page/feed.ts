@@ -1,0 +1,179 @@
+import type { ServerResponse } from 'node:http';
+import { Places } from '../http/slots.ts';
+import type { ScrapeResult } from '../scrape/scrape.ts';
+import { liveDetail } from './detail.ts';
+import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
+import type { LiveReport, LiveSource, LiveVms } from './live.ts';
+import { liveHost, liveLoads, liveVms } from './snapshot.ts';
+
+export interface FeedTimes {
+  /**
+   * Shortest and longest interval between collections; the interval grows with the time that a collection
+   * takes.
+   */
+  readonly fastestMs: number;
+  readonly slowestMs: number;
+  /** A client that does not read for this long is disconnected. */
+  readonly stallMs: number;
+  readonly heartbeatMs: number;
+}
+
+const TIMES: FeedTimes = { fastestMs: 1000, slowestMs: 5000, stallMs: 10_000, heartbeatMs: 10_000 };
+/** Collections for the page use at most this share of one CPU, unless slowestMs forces more. */
+const SHARE = 0.1;
+const COLLECT_MS = 9500;
+export const MAX_CLIENTS = 16;
+/**
+ * Up to this number of VMs, all VMs are sent in detail, so that a VM's page has a history when it is opened.
+ */
+const MAX_DETAILED = 16;
+
+export interface FeedParts {
+  scrape(timeoutMs: number): Promise<ScrapeResult>;
+  /** Doctor's view of the sources. */
+  sources(result: ScrapeResult): readonly LiveSource[];
+  /** Doctor's report on a VM; undefined for an unknown VM. */
+  report(vm: string): LiveReport | undefined;
+  readonly grafanaUrl: string | undefined;
+  readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
+  /** Milliseconds of the epoch. */
+  now(): number;
+  readonly times?: FeedTimes;
+}
+
+interface Told {
+  readonly host: string;
+  readonly vms: string;
+  detailOf(vm: string): string;
+  readonly all: readonly string[];
+}
+
+/** Sends each collection to all open pages. Collects only while a page is open. */
+export class Feed {
+  readonly #clients = new Set<EventStream>();
+  readonly #places = new Places<EventStream>(MAX_CLIENTS);
+  readonly #times: FeedTimes;
+  #last: Told | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #collecting = false;
+  #closed = false;
+
+  constructor(private readonly parts: FeedParts) {
+    this.#times = parts.times ?? TIMES;
+  }
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  /**
+   * @param peer of the client. If all places are taken, the oldest page of the peer with the most pages is
+   * closed in favour of another peer.
+   * @returns false if there is no place or the daemon is stopping; no response was sent
+   */
+  open(response: ServerResponse, vm: string | undefined, peer: string): boolean {
+    const victim = this.#places.victim(peer);
+    if (this.#closed || victim?.peer === peer) return false;
+    if (victim !== undefined) {
+      victim.holder.drop();
+      this.#leave(victim.holder);
+    }
+    const client = new EventStream(response, vm);
+    this.#clients.add(client);
+    this.#places.take(client, peer);
+    response.once('close', () => this.#leave(client));
+    if (this.#last !== undefined) this.#tell(client, this.#last);
+    if (!this.#collecting && this.#timer === undefined) void this.#collect();
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#times.heartbeatMs);
+    return true;
+  }
+
+  /** Ends all streams when the daemon stops. */
+  close(): void {
+    this.#closed = true;
+    for (const client of [...this.#clients]) {
+      client.end();
+      this.#leave(client);
+    }
+  }
+
+  #leave(client: EventStream): void {
+    this.#clients.delete(client);
+    this.#places.free(client);
+    if (this.#clients.size > 0) return;
+    clearTimeout(this.#timer);
+    clearInterval(this.#heartbeat);
+    this.#timer = undefined;
+    this.#heartbeat = undefined;
+    this.#last = undefined;
+  }
+
+  async #collect(): Promise<void> {
+    this.#timer = undefined;
+    this.#collecting = true;
+    const start = performance.now();
+    const { fastestMs, slowestMs } = this.#times;
+    let everyMs = slowestMs;
+    try {
+      const result = await this.parts.scrape(COLLECT_MS);
+      const took = performance.now() - start;
+      everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
+      if (this.#clients.size > 0) this.#broadcast(this.#told(result, everyMs));
+    } catch (error) {
+      this.parts.logger.warn({ err: error }, 'the live page was not told: the collection failed');
+    }
+    this.#collecting = false;
+    if (this.#clients.size === 0 || this.#closed) return;
+    const rest = Math.max(fastestMs / 4, everyMs - (performance.now() - start));
+    this.#timer = setTimeout(() => void this.#collect(), rest);
+  }
+
+  #told(result: ScrapeResult, everyMs: number): Told {
+    const { families } = result;
+    const at = this.parts.now();
+    const vms = liveVms(families);
+    const details = new Map<string, string>();
+    const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
+    return {
+      host: frame('host', liveHost(families, this.parts.sources(result), this.parts.grafanaUrl)),
+      vms: frame('vms', message),
+      all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
+      detailOf: (vm) => {
+        const known = details.get(vm);
+        if (known !== undefined) return known;
+        if (!vms.some((each) => each.vm === vm)) return '';
+        const text = frame('detail', liveDetail(families, vm, at, this.parts.report(vm)));
+        details.set(vm, text);
+        return text;
+      },
+    };
+  }
+
+  #broadcast(told: Told): void {
+    this.#last = told;
+    for (const client of [...this.#clients]) this.#tell(client, told);
+  }
+
+  #tell(client: EventStream, told: Told): void {
+    const details = new Set([...told.all, ...(client.vm === undefined ? [] : [client.vm])]);
+    const host = client.unlessSaid('host', told.host);
+    const now = performance.now();
+    // Send the table last: a page that received it has received everything.
+    if (client.send(host + [...details].map(told.detailOf).join('') + told.vms, now)) return;
+    client.forget();
+    this.#judge(client, now);
+  }
+
+  #beat(): void {
+    const now = performance.now();
+    for (const client of [...this.#clients]) if (!client.send(HEARTBEAT, now)) this.#judge(client, now);
+  }
+
+  #judge(client: EventStream, now: number): void {
+    if (now - (client.blockedSince ?? now) < this.#times.stallMs) return;
+    this.parts.logger.debug('a live page that takes nothing was let go');
+    client.drop();
+    this.#leave(client);
+  }
+}

@@ -1,0 +1,43 @@
+import { type Response, Router } from 'express';
+import { peerOf } from '../http/peer.ts';
+import { type Asset, readAssets } from './assets.ts';
+import type { Feed } from './feed.ts';
+
+const MAX_NAME = 512;
+
+/** Routes of the page at `/`, its files and its event stream. */
+export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
+  const assets = readAssets();
+  const router = Router();
+
+  router.get('/', (_, response) => {
+    answer(response, assets.get('index.html'));
+  });
+  router.get('/assets/*name', (request, response, next) => {
+    const asset = assets.get([request.params.name].flat().join('/'));
+    if (asset === undefined) next();
+    else answer(response, asset);
+  });
+  router.get('/api/v1/live', (request, response) => {
+    const { vm } = request.query;
+    if (request.method === 'HEAD') {
+      response.set('Cache-Control', 'no-store').type('text/event-stream').end();
+      return;
+    }
+    const name = typeof vm === 'string' && vm.length <= MAX_NAME ? vm : undefined;
+    if (feed.open(response, name, peerOf(request.socket.remoteAddress))) return;
+    response.status(503).set('Retry-After', '10').type('text').send('Too many pages are open.\n');
+  });
+  return router;
+}
+
+/** `no-cache`: the browser revalidates the file on each use, so that it does not miss an update. */
+function answer(response: Response, asset: Asset | undefined): void {
+  if (asset === undefined) {
+    response.status(500).type('text').send('The page was not built: npm run build.\n');
+    return;
+  }
+  response.set({ 'Content-Type': asset.type, 'Cache-Control': 'no-cache', ETag: asset.etag });
+  // Express responds with 304 if the browser has the current version.
+  response.send(asset.body);
+}

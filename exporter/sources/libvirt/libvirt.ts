@@ -1,0 +1,132 @@
+import { SourceError, sourceError } from '../../../probes/errors.ts';
+import { inTime } from '../../../probes/in-time.ts';
+import type { Domstats, VirshDomain, VirshOperation } from '../../../probes/virsh-domstats.ts';
+import { NOTHING, type RemoteResult } from '../../model/remote.ts';
+import type { Vm } from '../../model/vm.ts';
+import { fitName } from '../../model/vm-names.ts';
+import { type DiskOperation, UniqueNames, type VmStatistics } from '../../model/vm-statistics.ts';
+
+export interface LibvirtSettings {
+  readonly uri: string;
+  readonly timeoutMs: number;
+}
+
+/** Delay before the next call after a failure: clients must not pile up in front of a libvirtd that hangs. */
+const BACKOFF_MS = 30_000;
+/** Time for a killed virsh to exit. */
+const GRACE_MS = 200;
+const NANOSECONDS = 1e9;
+/** VIR_DOMAIN_RUNNING. */
+const RUNNING = 1;
+
+/** virDomainState, include/libvirt/libvirt-domain.h. */
+const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pmsuspended'];
+
+/** Statistics of the VMs that libvirt manages, with one call for all of them. */
+export class Libvirt {
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #failure: SourceError | undefined;
+  #asking: Promise<Domstats> | undefined;
+  /** VMs that have had KVM's statistics. If these are missing now, the domain is busy. */
+  #withStatistics: ReadonlySet<string> = new Set();
+
+  constructor(
+    private readonly settings: () => LibvirtSettings,
+    private readonly domstats: (uri: string, timeoutMs: number) => Promise<Domstats>,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** @param vms VMs that libvirt manages and that have no other source; if empty, libvirt is not called */
+  async ask(vms: readonly Vm[]): Promise<RemoteResult> {
+    if (vms.length === 0) return NOTHING;
+    const asked = new Set(vms.map(({ key }) => key));
+    if (this.#failure !== undefined && this.now() < this.#retryAt) {
+      return { statistics: new Map(), asked, problems: [this.#failure] };
+    }
+    const { uri, timeoutMs } = this.settings();
+    try {
+      const { domains, problems } = await this.#answer(uri, timeoutMs);
+      this.#failure = undefined;
+      const statistics = new Map<string, VmStatistics>();
+      const withStatistics = new Set<string>();
+      for (const { key, domain: name } of vms) {
+        const domain = domains.get(name);
+        const had = this.#withStatistics.has(key);
+        if (had || (domain !== undefined && domain.vcpus.size > 0)) withStatistics.add(key);
+        if (domain !== undefined && hasAnswered(domain, had)) statistics.set(key, toStatistics(domain));
+      }
+      this.#withStatistics = withStatistics;
+      return { statistics, asked, problems: [...problems] };
+    } catch (error) {
+      this.#failure = sourceError(error, uri);
+      this.#retryAt = this.now() + BACKOFF_MS;
+      return { statistics: new Map(), asked, problems: [this.#failure] };
+    }
+  }
+
+  /** Concurrent scrapes share a call. No call starts before the previous one has ended. */
+  #answer(uri: string, timeoutMs: number): Promise<Domstats> {
+    this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
+      this.#asking = undefined;
+    });
+    // Do not wait for a child that does not exit even after SIGKILL because it is blocked in the kernel.
+    const late = (): SourceError =>
+      new SourceError('timeout', uri, `virsh has not ended after ${timeoutMs} ms`);
+    return inTime(this.#asking, timeoutMs + GRACE_MS, late);
+  }
+}
+
+/**
+ * Whether the statistics are complete. For a busy domain libvirt reports nothing that it must query from
+ * QEMU: no statistics of disks, IOThreads or KVM. libvirt before 8.9 and QEMU before 7.1 never report KVM's
+ * statistics.
+ */
+function hasAnswered(
+  { vcpus, disks, iothreads, hasDisks, state }: VirshDomain,
+  hadStatistics: boolean,
+): boolean {
+  if (vcpus.size > 0) return true;
+  if (hadStatistics) return false;
+  return disks.length > 0 || iothreads.length > 0 || (!hasDisks && state === RUNNING);
+}
+
+function toStatistics(domain: VirshDomain): VmStatistics {
+  const names = new UniqueNames();
+  return {
+    source: 'libvirt',
+    vm: new Map(),
+    vcpus: domain.vcpus,
+    histograms: new Map(),
+    types: domain.types,
+    state: STATES[domain.state ?? 0] ?? 'nostate',
+    disks: domain.disks.map((disk) => ({
+      name: names.of(fitName(disk.name)),
+      read: operation(disk.read),
+      write: operation(disk.write),
+      flush: operation(disk.flush),
+      discard: undefined,
+      file: fitName(disk.path),
+      driver: '',
+      iothreads: undefined,
+      queues: undefined,
+    })),
+    iothreads: domain.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink }) => ({
+      id: `iothread${id}`,
+      pollMaxSeconds: pollMaxNs / NANOSECONDS,
+      pollGrow,
+      pollShrink,
+      aioMaxBatch: undefined,
+    })),
+  };
+}
+
+function operation({ operations, bytes, timeNs }: VirshOperation): DiskOperation {
+  return {
+    operations,
+    bytes,
+    seconds: timeNs / NANOSECONDS,
+    merged: undefined,
+    failed: undefined,
+    latency: undefined,
+  };
+}

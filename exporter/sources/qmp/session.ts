@@ -1,0 +1,208 @@
+import { SourceError, sourceError } from '../../../probes/errors.ts';
+import { readBlock } from '../../../probes/qmp-block.ts';
+import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
+import { QmpConnection } from '../../../probes/qmp-connection.ts';
+import { readCpus } from '../../../probes/qmp-cpus.ts';
+import { readIothreads } from '../../../probes/qmp-iothreads.ts';
+import { type QmpPciDevice, readPci } from '../../../probes/qmp-pci.ts';
+import { type Controllers, devicePath, type QmpDiskQueues, readDiskQueues } from '../../../probes/qmp-qom.ts';
+import {
+  type QmpStatistics,
+  type QmpVcpuStatistics,
+  readStatsSchemas,
+  readVcpuStats,
+  readVmStats,
+  type StatisticType,
+} from '../../../probes/qmp-stats.ts';
+import { readStatus } from '../../../probes/qmp-status.ts';
+import { readUuid } from '../../../probes/qmp-uuid.ts';
+import { readVersion } from '../../../probes/qmp-version.ts';
+import { iosOf, type VmStatistics } from '../../model/vm-statistics.ts';
+import type { Facts } from './facts.ts';
+import { isNamed, vmStatistics } from './statistics.ts';
+
+/** Interval for reading the facts again: `qom-set` can change the polling parameters at any time. */
+const FACTS_MS = 30_000;
+const FIRST_BACKOFF_MS = 5_000;
+const MAX_BACKOFF_MS = 300_000;
+/** Time limit for one round, as a multiple of the timeout per response. The first round has many requests. */
+const PATIENCE = 10;
+
+/** One VM's monitor. Connects at the first request, keeps the connection, and backs off after a failure. */
+export class QmpSession {
+  #connection: QmpConnection | undefined;
+  #facts: Facts | undefined;
+  #factsAt = Number.NEGATIVE_INFINITY;
+  #backoffMs = 0;
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #failure: SourceError | undefined;
+  #asking: Promise<VmStatistics> | undefined;
+  #askedAt = 0;
+  #ended = false;
+
+  /** @param uuid UUID from the VM's command line; a monitor with another UUID belongs to another VM */
+  constructor(
+    readonly path: string,
+    private readonly uuid: string,
+    private readonly timeoutMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** As last read; undefined before the first response. */
+  get facts(): Facts | undefined {
+    return this.#facts;
+  }
+
+  /** Shares one request between concurrent callers. @throws SourceError, immediately during back-off */
+  statistics(): Promise<VmStatistics> {
+    if (this.#asking !== undefined && this.#isLate()) return Promise.reject(this.#tooLate());
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /** Completed requests of all disks: a single short request that interrupts no vCPU. @throws SourceError */
+  async ios(): Promise<number> {
+    if (this.#connection?.isOpen !== true) return iosOf((await this.statistics()).disks);
+    try {
+      return iosOf((await readBlockstats(this.#connection, this.timeoutMs)).filter(isNamed));
+    } catch (error) {
+      this.#disconnect();
+      throw this.#fail(sourceError(error, this.path));
+    }
+  }
+
+  /** False from a failure until the next successful request. */
+  get isUp(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /** Closes the session permanently: the VM has exited, or its monitor is no longer ours. */
+  close(): void {
+    this.#ended = true;
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #ask(): Promise<VmStatistics> {
+    if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
+    if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
+    this.#askedAt = this.now();
+    // Each response may arrive just before its timeout, so the whole round has a limit as well.
+    const patience = setTimeout(() => this.#disconnect(), this.timeoutMs * PATIENCE);
+    patience.unref();
+    let result: VmStatistics;
+    try {
+      result = await this.#askOpen();
+    } catch (error) {
+      this.#disconnect();
+      throw this.#fail(sourceError(error, this.path));
+    } finally {
+      clearTimeout(patience);
+    }
+    // All callers have timed out. Fail, so that the next ones do not wait too. Facts that were read are kept.
+    if (this.#isLate()) throw this.#fail(this.#tooLate());
+    this.#failure = undefined;
+    this.#backoffMs = 0;
+    return result;
+  }
+
+  #isLate(): boolean {
+    return this.now() - this.#askedAt > this.timeoutMs;
+  }
+
+  #tooLate(): SourceError {
+    return new SourceError('timeout', this.path, `no statistics in ${this.timeoutMs} ms`);
+  }
+
+  #fail(failure: SourceError): SourceError {
+    this.#failure = failure;
+    this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 || FIRST_BACKOFF_MS);
+    this.#retryAt = this.now() + this.#backoffMs;
+    return failure;
+  }
+
+  async #askOpen(): Promise<VmStatistics> {
+    if (this.#connection?.isOpen !== true) {
+      const opened = await QmpConnection.open(this.path, this.timeoutMs);
+      // The VM exited during the connect: nothing else would close this connection.
+      if (this.#ended) opened.close();
+      this.#connection = opened;
+      this.#factsAt = Number.NEGATIVE_INFINITY;
+      await this.#checkIdentity(this.#connection);
+    }
+    const qmp = this.#connection;
+    const facts = await this.#currentFacts(qmp);
+    const none: QmpStatistics = { values: new Map(), histograms: new Map() };
+    const [vm, vcpus, disks, state] = await Promise.all([
+      facts.types === undefined ? none : readVmStats(qmp, this.timeoutMs),
+      facts.types === undefined ? ([] as QmpVcpuStatistics[]) : readVcpuStats(qmp, this.timeoutMs),
+      readBlockstats(qmp, this.timeoutMs),
+      readStatus(qmp, this.timeoutMs),
+    ]);
+    const known = new Set(facts.cpus.map(({ qomPath }) => qomPath));
+    const isNew = vcpus.some(({ qomPath }) => !known.has(qomPath));
+    return vmStatistics(isNew ? await this.#readFacts(qmp) : facts, vm, vcpus, disks, state);
+  }
+
+  async #checkIdentity(qmp: QmpConnection): Promise<void> {
+    const uuid = await readUuid(qmp, this.timeoutMs);
+    if (this.uuid !== '' && uuid !== this.uuid) {
+      throw new SourceError('denied', this.path, `the monitor speaks for VM ${uuid}, not ${this.uuid}`);
+    }
+  }
+
+  async #currentFacts(qmp: QmpConnection): Promise<Facts> {
+    if (this.#facts !== undefined && this.now() - this.#factsAt < FACTS_MS) return this.#facts;
+    return this.#readFacts(qmp);
+  }
+
+  async #readFacts(qmp: QmpConnection): Promise<Facts> {
+    const { timeoutMs } = this;
+    const [version, cpus, iothreads, blocks, pci, types] = await Promise.all([
+      readVersion(qmp, timeoutMs),
+      readCpus(qmp, timeoutMs),
+      readIothreads(qmp, timeoutMs),
+      readBlock(qmp, timeoutMs),
+      pciOrNone(qmp, timeoutMs),
+      this.#facts?.types ?? typesOrNone(qmp, timeoutMs),
+    ]);
+    const queues = new Map<string, QmpDiskQueues>();
+    const controllers: Controllers = new Map();
+    for (const { qdev } of blocks) {
+      const device = devicePath(qdev);
+      if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs, controllers));
+    }
+    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci };
+    this.#factsAt = this.now();
+    return this.#facts;
+  }
+}
+
+/** PCI is needed only for names of virtqueues, and a machine such as microvm has none. */
+async function pciOrNone(qmp: QmpConnection, timeoutMs: number): Promise<QmpPciDevice[]> {
+  try {
+    return await readPci(qmp, timeoutMs);
+  } catch (error) {
+    if (error instanceof SourceError && (error.kind === 'absent' || error.kind === 'failed')) return [];
+    throw error;
+  }
+}
+
+/** `query-stats-schemas` requires QEMU 7.1. */
+async function typesOrNone(
+  qmp: QmpConnection,
+  timeoutMs: number,
+): Promise<Map<string, StatisticType> | undefined> {
+  try {
+    return await readStatsSchemas(qmp, timeoutMs);
+  } catch (error) {
+    if (error instanceof SourceError && error.kind === 'absent') return undefined;
+    throw error;
+  }
+}

@@ -1,4 +1,0 @@
-// The browser asks for ./vendor/uplot.js, and the daemon answers with uPlot's own module: exporter/web/assets.ts.
-import uPlot from 'uplot';
-
-export default uPlot;

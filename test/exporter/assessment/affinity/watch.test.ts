@@ -1,0 +1,373 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { newResidency, observe } from '../../../../exporter/model/residency.ts';
+import type { Vm } from '../../../../exporter/model/vm.ts';
+import type { LibvirtPins } from '../../../../probes/libvirt-domain.ts';
+import type { Disk } from '../../../../probes/sys-block.ts';
+import { topologyOf, without } from '../../../../testing/drift-cases.ts';
+import { threadOf, vmOf, watchedHost } from '../../../../testing/watched.ts';
+
+const pinsOf = (cpu: number): LibvirtPins => ({
+  vcpus: new Map([[0, [cpu]]]),
+  iothreads: new Map(),
+  emulator: undefined,
+});
+
+test('what is first seen is expected', async (context) => {
+  const { tick, expected } = watchedHost(context);
+  assert.equal(expected(), undefined);
+  assert.deepEqual(await tick({ 11: '1-2' }), []);
+  assert.equal(expected(), '1,2 (baseline)');
+});
+
+test('a mask that is widened is a drift at the next tick, told once, and gone after the repair', async (context) => {
+  const { tick, watch, state } = watchedHost(context);
+  await tick({ 11: '2' });
+  assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
+  assert.deepEqual(await tick(), []);
+  const [drift] = watch.reading.of(state.vms[0] as Vm)?.drifts ?? [];
+  assert.deepEqual([drift?.vm, drift?.fix], ['web', 'taskset -pc 2 11']);
+  assert.deepEqual(await tick({ 11: '2-3' }), ['+vcpu0 mask_widened', '-vcpu0 unpinned']);
+  assert.deepEqual(await tick({ 11: '1' }), ['+vcpu0 mask_changed', '-vcpu0 mask_widened']);
+  assert.deepEqual(await tick({ 11: '2' }), ['-vcpu0 mask_changed']);
+  assert.deepEqual(watch.reading.of(state.vms[0] as Vm)?.drifts, []);
+});
+
+test('a vCPU and an I/O thread that come to be on one CPU share it', async (context) => {
+  const { tree, state, tick, vcpu0 } = watchedHost(context);
+  state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
+  assert.deepEqual(await tick({ 11: '1', 12: '2' }), []);
+  assert.deepEqual(await tick({ 12: '1' }), [
+    '+vcpu0 shared_cpu',
+    '+iothread:io0 mask_changed',
+    '+iothread:io0 shared_cpu',
+  ]);
+  assert.equal((await tick({ 12: '2' })).length, 3);
+});
+
+test('a mask made narrower by hand is the new pin, and losing it a drift', async (context) => {
+  const { tick, expected } = watchedHost(context);
+  await tick({ 11: '0-3' });
+  assert.deepEqual(await tick({ 11: '1-2' }), []);
+  assert.equal(expected(), '1,2 (baseline)');
+  assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
+  assert.equal(expected(), '1,2 (baseline)');
+});
+
+test('a mask made narrower by a CPU that is offline is no new pin', async (context) => {
+  const { state, tick, expected } = watchedHost(context);
+  const whole = topologyOf(1, 4, 1);
+  await tick({ 11: '0-3' });
+  state.topology = without(whole, [3]);
+  assert.deepEqual(await tick({ 11: '0-2' }), []);
+  assert.equal(expected(), '0,1,2 (baseline)');
+  state.topology = whole;
+  // cgroup v1 does not give it back: nobody asked for that either.
+  assert.deepEqual(await tick(), []);
+  assert.deepEqual(await tick({ 11: '0-3' }), []);
+  assert.equal(expected(), '0,1,2,3 (baseline)');
+});
+
+test('a pin beside a CPU that is offline is one', async (context) => {
+  const { state, tick, expected } = watchedHost(context);
+  await tick({ 11: '0-3' });
+  state.topology = without(topologyOf(1, 4, 1), [3]);
+  await tick({ 11: '1' });
+  assert.equal(expected(), '1 (baseline)');
+});
+
+test("a mask made narrower by the cgroup's cpuset, wholly or in part, is no new pin", async (context) => {
+  const { tree, tick, expected } = watchedHost(context);
+  const cpuset = (list: string): void => {
+    tree.write('proc/10/task/11/cgroup', '0::/vm\n');
+    tree.write('sys/fs/cgroup/vm/cpuset.cpus.effective', `${list}\n`);
+  };
+  cpuset('0-3');
+  await tick({ 11: '1-3' });
+  for (const [set, mask] of [
+    ['2-3', '2-3'],
+    ['0-2', '1-2'],
+  ] as const) {
+    cpuset(set);
+    assert.deepEqual(await tick({ 11: mask }), []);
+    assert.equal(expected(), '1,2,3 (baseline)', set);
+    cpuset('0-3');
+    assert.deepEqual(await tick({ 11: '1-3' }), []);
+  }
+});
+
+test('a shared pool that shrinks and grows back pins and unpins nobody, whatever the daemon saw first', async (context) => {
+  const { tree, state, tick, start, vcpu0, expected } = watchedHost(context);
+  state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
+  const pool = (list: string): Record<number, string> => {
+    for (const tid of [10, 11, 12]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/kubepods/pod\n');
+    tree.write('sys/fs/cgroup/kubepods/pod/cpuset.cpus.effective', `${list}\n`);
+    return { 11: list, 12: list };
+  };
+  // An exclusive pod comes, goes, and another one comes: the masks of all others move.
+  for (const first of ['0,3', '0-3']) {
+    const watch = start(`boot ${first}`);
+    for (const list of [first, '0-3', '0,2-3', '0', '0-3', '1-3']) {
+      assert.deepEqual(await tick(pool(list), watch), [], `${first}: ${list}`);
+    }
+    const pin = { ...pool('1-3'), 11: '2' };
+    await tick(pin, watch);
+    assert.equal(expected('vcpu0', watch), '2 (baseline)');
+    assert.deepEqual(await tick({ ...pool('0-3'), 11: '2' }, watch), []);
+    assert.deepEqual(await tick(pool('0-3'), watch), ['+vcpu0 unpinned']);
+    await tick({ 11: '2' }, watch);
+  }
+});
+
+test('a pin that is lost under isolcpus= falls back to what is not isolated, and is unpinned', async (context) => {
+  const { tree, state, tick } = watchedHost(context);
+  const whole = topologyOf(1, 8, 1);
+  state.topology = { ...whole, cpus: whole.cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu > 3 })) };
+  tree.write('proc/1/status', 'Cpus_allowed_list:\t0-3\n');
+  await tick({ 11: '5' });
+  assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
+  assert.deepEqual(await tick({ 11: '0-2' }), ['+vcpu0 mask_changed', '-vcpu0 unpinned']);
+});
+
+test('for 5 s after its start a VM is pinned, not adrift', async (context) => {
+  const { state, tick, expected } = watchedHost(context);
+  state.seconds = 10;
+  await tick({ 11: '0-3' });
+  assert.deepEqual(await tick({ 11: '1' }), []);
+  assert.deepEqual(await tick({ 11: '2' }), []);
+  assert.equal(expected(), '2 (baseline)');
+  assert.deepEqual(await tick({ 11: '0-3' }), [], 'and unpinned');
+  await tick({ 11: '2' });
+  state.seconds = 14;
+  assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
+});
+
+test('a clock that jumps, forwards or back, makes no VM new', async (context) => {
+  const { state, tick } = watchedHost(context);
+  await tick({ 11: '1' });
+  state.seconds += 1e7;
+  assert.deepEqual(await tick(), []);
+  state.seconds = 0;
+  assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
+});
+
+test('the configuration beats libvirt, which beats what was learnt', async (context) => {
+  const { state, tick, expected } = watchedHost(context);
+  await tick({ 11: '1' });
+  state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(2) })];
+  assert.deepEqual(await tick(), ['+vcpu0 mask_changed']);
+  assert.equal(expected(), '2 (libvirt)');
+  state.settings = { ...state.settings, rules: [{ vm: 'w*', thread: 'vcpu?', cpus: [1] }] };
+  assert.deepEqual(await tick(), ['-vcpu0 mask_changed']);
+  assert.equal(expected(), '1 (config)');
+});
+
+test('without baselines only what is configured is expected, and nothing is written', async (context) => {
+  const { tree, state, tick, expected } = watchedHost(context);
+  state.settings = { ...state.settings, learn: false };
+  await tick({ 11: '1' });
+  assert.deepEqual(await tick({ 11: '0-3' }), []);
+  assert.equal(expected(), undefined);
+  assert.throws(() => readFileSync(`${tree.folder}/state/baselines.json`), { code: 'ENOENT' });
+  state.settings = { ...state.settings, learn: true };
+  await tick();
+  assert.equal(expected(), '0,1,2,3 (baseline)');
+  state.settings = { ...state.settings, learn: false };
+  await tick();
+  assert.equal(expected(), undefined);
+});
+
+test('a pin that libvirt moved is in its state before it is judged, and so no drift', async (context) => {
+  const { state, tick, expected } = watchedHost(context);
+  let reads = 0;
+  let pinned = 1;
+  state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(1) })];
+  state.refreshPins = () => {
+    reads++;
+    state.vms = [{ ...(state.vms[0] as Vm), pins: pinsOf(pinned) }];
+  };
+  await tick({ 11: '1' });
+  assert.equal(reads, 0);
+  pinned = 2;
+  assert.deepEqual(await tick({ 11: '2' }), []);
+  assert.equal(expected(), '2 (libvirt)');
+  // By hand, past libvirt.
+  assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
+});
+
+test('libvirt, which moves the thread first and writes later, is asked again', async (context) => {
+  const { state, tick } = watchedHost(context);
+  let pinned = 1;
+  state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(1) })];
+  state.refreshPins = () => {
+    state.vms = [{ ...(state.vms[0] as Vm), pins: pinsOf(pinned) }];
+  };
+  await tick({ 11: '1' });
+  assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
+  pinned = 2;
+  assert.deepEqual(await tick(), ['-vcpu0 mask_changed']);
+});
+
+test('a mask that moves in a VM that libvirt does not manage is not looked up there', async (context) => {
+  const { state, tick } = watchedHost(context);
+  state.refreshPins = () => assert.fail('libvirt was asked');
+  await tick({ 11: '1' });
+  assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
+});
+
+test('a thread id that is reused is another thread: it neither drifts nor inherits', async (context) => {
+  const { tree, state, tick, expected } = watchedHost(context);
+  await tick({ 11: '1' });
+  assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
+  state.threads.set('10:1000', [threadOf(tree, 11, 'iothread:io0', 5000)]);
+  assert.deepEqual(await tick(), ['-vcpu0 mask_changed']);
+  assert.deepEqual([expected('iothread:io0'), expected('vcpu0')], ['2 (baseline)', undefined]);
+});
+
+test('a VM that is gone is forgotten, and its next incarnation starts anew', async (context) => {
+  const { tree, state, tick, watch, expected, vcpu0 } = watchedHost(context);
+  const [old] = state.vms as [Vm];
+  await tick({ 11: '1' });
+  state.vms = [];
+  await tick();
+  assert.equal(watch.reading.of(old), undefined);
+  assert.doesNotMatch(readFileSync(`${tree.folder}/state/baselines.json`, 'utf8'), /10:1000/);
+  state.vms = [vmOf({ key: '10:9000', startTime: 9000 })];
+  state.threads.set('10:9000', [vcpu0]);
+  assert.deepEqual(await tick({ 11: '3' }), []);
+  assert.equal(expected(), '3 (baseline)');
+});
+
+test('more than 1000 threads are read in turns: each comes to its own', async (context) => {
+  const { tree, state, tick, watch, mask } = watchedHost(context);
+  const threads = Array.from({ length: 2500 }, (_, i) => threadOf(tree, 1000 + i, `vcpu${i}`));
+  for (const { tid } of threads) mask(tid, '0-1');
+  state.threads.set('10:1000', threads);
+  const known = (): number => watch.reading.of(state.vms[0] as Vm)?.observed.threads.length ?? 0;
+  await tick();
+  const each = known();
+  assert.ok(each > 0 && each <= 1000, `${each} at once`);
+  const turns = Math.ceil(2500 / each);
+  for (let i = 1; i < turns; i++) await tick();
+  assert.equal(known(), 2500);
+  mask(1000, '0-3');
+  mask(3499, '0-3');
+  const changes: string[] = [];
+  for (let i = 0; i < turns; i++) changes.push(...(await tick()));
+  assert.deepEqual(changes.sort(), ['+vcpu0 unpinned', '+vcpu2499 unpinned']);
+});
+
+test('a status that cannot be read is a problem and costs only its thread', async (context) => {
+  const { tree, state, tick, watch, vcpu0, expected } = watchedHost(context);
+  state.threads.set('10:1000', [
+    threadOf(tree, 12, 'vcpu1'),
+    threadOf(tree, 13, 'vcpu2'),
+    threadOf(tree, 14, 'vcpu3'),
+    vcpu0,
+  ]);
+  tree.write('proc/10/task/12/status', 'nonsense\n');
+  // 13 has ended, which is no problem.
+  await tick({ 11: '1', 14: '3-1' });
+  assert.deepEqual(
+    watch.reading.problems.map(({ kind }) => kind),
+    ['malformed', 'malformed'],
+  );
+  assert.equal(expected(), '1 (baseline)');
+  await tick({ 12: '2', 14: '3' });
+  assert.deepEqual([watch.reading.problems, expected('vcpu1')], [[], '2 (baseline)']);
+});
+
+test('interrupts that cannot be read stay a problem until they can', async (context) => {
+  const { tree, state, tick, watch } = watchedHost(context);
+  state.disks = [{ name: 'nvme0n1', controllers: ['nvme0'], paths: [], hidden: false } as unknown as Disk];
+  tree.write('proc/interrupts', 'nonsense\n');
+  await tick({ 11: '1' });
+  await tick();
+  assert.equal(watch.reading.problems.length, 1);
+  tree.write('proc/interrupts', '           CPU0       CPU1\n');
+  for (let i = 0; i < 30; i++) await tick();
+  assert.deepEqual(watch.reading.problems, []);
+});
+
+test('masks of 512 CPUs are learnt and kept', async (context) => {
+  const { state, tick, expected, start } = watchedHost(context);
+  state.topology = topologyOf(2, 128, 2);
+  const odd = Array.from({ length: 256 }, (_, i) => 2 * i + 1).join();
+  await tick({ 11: odd });
+  const after = start();
+  assert.deepEqual(await tick({ 11: '0-511' }, after), ['+vcpu0 unpinned']);
+  assert.equal(expected('vcpu0', after), `${odd} (baseline)`);
+});
+
+test('what was learnt outlives the daemon, but not a reboot', async (context) => {
+  const { tick, start, expected, mask } = watchedHost(context);
+  await tick({ 11: '1' });
+  mask(11, '0-3');
+  assert.deepEqual(await tick({}, start()), ['+vcpu0 unpinned']);
+  const rebooted = start('boot-2');
+  assert.deepEqual(await tick({}, rebooted), []);
+  assert.equal(expected('vcpu0', rebooted), '0,1,2,3 (baseline)');
+});
+
+test('a state file with a list that is none is set aside, and learnt anew', async (context) => {
+  const { tree, tick, start, expected } = watchedHost(context);
+  await tick({ 11: '1' });
+  const path = `${tree.folder}/state/baselines.json`;
+  for (const nonsense of ['3-1', '0-99999999', '65536', '1,,2', '']) {
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/"vcpu0":"[^"]*"/, `"vcpu0":"${nonsense}"`));
+    const after = start();
+    assert.deepEqual(await tick({ 11: '1' }, after), [], nonsense);
+    assert.equal(expected('vcpu0', after), '1 (baseline)', nonsense);
+    assert.equal(JSON.parse(readFileSync(`${path}.corrupt`, 'utf8')).vms['10:1000'].vcpu0, nonsense);
+  }
+});
+
+test('before the topology is known nothing is judged', async (context) => {
+  const { state, tick, watch } = watchedHost(context);
+  state.topology = undefined;
+  await tick({ 11: '1' });
+  assert.equal(watch.reading.of(state.vms[0] as Vm), undefined);
+  state.topology = topologyOf(1, 4, 1);
+  assert.deepEqual(await tick({ 11: '2' }), []);
+  assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
+});
+
+test('a thread that roams within its mask is told by its samples', async (context) => {
+  const { state, tick } = watchedHost(context);
+  const residency = newResidency(0);
+  for (let i = 0; i < 20; i++) observe(residency, i % 2, 1, 16);
+  state.residencies.set(11, residency);
+  assert.deepEqual(await tick({ 11: '0-1' }), ['+vcpu0 migrating']);
+});
+
+test('a thread that sleeps since it was moved is not seen where it may not run any more', async (context) => {
+  const { state, tick, watch } = watchedHost(context);
+  const residency = newResidency(0);
+  for (const cpu of [1, 2]) observe(residency, cpu, 1, 16);
+  state.residencies.set(11, residency);
+  await tick({ 11: '2-3' });
+  assert.deepEqual(watch.reading.of(state.vms[0] as Vm)?.observed.threads[0]?.seenOn, [2]);
+});
+
+test('memory and completions are set against where the threads are', async (context) => {
+  const { tree, state, tick, watch, vcpu0 } = watchedHost(context);
+  state.topology = topologyOf(2, 2, 1);
+  state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
+  state.disks = [
+    { name: 'nvme0n1', controllers: ['nvme0'], paths: [], hidden: false, node: 1 } as unknown as Disk,
+  ];
+  state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
+  state.residencies.set(11, newResidency(0)).set(12, newResidency(3));
+  tree.write('proc/10/numa_maps', '7f00 default anon=4 N0=3 N1=1 kernelpagesize_kB=4\n');
+  tree.write('proc/interrupts', '   CPU0 CPU1 CPU2 CPU3\n 30: 0 0 1 0 PCI-MSI 1-edge nvme0q1\n');
+  tree.write('proc/irq/30/effective_affinity_list', '2\n');
+  tree.write('sys/block/nvme0n1/mq/0/cpu_list', '0, 1, 2, 3\n');
+  await tick({ 11: '0', 12: '3' });
+  for (let i = 0; i < 50 && watch.reading.of(state.vms[0] as Vm)?.memoryLocal === undefined; i++)
+    await new Promise((resolve) => setTimeout(resolve, 10)).then(() => tick());
+  const reading = watch.reading.of(state.vms[0] as Vm);
+  assert.equal(reading?.memoryLocal, 0.75);
+  assert.deepEqual(reading?.completions, { cpu: 0, node: 1 });
+  assert.deepEqual([reading?.observed.deviceNodes, reading?.observed.interruptCpus], [[1], [2]]);
+});

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { Methodology } from '../../../exporter/assessment/assessment.ts';
+import { type RawValues, resolveConfig } from '../../../exporter/config/load.ts';
+import type { Config } from '../../../exporter/config/options.ts';
+import type { Vm } from '../../../exporter/model/vm.ts';
+import { topologyOf } from '../../../testing/drift-cases.ts';
+import { hostTree } from '../../../testing/host-tree.ts';
+import { threadOf, vmOf } from '../../../testing/watched.ts';
+
+interface Log {
+  readonly level: 'info' | 'warn';
+  readonly fields: Record<string, unknown>;
+  readonly message: string;
+}
+
+/** One VM with one vCPU, whose mask and configuration are set by hand. */
+function setUp(context: TestContext) {
+  const tree = hostTree(context);
+  tree.process({ pid: 10, comm: 'qemu', threads: [{ tid: 11, comm: 'CPU 0/KVM' }] });
+  const directory = `${tree.folder}/state`;
+  mkdirSync(directory);
+  const log: Log[] = [];
+  const add = (level: Log['level']) => (fields: object, message: string) =>
+    void log.push({ level, fields: fields as Log['fields'], message });
+  const resolved = (more: RawValues): Config => resolveConfig({ 'state.dir': directory }, {}, more);
+  let config = resolved({});
+  const vm: Vm = vmOf();
+  const vcpu0 = threadOf(tree, 11, 'vcpu0');
+  const methodology = new Methodology({
+    host: tree.host,
+    watched: {
+      vms: [vm],
+      disks: [],
+      topology: topologyOf(1, 4, 1),
+      threadsOf: () => [vcpu0],
+      refreshPins: () => undefined,
+    },
+    logger: { info: add('info'), warn: add('warn') } as unknown as ConstructorParameters<
+      typeof Methodology
+    >[0]['logger'],
+    residencyOf: () => undefined,
+    lastOf: () => ({ statistics: undefined, facts: undefined }),
+    now: () => 0,
+    sinceBoot: () => 100,
+    config: () => config,
+    learns: true,
+  });
+  return {
+    tree,
+    directory,
+    log,
+    vm,
+    methodology,
+    configure(more: RawValues) {
+      config = resolved(more);
+    },
+    async follow(mask: string) {
+      const path = `${tree.folder}/proc/10/task/11/status`;
+      writeFileSync(path, readFileSync(path, 'utf8').replace(/(_list:\t).*/, `$1${mask}`));
+      await methodology.follow();
+    },
+  };
+}
+
+test('a drift is one warning with its repair when it begins, and one line when it ends', async (context) => {
+  const { log, follow } = setUp(context);
+  for (const mask of ['1', '0-3', '0-3', '1', '1']) await follow(mask);
+  assert.deepEqual(log, [
+    {
+      level: 'warn',
+      fields: { vm: 'web', thread: 'vcpu0', kind: 'unpinned', fix: 'taskset -pc 1 11' },
+      message: 'affinity drift of web vcpu0: unpinned: on CPUs 0-3 instead of 1 (baseline)',
+    },
+    {
+      level: 'info',
+      fields: { vm: 'web', thread: 'vcpu0', kind: 'unpinned' },
+      message: 'affinity drift of web vcpu0 has ended: unpinned',
+    },
+  ]);
+});
+
+test('pins of the configuration hold from the first look after a reload', async (context) => {
+  const { log, follow, configure, methodology, vm } = setUp(context);
+  await follow('0-3');
+  assert.equal(log.length, 0);
+  configure({ vms: [{ name: 'web', pinning: { 'vcpu*': '1-3,^2' } }] });
+  await follow('0-3');
+  assert.equal(log[0]?.message, 'affinity drift of web vcpu0: unpinned: on CPUs 0-3 instead of 1,3 (config)');
+  configure({ 'affinity.baseline': 'off' });
+  await follow('0-3');
+  assert.equal(log[1]?.level, 'info');
+  assert.deepEqual(methodology.affinity.of(vm)?.drifts, []);
+});
+
+test('a stage that changes, and a phase, are one line each', async (context) => {
+  const { log, follow, methodology, directory, vm } = setUp(context);
+  await follow('1');
+  methodology.judge(new Map());
+  const since = new Date().toISOString();
+  writeFileSync(`${directory}/phases.json`, JSON.stringify({ phases: { web: { phase: 'x', since } } }));
+  for (let i = 0; i < 3; i++) methodology.judge(new Map());
+  assert.deepEqual(log, [
+    { level: 'info', fields: { vm: 'web', from: undefined, to: 'x' }, message: 'phase of web: none -> x' },
+  ]);
+  assert.equal(methodology.stages.of(vm)?.phase, 'x');
+});
+
+test('without a boot id what was learnt before is not used', async (context) => {
+  const first = setUp(context);
+  first.tree.write('proc/sys/kernel/random/boot_id', 'nonsense');
+  await first.follow('1');
+  assert.equal(JSON.parse(readFileSync(`${first.directory}/baselines.json`, 'utf8')).boot, '');
+  assert.deepEqual(first.log, []);
+});

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { takeEvidence } from '../../../../exporter/assessment/stage/evidence.ts';
+import { NOT_TRACED, type TraceReading } from '../../../../exporter/model/trace-reading.ts';
+import type { Vm } from '../../../../exporter/model/vm.ts';
+import { NOTHING_TRACED } from '../../../../testing/vm-trace.ts';
+
+const vm = (key: string): Vm => ({ key }) as Vm;
+
+/** Guests with one kick an I/O, which they do each millisecond: at any moment both counts are the same. */
+function setUp(backend: TraceReading['backend'], monitored: readonly string[], counted = true) {
+  let time = 1000;
+  const asked: string[] = [];
+  /** What perf reported last. */
+  const reported = new Map<string, number>();
+  const sources = {
+    vms: () => [vm('a'), vm('b'), vm('c')],
+    readTrace: async (): Promise<TraceReading> => ({
+      ...NOT_TRACED,
+      backend,
+      of: ({ key }) => ({
+        ...NOTHING_TRACED,
+        kickTotal: counted ? (backend === 'perf' ? reported.get(key) : time) : undefined,
+      }),
+    }),
+    current: async ({ key }: Vm) => {
+      if (backend !== 'perf') return;
+      // Each at a time of its own.
+      await new Promise((resolve) => setTimeout(resolve, { a: 1, b: 30, c: 60 }[key]));
+      time += 700;
+      reported.set(key, time);
+    },
+    ios: async (vms: readonly Vm[]) => {
+      asked.push(vms.map(({ key }) => key).join());
+      return new Map(vms.map(({ key }) => [key, time]));
+    },
+    hasMonitor: ({ key }: Vm) => monitored.includes(key),
+    now: () => time,
+  };
+  return { asked, sources };
+}
+
+test('with tracefs all VMs are asked in one go, at the moment of the reading', async () => {
+  const { asked, sources } = setUp('tracefs', ['a', 'b', 'c']);
+  const evidence = await takeEvidence(sources);
+  assert.deepEqual(asked, ['a,b,c']);
+  for (const { trace, ios, at } of evidence.values())
+    assert.deepEqual([trace?.kickTotal, ios, at], [1000, 1000, 1000]);
+});
+
+test('with perf each VM is asked when perf has reported it', async () => {
+  const { asked, sources } = setUp('perf', ['a', 'b', 'c']);
+  const evidence = await takeEvidence(sources);
+  assert.deepEqual(asked, ['a', 'b', 'c']);
+  const times = [...evidence].map(([key, { trace, ios, at }]) => [key, trace?.kickTotal, ios, at]);
+  assert.deepEqual(times, [
+    ['a', 1700, 1700, 1700],
+    ['b', 2400, 2400, 2400],
+    ['c', 3100, 3100, 3100],
+  ]);
+});
+
+test('VMs that only libvirt answers for are one request', async () => {
+  const { asked, sources } = setUp('perf', ['a']);
+  await takeEvidence(sources);
+  assert.deepEqual(asked.toSorted(), ['a', 'b,c']);
+});
+
+test('where no kicks are counted nobody is asked', async () => {
+  const { asked, sources } = setUp('tracefs', ['a'], false);
+  const evidence = await takeEvidence(sources);
+  assert.deepEqual([asked, evidence.get('a')?.ios], [[], undefined]);
+});

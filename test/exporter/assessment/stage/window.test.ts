@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Evidence } from '../../../../exporter/assessment/stage/evidence.ts';
+import { Window } from '../../../../exporter/assessment/stage/window.ts';
+import type { KickCount, VmTrace } from '../../../../exporter/model/vm-trace.ts';
+import { NOTHING_TRACED } from '../../../../testing/vm-trace.ts';
+
+const kick = (address: number, thread: string, count: number): KickCount => ({
+  event: 'kvm_fast_mmio',
+  address,
+  thread,
+  count,
+});
+
+interface Counts {
+  readonly ios?: number | undefined;
+  readonly requests?: number;
+  readonly kicks?: number | undefined;
+  readonly interrupts?: number | undefined;
+  readonly queues?: readonly KickCount[];
+}
+
+/** A moment of a VM that does ten I/Os with a kick and two interrupts each second. */
+function moment(seconds: number, more: Counts = {}): Evidence {
+  const counts = { ios: seconds * 10, kicks: seconds, interrupts: seconds * 2, ...more };
+  const trace: VmTrace = {
+    ...NOTHING_TRACED,
+    kickTotal: counts.kicks,
+    kicks: counts.queues,
+    events: new Map(counts.interrupts === undefined ? [] : [['kvm_msi_set_irq', counts.interrupts]]),
+    blockRequests:
+      counts.requests === undefined
+        ? undefined
+        : new Map([
+            [1, counts.requests - 1],
+            [2, 1],
+          ]),
+  };
+  return { at: seconds * 1000, ios: counts.ios, trace };
+}
+
+test('the first moment tells nothing, the next ones what has grown since', () => {
+  const window = new Window();
+  assert.equal(window.add(moment(5)), undefined);
+  assert.deepEqual(window.add(moment(15)), {
+    seconds: 10,
+    ios: 100,
+    kicks: 10,
+    deviceExits: undefined,
+    interrupts: 20,
+    queues: [],
+  });
+  assert.equal(window.add(moment(25))?.seconds, 20);
+});
+
+test('the window is the last minute, whatever the pace', () => {
+  const window = new Window();
+  const seconds = [0, 10, 20, 30, 40, 50, 60, 70, 80, 95].map((at) => window.add(moment(at))?.seconds);
+  assert.deepEqual(seconds, [undefined, 10, 20, 30, 40, 50, 60, 60, 60, 65]);
+  assert.equal(window.add(moment(400))?.seconds, 305);
+  assert.equal(window.add(moment(401))?.seconds, 306);
+  assert.equal(window.add(moment(460))?.seconds, 60);
+});
+
+test('a counter that is not counted is not known; the others are', () => {
+  const window = new Window();
+  window.add(moment(0, { interrupts: undefined }));
+  const growth = window.add(moment(10));
+  assert.deepEqual([growth?.ios, growth?.kicks, growth?.interrupts], [100, 10, undefined]);
+  assert.equal(window.add(moment(20, { kicks: undefined }))?.kicks, undefined);
+  assert.equal(window.add({ at: 30_000, ios: 300, trace: undefined }), undefined);
+});
+
+test('I/Os that fell (a reset VM, a disk that was unplugged) are compared with nothing before', () => {
+  const window = new Window();
+  window.add(moment(0, { ios: 500 }));
+  assert.equal(window.add(moment(10, { ios: 0 })), undefined);
+  const growth = window.add(moment(20, { ios: 600 }));
+  assert.deepEqual([growth?.ios, growth?.kicks, growth?.seconds], [600, 10, 10]);
+});
+
+test('I/Os and kicks are of the same two moments, also where a monitor did not answer at some', () => {
+  const window = new Window();
+  window.add(moment(0, { ios: undefined }));
+  assert.equal(window.add(moment(10, { ios: undefined }))?.ios, undefined);
+  assert.equal(window.add(moment(20))?.ios, undefined);
+  assert.equal(window.add(moment(30, { ios: undefined }))?.ios, undefined);
+  const growth = window.add(moment(40));
+  assert.deepEqual([growth?.ios, growth?.kicks, growth?.seconds], [200, 20, 20]);
+});
+
+test('queues grow by address and thread; a new one counts whole, one that fell not at all', () => {
+  const window = new Window();
+  window.add(moment(0, { queues: [kick(1, 'vcpu0', 5), kick(1, 'vcpu1', 7), kick(2, 'vcpu0', 9)] }));
+  const growth = window.add(
+    moment(10, {
+      queues: [kick(1, 'vcpu0', 8), kick(1, 'vcpu1', 7), kick(2, 'vcpu0', 1), kick(3, 'vcpu0', 4)],
+    }),
+  );
+  assert.deepEqual(
+    growth?.queues.map(({ address, thread, count }) => `${address} ${thread} ${count}`),
+    ['1 vcpu0 3', '1 vcpu1 0', '2 vcpu0 0', '3 vcpu0 4'],
+  );
+});
+
+test("I/Os are the disks' own, else the requests of the block devices", () => {
+  const window = new Window();
+  window.add(moment(0, { ios: undefined, requests: 30 }));
+  assert.equal(window.add(moment(10, { ios: undefined, requests: 45 }))?.ios, 15);
+  const both = new Window();
+  both.add(moment(0, { ios: 7, requests: 30 }));
+  assert.equal(both.add(moment(10, { ios: 9, requests: 45 }))?.ios, 2);
+});
+
+test('a source that answers for the first time is no growth: its counters are as old as the VM', () => {
+  const window = new Window();
+  window.add(moment(0, { ios: undefined, requests: 10 }));
+  assert.equal(window.add(moment(10, { ios: 1e9, requests: 60 }))?.ios, 50);
+  const without = new Window();
+  without.add(moment(0, { ios: undefined }));
+  assert.equal(without.add(moment(10, { ios: 1e9 }))?.ios, undefined);
+});

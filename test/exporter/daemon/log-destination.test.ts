@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { logDestination } from '../../../exporter/daemon/log-destination.ts';
+
+const LINE = `${'x'.repeat(99)}\n`;
+
+function folderOf(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-log-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A named pipe: its writing end, and its reading end that is read on request. */
+function pipe(context: TestContext): { write: number; read(): string } {
+  const path = join(folderOf(context), 'pipe');
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const buffer = Buffer.alloc(1 << 20);
+  return {
+    write: openSync(path, 'w'),
+    read() {
+      try {
+        return buffer.toString('latin1', 0, readSync(reader, buffer));
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+        return '';
+      }
+    },
+  };
+}
+
+test('a reader that has stopped costs lines beyond a bound, and no time', async (context) => {
+  const { write, read } = pipe(context);
+  let dropped = 0;
+  const log = logDestination(write, (lines) => {
+    dropped += lines;
+  });
+  const lines = 20_000;
+  const begin = performance.now();
+  for (let i = 0; i < lines; i++) log.write(LINE);
+  assert.ok(dropped > lines / 2 && dropped < lines, `${dropped} dropped`);
+  let text = '';
+  // The reader goes on.
+  for (let more = read(); more !== ''; more = read()) {
+    text += more;
+    for (let i = 0; i < 10; i++) await setImmediate();
+  }
+  assert.equal(text.length, (lines - dropped) * LINE.length);
+  assert.equal(text.replaceAll(LINE, ''), '', 'lines are whole');
+  log.write('the last\n');
+  await log.end(10_000);
+  assert.equal(read(), 'the last\n');
+  assert.ok(performance.now() - begin < 10_000);
+});
+
+test('the end waits for a reader that has stopped as long as it is given, and no longer', async (context) => {
+  const { write } = pipe(context);
+  const log = logDestination(write, () => undefined);
+  for (let i = 0; i < 2000; i++) log.write(LINE);
+  await log.end(20);
+  log.write(LINE);
+});
+
+test('a file is written at once', async (context) => {
+  const path = join(folderOf(context), 'file');
+  const log = logDestination(openSync(path, 'w'), () => undefined);
+  log.write('a\n');
+  log.write('b\n');
+  assert.equal(readFileSync(path, 'utf8'), 'a\nb\n');
+  await log.end(0);
+});
+
+test('a full disk costs lines and nothing else', () => {
+  let dropped = 0;
+  const log = logDestination(openSync('/dev/full', 'w'), (lines) => {
+    dropped += lines;
+  });
+  log.write('a\n');
+  assert.equal(dropped, 1);
+});

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { notifyReady } from '../../../exporter/daemon/systemd.ts';
+import { ROOT } from '../../../testing/daemon.ts';
+import { hasTool } from '../../../testing/tools.ts';
+
+const UNIT = readFileSync(`${ROOT}deploy/systemd/kvm-telemetry.service`, 'utf8');
+
+test('without a supervisor there is nobody to tell', async () => {
+  assert.equal(await notifyReady({ PATH: '/nowhere' }), undefined);
+});
+
+test('a missing helper is told, and is no crash', async () => {
+  assert.match((await notifyReady({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/s' })) ?? '', /ENOENT/);
+});
+
+test('a supervisor that does not listen is told in words', async (context) => {
+  if (!hasTool(context, 'systemd-notify', 'systemd')) return;
+  const problem = await notifyReady({ PATH: process.env['PATH'], NOTIFY_SOCKET: '/nowhere/socket' });
+  assert.match(problem ?? '', /systemd-notify/);
+});
+
+test('systemd takes the unit file', (context) => {
+  if (!hasTool(context, 'systemd-analyze', 'systemd')) return;
+  const folder = mkdtempSync(join(tmpdir(), 'kt-unit-'));
+  try {
+    // It also looks whether the program is there, which it is only after the installation.
+    symlinkSync('/bin/true', join(folder, 'kvm-telemetry'));
+    const unit = UNIT.replace(/^ExecStart=\S+/m, `ExecStart=${folder}/kvm-telemetry`);
+    assert.notEqual(unit, UNIT);
+    writeFileSync(join(folder, 'kvm-telemetry.service'), unit);
+    const { status, stdout, stderr } = spawnSync(
+      'systemd-analyze',
+      ['verify', '--man=no', '--recursive-errors=no', join(folder, 'kvm-telemetry.service')],
+      { encoding: 'utf8' },
+    );
+    const complaints = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('kvm-telemetry'));
+    assert.deepEqual([status, complaints], [0, []]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the unit file does not take away what the exporter reads', () => {
+  const settings = new Map(
+    UNIT.split('\n')
+      .filter((line) => /^[A-Z]\w+=/.test(line))
+      .map((line) => line.split(/=(.*)/s) as [string, string]),
+  );
+  assert.equal(settings.get('NotifyAccess'), 'all', 'systemd-notify is a child');
+  assert.notEqual(settings.get('ProtectProc'), 'invisible');
+  assert.notEqual(settings.get('ProcSubset'), 'pid', '/proc/schedstat, interrupts and stat');
+  assert.notEqual(settings.get('PrivateDevices'), 'yes', 'the numbers of disks');
+  assert.notEqual(settings.get('PrivateUsers'), 'yes', 'capabilities over the host');
+  assert.notEqual(settings.get('MemoryDenyWriteExecute'), 'yes', "V8's compiler");
+  for (const capability of ['CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH']) {
+    assert.match(settings.get('CapabilityBoundingSet') ?? '', new RegExp(capability));
+  }
+});

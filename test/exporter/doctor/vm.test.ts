@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  formatVmReport,
+  reportOn,
+  takenCpus,
+  type VmFacts,
+  type VmReport,
+} from '../../../exporter/doctor/vm.ts';
+import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
+import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
+import type { VmStage } from '../../../exporter/model/stage-reading.ts';
+import type { Vm } from '../../../exporter/model/vm.ts';
+import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
+import type { Disk } from '../../../probes/sys-block.ts';
+import { drifts, thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+
+/** CPUs 0-3 on node 0, 4-7 on node 1. */
+const NUMA = topologyOf(2, 4, 1);
+const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
+
+interface Made {
+  readonly threads?: readonly ObservedThread[];
+  readonly observed?: Partial<ObservedVm>;
+  readonly vm?: Partial<Vm>;
+  readonly stage?: Partial<VmStage>;
+  readonly taken?: ReadonlySet<number>;
+}
+
+const THREADS = [
+  thread('vcpu0', [1], [1], { tid: 11, seenOn: [1] }),
+  thread('vcpu1', ALL, [2], { tid: 12, seenOn: [6, 2] }),
+  thread('iothread:io0', [5], undefined, { tid: 13, seenOn: [5] }),
+];
+
+function report({
+  threads = THREADS,
+  observed = {},
+  vm = {},
+  stage = {},
+  taken = new Set(),
+}: Made = {}): VmReport {
+  const seen = vmOf(threads, {
+    deviceNodes: [1],
+    memory: new Map([
+      [0, 3 * 2 ** 20],
+      [1, 2 ** 20],
+    ]),
+    ...observed,
+  });
+  const facts: VmFacts = {
+    vm: {
+      label: 'web',
+      pid: 99,
+      blockDevices: [{ device: 'nvme0n1', depth: 0 }],
+      withoutDevice: ['/tank is on zfs'],
+      iothreadIds: [],
+      ...vm,
+    } as unknown as Vm,
+    affinity: { observed: seen, drifts: drifts(NUMA, seen) } as unknown as VmAffinity,
+    stage: {
+      features: new Map([
+        ['vcpus_pinned', 0],
+        ['io_threads_pinned', 1],
+        ['io_separate_from_vcpus', 1],
+      ]) as VmStage['features'],
+      detected: 'original',
+      declared: undefined,
+      phase: undefined,
+      stageChanges: 0,
+      phaseChanges: 0,
+      devices: [{ device: 'vda', locality: 0.5, fairness: undefined }],
+      ...stage,
+    },
+    statistics: {
+      disks: [
+        { name: 'vda', queues: 4, iothreads: ['io0', 'io0'] },
+        { name: 'vdb', queues: undefined, iothreads: undefined },
+      ],
+    } as unknown as VmStatistics,
+    topology: NUMA,
+    disks: [{ name: 'nvme0n1', node: 1 } as Disk],
+    taken,
+  };
+  return reportOn(facts);
+}
+
+test('all that is known of a VM is in the report', () => {
+  const { threads, drifts: wrong, next, ...rest } = report();
+  assert.deepEqual(threads[0], {
+    thread: 'vcpu0',
+    tid: 11,
+    allowed: '1',
+    cpu: '1',
+    node: '0',
+    expected: '1 (baseline)',
+  });
+  assert.deepEqual(threads[1], {
+    ...{ thread: 'vcpu1', tid: 12, allowed: '0-7', cpu: '2,6', node: '0-1', expected: '2 (baseline)' },
+  });
+  assert.equal(threads[2]?.expected, '');
+  assert.deepEqual(rest, {
+    vm: 'web',
+    pid: 99,
+    memory: { 0: 3 * 2 ** 20, 1: 2 ** 20 },
+    devices: [{ device: 'nvme0n1', node: 1 }],
+    withoutDevice: ['/tank is on zfs'],
+    disks: [
+      { disk: 'vda', queues: 4, iothreads: ['io0', 'io0'] },
+      { disk: 'vdb', queues: undefined, iothreads: [] },
+    ],
+    queues: [{ device: 'vda', locality: 0.5, fairness: undefined }],
+    features: { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 1 },
+    stage: 'original',
+    phase: undefined,
+  });
+  assert.equal(wrong.find(({ kind }) => kind === 'unpinned')?.fix, 'taskset -pc 2 12');
+  assert.deepEqual([next?.stage, next?.section], ['affinity', '4.1.2']);
+});
+
+test('free CPUs on the node of its disk come first, and those that are taken not at all', () => {
+  const fix = (made: Made): string | undefined => report(made).next?.steps[0]?.fixes[0];
+  assert.equal(fix({}), 'taskset -pc 4 12');
+  assert.equal(fix({ taken: new Set([4, 5]) }), 'taskset -pc 6 12');
+  assert.equal(fix({ taken: new Set([4, 5, 6, 7]) }), 'taskset -pc 0 12');
+  assert.equal(fix({ observed: { deviceNodes: [0] } }), 'taskset -pc 0 12');
+  assert.equal(fix({ observed: { deviceNodes: [] } }), 'taskset -pc 0 12');
+});
+
+test('taken is what a thread on the I/O path of any VM has for its own', () => {
+  const of = (...threads: ObservedThread[]): VmAffinity => ({ observed: vmOf(threads) }) as VmAffinity;
+  const taken = takenCpus([
+    of(thread('vcpu0', [1]), thread('iothread:io0', [2]), thread('emulator', [3]), thread('vcpu1', [4, 5])),
+    of(thread('emulator', [6]), thread('vhost0', [7])),
+    of(thread('vcpu0', [0]), thread('emulator', [8])),
+  ]);
+  assert.deepEqual([...taken].sort(), [0, 1, 2, 7, 8]);
+});
+
+test('the last stage has nothing missing', () => {
+  const made = report({ stage: { detected: 'pinned_queues' }, threads: [thread('vcpu0', [1], [1])] });
+  assert.equal(made.next, undefined);
+  assert.match(formatVmReport(made), /\nnothing has drifted\n$/);
+});
+
+test('the text is a table, what is wrong with its repair, and what is missing', () => {
+  const text = formatVmReport(report({ stage: { phase: 'exitless v2' } }));
+  const lines = text.split('\n');
+  assert.deepEqual(lines.slice(0, 6), [
+    'web (pid 99)',
+    '',
+    'thread        tid  may run on  is on  node  should be on',
+    'vcpu0         11   1           1      0     1 (baseline)',
+    'vcpu1         12   0-7         2,6    0-1   2 (baseline)',
+    'iothread:io0  13   5           5      1',
+  ]);
+  for (const line of [
+    'memory    node 0: 3 MiB, node 1: 1 MiB',
+    'device    nvme0n1, node 1',
+    'device    unknown: /tank is on zfs',
+    'disk      vda: 4 queues, served by io0',
+    'disk      vdb: ? queues, served by the main loop',
+    'queues    vda: locality 0.50, fairness ?',
+    'features  -vcpus_pinned +io_threads_pinned +io_separate_from_vcpus',
+    'stage     original; phase exitless v2',
+    'wrong:',
+    '  vcpu1: unpinned: on CPUs 0-7 instead of 2 (baseline)',
+    '    fix: taskset -pc 2 12',
+    'missing for affinity (paper, 4.1.2):',
+    '  vcpus_pinned',
+    '    fix: taskset -pc 4 12',
+  ])
+    assert.ok(lines.includes(line), line);
+});
+
+test('what a tenant named cannot move the cursor, begin a line, or become a command', () => {
+  const evil = '\u001b[2J\u009b31m\rvm\nwrong: \u202erm';
+  const made = report({
+    vm: { label: evil, blockDevices: [{ device: evil, depth: 0 }], iothreadIds: [evil] },
+    threads: [thread('vcpu0', [1], [2], { label: `iothread:${evil}` }), ...THREADS],
+    observed: { vm: evil, domain: `${evil}; reboot` },
+    stage: {
+      detected: 'affinity',
+      phase: evil,
+      devices: [{ device: evil, locality: 1, fairness: 1 }],
+      features: new Map([['iothread_polling', 0]]) as VmStage['features'],
+    },
+  });
+  const text = formatVmReport(made);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+  assert.equal(text.split('\n').filter((line) => line.startsWith('wrong:')).length, 1);
+  assert.match(text, /^\\u\{1b\}\[2J\\u\{9b\}31m\\u\{d\}vm\\u\{a\}wrong: \\u\{202e\}rm \(pid 99\)$/m);
+  const virsh = text.split('\n').filter((line) => line.includes('virsh'));
+  assert.ok(virsh.length > 0);
+  for (const line of virsh) assert.doesNotMatch(line, /reboot/);
+});
+
+test('no command of a report is empty', () => {
+  for (const detected of ['original', 'affinity', 'exitless_polling', 'parallel_batching'] as const) {
+    for (const threads of [THREADS, []]) {
+      const made = report({ threads, stage: { detected, features: new Map() } });
+      const commands = [
+        ...made.drifts.flatMap(({ fix }) => fix ?? []),
+        ...(made.next?.steps.flatMap(({ fixes }) => fixes) ?? []),
+      ];
+      assert.ok(commands.length > 0);
+      for (const command of commands) assert.match(command, /\S/);
+    }
+  }
+});

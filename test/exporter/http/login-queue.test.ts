@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LoginQueue, type Verdict } from '../../../exporter/http/login-queue.ts';
+
+interface Compared {
+  readonly password: string;
+  readonly end: (isRight: boolean) => void;
+  cancelled: boolean;
+}
+
+/** Comparisons end when the test says so. */
+function start() {
+  const compared: Compared[] = [];
+  const queue = new LoginQueue((password) => {
+    let end: (isRight: boolean) => void = () => undefined;
+    const isRight = new Promise<boolean>((resolve) => {
+      end = resolve;
+    });
+    const one: Compared = { password, end, cancelled: false };
+    compared.push(one);
+    const cancel = (): void => {
+      one.cancelled = true;
+      end(false);
+    };
+    return { isRight, cancel };
+  });
+  const ask = (peer: string, password: string, signal = new AbortController().signal): Promise<Verdict> =>
+    queue.ask(peer, password, { password, hash: '' }, signal);
+  return { queue, compared, ask };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('peers take turns, however many logins one of them has waiting', async () => {
+  const { compared, ask } = start();
+  for (const password of ['a1', 'a2', 'a3', 'a4']) void ask('a', password);
+  void ask('b', 'b1');
+  void ask('c', 'c1');
+  for (let i = 0; i < 6; i++) {
+    compared[i]?.end(true);
+    await turn();
+  }
+  assert.deepEqual(
+    compared.map(({ password }) => password),
+    ['a1', 'a4', 'b1', 'c1', 'a3', 'a2'],
+  );
+});
+
+test('one who floods pushes out his own, and the newest is next', async () => {
+  const { compared, ask } = start();
+  const verdicts = Array.from({ length: 40 }, (_, i) => ask('a', `wrong ${i}`));
+  const right = ask('a', 'right');
+  const other = ask('b', 'other');
+  const first = verdicts[0];
+  compared[0]?.end(true);
+  assert.equal(await first, true);
+  compared[1]?.end(true);
+  await turn();
+  compared[2]?.end(true);
+  assert.deepEqual([await right, await other], [true, true]);
+  const rest = await Promise.all(verdicts.slice(1, 36));
+  assert.deepEqual(new Set(rest), new Set(['busy']));
+});
+
+test('a thousand peers have no more than so many waiting', async () => {
+  const { ask } = start();
+  const verdicts = Array.from({ length: 1000 }, (_, i) => ask(`peer ${i}`, `wrong ${i}`));
+  const waiting = await Promise.all(verdicts.map((each) => Promise.race([each, turn().then(() => 'waits')])));
+  assert.equal(waiting.filter((each) => each === 'waits').length, 33);
+});
+
+test('after a wrong password its peer rests, and the others go on', async () => {
+  const { compared, ask } = start();
+  void ask('a', 'wrong 1');
+  // Long enough that the rest, four times this, outlasts the test's next steps.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  void ask('a', 'wrong 2');
+  compared[0]?.end(false);
+  await turn();
+  assert.equal(compared.length, 1, 'a rests');
+  void ask('b', 'right');
+  assert.deepEqual(
+    compared.map(({ password }) => password),
+    ['wrong 1', 'right'],
+  );
+});
+
+test('a login whose client went away is not compared, and a comparison for nobody ends', async () => {
+  const { compared, ask } = start();
+  const [first, second] = [new AbortController(), new AbortController()];
+  const running = ask('a', 'one', first.signal);
+  const waiting = ask('b', 'two', second.signal);
+  const last = ask('c', 'three');
+  second.abort();
+  first.abort();
+  assert.deepEqual([await running, await waiting], ['busy', 'busy']);
+  assert.equal(compared[0]?.cancelled, true);
+  await turn();
+  compared[1]?.end(true);
+  assert.equal(await last, true);
+  assert.deepEqual(
+    compared.map(({ password }) => password),
+    ['one', 'three'],
+  );
+});
+
+test('closed, it answers who waits, ends the comparison and takes nobody', async () => {
+  const { queue, compared, ask } = start();
+  const verdicts = [ask('a', '1'), ask('a', '2'), ask('b', '3')];
+  queue.close();
+  assert.deepEqual(await Promise.all(verdicts), ['busy', 'busy', 'busy']);
+  assert.equal(compared[0]?.cancelled, true);
+  assert.equal(await ask('a', '4'), 'busy');
+  assert.equal(compared.length, 1);
+});
+
+test('a comparison that cannot be made lets nobody in, and the next is tried', async () => {
+  const queue = new LoginQueue(() => ({
+    isRight: Promise.reject(new Error('EAGAIN')),
+    cancel: () => undefined,
+  }));
+  const { signal } = new AbortController();
+  const login = { password: 'x', hash: 'y' };
+  assert.equal(await queue.ask('a', '1', login, signal), 'busy');
+  assert.equal(await queue.ask('b', '2', login, signal), 'busy');
+});

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { peerOf } from '../../../exporter/http/peer.ts';
+import { Places } from '../../../exporter/http/slots.ts';
+
+function filled(...peers: string[]): Places<number> {
+  const places = new Places<number>(peers.length);
+  for (const [i, peer] of peers.entries()) {
+    assert.equal(places.victim(peer), undefined);
+    places.take(i, peer);
+  }
+  return places;
+}
+
+test('the peer that has most gives up its oldest', () => {
+  assert.deepEqual(filled('b', 'a', 'a', 'a').victim('b'), { holder: 1, peer: 'a' });
+  assert.deepEqual(filled('b', 'a', 'a', 'a').victim('c'), { holder: 1, peer: 'a' });
+});
+
+test('who would have most himself gives up his own', () => {
+  assert.deepEqual(filled('b', 'a', 'a').victim('a'), { holder: 1, peer: 'a' });
+  assert.deepEqual(filled('b', 'b', 'a', 'a').victim('a'), { holder: 2, peer: 'a' });
+});
+
+test('where each peer has one, the oldest goes, and the asking peer is named', () => {
+  assert.deepEqual(filled('a', 'b').victim('c'), { holder: 0, peer: 'c' });
+});
+
+test('a place that was freed is free', () => {
+  const places = filled('a', 'a');
+  places.free(0);
+  assert.equal(places.victim('b'), undefined);
+  assert.equal(places.taken, 1);
+});
+
+test('a peer is an IPv4 address or an IPv6 network', () => {
+  const peers: [string | undefined, string][] = [
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8::6', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    [undefined, ''],
+  ];
+  for (const [address, peer] of peers) assert.equal(peerOf(address), peer, address);
+});
+
+test('only those who may leave are asked to, and with none of them there is no victim', () => {
+  const places = filled('a', 'a', 'b');
+  assert.equal(
+    places.victim('c', () => false),
+    undefined,
+  );
+  assert.deepEqual(
+    places.victim('c', (holder) => holder === 2),
+    { holder: 2, peer: 'c' },
+  );
+});

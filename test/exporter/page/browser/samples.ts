@@ -1,0 +1,11 @@
+import type { LiveVm } from '../../../../exporter/page/live.ts';
+
+/** A VM of which nothing is known but what is given. */
+export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
+  return {
+    ...{ vm, pid: '7', vmm: 'qemu', state: undefined, silent: [], vcpus: 2 },
+    ...{ exits: undefined, path: undefined, io: undefined, run: {}, wait: {}, drift: undefined },
+    ...{ stage: undefined, stageDeclared: false, phase: undefined },
+    ...known,
+  };
+}

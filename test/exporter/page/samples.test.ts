@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Families } from '../../../exporter/metrics/families.ts';
+import { vmLabels, vmReasonLabels } from '../../../exporter/metrics/label-sets.ts';
+import { labelBlock } from '../../../exporter/metrics/labels.ts';
+import { indexOf, labelsOf, samplesOf, samplesOfVm } from '../../../exporter/page/samples.ts';
+
+test('labels come back as they were written, whatever a tenant calls his VM', () => {
+  const value = fc.string({
+    unit: fc.constantFrom('a', '"', '\\', ',', '=', '{', 'ü', '\u{1f600}', 'n'),
+    maxLength: 12,
+  });
+  fc.assert(
+    fc.property(fc.tuple(value, value, value), (values) => {
+      const [vm, thread, role] = values;
+      assert.deepEqual(labelsOf(labelBlock(['vm', 'thread', 'role'], values)), { vm, thread, role });
+    }),
+    { numRuns: 500 },
+  );
+  assert.deepEqual(labelsOf(''), {});
+});
+
+test('the samples of one VM are its own, also beside one whose name begins alike', () => {
+  const families = new Families(100);
+  for (const [i, vm] of ['web', 'web-1', 'web",reason="x', 'we\\b'].entries()) {
+    families.add('kvm_vm_exits_by_reason_total', labelBlock(vmReasonLabels, [vm, 'HLT']), i);
+    families.add('kvm_vm_vcpus', labelBlock(vmLabels, [vm]), i);
+  }
+  const index = indexOf(families.sorted());
+  for (const [i, vm] of ['web', 'web-1', 'web",reason="x', 'we\\b'].entries()) {
+    const found = [...samplesOfVm(index, 'kvm_vm_exits_by_reason_total', vm)];
+    assert.deepEqual(found, [{ labels: { vm, reason: 'HLT' }, value: i }]);
+  }
+  assert.equal([...samplesOf(index, 'kvm_vm_vcpus')].length, 4);
+  assert.deepEqual([...samplesOf(index, 'kvm_cpu_info')], []);
+});

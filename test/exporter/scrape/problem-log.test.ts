@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ProblemLog } from '../../../exporter/scrape/problem-log.ts';
+import { SourceError, type SourceErrorKind } from '../../../probes/errors.ts';
+
+function start(): { log: string[]; problems: ProblemLog } {
+  const log: string[] = [];
+  const at =
+    (level: string) =>
+    ({ probe, path }: { probe: string; path?: string }): void =>
+      void log.push([level, probe, path].filter(Boolean).join(' '));
+  const logger = { info: at('info'), warn: at('warn') } as unknown as ConstructorParameters<
+    typeof ProblemLog
+  >[0];
+  return { log, problems: new ProblemLog(logger) };
+}
+
+const problem = (path: string, kind: SourceErrorKind = 'denied'): SourceError =>
+  new SourceError(kind, path, 'why');
+
+test('a failure is said once, its end once, and its return again', () => {
+  const { log, problems } = start();
+  for (const round of [[problem('/a')], [problem('/a')], [], [], [problem('/a')]])
+    problems.update('p', round);
+  assert.deepEqual(log, ['warn p /a', 'info p', 'warn p /a']);
+});
+
+test('a probe that never failed has nothing to say', () => {
+  const { log, problems } = start();
+  problems.update('p', []);
+  assert.deepEqual(log, []);
+});
+
+test('the same failure at many processes is one', () => {
+  const { log, problems } = start();
+  problems.update('p', [problem('/proc/12/x'), problem('/proc/345/x')]);
+  problems.update('p', [problem('/proc/678/x')]);
+  assert.deepEqual(log, ['warn p /proc/12/x']);
+});
+
+test('another failure of the same probe is said, and what is absent is no warning', () => {
+  const { log, problems } = start();
+  problems.update('p', [problem('/a')]);
+  problems.update('p', [problem('/a'), problem('/b', 'absent')]);
+  problems.update('q', [problem('/a')]);
+  assert.deepEqual(log, ['warn p /a', 'info p /b', 'warn q /a']);
+});
+
+test('failures that come and go while others last are not said again and again', () => {
+  const { log, problems } = start();
+  for (let i = 0; i < 20; i++)
+    problems.update('p', i % 2 === 0 ? [problem('/a'), problem('/b')] : [problem('/a')]);
+  assert.deepEqual(log, ['warn p /a', 'warn p /b']);
+});
+
+test('a storm of failures, in whatever order, is bounded', () => {
+  const { log, problems } = start();
+  const names = Array.from({ length: 200 }, (_, i) => `/vm-${String.fromCharCode(0x4e00 + i)}`);
+  for (let round = 0; round < 50; round++) {
+    names.push(names.shift() ?? '');
+    problems.update(
+      'p',
+      names.map((name) => problem(name)),
+    );
+  }
+  assert.equal(log.length, 17, '16 failures and that there are more');
+});

@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAIN = `${ROOT}dist/exporter/main.js`;
+const START_MS = 90_000;
+
+/** The built daemon as a separate process. */
+export interface Daemon {
+  readonly url: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly environment: NodeJS.ProcessEnv;
+  /** JSON log lines so far. */
+  readonly log: readonly Record<string, unknown>[];
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  /** The text of /metrics. */
+  metrics(): Promise<string>;
+  /** Sends the signal and waits for the exit. @returns the exit code */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** A new folder, removed when the test ends. */
+function stateDirectory(context: Pick<TestContext, 'after'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-state-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/**
+ * Starts `serve` on a free port. The process is killed when the test ends.
+ * @param wrapper a program, with arguments, that executes the daemon, such as prlimit
+ */
+export async function startDaemon(
+  context: Pick<TestContext, 'after'>,
+  args: readonly string[] = [],
+  more: NodeJS.ProcessEnv = {},
+  command = 'serve',
+  wrapper: readonly string[] = [],
+): Promise<Daemon> {
+  const environment: NodeJS.ProcessEnv = {
+    PATH: process.env['PATH'],
+    // Tests must not share the state of a daemon.
+    KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
+    ...more,
+  };
+  const line = [...wrapper, process.execPath, MAIN, command, '--web.listen-address=127.0.0.1:0', ...args];
+  const child = spawn(line[0] ?? '', line.slice(1), {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  context.after(() => {
+    child.kill('SIGKILL');
+  });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  let errors = '';
+  child.stderr?.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  const log: Record<string, unknown>[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no daemon after ${START_MS} ms: ${errors}`)), START_MS);
+    void exited.then((code) => reject(new Error(`exit ${code}: ${errors}`)));
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const entry = parseLine(line);
+      if (entry === undefined) return;
+      log.push(entry);
+      if (entry['msg'] !== 'listening') return;
+      clearTimeout(timer);
+      resolve(`${entry['tls'] === true ? 'https' : 'http'}://127.0.0.1:${entry['port']}`);
+    });
+  });
+  const get = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${url}${path}`, { headers });
+  return {
+    url,
+    pid: child.pid ?? 0,
+    child,
+    environment,
+    log,
+    get,
+    metrics: async () => (await get('/metrics')).text(),
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Expectation } from '../exporter/model/affinity.ts';
+import { type Drift, driftsOf } from '../exporter/model/drift.ts';
+import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
+import { Places } from '../exporter/model/places.ts';
+import type { Role } from '../exporter/model/roles.ts';
+import { factsOf } from '../exporter/model/topology-facts.ts';
+import { formatCpuList } from '../probes/cpu-list.ts';
+import type { Cpu, CpuTopology } from '../probes/sys-cpu.ts';
+
+export const LIMIT = 1;
+
+/** Cores of `smt` CPUs each, numbered core by core, the same number of cores on each node. */
+export function topologyOf(nodes: number, coresPerNode: number, smt: number): CpuTopology {
+  const cpus = Array.from({ length: nodes * coresPerNode * smt }, (_, cpu): Cpu => {
+    const core = Math.floor(cpu / smt);
+    const node = Math.floor(core / coresPerNode);
+    const siblings = Array.from({ length: smt }, (_, i) => core * smt + i);
+    return { cpu, package: node, core, node, siblings, isolated: false };
+  });
+  return {
+    cpus,
+    nodes: Array.from({ length: nodes }, (_, node) => node),
+    nodeOf: new Map(cpus.map(({ cpu, node }) => [cpu, node ?? 0])),
+    memoryNodes: Array.from({ length: nodes }, (_, node) => node),
+    distances: new Map(),
+  };
+}
+
+/** The same machine with some CPUs unplugged. */
+export function without(topology: CpuTopology, offline: readonly number[]): CpuTopology {
+  const isOn = (cpu: number): boolean => !offline.includes(cpu);
+  return {
+    ...topology,
+    cpus: topology.cpus
+      .filter(({ cpu }) => isOn(cpu))
+      .map((cpu) => ({ ...cpu, siblings: cpu.siblings.filter(isOn) })),
+    nodeOf: new Map([...topology.nodeOf].filter(([cpu]) => isOn(cpu))),
+  };
+}
+
+let tid = 100;
+
+/** A thread with this mask, seen where its mask begins. */
+export function thread(
+  label: string,
+  allowed: readonly number[],
+  expected?: readonly number[],
+  more: Partial<ObservedThread> = {},
+): ObservedThread {
+  const expectation: Expectation | undefined =
+    expected === undefined ? undefined : { cpus: expected, source: 'baseline' };
+  return {
+    label,
+    role: (/^[a-z]+/.exec(label)?.[0] ?? 'other') as Role,
+    tid: tid++,
+    allowedList: formatCpuList(allowed),
+    allowed,
+    seenOn: allowed.slice(0, 1),
+    migrationsPerSecond: 0,
+    cpuset: undefined,
+    expectation,
+    ...more,
+  };
+}
+
+export function vmOf(threads: readonly ObservedThread[], more: Partial<ObservedVm> = {}): ObservedVm {
+  return {
+    vm: 'web',
+    pid: 99,
+    domain: '',
+    uuid: '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10',
+    threads,
+    memory: undefined,
+    deviceNodes: [],
+    interruptCpus: [],
+    takersOf: (cpu) => [cpu],
+    unpinned: undefined,
+    cpuset: undefined,
+    mems: undefined,
+    ...more,
+  };
+}
+
+/** The drifts of all VMs of a host. */
+export function drifts(topology: CpuTopology, ...vms: readonly ObservedVm[]): Drift[] {
+  const places = new Places(vms, factsOf(topology));
+  return vms.flatMap((vm) => driftsOf({ vm, places, maxMigrationsPerSecond: LIMIT }));
+}
+
+/** `vcpu0 shared_cpu`, for all drifts. */
+export function kinds(topology: CpuTopology, ...vms: readonly ObservedVm[]): string[] {
+  return drifts(topology, ...vms).map((drift) => `${drift.thread} ${drift.kind}`);
+}

@@ -1,0 +1,103 @@
+import { AssertionError } from 'node:assert';
+import type { TestContext } from 'node:test';
+import { type BootOptions, boot, HostDied, type LabHost } from '../lab/host.ts';
+import { packages } from '../lab/packages.ts';
+import { parseSamples, type Samples } from './metrics.ts';
+import { has, hasTool } from './tools.ts';
+
+/** Whether there is all that the lab needs; fetches its packages the first time. */
+export async function canBoot(context: TestContext): Promise<boolean> {
+  const tools =
+    has(context, process.arch === 'x64', 'the lab emulates x86-64 on x86-64 only') &&
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    hasTool(context, 'gcc', 'gcc libc6-dev') &&
+    hasTool(context, 'apt-get', 'apt') &&
+    hasTool(context, 'dpkg', 'dpkg') &&
+    hasTool(context, 'setpriv', 'util-linux');
+  if (!tools) return false;
+  try {
+    await packages();
+    return true;
+  } catch (error) {
+    return has(context, false, `the lab's packages cannot be had: ${String(error)}`);
+  }
+}
+
+/** A host with what a test file needs running in it. */
+export interface Bench {
+  readonly host: LabHost;
+}
+
+/**
+ * One host for all checks of a file. Should the emulation kill it, another one is made ready, once, and the check that
+ * saw it die is made again. A check that fails on a living host has failed.
+ */
+export class Lab<B extends Bench> {
+  readonly #context: TestContext;
+  readonly #makeReady: (host: LabHost) => Promise<B>;
+  readonly #options: BootOptions;
+  #bench: B | undefined;
+  #host: LabHost | undefined;
+  #deaths = 0;
+
+  constructor(context: TestContext, makeReady: (host: LabHost) => Promise<B>, options: BootOptions = {}) {
+    this.#context = context;
+    this.#makeReady = makeReady;
+    this.#options = options;
+    context.after(() => this.#host?.stop());
+  }
+
+  async check(check: (bench: B) => Promise<void>): Promise<void> {
+    try {
+      await check(await this.#ready());
+    } catch (error) {
+      if (!this.#hostDied(error)) throw error;
+      if (this.#deaths++ > 0) throw error;
+      this.#context.diagnostic(`booting again, as the emulated host died: ${String(error)}`);
+      this.#bench = undefined;
+      try {
+        await check(await this.#ready());
+      } catch (again) {
+        if (this.#hostDied(again)) this.#deaths++;
+        throw again;
+      }
+    }
+  }
+
+  #hostDied(error: unknown): boolean {
+    return error instanceof HostDied || (this.#host?.dead === true && !(error instanceof AssertionError));
+  }
+
+  async #ready(): Promise<B> {
+    if (this.#deaths > 1) throw new Error('the emulated host died twice');
+    if (this.#bench !== undefined) return this.#bench;
+    await this.#host?.stop();
+    this.#host = await boot(this.#options);
+    this.#bench = await this.#makeReady(this.#host);
+    return this.#bench;
+  }
+}
+
+/** Starts `kvm-telemetry serve` in the host, beside the guest's CPU, and waits until it listens. */
+export async function startExporter(
+  host: LabHost,
+  main: string,
+  address: string,
+  args: readonly string[] = [],
+): Promise<void> {
+  const log = `/run/lab/exporter-${address.split(':').at(-1)}.log`;
+  await host.output(
+    `taskset -c 0 '${process.execPath}' '${main}' serve --web.listen-address=${address} ${args.join(' ')} >${log} 2>&1 &
+for _ in {1..1500}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
+    180_000,
+  );
+}
+
+/** Prints what the exporter at this port of the host serves. */
+export function fetchCommand(port: number): string {
+  return `wget -q -T 20 -O - http://127.0.0.1:${port}/metrics`;
+}
+
+export async function scrape(host: LabHost, port: number): Promise<Samples> {
+  return parseSamples(await host.output(fetchCommand(port)));
+}
