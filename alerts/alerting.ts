@@ -55,7 +55,7 @@ const POLLING_STAGES = matching(STAGES.slice(POLLING_RANK).join('|'));
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, ioThreadSaturated } = thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
-const { probeFailing, traceDrops, taskStalled, seriesLimited, down, baseline, stages, WINDOW, MISSED } =
+const { collectorFailing, traceDrops, taskStalled, seriesLimited, down, baseline, stages, WINDOW, MISSED } =
   thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
@@ -268,17 +268,17 @@ const alerts = {
     summary: `Fell back a stage: ${ABOUT_VM}`,
     description: `${ABOUT_VM} is at stage {{ $value }} (${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}), and was higher within ${stageLost.memory}. ${DOCTOR}`,
   }),
-  KvmTelemetryProbeFailing: ofHost({
+  KvmTelemetryCollectorFailing: ofHost({
     severity: 'warning',
     expr: and(
-      where(seen('kvm_telemetry_probe_success'), '==', 0),
-      [...HOST, 'probe'],
-      where(overTime('max', 'kvm_telemetry_probe_success', probeFailing.memory), '==', 1),
+      where(seen('kvm_telemetry_collector_success'), '==', 0),
+      [...HOST, 'collector'],
+      where(overTime('max', 'kvm_telemetry_collector_success', collectorFailing.memory), '==', 1),
     ),
-    ...timing(probeFailing),
-    summary: 'Probe {{ $labels.probe }} fails on {{ $labels.instance }}',
+    ...timing(collectorFailing),
+    summary: 'Collector {{ $labels.collector }} fails on {{ $labels.instance }}',
     description:
-      'Probe {{ $labels.probe }} of kvm-telemetry on {{ $labels.instance }} worked within a day and no longer does. On the host: kvm-telemetry doctor',
+      'Collector {{ $labels.collector }} of kvm-telemetry on {{ $labels.instance }} worked within a day and no longer does. On the host: kvm-telemetry doctor',
   }),
   KvmTelemetryTraceDrops: ofHost({
     severity: 'warning',

@@ -81,8 +81,8 @@ export const ofVm = {
       ),
       sum(rate('kvm_vm_block_requests_total', window, of), VM),
     ),
-  ioPathEvents: (window: string, of: Matchers<Vm | 'stage'> = {}): Vector<Vm | 'stage'> =>
-    sum(rate('kvm_vm_io_path_events_total', window, of), [...VM, 'stage']),
+  ioPathEvents: (window: string, of: Matchers<Vm | 'step'> = {}): Vector<Vm | 'step'> =>
+    sum(rate('kvm_vm_io_path_events_total', window, of), [...VM, 'step']),
   cores: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
     sum(rate('kvm_thread_cpu_seconds_total', window, of), [...VM, 'role']),
   /** Wait of the thread that waits longest. */
@@ -124,7 +124,7 @@ export const perIo = <L extends string, const B extends readonly (L | Vm)[]>(
   dividedByOn(sum(and(of, VM, ios), by), [], sum(and(ios, VM, of), [])) as Vector<B[number]>;
 
 const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
-export const kicksInjectionsEois = { stage: matching('kick|inject|eoi') };
+export const kicksInjectionsEois = { step: matching('kick|inject|eoi') };
 /** Exits after which a vCPU waits for an interrupt. The wait is not part of the exit's cost. */
 export const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
 
@@ -139,7 +139,7 @@ const perVm = {
     'I/Os a second: as the guest asked for them, else as requests to the block devices of the host.',
     ofVm.ios(WINDOW),
   ),
-  'vm_stage:kvm_io_path_events:rate': rule(
+  'vm_step:kvm_io_path_events:rate': rule(
     'Exits a second by stage of the I/O path.',
     ofVm.ioPathEvents(WINDOW),
   ),
@@ -182,8 +182,8 @@ const busy = where(ios, '>', MIN_IOPS);
 // The maximum, because a rate falls over its window once nobody counts.
 const iosBefore = subquery('max', ios, unknownIos.memory, unknownIos.resolution);
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
-const events = (matchers: Matchers<Vm | 'stage'>): Vector<Vm | 'stage'> =>
-  recordedSeries('vm_stage:kvm_io_path_events:rate', matchers);
+const events = (matchers: Matchers<Vm | 'step'>): Vector<Vm | 'step'> =>
+  recordedSeries('vm_step:kvm_io_path_events:rate', matchers);
 
 const ofIos = times(or(ios, iosBefore), EXITS_PER_IO);
 const onIoPath = sum(events(kicksInjectionsEois), VM);
@@ -191,7 +191,7 @@ const ofPath = times(onIoPath, EXITS_PER_PATH_EVENT);
 
 /** Derived from the series that the rules above record. */
 const derived = {
-  'vm_stage:kvm_io_path_events:per_io': rule(
+  'vm_step:kvm_io_path_events:per_io': rule(
     'Exits an I/O by stage of the I/O path.',
     dividedByOn(events({}), VM, busy),
   ),
@@ -238,9 +238,9 @@ const perHost = {
   ),
   'host:kvm_exits:rate': rule('Exits a second.', hostSum('vm:kvm_exits:rate')),
   'host:kvm_ios:rate': rule('I/Os a second.', hostSum('vm:kvm_ios:rate')),
-  'host_stage:kvm_io_path_events:rate': rule(
+  'host_step:kvm_io_path_events:rate': rule(
     'Exits a second by stage of the I/O path.',
-    sum(events({}), [...HOST, 'stage']),
+    sum(events({}), [...HOST, 'step']),
   ),
   'host_role:kvm_cpu_seconds:rate': rule(
     'Cores in use by role of the threads.',
@@ -266,8 +266,8 @@ const perHost = {
     aggregate('count', where(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
   ),
   'host:kvm_telemetry_failing_probes:count': rule(
-    'Probes that do not give all they should.',
-    aggregate('count', where(gauge('kvm_telemetry_probe_success'), '==', 0), HOST),
+    'Collectors that do not give all they should.',
+    aggregate('count', where(gauge('kvm_telemetry_collector_success'), '==', 0), HOST),
   ),
   'host:kvm_cpu_wait_seconds:rate': rule(
     'Tasks that wait for a CPU, on average.',

@@ -181,7 +181,7 @@ export const stageLost = {
 } as const;
 
 /** A probe that worked within `memory` and fails now. `doctor` reports probes that never worked. */
-export const probeFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
+export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /**
  * Intervals of its schedule in which a task did not finish. A busy host delays one run, not five of them for

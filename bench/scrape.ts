@@ -58,7 +58,7 @@ async function check(rootfs: string, vms: number): Promise<void> {
     vcpus: found(/^kvm_thread_cpu\{.*thread="vcpu\d+"/gm) / vms,
     iothreads: found(/^kvm_thread_cpu\{.*thread="iothread:io\d+"/gm) / vms,
     exits: found(/^kvm_vm_exits_total\{/gm) / vms,
-    failed: found(/^kvm_telemetry_probe_success\{.*\} 0$/gm),
+    failed: found(/^kvm_telemetry_collector_success\{.*\} 0$/gm),
   };
   const { vcpus, iothreads, exits, failed } = counts;
   if (counts.vms !== 1 || vcpus !== VCPUS || iothreads !== IOTHREADS || exits !== 1 || failed !== 0) {

@@ -49,7 +49,7 @@ export const exporter = (): Dashboard =>
       {
         panels: [
           new Question(
-            '**Can the other dashboards be trusted, and what do they cost?** A probe that fails leaves a gap elsewhere: the reason is in the log, and `kvm-telemetry doctor` on the host says what fixes it. Dropped trace events and dropped series are missing from every number; below them is the price, in CPU, memory and time of a scrape.',
+            '**Can the other dashboards be trusted, and what do they cost?** A collector that fails leaves a gap elsewhere: the reason is in the log, and `kvm-telemetry doctor` on the host says what fixes it. Dropped trace events and dropped series are missing from every number; below them is the price, in CPU, memory and time of a scrape.',
           ),
         ],
       },
@@ -63,9 +63,9 @@ export const exporter = (): Dashboard =>
             {},
           ),
           count(
-            'Failing probes',
-            'Probes that do not give all they should.',
-            aggregate('count', where(hostGauge('kvm_telemetry_probe_success'), '==', 0), []),
+            'Failing collectors',
+            'Collectors that do not give all they should.',
+            aggregate('count', where(hostGauge('kvm_telemetry_collector_success'), '==', 0), []),
             {
               ...{ emptyIsGood: 'none', thresholds: above([[1, 'red']]) },
             },
@@ -93,26 +93,29 @@ export const exporter = (): Dashboard =>
         ],
       },
       {
-        title: 'Probes and tasks',
+        title: 'Collectors and tasks',
         panels: [
           new StateTimeline({
             title: 'Probe success',
             description:
-              'Whether each probe gave all it should, at each scrape; the worst of the chosen hosts.',
+              'Whether each collector gave all it should, at each scrape; the worst of the chosen hosts.',
             ...{ width: 12, height: 11, unit: 'none' },
             queries: [
-              series(aggregate('min', hostGauge('kvm_telemetry_probe_success'), ['probe']), '{{probe}}'),
+              series(
+                aggregate('min', hostGauge('kvm_telemetry_collector_success'), ['collector']),
+                '{{collector}}',
+              ),
             ],
             mappings: [named({ 0: ['failing', 'red'], 1: ['works', 'semi-dark-green'] })],
           }),
           new TimeSeries({
             title: 'Probe duration',
-            description: 'Time that each probe took in a scrape; the slowest of the chosen hosts.',
+            description: 'Time that each collector took in a scrape; the slowest of the chosen hosts.',
             ...{ width: 12, height: 11, min: 0, unit: 's', many: true },
             queries: [
               series(
-                aggregate('max', hostGauge('kvm_telemetry_probe_duration_seconds'), ['probe']),
-                '{{probe}}',
+                aggregate('max', hostGauge('kvm_telemetry_collector_duration_seconds'), ['collector']),
+                '{{collector}}',
               ),
             ],
           }),

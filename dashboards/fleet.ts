@@ -37,7 +37,7 @@ import { datasource, instance, job, stage, vm } from './variables.ts';
 const MOST = 10;
 const RESOLUTION = '5m';
 
-const events = recorded('host_stage:kvm_io_path_events:rate', OF_HOSTS);
+const events = recorded('host_step:kvm_io_path_events:rate', OF_HOSTS);
 const onIoPath = recorded('host:kvm_io_path_events:matched_rate', OF_HOSTS);
 const iosOnPath = recorded('host:kvm_ios:matched_rate', OF_HOSTS);
 const ios = recorded('host:kvm_ios:rate', OF_HOSTS);
@@ -202,7 +202,7 @@ export const fleet = (): Dashboard =>
             description:
               'Exits a second of all hosts: kick, inject and eoi belong to an I/O, halt and other do not.',
             ...{ width: 12, height: 8, unit: 'cps', stacked: true, min: 0 },
-            queries: [series(sum(events, ['stage']), '{{stage}}')],
+            queries: [series(sum(events, ['step']), '{{step}}')],
           }),
           hostLines(
             'Exits per I/O',

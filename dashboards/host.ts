@@ -99,9 +99,9 @@ export const host = (): Dashboard =>
             },
           ),
           count(
-            'Failing probes',
-            'Probes that do not give all they should.',
-            aggregate('count', where(hostGauge('kvm_telemetry_probe_success'), '==', 0), []),
+            'Failing collectors',
+            'Collectors that do not give all they should.',
+            aggregate('count', where(hostGauge('kvm_telemetry_collector_success'), '==', 0), []),
             {
               ...{ emptyIsGood: 'none', thresholds: above([[1, 'orange']]) },
             },
@@ -349,11 +349,11 @@ export const host = (): Dashboard =>
         title: 'Sources',
         panels: [
           new StateTimeline({
-            title: 'Probes',
+            title: 'Collectors',
             description:
-              'Whether each probe gave all it should; the reason is in the log, and `kvm-telemetry doctor` says what fixes it.',
+              'Whether each collector gave all it should; the reason is in the log, and `kvm-telemetry doctor` says what fixes it.',
             ...{ width: 12, height: 10, unit: 'none' },
-            queries: [series(hostGauge('kvm_telemetry_probe_success'), '{{probe}}')],
+            queries: [series(hostGauge('kvm_telemetry_collector_success'), '{{collector}}')],
             mappings: [named({ 0: ['failing', 'red'], 1: ['works', 'semi-dark-green'] })],
           }),
           new StateTimeline({

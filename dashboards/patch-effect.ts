@@ -31,7 +31,7 @@ type Vm = (typeof VM)[number];
 const ios = ofVm.ios(RATE, OF_VMS);
 const busy = where(ios, '>', MIN_IOPS);
 const cores = sum(ofVm.cores(RATE, OF_VMS), VM);
-const events = (stage: Matcher): Vector<Vm> => sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, stage }), VM);
+const events = (step: Matcher): Vector<Vm> => sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, step }), VM);
 
 /** One measure of the paper's evaluation, as a ratio or as it is. */
 interface Measure {
@@ -59,7 +59,7 @@ const MEASURES: readonly Measure[] = [
   {
     title: 'Exits per I/O',
     help: 'Kicks, injections and EOIs for each I/O: three in the original, next to none with exitless polling (2.3.2).',
-    ...{ of: events(kicksInjectionsEois.stage), by: busy, unit: 'none', decimals: 2, color: 'red' },
+    ...{ of: events(kicksInjectionsEois.step), by: busy, unit: 'none', decimals: 2, color: 'red' },
   },
   {
     title: 'I/Os per kick',

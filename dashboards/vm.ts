@@ -113,7 +113,7 @@ export const vm = (): Dashboard =>
               'Exits of each step of the I/O path for each I/O: kick, injection and EOI are what exitless polling takes away.',
             ...{ ...half, unit: 'none', stacked: true },
             thresholds: above([[pollingRegressed.exitsPerIo, 'orange']], 'transparent'),
-            queries: [series(perIo(events, busy, ['stage']), '{{stage}}')],
+            queries: [series(perIo(events, busy, ['step']), '{{step}}')],
           }),
           new Heatmap({
             title: 'Exit latency',

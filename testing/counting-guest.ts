@@ -63,7 +63,7 @@ export interface CountingGuest extends Guest {
   /** Starts the guest's program. The guest waits for this call. */
   begin(): Promise<void>;
   /** Output of the guest on its serial port so far. */
-  said(): string;
+  serialOutput(): string;
   /** The guest's own count for each port, once it has printed it. */
   counted(): Promise<number[]>;
 }
@@ -87,17 +87,17 @@ export function countingGuest(
     ],
   });
   context.after(() => guest.stop());
-  const said = (): string => readFileSync(join(folder, 'serial'), 'latin1');
+  const serialOutput = (): string => readFileSync(join(folder, 'serial'), 'latin1');
   return {
     ...guest,
     vcpus: [0, 1].map((index) => Number(threadId(guest.pid, `CPU ${index}/KVM`))),
     async begin() {
       await ask(join(folder, 'qmp'), { execute: 'cont' });
     },
-    said,
+    serialOutput,
     async counted() {
-      for (let i = 0; i < 600 && !/^(\w{8}\n){2}$/.test(said()); i++) await sleep(100);
-      return said()
+      for (let i = 0; i < 600 && !/^(\w{8}\n){2}$/.test(serialOutput()); i++) await sleep(100);
+      return serialOutput()
         .trim()
         .split('\n')
         .map((line) => Number.parseInt(line, 16));

@@ -1,7 +1,7 @@
 import type { Expectation } from '../exporter/model/affinity.ts';
+import { CpuHolders } from '../exporter/model/cpu-holders.ts';
 import { type Drift, driftsOf } from '../exporter/model/drift.ts';
 import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
-import { Places } from '../exporter/model/places.ts';
 import type { Role } from '../exporter/model/roles.ts';
 import { factsOf } from '../exporter/model/topology-facts.ts';
 import { formatCpuList } from '../probes/cpu-list.ts';
@@ -83,8 +83,8 @@ export function vmOf(threads: readonly ObservedThread[], more: Partial<ObservedV
 
 /** The drifts of all VMs of a host. */
 export function drifts(topology: CpuTopology, ...vms: readonly ObservedVm[]): Drift[] {
-  const places = new Places(vms, factsOf(topology));
-  return vms.flatMap((vm) => driftsOf({ vm, places, maxMigrationsPerSecond: LIMIT }));
+  const holders = new CpuHolders(vms, factsOf(topology));
+  return vms.flatMap((vm) => driftsOf({ vm, holders, maxMigrationsPerSecond: LIMIT }));
 }
 
 /** `vcpu0 shared_cpu`, for all drifts. */

@@ -22,7 +22,7 @@ export async function onceInProcess(rootfs: string, ...flags: string[]): Promise
   const own = createOwnMetrics();
   const telemetry = new Telemetry(config, pino({ level: 'silent' }), own, readBuild({}, false), false);
   try {
-    await telemetry.look();
+    await telemetry.discover();
     await telemetry.sample();
     await telemetry.judge();
     const { families } = await telemetry.scrape(PATIENT_MS);

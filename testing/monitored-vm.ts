@@ -89,7 +89,7 @@ export async function startMonitored(
     simulated: false,
   });
   context.after(() => telemetry.stop());
-  await telemetry.look();
+  await telemetry.discover();
   return {
     server,
     write,

@@ -16,7 +16,7 @@ interface RunningPrometheus {
   readonly url: string;
   readonly hasEnded: () => boolean;
   /** The log so far. */
-  readonly said: () => string;
+  readonly log: () => string;
 }
 
 /** A Prometheus on loopback, with its defaults and these flags. It stops when the test ends. */
@@ -44,7 +44,7 @@ export async function spawnPrometheus(
   });
   const port = await listeningPort(child);
   if (port === undefined) throw new Error(`Prometheus has ended: ${log}`);
-  return { url: `http://127.0.0.1:${port}`, hasEnded: () => child.exitCode !== null, said: () => log };
+  return { url: `http://127.0.0.1:${port}`, hasEnded: () => child.exitCode !== null, log: () => log };
 }
 
 /** A Prometheus with existing blocks and without scrapes. @param lookbackSeconds as in serveBlocks */

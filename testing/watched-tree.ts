@@ -9,7 +9,7 @@ import { parseSamples, type Samples } from './metrics.ts';
 
 export interface WatchedTree {
   /** A full pass of the inventory. */
-  look(): Promise<void>;
+  discover(): Promise<void>;
   scrape(): Promise<Samples>;
 }
 
@@ -25,9 +25,9 @@ export async function watchedTree(
     ...{ version: '0', revision: '', simulated: false },
   });
   context.after(() => telemetry.stop());
-  await telemetry.look();
+  await telemetry.discover();
   return {
-    look: () => telemetry.look(),
+    discover: () => telemetry.discover(),
     async scrape() {
       const { families } = await telemetry.scrape(60_000);
       let text = '';

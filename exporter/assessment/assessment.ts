@@ -9,7 +9,7 @@ import type { Drift } from '../model/drift.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
-import { fitPattern } from '../model/vm-names.ts';
+import { truncatePattern } from '../model/vm-names.ts';
 import { intervalOf } from '../schedule/schedule.ts';
 import type { StateLogger } from '../state/state-file.ts';
 import { Baselines } from './affinity/baselines.ts';
@@ -17,14 +17,14 @@ import { Memory } from './affinity/memory.ts';
 import { AffinityWatch, type Watched } from './affinity/watch.ts';
 import type { Evidence } from './stage/evidence.ts';
 import { Phases } from './stage/phases.ts';
-import { type StageParts, StageWatch } from './stage/watch.ts';
+import { type StageDependencies, StageWatch } from './stage/watch.ts';
 
-export interface MethodologyParts {
+export interface AssessmentDependencies {
   readonly host: Host;
   readonly watched: Watched;
   readonly logger: StateLogger;
   residencyOf(thread: VmThread): Residency | undefined;
-  readonly lastOf: StageParts['lastOf'];
+  readonly lastOf: StageDependencies['lastOf'];
   /** Milliseconds of a monotonic clock. */
   now(): number;
   /** Seconds since boot. */
@@ -38,13 +38,13 @@ export interface MethodologyParts {
  * Compares the expected with the actual configuration and derives the stage of the methodology. Runs between
  * scrapes.
  */
-export class Methodology {
+export class Assessment {
   readonly #memory: Memory;
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
   #rules: { from: Config['vms']; rules: readonly PinningRule[] } | undefined;
 
-  constructor(private readonly parts: MethodologyParts) {
+  constructor(private readonly parts: AssessmentDependencies) {
     const { host, watched, logger, now, config } = parts;
     const directory = config()['state.dir'];
     const boot = bootId(host);
@@ -53,7 +53,7 @@ export class Methodology {
       {
         ...{ host, watched, memory: this.#memory, residencyOf: parts.residencyOf },
         baselines: new Baselines(directory, boot, logger, parts.learns),
-        onChange: (drift, began) => this.#tellDrift(drift, began),
+        onChange: (drift, began) => this.#logDrift(drift, began),
         sinceBoot: parts.sinceBoot,
       },
       () => ({
@@ -69,7 +69,7 @@ export class Methodology {
       topology: () => watched.topology,
       affinity: () => this.#affinity.reading,
       lastOf: parts.lastOf,
-      onChange: (vm, what, from, to) => this.#tellStage(vm, what, from, to),
+      onChange: (vm, what, from, to) => this.#logStage(vm, what, from, to),
     });
   }
 
@@ -108,7 +108,7 @@ export class Methodology {
     if (this.#rules?.from !== from) {
       const rules = from.flatMap(({ name, pinning }) =>
         Object.entries(pinning).map(([thread, cpus]) => ({
-          vm: fitPattern(name),
+          vm: truncatePattern(name),
           thread,
           cpus: parseLibvirtCpuset(cpus),
         })),
@@ -118,13 +118,13 @@ export class Methodology {
     return this.#rules.rules;
   }
 
-  #tellDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
+  #logDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
     const { logger } = this.parts;
     if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
     else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
   }
 
-  #tellStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
+  #logStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
     this.parts.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
   }
 }

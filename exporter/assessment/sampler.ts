@@ -4,7 +4,7 @@ import { readTaskStat } from '../../probes/proc-task-stat.ts';
 import { newResidency, observe, type Residency } from '../model/residency.ts';
 import { SAMPLED_ROLES } from '../model/roles.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
-import { Pace } from '../schedule/yielder.ts';
+import { Yielder } from '../schedule/yielder.ts';
 
 /** A gap longer than this many intervals (daemon stopped, host suspended) is not credited to any CPU. */
 const MAX_GAP_INTERVALS = 3;
@@ -42,7 +42,7 @@ export class Sampler {
     vms: readonly Vm[],
     threadsOf: (vm: Vm) => Iterable<VmThread>,
   ): Promise<readonly SourceError[]> {
-    const pace = new Pace();
+    const yielder = new Yielder();
     const problems: SourceError[] = [];
     const { maxCpus, intervalMs } = this.settings();
     const at = this.now();
@@ -50,7 +50,7 @@ export class Sampler {
     this.#last = at;
     const seconds = gap <= intervalMs * MAX_GAP_INTERVALS ? gap / 1000 : 0;
     for (const vm of vms) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       for (const thread of threadsOf(vm)) {
         if (!SAMPLED_ROLES.has(thread.role)) continue;
         try {

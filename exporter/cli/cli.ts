@@ -157,7 +157,7 @@ function phasesOf(config: Config): Phases {
 }
 
 /** Flag values by configuration key. Commander stores `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
-function givenFlags(flags: RawValues): RawValues {
+function flagValues(flags: RawValues): RawValues {
   return Object.fromEntries(
     Object.keys(options).map((key) => [
       key,
@@ -169,7 +169,7 @@ function givenFlags(flags: RawValues): RawValues {
 function readConfig(flags: RawValues): Config {
   const path = flags['config'] ?? process.env['KVM_TELEMETRY_CONFIG'];
   const file = typeof path === 'string' ? readConfigFile(path) : {};
-  const config = resolveConfig(givenFlags(flags), process.env, file);
+  const config = resolveConfig(flagValues(flags), process.env, file);
   for (const doubt of doubtsAbout(config, process.env)) {
     process.stderr.write(`kvm-telemetry: warning: ${printable(doubt)}\n`);
   }
@@ -253,7 +253,7 @@ function oneShot(flags: RawValues): { telemetry: Telemetry; own: ReturnType<type
 
 async function runOnce(flags: RawValues): Promise<void> {
   const { telemetry, own } = oneShot(flags);
-  await telemetry.look();
+  await telemetry.discover();
   await telemetry.sample();
   await telemetry.judge();
   const { families } = await telemetry.scrape(ONCE_TIMEOUT_MS);

@@ -7,7 +7,7 @@ import type { Config } from '../config/options.ts';
 import { rootsOf } from '../config/roots.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import type { Vm } from '../model/vm.ts';
-import { fitName } from '../model/vm-names.ts';
+import { truncateName } from '../model/vm-names.ts';
 
 const MAX_PHASE = 100;
 /** libvirt sets no limit on names, so a name may be longer than its label. */
@@ -60,7 +60,7 @@ async function doubtAbout(config: Config, name: string): Promise<string | undefi
     return `whether such a VM runs is unknown: ${(error as Error).message}`;
   }
   const { vms } = inventory;
-  const wanted = fitName(name);
+  const wanted = truncateName(name);
   if (vms.some((vm) => wanted === vm.name || wanted === vm.uuid)) return undefined;
   const problem = inventory.problems.get('inventory')?.[0];
   if (problem !== undefined) return `whether such a VM runs is unknown: ${problem.message}`;

@@ -21,12 +21,12 @@ export function affinity(): Collector {
 
   return {
     name: 'affinity',
-    async collect({ vms, families, affinity: reading, stages, topology, breathe }, report) {
+    async collect({ vms, families, affinity: reading, stages, topology, yieldIfDue }, report) {
       const kinds = possibleKinds(topology);
       // The cache also holds labels of VMs that no longer exist. Clear it when it gets large.
       if (known.size > 200_000) known.clear();
       for (const vm of vms) {
-        await breathe();
+        await yieldIfDue();
         const where = reading.of(vm);
         if (where !== undefined) addAffinity(families, vm.label, where, kinds, drift);
         const stage = stages.of(vm);

@@ -38,7 +38,7 @@ export function block(exclude: () => RegExp): Collector {
 
   return {
     name: 'block',
-    async collect({ host, families, vms, disks, breathe }, report) {
+    async collect({ host, families, vms, disks, yieldIfDue }, report) {
       if (scrapes++ % SETTINGS_EVERY === 0) settings.clear();
       const kept: typeof counters = new Map();
       for (const { name } of disks) kept.set(name, counters.get(name) ?? new BlockCounters(new CounterSet()));
@@ -46,7 +46,7 @@ export function block(exclude: () => RegExp): Collector {
       const used = new Set(vms.flatMap((vm) => vm.blockDevices.map(({ device }) => device)));
       for (const disk of disks) {
         if (disk.hidden || exclude().test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
-        await breathe();
+        await yieldIfDue();
         guarded(`${host.roots.sysfs}/block/${disk.name}`, report, () => {
           let known = settings.get(disk.name);
           if (known === undefined) {

@@ -26,16 +26,16 @@ export interface Collection extends Remotes {
   /** Trace events counted so far. */
   trace(): TraceReading | Promise<TraceReading>;
   /** Names of the KVM statistics that were already written, by VM key. */
-  readonly given: Map<string, ReadonlySet<string>>;
+  readonly written: Map<string, ReadonlySet<string>>;
   /** Yields to the event loop every few milliseconds. Throws when the scrape's deadline has passed. */
-  breathe(): Promise<void>;
+  yieldIfDue(): Promise<void>;
 }
 
-/** Reports a partial failure of a probe. The probe continues. */
+/** Reports a partial failure of a collector. The collector continues. */
 export type Report = (problem: SourceError) => void;
 
 /**
- * One collector. The name is the `probe` label, the key in doctor and the `NAME` of `--no-collector.NAME`.
+ * One collector. The name is the `collector` label, the key in doctor and the `NAME` of `--no-collector.NAME`.
  */
 export interface Collector {
   readonly name: string;

@@ -30,7 +30,7 @@ export function interrupts(): Collector {
       const found: Found = { types: new Set(), queues: new Map() };
       try {
         for (const _ of readInterrupts(collection.host, (line) => take(line, found))) {
-          await collection.breathe();
+          await collection.yieldIfDue();
         }
       } catch (error) {
         // The part of the file that fit is valid.
@@ -42,7 +42,7 @@ export function interrupts(): Collector {
         collection.families.add('kvm_interrupts_total', labelBlock(interruptLabels, [type]), total);
       }
       for (const [name, irq] of found.queues) {
-        await collection.breathe();
+        await collection.yieldIfDue();
         addQueue(collection, queues.get(name), irq, report);
       }
     },

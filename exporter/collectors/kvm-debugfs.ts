@@ -37,16 +37,16 @@ export function kvmDebugfs(
       } else if (lockdown === 'none') deniedUntil = Number.NEGATIVE_INFINITY;
       counters.keep(collection.vms.map(({ key }) => key));
       for (const vm of collection.vms) {
-        await collection.breathe();
+        await collection.yieldIfDue();
         collectVm(collection, vm, report);
       }
       if (denial !== undefined && now() < deniedUntil) report(denial);
     },
   };
 
-  function collectVm({ host, families, given }: Collection, vm: Vm, report: Report): void {
+  function collectVm({ host, families, written }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
-    const already = given.get(vm.key);
+    const already = written.get(vm.key);
     /** Values per directory, by name of the statistic. Nearly all VMs have one directory. */
     const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();
     for (const { name: directory, content } of vm.directories) {

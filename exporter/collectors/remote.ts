@@ -49,8 +49,8 @@ export function libvirt(
 }
 
 function add(
-  { vms, families, given }: Collection,
-  { statistics, asked }: RemoteResult,
+  { vms, families, written }: Collection,
+  { statistics, queried }: RemoteResult,
   source: StatisticsSource,
   metrics: StatisticMetrics,
   counters: CounterSets,
@@ -58,7 +58,7 @@ function add(
 ): void {
   counters.keep(vms.map(({ key }) => key));
   for (const vm of vms) {
-    if (!asked.has(vm.key)) continue;
+    if (!queried.has(vm.key)) continue;
     const found = statistics.get(vm.key);
     families.add(
       'kvm_vm_source_up',
@@ -66,7 +66,7 @@ function add(
       found === undefined ? 0 : 1,
     );
     // The first source that responds provides a VM's counters in this scrape.
-    if (found === undefined || given.has(vm.key)) continue;
-    given.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
+    if (found === undefined || written.has(vm.key)) continue;
+    written.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
   }
 }

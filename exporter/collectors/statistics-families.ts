@@ -11,7 +11,7 @@ import {
   vmStateLabels,
 } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
-import type { CounterSet, Parts } from '../model/continued-counter.ts';
+import type { Addends, CounterSet } from '../model/continued-counter.ts';
 import {
   byVcpu,
   type Disk,
@@ -91,7 +91,7 @@ export function addStatistics(
       const metric = metrics.of('vm', name, statistics.types.get(name) ?? 'unknown');
       if (metric === undefined || given.has(name) || DISTURBED.has(name)) continue;
       given.add(name);
-      const parts: Parts = values === totals ? byVcpu(statistics, name) : [['', value]];
+      const parts: Addends = values === totals ? byVcpu(statistics, name) : [['', value]];
       const shown = metric.type === 'counter' ? counters.take(metric.name, source, parts) : value;
       families.addNamed(metric, labels, shown / metric.divisor);
     }

@@ -31,7 +31,7 @@ export function threads(): Collector {
       memories = kept;
       const missing: Missing = { schedstat: false, sched: false };
       for (const vm of collection.vms) {
-        await collection.breathe();
+        await collection.yieldIfDue();
         try {
           collectVm(collection, vm, kept.get(vm.key), missing, report);
         } catch (error) {

@@ -11,16 +11,16 @@ import {
   vmLabels,
   vmMsiLabels,
   vmReasonLabels,
-  vmStageLabels,
+  vmStepLabels,
 } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
-import { CounterSet, type Parts } from '../model/continued-counter.ts';
+import { type Addends, CounterSet } from '../model/continued-counter.ts';
 import { type Isa, type ReasonNames, reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
 import { Queues } from '../model/queues.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
-import { durationHistogram, type ExitCount, stagesOf, type VmTrace } from '../model/vm-trace.ts';
+import { durationHistogram, type ExitCount, stepsOf, type VmTrace } from '../model/vm-trace.ts';
 import type { Collector } from './collector.ts';
 
 /** Per-VM limits for series of unnamed exit reasons, and of pairs of vector and destination. */
@@ -40,7 +40,7 @@ interface Memory {
 }
 
 /** Value of a counter from its parts. It continues when the backend changes. */
-type Continue = (name: string, parts: Parts) => number;
+type Continue = (name: string, parts: Addends) => number;
 
 /** Trace events by VM. */
 export function trace(options: () => TraceOptions): Collector {
@@ -52,12 +52,12 @@ export function trace(options: () => TraceOptions): Collector {
     get limits() {
       return limits;
     },
-    async collect({ vms, families, trace: read, stages, disks, breathe }, report) {
+    async collect({ vms, families, trace: read, stages, disks, yieldIfDue }, report) {
       const reading = await read();
       limits = reading.limits;
       const kept = new Map<string, Memory>();
       for (const vm of vms) {
-        await breathe();
+        await yieldIfDue();
         const memory = memories.get(vm.key) ?? { queues: new Queues(), counters: new CounterSet('wavering') };
         kept.set(vm.key, memory);
         const counted = reading.of(vm);
@@ -90,9 +90,9 @@ function addVm(
     const labels = labelBlock(vmEventLabels, [vm, event]);
     families.add('kvm_vm_trace_events_total', labels, one(`event ${event}`, count));
   }
-  for (const [stage, count] of stagesOf(counted, isa)) {
-    const labels = labelBlock(vmStageLabels, [vm, stage]);
-    families.add('kvm_vm_io_path_events_total', labels, one(`stage ${stage}`, count));
+  for (const [step, count] of stepsOf(counted, isa)) {
+    const labels = labelBlock(vmStepLabels, [vm, step]);
+    families.add('kvm_vm_io_path_events_total', labels, one(`step ${step}`, count));
   }
   addExits(families, vm, counted.exits ?? [], isa, names, options, one);
   addKicks(families, vm, counted, memory.queues, goOn);
@@ -166,7 +166,7 @@ function addKicks(
   queues: Queues,
   goOn: Continue,
 ): void {
-  queues.meet(kicks);
+  queues.observe(kicks);
   const counts = new Map<string, { queue: string; vcpu: string; parts: [string, number][] }>();
   for (const kick of kicks) {
     const queue = queues.indexOf(kick);

@@ -1,5 +1,5 @@
 import { matchesGlob } from '../model/affinity.ts';
-import { fitPattern } from '../model/vm-names.ts';
+import { truncatePattern } from '../model/vm-names.ts';
 import { environmentVariableOf } from './load.ts';
 import { didYouMean } from './nearest.ts';
 import { type Config, options } from './options.ts';
@@ -44,6 +44,6 @@ export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): str
  */
 export function doubtsAboutVms({ vms }: Pick<Config, 'vms'>, running: readonly string[]): string[] {
   return vms
-    .filter(({ name }) => !running.some((vm) => matchesGlob(fitPattern(name), vm)))
+    .filter(({ name }) => !running.some((vm) => matchesGlob(truncatePattern(name), vm)))
     .map(({ name }) => `vms: no running VM matches ${JSON.stringify(name)}${didYouMean(name, running)}`);
 }

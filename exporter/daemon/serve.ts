@@ -14,7 +14,7 @@ import type { OwnMetrics } from './own-metrics.ts';
 import { notifyReady } from './systemd.ts';
 import type { Telemetry } from './telemetry.ts';
 
-export interface ServeParts {
+export interface ServeDependencies {
   readonly telemetry: Pick<
     Telemetry,
     'scrape' | 'inventory' | 'vmNames' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
@@ -34,7 +34,7 @@ export interface Running {
 }
 
 /** Starts the daemon. @throws ConfigError for an invalid web configuration or an unusable address */
-export async function serve(config: Config, parts: ServeParts): Promise<Running> {
+export async function serve(config: Config, parts: ServeDependencies): Promise<Running> {
   const { telemetry, own, logger } = parts;
   const readWeb = (): WebConfig =>
     config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);

@@ -5,7 +5,7 @@ import { isExhausted, isGone, sourceError } from '../../probes/errors.ts';
 import { createHost, type Host } from '../../probes/host.ts';
 import { type Lockdown, readLockdown } from '../../probes/lockdown.ts';
 import { readUptime } from '../../probes/proc-uptime.ts';
-import { Methodology } from '../assessment/assessment.ts';
+import { Assessment } from '../assessment/assessment.ts';
 import { Sampler } from '../assessment/sampler.ts';
 import { takeEvidence } from '../assessment/stage/evidence.ts';
 import type { Collector } from '../collectors/collector.ts';
@@ -16,10 +16,10 @@ import { diagnose, type Report } from '../doctor/sources.ts';
 import { reportOn, takenCpus, type VmReport } from '../doctor/vm.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import type { Vm } from '../model/vm.ts';
-import { fitName } from '../model/vm-names.ts';
+import { truncateName } from '../model/vm-names.ts';
 import { every, intervalOf, type Task } from '../schedule/schedule.ts';
 import { TASKS, type TaskName, TaskRuns } from '../schedule/task-runs.ts';
-import { Pace } from '../schedule/yielder.ts';
+import { Yielder } from '../schedule/yielder.ts';
 import { ProblemLog } from '../scrape/problem-log.ts';
 import { type Build, Scrape, type ScrapeResult } from '../scrape/scrape.ts';
 import { SeriesLog } from '../scrape/series-log.ts';
@@ -54,7 +54,7 @@ export class Telemetry {
   readonly #sampler: Sampler;
   readonly #remotes: RemoteSources;
   readonly #trace: Trace;
-  readonly #methodology: Methodology;
+  readonly #assessment: Assessment;
   readonly #scrape: Scrape;
   readonly #collectors: readonly Collector[];
   readonly #taskRuns: TaskRuns;
@@ -102,7 +102,7 @@ export class Telemetry {
       }),
       this.#inventory,
     );
-    this.#methodology = new Methodology({
+    this.#assessment = new Assessment({
       host: this.#host,
       watched: this.#inventory,
       logger,
@@ -127,10 +127,10 @@ export class Telemetry {
           this.#collectors.filter(({ name }) => this.#config[`collector.${name as CollectorName}`]),
         problemLog: this.#problemLog,
         seriesLog: new SeriesLog(logger),
-        askRemotes: (vms, withinMs) => this.#remotes.ask(vms, withinMs),
-        affinity: () => this.#methodology.affinity,
-        stages: this.#methodology.stages,
-        readTrace: (breathe) => this.#trace.readPaced(breathe),
+        queryRemotes: (vms, withinMs) => this.#remotes.query(vms, withinMs),
+        affinity: () => this.#assessment.affinity,
+        stages: this.#assessment.stages,
+        readTrace: (yieldIfDue) => this.#trace.readPaced(yieldIfDue),
         maxSeries: () => this.#config['limits.maxSeries'],
         build,
       },
@@ -170,7 +170,7 @@ export class Telemetry {
   }
 
   /** A full scan of the inventory, including each VM's threads, which the sampler needs. */
-  async look(): Promise<void> {
+  async discover(): Promise<void> {
     const end = this.own.inventoryDuration.startTimer();
     try {
       await this.#inventory.refresh(true);
@@ -180,10 +180,10 @@ export class Telemetry {
       this.#problemLog.update('inventory', [sourceError(error, this.#host.roots.procfs)]);
       return;
     }
-    await this.#remotes.look(this.#inventory.vms);
-    const pace = new Pace();
+    await this.#remotes.discover(this.#inventory.vms);
+    const yielder = new Yielder();
     for (const vm of this.#inventory.vms) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       try {
         this.#inventory.observeThreads(vm);
       } catch (error) {
@@ -201,19 +201,19 @@ export class Telemetry {
    */
   async judge(patience = 0): Promise<void> {
     if (!this.#config['collector.affinity']) return;
-    const pace = new Pace();
+    const yielder = new Yielder();
     const evidence = await takeEvidence({
       vms: () => this.#inventory.vms,
       readTrace: () =>
         this.#trace.readPaced(async () => {
-          if (pace.isDue()) await pace.giveWay();
+          if (yielder.isDue()) await yielder.yield();
         }),
       current: (vm) => this.#trace.current(vm, patience),
       ios: (vms) => this.#remotes.ios(vms),
       hasMonitor: (vm) => this.#remotes.hasMonitor(vm),
       now: this.world.now,
     });
-    this.#methodology.judge(evidence);
+    this.#assessment.judge(evidence);
   }
 
   async sample(): Promise<void> {
@@ -221,8 +221,8 @@ export class Telemetry {
     const problems = await this.#sampler.sample(this.#inventory.vms, (vm) => this.#inventory.threadsOf(vm));
     this.#problemLog.update('sampler', problems);
     if (this.#config['collector.affinity']) {
-      if (this.world.isVirtual) await this.#methodology.readAllMemory();
-      await this.#methodology.follow();
+      if (this.world.isVirtual) await this.#assessment.readAllMemory();
+      await this.#assessment.follow();
     }
     end();
   }
@@ -237,7 +237,7 @@ export class Telemetry {
 
   /** Makes one collection and evaluates it. */
   async doctor(): Promise<Report> {
-    await this.look();
+    await this.discover();
     await this.sample();
     await this.#trace.start();
     await this.judge();
@@ -259,12 +259,12 @@ export class Telemetry {
    * @returns undefined if there is no such VM
    */
   async doctorVm(name: string): Promise<VmReport | undefined> {
-    await this.look();
-    const fit = fitName(name);
+    await this.discover();
+    const fit = truncateName(name);
     const isIt = (vm: Vm): boolean => fit !== '' && [vm.label, vm.name, vm.uuid].includes(fit);
     const vm = this.#inventory.vms.find(isIt);
     if (vm === undefined) return undefined;
-    await this.#methodology.readMemory(vm);
+    await this.#assessment.readMemory(vm);
     for (let i = 0; i < DOCTOR_SAMPLES; i++) {
       if (i > 0) await sleep(DOCTOR_SAMPLE_MS);
       await this.sample();
@@ -283,7 +283,7 @@ export class Telemetry {
     const vm = this.#inventory.vms.find((each) => each.label === label);
     const { topology, disks } = this.#inventory;
     if (vm === undefined || topology === undefined) return undefined;
-    const { affinity, stages } = this.#methodology;
+    const { affinity, stages } = this.#assessment;
     const [where, stage] = [affinity.of(vm), stages.of(vm)];
     if (where === undefined || stage === undefined) return undefined;
     return reportOn({
@@ -302,7 +302,7 @@ export class Telemetry {
 
   /** Runs the first scan and sample without starting the tasks. The caller runs their work. */
   async begin(): Promise<void> {
-    await this.look();
+    await this.discover();
     await this.sample();
     await this.#trace.start();
     await this.judge();
@@ -342,7 +342,7 @@ export class Telemetry {
     // A reload may arrive before startup is complete.
     this.#cancel();
     const work: Readonly<Record<TaskName, () => Promise<void>>> = {
-      inventory: () => this.look(),
+      inventory: () => this.discover(),
       stages: () => this.judge(2 * PERF_INTERVAL_MS),
       sampler: () => this.sample(),
       trace: () => this.tick(),

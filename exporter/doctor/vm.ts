@@ -3,8 +3,8 @@ import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { cpuListOf } from '../model/affinity.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
+import { ioThreadsOf, nextRule, type Remedy, remediesFor } from '../model/next-stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
-import { ioThreadsOf, nextRule, type Step, stepsTo } from '../model/steps.ts';
 import { factsOf } from '../model/topology-facts.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
@@ -30,7 +30,7 @@ export interface VmReport {
   readonly phase: string | undefined;
   readonly drifts: readonly { thread: string; kind: string; why: string; fix: string | undefined }[];
   readonly next:
-    | { readonly stage: string; readonly section: string; readonly steps: readonly Step[] }
+    | { readonly stage: string; readonly section: string; readonly steps: readonly Remedy[] }
     | undefined;
 }
 
@@ -103,7 +103,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
         : {
             stage: rule.stage,
             section: rule.section,
-            steps: stepsTo(
+            steps: remediesFor(
               rule,
               vm,
               observed,

@@ -14,7 +14,7 @@ import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { Refusal } from './allowed-hosts.ts';
 import { type ContentType, exposition } from './exposition.ts';
 import { peerOf } from './peer.ts';
-import { Places } from './slots.ts';
+import { Slots } from './slots.ts';
 
 /** Without Prometheus' timeout header: its default timeout, minus the time to send the response. */
 const DEFAULT_TIMEOUT_MS = 9500;
@@ -54,7 +54,7 @@ const CONTENT_POLICY = {
   requireTrustedTypesFor: ["'script'"],
 };
 
-export interface ServerParts {
+export interface AppDependencies {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
   /** Returns a result within the given time, complete or not. */
   scrape(timeoutMs: number): Promise<ScrapeResult>;
@@ -73,9 +73,9 @@ export interface ServerParts {
 }
 
 /** The HTTP interface. It knows the scrape and the inventory, but no probe. */
-export function createApp(parts: ServerParts): Express {
+export function createApp(parts: AppDependencies): Express {
   const app = express();
-  const answers = new Places<Response>(MAX_ANSWERS);
+  const answers = new Slots<Response>(MAX_ANSWERS);
   const waitsSince = new WeakMap<Response, number>();
   const isStuck = (response: Response): boolean =>
     performance.now() - (waitsSince.get(response) ?? Number.POSITIVE_INFINITY) > IDLE_ANSWER_MS;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { greediest, peerOf } from './peer.ts';
+import { peerOf, peerWithMost } from './peer.ts';
 
 export interface ConnectionLimits {
   readonly total: number;
@@ -102,7 +102,7 @@ export class Connections {
     const ofPeer = all.filter((each) => each.peer === peer).length;
     if (all.length < this.limits.total && ofPeer < this.limits.perPeer) return;
     const idle = all.filter(({ requests }) => requests === 0);
-    const from = ofPeer < this.limits.perPeer ? greediest(idle.map((each) => each.peer)).peer : peer;
+    const from = ofPeer < this.limits.perPeer ? peerWithMost(idle.map((each) => each.peer)).peer : peer;
     const victim = idle
       .filter((each) => each.peer === from)
       .sort((a, b) => Number(a.asked === 0) - Number(b.asked === 0) || a.idleSince - b.idleSince)[0];

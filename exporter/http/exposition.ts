@@ -1,6 +1,6 @@
 import { type Metric, Registry } from 'prom-client';
 import type { Family } from '../metrics/families.ts';
-import { Pace } from '../schedule/yielder.ts';
+import { Yielder } from '../schedule/yielder.ts';
 
 export type ContentType = typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -49,7 +49,7 @@ export async function* exposition(
   for (const metric of own.getMetricsAsArray()) registry.registerMetric(metric as unknown as Metric);
 
   const isOpenMetrics = contentType === Registry.OPENMETRICS_CONTENT_TYPE;
-  const pace = new Pace();
+  const yielder = new Yielder();
   for (const metric of registry.getMetricsAsArray()) {
     const family = registry.familyOf(metric);
     if (family === undefined) {
@@ -58,7 +58,7 @@ export async function* exposition(
     }
     yield header(family, isOpenMetrics);
     for (let start = 0; start < family.values.length; start += LINES_PER_CHUNK) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       yield lines(family, start);
     }
   }

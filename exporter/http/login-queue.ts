@@ -1,5 +1,5 @@
 import type { Comparison } from './bcrypt.ts';
-import { greediest } from './peer.ts';
+import { peerWithMost } from './peer.ts';
 
 export type Verdict = boolean | 'busy';
 
@@ -71,7 +71,7 @@ export class LoginQueue {
     ofPeer.push(login);
     this.#logins.set(key, login);
     const waiting = [...this.#waiting.values()].flat();
-    const from = ofPeer.length > MAX_PER_PEER ? peer : greediest(waiting.map((each) => each.peer)).peer;
+    const from = ofPeer.length > MAX_PER_PEER ? peer : peerWithMost(waiting.map((each) => each.peer)).peer;
     if (ofPeer.length > MAX_PER_PEER || waiting.length > MAX_WAITING) {
       const oldest = this.#waiting.get(from)?.[0];
       if (oldest !== undefined) this.#drop(oldest);

@@ -15,7 +15,7 @@ export function peerOf(address: string | undefined): string {
 }
 
 /** The peer with the most entries, and their number. */
-export function greediest(peers: Iterable<string>): { readonly peer: string; readonly count: number } {
+export function peerWithMost(peers: Iterable<string>): { readonly peer: string; readonly count: number } {
   const counts = new Map<string, number>();
   let most = { peer: '', count: 0 };
   for (const peer of peers) {

@@ -1,7 +1,7 @@
-import { greediest } from './peer.ts';
+import { peerWithMost } from './peer.ts';
 
 /** A fixed number of places. If all are taken, the peer with the most places loses its oldest one. */
-export class Places<T> {
+export class Slots<T> {
   /** Oldest first. */
   readonly #peers = new Map<T, string>();
 
@@ -28,7 +28,7 @@ export class Places<T> {
     const oldest = candidates[0]?.[0];
     if (oldest === undefined) return undefined;
     const peers = [...candidates.map(([, each]) => each), peer];
-    const most = greediest(peers);
+    const most = peerWithMost(peers);
     const own = peers.filter((each) => each === peer).length;
     const from = own >= most.count ? peer : most.peer;
     const holder = candidates.find(([, each]) => each === from)?.[0];

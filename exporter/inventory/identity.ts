@@ -6,7 +6,7 @@ import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
 import { type OtherFiles, otherFilesOf } from '../../probes/qemu-files.ts';
-import { fitName } from '../model/vm-names.ts';
+import { truncateName } from '../model/vm-names.ts';
 import type { Vmm } from '../model/vmm.ts';
 import type { Candidate } from './processes.ts';
 import { type QemuConfiguration, readQemuConfiguration } from './qemu-configuration.ts';
@@ -54,7 +54,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     vmm,
     accel: 'kvm',
     name: firstName(name, uuid, String(pid)),
-    uuid: fitUuid(uuid),
+    uuid: truncateUuid(uuid),
     machine: '',
     iothreadIds: [],
     diskIds,
@@ -83,8 +83,8 @@ async function identifyQemu(
     vmm: 'qemu',
     accel: kvmFd === undefined ? 'tcg' : 'kvm',
     name: nameOf(qemu, configuration, pid),
-    uuid: fitUuid(qemu.uuid),
-    machine: fitName(qemu.machine ?? ''),
+    uuid: truncateUuid(qemu.uuid),
+    machine: truncateName(qemu.machine ?? ''),
     iothreadIds: qemu.iothreads,
     diskIds: [],
     monitors: qemu.monitors,
@@ -101,7 +101,7 @@ async function identifyQemu(
 /** The VM's name; without a name, something that stays the same after a restart, if there is any. */
 function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfiguration, pid: number): string {
   const [file] = files;
-  if (name === undefined) return firstName(fitUuid(uuid), file, monitors[0], String(pid));
+  if (name === undefined) return firstName(truncateUuid(uuid), file, monitors[0], String(pid));
   // LXD and Incus keep the configuration of instance v1 of project blue in a directory blue_v1. Instance
   // names are unique only within a project.
   const folder = file === undefined ? '' : basename(dirname(file));
@@ -110,13 +110,13 @@ function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfigura
 
 function firstName(...names: readonly (string | undefined)[]): string {
   for (const name of names) {
-    const fit = fitName(name ?? '');
+    const fit = truncateName(name ?? '');
     if (fit !== '') return fit;
   }
   return '';
 }
 
-function fitUuid(uuid: string | undefined): string {
+function truncateUuid(uuid: string | undefined): string {
   const lower = (uuid ?? '').toLowerCase();
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lower) && lower !== NIL_UUID ? lower : '';
 }

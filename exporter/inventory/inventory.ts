@@ -7,15 +7,15 @@ import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
-import { assignLabels, fitName, type NameClaim, TRUST } from '../model/vm-names.ts';
-import { Pace } from '../schedule/yielder.ts';
+import { assignLabels, type NameClaim, TRUST, truncateName } from '../model/vm-names.ts';
+import { Yielder } from '../schedule/yielder.ts';
 import { blockDevicesOf } from './block-devices.ts';
 import { HostFacts } from './host-facts.ts';
 import { type Identity, identify, isManagedBy } from './identity.ts';
 import { directoryOwners, kvmDirectories, readDirectory, vcpuThreadsOf } from './kvm-directories.ts';
 import { LibvirtDomains } from './libvirt-domains.ts';
 import { MountCache } from './mount-cache.ts';
-import { type InventoryProbe, Problems } from './problems.ts';
+import { type InventorySource, Problems } from './problems.ts';
 import { type Candidate, isKvmVm, ProcessScanner } from './processes.ts';
 import { ThreadTable } from './thread-table.ts';
 
@@ -59,7 +59,7 @@ export class Inventory {
     return this.#facts.topology;
   }
 
-  get problems(): ReadonlyMap<InventoryProbe, readonly SourceError[]> {
+  get problems(): ReadonlyMap<InventorySource, readonly SourceError[]> {
     return this.#problems.found;
   }
 
@@ -147,7 +147,7 @@ export class Inventory {
 
     const mounts = new MountCache(host);
     const fresh = await this.#admitAll(scan.candidates, mounts);
-    if (full) await this.#lookAtDisks(mounts);
+    if (full) await this.#refreshDisks(mounts);
     // A new VM becomes visible only after it has its label.
     if (full || fresh.length > 0) await this.#enrich([...this.#entries.values(), ...fresh], directories);
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
@@ -155,10 +155,10 @@ export class Inventory {
 
   /** @returns pids of VMs that have exited: a new process may have reused one */
   async #dropEnded(): Promise<number[]> {
-    const pace = new Pace();
+    const yielder = new Yielder();
     const ended: number[] = [];
     for (const [key, entry] of this.#entries) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       if (isAlive(this.host, entry)) continue;
       this.#entries.delete(key);
       ended.push(entry.vm.pid);
@@ -174,10 +174,10 @@ export class Inventory {
   }
 
   async #admitAll(candidates: readonly Candidate[], mounts: MountCache): Promise<Entry[]> {
-    const pace = new Pace();
+    const yielder = new Yielder();
     const admitted: Entry[] = [];
     for (const candidate of candidates) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       try {
         const entry = await this.#admit(candidate, mounts);
         if (entry !== undefined) admitted.push(entry);
@@ -220,14 +220,14 @@ export class Inventory {
     return { kvmFd, identity, threads: new ThreadTable(), hints: undefined, vm };
   }
 
-  async #lookAtDisks(mounts: MountCache): Promise<void> {
-    const pace = new Pace();
+  async #refreshDisks(mounts: MountCache): Promise<void> {
+    const yielder = new Yielder();
     this.#passes++;
     for (const entry of this.#entries.values()) {
       const { pid } = entry.vm;
       const lives = (): boolean => livesOn(this.host, entry.vm);
       if ((pid + this.#passes) % PASSES_PER_DISK_LOOK !== 0) continue;
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       const descriptors = this.#problems.attempt(
         'inventory',
         () => readDescriptors(this.host, pid),
@@ -261,14 +261,14 @@ export class Inventory {
   /** Adds data from KVM's debugfs and from libvirt, and assigns each VM its label. */
   async #enrich(entries: readonly Entry[], directories: readonly KvmDebugfsDirectory[]): Promise<void> {
     const { host } = this;
-    const pace = new Pace();
+    const yielder = new Yielder();
     const { domains, problems } = this.#libvirt.refresh(host);
     for (const problem of problems) this.#problems.note('libvirt', problem);
     const vms = entries.map(({ vm }) => vm);
     const owners = directoryOwners(host, vms, directories, this.#problems);
     const claims: NameClaim[] = [];
     for (const entry of entries) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       claims.push(this.#enrichOne(entry, owners.get(entry.vm.pid) ?? [], domains.get(entry.vm.pid)));
     }
     const previous = new Map([...this.#entries].map(([key, { vm }]) => [key, vm.label]));
@@ -296,7 +296,7 @@ export class Inventory {
     for (const [tid, index] of entry.hints?.vcpus ?? []) vcpuThreads.set(tid, index);
     entry.vm = {
       ...vm,
-      name: managed ? fitName(domain.name) : identity.name,
+      name: managed ? truncateName(domain.name) : identity.name,
       domain: managed ? domain.name : '',
       pins: managed ? domain.pins : undefined,
       libvirtDisks: managed ? domain.disks : undefined,

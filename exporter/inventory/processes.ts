@@ -4,8 +4,8 @@ import { readExecutable } from '../../probes/proc-pid-exe.ts';
 import { type Descriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { listPids } from '../../probes/proc-pids.ts';
 import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
-import { Pace } from '../schedule/yielder.ts';
-import { looksLikeVmm, vmmOfProgram } from './vmm.ts';
+import { Yielder } from '../schedule/yielder.ts';
+import { mayBeVmm, vmmOfProgram } from './vmm.ts';
 
 /** A process that may be a VM: it has a kvm-vm descriptor, or it is QEMU, which can run without KVM. */
 export interface Candidate {
@@ -30,13 +30,13 @@ interface Known {
   /** Its name or its program is a VMM's: it is checked in each pass until it exits. */
   isVmm: boolean;
   /** Passes that checked it and found no kvm-vm descriptor. */
-  looks: number;
+  scans: number;
 }
 
 /** `anon_inode:kvm-vm`, virt/kvm/kvm_main.c kvm_dev_ioctl_create_vm(). */
 const KVM_VM = 'anon_inode:kvm-vm';
 /** Number of passes that check a new process: a VMM opens /dev/kvm soon after it starts. */
-const LOOKS_WHILE_YOUNG = 6;
+const SCANS_WHILE_YOUNG = 6;
 /** Old processes that each full pass checks again, in turn: a daemon may create its first VM after days. */
 const SWEEP = 256;
 const VHOST_WORKER = /^vhost-(\d{1,10})$/;
@@ -58,7 +58,7 @@ export class ProcessScanner {
     isVm: (pid: number, startTime: number) => boolean,
     suspects: ReadonlySet<number>,
   ): Promise<Scan> {
-    const pace = new Pace();
+    const yielder = new Yielder();
     const pids = listPids(host);
     const candidates: Candidate[] = [];
     const problems: SourceError[] = [];
@@ -67,17 +67,17 @@ export class ProcessScanner {
     const swept = full ? this.#sweep(pids) : new Set<number>();
 
     for (const pid of pids) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       const before = this.#known.get(pid);
       if (!full && before !== undefined && !suspects.has(pid)) continue;
       try {
         const stat = readTaskStat(host, `${host.roots.procfs}/${pid}`);
         const known = this.#recognise(pid, stat);
         if (known.kernel || stat.state === 'Z' || stat.state === 'X' || isVm(pid, stat.startTime)) continue;
-        const look = known.isVmm || known.looks < LOOKS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid);
+        const look = known.isVmm || known.scans < SCANS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid);
         if (!look) continue;
-        known.looks++;
-        const candidate = lookInto(host, pid, stat, known);
+        known.scans++;
+        const candidate = inspect(host, pid, stat, known);
         if (candidate !== undefined) candidates.push(candidate);
       } catch (error) {
         if (!isGone(error)) problems.push(sourceError(error, `${host.roots.procfs}/${pid}`));
@@ -93,8 +93,8 @@ export class ProcessScanner {
       startTime: stat.startTime,
       comm: stat.comm,
       kernel: (stat.flags & PF_KTHREAD) !== 0,
-      isVmm: looksLikeVmm(stat.comm),
-      looks: 0,
+      isVmm: mayBeVmm(stat.comm),
+      scans: 0,
     };
     this.#known.set(pid, known);
     return known;
@@ -119,7 +119,7 @@ export class ProcessScanner {
   }
 }
 
-function lookInto(host: Host, pid: number, stat: TaskStat, known: Known): Candidate | undefined {
+function inspect(host: Host, pid: number, stat: TaskStat, known: Known): Candidate | undefined {
   try {
     const program = vmmOfProgram(readExecutable(host, pid) ?? '');
     if (program !== undefined) known.isVmm = true;

@@ -5,7 +5,7 @@ import { readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
 import { namelessIothreads } from '../model/nameless-iothreads.ts';
 import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
-import { fitName } from '../model/vm-names.ts';
+import { truncateName } from '../model/vm-names.ts';
 
 /** More threads than any VMM needs (1,024 vCPUs and their helpers). Excess threads are ignored. */
 const MAX_THREADS = 4096;
@@ -110,7 +110,7 @@ function roleWith(decided: ThreadRole, iothread: string | undefined): ThreadRole
 function freeLabel({ role, id }: ThreadRole, taken: ReadonlySet<string>): string {
   if (!TRACKED_ROLES.has(role)) return role;
   // Clean the id before the label is made unique: cleaning could make two labels equal.
-  const thread = { role, id: id === undefined ? undefined : fitName(id) };
+  const thread = { role, id: id === undefined ? undefined : truncateName(id) };
   for (let index = 0; ; index++) {
     // Threads whose label does not contain the index share it: `name~2`, `name~3`.
     const isFixed = threadLabel(thread, 0) === threadLabel(thread, 1);

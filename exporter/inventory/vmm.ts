@@ -26,6 +26,6 @@ export function vmmOf(executable: string | undefined, argv0: string | undefined,
 }
 
 /** Whether a VMM starts under this thread name. Such a process is checked in each pass until it exits. */
-export function looksLikeVmm(comm: string): boolean {
+export function mayBeVmm(comm: string): boolean {
   return vmmOfProgram(comm) !== undefined;
 }

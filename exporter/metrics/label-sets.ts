@@ -16,7 +16,7 @@ export const blockDeviceLabels = ['vm', 'device', 'depth'] as const;
 export const vmEventLabels = ['vm', 'event'] as const;
 export const vmReasonLabels = ['vm', 'reason'] as const;
 export const vcpuReasonLabels = ['vm', 'vcpu', 'reason'] as const;
-export const vmStageLabels = ['vm', 'stage'] as const;
+export const vmStepLabels = ['vm', 'step'] as const;
 export const vmMsiLabels = ['vm', 'vector', 'destination'] as const;
 export const vmDeviceLabels = ['vm', 'device'] as const;
 export const virtqueueLabels = ['vm', 'queue', 'vcpu'] as const;
@@ -55,7 +55,7 @@ export const lockdownLabels = ['mode'] as const;
 
 export const noLabels = [] as const;
 export const buildLabels = ['version', 'revision', 'nodejs', 'simulated'] as const;
-export const probeLabels = ['probe'] as const;
+export const collectorLabels = ['collector'] as const;
 export const taskLabels = ['task'] as const;
 export const traceSetLabels = ['set'] as const;
 export const traceBackendLabels = ['backend'] as const;

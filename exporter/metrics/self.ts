@@ -1,5 +1,5 @@
 import type { MetricDefinition } from './definition.ts';
-import { buildLabels, noLabels, probeLabels, taskLabels, vmLabels } from './label-sets.ts';
+import { buildLabels, collectorLabels, noLabels, taskLabels, vmLabels } from './label-sets.ts';
 
 export const selfMetrics = {
   kvm_telemetry_build_info: {
@@ -8,16 +8,16 @@ export const selfMetrics = {
     labels: buildLabels,
     source: 'exporter',
   },
-  kvm_telemetry_probe_success: {
+  kvm_telemetry_collector_success: {
     type: 'gauge',
     help: '1 if this data source was read completely in this scrape, 0 if data is missing. The log and `kvm-telemetry doctor` give the reason.',
-    labels: probeLabels,
+    labels: collectorLabels,
     source: 'exporter',
   },
-  kvm_telemetry_probe_duration_seconds: {
+  kvm_telemetry_collector_duration_seconds: {
     type: 'gauge',
     help: 'Time taken to read this data source in this scrape.',
-    labels: probeLabels,
+    labels: collectorLabels,
     source: 'exporter',
   },
   kvm_telemetry_series: {

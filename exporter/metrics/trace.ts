@@ -10,7 +10,7 @@ import {
   vmLabels,
   vmMsiLabels,
   vmReasonLabels,
-  vmStageLabels,
+  vmStepLabels,
 } from './label-sets.ts';
 
 export const traceMetrics = {
@@ -38,7 +38,7 @@ export const traceMetrics = {
   kvm_vm_io_path_events_total: {
     type: 'counter',
     help: 'VM exits by step of the I/O path: kick, inject, eoi, halt or other.',
-    labels: vmStageLabels,
+    labels: vmStepLabels,
     source: 'kvm:kvm_exit, kvm_fast_mmio, kvm_mmio, kvm_pio, kvm_eoi, kvm_pv_eoi',
     derived: difference('other is all exits less those of the other steps; EOIs are kvm_eoi less kvm_pv_eoi'),
   },

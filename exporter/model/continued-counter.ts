@@ -1,5 +1,5 @@
 /** Readings of a counter by part: a vCPU, a path of a disk, or `''` if there is only one reading. */
-export type Parts = Iterable<readonly [part: string, reading: number]>;
+export type Addends = Iterable<readonly [part: string, reading: number]>;
 
 /**
  * The meaning of a reading that falls. `restarting`: the source restarted. `wavering`: nothing, because the
@@ -32,7 +32,7 @@ export class ContinuedCounter {
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
 
-  take(name: string, parts: Parts): number {
+  take(name: string, parts: Addends): number {
     let source = this.#sources.get(name);
     const isNew = source === undefined;
     if (source === undefined) {
@@ -65,7 +65,7 @@ export class CounterSet {
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
 
-  take(name: string, source: string, parts: Parts): number {
+  take(name: string, source: string, parts: Addends): number {
     let counter = this.#counters.get(name);
     if (counter === undefined) {
       counter = new ContinuedCounter(this.kind);

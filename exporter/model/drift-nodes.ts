@@ -1,6 +1,6 @@
+import type { CpuHolders } from './cpu-holders.ts';
 import { mainNodesOf } from './numa.ts';
 import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
-import type { Places } from './places.ts';
 
 /** A thread that runs on another NUMA node than its memory, device or interrupts. */
 export interface Crossing {
@@ -14,7 +14,7 @@ export interface Crossing {
  * crosses nodes if it is on none of them and some placement would fix that. For a node without memory the
  * nearest nodes with memory count, and for a node without CPUs the nearest nodes with CPUs.
  */
-export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Places): Crossing | undefined {
+export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: CpuHolders): Crossing | undefined {
   const { facts } = places;
   const isIo = IO_ROLES.has(thread.role);
   if (facts.topology.nodes.length < 2 || (thread.role !== 'vcpu' && !isIo)) return undefined;
@@ -46,7 +46,7 @@ export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: Place
 function completionsOf(
   vm: ObservedVm,
   devices: readonly number[],
-  { facts }: Places,
+  { facts }: CpuHolders,
 ): { readonly nodes: readonly number[]; readonly cpus: readonly number[] } {
   const nodes = facts.nodes(vm.interruptCpus);
   if (nodes.length === 0) return { nodes, cpus: [] };
@@ -71,7 +71,12 @@ function nodeText(nodes: readonly number[]): string {
  * Moves the thread to a free CPU of the node, else to all its CPUs that are not isolated: the scheduler does
  * not balance load between isolated CPUs.
  */
-function moveTo(vm: ObservedVm, thread: ObservedThread, node: number, places: Places): string | undefined {
+function moveTo(
+  vm: ObservedVm,
+  thread: ObservedThread,
+  node: number,
+  places: CpuHolders,
+): string | undefined {
   const free = places.free({ vm, thread }, node);
   if (free !== undefined) return commandFor(vm, thread, [free]);
   const all = places.facts.topology.cpus.filter((cpu) => cpu.node === node && !cpu.isolated);

@@ -1,9 +1,9 @@
 import type { Expectation } from './affinity.ts';
 import { cpuListOf } from './affinity.ts';
 import { isPin } from './confinement.ts';
+import type { CpuHolders, Holder } from './cpu-holders.ts';
 import { crossingOf } from './drift-nodes.ts';
 import { commandFor, type ObservedThread, type ObservedVm } from './observed.ts';
-import type { Holder, Places } from './places.ts';
 import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
 
 export const DRIFT_KINDS = [
@@ -34,7 +34,7 @@ export interface Drift {
 export interface DriftInput {
   readonly vm: ObservedVm;
   /** Places of all VMs, including this one, so that two VMs that claim one CPU are found. */
-  readonly places: Places;
+  readonly holders: CpuHolders;
   readonly maxMigrationsPerSecond: number;
 }
 
@@ -42,7 +42,7 @@ export interface DriftInput {
 interface Case {
   readonly vm: ObservedVm;
   readonly thread: ObservedThread;
-  readonly places: Places;
+  readonly holders: CpuHolders;
   readonly source: Expectation['source'];
   readonly expected: CpuMask;
   readonly actual: CpuMask;
@@ -55,19 +55,19 @@ interface Finding {
 }
 
 /** The drift of one VM. A thread without an expected affinity has none. */
-export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Drift[] {
+export function driftsOf({ vm, holders, maxMigrationsPerSecond }: DriftInput): Drift[] {
   const drifts: Drift[] = [];
   for (const thread of vm.threads) {
     if (thread.expectation === undefined) continue;
     const { cpus, source } = thread.expectation;
-    const expected = places.facts.mask(cpus);
-    const actual = places.facts.mask(thread.allowed);
-    const each: Case = { vm, thread, places, source, expected, actual };
+    const expected = holders.facts.mask(cpus);
+    const actual = holders.facts.mask(thread.allowed);
+    const each: Case = { vm, thread, holders, source, expected, actual };
     const add = (finding: Finding | undefined): void => {
       if (finding !== undefined) drifts.push({ ...finding, thread: thread.label, vm: vm.vm });
     };
     add(maskOf(each));
-    const cpu = places.of(thread);
+    const cpu = holders.of(thread);
     if (cpu !== undefined) {
       add(sharedCpu(each, cpu));
       add(sharedCore(each, cpu));
@@ -82,7 +82,7 @@ export function driftsOf({ vm, places, maxMigrationsPerSecond }: DriftInput): Dr
  * Compares the mask with the expected affinity, without offline CPUs. A mask that a cpuset or an
  * administrator narrowed keeps the thread on its expected CPUs and is not drift.
  */
-function maskOf({ vm, thread, places, source, expected, actual }: Case): Finding | undefined {
+function maskOf({ vm, thread, holders, source, expected, actual }: Case): Finding | undefined {
   if (expected.online.length === 0) {
     const why = `none of CPUs ${expected.text} is online (${source})`;
     return { kind: 'mask_changed', why, fix: undefined };
@@ -91,23 +91,23 @@ function maskOf({ vm, thread, places, source, expected, actual }: Case): Finding
   if (actual.online.length > 0 && isWithin(actual.online, expected.online)) return undefined;
   const why = `on CPUs ${actual.text} instead of ${expected.text} (${source})`;
   const fix = commandFor(vm, thread, expected.online);
-  if (isPin(actual, vm, places.facts) === false) return { kind: 'unpinned', why, fix };
+  if (isPin(actual, vm, holders.facts) === false) return { kind: 'unpinned', why, fix };
   return { kind: isWithin(expected.online, actual.online) ? 'mask_widened' : 'mask_changed', why, fix };
 }
 
-function sharedCpu({ vm, thread, places }: Case, cpu: number): Finding | undefined {
-  const other = places.onSameCpu(thread, cpu);
+function sharedCpu({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
+  const other = holders.onSameCpu(thread, cpu);
   if (other === undefined) return undefined;
   const why = `on CPU ${cpu} with ${nameOf(other, vm)}`;
-  return { kind: 'shared_cpu', why, fix: apart({ vm, thread }, other, places) };
+  return { kind: 'shared_cpu', why, fix: apart({ vm, thread }, other, holders) };
 }
 
-function sharedCore({ vm, thread, places }: Case, cpu: number): Finding | undefined {
-  const other = places.onSameCore(vm, thread, cpu);
+function sharedCore({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
+  const other = holders.onSameCore(vm, thread, cpu);
   if (other === undefined) return undefined;
-  const core = cpuListOf([cpu, ...places.facts.siblings(cpu)].sort((a, b) => a - b));
+  const core = cpuListOf([cpu, ...holders.facts.siblings(cpu)].sort((a, b) => a - b));
   const why = `on CPUs ${core}, one core, with ${nameOf(other, vm)}`;
-  return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, places) };
+  return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, holders) };
 }
 
 function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
@@ -118,14 +118,14 @@ function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
  * Both threads of a pair report the same fix. A thread that left its expected mask moves back; otherwise the
  * I/O thread moves, or the thread whose name sorts first.
  */
-function apart(self: Holder, other: Holder, places: Places): string | undefined {
+function apart(self: Holder, other: Holder, holders: CpuHolders): string | undefined {
   const rank = ({ vm, thread }: Holder): string =>
     `${thread.role === 'vcpu' ? 1 : 0} ${vm.vm} ${thread.label}`;
   const [mover, stayer] = rank(self) < rank(other) ? [self, other] : [other, self];
-  const way = wayBack(mover, places.facts) ?? wayBack(stayer, places.facts);
+  const way = wayBack(mover, holders.facts) ?? wayBack(stayer, holders.facts);
   if (way !== undefined) return way;
-  const cpu = places.of(mover.thread);
-  const free = cpu === undefined ? undefined : places.free(mover, places.facts.topology.nodeOf.get(cpu));
+  const cpu = holders.of(mover.thread);
+  const free = cpu === undefined ? undefined : holders.free(mover, holders.facts.topology.nodeOf.get(cpu));
   return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
 }
 
@@ -140,19 +140,19 @@ function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefin
   return isThere || online.length === 0 ? undefined : commandFor(vm, thread, online);
 }
 
-function crossNode({ vm, thread, places, expected, actual }: Case): Finding | undefined {
+function crossNode({ vm, thread, holders, expected, actual }: Case): Finding | undefined {
   // A thread that is neither pinned nor expected to be pinned may run on every node, so none is wrong.
-  const { facts } = places;
+  const { facts } = holders;
   if (isPin(expected, vm, facts) === false && isPin(actual, vm, facts) === false) return undefined;
-  const crossing = crossingOf(vm, thread, places);
+  const crossing = crossingOf(vm, thread, holders);
   if (crossing === undefined) return undefined;
   const { why, fix } = crossing;
   return { kind: 'cross_node', why, fix: wayBack({ vm, thread }, facts) ?? fix };
 }
 
-function migrating({ vm, thread, places, expected }: Case, limit: number): Finding | undefined {
+function migrating({ vm, thread, holders, expected }: Case, limit: number): Finding | undefined {
   const rate = thread.migrationsPerSecond;
-  if (rate === undefined || rate <= limit || isPin(expected, vm, places.facts) === false) return undefined;
+  if (rate === undefined || rate <= limit || isPin(expected, vm, holders.facts) === false) return undefined;
   const why = `${rate.toFixed(1)} moves a second on CPUs ${thread.allowedList}, more than ${limit}`;
-  return { kind: 'migrating', why, fix: wayBack({ vm, thread }, places.facts) };
+  return { kind: 'migrating', why, fix: wayBack({ vm, thread }, holders.facts) };
 }

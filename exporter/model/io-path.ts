@@ -1,5 +1,5 @@
 /** The steps of an I/O that cost an exit, after section 2.3.2 of the paper. `halt` is an idle vCPU. */
-export type IoStage = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
+export type IoStep = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
 
 /** Set of exit reasons: Intel VMX, AMD SVM, or arm64. */
 export type Isa = 'vmx' | 'svm' | 'arm64';
@@ -20,8 +20,8 @@ export const ARM_TRAP = 2;
  * and eoi exits.
  * arch/x86/include/uapi/asm/{vmx,svm}.h, arch/arm64/include/asm/esr.h
  */
-const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStage>>> = {
-  vmx: new Map<number, IoStage>([
+const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStep>>> = {
+  vmx: new Map<number, IoStep>([
     [1, 'inject'], // EXTERNAL_INTERRUPT: another CPU's kick to take an interrupt, or the host's own
     [7, 'inject'], // INTERRUPT_WINDOW: the guest can take interrupts again
     [12, 'halt'], // HLT
@@ -29,14 +29,14 @@ const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStage>>> = {
     [45, 'eoi'], // EOI_INDUCED
     [56, 'eoi'], // APIC_WRITE
   ]),
-  svm: new Map<number, IoStage>([
+  svm: new Map<number, IoStep>([
     [0x60, 'inject'], // interrupt
     [0x64, 'inject'], // vintr: the interrupt window
     [0x78, 'halt'], // hlt
     [0xa6, 'halt'], // idle-halt
     [0x402, 'eoi'], // avic_unaccelerated_access
   ]),
-  arm64: new Map<number, IoStage>([
+  arm64: new Map<number, IoStep>([
     [0 * ARM_RET, 'inject'], // IRQ
     [ARM_TRAP * ARM_RET + 0x01, 'halt'], // WFx
   ]),
@@ -96,7 +96,7 @@ const NAMES: Readonly<Record<Isa, ReasonNames>> = {
 };
 
 /** The step of an exit by its reason alone. */
-export function stageOfReason(isa: Isa, reason: number): IoStage {
+export function stepOfReason(isa: Isa, reason: number): IoStep {
   return STAGES[isa].get(reason) ?? 'other';
 }
 

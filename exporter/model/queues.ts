@@ -11,7 +11,7 @@ const OTHER = 'other';
 export class Queues {
   readonly #indexes = new Map<number, string>();
 
-  meet(writes: readonly NotifyWrite[]): void {
+  observe(writes: readonly NotifyWrite[]): void {
     const fresh = new Set(writes.map(addressOf).filter((address) => !this.#indexes.has(address)));
     for (const address of [...fresh].sort((a, b) => a - b)) {
       if (this.#indexes.size < MAX_QUEUES) this.#indexes.set(address, String(this.#indexes.size));

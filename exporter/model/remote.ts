@@ -7,7 +7,7 @@ export interface RemoteResult {
   /** By VM key. A VM that did not respond is missing. */
   readonly statistics: ReadonlyMap<string, VmStatistics>;
   /** Keys of the VMs that were queried. */
-  readonly asked: ReadonlySet<string>;
+  readonly queried: ReadonlySet<string>;
   readonly problems: readonly SourceError[];
 }
 
@@ -19,4 +19,4 @@ export interface Remotes {
   versionOf(vm: Vm): string | undefined;
 }
 
-export const NOTHING: RemoteResult = { statistics: new Map(), asked: new Set(), problems: [] };
+export const NOTHING: RemoteResult = { statistics: new Map(), queried: new Set(), problems: [] };

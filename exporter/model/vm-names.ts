@@ -10,7 +10,7 @@ const HASH_LENGTH = 10;
  * Converts a tenant's name to a label: invalid characters become `?`, and the end of a long name becomes a
  * hash of the whole name, as generated names often differ only at the end.
  */
-export function fitName(name: string): string {
+export function truncateName(name: string): string {
   const fit = cleanLabelText(name).trim();
   if (fit.length <= MAX_NAME) return fit;
   const points = [...fit];
@@ -28,14 +28,14 @@ export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
  * Converts a pattern to match the names that fitName() returns. A pattern without `*` and `?` is a name, and
  * is shortened like one.
  */
-export function fitPattern(pattern: string): string {
-  return /[*?]/.test(pattern) ? pattern : fitName(pattern);
+export function truncatePattern(pattern: string): string {
+  return /[*?]/.test(pattern) ? pattern : truncateName(pattern);
 }
 
 export interface NameClaim {
   /** Identifies one incarnation of a VM: pid and start time. */
   readonly key: string;
-  /** The result of {@link fitName}. */
+  /** The result of {@link truncateName}. */
   readonly name: string;
   /** Empty if the VM has none. */
   readonly uuid: string;

@@ -1,4 +1,4 @@
-import { type IoStage, type Isa, isKick, type NotifyWrite, stageOfReason } from './io-path.ts';
+import { type IoStep, type Isa, isKick, type NotifyWrite, stepOfReason } from './io-path.ts';
 import { fromLog2, type Histogram } from './vm-statistics.ts';
 
 export interface ExitCount {
@@ -64,26 +64,26 @@ export function kicksOf(writes: readonly KickCount[]): KickCount[] {
  * tracepoints, the other steps from the exit's reason. A step is present only if the backend counts it;
  * `other` needs all of them.
  */
-export function stagesOf(trace: VmTrace, isa: Isa): Map<IoStage, number> {
-  const stages = new Map<IoStage, number>();
+export function stepsOf(trace: VmTrace, isa: Isa): Map<IoStep, number> {
+  const steps = new Map<IoStep, number>();
   const { exits, kickTotal, eois } = trace;
-  if (kickTotal !== undefined) stages.set('kick', kickTotal);
+  if (kickTotal !== undefined) steps.set('kick', kickTotal);
   if (exits !== undefined) {
-    for (const stage of ['inject', 'halt'] as const) stages.set(stage, sumOf(exits, isa, stage));
+    for (const step of ['inject', 'halt'] as const) steps.set(step, sumOf(exits, isa, step));
   }
   const eoi = eois ?? (exits === undefined ? undefined : sumOf(exits, isa, 'eoi'));
-  if (eoi !== undefined) stages.set('eoi', eoi);
-  if (exits === undefined || stages.size < 4) return stages;
+  if (eoi !== undefined) steps.set('eoi', eoi);
+  if (exits === undefined || steps.size < 4) return steps;
   const all = exits.reduce((sum, { count }) => sum + count, 0);
-  const told = [...stages.values()].reduce((sum, count) => sum + count, 0);
-  stages.set('other', Math.max(0, all - told));
-  return stages;
+  const identified = [...steps.values()].reduce((sum, count) => sum + count, 0);
+  steps.set('other', Math.max(0, all - identified));
+  return steps;
 }
 
-function sumOf(exits: readonly ExitCount[], isa: Isa, stage: IoStage): number {
+function sumOf(exits: readonly ExitCount[], isa: Isa, step: IoStep): number {
   return exits.reduce(
     (sum, { reason, count }) =>
-      reason !== undefined && stageOfReason(isa, reason) === stage ? sum + count : sum,
+      reason !== undefined && stepOfReason(isa, reason) === step ? sum + count : sum,
     0,
   );
 }

@@ -7,7 +7,7 @@ const RETRY_MS = 2000;
 export class EventStream {
   #blockedSince: number | undefined;
   /** Last text sent by name, for frames that are sent only when they change. */
-  readonly #said = new Map<string, string>();
+  readonly #sent = new Map<string, string>();
 
   constructor(
     private readonly response: ServerResponse,
@@ -44,14 +44,14 @@ export class EventStream {
   }
 
   /** Returns the frame to send, or '' if it equals the last one. */
-  unlessSaid(name: string, text: string): string {
-    if (this.#said.get(name) === text) return '';
-    this.#said.set(name, text);
+  unlessSent(name: string, text: string): string {
+    if (this.#sent.get(name) === text) return '';
+    this.#sent.set(name, text);
     return text;
   }
 
   forget(): void {
-    this.#said.clear();
+    this.#sent.clear();
   }
 
   end(): void {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { Places } from '../http/slots.ts';
+import { Slots } from '../http/slots.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import { liveDetail } from './detail.ts';
 import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
@@ -28,7 +28,7 @@ export const MAX_CLIENTS = 16;
  */
 const MAX_DETAILED = 16;
 
-export interface FeedParts {
+export interface FeedDependencies {
   scrape(timeoutMs: number): Promise<ScrapeResult>;
   /** Doctor's view of the sources. */
   sources(result: ScrapeResult): readonly LiveSource[];
@@ -41,7 +41,7 @@ export interface FeedParts {
   readonly times?: FeedTimes;
 }
 
-interface Told {
+interface Frames {
   readonly host: string;
   readonly vms: string;
   detailOf(vm: string): string;
@@ -51,15 +51,15 @@ interface Told {
 /** Sends each collection to all open pages. Collects only while a page is open. */
 export class Feed {
   readonly #clients = new Set<EventStream>();
-  readonly #places = new Places<EventStream>(MAX_CLIENTS);
+  readonly #slots = new Slots<EventStream>(MAX_CLIENTS);
   readonly #times: FeedTimes;
-  #last: Told | undefined;
+  #last: Frames | undefined;
   #timer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #collecting = false;
   #closed = false;
 
-  constructor(private readonly parts: FeedParts) {
+  constructor(private readonly parts: FeedDependencies) {
     this.#times = parts.times ?? TIMES;
   }
 
@@ -73,17 +73,17 @@ export class Feed {
    * @returns false if there is no place or the daemon is stopping; no response was sent
    */
   open(response: ServerResponse, vm: string | undefined, peer: string): boolean {
-    const victim = this.#places.victim(peer);
+    const victim = this.#slots.victim(peer);
     if (this.#closed || victim?.peer === peer) return false;
     if (victim !== undefined) {
       victim.holder.drop();
-      this.#leave(victim.holder);
+      this.#remove(victim.holder);
     }
     const client = new EventStream(response, vm);
     this.#clients.add(client);
-    this.#places.take(client, peer);
-    response.once('close', () => this.#leave(client));
-    if (this.#last !== undefined) this.#tell(client, this.#last);
+    this.#slots.take(client, peer);
+    response.once('close', () => this.#remove(client));
+    if (this.#last !== undefined) this.#send(client, this.#last);
     if (!this.#collecting && this.#timer === undefined) void this.#collect();
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#times.heartbeatMs);
     return true;
@@ -94,13 +94,13 @@ export class Feed {
     this.#closed = true;
     for (const client of [...this.#clients]) {
       client.end();
-      this.#leave(client);
+      this.#remove(client);
     }
   }
 
-  #leave(client: EventStream): void {
+  #remove(client: EventStream): void {
     this.#clients.delete(client);
-    this.#places.free(client);
+    this.#slots.free(client);
     if (this.#clients.size > 0) return;
     clearTimeout(this.#timer);
     clearInterval(this.#heartbeat);
@@ -119,7 +119,7 @@ export class Feed {
       const result = await this.parts.scrape(COLLECT_MS);
       const took = performance.now() - start;
       everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
-      if (this.#clients.size > 0) this.#broadcast(this.#told(result, everyMs));
+      if (this.#clients.size > 0) this.#broadcast(this.#framesOf(result, everyMs));
     } catch (error) {
       this.parts.logger.warn({ err: error }, 'the live page was not told: the collection failed');
     }
@@ -129,7 +129,7 @@ export class Feed {
     this.#timer = setTimeout(() => void this.#collect(), rest);
   }
 
-  #told(result: ScrapeResult, everyMs: number): Told {
+  #framesOf(result: ScrapeResult, everyMs: number): Frames {
     const { families } = result;
     const at = this.parts.now();
     const vms = liveVms(families);
@@ -150,30 +150,31 @@ export class Feed {
     };
   }
 
-  #broadcast(told: Told): void {
+  #broadcast(told: Frames): void {
     this.#last = told;
-    for (const client of [...this.#clients]) this.#tell(client, told);
+    for (const client of [...this.#clients]) this.#send(client, told);
   }
 
-  #tell(client: EventStream, told: Told): void {
+  #send(client: EventStream, told: Frames): void {
     const details = new Set([...told.all, ...(client.vm === undefined ? [] : [client.vm])]);
-    const host = client.unlessSaid('host', told.host);
+    const host = client.unlessSent('host', told.host);
     const now = performance.now();
     // Send the table last: a page that received it has received everything.
     if (client.send(host + [...details].map(told.detailOf).join('') + told.vms, now)) return;
     client.forget();
-    this.#judge(client, now);
+    this.#dropIfStalled(client, now);
   }
 
   #beat(): void {
     const now = performance.now();
-    for (const client of [...this.#clients]) if (!client.send(HEARTBEAT, now)) this.#judge(client, now);
+    for (const client of [...this.#clients])
+      if (!client.send(HEARTBEAT, now)) this.#dropIfStalled(client, now);
   }
 
-  #judge(client: EventStream, now: number): void {
+  #dropIfStalled(client: EventStream, now: number): void {
     if (now - (client.blockedSince ?? now) < this.#times.stallMs) return;
     this.parts.logger.debug('a live page that takes nothing was let go');
     client.drop();
-    this.#leave(client);
+    this.#remove(client);
   }
 }

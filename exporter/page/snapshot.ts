@@ -23,7 +23,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const reasons = exits.size > 0 ? new Map<string, number>() : sums(index, [EXITS_BY_REASON], 'vm');
   const disks = sums(index, DISK_IO, 'vm');
   const requests = sums(index, [BLOCK_IO], 'vm');
-  const path = groups(index, 'kvm_vm_io_path_events_total', 'stage');
+  const path = groups(index, 'kvm_vm_io_path_events_total', 'step');
   const run = groups(index, 'kvm_thread_run_seconds_total', 'role');
   const cpu = run.size > 0 ? run : groups(index, 'kvm_thread_cpu_seconds_total', 'role');
   const wait = groups(index, 'kvm_thread_wait_seconds_total', 'role');

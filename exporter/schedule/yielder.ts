@@ -3,15 +3,15 @@ import { setImmediate } from 'node:timers/promises';
 /** Longest run of synchronous reads before other requests are served. */
 const STRETCH_MS = 4;
 
-/** Lets long synchronous work yield to the event loop: `if (pace.isDue()) await pace.giveWay()`. */
-export class Pace {
+/** Lets long synchronous work yield to the event loop: `if (yielder.isDue()) await yielder.giveWay()`. */
+export class Yielder {
   #since = performance.now();
 
   isDue(): boolean {
     return performance.now() - this.#since > STRETCH_MS;
   }
 
-  async giveWay(): Promise<void> {
+  async yield(): Promise<void> {
     await setImmediate();
     this.#since = performance.now();
   }

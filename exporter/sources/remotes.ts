@@ -15,7 +15,7 @@ const MILLISECONDS = 1e3;
  * The scrape waits for the first response of a new VM, but never longer than this, whatever timeout is
  * configured.
  */
-const MAX_MEETING_MS = 1000;
+const MAX_CONNECT_MS = 1000;
 
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
 export class RemoteSources {
@@ -55,10 +55,10 @@ export class RemoteSources {
   }
 
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
-  async look(vms: readonly Vm[]): Promise<void> {
+  async discover(vms: readonly Vm[]): Promise<void> {
     if (!this.config()['collector.qmp']) return this.#sessions.close();
     this.#sessions.locate(vms, true);
-    this.#remember(vms, [await this.#meet(vms, MAX_MEETING_MS)]);
+    this.#remember(vms, [await this.#connect(vms, MAX_CONNECT_MS)]);
   }
 
   /**
@@ -66,17 +66,17 @@ export class RemoteSources {
    *
    * @param withinMs how long the scrape can wait for monitors, if less than the timeout per VM
    */
-  async ask(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
+  async query(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
     const config = this.config();
     let qmp = Promise.resolve(NOTHING);
     if (config['collector.qmp']) {
       this.#sessions.locate(vms, false);
-      const met = await this.#meet(vms, Math.min(withinMs, MAX_MEETING_MS));
-      const others = vms.filter(({ key }) => !met.asked.has(key));
-      qmp = this.#askMonitors(others, withinMs).then((result) => merged(met, result));
+      const connected = await this.#connect(vms, Math.min(withinMs, MAX_CONNECT_MS));
+      const others = vms.filter(({ key }) => !connected.queried.has(key));
+      qmp = this.#queryMonitors(others, withinMs).then((result) => merged(connected, result));
     } else this.#sessions.close();
     const managed = vms.filter(({ key, manager }) => manager === 'libvirt' && !this.#sessions.has(key));
-    const libvirt = config['collector.libvirt'] ? this.#libvirt.ask(managed) : Promise.resolve(NOTHING);
+    const libvirt = config['collector.libvirt'] ? this.#libvirt.query(managed) : Promise.resolve(NOTHING);
     void Promise.all([qmp, libvirt]).then(
       (results) => this.#remember(vms, results),
       () => undefined,
@@ -97,7 +97,7 @@ export class RemoteSources {
     const managed = vms.filter((vm) => vm.manager === 'libvirt' && !this.hasMonitor(vm));
     const [ios, libvirt] = await Promise.all([
       config['collector.qmp'] ? this.#sessions.ios(vms) : new Map<string, number>(),
-      config['collector.libvirt'] ? this.#libvirt.ask(managed) : NOTHING,
+      config['collector.libvirt'] ? this.#libvirt.query(managed) : NOTHING,
     ]);
     for (const [key, { disks }] of libvirt.statistics) ios.set(key, iosOf(disks));
     return ios;
@@ -110,21 +110,21 @@ export class RemoteSources {
   #remember(vms: readonly Vm[], results: readonly RemoteResult[]): void {
     const last = new Map<string, VmStatistics>();
     for (const { key } of vms) {
-      const said = results.map(({ statistics }) => statistics.get(key)).find((each) => each !== undefined);
-      const known = said ?? this.#last.get(key);
+      const latest = results.map(({ statistics }) => statistics.get(key)).find((each) => each !== undefined);
+      const known = latest ?? this.#last.get(key);
       if (known !== undefined) last.set(key, known);
     }
     this.#last = last;
   }
 
   /** The first response of a VM identifies its threads, so the scrape waits for it once. */
-  async #meet(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
-    const strangers = vms.filter(({ key }) => this.#sessions.isNew(key));
-    return strangers.length > 0 ? this.#askMonitors(strangers, withinMs) : NOTHING;
+  async #connect(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
+    const newVms = vms.filter(({ key }) => this.#sessions.isNew(key));
+    return newVms.length > 0 ? this.#queryMonitors(newVms, withinMs) : NOTHING;
   }
 
-  async #askMonitors(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
-    const result = await this.#sessions.ask(vms, withinMs);
+  async #queryMonitors(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
+    const result = await this.#sessions.query(vms, withinMs);
     for (const { key } of vms) {
       const hints = this.#sessions.hintsOf(key);
       if (hints !== undefined) this.inventory.hint(key, hints);
@@ -141,7 +141,7 @@ function normalize(directory: string): string {
 function merged(a: RemoteResult, b: RemoteResult): RemoteResult {
   return {
     statistics: new Map([...a.statistics, ...b.statistics]),
-    asked: new Set([...a.asked, ...b.asked]),
+    queried: new Set([...a.queried, ...b.queried]),
     problems: [...a.problems, ...b.problems],
   };
 }

@@ -96,6 +96,6 @@ function exitsOf(counts: ReadonlyMap<string, number>): ExitCount[] | undefined {
   const exits = [...counts]
     .filter(([name]) => name.startsWith('kvm_exit:'))
     .map(([name, count]) => ({ thread: undefined, reason: Number(name.slice('kvm_exit:'.length)), count }));
-  const told = exits.reduce((sum, { count }) => sum + count, 0);
-  return [...exits, { thread: undefined, reason: undefined, count: Math.max(0, all - told) }];
+  const identified = exits.reduce((sum, { count }) => sum + count, 0);
+  return [...exits, { thread: undefined, reason: undefined, count: Math.max(0, all - identified) }];
 }

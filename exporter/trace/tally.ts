@@ -8,11 +8,11 @@ export interface Count {
 }
 
 /** The keys of a row after the thread id, in order. */
-export type Rest = readonly number[];
+export type SubKey = readonly number[];
 
 export interface Tallied {
   readonly thread: string;
-  readonly rest: Rest;
+  readonly rest: SubKey;
   readonly count: Count;
 }
 

@@ -11,7 +11,7 @@ import { PERF_SETS, perfCounters, perfLimits, traceFromPerf } from './perf-event
 import type { StartPerf } from './perf-process.ts';
 import { type TallyName, TRACE_SETS, type TraceSetName } from './sets.ts';
 import type { Tally } from './tally.ts';
-import { TracefsBackend, type TracefsParts } from './tracefs.ts';
+import { TracefsBackend, type TracefsDependencies } from './tracefs.ts';
 
 export type BackendChoice = 'auto' | 'tracefs' | 'perf' | 'off';
 
@@ -21,7 +21,7 @@ export interface TraceSettings {
   readonly dutyCycle: number;
 }
 
-export interface TraceParts extends TracefsParts {
+export interface TraceDependencies extends TracefsDependencies {
   readonly startPerf: StartPerf;
   /** The host is a copy of another host's files: perf would count on the kernel that runs here. */
   readonly isCopy?: boolean;
@@ -50,13 +50,13 @@ export class Trace {
   #format: ExitFormat | undefined;
   #failures: SourceError[] = [];
   /** The error that stopped the last change, if any. */
-  #mishap: SourceError | undefined;
+  #changeFailure: SourceError | undefined;
   #whyNotTracefs: string | undefined;
   #ticks = 0;
   #changing: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly parts: TraceParts,
+    private readonly parts: TraceDependencies,
     private readonly settings: () => TraceSettings,
     private readonly traced: Traced,
   ) {}
@@ -83,8 +83,8 @@ export class Trace {
   }
 
   /** The same, but yields after each map. */
-  async readPaced(breathe: () => Promise<void>): Promise<TraceReading> {
-    for (const _ of this.#steps()) await breathe();
+  async readPaced(yieldIfDue: () => Promise<void>): Promise<TraceReading> {
+    for (const _ of this.#steps()) await yieldIfDue();
     return this.#reading();
   }
 
@@ -118,7 +118,7 @@ export class Trace {
       },
       sets: this.#tracefs?.sets ?? [],
       problems: [
-        ...(this.#mishap === undefined ? [] : [this.#mishap]),
+        ...(this.#changeFailure === undefined ? [] : [this.#changeFailure]),
         ...this.#failures,
         ...(this.#tracefs?.problems ?? []),
         ...(this.#perf?.problems ?? []),
@@ -163,9 +163,9 @@ export class Trace {
     this.#changing = this.#changing.then(async () => {
       try {
         await change();
-        this.#mishap = undefined;
+        this.#changeFailure = undefined;
       } catch (error) {
-        this.#mishap = sourceError(error, 'trace');
+        this.#changeFailure = sourceError(error, 'trace');
       }
     });
     return this.#changing;

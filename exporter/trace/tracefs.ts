@@ -19,7 +19,7 @@ const WINDOW_TICKS = 60;
 export type OwnerOf = (tid: number) => Owner | undefined;
 
 /** Dependencies of the backend. */
-export interface TracefsParts {
+export interface TracefsDependencies {
   readonly host: Host;
   readonly writer: TracefsWriter;
   readonly pid: number;
@@ -41,7 +41,7 @@ export class TracefsBackend {
 
   /** @param tallies counts of an earlier instance; this one adds to them */
   constructor(
-    private readonly parts: TracefsParts,
+    private readonly parts: TracefsDependencies,
     sets: readonly TraceSetName[],
     isa: Isa,
     private readonly dutyCycle: number,

@@ -44,7 +44,7 @@ export const EXPECTED: Readonly<Record<Incident['kind'], Expected>> = {
   disk_stall: { alert: 'KvmIoStalled', within: after(thresholds.ioStalled.window, thresholds.ioStalled.for) },
   disk_slow: { alert: 'KvmDiskLatencyHigh', within: after(WINDOW, thresholds.diskLatency.for) },
   exporter_down: { alert: 'KvmTelemetryDown', within: after(thresholds.down.for) },
-  lockdown: { alert: 'KvmTelemetryProbeFailing', within: after(thresholds.probeFailing.for) },
+  lockdown: { alert: 'KvmTelemetryCollectorFailing', within: after(thresholds.collectorFailing.for) },
 };
 
 /** Load of the fleet's busy VMs, as a share of the calibrated load. */

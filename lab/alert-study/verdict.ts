@@ -26,7 +26,11 @@ const slackOf = ({ step }: Study): number => 2 * step;
  * Whether the alert reports this incident: same VM, and it started during the incident or up to a window
  * later.
  */
-function tellsOf(study: Study, { vm, from, to }: Incident, { labels, firingAt = 0 }: AlertEpisode): boolean {
+function matchesIncident(
+  study: Study,
+  { vm, from, to }: Incident,
+  { labels, firingAt = 0 }: AlertEpisode,
+): boolean {
   const last = study.start + to + secondsOf(WINDOW) + slackOf(study);
   return (labels['vm'] ?? '') === vm && firingAt >= study.start + from && firingAt <= last;
 }
@@ -35,7 +39,7 @@ function tellsOf(study: Study, { vm, from, to }: Incident, { labels, firingAt = 
 export function isExplained(study: Study, episode: AlertEpisode): boolean {
   return study.incidents.some(
     (incident) =>
-      tellsOf(study, incident, episode) &&
+      matchesIncident(study, incident, episode) &&
       [EXPECTED[incident.kind].alert, ...(CONSEQUENCES[incident.kind] ?? [])].includes(episode.alert),
   );
 }
@@ -58,7 +62,9 @@ function allowed(study: Study, { kind, from }: Incident): number {
 export function judge(study: Study, incident: Incident): { verdict: Verdict; delay?: number } {
   const { alert, within } = EXPECTED[incident.kind];
   const until = allowed(study, incident);
-  const own = study.fired.find((episode) => episode.alert === alert && tellsOf(study, incident, episode));
+  const own = study.fired.find(
+    (episode) => episode.alert === alert && matchesIncident(study, incident, episode),
+  );
   if (own?.firingAt !== undefined) {
     const delay = own.firingAt - study.start - incident.from;
     return { verdict: delay > until ? 'late' : 'found', delay };

@@ -26,13 +26,13 @@ export async function alertsOver(
 ): Promise<AlertEpisode[]> {
   const [up] = await queryRange(url, 'group(up)', times);
   const evaluations = up?.values.map(([at]) => at) ?? everyTime(times);
-  const told: AlertEpisode[] = [];
+  const episodes: AlertEpisode[] = [];
   for (const rule of rules) {
     if (rule.alert === undefined) continue;
     const series = await evaluateOver(url, rule.expr, times);
-    told.push(...series.flatMap((each) => episodesOf(rule, each, evaluations)));
+    episodes.push(...series.flatMap((each) => episodesOf(rule, each, evaluations)));
   }
-  return told.sort((a, b) => a.pendingAt - b.pendingAt);
+  return episodes.sort((a, b) => a.pendingAt - b.pendingAt);
 }
 
 function everyTime({ from, to, step }: Times): number[] {

@@ -51,7 +51,7 @@ const PATIENT_MS = 600_000;
 const PID = 4242;
 const ALWAYS: Watchers = { exporter: 'up', prometheus: 'up' };
 /** Values from the real clock, which differ between runs. */
-const NOT_REPEATABLE = new Set(['kvm_telemetry_probe_duration_seconds']);
+const NOT_REPEATABLE = new Set(['kvm_telemetry_collector_duration_seconds']);
 
 /**
  * Runs a simulated host in virtual time with the exporter's normal collection. The exporter's series about
@@ -109,7 +109,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
       const isLook = second - lookedAt >= LOOK_SECONDS;
       if (isLook) {
         lookedAt = second;
-        await telemetry?.look();
+        await telemetry?.discover();
       }
       await telemetry?.sample();
       if (isLook) await telemetry?.judge();

@@ -1,7 +1,7 @@
 import type { Family } from '../../exporter/metrics/families.ts';
 import type { HistorySink } from './sink.ts';
 
-/** Milliseconds per probe, made up in the proportions of docs/performance.md. */
+/** Milliseconds per collector, made up in the proportions of docs/performance.md. */
 const PROBES = {
   vms: 2,
   threads: 9,
@@ -35,8 +35,8 @@ export function withOwnProcess(sink: HistorySink): HistorySink {
           family('gauge', 'scrape_duration_seconds', [['', scrape + 0.004]]),
           family(
             'gauge',
-            'kvm_telemetry_probe_duration_seconds',
-            Object.entries(PROBES).map(([probe, ms]) => [`probe="${probe}"`, (ms / 1000) * wave]),
+            'kvm_telemetry_collector_duration_seconds',
+            Object.entries(PROBES).map(([collector, ms]) => [`collector="${collector}"`, (ms / 1000) * wave]),
           ),
           family('gauge', 'kvm_telemetry_task_interval_seconds', byTask(1)),
           family('gauge', 'kvm_telemetry_task_last_run_age_seconds', byTask(0.5 * wave)),

@@ -20,12 +20,12 @@ export class Operations {
   /** Milliseconds, as in the kernel. */
   readonly ms = new Meter();
   inflight = 0;
-  #told = 0;
+  #reported = 0;
 
   /** @returns the number of operations since the last call */
   take(): number {
-    const since = this.done.value - this.#told;
-    this.#told = this.done.value;
+    const since = this.done.value - this.#reported;
+    this.#reported = this.done.value;
     return since;
   }
 }

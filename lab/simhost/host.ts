@@ -1,10 +1,10 @@
 import type { Configuration } from './calibration.ts';
 import { CpuTimes } from './cpu-times.ts';
 import { type DiskSpec, SimDisk, spreadQueues } from './disk.ts';
+import { FaultInjection } from './fault-injection.ts';
 import type { HostFacts } from './files/facts.ts';
 import { HostTree } from './host-tree.ts';
 import { type Plan, planIo, runIo, wantedIops } from './io-path.ts';
-import { Misfortunes } from './misfortunes.ts';
 import { CpuAllocator } from './pins.ts';
 import { Random } from './random.ts';
 import { SchedEvents } from './sched-events.ts';
@@ -54,7 +54,7 @@ const NOBODY: TraceSink = { wants: () => false, count: () => undefined, interval
 /**
  * A KVM host that runs in virtual time. It reads no clock and uses no random source other than its own seed.
  */
-export class SimulatedHost extends Misfortunes {
+export class SimulatedHost extends FaultInjection {
   readonly topology: Topology;
   readonly disks: readonly SimDisk[];
   /** Seconds since the simulation began. */
@@ -116,7 +116,7 @@ export class SimulatedHost extends Misfortunes {
     for (const hog of this.hogThreads) hog.run(dt, { user: hog.demand, system: 0, guest: 0 }, 0);
     for (const disk of this.disks) disk.run(dt, this.#outstanding(disk));
     this.#times.add(threads, dt);
-    this.#sched.tell(threads, sink);
+    this.#sched.emit(threads, sink);
     if (writes) this.#write();
   }
 

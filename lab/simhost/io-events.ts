@@ -140,7 +140,7 @@ export function emitExits(
 }
 
 /** Time of an exit, with the injected slowness except for HLT. Assumption: slow exits slow nothing else down. */
-function exitNs({ misfortune: { exitSlowness = 1 } }: SimVm, reason: ReasonName): number {
+function exitNs({ faults: { exitSlowness = 1 } }: SimVm, reason: ReasonName): number {
   return EXIT_NS[reason] * (reason === 'HLT' ? 1 : exitSlowness);
 }
 

@@ -32,7 +32,7 @@ export interface Plan {
 
 /** I/Os per second that the VM requests from its disks. */
 export function wantedIops(vm: SimVm, topology: Topology): number {
-  if (vm.misfortune.isStalled === true) return 0;
+  if (vm.faults.isStalled === true) return 0;
   const storm = stormSeconds(vm) / vm.vcpus.length;
   return Math.min(vm.iops, vm.capacity * nodeSpeed(vm, topology) * Math.max(0.05, 1 - storm));
 }
@@ -48,7 +48,7 @@ export function planIo(vm: SimVm, wanted: number): Plan {
   for (const thread of vm.threads) {
     const { role } = thread.spec;
     if (role === 'vcpu') {
-      const waste = vm.misfortune.wastesHaltPolls ?? 0;
+      const waste = vm.faults.wastesHaltPolls ?? 0;
       thread.demand = Math.min(1, (own.vcpuGuest + own.vcpuSystem) * load + storm + waste + idleBase(load));
     } else if (role === 'iothread') thread.demand = Math.min(1, perIoThread * load + idleBase(load));
     else if (role === 'sqpoll') thread.demand = load > 0.01 ? 0.3 : 0.002;
@@ -66,7 +66,7 @@ function idleBase(load: number): number {
   return 0.01 * Math.max(0, 1 - load);
 }
 
-function stormSeconds({ misfortune: { storm } }: SimVm): number {
+function stormSeconds({ faults: { storm } }: SimVm): number {
   return storm === undefined ? 0 : storm.perSecond * EXIT_SECONDS;
 }
 
@@ -118,7 +118,7 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   exit('EXTERNAL_INTERRUPT', Math.max(interrupted, HOST_INTERRUPTS * dt));
   exit('EPT_MISCONFIG', io.kicks);
   for (const [reason, perSecond] of BACKGROUND) exit(reason, perSecond * dt);
-  const { storm } = vm.misfortune;
+  const { storm } = vm.faults;
   if (storm !== undefined) exit(storm.reason, (storm.perSecond / vm.vcpus.length) * dt);
   const idle = Math.max(0, 1 - vcpu.thread.demand);
   const halts = halt(vcpu, idleOf(vm, idle, ios, dt));
@@ -127,7 +127,7 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   exit('MSR_WRITE', halts * 2 + TIMERS * dt);
 
   const scale = plan.load;
-  const poll = vm.misfortune.wastesHaltPolls ?? 0;
+  const poll = vm.faults.wastesHaltPolls ?? 0;
   vcpu.thread.run(
     dt,
     shareOf(vcpu.thread.demand, own.vcpuGuest * scale, own.vcpuSystem * scale + plan.stormSeconds + poll),
@@ -147,7 +147,7 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
  * An idle guest halts until its timer or an I/O wakes it. A guest that wastes halt polls does so at any load.
  */
 function idleOf(vm: SimVm, idle: number, ios: number, dt: number): Idle {
-  const { wastesHaltPolls: waste = 0 } = vm.misfortune;
+  const { wastesHaltPolls: waste = 0 } = vm.faults;
   if (waste > 0)
     return { seconds: idle * dt, halts: waste * 5000 * dt, attempted: 1, successful: 0.01, failNs: 200_000 };
   // Assumption: half of all interrupts find their vCPU halted.

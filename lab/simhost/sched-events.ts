@@ -5,7 +5,7 @@ import type { TraceSink } from './trace/sink.ts';
 export class SchedEvents {
   readonly #before = new WeakMap<SimThread, { switches: number; migrations: number }>();
 
-  tell(threads: readonly SimThread[], sink: TraceSink): void {
+  emit(threads: readonly SimThread[], sink: TraceSink): void {
     const wantsSwitches = sink.wants('sched/sched_switch');
     const wantsMoves = sink.wants('sched/sched_migrate_task');
     for (const thread of threads) {

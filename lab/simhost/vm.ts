@@ -58,7 +58,7 @@ export interface VmDisk {
 }
 
 /** Injected faults of a VM. */
-export interface Misfortune {
+export interface Faults {
   storm?: ExitStorm;
   isStalled?: boolean;
   /** Share of each vCPU's time. */
@@ -71,7 +71,7 @@ export interface Misfortune {
 }
 
 /** Resources that a host gives to a new VM. */
-export interface VmParts {
+export interface VmDependencies {
   readonly spec: VmSpec;
   readonly id: number;
   readonly uuid: string;
@@ -95,7 +95,7 @@ export class SimVm {
   pins: ReadonlyMap<number, readonly number[]> = new Map();
   configuration: Configuration;
   iops: number;
-  misfortune: Misfortune = {};
+  faults: Faults = {};
   /** Key: `disk:queue:vcpu`. */
   readonly kicks = new Meters();
   /** Key: `disk:vcpu`. */
@@ -105,7 +105,7 @@ export class SimVm {
   /** Totals since the start: I/Os, kicks, injections, EOIs, exits. */
   readonly totals = { ios: 0, kicks: 0, injections: 0, eois: 0, exits: 0 };
 
-  constructor(parts: VmParts) {
+  constructor(parts: VmDependencies) {
     this.spec = parts.spec;
     this.id = parts.id;
     this.uuid = parts.uuid;
@@ -128,7 +128,7 @@ export class SimVm {
   }
 
   get calibration(): Calibration {
-    return (this.misfortune.pollingLost === true ? WITHOUT_POLLING : CALIBRATION)[this.configuration];
+    return (this.faults.pollingLost === true ? WITHOUT_POLLING : CALIBRATION)[this.configuration];
   }
 
   /** I/Os in flight. A saturated guest always has its maximum in flight. */
@@ -159,7 +159,7 @@ export class SimVm {
   /** The queues that a vCPU submits to. */
   queuesOf(vcpu: number): readonly number[] {
     const { queues } = this;
-    if (this.misfortune.usesOneQueue === true) return [0];
+    if (this.faults.usesOneQueue === true) return [0];
     return this.calibration.choice === 'own'
       ? [vcpu % queues]
       : Array.from({ length: queues }, (_, queue) => queue);

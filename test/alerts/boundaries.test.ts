@@ -222,11 +222,17 @@ const BOUNDARIES: readonly Boundary[] = [
     ],
   },
   {
-    ...{ alert: 'KvmTelemetryProbeFailing', limit: 'a probe that worked', for: 15, keep: 5, begins: STEP },
+    ...{
+      alert: 'KvmTelemetryCollectorFailing',
+      limit: 'a collector that worked',
+      for: 15,
+      keep: 5,
+      begins: STEP,
+    },
     inputs: (side) => [
-      [`kvm_telemetry_probe_success{${HOST},probe="trace"} ${isBad(side)}`, 0, 1],
+      [`kvm_telemetry_collector_success{${HOST},collector="trace"} ${isBad(side)}`, 0, 1],
       // One that never worked.
-      [`kvm_telemetry_probe_success{${HOST},probe="lockdown"}`, 0],
+      [`kvm_telemetry_collector_success{${HOST},collector="lockdown"}`, 0],
     ],
   },
 ];

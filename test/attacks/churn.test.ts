@@ -29,14 +29,14 @@ function churn(context: TestContext, program: string): { readonly births: number
 async function scrape(daemon: Daemon): Promise<{ failing: string[]; vms: number }> {
   const text = await daemon.metrics();
   return {
-    failing: [...text.matchAll(/^kvm_telemetry_probe_success\{probe="(\w+)"\} 0$/gm)].map(
+    failing: [...text.matchAll(/^kvm_telemetry_collector_success\{collector="(\w+)"\} 0$/gm)].map(
       (match) => match[1] ?? '',
     ),
     vms: [...text.matchAll(/^kvm_vm_info\{/gm)].length,
   };
 }
 
-test('VMs that come and go fifty times a second are no failure of any probe, and nothing is logged of them', async (context) => {
+test('VMs that come and go fifty times a second are no failure of any collector, and nothing is logged of them', async (context) => {
   if (!canRunTinyVms(context)) return;
   // By its name it passes for a VMM whose files are looked at in each pass.
   const program = buildTinyVm(context, 'firecracker');
@@ -53,8 +53,8 @@ test('VMs that come and go fifty times a second are no failure of any probe, and
   for (let i = 0; i < SCRAPES; i++) {
     const { failing, vms: count } = await scrape(daemon);
     seen += count;
-    for (const probe of failing) {
-      if (!quiet.failing.includes(probe)) failures.set(probe, (failures.get(probe) ?? 0) + 1);
+    for (const collector of failing) {
+      if (!quiet.failing.includes(collector)) failures.set(collector, (failures.get(collector) ?? 0) + 1);
     }
     await sleep(20);
   }

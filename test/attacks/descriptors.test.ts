@@ -57,7 +57,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   await until('it is said', () => says(daemon, /^no file descriptor is free/) > 0);
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
-    assert.match(text, /kvm_telemetry_probe_success\{probe="inventory"\} 0/);
+    assert.match(text, /kvm_telemetry_collector_success\{collector="inventory"\} 0/);
     // What cannot be read is not gone.
     assert.match(text, own);
   }
@@ -68,7 +68,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
     await connection.metrics();
     return says(daemon, /^file descriptors are free again/) > 0;
   });
-  assert.match(await connection.metrics(), /kvm_telemetry_probe_success\{probe="inventory"\} 1/);
+  assert.match(await connection.metrics(), /kvm_telemetry_collector_success\{collector="inventory"\} 1/);
   const lines = daemon.log.filter((line) => /EMFILE/.test(JSON.stringify(line)));
   assert.equal(lines.length, 1, JSON.stringify(lines));
   assert.equal(await daemon.stop(), 0);

@@ -31,7 +31,7 @@ test('42 MB of domstats are read in bounded memory', LONG, async (context) => {
   const before = peakMiB(daemon.pid);
   const samples = parseSamples(await (await daemon.get('/metrics', SCRAPE)).text());
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 10);
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'libvirt' }), 1);
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 1);
   const grown = peakMiB(daemon.pid) - before;
   assert.ok(grown < 200, `${grown} MiB more`);
 });
@@ -44,7 +44,9 @@ test('a domain that is too large costs itself, and is named in the log', LONG, a
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 10);
   assert.equal(sample(samples, 'kvm_vm_source_up', { vm: 'large', source: 'libvirt' }), 0);
   assert.equal(series(samples, 'kvm_vm_exits_total', { vm: 'large' }).length, 0);
-  const said = daemon.log.filter(({ probe }) => probe === 'libvirt').map(({ reason }) => String(reason));
+  const said = daemon.log
+    .filter(({ collector }) => collector === 'libvirt')
+    .map(({ reason }) => String(reason));
   assert.equal(said.length, 1);
   assert.match(said[0] ?? '', /^domain large has more than /);
 });

@@ -31,14 +31,14 @@ test('scrapers in different hurries do not empty the scrape of a patient one', {
   await until(() => existsSync(join(host.folder, 'asked')));
   const patient = scrape(daemon, 60);
   for (const text of await Promise.all(hurried)) {
-    assert.equal(sample(parseSamples(text), 'kvm_telemetry_probe_success', { probe: 'libvirt' }), 0);
+    assert.equal(sample(parseSamples(text), 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 0);
   }
   writeFileSync(join(host.folder, 'go'), '');
   const samples = parseSamples(await patient);
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 7);
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'libvirt' }), 1);
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 1);
   assert.deepEqual(
-    daemon.log.filter(({ probe }) => probe === 'libvirt'),
+    daemon.log.filter(({ collector }) => collector === 'libvirt'),
     [],
     'what was cut short on purpose is in no log',
   );

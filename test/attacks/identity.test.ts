@@ -33,6 +33,6 @@ test('a program of a user whose arguments and thread name say QEMU is no VM', as
   await impostor(context, ['-name', `guest=${NAME}`, '-accel', 'tcg', '-m', '64']);
   const daemon = await startDaemon(context);
   const text = await daemon.metrics();
-  assert.match(text, /^kvm_telemetry_probe_success\{probe="inventory"\} 1$/m);
+  assert.match(text, /^kvm_telemetry_collector_success\{collector="inventory"\} 1$/m);
   assert.ok(!text.includes(NAME), 'the impostor is shown as a VM');
 });

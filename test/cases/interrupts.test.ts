@@ -17,7 +17,7 @@ function scraper(tree: HostTree): () => Promise<Scraped> {
   return async () => {
     const families = new Families(10_000);
     const problems: SourceError[] = [];
-    const collection = { host: tree.host, families, breathe: async () => undefined };
+    const collection = { host: tree.host, families, yieldIfDue: async () => undefined };
     await collector.collect(collection as never, (problem) => problems.push(problem));
     const values = families
       .sorted()

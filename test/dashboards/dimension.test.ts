@@ -7,7 +7,7 @@ const CASES: readonly (readonly [string, string, string])[] = [
   ['sum by (job, vm) (rate(kvm_thread_cpu_seconds_total[2m]))', 'percentunit', 's'],
   ['rate(kvm_block_read_bytes_total[2m])', 'Bps', 'bytes'],
   ['kvm_vm_numa_local_ratio offset $__interval', 'percentunit', 'none'],
-  ['kvm_telemetry_probe_duration_seconds', 's', 'cps'],
+  ['kvm_telemetry_collector_duration_seconds', 's', 'cps'],
   ['process_resident_memory_bytes', 'bytes', 'Bps'],
   ['histogram_quantile(0.99, sum by (le) (rate(kvm_vm_exit_duration_seconds_bucket[2m])))', 's', 'cps'],
   ['sum by (le) (rate(kvm_vm_exit_duration_seconds_bucket[2m]))', 'cps', 's'],

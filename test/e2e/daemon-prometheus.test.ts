@@ -21,7 +21,7 @@ async function startPrometheus(
   context: TestContext,
   target: string,
 ): Promise<{ url: string; ask(query: string): Promise<Sample[]> }> {
-  const { url, hasEnded, said } = await spawnPrometheus(
+  const { url, hasEnded, log } = await spawnPrometheus(
     context,
     `global: { scrape_interval: 1s, scrape_timeout: 1s }
 scrape_configs:
@@ -36,7 +36,7 @@ scrape_configs:
       const { data } = (await response.json()) as { data?: { result: Sample[] } };
       return data?.result ?? [];
     } catch (error) {
-      if (hasEnded()) throw new Error(`Prometheus has ended: ${said()}`, { cause: error });
+      if (hasEnded()) throw new Error(`Prometheus has ended: ${log()}`, { cause: error });
       return [];
     }
   };

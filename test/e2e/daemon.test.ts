@@ -104,7 +104,7 @@ describe('a running daemon', () => {
         'x-prometheus-scrape-timeout-seconds': seconds,
       });
       assert.equal(status, 200);
-      assert.match(String(body), /^kvm_telemetry_probe_success\{probe="vms"\} 1$/m, seconds);
+      assert.match(String(body), /^kvm_telemetry_collector_success\{collector="vms"\} 1$/m, seconds);
     }
   });
 
@@ -162,7 +162,7 @@ describe('reloading', () => {
     const inFile = { KVM_TELEMETRY_STATE_DIR: undefined };
     const daemon = await startDaemon(context, [HOST, '--config', file], inFile);
     const hasInterrupts = async (): Promise<boolean> =>
-      (await daemon.metrics()).includes('probe_success{probe="interrupts"}');
+      (await daemon.metrics()).includes('collector_success{collector="interrupts"}');
     assert.ok(await hasInterrupts());
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 1);
 

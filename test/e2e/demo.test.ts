@@ -39,8 +39,8 @@ test('the demo is a host that lives, is called simulated, and leaves nothing beh
   assert.equal(series(first, 'kvm_vm_info').length, 6);
   await sleep(4000);
   const second = await scrape(daemon);
-  for (const probe of series(second, 'kvm_telemetry_probe_success'))
-    assert.equal(second.get(probe), 1, probe);
+  for (const collector of series(second, 'kvm_telemetry_collector_success'))
+    assert.equal(second.get(collector), 1, collector);
   for (const vm of ['web', 'db-a', 'db-b', 'kv', 'mail', 'build']) {
     for (const name of ['kvm_vm_exits_total', 'kvm_vm_io_path_events_total']) {
       const [one] = series(second, name, { vm });

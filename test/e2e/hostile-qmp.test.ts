@@ -109,7 +109,7 @@ function assertComplete(samples: Samples): void {
 
 function problems(daemon: Daemon): string[] {
   return daemon.log
-    .filter((entry) => entry['probe'] === 'qmp')
+    .filter((entry) => entry['collector'] === 'qmp')
     .map((entry) => `${entry['kind']} ${entry['reason']}`);
 }
 

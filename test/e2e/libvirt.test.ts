@@ -114,7 +114,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
         const samples = await scrape();
         assert.ok(performance.now() - begin < 4000, `${performance.now() - begin} ms`);
         assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'libvirt' }), 0);
-        assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'libvirt' }), 0);
+        assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 0);
         assert.equal(series(samples, 'kvm_vcpu_exits_total', vm).length, 0);
         assert.ok(sample(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }) > 0);
         const again = performance.now();
@@ -123,7 +123,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
       } finally {
         libvirt.process.kill('SIGCONT');
       }
-      const said = daemon.log.filter((entry) => entry['probe'] === 'libvirt');
+      const said = daemon.log.filter((entry) => entry['collector'] === 'libvirt');
       assert.match(String(said.at(-1)?.['reason']), /no answer in 2000 ms/);
     },
   );

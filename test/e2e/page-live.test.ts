@@ -75,7 +75,7 @@ test('a real guest: its counters are those of /metrics, a drift shows within 3 s
   await own.page.waitForSelector('.thread.drifting', { state: 'detached', timeout: 5000 });
 
   const samples = parseSamples(await daemon.metrics());
-  const failing = series(samples, 'kvm_telemetry_probe_success').filter((key) => samples.get(key) === 0);
+  const failing = series(samples, 'kvm_telemetry_collector_success').filter((key) => samples.get(key) === 0);
   assert.equal(await list.page.locator('.sources .chip.bad').count(), failing.length);
   assert.deepEqual([...list.complaints, ...own.complaints, ...list.foreign, ...own.foreign], []);
 });

@@ -118,7 +118,7 @@ test('every counter behind the page is the one in /metrics, and rates are those 
     const iops = rate(vm, 'kvm_vm_disk_*_completed_total');
     near(await rowText(list.page, vm, 'exits'), rate(vm, 'kvm_vm_exits_total'), `exits of ${vm}`);
     near(await rowText(list.page, vm, 'iops'), iops, `IOPS of ${vm}`);
-    const kicks = rate(vm, 'kvm_vm_io_path_events_total{stage="kick"}');
+    const kicks = rate(vm, 'kvm_vm_io_path_events_total{step="kick"}');
     near(await rowText(list.page, vm, 'kick'), kicks / iops, `kicks of ${vm}`);
     const cores = rate(vm, 'kvm_thread_run_seconds_total{role="vcpu"}');
     near(await rowText(list.page, vm, 'vcpuCores'), cores, `cores of ${vm}`);

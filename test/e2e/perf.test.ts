@@ -145,7 +145,7 @@ test('what perf counts is exactly what the guests counted themselves', async (co
   for (const [key, guest] of Object.entries({ one, two })) {
     const counts = perf.counts(key);
     assert.deepEqual([counts?.get('first'), counts?.get('second')], await guest.counted(), key);
-    assert.equal(counts?.get('serial'), guest.said().length, 'a byte is a write');
+    assert.equal(counts?.get('serial'), guest.serialOutput().length, 'a byte is a write');
     assert.ok((counts?.get('all') ?? 0) >= (counts?.get('first') ?? 0) + (counts?.get('second') ?? 0));
   }
   assert.deepEqual(perf.problems, []);

@@ -185,7 +185,7 @@ test('the disks of a VM are found through a loop device down to the disk under i
   assert.equal(series(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device: disk ?? '' }).length, 1);
 });
 
-test('under lockdown doctor and probe_success say exactly that, and the rest works', async (context) => {
+test('under lockdown doctor and collector_success say exactly that, and the rest works', async (context) => {
   if (!canRun(context)) return;
   const file = '/sys/kernel/security/lockdown';
   if (!has(context, existsSync(file), `${file} is missing: mount -t securityfs none /sys/kernel/security`))
@@ -197,18 +197,21 @@ test('under lockdown doctor and probe_success say exactly that, and the rest wor
   const daemon = await startDaemon(context);
   const samples = await scrape(daemon);
   assert.equal(sample(samples, 'kvm_lockdown_info', { mode }), 1);
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'kvm_debugfs' }), denied ? 0 : 1);
+  assert.equal(
+    sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }),
+    denied ? 0 : 1,
+  );
   assert.equal(series(samples, 'kvm_vm_exits_total', { vm: 'kt-lock' }).length, denied ? 0 : 1);
   assert.equal(
     sample(samples, 'kvm_vm_blocking', { vm: 'kt-lock' }) >= 0,
     true,
     'instant values are not denied',
   );
-  for (const probe of ['inventory', 'vms', 'threads', 'block', 'cpus', 'interrupts']) {
-    assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe }), 1, probe);
+  for (const collector of ['inventory', 'vms', 'threads', 'block', 'cpus', 'interrupts']) {
+    assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector }), 1, collector);
   }
   await scrape(daemon);
-  const complaints = daemon.log.filter((entry) => entry['probe'] === 'kvm_debugfs');
+  const complaints = daemon.log.filter((entry) => entry['collector'] === 'kvm_debugfs');
   assert.equal(complaints.length, denied ? 1 : 0, 'one log line, not one a scrape');
   let report = '';
   try {

@@ -150,9 +150,9 @@ test('a monitor that another client holds is said to be busy, and its client is 
   const samples = await scrape(daemon);
   const vm = { vm: 'kt-qmp-busy' };
   assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'qmp' }), 0);
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'qmp' }), 0);
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'qmp' }), 0);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }).length, 1);
-  const said = daemon.log.filter((entry) => entry['probe'] === 'qmp');
+  const said = daemon.log.filter((entry) => entry['collector'] === 'qmp');
   assert.match(String(said[0]?.['reason']), /another client holds the monitor/);
   // The manager is served all the while.
   manager.write('{"execute":"qmp_capabilities"}\n');

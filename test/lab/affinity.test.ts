@@ -34,7 +34,7 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
       );
       assert.ok(sample(samples, 'kvm_vm_numa_local_ratio', VM) > 0.9);
       assert.deepEqual(drifts(samples), ['shared_cpu']);
-      assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'affinity' }), 1);
+      assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'affinity' }), 1);
       assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'io_separate_from_vcpus' }), 0);
     },
   );

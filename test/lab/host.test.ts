@@ -234,7 +234,10 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
       const left = [...(await scrape(host, servedAt)).keys()].filter((key) => key.includes('vm-a'));
       assert.deepEqual(left, []);
     }
-    assert.equal(sample(await scrape(host, QMP_PORT), 'kvm_telemetry_probe_success', { probe: 'qmp' }), 1);
+    assert.equal(
+      sample(await scrape(host, QMP_PORT), 'kvm_telemetry_collector_success', { collector: 'qmp' }),
+      1,
+    );
   });
 });
 

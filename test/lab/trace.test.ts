@@ -28,7 +28,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     async (bench) => {
       const samples = await scrape(bench.host, PORT);
       assert.equal(sample(samples, 'kvm_telemetry_trace_backend_info', { backend: 'tracefs' }), 1);
-      assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'trace' }), 1);
+      assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'trace' }), 1);
       const sets = ['exits', 'notifications', 'interrupts', 'halt_poll', 'block', 'exit_duration'];
       for (const set of sets)
         assert.equal(sample(samples, 'kvm_telemetry_trace_dropped_total', { set }), 0, set);
@@ -49,7 +49,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     assert.equal(byReason, grown('kvm_vm_trace_events_total', { event: 'kvm_exit' }));
     assert.equal(byReason, grown('kvm_vcpu_exits_by_reason_total'));
     assert.equal(byReason, grown('kvm_vm_io_path_events_total'));
-    assert.equal(grown('kvm_vm_io_path_events_total', { stage: 'kick' }), grown('kvm_virtqueue_kicks_total'));
+    assert.equal(grown('kvm_vm_io_path_events_total', { step: 'kick' }), grown('kvm_virtqueue_kicks_total'));
     // The VM's disk is all that there is on this device, whose requests are traced under its hidden path.
     const device = { device: 'nvme0n1' };
     const completed = (samples: Samples): number =>
@@ -158,7 +158,7 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
       const count = sample(after, `${duration}_count`, VM);
       const mean = sample(after, `${duration}_sum`, VM) / count;
       assert.ok(count > 50 && mean > 1e-6 && mean < 1, `${count} requests of ${mean} s`);
-      assert.equal(sample(after, 'kvm_telemetry_probe_success', { probe: 'trace' }), 1);
+      assert.equal(sample(after, 'kvm_telemetry_collector_success', { collector: 'trace' }), 1);
       await host.output(
         `pkill -TERM -f '[m]ain.js serve'; while pgrep -f '[m]ain.js serve'; do sleep 0.1; done`,
       );

@@ -109,7 +109,7 @@ test('what is not in the catalogue does not compile', () => {
     // @ts-expect-error: no such metric
     () => gauge('kvm_vm_vcpu'),
     // @ts-expect-error: a vCPU count has no stage
-    () => gauge('kvm_vm_vcpus', { stage: equal('kick') }),
+    () => gauge('kvm_vm_vcpus', { step: equal('kick') }),
     // @ts-expect-error: a value without its operator
     () => gauge('kvm_vm_vcpus', { vm: 'a' }),
     // @ts-expect-error: the rate of a gauge

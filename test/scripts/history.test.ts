@@ -110,7 +110,7 @@ describe('ten minutes of the demo in virtual time', () => {
     );
     for (const key of series.keys()) {
       assert.ok(key.includes('{instance="sim-host:9954",job="kvm-telemetry"'), key);
-      assert.doesNotMatch(key, /^(process_|nodejs_)|duration_seconds.*probe=/);
+      assert.doesNotMatch(key, /^(process_|nodejs_)|duration_seconds.*collector=/);
     }
     assert.equal(
       [...series.values()].reduce((sum, { size }) => sum + size, 0),

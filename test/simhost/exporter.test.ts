@@ -48,7 +48,7 @@ describe('the exporter on a simulated host', () => {
         assert.equal(sample(samples, 'kvm_thread_wait_seconds_total', labels), thread.wait.value / 1e9);
       }
     }
-    for (const key of series(samples, 'kvm_telemetry_probe_success')) {
+    for (const key of series(samples, 'kvm_telemetry_collector_success')) {
       if (!key.includes('"trace"')) assert.equal(samples.get(key), 1, key);
     }
   });

@@ -110,14 +110,14 @@ describe('a troubled host', () => {
       host.step(1);
       if (host.lockdown !== 'none') seen.add('lockdown');
       if (host.vms.length < 8) seen.add('death');
-      for (const { misfortune, threads, pins } of host.vms) {
-        for (const [name, value] of Object.entries(misfortune)) if (value !== false) seen.add(name);
+      for (const { faults, threads, pins } of host.vms) {
+        for (const [name, value] of Object.entries(faults)) if (value !== false) seen.add(name);
         if (threads.some(({ tid, allowed }) => pins.has(tid) && pins.get(tid) !== allowed)) seen.add('drift');
       }
     }
     const all = ['death', 'drift', 'isStalled', 'lockdown', 'monitorHangs', 'storm', 'wastesHaltPolls'];
     assert.deepEqual([...seen].sort(), all);
     assert.equal(host.vms.length, 8);
-    assert.ok(host.vms.every(({ misfortune }) => !Object.values(misfortune).some(Boolean)));
+    assert.ok(host.vms.every(({ faults }) => !Object.values(faults).some(Boolean)));
   });
 });

@@ -26,13 +26,13 @@ function isStruck({ host, watchers }: Scenario, { kind, vm: name, size }: Incide
   if (kind === 'exporter_down') return watchers?.exporter === 'down';
   if (kind === 'lockdown') return host.lockdown === 'integrity';
   const vm = host.vm(name);
-  const { misfortune, disks } = vm;
+  const { faults, disks } = vm;
   const [disk] = disks;
-  if (kind === 'exit_storm' || kind === 'storm_of_its_day') return misfortune.storm?.perSecond === size;
-  if (kind === 'exits_slow') return misfortune.exitSlowness === size;
+  if (kind === 'exit_storm' || kind === 'storm_of_its_day') return faults.storm?.perSecond === size;
+  if (kind === 'exits_slow') return faults.exitSlowness === size;
   if (kind === 'one_queue') return vm.vcpus.every(({ index }) => vm.queuesOf(index).join() === '0');
-  if (kind === 'polling_lost') return misfortune.pollingLost === true && vm.calibration.kicksPerIo === 1;
-  if (kind === 'halt_poll_waste') return (misfortune.wastesHaltPolls ?? 0) > 0;
+  if (kind === 'polling_lost') return faults.pollingLost === true && vm.calibration.kicksPerIo === 1;
+  if (kind === 'halt_poll_waste') return (faults.wastesHaltPolls ?? 0) > 0;
   if (kind === 'disk_stall') return disk?.host.isStalled === true;
   if (kind === 'disk_slow') return (disk?.host.slowness ?? 1) > 1;
   if (kind === 'vcpu_starved') return vm.vcpus.some(({ thread }) => thread.speed < 0.95);
@@ -50,7 +50,7 @@ describe('the normal life of a fleet', () => {
       seen.add(`exporter ${watchers?.exporter}`).add(`prometheus ${watchers?.prometheus}`);
       for (const vm of host.vms) {
         processes.set(vm.name, (processes.get(vm.name) ?? new Set()).add(vm.pid));
-        const { monitorHangs, ...others } = vm.misfortune;
+        const { monitorHangs, ...others } = vm.faults;
         if (monitorHangs === true) seen.add('hang');
         assert.ok(!Object.values(others).some(Boolean) && !isDrifted(vm));
       }
@@ -95,14 +95,14 @@ describe('a day', () => {
     const { host, watchers } = scenario;
     const kinds = ['exits_slow', 'exporter_down', 'lockdown', 'one_queue', 'storm_of_its_day'];
     assert.deepEqual([...checked(scenario, 27)].sort(), kinds);
-    const storms = host.vms.map(({ name, misfortune: { storm } }) => `${name} ${storm?.perSecond}`);
+    const storms = host.vms.map(({ name, faults: { storm } }) => `${name} ${storm?.perSecond}`);
     assert.deepEqual(
       storms.filter((storm) => !storm.endsWith('undefined')),
       ['chatty-0 6000', 'chatty-1 6000'],
     );
     assert.ok(
       host.vms.every(
-        ({ misfortune: { exitSlowness = 1, usesOneQueue = false } }) => exitSlowness === 1 && !usesOneQueue,
+        ({ faults: { exitSlowness = 1, usesOneQueue = false } }) => exitSlowness === 1 && !usesOneQueue,
       ),
     );
     assert.deepEqual([host.lockdown, watchers?.exporter], ['none', 'up']);
@@ -115,7 +115,7 @@ describe('incidents', () => {
     const { host } = scenario;
     assert.equal(checked(scenario, 6).size, 9);
     for (const vm of host.vms) {
-      assert.ok(!Object.values(vm.misfortune).some(Boolean) && !isDrifted(vm), vm.name);
+      assert.ok(!Object.values(vm.faults).some(Boolean) && !isDrifted(vm), vm.name);
       assert.ok(vm.disks.every((disk) => !disk.host.isStalled && disk.host.slowness === 1));
     }
   });

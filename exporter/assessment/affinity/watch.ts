@@ -7,15 +7,15 @@ import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import { expectationOf, type PinningRule } from '../../model/affinity.ts';
 import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import { isPin, unpinnedCpus } from '../../model/confinement.ts';
+import { CpuHolders } from '../../model/cpu-holders.ts';
 import { type Drift, driftsOf } from '../../model/drift.ts';
 import { shareOn } from '../../model/numa.ts';
 import { IO_ROLES, type ObservedThread, type ObservedVm, type Unpinned } from '../../model/observed.ts';
-import { Places } from '../../model/places.ts';
 import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';
 import { SAMPLED_ROLES } from '../../model/roles.ts';
 import { factsOf, isWithin, type TopologyFacts } from '../../model/topology-facts.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
-import { Pace } from '../../schedule/yielder.ts';
+import { Yielder } from '../../schedule/yielder.ts';
 import type { Baselines } from './baselines.ts';
 import { type CompletionCpus, readCompletionCpus } from './completions.ts';
 import { Cpusets } from './cpusets.ts';
@@ -39,7 +39,7 @@ export interface Watched {
   refreshPins(): void;
 }
 
-export interface AffinityParts {
+export interface AffinityDependencies {
   readonly host: Host;
   readonly watched: Watched;
   readonly memory: Memory;
@@ -78,7 +78,7 @@ export class AffinityWatch {
   readonly #masks: Masks;
   readonly #cpusets: Cpusets;
   /** Threads whose mask was already compared with the mask of an unpinned thread. */
-  readonly #met = new WeakSet<VmThread>();
+  readonly #compared = new WeakSet<VmThread>();
   /** The mask of the host's first process, which every process inherits. */
   #init: readonly number[] | undefined;
   #completions: ReadonlyMap<string, CompletionCpus> = new Map();
@@ -90,7 +90,7 @@ export class AffinityWatch {
   #next = 0;
 
   constructor(
-    private readonly parts: AffinityParts,
+    private readonly parts: AffinityDependencies,
     private readonly settings: () => AffinitySettings,
   ) {
     this.#masks = new Masks(parts.host);
@@ -141,14 +141,14 @@ export class AffinityWatch {
   }
 
   async #readMasks(): Promise<void> {
-    const pace = new Pace();
+    const yielder = new Yielder();
     const read: Read[] = [];
     const all = this.parts.watched.vms.flatMap((vm) => this.#threads(vm).map((thread) => ({ vm, thread })));
     const count = Math.min(MAX_READS, all.length);
     if (this.#next >= all.length) this.#next = 0;
     let hasMoved = false;
     for (let i = 0; i < count; i++) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       const { vm, thread } = all[(this.#next + i) % all.length] ?? {};
       if (vm === undefined || thread === undefined) continue;
       try {
@@ -169,7 +169,7 @@ export class AffinityWatch {
     const { topology } = this.parts.watched;
     if (topology === undefined || !this.settings().learn) return;
     for (const each of read) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       this.#learn(each, factsOf(topology));
     }
   }
@@ -182,8 +182,8 @@ export class AffinityWatch {
    */
   #learn({ vm, thread, mask, hasMoved }: Read, facts: TopologyFacts): void {
     const { baselines, sinceBoot } = this.parts;
-    const isNew = !this.#met.has(thread);
-    this.#met.add(thread);
+    const isNew = !this.#compared.has(thread);
+    this.#compared.add(thread);
     if (!hasMoved && !isNew) return;
     const learnt = baselines.of(vm.key, thread.label);
     // A clock that went back does not make a VM new.
@@ -215,24 +215,24 @@ export class AffinityWatch {
     const { watched } = this.parts;
     const settings = this.settings();
     const { maxMigrationsPerSecond } = settings;
-    const pace = new Pace();
+    const yielder = new Yielder();
     const observed: { vm: Vm; seen: ObservedVm }[] = [];
     for (const vm of watched.vms) {
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
       observed.push({ vm, seen: this.#observe(vm, topology, settings) });
     }
-    const places = new Places(
+    const holders = new CpuHolders(
       observed.map(({ seen }) => seen),
       factsOf(topology),
     );
     const vms = new Map<string, VmAffinity>();
     for (const { vm, seen } of observed) {
-      if (pace.isDue()) await pace.giveWay();
-      const drifts = driftsOf({ vm: seen, places, maxMigrationsPerSecond });
+      if (yielder.isDue()) await yielder.yield();
+      const drifts = driftsOf({ vm: seen, holders, maxMigrationsPerSecond });
       vms.set(vm.key, { observed: seen, drifts, ...this.#localities(seen, topology) });
-      this.#tell(this.#vms.get(vm.key)?.drifts ?? [], drifts);
+      this.#reportChanges(this.#vms.get(vm.key)?.drifts ?? [], drifts);
     }
-    for (const [key, { drifts }] of this.#vms) if (!vms.has(key)) this.#tell(drifts, []);
+    for (const [key, { drifts }] of this.#vms) if (!vms.has(key)) this.#reportChanges(drifts, []);
     this.#vms = vms;
   }
 
@@ -308,7 +308,7 @@ export class AffinityWatch {
     };
   }
 
-  #tell(before: readonly Drift[], now: readonly Drift[]): void {
+  #reportChanges(before: readonly Drift[], now: readonly Drift[]): void {
     const known = new Set(before.map(keyOf));
     for (const drift of now) if (!known.delete(keyOf(drift))) this.parts.onChange(drift, true);
     for (const drift of before) if (known.has(keyOf(drift))) this.parts.onChange(drift, false);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fitName } from '../../model/vm-names.ts';
+import { truncateName } from '../../model/vm-names.ts';
 import { StateFile, type StateLogger } from '../../state/state-file.ts';
 
 const name = z.string().min(1).max(200);
@@ -53,7 +53,7 @@ export class Phases {
 
   /** @returns whether the phase is saved and survives this process */
   set(vm: string, phase: string, since: Date): Promise<boolean> {
-    const declared = { phase: fitName(phase), since: since.toISOString() };
+    const declared = { phase: truncateName(phase), since: since.toISOString() };
     return this.#file.update(({ phases }) => ({ phases: { ...phases, [keyOf(vm)]: declared } }));
   }
 
@@ -72,6 +72,6 @@ export class Phases {
 
 /** Formats a name as the inventory does. UUIDs are in lower case there. */
 function keyOf(vm: string): string {
-  const name = fitName(vm);
+  const name = truncateName(vm);
   return /^[0-9a-f-]{36}$/i.test(name) ? name.toLowerCase() : name;
 }

@@ -16,7 +16,7 @@ import type { Evidence } from './evidence.ts';
 import type { Phases } from './phases.ts';
 import { type Growth, Window } from './window.ts';
 
-export interface StageParts {
+export interface StageDependencies {
   readonly phases: Phases;
   vms(): readonly Vm[];
   topology(): CpuTopology | undefined;
@@ -48,7 +48,7 @@ const PAGE = 0x1000;
 export class StageWatch implements Stages {
   #judged: ReadonlyMap<string, Judged> = new Map();
 
-  constructor(private readonly parts: StageParts) {}
+  constructor(private readonly parts: StageDependencies) {}
 
   of({ key }: Vm): VmStage | undefined {
     return this.#judged.get(key)?.reading;

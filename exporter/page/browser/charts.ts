@@ -71,7 +71,7 @@ export class Chart {
       this.#plot = new uPlot(this.#settings(lines), data, this.#place);
       this.#lines = key;
     } else this.#plot.setData(data);
-    this.#tell(this.#plot.cursor.idx);
+    this.#describeCursor(this.#plot.cursor.idx);
     this.#place.setAttribute('aria-label', this.#describe(lines, drawn));
   }
 
@@ -91,7 +91,7 @@ export class Chart {
   }
 
   /** Shows the values at the cursor, or the latest values without one. */
-  #tell(index: number | null | undefined): void {
+  #describeCursor(index: number | null | undefined): void {
     const values = this.#last?.drawn.values ?? [];
     for (const [i, element] of this.#values.entries()) {
       const line = values[i] ?? [];
@@ -147,7 +147,7 @@ export class Chart {
       ],
       hooks: {
         draw: [(plot) => this.#drawMarks(plot, colour('--mark'), font)],
-        setCursor: [(plot) => this.#tell(plot.cursor.idx)],
+        setCursor: [(plot) => this.#describeCursor(plot.cursor.idx)],
       },
     };
   }

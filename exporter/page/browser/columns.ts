@@ -26,13 +26,13 @@ const none = (): [] => [];
 const named = (metric: string, label: string, counts: LiveVm['run'] | undefined): [string, number][] =>
   Object.entries(counts ?? {}).map(([name, value]) => [`${metric}{${label}="${name}"}`, value]);
 
-function perIo(stage: 'kick' | 'inject' | 'eoi', label: string, help: string): Column {
+function perIo(step: 'kick' | 'inject' | 'eoi', label: string, help: string): Column {
   return {
-    ...{ key: stage, label, unit: 'per I/O', help, isNumber: true },
-    value: ({ rates }) => rates.perIo[stage],
-    text: ({ rates }) => fixed(rates.perIo[stage]),
+    ...{ key: step, label, unit: 'per I/O', help, isNumber: true },
+    value: ({ rates }) => rates.perIo[step],
+    text: ({ rates }) => fixed(rates.perIo[step]),
     raw: ({ path }) =>
-      named('kvm_vm_io_path_events_total', 'stage', path).filter(([name]) => name.includes(stage)),
+      named('kvm_vm_io_path_events_total', 'step', path).filter(([name]) => name.includes(step)),
   };
 }
 

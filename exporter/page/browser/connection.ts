@@ -28,7 +28,7 @@ export class Connection {
   #hide: number | undefined;
 
   constructor(private readonly listeners: Listeners) {
-    setInterval(() => this.#look(), 1000);
+    setInterval(() => this.#checkState(), 1000);
     document.addEventListener('visibilitychange', () => this.#seen(!document.hidden));
   }
 
@@ -66,7 +66,7 @@ export class Connection {
     }, afterMs);
   }
 
-  #look(): void {
+  #checkState(): void {
     if (this.#state === 'live' && performance.now() - this.#heard > LATE * this.#everyMs + 1000)
       this.#say('late');
   }

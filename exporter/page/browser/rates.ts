@@ -45,8 +45,8 @@ export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number
   const cores = ratesOf(past?.run, now.run, seconds);
   const path = ratesOf(past?.path, now.path, seconds);
   const iops = past?.io?.from === now.io?.from ? rateOf(past?.io?.total, now.io?.total, seconds) : undefined;
-  const perIo = (stage: string): Rate =>
-    iops === undefined || iops === 0 ? undefined : over(path[stage], iops);
+  const perIo = (step: string): Rate =>
+    iops === undefined || iops === 0 ? undefined : over(path[step], iops);
   return {
     exits:
       past?.exits?.from === now.exits?.from

@@ -3,7 +3,7 @@ import { inTime } from '../../../probes/in-time.ts';
 import type { Domstats, VirshDomain, VirshOperation } from '../../../probes/virsh-domstats.ts';
 import { NOTHING, type RemoteResult } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
-import { fitName } from '../../model/vm-names.ts';
+import { truncateName } from '../../model/vm-names.ts';
 import { type DiskOperation, UniqueNames, type VmStatistics } from '../../model/vm-statistics.ts';
 
 export interface LibvirtSettings {
@@ -37,11 +37,11 @@ export class Libvirt {
   ) {}
 
   /** @param vms VMs that libvirt manages and that have no other source; if empty, libvirt is not called */
-  async ask(vms: readonly Vm[]): Promise<RemoteResult> {
+  async query(vms: readonly Vm[]): Promise<RemoteResult> {
     if (vms.length === 0) return NOTHING;
-    const asked = new Set(vms.map(({ key }) => key));
+    const queried = new Set(vms.map(({ key }) => key));
     if (this.#failure !== undefined && this.now() < this.#retryAt) {
-      return { statistics: new Map(), asked, problems: [this.#failure] };
+      return { statistics: new Map(), queried, problems: [this.#failure] };
     }
     const { uri, timeoutMs } = this.settings();
     try {
@@ -56,11 +56,11 @@ export class Libvirt {
         if (domain !== undefined && hasAnswered(domain, had)) statistics.set(key, toStatistics(domain));
       }
       this.#withStatistics = withStatistics;
-      return { statistics, asked, problems: [...problems] };
+      return { statistics, queried, problems: [...problems] };
     } catch (error) {
       this.#failure = sourceError(error, uri);
       this.#retryAt = this.now() + BACKOFF_MS;
-      return { statistics: new Map(), asked, problems: [this.#failure] };
+      return { statistics: new Map(), queried, problems: [this.#failure] };
     }
   }
 
@@ -100,12 +100,12 @@ function toStatistics(domain: VirshDomain): VmStatistics {
     types: domain.types,
     state: STATES[domain.state ?? 0] ?? 'nostate',
     disks: domain.disks.map((disk) => ({
-      name: names.of(fitName(disk.name)),
+      name: names.of(truncateName(disk.name)),
       read: operation(disk.read),
       write: operation(disk.write),
       flush: operation(disk.flush),
       discard: undefined,
-      file: fitName(disk.path),
+      file: truncateName(disk.path),
       driver: '',
       iothreads: undefined,
       queues: undefined,

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { SourceError, sourceError } from '../../../probes/errors.ts';
 import { type Domstats, DomstatsParser } from '../../../probes/virsh-domstats.ts';
-import { Pace } from '../../schedule/yielder.ts';
+import { Yielder } from '../../schedule/yielder.ts';
 
 /** 500 domains with 16 vCPUs each print 42 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
@@ -112,7 +112,7 @@ function late(uri: string, timeoutMs: number): SourceError {
 /** Parses in pieces, so that the whole output neither fills the memory nor blocks the event loop. */
 async function parsedOutput(stdout: Readable | null, uri: string): Promise<() => Domstats> {
   const parser = new DomstatsParser();
-  const pace = new Pace();
+  const yielder = new Yielder();
   let size = 0;
   for await (const chunk of stdout?.setEncoding('utf8') ?? []) {
     const text = String(chunk);
@@ -120,7 +120,7 @@ async function parsedOutput(stdout: Readable | null, uri: string): Promise<() =>
     if (size > MAX_OUTPUT) throw new SourceError('too_large', uri, `virsh printed over ${MAX_OUTPUT} bytes`);
     for (let at = 0; at < text.length; at += SLICE) {
       parser.push(text.slice(at, at + SLICE));
-      if (pace.isDue()) await pace.giveWay();
+      if (yielder.isDue()) await yielder.yield();
     }
   }
   return () => parser.end();

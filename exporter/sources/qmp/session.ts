@@ -56,7 +56,7 @@ export class QmpSession {
   /** Shares one request between concurrent callers. @throws SourceError, immediately during back-off */
   statistics(): Promise<VmStatistics> {
     if (this.#asking !== undefined && this.#isLate()) return Promise.reject(this.#tooLate());
-    this.#asking ??= this.#ask().finally(() => {
+    this.#asking ??= this.#query().finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
@@ -89,7 +89,7 @@ export class QmpSession {
     this.#connection = undefined;
   }
 
-  async #ask(): Promise<VmStatistics> {
+  async #query(): Promise<VmStatistics> {
     if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
     if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
     this.#askedAt = this.now();
@@ -98,7 +98,7 @@ export class QmpSession {
     patience.unref();
     let result: VmStatistics;
     try {
-      result = await this.#askOpen();
+      result = await this.#queryOpen();
     } catch (error) {
       this.#disconnect();
       throw this.#fail(sourceError(error, this.path));
@@ -127,7 +127,7 @@ export class QmpSession {
     return failure;
   }
 
-  async #askOpen(): Promise<VmStatistics> {
+  async #queryOpen(): Promise<VmStatistics> {
     if (this.#connection?.isOpen !== true) {
       const opened = await QmpConnection.open(this.path, this.timeoutMs);
       // The VM exited during the connect: nothing else would close this connection.

@@ -26,7 +26,7 @@ interface Held {
   /** The facts from which the hints were derived. */
   facts: Facts | undefined;
   hints: ThreadHints | undefined;
-  asked: boolean;
+  queried: boolean;
 }
 
 /** One session per VM with a monitor in an allowed place, from the VM's discovery to its exit. */
@@ -80,7 +80,7 @@ export class QmpSessions {
     for (const [key, path] of located) {
       if (this.#held.has(key)) continue;
       const session = new QmpSession(path, uuids.get(key) ?? '', timeoutMs, this.now);
-      this.#held.set(key, { session, facts: undefined, hints: undefined, asked: false });
+      this.#held.set(key, { session, facts: undefined, hints: undefined, queried: false });
     }
   }
 
@@ -89,9 +89,9 @@ export class QmpSessions {
    *
    * @param withinMs the caller's deadline, if it is shorter than the timeout per VM
    */
-  async ask(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<RemoteResult> {
+  async query(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<RemoteResult> {
     const statistics = new Map<string, VmStatistics>();
-    const asked = new Set<string>();
+    const queried = new Set<string>();
     const problems = [...this.#problems];
     const { timeoutMs } = this.settings();
     await Promise.all(
@@ -99,8 +99,8 @@ export class QmpSessions {
         const { key } = vm;
         const held = this.#held.get(key);
         if (held === undefined) return;
-        held.asked = true;
-        asked.add(key);
+        held.queried = true;
+        queried.add(key);
         try {
           const { path } = held.session;
           // A monitor that answers each command just before its timeout must not delay the scrape.
@@ -115,7 +115,7 @@ export class QmpSessions {
         }
       }),
     );
-    return { statistics, asked, problems };
+    return { statistics, queried, problems };
   }
 
   /** QEMU closes its monitor shortly before it exits, so after a new failure check whether it exits. */
@@ -173,7 +173,7 @@ export class QmpSessions {
 
   /** Whether its monitor has not been queried yet. */
   isNew(key: string): boolean {
-    return this.#held.get(key)?.asked === false;
+    return this.#held.get(key)?.queried === false;
   }
 
   has(key: string): boolean {

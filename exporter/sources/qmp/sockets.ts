@@ -3,7 +3,7 @@ import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readListeningSockets } from '../../../probes/proc-net-unix.ts';
 import { readDescriptors } from '../../../probes/proc-pid-fd.ts';
-import { NOT_ROOTS_ALONE } from '../../model/advice.ts';
+import { NOT_ROOTS_ALONE } from '../../model/source-advice.ts';
 import type { Vm } from '../../model/vm.ts';
 
 export interface SocketRules {

@@ -2,7 +2,7 @@ import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import type { QmpBlockStats, QmpOperationStats } from '../../../probes/qmp-blockstats.ts';
 import { devicePath, type QmpDiskQueues } from '../../../probes/qmp-qom.ts';
 import type { QmpStatistics, QmpVcpuStatistics } from '../../../probes/qmp-stats.ts';
-import { fitName } from '../../model/vm-names.ts';
+import { truncateName } from '../../model/vm-names.ts';
 import {
   addBuckets,
   type Disk,
@@ -46,7 +46,7 @@ export function vmStatistics(
     types: facts.types ?? new Map(),
     disks: namedDisks(facts, disks),
     iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
-      id: iothreadNames.of(fitName(id)),
+      id: iothreadNames.of(truncateName(id)),
       pollMaxSeconds: pollMaxNs / NANOSECONDS,
       pollGrow,
       pollShrink,
@@ -68,13 +68,13 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
     // A CD-ROM on a SCSI controller does not affect how the disks are served.
     const queues = block?.removable ? undefined : facts.queues.get(devicePath(disk.qdev) ?? '');
     return {
-      name: names.of(fitName(diskName(disk))),
+      name: names.of(truncateName(diskName(disk))),
       read: operation(disk.read),
       write: operation(disk.write),
       flush: operation(disk.flush),
       discard: operation(disk.discard),
-      file: fitName(block?.file ?? ''),
-      driver: fitName(block?.driver ?? ''),
+      file: truncateName(block?.file ?? ''),
+      driver: truncateName(block?.driver ?? ''),
       iothreads: iothreadsOf(queues),
       queues: queues?.queues,
     };
@@ -94,9 +94,10 @@ function isSame(block: QmpBlock, stats: QmpBlockStats): boolean {
 /** IOThread by queue; one entry if all queues share it; undefined for a device that cannot have one. */
 function iothreadsOf(queues: QmpDiskQueues | undefined): string[] | undefined {
   if (queues === undefined || !(queues.hasIothread || queues.mapping.length > 0)) return undefined;
-  if (queues.mapping.length === 0) return queues.iothread === undefined ? [] : [fitName(queues.iothread)];
+  if (queues.mapping.length === 0)
+    return queues.iothread === undefined ? [] : [truncateName(queues.iothread)];
   const count = queues.queues ?? 0;
-  const threads = queues.mapping.map(({ iothread }) => fitName(iothread));
+  const threads = queues.mapping.map(({ iothread }) => truncateName(iothread));
   // Without explicit queues QEMU assigns them round-robin: hw/block/virtio-blk.c apply_iothread_vq_mapping().
   const explicit = queues.mapping.some(({ queues: list }) => list.length > 0);
   return Array.from({ length: count }, (_, queue) => {

@@ -65,7 +65,7 @@ export class Monitor {
   }
 
   get #isHung(): boolean {
-    return this.vm.misfortune.monitorHangs === true;
+    return this.vm.faults.monitorHangs === true;
   }
 
   #answer(socket: Socket, line: string): void {

@@ -101,7 +101,7 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
   for (const [kind, from, minutes] of OF_HOST)
     all.add(from, minutes, [{ kind, vm: '', size: 1 }], (on) => strikeHost(host, watchers, kind, on));
   const happen = agenda(host, [...lives, ...all.happenings]);
-  const breathe = timetable(host, 10 * MINUTE, [
+  const runDue = timetable(host, 10 * MINUTE, [
     {
       at: 0,
       happen: () => {
@@ -113,10 +113,10 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
   ]);
   const script = (): void => {
     happen();
-    breathe();
+    runDue();
   };
-  const unwatched = all.told.filter(({ kind }) => kind === 'exporter_down');
-  return { host, watchers, unwatched, script, incidents: all.told };
+  const unwatched = all.incidents.filter(({ kind }) => kind === 'exporter_down');
+  return { host, watchers, unwatched, script, incidents: all.incidents };
 }
 
 function usualOf(kind: VmKind, life: Life | undefined): Pick<Incident, 'usual'> {

@@ -1,5 +1,5 @@
+import { DRIFT_KINDS, type DriftKind } from '../fault-injection.ts';
 import type { SimulatedHost } from '../host.ts';
-import { DRIFT_KINDS, type DriftKind } from '../misfortunes.ts';
 import type { Random } from '../random.ts';
 import {
   absent,
@@ -45,7 +45,7 @@ export interface ScenarioWithIncidents extends Scenario {
 /** Incidents of a scenario: their description and the events that cause them. */
 export class Incidents {
   readonly happenings: Happening[] = [];
-  readonly #told: Incident[] = [];
+  readonly #begun: Incident[] = [];
 
   /** @param start in seconds; minutes count from it */
   constructor(
@@ -65,13 +65,13 @@ export class Incidents {
   ): void {
     const from = this.start + Math.round((minute + this.random.next()) * MINUTE);
     const to = from + minutes * MINUTE;
-    for (const incident of of) this.#told.push({ ...incident, from, to });
+    for (const incident of of) this.#begun.push({ ...incident, from, to });
     this.happenings.push(...between(from, to, set));
   }
 
   /** Ordered by start. */
-  get told(): readonly Incident[] {
-    return [...this.#told].sort((a, b) => a.from - b.from);
+  get incidents(): readonly Incident[] {
+    return [...this.#begun].sort((a, b) => a.from - b.from);
   }
 }
 

@@ -59,7 +59,7 @@ export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
       kind === 'disk_stall' ? vms.host.stallDisk(disk, on) : vms.host.slowDisk(disk, on ? size : 1),
     );
   }
-  return { ...living(vms, options.seed, all.happenings), incidents: all.told };
+  return { ...living(vms, options.seed, all.happenings), incidents: all.incidents };
 }
 
 function onDisk({ host }: Fleet, name: string): string[] {

@@ -41,10 +41,10 @@ export function living(vms: Fleet, seed: number, more: readonly Happening[]): Sc
   );
   const happenings = [...vmsLive, ...ofWatchers, ...more];
   const happen = agenda(host, happenings);
-  const breathe = timetable(host, MINUTE, [{ at: 0, happen: setLoads }]);
+  const runDue = timetable(host, MINUTE, [{ at: 0, happen: setLoads }]);
   const script = (): void => {
     happen();
-    breathe();
+    runDue();
   };
   return { host, watchers, unwatched, script };
 }

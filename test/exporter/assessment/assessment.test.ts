@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { Methodology } from '../../../exporter/assessment/assessment.ts';
+import { Assessment } from '../../../exporter/assessment/assessment.ts';
 import { type RawValues, resolveConfig } from '../../../exporter/config/load.ts';
 import type { Config } from '../../../exporter/config/options.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
@@ -28,7 +28,7 @@ function setUp(context: TestContext) {
   let config = resolved({});
   const vm: Vm = vmOf();
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
-  const methodology = new Methodology({
+  const methodology = new Assessment({
     host: tree.host,
     watched: {
       vms: [vm],
@@ -38,7 +38,7 @@ function setUp(context: TestContext) {
       refreshPins: () => undefined,
     },
     logger: { info: add('info'), warn: add('warn') } as unknown as ConstructorParameters<
-      typeof Methodology
+      typeof Assessment
     >[0]['logger'],
     residencyOf: () => undefined,
     lastOf: () => ({ statistics: undefined, facts: undefined }),

@@ -116,7 +116,7 @@ describe('once', { concurrency: 2 }, () => {
     const { code, out, errors } = await run(['once', HOST]);
     assert.deepEqual([code, errors], [0, '']);
     assert.match(out, /^# HELP kvm_/);
-    assert.match(out, /^kvm_telemetry_probe_success\{probe="kvm_debugfs"\} 1$/m);
+    assert.match(out, /^kvm_telemetry_collector_success\{collector="kvm_debugfs"\} 1$/m);
   });
 
   test('--no-collector.NAME leaves a collector out, and --collector.NAME beats the file', async () => {

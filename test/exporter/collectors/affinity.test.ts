@@ -67,7 +67,7 @@ async function collect(
     affinity: { of: ({ label }: Vm) => (where === undefined ? undefined : reading(label)), problems },
     stages: { of: () => (where === undefined ? undefined : { ...STAGE, ...stage }) },
     topology,
-    breathe: () => Promise.resolve(),
+    yieldIfDue: () => Promise.resolve(),
   } as unknown as Collection;
   await collector.collect(collection, (problem) => void found.push(problem));
   let text = '';

@@ -47,7 +47,7 @@ function collector(context: TestContext, exclude = /^ram/) {
     const families = new Families(10_000);
     const vm = { label: 'db', blockDevices: used.map((device) => ({ device, depth: 0 })) };
     const disks = readDisks(tree.host);
-    const collection = { host: tree.host, families, vms: [vm], disks, breathe: () => Promise.resolve() };
+    const collection = { host: tree.host, families, vms: [vm], disks, yieldIfDue: () => Promise.resolve() };
     await own.collect(collection as unknown as Collection, (problem) => {
       throw problem;
     });

@@ -28,8 +28,8 @@ test('when the monitor fails debugfs takes over, and no counter falls', async (c
   assert.deepEqual(series(samples, 'kvm_vm_source_info', { source: 'qmp' }), []);
   assert.ok(sample(samples, 'kvm_vm_exits_total', WEB) >= sample(before, 'kvm_vm_exits_total', WEB));
   assert.deepEqual(series(samples, 'kvm_vcpu_exits_total'), [], 'nobody else knows the vCPUs');
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'qmp' }), 0);
-  assert.equal(sample(samples, 'kvm_telemetry_probe_success', { probe: 'kvm_debugfs' }), 1);
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'qmp' }), 0);
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }), 1);
 });
 
 test('without the collector no monitor is asked, and debugfs has it all', async (context) => {

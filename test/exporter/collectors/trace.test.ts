@@ -46,7 +46,7 @@ function collector(
       const families = new Families(100_000);
       const problems: SourceError[] = [];
       const collection = {
-        ...{ families, vms, disks, trace: () => reading, breathe: () => Promise.resolve() },
+        ...{ families, vms, disks, trace: () => reading, yieldIfDue: () => Promise.resolve() },
         stages: { of: () => undefined, deviceAt: () => undefined },
       } as unknown as Collection;
       await collects.collect(collection, (problem) => void problems.push(problem));
@@ -364,7 +364,7 @@ test('sums of maps that are read one after the other never fall', async () => {
   ];
   const other = async (trace: Partial<VmTrace>) => {
     const { samples } = await collect(reading({ ...trace, eois: 0 }));
-    return sample(samples, 'kvm_vm_io_path_events_total', { stage: 'other' });
+    return sample(samples, 'kvm_vm_io_path_events_total', { step: 'other' });
   };
   assert.equal(await other({ exits: exits(100), kickTotal: 10 }), 90);
   assert.equal(await other({ exits: exits(100), kickTotal: 12 }), 90);
@@ -376,7 +376,7 @@ test('stages of a set that was off for a while go on from what is counted now', 
   const halts = async (count: number | undefined) => {
     const exits = count === undefined ? undefined : [{ thread: 'vcpu0', reason: 12, count }];
     const { samples } = await collect(reading({ exits }));
-    return series(samples, 'kvm_vm_io_path_events_total', { stage: 'halt' }).map((key) => samples.get(key));
+    return series(samples, 'kvm_vm_io_path_events_total', { step: 'halt' }).map((key) => samples.get(key));
   };
   assert.deepEqual(
     [await halts(100), await halts(undefined), await halts(3), await halts(5)],
@@ -426,7 +426,7 @@ test('what the backend cannot tell is for doctor', async () => {
     disks: [],
     trace: () => ({ ...NOT_TRACED, limits: ['no queues'] }),
     stages: {},
-    breathe: async () => undefined,
+    yieldIfDue: async () => undefined,
   };
   await collects.collect(collection as unknown as Collection, () => undefined);
   assert.deepEqual(collects.limits, ['no queues']);

@@ -137,14 +137,14 @@ const VM = { vm: 'web' };
 
 test('the sum over pooled threads keeps what threads did that have ended', async (context) => {
   const tree = withVm(context);
-  const { look, scrape } = await watchedTree(context, tree);
+  const { discover, scrape } = await watchedTree(context, tree);
   const runs = async (): Promise<number> =>
     sample(await scrape(), 'kvm_thread_run_seconds_total', { ...VM, role: 'worker' });
   assert.equal(await runs(), 2);
   tree.write('proc/10/task/12/schedstat', '4000000000 0 1\n');
   assert.equal(await runs(), 5);
   tree.remove('proc/10/task/12');
-  await look();
+  await discover();
   assert.equal(await runs(), 5);
   tree.write('proc/10/task/13/schedstat', '3000000000 0 1\n');
   assert.equal(await runs(), 7);
@@ -161,7 +161,7 @@ test('a statistic of a VM that ends while it is read is no failure; one that is 
   const tree = withVm(context);
   const { scrape } = await watchedTree(context, tree);
   const success = (samples: Samples): number =>
-    sample(samples, 'kvm_telemetry_probe_success', { probe: 'kvm_debugfs' });
+    sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' });
   const before = await scrape();
   assert.equal(sample(before, 'kvm_vm_exits_total', VM), 1000);
   assert.equal(sample(before, 'kvm_vm_source_info', { ...VM, source: 'debugfs' }), 1);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { doubtsAbout, doubtsAboutVms } from '../../../exporter/config/doubts.ts';
 import { resolveConfig } from '../../../exporter/config/load.ts';
-import { fitName } from '../../../exporter/model/vm-names.ts';
+import { truncateName } from '../../../exporter/model/vm-names.ts';
 
 test('variables and thread patterns that mean nothing are said, with the nearest right one', () => {
   const environment = { KVM_TELEMETRY_LOG_LEVL: 'info', KVM_TELEMETRY_CONFIG: '/x', PATH: '/bin' };
@@ -20,7 +20,7 @@ test('entries of vms that match no running VM are reported, with the nearest nam
   const long = `${'n'.repeat(120)}1`;
   const vms = ['db-*', 'wbe', long].map((name) => ({ name, pinning: {} }));
   const config = resolveConfig({}, {}, { vms });
-  assert.deepEqual(doubtsAboutVms(config, ['db-1', 'web', fitName(long)]), [
+  assert.deepEqual(doubtsAboutVms(config, ['db-1', 'web', truncateName(long)]), [
     'vms: no running VM matches "wbe": did you mean "web"?',
   ]);
   assert.deepEqual(doubtsAboutVms({ vms: [] }, ['web']), []);

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diagnose, formatReport } from '../../../exporter/doctor/sources.ts';
-import { HELD } from '../../../exporter/model/advice.ts';
-import type { ProbeResult, ScrapeResult } from '../../../exporter/scrape/scrape.ts';
+import { HELD } from '../../../exporter/model/source-advice.ts';
+import type { CollectorResult, ScrapeResult } from '../../../exporter/scrape/scrape.ts';
 import { SourceError } from '../../../probes/errors.ts';
 
 const AS_ROOT = { isRoot: true, lockdown: 'none' } as const;
 
-function result(probes: Record<string, Partial<ProbeResult>>): ScrapeResult {
+function result(probes: Record<string, Partial<CollectorResult>>): ScrapeResult {
   const entries = Object.entries(probes).map(
-    ([name, probe]) => [name, { problems: [], seconds: 0, series: 0, limits: [], ...probe }] as const,
+    ([name, collector]) => [name, { problems: [], seconds: 0, series: 0, limits: [], ...collector }] as const,
   );
-  return { families: [], probes: new Map(entries) };
+  return { families: [], results: new Map(entries) };
 }
 
 test('a source without problems is usable', () => {

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { Registry } from 'prom-client';
-import { createApp, type ServerParts, scrapeTimeout } from '../../../exporter/http/app.ts';
+import { type AppDependencies, createApp, scrapeTimeout } from '../../../exporter/http/app.ts';
 import type { Family } from '../../../exporter/metrics/families.ts';
 import { pageRoutes } from '../../../exporter/page/routes.ts';
 import type { ScrapeResult } from '../../../exporter/scrape/scrape.ts';
@@ -30,12 +30,12 @@ interface Started {
   readonly errors: unknown[];
 }
 
-async function start(context: TestContext, parts: Partial<ServerParts> = {}): Promise<Started> {
+async function start(context: TestContext, parts: Partial<AppDependencies> = {}): Promise<Started> {
   const errors: unknown[] = [];
   const log = (...entry: unknown[]): void => void errors.push(entry);
   const app = createApp({
     logger: { debug: () => undefined, warn: log, error: log },
-    scrape: async () => ({ families: [family(1)], probes: new Map() }),
+    scrape: async () => ({ families: [family(1)], results: new Map() }),
     own: new Registry(),
     inventory: () => ({ vms: [] }),
     isReady: () => true,
@@ -114,7 +114,7 @@ for (const [accept, contentType] of ACCEPTED) {
 
 for (const accept of ['text/plain', 'application/openmetrics-text']) {
   test(`${accept} is compressed when asked for and not otherwise`, async (context) => {
-    const scrape = async () => ({ families: [family(5000)], probes: new Map() });
+    const scrape = async () => ({ families: [family(5000)], results: new Map() });
     const { url } = await start(context, { scrape });
     const plain = await ask(`${url}/metrics`, { accept });
     assert.equal(plain.headers['content-encoding'], undefined);
@@ -135,7 +135,7 @@ test('a slow reader of a long compressed answer gets it whole, without a listene
   context.after(() => process.off('warning', onWarning));
   const random = family(150_000);
   for (const i of random.values.keys()) random.values[i] = Math.random();
-  const { url } = await start(context, { scrape: async () => ({ families: [random], probes: new Map() }) });
+  const { url } = await start(context, { scrape: async () => ({ families: [random], results: new Map() }) });
   const chunks: Buffer[] = [];
   await new Promise<void>((resolve, reject) => {
     httpGet(`${url}/metrics`, { headers: { 'accept-encoding': 'gzip' } }, async (response) => {
@@ -154,7 +154,7 @@ test('HEAD gives the headers without collecting', async (context) => {
   let scrapes = 0;
   const scrape = async () => {
     scrapes++;
-    return { families: [], probes: new Map() };
+    return { families: [], results: new Map() };
   };
   const { url } = await start(context, { scrape });
   const { status, headers, body } = await ask(`${url}/metrics`, {}, 'HEAD');
@@ -210,7 +210,7 @@ test('the time that Prometheus grants reaches the collection, less what the answ
   const granted: number[] = [];
   const scrape = async (timeoutMs: number) => {
     granted.push(timeoutMs);
-    return { families: [], probes: new Map() };
+    return { families: [], results: new Map() };
   };
   const { url } = await start(context, { scrape });
   await ask(`${url}/metrics`, { 'X-Prometheus-Scrape-Timeout-Seconds': '5' });
@@ -232,7 +232,7 @@ test('a failure is an internal error without details, logged, and costs only its
   let fails = true;
   const scrape = async () => {
     if (fails) throw new Error('secret detail');
-    return { families: [], probes: new Map() };
+    return { families: [], results: new Map() };
   };
   const { url, errors } = await start(context, { scrape });
   const failed = await ask(`${url}/metrics`);
@@ -250,7 +250,7 @@ test('a failure in the middle of the answer breaks it off, so that no half of it
     },
   });
   const { url, errors } = await start(context, {
-    scrape: async () => ({ families: [broken], probes: new Map() }),
+    scrape: async () => ({ families: [broken], results: new Map() }),
   });
   await assert.rejects(ask(`${url}/metrics`));
   assert.equal(errors.length, 1);
@@ -260,7 +260,7 @@ test('a client that goes away while it is being collected costs nothing', async 
   let finish = (): void => undefined;
   const scrape = () =>
     new Promise<ScrapeResult>((resolve) => {
-      finish = () => resolve({ families: [family(50_000)], probes: new Map() });
+      finish = () => resolve({ families: [family(50_000)], results: new Map() });
     });
   const { port, url, errors } = await start(context, { scrape });
   const socket = connect(port, '127.0.0.1');
@@ -280,7 +280,7 @@ test('a client that stops reading in the middle is let go', async (context) => {
     letGo = resolve;
   });
   const { port, errors } = await start(context, {
-    scrape: async () => ({ families: [family(500_000)], probes: new Map() }),
+    scrape: async () => ({ families: [family(500_000)], results: new Map() }),
     stallMs: 200,
     authenticate: (_request, response, next) => {
       response.once('close', letGo);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { peerOf } from '../../../exporter/http/peer.ts';
-import { Places } from '../../../exporter/http/slots.ts';
+import { Slots } from '../../../exporter/http/slots.ts';
 
-function filled(...peers: string[]): Places<number> {
-  const places = new Places<number>(peers.length);
+function filled(...peers: string[]): Slots<number> {
+  const places = new Slots<number>(peers.length);
   for (const [i, peer] of peers.entries()) {
     assert.equal(places.victim(peer), undefined);
     places.take(i, peer);

@@ -3,16 +3,16 @@ import { test } from 'node:test';
 import {
   ARM_RET,
   ARM_TRAP,
-  type IoStage,
+  type IoStep,
   isKick,
   reasonName,
   reasonNumber,
   reasonsOfTheIoPath,
-  stageOfReason,
+  stepOfReason,
 } from '../../../exporter/model/io-path.ts';
 
 test('an exit’s stage is told by its reason where that is enough', () => {
-  const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, IoStage])[] = [
+  const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, IoStep])[] = [
     ...([
       ['vmx', 1, 'inject'],
       ['vmx', 7, 'inject'],
@@ -45,14 +45,14 @@ test('an exit’s stage is told by its reason where that is enough', () => {
     ] as const),
   ];
   for (const [isa, reason, stage] of expected)
-    assert.equal(stageOfReason(isa, reason), stage, `${isa} ${reason}`);
+    assert.equal(stepOfReason(isa, reason), stage, `${isa} ${reason}`);
 });
 
 test('reasons of the I/O path are those with a stage, and those that carry kicks', () => {
   for (const isa of ['vmx', 'svm', 'arm64'] as const) {
     const reasons = reasonsOfTheIoPath(isa);
     assert.equal(new Set(reasons).size, reasons.length, isa);
-    assert.ok(reasons.some((reason) => stageOfReason(isa, reason) === 'other'));
+    assert.ok(reasons.some((reason) => stepOfReason(isa, reason) === 'other'));
     assert.ok(reasons.length <= 16, 'each is a histogram, or a counter of perf');
   }
 });

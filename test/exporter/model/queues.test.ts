@@ -11,16 +11,16 @@ const indexes = (queues: Queues, ...writes: readonly NotifyWrite[]) =>
 
 test('queues that are met together are numbered in order of their address, later ones after them', () => {
   const queues = new Queues();
-  queues.meet([mmio(0x3004), mmio(0x3000), mmio(0x3004)]);
+  queues.observe([mmio(0x3004), mmio(0x3000), mmio(0x3004)]);
   assert.deepEqual(indexes(queues, mmio(0x3000), mmio(0x3004)), ['0', '1']);
-  queues.meet([mmio(0x1000), mmio(0x3000)]);
-  queues.meet([]);
+  queues.observe([mmio(0x1000), mmio(0x3000)]);
+  queues.observe([]);
   assert.deepEqual(indexes(queues, mmio(0x3000), mmio(0x3004), mmio(0x1000)), ['0', '1', '2']);
 });
 
 test('a fast and a slow write to one address are one queue; a port is another one', () => {
   const queues = new Queues();
-  queues.meet([mmio(0xc010), { event: 'kvm_fast_mmio', address: 0xc010 }, pio(0xc010)]);
+  queues.observe([mmio(0xc010), { event: 'kvm_fast_mmio', address: 0xc010 }, pio(0xc010)]);
   assert.equal(queues.indexOf({ event: 'kvm_fast_mmio', address: 0xc010 }), queues.indexOf(mmio(0xc010)));
   assert.notEqual(queues.indexOf(pio(0xc010)), queues.indexOf(mmio(0xc010)));
   assert.deepEqual(queues.known.map(({ address }) => address).sort(), ['0xc010', 'port 0xc010']);
@@ -28,7 +28,7 @@ test('a fast and a slow write to one address are one queue; a port is another on
 
 test('the address is told in full: beyond 32 bits as well', () => {
   const queues = new Queues();
-  queues.meet([mmio(0x38_0000_3000), pio(0x1050)]);
+  queues.observe([mmio(0x38_0000_3000), pio(0x1050)]);
   assert.deepEqual(
     queues.known.map(({ index, address }) => [index, address]),
     [
@@ -40,11 +40,11 @@ test('the address is told in full: beyond 32 bits as well', () => {
 
 test('of a guest that writes everywhere 64 queues are told apart, and the first ones stay', () => {
   const queues = new Queues();
-  queues.meet([mmio(0x9000)]);
-  queues.meet(Array.from({ length: 1000 }, (_, i) => mmio(i)));
+  queues.observe([mmio(0x9000)]);
+  queues.observe(Array.from({ length: 1000 }, (_, i) => mmio(i)));
   assert.equal(queues.known.length, 64);
   assert.deepEqual(indexes(queues, mmio(0x9000), mmio(0), mmio(62), mmio(63)), ['0', '1', '63', 'other']);
-  queues.meet([mmio(0x8000)]);
+  queues.observe([mmio(0x8000)]);
   assert.equal(queues.indexOf(mmio(0x8000)), 'other');
 });
 
@@ -57,7 +57,7 @@ test('whatever is met in whatever order, an index is of one queue and never chan
       const queues = new Queues();
       const given = new Map<string, string>();
       for (const writes of meetings) {
-        queues.meet(writes);
+        queues.observe(writes);
         for (const each of writes) {
           const [key, index] = [`${each.event} ${each.address}`, queues.indexOf(each)];
           assert.equal(given.get(key) ?? index, index);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assignLabels, fitName, type NameClaim, TRUST } from '../../../exporter/model/vm-names.ts';
+import { assignLabels, type NameClaim, TRUST, truncateName } from '../../../exporter/model/vm-names.ts';
 
 function claim(pid: number, name: string, more: Partial<NameClaim> = {}): NameClaim {
   return { key: `${pid}:${pid}`, name, uuid: '', pid, startTime: pid, trust: TRUST.kvm, ...more };
@@ -88,31 +88,31 @@ test('labels are unique and every VM has one, whatever the names', () => {
 });
 
 test('a name is made fit: no control characters, no reversed text, at most 100 characters', () => {
-  assert.equal(fitName('web\n1'), 'web?1');
-  assert.equal(fitName('a\u202eb\u0000c\u009bd'), 'a?b?c?d');
-  assert.equal(fitName('\ud800x'), '?x');
-  assert.equal([...fitName('😀'.repeat(500))].length, 100);
-  assert.equal(fitName('  web "x" \\ {y="z"} '), 'web "x" \\ {y="z"}');
-  assert.equal(fitName('a\u061cb\u2060c\u{e0041}'), 'a?b?c?');
+  assert.equal(truncateName('web\n1'), 'web?1');
+  assert.equal(truncateName('a\u202eb\u0000c\u009bd'), 'a?b?c?d');
+  assert.equal(truncateName('\ud800x'), '?x');
+  assert.equal([...truncateName('😀'.repeat(500))].length, 100);
+  assert.equal(truncateName('  web "x" \\ {y="z"} '), 'web "x" \\ {y="z"}');
+  assert.equal(truncateName('a\u061cb\u2060c\u{e0041}'), 'a?b?c?');
 });
 
 test('long names that differ anywhere stay different, and 100 characters are not long', () => {
   // As KubeVirt makes them: <namespace>_<name>, 63 characters each.
   const long = (last: string): string => `${'n'.repeat(63)}_${'v'.repeat(62)}${last}`;
-  assert.notEqual(fitName(long('a')), fitName(long('b')));
-  assert.match(fitName(long('a')), /^n{63}_v{25}…[0-9a-f]{10}$/);
-  assert.notEqual(fitName(`${long('a')}\u0001`), fitName(`${long('a')}\u0002`));
-  assert.equal(fitName('x'.repeat(100)), 'x'.repeat(100));
-  assert.equal([...fitName('x'.repeat(101))].length, 100);
+  assert.notEqual(truncateName(long('a')), truncateName(long('b')));
+  assert.match(truncateName(long('a')), /^n{63}_v{25}…[0-9a-f]{10}$/);
+  assert.notEqual(truncateName(`${long('a')}\u0001`), truncateName(`${long('a')}\u0002`));
+  assert.equal(truncateName('x'.repeat(100)), 'x'.repeat(100));
+  assert.equal([...truncateName('x'.repeat(101))].length, 100);
 });
 
 test('any name comes out fit, and what is fit stays as it is', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (name) => {
-      const fit = fitName(name);
+      const fit = truncateName(name);
       assert.ok([...fit].length <= 100);
       assert.doesNotMatch(fit, /[\p{Cc}\p{Cs}\p{Bidi_C}]/u);
-      assert.equal(fitName(fit), fit);
+      assert.equal(truncateName(fit), fit);
     }),
   );
 });

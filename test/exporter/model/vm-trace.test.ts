@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Isa, reasonsOfTheIoPath, stageOfReason } from '../../../exporter/model/io-path.ts';
+import { type Isa, reasonsOfTheIoPath, stepOfReason } from '../../../exporter/model/io-path.ts';
 import {
   type DurationCount,
   durationHistogram,
   isDuration,
   kicksOf,
-  stagesOf,
+  stepsOf,
   type VmTrace,
 } from '../../../exporter/model/vm-trace.ts';
 import { NOTHING_TRACED } from '../../../testing/vm-trace.ts';
 
 const stages = (trace: Partial<VmTrace>, isa: Isa = 'vmx') =>
-  Object.fromEntries(stagesOf({ ...NOTHING_TRACED, ...trace }, isa));
+  Object.fromEntries(stepsOf({ ...NOTHING_TRACED, ...trace }, isa));
 const exit = (reason: number | undefined, count: number) => ({ thread: 'vcpu0', reason, count });
 
 test('kicks and EOIs are told by their own events, halts and injections by the exit’s reason', () => {
@@ -69,12 +69,12 @@ test('stages sum to all exits', () => {
         const reasons = [...reasonsOfTheIoPath(isa), 3, 5000];
         const exits = pairs.map(([i, count]) => exit(reasons[i % reasons.length], count));
         const carriers = exits.filter(
-          ({ reason }) => reason !== undefined && ['other', 'eoi'].includes(stageOfReason(isa, reason)),
+          ({ reason }) => reason !== undefined && ['other', 'eoi'].includes(stepOfReason(isa, reason)),
         );
         const room = carriers.reduce((sum, { count }) => sum + count, 0);
         const kickTotal = Math.floor(room * share * part);
         const eois = Math.floor((room - kickTotal) * share);
-        const found = stagesOf({ ...NOTHING_TRACED, exits, kickTotal, eois }, isa);
+        const found = stepsOf({ ...NOTHING_TRACED, exits, kickTotal, eois }, isa);
         assert.equal(found.size, 5);
         const all = exits.reduce((sum, { count }) => sum + count, 0);
         assert.equal(

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { vmInfoLabels } from '../../../exporter/metrics/label-sets.ts';
 import { labelBlock } from '../../../exporter/metrics/labels.ts';
-import { Feed, type FeedParts, MAX_CLIENTS } from '../../../exporter/page/feed.ts';
+import { Feed, type FeedDependencies, MAX_CLIENTS } from '../../../exporter/page/feed.ts';
 import type { ScrapeResult } from '../../../exporter/scrape/scrape.ts';
 import { until } from '../../../testing/patience.ts';
 
@@ -26,7 +26,7 @@ function result(names: readonly string[], padding = ''): ScrapeResult {
       1,
     );
   }
-  return { families: families.sorted(), probes: new Map() };
+  return { families: families.sorted(), results: new Map() };
 }
 
 interface Started {
@@ -36,7 +36,7 @@ interface Started {
   scrapes(): number;
 }
 
-async function start(context: TestContext, parts: Partial<FeedParts> = {}): Promise<Started> {
+async function start(context: TestContext, parts: Partial<FeedDependencies> = {}): Promise<Started> {
   let scrapes = 0;
   const { scrape = async () => result(['web', 'db']), ...rest } = parts;
   const feed = new Feed({

@@ -7,8 +7,8 @@ function start(): { log: string[]; problems: ProblemLog } {
   const log: string[] = [];
   const at =
     (level: string) =>
-    ({ probe, path }: { probe: string; path?: string }): void =>
-      void log.push([level, probe, path].filter(Boolean).join(' '));
+    ({ collector, path }: { collector: string; path?: string }): void =>
+      void log.push([level, collector, path].filter(Boolean).join(' '));
   const logger = { info: at('info'), warn: at('warn') } as unknown as ConstructorParameters<
     typeof ProblemLog
   >[0];
@@ -25,7 +25,7 @@ test('a failure is said once, its end once, and its return again', () => {
   assert.deepEqual(log, ['warn p /a', 'info p', 'warn p /a']);
 });
 
-test('a probe that never failed has nothing to say', () => {
+test('a collector that never failed has nothing to say', () => {
   const { log, problems } = start();
   problems.update('p', []);
   assert.deepEqual(log, []);
@@ -38,7 +38,7 @@ test('the same failure at many processes is one', () => {
   assert.deepEqual(log, ['warn p /proc/12/x']);
 });
 
-test('another failure of the same probe is said, and what is absent is no warning', () => {
+test('another failure of the same collector is said, and what is absent is no warning', () => {
   const { log, problems } = start();
   problems.update('p', [problem('/a')]);
   problems.update('p', [problem('/a'), problem('/b', 'absent')]);

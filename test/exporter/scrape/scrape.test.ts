@@ -28,7 +28,7 @@ function start(
 ): Started {
   const { host } = hostTree(context);
   const log: string[] = [];
-  const note = (fields: { probe: string; reason?: string }, message: string): void =>
+  const note = (fields: { collector: string; reason?: string }, message: string): void =>
     void log.push(`${message} ${fields.reason ?? ''}`.trim());
   let coalesced = 0;
   const scrape = new Scrape(
@@ -37,7 +37,7 @@ function start(
       inventory: new Inventory(host),
       sampler: new Sampler(host, () => ({ maxCpus: 1, intervalMs: 1000 })),
       collectors,
-      askRemotes: () =>
+      queryRemotes: () =>
         Promise.resolve({
           qmp: Promise.resolve(NOTHING),
           libvirt: Promise.resolve(NOTHING),
@@ -91,8 +91,8 @@ function value(result: ScrapeResult, name: string, label = ''): number | undefin
   return family?.values[index ?? -1];
 }
 
-const success = (result: ScrapeResult, probe: string): number | undefined =>
-  value(result, 'kvm_telemetry_probe_success', `probe="${probe}"`);
+const success = (result: ScrapeResult, collector: string): number | undefined =>
+  value(result, 'kvm_telemetry_collector_success', `collector="${collector}"`);
 const seriesOf = (result: ScrapeResult, name: string): number =>
   result.families.find((each) => each.name === 'kvm_vm_vcpus')?.labels.filter((l) => l.includes(`"${name}-`))
     .length ?? 0;
@@ -118,11 +118,11 @@ test('a collector that throws costs only itself', async (context) => {
   const { scrape, log } = start(context, () => [giving('before'), throwing, giving('after')]);
   const result = await scrape.collect(1000);
   assert.deepEqual(
-    ['before', 'throwing', 'after'].map((probe) => success(result, probe)),
+    ['before', 'throwing', 'after'].map((collector) => success(result, collector)),
     [1, 0, 1],
   );
   assert.equal(seriesOf(result, 'after'), 1);
-  assert.equal(log.filter((line) => line.includes('probe throwing')).length, 1);
+  assert.equal(log.filter((line) => line.includes('collector throwing')).length, 1);
   assert.match(log.join(), /TypeError: not a function/);
 });
 
@@ -137,14 +137,14 @@ test('what a collector gave before it threw is kept', async (context) => {
   const { scrape } = start(context, () => [half]);
   const result = await scrape.collect(1000);
   assert.deepEqual([success(result, 'half'), seriesOf(result, 'half')], [0, 3]);
-  assert.equal(result.probes.get('half')?.series, 3);
+  assert.equal(result.results.get('half')?.series, 3);
 });
 
 test('a collector that hangs for ever is left, and what came before it is delivered', async (context) => {
   const { scrape, log } = start(context, () => [giving('before'), hanging]);
   const result = await scrape.collect(200);
   assert.deepEqual([success(result, 'before'), success(result, 'hanging')], [1, 0]);
-  assert.match(log.join(), /probe hanging: .* left out: the scrape timeout was reached/);
+  assert.match(log.join(), /collector hanging: .* left out: the scrape timeout was reached/);
 });
 
 test('what a scraper in a hurry cut short is in no log, neither as a failure nor as its end', async (context) => {
@@ -161,7 +161,11 @@ test('what a scraper in a hurry cut short is in no log, neither as a failure nor
   hangs = false;
   await scrape.collect(10_000);
   await scrape.collect(50);
-  assert.deepEqual(log, ['probe hanging: a source is not usable EACCES'], 'what really fails is logged once');
+  assert.deepEqual(
+    log,
+    ['collector hanging: a source is not usable EACCES'],
+    'what really fails is logged once',
+  );
 });
 
 test('the scrape after a hanging one is a new one', async (context) => {
@@ -185,7 +189,7 @@ test('a slow collector that breathes is broken off at the deadline with what it 
       for (;;) {
         collection.families.add('kvm_vm_vcpus', labelBlock(['vm'], [`slow-${steps++}`]), 1);
         await sleep(10);
-        await collection.breathe();
+        await collection.yieldIfDue();
       }
     },
   };
@@ -286,7 +290,7 @@ test('a VM that wants too much is cut, and nobody else: it is named by a metric 
     assert.equal(value(result, 'kvm_telemetry_series_dropped'), 4970);
     assert.equal(value(result, 'kvm_telemetry_vm_series_dropped', 'vm="greedy"'), 4970);
     assert.equal(value(result, 'kvm_telemetry_vm_series_dropped', 'vm="web-1"'), undefined);
-    assert.equal(success(result, 'wanting'), 1, 'the probe did its work');
+    assert.equal(success(result, 'wanting'), 1, 'the collector did its work');
     assert.equal(value(result, 'kvm_telemetry_build_info', 'version="1"'), 1, 'own series are never dropped');
   }
   assert.equal(log.filter((line) => line.includes('series left out')).length, 1, log.join('\n'));
@@ -340,15 +344,15 @@ test('a failure is logged once for many scrapes, and its end once', async (conte
   for (let i = 0; i < 3; i++) await scrape.collect(1000);
   assert.deepEqual(
     log.filter((line) => line.includes('flaky')),
-    ['probe flaky: a source is not usable EACCES', 'probe flaky: all sources usable again'],
+    ['collector flaky: a source is not usable EACCES', 'collector flaky: all sources usable again'],
   );
 });
 
-test('every probe tells how long it took and how it did', async (context) => {
+test('every collector tells how long it took and how it did', async (context) => {
   const { scrape } = start(context, () => [giving('a'), throwing]);
   const result = await scrape.collect(1000);
-  for (const probe of ['inventory', 'a', 'throwing']) {
-    const seconds = value(result, 'kvm_telemetry_probe_duration_seconds', `probe="${probe}"`);
-    assert.ok(seconds !== undefined && seconds >= 0 && seconds < 1, probe);
+  for (const collector of ['inventory', 'a', 'throwing']) {
+    const seconds = value(result, 'kvm_telemetry_collector_duration_seconds', `collector="${collector}"`);
+    assert.ok(seconds !== undefined && seconds >= 0 && seconds < 1, collector);
   }
 });

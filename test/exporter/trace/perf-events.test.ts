@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKick } from '../../../exporter/model/io-path.ts';
-import { stagesOf } from '../../../exporter/model/vm-trace.ts';
+import { stepsOf } from '../../../exporter/model/vm-trace.ts';
 import { perfCounters, perfLimits, traceFromPerf } from '../../../exporter/trace/perf-events.ts';
 import { MMIO_NOTIFY, TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
 import { KVM_EXIT_ARM64, tracefsTree } from '../../../testing/tracefs-tree.ts';
@@ -113,7 +113,7 @@ test('what perf counted sums to all exits, and reasons that have no counter are 
     [trace.kickTotal, trace.eois, trace.kicks, trace.blockRequests],
     [22, 7, undefined, undefined],
   );
-  const stages = stagesOf(trace, 'vmx');
+  const stages = stepsOf(trace, 'vmx');
   assert.deepEqual(Object.fromEntries(stages), { kick: 22, inject: 10, halt: 40, eoi: 7, other: 21 });
 });
 
@@ -127,7 +127,7 @@ test('without a fast path for MMIO kicks are not told, and what is not counted i
     'svm',
   );
   assert.equal(amd.kickTotal, undefined);
-  assert.equal(stagesOf(amd, 'svm').has('kick'), false);
+  assert.equal(stepsOf(amd, 'svm').has('kick'), false);
   const newer = traceFromPerf(new Map([['kvm_fast_mmio', 3]]), 'svm');
   assert.deepEqual([newer.kickTotal, newer.exits, newer.eois], [3, undefined, undefined]);
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Phases } from '../../../../exporter/assessment/stage/phases.ts';
-import { fitName } from '../../../../exporter/model/vm-names.ts';
+import { truncateName } from '../../../../exporter/model/vm-names.ts';
 
 const UUID = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
 const WHEN = new Date('2026-01-02T03:04:05.000Z');
@@ -75,7 +75,7 @@ test('a name is compared as the VM shows it: cut, and without what has no place 
   const phases = setUp(context).open();
   const long = `  ${'x'.repeat(150)}`;
   await phases.set(long, 'a', WHEN);
-  assert.equal(phases.of({ name: fitName(long), uuid: '' }), 'a');
+  assert.equal(phases.of({ name: truncateName(long), uuid: '' }), 'a');
   assert.equal(await phases.clear(long), true);
   assert.deepEqual(phases.all, []);
 });

@@ -33,7 +33,7 @@ function libvirt(answer: () => Promise<string>, clock = { ms: 0 }): { source: Li
 
 test('statistics of a captured domain come out as those of a VM', async () => {
   const { source } = libvirt(async () => CAPTURED);
-  const { statistics, asked, problems } = await source.ask([LV1, WEB]);
+  const { statistics, queried, problems } = await source.query([LV1, WEB]);
   const found = statistics.get(LV1.key);
   assert.equal(found?.source, 'libvirt');
   assert.equal(found?.state, 'running');
@@ -46,35 +46,35 @@ test('statistics of a captured domain come out as those of a VM', async () => {
     ],
   );
   assert.equal(found?.iothreads[0]?.pollMaxSeconds, 32768e-9);
-  assert.deepEqual([...asked], [LV1.key, WEB.key]);
+  assert.deepEqual([...queried], [LV1.key, WEB.key]);
   assert.equal(statistics.has(WEB.key), false, 'a domain that is left out did not answer');
   assert.deepEqual(problems, []);
 });
 
 test('without a VM of its own libvirt is not called', async () => {
   const { source, calls } = libvirt(async () => '');
-  assert.equal((await source.ask([])).asked.size, 0);
+  assert.equal((await source.query([])).queried.size, 0);
   assert.equal(calls(), 0);
 });
 
 test('a busy domain, which has no statistics of its vCPUs, did not answer; the others did', async () => {
   const busy = "Domain: 'web'\n  state.state=1\n  vcpu.current=2\n  block.count=1\n  block.0.name=vda\n\n";
   const { source } = libvirt(async () => `${CAPTURED}\n${busy}`);
-  const { statistics, asked } = await source.ask([LV1, WEB]);
+  const { statistics, queried } = await source.query([LV1, WEB]);
   assert.deepEqual([...statistics.keys()], [LV1.key]);
-  assert.ok(asked.has(WEB.key));
+  assert.ok(queried.has(WEB.key));
 });
 
 test('a domain that imitates another by line breaks costs both, never a mix of the two', async () => {
   const forged =
     "Domain: 'evil'\n  vcpu.0.exits.sum=1\n  block.0.path=/x\nDomain: 'lv-1'\n  vcpu.0.exits.sum=9\n\n";
   const { source } = libvirt(async () => forged + CAPTURED);
-  assert.equal((await source.ask([LV1])).statistics.size, 0);
+  assert.equal((await source.query([LV1])).statistics.size, 0);
 });
 
 test('disks of the same name are told apart', async () => {
   const { source } = libvirt(async () => CAPTURED.replace('block.0.name=hda', 'block.0.name=vda'));
-  const { statistics } = await source.ask([LV1]);
+  const { statistics } = await source.query([LV1]);
   assert.deepEqual(
     statistics.get(LV1.key)?.disks.map(({ name }) => name),
     ['vda', 'vda~2'],
@@ -90,19 +90,19 @@ test('after a failure libvirt is left alone for half a minute, and its VMs are n
   }, clock);
   for (const ms of [0, 15_000, 29_999]) {
     clock.ms = ms;
-    const { statistics, asked, problems } = await source.ask([LV1]);
-    assert.deepEqual([statistics.size, [...asked], problems[0]?.kind], [0, [LV1.key], 'timeout']);
+    const { statistics, queried, problems } = await source.query([LV1]);
+    assert.deepEqual([statistics.size, [...queried], problems[0]?.kind], [0, [LV1.key], 'timeout']);
   }
   assert.equal(calls(), 1);
   works = true;
   clock.ms = 30_000;
-  assert.equal((await source.ask([LV1])).statistics.size, 1);
-  assert.deepEqual((await source.ask([LV1])).problems, []);
+  assert.equal((await source.query([LV1])).statistics.size, 1);
+  assert.deepEqual((await source.query([LV1])).problems, []);
 });
 
 test('scrapes at the same time share one call', async () => {
   const { source, calls } = libvirt(async () => CAPTURED);
-  const results = await Promise.all([source.ask([LV1]), source.ask([LV1]), source.ask([LV1, WEB])]);
+  const results = await Promise.all([source.query([LV1]), source.query([LV1]), source.query([LV1, WEB])]);
   assert.equal(calls(), 1);
   for (const { statistics } of results) assert.ok(statistics.has(LV1.key));
 });
@@ -111,7 +111,7 @@ test('a virsh that even SIGKILL does not end is not waited for, and no second on
   const clock = { ms: 0 };
   const { source, calls } = libvirt(() => new Promise(() => undefined), clock);
   for (let i = 0; i < 2; i++) {
-    const { problems } = await source.ask([LV1]);
+    const { problems } = await source.query([LV1]);
     assert.equal(problems[0]?.kind, 'timeout');
     clock.ms += 30_000;
   }
@@ -120,23 +120,23 @@ test('a virsh that even SIGKILL does not end is not waited for, and no second on
 
 test('an answer that is not domstats is a failure with a reason', async () => {
   const { source } = libvirt(async () => 'what?\n');
-  assert.equal((await source.ask([LV1])).problems[0]?.kind, 'malformed');
+  assert.equal((await source.query([LV1])).problems[0]?.kind, 'malformed');
 });
 
 test('a libvirt without KVM statistics gives what it has; a domain that once had them and has none is busy', async () => {
   const old = CAPTURED.replace(/^ {2}vcpu\..*\n/gm, '');
   let answer = old;
   const { source } = libvirt(async () => answer);
-  assert.equal((await source.ask([LV1])).statistics.get(LV1.key)?.disks[0]?.read.operations, 1);
+  assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.disks[0]?.read.operations, 1);
   answer = CAPTURED;
-  assert.equal((await source.ask([LV1])).statistics.get(LV1.key)?.vcpus.size, 2);
+  assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.vcpus.size, 2);
   answer = old;
-  assert.equal((await source.ask([LV1])).statistics.size, 0);
+  assert.equal((await source.query([LV1])).statistics.size, 0);
 });
 
 test('disks without statistics are no disks with 0 requests: such a domain is busy', async () => {
   const busy =
     "Domain: 'web'\n  state.state=1\n  vcpu.current=2\n  block.count=1\n  block.0.name=vda\n  block.0.path=/x\n";
   const { source } = libvirt(async () => busy);
-  assert.equal((await source.ask([WEB])).statistics.size, 0);
+  assert.equal((await source.query([WEB])).statistics.size, 0);
 });

@@ -39,8 +39,8 @@ test('VMs with a monitor are asked, those without are not', async (context) => {
   const { sessions } = await start(context, 10_000);
   const vms = [...VMS, fakeVm(30), fakeVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
   sessions.locate(vms, true);
-  const { statistics, asked, problems } = await sessions.ask(vms);
-  assert.deepEqual([...asked], ['10:1000', '20:1000']);
+  const { statistics, queried, problems } = await sessions.query(vms);
+  assert.deepEqual([...queried], ['10:1000', '20:1000']);
   assert.deepEqual([statistics.size, problems.length], [2, 0]);
   assert.equal(sessions.versionOf('10:1000'), '7.2.22');
 });
@@ -49,17 +49,17 @@ test('hints of threads stay the same object while nothing changes', async (conte
   const { sessions } = await start(context);
   sessions.locate(VMS, true);
   assert.equal(sessions.hintsOf('10:1000'), undefined);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   const hints = sessions.hintsOf('10:1000');
   assert.equal(hints?.vcpus.get(254), 1);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   assert.equal(sessions.hintsOf('10:1000'), hints);
 });
 
 test('the connection is closed when the VM goes, the others stay', async (context) => {
   const { sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   sessions.locate(VMS.slice(1), false);
   await until(() => monitors[0]?.clients.size === 0);
   assert.equal(monitors[1]?.clients.size, 1);
@@ -74,13 +74,13 @@ test('a VM that hangs costs its own statistics and the time allowed, no more', a
   const hung = await negotiated(context, host.real(`${SOCKETS}/10.sock`), () => undefined);
   sessions.locate(VMS, true);
   const begin = performance.now();
-  const { statistics, problems } = await sessions.ask(VMS);
+  const { statistics, problems } = await sessions.query(VMS);
   assert.ok(performance.now() - begin < PATIENCE_MS);
   assert.deepEqual([...statistics.keys()], ['20:1000']);
   assert.equal(problems[0]?.kind, 'timeout');
-  const asked = hung.received.length;
-  await sessions.ask(VMS);
-  assert.equal(hung.received.length, asked, 'left alone');
+  const queried = hung.received.length;
+  await sessions.query(VMS);
+  assert.equal(hung.received.length, queried, 'left alone');
 });
 
 test('who drips its answers is cut off at the time for one VM', async (context) => {
@@ -92,7 +92,7 @@ test('who drips its answers is cut off at the time for one VM', async (context) 
   sessions.locate(VMS, true);
   for (let i = 0; i < 3; i++) {
     // Did it wait for all answers, it would have them.
-    assert.deepEqual([...(await sessions.ask(VMS)).statistics.keys()], ['20:1000']);
+    assert.deepEqual([...(await sessions.query(VMS)).statistics.keys()], ['20:1000']);
   }
 });
 
@@ -102,7 +102,7 @@ test('a caller in a hurry gets what there is', async (context) => {
   await listen(context, host.real(`${SOCKETS}/10.sock`), [], () => undefined);
   sessions.locate(VMS, true);
   const begin = performance.now();
-  assert.deepEqual([...(await sessions.ask(VMS, 100)).statistics.keys()], ['20:1000']);
+  assert.deepEqual([...(await sessions.query(VMS, 100)).statistics.keys()], ['20:1000']);
   assert.ok(performance.now() - begin < PATIENCE_MS);
 });
 
@@ -120,10 +120,10 @@ test('a socket that comes later is found by a full look only', async (context) =
 test('after a failure the path is looked up anew: it may be another VM’s by now', async (context) => {
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   monitors[0]?.close();
   await sleep(20);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   host.listening([`${SOCKETS}/10.sock`, 999], [`${SOCKETS}/20.sock`, 200]);
   sessions.locate(VMS, true);
   assert.equal(sessions.has('10:1000'), false);
@@ -133,11 +133,11 @@ test('after a failure the path is looked up anew: it may be another VM’s by no
 test('a monitor that closes as its VM ends is no failure, one whose VM lives on is', async (context) => {
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
-  await sessions.ask(VMS);
+  await sessions.query(VMS);
   for (const each of monitors) each.close();
   // The process goes a moment after its monitor.
   setTimeout(() => host.remove('proc/10'), 5);
-  const { problems } = await sessions.ask(VMS);
+  const { problems } = await sessions.query(VMS);
   assert.deepEqual(
     problems.map(({ path }) => path),
     [host.real(`${SOCKETS}/20.sock`)],

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adviceOn, type Circumstances, NOT_ROOTS_ALONE } from '../../../exporter/model/advice.ts';
+import { adviceOn, type Circumstances, NOT_ROOTS_ALONE } from '../../../exporter/model/source-advice.ts';
 import { SourceError, type SourceErrorKind } from '../../../probes/errors.ts';
 
 const ROOT: Circumstances = { isRoot: true, lockdown: 'none' };
 
 function advice(
-  probe: string,
+  collector: string,
   kind: SourceErrorKind,
   path: string,
   reason: string,
   circumstances = ROOT,
 ): string {
-  const { why, fix } = adviceOn(new SourceError(kind, path, reason), probe, circumstances);
+  const { why, fix } = adviceOn(new SourceError(kind, path, reason), collector, circumstances);
   return `${why} | ${fix ?? '-'}`;
 }
 
@@ -120,15 +120,15 @@ test('each kind of failure of each source has its own fix, and no other', () => 
     ['trace', 'denied', '/x', 'EPERM', ROOT, 'disable tracing with --trace.backend=off'],
     ['trace', 'denied', '/x', 'EPERM', { ...ROOT, isRoot: false }, 'run kvm-telemetry as root'],
   ];
-  for (const [probe, kind, path, reason, circumstances, fix] of fixes)
+  for (const [collector, kind, path, reason, circumstances, fix] of fixes)
     assert.equal(
-      advice(probe, kind, path, reason, circumstances).split(' | ')[1],
+      advice(collector, kind, path, reason, circumstances).split(' | ')[1],
       fix,
-      `${probe} ${kind} ${path} ${reason}`,
+      `${collector} ${kind} ${path} ${reason}`,
     );
 });
 
 test('a failure is told with its path and its reason', () => {
-  for (const probe of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])
-    assert.match(advice(probe, 'failed', '/a/file', 'EIO: it broke'), /^\/a\/file: EIO: it broke/);
+  for (const collector of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])
+    assert.match(advice(collector, 'failed', '/a/file', 'EIO: it broke'), /^\/a\/file: EIO: it broke/);
 });

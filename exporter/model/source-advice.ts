@@ -22,20 +22,23 @@ export const NOT_ROOTS_ALONE =
 export const HELD = 'another client holds the monitor';
 
 /** Explains a failure and gives the fix. */
-export function adviceOn(problem: SourceError, probe: string, circumstances: Circumstances): Advice {
+export function adviceOn(problem: SourceError, collector: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
   const why = `${path}: ${reason}`;
   if (kind === 'exhausted') {
     return { why: `${why}: no file descriptor is free`, fix: fixOfExhaustion(reason) };
   }
-  if (probe === 'qmp') return aboutMonitor(problem, why);
-  if (probe === 'libvirt' && (path === 'virsh' || path.includes('://'))) return aboutLibvirt(problem, why);
-  if (probe === 'trace') return aboutTrace(problem, why, circumstances);
+  if (collector === 'qmp') return aboutMonitor(problem, why);
+  if (collector === 'libvirt' && (path === 'virsh' || path.includes('://')))
+    return aboutLibvirt(problem, why);
+  if (collector === 'trace') return aboutTrace(problem, why, circumstances);
   switch (kind) {
     case 'denied':
-      return probe === 'kvm_debugfs' ? aboutDebugfs(why, circumstances) : aboutPrivileges(why, circumstances);
+      return collector === 'kvm_debugfs'
+        ? aboutDebugfs(why, circumstances)
+        : aboutPrivileges(why, circumstances);
     case 'absent':
-      return aboutAbsence(path, probe, reason);
+      return aboutAbsence(path, collector, reason);
     case 'malformed':
     case 'failed':
       return { why, fix: 'please report this with the content of the file' };
@@ -118,14 +121,14 @@ function aboutTrace(
   return { why, fix: undefined };
 }
 
-function aboutAbsence(path: string, probe: string, reason: string): Advice {
-  if (probe === 'kvm_debugfs') {
+function aboutAbsence(path: string, collector: string, reason: string): Advice {
+  if (collector === 'kvm_debugfs') {
     return {
       why: `${path} does not exist: debugfs is not mounted, or the kvm module is not loaded`,
       fix: 'mount -t debugfs none /sys/kernel/debug && modprobe kvm',
     };
   }
-  if (probe === 'schedstat') {
+  if (collector === 'schedstat') {
     return {
       why: `${path} does not exist: this kernel lacks CONFIG_SCHEDSTATS`,
       fix: 'use a kernel with CONFIG_SCHEDSTATS, or disable the collector with --no-collector.schedstat',

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Feature } from '../../../exporter/model/features.ts';
+import { nextRule, type Remedy, remediesFor } from '../../../exporter/model/next-stage.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
 import { LADDER, type Stage } from '../../../exporter/model/stage.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
-import { nextRule, type Step, stepsTo } from '../../../exporter/model/steps.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { thread, vmOf } from '../../../testing/drift-cases.ts';
 
@@ -21,14 +21,14 @@ function steps(
   threads: readonly ObservedThread[],
   free: readonly number[],
   more: Partial<ObservedVm & { iothreadIds: string[] }> = {},
-): Step[] {
+): Remedy[] {
   const rule = nextRule(stage);
   assert.ok(rule);
   const { iothreadIds = [], ...observed } = more;
-  return stepsTo(rule, { iothreadIds } as unknown as Vm, vmOf(threads, observed), stage, free);
+  return remediesFor(rule, { iothreadIds } as unknown as Vm, vmOf(threads, observed), stage, free);
 }
 
-const fixes = (found: readonly Step[], missing: Feature): readonly string[] | undefined =>
+const fixes = (found: readonly Remedy[], missing: Feature): readonly string[] | undefined =>
   found.find((step) => step.missing === missing)?.fixes;
 
 test('the next stage is the one above, and the last one has none', () => {

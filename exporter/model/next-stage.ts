@@ -12,7 +12,7 @@ import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
 
 /** What is missing for the next stage of the methodology, and how to fix it. */
-export interface Step {
+export interface Remedy {
   readonly missing: string;
   readonly fixes: readonly string[];
 }
@@ -31,13 +31,13 @@ export function nextRule({ detected }: VmStage): StageRule | undefined {
  *
  * @param free CPUs to which no thread of any VM is confined, the best first
  */
-export function stepsTo(
+export function remediesFor(
   rule: StageRule,
   vm: Vm,
   observed: ObservedVm,
   stage: VmStage,
   free: readonly number[],
-): Step[] {
+): Remedy[] {
   const isOn = (feature: Feature): boolean => stage.features.get(feature) === 1;
   const missing: Feature[] = [
     ...rule.all.filter((feature) => !isOn(feature)),

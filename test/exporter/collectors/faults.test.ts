@@ -60,7 +60,7 @@ async function observe(tree: HostTree, flags: Record<string, unknown> = {}, scra
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, ...flags }, {}, {});
   const telemetry = new Telemetry(config, logger, own, { version: '0', revision: '', simulated: false });
-  await telemetry.look().catch(() => undefined);
+  await telemetry.discover().catch(() => undefined);
   let text = '';
   for (let i = 0; i < scrapes; i++) {
     const { families } = await telemetry.scrape(10_000);
@@ -71,13 +71,14 @@ async function observe(tree: HostTree, flags: Record<string, unknown> = {}, scra
   return { samples: parseSamples(text), text, log };
 }
 
-function success(samples: Samples, probe: string): number {
-  return sample(samples, 'kvm_telemetry_probe_success', { probe });
+function success(samples: Samples, collector: string): number {
+  return sample(samples, 'kvm_telemetry_collector_success', { collector });
 }
 
-test('on a sound host every probe succeeds', async (context) => {
+test('on a sound host every collector succeeds', async (context) => {
   const { samples } = await observe(twoVms(context));
-  for (const key of series(samples, 'kvm_telemetry_probe_success')) assert.equal(samples.get(key), 1, key);
+  for (const key of series(samples, 'kvm_telemetry_collector_success'))
+    assert.equal(samples.get(key), 1, key);
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 1000);
   assert.equal(sample(samples, 'kvm_vm_halt_wait_seconds_total', { vm: 'web' }), 5);
   assert.equal(sample(samples, 'kvm_block_io_now', { device: 'sda', direction: 'write' }), 2);
@@ -111,49 +112,53 @@ const BAD: Readonly<Record<string, string | Buffer>> = {
   negative: '-1 -2 -3\n',
 };
 
-const FILES: readonly { readonly path: string; readonly probe: string; readonly lost: RegExp }[] = [
+const FILES: readonly { readonly path: string; readonly collector: string; readonly lost: RegExp }[] = [
   {
     path: 'proc/10/task/11/schedstat',
-    probe: 'threads',
+    collector: 'threads',
     lost: /_thread_(run|wait|timeslices)\w*\{vm="web",thread="vcpu0"/,
   },
   {
     path: 'proc/10/task/11/status',
-    probe: 'threads',
+    collector: 'threads',
     lost: /_thread_(context_switches_total|allowed_cpus)\{vm="web",thread="vcpu0"/,
   },
   {
     path: 'proc/10/task/11/sched',
-    probe: 'threads',
+    collector: 'threads',
     lost: /_thread_migrations_total\{vm="web",thread="vcpu0"/,
   },
-  { path: 'sys/kernel/debug/kvm/10-9/exits', probe: 'kvm_debugfs', lost: /kvm_vm_exits_total\{vm="web"\}/ },
-  { path: 'proc/schedstat', probe: 'schedstat', lost: /kvm_cpu_run/ },
-  { path: 'proc/interrupts', probe: 'interrupts', lost: /kvm_interrupts/ },
-  { path: 'proc/irq/29/effective_affinity_list', probe: 'interrupts', lost: /kvm_nvme_queue_affinity/ },
-  { path: 'sys/block/sda/stat', probe: 'block', lost: /kvm_block_reads_completed/ },
-  { path: 'sys/block/sda/inflight', probe: 'block', lost: /kvm_block_io_now/ },
-  { path: 'sys/devices/system/cpu/online', probe: 'cpus', lost: /kvm_cpu_info/ },
+  {
+    path: 'sys/kernel/debug/kvm/10-9/exits',
+    collector: 'kvm_debugfs',
+    lost: /kvm_vm_exits_total\{vm="web"\}/,
+  },
+  { path: 'proc/schedstat', collector: 'schedstat', lost: /kvm_cpu_run/ },
+  { path: 'proc/interrupts', collector: 'interrupts', lost: /kvm_interrupts/ },
+  { path: 'proc/irq/29/effective_affinity_list', collector: 'interrupts', lost: /kvm_nvme_queue_affinity/ },
+  { path: 'sys/block/sda/stat', collector: 'block', lost: /kvm_block_reads_completed/ },
+  { path: 'sys/block/sda/inflight', collector: 'block', lost: /kvm_block_io_now/ },
+  { path: 'sys/devices/system/cpu/online', collector: 'cpus', lost: /kvm_cpu_info/ },
 ];
 
-for (const { path, probe, lost } of FILES) {
-  test(`a bad ${path} costs that alone and shows in ${probe}`, async (context) => {
+for (const { path, collector, lost } of FILES) {
+  test(`a bad ${path} costs that alone and shows in ${collector}`, async (context) => {
     for (const [how, content] of Object.entries(BAD)) {
       // An empty CPU list means no CPU, which is what the kernel would say.
       if (how === 'empty' && /_list$|online$/.test(path)) continue;
       const tree = twoVms(context);
       tree.write(path, content);
       const { samples, text, log } = await observe(tree, {}, 3);
-      const problems = log.filter((entry) => entry['probe'] === probe && entry['level'] === 40);
+      const problems = log.filter((entry) => entry['collector'] === collector && entry['level'] === 40);
       assert.equal(problems.length, 1, `${how}: one log line for three scrapes`);
       assert.ok(String(problems[0]?.['path']).length > 0 && String(problems[0]?.['reason']).length > 0);
-      assert.equal(success(samples, probe), 0, how);
+      assert.equal(success(samples, collector), 0, how);
       assert.ok(
         !text.split('\n').some((line) => lost.test(line) && !line.startsWith('#')),
         `${how}: nothing invented`,
       );
-      for (const key of series(samples, 'kvm_telemetry_probe_success')) {
-        if (!key.includes(`"${probe}"`)) assert.equal(samples.get(key), 1, `${how}: ${key}`);
+      for (const key of series(samples, 'kvm_telemetry_collector_success')) {
+        if (!key.includes(`"${collector}"`)) assert.equal(samples.get(key), 1, `${how}: ${key}`);
       }
       assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'db' }), 1000, how);
       const cpu = { vm: 'web', thread: 'vcpu0' };
@@ -203,7 +208,7 @@ test('a kernel without /proc/<pid>/schedstat gives all but the run and wait time
   assert.equal(series(samples, 'kvm_thread_run_seconds_total').length, 0);
   assert.equal(series(samples, 'kvm_thread_cpu_seconds_total', { thread: 'vcpu0' }).length, 6);
   assert.equal(series(samples, 'kvm_thread_migrations_total', { thread: 'vcpu0' }).length, 2);
-  assert.equal(log.filter((entry) => entry['probe'] === 'threads').length, 1);
+  assert.equal(log.filter((entry) => entry['collector'] === 'threads').length, 1);
 });
 
 test('zeros of a kernel without sched_info are not shown as times', async (context) => {
@@ -227,7 +232,7 @@ test('under lockdown only the counters are missing, and they are not even opened
   assert.equal(series(samples, 'kvm_vm_exits_total').length, 0);
   assert.equal(sample(samples, 'kvm_vm_blocking', { vm: 'web' }), 1);
   assert.equal(sample(samples, 'kvm_lockdown_info', { mode: 'integrity' }), 1);
-  const said = log.filter((entry) => entry['probe'] === 'kvm_debugfs');
+  const said = log.filter((entry) => entry['collector'] === 'kvm_debugfs');
   assert.equal(said.length, 1);
   assert.equal(said[0]?.['reason'], 'kernel lockdown (integrity)');
 });
@@ -243,7 +248,7 @@ test('series past the limit are dropped, counted, and said once', async (context
 test('a collector that is switched off is not run and has no success to show', async (context) => {
   const { samples } = await observe(twoVms(context), { 'collector.interrupts': false });
   assert.equal(series(samples, 'kvm_interrupts_total').length, 0);
-  assert.equal(series(samples, 'kvm_telemetry_probe_success', { probe: 'interrupts' }).length, 0);
+  assert.equal(series(samples, 'kvm_telemetry_collector_success', { collector: 'interrupts' }).length, 0);
 });
 
 test('an unreadable root gives metrics of the exporter itself, and says why', async (context) => {
@@ -254,5 +259,7 @@ test('an unreadable root gives metrics of the exporter itself, and says why', as
   assert.equal(success(samples, 'inventory'), 0);
   assert.equal(success(samples, 'block'), 0);
   assert.equal(series(samples, 'kvm_vm_info').length, 0);
-  assert.ok(log.some((entry) => entry['probe'] === 'inventory' && String(entry['path']).endsWith('/proc')));
+  assert.ok(
+    log.some((entry) => entry['collector'] === 'inventory' && String(entry['path']).endsWith('/proc')),
+  );
 });

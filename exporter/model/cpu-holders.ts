@@ -26,7 +26,7 @@ function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): 
 }
 
 /** Which thread is confined to which CPU, over all VMs of a host. Built once per round. */
-export class Places {
+export class CpuHolders {
   readonly #holders = new Map<number, Holders>();
   readonly #cpus = new Map<ObservedThread, number>();
   readonly #free = new Map<number | undefined, readonly number[]>();

@@ -2,7 +2,7 @@ import type { SimDisk } from './disk.ts';
 import { SimThread } from './thread.ts';
 import type { Topology } from './topology.ts';
 import type { ReasonName } from './vcpu.ts';
-import type { Misfortune, SimVm } from './vm.ts';
+import type { Faults, SimVm } from './vm.ts';
 
 export const DRIFT_KINDS = ['widened', 'shared_cpu', 'other_node'] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];
@@ -12,7 +12,7 @@ const WASTE = 0.4;
 const FIRST_HOG = 900_000;
 
 /** Fault injection into the VMs and disks of a host. */
-export abstract class Misfortunes {
+export abstract class FaultInjection {
   abstract readonly topology: Topology;
   abstract readonly disks: readonly SimDisk[];
   protected abstract readonly allCpus: readonly number[];
@@ -32,23 +32,23 @@ export abstract class Misfortunes {
 
   /** @param perSecond undefined ends the storm */
   exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
-    const { misfortune } = this.vm(name);
-    if (perSecond === undefined) delete misfortune.storm;
-    else misfortune.storm = { perSecond, reason };
+    const { faults } = this.vm(name);
+    if (perSecond === undefined) delete faults.storm;
+    else faults.storm = { perSecond, reason };
   }
 
   /** @param factor on the time of each exit except HLT; 1 ends it */
   slowExits(name: string, factor: number): void {
-    this.#strike(name, { exitSlowness: factor });
+    this.#inject(name, { exitSlowness: factor });
   }
 
   /** The guest puts all requests into the first queue of a disk, as after a driver update. */
   useOneQueue(name: string, on: boolean): void {
-    this.#strike(name, { usesOneQueue: on });
+    this.#inject(name, { usesOneQueue: on });
   }
 
   stallIo(name: string, on: boolean): void {
-    this.#strike(name, { isStalled: on });
+    this.#inject(name, { isStalled: on });
   }
 
   stallDisk(name: string, on: boolean): void {
@@ -69,7 +69,7 @@ export abstract class Misfortunes {
   /** @param share of each vCPU's time; true for the default, false ends it */
   wasteHaltPolls(name: string, share: boolean | number): void {
     const wastesHaltPolls = typeof share === 'number' ? share : share ? WASTE : 0;
-    this.#strike(name, { wastesHaltPolls });
+    this.#inject(name, { wastesHaltPolls });
   }
 
   /**
@@ -77,7 +77,7 @@ export abstract class Misfortunes {
    * update.
    */
   losePolling(name: string, on: boolean): void {
-    this.#strike(name, { pollingLost: on });
+    this.#inject(name, { pollingLost: on });
   }
 
   /**
@@ -96,11 +96,11 @@ export abstract class Misfortunes {
 
   /** The monitor accepts connections but sends nothing. */
   hangMonitor(name: string, on: boolean): void {
-    this.#strike(name, { monitorHangs: on });
+    this.#inject(name, { monitorHangs: on });
   }
 
-  #strike(name: string, misfortune: Misfortune): void {
-    Object.assign(this.vm(name).misfortune, misfortune);
+  #inject(name: string, faults: Faults): void {
+    Object.assign(this.vm(name).faults, faults);
   }
 
   /**
