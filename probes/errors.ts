@@ -36,6 +36,8 @@ export class SourceError extends Error {
     readonly kind: SourceErrorKind,
     path: string,
     reason: string,
+    /** What a decision may depend on besides the kind: the errno (`EEXIST`), or a name of the source's own. */
+    readonly code?: string,
   ) {
     const [shownPath, shownReason] = [printable(path), printable(reason)];
     super(`${shownPath}: ${shownReason}`);
@@ -87,7 +89,7 @@ export function sourceError(error: unknown, path: string): SourceError {
   const { code }: { code?: unknown } = typeof error === 'object' && error !== null ? error : {};
   // For a failed child process `code` is the exit status.
   if (typeof code !== 'string') return new SourceError('failed', path, String(error));
-  return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code);
+  return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code, code);
 }
 
 /** Creates the error of a parser. `format` names the kernel file; `text` is quoted and truncated. */

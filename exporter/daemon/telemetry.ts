@@ -26,7 +26,7 @@ import { SeriesLog } from '../scrape/series-log.ts';
 import { RemoteSources } from '../sources/remotes.ts';
 import { perfStarter } from '../trace/perf-process.ts';
 import type { TraceSetName } from '../trace/sets.ts';
-import { Trace } from '../trace/trace.ts';
+import { Trace, type TraceSettings } from '../trace/trace.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { realWorld, type World } from './world.ts';
 
@@ -95,11 +95,7 @@ export class Telemetry {
         now,
         sinceBoot: () => this.#sinceBoot(),
       },
-      () => ({
-        backend: this.#config['collector.trace'] ? this.#config['trace.backend'] : 'off',
-        sets: traceSets(this.#config['trace.sets']) as TraceSetName[],
-        dutyCycle: this.#config['trace.dutyCycle'],
-      }),
+      traceSettings(config),
       this.#inventory,
     );
     this.#assessment = new Assessment({
@@ -327,6 +323,7 @@ export class Telemetry {
   async reload(config: Config): Promise<string[]> {
     const before = this.#config;
     this.#config = config;
+    this.#trace.configure(traceSettings(config));
     this.#schedule();
     return (Object.keys(config) as (keyof Config)[]).filter(
       (key) => /^(web|path|state)\./.test(key) && config[key] !== before[key],
@@ -373,4 +370,12 @@ export class Telemetry {
       return 'unknown';
     }
   }
+}
+
+function traceSettings(config: Config): TraceSettings {
+  return {
+    backend: config['collector.trace'] ? config['trace.backend'] : 'off',
+    sets: traceSets(config['trace.sets']) as TraceSetName[],
+    dutyCycle: config['trace.dutyCycle'],
+  };
 }

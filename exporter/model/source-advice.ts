@@ -1,5 +1,6 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Lockdown } from '../../probes/lockdown.ts';
+import { NOT_IN_THIS_KERNEL } from './trace-reading.ts';
 
 /** Explains a failure to the operator. */
 export interface Advice {
@@ -96,7 +97,7 @@ function aboutLibvirt({ kind }: SourceError, why: string): Advice {
 }
 
 function aboutTrace(
-  { kind, path, reason }: SourceError,
+  { kind, path, code }: SourceError,
   why: string,
   { isRoot, lockdown }: Circumstances,
 ): Advice {
@@ -108,10 +109,10 @@ function aboutTrace(
     };
   }
   if (path === 'perf') return { why, fix: 'apt-get install linux-perf, or set --trace.backend=off' };
-  if (reason.startsWith('EROFS')) {
+  if (code === 'EROFS') {
     return { why, fix: 'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs' };
   }
-  if (reason.includes('no such tracepoint') || reason.includes('no field')) {
+  if (code === NOT_IN_THIS_KERNEL) {
     return {
       why,
       fix: 'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',

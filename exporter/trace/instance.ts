@@ -4,6 +4,7 @@ import type { Host } from '../../probes/host.ts';
 import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
 import { readEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
+import { NOT_IN_THIS_KERNEL } from '../model/trace-reading.ts';
 import type { TracefsWriter } from './writer.ts';
 
 const PREFIX = 'kvm-telemetry-';
@@ -73,10 +74,13 @@ export class TraceInstance {
   checkEvent(event: string, fields: readonly string[]): void {
     const [system = '', name = ''] = event.split('/');
     const format = ifThere(() => readEventFormat(this.host, system, name));
-    if (format === undefined) throw new SourceError('absent', event, 'no such tracepoint in this kernel');
+    if (format === undefined)
+      throw new SourceError('absent', event, 'no such tracepoint in this kernel', NOT_IN_THIS_KERNEL);
     const missing = fields.find((field) => !format.fields.has(field));
-    if (missing !== undefined)
-      throw new SourceError('absent', event, `its tracepoint has no field ${missing} in this kernel`);
+    if (missing !== undefined) {
+      const reason = `the tracepoint has no field ${missing} in this kernel`;
+      throw new SourceError('absent', event, reason, NOT_IN_THIS_KERNEL);
+    }
   }
 
   /** @param fields `pid_t pid; u64 lat` */
@@ -137,11 +141,8 @@ export class TraceInstance {
     } catch (error) {
       if (!(error instanceof SourceError) || error.kind !== 'failed') throw error;
       const reason = ifThere(() => readTraceErrorLog(this.host, folder));
-      throw new SourceError(
-        'failed',
-        path,
-        `${error.reason}: ${reason ?? 'no reason in error_log'}: ${line}`,
-      );
+      const why = `${error.reason}: ${reason ?? 'no reason in error_log'}: ${line}`;
+      throw new SourceError('failed', path, why, error.code);
     }
   }
 

@@ -57,16 +57,21 @@ export class Trace {
 
   constructor(
     private readonly parts: TraceDependencies,
-    private readonly settings: () => TraceSettings,
+    private wanted: TraceSettings,
     private readonly traced: Traced,
   ) {}
+
+  /** The next tick applies the settings. */
+  configure(settings: TraceSettings): void {
+    this.wanted = settings;
+  }
 
   /** Starts counting. Never throws: the reading reports errors. */
   start(): Promise<void> {
     return this.#change(() => this.#start());
   }
 
-  /** Call every second. Also applies changed settings. */
+  /** Call every second. */
   tick(): Promise<void> {
     return this.#change(() => this.#tick());
   }
@@ -172,7 +177,7 @@ export class Trace {
   }
 
   async #start(): Promise<void> {
-    const settings = this.settings();
+    const settings = this.wanted;
     this.#settings = settings;
     this.#failures = [];
     this.#whyNotTracefs = undefined;
@@ -227,7 +232,7 @@ export class Trace {
   async #tick(): Promise<void> {
     this.#ticks++;
     const isIdle = this.#tracefs === undefined && this.#perf === undefined;
-    const hasChanged = JSON.stringify(this.settings()) !== JSON.stringify(this.#settings);
+    const hasChanged = JSON.stringify(this.wanted) !== JSON.stringify(this.#settings);
     const isRetry = isIdle && this.#failures.length > 0 && this.#ticks % RETRY_TICKS === 0;
     this.#owners.update(this.traced.vms, (vm) => this.traced.threadsOf(vm));
     if (this.#settings !== undefined && (hasChanged || isRetry || this.#hasOtherFormat())) {

@@ -199,7 +199,7 @@ export class TracedSet {
     try {
       await this.instance.add(event, spec);
     } catch (error) {
-      if (!(error instanceof SourceError) || !error.reason.startsWith('EEXIST')) throw error;
+      if (!(error instanceof SourceError) || error.code !== 'EEXIST') throw error;
       await this.instance.remove(event, spec);
       await this.instance.add(event, spec);
     }

@@ -16,9 +16,9 @@ const KINDS: readonly (readonly [string, SourceErrorKind])[] = [
 ];
 
 for (const [code, kind] of KINDS) {
-  test(`${code} is of the kind ${kind} and keeps its code as the reason`, () => {
+  test(`${code} is of the kind ${kind} and keeps its code`, () => {
     const error = sourceError(Object.assign(new Error('x'), { code }), '/proc/1/stat');
-    assert.deepEqual([error.kind, error.path, error.reason], [kind, '/proc/1/stat', code]);
+    assert.deepEqual([error.kind, error.path, error.reason, error.code], [kind, '/proc/1/stat', code, code]);
     assert.equal(error.message, `/proc/1/stat: ${code}`);
   });
 }

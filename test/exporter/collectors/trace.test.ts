@@ -182,7 +182,7 @@ async function captured(context: TestContext) {
       sinceBoot: () => clock.seconds,
       startPerf: () => ({ end: () => undefined }),
     },
-    () => ({ backend: 'tracefs', sets: TRACE_SET_NAMES, dutyCycle: 1 }),
+    { backend: 'tracefs', sets: TRACE_SET_NAMES, dutyCycle: 1 },
     inventory,
   );
   await trace.start();
@@ -235,17 +235,18 @@ test('the numbers are those of the captured files', async (context) => {
     series(samples, 'kvm_virtqueue_info').map((key) => /address="([^"]*)"/.exec(key)?.[1]),
     ['0xfebfb000', '0xfebfb004', '0xfebff000', '0xfebff004', '0xfebff008'],
   );
-  const stage = (name: string) => sample(samples, 'kvm_vm_io_path_events_total', { ...VM, stage: name });
-  const stages = ['kick', 'inject', 'eoi', 'halt', 'other'].map(stage);
+  const steps = ['kick', 'inject', 'eoi', 'halt', 'other'].map((step) =>
+    sample(samples, 'kvm_vm_io_path_events_total', { ...VM, step }),
+  );
   // The disk's kicks and the network's, 73.
-  assert.deepEqual(stages.slice(0, 4), [
+  assert.deepEqual(steps.slice(0, 4), [
     4620 + 4752 + 73,
     reasons.interrupt + reasons.vintr,
     17_886 - 14_578,
     reasons.hlt,
   ]);
   assert.equal(
-    stages.reduce((sum, count) => sum + count, 0),
+    steps.reduce((sum, count) => sum + count, 0),
     77_853,
   );
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adviceOn, type Circumstances, NOT_ROOTS_ALONE } from '../../../exporter/model/source-advice.ts';
+import { NOT_IN_THIS_KERNEL } from '../../../exporter/model/trace-reading.ts';
 import { SourceError, type SourceErrorKind } from '../../../probes/errors.ts';
 
 const ROOT: Circumstances = { isRoot: true, lockdown: 'none' };
@@ -101,22 +102,7 @@ test('each kind of failure of each source has its own fix, and no other', () => 
       ROOT,
       'apt-get install linux-perf, or set --trace.backend=off',
     ],
-    [
-      'trace',
-      'failed',
-      '/x',
-      'EROFS: read-only',
-      ROOT,
-      'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs',
-    ],
     ['trace', 'failed', '/x', 'EBUSY', ROOT, '-'],
-    ...['no such tracepoint kvm_exit', 'no field gpa'].map(
-      (reason) =>
-        [
-          ...(['trace', 'absent', '/x', reason, ROOT] as const),
-          'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',
-        ] as const,
-    ),
     ['trace', 'denied', '/x', 'EPERM', ROOT, 'disable tracing with --trace.backend=off'],
     ['trace', 'denied', '/x', 'EPERM', { ...ROOT, isRoot: false }, 'run kvm-telemetry as root'],
   ];
@@ -127,6 +113,20 @@ test('each kind of failure of each source has its own fix, and no other', () => 
       `${collector} ${kind} ${path} ${reason}`,
     );
 });
+
+for (const [code, fix] of [
+  ['EROFS', 'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs'],
+  [
+    NOT_IN_THIS_KERNEL,
+    'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',
+  ],
+  [undefined, undefined],
+] as const) {
+  test(`the fix for a trace failure follows from its code ${code}, not from its text`, () => {
+    const problem = new SourceError('failed', '/x', 'any text', code);
+    assert.equal(adviceOn(problem, 'trace', ROOT).fix, fix);
+  });
+}
 
 test('a failure is told with its path and its reason', () => {
   for (const collector of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])

@@ -29,9 +29,7 @@ function setUp(
   tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
   const perfs: Perf[] = [];
   const clock = { seconds: 100 };
-  const current: { settings: TraceSettings } = {
-    settings: { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, ...settings },
-  };
+  let current: TraceSettings = { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, ...settings };
   const threads = new Map([
     [
       WEB,
@@ -52,13 +50,14 @@ function setUp(
         return { end: () => listener.ended(new SourceError('failed', 'perf', 'asked to end')) };
       },
     },
-    () => current.settings,
+    current,
     { vms: [WEB], threadsOf: (vm) => threads.get(vm) ?? [] },
   );
   return {
     ...{ tracefs, trace, perfs, threads },
     change: (to: Partial<TraceSettings>): void => {
-      current.settings = { ...current.settings, ...to };
+      current = { ...current, ...to };
+      trace.configure(current);
     },
     async tick(seconds = 1) {
       for (let i = 0; i < seconds; i++) {

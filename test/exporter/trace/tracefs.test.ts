@@ -350,7 +350,7 @@ test('a field that this kernel lacks costs its trigger', async (context) => {
   });
   await start();
   assert.deepEqual(problems(), [
-    'absent kvm/kvm_halt_poll_ns: its tracepoint has no field grow in this kernel',
+    'absent kvm/kvm_halt_poll_ns: the tracepoint has no field grow in this kernel',
   ]);
   assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
 });
