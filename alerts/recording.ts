@@ -265,7 +265,7 @@ const perHost = {
     'VMs of which a thread is not where it should be.',
     aggregate('count', where(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
   ),
-  'host:kvm_telemetry_failing_probes:count': rule(
+  'host:kvm_telemetry_failing_collectors:count': rule(
     'Collectors that do not give all they should.',
     aggregate('count', where(gauge('kvm_telemetry_collector_success'), '==', 0), HOST),
   ),

@@ -180,7 +180,7 @@ export const stageLost = {
   keepFiringFor: '5m',
 } as const;
 
-/** A probe that worked within `memory` and fails now. `doctor` reports probes that never worked. */
+/** A collector that worked within `memory` and fails now. `doctor` reports probes that never worked. */
 export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /**

@@ -96,7 +96,7 @@ export const exporter = (): Dashboard =>
         title: 'Collectors and tasks',
         panels: [
           new StateTimeline({
-            title: 'Probe success',
+            title: 'Collector success',
             description:
               'Whether each collector gave all it should, at each scrape; the worst of the chosen hosts.',
             ...{ width: 12, height: 11, unit: 'none' },
@@ -109,7 +109,7 @@ export const exporter = (): Dashboard =>
             mappings: [named({ 0: ['failing', 'red'], 1: ['works', 'semi-dark-green'] })],
           }),
           new TimeSeries({
-            title: 'Probe duration',
+            title: 'Collector duration',
             description: 'Time that each collector took in a scrape; the slowest of the chosen hosts.',
             ...{ width: 12, height: 11, min: 0, unit: 's', many: true },
             queries: [

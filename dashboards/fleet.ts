@@ -43,7 +43,7 @@ const iosOnPath = recorded('host:kvm_ios:matched_rate', OF_HOSTS);
 const ios = recorded('host:kvm_ios:rate', OF_HOSTS);
 const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
 const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
-const failing = recorded('host:kvm_telemetry_failing_probes:count', OF_HOSTS);
+const failing = recorded('host:kvm_telemetry_failing_collectors:count', OF_HOSTS);
 
 const perIo = recorded('host:kvm_io_path_events:per_io', OF_HOSTS);
 const vms = recorded('host:kvm_vms:count', OF_HOSTS);
@@ -183,8 +183,8 @@ export const fleet = (): Dashboard =>
             },
           ),
           now4(
-            'Failing probes',
-            'Probes of exporters that do not give all they should.',
+            'Failing collectors',
+            'Collectors of exporters that do not give all they should.',
             sum(failing, []),
             'short',
             {
@@ -339,7 +339,7 @@ export const fleet = (): Dashboard =>
               {
                 ...{
                   from: 'Value #F',
-                  title: 'Failing probes',
+                  title: 'Failing collectors',
                   unit: 'short',
                   decimals: 0,
                   coloured: 'text',

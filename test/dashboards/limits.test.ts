@@ -7,7 +7,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'fleet: stat Hosts down': 'green, 1 red',
   'fleet: stat Exits per I/O': 'green, 1 orange',
   'fleet: stat Drifting VMs': 'green, 1 red',
-  'fleet: stat Failing probes': 'green, 1 orange',
+  'fleet: stat Failing collectors': 'green, 1 orange',
   'fleet: timeseries Exits per I/O': 'transparent, 1 orange',
   'fleet: table Exits beyond I/O: Exits/s and vCPU': 'text, 10000 red',
   'fleet: table Exits per I/O: Exits per I/O': 'text, 1 red',
@@ -16,9 +16,9 @@ const LIMITS: Readonly<Record<string, string>> = {
   'fleet: table Busy I/O threads: Busy': 'text, 0.95 red',
   'fleet: table Drift: Threads': 'text, 1 red',
   'fleet: table Hosts: Drifting VMs': 'text, 1 red',
-  'fleet: table Hosts: Failing probes': 'text, 1 orange',
+  'fleet: table Hosts: Failing collectors': 'text, 1 orange',
   'host: stat Drifting threads': 'green, 1 red',
-  'host: stat Failing probes': 'green, 1 orange',
+  'host: stat Failing collectors': 'green, 1 orange',
   'host: table VMs: Exits per I/O': 'green, 1 orange',
   'host: table VMs: Longest wait': 'text, 0.1 red',
   'host: table VMs: Drifting threads': 'text, 1 red',
@@ -34,7 +34,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'vm: timeseries Mean latency': 'transparent, 0.02 red',
   'patch-effect: timeseries Exits per I/O': 'transparent, 1 orange',
   'affinity: timeseries Fairness of queues': 'transparent, 0.5 orange',
-  'exporter: stat Failing probes': 'green, 1 red',
+  'exporter: stat Failing collectors': 'green, 1 red',
   'exporter: stat Dropped series': 'green, 1 red',
   'exporter: timeseries Age of the last run, in intervals': 'transparent, 5 red',
   'exporter: stat Dropped events': 'green, 1e-9 red',
@@ -42,7 +42,7 @@ const LIMITS: Readonly<Record<string, string>> = {
 
 /** What states are called, and whether that is good (green), bad (red), or no matter. */
 const WORDS: Readonly<Record<string, string>> = {
-  'host: Probes': '0 failing red, 1 works green',
+  'host: Collectors': '0 failing red, 1 works green',
   'host: Monitors and managers of VMs': '0 no answer red, 1 answers green',
   'vm: Detected stage':
     '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
@@ -50,7 +50,7 @@ const WORDS: Readonly<Record<string, string>> = {
     '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
   'patch-effect: Features': '0 no red, 1 yes green',
   'affinity: Threads that drifted': '0 in place green, 1 drifts red',
-  'exporter: Probe success': '0 failing red, 1 works green',
+  'exporter: Collector success': '0 failing red, 1 works green',
   'exporter: Versions: Configuration': '0 refused red, 1 in force text',
 };
 

@@ -20,19 +20,19 @@ const sets = (value: Expected): Record<string, Expected> =>
 /** What tells of the process itself is made up by lab/history/own-process.ts: its numbers are here again. */
 export const exporter: Cases = {
   'stat Exporters': { unit: 'short', is: () => ({ Exporters: 2 }) },
-  'stat Failing probes': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'stat Series': { unit: 'short', is: () => ({ Series: [600, 10_000] }) },
   'stat Dropped series': { unit: 'short', is: () => ({ 'Dropped series': 0 }) },
   'stat Dropped events': { unit: 'cps', is: () => ({ 'Dropped events': 0 }) },
   'stat CPU': { unit: 'percentunit', is: () => ({ CPU: (2 * 0.31) / 15 }) },
-  'state-timeline Probe success': {
+  'state-timeline Collector success': {
     unit: 'none',
     called: { 0: 'failing', 1: 'works' },
     others: true,
     // The worst of the two hosts.
     is: () => ({ qmp: 0, kvm_debugfs: 0, threads: 1, block: 1 }),
   },
-  'timeseries Probe duration': {
+  'timeseries Collector duration': {
     unit: 's',
     others: true,
     is: () => ({ qmp: [0.0112, 0.0168], vms: [0.0016, 0.0024], threads: [0.0072, 0.0108] }),

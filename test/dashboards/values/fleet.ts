@@ -71,7 +71,7 @@ export const fleet: Cases = {
     { unit: 'short', minute: 23, is: () => ({ 'Drifting VMs': 1 }) },
     { unit: 'short', is: () => ({}) },
   ],
-  'stat Failing probes': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'timeseries Exits by step of the I/O path': {
     unit: 'cps',
     is: (moment) => {
@@ -141,7 +141,7 @@ export const fleet: Cases = {
     key: ['Host'],
     units: {
       ...{ VMs: 'short', Exits: 'cps', 'I/Os': 'iops', 'Exits per I/O': 'none', 'Drifting VMs': 'short' },
-      ...{ 'Failing probes': 'short', Scrape: 's', Series: 'short' },
+      ...{ 'Failing collectors': 'short', Scrape: 's', Series: 'short' },
     },
     rows: (moment) => {
       const [exits, ios, ratios] = [total(exitsOf), total(iosOf), perIo].map((of) => byHost(moment, of));
@@ -152,7 +152,7 @@ export const fleet: Cases = {
           'I/Os': ios?.[host] ?? 0,
           'Exits per I/O': ratios?.[host] ?? 0,
         },
-        ...{ 'Drifting VMs': 0, 'Failing probes': failing, Scrape: [0.03, 0.07], Series: [100, 10_000] },
+        ...{ 'Drifting VMs': 0, 'Failing collectors': failing, Scrape: [0.03, 0.07], Series: [100, 10_000] },
       }));
     },
   },

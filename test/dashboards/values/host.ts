@@ -62,9 +62,9 @@ export const host: Cases = {
     { unit: 'short', minute: 23, wishes: SIM, is: () => ({ 'Drifting threads': 3 }) },
     { unit: 'short', wishes: SIM, is: () => ({ 'Drifting threads': 0 }) },
   ],
-  'stat Failing probes': [
+  'stat Failing collectors': [
     { unit: 'short', wishes: SIM, is: () => ({}) },
-    { unit: 'short', wishes: TROUBLED, is: () => ({ 'Failing probes': 2 }) },
+    { unit: 'short', wishes: TROUBLED, is: () => ({ 'Failing collectors': 2 }) },
   ],
   'table VMs': {
     key: ['VM'],
@@ -191,7 +191,7 @@ export const host: Cases = {
     // A queue of an NVMe has CPUs of one node only.
     is: () => ({ db: 1, kv: 1, mail: 1, build: 1 }),
   },
-  'state-timeline Probes': {
+  'state-timeline Collectors': {
     unit: 'none',
     wishes: TROUBLED,
     called: { 0: 'failing', 1: 'works' },
