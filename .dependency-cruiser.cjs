@@ -1,5 +1,5 @@
 /** Who may import whom: docs/architecture.md says why. */
-const TOP = '^(probes|exporter|promql|dashboards|alerts|lab|testing|test|bench|scripts)/';
+const TOP = '^(kernel|probes|exporter|promql|dashboards|alerts|lab|testing|test|bench|scripts)/';
 const only = (name, from, allowed) => ({
   name,
   severity: 'error',
@@ -30,6 +30,7 @@ const inOrder = ROOMS.map((room, i) =>
   only(`rooms-in-order-${room}`, `^exporter/${room}/`, [
     `^exporter/(${ROOMS.slice(0, i + 1).join('|')})/`,
     '^probes/',
+    '^kernel/',
     // The demo runs the simulated host.
     ...(room === 'cli' ? ['^lab/simhost/'] : []),
   ]),
@@ -45,9 +46,10 @@ module.exports = {
       from: {},
       to: { path: '^exporter/', pathNot: `^exporter/(main\\.ts$|(${ROOMS.join('|')})/)` },
     },
-    only('probes-import-probes', '^probes/', '^probes/'),
-    only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', '^lab/'),
-    only('metrics-import-metrics', '^exporter/metrics/', '^exporter/metrics/'),
+    only('kernel-imports-kernel', '^kernel/', '^kernel/'),
+    only('probes-import-kernel', '^probes/', ['^probes/', '^kernel/']),
+    only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', ['^lab/', '^kernel/']),
+    only('metrics-import-metrics', '^exporter/metrics/', ['^exporter/metrics/', '^kernel/']),
     only('promql-imports-metrics', '^promql/', ['^promql/', '^exporter/metrics/']),
     only('alerts-import-promql', '^alerts/', ['^alerts/', '^promql/', '^exporter/metrics/']),
     only('dashboards-import-promql-and-recorded-series', '^dashboards/', [
@@ -60,6 +62,7 @@ module.exports = {
       '^exporter/model/',
       '^exporter/metrics/label-text\\.ts$',
       '^probes/',
+      '^kernel/',
     ]),
     only('page-imports-page', '^exporter/page/browser/', '^exporter/page/(browser/|live\\.ts$)'),
     {
@@ -68,7 +71,11 @@ module.exports = {
       from: { path: '^exporter/page/browser/' },
       to: { path: '^exporter/page/live\\.ts$', dependencyTypesNot: ['type-only'] },
     },
-    only('collectors', '^exporter/collectors/', ['^exporter/(collectors|model|metrics)/', '^probes/']),
+    only('collectors', '^exporter/collectors/', [
+      '^exporter/(collectors|model|metrics)/',
+      '^probes/',
+      '^kernel/',
+    ]),
     {
       name: 'model-takes-only-types-of-probes',
       severity: 'error',
@@ -90,7 +97,7 @@ module.exports = {
     {
       name: 'production-imports-no-testing',
       severity: 'error',
-      from: { path: '^(probes|exporter|promql|dashboards|alerts|lab)/' },
+      from: { path: '^(kernel|probes|exporter|promql|dashboards|alerts|lab)/' },
       to: { path: '^(testing|bench|scripts)/' },
     },
     ...[
@@ -103,14 +110,14 @@ module.exports = {
     ].map(([library, home]) => ({
       name: `one-home-for-${library}`,
       severity: 'error',
-      from: { path: '^(probes|exporter)/', pathNot: home },
+      from: { path: '^(kernel|probes|exporter)/', pathNot: home },
       to: { path: `node_modules/${library}/` },
     })),
     {
       name: 'processes-are-started-in-few-places',
       severity: 'error',
       from: {
-        path: '^(probes|exporter)/',
+        path: '^(kernel|probes|exporter)/',
         pathNot:
           '^exporter/(daemon/systemd|state/lock|sources/libvirt/virsh|trace/perf-process|cli/demo-prometheus)\\.ts$',
       },
@@ -120,7 +127,7 @@ module.exports = {
       name: 'only-the-host-reads-files-for-probes',
       severity: 'error',
       from: {
-        path: '^(probes|exporter/(model|metrics|collectors|inventory))/',
+        path: '^(kernel|probes|exporter/(model|metrics|collectors|inventory))/',
         pathNot: '^probes/(host|rooted-file)\\.ts$',
       },
       to: { path: '^(node:)?fs(/promises)?$' },

@@ -4,6 +4,7 @@ COPY package.json package-lock.json ./
 RUN npm install --no-save --no-audit --no-fund
 COPY tsconfig.json tsconfig.page.json ./
 COPY scripts/build.mjs scripts/prepare.mjs scripts/
+COPY kernel kernel
 COPY probes probes
 COPY exporter exporter
 # The simulated host of `demo`.
@@ -22,6 +23,7 @@ ENV NODE_ENV=production KVM_TELEMETRY_REVISION=$REVISION
 WORKDIR /app
 COPY --from=dependencies /app ./
 COPY --from=build /src/dist/exporter dist/exporter
+COPY --from=build /src/dist/kernel dist/kernel
 COPY --from=build /src/dist/probes dist/probes
 COPY --from=build /src/dist/lab dist/lab
 # No USER: debugfs, where KVM counts exits, lets in nobody but root; deploy/compose takes all other privileges away.

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { NSEC_PER_SEC, USER_HZ } from '../kernel/units.ts';
 
 /** Expected values of counters, by their names in /metrics. */
 export type Truth = ReadonlyMap<string, number>;
@@ -8,8 +9,6 @@ interface Statistic {
   readonly value: unknown;
 }
 
-const TICKS = 100;
-const NANOSECONDS = 1e9;
 const DISK_FIELDS = [
   ['reads_completed', 1],
   ['reads_merged', 1],
@@ -40,7 +39,7 @@ export function trueCounters(
       if (typeof value !== 'number') continue;
       const isTime = name.endsWith('_ns');
       const metric = isTime ? `${name.slice(0, -3)}_seconds` : name;
-      add(truth, `kvm_vm_${metric}_total{vm="${vm}"}`, isTime ? value / NANOSECONDS : value);
+      add(truth, `kvm_vm_${metric}_total{vm="${vm}"}`, isTime ? value / NSEC_PER_SEC : value);
     }
   }
   for (const line of readFileSync('/proc/interrupts', 'utf8').split('\n')) {
@@ -61,8 +60,8 @@ export function trueCounters(
 function addThread(truth: Map<string, number>, labels: string, path: string): void {
   const read = (file: string): string => readFileSync(`${path}/${file}`, 'latin1');
   const [run = 0, wait = 0, slices = 0] = read('schedstat').trim().split(' ').map(Number);
-  truth.set(`kvm_thread_run_seconds_total{${labels}}`, run / NANOSECONDS);
-  truth.set(`kvm_thread_wait_seconds_total{${labels}}`, wait / NANOSECONDS);
+  truth.set(`kvm_thread_run_seconds_total{${labels}}`, run / NSEC_PER_SEC);
+  truth.set(`kvm_thread_wait_seconds_total{${labels}}`, wait / NSEC_PER_SEC);
   truth.set(`kvm_thread_timeslices_total{${labels}}`, slices);
   const stat = read('stat');
   const fields = stat
@@ -75,7 +74,7 @@ function addThread(truth: Map<string, number>, labels: string, path: string): vo
     ['system', stime],
     ['guest', guest],
   ] as const) {
-    truth.set(`kvm_thread_cpu_seconds_total{${labels},mode="${mode}"}`, ticks / TICKS);
+    truth.set(`kvm_thread_cpu_seconds_total{${labels},mode="${mode}"}`, ticks / USER_HZ);
   }
   const status = read('status');
   for (const [type, key] of [

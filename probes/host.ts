@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { MIB } from '../kernel/units.ts';
 import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
 import { openBelow } from './rooted-file.ts';
@@ -77,7 +78,6 @@ export interface Host {
 }
 
 const PROC_SUPER_MAGIC = 0x9fa0;
-const MIB = 1024 * 1024;
 const ATTRIBUTE_CAP = 64 * 1024;
 /** For a large file the kernel returns as much per read as the buffer can hold. */
 const PIECE = 128 * 1024;

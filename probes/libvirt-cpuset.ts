@@ -1,7 +1,6 @@
+import { MAX_CPU } from '../kernel/cpu-list.ts';
 import { malformed } from './errors.ts';
 
-/** As in cpu-list.ts: a larger number is malformed input. */
-const MAX_CPU = 65_535;
 /** About 10,000 numbers and ranges. Real lists are shorter, and each entry may be a range of 65,536 CPUs. */
 const MAX_LENGTH = 65_536;
 

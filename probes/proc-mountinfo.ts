@@ -1,4 +1,4 @@
-import { decimalAt } from './decimal.ts';
+import { decimalAt } from '../kernel/decimal.ts';
 import { SourceError } from './errors.ts';
 import type { DeviceNumber, Host } from './host.ts';
 

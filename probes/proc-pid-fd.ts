@@ -1,4 +1,4 @@
-import { wholeDecimal } from './decimal.ts';
+import { wholeDecimal } from '../kernel/decimal.ts';
 import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
 

@@ -1,4 +1,4 @@
-import { wholeDecimal } from './decimal.ts';
+import { wholeDecimal } from '../kernel/decimal.ts';
 import type { Host } from './host.ts';
 
 /** Process ids in `/proc`, ascending. */

@@ -1,4 +1,4 @@
-import { decimalAt, decimalEnd } from './decimal.ts';
+import { decimalAt, decimalEnd } from '../kernel/decimal.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 

@@ -1,4 +1,4 @@
-import { decimalAt, decimalEnd } from './decimal.ts';
+import { decimalAt, decimalEnd } from '../kernel/decimal.ts';
 import { isGone, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
@@ -7,9 +7,6 @@ export const PF_KTHREAD = 0x0020_0000;
 
 /** `PF_EXITING`: in do_exit(), which frees memory and descriptors before the process disappears. */
 const PF_EXITING = 0x4;
-
-/** Ticks per second of the times below: 100 wherever KVM runs, include/uapi/asm-generic/param.h. */
-export const USER_HZ = 100;
 
 export interface TaskStat {
   /**

@@ -1,4 +1,4 @@
-import { wholeDecimal } from './decimal.ts';
+import { wholeDecimal } from '../kernel/decimal.ts';
 import { type QemuDrive, QemuNodes } from './qemu-backends.ts';
 import { flag, type Options, type QemuOption } from './qemu-options.ts';
 import { ScsiBuses } from './qemu-scsi-buses.ts';

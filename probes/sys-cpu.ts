@@ -1,5 +1,5 @@
+import { wholeDecimal } from '../kernel/decimal.ts';
 import { parseCpuList } from './cpu-list.ts';
-import { wholeDecimal } from './decimal.ts';
 import { ifThere, malformed } from './errors.ts';
 import type { Host } from './host.ts';
 

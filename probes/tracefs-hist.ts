@@ -1,3 +1,4 @@
+import { MIB } from '../kernel/units.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
 
@@ -49,7 +50,6 @@ interface Totals {
 }
 
 const FORMAT = '/sys/kernel/tracing/instances/<name>/events/<system>/<event>/hist';
-const MIB = 1024 * 1024;
 const HEADER = '# event histogram\n#\n# trigger info: ';
 const HEADER_END = '\n#\n\n';
 // A thread's name may contain newlines, but its 15 bytes are too few to forge this or the header.

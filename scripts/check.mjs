@@ -12,6 +12,7 @@ run(bin('biome'), ['ci', '--colors=off', '--error-on-warnings', '.']);
 const cruise = spawnSync(
   bin('depcruise'),
   [
+    'kernel',
     'probes',
     'exporter',
     'lab',

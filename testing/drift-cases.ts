@@ -1,10 +1,10 @@
-import type { Expectation } from '../exporter/model/affinity.ts';
 import { CpuHolders } from '../exporter/model/cpu-holders.ts';
 import { type Drift, driftsOf } from '../exporter/model/drift.ts';
+import type { Expectation } from '../exporter/model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
 import type { Role } from '../exporter/model/roles.ts';
 import { factsOf } from '../exporter/model/topology-facts.ts';
-import { formatCpuList } from '../probes/cpu-list.ts';
+import { formatCpuList } from '../kernel/cpu-list.ts';
 import type { Cpu, CpuTopology } from '../probes/sys-cpu.ts';
 
 export const LIMIT = 1;

@@ -1,11 +1,12 @@
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { readBootId } from '../../probes/proc-boot-id.ts';
 import type { Config } from '../config/options.ts';
-import type { PinningRule } from '../model/affinity.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
+import type { PinningRule } from '../model/expectation.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
@@ -60,7 +61,7 @@ export class Assessment {
         rules: this.#pinningRules(),
         learn: config()['affinity.baseline'] === 'learn',
         maxMigrationsPerSecond: config()['affinity.maxMigrationsPerSecond'],
-        sampleInterval: intervalOf(config()['sampler.schedule']) / 1000,
+        sampleInterval: intervalOf(config()['sampler.schedule']) / MSEC_PER_SEC,
       }),
     );
     this.#stages = new StageWatch({

@@ -1,3 +1,4 @@
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readTaskStat } from '../../probes/proc-task-stat.ts';
@@ -48,7 +49,7 @@ export class Sampler {
     const at = this.now();
     const gap = at - (this.#last ?? at);
     this.#last = at;
-    const seconds = gap <= intervalMs * MAX_GAP_INTERVALS ? gap / 1000 : 0;
+    const seconds = gap <= intervalMs * MAX_GAP_INTERVALS ? gap / MSEC_PER_SEC : 0;
     for (const vm of vms) {
       if (yielder.isDue()) await yielder.yield();
       for (const thread of threadsOf(vm)) {

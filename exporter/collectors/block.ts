@@ -1,4 +1,5 @@
-import { formatCpuList } from '../../probes/cpu-list.ts';
+import { formatCpuList } from '../../kernel/cpu-list.ts';
+import { MSEC_PER_SEC, SECTOR_SIZE } from '../../kernel/units.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import { readBlockInflight } from '../../probes/sys-block-inflight.ts';
@@ -16,8 +17,6 @@ import { BlockCounters } from '../model/block-counters.ts';
 import { CounterSet } from '../model/continued-counter.ts';
 import { type Collector, guarded } from './collector.ts';
 
-const SECTOR = 512;
-const MILLISECONDS = 1e3;
 /** Queue settings rarely change, so they are read only every so many scrapes. */
 const SETTINGS_EVERY = 10;
 
@@ -82,20 +81,20 @@ function addStat(families: Families, device: string, stat: BlockStat): void {
   const labels = labelBlock(deviceLabels, [device]);
   families.add('kvm_block_reads_completed_total', labels, stat.reads);
   families.add('kvm_block_reads_merged_total', labels, stat.readsMerged);
-  families.add('kvm_block_read_bytes_total', labels, stat.sectorsRead * SECTOR);
-  families.add('kvm_block_read_time_seconds_total', labels, stat.readMs / MILLISECONDS);
+  families.add('kvm_block_read_bytes_total', labels, stat.sectorsRead * SECTOR_SIZE);
+  families.add('kvm_block_read_time_seconds_total', labels, stat.readMs / MSEC_PER_SEC);
   families.add('kvm_block_writes_completed_total', labels, stat.writes);
   families.add('kvm_block_writes_merged_total', labels, stat.writesMerged);
-  families.add('kvm_block_written_bytes_total', labels, stat.sectorsWritten * SECTOR);
-  families.add('kvm_block_write_time_seconds_total', labels, stat.writeMs / MILLISECONDS);
-  families.add('kvm_block_io_time_seconds_total', labels, stat.ioMs / MILLISECONDS);
-  families.add('kvm_block_io_time_weighted_seconds_total', labels, stat.weightedIoMs / MILLISECONDS);
+  families.add('kvm_block_written_bytes_total', labels, stat.sectorsWritten * SECTOR_SIZE);
+  families.add('kvm_block_write_time_seconds_total', labels, stat.writeMs / MSEC_PER_SEC);
+  families.add('kvm_block_io_time_seconds_total', labels, stat.ioMs / MSEC_PER_SEC);
+  families.add('kvm_block_io_time_weighted_seconds_total', labels, stat.weightedIoMs / MSEC_PER_SEC);
   families.add('kvm_block_discards_completed_total', labels, stat.discards);
   families.add('kvm_block_discards_merged_total', labels, stat.discardsMerged);
-  families.add('kvm_block_discarded_bytes_total', labels, stat.sectorsDiscarded * SECTOR);
-  families.add('kvm_block_discard_time_seconds_total', labels, stat.discardMs / MILLISECONDS);
+  families.add('kvm_block_discarded_bytes_total', labels, stat.sectorsDiscarded * SECTOR_SIZE);
+  families.add('kvm_block_discard_time_seconds_total', labels, stat.discardMs / MSEC_PER_SEC);
   families.add('kvm_block_flush_requests_total', labels, stat.flushes);
-  families.add('kvm_block_flush_requests_time_seconds_total', labels, stat.flushMs / MILLISECONDS);
+  families.add('kvm_block_flush_requests_time_seconds_total', labels, stat.flushMs / MSEC_PER_SEC);
 }
 
 function addInflight(families: Families, host: Host, disk: Disk): void {

@@ -1,4 +1,4 @@
-import { formatCpuList } from '../../probes/cpu-list.ts';
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { cpuInfoLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';

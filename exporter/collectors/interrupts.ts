@@ -1,4 +1,4 @@
-import { formatCpuList } from '../../probes/cpu-list.ts';
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';

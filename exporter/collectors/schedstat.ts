@@ -1,9 +1,8 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { readSchedstat } from '../../probes/proc-schedstat.ts';
 import { cpuLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
-
-const NANOSECONDS = 1e9;
 
 /** Run and wait time of each CPU. */
 export const schedstat: Collector = {
@@ -11,8 +10,8 @@ export const schedstat: Collector = {
   collect({ host, families }) {
     for (const { cpu, run, wait, timeslices } of readSchedstat(host)) {
       const labels = labelBlock(cpuLabels, [String(cpu)]);
-      families.add('kvm_cpu_run_seconds_total', labels, run / NANOSECONDS);
-      families.add('kvm_cpu_wait_seconds_total', labels, wait / NANOSECONDS);
+      families.add('kvm_cpu_run_seconds_total', labels, run / NSEC_PER_SEC);
+      families.add('kvm_cpu_wait_seconds_total', labels, wait / NSEC_PER_SEC);
       families.add('kvm_cpu_timeslices_total', labels, timeslices);
     }
   },

@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
 import {
@@ -32,8 +33,6 @@ const HISTOGRAMS = [
   ['halt_poll_fail_hist', 'kvm_vm_halt_poll_fail_duration_seconds', 'halt_poll_fail_ns'],
   ['halt_wait_hist', 'kvm_vm_halt_wait_duration_seconds', 'halt_wait_ns'],
 ] as const;
-
-const NANOSECONDS = 1e9;
 
 /** Statistics that each vCPU exports by default: exits, interrupts and halts. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
@@ -118,7 +117,7 @@ export function addStatistics(
     families.addHistogram(
       name,
       labels,
-      fromLog2(kept, sumNs === undefined ? undefined : sumNs / NANOSECONDS),
+      fromLog2(kept, sumNs === undefined ? undefined : sumNs / NSEC_PER_SEC),
     );
   }
   if (given.size > 0) {

@@ -1,15 +1,14 @@
+import { NSEC_PER_TICK } from '../../kernel/units.ts';
 import { countCpuList } from '../../probes/cpu-list.ts';
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readTaskMigrations } from '../../probes/proc-task-sched.ts';
 import { readTaskSchedstat, type TaskSchedstat } from '../../probes/proc-task-schedstat.ts';
-import { type TaskStat, USER_HZ } from '../../probes/proc-task-stat.ts';
+import type { TaskStat } from '../../probes/proc-task-stat.ts';
 import { readTaskStatus, type TaskStatus } from '../../probes/proc-task-status.ts';
 import { type CpuTimes, splitCpuTime } from '../model/cpu-split.ts';
 import type { ThreadCounters } from '../model/pooled.ts';
 import type { VmThread } from '../model/vm.ts';
-
-const TICK_NS = 1e9 / USER_HZ;
 
 /** Files that this kernel lacks, as far as this collection knows. */
 export interface Missing {
@@ -60,7 +59,7 @@ export function readThread(
   return {
     counters: {
       schedstat: times,
-      cpu: splitCpuTime(stat, times === undefined ? undefined : times.run / TICK_NS, before),
+      cpu: splitCpuTime(stat, times === undefined ? undefined : times.run / NSEC_PER_TICK, before),
       switches: status && { voluntary: status.voluntarySwitches, involuntary: status.involuntarySwitches },
       migrations: sched === 'gone' ? undefined : sched,
     },

@@ -1,12 +1,10 @@
-import { USER_HZ } from '../../probes/proc-task-stat.ts';
+import { NSEC_PER_SEC, USER_HZ } from '../../kernel/units.ts';
 import type { Families } from '../metrics/families.ts';
 import { threadLabels } from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock, withLabel } from '../metrics/labels.ts';
 import type { ThreadCounters } from '../model/pooled.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Role } from '../model/roles.ts';
-
-const NANOSECONDS = 1e9;
 
 type ThreadLabel = (typeof threadLabels)[number];
 
@@ -42,8 +40,8 @@ export class ThreadFamilies {
   ): void {
     const blocks = this.#of(vm, thread);
     if (schedstat !== undefined) {
-      families.add('kvm_thread_run_seconds_total', blocks.thread, schedstat.run / NANOSECONDS);
-      families.add('kvm_thread_wait_seconds_total', blocks.thread, schedstat.wait / NANOSECONDS);
+      families.add('kvm_thread_run_seconds_total', blocks.thread, schedstat.run / NSEC_PER_SEC);
+      families.add('kvm_thread_wait_seconds_total', blocks.thread, schedstat.wait / NSEC_PER_SEC);
       families.add('kvm_thread_timeslices_total', blocks.thread, schedstat.timeslices);
     }
     if (cpu !== undefined) {

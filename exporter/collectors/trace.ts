@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { Families } from '../metrics/families.ts';
 import {
@@ -114,7 +115,7 @@ function addVm(
   }
   if (counted.lockContentionNs !== undefined) {
     const labels = labelBlock(vmLabels, [vm]);
-    const seconds = one('lock contention', counted.lockContentionNs) / 1e9;
+    const seconds = one('lock contention', counted.lockContentionNs) / NSEC_PER_SEC;
     families.add('kvm_vm_lock_contention_seconds_total', labels, seconds);
   }
 }

@@ -1,5 +1,5 @@
+import { USER_HZ } from '../../kernel/units.ts';
 import { readBootTime } from '../../probes/proc-stat.ts';
-import { USER_HZ } from '../../probes/proc-task-stat.ts';
 import { blockDeviceLabels, vmInfoLabels, vmLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';

@@ -1,4 +1,4 @@
-import { matchesGlob } from '../model/affinity.ts';
+import { matchesGlob } from '../model/glob.ts';
 import { truncatePattern } from '../model/vm-names.ts';
 import { environmentVariableOf } from './load.ts';
 import { didYouMean } from './nearest.ts';

@@ -1,7 +1,7 @@
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { printable } from '../../probes/printable.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import { cpuListOf } from '../model/affinity.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
 import { ioThreadsOf, nextRule, type Remedy, remediesFor } from '../model/next-stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
@@ -59,7 +59,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
   const { observed, drifts } = affinity;
   const rule = nextRule(stage);
   const nodes = (cpus: readonly number[]): string =>
-    cpuListOf([...new Set(cpus.flatMap((cpu) => topology.nodeOf.get(cpu) ?? []))].sort((a, b) => a - b));
+    formatCpuList([...new Set(cpus.flatMap((cpu) => topology.nodeOf.get(cpu) ?? []))].sort((a, b) => a - b));
   const facts = factsOf(topology);
   const { isolated } = facts;
   const cpusNear = new Set(facts.cpusNear(observed.deviceNodes));
@@ -77,9 +77,9 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
       thread: label,
       tid,
       allowed: allowedList,
-      cpu: cpuListOf([...seenOn].sort((a, b) => a - b)),
+      cpu: formatCpuList([...seenOn].sort((a, b) => a - b)),
       node: nodes(seenOn),
-      expected: expectation === undefined ? '' : `${cpuListOf(expectation.cpus)} (${expectation.source})`,
+      expected: expectation === undefined ? '' : `${formatCpuList(expectation.cpus)} (${expectation.source})`,
     })),
     memory: observed.memory === undefined ? undefined : Object.fromEntries(observed.memory),
     devices: vm.blockDevices.map(({ device }) => ({

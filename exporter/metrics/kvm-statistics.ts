@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { choice, type MetricDefinition } from './definition.ts';
 
 /**
@@ -102,8 +103,6 @@ export interface StatisticMetric {
   readonly divisor: number;
 }
 
-const NANOSECONDS = 1e9;
-
 /**
  * The metric of a KVM statistic: `exits` is `kvm_vm_exits_total`, `halt_wait_ns` is
  * `kvm_vm_halt_wait_seconds_total`, `pages_4k` is the gauge `kvm_vm_pages_4k`.
@@ -126,7 +125,7 @@ export function statisticMetric(
     type: isCounter ? 'counter' : 'gauge',
     help:
       entry?.help ?? `KVM statistic ${statistic}. This version of the exporter has no description for it.`,
-    divisor: isTime ? NANOSECONDS : 1,
+    divisor: isTime ? NSEC_PER_SEC : 1,
   };
 }
 

@@ -1,8 +1,8 @@
-import type { Expectation } from './affinity.ts';
-import { cpuListOf } from './affinity.ts';
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { isPin } from './confinement.ts';
 import type { CpuHolders, Holder } from './cpu-holders.ts';
 import { crossingOf } from './drift-nodes.ts';
+import type { Expectation } from './expectation.ts';
 import { commandFor, type ObservedThread, type ObservedVm } from './observed.ts';
 import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
 
@@ -105,7 +105,7 @@ function sharedCpu({ vm, thread, holders }: Case, cpu: number): Finding | undefi
 function sharedCore({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
   const other = holders.onSameCore(vm, thread, cpu);
   if (other === undefined) return undefined;
-  const core = cpuListOf([cpu, ...holders.facts.siblings(cpu)].sort((a, b) => a - b));
+  const core = formatCpuList([cpu, ...holders.facts.siblings(cpu)].sort((a, b) => a - b));
   const why = `on CPUs ${core}, one core, with ${nameOf(other, vm)}`;
   return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, holders) };
 }
@@ -136,7 +136,7 @@ function apart(self: Holder, other: Holder, holders: CpuHolders): string | undef
 function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
   if (thread.expectation === undefined) return undefined;
   const { online } = facts.mask(thread.expectation.cpus);
-  const isThere = cpuListOf(facts.mask(thread.allowed).online) === cpuListOf(online);
+  const isThere = formatCpuList(facts.mask(thread.allowed).online) === formatCpuList(online);
   return isThere || online.length === 0 ? undefined : commandFor(vm, thread, online);
 }
 

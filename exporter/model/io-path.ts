@@ -1,3 +1,5 @@
+import { PAGE_SIZE } from '../../kernel/units.ts';
+
 /** The steps of an I/O that cost an exit, after section 2.3.2 of the paper. `halt` is an idle vCPU. */
 export type IoStep = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
 
@@ -156,7 +158,6 @@ export interface NotifyWrite {
 
 /** Page numbers of the interrupt controllers that KVM emulates in the kernel: xAPIC, IOAPIC (x86 only). */
 const IN_KERNEL = [0xfee00, 0xfec00];
-const PAGE = 0x1000;
 /** Offset of VIRTIO_PCI_QUEUE_NOTIFY of a legacy device, whose I/O BAR is aligned to at least 32 bytes. */
 const LEGACY_NOTIFY = 0x10;
 const LEGACY_ALIGNMENT = 0x20;
@@ -171,6 +172,6 @@ const FIRST_PCI_PORT = 0x1000;
  */
 export function isKick({ event, address }: NotifyWrite): boolean {
   if (event === 'kvm_fast_mmio') return true;
-  if (event === 'kvm_mmio') return !IN_KERNEL.includes(Math.floor(address / PAGE));
+  if (event === 'kvm_mmio') return !IN_KERNEL.includes(Math.floor(address / PAGE_SIZE));
   return address >= FIRST_PCI_PORT && address % LEGACY_ALIGNMENT === LEGACY_NOTIFY;
 }

@@ -1,6 +1,7 @@
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
-import type { Expectation } from './affinity.ts';
-import { cpuListOf, libvirtIdOf } from './affinity.ts';
+import type { Expectation } from './expectation.ts';
+import { libvirtIdOf } from './libvirt-id.ts';
 import type { Role } from './roles.ts';
 
 /** CPUs on which a VM's threads run if they are not pinned; `unknown` if the VM's cgroup is hidden. */
@@ -70,7 +71,7 @@ export function commandFor(
   thread: ObservedThread,
   cpus: readonly number[],
 ): string | undefined {
-  const list = cpuListOf(permitted(vm, thread, cpus));
+  const list = formatCpuList(permitted(vm, thread, cpus));
   if (list === '') return undefined;
   if (isPinnedByLibvirt(vm, thread)) {
     const domain = argumentFor(vm);

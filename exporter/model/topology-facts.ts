@@ -1,5 +1,5 @@
+import { formatCpuList } from '../../kernel/cpu-list.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import { cpuListOf } from './affinity.ts';
 
 /** A CPU list, compared with the online CPUs. */
 export interface CpuMask {
@@ -30,7 +30,7 @@ export class TopologyFacts {
     if (before !== undefined) return before;
     const sorted = [...new Set(cpus)].sort((a, b) => a - b);
     const online = sorted.filter((cpu) => this.online.has(cpu));
-    const mask = { text: cpuListOf(sorted), online, isPart: online.length < this.online.size };
+    const mask = { text: formatCpuList(sorted), online, isPart: online.length < this.online.size };
     this.#masks.set(cpus, mask);
     return mask;
   }

@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
 /** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
@@ -127,7 +128,7 @@ export function fromLog2(
   const buckets = boundPowers
     .filter((power) => power < counts.length - 1)
     .map((power) => ({
-      le: 2 ** power / 1e9,
+      le: 2 ** power / NSEC_PER_SEC,
       count: cumulative[power] ?? count,
     }));
   return { buckets, count, sum };
@@ -162,7 +163,7 @@ export function fromBins(boundariesNs: readonly number[], bins: readonly number[
   let count = 0;
   const buckets = boundariesNs.map((bound, i) => {
     count += bins[i] ?? 0;
-    return { le: bound / 1e9, count };
+    return { le: bound / NSEC_PER_SEC, count };
   });
   return { buckets, count: count + (bins[boundariesNs.length] ?? 0), sum: undefined };
 }

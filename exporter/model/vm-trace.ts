@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { type IoStep, type Isa, isKick, type NotifyWrite, stepOfReason } from './io-path.ts';
 import { fromLog2, type Histogram } from './vm-statistics.ts';
 
@@ -105,5 +106,5 @@ export function durationHistogram(durations: readonly DurationCount[]): Histogra
     counts[exponent] = (counts[exponent] ?? 0) + count;
     sumNs += ns;
   }
-  return fromLog2(counts, sumNs / 1e9, BOUND_POWERS);
+  return fromLog2(counts, sumNs / NSEC_PER_SEC, BOUND_POWERS);
 }

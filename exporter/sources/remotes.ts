@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Config } from '../config/options.ts';
 import type { Inventory } from '../inventory/inventory.ts';
@@ -10,7 +11,6 @@ import { Virsh } from './libvirt/virsh.ts';
 import type { Facts } from './qmp/facts.ts';
 import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 
-const MILLISECONDS = 1e3;
 /**
  * The scrape waits for the first response of a new VM, but never longer than this, whatever timeout is
  * configured.
@@ -35,14 +35,14 @@ export class RemoteSources {
         directories: config()['qmp.directories'].split(',').map(normalize),
         rootfs: config()['path.rootfs'],
       },
-      timeoutMs: config()['qmp.timeoutSeconds'] * MILLISECONDS,
+      timeoutMs: config()['qmp.timeoutSeconds'] * MSEC_PER_SEC,
     });
     this.#sessions = new QmpSessions(host, qmp, now);
     const virsh = new Virsh();
     this.#libvirt = new Libvirt(
       () => ({
         uri: config()['libvirt.uri'],
-        timeoutMs: config()['libvirt.timeoutSeconds'] * MILLISECONDS,
+        timeoutMs: config()['libvirt.timeoutSeconds'] * MSEC_PER_SEC,
       }),
       (uri, timeoutMs) => virsh.domstats(uri, timeoutMs),
       now,

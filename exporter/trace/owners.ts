@@ -1,4 +1,4 @@
-import { USER_HZ } from '../../probes/proc-task-stat.ts';
+import { USER_HZ } from '../../kernel/units.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { Owner } from './tally.ts';
 

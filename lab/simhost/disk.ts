@@ -1,3 +1,4 @@
+import { SECTOR_SIZE } from '../../kernel/units.ts';
 import { DEVICE_IOPS, DEVICE_SECONDS, FLUSH_SECONDS, IO_BYTES, WRITE_SECONDS } from './calibration.ts';
 import { Meter, Meters } from './random.ts';
 
@@ -7,8 +8,6 @@ export interface DiskSpec {
   readonly node: number;
   readonly hardwareQueues: number;
 }
-
-const SECTOR = 512;
 
 export type Operation = 'read' | 'write' | 'flush';
 
@@ -61,7 +60,7 @@ export class SimDisk {
   }
 
   sectors(operation: 'read' | 'write'): number {
-    return (this.of[operation].done.value * IO_BYTES) / SECTOR;
+    return (this.of[operation].done.value * IO_BYTES) / SECTOR_SIZE;
   }
 
   /** Service time of one operation. */

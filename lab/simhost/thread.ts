@@ -1,3 +1,4 @@
+import { NSEC_PER_TICK } from '../../kernel/units.ts';
 import { Meter } from './random.ts';
 
 export type ThreadRole = 'emulator' | 'vcpu' | 'iothread' | 'vhost' | 'sqpoll' | 'other';
@@ -12,8 +13,6 @@ export interface ThreadSpec {
   readonly id?: string;
 }
 
-/** Nanoseconds in a clock tick of USER_HZ. */
-const TICK_NS = 1e7;
 /** Sampling error of the guest time: up to this many ticks in either direction. */
 export const WOBBLE = 2;
 
@@ -72,7 +71,7 @@ export class SimThread {
     const scale = this.speed * dt * 1e9;
     this.guest.add(share.guest * scale);
     if (share.guest > 0) {
-      const sampled = Math.floor(this.guest.value / TICK_NS) + wobble(this.tid + this.#steps++);
+      const sampled = Math.floor(this.guest.value / NSEC_PER_TICK) + wobble(this.tid + this.#steps++);
       this.guestTicks = Math.max(this.guestTicks, sampled);
     }
     this.user.add((share.user + share.guest) * scale);

@@ -38,18 +38,6 @@ export function topology(cpus = 32, nodes = 2, threadsPerCore = 2): Topology {
   };
 }
 
-/** Formats a list as lib/bitmap-str.c does: `0-3,8`. The numbers must be ascending. */
-export function cpuList(cpus: readonly number[]): string {
-  const parts: string[] = [];
-  for (let i = 0; i < cpus.length; ) {
-    const first = cpus[i] ?? 0;
-    let last = first;
-    for (i++; cpus[i] === last + 1; i++) last++;
-    parts.push(first === last ? `${first}` : `${first}-${last}`);
-  }
-  return parts.join(',');
-}
-
 /**
  * Formats a mask of this many bits as lib/bitmap-str.c does: words of 32 bits in hexadecimal, the highest
  * first.

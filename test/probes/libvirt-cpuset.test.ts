@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatCpuList, parseCpuList } from '../../probes/cpu-list.ts';
+import { formatCpuList } from '../../kernel/cpu-list.ts';
+import { parseCpuList } from '../../probes/cpu-list.ts';
 import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { testRobustness } from './robustness.ts';
 

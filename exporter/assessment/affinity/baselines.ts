@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { countCpuList } from '../../../probes/cpu-list.ts';
+import { cpuCountOf } from '../../../kernel/cpu-list.ts';
 import { StateFile, type StateLogger } from '../../state/state-file.ts';
 
 const cpuList = z.string().max(65_536).refine(isCpuList);
@@ -12,11 +12,7 @@ const schema = z.object({
 });
 
 function isCpuList(text: string): boolean {
-  try {
-    return countCpuList(text) > 0;
-  } catch {
-    return false;
-  }
+  return (cpuCountOf(text) ?? 0) > 0;
 }
 
 type Learnt = z.infer<typeof schema>;

@@ -1,14 +1,14 @@
+import { USER_HZ } from '../../../kernel/units.ts';
 import { isGone, type SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
-import { USER_HZ } from '../../../probes/proc-task-stat.ts';
 import { readTaskStatus } from '../../../probes/proc-task-status.ts';
 import type { Disk } from '../../../probes/sys-block.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { expectationOf, type PinningRule } from '../../model/affinity.ts';
 import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import { isPin, unpinnedCpus } from '../../model/confinement.ts';
 import { CpuHolders } from '../../model/cpu-holders.ts';
 import { type Drift, driftsOf } from '../../model/drift.ts';
+import { expectationOf, type PinningRule } from '../../model/expectation.ts';
 import { shareOn } from '../../model/numa.ts';
 import { IO_ROLES, type ObservedThread, type ObservedVm, type Unpinned } from '../../model/observed.ts';
 import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../../kernel/units.ts';
 import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
@@ -42,7 +43,6 @@ interface Judged {
 
 /** With fewer I/Os per minute the ratios are not meaningful. */
 const MIN_IOS = 100;
-const PAGE = 0x1000;
 
 /** Determines the stage of each VM, several times a minute. */
 export class StageWatch implements Stages {
@@ -128,7 +128,7 @@ export class StageWatch implements Stages {
     const byDevice = new Map<string, KickCount[]>();
     for (const kick of kicks) {
       const isPort = kick.event === 'kvm_pio';
-      const page = `0x${(isPort ? kick.address : kick.address - (kick.address % PAGE)).toString(16)}`;
+      const page = `0x${(isPort ? kick.address : kick.address - (kick.address % PAGE_SIZE)).toString(16)}`;
       const device = this.deviceAt(vm, kick.address, isPort) ?? page;
       byDevice.set(device, [...(byDevice.get(device) ?? []), kick]);
     }

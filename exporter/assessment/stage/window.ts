@@ -1,3 +1,4 @@
+import { MSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Evidence } from './evidence.ts';
 
@@ -51,7 +52,7 @@ export class Window {
       grown(of(first), of(now));
     const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
     return {
-      seconds: (now.at - first.at) / 1000,
+      seconds: (now.at - first.at) / MSEC_PER_SEC,
       ios: chosen === undefined ? undefined : grownBy(chosen.of),
       kicks: grownBy(({ trace }) => trace?.kickTotal),
       deviceExits: grownBy(({ trace }) => trace?.deviceExits),

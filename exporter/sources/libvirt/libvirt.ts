@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../../kernel/units.ts';
 import { SourceError, sourceError } from '../../../probes/errors.ts';
 import { inTime } from '../../../probes/in-time.ts';
 import type { Domstats, VirshDomain, VirshOperation } from '../../../probes/virsh-domstats.ts';
@@ -15,7 +16,6 @@ export interface LibvirtSettings {
 const BACKOFF_MS = 30_000;
 /** Time for a killed virsh to exit. */
 const GRACE_MS = 200;
-const NANOSECONDS = 1e9;
 /** VIR_DOMAIN_RUNNING. */
 const RUNNING = 1;
 
@@ -112,7 +112,7 @@ function toStatistics(domain: VirshDomain): VmStatistics {
     })),
     iothreads: domain.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink }) => ({
       id: `iothread${id}`,
-      pollMaxSeconds: pollMaxNs / NANOSECONDS,
+      pollMaxSeconds: pollMaxNs / NSEC_PER_SEC,
       pollGrow,
       pollShrink,
       aioMaxBatch: undefined,
@@ -124,7 +124,7 @@ function operation({ operations, bytes, timeNs }: VirshOperation): DiskOperation
   return {
     operations,
     bytes,
-    seconds: timeNs / NANOSECONDS,
+    seconds: timeNs / NSEC_PER_SEC,
     merged: undefined,
     failed: undefined,
     latency: undefined,

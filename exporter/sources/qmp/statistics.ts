@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import type { QmpBlockStats, QmpOperationStats } from '../../../probes/qmp-blockstats.ts';
 import { devicePath, type QmpDiskQueues } from '../../../probes/qmp-qom.ts';
@@ -13,8 +14,6 @@ import {
   type VmStatistics,
 } from '../../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
-
-const NANOSECONDS = 1e9;
 
 /** Combines QEMU's responses. A vCPU is identified by its path, because the responses are not ordered. */
 export function vmStatistics(
@@ -47,7 +46,7 @@ export function vmStatistics(
     disks: namedDisks(facts, disks),
     iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
       id: iothreadNames.of(truncateName(id)),
-      pollMaxSeconds: pollMaxNs / NANOSECONDS,
+      pollMaxSeconds: pollMaxNs / NSEC_PER_SEC,
       pollGrow,
       pollShrink,
       aioMaxBatch,
@@ -113,7 +112,7 @@ function operation(stats: QmpOperationStats): DiskOperation {
   return {
     operations,
     bytes,
-    seconds: timeNs / NANOSECONDS,
+    seconds: timeNs / NSEC_PER_SEC,
     merged,
     failed,
     latency: latency === undefined ? undefined : fromBins(latency.boundaries, latency.bins),

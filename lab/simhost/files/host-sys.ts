@@ -1,5 +1,5 @@
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimDisk } from '../disk.ts';
-import { cpuList } from '../topology.ts';
 import type { HostFacts } from './facts.ts';
 import { busOf, diskCounters, interruptNumber } from './host-proc.ts';
 import type { Tree } from './tree.ts';
@@ -25,15 +25,15 @@ export function writeSysStatic(
 function writeCpus(tree: Tree, { topology, allCpus }: HostFacts): void {
   const base = 'sys/devices/system';
   const put = (name: string, text: string): void => tree.put(`${base}/${name}`, `${text}\n`, 0o444);
-  put('cpu/online', cpuList(allCpus));
+  put('cpu/online', formatCpuList(allCpus));
   put('cpu/isolated', '');
   for (const { cpu, node, core, siblings } of topology.cpus) {
     put(`cpu/cpu${cpu}/topology/physical_package_id`, String(node));
     put(`cpu/cpu${cpu}/topology/core_id`, String(core));
-    put(`cpu/cpu${cpu}/topology/thread_siblings_list`, cpuList(siblings));
+    put(`cpu/cpu${cpu}/topology/thread_siblings_list`, formatCpuList(siblings));
   }
-  put('node/online', cpuList(topology.nodes.map((_, node) => node)));
-  for (const [node, cpus] of topology.nodes.entries()) put(`node/node${node}/cpulist`, cpuList(cpus));
+  put('node/online', formatCpuList(topology.nodes.map((_, node) => node)));
+  for (const [node, cpus] of topology.nodes.entries()) put(`node/node${node}/cpulist`, formatCpuList(cpus));
 }
 
 /** Path of the disk in the device tree, without `sys/`. */
@@ -77,7 +77,7 @@ function writeDisk(tree: Tree, disk: SimDisk): void {
     put(`mq/${queue}/cpu_list`, cpus.join(', '));
     const irq = `proc/irq/${interruptNumber(disk, queue)}`;
     tree.put(`${irq}/effective_affinity_list`, `${disk.interruptCpu(queue)}\n`, 0o444);
-    tree.put(`${irq}/smp_affinity_list`, `${cpuList(cpus)}\n`);
+    tree.put(`${irq}/smp_affinity_list`, `${formatCpuList(cpus)}\n`);
   }
 }
 

@@ -1,5 +1,5 @@
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimThread } from '../thread.ts';
-import { cpuList } from '../topology.ts';
 import type { SimVm } from '../vm.ts';
 import { queueMapping } from './cmdline.ts';
 
@@ -49,7 +49,7 @@ function cputune(vm: SimVm): string {
   const pin = ({ tid, spec }: SimThread): string[] => {
     const cpus = vm.pins.get(tid);
     if (cpus === undefined) return [];
-    const set = `cpuset='${cpuList(cpus)}'/>\n`;
+    const set = `cpuset='${formatCpuList(cpus)}'/>\n`;
     if (spec.role === 'vcpu') return [`      <vcpupin vcpu='${spec.index}' ${set}`];
     if (spec.role === 'iothread') return [`      <iothreadpin iothread='${spec.index + 1}' ${set}`];
     return spec.role === 'emulator' ? [`      <emulatorpin ${set}`] : [];

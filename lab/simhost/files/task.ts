@@ -1,5 +1,7 @@
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
+import { NSEC_PER_TICK } from '../../../kernel/units.ts';
 import type { SimThread } from '../thread.ts';
-import { cpuList, cpuMask } from '../topology.ts';
+import { cpuMask } from '../topology.ts';
 
 /** Values of a thread's files that come from its process or host. */
 export interface TaskOf {
@@ -10,13 +12,11 @@ export interface TaskOf {
   readonly node: (cpu: number) => number;
 }
 
-/** Nanoseconds in a clock tick of USER_HZ. */
-const TICK_NS = 1e7;
 /** PF_FORKNOEXEC, PF_SIGNALED and the like of the captured QEMU: no PF_KTHREAD. */
 const FLAGS = 138412224;
 
 export function ticks(ns: number): number {
-  return Math.floor(ns / TICK_NS);
+  return Math.floor(ns / NSEC_PER_TICK);
 }
 
 /**
@@ -72,9 +72,9 @@ SigQ:	1/23711
 CoreDumping:	0
 Seccomp:	0
 Cpus_allowed:	${cpuMask(allowed, task.cpus)}
-Cpus_allowed_list:	${cpuList(allowed)}
+Cpus_allowed_list:	${formatCpuList(allowed)}
 Mems_allowed:	${cpuMask(nodeNumbers(task.nodes), 32)}
-Mems_allowed_list:	${cpuList(nodeNumbers(task.nodes))}
+Mems_allowed_list:	${formatCpuList(nodeNumbers(task.nodes))}
 voluntary_ctxt_switches:	${thread.voluntary.value}
 nonvoluntary_ctxt_switches:	${thread.involuntary.value}
 `;

@@ -1,5 +1,5 @@
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimThread } from '../thread.ts';
-import { cpuList } from '../topology.ts';
 import type { SimVm } from '../vm.ts';
 import type { HostFacts } from './facts.ts';
 import { schedstatText, schedText, statText, statusText, type TaskOf } from './task.ts';
@@ -42,7 +42,7 @@ function writeCpusets(tree: Tree, vm: SimVm): void {
   if (vm.spec.libvirt !== true) return;
   for (const [tid, cpus] of vm.pins) {
     const folder = `sys/fs/cgroup${threadCgroup(vm, tid)}`;
-    tree.put(`${folder}/cpuset.cpus.effective`, `${cpuList(cpus)}\n`, 0o444);
+    tree.put(`${folder}/cpuset.cpus.effective`, `${formatCpuList(cpus)}\n`, 0o444);
   }
 }
 

@@ -1,4 +1,4 @@
-import { cpuList } from '../topology.ts';
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimVm } from '../vm.ts';
 import { commandLine } from './cmdline.ts';
 import type { HostFacts } from './facts.ts';
@@ -74,7 +74,7 @@ function writeCgroups(tree: Tree, vm: SimVm, facts: HostFacts): void {
   tree.put(`proc/${vm.pid}/cgroup`, `0::${threadCgroup(vm, vm.pid)}\n`);
   for (const { tid } of vm.threads)
     tree.put(`proc/${vm.pid}/task/${tid}/cgroup`, `0::${threadCgroup(vm, tid)}\n`);
-  tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${cpuList(facts.allCpus)}\n`, 0o444);
+  tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${formatCpuList(facts.allCpus)}\n`, 0o444);
 }
 
 export function threadCgroup(vm: SimVm, tid: number): string {

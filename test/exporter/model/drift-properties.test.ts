@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DRIFT_KINDS } from '../../../exporter/model/drift.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
-import { formatCpuList } from '../../../probes/cpu-list.ts';
+import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import { drifts, kinds, LIMIT, thread, topologyOf, vmOf, without } from '../../../testing/drift-cases.ts';
 

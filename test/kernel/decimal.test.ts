@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decimalAt, decimalEnd, wholeDecimal } from '../../probes/decimal.ts';
+import { decimalAt, decimalEnd, wholeDecimal } from '../../kernel/decimal.ts';
 
 test('a number is read from where it starts to where its digits end', () => {
   assert.equal(decimalAt('cpu 42 7', 4), 42);

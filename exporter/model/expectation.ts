@@ -1,4 +1,6 @@
 import type { LibvirtPins } from '../../probes/libvirt-domain.ts';
+import { matchesGlob } from './glob.ts';
+import { libvirtIdOf } from './libvirt-id.ts';
 import type { Vm, VmThread } from './vm.ts';
 
 /** The expected affinity of a thread, and its source. */
@@ -8,7 +10,7 @@ export interface Expectation {
   readonly source: 'config' | 'libvirt' | 'baseline';
 }
 
-/** `*` matches any text, `?` matches one character. */
+/** A pin that the configuration declares. */
 export interface PinningRule {
   /** Glob on the VM's name. */
   readonly vm: string;
@@ -44,50 +46,4 @@ function pinOf(
   const id = libvirtIdOf(role, label);
   if (id === undefined) return undefined;
   return role === 'vcpu' ? pins.vcpus.get(id) : pins.iothreads.get(id);
-}
-
-/**
- * libvirt's number of a vCPU or of an IOThread, which libvirt names `iothread<id>`; undefined for other
- * threads.
- */
-export function libvirtIdOf(role: VmThread['role'], label: string): number | undefined {
-  if (role !== 'vcpu' && role !== 'iothread') return undefined;
-  const id = /^(?:vcpu|iothread:iothread)(\d{1,9})$/.exec(label)?.[1];
-  return id === undefined ? undefined : Number(id);
-}
-
-/** Does not use a regular expression: a pattern such as `*a*a*a*b` could backtrack for hours. */
-export function matchesGlob(pattern: string, text: string): boolean {
-  let p = 0;
-  let t = 0;
-  let star = -1;
-  let retry = 0;
-  while (t < text.length) {
-    if (pattern[p] === '*') {
-      star = p++;
-      retry = t;
-    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
-      p++;
-      t++;
-    } else if (star >= 0) {
-      p = star + 1;
-      t = ++retry;
-    } else return false;
-  }
-  while (pattern[p] === '*') p++;
-  return p === pattern.length;
-}
-
-/** Formats CPUs as the kernel does: `0-2,8`. Expects ascending numbers. */
-export function cpuListOf(cpus: readonly number[]): string {
-  let text = '';
-  let first = Number.NaN;
-  cpus.forEach((cpu, i) => {
-    if (cpus[i - 1] !== cpu - 1) {
-      first = cpu;
-      text += `${text === '' ? '' : ','}${cpu}`;
-    }
-    if (cpus[i + 1] !== cpu + 1 && first !== cpu) text += `-${cpu}`;
-  });
-  return text;
 }

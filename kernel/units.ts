@@ -1,0 +1,12 @@
+export const NSEC_PER_SEC = 1e9;
+export const MSEC_PER_SEC = 1e3;
+
+/** Clock ticks per second in /proc: 100 wherever KVM runs (include/uapi/asm-generic/param.h). */
+export const USER_HZ = 100;
+export const NSEC_PER_TICK = NSEC_PER_SEC / USER_HZ;
+
+/** Bytes of a sector in /sys/block, whatever the device's block size (include/linux/blk_types.h). */
+export const SECTOR_SIZE = 512;
+/** Bytes of the smallest page of x86 and arm64. */
+export const PAGE_SIZE = 4096;
+export const MIB = 1024 * 1024;
