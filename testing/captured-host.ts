@@ -12,8 +12,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { QmpError, type Replies } from '../lab/simhost/qmp/server.ts';
 import { ROOT } from './daemon.ts';
-import { monitor, type Replies } from './qmp-server.ts';
+import { qmpServer } from './qmp-server.ts';
 
 const CAPTURES = `${ROOT}test/fixtures/hosts`;
 
@@ -44,7 +45,7 @@ export function capturedReplies(host: string, moment: string, vm: string): Repli
     'qom-get': ({ path, property }: { path: string; property: string }) =>
       (path === '/machine/peripheral/vda'
         ? { 'num-queues': 2, iothread: '/objects/io0' }[property]
-        : undefined) ?? new Error(`Property '${property}' not found`),
+        : undefined) ?? new QmpError('GenericError', `Property '${property}' not found`),
   };
 }
 
@@ -69,7 +70,7 @@ export async function withMonitor(
     join(rootfs, 'proc/1/net/unix'),
     `Num       RefCount Protocol Flags    Type St Inode Path\n0000000000000000: 00000002 00000000 00010000 0001 01 ${inode} ${socket}\n`,
   );
-  await monitor(context, join(rootfs, socket), capturedReplies(host, moment, vm));
+  await qmpServer(context, join(rootfs, socket), capturedReplies(host, moment, vm));
   return rootfs;
 }
 

@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { TestContext } from 'node:test';
+import { eachLine, send } from '../lab/simhost/qmp/server.ts';
 import { type Guest, type GuestOptions, startGuest } from './qemu.ts';
-import { eachLine } from './qmp-server.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 
@@ -34,7 +34,7 @@ export function ask(path: string, command: object): Promise<unknown> {
       const message = JSON.parse(line) as { event?: unknown; return?: unknown };
       if (message.event !== undefined) return;
       const next = steps.shift();
-      if (next !== undefined) socket.write(`${JSON.stringify(next)}\n`);
+      if (next !== undefined) send(socket, next);
       else {
         socket.destroy();
         resolve(message.return);

@@ -7,9 +7,10 @@ import { resolveConfig } from '../exporter/config/load.ts';
 import { createOwnMetrics } from '../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../exporter/daemon/telemetry.ts';
 import { exposition } from '../exporter/http/exposition.ts';
+import type { QmpServer, Replies } from '../lab/simhost/qmp/server.ts';
 import { hostTree } from './host-tree.ts';
 import { parseSamples, type Samples } from './metrics.ts';
-import { type Monitor, monitor, type Replies } from './qmp-server.ts';
+import { qmpServer } from './qmp-server.ts';
 
 const SOCKET = '/run/kvm-telemetry/qmp/web.sock';
 const CPU = (index: number): string => `/machine/unattached/device[${index}]`;
@@ -50,7 +51,7 @@ export function qemu(vcpu: Statistics, vm: Statistics = {}, more: Replies = {}):
 }
 
 export interface MonitoredVm {
-  readonly server: Monitor;
+  readonly server: QmpServer;
   write(statistic: string, value: number): void;
   scrape(): Promise<{ samples: Samples; text: string }>;
 }
@@ -80,7 +81,7 @@ export async function startMonitored(
     tree.write(`sys/kernel/debug/kvm/10-9/${statistic}`, `${value}\n`);
   write('exits', 1000);
   write('hypercalls', 70);
-  const server = await monitor(context, join(tree.folder, SOCKET), replies);
+  const server = await qmpServer(context, join(tree.folder, SOCKET), replies);
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, 'qmp.timeoutSeconds': '0.3', ...flags }, {}, {});
   const telemetry = new Telemetry(config, pino({ level: 'silent' }), own, {

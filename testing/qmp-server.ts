@@ -1,92 +1,38 @@
-import { rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type QmpFault, QmpServer, type Replies } from '../lab/simhost/qmp/server.ts';
+import { QmpConnection } from '../probes/qmp-connection.ts';
 
-/** Replies by command; a function gets the arguments. An Error becomes a QMP error reply. */
-export type Replies = Readonly<Record<string, unknown>>;
-
-export interface Monitor {
-  readonly server: Server;
-  /** Commands received, in order. */
-  readonly received: string[];
-  /** Connected clients. */
-  readonly clients: ReadonlySet<Socket>;
-  close(): void;
+/** A path for a Unix socket, removed when the test ends. */
+export function socketPath(context: Pick<TestContext, 'after'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-qmp-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 'q.sock');
 }
 
-const GREETING = {
-  QMP: { version: { qemu: { micro: 22, minor: 2, major: 7 }, package: '' }, capabilities: ['oob'] },
-};
-
-/**
- * A monitor that follows the protocol and replies from a table, such as replies captured from a real QEMU.
- */
-export function monitor(
+/** A monitor with these replies. It closes when the test ends. */
+export async function qmpServer(
   context: Pick<TestContext, 'after'>,
   path: string,
   replies: Replies,
-): Promise<Monitor> {
-  const received: string[] = [];
-  return listen(context, path, received, (socket) => {
-    send(socket, GREETING);
-    eachLine(socket, (line) => {
-      const {
-        execute,
-        arguments: args,
-        id,
-      } = JSON.parse(line) as { execute: string; arguments?: unknown; id: unknown };
-      received.push(execute);
-      const reply = replies[execute];
-      const value: unknown = typeof reply === 'function' ? reply(args) : reply;
-      if (execute === 'qmp_capabilities') send(socket, { return: {}, id });
-      else if (value === undefined || value instanceof Error) {
-        send(socket, {
-          error: { class: 'CommandNotFound', desc: value?.message ?? `${execute} not found` },
-          id,
-        });
-      } else send(socket, { return: value, id });
-    });
-  });
+  fault?: QmpFault,
+): Promise<QmpServer> {
+  const server = new QmpServer(path, replies, () => fault);
+  context.after(() => server.close());
+  await server.listen();
+  return server;
 }
 
-/** A monitor with custom behavior for each client. */
-export function listen(
+/** A connection to a monitor with these replies. */
+export async function connected(
   context: Pick<TestContext, 'after'>,
-  path: string,
-  received: string[],
-  onClient: (socket: Socket) => void,
-): Promise<Monitor> {
-  const clients = new Set<Socket>();
-  const server = createServer((socket) => {
-    clients.add(socket);
-    socket.on('close', () => clients.delete(socket));
-    socket.on('error', () => undefined);
-    onClient(socket);
-  });
-  const close = (): void => {
-    for (const socket of clients) socket.destroy();
-    server.close();
-  };
-  context.after(close);
-  rmSync(path, { force: true });
-  return new Promise((resolve, reject) => {
-    server.on('error', reject);
-    server.listen(path, () => resolve({ server, received, clients, close }));
-  });
-}
-
-export function send(socket: Socket, message: unknown): void {
-  socket.write(`${JSON.stringify(message)}\r\n`);
-}
-
-export function eachLine(socket: Socket, onLine: (line: string) => void): void {
-  let text = '';
-  socket.on('data', (chunk) => {
-    text += String(chunk);
-    for (let newline = text.indexOf('\n'); newline >= 0; newline = text.indexOf('\n')) {
-      const line = text.slice(0, newline);
-      text = text.slice(newline + 1);
-      if (line.trim() !== '') onLine(line);
-    }
-  });
+  replies: Replies,
+  fault?: QmpFault,
+): Promise<{ qmp: QmpConnection; server: QmpServer }> {
+  const server = await qmpServer(context, socketPath(context), replies, fault);
+  const qmp = await QmpConnection.open(server.path, 30_000);
+  context.after(() => qmp.close());
+  return { qmp, server };
 }

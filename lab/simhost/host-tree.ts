@@ -8,7 +8,9 @@ import { domstatusText } from './files/libvirt.ts';
 import { Tree } from './files/tree.ts';
 import { removeVmFiles, writeVmLive } from './files/vm-live.ts';
 import { writeVmStatic } from './files/vm-static.ts';
-import { Monitor } from './qmp/monitor.ts';
+import { HANGS } from './qmp/faults.ts';
+import { repliesOf } from './qmp/replies.ts';
+import { QmpServer } from './qmp/server.ts';
 import { Tracefs } from './trace/tracefs.ts';
 import type { SimVm } from './vm.ts';
 
@@ -16,7 +18,7 @@ import type { SimVm } from './vm.ts';
 export class HostTree {
   readonly tree: Tree;
   readonly tracefs: Tracefs;
-  readonly #monitors = new Map<SimVm, Monitor>();
+  readonly #monitors = new Map<SimVm, QmpServer>();
   readonly #shown = new Set<SimVm>();
   #isServing = false;
 
@@ -67,7 +69,7 @@ export class HostTree {
 
   #hide(vm: SimVm): void {
     this.#shown.delete(vm);
-    this.#monitors.get(vm)?.close();
+    void this.#monitors.get(vm)?.close();
     this.#monitors.delete(vm);
     removeVmFiles(this.tree, vm);
     this.tree.remove(debugfsFolder(vm));
@@ -83,13 +85,15 @@ export class HostTree {
 
   async #listen(vm: SimVm): Promise<void> {
     if (vm.spec.qmp === false || this.#monitors.has(vm)) return;
-    const monitor = new Monitor(vm, this.tree.path(socketOf(vm).slice(1)));
+    const monitor = new QmpServer(this.tree.path(socketOf(vm).slice(1)), repliesOf(vm), () =>
+      vm.faults.monitorHangs === true ? HANGS : undefined,
+    );
     this.#monitors.set(vm, monitor);
     await monitor.listen();
   }
 
   close(): void {
-    for (const monitor of this.#monitors.values()) monitor.close();
+    for (const monitor of this.#monitors.values()) void monitor.close();
     this.#monitors.clear();
     this.tracefs.close();
     this.tree.close();

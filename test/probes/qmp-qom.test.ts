@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { CLOSES } from '../../lab/simhost/qmp/faults.ts';
+import { QmpError } from '../../lab/simhost/qmp/server.ts';
 import { type Controllers, type QmpDiskQueues, readDiskQueues } from '../../probes/qmp-qom.ts';
-import { send } from '../../testing/qmp-server.ts';
-import { connected } from './qmp-client.ts';
+import { connected } from '../../testing/qmp-server.ts';
 
 const NOTHING = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
 const DISK = '/machine/peripheral/vda';
@@ -14,12 +15,13 @@ async function readAll(
   disks: readonly string[],
 ): Promise<{ found: QmpDiskQueues[]; questions: number }> {
   let questions = 0;
-  const { qmp } = await connected(context, (socket, { arguments: args, id }) => {
-    const { path, property } = args as { path: string; property: string };
-    questions++;
-    const properties = objects[path] ?? {};
-    if (property in properties) send(socket, { return: properties[property], id });
-    else send(socket, { error: { class: 'GenericError', desc: `Property '${property}' not found` }, id });
+  const { qmp } = await connected(context, {
+    'qom-get': ({ path, property }: { path: string; property: string }) => {
+      questions++;
+      const properties = objects[path] ?? {};
+      if (property in properties) return properties[property];
+      throw new QmpError('GenericError', `Property '${property}' not found`);
+    },
   });
   const controllers: Controllers = new Map();
   const found: QmpDiskQueues[] = [];
@@ -103,6 +105,6 @@ test('properties of another type, or beyond all measure, are none', async (conte
 });
 
 test('a broken connection is not mistaken for a missing property', async (context) => {
-  const { qmp } = await connected(context, (socket) => socket.end());
+  const { qmp } = await connected(context, {}, CLOSES);
   await assert.rejects(readDiskQueues(qmp, DISK, 1000, new Map()), { kind: 'vanished' });
 });

@@ -84,7 +84,7 @@ describe('the exporter on a simulated host', () => {
       const ios = grown('kvm_vm_disk_reads_completed_total');
       near(ios / 60, expected.iops, 0.02, 'IOPS');
       const exits = expected.kicksPerIo + expected.interruptsPerIo * 2;
-      const events = ['kick', 'inject', 'eoi'].map((stage) => grown(counted, { stage }));
+      const events = ['kick', 'inject', 'eoi'].map((step) => grown(counted, { step }));
       near(events.reduce((sum, each) => sum + each) / ios, exits, 0.02, 'kicks, injections and EOIs per I/O');
       near(grown('kvm_vm_exits_total') / ios, exits, 0.02, 'exits per I/O');
       const cpus = (expected.vcpuGuest + expected.vcpuSystem) * 6 + expected.ioUser + expected.ioSystem;

@@ -3,9 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { SimulatedHost } from '../../lab/simhost/host.ts';
-import { reply } from '../../lab/simhost/qmp/replies.ts';
+import { repliesOf } from '../../lab/simhost/qmp/replies.ts';
+import { responseTo } from '../../lab/simhost/qmp/server.ts';
 import { nvmes } from '../../lab/simhost/scenarios/scenario.ts';
 import { WOBBLE } from '../../lab/simhost/thread.ts';
+import type { SimVm } from '../../lab/simhost/vm.ts';
 import { simulatedRoot, steps } from './simulated.ts';
 
 /**
@@ -22,6 +24,12 @@ function awk(program: string, ...files: string[]): string[][] {
     .split('\n')
     .filter(Boolean)
     .map((line) => line.split(' '));
+}
+
+/** The reply of a VM's monitor, as a client reads it. */
+function reply(vm: SimVm, execute: string, args = {}): unknown {
+  const response = responseTo(repliesOf(vm), { execute, arguments: args });
+  return (JSON.parse(JSON.stringify(response)) as { return: unknown }).return;
 }
 
 const numbers = (rows: readonly string[][]): Map<string, number[]> =>
@@ -298,7 +306,7 @@ describe('the files of a simulated host agree with each other', () => {
 
   it('QEMU counts what the disks below do, and no guest has more under way than it has processes', () => {
     for (const vm of host.vms) {
-      const [stats] = JSON.parse(JSON.stringify(reply(vm, 'query-blockstats', {}))) as {
+      const [stats] = reply(vm, 'query-blockstats') as {
         stats: Record<string, number>;
       }[];
       const of = (name: string): number => stats?.stats[name] ?? Number.NaN;
@@ -329,7 +337,7 @@ describe('the files of a simulated host agree with each other', () => {
     for (const vm of host.vms) {
       const folder = `${root}/sys/kernel/debug/kvm/${vm.pid}-16`;
       const file = (name: string): number => Number(readFileSync(`${folder}/${name}`, 'latin1'));
-      const vcpus = JSON.parse(JSON.stringify(reply(vm, 'query-stats', { target: 'vcpu' }))) as {
+      const vcpus = reply(vm, 'query-stats', { target: 'vcpu' }) as {
         stats: { name: string; value: number }[];
       }[];
       const total = (name: string): number =>

@@ -4,42 +4,24 @@ import { vmStatistic } from '../files/debugfs.ts';
 import { type StatisticKind, VCPU_STATISTICS, VM_STATISTICS } from '../statistics.ts';
 import type { SimVcpu } from '../vcpu.ts';
 import type { SimVm, VmDisk } from '../vm.ts';
+import { type Arguments, QmpError, type Replies } from './server.ts';
 
-type Arguments = Readonly<Record<string, unknown>>;
-
-/** An error class of QEMU. */
-export class QmpError extends Error {
-  constructor(
-    readonly errorClass: string,
-    description: string,
-  ) {
-    super(description);
-  }
-}
-
-/** Replies of QEMU 9.2: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
-const COMMANDS: Readonly<Record<string, (vm: SimVm, args: Arguments) => unknown>> = {
-  qmp_capabilities: () => ({}),
-  'query-version': () => ({ qemu: { micro: 0, minor: 2, major: 9 }, package: '' }),
-  'query-name': ({ name }) => ({ name }),
-  'query-uuid': ({ uuid }) => ({ UUID: uuid }),
-  'query-status': () => ({ status: 'running', running: true }),
-  'query-cpus-fast': ({ vcpus }) => vcpus.map(cpu),
-  'query-iothreads': iothreads,
-  'query-block': ({ disks }) => disks.map(block),
-  'query-blockstats': ({ disks }) => disks.map(blockstats),
-  'query-stats': stats,
-  'query-stats-schemas': () => [schema('vm', VM_STATISTICS), schema('vcpu', VCPU_STATISTICS)],
-  'query-pci': (vm) => [{ bus: 0, devices: vm.disks.map((disk, i) => pciDevice(vm, disk, i)) }],
-  'qom-get': property,
-};
-
-/** @throws QmpError */
-export function reply(vm: SimVm, command: string, args: Arguments): unknown {
-  const answer = COMMANDS[command];
-  if (answer === undefined)
-    throw new QmpError('CommandNotFound', `The command ${command} has not been found`);
-  return answer(vm, args);
+/** Replies of QEMU 9.2 for a VM: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
+export function repliesOf(vm: SimVm): Replies {
+  return {
+    'query-version': { qemu: { micro: 0, minor: 2, major: 9 }, package: '' },
+    'query-name': { name: vm.name },
+    'query-uuid': { UUID: vm.uuid },
+    'query-status': { status: 'running', running: true },
+    'query-cpus-fast': () => vm.vcpus.map(cpu),
+    'query-iothreads': () => iothreads(vm),
+    'query-block': () => vm.disks.map(block),
+    'query-blockstats': () => vm.disks.map(blockstats),
+    'query-stats': (args: Arguments) => stats(vm, args),
+    'query-stats-schemas': () => [schema('vm', VM_STATISTICS), schema('vcpu', VCPU_STATISTICS)],
+    'query-pci': () => [{ bus: 0, devices: vm.disks.map((disk, i) => pciDevice(vm, disk, i)) }],
+    'qom-get': (args: Arguments) => property(vm, args),
+  };
 }
 
 /** QEMU creates another device between two vCPUs: [0], [2], [4] as on the captured host. */
@@ -94,7 +76,12 @@ function block(disk: VmDisk): unknown {
 function pciDevice(vm: SimVm, { id }: VmDisk, index: number): unknown {
   const { address, size } = vm.notifyWindow(index);
   return {
-    ...{ bus: 0, slot: index + 1, function: 0, qdev_id: id, irq: 11, irq_pin: 1 },
+    bus: 0,
+    slot: index + 1,
+    function: 0,
+    qdev_id: id,
+    irq: 11,
+    irq_pin: 1,
     class_info: { class: 256, desc: 'SCSI controller' },
     id: { device: 0x1042, vendor: 0x1af4, subsystem: 0x1100, 'subsystem-vendor': 0x1af4 },
     regions: [{ bar: 4, type: 'memory', address, size, prefetch: true, mem_type_64: true }],

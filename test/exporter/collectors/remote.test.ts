@@ -21,7 +21,7 @@ test('what QEMU says beats debugfs, and what it lacks comes from there', async (
 test('when the monitor fails debugfs takes over, and no counter falls', async (context) => {
   const { scrape, server, write } = await startMonitored(context, qemu({ exits: 600 }));
   const before = (await scrape()).samples;
-  server.close();
+  await server.close();
   write('exits', 1300);
   const { samples } = await scrape();
   assert.equal(sample(samples, 'kvm_vm_source_up', { ...WEB, source: 'qmp' }), 0);

@@ -6,7 +6,7 @@ import { SourceError } from '../../../../probes/errors.ts';
 import { type Domstats, parseDomstats } from '../../../../probes/virsh-domstats.ts';
 import { ROOT } from '../../../../testing/daemon.ts';
 import { fakeVm } from '../../../../testing/fake-vm.ts';
-import { watchUnhandledRejections } from '../../../probes/qmp-client.ts';
+import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
 
 watchUnhandledRejections();
 

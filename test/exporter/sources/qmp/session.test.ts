@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { iosOf } from '../../../../exporter/model/vm-statistics.ts';
 import { QmpSession } from '../../../../exporter/sources/qmp/session.ts';
+import { hangsUp, IGNORES_COMMANDS } from '../../../../lab/simhost/qmp/faults.ts';
+import type { QmpServer, Replies } from '../../../../lab/simhost/qmp/server.ts';
 import { capturedReplies } from '../../../../testing/captured-host.ts';
 import { PATIENCE_MS, until } from '../../../../testing/patience.ts';
-import { listen, type Monitor, monitor, type Replies, send } from '../../../../testing/qmp-server.ts';
-import { negotiated, socketPath, watchUnhandledRejections } from '../../../probes/qmp-client.ts';
+import { qmpServer, socketPath } from '../../../../testing/qmp-server.ts';
+import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
 
 watchUnhandledRejections();
 
@@ -15,7 +16,7 @@ const UUID = '22222222-2222-3333-4444-555555555541';
 
 interface Started {
   readonly session: QmpSession;
-  readonly server: Monitor;
+  readonly server: QmpServer;
   readonly path: string;
   readonly clock: { ms: number };
 }
@@ -23,9 +24,9 @@ interface Started {
 /** A session with a monitor that answers as a captured one, unless `replies` says otherwise. */
 async function start(context: TestContext, replies: Replies = {}, uuid = UUID): Promise<Started> {
   const path = socketPath(context);
-  const server = await monitor(context, path, { ...REPLIES, ...replies });
+  const server = await qmpServer(context, path, { ...REPLIES, ...replies });
   const clock = { ms: 0 };
-  const session = new QmpSession(path, uuid, 5000, () => clock.ms);
+  const session = new QmpSession(path, uuid, PATIENCE_MS, () => clock.ms);
   context.after(() => session.close());
   return { session, server, path, clock };
 }
@@ -33,7 +34,7 @@ async function start(context: TestContext, replies: Replies = {}, uuid = UUID): 
 test('one connection serves many scrapes, and facts are asked once', async (context) => {
   const { session, server } = await start(context);
   for (let i = 0; i < 5; i++) await session.statistics();
-  assert.equal(server.clients.size, 1);
+  assert.equal(server.clients.length, 1);
   const asked = (command: string): number => server.received.filter((each) => each === command).length;
   assert.equal(asked('qmp_capabilities'), 1);
   assert.equal(asked('query-stats-schemas'), 1);
@@ -109,66 +110,57 @@ test('a monitor that says another uuid speaks for another VM', async (context) =
   const { session, server } = await start(context, {}, '99999999-2222-3333-4444-555555555541');
   await assert.rejects(session.statistics(), { kind: 'denied', reason: /speaks for VM 22222222/ });
   assert.ok(!server.received.includes('query-stats'));
-  await until(() => server.clients.size === 0, 'it is not kept from its rightful client');
+  await until(() => server.clients.length === 0, 'it is not kept from its rightful client');
 });
 
 test('after a failure the monitor is left alone, longer each time, and then found well again', async (context) => {
   const { session, server, path, clock } = await start(context);
   await session.statistics();
-  server.close();
-  let connections = 0;
-  const broken = await listen(context, path, [], (socket) => {
-    connections++;
-    socket.end('garbage\n');
-  });
-  await sleep(20);
+  await server.close();
+  const broken = await qmpServer(context, path, {}, hangsUp('garbage\n'));
   await assert.rejects(session.statistics());
   for (const backoff of [5000, 10_000, 20_000]) {
-    const before = connections;
+    const before = broken.connections;
     clock.ms += backoff - 1;
-    await assert.rejects(session.statistics(), { kind: 'malformed' });
-    assert.equal(connections, before, 'left alone');
-    clock.ms += 1;
     await assert.rejects(session.statistics());
-    assert.equal(connections, before + 1, 'asked again');
+    assert.equal(broken.connections, before, 'no connection during back-off');
+    clock.ms += 1;
+    await assert.rejects(session.statistics(), { kind: 'malformed' });
+    assert.equal(broken.connections, before + 1, 'a new attempt after it');
   }
-  broken.close();
-  await monitor(context, path, REPLIES);
+  await broken.close();
+  await qmpServer(context, path, REPLIES);
   clock.ms += 40_000;
   assert.equal((await session.statistics()).state, 'running');
   assert.equal(session.isUp, true);
 });
 
-test('a monitor that answers each command just in time is late all the same, and left alone', async (context) => {
-  const path = socketPath(context);
-  const server = await negotiated(context, path, (socket, { execute, id }) => {
-    const reply = REPLIES[execute];
-    const value: unknown = typeof reply === 'function' ? reply({ target: 'vm' }) : reply;
-    setTimeout(
-      () =>
-        send(
-          socket,
-          value instanceof Error ? { error: { class: 'G', desc: 'x' }, id } : { return: value, id },
-        ),
-      2000,
-    );
+test('a monitor whose replies are each in time, but not all together, times out', async (context) => {
+  const clock = { ms: 0 };
+  const server = await qmpServer(context, socketPath(context), REPLIES, {
+    onCommand: (_client, _request, reply) => {
+      clock.ms += PATIENCE_MS / 2;
+      reply();
+    },
   });
-  const session = new QmpSession(path, UUID, 3000);
+  const session = new QmpSession(server.path, UUID, PATIENCE_MS, () => clock.ms);
   context.after(() => session.close());
-  await assert.rejects(session.statistics(), { kind: 'timeout', reason: 'no statistics in 3000 ms' });
+  await assert.rejects(session.statistics(), {
+    kind: 'timeout',
+    reason: `no statistics in ${PATIENCE_MS} ms`,
+  });
   const asked = server.received.length;
   await assert.rejects(session.statistics(), { kind: 'timeout' });
-  assert.equal(server.received.length, asked);
+  assert.equal(server.received.length, asked, 'no command during back-off');
 });
 
-test('who comes while a late answer is still out does not wait for it', async (context) => {
-  const path = socketPath(context);
-  await negotiated(context, path, () => undefined);
+test('a caller does not wait for a reply that is late already', async (context) => {
   const clock = { ms: 0 };
-  const session = new QmpSession(path, UUID, 2 * PATIENCE_MS, () => clock.ms);
+  const server = await qmpServer(context, socketPath(context), REPLIES, IGNORES_COMMANDS);
+  const session = new QmpSession(server.path, UUID, 2 * PATIENCE_MS, () => clock.ms);
   context.after(() => session.close());
   const first = assert.rejects(session.statistics());
-  await sleep(20);
+  await until(() => server.received.length > 1);
   clock.ms = 2 * PATIENCE_MS + 1;
   const start = performance.now();
   await assert.rejects(session.statistics(), { kind: 'timeout' });
@@ -182,15 +174,14 @@ test('a session that is closed while it connects leaves no connection behind', a
   const asking = assert.rejects(session.statistics(), { kind: 'vanished' });
   session.close();
   await asking;
-  await until(() => server.clients.size === 0);
+  await until(() => server.clients.length === 0);
   await assert.rejects(session.statistics(), { kind: 'vanished' });
 });
 
 test('a VM that dies between two scrapes is one failure, not a crash', async (context) => {
   const { session, server } = await start(context);
   await session.statistics();
-  server.close();
-  await sleep(20);
+  await server.close();
   await assert.rejects(session.statistics(), { name: 'SourceError' });
 });
 

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { RemoteResult } from '../../../../exporter/model/remote.ts';
 import { QmpSessions } from '../../../../exporter/sources/qmp/sessions.ts';
+import { IGNORES_COMMANDS, late, NO_GREETING } from '../../../../lab/simhost/qmp/faults.ts';
+import type { QmpFault, QmpServer } from '../../../../lab/simhost/qmp/server.ts';
 import { capturedReplies } from '../../../../testing/captured-host.ts';
 import { fakeVm, SOCKETS, type SocketHost, socketHost } from '../../../../testing/fake-vm.ts';
 import { PATIENCE_MS, until } from '../../../../testing/patience.ts';
-import { listen, type Monitor, monitor, send } from '../../../../testing/qmp-server.ts';
-import { negotiated, watchUnhandledRejections } from '../../../probes/qmp-client.ts';
+import { qmpServer } from '../../../../testing/qmp-server.ts';
+import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
 
 watchUnhandledRejections();
 
@@ -14,29 +16,30 @@ const REPLIES = capturedReplies('linux-nvme-vhost', 't0', 'vm-a');
 const PIDS = [10, 20];
 
 interface Started {
+  readonly context: TestContext;
   readonly host: SocketHost;
   readonly sessions: QmpSessions;
-  readonly monitors: Monitor[];
+  readonly monitors: QmpServer[];
 }
 
 /** Two VMs, each with a monitor. */
-async function start(context: TestContext, timeoutMs = 20_000): Promise<Started> {
+async function start(context: TestContext, timeoutMs = PATIENCE_MS): Promise<Started> {
   const host = socketHost(context);
-  const monitors: Monitor[] = [];
+  const monitors: QmpServer[] = [];
   for (const pid of PIDS) {
-    monitors.push(await monitor(context, host.real(`${SOCKETS}/${pid}.sock`), REPLIES));
+    monitors.push(await qmpServer(context, host.real(`${SOCKETS}/${pid}.sock`), REPLIES));
     host.holds(pid, [pid * 10]);
   }
   host.listening(...PIDS.map((pid) => [`${SOCKETS}/${pid}.sock`, pid * 10] as const));
   const sessions = new QmpSessions(host.host, () => ({ rules: host.rules, timeoutMs }));
   context.after(() => sessions.close());
-  return { host, sessions, monitors };
+  return { context, host, sessions, monitors };
 }
 
 const VMS = PIDS.map((pid) => fakeVm(pid));
 
 test('VMs with a monitor are asked, those without are not', async (context) => {
-  const { sessions } = await start(context, 10_000);
+  const { sessions } = await start(context);
   const vms = [...VMS, fakeVm(30), fakeVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
   sessions.locate(vms, true);
   const { statistics, queried, problems } = await sessions.query(vms);
@@ -61,49 +64,60 @@ test('the connection is closed when the VM goes, the others stay', async (contex
   sessions.locate(VMS, true);
   await sessions.query(VMS);
   sessions.locate(VMS.slice(1), false);
-  await until(() => monitors[0]?.clients.size === 0);
-  assert.equal(monitors[1]?.clients.size, 1);
+  await until(() => monitors[0]?.clients.length === 0);
+  assert.equal(monitors[1]?.clients.length, 1);
   assert.equal(sessions.has('10:1000'), false);
   sessions.close();
-  await until(() => monitors[1]?.clients.size === 0);
+  await until(() => monitors[1]?.clients.length === 0);
 });
 
-test('a VM that hangs costs its own statistics and the time allowed, no more', async (context) => {
-  const { host, sessions, monitors } = await start(context, 2000);
-  monitors[0]?.close();
-  const hung = await negotiated(context, host.real(`${SOCKETS}/10.sock`), () => undefined);
+/** Replaces the monitor of the first VM. */
+async function injectFault({ monitors, context, host }: Started, fault: QmpFault): Promise<QmpServer> {
+  await monitors[0]?.close();
+  return qmpServer(context, host.real(`${SOCKETS}/10.sock`), REPLIES, fault);
+}
+
+/** Queries all VMs, and lets the timeout pass as soon as the second VM has replied. */
+async function queryUntilTimeout({ sessions, context }: Started): Promise<RemoteResult> {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const result = sessions.query(VMS);
+  await sessions.query(VMS.slice(1));
+  context.mock.timers.tick(PATIENCE_MS);
+  context.mock.timers.reset();
+  return result;
+}
+
+test('a VM that hangs costs only its own statistics', async (context) => {
+  const started = await start(context);
+  const { sessions } = started;
+  const hung = await injectFault(started, IGNORES_COMMANDS);
   sessions.locate(VMS, true);
-  const begin = performance.now();
-  const { statistics, problems } = await sessions.query(VMS);
-  assert.ok(performance.now() - begin < PATIENCE_MS);
+  const { statistics, problems } = await queryUntilTimeout(started);
   assert.deepEqual([...statistics.keys()], ['20:1000']);
   assert.equal(problems[0]?.kind, 'timeout');
-  const queried = hung.received.length;
+  const received = hung.received.length;
   await sessions.query(VMS);
-  assert.equal(hung.received.length, queried, 'left alone');
+  assert.equal(hung.received.length, received, 'no command during back-off');
 });
 
-test('who drips its answers is cut off at the time for one VM', async (context) => {
-  const { host, sessions, monitors } = await start(context, 2000);
-  monitors[0]?.close();
-  await negotiated(context, host.real(`${SOCKETS}/10.sock`), (socket, { execute, id }) => {
-    setTimeout(() => send(socket, { return: REPLIES[execute], id }), 1500);
-  });
-  sessions.locate(VMS, true);
-  for (let i = 0; i < 3; i++) {
-    // Did it wait for all answers, it would have them.
-    assert.deepEqual([...(await sessions.query(VMS)).statistics.keys()], ['20:1000']);
-  }
+test('a VM whose replies are late costs only its own statistics', async (context) => {
+  const started = await start(context);
+  await injectFault(started, late(PATIENCE_MS / 2));
+  started.sessions.locate(VMS, true);
+  for (let i = 0; i < 3; i++)
+    assert.deepEqual([...(await queryUntilTimeout(started)).statistics.keys()], ['20:1000']);
 });
 
-test('a caller in a hurry gets what there is', async (context) => {
-  const { host, sessions, monitors } = await start(context, 2 * PATIENCE_MS);
-  monitors[0]?.close();
-  await listen(context, host.real(`${SOCKETS}/10.sock`), [], () => undefined);
+test('a caller with an earlier deadline gets the statistics that are there', async (context) => {
+  const started = await start(context, 2 * PATIENCE_MS);
+  const { sessions } = started;
+  await injectFault(started, NO_GREETING);
   sessions.locate(VMS, true);
-  const begin = performance.now();
-  assert.deepEqual([...(await sessions.query(VMS, 100)).statistics.keys()], ['20:1000']);
-  assert.ok(performance.now() - begin < PATIENCE_MS);
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const result = sessions.query(VMS, 100);
+  await sessions.query(VMS.slice(1));
+  context.mock.timers.tick(100);
+  assert.deepEqual([...(await result).statistics.keys()], ['20:1000']);
 });
 
 test('a socket that comes later is found by a full look only', async (context) => {
@@ -121,8 +135,7 @@ test('after a failure the path is looked up anew: it may be another VM’s by no
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
   await sessions.query(VMS);
-  monitors[0]?.close();
-  await sleep(20);
+  await monitors[0]?.close();
   await sessions.query(VMS);
   host.listening([`${SOCKETS}/10.sock`, 999], [`${SOCKETS}/20.sock`, 200]);
   sessions.locate(VMS, true);
@@ -134,7 +147,7 @@ test('a monitor that closes as its VM ends is no failure, one whose VM lives on 
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
   await sessions.query(VMS);
-  for (const each of monitors) each.close();
+  for (const each of monitors) await each.close();
   // The process goes a moment after its monitor.
   setTimeout(() => host.remove('proc/10'), 5);
   const { problems } = await sessions.query(VMS);
