@@ -14,7 +14,7 @@ import { dirname } from 'node:path';
 import { MIB } from '../kernel/units.ts';
 import { SourceError, sourceError } from './errors.ts';
 import { inTime } from './in-time.ts';
-import { openBelow } from './rooted-file.ts';
+import { type FileKind, kindBelow, openBelow } from './rooted-file.ts';
 
 /** Directories to read. Flags set them, so that a container, a test and a replay differ only in flags. */
 export interface Roots {
@@ -73,6 +73,8 @@ export interface Host {
   slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
   /** Reads a regular file below the process's root and never outside it, with a timeout. */
   textOfProcess(pid: number, path: string, cap: number, timeoutMs: number): Promise<string>;
+  /** What a folder below the process's root contains at a path, with a timeout. Reads no file. */
+  kindOfProcessFile(pid: number, folder: string, path: string, timeoutMs: number): Promise<FileKind>;
   /** Like `stat`, but follows links. For files that may be on an unresponsive network file system. */
   slowStat(path: string, timeoutMs: number): Promise<FileStat>;
 }
@@ -243,7 +245,11 @@ export function createHost(roots: Roots): Host {
     textOfProcess(pid, path, cap, timeoutMs) {
       const shown = `${roots.procfs}/${pid}/root${path}`;
       const read = async (): Promise<string> => {
-        const opened = openInRoot(roots.procfs, pid, path, procfsIsLive).catch((error: unknown) => {
+        const open = async (): Promise<FileHandle> => {
+          const { root, prefix } = rootOf(roots.procfs, pid, procfsIsLive);
+          return openBelow(root, `${prefix}/${path}`);
+        };
+        const opened = open().catch((error: unknown) => {
           throw sourceError(error, shown);
         });
         const { text, isWhole } = await readHead(shown, opened, cap);
@@ -251,6 +257,19 @@ export function createHost(roots: Roots): Host {
         return text;
       };
       return slowly(shown, timeoutMs, read, processReads);
+    },
+
+    kindOfProcessFile(pid, folder, path, timeoutMs) {
+      const shown = `${roots.procfs}/${pid}/root${folder}`;
+      const find = async (): Promise<FileKind> => {
+        try {
+          const { root, prefix } = rootOf(roots.procfs, pid, procfsIsLive);
+          return await kindBelow(root, `${prefix}/${folder}`, path);
+        } catch (error) {
+          throw sourceError(error, shown);
+        }
+      };
+      return slowly(shown, timeoutMs, find, processReads);
     },
 
     slowStat(path, timeoutMs) {
@@ -292,10 +311,10 @@ function grown(buffer: Buffer): Buffer<ArrayBuffer> {
 }
 
 /** In a copy of a host, a process's root is a directory, or a link that would lead out of the copy. */
-async function openInRoot(procfs: string, pid: number, path: string, isLive: boolean): Promise<FileHandle> {
+function rootOf(procfs: string, pid: number, isLive: boolean): { root: string; prefix: string } {
   const root = `${procfs}/${pid}/root`;
-  if (isLive || !lstatSync(root).isSymbolicLink()) return openBelow(root, path);
-  return openBelow(dirname(procfs), `${readlinkSync(root)}/${path}`);
+  if (isLive || !lstatSync(root).isSymbolicLink()) return { root, prefix: '' };
+  return { root: dirname(procfs), prefix: readlinkSync(root) };
 }
 
 function opening(path: string): Promise<FileHandle> {

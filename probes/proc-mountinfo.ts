@@ -6,6 +6,8 @@ export interface Mount {
   readonly id: number;
   /** Major 0 is an anonymous device: btrfs, overlay, NFS, tmpfs. */
   readonly device: DeviceNumber;
+  /** The part of the file system that is mounted; `/` except for bind mounts and subvolumes. */
+  readonly root: string;
   readonly mountPoint: string;
   readonly type: string;
   /** The mounted device, such as `/dev/nvme0n1p1`. For a file system without a device: any word, or empty. */
@@ -16,7 +18,7 @@ export interface Mount {
 
 // Not \S: JavaScript treats 0xa0 as white space, and it is also the second byte of UTF-8 "a with grave".
 const LINE =
-  /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) [^ ]+ ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/;
+  /^(\d{1,10}) \d{1,10} (\d{1,5}):(\d{1,8}) ([^ ]+) ([^ ]+) [^ ]+ (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/;
 /** Two paths of 4096 bytes, each byte escaped, and the rest. Only the options at the end can exceed it. */
 const LINE_CAP = 40_000;
 
@@ -32,10 +34,12 @@ export function parseMountinfo(text: string): Mount[] {
   for (const line of text.split('\n')) {
     const match = LINE.exec(line.slice(0, LINE_CAP));
     if (match === null) continue;
-    const [, id = '', major = '', minor = '', mountPoint = '', type = '', source = '', options = ''] = match;
+    const [, id = '', major = '', minor = '', root = '', mountPoint = ''] = match;
+    const [type = '', source = '', options = ''] = match.slice(6);
     mounts.push({
       id: decimalAt(id, 0),
       device: { major: decimalAt(major, 0), minor: decimalAt(minor, 0) },
+      root: unescapeOctal(root),
       mountPoint: unescapeOctal(mountPoint),
       type,
       source: unescapeOctal(source),

@@ -22,7 +22,7 @@ export function fakeVm(pid: number, more: Partial<Vm> = {}): Vm {
     startTime: 1000,
     directories: [],
     blockDevices: [],
-    withoutDevice: [],
+    unknownDevices: [],
     vcpuThreads: new Map(),
     iothreadIds: [],
     diskIds: [],

@@ -24,7 +24,7 @@ export function vmOf(more: Partial<Vm> = {}): Vm {
     startTime: 1000,
     pins: undefined,
     blockDevices: [],
-    withoutDevice: [],
+    unknownDevices: [],
     iothreadIds: [],
     diskIds: [],
     ...more,

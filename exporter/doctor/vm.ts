@@ -17,8 +17,8 @@ export interface VmReport {
   /** Bytes by NUMA node; undefined on a host with one node, or if numa_maps cannot be read. */
   readonly memory: Readonly<Record<string, number>> | undefined;
   readonly devices: readonly { readonly device: string; readonly node: number | undefined }[];
-  /** Why some of the VM's images have no known block device. */
-  readonly withoutDevice: readonly string[];
+  /** Why `devices` may be incomplete. */
+  readonly unknownDevices: readonly string[];
   readonly disks: readonly {
     readonly disk: string;
     readonly queues: number | undefined;
@@ -86,7 +86,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
       device,
       node: disks.find(({ name }) => name === device)?.node,
     })),
-    withoutDevice: vm.withoutDevice,
+    unknownDevices: vm.unknownDevices,
     disks: (statistics?.disks ?? []).map(({ name, queues, iothreads }) => ({
       disk: name,
       queues,
@@ -142,7 +142,7 @@ export function formatVmReport(report: VmReport): string {
   }
   for (const { device, node } of report.devices)
     lines.push(`device    ${device}${node === undefined ? '' : `, node ${node}`}`);
-  for (const why of report.withoutDevice) lines.push(`device    unknown: ${why}`);
+  for (const why of report.unknownDevices) lines.push(`device    unknown: ${why}`);
   for (const { disk, queues, iothreads } of report.disks) {
     const by = iothreads.length === 0 ? 'the main loop' : [...new Set(iothreads)].join(', ');
     lines.push(`disk      ${disk}: ${queues ?? '?'} queues, served by ${by}`);

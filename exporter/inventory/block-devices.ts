@@ -3,11 +3,17 @@ import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { type Descriptor, readDescriptorInfo } from '../../probes/proc-pid-fd.ts';
 import type { OtherFiles } from '../../probes/qemu-files.ts';
 import type { BlockDeviceUse } from '../model/vm.ts';
-import { type Carriers, carriersOfMount, mountOfPath, NONE, only } from './file-systems.ts';
+import { type Carriers, NONE, only, unknown } from './carriers.ts';
+import type { FileLookups } from './file-lookups.ts';
+import { mountOfPath } from './file-systems.ts';
+import { carriersOfFile } from './overlays.ts';
 import { type BlockDevices, diskOfNumber, wholeDisk } from './whole-disks.ts';
 
 /** In-memory file systems: they contain device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
+
+/** A volume of ZFS: drivers/.../zvol. It has no slaves/ in sysfs. */
+const ZVOL = /^zd\d+$/;
 
 /** The open files of a VM's process. */
 export interface OpenFiles {
@@ -20,53 +26,80 @@ export interface OpenFiles {
 
 export interface FoundDevices {
   readonly devices: readonly BlockDeviceUse[];
-  /** Images without a known block device, and the reason. */
-  readonly without: readonly string[];
+  /** Why the list may be incomplete. */
+  readonly unknown: readonly string[];
 }
 
 /**
  * Finds the block devices of a VM's disks: those that its process has open, and those below the file systems
- * of its open images, down through partitions, LVM, md, dm-crypt and loop to the hardware.
+ * of its open images, down through partitions, LVM, md, dm-crypt, bcache and loop to the hardware.
  */
-export function blockDevicesOf(devices: BlockDevices, open: OpenFiles): FoundDevices {
-  const depthOf = new Map<string, number>();
-  const without = new Set<string>();
+export async function blockDevicesOf(
+  devices: BlockDevices,
+  lookups: FileLookups,
+  open: OpenFiles,
+): Promise<FoundDevices> {
+  const stack = new Stack(devices, lookups);
   for (const descriptor of open.descriptors) {
     if (!descriptor.target.startsWith('/')) continue;
-    const carriers = carriersOf(devices, open, descriptor);
-    for (const disk of carriers.disks) descend(devices, disk, 0, depthOf);
-    if (carriers.why !== undefined) without.add(carriers.why);
+    await stack.add(await carriersOf(devices, lookups, open, descriptor), 0);
   }
-  const found = [...depthOf].map(([device, depth]) => ({ device, depth }));
-  return {
-    devices: found.sort((a, b) => a.depth - b.depth || (a.device < b.device ? -1 : 1)),
-    without: [...without].sort(),
-  };
+  return stack.found;
 }
 
-function descend(devices: BlockDevices, name: string, depth: number, depthOf: Map<string, number>): void {
-  const disk = devices.disks.get(name);
-  // Skipping a disk that is known at this depth also ends a loop in the stack.
-  if (disk === undefined || (depthOf.get(name) ?? Number.POSITIVE_INFINITY) <= depth) return;
-  depthOf.set(name, depth);
-  for (const slave of disk.slaves) {
-    const below = wholeDisk(devices, slave);
-    if (below !== undefined) descend(devices, below, depth + 1, depthOf);
+/** Block devices by their depth below the VM. */
+class Stack {
+  readonly #depthOf = new Map<string, number>();
+  readonly #unknown = new Set<string>();
+
+  constructor(
+    private readonly devices: BlockDevices,
+    private readonly lookups: FileLookups,
+  ) {}
+
+  get found(): FoundDevices {
+    const found = [...this.#depthOf].map(([device, depth]) => ({ device, depth }));
+    return {
+      devices: found.sort((a, b) => a.depth - b.depth || (a.device < b.device ? -1 : 1)),
+      unknown: [...this.#unknown].sort(),
+    };
   }
-  if (disk.loopFile === undefined) return;
-  const mount = mountOfPath(devices.hostMounts, disk.loopFile);
-  if (mount === undefined) return;
-  for (const below of carriersOfMount(devices, mount, false).disks)
-    descend(devices, below, depth + 1, depthOf);
+
+  async add({ disks, unknown }: Carriers, depth: number): Promise<void> {
+    for (const disk of disks) await this.#descend(disk, depth);
+    for (const why of unknown) this.#unknown.add(why);
+  }
+
+  async #descend(name: string, depth: number): Promise<void> {
+    const disk = this.devices.disks.get(name);
+    // Skipping a disk that is known at this depth also ends a loop in the stack.
+    if (disk === undefined || (this.#depthOf.get(name) ?? Number.POSITIVE_INFINITY) <= depth) return;
+    this.#depthOf.set(name, depth);
+    for (const slave of disk.slaves) await this.add(only(wholeDisk(this.devices, slave)), depth + 1);
+    if (disk.loopFile !== undefined) await this.add(await this.#belowLoop(name, disk.loopFile), depth + 1);
+    if (ZVOL.test(name))
+      await this.add(unknown(`${name} is a ZFS volume, whose disks sysfs does not show`), depth);
+  }
+
+  async #belowLoop(name: string, path: string): Promise<Carriers> {
+    const mount = mountOfPath(this.devices.hostMounts, path);
+    if (mount === undefined) return unknown(`the file of ${name} is on no known mount`);
+    return carriersOfFile(this.devices, this.lookups, { mount, path, readOnly: false });
+  }
 }
 
-function carriersOf(devices: BlockDevices, open: OpenFiles, { fd, target }: Descriptor): Carriers {
+async function carriersOf(
+  devices: BlockDevices,
+  lookups: FileLookups,
+  open: OpenFiles,
+  { fd, target }: Descriptor,
+): Promise<Carriers> {
   const info = readDescriptorInfo(devices.host, open.pid, fd);
   if (info === undefined || info.writeOnly || info.pathOnly) return NONE;
   const mount = open.mounts.find(({ id }) => id === info.mountId);
   if (target.startsWith('/dev/')) return only(deviceAt(devices, open.pid, fd, target, mount));
   if (mount === undefined || isNoDisk(target, info.readOnly, open.otherFiles)) return NONE;
-  return carriersOfMount(devices, mount, info.readOnly);
+  return carriersOfFile(devices, lookups, { mount, path: target, readOnly: info.readOnly });
 }
 
 function deviceAt(

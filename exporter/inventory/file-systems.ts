@@ -1,41 +1,28 @@
-import { parseOverlayOptions } from '../../probes/overlay-layers.ts';
+import { resolveDevLink } from '../../probes/dev-links.ts';
+import { readExternalJournal } from '../../probes/ext4-journal.ts';
+import { readF2fsDevices } from '../../probes/f2fs-disk-map.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
-import { diskOfPartition } from '../../probes/sys-block.ts';
+import { blockDeviceName, diskOfPartition } from '../../probes/sys-block.ts';
+import { type Carriers, NONE, only, together, unknown } from './carriers.ts';
 import { type BlockDevices, diskOfNumber, diskOfPath, wholeDisk } from './whole-disks.ts';
 
-/** The disks below a file, or the reason why they are unknown. */
-export interface Carriers {
-  readonly disks: readonly string[];
-  readonly why: string | undefined;
-}
-
-export const NONE: Carriers = { disks: [], why: undefined };
-
-/** An overlay may contain overlays: a container in a container. */
-const MAX_LAYERS = 8;
 /** File systems without disk images, or with images that are on no block device. */
 const NO_IMAGES =
   /^(?:tmpfs|ramfs|devtmpfs|hugetlbfs|proc|sysfs|debugfs|tracefs|cgroup2?|devpts|mqueue|bpf|securityfs|pstore|configfs|efivarfs|fusectl|rpc_pipefs|autofs|binfmt_misc|nsfs)$/;
 
-export function only(disk: string | undefined): Carriers {
-  return disk === undefined ? NONE : { disks: [disk], why: undefined };
-}
-
-/** @param readOnly whether the file is; in an overlay it may not have been copied up */
-export function carriersOfMount(devices: BlockDevices, mount: Mount, readOnly: boolean, layer = 0): Carriers {
-  if (mount.type === 'overlay') return carriersOfOverlay(devices, mount, readOnly, layer);
-  const named = [...namedInOptions(mount), ...sourcesOf(mount)].flatMap(
-    (path) => diskOfPath(devices, path) ?? [],
-  );
+/** The disks of a file system with block devices of its own. */
+export function carriersOfMount(devices: BlockDevices, mount: Mount): Carriers {
   const numbered = mount.device.major === 0 ? undefined : diskOfNumber(devices, mount.device);
-  const own = numbered === undefined ? named : [numbered, ...named];
-  const all = [...own, ...otherDevicesOf(devices, mount)];
-  if (all.length > 0) return { disks: [...new Set(all)], why: undefined };
+  const sources = sourcesOf(mount).map((path) => only(diskAt(devices, path)));
+  const all = together([
+    only(numbered),
+    ...sources,
+    ...namedInOptions(devices, mount),
+    ...furtherOf(devices, mount),
+  ]);
+  if (all.disks.length > 0 || all.unknown.length > 0) return all;
   if (NO_IMAGES.test(mount.type)) return NONE;
-  return {
-    disks: [],
-    why: `${mount.mountPoint} is on ${mount.type}, which names no block device of this host`,
-  };
+  return unknown(`${mount.mountPoint} is on ${mount.type}, which names no block device of this host`);
 }
 
 /** bcachefs separates its devices with colons, which names in /dev/disk/by-path also contain. */
@@ -43,41 +30,74 @@ function sourcesOf({ source }: Mount): string[] {
   return source.split(/:(?=\/dev\/)/);
 }
 
-/** XFS: `rtdev=`, `logdev=`; ext4: `journal_path=`; other file systems have similar options. */
-function namedInOptions({ options }: Mount): string[] {
-  return [...options.matchAll(/(?:^|,)\w+=(\/dev\/[^,]+)/g)].map(([, path = '']) => path);
+/** XFS: `rtdev=`, `logdev=`, as the administrator wrote them. */
+function namedInOptions(devices: BlockDevices, mount: Mount): Carriers[] {
+  return [...mount.options.matchAll(/(?:^|,)(\w+=)(\/dev\/[^,]+)/g)].map(([, option = '', path = '']) =>
+    named(devices, mount, path, option),
+  );
 }
 
-/**
- * mountinfo shows one device of a file system with several, or, if it was mounted by UUID, a source that
- * cannot be resolved.
- */
-function otherDevicesOf(devices: BlockDevices, mount: Mount): string[] {
-  if (mount.type !== 'btrfs' && mount.type !== 'bcachefs') return [];
+/** The devices that the kernel lists elsewhere. mountinfo shows one of them, or those given to mount. */
+function furtherOf(devices: BlockDevices, mount: Mount): Carriers[] {
+  switch (mount.type) {
+    case 'btrfs':
+    case 'bcachefs':
+      return membersOf(devices, mount).map((name) => only(wholeDisk(devices, name)));
+    case 'ext3':
+    case 'ext4':
+      return [journalOf(devices, mount)];
+    case 'f2fs':
+      return f2fsDevicesOf(devices, mount);
+    default:
+      return [];
+  }
+}
+
+function membersOf(devices: BlockDevices, mount: Mount): readonly string[] {
   const sources = sourcesOf(mount).map((source) => kernelName(devices, source));
-  const own = devices.fileSystems.find((all) => all.some((name) => sources.includes(name)));
-  return (own ?? []).flatMap((name) => wholeDisk(devices, name) ?? []);
+  return devices.fileSystems.find((all) => all.some((name) => sources.includes(name))) ?? [];
+}
+
+function journalOf(devices: BlockDevices, mount: Mount): Carriers {
+  const own = blockDeviceName(devices.host, mount.device);
+  const journal = own === undefined ? undefined : readExternalJournal(devices.host, own);
+  if (journal === undefined) return NONE;
+  const disk = journal === 'unknown' ? undefined : wholeDisk(devices, journal.device);
+  return disk === undefined
+    ? unknown(`${mount.mountPoint} is on ${mount.type} with an external journal whose device is unknown`)
+    : only(disk);
+}
+
+function f2fsDevicesOf(devices: BlockDevices, mount: Mount): Carriers[] {
+  const own = blockDeviceName(devices.host, mount.device);
+  const paths = own === undefined ? undefined : readF2fsDevices(devices.host, own);
+  if (paths !== undefined) return paths.map((path) => named(devices, mount, path, ''));
+  return [
+    unknown(`${mount.mountPoint} is on f2fs, whose further devices a kernel before 6.10 does not list`),
+  ];
+}
+
+function named(devices: BlockDevices, mount: Mount, path: string, option: string): Carriers {
+  const disk = diskAt(devices, path);
+  return disk === undefined
+    ? unknown(`${mount.mountPoint} is on ${mount.type} with ${option}${path}, which is no known block device`)
+    : only(disk);
+}
+
+/** The disk of a path in /dev, which may be a link that udev made. */
+function diskAt(devices: BlockDevices, path: string): string | undefined {
+  const disk = diskOfPath(devices, path);
+  if (disk !== undefined || !path.startsWith('/dev/')) return disk;
+  const node = resolveDevLink(devices.host, path);
+  return node === undefined ? undefined : diskOfPath(devices, node);
 }
 
 /** Kernel name of a disk or a partition: two file systems may share a disk. */
 function kernelName(devices: BlockDevices, path: string): string | undefined {
   if (!path.startsWith('/dev/')) return undefined;
-  const name = path.slice('/dev/'.length).replaceAll('/', '!');
-  return diskOfPartition(devices.host, name) === undefined ? diskOfPath(devices, path) : name;
-}
-
-/** A written file is in the upper layer; a file that is only read may be in any layer. */
-function carriersOfOverlay(devices: BlockDevices, mount: Mount, readOnly: boolean, layer: number): Carriers {
-  const { upper, lower } = parseOverlayOptions(mount.options);
-  const unknown = { disks: [], why: `${mount.mountPoint} is an overlay whose layers are on no known mount` };
-  const layers = readOnly || upper === undefined ? lower : [upper];
-  const mounts = layers.flatMap((path) => mountOfPath(devices.hostMounts, path) ?? []);
-  if (layer >= MAX_LAYERS || mounts.length === 0) return unknown;
-  const found = [...new Set(mounts)].map((each) => carriersOfMount(devices, each, readOnly, layer + 1));
-  return {
-    disks: [...new Set(found.flatMap(({ disks }) => disks))],
-    why: found.find(({ why }) => why !== undefined)?.why,
-  };
+  const node = resolveDevLink(devices.host, path) ?? path;
+  const name = node.slice('/dev/'.length).replaceAll('/', '!');
+  return diskOfPartition(devices.host, name) === undefined ? diskOfPath(devices, node) : name;
 }
 
 export function mountOfPath(mounts: readonly Mount[], path: string): Mount | undefined {

@@ -10,6 +10,7 @@ import type { ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.t
 import { assignLabels, type NameClaim, TRUST, truncateName } from '../model/vm-names.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import { blockDevicesOf } from './block-devices.ts';
+import { FileLookups } from './file-lookups.ts';
 import { HostFacts } from './host-facts.ts';
 import { type Identity, identify, isManagedBy } from './identity.ts';
 import { directoryOwners, kvmDirectories, readDirectory, vcpuThreadsOf } from './kvm-directories.ts';
@@ -28,6 +29,12 @@ interface Entry {
   readonly threads: ThreadTable;
   hints: ThreadHints | undefined;
   vm: Vm;
+}
+
+/** What one pass reads once for all VMs. */
+interface PassReads {
+  readonly mounts: MountCache;
+  readonly lookups: FileLookups;
 }
 
 /**
@@ -69,7 +76,7 @@ export class Inventory {
     const unknown = entries.flatMap(({ vm, identity }) =>
       identity.missing.map((why) => `the devices of ${vm.label} are not known: ${why}`),
     );
-    return [...unknown, ...withoutDevice(entries.map(({ vm }) => vm))];
+    return [...unknown, ...unknownDevices(entries.map(({ vm }) => vm))];
   }
 
   /** Reads the VM's current threads, with the stat of each. @throws SourceError if the process has exited */
@@ -145,9 +152,9 @@ export class Inventory {
     for (const problem of scan.problems) this.#problems.note('inventory', problem);
     this.#vhostWorkers = scan.vhostWorkers;
 
-    const mounts = new MountCache(host);
-    const fresh = await this.#admitAll(scan.candidates, mounts);
-    if (full) await this.#refreshDisks(mounts);
+    const reads = { mounts: new MountCache(host), lookups: new FileLookups(host) };
+    const fresh = await this.#admitAll(scan.candidates, reads);
+    if (full) await this.#refreshDisks(reads);
     // A new VM becomes visible only after it has its label.
     if (full || fresh.length > 0) await this.#enrich([...this.#entries.values(), ...fresh], directories);
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
@@ -173,13 +180,13 @@ export class Inventory {
     return suspects;
   }
 
-  async #admitAll(candidates: readonly Candidate[], mounts: MountCache): Promise<Entry[]> {
+  async #admitAll(candidates: readonly Candidate[], reads: PassReads): Promise<Entry[]> {
     const yielder = new Yielder();
     const admitted: Entry[] = [];
     for (const candidate of candidates) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        const entry = await this.#admit(candidate, mounts);
+        const entry = await this.#admit(candidate, reads);
         if (entry !== undefined) admitted.push(entry);
       } catch (error) {
         if (isGone(error)) continue;
@@ -189,7 +196,7 @@ export class Inventory {
     return admitted;
   }
 
-  async #admit(candidate: Candidate, mounts: MountCache): Promise<Entry | undefined> {
+  async #admit(candidate: Candidate, reads: PassReads): Promise<Entry | undefined> {
     const identity = await identify(this.host, candidate);
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
@@ -206,7 +213,7 @@ export class Inventory {
       pid,
       startTime: stat.startTime,
       directories: [],
-      ...(await this.#blockDevices(pid, candidate.descriptors, mounts, identity)),
+      ...(await this.#blockDevices(pid, candidate.descriptors, reads, identity)),
       vcpuThreads: new Map(),
       iothreadIds,
       diskIds,
@@ -220,7 +227,7 @@ export class Inventory {
     return { kvmFd, identity, threads: new ThreadTable(), hints: undefined, vm };
   }
 
-  async #refreshDisks(mounts: MountCache): Promise<void> {
+  async #refreshDisks(reads: PassReads): Promise<void> {
     const yielder = new Yielder();
     this.#passes++;
     for (const entry of this.#entries.values()) {
@@ -234,7 +241,7 @@ export class Inventory {
         [],
         lives,
       );
-      entry.vm = { ...entry.vm, ...(await this.#blockDevices(pid, descriptors, mounts, entry.identity)) };
+      entry.vm = { ...entry.vm, ...(await this.#blockDevices(pid, descriptors, reads, entry.identity)) };
     }
   }
 
@@ -242,19 +249,19 @@ export class Inventory {
   async #blockDevices(
     pid: number,
     descriptors: readonly Descriptor[],
-    mounts: MountCache,
+    { mounts, lookups }: PassReads,
     { otherFiles }: Identity,
-  ): Promise<Pick<Vm, 'blockDevices' | 'withoutDevice'>> {
+  ): Promise<Pick<Vm, 'blockDevices' | 'unknownDevices'>> {
     const { disksByName: disks, fileSystems } = this.#facts;
     try {
       const devices = { host: this.host, disks, fileSystems, hostMounts: await mounts.of(1) };
       const open = { pid, descriptors, mounts: await mounts.of(pid), otherFiles };
-      const found = blockDevicesOf(devices, open);
-      return { blockDevices: found.devices, withoutDevice: found.without };
+      const found = await blockDevicesOf(devices, lookups, open);
+      return { blockDevices: found.devices, unknownDevices: found.unknown };
     } catch (error) {
       if (!isGone(error))
         this.#problems.note('block', sourceError(error, `${this.host.roots.procfs}/${pid}`));
-      return { blockDevices: [], withoutDevice: [] };
+      return { blockDevices: [], unknownDevices: [] };
     }
   }
 
@@ -310,13 +317,13 @@ export class Inventory {
 }
 
 /** Reports each cause once: many VMs have their images on the same file system. */
-function withoutDevice(vms: readonly Vm[]): string[] {
+function unknownDevices(vms: readonly Vm[]): string[] {
   const byWhy = new Map<string, string[]>();
-  for (const { label, withoutDevice: reasons } of vms)
+  for (const { label, unknownDevices: reasons } of vms)
     for (const why of reasons) byWhy.set(why, [...(byWhy.get(why) ?? []), label]);
   return [...byWhy].map(([why, labels]) => {
     const more = labels.length > 3 ? ` and ${labels.length - 3} more` : '';
-    return `no block device is known for images of ${labels.slice(0, 3).join(', ')}${more}: ${why}`;
+    return `not all block devices of ${labels.slice(0, 3).join(', ')}${more} are known: ${why}`;
   });
 }
 

@@ -40,8 +40,8 @@ export interface Vm {
   /** Its directories in KVM's debugfs. All known VMMs have one per VM. Empty if debugfs is not available. */
   readonly directories: readonly KvmDirectory[];
   readonly blockDevices: readonly BlockDeviceUse[];
-  /** For each image without a known block device, the reason. */
-  readonly withoutDevice: readonly string[];
+  /** Why `blockDevices` may be incomplete. */
+  readonly unknownDevices: readonly string[];
   /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty if neither reports it. */
   readonly vcpuThreads: ReadonlyMap<number, number>;
   /** Ids of its IOThreads in the order of creation, from the command line. */

@@ -23,6 +23,7 @@ test('the mounts of the running form are read', () => {
   assert.deepEqual(mounts[2], {
     id: 27,
     device: { major: 254, minor: 0 },
+    root: '/',
     mountPoint: '/',
     type: 'ext4',
     source: '/dev/vda',
@@ -34,6 +35,7 @@ test('optional fields do not shift what follows them', () => {
   const [, , , xfs, btrfs] = parseMountinfo(TEXT);
   assert.deepEqual([xfs?.type, xfs?.source, xfs?.device.minor], ['xfs', '/dev/nvme0n1p3', 3]);
   assert.deepEqual([btrfs?.type, btrfs?.source], ['btrfs', '/dev/mapper/vg-lv']);
+  assert.deepEqual([xfs?.root, btrfs?.root], ['/images', '/@vm']);
 });
 
 test('escaped spaces, tabs, newlines and backslashes come back', () => {

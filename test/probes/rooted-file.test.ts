@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openBelow } from '../../probes/rooted-file.ts';
+import { kindBelow, openBelow } from '../../probes/rooted-file.ts';
 
 function folderOf(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kt-rooted-'));
@@ -61,4 +61,20 @@ test('no descriptor is left open, also where it fails', async (context) => {
     for (const path of ['a/b', 'none', 'loop', 'a/b/file/x']) await assert.rejects(read(root, path));
   }
   assert.equal(open(), before);
+});
+
+test('what a folder has at a path is known without following a link in it', async (context) => {
+  const folder = folderOf(context);
+  const root = join(folder, 'root');
+  symlinkSync('/a/b', join(root, 'short'));
+  symlinkSync('file', join(root, 'a/b/link'));
+  symlinkSync('b', join(root, 'a/linked'));
+  const kind = (path: string): Promise<string> => kindBelow(root, '/short', path);
+  assert.equal(await kind('/file'), 'file', 'a link on the way to the folder is followed');
+  assert.equal(await kind('nothing/file'), 'absent');
+  assert.equal(await kind('link'), 'other');
+  assert.equal(await kind('file/below'), 'other', 'a file hides a folder');
+  assert.equal(await kindBelow(root, '/a', 'linked/file'), 'other');
+  assert.equal(await kindBelow(root, '/a', 'b'), 'other');
+  await assert.rejects(kindBelow(root, '/gone', 'file'), { code: 'ENOENT' });
 });

@@ -53,7 +53,7 @@ function report({
       label: 'web',
       pid: 99,
       blockDevices: [{ device: 'nvme0n1', depth: 0 }],
-      withoutDevice: ['/tank is on zfs'],
+      unknownDevices: ['/tank is on zfs'],
       iothreadIds: [],
       ...vm,
     } as unknown as Vm,
@@ -104,7 +104,7 @@ test('all that is known of a VM is in the report', () => {
     pid: 99,
     memory: { 0: 3 * 2 ** 20, 1: 2 ** 20 },
     devices: [{ device: 'nvme0n1', node: 1 }],
-    withoutDevice: ['/tank is on zfs'],
+    unknownDevices: ['/tank is on zfs'],
     disks: [
       { disk: 'vda', queues: 4, iothreads: ['io0', 'io0'] },
       { disk: 'vdb', queues: undefined, iothreads: [] },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { blockDevicesOf } from '../../../exporter/inventory/block-devices.ts';
+import { FileLookups } from '../../../exporter/inventory/file-lookups.ts';
 import { parseMountinfo } from '../../../probes/proc-mountinfo.ts';
 import type { OtherFiles } from '../../../probes/qemu-files.ts';
 import { readDisks } from '../../../probes/sys-block.ts';
@@ -42,14 +43,14 @@ const MOUNTS = [
 
 const NO_OTHERS: OtherFiles = { files: new Set(), folders: [] };
 
-function devicesOf(
+async function devicesOf(
   tree: HostTree,
   target: string,
   mountId: number,
   flags = '0100002',
   otherFiles = NO_OTHERS,
   more = '',
-): string[] {
+): Promise<string[]> {
   tree.write('proc/10/fdinfo/5', `pos:\t0\nflags:\t${flags}\nmnt_id:\t${mountId}\n`);
   const disks = new Map(readDisks(tree.host).map((disk) => [disk.name, disk]));
   const mounts = parseMountinfo(MOUNTS + more);
@@ -60,39 +61,39 @@ function devicesOf(
     fileSystems: readFileSystemDevices(tree.host),
   };
   const open = { pid: 10, descriptors: [{ fd: 5, target }], mounts, otherFiles };
-  const { devices: found, without } = blockDevicesOf(devices, open);
-  return [...found.map(({ device, depth }) => `${depth} ${device}`), ...without];
+  const { devices: found, unknown } = await blockDevicesOf(devices, new FileLookups(tree.host), open);
+  return [...found.map(({ device, depth }) => `${depth} ${device}`), ...unknown];
 }
 
-test('a volume of LVM leads through its partition to the disk', (context) => {
-  assert.deepEqual(devicesOf(stack(context), '/dev/dm-0', 24), ['0 dm-0', '1 nvme0n1']);
+test('a volume of LVM leads through its partition to the disk', async (context) => {
+  assert.deepEqual(await devicesOf(stack(context), '/dev/dm-0', 24), ['0 dm-0', '1 nvme0n1']);
 });
 
-test('an image leads through the mount of its descriptor to the disk of the partition', (context) => {
-  assert.deepEqual(devicesOf(stack(context), '/var/lib/images/web.qcow2', 21), ['0 nvme0n1']);
+test('an image leads through the mount of its descriptor to the disk of the partition', async (context) => {
+  assert.deepEqual(await devicesOf(stack(context), '/var/lib/images/web.qcow2', 21), ['0 nvme0n1']);
 });
 
-test('an array leads to each of its disks', (context) => {
-  assert.deepEqual(devicesOf(stack(context), '/srv/images/web.raw', 22), ['0 md0', '1 sda', '1 sdb']);
+test('an array leads to each of its disks', async (context) => {
+  assert.deepEqual(await devicesOf(stack(context), '/srv/images/web.raw', 22), ['0 md0', '1 sda', '1 sdb']);
 });
 
-test('a loop device leads through the mount of its file down to the hardware', (context) => {
-  assert.deepEqual(devicesOf(stack(context), '/dev/loop0', 24), ['0 loop0', '1 md0', '2 sda', '2 sdb']);
+test('a loop device leads through the mount of its file down to the hardware', async (context) => {
+  assert.deepEqual(await devicesOf(stack(context), '/dev/loop0', 24), ['0 loop0', '1 md0', '2 sda', '2 sdb']);
 });
 
-test('a file system without a device number of its own is known by what was mounted', (context) => {
-  assert.deepEqual(devicesOf(stack(context), '/data/web.raw', 23), ['0 dm-0', '1 nvme0n1']);
+test('a file system without a device number of its own is known by what was mounted', async (context) => {
+  assert.deepEqual(await devicesOf(stack(context), '/data/web.raw', 23), ['0 dm-0', '1 nvme0n1']);
 });
 
-test('what lies on the network, is a log, or is no block device has none', (context) => {
+test('what lies on the network, is a log, or is no block device has none', async (context) => {
   const tree = stack(context);
-  assert.deepEqual(devicesOf(tree, '/nfs/web.raw', 25), [
+  assert.deepEqual(await devicesOf(tree, '/nfs/web.raw', 25), [
     '/nfs is on nfs4, which names no block device of this host',
   ]);
-  assert.deepEqual(devicesOf(tree, '/srv/web.log', 22, '0100001'), []);
-  assert.deepEqual(devicesOf(tree, '/dev/kvm', 24), []);
-  assert.deepEqual(devicesOf(tree, '/dev/../../etc/passwd', 24), []);
-  assert.deepEqual(devicesOf(tree, 'socket:[1]', 21), []);
+  assert.deepEqual(await devicesOf(tree, '/srv/web.log', 22, '0100001'), []);
+  assert.deepEqual(await devicesOf(tree, '/dev/kvm', 24), []);
+  assert.deepEqual(await devicesOf(tree, '/dev/../../etc/passwd', 24), []);
+  assert.deepEqual(await devicesOf(tree, 'socket:[1]', 21), []);
 });
 
 /** A third disk, `nvme1n1`, with a partition. */
@@ -105,46 +106,46 @@ function withSecondNvme(context: TestContext): HostTree {
   return tree;
 }
 
-function onMount(tree: HostTree, mount: string, flags?: string): string[] {
+function onMount(tree: HostTree, mount: string, flags?: string): Promise<string[]> {
   return devicesOf(tree, '/x/web.raw', 30, flags, NO_OTHERS, `${mount}\n`);
 }
 
-test('btrfs of several devices shows them all, and not those of another one on the same disk', (context) => {
+test('btrfs of several devices shows them all, and not those of another one on the same disk', async (context) => {
   const tree = withSecondNvme(context);
   for (const name of ['nvme0n1p2', 'nvme1n1p2']) tree.link(`sys/fs/btrfs/aaaa/devices/${name}`, '../x');
   for (const name of ['nvme0n1p3', 'sda']) tree.link(`sys/fs/btrfs/bbbb/devices/${name}`, '../x');
   tree.write('sys/fs/btrfs/features/raid1c34', '0\n');
   const on = (source: string) => onMount(tree, `30 21 0:60 / /x rw - btrfs ${source} rw`);
-  assert.deepEqual(on('/dev/nvme0n1p2'), ['0 nvme0n1', '0 nvme1n1']);
-  assert.deepEqual(on('/dev/nvme0n1p3'), ['0 nvme0n1', '0 sda']);
+  assert.deepEqual(await on('/dev/nvme0n1p2'), ['0 nvme0n1', '0 nvme1n1']);
+  assert.deepEqual(await on('/dev/nvme0n1p3'), ['0 nvme0n1', '0 sda']);
 });
 
-test('btrfs on a volume of LVM is found by the name that the kernel has for it', (context) => {
+test('btrfs on a volume of LVM is found by the name that the kernel has for it', async (context) => {
   const tree = withSecondNvme(context);
   for (const name of ['dm-0', 'sdb']) tree.link(`sys/fs/btrfs/aaaa/devices/${name}`, '../x');
-  assert.deepEqual(onMount(tree, '30 21 0:60 / /x rw - btrfs /dev/mapper/vg-web rw'), [
+  assert.deepEqual(await onMount(tree, '30 21 0:60 / /x rw - btrfs /dev/mapper/vg-web rw'), [
     '0 dm-0',
     '0 sdb',
     '1 nvme0n1',
   ]);
 });
 
-test('bcachefs names all its devices, or sysfs has those that joined later', (context) => {
+test('bcachefs names all its devices, or sysfs has those that joined later', async (context) => {
   const tree = withSecondNvme(context);
   const on = () => onMount(tree, '30 21 0:60 / /x rw - bcachefs /dev/sda:/dev/sdb rw');
-  assert.deepEqual(on(), ['0 sda', '0 sdb']);
+  assert.deepEqual(await on(), ['0 sda', '0 sdb']);
   tree.link('sys/fs/bcachefs/aaaa/dev-0/block', '../../../../block/sda');
   tree.link('sys/fs/bcachefs/aaaa/dev-2/block', '../../../../block/nvme1n1');
-  assert.deepEqual(on(), ['0 nvme1n1', '0 sda', '0 sdb']);
+  assert.deepEqual(await on(), ['0 nvme1n1', '0 sda', '0 sdb']);
 });
 
-test('the devices that options of a file system name carry it as well', (context) => {
+test('the devices that options of a file system name carry it as well', async (context) => {
   const tree = withSecondNvme(context);
   const mount = '30 21 9:0 / /x rw - xfs /dev/md0 rw,logdev=/dev/nvme1n1,rtdev=/dev/mapper/vg-web,noquota';
-  assert.deepEqual(onMount(tree, mount).slice(0, 3), ['0 dm-0', '0 md0', '0 nvme1n1']);
+  assert.deepEqual((await onMount(tree, mount)).slice(0, 3), ['0 dm-0', '0 md0', '0 nvme1n1']);
 });
 
-test('ZFS, FUSE and the network are reported, memory and kernel files are not', (context) => {
+test('ZFS, FUSE and the network are reported, memory and kernel files are not', async (context) => {
   const tree = stack(context);
   for (const [type, source] of [
     ['zfs', 'tank/vm'],
@@ -153,46 +154,189 @@ test('ZFS, FUSE and the network are reported, memory and kernel files are not', 
     ['9p', 'hostshare'],
     ['virtiofs', 'share'],
   ]) {
-    const found = onMount(tree, `30 21 0:60 / /x rw - ${type} ${source} rw`);
+    const found = await onMount(tree, `30 21 0:60 / /x rw - ${type} ${source} rw`);
     assert.deepEqual(found, [`/x is on ${type}, which names no block device of this host`]);
   }
   for (const type of ['tmpfs', 'hugetlbfs', 'proc'])
-    assert.deepEqual(onMount(tree, `30 21 0:60 / /x rw - ${type} ${type} rw`), []);
+    assert.deepEqual(await onMount(tree, `30 21 0:60 / /x rw - ${type} ${type} rw`), []);
 });
 
-test('an overlay leads to its upper layer for what may be written, else to the layers below', (context) => {
+test('devices that only udev has a name for are found by its links, or reported', async (context) => {
   const tree = withSecondNvme(context);
-  const overlay = (options: string, flags?: string) =>
-    onMount(tree, `30 21 0:60 / /x rw - overlay overlay rw,${options}`, flags);
-  const layers = 'lowerdir=/data/a\\134:b:/data/c,upperdir=/srv/u\\040p,workdir=/srv/w';
-  assert.deepEqual(overlay(layers), ['0 md0', '1 sda', '1 sdb']);
-  assert.deepEqual(overlay(layers, '0100000'), ['0 dm-0', '1 nvme0n1']);
-  assert.deepEqual(overlay('lowerdir+=/srv/l,datadir+=/data/d'), [
-    '0 dm-0',
-    '0 md0',
-    '1 nvme0n1',
-    '1 sda',
-    '1 sdb',
-  ]);
-  assert.deepEqual(overlay('upperdir=/nfs/u'), ['/nfs is on nfs4, which names no block device of this host']);
-  assert.deepEqual(overlay('upperdir=/x/u'), ['/x is an overlay whose layers are on no known mount']);
+  const on = (option: string) => onMount(tree, `30 21 9:0 / /x rw - xfs /dev/md0 rw,${option},noquota`);
+  tree.link('dev/disk/by-id/nvme-eui.1', '../../nvme1n1');
+  tree.link('dev/vg/web', '../dm-0');
+  tree.link('dev/out', '../../etc/passwd');
+  tree.link('dev/loop', 'loop');
+  const md0 = ['0 md0', '1 sda', '1 sdb'];
+  assert.deepEqual(await on('logdev=/dev/disk/by-id/nvme-eui.1'), ['0 md0', '0 nvme1n1', '1 sda', '1 sdb']);
+  assert.deepEqual(await on('rtdev=/dev/vg/web'), ['0 dm-0', '0 md0', '1 nvme0n1', '1 sda', '1 sdb']);
+  for (const path of ['/dev/out', '/dev/loop', '/dev/disk/by-id/gone', '/dev/../etc'])
+    assert.deepEqual(await on(`logdev=${path}`), [
+      ...md0,
+      `/x is on xfs with logdev=${path}, which is no known block device`,
+    ]);
 });
 
-test('firmware, CD-ROMs, shared folders and memory are no disks, whatever they are opened for', (context) => {
+test('ext4 with an external journal writes to two disks', async (context) => {
+  const tree = withSecondNvme(context);
+  const on = () => onMount(tree, '30 21 259:2 / /x rw - ext4 /dev/nvme0n1p2 rw');
+  tree.write('sys/fs/ext4/nvme0n1p2/journal_task', '26848\n');
+  tree.write('proc/fs/jbd2/nvme1n1p2/info', '');
+  tree.write('proc/fs/jbd2/sda-8/info', '');
+  tree.write('proc/26848/comm', 'jbd2/nvme1n1p2\n');
+  assert.deepEqual(await on(), ['0 nvme0n1', '0 nvme1n1']);
+  tree.remove('proc/26848/comm');
+  assert.deepEqual(await on(), [
+    '0 nvme0n1',
+    '/x is on ext4 with an external journal whose device is unknown',
+  ]);
+  tree.write('proc/fs/jbd2/nvme0n1p2-8/info', '');
+  assert.deepEqual(await on(), ['0 nvme0n1'], 'the journal is a file of the file system');
+  tree.write('sys/fs/ext4/nvme0n1p2/journal_task', '<none>\n');
+  tree.remove('proc/fs/jbd2/nvme0n1p2-8');
+  assert.deepEqual(await on(), ['0 nvme0n1'], 'no journal');
+});
+
+test('f2fs of several devices is listed by Linux 6.10, and reported before', async (context) => {
+  const tree = withSecondNvme(context);
+  const on = () => onMount(tree, '30 21 259:2 / /x rw - f2fs /dev/nvme0n1p2 rw,lazytime');
+  assert.deepEqual(await on(), [
+    '0 nvme0n1',
+    '/x is on f2fs, whose further devices a kernel before 6.10 does not list',
+  ]);
+  const map = 'proc/fs/f2fs/nvme0n1p2/disk_map';
+  tree.write(map, 'Address Layout   :  4096B Block address (# of Segments)\n SB            :     0/1024B\n');
+  assert.deepEqual(await on(), ['0 nvme0n1']);
+  const disks = ['/dev/nvme0n1p2', '/dev/sda', '/dev/gone'].map(
+    (path, i) => `Disk: ${i} (zoned=0): 0x0000000000 - 0x00000189ff on ${path}\n`,
+  );
+  tree.write(
+    map,
+    ` Main          : 0x0000001a00 (       148)\n\nDisk Map for multi devices:\n${disks.join('')}`,
+  );
+  assert.deepEqual(await on(), [
+    '0 nvme0n1',
+    '0 sda',
+    '/x is on f2fs with /dev/gone, which is no known block device',
+  ]);
+});
+
+test('bcache leads to its backing device and to its cache, a ZFS volume to a message', async (context) => {
+  const tree = withSecondNvme(context);
+  for (const [name, device] of [
+    ['bcache0', '252:0'],
+    ['zd0', '230:0'],
+  ]) {
+    tree.write(`sys/devices/virtual/block/${name}/dev`, `${device}\n`);
+    tree.link(`sys/block/${name}`, `../devices/virtual/block/${name}`);
+  }
+  tree.link('sys/block/bcache0/slaves/sda', '../../../x');
+  tree.link('sys/block/bcache0/slaves/nvme1n1p2', '../../../x');
+  assert.deepEqual(await devicesOf(tree, '/dev/bcache0', 24), ['0 bcache0', '1 nvme1n1', '1 sda']);
+  assert.deepEqual(await devicesOf(tree, '/dev/zd0', 24), [
+    '0 zd0',
+    'zd0 is a ZFS volume, whose disks sysfs does not show',
+  ]);
+});
+
+test('a loop device whose file has no known disk is reported', async (context) => {
+  const tree = stack(context);
+  tree.write('sys/block/loop0/loop/backing_file', '/nfs/a.img\n');
+  assert.deepEqual(await devicesOf(tree, '/dev/loop0', 24), [
+    '0 loop0',
+    '/nfs is on nfs4, which names no block device of this host',
+  ]);
+});
+
+const LAYERS = 'lowerdir=/data/a\\134:b:/data/c:/srv/d,upperdir=/srv/u\\040p,workdir=/srv/w';
+const MD0 = ['0 md0', '1 sda', '1 sdb'];
+const LVM = ['0 dm-0', '1 nvme0n1'];
+const ALL = ['0 dm-0', '0 md0', '1 nvme0n1', '1 sda', '1 sdb'];
+const NOT_KNOWN = '/x is an overlay with layers on several disks, and the layer of /x/web.raw is unknown';
+
+function onOverlay(tree: HostTree, options: string, flags?: string): Promise<string[]> {
+  return onMount(tree, `30 21 0:60 / /x rw - overlay overlay rw,${options}`, flags);
+}
+
+test('a written file is in the upper layer of an overlay', async (context) => {
+  const tree = withSecondNvme(context);
+  assert.deepEqual(await onOverlay(tree, LAYERS), MD0);
+  assert.deepEqual(await onOverlay(tree, 'upperdir=/nfs/u'), [
+    '/nfs is on nfs4, which names no block device of this host',
+  ]);
+  assert.deepEqual(await onOverlay(tree, 'upperdir=/x/u'), [
+    '/x is an overlay whose layers are on no known mount',
+  ]);
+});
+
+test('a file that is only read is in the topmost layer that has it', async (context) => {
+  const tree = withSecondNvme(context);
+  const readOnly = '0100000';
+  assert.deepEqual(
+    await onOverlay(tree, LAYERS, readOnly),
+    [...ALL, NOT_KNOWN],
+    'the layers are not visible',
+  );
+  for (const layer of ['srv/u p', 'data/a:b', 'data/c', 'srv/d'])
+    tree.write(`proc/1/root/${layer}/other`, '');
+  assert.deepEqual(await onOverlay(tree, LAYERS, readOnly), [...ALL, NOT_KNOWN], 'no layer has it');
+  tree.write('proc/1/root/srv/d/web.raw', '');
+  assert.deepEqual(await onOverlay(tree, LAYERS, readOnly), MD0);
+  tree.write('proc/1/root/data/c/web.raw', '');
+  assert.deepEqual(await onOverlay(tree, LAYERS, readOnly), LVM);
+  tree.link('proc/1/root/data/a:b/web.raw', '/etc/passwd');
+  assert.deepEqual(await onOverlay(tree, LAYERS, readOnly), [...ALL, NOT_KNOWN], 'a link is no file');
+  tree.write('proc/1/root/srv/u p/web.raw', '');
+  assert.deepEqual(await onOverlay(tree, LAYERS, readOnly), MD0);
+});
+
+test('layers that share their disks need no search; split files cannot be searched', async (context) => {
+  const tree = withSecondNvme(context);
+  assert.deepEqual(await onOverlay(tree, 'lowerdir=/srv/a:/srv/b,upperdir=/srv/u', '0100000'), MD0);
+  for (const layer of ['srv/l', 'data/d']) tree.write(`proc/1/root/${layer}/web.raw`, '');
+  for (const options of [
+    'lowerdir+=/srv/l,datadir+=/data/d',
+    'lowerdir=/srv/l::/data/d',
+    'lowerdir=/srv/l:/data/d,metacopy=on',
+  ])
+    assert.deepEqual(await onOverlay(tree, options, '0100000'), [...ALL, NOT_KNOWN], options);
+  assert.deepEqual(await onOverlay(tree, 'lowerdir=/srv/l:/data/d', '0100000'), MD0);
+});
+
+test('part of an overlay that is mounted elsewhere, and a deleted file', async (context) => {
+  const tree = withSecondNvme(context);
+  tree.write('proc/1/root/data/l/images/web.raw', '');
+  tree.write('proc/1/root/srv/u/other', '');
+  const on = (target: string) =>
+    devicesOf(
+      tree,
+      target,
+      30,
+      '0100000',
+      NO_OTHERS,
+      '30 21 0:60 /images /x rw - overlay o rw,lowerdir=/data/l,upperdir=/srv/u\n',
+    );
+  assert.deepEqual(await on('/x/web.raw'), LVM);
+  assert.deepEqual((await on('/x/web.raw (deleted)')).slice(0, 5), ALL);
+  assert.deepEqual((await on('/elsewhere/web.raw')).slice(0, 5), ALL);
+});
+
+test('firmware, CD-ROMs, shared folders and memory are no disks, whatever they are opened for', async (context) => {
   const tree = stack(context);
   const otherFiles: OtherFiles = {
     files: new Set(['/var/nvram/web_VARS.fd', '/fw/OVMF_CODE.fd', '/iso/debian.iso']),
     folders: ['/srv/share', '/var/ram'],
   };
   const on = (target: string, flags?: string) => devicesOf(tree, target, 21, flags, otherFiles);
-  assert.deepEqual(on('/var/nvram/web_VARS.fd'), []);
-  assert.deepEqual(on('/iso/debian.iso', '0100000'), []);
-  assert.deepEqual(on('/srv/share/file'), []);
-  assert.deepEqual(on('/var/ram/qemu_back_mem.x (deleted)'), []);
-  assert.deepEqual(on('/elsewhere/OVMF_CODE.fd', '0100000'), [], 'the link leads there');
-  assert.deepEqual(on('/usr/share/edk2/x64/CODE.4m.fd', '0100000'), []);
-  assert.deepEqual(on('/srv', '012000000'), [], 'O_PATH');
+  assert.deepEqual(await on('/var/nvram/web_VARS.fd'), []);
+  assert.deepEqual(await on('/iso/debian.iso', '0100000'), []);
+  assert.deepEqual(await on('/srv/share/file'), []);
+  assert.deepEqual(await on('/var/ram/qemu_back_mem.x (deleted)'), []);
+  assert.deepEqual(await on('/elsewhere/OVMF_CODE.fd', '0100000'), [], 'the link leads there');
+  assert.deepEqual(await on('/usr/share/edk2/x64/CODE.4m.fd', '0100000'), []);
+  assert.deepEqual(await on('/srv', '012000000'), [], 'O_PATH');
   // A base image that is only read carries the disk, too.
-  assert.deepEqual(on('/images/base.qcow2', '0100000'), ['0 nvme0n1']);
-  assert.deepEqual(on('/images/web.qcow2'), ['0 nvme0n1']);
+  assert.deepEqual(await on('/images/base.qcow2', '0100000'), ['0 nvme0n1']);
+  assert.deepEqual(await on('/images/web.qcow2'), ['0 nvme0n1']);
 });
