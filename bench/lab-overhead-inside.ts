@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { uptime } from 'node:os';
-import type { TallyName, TraceSetName } from '../exporter/trace/sets.ts';
-import type { Tally } from '../exporter/trace/tally.ts';
+import type { TraceSetName } from '../exporter/trace/sets.ts';
+import { Tallies } from '../exporter/trace/tallies.ts';
 import { TracefsBackend } from '../exporter/trace/tracefs.ts';
 import { tracefsWriter } from '../exporter/trace/writer.ts';
 import { liveHost } from '../testing/captured.ts';
@@ -20,17 +20,19 @@ let stop: () => Promise<string[]> = async () => [];
 
 /** As in the daemon, with a tick each second, but without reading the counts. */
 async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
-  const parts = {
+  const dependencies = {
     host,
     writer: tracefsWriter,
     pid: process.pid,
     now: () => performance.now(),
     sinceBoot: uptime,
   };
-  const backend = new TracefsBackend(parts, sets, 'svm', dutyCycle, new Map<TallyName, Tally>());
-  let changing = backend.start(followed);
+  const threads = { ownerOf: () => undefined, onIoPath: followed };
+  const options = { sets, dutyCycle, isa: 'svm' as const, tallies: new Tallies(), threads };
+  const backend = new TracefsBackend(dependencies, options);
+  let changing = backend.start();
   const tick = (): void => {
-    changing = changing.then(() => backend.tick(followed, () => undefined));
+    changing = changing.then(() => backend.tick());
   };
   tick();
   await changing;

@@ -24,9 +24,10 @@ import { ProblemLog } from '../scrape/problem-log.ts';
 import { type Build, Scrape, type ScrapeResult } from '../scrape/scrape.ts';
 import { SeriesLog } from '../scrape/series-log.ts';
 import { RemoteSources } from '../sources/remotes.ts';
+import type { TraceSettings } from '../trace/backend-choice.ts';
 import { perfStarter } from '../trace/perf-process.ts';
 import type { TraceSetName } from '../trace/sets.ts';
-import { Trace, type TraceSettings } from '../trace/trace.ts';
+import { Trace } from '../trace/trace.ts';
 import type { OwnMetrics } from './own-metrics.ts';
 import { realWorld, type World } from './world.ts';
 

@@ -8,10 +8,9 @@ import {
   type MsiCount,
   type VmTrace,
 } from '../model/vm-trace.ts';
-import type { TallyName } from './sets.ts';
-import type { Tallied, Tally } from './tally.ts';
-
-export type Tallies = ReadonlyMap<TallyName, Tally>;
+import type { Tallies } from './tallies.ts';
+import type { Tallied } from './tally.ts';
+import type { TallyName } from './trigger.ts';
 
 /**
  * The tracepoint that each tally counts in full. A tracepoint must not be listed twice: its events would
@@ -38,7 +37,7 @@ const EVENTS: readonly (readonly [TallyName, string])[] = [
 /** The hist triggers' counts of one VM. */
 export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
   const rows = (name: TallyName): Tallied[] => [...(tallies.get(name)?.of(vm) ?? [])];
-  const has = (name: TallyName): boolean => tallies.has(name);
+  const has = (name: TallyName): boolean => tallies.get(name) !== undefined;
   const events = new Map<string, number>();
   for (const [name, event] of EVENTS) if (has(name)) events.set(event, hitsOf(rows(name)));
   const kicks = has('fastMmio') || has('mmioWrites') ? kicksOf(notifyWrites(rows)) : undefined;
@@ -97,12 +96,16 @@ function notifyWrites(rows: (name: TallyName) => readonly Tallied[]): KickCount[
     ),
     ...rows('pioWrites').map((row) => write('kvm_pio', row, 0)),
   ];
-  // For an address that only user space serves, such as a device's configuration, 0 is left: not a virtqueue.
+  // 0 remains for an address that only user space serves, such as a device's configuration: not a virtqueue.
   return writes.filter(({ count }) => count > 0);
 }
 
-function write(event: KickCount['event'], { thread, rest, count }: Tallied, less: number): KickCount {
-  return { event, thread, address: rest[0] ?? 0, count: Math.max(0, count.hits - less) };
+function write(
+  event: KickCount['event'],
+  { thread, rest, count }: Tallied,
+  handledInUserSpace: number,
+): KickCount {
+  return { event, thread, address: rest[0] ?? 0, count: Math.max(0, count.hits - handledInUserSpace) };
 }
 
 /**

@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ifThere, isGone, SourceError } from '../../probes/errors.ts';
+import { ifThere, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
 import { readEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
 import { NOT_IN_THIS_KERNEL } from '../model/trace-reading.ts';
+import { removeInstance, removeSyntheticEvents } from './leftovers.ts';
 import type { TracefsWriter } from './writer.ts';
 
 const PREFIX = 'kvm-telemetry-';
-/** All event systems that any version of this program has traced. */
-const SYSTEMS = ['kvm', 'block', 'sched', 'lock', 'synthetic'];
-/** A trigger whose variables other triggers use can be removed only after them. */
-const PASSES = 4;
 const APPEARANCE_TRIES = 10;
 const APPEARANCE_MS = 20;
 
@@ -46,16 +43,14 @@ export class TraceInstance {
     const { host, writer } = this;
     const problems: SourceError[] = [];
     const stale = (ifThere(() => host.entries(this.#instances)) ?? []).filter((name) => this.#isStale(name));
-    for (const name of stale) problems.push(...(await this.#demolish(`${this.#instances}/${name}`)));
-    problems.push(...(await this.#removeSynthetic((pid) => pid === this.pid || !this.#isAlive(pid))));
+    for (const name of stale)
+      problems.push(...(await removeInstance(host, writer, `${this.#instances}/${name}`)));
+    const isStale = (pid: number): boolean => pid === this.pid || !this.#isAlive(pid);
+    problems.push(...(await removeSyntheticEvents(host, writer, isStale)));
     await writer.makeDirectory(this.#path);
     if (!(await this.#appears(() => this.exists))) {
       await writer.removeDirectory(this.#path);
-      throw new SourceError(
-        'absent',
-        host.roots.tracefs,
-        'not a tracefs: an instance made in it stays empty',
-      );
+      throw new SourceError('absent', host.roots.tracefs, 'not a tracefs: a new instance in it stays empty');
     }
     return problems;
   }
@@ -91,17 +86,25 @@ export class TraceInstance {
     await this.#appears(() => this.#isThere(`${this.#path}/events/synthetic/${event}/trigger`));
   }
 
-  async add(event: string, spec: string): Promise<void> {
-    await this.#write(this.#trigger(event), spec, this.#path);
+  /** Adds a trigger with an empty map. One whose removal failed still exists, with its counts: replaces it. */
+  async add(event: string, line: string): Promise<void> {
+    const add = (): Promise<void> => this.#write(this.#trigger(event), line, this.#path);
+    try {
+      await add();
+    } catch (error) {
+      if (sourceError(error, event).code !== 'EEXIST') throw error;
+      await this.remove(event, line);
+      await add();
+    }
   }
 
-  async remove(event: string, spec: string): Promise<void> {
-    await this.writer.append(this.#trigger(event), `!${spec}`);
+  async remove(event: string, line: string): Promise<void> {
+    await this.writer.append(this.#trigger(event), `!${line}`);
   }
 
   /** Clears the map of a trigger. The trigger must not have variables: the kernel would not find it. */
-  async clear(event: string, spec: string): Promise<void> {
-    const [trigger, filter] = spec.split(/ if (.*)/s);
+  async clear(event: string, line: string): Promise<void> {
+    const [trigger, filter] = line.split(/ if (.*)/s);
     await this.writer.append(
       this.#trigger(event),
       `${trigger}:clear${filter === undefined ? '' : ` if ${filter}`}`,
@@ -119,8 +122,9 @@ export class TraceInstance {
    * @returns leftovers that could not be removed
    */
   async destroy(): Promise<SourceError[]> {
-    const problems = await this.#demolish(this.#path);
-    return [...problems, ...(await this.#removeSynthetic((pid) => pid === this.pid))];
+    const { host, writer, pid } = this;
+    const problems = await removeInstance(host, writer, this.#path);
+    return [...problems, ...(await removeSyntheticEvents(host, writer, (each) => each === pid))];
   }
 
   get #instances(): string {
@@ -166,64 +170,5 @@ export class TraceInstance {
 
   #isAlive(pid: number): boolean {
     return this.#isThere(`${this.host.roots.procfs}/${pid}`);
-  }
-
-  async #demolish(instance: string): Promise<SourceError[]> {
-    try {
-      for (let pass = 0; pass < PASSES; pass++) {
-        if ((await this.#removeTriggers(instance)) === 0) break;
-      }
-      await this.writer.removeDirectory(instance);
-      return [];
-    } catch (error) {
-      if (isGone(error)) return [];
-      return [error as SourceError];
-    }
-  }
-
-  /** @returns number of triggers that others still need */
-  async #removeTriggers(instance: string): Promise<number> {
-    let left = 0;
-    for (const file of this.#triggerFiles(instance)) {
-      const specs = this.host
-        .text(file)
-        .split('\n')
-        .filter((line) => line.startsWith('hist:'));
-      for (const spec of specs.reverse()) {
-        try {
-          await this.writer.append(file, `!${spec.replace(/ \[\w+\]$/, '')}`);
-        } catch {
-          left++;
-        }
-      }
-    }
-    return left;
-  }
-
-  #triggerFiles(instance: string): string[] {
-    return SYSTEMS.flatMap((system) => {
-      const events = `${instance}/events/${system}`;
-      const names = ifThere(() => this.host.entries(events)) ?? [];
-      return names
-        .map((name) => `${events}/${name}/trigger`)
-        .filter((file) => ifThere(() => this.host.text(file))?.includes('hist:') === true);
-    });
-  }
-
-  /** synthetic_events is shared with other programs: remove only our own events, one by one. */
-  async #removeSynthetic(ofPid: (pid: number) => boolean): Promise<SourceError[]> {
-    const file = `${this.host.roots.tracefs}/synthetic_events`;
-    const problems: SourceError[] = [];
-    for (const [, name = '', pid] of (ifThere(() => this.host.text(file)) ?? '').matchAll(
-      /^(kvm_telemetry_(\d{1,10})_\w+)/gm,
-    )) {
-      if (!ofPid(Number(pid))) continue;
-      try {
-        await this.writer.append(file, `!${name}`);
-      } catch (error) {
-        if (!isGone(error)) problems.push(error as SourceError);
-      }
-    }
-    return problems;
   }
 }

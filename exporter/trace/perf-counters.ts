@@ -1,6 +1,6 @@
 import { SourceError } from '../../probes/errors.ts';
-import type { PerfCounts } from '../../probes/perf-stat.ts';
-import type { PerfProcess, StartPerf } from './perf-process.ts';
+import type { StartPerf } from './perf-process.ts';
+import { end, MAX_BACKOFF_MS, PerfVm, type Running } from './perf-vm.ts';
 
 const MAX_PROCESSES = 128;
 /** perf opens one descriptor per counter and thread. */
@@ -9,8 +9,6 @@ const MAX_DESCRIPTORS = 8192;
  * Each start takes milliseconds, and costs 30 ms of CPU time in perf. The other VMs start with the next call.
  */
 const MAX_STARTS = 16;
-const FIRST_BACKOFF_MS = 1_000;
-const MAX_BACKOFF_MS = 60_000;
 const MAX_PROBLEMS = 16;
 
 export interface PerfCounter {
@@ -28,33 +26,13 @@ export interface PerfTarget {
   readonly tids: readonly number[];
 }
 
-interface Running {
-  readonly process: PerfProcess;
-  /** Threads that still live. No other process counts them. */
-  readonly tids: Set<number>;
-  readonly descriptors: number;
-  readonly startedAt: number;
-  isEnding: boolean;
-}
-
-interface CountedVm {
-  /** Called when perf has reported again. */
-  readonly waiting: Set<() => void>;
-  readonly totals: Map<string, number>;
-  readonly running: Set<Running>;
-  failure: SourceError | undefined;
-  /** Failures since perf last ran for a while. */
-  failures: number;
-  retryAt: number;
-}
-
 /**
  * Counts trace events of VMs with one perf process per VM. Threads that start later get a perf process of
  * their own, so that no thread is counted twice and no count is lost. Between two calls of {@link follow} the
  * processes only count.
  */
 export class PerfCounters {
-  readonly #vms = new Map<string, CountedVm>();
+  readonly #vms = new Map<string, PerfVm>();
   /** All processes that have not ended, including those of VMs that are gone. */
   readonly #running = new Set<Running>();
   #leftOut = 0;
@@ -76,15 +54,14 @@ export class PerfCounters {
     const alive = new Map(targets.map((target) => [target.key, target]));
     for (const [key, vm] of this.#vms) {
       if (alive.has(key)) continue;
-      for (const running of vm.running) end(running);
-      release(vm);
+      vm.end();
       this.#vms.delete(key);
     }
     this.#leftOut = 0;
     let starts = MAX_STARTS;
     for (const { key, tids } of alive.values()) {
       const vm = this.#vmOf(key);
-      const uncounted = this.#uncounted(vm, new Set(tids));
+      const uncounted = vm.uncounted(tids);
       if (uncounted.length === 0) continue;
       if (!this.#hasRoom(uncounted.length)) this.#leftOut++;
       else if (starts > 0 && this.#isDue(vm)) {
@@ -96,34 +73,20 @@ export class PerfCounters {
 
   /** Counts since the VM was first followed. They never fall; undefined if nothing has been counted yet. */
   counts(key: string): ReadonlyMap<string, number> | undefined {
-    const totals = this.#vms.get(key)?.totals;
-    return totals === undefined || totals.size === 0 ? undefined : totals;
+    return this.#vms.get(key)?.counts;
   }
 
   /** Resolves when perf has reported the VM's counts again, after `withinMs` at the latest. */
   async next(key: string, withinMs: number): Promise<void> {
-    const vm = this.#vms.get(key);
-    if (vm === undefined || vm.running.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        vm.waiting.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, withinMs);
-      timer.unref();
-      vm.waiting.add(done);
-    });
+    await this.#vms.get(key)?.next(withinMs);
   }
 
   /** The reasons why VMs, or some of their threads, are not counted. */
   get problems(): readonly SourceError[] {
     const problems = new Map<string, SourceError>();
     if (this.#absence !== undefined) problems.set('', this.#absence);
-    for (const { failure, failures } of this.#vms.values()) {
-      if (failure === undefined || problems.size >= MAX_PROBLEMS) continue;
-      // Threads may exit before the next update. That is an error only if it repeats.
-      if (failure.kind !== 'vanished' || failures > 1) problems.set(failure.message, failure);
+    for (const { problem } of this.#vms.values()) {
+      if (problem !== undefined && problems.size < MAX_PROBLEMS) problems.set(problem.message, problem);
     }
     const result = [...problems.values()];
     if (this.#leftOut > 0) {
@@ -144,34 +107,10 @@ export class PerfCounters {
     return this.#stopped;
   }
 
-  #vmOf(key: string): CountedVm {
-    let vm = this.#vms.get(key);
-    if (vm === undefined) {
-      const retryAt = Number.NEGATIVE_INFINITY;
-      vm = {
-        waiting: new Set(),
-        totals: new Map(),
-        running: new Set(),
-        failure: undefined,
-        failures: 0,
-        retryAt,
-      };
-      this.#vms.set(key, vm);
-    }
+  #vmOf(key: string): PerfVm {
+    const vm = this.#vms.get(key) ?? new PerfVm();
+    this.#vms.set(key, vm);
     return vm;
-  }
-
-  /** Forgets threads that are gone, as their ids may be reused. */
-  #uncounted(vm: CountedVm, tids: Set<number>): number[] {
-    const uncounted = new Set(tids);
-    for (const running of vm.running) {
-      for (const tid of running.tids) {
-        if (tids.has(tid)) uncounted.delete(tid);
-        else running.tids.delete(tid);
-      }
-      if (running.tids.size === 0) end(running);
-    }
-    return [...uncounted];
   }
 
   #hasRoom(threads: number): boolean {
@@ -180,27 +119,25 @@ export class PerfCounters {
     return this.#running.size < MAX_PROCESSES && descriptors <= MAX_DESCRIPTORS;
   }
 
-  #isDue(vm: CountedVm): boolean {
-    if (this.now() < vm.retryAt) return false;
+  #isDue(vm: PerfVm): boolean {
+    const now = this.now();
+    if (!vm.isDue(now)) return false;
     if (this.#absence === undefined) return true;
-    if (this.now() < this.#tryPerfAt) return false;
-    this.#tryPerfAt = this.now() + MAX_BACKOFF_MS;
+    if (now < this.#tryPerfAt) return false;
+    this.#tryPerfAt = now + MAX_BACKOFF_MS;
     return true;
   }
 
-  #count(vm: CountedVm, tids: readonly number[]): void {
+  #count(vm: PerfVm, tids: readonly number[]): void {
+    const names = this.counters.map(({ name }) => name);
     const process = this.start(this.counters, tids, {
       counted: (counts) => {
-        this.#add(vm.totals, counts);
         this.#absence = undefined;
-        if (running !== newest(vm)) return;
-        vm.failure = undefined;
-        release(vm);
+        vm.counted(running, names, counts);
       },
       ended: (problem) => {
         this.#running.delete(running);
-        vm.running.delete(running);
-        release(vm);
+        vm.ended(running);
         if (!running.isEnding) this.#fail(vm, running, problem);
         if (this.#running.size === 0) this.#onAllEnded();
       },
@@ -213,42 +150,15 @@ export class PerfCounters {
       isEnding: false,
     };
     this.#running.add(running);
-    vm.running.add(running);
+    vm.started(running);
   }
 
-  #add(totals: Map<string, number>, counts: PerfCounts): void {
-    this.counters.forEach(({ name }, i) => {
-      const count = counts[i];
-      if (count !== undefined) totals.set(name, (totals.get(name) ?? 0) + count);
-    });
-  }
-
-  #fail(vm: CountedVm, { startedAt }: Running, problem: SourceError): void {
-    if (problem.kind === 'absent') {
+  #fail(vm: PerfVm, running: Running, problem: SourceError): void {
+    const now = this.now();
+    if (problem.kind !== 'absent') vm.failed(running, problem, now);
+    else {
       this.#absence = problem;
-      this.#tryPerfAt = this.now() + MAX_BACKOFF_MS;
-      return;
+      this.#tryPerfAt = now + MAX_BACKOFF_MS;
     }
-    const wasWell = this.now() - startedAt >= MAX_BACKOFF_MS;
-    vm.failure = problem;
-    vm.failures = wasWell ? 1 : vm.failures + 1;
-    const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (vm.failures - 1));
-    // The threads have exited; restart at once with the threads that replaced them.
-    vm.retryAt = this.now() + (problem.kind === 'vanished' && vm.failures === 1 ? 0 : backoffMs);
   }
-}
-
-/** The newest process, which counts all threads that the older ones do not. */
-function newest({ running }: CountedVm): Running | undefined {
-  return [...running].at(-1);
-}
-
-function release({ waiting }: CountedVm): void {
-  for (const done of [...waiting]) done();
-}
-
-function end(running: Running): void {
-  if (running.isEnding) return;
-  running.isEnding = true;
-  running.process.end();
 }

@@ -4,7 +4,7 @@ import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type PerfCounts, PerfIntervals, PerfStatLines } from '../../probes/perf-stat.ts';
 
 /** Time for perf to print the last interval. After that perf is killed. */
-const PATIENCE_MS = 2_000;
+const END_TIMEOUT_MS = 2_000;
 /**
  * Bytes kept from each end of stderr. perf prints the reason first, and after it sometimes a long usage text.
  */
@@ -63,7 +63,7 @@ export function perfStarter(intervalMs: number): StartPerf {
       return { end: () => undefined };
     }
     const intervals = new PerfIntervals(events.map(({ event }) => event));
-    return attend({ child, stdout, stderr }, intervals, listener);
+    return supervise({ child, stdout, stderr }, intervals, listener);
   };
 }
 
@@ -73,15 +73,15 @@ function spawnPerf(intervalMs: number, events: readonly PerfEvent[], tids: reado
     '--json-output',
     // A child of a vCPU thread is not a vCPU, or has its own id in the list.
     '--no-inherit',
-    ...['--interval-print', String(intervalMs)],
+    `--interval-print=${intervalMs}`,
     // stdout belongs to the profiled command, and there is none. stderr is for warnings.
-    ...['--log-fd', '1'],
+    '--log-fd=1',
     ...events.flatMap(({ event, filter }) => [
       '-e',
       event,
       ...(filter === undefined ? [] : ['--filter', filter]),
     ]),
-    ...['--tid', tids.join(',')],
+    `--tid=${tids.join(',')}`,
   ];
   // The host's and the user's perf configuration can change the output format.
   const env = { PATH: process.env['PATH'], LC_ALL: 'C', PERF_CONFIG: '/dev/null' };
@@ -95,7 +95,7 @@ interface Started {
   readonly stderr: Readable;
 }
 
-function attend(
+function supervise(
   { child, stdout, stderr: errors }: Started,
   intervals: PerfIntervals,
   listener: PerfListener,
@@ -103,7 +103,7 @@ function attend(
   const lines = new PerfStatLines();
   let stderr = '';
   let failure: SourceError | undefined;
-  let patience: NodeJS.Timeout | undefined;
+  let killTimer: NodeJS.Timeout | undefined;
   stdout.setEncoding('utf8').on('data', (chunk: string) => {
     for (const reading of lines.push(chunk)) {
       for (const counts of intervals.push(reading)) listener.counted(counts);
@@ -116,15 +116,15 @@ function attend(
     failure = spawnFailure(error);
   });
   child.on('close', (code, signal) => {
-    clearTimeout(patience);
+    clearTimeout(killTimer);
     for (const counts of intervals.end()) listener.counted(counts);
     listener.ended(failure ?? perfFailure(stderr, signal ?? `exit ${code}`));
   });
   return {
     end() {
-      if (patience !== undefined) return;
+      if (killTimer !== undefined) return;
       child.kill('SIGINT');
-      patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+      killTimer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
     },
   };
 }
@@ -149,10 +149,10 @@ function perfFailure(stderr: string, end: string): SourceError {
     return new SourceError('absent', 'perf', 'too old: it cannot print JSON (perf stat -j)');
   }
   if (stderr.trim() === '' && end === 'exit 0') {
-    return new SourceError('vanished', 'perf', 'its threads are gone');
+    return new SourceError('vanished', 'perf', 'its threads have exited');
   }
   const line = clean(/Error:\s*([^\n]+)/.exec(stderr)?.[1] ?? stderr.trim().split('\n').at(-1) ?? '');
-  const reason = line || `ended without a word (${end})`;
+  const reason = line || `ended without a message (${end})`;
   if (/No such process/.test(line)) return new SourceError('vanished', 'perf', reason);
   if (/permission|is limited/i.test(line)) return new SourceError('denied', 'perf', reason);
   return new SourceError('failed', 'perf', reason);

@@ -1,69 +1,4 @@
-import type { HistBlock } from '../../probes/tracefs-hist.ts';
-import type { Isa } from '../model/io-path.ts';
-
-/** The tally to which a trigger's rows are added. */
-export type TallyName =
-  | 'exits'
-  | 'exitDurations'
-  | 'fastMmio'
-  | 'mmio'
-  | 'mmioWrites'
-  | 'mmioInUserSpace'
-  | 'pio'
-  | 'pioWrites'
-  | 'userspaceExits'
-  | 'msi'
-  | 'injections'
-  | 'eois'
-  | 'pvEois'
-  | 'haltPoll'
-  | 'migrations'
-  | 'switches'
-  | 'blockRequests'
-  | 'blockDurations'
-  | 'lockContention';
-
-/**
- * A hist trigger. The first key is always the thread's id.
- *
- * @see https://docs.kernel.org/trace/histogram.html
- */
-export interface Trigger {
-  /** `system/event`; `synthetic/@x` is the set's own synthetic event x. */
-  readonly event: string;
-  /** With modifiers: `gpa.hex`. */
-  readonly keys: readonly string[];
-  /** Summed besides the hitcount. */
-  readonly value?: string;
-  readonly variables?: readonly string[];
-  readonly action?: string;
-  readonly filter?: string;
-  /** Initial number of entries of its map: a power of two from 128 to 131072. */
-  readonly size: number;
-  /** undefined for a trigger that only feeds another. */
-  readonly tally?: TallyName;
-  /** Filter term for each followed thread, with the thread id for `%`: the trigger counts VM threads only. */
-  readonly perThread?: string;
-  /** The event whose trigger sets the variables that this one uses. */
-  readonly after?: string;
-  /** The event exists on x86 only. */
-  readonly x86?: boolean;
-  /** Its keys are used only once, so its map fills up. The trigger is created again every second. */
-  readonly fills?: boolean;
-}
-
-/** Tracepoints that are enabled together. */
-export interface TraceSet {
-  /** What the set measures. */
-  readonly help: string;
-  /** How often its tracepoints fire, and what that costs: docs/performance.md has the measurements. */
-  readonly cost: string;
-  /** Fields of its synthetic events. */
-  readonly synthetic?: Readonly<Record<string, string>>;
-  readonly triggers: readonly Trigger[];
-  /** The set counts only for the share trace.dutyCycle of the time. */
-  readonly dutyCycled?: boolean;
-}
+import type { TraceSet, Trigger } from './trigger.ts';
 
 /**
  * virtio-pci is notified with 16 bits at an address of the queue (VIRTIO 1.2, 4.1.5.2), virtio-mmio with 32
@@ -102,15 +37,15 @@ function interval(
   ];
 }
 
-export const TRACE_SETS = {
+const SETS = {
   exits: {
     help: 'VM exits by reason',
-    cost: 'one map update an exit',
+    cost: 'one map update per exit',
     triggers: [{ event: 'kvm/kvm_exit', keys: ['common_pid', 'exit_reason'], size: 16384, tally: 'exits' }],
   },
   notifications: {
     help: 'kicks by virtqueue and vCPU; MMIO and port I/O; exits to user space',
-    cost: 'one map update a kick, two more where the CPU has no fast MMIO path (AMD before late 2025, arm64)',
+    cost: 'one map update per kick; two more on CPUs without a fast MMIO path (AMD before late 2025, arm64)',
     synthetic: { mmio: 'pid_t pid; u32 type; u64 gpa; u64 lat' },
     triggers: [
       {
@@ -163,8 +98,8 @@ export const TRACE_SETS = {
     ],
   },
   interrupts: {
-    help: 'interrupts asked for by MSI, injected by software, and their EOIs',
-    cost: 'one map update for each; none for what APICv or AVIC does in hardware',
+    help: 'interrupts requested by MSI, interrupts injected by software, and EOIs',
+    cost: 'one map update for each; none for those that APICv or AVIC handles in hardware',
     triggers: [
       {
         event: 'kvm/kvm_msi_set_irq',
@@ -186,7 +121,7 @@ export const TRACE_SETS = {
     ],
   },
   block: {
-    help: 'block requests by VM, whatever its VMM',
+    help: 'block requests by VM, for every VMM',
     cost: 'one map update for each request on the host',
     triggers: [
       { event: 'block/block_rq_issue', keys: ['common_pid', 'dev'], size: 8192, tally: 'blockRequests' },
@@ -194,7 +129,7 @@ export const TRACE_SETS = {
   },
   exit_duration: {
     help: 'time from each VM exit to the next entry, by reason',
-    cost: 'three map updates and two time stamps an exit while it is active',
+    cost: 'three map updates and two time stamps per exit while the set is active',
     synthetic: { exit: 'pid_t pid; unsigned int reason; u64 lat' },
     dutyCycled: true,
     triggers: [
@@ -219,7 +154,7 @@ export const TRACE_SETS = {
   },
   block_duration: {
     help: 'time from issue to completion of block requests, by VM',
-    cost: 'three map updates for each request on the host while it is active; its map holds 16384 requests a second',
+    cost: 'three map updates for each request on the host while the set is active; the map holds 16384 requests per second',
     synthetic: { block: 'pid_t pid; u64 lat' },
     dutyCycled: true,
     triggers: [
@@ -239,7 +174,7 @@ export const TRACE_SETS = {
   },
   sched: {
     help: 'moves between CPUs and context switches of VM threads',
-    cost: 'a filter of as many comparisons as there are VM threads at each context switch of the host',
+    cost: 'a filter with one comparison per VM thread at each context switch of the host',
     triggers: [
       {
         event: 'sched/sched_migrate_task',
@@ -259,7 +194,7 @@ export const TRACE_SETS = {
   },
   lock: {
     help: 'time that VM threads wait for contended kernel locks',
-    cost: 'two map updates for each contended lock on the host while it is active',
+    cost: 'two map updates for each contended lock on the host while the set is active',
     synthetic: { lock: 'pid_t pid; u64 lat' },
     dutyCycled: true,
     triggers: [
@@ -278,11 +213,13 @@ export const TRACE_SETS = {
       },
     ],
   },
-} as const satisfies Record<string, TraceSet>;
+} satisfies Record<string, TraceSet>;
 
-export type TraceSetName = keyof typeof TRACE_SETS;
+export type TraceSetName = keyof typeof SETS;
 
-export const TRACE_SET_NAMES = Object.keys(TRACE_SETS) as TraceSetName[];
+export const TRACE_SETS: Readonly<Record<TraceSetName, TraceSet>> = SETS;
+
+export const TRACE_SET_NAMES = Object.keys(SETS) as TraceSetName[];
 
 /** The default of trace.sets. */
 export const DEFAULT_TRACE_SETS: readonly TraceSetName[] = [
@@ -293,53 +230,3 @@ export const DEFAULT_TRACE_SETS: readonly TraceSetName[] = [
   'block',
   'exit_duration',
 ];
-
-interface SpecOptions {
-  readonly syntheticPrefix: string;
-  readonly isa: Isa;
-  readonly size: number;
-  /** Thread ids for the triggers that count VM threads only. */
-  readonly followed: readonly number[];
-}
-
-/**
- * arm64 has two fields for the exit reason. A duration has room for one of them: arch/arm64/kvm/trace_arm.h.
- */
-const ARM_REASON = { keys: ['ret', 'esr_ec'], variable: 'esr_ec' };
-
-function keysOf({ keys }: Trigger, isa: Isa): string[] {
-  return keys.flatMap((key) => (isa === 'arm64' && key === 'exit_reason' ? ARM_REASON.keys : [key]));
-}
-
-function fieldOf(key: string): string {
-  return key.replace(/\..*/, '');
-}
-
-/** The histogram of a trigger among those of its event. No event has two with the same keys. */
-export function blockOf(blocks: readonly HistBlock[], trigger: Trigger, isa: Isa): HistBlock | undefined {
-  const keys = keysOf(trigger, isa).map(fieldOf).join();
-  return blocks.find((block) => block.keys.join() === keys);
-}
-
-/** The line for the `trigger` file, and the fields of the event that it needs. */
-export function triggerSpec(trigger: Trigger, options: SpecOptions): { spec: string; fields: string[] } {
-  const { value, action, filter, perThread } = trigger;
-  const isArm = options.isa === 'arm64';
-  const keys = keysOf(trigger, options.isa);
-  const variables = trigger.variables?.join(',');
-  const parts = [
-    `keys=${keys.join(',')}`,
-    ...(value === undefined ? [] : [`vals=hitcount,${value}`]),
-    ...(variables === undefined
-      ? []
-      : [isArm ? variables.replace('=exit_reason', `=${ARM_REASON.variable}`) : variables]),
-    `size=${options.size}`,
-    ...(action === undefined ? [] : [action.replace('@', options.syntheticPrefix)]),
-  ];
-  const followed = options.followed.map((tid) => perThread?.replace('%', String(tid))).join(' || ');
-  const chosen = perThread === undefined ? filter : followed;
-  return {
-    spec: `hist:${parts.join(':')}${chosen === undefined ? '' : ` if ${chosen}`}`,
-    fields: keys.map(fieldOf).filter((key) => !key.startsWith('common_')),
-  };
-}

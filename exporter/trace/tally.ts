@@ -24,6 +24,9 @@ export interface Owner {
   readonly startTime: number;
 }
 
+/** Returns undefined for a thread of an unknown VM. */
+export type OwnerOf = (tid: number) => Owner | undefined;
+
 interface Cell {
   hits: number;
   sum: number;
@@ -54,12 +57,11 @@ export class Tally {
   /**
    * Adds the current content of the map.
    *
-   * @param ownerOf returns undefined for a thread of an unknown VM; its events are counted when the VM is
-   * known
+   * @param ownerOf events of a thread without an owner are counted when its VM is known
    * @param now seconds since boot
    * @returns number of rows that belong to VMs
    */
-  update(block: HistBlock, ownerOf: (tid: number) => Owner | undefined, now: number): number {
+  update(block: HistBlock, ownerOf: OwnerOf, now: number): number {
     const { rows, columns, keys, values } = block;
     const width = keys.length + values.length;
     let owned = 0;

@@ -1,233 +1,170 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
-import type { HistBlock } from '../../probes/tracefs-hist.ts';
-import type { Isa } from '../model/io-path.ts';
+import type { SetReading } from '../model/trace-reading.ts';
+import { ActiveTime } from './active-time.ts';
 import type { TraceInstance } from './instance.ts';
-import { blockOf, TRACE_SETS, type TraceSet, type TraceSetName, type Trigger, triggerSpec } from './sets.ts';
+import { type MapDependencies, SetMaps } from './set-maps.ts';
+import { type Installed, SetTriggers } from './set-triggers.ts';
+import { TRACE_SETS, type TraceSetName } from './sets.ts';
+import type { TraceSet } from './trigger.ts';
 
-/** A trigger's filter must fit into the one page that the kernel allocates for it. */
-const MAX_FOLLOWED = 128;
-const MAX_SIZE = 131_072;
-
-/** An installed trigger. */
-export interface Installed {
-  readonly trigger: Trigger;
-  readonly event: string;
-  readonly spec: string;
+export interface SetDependencies extends MapDependencies {
+  readonly instance: TraceInstance;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
 }
 
-/** One tracepoint set in an instance: which of its triggers are installed, and since when. */
+/** One tracepoint set in an instance: installs its triggers, reads their maps and keeps them from filling up. */
 export class TracedSet {
-  readonly set: TraceSet;
-  /** The reasons why parts of the set do not count. */
-  problems: SourceError[] = [];
-  /** Events that were dropped because the map of a window was full. */
-  dropped = 0;
-  /** Another program removed one of its triggers. */
-  isBroken = false;
-  /** Its maps and triggers are being changed, so their content must not be counted now. */
-  isBusy = false;
-  readonly #sizes = new Map<Trigger, number>();
-  #lasting: Installed[] = [];
-  #window: Installed[] = [];
-  #followed = '';
-  #isDefined = false;
-  #since: number | undefined;
-  #activeMs = 0;
-  #activeSince: number | undefined;
+  readonly #set: TraceSet;
+  readonly #instance: TraceInstance;
+  readonly #triggers: SetTriggers;
+  readonly #maps: SetMaps;
+  readonly #active: ActiveTime;
+  /** A trigger has gone, or its map could not be cleared. */
+  #isBroken = false;
+  readonly #readFailures = new Map<string, SourceError[]>();
+  /** Maps and triggers are being changed, so their content must not be counted now. */
+  #isChanging = false;
 
-  /** @param now milliseconds of a monotonic clock */
   constructor(
-    readonly name: TraceSetName,
-    private readonly instance: TraceInstance,
-    private readonly isa: Isa,
-    private readonly now: () => number,
+    private readonly name: TraceSetName,
+    dependencies: SetDependencies,
   ) {
-    this.set = TRACE_SETS[name];
+    const { instance, isa, now } = dependencies;
+    this.#set = TRACE_SETS[name];
+    this.#instance = instance;
+    this.#maps = new SetMaps(this.#set.triggers, dependencies);
+    const sizeOf = this.#maps.sizeOf.bind(this.#maps);
+    this.#triggers = new SetTriggers(name, this.#set, instance, isa, sizeOf);
+    this.#active = new ActiveTime(now);
   }
 
-  get installed(): readonly Installed[] {
-    return [...this.#lasting, ...this.#window];
+  /** The reasons why parts of the set do not count. */
+  get problems(): readonly SourceError[] {
+    return [...this.#triggers.problems, ...[...this.#readFailures.values()].flat()];
   }
 
-  /** Share of the time since its first installation in which the set counted. */
-  get activeRatio(): number {
-    if (this.#since === undefined) return 0;
-    const now = this.now();
-    const active = this.#activeMs + (this.#activeSince === undefined ? 0 : now - this.#activeSince);
-    return now > this.#since ? Math.min(1, active / (now - this.#since)) : 0;
+  /** undefined if none of its triggers is installed. */
+  get reading(): SetReading | undefined {
+    if (this.#triggers.installed.length === 0) return undefined;
+    const { entries, dropped } = this.#maps;
+    return { set: this.name, entries, dropped, activeRatio: this.#active.ratio };
   }
 
-  /** Whether none of its tracepoints is available. */
-  get isMissing(): boolean {
-    return this.problems.length > 0 && this.#lasting.every(({ event }) => event.startsWith('synthetic/'));
-  }
-
-  sizeOf(trigger: Trigger): number {
-    return this.#sizes.get(trigger) ?? trigger.size;
-  }
-
-  /** The histogram of one of its triggers. */
-  blockOf(blocks: readonly HistBlock[], trigger: Trigger): HistBlock | undefined {
-    return blockOf(blocks, trigger, this.isa);
-  }
-
-  /** Doubles the map of a trigger at the next installation. */
-  enlarge(trigger: Trigger): void {
-    this.#sizes.set(trigger, Math.min(MAX_SIZE, this.sizeOf(trigger) * 2));
-  }
-
-  canEnlarge(trigger: Trigger): boolean {
-    return this.sizeOf(trigger) < MAX_SIZE;
-  }
-
-  /** Whether its filters name other threads than `followed`. */
-  isOutdated(followed: readonly number[]): boolean {
-    return isPerThread(this.set) && this.#followed !== followed.join();
+  /** @param followed threads of VMs on the I/O path */
+  async install(followed: readonly number[]): Promise<void> {
+    this.#isBroken = false;
+    this.#readFailures.clear();
+    await this.#triggers.install(followed);
+    this.#active.begin();
+    if (this.#set.dutyCycled !== true && this.#triggers.installed.length > 0) this.#active.resume();
   }
 
   /** Call when the instance and everything in it are gone. */
   forget(): void {
-    this.#lasting = [];
-    this.#window = [];
-    this.#isDefined = false;
-    this.#stopClock();
+    this.#triggers.forget();
+    this.#active.pause();
   }
 
   /**
-   * Installs its triggers, except those of a window. Triggers that are not available are reported in
-   * `problems`.
+   * Opens or closes the window of a duty-cycled set. If its maps fill up, a window that stays open is created
+   * again.
+   *
+   * @param renews create the window again in any case
    */
-  async install(followed: readonly number[]): Promise<void> {
-    this.problems = [];
-    this.isBroken = false;
-    this.#followed = followed.join();
-    if (isPerThread(this.set) && !this.#hasRoomFor(followed.length)) return;
-    if (!(await this.#define())) return;
-    this.#lasting = await this.#add(false, followed);
-    this.#since ??= this.now();
-    if (this.set.dutyCycled !== true && this.#lasting.length > 0) this.#activeSince ??= this.now();
+  async setWindow(isOpen: boolean, renews: boolean): Promise<void> {
+    if (this.#set.dutyCycled !== true) return;
+    if (!isOpen || renews || this.#set.triggers.some(({ fills }) => fills === true)) await this.#close();
+    if (!isOpen) return;
+    await this.#triggers.open();
+    if (this.#triggers.window.length > 0) this.#active.resume();
   }
 
-  async remove(): Promise<void> {
-    await this.close();
-    const lasting = this.#lasting;
-    this.#lasting = [];
-    this.#stopClock();
-    await this.#takeAway(lasting);
+  /** The events whose maps are counted. */
+  get events(): ReadonlySet<string> {
+    return new Set(this.#counting.map(({ event }) => event));
   }
 
-  /**
-   * Opens a window. The triggers with variables start with empty maps, so no time stamp is older than the
-   * window.
-   */
-  async open(followed: readonly number[]): Promise<void> {
-    if (this.#window.length > 0 || this.#lasting.length === 0) return;
-    this.#window = await this.#add(true, followed);
-    if (this.#window.length > 0) this.#activeSince ??= this.now();
-  }
-
-  async close(): Promise<void> {
-    if (this.#window.length === 0) return;
-    this.#stopClock();
-    for (const { trigger, event } of this.#window)
-      if (trigger.fills === true) this.#noteDrops(trigger, event);
-    const window = this.#window;
-    this.#window = [];
-    await this.#takeAway(window);
-  }
-
-  /** In a duty-cycled set, the triggers that cost something at each event. */
-  #isOfWindow(trigger: Trigger): boolean {
-    return this.set.dutyCycled === true && !trigger.event.startsWith('synthetic/');
-  }
-
-  #stopClock(): void {
-    if (this.#activeSince !== undefined) this.#activeMs += this.now() - this.#activeSince;
-    this.#activeSince = undefined;
-  }
-
-  #hasRoomFor(threads: number): boolean {
-    if (threads > MAX_FOLLOWED) {
-      const reason = `${threads} VM threads, and its filter has room for ${MAX_FOLLOWED}: not traced`;
-      this.#note(new SourceError('too_large', `trace set ${this.name}`, reason));
-    }
-    return threads > 0 && threads <= MAX_FOLLOWED;
-  }
-
-  async #define(): Promise<boolean> {
+  /** Adds the counts of an event to the tallies. */
+  read(event: string): void {
+    if (this.#isChanging) return;
+    this.#readFailures.delete(event);
     try {
-      for (const [name, fields] of Object.entries(this.set.synthetic ?? {})) {
-        if (!this.#isDefined) await this.instance.define(name, fields);
+      const blocks = this.#instance.read(event);
+      for (const each of this.#counting) {
+        if (each.event !== event || this.#maps.take(each.trigger, blocks)) continue;
+        this.#isBroken = true;
+        this.#fail(event, new SourceError('failed', event, 'another program removed our trigger'));
       }
-      this.#isDefined = true;
-      return true;
     } catch (error) {
-      this.#note(sourceError(error, `trace set ${this.name}`));
-      return false;
+      this.#fail(event, sourceError(error, event));
     }
-  }
-
-  /** If a trigger fails, only the triggers that depend on it are skipped. */
-  async #add(ofWindow: boolean, followed: readonly number[]): Promise<Installed[]> {
-    const added: Installed[] = [];
-    const failed = new Set<string>();
-    for (const trigger of this.set.triggers) {
-      if (this.#isOfWindow(trigger) !== ofWindow || (trigger.x86 === true && this.isa === 'arm64')) continue;
-      if (trigger.after !== undefined && failed.has(trigger.after)) continue;
-      const { syntheticPrefix } = this.instance;
-      const event = trigger.event.replace('@', syntheticPrefix);
-      const { spec, fields } = triggerSpec(trigger, {
-        syntheticPrefix,
-        isa: this.isa,
-        size: this.sizeOf(trigger),
-        followed,
-      });
-      try {
-        this.instance.checkEvent(event, fields);
-        await this.#addAnew(event, spec);
-        added.push({ trigger, event, spec });
-      } catch (error) {
-        failed.add(trigger.event);
-        this.#note(sourceError(error, event));
-      }
-    }
-    return added;
-  }
-
-  /** A trigger whose removal failed still exists, with its counts. Replace it. */
-  async #addAnew(event: string, spec: string): Promise<void> {
-    try {
-      await this.instance.add(event, spec);
-    } catch (error) {
-      if (!(error instanceof SourceError) || error.code !== 'EEXIST') throw error;
-      await this.instance.remove(event, spec);
-      await this.instance.add(event, spec);
-    }
-  }
-
-  #noteDrops(trigger: Trigger, event: string): void {
-    try {
-      this.dropped += this.blockOf(this.instance.read(event), trigger)?.dropped ?? 0;
-    } catch (error) {
-      this.#note(sourceError(error, event));
-    }
-  }
-
-  /** Reports each problem once, not once per window. */
-  #note(problem: SourceError): void {
-    if (!this.problems.some(({ message }) => message === problem.message)) this.problems.push(problem);
   }
 
   /**
-   * Removes in reverse order, as later triggers depend on earlier ones. A missing trigger is not an error.
+   * Clears or enlarges full maps, follows new threads, and replaces missing triggers.
+   *
+   * @param isRetryDue try again if no tracepoint of the set was available
    */
-  async #takeAway(installed: readonly Installed[]): Promise<void> {
-    for (const { event, spec } of [...installed].reverse()) {
-      await this.instance.remove(event, spec).catch(() => undefined);
+  async maintain(followed: readonly number[], isRetryDue: boolean): Promise<void> {
+    const remedies = this.#triggers.installed.map((each) => this.#maps.remedyOf(each.trigger));
+    const full = this.#triggers.installed.filter((_, i) => remedies[i] !== undefined);
+    const mustInstall =
+      this.#isBroken ||
+      this.#triggers.isOutdated(followed) ||
+      (this.#triggers.isMissing && isRetryDue) ||
+      remedies.includes('replace');
+    if (!mustInstall && full.length === 0) return;
+    for (const event of this.events) this.read(event);
+    this.#isChanging = true;
+    try {
+      if (mustInstall) await this.#reinstall(followed);
+      else for (const each of full) await this.#clear(each);
+    } finally {
+      this.#isChanging = false;
     }
   }
-}
 
-function isPerThread({ triggers }: TraceSet): boolean {
-  return triggers.some(({ perThread }) => perThread !== undefined);
+  /** Installed triggers whose maps are counted. */
+  get #counting(): readonly Installed[] {
+    return this.#triggers.installed.filter(({ trigger }) => trigger.tally !== undefined);
+  }
+
+  #fail(event: string, failure: SourceError): void {
+    this.#readFailures.set(event, [...(this.#readFailures.get(event) ?? []), failure]);
+  }
+
+  async #reinstall(followed: readonly number[]): Promise<void> {
+    await this.#close();
+    this.#active.pause();
+    await this.#triggers.remove();
+    this.#maps.replaceAll();
+    await this.install(followed);
+  }
+
+  async #clear({ trigger, event, line }: Installed): Promise<void> {
+    try {
+      await this.#instance.clear(event, line);
+      this.#maps.restart(trigger);
+    } catch (error) {
+      this.#isBroken = true;
+      this.#triggers.report(sourceError(error, event));
+    }
+  }
+
+  async #close(): Promise<void> {
+    const { window } = this.#triggers;
+    if (window.length === 0) return;
+    this.#active.pause();
+    for (const each of window) if (each.trigger.fills === true) this.#takeDrops(each);
+    await this.#triggers.close();
+  }
+
+  #takeDrops({ trigger, event }: Installed): void {
+    try {
+      this.#maps.takeDrops(trigger, this.#instance.read(event));
+    } catch (error) {
+      this.#triggers.report(sourceError(error, event));
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { type Config, traceSets } from '../../exporter/config/options.ts';
 import { createOwnMetrics } from '../../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../../exporter/daemon/telemetry.ts';
 import type { Family } from '../../exporter/metrics/families.ts';
-import { TRACE_SETS, type TraceSet, type TraceSetName } from '../../exporter/trace/sets.ts';
+import { TRACE_SETS, type TraceSetName } from '../../exporter/trace/sets.ts';
 import type { SimulatedHost } from '../simhost/host.ts';
 import type { Scenario, ScenarioOptions, Watchers } from '../simhost/scenarios/scenario.ts';
 import { SCENARIOS } from '../simhost/scenarios.ts';
@@ -145,7 +145,7 @@ function telemetryOf(host: SimulatedHost, config: Config): Telemetry {
 
 /** Sets with a duty cycle have windows; one tick opens a window and another closes it. */
 function hasWindows(config: Config): boolean {
-  const sets = traceSets(config['trace.sets']).map((name): TraceSet => TRACE_SETS[name as TraceSetName]);
+  const sets = traceSets(config['trace.sets']).map((name) => TRACE_SETS[name as TraceSetName]);
   return sets.some(({ dutyCycled }) => dutyCycled === true);
 }
 

@@ -162,7 +162,7 @@ test('a perf that is killed is told, replaced, and no count falls', async (conte
   const [first] = perfsOf(tid);
   process.kill(first ?? 0, 'SIGKILL');
   await until(() => perf.problems.length === 1, 'a problem');
-  assert.equal(perf.problems[0]?.message, 'perf: ended without a word (SIGKILL)');
+  assert.equal(perf.problems[0]?.message, 'perf: ended without a message (SIGKILL)');
   perf.follow(targets);
   assert.deepEqual(perfsOf(tid), [], 'not before a second has passed');
   await sleep(1000);
@@ -284,9 +284,9 @@ test('what perf says when it dies, without the rest of what it says', async (con
       'failed',
       /^\\u\{1b\}\[31mterrible$/,
     ],
-    ['exit 7', 'failed', /^ended without a word \(exit 7\)$/],
-    ['kill -SEGV $$', 'failed', /^ended without a word \(SIGSEGV\)$/],
-    ['exit 0', 'vanished', /^its threads are gone$/],
+    ['exit 7', 'failed', /^ended without a message \(exit 7\)$/],
+    ['kill -SEGV $$', 'failed', /^ended without a message \(SIGSEGV\)$/],
+    ['exit 0', 'vanished', /^its threads have exited$/],
     ['echo "Error: first" >&2; yes | head -c 10000000 >&2', 'failed', /^first$/],
     ['yes | head -c 10000000 >&2; echo last >&2', 'failed', /^last$/],
   ] as const) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { MMIO_NOTIFY, TRACE_SETS, type TraceSet } from '../../exporter/trace/sets.ts';
+import { MMIO_NOTIFY, TRACE_SETS } from '../../exporter/trace/sets.ts';
 import { paper } from '../../lab/simhost/scenarios.ts';
 import { parseFilter } from '../../lab/simhost/trace/filter.ts';
 import { parseTrigger } from '../../lab/simhost/trace/trigger.ts';
@@ -78,7 +78,7 @@ describe('a hist trigger', () => {
 
   it('takes each filter that the exporter sets', () => {
     const filters = Object.values(TRACE_SETS)
-      .flatMap(({ triggers }: TraceSet) => triggers)
+      .flatMap(({ triggers }) => triggers)
       .flatMap(({ filter }) => filter ?? []);
     assert.ok(filters.length > 0);
     assert.deepEqual(

@@ -9,9 +9,9 @@ const COUNTERS: readonly PerfCounter[] = [
   { name: 'kvm_pio:notify', event: 'kvm:kvm_pio', filter: 'port == 0x80' },
 ];
 const DIED = new SourceError('failed', 'perf', 'out of memory');
-const GONE = new SourceError('vanished', 'perf', 'its threads are gone');
+const GONE = new SourceError('vanished', 'perf', 'its threads have exited');
 const MISSING = new SourceError('absent', 'perf', 'not installed');
-const STOPPED = new SourceError('failed', 'perf', 'ended without a word (exit 130)');
+const STOPPED = new SourceError('failed', 'perf', 'ended without a message (exit 130)');
 
 /** A perf that does what the test says. */
 interface FakePerf {

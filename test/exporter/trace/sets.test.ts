@@ -8,10 +8,9 @@ import {
   MMIO_NOTIFY,
   TRACE_SET_NAMES,
   TRACE_SETS,
-  type TraceSet,
-  type Trigger,
-  triggerSpec,
 } from '../../../exporter/trace/sets.ts';
+import type { TraceSet, Trigger } from '../../../exporter/trace/trigger.ts';
+import { triggerText } from '../../../exporter/trace/trigger-text.ts';
 import { captured, capturedHost } from '../../../testing/captured.ts';
 import { KVM_EXIT_ARM64, type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
@@ -32,8 +31,8 @@ const CAPTURED: readonly (readonly [string, string])[] = readdirSync(EVENTS, {
       .map((line) => [dirname(path), line.replace(' [active]', '')] as const),
   );
 
-function specOf(trigger: Trigger, isa: Isa = 'svm', followed: readonly number[] = []) {
-  return triggerSpec(trigger, { syntheticPrefix: PREFIX, isa, size: trigger.size, followed });
+function textOf(trigger: Trigger, isa: Isa = 'svm', followed: readonly number[] = []) {
+  return triggerText(trigger, { syntheticPrefix: PREFIX, isa, size: trigger.size, followed });
 }
 
 function triggerOn(event: string, keys: string): Trigger {
@@ -58,7 +57,7 @@ async function printed(
     const event = trigger.event.replace('@', PREFIX);
     await writer.append(
       `${root}/instances/kvm-telemetry-7/events/${event}/trigger`,
-      specOf(trigger, isa, [1, 2]).spec,
+      textOf(trigger, isa, [1, 2]).line,
     );
   }
   return allTriggers();
@@ -109,32 +108,34 @@ test('latency triggers differ from the captured ones in names only', () => {
       .replace(/:vals=hitcount|:sort=hitcount|:clock=global/g, '');
   const theirs = (event: string, part: string) =>
     named(CAPTURED.find(([of, line]) => of === event && line.includes(part))?.[1]);
-  assert.equal(specOf(triggerOn('kvm/kvm_exit', 'common_pid')).spec, theirs('kvm/kvm_exit', 'ts0='));
-  assert.equal(specOf(triggerOn('kvm/kvm_entry', 'common_pid')).spec, theirs('kvm/kvm_entry', '$ts0'));
+  assert.equal(textOf(triggerOn('kvm/kvm_exit', 'common_pid')).line, theirs('kvm/kvm_exit', 'ts0='));
+  assert.equal(textOf(triggerOn('kvm/kvm_entry', 'common_pid')).line, theirs('kvm/kvm_entry', '$ts0'));
   assert.equal(
-    specOf(triggerOn('kvm/kvm_msi_set_irq', 'common_pid,address.hex,data.hex')).spec.replace('8192', '4096'),
+    textOf(triggerOn('kvm/kvm_msi_set_irq', 'common_pid,address.hex,data.hex')).line.replace('8192', '4096'),
     theirs('kvm/kvm_msi_set_irq', 'address.hex'),
   );
 });
 
 test('value, filter and synthetic event stand where the kernel looks for them', () => {
   assert.equal(
-    specOf(triggerOn('kvm/kvm_userspace_exit', 'common_pid')).spec,
+    textOf(triggerOn('kvm/kvm_userspace_exit', 'common_pid')).line,
     `hist:keys=common_pid:lat=common_timestamp-$t0:size=4096:onmatch(kvm.kvm_mmio).trace(${PREFIX}mmio,$p0,$y0,$g0,$lat) if reason == 6`,
   );
-  assert.deepEqual(specOf(triggerOn('synthetic/@exit', 'pid,reason,lat.log2')), {
-    spec: 'hist:keys=pid,reason,lat.log2:vals=hitcount,lat:size=16384',
+  assert.deepEqual(textOf(triggerOn('synthetic/@exit', 'pid,reason,lat.log2')), {
+    event: `synthetic/${PREFIX}exit`,
+    line: 'hist:keys=pid,reason,lat.log2:vals=hitcount,lat:size=16384',
     fields: ['pid', 'reason', 'lat'],
   });
 });
 
 test('on arm64 a reason is two fields, its duration has the class', async (context) => {
-  const arm = (event: string, keys: string) => specOf(triggerOn(event, keys), 'arm64');
+  const arm = (event: string, keys: string) => textOf(triggerOn(event, keys), 'arm64');
   assert.deepEqual(arm('kvm/kvm_exit', 'common_pid,exit_reason'), {
-    spec: 'hist:keys=common_pid,ret,esr_ec:size=16384',
+    event: 'kvm/kvm_exit',
+    line: 'hist:keys=common_pid,ret,esr_ec:size=16384',
     fields: ['ret', 'esr_ec'],
   });
-  assert.match(arm('kvm/kvm_exit', 'common_pid').spec, /:t0=common_timestamp,r0=esr_ec,p0=common_pid:/);
+  assert.match(arm('kvm/kvm_exit', 'common_pid').line, /:t0=common_timestamp,r0=esr_ec,p0=common_pid:/);
   const lines: string[] = [];
   for (const [, set] of SETS) {
     const tracefs = tracefsTree(context, {
@@ -159,19 +160,19 @@ test('on arm64 a reason is two fields, its duration has the class', async (conte
 test('a trigger for VM threads names each of them', () => {
   const migrations = triggerOn('sched/sched_migrate_task', 'pid');
   assert.equal(
-    specOf(migrations, 'vmx', [11, 12, 4_194_303]).spec,
+    textOf(migrations, 'vmx', [11, 12, 4_194_303]).line,
     'hist:keys=pid:size=1024 if pid == 11 || pid == 12 || pid == 4194303',
   );
-  assert.match(specOf(triggerOn('sched/sched_switch', 'prev_pid'), 'vmx', [11]).spec, / if prev_pid == 11$/);
+  assert.match(textOf(triggerOn('sched/sched_switch', 'prev_pid'), 'vmx', [11]).line, / if prev_pid == 11$/);
   assert.equal(
-    specOf(triggerOn('kvm/kvm_exit', 'common_pid,exit_reason'), 'vmx', [11]).spec,
+    textOf(triggerOn('kvm/kvm_exit', 'common_pid,exit_reason'), 'vmx', [11]).line,
     'hist:keys=common_pid,exit_reason:size=16384',
   );
 });
 
 test('as many threads as are followed fit into the page of a trigger', () => {
   const tids = Array.from({ length: 128 }, (_, i) => 4_194_303 - i);
-  assert.ok(specOf(triggerOn('sched/sched_switch', 'prev_pid'), 'vmx', tids).spec.length < 4096);
+  assert.ok(textOf(triggerOn('sched/sched_switch', 'prev_pid'), 'vmx', tids).line.length < 4096);
 });
 
 test('sets keep to what the program builds upon', () => {
@@ -207,8 +208,6 @@ test('a 4-byte write is a kick at the notify register of a virtio-mmio device, a
     assert.equal(passes(2, base + 0x50), false);
     assert.equal(isKick({ event: 'kvm_mmio', address: base + 0x50 }), true);
   }
-  const writes = TRACE_SETS.notifications.triggers.find(
-    (each) => 'tally' in each && each.tally === 'mmioWrites',
-  );
-  assert.equal(writes && 'filter' in writes && writes.filter, `type == 2 && (len == 2 || ${MMIO_NOTIFY})`);
+  const writes = TRACE_SETS.notifications.triggers.find(({ tally }) => tally === 'mmioWrites');
+  assert.equal(writes?.filter, `type == 2 && (len == 2 || ${MMIO_NOTIFY})`);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Vm, VmThread } from '../../../exporter/model/vm.ts';
+import type { TraceSettings } from '../../../exporter/trace/backend-choice.ts';
 import type { PerfListener } from '../../../exporter/trace/perf-process.ts';
-import { Trace, type TraceSettings } from '../../../exporter/trace/trace.ts';
+import { Trace } from '../../../exporter/trace/trace.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import { formatsOf, type TracefsTreeOptions, tracefsTree } from '../../../testing/tracefs-tree.ts';
 
@@ -123,7 +124,7 @@ test('auto takes perf where there are no hist triggers, and says why', async (co
   await tick();
   const { backend, problems, limits } = trace.read();
   assert.deepEqual([backend, problems], ['perf', []]);
-  assert.match(limits[0] ?? '', /^perf is used, as tracefs is not usable: .*CONFIG_HIST_TRIGGERS/);
+  assert.match(limits[0] ?? '', /^perf is used because tracefs is not usable: .*CONFIG_HIST_TRIGGERS/);
   assert.match(limits.join(), /does not see kvm_msi_set_irq/);
   assert.deepEqual(tracefs.instances(), []);
   assert.deepEqual(

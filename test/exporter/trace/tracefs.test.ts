@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Isa } from '../../../exporter/model/io-path.ts';
-import type { TallyName, TraceSetName } from '../../../exporter/trace/sets.ts';
-import type { Owner, Tally } from '../../../exporter/trace/tally.ts';
+import type { TraceSetName } from '../../../exporter/trace/sets.ts';
+import { Tallies } from '../../../exporter/trace/tallies.ts';
+import type { Owner } from '../../../exporter/trace/tally.ts';
 import { TracefsBackend } from '../../../exporter/trace/tracefs.ts';
+import type { TallyName } from '../../../exporter/trace/trigger.ts';
 import type { TracefsWriter } from '../../../exporter/trace/writer.ts';
 import { cpuMs } from '../../../testing/patience.ts';
 import {
@@ -32,31 +34,42 @@ function setUp(
   { sets = ['exits'], dutyCycle = 1, followed = FOLLOWED, isa = 'svm', ...more }: Options = {},
 ) {
   const tracefs = tracefsTree(context, more);
-  const tallies = new Map<TallyName, Tally>();
+  const tallies = new Tallies();
+  const threads = { ownerOf, onIoPath: followed };
   const clock = { seconds: 0 };
-  const meanwhile = { does: (_line: string): void => undefined };
+  let afterWrite = (_line: string): void => undefined;
   const writer: TracefsWriter = {
     ...tracefs.writer,
     async append(path, line) {
       await tracefs.writer.append(path, line);
-      meanwhile.does(line);
+      afterWrite(line);
     },
   };
-  const parts = {
-    ...{ host: tracefs.host, writer, pid: 7 },
+  const dependencies = {
+    host: tracefs.host,
+    writer,
+    pid: 7,
     now: () => clock.seconds * 1000,
     sinceBoot: () => clock.seconds,
   };
-  const backend = new TracefsBackend(parts, sets, isa, dutyCycle, tallies);
+  const backend = new TracefsBackend(dependencies, { sets, dutyCycle, isa, tallies, threads });
   return {
-    ...{ tracefs, backend, tallies, meanwhile },
-    start: () => backend.start(followed),
-    read: () => backend.read(ownerOf),
+    tracefs,
+    backend,
+    tallies,
+    onWrite(work: (line: string) => void) {
+      afterWrite = work;
+    },
+    start: () => backend.start(),
+    read() {
+      for (const _ of backend.read());
+    },
     /** Seconds pass. */
     async tick(seconds = 1, now: readonly number[] = followed) {
       for (let i = 0; i < seconds; i++) {
         clock.seconds++;
-        await backend.tick(now, ownerOf);
+        threads.onIoPath = now;
+        await backend.tick();
       }
     },
     hits(name: TallyName, vm = 'a') {
@@ -198,15 +211,15 @@ test('a map that is three quarters full is emptied, and nothing of it is lost or
 });
 
 test('a reading while a map is being emptied counts nothing twice', async (context) => {
-  const { tracefs, start, tick, read, hits, meanwhile } = setUp(context);
+  const { tracefs, start, tick, read, hits, onWrite } = setUp(context);
   await start();
   tracefs.show('kvm/kvm_exit', EXIT_KEYS, [[11, 120, 5]], { dropped: 1 });
   read();
-  meanwhile.does = (line) => {
+  onWrite((line) => {
     if (!line.includes(':clear')) return;
     tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 3);
     read();
-  };
+  });
   await tick();
   read();
   assert.equal(hits('exits'), 8);
@@ -298,7 +311,7 @@ test('a trigger that somebody removed is told, made anew, and its totals are kep
   read();
   tracefs.removeTrigger('kvm/kvm_exit', EXIT_KEYS);
   read();
-  assert.deepEqual(problems(), ['failed kvm/kvm_exit: somebody removed our trigger']);
+  assert.deepEqual(problems(), ['failed kvm/kvm_exit: another program removed our trigger']);
   await tick();
   assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 3);
@@ -472,7 +485,7 @@ test('129 threads have no room in the filter of a trigger: the set is off and sa
   });
   await start();
   assert.deepEqual(problems(), [
-    'too_large trace set sched: 129 VM threads, and its filter has room for 128: not traced',
+    'too_large trace set sched: not traced: 129 VM threads, but the filter of a trigger has room for 128',
   ]);
   assert.deepEqual([tracefs.triggers('sched/sched_switch'), set('sched')], [[], undefined]);
   assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);

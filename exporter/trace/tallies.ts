@@ -1,0 +1,36 @@
+import { TRACE_SETS, type TraceSetName } from './sets.ts';
+import { Tally } from './tally.ts';
+import type { TallyName } from './trigger.ts';
+
+/** The tallies of all triggers that have been read. They outlive the backend that fills them. */
+export class Tallies {
+  readonly #byName = new Map<TallyName, Tally>();
+
+  /** undefined if its trigger has not been read yet. */
+  get(name: TallyName): Tally | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Creates the tally when its trigger is first read. */
+  open(name: TallyName): Tally {
+    const tally = this.#byName.get(name) ?? new Tally();
+    this.#byName.set(name, tally);
+    return tally;
+  }
+
+  /** Call when all maps are new: they count from zero again. */
+  restart(): void {
+    for (const tally of this.#byName.values()) tally.restart();
+  }
+
+  /** Forgets VMs that are gone. */
+  keepVms(vms: ReadonlySet<string>): void {
+    for (const tally of this.#byName.values()) tally.keep(vms);
+  }
+
+  /** Forgets the counts of disabled sets: a counter that no longer counts would be misleading. */
+  keepSets(sets: readonly TraceSetName[]): void {
+    const kept = new Set(sets.flatMap((set) => TRACE_SETS[set].triggers.flatMap(({ tally }) => tally ?? [])));
+    for (const name of this.#byName.keys()) if (!kept.has(name)) this.#byName.delete(name);
+  }
+}

@@ -1,0 +1,69 @@
+import type { HistBlock } from '../../probes/tracefs-hist.ts';
+import type { Tallies } from './tallies.ts';
+import type { OwnerOf, Tally } from './tally.ts';
+import type { TallyName } from './trigger.ts';
+
+/** A map that is fuller than this is cleared, or enlarged if VM threads fill more than half of this share. */
+const FULL = 3 / 4;
+const MAX_SIZE = 131_072;
+
+/** The kernel's map of one trigger: its size, how full it is, and the tally of its counts. */
+export class TriggerMap {
+  #size: number;
+  #entries = 0;
+  #remedy: 'clear' | 'enlarge' | undefined;
+
+  /** @param tallyName undefined for a trigger that only feeds another */
+  constructor(
+    size: number,
+    private readonly tallyName: TallyName | undefined,
+    private readonly tallies: Tallies,
+  ) {
+    this.#size = size;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Entries at the last reading. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** What a full map needs. */
+  get remedy(): 'clear' | 'enlarge' | undefined {
+    return this.#remedy;
+  }
+
+  /** Events that were dropped because the map was full, or a map that feeds it. */
+  get dropped(): number {
+    return this.#tally?.dropped ?? 0;
+  }
+
+  /** Adds the current content of the map to the tally. @param now seconds since boot */
+  take(block: HistBlock, ownerOf: OwnerOf, now: number): void {
+    if (this.tallyName === undefined) return;
+    const owned = this.tallies.open(this.tallyName).update(block, ownerOf, now);
+    this.#entries = block.entries;
+    const limit = this.#size * FULL;
+    if (block.entries <= limit && block.dropped === 0) return;
+    this.#remedy = owned > limit / 2 && this.#size < MAX_SIZE ? 'enlarge' : 'clear';
+  }
+
+  /** Call when the map was cleared: it counts from zero again. */
+  restart(): void {
+    this.#remedy = undefined;
+    this.#tally?.restart();
+  }
+
+  /** Call before the trigger is created again: the new map is empty, and twice as large if it has to be. */
+  replace(): void {
+    if (this.#remedy === 'enlarge') this.#size = Math.min(MAX_SIZE, this.#size * 2);
+    this.restart();
+  }
+
+  get #tally(): Tally | undefined {
+    return this.tallyName === undefined ? undefined : this.tallies.get(this.tallyName);
+  }
+}
