@@ -1,7 +1,16 @@
 // Prepares a fresh clone: installs the packages of package-lock.json, and builds. Plain JavaScript, because
 // nothing is built yet.
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -70,6 +79,7 @@ function isOlder(path, mtimeMs) {
  */
 export function build() {
   const began = new Date();
+  removeStale();
   for (const project of ['tsconfig.json', 'tsconfig.page.json']) {
     run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], {
       stdio: ['ignore', 2, 2],
@@ -86,4 +96,16 @@ export function build() {
   // Files that change during the build must count as newer.
   writeFileSync(BUILT, '');
   utimesSync(BUILT, began, began);
+}
+
+/** Removes compiled files whose source was moved or deleted: node's runner would still find the old tests. */
+function removeStale() {
+  for (const folder of JSON.parse(readFileSync(`${root}tsconfig.json`, 'utf8')).include) {
+    if (!existsSync(`${root}dist/${folder}`)) continue;
+    for (const name of readdirSync(`${root}dist/${folder}`, { recursive: true })) {
+      const path = `${folder}/${name}`;
+      if (path.endsWith('.js') && !existsSync(`${root}${path.replace(/js$/, 'ts')}`))
+        rmSync(`${root}dist/${path}`);
+    }
+  }
 }

@@ -116,8 +116,8 @@ export function statisticMetric(
   kindHint: KvmStatistic['kind'] = 'cumulative',
 ): StatisticMetric {
   const entry = isKnownStatistic(statistic) ? known[statistic] : undefined;
-  const guess = statistic.startsWith('max_') ? 'peak' : kindHint;
-  const isCounter = (entry?.kind ?? guess) === 'cumulative';
+  const isPeak = entry === undefined && statistic.startsWith('max_');
+  const isCounter = !isPeak && (entry?.kind ?? kindHint) === 'cumulative';
   const isTime = statistic.endsWith('_ns');
   const base = `kvm_${subject}_${isTime ? `${statistic.slice(0, -3)}_seconds` : statistic}`;
   return {

@@ -24,7 +24,7 @@ export interface Suite extends WorkerFiles {
 /** Slower tests are not used: each surviving mutant would run them. */
 const LONGEST_MS = 10_000;
 /** Total time, without mutants, of the tests for one mutant. */
-const BUDGET_MS = 40_000;
+const BUDGET_MS = 15_000;
 const NEAREST = 6;
 /** Skip the rest of a file after this many of its tests timed out or ended the process. */
 const TOO_MANY = 3;

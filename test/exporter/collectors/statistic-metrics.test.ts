@@ -18,6 +18,7 @@ test('an unknown statistic has the type that its source says', () => {
     ['kvm_vm_new_cumulative_total', 'kvm_vm_new_instant', 'kvm_vm_new_peak', 'kvm_vm_new_unknown_total'],
   );
   assert.equal(metrics.of('vm', 'new_hist', 'log2-histogram'), undefined);
+  assert.equal(metrics.of('vm', 'max_new', 'cumulative')?.name, 'kvm_vm_max_new', 'a maximum is no counter');
 });
 
 test('two unknown statistics never share a metric', () => {

@@ -36,6 +36,10 @@ test('the owner is the VM, whatever it is called', () => {
       assert.equal(ownerOf(labelBlock(['vm', 'thread'], [vm, thread])), owner);
     }),
   );
+  for (const vm of ['"', 'a"b', 'a\\', 'a\\"', '\\\\"\\', 'a",thread="b']) {
+    const owner = labelBlock(['vm'], [vm]);
+    assert.equal(ownerOf(labelBlock(['vm', 'thread'], [vm, 'vcpu0'])), owner);
+  }
   assert.equal(ownerOf(labelBlock(['device'], ['vm="x"'])), '');
   assert.equal(ownerOf(''), '');
 });
