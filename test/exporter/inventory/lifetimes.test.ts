@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
+import { SourceError } from '../../../probes/errors.ts';
 import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
 import { type FakeProcess, type HostTree, hostTree } from '../../../testing/host-tree.ts';
 
@@ -272,4 +273,55 @@ test('callers that come together share one pass, and a full one is not replaced 
   const full = inventory.refresh(true);
   await Promise.all([quick, full]);
   assert.deepEqual(labels(inventory), ['10']);
+});
+
+test('a VM whose descriptors cannot be read for a while goes on, with all its counters', async (context) => {
+  const { tree, inventory } = await started(context, qemu(10, 'web'));
+  const [before] = inventory.vms;
+  const failing = new Inventory({
+    ...tree.host,
+    link: (path) => {
+      if (isDenied && path.endsWith('/fd/10')) throw new SourceError('denied', path, 'EACCES');
+      return tree.host.link(path);
+    },
+  });
+  let isDenied = false;
+  await failing.refresh(true);
+  isDenied = true;
+  await failing.refresh(false);
+  assert.deepEqual(labels(failing), ['web']);
+  assert.equal(failing.vms[0]?.key, before?.key);
+});
+
+test('images without a known block device are reported once for each cause, with at most three VMs', async (context) => {
+  const tree = hostTree(context);
+  const mounts = '21 1 0:50 / /nfs rw - nfs4 server:/export rw\n';
+  for (const [i, name] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+    const pid = 10 + i;
+    tree.process(qemu(pid, name, { fds: { 9: '/dev/kvm', 10: KVM_VM, 11: `/nfs/${name}.raw` } }));
+    tree.write(`proc/${pid}/fdinfo/11`, 'pos:\t0\nflags:\t0100002\nmnt_id:\t21\n');
+    tree.write(`proc/${pid}/mountinfo`, mounts);
+  }
+  const inventory = new Inventory(tree.host);
+  await inventory.refresh(true);
+  const why = '/nfs is on nfs4, which names no block device of this host';
+  assert.deepEqual(inventory.limits, [`no block device is known for images of a, b, c and 2 more: ${why}`]);
+  for (const pid of [13, 14]) tree.remove(`proc/${pid}`);
+  await inventory.refresh(false);
+  assert.deepEqual(inventory.limits, [`no block device is known for images of a, b, c: ${why}`]);
+});
+
+test('disks of a VM are read again in one of six full passes', async (context) => {
+  const { tree, inventory } = await started(context, qemu(10, 'web'));
+  tree.write('sys/devices/pci0/sda/dev', '8:0\n');
+  tree.link('sys/block/sda', '../devices/pci0/sda');
+  tree.link('proc/10/fd/11', '/dev/sda');
+  tree.write('proc/10/fdinfo/11', 'pos:\t0\nflags:\t0100002\nmnt_id:\t21\n');
+  let passes = 0;
+  while (inventory.vms[0]?.blockDevices.length === 0 && passes < 10) {
+    await inventory.refresh(true);
+    passes++;
+  }
+  assert.deepEqual(inventory.vms[0]?.blockDevices, [{ device: 'sda', depth: 0 }]);
+  assert.ok(passes >= 1 && passes <= 6, `${passes} passes`);
 });

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { type Identity, identify, isManagedBy } from '../../../exporter/inventory/identity.ts';
+import type { Candidate } from '../../../exporter/inventory/processes.ts';
+import type { LibvirtDomain } from '../../../probes/libvirt-domstatus.ts';
+import type { TaskStat } from '../../../probes/proc-task-stat.ts';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+
+const UUID = '4c7a2c1d-0000-4111-8222-aabbccddeeff';
+const QEMU = '/usr/bin/qemu-system-x86_64';
+
+interface Case {
+  readonly executable?: string;
+  readonly comm?: string;
+  readonly hasKvm?: boolean;
+  prepare?(tree: HostTree): void;
+}
+
+async function identityOf(
+  context: TestContext,
+  argv: readonly string[],
+  { executable = QEMU, comm = 'qemu-system-x86', hasKvm = true, prepare = () => undefined }: Case = {},
+): Promise<Identity | undefined> {
+  const tree = hostTree(context);
+  tree.process({ pid: 10, comm, argv, executable });
+  prepare(tree);
+  const stat = { comm, state: 'S', startTime: 1000 } as TaskStat;
+  const candidate: Candidate = { pid: 10, stat, descriptors: [], kvmFd: hasKvm ? 9 : undefined };
+  return identify(tree.host, candidate);
+}
+
+const qemu = (context: TestContext, ...options: string[]): Promise<Identity | undefined> =>
+  identityOf(context, ['qemu-system-x86_64', ...options]);
+
+test('QEMU has the name, UUID, machine, IOThreads and monitors of its command line', async (context) => {
+  const identity = await qemu(
+    context,
+    ...['-name', 'guest=web', '-uuid', UUID.toUpperCase(), '-machine', 'q35,accel=kvm'],
+    ...['-object', 'iothread,id=io0', '-object', 'iothread,id=io1', '-qmp', 'unix:/run/q.sock,server=on'],
+  );
+  const { vmm, accel, name, uuid, machine, iothreadIds, monitors, diskIds, missing } = identity ?? {};
+  assert.deepEqual(
+    { vmm, accel, name, uuid, machine, iothreadIds, monitors, diskIds, missing },
+    {
+      ...{ vmm: 'qemu', accel: 'kvm', name: 'web', uuid: UUID, machine: 'q35', diskIds: [], missing: [] },
+      ...{ iothreadIds: ['io0', 'io1'], monitors: ['/run/q.sock'] },
+    },
+  );
+  assert.notEqual(identity?.devices, undefined);
+});
+
+test('without a name a VM is called by its UUID, its configuration file, its monitor, or its pid', async (context) => {
+  const conf = (tree: HostTree): void => tree.write('proc/10/root/run/vm.conf', '');
+  const monitor = ['-qmp', 'unix:/run/q.sock,server=on'];
+  const argv = ['qemu-system-x86_64', '-readconfig', '/run/vm.conf', ...monitor];
+  assert.equal((await qemu(context, '-uuid', UUID, ...monitor))?.name, UUID);
+  assert.equal((await identityOf(context, argv, { prepare: conf }))?.name, '/run/vm.conf');
+  assert.equal((await qemu(context, ...monitor))?.name, '/run/q.sock');
+  assert.equal((await qemu(context, '-m', '64'))?.name, '10');
+  assert.equal((await qemu(context, '-name', ' ', '-uuid', UUID))?.name, '10', 'an empty name is a name');
+});
+
+test('an instance of LXD or Incus has the name of its project in its name', async (context) => {
+  const argv = (folder: string): string[] => [
+    ...['qemu-system-x86_64', '-name', 'v1', '-readconfig', `/var/log/lxd/${folder}/qemu.conf`],
+  ];
+  const nameIn = async (folder: string): Promise<string | undefined> =>
+    (await identityOf(context, argv(folder)))?.name;
+  assert.equal(await nameIn('blue_v1'), 'blue_v1');
+  assert.equal(await nameIn('v1'), 'v1');
+  assert.equal(await nameIn('blue_v2'), 'v1');
+  assert.equal(await nameIn('bluev1'), 'v1');
+});
+
+test('a UUID that is malformed, or is all zeros, is none', async (context) => {
+  for (const uuid of ['00000000-0000-0000-0000-000000000000', 'web', `${UUID}0`, `x${UUID}`, UUID.slice(1)])
+    assert.equal((await qemu(context, '-name', 'a', '-uuid', uuid))?.uuid, '', uuid);
+});
+
+test('a configuration that is incomplete leaves the devices unknown, and says why', async (context) => {
+  const identity = await qemu(context, '-readconfig', '/gone.conf', '-name', 'a');
+  assert.equal(identity?.devices, undefined);
+  assert.deepEqual(identity?.missing, ['-readconfig /gone.conf: ENOENT']);
+});
+
+test('a QEMU that runs no guest is no VM', async (context) => {
+  for (const options of [
+    ['-machine', 'none,accel=kvm'],
+    ['-M', 'x-remote'],
+    ['-version'],
+    ['-device', 'help'],
+  ])
+    assert.equal(await qemu(context, ...options), undefined, options.join(' '));
+});
+
+test('QEMU without KVM is a VM only under TCG, with arguments, and as a program of root', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, whose program the emulator must be');
+  const tcg = (argv: readonly string[], mode?: string): Promise<Identity | undefined> => {
+    const tree = hostTree(context);
+    tree.write('bin/qemu-system-x86_64', '');
+    const executable = `${tree.folder}/bin/qemu-system-x86_64`;
+    return identityOf(context, argv, {
+      executable,
+      hasKvm: false,
+      prepare: () => chmodSync(executable, mode ?? '755'),
+    });
+  };
+  const argv = ['qemu-system-x86_64', '-name', 'web'];
+  assert.equal((await tcg(argv))?.accel, 'tcg');
+  assert.equal((await tcg([...argv, '-accel', 'tcg']))?.name, 'web');
+  assert.equal(await tcg([...argv, '-accel', 'kvm']), undefined, 'it has not opened /dev/kvm yet');
+  assert.equal(await tcg(['qemu-system-x86_64']), undefined, 'without arguments');
+  assert.equal(await tcg(argv, '775'), undefined, 'a group may replace the program');
+  assert.equal(await tcg(argv, '757'), undefined, 'anybody may replace the program');
+});
+
+test('without a descriptor of KVM only the program counts, not what the process calls itself', async (context) => {
+  const argv = ['qemu-system-x86_64', '-name', 'web'];
+  const program = (executable: string): Promise<Identity | undefined> =>
+    identityOf(context, argv, { executable, hasKvm: false });
+  assert.equal(await program('/usr/bin/python3'), undefined);
+  assert.equal(await program('/usr/bin/firecracker'), undefined);
+});
+
+test('another VMM has the name that its options say, or its pid', async (context) => {
+  const identity = await identityOf(
+    context,
+    ['cloud-hypervisor', '--platform', `uuid=${UUID}`, '--disk', 'id=root'],
+    {
+      ...{ executable: '/usr/bin/cloud-hypervisor', comm: 'cloud-hyperviso' },
+    },
+  );
+  const { vmm, accel, name, uuid, diskIds, devices, machine } = identity ?? {};
+  assert.deepEqual(
+    { vmm, accel, name, uuid, diskIds, devices, machine },
+    {
+      ...{ vmm: 'cloud-hypervisor', accel: 'kvm', name: UUID, uuid: UUID, diskIds: ['root'] },
+      ...{ devices: undefined, machine: '' },
+    },
+  );
+  const unknown = await identityOf(context, ['sandbox'], { executable: '/bin/sandbox', comm: 'sandbox' });
+  assert.deepEqual([unknown?.vmm, unknown?.name, unknown?.uuid, unknown?.missing], ['other', '10', '', []]);
+  assert.deepEqual([unknown?.iothreadIds, unknown?.diskIds, unknown?.monitors], [[], [], []]);
+  assert.deepEqual([unknown?.otherFiles.files.size, unknown?.otherFiles.folders], [0, []]);
+});
+
+test('libvirt manages a process only if both the pid and the UUID are those of its state', async (context) => {
+  const identity = await qemu(context, '-name', 'web', '-uuid', UUID);
+  assert.ok(identity);
+  const domain = (pid: number, uuid: string): LibvirtDomain => ({ pid, uuid }) as LibvirtDomain;
+  assert.equal(isManagedBy(domain(10, UUID), 10, identity), true);
+  assert.equal(isManagedBy(domain(11, UUID), 10, identity), false);
+  assert.equal(isManagedBy(domain(10, UUID.replace('4', '5')), 10, identity), false);
+});
