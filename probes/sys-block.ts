@@ -18,12 +18,22 @@ export interface Disk {
   readonly paths: readonly string[];
   /** The disk is a hidden path; it is reported as part of its multipath disk. */
   readonly hidden: boolean;
-  /** NVMe controllers (`nvme0`) of this disk: the prefix of their interrupts' names. */
+  /** The devices that have the disk's queues: its paths, or the disk itself. */
+  readonly carriers: readonly DiskCarrier[];
+  /** NVMe controllers of all carriers. */
   readonly controllers: readonly string[];
-  /** NUMA node of the device; undefined if there is none or the firmware does not report it. */
+  /** NUMA node of all carriers; undefined if it is unknown, or if they are on different nodes. */
   readonly node: number | undefined;
   /** The disk is a hardware device, or the host sees it as one. */
   readonly physical: boolean;
+}
+
+export interface DiskCarrier {
+  readonly name: string;
+  /** NVMe controller (`nvme0`): the prefix of its interrupts' names. */
+  readonly controller: string | undefined;
+  /** undefined if there is none or the firmware does not report it. */
+  readonly node: number | undefined;
 }
 
 const NVME_PATH = /^nvme(\d+)c\d+n(\d+)$/;
@@ -60,10 +70,16 @@ function readDisk(
 ): Disk {
   const base = `${host.roots.sysfs}/block/${name}`;
   const paths = nvmePaths.filter((path) => headOf(path) === name);
-  const carriers = paths.length > 0 ? paths : [name];
-  const links = carriers.map(
-    (carrier) => ifThere(() => host.link(`${host.roots.sysfs}/block/${carrier}`)) ?? '',
-  );
+  const links = (paths.length > 0 ? paths : [name]).map((carrier) => ({
+    carrier,
+    link: ifThere(() => host.link(`${host.roots.sysfs}/block/${carrier}`)) ?? '',
+  }));
+  const carriers = links.map(({ carrier, link }) => ({
+    name: carrier,
+    controller: CONTROLLER.exec(link)?.[1],
+    node: numaNode(host, carrier, link),
+  }));
+  const nodes = new Set(carriers.map(({ node }) => node));
   const loopFile = name.startsWith('loop')
     ? ifThere(() => host.attribute(`${base}/loop/backing_file`))
     : undefined;
@@ -77,9 +93,10 @@ function readDisk(
     loopFile: loopFile?.replace(/\n$/, ''),
     paths,
     hidden: NVME_PATH.test(name),
-    controllers: [...new Set(links.flatMap((link) => CONTROLLER.exec(link)?.[1] ?? []))],
-    node: numaNode(host, carriers[0] ?? name, links[0] ?? ''),
-    physical: links.some(isPhysical),
+    carriers,
+    controllers: [...new Set(carriers.flatMap(({ controller }) => controller ?? []))],
+    node: nodes.size === 1 ? carriers[0]?.node : undefined,
+    physical: links.some(({ link }) => isPhysical(link)),
   };
 }
 

@@ -1,29 +1,18 @@
-import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { MSEC_PER_SEC, SECTOR_SIZE } from '../../kernel/units.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import { readBlockInflight } from '../../probes/sys-block-inflight.ts';
-import {
-  type BlockQueue,
-  type HardwareQueue,
-  readBlockQueue,
-  readHardwareQueues,
-} from '../../probes/sys-block-queue.ts';
 import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Families } from '../metrics/families.ts';
-import { deviceInfoLabels, deviceLabels, hardwareQueueLabels } from '../metrics/label-sets.ts';
+import { deviceLabels } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
 import { BlockCounters } from '../model/block-counters.ts';
 import { CounterSet } from '../model/continued-counter.ts';
+import { addSettings, type CarrierSettings, readSettings } from './block-settings.ts';
 import { type Collector, guarded } from './collector.ts';
 
 /** Queue settings rarely change, so they are read only every so many scrapes. */
 const SETTINGS_EVERY = 10;
-
-interface Settings {
-  readonly queue: BlockQueue;
-  readonly hardwareQueues: readonly HardwareQueue[];
-}
 
 /**
  * Block devices that have hardware behind them, and any device that carries a VM's disk.
@@ -31,7 +20,7 @@ interface Settings {
  * @param exclude names to leave out
  */
 export function block(exclude: () => RegExp): Collector {
-  const settings = new Map<string, Settings>();
+  const settings = new Map<string, readonly CarrierSettings[]>();
   let counters = new Map<string, BlockCounters>();
   let scrapes = 0;
 
@@ -71,12 +60,6 @@ function diskStat(host: Host, disk: Disk, counters: BlockCounters): BlockStat {
   return counters.take('paths', new Map(disk.paths.map((path) => [path, readBlockStat(host, path)])));
 }
 
-/** The relevant settings are those of the hardware queue. A multipath disk has it in its paths. */
-function readSettings(host: Host, disk: Disk): Settings {
-  const carrier = disk.paths[0] ?? disk.name;
-  return { queue: readBlockQueue(host, carrier), hardwareQueues: readHardwareQueues(host, carrier) };
-}
-
 function addStat(families: Families, device: string, stat: BlockStat): void {
   const labels = labelBlock(deviceLabels, [device]);
   families.add('kvm_block_reads_completed_total', labels, stat.reads);
@@ -108,28 +91,4 @@ function addInflight(families: Families, host: Host, disk: Disk): void {
 
 function sum<K extends string>(rows: readonly Readonly<Record<K, number>>[], key: K): number {
   return rows.reduce((total, row) => total + row[key], 0);
-}
-
-function addSettings(families: Families, disk: Disk, { queue, hardwareQueues }: Settings): void {
-  const labels = labelBlock(deviceLabels, [disk.name]);
-  const info = labelBlock(deviceInfoLabels, [
-    disk.name,
-    disk.controllers.join(','),
-    String(disk.physical),
-    queue.scheduler ?? '',
-    queue.writeCache ?? '',
-    queue.rotational === undefined ? '' : String(queue.rotational),
-  ]);
-  families.add('kvm_block_info', info, 1);
-  if (disk.node !== undefined) families.add('kvm_block_numa_node', labels, disk.node);
-  if (queue.requests !== undefined) families.add('kvm_block_queue_requests', labels, queue.requests);
-  if (queue.poll !== undefined) families.add('kvm_block_queue_io_poll', labels, Number(queue.poll));
-  families.add('kvm_block_hardware_queues', labels, hardwareQueues.length);
-  for (const { queue: index, cpus } of hardwareQueues) {
-    families.add(
-      'kvm_block_hardware_queue_info',
-      labelBlock(hardwareQueueLabels, [disk.name, String(index), formatCpuList(cpus)]),
-      1,
-    );
-  }
 }

@@ -24,7 +24,7 @@ function time(help: string) {
 export const blockMetrics = {
   kvm_block_info: {
     type: 'gauge',
-    help: 'Properties of the block device: its NVMe controllers, whether it is physical, and its queue settings. Always 1.',
+    help: 'Properties of the block device: its NVMe controllers, whether it is physical, and its queue settings. If the paths of a multipath disk differ in a setting, its label is empty, and each path has a series. Always 1.',
     labels: deviceInfoLabels,
     source: '/sys/block/<disk>, /sys/block/<disk>/queue',
   },
@@ -54,7 +54,7 @@ export const blockMetrics = {
   },
   kvm_block_numa_node: {
     type: 'gauge',
-    help: 'NUMA node of the device. Absent if the firmware does not report one.',
+    help: 'NUMA node of the device. Absent if the firmware does not report one. If the paths of a multipath disk are on different nodes, each path has a series.',
     labels: deviceLabels,
     source: '/sys/block/<disk>/device/numa_node',
   },

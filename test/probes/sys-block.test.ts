@@ -37,6 +37,7 @@ test('a captured NVMe multipath disk is its path, its controller and its number'
     loopFile: undefined,
     paths: ['nvme0c0n1'],
     hidden: false,
+    carriers: [{ name: 'nvme0c0n1', controller: 'nvme0', node: undefined }],
     controllers: ['nvme0'],
     node: undefined,
     physical: true,
@@ -61,7 +62,12 @@ test('two paths and two namespaces of one NVMe subsystem are kept apart', (conte
   const disks = readDisks(host);
   assert.deepEqual(disk(disks, 'nvme0n1').paths, ['nvme0c0n1', 'nvme0c1n1']);
   assert.deepEqual(disk(disks, 'nvme0n1').controllers, ['nvme0', 'nvme1']);
-  assert.equal(disk(disks, 'nvme0n1').node, 1);
+  assert.equal(disk(disks, 'nvme0n1').node, undefined, 'the node of the second path is not known');
+  assert.deepEqual(disk(disks, 'nvme0n1').carriers, [
+    { name: 'nvme0c0n1', controller: 'nvme0', node: 1 },
+    { name: 'nvme0c1n1', controller: 'nvme1', node: undefined },
+  ]);
+  assert.equal(disk(disks, 'nvme0c0n1').node, 1);
   assert.deepEqual(disk(disks, 'nvme0n11').paths, ['nvme0c1n11']);
   const plain = disk(disks, 'nvme10n1');
   assert.deepEqual([plain.paths, plain.controllers, plain.hidden], [[], ['nvme10'], false]);

@@ -11,7 +11,8 @@ export type CompletionCpus = ReadonlyMap<number, readonly number[]>;
 
 /**
  * The CPUs on which an NVMe disk's requests complete. Hardware queue N of blk-mq is the controller's queue
- * N+1, as queue 0 is the admin queue (drivers/nvme/host/pci.c). Other kinds of disks are not in the result.
+ * N+1, as queue 0 is the admin queue (drivers/nvme/host/pci.c). A multipath disk completes at the controllers
+ * of all its paths. Other kinds of disks are not in the result.
  *
  * @returns by name of the disk
  * @throws SourceError
@@ -38,10 +39,8 @@ function completionsOf(
   interrupts: ReadonlyMap<string, readonly number[]>,
 ): CompletionCpus {
   const completions = new Map<number, readonly number[]>();
-  const carriers = disk.paths.length > 0 ? disk.paths : [disk.name];
-  for (const [i, carrier] of carriers.entries()) {
-    const controller = disk.controllers[i] ?? disk.controllers[0];
-    for (const { queue, cpus } of readHardwareQueues(host, carrier)) {
+  for (const { name, controller } of disk.carriers) {
+    for (const { queue, cpus } of readHardwareQueues(host, name)) {
       // A polled queue has no interrupt.
       const takers = interrupts.get(`${controller}q${queue + 1}`);
       if (takers === undefined) continue;

@@ -250,7 +250,7 @@ export class AffinityWatch {
       uuid: vm.uuid,
       threads,
       memory: topology.nodes.length > 1 ? memory.of(vm) : undefined,
-      deviceNodes: [...new Set(disks.flatMap(({ node }) => node ?? []))],
+      deviceNodes: [...new Set(disks.flatMap(nodesOf))],
       interruptCpus: [...new Set(used.flatMap((disk) => this.#completionsOf(disk, ioCpus)))],
       takersOf: (cpu) => used.flatMap((disk) => this.#completionsOf(disk, [cpu])),
     };
@@ -323,6 +323,12 @@ export class AffinityWatch {
   #note(error: unknown, path: string): void {
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(sourceError(error, path));
   }
+}
+
+/** Nodes of all paths of a disk; none if one is unknown, since a thread may be on that one. */
+function nodesOf({ carriers }: Disk): number[] {
+  const nodes = carriers.flatMap(({ node }) => node ?? []);
+  return nodes.length === carriers.length ? nodes : [];
 }
 
 function keyOf({ thread, kind }: Drift): string {

@@ -106,6 +106,77 @@ test('settings are shown, and read again at the tenth scrape', async (context) =
   assert.equal(sample(await collect(), 'kvm_block_info', { device: 'sda', scheduler: 'mq-deadline' }), 1);
 });
 
+/** `nvme0n1` with a path by each of two controllers. */
+function multipath(tree: HostTree, second: Readonly<Record<string, string>>): void {
+  disk(tree, 'nvme0n1', 0, false);
+  for (const [i, more] of [{}, second].entries()) {
+    const path = `devices/pci${i}/nvme/nvme${i}/nvme0c${i}n1`;
+    tree.link(`sys/block/nvme0c${i}n1`, `../${path}`);
+    const files = {
+      stat: '0 0 0 0 0 0 0 0 0 0 0',
+      inflight: '0 0',
+      'queue/scheduler': '[none] mq-deadline',
+      'queue/nr_requests': '1023',
+      'queue/io_poll': '0',
+      'mq/0/cpu_list': '0, 1',
+      'device/numa_node': '0',
+      ...more,
+    };
+    for (const [file, text] of Object.entries(files)) tree.write(`sys/${path}/${file}`, `${text}\n`);
+  }
+}
+
+const SETTINGS =
+  /^kvm_block_(?:info|numa_node|queue_requests|queue_io_poll|hardware_queues|hardware_queue_info)$/;
+
+function settingsIn(samples: Samples): string[] {
+  const names = [...new Set([...samples.keys()].map((key) => key.split('{')[0] ?? ''))];
+  return names
+    .filter((name) => SETTINGS.test(name))
+    .flatMap((name) => series(samples, name))
+    .map((key) => `${key} ${samples.get(key)}`)
+    .sort();
+}
+
+test('paths that agree are one device', async (context) => {
+  const { tree, collect } = collector(context);
+  multipath(tree, {});
+  assert.deepEqual(settingsIn(await collect()), [
+    'kvm_block_hardware_queue_info{device="nvme0n1",queue="0",cpus="0-1"} 1',
+    'kvm_block_hardware_queues{device="nvme0n1"} 1',
+    'kvm_block_info{device="nvme0n1",controller="nvme0,nvme1",physical="true",scheduler="none",write_cache="",rotational=""} 1',
+    'kvm_block_numa_node{device="nvme0n1"} 0',
+    'kvm_block_queue_io_poll{device="nvme0n1"} 0',
+    'kvm_block_queue_requests{device="nvme0n1"} 1023',
+  ]);
+});
+
+test('a setting in which the paths differ is shown for each path and not for the disk', async (context) => {
+  const { tree, collect } = collector(context);
+  multipath(tree, {
+    'queue/scheduler': 'none [mq-deadline]',
+    'queue/nr_requests': '64',
+    'mq/0/cpu_list': '0',
+    'mq/1/cpu_list': '1',
+    'device/numa_node': '1',
+  });
+  assert.deepEqual(settingsIn(await collect()), [
+    'kvm_block_hardware_queue_info{device="nvme0c0n1",queue="0",cpus="0-1"} 1',
+    'kvm_block_hardware_queue_info{device="nvme0c1n1",queue="0",cpus="0"} 1',
+    'kvm_block_hardware_queue_info{device="nvme0c1n1",queue="1",cpus="1"} 1',
+    'kvm_block_hardware_queues{device="nvme0c0n1"} 1',
+    'kvm_block_hardware_queues{device="nvme0c1n1"} 2',
+    'kvm_block_info{device="nvme0c0n1",controller="nvme0",physical="true",scheduler="none",write_cache="",rotational=""} 1',
+    'kvm_block_info{device="nvme0c1n1",controller="nvme1",physical="true",scheduler="mq-deadline",write_cache="",rotational=""} 1',
+    'kvm_block_info{device="nvme0n1",controller="nvme0,nvme1",physical="true",scheduler="",write_cache="",rotational=""} 1',
+    'kvm_block_numa_node{device="nvme0c0n1"} 0',
+    'kvm_block_numa_node{device="nvme0c1n1"} 1',
+    'kvm_block_queue_io_poll{device="nvme0n1"} 0',
+    'kvm_block_queue_requests{device="nvme0c0n1"} 1023',
+    'kvm_block_queue_requests{device="nvme0c1n1"} 64',
+  ]);
+});
+
 test('disks without hardware are shown where a VM uses them, and excluded ones never', async (context) => {
   const { tree, collect } = collector(context, /^sdb$/);
   disk(tree, 'sda', 1);

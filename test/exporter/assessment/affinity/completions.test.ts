@@ -7,7 +7,13 @@ import { capturedHost } from '../../../../testing/captured.ts';
 import { hostTree } from '../../../../testing/host-tree.ts';
 
 const disk = (more: Partial<Disk>): Disk =>
-  ({ name: 'nvme0n1', controllers: ['nvme0'], paths: [], hidden: false, ...more }) as Disk;
+  ({
+    name: 'nvme0n1',
+    controllers: ['nvme0'],
+    carriers: [{ name: 'nvme0n1', controller: 'nvme0' }],
+    hidden: false,
+    ...more,
+  }) as Disk;
 
 test("the captured host's NVMe completes where its queues' interrupts go, and only NVMe is told of", () => {
   const host = capturedHost('linux-nvme-vhost', 't1');
@@ -38,11 +44,20 @@ test('a disk with two paths completes at the controller of each', (context) => {
   );
   for (const [irq, cpus] of Object.entries({ 28: '5', 29: '0', 30: '2-3', 31: '3', 32: '6' }))
     write(`proc/irq/${irq}/effective_affinity_list`, `${cpus}\n`);
+  write('sys/block/nvme0c7n1/mq/0/cpu_list', '0, 1\n');
   write('sys/block/nvme0c0n1/mq/0/cpu_list', '0, 1\n');
   write('sys/block/nvme0c1n1/mq/0/cpu_list', '0\n');
   write('sys/block/nvme0c1n1/mq/1/cpu_list', '1\n');
   const disks = [
-    disk({ paths: ['nvme0c0n1', 'nvme0c1n1'], controllers: ['nvme0', 'nvme1'] }),
+    disk({
+      controllers: ['nvme0', 'nvme1'],
+      carriers: [
+        // The link of this path was not there when it was read.
+        { name: 'nvme0c7n1', controller: undefined, node: undefined },
+        { name: 'nvme0c0n1', controller: 'nvme0', node: 0 },
+        { name: 'nvme0c1n1', controller: 'nvme1', node: 1 },
+      ],
+    }),
     disk({ name: 'nvme0c0n1', hidden: true }),
   ];
   const completions = readCompletionCpus(host, disks);

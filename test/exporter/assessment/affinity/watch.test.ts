@@ -278,9 +278,30 @@ test('a status that cannot be read is a problem and costs only its thread', asyn
   assert.deepEqual([watch.reading.problems, expected('vcpu1')], [[], '2 (baseline)']);
 });
 
+function diskOn(...nodes: readonly (number | undefined)[]): Disk {
+  const carriers = nodes.map((node, i) => ({
+    name: i === 0 ? 'nvme0n1' : `nvme0c${i}n1`,
+    controller: 'nvme0',
+    node,
+  }));
+  return { name: 'nvme0n1', controllers: ['nvme0'], carriers, hidden: false } as unknown as Disk;
+}
+
+test('a disk with paths on two nodes is on both, and nowhere if the node of one is unknown', async (context) => {
+  const { state, tick, watch } = watchedHost(context);
+  state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
+  const nodesOf = async (disk: Disk): Promise<unknown> => {
+    state.disks = [disk];
+    await tick({ 11: '1' });
+    return watch.reading.of(state.vms[0] as Vm)?.observed.deviceNodes;
+  };
+  assert.deepEqual(await nodesOf(diskOn(0, 1)), [0, 1]);
+  assert.deepEqual(await nodesOf(diskOn(0, undefined)), []);
+});
+
 test('interrupts that cannot be read stay a problem until they can', async (context) => {
   const { tree, state, tick, watch } = watchedHost(context);
-  state.disks = [{ name: 'nvme0n1', controllers: ['nvme0'], paths: [], hidden: false } as unknown as Disk];
+  state.disks = [diskOn(undefined)];
   tree.write('proc/interrupts', 'nonsense\n');
   await tick({ 11: '1' });
   await tick();
@@ -354,9 +375,7 @@ test('memory and completions are set against where the threads are', async (cont
   const { tree, state, tick, watch, vcpu0 } = watchedHost(context);
   state.topology = topologyOf(2, 2, 1);
   state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
-  state.disks = [
-    { name: 'nvme0n1', controllers: ['nvme0'], paths: [], hidden: false, node: 1 } as unknown as Disk,
-  ];
+  state.disks = [diskOn(1)];
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   state.residencies.set(11, newResidency(0)).set(12, newResidency(3));
   tree.write('proc/10/numa_maps', '7f00 default anon=4 N0=3 N1=1 kernelpagesize_kB=4\n');
