@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startDemoHost } from '../exporter/cli/demo.ts';
+import { startDemoHost } from '../exporter/cli/demo-host.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
 import { startExporter } from './daemon.ts';
 import { fetchMetrics } from './http.ts';

@@ -52,7 +52,7 @@ const say = (...entry) => console.error(...entry);
 const quiet = () => undefined;
 const logger = { level: 'warn', info: quiet, debug: quiet, warn: quiet, error: say, fatal: say };
 const own = createOwnMetrics();
-const telemetry = new Telemetry(config, logger, own, readBuild({}, true));
+const telemetry = new Telemetry(config, { logger, own, build: readBuild({}, true), learns: true });
 const running = await serve(config, { telemetry, own, logger, readConfig: () => config });
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
 try {

@@ -1,12 +1,9 @@
 import { pino } from 'pino';
 import { readBuild } from '../exporter/cli/build.ts';
+import { collectOnce } from '../exporter/cli/once.ts';
 import { resolveConfig } from '../exporter/config/load.ts';
 import { createOwnMetrics } from '../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../exporter/daemon/telemetry.ts';
-import { exposition } from '../exporter/http/exposition.ts';
-
-const PATIENT_MS = 60_000;
-const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
  * Output of `kvm-telemetry once` for a host tree, from this process: it is fast, and the mutation tester
@@ -20,14 +17,11 @@ export async function onceInProcess(rootfs: string, ...flags: string[]): Promise
     {},
   );
   const own = createOwnMetrics();
-  const telemetry = new Telemetry(config, pino({ level: 'silent' }), own, readBuild({}, false), false);
+  const logger = pino({ level: 'silent' });
+  const telemetry = new Telemetry(config, { logger, own, build: readBuild({}, false), learns: false });
   try {
-    await telemetry.discover();
-    await telemetry.sample();
-    await telemetry.judge();
-    const { families } = await telemetry.scrape(PATIENT_MS);
     let text = '';
-    for await (const chunk of exposition(families, own.registry, TEXT)) text += chunk;
+    for await (const chunk of await collectOnce(telemetry, own)) text += chunk;
     return text;
   } finally {
     await telemetry.stop();

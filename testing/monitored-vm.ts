@@ -84,13 +84,11 @@ export async function startMonitored(
   const server = await qmpServer(context, join(tree.folder, SOCKET), replies);
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, 'qmp.timeoutSeconds': '0.3', ...flags }, {}, {});
-  const telemetry = new Telemetry(config, pino({ level: 'silent' }), own, {
-    version: '0',
-    revision: '',
-    simulated: false,
-  });
+  const logger = pino({ level: 'silent' });
+  const build = { version: '0', revision: '', simulated: false };
+  const telemetry = new Telemetry(config, { logger, own, build, learns: true });
   context.after(() => telemetry.stop());
-  await telemetry.discover();
+  await telemetry.work.discover();
   return {
     server,
     write,

@@ -21,13 +21,13 @@ export async function watchedTree(
 ): Promise<WatchedTree> {
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, ...flags }, {}, {});
-  const telemetry = new Telemetry(config, pino({ level: 'silent' }), own, {
-    ...{ version: '0', revision: '', simulated: false },
-  });
+  const logger = pino({ level: 'silent' });
+  const build = { version: '0', revision: '', simulated: false };
+  const telemetry = new Telemetry(config, { logger, own, build, learns: true });
   context.after(() => telemetry.stop());
-  await telemetry.discover();
+  await telemetry.work.discover();
   return {
-    discover: () => telemetry.discover(),
+    discover: () => telemetry.work.discover(),
     async scrape() {
       const { families } = await telemetry.scrape(60_000);
       let text = '';

@@ -73,13 +73,14 @@ export function watchedHost(context: TestContext) {
     refreshPins: () => state.refreshPins(),
   };
   const warn = (_: object, message: string): void => void warnings.push(message);
+  const memory = new Memory(tree.host, () => state.seconds * 1000);
   /** The daemon, or the one after a restart. */
   const start = (boot = 'boot-1', learns = true): AffinityWatch =>
     new AffinityWatch(
       {
         host: tree.host,
         watched,
-        memory: new Memory(tree.host, () => state.seconds * 1000),
+        memory,
         baselines: new Baselines(`${tree.folder}/state`, boot, { info: warn, warn }, learns),
         residencyOf: ({ tid }) => state.residencies.get(tid),
         onChange: ({ thread, kind }, began) => void changes.push(`${began ? '+' : '-'}${thread} ${kind}`),
@@ -106,6 +107,7 @@ export function watchedHost(context: TestContext) {
     async tick(masks: Readonly<Record<number, string>> = {}, on = watch): Promise<string[]> {
       for (const [tid, list] of Object.entries(masks)) mask(Number(tid), list);
       state.seconds++;
+      if ((state.topology?.nodes.length ?? 0) > 1) await memory.readDue(state.vms);
       const before = changes.length;
       await on.tick();
       return changes.slice(before);

@@ -1,21 +1,15 @@
-import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { readBootId } from '../../probes/proc-boot-id.ts';
-import type { Config } from '../config/options.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
-import type { PinningRule } from '../model/expectation.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
-import { truncatePattern } from '../model/vm-names.ts';
-import { intervalOf } from '../schedule/schedule.ts';
 import type { StateLogger } from '../state/state-file.ts';
 import { Baselines } from './affinity/baselines.ts';
 import { Memory } from './affinity/memory.ts';
-import { AffinityWatch, type Watched } from './affinity/watch.ts';
+import { type AffinitySettings, AffinityWatch, type Watched } from './affinity/watch.ts';
 import type { Evidence } from './stage/evidence.ts';
 import { Phases } from './stage/phases.ts';
 import { type StageDependencies, StageWatch } from './stage/watch.ts';
@@ -30,7 +24,9 @@ export interface AssessmentDependencies {
   now(): number;
   /** Seconds since boot. */
   sinceBoot(): number;
-  config(): Config;
+  /** The current settings. They are computed once per reload. */
+  settings(): AffinitySettings;
+  readonly stateDirectory: string;
   /** Whether learned state is written to --state.dir. False for commands that run beside the daemon. */
   readonly learns: boolean;
 }
@@ -43,29 +39,22 @@ export class Assessment {
   readonly #memory: Memory;
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
-  #rules: { from: Config['vms']; rules: readonly PinningRule[] } | undefined;
 
   constructor(private readonly parts: AssessmentDependencies) {
-    const { host, watched, logger, now, config } = parts;
-    const directory = config()['state.dir'];
+    const { host, watched, logger, now, stateDirectory } = parts;
     const boot = bootId(host);
     this.#memory = new Memory(host, now);
     this.#affinity = new AffinityWatch(
       {
         ...{ host, watched, memory: this.#memory, residencyOf: parts.residencyOf },
-        baselines: new Baselines(directory, boot, logger, parts.learns),
+        baselines: new Baselines(stateDirectory, boot, logger, parts.learns),
         onChange: (drift, began) => this.#logDrift(drift, began),
         sinceBoot: parts.sinceBoot,
       },
-      () => ({
-        rules: this.#pinningRules(),
-        learn: config()['affinity.baseline'] === 'learn',
-        maxMigrationsPerSecond: config()['affinity.maxMigrationsPerSecond'],
-        sampleInterval: intervalOf(config()['sampler.schedule']) / MSEC_PER_SEC,
-      }),
+      parts.settings,
     );
     this.#stages = new StageWatch({
-      phases: new Phases(directory, logger),
+      phases: new Phases(stateDirectory, logger),
       vms: () => watched.vms,
       topology: () => watched.topology,
       affinity: () => this.#affinity.reading,
@@ -88,35 +77,20 @@ export class Assessment {
   }
 
   /** Reads the memory of one VM now, without waiting for its turn. */
-  async readMemory(vm: Vm): Promise<void> {
+  async readMemoryOf(vm: Vm): Promise<void> {
     await this.#memory.readNext([vm]);
   }
 
-  /** Reads the memory of all VMs that are due. */
-  async readAllMemory(): Promise<void> {
-    const { vms } = this.parts.watched;
-    for (const _ of vms) await this.#memory.readNext(vms);
+  /** Reads the memory of VMs that are due. Call it every second. */
+  async readMemory(): Promise<void> {
+    const { vms, topology } = this.parts.watched;
+    // On a host with one NUMA node all memory is local.
+    if ((topology?.nodes.length ?? 0) > 1) await this.#memory.readDue(vms);
   }
 
   /** Determines the stages. Call it several times a minute. */
   judge(evidence: ReadonlyMap<string, Evidence>): void {
     this.#stages.judge(evidence);
-  }
-
-  /** The same list object as long as the configuration does not change. */
-  #pinningRules(): readonly PinningRule[] {
-    const from = this.parts.config().vms;
-    if (this.#rules?.from !== from) {
-      const rules = from.flatMap(({ name, pinning }) =>
-        Object.entries(pinning).map(([thread, cpus]) => ({
-          vm: truncatePattern(name),
-          thread,
-          cpus: parseLibvirtCpuset(cpus),
-        })),
-      );
-      this.#rules = { from, rules };
-    }
-    return this.#rules.rules;
   }
 
   #logDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {

@@ -1,59 +1,38 @@
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import type { SimulationData } from '../../lab/simhost/worker.ts';
-import { SourceError } from '../../probes/errors.ts';
-import { inTime } from '../../probes/in-time.ts';
-import { ConfigError } from '../config/load.ts';
-import { memoryFolder } from './memory-folder.ts';
+import { join } from 'node:path';
+import type { RawValues } from '../config/load.ts';
+import { startDemoHost } from './demo-host.ts';
+import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
+import { runServe } from './serve.ts';
 
-const READY_MS = 20_000;
-
-export interface DemoHost {
-  /** Value for `--path.rootfs`. */
-  readonly rootfs: string;
-  stop(): Promise<void>;
-}
-
-/**
- * Starts a simulated KVM host in a worker thread, in real time. Six VMs go through the paper's stages. Each
- * round has a storm, a drift and a stall.
- *
- * @throws ConfigError if the scenario does not exist or the simulated host is not installed
- */
-export async function startDemoHost(scenario: string): Promise<DemoHost> {
-  const worker = fileURLToPath(new URL('../../lab/simhost/worker.js', import.meta.url));
-  if (!existsSync(worker)) {
-    throw new ConfigError(`demo: ${worker} is missing: install the simulated host (lab/simhost) as well`);
-  }
-  const folder = memoryFolder('kvm-telemetry-demo-');
-  const workerData: SimulationData = { folder: folder.path, scenario, seed: 1, pid: process.pid };
-  const simulation = new Worker(worker, { workerData });
-  const stop = async (): Promise<void> => {
-    await simulation.terminate();
-    folder.remove();
-  };
+/** Serves a simulated host, and starts Prometheus if it is installed. */
+export async function runDemo(flags: RawValues): Promise<void> {
+  const host = await startDemoHost(String(flags['scenario']));
+  let prometheus: DemoPrometheus | undefined;
+  const stateDir = join(host.rootfs, 'state');
   try {
-    const late = (): SourceError =>
-      new SourceError('timeout', scenario, `the simulated host did not start in ${READY_MS} ms`);
-    await inTime(started(simulation), READY_MS, late);
-  } catch (error) {
-    await stop();
-    throw new ConfigError(`demo: ${(error as Error).message}`);
+    await runServe(
+      { 'state.dir': stateDir, ...flags, 'path.rootfs': host.rootfs },
+      {
+        simulated: true,
+        async onListening(port, print) {
+          const url = `http://127.0.0.1:${port}`;
+          print(`Simulated KVM host (not this machine): ${url}/ and ${url}/metrics. Press Ctrl-C to stop.\n`);
+          if (flags['prometheus'] === false) return;
+          prometheus = await startPrometheus(`127.0.0.1:${port}`);
+          print(`${prometheusLine(prometheus)}\n`);
+        },
+      },
+    );
+  } finally {
+    prometheus?.stop();
+    await host.stop();
   }
-  // A simulation that exits is a bug in this project. Do not let it pass for an idle host.
-  simulation.on('error', (error) => {
-    throw error;
-  });
-  return { rootfs: folder.path, stop };
 }
 
-/** Resolves with the first message. Rejects if the thread throws or exits before that. */
-async function started(simulation: Worker): Promise<void> {
-  const exit = once(simulation, 'exit').then(([code]) => {
-    throw new Error(`the simulated host exited with code ${code}`);
-  });
-  exit.catch(() => undefined);
-  await Promise.race([once(simulation, 'message'), exit]);
+function prometheusLine({ url, missingRules }: DemoPrometheus): string {
+  if (url === undefined)
+    return 'The demo also starts Prometheus if it is installed: apt-get install prometheus';
+  const alerts =
+    missingRules === undefined ? `alerts: ${url}/alerts` : `no alerts: ${missingRules} is missing`;
+  return `Prometheus that scrapes the demo: ${url}/ (${alerts})`;
 }

@@ -14,26 +14,22 @@ import { type Collector, guarded } from './collector.ts';
 /** Queue settings rarely change, so they are read only every so many scrapes. */
 const SETTINGS_EVERY = 10;
 
-/**
- * Block devices that have hardware behind them, and any device that carries a VM's disk.
- *
- * @param exclude names to leave out
- */
-export function block(exclude: () => RegExp): Collector {
+/** Block devices that have hardware behind them, and any device that carries a VM's disk. */
+export function block(): Collector {
   const settings = new Map<string, readonly CarrierSettings[]>();
   let counters = new Map<string, BlockCounters>();
   let scrapes = 0;
 
   return {
     name: 'block',
-    async collect({ host, families, vms, disks, yieldIfDue }, report) {
+    async collect({ host, families, settings: { blockExclude }, vms, disks, yieldIfDue }, report) {
       if (scrapes++ % SETTINGS_EVERY === 0) settings.clear();
       const kept: typeof counters = new Map();
       for (const { name } of disks) kept.set(name, counters.get(name) ?? new BlockCounters(new CounterSet()));
       counters = kept;
       const used = new Set(vms.flatMap((vm) => vm.blockDevices.map(({ device }) => device)));
       for (const disk of disks) {
-        if (disk.hidden || exclude().test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
+        if (disk.hidden || blockExclude.test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
         await yieldIfDue();
         guarded(`${host.roots.sysfs}/block/${disk.name}`, report, () => {
           let known = settings.get(disk.name);

@@ -10,10 +10,21 @@ import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 
+/** Settings of collectors, in the form they use. Computed once per reload. */
+export interface CollectorSettings {
+  /** Export all of KVM's statistics for each vCPU, not only the essential ones. */
+  readonly allVcpuStatistics: boolean;
+  /** Export exits by reason for each vCPU. */
+  readonly vcpuReasons: boolean;
+  /** Block devices to exclude, by name. */
+  readonly blockExclude: RegExp;
+}
+
 /** Input and output of one collection: the host, its VMs, and the families that receive the samples. */
 export interface Collection extends Remotes {
   readonly host: Host;
   readonly families: Families;
+  readonly settings: CollectorSettings;
   readonly vms: readonly Vm[];
   readonly disks: readonly Disk[];
   readonly topology: CpuTopology | undefined;

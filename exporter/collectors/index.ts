@@ -10,9 +10,8 @@ import { moduleParameters } from './module-parameters.ts';
 import { libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
-import type { StatisticsOptions } from './statistics-families.ts';
 import { threads } from './threads.ts';
-import { type TraceOptions, trace } from './trace.ts';
+import { trace } from './trace.ts';
 import { vms } from './vms.ts';
 
 /** Names for `--no-collector.NAME`. */
@@ -34,13 +33,8 @@ export const COLLECTOR_NAMES = [
 
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
-/** Read at each scrape, so that a reload takes effect and collectors keep their state. */
-export interface CollectorOptions extends StatisticsOptions, TraceOptions {
-  readonly blockExclude: RegExp;
-}
-
 /** All collectors, most important first: if limits.maxSeries cuts a VM, the last collectors lose series. */
-export function createCollectors(options: () => CollectorOptions): Collector[] {
+export function createCollectors(): Collector[] {
   const metrics = new StatisticMetrics();
   // Shared by all sources of KVM's statistics, so that a counter continues when its source changes.
   const counters = new CounterSets();
@@ -49,12 +43,12 @@ export function createCollectors(options: () => CollectorOptions): Collector[] {
     threads(),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they
     // lack.
-    qmp(metrics, counters, options),
-    libvirt(metrics, counters, options),
+    qmp(metrics, counters),
+    libvirt(metrics, counters),
     kvmDebugfs(metrics, counters),
-    trace(options),
+    trace(),
     affinity(),
-    block(() => options().blockExclude),
+    block(),
     cpus,
     schedstat,
     interrupts(),

@@ -5,19 +5,15 @@ import type { RemoteResult } from '../model/remote.ts';
 import type { StatisticsSource } from '../model/vm-statistics.ts';
 import type { Collection, Collector } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
-import { addStatistics, type StatisticsOptions } from './statistics-families.ts';
+import { addStatistics } from './statistics-families.ts';
 
 /** Statistics from QEMU's monitors, requested when the scrape began. */
-export function qmp(
-  metrics: StatisticMetrics,
-  counters: CounterSets,
-  options: () => StatisticsOptions,
-): Collector {
+export function qmp(metrics: StatisticMetrics, counters: CounterSets): Collector {
   return {
     name: 'qmp',
     async collect(collection, report) {
       const result = await collection.qmp;
-      add(collection, result, 'qmp', metrics, counters, options());
+      add(collection, result, 'qmp', metrics, counters);
       for (const vm of collection.vms) {
         const version = result.statistics.has(vm.key) ? collection.versionOf(vm) : undefined;
         if (version === undefined) continue;
@@ -33,28 +29,23 @@ export function qmp(
 }
 
 /** Statistics from libvirt for the VMs that it manages. */
-export function libvirt(
-  metrics: StatisticMetrics,
-  counters: CounterSets,
-  options: () => StatisticsOptions,
-): Collector {
+export function libvirt(metrics: StatisticMetrics, counters: CounterSets): Collector {
   return {
     name: 'libvirt',
     async collect(collection, report) {
       const result = await collection.libvirt;
-      add(collection, result, 'libvirt', metrics, counters, options());
+      add(collection, result, 'libvirt', metrics, counters);
       for (const problem of result.problems) report(problem);
     },
   };
 }
 
 function add(
-  { vms, families, written }: Collection,
+  { vms, families, settings, written }: Collection,
   { statistics, queried }: RemoteResult,
   source: StatisticsSource,
   metrics: StatisticMetrics,
   counters: CounterSets,
-  options: StatisticsOptions,
 ): void {
   counters.keep(vms.map(({ key }) => key));
   for (const vm of vms) {
@@ -67,6 +58,6 @@ function add(
     );
     // The first source that responds provides a VM's counters in this scrape.
     if (found === undefined || written.has(vm.key)) continue;
-    written.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), options));
+    written.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), settings));
   }
 }

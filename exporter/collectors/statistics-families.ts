@@ -23,6 +23,7 @@ import {
   sumOverVcpus,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
+import type { CollectorSettings } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
 
 type DiskCounter = Exclude<Extract<MetricName, `kvm_vm_disk_${string}_total`>, 'kvm_vm_disk_failed_total'>;
@@ -62,11 +63,6 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
  */
 export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
 
-export interface StatisticsOptions {
-  /** Export every statistic of each vCPU, not only the essential ones. */
-  readonly allVcpuStatistics: boolean;
-}
-
 /**
  * Writes a VMM's statistics of one VM.
  *
@@ -79,7 +75,7 @@ export function addStatistics(
   vm: string,
   statistics: VmStatistics,
   counters: CounterSet,
-  options: StatisticsOptions,
+  { allVcpuStatistics }: CollectorSettings,
 ): Set<string> {
   const given = new Set<string>();
   const { source } = statistics;
@@ -98,7 +94,7 @@ export function addStatistics(
   for (const [index, values] of statistics.vcpus) {
     const vcpu = labelBlock(vcpuLabels, [vm, String(index)]);
     for (const [name, value] of values) {
-      if ((!options.allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name)) continue;
+      if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name)) continue;
       const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
       if (metric === undefined) continue;
       const isCounter = metric.type === 'counter';

@@ -22,17 +22,12 @@ import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import { durationHistogram, type ExitCount, stepsOf, type VmTrace } from '../model/vm-trace.ts';
-import type { Collector } from './collector.ts';
+import type { Collector, CollectorSettings } from './collector.ts';
 
 /** Per-VM limits for series of unnamed exit reasons, and of pairs of vector and destination. */
 const MAX_UNKNOWN = 16;
 const MAX_MSI = 64;
 const OTHER = 'other';
-
-export interface TraceOptions {
-  /** Export exits by reason for each vCPU. */
-  readonly vcpuReasons: boolean;
-}
 
 /** State of a VM that keeps names stable and counters monotonic. */
 interface Memory {
@@ -44,7 +39,7 @@ interface Memory {
 type Continue = (name: string, parts: Addends) => number;
 
 /** Trace events by VM. */
-export function trace(options: () => TraceOptions): Collector {
+export function trace(): Collector {
   let memories = new Map<string, Memory>();
   let limits: readonly string[] = [];
 
@@ -53,7 +48,7 @@ export function trace(options: () => TraceOptions): Collector {
     get limits() {
       return limits;
     },
-    async collect({ vms, families, trace: read, stages, disks, yieldIfDue }, report) {
+    async collect({ vms, families, settings, trace: read, stages, disks, yieldIfDue }, report) {
       const reading = await read();
       limits = reading.limits;
       const kept = new Map<string, Memory>();
@@ -62,8 +57,7 @@ export function trace(options: () => TraceOptions): Collector {
         const memory = memories.get(vm.key) ?? { queues: new Queues(), counters: new CounterSet('wavering') };
         kept.set(vm.key, memory);
         const counted = reading.of(vm);
-        if (counted !== undefined)
-          addVm(families, vm, counted, reading, memory, { disks, stages }, options());
+        if (counted !== undefined) addVm(families, vm, counted, reading, memory, { disks, stages }, settings);
         // Counters that are no longer read start from zero if they reappear.
         memory.counters.forgetUnused();
       }
@@ -81,7 +75,7 @@ function addVm(
   { backend, isa, names }: TraceReading,
   memory: Memory,
   { disks, stages }: { disks: readonly Disk[]; stages: Stages },
-  options: TraceOptions,
+  settings: CollectorSettings,
 ): void {
   const { label: vm } = traced;
   const source = backend ?? '';
@@ -95,7 +89,7 @@ function addVm(
     const labels = labelBlock(vmStepLabels, [vm, step]);
     families.add('kvm_vm_io_path_events_total', labels, one(`step ${step}`, count));
   }
-  addExits(families, vm, counted.exits ?? [], isa, names, options, one);
+  addExits(families, vm, counted.exits ?? [], isa, names, settings, one);
   addKicks(families, vm, counted, memory.queues, goOn);
   for (const { index, address, number, isPort } of memory.queues.known) {
     const device = stages.deviceAt(traced, number, isPort) ?? '';
@@ -126,7 +120,7 @@ function addExits(
   exits: readonly ExitCount[],
   isa: Isa,
   names: ReasonNames,
-  { vcpuReasons }: TraceOptions,
+  { vcpuReasons }: CollectorSettings,
   one: (name: string, reading: number) => number,
 ): void {
   // Reasons are in order of first appearance, so every scrape leaves out the same ones.

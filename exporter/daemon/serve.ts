@@ -8,6 +8,7 @@ import { createApp } from '../http/app.ts';
 import { authentication } from '../http/authentication.ts';
 import { createListener } from '../http/listener.ts';
 import { OPEN, readWebConfig, type WebConfig } from '../http/web-config.ts';
+import { inventoryJson } from '../inventory/inventory-json.ts';
 import { Feed } from '../page/feed.ts';
 import { pageRoutes } from '../page/routes.ts';
 import type { OwnMetrics } from './own-metrics.ts';
@@ -17,7 +18,7 @@ import type { Telemetry } from './telemetry.ts';
 export interface ServeDependencies {
   readonly telemetry: Pick<
     Telemetry,
-    'scrape' | 'inventory' | 'vmNames' | 'isReady' | 'reload' | 'start' | 'stop' | 'diagnose' | 'reportOn'
+    'scrape' | 'inventory' | 'work' | 'doctor' | 'reload' | 'start' | 'stop'
   >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
@@ -34,18 +35,19 @@ export interface Running {
 }
 
 /** Starts the daemon. @throws ConfigError for an invalid web configuration or an unusable address */
-export async function serve(config: Config, parts: ServeDependencies): Promise<Running> {
-  const { telemetry, own, logger } = parts;
+export async function serve(config: Config, dependencies: ServeDependencies): Promise<Running> {
+  const { telemetry, own, logger } = dependencies;
   const readWeb = (): WebConfig =>
     config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
   const warnOfVms = (current: Config): void => {
-    for (const doubt of doubtsAboutVms(current, telemetry.vmNames)) logger.warn(doubt);
+    const running = telemetry.inventory.vms.map(({ name }) => name);
+    for (const doubt of doubtsAboutVms(current, running)) logger.warn(doubt);
   };
   let web = readWeb();
 
   const takeOver = async (): Promise<string | undefined> => {
     try {
-      const next = parts.readConfig();
+      const next = dependencies.readConfig();
       const nextWeb = readWeb();
       const restart = await telemetry.reload(next);
       logger.level = next['log.level'];
@@ -73,8 +75,8 @@ export async function serve(config: Config, parts: ServeDependencies): Promise<R
 
   const feed = new Feed({
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
-    sources: (result) => telemetry.diagnose(result).sources,
-    report: (vm) => telemetry.reportOn(vm),
+    sources: (result) => telemetry.doctor.diagnose(result).sources,
+    report: (vm) => telemetry.doctor.reportOn(vm),
     grafanaUrl: config['web.grafanaUrl'],
     logger,
     // A step of the wall clock must not stop the charts of an open page.
@@ -90,8 +92,8 @@ export async function serve(config: Config, parts: ServeDependencies): Promise<R
     logger,
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     own: own.registry,
-    inventory: () => telemetry.inventory,
-    isReady: () => telemetry.isReady,
+    inventory: () => inventoryJson(telemetry.inventory),
+    isReady: () => telemetry.work.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
     page: pageRoutes(feed),
     authenticate: logins.handler,
@@ -105,7 +107,7 @@ export async function serve(config: Config, parts: ServeDependencies): Promise<R
   logger.info({ address: config['web.listenAddress'], port, tls: web.tls !== undefined }, 'listening');
   warnOfVms(config);
   const problem = await notifyReady(process.env);
-  if (problem !== undefined) logger.warn({ problem }, 'systemd was not told');
+  if (problem !== undefined) logger.warn({ problem }, 'cannot notify systemd of readiness');
 
   return {
     port,

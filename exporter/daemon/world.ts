@@ -10,13 +10,10 @@ export interface World {
   /** Process id of the exporter. */
   readonly pid: number;
   readonly writer: TracefsWriter;
-  /** Virtual time does not advance during reads, so background reads must be awaited. */
-  readonly isVirtual: boolean;
 }
 
 export const realWorld: World = {
   now: () => performance.now(),
   pid: process.pid,
   writer: tracefsWriter,
-  isVirtual: false,
 };

@@ -62,7 +62,7 @@ export const ownMetrics = {
   },
   kvm_telemetry_task_last_run_age_seconds: {
     type: 'gauge',
-    help: 'Seconds since the task (inventory, stages, sampler, trace) last completed without an error, by the monotonic clock.',
+    help: 'Seconds since the task (inventory, memory, sampler, trace, stages) last completed without an error, by the monotonic clock.',
     labels: taskLabels,
     source: 'exporter',
   },

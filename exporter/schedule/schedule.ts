@@ -13,10 +13,10 @@ export interface Clocks {
   wall(): number;
 }
 
-const REAL: Clocks = { monotonic: () => performance.now(), wall: () => Date.now() };
+export const REAL_CLOCKS: Clocks = { monotonic: () => performance.now(), wall: () => Date.now() };
 
 /** Longest timer, so that a step of the wall clock is noticed within this time. */
-const LOOK_MS = 1000;
+const CLOCK_CHECK_MS = 1000;
 /** Difference between the clocks at which the next run is planned again: NTP slews by 0.5 ms per second. */
 const STEP_MS = 100;
 /** A timer may fire slightly before its second. A run due within this time is the same run. */
@@ -34,7 +34,7 @@ export function every(
   name: string,
   logger: Pick<Logger, 'error' | 'info'>,
   work: () => Promise<void>,
-  clocks: Clocks = REAL,
+  clocks: Clocks = REAL_CLOCKS,
 ): Task {
   const plan = createTask(expression, () => undefined);
   const intervalMs = intervalOf(expression);
@@ -52,16 +52,16 @@ export function every(
     due = Math.min(latest, monotonic + (delays.find((delay) => delay >= EARLY_MS) ?? intervalMs));
   };
   const wait = (): void => {
-    timer = setTimeout(() => void wake(), Math.min(LOOK_MS, Math.max(0, due - clocks.monotonic())));
+    timer = setTimeout(() => void wake(), Math.min(CLOCK_CHECK_MS, Math.max(0, due - clocks.monotonic())));
   };
   const run = async (): Promise<void> => {
     try {
       await work();
-      if (failure !== undefined) logger.info({ task: name }, `${name} works again`);
+      if (failure !== undefined) logger.info({ task: name }, `task ${name} succeeds again`);
       failure = undefined;
     } catch (error) {
       // A task that fails every second must not flood the log.
-      if (failure !== String(error)) logger.error({ err: error, task: name }, `${name} failed`);
+      if (failure !== String(error)) logger.error({ err: error, task: name }, `task ${name} failed`);
       failure = String(error);
     }
   };
@@ -100,18 +100,12 @@ export function cronProblem(expression: string): string | undefined {
   }
 }
 
-const intervals = new Map<string, number>();
-
-/** Longest time between consecutive upcoming runs, in milliseconds. Cached because each sample needs it. */
+/** Longest time between consecutive upcoming runs, in milliseconds. */
 export function intervalOf(expression: string): number {
-  const known = intervals.get(expression);
-  if (known !== undefined) return known;
   const task = createTask(expression, () => undefined);
   try {
     const runs = task.getNextRuns(8).map((run) => run.getTime());
-    const interval = Math.max(...runs.slice(1).map((run, i) => run - (runs[i] ?? run)));
-    intervals.set(expression, interval);
-    return interval;
+    return Math.max(...runs.slice(1).map((run, i) => run - (runs[i] ?? run)));
   } finally {
     void task.destroy();
   }

@@ -1,5 +1,5 @@
-/** Tasks that run on their own schedule between scrapes. */
-export const TASKS = ['inventory', 'stages', 'sampler', 'trace'] as const;
+/** Tasks that run on their own schedule between scrapes. Each uses the results of those before it. */
+export const TASKS = ['inventory', 'memory', 'sampler', 'trace', 'stages'] as const;
 export type TaskName = (typeof TASKS)[number];
 
 /** State of one task. */

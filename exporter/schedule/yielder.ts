@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 /** Longest run of synchronous reads before other requests are served. */
 const STRETCH_MS = 4;
 
-/** Lets long synchronous work yield to the event loop: `if (yielder.isDue()) await yielder.giveWay()`. */
+/** Lets long synchronous work yield to the event loop: `if (yielder.isDue()) await yielder.yield()`. */
 export class Yielder {
   #since = performance.now();
 

@@ -2,7 +2,7 @@ import { type SourceError, sourceError, TimeIsUp } from '../../probes/errors.ts'
 import type { Host } from '../../probes/host.ts';
 import { inTime } from '../../probes/in-time.ts';
 import type { Sampler } from '../assessment/sampler.ts';
-import type { Collection, Collector } from '../collectors/collector.ts';
+import type { Collection, Collector, CollectorSettings } from '../collectors/collector.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { Families, type Family } from '../metrics/families.ts';
 import { buildLabels, collectorLabels, noLabels } from '../metrics/label-sets.ts';
@@ -24,14 +24,22 @@ export interface Build {
   readonly simulated: boolean;
 }
 
+/** Settings of a scrape. Computed once per reload. */
+export interface ScrapeSettings {
+  /** Names of the collectors that do not run. */
+  readonly disabled: ReadonlySet<string>;
+  /** Maximum number of series in a scrape. */
+  readonly maxSeries: number;
+  readonly collectors: CollectorSettings;
+}
+
 export interface ScrapeDependencies {
   readonly host: Host;
   readonly inventory: Inventory;
   readonly sampler: Sampler;
-  collectors(): readonly Collector[];
+  readonly collectors: readonly Collector[];
   readonly problemLog: ProblemLog;
   readonly seriesLog: SeriesLog;
-  maxSeries(): number;
   /** Queries VMMs and managers. The responses arrive while the kernel's files are read. */
   queryRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
   /** Result of the last affinity check. */
@@ -40,6 +48,8 @@ export interface ScrapeDependencies {
   /** Reads the trace events. */
   readTrace(yieldIfDue: () => Promise<void>): TraceReading | Promise<TraceReading>;
   readonly build: Build;
+  /** Called when a scrape joins the collection of another one. */
+  onCoalesced(): void;
   readonly patientMs?: number;
 }
 
@@ -69,8 +79,17 @@ const PATIENT_MS = 5000;
 export class Scrape {
   readonly #work: SharedWork<ScrapeResult>;
 
-  constructor(parts: ScrapeDependencies, onCoalesced: () => void = () => undefined) {
-    this.#work = new SharedWork((deadline) => begin(parts, deadline), isComplete, onCoalesced);
+  constructor(
+    dependencies: ScrapeDependencies,
+    private settings: ScrapeSettings,
+  ) {
+    const start = (deadline: number): Underway<ScrapeResult> => begin(dependencies, this.settings, deadline);
+    this.#work = new SharedWork(start, isComplete, () => dependencies.onCoalesced());
+  }
+
+  /** Applies to collections that begin from now on. */
+  configure(settings: ScrapeSettings): void {
+    this.settings = settings;
   }
 
   /** @param timeoutMs time limit for the result, which may be incomplete */
@@ -87,29 +106,34 @@ function isCut(problem: SourceError): boolean {
   return problem instanceof TimeIsUp;
 }
 
-function begin(parts: ScrapeDependencies, deadline: number): Underway<ScrapeResult> {
-  const { host, inventory, sampler } = parts;
-  const isPatient = deadline - performance.now() >= (parts.patientMs ?? PATIENT_MS);
-  const families = new Families(parts.maxSeries());
+function begin(
+  dependencies: ScrapeDependencies,
+  settings: ScrapeSettings,
+  deadline: number,
+): Underway<ScrapeResult> {
+  const { host, inventory, sampler } = dependencies;
+  const isPatient = deadline - performance.now() >= (dependencies.patientMs ?? PATIENT_MS);
+  const families = new Families(settings.maxSeries);
   const results = new Map<string, MutableCollectorResult>();
   const yielder = new Yielder();
-  const collectors = parts.collectors();
+  const collectors = dependencies.collectors.filter(({ name }) => !settings.disabled.has(name));
   return { deadline, result: collect(), soFar };
 
   async function collect(): Promise<ScrapeResult> {
     await run('inventory', () => inventory.refresh(false));
-    const remotes = await parts.queryRemotes(inventory.vms, share(deadline));
+    const remotes = await dependencies.queryRemotes(inventory.vms, share(deadline));
     const collection: Collection = {
       ...remotes,
       host,
       families,
+      settings: settings.collectors,
       written: new Map(),
       vms: inventory.vms,
       disks: inventory.disks,
       topology: inventory.topology,
-      affinity: parts.affinity(),
-      stages: parts.stages,
-      trace: () => parts.readTrace(() => collection.yieldIfDue()),
+      affinity: dependencies.affinity(),
+      stages: dependencies.stages,
+      trace: () => dependencies.readTrace(() => collection.yieldIfDue()),
       observeThreads: (vm) => inventory.observeThreads(vm),
       residencyOf: (thread) => sampler.residencyOf(thread),
       async yieldIfDue() {
@@ -126,10 +150,11 @@ function begin(parts: ScrapeDependencies, deadline: number): Underway<ScrapeResu
     }
     resultOf('inventory').limits = inventory.limits;
     for (const [name, problems] of inventory.problems) resultOf(name).problems.push(...problems);
-    for (const [name, { problems }] of results) logProblems(parts.problemLog, name, problems, isPatient);
+    for (const [name, { problems }] of results)
+      logProblems(dependencies.problemLog, name, problems, isPatient);
     families.settle();
-    parts.seriesLog.update(families.cuts);
-    addSelf(parts.build, families, results);
+    dependencies.seriesLog.update(families.cuts);
+    addSelf(dependencies.build, families, results);
     return { families: families.sorted(), results };
   }
 
@@ -145,7 +170,7 @@ function begin(parts: ScrapeDependencies, deadline: number): Underway<ScrapeResu
       });
     }
     copy.settle();
-    addSelf(parts.build, copy, known);
+    addSelf(dependencies.build, copy, known);
     return { families: copy.sorted(), results: known };
   }
 

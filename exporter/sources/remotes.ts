@@ -1,12 +1,9 @@
-import { posix } from 'node:path';
-import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import type { Host } from '../../probes/host.ts';
-import type { Config } from '../config/options.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
-import { Libvirt } from './libvirt/libvirt.ts';
+import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
 import { Virsh } from './libvirt/virsh.ts';
 import type { Facts } from './qmp/facts.ts';
 import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
@@ -17,6 +14,11 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
  */
 const MAX_CONNECT_MS = 1000;
 
+export interface RemoteSettings {
+  readonly qmp: QmpSettings & { readonly enabled: boolean };
+  readonly libvirt: LibvirtSettings & { readonly enabled: boolean };
+}
+
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
 export class RemoteSources {
   readonly #sessions: QmpSessions;
@@ -26,27 +28,18 @@ export class RemoteSources {
   constructor(
     host: Host,
     private readonly inventory: Inventory,
-    private readonly config: () => Config,
+    private settings: RemoteSettings,
     now: () => number,
   ) {
-    const qmp = (): QmpSettings => ({
-      rules: {
-        pattern: config()['qmp.sockets'],
-        directories: config()['qmp.directories'].split(',').map(normalize),
-        rootfs: config()['path.rootfs'],
-      },
-      timeoutMs: config()['qmp.timeoutSeconds'] * MSEC_PER_SEC,
-    });
-    this.#sessions = new QmpSessions(host, qmp, now);
+    this.#sessions = new QmpSessions(host, settings.qmp, now);
     const virsh = new Virsh();
-    this.#libvirt = new Libvirt(
-      () => ({
-        uri: config()['libvirt.uri'],
-        timeoutMs: config()['libvirt.timeoutSeconds'] * MSEC_PER_SEC,
-      }),
-      (uri, timeoutMs) => virsh.domstats(uri, timeoutMs),
-      now,
-    );
+    this.#libvirt = new Libvirt(settings.libvirt, (uri, timeoutMs) => virsh.domstats(uri, timeoutMs), now);
+  }
+
+  configure(settings: RemoteSettings): void {
+    this.settings = settings;
+    this.#sessions.configure(settings.qmp);
+    this.#libvirt.configure(settings.libvirt);
   }
 
   /** Last known statistics and facts of a VM from its monitor or libvirt. Does no I/O. */
@@ -56,7 +49,7 @@ export class RemoteSources {
 
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async discover(vms: readonly Vm[]): Promise<void> {
-    if (!this.config()['collector.qmp']) return this.#sessions.close();
+    if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);
     this.#remember(vms, [await this.#connect(vms, MAX_CONNECT_MS)]);
   }
@@ -67,16 +60,16 @@ export class RemoteSources {
    * @param withinMs how long the scrape can wait for monitors, if less than the timeout per VM
    */
   async query(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
-    const config = this.config();
+    const { settings } = this;
     let qmp = Promise.resolve(NOTHING);
-    if (config['collector.qmp']) {
+    if (settings.qmp.enabled) {
       this.#sessions.locate(vms, false);
       const connected = await this.#connect(vms, Math.min(withinMs, MAX_CONNECT_MS));
       const others = vms.filter(({ key }) => !connected.queried.has(key));
       qmp = this.#queryMonitors(others, withinMs).then((result) => merged(connected, result));
     } else this.#sessions.close();
     const managed = vms.filter(({ key, manager }) => manager === 'libvirt' && !this.#sessions.has(key));
-    const libvirt = config['collector.libvirt'] ? this.#libvirt.query(managed) : Promise.resolve(NOTHING);
+    const libvirt = settings.libvirt.enabled ? this.#libvirt.query(managed) : Promise.resolve(NOTHING);
     void Promise.all([qmp, libvirt]).then(
       (results) => this.#remember(vms, results),
       () => undefined,
@@ -93,11 +86,11 @@ export class RemoteSources {
    * Current I/O count of these VMs, by key. Independent of scrapes. Cheap: a monitor gets no other request.
    */
   async ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>> {
-    const config = this.config();
+    const { settings } = this;
     const managed = vms.filter((vm) => vm.manager === 'libvirt' && !this.hasMonitor(vm));
     const [ios, libvirt] = await Promise.all([
-      config['collector.qmp'] ? this.#sessions.ios(vms) : new Map<string, number>(),
-      config['collector.libvirt'] ? this.#libvirt.query(managed) : NOTHING,
+      settings.qmp.enabled ? this.#sessions.ios(vms) : new Map<string, number>(),
+      settings.libvirt.enabled ? this.#libvirt.query(managed) : NOTHING,
     ]);
     for (const [key, { disks }] of libvirt.statistics) ios.set(key, iosOf(disks));
     return ios;
@@ -131,11 +124,6 @@ export class RemoteSources {
     }
     return result;
   }
-}
-
-/** Turns `/run/qmp/` into `/run/qmp`. */
-function normalize(directory: string): string {
-  return posix.normalize(directory).replace(/(.)\/$/, '$1');
 }
 
 function merged(a: RemoteResult, b: RemoteResult): RemoteResult {

@@ -11,6 +11,7 @@ import type { SimulatedHost } from '../simhost/host.ts';
 import type { Scenario, ScenarioOptions, Watchers } from '../simhost/scenarios/scenario.ts';
 import { SCENARIOS } from '../simhost/scenarios.ts';
 import { cronOf } from './cron.ts';
+import { VirtualScheduler } from './scheduler.ts';
 import type { HistorySink } from './sink.ts';
 import { writerFor } from './writer.ts';
 
@@ -43,8 +44,8 @@ export interface History {
   readonly samples: number;
 }
 
-/** The default of inventory.schedule. */
-const LOOK_SECONDS = 10;
+/** Seconds between two scans of the inventory, as in inventory.schedule. */
+const SCAN_SECONDS = 10;
 const SECONDS_PER_HOUR = 3600;
 const PATIENT_MS = 600_000;
 /** Process id of the simulated exporter: the same in each run. */
@@ -72,15 +73,16 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
     host.addProcess(PID, 'node');
     await host.serve(false);
     const config = configOf(folder, sampleSeconds, options.settings ?? {});
+    const scheduler = new VirtualScheduler(() => host.time);
     let telemetry: Telemetry | undefined;
     /** Follows the script: stops the running exporter in the normal way, and starts a new one. */
-    const heed = async (): Promise<void> => {
+    const followScript = async (): Promise<void> => {
       if (watchers.exporter === 'down') {
         await telemetry?.stop();
         telemetry = undefined;
       } else if (telemetry === undefined) {
-        telemetry = telemetryOf(host, config);
-        await telemetry.begin();
+        telemetry = telemetryOf(host, config, scheduler);
+        await telemetry.start();
       }
     };
     const history = { collections: 0, samples: 0 };
@@ -95,25 +97,15 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
     };
     const needsEachTick = hasWindows(config);
     const end = options.hours * SECONDS_PER_HOUR;
-    let lookedAt = 0;
-    await heed();
+    await followScript();
     await collect();
     while (host.time < end) {
       script();
-      await heed();
-      const second = host.time + tickSeconds;
-      const isSample = second % sampleSeconds === 0;
+      await followScript();
+      const isSample = (host.time + tickSeconds) % sampleSeconds === 0;
       host.step(tickSeconds, isSample);
-      if (isSample || needsEachTick) await telemetry?.tick();
-      if (!isSample) continue;
-      const isLook = second - lookedAt >= LOOK_SECONDS;
-      if (isLook) {
-        lookedAt = second;
-        await telemetry?.discover();
-      }
-      await telemetry?.sample();
-      if (isLook) await telemetry?.judge();
-      if (second % stepSeconds === 0) await collect();
+      if (isSample || needsEachTick) await scheduler.runDue();
+      if (host.time % stepSeconds === 0) await collect();
     }
     await telemetry?.stop();
     return history;
@@ -128,19 +120,21 @@ function configOf(folder: string, sampleSeconds: number, settings: RawValues): C
     'path.rootfs': folder,
     'state.dir': `${folder}/state`,
     'sampler.schedule': cronOf(sampleSeconds),
+    // Files are up to date only when a sample is taken.
+    'inventory.schedule': cronOf(Math.ceil(SCAN_SECONDS / sampleSeconds) * sampleSeconds),
   };
   return resolveConfig({}, {}, { ...own, ...settings });
 }
 
-function telemetryOf(host: SimulatedHost, config: Config): Telemetry {
-  const world = {
-    now: () => host.time * 1000,
-    pid: PID,
-    writer: writerFor(() => host.obey()),
-    isVirtual: true,
-  };
-  const build = readBuild({}, true);
-  return new Telemetry(config, pino({ level: 'silent' }), createOwnMetrics(), build, true, world);
+function telemetryOf(host: SimulatedHost, config: Config, scheduler: VirtualScheduler): Telemetry {
+  return new Telemetry(config, {
+    logger: pino({ level: 'silent' }),
+    own: createOwnMetrics(),
+    build: readBuild({}, true),
+    learns: true,
+    world: { now: () => host.time * 1000, pid: PID, writer: writerFor(() => host.obey()) },
+    scheduler,
+  });
 }
 
 /** Sets with a duty cycle have windows; one tick opens a window and another closes it. */
@@ -153,7 +147,12 @@ function hasWindows(config: Config): boolean {
 function ofTheScrape(families: readonly Family[], isUp: boolean): Family[] {
   const samples = families.reduce((sum, { values }) => sum + values.length, 0);
   const gauge = (name: string, help: string, value: number): Family => ({
-    ...{ name, help, type: 'gauge', labels: [''], values: [value], suffixes: [] },
+    name,
+    help,
+    type: 'gauge',
+    labels: [''],
+    values: [value],
+    suffixes: [],
   });
   return [
     gauge('up', 'Whether the scrape succeeded.', isUp ? 1 : 0),

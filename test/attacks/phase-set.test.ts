@@ -48,7 +48,7 @@ test('of phases that are set at the same time none is lost, and the daemon has t
   const outcomes = await Promise.all(names.map((name) => phase('set', name, `of ${name}`)));
   assert.deepEqual(
     outcomes,
-    names.map((name) => ({ code: 0, out: `${name} is in phase "of ${name}" from now on\n`, errors: '' })),
+    names.map((name) => ({ code: 0, out: `phase of ${name} set to "of ${name}"\n`, errors: '' })),
   );
   const { phases } = JSON.parse(readFileSync(join(state, 'phases.json'), 'utf8')) as { phases: object };
   assert.deepEqual(Object.keys(phases).sort(), [...names].sort());

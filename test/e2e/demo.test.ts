@@ -61,8 +61,8 @@ test('where Prometheus is installed the demo starts one that scrapes it and aler
   daemon.child.stdout?.on('data', (chunk) => {
     output += String(chunk);
   });
-  for (let i = 0; i < 100 && !/Prometheus, scraping it: \S+/.test(output); i++) await sleep(100);
-  const url = /scraping it: (\S+)/.exec(output)?.[1] ?? '';
+  for (let i = 0; i < 100 && !/Prometheus that scrapes the demo: \S+/.test(output); i++) await sleep(100);
+  const url = /that scrapes the demo: (\S+)/.exec(output)?.[1] ?? '';
   const query = async (): Promise<string | undefined> => {
     try {
       const response = await fetch(`${url}api/v1/query?query=count(kvm_vm_info)`);

@@ -12,11 +12,12 @@ interface Reading {
   readonly pages: NumaPages | undefined;
 }
 
-/** The NUMA nodes of the VMs' memory. Read rarely, one VM at a time, and in the background. */
+/** The NUMA nodes of the VMs' memory. Read rarely, and one VM at a time. */
 export class Memory {
   readonly #readings = new Map<string, Reading>();
   #failed: { readonly vm: string; readonly problem: SourceError } | undefined;
   #isReading = false;
+  #calledAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly host: Host,
@@ -30,6 +31,14 @@ export class Memory {
 
   get problem(): SourceError | undefined {
     return this.#failed?.problem;
+  }
+
+  /** Reads the memory of VMs that are due, at most one VM for each second since the last call. */
+  async readDue(vms: readonly Vm[]): Promise<void> {
+    const now = this.now();
+    const seconds = Math.max(1, Math.round((now - this.#calledAt) / 1000));
+    this.#calledAt = now;
+    for (let i = 0; i < Math.min(seconds, vms.length); i++) await this.readNext(vms);
   }
 
   /** Reads the memory of the VM whose reading is the oldest, if it is due. */

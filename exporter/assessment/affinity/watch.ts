@@ -110,8 +110,6 @@ export class AffinityWatch {
     if (this.#ticks++ % COMPLETIONS_EVERY === 0) this.#readCompletions();
     this.#cpusets.tick(watched.vms);
     this.#problems = [memory.problem ?? [], this.#completionsProblem ?? []].flat();
-    // On a host with one NUMA node all memory is local.
-    if ((topology?.nodes.length ?? 0) > 1) void memory.readNext(watched.vms);
     await this.#readMasks();
     if (topology !== undefined) await this.#judge(topology);
     await baselines.keep(new Set(watched.vms.map(({ key }) => key)));

@@ -31,10 +31,14 @@ export class Libvirt {
   #withStatistics: ReadonlySet<string> = new Set();
 
   constructor(
-    private readonly settings: () => LibvirtSettings,
+    private settings: LibvirtSettings,
     private readonly domstats: (uri: string, timeoutMs: number) => Promise<Domstats>,
     private readonly now: () => number = () => performance.now(),
   ) {}
+
+  configure(settings: LibvirtSettings): void {
+    this.settings = settings;
+  }
 
   /** @param vms VMs that libvirt manages and that have no other source; if empty, libvirt is not called */
   async query(vms: readonly Vm[]): Promise<RemoteResult> {
@@ -43,7 +47,7 @@ export class Libvirt {
     if (this.#failure !== undefined && this.now() < this.#retryAt) {
       return { statistics: new Map(), queried, problems: [this.#failure] };
     }
-    const { uri, timeoutMs } = this.settings();
+    const { uri, timeoutMs } = this.settings;
     try {
       const { domains, problems } = await this.#answer(uri, timeoutMs);
       this.#failure = undefined;

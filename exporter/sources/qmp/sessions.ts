@@ -39,9 +39,13 @@ export class QmpSessions {
 
   constructor(
     private readonly host: Host,
-    private readonly settings: () => QmpSettings,
+    private settings: QmpSettings,
     private readonly now: () => number = () => performance.now(),
   ) {}
+
+  configure(settings: QmpSettings): void {
+    this.settings = settings;
+  }
 
   /**
    * Finds the monitors of VMs.
@@ -65,7 +69,7 @@ export class QmpSessions {
     if (full) this.#problems = [];
     if (missing.length === 0) return;
     for (const { key } of missing) this.#seen.add(key);
-    const { rules, timeoutMs } = this.settings();
+    const { rules, timeoutMs } = this.settings;
     const uuids = new Map(missing.map(({ key, uuid }) => [key, uuid]));
     const note = (problem: SourceError): void => {
       if (this.#problems.length < 16) this.#problems.push(problem);
@@ -93,7 +97,7 @@ export class QmpSessions {
     const statistics = new Map<string, VmStatistics>();
     const queried = new Set<string>();
     const problems = [...this.#problems];
-    const { timeoutMs } = this.settings();
+    const { timeoutMs } = this.settings;
     await Promise.all(
       vms.map(async (vm) => {
         const { key } = vm;
@@ -133,7 +137,7 @@ export class QmpSessions {
   /** I/Os of the VMs by key, without VMs whose monitor does not respond in time. */
   async ios(vms: readonly Vm[]): Promise<Map<string, number>> {
     const ios = new Map<string, number>();
-    const { timeoutMs } = this.settings();
+    const { timeoutMs } = this.settings;
     await Promise.all(
       vms.map(async ({ key }) => {
         const session = this.#held.get(key)?.session;

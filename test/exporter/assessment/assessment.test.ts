@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import type { AffinitySettings } from '../../../exporter/assessment/affinity/watch.ts';
 import { Assessment } from '../../../exporter/assessment/assessment.ts';
-import { type RawValues, resolveConfig } from '../../../exporter/config/load.ts';
-import type { Config } from '../../../exporter/config/options.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { topologyOf } from '../../../testing/drift-cases.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
@@ -24,8 +23,7 @@ function setUp(context: TestContext) {
   const log: Log[] = [];
   const add = (level: Log['level']) => (fields: object, message: string) =>
     void log.push({ level, fields: fields as Log['fields'], message });
-  const resolved = (more: RawValues): Config => resolveConfig({ 'state.dir': directory }, {}, more);
-  let config = resolved({});
+  let settings: AffinitySettings = { rules: [], learn: true, maxMigrationsPerSecond: 0.5, sampleInterval: 1 };
   const vm: Vm = vmOf();
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
   const methodology = new Assessment({
@@ -44,7 +42,8 @@ function setUp(context: TestContext) {
     lastOf: () => ({ statistics: undefined, facts: undefined }),
     now: () => 0,
     sinceBoot: () => 100,
-    config: () => config,
+    settings: () => settings,
+    stateDirectory: directory,
     learns: true,
   });
   return {
@@ -53,8 +52,8 @@ function setUp(context: TestContext) {
     log,
     vm,
     methodology,
-    configure(more: RawValues) {
-      config = resolved(more);
+    configure(more: Partial<AffinitySettings>) {
+      settings = { ...settings, ...more };
     },
     async follow(mask: string) {
       const path = `${tree.folder}/proc/10/task/11/status`;
@@ -85,10 +84,10 @@ test('pins of the configuration hold from the first look after a reload', async 
   const { log, follow, configure, methodology, vm } = setUp(context);
   await follow('0-3');
   assert.equal(log.length, 0);
-  configure({ vms: [{ name: 'web', pinning: { 'vcpu*': '1-3,^2' } }] });
+  configure({ rules: [{ vm: 'web', thread: 'vcpu*', cpus: [1, 3] }] });
   await follow('0-3');
   assert.equal(log[0]?.message, 'affinity drift of web vcpu0: unpinned: on CPUs 0-3 instead of 1,3 (config)');
-  configure({ 'affinity.baseline': 'off' });
+  configure({ rules: [], learn: false });
   await follow('0-3');
   assert.equal(log[1]?.level, 'info');
   assert.deepEqual(methodology.affinity.of(vm)?.drifts, []);

@@ -183,8 +183,8 @@ describe('phase', { concurrency: 2 }, () => {
     const directory = state();
     assert.deepEqual(await phase(directory, 'list', '--json'), { code: 0, out: '[]\n', errors: '' });
     assert.deepEqual(await phase(directory, 'set', 'web', 'exitless-polling v2'), {
-      ...{ code: 0, out: 'web is in phase "exitless-polling v2" from now on\n' },
-      errors: 'kvm-telemetry: warning: no VM "web" runs now; the phase waits for it\n',
+      ...{ code: 0, out: 'phase of web set to "exitless-polling v2"\n' },
+      errors: 'kvm-telemetry: warning: no VM "web" is running; the phase applies when it starts\n',
     });
     assert.match((await phase(directory, 'list')).out, /^[\d-]+T[\d:.]+Z {2}web {2}exitless-polling v2\n$/);
     const [listed] = JSON.parse((await phase(directory, 'list', '--json')).out) as Record<string, string>[];
@@ -192,7 +192,7 @@ describe('phase', { concurrency: 2 }, () => {
     assert.equal((await phase(directory, 'clear', 'web')).code, 0);
     const again = await phase(directory, 'clear', 'web');
     assert.deepEqual([again.code, again.out], [2, '']);
-    assert.equal(again.errors, 'kvm-telemetry: phase clear: "web" has no phase: those that have one: none\n');
+    assert.equal(again.errors, 'kvm-telemetry: phase clear: "web" has no phase: VMs with a phase: none\n');
   });
 
   test('the directory may come from the file', async () => {
@@ -205,7 +205,7 @@ describe('phase', { concurrency: 2 }, () => {
   test('a directory that cannot be written is code 1 and a clear error', async () => {
     const { code, out, errors } = await phase(config(''), 'set', 'web', 'x');
     assert.deepEqual([code, out], [1, '']);
-    assert.match(errors, /\nkvm-telemetry: the phase was not kept: .*\/phases\.json cannot be written\n$/);
+    assert.match(errors, /\nkvm-telemetry: cannot write .*\/phases\.json: the phase is unchanged\n$/);
     const full = await phase('/proc/self', 'set', 'web', 'x');
     assert.equal(full.code, 1);
   });
@@ -213,13 +213,13 @@ describe('phase', { concurrency: 2 }, () => {
   test('names that are none are code 2', async () => {
     const directory = state();
     const mistakes: [string[], RegExp][] = [
-      [['set', '', 'x'], /phase set: "" is no VM: give 1 to 4096 printable characters/],
-      [['set', ' ', 'x'], / is no VM: /],
-      [['set', 'web', ''], /phase set: "" is no PHASE: /],
-      [['set', 'web', 'a\nb'], /phase set: "a\\nb" is no PHASE: /],
-      [['set', 'web\u001b[2J', 'x'], /"web\\u001b\[2J" is no VM: /],
-      [['set', 'web', 'x'.repeat(201)], / is no PHASE: /],
-      [['set', '__proto__', 'x'], /phase set: "__proto__" is no VM: /],
+      [['set', '', 'x'], /phase set: "" is not a valid VM: give 1 to 4096 printable characters/],
+      [['set', ' ', 'x'], / is not a valid VM: /],
+      [['set', 'web', ''], /phase set: "" is not a valid PHASE: /],
+      [['set', 'web', 'a\nb'], /phase set: "a\\nb" is not a valid PHASE: /],
+      [['set', 'web\u001b[2J', 'x'], /"web\\u001b\[2J" is not a valid VM: /],
+      [['set', 'web', 'x'.repeat(201)], / is not a valid PHASE: /],
+      [['set', '__proto__', 'x'], /phase set: "__proto__" is not a valid VM: /],
       [['clear', '__proto__'], /phase clear: "__proto__" has no phase: /],
       [['set', 'web'], /missing required argument 'phase'/],
       [['set', 'web', 'a', 'b'], /too many arguments/],

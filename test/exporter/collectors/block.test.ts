@@ -42,12 +42,20 @@ async function textOf(families: Families): Promise<Samples> {
 
 function collector(context: TestContext, exclude = /^ram/) {
   const tree = hostTree(context);
-  const own = block(() => exclude);
+  const own = block();
   const collect = async (used: readonly string[] = []): Promise<Samples> => {
     const families = new Families(10_000);
     const vm = { label: 'db', blockDevices: used.map((device) => ({ device, depth: 0 })) };
     const disks = readDisks(tree.host);
-    const collection = { host: tree.host, families, vms: [vm], disks, yieldIfDue: () => Promise.resolve() };
+    const settings = { allVcpuStatistics: false, vcpuReasons: false, blockExclude: exclude };
+    const collection = {
+      host: tree.host,
+      families,
+      settings,
+      vms: [vm],
+      disks,
+      yieldIfDue: () => Promise.resolve(),
+    };
     await own.collect(collection as unknown as Collection, (problem) => {
       throw problem;
     });

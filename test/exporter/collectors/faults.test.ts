@@ -59,8 +59,9 @@ async function observe(tree: HostTree, flags: Record<string, unknown> = {}, scra
   const logger = pino({ level: 'debug' }, { write: (line: string) => void log.push(JSON.parse(line)) });
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, ...flags }, {}, {});
-  const telemetry = new Telemetry(config, logger, own, { version: '0', revision: '', simulated: false });
-  await telemetry.discover().catch(() => undefined);
+  const build = { version: '0', revision: '', simulated: false };
+  const telemetry = new Telemetry(config, { logger, own, build, learns: true });
+  await telemetry.work.discover().catch(() => undefined);
   let text = '';
   for (let i = 0; i < scrapes; i++) {
     const { families } = await telemetry.scrape(10_000);

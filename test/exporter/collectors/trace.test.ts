@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
-import type { Collection } from '../../../exporter/collectors/collector.ts';
-import { type TraceOptions, trace as traceCollector } from '../../../exporter/collectors/trace.ts';
+import type { Collection, CollectorSettings } from '../../../exporter/collectors/collector.ts';
+import { trace as traceCollector } from '../../../exporter/collectors/trace.ts';
 import { exposition } from '../../../exporter/http/exposition.ts';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
@@ -37,16 +37,16 @@ interface Collector {
 }
 
 function collector(
-  options: TraceOptions = { vcpuReasons: true },
+  settings: Pick<CollectorSettings, 'vcpuReasons'> = { vcpuReasons: true },
   disks: Collection['disks'] = [],
 ): Collector {
-  const collects = traceCollector(() => options);
+  const collects = traceCollector();
   return {
     async collect(reading, vms = [{ key: '1:1', label: 'web' } as Vm]) {
       const families = new Families(100_000);
       const problems: SourceError[] = [];
       const collection = {
-        ...{ families, vms, disks, trace: () => reading, yieldIfDue: () => Promise.resolve() },
+        ...{ families, settings, vms, disks, trace: () => reading, yieldIfDue: () => Promise.resolve() },
         stages: { of: () => undefined, deviceAt: () => undefined },
       } as unknown as Collection;
       await collects.collect(collection, (problem) => void problems.push(problem));
@@ -419,7 +419,7 @@ test('where nothing counts there are no series, and problems are reported', asyn
 });
 
 test('what the backend cannot tell is for doctor', async () => {
-  const collects = traceCollector(() => ({ vcpuReasons: false }));
+  const collects = traceCollector();
   const families = new Families(10);
   const collection = {
     families,

@@ -84,7 +84,7 @@ describe('a task', () => {
     });
     await pass(7000);
     assert.ok(runs >= 6);
-    assert.deepEqual(log, ['task failed', 'task works again']);
+    assert.deepEqual(log, ['task task failed', 'task task succeeds again']);
   });
 
   test('is run once after the process was stopped, and then as before', async (context) => {

@@ -36,7 +36,9 @@ function start(
       host,
       inventory: new Inventory(host),
       sampler: new Sampler(host, () => ({ maxCpus: 1, intervalMs: 1000 })),
-      collectors,
+      get collectors() {
+        return collectors();
+      },
       queryRemotes: () =>
         Promise.resolve({
           qmp: Promise.resolve(NOTHING),
@@ -47,14 +49,18 @@ function start(
         typeof ProblemLog
       >[0]),
       seriesLog: new SeriesLog({ warn: note } as unknown as ConstructorParameters<typeof SeriesLog>[0]),
-      maxSeries: () => maxSeries,
       patientMs,
       readTrace: () => NOT_TRACED,
       affinity: () => ({ of: () => undefined, problems: [] }),
       stages: { of: () => undefined, deviceAt: () => undefined },
       build: { version: '1', revision: 'r', simulated: false },
+      onCoalesced: () => coalesced++,
     },
-    () => coalesced++,
+    {
+      disabled: new Set(),
+      maxSeries,
+      collectors: { allVcpuStatistics: false, vcpuReasons: false, blockExclude: /^$/ },
+    },
   );
   return { scrape, log, coalesced: () => coalesced };
 }

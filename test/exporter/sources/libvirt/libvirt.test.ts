@@ -22,11 +22,7 @@ function libvirt(answer: () => Promise<string>, clock = { ms: 0 }): { source: Li
     return { domains: parseDomstats(await answer()), problems: [] };
   };
   return {
-    source: new Libvirt(
-      () => SETTINGS,
-      domstats,
-      () => clock.ms,
-    ),
+    source: new Libvirt(SETTINGS, domstats, () => clock.ms),
     calls: () => calls,
   };
 }

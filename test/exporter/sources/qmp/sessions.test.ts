@@ -31,7 +31,7 @@ async function start(context: TestContext, timeoutMs = PATIENCE_MS): Promise<Sta
     host.holds(pid, [pid * 10]);
   }
   host.listening(...PIDS.map((pid) => [`${SOCKETS}/${pid}.sock`, pid * 10] as const));
-  const sessions = new QmpSessions(host.host, () => ({ rules: host.rules, timeoutMs }));
+  const sessions = new QmpSessions(host.host, { rules: host.rules, timeoutMs });
   context.after(() => sessions.close());
   return { context, host, sessions, monitors };
 }

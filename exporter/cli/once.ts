@@ -1,0 +1,32 @@
+import { pipeline } from 'node:stream/promises';
+import type { RawValues } from '../config/load.ts';
+import type { OwnMetrics } from '../daemon/own-metrics.ts';
+import type { Telemetry } from '../daemon/telemetry.ts';
+import { exposition } from '../http/exposition.ts';
+import { oneShot, PATIENT_MS } from './one-shot.ts';
+
+/** Standard output cannot be written. */
+export class OutputError extends Error {}
+
+/** Collects once and prints the metrics. @throws OutputError */
+export async function runOnce(flags: RawValues): Promise<void> {
+  const { telemetry, own } = oneShot(flags);
+  await print(await collectOnce(telemetry, own));
+}
+
+/** The exposition of one collection. Trace events are left out, because they need time to count. */
+export async function collectOnce(telemetry: Telemetry, own: OwnMetrics): Promise<AsyncIterable<string>> {
+  await telemetry.work.runOnce(false);
+  const { families } = await telemetry.scrape(PATIENT_MS);
+  return exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8');
+}
+
+/** @throws OutputError unless the reader, such as `head`, closed the pipe early */
+async function print(chunks: AsyncIterable<string>): Promise<void> {
+  try {
+    await pipeline(chunks, process.stdout, { end: false });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EPIPE') throw new OutputError(`cannot write to standard output: ${code ?? message}`);
+  }
+}

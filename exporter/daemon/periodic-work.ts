@@ -1,0 +1,142 @@
+import type { Logger } from 'pino';
+import { isExhausted, isGone, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import type { Assessment } from '../assessment/assessment.ts';
+import type { Sampler } from '../assessment/sampler.ts';
+import { takeEvidence } from '../assessment/stage/evidence.ts';
+import type { Inventory } from '../inventory/inventory.ts';
+import type { ScheduledTask } from '../schedule/scheduler.ts';
+import { TASKS, type TaskName, type TaskRuns } from '../schedule/task-runs.ts';
+import { Yielder } from '../schedule/yielder.ts';
+import type { ProblemLog } from '../scrape/problem-log.ts';
+import type { RemoteSources } from '../sources/remotes.ts';
+import type { Trace } from '../trace/trace.ts';
+import type { OwnMetrics } from './own-metrics.ts';
+import { PERF_INTERVAL_MS, type Settings } from './settings.ts';
+
+/** perf reports each VM at its own time, so its counts are up to date after at most this time. */
+const PERF_REPORT_MS = 2 * PERF_INTERVAL_MS;
+
+export interface PeriodicWorkDependencies {
+  readonly host: Host;
+  readonly inventory: Inventory;
+  readonly sampler: Sampler;
+  readonly remotes: RemoteSources;
+  readonly trace: Trace;
+  readonly assessment: Assessment;
+  readonly problemLog: ProblemLog;
+  readonly taskRuns: TaskRuns;
+  readonly own: Pick<OwnMetrics, 'inventoryDuration' | 'samplerDuration'>;
+  readonly logger: Pick<Logger, 'debug'>;
+  now(): number;
+}
+
+/** The work between scrapes: what each task does, and in which order. */
+export class PeriodicWork {
+  #ready = false;
+
+  constructor(
+    private readonly dependencies: PeriodicWorkDependencies,
+    private settings: Pick<Settings, 'assesses' | 'schedules'>,
+  ) {}
+
+  configure(settings: Pick<Settings, 'assesses' | 'schedules'>): void {
+    this.settings = settings;
+  }
+
+  /** Whether the first full scan of the inventory is complete. */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /**
+   * Runs the work once, in order, so that a scrape has everything.
+   *
+   * @param traced whether to start counting trace events
+   */
+  async runOnce(traced: boolean): Promise<void> {
+    await this.discover();
+    await this.sample();
+    if (traced) await this.dependencies.trace.start();
+    await this.judge();
+  }
+
+  /** The tasks of the scheduler. */
+  get tasks(): ScheduledTask[] {
+    const { taskRuns, trace, assessment } = this.dependencies;
+    const work: Readonly<Record<TaskName, () => Promise<void>>> = {
+      inventory: () => this.discover(),
+      memory: async () => {
+        if (this.settings.assesses) await assessment.readMemory();
+      },
+      sampler: () => this.sample(),
+      trace: () => trace.tick(),
+      stages: () => this.judge(PERF_REPORT_MS),
+    };
+    const { schedules } = this.settings;
+    return TASKS.map((name) => ({
+      name,
+      schedule: schedules[name],
+      run: () => taskRuns.run(name, work[name]),
+    }));
+  }
+
+  /** A full scan of the inventory, including each VM's threads, which the sampler needs. */
+  async discover(): Promise<void> {
+    const { inventory, remotes, own, problemLog, host, logger } = this.dependencies;
+    const end = own.inventoryDuration.startTimer();
+    try {
+      await inventory.refresh(true);
+    } catch (error) {
+      // Keep the VMs of the last scan; the next scan comes soon.
+      if (!isExhausted(error)) throw error;
+      problemLog.update('inventory', [sourceError(error, host.roots.procfs)]);
+      return;
+    }
+    await remotes.discover(inventory.vms);
+    const yielder = new Yielder();
+    for (const vm of inventory.vms) {
+      if (yielder.isDue()) await yielder.yield();
+      try {
+        inventory.observeThreads(vm);
+      } catch (error) {
+        if (!isGone(error)) logger.debug({ err: error, vm: vm.label }, 'cannot read the threads of a VM');
+      }
+    }
+    end();
+    this.#ready = true;
+  }
+
+  /** Samples the CPU of each thread, and checks the affinity masks. */
+  async sample(): Promise<void> {
+    const { inventory, sampler, assessment, own, problemLog } = this.dependencies;
+    const end = own.samplerDuration.startTimer();
+    const problems = await sampler.sample(inventory.vms, (vm) => inventory.threadsOf(vm));
+    problemLog.update('sampler', problems);
+    if (this.settings.assesses) await assessment.follow();
+    end();
+  }
+
+  /**
+   * Determines the stage of each VM. Counts kicks and I/Os now, independently of scrapes.
+   *
+   * @param patience how long to wait for perf, which reports at its own interval
+   */
+  async judge(patience = 0): Promise<void> {
+    if (!this.settings.assesses) return;
+    const { inventory, trace, remotes, assessment, now } = this.dependencies;
+    const yielder = new Yielder();
+    const evidence = await takeEvidence({
+      vms: () => inventory.vms,
+      readTrace: () =>
+        trace.readPaced(async () => {
+          if (yielder.isDue()) await yielder.yield();
+        }),
+      current: (vm) => trace.current(vm, patience),
+      ios: (vms) => remotes.ios(vms),
+      hasMonitor: (vm) => remotes.hasMonitor(vm),
+      now,
+    });
+    assessment.judge(evidence);
+  }
+}

@@ -1,0 +1,58 @@
+import type { Host } from '../../probes/host.ts';
+import { type Lockdown, readLockdown } from '../../probes/lockdown.ts';
+import type { Assessment } from '../assessment/assessment.ts';
+import type { Inventory } from '../inventory/inventory.ts';
+import type { ScrapeResult } from '../scrape/scrape.ts';
+import type { RemoteSources } from '../sources/remotes.ts';
+import { diagnose, type Report } from './sources.ts';
+import { reportOn, takenCpus, type VmReport } from './vm.ts';
+
+export interface DoctorDependencies {
+  readonly host: Host;
+  readonly inventory: Pick<Inventory, 'vms' | 'topology' | 'disks'>;
+  readonly assessment: Pick<Assessment, 'affinity' | 'stages'>;
+  readonly remotes: Pick<RemoteSources, 'lastOf'>;
+}
+
+/** Evaluates what the daemon has read. It reads only the lockdown state itself, and it changes nothing. */
+export class Doctor {
+  constructor(private readonly dependencies: DoctorDependencies) {}
+
+  /** Evaluates the sources of a collection. */
+  diagnose(result: ScrapeResult): Report {
+    const { host, inventory } = this.dependencies;
+    const isRoot = process.geteuid?.() === 0;
+    return diagnose(result, inventory.vms.length, { isRoot, lockdown: lockdownOf(host) });
+  }
+
+  /**
+   * Report on one VM from the last samples and scans. @returns undefined if the VM does not exist or has not
+   * been evaluated
+   */
+  reportOn(label: string): VmReport | undefined {
+    const { inventory, assessment, remotes } = this.dependencies;
+    const { vms, topology, disks } = inventory;
+    const vm = vms.find((each) => each.label === label);
+    if (vm === undefined || topology === undefined) return undefined;
+    const affinity = assessment.affinity.of(vm);
+    const stage = assessment.stages.of(vm);
+    if (affinity === undefined || stage === undefined) return undefined;
+    return reportOn({
+      vm,
+      affinity,
+      stage,
+      topology,
+      disks,
+      statistics: remotes.lastOf(vm).statistics,
+      taken: takenCpus(vms.flatMap((each) => assessment.affinity.of(each) ?? [])),
+    });
+  }
+}
+
+function lockdownOf(host: Host): Lockdown {
+  try {
+    return readLockdown(host);
+  } catch {
+    return 'unknown';
+  }
+}
