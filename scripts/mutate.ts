@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { distances } from './mutate/imports.ts';
-import { instrument, type Mutant } from './mutate/mutants.ts';
+import { instrument, type Mutant, staleEquivalents } from './mutate/mutants.ts';
 import { describeMutant, foldersOf, table } from './mutate/report.ts';
 import { readSettings } from './mutate/settings.ts';
 import { randomNumbers, shuffled } from './mutate/statistics.ts';
@@ -59,7 +59,9 @@ function chooseFiles(): string[] {
     positionals.length === 0
       ? Object.values(settings.folders).flat()
       : positionals.flatMap((name) => settings.folders[name] ?? [name]);
-  const all = [...new Set(paths.flatMap(filesUnder))];
+  const all = [...new Set(paths.flatMap(filesUnder))].filter(
+    (file) => !settings.excludedSources.some((prefix) => file.startsWith(prefix)),
+  );
   if (values.changed === undefined) return all;
   const changed = changedSince(values.changed);
   return all.filter((file) => changed.has(file));
@@ -107,6 +109,8 @@ if (files.length === 0) {
 }
 mkdirSync(OUTPUT, { recursive: true });
 const mutants = await instrument(ROOT, files, `${OUTPUT}/tree`, settings);
+for (const { file, line } of staleEquivalents(mutants, files, settings.equivalents))
+  say(`test/mutation.json: remove the entry for ${file}, or update its line: ${line}`);
 const suite = suiteFor(files);
 say(`${mutants.length} mutants in ${files.length} files, ${suite.tests.length} test files`);
 const { measured, loaded } = await measure(suite, Number(values.workers), say);

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type File, Instrumenter } from '@stryker-mutator/instrumenter';
 import ts from 'typescript';
-import type { Settings } from './settings.ts';
+import type { Equivalent, Settings } from './settings.ts';
 
 export interface Mutant {
   readonly id: string;
@@ -48,14 +48,30 @@ export async function instrument(
     .filter(({ status }) => status !== 'Ignored')
     .map(({ id, fileName, location, mutatorName, replacement }) => {
       const source = (sources.get(fileName) ?? '').split('\n')[location.start.line]?.trim() ?? '';
-      const known = equivalents.find(
-        (each) => each.file === fileName && each.line === source && each.replacement === replacement,
-      );
+      const known = equivalents.find((each) => describes(each, { file: fileName, source, replacement }));
       return {
         ...{ id, file: fileName, line: location.start.line + 1, source },
         ...{ mutator: mutatorName, replacement, equivalent: known?.reason },
       };
     });
+}
+
+function describes(
+  { file, line, replacement }: Equivalent,
+  mutant: Pick<Mutant, 'file' | 'source' | 'replacement'>,
+): boolean {
+  return file === mutant.file && line === mutant.source && replacement === mutant.replacement;
+}
+
+/** Entries for these files that describe no mutant, because the line has changed. */
+export function staleEquivalents(
+  mutants: readonly Mutant[],
+  files: readonly string[],
+  equivalents: readonly Equivalent[],
+): Equivalent[] {
+  return equivalents.filter(
+    (each) => files.includes(each.file) && !mutants.some((mutant) => describes(each, mutant)),
+  );
 }
 
 function compile(source: string): string {

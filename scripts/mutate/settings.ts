@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 export interface Settings {
   /** Source paths of each folder of the report, relative to the project's root. */
   readonly folders: Readonly<Record<string, readonly string[]>>;
+  /** Prefixes of sources without mutants: code of a browser cannot run in the worker. */
+  readonly excludedSources: readonly string[];
   /** Prefixes of the test files, relative to dist/test. */
   readonly tests: readonly string[];
   /** Test files that start real processes; these run without mutants. */
@@ -12,7 +14,7 @@ export interface Settings {
 }
 
 /** A mutant that behaves like the original. */
-interface Equivalent {
+export interface Equivalent {
   readonly file: string;
   /** The line, trimmed, and the replacement of a part of it. */
   readonly line: string;

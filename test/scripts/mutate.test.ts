@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { distances } from '../../scripts/mutate/imports.ts';
-import { instrument, type Mutant } from '../../scripts/mutate/mutants.ts';
+import { instrument, type Mutant, staleEquivalents } from '../../scripts/mutate/mutants.ts';
 import { describeMutant, foldersOf, table } from '../../scripts/mutate/report.ts';
 import { interval, randomNumbers, shuffled } from '../../scripts/mutate/statistics.ts';
 import { measure, type Result, type Suite, Trial } from '../../scripts/mutate/trial.ts';
@@ -129,7 +129,10 @@ const MUTANT: Mutant = {
 };
 
 test('the report has a row for each folder, without what is equivalent', () => {
-  const settings = { folders: { probes: ['probes'] }, tests: [], excludedTests: [], equivalents: [] };
+  const settings = {
+    folders: { probes: ['probes'] },
+    ...{ excludedSources: [], tests: [], excludedTests: [], equivalents: [] },
+  };
   const second = { ...MUTANT, id: '2' };
   const equivalent = { ...MUTANT, id: '3', equivalent: 'the same' };
   const all = [MUTANT, second, equivalent];
@@ -148,6 +151,16 @@ test('the report has a row for each folder, without what is equivalent', () => {
     describeMutant({ mutant: second, outcome: 'survived', by: undefined }),
     /^survived: probes\/a.ts:7 .*\n +return a \+ b;\n +a - b$/,
   );
+});
+
+test('an equivalent whose line has changed is reported, as it hides nothing any more', () => {
+  const known = { file: MUTANT.file, line: MUTANT.source, replacement: MUTANT.replacement, reason: 'same' };
+  const stale = [
+    { ...known, line: 'return a;' },
+    { ...known, replacement: 'a * b' },
+  ];
+  const elsewhere = { ...known, file: 'probes/b.ts' };
+  assert.deepEqual(staleEquivalents([MUTANT], ['probes/a.ts'], [known, ...stale, elsewhere]), stale);
 });
 
 test('each equivalent of the settings names a line that is there', () => {

@@ -142,3 +142,13 @@ test('each vCPU has its thread; one that has not run yet has none, and one that 
     ['malformed'],
   );
 });
+
+test('if each directory is named after its process, no threads are listed', (context) => {
+  const tree = treeWith(context);
+  tree.process({ pid: 20, comm: 'vmm' });
+  tree.remove('proc/20/task');
+  tree.write(`${KVM}/10-9/exits`, '1\n');
+  const problems = new Problems();
+  assert.deepEqual(ownersIn(tree, problems, [VM, { pid: 20, startTime: 1000 }]), { 10: ['10-9'] });
+  assert.deepEqual(found(problems), []);
+});

@@ -16,6 +16,7 @@ const PROGRAMS: Readonly<Record<Exclude<Vmm, 'other'>, readonly string[]>> = {
     'kvm-spice',
     '/nix/store/abc-qemu/bin/.qemu-system-x86_64-wrapped',
     '.qemu-system-x86_64-wrapped_',
+    '.qemu-system-x86_64-wrapped__',
     '.qemu-kvm',
   ],
   'cloud-hypervisor': ['/usr/bin/cloud-hypervisor', 'cloud-hypervisor-static', 'cloud-hyperviso'],

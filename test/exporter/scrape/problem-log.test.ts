@@ -65,3 +65,36 @@ test('a storm of failures, in whatever order, is bounded', () => {
   }
   assert.equal(log.length, 17, '16 failures and that there are more');
 });
+
+test('a process without free descriptors is logged once for all collectors, and so is its end', () => {
+  const lines: string[] = [];
+  const log = (fields: { reason?: string }, text: string): void =>
+    void lines.push(`${fields.reason ?? ''} ${text}`);
+  const problems = new ProblemLog({ info: log, warn: log } as unknown as ConstructorParameters<
+    typeof ProblemLog
+  >[0]);
+  const exhausted = new SourceError('exhausted', '/proc/1/stat', 'EMFILE');
+  problems.update('a', [exhausted, problem('/x')]);
+  problems.update('b', [exhausted]);
+  problems.update('a', [exhausted, problem('/x')]);
+  assert.deepEqual(
+    lines.map((line) => line.slice(0, 40)),
+    ['EMFILE no file descriptor is free (EMFIL', 'why collector a: a source is not usable'],
+  );
+  assert.match(lines[0] ?? '', /LimitNOFILE/);
+  problems.update('a', []);
+  assert.equal(lines.at(-1), ' collector a: all sources usable again', 'b has none yet');
+  problems.update('b', []);
+  assert.deepEqual(lines.slice(3), [' file descriptors are free again'], 'b had no other failure');
+});
+
+test('the same failure with another number in its reason is one', () => {
+  const { log, problems } = start();
+  problems.update('p', [
+    new SourceError('failed', '/a', 'after 10 ms'),
+    new SourceError('failed', '/a', 'after 20 ms'),
+  ]);
+  problems.update('p', [new SourceError('denied', '/a', 'after 10 ms')]);
+  problems.update('p', [new SourceError('failed', '/a', 'before 10 ms')]);
+  assert.deepEqual(log, ['warn p /a', 'warn p /a', 'warn p /a']);
+});

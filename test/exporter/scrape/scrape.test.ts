@@ -362,3 +362,43 @@ test('every collector tells how long it took and how it did', async (context) =>
     assert.ok(seconds !== undefined && seconds >= 0 && seconds < 1, collector);
   }
 });
+
+test('a result has what the collector found, and limits only if the collector names some', async (context) => {
+  const limited: Collector = { ...giving('limited', 2), limits: ['this kernel has no schedstat'] };
+  const { scrape } = start(context, () => [giving('plain'), limited, throwing]);
+  const { results } = await scrape.collect(60_000);
+  const summary = [...results].map(([name, { problems, series, limits }]) => [
+    ...[name, problems.length, series],
+    ...limits,
+  ]);
+  assert.deepEqual(
+    summary.filter(([name]) => ['inventory', 'plain', 'limited', 'throwing'].includes(String(name))),
+    [
+      ['inventory', 0, 0],
+      ['plain', 0, 1],
+      ['limited', 0, 2, 'this kernel has no schedstat'],
+      ['throwing', 1, 0],
+    ],
+  );
+  for (const name of ['libvirt', 'kvm_debugfs', 'block', 'cpus'])
+    assert.deepEqual(results.get(name)?.problems, [], `${name}: the inventory reports for it`);
+  assert.equal(results.get('block')?.seconds, undefined, 'it ran in the inventory');
+});
+
+test('a collector that the deadline left out is in a result so far, with what is known', async (context) => {
+  const { scrape } = start(context, () => [giving('before'), hanging, giving('after')]);
+  for (const seconds of [120, 100, 80, 60]) void scrape.collect(seconds * 1000);
+  const { results } = await scrape.collect(100);
+  assert.deepEqual(
+    ['inventory', 'before', 'hanging', 'after'].map((name) => [
+      results.get(name)?.problems.map(({ kind }) => kind),
+      results.get(name)?.seconds === undefined,
+    ]),
+    [
+      [[], false],
+      [[], false],
+      [['timeout'], true],
+      [['timeout'], true],
+    ],
+  );
+});

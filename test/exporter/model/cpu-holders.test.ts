@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CpuHolders } from '../../../exporter/model/cpu-holders.ts';
+import type { ObservedVm } from '../../../exporter/model/observed.ts';
+import { TopologyFacts } from '../../../exporter/model/topology-facts.ts';
+import type { CpuTopology } from '../../../probes/sys-cpu.ts';
+import { thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+
+function holdersOf(topology: CpuTopology, ...vms: ObservedVm[]): CpuHolders {
+  return new CpuHolders(vms, new TopologyFacts(topology));
+}
+
+/** Two nodes of two cores with two CPUs each: 0-3 and 4-7. */
+const SMT = topologyOf(2, 2, 2);
+
+test('a thread on the I/O path holds the one CPU to which it is pinned', () => {
+  const vcpu = thread('vcpu0', [2]);
+  const io = thread('iothread:a', [3]);
+  const roaming = thread('vcpu1', [4, 5]);
+  const worker = thread('worker', [6]);
+  const holders = holdersOf(SMT, vmOf([vcpu, io, roaming, worker]));
+  assert.deepEqual([vcpu, io, roaming, worker].map((each) => holders.of(each)), [2, 3, undefined, undefined]); // biome-ignore format: short
+});
+
+test('one CPU is no place if the cgroup has only that one, or the host has', () => {
+  const vcpu = thread('vcpu0', [2]);
+  assert.equal(holdersOf(SMT, vmOf([vcpu], { unpinned: [2] })).of(vcpu), undefined);
+  assert.equal(holdersOf(SMT, vmOf([vcpu], { unpinned: 'unknown' })).of(vcpu), 2, 'it may be a pin');
+  const only = thread('vcpu0', [0]);
+  assert.equal(holdersOf(topologyOf(1, 1, 1), vmOf([only])).of(only), undefined);
+});
+
+test('a vCPU shares its CPU with any thread, an I/O thread only with vCPUs', () => {
+  const [a, b] = [thread('vcpu0', [1]), thread('vcpu1', [1])];
+  const [io, vhost] = [thread('iothread:a', [1]), thread('vhost0', [1])];
+  const on = (...threads: (typeof a)[]) => holdersOf(SMT, vmOf(threads));
+  assert.equal(on(a, b, io).onSameCpu(a, 1)?.thread, b);
+  assert.equal(on(a, io).onSameCpu(a, 1)?.thread, io);
+  assert.equal(on(a, io).onSameCpu(io, 1)?.thread, a);
+  assert.equal(on(io, vhost).onSameCpu(io, 1), undefined);
+  assert.equal(on(a).onSameCpu(a, 1), undefined);
+  assert.equal(on(a).onSameCpu(a, 2), undefined);
+});
+
+test('on a core a vCPU meets I/O threads and vCPUs of other VMs, an I/O thread meets vCPUs', () => {
+  const [a, b] = [thread('vcpu0', [0]), thread('vcpu1', [1])];
+  const own = vmOf([a, b]);
+  assert.equal(holdersOf(SMT, own).onSameCore(own, a, 0), undefined, 'a guest with SMT');
+  const other = vmOf([thread('vcpu0', [1])], { vm: 'db' });
+  const alone = vmOf([a]);
+  assert.equal(holdersOf(SMT, alone, other).onSameCore(alone, a, 0)?.vm, other);
+  const io = thread('iothread:a', [1]);
+  const mixed = vmOf([a, io]);
+  assert.equal(holdersOf(SMT, mixed, other).onSameCore(mixed, a, 0)?.thread, io);
+  assert.equal(holdersOf(SMT, mixed).onSameCore(mixed, io, 1)?.thread, a);
+  const two = vmOf([thread('vhost0', [0]), io]);
+  assert.equal(holdersOf(SMT, two).onSameCore(two, io, 1), undefined);
+  assert.equal(holdersOf(topologyOf(2, 2, 1), alone, other).onSameCore(alone, a, 0), undefined, 'no SMT');
+});
+
+test('a free CPU is on the node, and nobody is pinned to its core', () => {
+  const [vcpu, io] = [thread('vcpu0', [0]), thread('iothread:a', [5])];
+  const vm = vmOf([vcpu, io]);
+  const holders = holdersOf(SMT, vm);
+  assert.equal(holders.free({ vm, thread: vcpu }, 0), 2);
+  assert.equal(holders.free({ vm, thread: vcpu }, 1), 6);
+  assert.equal(holders.free({ vm, thread: vcpu }, 7), undefined);
+  const full = vmOf([thread('vcpu0', [0]), thread('vcpu1', [3])]);
+  assert.equal(holdersOf(SMT, full).free({ vm: full, thread: vcpu }, 0), undefined);
+});
+
+test('a free CPU is one that the cgroup of the thread allows', () => {
+  const vcpu = thread('vcpu0', [0], undefined, { cpuset: [0, 3] });
+  const vm = vmOf([vcpu]);
+  assert.equal(holdersOf(SMT, vm).free({ vm, thread: vcpu }, 0), 3);
+});
+
+test('an isolated CPU is only for a thread that has one already', () => {
+  const cpus = topologyOf(1, 4, 1).cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu >= 2 }));
+  const topology = { ...topologyOf(1, 4, 1), cpus };
+  const [usual, isolated] = [thread('vcpu0', [0]), thread('vcpu1', [2])];
+  const vm = vmOf([usual, isolated]);
+  const holders = holdersOf(topology, vm);
+  assert.equal(holders.free({ vm, thread: usual }, 0), 1);
+  assert.equal(holders.free({ vm, thread: isolated }, 0), 3);
+});
+
+test('on a kernel without NUMA all CPUs are on the unknown node', () => {
+  const cpus = topologyOf(1, 2, 1).cpus.map((cpu) => ({ ...cpu, node: undefined }));
+  const vcpu = thread('vcpu0', [0]);
+  const vm = vmOf([vcpu]);
+  assert.equal(holdersOf({ ...topologyOf(1, 2, 1), cpus }, vm).free({ vm, thread: vcpu }, undefined), 1);
+});
