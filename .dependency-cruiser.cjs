@@ -48,7 +48,11 @@ module.exports = {
     },
     only('kernel-imports-kernel', '^kernel/', '^kernel/'),
     only('probes-import-kernel', '^probes/', ['^probes/', '^kernel/']),
-    only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', ['^lab/', '^kernel/']),
+    only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', [
+      '^lab/',
+      '^kernel/',
+      '^exporter/metrics/stages\\.ts$',
+    ]),
     only('metrics-import-metrics', '^exporter/metrics/', ['^exporter/metrics/', '^kernel/']),
     only('promql-imports-metrics', '^promql/', ['^promql/', '^exporter/metrics/']),
     only('alerts-import-promql', '^alerts/', ['^alerts/', '^promql/', '^exporter/metrics/']),
@@ -60,7 +64,7 @@ module.exports = {
     ]),
     only('model-imports-model', '^exporter/model/', [
       '^exporter/model/',
-      '^exporter/metrics/label-text\\.ts$',
+      '^exporter/metrics/(label-text|stages)\\.ts$',
       '^probes/',
       '^kernel/',
     ]),

@@ -1,3 +1,4 @@
+import { STAGES } from '../exporter/metrics/stages.ts';
 import {
   aggregate,
   and,
@@ -19,7 +20,7 @@ import {
   type Vector,
   where,
 } from '../promql/promql.ts';
-import { HOST, recorded, STAGES, VM } from './recording.ts';
+import { HOST, recorded, VM } from './recording.ts';
 import * as thresholds from './thresholds.ts';
 
 export type Severity = 'critical' | 'warning' | 'info';

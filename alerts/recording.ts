@@ -1,3 +1,4 @@
+import { STAGES } from '../exporter/metrics/stages.ts';
 import {
   aggregate,
   and,
@@ -43,14 +44,6 @@ export const HOST = ['job', 'instance'] as const;
 type Vm = (typeof VM)[number];
 type Host = (typeof HOST)[number];
 
-/** Ordered by rank. */
-export const STAGES = [
-  'original',
-  'affinity',
-  'exitless_polling',
-  'parallel_batching',
-  'pinned_queues',
-] as const;
 /** Detecting pins needs no I/O; detecting the stages above affinity does. */
 const AFFINITY = STAGES.indexOf('affinity');
 

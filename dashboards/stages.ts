@@ -1,9 +1,10 @@
-import { ofVm, STAGES } from '../alerts/recording.ts';
+import { ofVm } from '../alerts/recording.ts';
+import { STAGES, type Stage } from '../exporter/metrics/stages.ts';
 import { named, type Panel } from './panels/panel.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
 import { OF_VMS, series } from './queries.ts';
 
-const COLORS: Readonly<Record<(typeof STAGES)[number], string>> = {
+const COLORS: Readonly<Record<Stage, string>> = {
   original: 'dark-red',
   affinity: 'dark-orange',
   exitless_polling: 'dark-yellow',

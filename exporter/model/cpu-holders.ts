@@ -1,5 +1,6 @@
 import { isPin } from './confinement.ts';
-import { IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import { type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import { IO_ROLES } from './roles.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
 /** A thread on the I/O path that is confined to one CPU. */

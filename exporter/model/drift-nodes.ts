@@ -1,6 +1,7 @@
 import type { CpuHolders } from './cpu-holders.ts';
 import { mainNodesOf } from './numa.ts';
-import { commandFor, IO_ROLES, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import { commandFor, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import { IO_ROLES } from './roles.ts';
 
 /** A thread that runs on another NUMA node than its memory, device or interrupts. */
 export interface Crossing {

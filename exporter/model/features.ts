@@ -5,7 +5,8 @@ import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { isPin } from './confinement.ts';
 import { type DiskFacts, diskFactsOf } from './disk-facts.ts';
 import { shareOn } from './numa.ts';
-import { IO_ROLES, type ObservedThread, type Unpinned } from './observed.ts';
+import type { ObservedThread, Unpinned } from './observed.ts';
+import { IO_ROLES } from './roles.ts';
 import { factsOf, type TopologyFacts } from './topology-facts.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 

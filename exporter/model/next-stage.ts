@@ -1,13 +1,7 @@
 import type { Feature } from './features.ts';
-import {
-  argumentFor,
-  commandFor,
-  IO_ROLES,
-  type ObservedThread,
-  type ObservedVm,
-  permitted,
-} from './observed.ts';
-import { LADDER, type StageRule } from './stage.ts';
+import { argumentFor, commandFor, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import { IO_ROLES } from './roles.ts';
+import { STAGE_RULES, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
 
@@ -22,7 +16,7 @@ const POLL_MAX_NS = 32_768;
 
 /** The rule of the next stage; undefined in the last stage. */
 export function nextRule({ detected }: VmStage): StageRule | undefined {
-  return LADDER[LADDER.findIndex(({ stage }) => stage === detected) + 1];
+  return STAGE_RULES[STAGE_RULES.findIndex(({ stage }) => stage === detected) + 1];
 }
 
 /**

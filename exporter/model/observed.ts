@@ -55,9 +55,6 @@ export interface ObservedVm {
   takersOf(cpu: number): readonly number[];
 }
 
-/** Roles that do a VM's I/O. In a VM without these threads the emulator does it. */
-export const IO_ROLES: ReadonlySet<Role> = new Set<Role>(['iothread', 'vhost', 'sqpoll']);
-
 /**
  * The command that pins a thread to these CPUs. An io_uring SQPOLL thread can be moved since Linux 6.3
  * (io_uring/sqpoll.c).

@@ -30,8 +30,19 @@ export const TRACKED_ROLES: ReadonlySet<Role> = new Set<Role>([
   'monitor',
 ]);
 
-/** Roles on the I/O path: the sampler follows their threads from CPU to CPU. */
-export const SAMPLED_ROLES: ReadonlySet<Role> = new Set<Role>(['vcpu', 'iothread', 'vhost', 'sqpoll']);
+/** Roles that do a VM's I/O. In a VM without these threads the emulator does it. */
+export const IO_ROLES: ReadonlySet<Role> = new Set<Role>([
+  'iothread',
+  'vhost',
+  'sqpoll',
+  'io_worker',
+  'worker',
+]);
+
+/** Long-lived threads on the I/O path: the sampler follows them from CPU to CPU. */
+export const SAMPLED_ROLES: ReadonlySet<Role> = new Set(
+  [...TRACKED_ROLES].filter((role) => role === 'vcpu' || IO_ROLES.has(role)),
+);
 
 export interface ThreadRole {
   readonly role: Role;

@@ -1,5 +1,5 @@
+import type { Stage } from '../metrics/stages.ts';
 import type { Feature } from './features.ts';
-import type { Stage } from './stage.ts';
 import type { Vm } from './vm.ts';
 
 /** Use of one device's virtqueues in the last minute. */

@@ -1,13 +1,10 @@
+import { STAGES, type Stage } from '../metrics/stages.ts';
 import type { Feature } from './features.ts';
-
-/** The paper's stages. Each stage includes the stages before it. */
-export type Stage = 'original' | 'affinity' | 'exitless_polling' | 'parallel_batching' | 'pinned_queues';
 
 /** The last measurements of the tracepoints; undefined if not measured. */
 export interface Measured {
   readonly kicksPerIo?: number | undefined;
   readonly injectionsPerIo?: number | undefined;
-  readonly eoisPerIo?: number | undefined;
   /** The share of a queue's kicks that come from one vCPU. */
   readonly queueLocality?: number | undefined;
   readonly iosPerKick?: number | undefined;
@@ -35,46 +32,47 @@ const BATCH = 2;
  */
 const LOCAL = 0.8;
 
-export const LADDER: readonly StageRule[] = [
-  {
-    stage: 'affinity',
+const RULES: Readonly<Record<Exclude<Stage, 'original'>, Omit<StageRule, 'stage'>>> = {
+  affinity: {
     section: '4.1.2',
     all: ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'],
     any: [],
     unless: ['numa_local'],
     isInForce: () => true,
   },
-  {
-    stage: 'exitless_polling',
+  exitless_polling: {
     section: '4.1',
     all: [],
     any: ['iothread_polling', 'sqpoll'],
     unless: [],
-    isInForce: ({ kicksPerIo, injectionsPerIo, eoisPerIo }) =>
-      [kicksPerIo, injectionsPerIo, eoisPerIo].every((exits) => exits === undefined || areFew(exits)),
+    isInForce: ({ kicksPerIo, injectionsPerIo }) =>
+      [kicksPerIo, injectionsPerIo].every((exits) => exits === undefined || areFew(exits)),
   },
-  {
-    stage: 'parallel_batching',
+  parallel_batching: {
     section: '4.1.1',
     all: ['multiqueue'],
     any: ['dedicated_iothreads', 'iothread_vq_mapping'],
     unless: [],
     isInForce: ({ iosPerKick }) => iosPerKick === undefined || iosPerKick >= BATCH,
   },
-  {
-    stage: 'pinned_queues',
+  pinned_queues: {
     section: '5',
     all: ['queue_per_vcpu'],
     any: [],
     unless: [],
     isInForce: ({ queueLocality }) => queueLocality === undefined || queueLocality >= LOCAL,
   },
-];
+};
+
+/** The rules of the stages after the original one, in order. */
+export const STAGE_RULES: readonly StageRule[] = STAGES.flatMap((stage) =>
+  stage === 'original' ? [] : { stage, ...RULES[stage] },
+);
 
 /** The highest stage whose rule holds together with the rules of all stages below it. */
 export function stageOf(features: ReadonlyMap<Feature, number>, measured: Measured = {}): Stage {
   let stage: Stage = 'original';
-  for (const rule of LADDER) {
+  for (const rule of STAGE_RULES) {
     const isOn = (feature: Feature): boolean => features.get(feature) === 1;
     const holds =
       rule.all.every(isOn) &&

@@ -24,11 +24,15 @@ export interface LiveVm {
   readonly io: { readonly total: number; readonly from: string } | undefined;
   /** Seconds on a CPU by role. */
   readonly run: Counts;
+  /** The roles of `run` that do the VM's I/O. */
+  readonly ioRoles: readonly string[];
   /** Seconds in run queues by role; empty without CONFIG_SCHEDSTATS. */
   readonly wait: Counts;
   /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
   readonly stage: string | undefined;
+  /** Position of the stage in the paper's order. */
+  readonly stageRank: number | undefined;
   readonly stageDeclared: boolean;
   readonly phase: string | undefined;
 }

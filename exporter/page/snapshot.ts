@@ -1,5 +1,7 @@
 import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
+import { rankOf } from '../metrics/stages.ts';
+import { IO_ROLES } from '../model/roles.ts';
 import type { Counts, LiveCpu, LiveCpuLoad, LiveHost, LiveSource, LiveVm } from './live.ts';
 import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
@@ -40,16 +42,20 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
 
   return [...samplesOf(index, 'kvm_vm_info')].map(({ labels: { vm, vmm, pid } }) => {
     const threads = drifting.get(vm);
+    const cpuByRole = cpu.get(vm) ?? {};
+    const stage = declared.get(vm)?.[0] ?? detected.get(vm)?.[0];
     return {
       ...{ vm, pid, vmm, state: states.get(vm)?.[0], silent: silent.get(vm) ?? [] },
       vcpus: vcpus.get(vm) ?? 0,
       exits: from(exits.get(vm), EXITS) ?? from(reasons.get(vm), EXITS_BY_REASON),
       path: path.get(vm),
       io: from(disks.get(vm), 'kvm_vm_disk_*_completed_total') ?? from(requests.get(vm), BLOCK_IO),
-      run: cpu.get(vm) ?? {},
+      run: cpuByRole,
+      ioRoles: [...IO_ROLES].filter((role) => role in cpuByRole),
       wait: wait.get(vm) ?? {},
       drift: threads === undefined ? undefined : { threads, kinds: [...new Set(kinds.get(vm))].sort() },
-      stage: declared.get(vm)?.[0] ?? detected.get(vm)?.[0],
+      stage,
+      stageRank: stage === undefined ? undefined : rankOf(stage),
       stageDeclared: declared.has(vm),
       phase: phases.get(vm)?.[0],
     };

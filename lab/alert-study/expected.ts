@@ -1,12 +1,7 @@
 import { secondsOf } from '../../alerts/durations.ts';
 import * as thresholds from '../../alerts/thresholds.ts';
-import {
-  CALIBRATION,
-  type Configuration,
-  DEVICE_SECONDS,
-  LADDER,
-  PAPER_VCPUS,
-} from '../simhost/calibration.ts';
+import { STAGES } from '../../exporter/metrics/stages.ts';
+import { CALIBRATION, type Configuration, DEVICE_SECONDS, PAPER_VCPUS } from '../simhost/calibration.ts';
 import type { Incident } from '../simhost/scenarios/incident.ts';
 import { EXIT_NS } from '../simhost/vcpu.ts';
 
@@ -70,7 +65,7 @@ export type Unfit = 'too small' | 'too young';
 export const UNFIT: Partial<Record<Incident['kind'], (incident: Incident) => Unfit | false>> = {
   exit_storm: ({ vm, size }) => {
     const [kind, number] = vm.split('-');
-    const configuration = LADDER[Number(number) % LADDER.length] ?? 'original';
+    const configuration = STAGES[Number(number) % STAGES.length] ?? 'original';
     const excess = kind === 'fast' ? size / PAPER_VCPUS - headroomOf(configuration) : size / VCPUS_OF_QUIET;
     return excess < thresholds.exitStorm.perVcpu && 'too small';
   },

@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { type Configuration, LADDER } from '../simhost/calibration.ts';
+import { STAGES } from '../../exporter/metrics/stages.ts';
+import type { Configuration } from '../simhost/calibration.ts';
 import type { DiskSpec } from '../simhost/disk.ts';
 import { SimulatedHost } from '../simhost/host.ts';
 import type { Scenario, ScenarioOptions } from '../simhost/scenarios/scenario.ts';
 
 /** Minutes that `db` spends in each stage. */
 const STAGE_MINUTES = 10;
-export const EVALUATION_MINUTES = STAGE_MINUTES * LADDER.length;
+export const EVALUATION_MINUTES = STAGE_MINUTES * STAGES.length;
 
 /**
  * The paper's Table 1: the configurations of `oltp` on four SATA SSDs, and the names of their declared
@@ -61,7 +62,7 @@ export function evaluation(stateDirectory: string): (options: ScenarioOptions) =
       writeFileSync(`${stateDirectory}/phases.json`, JSON.stringify({ phases }));
     };
     const due: [number, () => void][] = [
-      ...LADDER.map((stage, i): [number, () => void] => [
+      ...STAGES.map((stage, i): [number, () => void] => [
         i * STAGE_MINUTES,
         () => {
           if (i > 0) host.configure('db', stage);

@@ -1,22 +1,12 @@
+import { STAGES } from '../../exporter/metrics/stages.ts';
+
 /**
  * The paper's stages for one fast device (6.3.2), and its measurements with four SATA devices (6.1.1, Table
  * 1).
  */
-export const CONFIGURATIONS = [
-  'original',
-  'affinity',
-  'exitless_polling',
-  'parallel_batching',
-  'pinned_queues',
-  'sata_data_plane',
-  'sata_polling',
-  'sata_polling_saving',
-] as const;
+export const CONFIGURATIONS = [...STAGES, 'sata_data_plane', 'sata_polling', 'sata_polling_saving'] as const;
 
 export type Configuration = (typeof CONFIGURATIONS)[number];
-
-/** The first five, in order. */
-export const LADDER: readonly Configuration[] = CONFIGURATIONS.slice(0, 5);
 
 /** The maximum load of a VM of the paper (six vCPUs). CPU time is in CPUs: 1 is 100%. */
 export interface Calibration {

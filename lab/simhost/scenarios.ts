@@ -1,5 +1,5 @@
+import { rankOf, STAGES } from '../../exporter/metrics/stages.ts';
 import type { Configuration } from './calibration.ts';
-import { LADDER } from './calibration.ts';
 import type { DiskSpec } from './disk.ts';
 import { type HostOptions, SimulatedHost } from './host.ts';
 import { Random } from './random.ts';
@@ -40,7 +40,7 @@ export function paper(options: ScenarioOptions, configuration: Configuration): S
 export function demo(options: ScenarioOptions): Scenario {
   const names = ['web', 'db-a', 'db-b', 'kv', 'mail', 'build'];
   const vms = names.map((name, i): VmSpec => {
-    const configuration = LADDER[Math.min(i, LADDER.length - 1)] ?? 'original';
+    const configuration = STAGES[Math.min(i, STAGES.length - 1)] ?? 'original';
     return {
       name,
       configuration,
@@ -55,7 +55,7 @@ export function demo(options: ScenarioOptions): Scenario {
     for (const [i, name] of names.entries()) {
       if (i === 4 || (i + round) % 2 === 0) continue;
       const { configuration } = host.vm(name);
-      const next = LADDER[(LADDER.indexOf(configuration) + 1) % LADDER.length];
+      const next = STAGES[(rankOf(configuration) + 1) % STAGES.length];
       if (next !== undefined) host.configure(name, next);
     }
   };
@@ -141,7 +141,7 @@ export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Sc
   incidents,
   day,
   ...Object.fromEntries(
-    LADDER.map((configuration) => [
+    STAGES.map((configuration) => [
       configuration,
       (options: ScenarioOptions) => paper(options, configuration),
     ]),

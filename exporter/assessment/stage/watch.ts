@@ -2,12 +2,13 @@ import { PAGE_SIZE } from '../../../kernel/units.ts';
 import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
+import { STAGES, type Stage } from '../../metrics/stages.ts';
 import type { Affinity } from '../../model/affinity-reading.ts';
 import { featuresOf } from '../../model/features.ts';
 import { isSharedByQueues } from '../../model/io-path.ts';
 import { type Kicks, localityOf, queueFairness } from '../../model/locality.ts';
 import type { ObservedVm } from '../../model/observed.ts';
-import { areFew, LADDER, type Measured, type Stage, stageOf } from '../../model/stage.ts';
+import { areFew, type Measured, stageOf } from '../../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../../model/stage-reading.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
@@ -182,6 +183,5 @@ function measuredOf(growth: Growth | undefined, before: Measured | undefined): M
 function stageNamed(phase: string | undefined): Stage | undefined {
   const name = phase?.toLowerCase().replace(/[^a-z]+/g, '_');
   if (name === undefined) return undefined;
-  const stages: readonly Stage[] = ['original', ...LADDER.map(({ stage }) => stage)];
-  return stages.find((stage) => name === stage || name.startsWith(`${stage}_`));
+  return STAGES.find((stage) => name === stage || name.startsWith(`${stage}_`));
 }

@@ -55,7 +55,7 @@ export const COLUMNS: readonly Column[] = [
   {
     ...{ key: 'stage', label: 'Stage', unit: 'phase', isNumber: false },
     help: 'Stage of the methodology that is detected, or declared; and the declared phase',
-    value: ({ vm }) => (vm.stage === undefined ? undefined : `${rankOf(vm.stage)} ${vm.phase ?? ''}`),
+    value: ({ vm }) => (vm.stage === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
     text: ({ vm }) => [vm.stage === undefined ? NONE : words(vm.stage), vm.phase].filter(Boolean).join(' · '),
     raw: none,
   },
@@ -98,10 +98,3 @@ export const COLUMNS: readonly Column[] = [
     raw: ({ drift }) => (drift === undefined ? [] : [['kvm_vm_affinity_drift_threads', drift.threads]]),
   },
 ];
-
-const LADDER = ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues'];
-
-/** Sorts stages in their own order, not alphabetically. */
-function rankOf(stage: string): number {
-  return LADDER.indexOf(stage) + 1;
-}

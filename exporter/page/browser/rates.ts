@@ -19,9 +19,6 @@ export interface VmRates {
   readonly wait: Rate;
 }
 
-/** Roles that move a VM's data. */
-const IO_ROLES: ReadonlySet<string> = new Set(['iothread', 'vhost', 'sqpoll', 'io_worker', 'worker']);
-
 /** A counter that decreased was reset, and its growth cannot be assigned to this interval. */
 export function rateOf(before: number | undefined, now: number | undefined, seconds: number): Rate {
   if (before === undefined || now === undefined || !(seconds > 0) || now < before) return undefined;
@@ -57,8 +54,8 @@ export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number
     perIo: { kick: perIo('kick'), inject: perIo('inject'), eoi: perIo('eoi') },
     cores,
     vcpuCores: sumOf(cores, (role) => role === 'vcpu'),
-    ioCores: sumOf(cores, (role) => IO_ROLES.has(role)),
-    otherCores: sumOf(cores, (role) => role !== 'vcpu' && !IO_ROLES.has(role)),
+    ioCores: sumOf(cores, (role) => now.ioRoles.includes(role)),
+    otherCores: sumOf(cores, (role) => role !== 'vcpu' && !now.ioRoles.includes(role)),
     wait: sumOf(ratesOf(past?.wait, now.wait, seconds), () => true),
   };
 }

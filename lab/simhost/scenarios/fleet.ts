@@ -1,4 +1,5 @@
-import { CALIBRATION, LADDER } from '../calibration.ts';
+import { STAGES } from '../../../exporter/metrics/stages.ts';
+import { CALIBRATION } from '../calibration.ts';
 import { SimulatedHost } from '../host.ts';
 import { Random } from '../random.ts';
 import type { SimVm, VmSpec } from '../vm.ts';
@@ -74,7 +75,7 @@ function diskOf(i: number, isOwn: boolean): string {
 }
 
 function fastVm(i: number): VmSpec {
-  const configuration = LADDER[i % LADDER.length] ?? 'original';
+  const configuration = STAGES[i % STAGES.length] ?? 'original';
   const disks = [diskOf(i, i >= FIRST_OWN_FAST)];
   return { name: `fast-${i}`, configuration, disks, libvirt: i % 2 === 0 };
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { STAGES, type Stage } from '../../../exporter/metrics/stages.ts';
 import type { Feature } from '../../../exporter/model/features.ts';
 import { nextRule, type Remedy, remediesFor } from '../../../exporter/model/next-stage.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
-import { LADDER, type Stage } from '../../../exporter/model/stage.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { thread, vmOf } from '../../../testing/drift-cases.ts';
@@ -32,10 +32,9 @@ const fixes = (found: readonly Remedy[], missing: Feature): readonly string[] | 
   found.find((step) => step.missing === missing)?.fixes;
 
 test('the next stage is the one above, and the last one has none', () => {
-  const stages: Stage[] = ['original', ...LADDER.map(({ stage }) => stage)];
   assert.deepEqual(
-    stages.map((stage) => nextRule(stageOf(stage, {}))?.stage),
-    [...stages.slice(1), undefined],
+    STAGES.map((stage) => nextRule(stageOf(stage, {}))?.stage),
+    [...STAGES.slice(1), undefined],
   );
 });
 
@@ -149,7 +148,7 @@ test('queues are asked for as many as there are vCPUs, and more than one', () =>
 });
 
 test('no step of any stage is without something to do, and none is empty', () => {
-  for (const detected of ['original', ...LADDER.map(({ stage }) => stage)] as Stage[]) {
+  for (const detected of STAGES) {
     if (nextRule(stageOf(detected, {})) === undefined) continue;
     for (const threads of [[], [T('vcpu0', ALL, 1), T('iothread:io0', ALL, 2)]]) {
       const found = steps(stageOf(detected, { numa_local: 0 }), threads, ALL);

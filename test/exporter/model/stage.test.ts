@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { STAGES, type Stage } from '../../../exporter/metrics/stages.ts';
 import { FEATURES, type Feature } from '../../../exporter/model/features.ts';
-import { LADDER, type Measured, type Stage, stageOf } from '../../../exporter/model/stage.ts';
+import { type Measured, STAGE_RULES, stageOf } from '../../../exporter/model/stage.ts';
 
 const AFFINITY: Feature[] = ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'];
 const POLLING: Feature[] = [...AFFINITY, 'iothread_polling'];
@@ -16,15 +17,20 @@ function stage(on: readonly Feature[], measured?: Measured, off: readonly Featur
   );
 }
 
-const ORDER: Stage[] = ['original', ...LADDER.map((rule) => rule.stage)];
-const rank = (of: Stage): number => ORDER.indexOf(of);
+const rank = (of: Stage): number => STAGES.indexOf(of);
 
 test('switched on one after another the stages follow each other', () => {
   assert.deepEqual(
     [[], AFFINITY, POLLING, BATCHING, PINNED].map((on) => stage(on)),
-    ORDER,
+    STAGES,
   );
-  assert.deepEqual(ORDER, ['original', 'affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues']);
+  assert.deepEqual(STAGES, [
+    'original',
+    'affinity',
+    'exitless_polling',
+    'parallel_batching',
+    'pinned_queues',
+  ]);
 });
 
 test('each stage needs those below it, and each of its features', () => {
@@ -49,7 +55,7 @@ test('a VM that is known to be on two nodes has no affinity; one of which that i
 });
 
 test('polling is not in force while most I/Os cost an exit of any sort', () => {
-  for (const key of ['kicksPerIo', 'injectionsPerIo', 'eoisPerIo'] as const) {
+  for (const key of ['kicksPerIo', 'injectionsPerIo'] as const) {
     assert.equal(stage(POLLING, { [key]: 0.9 }), 'affinity', key);
     assert.equal(stage(POLLING, { [key]: 0.5 }), 'affinity', key);
     assert.equal(stage(POLLING, { [key]: 0.1 }), 'exitless_polling', key);
@@ -66,7 +72,7 @@ test('batching and pinned queues must show in what is measured', () => {
 
 test('each rule names its section of the paper', () => {
   assert.deepEqual(
-    LADDER.map(({ section }) => section),
+    STAGE_RULES.map(({ section }) => section),
     ['4.1.2', '4.1', '4.1.1', '5'],
   );
 });
@@ -94,7 +100,7 @@ test('one more feature never leads to a lower stage, and a measurement never to 
       (given, feature, value) => {
         const before = rank(stageOf(given));
         assert.ok(rank(stageOf(new Map([...given, [feature, 1]]))) >= before);
-        for (const key of ['kicksPerIo', 'eoisPerIo', 'iosPerKick', 'queueLocality'] as const) {
+        for (const key of ['kicksPerIo', 'injectionsPerIo', 'iosPerKick', 'queueLocality'] as const) {
           assert.ok(rank(stageOf(given, { [key]: value })) <= before);
         }
       },

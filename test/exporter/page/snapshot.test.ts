@@ -61,9 +61,10 @@ test('a VM of which everything is known', () => {
       path: { kick: 30, eoi: 20 },
       io: { total: 18, from: 'kvm_vm_disk_*_completed_total' },
       run: { vcpu: 4, iothread: 1 },
+      ioRoles: ['iothread'],
       wait: { vcpu: 0.25 },
       drift: { threads: 2, kinds: ['unpinned'] },
-      ...{ stage: 'pinned_queues', stageDeclared: true, phase: 'pinned_queues v2' },
+      ...{ stage: 'pinned_queues', stageRank: 4, stageDeclared: true, phase: 'pinned_queues v2' },
     },
   ]);
 });
@@ -72,8 +73,8 @@ test('a VM of which next to nothing is known; another source steps in where ther
   const [bare] = liveVms(familiesOf([info('bare')]).sorted());
   assert.deepEqual(bare, {
     ...{ vm: 'bare', pid: '7', vmm: 'qemu', state: undefined, silent: [], vcpus: 0 },
-    ...{ exits: undefined, path: undefined, io: undefined, run: {}, wait: {}, drift: undefined },
-    ...{ stage: undefined, stageDeclared: false, phase: undefined },
+    ...{ exits: undefined, path: undefined, io: undefined, run: {}, ioRoles: [], wait: {}, drift: undefined },
+    ...{ stage: undefined, stageRank: undefined, stageDeclared: false, phase: undefined },
   });
   const [traced] = liveVms(
     familiesOf([

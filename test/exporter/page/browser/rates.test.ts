@@ -33,6 +33,7 @@ const BEFORE: LiveVm = liveVm('web', {
   io: { total: 100, from: 'disks' },
   path: { kick: 10, inject: 20, eoi: 30 },
   run: { vcpu: 1, iothread: 1, worker: 1, emulator: 1 },
+  ioRoles: ['iothread', 'worker'],
   wait: { vcpu: 0.5, iothread: 0.5 },
 });
 const NOW: LiveVm = {

@@ -4,8 +4,8 @@ import type { LiveVm } from '../../../../exporter/page/live.ts';
 export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
   return {
     ...{ vm, pid: '7', vmm: 'qemu', state: undefined, silent: [], vcpus: 2 },
-    ...{ exits: undefined, path: undefined, io: undefined, run: {}, wait: {}, drift: undefined },
-    ...{ stage: undefined, stageDeclared: false, phase: undefined },
+    ...{ exits: undefined, path: undefined, io: undefined, run: {}, ioRoles: [], wait: {}, drift: undefined },
+    ...{ stage: undefined, stageRank: undefined, stageDeclared: false, phase: undefined },
     ...known,
   };
 }

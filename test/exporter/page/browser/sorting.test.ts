@@ -31,9 +31,9 @@ test('numbers sort as numbers, names as people count, and what is not known is l
 
 test('stages sort by the ladder, drift by threads', () => {
   const rows = [
-    row('a', 1, { stage: 'pinned_queues', drift: { threads: 0, kinds: [] } }),
-    row('b', 1, { stage: 'affinity', drift: { threads: 2, kinds: ['unpinned'] } }),
-    row('c', 1, { stage: 'exitless_polling', drift: { threads: 10, kinds: ['unpinned'] } }),
+    row('a', 1, { stage: 'pinned_queues', stageRank: 4, drift: { threads: 0, kinds: [] } }),
+    row('b', 1, { stage: 'affinity', stageRank: 1, drift: { threads: 2, kinds: ['unpinned'] } }),
+    row('c', 1, { stage: 'exitless_polling', stageRank: 2, drift: { threads: 10, kinds: ['unpinned'] } }),
   ];
   assert.deepEqual(names(sorted(rows, { column: column('stage'), direction: 'ascending' })), ['b', 'c', 'a']);
   assert.deepEqual(names(sorted(rows, { column: column('drift'), direction: 'descending' })), [
