@@ -1,7 +1,8 @@
 import type { TestContext } from 'node:test';
 import { Baselines } from '../exporter/assessment/affinity/baselines.ts';
 import { Memory } from '../exporter/assessment/affinity/memory.ts';
-import { type AffinitySettings, AffinityWatch, type Watched } from '../exporter/assessment/affinity/watch.ts';
+import { type AffinitySettings, AffinityWatch } from '../exporter/assessment/affinity/watch.ts';
+import type { Watched } from '../exporter/assessment/affinity/watched.ts';
 import type { Residency } from '../exporter/model/residency.ts';
 import type { Role } from '../exporter/model/roles.ts';
 import type { Vm, VmThread } from '../exporter/model/vm.ts';

@@ -46,3 +46,18 @@ export function unpinnedCpus(
   const both = usual.filter((cpu) => allowed.has(cpu));
   return both.length > 0 ? both : facts.mask(cpuset).online;
 }
+
+/**
+ * Whether a pin narrowed the mask. A CPU that goes offline and a cpuset also narrow masks, and widen them
+ * again later.
+ */
+export function isNarrowed(
+  cpus: readonly number[],
+  before: readonly number[],
+  cpuset: readonly number[] | undefined,
+  { online }: TopologyFacts,
+): boolean {
+  if (cpus.length === 0 || cpus.length === before.length || !isWithin(cpus, before)) return false;
+  const own = new Set(cpus);
+  return before.some((cpu) => !own.has(cpu) && online.has(cpu) && cpuset?.includes(cpu) !== false);
+}

@@ -1,4 +1,4 @@
-import { ifThere } from '../../../probes/errors.ts';
+import { ifThere, type SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { handlersOf, readInterrupts } from '../../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../../probes/proc-irq.ts';
@@ -8,6 +8,40 @@ import { nvmeQueues } from '../../model/interrupts.ts';
 
 /** CPUs that take the completion interrupt, by submitting CPU. */
 export type CompletionCpus = ReadonlyMap<number, readonly number[]>;
+
+/** Only an administrator or irqbalance moves interrupts, and reading them is slow on a large host. */
+const READ_TICKS = 30;
+
+/** Caches the CPUs on which the requests of NVMe disks complete. */
+export class Completions {
+  #disks: ReadonlyMap<string, CompletionCpus> = new Map();
+  #problem: SourceError | undefined;
+  #ticks = 0;
+
+  constructor(private readonly host: Host) {}
+
+  /** The error of the last reading. */
+  get problem(): SourceError | undefined {
+    return this.#problem;
+  }
+
+  /** Call every second. */
+  tick(disks: readonly Disk[]): void {
+    if (this.#ticks++ % READ_TICKS !== 0) return;
+    try {
+      this.#disks = readCompletionCpus(this.host, disks);
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = sourceError(error, `${this.host.roots.procfs}/interrupts`);
+    }
+  }
+
+  /** CPUs that take the completion interrupt of requests that these CPUs submit to the disk. */
+  of(disk: string, cpus: readonly number[]): readonly number[] {
+    const completions = this.#disks.get(disk);
+    return completions === undefined ? [] : cpus.flatMap((cpu) => completions.get(cpu) ?? []);
+  }
+}
 
 /**
  * The CPUs on which an NVMe disk's requests complete. Hardware queue N of blk-mq is the controller's queue

@@ -1,0 +1,73 @@
+import { isGone, type SourceError, sourceError } from '../../../probes/errors.ts';
+import type { Vm, VmThread } from '../../model/vm.ts';
+import { Yielder } from '../../schedule/yielder.ts';
+import type { Mask, Masks } from './masks.ts';
+import { checkedThreads, type Watched } from './watched.ts';
+
+export interface MaskReading {
+  readonly vm: Vm;
+  readonly thread: VmThread;
+  readonly mask: Mask;
+  /** Whether the thread's mask was read for the first time, or differs from the one that was read before. */
+  readonly change: 'none' | 'first' | 'changed';
+}
+
+/**
+ * Reading a mask costs as much as a sample. With more threads than this, each thread is checked every second
+ * or third time.
+ */
+const MAX_READS = 500;
+const MAX_PROBLEMS = 16;
+
+/** Reads the masks of the VMs' threads, in turns if there are many. */
+export class MaskReader {
+  #next = 0;
+  #hadMoved = false;
+  #problems: readonly SourceError[] = [];
+
+  constructor(
+    private readonly masks: Masks,
+    private readonly watched: Watched,
+  ) {}
+
+  /** Errors of the last round. A thread that has exited is not an error. */
+  get problems(): readonly SourceError[] {
+    return this.#problems;
+  }
+
+  async read(): Promise<readonly MaskReading[]> {
+    const { watched } = this;
+    const yielder = new Yielder();
+    const readings: MaskReading[] = [];
+    const problems: SourceError[] = [];
+    const all = watched.vms.flatMap((vm) => checkedThreads(watched, vm).map((thread) => ({ vm, thread })));
+    if (this.#next >= all.length) this.#next = 0;
+    const turn = [...all.slice(this.#next), ...all.slice(0, this.#next)].slice(0, MAX_READS);
+    for (const { vm, thread } of turn) {
+      if (yielder.isDue()) await yielder.yield();
+      try {
+        readings.push({ vm, thread, ...this.#readOne(thread) });
+      } catch (error) {
+        if (!isGone(error) && problems.length < MAX_PROBLEMS) problems.push(sourceError(error, thread.path));
+      }
+    }
+    this.#next += turn.length;
+    this.#problems = problems;
+    this.#refreshPins(readings);
+    return readings;
+  }
+
+  #readOne(thread: VmThread): Pick<MaskReading, 'mask' | 'change'> {
+    const before = this.masks.of(thread);
+    const mask = this.masks.read(thread);
+    if (mask === before) return { mask, change: 'none' };
+    return { mask, change: before === undefined ? 'first' : 'changed' };
+  }
+
+  /** libvirt may have moved a thread itself. Then its state shows the new pin now or in the next second. */
+  #refreshPins(readings: readonly MaskReading[]): void {
+    const hasMoved = readings.some(({ vm, change }) => change === 'changed' && vm.manager === 'libvirt');
+    if (hasMoved || this.#hadMoved) this.watched.refreshPins();
+    this.#hadMoved = hasMoved;
+  }
+}

@@ -1,0 +1,95 @@
+import type { Disk } from '../../../probes/sys-block.ts';
+import type { CpuTopology } from '../../../probes/sys-cpu.ts';
+import { expectationOf, type PinningRule } from '../../model/expectation.ts';
+import type { ObservedThread, ObservedVm } from '../../model/observed.ts';
+import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';
+import { IO_ROLES } from '../../model/roles.ts';
+import { factsOf } from '../../model/topology-facts.ts';
+import type { Vm, VmThread } from '../../model/vm.ts';
+import type { Baselines } from './baselines.ts';
+import type { Completions } from './completions.ts';
+import type { Confinements } from './confinements.ts';
+import type { Masks } from './masks.ts';
+import type { Memory } from './memory.ts';
+import { checkedThreads, type Watched } from './watched.ts';
+
+export interface ObserverSettings {
+  readonly rules: readonly PinningRule[];
+  /** Whether the masks of pinned threads are learned as their expected affinity. */
+  readonly learn: boolean;
+  /** Seconds between two samples. */
+  readonly sampleInterval: number;
+}
+
+export interface ObserverDependencies {
+  readonly watched: Watched;
+  readonly masks: Masks;
+  readonly confinements: Confinements;
+  readonly completions: Completions;
+  readonly memory: Memory;
+  readonly baselines: Baselines;
+  residencyOf(thread: VmThread): Residency | undefined;
+}
+
+/** Brings together what is known of the placement of a VM's threads, memory and devices. */
+export class Observer {
+  constructor(private readonly dependencies: ObserverDependencies) {}
+
+  observe(vm: Vm, topology: CpuTopology, settings: ObserverSettings): ObservedVm {
+    const { watched, confinements, completions, memory } = this.dependencies;
+    const checked = checkedThreads(watched, vm);
+    const threads = checked.flatMap((thread) => this.#observeThread(vm, thread, settings) ?? []);
+    const used = vm.blockDevices.map(({ device }) => device);
+    const disks = watched.disks.filter(({ name }) => used.includes(name));
+    const ioCpus = threads.filter(({ role }) => IO_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
+    return {
+      vm: vm.label,
+      pid: vm.pid,
+      ...confinements.ofVm(vm, checked, factsOf(topology)),
+      domain: vm.domain,
+      uuid: vm.uuid,
+      threads,
+      memory: topology.nodes.length > 1 ? memory.of(vm) : undefined,
+      deviceNodes: [...new Set(disks.flatMap(nodesOf))],
+      interruptCpus: [...new Set(used.flatMap((disk) => completions.of(disk, ioCpus)))],
+      takersOf: (cpu) => used.flatMap((disk) => completions.of(disk, [cpu])),
+    };
+  }
+
+  /** @returns undefined if the thread's mask has not been read yet */
+  #observeThread(
+    vm: Vm,
+    thread: VmThread,
+    { rules, learn, sampleInterval }: ObserverSettings,
+  ): ObservedThread | undefined {
+    const { masks, baselines, confinements, residencyOf } = this.dependencies;
+    const mask = masks.of(thread);
+    if (mask === undefined) return undefined;
+    const residency = residencyOf(thread);
+    const baseline = learn ? baselines.of(vm.key, thread.label) : undefined;
+    // A thread that is not pinned has its current mask as its expected affinity.
+    const current = learn ? mask.cpus : undefined;
+    const learned = baseline === undefined ? current : masks.list(baseline);
+    return {
+      label: thread.label,
+      role: thread.role,
+      tid: thread.tid,
+      allowedList: mask.text,
+      allowed: mask.cpus,
+      // A sleeping thread stays on its last CPU until it wakes, even if a new mask excludes that CPU.
+      seenOn: residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
+      migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
+      // Read only if a command is printed.
+      get cpuset() {
+        return confinements.ofThread(thread);
+      },
+      expectation: expectationOf(thread, vm, rules, vm.pins, learned),
+    };
+  }
+}
+
+/** Nodes of all paths of a disk; none if one is unknown, since a thread may be on that one. */
+function nodesOf({ carriers }: Disk): number[] {
+  const nodes = carriers.flatMap(({ node }) => node ?? []);
+  return nodes.length === carriers.length ? nodes : [];
+}
