@@ -3,6 +3,7 @@ import { readBuild } from '../../exporter/cli/build.ts';
 import { memoryFolder } from '../../exporter/cli/memory-folder.ts';
 import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
 import { type Config, traceSets } from '../../exporter/config/options.ts';
+import { rootsOf } from '../../exporter/config/roots.ts';
 import { createOwnMetrics } from '../../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../../exporter/daemon/telemetry.ts';
 import type { Family } from '../../exporter/metrics/families.ts';
@@ -127,12 +128,13 @@ function configOf(folder: string, sampleSeconds: number, settings: RawValues): C
 }
 
 function telemetryOf(host: SimulatedHost, config: Config, scheduler: VirtualScheduler): Telemetry {
+  const { tracefs } = rootsOf(config);
   return new Telemetry(config, {
     logger: pino({ level: 'silent' }),
     own: createOwnMetrics(),
     build: readBuild({}, true),
     learns: true,
-    world: { now: () => host.time * 1000, pid: PID, writer: writerFor(() => host.obey()) },
+    world: { now: () => host.time * 1000, pid: PID, writer: writerFor(() => host.tracefs, tracefs) },
     scheduler,
   });
 }

@@ -1,21 +1,25 @@
-import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import type { TracefsWriter } from '../../exporter/trace/writer.ts';
 import { sourceError } from '../../probes/errors.ts';
+import type { Tracefs } from '../simhost/trace/tracefs.ts';
 
-/** Writes to a simulated tracefs. Commands take effect before the call returns, as in the kernel. */
-export function writerFor(obey: () => void): TracefsWriter {
-  const done = async (path: string, work: () => void): Promise<void> => {
+/**
+ * Writes to a simulated tracefs. Commands take effect before the call returns, and fail as in the kernel.
+ *
+ * @param root of tracefs in the paths
+ */
+export function writerFor(tracefs: () => Tracefs, root: string): TracefsWriter {
+  const nameOf = (path: string): string => path.slice(root.length + 1);
+  const instanceOf = (path: string): string => nameOf(path).replace('instances/', '');
+  const done = async (path: string, work: (tracefs: Tracefs) => void): Promise<void> => {
     try {
-      work();
+      work(tracefs());
     } catch (error) {
       throw sourceError(error, path);
     }
-    obey();
   };
   return {
-    makeDirectory: (path) => done(path, () => mkdirSync(path)),
-    // rmdir(2) on tracefs removes an instance with its contents.
-    removeDirectory: (path) => done(path, () => rmSync(path, { recursive: true })),
-    append: (path, line) => done(path, () => appendFileSync(path, `${line}\n`)),
+    makeDirectory: (path) => done(path, (it) => it.makeInstance(instanceOf(path))),
+    removeDirectory: (path) => done(path, (it) => it.removeInstance(instanceOf(path))),
+    append: (path, line) => done(path, (it) => it.append(nameOf(path), line)),
   };
 }

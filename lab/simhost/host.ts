@@ -11,6 +11,7 @@ import { SchedEvents } from './sched-events.ts';
 import { schedule } from './scheduler.ts';
 import { type Topology, topology } from './topology.ts';
 import type { TraceSink } from './trace/sink.ts';
+import type { Tracefs } from './trace/tracefs.ts';
 import { ioThreadCount, type SimVm, type VmSpec } from './vm.ts';
 import { makeVm } from './vm-factory.ts';
 
@@ -99,7 +100,8 @@ export class SimulatedHost extends FaultInjection {
    * @param writes false if nobody reads before the next step; the files then stay unchanged
    */
   step(dt: number, writes = true): void {
-    if (writes) this.obey();
+    // Commands that clients wrote into tracefs.
+    if (writes) this.#tree?.tracefs.poll();
     const sink = this.#tree?.tracefs ?? NOBODY;
     this.time += dt;
     const vms = this.vms;
@@ -120,9 +122,14 @@ export class SimulatedHost extends FaultInjection {
     if (writes) this.#write();
   }
 
-  /** Executes the commands that were written into tracefs. */
-  obey(): void {
-    this.#tree?.tracefs.poll();
+  /** @throws Error before `writeTo` */
+  get tracefs(): Tracefs {
+    return this.#written.tracefs;
+  }
+
+  get #written(): HostTree {
+    if (this.#tree === undefined) throw new Error('there is no tree before writeTo()');
+    return this.#tree;
   }
 
   #askDisks(vms: readonly SimVm[], wishes: readonly number[]): void {
@@ -148,12 +155,11 @@ export class SimulatedHost extends FaultInjection {
 
   /**
    * Serves QMP sockets and executes commands written into tracefs, until `close`.
-   * @param watches false if the caller calls `obey` itself
+   * @param watches false if clients write to `tracefs` directly
    * @throws Error before `writeTo`
    */
   async serve(watches = true): Promise<void> {
-    if (this.#tree === undefined) throw new Error('nothing to serve before writeTo()');
-    await this.#tree.serve(watches);
+    await this.#written.serve(watches);
   }
 
   /** Stops what `serve` started. The files stay. */

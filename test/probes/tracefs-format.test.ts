@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { parseEventFormat, readEventFormat } from '../../probes/tracefs-format.ts';
 import { captured, capturedHost } from '../../testing/captured.ts';
-import { KVM_EXIT_ARM64 } from '../../testing/tracefs-tree.ts';
+import { KVM_EXIT_ARM64 } from '../../testing/tracepoint-formats.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };

@@ -75,7 +75,7 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^sys\/kernel\/debug\/kvm\/.*tsc-offset$/, () => true],
   [/^sys\/kernel\/debug\/kvm\//, parseKvmStatistic],
   [/^sys\/kernel\/tracing\/events\/\w+\/\w+\/format$/, parseEventFormat],
-  [/^sys\/kernel\/tracing\/(synthetic_events|trace_clock)$/, () => true],
+  [/^sys\/kernel\/tracing\/(synthetic_events|trace_clock|error_log)$/, () => true],
   [/^sys\/module\/\w+\/parameters\/\w+$/, () => true],
   [/^run\/libvirt\/qemu\/.*\.xml$/, parseDomstatus],
 ];

@@ -1,9 +1,17 @@
+import { checkTrigger, usedVariables } from './check.ts';
 import { HistMap } from './hist-map.ts';
+import { Refusal } from './refusal.ts';
 import type { Fields, TraceSink } from './sink.ts';
-import { type HistTrigger, parseTrigger } from './trigger.ts';
+import { type HistTrigger, keyName, parseTrigger } from './trigger.ts';
 
-/** Synthetic events by name, with their fields in order. */
-export type SyntheticEvents = ReadonlyMap<string, readonly string[]>;
+/** Events of the kernel by `system/event`, and its synthetic events by name, with their fields in order. */
+export interface EventFields {
+  fieldsOf(event: string): readonly string[] | undefined;
+  syntheticFields(name: string): readonly string[] | undefined;
+}
+
+/** A line for a trigger file must fit into a page. */
+const PAGE_SIZE = 4096;
 
 /** The hist triggers of one trace instance, with their maps. */
 export class TraceEngine implements TraceSink {
@@ -12,14 +20,32 @@ export class TraceEngine implements TraceSink {
   /** Events whose maps changed since the last update of their files. */
   readonly #touched = new Set<string>();
 
-  constructor(private readonly synthetic: SyntheticEvents) {}
+  constructor(private readonly events: EventFields) {}
 
   get isIdle(): boolean {
     return this.#maps.size === 0;
   }
 
-  /** Executes a line written into an event's `trigger` file: sets, clears or removes a trigger. */
+  /** Whether the kernel keeps the instance: a trigger with variables has a reference to it. */
+  get isBusy(): boolean {
+    return this.#every.some(({ trigger }) => trigger.variables.length > 0);
+  }
+
+  /** Whether a trigger counts a synthetic event, or generates it. */
+  uses(synthetic: string): boolean {
+    return (
+      this.#maps.has(`synthetic/${synthetic}`) ||
+      this.#every.some(({ trigger }) => trigger.match?.synthetic === synthetic)
+    );
+  }
+
+  /**
+   * Executes a line written into an event's `trigger` file: sets, clears or removes a trigger.
+   *
+   * @throws Refusal
+   */
   write(event: string, line: string): void {
+    if (line.length >= PAGE_SIZE) throw new Refusal('EINVAL');
     const removes = line.startsWith('!');
     const clears = /:clear(?= if |$)/.test(line);
     const trigger = parseTrigger(
@@ -28,17 +54,69 @@ export class TraceEngine implements TraceSink {
         .replace(/ \[\w+\]$/, '')
         .replace(/:clear(?= if |$)/, ''),
     );
-    if (trigger === undefined) return;
-    const maps = this.#maps.get(event) ?? [];
-    const found = maps.find((map) => map.trigger.identity === trigger.identity);
+    if (trigger === undefined) throw new Refusal('EINVAL', 'Invalid hist trigger');
+    const found = this.mapsOf(event).find((map) => map.trigger.identity === trigger.identity);
     this.#touched.add(event);
-    if (removes)
-      this.#set(
-        event,
-        maps.filter((map) => map !== found),
-      );
-    else if (found === undefined && !clears) this.#set(event, [...maps, new HistMap(trigger)]);
-    else if (clears) found?.clear();
+    if (removes) this.#remove(event, found);
+    else if (clears) {
+      if (found === undefined) throw new Refusal('ENOENT', "Can't clear (hist trigger doesn't exist)");
+      found.clear();
+    } else {
+      if (found !== undefined) throw new Refusal('EEXIST', 'Hist trigger already exists');
+      checkTrigger(event, trigger, {
+        fieldsOf: (name) => new Set(this.events.fieldsOf(name)),
+        syntheticFields: (name) => this.events.syntheticFields(name),
+        mapsOf: (name) => this.mapsOf(name),
+      });
+      this.#set(event, [...this.mapsOf(event), new HistMap(trigger)]);
+    }
+  }
+
+  /** The kernel ignores the removal of a trigger that does not exist. */
+  #remove(event: string, map: HistMap | undefined): void {
+    if (map === undefined) return;
+    const own = map.trigger.variables.map(([name]) => name);
+    const users = this.#every.filter(({ trigger }) => trigger.match?.event === event);
+    if (users.some(({ trigger }) => usedVariables(trigger).some((name) => own.includes(name))))
+      throw new Refusal('EBUSY');
+    this.lose(event, map);
+  }
+
+  mapsOf(event: string): readonly HistMap[] {
+    return this.#maps.get(event) ?? [];
+  }
+
+  /** Removes a trigger without any check. */
+  lose(event: string, map: HistMap): void {
+    this.#touched.add(event);
+    this.#set(
+      event,
+      this.mapsOf(event).filter((each) => each !== map),
+    );
+  }
+
+  /** Changes the content of a map. @param keys as in the trigger: `common_pid,gpa.hex` */
+  change(event: string, keys: string, work: (map: HistMap) => void): void {
+    const map = this.mapsOf(event).find(({ trigger }) => trigger.keys.map(keyName).join() === keys);
+    if (map === undefined) throw new Error(`no trigger on ${event} with keys ${keys}`);
+    this.#touched.add(event);
+    work(map);
+  }
+
+  /** Removes all triggers of an event that the kernel no longer has. */
+  forget(event: string): void {
+    this.#maps.delete(event);
+  }
+
+  /** Events and the text of their triggers. */
+  get all(): readonly (readonly [event: string, text: string])[] {
+    return [...this.#maps].flatMap(([event, maps]) =>
+      maps.map(({ trigger }) => [event, trigger.text] as const),
+    );
+  }
+
+  get #every(): readonly HistMap[] {
+    return [...this.#maps.values()].flat();
   }
 
   #set(event: string, maps: HistMap[]): void {
@@ -61,7 +139,7 @@ export class TraceEngine implements TraceSink {
     for (const { trigger } of this.#maps.get(to) ?? []) {
       const { match } = trigger;
       if (match === undefined || match.event !== from) continue;
-      const names = this.synthetic.get(match.synthetic);
+      const names = this.events.syntheticFields(match.synthetic);
       if (names === undefined) continue;
       const made: Record<string, number> = { common_pid: fields['common_pid'] ?? 0 };
       for (const [i, name] of names.entries())

@@ -153,9 +153,20 @@ export function formatOf(event: string): string {
   return formatText(event.split('/')[1] ?? '', type);
 }
 
+/** The `format` files of the simulated kernel, by `system/event`. */
+export const FORMATS: ReadonlyMap<string, string> = new Map(
+  TRACEPOINTS.map((event) => [event, formatOf(event)]),
+);
+
+/** Names of the fields in a `format` file. */
+export function fieldNames(format: string): string[] {
+  return [...format.matchAll(/^\tfield:[^;]*?(\w+)(?:\[[^\]]*\])?;/gm)].map(([, name = '']) => name);
+}
+
 /**
- * The `format` file of a synthetic event, kernel/trace/trace_events_synth.c: each field takes 8 bytes. @param
- * fields `pid_t pid; u64 lat`
+ * The `format` file of a synthetic event, kernel/trace/trace_events_synth.c: each field takes 8 bytes.
+ *
+ * @param fields `pid_t pid; u64 lat`
  */
 export function syntheticFormat(name: string, fields: string, id: number): string {
   const declared = fields.split(';').map((field) => field.trim());

@@ -26,15 +26,44 @@ export class HistMap {
         this.#dropped += times;
         return;
       }
-      const values = keys.map(({ field, modifier }) => keyValue(fields[field] ?? 0, modifier));
-      row = { keys: values, hits: 0, sums: sums.map(() => 0) };
-      this.#rows.set(name, row);
+      row = this.#newRow(
+        name,
+        keys.map(({ field, modifier }) => keyValue(fields[field] ?? 0, modifier)),
+      );
     }
     row.hits += times;
     this.#hits += times;
     for (let i = 0; i < sums.length; i++) {
       row.sums[i] = (row.sums[i] ?? 0) + (fields[sums[i] ?? ''] ?? 0) * times;
     }
+  }
+
+  #newRow(name: string | number, keys: readonly number[]): Row {
+    const row = { keys, hits: 0, sums: this.trigger.sums.map(() => 0) };
+    this.#rows.set(name, row);
+    return row;
+  }
+
+  /**
+   * Replaces the content.
+   *
+   * @param rows keys as printed (n for `~ 2^n`), hits, and sums; may be more than the map has room for
+   */
+  load(rows: readonly (readonly number[])[], dropped: number): void {
+    this.clear();
+    for (const each of rows) this.addRow(each);
+    this.#dropped = dropped;
+  }
+
+  /** Counts events in one row. @param cells keys as printed, hits, and sums */
+  addRow(cells: readonly number[]): void {
+    const width = this.trigger.keys.length;
+    const keys = cells.slice(0, width);
+    const name = width === 1 ? (keys[0] ?? 0) : keys.join();
+    const row = this.#rows.get(name) ?? this.#newRow(name, keys);
+    row.hits += cells[width] ?? 0;
+    this.#hits += cells[width] ?? 0;
+    for (let i = 0; i < row.sums.length; i++) row.sums[i] = (row.sums[i] ?? 0) + (cells[width + 1 + i] ?? 0);
   }
 
   clear(): void {

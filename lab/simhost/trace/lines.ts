@@ -19,7 +19,7 @@ const STEPS = 2;
 export class CommandFile {
   readonly #old: Old[] = [];
   /** Number of bytes read. */
-  #length = 0;
+  #length: number;
 
   constructor(
     readonly path: string,
@@ -27,7 +27,9 @@ export class CommandFile {
     private shown: string,
     /** Replaces the content of the file. */
     private readonly replace: (text: string) => void,
-  ) {}
+  ) {
+    this.#length = shown.length;
+  }
 
   /** @returns lines appended since the last call */
   take(): string[] {

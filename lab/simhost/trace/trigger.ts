@@ -59,7 +59,7 @@ export function parseTrigger(line: string): HistTrigger | undefined {
     if (name === 'keys' || name === 'key') keys = value.split(',').map(keyOf);
     else if (name === 'vals' || name === 'values' || name === 'val')
       sums = value.split(',').filter((field) => field !== 'hitcount');
-    else if (name === 'size') size = 2 ** Math.ceil(Math.log2(Math.max(128, Number(value))));
+    else if (name === 'size') size = 2 ** Math.max(7, Math.ceil(Math.log2(Number(value))));
     else if (name === 'sort') sort = value;
     else if (part.startsWith('onmatch')) match = matchOf(part);
     else if (name !== 'clock' && value !== '') variables.push(...variablesOf(part));
@@ -67,7 +67,7 @@ export function parseTrigger(line: string): HistTrigger | undefined {
   if (keys.length === 0 || Number.isNaN(size)) return undefined;
   const usesClock = variables.some(([, expression]) => expression.includes('common_timestamp'));
   const identity = [
-    `hist:keys=${keys.map(({ field, modifier }) => (modifier === '' ? field : `${field}.${modifier}`)).join(',')}`,
+    `hist:keys=${keys.map(keyName).join(',')}`,
     `vals=${['hitcount', ...sums].join(',')}`,
     ...(variables.length === 0 ? [] : [variables.map((pair) => pair.join('=')).join(',')]),
   ];
@@ -91,6 +91,11 @@ export function parseTrigger(line: string): HistTrigger | undefined {
     text: `${text}${condition}`,
     identity: [...identity, ...action].join(':') + condition,
   };
+}
+
+/** `gpa.hex` */
+export function keyName({ field, modifier }: Key): string {
+  return modifier === '' ? field : `${field}.${modifier}`;
 }
 
 function keyOf(text: string): Key {

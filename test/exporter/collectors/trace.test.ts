@@ -18,7 +18,7 @@ import { type HistBlock, readHist } from '../../../probes/tracefs-hist.ts';
 import { capturedHost } from '../../../testing/captured.ts';
 import { ROOT } from '../../../testing/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
-import { type Row, type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
+import { type Row, type SimulatedTracefs, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
 import { NOTHING_TRACED } from '../../../testing/vm-trace.ts';
 
 const GOLDEN = `${ROOT}test/golden/trace.prom`;
@@ -85,7 +85,7 @@ function by(rows: readonly Row[], ...columns: readonly number[]): Row[] {
 }
 
 /** The captured maps under our own triggers; where our keys are others, rows are summed, and what was not captured is made up. */
-function putCaptured({ show }: TracefsTree): void {
+function putCaptured({ show }: SimulatedTracefs): void {
   show('kvm/kvm_exit', 'common_pid,exit_reason', rowsOf('kvm/kvm_exit', 'common_pid,exit_reason'));
   const mmio = rowsOf('kvm/kvm_mmio', 'common_pid,type,gpa');
   const writes = by(
@@ -146,10 +146,10 @@ function putCaptured({ show }: TracefsTree): void {
     { dropped: 2 },
   );
   show('block/block_rq_issue', 'common_pid,dev', [
-    [VCPU0, NVME, 30],
-    [VCPU1, NVME, 12],
-    [VCPU1, NVME + 1, 3],
+    [VCPU1, NVME + 1, 1],
     [VCPU1, deviceNumber(8, 16), 1],
+    [VCPU1, NVME, 12],
+    [VCPU0, NVME, 32],
     [1, NVME, 1000],
   ]);
   show('synthetic/@block', 'pid,lat.log2', [
@@ -169,7 +169,7 @@ function putCaptured({ show }: TracefsTree): void {
 }
 
 async function captured(context: TestContext) {
-  const tracefs = tracefsTree(context);
+  const tracefs = simulatedTracefs(context);
   tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
   const inventory = new Inventory(host);
   await inventory.refresh(true);

@@ -6,18 +6,18 @@ import { TraceInstance } from '../../../exporter/trace/instance.ts';
 import { tracefsWriter } from '../../../exporter/trace/writer.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
-import { type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
+import { type SimulatedTracefs, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
 
 const OWN = 'kvm-telemetry-7';
 const EXITS = 'hist:keys=common_pid,exit_reason:size=16384';
 
 function setUp(context: TestContext, pid = 7) {
-  const tracefs = tracefsTree(context);
+  const tracefs = simulatedTracefs(context);
   return { tracefs, instance: new TraceInstance(tracefs.host, tracefs.writer, pid) };
 }
 
 /** What a process leaves that was killed with a latency measurement under way. */
-async function crash(tracefs: TracefsTree, pid: number): Promise<void> {
+async function crash(tracefs: SimulatedTracefs, pid: number): Promise<void> {
   const instance = new TraceInstance(tracefs.host, tracefs.writer, pid);
   await instance.create();
   await instance.define('exit', 'pid_t pid; u64 lat');

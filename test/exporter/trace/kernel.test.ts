@@ -4,7 +4,7 @@ import { reasonName, reasonsOfTheIoPath } from '../../../exporter/model/io-path.
 import { readExitFormat } from '../../../exporter/trace/kernel.ts';
 import { caseText } from '../../../testing/cases.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
-import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracefs-tree.ts';
+import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
 
 const FORMAT = 'sys/kernel/tracing/events/kvm/kvm_exit/format';
 const NAMES = {

@@ -4,10 +4,11 @@ import { isKick } from '../../../exporter/model/io-path.ts';
 import { stepsOf } from '../../../exporter/model/vm-trace.ts';
 import { perfCounters, perfLimits, traceFromPerf } from '../../../exporter/trace/perf-events.ts';
 import { MMIO_NOTIFY, TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
-import { KVM_EXIT_ARM64, tracefsTree } from '../../../testing/tracefs-tree.ts';
+import { simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
+import { KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
 
 test('only events that this kernel has are counted', (context) => {
-  const { host } = tracefsTree(context, {
+  const { host } = simulatedTracefs(context, {
     events: { 'kvm/kvm_fast_mmio': undefined, 'kvm/kvm_pio': undefined },
   });
   const counters = perfCounters(host, 'svm', ['notifications', 'halt_poll']);
@@ -20,7 +21,7 @@ test('only events that this kernel has are counted', (context) => {
     { name: 'kvm_halt_poll_ns', event: 'kvm:kvm_halt_poll_ns', filter: undefined },
   ]);
   assert.deepEqual(
-    perfCounters(tracefsTree(context, { events: { 'kvm/kvm_halt_poll_ns': undefined } }).host, 'svm', [
+    perfCounters(simulatedTracefs(context, { events: { 'kvm/kvm_halt_poll_ns': undefined } }).host, 'svm', [
       'halt_poll',
     ]),
     [],
@@ -28,13 +29,13 @@ test('only events that this kernel has are counted', (context) => {
 });
 
 test('exits are counted as a whole and by the reasons of the I/O path', (context) => {
-  const counters = perfCounters(tracefsTree(context).host, 'vmx', ['exits']);
+  const counters = perfCounters(simulatedTracefs(context).host, 'vmx', ['exits']);
   assert.deepEqual(counters[0], { name: 'kvm_exit', event: 'kvm:kvm_exit', filter: undefined });
   assert.ok(counters.some(({ name, filter }) => name === 'kvm_exit:12' && filter === 'exit_reason == 12'));
   assert.ok(counters.slice(1).every(({ event, filter }) => event === 'kvm:kvm_exit' && filter !== undefined));
   const names = counters.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
-  const arm = tracefsTree(context, { events: { 'kvm/kvm_exit': KVM_EXIT_ARM64 } });
+  const arm = simulatedTracefs(context, { events: { 'kvm/kvm_exit': KVM_EXIT_ARM64 } });
   assert.deepEqual(
     perfCounters(arm.host, 'arm64', ['exits']).map(({ name }) => name),
     ['kvm_exit'],
@@ -42,7 +43,7 @@ test('exits are counted as a whole and by the reasons of the I/O path', (context
 });
 
 test('the filter for kicks through ports is the rule for them', (context) => {
-  const notify = perfCounters(tracefsTree(context).host, 'vmx', ['notifications']).find(
+  const notify = perfCounters(simulatedTracefs(context).host, 'vmx', ['notifications']).find(
     ({ name }) => name === 'kvm_pio:notify',
   );
   const js = `return ${notify?.filter?.replace('port & 16', '(port & 16) !== 0')}`;

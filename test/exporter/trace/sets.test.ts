@@ -12,7 +12,8 @@ import {
 import type { TraceSet, Trigger } from '../../../exporter/trace/trigger.ts';
 import { triggerText } from '../../../exporter/trace/trigger-text.ts';
 import { captured, capturedHost } from '../../../testing/captured.ts';
-import { KVM_EXIT_ARM64, type TracefsTree, tracefsTree } from '../../../testing/tracefs-tree.ts';
+import { type SimulatedTracefs, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
+import { KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
 
 const PREFIX = 'kvm_telemetry_7_';
 const SETS: readonly (readonly [string, TraceSet])[] = Object.entries(TRACE_SETS);
@@ -45,7 +46,7 @@ function triggerOn(event: string, keys: string): Trigger {
 
 /** Writes a set's triggers, and gives them as the kernel would print them. */
 async function printed(
-  { tree, writer, allTriggers }: TracefsTree,
+  { tree, writer, allTriggers }: SimulatedTracefs,
   set: TraceSet,
   isa: Isa,
 ): Promise<string[]> {
@@ -67,7 +68,7 @@ test('the imitation of tracefs prints triggers as the captured kernel did', asyn
   const formats = [...new Set(CAPTURED.map(([event]) => event))].filter(
     (event) => !/^synthetic|kvm_msr|_irq$|apic/.test(event),
   );
-  const tracefs = tracefsTree(context);
+  const tracefs = simulatedTracefs(context);
   await tracefs.writer.makeDirectory(`${tracefs.host.roots.tracefs}/instances/kvm-telemetry-7`);
   const write = (path: string, line: string) =>
     tracefs.writer.append(`${tracefs.host.roots.tracefs}/${path}`, line);
@@ -90,7 +91,7 @@ test('every set is taken, and printed as the captured kernel prints such trigger
   const kernels = CAPTURED.map(([event, line]) => `${event} ${line}`);
   for (const [name, set] of SETS) {
     for (const formats of ['6.1', '6.18'] as const) {
-      const tracefs = tracefsTree(context, { formats });
+      const tracefs = simulatedTracefs(context, { formats });
       await tracefs.writer.makeDirectory(`${tracefs.host.roots.tracefs}/instances/kvm-telemetry-7`);
       const lines = await printed(tracefs, set, formats === '6.1' ? 'svm' : 'vmx');
       assert.equal(lines.length, set.triggers.length, name);
@@ -138,7 +139,7 @@ test('on arm64 a reason is two fields, its duration has the class', async (conte
   assert.match(arm('kvm/kvm_exit', 'common_pid').line, /:t0=common_timestamp,r0=esr_ec,p0=common_pid:/);
   const lines: string[] = [];
   for (const [, set] of SETS) {
-    const tracefs = tracefsTree(context, {
+    const tracefs = simulatedTracefs(context, {
       events: {
         'kvm/kvm_exit': KVM_EXIT_ARM64,
         ...Object.fromEntries(

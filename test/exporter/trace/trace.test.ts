@@ -5,7 +5,8 @@ import type { TraceSettings } from '../../../exporter/trace/backend-choice.ts';
 import type { PerfListener } from '../../../exporter/trace/perf-process.ts';
 import { Trace } from '../../../exporter/trace/trace.ts';
 import { SourceError } from '../../../probes/errors.ts';
-import { formatsOf, type TracefsTreeOptions, tracefsTree } from '../../../testing/tracefs-tree.ts';
+import { type SimulatedTracefsOptions, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
+import { formatsOf } from '../../../testing/tracepoint-formats.ts';
 
 const EXIT_KEYS = 'common_pid,exit_reason';
 const OWN = 'kvm-telemetry-7';
@@ -24,9 +25,9 @@ interface Perf {
 function setUp(
   context: TestContext,
   settings: Partial<TraceSettings> = {},
-  options: TracefsTreeOptions = {},
+  options: SimulatedTracefsOptions = {},
 ) {
-  const tracefs = tracefsTree(context, options);
+  const tracefs = simulatedTracefs(context, options);
   tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
   const perfs: Perf[] = [];
   const clock = { seconds: 100 };

@@ -8,12 +8,8 @@ import { TracefsBackend } from '../../../exporter/trace/tracefs.ts';
 import type { TallyName } from '../../../exporter/trace/trigger.ts';
 import type { TracefsWriter } from '../../../exporter/trace/writer.ts';
 import { cpuMs } from '../../../testing/patience.ts';
-import {
-  formatsOf,
-  KVM_EXIT_ARM64,
-  type TracefsTreeOptions,
-  tracefsTree,
-} from '../../../testing/tracefs-tree.ts';
+import { type SimulatedTracefsOptions, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
+import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
 
 const OWN = 'kvm-telemetry-7';
 const EXIT_KEYS = 'common_pid,exit_reason';
@@ -22,7 +18,7 @@ const [A, B] = ['a', 'b'].map((vm): Owner => ({ vm, thread: 'vcpu0', startTime: 
 const ownerOf = (tid: number): Owner | undefined => (tid < 1000 ? A : tid < 100_000 ? B : undefined);
 const FOLLOWED = [11, 12];
 
-interface Options extends TracefsTreeOptions {
+interface Options extends SimulatedTracefsOptions {
   readonly sets?: readonly TraceSetName[];
   readonly dutyCycle?: number;
   readonly followed?: readonly number[];
@@ -33,7 +29,7 @@ function setUp(
   context: TestContext,
   { sets = ['exits'], dutyCycle = 1, followed = FOLLOWED, isa = 'svm', ...more }: Options = {},
 ) {
-  const tracefs = tracefsTree(context, more);
+  const tracefs = simulatedTracefs(context, more);
   const tallies = new Tallies();
   const threads = { ownerOf, onIoPath: followed };
   const clock = { seconds: 0 };
@@ -526,9 +522,11 @@ test('a file of 200,000 lines is read, and a block with names in it that no pars
     Array.from({ length: 200_000 }, (_, i) => [i % 50_000, 120 + Math.floor(i / 50_000), i]),
   );
   const name = 'a }, b: 1 } hit'.padEnd(50);
-  tracefs.append(
-    'kvm/kvm_exit',
-    '# event histogram\n#\n# trigger info: hist:keys=comm:vals=hitcount:sort=hitcount:size=2048 [active]\n#\n\n' +
+  const file = `sys/kernel/tracing/instances/${OWN}/events/kvm/kvm_exit/hist`;
+  tracefs.tree.write(
+    file,
+    `${tracefs.host.text(`${tracefs.tree.folder}/${file}`, 2 ** 25)}\n\n` +
+      '# event histogram\n#\n# trigger info: hist:keys=comm:vals=hitcount:sort=hitcount:size=2048 [active]\n#\n\n' +
       `{ comm: ${name} } hitcount: ${'7'.padStart(10)}\n\nTotals:\n    Hits: 7\n    Entries: 1\n    Dropped: 0\n`,
   );
   const ms = await cpuMs(() => read());
