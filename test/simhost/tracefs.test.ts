@@ -14,7 +14,7 @@ import { served, simulatedRoot, steps, walk } from './simulated.ts';
 const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/tracing/instances/x/events`;
 
 describe('a hist trigger', () => {
-  it('is spelled as the kernel spelled those that were captured', () => {
+  it('has the text that the captured kernel printed', () => {
     const lines = walk(CAPTURED)
       .filter((name) => name.endsWith('/trigger'))
       .flatMap((name) => readFileSync(`${CAPTURED}/${name}`, 'latin1').trim().split('\n'));
@@ -23,7 +23,7 @@ describe('a hist trigger', () => {
       assert.equal(`${parseTrigger(line.replace(' [active]', ''))?.text} [active]`, line);
   });
 
-  it('counts from when it was set, and starts anew when it is cleared', (context) => {
+  it('counts from its creation, and from zero after a clear', (context) => {
     const root = simulatedRoot(context);
     const { host } = paper({ seed: 1 }, 'original');
     host.writeTo(root);
@@ -54,7 +54,7 @@ describe('a hist trigger', () => {
     host.close();
   });
 
-  it('takes a filter, hexadecimal keys, and one key for each queue and vCPU', (context) => {
+  it('supports a filter and hexadecimal keys, with one row per queue and vCPU', (context) => {
     const root = simulatedRoot(context);
     const { host } = paper({ seed: 1 }, 'parallel_batching');
     host.writeTo(root);
@@ -76,7 +76,7 @@ describe('a hist trigger', () => {
     host.close();
   });
 
-  it('takes each filter that the exporter sets', () => {
+  it('supports each filter of the exporter', () => {
     const filters = Object.values(TRACE_SETS)
       .flatMap(({ triggers }) => triggers)
       .flatMap(({ filter }) => filter ?? []);
@@ -108,7 +108,7 @@ const TRIGGERS = {
 };
 
 describe('a synthetic event', () => {
-  it('is made of two events and the time between them', (context) => {
+  it('has fields of two events and the time between them', (context) => {
     const root = simulatedRoot(context);
     const { host } = paper({ seed: 1 }, 'original');
     host.writeTo(root);
@@ -144,7 +144,7 @@ describe('a synthetic event', () => {
 });
 
 describe('a served tracefs', () => {
-  it('obeys without a step, and removes an instance whose triggers are gone', async (context) => {
+  it('executes commands without a step, and removes an instance without triggers', async (context) => {
     const { host } = paper({ seed: 1 }, 'original');
     const root = await served(context, host);
     const instances = `${root}/sys/kernel/tracing/instances`;

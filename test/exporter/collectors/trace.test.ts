@@ -193,14 +193,14 @@ async function captured(context: TestContext) {
   return collector({ vcpuReasons: true }, inventory.disks).collect(trace.read(), inventory.vms);
 }
 
-test('what the captured maps give is as in the golden file (update: UPDATE_GOLDEN=1)', async (context) => {
+test('the metrics of the captured maps equal the golden file (update: UPDATE_GOLDEN=1)', async (context) => {
   const { text, problems } = await captured(context);
   assert.deepEqual(problems, []);
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN, text);
   assert.equal(text, readFileSync(GOLDEN, 'utf8'));
 });
 
-test('the numbers are those of the captured files', async (context) => {
+test('exits, kicks and steps have the numbers of the captured files', async (context) => {
   const { samples } = await captured(context);
   const events = {
     // The `Hits` of each file.
@@ -251,7 +251,7 @@ test('the numbers are those of the captured files', async (context) => {
   );
 });
 
-test('interrupts, durations and requests are those of the captured files', async (context) => {
+test('interrupts, durations and requests have the numbers of the captured files', async (context) => {
   const { samples } = await captured(context);
   const msi = (vector: string, destination: string) =>
     sample(samples, 'kvm_vm_msi_interrupts_total', { ...VM, vector, destination });
@@ -280,7 +280,7 @@ const reading = (trace: Partial<VmTrace>, more: Partial<TraceReading> = {}): Tra
   ...more,
 });
 
-test('reasons without a name are told apart up to 16, and sum up', async () => {
+test('up to 16 reasons without a name have their own series, and all add up', async () => {
   const exits = Array.from({ length: 40 }, (_, i) => ({ thread: 'vcpu0', reason: 1000 + i, count: i + 1 }));
   const { collect } = collector();
   for (const _ of [1, 2]) {
@@ -298,7 +298,7 @@ test('reasons without a name are told apart up to 16, and sum up', async () => {
   }
 });
 
-test('a device has the name of its major and minor, up to the largest of both', async () => {
+test('a device is found by its major and minor, up to the largest of both', async () => {
   const disk = (name: string, major: number, minor: number) =>
     ({ name, device: { major, minor }, hidden: false, paths: [] }) as unknown as Collection['disks'][number];
   // A kernel has 12 bits of major and 20 of minor: with 16 bits of minor the second disk would be the first.
@@ -317,7 +317,7 @@ test('a device has the name of its major and minor, up to the largest of both', 
   assert.deepEqual(['nvme0n1', 'nvme1n1', 'sdx', '259:65536'].map(requests), [1, 20, 300, 4000]);
 });
 
-test('any device without a disk is called by its major and minor', async () => {
+test('a device without a disk is named by its major and minor', async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(4095), fc.nat(2 ** 20 - 1), async (major, minor) => {
       const { samples } = await collector().collect(
@@ -329,7 +329,7 @@ test('any device without a disk is called by its major and minor', async () => {
   );
 });
 
-test('pairs of vector and destination are told apart up to 64', async () => {
+test('up to 64 pairs of vector and destination have their own series', async () => {
   const msi = Array.from({ length: 200 }, (_, i) => ({ vector: i, destination: 0, count: 1 }));
   const { samples } = await collector().collect(
     reading({ msi: [...msi, { vector: 0, destination: 0, count: 7 }] }),
@@ -342,7 +342,7 @@ test('pairs of vector and destination are told apart up to 64', async () => {
   );
 });
 
-test('queues beyond 64 share an index, and threads that are no vCPU a label', async () => {
+test('queues beyond 64 share an index, and threads other than vCPUs share a label', async () => {
   const kicks = Array.from({ length: 70 }, (_, i) => ({
     event: 'kvm_mmio' as const,
     thread: 'vcpu3',
@@ -357,7 +357,7 @@ test('queues beyond 64 share an index, and threads that are no vCPU a label', as
   assert.equal(sample(samples, 'kvm_virtqueue_kicks_total', { queue: '0', vcpu: 'other' }), 9);
 });
 
-test('sums of maps that are read one after the other never fall', async () => {
+test('sums over maps that are read one after the other never fall', async () => {
   const { collect } = collector();
   const exits = (count: number) => [
     { thread: 'vcpu0', reason: 12, count: 1 },
@@ -372,7 +372,7 @@ test('sums of maps that are read one after the other never fall', async () => {
   assert.equal(await other({ exits: exits(110), kickTotal: 12 }), 98);
 });
 
-test('stages of a set that was off for a while go on from what is counted now', async () => {
+test('the steps of a set that was disabled restart from its new counts', async () => {
   const { collect } = collector();
   const halts = async (count: number | undefined) => {
     const exits = count === undefined ? undefined : [{ thread: 'vcpu0', reason: 12, count }];
@@ -385,7 +385,7 @@ test('stages of a set that was off for a while go on from what is counted now', 
   );
 });
 
-test('exits by vCPU are shown only when asked for', async () => {
+test('exits by vCPU need trace.vcpuReasons', async () => {
   const trace = reading({ exits: [{ thread: 'vcpu0', reason: 12, count: 1 }] });
   assert.equal(
     series((await collector({ vcpuReasons: false }).collect(trace)).samples, 'kvm_vcpu_exits_by_reason_total')
@@ -398,7 +398,7 @@ test('exits by vCPU are shown only when asked for', async () => {
   );
 });
 
-test('reasons off the I/O path share one histogram', async () => {
+test('reasons that are not on the I/O path share one histogram', async () => {
   const one = (count: number) => [{ exponent: 10, count, sumNs: count * 1000 }];
   const exitDurations = new Map([
     [12, one(1)],
@@ -411,14 +411,14 @@ test('reasons off the I/O path share one histogram', async () => {
   assert.equal(series(samples, 'kvm_vm_exit_duration_seconds_count').length, 2);
 });
 
-test('where nothing counts there are no series, and problems are reported', async () => {
+test('without a backend there are no series, and the problems are reported', async () => {
   const problem = new SourceError('denied', '/sys/kernel/tracing', 'EPERM');
   const { text, problems } = await collector().collect({ ...NOT_TRACED, problems: [problem] });
   assert.equal(text, '');
   assert.deepEqual(problems, [problem]);
 });
 
-test('what the backend cannot tell is for doctor', async () => {
+test('doctor gets the limits of the backend', async () => {
   const collects = traceCollector();
   const families = new Families(10);
   const collection = {

@@ -11,7 +11,7 @@ import {
   stepOfReason,
 } from '../../../exporter/model/io-path.ts';
 
-test('an exit’s stage is told by its reason where that is enough', () => {
+test('the reason of an exit gives its step if it identifies one', () => {
   const expected: readonly (readonly ['vmx' | 'svm' | 'arm64', number, IoStep])[] = [
     ...([
       ['vmx', 1, 'inject'],
@@ -48,7 +48,7 @@ test('an exit’s stage is told by its reason where that is enough', () => {
     assert.equal(stepOfReason(isa, reason), stage, `${isa} ${reason}`);
 });
 
-test('reasons of the I/O path are those with a stage, and those that carry kicks', () => {
+test('the reasons of the I/O path are those with a step and those of kicks', () => {
   for (const isa of ['vmx', 'svm', 'arm64'] as const) {
     const reasons = reasonsOfTheIoPath(isa);
     assert.equal(new Set(reasons).size, reasons.length, isa);
@@ -57,7 +57,7 @@ test('reasons of the I/O path are those with a stage, and those that carry kicks
   }
 });
 
-test('VMX’s flags are no part of the reason, SVM’s reasons have 32 bits', () => {
+test('VMX’s flags are removed from the reason; SVM’s reasons have 32 bits', () => {
   assert.equal(reasonNumber('vmx', 48), 48);
   assert.equal(reasonNumber('vmx', 0x8000_0021), 0x21);
   assert.equal(reasonNumber('vmx', 0x0800_0030), 48);
@@ -66,7 +66,7 @@ test('VMX’s flags are no part of the reason, SVM’s reasons have 32 bits', ()
   for (const minusOne of [2 ** 32 - 1, 2 ** 64]) assert.equal(reasonNumber('svm', minusOne), 2 ** 32 - 1);
 });
 
-test('the kernel’s name of a reason goes before the table’s, and what nobody names has none', () => {
+test('the kernel’s name of a reason takes precedence over the table’s; a reason may have none', () => {
   assert.equal(reasonName('vmx', 12, new Map([[12, 'NEW_NAME']])), 'NEW_NAME');
   assert.equal(reasonName('vmx', 12, new Map()), 'HLT');
   assert.equal(reasonName('svm', 0x400, new Map()), 'npf');
@@ -74,12 +74,12 @@ test('the kernel’s name of a reason goes before the table’s, and what nobody
   assert.equal(reasonName('vmx', 999, new Map([[12, 'HLT']])), undefined);
 });
 
-test('a fast MMIO is always a kick: nothing but an ioeventfd has it', () => {
+test('a fast MMIO is always a kick, because only an ioeventfd causes it', () => {
   for (const address of [0, 0xfee0_00b0, 0xfec0_0000, 0x38_0000_3000])
     assert.ok(isKick({ event: 'kvm_fast_mmio', address }));
 });
 
-test('a slow MMIO is a kick but in the pages of the interrupt controllers in the kernel', () => {
+test('a slow MMIO is a kick, except in the pages of the in-kernel interrupt controllers', () => {
   const kick = (address: number) => isKick({ event: 'kvm_mmio', address });
   for (const address of [0xfee0_0000, 0xfee0_00b0, 0xfee0_0fff, 0xfec0_0000, 0xfec0_0010])
     assert.equal(kick(address), false);
@@ -89,7 +89,7 @@ test('a slow MMIO is a kick but in the pages of the interrupt controllers in the
     assert.equal(kick(address), true, address.toString(16));
 });
 
-test('a port is a kick where a legacy virtio device has its notifications', () => {
+test('a write to a port is a kick at the notify register of a legacy virtio device', () => {
   const kick = (address: number) => isKick({ event: 'kvm_pio', address });
   for (const port of [0xc010, 0xc030, 0x1010, 0xfff0]) assert.equal(kick(port), true, port.toString(16));
   // The device's other registers, and ports of the PC itself.

@@ -16,7 +16,7 @@ const stages = (trace: Partial<VmTrace>, isa: Isa = 'vmx') =>
   Object.fromEntries(stepsOf({ ...NOTHING_TRACED, ...trace }, isa));
 const exit = (reason: number | undefined, count: number) => ({ thread: 'vcpu0', reason, count });
 
-test('kicks and EOIs are told by their own events, halts and injections by the exit’s reason', () => {
+test('kicks and EOIs come from their own events, halts and injections from the exit’s reason', () => {
   const exits = [
     exit(1, 10),
     exit(7, 1),
@@ -35,11 +35,11 @@ test('kicks and EOIs are told by their own events, halts and injections by the e
   });
 });
 
-test('without events of EOIs they are told by the reason', () => {
+test('without EOI events, EOIs come from the exit’s reason', () => {
   assert.equal(stages({ exits: [exit(44, 5), exit(12, 1)], kickTotal: 0 })['eoi'], 5);
 });
 
-test('what nobody counts is absent, and nothing is other where a stage is unknown', () => {
+test('a step without counts is absent, and other needs all steps', () => {
   assert.deepEqual(stages({}), {});
   assert.deepEqual(stages({ kickTotal: 3 }), { kick: 3 });
   assert.deepEqual(stages({ exits: [exit(12, 1), exit(49, 9)] }), { inject: 0, halt: 1, eoi: 0 });
@@ -52,11 +52,11 @@ test('what nobody counts is absent, and nothing is other where a stage is unknow
   });
 });
 
-test('maps that were read one after the other make no stage negative', () => {
+test('maps that were read one after the other make no step negative', () => {
   assert.equal(stages({ exits: [exit(12, 1)], kickTotal: 5, eois: 1 })['other'], 0);
 });
 
-test('stages sum to all exits', () => {
+test('the steps add up to all exits', () => {
   const isas = fc.constantFrom<Isa>('vmx', 'svm', 'arm64');
   const counts = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 1e6 })), { maxLength: 20 });
   fc.assert(
@@ -87,7 +87,7 @@ test('stages sum to all exits', () => {
   );
 });
 
-test('of all writes the kicks are kept as they are', () => {
+test('kicksOf() keeps the kicks of all writes unchanged', () => {
   const write = (event: 'kvm_fast_mmio' | 'kvm_mmio' | 'kvm_pio', address: number) => ({
     event,
     address,
@@ -106,7 +106,7 @@ const duration = (exponent: number, count: number, sumNs = count * 2 ** exponent
 const below = (durations: readonly DurationCount[], seconds: number) =>
   durationHistogram(durations).buckets.find(({ le }) => le === seconds)?.count;
 
-test('the kernel’s powers of two are the bounds: n is up to 2^n ns', () => {
+test('the kernel’s powers of two are the bounds: bucket n ends at 2^n ns', () => {
   const durations = [
     duration(0, 1),
     duration(9, 2),
@@ -125,7 +125,7 @@ test('the kernel’s powers of two are the bounds: n is up to 2^n ns', () => {
   assert.equal(buckets.length, 15);
 });
 
-test('times that went negative are dropped, with their sum', () => {
+test('negative durations are dropped with their sum', () => {
   const { count, sum } = durationHistogram([
     duration(12, 3, 9000),
     duration(64, 2, 2 ** 64),
@@ -138,11 +138,11 @@ test('times that went negative are dropped, with their sum', () => {
   );
 });
 
-test('counts of the same power, of several threads, are added', () => {
+test('counts of several threads for the same power are added', () => {
   assert.equal(below([duration(9, 2), duration(9, 3)], 512e-9), 5);
 });
 
-test('nothing measured is an empty histogram', () => {
+test('no durations make an empty histogram', () => {
   const { count, sum, buckets } = durationHistogram([]);
   assert.deepEqual([count, sum, buckets.every((bucket) => bucket.count === 0)], [0, 0, true]);
 });

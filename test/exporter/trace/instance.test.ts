@@ -35,7 +35,7 @@ async function crash(tracefs: SimulatedTracefs, pid: number): Promise<void> {
   );
 }
 
-test('what a dead process left is removed, synthetic events as well; what a living one has is left alone', async (context) => {
+test('instances and synthetic events of dead processes are removed, those of live processes stay', async (context) => {
   const { tracefs, instance } = setUp(context);
   tracefs.tree.process({ pid: 30, comm: 'node' });
   await crash(tracefs, 30);
@@ -49,7 +49,7 @@ test('what a dead process left is removed, synthetic events as well; what a livi
   assert.deepEqual(tracefs.synthetic(), ['kvm_telemetry_30_exit']);
 });
 
-test('a predecessor of the same pid, as in a container, is taken for dead', async (context) => {
+test('an earlier process with the same pid, as in a container, counts as dead', async (context) => {
   const { tracefs, instance } = setUp(context);
   tracefs.tree.process({ pid: 7, comm: 'node' });
   await crash(tracefs, 7);
@@ -58,7 +58,7 @@ test('a predecessor of the same pid, as in a container, is taken for dead', asyn
   assert.deepEqual(tracefs.synthetic(), []);
 });
 
-test('what is other people’s stays: instances, their triggers, synthetic events', async (context) => {
+test('instances, triggers and synthetic events of other programs stay', async (context) => {
   const { tracefs, instance } = setUp(context);
   const root = tracefs.host.roots.tracefs;
   for (const name of ['x', 'kvm-telemetry-x', 'kvm-telemetry-', 'my-kvm-telemetry-20']) {
@@ -80,7 +80,7 @@ test('what is other people’s stays: instances, their triggers, synthetic event
   assert.deepEqual(tracefs.synthetic(), ['wakeup', 'kvm_telemetry_x', 'my_kvm_telemetry_20_exit']);
 });
 
-test('destroy leaves nothing, whatever builds on what', async (context) => {
+test('destroy removes everything, in the order of the dependencies', async (context) => {
   const { tracefs, instance } = setUp(context);
   await crash(tracefs, 7);
   assert.ok(instance.exists);
@@ -89,7 +89,7 @@ test('destroy leaves nothing, whatever builds on what', async (context) => {
   assert.deepEqual(await instance.destroy(), [], 'nor is it a problem that nothing is there');
 });
 
-test('what cannot be removed is told, and costs no other', async (context) => {
+test('an instance that cannot be removed is reported, and the others are removed', async (context) => {
   const { tracefs, instance } = setUp(context);
   tracefs.tree.process({ pid: 20, comm: 'node' });
   await crash(tracefs, 20);
@@ -104,7 +104,7 @@ test('what cannot be removed is told, and costs no other', async (context) => {
   assert.deepEqual(tracefs.instances().sort(), ['kvm-telemetry-20', OWN]);
 });
 
-test('a folder that is no tracefs is refused, and left as it was', async (context) => {
+test('a folder that is not a tracefs is refused and stays unchanged', async (context) => {
   const tree = hostTree(context);
   const instance = new TraceInstance(tree.host, tracefsWriter, 7);
   await assert.rejects(instance.create(), { name: 'SourceError', kind: 'absent' });
@@ -114,7 +114,7 @@ test('a folder that is no tracefs is refused, and left as it was', async (contex
   assert.deepEqual(readdirSync(instances), []);
 });
 
-test('the writer appends to what is there and makes no file', async (context) => {
+test('the writer appends to existing files and creates none', async (context) => {
   const tree = hostTree(context);
   tree.write('x', 'a\n');
   const path = join(tree.folder, 'x');
@@ -129,7 +129,7 @@ test('the writer appends to what is there and makes no file', async (context) =>
   await assert.rejects(tracefsWriter.removeDirectory(path), { name: 'SourceError', kind: 'absent' });
 });
 
-test('a refused trigger quotes the kernel’s reason', async (context) => {
+test('the error of a refused trigger quotes error_log', async (context) => {
   const { instance } = setUp(context);
   await instance.create();
   await assert.rejects(instance.add('kvm/kvm_exit', 'hist:keys=nonsense:size=2048'), (error) => {
@@ -147,7 +147,7 @@ test('a refused trigger quotes the kernel’s reason', async (context) => {
   });
 });
 
-test('a refusal that left nothing in the log says so; one that is not the kernel’s opinion is passed on', async (context) => {
+test('the error says if error_log has no reason; EPERM is passed on as it is', async (context) => {
   const { tracefs, instance } = setUp(context);
   await instance.create();
   const end = tracefs.refuse(/kvm_exit hist/, 'ENOMEM');
@@ -160,7 +160,7 @@ test('a refusal that left nothing in the log says so; one that is not the kernel
   await assert.rejects(instance.add('kvm/kvm_exit', EXITS), { kind: 'denied', reason: 'EPERM' });
 });
 
-test('a refused synthetic event quotes the log in which the kernel tells why: that of the whole tracefs', async (context) => {
+test('the error of a refused synthetic event quotes the error_log of the whole tracefs', async (context) => {
   const { tracefs, instance } = setUp(context);
   await instance.create();
   await instance.add('kvm/kvm_exit', 'hist:keys=nonsense:size=2048').catch(() => undefined);
@@ -170,7 +170,7 @@ test('a refused synthetic event quotes the log in which the kernel tells why: th
   });
 });
 
-test('an event or a field that this kernel lacks is absent', async (context) => {
+test('an event or a field that this kernel does not have is absent', async (context) => {
   const { instance } = setUp(context);
   await instance.create();
   instance.checkEvent('kvm/kvm_exit', ['exit_reason', 'isa']);
@@ -184,7 +184,7 @@ test('an event or a field that this kernel lacks is absent', async (context) => 
   });
 });
 
-test('a map is cleared under its trigger’s filter, and what it counted is gone', async (context) => {
+test('clearing a map needs the trigger’s filter, and removes its counts', async (context) => {
   const { tracefs, instance } = setUp(context);
   await instance.create();
   const spec = 'hist:keys=common_pid,gpa.hex:size=4096 if type == 2 && len == 2';

@@ -40,7 +40,7 @@ for (const kernel of ['6.1', '6.18'] as const) {
   }
 }
 
-test('case kvm_exit-format-5.4-amd: two tables on one field are told by their order', (context) => {
+test('case kvm_exit-format-5.4-amd: two tables on one field are distinguished by their order', (context) => {
   const tree = hostTree(context);
   tree.write(FORMAT, caseText('kvm_exit-format-5.4-amd', FORMAT));
   const vmx = readExitFormat(tree.host);
@@ -70,7 +70,7 @@ for (const [vendor, isa] of [
   ['AuthenticAMD', 'svm'],
   ['HygonGenuine', 'svm'],
 ] as const) {
-  test(`where both modules are built in, a CPU of ${vendor} is ${isa}`, (context) => {
+  test(`if both modules are built in, a CPU of ${vendor} is ${isa}`, (context) => {
     const tree = hostTree(context);
     for (const module of ['kvm_amd', 'kvm_intel'])
       tree.write(`sys/module/${module}/parameters/nested`, 'Y\n');
@@ -79,7 +79,7 @@ for (const [vendor, isa] of [
   });
 }
 
-test('on arm64 a reason is a kind, and for a trap its class', (context) => {
+test('on arm64 a reason is the kind of exit, and for a trap its class', (context) => {
   const tree = hostTree(context);
   tree.write(FORMAT, KVM_EXIT_ARM64);
   const { isa, names } = readExitFormat(tree.host);
@@ -91,7 +91,7 @@ test('on arm64 a reason is a kind, and for a trap its class', (context) => {
   assert.equal(names.get(1), undefined);
 });
 
-test('where the kernel does not tell, the built-in tables name what matters for I/O', (context) => {
+test('without names from the kernel, the built-in tables name the reasons of the I/O path', (context) => {
   const tree = hostTree(context);
   const { isa, names } = readExitFormat(tree.host);
   assert.deepEqual([isa, names.size], ['vmx', 0]);
@@ -122,7 +122,7 @@ test('the built-in tables agree with the kernel’s', (context) => {
   }
 });
 
-test('a format that is none is told', (context) => {
+test('a malformed format file is reported', (context) => {
   const tree = hostTree(context);
   tree.write(FORMAT, 'nonsense\n');
   assert.throws(() => readExitFormat(tree.host), { name: 'SourceError', kind: 'malformed' });

@@ -54,7 +54,7 @@ function fake(counters = COUNTERS): {
 const vm = (key: string, ...tids: number[]): PerfTarget => ({ key, tids });
 const totals = (perf: PerfCounters, key: string): unknown => Object.fromEntries(perf.counts(key) ?? []);
 
-test('one perf for each VM; counts add up, and are unknown before the first interval', () => {
+test('each VM has one perf process; counts add up, and are unknown before the first interval', () => {
   const { perf, started, counts, tids } = fake();
   for (let i = 0; i < 3; i++) perf.follow([vm('a', 1, 2), vm('b', 3), vm('none')]);
   assert.deepEqual(tids(), [[1, 2], [3]]);
@@ -70,7 +70,7 @@ test('one perf for each VM; counts add up, and are unknown before the first inte
   assert.ok(started.every(({ isAskedToEnd }) => !isAskedToEnd));
 });
 
-test('a vCPU that is plugged in gets a perf of its own, and the counts of both are added', () => {
+test('a hot-plugged vCPU gets its own perf process, and the counts of both are added', () => {
   const { perf, started, counts, tids } = fake();
   perf.follow([vm('a', 1, 2)]);
   counts(0, 10, 0);
@@ -86,7 +86,7 @@ test('a vCPU that is plugged in gets a perf of its own, and the counts of both a
   assert.equal(perf.counts('a')?.get('kvm_exit'), 111);
 });
 
-test('a thread that is replaced is counted anew; its perf ends when its last thread is gone, and still counts', () => {
+test('a new thread gets a new perf process; a process ends when its last thread has exited, and its last counts are added', () => {
   const { perf, started, counts, tids } = fake();
   perf.follow([vm('a', 1, 2)]);
   perf.follow([vm('a', 1, 9)]);
@@ -101,7 +101,7 @@ test('a thread that is replaced is counted anew; its perf ends when its last thr
   assert.equal(perf.counts('a')?.get('kvm_exit'), 7);
 });
 
-test('a VM that is gone is forgotten, and what its perf still says goes nowhere', () => {
+test('a VM that has exited is forgotten, and late counts of its perf process are dropped', () => {
   const { perf, started, counts, dies } = fake();
   perf.follow([vm('a', 1), vm('b', 2)]);
   counts(0, 5, 5);
@@ -117,7 +117,7 @@ test('a VM that is gone is forgotten, and what its perf still says goes nowhere'
   assert.equal(perf.counts('a')?.get('kvm_exit'), 1);
 });
 
-test('a perf that dies is started again, ever more slowly, and no count falls', () => {
+test('a perf process that fails is started again with exponential back-off, and no count falls', () => {
   const { perf, started, clock, counts, dies } = fake();
   const follow = (): number => {
     perf.follow([vm('a', 1, 2)]);
@@ -145,7 +145,7 @@ test('a perf that dies is started again, ever more slowly, and no count falls', 
   assert.equal(follow(), 11, 'after a good while it is trusted again');
 });
 
-test('when one perf of two dies only its own threads are counted anew', () => {
+test('if one of two perf processes fails, only its threads get a new process', () => {
   const { perf, clock, dies, counts, tids } = fake();
   perf.follow([vm('a', 1, 2)]);
   perf.follow([vm('a', 1, 2, 3)]);
@@ -156,7 +156,7 @@ test('when one perf of two dies only its own threads are counted anew', () => {
   assert.deepEqual(tids(), [[1, 2], [3], [1, 2, 4]]);
 });
 
-test('threads that die between two looks are no problem, but those that never are there are', () => {
+test('threads that exit between two updates are not a problem; it is one if this repeats', () => {
   const { perf, clock, dies, tids } = fake();
   perf.follow([vm('a', 1)]);
   dies(0, GONE);
@@ -172,7 +172,7 @@ test('threads that die between two looks are no problem, but those that never ar
   assert.equal(tids().length, 3);
 });
 
-test('without perf there is one problem and one try a minute, until there is one', () => {
+test('without perf there is one problem and one try per minute, until perf is installed', () => {
   const { perf, started, clock, dies, counts } = fake();
   const targets = [vm('a', 1), vm('b', 2), vm('c', 3)];
   perf.follow(targets);
@@ -195,7 +195,7 @@ test('without perf there is one problem and one try a minute, until there is one
   assert.equal(started.length, 7);
 });
 
-test('the same failure of many VMs is told once, and of the others no more than a screen', () => {
+test('the same failure of many VMs is reported once, and at most 16 failures are reported', () => {
   const { perf, started, dies } = fake();
   const targets = Array.from({ length: 100 }, (_, i) => vm(`vm${i}`, i + 1));
   for (let i = 0; i < 20; i++) perf.follow(targets);
@@ -206,7 +206,7 @@ test('the same failure of many VMs is told once, and of the others no more than 
   assert.equal(perf.problems.length, 16);
 });
 
-test('many VMs are not started all at once', () => {
+test('at most 16 perf processes start per update', () => {
   const { perf, started } = fake();
   const targets = Array.from({ length: 40 }, (_, i) => vm(`vm${i}`, i + 1));
   const steps = [1, 2, 3, 4].map(() => {
@@ -217,7 +217,7 @@ test('many VMs are not started all at once', () => {
   assert.deepEqual(perf.problems, []);
 });
 
-test('no more than 128 processes: one problem says how many VMs are left out, those that are counted stay', () => {
+test('at most 128 processes: one problem reports how many VMs are not counted, and the others stay', () => {
   const { perf, started, counts, dies } = fake();
   const targets = Array.from({ length: 131 }, (_, i) => vm(`vm${i}`, i + 1));
   for (let i = 0; i < 20; i++) perf.follow(targets);
@@ -241,7 +241,7 @@ test('no more than 128 processes: one problem says how many VMs are left out, th
   assert.match(perf.problems[0]?.message ?? '', /vCPUs: 2;/);
 });
 
-test('no more than 8192 descriptors; a smaller VM may still find room', () => {
+test('at most 8192 descriptors; a smaller VM may still fit', () => {
   const counters = Array.from({ length: 32 }, (_, i) => ({
     name: `n${i}`,
     event: 'e:e',
@@ -262,7 +262,7 @@ test('no more than 8192 descriptors; a smaller VM may still find room', () => {
   assert.deepEqual(perf.problems, []);
 });
 
-test('stop waits for the last intervals, which count, and nothing is started any more', async () => {
+test('stop waits for the counts of the last intervals, and no process starts afterwards', async () => {
   const { perf, started, counts, dies } = fake();
   perf.follow([vm('a', 1), vm('b', 2), vm('c', 3)]);
   counts(0, 1, 0);
@@ -286,7 +286,7 @@ test('stop waits for the last intervals, which count, and nothing is started any
   await perf.stop();
 });
 
-test('what was never started stops at once', async () => {
+test('without perf processes stop returns at once', async () => {
   await fake().perf.stop();
   const { perf, started } = fake([]);
   perf.follow([vm('a', 1)]);
@@ -294,7 +294,7 @@ test('what was never started stops at once', async () => {
   await perf.stop();
 });
 
-test('who waits for current counts gets those of the next report, or goes on when perf gives none', async () => {
+test('next() resolves with the next report, or when perf has ended', async () => {
   const { perf, counts, dies } = fake();
   await perf.next('a', 60_000);
   perf.follow([{ key: 'a', tids: [1] }]);

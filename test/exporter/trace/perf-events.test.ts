@@ -7,7 +7,7 @@ import { MMIO_NOTIFY, TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
 import { simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
 import { KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
 
-test('only events that this kernel has are counted', (context) => {
+test('only events of this kernel are counted', (context) => {
   const { host } = simulatedTracefs(context, {
     events: { 'kvm/kvm_fast_mmio': undefined, 'kvm/kvm_pio': undefined },
   });
@@ -28,7 +28,7 @@ test('only events that this kernel has are counted', (context) => {
   );
 });
 
-test('exits are counted as a whole and by the reasons of the I/O path', (context) => {
+test('exits are counted in total and by the reasons of the I/O path', (context) => {
   const counters = perfCounters(simulatedTracefs(context).host, 'vmx', ['exits']);
   assert.deepEqual(counters[0], { name: 'kvm_exit', event: 'kvm:kvm_exit', filter: undefined });
   assert.ok(counters.some(({ name, filter }) => name === 'kvm_exit:12' && filter === 'exit_reason == 12'));
@@ -42,7 +42,7 @@ test('exits are counted as a whole and by the reasons of the I/O path', (context
   );
 });
 
-test('the filter for kicks through ports is the rule for them', (context) => {
+test('the filter for kicks through ports agrees with isKick()', (context) => {
   const notify = perfCounters(simulatedTracefs(context).host, 'vmx', ['notifications']).find(
     ({ name }) => name === 'kvm_pio:notify',
   );
@@ -58,7 +58,7 @@ test('the filter for kicks through ports is the rule for them', (context) => {
   assert.deepEqual([passes(0xc010, 0, 2), passes(0xc010, 1, 4)], [false, false]);
 });
 
-test('virtio-mmio (microvm, Firecracker) is notified with 4 bytes, which perf counts as kicks', () => {
+test('perf counts the 4-byte notifications of virtio-mmio (microvm, Firecracker) as kicks', () => {
   const counts = new Map([
     ['kvm_fast_mmio', 0],
     ['kvm_mmio', 900],
@@ -74,7 +74,7 @@ test('virtio-mmio (microvm, Firecracker) is notified with 4 bytes, which perf co
   assert.equal(traceFromPerf(counts, 'vmx').deviceExits, undefined);
 });
 
-test('what perf cannot tell is said', () => {
+test('perf’s limits are reported', () => {
   assert.deepEqual(perfLimits(['exits', 'halt_poll'], 'vmx'), []);
   const [sets = '', ...others] = perfLimits(TRACE_SET_NAMES, 'svm');
   assert.equal(sets, 'perf does not count the sets block, exit_duration, block_duration, sched, lock');
@@ -82,7 +82,7 @@ test('what perf cannot tell is said', () => {
   assert.match(perfLimits(['notifications'], 'vmx').join(), /virtqueues/);
 });
 
-test('what perf counted sums to all exits, and reasons that have no counter are one', () => {
+test('perf’s counts add up to all exits; reasons without a counter share one', () => {
   const counts = new Map([
     ...([
       ['kvm_exit', 100],
@@ -118,7 +118,7 @@ test('what perf counted sums to all exits, and reasons that have no counter are 
   assert.deepEqual(Object.fromEntries(stages), { kick: 22, inject: 10, halt: 40, eoi: 7, other: 21 });
 });
 
-test('without a fast path for MMIO kicks are not told, and what is not counted is unknown', () => {
+test('without a fast MMIO path kicks are unknown, as is everything that is not counted', () => {
   const amd = traceFromPerf(
     new Map([
       ['kvm_exit', 5],

@@ -64,7 +64,7 @@ async function printed(
   return allTriggers();
 }
 
-test('the imitation of tracefs prints triggers as the captured kernel did', async (context) => {
+test('the simulated tracefs prints triggers as the captured kernel did', async (context) => {
   const formats = [...new Set(CAPTURED.map(([event]) => event))].filter(
     (event) => !/^synthetic|kvm_msr|_irq$|apic/.test(event),
   );
@@ -87,7 +87,7 @@ test('the imitation of tracefs prints triggers as the captured kernel did', asyn
   assert.deepEqual(tracefs.allTriggers().sort(), plain.map(([event, line]) => `${event} ${line}`).sort());
 });
 
-test('every set is taken, and printed as the captured kernel prints such triggers', async (context) => {
+test('the simulated tracefs accepts every set, and prints the triggers as the captured kernel did', async (context) => {
   const kernels = CAPTURED.map(([event, line]) => `${event} ${line}`);
   for (const [name, set] of SETS) {
     for (const formats of ['6.1', '6.18'] as const) {
@@ -101,7 +101,7 @@ test('every set is taken, and printed as the captured kernel prints such trigger
   }
 });
 
-test('latency triggers differ from the captured ones in names only', () => {
+test('latency triggers differ from the captured ones only in names', () => {
   const named = (line: string | undefined) =>
     line
       ?.replace(/\bts0\b/g, 't0')
@@ -117,7 +117,7 @@ test('latency triggers differ from the captured ones in names only', () => {
   );
 });
 
-test('value, filter and synthetic event stand where the kernel looks for them', () => {
+test('value, filter and synthetic event have the kernel’s order', () => {
   assert.equal(
     textOf(triggerOn('kvm/kvm_userspace_exit', 'common_pid')).line,
     `hist:keys=common_pid:lat=common_timestamp-$t0:size=4096:onmatch(kvm.kvm_mmio).trace(${PREFIX}mmio,$p0,$y0,$g0,$lat) if reason == 6`,
@@ -129,7 +129,7 @@ test('value, filter and synthetic event stand where the kernel looks for them', 
   });
 });
 
-test('on arm64 a reason is two fields, its duration has the class', async (context) => {
+test('on arm64 a reason has two fields, and its duration has the class', async (context) => {
   const arm = (event: string, keys: string) => textOf(triggerOn(event, keys), 'arm64');
   assert.deepEqual(arm('kvm/kvm_exit', 'common_pid,exit_reason'), {
     event: 'kvm/kvm_exit',
@@ -158,7 +158,7 @@ test('on arm64 a reason is two fields, its duration has the class', async (conte
   assert.ok(!lines.some((line) => /exit_reason|kvm_pio|fast_mmio/.test(line)));
 });
 
-test('a trigger for VM threads names each of them', () => {
+test('the filter of a trigger for VM threads has one term per thread', () => {
   const migrations = triggerOn('sched/sched_migrate_task', 'pid');
   assert.equal(
     textOf(migrations, 'vmx', [11, 12, 4_194_303]).line,
@@ -171,12 +171,12 @@ test('a trigger for VM threads names each of them', () => {
   );
 });
 
-test('as many threads as are followed fit into the page of a trigger', () => {
+test('a filter for 128 threads fits into one page', () => {
   const tids = Array.from({ length: 128 }, (_, i) => 4_194_303 - i);
   assert.ok(textOf(triggerOn('sched/sched_switch', 'prev_pid'), 'vmx', tids).line.length < 4096);
 });
 
-test('sets keep to what the program builds upon', () => {
+test('the sets satisfy the program’s assumptions', () => {
   assert.deepEqual(TRACE_SET_NAMES, Object.keys(TRACE_SETS));
   assert.ok(DEFAULT_TRACE_SETS.every((name) => TRACE_SET_NAMES.includes(name)));
   const all = SETS.flatMap(([, { triggers }]) => triggers);
@@ -196,7 +196,7 @@ test('sets keep to what the program builds upon', () => {
   }
 });
 
-test('a 4-byte write is a kick at the notify register of a virtio-mmio device, and nowhere else', () => {
+test('a 4-byte write is a kick only at the notify register of a virtio-mmio device', () => {
   const filter = MMIO_NOTIFY.replaceAll(/gpa & (16|64)\b/g, '(gpa & $1) !== 0');
   const passes = new Function('len', 'gpa', `return ${filter}`) as (len: number, gpa: number) => boolean;
   // QEMU's microvm, Firecracker on x86 and arm64, QEMU's virt and kvmtool: first and later devices.

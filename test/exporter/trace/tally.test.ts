@@ -24,7 +24,7 @@ const A = owner('a');
 const B = owner('b', 'vcpu0', 50);
 const ofA = (tid: number): Owner | undefined => (tid === 1 ? A : undefined);
 
-test('what grows in the map is added, by thread and by the other keys', () => {
+test('the growth of the map is added by thread and by the other keys', () => {
   const tally = new Tally();
   const iothread = owner('a', 'iothread:io0');
   const ownerOf = (tid: number) => ({ 1: A, 2: iothread, 3: B })[tid];
@@ -57,7 +57,7 @@ test('what grows in the map is added, by thread and by the other keys', () => {
   assert.deepEqual(counts(tally, 'stranger'), []);
 });
 
-test('a map that somebody else cleared is counted on from nothing, and no count falls', () => {
+test('if another program clears the map, counting continues from zero and no count falls', () => {
   const tally = new Tally();
   tally.update(block([[1, 12, 5, 500]]), ofA, 1);
   tally.update(block([]), ofA, 2);
@@ -68,7 +68,7 @@ test('a map that somebody else cleared is counted on from nothing, and no count 
   assert.deepEqual(counts(tally, 'a'), [['vcpu0', 12, 8, 520]]);
 });
 
-test('after restart() the map counts from nothing, were its counts larger than before', () => {
+test('after restart() the map counts from zero, even if its counts are larger than before', () => {
   const tally = new Tally();
   tally.update(block([[1, 12, 5, 50]], 7), ofA, 1);
   tally.restart();
@@ -77,13 +77,13 @@ test('after restart() the map counts from nothing, were its counts larger than b
   assert.equal(tally.dropped, 15);
 });
 
-test('drops add up over maps, whoever cleared them', () => {
+test('drops add up over all maps, even if another program cleared them', () => {
   const tally = new Tally();
   for (const dropped of [3, 5, 5, 2, 4]) tally.update(block([], dropped), ofA, 1);
   assert.equal(tally.dropped, 9);
 });
 
-test('an owner who is known only at the third reading gets all', () => {
+test('an owner that is known only at the third reading gets all counts', () => {
   const tally = new Tally();
   const vm = owner('a', 'vcpu0', 10);
   const nobody = () => undefined;
@@ -93,7 +93,7 @@ test('an owner who is known only at the third reading gets all', () => {
   assert.deepEqual(counts(tally, 'a'), [['vcpu0', 12, 8, 8]]);
 });
 
-test('a thread id that another VM uses again does not inherit', () => {
+test('a VM that reuses a thread id does not inherit its counts', () => {
   const tally = new Tally();
   tally.update(block([[1, 12, 100, 100]]), ofA, 40);
   tally.update(block([[1, 12, 103, 104]]), () => B, 60);
@@ -101,14 +101,14 @@ test('a thread id that another VM uses again does not inherit', () => {
   assert.deepEqual(counts(tally, 'b'), [['vcpu0', 12, 3, 4]]);
 });
 
-test('what a thread of no VM did before one of a VM got its id is not the VM’s', () => {
+test('a VM does not get the counts of a host thread that had the id before', () => {
   const tally = new Tally();
   tally.update(block([[1, 12, 100, 100]]), () => undefined, 40);
   tally.update(block([[1, 12, 101, 101]]), () => B, 60);
   assert.deepEqual(counts(tally, 'b'), [['vcpu0', 12, 1, 1]]);
 });
 
-test('an id that another VM uses again, known late, does not inherit and loses nothing', () => {
+test('a VM that reuses a thread id and is known late inherits nothing and loses nothing', () => {
   const tally = new Tally();
   const nobody = () => undefined;
   tally.update(block([[1, 12, 100, 100]]), ofA, 40);
@@ -119,14 +119,14 @@ test('an id that another VM uses again, known late, does not inherit and loses n
   assert.equal(hitsOf(tally, 'b'), 5);
 });
 
-test('another look at the same thread, under another name, continues and counts nothing twice', () => {
+test('a thread that changes its name continues, and nothing is counted twice', () => {
   const tally = new Tally();
   tally.update(block([[1, 12, 5, 5]]), ofA, 1);
   tally.update(block([[1, 12, 7, 7]]), () => owner('a', 'vcpu7'), 2);
   assert.equal(hitsOf(tally, 'a'), 7);
 });
 
-test('VMs that are gone are forgotten, the others are kept', () => {
+test('VMs that have exited are forgotten, the others are kept', () => {
   const tally = new Tally();
   const ownerOf = (tid: number) => (tid === 1 ? A : B);
   tally.update(
@@ -260,7 +260,7 @@ function runs(steps: readonly Step[], check: (world: World) => void): void {
   check(world);
 }
 
-test('whatever happens, the totals are what happened: clears of our own, ids used again, owners known late', () => {
+test('the totals equal the events after our own clears, reused ids and owners known late', () => {
   const ours = fc.array(
     step.filter((each) => each.do !== 'clear'),
     { maxLength: 60 },
@@ -287,7 +287,7 @@ test('whatever happens, the totals are what happened: clears of our own, ids use
   );
 });
 
-test('when somebody else clears the map nothing is counted twice and nothing falls', () => {
+test('if another program clears the map, nothing is counted twice and no count falls', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       runs(steps, (world) => {

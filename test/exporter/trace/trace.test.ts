@@ -73,7 +73,7 @@ function setUp(
   };
 }
 
-test('tracefs counts by VM, thread and reason, and stop() leaves nothing', async (context) => {
+test('tracefs counts by VM, thread and reason, and stop() removes everything', async (context) => {
   const { tracefs, trace, exits, tick, perfs } = setUp(context, { sets: ['exits', 'exit_duration'] });
   await trace.start();
   await tick();
@@ -92,7 +92,7 @@ test('tracefs counts by VM, thread and reason, and stop() leaves nothing', async
   assert.equal(trace.read().backend, undefined);
 });
 
-test('a reading that gives way between the maps is the same', async (context) => {
+test('a reading that yields between the maps has the same counts', async (context) => {
   const { trace, exits } = setUp(context);
   await trace.start();
   exits(5);
@@ -103,7 +103,7 @@ test('a reading that gives way between the maps is the same', async (context) =>
   assert.equal(trace.read().of(WEB)?.events.get('kvm_exit'), 5);
 });
 
-test('what happens during a paced reading is counted once, also where its set is changed meanwhile', async (context) => {
+test('events during a paced reading are counted once, also if the settings change during it', async (context) => {
   const { tracefs, trace, exits, change, tick, event } = setUp(context);
   await trace.start();
   exits(5);
@@ -119,7 +119,7 @@ test('what happens during a paced reading is counted once, also where its set is
   assert.equal(event('kvm_exit'), 16);
 });
 
-test('auto takes perf where there are no hist triggers, and says why', async (context) => {
+test('backend auto uses perf on a kernel without hist triggers, and reports why', async (context) => {
   const { tracefs, trace, perfs, tick, event } = setUp(context, {}, { hist: false });
   await trace.start();
   await tick();
@@ -139,7 +139,7 @@ test('auto takes perf where there are no hist triggers, and says why', async (co
   assert.equal(trace.read().backend, undefined);
 });
 
-test('who wants tracefs does not get perf', async (context) => {
+test('backend tracefs never uses perf', async (context) => {
   const { trace, perfs, problems, tick } = setUp(context, { backend: 'tracefs' }, { hist: false });
   await trace.start();
   await tick();
@@ -148,7 +148,7 @@ test('who wants tracefs does not get perf', async (context) => {
   assert.deepEqual(problems(), ['absent: no hist triggers in this kernel (CONFIG_HIST_TRIGGERS)']);
 });
 
-test('who wants perf gets it although tracefs could count', async (context) => {
+test('backend perf is used even if tracefs could count', async (context) => {
   const { tracefs, trace, perfs } = setUp(context, { backend: 'perf' });
   await trace.start();
   assert.equal(perfs.length, 1);
@@ -156,7 +156,7 @@ test('who wants perf gets it although tracefs could count', async (context) => {
   assert.ok(trace.read().limits.every((limit) => !limit.includes('tracefs')));
 });
 
-test('off does nothing at all', async (context) => {
+test('backend off writes nothing and starts nothing', async (context) => {
   const { tracefs, trace, perfs, tick } = setUp(context, { backend: 'off' });
   await trace.start();
   await tick(61);
@@ -166,7 +166,7 @@ test('off does nothing at all', async (context) => {
   await trace.stop();
 });
 
-test('without tracefs auto fails with a reason, and is tried again after a minute', async (context) => {
+test('without tracefs and perf auto reports the reason, and tries again after a minute', async (context) => {
   const { tracefs, trace, problems, tick } = setUp(context);
   const end = tracefs.refuse(/./, 'EROFS');
   for (const event of formatsOf('6.1').keys()) tracefs.setEvent(event, undefined);
@@ -181,7 +181,7 @@ test('without tracefs auto fails with a reason, and is tried again after a minut
   assert.deepEqual(problems(), []);
 });
 
-test('settings that change keep the totals of sets that stay, and what was not read yet', async (context) => {
+test('a change of settings keeps the totals of the remaining sets, and counts that were not read yet', async (context) => {
   const { tracefs, trace, exits, event, tick, change } = setUp(context);
   await trace.start();
   exits(5);
@@ -195,7 +195,7 @@ test('settings that change keep the totals of sets that stay, and what was not r
   assert.equal(tracefs.triggers('kvm/kvm_eoi').length, 0);
 });
 
-test('settings that change keep what perf counted', async (context) => {
+test('a change of settings keeps perf’s counts', async (context) => {
   const { trace, perfs, tick, event, change } = setUp(context, { backend: 'perf' });
   await trace.start();
   perfs[0]?.listener.counted(perfs[0].events.map(() => 7));
@@ -206,13 +206,13 @@ test('settings that change keep what perf counted', async (context) => {
   assert.equal(event('kvm_exit'), 8);
 });
 
-test('where perf counts none of the sets, that is what is said', async (context) => {
+test('if perf counts none of the sets, the problem names them', async (context) => {
   const { trace, problems } = setUp(context, { backend: 'perf', sets: ['block'] });
   await trace.start();
   assert.match(problems().join(), /perf counts none of the sets block/);
 });
 
-test('sets that are switched off vanish', async (context) => {
+test('disabled sets have no counts', async (context) => {
   const { tracefs, trace, event, tick, change } = setUp(context);
   await trace.start();
   tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 3);
@@ -234,7 +234,7 @@ test('sets that are switched off vanish', async (context) => {
   );
 });
 
-test('ticks change nothing while the settings stay', async (context) => {
+test('without a change of settings a tick writes nothing', async (context) => {
   const { tracefs, trace, tick } = setUp(context);
   await trace.start();
   const before = tracefs.written.length;
@@ -242,7 +242,7 @@ test('ticks change nothing while the settings stay', async (context) => {
   assert.equal(tracefs.written.length, before);
 });
 
-test('a tick that fails is told, and forgotten once one succeeds', async (context) => {
+test('the failure of a tick is reported until a tick succeeds', async (context) => {
   const { tracefs, trace, problems, tick, exits, event } = setUp(context);
   await trace.start();
   exits(5);
@@ -258,7 +258,7 @@ test('a tick that fails is told, and forgotten once one succeeds', async (contex
   assert.equal(event('kvm_exit'), 6);
 });
 
-test('reasons have the names of the kernel’s module, were it loaded later than this program', async (context) => {
+test('reasons have the names of the kernel’s module, also if it is loaded later than this program', async (context) => {
   const { tracefs, trace, tick } = setUp(context, {}, { events: { 'kvm/kvm_exit': undefined } });
   tracefs.tree.remove('sys/module');
   await trace.start();
@@ -270,7 +270,7 @@ test('reasons have the names of the kernel’s module, were it loaded later than
   assert.deepEqual([isa, names.get(120), problems], ['svm', 'hlt', []]);
 });
 
-test('a VM that is gone is forgotten, a thread that comes is counted', async (context) => {
+test('a VM that has exited is forgotten, and a new thread is counted', async (context) => {
   const { trace, threads, exits, event } = setUp(context);
   await trace.start();
   exits(3, 13);
@@ -286,7 +286,7 @@ test('a VM that is gone is forgotten, a thread that comes is counted', async (co
   );
 });
 
-test('an MSI’s vector and destination are those of its data and address, x2APIC’s high bits included', async (context) => {
+test('an MSI’s vector and destination come from its data and address, including x2APIC’s high bits', async (context) => {
   const { tracefs, trace } = setUp(context);
   await trace.start();
   const msi = (address: number, data: number) =>
@@ -299,13 +299,13 @@ test('an MSI’s vector and destination are those of its data and address, x2API
   ]);
 });
 
-test('only threads on the I/O path are in a filter for VM threads', async (context) => {
+test('the filter for VM threads has only threads on the I/O path', async (context) => {
   const { tracefs, trace } = setUp(context, { sets: ['sched'] });
   await trace.start();
   assert.match(tracefs.triggers('sched/sched_switch').join(), / if prev_pid == 11 \|\| prev_pid == 12$/);
 });
 
-test('starts, ticks and stops that overlap are made one after the other', async (context) => {
+test('overlapping starts, ticks and stops run one after the other', async (context) => {
   const { tracefs, trace } = setUp(context, { sets: ['exits', 'exit_duration'] });
   await Promise.all([trace.start(), trace.tick(), trace.tick(), trace.stop()]);
   assert.deepEqual([tracefs.instances(), tracefs.synthetic()], [[], []]);

@@ -79,7 +79,7 @@ function setUp(
   };
 }
 
-test('what the map holds is counted between two readings, by VM', async (context) => {
+test('the growth of a map between two readings is counted by VM', async (context) => {
   const { tracefs, start, read, hits, problems, set } = setUp(context);
   await start();
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
@@ -97,7 +97,7 @@ for (const [dutyCycle, windows] of [
   [0.5, '.x.x.x.x.x.x.x.x.x.x'],
   [1, 'xxxxxxxxxxxxxxxxxxxx'],
 ] as const) {
-  test(`with a duty cycle of ${dutyCycle} windows of a second are open ${windows}, and the active ratio says so`, async (context) => {
+  test(`with a duty cycle of ${dutyCycle} one-second windows are open ${windows}, and the active ratio agrees`, async (context) => {
     const { tracefs, start, tick, set, problems } = setUp(context, {
       sets: ['exits', 'exit_duration'],
       dutyCycle,
@@ -125,7 +125,7 @@ for (const [dutyCycle, windows] of [
   });
 }
 
-test('each window begins with empty maps, so that no time stamp is older', async (context) => {
+test('each window begins with empty maps, so no time stamp is older than the window', async (context) => {
   const { tracefs, start, tick } = setUp(context, { sets: ['exit_duration'], dutyCycle: 0.5 });
   await start();
   await tick(2);
@@ -137,7 +137,7 @@ test('each window begins with empty maps, so that no time stamp is older', async
   );
 });
 
-test('a map of keys that come once is made anew each second, and its drops are counted', async (context) => {
+test('a map of keys that occur once is created again each second, and its drops are counted', async (context) => {
   const { tracefs, start, tick, set, hits, read } = setUp(context, { sets: ['block_duration'] });
   await start();
   await tick();
@@ -153,7 +153,7 @@ test('a map of keys that come once is made anew each second, and its drops are c
   assert.equal(set('block_duration')?.activeRatio, 2 / 3);
 });
 
-test('drops of windows are kept when the backend is another one, as after a change of settings', async (context) => {
+test('drops of windows outlive the backend', async (context) => {
   const { tracefs, backend, start, tick, tallies } = setUp(context, { sets: ['block_duration'] });
   await start();
   await tick();
@@ -163,7 +163,7 @@ test('drops of windows are kept when the backend is another one, as after a chan
   assert.equal(tallies.get('blockDurations')?.dropped, 5);
 });
 
-test('a window that is always open is made anew each minute: threads that are gone fill its maps', async (context) => {
+test('a window that is always open is created again each minute, because exited threads fill its maps', async (context) => {
   const { tracefs, start, tick, set } = setUp(context, { sets: ['exit_duration'] });
   await start();
   await tick();
@@ -182,7 +182,7 @@ test('a window that is always open is made anew each minute: threads that are go
   assert.equal(set('exit_duration')?.activeRatio, 59 / 60);
 });
 
-test('a map that is three quarters full is emptied, and nothing of it is lost or counted twice', async (context) => {
+test('a map that is three quarters full is cleared, and no count is lost or counted twice', async (context) => {
   const { tracefs, start, tick, read, hits, set } = setUp(context);
   await start();
   const strangers = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
@@ -206,7 +206,7 @@ test('a map that is three quarters full is emptied, and nothing of it is lost or
   assert.equal(set('exits')?.entries, 1);
 });
 
-test('a reading while a map is being emptied counts nothing twice', async (context) => {
+test('a reading while a map is being cleared counts nothing twice', async (context) => {
   const { tracefs, start, tick, read, hits, onWrite } = setUp(context);
   await start();
   tracefs.show('kvm/kvm_exit', EXIT_KEYS, [[11, 120, 5]], { dropped: 1 });
@@ -221,7 +221,7 @@ test('a reading while a map is being emptied counts nothing twice', async (conte
   assert.equal(hits('exits'), 8);
 });
 
-test('a map with variables cannot be cleared: it is made anew', async (context) => {
+test('a map with variables cannot be cleared, so its trigger is created again', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['notifications'] });
   await start();
   const strangers = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
@@ -236,7 +236,7 @@ test('a map with variables cannot be cleared: it is made anew', async (context) 
   assert.ok(!tracefs.written.some((line) => line.includes(':clear')));
 });
 
-test('a map that living threads of VMs fill is enlarged, up to the kernel’s limit, then emptied', async (context) => {
+test('a map that live VM threads fill is enlarged up to the kernel’s limit, then cleared', async (context) => {
   const { tracefs, start, tick, read, hits, set } = setUp(context);
   await start();
   const rows = (count: number) =>
@@ -260,7 +260,7 @@ test('a map that living threads of VMs fill is enlarged, up to the kernel’s li
   assert.equal(set('exits')?.dropped, 3);
 });
 
-test('events that found no room are counted over all maps, and a full map is emptied', async (context) => {
+test('dropped events are counted over all maps, and a full map is cleared', async (context) => {
   const { tracefs, start, tick, read, set } = setUp(context);
   await start();
   for (const [dropped, total] of [
@@ -275,7 +275,7 @@ test('events that found no room are counted over all maps, and a full map is emp
   }
 });
 
-test('an instance that somebody removed is made anew, and the totals are kept', async (context) => {
+test('if another program removes the instance, it is created again and the totals are kept', async (context) => {
   const { tracefs, start, tick, read, hits, problems, set } = setUp(context, {
     sets: ['exits', 'exit_duration'],
   });
@@ -299,7 +299,7 @@ test('an instance that somebody removed is made anew, and the totals are kept', 
   assert.equal(set('exit_duration')?.activeRatio, 1 / 2);
 });
 
-test('a trigger that somebody removed is told, made anew, and its totals are kept', async (context) => {
+test('if another program removes a trigger, this is reported, the trigger is created again, and the totals are kept', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['exits', 'interrupts'] });
   await start();
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
@@ -316,7 +316,7 @@ test('a trigger that somebody removed is told, made anew, and its totals are kep
   assert.deepEqual(problems(), []);
 });
 
-test('a map that somebody else cleared counts on', async (context) => {
+test('if another program clears a map, counting continues', async (context) => {
   const { tracefs, start, read, hits } = setUp(context);
   await start();
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
@@ -327,7 +327,7 @@ test('a map that somebody else cleared counts on', async (context) => {
   assert.equal(hits('exits'), 7);
 });
 
-test('an event that this kernel lacks costs its triggers, what builds on them, and no other', async (context) => {
+test('a missing event costs its triggers and those that depend on them, and no others', async (context) => {
   const { tracefs, start, tick, problems, set } = setUp(context, {
     sets: ['exits', 'interrupts', 'lock', 'block_duration'],
     events: {
@@ -349,7 +349,7 @@ test('an event that this kernel lacks costs its triggers, what builds on them, a
   assert.equal(set('lock')?.activeRatio, 0);
 });
 
-test('a field that this kernel lacks costs its trigger', async (context) => {
+test('a missing field costs its trigger', async (context) => {
   const { start, problems, tracefs } = setUp(context, {
     sets: ['halt_poll', 'exits'],
     events: {
@@ -364,7 +364,7 @@ test('a field that this kernel lacks costs its trigger', async (context) => {
   assert.equal(tracefs.triggers('kvm/kvm_exit').length, 1);
 });
 
-test('events that come with a module are counted from when it is there', async (context) => {
+test('the events of a module are counted once it is loaded', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, {
     events: { 'kvm/kvm_exit': undefined },
   });
@@ -379,7 +379,7 @@ test('events that come with a module are counted from when it is there', async (
   assert.deepEqual(problems(), []);
 });
 
-test('a refused trigger is told with the kernel’s reason, and costs no other', async (context) => {
+test('a refused trigger is reported with the kernel’s reason, and costs no other trigger', async (context) => {
   const { tracefs, start, problems } = setUp(context, { sets: ['exits', 'halt_poll'] });
   tracefs.refuse(/^kvm\/kvm_exit hist/, 'EINVAL', 'Invalid map size');
   await start();
@@ -391,7 +391,7 @@ test('a refused trigger is told with the kernel’s reason, and costs no other',
   assert.equal(tracefs.triggers('kvm/kvm_halt_poll_ns').length, 1);
 });
 
-test('a kernel without hist triggers is told, and nothing is left', async (context) => {
+test('a kernel without hist triggers is reported, and the instance is removed', async (context) => {
   const { tracefs, start } = setUp(context, { hist: false });
   await assert.rejects(start(), { name: 'SourceError', kind: 'absent', reason: /CONFIG_HIST_TRIGGERS/ });
   assert.deepEqual(tracefs.instances(), []);
@@ -401,7 +401,7 @@ for (const [code, kind] of [
   ['EROFS', 'failed'],
   ['EPERM', 'denied'],
 ] as const) {
-  test(`a tracefs that answers ${code} is told as it is`, async (context) => {
+  test(`a tracefs that fails with ${code} is of the kind ${kind}`, async (context) => {
     const { tracefs, start } = setUp(context);
     tracefs.refuse(/./, code);
     await assert.rejects(start(), { name: 'SourceError', kind, reason: code });
@@ -409,7 +409,7 @@ for (const [code, kind] of [
   });
 }
 
-test('only the threads on the I/O path are followed, and others as soon as they come', async (context) => {
+test('filters name the threads on the I/O path, and new threads at the next tick', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['sched'], followed: [] });
   await start();
   assert.deepEqual(tracefs.allTriggers(), []);
@@ -430,7 +430,7 @@ test('only the threads on the I/O path are followed, and others as soon as they 
   assert.deepEqual(problems(), []);
 });
 
-test('a trigger that could not be taken away is taken over when it is wanted again', async (context) => {
+test('a trigger that could not be removed is replaced when it is installed again', async (context) => {
   const { tracefs, start, tick, problems } = setUp(context, { sets: ['sched'] });
   await start();
   const allow = tracefs.refuse(/sched_switch !hist/, 'ENOMEM');
@@ -444,7 +444,7 @@ test('a trigger that could not be taken away is taken over when it is wanted aga
   );
 });
 
-test('threads that come and go change nothing in sets that are for all threads', async (context) => {
+test('new and exited threads change nothing in sets for all threads', async (context) => {
   const { tracefs, start, tick } = setUp(context, { sets: ['exits', 'interrupts'] });
   await start();
   const before = tracefs.written.length;
@@ -452,7 +452,7 @@ test('threads that come and go change nothing in sets that are for all threads',
   assert.equal(tracefs.written.length, before);
 });
 
-test('on arm64 what only x86 has is not asked for', async (context) => {
+test('on arm64 the triggers that only x86 has are skipped', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, {
     ...{ isa: 'arm64', sets: ['exits', 'notifications', 'interrupts', 'exit_duration'] },
     events: {
@@ -473,7 +473,7 @@ test('on arm64 what only x86 has is not asked for', async (context) => {
   assert.equal(hits('exits'), 5);
 });
 
-test('129 threads have no room in the filter of a trigger: the set is off and says why, until there are fewer', async (context) => {
+test('129 threads do not fit into the filter of a trigger: the set reports this and is off until there are fewer', async (context) => {
   const tids = Array.from({ length: 129 }, (_, i) => 11 + i);
   const { tracefs, start, tick, problems, set } = setUp(context, {
     sets: ['sched', 'exits'],
@@ -490,7 +490,7 @@ test('129 threads have no room in the filter of a trigger: the set is off and sa
   assert.deepEqual(problems(), []);
 });
 
-test('somebody else’s instance with triggers on the same events is not touched', async (context) => {
+test('another program’s instance with triggers on the same events stays unchanged', async (context) => {
   const { tracefs, backend, start, tick } = setUp(context, {
     sets: ['exits', 'exit_duration', 'block_duration'],
     dutyCycle: 0.5,
@@ -513,7 +513,7 @@ test('somebody else’s instance with triggers on the same events is not touched
   assert.deepEqual([tracefs.instances(), tracefs.synthetic()], [['x'], []]);
 });
 
-test('a file of 200,000 lines is read, and a block with names in it that no parser likes costs nothing', async (context) => {
+test('a file of 200,000 lines is read, and another program’s block with thread names changes nothing', async (context) => {
   const { tracefs, start, read, hits, problems } = setUp(context);
   await start();
   tracefs.show(
@@ -540,7 +540,7 @@ test('a file of 200,000 lines is read, and a block with names in it that no pars
   assert.deepEqual(problems(), []);
 });
 
-test('a file that is no hist file is told, and the other events are counted', async (context) => {
+test('a malformed hist file is reported, and the other events are counted', async (context) => {
   const { tracefs, start, read, hits, problems } = setUp(context, { sets: ['exits', 'interrupts'] });
   await start();
   tracefs.hit('kvm/kvm_eoi', 'common_pid', [11], 7);
