@@ -1,6 +1,11 @@
 const SECONDS: Readonly<Record<string, number>> = {
-  ...{ ms: 0.001, s: 1, m: 60, h: 3600 },
-  ...{ d: 86_400, w: 604_800, y: 31_536_000 },
+  ms: 0.001,
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+  w: 604_800,
+  y: 31_536_000,
 };
 
 /** Converts a Prometheus duration such as `1h30m` to seconds. */

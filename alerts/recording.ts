@@ -1,30 +1,33 @@
 import { STAGES } from '../exporter/metrics/stages.ts';
 import {
-  aggregate,
+  add,
   and,
   clampMax,
   clampMin,
-  dividedBy,
-  dividedByOn,
+  compare,
+  count,
+  countOverTime,
+  div,
   equal,
   gauge,
+  groupLeft,
   histogramQuantile,
-  lesser,
   type Matchers,
-  matching,
-  minus,
+  max,
+  maxOverTime,
+  minOverTime,
+  mul,
+  notRegexp,
+  on,
   or,
-  plus,
   quantileOverTime,
   rate,
-  rateOf,
   recordedSeries,
+  regexp,
+  sub,
   subquery,
   sum,
-  times,
-  unmatching,
   type Vector,
-  where,
 } from '../promql/promql.ts';
 import {
   baseline,
@@ -68,7 +71,7 @@ export const ofVm = {
   /** As requested by the guest, else as requests to the host's block devices. */
   ios: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
     or(
-      plus(
+      add(
         sum(rate('kvm_vm_disk_reads_completed_total', window, of), VM),
         sum(rate('kvm_vm_disk_writes_completed_total', window, of), VM),
       ),
@@ -80,29 +83,27 @@ export const ofVm = {
     sum(rate('kvm_thread_cpu_seconds_total', window, of), [...VM, 'role']),
   /** Wait of the thread that waits longest. */
   wait: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
-    aggregate('max', rate('kvm_thread_wait_seconds_total', window, of), [...VM, 'role']),
+    max(rate('kvm_thread_wait_seconds_total', window, of), [...VM, 'role']),
   diskIos: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
-    plus(
+    add(
       sum(rate('kvm_vm_disk_reads_completed_total', window, of), [...VM, 'disk']),
       sum(rate('kvm_vm_disk_writes_completed_total', window, of), [...VM, 'disk']),
     ),
   diskSeconds: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
-    plus(
+    add(
       sum(rate('kvm_vm_disk_read_time_seconds_total', window, of), [...VM, 'disk']),
       sum(rate('kvm_vm_disk_write_time_seconds_total', window, of), [...VM, 'disk']),
     ),
   /** Index of the detected stage in `STAGES`. */
   stageRank: (of: Matchers<Vm> = {}): Vector<Vm> =>
     STAGES.map((stage, rank) =>
-      times(
-        aggregate(
-          'max',
-          gauge('kvm_vm_stage_info', { ...of, stage: equal(stage), source: equal('detected') }),
-          VM,
-        ),
+      mul(
+        max(gauge('kvm_vm_stage_info', { ...of, stage: equal(stage), source: equal('detected') }), VM),
         rank,
       ),
-    ).reduce((a, b) => or(b, a)),
+    )
+      .reverse()
+      .reduce((a, b) => or(a, b)),
 } as const;
 
 /**
@@ -114,10 +115,15 @@ export const perIo = <L extends string, const B extends readonly (L | Vm)[]>(
   ios: Vector<Vm>,
   by: B,
 ): Vector<B[number]> =>
-  dividedByOn(sum(and(of, VM, ios), by), [], sum(and(ios, VM, of), [])) as Vector<B[number]>;
+  div(sum(and(of, on(...VM), ios), by), on(), groupLeft(), sum(and(ios, on(...VM), of), [])) as Vector<
+    B[number]
+  >;
 
-const vcpus = where(gauge('kvm_vm_vcpus'), '>', 0);
-export const kicksInjectionsEois = { step: matching('kick|inject|eoi') };
+/** The smaller value of two vectors with the same labels, where both have one. */
+const smaller = (a: Vector<Vm>, b: Vector<Vm>): Vector<Vm> => or(compare(a, '<=', b), compare(b, '<', a));
+
+const vcpus = compare(gauge('kvm_vm_vcpus'), '>', 0);
+export const kicksInjectionsEois = { step: regexp('kick|inject|eoi') };
 /** Exits after which a vCPU waits for an interrupt. The wait is not part of the exit's cost. */
 export const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
 
@@ -127,41 +133,44 @@ export const HALTS = 'HLT|hlt|idle-halt|WFx|WFI|WFE';
  * the rules that it uses.
  */
 const perVm = {
-  'vm:kvm_exits:rate': rule('Exits a second: as KVM counts them, else as traced.', ofVm.exits(WINDOW)),
+  'vm:kvm_exits:rate': rule(
+    "Exits per second, from KVM's counters, or from the trace if there are none.",
+    ofVm.exits(WINDOW),
+  ),
   'vm:kvm_ios:rate': rule(
-    'I/Os a second: as the guest asked for them, else as requests to the block devices of the host.',
+    'I/Os per second as requested by the guest, or requests to the block devices of the host if the VMM does not count.',
     ofVm.ios(WINDOW),
   ),
   'vm_step:kvm_io_path_events:rate': rule(
-    'Exits a second by stage of the I/O path.',
+    'Exits per second by step of the I/O path.',
     ofVm.ioPathEvents(WINDOW),
   ),
-  'vm_role:kvm_cpu_seconds:rate': rule('Cores in use by role of the threads.', ofVm.cores(WINDOW)),
+  'vm_role:kvm_cpu_seconds:rate': rule('Cores in use by thread role.', ofVm.cores(WINDOW)),
   'vm_role:kvm_wait_seconds:max_rate': rule(
-    'Share of the time that the thread which waits longest for a CPU waits, by role.',
+    'Share of time that the most starved thread waits for a CPU, by role.',
     ofVm.wait(WINDOW),
   ),
   'vm_role:kvm_run_seconds:max_rate': rule(
-    'Share of the time that the busiest thread runs, by role.',
-    aggregate('max', rate('kvm_thread_run_seconds_total', WINDOW), [...VM, 'role']),
+    'Share of time that the busiest thread runs, by role.',
+    max(rate('kvm_thread_run_seconds_total', WINDOW), [...VM, 'role']),
   ),
   'vm:kvm_halt_poll_fail_seconds:rate': rule(
-    'Cores that halt polling wastes.',
+    'Cores wasted on failed halt polls.',
     sum(rate('kvm_vm_halt_poll_fail_seconds_total', WINDOW), VM),
   ),
-  'vm_disk:kvm_disk_ios:rate': rule('Operations a second by disk.', ofVm.diskIos(WINDOW)),
+  'vm_disk:kvm_disk_ios:rate': rule('Operations per second, by disk.', ofVm.diskIos(WINDOW)),
   'vm_disk:kvm_disk_latency_seconds:mean': rule(
-    'Mean seconds of a read or write by disk, as the VMM sees it.',
-    dividedBy(
+    'Mean seconds of a read or write as measured by the VMM, by disk.',
+    div(
       ofVm.diskSeconds(WINDOW),
-      where(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS_OF_LATENCY),
+      compare(recordedSeries<Vm | 'disk'>('vm_disk:kvm_disk_ios:rate', {}), '>', MIN_IOPS_OF_LATENCY),
     ),
   ),
   'vm:kvm_exit_duration_seconds:p99': rule(
-    'Seconds from exit to entry, 99th percentile without halts.',
+    'Seconds from exit to entry, 99th percentile, halts excluded.',
     histogramQuantile<Vm>(
       0.99,
-      sum(rateOf('kvm_vm_exit_duration_seconds', 'bucket', SAMPLED_WINDOW, { reason: unmatching(HALTS) }), [
+      sum(rate('kvm_vm_exit_duration_seconds_bucket', SAMPLED_WINDOW, { reason: notRegexp(HALTS) }), [
         ...VM,
         'le',
       ]),
@@ -171,36 +180,36 @@ const perVm = {
 
 const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
 const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
-const busy = where(ios, '>', MIN_IOPS);
+const busy = compare(ios, '>', MIN_IOPS);
 // The maximum, because a rate falls over its window once nobody counts.
-const iosBefore = subquery('max', ios, unknownIos.memory, unknownIos.resolution);
+const iosBefore = maxOverTime(subquery(ios, unknownIos.memory, unknownIos.resolution));
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'step'>): Vector<Vm | 'step'> =>
   recordedSeries('vm_step:kvm_io_path_events:rate', matchers);
 
-const ofIos = times(or(ios, iosBefore), EXITS_PER_IO);
+const ofIos = mul(or(ios, iosBefore), EXITS_PER_IO);
 const onIoPath = sum(events(kicksInjectionsEois), VM);
-const ofPath = times(onIoPath, EXITS_PER_PATH_EVENT);
+const ofPath = mul(onIoPath, EXITS_PER_PATH_EVENT);
 
 /** Derived from the series that the rules above record. */
 const derived = {
   'vm_step:kvm_io_path_events:per_io': rule(
-    'Exits an I/O by stage of the I/O path.',
-    dividedByOn(events({}), VM, busy),
+    'Exits per I/O by step of the I/O path.',
+    div(events({}), on(...VM), groupLeft(), busy),
   ),
   'vm:kvm_io_path_events:per_io': rule(
-    'Kicks, injections and EOIs an I/O: three in the original, next to none with exitless polling.',
-    dividedBy(onIoPath, busy),
+    'Kicks, injections and EOIs per I/O: three in the original, almost none with exitless polling.',
+    div(onIoPath, busy),
   ),
   'vm:kvm_cpu_seconds:rate': rule('Cores in use, all threads.', sum(cores, VM)),
-  'vm:kvm_cpu_seconds:per_io': rule('CPU seconds an I/O, all threads.', dividedBy(sum(cores, VM), busy)),
+  'vm:kvm_cpu_seconds:per_io': rule('CPU seconds per I/O, all threads.', div(sum(cores, VM), busy)),
   'vm:kvm_excess_exits:per_vcpu': rule(
-    `Exits a second and vCPU beyond ${EXITS_PER_IO} for each I/O and, where they are traced, ${EXITS_PER_PATH_EVENT} for each kick, injection and EOI.`,
+    `Exits per second and vCPU in excess of ${EXITS_PER_IO} per I/O or, if traced and fewer, ${EXITS_PER_PATH_EVENT} per kick, injection and EOI.`,
     // If the I/Os of a VM were never known, all its exits count.
-    dividedBy(clampMin(minus(exits, or(lesser(ofPath, ofIos), or(ofIos, times(exits, 0)))), 0), vcpus),
+    div(clampMin(sub(exits, or(smaller(ofPath, ofIos), or(ofIos, mul(exits, 0)))), 0), vcpus),
   ),
   'vm:kvm_drifting_threads:count': rule(
-    'Threads that are not where they should be.',
+    'Threads that violate their expected affinity.',
     sum(gauge('kvm_vm_affinity_drift_threads'), VM),
   ),
   'vm:kvm_stage:rank': rule(
@@ -208,15 +217,17 @@ const derived = {
     ofVm.stageRank(),
   ),
   'vm:kvm_stage:measured_rank': rule(
-    `Detected stage of a VM with more than ${stages.minIops} I/Os a second; of others ${AFFINITY} at most, as nothing above it can be measured.`,
+    `Detected stage of a VM with more than ${stages.minIops} I/Os per second. At most ${AFFINITY} for other VMs, because the stages above it cannot be measured.`,
     or(
-      and(recordedSeries<Vm>('vm:kvm_stage:rank', {}), VM, where(ios, '>', stages.minIops)),
+      and(recordedSeries<Vm>('vm:kvm_stage:rank', {}), on(...VM), compare(ios, '>', stages.minIops)),
       clampMax(recordedSeries<Vm>('vm:kvm_stage:rank', {}), AFFINITY),
     ),
   ),
   'vm:kvm_stage:held_rank': rule(
-    `Stage that was measured for ${stages.held}.`,
-    subquery('min', recordedSeries<Vm>('vm:kvm_stage:measured_rank', {}), stages.held, stages.heldResolution),
+    `Lowest measured stage of the last ${stages.held}.`,
+    minOverTime(
+      subquery(recordedSeries<Vm>('vm:kvm_stage:measured_rank', {}), stages.held, stages.heldResolution),
+    ),
   ),
 } as const;
 
@@ -224,46 +235,43 @@ const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {})
 
 /** Sums over the VMs of a host, for dashboards of many hosts. */
 const perHost = {
-  'host:kvm_vms:count': rule('VMs.', aggregate('count', gauge('kvm_vm_vcpus'), HOST)),
+  'host:kvm_vms:count': rule('Number of VMs.', count(gauge('kvm_vm_vcpus'), HOST)),
   'host_stage:kvm_vms:count': rule(
     'VMs by detected stage.',
-    aggregate('count', gauge('kvm_vm_stage_info', { source: equal('detected') }), [...HOST, 'stage']),
+    count(gauge('kvm_vm_stage_info', { source: equal('detected') }), [...HOST, 'stage']),
   ),
-  'host:kvm_exits:rate': rule('Exits a second.', hostSum('vm:kvm_exits:rate')),
-  'host:kvm_ios:rate': rule('I/Os a second.', hostSum('vm:kvm_ios:rate')),
+  'host:kvm_exits:rate': rule('Exits per second.', hostSum('vm:kvm_exits:rate')),
+  'host:kvm_ios:rate': rule('I/Os per second.', hostSum('vm:kvm_ios:rate')),
   'host_step:kvm_io_path_events:rate': rule(
-    'Exits a second by stage of the I/O path.',
+    'Exits per second by step of the I/O path.',
     sum(events({}), [...HOST, 'step']),
   ),
-  'host_role:kvm_cpu_seconds:rate': rule(
-    'Cores in use by role of the threads.',
-    sum(cores, [...HOST, 'role']),
-  ),
+  'host_role:kvm_cpu_seconds:rate': rule('Cores in use by thread role.', sum(cores, [...HOST, 'role'])),
   'host:kvm_io_path_events:matched_rate': rule(
-    `Kicks, injections and EOIs a second of the VMs that do more than ${MIN_IOPS} I/Os a second.`,
-    sum(and(onIoPath, VM, busy), HOST),
+    `Kicks, injections and EOIs per second of VMs with more than ${MIN_IOPS} I/Os per second.`,
+    sum(and(onIoPath, on(...VM), busy), HOST),
   ),
   'host:kvm_ios:matched_rate': rule(
-    `I/Os a second of the same VMs: those of which the I/O path is traced, and that do more than ${MIN_IOPS}.`,
-    sum(and(busy, VM, onIoPath), HOST),
+    `I/Os per second of the same VMs: those with a traced I/O path and more than ${MIN_IOPS} I/Os per second.`,
+    sum(and(busy, on(...VM), onIoPath), HOST),
   ),
   'host:kvm_io_path_events:per_io': rule(
-    'Kicks, injections and EOIs an I/O, over the VMs of which both are known.',
-    dividedBy(
+    'Kicks, injections and EOIs per I/O, over the VMs with both values.',
+    div(
       recordedSeries<Host>('host:kvm_io_path_events:matched_rate', {}),
       recordedSeries<Host>('host:kvm_ios:matched_rate', {}),
     ),
   ),
   'host:kvm_drifting_vms:count': rule(
-    'VMs of which a thread is not where it should be.',
-    aggregate('count', where(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
+    'VMs with threads that violate their expected affinity.',
+    count(compare(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0), HOST),
   ),
   'host:kvm_telemetry_failing_collectors:count': rule(
-    'Collectors that do not give all they should.',
-    aggregate('count', where(gauge('kvm_telemetry_collector_success'), '==', 0), HOST),
+    'Collectors that failed in the last scrape.',
+    count(compare(gauge('kvm_telemetry_collector_success'), '==', 0), HOST),
   ),
   'host:kvm_cpu_wait_seconds:rate': rule(
-    'Tasks that wait for a CPU, on average.',
+    'Mean number of tasks that wait for a CPU.',
     sum(rate('kvm_cpu_wait_seconds_total', WINDOW), HOST),
   ),
 } as const;
@@ -274,11 +282,11 @@ const { window, resolution, quantile, minPoints } = baseline;
 /** The window is a day, so these rules are in a separate group with a longer interval. */
 const perDay = {
   'vm:kvm_excess_exits:baseline': rule(
-    `Exits a second and vCPU beyond those of I/O, which the VM exceeded in ${Math.round((1 - quantile) * 100)}% of its last day; none for a VM that is new.`,
+    `Excess exits per second and vCPU, ${Math.round(quantile * 100)}th percentile of the last day. A new VM has no baseline.`,
     and(
-      quantileOverTime(quantile, excess, window, resolution),
-      VM,
-      where(subquery('count', excess, window, resolution), '>=', minPoints),
+      quantileOverTime(quantile, subquery(excess, window, resolution)),
+      on(...VM),
+      compare(countOverTime(subquery(excess, window, resolution)), '>=', minPoints),
     ),
   ),
 } as const;
@@ -297,8 +305,9 @@ export type RecordedLabels<N extends RecordedName> =
   (typeof recording)[N] extends RecordingRule<infer L> ? L : never;
 
 /** Expression and description of each recorded series. */
-export const recordingRules: Readonly<Record<string, { readonly expr: string; readonly help: string }>> =
-  recording;
+export const recordingRules: Readonly<
+  Record<string, { readonly expr: { readonly promql: string }; readonly help: string }>
+> = recording;
 
 /** Selects a recorded series. An unknown name or label does not compile. */
 export function recorded<N extends RecordedName>(

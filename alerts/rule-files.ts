@@ -43,7 +43,7 @@ export function recordingFile(): RuleFile {
     groups: Object.entries(recordingGroups).map(([name, rules]) => ({
       name,
       ...(INTERVALS[name] === undefined ? {} : { interval: INTERVALS[name] }),
-      rules: Object.entries(rules).map(([record, { expr }]) => ({ record, expr })),
+      rules: Object.entries(rules).map(([record, { expr }]) => ({ record, expr: expr.promql })),
     })),
   };
 }

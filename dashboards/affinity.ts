@@ -1,7 +1,21 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST, VM } from '../alerts/recording.ts';
 import { queueImbalance } from '../alerts/thresholds.ts';
-import { aggregate, and, countValues, matching, overRange, sum, topk, where } from '../promql/promql.ts';
+import {
+  and,
+  atEnd,
+  avg,
+  avgOverTime,
+  compare,
+  countValues,
+  max,
+  maxOverTime,
+  on,
+  regexp,
+  subquery,
+  sum,
+  topk,
+} from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToVm } from './links.ts';
@@ -25,7 +39,7 @@ const QUEUE = [...VM, 'queue'] as const;
 const DEVICE = [...HOST, 'device'] as const;
 const CONTROLLER = [...HOST, 'controller'] as const;
 const devices = vmGauge('kvm_vm_block_device_info');
-const controllers = and(hostGauge('kvm_block_info'), DEVICE, devices);
+const controllers = and(hostGauge('kvm_block_info'), on(...DEVICE), devices);
 const interrupts = hostRate('kvm_nvme_queue_interrupts_total', { queue: '!="0"' });
 
 const third = { width: 8, height: 8, min: 0 } as const;
@@ -34,14 +48,14 @@ export const affinity = (): Dashboard =>
   dashboard({
     name: 'affinity',
     description:
-      'Which CPU each thread is on, whether it should be there, and which queues serve which vCPU.',
+      'CPU of each thread, violations of the expected affinity, and use of the virtqueues by the vCPUs.',
     variables: [datasource(), job(), instance(), vm()],
     annotations: marks(),
     rows: [
       {
         panels: [
           new Question(
-            '**Is every thread where it should be, and does each vCPU keep its queues?** A pinned thread is one long bar: each new colour is a move to another CPU. Below: what drifted and how, who shares a CPU, which share of memory and completions is on the right NUMA node, and which vCPU kicks which queue. Choose a VM or a few.',
+            '**Does every thread have its expected affinity, and does each vCPU keep its queues?** A pinned thread is one long bar; each new color is a move to another CPU. The rows below show drift by kind, shared CPUs, the share of memory and completions on the local NUMA node, and the kicks of each queue by vCPU. Choose one VM or a few.',
           ),
         ],
       },
@@ -50,11 +64,15 @@ export const affinity = (): Dashboard =>
         panels: [
           new StateTimeline({
             title: 'CPU of each thread',
-            description: 'The CPU that each vCPU and I/O thread ran on last: one bar as long as it stays.',
-            ...{ width: 24, height: 13, unit: 'none', decimals: 0, colourful: true, min: 0 },
-            queries: [
-              series(aggregate('max', vmGauge('kvm_thread_cpu', ON_IO_PATH), THREAD), '{{vm}} {{thread}}'),
-            ],
+            description:
+              'The CPU on which each vCPU and I/O thread last ran. A thread that stays on its CPU is one bar.',
+            width: 24,
+            height: 13,
+            unit: 'none',
+            decimals: 0,
+            colourful: true,
+            min: 0,
+            queries: [series(max(vmGauge('kvm_thread_cpu', ON_IO_PATH), THREAD), '{{vm}} {{thread}}')],
           }),
         ],
       },
@@ -64,25 +82,39 @@ export const affinity = (): Dashboard =>
           new StateTimeline({
             title: 'Threads that drifted',
             description:
-              'Threads that were not where they should be at some time of the range, by kind of drift (docs/sources.md).',
-            ...{ width: 12, height: 10, unit: 'none' },
+              'Threads that violated their expected affinity at some time in the range, by kind of drift (docs/sources.md).',
+            width: 12,
+            height: 10,
+            unit: 'none',
             queries: [
               series(
-                and(drift, [...THREAD, 'kind'], where(overRange('max', drift, RANGE, RATE), '>', 0)),
+                and(
+                  drift,
+                  on(...THREAD, 'kind'),
+                  compare(maxOverTime(atEnd(subquery(drift, RANGE, RATE))), '>', 0),
+                ),
                 '{{vm}} {{thread}} {{kind}}',
               ),
             ],
-            mappings: [named({ 0: ['in place', 'semi-dark-green'], 1: ['drifts', 'red'] })],
+            mappings: [named({ 0: ['as expected', 'semi-dark-green'], 1: ['drifts', 'red'] })],
             emptyIsGood: 'No thread drifted',
           }),
           new TimeSeries({
             title: 'Migrations',
             description:
-              'Moves to another CPU a second that the exporter saw, a lower bound: the ten threads with the most.',
-            ...{ width: 12, height: 10, min: 0, unit: 'ops', many: true },
+              'Observed moves to another CPU per second, a lower bound. The ten threads with the most moves.',
+            width: 12,
+            height: 10,
+            min: 0,
+            unit: 'ops',
+            many: true,
             queries: [
               series(
-                and(migrations, THREAD, topk(10, overRange('avg', migrations, RANGE, RATE))),
+                and(
+                  migrations,
+                  on(...THREAD),
+                  topk(10, avgOverTime(atEnd(subquery(migrations, RANGE, RATE)))),
+                ),
                 '{{vm}} {{thread}}',
               ),
             ],
@@ -90,34 +122,42 @@ export const affinity = (): Dashboard =>
           new Table({
             title: 'CPUs shared by threads',
             description:
-              'CPUs on which more than one vCPU or I/O thread of the chosen VMs ran last, at the end of the range.',
-            ...{ width: 8, height: 8 },
-            queries: [rows(where(countValues('cpu', vmGauge('kvm_thread_cpu', ON_IO_PATH), HOST), '>', 1))],
+              'CPUs on which more than one vCPU or I/O thread of the chosen VMs last ran, at the end of the range.',
+            width: 8,
+            height: 8,
+            queries: [rows(compare(countValues('cpu', vmGauge('kvm_thread_cpu', ON_IO_PATH), HOST), '>', 1))],
             columns: [
               { from: 'instance', title: 'Host' },
               { from: 'cpu', title: 'CPU' },
               { from: 'Value', title: 'Threads', unit: 'short' },
             ],
-            ...{ sortBy: 'Threads', emptyIsGood: 'No CPU is shared' },
+            sortBy: 'Threads',
+            emptyIsGood: 'No CPU is shared',
           }),
           new Table({
             title: 'Drift by kind',
-            description: 'Threads that are not where they should be at the end of the range, by VM and kind.',
-            ...{ width: 8, height: 8 },
-            queries: [rows(where(sum(vmGauge('kvm_thread_affinity_drift'), [...VM, 'kind']), '>', 0))],
+            description:
+              'Threads that violate their expected affinity at the end of the range, by VM and kind.',
+            width: 8,
+            height: 8,
+            queries: [rows(compare(sum(vmGauge('kvm_thread_affinity_drift'), [...VM, 'kind']), '>', 0))],
             columns: [
               { from: 'vm', title: 'VM' },
               { from: 'kind', title: 'Kind' },
               { from: 'Value', title: 'Threads', unit: 'short' },
             ],
-            ...{ sortBy: 'Threads', emptyIsGood: 'No thread drifts' },
+            sortBy: 'Threads',
+            emptyIsGood: 'No thread drifts',
           }),
           new TimeSeries({
-            title: 'CPUs in the masks',
+            title: 'Allowed CPUs per thread',
             description:
-              'How many CPUs the affinity masks of vCPUs and I/O threads allow, mean by VM: 1 where each is pinned to one.',
-            ...{ ...third, unit: 'short', steps: true, links: [seriesToVm] },
-            queries: [series(aggregate('avg', vmGauge('kvm_thread_allowed_cpus', ON_IO_PATH), VM), '{{vm}}')],
+              'Mean number of CPUs in the affinity masks of vCPUs and I/O threads, by VM: 1 if each is pinned to one CPU.',
+            ...third,
+            unit: 'short',
+            steps: true,
+            links: [seriesToVm],
+            queries: [series(avg(vmGauge('kvm_thread_allowed_cpus', ON_IO_PATH), VM), '{{vm}}')],
           }),
         ],
       },
@@ -129,25 +169,25 @@ export const affinity = (): Dashboard =>
             title: 'Completions near the I/O threads',
             description:
               'Share of the CPUs with I/O threads whose NVMe requests complete on the same CPU (cpu) or NUMA node (node).',
-            ...{ ...third, unit: 'percentunit', max: 1 },
+            ...third,
+            unit: 'percentunit',
+            max: 1,
             queries: [
-              series(
-                aggregate('max', vmGauge('kvm_vm_io_completion_local_ratio'), [...VM, 'scope']),
-                '{{vm}} {{scope}}',
-              ),
+              series(max(vmGauge('kvm_vm_io_completion_local_ratio'), [...VM, 'scope']), '{{vm}} {{scope}}'),
             ],
           }),
           new StateTimeline({
             title: 'NUMA node of I/O threads',
-            description: 'The node of the CPU that each I/O thread ran on last.',
-            ...{ width: 8, height: 8, unit: 'none', decimals: 0, colourful: true, min: 0 },
+            description: 'The node of the CPU on which each I/O thread last ran.',
+            width: 8,
+            height: 8,
+            unit: 'none',
+            decimals: 0,
+            colourful: true,
+            min: 0,
             queries: [
               series(
-                aggregate(
-                  'max',
-                  vmGauge('kvm_thread_numa_node', { role: matching('iothread|vhost|sqpoll') }),
-                  THREAD,
-                ),
+                max(vmGauge('kvm_thread_numa_node', { role: regexp('iothread|vhost|sqpoll') }), THREAD),
                 '{{vm}} {{thread}}',
               ),
             ],
@@ -160,9 +200,15 @@ export const affinity = (): Dashboard =>
           new BarChart({
             title: 'Kicks by virtqueue and vCPU',
             description:
-              'Who notifies which virtqueue: of one colour where each vCPU has its own (Fig. 7 c), of all where they take turns (Fig. 7 b); bars of one height are used alike (Fig. 8). Mean of the time range; choose one VM.',
-            ...{ width: 24, height: 9, unit: 'cps', x: 'queue\\vcpu', stacked: true, legend: true, min: 0 },
-            queries: [rows(sum(overRange('avg', kicks, RANGE, RATE), ['queue', 'vcpu']))],
+              'Mean kicks of each virtqueue, by vCPU. One color per bar: each vCPU has its own queue (paper, Fig. 7 c). All colors: the vCPUs take turns (Fig. 7 b). Equal heights: even use (Fig. 8). Choose one VM.',
+            width: 24,
+            height: 9,
+            unit: 'cps',
+            x: 'queue\\vcpu',
+            stacked: true,
+            legend: true,
+            min: 0,
+            queries: [rows(sum(avgOverTime(atEnd(subquery(kicks, RANGE, RATE))), ['queue', 'vcpu']))],
             transformations: [
               { id: 'sortBy', options: { fields: {}, sort: [{ field: 'queue', desc: false }] } },
               {
@@ -174,41 +220,42 @@ export const affinity = (): Dashboard =>
           new TimeSeries({
             title: 'Locality of queues',
             description:
-              "Share of a queue's kicks that came from its top vCPU: 1 with a queue for each vCPU, 1/n where n vCPUs take turns.",
-            ...{ ...third, unit: 'percentunit', max: 1 },
+              "Share of a queue's kicks that came from its most frequent vCPU: 1 if each vCPU has its own queue, 1/n if n vCPUs take turns.",
+            ...third,
+            unit: 'percentunit',
+            max: 1,
             queries: [
-              series(
-                aggregate('max', vmGauge('kvm_vm_queue_locality_ratio'), [...VM, 'device']),
-                '{{vm}} {{device}}',
-              ),
+              series(max(vmGauge('kvm_vm_queue_locality_ratio'), [...VM, 'device']), '{{vm}} {{device}}'),
             ],
           }),
           new TimeSeries({
             title: 'Fairness of queues',
             description:
-              "Jain's index over the queues of a device: 1 where all are used alike, 1/n where one of n is.",
-            ...{ ...third, unit: 'percentunit', max: 1 },
+              "Jain's index over the queues of a device: 1 for even use, 1/n if one of n queues is used.",
+            ...third,
+            unit: 'percentunit',
+            max: 1,
             thresholds: above([[queueImbalance.fairness, 'orange']], 'transparent'),
             queries: [
-              series(
-                aggregate('max', vmGauge('kvm_vm_queue_fairness_ratio'), [...VM, 'device']),
-                '{{vm}} {{device}}',
-              ),
+              series(max(vmGauge('kvm_vm_queue_fairness_ratio'), [...VM, 'device']), '{{vm}} {{device}}'),
             ],
           }),
           new TimeSeries({
             title: 'Kicks by virtqueue',
-            description: 'Notifications a second of each virtqueue.',
-            ...{ ...third, unit: 'cps' },
+            description: 'Kicks per second of each virtqueue.',
+            ...third,
+            unit: 'cps',
             queries: [series(sum(kicks, QUEUE), '{{vm}} queue {{queue}}')],
           }),
           new Table({
             title: 'Hardware queues',
-            description: 'Which CPUs feed each hardware queue of the block devices under the chosen VMs.',
-            ...{ width: 12, height: 9 },
+            description:
+              'CPUs of each hardware queue of the block devices that hold the disks of the chosen VMs.',
+            width: 12,
+            height: 9,
             queries: [
               rows(
-                aggregate('max', and(hostGauge('kvm_block_hardware_queue_info'), DEVICE, devices), [
+                max(and(hostGauge('kvm_block_hardware_queue_info'), on(...DEVICE), devices), [
                   ...DEVICE,
                   'queue',
                   'cpus',
@@ -220,22 +267,24 @@ export const affinity = (): Dashboard =>
               { from: 'queue', title: 'Queue', width: 80 },
               { from: 'cpus', title: 'CPUs' },
             ],
-            ...{ sortBy: 'Device', ascending: true },
+            sortBy: 'Device',
+            ascending: true,
           }),
           new Table({
             title: 'Interrupts of NVMe queues',
             description:
-              'The CPU that the interrupt of each NVMe queue is delivered to, and how often; of the chosen VMs.',
-            ...{ width: 12, height: 9 },
+              'Effective CPUs and rate of the interrupt of each NVMe queue, for the devices of the chosen VMs.',
+            width: 12,
+            height: 9,
             queries: [
               rows(
-                aggregate('max', and(hostGauge('kvm_nvme_queue_affinity_info'), CONTROLLER, controllers), [
+                max(and(hostGauge('kvm_nvme_queue_affinity_info'), on(...CONTROLLER), controllers), [
                   ...CONTROLLER,
                   'queue',
                   'cpus',
                 ]),
               ),
-              rows(sum(and(interrupts, CONTROLLER, controllers), [...CONTROLLER, 'queue'])),
+              rows(sum(and(interrupts, on(...CONTROLLER), controllers), [...CONTROLLER, 'queue'])),
             ],
             columns: [
               { from: 'controller', title: 'Controller' },

@@ -1,18 +1,18 @@
 import dashgen from 'grafana-dash-gen';
+import { VM } from '../alerts/recording.ts';
 import {
   and,
   equal,
   type GaugeName,
+  gaugeOffset,
   type Matchers,
-  past,
+  on,
   type SeriesLabels,
   unless,
   type Vector,
 } from '../promql/promql.ts';
 import { DATASOURCE } from './panels/panel.ts';
 import { OF_VMS, vmGauge } from './queries.ts';
-
-const VM = ['job', 'instance', 'vm'] as const;
 
 /** Marks all panels over time at the start of each series that the query returns. */
 class PrometheusAnnotation extends dashgen.Annotations.Graphite {
@@ -32,8 +32,17 @@ class PrometheusAnnotation extends dashgen.Annotations.Graphite {
   override generate(): ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']> {
     const { name, color, expr, text, tags, isShown } = this.mark;
     return {
-      ...{ name, datasource: DATASOURCE, enable: isShown, iconColor: color, hide: false },
-      ...{ expr, step: '15s', titleFormat: name, textFormat: text, tagKeys: tags, useValueForTime: false },
+      name,
+      datasource: DATASOURCE,
+      enable: isShown,
+      iconColor: color,
+      hide: false,
+      expr,
+      step: '15s',
+      titleFormat: name,
+      textFormat: text,
+      tagKeys: tags,
+      useValueForTime: false,
     } as unknown as ReturnType<InstanceType<typeof dashgen.Annotations.Graphite>['generate']>;
   }
 }
@@ -48,23 +57,29 @@ function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends 
   more: Matchers<SeriesLabels<M>>,
 ): Vector<(typeof VM)[number]> {
   const now = vmGauge(name, more) as Vector<string>;
-  const before = past(name, '$__interval', { ...OF_VMS, ...more }) as Vector<string>;
-  const isNew = unless(now, [...VM, label], before);
-  return and(isNew, VM, before) as Vector<(typeof VM)[number]>;
+  const before = gaugeOffset(name, '$__interval', { ...OF_VMS, ...more }) as Vector<string>;
+  const isNew = unless(now, on(...VM, label), before);
+  return and(isNew, on(...VM), before) as Vector<(typeof VM)[number]>;
 }
 
 /** @param isShown false if the user must switch the marks on, for dashboards of many VMs */
 export function marks(isShown = true): InstanceType<typeof dashgen.Annotations.Graphite>[] {
   return [
     new PrometheusAnnotation({
-      ...{ name: 'Stage', color: 'light-blue', text: '{{vm}} is in stage {{stage}}', tags: 'vm,stage' },
+      name: 'Stage',
+      color: 'light-blue',
+      text: '{{vm}} is in stage {{stage}}',
+      tags: 'vm,stage',
       isShown,
-      expr: changed('kvm_vm_stage_info', 'stage', { source: equal('detected') }),
+      expr: changed('kvm_vm_stage_info', 'stage', { source: equal('detected') }).promql,
     }),
     new PrometheusAnnotation({
-      ...{ name: 'Phase', color: 'light-purple', text: '{{vm}} has phase {{phase}}', tags: 'vm,phase' },
+      name: 'Phase',
+      color: 'light-purple',
+      text: '{{vm}} has phase {{phase}}',
+      tags: 'vm,phase',
       isShown,
-      expr: changed('kvm_vm_phase_info', 'phase', {}),
+      expr: changed('kvm_vm_phase_info', 'phase', {}).promql,
     }),
   ];
 }

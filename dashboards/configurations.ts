@@ -1,55 +1,59 @@
 import { VariableSort } from '@grafana/schema';
+import { VM } from '../alerts/recording.ts';
 import {
-  aggregate,
   and,
-  constant,
   equal,
   gauge,
-  joined,
-  labelled,
-  matching,
-  orOn,
-  past,
+  gaugeOffset,
+  groupLeft,
+  labelReplace,
+  max,
+  min,
+  minOverTime,
+  mul,
+  on,
+  or,
   queryResult,
-  relabelled,
-  sorted,
+  type RangeVector,
+  regexp,
+  sort,
+  sortDesc,
   subquery,
   timestamp,
   unless,
   type Vector,
+  vector,
 } from '../promql/promql.ts';
 import { OF_VMS, RANGE, RATE } from './queries.ts';
 import { query, type Variable } from './variables.ts';
 
-export const VM = ['job', 'instance', 'vm'] as const;
 type Vm = (typeof VM)[number];
 type Configured = Vm | 'configuration';
 
 /** A stage is detected a minute or two after its start. This time does not count for the previous stage. */
-const TOLD_LATE = '-2m';
+const DETECTION_DELAY = '-2m';
 
 /** The declared phase of each VM; its detected stage if no phase is declared, or if `$by` selects it. */
-function configuration(ago: string | undefined, only: 'chosen' | 'all'): Vector<Configured> {
+function configuration(offset: string | undefined, only: 'chosen' | 'all'): Vector<Configured> {
   const of = { ...OF_VMS, source: equal('detected') };
-  const chosen = only === 'chosen' ? { stage: matching('$stage') } : {};
-  const at = <M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info'>(name: M, matchers: object) =>
-    ago === undefined ? gauge(name, matchers) : past(name, ago, matchers);
-  const declared = at('kvm_vm_phase_info', { ...OF_VMS, phase: matching('$by') });
+  const chosen = only === 'chosen' ? { stage: regexp('$stage') } : {};
+  const info = <M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info'>(name: M, matchers: object) =>
+    offset === undefined ? gauge(name, matchers) : gaugeOffset(name, offset, matchers);
+  const declared = info('kvm_vm_phase_info', { ...OF_VMS, phase: regexp('$by') });
   const shown =
     only === 'chosen'
-      ? and(declared, [...VM, 'phase'], at('kvm_vm_phase_info', { ...OF_VMS, phase: matching('$stage') }))
+      ? and(declared, on(...VM, 'phase'), info('kvm_vm_phase_info', { ...OF_VMS, phase: regexp('$stage') }))
       : declared;
   const by = [...VM, 'configuration'] as const;
-  return orOn(
-    aggregate('max', relabelled(shown, 'phase', 'configuration'), by),
-    VM,
+  return or(
+    max(labelReplace(shown, 'configuration', '$1', 'phase', '(.*)'), by),
+    on(...VM),
     unless(
-      aggregate(
-        'max',
-        relabelled(at('kvm_vm_stage_info', { ...of, ...chosen }), 'stage', 'configuration'),
+      max(
+        labelReplace(info('kvm_vm_stage_info', { ...of, ...chosen }), 'configuration', '$1', 'stage', '(.*)'),
         by,
       ),
-      VM,
+      on(...VM),
       declared,
     ),
   );
@@ -61,27 +65,23 @@ function configuration(ago: string | undefined, only: 'chosen' | 'all'): Vector<
  */
 function settled(only: 'chosen' | 'all'): Vector<Configured> {
   const same = [...VM, 'configuration'] as const;
-  const since = and(configuration(undefined, only), same, configuration(RATE, 'all'));
-  return and(since, same, configuration(TOLD_LATE, 'all'));
+  const since = and(configuration(undefined, only), on(...same), configuration(RATE, 'all'));
+  return and(since, on(...same), configuration(DETECTION_DELAY, 'all'));
 }
 
-/** A VM's value during each configuration: the sum of the samples, or their count. */
-export function overConfigurations(
-  how: 'sum' | 'count',
-  value: Vector<Vm>,
-  only: 'chosen' | 'all',
-): Vector<Configured> {
-  return subquery(how, joined(value, VM, settled(only), ['configuration']), RANGE, RATE);
+/** The samples of a VM's value during each configuration. */
+export function byConfiguration(value: Vector<Vm>, only: 'chosen' | 'all'): RangeVector<Configured> {
+  return subquery(mul(value, on(...VM), groupLeft('configuration'), settled(only)), RANGE, RATE);
 }
 
 /** The first time of each configuration. They are shown in this order. */
 export function firstSeen(): Vector<'configuration'> {
-  return aggregate('min', subquery('min', timestamp(settled('chosen')), RANGE, RATE), ['configuration']);
+  return min(minOverTime(subquery(timestamp(settled('chosen')), RANGE, RATE)), ['configuration']);
 }
 
 /** The configuration that a variable selects. */
-export function called(variable: string): Vector<'configuration'> {
-  return labelled(constant(1), 'configuration', variable);
+export function configurationNamed(variable: string): Vector<'configuration'> {
+  return labelReplace(vector(1), 'configuration', variable, '', '');
 }
 
 /**
@@ -94,10 +94,15 @@ export function configurationVariable(
   description: string,
   of: 'several' | 'first' | 'last',
 ): Variable {
-  const seen = subquery('min', timestamp(configuration(undefined, 'all')), RANGE, '1m');
+  const firstTime = min(minOverTime(subquery(timestamp(configuration(undefined, 'all')), RANGE, '1m')), [
+    'configuration',
+  ]);
   return query({
-    ...{ name, label, description, multi: of === 'several' },
-    query: queryResult(sorted(aggregate('min', seen, ['configuration']), of === 'last')),
+    name,
+    label,
+    description,
+    multi: of === 'several',
+    query: queryResult(of === 'last' ? sortDesc(firstTime) : sort(firstTime)),
     regex: '/configuration="([^"]+)"/',
     sort: VariableSort.disabled,
   });

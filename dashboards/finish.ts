@@ -102,7 +102,11 @@ function layOut(rows: readonly MadeRow[]): (Panel | RowPanel)[] {
   let y = 0;
   for (const { title = '', panels, collapse = false } of rows) {
     const header = {
-      ...{ id: ++id, type: 'row', title, collapsed: collapse, gridPos: { h: 1, w: COLUMNS, x: 0, y } },
+      id: ++id,
+      type: 'row',
+      title,
+      collapsed: collapse,
+      gridPos: { h: 1, w: COLUMNS, x: 0, y },
       panels: [] as Panel[],
     };
     if (title !== '') {
@@ -131,7 +135,15 @@ function layOut(rows: readonly MadeRow[]): (Panel | RowPanel)[] {
 }
 
 const OF_TODAY = [
-  ...['id', 'type', 'title', 'description', 'gridPos', 'datasource', 'targets', 'fieldConfig', 'options'],
+  'id',
+  'type',
+  'title',
+  'description',
+  'gridPos',
+  'datasource',
+  'targets',
+  'fieldConfig',
+  'options',
   'transformations',
 ];
 

@@ -8,29 +8,33 @@ import {
   vcpuStarved,
 } from '../alerts/thresholds.ts';
 import {
-  aggregate,
   and,
-  dividedBy,
+  atEnd,
+  avgOverTime,
+  compare,
+  count,
+  div,
   equal,
+  max,
+  mul,
+  notRegexp,
+  on,
   or,
-  overRange,
+  subquery,
   sum,
-  times,
   topk,
-  unmatching,
   type Vector,
-  where,
 } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { seriesToHost, toHost, toVm } from './links.ts';
 import { BarChart } from './panels/bar-chart.ts';
+import { currentValue } from './panels/current-value.ts';
 import { above, type Panel, type Unit } from './panels/panel.ts';
-import { Stat } from './panels/stat.ts';
 import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, now, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
+import { hostGauge, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { datasource, instance, job, stage, vm } from './variables.ts';
 
 /** Lines per panel and rows per table, for any number of hosts. */
@@ -54,10 +58,10 @@ type Host = (typeof HOST)[number];
  * A column of a table of hosts, without the metric's name: with it Grafana would not merge the rows of
  * different queries.
  */
-const ofHosts = (of: Vector<Host>): Query => rows(aggregate('max', of, HOST));
+const ofHosts = (of: Vector<Host>): Query => rows(max(of, HOST));
 
 /** 0 for hosts without the series, which the table would show as empty. */
-const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
+const orNone = (of: Vector<Host>): Vector<Host> => or(of, mul(vms, 0));
 
 /**
  * The same hosts over the whole panel: those with the highest mean over the time range.
@@ -65,12 +69,18 @@ const orNone = (of: Vector<Host>): Vector<Host> => or(of, times(vms, 0));
  * steps
  */
 function topHosts(of: Vector<Host>, resolution = RESOLUTION): Vector<Host> {
-  return and(of, HOST, topk(MOST, overRange('avg', of, RANGE, resolution)));
+  return and(of, on(...HOST), topk(MOST, avgOverTime(atEnd(subquery(of, RANGE, resolution)))));
 }
 
 function hostLines(title: string, description: string, of: Vector<Host>, unit: Unit, limit?: number): Panel {
   return new TimeSeries({
-    ...{ title, unit, width: 12, height: 8, min: 0, many: true, links: [seriesToHost] },
+    title,
+    unit,
+    width: 12,
+    height: 8,
+    min: 0,
+    many: true,
+    links: [seriesToHost],
     description: `${description} The ${MOST} hosts with the highest mean.`,
     queries: [series(topHosts(of), '{{instance}}')],
     ...(limit === undefined ? {} : { thresholds: above([[limit, 'orange']], 'transparent') }),
@@ -102,19 +112,22 @@ function offenders({
   emptyIsGood,
 }: Offence): Panel {
   return new Table({
-    ...{
-      title,
-      description: `${description} The worst ${MOST} VMs at the end of the time range.`,
-      width: 8,
-      height: 9,
-    },
+    title,
+    description: `${description} The worst ${MOST} VMs at the end of the time range.`,
+    width: 8,
+    height: 9,
     unit,
     queries: [rows(topk(MOST, of))],
     columns: [
       vmColumn,
       hostColumn,
       {
-        ...{ from: 'Value', title: column, unit, decimals, coloured: 'text', width: 130 },
+        from: 'Value',
+        title: column,
+        unit,
+        decimals,
+        coloured: 'text',
+        width: 130,
         more: { thresholds: { mode: 'absolute', steps: above([[limit, 'red']], 'text') } },
       },
     ],
@@ -123,15 +136,15 @@ function offenders({
   });
 }
 
-const now4 = (title: string, description: string, of: Vector<never>, unit: Unit, more: object = {}): Panel =>
-  new Stat({ ...{ title, description, unit, width: 3, height: 4 }, queries: [now(of, title)], ...more });
+const small = (title: string, description: string, of: Vector<never>, unit: Unit, more: object = {}): Panel =>
+  currentValue(title, description, of, { unit, width: 3, ...more });
 
-const ROLES = { role: unmatching('vcpu') };
+const ROLES = { role: notRegexp('vcpu') };
 
 export const fleet = (): Dashboard =>
   dashboard({
     name: 'fleet',
-    description: 'All hosts: what exits, what drifts, who is worst, and whether the exporters are well.',
+    description: 'All hosts: exits, drift, the worst VMs, and the state of the exporters.',
     variables: [datasource(), job(), instance(), vm(), stage()],
     annotations: marks(false),
     from: 'now-3h',
@@ -139,42 +152,42 @@ export const fleet = (): Dashboard =>
       {
         panels: [
           new Question(
-            '**Which host or VM needs a look first?** Read the first line, then the tables: each has the worst VMs of all hosts at the end of the time range, with a link. Everything here comes from recording rules (`alerts/generated/recording.yaml`), so that it stays cheap with a thousand hosts.',
+            '**Which host or VM needs attention first?** Read the first row, then the tables. Each table lists the worst VMs of all hosts at the end of the time range, with a link. All panels query recording rules (`alerts/generated/recording.yaml`), which keeps them cheap with a thousand hosts.',
           ),
         ],
       },
       {
         title: 'Now',
         panels: [
-          now4(
+          small(
             'Hosts',
-            'Hosts whose exporter answers.',
-            aggregate('count', where(hostGauge('up'), '==', 1), []),
+            'Hosts whose exporter Prometheus can scrape.',
+            count(compare(hostGauge('up'), '==', 1), []),
             'short',
           ),
-          now4(
+          small(
             'Hosts down',
-            'Hosts whose exporter does not answer.',
-            aggregate('count', where(hostGauge('up'), '==', 0), []),
+            'Hosts whose exporter Prometheus cannot scrape.',
+            count(compare(hostGauge('up'), '==', 0), []),
             'short',
             {
               emptyIsGood: 'none',
               thresholds: above([[1, 'red']]),
             },
           ),
-          now4('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
-          now4('I/Os', 'I/Os a second of all VMs.', sum(ios, []), 'iops'),
-          now4('Exits', 'VM exits a second of all VMs.', sum(exits, []), 'cps'),
-          now4(
+          small('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
+          small('I/Os', 'I/Os per second of all VMs.', sum(ios, []), 'iops'),
+          small('Exits', 'VM exits per second of all VMs.', sum(exits, []), 'cps'),
+          small(
             'Exits per I/O',
-            'Kicks, injections and EOIs of all hosts over the I/Os of the same VMs: three without polling, next to none with it.',
-            dividedBy(sum(onIoPath, []), sum(iosOnPath, [])),
+            'Kicks, injections and EOIs per I/O over all hosts: three without polling, almost none with it.',
+            div(sum(onIoPath, []), sum(iosOnPath, [])),
             'none',
             { decimals: 2, thresholds: above([[pollingRegressed.exitsPerIo, 'orange']]) },
           ),
-          now4(
+          small(
             'Drifting VMs',
-            'VMs of which a thread is not where it should be.',
+            'VMs with threads that violate their expected affinity.',
             sum(drifting, []),
             'short',
             {
@@ -182,16 +195,10 @@ export const fleet = (): Dashboard =>
               thresholds: above([[1, 'red']]),
             },
           ),
-          now4(
-            'Failing collectors',
-            'Collectors of exporters that do not give all they should.',
-            sum(failing, []),
-            'short',
-            {
-              emptyIsGood: 'none',
-              thresholds: above([[1, 'orange']]),
-            },
-          ),
+          small('Failing collectors', 'Collectors that fail, on all hosts.', sum(failing, []), 'short', {
+            emptyIsGood: 'none',
+            thresholds: above([[1, 'orange']]),
+          }),
         ],
       },
       {
@@ -200,29 +207,40 @@ export const fleet = (): Dashboard =>
           new TimeSeries({
             title: 'Exits by step of the I/O path',
             description:
-              'Exits a second of all hosts: kick, inject and eoi belong to an I/O, halt and other do not.',
-            ...{ width: 12, height: 8, unit: 'cps', stacked: true, min: 0 },
+              'Exits per second of all hosts. The steps kick, inject and eoi belong to an I/O; halt and other do not.',
+            width: 12,
+            height: 8,
+            unit: 'cps',
+            stacked: true,
+            min: 0,
             queries: [series(sum(events, ['step']), '{{step}}')],
           }),
           hostLines(
             'Exits per I/O',
-            'Kicks, injections and EOIs for each I/O.',
+            'Kicks, injections and EOIs per I/O.',
             perIo,
             'none',
             pollingRegressed.exitsPerIo,
           ),
-          hostLines('Exit rate', 'VM exits a second of all VMs of a host.', exits, 'cps'),
-          hostLines('I/Os', 'I/Os a second of all VMs of a host.', ios, 'iops'),
+          hostLines('Exit rate', 'VM exits per second of all VMs of a host.', exits, 'cps'),
+          hostLines('I/Os', 'I/Os per second of all VMs of a host.', ios, 'iops'),
           new TimeSeries({
             title: 'Drifting VMs',
-            description: 'VMs of which a thread is not where it should be, by host.',
-            ...{ width: 12, height: 8, unit: 'short', min: 0, decimals: 0, many: true, steps: true },
+            description: 'VMs with threads that violate their expected affinity, by host.',
+            width: 12,
+            height: 8,
+            unit: 'short',
+            min: 0,
+            decimals: 0,
+            many: true,
+            steps: true,
             queries: [series(topHosts(drifting, RATE), '{{instance}}')],
-            ...{ emptyIsGood: 'No VM drifts', links: [seriesToHost] },
+            emptyIsGood: 'No VM drifts',
+            links: [seriesToHost],
           }),
           hostLines(
             'Tasks that wait for a CPU',
-            'Seconds a second that tasks of the host are runnable and wait, summed over its CPUs: 1 is one task that always waits.',
+            'Seconds per second that tasks of the host are runnable and wait, summed over its CPUs. 1 is one task that always waits.',
             recorded('host:kvm_cpu_wait_seconds:rate', OF_HOSTS),
             'none',
           ),
@@ -232,53 +250,58 @@ export const fleet = (): Dashboard =>
         title: 'Top offenders',
         panels: [
           offenders({
-            ...{
-              title: 'Exits beyond I/O',
-              column: 'Exits/s and vCPU',
-              unit: 'cps',
-              limit: exitStorm.perVcpu,
-            },
-            description: 'Exits a second and vCPU that its I/Os do not explain.',
+            title: 'Exits beyond I/O',
+            column: 'Exits/s and vCPU',
+            unit: 'cps',
+            limit: exitStorm.perVcpu,
+            description: 'Exits per second and vCPU in excess of its I/Os.',
             of: recorded('vm:kvm_excess_exits:per_vcpu', OF_VMS),
           }),
           offenders({
-            ...{ title: 'Exits per I/O', column: 'Exits per I/O', unit: 'none', decimals: 2 },
-            description: 'Kicks, injections and EOIs for each I/O.',
+            title: 'Exits per I/O',
+            column: 'Exits per I/O',
+            unit: 'none',
+            decimals: 2,
+            description: 'Kicks, injections and EOIs per I/O.',
             of: recorded('vm:kvm_io_path_events:per_io', OF_VMS),
             limit: pollingRegressed.exitsPerIo,
           }),
           offenders({
-            ...{ title: 'Slow exits', column: '99th percentile', unit: 's', limit: exitLatency.p99 },
-            description: 'Time from exit to entry, without halts.',
+            title: 'Slow exits',
+            column: '99th percentile',
+            unit: 's',
+            limit: exitLatency.p99,
+            description: 'The 99th percentile of the time from exit to entry, halts excluded.',
             of: recorded('vm:kvm_exit_duration_seconds:p99', OF_VMS),
           }),
           offenders({
-            ...{ title: 'Starved vCPUs', column: 'Wait', unit: 'percentunit', limit: vcpuStarved.wait },
+            title: 'Starved vCPUs',
+            column: 'Wait',
+            unit: 'percentunit',
+            limit: vcpuStarved.wait,
             description:
-              'Share of the time that the most starved vCPU waits for a CPU: the guest sees it as steal.',
-            of: aggregate(
-              'max',
-              recorded('vm_role:kvm_wait_seconds:max_rate', { ...OF_VMS, role: equal('vcpu') }),
-              [...HOST, 'vm'],
-            ),
-          }),
-          offenders({
-            ...{
-              title: 'Busy I/O threads',
-              column: 'Busy',
-              unit: 'percentunit',
-              limit: ioThreadSaturated.run,
-            },
-            description: 'Share of the time that the busiest thread of any role but vcpu runs.',
-            of: aggregate('max', recorded('vm_role:kvm_run_seconds:max_rate', { ...OF_VMS, ...ROLES }), [
+              'Share of time that the most starved vCPU waits for a CPU. The guest sees it as steal time.',
+            of: max(recorded('vm_role:kvm_wait_seconds:max_rate', { ...OF_VMS, role: equal('vcpu') }), [
               ...HOST,
               'vm',
             ]),
           }),
           offenders({
-            ...{ title: 'Drift', column: 'Threads', unit: 'short', limit: 1, decimals: 0 },
-            description: 'Threads that are not where they should be.',
-            of: where(recorded('vm:kvm_drifting_threads:count', OF_VMS), '>', 0),
+            title: 'Busy I/O threads',
+            column: 'Busy',
+            unit: 'percentunit',
+            limit: ioThreadSaturated.run,
+            description: 'Share of time that the busiest thread of any other role than vcpu runs.',
+            of: max(recorded('vm_role:kvm_run_seconds:max_rate', { ...OF_VMS, ...ROLES }), [...HOST, 'vm']),
+          }),
+          offenders({
+            title: 'Drift',
+            column: 'Threads',
+            unit: 'short',
+            limit: 1,
+            decimals: 0,
+            description: 'Threads that violate their expected affinity.',
+            of: compare(recorded('vm:kvm_drifting_threads:count', OF_VMS), '>', 0),
             emptyIsGood: 'No VM drifts',
           }),
         ],
@@ -288,8 +311,14 @@ export const fleet = (): Dashboard =>
         panels: [
           new BarChart({
             title: 'VMs by stage',
-            description: 'How many VMs are in each stage of the methodology, as detected.',
-            ...{ width: 12, height: 8, unit: 'short', decimals: 0, x: 'stage', color: 'blue', min: 0 },
+            description: 'Number of VMs in each detected stage.',
+            width: 12,
+            height: 8,
+            unit: 'short',
+            decimals: 0,
+            x: 'stage',
+            color: 'blue',
+            min: 0,
             queries: [
               rows(
                 sum(recorded('host_stage:kvm_vms:count', { ...OF_HOSTS, stage: '=~"$stage"' }), ['stage']),
@@ -307,7 +336,11 @@ export const fleet = (): Dashboard =>
           new TimeSeries({
             title: 'CPU by role',
             description: 'Cores in use by the threads of all VMs, by role.',
-            ...{ width: 12, height: 8, unit: 'suffix:cores', stacked: true, min: 0 },
+            width: 12,
+            height: 8,
+            unit: 'suffix:cores',
+            stacked: true,
+            min: 0,
             queries: [
               series(sum(recorded('host_role:kvm_cpu_seconds:rate', OF_HOSTS), ['role']), '{{role}}'),
             ],
@@ -320,7 +353,8 @@ export const fleet = (): Dashboard =>
           new Table({
             title: 'Hosts',
             description: 'Each host at the end of the time range, busiest first.',
-            ...{ width: 24, height: 9 },
+            width: 24,
+            height: 9,
             queries: [
               ...[vms, exits, ios, perIo, orNone(drifting), orNone(failing)].map(ofHosts),
               ofHosts(hostGauge('scrape_duration_seconds')),
@@ -333,17 +367,19 @@ export const fleet = (): Dashboard =>
               { from: 'Value #C', title: 'I/Os', unit: 'iops' },
               { from: 'Value #D', title: 'Exits per I/O', unit: 'none', decimals: 2 },
               {
-                ...{ from: 'Value #E', title: 'Drifting VMs', unit: 'short', decimals: 0, coloured: 'text' },
+                from: 'Value #E',
+                title: 'Drifting VMs',
+                unit: 'short',
+                decimals: 0,
+                coloured: 'text',
                 more: { thresholds: { mode: 'absolute', steps: above([[1, 'red']], 'text') } },
               },
               {
-                ...{
-                  from: 'Value #F',
-                  title: 'Failing collectors',
-                  unit: 'short',
-                  decimals: 0,
-                  coloured: 'text',
-                },
+                from: 'Value #F',
+                title: 'Failing collectors',
+                unit: 'short',
+                decimals: 0,
+                coloured: 'text',
                 more: { thresholds: { mode: 'absolute', steps: above([[1, 'orange']], 'text') } },
               },
               { from: 'Value #G', title: 'Scrape', unit: 's' },
@@ -353,14 +389,14 @@ export const fleet = (): Dashboard =>
           }),
           hostLines(
             'Scrape duration',
-            'How long a scrape takes, as Prometheus sees it.',
-            aggregate('max', hostGauge('scrape_duration_seconds'), HOST),
+            'Duration of a scrape as measured by Prometheus.',
+            max(hostGauge('scrape_duration_seconds'), HOST),
             's',
           ),
           hostLines(
             'Series',
-            'Series that an exporter gives.',
-            aggregate('max', hostGauge('kvm_telemetry_series'), HOST),
+            'Series of an exporter.',
+            max(hostGauge('kvm_telemetry_series'), HOST),
             'short',
           ),
         ],

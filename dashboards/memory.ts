@@ -1,5 +1,5 @@
 import { VM } from '../alerts/recording.ts';
-import { aggregate } from '../promql/promql.ts';
+import { max } from '../promql/promql.ts';
 import { seriesToVm } from './links.ts';
 import { TimeSeries } from './panels/time-series.ts';
 import { series, vmGauge } from './queries.ts';
@@ -11,8 +11,11 @@ export function memoryOnNodes(size: {
 }): TimeSeries {
   return new TimeSeries({
     title: 'Memory on the nodes of the vCPUs',
-    description: "Share of a VM's memory on the NUMA nodes on which its vCPUs run.",
-    ...{ ...size, unit: 'percentunit', max: 1, links: [seriesToVm] },
-    queries: [series(aggregate('max', vmGauge('kvm_vm_numa_local_ratio'), VM), '{{vm}}')],
+    description: "Share of a VM's memory on the NUMA nodes of its vCPUs.",
+    ...size,
+    unit: 'percentunit',
+    max: 1,
+    links: [seriesToVm],
+    queries: [series(max(vmGauge('kvm_vm_numa_local_ratio'), VM), '{{vm}}')],
   });
 }

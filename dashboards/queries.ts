@@ -2,11 +2,9 @@ import {
   type CounterName,
   type GaugeName,
   gauge,
-  type Histogram,
   type Matchers,
-  matching,
   rate,
-  rateOf,
+  regexp,
   type SeriesLabels,
   type Vector,
 } from '../promql/promql.ts';
@@ -17,15 +15,14 @@ export const RATE = '$__rate_interval';
 export const RANGE = '$__range';
 
 /** Matchers for the selected hosts. */
-export const OF_HOSTS = { job: matching('$job'), instance: matching('$instance') } as const;
-export const OF_VMS = { ...OF_HOSTS, vm: matching('$vm') } as const;
+export const OF_HOSTS = { job: regexp('$job'), instance: regexp('$instance') } as const;
+export const OF_VMS = { ...OF_HOSTS, vm: regexp('$vm') } as const;
 /** Threads on the path of an I/O. */
-export const ON_IO_PATH = { role: matching('vcpu|iothread|vhost|sqpoll') } as const;
+export const ON_IO_PATH = { role: regexp('vcpu|iothread|vhost|sqpoll') } as const;
 
 type WithVm<M extends string> = M extends unknown ? ('vm' extends SeriesLabels<M> ? M : never) : never;
 type VmCounter = WithVm<CounterName>;
 type VmGauge = WithVm<GaugeName>;
-type VmHistogram = WithVm<Histogram>;
 
 function chosen<M extends string>(by: object, more: Matchers<SeriesLabels<M>>): Matchers<SeriesLabels<M>> {
   return { ...by, ...more };
@@ -55,19 +52,6 @@ export function vmGauge<M extends VmGauge>(
 ): Vector<SeriesLabels<M>> {
   return gauge(name, chosen<M>(OF_VMS, more));
 }
-export function vmRateOf<M extends VmHistogram, P extends 'bucket' | 'sum' | 'count'>(
-  name: M,
-  part: P,
-  more: Matchers<SeriesLabels<M>> = {},
-): Vector<SeriesLabels<M> | (P extends 'bucket' ? 'le' : never)> {
-  return rateOf(name, part, RATE, chosen<M>(OF_VMS, more));
-}
-export function hostRateOf<M extends Histogram, P extends 'bucket' | 'sum' | 'count'>(
-  name: M,
-  part: P,
-): Vector<SeriesLabels<M> | (P extends 'bucket' ? 'le' : never)> {
-  return rateOf(name, part, RATE, chosen<M>(OF_HOSTS, {}));
-}
 
 /** Labels in a legend: `{{vm}}: {{reason}}`. */
 type Named<S extends string> = S extends `${string}{{${infer N}}}${infer Rest}` ? N | Named<Rest> : never;
@@ -84,7 +68,7 @@ export function series<L extends string, const S extends string>(
   expr: Vector<L>,
   legend: S & (Named<S> extends L ? unknown : never),
 ): Query {
-  return { expr, legend, kind: 'range' };
+  return { expr: expr.promql, legend, kind: 'range' };
 }
 
 /** An instant query at the end of the time range. */
@@ -92,17 +76,17 @@ export function now<L extends string, const S extends string>(
   expr: Vector<L>,
   legend: S & (Named<S> extends L ? unknown : never),
 ): Query {
-  return { expr, legend, kind: 'instant' };
+  return { expr: expr.promql, legend, kind: 'instant' };
 }
 
 /** An instant query at the end of the time range, with each label as a column. */
 export function rows(expr: Vector<string>): Query;
 export function rows<L extends string>(expr: Vector<L>): Query;
-export function rows(expr: string): Query {
-  return { expr, legend: '', kind: 'table' };
+export function rows(expr: { readonly promql: string }): Query {
+  return { expr: expr.promql, legend: '', kind: 'table' };
 }
 
 /** Histogram buckets over time. */
 export function buckets(expr: Vector<'le'>): Query {
-  return { expr, legend: '{{le}}', kind: 'heatmap' };
+  return { expr: expr.promql, legend: '{{le}}', kind: 'heatmap' };
 }

@@ -15,8 +15,9 @@ const COLORS: Readonly<Record<Stage, string>> = {
 export function stageTimeline(size: { readonly width: number; readonly height: number }): Panel {
   return new StateTimeline({
     title: 'Detected stage',
-    description: 'Where each VM is on the ladder of the methodology.',
-    ...{ ...size, unit: 'none' },
+    description: 'Detected stage of each VM.',
+    ...size,
+    unit: 'none',
     queries: [series(ofVm.stageRank(OF_VMS), '{{vm}}')],
     mappings: [
       named(

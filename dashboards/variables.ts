@@ -38,7 +38,10 @@ class QueryVariable extends dashgen.Templates.Query {
     return {
       ...state,
       ...(multi ? { allValue, current: ALL } : {}),
-      ...{ datasource: DATASOURCE, definition: query, description, sort },
+      datasource: DATASOURCE,
+      definition: query,
+      description,
+      sort,
       hide: VariableHide.dontHide,
       refresh: VariableRefresh.onTimeRangeChanged,
     } as unknown as ReturnType<InstanceType<typeof dashgen.Templates.Query>['generate']>;
@@ -57,15 +60,24 @@ export function choice(
   const options = Object.entries(texts).map(([value, text], i) => ({ text, value, selected: i === 0 }));
   const first = options[0];
   return new dashgen.Templates.Custom({
-    ...{ name, label, description, options, multi: false, hide: VariableHide.dontHide },
+    name,
+    label,
+    description,
+    options,
+    multi: false,
+    hide: VariableHide.dontHide,
     ...(first === undefined ? {} : { defaultValue: first.value }),
   });
 }
 
 export const datasource = (): Variable =>
   new dashgen.Templates.Custom({
-    ...{ name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', regex: '' },
-    description: 'A Prometheus that scrapes kvm-telemetry.',
+    name: 'datasource',
+    label: 'Data source',
+    type: 'datasource',
+    query: 'prometheus',
+    regex: '',
+    description: 'A Prometheus server that scrapes kvm-telemetry.',
     refresh: VariableRefresh.onDashboardLoad,
     hide: VariableHide.dontHide,
   });
@@ -83,7 +95,7 @@ export const instance = (): Variable =>
   query({
     name: 'instance',
     label: 'Instance',
-    description: 'The host: its exporter, as Prometheus knows it.',
+    description: 'The host: the address of its exporter in Prometheus.',
     query: labelValues('kvm_telemetry_build_info', 'instance', { job: OF_HOSTS.job }),
   });
 
@@ -99,6 +111,6 @@ export const stage = (): Variable =>
   query({
     name: 'stage',
     label: 'Stage',
-    description: 'Stages of the methodology in which VMs are or were.',
+    description: 'Stages of the chosen VMs in the time range.',
     query: labelValues('kvm_vm_stage_info', 'stage', OF_VMS),
   });

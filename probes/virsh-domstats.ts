@@ -163,8 +163,13 @@ interface Builder {
 
 function newBuilder(name: string): Builder {
   return {
-    ...{ name, size: 0, state: undefined },
-    ...{ vcpus: new Map(), types: new Map(), disks: new Map(), iothreads: new Map() },
+    name,
+    size: 0,
+    state: undefined,
+    vcpus: new Map(),
+    types: new Map(),
+    disks: new Map(),
+    iothreads: new Map(),
   };
 }
 
@@ -200,7 +205,10 @@ function diskField({ disks }: Builder, index: number, key: string, text: string)
 
 function built({ name, state, vcpus, types, disks, iothreads }: Builder): VirshDomain {
   return {
-    ...{ name, state, vcpus, types },
+    name,
+    state,
+    vcpus,
+    types,
     disks: [...disks.values()].flatMap((disk) =>
       disk.name !== '' && disk.numbers.has('rd.reqs') ? [toDisk(disk)] : [],
     ),
@@ -222,8 +230,11 @@ function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string,
     timeNs: value(`${kind}.times`),
   });
   return {
-    ...{ name: disk.name, path: disk.path },
-    ...{ read: operation('rd'), write: operation('wr'), flush: operation('fl') },
+    name: disk.name,
+    path: disk.path,
+    read: operation('rd'),
+    write: operation('wr'),
+    flush: operation('fl'),
   };
 }
 

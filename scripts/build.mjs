@@ -1,4 +1,5 @@
-// `npm run build`: compiles the sources without checking the lock file.
-import { build } from './prepare.mjs';
+// `npm run build`: installs the packages of a changed package-lock.json, and compiles the sources.
+import { build, install } from './prepare.mjs';
 
+install();
 build();

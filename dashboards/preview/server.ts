@@ -30,7 +30,11 @@ async function previewOf(
   const panels = [];
   for (const panel of dashboard.panels ?? []) panels.push(await panelOf(panel, url, choices, range));
   return {
-    ...{ dashboard: { title: dashboard.title ?? '' }, variables: shown, from, to, panels },
+    dashboard: { title: dashboard.title ?? '' },
+    variables: shown,
+    from,
+    to,
+    panels,
     others: (dashboard.links ?? []).map(({ title, url = '' }) => ({ title, url })),
     marks: await marksOf(dashboard.annotations?.list ?? [], url, choices, from, to),
   };

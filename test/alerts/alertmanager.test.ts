@@ -23,7 +23,7 @@ function amtool(...args: readonly string[]): string {
   return stdout.trim();
 }
 
-test('amtool takes the example, and sends each alert where its severity says', (t) => {
+test('amtool accepts the example and routes each alert by severity', (t) => {
   if (!hasTool(t, 'amtool', 'prometheus-alertmanager')) return;
   assert.match(amtool('check-config', FILE), /6 inhibit rules/);
   const receivers = { critical: 'pager', warning: 'chat', info: 'tickets' };
@@ -37,7 +37,7 @@ test('amtool takes the example, and sends each alert where its severity says', (
     }
 });
 
-test('alerts come by host and VM; those that inhibit and those that are inhibited exist', () => {
+test('alerts are grouped by host and VM, and all alerts in inhibit rules exist', () => {
   const { route, inhibit_rules: rules } = parse(readFileSync(FILE, 'utf8')) as {
     route: { group_by: string[] };
     inhibit_rules: Inhibition[];

@@ -27,7 +27,7 @@ test('each alert has a runbook, and each runbook an alert', () => {
   }
 });
 
-test('each alert says what, how bad, where and what to read', () => {
+test('each alert has severity, scope, summary, description and runbook', () => {
   const rules = alertingFile().groups.flatMap((group) => group.rules);
   assert.deepEqual(
     rules.map(({ alert }) => alert),
@@ -90,7 +90,7 @@ test('every threshold is used', () => {
   }
 });
 
-test('generated files are what the code says', () => {
+test('generated files are up to date', () => {
   for (const [path, content] of generatedFiles()) assert.equal(read(path), content, `${path}: npm run rules`);
 });
 

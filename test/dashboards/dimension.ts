@@ -1,4 +1,5 @@
 import { recordingRules } from '../../alerts/recording.ts';
+import { parsePromql, type Tree } from '../../testing/promql-tree.ts';
 
 /** Powers of the base units of an expression; a histogram's buckets also know what they are buckets of. */
 export interface Dimension {
@@ -12,7 +13,7 @@ const NUMBER: Dimension = { seconds: 0, bytes: 0, isRatio: false };
 
 function metric(name: string): Dimension {
   const rule = recordingRules[name];
-  if (rule !== undefined) return dimensionOf(rule.expr);
+  if (rule !== undefined) return dimensionOf(rule.expr.promql);
   const bucket = /^(.*)_bucket$/.exec(name)?.[1];
   if (bucket !== undefined) return { ...NUMBER, ofBuckets: metric(bucket) };
   const plain = name.replace(/_(total|sum)$/, '');
@@ -23,93 +24,56 @@ function metric(name: string): Dimension {
   return { seconds, bytes, isRatio: plain.endsWith('_ratio') };
 }
 
-const TOKEN =
-  /\s*("(?:[^"\\]|\\.)*"|[A-Za-z_][A-Za-z0-9_:]*|\d[\w.e+-]*|>=|<=|==|!=|=~|!~|[-+*/(){}[\],=<>@$:]|\S)/y;
 const AGGREGATIONS = new Set(['sum', 'min', 'max', 'avg', 'topk', 'group']);
 const COUNTS = new Set(['count', 'count_values']);
-const BINARY = new Set(['+', '-', '*', '/', '>', '<', '>=', '<=', '==', '!=', 'and', 'or', 'unless']);
+/** Operators with a dimension of their own: the power of the right side. */
+const POWERS: Readonly<Record<string, 1 | -1>> = { Mul: 1, Div: -1 };
 
-/** Of PromQL as the typed builder writes it: each operand of an operator is in brackets, or a number. */
 export function dimensionOf(promql: string): Dimension {
-  const tokens = tokenize(promql);
-  let at = 0;
-  const peek = (): string => tokens[at] ?? '';
-  const take = (expected?: string): string => {
-    const token = tokens[at++] ?? '';
-    if (expected !== undefined && token !== expected)
-      throw new Error(`${token} is no ${expected} in ${promql}`);
-    return token;
-  };
-  const skipGroup = (open: string, close: string): void => {
-    take(open);
-    for (let depth = 1; depth > 0; ) {
-      const token = take();
-      if (token === '') throw new Error(`no ${close} in ${promql}`);
-      if (token === open) depth++;
-      if (token === close) depth--;
-    }
-  };
+  // Grafana's intervals are not PromQL.
+  return ofTree(parsePromql(promql.replaceAll(/\$__\w+/g, '1m')));
+}
 
-  function expression(): Dimension {
-    let left = operand();
-    while (BINARY.has(peek())) {
-      const operator = take();
-      while (['on', 'group_left', 'by'].includes(peek())) {
-        take();
-        skipGroup('(', ')');
-      }
-      const right = operand();
-      if (operator === '*') left = combined(left, right, 1);
-      if (operator === '/') left = combined(left, right, -1);
+function ofTree({ name, text, children }: Tree): Dimension {
+  const [first, second, third] = children;
+  const operands = children.filter(({ name: one }) => OPERANDS.has(one)).map(ofTree);
+  const [left = NUMBER, right = NUMBER] = operands;
+  switch (name) {
+    case 'Identifier':
+      return metric(text);
+    case 'FunctionCall':
+    case 'AggregateExpr': {
+      const body = children.find((child) => child.name === 'FunctionCallBody');
+      return called(textOf(first), (body?.children ?? []).map(ofTree));
     }
-    return left;
+    case 'BinaryExpr': {
+      const power = POWERS[second?.name ?? ''] ?? POWERS[third?.name ?? ''];
+      return power === undefined ? left : combined(left, right, power);
+    }
+    case 'NumberDurationLiteral':
+    case 'StringLiteral':
+      return NUMBER;
+    default:
+      return first === undefined ? NUMBER : ofTree(first);
   }
+}
 
-  function operand(): Dimension {
-    const dimension = primary();
-    for (;;) {
-      if (peek() === '[') skipGroup('[', ']');
-      else if (peek() === 'offset') {
-        take();
-        // A duration may be a variable of Grafana, or negative.
-        while (!['', ')', ',', '[', ...BINARY].includes(peek()) || peek() === '-') take();
-      } else if (peek() === '@') {
-        take();
-        take('end');
-        skipGroup('(', ')');
-      } else return dimension;
-    }
-  }
+const OPERANDS = new Set([
+  'VectorSelector',
+  'MatrixSelector',
+  'SubqueryExpr',
+  'OffsetExpr',
+  'StepInvariantExpr',
+  'FunctionCall',
+  'AggregateExpr',
+  'BinaryExpr',
+  'NumberDurationLiteral',
+]);
 
-  function primary(): Dimension {
-    const token = take();
-    if (token === '(') {
-      const inside = expression();
-      take(')');
-      return inside;
-    }
-    if (/^\d/.test(token) || token.startsWith('"')) return NUMBER;
-    if (peek() === 'by') {
-      take();
-      skipGroup('(', ')');
-    }
-    if (peek() !== '(') {
-      if (peek() === '{') skipGroup('{', '}');
-      return metric(token);
-    }
-    take('(');
-    const found: Dimension[] = [];
-    while (peek() !== ')') {
-      found.push(expression());
-      if (peek() === ',') take();
-    }
-    take(')');
-    return called(token, found);
-  }
-
-  const whole = expression();
-  if (at !== tokens.length) throw new Error(`${peek()} was not expected in ${promql}`);
-  return whole;
+/** The text of the first leaf. */
+function textOf(tree: Tree | undefined): string {
+  if (tree === undefined) return '';
+  return tree.children.length === 0 ? tree.text : textOf(tree.children[0]);
 }
 
 function called(name: string, found: readonly Dimension[]): Dimension {
@@ -131,14 +95,6 @@ function called(name: string, found: readonly Dimension[]): Dimension {
 
 function combined(a: Dimension, b: Dimension, sign: 1 | -1): Dimension {
   return { seconds: a.seconds + sign * b.seconds, bytes: a.bytes + sign * b.bytes, isRatio: a.isRatio };
-}
-
-function tokenize(promql: string): string[] {
-  const tokens: string[] = [];
-  TOKEN.lastIndex = 0;
-  for (let match = TOKEN.exec(promql); match !== null; match = TOKEN.exec(promql))
-    tokens.push(match[1] ?? '');
-  return tokens;
 }
 
 /** Units of Grafana in which a number of this dimension may be shown. */

@@ -29,7 +29,7 @@ function versionsOf(context: TestContext): readonly Grafana[] | undefined {
   return loaded;
 }
 
-it('a value looks in the preview as in Grafana 10 and 13', (context) => {
+it('values are formatted as in Grafana 10 and 13', (context) => {
   const versions = versionsOf(context);
   if (versions === undefined) return;
   // That one is by the clock: below.
@@ -63,7 +63,7 @@ interface Asked {
   readonly answers: readonly TargetAnswer[];
 }
 
-describe('with answers of a Prometheus', () => {
+describe('with responses of a Prometheus', () => {
   const history = evaluationOnce();
   let made: Promise<readonly Asked[]> | undefined;
   const choicesOf = async (
@@ -110,7 +110,7 @@ describe('with answers of a Prometheus', () => {
     }
   });
 
-  it('settings go to the series to which Grafana 10 and 13 give them', async (context) => {
+  it('overrides apply to the same series as in Grafana 10 and 13', async (context) => {
     const versions = versionsOf(context);
     const all = await panels(context);
     if (versions === undefined || all === undefined) return;
@@ -143,7 +143,7 @@ describe('with answers of a Prometheus', () => {
     assert.ok(given > 10, `${given}`);
   });
 
-  it('heatmaps have the rows that Grafana makes of buckets', async (context) => {
+  it('heatmaps have the same rows as in Grafana', async (context) => {
     const versions = versionsOf(context);
     const all = await panels(context);
     if (versions === undefined || all === undefined) return;
@@ -160,7 +160,7 @@ describe('with answers of a Prometheus', () => {
     }
   });
 
-  it('annotations are where Grafana puts them', async (context) => {
+  it('annotations have the same positions as in Grafana', async (context) => {
     const versions = versionsOf(context);
     const server = await history(context);
     if (versions === undefined || server === undefined) return;

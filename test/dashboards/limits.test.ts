@@ -43,13 +43,13 @@ const LIMITS: Readonly<Record<string, string>> = {
 /** What states are called, and whether that is good (green), bad (red), or no matter. */
 const WORDS: Readonly<Record<string, string>> = {
   'host: Collectors': '0 failing red, 1 works green',
-  'host: Monitors and managers of VMs': '0 no answer red, 1 answers green',
+  'host: Monitors and managers of VMs': '0 no response red, 1 responds green',
   'vm: Detected stage':
     '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
   'patch-effect: Detected stage':
     '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
   'patch-effect: Features': '0 no red, 1 yes green',
-  'affinity: Threads that drifted': '0 in place green, 1 drifts red',
+  'affinity: Threads that drifted': '0 as expected green, 1 drifts red',
   'exporter: Collector success': '0 failing red, 1 works green',
   'exporter: Versions: Configuration': '0 refused red, 1 in force text',
 };
@@ -85,7 +85,7 @@ function settings<T>(id: 'thresholds' | 'mappings' | 'links', isTyped: boolean):
   );
 }
 
-test('numbers have the colour of their limit from the limit on', () => {
+test('numbers change color at their threshold', () => {
   const found = settings<Steps>('thresholds', true)
     .filter(([, { steps }]) => steps.length > 1)
     .map(([key, { steps }]) => [
@@ -95,7 +95,7 @@ test('numbers have the colour of their limit from the limit on', () => {
   assert.deepEqual(Object.fromEntries(found), LIMITS);
 });
 
-test('states have the words and colours of what they mean', () => {
+test('states have the right texts and colors', () => {
   const found = settings<Mappings>('mappings', false)
     .filter(([, mappings]) => mappings.length > 0)
     .map(([key, mappings]) => {
@@ -108,7 +108,7 @@ test('states have the words and colours of what they mean', () => {
   assert.deepEqual(Object.fromEntries(found), WORDS);
 });
 
-test('links take the host from the host and the VM from the VM', () => {
+test('links pass host and VM', () => {
   const links = settings<readonly { readonly url: string }[]>('links', false);
   assert.ok(links.length > 20);
   for (const [key, all] of links) {

@@ -15,7 +15,7 @@ interface Compose {
   >;
 }
 
-it('the composition gives Grafana the dashboards where its provider looks for them', () => {
+it("the compose file mounts the dashboards in the directory of Grafana's provider", () => {
   const { services } = read('deploy/compose/compose.yaml') as Compose;
   const mounts = Object.values(services).flatMap(({ volumes = [] }) =>
     volumes.map((volume) => volume.split(':')),
@@ -32,7 +32,7 @@ it('the composition gives Grafana the dashboards where its provider looks for th
   assert.deepEqual(files.sort(), NAMES.map((name) => `${name}.json`).sort());
 });
 
-it('the data source has the scrape interval of Prometheus, of which Grafana makes $__rate_interval', () => {
+it("the data source has Prometheus' scrape interval, from which Grafana computes $__rate_interval", () => {
   const { datasources } = read('deploy/grafana/provisioning/datasources/prometheus.yaml') as {
     datasources: { type: string; url: string; jsonData: { timeInterval: string } }[];
   };
@@ -43,7 +43,7 @@ it('the data source has the scrape interval of Prometheus, of which Grafana make
   );
 });
 
-it('nobody gets into Grafana with a password that is known', () => {
+it('Grafana has no default password', () => {
   const { services } = read('deploy/compose/compose.yaml') as Compose;
   assert.match(
     services['grafana']?.environment?.['GF_SECURITY_ADMIN_PASSWORD'] ?? '',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { recorded } from '../../alerts/recording.ts';
-import { buckets, hostGauge, rows, series, vmGauge, vmRate, vmRateOf } from '../../dashboards/queries.ts';
-import { dividedBy, labelValues, sum } from '../../promql/promql.ts';
+import { buckets, hostGauge, rows, series, vmGauge, vmRate } from '../../dashboards/queries.ts';
+import { div, labelValues, sum } from '../../promql/promql.ts';
 
 // Each of these lines is checked by the compiler: one that compiles after all fails the build.
 const refused: readonly (() => unknown)[] = [
@@ -27,9 +27,9 @@ const refused: readonly (() => unknown)[] = [
   // @ts-expect-error: no such label of the recorded series
   () => recorded('host:kvm_exits:rate', { vm: '="db"' }),
   // @ts-expect-error: other labels on the two sides
-  () => dividedBy(sum(vmRate('kvm_vm_exits_total'), ['vm']), sum(vmRate('kvm_vm_exits_total'), ['job'])),
+  () => div(sum(vmRate('kvm_vm_exits_total'), ['vm']), sum(vmRate('kvm_vm_exits_total'), ['job'])),
   // @ts-expect-error: a heatmap of something without buckets
-  () => buckets(sum(vmRateOf('kvm_vm_exit_duration_seconds', 'count'), ['vm'])),
+  () => buckets(sum(vmRate('kvm_vm_exit_duration_seconds_count'), ['vm'])),
   // @ts-expect-error: values of a label that the metric does not have
   () => labelValues('kvm_vm_stage_info', 'phase'),
 ];

@@ -20,7 +20,11 @@ import { Truth } from './values/truth.ts';
 import { vm } from './values/vm.ts';
 
 const CASES: Readonly<Record<DashboardName, Cases>> = {
-  ...{ fleet, host, vm, affinity, exporter },
+  fleet,
+  host,
+  vm,
+  affinity,
+  exporter,
   'patch-effect': patchEffect,
 };
 const LAST_MINUTE = EVALUATION_MINUTES - 1;
@@ -28,7 +32,9 @@ const LAST_MINUTE = EVALUATION_MINUTES - 1;
 /** A smaller host whose `db` does little and costs much, and on which the monitor of `lonely` hangs under lockdown. */
 function otherHost(options: ScenarioOptions): Scenario {
   const host = new SimulatedHost({
-    ...{ ...options, cpus: 32, disks: nvmes(2) },
+    ...options,
+    cpus: 32,
+    disks: nvmes(2),
     vms: [
       { name: 'db', configuration: 'original', vcpus: 2, iops: 2000, writes: 0.5, disks: ['nvme0n1'] },
       { name: 'lonely', configuration: 'affinity', vcpus: 2, iops: 300, disks: ['nvme1n1'] },
@@ -48,7 +54,7 @@ interface Known {
   readonly other: Truth;
 }
 
-describe('what a dashboard shows is what the hosts did', () => {
+describe('dashboards show the true values of the hosts', () => {
   const ends: (() => unknown)[] = [];
   after(async () => {
     for (const end of ends.reverse()) await end();
@@ -75,7 +81,7 @@ describe('what a dashboard shows is what the hosts did', () => {
     const dashboard = generated(name);
     const cases = CASES[name];
 
-    it(`of ${name} every panel is held to its value`, () => {
+    it(`every panel of ${name} has an expected value`, () => {
       assert.deepEqual(Object.keys(cases).sort(), withQueries(dashboard).map(keyOf).sort());
     });
 
@@ -91,7 +97,7 @@ describe('what a dashboard shows is what the hosts did', () => {
       });
     }
 
-    it(`${name}: hosts and VMs to choose from follow what is chosen`, async (context) => {
+    it(`${name}: the lists of hosts and VMs depend on the selection`, async (context) => {
       const all = await known(context);
       if (all === undefined) return;
       const { url, from, to } = all.server;
@@ -112,7 +118,7 @@ describe('what a dashboard shows is what the hosts did', () => {
     });
   }
 
-  it('stages and configurations to choose from are those of the chosen VMs, in order of time', async (context) => {
+  it('the lists of stages and configurations are those of the chosen VMs, in order of time', async (context) => {
     const all = await known(context);
     if (all === undefined) return;
     const { url, from, to } = all.server;
@@ -129,7 +135,10 @@ describe('what a dashboard shows is what the hosts did', () => {
     const declared = await offered('patch-effect', { ...db, vm: ['oltp'], by: ['.+'] });
     // Before its first phase is declared it has a stage.
     assert.deepEqual(declared.get('stage'), [
-      ...['original', 'data plane', 'exitless polling', 'exitless polling with CPU saving'],
+      'original',
+      'data plane',
+      'exitless polling',
+      'exitless polling with CPU saving',
     ]);
     assert.deepEqual((await offered('fleet', { ...db, vm: ['web'] })).get('stage'), ['original']);
   });

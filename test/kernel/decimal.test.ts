@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decimalAt, decimalEnd, wholeDecimal } from '../../kernel/decimal.ts';
 
-test('a number is read from where it starts to where its digits end', () => {
+test('a number ends with its digits', () => {
   assert.equal(decimalAt('cpu 42 7', 4), 42);
   assert.equal(decimalEnd('cpu 42 7', 4), 6);
   assert.equal(decimalEnd('cpu 42 7', 3), 3);
@@ -11,7 +11,7 @@ test('a number is read from where it starts to where its digits end', () => {
   assert.equal(decimalEnd('7', 1), 1);
 });
 
-test('the largest 64-bit number rounds as a float64 does', () => {
+test('the largest 64-bit number is rounded to a float64', () => {
   assert.equal(decimalAt('18446744073709551615', 0), 2 ** 64);
   assert.equal(wholeDecimal('18446744073709551615\n'), 2 ** 64);
   assert.equal(wholeDecimal('9007199254740993'), 9007199254740992);

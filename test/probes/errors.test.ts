@@ -35,7 +35,7 @@ test('the exit status of a child is no code of an error', () => {
   assert.deepEqual([error.kind, error.reason], ['failed', 'Error: Command failed: x']);
 });
 
-test('only an owner that has gone is gone', () => {
+test('only errors of an exited owner count as gone', () => {
   const gone = (kind: SourceErrorKind) => isGone(new SourceError(kind, '/a', 'r'));
   assert.deepEqual([gone('absent'), gone('vanished')], [true, true]);
   assert.deepEqual(
@@ -45,7 +45,7 @@ test('only an owner that has gone is gone', () => {
   assert.equal(isGone(Object.assign(new Error('x'), { code: 'ENOENT' })), false);
 });
 
-test('what a parser complains about is cut, and no control character of it reaches a terminal', () => {
+test('quoted text in errors is truncated and contains no control characters', () => {
   const bytes = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
   for (const byte of bytes) {
     const { message } = malformed('/proc/x', `"${byte}`);

@@ -16,7 +16,7 @@ function hogThreadPool(): Promise<unknown> {
   return Promise.all(Array.from({ length: POOL }, hog));
 }
 
-test('a slow read that does not answer is given up in time, and its slot comes back when it ends', async (context) => {
+test('a slow read times out, and its slot is free once it ends', async (context) => {
   const { host, folder, write } = hostTree(context);
   const path = join(folder, 'file');
   write('file', 'x');
@@ -36,7 +36,7 @@ test('a slow read that does not answer is given up in time, and its slot comes b
   assert.equal(answer, 'x');
 });
 
-test('two slow reads at once are served, a third is refused until one has ended', async (context) => {
+test('two slow reads may run at once; a third is refused', async (context) => {
   const { host, folder, write } = hostTree(context);
   const path = join(folder, 'file');
   write('file', 'x');
@@ -48,7 +48,7 @@ test('two slow reads at once are served, a third is refused until one has ended'
   assert.equal(await host.slowText(path, 10, 60_000), 'x');
 });
 
-test('a slow read that fails gives its slot back', async (context) => {
+test('a slow read that fails frees its slot', async (context) => {
   const { host, folder } = hostTree(context);
   for (let i = 0; i < 5; i++) {
     await assert.rejects(host.slowText(join(folder, 'nothing'), 10, 60_000), { kind: 'absent' });

@@ -12,7 +12,7 @@ import { has } from '../../testing/tools.ts';
 const KIB = 1024;
 const isRoot = process.getuid?.() === 0;
 
-test('a file is read whole, one byte a character, up to its cap and no further', (context) => {
+test('a file is read as latin1 up to its cap', (context) => {
   const { host, folder, write } = hostTree(context);
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   write('bytes', bytes);
@@ -61,7 +61,7 @@ test('a FIFO where a file should be does not stop the reader, with a writer or w
   await assert.rejects(host.slowText(path, KIB, 5000), blocked);
 });
 
-test('each misfortune of a path has its kind', async (context) => {
+test('each kind of failure has its error code', async (context) => {
   const { host, folder, write } = hostTree(context);
   write('file', 'x');
   mkdirSync(join(folder, 'directory'));
@@ -86,7 +86,7 @@ test('each misfortune of a path has its kind', async (context) => {
   await assert.rejects(host.slowStat(join(folder, 'nothing'), 5000), { kind: 'absent' });
 });
 
-test('what the kernel denies is denied', (context) => {
+test('a refused access is reported as such', (context) => {
   const { host, folder, write } = hostTree(context);
   write('secret', 'x');
   chmodSync(join(folder, 'secret'), 0);
@@ -102,7 +102,7 @@ test('what the kernel denies is denied', (context) => {
   }
 });
 
-test('the file of a process that dies between open and read has vanished', async () => {
+test('the file of a process that exits between open and read counts as gone', async () => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   const fd = openSync(`/proc/${child.pid}/stat`, 'r');
   try {
@@ -128,7 +128,7 @@ test('a link target is latin1, a directory entry is a path that can be opened', 
   assert.equal(host.attribute(join(folder, entry ?? '?')), 'x');
 });
 
-test('mode, owner and time are those of the entry itself, or with slowStat of what it leads to', async (context) => {
+test('mode, owner and time are those of the entry itself, or with slowStat of its target', async (context) => {
   const { host, folder, write } = hostTree(context);
   write('file', 'x');
   chmodSync(join(folder, 'file'), 0o4640);
@@ -166,7 +166,7 @@ test('the largest device number is split as the kernel joined it', (context) => 
   }
 });
 
-test('bytes become a name, bad ones a replacement character', () => {
+test('invalid UTF-8 in a name becomes replacement characters', () => {
   assert.equal(utf8('CPU 0/KVM'), 'CPU 0/KVM');
   assert.equal(utf8('\xc3\xa9\xff'), 'é\ufffd');
   const written = Buffer.from('日本').toString('latin1');

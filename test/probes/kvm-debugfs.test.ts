@@ -18,12 +18,12 @@ function file(host: Host, directory: string, name: string): KvmStatisticFile {
   return { name, path: `${host.roots.debugfs}/kvm/${directory}/${name}`, readOnly: false };
 }
 
-test('the VMs that KVM knows are listed, the files of global sums beside them are not', () => {
+test('the directories of VMs are listed, the global files are not', () => {
   assert.deepEqual(listKvmDebugfs(capturedHost()), [{ name: '244-16', tid: 244, fd: 16 }]);
   assert.deepEqual(listKvmDebugfs(capturedHost('toy-pio-hlt')), [{ name: '281-18', tid: 281, fd: 18 }]);
 });
 
-test('statistics and vCPU threads of a captured VM are read, and rise with time', () => {
+test('statistics and vCPU threads of a captured VM are read and increase', () => {
   const host = capturedHost();
   assert.equal(readKvmStatistic(host, file(host, '244-16', 'exits')), 150686);
   const later = capturedHost('linux-nvme-vhost', 't1');
@@ -32,7 +32,7 @@ test('statistics and vCPU threads of a captured VM are read, and rise with time'
   assert.deepEqual([readKvmVcpuThread(host, '244-16', 0), readKvmVcpuThread(host, '244-16', 1)], [252, 254]);
 });
 
-test('the content of a VM leaves out histograms, which debugfs cuts, and the table of rmaps', () => {
+test('histograms, which debugfs truncates, and the rmap table are not read', () => {
   const { statistics, vcpus, entries } = readKvmDebugfsContent(capturedHost(), '244-16');
   const names = statistics.map(({ name }) => name);
   assert.deepEqual(vcpus, [0, 1]);
@@ -43,7 +43,7 @@ test('the content of a VM leaves out histograms, which debugfs cuts, and the tab
   assert.ok(!names.some((name) => /_hist$|rmaps_stat|vcpu/.test(name)));
 });
 
-test('on arm64 the page tables and register tables beside the statistics are left alone', (context) => {
+test('on arm64, page tables and register tables are not read', (context) => {
   const { host, write } = hostTree(context);
   for (const name of ['exits', 'idregs', 'ipa_range', 'stage2_levels', 'stage2_page_tables', 'vgic-state']) {
     write(`sys/kernel/debug/kvm/7-9/${name}`, '1\n');
@@ -55,7 +55,7 @@ test('on arm64 the page tables and register tables beside the statistics are lef
   );
 });
 
-test('what is not a VM or not a statistic is passed over', (context) => {
+test('other directories and files are ignored', (context) => {
   const { host, write } = hostTree(context);
   for (const name of ['7-9/exits', '7-/x', '-7-9/x', 'a-9/x', '7-9-1/x', '12345678901-1/x']) {
     write(`sys/kernel/debug/kvm/${name}`, '1\n');
@@ -81,14 +81,14 @@ test('what is not a VM or not a statistic is passed over', (context) => {
   assert.deepEqual(vcpus, [9, 10]);
 });
 
-test('a vCPU that has yet to run has no thread, nor has one of a kernel without the file', (context) => {
+test('a vCPU that has not run has no thread; older kernels lack the file', (context) => {
   const { host, write } = hostTree(context);
   write('sys/kernel/debug/kvm/7-9/vcpu0/pid', '0\n');
   assert.equal(readKvmVcpuThread(host, '7-9', 0), undefined);
   assert.equal(readKvmVcpuThread(host, '7-9', 1), undefined);
 });
 
-test('a VM that dies is gone, whichever way the kernel says so', (context) => {
+test('a VM that exits counts as gone, whatever the error code', (context) => {
   const { host } = hostTree(context);
   assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'absent' });
   const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '' };
@@ -112,7 +112,7 @@ testRobustness('parseKvmStatistic', parseKvmStatistic, [
   captured('sys/kernel/debug/kvm/244-16/halt_wait_ns'),
 ]);
 
-test('a statistic with anything but one number in it is malformed', (context) => {
+test('a statistic that is not one number is malformed', (context) => {
   const { host, write } = hostTree(context);
   for (const text of ['', '\n', '-1\n', '1 2\n', 'x\n', `${'9'.repeat(400)}\n`]) {
     write('sys/kernel/debug/kvm/7-9/exits', text);

@@ -46,7 +46,7 @@ const edited = (from: string | RegExp, to: string) => {
 };
 const malformed = { name: 'SourceError', kind: 'malformed' };
 
-test('pins, and the shared set for the threads that have none of their own', () => {
+test('pins, and the shared set for threads without a pin', () => {
   assert.deepEqual(parse(DEFINITION), {
     vcpus: new Map([
       [0, [1]],
@@ -81,7 +81,7 @@ test("a tenant's metadata cannot pose as pins", () => {
   assert.deepEqual(edited('<app:owner>', fake).vcpus.get(0), [1]);
 });
 
-test('what is no definition is malformed', () => {
+test('text that is not a definition is malformed', () => {
   for (const text of [
     '',
     ' ',
@@ -96,7 +96,7 @@ test('what is no definition is malformed', () => {
   assert.throws(() => edited(/<\/domain>\n$/, '<'), malformed);
 });
 
-test('it is read from where the configuration says', (context) => {
+test('the file is read from the configured directory', (context) => {
   const { host, write } = hostTree(context);
   const path = `${host.roots.libvirtConfig}/web.xml`;
   assert.throws(() => readDomainPins(host, path, [0], []), { name: 'SourceError', kind: 'absent' });

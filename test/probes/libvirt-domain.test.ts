@@ -22,7 +22,7 @@ function edited(text: string, ...edits: readonly (readonly [string | RegExp, str
   return parseDomstatus(result);
 }
 
-test('the pins of a real domain are those that its threads had, with <vcpu cpuset=> for the rest', () => {
+test('the pins of a real domain match its threads; <vcpu cpuset=> applies to the others', () => {
   const { pins } = parseDomstatus(REAL);
   assert.deepEqual(
     [...pins.vcpus],
@@ -62,12 +62,12 @@ test("numad's placement is nobody's wish, but pins beside it are", () => {
   assert.equal(pins.emulator, undefined);
 });
 
-test('no <cputune> at all is no pins', () => {
+test('without <cputune> there are no pins', () => {
   const { pins } = edited(DOMSTATUS, [/<cputune>[\s\S]*<\/cputune>/, '']);
   assert.deepEqual(pins, { vcpus: new Map(), iothreads: new Map(), emulator: undefined });
 });
 
-test('a set that cannot be read costs its own pin, and is not taken for the shared one', () => {
+test('an invalid set drops only its own pin and does not become the shared set', () => {
   for (const nonsense of ['', 'x', '3-1', '^1', '0-99999999', '1,^1']) {
     const { pins } = edited(
       REAL,
@@ -89,7 +89,7 @@ test('a mask of 512 CPUs on 200 vCPUs is one list', () => {
   assert.equal(pins.vcpus.get(199), pins.vcpus.get(198));
 });
 
-test('the disks of a real domain tell their queues, cache, engine and IOThread', () => {
+test('disks of a real domain have queues, cache, I/O engine and IOThread', () => {
   const none = { iothread: undefined, iothreads: [], queues: undefined, cache: undefined, io: undefined };
   const image = (name: string) => ({ source: `/var/lib/libvirt/images/${name}.img` });
   assert.deepEqual(parseDomstatus(REAL).disks, [
@@ -119,7 +119,7 @@ test("libvirt 10's IOThreads of the queues are read", () => {
   assert.deepEqual(driver("<iothread/><iothread id='x'><queue id='0'/></iothread>"), []);
 });
 
-test('a disk on the network has its name for a source, an empty drive none', () => {
+test('a network disk has its name as source, an empty drive has none', () => {
   const source = (element: string) =>
     edited(DOMSTATUS, [/<source dev[\s\S]*?<\/source>/, element]).disks[0]?.source;
   assert.equal(source("<source protocol='rbd' name='pool/image'/>"), 'pool/image');

@@ -21,12 +21,12 @@ test('the parameters of a captured host are read', () => {
   assert.equal(values.size, 64);
 });
 
-test('a module that is not there has no parameters, and only those asked for are read', (context) => {
+test('a missing module has no parameters; only requested parameters are read', (context) => {
   assert.deepEqual(readModuleParameters(hostTree(context).host), []);
   assert.equal(readModuleParameters(capturedHost(), ['vhost', 'no_such_module']).length, 2);
 });
 
-test('numbers and booleans become numbers, words do not', () => {
+test('numbers and booleans become numbers; words are ignored', () => {
   const numbers = ['0', '200000', '-1', 'Y', 'N', '18446744073709551615'].map(moduleParameterNumber);
   assert.deepEqual(numbers, [0, 200000, -1, 1, 0, 2 ** 64]);
   for (const word of ['', 'numa', '-', '1.5', 'y', '0x10', 'Y,N', '1,2', '(null)', 'NaN', '9'.repeat(400)]) {

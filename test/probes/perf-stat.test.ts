@@ -38,7 +38,7 @@ const reading = (interval: number, event: string, count: number | undefined): Pe
   count,
 });
 
-test('what a guest did is found in what perf printed, each filter apart', () => {
+test("the counts of each filter are read from perf's output", () => {
   const counts = countsOf(readingsOf([RECORDED]));
   assert.equal(counts.length, RECORDED.trim().split('\n').length / EVENTS.length);
   const sums = EVENTS.map((_, i) => counts.reduce((sum, interval) => sum + (interval[i] ?? Number.NaN), 0));
@@ -47,7 +47,7 @@ test('what a guest did is found in what perf printed, each filter apart', () => 
   assert.deepEqual(counts[0], [0, 0, 0, 0, 0], 'not counted is none');
 });
 
-test('readings are the same however the stream is cut, and whatever else is printed between the lines', () => {
+test('readings do not depend on the chunk size or on other lines in between', () => {
   const noise = fc.constantFrom(
     'Warning:\nkvm:kvm_pio: something is odd',
     '{"interval" : 1,004466397, "counter-value" : "1", "event" : "kvm:kvm_pio"}',
@@ -72,14 +72,14 @@ test('readings are the same however the stream is cut, and whatever else is prin
   );
 });
 
-test('a line that has not ended is none yet', () => {
+test('an incomplete line is not parsed', () => {
   const lines = new PerfStatLines();
   assert.deepEqual([...lines.push(line('7'))], []);
   assert.deepEqual([...lines.push('\n')], [reading(1.5, 'kvm:kvm_pio', 7)]);
   assert.equal(lines.pending, 0);
 });
 
-test('a line without end is dropped and takes no memory', () => {
+test('an endless line is dropped and uses no memory', () => {
   const lines = new PerfStatLines();
   for (let i = 0; i < 1000; i++) {
     assert.deepEqual([...lines.push('{'.padEnd(1000))], []);
@@ -88,7 +88,7 @@ test('a line without end is dropped and takes no memory', () => {
   assert.deepEqual([...lines.push(`}\n${line('8')}\n`)], [reading(1.5, 'kvm:kvm_pio', 8)]);
 });
 
-test('only a count is a count', () => {
+test('only an unsigned decimal is a count', () => {
   for (const [value, count] of [
     ['2817.000000', 2817],
     ['0', 0],
@@ -121,7 +121,7 @@ test('only a count is a count', () => {
     assert.equal(parsePerfStatLine(text), undefined, text);
 });
 
-test('the k-th line of an event is that of its k-th filter, in each interval anew', () => {
+test('in each interval, the k-th line of an event belongs to its k-th filter', () => {
   const events = ['a', 'b', 'a'];
   const lines = [1, 2].flatMap((at) => [
     reading(at, 'a', at * 10),
@@ -141,7 +141,7 @@ test('counts come as soon as the interval is whole', () => {
   assert.deepEqual([...intervals.end()], []);
 });
 
-test('with a line missing the counts of that event are unknown and not given to another filter', () => {
+test('if a line is missing, the counts of that event are unknown', () => {
   const lines = [
     reading(1, 'a', 1),
     reading(1, 'b', 2),
@@ -155,6 +155,6 @@ test('with a line missing the counts of that event are unknown and not given to 
   ]);
 });
 
-test('an event that perf was not given is not counted', () => {
+test('an event that was not requested is not counted', () => {
   assert.deepEqual(countsOf([reading(1, 'x', 1), reading(1, 'a', 2)], ['a']), [[2]]);
 });

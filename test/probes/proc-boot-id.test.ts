@@ -7,7 +7,7 @@ import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
 const ID = '0f5c1e3a-2b6d-4c8e-9f10-1a2b3c4d5e6f';
 
-test('a UUID and a newline is the id, anything else is malformed', () => {
+test('the id is a UUID and a newline; other text is malformed', () => {
   assert.equal(parseBootId(`${ID}\n`), ID);
   for (const text of [
     '',
@@ -22,7 +22,7 @@ test('a UUID and a newline is the id, anything else is malformed', () => {
     assert.throws(() => parseBootId(text), { name: 'SourceError', kind: 'malformed' }, text);
 });
 
-test('the kernel of this machine has one, the same for all who ask', () => {
+test('the running kernel has a boot id, the same in each reading', () => {
   assert.match(readBootId(liveHost()), /^[0-9a-f-]{36}$/);
   assert.equal(readBootId(liveHost()), readBootId(liveHost()));
 });

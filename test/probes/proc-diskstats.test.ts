@@ -13,7 +13,7 @@ test('the device number of each disk is found, a hidden NVMe path included', () 
   assert.deepEqual(numbers.get('loop0'), { major: 7, minor: 0 });
 });
 
-test('no disks are no numbers, and a line that is none of the kernel is refused', () => {
+test('an empty list has no numbers; an invalid line is refused', () => {
   assert.equal(parseDiskstats('').size, 0);
   for (const text of ['nvme0n1 259 0 1', ' 259 x nvme0n1 1 2', ' 259 0']) {
     assert.throws(() => parseDiskstats(text), { name: 'SourceError', kind: 'malformed' });

@@ -47,7 +47,7 @@ function parsed(text: string, pieces: readonly number[] = [1 << 20]): Line[] {
 
 const line = (lines: readonly Line[], id: string): Line | undefined => lines.find((each) => each.id === id);
 
-test('lines of a captured host have their columns and what follows them', () => {
+test('lines of a captured host have their columns and their description', () => {
   const lines = parsed(TEXT);
   assert.deepEqual(line(lines, '29'), {
     id: '29',
@@ -83,7 +83,7 @@ test('a line with fewer numbers than CPUs does not borrow from the text behind t
   );
 });
 
-test('all handlers of a line are told, whatever chip and trigger stand before them', () => {
+test('all handlers of a line are read, whatever chip and trigger precede them', () => {
   assert.deepEqual(handlersOf('IR-IO-APIC   16-fasteoi   i801_smbus, nvme0q0, nvme0q1'), [
     'i801_smbus',
     'nvme0q0',
@@ -94,7 +94,7 @@ test('all handlers of a line are told, whatever chip and trigger stand before th
   assert.deepEqual(handlersOf(''), []);
 });
 
-test('in whatever pieces the file comes, its lines are the same', () => {
+test('the lines do not depend on the chunk size', () => {
   const whole = parsed(TEXT_6_18);
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (pieces) => {
@@ -126,7 +126,7 @@ test('a text without its header or with a line of another form is refused', () =
   }
 });
 
-test('a file of 18 MB, as 512 CPUs and 24 NVMe make it, is read whole and not held whole', (context) => {
+test('a file of 18 MB (512 CPUs, 24 NVMe) is read completely as a stream', (context) => {
   const tree = hostTree(context);
   const cpus = 512;
   const empty = ` ${'0'.padStart(10)}`.repeat(cpus - 1);

@@ -13,7 +13,7 @@ test('the CPUs that the interrupts of NVMe queues are delivered to are read', ()
   );
 });
 
-test('an interrupt that is gone is absent, one without a CPU has none, nonsense is malformed', (context) => {
+test('a missing interrupt is absent; one without a CPU has none; invalid text is malformed', (context) => {
   const { host, write } = hostTree(context);
   assert.throws(() => readIrqEffectiveAffinity(host, '5'), { kind: 'absent' });
   write('proc/irq/5/effective_affinity_list', '\n');

@@ -17,7 +17,7 @@ const TEXT = [
   '',
 ].join('\n');
 
-test('the mounts of the running form are read', () => {
+test('mounts in the current format are read', () => {
   const mounts = parseMountinfo(TEXT);
   assert.equal(mounts.length, 5);
   assert.deepEqual(mounts[2], {
@@ -38,7 +38,7 @@ test('optional fields do not shift what follows them', () => {
   assert.deepEqual([xfs?.root, btrfs?.root], ['/images', '/@vm']);
 });
 
-test('escaped spaces, tabs, newlines and backslashes come back', () => {
+test('escaped spaces, tabs, newlines and backslashes are unescaped', () => {
   const [mount] = parseMountinfo('5 1 8:1 / /a\\040b\\011c\\012d\\134040 rw - ext4 /dev/my\\040disk rw\n');
   assert.equal(mount?.mountPoint, '/a b\tc\nd\\040');
   assert.equal(mount?.source, '/dev/my disk');
@@ -73,7 +73,7 @@ test('a mount point cannot pose as another field or line', () => {
   );
 });
 
-test('lines of another form are passed over', () => {
+test('lines of another form are ignored', () => {
   for (const line of [
     '',
     'x',
@@ -86,7 +86,7 @@ test('lines of another form are passed over', () => {
   }
 });
 
-test('a text that is cut short never gives a mount that is not there', () => {
+test('truncated text never yields a mount that does not exist', () => {
   const whole = parseMountinfo(TEXT);
   for (let end = 0; end < TEXT.length; end++) {
     const mounts = parseMountinfo(TEXT.slice(0, end));
@@ -100,14 +100,14 @@ test('the mounts of this process are read, one of them the root', async () => {
   assert.ok(mounts.some(({ mountPoint, type }) => mountPoint === '/proc' && type === 'proc'));
 });
 
-test('more than 64 MiB of mounts is too large, and a process that has gone is gone', async (context) => {
+test('more than 64 MiB of mounts is too large; an exited process is reported as such', async (context) => {
   const { host, write } = hostTree(context);
   write('proc/7/mountinfo', TEXT.repeat(160_000));
   await assert.rejects(readMountinfo(host, 7, 5000), { name: 'SourceError', kind: 'too_large' });
   await assert.rejects(readMountinfo(host, 8, 5000), { name: 'SourceError', kind: 'absent' });
 });
 
-test('a zombie has vanished: the kernel refuses to list its mounts', async (context) => {
+test('a zombie counts as exited: the kernel refuses to list its mounts', async (context) => {
   const pid = await zombie(context);
   await assert.rejects(readMountinfo(liveHost(), pid, 5000), { name: 'SourceError', kind: 'vanished' });
 });

@@ -35,7 +35,7 @@ test('two sockets in two mount namespaces may show one path', () => {
   );
 });
 
-test('a path that is not ASCII is found under the name by which a directory lists it', (context) => {
+test('a path that is not ASCII is found under its name in the directory listing', (context) => {
   const { host, write } = hostTree(context);
   write('proc/1/net/unix', Buffer.from(HEAD + line(7, '/run/müller.sock')));
   assert.deepEqual(readListeningSockets(host, 1).get('/run/müller.sock'), [7]);
@@ -45,7 +45,7 @@ test("the daemon's own network namespace can be read", () => {
   assert.ok(readListeningSockets(liveHost(), 'self') instanceof Map);
 });
 
-test('without the file there is an error, not an empty answer', (context) => {
+test('a missing file is an error, not an empty result', (context) => {
   assert.throws(() => readListeningSockets(hostTree(context).host, 1), { kind: 'absent' });
 });
 

@@ -10,7 +10,7 @@ import { testRobustness } from './robustness.ts';
 const malformed = { name: 'SourceError', kind: 'malformed' };
 const CAPTURED = captured('proc/244/numa_maps', 'linux-nvme-vhost', 't1');
 
-test('the memory of a captured QEMU is on the nodes where the kernel counted its pages', async () => {
+test('the memory of a captured QEMU is counted by node', async () => {
   const pages = parseNumaMaps(CAPTURED);
   // Counted with awk over the file.
   assert.deepEqual(
@@ -43,7 +43,7 @@ test('mappings without pages, and processes without memory, have none', () => {
   assert.deepEqual([...parseNumaMaps('7f00 bind:0-1 anon=1 dirty=1 N1=0 kernelpagesize_kB=4\n')], [[1, 0]]);
 });
 
-test('a file cannot pose as a count', () => {
+test('a file name cannot imitate a count', () => {
   const line = '7f00 default file=/a\\040N0\\0759\\040N0 mapped=1 N1=1 kernelpagesize_kB=4\n';
   assert.deepEqual([...parseNumaMaps(line)], [[1, 4096]]);
 });
@@ -84,7 +84,7 @@ test('this process has memory on some node', async (context) => {
   assert.ok(sum > process.memoryUsage().rss / 4, `${sum} bytes`);
 });
 
-test('a process that has gone is absent, a file of more than 4 MiB is too large', async (context) => {
+test('an exited process is absent; a file of more than 4 MiB is too large', async (context) => {
   const { host, write } = hostTree(context);
   await assert.rejects(readNumaMaps(host, 7, 5000), { name: 'SourceError', kind: 'absent' });
   write('proc/7/numa_maps', CAPTURED.repeat(130));

@@ -20,7 +20,7 @@ const HYBRID = [
 const UNIFIED = '0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0\n';
 const SCOPE = 'sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dvm.scope';
 
-test('both versions are told apart', () => {
+test('both versions are distinguished', () => {
   assert.deepEqual(parseCgroup(UNIFIED), {
     unified: '/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0',
     cpuset: undefined,
@@ -54,7 +54,7 @@ test('the effective CPUs of v2 are read', (context) => {
   assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [2, 3]);
 });
 
-test('where a cgroup of v2 has no cpuset the nearest one above it counts, up to the root', (context) => {
+test("if a v2 cgroup has no cpuset, the nearest ancestor's applies", (context) => {
   const { host, write, remove } = hostTree(context);
   write('proc/7/cgroup', UNIFIED);
   write(`${SCOPE}/cpuset.cpus.effective`, '0-1\n');
@@ -66,7 +66,7 @@ test('where a cgroup of v2 has no cpuset the nearest one above it counts, up to 
   assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`), undefined);
 });
 
-test('the cpuset of v1 goes before the empty v2 hierarchy beside it', (context) => {
+test('the v1 cpuset takes precedence over an empty v2 hierarchy', (context) => {
   const { host, write, remove } = hostTree(context);
   write('proc/7/cgroup', HYBRID);
   const file = 'sys/fs/cgroup/cpuset/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0/cpuset.effective_cpus';
@@ -83,7 +83,7 @@ test('a name beyond ASCII is found', (context) => {
   assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [5]);
 });
 
-test('nonsense in the file and a process that has gone are told', (context) => {
+test('an invalid file and an exited process are reported', (context) => {
   const { host, write } = hostTree(context);
   assert.throws(() => readEffectiveCpuset(host, `${host.roots.procfs}/7`), {
     name: 'SourceError',
@@ -108,7 +108,7 @@ test('this process may run on no CPU outside of its cpuset', (context) => {
   );
 });
 
-test('what holds several cgroups is their longest common path', () => {
+test('the common ancestor of several cgroups is their longest common path', () => {
   const at = (unified: string) => ({ unified, cpuset: undefined, isHidden: false });
   const common = (...paths: string[]) => commonCgroup(paths.map(at)).unified;
   assert.equal(

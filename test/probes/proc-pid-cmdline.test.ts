@@ -37,7 +37,7 @@ test('any arguments come back as they were given', () => {
   );
 });
 
-test('this process and a zombie are read; what is longer than 2 MiB is read as far as that', async (context) => {
+test('this process and a zombie are read; a longer command line is read up to 2 MiB', async (context) => {
   const { argv } = await readCmdline(liveHost(), process.pid, 5000);
   assert.ok(
     argv.some((argument) => argument.endsWith('proc-pid-cmdline.test.js')),

@@ -10,7 +10,7 @@ test('the program of this process is known', () => {
   assert.equal(readExecutable(liveHost(), process.pid), process.execPath);
 });
 
-test('a process that is gone, a zombie and a kernel thread have no program', async (context) => {
+test('an exited process, a zombie and a kernel thread have no program', async (context) => {
   assert.equal(readExecutable(liveHost(), 4_194_305), undefined);
   assert.equal(readExecutable(liveHost(), await zombie(context)), undefined);
 });

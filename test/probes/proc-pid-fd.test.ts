@@ -54,12 +54,17 @@ test('the access mode is in the last octal digit, whatever other flags there are
   const writeOnly = (flags: string) =>
     parseDescriptorInfo(`pos:\t0\nflags:\t${flags}\nmnt_id:\t1\n`).writeOnly;
   assert.deepEqual(['0100000', '0100001', '0100002', '02104001', '010000000', '05', '0'].map(writeOnly), [
-    ...[false, true, false, true],
-    ...[false, true, false],
+    false,
+    true,
+    false,
+    true,
+    false,
+    true,
+    false,
   ]);
 });
 
-test('what was opened for reading only, or for its name only, is known', () => {
+test('read-only and O_PATH descriptors are recognized', () => {
   const info = (flags: string) => parseDescriptorInfo(`pos:\t0\nflags:\t${flags}\nmnt_id:\t1\n`);
   assert.deepEqual(
     ['0100000', '0100002', '0100001'].map((flags) => info(flags).readOnly),
@@ -71,7 +76,7 @@ test('what was opened for reading only, or for its name only, is known', () => {
   );
 });
 
-test('a kernel that says less, or nonsense, leaves the mount unknown', () => {
+test('a kernel with fewer fields, or invalid ones, leaves the mount unknown', () => {
   const unknown = { mountId: undefined, writeOnly: false, readOnly: false, pathOnly: false };
   for (const text of [
     '',
@@ -85,7 +90,7 @@ test('a kernel that says less, or nonsense, leaves the mount unknown', () => {
   }
 });
 
-test('a closed descriptor and a process that is gone give undefined or absent', () => {
+test('a closed descriptor is undefined; an exited process is absent', () => {
   const host = liveHost();
   assert.equal(readDescriptor(host, process.pid, 1_000_000), undefined);
   assert.equal(readDescriptorInfo(host, process.pid, 1_000_000), undefined);
@@ -93,7 +98,7 @@ test('a closed descriptor and a process that is gone give undefined or absent', 
   assert.throws(() => readDescriptors(host, 4_194_305), { name: 'SourceError', kind: 'absent' });
 });
 
-test('a file that this process opens is seen, with its mode and a mount that exists', async (context) => {
+test('an open file of this process has its mode and an existing mount', async (context) => {
   const { folder } = hostTree(context);
   const path = join(folder, 'à (deleted) anon_inode:kvm-vm');
   writeFileSync(path, '');
@@ -116,7 +121,7 @@ test('a file name can hold any byte', (context) => {
   assert.ok(folder);
 });
 
-test('a cut text never gives another mount or mode', () => {
+test('truncated text never yields another mount or mode', () => {
   for (let end = 0; end < DISK.length; end++) {
     const { mountId, writeOnly } = parseDescriptorInfo(DISK.slice(0, end));
     assert.ok(mountId === undefined || mountId === 23);

@@ -16,14 +16,14 @@ test('processes and threads of a captured host are listed in order', () => {
   assert.deepEqual(listTids(host, 244), [244, 245, 246, 250, 252, 254]);
 });
 
-test('only numbers are ids', (context) => {
+test('only numbers are accepted as ids', (context) => {
   const { host, write } = hostTree(context);
   for (const name of ['7', '10', 'self', 'thread-self', '-3', '0x5', '1e3', '12a'])
     write(`proc/${name}/stat`, '');
   assert.deepEqual(listPids(host), [7, 10]);
 });
 
-test('a process that is gone is absent', () => {
+test('an exited process is absent', () => {
   assert.throws(() => listTids(liveHost(), 4_194_305), { name: 'SourceError', kind: 'absent' });
 });
 

@@ -19,13 +19,13 @@ test('run and wait time of the CPUs of captured hosts are read', () => {
   ]);
 });
 
-test('the domain lines of version 17, which have names, are passed over', () => {
+test('domain lines with names (version 17) are ignored', () => {
   const text =
     'version 17\ntimestamp 1\ncpu12 0 0 0 0 0 0 7 8 9\ndomain0 SMT 0003 0 0 0\ndomain1 MC ffff 0 0\n';
   assert.deepEqual(parseSchedstat(text), [{ cpu: 12, run: 7, wait: 8, timeslices: 9 }]);
 });
 
-test('a CPU line of another form is refused rather than guessed at', () => {
+test('a CPU line of another form is refused', () => {
   for (const line of [
     'cpu0',
     'cpu0 1 2 3',
@@ -40,7 +40,7 @@ test('a CPU line of another form is refused rather than guessed at', () => {
   }
 });
 
-test('a text that is cut short never gives a wrong number', () => {
+test('truncated text never yields a wrong number', () => {
   const whole = parseSchedstat(TEXT);
   for (let end = 0; end < TEXT.length; end++) {
     const cpus = outcome(parseSchedstat, TEXT.slice(0, end));

@@ -22,7 +22,7 @@ test('a kernel without sched_info gives zeros', () => {
   assert.deepEqual(parseTaskSchedstat('0 0 0\n'), { run: 0, wait: 0, timeslices: 0 });
 });
 
-test('the largest numbers round', () => {
+test('the largest numbers are rounded', () => {
   const { run, wait } = parseTaskSchedstat('18446744073709551615 9007199254740993 1\n');
   assert.deepEqual([run, wait], [2 ** 64, 9007199254740992]);
 });

@@ -76,7 +76,7 @@ for (const comm of [
   });
 }
 
-test('any name at all leaves the numbers as they are', () => {
+test('any name leaves the numbers unchanged', () => {
   const unit = fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code));
   fc.assert(
     fc.property(fc.string({ unit, maxLength: 15 }), (comm) => {
@@ -85,7 +85,7 @@ test('any name at all leaves the numbers as they are', () => {
   );
 });
 
-test('numbers beyond 2^53 round, negative and absurd ones are refused', () => {
+test('numbers above 2^53 are rounded; negative and impossible ones are refused', () => {
   const utime = (value: string) => parseTaskStat(VCPU.replace(' 1836 ', ` ${value} `)).utime;
   assert.equal(utime('18446744073709551615'), 2 ** 64);
   assert.equal(utime('9007199254740993'), 9007199254740992);

@@ -23,13 +23,13 @@ test('mask and context switches of captured threads are read', () => {
   });
 });
 
-test('a name that looks like the fields below it is not taken for them', () => {
+test('a name cannot imitate the fields below it', () => {
   // The kernel escapes the newline.
   const text = VCPU.replace('CPU 0/KVM', '\\nvoluntary_ctxt_switches:\t9');
   assert.equal(parseTaskStatus(text).voluntarySwitches, 16013);
 });
 
-test('a missing field, a negative number and an absurd one are refused', () => {
+test('a missing field, a negative number and an impossible one are refused', () => {
   assert.throws(() => parseTaskStatus(''), malformed);
   assert.throws(() => parseTaskStatus('Name:\tx\n'), malformed);
   assert.throws(() => parseTaskStatus(VCPU.replace('Cpus_allowed_list', 'x')), malformed);

@@ -23,7 +23,7 @@ function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'o
   return { name, uuid, accel, machine, iothreads };
 }
 
-test('a captured command line is understood', () => {
+test('a captured command line is parsed', () => {
   assert.deepEqual(identityOf(parseCmdline(CAPTURED)), {
     name: 'vm-a',
     uuid: '22222222-2222-3333-4444-555555555541',
@@ -66,7 +66,7 @@ test('the older spellings mean the same', () => {
   assert.equal(parse('-name', 'debug-threads=on,guest=vm').name, 'vm');
 });
 
-test('of several accelerators the first is the one asked for', () => {
+test('the first of several accelerators is used', () => {
   assert.equal(parse('-accel', 'kvm', '-accel', 'tcg').accel, 'kvm');
   assert.equal(parse('-accel', 'tcg,thread=multi').accel, 'tcg');
 });
@@ -91,7 +91,7 @@ test('a value that looks like an option is a value', () => {
   assert.deepEqual([identity.name, identity.uuid], ['-uuid', '-name']);
 });
 
-test('what is missing, cut or broken leaves the rest', () => {
+test('missing, truncated or invalid parts do not affect the others', () => {
   assert.deepEqual(of([]).iothreads, []);
   assert.equal(parse('-name').name, undefined);
   assert.equal(parse('-name', '').name, undefined);
@@ -100,7 +100,7 @@ test('what is missing, cut or broken leaves the rest', () => {
   }
 });
 
-test('any name comes back once its commas are doubled', () => {
+test('any name with doubled commas is read back', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), (text) => {
       const name = text.replaceAll('\0', '');

@@ -37,7 +37,7 @@ test('objects, drives and devices of a file are those of the command line', () =
   assert.deepEqual(disk?.drives, [{ node: 'd0', direct: true, aio: 'native' }]);
 });
 
-test('comments, empty lines and what is no line of it are passed over', () => {
+test('comments, empty lines and invalid lines are ignored', () => {
   const [machine, ...none] = parseQemuConfig(
     '# [device]\nstray = "x"\n\n[machine]\n#type = "pc"\n type = "q35"\nx\n',
   );
@@ -46,7 +46,7 @@ test('comments, empty lines and what is no line of it are passed over', () => {
   assert.deepEqual(parseQemuConfig('[a\n]b\nkey = value\n'), []);
 });
 
-test('any id and value that QEMU would read come back', () => {
+test('any id and value that QEMU accepts is read back', () => {
   const text = fc.stringMatching(/^[^"\n\r\0]{1,40}$/).map((each) => Buffer.from(each).toString('latin1'));
   fc.assert(
     fc.property(text, text, (id, value) => {
@@ -60,7 +60,7 @@ test('any id and value that QEMU would read come back', () => {
 
 testRobustness('parseQemuConfig', parseQemuConfig, [LXD]);
 
-test('the file is read as the process sees it, also by links inside its root', async (context) => {
+test('the file is resolved in the root of the process, also through links', async (context) => {
   const { host, write, link } = hostTree(context);
   write('proc/9/root/run/v1/qemu.conf', LXD);
   link('proc/9/root/var/run', '/run');
@@ -74,7 +74,7 @@ test('the file is read as the process sees it, also by links inside its root', a
     assert.equal((await readQemuConfig(host, 9, path, 5000)).length, 6, path);
 });
 
-test('no link leads out of the root, and only a regular file is read', async (context) => {
+test('links cannot leave the root, and only a regular file is read', async (context) => {
   const { host, folder, write, link } = hostTree(context);
   write('secret', '[machine]\ntype = "secret"\n');
   write('proc/9/root/etc/file', '[machine]\n');

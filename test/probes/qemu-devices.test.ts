@@ -37,7 +37,7 @@ function drive(...options: string[]) {
   return storage(...options, '-device', 'virtio-blk-pci,drive=d0')?.drives[0];
 }
 
-test('a captured command line is understood', () => {
+test('a captured command line is parsed', () => {
   assert.deepEqual(of(parseCmdline(CAPTURED)), {
     storage: [
       {
@@ -55,10 +55,14 @@ test('a captured command line is understood', () => {
 
 /** As libvirt 9.0 wrote it for the domain in test/fixtures/libvirt/domstatus-9.0-pins.xml. */
 const LIBVIRT = [
-  ...['-object', '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/var/lib/x"}'],
-  ...['-object', '{"qom-type":"iothread","id":"iothread1"}'],
-  ...['-object', '{"qom-type":"iothread","id":"iothread2","poll-max-ns":50000}'],
-  ...['-device', '{"driver":"piix3-usb-uhci","id":"usb","bus":"pci.0","addr":"0x1.0x2"}'],
+  '-object',
+  '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/var/lib/x"}',
+  '-object',
+  '{"qom-type":"iothread","id":"iothread1"}',
+  '-object',
+  '{"qom-type":"iothread","id":"iothread2","poll-max-ns":50000}',
+  '-device',
+  '{"driver":"piix3-usb-uhci","id":"usb","bus":"pci.0","addr":"0x1.0x2"}',
   '-device',
   '{"driver":"virtio-scsi-pci","iothread":"iothread2","id":"scsi0","num_queues":3,"bus":"pci.0","addr":"0x2"}',
   '-blockdev',
@@ -73,7 +77,8 @@ const LIBVIRT = [
   '{"node-name":"libvirt-1-format","cache":{"direct":false,"no-flush":false},"driver":"raw","file":"libvirt-1-storage"}',
   '-device',
   '{"driver":"scsi-hd","bus":"scsi0.0","channel":0,"scsi-id":0,"lun":0,"drive":"libvirt-1-format","id":"scsi0-0-0-0"}',
-  ...['-netdev', '{"type":"tap","fds":"36:37","vhost":true,"vhostfds":"38:39","id":"hostnet0"}'],
+  '-netdev',
+  '{"type":"tap","fds":"36:37","vhost":true,"vhostfds":"38:39","id":"hostnet0"}',
 ];
 
 test("libvirt's JSON is understood, a controller with the disks on its bus", () => {
@@ -134,7 +139,7 @@ test('key=value says the same as JSON', () => {
   assert.equal(parse('-object', 'iothread,id=io0,poll-max-ns=0').iothreads[0]?.pollMaxNs, 0);
 });
 
-test('each spelling of a virtio disk is one, and nothing else is', () => {
+test('each form of a virtio disk is recognized, and nothing else', () => {
   const kind = (driver: string) => storage('-device', driver)?.kind;
   for (const driver of ['virtio-blk', 'virtio-blk-ccw', 'virtio-blk-pci-non-transitional']) {
     assert.equal(kind(driver), 'virtio-blk', driver);
@@ -159,7 +164,7 @@ test('O_DIRECT and the engine are those of the node that opens the file', () => 
   assert.equal(drive('-blockdev', `${inside},file.cache.direct=off`)?.direct, false);
 });
 
-test('the cache modes of -drive are told apart', () => {
+test('the cache modes of -drive are distinguished', () => {
   const direct = (options: string) => drive('-drive', `/x.img,if=none,id=d0,format=raw${options}`)?.direct;
   assert.deepEqual(
     [',cache=none', ',cache=directsync', ',cache=writeback', ',cache=unsafe', '', ',cache.direct=on'].map(
@@ -170,7 +175,7 @@ test('the cache modes of -drive are told apart', () => {
   assert.equal(drive('-drive', 'file=/x,if=none,id=d0,aio=io_uring')?.aio, 'io_uring');
 });
 
-test('-drive if=virtio is a disk of its own', () => {
+test('-drive if=virtio is a disk', () => {
   assert.deepEqual(storage('-drive', 'file=/x,if=virtio,id=v,cache=none,aio=native'), {
     ...UNSAID,
     id: 'v',
@@ -179,13 +184,13 @@ test('-drive if=virtio is a disk of its own', () => {
   });
 });
 
-test('a disk whose node is not on the command line is there, with nothing known of it', () => {
+test('a disk whose node is not on the command line is listed with unknown properties', () => {
   assert.deepEqual(storage('-device', 'virtio-blk-pci,drive=gone')?.drives, [
     { node: 'gone', direct: undefined, aio: undefined },
   ]);
 });
 
-test('nodes that carry each other, and layers without end, come to an end', () => {
+test('circular and endless chains of nodes terminate', () => {
   const loop = [
     '-blockdev',
     'driver=raw,node-name=d0,file=d1',
@@ -197,7 +202,7 @@ test('nodes that carry each other, and layers without end, come to an end', () =
   assert.equal(parse('-blockdev', deep).storage.length, 0);
 });
 
-test('a device is not lost for what is nested in it without end', () => {
+test('endless nesting inside a device does not drop the device', () => {
   const deep = `${'{"x":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
   assert.equal(storage('-device', `{"driver":"virtio-blk-pci","id":"a","x":${deep}}`)?.id, 'a');
 });
@@ -223,7 +228,7 @@ test('SCSI disks belong to the controller that they name, or to the last one bef
   );
 });
 
-test('vhost of a network is said by either switch', () => {
+test('either option enables vhost of a network device', () => {
   const vhost = (options: string) => parse('-netdev', options).nets[0]?.vhost;
   assert.deepEqual(
     ['tap,id=n,vhost=on', 'tap,id=n,vhostforce=on', 'tap,id=n,vhost=off', 'user,id=n', 'tap,vhost'].map(
@@ -234,7 +239,7 @@ test('vhost of a network is said by either switch', () => {
   assert.equal(parse('-nic', 'tap,vhost=on').nets[0]?.vhost, true);
 });
 
-test('what is missing, cut or broken leaves the rest', () => {
+test('missing, truncated or invalid parts do not affect the others', () => {
   assert.deepEqual(of([]), { storage: [], nets: [], iothreads: [] });
   for (const broken of [
     '{',
@@ -269,7 +274,7 @@ test('a value that looks like an option is a value', () => {
   assert.equal(parse('-device', '-device', '-device', 'virtio-blk-pci').storage.length, 1);
 });
 
-test('any id comes back, in both forms', () => {
+test('any id is read back, in both forms', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), (text) => {
       const id = text.replaceAll('\0', '');
@@ -288,7 +293,7 @@ testRobustness('parseQemuDevices, of a device,', (text) => parse('-device', text
   'virtio-blk-pci,num-queues=4,id=vda',
 ]);
 
-test('a drive without an id is called as QEMU calls it, by interface and unit', () => {
+test("a drive without an id gets QEMU's name: interface and unit", () => {
   const disks = (...options: string[]) =>
     parse(...options).storage.map(({ id, drives }) => [id, drives[0]?.direct]);
   // QEMU 7.2: virtio3 and virtio0.
@@ -326,7 +331,7 @@ test('controllers without an id have the buses scsi.0, scsi.1, counted with thos
   );
 });
 
-test('where bridges decide which controller a disk is on, the devices are unknown', () => {
+test('if bridges decide the controller of a disk, the devices are unknown', () => {
   const controllers = ['-device', 'virtio-scsi-pci,bus=pcie.1', '-device', 'virtio-scsi-pci,bus=pcie.2'];
   const devices = (...options: string[]) => parseQemuDevices(parseQemuOptions(['q', ...options]).options);
   assert.equal(devices(...controllers, '-device', 'scsi-hd,drive=a'), undefined);
@@ -334,7 +339,7 @@ test('where bridges decide which controller a disk is on, the devices are unknow
   assert.equal(devices(...controllers.slice(2), '-device', 'scsi-hd,drive=a')?.storage[0]?.drives.length, 1);
 });
 
-test('a disk that is served outside QEMU is one, a CD-ROM is none', () => {
+test('a disk served outside QEMU counts; a CD-ROM does not', () => {
   assert.deepEqual(storage('-device', 'vhost-user-blk-pci,chardev=c,num-queues=2,id=u'), {
     ...UNSAID,
     id: 'u',

@@ -51,11 +51,11 @@ test('CD-ROMs and floppies are no disks, and disks are', () => {
   assert.deepEqual(files('-drive', 'file=/d.raw,if=virtio', '-drive', '/e.raw', '-hda', '/h.raw'), []);
 });
 
-test('a file that a disk uses as well is a disk', () => {
+test('a file that is also used as a disk is a disk', () => {
   assert.deepEqual(files('-cdrom', '/both.iso', '-drive', 'file=/both.iso,if=virtio,readonly=on'), []);
 });
 
-test('logs, shared folders and memory that is a file are no disks, persistent memory is', () => {
+test('logs, shared folders and memory files are no disks; persistent memory is', () => {
   const of = (...argv: string[]) => otherFilesOf(parseQemuOptions(['qemu', ...argv]).options);
   assert.deepEqual([...of('-chardev', 'file,id=c,path=/log').files], ['/log']);
   const ram = ['-object', 'memory-backend-file,id=m,mem-path=/var/ram,size=1G'];
@@ -66,7 +66,7 @@ test('logs, shared folders and memory that is a file are no disks, persistent me
   assert.deepEqual(of(...ram, '-device', 'nvdimm,memdev=m').folders, []);
 });
 
-test('any command line is understood, nodes that lead to themselves as well', () => {
+test('any command line is parsed, also with circular nodes', () => {
   const loop = ['-blockdev', 'driver=raw,node-name=a,file=b', '-blockdev', 'driver=raw,node-name=b,file=a'];
   assert.deepEqual(files(...loop, '-machine', 'q35,pflash0=a'), []);
   const word = fc.constantFrom(

@@ -9,7 +9,7 @@ function linesOf(chunks: readonly Buffer[]): string[] {
   return chunks.flatMap((chunk) => [...lines.push(chunk)].map(String));
 }
 
-test('lines are the same however the stream is cut into chunks', () => {
+test('lines do not depend on the chunk size', () => {
   const text = fc.string({ unit: fc.constantFrom('a', '\n', '\r', '{', 'ü', '\0'), maxLength: 60 });
   fc.assert(
     fc.property(text, fc.array(fc.nat({ max: 70 }), { maxLength: 10 }), (whole, cuts) => {
@@ -21,7 +21,7 @@ test('lines are the same however the stream is cut into chunks', () => {
   );
 });
 
-test('a megabyte that comes byte by byte costs no more than its bytes', async () => {
+test('a megabyte received byte by byte needs linear time', async () => {
   const lines = new QmpLines();
   const byte = Buffer.from('x');
   const ms = await cpuMs(() => {
@@ -41,7 +41,7 @@ test('a line that came earlier is not overwritten by a later one', () => {
   assert.equal(String(first), 'first');
 });
 
-test('only what nests deeper than QEMU itself would read is too deep', () => {
+test("only nesting beyond QEMU's own limit is refused", () => {
   const padding = ' '.repeat(100_000);
   assert.ok(nestsTooDeep(Buffer.from('['.repeat(1025) + padding)));
   assert.ok(nestsTooDeep(Buffer.from('{"a":'.repeat(1025) + padding)));

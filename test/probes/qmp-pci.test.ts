@@ -11,12 +11,16 @@ function reply(): unknown {
 }
 
 const device = (more: object = {}): object => ({
-  ...{ bus: 0, slot: 1, function: 0, qdev_id: 'vda', regions: [] },
+  bus: 0,
+  slot: 1,
+  function: 0,
+  qdev_id: 'vda',
+  regions: [],
   ...more,
 });
 const bus = (...devices: unknown[]): unknown => [{ bus: 0, devices }];
 
-test('the windows of the captured VM: the disk has its id, the others their place', () => {
+test('in the captured VM, the disk has its id and other devices their address', () => {
   const devices = parsePci(reply());
   assert.deepEqual(
     devices.map(({ name }) => name),
@@ -51,11 +55,14 @@ test('a window that the guest has not placed, -1 in the reply, is left out', () 
   assert.throws(() => parsePci(bus(device({ regions: [{ ...regions[0], address: -2 }] }))), malformed);
 });
 
-test('devices behind bridges are found, as QEMU 7.2 shows them before and after the firmware has looked', () => {
+test('devices behind bridges are found, before and after the firmware configures them (QEMU 7.2)', () => {
   const range = { base: 4_293_918_720, limit: 1_048_575 };
   const info = { number: 0, secondary: 1, subordinate: 1, io_range: range, memory_range: range };
   const disk = device({
-    ...{ bus: 1, slot: 0, qdev_id: 'vdx', irq: 10 },
+    bus: 1,
+    slot: 0,
+    qdev_id: 'vdx',
+    irq: 10,
     regions: [
       { bar: 1, size: 4096, address: 4_267_704_320, type: 'memory', prefetch: false, mem_type_64: false },
     ],
@@ -70,7 +77,7 @@ test('devices behind bridges are found, as QEMU 7.2 shows them before and after 
   assert.equal(nameless?.name, '1a:1f.0');
 });
 
-test('buses within buses end somewhere, and so do devices', () => {
+test('endless nesting of buses and devices terminates', () => {
   const nested = (depth: number): unknown => {
     let inner: object = device();
     for (let i = 0; i < depth; i++) inner = device({ pci_bridge: { devices: [inner] } });

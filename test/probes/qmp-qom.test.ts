@@ -37,7 +37,7 @@ async function queuesOf(
   return (await readAll(context, { [DISK]: properties }, [DISK])).found[0];
 }
 
-test('a SCSI disk has the queues and the IOThread of its controller, which is read once', async (context) => {
+test('a SCSI disk has the queues and the IOThread of its controller; the controller is read once', async (context) => {
   // As QEMU 7.2 answers for -device virtio-scsi-pci,id=s0,iothread=io0,num_queues=3 -device scsi-hd,id=hd0,bus=s0.0
   const disks = ['/machine/peripheral/hd0', '/machine/peripheral/hd1', '/machine/peripheral-anon/device[1]'];
   const bus = { parent_bus: '/machine/peripheral/s0/virtio-backend/s0.0' };
@@ -64,7 +64,7 @@ test('a disk on IDE has no IOThread and no queues of virtio', async (context) =>
   assert.deepEqual((await readAll(context, { [DISK]: lsi }, [DISK])).found, [NOTHING]);
 });
 
-test('a disk with an IOThread of its own, as QEMU 7.2 says it', async (context) => {
+test('a disk with its own IOThread, as reported by QEMU 7.2', async (context) => {
   const properties = { 'num-queues': 4, iothread: '/objects/io0' };
   assert.deepEqual(await queuesOf(context, properties), {
     queues: 4,
@@ -74,7 +74,7 @@ test('a disk with an IOThread of its own, as QEMU 7.2 says it', async (context) 
   });
 });
 
-test('a disk whose queues are spread over IOThreads, as QEMU 9 says it', async (context) => {
+test('a disk whose queues are spread over IOThreads, as reported by QEMU 9', async (context) => {
   const mapping = [{ iothread: 'io0', vqs: [0, 2] }, { iothread: 'io1' }];
   assert.deepEqual(
     await queuesOf(context, { 'num-queues': 3, iothread: '', 'iothread-vq-mapping': mapping }),
@@ -94,7 +94,7 @@ test('a device without such properties has none of them', async (context) => {
   assert.deepEqual(await queuesOf(context, {}), NOTHING);
 });
 
-test('properties of another type, or beyond all measure, are none', async (context) => {
+test('properties of another type, or out of range, are ignored', async (context) => {
   for (const bad of [null, -1, 'x'.repeat(1000), 1e9, [7], [{ iothread: 7 }], { a: 1 }])
     assert.deepEqual(
       await queuesOf(context, { 'num-queues': bad, iothread: bad, 'iothread-vq-mapping': bad }),

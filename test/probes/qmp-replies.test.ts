@@ -137,7 +137,7 @@ test('query-cpus-fast gives index, path and thread of each vCPU', () => {
   ]);
 });
 
-test('query-iothreads gives the polling, and does without what older QEMUs do not say', () => {
+test('query-iothreads gives the polling parameters; older versions of QEMU lack some', () => {
   const thread = { id: 'io0', 'thread-id': 246, 'poll-max-ns': 32768, 'poll-grow': 2, 'poll-shrink': 3 };
   assert.deepEqual(parseIothreads([thread]), [
     { id: 'io0', threadId: 246, pollMaxNs: 32768, pollGrow: 2, pollShrink: 3, aioMaxBatch: 0 },
@@ -145,7 +145,7 @@ test('query-iothreads gives the polling, and does without what older QEMUs do no
   assert.deepEqual(parseIothreads([]), []);
 });
 
-test('query-block tells what a disk is; a drive without media is left out', () => {
+test('query-block describes disks; a drive without media is ignored', () => {
   const [disk] = parseBlock(replyOf(texts('block')[0] ?? ''));
   assert.deepEqual(disk, {
     qdev: '/machine/peripheral/vda/virtio-backend',
@@ -159,7 +159,7 @@ test('query-block tells what a disk is; a drive without media is left out', () =
   assert.deepEqual(parseBlock([{ device: 'cd0', locked: false, removable: true, type: 'unknown' }]), []);
 });
 
-test('the small replies are read', () => {
+test('the short replies are read', () => {
   assert.equal(parseStatus(replyOf(texts('status')[0] ?? '')), 'running');
   assert.equal(parseVersion(replyOf(texts('version')[0] ?? '')), '7.2.22');
   assert.equal(
@@ -173,7 +173,7 @@ test('the small replies are read', () => {
   assert.throws(() => parseStatus({ status: 'run\nning' }), { kind: 'malformed' });
 });
 
-test('a complaint quotes where the reply begins', () => {
+test('an error quotes the beginning of the reply', () => {
   assert.throws(() => parseUuid({ UUID: 7 }), { reason: 'unexpected content "{\\"UUID\\":7}"' });
   assert.throws(() => parseUuid([1, 2, 3, 4]), { reason: 'unexpected content "[1,2,3,...]"' });
 });

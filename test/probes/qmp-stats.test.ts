@@ -13,7 +13,7 @@ function vcpu(stats: unknown): unknown {
   return [{ provider: 'kvm', 'qom-path': '/machine/unattached/device[0]', stats }];
 }
 
-test('the schema tells counters, values of the moment, peaks and histograms apart', () => {
+test('the schema distinguishes counters, gauges, peaks and histograms', () => {
   const types = parseStatsSchemas(reply('stats-schemas'));
   assert.equal(types.get('exits'), 'cumulative');
   assert.equal(types.get('blocking'), 'instant');
@@ -21,7 +21,7 @@ test('the schema tells counters, values of the moment, peaks and histograms apar
   assert.equal(types.get('halt_wait_hist'), 'log2-histogram');
 });
 
-test('a type that this version does not know is unknown, and other providers are not asked for', () => {
+test('an unknown type is kept as unknown; other providers are not queried', () => {
   const schema = (provider: string, name: string, type: string): object => ({
     provider,
     target: 'vcpu',
@@ -36,7 +36,7 @@ test('a type that this version does not know is unknown, and other providers are
   assert.deepEqual([...types], [['sketch', 'unknown']]);
 });
 
-test('vCPUs come by path, in the order of the reply, which is not theirs', () => {
+test('vCPUs are identified by path, not by the order of the reply', () => {
   const vcpus = parseVcpuStats(reply('stats.vcpu'));
   assert.deepEqual(
     vcpus.map(({ qomPath }) => qomPath),
@@ -51,7 +51,7 @@ test('vCPUs come by path, in the order of the reply, which is not theirs', () =>
   assert.equal(vcpus[1]?.histograms.get('halt_wait_hist')?.length, 32);
 });
 
-test('a statistic of an unknown form is passed over, the others stay', () => {
+test('a statistic of an unknown form is ignored; the others stay', () => {
   const [result] = parseVcpuStats(
     vcpu([
       null,
@@ -76,7 +76,7 @@ test('a statistic of an unknown form is passed over, the others stay', () => {
   assert.deepEqual(Object.fromEntries(result?.histograms ?? []), { hist: [1, 2, 3] });
 });
 
-test('lists beyond all measure are refused', () => {
+test('lists above the limit are refused', () => {
   const many = Array.from({ length: 501 }, (_, i) => ({ name: `s${i}`, value: i }));
   assert.throws(() => parseVcpuStats(vcpu(many)), { kind: 'malformed' });
   assert.throws(() => parseVcpuStats(Array(4097).fill({ provider: 'kvm', stats: [] })), {
@@ -95,8 +95,15 @@ test('a VM without statistics of KVM (TCG, an old kernel) has none', () => {
 
 test('the counters of a disk are read by kind of operation', () => {
   const stats = {
-    ...{ rd_operations: 1, rd_bytes: 2, rd_total_time_ns: 3, rd_merged: 4, failed_rd_operations: 5 },
-    ...{ wr_operations: 6, flush_operations: 7, unmap_operations: 8, invalid_wr_operations: 9 },
+    rd_operations: 1,
+    rd_bytes: 2,
+    rd_total_time_ns: 3,
+    rd_merged: 4,
+    failed_rd_operations: 5,
+    wr_operations: 6,
+    flush_operations: 7,
+    unmap_operations: 8,
+    invalid_wr_operations: 9,
     rd_latency_histogram: { boundaries: [10, 100], bins: [1, 2, 3] },
   };
   const [disk] = parseBlockstats([{ device: 'd', 'node-name': 'n', qdev: 'q', stats }]);
@@ -123,7 +130,7 @@ for (const [what, histogram] of Object.entries({
   'bounds that seconds cannot tell apart': { boundaries: [2 ** 53 - 2, 2 ** 53 - 1], bins: [1, 1, 1] },
   'too many bounds': { boundaries: Array.from({ length: 300 }, (_, i) => i), bins: Array(301).fill(1) },
 })) {
-  test(`a latency histogram with ${what} costs itself alone`, () => {
+  test(`a latency histogram with ${what} is dropped; the others stay`, () => {
     const stats = { rd_operations: 1, rd_latency_histogram: histogram };
     const [disk] = parseBlockstats([{ stats }]);
     assert.equal(disk?.read.operations, 1);

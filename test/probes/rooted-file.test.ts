@@ -24,7 +24,7 @@ async function read(root: string, path: string): Promise<string> {
   }
 }
 
-test('a file is found by any way that stays below the root', async (context) => {
+test('a file is found through any path below the root', async (context) => {
   const root = join(folderOf(context), 'root');
   symlinkSync('/a', join(root, 'absolute'));
   symlinkSync('b/../b', join(root, 'a/relative'));
@@ -32,7 +32,7 @@ test('a file is found by any way that stays below the root', async (context) => 
     assert.equal(await read(root, path), 'inside', path);
 });
 
-test('no way leads out, whatever is linked', async (context) => {
+test('no path leaves the root, whatever the links', async (context) => {
   const folder = folderOf(context);
   const root = join(folder, 'root');
   symlinkSync(join(folder, 'outside'), join(root, 'absolute'));
@@ -42,7 +42,7 @@ test('no way leads out, whatever is linked', async (context) => {
     await assert.rejects(read(root, path), { code: 'ENOENT' }, path);
 });
 
-test('a FIFO, a device and a folder are refused and nobody waits', async (context) => {
+test('a FIFO, a device and a directory are refused without blocking', async (context) => {
   const root = join(folderOf(context), 'root');
   execFileSync('mkfifo', [join(root, 'fifo')]);
   for (const path of ['fifo', 'a', '/'])
@@ -50,7 +50,7 @@ test('a FIFO, a device and a folder are refused and nobody waits', async (contex
   await assert.rejects(read('/dev', 'null'), { reason: 'is no regular file' });
 });
 
-test('no descriptor is left open, also where it fails', async (context) => {
+test('no descriptor is left open, also on failure', async (context) => {
   const root = join(folderOf(context), 'root');
   symlinkSync('loop', join(root, 'loop'));
   const open = (): number => readdirSync('/proc/self/fd').length;

@@ -12,7 +12,7 @@ test('reads and writes in flight are read', () => {
   assert.deepEqual(readBlockInflight(capturedHost(), 'nullb0'), { reads: 0, writes: 0 });
 });
 
-test('anything but two unsigned numbers is refused', () => {
+test('only two unsigned numbers are accepted', () => {
   for (const text of ['', '\n', '1\n', '1 2 3\n', '-1 2\n', 'a b\n', '1.5 2\n', `${'9'.repeat(400)} 1\n`]) {
     assert.throws(() => parseBlockInflight(text), { name: 'SourceError', kind: 'malformed' }, text);
   }

@@ -21,7 +21,7 @@ test('the settings of captured disks are read', () => {
   assert.deepEqual([nullb0.poll, nullb0.writeCache, nullb0.requests], [true, 'write through', 64]);
 });
 
-test('hardware queues are listed in order with the CPUs that they serve', (context) => {
+test('hardware queues are listed in order with their CPUs', (context) => {
   assert.deepEqual(readHardwareQueues(capturedHost(), 'nullb0'), [
     { queue: 0, cpus: [0] },
     { queue: 1, cpus: [1] },

@@ -96,7 +96,7 @@ test('the NUMA node is that of the nearest device above the disk, whatever the b
   assert.deepEqual(nodes, [0, 1, undefined, undefined]);
 });
 
-test('device-mapper, md and loop devices show what they stand on', (context) => {
+test('device-mapper, md and loop devices have their lower devices', (context) => {
   const { host, write } = diskTree(context, {
     'virtual/block/dm-0': '252:0',
     'virtual/block/md127': '9:127',
@@ -116,7 +116,7 @@ test('device-mapper, md and loop devices show what they stand on', (context) => 
   assert.ok(disks.every(({ physical }) => !physical));
 });
 
-test('disks with odd names are disks of their own', (context) => {
+test('disks with unusual names are separate disks', (context) => {
   const { host } = diskTree(context, {
     'pci0000:00/0000:00:06.0/cciss0/c0d0/block/cciss!c0d0': '104:0',
     'pci0000:00/0000:00:05.0/mmc_host/mmc0/mmc0:0001/block/mmcblk0': '179:0',
@@ -144,7 +144,7 @@ test('a partition belongs to its disk, and a number has a name', (context) => {
   assert.equal(blockDeviceName(host, { major: 259, minor: 7 }), undefined);
 });
 
-test('a disk whose files say nonsense has no number; no list of disks is absent', (context) => {
+test('a disk with invalid files has no number; a missing list of disks is absent', (context) => {
   const { host, write, remove } = diskTree(context, { 'virtual/block/sdx': '8:0' });
   for (const dev of ['', '8', 'x:y', '-8:0', '8:']) {
     write('sys/devices/virtual/block/sdx/dev', `${dev}\n`);

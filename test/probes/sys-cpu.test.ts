@@ -26,7 +26,7 @@ test('the topology of a captured host with two nodes is read', () => {
   assert.match(readTopologyMark(capturedHost()), /^0-1\n\|/);
 });
 
-test('siblings, isolated CPUs, CPUs offline and nodes without CPUs are told apart', (context) => {
+test('siblings, isolated CPUs, offline CPUs and nodes without CPUs are distinguished', (context) => {
   const { host, write } = hostTree(context);
   write(`${CPU}/online`, '0,2-3\n');
   write(`${CPU}/isolated`, '3\n');
@@ -75,7 +75,7 @@ test('a kernel without NUMA has no nodes, and a package of -1 counts as 0', (con
   assert.deepEqual([cpus[0]?.node, cpus[0]?.package, nodes, nodeOf.size], [undefined, 0, [], 0]);
 });
 
-test('nonsense is malformed and a missing list of CPUs is absent', (context) => {
+test('invalid text is malformed; a missing CPU list is absent', (context) => {
   const { host, write, remove } = hostTree(context);
   write(`${CPU}/cpu0/topology/core_id`, 'x\n');
   assert.throws(() => readCpuTopology(host), { name: 'SourceError', kind: 'malformed' });

@@ -19,13 +19,13 @@ const EXISTS = entry('hist:kvm:kvm_exit: error: Hist trigger already exists', 'h
 const FILTER =
   '[12345.000001] event filter parse error: error: Field not found\n  Command: foo == 1\n           ^\n';
 
-test('the last entry is told on one line, with the word that the caret points at', () => {
+test('the last entry is one line with the word at the caret', () => {
   const told = 'hist:sched:sched_switch: error: Couldn\'t find field at "x"; Command: hist:keys=x';
   assert.equal(lastTraceError(FIELD), told);
   assert.equal(lastTraceError(EXISTS + FILTER + FIELD), told);
 });
 
-test('at column 0 the kernel does not know where', () => {
+test('a caret at column 0 points at no word', () => {
   assert.equal(
     lastTraceError(FIELD + EXISTS),
     'hist:kvm:kvm_exit: error: Hist trigger already exists; Command: hist:keys=common_pid',
@@ -46,7 +46,7 @@ test('no error is none', () => {
   assert.equal(lastTraceError(''), undefined);
 });
 
-test('a command that the kernel cut, with its caret, is told as it is', () => {
+test('a truncated command without a caret is reported unchanged', () => {
   assert.equal(
     lastTraceError('[    1.000000] a: error: b\n  Command: hist:keys=x'),
     'a: error: b; Command: hist:keys=x',
@@ -54,7 +54,7 @@ test('a command that the kernel cut, with its caret, is told as it is', () => {
   assert.equal(lastTraceError('[    1.000000] a: error: b\n'), 'a: error: b');
 });
 
-test('what is no log is refused', () => {
+test('text that is not an error log is refused', () => {
   for (const text of ['x', ' ', '\n', '[ 1] a\n', '  Command: x\n   ^\n', `x${FIELD}`]) {
     assert.throws(() => lastTraceError(text), malformed, JSON.stringify(text));
   }
@@ -70,7 +70,7 @@ test('a long command is cut', () => {
   assert.equal(told, `${`a: error: b; Command: ${'x'.repeat(400)}`.slice(0, 297)}...`);
 });
 
-test('whatever the command is, it is one line of at most 300 characters', () => {
+test('any command becomes one line of at most 300 characters', () => {
   const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
   fc.assert(
     fc.property(fc.string({ unit: byte, maxLength: 400 }), fc.nat({ max: 300 }), (command, column) => {

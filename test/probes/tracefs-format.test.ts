@@ -27,8 +27,17 @@ test('name, number and fields of a captured event are read', () => {
   assert.deepEqual(
     [...fields.keys()],
     [
-      ...['common_type', 'common_flags', 'common_preempt_count', 'common_pid'],
-      ...['prev_comm', 'prev_pid', 'prev_prio', 'prev_state', 'next_comm', 'next_pid', 'next_prio'],
+      'common_type',
+      'common_flags',
+      'common_preempt_count',
+      'common_pid',
+      'prev_comm',
+      'prev_pid',
+      'prev_prio',
+      'prev_state',
+      'next_comm',
+      'next_pid',
+      'next_prio',
     ],
   );
   assert.deepEqual(fields.get('common_type'), { type: 'unsigned short', offset: 0, size: 2, signed: false });
@@ -43,12 +52,12 @@ test('pointers and dynamic arrays are fields as well', () => {
   assert.deepEqual(cmd, { type: '__data_loc char[]', offset: 60, size: 4, signed: false });
 });
 
-test('the length of an array may be an expression, and a pointer may stand at its name', () => {
+test('the length of an array may be an expression, and a pointer may be next to the name', () => {
   const text = withPrint('"x"').replace('int common_pid', 'const char *names[(2 * 4)]');
   assert.equal(parseEventFormat(text).fields.get('names')?.type, 'const char *[(2 * 4)]');
 });
 
-test('every captured format is read, and its fields lie one after the other', () => {
+test('every captured format is read, and its fields do not overlap', () => {
   const all = readdirSync(FORMATS).map((file) => file.replace('.format', ''));
   assert.ok(all.length >= 20);
   for (const event of all) {
@@ -81,7 +90,7 @@ test('the exit reasons of VMX and SVM are two tables, in this order', () => {
   assert.deepEqual(counts(KVM_EXIT), [65, 110]);
 });
 
-test('pieces of a name are joined', () => {
+test('parts of a name are joined', () => {
   const [table] = parseEventFormat(newer('kvm.kvm_userspace_exit')).symbols;
   assert.deepEqual([table?.field, table?.names.size], ['reason', 31]);
   assert.deepEqual([table?.names.get(0), table?.names.get(30)], ['KVM_EXIT_UNKNOWN', 'KVM_EXIT_X86_WRMSR']);
@@ -143,7 +152,7 @@ test('values are evaluated as C does', () => {
   }
 });
 
-test('a value that cannot be evaluated is left out, and the others stay', () => {
+test('a value that cannot be evaluated is ignored; the others stay', () => {
   for (const bad of [
     'IOPRIO_CLASS_RT',
     '010',
@@ -164,20 +173,20 @@ test('a value that cannot be evaluated is left out, and the others stay', () => 
   }
 });
 
-test('what is no table of a field, or a field and a mask, is left out', () => {
+test('expressions other than a table of a field, or of a field and a mask, are ignored', () => {
   assert.deepEqual(parseEventFormat(newer('block.block_rq_issue')).symbols, []);
   assert.deepEqual(parseEventFormat(newer('lock.contention_begin')).symbols, []);
   assert.deepEqual(tablesOf('"%s", __print_symbolic(REC->a >> 3, { 1, "one" })'), []);
   assert.deepEqual(tablesOf('"%s", __print_symbolic(REC->a & 7, { 1, "one" })'), [['a', 7, [[1, 'one']]]]);
 });
 
-test('of two names for a value the first is the one that the kernel prints', () => {
+test('if a value has two names, the first is used, as in the kernel', () => {
   assert.deepEqual(tablesOf('"%s", __print_symbolic(REC->a, { 1, "one" }, { 0x1, "uno" })'), [
     ['a', undefined, [[1, 'one']]],
   ]);
 });
 
-test('a format without its head, print format or end is refused, and so is a field that is not understood', () => {
+test('a format without header, print format or end is refused, and so is an unknown field', () => {
   for (const [from, to] of [
     ...([
       ['name: ', 'nome: '],
@@ -203,7 +212,7 @@ test('a format without its head, print format or end is refused, and so is a fie
   assert.throws(() => parseEventFormat(''), malformed);
 });
 
-test('what the kernel prints is read back, whatever the names are', () => {
+test('printed formats are read back unchanged, whatever the names', () => {
   const name = fc.string({ unit: fc.constantFrom(...'aZ_ "\\{},();:'), maxLength: 12 });
   const table = fc.record({
     field: fc.stringMatching(/^[a-z_]{1,10}$/),

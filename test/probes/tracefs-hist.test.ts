@@ -45,7 +45,9 @@ test('a captured file with two histograms is read', () => {
       rows: 4,
       columns: Float64Array.of(0, 0, 0, 10, 0, 1, 14, 10, 1, 0, 0, 15, 1, 1, 14, 15),
       unreadable: false,
-      ...{ hits: 50, entries: 4, dropped: 0 },
+      hits: 50,
+      entries: 4,
+      dropped: 0,
     },
     {
       trigger: 'hist:keys=common_pid,vcpu_id:vals=hitcount,new:sort=hitcount:size=4096',
@@ -55,7 +57,9 @@ test('a captured file with two histograms is read', () => {
       rows: 2,
       columns: Float64Array.of(252, 0, 20, 100000, 254, 1, 30, 150000),
       unreadable: false,
-      ...{ hits: 50, entries: 2, dropped: 0 },
+      hits: 50,
+      entries: 2,
+      dropped: 0,
     },
   ]);
 });
@@ -84,7 +88,7 @@ function foundIn(text: string): number[][] {
   );
 }
 
-test('the numbers of every captured file are those that a regular expression finds', () => {
+test('the numbers of every captured file match a regular expression', () => {
   let rows = 0;
   for (const host of ['linux-nvme-vhost', 'toy-pio-hlt'] as const) {
     for (const moment of ['t0', 't1'] as const) {
@@ -136,7 +140,7 @@ test('an empty file has no histogram, an empty histogram no rows', () => {
   assert.deepEqual([block.hits, block.entries, block.dropped], [3, 0, 3]);
 });
 
-test('numbers beyond 2^53 round, those of more digits than 64 bits have are refused', () => {
+test('numbers above 2^53 are rounded; numbers with more digits than 64 bits are refused', () => {
   const u64 = rendered('hist:keys=a,b.hex:vals=hitcount:sort=hitcount:size=2048 [active]', [
     `{ a: 18446744073709551615, b: ffffffffffffffff } hitcount: ${decimal(1)}`,
   ]);
@@ -145,7 +149,7 @@ test('numbers beyond 2^53 round, those of more digits than 64 bits have are refu
   assert.throws(() => parseHist(u64.replace('ffffffffffffffff', 'f'.repeat(17))), malformed);
 });
 
-test('a key or value that is no number makes its block unreadable, which leaves the totals and other blocks', () => {
+test('a key or value that is not a number invalidates its block, but not the totals and other blocks', () => {
   const rowsByTrigger: readonly (readonly [string, string])[] = [
     [
       'keys=common_pid.execname:vals=hitcount',
@@ -187,7 +191,7 @@ test('a key or value that is no number makes its block unreadable, which leaves 
   }
 });
 
-test('a handler that prints lines of its own makes the block unreadable', () => {
+test('a handler that prints its own lines invalidates the block', () => {
   const row = `{ pid: ${decimal(1)} } hitcount: ${decimal(7)}\n\tmax: ${decimal(9)}  next_comm: qemu`;
   for (const handler of ['onmax($lat).save(next_comm)', 'onchange($lat).snapshot()']) {
     const block = only(
@@ -197,7 +201,7 @@ test('a handler that prints lines of its own makes the block unreadable', () => 
   }
 });
 
-test('the name of a thread can forge neither rows, totals nor a block, nor break the file', () => {
+test('a thread name cannot forge rows, totals or a block, and cannot break the file', () => {
   const names = fc.oneof(
     fc.constantFrom(
       ...[
@@ -264,7 +268,7 @@ test('a row of numbers is never taken for text', () => {
   assert.throws(() => parseHist(text.replace(/3\n/, 'x\n')), malformed);
 });
 
-test('a row that is garbled is refused', () => {
+test('a garbled row is refused', () => {
   const latency = '{ pid:        252, reason:        123, lat: ~ 2^19 } hitcount:         28\n';
   for (const [from, to] of [
     ...([
@@ -303,7 +307,7 @@ test('a row that is garbled is refused', () => {
   }
 });
 
-test('a first row that is garbled is refused as well, as it has not the width of text', () => {
+test('a garbled first row is refused because its width is wrong', () => {
   for (const [from, to] of [
     ...([
       ['254 }', '2x4 }'],
@@ -317,7 +321,7 @@ test('a first row that is garbled is refused as well, as it has not the width of
   }
 });
 
-test('text where numbers are due, or the reverse, is refused', () => {
+test('text in place of numbers, or the reverse, is refused', () => {
   const [first = '', second = ''] = PIDS.split('\n').filter((line) => line.startsWith('{'));
   const text = named('qemu').replace('comm', 'pid');
   assert.ok(only(PIDS.replace(first, text)).unreadable);
@@ -331,7 +335,7 @@ test('an exponent of one digit is followed by a space', () => {
   assert.throws(() => parseHist(HALT_POLL.replace('2^0  }', '2^0 }')), malformed);
 });
 
-test('a header or totals that are not those of the kernel are refused', () => {
+test('a header or totals that the kernel does not print are refused', () => {
   for (const [from, to] of [
     ...([
       ['# event', '# Event'],
@@ -386,7 +390,7 @@ const block = fc.record({
   totals: fc.tuple(fc.maxSafeNat(), fc.maxSafeNat()),
 });
 
-test('what the kernel prints is read back', () => {
+test('printed values are read back unchanged', () => {
   fc.assert(
     fc.property(fc.array(block, { maxLength: 4 }), (blocks) => {
       const text = joined(
@@ -428,7 +432,11 @@ test('what the kernel prints is read back', () => {
         blocks.map(({ keys, sums, hitcounts, active, totals: [hits, dropped] }) => [
           keys.map(({ name }) => name),
           ['hitcount', ...sums.map(({ name }) => name)],
-          ...[active, false, hits, hitcounts.length, dropped],
+          active,
+          false,
+          hits,
+          hitcounts.length,
+          dropped,
         ]),
       );
       for (const [i, { keys, sums, hitcounts }] of blocks.entries()) {
@@ -459,7 +467,7 @@ test('a histogram is read from a host, up to a cap', () => {
   assert.throws(() => readHist(host, `${path}y`), { name: 'SourceError', kind: 'absent' });
 });
 
-test('a file that is cut short has fewer histograms or is refused, and those that it has are right', () => {
+test('a truncated file has fewer histograms or is refused; the remaining ones are correct', () => {
   const whole = parseHist(HALT_POLL);
   let read = 0;
   for (let end = 0; end < HALT_POLL.length; end++) {

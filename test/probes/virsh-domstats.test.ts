@@ -40,7 +40,7 @@ test('a busy domain has a state and no vCPU statistics', () => {
   assert.equal(domain?.vcpus.size, 0);
 });
 
-test('several domains are kept apart, whatever they are called', () => {
+test('several domains are kept apart, whatever their names', () => {
   const names = ['web', "o'brien", 'a=b', 'Domain: x', 'münchen'];
   const text = names
     .map((name, i) => `Domain: '${name}'\n  state.state=1\n  vcpu.0.exits.sum=${i}\n\n`)
@@ -53,14 +53,14 @@ test('several domains are kept apart, whatever they are called', () => {
   );
 });
 
-test('a name that comes twice, by a line break in a path, is no domain at all', () => {
+test('a domain name that occurs twice, through a line break in a path, is ignored', () => {
   const forged = "  block.0.path=/x\nDomain: 'victim'\n  vcpu.0.exits.sum=9";
   const text = `Domain: 'evil'\n  vcpu.0.exits.sum=1\n${forged}\n\nDomain: 'victim'\n  vcpu.0.exits.sum=5\n\n`;
   assert.deepEqual([...parseDomstats(text).keys()], ['evil']);
   assert.deepEqual([...parseDomstats(text + text).keys()], []);
 });
 
-test('values that are no numbers are passed over', () => {
+test('values that are not numbers are ignored', () => {
   const lines = [
     'exits.sum=-1',
     'a.sum=1e9',
@@ -75,13 +75,13 @@ test('values that are no numbers are passed over', () => {
   assert.deepEqual(Object.fromEntries(parseDomstats(text).get('web')?.vcpus.get(0) ?? []), { f: 7, g: 1 });
 });
 
-test('no domain is no error, and what is not domstats is', () => {
+test('no domain is not an error; other output is', () => {
   assert.equal(parseDomstats('').size, 0);
   assert.equal(parseDomstats('\n').size, 0);
   assert.throws(() => parseDomstats('error: failed to connect\n'), { kind: 'malformed' });
 });
 
-test('in pieces of any size it is the same', () => {
+test('the result does not depend on the chunk size', () => {
   for (const size of [1, 7, 100, 4096]) {
     const parser = new DomstatsParser();
     for (let at = 0; at < CAPTURED.length; at += size) parser.push(CAPTURED.slice(at, at + size));
@@ -89,7 +89,7 @@ test('in pieces of any size it is the same', () => {
   }
 });
 
-test('a domain that is too large costs itself and no other, and is named', () => {
+test('a domain that is too large is dropped and reported by name; the others stay', () => {
   const parser = new DomstatsParser();
   parser.push("Domain: 'before'\n  vcpu.0.exits.sum=1\nDomain: 'large'\n");
   for (let i = 0; i < 100_000; i++) parser.push(`  vcpu.${i}.exits.sum=${'1'.padStart(20, '0')}0\n`);

@@ -45,7 +45,7 @@ describe('an incident', () => {
     assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', -60)]), 'missed');
   });
 
-  it('need not be told of where it is too short, too small or too young', () => {
+  it('needs no alert if it is too short, too small or too young', () => {
     assert.equal(verdict({ ...storm, to: storm.from + STORM - 1 }, []), 'too short');
     assert.equal(verdict({ ...storm, to: storm.from + STORM }, []), 'missed');
     assert.equal(verdict({ ...storm, size: 39_999 }, []), 'too small');
@@ -56,7 +56,7 @@ describe('an incident', () => {
     assert.equal(verdict({ ...storm, kind: 'storm_of_its_day', usual: 0 }, []), 'missed');
   });
 
-  it('has its time anew after nobody watched, and is not missed where that was too late', () => {
+  it('gets its full time again after an outage, and is not missed if it ends before', () => {
     const away = [{ from: 700, to: 1000 }];
     assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', 400 + STORM)], away), 'found');
     assert.equal(verdict(storm, [alert('KvmExitStorm', 'vm-1', 401 + STORM)], away), 'late');
@@ -65,7 +65,7 @@ describe('an incident', () => {
     assert.equal(verdict({ ...storm, to: 1200 }, [], [{ from: 2000, to: 3000 }]), 'missed', 'later');
   });
 
-  it('does not excuse a restart of the exporter, which no alert is to lose its time by', () => {
+  it('is not excused by a restart of the exporter, which must not delay an alert', () => {
     const moved: Incident = { ...storm, kind: 'drift_other_node', to: 3000 };
     const restart = [{ from: 1000, to: 1005 }];
     const within = secondsOf(crossNodeIo.for) + 2 * STEP;
@@ -73,7 +73,7 @@ describe('an incident', () => {
     assert.equal(verdict(moved, [alert('KvmCrossNodeIo', 'vm-1', within + 1)], restart), 'late');
   });
 
-  it('of the host has no VM; that nobody watches is no excuse for not telling so', () => {
+  it('of the host has no VM, and must be found during an outage of the exporter', () => {
     const down: Incident = { kind: 'exporter_down', vm: '', size: 1, from: 600, to: 1800 };
     assert.equal(verdict(down, [alert('KvmTelemetryDown', undefined, 315)], [down]), 'found');
     assert.equal(verdict(down, [], [down]), 'missed');
@@ -81,7 +81,7 @@ describe('an incident', () => {
 });
 
 describe('a study', () => {
-  it('is sound where nothing is false, missing or late', () => {
+  it('is sound if no alert is false, missing or late', () => {
     const found = alert('KvmExitStorm', 'vm-1', STORM);
     assert.ok(isSound(study([storm], [found, alert('KvmVcpuStarved', 'vm-1', 400)])), 'a consequence');
     assert.ok(!isSound(study([storm], [])));
@@ -90,7 +90,7 @@ describe('a study', () => {
     assert.ok(!isSound(study([], [found])));
   });
 
-  it('says which alerts are false', () => {
+  it('lists the false alerts', () => {
     const wrong = study([storm], [alert('KvmExitStorm', 'vm-2', 300)]);
     assert.match(summary(wrong), /^1 alerts fired, 1 of them false\.\n- KvmExitStorm .*vm-2.* fired 15\.0/);
   });

@@ -42,7 +42,7 @@ function times(rule: HistoryRule, held: readonly number[], evaluations = EVALUAT
 }
 
 describe('an alert over time', () => {
-  it('is pending first, and ends unnoticed where it does not hold for long enough', () => {
+  it('is pending first, and does not fire if it does not hold long enough', () => {
     assert.deepEqual(times(RULE, range(10, 12)), [[10, undefined, 13]]);
     assert.deepEqual(times(RULE, [...range(10, 12), ...range(14, 16)]), [
       [10, undefined, 13],
@@ -56,7 +56,7 @@ describe('an alert over time', () => {
     assert.deepEqual(times({ ...RULE, for: undefined }, [10]), [[10, 10, 13]]);
   });
 
-  it('goes on where it holds again in time, and anew where it does not', () => {
+  it('continues if it holds again in time, and restarts otherwise', () => {
     assert.deepEqual(times(RULE, [...range(10, 20), ...range(22, 30)]), [[10, 13, 33]]);
     assert.deepEqual(times(RULE, [...range(10, 20), ...range(24, 30)]), [
       [10, 13, 23],
@@ -64,7 +64,7 @@ describe('an alert over time', () => {
     ]);
   });
 
-  it('is not over where the history is, and is as it was where nothing was evaluated', () => {
+  it('stays active at the end of the history and over gaps in evaluation', () => {
     assert.deepEqual(times(RULE, range(50, 59)), [[50, 53, undefined]]);
     const away = EVALUATIONS.filter((at) => at < 15 || at > 30);
     assert.deepEqual(times(RULE, [...range(10, 14), ...range(31, 35)], away), [[10, 13, 38]]);
@@ -139,7 +139,7 @@ const LENGTH = VALUES['a']?.length ?? 0;
 const TIMES = { from: START, to: START + (LENGTH - 1) * STEP, step: STEP };
 
 describe('alerts over a history', () => {
-  it('fire when promtool says that Prometheus fires them', async (context) => {
+  it('fire at the same time as in promtool', async (context) => {
     if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus')) return;
     const data = await blocksOf(context);
     const alerts = await recordRules(data, RULES, TIMES);
@@ -177,7 +177,7 @@ describe('alerts over a history', () => {
     assert.equal(status, 0, stdout + stderr);
   });
 
-  it('are series of the history, as is what rules record', async (context) => {
+  it('are series of the history, like recorded series', async (context) => {
     if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus')) return;
     const data = await blocksOf(context);
     const alerts = await recordRules(data, RULES, TIMES);

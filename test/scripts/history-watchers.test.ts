@@ -64,8 +64,8 @@ async function history(): Promise<Map<string, Map<number, number>>> {
   return sums;
 }
 
-describe('who looks at a host', () => {
-  it('restarts, is down, or is away, and the history has it', async () => {
+describe('the watcher of a host', () => {
+  it('restarts, is down or is unreachable, and the history shows it', async () => {
     const sums = await history();
     const of = (name: string): ReadonlyMap<number, number> => sums.get(name) ?? assert.fail(name);
     const times = Array.from({ length: 21 }, (_, i) => i * STEP);

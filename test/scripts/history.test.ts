@@ -28,8 +28,13 @@ async function generate(name: string, change: object = {}): Promise<{ path: stri
   // No monitor of the demo hangs: one that answers late is one on a busy machine.
   const settings = { 'qmp.timeoutSeconds': 30 };
   const options = {
-    ...{ scenario: 'demo', hours: MINUTES / 60, stepSeconds: STEP },
-    ...{ seed: 3, start: START, sink, settings },
+    scenario: 'demo',
+    hours: MINUTES / 60,
+    stepSeconds: STEP,
+    seed: 3,
+    start: START,
+    sink,
+    settings,
   };
   const history = await generateHistory({ ...options, ...change });
   await sink.end();
@@ -79,7 +84,7 @@ describe('ten minutes of the demo in virtual time', () => {
     return found[1];
   }
 
-  it('are the same bytes for the same seed and start, and others for others', async () => {
+  it('are reproducible for a seed and a start time', async () => {
     const again = await generate('again.om');
     assert.ok(readFileSync(path).equals(readFileSync(again.path)));
     assert.deepEqual(again.history, history);
@@ -88,7 +93,7 @@ describe('ten minutes of the demo in virtual time', () => {
     assert.ok(!readFileSync(one.path).equals(readFileSync(other.path)));
   });
 
-  it('leave nothing behind', async () => {
+  it('leave no files behind', async () => {
     await generate('short.om', { hours: 1 / 60 });
     const own = `kvm-telemetry-history-${process.pid}-`;
     assert.deepEqual(
@@ -118,7 +123,7 @@ describe('ten minutes of the demo in virtual time', () => {
     );
   });
 
-  it('have only counters that never fall, but where a VM was rebooted', () => {
+  it('have only counters that never fall, except at a reboot of a VM', () => {
     const reboots = [...series.keys()].filter(
       (key) => key.startsWith('kvm_vm_info{') && !series.get(key)?.has(0),
     );
@@ -141,7 +146,7 @@ describe('ten minutes of the demo in virtual time', () => {
     assert.ok(counters > 1000);
   });
 
-  it('show the storm, and its end', () => {
+  it('show the storm and its end', () => {
     const exits = of('kvm_vm_io_exits_total', 'web');
     for (const [at, value] of exits) {
       if (at === 0) continue;
@@ -168,7 +173,7 @@ describe('ten minutes of the demo in virtual time', () => {
     assert.equal(traced, (counted.get(600) ?? 0) - (counted.get(300) ?? 0));
   });
 
-  it('are taken by promtool, and a Prometheus on the blocks shows the storm', async (context) => {
+  it('are accepted by promtool, and Prometheus shows the storm from the blocks', async (context) => {
     if (!hasTool(context, 'promtool', 'prometheus') || !hasTool(context, 'prometheus', 'prometheus')) return;
     const data = join(folder, 'data');
     assert.equal(await createBlocks(path, data), true);
@@ -186,7 +191,7 @@ describe('ten minutes of the demo in virtual time', () => {
 });
 
 describe('the options of a history', () => {
-  it('take a scenario of any kind, looks between collections, and settings of the exporter', async () => {
+  it('accept any scenario, scans between collections, and settings of the exporter', async () => {
     const change = {
       scenario: demo,
       hours: 1 / 60,

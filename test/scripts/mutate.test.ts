@@ -56,7 +56,7 @@ async function mutate(context: TestContext, source: string, tests: string): Prom
   return results;
 }
 
-test('bugs are found, those that nobody tests are not, and a loop without end hangs nothing', async (context) => {
+test('mutants in tested code are killed, others survive, and an endless loop is stopped', async (context) => {
   const results = await mutate(context, SOURCE, TESTS);
   const outcome = (line: number, replacement: string): string | undefined =>
     results.find(({ mutant }) => mutant.line === line && mutant.replacement === replacement)?.outcome;
@@ -86,7 +86,7 @@ test('a mutant that ends the process is killed', async (context) => {
   assert.equal(results.find(({ mutant }) => mutant.replacement === 'false')?.outcome, 'killed');
 });
 
-test('imports lead to what they import, with their distance', () => {
+test('imports are followed with their distance', () => {
   const graph: Readonly<Record<string, readonly string[]>> = { a: ['b', 'c'], b: ['c', 'd'], d: ['a'] };
   assert.deepEqual(
     [...distances('a', (file) => graph[file] ?? [])],
@@ -108,7 +108,7 @@ test("the interval is Wilson's, and none where all were tried", () => {
   assert.ok(ofFew > low, 'most were tried');
 });
 
-test('a seed chooses the same sample again, of all mutants alike', () => {
+test('a seed selects the same sample again', () => {
   fc.assert(
     fc.property(fc.integer(), fc.array(fc.integer()), (seed, items) => {
       const once = shuffled(items, randomNumbers(seed));
@@ -124,14 +124,22 @@ test('a seed chooses the same sample again, of all mutants alike', () => {
 });
 
 const MUTANT: Mutant = {
-  ...{ id: '1', file: 'probes/a.ts', line: 7, source: 'return a + b;', mutator: 'ArithmeticOperator' },
-  ...{ replacement: 'a - b', equivalent: undefined },
+  id: '1',
+  file: 'probes/a.ts',
+  line: 7,
+  source: 'return a + b;',
+  mutator: 'ArithmeticOperator',
+  replacement: 'a - b',
+  equivalent: undefined,
 };
 
-test('the report has a row for each folder, without what is equivalent', () => {
+test('the report has a row for each folder, without equivalent mutants', () => {
   const settings = {
     folders: { probes: ['probes'] },
-    ...{ excludedSources: [], tests: [], excludedTests: [], equivalents: [] },
+    excludedSources: [],
+    tests: [],
+    excludedTests: [],
+    equivalents: [],
   };
   const second = { ...MUTANT, id: '2' };
   const equivalent = { ...MUTANT, id: '3', equivalent: 'the same' };
@@ -163,7 +171,7 @@ test('an equivalent whose line has changed is reported, as it hides nothing any 
   assert.deepEqual(staleEquivalents([MUTANT], ['probes/a.ts'], [known, ...stale, elsewhere]), stale);
 });
 
-test('each equivalent of the settings names a line that is there', () => {
+test('each equivalent in the settings names an existing line', () => {
   const { equivalents } = JSON.parse(readFileSync(`${ROOT}test/mutation.json`, 'utf8')) as {
     equivalents: { file: string; line: string; reason: string }[];
   };

@@ -123,7 +123,7 @@ const ENDS: readonly { readonly how: string; readonly end: (run: Run) => void }[
 ];
 
 for (const { how, end } of ENDS) {
-  test(`nothing of a run is left when ${how}`, async (context) => {
+  test(`no process of a run is left when ${how}`, async (context) => {
     const run = await startRun(context);
     end(run);
     await nothingIsLeft(run);
@@ -131,14 +131,14 @@ for (const { how, end } of ENDS) {
   });
 }
 
-test('a test that spins is killed after the time-out of its file, and what it started as well', async (context) => {
+test('a test in an endless loop is killed after the time-out of its file, with its children', async (context) => {
   const run = await startRun(context, 'fileMs: 8000', { SPIN: '1', ALONE: '1' });
   assert.equal(await run.exit, 1);
   assert.match(run.output(), /timed out after 8000ms/);
   await nothingIsLeft(run);
 });
 
-test('a run has an end of its own', async (context) => {
+test('a run has its own time-out', async (context) => {
   const run = await startRun(context, 'runMs: 8000', { ALONE: '1' });
   assert.equal(await run.exit, 1);
   assert.match(run.output(), /The run is ended: it took longer than/);

@@ -23,14 +23,16 @@ interface Scale {
 const SI = ['f', 'p', 'n', 'µ', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'];
 const SCALES: Readonly<Record<string, Scale>> = {
   short: {
-    ...{ factor: 1000, one: 0 },
+    factor: 1000,
+    one: 0,
     suffixes: ['', ' K', ' Mil', ' Bil', ' Tri', ' Quadr', ' Quint', ' Sext', ' Sept'],
   },
   cps: counted('c/s'),
   ops: counted('ops/s'),
   iops: counted('io/s'),
   bytes: {
-    ...{ factor: 1024, one: 0 },
+    factor: 1024,
+    one: 0,
     suffixes: ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei', 'Zi', 'Yi'].map((prefix) => ` ${prefix}B`),
   },
   Bps: { factor: 1000, one: SI.indexOf(''), suffixes: SI.map((prefix) => ` ${prefix}B/s`) },

@@ -116,7 +116,10 @@ function plot(
   const high = drawn.flat().reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
   const top = field.max ?? (high === 0 ? 1 : high * 1.05);
   const options: uPlot.Options = {
-    ...{ width, height, legend: { show: false }, cursor: { show: false } },
+    width,
+    height,
+    legend: { show: false },
+    cursor: { show: false },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), 'Etc/UTC'),
     padding: [8, 12, 0, 0],
     scales: {
@@ -141,7 +144,10 @@ function plot(
     series: [
       {},
       ...all.map(({ color }) => ({
-        ...{ stroke: color, width: 1.2, points: { show: false }, spanGaps: false },
+        stroke: color,
+        width: 1.2,
+        points: { show: false },
+        spanGaps: false,
         fill: `${color}${isStacked ? '4d' : '10'}`,
         ...(isStepped && uPlot.paths.stepped !== undefined
           ? { paths: uPlot.paths.stepped({ align: 1 }) }
@@ -165,8 +171,10 @@ function plot(
 
 function axis(): uPlot.Axis {
   return {
-    ...{ stroke: 'rgb(204,204,220)', font: '11px Inter, Helvetica, Arial, "DejaVu Sans", sans-serif' },
-    ...{ grid: { stroke: 'rgba(240,250,255,0.07)', width: 1 }, ticks: { show: false } },
+    stroke: 'rgb(204,204,220)',
+    font: '11px Inter, Helvetica, Arial, "DejaVu Sans", sans-serif',
+    grid: { stroke: 'rgba(240,250,255,0.07)', width: 1 },
+    ticks: { show: false },
   };
 }
 

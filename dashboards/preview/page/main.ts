@@ -10,7 +10,12 @@ import { timeline } from './timeline.ts';
 import { fieldsOf, type View } from './view.ts';
 
 const KINDS: Readonly<Record<string, (view: View) => HTMLElement | undefined>> = {
-  ...{ text, stat, table, timeseries: lines, barchart: bars, heatmap },
+  text,
+  stat,
+  table,
+  timeseries: lines,
+  barchart: bars,
+  heatmap,
   'state-timeline': timeline,
 };
 /** Grafana's grid in pixels. */
@@ -66,13 +71,15 @@ function panel(
   const config = shown.fieldConfig ?? { defaults: {}, overrides: [] };
   const field = fieldsOf(config as unknown as Parameters<typeof fieldsOf>[0]);
   const view: View = {
-    ...{
-      title: shown.title,
-      type: shown.type,
-      options: shown.options,
-      transformations: shown.transformations,
-    },
-    ...{ answers: shown.answers, marks, from, to, field },
+    title: shown.title,
+    type: shown.type,
+    options: shown.options,
+    transformations: shown.transformations,
+    answers: shown.answers,
+    marks,
+    from,
+    to,
+    field,
     width: place.width - 18,
     height: place.height - (isBare ? 0 : HEAD) - 8,
   };

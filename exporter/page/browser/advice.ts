@@ -10,7 +10,7 @@ export class AdviceView {
   update(report: LiveReport | undefined): void {
     this.#part.update([report?.drifts, report?.next, report?.features], () => {
       if (report === undefined) {
-        return [el('p', { class: 'empty' }, 'Not judged yet: that takes a sample and a look, some seconds.')];
+        return [el('p', { class: 'empty' }, 'No assessment yet. The first one takes a few seconds.')];
       }
       return [drifts(report), nextStage(report), features(report)];
     });
@@ -22,8 +22,8 @@ function drifts({ drifts, threads }: LiveReport): HTMLElement {
   if (drifts.length === 0) {
     const isKnown = threads.some(({ expected }) => expected !== '');
     const text = isKnown
-      ? 'Every thread is where it should be.'
-      : 'Nothing says where threads should be: pin them, with libvirt or taskset, or write vms: into the configuration.';
+      ? 'All threads have their expected affinity.'
+      : 'No thread has an expected affinity. Pin the threads with libvirt or taskset, or add the VM to vms in the configuration.';
     box.append(el('p', { class: isKnown ? 'good' : 'empty' }, text));
   }
   const list = el('ul', { class: 'drifts' });
@@ -67,5 +67,5 @@ function features({ features }: LiveReport): HTMLElement | undefined {
       el('li', { class: `chip ${isOn ? 'good' : 'off'}` }, `${isOn ? '✓' : '✗'} ${words(name)}`, mark),
     );
   }
-  return el('div', {}, el('h3', {}, 'Features in force'), list);
+  return el('div', {}, el('h3', {}, 'Features'), list);
 }

@@ -28,7 +28,7 @@ const SYNC = uPlot.sync('kvm-telemetry');
 /** Lines over the last ten minutes, with changes as marks. */
 export class Chart {
   readonly element: HTMLElement;
-  readonly #place = el('div', { class: 'plot', role: 'img' });
+  readonly #plotElement = el('div', { class: 'plot', role: 'img' });
   readonly #empty = el('p', { class: 'empty' });
   readonly #legend = el('ul', { class: 'legend' });
   readonly #values: HTMLElement[] = [];
@@ -43,22 +43,22 @@ export class Chart {
       { class: 'chart' },
       el('figcaption', { title: options.help }, options.title, el('small', {}, options.help)),
       this.#empty,
-      this.#place,
+      this.#plotElement,
       this.#legend,
     );
-    new ResizeObserver(() => this.#resize()).observe(this.#place);
+    new ResizeObserver(() => this.#resize()).observe(this.#plotElement);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.#lines = '';
       if (this.#last !== undefined) this.update(this.#last.lines, this.#last.drawn, this.#last.marks);
     });
   }
 
-  update(lines: readonly Line[], drawn: Drawn, marks: readonly Mark[], empty = 'Nothing counted yet.'): void {
+  update(lines: readonly Line[], drawn: Drawn, marks: readonly Mark[], empty = 'No data yet.'): void {
     this.#last = { lines, drawn, marks };
     const isEmpty = lines.length === 0;
     this.#empty.hidden = !isEmpty;
     this.#empty.textContent = isEmpty ? empty : '';
-    this.#place.hidden = isEmpty;
+    this.#plotElement.hidden = isEmpty;
     this.#legend.hidden = isEmpty;
     this.element.classList.toggle('is-empty', isEmpty);
     this.#marks = marks;
@@ -68,11 +68,11 @@ export class Chart {
     if (this.#plot === undefined || key !== this.#lines) {
       this.#plot?.destroy();
       this.#describeLines(lines);
-      this.#plot = new uPlot(this.#settings(lines), data, this.#place);
+      this.#plot = new uPlot(this.#settings(lines), data, this.#plotElement);
       this.#lines = key;
     } else this.#plot.setData(data);
     this.#describeCursor(this.#plot.cursor.idx);
-    this.#place.setAttribute('aria-label', this.#describe(lines, drawn));
+    this.#plotElement.setAttribute('aria-label', this.#describe(lines, drawn));
   }
 
   destroy(): void {
@@ -110,13 +110,15 @@ export class Chart {
     const colour = (name: string): string => style.getPropertyValue(name).trim();
     const font = '11px system-ui, sans-serif';
     const axis = {
-      ...{ stroke: colour('--muted'), font, labelFont: font },
+      stroke: colour('--muted'),
+      font,
+      labelFont: font,
       grid: { stroke: colour('--line'), width: 1 },
       ticks: { stroke: colour('--line'), width: 1, size: 4 },
     };
     const { format, tick = format } = this.options;
     return {
-      width: this.#place.clientWidth || 320,
+      width: this.#plotElement.clientWidth || 320,
       height: HEIGHT,
       padding: [14, 10, 0, 0],
       cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { size: 5 } },
@@ -176,7 +178,7 @@ export class Chart {
   }
 
   #resize(): void {
-    const width = this.#place.clientWidth;
+    const width = this.#plotElement.clientWidth;
     if (this.#plot !== undefined && width > 0 && width !== this.#plot.width) {
       this.#plot.setSize({ width, height: HEIGHT });
     }

@@ -22,14 +22,14 @@ export class Connection {
   #source: EventSource | undefined;
   #vm: string | undefined;
   #everyMs = 5000;
-  #heard = 0;
+  #lastEventAt = 0;
   #state: State = 'connecting';
   #retry: number | undefined;
   #hide: number | undefined;
 
   constructor(private readonly listeners: Listeners) {
     setInterval(() => this.#checkState(), 1000);
-    document.addEventListener('visibilitychange', () => this.#seen(!document.hidden));
+    document.addEventListener('visibilitychange', () => this.#visibilityChanged(!document.hidden));
   }
 
   /** Connects. Subscribes to the details of one VM if its page is open. */
@@ -46,18 +46,18 @@ export class Connection {
     on<LiveDetail>('detail', (detail) => this.listeners.detail(detail));
     on<LiveVms>('vms', (vms) => {
       this.#everyMs = vms.everyMs;
-      this.#heard = performance.now();
-      this.#say('live');
+      this.#lastEventAt = performance.now();
+      this.#setState('live');
       this.listeners.vms(vms);
     });
     source.addEventListener('error', () => {
       if (source !== this.#source) return;
-      this.#say(source.readyState === EventSource.CLOSED ? 'refused' : 'lost');
-      if (source.readyState === EventSource.CLOSED) this.#again(REFUSED_MS);
+      this.#setState(source.readyState === EventSource.CLOSED ? 'refused' : 'lost');
+      if (source.readyState === EventSource.CLOSED) this.#reconnect(REFUSED_MS);
     });
   }
 
-  #again(afterMs: number): void {
+  #reconnect(afterMs: number): void {
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#source?.close();
@@ -67,24 +67,24 @@ export class Connection {
   }
 
   #checkState(): void {
-    if (this.#state === 'live' && performance.now() - this.#heard > LATE * this.#everyMs + 1000)
-      this.#say('late');
+    if (this.#state === 'live' && performance.now() - this.#lastEventAt > LATE * this.#everyMs + 1000)
+      this.#setState('late');
   }
 
-  #seen(isVisible: boolean): void {
+  #visibilityChanged(isVisible: boolean): void {
     clearTimeout(this.#hide);
     if (isVisible) {
-      if (this.#state === 'paused') this.#again(0);
+      if (this.#state === 'paused') this.#reconnect(0);
       return;
     }
     this.#hide = setTimeout(() => {
       this.#source?.close();
       clearTimeout(this.#retry);
-      this.#say('paused');
+      this.#setState('paused');
     }, HIDDEN_MS);
   }
 
-  #say(state: State): void {
+  #setState(state: State): void {
     if (state === this.#state) return;
     this.#state = state;
     this.listeners.state(state);

@@ -6,7 +6,7 @@ import type { Rate } from './rates.ts';
 /** Number of node colours in the style sheet. */
 const NODE_COLOURS = 8;
 
-interface Sitting {
+interface PlacedThread {
   readonly thread: string;
   readonly role: string;
   readonly drift: string;
@@ -20,18 +20,18 @@ export class CpuMap {
 
   update(host: LiveHost, busy: readonly Rate[], detail: LiveDetail): void {
     this.#part.update(host.cpus, () => this.#build(host.cpus));
-    const sitting = new Map<number, Sitting[]>();
+    const byCpu = new Map<number, PlacedThread[]>();
     for (const { thread, role, cpu } of detail.threads) {
       const drift = (detail.report?.drifts ?? [])
         .filter((each) => each.thread === thread)
         .map(({ kind }) => kind.replaceAll('_', ' '))
         .join(', ');
-      sitting.set(cpu, [...(sitting.get(cpu) ?? []), { thread, role, drift }]);
+      byCpu.set(cpu, [...(byCpu.get(cpu) ?? []), { thread, role, drift }]);
     }
     for (const [i, { cpu }] of host.cpus.entries()) {
       const made = this.#cells.get(cpu);
       if (made === undefined) continue;
-      const here = sitting.get(cpu) ?? [];
+      const here = byCpu.get(cpu) ?? [];
       const ratio = busy[i];
       setText(made.busy, ratio === undefined ? '' : percent(ratio));
       made.cell.style.setProperty('--busy', String(Math.min(1, ratio ?? 0)));
@@ -72,7 +72,7 @@ export class CpuMap {
   }
 
   #cell({ cpu, core, package: inPackage, siblings, isolated }: LiveCpu): HTMLElement {
-    const place = el('div', { class: 'here' });
+    const threads = el('div', { class: 'here' });
     const busy = el('span', { class: 'busy' });
     const about = [
       `core ${core} of package ${inPackage}`,
@@ -92,9 +92,9 @@ export class CpuMap {
         el('b', {}, el('span', { class: 'hidden' }, 'CPU '), String(cpu)),
         busy,
       ),
-      place,
+      threads,
     );
-    this.#cells.set(cpu, { cell, busy, part: new Part(place) });
+    this.#cells.set(cpu, { cell, busy, part: new Part(threads) });
     return cell;
   }
 }

@@ -72,9 +72,9 @@ export class Grid {
   }
 }
 
-function write(element: Element | undefined, head: Head | undefined, given: string | GridCell): void {
+function write(element: Element | undefined, head: Head | undefined, content: string | GridCell): void {
   if (!(element instanceof HTMLElement)) return;
-  const cell = typeof given === 'string' ? { text: given } : given;
+  const cell = typeof content === 'string' ? { text: content } : content;
   setText(element, cell.text);
   setAttribute(element, 'title', cell.title);
   const classes = [head?.isNumber ? 'number' : '', cell.class ?? '', cell.heat === undefined ? '' : 'heat'];

@@ -8,10 +8,10 @@ import { VmView } from './vm-view.ts';
 const STATES: Readonly<Record<State, string>> = {
   connecting: 'connecting',
   live: 'live',
-  late: 'late: the collection takes long',
-  lost: 'connection lost, reconnecting: what you see is the last that was told',
-  refused: 'not let in: too many pages are open, or the login has ended; trying again',
-  paused: 'paused while nobody looks',
+  late: 'late: the collection is slow',
+  lost: 'connection lost, reconnecting. The data is from the last event',
+  refused: 'refused: too many pages are open, or the login has expired. Retrying',
+  paused: 'paused while the page is hidden',
 };
 
 const store = new Store();

@@ -11,7 +11,7 @@ export class SourcesView {
     const from = [sources.map(({ series, ...rest }) => [rest, series > 0]), lockdown, traceBackend];
     this.#part.update(from, () => {
       const failing = sources.filter(({ usable }) => !usable);
-      const told = sources.filter(({ findings }) => findings.length > 0);
+      const withFindings = sources.filter(({ findings }) => findings.length > 0);
       const head =
         failing.length === 0
           ? `All ${sources.length} sources are usable`
@@ -24,18 +24,19 @@ export class SourcesView {
       const details = el(
         'details',
         {},
-        el('summary', {}, `What doctor says (${told.length})`),
+        el('summary', {}, `Findings of doctor (${withFindings.length})`),
         el(
           'p',
           { class: 'muted' },
           `Kernel lockdown: ${lockdown}. Trace events: ${traceBackend ?? 'not counted'}.`,
         ),
       );
-      for (const { source, usable, findings } of told) details.append(findingsOf(source, usable, findings));
+      for (const { source, usable, findings } of withFindings)
+        details.append(findingsOf(source, usable, findings));
       return [
         el('h2', { id: 'sources-title', class: failing.length === 0 ? 'good' : 'bad' }, head),
         list,
-        ...(told.length === 0 ? [] : [details]),
+        ...(withFindings.length === 0 ? [] : [details]),
       ];
     });
   }
@@ -67,7 +68,7 @@ export class Hints {
             el(
               'p',
               { class: 'empty' },
-              'No VM runs on this host, or none is seen. A VM is a process that has /dev/kvm open: start one, or look at ',
+              'No VM found on this host. The exporter finds each process that has /dev/kvm open. Start a VM, or run ',
               el('code', {}, 'kvm-telemetry doctor'),
               '. In a container, share the PID namespace of the host.',
             ),
@@ -75,18 +76,18 @@ export class Hints {
       ...(hasVms && !isTraced
         ? [
             hint(
-              'Exits per I/O, exits by reason and queues are not known: trace events are not counted. Start without ',
+              'Exits per I/O, exits by reason and queues are unknown, because trace events are not counted. Start the exporter as root, without ',
               '--trace.backend=off',
-              ' and --no-collector.trace, as root.',
+              ' and --no-collector.trace.',
             ),
           ]
         : []),
       ...(hasVms && !hasDisks
         ? [
             hint(
-              'No disk statistics: give each VM a QMP socket of its own, ',
+              'No disk statistics. Give each VM its own QMP socket, ',
               '-qmp unix:/run/kvm-telemetry/qmp/NAME.sock,server=on,wait=off',
-              ', or let libvirt manage it. Until then IOPS are requests to block devices of the host, as far as they are traced.',
+              ', or manage it with libvirt. Until then, IOPS are the traced requests to block devices of the host.',
             ),
           ]
         : []),

@@ -56,7 +56,7 @@ export class Store {
     this.rows = now.vms.map((vm) => {
       const old = past.get(vm.vm);
       const rates = vmRates(old, vm, seconds);
-      this.#note(vm.vm, rates);
+      this.#record(vm.vm, rates);
       this.#mark(last.get(vm.vm), vm, now.at);
       return { vm, rates };
     });
@@ -125,7 +125,7 @@ export class Store {
     return this.host?.traceBackend === 'perf' ? PERF_RATE_MS : RATE_MS;
   }
 
-  #note(vm: string, rates: VmRates): void {
+  #record(vm: string, rates: VmRates): void {
     const set = (name: string, value: Rate): void => this.#history.set(vm, name, value);
     set('exits', rates.exits);
     set('iops', rates.iops);

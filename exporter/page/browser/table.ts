@@ -28,8 +28,12 @@ export class VmTable {
 
   constructor(private readonly open: (vm: string) => void) {
     const search = el('input', {
-      ...{ type: 'search', id: 'filter', placeholder: 'name, stage, drift …', autocomplete: 'off' },
-      ...{ 'aria-label': 'Show only VMs with these words', spellcheck: 'false' },
+      type: 'search',
+      id: 'filter',
+      placeholder: 'name, stage, drift …',
+      autocomplete: 'off',
+      'aria-label': 'Show only VMs that contain these words',
+      spellcheck: 'false',
     });
     search.addEventListener('input', () => {
       this.#filter = search.value;
@@ -158,8 +162,12 @@ export class VmTable {
     const at = this.#shown.findIndex(({ vm }) => vm.vm === this.#current);
     const page = Math.max(1, Math.floor(this.#scroller.clientHeight / ROW_PX) - 2);
     const to: Record<string, number> = {
-      ...{ ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page },
-      ...{ Home: 0, End: this.#shown.length - 1 },
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: this.#shown.length - 1,
     };
     if (event.key === 'Enter' && this.#current !== undefined) {
       event.preventDefault();
@@ -214,7 +222,9 @@ function write(element: HTMLTableRowElement, row: Row): void {
   const isStill = state !== undefined && state !== 'running';
   const classes = [(drift?.threads ?? 0) > 0 ? 'drifting' : '', isStill ? 'still' : ''];
   setAttribute(element, 'class', classes.filter(Boolean).join(' ') || undefined);
-  const notes = [isStill ? state : '', ...silent.map((source) => `${source} silent`)].filter(Boolean);
+  const notes = [isStill ? state : '', ...silent.map((source) => `${source} does not respond`)].filter(
+    Boolean,
+  );
   const head = element.children[0];
   if (head !== undefined) setAttribute(head, 'data-note', notes.join(', ') || undefined);
 }

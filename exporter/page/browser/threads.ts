@@ -6,13 +6,13 @@ import type { ThreadRates } from './store.ts';
 const HEADS = [
   { label: 'thread' },
   { label: 'tid', isNumber: true },
-  { label: 'on CPU', isNumber: true, help: 'The CPU that it ran on last' },
+  { label: 'on CPU', isNumber: true, help: 'The CPU on which the thread last ran' },
   { label: 'node', isNumber: true },
-  { label: 'may run on', help: 'Its affinity mask' },
-  { label: 'should be on', help: 'And who says so' },
+  { label: 'allowed CPUs', help: 'Affinity mask' },
+  { label: 'expected CPUs', help: 'Expected affinity and its origin' },
   { label: 'busy', isNumber: true, help: 'Share of a CPU' },
   { label: 'wait ms/s', isNumber: true, help: 'Time in run queues' },
-  { label: 'moves/s', isNumber: true, help: 'From CPU to CPU' },
+  { label: 'moves/s', isNumber: true, help: 'Observed moves to another CPU' },
   { label: 'drift' },
 ];
 
@@ -25,7 +25,7 @@ export class ThreadsView {
     this.#grid.update(
       HEADS,
       threads.map(({ thread, role, cpu, node }) => {
-        const said = report?.threads.find((each) => each.thread === thread);
+        const reported = report?.threads.find((each) => each.thread === thread);
         const drifts = (report?.drifts ?? []).filter((each) => each.thread === thread);
         const rate = rates.get(thread);
         const wait = rate?.wait === undefined ? undefined : rate.wait * 1000;
@@ -34,11 +34,11 @@ export class ThreadsView {
           class: drifts.length > 0 ? 'drifting' : undefined,
           cells: [
             { text: thread, title: role },
-            said === undefined ? NONE : String(said.tid),
+            reported === undefined ? NONE : String(reported.tid),
             String(cpu),
             node === undefined ? NONE : String(node),
-            said?.allowed ?? NONE,
-            said === undefined || said.expected === '' ? NONE : said.expected,
+            reported?.allowed ?? NONE,
+            reported === undefined || reported.expected === '' ? NONE : reported.expected,
             percent(rate?.run),
             count(wait),
             count(rate?.migrations),

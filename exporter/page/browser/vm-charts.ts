@@ -24,13 +24,13 @@ export class VmCharts {
   });
   readonly #iops = new Chart({ title: 'I/O', help: 'per second', format: count });
   readonly #cores = new Chart({
-    title: 'CPUs kept busy',
-    help: 'cores, by role of the thread',
+    title: 'CPU use',
+    help: 'cores, by thread role',
     format: fixed,
   });
   readonly #latency = new Chart({
     title: 'Exit latency',
-    help: 'from exit to entry, without halts, over 30 s',
+    help: 'from exit to entry, halts excluded, over 30 s',
     format: duration,
   });
   readonly #wait = new Chart({
@@ -49,22 +49,17 @@ export class VmCharts {
 
   update(store: Store): void {
     const isTraced = store.host?.traceBackend !== undefined;
-    const untraced = 'Trace events are not counted: start without --trace.backend=off, as root.';
-    const none = isTraced ? 'None counted so far.' : untraced;
+    const untraced = 'Trace events are not counted. Start the exporter as root, without --trace.backend=off.';
+    const none = isTraced ? 'No exits counted yet.' : untraced;
     const untimed = store.host?.timedRatio === undefined && isTraced;
     this.#draw(this.#reasons, store, this.#topReasons(store), none);
-    this.#draw(this.#perIo, store, this.#named(store, / per I\/O$/), isTraced ? 'No I/O so far.' : untraced);
-    const noDisks = 'No disk statistics: give the VM a QMP socket, or let libvirt manage it.';
+    this.#draw(this.#perIo, store, this.#named(store, / per I\/O$/), isTraced ? 'No I/O yet.' : untraced);
+    const noDisks = 'No disk statistics. Give the VM a QMP socket, or manage it with libvirt.';
     this.#draw(this.#iops, store, this.#named(store, /^iops$/), noDisks);
-    this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread was seen running yet.');
-    const noTimes = 'Exits are not timed: that takes exit_duration in --trace.sets, and tracefs.';
+    this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread has run yet.');
+    const noTimes = 'Exits are not timed. Add exit_duration to --trace.sets; it requires tracefs.';
     const timed = this.#named(store, /^p\d\d$/);
-    this.#draw(
-      this.#latency,
-      store,
-      timed,
-      untimed ? noTimes : isTraced ? 'No exit was timed yet.' : untraced,
-    );
+    this.#draw(this.#latency, store, timed, untimed ? noTimes : isTraced ? 'No exit timed yet.' : untraced);
     this.#draw(this.#wait, store, this.#named(store, /^wait$/), 'This kernel has no CONFIG_SCHEDSTATS.');
   }
 

@@ -15,7 +15,7 @@ export class VmView {
   readonly element = el('article', { class: 'vm' });
   readonly #badges = new Part(el('p', { class: 'badges' }));
   readonly #tiles = new Map<string, HTMLElement>();
-  readonly #gone = el('p', { class: 'empty', role: 'status' });
+  readonly #notRunning = el('p', { class: 'empty', role: 'status' });
   readonly #body = el('div');
   readonly #map = new CpuMap();
   readonly #threads = new ThreadsView();
@@ -36,7 +36,7 @@ export class VmView {
     this.element.append(
       el('p', {}, el('a', { href: '#/', class: 'back' }, '← all VMs')),
       el('div', { class: 'bar' }, el('h1', {}, vm), this.#badges.element),
-      this.#gone,
+      this.#notRunning,
       this.#body,
     );
     this.#body.append(
@@ -61,11 +61,11 @@ export class VmView {
   update(): void {
     const { store, vm } = this;
     const row = store.row(vm);
-    this.#gone.hidden = row !== undefined;
+    this.#notRunning.hidden = row !== undefined;
     this.#body.hidden = row === undefined;
     if (row === undefined) {
       setText(
-        this.#gone,
+        this.#notRunning,
         store.last === undefined ? 'Waiting for the first collection …' : 'This VM is not running.',
       );
       return;
@@ -93,10 +93,10 @@ export class VmView {
     setText(
       this.#noKicks,
       store.host.traceBackend === undefined
-        ? 'Trace events are not counted: start without --trace.backend=off, as root.'
+        ? 'Trace events are not counted. Start the exporter as root, without --trace.backend=off.'
         : store.host.traceBackend === 'perf'
-          ? 'perf does not tell the virtqueues of kicks: that takes a kernel with CONFIG_HIST_TRIGGERS.'
-          : 'No virtqueue was kicked so far. A VM that polls has none: that is what polling is for.',
+          ? 'perf does not count kicks by virtqueue. This requires a kernel with CONFIG_HIST_TRIGGERS.'
+          : 'No kicks yet. A VM that polls has none.',
     );
     this.#latency();
   }
@@ -117,7 +117,7 @@ export class VmView {
         ),
         badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
         badge(vm.state === undefined || vm.state === 'running' ? undefined : vm.state, 'warn'),
-        ...vm.silent.map((source) => badge(`${source} does not answer`, 'bad')),
+        ...vm.silent.map((source) => badge(`${source} does not respond`, 'bad')),
         el('span', { class: 'muted' }, `${vm.vcpus} vCPUs, ${vm.vmm}, pid ${vm.pid}`),
         grafana === undefined
           ? undefined
@@ -146,8 +146,8 @@ export class VmView {
     const rows = this.store.latencies(this.vm);
     const sampled =
       host?.timedRatio === undefined
-        ? 'Exits are not timed: that takes exit_duration in --trace.sets, and tracefs with hist triggers.'
-        : `Exits are timed ${Math.round(host.timedRatio * 100)}% of the time; nothing yet in the last 30 s.`;
+        ? 'Exits are not timed. Add exit_duration to --trace.sets; it requires tracefs with hist triggers.'
+        : `Exits are timed ${Math.round(host.timedRatio * 100)}% of the time. None in the last 30 s.`;
     setText(this.#noLatencies, sampled);
     this.#noLatencies.hidden = rows.length > 0;
     this.#latencies.element.hidden = rows.length === 0;

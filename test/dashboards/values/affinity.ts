@@ -37,7 +37,11 @@ export const affinity: Cases = {
   'state-timeline CPU of each thread': { unit: 'none', wishes: SIM, is: cpus },
   'state-timeline Threads that drifted': [
     {
-      ...{ unit: 'none', minute: 23, wishes: KV, others: true, called: { 0: 'in place', 1: 'drifts' } },
+      unit: 'none',
+      minute: 23,
+      wishes: KV,
+      others: true,
+      called: { 0: 'as expected', 1: 'drifts' },
       is: () => ({
         'kv iothread:io0 shared_cpu': 1,
         'kv vcpu0 shared_cpu': 1,
@@ -50,7 +54,9 @@ export const affinity: Cases = {
   'timeseries Migrations': { wishes: SIM, check: checkMigrations },
   'table CPUs shared by threads': {
     key: ['CPU'],
-    ...{ minute: 23, wishes: SIM, units: { Threads: 'short' } },
+    minute: 23,
+    wishes: SIM,
+    units: { Threads: 'short' },
     rows: (moment) =>
       each(
         Object.fromEntries(Object.entries(sharedCpus(moment)).filter(([, count]) => count > 1)),
@@ -59,17 +65,17 @@ export const affinity: Cases = {
   },
   'table Drift by kind': {
     key: ['VM', 'Kind'],
-    ...{ minute: 23, wishes: SIM, units: { Threads: 'short' } },
+    minute: 23,
+    wishes: SIM,
+    units: { Threads: 'short' },
     // The vCPU whose CPU the I/O thread is on, and the one on the same core.
     rows: () => ({
-      ...{
-        'kv shared_cpu': { Threads: 2 },
-        'kv shared_core': { Threads: 2 },
-        'kv mask_changed': { Threads: 1 },
-      },
+      'kv shared_cpu': { Threads: 2 },
+      'kv shared_core': { Threads: 2 },
+      'kv mask_changed': { Threads: 1 },
     }),
   },
-  'timeseries CPUs in the masks': {
+  'timeseries Allowed CPUs per thread': {
     unit: 'short',
     wishes: SIM,
     is: ({ truth, at }) => {
@@ -128,7 +134,8 @@ export const affinity: Cases = {
   'barchart Kicks by virtqueue and vCPU': { wishes: KV, check: checkMatrix },
   'timeseries Locality of queues': {
     unit: 'percentunit',
-    ...{ wishes: { ...SIM, vm: ['kv', 'build'] }, tolerance: 0.03 },
+    wishes: { ...SIM, vm: ['kv', 'build'] },
+    tolerance: 0.03,
     // A queue for each vCPU, and three queues that six vCPUs take in turn.
     is: () => ({ 'kv vda': 1, 'build vda': 1 / 6 }),
   },
@@ -144,13 +151,16 @@ export const affinity: Cases = {
   },
   'table Hardware queues': {
     key: ['Device', 'Queue'],
-    ...{ wishes: KV, units: {}, others: true },
+    wishes: KV,
+    units: {},
+    others: true,
     // Sixteen queues for 128 CPUs, of which the first 32 and their siblings are on node 0: lib/group_cpus.c.
     rows: () => ({ 'nvme2n1 0': {}, 'nvme2n1 15': {} }),
   },
   'table Interrupts of NVMe queues': {
     key: ['Controller', 'Queue'],
-    ...{ wishes: KV, units: { Interrupts: 'cps' } },
+    wishes: KV,
+    units: { Interrupts: 'cps' },
     rows: ({ truth, at }) =>
       Object.fromEntries(
         Object.entries(

@@ -20,7 +20,7 @@ const sets = (value: Expected): Record<string, Expected> =>
 /** What tells of the process itself is made up by lab/history/own-process.ts: its numbers are here again. */
 export const exporter: Cases = {
   'stat Exporters': { unit: 'short', is: () => ({ Exporters: 2 }) },
-  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
   'stat Series': { unit: 'short', is: () => ({ Series: [600, 10_000] }) },
   'stat Dropped series': { unit: 'short', is: () => ({ 'Dropped series': 0 }) },
   'stat Dropped events': { unit: 'cps', is: () => ({ 'Dropped events': 0 }) },
@@ -41,10 +41,13 @@ export const exporter: Cases = {
   'timeseries Age of the last run, in intervals': {
     unit: 'none',
     is: () => ({
-      ...{ inventory: [0.4, 0.6], stages: [0.4, 0.6], sampler: [0.4, 0.6], trace: [0.4, 0.6] },
+      inventory: [0.4, 0.6],
+      stages: [0.4, 0.6],
+      sampler: [0.4, 0.6],
+      trace: [0.4, 0.6],
     }),
   },
-  'timeseries Scrape duration as Prometheus sees it': { unit: 's', is: () => both([0.04, 0.058]) },
+  'timeseries Scrape duration, measured by Prometheus': { unit: 's', is: () => both([0.04, 0.058]) },
   'timeseries Collection, 99th percentile': { unit: 's', is: () => both([0.025, 0.1]) },
   'timeseries Series': {
     unit: 'short',
@@ -55,7 +58,7 @@ export const exporter: Cases = {
     unit: 'short',
     is: () => ({ ...sets([1, 10_000]), halt_poll: 0 }),
   },
-  'timeseries Share of time that counts': {
+  'timeseries Active share of trace sets': {
     unit: 'percentunit',
     is: () => ({ ...sets(1), exit_duration: [0.01, 0.5], block_duration: [0.01, 0.5] }),
   },
@@ -65,8 +68,10 @@ export const exporter: Cases = {
   'timeseries Sampler and inventory, 99th percentile': {
     unit: 's',
     is: () => ({
-      ...{ 'sim-host:9954 sampler': [0.001, 0.005], 'other-host:9954 sampler': [0.001, 0.005] },
-      ...{ 'sim-host:9954 inventory': [0.01, 0.025], 'other-host:9954 inventory': [0.01, 0.025] },
+      'sim-host:9954 sampler': [0.001, 0.005],
+      'other-host:9954 sampler': [0.001, 0.005],
+      'sim-host:9954 inventory': [0.01, 0.025],
+      'other-host:9954 inventory': [0.01, 0.025],
     }),
   },
   'table Versions': {

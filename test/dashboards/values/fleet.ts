@@ -71,7 +71,7 @@ export const fleet: Cases = {
     { unit: 'short', minute: 23, is: () => ({ 'Drifting VMs': 1 }) },
     { unit: 'short', is: () => ({}) },
   ],
-  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
   'timeseries Exits by step of the I/O path': {
     unit: 'cps',
     is: (moment) => {
@@ -89,7 +89,8 @@ export const fleet: Cases = {
     table('Exits/s and vCPU', 'cps', excess, { floor: 1 }),
     // In the storm `web` is first.
     table('Exits/s and vCPU', 'cps', (moment) => ({ web: excess(moment)['web'] ?? 0 }), {
-      ...{ minute: 15, others: true },
+      minute: 15,
+      others: true,
       rows: (moment: Moment) => ({
         [`web ${HOSTS.sim}`]: { 'Exits/s and vCPU': excess(moment)['web'] ?? 0 },
       }),
@@ -108,7 +109,9 @@ export const fleet: Cases = {
     table('Wait', 'percentunit', wait, { tolerance: 0.02 }),
     {
       key: ['VM', 'Host'],
-      ...{ minute: 23, others: true, units: { Wait: 'percentunit' } },
+      minute: 23,
+      others: true,
+      units: { Wait: 'percentunit' },
       // Its I/O thread is on the CPU of vCPU 0.
       rows: (moment) => ({ [`kv ${HOSTS.sim}`]: { Wait: wait(moment)['kv'] ?? 0 } }),
     },
@@ -124,8 +127,11 @@ export const fleet: Cases = {
     key: ['stage'],
     units: { VMs: 'short' },
     rows: () => ({
-      ...{ original: { VMs: 2 }, affinity: { VMs: 2 }, exitless_polling: { VMs: 1 } },
-      ...{ parallel_batching: { VMs: 1 }, pinned_queues: { VMs: 2 } },
+      original: { VMs: 2 },
+      affinity: { VMs: 2 },
+      exitless_polling: { VMs: 1 },
+      parallel_batching: { VMs: 1 },
+      pinned_queues: { VMs: 2 },
     }),
   },
   'timeseries CPU by role': {
@@ -140,19 +146,26 @@ export const fleet: Cases = {
   'table Hosts': {
     key: ['Host'],
     units: {
-      ...{ VMs: 'short', Exits: 'cps', 'I/Os': 'iops', 'Exits per I/O': 'none', 'Drifting VMs': 'short' },
-      ...{ 'Failing collectors': 'short', Scrape: 's', Series: 'short' },
+      VMs: 'short',
+      Exits: 'cps',
+      'I/Os': 'iops',
+      'Exits per I/O': 'none',
+      'Drifting VMs': 'short',
+      'Failing collectors': 'short',
+      Scrape: 's',
+      Series: 'short',
     },
     rows: (moment) => {
       const [exits, ios, ratios] = [total(exitsOf), total(iosOf), perIo].map((of) => byHost(moment, of));
       return each({ [HOSTS.sim]: [6, 0], [HOSTS.other]: [2, 2] }, ([vms = 0, failing = 0], host) => ({
-        ...{
-          VMs: vms,
-          Exits: exits?.[host] ?? 0,
-          'I/Os': ios?.[host] ?? 0,
-          'Exits per I/O': ratios?.[host] ?? 0,
-        },
-        ...{ 'Drifting VMs': 0, 'Failing collectors': failing, Scrape: [0.03, 0.07], Series: [100, 10_000] },
+        VMs: vms,
+        Exits: exits?.[host] ?? 0,
+        'I/Os': ios?.[host] ?? 0,
+        'Exits per I/O': ratios?.[host] ?? 0,
+        'Drifting VMs': 0,
+        'Failing collectors': failing,
+        Scrape: [0.03, 0.07],
+        Series: [100, 10_000],
       }));
     },
   },

@@ -71,8 +71,14 @@ export const host: Cases = {
     wishes: SIM,
     floor: 0.01,
     units: {
-      ...{ vCPUs: 'short', Exits: 'cps', 'I/Os': 'iops', 'Exits per I/O': 'none', CPU: 'percentunit' },
-      ...{ 'Longest wait': 'percentunit', 'Drifting threads': 'short', 'Memory on its nodes': 'percentunit' },
+      vCPUs: 'short',
+      Exits: 'cps',
+      'I/Os': 'iops',
+      'Exits per I/O': 'none',
+      CPU: 'percentunit',
+      'Longest wait': 'percentunit',
+      'Drifting threads': 'short',
+      'Memory on its nodes': 'percentunit',
     },
     rows: (moment) => {
       const { truth, at } = moment;
@@ -80,9 +86,16 @@ export const host: Cases = {
       const cpu = truth.rates('run', at, RATE, (vm) => vm);
       const wait = truth.highest('wait', at, RATE, (vm) => vm);
       return each(ios, (io, vm) => ({
-        ...{ Host: 'sim-host:9954', Stage: truth.stages(at).get(vm) ?? '', vCPUs: 6 },
-        ...{ Exits: exits[vm] ?? 0, 'I/Os': io, 'Exits per I/O': (path[vm] ?? 0) / io, CPU: cpu[vm] ?? 0 },
-        ...{ 'Longest wait': wait[vm] ?? 0, 'Drifting threads': 0, 'Memory on its nodes': 1 },
+        Host: 'sim-host:9954',
+        Stage: truth.stages(at).get(vm) ?? '',
+        vCPUs: 6,
+        Exits: exits[vm] ?? 0,
+        'I/Os': io,
+        'Exits per I/O': (path[vm] ?? 0) / io,
+        CPU: cpu[vm] ?? 0,
+        'Longest wait': wait[vm] ?? 0,
+        'Drifting threads': 0,
+        'Memory on its nodes': 1,
       }));
     },
   },
@@ -143,10 +156,11 @@ export const host: Cases = {
     unit: 'short',
     wishes: SIM,
     // Little's law.
-    ...{ tolerance: 0.05, floor: 1 },
+    tolerance: 0.05,
+    floor: 1,
     is: (moment) => each(device(moment), (ios, name) => ios * (deviceLatency(moment)[name] ?? 0)),
   },
-  'timeseries Utilisation': {
+  'timeseries Utilization': {
     unit: 'percentunit',
     wishes: SIM,
     // Flushes are in it.
@@ -162,7 +176,9 @@ export const host: Cases = {
       each(
         truth.values('deviceNode', at, (name) => name),
         (Node, name) => ({
-          ...{ Host: 'sim-host:9954', Scheduler: 'none', Node },
+          Host: 'sim-host:9954',
+          Scheduler: 'none',
+          Node,
           Queues: truth.value(`deviceQueues|${name}`, at),
         }),
       ),
@@ -201,7 +217,7 @@ export const host: Cases = {
   'state-timeline Monitors and managers of VMs': {
     unit: 'none',
     wishes: TROUBLED,
-    called: { 0: 'no answer', 1: 'answers' },
+    called: { 0: 'no response', 1: 'responds' },
     is: () => ({ 'db qmp': 1, 'lonely qmp': 0 }),
   },
 };

@@ -56,7 +56,9 @@ const cases = MEASURES.flatMap((measure): [string, Case][] => {
     [
       `stat ${title}`,
       {
-        ...{ unit: { original: unit, affinity: unit, ratio: 'suffix:×' }, minute: MINUTE, wishes: CHOSEN },
+        unit: { original: unit, affinity: unit, ratio: 'suffix:×' },
+        minute: MINUTE,
+        wishes: CHOSEN,
         tolerance: 0.03,
         is: (moment) => {
           const { original = Number.NaN, affinity = Number.NaN } = byStage(measure, moment);
@@ -68,14 +70,20 @@ const cases = MEASURES.flatMap((measure): [string, Case][] => {
       `barchart ${title}`,
       {
         key: ['configuration'],
-        ...{ minute: MINUTE, wishes: VMS, tolerance: 0.03, units: { [title]: unit } },
+        minute: MINUTE,
+        wishes: VMS,
+        tolerance: 0.03,
+        units: { [title]: unit },
         rows: (moment) => each(byStage(measure, moment), (value) => ({ [title]: value })),
       },
     ],
     [
       `timeseries ${title}`,
       {
-        ...{ unit, minute: MINUTE, wishes: VMS, floor: unit === 'percentunit' ? 0.02 : 0 },
+        unit,
+        minute: MINUTE,
+        wishes: VMS,
+        floor: unit === 'percentunit' ? 0.02 : 0,
         is: (moment) => {
           const below = by?.(moment);
           const chosen = Object.entries(of(moment)).filter(([vm]) => VMS.vm.includes(vm));
@@ -95,19 +103,29 @@ export const patchEffect: Cases = {
   ...Object.fromEntries(cases),
   'state-timeline Detected stage': {
     unit: 'none',
-    ...{ minute: 35, wishes: { instance: ['sim-host:9954'], vm: ['db'] } },
+    minute: 35,
+    wishes: { instance: ['sim-host:9954'], vm: ['db'] },
     called: { 0: 'original', 2: 'exitless polling', 3: 'parallel batching', 4: 'pinned queues' },
     is: () => ({ db: 3 }),
   },
   'state-timeline Features': {
     unit: 'none',
-    ...{ wishes: { instance: ['sim-host:9954'], vm: ['kv', 'web'] }, others: true },
+    wishes: { instance: ['sim-host:9954'], vm: ['kv', 'web'] },
+    others: true,
     called: { 0: 'no', 1: 'yes' },
     // By the configuration of each: lab/simhost/calibration.ts.
     is: () => ({
-      ...{ 'kv vcpus_pinned': 1, 'kv io_threads_pinned': 1, 'kv iothread_polling': 1, 'kv multiqueue': 1 },
-      ...{ 'kv queue_per_vcpu': 1, 'kv vhost': 0, 'web vcpus_pinned': 0, 'web io_threads_pinned': 0 },
-      ...{ 'web iothread_polling': 0, 'web multiqueue': 0, 'web vhost': 1 },
+      'kv vcpus_pinned': 1,
+      'kv io_threads_pinned': 1,
+      'kv iothread_polling': 1,
+      'kv multiqueue': 1,
+      'kv queue_per_vcpu': 1,
+      'kv vhost': 0,
+      'web vcpus_pinned': 0,
+      'web io_threads_pinned': 0,
+      'web iothread_polling': 0,
+      'web multiqueue': 0,
+      'web vhost': 1,
     }),
   },
 };

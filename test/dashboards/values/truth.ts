@@ -184,8 +184,16 @@ function ofVm(vm: SimVm, host: SimulatedHost, put: Put): void {
 }
 
 const REASONS = [
-  ...['EXTERNAL_INTERRUPT', 'INTERRUPT_WINDOW', 'CPUID', 'HLT', 'IO_INSTRUCTION', 'MSR_WRITE'],
-  ...['APIC_ACCESS', 'EPT_VIOLATION', 'EPT_MISCONFIG', 'PREEMPTION_TIMER'],
+  'EXTERNAL_INTERRUPT',
+  'INTERRUPT_WINDOW',
+  'CPUID',
+  'HLT',
+  'IO_INSTRUCTION',
+  'MSR_WRITE',
+  'APIC_ACCESS',
+  'EPT_VIOLATION',
+  'EPT_MISCONFIG',
+  'PREEMPTION_TIMER',
 ];
 
 function ofVcpus({ vcpus }: SimVm, statistic: string): number {

@@ -42,7 +42,8 @@ export const vm: Cases = {
     unit: 'dateTimeFromNow',
     wishes: KV,
     // Milliseconds, to a clock tick.
-    ...{ tolerance: 0, floor: 20 },
+    tolerance: 0,
+    floor: 20,
     is: ({ truth, at }) => ({ started: truth.value('started|kv', at) * 1000 }),
   },
   'state-timeline Detected stage': [
@@ -50,13 +51,11 @@ export const vm: Cases = {
       unit: 'none',
       wishes: SIM,
       called: {
-        ...{
-          0: 'original',
-          1: 'affinity',
-          2: 'exitless polling',
-          3: 'parallel batching',
-          4: 'pinned queues',
-        },
+        0: 'original',
+        1: 'affinity',
+        2: 'exitless polling',
+        3: 'parallel batching',
+        4: 'pinned queues',
       },
       is: () => ({ db: 4, oltp: 2, web: 0, kv: 4, mail: 1, build: 3 }),
     },
@@ -104,12 +103,13 @@ export const vm: Cases = {
     is: ({ truth, at }) => {
       const of = (what: string): number => truth.rate(`haltSeconds|mail|${what}`, at, RATE);
       return {
-        ...{ 'polled until it came': of('poll_success'), 'polled in vain': of('poll_fail') },
+        'successful polls': of('poll_success'),
+        'failed polls': of('poll_fail'),
         blocked: of('wait'),
       };
     },
   },
-  'timeseries Polls that paid': {
+  'timeseries Successful halt polls': {
     unit: 'percentunit',
     wishes: SIM,
     is: ({ truth, at }) => {

@@ -81,11 +81,11 @@ test('a loop device leads through the mount of its file down to the hardware', a
   assert.deepEqual(await devicesOf(stack(context), '/dev/loop0', 24), ['0 loop0', '1 md0', '2 sda', '2 sdb']);
 });
 
-test('a file system without a device number of its own is known by what was mounted', async (context) => {
+test('a file system without its own device number is resolved by its mount source', async (context) => {
   assert.deepEqual(await devicesOf(stack(context), '/data/web.raw', 23), ['0 dm-0', '1 nvme0n1']);
 });
 
-test('what lies on the network, is a log, or is no block device has none', async (context) => {
+test('files on the network, logs and character devices have no block device', async (context) => {
   const tree = stack(context);
   assert.deepEqual(await devicesOf(tree, '/nfs/web.raw', 25), [
     '/nfs is on nfs4, which names no block device of this host',
@@ -110,7 +110,7 @@ function onMount(tree: HostTree, mount: string, flags?: string): Promise<string[
   return devicesOf(tree, '/x/web.raw', 30, flags, NO_OTHERS, `${mount}\n`);
 }
 
-test('btrfs of several devices shows them all, and not those of another one on the same disk', async (context) => {
+test('btrfs on several devices has all of them, and none of another btrfs on the same disk', async (context) => {
   const tree = withSecondNvme(context);
   for (const name of ['nvme0n1p2', 'nvme1n1p2']) tree.link(`sys/fs/btrfs/aaaa/devices/${name}`, '../x');
   for (const name of ['nvme0n1p3', 'sda']) tree.link(`sys/fs/btrfs/bbbb/devices/${name}`, '../x');
@@ -120,7 +120,7 @@ test('btrfs of several devices shows them all, and not those of another one on t
   assert.deepEqual(await on('/dev/nvme0n1p3'), ['0 nvme0n1', '0 sda']);
 });
 
-test('btrfs on a volume of LVM is found by the name that the kernel has for it', async (context) => {
+test('btrfs on an LVM volume is found by its kernel name', async (context) => {
   const tree = withSecondNvme(context);
   for (const name of ['dm-0', 'sdb']) tree.link(`sys/fs/btrfs/aaaa/devices/${name}`, '../x');
   assert.deepEqual(await onMount(tree, '30 21 0:60 / /x rw - btrfs /dev/mapper/vg-web rw'), [
@@ -130,7 +130,7 @@ test('btrfs on a volume of LVM is found by the name that the kernel has for it',
   ]);
 });
 
-test('bcachefs names all its devices, or sysfs has those that joined later', async (context) => {
+test('bcachefs has all its devices, including those added later (sysfs)', async (context) => {
   const tree = withSecondNvme(context);
   const on = () => onMount(tree, '30 21 0:60 / /x rw - bcachefs /dev/sda:/dev/sdb rw');
   assert.deepEqual(await on(), ['0 sda', '0 sdb']);
@@ -139,13 +139,13 @@ test('bcachefs names all its devices, or sysfs has those that joined later', asy
   assert.deepEqual(await on(), ['0 nvme1n1', '0 sda', '0 sdb']);
 });
 
-test('the devices that options of a file system name carry it as well', async (context) => {
+test('devices in the mount options of a file system count too', async (context) => {
   const tree = withSecondNvme(context);
   const mount = '30 21 9:0 / /x rw - xfs /dev/md0 rw,logdev=/dev/nvme1n1,rtdev=/dev/mapper/vg-web,noquota';
   assert.deepEqual((await onMount(tree, mount)).slice(0, 3), ['0 dm-0', '0 md0', '0 nvme1n1']);
 });
 
-test('ZFS, FUSE and the network are reported, memory and kernel files are not', async (context) => {
+test('ZFS, FUSE and network file systems are reported; memory and kernel file systems are not', async (context) => {
   const tree = stack(context);
   for (const [type, source] of [
     ['zfs', 'tank/vm'],
@@ -322,7 +322,7 @@ test('part of an overlay that is mounted elsewhere, and a deleted file', async (
   assert.deepEqual((await on('/elsewhere/web.raw')).slice(0, 5), ALL);
 });
 
-test('firmware, CD-ROMs, shared folders and memory are no disks, whatever they are opened for', async (context) => {
+test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their open mode', async (context) => {
   const tree = stack(context);
   const otherFiles: OtherFiles = {
     files: new Set(['/var/nvram/web_VARS.fd', '/fw/OVMF_CODE.fd', '/iso/debian.iso']),

@@ -43,8 +43,15 @@ test('QEMU has the name, UUID, machine, IOThreads and monitors of its command li
   assert.deepEqual(
     { vmm, accel, name, uuid, machine, iothreadIds, monitors, diskIds, missing },
     {
-      ...{ vmm: 'qemu', accel: 'kvm', name: 'web', uuid: UUID, machine: 'q35', diskIds: [], missing: [] },
-      ...{ iothreadIds: ['io0', 'io1'], monitors: ['/run/q.sock'] },
+      vmm: 'qemu',
+      accel: 'kvm',
+      name: 'web',
+      uuid: UUID,
+      machine: 'q35',
+      diskIds: [],
+      missing: [],
+      iothreadIds: ['io0', 'io1'],
+      monitors: ['/run/q.sock'],
     },
   );
   assert.notEqual(identity?.devices, undefined);
@@ -63,7 +70,11 @@ test('without a name a VM is called by its UUID, its configuration file, its mon
 
 test('an instance of LXD or Incus has the name of its project in its name', async (context) => {
   const argv = (folder: string): string[] => [
-    ...['qemu-system-x86_64', '-name', 'v1', '-readconfig', `/var/log/lxd/${folder}/qemu.conf`],
+    'qemu-system-x86_64',
+    '-name',
+    'v1',
+    '-readconfig',
+    `/var/log/lxd/${folder}/qemu.conf`,
   ];
   const nameIn = async (folder: string): Promise<string | undefined> =>
     (await identityOf(context, argv(folder)))?.name;
@@ -128,15 +139,21 @@ test('another VMM has the name that its options say, or its pid', async (context
     context,
     ['cloud-hypervisor', '--platform', `uuid=${UUID}`, '--disk', 'id=root'],
     {
-      ...{ executable: '/usr/bin/cloud-hypervisor', comm: 'cloud-hyperviso' },
+      executable: '/usr/bin/cloud-hypervisor',
+      comm: 'cloud-hyperviso',
     },
   );
   const { vmm, accel, name, uuid, diskIds, devices, machine } = identity ?? {};
   assert.deepEqual(
     { vmm, accel, name, uuid, diskIds, devices, machine },
     {
-      ...{ vmm: 'cloud-hypervisor', accel: 'kvm', name: UUID, uuid: UUID, diskIds: ['root'] },
-      ...{ devices: undefined, machine: '' },
+      vmm: 'cloud-hypervisor',
+      accel: 'kvm',
+      name: UUID,
+      uuid: UUID,
+      diskIds: ['root'],
+      devices: undefined,
+      machine: '',
     },
   );
   const unknown = await identityOf(context, ['sandbox'], { executable: '/bin/sandbox', comm: 'sandbox' });

@@ -37,7 +37,7 @@ function setUp(context: TestContext, ...processes: FakeProcess[]): { tree: HostT
   return { tree, inventory: new Inventory(tree.host) };
 }
 
-test('every VMM is recognised, with its name', async (context) => {
+test("every VMM is recognized, with the VM's name", async (context) => {
   const vmms: [string, string, FakeProcess][] = [
     ['qemu', 'web', qemu(10, 'web')],
     [
@@ -64,7 +64,7 @@ test('every VMM is recognised, with its name', async (context) => {
   }
 });
 
-test('a process without a kvm-vm descriptor is no VM, whatever it calls itself', async (context) => {
+test('a process without a kvm-vm descriptor is no VM, whatever its name', async (context) => {
   const { inventory } = setUp(context, qemu(10, 'web', { fds: { 9: '/dev/kvm' } }));
   assert.deepEqual(await labels(inventory), []);
 });
@@ -74,13 +74,13 @@ test('a file named like the descriptor of a VM does not make one', async (contex
   assert.deepEqual(await labels(inventory), []);
 });
 
-test('the QEMU that libvirt starts to ask for capabilities is no VM', async (context) => {
+test('the QEMU process that libvirt starts to query capabilities is no VM', async (context) => {
   const argv = ['qemu-system-x86_64', '-machine', 'none,accel=kvm:tcg', '-S'];
   const { inventory } = setUp(context, qemu(10, 'x', { argv }));
   assert.deepEqual(await labels(inventory), []);
 });
 
-test('a VM that ends is gone at once, and a reused pid is another VM', async (context) => {
+test('a VM that exits is removed at once, and a reused pid is another VM', async (context) => {
   const { tree, inventory } = setUp(context, qemu(10, 'web'));
   assert.deepEqual(await labels(inventory), ['web']);
   tree.remove('proc/10');
@@ -89,7 +89,7 @@ test('a VM that ends is gone at once, and a reused pid is another VM', async (co
   assert.deepEqual(await labels(inventory), ['db']);
 });
 
-test('a pid that is reused between two looks is not mistaken for the old VM', async (context) => {
+test('a pid that is reused between two passes is not mistaken for the old VM', async (context) => {
   const { tree, inventory } = setUp(context, qemu(10, 'web'));
   await inventory.refresh(true);
   const [old] = inventory.vms;
@@ -113,7 +113,7 @@ test('a quick pass finds a VM that started since', async (context) => {
   assert.deepEqual(await labels(inventory, false), ['a', 'b']);
 });
 
-test('a VMM that makes its VM long after it started is found', async (context) => {
+test('a VMM that creates its VM long after its start is found', async (context) => {
   const idle: FakeProcess = { pid: 10, comm: 'firecracker', argv: ['firecracker', '--id', 'late'] };
   const { tree, inventory } = setUp(context, idle);
   for (let pass = 0; pass < 10; pass++) assert.deepEqual(await labels(inventory), []);
@@ -121,7 +121,7 @@ test('a VMM that makes its VM long after it started is found', async (context) =
   assert.deepEqual(await labels(inventory), ['late']);
 });
 
-test('a process that is no known VMM is looked at again in turn', async (context) => {
+test('a process that is no known VMM is checked again in turn', async (context) => {
   const daemon: FakeProcess = { pid: 10, comm: 'sandboxd' };
   const { tree, inventory } = setUp(context, daemon);
   for (let pass = 0; pass < 10; pass++) await inventory.refresh(true);
@@ -134,7 +134,7 @@ test('two VMs of one name have different labels', async (context) => {
   assert.deepEqual(await labels(inventory), ['web', 'web~20']);
 });
 
-test('hostile names come out as one harmless label each', async (context) => {
+test('hostile names become harmless labels', async (context) => {
   const { inventory } = setUp(
     context,
     qemu(10, 'a"} 1\nkvm_vm_info{vm="b'),
@@ -165,7 +165,7 @@ test('a debugfs directory named after a thread belongs to the process of that th
   );
 });
 
-test('a debugfs directory whose maker has ended is found by its vCPU', async (context) => {
+test('a debugfs directory whose creator has exited is found by its vCPU', async (context) => {
   const { tree } = setUp(context, qemu(10, 'web', { threads: [{ tid: 12, comm: 'CPU 0/KVM' }] }));
   tree.write('sys/kernel/debug/kvm/11-20/vcpu0/pid', '12\n');
   const vm = await only(tree);
@@ -232,7 +232,7 @@ test('a persistent definition adds the pins that the live state lacks, and no ot
   assert.deepEqual(pins(), { vcpus: { 0: [1] }, iothreads: {}, emulator: undefined });
 });
 
-test('a definition that is malformed costs only itself and is reported', async (context) => {
+test('a malformed definition is reported and affects no other VM', async (context) => {
   const { tree, inventory, pins } = managed(context);
   tree.write('etc/libvirt/qemu/web.xml', "<domain type='kvm'><cputune>");
   assert.deepEqual(await labels(inventory), ['web']);
@@ -243,7 +243,7 @@ test('a definition that is malformed costs only itself and is reported', async (
   );
 });
 
-test('pins that libvirt moved are taken over between two passes', async (context) => {
+test('pins that libvirt changed are adopted between two passes', async (context) => {
   const { inventory, state, pins, tree } = managed(context);
   await inventory.refresh(true);
   const [before] = inventory.vms;
@@ -259,7 +259,7 @@ test('pins that libvirt moved are taken over between two passes', async (context
   assert.deepEqual(pins().vcpus, { 0: [2, 3] });
 });
 
-test('a broken libvirt state file costs only itself and is reported', async (context) => {
+test('an invalid libvirt state file is reported and affects no other VM', async (context) => {
   const { tree, inventory } = setUp(context, qemu(10, 'web'));
   tree.write('run/libvirt/qemu/broken.xml', '<domstatus');
   assert.deepEqual(await labels(inventory), ['web']);
@@ -280,7 +280,7 @@ test('a vhost worker that is a kernel thread belongs to its VM, one that only cl
   assert.deepEqual(threads, ['10 emulator', '50 vhost0']);
 });
 
-test('threads keep their labels, and two that claim one name are told apart', async (context) => {
+test('threads keep their labels, and two threads with one name get different labels', async (context) => {
   const threads = [
     { tid: 11, comm: 'CPU 0/KVM' },
     { tid: 12, comm: 'CPU 0/KVM' },
@@ -313,14 +313,14 @@ test('a thread id that is reused is another thread', async (context) => {
   assert.equal(inventory.observeThreads(vm)[1]?.thread.role, 'worker');
 });
 
-test('an unreadable root is reported once and crashes nothing', async (context) => {
+test('an unreadable root is reported once', async (context) => {
   const { tree, inventory } = setUp(context);
   tree.remove('proc');
   await assert.rejects(inventory.refresh(true), /proc: ENOENT/);
   assert.deepEqual(inventory.vms, []);
 });
 
-test('10,000 directories of VMs that nobody knows are passed over', async (context) => {
+test('10,000 directories of unknown VMs are ignored', async (context) => {
   const { tree, inventory } = setUp(context, qemu(5, 'web'));
   for (let i = 0; i < 10_000; i++) tree.write(`sys/kernel/debug/kvm/${100_000 + i}-7/exits`, '1\n');
   assert.deepEqual(await labels(inventory), ['web']);

@@ -39,7 +39,7 @@ function threads(inventory: Inventory, vm = inventory.vms[0] as Vm): string[] {
   return inventory.observeThreads(vm).map(({ thread }) => `${thread.tid} ${thread.role} ${thread.label}`);
 }
 
-test('a quick pass reads new processes, and the old ones are left to the full pass', async (context) => {
+test('a quick pass reads new processes only; a full pass reads all', async (context) => {
   const idle: FakeProcess = { pid: 10, comm: 'sandboxd' };
   const { tree, inventory } = await started(context, idle);
   tree.process({ ...idle, fds: { 5: KVM_VM } });
@@ -50,7 +50,7 @@ test('a quick pass reads new processes, and the old ones are left to the full pa
   assert.deepEqual(labels(inventory), ['10', 'new']);
 });
 
-test('a quick pass reads an old process once KVM names it as the maker of a VM', async (context) => {
+test('a quick pass reads an old process once KVM lists it as the creator of a VM', async (context) => {
   const idle: FakeProcess = { pid: 10, comm: 'sandboxd' };
   const { tree, inventory } = await started(context, idle);
   tree.process({ ...idle, fds: { 5: KVM_VM } });
@@ -59,7 +59,7 @@ test('a quick pass reads an old process once KVM names it as the maker of a VM',
   assert.deepEqual(labels(inventory), ['10']);
 });
 
-test('a pid that is used again is another VM, with threads, label and hints of its own', async (context) => {
+test('a reused pid is another VM with its own threads, label and hints', async (context) => {
   const vcpu = [{ tid: 11, comm: 'CPU 0/KVM' }];
   const { tree, inventory } = await started(context, qemu(10, 'web', { threads: vcpu }));
   const [old] = inventory.vms;
@@ -88,7 +88,7 @@ test('an executable that replaces another in the same process is read again', as
   assert.deepEqual(labels(inventory), ['web']);
 });
 
-test('what is named like QEMU is no VM: siblings, scripts, wrappers, device servers, questions', async (context) => {
+test("programs with a name like QEMU's are no VMs: siblings, scripts, wrappers, device servers, queries", async (context) => {
   const argv = ['qemu-system-x86_64', '-name', 'web', '-m', '16'];
   const other = (pid: number, executable: string, more: Partial<FakeProcess> = {}): FakeProcess =>
     qemu(pid, 'x', { executable, argv, fds: {}, ...more });
@@ -108,7 +108,7 @@ test('what is named like QEMU is no VM: siblings, scripts, wrappers, device serv
   assert.deepEqual(labels(inventory), []);
 });
 
-test('QEMU is QEMU after an upgrade, in a wrapper of NixOS, and by any of its names', async (context) => {
+test('QEMU is recognized after an upgrade, in a wrapper of NixOS, and by all its names', async (context) => {
   const programs = [
     `${QEMU} (deleted)`,
     '/nix/store/x/bin/.qemu-system-x86_64-wrapped',
@@ -147,7 +147,7 @@ test('vhost workers of the kernel come and go with their names', async (context)
   assert.deepEqual(threads(inventory, web), ['10 emulator emulator', '51 vhost vhost1']);
 });
 
-test('a VM keeps its label in each pass, and a newcomer of its name gets another', async (context) => {
+test('a VM keeps its label, and a newer VM of the same name gets another', async (context) => {
   const uuid = '4c7a2c1d-0000-4111-8222-aabbccddeeff';
   const { tree, inventory } = await started(context, qemu(20, 'web', { startTime: 50 }));
   const older = qemu(10, 'web', { startTime: 5 });
@@ -165,7 +165,7 @@ test('a VM keeps its label in each pass, and a newcomer of its name gets another
   assert.deepEqual(labels(inventory), ['web~4c7a2c1d'], 'its series go on under the label it has');
 });
 
-test('QEMU under TCG loses its name to a VM of KVM that comes later', async (context) => {
+test('a TCG VM loses its name to a later KVM VM', async (context) => {
   if (process.getuid?.() !== 0) return context.skip('needs root, whose program the emulator must be');
   const { tree, inventory } = await started(context);
   tree.write('usr/bin/qemu-system-x86_64', '');
@@ -185,7 +185,7 @@ test('QEMU under TCG loses its name to a VM of KVM that comes later', async (con
   );
 });
 
-test('VMs that end are gone in a quick pass, those that go on keep what is known', async (context) => {
+test('a quick pass removes VMs that exited and keeps the others', async (context) => {
   const { tree, inventory } = await started(
     context,
     qemu(10, 'a'),
@@ -202,7 +202,7 @@ test('VMs that end are gone in a quick pass, those that go on keep what is known
   assert.equal(inventory.problems.get('inventory')?.length, 0);
 });
 
-test('hints name threads at once and for all passes to come, and only of their VM', async (context) => {
+test("hints apply to their VM's threads at once and in later passes", async (context) => {
   const nameless = [11, 12, 13].map((tid) => ({ tid, comm: 'qemu-system-x86' }));
   const { inventory } = await started(context, qemu(10, 'web', { threads: nameless }));
   const key = inventory.vms[0]?.key ?? '';
@@ -220,7 +220,7 @@ test('hints name threads at once and for all passes to come, and only of their V
   assert.deepEqual([...(inventory.vms[0]?.vcpuThreads ?? [])], [[12, 0]]);
 });
 
-test('an IOThread with a long id is known by its place, and keeps its label when another one ends', async (context) => {
+test('an IOThread with a long id is identified by its order, and keeps its label when another one ends', async (context) => {
   const ids = ['io0', 'averyveryverylongid', 'thirteenchar1'];
   const argv = [...(qemu(10, 'web').argv ?? []), ...ids.flatMap((id) => ['-object', `iothread,id=${id}`])];
   const names = ['call_rcu', 'IO io0', 'qemu-system-x86', 'qemu-system-x86', 'worker', 'CPU 0/KVM'];
@@ -235,7 +235,7 @@ test('an IOThread with a long id is known by its place, and keeps its label when
   assert.deepEqual(threads(inventory)[3], '14 iothread iothread:thirteenchar1');
 });
 
-test('a VM with a command line longer than is read is there, with what the beginning says', async (context) => {
+test('a VM whose command line exceeds the limit is found, with the options of the beginning', async (context) => {
   const argv = [...(qemu(10, 'long').argv ?? []), '-uuid', '4c7a2c1d-0000-4111-8222-aabbccddeeff'];
   for (let i = 0; i < 20_000; i++) argv.push('-device', `scsi-hd,drive=${'d'.repeat(100)}${i}`);
   const { inventory } = await started(context, qemu(10, 'long', { argv }), qemu(20, 'short'));
@@ -245,7 +245,7 @@ test('a VM with a command line longer than is read is there, with what the begin
   assert.match(inventory.limits[0] ?? '', /^the devices of long are not known: its command line is longer/);
 });
 
-test('more vCPUs that were plugged in are found in the next full pass', async (context) => {
+test('hot-plugged vCPUs are found in the next full pass', async (context) => {
   const { tree, inventory } = await started(
     context,
     qemu(10, 'web', {
@@ -264,7 +264,7 @@ test('more vCPUs that were plugged in are found in the next full pass', async (c
   assert.deepEqual(threads(inventory).slice(1), ['11 vcpu vcpu0', '12 vcpu vcpu1']);
 });
 
-test('callers that come together share one pass, and a full one is not replaced by a quick one', async (context) => {
+test('concurrent callers share one pass; a quick pass does not replace a full one', async (context) => {
   const { tree, inventory } = await started(context);
   tree.process({ pid: 10, comm: 'sandboxd' });
   await inventory.refresh(true);
@@ -305,10 +305,10 @@ test('images without a known block device are reported once for each cause, with
   const inventory = new Inventory(tree.host);
   await inventory.refresh(true);
   const why = '/nfs is on nfs4, which names no block device of this host';
-  assert.deepEqual(inventory.limits, [`no block device is known for images of a, b, c and 2 more: ${why}`]);
+  assert.deepEqual(inventory.limits, [`not all block devices of a, b, c and 2 more are known: ${why}`]);
   for (const pid of [13, 14]) tree.remove(`proc/${pid}`);
   await inventory.refresh(false);
-  assert.deepEqual(inventory.limits, [`no block device is known for images of a, b, c: ${why}`]);
+  assert.deepEqual(inventory.limits, [`not all block devices of a, b, c are known: ${why}`]);
 });
 
 test('disks of a VM are read again in one of six full passes', async (context) => {

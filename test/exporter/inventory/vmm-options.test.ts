@@ -7,7 +7,7 @@ function nameOf(vmm: Exclude<Vmm, 'qemu'>, ...options: string[]): string | undef
   return claimsOf(vmm, ['vmm', ...options]).name;
 }
 
-test('each VMM has its own options for a name', () => {
+test('each VMM has its own options for the name', () => {
   assert.equal(nameOf('firecracker', '--api-sock', '/run/fc.sock', '--id', 'web'), 'web');
   assert.equal(nameOf('firecracker', '--id=web', '--', '--id=guest'), 'web');
   assert.equal(nameOf('crosvm', 'run', '--name=arc', '-s', '/run/c.sock'), 'arc');
@@ -18,7 +18,7 @@ test('each VMM has its own options for a name', () => {
   assert.equal(nameOf('other', '--', '--name', 'x'), undefined);
 });
 
-test('without a name the path of its socket or file tells which it is', () => {
+test('without a name, the path of the socket or file is used', () => {
   assert.equal(nameOf('cloud-hypervisor', '--api-socket', '/run/a.sock'), '/run/a.sock');
   assert.equal(nameOf('cloud-hypervisor', '--api-socket=path=/run/a.sock'), '/run/a.sock');
   assert.equal(nameOf('cloud-hypervisor', '--api-socket', 'fd=3'), undefined);
@@ -29,9 +29,20 @@ test('without a name the path of its socket or file tells which it is', () => {
 
 test("Cloud Hypervisor's disks are told by --disk alone, which takes several", () => {
   const { diskIds, uuid } = claimsOf('cloud-hypervisor', [
-    ...['ch', '--disk', 'path=/a,id=root', 'path=/b', 'id=data,path=/c', '--fs', 'tag=x,id=share'],
-    ...['--pmem', 'file=/p,id=pm', '--disk=path=/d,id=late', '--net', 'id=n'],
-    ...['--platform', 'num_pci_segments=1,uuid=11111111-2222-3333-4444-555555555555'],
+    'ch',
+    '--disk',
+    'path=/a,id=root',
+    'path=/b',
+    'id=data,path=/c',
+    '--fs',
+    'tag=x,id=share',
+    '--pmem',
+    'file=/p,id=pm',
+    '--disk=path=/d,id=late',
+    '--net',
+    'id=n',
+    '--platform',
+    'num_pci_segments=1,uuid=11111111-2222-3333-4444-555555555555',
   ]);
   assert.deepEqual(diskIds, ['root', 'data', 'late']);
   assert.equal(uuid, '11111111-2222-3333-4444-555555555555');

@@ -89,7 +89,7 @@ async function events(stream: IncomingMessage, count: number): Promise<Event[]> 
   return found;
 }
 
-test('a page hears of the host once, and of the VMs and of its own VM at each collection', async (context) => {
+test('a page receives the host once, and the VMs and its own VM at each collection', async (context) => {
   const { url, feed } = await start(context);
   const stream = await listen(`${url}/?vm=db`);
   assert.equal(stream.headers['content-type'], 'text/event-stream; charset=utf-8');
@@ -98,14 +98,19 @@ test('a page hears of the host once, and of the VMs and of its own VM at each co
   const order = heard.map(({ event, data }) => (event === 'detail' ? `detail ${data['vm']}` : event));
   // So few VMs are all told in detail.
   assert.deepEqual(order.slice(0, 7), [
-    ...['host', 'detail web', 'detail db', 'vms'],
-    ...['detail web', 'detail db', 'vms'],
+    'host',
+    'detail web',
+    'detail db',
+    'vms',
+    'detail web',
+    'detail db',
+    'vms',
   ]);
   assert.equal(feed.clients, 1);
   stream.destroy();
 });
 
-test('on a host with many VMs a page hears details of its own VM only', async (context) => {
+test('on a host with many VMs, a page receives details of its own VM only', async (context) => {
   const names = Array.from({ length: 40 }, (_, i) => `vm-${i}`);
   const { url } = await start(context, { scrape: async () => result(names) });
   const stream = await listen(`${url}/?vm=vm-7`);
@@ -120,7 +125,7 @@ test('on a host with many VMs a page hears details of its own VM only', async (c
   other.destroy();
 });
 
-test('collects while somebody listens, once for all, and never otherwise', async (context) => {
+test('collects once for all pages, and only while a page is open', async (context) => {
   const { url, scrapes, feed } = await start(context);
   await sleep(150);
   assert.equal(scrapes(), 0);
@@ -137,7 +142,7 @@ test('collects while somebody listens, once for all, and never otherwise', async
   assert.equal(scrapes(), before);
 });
 
-test('a host on which collecting takes long is asked seldom', async (context) => {
+test('slow collections are less frequent', async (context) => {
   const { url } = await start(context, {
     scrape: async () => {
       await sleep(15);
@@ -150,7 +155,7 @@ test('a host on which collecting takes long is asked seldom', async (context) =>
   stream.destroy();
 });
 
-test('too many pages are refused, and room is made when one goes', async (context) => {
+test('too many pages are refused; a closed page frees a place', async (context) => {
   const { url, feed } = await start(context);
   const streams = await Promise.all(Array.from({ length: MAX_CLIENTS }, () => listen(url)));
   assert.equal((await listen(url)).statusCode, 503);
@@ -161,7 +166,7 @@ test('too many pages are refused, and room is made when one goes', async (contex
   for (const stream of [...streams, late]) stream.destroy();
 });
 
-test('a page that takes nothing is let go, and costs the others nothing', async (context) => {
+test('a page that does not read is disconnected and does not affect others', async (context) => {
   const names = Array.from({ length: 2000 }, (_, i) => `vm-${i}`);
   const { port, url, feed } = await start(context, {
     scrape: async () => result(names, 'x'.repeat(2000)),
@@ -179,7 +184,7 @@ test('a page that takes nothing is let go, and costs the others nothing', async 
   stream.destroy();
 });
 
-test('a collection that fails is told to the log; the next one is shown', async (context) => {
+test('a failed collection is logged; the next one is sent', async (context) => {
   let fails = 2;
   const warnings: unknown[] = [];
   const { url } = await start(context, {
@@ -195,7 +200,7 @@ test('a collection that fails is told to the log; the next one is shown', async 
   stream.destroy();
 });
 
-test('a silent connection has a heartbeat', async (context) => {
+test('an idle connection has a heartbeat', async (context) => {
   const { url } = await start(context, {
     scrape: () => new Promise(() => undefined),
     times: { ...TIMES, heartbeatMs: 30 },
@@ -209,7 +214,7 @@ test('a silent connection has a heartbeat', async (context) => {
   assert.match(text, /^retry: \d+\n\n:\n\n/);
 });
 
-test('the end ends every stream at once, and nobody is let in after it', async (context) => {
+test('shutdown ends every stream at once and refuses new ones', async (context) => {
   const { url, feed, scrapes } = await start(context);
   const stream = await listen(url);
   await events(stream, 2);
@@ -222,7 +227,7 @@ test('the end ends every stream at once, and nobody is let in after it', async (
   assert.equal(scrapes(), before);
 });
 
-test('with all places taken, a page of another address gets one from the address that has most', async (context) => {
+test('if all places are taken, a new address gets one from the address with the most', async (context) => {
   const { url, feed } = await start(context);
   const open = (peer: string): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {

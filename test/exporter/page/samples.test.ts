@@ -6,7 +6,7 @@ import { vmLabels, vmReasonLabels } from '../../../exporter/metrics/label-sets.t
 import { labelBlock } from '../../../exporter/metrics/labels.ts';
 import { indexOf, labelsOf, samplesOf, samplesOfVm } from '../../../exporter/page/samples.ts';
 
-test('labels come back as they were written, whatever a tenant calls his VM', () => {
+test("labels are read back unchanged, whatever the VM's name", () => {
   const value = fc.string({
     unit: fc.constantFrom('a', '"', '\\', ',', '=', '{', 'ü', '\u{1f600}', 'n'),
     maxLength: 12,
@@ -21,7 +21,7 @@ test('labels come back as they were written, whatever a tenant calls his VM', ()
   assert.deepEqual(labelsOf(''), {});
 });
 
-test('the samples of one VM are its own, also beside one whose name begins alike', () => {
+test('the samples of a VM are its own, also if another name has the same prefix', () => {
   const families = new Families(100);
   for (const [i, vm] of ['web', 'web-1', 'web",reason="x', 'we\\b'].entries()) {
     families.add('kvm_vm_exits_by_reason_total', labelBlock(vmReasonLabels, [vm, 'HLT']), i);

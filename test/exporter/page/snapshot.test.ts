@@ -27,7 +27,7 @@ function thread(metric: string, name: string, role: string, value: number): Line
   return [`kvm_thread_${metric}`, { vm: 'web', thread: name, role }, value];
 }
 
-test('a VM of which everything is known', () => {
+test('a VM with all data', () => {
   const families = familiesOf([
     info('web'),
     ['kvm_vm_vcpus', { vm: 'web' }, 2],
@@ -56,7 +56,12 @@ test('a VM of which everything is known', () => {
   ]);
   assert.deepEqual(liveVms(families.sorted()), [
     {
-      ...{ vm: 'web', pid: '7', vmm: 'qemu', state: 'paused', silent: ['qmp'], vcpus: 2 },
+      vm: 'web',
+      pid: '7',
+      vmm: 'qemu',
+      state: 'paused',
+      silent: ['qmp'],
+      vcpus: 2,
       exits: { total: 1000, from: 'kvm_vm_exits_total' },
       path: { kick: 30, eoi: 20 },
       io: { total: 18, from: 'kvm_vm_disk_*_completed_total' },
@@ -64,17 +69,34 @@ test('a VM of which everything is known', () => {
       ioRoles: ['iothread'],
       wait: { vcpu: 0.25 },
       drift: { threads: 2, kinds: ['unpinned'] },
-      ...{ stage: 'pinned_queues', stageRank: 4, stageDeclared: true, phase: 'pinned_queues v2' },
+      stage: 'pinned_queues',
+      stageRank: 4,
+      stageDeclared: true,
+      phase: 'pinned_queues v2',
     },
   ]);
 });
 
-test('a VM of which next to nothing is known; another source steps in where there is one', () => {
+test('a VM with little data; another source is used if there is one', () => {
   const [bare] = liveVms(familiesOf([info('bare')]).sorted());
   assert.deepEqual(bare, {
-    ...{ vm: 'bare', pid: '7', vmm: 'qemu', state: undefined, silent: [], vcpus: 0 },
-    ...{ exits: undefined, path: undefined, io: undefined, run: {}, ioRoles: [], wait: {}, drift: undefined },
-    ...{ stage: undefined, stageRank: undefined, stageDeclared: false, phase: undefined },
+    vm: 'bare',
+    pid: '7',
+    vmm: 'qemu',
+    state: undefined,
+    silent: [],
+    vcpus: 0,
+    exits: undefined,
+    path: undefined,
+    io: undefined,
+    run: {},
+    ioRoles: [],
+    wait: {},
+    drift: undefined,
+    stage: undefined,
+    stageRank: undefined,
+    stageDeclared: false,
+    phase: undefined,
   });
   const [traced] = liveVms(
     familiesOf([
@@ -91,7 +113,7 @@ test('a VM of which next to nothing is known; another source steps in where ther
   assert.deepEqual(traced?.run, { vcpu: 3 });
 });
 
-test('VMs whose names are hostile stay apart', () => {
+test('VMs with hostile names stay separate', () => {
   const names = ['a"b', 'a\\', 'a,vm="b', '__proto__', '<img src=x onerror=alert(1)>'];
   const lines = names.flatMap((vm, i): Line[] => [info(vm), ['kvm_vm_exits_total', { vm }, i]]);
   const vms = liveVms(familiesOf(lines).sorted());
@@ -101,7 +123,7 @@ test('VMs whose names are hostile stay apart', () => {
   );
 });
 
-test('the host: what was built, its CPUs, and who is on them', () => {
+test('the host: version, CPUs and their use', () => {
   const cpu = (id: string, node: string): Line => [
     'kvm_cpu_info',
     { cpu: id, package: '0', core: '1', node, siblings: '0-1', isolated: id === '1' ? 'true' : 'false' },
@@ -122,8 +144,13 @@ test('the host: what was built, its CPUs, and who is on them', () => {
   const sources = [{ source: 'qmp', usable: false, series: 0, findings: [{ why: 'x', fix: 'y' }] }];
   const { cpus, ...host } = liveHost(families, sources, 'https://grafana.example.org');
   assert.deepEqual(host, {
-    ...{ version: '1.2.3', simulated: true, lockdown: 'integrity', traceBackend: 'tracefs' },
-    ...{ timedRatio: 0.1, grafanaUrl: 'https://grafana.example.org', sources },
+    version: '1.2.3',
+    simulated: true,
+    lockdown: 'integrity',
+    traceBackend: 'tracefs',
+    timedRatio: 0.1,
+    grafanaUrl: 'https://grafana.example.org',
+    sources,
   });
   assert.deepEqual(
     cpus.map(({ cpu: id, node, isolated }) => [id, node, isolated]),
@@ -156,7 +183,9 @@ test('one VM in detail: threads, reasons, queues, and histograms with their last
     { buckets: [{ le: 0.001, count: 4 }], count: 6, sum: 0.5 },
   );
   assert.deepEqual(liveDetail(families.sorted(), 'web', 42, undefined), {
-    ...{ vm: 'web', at: 42, report: undefined },
+    vm: 'web',
+    at: 42,
+    report: undefined,
     threads: [{ thread: 'vcpu0', role: 'vcpu', cpu: 3, node: 1, run: 9, wait: undefined, migrations: 2 }],
     reasons: { HLT: 900 },
     durations: {

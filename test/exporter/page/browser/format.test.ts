@@ -10,7 +10,7 @@ import {
   tick,
 } from '../../../../exporter/page/browser/format.ts';
 
-test('counts have three digits that count, and a unit when they are large', () => {
+test('counts have three significant digits and a unit', () => {
   const cases: [number | undefined, string][] = [
     [undefined, '–'],
     [Number.NaN, '–'],
@@ -36,7 +36,7 @@ test('counts have three digits that count, and a unit when they are large', () =
   for (const [value, text] of cases) assert.equal(count(value), text, String(value));
 });
 
-test('columns of numbers have two places', () => {
+test('columns of numbers have two decimal places', () => {
   assert.deepEqual([0, 0.004, 1, 5.876, 123.4, undefined].map(fixed), [
     '0.00',
     '0.00',
@@ -47,7 +47,7 @@ test('columns of numbers have two places', () => {
   ]);
 });
 
-test('marks of an axis differ', () => {
+test('axis labels differ', () => {
   assert.deepEqual(
     [0, 0.005, 0.01].map((value) => tick(value, 0.005)),
     ['0.000', '0.005', '0.010'],
@@ -66,7 +66,7 @@ test('marks of an axis differ', () => {
   );
 });
 
-test('times have the unit that fits', () => {
+test('durations have a fitting unit', () => {
   const times = [0, 310e-9, 4.2e-6, 999.96e-6, 1.8e-3, 2, undefined];
   assert.deepEqual(times.map(duration), ['0 s', '310 ns', '4.2 µs', '1 ms', '1.8 ms', '2 s', '–']);
 });
@@ -82,12 +82,12 @@ test('shares', () => {
   ]);
 });
 
-test('counters are told as they are', () => {
+test('counters are shown exactly', () => {
   assert.equal(exact(229_512), '229,512');
   assert.equal(exact(1.000000001), '1.000000001');
 });
 
-test('threads have names that fit into a small field', () => {
+test('thread names are shortened for small fields', () => {
   const names = [
     'vcpu12',
     'iothread:io0',

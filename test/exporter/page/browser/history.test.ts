@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { History } from '../../../../exporter/page/browser/history.ts';
 import { Past } from '../../../../exporter/page/browser/past.ts';
 
-test('series share their times, and what was not told is a gap', () => {
+test('series share their times, and a missing value is a gap', () => {
   const history = new History(60_000, 10);
   for (let i = 1; i <= 4; i++) {
     history.tick(i * 1000, 3000);
@@ -21,7 +21,7 @@ test('series share their times, and what was not told is a gap', () => {
   assert.deepEqual(history.names('web'), ['exits', 'iops']);
 });
 
-test('a silence breaks the lines', () => {
+test('a pause without data interrupts the lines', () => {
   const history = new History(60_000, 10);
   history.tick(1000, 3000);
   history.set('web', 'exits', 1);
@@ -30,7 +30,7 @@ test('a silence breaks the lines', () => {
   assert.deepEqual(history.read('web', ['exits']).values, [[1, null, 2]]);
 });
 
-test('a moment that was begun goes on', () => {
+test('a tick may be continued', () => {
   const history = new History(60_000, 10);
   history.tick(1000, 3000);
   history.set('web', 'exits', 1);
@@ -39,7 +39,7 @@ test('a moment that was begun goes on', () => {
   assert.deepEqual(history.read('web', ['exits', 'iops']), { times: [1], values: [[1], [2]] });
 });
 
-test('old values give their room to new ones, and who is gone is forgotten', () => {
+test('new values replace old ones, and removed VMs are deleted', () => {
   const history = new History(5000, 8);
   history.tick(1, 3000);
   history.set('gone', 'exits', 1);
@@ -54,7 +54,7 @@ test('old values give their room to new ones, and who is gone is forgotten', () 
   assert.deepEqual([...history.owners], ['web']);
 });
 
-test('more series than there was room for keep their values; a value is null until it is told', () => {
+test('growing capacity keeps values; a value that was not set is null', () => {
   const history = new History(60_000, 10);
   for (let i = 1; i <= 3; i++) {
     history.tick(i * 1000, 3000);
@@ -68,7 +68,7 @@ test('more series than there was room for keep their values; a value is null unt
   ]);
 });
 
-test('what to compare with is as old as the window, else the oldest since the last silence', () => {
+test('the base of a rate is as old as the window, or the oldest since the last pause', () => {
   const past = new Past<{ at: number }>();
   const take = (at: number): [number | undefined, number] => {
     const { before, seconds } = past.take({ at }, 5000, 3000);

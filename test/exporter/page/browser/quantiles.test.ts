@@ -14,17 +14,18 @@ const histogram = (counts: readonly number[], sum = 0): LiveHistogram => {
   return { buckets, count: total, sum };
 };
 
-test('what came in between, bucket by bucket', () => {
+test('the difference of two histograms, by bucket', () => {
   const delta = between(histogram([1, 2, 3], 1), histogram([1, 4, 6], 3));
   assert.deepEqual(delta, {
     bounds: [1e-6, 1e-5, Number.POSITIVE_INFINITY],
     counts: [0, 2, 3],
-    ...{ count: 5, sum: 2 },
+    count: 5,
+    sum: 2,
   });
   assert.equal(between(histogram([5]), histogram([4])), undefined);
 });
 
-test('a bucket that is new had nothing of its own before', () => {
+test('a new bucket had a count of 0 before', () => {
   const before: LiveHistogram = {
     buckets: [
       [1, 4],
@@ -45,7 +46,7 @@ test('a bucket that is new had nothing of its own before', () => {
   assert.deepEqual(between(before, now)?.counts, [1, 3, 1]);
 });
 
-test('quantiles as PromQL has them', () => {
+test('quantiles are those of PromQL', () => {
   const all = between(undefined, {
     buckets: [
       [1, 10],
@@ -86,7 +87,7 @@ test('a quantile lies within the bounds and grows with q, for any counts', () =>
   );
 });
 
-test('several reasons as one', () => {
+test('several reasons are merged', () => {
   const all = merged([
     { bounds: [1, 2], counts: [1, 2], count: 3, sum: 4 },
     { bounds: [2, 3], counts: [5, 6], count: 11, sum: 6 },
@@ -94,7 +95,7 @@ test('several reasons as one', () => {
   assert.deepEqual(all, { bounds: [1, 2, 3], counts: [1, 7, 6], count: 14, sum: 10 });
 });
 
-test('latency is of the last half minute, and idleness is no latency', () => {
+test('latency covers the last 30 s and excludes idle exits', () => {
   const window = new LatencyWindow();
   const at = (seconds: number, slow: number): void =>
     window.take(seconds * 1000, {

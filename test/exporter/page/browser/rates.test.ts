@@ -4,7 +4,7 @@ import { rateOf, ratesOf, sumOf, vmRates } from '../../../../exporter/page/brows
 import type { LiveVm } from '../../../../exporter/page/live.ts';
 import { liveVm } from './samples.ts';
 
-test('a rate takes two values of a counter that did not fall, and time', () => {
+test('a rate needs two values of a counter that did not fall, and time', () => {
   assert.equal(rateOf(10, 30, 2), 10);
   assert.equal(rateOf(10, 10, 2), 0);
   assert.equal(rateOf(30, 10, 2), undefined);
@@ -14,7 +14,7 @@ test('a rate takes two values of a counter that did not fall, and time', () => {
   assert.equal(rateOf(10, 30, Number.NaN), undefined);
 });
 
-test('a name that is new has no rate yet, and one that is gone is gone', () => {
+test('a new name has no rate yet; a removed name has none', () => {
   assert.deepEqual(ratesOf({ a: 1, b: 2 }, { a: 3, c: 4 }, 2), { a: 1, c: undefined });
   assert.deepEqual(ratesOf(undefined, { a: 3 }, 1), { a: undefined });
   assert.deepEqual(ratesOf({ a: 3 }, undefined, 1), {});
@@ -45,7 +45,7 @@ const NOW: LiveVm = {
   wait: { vcpu: 0.75, iothread: 0.5 },
 };
 
-test('what the table shows of a VM', () => {
+test('values of the table for a VM', () => {
   const rates = vmRates(BEFORE, NOW, 2);
   assert.equal(rates.exits, 1000);
   assert.equal(rates.iops, 100);
@@ -54,13 +54,15 @@ test('what the table shows of a VM', () => {
   assert.equal(rates.wait, 0.125);
 });
 
-test('without I/O there are no exits for each I/O', () => {
+test('without I/O there are no exits per I/O', () => {
   assert.deepEqual(vmRates(BEFORE, { ...NOW, io: BEFORE.io }, 2).perIo, {
-    ...{ kick: undefined, inject: undefined, eoi: undefined },
+    kick: undefined,
+    inject: undefined,
+    eoi: undefined,
   });
 });
 
-test('another VM under the same name, and another source, have no past', () => {
+test('another VM with the same name, or another source, has no previous value', () => {
   const { exits, iops, vcpuCores, wait } = vmRates(BEFORE, { ...NOW, pid: '8' }, 2);
   assert.deepEqual([exits, iops, vcpuCores, wait], [undefined, undefined, undefined, undefined]);
   const other = vmRates(BEFORE, { ...NOW, io: { total: 1e9, from: 'kvm_vm_block_requests_total' } }, 2);

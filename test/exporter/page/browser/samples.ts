@@ -3,9 +3,23 @@ import type { LiveVm } from '../../../../exporter/page/live.ts';
 /** A VM of which nothing is known but what is given. */
 export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
   return {
-    ...{ vm, pid: '7', vmm: 'qemu', state: undefined, silent: [], vcpus: 2 },
-    ...{ exits: undefined, path: undefined, io: undefined, run: {}, ioRoles: [], wait: {}, drift: undefined },
-    ...{ stage: undefined, stageRank: undefined, stageDeclared: false, phase: undefined },
+    vm,
+    pid: '7',
+    vmm: 'qemu',
+    state: undefined,
+    silent: [],
+    vcpus: 2,
+    exits: undefined,
+    path: undefined,
+    io: undefined,
+    run: {},
+    ioRoles: [],
+    wait: {},
+    drift: undefined,
+    stage: undefined,
+    stageRank: undefined,
+    stageDeclared: false,
+    phase: undefined,
     ...known,
   };
 }

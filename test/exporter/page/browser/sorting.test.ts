@@ -19,7 +19,7 @@ function column(key: string): Column {
 
 const names = (rows: readonly Row[]): string[] => rows.map(({ vm }) => vm.vm);
 
-test('numbers sort as numbers, names as people count, and what is not known is last either way', () => {
+test('numbers sort as numbers, names naturally, and unknown values are last', () => {
   const rows = [row('vm10', 5), row('vm9', undefined), row('vm1', 5), row('vm2', 100)];
   const by = (key: string, direction: 'ascending' | 'descending'): string[] =>
     names(sorted(rows, { column: column(key), direction }));
@@ -29,7 +29,7 @@ test('numbers sort as numbers, names as people count, and what is not known is l
   assert.deepEqual(by('vm', 'descending'), ['vm10', 'vm9', 'vm2', 'vm1']);
 });
 
-test('stages sort by the ladder, drift by threads', () => {
+test('stages sort by rank, drift by number of threads', () => {
   const rows = [
     row('a', 1, { stage: 'pinned_queues', stageRank: 4, drift: { threads: 0, kinds: [] } }),
     row('b', 1, { stage: 'affinity', stageRank: 1, drift: { threads: 2, kinds: ['unpinned'] } }),
@@ -43,7 +43,7 @@ test('stages sort by the ladder, drift by threads', () => {
   ]);
 });
 
-test('every column sorts and has a text for a VM of which nothing is known', () => {
+test('every column sorts and has a text for a VM without data', () => {
   const rows = [row('b', undefined), row('a', undefined)];
   for (const each of COLUMNS) {
     assert.deepEqual(names(sorted(rows, { column: each, direction: 'ascending' })), ['a', 'b'], each.key);
@@ -55,14 +55,14 @@ test('every column sorts and has a text for a VM of which nothing is known', () 
   }
 });
 
-test('a column begins with what one looks for, and turns when pressed again', () => {
+test('a column starts with its most useful order, and reverses when clicked again', () => {
   const first = pressed({ column: column('vm'), direction: 'ascending' }, column('exits'));
   assert.equal(first.direction, 'descending');
   assert.equal(pressed(first, column('exits')).direction, 'ascending');
   assert.equal(pressed(first, column('vm')).direction, 'ascending');
 });
 
-test('the filter wants every word, in any field', () => {
+test('the filter requires every word, in any field', () => {
   const rows = [
     row('web-1', 1, { stage: 'affinity', drift: { threads: 1, kinds: ['shared_cpu'] } }),
     row('web-2', 1, { stage: 'original', phase: 'polling v2', drift: { threads: 0, kinds: [] } }),
@@ -76,7 +76,7 @@ test('the filter wants every word, in any field', () => {
   assert.deepEqual(names(filtered(rows, 'web db')), []);
 });
 
-test('a held order keeps its rows in place; new ones come last', () => {
+test('a held order keeps its rows; new rows come last', () => {
   const rows = [row('a', 1), row('b', 9), row('d', 5)];
   assert.deepEqual(names(held(rows, ['b', 'c', 'a'])), ['b', 'a', 'd']);
 });

@@ -43,7 +43,7 @@ test('rates of VMs, CPUs, threads and reasons, and their history', () => {
   ]);
 });
 
-test('a counter that began anew is a gap, not a fall', () => {
+test('a counter reset is a gap, not a fall', () => {
   const store = new Store();
   for (let second = 0; second < 5; second++)
     store.takeVms(vms(second, liveVm('web', { exits: exits(second) })));
@@ -52,7 +52,7 @@ test('a counter that began anew is a gap, not a fall', () => {
   assert.equal(store.drawn('web', ['exits']).values[0]?.at(-1), null);
 });
 
-test('after an interruption rates begin anew, and the history stays', () => {
+test('after an interruption rates restart, and the history stays', () => {
   const store = new Store();
   for (let second = 0; second < 3; second++)
     store.takeVms(vms(second, liveVm('web', { exits: exits(second) })));
@@ -63,7 +63,7 @@ test('after an interruption rates begin anew, and the history stays', () => {
   assert.deepEqual(store.drawn('web', ['exits']).values, [[null, 1, 1, null, 1]]);
 });
 
-test('changes of stage and phase are marks, the first sight of a VM is none', () => {
+test('changes of stage and phase are marks; the start of a VM is not', () => {
   const store = new Store();
   store.takeVms(vms(0, liveVm('web', { stage: 'original' })));
   store.takeVms(vms(1, liveVm('web', { stage: 'original' })));
@@ -75,7 +75,7 @@ test('changes of stage and phase are marks, the first sight of a VM is none', ()
   ]);
 });
 
-test('details of a VM that is gone are dropped', () => {
+test('details of an exited VM are dropped', () => {
   const store = new Store();
   store.takeDetail(detail(0, {}));
   store.takeVms(vms(0, liveVm('web')));

@@ -1,0 +1,43 @@
+import type { HistogramName, LabelsOf, MetricName } from '../exporter/metrics/catalogue.ts';
+import type { ownMetrics } from '../exporter/metrics/self.ts';
+
+/** Labels that Prometheus adds to each series of a target. */
+export type Target = 'job' | 'instance';
+
+/** Metrics of the exporter's process, kept by prom-client. */
+type OwnName = keyof typeof ownMetrics;
+/** Written by Prometheus at each scrape, or by prom-client's default metrics. Not in the catalogue. */
+type ForeignGauge =
+  | 'up'
+  | 'scrape_duration_seconds'
+  | 'scrape_samples_scraped'
+  | 'process_resident_memory_bytes'
+  | 'process_start_time_seconds'
+  | 'process_open_fds'
+  | 'nodejs_eventloop_lag_p99_seconds';
+type ForeignCounter = 'process_cpu_seconds_total';
+type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
+
+/** The series of a histogram are counters too. */
+export type CounterName =
+  | Extract<MetricName | OwnName, `${string}_total`>
+  | ForeignCounter
+  | `${Histogram}_${'bucket' | 'sum' | 'count'}`;
+export type GaugeName =
+  | Exclude<MetricName | Exclude<OwnName, `${string}_duration_seconds`>, HistogramName | `${string}_total`>
+  | ForeignGauge;
+
+type OwnLabels<M extends string> = M extends MetricName | HistogramName
+  ? LabelsOf<M>
+  : M extends OwnName
+    ? (typeof ownMetrics)[M]['labels'][number]
+    : never;
+
+/** Label names of a series in Prometheus. */
+export type SeriesLabels<M extends string> =
+  | Target
+  | (M extends `${infer H extends Histogram}_bucket`
+      ? OwnLabels<H> | 'le'
+      : M extends `${infer H extends Histogram}_${'sum' | 'count'}`
+        ? OwnLabels<H>
+        : OwnLabels<M>);
