@@ -107,7 +107,7 @@ module.exports = {
     ...[
       ['express', '^exporter/(http/(app|authentication)|page/routes)\\.ts$'],
       ['uplot', '^exporter/page/'],
-      ['prom-client', '^exporter/(http/(app|exposition)|daemon/own-metrics)\\.ts$'],
+      ['prom-client', '^exporter/(http/(app|exposition|own-families)|daemon/own-metrics)\\.ts$'],
       ['node-cron', '^exporter/schedule/schedule\\.ts$'],
       ['pino', '^exporter/(cli|daemon|http|schedule|scrape)/'],
       ['fast-xml-parser', '^probes/libvirt'],

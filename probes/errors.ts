@@ -23,6 +23,16 @@ export type SourceErrorKind =
   | 'failed';
 
 /**
+ * Why exactly, for decisions that depend on more than the kind. Texts are for people and are never compared.
+ *
+ * - an errno, or a code of Node.js
+ * - `monitor_held`: a QMP monitor serves another client
+ * - `unsafe_directory`: other users than root could create a socket in the directory
+ * - `not_in_this_kernel`: the kernel lacks a tracepoint or a field of one
+ */
+export type SourceErrorCode = `E${string}` | 'monitor_held' | 'unsafe_directory' | 'not_in_this_kernel';
+
+/**
  * The only error that probes throw. `path` is the file, or the kernel's name for the format; `reason` is a
  * clause. Both may contain text from a tenant and appear in logs and terminals, so the constructor escapes
  * them.
@@ -36,8 +46,7 @@ export class SourceError extends Error {
     readonly kind: SourceErrorKind,
     path: string,
     reason: string,
-    /** What a decision may depend on besides the kind: the errno (`EEXIST`), or a name of the source's own. */
-    readonly code?: string,
+    readonly code?: SourceErrorCode,
   ) {
     const [shownPath, shownReason] = [printable(path), printable(reason)];
     super(`${shownPath}: ${shownReason}`);
@@ -89,7 +98,8 @@ export function sourceError(error: unknown, path: string): SourceError {
   const { code }: { code?: unknown } = typeof error === 'object' && error !== null ? error : {};
   // For a failed child process `code` is the exit status.
   if (typeof code !== 'string') return new SourceError('failed', path, String(error));
-  return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code, code);
+  const errno = code.startsWith('E') ? (code as SourceErrorCode) : undefined;
+  return new SourceError(KIND_OF_CODE[code] ?? 'failed', path, code, errno);
 }
 
 /** Creates the error of a parser. `format` names the kernel file; `text` is quoted and truncated. */

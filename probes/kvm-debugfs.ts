@@ -95,8 +95,8 @@ export function readKvmStatistic(host: Host, { path }: KvmStatisticFile): number
     return value;
   } catch (error) {
     // Older kernels return ENOMEM if the VM's last reference is gone.
-    if (error instanceof SourceError && error.reason === 'ENOMEM')
-      throw new SourceError('vanished', path, 'ENOMEM');
+    if (error instanceof SourceError && error.code === 'ENOMEM')
+      throw new SourceError('vanished', path, 'ENOMEM', error.code);
     throw error;
   }
 }

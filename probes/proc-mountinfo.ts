@@ -65,8 +65,8 @@ export async function readMountinfo(host: Host, pid: number, timeoutMs: number):
     return parseMountinfo(await host.slowText(path, CAP, timeoutMs));
   } catch (error) {
     // For a zombie, which has no mounts, the kernel returns EINVAL.
-    if (error instanceof SourceError && error.reason === 'EINVAL')
-      throw new SourceError('vanished', path, 'EINVAL');
+    if (error instanceof SourceError && error.code === 'EINVAL')
+      throw new SourceError('vanished', path, 'EINVAL', error.code);
     throw error;
   }
 }

@@ -90,15 +90,17 @@ export class QmpConnection {
   }
 
   #greeted(timeoutMs: number): Promise<unknown> {
-    const said = `no greeting in ${timeoutMs} ms: another client holds the monitor`;
-    return this.#wait(timeoutMs, said, (waiting) => {
+    const reason = `no greeting in ${timeoutMs} ms: another client holds the monitor`;
+    const late = new SourceError('timeout', this.path, reason, 'monitor_held');
+    return this.#wait(timeoutMs, late, (waiting) => {
       this.#greeting = waiting;
     });
   }
 
   #send(execute: string, args: unknown, timeoutMs: number): Promise<unknown> {
     const id = String(this.#nextId++);
-    return this.#wait(timeoutMs, `no answer to ${execute} in ${timeoutMs} ms`, (waiting) => {
+    const late = new SourceError('timeout', this.path, `no answer to ${execute} in ${timeoutMs} ms`);
+    return this.#wait(timeoutMs, late, (waiting) => {
       this.#waiting.set(id, waiting);
       this.#socket.write(
         `${JSON.stringify({ execute, ...(args === undefined ? {} : { arguments: args }), id })}\n`,
@@ -106,10 +108,10 @@ export class QmpConnection {
     });
   }
 
-  #wait(timeoutMs: number, otherwise: string, begin: (waiting: Waiting) => void): Promise<unknown> {
+  #wait(timeoutMs: number, late: SourceError, begin: (waiting: Waiting) => void): Promise<unknown> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#fail(new SourceError('timeout', this.path, otherwise)), timeoutMs);
+      const timer = setTimeout(() => this.#fail(late), timeoutMs);
       begin({ resolve, reject, timer });
     });
   }

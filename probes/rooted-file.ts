@@ -38,7 +38,7 @@ export async function kindBelow(root: string, folder: string, path: string): Pro
     try {
       await walk.to(path, 'no links');
     } catch (error) {
-      return sourceError(error, path).reason === 'ENOENT' ? 'absent' : 'other';
+      return sourceError(error, path).code === 'ENOENT' ? 'absent' : 'other';
     }
     return (await walk.here.stat()).isFile() ? 'file' : 'other';
   });

@@ -1,7 +1,7 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Lockdown } from '../../probes/lockdown.ts';
 import { printable } from '../../probes/printable.ts';
-import { type Advice, adviceOn, type Circumstances, HELD } from '../model/source-advice.ts';
+import { type Advice, adviceOn, type Circumstances } from '../model/source-advice.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 
 export interface Diagnosis {
@@ -38,8 +38,8 @@ export function diagnose(result: ScrapeResult, vms: number, circumstances: Circu
 }
 
 /** A monitor serves one client. While the daemon runs, it holds the monitors, which is not a fault. */
-function isHeldMonitor({ reason }: SourceError): boolean {
-  return reason.includes(HELD);
+function isHeldMonitor({ code }: SourceError): boolean {
+  return code === 'monitor_held';
 }
 
 /** Formats the report as text. */

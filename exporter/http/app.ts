@@ -73,7 +73,7 @@ export interface AppDependencies {
 }
 
 /** The HTTP interface. It knows the scrape and the inventory, but no probe. */
-export function createApp(parts: AppDependencies): Express {
+export function createApp(dependencies: AppDependencies): Express {
   const app = express();
   const answers = new Slots<Response>(MAX_ANSWERS);
   const waitsSince = new WeakMap<Response, number>();
@@ -83,13 +83,16 @@ export function createApp(parts: AppDependencies): Express {
     const peer = peerOf(request.socket.remoteAddress);
     const victim = answers.victim(peer, isStuck)?.holder;
     if (victim !== undefined) {
-      parts.logger.debug({ peer }, 'too many answers under way: the oldest that nobody reads was broken off');
+      dependencies.logger.debug(
+        { peer },
+        'too many answers under way: the oldest that nobody reads was broken off',
+      );
       answers.free(victim);
       victim.destroy();
     }
     answers.take(response, peer);
     const timer = setTimeout(() => response.destroy(), SEND_MS);
-    response.setTimeout(parts.stallMs ?? STALL_MS, () => response.destroy());
+    response.setTimeout(dependencies.stallMs ?? STALL_MS, () => response.destroy());
     response.once('close', () => {
       clearTimeout(timer);
       answers.free(response);
@@ -105,11 +108,11 @@ export function createApp(parts: AppDependencies): Express {
     }),
   );
   app.use((request, response, next) => {
-    const refused = parts.refusal?.(request);
+    const refused = dependencies.refusal?.(request);
     if (refused === undefined) next();
     else response.status(refused.status).type('text').send(refused.text);
   });
-  app.use(parts.authenticate);
+  app.use(dependencies.authenticate);
   // Level 1 makes a scrape 15 times smaller; level 6 makes it 17 times smaller at three times the CPU cost.
   app.use(compression({ level: 1, threshold: 1024, filter: isText }));
 
@@ -120,12 +123,12 @@ export function createApp(parts: AppDependencies): Express {
       response.end();
       return;
     }
-    const { families } = await parts.scrape(
+    const { families } = await dependencies.scrape(
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
     if (response.destroyed) return;
     limitSending(request, response);
-    await send(exposition(families, parts.own, contentType), response, (waits) => {
+    await send(exposition(families, dependencies.own, contentType), response, (waits) => {
       if (waits) waitsSince.set(response, performance.now());
       else waitsSince.delete(response);
     });
@@ -135,18 +138,18 @@ export function createApp(parts: AppDependencies): Express {
     response.type('text').send('kvm-telemetry is healthy.\n');
   });
   app.get('/-/ready', (_, response) => {
-    const ready = parts.isReady();
+    const ready = dependencies.isReady();
     response
       .status(ready ? 200 : 503)
       .type('text')
       .send(ready ? 'kvm-telemetry is ready.\n' : 'Not yet ready.\n');
   });
   app.get('/api/v1/inventory', (_, response) => {
-    response.set('Cache-Control', 'no-store').json(parts.inventory());
+    response.set('Cache-Control', 'no-store').json(dependencies.inventory());
   });
-  app.use(parts.page);
+  app.use(dependencies.page);
 
-  const { reload } = parts;
+  const { reload } = dependencies;
   app.post('/-/reload', async (_, response) => {
     if (reload === undefined) {
       response
@@ -172,7 +175,7 @@ export function createApp(parts: AppDependencies): Express {
   });
   const onError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
     const status = statusOf(error);
-    if (status >= 500) parts.logger.error({ err: error, path: request.path }, 'request failed');
+    if (status >= 500) dependencies.logger.error({ err: error, path: request.path }, 'request failed');
     if (response.headersSent) response.destroy();
     else
       response

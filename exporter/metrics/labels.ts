@@ -19,6 +19,13 @@ export function labelBlock<const N extends readonly string[]>(
   >;
 }
 
+/** The same for labels by name, in their order. */
+export function labelBlockOf(labels: Readonly<Record<string, string | number | undefined>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escapeLabel(String(value ?? ''))}"`)
+    .join(',');
+}
+
 /** Appends one label. */
 export function withLabel<L extends string, const N extends string>(
   block: LabelBlock<L>,
@@ -34,9 +41,36 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
  * Cleans and escapes a label value for the exposition formats. Names that must stay distinct were made
- * distinct before: see `fitName`.
+ * distinct before: see `truncateName`.
  */
 function escapeLabel(value: string): string {
   if (PLAIN.test(value)) return value;
   return cleanLabelText(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+}
+
+/** Labels by name, from a block. */
+export function parseLabels<L extends string>(block: string): Record<L, string> {
+  const labels: Record<string, string> = {};
+  let start = 0;
+  for (let at = block.indexOf('="'); at >= 0; at = block.indexOf('="', start)) {
+    const end = valueEnd(block, at + 2);
+    const value = block.slice(at + 2, end);
+    labels[block.slice(start, at)] = value.includes('\\') ? value.replace(/\\(.)/g, '$1') : value;
+    // A comma follows the quote.
+    start = end + 2;
+  }
+  return labels as Record<L, string>;
+}
+
+/** Position of the quote that ends the label value that begins at `from`. */
+export function valueEnd(block: string, from: number): number {
+  let end = block.indexOf('"', from);
+  while (end >= 0 && isEscaped(block, from, end)) end = block.indexOf('"', end + 1);
+  return end < 0 ? block.length : end;
+}
+
+function isEscaped(block: string, from: number, at: number): boolean {
+  let backslashes = 0;
+  while (at - 1 - backslashes >= from && block[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
 }

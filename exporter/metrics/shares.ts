@@ -1,3 +1,5 @@
+import { valueEnd } from './labels.ts';
+
 /** Owner of a series: the escaped label `vm="web"`, or '' for series of the host. */
 export type Owner = string;
 
@@ -16,18 +18,12 @@ export interface Levels {
   readonly vm: number;
 }
 
+const PREFIX = 'vm="';
+
 /** The label `vm`, which always comes first if present. */
 export function ownerOf(labels: string): Owner {
-  if (!labels.startsWith('vm="')) return '';
-  let end = labels.indexOf('"', 4);
-  while (isEscaped(labels, end)) end = labels.indexOf('"', end + 1);
-  return labels.slice(0, end + 1);
-}
-
-function isEscaped(text: string, at: number): boolean {
-  let backslashes = 0;
-  while (text[at - 1 - backslashes] === '\\') backslashes++;
-  return backslashes % 2 === 1;
+  if (!labels.startsWith(PREFIX)) return '';
+  return labels.slice(0, valueEnd(labels, PREFIX.length) + 1);
 }
 
 /**

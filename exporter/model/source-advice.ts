@@ -1,6 +1,5 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Lockdown } from '../../probes/lockdown.ts';
-import { NOT_IN_THIS_KERNEL } from './trace-reading.ts';
 
 /** Explains a failure to the operator. */
 export interface Advice {
@@ -15,19 +14,12 @@ export interface Circumstances {
   readonly lockdown: Lockdown;
 }
 
-/** The reason given for a QMP socket directory that is not used: exporter/sources/qmp/sockets.ts. */
-export const NOT_ROOTS_ALONE =
-  'not used for QMP: it must be a directory (not a symbolic link) that root owns and only root can write to';
-
-/** The reason given for a monitor that serves another client: probes/qmp-connection.ts. */
-export const HELD = 'another client holds the monitor';
-
 /** Explains a failure and gives the fix. */
 export function adviceOn(problem: SourceError, collector: string, circumstances: Circumstances): Advice {
   const { kind, path, reason } = problem;
   const why = `${path}: ${reason}`;
   if (kind === 'exhausted') {
-    return { why: `${why}: no file descriptor is free`, fix: fixOfExhaustion(reason) };
+    return { why: `${why}: no file descriptor is free`, fix: fixOfExhaustion(problem) };
   }
   if (collector === 'qmp') return aboutMonitor(problem, why);
   if (collector === 'libvirt' && (path === 'virsh' || path.includes('://')))
@@ -48,9 +40,9 @@ export function adviceOn(problem: SourceError, collector: string, circumstances:
   }
 }
 
-/** @param reason EMFILE (limit of this process) or ENFILE (limit of the host) */
-export function fixOfExhaustion(reason: string): string {
-  return reason === 'ENFILE'
+/** EMFILE is the limit of this process, ENFILE that of the host. */
+export function fixOfExhaustion({ code }: SourceError): string {
+  return code === 'ENFILE'
     ? 'raise fs.file-max (sysctl), or find the process that holds most of them (lsof)'
     : 'raise the limit (LimitNOFILE= in the unit, or ulimit -n), or close idle connections to the exporter';
 }
@@ -71,14 +63,14 @@ function aboutPrivileges(why: string, { isRoot }: Circumstances): Advice {
   };
 }
 
-function aboutMonitor({ kind, path, reason }: SourceError, why: string): Advice {
-  if (kind === 'denied' && reason === NOT_ROOTS_ALONE) {
+function aboutMonitor({ path, code }: SourceError, why: string): Advice {
+  if (code === 'unsafe_directory') {
     return {
       why,
       fix: `chown root:root ${path} && chmod go-w ${path}, and the same for its parent directories`,
     };
   }
-  if (reason.includes(HELD)) {
+  if (code === 'monitor_held') {
     return {
       why,
       fix: 'nothing, if that client is kvm-telemetry serve (its kvm_vm_source_up is 1); otherwise give the VM a second -qmp socket',
@@ -112,7 +104,7 @@ function aboutTrace(
   if (code === 'EROFS') {
     return { why, fix: 'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs' };
   }
-  if (code === NOT_IN_THIS_KERNEL) {
+  if (code === 'not_in_this_kernel') {
     return {
       why,
       fix: 'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',

@@ -3,9 +3,6 @@ import type { Isa, ReasonNames } from './io-path.ts';
 import type { Vm } from './vm.ts';
 import type { VmTrace } from './vm-trace.ts';
 
-/** Code of the SourceError for a tracepoint, or a field of it, that the running kernel does not have. */
-export const NOT_IN_THIS_KERNEL = 'not_in_this_kernel';
-
 export interface SetReading {
   readonly set: string;
   /** Entries of the set's fullest map. */

@@ -12,7 +12,9 @@ export function liveDetail(
   const index = indexOf(families);
   const reasons = [...samplesOfVm(index, 'kvm_vm_exits_by_reason_total', vm)];
   return {
-    ...{ vm, at, report },
+    vm,
+    at,
+    report,
     threads: threadsOf(index, vm),
     reasons: Object.fromEntries(reasons.map(({ labels, value }) => [labels.reason, value])),
     durations: histograms(histogramOfVm(index, 'kvm_vm_exit_duration_seconds', vm)),
@@ -42,7 +44,9 @@ function threadsOf(index: FamilyIndex, vm: string): LiveThread[] {
   const counted = byThread('kvm_thread_migrations_total');
   const observed = byThread('kvm_thread_observed_migrations_total');
   return [...samplesOfVm(index, 'kvm_thread_cpu', vm)].map(({ labels: { thread, role }, value }) => ({
-    ...{ thread, role, cpu: value },
+    thread,
+    role,
+    cpu: value,
     node: nodes[thread],
     run: run[thread],
     wait: wait[thread],

@@ -59,8 +59,8 @@ export class Feed {
   #collecting = false;
   #closed = false;
 
-  constructor(private readonly parts: FeedDependencies) {
-    this.#times = parts.times ?? TIMES;
+  constructor(private readonly dependencies: FeedDependencies) {
+    this.#times = dependencies.times ?? TIMES;
   }
 
   get clients(): number {
@@ -116,12 +116,12 @@ export class Feed {
     const { fastestMs, slowestMs } = this.#times;
     let everyMs = slowestMs;
     try {
-      const result = await this.parts.scrape(COLLECT_MS);
+      const result = await this.dependencies.scrape(COLLECT_MS);
       const took = performance.now() - start;
       everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
       if (this.#clients.size > 0) this.#broadcast(this.#framesOf(result, everyMs));
     } catch (error) {
-      this.parts.logger.warn({ err: error }, 'the live page was not told: the collection failed');
+      this.dependencies.logger.warn({ err: error }, 'collection for the live page failed');
     }
     this.#collecting = false;
     if (this.#clients.size === 0 || this.#closed) return;
@@ -131,36 +131,39 @@ export class Feed {
 
   #framesOf(result: ScrapeResult, everyMs: number): Frames {
     const { families } = result;
-    const at = this.parts.now();
+    const at = this.dependencies.now();
     const vms = liveVms(families);
     const details = new Map<string, string>();
     const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
     return {
-      host: frame('host', liveHost(families, this.parts.sources(result), this.parts.grafanaUrl)),
+      host: frame(
+        'host',
+        liveHost(families, this.dependencies.sources(result), this.dependencies.grafanaUrl),
+      ),
       vms: frame('vms', message),
       all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
       detailOf: (vm) => {
         const known = details.get(vm);
         if (known !== undefined) return known;
         if (!vms.some((each) => each.vm === vm)) return '';
-        const text = frame('detail', liveDetail(families, vm, at, this.parts.report(vm)));
+        const text = frame('detail', liveDetail(families, vm, at, this.dependencies.report(vm)));
         details.set(vm, text);
         return text;
       },
     };
   }
 
-  #broadcast(told: Frames): void {
-    this.#last = told;
-    for (const client of [...this.#clients]) this.#send(client, told);
+  #broadcast(frames: Frames): void {
+    this.#last = frames;
+    for (const client of [...this.#clients]) this.#send(client, frames);
   }
 
-  #send(client: EventStream, told: Frames): void {
-    const details = new Set([...told.all, ...(client.vm === undefined ? [] : [client.vm])]);
-    const host = client.unlessSent('host', told.host);
+  #send(client: EventStream, frames: Frames): void {
+    const details = new Set([...frames.all, ...(client.vm === undefined ? [] : [client.vm])]);
+    const host = client.unlessSent('host', frames.host);
     const now = performance.now();
     // Send the table last: a page that received it has received everything.
-    if (client.send(host + [...details].map(told.detailOf).join('') + told.vms, now)) return;
+    if (client.send(host + [...details].map(frames.detailOf).join('') + frames.vms, now)) return;
     client.forget();
     this.#dropIfStalled(client, now);
   }
@@ -173,7 +176,7 @@ export class Feed {
 
   #dropIfStalled(client: EventStream, now: number): void {
     if (now - (client.blockedSince ?? now) < this.#times.stallMs) return;
-    this.parts.logger.debug('a live page that takes nothing was let go');
+    this.dependencies.logger.debug('disconnected a live page that does not read');
     client.drop();
     this.#remove(client);
   }

@@ -1,5 +1,6 @@
 import type { HistogramName, LabelsOf, MetricName } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
+import { labelBlock, parseLabels } from '../metrics/labels.ts';
 
 /** Families of one collection, by name. */
 export type FamilyIndex = ReadonlyMap<string, Family>;
@@ -37,7 +38,7 @@ export function* samplesOf<M extends SeriesName>(
   if (family === undefined) return;
   for (const [i, block] of family.labels.entries()) {
     const value = family.values[i] ?? 0;
-    if (only === undefined || value === only) yield { labels: labelsOf(block), value };
+    if (only === undefined || value === only) yield { labels: parseLabels(block), value };
   }
 }
 
@@ -49,7 +50,7 @@ export function* samplesOfVm<M extends SeriesName>(
   name: M,
   vm: string,
 ): Generator<Sample<M>> {
-  for (const { block, value } of rowsOfVm(index.get(name), vm)) yield { labels: labelsOf(block), value };
+  for (const { block, value } of rowsOfVm(index.get(name), vm)) yield { labels: parseLabels(block), value };
 }
 
 /** Buckets, sum and count of one VM's histograms. */
@@ -59,7 +60,7 @@ export function* histogramOfVm<M extends HistogramName>(
   vm: string,
 ): Generator<HistogramPart<M>> {
   for (const { block, value, suffix } of rowsOfVm(index.get(name), vm)) {
-    const labels = labelsOf<LabelsOf<M> | 'le'>(block);
+    const labels = parseLabels<LabelsOf<M> | 'le'>(block);
     yield { labels, value, suffix, le: suffix === '_bucket' ? labels.le : undefined };
   }
 }
@@ -69,41 +70,9 @@ function* rowsOfVm(
   vm: string,
 ): Generator<{ block: string; value: number; suffix: string }> {
   if (family === undefined) return;
-  const prefix = `vm="${escaped(vm)}"`;
+  const prefix = labelBlock(['vm'], [vm]);
   for (const [i, block] of family.labels.entries()) {
     if (!block.startsWith(prefix)) continue;
     yield { block, value: family.values[i] ?? 0, suffix: family.suffixes[i] ?? '' };
   }
-}
-
-/** Parses a block that labelBlock() wrote: `vm="web",thread="vcpu0"`. */
-export function labelsOf<L extends string>(block: string): Record<L, string> {
-  const labels: Record<string, string> = {};
-  let start = 0;
-  let at = block.indexOf('="');
-  while (at >= 0) {
-    const from = at + 2;
-    let end = block.indexOf('"', from);
-    while (end > 0 && isEscaped(block, from, end)) end = block.indexOf('"', end + 1);
-    const value = block.slice(from, end < 0 ? undefined : end);
-    labels[block.slice(start, at)] = value.includes('\\') ? value.replace(/\\(.)/g, unescaped) : value;
-    // A comma follows the quote.
-    start = end + 2;
-    at = end < 0 ? -1 : block.indexOf('="', start);
-  }
-  return labels as Record<L, string>;
-}
-
-function isEscaped(block: string, start: number, at: number): boolean {
-  let backslashes = 0;
-  for (let i = at - 1; i >= start && block[i] === '\\'; i--) backslashes++;
-  return backslashes % 2 === 1;
-}
-
-function unescaped(_: string, character: string): string {
-  return character === 'n' ? '\n' : character;
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }

@@ -45,7 +45,11 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
     const cpuByRole = cpu.get(vm) ?? {};
     const stage = declared.get(vm)?.[0] ?? detected.get(vm)?.[0];
     return {
-      ...{ vm, pid, vmm, state: states.get(vm)?.[0], silent: silent.get(vm) ?? [] },
+      vm,
+      pid,
+      vmm,
+      state: states.get(vm)?.[0],
+      silent: silent.get(vm) ?? [],
       vcpus: vcpus.get(vm) ?? 0,
       exits: from(exits.get(vm), EXITS) ?? from(reasons.get(vm), EXITS_BY_REASON),
       path: path.get(vm),
@@ -97,8 +101,12 @@ export function liveLoads(families: readonly Family[]): LiveCpuLoad[] {
 
 function liveCpus(index: FamilyIndex): LiveCpu[] {
   return [...samplesOf(index, 'kvm_cpu_info')].map(({ labels }) => ({
-    ...{ cpu: Number(labels.cpu), node: labels.node, package: labels.package, core: labels.core },
-    ...{ siblings: labels.siblings, isolated: labels.isolated === 'true' },
+    cpu: Number(labels.cpu),
+    node: labels.node,
+    package: labels.package,
+    core: labels.core,
+    siblings: labels.siblings,
+    isolated: labels.isolated === 'true',
   }));
 }
 

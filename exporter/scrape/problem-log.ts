@@ -19,21 +19,25 @@ export class ProblemLog {
 
   /** @param problems all failures of the collector in this round */
   update(collector: string, problems: readonly SourceError[]): void {
-    this.#noteExhaustion(collector, problems.find(({ kind }) => kind === 'exhausted')?.reason);
-    const said = this.#logged.get(collector) ?? new Set<string>();
+    this.#noteExhaustion(
+      collector,
+      problems.find(({ kind }) => kind === 'exhausted'),
+    );
+    const logged = this.#logged.get(collector) ?? new Set<string>();
     if (problems.length === 0) {
-      if (said.size > 0) this.logger.info({ collector }, `collector ${collector}: all sources usable again`);
+      if (logged.size > 0)
+        this.logger.info({ collector }, `collector ${collector}: all sources usable again`);
       this.#logged.delete(collector);
       return;
     }
-    this.#logged.set(collector, said);
+    this.#logged.set(collector, logged);
     for (const problem of problems) {
       if (problem.kind === 'exhausted') continue;
       const key = keyOf(problem);
-      if (said.has(key)) continue;
-      if (said.size > MAX_PER_COLLECTOR) return;
-      said.add(key);
-      if (said.size > MAX_PER_COLLECTOR) {
+      if (logged.has(key)) continue;
+      if (logged.size > MAX_PER_COLLECTOR) return;
+      logged.add(key);
+      if (logged.size > MAX_PER_COLLECTOR) {
         this.logger.warn({ collector }, `collector ${collector}: more failures, which are not logged`);
         return;
       }
@@ -43,14 +47,15 @@ export class ProblemLog {
     }
   }
 
-  #noteExhaustion(collector: string, reason: string | undefined): void {
+  #noteExhaustion(collector: string, problem: SourceError | undefined): void {
     const before = this.#exhausted.size;
-    if (reason === undefined) this.#exhausted.delete(collector);
+    if (problem === undefined) this.#exhausted.delete(collector);
     else this.#exhausted.add(collector);
-    const now = this.#exhausted.size;
-    if (reason !== undefined && before === 0)
-      this.logger.warn({ reason }, `no file descriptor is free (${reason}): ${fixOfExhaustion(reason)}`);
-    if (before > 0 && now === 0) this.logger.info({}, 'file descriptors are free again');
+    if (problem !== undefined && before === 0) {
+      const { reason } = problem;
+      this.logger.warn({ reason }, `no file descriptor is free (${reason}): ${fixOfExhaustion(problem)}`);
+    }
+    if (before > 0 && this.#exhausted.size === 0) this.logger.info({}, 'file descriptors are free again');
   }
 }
 

@@ -4,7 +4,6 @@ import type { Host } from '../../probes/host.ts';
 import { readTraceErrorLog } from '../../probes/tracefs-error-log.ts';
 import { readEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, readHist } from '../../probes/tracefs-hist.ts';
-import { NOT_IN_THIS_KERNEL } from '../model/trace-reading.ts';
 import { removeInstance, removeSyntheticEvents } from './leftovers.ts';
 import type { TracefsWriter } from './writer.ts';
 
@@ -70,11 +69,11 @@ export class TraceInstance {
     const [system = '', name = ''] = event.split('/');
     const format = ifThere(() => readEventFormat(this.host, system, name));
     if (format === undefined)
-      throw new SourceError('absent', event, 'no such tracepoint in this kernel', NOT_IN_THIS_KERNEL);
+      throw new SourceError('absent', event, 'no such tracepoint in this kernel', 'not_in_this_kernel');
     const missing = fields.find((field) => !format.fields.has(field));
     if (missing !== undefined) {
       const reason = `the tracepoint has no field ${missing} in this kernel`;
-      throw new SourceError('absent', event, reason, NOT_IN_THIS_KERNEL);
+      throw new SourceError('absent', event, reason, 'not_in_this_kernel');
     }
   }
 

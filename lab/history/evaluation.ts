@@ -20,7 +20,10 @@ const DECLARED: readonly (readonly [Configuration, string])[] = [
 ];
 
 const disk = (name: string, kind: DiskSpec['kind'], i: number): DiskSpec => ({
-  ...{ name, kind, node: i % 2, hardwareQueues: kind === 'nvme' ? 16 : 1 },
+  name,
+  kind,
+  node: i % 2,
+  hardwareQueues: kind === 'nvme' ? 16 : 1,
 });
 const nvmes = Array.from({ length: 5 }, (_, i) => disk(`nvme${i}n1`, 'nvme', i));
 const satas = ['sda', 'sdb', 'sdc', 'sdd'].map((name) => disk(name, 'sata', 0));

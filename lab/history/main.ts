@@ -69,8 +69,14 @@ const sink = values.text ? new OpenMetricsFile(join(output, 'history.om')) : new
 const began = performance.now();
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 const { collections, samples } = await generateHistory({
-  ...{ scenario: values.scenario, hours, stepSeconds: step, sampleSeconds: sample, tickSeconds },
-  ...{ seed, start, sink },
+  scenario: values.scenario,
+  hours,
+  stepSeconds: step,
+  sampleSeconds: sample,
+  tickSeconds,
+  seed,
+  start,
+  sink,
   settings: values['trace-sets'] === undefined ? {} : { 'trace.sets': values['trace-sets'] },
 });
 const collected = seconds(began);

@@ -72,7 +72,9 @@ function histogram(name: string, count: number, seconds: number): Family {
     ['_count', '', count],
   ];
   return {
-    ...{ name, type: 'histogram', help: 'Made up.' },
+    name,
+    type: 'histogram',
+    help: 'Made up.',
     labels: all.map(([, label]) => label),
     values: all.map(([, , value]) => value),
     suffixes: all.map(([suffix]) => suffix),

@@ -65,5 +65,5 @@ test('a name that no VM has is said, with the nearest that one has', async (cont
   vm(tree, 100, 'database-1');
   const { code, errors } = await phase('set', 'databse-1', 'x');
   assert.equal(code, 0);
-  assert.match(errors, /no VM "databse-1" runs now; .*: did you mean "database-1"\?/);
+  assert.match(errors, /no VM "databse-1" is running; .*: did you mean "database-1"\?/);
 });

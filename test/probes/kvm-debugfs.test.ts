@@ -95,7 +95,7 @@ test('a VM that exits counts as gone, whatever the error code', (context) => {
   const dying = {
     ...createHost(roots),
     decimal(path: string): number {
-      throw new SourceError('failed', path, 'ENOMEM');
+      throw new SourceError('failed', path, 'ENOMEM', 'ENOMEM');
     },
   };
   assert.throws(() => readKvmStatistic(dying, file(dying, '7-9', 'exits')), { kind: 'vanished' });

@@ -124,7 +124,7 @@ export class QmpSessions {
 
   /** QEMU closes its monitor shortly before it exits, so after a new failure check whether it exits. */
   async #isDeath(vm: Vm, problem: SourceError): Promise<boolean> {
-    if (!isGone(problem) && !CLOSED.has(problem.reason)) return false;
+    if (!isGone(problem) && !CLOSED.has(problem.code ?? '')) return false;
     const waits = this.#judged.has(problem) ? [0] : DYING_MS;
     this.#judged.add(problem);
     for (const ms of waits) {

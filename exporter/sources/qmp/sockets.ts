@@ -3,7 +3,6 @@ import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readListeningSockets } from '../../../probes/proc-net-unix.ts';
 import { readDescriptors } from '../../../probes/proc-pid-fd.ts';
-import { NOT_ROOTS_ALONE } from '../../model/source-advice.ts';
 import type { Vm } from '../../model/vm.ts';
 
 export interface SocketRules {
@@ -16,6 +15,8 @@ export interface SocketRules {
 }
 
 /** Process 1: its namespaces are the host's. */
+const UNSAFE =
+  'not used for QMP: it must be a directory (not a symbolic link) that root owns and only root can write to';
 const INIT = 1;
 const STICKY = 0o1000;
 const WRITABLE_BY_OTHERS = 0o022;
@@ -121,7 +122,7 @@ function isTrusted(
       const { uid, mode } = host.stat(join(rootfs, path));
       const shared = (mode & WRITABLE_BY_OTHERS) !== 0 && (path === folder || (mode & STICKY) === 0);
       if (uid !== 0 || shared) {
-        report(new SourceError('denied', path, NOT_ROOTS_ALONE));
+        report(new SourceError('denied', path, UNSAFE, 'unsafe_directory'));
         return false;
       }
     } catch (error) {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diagnose, formatReport } from '../../../exporter/doctor/sources.ts';
-import { HELD } from '../../../exporter/model/source-advice.ts';
 import type { CollectorResult, ScrapeResult } from '../../../exporter/scrape/scrape.ts';
 import { SourceError } from '../../../probes/errors.ts';
 
@@ -28,7 +27,7 @@ test('a problem is told with what would mend it, once for all processes that hav
 });
 
 test('a monitor that a client holds, such as the daemon beside which doctor runs, is said and is no failure', () => {
-  const problems = [new SourceError('timeout', '/run/q/a.sock', `no greeting in 1000 ms: ${HELD}`)];
+  const problems = [new SourceError('timeout', '/run/q/a.sock', 'no greeting in 1000 ms', 'monitor_held')];
   const [source] = diagnose(result({ qmp: { problems } }), 1, AS_ROOT).sources;
   assert.equal(source?.usable, true);
   assert.match(source?.findings[0]?.fix ?? '', /nothing, if that client is kvm-telemetry serve/);

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adviceOn, type Circumstances, NOT_ROOTS_ALONE } from '../../../exporter/model/source-advice.ts';
-import { NOT_IN_THIS_KERNEL } from '../../../exporter/model/trace-reading.ts';
-import { SourceError, type SourceErrorKind } from '../../../probes/errors.ts';
+import { adviceOn, type Circumstances } from '../../../exporter/model/source-advice.ts';
+import { SourceError, type SourceErrorCode, type SourceErrorKind } from '../../../probes/errors.ts';
 
 const ROOT: Circumstances = { isRoot: true, lockdown: 'none' };
 
@@ -12,8 +11,9 @@ function advice(
   path: string,
   reason: string,
   circumstances = ROOT,
+  code?: SourceErrorCode,
 ): string {
-  const { why, fix } = adviceOn(new SourceError(kind, path, reason), collector, circumstances);
+  const { why, fix } = adviceOn(new SourceError(kind, path, reason, code), collector, circumstances);
   return `${why} | ${fix ?? '-'}`;
 }
 
@@ -45,11 +45,10 @@ test('what is not there is laid to what would bring it', () => {
 });
 
 test('a monitor is advised on by what is wrong with it', () => {
-  assert.match(advice('qmp', 'denied', '/run/q', NOT_ROOTS_ALONE), /chown root:root \/run\/q && chmod go-w/);
-  assert.match(
-    advice('qmp', 'timeout', '/run/q/a.sock', 'no greeting: another client holds the monitor'),
-    /second -qmp socket/,
-  );
+  const unsafe = advice('qmp', 'denied', '/run/q', 'not used', ROOT, 'unsafe_directory');
+  assert.match(unsafe, /chown root:root \/run\/q && chmod go-w/);
+  const held = advice('qmp', 'timeout', '/run/q/a.sock', 'no greeting', ROOT, 'monitor_held');
+  assert.match(held, /second -qmp socket/);
   assert.match(advice('qmp', 'malformed', '/run/q/a.sock', 'unexpected content'), /\| -$/);
 });
 
@@ -117,7 +116,7 @@ test('each kind of failure of each source has its own fix, and no other', () => 
 for (const [code, fix] of [
   ['EROFS', 'mount tracefs read-write, or set --trace.backend=perf, which only reads tracefs'],
   [
-    NOT_IN_THIS_KERNEL,
+    'not_in_this_kernel',
     'modprobe kvm_intel or kvm_amd; otherwise remove the set that needs it from --trace.sets',
   ],
   [undefined, undefined],

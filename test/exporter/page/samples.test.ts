@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { vmLabels, vmReasonLabels } from '../../../exporter/metrics/label-sets.ts';
-import { labelBlock } from '../../../exporter/metrics/labels.ts';
-import { indexOf, labelsOf, samplesOf, samplesOfVm } from '../../../exporter/page/samples.ts';
+import { labelBlock, parseLabels } from '../../../exporter/metrics/labels.ts';
+import { indexOf, samplesOf, samplesOfVm } from '../../../exporter/page/samples.ts';
 
 test("labels are read back unchanged, whatever the VM's name", () => {
   const value = fc.string({
@@ -14,11 +14,11 @@ test("labels are read back unchanged, whatever the VM's name", () => {
   fc.assert(
     fc.property(fc.tuple(value, value, value), (values) => {
       const [vm, thread, role] = values;
-      assert.deepEqual(labelsOf(labelBlock(['vm', 'thread', 'role'], values)), { vm, thread, role });
+      assert.deepEqual(parseLabels(labelBlock(['vm', 'thread', 'role'], values)), { vm, thread, role });
     }),
     { numRuns: 500 },
   );
-  assert.deepEqual(labelsOf(''), {});
+  assert.deepEqual(parseLabels(''), {});
 });
 
 test('the samples of a VM are its own, also if another name has the same prefix', () => {
