@@ -7,7 +7,7 @@ const OPENED = /openat\(AT_FDCWD(?:<[^>]*>)?, "([^"]+)", ([A-Z_|0-9]+).*\) = \d+
 
 /**
  * The files under the root that one scrape opens, according to strace.
- * @param daemon does nothing but scrape, and is warm
+ * @param daemon a warm daemon that only serves scrapes
  */
 export async function filesOfAScrape(daemon: Daemon, rootfs: string, scratch: string): Promise<string[]> {
   const trace = `${scratch}/strace.txt`;

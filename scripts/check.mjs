@@ -1,4 +1,4 @@
-// `npm run check`: format, lint, types, import rules, dead code, generated files.
+// `npm run check`: format, lint, types, import rules, words, dead code, generated files.
 import { spawnSync } from 'node:child_process';
 import { build, install, root, run } from './prepare.mjs';
 
@@ -35,6 +35,7 @@ for (const { from, to, rule } of summary.violations) console.error(`${rule.name}
 console.log(`dependency-cruiser: ${summary.totalCruised} modules, ${summary.violations.length} violations`);
 if (summary.totalCruised < 50 || summary.violations.length > 0) process.exit(1);
 
+run(process.execPath, ['scripts/words.mjs']);
 run(bin('knip'), []);
 for (const generator of ['docs', 'rules', 'dashboards'])
   run(process.execPath, [`dist/scripts/${generator}.js`, '--check']);

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { root } from './prepare.mjs';
 
-/** Each word with the word to use. Identifiers count too: `giveWay` is found as well as "give way". */
+/** Each word with the word to use. Finds identifiers too: `giveWay` as well as "give way". */
 const WORDS = [
   [/\bmend(s|ed|ing)?\b/i, 'fix, repair'],
   [/\bbreathe[sd]?\b|\bbreathing\b|\bbreathe(?=[A-Z(])/i, 'yield'],
@@ -17,12 +17,17 @@ const WORDS = [
   [/\bin vain\b/i, 'without success'],
   [/\bso long as\b/i, 'while'],
   [/\bof which (is|are|was|nothing)\b/i, 'rewrite the sentence'],
-  [/\bhas a look\b|\bhave a look\b|\btakes a look\b|\btake a look\b/i, 'check, read'],
   [/\bonce in a while\b/i, 'give the interval'],
   [/\bmeanwhile\b/i, 'say when'],
   [/\banew\b/i, 'again'],
   [/\bput(s)? (it|them|that) right\b/i, 'fix'],
-  [/\btells? (of|apart)\b/i, 'report, distinguish'],
+  [/\b(is|are|was|were) told\b|\btells\b|\btell (of|apart)\b/i, 'report, distinguish'],
+  [/\blook(s|ed)? at\b|\ba look\b/i, 'read, check, scan'],
+  [/\bwhere (it|they) should\b/i, 'expected affinity'],
+  [/\bnext to (no|none|nothing)\b/i, 'almost no'],
+  [/\bstands? still\b/i, 'stall, stop'],
+  [/\bfrom time to time\b/i, 'give the interval'],
+  [/\bcosts? itself\b/i, 'affects only'],
   [/\bnone but\b|\bnothing but\b/i, 'only'],
   [/\breckon(s|ed|ing)?\b/i, 'compute'],
   [/\bis said\b|\bare said\b/i, 'is reported'],

@@ -7,7 +7,7 @@ import { type HostTree, hostTree } from './host-tree.ts';
 
 export const SOCKETS = '/run/kvm-telemetry/qmp';
 
-/** A VM as the inventory would show it; `pid` tells it apart. */
+/** A VM as the inventory would show it; `pid` distinguishes it. */
 export function fakeVm(pid: number, more: Partial<Vm> = {}): Vm {
   return {
     key: `${pid}:1000`,

@@ -131,9 +131,7 @@ export function statisticMetric(
 
 /** One source per scrape. Another source may take over later. */
 const DERIVED = {
-  vm: choice(
-    'sum over vCPUs where QEMU or libvirt tells; goes on by its growth where another source takes over',
-  ),
+  vm: choice('sum over vCPUs if QEMU or libvirt reports it; continues with the growth of another source'),
   vcpu: choice('goes on by its growth where another source takes over'),
 };
 

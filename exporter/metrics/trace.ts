@@ -19,21 +19,23 @@ export const traceMetrics = {
     help: 'Events of kernel tracepoints, by event. docs/sources.md describes them.',
     labels: vmEventLabels,
     source: 'tracefs hist triggers or perf stat',
-    derived: sum('over threads, from maps that start anew; goes on by its growth with the other backend'),
+    derived: sum(
+      'over threads, from maps that may restart at 0; continues with the growth of the other backend',
+    ),
   },
   kvm_vm_exits_by_reason_total: {
     type: 'counter',
     help: 'VM exits by hardware exit reason, as named by the kernel.',
     labels: vmReasonLabels,
     source: 'kvm:kvm_exit',
-    derived: sum('over threads, from maps that start anew'),
+    derived: sum('over threads, from maps that may restart at 0'),
   },
   kvm_vcpu_exits_by_reason_total: {
     type: 'counter',
     help: 'VM exits of each vCPU by reason. Requires --trace.vcpu-reasons.',
     labels: vcpuReasonLabels,
     source: 'kvm:kvm_exit',
-    derived: sum('over maps that start anew'),
+    derived: sum('over maps that may restart at 0'),
   },
   kvm_vm_io_path_events_total: {
     type: 'counter',
@@ -60,7 +62,7 @@ export const traceMetrics = {
     help: 'Interrupts requested by MSI, by vector and destination APIC ID in the guest. Each pair is one queue until the guest moves the interrupt.',
     labels: vmMsiLabels,
     source: 'kvm:kvm_msi_set_irq',
-    derived: sum('over threads, from maps that start anew'),
+    derived: sum('over threads, from maps that may restart at 0'),
   },
   kvm_vm_block_requests_total: {
     type: 'counter',

@@ -39,7 +39,7 @@ export function remediesFor(
     ...rule.unless.filter((feature) => stage.features.get(feature) === 0),
   ];
   if (missing.length === 0) {
-    const fix = 'look at kvm_vm_io_path_events_total and kvm_vm_queue_locality_ratio under load';
+    const fix = 'check kvm_vm_io_path_events_total and kvm_vm_queue_locality_ratio under load';
     return [{ missing: 'what is measured speaks against it', fixes: [fix] }];
   }
   const plan = new Plan(observed, isOn('vcpus_pinned'), free);

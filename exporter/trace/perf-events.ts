@@ -58,8 +58,8 @@ export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
   if (sets.includes('notifications')) {
     limits.push(
       isa === 'vmx'
-        ? 'perf does not tell the virtqueues of kicks'
-        : 'perf does not tell kicks from other MMIO writes where the kernel has no kvm_fast_mmio for this CPU',
+        ? 'perf does not report the virtqueues of kicks'
+        : 'perf cannot distinguish kicks from other MMIO writes, because the kernel has no kvm_fast_mmio for this CPU',
     );
   }
   if (sets.includes('interrupts'))

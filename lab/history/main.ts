@@ -86,7 +86,7 @@ say(
 );
 if (!values.text) {
   if (rules.length > 0) await record();
-  say('To look at it:');
+  say('To view it:');
   say(
     `prometheus --config.file=/dev/null --storage.tsdb.path=${data} --storage.tsdb.retention.time=10y --query.lookback-delta=${step * 1000 - 1}ms`,
   );

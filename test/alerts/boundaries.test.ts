@@ -284,7 +284,7 @@ const BOUNDARIES: readonly Boundary[] = [
   },
 ];
 
-/** What never is told, however long it lasts. */
+/** Incidents that never cause an alert. */
 const QUIET: readonly (Pick<Boundary, 'alert' | 'limit'> & { readonly inputs: readonly Input[] })[] = [
   {
     alert: 'KvmIoThreadSaturated',

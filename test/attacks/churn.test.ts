@@ -38,7 +38,7 @@ async function scrape(daemon: Daemon): Promise<{ failing: string[]; vms: number 
 
 test('VMs that come and go fifty times a second are no failure of any collector, and nothing is logged of them', async (context) => {
   if (!canRunTinyVms(context)) return;
-  // By its name it passes for a VMM whose files are looked at in each pass.
+  // Its name is that of a VMM, whose files are read in each pass.
   const program = buildTinyVm(context, 'firecracker');
   const daemon = await startDaemon(context, [
     '--inventory.schedule=* * * * * *',

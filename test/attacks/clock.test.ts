@@ -10,7 +10,7 @@ import { parseSamples, type Samples, sample, series } from '../../testing/metric
 import { has } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
-/** A task that stands still does so for an hour or for ever, so the patience with a busy machine may be long. */
+/** A stalled task stays stalled for an hour or longer, so the time-out may be long. */
 const PATIENCE_MS = 20_000;
 /** A loop that walks over the seconds that were jumped over takes 9 s a day. */
 const ANSWER_MS = 5_000;
@@ -53,7 +53,7 @@ async function tasksRun({ runs }: JumpingDaemon, times: number): Promise<void> {
     const goal = (await runs(task)) + times;
     const end = performance.now() + PATIENCE_MS;
     while ((await runs(task)) < goal) {
-      if (performance.now() > end) assert.fail(`the ${task} stands still`);
+      if (performance.now() > end) assert.fail(`the ${task} is stalled`);
       await sleep(100);
     }
   }

@@ -54,7 +54,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   assert.match(await connection.metrics(), own);
 
   limit(daemon, 3);
-  await until('it is said', () => says(daemon, /^no file descriptor is free/) > 0);
+  await until('the shortage is logged', () => says(daemon, /^no file descriptor is free/) > 0);
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
     assert.match(text, /kvm_telemetry_collector_success\{collector="inventory"\} 0/);
@@ -64,7 +64,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   assert.equal(daemon.child.exitCode, null);
 
   limit(daemon, LIMIT);
-  await until('its end is said', async () => {
+  await until('the end of the shortage is logged', async () => {
     await connection.metrics();
     return says(daemon, /^file descriptors are free again/) > 0;
   });

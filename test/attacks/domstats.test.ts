@@ -36,7 +36,7 @@ test('42 MB of domstats are read in bounded memory', LONG, async (context) => {
   assert.ok(grown < 200, `${grown} MiB more`);
 });
 
-test('a domain that is too large costs itself, and is named in the log', LONG, async (context) => {
+test('a domain that is too large loses only its own data, and is named in the log', LONG, async (context) => {
   const host = libvirtHost(context, ['web', 'large'], PRINT);
   writeFileSync(join(host.folder, 'domstats'), domain('large', 2500) + domain('web', 2));
   const daemon = await host.start(FLAGS);

@@ -60,7 +60,7 @@ test('of phases that are set at the same time none is lost, and the daemon has t
   }
 });
 
-test('a name that no VM has is said, with the nearest that one has', async (context) => {
+test('an unknown VM name is reported with the nearest existing name', async (context) => {
   const { tree, phase } = setUp(context);
   vm(tree, 100, 'database-1');
   const { code, errors } = await phase('set', 'databse-1', 'x');

@@ -63,7 +63,7 @@ test('Prometheus, curl and the page itself are answered as before', async (conte
   assert.equal(await ask(daemon, '/-/reload', {}, 'POST'), 200);
 });
 
-test('on all addresses programs use any name, and browsers no stranger’s', async (context) => {
+test('on a wildcard address, programs may use any name, and browsers no foreign one', async (context) => {
   const daemon = await start(context, '--web.listen-address=:0');
   assert.equal(await ask(daemon, '/metrics', { host: 'kvm1.example.org:9954' }), 200);
   assert.equal(await ask(daemon, '/metrics', { host: 'evil.example', 'accept-language': 'en' }), 421);

@@ -69,7 +69,7 @@ test('case proxmox-uuid-in-smbios: the UUID is that of -smbios', async (context)
   );
 });
 
-test('case cloud-hypervisor-disk-id: its disks are its I/O threads, its socket tells which VM it is', async (context) => {
+test('case cloud-hypervisor-disk-id: its disks are its I/O threads, its socket identifies the VM', async (context) => {
   const [, ...names] = caseText('cloud-hypervisor-disk-id', 'threads.txt').trimEnd().split('\n');
   const threads = names.map((comm, i) => ({ tid: 1802 + i, comm }));
   const { inventory, vms } = await vmsOf(context, [

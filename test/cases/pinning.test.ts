@@ -110,7 +110,7 @@ for (const version of ['v1', 'v2'] as const) {
   });
 }
 
-test('where the cgroup is outside of our namespace only masks that differ tell', async (context) => {
+test('if the cgroup is outside of our namespace, only different masks are pins', async (context) => {
   const tree = host(context, '0-7');
   mask(tree, 'proc/1', '0-7');
   for (const tid of [10, 11, 12, 13]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/../../kubepods/pod1\n');

@@ -92,14 +92,14 @@ test('pinned, widened, repaired, put onto one CPU: drift follows, in /metrics an
   taskset(io, '1');
   await becomes(daemon, {});
 
-  // Features are looked at every ten seconds: what was seen last may be of when both were on one CPU.
+  // Features are read every ten seconds: the last reading may be from before the move.
   for (let i = 0; i < 30 && (await features('io_separate_from_vcpus')) !== 1; i++) await sleep(1000);
   assert.equal(await features('io_separate_from_vcpus'), 1);
   assert.equal(await features('vcpus_pinned'), 1);
   assert.equal(await features('vhost'), 0);
 });
 
-test('a phase that is declared is told, over a restart as well, and a VM that starts again has a baseline of its own', async (context) => {
+test('a phase that is declared is reported, over a restart as well, and a VM that starts again has a baseline of its own', async (context) => {
   if (!canRun(context)) return;
   const guest = startGuest({ name: NAME, vcpus: 1 });
   context.after(() => guest.stop());

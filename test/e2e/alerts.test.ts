@@ -35,7 +35,7 @@ function canRun(context: TestContext): boolean {
   );
 }
 
-/** A real Prometheus with the rules, and a real Alertmanager that tells us. */
+/** A real Prometheus with the rules, and a real Alertmanager that notifies the test. */
 async function watched(
   context: TestContext,
   target: string,
@@ -57,7 +57,7 @@ async function watched(
   return notifications;
 }
 
-test('on the simulated host a storm and a drift are told of with the right VM in time, when they are over, and that nobody watches', async (context) => {
+test('on the simulated host a storm and a drift are reported with the right VM and in time, also their end, and an outage', async (context) => {
   if (!canRun(context)) return;
   const { host } = demo({ seed: 1, startTime: Math.floor(Date.now() / 1000) });
   host.step(1);
@@ -67,7 +67,7 @@ test('on the simulated host a storm and a drift are told of with the right VM in
   const daemon = await startDaemon(context, [`--path.rootfs=${rootfs}`]);
   const notifications = await watched(context, new URL(daemon.url).host);
   await sleep(minutes(3));
-  // The demo's VMs without polling are short of I/O threads, and are told of when this takes long: not our matter.
+  // The demo's VMs without polling are short of I/O threads, and get alerts if this takes long; the test ignores them.
   const told = (): Set<string> =>
     new Set(
       notifications.all

@@ -232,7 +232,7 @@ describe('reloading', () => {
 
 describe('starting and stopping', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    test(`${signal} ends it with code 0 at once, whoever still hangs on`, async (context) => {
+    test(`${signal} ends it with code 0 at once, also with open connections`, async (context) => {
       const daemon = await startDaemon(context, [HOST]);
       await hang(context, daemon, '');
       await hang(context, daemon, 'GET /metrics HT');
@@ -281,7 +281,7 @@ describe('starting and stopping', () => {
     );
   });
 
-  test('systemd is told when it is ready', async (context) => {
+  test('systemd is notified when the daemon is ready', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd') || !hasTool(context, 'python3', 'python3')) return;
     const path = join(folder, 'notify.socket');
     const supervisor = spawn('python3', ['-c', SUPERVISOR, path]);

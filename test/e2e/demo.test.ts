@@ -22,7 +22,7 @@ function leftovers(): string[] {
   );
 }
 
-/** Another demo may have ended meanwhile, which takes away of those before. */
+/** Another demo may have ended in between, which removes some of the earlier ones. */
 function newerThan(before: readonly string[]): string[] {
   return leftovers().filter((name) => !before.includes(name));
 }

@@ -179,7 +179,7 @@ test('the table by keyboard and mouse: sort, filter, rows, Enter', async (contex
   assert.equal(await focused(page), 'kv');
   await page.keyboard.press('End');
   const last = await focused(page);
-  // The collections that come meanwhile take no focus away.
+  // Collections during this time do not move the focus.
   await sleep(2500);
   assert.equal(await focused(page), last);
   await page.keyboard.press('Enter');
@@ -273,7 +273,7 @@ test('the daemon goes and comes back: the page says so, keeps what it has, and g
   await page.waitForSelector('#state[data-state="live"]', { timeout: 15_000 });
 });
 
-test('a phase that is declared is told, and marked on the charts', async (context) => {
+test('a declared phase is shown, and marked on the charts', async (context) => {
   const shown = await show(context, undefined, ['--inventory.schedule=*/2 * * * * *']);
   if (shown === undefined) return;
   shown.live();
@@ -290,7 +290,7 @@ test('a phase that is declared is told, and marked on the charts', async (contex
   );
 });
 
-test('a password is asked for once, for the page and for what it is told', async (context) => {
+test('a password is requested once, for the page and its data', async (context) => {
   const config = `${simulatedRoot(context)}/web.yml`;
   writeFileSync(config, `basic_auth_users: { alice: ${hashSync('secret', 4)} }\n`);
   const shown = await show(context, undefined, [`--web.config=${config}`]);

@@ -151,7 +151,7 @@ test('what perf counts is exactly what the guests counted themselves', async (co
   assert.deepEqual(perf.problems, []);
 });
 
-test('a perf that is killed is told, replaced, and no count falls', async (context) => {
+test('a perf that is killed is reported, replaced, and no count falls', async (context) => {
   if (!hasPerf(context)) return;
   const tid = sleeper(context, 60);
   const perf = new PerfCounters(COUNTERS, perfStarter(INTERVAL_MS));
@@ -203,7 +203,7 @@ test('when the daemon is killed, also one that hangs, no perf lives on for two i
   }
 });
 
-test('threads that end take their perf along; those that were gone before are told apart', async (context) => {
+test('threads that end take their perf along; those that were gone before are distinguished', async (context) => {
   if (!hasPerf(context)) return;
   const { counts, problem } = await run(COUNTERS, [sleeper(context, 1)]);
   assert.ok(counts.length > 1);
@@ -214,7 +214,7 @@ test('threads that end take their perf along; those that were gone before are to
   assert.match(late.problem.reason, /No such process/);
 });
 
-test('what perf refuses is told in its words', async (context) => {
+test('what perf refuses is reported in its words', async (context) => {
   if (!hasPerf(context)) return;
   const tids = [sleeper(context, 60)];
   const filter = await run([{ event: EVENT, filter: 'nonsense == 1' }], tids);
@@ -226,7 +226,7 @@ test('what perf refuses is told in its words', async (context) => {
   assert.match(event.problem.message, /^perf: File \S+\/events\/kvm\/kvm_nonsense not found\.$/);
 });
 
-test('perf that is asked to end tells what it counted since the last interval', async (context) => {
+test('perf reports the counts since the last interval when it is stopped', async (context) => {
   if (!hasPerf(context)) return;
   const { counts } = await run(COUNTERS, [sleeper(context, 60)], async (perf) => {
     await sleep(INTERVAL_MS * 1.5);
@@ -255,7 +255,7 @@ test('perf gets the events with their filters, in plain C, and nothing of our en
   assert.ok(!environment.some((line) => line.startsWith('KT_SECRET') || line.startsWith('HOME')));
 });
 
-test('a host without perf is told apart', async (context) => {
+test('a host without perf is distinguished', async (context) => {
   fakePerf(context, undefined);
   const { problem } = await run([PIO], [7], (perf) => perf.end());
   assert.deepEqual([problem.kind, problem.message], ['absent', 'perf: not installed']);

@@ -27,7 +27,7 @@ interface VcpuResult {
   readonly stats: readonly { readonly name: string; readonly value: unknown }[];
 }
 
-/** Exits of each vCPU by its index, as QEMU tells them. */
+/** Exits of each vCPU by its index, as reported by QEMU. */
 async function exits(path: string): Promise<number[]> {
   const cpus = (await ask(path, { execute: 'query-cpus-fast' })) as {
     'qom-path': string;
@@ -77,7 +77,7 @@ for (const vcpus of [1, 2, 4]) {
   });
 }
 
-test('without debug-threads the monitor tells which thread is which', async (context) => {
+test('without debug-threads the monitor identifies the threads', async (context) => {
   if (!canRun(context)) return;
   monitoredGuest(context, { name: 'kt-qmp-plain', debugThreads: false });
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
@@ -140,7 +140,7 @@ test('latency histograms that QEMU was asked to keep come out', async (context) 
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_count', read), 0);
 });
 
-test('a monitor that another client holds is said to be busy, and its client is served all the while', async (context) => {
+test('a monitor that another client holds is reported as busy, and its client is not disturbed', async (context) => {
   if (!canRun(context)) return;
   monitoredGuest(context, { name: 'kt-qmp-busy' });
   const manager = createConnection(`${SOCKETS}/kt-qmp-busy.sock`);

@@ -25,7 +25,7 @@ function canTrace(context: TestContext): boolean {
   );
 }
 
-/** Port accesses of a VM as the daemon tells them; undefined where it does not. */
+/** Port accesses of a VM as reported by the daemon; undefined if it does not. */
 async function pios(daemon: Daemon, vm: string): Promise<number | undefined> {
   const samples = parseSamples(await daemon.metrics());
   const [found] = series(samples, 'kvm_vm_trace_events_total', { vm, event: 'kvm_pio' });
@@ -83,7 +83,7 @@ test('what perf counts is what the guests did, by their own count, and SIGTERM l
   const two = countingGuest(context, 'kt-trace-two', [many, 100]);
   const daemon = await startDaemon(context, ['--trace.backend=perf']);
   for (const vm of ['kt-trace-one', 'kt-trace-two']) {
-    // perf tells for the first time when it has counted for an interval.
+    // perf reports its first counts after an interval.
     assert.equal(
       await until(
         () => pios(daemon, vm),

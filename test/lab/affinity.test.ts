@@ -40,7 +40,7 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
   );
 
   await check(
-    'an I/O thread on the other node is cross_node, and the node of its memory is told',
+    'an I/O thread on the other node is cross_node, and the node of its memory is reported',
     async (bench) => {
       const { host, iothread } = bench;
       await host.output(`taskset -pc 0 ${iothread}`);
@@ -76,7 +76,7 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
       assert.equal(sample(await scrape(host, PORT), 'kvm_vm_stage_changes_total', VM), 2);
 
       // The tracepoints say that each I/O still costs a kick, whatever is configured; and memory that the I/O thread
-      // has touched meanwhile may lie on its node.
+      // has touched in between may be on its node.
       await restart(host, []);
       const samples = await until(host, STAGE_SECONDS, (each) => /"(original|affinity)"/.test(stageOf(each)));
       assert.match(stageOf(samples), /stage="(original|affinity)",source="detected"/);

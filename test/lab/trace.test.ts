@@ -90,7 +90,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     );
   });
 
-  await check('an instance that somebody removes is made anew, and no count falls', async ({ host }) => {
+  await check('a removed instance is created again, and no counter falls', async ({ host }) => {
     const before = await scrape(host, PORT);
     await host.output(REMOVE_INSTANCE);
     await host.output(
@@ -151,7 +151,7 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
       const event = { ...VM, event: 'sched_switch' };
       const name = 'kvm_vm_trace_events_total';
       const traced = sum(after, name, event) - sum(before, name, event);
-      // The filter is for threads on the I/O path; QEMU's main thread does next to nothing.
+      // The filter is for threads on the I/O path; QEMU's main thread does almost nothing.
       assert.ok(traced > 100 && traced <= most - least + 20, `${traced} of ${most - least}`);
       assert.ok(traced > 0.9 * (most - least), `${traced} of ${most - least}`);
       const duration = 'kvm_vm_block_request_duration_seconds';
@@ -166,7 +166,7 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
     },
   );
 
-  await check('tracefs that is absent or read-only is told, with what would mend it', async ({ host }) => {
+  await check('a missing or read-only tracefs is reported with its fix', async ({ host }) => {
     const doctor = async (argument: string): Promise<{ usable: boolean; findings: object[] } | undefined> => {
       const { stdout } = await host.run(
         `taskset -c 0 '${process.execPath}' '${MAIN}' doctor --json --trace.backend=tracefs ${argument}`,

@@ -127,7 +127,7 @@ for (const [what, histogram] of Object.entries({
   'falling bounds': { boundaries: [100, 10], bins: [1, 2, 3] },
   'negative bins': { boundaries: [10], bins: [1, -2] },
   'bins without end': { boundaries: [10], bins: [1, 1e308] },
-  'bounds that seconds cannot tell apart': { boundaries: [2 ** 53 - 2, 2 ** 53 - 1], bins: [1, 1, 1] },
+  'bounds that are equal in seconds': { boundaries: [2 ** 53 - 2, 2 ** 53 - 1], bins: [1, 1, 1] },
   'too many bounds': { boundaries: Array.from({ length: 300 }, (_, i) => i), bins: Array(301).fill(1) },
 })) {
   test(`a latency histogram with ${what} is dropped; the others stay`, () => {

@@ -91,7 +91,7 @@ describe('the watcher of a host', () => {
     ] as const) {
       assert.ok(
         (traced.get(after) ?? 0) < (traced.get(before) ?? 0),
-        `what is traced begins anew after ${before}`,
+        `trace counters restart after ${before}`,
       );
     }
     const drift = of('kvm_vm_affinity_drift_threads');

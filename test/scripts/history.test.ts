@@ -16,7 +16,7 @@ const STEP = 15;
 const MINUTES = 10;
 /** Of the demo's script: io exits of `web`, so many a second, in this time. */
 const STORM = { perSecond: 300_000, from: 30, to: 90 };
-/** Seconds after which the script begins anew. */
+/** Seconds after which the script starts again. */
 const ROUND = 480;
 
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-history-'));

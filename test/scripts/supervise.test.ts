@@ -115,7 +115,7 @@ function readOr(path: string): string {
 
 const ENDS: readonly { readonly how: string; readonly end: (run: Run) => void }[] = [
   { how: 'npm is killed', end: ({ npm }) => npm.kill('SIGKILL') },
-  { how: 'npm is told to end', end: ({ npm }) => npm.kill('SIGTERM') },
+  { how: 'npm gets SIGTERM', end: ({ npm }) => npm.kill('SIGTERM') },
   { how: 'scripts/test.mjs is killed', end: (run) => process.kill(supervisor(run), 'SIGKILL') },
   { how: "node's runner is killed", end: ({ pids }) => process.kill(pids[1] ?? 0, 'SIGKILL') },
   { how: "the test's own process is killed", end: ({ pids }) => process.kill(pids[0] ?? 0, 'SIGKILL') },

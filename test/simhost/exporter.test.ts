@@ -72,7 +72,7 @@ describe('the exporter on a simulated host', () => {
         before = parseSamples(await daemon.metrics());
       } while (!isWhole(before));
       steps(host, 60);
-      // While this process computes, its monitors do not answer: time stands still until they do again.
+      // While this process computes, its monitors do not answer: time stops until they do again.
       let after: Samples;
       do {
         await sleep(100);
@@ -138,7 +138,7 @@ describe('the exporter on a simulated host', () => {
 });
 
 describe('what happens by a script', () => {
-  it('shows: a storm, a stall, halt polls in vain, a monitor that hangs, lockdown, death', async (context) => {
+  it('shows a storm, a stall, failed halt polls, a hung monitor, lockdown and an exit', async (context) => {
     const { host } = demo({ seed: 6 });
     const root = await served(context, host);
     steps(host, 5);

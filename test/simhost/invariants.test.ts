@@ -11,7 +11,7 @@ import type { SimVm } from '../../lab/simhost/vm.ts';
 import { simulatedRoot, steps } from './simulated.ts';
 
 /**
- * The files of the simulated host hold what must hold of any host, whoever wrote them. They are read with awk and plain
+ * The files of the simulated host satisfy the invariants of any host. They are read with awk and plain
  * regular expressions, so that no parser of the exporter and no counter of the model is trusted.
  */
 const SECONDS = 60;
@@ -208,7 +208,7 @@ describe('the files of a simulated host agree with each other', () => {
     assert.ok(of('run') > SECONDS * 1e9 && of('wait') > 0);
   });
 
-  it('of each thread all files tell the same, and nobody runs longer than the clock, or where he may not', () => {
+  it('all files of a thread agree, and no thread runs longer than the clock, or outside its mask', () => {
     for (const [tid, task] of last.tasks) {
       const { utime, stime, guest, run, wait, allowed, cpu } = task;
       near(utime + stime, run / 1e7, 0, 3, `ticks of ${tid}`);
@@ -356,7 +356,7 @@ describe('the files of a simulated host agree with each other', () => {
       assert.ok(halted + ran / vm.vcpus.length <= (SECONDS + 10) * 1e9 * 1.01, `${vm.name}: ${halted}`);
       const device = last.diskstats.get(vm.disks[0]?.host.spec.name ?? '') ?? [];
       const ios = (device[0] ?? 0) + (device[4] ?? 0);
-      // 2.3.2: a kick, an injection and an EOI without polling; next to none with it.
+      // 2.3.2: a kick, an injection and an EOI without polling; almost none with it.
       const least = { old: 3, calm: 3, fast: 0.03, disk: 0.11 }[vm.name] ?? Number.NaN;
       const explained = ios * least;
       const rest = file('exits') - explained;

@@ -40,7 +40,7 @@ function isStruck({ host, watchers }: Scenario, { kind, vm: name, size }: Incide
 }
 
 describe('the normal life of a fleet', () => {
-  it('has births, deaths, reboots, migrations, hung monitors, restarts and gaps, all day loads, and no misfortune', () => {
+  it('has starts, exits, reboots, migrations, hung monitors, restarts, gaps and daily loads, and no fault', () => {
     const scenario = normal({ seed: 1 });
     const { host, watchers } = scenario;
     const processes = new Map<string, Set<number>>();

@@ -17,10 +17,10 @@ const SETS = [
 const sets = (value: Expected): Record<string, Expected> =>
   Object.fromEntries(SETS.map((set) => [set, value]));
 
-/** What tells of the process itself is made up by lab/history/own-process.ts: its numbers are here again. */
+/** lab/history/own-process.ts makes up the metrics of the process. These are its numbers. */
 export const exporter: Cases = {
   'stat Exporters': { unit: 'short', is: () => ({ Exporters: 2 }) },
-  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'stat Series': { unit: 'short', is: () => ({ Series: [600, 10_000] }) },
   'stat Dropped series': { unit: 'short', is: () => ({ 'Dropped series': 0 }) },
   'stat Dropped events': { unit: 'cps', is: () => ({ 'Dropped events': 0 }) },

@@ -71,7 +71,7 @@ export const fleet: Cases = {
     { unit: 'short', minute: 23, is: () => ({ 'Drifting VMs': 1 }) },
     { unit: 'short', is: () => ({}) },
   ],
-  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing probes': 2 }) },
+  'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'timeseries Exits by step of the I/O path': {
     unit: 'cps',
     is: (moment) => {

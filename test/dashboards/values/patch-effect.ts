@@ -2,7 +2,7 @@ import { each, iosOf, onIoPath, RATE } from './host.ts';
 import type { Case, Cases, Moment } from './panels.ts';
 import { RANGE } from './panels.ts';
 
-/** Seconds that are credited to no configuration: a rate takes in what was before, and the next stage is told late. */
+/** Seconds that are credited to no configuration: a rate takes in what was before, and the next stage is detected late. */
 const UNSETTLED = { after: 60, before: 120 };
 /** `db` declares what it is, `web` is in the original and `mail` in affinity all the time. */
 const VMS = { instance: ['sim-host:9954'], vm: ['web', 'db', 'mail'], by: ['.+'] };

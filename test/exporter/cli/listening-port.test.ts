@@ -24,7 +24,7 @@ test('a program that ends, or is not there, listens nowhere', async () => {
   assert.equal(await listeningPort(missing), undefined);
 });
 
-test('a program that does not listen in time is said', async (context) => {
+test('a program that does not listen in time is reported', async (context) => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   context.after(() => child.kill('SIGKILL'));
   await assert.rejects(listeningPort(child, 50), /listens nowhere after 50 ms/);

@@ -145,7 +145,7 @@ test('names of tenants are escaped, and each VM keeps to its own', async () => {
   assert.equal(series(samples, 'kvm_vm_affinity_drift_threads').length, 2);
 });
 
-test('a VM that was not looked at yet has nothing; what could not be read is reported', async () => {
+test('a VM that was not read yet has no values; failures are reported', async () => {
   const problem = new SourceError('malformed', '/proc/1/status', 'x');
   const { text, problems } = await collect(undefined, {}, ['web'], [problem]);
   assert.doesNotMatch(text, /vm="web"/);

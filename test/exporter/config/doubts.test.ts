@@ -4,7 +4,7 @@ import { doubtsAbout, doubtsAboutVms } from '../../../exporter/config/doubts.ts'
 import { resolveConfig } from '../../../exporter/config/load.ts';
 import { truncateName } from '../../../exporter/model/vm-names.ts';
 
-test('variables and thread patterns that mean nothing are said, with the nearest right one', () => {
+test('unknown variables and thread patterns are reported with the nearest valid one', () => {
   const environment = { KVM_TELEMETRY_LOG_LEVL: 'info', KVM_TELEMETRY_CONFIG: '/x', PATH: '/bin' };
   const pinning = { 'vcpu*': '1', 'iothread:io0': '2', '*': '3', emulatr: '4', vcpu0: '5', 'cpu 0/kvm': '6' };
   const config = resolveConfig({}, {}, { vms: [{ name: 'web', pinning }] });

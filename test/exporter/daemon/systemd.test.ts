@@ -10,15 +10,15 @@ import { hasTool } from '../../../testing/tools.ts';
 
 const UNIT = readFileSync(`${ROOT}deploy/systemd/kvm-telemetry.service`, 'utf8');
 
-test('without a supervisor there is nobody to tell', async () => {
+test('without a supervisor nothing is sent', async () => {
   assert.equal(await notifyReady({ PATH: '/nowhere' }), undefined);
 });
 
-test('a missing helper is told, and is no crash', async () => {
+test('a missing helper is reported, and is no crash', async () => {
   assert.match((await notifyReady({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/s' })) ?? '', /ENOENT/);
 });
 
-test('a supervisor that does not listen is told in words', async (context) => {
+test('a supervisor that does not listen is reported in words', async (context) => {
   if (!hasTool(context, 'systemd-notify', 'systemd')) return;
   const problem = await notifyReady({ PATH: process.env['PATH'], NOTIFY_SOCKET: '/nowhere/socket' });
   assert.match(problem ?? '', /systemd-notify/);

@@ -18,7 +18,7 @@ test('a source without problems is usable', () => {
   assert.deepEqual(sources, [{ source: 'vms', usable: true, series: 3, findings: [] }]);
 });
 
-test('a problem is told with what would mend it, once for all processes that have it', () => {
+test('a problem is reported with its fix, once for all processes', () => {
   const problems = ['/proc/1/fd', '/proc/22/fd'].map((path) => new SourceError('denied', path, 'EACCES'));
   const { sources } = diagnose(result({ threads: { problems } }), 1, { ...AS_ROOT, isRoot: false });
   assert.equal(sources[0]?.usable, false);

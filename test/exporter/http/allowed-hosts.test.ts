@@ -45,7 +45,7 @@ test('the refusal quotes no more of the name than a line', () => {
   assert.ok(text.length < 300);
 });
 
-test('elsewhere programs use any name, and browsers those that no stranger can own', () => {
+test('on other addresses, programs may use any name, and browsers only names that nobody can register', () => {
   for (const host of ['kvm1.example.org:9954', 'evil.example', '192.168.1.5:9954']) {
     assert.equal(status(LAN, { host, 'user-agent': 'Prometheus/3.5.0' }), 200, host);
   }

@@ -146,7 +146,7 @@ test('without a host, it listens on all addresses', async (context) => {
   assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'in');
 });
 
-test('an address that cannot be listened on is told with the reason', async (context) => {
+test('an address that cannot be listened on is reported with the reason', async (context) => {
   const { port } = await start(context);
   const refused: [string, RegExp][] = [
     [`127.0.0.1:${port}`, /the port is taken: stop the other process or choose another port$/],

@@ -17,7 +17,7 @@ test('the peer that has most gives up its oldest', () => {
   assert.deepEqual(filled('b', 'a', 'a', 'a').victim('c'), { holder: 1, peer: 'a' });
 });
 
-test('who would have most himself gives up his own', () => {
+test('a peer with the most gives up its own', () => {
   assert.deepEqual(filled('b', 'a', 'a').victim('a'), { holder: 1, peer: 'a' });
   assert.deepEqual(filled('b', 'b', 'a', 'a').victim('a'), { holder: 2, peer: 'a' });
 });

@@ -123,11 +123,11 @@ describe('TLS', () => {
   before(() => {
     if (which('openssl') === undefined) return;
     makeAuthority('ca');
-    makeAuthority('stranger');
+    makeAuthority('other-ca');
     makeCertificate('server', 'ca');
     makeCertificate('renewed', 'ca');
     makeCertificate('client', 'ca');
-    makeCertificate('intruder', 'stranger');
+    makeCertificate('intruder', 'other-ca');
   });
 
   function makeAuthority(name: string): void {

@@ -27,7 +27,7 @@ test('without a name, the path of the socket or file is used', () => {
   assert.equal(nameOf('firecracker', '--id', ''), undefined);
 });
 
-test("Cloud Hypervisor's disks are told by --disk alone, which takes several", () => {
+test("Cloud Hypervisor's disks are identified by --disk alone, which takes several", () => {
   const { diskIds, uuid } = claimsOf('cloud-hypervisor', [
     'ch',
     '--disk',

@@ -46,7 +46,7 @@ test('a multipath disk goes on where its paths were, and the other way round', (
   assert.equal(own(counted, { reads: 5, inFlight: 7 }).inFlight, 7);
 });
 
-test('whatever the device does in 64 bits, its milliseconds are told', () => {
+test('whatever the device does in 64 bits, its milliseconds are reported', () => {
   fc.assert(
     fc.property(fc.nat(RANGE - 1), fc.array(fc.nat(2 ** 31 - 1)), (start, steps) => {
       const counted = counters();

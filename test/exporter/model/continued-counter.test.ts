@@ -13,7 +13,7 @@ test('another source goes on from the last value by its own growth', () => {
   assert.equal(one(counter, 'qmp', 24), 10.7);
 });
 
-test('a source that comes back is credited with what nobody told meanwhile', () => {
+test('a source that returns is credited with its growth during the gap', () => {
   const counter = new ContinuedCounter();
   one(counter, 'qmp', 100);
   one(counter, 'debugfs', 150);
@@ -23,7 +23,7 @@ test('a source that comes back is credited with what nobody told meanwhile', () 
   assert.equal(one(counter, 'debugfs', 215), 205);
 });
 
-test('where two sources take turns and tell the same, what they tell is the truth, one turn late at most', () => {
+test('two alternating sources with equal values give the true value, one turn late at most', () => {
   const counter = new ContinuedCounter();
   for (let i = 0; i < 100; i++) {
     const value = one(counter, i % 2 === 0 ? 'qmp' : 'debugfs', 1000 + i * 10);
@@ -31,7 +31,7 @@ test('where two sources take turns and tell the same, what they tell is the trut
   }
 });
 
-test('a reading that begins anew costs what it counted in between, and one that comes late costs nothing', () => {
+test('a reset loses the counts in between; a late reading loses nothing', () => {
   const counter = new ContinuedCounter();
   one(counter, 'debugfs', 1000);
   assert.equal(one(counter, 'debugfs', 10), 1000);
@@ -40,7 +40,7 @@ test('a reading that begins anew costs what it counted in between, and one that 
   assert.equal(one(counter, 'debugfs', 16), 1006);
 });
 
-test('a difference that wavers is never taken for one that began anew', () => {
+test('a fluctuating difference is not taken for a reset', () => {
   const counter = new ContinuedCounter('wavering');
   for (let i = 0; i < 10; i++) assert.equal(one(counter, 'tracefs', i % 2 === 0 ? 3 : 0), 3);
 });

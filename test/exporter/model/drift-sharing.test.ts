@@ -6,7 +6,7 @@ import { drifts, kinds, thread, topologyOf, vmOf, without } from '../../../testi
 const SMT = topologyOf(1, 4, 2);
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 
-/** A thread that is where it should be. */
+/** A thread with its expected affinity. */
 function pinned(label: string, ...cpus: number[]) {
   return thread(label, cpus, cpus);
 }
@@ -95,7 +95,7 @@ test('on a host with one CPU nothing can be apart', () => {
   assert.deepEqual(kinds(one, vmOf([pinned('vcpu0', 0), pinned('iothread:a', 0)])), []);
 });
 
-test('the way back is advised for whoever left its mask, for both alike', () => {
+test('the advice restores the mask of each thread that left it', () => {
   const vm = vmOf([pinned('vcpu0', 2), thread('iothread:a', [2], [4], { tid: 7 })]);
   assert.deepEqual(
     drifts(SMT, vm).map(({ thread: label, kind, fix }) => `${label} ${kind} ${fix}`),

@@ -57,7 +57,7 @@ test('CPUs that are offline count on neither side', () => {
   assert.deepEqual(kind([3], [2]), ['mask_changed']);
 });
 
-test('an expectation whose CPUs are all offline is told, and a command that would fail is not', () => {
+test('an expectation whose CPUs are all offline is reported, and a command that would fail is not', () => {
   const topology = without(FLAT, [3, 4]);
   const [drift] = drifts(topology, vmOf([thread('vcpu0', ALL, [3, 4])]));
   assert.deepEqual(

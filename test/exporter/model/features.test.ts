@@ -66,7 +66,7 @@ function statistics(disks: readonly Disk[], pollMaxSeconds: readonly number[] = 
   return { statistics: { disks, iothreads } };
 }
 
-test('where nothing is known nothing is said', () => {
+test('unknown facts give no features', () => {
   assert.equal(featuresOf(NOTHING).size, 0);
 });
 
@@ -163,7 +163,7 @@ test('IOThreads poll unless one of them has it switched off, and what QEMU says 
   assert.equal(get('iothread_polling', statistics([], [])), 0);
 });
 
-test('SQPOLL and vhost are told by their threads, vhost also by the command line', () => {
+test('SQPOLL and vhost are identified by their threads, vhost also by the command line', () => {
   const threads = [thread('vcpu0', ALL)];
   assert.deepEqual([get('sqpoll', { threads }), get('vhost', { threads })], [0, 0]);
   assert.equal(get('sqpoll', { threads: [thread('sqpoll0', ALL)] }), 1);
@@ -221,7 +221,7 @@ test('QEMU goes before the command line, and that before libvirt', () => {
   assert.equal(get('cache_none', { direct: [true, false] }), 0);
 });
 
-test("libvirt's cache modes are told apart", () => {
+test("libvirt's cache modes are distinguished", () => {
   const direct = (cache: string | undefined) => get('cache_none', { libvirtDisks: [libvirtDisk({ cache })] });
   assert.deepEqual(['none', 'directsync', 'writeback', 'unsafe', undefined].map(direct), [
     1,
@@ -232,7 +232,7 @@ test("libvirt's cache modes are told apart", () => {
   ]);
 });
 
-test('what one source leaves out another tells', () => {
+test('a missing value of one source comes from another', () => {
   const libvirtDisks = [libvirtDisk({ io: 'native', cache: 'writeback' })];
   const given = { libvirtDisks, ...commandLine('-device', 'virtio-blk-pci,drive=plugged-in,num-queues=4') };
   assert.deepEqual(

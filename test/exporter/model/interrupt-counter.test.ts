@@ -23,7 +23,7 @@ test('a CPU that goes offline and comes back goes on from where it was', () => {
   assert.equal(take(counter, { 0: 110, 1: 1003, 300: 7 }), 1120);
 });
 
-test('a line that is set up anew counts from zero, whichever of its columns show it', () => {
+test('a line that is set up again counts from 0, whichever column shows it', () => {
   const counter = new InterruptCounter();
   take(counter, { 0: 5_000_000, 1: RANGE - 1 });
   assert.equal(take(counter, { 0: 3, 1: 2 }), 5_000_000 + RANGE - 1 + 5);

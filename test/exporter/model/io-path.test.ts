@@ -32,7 +32,7 @@ test('the reason of an exit gives its step if it identifies one', () => {
       ['arm64', 0, 'inject'],
       ['arm64', ARM_TRAP * ARM_RET + 1, 'halt'],
     ] as const),
-    // No reason tells a kick: these are any MMIO, port or register.
+    // No reason identifies a kick: these are any MMIO, port or register.
     ...([
       ['vmx', 30, 'other'],
       ['vmx', 32, 'other'],

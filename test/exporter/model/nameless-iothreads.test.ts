@@ -55,7 +55,7 @@ test('what was made after the vCPUs is none of the command line', () => {
   assert.deepEqual(found(id, 'call_rcu', MAIN), {}, 'it has yet to make its vCPUs');
 });
 
-test('thread ids that began again tell no order', () => {
+test('thread ids that wrapped around give no order', () => {
   const wrapped = threads('call_rcu', MAIN, 'CPU 0/KVM').map((thread) => ({ ...thread }));
   wrapped.push({ tid: 5, comm: 'worker', isVcpu: false });
   assert.equal(namelessIothreads(PID, wrapped, ['averyveryverylongid']).size, 0);

@@ -76,7 +76,7 @@ test('where a VM has no thread for I/O, it is the emulator that is pinned', () =
   assert.deepEqual(found, [{ missing: 'io_threads_pinned', fixes: ['virsh emulatorpin web 5 --live'] }]);
 });
 
-test('a host without enough free CPUs is told of, and so is a VM whose threads nobody knows', () => {
+test('a host without enough free CPUs is reported, and so is a VM with unknown threads', () => {
   const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
   const none = ['no CPU is left that it may have and nobody uses'];
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', ALL, 1), T('vcpu1', ALL, 2)], [3]), 'vcpus_pinned'), none);

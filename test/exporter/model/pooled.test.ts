@@ -57,7 +57,7 @@ test('a worker that cannot be read stays in the sum with what it had', () => {
   assert.equal(sumOf(pool, [['1:1', NOTHING]]), 18, 'one ends while the other cannot be read');
 });
 
-test('a sum with a worker that was never read is unknown, and what other files tell is not', () => {
+test('a sum with a worker that was never read is unknown, and values of other files are not', () => {
   const pool = new ThreadPool();
   const alive = new Map<string, ThreadCounters>([
     ['1:1', { ...run(10), migrations: 3 }],

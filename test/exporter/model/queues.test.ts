@@ -26,7 +26,7 @@ test('a fast and a slow write to one address are one queue; a port is another on
   assert.deepEqual(queues.known.map(({ address }) => address).sort(), ['0xc010', 'port 0xc010']);
 });
 
-test('the address is told in full: beyond 32 bits as well', () => {
+test('the address is reported in full: beyond 32 bits as well', () => {
   const queues = new Queues();
   queues.observe([mmio(0x38_0000_3000), pio(0x1050)]);
   assert.deepEqual(
@@ -38,7 +38,7 @@ test('the address is told in full: beyond 32 bits as well', () => {
   );
 });
 
-test('of a guest that writes everywhere 64 queues are told apart, and the first ones stay', () => {
+test('of a guest that writes everywhere 64 queues are distinguished, and the first ones stay', () => {
   const queues = new Queues();
   queues.observe([mmio(0x9000)]);
   queues.observe(Array.from({ length: 1000 }, (_, i) => mmio(i)));

@@ -54,7 +54,7 @@ test('the latest CPUs are those of the last three samples, each once, capped one
   assert.deepEqual(latestCpus(sampled([0, 1, 1, 1])), [1]);
 });
 
-test('a rate of migrations is told once there are sixteen samples, and of the last sixteen only', () => {
+test('a rate of migrations is reported once there are sixteen samples, and of the last sixteen only', () => {
   const still = Array.from({ length: 15 }, () => 0);
   assert.equal(migrationRate(sampled(still), 1), undefined);
   assert.equal(migrationRate(sampled([...still, 0]), 1), 0);

@@ -127,7 +127,7 @@ for (const [code, fix] of [
   });
 }
 
-test('a failure is told with its path and its reason', () => {
+test('a failure is reported with its path and its reason', () => {
   for (const collector of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])
     assert.match(advice(collector, 'failed', '/a/file', 'EIO: it broke'), /^\/a\/file: EIO: it broke/);
 });

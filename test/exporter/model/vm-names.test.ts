@@ -37,7 +37,7 @@ test('a VM of KVM does not lose its name to an emulator, which any user can star
 
 const UUID = '11111111-2222-3333-4444-555555555555';
 
-test('a VM that comes too late is told by its UUID, which it keeps, before its pid', () => {
+test('a VM that comes too late is identified by its UUID, which it keeps, before its pid', () => {
   const [first, second] = [claim(10, 'web'), claim(20, 'web', { uuid: UUID })];
   assert.deepEqual(labelsOf([first, second]), ['web', 'web~11111111']);
   assert.deepEqual(labelsOf([first, second, claim(30, 'web', { uuid: UUID })]), [

@@ -54,7 +54,7 @@ test('in captured replies only the reversed list fits the sum that KVM keeps bes
   assert.ok(decided > 5, 'the list as it is would be impossible');
 });
 
-test("a QEMU that mends the order is recognised by the sum; without a sum today's order is taken", () => {
+test('a QEMU with the fixed order is recognized by the sum; without a sum the current order is used', () => {
   const { buckets, sum } = kvmHistogram([0, 1000, 2000, 70_000]);
   assert.deepEqual(inKvmOrder(buckets.toReversed(), sum), buckets);
   assert.deepEqual(inKvmOrder(buckets, sum), buckets);

@@ -18,7 +18,7 @@ function start(): { log: string[]; problems: ProblemLog } {
 const problem = (path: string, kind: SourceErrorKind = 'denied'): SourceError =>
   new SourceError(kind, path, 'why');
 
-test('a failure is said once, its end once, and its return again', () => {
+test('a failure is logged once, its end once, and its return again', () => {
   const { log, problems } = start();
   for (const round of [[problem('/a')], [problem('/a')], [], [], [problem('/a')]])
     problems.update('p', round);
@@ -38,7 +38,7 @@ test('the same failure at many processes is one', () => {
   assert.deepEqual(log, ['warn p /proc/12/x']);
 });
 
-test('another failure of the same collector is said, and what is absent is no warning', () => {
+test('another failure of the same collector is logged; a missing source is no warning', () => {
   const { log, problems } = start();
   problems.update('p', [problem('/a')]);
   problems.update('p', [problem('/a'), problem('/b', 'absent')]);

@@ -103,7 +103,7 @@ const seriesOf = (result: ScrapeResult, name: string): number =>
   result.families.find((each) => each.name === 'kvm_vm_vcpus')?.labels.filter((l) => l.includes(`"${name}-`))
     .length ?? 0;
 
-test('scrapes that overlap share one collection; the next one is made anew', async (context) => {
+test('overlapping scrapes share one collection; the next scrape starts a new one', async (context) => {
   let collections = 0;
   const counting: Collector = {
     name: 'counting',
@@ -187,7 +187,7 @@ test('a collector that hangs does not cost those after it', async (context) => {
   assert.equal(success(await scrape.collect(200), 'after'), 1);
 });
 
-test('a slow collector that breathes is broken off at the deadline with what it has', async (context) => {
+test('a slow collector that yields ends at the deadline with its partial result', async (context) => {
   let steps = 0;
   const slow: Collector = {
     name: 'slow',
@@ -354,7 +354,7 @@ test('a failure is logged once for many scrapes, and its end once', async (conte
   );
 });
 
-test('every collector tells how long it took and how it did', async (context) => {
+test('every collector reports its duration and its success', async (context) => {
   const { scrape } = start(context, () => [giving('a'), throwing]);
   const result = await scrape.collect(1000);
   for (const collector of ['inventory', 'a', 'throwing']) {

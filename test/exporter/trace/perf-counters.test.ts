@@ -65,7 +65,7 @@ test('each VM has one perf process; counts add up, and are unknown before the fi
   assert.deepEqual(totals(perf, 'a'), { kvm_exit: 6, 'kvm_pio:notify': 2 });
   assert.deepEqual(totals(perf, 'b'), { 'kvm_pio:notify': 7 }, 'what perf does not support has no count');
   assert.equal(perf.counts('none'), undefined);
-  assert.equal(perf.counts('stranger'), undefined);
+  assert.equal(perf.counts('unknown'), undefined);
   assert.deepEqual(perf.problems, []);
   assert.ok(started.every(({ isAskedToEnd }) => !isAskedToEnd));
 });
@@ -112,7 +112,7 @@ test('a VM that has exited is forgotten, and late counts of its perf process are
   assert.equal(perf.counts('a'), undefined);
   assert.deepEqual(perf.problems, []);
   perf.follow([vm('a', 1), vm('b', 2)]);
-  assert.equal(perf.counts('a'), undefined, 'and begins anew');
+  assert.equal(perf.counts('a'), undefined, 'and starts again');
   counts(2, 1, 0);
   assert.equal(perf.counts('a')?.get('kvm_exit'), 1);
 });

@@ -186,7 +186,7 @@ test('the sets satisfy the program’s assumptions', () => {
   assert.deepEqual(
     places.filter((place, i) => places.indexOf(place) !== i),
     [],
-    'blocks are told apart by event and keys',
+    'blocks are distinguished by event and keys',
   );
   const tallies = all.flatMap(({ tally }) => tally ?? []);
   assert.equal(new Set(tallies).size, tallies.length, 'a tally is of one trigger');

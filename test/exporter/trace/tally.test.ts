@@ -54,7 +54,7 @@ test('the growth of the map is added by thread and by the other keys', () => {
     ['vcpu0', 7, 2, 3],
   ]);
   assert.deepEqual(counts(tally, 'b'), [['vcpu0', 7, 9, 9]]);
-  assert.deepEqual(counts(tally, 'stranger'), []);
+  assert.deepEqual(counts(tally, 'unknown'), []);
 });
 
 test('if another program clears the map, counting continues from zero and no count falls', () => {
@@ -199,7 +199,7 @@ class World {
       const wasKnown = this.#threads.get(what.tid)?.knownAfter === 0;
       this.#threads.delete(what.tid);
       this.read();
-      // Of two that had the id and were known to nobody, the map does not tell what was whose.
+      // Of two that had the id and were known to nobody, the map cannot distinguish them.
       this.#begin(what.tid, wasKnown ? what.knownAfter : 0);
     } else {
       // The program reads before it clears; somebody else does not.

@@ -185,13 +185,13 @@ test('a window that is always open is created again each minute, because exited 
 test('a map that is three quarters full is cleared, and no count is lost or counted twice', async (context) => {
   const { tracefs, start, tick, read, hits, set } = setUp(context);
   await start();
-  const strangers = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
-  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...strangers.slice(1), [11, 120, 5]]);
+  const otherThreads = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...otherThreads.slice(1), [11, 120, 5]]);
   read();
   await tick();
   assert.equal(set('exits')?.entries, 12_288, 'not yet: there is room for a quarter');
   assert.ok(!tracefs.written.some((line) => line.includes(':clear')));
-  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...strangers, [11, 120, 5]]);
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...otherThreads, [11, 120, 5]]);
   read();
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 2);
   await tick();
@@ -224,8 +224,8 @@ test('a reading while a map is being cleared counts nothing twice', async (conte
 test('a map with variables cannot be cleared, so its trigger is created again', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['notifications'] });
   await start();
-  const strangers = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
-  tracefs.show('kvm/kvm_mmio', 'common_pid', [[11, 9], ...strangers]);
+  const otherThreads = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
+  tracefs.show('kvm/kvm_mmio', 'common_pid', [[11, 9], ...otherThreads]);
   read();
   await tick();
   tracefs.hit('kvm/kvm_mmio', 'common_pid', [11], 1);

@@ -15,7 +15,7 @@ const disk = (more: Partial<Disk>): Disk =>
     ...more,
   }) as Disk;
 
-test("the captured host's NVMe completes where its queues' interrupts go, and only NVMe is told of", () => {
+test("the captured host's NVMe completes where its queues' interrupts go, and only NVMe is reported", () => {
   const host = capturedHost('linux-nvme-vhost', 't1');
   const completions = readCompletionCpus(host, readDisks(host));
   assert.deepEqual([...completions.keys()], ['nvme0n1']);

@@ -225,7 +225,7 @@ test('a thread id that is reused is another thread: it neither drifts nor inheri
   assert.deepEqual([expected('iothread:io0'), expected('vcpu0')], ['2 (baseline)', undefined]);
 });
 
-test('a VM that is gone is forgotten, and its next incarnation starts anew', async (context) => {
+test('an exited VM is forgotten, and its next start has a new baseline', async (context) => {
   const { tree, state, tick, watch, expected, vcpu0 } = watchedHost(context);
   const [old] = state.vms as [Vm];
   await tick({ 11: '1' });
@@ -331,7 +331,7 @@ test('what was learnt outlives the daemon, but not a reboot', async (context) =>
   assert.equal(expected('vcpu0', rebooted), '0,1,2,3 (baseline)');
 });
 
-test('a state file with a list that is none is set aside, and learnt anew', async (context) => {
+test('an invalid state file is set aside, and the baseline is learned again', async (context) => {
   const { tree, tick, start, expected } = watchedHost(context);
   await tick({ 11: '1' });
   const path = `${tree.folder}/state/baselines.json`;
@@ -354,7 +354,7 @@ test('before the topology is known nothing is judged', async (context) => {
   assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
 });
 
-test('a thread that roams within its mask is told by its samples', async (context) => {
+test('a thread that moves within its mask is detected by its samples', async (context) => {
   const { state, tick } = watchedHost(context);
   const residency = newResidency(0);
   for (let i = 0; i < 20; i++) observe(residency, i % 2, 1, 16);

@@ -117,7 +117,7 @@ test('a stage that is there for one judgement only is none', (context) => {
   assert.deepEqual(changes, []);
 });
 
-test('measured exits keep polling down, once there are enough I/Os to tell', (context) => {
+test('measured exits keep polling down, once there are enough I/Os', (context) => {
   const { state, judge } = setUp(context);
   Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
   assert.equal(judge(), 'exitless_polling');
@@ -240,7 +240,7 @@ test('a queue is named after the device whose window it is in, else after its pa
   assert.equal(devices[2]?.fairness, undefined);
 });
 
-test('a declared phase shows, declares the stage that it begins with, and is told and counted once', async (context) => {
+test('a declared phase shows, declares the stage that it begins with, and is reported and counted once', async (context) => {
   const { state, changes, watch, judge, cli } = setUp(context);
   const [vm] = state.vms as [Vm];
   judge();
@@ -276,7 +276,7 @@ test('a phase that was declared before the daemon met the VM is no change', asyn
   assert.deepEqual([watch.of(state.vms[0] as Vm)?.phase, changes], ['x', []]);
 });
 
-test('a VM is not judged before its threads were looked at, nor without a topology', (context) => {
+test('a VM is not assessed before its threads were read, nor without a topology', (context) => {
   const { state, watch, judge } = setUp(context);
   state.threads = undefined;
   assert.equal(judge(2), undefined);

@@ -39,7 +39,7 @@ function moment(seconds: number, more: Counts = {}): Evidence {
   return { at: seconds * 1000, ios: counts.ios, trace };
 }
 
-test('the first moment tells nothing, the next ones what has grown since', () => {
+test('the first sample has no growth, later ones do', () => {
   const window = new Window();
   assert.equal(window.add(moment(5)), undefined);
   assert.deepEqual(window.add(moment(15)), {

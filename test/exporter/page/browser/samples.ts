@@ -1,6 +1,6 @@
 import type { LiveVm } from '../../../../exporter/page/live.ts';
 
-/** A VM of which nothing is known but what is given. */
+/** A VM with the given data only. */
 export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
   return {
     vm,

@@ -68,7 +68,7 @@ test('a domain that imitates another by line breaks costs both, never a mix of t
   assert.equal((await source.query([LV1])).statistics.size, 0);
 });
 
-test('disks of the same name are told apart', async () => {
+test('disks of the same name are distinguished', async () => {
   const { source } = libvirt(async () => CAPTURED.replace('block.0.name=hda', 'block.0.name=vda'));
   const { statistics } = await source.query([LV1]);
   assert.deepEqual(

@@ -89,7 +89,7 @@ test('a virsh that dies without a word is a failure as well', async (context) =>
   await assert.rejects(domstats(URI, 5000), { kind: 'failed', reason: 'virsh: ended with SIGSEGV' });
 });
 
-test('a host without virsh is told apart', async (context) => {
+test('a host without virsh is distinguished', async (context) => {
   fakeVirsh(context, undefined);
   await assert.rejects(domstats(URI, 5000), { kind: 'absent', path: 'virsh', reason: 'not installed' });
 });

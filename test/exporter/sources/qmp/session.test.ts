@@ -57,7 +57,7 @@ test('nothing is sent but the commands of the list', async (context) => {
   for (const command of server.received) assert.match(command, /^(qmp_capabilities|query-[a-z-]+|qom-get)$/);
 });
 
-test('vCPUs are told apart by path, though the reply lists them the other way round', async (context) => {
+test('vCPUs are distinguished by path, though the reply lists them the other way round', async (context) => {
   const { session } = await start(context);
   const { vcpus } = await session.statistics();
   assert.deepEqual([...vcpus.keys()], [0, 1]);

@@ -131,7 +131,7 @@ test('a socket that comes later is found by a full look only', async (context) =
   assert.equal(sessions.has('10:1000'), true);
 });
 
-test('after a failure the path is looked up anew: it may be another VM’s by now', async (context) => {
+test('after a failure the path is resolved again: it may belong to another VM', async (context) => {
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
   await sessions.query(VMS);

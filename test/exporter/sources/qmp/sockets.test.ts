@@ -16,7 +16,7 @@ function locate(host: SocketHost, ...vms: Vm[]): { found: Record<string, string>
   return { found: Object.fromEntries(found), problems };
 }
 
-/** A VM whose socket is where it should be. */
+/** A VM whose socket is in the expected directory. */
 function good(context: TestContext): SocketHost {
   const host = socketHost(context);
   host.write(WEB, '');
@@ -63,7 +63,7 @@ const UNTRUSTED: Readonly<Record<string, (host: SocketHost) => void>> = {
 };
 
 for (const [what, spoil] of Object.entries(UNTRUSTED)) {
-  test(`no socket is taken where the directory ${what}, and that is said`, (context) => {
+  test(`no socket is used if the directory ${what}, and this is reported`, (context) => {
     if (!isRoot(context)) return;
     const host = good(context);
     spoil(host);
@@ -88,7 +88,7 @@ test('a directory that is missing is the usual case and nothing to speak of', (c
   assert.deepEqual(locate(host, fakeVm(10)), { found: {}, problems: [] });
 });
 
-test('a file in place of the directory costs nothing but the sockets', (context) => {
+test('a file in place of the directory affects only the sockets', (context) => {
   const host = good(context);
   rmSync(host.real(SOCKETS), { recursive: true });
   writeFileSync(host.real(SOCKETS), '', { mode: 0o644 });
