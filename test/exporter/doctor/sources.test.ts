@@ -26,7 +26,7 @@ test('a problem is reported with its fix, once for all processes', () => {
   assert.match(sources[0]?.findings[0]?.fix ?? '', /CAP_SYS_PTRACE/);
 });
 
-test('a monitor that a client holds, such as the daemon beside which doctor runs, is said and is no failure', () => {
+test('a monitor that a client holds, such as the running daemon, is reported and is no failure', () => {
   const problems = [new SourceError('timeout', '/run/q/a.sock', 'no greeting in 1000 ms', 'monitor_held')];
   const [source] = diagnose(result({ qmp: { problems } }), 1, AS_ROOT).sources;
   assert.equal(source?.usable, true);
