@@ -87,7 +87,7 @@ export function watchedHost(context: TestContext) {
         onChange: ({ thread, kind }, began) => void changes.push(`${began ? '+' : '-'}${thread} ${kind}`),
         sinceBoot: () => state.seconds,
       },
-      () => state.settings,
+      state.settings,
     );
   const watch = start();
   const mask = (tid: number, list: string): void =>
@@ -110,6 +110,7 @@ export function watchedHost(context: TestContext) {
       state.seconds++;
       if ((state.topology?.nodes.length ?? 0) > 1) await memory.readDue(state.vms);
       const before = changes.length;
+      on.configure(state.settings);
       await on.tick();
       return changes.slice(before);
     },

@@ -25,8 +25,6 @@ export interface AssessmentDependencies {
   now(): number;
   /** Seconds since boot. */
   sinceBoot(): number;
-  /** The current settings. They are computed once per reload. */
-  settings(): AffinitySettings;
   readonly stateDirectory: string;
   /** Whether learned state is written to --state.dir. False for commands that run beside the daemon. */
   readonly learns: boolean;
@@ -41,27 +39,38 @@ export class Assessment {
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
 
-  constructor(private readonly parts: AssessmentDependencies) {
-    const { host, watched, logger, now, stateDirectory } = parts;
+  constructor(
+    private readonly dependencies: AssessmentDependencies,
+    settings: AffinitySettings,
+  ) {
+    const { host, watched, logger, now, stateDirectory } = dependencies;
     const boot = bootId(host);
     this.#memory = new Memory(host, now);
     this.#affinity = new AffinityWatch(
       {
-        ...{ host, watched, memory: this.#memory, residencyOf: parts.residencyOf },
-        baselines: new Baselines(stateDirectory, boot, logger, parts.learns),
+        host,
+        watched,
+        memory: this.#memory,
+        residencyOf: dependencies.residencyOf,
+        baselines: new Baselines(stateDirectory, boot, logger, dependencies.learns),
         onChange: (drift, began) => this.#logDrift(drift, began),
-        sinceBoot: parts.sinceBoot,
+        sinceBoot: dependencies.sinceBoot,
       },
-      parts.settings,
+      settings,
     );
     this.#stages = new StageWatch({
       phases: new Phases(stateDirectory, logger),
       vms: () => watched.vms,
       topology: () => watched.topology,
       affinity: () => this.#affinity.reading,
-      lastOf: parts.lastOf,
+      lastOf: dependencies.lastOf,
       onChange: (vm, what, from, to) => this.#logStage(vm, what, from, to),
     });
+  }
+
+  /** Applies other settings and keeps what was learned. */
+  configure(settings: AffinitySettings): void {
+    this.#affinity.configure(settings);
   }
 
   get affinity(): Affinity {
@@ -84,7 +93,7 @@ export class Assessment {
 
   /** Reads the memory of VMs that are due. Call it every second. */
   async readMemory(): Promise<void> {
-    const { vms, topology } = this.parts.watched;
+    const { vms, topology } = this.dependencies.watched;
     // On a host with one NUMA node all memory is local.
     if ((topology?.nodes.length ?? 0) > 1) await this.#memory.readDue(vms);
   }
@@ -95,13 +104,13 @@ export class Assessment {
   }
 
   #logDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
-    const { logger } = this.parts;
+    const { logger } = this.dependencies;
     if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
     else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
   }
 
   #logStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
-    this.parts.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
+    this.dependencies.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
   }
 }
 

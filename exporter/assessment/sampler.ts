@@ -30,9 +30,13 @@ export class Sampler {
 
   constructor(
     private readonly host: Host,
-    private readonly settings: () => SamplerSettings,
+    private settings: SamplerSettings,
     private readonly now: () => number = () => performance.now(),
   ) {}
+
+  configure(settings: SamplerSettings): void {
+    this.settings = settings;
+  }
 
   /**
    * Takes one sample of every long-lived thread on the I/O path.
@@ -45,7 +49,7 @@ export class Sampler {
   ): Promise<readonly SourceError[]> {
     const yielder = new Yielder();
     const problems: SourceError[] = [];
-    const { maxCpus, intervalMs } = this.settings();
+    const { maxCpus, intervalMs } = this.settings;
     const at = this.now();
     const gap = at - (this.#last ?? at);
     this.#last = at;

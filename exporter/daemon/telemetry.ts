@@ -42,6 +42,7 @@ export class Telemetry {
   readonly assessment: Assessment;
   readonly work: PeriodicWork;
   readonly doctor: Doctor;
+  readonly #sampler: Sampler;
   readonly #remotes: RemoteSources;
   readonly #trace: Trace;
   readonly #scrape: Scrape;
@@ -64,25 +65,27 @@ export class Telemetry {
     const problemLog = new ProblemLog(logger);
     const sinceBoot = (): number => secondsSinceBoot(host);
     const inventory = new Inventory(host);
-    const sampler = new Sampler(host, () => this.#settings.sampler, now);
+    const sampler = new Sampler(host, this.#settings.sampler, now);
     const remotes = new RemoteSources(host, inventory, this.#settings.remotes, now);
     const trace = new Trace(
       { host, writer, startPerf: perfStarter(PERF_INTERVAL_MS), isCopy: !host.isLive, pid, now, sinceBoot },
       this.#settings.trace,
       inventory,
     );
-    const assessment = new Assessment({
-      host,
-      watched: inventory,
-      logger,
-      residencyOf: (thread) => sampler.residencyOf(thread),
-      lastOf: (vm) => remotes.lastOf(vm),
-      now,
-      sinceBoot,
-      settings: () => this.#settings.affinity,
-      stateDirectory: config['state.dir'],
-      learns,
-    });
+    const assessment = new Assessment(
+      {
+        host,
+        watched: inventory,
+        logger,
+        residencyOf: (thread) => sampler.residencyOf(thread),
+        lastOf: (vm) => remotes.lastOf(vm),
+        now,
+        sinceBoot,
+        stateDirectory: config['state.dir'],
+        learns,
+      },
+      this.#settings.affinity,
+    );
     this.#scrape = new Scrape(
       {
         host,
@@ -106,6 +109,7 @@ export class Telemetry {
       this.#settings,
     );
     this.doctor = new Doctor({ host, inventory, assessment, remotes });
+    this.#sampler = sampler;
     this.inventory = inventory;
     this.assessment = assessment;
     this.#remotes = remotes;
@@ -143,6 +147,8 @@ export class Telemetry {
     const before = this.#config;
     this.#config = config;
     this.#settings = settingsOf(config);
+    this.#sampler.configure(this.#settings.sampler);
+    this.assessment.configure(this.#settings.affinity);
     this.#remotes.configure(this.#settings.remotes);
     this.#trace.configure(this.#settings.trace);
     this.#scrape.configure(this.#settings.scrape);

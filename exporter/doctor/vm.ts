@@ -9,7 +9,7 @@ import { factsOf } from '../model/topology-facts.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
 
-/** What `doctor --vm` reports on one VM. */
+/** The report of `doctor --vm`. */
 export interface VmReport {
   readonly vm: string;
   readonly pid: number;
@@ -129,9 +129,14 @@ export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
 
 /** Formats the report as text. Tenants choose VM names, so terminal control characters are replaced. */
 export function formatVmReport(report: VmReport): string {
-  const head = ['thread', 'tid', 'may run on', 'is on', 'node', 'should be on'];
+  const head = ['thread', 'tid', 'allowed CPUs', 'on CPU', 'node', 'expected CPUs'];
   const rows = report.threads.map(({ thread, tid, allowed, cpu, node, expected }) => [
-    ...[thread, String(tid), allowed, cpu, node, expected],
+    thread,
+    String(tid),
+    allowed,
+    cpu,
+    node,
+    expected,
   ]);
   const lines = [`${report.vm} (pid ${report.pid})`, '', ...table([head, ...rows]), ''];
   if (report.memory !== undefined) {
@@ -154,13 +159,13 @@ export function formatVmReport(report: VmReport): string {
   );
   lines.push(`features  ${features.join(' ')}`);
   lines.push(`stage     ${report.stage}${report.phase === undefined ? '' : `; phase ${report.phase}`}`, '');
-  lines.push(report.drifts.length === 0 ? 'nothing has drifted' : 'wrong:');
+  lines.push(report.drifts.length === 0 ? 'no drift' : 'drift:');
   for (const { thread, kind, why, fix } of report.drifts) {
     lines.push(`  ${thread}: ${kind}: ${why}`);
     if (fix !== undefined) lines.push(`    fix: ${fix}`);
   }
   if (report.next !== undefined) {
-    lines.push('', `missing for ${report.next.stage} (paper, ${report.next.section}):`);
+    lines.push('', `missing for ${report.next.stage} (section ${report.next.section} of the paper):`);
     for (const { missing, fixes } of report.next.steps)
       lines.push(`  ${missing}`, ...fixes.map((fix) => `    fix: ${fix}`));
   }

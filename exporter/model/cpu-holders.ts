@@ -1,6 +1,6 @@
 import { isPin } from './confinement.ts';
 import { type ObservedThread, type ObservedVm, permitted } from './observed.ts';
-import { IO_ROLES } from './roles.ts';
+import { IO_THREAD_ROLES } from './roles.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
 /** A thread on the I/O path that is confined to one CPU. */
@@ -39,7 +39,7 @@ export class CpuHolders {
     for (const vm of vms) {
       for (const thread of vm.threads) {
         const isVcpu = thread.role === 'vcpu';
-        if (!isVcpu && !IO_ROLES.has(thread.role)) continue;
+        if (!isVcpu && !IO_THREAD_ROLES.has(thread.role)) continue;
         const cpu = placeOf(vm, thread, facts);
         if (cpu === undefined) continue;
         this.#cpus.set(thread, cpu);

@@ -1,7 +1,7 @@
 import type { CpuHolders } from './cpu-holders.ts';
 import { mainNodesOf } from './numa.ts';
 import { commandFor, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
-import { IO_ROLES } from './roles.ts';
+import { IO_THREAD_ROLES } from './roles.ts';
 
 /** A thread that runs on another NUMA node than its memory, device or interrupts. */
 export interface Crossing {
@@ -17,7 +17,7 @@ export interface Crossing {
  */
 export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: CpuHolders): Crossing | undefined {
   const { facts } = places;
-  const isIo = IO_ROLES.has(thread.role);
+  const isIo = IO_THREAD_ROLES.has(thread.role);
   if (facts.topology.nodes.length < 2 || (thread.role !== 'vcpu' && !isIo)) return undefined;
   const cpus = thread.seenOn.length > 0 ? thread.seenOn : facts.mask(thread.allowed).online;
   const here = facts.nodes(cpus);
@@ -31,7 +31,7 @@ export function crossingOf(vm: ObservedVm, thread: ObservedThread, places: CpuHo
     ...away(here, completions.nodes, 'its interrupts go to'),
   ];
   if (wrong.length === 0) return undefined;
-  const why = `on ${nodeText(here)} (CPUs ${facts.mask(cpus).text}), ${wrong.join(', ')}`;
+  const why = `on ${nodeText(here)} (CPUs ${facts.mask(cpus).text}), but ${wrong.join(', ')}`;
   const target = [devices, facts.cpusNear(memory), completions.nodes].find((nodes) => nodes.length > 0)?.[0];
   if (target === undefined) return { why, fix: undefined };
   if (!here.includes(target)) return { why, fix: moveTo(vm, thread, target, places) };

@@ -98,7 +98,7 @@ function maskOf({ vm, thread, holders, source, expected, actual }: Case): Findin
 function sharedCpu({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
   const other = holders.onSameCpu(thread, cpu);
   if (other === undefined) return undefined;
-  const why = `on CPU ${cpu} with ${nameOf(other, vm)}`;
+  const why = `shares CPU ${cpu} with ${nameOf(other, vm)}`;
   return { kind: 'shared_cpu', why, fix: apart({ vm, thread }, other, holders) };
 }
 
@@ -106,7 +106,7 @@ function sharedCore({ vm, thread, holders }: Case, cpu: number): Finding | undef
   const other = holders.onSameCore(vm, thread, cpu);
   if (other === undefined) return undefined;
   const core = formatCpuList([cpu, ...holders.facts.siblings(cpu)].sort((a, b) => a - b));
-  const why = `on CPUs ${core}, one core, with ${nameOf(other, vm)}`;
+  const why = `shares the core of CPUs ${core} with ${nameOf(other, vm)}`;
   return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, holders) };
 }
 
@@ -122,8 +122,8 @@ function apart(self: Holder, other: Holder, holders: CpuHolders): string | undef
   const rank = ({ vm, thread }: Holder): string =>
     `${thread.role === 'vcpu' ? 1 : 0} ${vm.vm} ${thread.label}`;
   const [mover, stayer] = rank(self) < rank(other) ? [self, other] : [other, self];
-  const way = wayBack(mover, holders.facts) ?? wayBack(stayer, holders.facts);
-  if (way !== undefined) return way;
+  const back = commandBack(mover, holders.facts) ?? commandBack(stayer, holders.facts);
+  if (back !== undefined) return back;
   const cpu = holders.of(mover.thread);
   const free = cpu === undefined ? undefined : holders.free(mover, holders.facts.topology.nodeOf.get(cpu));
   return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
@@ -133,7 +133,7 @@ function apart(self: Holder, other: Holder, holders: CpuHolders): string | undef
  * The command that restores a thread's expected CPUs; undefined if the thread has them, or none of them is
  * online.
  */
-function wayBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
+function commandBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
   if (thread.expectation === undefined) return undefined;
   const { online } = facts.mask(thread.expectation.cpus);
   const isThere = formatCpuList(facts.mask(thread.allowed).online) === formatCpuList(online);
@@ -147,12 +147,12 @@ function crossNode({ vm, thread, holders, expected, actual }: Case): Finding | u
   const crossing = crossingOf(vm, thread, holders);
   if (crossing === undefined) return undefined;
   const { why, fix } = crossing;
-  return { kind: 'cross_node', why, fix: wayBack({ vm, thread }, facts) ?? fix };
+  return { kind: 'cross_node', why, fix: commandBack({ vm, thread }, facts) ?? fix };
 }
 
 function migrating({ vm, thread, holders, expected }: Case, limit: number): Finding | undefined {
   const rate = thread.migrationsPerSecond;
   if (rate === undefined || rate <= limit || isPin(expected, vm, holders.facts) === false) return undefined;
-  const why = `${rate.toFixed(1)} moves a second on CPUs ${thread.allowedList}, more than ${limit}`;
-  return { kind: 'migrating', why, fix: wayBack({ vm, thread }, holders.facts) };
+  const why = `${rate.toFixed(1)} migrations per second on CPUs ${thread.allowedList}, limit ${limit}`;
+  return { kind: 'migrating', why, fix: commandBack({ vm, thread }, holders.facts) };
 }

@@ -6,7 +6,7 @@ import { isPin } from './confinement.ts';
 import { type DiskFacts, diskFactsOf } from './disk-facts.ts';
 import { shareOn } from './numa.ts';
 import type { ObservedThread, Unpinned } from './observed.ts';
-import { IO_ROLES } from './roles.ts';
+import { IO_THREAD_ROLES } from './roles.ts';
 import { factsOf, type TopologyFacts } from './topology-facts.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 
@@ -89,7 +89,7 @@ function affinityOf({ topology, threads, unpinned, memory, deviceNodes }: Featur
 
 /** In a VM without I/O threads the emulator does the I/O. */
 function ioThreads(threads: FeatureInput['threads']): (readonly number[])[] {
-  const io = threads.filter(({ role }) => IO_ROLES.has(role));
+  const io = threads.filter(({ role }) => IO_THREAD_ROLES.has(role));
   return (io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator')).map(
     ({ allowed }) => allowed,
   );

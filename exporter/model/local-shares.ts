@@ -1,7 +1,7 @@
 import type { VmAffinity } from './affinity-reading.ts';
 import { shareOn } from './numa.ts';
 import type { ObservedVm } from './observed.ts';
-import { IO_ROLES } from './roles.ts';
+import { IO_THREAD_ROLES } from './roles.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
 /** Shares of local memory and local completions, 0 to 1; undefined if unknown. */
@@ -11,7 +11,7 @@ export function localSharesOf(
 ): Pick<VmAffinity, 'memoryLocal' | 'completions'> {
   const vcpus = threads.filter(({ role }) => role === 'vcpu').flatMap(({ seenOn }) => seenOn);
   const nodes = facts.memoryNear(facts.nodes(vcpus));
-  const io = threads.filter(({ role }) => IO_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
+  const io = threads.filter(({ role }) => IO_THREAD_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
   const takers = new Set(interruptCpus);
   const takerNodes = facts.nodes(interruptCpus);
   const share = (isLocal: (cpu: number) => boolean): number | undefined =>

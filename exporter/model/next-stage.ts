@@ -1,11 +1,11 @@
 import type { Feature } from './features.ts';
 import { argumentFor, commandFor, type ObservedThread, type ObservedVm, permitted } from './observed.ts';
-import { IO_ROLES } from './roles.ts';
+import { IO_THREAD_ROLES } from './roles.ts';
 import { STAGE_RULES, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 import type { Vm } from './vm.ts';
 
-/** What is missing for the next stage of the methodology, and how to fix it. */
+/** One condition of the next stage that the VM does not meet, and its fixes. */
 export interface Remedy {
   readonly missing: string;
   readonly fixes: readonly string[];
@@ -20,7 +20,7 @@ export function nextRule({ detected }: VmStage): StageRule | undefined {
 }
 
 /**
- * What keeps a VM from the next stage. A fix for the running VM is a complete command. A fix that needs a
+ * The conditions of the next stage that a VM does not meet. A fix for the running VM is a complete command. A fix that needs a
  * restart is the option to start the VM with.
  *
  * @param free CPUs to which no thread of any VM is confined, the best first
@@ -40,7 +40,7 @@ export function remediesFor(
   ];
   if (missing.length === 0) {
     const fix = 'check kvm_vm_io_path_events_total and kvm_vm_queue_locality_ratio under load';
-    return [{ missing: 'what is measured speaks against it', fixes: [fix] }];
+    return [{ missing: 'measurements that confirm the features', fixes: [fix] }];
   }
   const plan = new Plan(observed, isOn('vcpus_pinned'), free);
   return missing.map((feature) => ({ missing: feature, fixes: fixesOf(feature, vm, observed, plan) }));
@@ -57,7 +57,7 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): re
       return plan.separateIo();
     case 'numa_local':
       return [
-        'start it with vCPUs and I/O threads on the node of its disk and memory on the nearest one that has any: numactl --membind, or <numatune> of libvirt',
+        "restart the VM with its vCPUs and I/O threads on the NUMA node of its disk, and its memory on the nearest node with memory: numactl --membind, or libvirt's <numatune>",
       ];
     case 'iothread_polling':
     case 'sqpoll':
@@ -69,7 +69,7 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): re
     case 'dedicated_iothreads':
     case 'iothread_vq_mapping':
       return [
-        "start it with an IOThread for each disk: -object iothread,id=io1 -device virtio-blk-pci,iothread=io1; libvirt: <driver iothread='1'/>",
+        "restart the VM with an IOThread per disk: -object iothread,id=io1 -device virtio-blk-pci,iothread=io1; libvirt: <driver iothread='1'/>",
       ];
     default:
       return [];
@@ -78,7 +78,7 @@ function fixesOf(feature: Feature, vm: Vm, observed: ObservedVm, plan: Plan): re
 
 /** In a VM without I/O threads the emulator does the I/O. */
 export function ioThreadsOf(threads: readonly ObservedThread[]): readonly ObservedThread[] {
-  const io = threads.filter(({ role }) => IO_ROLES.has(role));
+  const io = threads.filter(({ role }) => IO_THREAD_ROLES.has(role));
   return io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator');
 }
 
@@ -118,7 +118,9 @@ class Plan {
     const among = this.#io.filter(
       (thread) => !isAlone(thread) || thread.allowed.some((cpu) => this.#ofVcpus.has(cpu)),
     );
-    return among.length === 0 ? ['the pins of its vCPUs bring it'] : (this.#pin(among) ?? NO_CPUS);
+    return among.length === 0
+      ? ['none of its own: pinning the vCPUs separates them']
+      : (this.#pin(among) ?? NO_CPUS);
   }
 
   #pin(threads: readonly ObservedThread[]): readonly string[] | undefined {
@@ -126,30 +128,30 @@ class Plan {
     const fresh = threads.filter((thread) => !this.#commands.has(thread));
     let free = this.#free.filter((cpu) => !this.#ofVcpus.has(cpu));
     const commands = new Map<ObservedThread, string>();
-    const given = new Set<number>();
+    const taken = new Set<number>();
     for (const thread of fresh) {
       const [cpu] = permitted(this.observed, thread, free);
       const command = cpu === undefined ? undefined : commandFor(this.observed, thread, [cpu]);
       if (cpu === undefined || command === undefined) return undefined;
       commands.set(thread, command);
-      given.add(cpu);
+      taken.add(cpu);
       free = free.filter((each) => each !== cpu);
     }
     for (const [thread, command] of commands) this.#commands.set(thread, command);
-    this.#free = this.#free.filter((cpu) => !given.has(cpu));
+    this.#free = this.#free.filter((cpu) => !taken.has(cpu));
     return threads.flatMap((thread) => this.#commands.get(thread) ?? []);
   }
 }
 
-const UNKNOWN = ['it has no such threads, or they are not known'];
-const NO_CPUS = ['no CPU is left that it may have and nobody uses'];
+const UNKNOWN = ['unknown: the VM has no such threads, or the exporter cannot identify them'];
+const NO_CPUS = ['none: no permitted CPU is free'];
 
 function isAlone({ allowed }: ObservedThread): boolean {
   return allowed.length === 1;
 }
 
 function queues(count: number): string {
-  return `start it with num-queues=${count}; libvirt: <driver queues='${count}'/>`;
+  return `restart the VM with num-queues=${count}; libvirt: <driver queues='${count}'/>`;
 }
 
 /** One fix per IOThread: a single IOThread that does not poll turns the feature off. */
@@ -159,7 +161,7 @@ function polling({ iothreadIds }: Vm, observed: ObservedVm): string[] {
     .map(({ label }) => label.replace('iothread:', ''));
   const ids = iothreadIds.length > 0 ? iothreadIds : seen;
   if (ids.length === 0)
-    return ['start with an IOThread: -object iothread,id=io0 (libvirt: <iothreads>1</iothreads>)'];
+    return ['restart the VM with an IOThread: -object iothread,id=io0; libvirt: <iothreads>1</iothreads>'];
   return ids.map((id) => {
     const number = /^iothread(\d+)$/.exec(id)?.[1];
     if (observed.domain !== '' && number !== undefined) {

@@ -39,10 +39,13 @@ export const IO_ROLES: ReadonlySet<Role> = new Set<Role>([
   'worker',
 ]);
 
-/** Long-lived threads on the I/O path: the sampler follows them from CPU to CPU. */
-export const SAMPLED_ROLES: ReadonlySet<Role> = new Set(
-  [...TRACKED_ROLES].filter((role) => role === 'vcpu' || IO_ROLES.has(role)),
+/** The long-lived ones. They can be pinned, which workers cannot. */
+export const IO_THREAD_ROLES: ReadonlySet<Role> = new Set(
+  [...IO_ROLES].filter((role) => TRACKED_ROLES.has(role)),
 );
+
+/** Long-lived threads on the I/O path: the sampler follows them from CPU to CPU. */
+export const SAMPLED_ROLES: ReadonlySet<Role> = new Set<Role>(['vcpu', ...IO_THREAD_ROLES]);
 
 export interface ThreadRole {
   readonly role: Role;

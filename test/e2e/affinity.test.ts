@@ -88,7 +88,7 @@ test('pinned, widened, repaired, put onto one CPU: drift follows, in /metrics an
   // What it sees for the first time is how it should be, but for two on one CPU.
   assert.equal(doctor.status, 1, doctor.stdout + doctor.stderr);
   assert.match(doctor.stdout, new RegExp(`vcpu0 +${vcpu} +0 `));
-  assert.match(doctor.stdout, /shared_cpu: on CPU 0 with vcpu0/);
+  assert.match(doctor.stdout, /shared_cpu: shares CPU 0 with vcpu0/);
   taskset(io, '1');
   await becomes(daemon, {});
 

@@ -102,7 +102,7 @@ test('a command that times out closes the connection and rejects all other comma
   const start = performance.now();
   await assert.rejects(qmp.execute('query-uuid', 50), {
     kind: 'timeout',
-    reason: /no answer to query-uuid in 50 ms/,
+    reason: /no response to query-uuid in 50 ms/,
   });
   await assert.rejects(slow, { kind: 'timeout' });
   assert.ok(performance.now() - start < PATIENCE_MS);

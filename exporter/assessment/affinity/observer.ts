@@ -3,7 +3,7 @@ import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import { expectationOf, type PinningRule } from '../../model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../../model/observed.ts';
 import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';
-import { IO_ROLES } from '../../model/roles.ts';
+import { IO_THREAD_ROLES } from '../../model/roles.ts';
 import { factsOf } from '../../model/topology-facts.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import type { Baselines } from './baselines.ts';
@@ -41,7 +41,7 @@ export class Observer {
     const threads = checked.flatMap((thread) => this.#observeThread(vm, thread, settings) ?? []);
     const used = vm.blockDevices.map(({ device }) => device);
     const disks = watched.disks.filter(({ name }) => used.includes(name));
-    const ioCpus = threads.filter(({ role }) => IO_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
+    const ioCpus = threads.filter(({ role }) => IO_THREAD_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
     return {
       vm: vm.label,
       pid: vm.pid,

@@ -45,7 +45,7 @@ export class AffinityWatch {
 
   constructor(
     private readonly dependencies: AffinityDependencies,
-    private readonly settings: () => AffinitySettings,
+    private settings: AffinitySettings,
   ) {
     const { host, watched } = dependencies;
     const masks = new Masks(host);
@@ -55,6 +55,10 @@ export class AffinityWatch {
     const shared = { ...dependencies, masks, confinements: this.#confinements };
     this.#learner = new Learner(shared);
     this.#observer = new Observer({ ...shared, completions: this.#completions });
+  }
+
+  configure(settings: AffinitySettings): void {
+    this.settings = settings;
   }
 
   /** The result of the last tick. */
@@ -74,7 +78,7 @@ export class AffinityWatch {
       if (change !== 'none') this.#confinements.forget(vm, thread);
     const { topology } = watched;
     if (topology !== undefined) {
-      if (this.settings().learn) await this.#learner.learn(readings, factsOf(topology));
+      if (this.settings.learn) await this.#learner.learn(readings, factsOf(topology));
       await this.#judge(topology);
     }
     await baselines.keep(new Set(watched.vms.map(({ key }) => key)));
@@ -82,7 +86,7 @@ export class AffinityWatch {
 
   async #judge(topology: CpuTopology): Promise<void> {
     const { watched, onChange } = this.dependencies;
-    const settings = this.settings();
+    const { settings } = this;
     const yielder = new Yielder();
     const observed = new Map<string, ObservedVm>();
     for (const vm of watched.vms) {

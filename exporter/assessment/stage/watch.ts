@@ -49,14 +49,14 @@ const MIN_IOS = 100;
 export class StageWatch implements Stages {
   #judged: ReadonlyMap<string, Judged> = new Map();
 
-  constructor(private readonly parts: StageDependencies) {}
+  constructor(private readonly dependencies: StageDependencies) {}
 
   of({ key }: Vm): VmStage | undefined {
     return this.#judged.get(key)?.reading;
   }
 
   deviceAt(vm: Vm, address: number, isPort: boolean): string | undefined {
-    const { facts } = this.parts.lastOf(vm);
+    const { facts } = this.dependencies.lastOf(vm);
     return facts?.pci.find(({ regions }) =>
       regions.some(
         (region) =>
@@ -67,14 +67,14 @@ export class StageWatch implements Stages {
 
   /** @param evidence by VM key, read at one moment */
   judge(evidence: ReadonlyMap<string, Evidence>): void {
-    const { phases, vms, topology } = this.parts;
+    const { phases, vms, topology } = this.dependencies;
     const known = topology();
     if (known === undefined) return;
     phases.reload();
     const judged = new Map<string, Judged>();
     for (const vm of vms()) {
       // Wait until the VM's threads have been checked: missing facts would look like a stage change later.
-      const seen = this.parts.affinity().of(vm);
+      const seen = this.dependencies.affinity().of(vm);
       if (seen !== undefined)
         judged.set(vm.key, this.#judgeOne(vm, seen.observed, evidence.get(vm.key), known));
     }
@@ -82,7 +82,7 @@ export class StageWatch implements Stages {
   }
 
   #judgeOne(vm: Vm, observed: ObservedVm, evidence: Evidence | undefined, topology: CpuTopology): Judged {
-    const { lastOf, phases } = this.parts;
+    const { lastOf, phases } = this.dependencies;
     const before = this.#judged.get(vm.key);
     const { statistics, facts } = lastOf(vm);
     const features = featuresOf({
@@ -106,8 +106,8 @@ export class StageWatch implements Stages {
     const detected = isCorrection || before.candidate === stage ? stage : before.reading.detected;
     const stageChanged = !isCorrection && before.reading.detected !== detected;
     const phaseChanged = before !== undefined && before.reading.phase !== phase;
-    if (stageChanged) this.parts.onChange(vm, 'stage', before.reading.detected, detected);
-    if (phaseChanged) this.parts.onChange(vm, 'phase', before.reading.phase, phase);
+    if (stageChanged) this.dependencies.onChange(vm, 'stage', before.reading.detected, detected);
+    if (phaseChanged) this.dependencies.onChange(vm, 'phase', before.reading.phase, phase);
     return {
       window,
       measured,
@@ -148,7 +148,7 @@ export class StageWatch implements Stages {
 
   /** From QEMU's monitor, else from the command line. */
   #queueCount(vm: Vm, device: string): number | undefined {
-    const { statistics } = this.parts.lastOf(vm);
+    const { statistics } = this.dependencies.lastOf(vm);
     const disk = statistics?.disks.find(({ name, queues }) => name === device && queues !== undefined);
     return disk?.queues ?? vm.devices?.storage.find(({ id }) => id === device)?.queues;
   }

@@ -26,39 +26,42 @@ function setUp(context: TestContext) {
   let settings: AffinitySettings = { rules: [], learn: true, maxMigrationsPerSecond: 0.5, sampleInterval: 1 };
   const vm: Vm = vmOf();
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
-  const methodology = new Assessment({
-    host: tree.host,
-    watched: {
-      vms: [vm],
-      disks: [],
-      topology: topologyOf(1, 4, 1),
-      threadsOf: () => [vcpu0],
-      refreshPins: () => undefined,
+  const assessment = new Assessment(
+    {
+      host: tree.host,
+      watched: {
+        vms: [vm],
+        disks: [],
+        topology: topologyOf(1, 4, 1),
+        threadsOf: () => [vcpu0],
+        refreshPins: () => undefined,
+      },
+      logger: { info: add('info'), warn: add('warn') } as unknown as ConstructorParameters<
+        typeof Assessment
+      >[0]['logger'],
+      residencyOf: () => undefined,
+      lastOf: () => ({ statistics: undefined, facts: undefined }),
+      now: () => 0,
+      sinceBoot: () => 100,
+      stateDirectory: directory,
+      learns: true,
     },
-    logger: { info: add('info'), warn: add('warn') } as unknown as ConstructorParameters<
-      typeof Assessment
-    >[0]['logger'],
-    residencyOf: () => undefined,
-    lastOf: () => ({ statistics: undefined, facts: undefined }),
-    now: () => 0,
-    sinceBoot: () => 100,
-    settings: () => settings,
-    stateDirectory: directory,
-    learns: true,
-  });
+    settings,
+  );
   return {
     tree,
     directory,
     log,
     vm,
-    methodology,
+    assessment,
     configure(more: Partial<AffinitySettings>) {
       settings = { ...settings, ...more };
+      assessment.configure(settings);
     },
     async follow(mask: string) {
       const path = `${tree.folder}/proc/10/task/11/status`;
       writeFileSync(path, readFileSync(path, 'utf8').replace(/(_list:\t).*/, `$1${mask}`));
-      await methodology.follow();
+      await assessment.follow();
     },
   };
 }
@@ -81,7 +84,7 @@ test('a drift is one warning with its repair when it begins, and one line when i
 });
 
 test('pins of the configuration hold from the first look after a reload', async (context) => {
-  const { log, follow, configure, methodology, vm } = setUp(context);
+  const { log, follow, configure, assessment, vm } = setUp(context);
   await follow('0-3');
   assert.equal(log.length, 0);
   configure({ rules: [{ vm: 'web', thread: 'vcpu*', cpus: [1, 3] }] });
@@ -90,20 +93,20 @@ test('pins of the configuration hold from the first look after a reload', async 
   configure({ rules: [], learn: false });
   await follow('0-3');
   assert.equal(log[1]?.level, 'info');
-  assert.deepEqual(methodology.affinity.of(vm)?.drifts, []);
+  assert.deepEqual(assessment.affinity.of(vm)?.drifts, []);
 });
 
 test('a stage that changes, and a phase, are one line each', async (context) => {
-  const { log, follow, methodology, directory, vm } = setUp(context);
+  const { log, follow, assessment, directory, vm } = setUp(context);
   await follow('1');
-  methodology.judge(new Map());
+  assessment.judge(new Map());
   const since = new Date().toISOString();
   writeFileSync(`${directory}/phases.json`, JSON.stringify({ phases: { web: { phase: 'x', since } } }));
-  for (let i = 0; i < 3; i++) methodology.judge(new Map());
+  for (let i = 0; i < 3; i++) assessment.judge(new Map());
   assert.deepEqual(log, [
     { level: 'info', fields: { vm: 'web', from: undefined, to: 'x' }, message: 'phase of web: none -> x' },
   ]);
-  assert.equal(methodology.stages.of(vm)?.phase, 'x');
+  assert.equal(assessment.stages.of(vm)?.phase, 'x');
 });
 
 test('without a boot id what was learnt before is not used', async (context) => {

@@ -16,11 +16,7 @@ function setUp(context: TestContext, maxCpus = 4) {
   const tree = hostTree(context);
   tree.process({ pid: 10, comm: 'qemu-system-x86', threads: [{ tid: 11, comm: 'CPU 0/KVM' }] });
   let at = 0;
-  const sampler = new Sampler(
-    tree.host,
-    () => ({ maxCpus, intervalMs: 1000 }),
-    () => at,
-  );
+  const sampler = new Sampler(tree.host, { maxCpus, intervalMs: 1000 }, () => at);
   const vcpu = thread(tree, 11);
   return {
     tree,

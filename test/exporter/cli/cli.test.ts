@@ -240,7 +240,7 @@ describe('doctor --vm', { concurrency: 2 }, () => {
   test('a VM by its name, as text and as JSON, with code 0 where nothing has drifted', async () => {
     const text = await run(['doctor', '--vm', 'vm-a', HOST, STATE]);
     assert.equal(text.errors, '');
-    assert.match(text.out, /^vm-a \(pid 244\)\n\nthread +tid +may run on/);
+    assert.match(text.out, /^vm-a \(pid 244\)\n\nthread +tid +allowed/);
     assert.match(text.out, /\nvcpu0 +252 +/);
     assert.match(text.out, /\ndevice +nvme0n1/);
     const { code, out, errors } = await run(['doctor', '--vm', 'vm-a', '--json', HOST, STATE]);

@@ -19,7 +19,7 @@ function crossings(label: string, cpu: number, more: Partial<ObservedVm>) {
 
 test("a vCPU away from its VM's memory crosses nodes", () => {
   assert.deepEqual(crossings('vcpu0', 4, { memory: ON_0 }), [
-    "cross_node: on node 1 (CPUs 4), its VM's memory is on node 0; taskset -pc 0 7",
+    "cross_node: on node 1 (CPUs 4), but its VM's memory is on node 0; taskset -pc 0 7",
   ]);
   assert.deepEqual(crossings('vcpu0', 3, { memory: ON_0 }), []);
 });
@@ -38,7 +38,7 @@ test('an I/O thread is held against memory, device and interrupts, each on its o
     assert.equal(crossings('iothread:a', 1, more).length, 0, JSON.stringify(more));
   }
   assert.deepEqual(crossings('vhost0', 5, { memory: ON_0, deviceNodes: [0], interruptCpus: [1] }), [
-    "cross_node: on node 1 (CPUs 5), its VM's memory is on node 0, the device is on node 0, its interrupts go to node 0; taskset -pc 0 7",
+    "cross_node: on node 1 (CPUs 5), but its VM's memory is on node 0, the device is on node 0, its interrupts go to node 0; taskset -pc 0 7",
   ]);
 });
 

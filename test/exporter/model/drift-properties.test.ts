@@ -127,7 +127,7 @@ test('a drift names its thread, which has an expectation, each kind once, with C
       for (const { vm, thread: label, kind, why, fix } of found) {
         const owner = vms.find((each) => each.vm === vm)?.threads.find((each) => each.label === label);
         assert.ok(owner?.expectation !== undefined, `${vm} ${label}`);
-        assert.match(why, kind === 'migrating' ? /moves a second on CPUs \d/ : /\d/);
+        assert.match(why, kind === 'migrating' ? /migrations per second on CPUs \d/ : /\d/);
         assert.ok(
           fix === undefined || /^(taskset -pc|virsh \w+pin|migratepages|give the device)/.test(fix),
           fix,

@@ -19,7 +19,7 @@ test('a vCPU and an I/O thread on one CPU share it, whatever the I/O thread', ()
     ]);
   }
   const [drift] = drifts(SMT, vmOf([pinned('vcpu0', 2), pinned('vhost0', 2)]));
-  assert.equal(drift?.why, 'on CPU 2 with vhost0');
+  assert.equal(drift?.why, 'shares CPU 2 with vhost0');
 });
 
 test('two vCPUs on one CPU share it, in one VM or in two', () => {
@@ -30,7 +30,7 @@ test('two vCPUs on one CPU share it, in one VM or in two', () => {
   const found = drifts(SMT, vmOf([pinned('vcpu0', 2)], { vm: 'a' }), vmOf([pinned('vcpu0', 2)], { vm: 'b' }));
   assert.deepEqual(
     found.map(({ vm, kind, why }) => `${vm} ${kind} ${why}`),
-    ['a shared_cpu on CPU 2 with vcpu0 of b', 'b shared_cpu on CPU 2 with vcpu0 of a'],
+    ['a shared_cpu shares CPU 2 with vcpu0 of b', 'b shared_cpu shares CPU 2 with vcpu0 of a'],
   );
 });
 
@@ -76,8 +76,8 @@ test('siblings share a core: a vCPU with an I/O thread, or with the vCPU of anot
   assert.deepEqual(
     found.map(({ kind, why }) => `${kind} ${why}`),
     [
-      'shared_core on CPUs 2-3, one core, with vcpu0 of b',
-      'shared_core on CPUs 2-3, one core, with vcpu0 of a',
+      'shared_core shares the core of CPUs 2-3 with vcpu0 of b',
+      'shared_core shares the core of CPUs 2-3 with vcpu0 of a',
     ],
   );
 });

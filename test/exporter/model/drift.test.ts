@@ -106,7 +106,7 @@ test('a thread that should stay and moves too often is migrating', () => {
   assert.deepEqual(moving(50, ALL), []);
   assert.deepEqual(moving(50, [1]), ['mask_widened', 'migrating']);
   const [drift] = only([1, 2], [1, 2], { migrationsPerSecond: 12.34 });
-  assert.deepEqual([drift?.why, drift?.fix], ['12.3 moves a second on CPUs 1-2, more than 1', undefined]);
+  assert.deepEqual([drift?.why, drift?.fix], ['12.3 migrations per second on CPUs 1-2, limit 1', undefined]);
 });
 
 test('a thousand VMs with sixteen threads are judged, those that share CPUs and those that roam', () => {

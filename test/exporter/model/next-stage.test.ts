@@ -63,7 +63,9 @@ test('an I/O thread that has its CPU stays when the vCPUs are pinned elsewhere',
   const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
   const found = steps(stage, [T('vcpu0', ALL, 11), T('iothread:io0', [2], 13)], [3]);
   assert.deepEqual(fixes(found, 'vcpus_pinned'), ['taskset -pc 3 11']);
-  assert.deepEqual(fixes(found, 'io_separate_from_vcpus'), ['the pins of its vCPUs bring it']);
+  assert.deepEqual(fixes(found, 'io_separate_from_vcpus'), [
+    'none of its own: pinning the vCPUs separates them',
+  ]);
 });
 
 test('where a VM has no thread for I/O, it is the emulator that is pinned', () => {
@@ -78,10 +80,10 @@ test('where a VM has no thread for I/O, it is the emulator that is pinned', () =
 
 test('a host without enough free CPUs is reported, and so is a VM with unknown threads', () => {
   const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
-  const none = ['no CPU is left that it may have and nobody uses'];
+  const none = ['none: no permitted CPU is free'];
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', ALL, 1), T('vcpu1', ALL, 2)], [3]), 'vcpus_pinned'), none);
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', [0], 1)], []), 'vcpus_pinned'), none);
-  const unknown = ['it has no such threads, or they are not known'];
+  const unknown = ['unknown: the VM has no such threads, or the exporter cannot identify them'];
   assert.deepEqual(fixes(steps(stage, [], [3]), 'vcpus_pinned'), unknown);
 });
 
@@ -91,7 +93,7 @@ test('each thread is given a CPU that its cpuset has, and libvirt those of the w
   const commands = (cpuset: readonly number[]) =>
     fixes(steps(stage, confined(cpuset), [3, 2]), 'vcpus_pinned');
   assert.deepEqual(commands([2]), ['taskset -pc 2 1', 'taskset -pc 3 2']);
-  assert.deepEqual(commands([0]), ['no CPU is left that it may have and nobody uses']);
+  assert.deepEqual(commands([0]), ['none: no permitted CPU is free']);
 });
 
 test('what is unknown is missing, but only what is known to be off speaks against the node', () => {
@@ -128,12 +130,12 @@ test('polling is asked of each IOThread, by virsh where libvirt numbers it, else
     `virsh iothreadset ${uuid} 1 --poll-max-ns 32768 --live`,
   ]);
   const without = fixes(steps(stage, [T('vcpu0', [0], 11)], []), 'iothread_polling');
-  assert.match(without?.[0] ?? '', /^start with an IOThread: /);
+  assert.match(without?.[0] ?? '', /^restart the VM with an IOThread: /);
 });
 
 test('where all features are there, what is measured is what is missing', () => {
   const [step] = steps(stageOf('affinity', { iothread_polling: 1 }), [], []);
-  assert.equal(step?.missing, 'what is measured speaks against it');
+  assert.equal(step?.missing, 'measurements that confirm the features');
 });
 
 test('queues are asked for as many as there are vCPUs, and more than one', () => {
@@ -163,7 +165,7 @@ test('no step of any stage is without something to do, and none is empty', () =>
 
 test('a VM whose threads are not known gets no command', () => {
   const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 0, io_separate_from_vcpus: 0 });
-  const unknown = ['it has no such threads, or they are not known'];
+  const unknown = ['unknown: the VM has no such threads, or the exporter cannot identify them'];
   const none = steps(stage, [], [1, 2]);
   for (const feature of ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'] as const)
     assert.deepEqual(fixes(none, feature), unknown, feature);

@@ -35,7 +35,7 @@ function start(
     {
       host,
       inventory: new Inventory(host),
-      sampler: new Sampler(host, () => ({ maxCpus: 1, intervalMs: 1000 })),
+      sampler: new Sampler(host, { maxCpus: 1, intervalMs: 1000 }),
       get collectors() {
         return collectors();
       },
