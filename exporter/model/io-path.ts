@@ -1,6 +1,6 @@
 import { PAGE_SIZE } from '../../kernel/units.ts';
 
-/** The steps of an I/O that cost an exit, after section 2.3.2 of the paper. `halt` is an idle vCPU. */
+/** The steps of an I/O that cost an exit, after section 2.3.2 of Oh et al. `halt` is an idle vCPU. */
 export type IoStep = 'kick' | 'inject' | 'eoi' | 'halt' | 'other';
 
 /** Set of exit reasons: Intel VMX, AMD SVM, or arm64. */
@@ -22,7 +22,7 @@ export const ARM_TRAP = 2;
  * and eoi exits.
  * arch/x86/include/uapi/asm/{vmx,svm}.h, arch/arm64/include/asm/esr.h
  */
-const STAGES: Readonly<Record<Isa, ReadonlyMap<number, IoStep>>> = {
+const STEPS: Readonly<Record<Isa, ReadonlyMap<number, IoStep>>> = {
   vmx: new Map<number, IoStep>([
     [1, 'inject'], // EXTERNAL_INTERRUPT: another CPU's kick to take an interrupt, or the host's own
     [7, 'inject'], // INTERRUPT_WINDOW: the guest can take interrupts again
@@ -99,7 +99,7 @@ const NAMES: Readonly<Record<Isa, ReasonNames>> = {
 
 /** The step of an exit by its reason alone. */
 export function stepOfReason(isa: Isa, reason: number): IoStep {
-  return STAGES[isa].get(reason) ?? 'other';
+  return STEPS[isa].get(reason) ?? 'other';
 }
 
 /** Exit reasons of kicks and of x2APIC EOIs, but not only of these: port I/O, MSR writes, MMIO. */
@@ -110,12 +110,12 @@ const CARRIERS: Readonly<Record<Isa, readonly number[]>> = {
 };
 
 const REASONS: Readonly<Record<Isa, readonly number[]>> = {
-  vmx: [...STAGES.vmx.keys(), ...CARRIERS.vmx],
-  svm: [...STAGES.svm.keys(), ...CARRIERS.svm],
-  arm64: [...STAGES.arm64.keys(), ...CARRIERS.arm64],
+  vmx: [...STEPS.vmx.keys(), ...CARRIERS.vmx],
+  svm: [...STEPS.svm.keys(), ...CARRIERS.svm],
+  arm64: [...STEPS.arm64.keys(), ...CARRIERS.arm64],
 };
 
-/** Exit reasons of the I/O path. They are counted one by one if there is no room for all reasons. */
+/** Exit reasons of the I/O path. They are counted one by one if not all reasons can be. */
 export function reasonsOfTheIoPath(isa: Isa): readonly number[] {
   return REASONS[isa];
 }

@@ -58,12 +58,12 @@ export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
   if (sets.includes('notifications')) {
     limits.push(
       isa === 'vmx'
-        ? 'perf does not report the virtqueues of kicks'
-        : 'perf cannot distinguish kicks from other MMIO writes, because the kernel has no kvm_fast_mmio for this CPU',
+        ? 'perf does not count kicks by virtqueue'
+        : 'perf cannot distinguish kicks from other MMIO writes: the kernel has no kvm_fast_mmio for this CPU',
     );
   }
   if (sets.includes('interrupts'))
-    limits.push('perf does not see kvm_msi_set_irq, which is not of vCPU threads');
+    limits.push('perf does not count kvm_msi_set_irq, because other threads than vCPUs cause it');
   return limits;
 }
 

@@ -46,7 +46,12 @@ function collector(
       const families = new Families(100_000);
       const problems: SourceError[] = [];
       const collection = {
-        ...{ families, settings, vms, disks, trace: () => reading, yieldIfDue: () => Promise.resolve() },
+        families,
+        settings,
+        vms,
+        disks,
+        trace: () => reading,
+        yieldIfDue: () => Promise.resolve(),
         stages: { of: () => undefined, deviceAt: () => undefined },
       } as unknown as Collection;
       await collects.collect(collection, (problem) => void problems.push(problem));
@@ -84,7 +89,7 @@ function by(rows: readonly Row[], ...columns: readonly number[]): Row[] {
   return [...sums.values()];
 }
 
-/** The captured maps under our own triggers; where our keys are others, rows are summed, and what was not captured is made up. */
+/** The captured maps under our own triggers; if our keys differ, rows are summed; rows that were not captured are made up. */
 function putCaptured({ show }: SimulatedTracefs): void {
   show('kvm/kvm_exit', 'common_pid,exit_reason', rowsOf('kvm/kvm_exit', 'common_pid,exit_reason'));
   const mmio = rowsOf('kvm/kvm_mmio', 'common_pid,type,gpa');
@@ -177,7 +182,9 @@ async function captured(context: TestContext) {
   const clock = { seconds: 1e6 };
   const trace = new Trace(
     {
-      ...{ host: tracefs.host, writer: tracefs.writer, pid: 7 },
+      host: tracefs.host,
+      writer: tracefs.writer,
+      pid: 7,
       now: () => clock.seconds * 1000,
       sinceBoot: () => clock.seconds,
       startPerf: () => ({ end: () => undefined }),
@@ -204,14 +211,16 @@ test('exits, kicks and steps have the numbers of the captured files', async (con
   const { samples } = await captured(context);
   const events = {
     // The `Hits` of each file.
-    ...{
-      kvm_exit: 77_853,
-      kvm_mmio: 12_092,
-      kvm_pv_eoi: 14_578,
-      kvm_userspace_exit: 22_244,
-      kvm_halt_poll_ns: 680,
-    },
-    ...{ kvm_inj_virq: 18_824, kvm_eoi: 17_886, kvm_fast_mmio: 0, sched_switch: 700, contention_end: 5 },
+    kvm_exit: 77_853,
+    kvm_mmio: 12_092,
+    kvm_pv_eoi: 14_578,
+    kvm_userspace_exit: 22_244,
+    kvm_halt_poll_ns: 680,
+    kvm_inj_virq: 18_824,
+    kvm_eoi: 17_886,
+    kvm_fast_mmio: 0,
+    sched_switch: 700,
+    contention_end: 5,
   };
   for (const [event, count] of Object.entries(events))
     assert.equal(sample(samples, 'kvm_vm_trace_events_total', { ...VM, event }), count, event);
@@ -265,7 +274,7 @@ test('interrupts, durations and requests have the numbers of the captured files'
   assert.equal(
     sample(samples, 'kvm_vm_lock_contention_seconds_total', VM),
     15e-6,
-    'a negative time is no time',
+    'negative times are left out',
   );
   assert.equal(sample(samples, 'kvm_telemetry_trace_dropped_total', { set: 'exit_duration' }), 2);
   assert.equal(sample(samples, 'kvm_telemetry_trace_map_entries', { set: 'exits' }), 33);

@@ -8,24 +8,24 @@ const COUNTERS: readonly PerfCounter[] = [
   { name: 'kvm_exit', event: 'kvm:kvm_exit', filter: undefined },
   { name: 'kvm_pio:notify', event: 'kvm:kvm_pio', filter: 'port == 0x80' },
 ];
-const DIED = new SourceError('failed', 'perf', 'out of memory');
-const GONE = new SourceError('vanished', 'perf', 'its threads have exited');
+const FAILED = new SourceError('failed', 'perf', 'out of memory');
+const EXITED = new SourceError('vanished', 'perf', 'its threads have exited');
 const MISSING = new SourceError('absent', 'perf', 'not installed');
 const STOPPED = new SourceError('failed', 'perf', 'ended without a message (exit 130)');
 
-/** A perf that does what the test says. */
+/** A perf process that the test controls. */
 interface FakePerf {
   readonly tids: readonly number[];
   readonly listener: PerfListener;
-  isAskedToEnd: boolean;
+  mustEnd: boolean;
 }
 
 function fake(counters = COUNTERS): {
   perf: PerfCounters;
   started: FakePerf[];
   clock: { ms: number };
-  /** As perf dies by itself. */
-  dies(i: number, problem?: SourceError): void;
+  /** perf ends by itself. */
+  fails(i: number, problem?: SourceError): void;
   counts(i: number, ...counts: (number | undefined)[]): void;
   /** The threads of each perf that was started, in order. */
   tids(): (readonly number[])[];
@@ -33,11 +33,11 @@ function fake(counters = COUNTERS): {
   const started: FakePerf[] = [];
   const clock = { ms: 0 };
   const start: StartPerf = (_, tids, listener) => {
-    const each: FakePerf = { tids, listener, isAskedToEnd: false };
+    const each: FakePerf = { tids, listener, mustEnd: false };
     started.push(each);
     return {
       end: () => {
-        each.isAskedToEnd = true;
+        each.mustEnd = true;
       },
     };
   };
@@ -45,7 +45,7 @@ function fake(counters = COUNTERS): {
     perf: new PerfCounters(counters, start, () => clock.ms),
     started,
     clock,
-    dies: (i, problem = DIED) => started[i]?.listener.ended(problem),
+    fails: (i, problem = FAILED) => started[i]?.listener.ended(problem),
     counts: (i, ...counts) => started[i]?.listener.counted(counts),
     tids: () => started.map(({ tids }) => tids),
   };
@@ -63,11 +63,15 @@ test('each VM has one perf process; counts add up, and are unknown before the fi
   counts(0, 1, 2);
   counts(1, undefined, 7);
   assert.deepEqual(totals(perf, 'a'), { kvm_exit: 6, 'kvm_pio:notify': 2 });
-  assert.deepEqual(totals(perf, 'b'), { 'kvm_pio:notify': 7 }, 'what perf does not support has no count');
+  assert.deepEqual(
+    totals(perf, 'b'),
+    { 'kvm_pio:notify': 7 },
+    'an event that perf does not support has no count',
+  );
   assert.equal(perf.counts('none'), undefined);
   assert.equal(perf.counts('unknown'), undefined);
   assert.deepEqual(perf.problems, []);
-  assert.ok(started.every(({ isAskedToEnd }) => !isAskedToEnd));
+  assert.ok(started.every(({ mustEnd }) => !mustEnd));
 });
 
 test('a hot-plugged vCPU gets its own perf process, and the counts of both are added', () => {
@@ -80,7 +84,7 @@ test('a hot-plugged vCPU gets its own perf process, and the counts of both are a
     [1, 2],
     [3, 4],
   ]);
-  assert.equal(started[0]?.isAskedToEnd, false);
+  assert.equal(started[0]?.mustEnd, false);
   counts(0, 1, 0);
   counts(1, 100, 0);
   assert.equal(perf.counts('a')?.get('kvm_exit'), 111);
@@ -91,34 +95,34 @@ test('a new thread gets a new perf process; a process ends when its last thread 
   perf.follow([vm('a', 1, 2)]);
   perf.follow([vm('a', 1, 9)]);
   assert.deepEqual(tids(), [[1, 2], [9]]);
-  assert.equal(started[0]?.isAskedToEnd, false, 'it counts thread 1');
+  assert.equal(started[0]?.mustEnd, false, 'it counts thread 1');
   perf.follow([vm('a', 9)]);
-  assert.equal(started[0]?.isAskedToEnd, true);
+  assert.equal(started[0]?.mustEnd, true);
   perf.follow([vm('a', 9, 2)]);
-  assert.deepEqual(tids(), [[1, 2], [9], [2]], 'another thread that got the number of one that is gone');
+  assert.deepEqual(tids(), [[1, 2], [9], [2]], 'a new thread with the id of one that has exited');
   counts(0, 3, 0);
   counts(1, 4, 0);
   assert.equal(perf.counts('a')?.get('kvm_exit'), 7);
 });
 
 test('a VM that has exited is forgotten, and late counts of its perf process are dropped', () => {
-  const { perf, started, counts, dies } = fake();
+  const { perf, started, counts, fails } = fake();
   perf.follow([vm('a', 1), vm('b', 2)]);
   counts(0, 5, 5);
   perf.follow([vm('b', 2)]);
-  assert.equal(started[0]?.isAskedToEnd, true);
+  assert.equal(started[0]?.mustEnd, true);
   counts(0, 1, 1);
-  dies(0, STOPPED);
+  fails(0, STOPPED);
   assert.equal(perf.counts('a'), undefined);
   assert.deepEqual(perf.problems, []);
   perf.follow([vm('a', 1), vm('b', 2)]);
-  assert.equal(perf.counts('a'), undefined, 'and starts again');
+  assert.equal(perf.counts('a'), undefined, 'counting starts again');
   counts(2, 1, 0);
   assert.equal(perf.counts('a')?.get('kvm_exit'), 1);
 });
 
 test('a perf process that fails is started again with exponential back-off, and no count falls', () => {
-  const { perf, started, clock, counts, dies } = fake();
+  const { perf, started, clock, counts, fails } = fake();
   const follow = (): number => {
     perf.follow([vm('a', 1, 2)]);
     return started.length;
@@ -127,29 +131,29 @@ test('a perf process that fails is started again with exponential back-off, and 
   counts(0, 5, 0);
   let backoff = 1000;
   for (let i = 0; i < 9; i++) {
-    dies(i);
-    assert.deepEqual(perf.problems, [DIED]);
+    fails(i);
+    assert.deepEqual(perf.problems, [FAILED]);
     clock.ms += backoff - 1;
     assert.equal(follow(), i + 1);
     clock.ms += 1;
     assert.equal(follow(), i + 2);
-    assert.deepEqual(perf.problems, [DIED], 'it has not counted yet');
+    assert.deepEqual(perf.problems, [FAILED], 'it has not counted yet');
     counts(i + 1, 1, 0);
     assert.deepEqual(perf.problems, []);
     backoff = Math.min(60_000, backoff * 2);
   }
   assert.equal(perf.counts('a')?.get('kvm_exit'), 14);
   clock.ms += 60_000;
-  dies(9);
+  fails(9);
   clock.ms += 1000;
-  assert.equal(follow(), 11, 'after a good while it is trusted again');
+  assert.equal(follow(), 11, 'after a minute without failure the back-off starts again');
 });
 
 test('if one of two perf processes fails, only its threads get a new process', () => {
-  const { perf, clock, dies, counts, tids } = fake();
+  const { perf, clock, fails, counts, tids } = fake();
   perf.follow([vm('a', 1, 2)]);
   perf.follow([vm('a', 1, 2, 3)]);
-  dies(0);
+  fails(0);
   counts(1, 1, 0);
   clock.ms += 1000;
   perf.follow([vm('a', 1, 2, 3, 4)]);
@@ -157,14 +161,14 @@ test('if one of two perf processes fails, only its threads get a new process', (
 });
 
 test('threads that exit between two updates are not a problem; it is one if this repeats', () => {
-  const { perf, clock, dies, tids } = fake();
+  const { perf, clock, fails, tids } = fake();
   perf.follow([vm('a', 1)]);
-  dies(0, GONE);
+  fails(0, EXITED);
   assert.deepEqual(perf.problems, []);
   perf.follow([vm('a', 2)]);
-  assert.deepEqual(tids(), [[1], [2]], 'the thread in its place is counted at once');
-  dies(1, GONE);
-  assert.deepEqual(perf.problems, [GONE]);
+  assert.deepEqual(tids(), [[1], [2]], 'the thread that replaced it is counted at once');
+  fails(1, EXITED);
+  assert.deepEqual(perf.problems, [EXITED]);
   perf.follow([vm('a', 2)]);
   assert.equal(tids().length, 2);
   clock.ms += 2000;
@@ -173,10 +177,10 @@ test('threads that exit between two updates are not a problem; it is one if this
 });
 
 test('without perf there is one problem and one try per minute, until perf is installed', () => {
-  const { perf, started, clock, dies, counts } = fake();
+  const { perf, started, clock, fails, counts } = fake();
   const targets = [vm('a', 1), vm('b', 2), vm('c', 3)];
   perf.follow(targets);
-  for (const i of [0, 1, 2]) dies(i, MISSING);
+  for (const i of [0, 1, 2]) fails(i, MISSING);
   assert.deepEqual(perf.problems, [MISSING]);
   clock.ms += 59_999;
   perf.follow(targets);
@@ -185,7 +189,7 @@ test('without perf there is one problem and one try per minute, until perf is in
   perf.follow(targets);
   perf.follow(targets);
   assert.equal(started.length, 4, 'one VM tries for all');
-  dies(3, MISSING);
+  fails(3, MISSING);
   clock.ms += 60_000;
   perf.follow(targets);
   assert.deepEqual(perf.problems, [MISSING]);
@@ -196,13 +200,13 @@ test('without perf there is one problem and one try per minute, until perf is in
 });
 
 test('the same failure of many VMs is reported once, and at most 16 failures are reported', () => {
-  const { perf, started, dies } = fake();
+  const { perf, started, fails } = fake();
   const targets = Array.from({ length: 100 }, (_, i) => vm(`vm${i}`, i + 1));
   for (let i = 0; i < 20; i++) perf.follow(targets);
   assert.equal(started.length, 100);
-  for (let i = 0; i < 50; i++) dies(i);
-  assert.deepEqual(perf.problems, [DIED]);
-  for (let i = 50; i < 100; i++) dies(i, new SourceError('failed', 'perf', `reason ${i}`));
+  for (let i = 0; i < 50; i++) fails(i);
+  assert.deepEqual(perf.problems, [FAILED]);
+  for (let i = 50; i < 100; i++) fails(i, new SourceError('failed', 'perf', `reason ${i}`));
   assert.equal(perf.problems.length, 16);
 });
 
@@ -218,7 +222,7 @@ test('at most 16 perf processes start per update', () => {
 });
 
 test('at most 128 processes: one problem reports how many VMs are not counted, and the others stay', () => {
-  const { perf, started, counts, dies } = fake();
+  const { perf, started, counts, fails } = fake();
   const targets = Array.from({ length: 131 }, (_, i) => vm(`vm${i}`, i + 1));
   for (let i = 0; i < 20; i++) perf.follow(targets);
   assert.equal(started.length, 128);
@@ -231,11 +235,11 @@ test('at most 128 processes: one problem reports how many VMs are not counted, a
   );
   counts(127, 1, 1);
   perf.follow([...targets].reverse());
-  assert.ok(perf.counts('vm127'), 'the order does not matter to those that are counted');
+  assert.ok(perf.counts('vm127'), 'the order does not matter for VMs that are counted');
   const remaining = targets.slice(1);
   perf.follow(remaining);
-  assert.equal(started.length, 128, 'the perf that ends still takes its place');
-  dies(0, STOPPED);
+  assert.equal(started.length, 128, 'a process that is ending still counts for the limit');
+  fails(0, STOPPED);
   perf.follow(remaining);
   assert.equal(started.length, 129);
   assert.match(perf.problems[0]?.message ?? '', /vCPUs: 2;/);
@@ -263,7 +267,7 @@ test('at most 8192 descriptors; a smaller VM may still fit', () => {
 });
 
 test('stop waits for the counts of the last intervals, and no process starts afterwards', async () => {
-  const { perf, started, counts, dies } = fake();
+  const { perf, started, counts, fails } = fake();
   perf.follow([vm('a', 1), vm('b', 2), vm('c', 3)]);
   counts(0, 1, 0);
   perf.follow([vm('a', 1), vm('b', 2)]);
@@ -271,13 +275,13 @@ test('stop waits for the counts of the last intervals, and no process starts aft
   const stopped = Promise.all([perf.stop(), perf.stop()]).then(() => {
     isStopped = true;
   });
-  assert.ok(started.every(({ isAskedToEnd }) => isAskedToEnd));
+  assert.ok(started.every(({ mustEnd }) => mustEnd));
   counts(0, 2, 0);
-  dies(0, STOPPED);
-  dies(1, STOPPED);
+  fails(0, STOPPED);
+  fails(1, STOPPED);
   await new Promise(setImmediate);
-  assert.equal(isStopped, false, 'also for that of a VM that is gone');
-  dies(2, STOPPED);
+  assert.equal(isStopped, false, 'also for the process of a VM that has exited');
+  fails(2, STOPPED);
   await stopped;
   assert.equal(perf.counts('a')?.get('kvm_exit'), 3);
   assert.deepEqual(perf.problems, []);
@@ -295,7 +299,7 @@ test('without perf processes stop returns at once', async () => {
 });
 
 test('next() resolves with the next report, or when perf has ended', async () => {
-  const { perf, counts, dies } = fake();
+  const { perf, counts, fails } = fake();
   await perf.next('a', 60_000);
   perf.follow([{ key: 'a', tids: [1] }]);
   counts(0, 5, 0);
@@ -304,7 +308,7 @@ test('next() resolves with the next report, or when perf has ended', async () =>
   await next;
   assert.equal(perf.counts('a')?.get('kvm_exit'), 7);
   const other = perf.next('a', 60_000);
-  dies(0);
+  fails(0);
   await other;
   await perf.next('a', 60_000);
 });

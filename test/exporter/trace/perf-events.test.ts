@@ -79,7 +79,7 @@ test('perf’s limits are reported', () => {
   const [sets = '', ...others] = perfLimits(TRACE_SET_NAMES, 'svm');
   assert.equal(sets, 'perf does not count the sets block, exit_duration, block_duration, sched, lock');
   assert.match(others.join(), /no kvm_fast_mmio for this CPU.*kvm_msi_set_irq/);
-  assert.match(perfLimits(['notifications'], 'vmx').join(), /virtqueues/);
+  assert.match(perfLimits(['notifications'], 'vmx').join(), /by virtqueue/);
 });
 
 test('perf’s counts add up to all exits; reasons without a counter share one', () => {

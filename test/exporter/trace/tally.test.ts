@@ -8,9 +8,16 @@ import type { HistBlock } from '../../../probes/tracefs-hist.ts';
 function block(rows: readonly (readonly number[])[], dropped = 0): HistBlock {
   const hits = rows.reduce((sum, row) => sum + (row[2] ?? 0), 0);
   return {
-    ...{ trigger: '', active: true, keys: ['pid', 'reason'], values: ['hitcount', 'lat'] },
-    ...{ rows: rows.length, columns: Float64Array.from(rows.flat()), unreadable: false },
-    ...{ hits, entries: rows.length, dropped },
+    trigger: '',
+    active: true,
+    keys: ['pid', 'reason'],
+    values: ['hitcount', 'lat'],
+    rows: rows.length,
+    columns: Float64Array.from(rows.flat()),
+    unreadable: false,
+    hits,
+    entries: rows.length,
+    dropped,
   };
 }
 
@@ -86,9 +93,9 @@ test('drops add up over all maps, even if another program cleared them', () => {
 test('an owner that is known only at the third reading gets all counts', () => {
   const tally = new Tally();
   const vm = owner('a', 'vcpu0', 10);
-  const nobody = () => undefined;
-  assert.equal(tally.update(block([[1, 12, 5, 5]]), nobody, 11), 0);
-  tally.update(block([[1, 12, 6, 6]]), nobody, 12);
+  const noOwner = () => undefined;
+  assert.equal(tally.update(block([[1, 12, 5, 5]]), noOwner, 11), 0);
+  tally.update(block([[1, 12, 6, 6]]), noOwner, 12);
   tally.update(block([[1, 12, 8, 8]]), () => vm, 13);
   assert.deepEqual(counts(tally, 'a'), [['vcpu0', 12, 8, 8]]);
 });
@@ -110,11 +117,11 @@ test('a VM does not get the counts of a host thread that had the id before', () 
 
 test('a VM that reuses a thread id and is known late inherits nothing and loses nothing', () => {
   const tally = new Tally();
-  const nobody = () => undefined;
+  const noOwner = () => undefined;
   tally.update(block([[1, 12, 100, 100]]), ofA, 40);
   // Its last words, after the last reading with an owner.
-  tally.update(block([[1, 12, 102, 102]]), nobody, 45);
-  tally.update(block([[1, 12, 106, 106]]), nobody, 60);
+  tally.update(block([[1, 12, 102, 102]]), noOwner, 45);
+  tally.update(block([[1, 12, 106, 106]]), noOwner, 60);
   tally.update(block([[1, 12, 107, 107]]), () => B, 61);
   assert.equal(hitsOf(tally, 'b'), 5);
 });
@@ -199,7 +206,7 @@ class World {
       const wasKnown = this.#threads.get(what.tid)?.knownAfter === 0;
       this.#threads.delete(what.tid);
       this.read();
-      // Of two that had the id and were known to nobody, the map cannot distinguish them.
+      // If two unknown threads had the id, the map does not show which of them caused the events.
       this.#begin(what.tid, wasKnown ? what.knownAfter : 0);
     } else {
       // The program reads before it clears; somebody else does not.

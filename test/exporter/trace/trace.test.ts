@@ -44,19 +44,24 @@ function setUp(
   ]);
   const trace = new Trace(
     {
-      ...{ host: tracefs.host, writer: tracefs.writer, pid: 7 },
+      host: tracefs.host,
+      writer: tracefs.writer,
+      pid: 7,
       now: () => clock.seconds * 1000,
       sinceBoot: () => clock.seconds,
       startPerf: (events, tids, listener) => {
         perfs.push({ events: events.map(({ event }) => event), tids, listener });
-        return { end: () => listener.ended(new SourceError('failed', 'perf', 'asked to end')) };
+        return { end: () => listener.ended(new SourceError('failed', 'perf', 'ended on request')) };
       },
     },
     current,
     { vms: [WEB], threadsOf: (vm) => threads.get(vm) ?? [] },
   );
   return {
-    ...{ tracefs, trace, perfs, threads },
+    tracefs,
+    trace,
+    perfs,
+    threads,
     change: (to: Partial<TraceSettings>): void => {
       current = { ...current, ...to };
       trace.configure(current);
@@ -96,9 +101,9 @@ test('a reading that yields between the maps has the same counts', async (contex
   const { trace, exits } = setUp(context);
   await trace.start();
   exits(5);
-  let breaths = 0;
-  const reading = await trace.readPaced(async () => void breaths++);
-  assert.ok(breaths >= 4, `${breaths}`);
+  let yields = 0;
+  const reading = await trace.readPaced(async () => void yields++);
+  assert.ok(yields >= 4, `${yields}`);
   assert.equal(reading.of(WEB)?.events.get('kvm_exit'), 5);
   assert.equal(trace.read().of(WEB)?.events.get('kvm_exit'), 5);
 });
@@ -107,9 +112,9 @@ test('events during a paced reading are counted once, also if the settings chang
   const { tracefs, trace, exits, change, tick, event } = setUp(context);
   await trace.start();
   exits(5);
-  let breaths = 0;
+  let yields = 0;
   await trace.readPaced(async () => {
-    if (breaths++ !== 1) return;
+    if (yields++ !== 1) return;
     exits(1);
     change({ sets: ['exits'] });
     await tick();
@@ -126,7 +131,7 @@ test('backend auto uses perf on a kernel without hist triggers, and reports why'
   const { backend, problems, limits } = trace.read();
   assert.deepEqual([backend, problems], ['perf', []]);
   assert.match(limits[0] ?? '', /^perf is used because tracefs is not usable: .*CONFIG_HIST_TRIGGERS/);
-  assert.match(limits.join(), /does not see kvm_msi_set_irq/);
+  assert.match(limits.join(), /does not count kvm_msi_set_irq/);
   assert.deepEqual(tracefs.instances(), []);
   assert.deepEqual(
     perfs.map(({ tids }) => tids),
@@ -276,7 +281,7 @@ test('a VM that has exited is forgotten, and a new thread is counted', async (co
   exits(3, 13);
   assert.equal(event('kvm_exit'), 0);
   threads.set(WEB, [...(threads.get(WEB) ?? []), thread(13, 'vcpu', 'vcpu1')]);
-  assert.equal(event('kvm_exit'), 3, 'also what it did before it was known');
+  assert.equal(event('kvm_exit'), 3, 'including the events before it was known');
   assert.equal(
     trace
       .read()

@@ -110,9 +110,9 @@ for (const [dutyCycle, windows] of [
       assert.equal(
         tracefs.triggers('kvm/kvm_exit').length,
         open + 1,
-        'both ends of a latency, and never without the exits',
+        'both triggers of a latency, besides that of the exits',
       );
-      assert.equal(tracefs.triggers('synthetic/@exit').length, 1, 'what was measured stays');
+      assert.equal(tracefs.triggers('synthetic/@exit').length, 1, 'the results stay');
       seen += open === 1 ? 'x' : '.';
     }
     assert.equal(seen, windows);
@@ -149,7 +149,7 @@ test('a map of keys that occur once is created again each second, and its drops 
   }
   read();
   assert.equal(set('block_duration')?.dropped, 12);
-  assert.equal(hits('blockDurations'), 2, 'its results stay');
+  assert.equal(hits('blockDurations'), 2, 'the results stay');
   assert.equal(set('block_duration')?.activeRatio, 2 / 3);
 });
 
@@ -185,13 +185,13 @@ test('a window that is always open is created again each minute, because exited 
 test('a map that is three quarters full is cleared, and no count is lost or counted twice', async (context) => {
   const { tracefs, start, tick, read, hits, set } = setUp(context);
   await start();
-  const otherThreads = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
-  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...otherThreads.slice(1), [11, 120, 5]]);
+  const hostThreads = Array.from({ length: 12_288 }, (_, i) => [100_000 + i, 120, 1]);
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...hostThreads.slice(1), [11, 120, 5]]);
   read();
   await tick();
-  assert.equal(set('exits')?.entries, 12_288, 'not yet: there is room for a quarter');
+  assert.equal(set('exits')?.entries, 12_288, 'not yet: a quarter is free');
   assert.ok(!tracefs.written.some((line) => line.includes(':clear')));
-  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...otherThreads, [11, 120, 5]]);
+  tracefs.show('kvm/kvm_exit', EXIT_KEYS, [...hostThreads, [11, 120, 5]]);
   read();
   tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 2);
   await tick();
@@ -224,8 +224,8 @@ test('a reading while a map is being cleared counts nothing twice', async (conte
 test('a map with variables cannot be cleared, so its trigger is created again', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['notifications'] });
   await start();
-  const otherThreads = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
-  tracefs.show('kvm/kvm_mmio', 'common_pid', [[11, 9], ...otherThreads]);
+  const hostThreads = Array.from({ length: 3072 }, (_, i) => [100_000 + i, 1]);
+  tracefs.show('kvm/kvm_mmio', 'common_pid', [[11, 9], ...hostThreads]);
   read();
   await tick();
   tracefs.hit('kvm/kvm_mmio', 'common_pid', [11], 1);
@@ -454,7 +454,8 @@ test('new and exited threads change nothing in sets for all threads', async (con
 
 test('on arm64 the triggers that only x86 has are skipped', async (context) => {
   const { tracefs, start, tick, read, hits, problems } = setUp(context, {
-    ...{ isa: 'arm64', sets: ['exits', 'notifications', 'interrupts', 'exit_duration'] },
+    isa: 'arm64',
+    sets: ['exits', 'notifications', 'interrupts', 'exit_duration'],
     events: {
       'kvm/kvm_exit': KVM_EXIT_ARM64,
       ...Object.fromEntries(
