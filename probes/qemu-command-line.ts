@@ -4,8 +4,8 @@ import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 export interface QemuIdentity {
   readonly name: string | undefined;
   readonly uuid: string | undefined;
-  /** `kvm`, `tcg`, ...: the first accelerator requested. QEMU may use another one. */
-  readonly accel: string | undefined;
+  /** `kvm`, `tcg`, ...: the accelerators that QEMU tries, in order; empty for QEMU's default. */
+  readonly accels: readonly string[];
   /** Machine type, such as `q35` or `pc-q35-9.2`. */
   readonly machine: string | undefined;
   /** Ids of `-object iothread,id=...`, in order. */
@@ -25,7 +25,7 @@ export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
   return {
     name: name === '' ? undefined : name,
     uuid: uuidOf(all),
-    accel: accelOf(all, machine),
+    accels: accelsOf(all, machine),
     machine: machine.get('type'),
     iothreads: all.flatMap(({ name: option, options }) => {
       const id = options.get('id');
@@ -46,10 +46,12 @@ function uuidOf(all: readonly QemuOption[]): string | undefined {
   return uuid;
 }
 
-function accelOf(all: readonly QemuOption[], machine: Options): string | undefined {
-  const first = all.find(({ name }) => name === 'accel')?.options.get('accel');
-  const flag = all.some(({ name }) => name === 'enable-kvm') ? 'kvm' : undefined;
-  return (machine.get('accel') ?? first ?? flag)?.split(':')[0];
+/** `-machine accel=kvm:tcg`, or one `-accel` for each: system/vl.c configure_accelerators(). */
+function accelsOf(all: readonly QemuOption[], machine: Options): string[] {
+  const list = machine.get('accel');
+  if (list !== undefined) return list.split(':').filter((accel) => accel !== '');
+  const each = all.flatMap(({ name, options }) => (name === 'accel' ? (options.get('accel') ?? []) : []));
+  return each.length === 0 && all.some(({ name }) => name === 'enable-kvm') ? ['kvm'] : each;
 }
 
 /** The option of a monitor may precede the option of its socket. */

@@ -2,10 +2,11 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { SimulationData } from '../../lab/simhost/worker.ts';
+import type { SimulationData, SimulationMessage } from '../../lab/simhost/worker.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { inTime } from '../../probes/in-time.ts';
 import { ConfigError } from '../config/load.ts';
+import { didYouMean } from '../config/nearest.ts';
 import { memoryFolder } from './memory-folder.ts';
 
 const READY_MS = 20_000;
@@ -37,7 +38,8 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
   try {
     const late = (): SourceError =>
       new SourceError('timeout', scenario, `the simulated host did not start in ${READY_MS} ms`);
-    await inTime(started(simulation), READY_MS, late);
+    const message = await inTime(started(simulation), READY_MS, late);
+    if (message !== 'ready') throw new Error(noScenario(scenario, message.scenarios));
   } catch (error) {
     await stop();
     throw new ConfigError(`demo: ${(error as Error).message}`);
@@ -50,10 +52,17 @@ export async function startDemoHost(scenario: string): Promise<DemoHost> {
 }
 
 /** Resolves with the first message. Rejects if the thread throws or exits before that. */
-async function started(simulation: Worker): Promise<void> {
+async function started(simulation: Worker): Promise<SimulationMessage> {
   const exit = once(simulation, 'exit').then(([code]) => {
     throw new Error(`the simulated host exited with code ${code}`);
   });
   exit.catch(() => undefined);
-  await Promise.race([once(simulation, 'message'), exit]);
+  const first = once(simulation, 'message').then(([message]) => message as SimulationMessage);
+  return Promise.race([first, exit]);
+}
+
+/** Names the nearest scenario, else all. */
+function noScenario(name: string, scenarios: readonly string[]): string {
+  const nearest = didYouMean(name, scenarios);
+  return `no scenario ${JSON.stringify(name)}${nearest === '' ? `: use one of ${scenarios.join(', ')}` : nearest}`;
 }

@@ -10,6 +10,7 @@ import { truncateName } from '../model/vm-names.ts';
 import type { Vmm } from '../model/vmm.ts';
 import type { Candidate } from './processes.ts';
 import { type QemuConfiguration, readQemuConfiguration } from './qemu-configuration.ts';
+import { runsTcg } from './tcg.ts';
 import { vmmOf, vmmOfProgram } from './vmm.ts';
 import { claimsOf } from './vmm-options.ts';
 
@@ -67,15 +68,16 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
 
 async function identifyQemu(
   host: Host,
-  { pid, kvmFd }: Candidate,
+  { pid, stat, kvmFd }: Candidate,
   commandLine: CommandLine,
 ): Promise<Identity | undefined> {
   const configuration = await readQemuConfiguration(host, pid, commandLine, TIMEOUT_MS);
   const qemu = parseQemuCommandLine(configuration.options);
   if (qemu.onlyAnswers || MACHINES_WITHOUT_VCPUS.has(qemu.machine ?? '')) return undefined;
   if (kvmFd === undefined) {
-    const isTcg = (qemu.accel ?? 'tcg') === 'tcg' && commandLine.argv.length > 1;
-    if (!isTcg || !(await isExecutableOfRoot(host, pid, TIMEOUT_MS))) return undefined;
+    const [program = '', ...options] = commandLine.argv;
+    if (options.length === 0 || !runsTcg(host, { pid, stat }, qemu.accels, program)) return undefined;
+    if (!(await isExecutableOfRoot(host, pid, TIMEOUT_MS))) return undefined;
   }
   const devices = parseQemuDevices(configuration.options);
   const isKnown = configuration.missing.length === 0;

@@ -10,21 +10,30 @@ export interface SimulationData {
   readonly pid: number;
 }
 
+/** The thread's first message. An unknown scenario is answered with the names of all. */
+export type SimulationMessage = 'ready' | { readonly scenarios: readonly string[] };
+
+function post(message: SimulationMessage): void {
+  parentPort?.postMessage(message);
+}
+
 /** Virtual time follows real time, so the simulation does not catch up on late steps. */
 const STEP_SECONDS = 1;
 
 /** Runs a scenario in real time until the thread is terminated. Posts one message when the files exist. */
 async function live({ folder, scenario: name, seed, pid }: SimulationData): Promise<void> {
   const make = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
-  if (make === undefined)
-    throw new Error(`no scenario ${JSON.stringify(name)}: use one of ${Object.keys(SCENARIOS).join(', ')}`);
+  if (make === undefined) {
+    post({ scenarios: Object.keys(SCENARIOS) });
+    return;
+  }
   const { host, script } = make({ seed, startTime: Math.floor(Date.now() / 1000) });
   // Threads have a CPU only after some time has passed.
   host.step(STEP_SECONDS);
   host.writeTo(folder);
   host.addProcess(pid, 'node');
   await host.serve();
-  parentPort?.postMessage('ready');
+  post('ready');
   setInterval(() => {
     script();
     host.step(STEP_SECONDS);

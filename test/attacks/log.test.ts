@@ -115,9 +115,11 @@ test('a reader of the log that goes away does not end the daemon, and what it do
   assert.equal(await end(child), 0);
 });
 
-test('a demo of a scenario that does not exist prints its error and exits at once', () => {
-  const args = [MAIN, 'demo', '--scenario', 'bogus'];
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 15_000 });
+test('a demo of a scenario that does not exist prints the nearest, or all, and exits at once', () => {
+  const demo = (scenario: string) =>
+    spawnSync(process.execPath, [MAIN, 'demo', '--scenario', scenario], { encoding: 'utf8', timeout: 15_000 });
+  const { status, stderr } = demo('bogus');
   assert.match(stderr, /no scenario "bogus": use one of .*quiet/);
   assert.equal(status, 2);
+  assert.match(demo('trubled').stderr, /no scenario "trubled": did you mean "troubled"\?/);
 });

@@ -19,15 +19,15 @@ function of(argv: readonly string[]): QemuIdentity {
 }
 
 function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'onlyAnswers'> {
-  const { name, uuid, accel, machine, iothreads } = of(argv);
-  return { name, uuid, accel, machine, iothreads };
+  const { name, uuid, accels, machine, iothreads } = of(argv);
+  return { name, uuid, accels, machine, iothreads };
 }
 
 test('a captured command line is parsed', () => {
   assert.deepEqual(identityOf(parseCmdline(CAPTURED)), {
     name: 'vm-a',
     uuid: '22222222-2222-3333-4444-555555555541',
-    accel: 'kvm',
+    accels: ['kvm'],
     machine: 'q35',
     iothreads: ['io0'],
   });
@@ -47,7 +47,7 @@ test("libvirt's command line, with its JSON objects, is understood", () => {
   assert.deepEqual(identity, {
     name: 'debian',
     uuid: '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10',
-    accel: 'kvm',
+    accels: ['kvm'],
     machine: 'pc-q35-7.2',
     iothreads: ['iothread1', 'iothread2'],
   });
@@ -57,18 +57,26 @@ test('the older spellings mean the same', () => {
   assert.deepEqual(parse('--name', 'vm', '-M', 'pc', '--enable-kvm'), {
     name: 'vm',
     uuid: undefined,
-    accel: 'kvm',
+    accels: ['kvm'],
     machine: 'pc',
     iothreads: [],
   });
-  assert.equal(parse('-machine', 'accel=kvm:tcg,type=q35').accel, 'kvm');
+  assert.deepEqual(parse('-machine', 'accel=kvm:tcg,type=q35').accels, ['kvm', 'tcg']);
   assert.equal(parse('-machine', 'accel=kvm:tcg,type=q35').machine, 'q35');
   assert.equal(parse('-name', 'debug-threads=on,guest=vm').name, 'vm');
 });
 
+<<<<<<< HEAD
 test('the first of several accelerators is used', () => {
   assert.equal(parse('-accel', 'kvm', '-accel', 'tcg').accel, 'kvm');
   assert.equal(parse('-accel', 'tcg,thread=multi').accel, 'tcg');
+=======
+test('accelerators are in the order in which QEMU tries them', () => {
+  assert.deepEqual(parse('-accel', 'kvm', '-accel', 'tcg').accels, ['kvm', 'tcg']);
+  assert.deepEqual(parse('-accel', 'tcg,thread=multi').accels, ['tcg']);
+  assert.deepEqual(parse('-enable-kvm').accels, ['kvm']);
+  assert.deepEqual(parse('-m', '64').accels, []);
+>>>>>>> 6eb415e (inventory: QEMU that fell back from KVM to TCG is a VM)
 });
 
 test('a doubled comma is one comma of the value', () => {

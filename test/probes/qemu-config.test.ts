@@ -13,10 +13,10 @@ const LXD = caseText('lxd-readconfig', 'qemu.conf');
 
 test("LXD's file says machine, monitor and controller", () => {
   const options = parseQemuConfig(LXD);
-  const { machine, accel, monitors } = parseQemuCommandLine(options);
+  const { machine, accels, monitors } = parseQemuCommandLine(options);
   assert.deepEqual(
-    [machine, accel, monitors],
-    ['q35', 'kvm', ['/var/snap/lxd/common/lxd/logs/v1/qemu.monitor']],
+    [machine, accels, monitors],
+    ['q35', ['kvm'], ['/var/snap/lxd/common/lxd/logs/v1/qemu.monitor']],
   );
   assert.deepEqual(
     parseQemuDevices(options)?.storage.map(({ id, kind }) => [id, kind]),

@@ -82,9 +82,9 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
 
 function checkCommandLine(argv: string[]): void {
   const { options } = parseQemuOptions(argv);
-  const { name, monitors, accel } = parseQemuCommandLine(options);
+  const { name, monitors, accels } = parseQemuCommandLine(options);
   assert.deepEqual(monitors, [`/run/kvm-telemetry/qmp/${name}.sock`]);
-  assert.equal(accel, 'kvm');
+  assert.deepEqual(accels, ['kvm']);
   assert.equal(parseQemuDevices(options)?.storage.length, 1);
 }
 

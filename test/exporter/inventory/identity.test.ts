@@ -126,6 +126,33 @@ test('QEMU without KVM is a VM only under TCG, with arguments, and as a program 
   assert.equal(await tcg(argv, '757'), undefined, 'anybody may replace the program');
 });
 
+test('QEMU that fell back from KVM to TCG is a VM once it is past its start', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, whose program the emulator must be');
+  const fallback = (seconds: number, accel: string, program = 'qemu-system-x86_64', thread = 'CPU 0/KVM') => {
+    const tree = hostTree(context);
+    tree.write(`bin/${program}`, '');
+    // It started ten seconds after the host.
+    return identityOf(context, [program, '-name', 'web', ...accel.split(' ')], {
+      executable: `${tree.folder}/bin/${program}`,
+      hasKvm: false,
+      prepare: ({ write, process }) => {
+        process({ pid: 10, comm: 'qemu', argv: [], threads: [{ tid: 11, comm: thread }] });
+        write('proc/10/cmdline', [program, '-name', 'web', ...accel.split(' '), ''].join('\0'));
+        write('proc/uptime', `${10 + seconds}.00 1.00\n`);
+      },
+    });
+  };
+  for (const accel of ['-machine q35,accel=kvm:tcg', '-accel kvm -accel tcg,thread=multi']) {
+    assert.equal(await fallback(2, accel), undefined, 'it has not opened /dev/kvm yet');
+    assert.equal((await fallback(11, accel))?.accel, 'tcg', accel);
+    assert.equal((await fallback(2, accel, undefined, 'CPU 0/TCG'))?.accel, 'tcg', 'by its threads');
+  }
+  assert.equal(await fallback(1000, '-accel kvm'), undefined, 'without the other choice it ends instead');
+  assert.equal(await fallback(2, '-m 64', 'qemu-kvm'), undefined, 'prefers KVM');
+  assert.equal((await fallback(11, '-m 64', 'qemu-kvm'))?.accel, 'tcg');
+  assert.equal((await fallback(2, '-machine accel=tcg:kvm'))?.accel, 'tcg');
+});
+
 test('without a descriptor of KVM only the program counts, not what the process calls itself', async (context) => {
   const argv = ['qemu-system-x86_64', '-name', 'web'];
   const program = (executable: string): Promise<Identity | undefined> =>
