@@ -66,17 +66,11 @@ test('the older spellings mean the same', () => {
   assert.equal(parse('-name', 'debug-threads=on,guest=vm').name, 'vm');
 });
 
-<<<<<<< HEAD
-test('the first of several accelerators is used', () => {
-  assert.equal(parse('-accel', 'kvm', '-accel', 'tcg').accel, 'kvm');
-  assert.equal(parse('-accel', 'tcg,thread=multi').accel, 'tcg');
-=======
 test('accelerators are in the order in which QEMU tries them', () => {
   assert.deepEqual(parse('-accel', 'kvm', '-accel', 'tcg').accels, ['kvm', 'tcg']);
   assert.deepEqual(parse('-accel', 'tcg,thread=multi').accels, ['tcg']);
   assert.deepEqual(parse('-enable-kvm').accels, ['kvm']);
   assert.deepEqual(parse('-m', '64').accels, []);
->>>>>>> 6eb415e (inventory: QEMU that fell back from KVM to TCG is a VM)
 });
 
 test('a doubled comma is one comma of the value', () => {
