@@ -59,7 +59,8 @@ export async function startBackend(
   }
 }
 
-async function startTracefs(
+/** @throws SourceError if tracefs cannot be used */
+export async function startTracefs(
   { sets, dutyCycle }: TraceSettings,
   { isa, threads, tallies }: Counted,
   dependencies: BackendDependencies,

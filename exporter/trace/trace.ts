@@ -3,7 +3,13 @@ import { type SourceError, sourceError } from '../../probes/errors.ts';
 import { NOT_TRACED, type TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Backend } from './backend.ts';
-import { type BackendDependencies, startBackend, type TraceSettings } from './backend-choice.ts';
+import {
+  type BackendDependencies,
+  type Counted,
+  startBackend,
+  startTracefs,
+  type TraceSettings,
+} from './backend-choice.ts';
 import { type ExitFormat, readExitFormat } from './kernel.ts';
 import { PerfTotals } from './perf-totals.ts';
 import { Tallies } from './tallies.ts';
@@ -11,6 +17,8 @@ import { type Traced, TracedThreads } from './threads.ts';
 
 /** Seconds between two tries on a host without tracefs or perf. */
 const RETRY_TICKS = 60;
+/** tracefs is tried again after one minute, then two, then four, up to this many seconds. */
+const MAX_TRACEFS_TICKS = 3600;
 
 /**
  * Counts trace events with the backend that the kernel supports. Changes run one after the other; a reading
@@ -29,6 +37,8 @@ export class Trace {
   /** The error that stopped the last change, if any. */
   #changeFailure: SourceError | undefined;
   #ticks = 0;
+  #tracefsTicks = RETRY_TICKS;
+  #tracefsAt = 0;
   #changing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -118,23 +128,42 @@ export class Trace {
     this.#applied = settings;
     this.#failures = [];
     this.#limits = [];
+    this.#tracefsTicks = RETRY_TICKS;
+    this.#tracefsAt = this.#ticks + RETRY_TICKS;
     this.#threads.update();
     this.#tallies.keepSets(settings.sets);
     if (settings.backend === 'off') return;
     try {
       this.#format = readExitFormat(dependencies.host);
-      const counted = {
-        isa: this.#format.isa,
-        threads: this.#threads,
-        tallies: this.#tallies,
-        perfTotals: this.#perfTotals,
-      };
-      const { backend, limits } = await startBackend(settings, counted, dependencies);
+      const { backend, limits } = await startBackend(settings, this.#counted(this.#format), dependencies);
       this.#backend = backend;
       this.#limits = limits;
     } catch (error) {
       this.#failures = [sourceError(error, dependencies.host.roots.tracefs)];
     }
+  }
+
+  #counted({ isa }: ExitFormat): Counted {
+    return { isa, threads: this.#threads, tallies: this.#tallies, perfTotals: this.#perfTotals };
+  }
+
+  /**
+   * tracefs may become usable later: it is mounted, or descriptors are free again. perf counts until then. The
+   * collector continues its counters over the change.
+   */
+  async #returnToTracefs(): Promise<void> {
+    const [perf, format] = [this.#backend, this.#format];
+    const isFallback = this.settings.backend === 'auto' && perf?.name === 'perf';
+    if (!isFallback || format === undefined || this.#ticks < this.#tracefsAt) return;
+    this.#tracefsTicks = Math.min(this.#tracefsTicks * 2, MAX_TRACEFS_TICKS);
+    this.#tracefsAt = this.#ticks + this.#tracefsTicks;
+    try {
+      this.#backend = await startTracefs(this.settings, this.#counted(format), this.dependencies);
+    } catch {
+      // The limits still name the first reason.
+      return;
+    }
+    this.#failures = await perf.stop();
   }
 
   async #tick(): Promise<void> {
@@ -147,6 +176,7 @@ export class Trace {
       await this.#stop();
       await this.#start();
     }
+    await this.#returnToTracefs();
     await this.#backend?.tick();
   }
 

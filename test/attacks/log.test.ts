@@ -117,7 +117,10 @@ test('a reader of the log that goes away does not end the daemon, and what it do
 
 test('a demo of a scenario that does not exist prints the nearest, or all, and exits at once', () => {
   const demo = (scenario: string) =>
-    spawnSync(process.execPath, [MAIN, 'demo', '--scenario', scenario], { encoding: 'utf8', timeout: 15_000 });
+    spawnSync(process.execPath, [MAIN, 'demo', '--scenario', scenario], {
+      encoding: 'utf8',
+      timeout: 15_000,
+    });
   const { status, stderr } = demo('bogus');
   assert.match(stderr, /no scenario "bogus": use one of .*quiet/);
   assert.equal(status, 2);

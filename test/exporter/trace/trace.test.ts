@@ -144,6 +144,24 @@ test('backend auto uses perf on a kernel without hist triggers, and reports why'
   assert.equal(trace.read().backend, undefined);
 });
 
+test('backend auto returns to tracefs when it becomes usable, and tries less and less often', async (context) => {
+  const { tracefs, trace, perfs, tick, exits, event } = setUp(context);
+  const end = tracefs.refuse(/^mkdir/, 'EMFILE');
+  await trace.start();
+  perfs[0]?.listener.counted(perfs[0].events.map(() => 7));
+  assert.deepEqual([trace.read().backend, event('kvm_exit')], ['perf', 7]);
+  await tick(60);
+  assert.equal(trace.read().backend, 'perf', 'the first try failed');
+  end();
+  await tick(119);
+  assert.equal(trace.read().backend, 'perf');
+  await tick(1);
+  const { backend, limits, problems } = trace.read();
+  assert.deepEqual([backend, limits, problems, perfs.length], ['tracefs', [], [], 1]);
+  exits(5);
+  assert.equal(event('kvm_exit'), 5);
+});
+
 test('backend tracefs never uses perf', async (context) => {
   const { trace, perfs, problems, tick } = setUp(context, { backend: 'tracefs' }, { hist: false });
   await trace.start();
