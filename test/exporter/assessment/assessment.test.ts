@@ -66,7 +66,7 @@ function setUp(context: TestContext) {
   };
 }
 
-test('a drift is one warning with its repair when it begins, and one line when it ends', async (context) => {
+test('a drift logs one warning with its fix when it begins, and one line when it ends', async (context) => {
   const { log, follow } = setUp(context);
   for (const mask of ['1', '0-3', '0-3', '1', '1']) await follow(mask);
   assert.deepEqual(log, [
@@ -83,7 +83,7 @@ test('a drift is one warning with its repair when it begins, and one line when i
   ]);
 });
 
-test('pins of the configuration hold from the first look after a reload', async (context) => {
+test('configured pins apply from the first check after a reload', async (context) => {
   const { log, follow, configure, assessment, vm } = setUp(context);
   await follow('0-3');
   assert.equal(log.length, 0);
@@ -96,7 +96,7 @@ test('pins of the configuration hold from the first look after a reload', async 
   assert.deepEqual(assessment.affinity.of(vm)?.drifts, []);
 });
 
-test('a stage that changes, and a phase, are one line each', async (context) => {
+test('a change of stage and a change of phase log one line each', async (context) => {
   const { log, follow, assessment, directory, vm } = setUp(context);
   await follow('1');
   assessment.judge(new Map());
@@ -109,7 +109,7 @@ test('a stage that changes, and a phase, are one line each', async (context) => 
   assert.equal(assessment.stages.of(vm)?.phase, 'x');
 });
 
-test('without a boot id what was learnt before is not used', async (context) => {
+test('without a boot id, earlier baselines are not used', async (context) => {
   const first = setUp(context);
   first.tree.write('proc/sys/kernel/random/boot_id', 'nonsense');
   await first.follow('1');

@@ -33,7 +33,7 @@ function setUp(context: TestContext, maxCpus = 4) {
   };
 }
 
-test('the time between samples goes to the CPU found at its end', async (context) => {
+test('the time between two samples is credited to the CPU of the second one', async (context) => {
   const { sampler, vcpu, sample } = setUp(context);
   assert.equal(sampler.residencyOf(vcpu), undefined);
   for (const cpu of [0, 0, 1, 1]) await sample(cpu, 1);
@@ -55,21 +55,21 @@ test('a gap, such as a suspended host, is credited to no CPU', async (context) =
   assert.deepEqual([...(sampler.residencyOf(vcpu)?.secondsOn ?? [])], [[0, 1]]);
 });
 
-test('a thread that was replaced under its id is not credited to the old one', async (context) => {
+test('a new thread under a reused id is not credited to the old one', async (context) => {
   const { sampler, tree, sample } = setUp(context);
   const old = thread(tree, 11, { startTime: 500 });
   await sample(0, 1, [old]);
   assert.equal(sampler.residencyOf(old), undefined);
 });
 
-test('only threads on the I/O path are followed', async (context) => {
+test('only threads on the I/O path are sampled', async (context) => {
   const { sampler, tree, sample } = setUp(context);
   const emulator = thread(tree, 11, { role: 'emulator' });
   await sample(0, 1, [emulator]);
   assert.equal(sampler.residencyOf(emulator), undefined);
 });
 
-test('a thread that cannot be read costs no other one, and one that ended is no problem', async (context) => {
+test('an unreadable thread does not affect other threads, and an exited one is no problem', async (context) => {
   const { sampler, tree, vcpu, sample } = setUp(context);
   tree.write('proc/10/task/12/stat', 'nonsense');
   const broken = thread(tree, 12);

@@ -85,7 +85,7 @@ function report({
   return reportOn(facts);
 }
 
-test('all that is known of a VM is in the report', () => {
+test('the report has all facts of a VM', () => {
   const { threads, drifts: wrong, next, ...rest } = report();
   assert.deepEqual(threads[0], {
     thread: 'vcpu0',
@@ -118,7 +118,7 @@ test('all that is known of a VM is in the report', () => {
   assert.deepEqual([next?.stage, next?.section], ['affinity', '4.1.2']);
 });
 
-test('free CPUs on the node of its disk come first, and those that are taken not at all', () => {
+test('free CPUs on the node of the disk are suggested first, and taken ones never', () => {
   const fix = (made: Made): string | undefined => report(made).next?.steps[0]?.fixes[0];
   assert.equal(fix({}), 'taskset -pc 4 12');
   assert.equal(fix({ taken: new Set([4, 5]) }), 'taskset -pc 6 12');
@@ -127,7 +127,7 @@ test('free CPUs on the node of its disk come first, and those that are taken not
   assert.equal(fix({ observed: { deviceNodes: [] } }), 'taskset -pc 0 12');
 });
 
-test('taken is what a thread on the I/O path of any VM has for its own', () => {
+test('a CPU is taken if it is the only allowed one of a thread on the I/O path', () => {
   const of = (...threads: ObservedThread[]): VmAffinity => ({ observed: vmOf(threads) }) as VmAffinity;
   const taken = takenCpus([
     of(thread('vcpu0', [1]), thread('iothread:io0', [2]), thread('emulator', [3]), thread('vcpu1', [4, 5])),
@@ -143,7 +143,7 @@ test('the last stage has nothing missing', () => {
   assert.match(formatVmReport(made), /\nno drift\n$/);
 });
 
-test('the text is a table, what is wrong with its repair, and what is missing', () => {
+test('the text has a table, the drift with its fix, and the missing conditions', () => {
   const text = formatVmReport(report({ stage: { phase: 'exitless v2' } }));
   const lines = text.split('\n');
   assert.deepEqual(lines.slice(0, 6), [

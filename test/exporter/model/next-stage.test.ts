@@ -52,7 +52,7 @@ test('each thread without a CPU of its own gets one, and the same in each step',
   ]);
 });
 
-test('an I/O thread goes where the vCPUs may not run', () => {
+test('an I/O thread is pinned to a CPU that no vCPU may use', () => {
   const stage = stageOf('original', { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
   const vcpus = [T('vcpu0', [0, 1, 2], 11), T('vcpu1', [0, 1, 2], 12)];
   const found = steps(stage, [...vcpus, T('iothread:io0', [1], 13), T('vhost0', [7], 14)], [0, 1, 2, 3]);
@@ -68,7 +68,7 @@ test('an I/O thread that has its CPU stays when the vCPUs are pinned elsewhere',
   ]);
 });
 
-test('where a VM has no thread for I/O, it is the emulator that is pinned', () => {
+test('in a VM without I/O threads the emulator is pinned', () => {
   const found = steps(
     stageOf('original', { vcpus_pinned: 1, io_separate_from_vcpus: 1 }),
     [T('vcpu0', [0], 11), T('emulator', ALL, 10)],
@@ -87,7 +87,7 @@ test('a host without enough free CPUs is reported, and so is a VM with unknown t
   assert.deepEqual(fixes(steps(stage, [], [3]), 'vcpus_pinned'), unknown);
 });
 
-test('each thread is given a CPU that its cpuset has, and libvirt those of the whole VM', () => {
+test("each thread gets a CPU of its cpuset, and with libvirt one of the VM's cpuset", () => {
   const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
   const confined = (cpuset: readonly number[]) => [{ ...T('vcpu0', ALL, 1), cpuset }, T('vcpu1', ALL, 2)];
   const commands = (cpuset: readonly number[]) =>
@@ -110,7 +110,7 @@ test('what is unknown is missing, but only what is known to be off speaks agains
   );
 });
 
-test('polling is asked of each IOThread, by virsh where libvirt numbers it, else by QMP', () => {
+test('polling is enabled for each IOThread, by virsh if libvirt numbers it, else by QMP', () => {
   const threads = [T('vcpu0', [0], 11), T('iothread:iothread1', [1], 12)];
   const stage = stageOf('affinity', { iothread_polling: 0 });
   const ask = (more: Parameters<typeof steps>[3]): readonly string[] | undefined =>
@@ -133,7 +133,7 @@ test('polling is asked of each IOThread, by virsh where libvirt numbers it, else
   assert.match(without?.[0] ?? '', /^restart the VM with an IOThread: /);
 });
 
-test('where all features are there, what is measured is what is missing', () => {
+test('if all features are on, the measurements are missing', () => {
   const [step] = steps(stageOf('affinity', { iothread_polling: 1 }), [], []);
   assert.equal(step?.missing, 'measurements that confirm the features');
 });
@@ -149,7 +149,7 @@ test('queues are asked for as many as there are vCPUs, and more than one', () =>
   assert.match(ask('parallel_batching', 'queue_per_vcpu', 0) ?? '', /num-queues=1;/);
 });
 
-test('no step of any stage is without something to do, and none is empty', () => {
+test('each missing condition of each stage has a fix', () => {
   for (const detected of STAGES) {
     if (nextRule(stageOf(detected, {})) === undefined) continue;
     for (const threads of [[], [T('vcpu0', ALL, 1), T('iothread:io0', ALL, 2)]]) {
@@ -163,7 +163,7 @@ test('no step of any stage is without something to do, and none is empty', () =>
   }
 });
 
-test('a VM whose threads are not known gets no command', () => {
+test('a VM with unknown threads gets no command', () => {
   const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 0, io_separate_from_vcpus: 0 });
   const unknown = ['unknown: the VM has no such threads, or the exporter cannot identify them'];
   const none = steps(stage, [], [1, 2]);
@@ -175,7 +175,7 @@ test('a VM whose threads are not known gets no command', () => {
   assert.deepEqual(fixes(withoutIo, 'io_separate_from_vcpus'), unknown);
 });
 
-test('an I/O thread that may run on one CPU of a vCPU and on one of its own has to move', () => {
+test("an I/O thread with a vCPU's CPU in its mask is moved", () => {
   const stage = stageOf('original', { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
   const threads = [T('vcpu0', [0], 11), T('iothread:io0', [0, 5], 13), T('iothread:io1', [6], 14)];
   assert.deepEqual(fixes(steps(stage, threads, [3]), 'io_separate_from_vcpus'), ['taskset -pc 3 13']);

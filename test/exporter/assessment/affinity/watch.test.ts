@@ -14,14 +14,14 @@ const pinsOf = (cpu: number): LibvirtPins => ({
   emulator: undefined,
 });
 
-test('what is first seen is expected', async (context) => {
+test('the first mask of a thread is its expected affinity', async (context) => {
   const { tick, expected } = watchedHost(context);
   assert.equal(expected(), undefined);
   assert.deepEqual(await tick({ 11: '1-2' }), []);
   assert.equal(expected(), '1,2 (baseline)');
 });
 
-test('a mask that is widened is a drift at the next tick, told once, and gone after the repair', async (context) => {
+test('a widened mask is drift at the next tick, is reported once, and ends with the fix', async (context) => {
   const { tick, watch, state } = watchedHost(context);
   await tick({ 11: '2' });
   assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
@@ -34,7 +34,7 @@ test('a mask that is widened is a drift at the next tick, told once, and gone af
   assert.deepEqual(watch.reading.of(state.vms[0] as Vm)?.drifts, []);
 });
 
-test('a vCPU and an I/O thread that come to be on one CPU share it', async (context) => {
+test('a vCPU and an I/O thread that move to one CPU share it', async (context) => {
   const { tree, state, tick, vcpu0 } = watchedHost(context);
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   assert.deepEqual(await tick({ 11: '1', 12: '2' }), []);
@@ -46,7 +46,7 @@ test('a vCPU and an I/O thread that come to be on one CPU share it', async (cont
   assert.equal((await tick({ 12: '2' })).length, 3);
 });
 
-test('a mask made narrower by hand is the new pin, and losing it a drift', async (context) => {
+test('a mask narrowed by hand is the new pin, and losing that pin is drift', async (context) => {
   const { tick, expected } = watchedHost(context);
   await tick({ 11: '0-3' });
   assert.deepEqual(await tick({ 11: '1-2' }), []);
@@ -55,7 +55,7 @@ test('a mask made narrower by hand is the new pin, and losing it a drift', async
   assert.equal(expected(), '1,2 (baseline)');
 });
 
-test('a mask made narrower by a CPU that is offline is no new pin', async (context) => {
+test('a mask narrowed by an offline CPU is no new pin', async (context) => {
   const { state, tick, expected } = watchedHost(context);
   const whole = topologyOf(1, 4, 1);
   await tick({ 11: '0-3' });
@@ -69,7 +69,7 @@ test('a mask made narrower by a CPU that is offline is no new pin', async (conte
   assert.equal(expected(), '0,1,2,3 (baseline)');
 });
 
-test('a pin beside a CPU that is offline is one', async (context) => {
+test('a pin counts while another CPU is offline', async (context) => {
   const { state, tick, expected } = watchedHost(context);
   await tick({ 11: '0-3' });
   state.topology = without(topologyOf(1, 4, 1), [3]);
@@ -77,7 +77,7 @@ test('a pin beside a CPU that is offline is one', async (context) => {
   assert.equal(expected(), '1 (baseline)');
 });
 
-test("a mask made narrower by the cgroup's cpuset, wholly or in part, is no new pin", async (context) => {
+test("a mask narrowed by the cgroup's cpuset, wholly or in part, is no new pin", async (context) => {
   const { tree, tick, expected } = watchedHost(context);
   const cpuset = (list: string): void => {
     tree.write('proc/10/task/11/cgroup', '0::/vm\n');
@@ -97,7 +97,7 @@ test("a mask made narrower by the cgroup's cpuset, wholly or in part, is no new 
   }
 });
 
-test('a shared pool that shrinks and grows back pins and unpins nobody, whatever the daemon saw first', async (context) => {
+test('a shared pool that shrinks and grows back neither pins nor unpins a thread, whatever the daemon saw first', async (context) => {
   const { tree, state, tick, start, vcpu0, expected } = watchedHost(context);
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   const pool = (list: string): Record<number, string> => {
@@ -120,7 +120,7 @@ test('a shared pool that shrinks and grows back pins and unpins nobody, whatever
   }
 });
 
-test('a pin that is lost under isolcpus= falls back to what is not isolated, and is unpinned', async (context) => {
+test('under isolcpus= a thread that loses its pin gets the CPUs that are not isolated, and is unpinned', async (context) => {
   const { tree, state, tick } = watchedHost(context);
   const whole = topologyOf(1, 8, 1);
   state.topology = { ...whole, cpus: whole.cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu > 3 })) };
@@ -130,7 +130,7 @@ test('a pin that is lost under isolcpus= falls back to what is not isolated, and
   assert.deepEqual(await tick({ 11: '0-2' }), ['+vcpu0 mask_changed', '-vcpu0 unpinned']);
 });
 
-test('for 5 s after its start a VM is pinned, not adrift', async (context) => {
+test('in the first 5 s of a VM, a changed mask is a pin, not drift', async (context) => {
   const { state, tick, expected } = watchedHost(context);
   state.seconds = 10;
   await tick({ 11: '0-3' });
@@ -143,7 +143,7 @@ test('for 5 s after its start a VM is pinned, not adrift', async (context) => {
   assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
 });
 
-test('a clock that jumps, forwards or back, makes no VM new', async (context) => {
+test('a clock that jumps forwards or backwards makes no VM new', async (context) => {
   const { state, tick } = watchedHost(context);
   await tick({ 11: '1' });
   state.seconds += 1e7;
@@ -152,7 +152,7 @@ test('a clock that jumps, forwards or back, makes no VM new', async (context) =>
   assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
 });
 
-test('the configuration beats libvirt, which beats what was learnt', async (context) => {
+test('the configuration takes precedence over libvirt, and libvirt over the baseline', async (context) => {
   const { state, tick, expected } = watchedHost(context);
   await tick({ 11: '1' });
   state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(2) })];
@@ -163,7 +163,7 @@ test('the configuration beats libvirt, which beats what was learnt', async (cont
   assert.equal(expected(), '1 (config)');
 });
 
-test('without baselines only what is configured is expected, and nothing is written', async (context) => {
+test('without baselines only configured pins are expected, and no file is written', async (context) => {
   const { tree, state, tick, expected } = watchedHost(context);
   state.settings = { ...state.settings, learn: false };
   await tick({ 11: '1' });
@@ -178,7 +178,7 @@ test('without baselines only what is configured is expected, and nothing is writ
   assert.equal(expected(), undefined);
 });
 
-test('a pin that libvirt moved is in its state before it is judged, and so no drift', async (context) => {
+test('a pin that libvirt moved is read before the check, so it is no drift', async (context) => {
   const { state, tick, expected } = watchedHost(context);
   let reads = 0;
   let pinned = 1;
@@ -196,7 +196,7 @@ test('a pin that libvirt moved is in its state before it is judged, and so no dr
   assert.deepEqual(await tick({ 11: '3' }), ['+vcpu0 mask_changed']);
 });
 
-test('libvirt, which moves the thread first and writes later, is asked again', async (context) => {
+test("libvirt's state is read again one second after a thread moved, as libvirt writes it later", async (context) => {
   const { state, tick } = watchedHost(context);
   let pinned = 1;
   state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(1) })];
@@ -209,14 +209,14 @@ test('libvirt, which moves the thread first and writes later, is asked again', a
   assert.deepEqual(await tick(), ['-vcpu0 mask_changed']);
 });
 
-test('a mask that moves in a VM that libvirt does not manage is not looked up there', async (context) => {
+test("a changed mask of a VM without libvirt does not read libvirt's state", async (context) => {
   const { state, tick } = watchedHost(context);
   state.refreshPins = () => assert.fail('libvirt was asked');
   await tick({ 11: '1' });
   assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
 });
 
-test('a thread id that is reused is another thread: it neither drifts nor inherits', async (context) => {
+test('a reused thread id is another thread: it neither drifts nor inherits a baseline', async (context) => {
   const { tree, state, tick, expected } = watchedHost(context);
   await tick({ 11: '1' });
   assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
@@ -239,7 +239,7 @@ test('an exited VM is forgotten, and its next start has a new baseline', async (
   assert.equal(expected(), '3 (baseline)');
 });
 
-test('more than 1000 threads are read in turns: each comes to its own', async (context) => {
+test('more than 500 threads are read in turns, and none is left out', async (context) => {
   const { tree, state, tick, watch, mask } = watchedHost(context);
   const threads = Array.from({ length: 2500 }, (_, i) => threadOf(tree, 1000 + i, `vcpu${i}`));
   for (const { tid } of threads) mask(tid, '0-1');
@@ -258,7 +258,7 @@ test('more than 1000 threads are read in turns: each comes to its own', async (c
   assert.deepEqual(changes.sort(), ['+vcpu0 unpinned', '+vcpu2499 unpinned']);
 });
 
-test('a status that cannot be read is a problem and costs only its thread', async (context) => {
+test('an unreadable status is a problem and affects only its thread', async (context) => {
   const { tree, state, tick, watch, vcpu0, expected } = watchedHost(context);
   state.threads.set('10:1000', [
     threadOf(tree, 12, 'vcpu1'),
@@ -299,7 +299,7 @@ test('a disk with paths on two nodes is on both, and nowhere if the node of one 
   assert.deepEqual(await nodesOf(diskOn(0, undefined)), []);
 });
 
-test('interrupts that cannot be read stay a problem until they can', async (context) => {
+test('unreadable interrupts are a problem until they can be read', async (context) => {
   const { tree, state, tick, watch } = watchedHost(context);
   state.disks = [diskOn(undefined)];
   tree.write('proc/interrupts', 'nonsense\n');
@@ -311,7 +311,7 @@ test('interrupts that cannot be read stay a problem until they can', async (cont
   assert.deepEqual(watch.reading.problems, []);
 });
 
-test('masks of 512 CPUs are learnt and kept', async (context) => {
+test('masks of 512 CPUs are learned and saved', async (context) => {
   const { state, tick, expected, start } = watchedHost(context);
   state.topology = topologyOf(2, 128, 2);
   const odd = Array.from({ length: 256 }, (_, i) => 2 * i + 1).join();
@@ -321,7 +321,7 @@ test('masks of 512 CPUs are learnt and kept', async (context) => {
   assert.equal(expected('vcpu0', after), `${odd} (baseline)`);
 });
 
-test('what was learnt outlives the daemon, but not a reboot', async (context) => {
+test('baselines survive a restart of the daemon, but not a reboot', async (context) => {
   const { tick, start, expected, mask } = watchedHost(context);
   await tick({ 11: '1' });
   mask(11, '0-3');
@@ -344,7 +344,7 @@ test('an invalid state file is set aside, and the baseline is learned again', as
   }
 });
 
-test('before the topology is known nothing is judged', async (context) => {
+test('without a topology there is no result', async (context) => {
   const { state, tick, watch } = watchedHost(context);
   state.topology = undefined;
   await tick({ 11: '1' });
@@ -362,7 +362,7 @@ test('a thread that moves within its mask is detected by its samples', async (co
   assert.deepEqual(await tick({ 11: '0-1' }), ['+vcpu0 migrating']);
 });
 
-test('a thread that sleeps since it was moved is not seen where it may not run any more', async (context) => {
+test('a thread that sleeps since its mask changed is not reported on a CPU outside its mask', async (context) => {
   const { state, tick, watch } = watchedHost(context);
   const residency = newResidency(0);
   for (const cpu of [1, 2]) observe(residency, cpu, 1, 16);
@@ -371,7 +371,7 @@ test('a thread that sleeps since it was moved is not seen where it may not run a
   assert.deepEqual(watch.reading.of(state.vms[0] as Vm)?.observed.threads[0]?.seenOn, [2]);
 });
 
-test('memory and completions are set against where the threads are', async (context) => {
+test('memory and completions are compared with the CPUs of the threads', async (context) => {
   const { tree, state, tick, watch, vcpu0 } = watchedHost(context);
   state.topology = topologyOf(2, 2, 1);
   state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
