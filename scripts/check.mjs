@@ -37,6 +37,7 @@ if (summary.totalCruised < 50 || summary.violations.length > 0) process.exit(1);
 
 run(process.execPath, ['scripts/words.mjs']);
 run(bin('knip'), []);
+run(process.execPath, ['scripts/bpf.mjs', '--check']);
 for (const generator of ['docs', 'rules', 'dashboards'])
   run(process.execPath, [`dist/scripts/${generator}.js`, '--check']);
 console.log('check: all clean');

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * A row for each VM and each vCPU of the host, found by their descriptors, whatever the VMM: KVM's own statistics. Needs the
+ * types of KVM in vmlinux' BTF: Linux 5.11, KVM built in or as a module. One pass over all descriptors gives both.
+ */
+#include "kernel.h"
+#include "rows.h"
+
+/* include/uapi/linux/magic.h ANON_INODE_FS_MAGIC */
+#define ANON_INODES 0x09041934
+
+#define FIELD(name) u64 name;
+#define ATOMIC_FIELD(name) atomic64_t name;
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+struct kvm_vcpu_stat_generic {
+	VCPU_STATISTICS_GENERIC(FIELD)
+	u64 halt_poll_success_hist[HIST_BUCKETS];
+	u64 halt_poll_fail_hist[HIST_BUCKETS];
+	u64 halt_wait_hist[HIST_BUCKETS];
+};
+
+struct kvm_vcpu_stat {
+	struct kvm_vcpu_stat_generic generic;
+	VCPU_STATISTICS_ARCH(FIELD)
+};
+
+struct kvm_vm_stat_generic {
+	VM_STATISTICS_GENERIC(FIELD)
+};
+
+struct kvm_vm_stat {
+	struct kvm_vm_stat_generic generic;
+	VM_STATISTICS_ARCH(FIELD)
+	VM_STATISTICS_ATOMIC(ATOMIC_FIELD)
+};
+
+struct kvm {
+	struct mm_struct *mm;
+	struct kvm_vm_stat stat;
+};
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	int vcpu_id;
+	struct pid *pid;
+	unsigned int halt_poll_ns;
+	struct kvm_vcpu_stat stat;
+};
+
+/* Before Linux 5.14. */
+struct kvm_vcpu_stat___flat {
+	VCPU_STATISTICS_GENERIC(FIELD)
+};
+
+struct kvm_vcpu___flat {
+	struct kvm_vcpu_stat___flat stat;
+};
+
+struct kvm_vm_stat___flat {
+	VM_STATISTICS_GENERIC(FIELD)
+};
+
+struct kvm___flat {
+	struct kvm_vm_stat___flat stat;
+};
+
+#pragma clang attribute pop
+
+/* A row is too large for the stack. One reader at a time: a descriptor has a lock, and each exporter loads its own copy. */
+static struct vcpu_row vcpu_row;
+static struct vm_row vm_row;
+
+/* A statistic is 64 bits wide. Of another width, this kernel is unknown to us, and the statistic counts as missing. */
+#define TAKE(row, index, field)                                                        \
+	if (has(field) && bpf_core_field_size(field) == sizeof(u64)) {                 \
+		(row)->present |= 1ULL << (index);                                     \
+		bpf_core_read(&(row)->statistics[index], sizeof(u64), &(field));       \
+	}
+
+static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, struct kvm *kvm)
+{
+	struct kvm_vcpu___flat *flat = (void *)vcpu;
+	struct vcpu_row *row = &vcpu_row;
+
+	row->present = 0;
+	row->head = (struct row_head){ .kind = ROW_VCPU, .size = sizeof(*row), .tgid = tgid };
+	row->vm = (u64)kvm;
+	row->vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
+	row->tid = BPF_CORE_READ(vcpu, pid, numbers[0].nr);
+	row->halt_poll_ns = BPF_CORE_READ(vcpu, halt_poll_ns);
+#define GENERIC(name)                                                                  \
+	TAKE(row, VCPU_##name, vcpu->stat.generic.name)                                \
+	else TAKE(row, VCPU_##name, flat->stat.name)
+#define ARCH(name) TAKE(row, VCPU_##name, vcpu->stat.name)
+	VCPU_STATISTICS_GENERIC(GENERIC)
+	VCPU_STATISTICS_ARCH(ARCH)
+#undef GENERIC
+#undef ARCH
+	if (has(vcpu->stat.generic.halt_wait_hist) &&
+	    bpf_core_field_size(vcpu->stat.generic.halt_wait_hist) == sizeof(row->histograms[0])) {
+		row->has_histograms = 1;
+		bpf_core_read(&row->histograms[0], sizeof(row->histograms[0]), &vcpu->stat.generic.halt_poll_success_hist);
+		bpf_core_read(&row->histograms[1], sizeof(row->histograms[1]), &vcpu->stat.generic.halt_poll_fail_hist);
+		bpf_core_read(&row->histograms[2], sizeof(row->histograms[2]), &vcpu->stat.generic.halt_wait_hist);
+	}
+	bpf_seq_write(seq, row, sizeof(*row));
+}
+
+static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
+{
+	struct kvm___flat *flat = (void *)kvm;
+	struct vm_row *row = &vm_row;
+
+	row->present = 0;
+	row->head = (struct row_head){ .kind = ROW_VM, .size = sizeof(*row), .tgid = tgid };
+	row->vm = (u64)kvm;
+#define GENERIC(name)                                                                  \
+	TAKE(row, VM_##name, kvm->stat.generic.name)                                   \
+	else TAKE(row, VM_##name, flat->stat.name)
+#define ARCH(name) TAKE(row, VM_##name, kvm->stat.name)
+	VM_STATISTICS_GENERIC(GENERIC)
+	VM_STATISTICS_ARCH(ARCH)
+	VM_STATISTICS_ATOMIC(ARCH)
+#undef GENERIC
+#undef ARCH
+	bpf_seq_write(seq, row, sizeof(*row));
+}
+
+static __always_inline int begins(const char *name, const char *with, int length)
+{
+	for (int i = 0; i < length; i++)
+		if (name[i] != with[i])
+			return 0;
+	return 1;
+}
+
+SEC("iter/task_file")
+int kvm(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	char name[16] = {};
+
+	if (!task || !file || file->f_inode->i_sb->s_magic != ANON_INODES)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	/* `kvm-vcpu:3` and `kvm-vm`, but not `kvm-vcpu-stats:3` or `kvm-vm-stats`, whose private data is another type. */
+	int is_vcpu = begins(name, "kvm-vcpu:", 9);
+
+	if (!is_vcpu && !begins(name, "kvm-vm", 7))
+		return 0;
+	struct kvm_vcpu *vcpu = file->private_data;
+	struct kvm *kvm = is_vcpu ? BPF_CORE_READ(vcpu, kvm) : file->private_data;
+
+	/* A child that inherited the descriptors has another mm, and KVM refuses it the VM. */
+	if (BPF_CORE_READ(kvm, mm) != task->mm)
+		return 0;
+	if (is_vcpu)
+		write_vcpu(ctx->meta->seq, task->tgid, vcpu, kvm);
+	else
+		write_vm(ctx->meta->seq, task->tgid, kvm);
+	return 0;
+}
+
+/* The helpers that read kernel memory are open to GPL programs only. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
