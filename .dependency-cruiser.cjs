@@ -111,6 +111,7 @@ module.exports = {
       ['node-cron', '^exporter/schedule/schedule\\.ts$'],
       ['pino', '^exporter/(cli|daemon|http|schedule|scrape)/'],
       ['fast-xml-parser', '^probes/libvirt'],
+      ['koffi', '^probes/bpf/libbpf\\.ts$'],
     ].map(([library, home]) => ({
       name: `one-home-for-${library}`,
       severity: 'error',
@@ -132,7 +133,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(kernel|probes|exporter/(model|metrics|collectors|inventory))/',
-        pathNot: '^probes/(host|rooted-file)\\.ts$',
+        pathNot: '^probes/(host|rooted-file|bpf/iterator)\\.ts$',
       },
       to: { path: '^(node:)?fs(/promises)?$' },
     },

@@ -17,6 +17,8 @@ COPY package.json package-lock.json ./
 RUN npm install --no-save --omit=dev --no-audit --no-fund && npm cache clean --force
 
 FROM node:24-slim
+# Loads the BPF programs that read KVM's statistics.
+RUN apt-get update && apt-get install -y --no-install-recommends libbpf1 && rm -rf /var/lib/apt/lists/*
 # The commit, shown in kvm_telemetry_build_info: docker build --build-arg REVISION=$(git rev-parse HEAD)
 ARG REVISION=
 ENV NODE_ENV=production KVM_TELEMETRY_REVISION=$REVISION

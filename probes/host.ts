@@ -26,6 +26,8 @@ export interface Roots {
   readonly libvirt: string;
   /** Definitions of persistent domains, `/etc/libvirt/qemu`. */
   readonly libvirtConfig: string;
+  /** Rows of BPF iterators in files; undefined to run the iterators. */
+  readonly bpf?: string | undefined;
 }
 
 /** A block device number, split as in `dev_t`. */

@@ -93,6 +93,8 @@ export function build() {
     for (const file of ['index.html', 'page.css'])
       cpSync(`${root}${page}/${file}`, `${root}dist/${page}/${file}`);
   }
+  for (const object of readdirSync(`${root}probes/bpf`).filter((name) => name.endsWith('.bpf.o')))
+    cpSync(`${root}probes/bpf/${object}`, `${root}dist/probes/bpf/${object}`);
   // Files that change during the build must count as newer.
   writeFileSync(BUILT, '');
   utimesSync(BUILT, began, began);

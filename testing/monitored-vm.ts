@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
@@ -53,14 +53,19 @@ export function qemu(vcpu: Statistics, vm: Statistics = {}, more: Replies = {}):
 export interface MonitoredVm {
   readonly server: QmpServer;
   write(statistic: string, value: number): void;
+  writeRows(rows: Buffer): void;
   scrape(): Promise<{ samples: Samples; text: string }>;
 }
 
-/** One VM with a monitor and with counters in debugfs. */
+/**
+ * One VM with a monitor and with counters in debugfs.
+ * @param rows what the BPF iterator gives; nothing by default
+ */
 export async function startMonitored(
   context: TestContext,
   replies: Replies,
   flags: Record<string, unknown> = {},
+  rows?: Buffer,
 ): Promise<MonitoredVm> {
   const tree = hostTree(context);
   tree.process({
@@ -81,6 +86,11 @@ export async function startMonitored(
     tree.write(`sys/kernel/debug/kvm/10-9/${statistic}`, `${value}\n`);
   write('exits', 1000);
   write('hypercalls', 70);
+  const writeRows = (bytes: Buffer): void => {
+    mkdirSync(join(tree.folder, 'bpf'), { recursive: true });
+    writeFileSync(join(tree.folder, 'bpf/kvm'), bytes);
+  };
+  if (rows !== undefined) writeRows(rows);
   const server = await qmpServer(context, join(tree.folder, SOCKET), replies);
   const own = createOwnMetrics();
   const config = resolveConfig({ 'path.rootfs': tree.folder, 'qmp.timeoutSeconds': '0.3', ...flags }, {}, {});
@@ -92,6 +102,7 @@ export async function startMonitored(
   return {
     server,
     write,
+    writeRows,
     async scrape() {
       const { families } = await telemetry.scrape(5000);
       let text = '';

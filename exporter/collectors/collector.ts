@@ -52,6 +52,8 @@ export interface Collector {
   readonly name: string;
   /** What this host cannot provide although nothing is wrong. Shown by doctor. */
   readonly limits?: readonly string[];
+  /** Why this source is not used here, although nothing failed. Shown by doctor with the remedy. */
+  readonly missing?: readonly SourceError[];
   collect(collection: Collection, report: Report): void | Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { interrupts } from './interrupts.ts';
 import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
 import { moduleParameters } from './module-parameters.ts';
-import { libvirt, qmp } from './remote.ts';
+import { bpf, libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
 import { threads } from './threads.ts';
@@ -41,6 +41,8 @@ export function createCollectors(): Collector[] {
   return [
     vms,
     threads(),
+    // Turned off by --bpf, not by --no-collector.
+    bpf(metrics, counters),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they
     // lack.
     qmp(metrics, counters),

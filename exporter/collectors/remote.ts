@@ -1,3 +1,4 @@
+import type { SourceError } from '../../probes/errors.ts';
 import { vmSourceLabels, vmVersionLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { CounterSets } from '../model/continued-counter.ts';
@@ -6,6 +7,23 @@ import type { StatisticsSource } from '../model/vm-statistics.ts';
 import type { Collection, Collector } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
 import { addStatistics } from './statistics-families.ts';
+
+/** KVM's statistics from the kernel, read when the scrape began. */
+export function bpf(metrics: StatisticMetrics, counters: CounterSets): Collector {
+  let missing: readonly SourceError[] = [];
+  return {
+    name: 'bpf',
+    get missing() {
+      return missing;
+    },
+    collect(collection, report) {
+      const { kernel } = collection;
+      missing = kernel.missing;
+      add(collection, kernel, 'bpf', metrics, counters);
+      for (const problem of kernel.problems) report(problem);
+    },
+  };
+}
 
 /** Statistics from QEMU's monitors, requested when the scrape began. */
 export function qmp(metrics: StatisticMetrics, counters: CounterSets): Collector {
@@ -56,8 +74,10 @@ function add(
       labelBlock(vmSourceLabels, [vm.label, source]),
       found === undefined ? 0 : 1,
     );
-    // The first source that responds provides a VM's counters in this scrape.
-    if (found === undefined || written.has(vm.key)) continue;
-    written.set(vm.key, addStatistics(families, metrics, vm.label, found, counters.of(vm.key), settings));
+    if (found === undefined) continue;
+    // The first source that has a statistic provides it in this scrape.
+    const already = written.get(vm.key) ?? new Set();
+    const given = addStatistics(families, metrics, vm.label, found, counters.of(vm.key), settings, already);
+    written.set(vm.key, new Set([...already, ...given]));
   }
 }

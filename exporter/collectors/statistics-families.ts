@@ -67,7 +67,8 @@ export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
  * Writes a VMM's statistics of one VM.
  *
  * @param counters of this VM; they continue when the source changes
- * @returns names of the VM's statistics that were written; no other source may provide them in this scrape
+ * @param already names of the statistics that another source has provided in this scrape
+ * @returns names of the statistics that were written; no other source may provide them in this scrape
  */
 export function addStatistics(
   families: Families,
@@ -76,6 +77,7 @@ export function addStatistics(
   statistics: VmStatistics,
   counters: CounterSet,
   { allVcpuStatistics }: CollectorSettings,
+  already: ReadonlySet<string> = new Set(),
 ): Set<string> {
   const given = new Set<string>();
   const { source } = statistics;
@@ -84,7 +86,9 @@ export function addStatistics(
   for (const values of [totals, statistics.vm]) {
     for (const [name, value] of values) {
       const metric = metrics.of('vm', name, statistics.types.get(name) ?? 'unknown');
-      if (metric === undefined || given.has(name) || DISTURBED.has(name)) continue;
+      if (metric === undefined || given.has(name) || already.has(name)) continue;
+      // Reading the kernel's memory disturbs nothing.
+      if (DISTURBED.has(name) && source !== 'bpf') continue;
       given.add(name);
       const parts: Addends = values === totals ? byVcpu(statistics, name) : [['', value]];
       const shown = metric.type === 'counter' ? counters.take(metric.name, source, parts) : value;
@@ -94,7 +98,7 @@ export function addStatistics(
   for (const [index, values] of statistics.vcpus) {
     const vcpu = labelBlock(vcpuLabels, [vm, String(index)]);
     for (const [name, value] of values) {
-      if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name)) continue;
+      if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) continue;
       const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
       if (metric === undefined) continue;
       const isCounter = metric.type === 'counter';
@@ -106,7 +110,8 @@ export function addStatistics(
   const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
   for (const [statistic, name, sum] of HISTOGRAMS) {
     const counts = statistics.histograms.get(statistic);
-    if (counts === undefined) continue;
+    if (counts === undefined || already.has(statistic)) continue;
+    given.add(statistic);
     const kept = counts.map((count, bucket) => counters.one(`${name} ${bucket}`, vcpus, count));
     const total = totals.get(sum);
     const sumNs = total === undefined ? undefined : counters.one(`${name} sum`, vcpus, total);

@@ -148,6 +148,18 @@ export const options = {
     help: "Directory of libvirt's persistent domain definitions (default: <rootfs>/etc/libvirt/qemu).",
     allowed: 'an absolute path',
   }),
+  'path.bpf': option<string | undefined>({
+    schema: path,
+    default: undefined,
+    help: 'Directory with the rows of the BPF iterators, for a copy of a host (default: <rootfs>/bpf for a copy, the kernel itself for this host).',
+    allowed: 'an absolute path',
+  }),
+  bpf: option<'auto' | 'off'>({
+    schema: z.enum(['auto', 'off']),
+    default: 'auto',
+    help: "Read KVM's statistics with BPF where the kernel allows it.",
+    allowed: 'auto or off',
+  }),
   'inventory.schedule': option({
     schema: cron,
     default: '*/10 * * * * *',

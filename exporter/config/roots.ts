@@ -16,6 +16,7 @@ export function rootsOf(config: Config): Roots {
     tracefs: config['path.tracefs'] ?? join(sysfs, 'kernel/tracing'),
     libvirt: config['path.libvirt'] ?? under('run/libvirt/qemu'),
     libvirtConfig: config['path.libvirtConfig'] ?? under('etc/libvirt/qemu'),
+    bpf: config['path.bpf'],
   };
 }
 

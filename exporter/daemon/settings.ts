@@ -74,6 +74,7 @@ export function settingsOf(config: Config): Settings {
 
 function remotesOf(config: Config): RemoteSettings {
   return {
+    kernel: { mode: config.bpf },
     qmp: {
       enabled: config['collector.qmp'],
       rules: {

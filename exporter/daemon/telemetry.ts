@@ -94,6 +94,7 @@ export class Telemetry {
         collectors: createCollectors(),
         problemLog,
         seriesLog: new SeriesLog(logger),
+        readsKernel: () => remotes.readsKernel,
         queryRemotes: (vms, withinMs) => remotes.query(vms, withinMs),
         affinity: () => assessment.affinity,
         stages: assessment.stages,

@@ -1,7 +1,8 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Lockdown } from '../../probes/lockdown.ts';
 import { printable } from '../../probes/printable.ts';
-import { type Advice, adviceOn, type Circumstances } from '../model/source-advice.ts';
+import type { Advice, Circumstances } from '../model/advice.ts';
+import { adviceOn } from '../model/source-advice.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 
 export interface Diagnosis {
@@ -21,9 +22,9 @@ export interface Report {
 
 /** Evaluates one collection: whether each source is usable, why not, and how to fix it. */
 export function diagnose(result: ScrapeResult, vms: number, circumstances: Circumstances): Report {
-  const sources = [...result.results].map(([source, { problems, series, limits }]): Diagnosis => {
+  const sources = [...result.results].map(([source, { problems, missing, series, limits }]): Diagnosis => {
     const findings = new Map<string, Advice>();
-    for (const problem of problems) {
+    for (const problem of [...problems, ...missing]) {
       const advice = adviceOn(problem, source, circumstances);
       findings.set(advice.why.replace(/\d+/g, 'N'), advice);
     }

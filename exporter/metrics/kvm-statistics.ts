@@ -68,9 +68,9 @@ const vcpuStatistics = {
 
 /** Counted per VM. */
 const vmOnlyStatistics = {
-  // Counted per vCPU, but exported only as debugfs' sum, because a query to QEMU wakes the vCPU.
+  // Counted per vCPU, but exported only as a sum, because a query to QEMU wakes the vCPU.
   blocking: instant(
-    'vCPUs that are currently blocked (waiting for an event). Read from debugfs only, because a QMP query would wake them.',
+    'vCPUs that are currently blocked (waiting for an event). Read by BPF or from debugfs, because a QMP query would wake them.',
   ),
   max_mmu_page_hash_collisions: peak('Largest number of collisions seen in the MMU page hash.'),
   max_mmu_rmap_size: peak('Longest reverse map seen.'),
@@ -131,11 +131,16 @@ export function statisticMetric(
 
 /** One source per scrape. Another source may take over later. */
 const DERIVED = {
-  vm: choice('sum over vCPUs if QEMU or libvirt reports it; continues with the growth of another source'),
-  vcpu: choice('goes on by its growth where another source takes over'),
+  vm: choice(
+    'sum over vCPUs if BPF, QEMU or libvirt reports it; continues with the growth of another source',
+  ),
+  vcpu: choice('continues with the growth of another source'),
 };
 
-const SOURCES = { vm: 'QMP query-stats, virsh domstats, debugfs', vcpu: 'QMP query-stats, virsh domstats' };
+const SOURCES = {
+  vm: 'BPF, QMP query-stats, virsh domstats, debugfs',
+  vcpu: 'BPF, QMP query-stats, virsh domstats',
+};
 
 /** Catalogue entries of the statistics that are known by name. */
 export function statisticDefinitions(

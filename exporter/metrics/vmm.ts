@@ -36,13 +36,13 @@ function iothread(help: string) {
 export const vmmMetrics = {
   kvm_vm_source_info: {
     type: 'gauge',
-    help: "Source of the VM's KVM statistics in this scrape: qmp, libvirt or debugfs. Always 1.",
+    help: "Source of the VM's KVM statistics in this scrape: bpf, qmp, libvirt or debugfs. Always 1.",
     labels: vmSourceLabels,
     source: 'exporter',
   },
   kvm_vm_source_up: {
     type: 'gauge',
-    help: '1 if the VMM (qmp) or its manager (libvirt) responded for this VM in this scrape. 0 if not, for example because the VM is busy, migrating, hanging or shutting down.',
+    help: '1 if the kernel (bpf), the VMM (qmp) or its manager (libvirt) responded for this VM in this scrape. 0 if not, for example because the VM is busy, migrating, hanging or shutting down.',
     labels: vmSourceLabels,
     source: 'exporter',
   },
@@ -109,7 +109,7 @@ export const vmmMetrics = {
 
 function halt(help: string) {
   const derived = sum('over vCPUs, bucket by bucket');
-  return { type: 'histogram', help, labels: vmLabels, source: 'QMP query-stats', derived } as const;
+  return { type: 'histogram', help, labels: vmLabels, source: 'BPF, QMP query-stats', derived } as const;
 }
 
 export const histogramMetrics = {

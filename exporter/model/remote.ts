@@ -11,8 +11,15 @@ export interface RemoteResult {
   readonly problems: readonly SourceError[];
 }
 
+/** KVM's statistics from the kernel itself, by BPF. */
+export interface KernelResult extends RemoteResult {
+  /** Why BPF is not used here. Not an error, because the other sources are used. */
+  readonly missing: readonly SourceError[];
+}
+
 /** The requests of one scrape to these sources, in progress. */
 export interface Remotes {
+  readonly kernel: KernelResult;
   readonly qmp: Promise<RemoteResult>;
   readonly libvirt: Promise<RemoteResult>;
   /** Version of the VM's QEMU; undefined if its monitor is not queried. */
@@ -20,3 +27,4 @@ export interface Remotes {
 }
 
 export const NOTHING: RemoteResult = { statistics: new Map(), queried: new Set(), problems: [] };
+export const NO_KERNEL: KernelResult = { ...NOTHING, missing: [] };

@@ -1,18 +1,6 @@
 import type { SourceError } from '../../probes/errors.ts';
-import type { Lockdown } from '../../probes/lockdown.ts';
-
-/** Explains a failure to the operator. */
-export interface Advice {
-  readonly why: string;
-  /** The command or change that fixes the problem; undefined if there is nothing to fix or no fix exists. */
-  readonly fix: string | undefined;
-}
-
-/** The facts that distinguish the causes of an EPERM. */
-export interface Circumstances {
-  readonly isRoot: boolean;
-  readonly lockdown: Lockdown;
-}
+import type { Advice, Circumstances } from './advice.ts';
+import { aboutBpf } from './bpf-advice.ts';
 
 /** Explains a failure and gives the fix. */
 export function adviceOn(problem: SourceError, collector: string, circumstances: Circumstances): Advice {
@@ -21,6 +9,7 @@ export function adviceOn(problem: SourceError, collector: string, circumstances:
   if (kind === 'exhausted') {
     return { why: `${why}: no file descriptor is free`, fix: fixOfExhaustion(problem) };
   }
+  if (collector === 'bpf') return aboutBpf(problem, circumstances);
   if (collector === 'qmp') return aboutMonitor(problem, why);
   if (collector === 'libvirt' && (path === 'virsh' || path.includes('://')))
     return aboutLibvirt(problem, why);

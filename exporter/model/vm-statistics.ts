@@ -2,7 +2,7 @@ import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
 /** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
-export type StatisticsSource = 'qmp' | 'libvirt' | 'debugfs';
+export type StatisticsSource = 'bpf' | 'qmp' | 'libvirt' | 'debugfs';
 
 export interface DiskOperation {
   readonly operations: number;

@@ -40,6 +40,8 @@ export interface ScrapeDependencies {
   readonly collectors: readonly Collector[];
   readonly problemLog: ProblemLog;
   readonly seriesLog: SeriesLog;
+  /** False if BPF is off, and for a copy of a host without its rows. */
+  readsKernel(): boolean;
   /** Queries VMMs and managers. The responses arrive while the kernel's files are read. */
   queryRemotes(vms: readonly Vm[], withinMs: number): Promise<Remotes>;
   /** Result of the last affinity check. */
@@ -62,6 +64,8 @@ export interface CollectorResult {
   readonly series: number;
   /** What the source cannot provide on this host, although nothing is wrong. */
   readonly limits: readonly string[];
+  /** Why the source is not used here, although nothing failed. */
+  readonly missing: readonly SourceError[];
 }
 
 export interface ScrapeResult {
@@ -116,7 +120,9 @@ function begin(
   const families = new Families(settings.maxSeries);
   const results = new Map<string, MutableCollectorResult>();
   const yielder = new Yielder();
-  const collectors = dependencies.collectors.filter(({ name }) => !settings.disabled.has(name));
+  const collectors = dependencies.collectors.filter(
+    ({ name }) => !settings.disabled.has(name) && (name !== 'bpf' || dependencies.readsKernel()),
+  );
   return { deadline, result: collect(), soFar };
 
   async function collect(): Promise<ScrapeResult> {
@@ -146,6 +152,7 @@ function begin(
         await collection.yieldIfDue();
         await collector.collect(collection, (problem) => result.problems.push(problem));
         result.limits = collector.limits ?? [];
+        result.missing = collector.missing ?? [];
       });
     }
     resultOf('inventory').limits = inventory.limits;
@@ -195,7 +202,7 @@ function begin(
 }
 
 function newResult(): MutableCollectorResult {
-  return { problems: [], seconds: undefined, series: 0, limits: [] };
+  return { problems: [], seconds: undefined, series: 0, limits: [], missing: [] };
 }
 
 interface MutableCollectorResult {
@@ -203,6 +210,7 @@ interface MutableCollectorResult {
   seconds: number | undefined;
   series: number;
   limits: readonly string[];
+  missing: readonly SourceError[];
 }
 
 /** A hanging collector may use half of the remaining time, so that later collectors still get their share. */

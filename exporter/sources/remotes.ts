@@ -3,6 +3,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import { NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
+import { type KernelSettings, KernelStatistics, type Loader } from './bpf/kernel.ts';
 import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
 import { Virsh } from './libvirt/virsh.ts';
 import type { Facts } from './qmp/facts.ts';
@@ -15,6 +16,7 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 const MAX_CONNECT_MS = 1000;
 
 export interface RemoteSettings {
+  readonly kernel: KernelSettings;
   readonly qmp: QmpSettings & { readonly enabled: boolean };
   readonly libvirt: LibvirtSettings & { readonly enabled: boolean };
 }
@@ -23,6 +25,7 @@ export interface RemoteSettings {
 export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
+  readonly #kernel: KernelStatistics;
   #last: ReadonlyMap<string, VmStatistics> = new Map();
 
   constructor(
@@ -30,14 +33,22 @@ export class RemoteSources {
     private readonly inventory: Inventory,
     private settings: RemoteSettings,
     now: () => number,
+    loadBpf?: Loader,
   ) {
     this.#sessions = new QmpSessions(host, settings.qmp, now);
+    this.#kernel = new KernelStatistics(
+      host,
+      settings.kernel,
+      (vm, tid) => vcpuIndex(inventory, vm, tid),
+      loadBpf,
+    );
     const virsh = new Virsh();
     this.#libvirt = new Libvirt(settings.libvirt, (uri, timeoutMs) => virsh.domstats(uri, timeoutMs), now);
   }
 
   configure(settings: RemoteSettings): void {
     this.settings = settings;
+    this.#kernel.configure(settings.kernel);
     this.#sessions.configure(settings.qmp);
     this.#libvirt.configure(settings.libvirt);
   }
@@ -49,6 +60,7 @@ export class RemoteSources {
 
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async discover(vms: readonly Vm[]): Promise<void> {
+    await this.#kernel.prepare();
     if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);
     this.#remember(vms, [await this.#connect(vms, MAX_CONNECT_MS)]);
@@ -61,6 +73,7 @@ export class RemoteSources {
    */
   async query(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
     const { settings } = this;
+    const kernel = this.#kernel.query(vms);
     let qmp = Promise.resolve(NOTHING);
     if (settings.qmp.enabled) {
       this.#sessions.locate(vms, false);
@@ -74,7 +87,12 @@ export class RemoteSources {
       (results) => this.#remember(vms, results),
       () => undefined,
     );
-    return { qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
+    return { kernel, qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
+  }
+
+  /** Whether the statistics come from the kernel itself, or should and cannot. */
+  get readsKernel(): boolean {
+    return this.#kernel.isWanted;
   }
 
   /** Whether the VM has a monitor connection of its own. */
@@ -97,6 +115,7 @@ export class RemoteSources {
   }
 
   close(): void {
+    this.#kernel.close();
     this.#sessions.close();
   }
 
@@ -117,13 +136,25 @@ export class RemoteSources {
   }
 
   async #queryMonitors(vms: readonly Vm[], withinMs: number): Promise<RemoteResult> {
-    const result = await this.#sessions.query(vms, withinMs);
+    const result = await this.#sessions.query(vms, withinMs, ({ key }) => this.#kernel.namesOf(key));
     for (const { key } of vms) {
       const hints = this.#sessions.hintsOf(key);
       if (hints !== undefined) this.inventory.hint(key, hints);
     }
     return result;
   }
+}
+
+/** The number in the label of the vCPU's thread, so that the vCPU and its thread have the same one. */
+function vcpuIndex(inventory: Inventory, vm: Vm, tid: number): number | undefined {
+  const known = vm.vcpuThreads.get(tid);
+  if (known !== undefined) return known;
+  for (const thread of inventory.threadsOf(vm)) {
+    if (thread.tid !== tid || thread.role !== 'vcpu') continue;
+    const digits = /^vcpu(\d+)/.exec(thread.label)?.[1];
+    return digits === undefined ? undefined : Number(digits);
+  }
+  return undefined;
 }
 
 function merged(a: RemoteResult, b: RemoteResult): RemoteResult {

@@ -19,7 +19,7 @@ struct row_head {
 
 struct vcpu_row {
 	struct row_head head;
-	/* Address of the VM: tells two VMs of one process apart. Never leaves the exporter. */
+	/* Address of the VM: distinguishes the VMs of a process. Never leaves the exporter. */
 	u64 vm;
 	u32 vcpu_id;
 	/* Thread that ran the vCPU last, in the first pid namespace; 0 before it runs. */

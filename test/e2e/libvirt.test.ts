@@ -17,7 +17,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
   if (!has(context, !(await isLibvirtRunning()), 'a libvirtd runs here that is not ours to stop')) return;
   const libvirt = await startLibvirt(context);
   libvirt.create('kt-lv');
-  const daemon = await startDaemon(context);
+  const daemon = await startDaemon(context, ['--bpf=off']);
   const scrape = async () => parseSamples(await daemon.metrics());
   const vm = { vm: 'kt-lv' };
   const masks = ['mask_widened', 'mask_changed', 'unpinned'];

@@ -12,7 +12,7 @@ import { has, hasTool } from '../../testing/tools.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 /** Guests in a loop take all CPUs of a small machine: QEMU's own answers then come late. */
-const PATIENT = ['--qmp.timeout-seconds=10'];
+const PATIENT = ['--bpf=off', '--qmp.timeout-seconds=10'];
 
 function canRun(context: TestContext): boolean {
   return (

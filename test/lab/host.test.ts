@@ -13,6 +13,7 @@ const VM = { vm: 'vm-a' };
 /** The exporter as it is by default takes KVM's statistics from QMP, the other one from debugfs. */
 const QMP_PORT = 9954;
 const DEBUGFS_PORT = 9956;
+const BPF_PORT = 9957;
 const TIMEOUT_MS = 480_000;
 /** An emulated CPU may be busy for longer than the second that a VM has. */
 const PATIENT = '--qmp.timeout-seconds=5';
@@ -80,6 +81,7 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
   for (const [source, servedAt] of [
     ['debugfs', DEBUGFS_PORT],
     ['QMP', QMP_PORT],
+    ['BPF', BPF_PORT],
   ] as const) {
     await check(
       `by ${source}, each of KVM's counters lies between the kernel's before and after`,
@@ -245,12 +247,13 @@ async function makeReady(host: LabHost): Promise<HostBench> {
   // The guest has one CPU of the host, node the other.
   const [pid] = await Promise.all([
     host.startGuest('vm-a'),
-    startExporter(host, MAIN, `127.0.0.1:${DEBUGFS_PORT}`, ['--no-collector.qmp']),
+    startExporter(host, MAIN, `127.0.0.1:${DEBUGFS_PORT}`, ['--no-collector.qmp', '--bpf=off']),
+    startExporter(host, MAIN, `127.0.0.1:${BPF_PORT}`, ['--no-collector.qmp', '--trace.backend=off']),
   ]);
   const kvm = (await host.output('echo /sys/kernel/debug/kvm/*-*')).trim();
   // Before the exporter that holds the VM's monitor, which serves one client only.
   const doctor = await host.run(`taskset -c 0 '${process.execPath}' '${MAIN}' doctor --json ${PATIENT}`);
-  await startExporter(host, MAIN, `0.0.0.0:${QMP_PORT}`, [PATIENT]);
+  await startExporter(host, MAIN, `0.0.0.0:${QMP_PORT}`, [PATIENT, '--bpf=off']);
   return { host, pid, kvm, doctor };
 }
 

@@ -28,6 +28,8 @@ const MAX_BACKOFF_MS = 300_000;
 /** Time limit for one round, as a multiple of the timeout per response. The first round has many requests. */
 const PATIENCE = 10;
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** One VM's monitor. Connects at the first request, keeps the connection, and backs off after a failure. */
 export class QmpSession {
   #connection: QmpConnection | undefined;
@@ -53,10 +55,16 @@ export class QmpSession {
     return this.#facts;
   }
 
-  /** Shares one request between concurrent callers. @throws SourceError, immediately during back-off */
-  statistics(): Promise<VmStatistics> {
+  /**
+   * Shares one request between concurrent callers.
+   *
+   * @param elsewhere names of the KVM statistics that the kernel has given. If these are all, QEMU is not asked for them, which would
+   *   wake each vCPU.
+   * @throws SourceError, immediately during back-off
+   */
+  statistics(elsewhere: ReadonlySet<string> = NONE): Promise<VmStatistics> {
     if (this.#asking !== undefined && this.#isLate()) return Promise.reject(this.#tooLate());
-    this.#asking ??= this.#query().finally(() => {
+    this.#asking ??= this.#query(elsewhere).finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
@@ -89,7 +97,7 @@ export class QmpSession {
     this.#connection = undefined;
   }
 
-  async #query(): Promise<VmStatistics> {
+  async #query(elsewhere: ReadonlySet<string>): Promise<VmStatistics> {
     if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
     if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
     this.#askedAt = this.now();
@@ -98,7 +106,7 @@ export class QmpSession {
     patience.unref();
     let result: VmStatistics;
     try {
-      result = await this.#queryOpen();
+      result = await this.#queryOpen(elsewhere);
     } catch (error) {
       this.#disconnect();
       throw this.#fail(sourceError(error, this.path));
@@ -127,7 +135,7 @@ export class QmpSession {
     return failure;
   }
 
-  async #queryOpen(): Promise<VmStatistics> {
+  async #queryOpen(elsewhere: ReadonlySet<string>): Promise<VmStatistics> {
     if (this.#connection?.isOpen !== true) {
       const opened = await QmpConnection.open(this.path, this.timeoutMs);
       // The VM exited during the connect: nothing else would close this connection.
@@ -139,9 +147,10 @@ export class QmpSession {
     const qmp = this.#connection;
     const facts = await this.#currentFacts(qmp);
     const none: QmpStatistics = { values: new Map(), histograms: new Map() };
+    const hasMore = [...(facts.types?.keys() ?? [])].some((name) => !elsewhere.has(name));
     const [vm, vcpus, disks, state] = await Promise.all([
-      facts.types === undefined ? none : readVmStats(qmp, this.timeoutMs),
-      facts.types === undefined ? ([] as QmpVcpuStatistics[]) : readVcpuStats(qmp, this.timeoutMs),
+      hasMore ? readVmStats(qmp, this.timeoutMs) : none,
+      hasMore ? readVcpuStats(qmp, this.timeoutMs) : ([] as QmpVcpuStatistics[]),
       readBlockstats(qmp, this.timeoutMs),
       readStatus(qmp, this.timeoutMs),
     ]);

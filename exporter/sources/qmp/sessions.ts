@@ -92,8 +92,13 @@ export class QmpSessions {
    * Queries all VMs in parallel. A VM that does not respond in time is left out.
    *
    * @param withinMs the caller's deadline, if it is shorter than the timeout per VM
+   * @param knownOf names of the KVM statistics that the kernel has given for a VM
    */
-  async query(vms: readonly Vm[], withinMs = Number.POSITIVE_INFINITY): Promise<RemoteResult> {
+  async query(
+    vms: readonly Vm[],
+    withinMs = Number.POSITIVE_INFINITY,
+    knownOf: (vm: Vm) => ReadonlySet<string> | undefined = () => undefined,
+  ): Promise<RemoteResult> {
     const statistics = new Map<string, VmStatistics>();
     const queried = new Set<string>();
     const problems = [...this.#problems];
@@ -112,7 +117,10 @@ export class QmpSessions {
             withinMs < timeoutMs
               ? new TimeIsUp(path)
               : new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
-          statistics.set(key, await inTime(held.session.statistics(), Math.min(timeoutMs, withinMs), late));
+          statistics.set(
+            key,
+            await inTime(held.session.statistics(knownOf(vm)), Math.min(timeoutMs, withinMs), late),
+          );
         } catch (error) {
           const problem = sourceError(error, held.session.path);
           if (!(await this.#isDeath(vm, problem))) problems.push(problem);

@@ -201,6 +201,7 @@ test('all paths are under the root file system, but for those given themselves',
     tracefs: '/sys/kernel/tracing',
     libvirt: '/run/libvirt/qemu',
     libvirtConfig: '/etc/libvirt/qemu',
+    bpf: undefined,
   });
   assert.deepEqual(rootsOf(resolveConfig({ 'path.rootfs': '/host/', 'path.procfs': '/p' }, {}, {})), {
     procfs: '/p',
@@ -209,6 +210,7 @@ test('all paths are under the root file system, but for those given themselves',
     tracefs: '/host/sys/kernel/tracing',
     libvirt: '/host/run/libvirt/qemu',
     libvirtConfig: '/host/etc/libvirt/qemu',
+    bpf: undefined,
   });
 });
 

@@ -8,7 +8,8 @@ const AS_ROOT = { isRoot: true, lockdown: 'none' } as const;
 
 function result(probes: Record<string, Partial<CollectorResult>>): ScrapeResult {
   const entries = Object.entries(probes).map(
-    ([name, collector]) => [name, { problems: [], seconds: 0, series: 0, limits: [], ...collector }] as const,
+    ([name, collector]) =>
+      [name, { problems: [], seconds: 0, series: 0, limits: [], missing: [], ...collector }] as const,
   );
   return { families: [], results: new Map(entries) };
 }

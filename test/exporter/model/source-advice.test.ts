@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adviceOn, type Circumstances } from '../../../exporter/model/source-advice.ts';
+import type { Circumstances } from '../../../exporter/model/advice.ts';
+import { adviceOn } from '../../../exporter/model/source-advice.ts';
 import { SourceError, type SourceErrorCode, type SourceErrorKind } from '../../../probes/errors.ts';
 
 const ROOT: Circumstances = { isRoot: true, lockdown: 'none' };

@@ -5,7 +5,7 @@ import { Sampler } from '../../../exporter/assessment/sampler.ts';
 import type { Collector } from '../../../exporter/collectors/collector.ts';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import { labelBlock } from '../../../exporter/metrics/labels.ts';
-import { NOTHING } from '../../../exporter/model/remote.ts';
+import { NO_KERNEL, NOTHING } from '../../../exporter/model/remote.ts';
 import { NOT_TRACED } from '../../../exporter/model/trace-reading.ts';
 import { ProblemLog } from '../../../exporter/scrape/problem-log.ts';
 import { Scrape, type ScrapeResult } from '../../../exporter/scrape/scrape.ts';
@@ -39,8 +39,10 @@ function start(
       get collectors() {
         return collectors();
       },
+      readsKernel: () => false,
       queryRemotes: () =>
         Promise.resolve({
+          kernel: NO_KERNEL,
           qmp: Promise.resolve(NOTHING),
           libvirt: Promise.resolve(NOTHING),
           versionOf: () => undefined,

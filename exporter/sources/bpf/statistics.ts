@@ -1,0 +1,83 @@
+import type { KvmRows, VcpuRow } from '../../../probes/bpf/kvm-rows.ts';
+import type { Vm } from '../../model/vm.ts';
+import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
+
+type VmOfRows = Pick<Vm, 'key' | 'pid'>;
+
+/**
+ * Assigns the rows to the VMs by process. A VM without a row is missing in the result.
+ *
+ * @param indexOf index of the vCPU that a thread of the VM runs; undefined if unknown
+ */
+export function statisticsOf<V extends VmOfRows>(
+  rows: KvmRows,
+  vms: readonly V[],
+  indexOf: (vm: V, tid: number) => number | undefined,
+): Map<string, VmStatistics> {
+  const vmRows = groupBy(rows.vms, ({ pid }) => pid);
+  const vcpuRows = groupBy(rows.vcpus, ({ pid }) => pid);
+  const found = new Map<string, VmStatistics>();
+  for (const vm of vms) {
+    const own = vmRows.get(vm.pid);
+    if (own === undefined) continue;
+    const vcpus = vcpuRows.get(vm.pid) ?? [];
+    found.set(vm.key, {
+      source: 'bpf',
+      vm: sum(own.map(({ statistics }) => statistics)),
+      vcpus: byIndex(vcpus, (tid) => indexOf(vm, tid)),
+      histograms: histograms(vcpus),
+      types: new Map(),
+      disks: [],
+      iothreads: [],
+      state: '',
+    });
+  }
+  return found;
+}
+
+/**
+ * The statistics by the index that the vCPU's thread has, because KVM's id of a vCPU may be its APIC id. If a process has
+ * several VMs, the vCPUs with one index are added, as debugfs adds the VMs.
+ */
+function byIndex(
+  rows: readonly VcpuRow[],
+  indexOf: (tid: number) => number | undefined,
+): Map<number, ReadonlyMap<string, number>> {
+  const byIndex = groupBy(rows, ({ tid, id }) => indexOf(tid) ?? id);
+  return new Map(
+    [...byIndex]
+      .sort(([a], [b]) => a - b)
+      .map(([index, same]) => [index, sum(same.map(({ statistics }) => statistics))]),
+  );
+}
+
+/** Nearly always there is one part. A peak is not summed, but a process with two VMs is rare and its peaks mean nothing. */
+function sum(parts: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
+  const [first = new Map<string, number>(), ...more] = parts;
+  if (more.length === 0) return first;
+  const total = new Map(first);
+  for (const part of more) {
+    for (const [name, value] of part) total.set(name, (total.get(name) ?? 0) + value);
+  }
+  return total;
+}
+
+function histograms(rows: readonly VcpuRow[]): Map<string, readonly number[]> {
+  const total = new Map<string, readonly number[]>();
+  for (const row of rows) {
+    for (const [name, counts] of row.histograms) total.set(name, addBuckets(total.get(name) ?? [], counts));
+  }
+  return total;
+}
+
+/** Map.groupBy(), which Node.js 20 lacks. */
+function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}

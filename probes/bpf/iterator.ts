@@ -1,0 +1,114 @@
+import { accessSync, closeSync, readSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { SourceError, sourceError } from '../errors.ts';
+import type { Libbpf, Pointer } from './libbpf.ts';
+
+/** The kernel's own types, without which CO-RE cannot find a field. */
+const BTF = '/sys/kernel/btf/vmlinux';
+/** Space for the first read. One read returns at most 32 KiB, and a smaller buffer would split a row. */
+const FIRST_BUFFER = 256 * 1024;
+const LEAST_SPACE = 64 * 1024;
+/** Rows of 40,000 vCPUs. More indicate a fault. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** EAGAIN: the kernel passed a million objects without a row, and continues at the next read. */
+const MAX_AGAIN = 100;
+
+/** An object of this folder, such as `kvm`: the program in it has the same name. */
+export type ObjectName = 'kvm';
+
+/**
+ * A BPF iterator that is loaded and attached. Descriptors of this process hold it, and nothing is pinned: the kernel removes
+ * it with the process, also after SIGKILL.
+ */
+export class BpfIterator {
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BUFFER);
+
+  private constructor(
+    private readonly libbpf: Libbpf,
+    private readonly object: Pointer,
+    private readonly link: Pointer,
+    private readonly name: ObjectName,
+  ) {}
+
+  /** @throws SourceError if this kernel or these privileges do not allow it */
+  static load(libbpf: Libbpf, name: ObjectName): BpfIterator {
+    const file = fileURLToPath(new URL(`./${name}.bpf.o`, import.meta.url));
+    const object = libbpf.open(file);
+    if (object === null) throw failure(libbpf, file);
+    try {
+      if (libbpf.load(object) < 0) throw loadFailure(libbpf, name);
+      const program = libbpf.findProgram(object, name);
+      const link = program === null ? null : libbpf.attachIterator(program);
+      if (link === null) throw failure(libbpf, sourceOf(name));
+      return new BpfIterator(libbpf, object, link, name);
+    } catch (error) {
+      libbpf.close(object);
+      throw error;
+    }
+  }
+
+  /**
+   * Runs the program over all objects of the kernel.
+   *
+   * @returns its rows, valid until the next call
+   * @throws SourceError
+   */
+  read(): Buffer {
+    const path = sourceOf(this.name);
+    const descriptor = this.libbpf.createIterator(this.libbpf.linkDescriptor(this.link));
+    if (descriptor < 0) throw failure(this.libbpf, path);
+    try {
+      return this.#readAll(descriptor, path);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  close(): void {
+    this.libbpf.destroyLink(this.link);
+    this.libbpf.close(this.object);
+  }
+
+  #readAll(descriptor: number, path: string): Buffer {
+    let length = 0;
+    let again = 0;
+    for (;;) {
+      if (this.#buffer.length - length < LEAST_SPACE) this.#grow(length, path);
+      try {
+        const got = readSync(descriptor, this.#buffer, length, this.#buffer.length - length, null);
+        if (got === 0) return this.#buffer.subarray(0, length);
+        length += got;
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== 'EAGAIN' || ++again > MAX_AGAIN) throw sourceError(error, path);
+      }
+    }
+  }
+
+  #grow(length: number, path: string): void {
+    if (this.#buffer.length >= MAX_BYTES)
+      throw new SourceError('too_large', path, `more than ${MAX_BYTES} bytes`);
+    const larger = Buffer.allocUnsafeSlow(this.#buffer.length * 2);
+    this.#buffer.copy(larger, 0, 0, length);
+    this.#buffer = larger;
+  }
+}
+
+function sourceOf(name: ObjectName): string {
+  return `BPF iterator ${name}`;
+}
+
+function failure(libbpf: Libbpf, path: string): SourceError {
+  return sourceError({ code: libbpf.errno() }, path);
+}
+
+function loadFailure(libbpf: Libbpf, name: ObjectName): SourceError {
+  const problem = failure(libbpf, sourceOf(name));
+  if (problem.kind === 'denied') return problem;
+  try {
+    accessSync(BTF);
+    return problem;
+  } catch {
+    return new SourceError('absent', BTF, 'the kernel does not describe its types');
+  }
+}

@@ -1,0 +1,182 @@
+import { malformed, SourceError } from '../errors.ts';
+import { type Row, rowsIn } from './rows.ts';
+
+/** The order of the statistics in a row: probes/bpf/kvm-statistics.h. */
+export const VCPU_STATISTICS = [
+  'halt_successful_poll',
+  'halt_attempted_poll',
+  'halt_poll_invalid',
+  'halt_wakeup',
+  'halt_poll_success_ns',
+  'halt_poll_fail_ns',
+  'halt_wait_ns',
+  'blocking',
+  'pf_taken',
+  'pf_fixed',
+  'pf_emulate',
+  'pf_spurious',
+  'pf_fast',
+  'pf_mmio_spte_created',
+  'pf_guest',
+  'tlb_flush',
+  'invlpg',
+  'exits',
+  'io_exits',
+  'mmio_exits',
+  'signal_exits',
+  'irq_window_exits',
+  'nmi_window_exits',
+  'l1d_flush',
+  'halt_exits',
+  'request_irq_exits',
+  'irq_exits',
+  'host_state_reload',
+  'fpu_reload',
+  'insn_emulation',
+  'insn_emulation_fail',
+  'hypercalls',
+  'irq_injections',
+  'nmi_injections',
+  'req_event',
+  'nested_run',
+  'directed_yield_attempted',
+  'directed_yield_successful',
+  'preemption_reported',
+  'preemption_other',
+  'guest_mode',
+  'notify_window_exits',
+  'hvc_exit_stat',
+  'wfe_exit_stat',
+  'wfi_exit_stat',
+  'mmio_exit_user',
+  'mmio_exit_kernel',
+] as const;
+
+export const VM_STATISTICS = [
+  'remote_tlb_flush',
+  'remote_tlb_flush_requests',
+  'mmu_shadow_zapped',
+  'mmu_pte_write',
+  'mmu_pde_zapped',
+  'mmu_flooded',
+  'mmu_recycled',
+  'mmu_cache_miss',
+  'mmu_unsync',
+  'nx_lpage_splits',
+  'max_mmu_page_hash_collisions',
+  'max_mmu_rmap_size',
+  'pages_4k',
+  'pages_2m',
+  'pages_1g',
+] as const;
+
+const HISTOGRAMS = ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'] as const;
+const BUCKETS = 32;
+
+/** One VM or vCPU of the host. A process may have several VMs. */
+interface KvmRow {
+  readonly pid: number;
+  /** Distinguishes the VMs of a process. It derives from a kernel address and never leaves the exporter. */
+  readonly vm: number;
+  /** KVM's statistics by name, without those that this kernel lacks. */
+  readonly statistics: ReadonlyMap<string, number>;
+}
+
+export type VmRow = KvmRow;
+
+export interface VcpuRow extends KvmRow {
+  readonly id: number;
+  /** The thread that ran the vCPU last; 0 if none did. */
+  readonly tid: number;
+  /** Counts by log2 bucket in KVM's order; empty if this kernel has none. */
+  readonly histograms: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface KvmRows {
+  readonly vms: readonly VmRow[];
+  readonly vcpus: readonly VcpuRow[];
+}
+
+// probes/bpf/rows.h
+const ROW_VM = 1;
+const ROW_VCPU = 2;
+const VM = 16;
+const VM_PRESENT = 24;
+const VM_VALUES = 32;
+const VM_SIZE = VM_VALUES + 8 * VM_STATISTICS.length;
+const VCPU_ID = 24;
+const VCPU_TID = 28;
+const VCPU_HAS_HISTOGRAMS = 36;
+const VCPU_PRESENT = 40;
+const VCPU_VALUES = 48;
+const VCPU_HISTOGRAMS = VCPU_VALUES + 8 * VCPU_STATISTICS.length;
+const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
+
+/**
+ * Parses the rows of probes/bpf/kvm.bpf.c. Several descriptors of a vCPU (dup, threads with their own table) give several rows of
+ * it, of which the first counts.
+ *
+ * @throws SourceError malformed
+ */
+export function parseKvmRows(bytes: Buffer, format: string): KvmRows {
+  const vms = new Map<string, VmRow>();
+  const vcpus = new Map<string, VcpuRow>();
+  for (const row of rowsIn(bytes, format)) {
+    const key = `${row.pid} ${vmOf(row)}`;
+    if (row.kind === ROW_VM) {
+      checkSize(row, VM_SIZE, format);
+      if (!vms.has(key)) vms.set(key, vmRow(row));
+    } else if (row.kind === ROW_VCPU) {
+      checkSize(row, VCPU_SIZE, format);
+      const vcpu = `${key} ${row.u32(VCPU_ID)}`;
+      if (!vcpus.has(vcpu)) vcpus.set(vcpu, vcpuRow(row));
+    } else throw new SourceError('malformed', format, `unknown kind of row ${row.kind}`);
+  }
+  return { vms: [...vms.values()], vcpus: [...vcpus.values()] };
+}
+
+function checkSize({ size }: Row, wanted: number, format: string): void {
+  if (size !== wanted) throw malformed(format, `a row of ${size} bytes, not ${wanted}`);
+}
+
+function vmRow(row: Row): VmRow {
+  return { pid: row.pid, vm: vmOf(row), statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES) };
+}
+
+function vcpuRow(row: Row): VcpuRow {
+  return {
+    pid: row.pid,
+    vm: vmOf(row),
+    id: row.u32(VCPU_ID),
+    tid: row.u32(VCPU_TID),
+    statistics: statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES),
+    histograms: row.u32(VCPU_HAS_HISTOGRAMS) === 0 ? new Map() : histograms(row),
+  };
+}
+
+/** The low 53 bits of the address: the others are the same for all of the kernel's memory. */
+function vmOf(row: Row): number {
+  if (row.size < VM + 8) return 0;
+  return row.u32(VM) + (row.u32(VM + 4) & 0x1f_ffff) * 2 ** 32;
+}
+
+function statistics(
+  row: Row,
+  names: readonly string[],
+  present: number,
+  values: number,
+): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  names.forEach((name, i) => {
+    const word = row.u32(present + (i < 32 ? 0 : 4));
+    if (((word >>> (i % 32)) & 1) === 1) found.set(name, row.u64(values + 8 * i));
+  });
+  return found;
+}
+
+function histograms(row: Row): ReadonlyMap<string, readonly number[]> {
+  const bucket = (i: number, j: number): number => row.u64(VCPU_HISTOGRAMS + 8 * (i * BUCKETS + j));
+  return new Map(
+    HISTOGRAMS.map((name, i) => [name, Array.from({ length: BUCKETS }, (_, j) => bucket(i, j))]),
+  );
+}

@@ -1,0 +1,77 @@
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { SourceError } from '../errors.ts';
+
+/** A pointer of libbpf; null if the call failed. */
+export type Pointer = unknown;
+
+/**
+ * The calls of libbpf.so.1 that this program uses. All are synchronous and none takes a callback, which keeps koffi's
+ * simple paths only. A call that fails returns null or a negative number and sets `errno`.
+ */
+export interface Libbpf {
+  open(file: string): Pointer;
+  load(object: Pointer): number;
+  close(object: Pointer): void;
+  findProgram(object: Pointer, name: string): Pointer;
+  attachIterator(program: Pointer): Pointer;
+  linkDescriptor(link: Pointer): number;
+  destroyLink(link: Pointer): number;
+  /** @returns a descriptor; each one reads once through the kernel's objects */
+  createIterator(link: number): number;
+  /** Name of the last error, such as `EPERM`. */
+  errno(): string;
+}
+
+/** What is used of koffi. Its own types would be missing where the optional package is, and the build with them. */
+interface Koffi {
+  load(library: string): { func(prototype: string): ForeignFunction };
+  errno(): number;
+}
+
+type ForeignFunction = (...values: readonly unknown[]) => unknown;
+
+const LIBRARY = 'libbpf.so.1';
+
+/** @throws SourceError absent, if koffi or libbpf is not installed */
+export function openLibbpf(): Libbpf {
+  const koffi = loadKoffi();
+  const library = loadLibrary(koffi);
+  const func = (prototype: string): ForeignFunction => library.func(prototype);
+  // Without this, libbpf writes its messages to standard error.
+  func('void *libbpf_set_print(void *print)')(null);
+  const open = func('void *bpf_object__open_file(const char *path, void *options)');
+  const attach = func('void *bpf_program__attach_iter(void *program, void *options)');
+  return {
+    open: (file) => open(file, null),
+    load: func('int bpf_object__load(void *object)') as Libbpf['load'],
+    close: func('void bpf_object__close(void *object)') as Libbpf['close'],
+    findProgram: func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
+    attachIterator: (program) => attach(program, null),
+    linkDescriptor: func('int bpf_link__fd(void *link)') as Libbpf['linkDescriptor'],
+    destroyLink: func('int bpf_link__destroy(void *link)') as Libbpf['destroyLink'],
+    createIterator: func('int bpf_iter_create(int link)') as Libbpf['createIterator'],
+    errno: () => nameOf(koffi.errno()),
+  };
+}
+
+function loadKoffi(): Koffi {
+  const require = createRequire(import.meta.url);
+  try {
+    return require('koffi') as Koffi;
+  } catch {
+    throw new SourceError('absent', 'koffi', 'the optional package koffi is not installed');
+  }
+}
+
+function loadLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
+  try {
+    return koffi.load(LIBRARY);
+  } catch (error) {
+    throw new SourceError('absent', LIBRARY, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function nameOf(errno: number): string {
+  return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `error ${errno}`;
+}

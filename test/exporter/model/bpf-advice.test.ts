@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Circumstances } from '../../../exporter/model/advice.ts';
+import { adviceOn } from '../../../exporter/model/source-advice.ts';
+import { SourceError, type SourceErrorCode, type SourceErrorKind } from '../../../probes/errors.ts';
+
+const ROOT: Circumstances = { isRoot: true, lockdown: 'integrity' };
+
+test('each reason against BPF has its remedy', () => {
+  const iterator = 'BPF iterator kvm';
+  const confidential: Circumstances = { isRoot: true, lockdown: 'confidentiality' };
+  const cases: [SourceErrorKind, string, string, Circumstances, RegExp][] = [
+    ['absent', 'koffi', 'the optional package koffi is not installed', ROOT, /include=optional/],
+    ['absent', 'libbpf.so.1', 'cannot open shared object file', ROOT, /apt-get install libbpf1/],
+    ['absent', '/sys/kernel/btf/vmlinux', '', ROOT, /CONFIG_DEBUG_INFO_BTF/],
+    ['denied', '/proc/self/ns/pid', 'another namespace', ROOT, /--pid=host/],
+    ['denied', iterator, 'EPERM', confidential, /lockdown=integrity would allow/],
+    ['denied', iterator, 'EPERM', ROOT, /CAP_BPF and CAP_PERFMON.*LimitMEMLOCK.*seccomp/],
+    ['denied', iterator, 'EPERM', { ...ROOT, isRoot: false }, /as root, or with CAP_BPF/],
+    ['failed', iterator, 'ENOMEM', ROOT, /MemoryMax/],
+    ['failed', iterator, 'EINVAL', ROOT, /newer kernel/],
+  ];
+  for (const [kind, path, reason, circumstances, fix] of cases) {
+    const advice = adviceOn(new SourceError(kind, path, reason, codeOf(reason)), 'bpf', circumstances);
+    assert.match(advice.fix ?? '', fix, `${path} ${reason}`);
+    assert.match(advice.fix ?? '', /--bpf=off/);
+  }
+  const cut = adviceOn(new SourceError('malformed', iterator, 'no row at byte 8 of 10'), 'bpf', ROOT);
+  assert.deepEqual(cut, { why: 'BPF iterator kvm: no row at byte 8 of 10', fix: undefined });
+});
+
+function codeOf(reason: string): SourceErrorCode | undefined {
+  return /^E[A-Z]+$/.test(reason) ? (reason as SourceErrorCode) : undefined;
+}

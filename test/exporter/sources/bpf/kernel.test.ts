@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Vm } from '../../../../exporter/model/vm.ts';
+import {
+  type KernelSettings,
+  KernelStatistics,
+  type RowReader,
+} from '../../../../exporter/sources/bpf/kernel.ts';
+import { SourceError } from '../../../../probes/errors.ts';
+import { vcpuRow, vmRow } from '../../../../testing/bpf-rows.ts';
+import { capturedHost, liveHost } from '../../../../testing/captured.ts';
+
+const vm = (pid: number, accel: 'kvm' | 'tcg' = 'kvm') => ({ key: `${pid}:1`, pid, accel }) as unknown as Vm;
+const AUTO: KernelSettings = { mode: 'auto' };
+const OFF: KernelSettings = { mode: 'off' };
+
+function source(load: () => Promise<RowReader>, index?: number): KernelStatistics {
+  return new KernelStatistics(
+    liveHost(),
+    AUTO,
+    () => index,
+    () => load(),
+  );
+}
+
+const reader = (...rows: Buffer[]): RowReader => ({
+  read: () => Buffer.concat(rows),
+  close: () => undefined,
+});
+
+test('statistics belong to the process of the VM, and other processes are nobody here', async () => {
+  const rows = [7, 8].flatMap((pid) => [vmRow(pid), vcpuRow({ pid, id: 0, statistics: { exits: pid } })]);
+  const kernel = source(async () => reader(...rows));
+  await kernel.prepare();
+  const { statistics, queried } = kernel.query([vm(7), vm(9), vm(10, 'tcg')]);
+  assert.deepEqual([...statistics.keys()], ['7:1']);
+  assert.equal(statistics.get('7:1')?.vcpus.get(0)?.get('exits'), 7);
+  assert.deepEqual([...queried], ['7:1', '9:1'], 'a VM without KVM is not expected');
+  assert.deepEqual([...(kernel.namesOf('7:1') ?? [])], ['exits']);
+  assert.equal(kernel.namesOf('9:1'), undefined);
+});
+
+test('a vCPU has the number of its thread, because an APIC id is not one', async () => {
+  const rows = [vmRow(7), vcpuRow({ pid: 7, id: 4, tid: 70, statistics: { exits: 1 } })];
+  const kernel = source(async () => reader(...rows), 3);
+  await kernel.prepare();
+  assert.deepEqual(
+    [
+      ...(kernel
+        .query([vm(7)])
+        .statistics.get('7:1')
+        ?.vcpus.keys() ?? []),
+    ],
+    [3],
+  );
+});
+
+test('two VMs of a process are added, as debugfs does', async () => {
+  const second = 0xffff_8881_0000_1000n;
+  const waits = [0, 5];
+  const rows = [
+    vmRow(7, { pages_4k: 1 }),
+    vmRow(7, { pages_4k: 2 }, second),
+    vcpuRow({ pid: 7, id: 0, statistics: { exits: 3 }, waits }),
+    vcpuRow({ pid: 7, vm: second, id: 0, statistics: { exits: 4 }, waits }),
+  ];
+  const kernel = source(async () => reader(...rows));
+  await kernel.prepare();
+  const found = kernel.query([vm(7)]).statistics.get('7:1');
+  assert.equal(found?.vm.get('pages_4k'), 3);
+  assert.equal(found?.vcpus.get(0)?.get('exits'), 7);
+  assert.equal(found?.histograms.get('halt_wait_hist')?.[1], 10);
+});
+
+test('a load that fails is missing and no error, and is not tried again until the settings change', async () => {
+  let loads = 0;
+  const kernel = source(() => {
+    loads++;
+    return Promise.reject(new SourceError('absent', 'libbpf.so.1', 'not installed'));
+  });
+  for (let i = 0; i < 3; i++) await kernel.prepare();
+  assert.equal(loads, 1);
+  assert.equal(kernel.isWanted, true);
+  const { problems, missing, queried } = kernel.query([vm(7)]);
+  assert.deepEqual([problems, missing.map(({ path }) => path), queried.size], [[], ['libbpf.so.1'], 0]);
+  kernel.configure(OFF);
+  await kernel.prepare();
+  assert.equal(kernel.isWanted, false);
+  kernel.configure(AUTO);
+  await kernel.prepare();
+  assert.equal(loads, 2);
+});
+
+test('rows that are damaged or an iterator that fails are a problem of this scrape only', async () => {
+  let next: () => Buffer = () => Buffer.from('damaged rows');
+  const kernel = source(async () => ({ read: () => next(), close: () => undefined }));
+  await kernel.prepare();
+  assert.deepEqual(
+    kernel.query([vm(7)]).problems.map(({ kind }) => kind),
+    ['malformed'],
+  );
+  next = () => {
+    throw new SourceError('failed', 'BPF iterator kvm', 'EAGAIN');
+  };
+  assert.equal(kernel.query([vm(7)]).problems.length, 1);
+  next = () => vmRow(7);
+  assert.equal(kernel.query([vm(7)]).statistics.size, 1);
+});
+
+test('off closes the reader', async () => {
+  let closed = 0;
+  const kernel = source(async () => ({ read: () => vmRow(7), close: () => void closed++ }));
+  await kernel.prepare();
+  kernel.configure(OFF);
+  await kernel.prepare();
+  assert.deepEqual([closed, kernel.query([vm(7)]).statistics.size, kernel.isWanted], [1, 0, false]);
+});
+
+test('a copy of a host without rows wants none', async () => {
+  const unused = () => Promise.reject(new Error('must not be called'));
+  const kernel = new KernelStatistics(capturedHost(), AUTO, () => undefined, unused);
+  await kernel.prepare();
+  assert.equal(kernel.isWanted, false);
+});

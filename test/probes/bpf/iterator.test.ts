@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BpfIterator } from '../../../probes/bpf/iterator.ts';
+import { parseKvmRows, VCPU_STATISTICS, VM_STATISTICS } from '../../../probes/bpf/kvm-rows.ts';
+import { type Libbpf, openLibbpf } from '../../../probes/bpf/libbpf.ts';
+import { ROOT } from '../../../testing/daemon.ts';
+import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../../testing/tiny-vm.ts';
+import { has, hasTool } from '../../../testing/tools.ts';
+
+/** A libbpf whose calls succeed, with exceptions. */
+function fake(more: Partial<Libbpf> = {}): Libbpf & { readonly closed: string[] } {
+  const closed: string[] = [];
+  return {
+    closed,
+    open: () => 'object',
+    load: () => 0,
+    close: (object) => void closed.push(String(object)),
+    findProgram: () => 'program',
+    attachIterator: () => 'link',
+    linkDescriptor: () => 5,
+    destroyLink: (link) => closed.push(String(link)),
+    createIterator: () => openSync('/dev/null', 'r'),
+    errno: () => 'EPERM',
+    ...more,
+  };
+}
+
+test('a load that fails names the cause and frees the object', () => {
+  for (const part of [{ load: () => -1 }, { attachIterator: () => null }, { findProgram: () => null }]) {
+    const libbpf = fake(part);
+    assert.throws(() => BpfIterator.load(libbpf, 'kvm'), { kind: 'denied', reason: 'EPERM' });
+    assert.deepEqual(libbpf.closed, ['object']);
+  }
+  assert.throws(() => BpfIterator.load(fake({ open: () => null }), 'kvm'), { kind: 'denied' });
+});
+
+test('an iterator without rows gives none, and closing frees link and object', () => {
+  const libbpf = fake();
+  const iterator = BpfIterator.load(libbpf, 'kvm');
+  assert.equal(iterator.read().length, 0);
+  iterator.close();
+  assert.deepEqual(libbpf.closed, ['link', 'object']);
+});
+
+test('an iterator that the kernel does not create is an error', () => {
+  const iterator = BpfIterator.load(fake({ createIterator: () => -1, errno: () => 'EMFILE' }), 'kvm');
+  assert.throws(() => iterator.read(), { kind: 'exhausted' });
+});
+
+function canLoad(context: TestContext): boolean {
+  try {
+    BpfIterator.load(openLibbpf(), 'kvm').close();
+    return true;
+  } catch (error) {
+    return has(context, false, `BPF cannot be used here: ${String(error)}`);
+  }
+}
+
+test('the kernel itself gives the vCPUs of a VM, with every statistic that its types have', async (context) => {
+  if (!canLoad(context) || !canRunTinyVms(context) || !hasTool(context, 'bpftool', 'bpftool')) return;
+  const vm = await startTinyVm(context, buildTinyVm(context), 60_000);
+  const iterator = BpfIterator.load(openLibbpf(), 'kvm');
+  context.after(() => iterator.close());
+  const rows = parseKvmRows(iterator.read(), 'kernel');
+  const [row] = rows.vcpus.filter(({ pid }) => pid === vm.pid);
+  assert.equal(row?.id, 0);
+  assert.equal(rows.vms.filter(({ pid }) => pid === vm.pid).length, 1);
+  const types = execFileSync('bpftool', ['btf', 'dump', 'file', '/sys/kernel/btf/vmlinux', 'format', 'c'], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const fieldsOf = (struct: string): string[] => {
+    const [, body = ''] = new RegExp(`^struct ${struct} \\{\\n([^}]*)\\n\\}`, 'm').exec(types) ?? [];
+    return Array.from(body.matchAll(/\tu64 (\w+);/g), ([, name = '']) => name);
+  };
+  const vcpu = [...fieldsOf('kvm_vcpu_stat'), ...fieldsOf('kvm_vcpu_stat_generic')];
+  assert.deepEqual([...(row?.statistics.keys() ?? [])].sort(), vcpu.sort());
+  assert.deepEqual(
+    vcpu.filter((name) => !VCPU_STATISTICS.some((known) => known === name)),
+    [],
+    'a statistic of this kernel is not in the list',
+  );
+  const ofVm = [...fieldsOf('kvm_vm_stat'), ...fieldsOf('kvm_vm_stat_generic')];
+  assert.deepEqual(
+    ofVm.filter((name) => !VM_STATISTICS.some((known) => known === name)),
+    [],
+  );
+});
+
+test('a process that is killed leaves nothing in the kernel', async (context) => {
+  if (!canLoad(context) || !hasTool(context, 'bpftool', 'bpftool')) return;
+  const program = `
+    const { openLibbpf } = await import('${ROOT}dist/probes/bpf/libbpf.js');
+    const { BpfIterator } = await import('${ROOT}dist/probes/bpf/iterator.js');
+    globalThis.iterator = BpfIterator.load(openLibbpf(), 'kvm');
+    console.log('loaded');
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  context.after(() => child.kill('SIGKILL'));
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+  const held = heldBy(child.pid);
+  assert.ok(held.length > 0 && held.every(isThere), 'loaded');
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await exited;
+  // The kernel frees a program after a grace period.
+  for (let i = 0; i < 100 && held.some(isThere); i++) await sleep(100);
+  assert.deepEqual(held.filter(isThere), []);
+});
+
+type Held = readonly [kind: 'prog' | 'link' | 'map', id: string];
+
+/** What the descriptors of a process hold in the kernel. */
+function heldBy(pid: number | undefined): Held[] {
+  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
+    readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),
+  );
+  return (['prog', 'link', 'map'] as const).flatMap((kind) =>
+    infos.flatMap((info) =>
+      Array.from(
+        info.matchAll(new RegExp(`^${kind}_id:\\t(\\d+)$`, 'gm')),
+        ([, id = '']): Held => [kind, id],
+      ),
+    ),
+  );
+}
+
+function isThere([kind, id]: Held): boolean {
+  return spawnSync('bpftool', [kind, 'show', 'id', id]).status === 0;
+}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseKvmRows, VCPU_STATISTICS, VM_STATISTICS } from '../../../probes/bpf/kvm-rows.ts';
+import { SourceError } from '../../../probes/errors.ts';
+import { vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
+import { ROOT } from '../../../testing/daemon.ts';
+
+const parse = (...rows: Buffer[]) => parseKvmRows(Buffer.concat(rows), 'rows');
+
+test('the statistics have the order of the C header', () => {
+  const header = readFileSync(`${ROOT}probes/bpf/kvm-statistics.h`, 'utf8');
+  const namesOf = (...lists: string[]): string[] =>
+    lists.flatMap((list) => {
+      const [, body = ''] = header.split(`#define ${list}(X)`);
+      const [macro = ''] = body.split(/\n(?!\t)/);
+      return Array.from(macro.matchAll(/X\((\w+)\)/g), ([, name = '']) => name);
+    });
+  assert.deepEqual(namesOf('VCPU_STATISTICS_GENERIC', 'VCPU_STATISTICS_ARCH'), [...VCPU_STATISTICS]);
+  const vm = namesOf('VM_STATISTICS_GENERIC', 'VM_STATISTICS_ARCH', 'VM_STATISTICS_ATOMIC');
+  assert.deepEqual(vm, [...VM_STATISTICS]);
+  assert.ok(Math.max(VCPU_STATISTICS.length, VM_STATISTICS.length) <= 64, 'one bit each');
+});
+
+test('a row has the statistics that this kernel has, also the last one and large values', () => {
+  const statistics = { halt_successful_poll: 1, exits: 2 ** 52 + 1, mmio_exit_kernel: 3 };
+  const { vcpus, vms } = parse(vmRow(7, { pages_1g: 4 }), vcpuRow({ pid: 7, id: 2, tid: 9, statistics }));
+  assert.deepEqual(Object.fromEntries(vcpus[0]?.statistics ?? []), statistics);
+  assert.deepEqual([vcpus[0]?.pid, vcpus[0]?.id, vcpus[0]?.tid], [7, 2, 9]);
+  assert.deepEqual([...(vms[0]?.statistics ?? [])], [['pages_1g', 4]]);
+  assert.equal(vcpus[0]?.histograms.size, 0, 'a kernel before 5.15 has no histograms');
+});
+
+test('histograms keep the order of the kernel', () => {
+  const waits = Array.from({ length: 32 }, (_, i) => i);
+  const [vcpu] = parse(vcpuRow({ pid: 1, id: 0, waits })).vcpus;
+  assert.deepEqual(vcpu?.histograms.get('halt_wait_hist'), waits);
+  assert.equal(
+    vcpu?.histograms.get('halt_poll_fail_hist')?.every((count) => count === 0),
+    true,
+  );
+});
+
+test('a descriptor that was duplicated counts once, and two VMs of a process are two', () => {
+  const vcpu = vcpuRow({ pid: 7, id: 0, statistics: { exits: 5 } });
+  const other = vcpuRow({ pid: 7, vm: 0xffff_8881_0000_1000n, id: 0, statistics: { exits: 6 } });
+  const { vcpus, vms } = parse(vmRow(7), vcpu, vmRow(7), vcpu, other);
+  assert.deepEqual(
+    vcpus.map(({ statistics }) => statistics.get('exits')),
+    [5, 6],
+  );
+  assert.equal(vms.length, 1);
+});
+
+test('rows that are cut, of another size or of another kind are malformed', () => {
+  const row = vcpuRow({ pid: 1, id: 0 });
+  const kind = Buffer.from(row);
+  kind.writeUInt32LE(77, 0);
+  const endless = Buffer.from(row);
+  endless.writeUInt32LE(0, 4);
+  const short = Buffer.concat([row.subarray(0, 16)]);
+  short.writeUInt32LE(16, 4);
+  for (const bytes of [row.subarray(0, -1), row.subarray(0, 5), kind, endless, short])
+    assert.throws(() => parse(bytes), { name: 'SourceError', kind: 'malformed' });
+});
+
+test('hostile bytes give rows or a SourceError', () => {
+  const row = vcpuRow({ pid: 1, id: 0 });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(row.length), (bytes, at) => {
+      const damaged = Buffer.concat([row.subarray(0, at), Buffer.from(bytes), row.subarray(at)]);
+      try {
+        parse(damaged);
+      } catch (error) {
+        assert.ok(error instanceof SourceError);
+      }
+    }),
+  );
+});

@@ -1,0 +1,59 @@
+import { VCPU_STATISTICS, VM_STATISTICS } from '../probes/bpf/kvm-rows.ts';
+
+type Statistics = Readonly<Record<string, number>>;
+
+interface VcpuFields {
+  readonly pid: number;
+  readonly vm?: bigint;
+  readonly id: number;
+  readonly tid?: number;
+  readonly statistics?: Statistics;
+  readonly waits?: readonly number[];
+}
+
+const VM = 0xffff_8881_0000_0000n;
+const BUCKETS = 32;
+const HISTOGRAMS = 3;
+
+/** A row of a vCPU, as probes/bpf/rows.h describes it. */
+export function vcpuRow({ pid, vm = VM, id, tid = 0, statistics = {}, waits }: VcpuFields): Buffer {
+  const values = valuesOf(VCPU_STATISTICS, statistics);
+  const head = Buffer.alloc(24);
+  head.writeUInt32LE(id, 0);
+  head.writeUInt32LE(tid, 4);
+  head.writeUInt32LE(waits === undefined ? 0 : 1, 12);
+  head.writeBigUInt64LE(presentOf(VCPU_STATISTICS, statistics), 16);
+  const histograms = Buffer.alloc(8 * BUCKETS * HISTOGRAMS);
+  waits?.forEach((count, i) => {
+    histograms.writeBigUInt64LE(BigInt(count), 8 * (2 * BUCKETS + i));
+  });
+  return row(2, pid, vm, Buffer.concat([head, values, histograms]));
+}
+
+/** A row of a VM. */
+export function vmRow(pid: number, statistics: Statistics = {}, vm = VM): Buffer {
+  const present = Buffer.alloc(8);
+  present.writeBigUInt64LE(presentOf(VM_STATISTICS, statistics));
+  return row(1, pid, vm, Buffer.concat([present, valuesOf(VM_STATISTICS, statistics)]));
+}
+
+function row(kind: number, pid: number, vm: bigint, body: Buffer): Buffer {
+  const head = Buffer.alloc(24);
+  head.writeUInt32LE(kind, 0);
+  head.writeUInt32LE(head.length + body.length, 4);
+  head.writeUInt32LE(pid, 8);
+  head.writeBigUInt64LE(vm, 16);
+  return Buffer.concat([head, body]);
+}
+
+function valuesOf(names: readonly string[], statistics: Statistics): Buffer {
+  const values = Buffer.alloc(8 * names.length);
+  names.forEach((name, i) => {
+    values.writeBigUInt64LE(BigInt(statistics[name] ?? 0), 8 * i);
+  });
+  return values;
+}
+
+function presentOf(names: readonly string[], statistics: Statistics): bigint {
+  return names.reduce((bits, name, i) => (name in statistics ? bits | (1n << BigInt(i)) : bits), 0n);
+}
