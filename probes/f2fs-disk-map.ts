@@ -7,7 +7,7 @@ import type { Host } from './host.ts';
  *
  * @example parseDiskMap('Disk: 0 (zoned=0): 0x0000000000 - 0x00000189ff on /dev/sda\n') // ['/dev/sda']
  */
-export function parseDiskMap(text: string): string[] {
+function parseDiskMap(text: string): string[] {
   return [...text.matchAll(/^ ?Disk: *\d+ .* on (\/dev\/.+)$/gm)].map(([, path = '']) => path);
 }
 

@@ -3,7 +3,7 @@ import { flagOf, isOnlyInFile } from '../config/load.ts';
 import { type ConfigKey, options } from '../config/options.ts';
 
 /** Adds `--config`. */
-export function withConfigFile(command: Command, help: string): Command {
+function withConfigFile(command: Command, help: string): Command {
   return command.addOption(new Option('--config <file>', help).env('KVM_TELEMETRY_CONFIG'));
 }
 
