@@ -13,8 +13,7 @@ import { Registry } from 'prom-client';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { Refusal } from './allowed-hosts.ts';
 import { type ContentType, exposition } from './exposition.ts';
-import { peerOf } from './peer.ts';
-import { Slots } from './slots.ts';
+import { Sending } from './sending.ts';
 
 /** Without Prometheus' timeout header: its default timeout, minus the time to send the response. */
 const DEFAULT_TIMEOUT_MS = 9500;
@@ -23,21 +22,6 @@ const OFFSET_MS = 500;
 const MAX_TIMEOUT_MS = 120_000;
 /** Shorter timeouts are raised to this value. */
 const MIN_TIMEOUT_MS = 1000;
-/**
- * A response that the client does not read for this long is dropped, because it keeps a whole collection in
- * memory.
- */
-const STALL_MS = 30_000;
-/** Time limit for a client that reads its response slowly. */
-const SEND_MS = 120_000;
-/**
- * Maximum number of responses being sent; each keeps a collection in memory. Above it, a stalled response is
- * ended.
- */
-const MAX_ANSWERS = 16;
-/** A response is stalled if the client has read nothing for this long. */
-const IDLE_ANSWER_MS = 1000;
-
 /**
  * Nothing is loaded from other origins and nothing is inline. Tenants choose VM names, which are rendered only
  * as text.
@@ -75,29 +59,7 @@ export interface AppDependencies {
 /** The HTTP interface. It knows the scrape and the inventory, but no probe. */
 export function createApp(dependencies: AppDependencies): Express {
   const app = express();
-  const answers = new Slots<Response>(MAX_ANSWERS);
-  const waitsSince = new WeakMap<Response, number>();
-  const isStuck = (response: Response): boolean =>
-    performance.now() - (waitsSince.get(response) ?? Number.POSITIVE_INFINITY) > IDLE_ANSWER_MS;
-  const limitSending = (request: Request, response: Response): void => {
-    const peer = peerOf(request.socket.remoteAddress);
-    const victim = answers.victim(peer, isStuck)?.holder;
-    if (victim !== undefined) {
-      dependencies.logger.debug(
-        { peer },
-        'too many answers under way: the oldest that nobody reads was broken off',
-      );
-      answers.free(victim);
-      victim.destroy();
-    }
-    answers.take(response, peer);
-    const timer = setTimeout(() => response.destroy(), SEND_MS);
-    response.setTimeout(dependencies.stallMs ?? STALL_MS, () => response.destroy());
-    response.once('close', () => {
-      clearTimeout(timer);
-      answers.free(response);
-    });
-  };
+  const sending = new Sending(dependencies.logger, dependencies.stallMs);
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(
@@ -127,11 +89,7 @@ export function createApp(dependencies: AppDependencies): Express {
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
     if (response.destroyed) return;
-    limitSending(request, response);
-    await send(exposition(families, dependencies.own, contentType), response, (waits) => {
-      if (waits) waitsSince.set(response, performance.now());
-      else waitsSince.delete(response);
-    });
+    await sending.send(request, response, exposition(families, dependencies.own, contentType));
   });
 
   app.get('/-/healthy', (_, response) => {
@@ -224,36 +182,6 @@ function negotiate(request: Request): ContentType {
   return request.accepts(['text/plain; version=0.0.4', OPENMETRICS]) === OPENMETRICS
     ? Registry.OPENMETRICS_CONTENT_TYPE
     : Registry.PROMETHEUS_CONTENT_TYPE;
-}
-
-/**
- * Sends the chunks as fast as the client reads them. Stops when the client disconnects.
- *
- * @param onWaiting called with true when the response starts to wait for the client, and with false when it
- * continues
- */
-async function send(
-  chunks: AsyncIterable<string>,
-  response: Response,
-  onWaiting: (waits: boolean) => void,
-): Promise<void> {
-  // One listener for all chunks: compression moves it to its own stream, where it cannot be removed.
-  let wake = (): void => undefined;
-  response.on('drain', () => wake());
-  response.on('close', () => wake());
-  for await (const chunk of chunks) {
-    if (response.destroyed) return;
-    if (response.write(chunk)) continue;
-    onWaiting(true);
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      if (response.destroyed) resolve();
-    });
-    onWaiting(false);
-  }
-  response.end();
-  // The remaining data is buffered until the client reads it.
-  onWaiting(true);
 }
 
 function statusOf(error: unknown): number {
