@@ -24,7 +24,7 @@ export async function listeningPort(child: Program, withinMs = 60_000): Promise<
     const port = portOf(child.pid);
     if (port !== undefined) return port;
     if (performance.now() > deadline)
-      throw new Error(`process ${child.pid} listens nowhere after ${withinMs} ms`);
+      throw new Error(`process ${child.pid} did not listen on a TCP port in ${withinMs} ms`);
   }
 }
 

@@ -25,7 +25,7 @@ export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): str
   const known = [...Object.keys(options).map(environmentVariableOf), ...OTHER_VARIABLES];
   const variables = Object.keys(environment)
     .filter((name) => name.startsWith('KVM_TELEMETRY_') && !known.includes(name))
-    .map((name) => `${name} is no setting and does nothing${didYouMean(name, known)}`);
+    .map((name) => `${name} is not a setting and has no effect${didYouMean(name, known)}`);
   const patterns = config.vms.flatMap(({ name, pinning }) =>
     Object.keys(pinning)
       .filter((pattern) => !THREAD.test(pattern))

@@ -59,6 +59,6 @@ function kindOf(stat: FileKind): string {
 function inWords(error: unknown): Error {
   const { code } = error as NodeJS.ErrnoException;
   // open() of a socket fails with ENXIO.
-  if (code === 'ENXIO') return new Error('no regular file');
+  if (code === 'ENXIO') return new Error('not a regular file');
   return code === undefined && error instanceof Error ? error : new Error(String(code));
 }

@@ -29,7 +29,7 @@ export function checkRoots(config: Config): void {
     const flag = config['path.procfs'] === undefined ? '--path.rootfs' : '--path.procfs';
     const { code } = error as NodeJS.ErrnoException;
     throw new ConfigError(
-      `${flag}: ${JSON.stringify(procfs)} cannot be read (${code}): give the folder where the host's is mounted`,
+      `${flag}: ${JSON.stringify(procfs)} cannot be read (${code}): give the directory where the host's procfs is mounted`,
     );
   }
 }

@@ -11,7 +11,7 @@ export interface Uncaught {
  * Minimum time between log lines about descriptor exhaustion. A library that retries at once must not flood
  * the log.
  */
-const SAID_EACH_MS = 60_000;
+const LOG_INTERVAL_MS = 60_000;
 
 /**
  * Handles uncaught exceptions and unhandled rejections. EMFILE can surface in any callback of Node.js or of a
@@ -23,15 +23,15 @@ export function guardProcess(
   uncaught: Uncaught = process,
   now: () => number = () => performance.now(),
 ): void {
-  let saidAt = Number.NEGATIVE_INFINITY;
+  let loggedAt = Number.NEGATIVE_INFINITY;
   uncaught.on('uncaughtException', (error) => {
     if (!isExhausted(error)) {
-      logger.fatal({ err: error }, 'uncaught error: the daemon ends; please report it');
+      logger.fatal({ err: error }, 'uncaught error, exiting: please report it');
       uncaught.exit(1);
       return;
     }
-    if (now() - saidAt < SAID_EACH_MS) return;
-    saidAt = now();
-    logger.error({ err: error }, 'no file descriptor is free: an operation of the daemon was lost');
+    if (now() - loggedAt < LOG_INTERVAL_MS) return;
+    loggedAt = now();
+    logger.error({ err: error }, 'no file descriptor is free: one operation failed');
   });
 }

@@ -117,8 +117,8 @@ export class Connections {
     this.logger.warn(
       { open, peer, ofPeer, limit: this.limits.total, limitPerPeer: this.limits.perPeer },
       refused
-        ? 'too many connections, all with requests under way: a new one was refused'
-        : 'too many connections: the longest idle one is closed for each new one',
+        ? 'too many connections, all with requests in progress: refused a new one'
+        : 'too many connections: closing the longest idle one for each new one',
     );
   }
 }

@@ -77,7 +77,7 @@ export function createListener(
         server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
           server.off('error', refuse);
           // EMFILE in accept(), for example, fails one connection and not the daemon.
-          server.on('error', (error) => logger.error({ err: error }, 'connection not accepted'));
+          server.on('error', (error) => logger.error({ err: error }, 'cannot accept a connection'));
           const bound = server.address();
           resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
         });
@@ -107,9 +107,9 @@ export function createListener(
 function why({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EADDRINUSE':
-      return 'the port is taken: stop the other process or choose another port';
+      return 'the port is in use: stop the other process or choose another port';
     case 'EACCES':
-      return 'not permitted: ports below 1024 take CAP_NET_BIND_SERVICE';
+      return 'not permitted: a port below 1024 needs CAP_NET_BIND_SERVICE';
     case 'EADDRNOTAVAIL':
       return 'no interface of this machine has the address';
     case 'ENOTFOUND':

@@ -38,7 +38,7 @@ export class ProblemLog {
       if (logged.size > MAX_PER_COLLECTOR) return;
       logged.add(key);
       if (logged.size > MAX_PER_COLLECTOR) {
-        this.logger.warn({ collector }, `collector ${collector}: more failures, which are not logged`);
+        this.logger.warn({ collector }, `collector ${collector}: further failures are not logged`);
         return;
       }
       const { path, kind, reason } = problem;

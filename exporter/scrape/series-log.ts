@@ -23,7 +23,7 @@ export class SeriesLog {
     for (const { owner } of fresh) this.#namedAt.set(owner, now);
     const cut = fresh.slice(0, MAX_NAMED).map(({ owner }) => (owner === '' ? 'the host as a whole' : owner));
     const series = fresh.reduce((sum, { dropped }) => sum + dropped, 0);
-    const message = 'limits.maxSeries: series left out of those that want more than their share';
+    const message = 'limits.maxSeries reached: dropped series of those that exceed their share';
     this.logger.warn({ cut, others: fresh.length - cut.length, series }, message);
   }
 }

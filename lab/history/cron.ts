@@ -8,5 +8,5 @@ export function cronOf(seconds: number): string {
   }
   const minutes = seconds / 60;
   if (Number.isInteger(minutes) && 60 % minutes === 0) return `0 */${minutes} * * * *`;
-  throw new RangeError(`${seconds} s is no divisor of a minute, and no whole number of minutes in an hour`);
+  throw new RangeError(`${seconds} s divides neither a minute nor, in whole minutes, an hour`);
 }

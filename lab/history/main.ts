@@ -32,7 +32,7 @@ function say(text: string): void {
 function number(name: string, text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
-    say(`--${name}: ${JSON.stringify(text)} is no positive number`);
+    say(`--${name}: ${JSON.stringify(text)} is not a positive number`);
     process.exit(2);
   }
   return value;
@@ -55,11 +55,11 @@ const { output } = values;
 const rules = values.rules.flatMap(readRules);
 const data = join(output, 'data');
 if (!values.text && spawnSync('promtool', ['--version']).status !== 0) {
-  say('no promtool, which makes the blocks (apt-get install prometheus); --text does without');
+  say('promtool is missing: apt-get install prometheus, or use --text');
   process.exit(2);
 }
 if (existsSync(data)) {
-  say(`${data} is there already: its blocks and the new ones would be mixed`);
+  say(`${data} already exists: choose another --output`);
   process.exit(2);
 }
 mkdirSync(output, { recursive: true });

@@ -30,7 +30,7 @@ export function passesOf(rules: readonly HistoryRule[]): HistoryRule[][] {
     const isReady = ({ expr }: HistoryRule): boolean =>
       !(expr.match(/[a-zA-Z_][\w:]*/g) ?? []).some((name) => missing.has(name));
     const pass = left.filter(isReady);
-    if (pass.length === 0) throw new RangeError(`rules that need each other: ${[...missing].join(', ')}`);
+    if (pass.length === 0) throw new RangeError(`rules depend on each other: ${[...missing].join(', ')}`);
     passes.push(pass);
     left = left.filter((rule) => !isReady(rule));
   }

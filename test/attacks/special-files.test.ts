@@ -80,7 +80,7 @@ test('no such file is waited for or read whole, whatever it is', async (context)
     fifo: special('a FIFO'),
     link: special('a FIFO'),
     huge: `more than ${4 * 1024 * 1024} bytes`,
-    socket: 'no regular file',
+    socket: 'not a regular file',
     directory: special('a directory'),
     endless: special('a device'),
     terminal: special('a device'),

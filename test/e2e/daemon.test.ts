@@ -277,7 +277,7 @@ describe('starting and stopping', () => {
     assert.deepEqual([code, out], [2, '']);
     assert.equal(
       errors,
-      `kvm-telemetry: --web.listen-address: cannot listen on "${address}": the port is taken: stop the other process or choose another port\n`,
+      `kvm-telemetry: --web.listen-address: cannot listen on "${address}": the port is in use: stop the other process or choose another port\n`,
     );
   });
 
@@ -295,13 +295,13 @@ describe('starting and stopping', () => {
     await until('READY=1', () => heard.includes('READY=1'));
     assert.equal((await ask(`${daemon.url}/-/ready`)).status, 200, 'and it is ready by then');
     await sleep(200);
-    assert.equal(said(daemon, /systemd was not told/), 0);
+    assert.equal(said(daemon, /cannot notify systemd of readiness/), 0);
   });
 
   test('a supervisor that cannot be told costs a warning', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd')) return;
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: join(folder, 'nobody') });
-    await until('the warning', () => said(daemon, /systemd was not told/) === 1);
+    await until('the warning', () => said(daemon, /cannot notify systemd of readiness/) === 1);
     assert.equal((await ask(`${daemon.url}/-/healthy`)).status, 200);
   });
 });

@@ -124,7 +124,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that ha
         libvirt.process.kill('SIGCONT');
       }
       const said = daemon.log.filter((entry) => entry['collector'] === 'libvirt');
-      assert.match(String(said.at(-1)?.['reason']), /no answer in 2000 ms/);
+      assert.match(String(said.at(-1)?.['reason']), /no response from libvirt in 2000 ms/);
     },
   );
 

@@ -98,7 +98,7 @@ describe('rules of a history', () => {
     ];
     const names = passesOf(rules).map((pass) => pass.map(({ record }) => record));
     assert.deepEqual(names, [['a:b:rate'], ['a:c:sum'], ['a:d:max']]);
-    assert.throws(() => passesOf([{ record: 'x', expr: 'x' }]), /need each other: x/);
+    assert.throws(() => passesOf([{ record: 'x', expr: 'x' }]), /depend on each other: x/);
   });
 
   it('have durations as Prometheus writes them', () => {

@@ -77,7 +77,7 @@ async function run(
     ]);
     if (isLate) throw late(uri, timeoutMs);
     if (code === 0) return parsed();
-    throw new SourceError('failed', uri, firstLine(complaint) || `virsh: ended with ${code}`);
+    throw new SourceError('failed', uri, firstLine(complaint) || `virsh exited with ${code}`);
   } catch (error) {
     throw isLate ? late(uri, timeoutMs) : error;
   } finally {
@@ -106,7 +106,7 @@ function end(child: ChildProcess): void {
 }
 
 function late(uri: string, timeoutMs: number): SourceError {
-  return new SourceError('timeout', uri, `libvirt gave no answer in ${timeoutMs} ms`);
+  return new SourceError('timeout', uri, `no response from libvirt in ${timeoutMs} ms`);
 }
 
 /** Parses in pieces, so that the whole output neither fills the memory nor blocks the event loop. */

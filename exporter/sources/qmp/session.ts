@@ -162,7 +162,7 @@ export class QmpSession {
   async #checkIdentity(qmp: QmpConnection): Promise<void> {
     const uuid = await readUuid(qmp, this.timeoutMs);
     if (this.uuid !== '' && uuid !== this.uuid) {
-      throw new SourceError('denied', this.path, `the monitor speaks for VM ${uuid}, not ${this.uuid}`);
+      throw new SourceError('denied', this.path, `the monitor belongs to VM ${uuid}, not ${this.uuid}`);
     }
   }
 

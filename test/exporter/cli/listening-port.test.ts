@@ -16,7 +16,7 @@ test('the port that a program chose is known as soon as it listens', async (cont
   assert.equal(port, Number(String(line)));
 });
 
-test('a program that ends, or is not there, listens nowhere', async () => {
+test('a program that exits or is missing has no port', async () => {
   const child = spawn('true', { stdio: 'ignore' });
   assert.equal(await listeningPort(child), undefined);
   const missing = spawn('/nonexistent', { stdio: 'ignore' });
@@ -27,7 +27,7 @@ test('a program that ends, or is not there, listens nowhere', async () => {
 test('a program that does not listen in time is reported', async (context) => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   context.after(() => child.kill('SIGKILL'));
-  await assert.rejects(listeningPort(child, 50), /listens nowhere after 50 ms/);
+  await assert.rejects(listeningPort(child, 50), /did not listen on a TCP port in 50 ms/);
 });
 
 test("a port of another process is not this one's", async (context) => {

@@ -9,7 +9,7 @@ test('unknown variables and thread patterns are reported with the nearest valid 
   const pinning = { 'vcpu*': '1', 'iothread:io0': '2', '*': '3', emulatr: '4', vcpu0: '5', 'cpu 0/kvm': '6' };
   const config = resolveConfig({}, {}, { vms: [{ name: 'web', pinning }] });
   assert.deepEqual(doubtsAbout(config, environment), [
-    'KVM_TELEMETRY_LOG_LEVL is no setting and does nothing: did you mean "KVM_TELEMETRY_LOG_LEVEL"?',
+    'KVM_TELEMETRY_LOG_LEVL is not a setting and has no effect: did you mean "KVM_TELEMETRY_LOG_LEVEL"?',
     'vms: pinning of "web": no thread is called "emulatr": did you mean "emulator"?',
     'vms: pinning of "web": no thread is called "cpu 0/kvm"',
   ]);

@@ -76,7 +76,7 @@ test('flags and environment variables are spelled as Prometheus users expect', (
   assert.equal(new Set(keys.map(flagOf)).size, keys.length, 'no two settings share a flag');
 });
 
-test('a variable of the same prefix that is no setting, as Kubernetes makes them, is left alone', () => {
+test('ignores a variable with the prefix that is not a setting, such as those of Kubernetes', () => {
   resolveConfig({}, { KVM_TELEMETRY_PORT: 'tcp://10.0.0.1:9954', KVM_TELEMETRY_SERVICE_HOST: 'x' }, {});
 });
 

@@ -149,7 +149,7 @@ test('without a host, it listens on all addresses', async (context) => {
 test('an address that cannot be listened on is reported with the reason', async (context) => {
   const { port } = await start(context);
   const refused: [string, RegExp][] = [
-    [`127.0.0.1:${port}`, /the port is taken: stop the other process or choose another port$/],
+    [`127.0.0.1:${port}`, /the port is in use: stop the other process or choose another port$/],
     ['192.0.2.1:0', /no interface of this machine has the address$/],
     ['no-such-host.invalid:0', /"no-such-host\.invalid:0"/],
   ];

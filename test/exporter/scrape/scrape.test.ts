@@ -301,7 +301,7 @@ test('a VM that wants too much is cut, and nobody else: it is named by a metric 
     assert.equal(success(result, 'wanting'), 1, 'the collector did its work');
     assert.equal(value(result, 'kvm_telemetry_build_info', 'version="1"'), 1, 'own series are never dropped');
   }
-  assert.equal(log.filter((line) => line.includes('series left out')).length, 1, log.join('\n'));
+  assert.equal(log.filter((line) => line.includes('dropped series')).length, 1, log.join('\n'));
 });
 
 test('in whichever order they come, two greedy VMs share what the others and the host leave', async (context) => {

@@ -108,7 +108,7 @@ test('QEMU before 7.1 has no statistics, but disks and IOThreads', async (contex
 
 test('a monitor that says another uuid speaks for another VM', async (context) => {
   const { session, server } = await start(context, {}, '99999999-2222-3333-4444-555555555541');
-  await assert.rejects(session.statistics(), { kind: 'denied', reason: /speaks for VM 22222222/ });
+  await assert.rejects(session.statistics(), { kind: 'denied', reason: /belongs to VM 22222222/ });
   assert.ok(!server.received.includes('query-stats'));
   await until(() => server.clients.length === 0, 'it is not kept from its rightful client');
 });
