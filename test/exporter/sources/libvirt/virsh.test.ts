@@ -69,7 +69,11 @@ test('a virsh that hangs is killed, though its children keep the pipe', async (c
     'echo $$ > "$(dirname "$0")/pid"\nsleep 300 &\necho $! > "$(dirname "$0")/child"\nsleep 300',
   );
   const start = performance.now();
-  await assert.rejects(domstats(URI, 300), { kind: 'timeout', path: URI, reason: /no response from libvirt in 300 ms/ });
+  await assert.rejects(domstats(URI, 300), {
+    kind: 'timeout',
+    path: URI,
+    reason: /no response from libvirt in 300 ms/,
+  });
   assert.ok(performance.now() - start < PATIENCE_MS);
   const pid = Number(readFileSync(join(folder, 'pid'), 'utf8'));
   process.kill(Number(readFileSync(join(folder, 'child'), 'utf8')));
