@@ -105,7 +105,7 @@ module.exports = {
       to: { path: '^(testing|bench|scripts)/' },
     },
     ...[
-      ['express', '^exporter/(http/(app|authentication)|page/routes)\\.ts$'],
+      ['express', '^exporter/(http/(app|authentication|sending)|page/routes)\\.ts$'],
       ['uplot', '^exporter/page/'],
       ['prom-client', '^exporter/(http/(app|exposition|own-families)|daemon/own-metrics)\\.ts$'],
       ['node-cron', '^exporter/schedule/schedule\\.ts$'],
