@@ -172,3 +172,25 @@ test('invalid UTF-8 in a name becomes replacement characters', () => {
   const written = Buffer.from('日本').toString('latin1');
   assert.equal(utf8(written), '日本');
 });
+
+test('a limit is the length of the longest file that is read', async (context) => {
+  const { host, folder, write } = hostTree(context);
+  // The first buffer of a slow read has 16 KiB.
+  for (const limit of [1, 16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 64 * KIB]) {
+    for (const length of [limit - 1, limit, limit + 1]) {
+      write('proc/10/root/file', 'x'.repeat(length));
+      const path = join(folder, 'proc/10/root/file');
+      const head = await host.slowHead(path, limit, 5000);
+      assert.deepEqual([head.text.length, head.isWhole], [Math.min(length, limit), length <= limit]);
+      const reads = [
+        async () => host.text(path, limit),
+        () => host.slowText(path, limit, 5000),
+        () => host.textOfProcess(10, '/file', limit, 5000),
+      ];
+      for (const read of reads) {
+        if (length <= limit) assert.equal((await read()).length, length);
+        else await assert.rejects(read, { kind: 'too_large' });
+      }
+    }
+  }
+});
