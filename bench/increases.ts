@@ -7,7 +7,7 @@ import { exitBySignal } from '../lab/exit-by-signal.ts';
 import { createBlocks } from '../lab/history/blocks.ts';
 import { queryRange, serveBlocks } from '../lab/history/prometheus.ts';
 import { startDaemon } from '../testing/daemon.ts';
-import { ask } from '../testing/monitored-guest.ts';
+import { qmpCommand } from '../testing/guest-with-monitor.ts';
 import { startGuest } from '../testing/qemu.ts';
 import { type Truth, threadsOf, trueCounters } from './true-growth.ts';
 
@@ -52,16 +52,16 @@ process.once('exit', () => daemon.child.kill('SIGKILL'));
 
 const truth = async (): Promise<Truth> => {
   const command = { execute: 'query-stats', arguments: { target: 'vcpu' } };
-  const vcpus = (await ask(join(guest.folder, 'qmp'), command)) as Parameters<typeof trueCounters>[3];
+  const vcpus = (await qmpCommand(join(guest.folder, 'qmp'), command)) as Parameters<typeof trueCounters>[3];
   return trueCounters(VM, guest.pid, threads, vcpus);
 };
 
 let isOver = false;
 const hand = (async () => {
   while (!isOver) {
-    await ask(join(guest.folder, 'hand'), { execute: 'cont' });
+    await qmpCommand(join(guest.folder, 'hand'), { execute: 'cont' });
     await sleep(RUNNING_MS);
-    await ask(join(guest.folder, 'hand'), { execute: 'stop' });
+    await qmpCommand(join(guest.folder, 'hand'), { execute: 'stop' });
     await sleep(1000 - RUNNING_MS);
   }
 })();

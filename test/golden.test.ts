@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
-import { withMonitor } from '../testing/captured-host.ts';
+import { withMonitor } from '../testing/captured-monitor.ts';
 import { ROOT } from '../testing/daemon.ts';
 import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from '../testing/goldens.ts';
 import { hasTool } from '../testing/tools.ts';

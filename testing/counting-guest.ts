@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from './monitored-guest.ts';
+import { qmpCommand } from './guest-with-monitor.ts';
 import { type Guest, startGuest, threadId } from './qemu.ts';
 
 /** Ports that neither the firmware nor a device of the guest uses. */
@@ -92,7 +92,7 @@ export function countingGuest(
     ...guest,
     vcpus: [0, 1].map((index) => Number(threadId(guest.pid, `CPU ${index}/KVM`))),
     async begin() {
-      await ask(join(folder, 'qmp'), { execute: 'cont' });
+      await qmpCommand(join(folder, 'qmp'), { execute: 'cont' });
     },
     serialOutput,
     async counted() {

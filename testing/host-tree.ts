@@ -2,6 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type Descriptor, writeProcess } from '../lab/simhost/files/process.ts';
+import { type Task, writeTask } from '../lab/simhost/files/task.ts';
 import { createHost, type Host } from '../probes/host.ts';
 
 /** A folder with kernel files, for cases that cannot be captured: faults, other VMMs, other disk stacks. */
@@ -12,6 +14,8 @@ export interface HostTree {
   link(path: string, target: string): void;
   remove(path: string): void;
   process(process: FakeProcess): void;
+  /** A block device. @param path of its folder in sysfs: `devices/pci0/sda` */
+  disk(name: string, number: string, path?: string): void;
 }
 
 export interface FakeThread {
@@ -25,12 +29,12 @@ export interface FakeProcess {
   readonly pid: number;
   readonly comm: string;
   readonly startTime?: number;
-  readonly state?: string;
+  readonly state?: Task['state'];
   readonly flags?: number;
   readonly argv?: readonly string[];
   readonly executable?: string;
-  /** Targets of the file descriptors, by number. */
-  readonly fds?: Readonly<Record<number, string>>;
+  /** Open files by number: the target of the link, or more. */
+  readonly fds?: Readonly<Record<number, string | Descriptor>>;
   /** Threads besides the first. */
   readonly threads?: readonly FakeThread[];
 }
@@ -59,24 +63,8 @@ export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
     symlinkSync(target, join(folder, path));
   }
 
-  function task(path: string, thread: FakeThread, state: string, flags: number): void {
-    const { tid, comm, startTime = 1000, utime = 5 } = thread;
-    const fields = Array.from({ length: 52 }, () => '0');
-    fields[0] = String(tid);
-    fields[1] = `(${comm})`;
-    fields[2] = state;
-    fields[8] = String(flags);
-    fields[13] = String(utime);
-    fields[21] = String(startTime);
-    fields[38] = '0';
-    write(`${path}/stat`, `${fields.join(' ')}\n`);
-    write(`${path}/schedstat`, '1000000000 2000000 30\n');
-    write(
-      `${path}/status`,
-      `Name:\t${comm}\nCpus_allowed_list:\t0-1\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t2\n`,
-    );
-    write(`${path}/sched`, `${comm} (${tid}, #threads: 1)\n${'-'.repeat(67)}\nse.nr_migrations  :  4\n`);
-  }
+  const directory = (path: string): void => void mkdirSync(join(folder, path), { recursive: true });
+  const files = { put: write, link, directory };
 
   mkdirSync(join(folder, 'proc'));
   write('proc/stat', 'cpu  0 0\nbtime 1700000000\n');
@@ -94,25 +82,48 @@ export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
     remove(path) {
       rmSync(join(folder, path), { recursive: true, force: true });
     },
-    process({
-      pid,
-      comm,
-      startTime = 1000,
-      state = 'S',
-      flags = 0,
-      argv = [],
-      executable,
-      fds = {},
-      threads = [],
-    }) {
-      const path = `proc/${pid}`;
-      task(path, { tid: pid, comm, startTime }, state, flags);
-      task(`${path}/task/${pid}`, { tid: pid, comm, startTime }, state, flags);
-      for (const thread of threads) task(`${path}/task/${thread.tid}`, thread, 'S', flags);
-      write(`${path}/cmdline`, argv.map((argument) => `${argument}\0`).join(''));
-      mkdirSync(join(folder, path, 'fd'), { recursive: true });
-      if (executable !== undefined) link(`${path}/exe`, executable);
-      for (const [fd, target] of Object.entries(fds)) link(`${path}/fd/${fd}`, target);
+    process(process) {
+      const { pid, comm, argv = [], executable, fds = {}, threads = [] } = process;
+      const descriptors = Object.entries(fds).map(([fd, open]): [number, Descriptor] => [
+        Number(fd),
+        typeof open === 'string' ? { target: open } : open,
+      ]);
+      const identity = { pid, comm, argv, descriptors: new Map(descriptors) };
+      writeProcess(files, executable === undefined ? identity : { ...identity, executable });
+      writeTask(files, `proc/${pid}`, taskOf(process, { ...process, tid: pid }));
+      for (const thread of [{ ...process, tid: pid }, ...threads])
+        writeTask(files, `proc/${pid}/task/${thread.tid}`, taskOf(process, thread));
     },
+    disk(name, number, path = `devices/pci0/${name}`) {
+      write(`sys/${path}/dev`, `${number}\n`);
+      link(`sys/block/${name}`, `../${path}`);
+    },
+  };
+}
+
+/** A thread that has run a little, on a host with two CPUs. */
+function taskOf({ pid, flags = 0, ...process }: FakeProcess, thread: FakeThread): Task {
+  return {
+    pid,
+    tid: thread.tid,
+    comm: thread.comm,
+    state: thread.tid === pid ? (process.state ?? 'S') : 'S',
+    flags,
+    threads: 1 + (process.threads?.length ?? 0),
+    startTicks: thread.startTime ?? 1000,
+    user: thread.utime ?? 5,
+    system: 0,
+    guest: 0,
+    runNs: 1_000_000_000,
+    waitNs: 2_000_000,
+    slices: 30,
+    voluntary: 7,
+    involuntary: 2,
+    migrations: 4,
+    cpu: 0,
+    node: 0,
+    allowed: [0, 1],
+    cpus: 2,
+    nodes: 1,
   };
 }

@@ -79,14 +79,14 @@ export function evaluation(stateDirectory: string): (options: ScenarioOptions) =
           declare('oltp', phase);
         },
       ]),
-      [12, () => host.exitStorm('web', 80_000)],
-      [16, () => host.exitStorm('web', undefined)],
-      [20, () => host.drift('kv', 'shared_cpu')],
-      [25, () => host.restore('kv')],
-      [34, () => host.drift('kv', 'other_node')],
-      [39, () => host.restore('kv')],
-      [42, () => host.wasteHaltPolls('mail', true)],
-      [46, () => host.wasteHaltPolls('mail', false)],
+      [12, () => host.faults.exitStorm('web', 80_000)],
+      [16, () => host.faults.exitStorm('web', undefined)],
+      [20, () => host.faults.drift('kv', 'shared_cpu')],
+      [25, () => host.faults.restore('kv')],
+      [34, () => host.faults.drift('kv', 'other_node')],
+      [39, () => host.faults.restore('kv')],
+      [42, () => host.faults.wasteHaltPolls('mail', true)],
+      [46, () => host.faults.wasteHaltPolls('mail', false)],
     ];
     due.sort(([a], [b]) => a - b);
     const script = (): void => {

@@ -11,28 +11,28 @@ export type DriftKind = (typeof DRIFT_KINDS)[number];
 const WASTE = 0.4;
 const FIRST_HOG = 900_000;
 
+/** The part of a host that faults are injected into. */
+interface Target {
+  readonly topology: Topology;
+  readonly disks: readonly SimDisk[];
+  readonly allCpus: readonly number[];
+  vm(name: string): SimVm;
+}
+
 /** Fault injection into the VMs and disks of a host. */
-export abstract class FaultInjection {
-  abstract readonly topology: Topology;
-  abstract readonly disks: readonly SimDisk[];
-  protected abstract readonly allCpus: readonly number[];
+export class FaultInjection {
   /** By VM: threads of other programs on the CPUs of its vCPUs. */
   readonly #hogs = new Map<string, SimThread[]>();
 
-  abstract vm(name: string): SimVm;
+  constructor(private readonly host: Target) {}
 
-  protected get hogThreads(): readonly SimThread[] {
+  get hogThreads(): readonly SimThread[] {
     return [...this.#hogs.values()].flat();
-  }
-
-  /** Sets the I/Os per second that the guest requests. */
-  load(name: string, iops: number): void {
-    this.vm(name).iops = iops;
   }
 
   /** @param perSecond undefined ends the storm */
   exitStorm(name: string, perSecond: number | undefined, reason: ReasonName = 'IO_INSTRUCTION'): void {
-    const { faults } = this.vm(name);
+    const { faults } = this.host.vm(name);
     if (perSecond === undefined) delete faults.storm;
     else faults.storm = { perSecond, reason };
   }
@@ -61,7 +61,7 @@ export abstract class FaultInjection {
   }
 
   #disk(name: string): SimDisk {
-    const disk = this.disks.find(({ spec }) => spec.name === name);
+    const disk = this.host.disks.find(({ spec }) => spec.name === name);
     if (disk === undefined) throw new Error(`no disk ${name}`);
     return disk;
   }
@@ -85,7 +85,7 @@ export abstract class FaultInjection {
    * @param vcpus 0 ends it
    */
   hog(name: string, vcpus: number): void {
-    const vm = this.vm(name);
+    const vm = this.host.vm(name);
     this.#hogs.delete(name);
     if (vcpus > 0)
       this.#hogs.set(
@@ -100,7 +100,7 @@ export abstract class FaultInjection {
   }
 
   #inject(name: string, faults: Faults): void {
-    Object.assign(this.vm(name).faults, faults);
+    Object.assign(this.host.vm(name).faults, faults);
   }
 
   /**
@@ -108,20 +108,20 @@ export abstract class FaultInjection {
    * affinity stays.
    */
   drift(name: string, kind: DriftKind): void {
-    const vm = this.vm(name);
+    const vm = this.host.vm(name);
     const [io] = vm.ioThreads;
     const [vcpu] = vm.vcpus;
     if (io === undefined || vcpu === undefined) return;
-    const other = (vm.node + 1) % this.topology.nodes.length;
-    if (kind === 'widened') vcpu.thread.allowed = this.allCpus;
+    const other = (vm.node + 1) % this.host.topology.nodes.length;
+    if (kind === 'widened') vcpu.thread.allowed = this.host.allCpus;
     else if (kind === 'shared_cpu') io.allowed = vcpu.thread.allowed;
-    else io.allowed = [this.topology.nodes[other]?.at(-1) ?? 0];
+    else io.allowed = [this.host.topology.nodes[other]?.at(-1) ?? 0];
   }
 
   /** Restores the expected affinity of all threads. */
   restore(name: string): void {
-    const vm = this.vm(name);
-    for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.allCpus;
+    const vm = this.host.vm(name);
+    for (const thread of vm.threads) thread.allowed = vm.pins.get(thread.tid) ?? this.host.allCpus;
   }
 }
 

@@ -2,9 +2,10 @@ import type { CpuTimes } from './cpu-times.ts';
 import { QMP_FOLDER, socketOf } from './files/cmdline.ts';
 import { debugfsFolder, writeDebugfs, writeDebugfsTotals } from './files/debugfs.ts';
 import type { HostFacts } from './files/facts.ts';
-import { netUnixText, processStat, writeProcLive, writeProcStatic } from './files/host-proc.ts';
+import { monitorSockets, processStat, writeProcLive, writeProcStatic } from './files/host-proc.ts';
 import { writeSysLive, writeSysStatic } from './files/host-sys.ts';
 import { domstatusText } from './files/libvirt.ts';
+import { netUnixText } from './files/process.ts';
 import { Tree } from './files/tree.ts';
 import { removeVmFiles, writeVmLive } from './files/vm-live.ts';
 import { writeVmStatic } from './files/vm-static.ts';
@@ -48,7 +49,7 @@ export class HostTree {
       if (vm.spec.libvirt === true) this.tree.put(`run/libvirt/qemu/${vm.name}.xml`, domstatusText(vm));
     }
     writeDebugfsTotals(this.tree, vms, facts);
-    this.tree.put('proc/1/net/unix', netUnixText(vms), 0o444);
+    this.tree.put('proc/1/net/unix', netUnixText(monitorSockets(vms)), 0o444);
     writeProcLive(this.tree, facts, times);
     writeSysLive(this.tree, facts);
     this.tracefs.update();

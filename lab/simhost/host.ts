@@ -55,7 +55,8 @@ const NOBODY: TraceSink = { wants: () => false, count: () => undefined, interval
 /**
  * A KVM host that runs in virtual time. It reads no clock and uses no random source other than its own seed.
  */
-export class SimulatedHost extends FaultInjection {
+export class SimulatedHost {
+  readonly faults = new FaultInjection(this);
   readonly topology: Topology;
   readonly disks: readonly SimDisk[];
   /** Seconds since the simulation began. */
@@ -70,7 +71,6 @@ export class SimulatedHost extends FaultInjection {
   #tree: HostTree | undefined;
 
   constructor(readonly options: HostOptions) {
-    super();
     this.topology = topology(options.cpus, options.nodes, options.threadsPerCore);
     const cpus = this.topology.cpus.length;
     this.#random = new Random(options.seed);
@@ -108,14 +108,14 @@ export class SimulatedHost extends FaultInjection {
     const wishes = vms.map((vm) => wantedIops(vm, this.topology));
     this.#askDisks(vms, wishes);
     const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
-    const threads = [...vms.flatMap((vm) => vm.threads), ...this.hogThreads];
+    const threads = [...vms.flatMap((vm) => vm.threads), ...this.faults.hogThreads];
     schedule(threads, this.topology.cpus.length, this.#random);
     for (const [i, vm] of vms.entries()) {
       const plan = plans[i];
       if (plan === undefined) continue;
       runIo(vm, plan, dt, this.#random, sink);
     }
-    for (const hog of this.hogThreads) hog.run(dt, { user: hog.demand, system: 0, guest: 0 }, 0);
+    for (const hog of this.faults.hogThreads) hog.run(dt, { user: hog.demand, system: 0, guest: 0 }, 0);
     for (const disk of this.disks) disk.run(dt, this.#outstanding(disk));
     this.#times.add(threads, dt);
     this.#sched.emit(threads, sink);
@@ -189,7 +189,7 @@ export class SimulatedHost extends FaultInjection {
     };
   }
 
-  protected get allCpus(): readonly number[] {
+  get allCpus(): readonly number[] {
     return this.topology.cpus.map(({ cpu }) => cpu);
   }
 
@@ -199,6 +199,11 @@ export class SimulatedHost extends FaultInjection {
    */
   addProcess(pid: number, comm: string): void {
     this.#tree?.addProcess(pid, comm);
+  }
+
+  /** Sets the I/Os per second that the guest requests. */
+  load(name: string, iops: number): void {
+    this.vm(name).iops = iops;
   }
 
   boot(spec: VmSpec): SimVm {
@@ -219,7 +224,7 @@ export class SimulatedHost extends FaultInjection {
 
   destroy(name: string): void {
     this.vm(name);
-    this.hog(name, 0);
+    this.faults.hog(name, 0);
     this.#vms.delete(name);
     this.#pins.release(name);
   }
@@ -249,6 +254,6 @@ export class SimulatedHost extends FaultInjection {
   #place(vm: SimVm): void {
     this.#pins.release(vm.name);
     vm.pins = vm.calibration.pinned ? this.#pins.pin(vm.name, vm.threads, vm.node) : new Map();
-    this.restore(vm.name);
+    this.faults.restore(vm.name);
   }
 }

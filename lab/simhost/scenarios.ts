@@ -66,21 +66,24 @@ export function demo(options: ScenarioOptions): Scenario {
   };
   let drifted = '';
   const script = timetable(host, 8 * MINUTE, [
-    { at: 0.5 * MINUTE, happen: () => host.exitStorm('web', 300_000) },
-    { at: 1.5 * MINUTE, happen: () => host.exitStorm('web', undefined) },
+    { at: 0.5 * MINUTE, happen: () => host.faults.exitStorm('web', 300_000) },
+    { at: 1.5 * MINUTE, happen: () => host.faults.exitStorm('web', undefined) },
     {
       at: 2 * MINUTE,
       happen: (round) => {
         drifted = pinned(round + 1);
-        host.drift(drifted, (['widened', 'shared_cpu', 'other_node'] as const)[round % 3] ?? 'widened');
+        host.faults.drift(
+          drifted,
+          (['widened', 'shared_cpu', 'other_node'] as const)[round % 3] ?? 'widened',
+        );
       },
     },
-    { at: 3.5 * MINUTE, happen: () => host.restore(drifted) },
+    { at: 3.5 * MINUTE, happen: () => host.faults.restore(drifted) },
     { at: 4 * MINUTE, happen: climb },
-    { at: 5 * MINUTE, happen: () => host.wasteHaltPolls('mail', true) },
-    { at: 6 * MINUTE, happen: () => host.wasteHaltPolls('mail', false) },
-    { at: 6.5 * MINUTE, happen: () => host.stallDisk('nvme3n1', true) },
-    { at: 7 * MINUTE, happen: () => host.stallDisk('nvme3n1', false) },
+    { at: 5 * MINUTE, happen: () => host.faults.wasteHaltPolls('mail', true) },
+    { at: 6 * MINUTE, happen: () => host.faults.wasteHaltPolls('mail', false) },
+    { at: 6.5 * MINUTE, happen: () => host.faults.stallDisk('nvme3n1', true) },
+    { at: 7 * MINUTE, happen: () => host.faults.stallDisk('nvme3n1', false) },
   ]);
   return { host, script };
 }
@@ -115,11 +118,11 @@ export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scen
   const minutes = (from: number, to: number, set: (on: boolean) => void) =>
     between(from * MINUTE, to * MINUTE, set);
   const script = timetable(host, 20 * MINUTE, [
-    ...minutes(1, 3, (on) => host.exitStorm(name(1), on ? 60_000 : undefined)),
-    ...minutes(4, 6, (on) => (on ? host.drift(name(0), 'shared_cpu') : host.restore(name(0)))),
-    ...minutes(7, 8, (on) => host.stallIo(name(2), on)),
-    ...minutes(9, 11, (on) => host.wasteHaltPolls(name(3), on)),
-    ...minutes(12, 13, (on) => host.hangMonitor(name(4), on)),
+    ...minutes(1, 3, (on) => host.faults.exitStorm(name(1), on ? 60_000 : undefined)),
+    ...minutes(4, 6, (on) => (on ? host.faults.drift(name(0), 'shared_cpu') : host.faults.restore(name(0)))),
+    ...minutes(7, 8, (on) => host.faults.stallIo(name(2), on)),
+    ...minutes(9, 11, (on) => host.faults.wasteHaltPolls(name(3), on)),
+    ...minutes(12, 13, (on) => host.faults.hangMonitor(name(4), on)),
     ...minutes(14, 15, (on) => {
       host.lockdown = on ? 'integrity' : 'none';
     }),

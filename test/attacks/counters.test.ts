@@ -5,25 +5,23 @@ import { startDaemon } from '../../testing/daemon.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
+import { KVM_VM, qemuProcess } from '../../testing/qemu-process.ts';
 
 const THREAD = { vm: 'web', thread: 'vcpu0' };
 
 test('whatever happens to the files of a VM, none of its counters falls while it lives', async (context) => {
   const tree = hostTree(context);
-  tree.process({
-    pid: 10,
-    comm: 'qemu-system-x86',
-    argv: ['qemu-system-x86_64', '-name', 'guest=web'],
-    fds: { 9: 'anon_inode:kvm-vm', 11: '/dev/sda' },
-    threads: [
-      { tid: 11, comm: 'CPU 0/KVM' },
-      { tid: 12, comm: 'worker' },
-      { tid: 13, comm: 'worker' },
-    ],
-  });
-  tree.write('proc/10/fdinfo/11', 'pos:\t0\nflags:\t0100002\nmnt_id:\t1\n');
-  tree.write('sys/devices/pci0/sda/dev', '8:0\n');
-  tree.link('sys/block/sda', '../devices/pci0/sda');
+  tree.process(
+    qemuProcess(10, 'web', {
+      fds: { 9: KVM_VM, 11: { target: '/dev/sda', mount: 1 } },
+      threads: [
+        { tid: 11, comm: 'CPU 0/KVM' },
+        { tid: 12, comm: 'worker' },
+        { tid: 13, comm: 'worker' },
+      ],
+    }),
+  );
+  tree.disk('sda', '8:0');
   tree.write('sys/block/sda/inflight', '0 0\n');
   tree.write('sys/kernel/debug/kvm/10-9/exits', '1000\n');
   tree.write('sys/block/sda/stat', '100 0 800 4294967290 5 0 40 9 0 10 11\n');

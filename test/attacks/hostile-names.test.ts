@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { once } from '../../testing/cases.ts';
 import { type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { qemuProcess } from '../../testing/qemu-process.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const ESCAPE = '\u001b[31m';
@@ -14,12 +15,15 @@ interface Hostile {
 }
 
 function vm(tree: HostTree, pid: number, { name, machine = 'q35', threads = [] }: Hostile): void {
-  tree.process({
-    ...{ pid, comm: 'qemu-system-x86', executable: '/usr/bin/qemu-system-x86_64' },
-    argv: ['qemu-system-x86_64', '-name', name.replaceAll(',', ',,'), '-machine', `${machine},accel=kvm`],
-    fds: { 9: 'anon_inode:kvm-vm' },
-    threads: threads.map((comm, i) => ({ tid: pid + 1 + i, comm })),
-  });
+  const argv = [
+    'qemu-system-x86_64',
+    '-name',
+    name.replaceAll(',', ',,'),
+    '-machine',
+    `${machine},accel=kvm`,
+  ];
+  const more = threads.map((comm, i) => ({ tid: pid + 1 + i, comm }));
+  tree.process(qemuProcess(pid, name, { argv, threads: more }));
 }
 
 test('no name of a tenant brings a control character into /metrics, and Prometheus takes it', async (context) => {

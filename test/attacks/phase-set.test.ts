@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
-import { type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { hostTree } from '../../testing/host-tree.ts';
+import { qemuProcess } from '../../testing/qemu-process.ts';
 
 interface Outcome {
   readonly code: number;
@@ -29,18 +30,11 @@ function setUp(context: TestContext) {
   return { state, tree, phase };
 }
 
-function vm(tree: HostTree, pid: number, name: string): void {
-  tree.process({
-    ...{ pid, comm: 'qemu-system-x86', argv: ['qemu-system-x86_64', '-name', name, '-accel', 'kvm'] },
-    ...{ executable: '/usr/bin/qemu-system-x86_64', fds: { 9: 'anon_inode:kvm-vm' } },
-  });
-}
-
 test('of phases that are set at the same time none is lost, and the daemon has them all', async (context) => {
   const { state, tree, phase } = setUp(context);
   const names = Array.from({ length: 24 }, (_, i) => `vm${i}`);
   names.forEach((name, i) => {
-    vm(tree, 100 + i, name);
+    tree.process(qemuProcess(100 + i, name));
   });
   const daemon = await startDaemon(context, [
     ...[`--path.rootfs=${tree.folder}`, `--state.dir=${state}`, '--inventory.schedule=* * * * * *'],
@@ -62,7 +56,7 @@ test('of phases that are set at the same time none is lost, and the daemon has t
 
 test('an unknown VM name is reported with the nearest existing name', async (context) => {
   const { tree, phase } = setUp(context);
-  vm(tree, 100, 'database-1');
+  tree.process(qemuProcess(100, 'database-1'));
   const { code, errors } = await phase('set', 'databse-1', 'x');
   assert.equal(code, 0);
   assert.match(errors, /no VM "databse-1" is running; .*: did you mean "database-1"\?/);

@@ -4,6 +4,7 @@ import { type Daemon, startDaemon } from '../../testing/daemon.ts';
 import { type FakeThread, type HostTree, hostTree } from '../../testing/host-tree.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
+import { KVM_VM, qemuProcess } from '../../testing/qemu-process.ts';
 
 const MAX_SERIES = 400;
 
@@ -12,15 +13,8 @@ function addVm(tree: HostTree, name: string, pid: number, threads: number): void
     { length: threads },
     (_, i): FakeThread => ({ tid: pid + 1 + i, comm: `CPU ${i}/KVM`, startTime: pid }),
   );
-  tree.process({
-    pid,
-    comm: 'qemu-kvm',
-    startTime: pid,
-    argv: ['/usr/libexec/qemu-kvm', '-name', `guest=${name},debug-threads=on`, '-machine', 'q35,accel=kvm'],
-    executable: '/usr/libexec/qemu-kvm',
-    fds: { 9: 'anon_inode:kvm-vm', 10: 'anon_inode:kvm-vcpu:0' },
-    threads: vcpus,
-  });
+  const fds = { 9: KVM_VM, 10: 'anon_inode:kvm-vcpu:0' };
+  tree.process(qemuProcess(pid, name, { startTime: pid, fds, threads: vcpus }));
 }
 
 function start(context: TestContext, tree: HostTree, maxSeries: number): Promise<Daemon> {

@@ -9,10 +9,9 @@ test('a VM on btrfs of two disks shows both', async (context) => {
   const tree = hostTree(context);
   for (const [i, disk] of ['nvme0n1', 'nvme1n1'].entries()) {
     const path = `devices/pci${i}/nvme/nvme${i}/${disk}`;
-    tree.write(`sys/${path}/dev`, `259:${4 * i}\n`);
+    tree.disk(disk, `259:${4 * i}`, path);
     tree.write(`sys/${path}/stat`, '0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n');
     tree.write(`sys/${path}/inflight`, '0 0\n');
-    tree.link(`sys/block/${disk}`, `../${path}`);
     tree.link(`sys/class/block/${disk}p3`, `../../${path}/${disk}p3`);
   }
   for (const line of caseText(CASE, 'sys/fs/btrfs/listing.txt').trim().split('\n'))

@@ -4,8 +4,8 @@ import type { ObservedVm } from '../../exporter/model/observed.ts';
 import { parseNumaMaps } from '../../probes/proc-numa-maps.ts';
 import { type CpuTopology, readCpuTopology } from '../../probes/sys-cpu.ts';
 import { caseText } from '../../testing/cases.ts';
-import { drifts, thread, vmOf } from '../../testing/drift-cases.ts';
 import { type HostTree, hostTree } from '../../testing/host-tree.ts';
+import { drifts, thread, vmOf } from '../../testing/observed-vms.ts';
 
 const CASE = 'node-without-memory';
 const NODE = 'sys/devices/system/node';

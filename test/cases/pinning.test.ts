@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { caseText, once } from '../../testing/cases.ts';
 import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 import { parseSamples, type Samples } from '../../testing/metrics.ts';
+import { qemuProcess } from '../../testing/qemu-process.ts';
 
 const THREADS = { 11: 'CPU 0/KVM', 12: 'CPU 1/KVM', 13: 'IO io0' } as const;
 
@@ -11,14 +12,8 @@ function host(context: TestContext, online: string, isolated = ''): HostTree {
   const tree = hostTree(context);
   tree.write('sys/devices/system/cpu/online', `${online}\n`);
   tree.write('sys/devices/system/cpu/isolated', `${isolated}\n`);
-  tree.process({
-    pid: 10,
-    comm: 'qemu-system-x86',
-    executable: '/usr/bin/qemu-system-x86_64',
-    argv: ['/usr/bin/qemu-system-x86_64', '-name', 'web,debug-threads=on', '-accel', 'kvm'],
-    fds: { 9: 'anon_inode:kvm-vm' },
-    threads: Object.entries(THREADS).map(([tid, comm]) => ({ tid: Number(tid), comm })),
-  });
+  const threads = Object.entries(THREADS).map(([tid, comm]) => ({ tid: Number(tid), comm }));
+  tree.process(qemuProcess(10, 'web', { threads }));
   return tree;
 }
 

@@ -42,7 +42,7 @@ function otherHost(options: ScenarioOptions): Scenario {
   });
   const script = (): void => {
     if (host.time < 40 * 60) return;
-    host.hangMonitor('lonely', true);
+    host.faults.hangMonitor('lonely', true);
     host.lockdown = 'integrity';
   };
   return { host, script };

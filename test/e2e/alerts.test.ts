@@ -9,7 +9,7 @@ import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts'
 import { demo } from '../../lab/simhost/scenarios.ts';
 import { startAlertmanager } from '../../testing/alertmanager.ts';
 import { startDaemon } from '../../testing/daemon.ts';
-import { ask, monitoredGuest } from '../../testing/monitored-guest.ts';
+import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { spawnPrometheus } from '../../testing/prometheus.ts';
 import { hasKvm, threadId } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
@@ -77,8 +77,8 @@ test('on the simulated host a storm and a drift are reported with the right VM a
   assert.deepEqual(told(), new Set());
 
   // web does 95,000 I/Os a second with three exits each: what a storm adds must be more than they may cost.
-  host.exitStorm('web', 300_000);
-  host.drift('db-b', 'widened');
+  host.faults.exitStorm('web', 300_000);
+  host.faults.drift('db-b', 'widened');
   const [storm, drift] = await Promise.all([
     notifications.until('firing', 'KvmExitStorm', 'web', STORM_WITHIN_MS),
     notifications.until('firing', 'KvmAffinityDrift', 'db-b', DRIFT_WITHIN_MS),
@@ -91,8 +91,8 @@ test('on the simulated host a storm and a drift are reported with the right VM a
   assert.match(storm.annotations['runbook_url'] ?? '', /\/alerts\/runbooks\/KvmExitStorm\.md$/);
   assert.match(drift.annotations['description'] ?? '', /^Threads of VM db-b .*: 1\./);
 
-  host.exitStorm('web', undefined);
-  host.restore('db-b');
+  host.faults.exitStorm('web', undefined);
+  host.faults.restore('db-b');
   await Promise.all([
     notifications.until('resolved', 'KvmExitStorm', 'web', STORM_RESOLVED_WITHIN_MS),
     notifications.until('resolved', 'KvmAffinityDrift', 'db-b', DRIFT_RESOLVED_WITHIN_MS),
@@ -116,7 +116,7 @@ test('a real guest under KVM in a loop of port I/O is a storm, and taskset is th
   if (!able) return;
   const daemon = await startDaemon(context);
   const notifications = await watched(context, new URL(daemon.url).host);
-  const guest = monitoredGuest(context, { name, vcpus: 1 });
+  const guest = guestWithMonitor(context, { name, vcpus: 1 });
   const taskset = (list: string): void => {
     execFileSync('taskset', ['-pc', list, threadId(guest.pid, 'CPU 0/KVM')], { stdio: 'ignore' });
   };
@@ -128,7 +128,7 @@ test('a real guest under KVM in a loop of port I/O is a storm, and taskset is th
   taskset(`0-${cpus().length - 1}`);
   await notifications.until('firing', 'KvmAffinityDrift', name, DRIFT_WITHIN_MS);
   taskset('0');
-  await ask(guest.monitor, { execute: 'stop' });
+  await qmpCommand(guest.monitor, { execute: 'stop' });
   await Promise.all([
     notifications.until('resolved', 'KvmExitStorm', name, STORM_RESOLVED_WITHIN_MS),
     notifications.until('resolved', 'KvmAffinityDrift', name, DRIFT_RESOLVED_WITHIN_MS),

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon } from '../../testing/daemon.ts';
+import { guestWithMonitor } from '../../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
-import { monitoredGuest } from '../../testing/monitored-guest.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
 import { hasKvm } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
@@ -21,7 +21,7 @@ function canRun(context: TestContext): boolean {
 
 test('no counter of a real guest falls over scrapes a second apart', async (context) => {
   if (!canRun(context)) return;
-  monitoredGuest(context, { name: NAME, vcpus: 2 });
+  guestWithMonitor(context, { name: NAME, vcpus: 2 });
   const daemon = await startDaemon(context, ['--qmp.timeout-seconds=10', '--vcpu.statistics=all']);
   const user = (samples: Samples): number =>
     sample(samples, 'kvm_thread_cpu_seconds_total', {

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   flood,
@@ -12,16 +10,16 @@ import {
   replies,
 } from '../../lab/simhost/qmp/faults.ts';
 import type { QmpFault, QmpServer, Replies } from '../../lab/simhost/qmp/server.ts';
-import { capturedReplies } from '../../testing/captured-host.ts';
+import { capturedReplies } from '../../testing/captured-monitor.ts';
 import { type Daemon, startDaemon } from '../../testing/daemon.ts';
-import { type HostTree, hostTree } from '../../testing/host-tree.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
+import { KVM_VM, qemuProcess } from '../../testing/qemu-process.ts';
 import { qmpServer } from '../../testing/qmp-server.ts';
+import { SOCKETS, type SocketHost, socketHost } from '../../testing/qmp-sockets.ts';
 import { has } from '../../testing/tools.ts';
 
 const VMS = 100;
-const SOCKETS = 'run/kvm-telemetry/qmp';
 const REPLIES = {
   ...capturedReplies('linux-nvme-vhost', 't1', 'vm-a'),
   'query-uuid': { UUID: '00000000-0000-0000-0000-000000000000' },
@@ -48,33 +46,28 @@ function isHostile(index: number): boolean {
 }
 
 /** Creates the VMs: processes in a tree of files, monitors in this process. @returns the hostile monitors */
-async function populate(context: TestContext, tree: HostTree): Promise<QmpServer[]> {
+async function populate(context: TestContext, host: SocketHost): Promise<QmpServer[]> {
   const kinds = Object.values(HOSTILE);
-  mkdirSync(join(tree.folder, SOCKETS), { recursive: true });
-  for (const path of ['', 'run', 'run/kvm-telemetry', SOCKETS]) chmodSync(join(tree.folder, path), 0o755);
-  const lines: string[] = [];
+  const sockets: [path: string, inode: number][] = [];
   const hostile: QmpServer[] = [];
   for (let index = 0; index < VMS; index++) {
-    const pid = 1000 + index * 10;
     const path = `${SOCKETS}/vm-${index}.sock`;
-    lines.push(`0000000000000000: 00000002 00000000 00010000 0001 01 ${pid} /${path}\n`);
+    sockets.push([path, pidOf(index)]);
     const bad = isHostile(index) ? kinds[(index / 10) % kinds.length] : undefined;
-    const real = join(tree.folder, path);
-    const server = await qmpServer(context, real, { ...REPLIES, ...bad?.replies }, bad?.fault);
+    const server = await qmpServer(context, host.real(path), { ...REPLIES, ...bad?.replies }, bad?.fault);
     if (bad !== undefined) hostile.push(server);
   }
-  tree.write('proc/1/net/unix', `Num\n${lines.join('')}`);
+  host.listening(...sockets);
   for (let index = 0; index < VMS; index++) {
-    const pid = 1000 + index * 10;
-    tree.process({
-      pid,
-      comm: 'qemu-system-x86',
-      argv: ['qemu-system-x86_64', '-name', `guest=vm-${index}`],
-      fds: { 9: 'anon_inode:kvm-vm', 12: `socket:[${pid}]` },
-      threads: [{ tid: pid + 1, comm: 'CPU 0/KVM' }],
-    });
+    const pid = pidOf(index);
+    const fds = { 9: KVM_VM, 12: `socket:[${pid}]` };
+    host.process(qemuProcess(pid, `vm-${index}`, { fds, threads: [{ tid: pid + 1, comm: 'CPU 0/KVM' }] }));
   }
   return hostile;
+}
+
+function pidOf(index: number): number {
+  return 1000 + index * 10;
 }
 
 /** Limits for a busy machine. */
@@ -112,15 +105,15 @@ function problems(daemon: Daemon): string[] {
 test('ten hostile monitors among a hundred cost only their own statistics', async (context) => {
   const isRoot = process.geteuid?.() === 0;
   if (!has(context, isRoot, 'root must own the folder of the sockets: run the tests as root')) return;
-  const tree = hostTree(context);
+  const host = socketHost(context);
   // The VMs come after the daemon, so that the scrape itself finds them.
   const daemon = await startDaemon(context, [
-    `--path.rootfs=${tree.folder}`,
+    `--path.rootfs=${host.folder}`,
     '--inventory.schedule=0 0 0 1 1 *',
     `--qmp.timeout-seconds=${MONITOR_S}`,
   ]);
   const start = performance.now();
-  const hostile = await populate(context, tree);
+  const hostile = await populate(context, host);
 
   let samples = await scrape(daemon);
   await until(async () => {

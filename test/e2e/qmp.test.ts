@@ -5,8 +5,8 @@ import { createConnection } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
-import { ask, monitoredGuest } from '../../testing/monitored-guest.ts';
 import { hasKvm, startGuest } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -29,11 +29,14 @@ interface VcpuResult {
 
 /** Exits of each vCPU by its index, as reported by QEMU. */
 async function exits(path: string): Promise<number[]> {
-  const cpus = (await ask(path, { execute: 'query-cpus-fast' })) as {
+  const cpus = (await qmpCommand(path, { execute: 'query-cpus-fast' })) as {
     'qom-path': string;
     'cpu-index': number;
   }[];
-  const stats = (await ask(path, { execute: 'query-stats', arguments: { target: 'vcpu' } })) as VcpuResult[];
+  const stats = (await qmpCommand(path, {
+    execute: 'query-stats',
+    arguments: { target: 'vcpu' },
+  })) as VcpuResult[];
   const values: number[] = [];
   for (const cpu of cpus) {
     const found = stats.find((each) => each['qom-path'] === cpu['qom-path']);
@@ -50,7 +53,7 @@ for (const vcpus of [1, 2, 4]) {
   test(`exits of ${vcpus} vCPUs lie between what QEMU says before and after, and grow under port I/O`, async (context) => {
     if (!canRun(context)) return;
     const name = `kt-qmp-${vcpus}`;
-    const vm = monitoredGuest(context, { name, vcpus });
+    const vm = guestWithMonitor(context, { name, vcpus });
     const daemon = await startDaemon(context, PATIENT);
     let last = 0;
     for (let round = 0; round < 3; round++) {
@@ -79,7 +82,7 @@ for (const vcpus of [1, 2, 4]) {
 
 test('without debug-threads the monitor identifies the threads', async (context) => {
   if (!canRun(context)) return;
-  monitoredGuest(context, { name: 'kt-qmp-plain', debugThreads: false });
+  guestWithMonitor(context, { name: 'kt-qmp-plain', debugThreads: false });
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   const samples = await scrape(daemon);
   for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
@@ -94,7 +97,7 @@ test('without debug-threads the monitor identifies the threads', async (context)
 test('a VM that starts while the daemon runs is known by its monitor in its first scrape', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
-  monitoredGuest(context, { name: 'kt-qmp-new', debugThreads: false });
+  guestWithMonitor(context, { name: 'kt-qmp-new', debugThreads: false });
   const samples = await scrape(daemon);
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm: 'kt-qmp-new', source: 'qmp' }), 1);
   assert.equal(
@@ -112,7 +115,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
     'driver=null-co,node-name=n0,read-zeroes=on',
   ];
   const device = 'virtio-blk-pci,drive=n0,iothread=io1,num-queues=2,id=vdb';
-  monitoredGuest(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
+  guestWithMonitor(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
   const samples = await scrape(await startDaemon(context, PATIENT));
   const disk = { vm: 'kt-qmp-disk', disk: 'vdb' };
   assert.equal(sample(samples, 'kvm_vm_disk_info', { ...disk, iothread: 'io1' }), 1);
@@ -128,12 +131,12 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
 
 test('latency histograms that QEMU was asked to keep come out', async (context) => {
   if (!canRun(context)) return;
-  const vm = monitoredGuest(context, { name: 'kt-qmp-hist' });
+  const vm = guestWithMonitor(context, { name: 'kt-qmp-hist' });
   const set = {
     execute: 'block-latency-histogram-set',
     arguments: { id: '/machine/peripheral/vda/virtio-backend', boundaries: [10_000, 100_000, 1_000_000] },
   };
-  await ask(vm.monitor, set);
+  await qmpCommand(vm.monitor, set);
   const samples = await scrape(await startDaemon(context, PATIENT));
   const read = { vm: 'kt-qmp-hist', disk: 'vda', operation: 'read' };
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_bucket', { ...read, le: '0.00001' }), 0);
@@ -142,7 +145,7 @@ test('latency histograms that QEMU was asked to keep come out', async (context) 
 
 test('a monitor that another client holds is reported as busy, and its client is not disturbed', async (context) => {
   if (!canRun(context)) return;
-  monitoredGuest(context, { name: 'kt-qmp-busy' });
+  guestWithMonitor(context, { name: 'kt-qmp-busy' });
   const manager = createConnection(`${SOCKETS}/kt-qmp-busy.sock`);
   context.after(() => manager.destroy());
   await new Promise((resolve) => manager.once('data', resolve));
@@ -161,7 +164,7 @@ test('a monitor that another client holds is reported as busy, and its client is
 
 test('doctor beside a running daemon finds nothing wrong with the monitors that the daemon holds', async (context) => {
   if (!canRun(context)) return;
-  monitoredGuest(context, { name: 'kt-qmp-doctor' });
+  guestWithMonitor(context, { name: 'kt-qmp-doctor' });
   const daemon = await startDaemon(context, PATIENT);
   assert.equal(sample(await scrape(daemon), 'kvm_vm_source_up', { vm: 'kt-qmp-doctor', source: 'qmp' }), 1);
   const { stdout } = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--json'], {
@@ -198,8 +201,8 @@ test('a socket of another process is not taken for the VM', async (context) => {
 
 test('a VM that dies in the middle takes nobody with it, and its connection is closed', async (context) => {
   if (!canRun(context)) return;
-  const dying = monitoredGuest(context, { name: 'kt-qmp-dying' });
-  monitoredGuest(context, { name: 'kt-qmp-living' });
+  const dying = guestWithMonitor(context, { name: 'kt-qmp-dying' });
+  guestWithMonitor(context, { name: 'kt-qmp-living' });
   const daemon = await startDaemon(context, PATIENT);
   await scrape(daemon);
   const pending = daemon.metrics();

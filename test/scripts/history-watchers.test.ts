@@ -26,7 +26,7 @@ function watched(options: ScenarioOptions): Scenario {
     watchers.exporter = on ? 'down' : 'up';
   };
   const script = agenda(host, [
-    { at: DRIFT_AT, happen: () => host.drift('paper', 'widened') },
+    { at: DRIFT_AT, happen: () => host.faults.drift('paper', 'widened') },
     ...between(RESTART.from, RESTART.to, exporter),
     ...between(DOWN.from, DOWN.to, exporter),
     ...between(AWAY.from, AWAY.to, (on) => {

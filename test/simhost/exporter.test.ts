@@ -143,9 +143,9 @@ describe('what happens by a script', () => {
     const root = await served(context, host);
     steps(host, 5);
     const before = await once(root);
-    host.exitStorm('web', 50_000);
-    host.stallIo('kv', true);
-    host.wasteHaltPolls('mail', true);
+    host.faults.exitStorm('web', 50_000);
+    host.faults.stallIo('kv', true);
+    host.faults.wasteHaltPolls('mail', true);
     steps(host, 10);
     const after = await once(root);
     const rate = (name: string, vm: string): number =>
@@ -154,7 +154,7 @@ describe('what happens by a script', () => {
     assert.equal(rate('kvm_vm_disk_reads_completed_total', 'kv'), 0);
     near(rate('kvm_vm_halt_poll_fail_seconds_total', 'mail'), 0.4 * 6, 0.05, 'halt polls');
 
-    host.hangMonitor('kv', true);
+    host.faults.hangMonitor('kv', true);
     host.lockdown = 'integrity';
     host.destroy('web');
     host.step(1);
@@ -174,7 +174,7 @@ describe('what happens by a script', () => {
     steps(host, 5);
     const [first] = series(await once(root), 'kvm_vm_info', { vm: 'mail' });
     host.reboot('mail');
-    host.drift('db-a', 'shared_cpu');
+    host.faults.drift('db-a', 'shared_cpu');
     host.step(1);
     const samples = await once(root);
     const [second] = series(samples, 'kvm_vm_info', { vm: 'mail' });
@@ -198,10 +198,10 @@ describe('what happens by a script', () => {
     let held = 0;
     for (let round = 0; round < 60; round++) {
       host.step(1);
-      if (round === 15) host.drift('mail', 'other_node');
-      if (round === 20) host.exitStorm('web', 90_000);
-      if (round === 30) host.hangMonitor('kv', true);
-      if (round === 45) host.hangMonitor('kv', false);
+      if (round === 15) host.faults.drift('mail', 'other_node');
+      if (round === 20) host.faults.exitStorm('web', 90_000);
+      if (round === 30) host.faults.hangMonitor('kv', true);
+      if (round === 45) host.faults.hangMonitor('kv', false);
       const now = parseSamples(await daemon.metrics());
       held += assertNoneFalls(before, now, `round ${round}`);
       for (const key of series(now, 'kvm_thread_run_seconds_total', { role: 'vcpu' })) {

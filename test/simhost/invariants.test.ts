@@ -378,15 +378,15 @@ describe('the files of a simulated host agree with each other', () => {
     });
     troubled.writeTo(folder);
     const events = [
-      () => troubled.exitStorm('a', 100_000),
-      () => troubled.drift('a', 'shared_cpu'),
-      () => troubled.stallDisk('nvme1n1', true),
-      () => troubled.wasteHaltPolls('b', true),
-      () => troubled.hog('b', 3),
-      () => troubled.slowDisk('nvme0n1', 30),
-      () => troubled.losePolling('a', true),
+      () => troubled.faults.exitStorm('a', 100_000),
+      () => troubled.faults.drift('a', 'shared_cpu'),
+      () => troubled.faults.stallDisk('nvme1n1', true),
+      () => troubled.faults.wasteHaltPolls('b', true),
+      () => troubled.faults.hog('b', 3),
+      () => troubled.faults.slowDisk('nvme0n1', 30),
+      () => troubled.faults.losePolling('a', true),
       () => troubled.load('b', 100),
-      () => troubled.restore('a'),
+      () => troubled.faults.restore('a'),
     ];
     let before = counters(folder);
     for (const happen of events) {

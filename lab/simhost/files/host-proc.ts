@@ -3,19 +3,23 @@ import type { SimDisk } from '../disk.ts';
 import type { SimVm } from '../vm.ts';
 import { socketOf } from './cmdline.ts';
 import type { HostFacts } from './facts.ts';
-import { mountinfoText } from './mounts.ts';
-import { ticks } from './task.ts';
+import { MOUNT_NAMESPACE, mountinfoText } from './mounts.ts';
+import { writeProcess } from './process.ts';
+import { statText as taskStat, ticks } from './task.ts';
 import type { Tree } from './tree.ts';
 import { socketInode } from './vm-static.ts';
 
 /** Files of procfs that do not change after boot. */
 export function writeProcStatic(tree: Tree, facts: HostFacts): void {
-  tree.put('proc/1/comm', 'systemd\n');
-  tree.put('proc/1/cmdline', '/sbin/init\0');
+  writeProcess(tree, {
+    pid: 1,
+    comm: 'systemd',
+    argv: ['/sbin/init'],
+    descriptors: new Map(),
+    mountNamespace: MOUNT_NAMESPACE,
+    mountinfo: mountinfoText(facts.disks),
+  });
   tree.put('proc/1/stat', processStat(1, 'systemd'), 0o444);
-  tree.put('proc/1/mountinfo', mountinfoText(facts.disks));
-  tree.link('proc/1/ns/mnt', 'mnt:[4026531841]');
-  tree.directory('proc/1/fd');
   tree.put('proc/sys/kernel/random/boot_id', '51a0ca7e-0000-4000-8000-000000000001\n', 0o444);
   tree.link('proc/net', 'self/net');
   tree.link('proc/self', '1');
@@ -25,9 +29,21 @@ export function writeProcStatic(tree: Tree, facts: HostFacts): void {
   tree.put('proc/partitions', `major minor  #blocks  name\n\n${partitions.join('')}`, 0o444);
 }
 
-/** A sleeping process without memory: systemd, or one that the caller adds. */
+/** A sleeping process: systemd, or one that the caller adds. */
 export function processStat(pid: number, comm: string): string {
-  return `${pid} (${comm}) S 0 ${pid} ${pid} 0 -1 4194560 0 0 0 0 1 1 0 0 20 0 1 0 2 0 0 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n`;
+  return taskStat({
+    pid,
+    tid: pid,
+    comm,
+    state: 'S',
+    flags: 4194560,
+    threads: 1,
+    startTicks: 2,
+    user: 1,
+    system: 1,
+    guest: 0,
+    cpu: 0,
+  });
 }
 
 /** Files that change with each step, except those of VMs. */
@@ -122,10 +138,7 @@ export function interruptNumber(disk: SimDisk, queue: number): number {
   return 64 + disk.index * 128 + queue;
 }
 
-/** `/proc/net/unix`, net/unix/af_unix.c: the listening monitors. */
-export function netUnixText(vms: readonly SimVm[]): string {
-  const lines = vms
-    .filter(({ spec }) => spec.qmp !== false)
-    .map((vm) => `0000000000000000: 00000002 00000000 00010000 0001 01 ${socketInode(vm)} ${socketOf(vm)}\n`);
-  return `Num       RefCount Protocol Flags    Type St Inode Path\n${lines.join('')}`;
+/** The listening monitors. */
+export function monitorSockets(vms: readonly SimVm[]): (readonly [path: string, inode: number])[] {
+  return vms.filter(({ spec }) => spec.qmp !== false).map((vm) => [socketOf(vm), socketInode(vm)]);
 }

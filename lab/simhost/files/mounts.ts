@@ -3,6 +3,9 @@ import type { SimDisk } from '../disk.ts';
 /** Mount ids of the file descriptors. */
 export const MOUNT = { sockets: 8, anonymous: 15, dev: 23, root: 27, run: 33, firstDisk: 100 } as const;
 
+/** The mount namespace of all processes. */
+export const MOUNT_NAMESPACE = 'mnt:[4026531841]';
+
 /** The mount point of a disk's file system. */
 export function mountPoint(disk: SimDisk): string {
   return `/srv/${disk.spec.name}`;

@@ -2,7 +2,7 @@ import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimThread } from '../thread.ts';
 import type { SimVm } from '../vm.ts';
 import type { HostFacts } from './facts.ts';
-import { schedstatText, schedText, statText, statusText, type TaskOf } from './task.ts';
+import { QEMU_FLAGS, statText, type Task, ticks, writeTask } from './task.ts';
 import type { Tree } from './tree.ts';
 import { cgroupOf, threadCgroup } from './vm-static.ts';
 
@@ -11,27 +11,48 @@ import { cgroupOf, threadCgroup } from './vm-static.ts';
  * memory.
  */
 export function writeVmLive(tree: Tree, vm: SimVm, facts: HostFacts): void {
-  const task: TaskOf = {
-    pid: vm.pid,
-    threads: vm.threads.length,
-    cpus: facts.allCpus.length,
-    nodes: facts.topology.nodes.length,
-    node: facts.nodeOf,
-  };
-  for (const thread of vm.threads) writeTask(tree, thread, task);
-  const [main] = vm.threads;
-  if (main !== undefined) tree.put(`proc/${vm.pid}/stat`, statText(main, task, vm.threads), 0o444);
+  const tasks = vm.threads.map((thread) => taskOf(thread, vm, facts));
+  for (const task of tasks) writeTask(tree, `proc/${vm.pid}/task/${task.tid}`, task);
+  const [main] = tasks;
+  if (main !== undefined)
+    tree.put(`proc/${vm.pid}/stat`, statText({ ...main, ...timesOf(vm.threads) }), 0o444);
   tree.put(`proc/${vm.pid}/numa_maps`, numaMapsText(vm, facts), 0o444);
   writeCpusets(tree, vm);
 }
 
-function writeTask(tree: Tree, thread: SimThread, task: TaskOf): void {
-  const folder = `proc/${task.pid}/task/${thread.tid}`;
-  tree.put(`${folder}/stat`, statText(thread, task), 0o444);
-  tree.put(`${folder}/status`, statusText(thread, task), 0o444);
-  tree.put(`${folder}/schedstat`, schedstatText(thread), 0o444);
-  tree.put(`${folder}/sched`, schedText(thread, task));
-  tree.put(`${folder}/comm`, `${thread.spec.comm}\n`);
+function taskOf(thread: SimThread, vm: SimVm, facts: HostFacts): Task {
+  return {
+    pid: vm.pid,
+    tid: thread.tid,
+    comm: thread.spec.comm,
+    state: thread.isRunning ? 'R' : 'S',
+    flags: QEMU_FLAGS,
+    threads: vm.threads.length,
+    startTicks: thread.startTicks,
+    ...timesOf([thread]),
+    runNs: thread.runNs,
+    waitNs: thread.wait.value,
+    slices: thread.switches,
+    voluntary: thread.voluntary.value,
+    involuntary: thread.involuntary.value,
+    migrations: thread.migrations.value,
+    cpu: thread.cpu,
+    node: facts.nodeOf(thread.cpu),
+    allowed: thread.allowed,
+    cpus: facts.allCpus.length,
+    nodes: facts.topology.nodes.length,
+  };
+}
+
+/** CPU times in clock ticks, summed over threads. */
+function timesOf(threads: readonly SimThread[]): Pick<Task, 'user' | 'system' | 'guest'> {
+  const sum = (of: (thread: SimThread) => number): number =>
+    threads.reduce((total, thread) => total + of(thread), 0);
+  return {
+    user: ticks(sum(({ user }) => user.value)),
+    system: ticks(sum(({ system }) => system.value)),
+    guest: sum(({ guestTicks }) => guestTicks),
+  };
 }
 
 /**

@@ -2,7 +2,8 @@ import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimVm } from '../vm.ts';
 import { commandLine } from './cmdline.ts';
 import type { HostFacts } from './facts.ts';
-import { MOUNT, mountinfoText } from './mounts.ts';
+import { MOUNT, MOUNT_NAMESPACE, mountinfoText } from './mounts.ts';
+import { cgroupText, type Descriptor, writeProcess } from './process.ts';
 import type { Tree } from './tree.ts';
 
 /** The kvm-vm descriptor. KVM names the VM's debugfs folder after it. */
@@ -10,7 +11,6 @@ export const KVM_FD = 16;
 const FIRST_VCPU_FD = 26;
 /** Gap after the last vCPU's descriptor. */
 const DISK_FD_GAP = 4;
-const O_RDWR = '02000002';
 const O_RDWR_DIRECT = '02140002';
 const O_WRONLY = '02100001';
 
@@ -21,25 +21,27 @@ export function socketInode(vm: SimVm): number {
 
 /** Files that do not change while the VM's process runs: its identity and its open files. */
 export function writeVmStatic(tree: Tree, vm: SimVm, facts: HostFacts): void {
-  const process = `proc/${vm.pid}`;
-  tree.put(`${process}/cmdline`, `${commandLine(vm).join('\0')}\0`);
-  tree.put(`${process}/comm`, `${vm.threads[0]?.spec.comm}\n`);
-  tree.link(`${process}/exe`, '/usr/bin/qemu-system-x86_64');
-  tree.link(`${process}/ns/mnt`, 'mnt:[4026531841]');
-  tree.put(`${process}/mountinfo`, mountinfoText(facts.disks));
+  writeProcess(tree, {
+    pid: vm.pid,
+    comm: vm.threads[0]?.spec.comm ?? '',
+    argv: commandLine(vm),
+    executable: '/usr/bin/qemu-system-x86_64',
+    descriptors: descriptorsOf(vm),
+    mountNamespace: MOUNT_NAMESPACE,
+    mountinfo: mountinfoText(facts.disks),
+    cgroup: threadCgroup(vm, vm.pid),
+  });
   for (const name of ['sched', 'schedstat', 'status'])
-    tree.link(`${process}/${name}`, `task/${vm.pid}/${name}`);
-  writeDescriptors(tree, vm);
-  writeCgroups(tree, vm, facts);
+    tree.link(`proc/${vm.pid}/${name}`, `task/${vm.pid}/${name}`);
+  for (const { tid } of vm.threads)
+    tree.put(`proc/${vm.pid}/task/${tid}/cgroup`, cgroupText(threadCgroup(vm, tid)));
+  tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${formatCpuList(facts.allCpus)}\n`, 0o444);
 }
 
-function writeDescriptors(tree: Tree, vm: SimVm): void {
-  const add = (fd: number, target: string, mount: number, flags = O_RDWR): void => {
-    tree.link(`proc/${vm.pid}/fd/${fd}`, target);
-    tree.put(
-      `proc/${vm.pid}/fdinfo/${fd}`,
-      `pos:\t0\nflags:\t${flags}\nmnt_id:\t${mount}\nino:\t${1000 + fd}\n`,
-    );
+function descriptorsOf(vm: SimVm): Map<number, Descriptor> {
+  const all = new Map<number, Descriptor>();
+  const add = (fd: number, target: string, mount: number, flags?: string): void => {
+    all.set(fd, flags === undefined ? { target, mount } : { target, mount, flags });
   };
   add(0, '/dev/null', MOUNT.dev);
   add(1, '/dev/null', MOUNT.dev);
@@ -57,6 +59,7 @@ function writeDescriptors(tree: Tree, vm: SimVm): void {
   const firstDisk = FIRST_VCPU_FD + length + DISK_FD_GAP;
   for (const [i, { file, host }] of vm.disks.entries())
     add(firstDisk + i, file, MOUNT.firstDisk + host.index, O_RDWR_DIRECT);
+  return all;
 }
 
 /**
@@ -70,13 +73,6 @@ export function cgroupOf(vm: SimVm): string {
 }
 
 /** libvirt creates a cgroup per vCPU and IOThread; vm-live.ts writes their cpusets. */
-function writeCgroups(tree: Tree, vm: SimVm, facts: HostFacts): void {
-  tree.put(`proc/${vm.pid}/cgroup`, `0::${threadCgroup(vm, vm.pid)}\n`);
-  for (const { tid } of vm.threads)
-    tree.put(`proc/${vm.pid}/task/${tid}/cgroup`, `0::${threadCgroup(vm, tid)}\n`);
-  tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${formatCpuList(facts.allCpus)}\n`, 0o444);
-}
-
 export function threadCgroup(vm: SimVm, tid: number): string {
   const thread = vm.threads.find((each) => each.tid === tid);
   if (vm.spec.libvirt !== true || thread === undefined) return cgroupOf(vm);

@@ -5,9 +5,9 @@ import {
   type HostKind,
   type Incident,
   Incidents,
+  injectIntoHost,
+  injectIntoVm,
   type ScenarioWithIncidents,
-  strikeHost,
-  strikeVm,
   type VmKind,
 } from './incident.ts';
 import {
@@ -88,18 +88,18 @@ export function day(options: ScenarioOptions): ScenarioWithIncidents {
   const watchers: Watchers = { exporter: 'up', prometheus: 'up' };
   const lives: Happening[] = LIVES.flatMap(({ spec, exits, born = 0 }) => [
     ...(born > 0 ? [{ at: born, happen: () => void host.boot(spec) }] : []),
-    { at: born, happen: () => host.exitStorm(spec.name, exits) },
+    { at: born, happen: () => host.faults.exitStorm(spec.name, exits) },
   ]);
   const all = new Incidents(random, DAY);
   for (const [kind, vm, size, from, minutes] of OF_VMS) {
     const life = LIVES.find(({ spec }) => spec.name === vm);
     all.add(from, minutes, [{ kind, vm, size, ...usualOf(kind, life) }], (on) => {
-      strikeVm(host, kind, vm, size, on);
-      if (kind === 'storm_of_its_day' && !on) host.exitStorm(vm, life?.exits);
+      injectIntoVm(host, kind, vm, size, on);
+      if (kind === 'storm_of_its_day' && !on) host.faults.exitStorm(vm, life?.exits);
     });
   }
   for (const [kind, from, minutes] of OF_HOST)
-    all.add(from, minutes, [{ kind, vm: '', size: 1 }], (on) => strikeHost(host, watchers, kind, on));
+    all.add(from, minutes, [{ kind, vm: '', size: 1 }], (on) => injectIntoHost(host, watchers, kind, on));
   const happen = agenda(host, [...lives, ...all.happenings]);
   const runDue = timetable(host, 10 * MINUTE, [
     {

@@ -76,22 +76,22 @@ export class Incidents {
 }
 
 /** Starts or ends an incident of a VM. */
-export function strikeVm(host: SimulatedHost, kind: VmKind, vm: string, size: number, on: boolean): void {
-  if (kind === 'exit_storm' || kind === 'storm_of_its_day') host.exitStorm(vm, on ? size : undefined);
-  else if (kind === 'exits_slow') host.slowExits(vm, on ? size : 1);
-  else if (kind === 'polling_lost') host.losePolling(vm, on);
-  else if (kind === 'one_queue') host.useOneQueue(vm, on);
-  else if (kind === 'halt_poll_waste') host.wasteHaltPolls(vm, on ? size : 0);
-  else if (kind === 'vcpu_starved') host.hog(vm, on ? size : 0);
-  else if (!on) host.restore(vm);
+export function injectIntoVm(host: SimulatedHost, kind: VmKind, vm: string, size: number, on: boolean): void {
+  if (kind === 'exit_storm' || kind === 'storm_of_its_day') host.faults.exitStorm(vm, on ? size : undefined);
+  else if (kind === 'exits_slow') host.faults.slowExits(vm, on ? size : 1);
+  else if (kind === 'polling_lost') host.faults.losePolling(vm, on);
+  else if (kind === 'one_queue') host.faults.useOneQueue(vm, on);
+  else if (kind === 'halt_poll_waste') host.faults.wasteHaltPolls(vm, on ? size : 0);
+  else if (kind === 'vcpu_starved') host.faults.hog(vm, on ? size : 0);
+  else if (!on) host.faults.restore(vm);
   else {
     const drift = DRIFT_KINDS.find((each) => kind === `drift_${each}`);
-    if (drift !== undefined) host.drift(vm, drift);
+    if (drift !== undefined) host.faults.drift(vm, drift);
   }
 }
 
 /** Starts or ends an incident of the host. */
-export function strikeHost(host: SimulatedHost, watchers: Watchers, kind: HostKind, on: boolean): void {
+export function injectIntoHost(host: SimulatedHost, watchers: Watchers, kind: HostKind, on: boolean): void {
   if (kind === 'exporter_down') absent(watchers, 'exporter', on);
   else host.lockdown = on ? 'integrity' : 'none';
 }

@@ -1,6 +1,12 @@
 import { Random } from '../random.ts';
 import { type Fleet, fleet } from './fleet.ts';
-import { type DiskKind, Incidents, type ScenarioWithIncidents, strikeVm, type VmKind } from './incident.ts';
+import {
+  type DiskKind,
+  Incidents,
+  injectIntoVm,
+  type ScenarioWithIncidents,
+  type VmKind,
+} from './incident.ts';
 import { living } from './normal.ts';
 import type { ScenarioOptions } from './scenario.ts';
 
@@ -52,11 +58,13 @@ export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   const vms = fleet(options);
   const all = new Incidents(new Random(options.seed ^ 0x1ac1d));
   for (const [kind, vm, size, from, minutes] of OF_VMS)
-    all.add(from, minutes, [{ kind, vm, size }], (on) => strikeVm(vms.host, kind, vm, size, on));
+    all.add(from, minutes, [{ kind, vm, size }], (on) => injectIntoVm(vms.host, kind, vm, size, on));
   for (const [kind, disk, size, from, minutes] of OF_DISKS) {
     const struck = onDisk(vms, disk).map((vm) => ({ kind, vm, size }));
     all.add(from, minutes, struck, (on) =>
-      kind === 'disk_stall' ? vms.host.stallDisk(disk, on) : vms.host.slowDisk(disk, on ? size : 1),
+      kind === 'disk_stall'
+        ? vms.host.faults.stallDisk(disk, on)
+        : vms.host.faults.slowDisk(disk, on ? size : 1),
     );
   }
   return { ...living(vms, options.seed, all.happenings), incidents: all.incidents };

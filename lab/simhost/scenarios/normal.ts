@@ -71,7 +71,7 @@ function ofVms({ host, lively }: Fleet, random: Random): Happening[] {
   };
   const hang = (name: string): Happening[] => {
     const from = anyTime(random);
-    return between(from, from + 30, (on) => host.hangMonitor(name, on));
+    return between(from, from + 30, (on) => host.faults.hangMonitor(name, on));
   };
   const born = Array.from({ length: BIRTHS }, (_, i) => quietVm(NEWBORN + i));
   return [

@@ -4,9 +4,9 @@ import { type TestContext, test } from 'node:test';
 import type { AffinitySettings } from '../../../exporter/assessment/affinity/watch.ts';
 import { Assessment } from '../../../exporter/assessment/assessment.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import { topologyOf } from '../../../testing/drift-cases.ts';
+import { threadOf, vmOf } from '../../../testing/affinity-host.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
-import { threadOf, vmOf } from '../../../testing/watched.ts';
+import { topologyOf } from '../../../testing/observed-vms.ts';
 
 interface Log {
   readonly level: 'info' | 'warn';

@@ -11,8 +11,8 @@ import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { drifts, thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
 import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
+import { drifts, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 
 const HOST = topologyOf(2, 2, 2);
 const THREADS = [

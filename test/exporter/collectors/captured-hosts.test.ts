@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { withMonitor } from '../../../testing/captured-host.ts';
+import { withMonitor } from '../../../testing/captured-monitor.ts';
 import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from '../../../testing/goldens.ts';
 import { onceInProcess } from '../../../testing/in-process.ts';
 

@@ -3,12 +3,10 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import { resolveConfig } from '../../../exporter/config/load.ts';
-import { createOwnMetrics } from '../../../exporter/daemon/own-metrics.ts';
-import { Telemetry } from '../../../exporter/daemon/telemetry.ts';
-import { exposition } from '../../../exporter/http/exposition.ts';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { exporterOf } from '../../../testing/in-process.ts';
 import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
+import { KVM_VM, qemuProcess } from '../../../testing/qemu-process.ts';
 
 interface Observed {
   readonly samples: Samples;
@@ -23,17 +21,15 @@ function twoVms(context: TestContext): HostTree {
     [10, 'web'],
     [20, 'db'],
   ] as const) {
-    tree.process({
-      pid,
-      comm: 'qemu-system-x86',
-      argv: ['qemu-system-x86_64', '-name', `guest=${name}`],
-      fds: { 9: 'anon_inode:kvm-vm', 11: '/dev/sda' },
-      threads: [
-        { tid: pid + 1, comm: 'CPU 0/KVM' },
-        { tid: pid + 2, comm: 'IO io0' },
-      ],
-    });
-    tree.write(`proc/${pid}/fdinfo/11`, 'pos:\t0\nflags:\t0100002\nmnt_id:\t1\n');
+    tree.process(
+      qemuProcess(pid, name, {
+        fds: { 9: KVM_VM, 11: { target: '/dev/sda', mount: 1 } },
+        threads: [
+          { tid: pid + 1, comm: 'CPU 0/KVM' },
+          { tid: pid + 2, comm: 'IO io0' },
+        ],
+      }),
+    );
     tree.write(`sys/kernel/debug/kvm/${pid}-9/exits`, '1000\n');
     tree.write(`sys/kernel/debug/kvm/${pid}-9/halt_wait_ns`, '5000000000\n');
     tree.write(`sys/kernel/debug/kvm/${pid}-9/new_statistic`, '7\n');
@@ -45,8 +41,7 @@ function twoVms(context: TestContext): HostTree {
     '      CPU0  CPU1\n 29:  1  2  PCI-MSI 16385-edge  nvme0q1\nPIN:  3  4  Posted\n',
   );
   tree.write('proc/irq/29/effective_affinity_list', '1\n');
-  tree.write('sys/devices/pci0/sda/dev', '8:0\n');
-  tree.link('sys/block/sda', '../devices/pci0/sda');
+  tree.disk('sda', '8:0');
   tree.write('sys/block/sda/stat', '1 2 3 4 5 6 7 8 9 10 11\n');
   tree.write('sys/block/sda/inflight', '1 2\n');
   tree.write('sys/block/sda/queue/scheduler', '[none]\n');
@@ -54,21 +49,17 @@ function twoVms(context: TestContext): HostTree {
   return tree;
 }
 
-async function observe(tree: HostTree, flags: Record<string, unknown> = {}, scrapes = 1): Promise<Observed> {
+async function observe(
+  context: TestContext,
+  tree: HostTree,
+  flags: Record<string, unknown> = {},
+  scrapes = 1,
+): Promise<Observed> {
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void log.push(JSON.parse(line)) });
-  const own = createOwnMetrics();
-  const config = resolveConfig({ 'path.rootfs': tree.folder, ...flags }, {}, {});
-  const build = { version: '0', revision: '', simulated: false };
-  const telemetry = new Telemetry(config, { logger, own, build, learns: true });
-  await telemetry.work.discover().catch(() => undefined);
+  const exporter = await exporterOf(context, tree, flags, logger);
   let text = '';
-  for (let i = 0; i < scrapes; i++) {
-    const { families } = await telemetry.scrape(10_000);
-    text = '';
-    for await (const chunk of exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8'))
-      text += chunk;
-  }
+  for (let i = 0; i < scrapes; i++) text = await exporter.text();
   return { samples: parseSamples(text), text, log };
 }
 
@@ -77,7 +68,7 @@ function success(samples: Samples, collector: string): number {
 }
 
 test('on a sound host every collector succeeds', async (context) => {
-  const { samples } = await observe(twoVms(context));
+  const { samples } = await observe(context, twoVms(context));
   for (const key of series(samples, 'kvm_telemetry_collector_success'))
     assert.equal(samples.get(key), 1, key);
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 1000);
@@ -86,7 +77,7 @@ test('on a sound host every collector succeeds', async (context) => {
 });
 
 test('a statistic that this version does not know comes out under a generic name', async (context) => {
-  const { samples, text } = await observe(twoVms(context));
+  const { samples, text } = await observe(context, twoVms(context));
   assert.equal(sample(samples, 'kvm_vm_new_statistic_total', { vm: 'web' }), 7);
   assert.equal(sample(samples, 'kvm_vm_max_new_size', { vm: 'web' }), 8);
   assert.match(text, /# TYPE kvm_vm_new_statistic_total counter/);
@@ -98,7 +89,7 @@ test('unknown statistics are bounded, and none takes the name of another metric'
   for (let i = 0; i < 500; i++) tree.write(`sys/kernel/debug/kvm/10-9/flood${i}`, '1\n');
   tree.write('sys/kernel/debug/kvm/10-9/vcpus', '99\n');
   chmodSync(join(tree.folder, 'sys/kernel/debug/kvm/10-9/vcpus'), 0o444);
-  const { samples, text } = await observe(tree);
+  const { samples, text } = await observe(context, tree);
   const floods = [...samples.keys()].filter((key) => key.startsWith('kvm_vm_flood'));
   assert.ok(floods.length > 0 && floods.length <= 64, `${floods.length} series`);
   assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'web' }), 1);
@@ -149,7 +140,7 @@ for (const { path, collector, lost } of FILES) {
       if (how === 'empty' && /_list$|online$/.test(path)) continue;
       const tree = twoVms(context);
       tree.write(path, content);
-      const { samples, text, log } = await observe(tree, {}, 3);
+      const { samples, text, log } = await observe(context, tree, {}, 3);
       const problems = log.filter((entry) => entry['collector'] === collector && entry['level'] === 40);
       assert.equal(problems.length, 1, `${how}: one log line for three scrapes`);
       assert.ok(String(problems[0]?.['path']).length > 0 && String(problems[0]?.['reason']).length > 0);
@@ -180,7 +171,7 @@ for (const { path, collector, lost } of FILES) {
 test('a thread that ends between listing and reading is no failure', async (context) => {
   const tree = twoVms(context);
   for (const file of ['schedstat', 'status', 'sched']) tree.remove(`proc/10/task/11/${file}`);
-  const { samples } = await observe(tree);
+  const { samples } = await observe(context, tree);
   assert.equal(success(samples, 'threads'), 1);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { vm: 'web', thread: 'vcpu0' }).length, 0);
   assert.equal(
@@ -194,7 +185,7 @@ test('a kernel without /proc/<pid>/sched gives all but the migrations', async (c
   for (const tid of ['10/task/10', '10/task/11', '10/task/12', '20/task/20', '20/task/21', '20/task/22']) {
     tree.remove(`proc/${tid}/sched`);
   }
-  const { samples } = await observe(tree);
+  const { samples } = await observe(context, tree);
   assert.equal(series(samples, 'kvm_thread_migrations_total').length, 0);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { thread: 'vcpu0' }).length, 2);
   assert.equal(success(samples, 'threads'), 0);
@@ -205,7 +196,7 @@ test('a kernel without /proc/<pid>/schedstat gives all but the run and wait time
   for (const tid of ['10/task/10', '10/task/11', '10/task/12', '20/task/20', '20/task/21', '20/task/22']) {
     tree.remove(`proc/${tid}/schedstat`);
   }
-  const { samples, log } = await observe(tree, {}, 2);
+  const { samples, log } = await observe(context, tree, {}, 2);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total').length, 0);
   assert.equal(series(samples, 'kvm_thread_cpu_seconds_total', { thread: 'vcpu0' }).length, 6);
   assert.equal(series(samples, 'kvm_thread_migrations_total', { thread: 'vcpu0' }).length, 2);
@@ -215,7 +206,7 @@ test('a kernel without /proc/<pid>/schedstat gives all but the run and wait time
 test('zeros of a kernel without sched_info are not shown as times', async (context) => {
   const tree = twoVms(context);
   for (const tid of [10, 11, 12]) tree.write(`proc/10/task/${tid}/schedstat`, '0 0 0\n');
-  const { samples } = await observe(tree);
+  const { samples } = await observe(context, tree);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { vm: 'web' }).length, 0);
   assert.equal(
     series(samples, 'kvm_thread_cpu_seconds_total', { vm: 'web', thread: 'vcpu0', mode: 'user' }).length,
@@ -228,7 +219,7 @@ test('under lockdown only the counters are missing, and they are not even opened
   tree.write('sys/kernel/security/lockdown', 'none [integrity] confidentiality\n');
   tree.write('sys/kernel/debug/kvm/10-9/blocking', '1\n');
   chmodSync(join(tree.folder, 'sys/kernel/debug/kvm/10-9/blocking'), 0o444);
-  const { samples, log } = await observe(tree, {}, 3);
+  const { samples, log } = await observe(context, tree, {}, 3);
   assert.equal(success(samples, 'kvm_debugfs'), 0);
   assert.equal(series(samples, 'kvm_vm_exits_total').length, 0);
   assert.equal(sample(samples, 'kvm_vm_blocking', { vm: 'web' }), 1);
@@ -239,7 +230,7 @@ test('under lockdown only the counters are missing, and they are not even opened
 });
 
 test('series past the limit are dropped, counted, and said once', async (context) => {
-  const { samples, log } = await observe(twoVms(context), { 'limits.maxSeries': '20' }, 3);
+  const { samples, log } = await observe(context, twoVms(context), { 'limits.maxSeries': '20' }, 3);
   assert.equal(sample(samples, 'kvm_telemetry_series'), 20);
   assert.ok(sample(samples, 'kvm_telemetry_series_dropped') > 0);
   assert.equal(series(samples, 'kvm_vm_info').length, 2, 'what matters most comes first');
@@ -247,7 +238,7 @@ test('series past the limit are dropped, counted, and said once', async (context
 });
 
 test('a collector that is switched off is not run and has no success to show', async (context) => {
-  const { samples } = await observe(twoVms(context), { 'collector.interrupts': false });
+  const { samples } = await observe(context, twoVms(context), { 'collector.interrupts': false });
   assert.equal(series(samples, 'kvm_interrupts_total').length, 0);
   assert.equal(series(samples, 'kvm_telemetry_collector_success', { collector: 'interrupts' }).length, 0);
 });
@@ -256,7 +247,7 @@ test('an unreadable root gives metrics of the exporter itself, and says why', as
   const tree = twoVms(context);
   tree.remove('proc');
   tree.remove('sys');
-  const { samples, log } = await observe(tree);
+  const { samples, log } = await observe(context, tree);
   assert.equal(success(samples, 'inventory'), 0);
   assert.equal(success(samples, 'block'), 0);
   assert.equal(series(samples, 'kvm_vm_info').length, 0);

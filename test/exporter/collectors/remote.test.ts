@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sample, series } from '../../../testing/metrics.ts';
-import { qemu, startMonitored } from '../../../testing/monitored-vm.ts';
+import { qemuReplies, startVmWithMonitor } from '../../../testing/vm-with-monitor.ts';
 
 const WEB = { vm: 'web' };
 
 test('what QEMU says beats debugfs, and what it lacks comes from there', async (context) => {
-  const { scrape } = await startMonitored(context, qemu({ exits: 600 }, { pages_4k: 5 }));
+  const { scrape } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }, { pages_4k: 5 }));
   const { samples } = await scrape();
   assert.equal(sample(samples, 'kvm_vm_exits_total', WEB), 1200);
   assert.equal(sample(samples, 'kvm_vm_hypercalls_total', WEB), 70);
@@ -19,7 +19,7 @@ test('what QEMU says beats debugfs, and what it lacks comes from there', async (
 });
 
 test('when the monitor fails debugfs takes over, and no counter falls', async (context) => {
-  const { scrape, server, write } = await startMonitored(context, qemu({ exits: 600 }));
+  const { scrape, server, write } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }));
   const before = (await scrape()).samples;
   await server.close();
   write('exits', 1300);
@@ -33,7 +33,9 @@ test('when the monitor fails debugfs takes over, and no counter falls', async (c
 });
 
 test('without the collector no monitor is asked, and debugfs has it all', async (context) => {
-  const { scrape, server } = await startMonitored(context, qemu({ exits: 600 }), { 'collector.qmp': false });
+  const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {
+    'collector.qmp': false,
+  });
   const { samples } = await scrape();
   assert.equal(sample(samples, 'kvm_vm_exits_total', WEB), 1000);
   assert.deepEqual(series(samples, 'kvm_vm_source_up'), []);
@@ -43,7 +45,7 @@ test('without the collector no monitor is asked, and debugfs has it all', async 
 test('QEMU 6, without query-stats, gives the disks, and debugfs the counters', async (context) => {
   const disk = { device: 'drive0', stats: { rd_operations: 3, rd_total_time_ns: 2e9 } };
   const old = { 'query-stats': undefined, 'query-stats-schemas': undefined, 'query-blockstats': [disk] };
-  const { samples } = await (await startMonitored(context, qemu({}, {}, old))).scrape();
+  const { samples } = await (await startVmWithMonitor(context, qemuReplies({}, {}, old))).scrape();
   assert.equal(sample(samples, 'kvm_vm_exits_total', WEB), 1000);
   assert.equal(sample(samples, 'kvm_vm_disk_reads_completed_total', { ...WEB, disk: 'drive0' }), 3);
   assert.equal(sample(samples, 'kvm_vm_disk_read_time_seconds_total', { ...WEB, disk: 'drive0' }), 2);
@@ -70,7 +72,7 @@ test('names of disks that collide or are hostile are unique and harmless', async
     stats: { rd_operations: 1 },
   }));
   const { samples, text } = await (
-    await startMonitored(context, qemu({}, {}, { 'query-blockstats': disks }))
+    await startVmWithMonitor(context, qemuReplies({}, {}, { 'query-blockstats': disks }))
   ).scrape();
   // Names over 4096 bytes are not taken at all: those two disks have nothing to be called by.
   assert.equal(series(samples, 'kvm_vm_disk_reads_completed_total', WEB).length, names.length - 2);
@@ -84,7 +86,9 @@ test('by default a vCPU shows what is essential, all of it on demand, the VM alw
     ['essential', 0],
     ['all', 2],
   ] as const) {
-    const { scrape } = await startMonitored(context, qemu(vcpu), { 'vcpu.statistics': statistics });
+    const { scrape } = await startVmWithMonitor(context, qemuReplies(vcpu), {
+      'vcpu.statistics': statistics,
+    });
     const { samples } = await scrape();
     assert.equal(series(samples, 'kvm_vcpu_tlb_flush_total').length, count);
     assert.equal(series(samples, 'kvm_vcpu_exits_total').length, 2);
@@ -94,7 +98,7 @@ test('by default a vCPU shows what is essential, all of it on demand, the VM alw
 
 test('statistics that this version does not know are bounded, and none takes the name of another metric', async (context) => {
   const flood = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`flood${i}`, i]));
-  const { scrape } = await startMonitored(context, qemu({ ...flood, vcpus: 9, state_info: 1 }), {
+  const { scrape } = await startVmWithMonitor(context, qemuReplies({ ...flood, vcpus: 9, state_info: 1 }), {
     'vcpu.statistics': 'all',
   });
   const { samples } = await scrape();
@@ -108,7 +112,10 @@ test('statistics that this version does not know are bounded, and none takes the
 test('halt times are real histograms, in the order of KVM and with its sum', async (context) => {
   // 3 waits of 1-2 us each, as QEMU lists them: longest first.
   const list = Array.from({ length: 32 }, (_, i) => (31 - i === 11 ? 3 : 0));
-  const { scrape } = await startMonitored(context, qemu({ halt_wait_hist: list, halt_wait_ns: 4500 }));
+  const { scrape } = await startVmWithMonitor(
+    context,
+    qemuReplies({ halt_wait_hist: list, halt_wait_ns: 4500 }),
+  );
   const { samples } = await scrape();
   const bucket = (le: string): number =>
     sample(samples, 'kvm_vm_halt_wait_duration_seconds_bucket', { ...WEB, le });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { exporterOf } from '../../../testing/in-process.ts';
 import { type Samples, sample, series } from '../../../testing/metrics.ts';
-import { watchedTree } from '../../../testing/watched-tree.ts';
+import { qemuProcess } from '../../../testing/qemu-process.ts';
 
 /** A disk whose every counter is another number. */
 function withDisk(context: TestContext): HostTree {
@@ -26,7 +27,7 @@ function withDisk(context: TestContext): HostTree {
 const DISK = { device: 'nvme0n1' };
 
 test('each counter of a disk is in its own family and in base units', async (context) => {
-  const samples = await (await watchedTree(context, withDisk(context))).scrape();
+  const samples = await (await exporterOf(context, withDisk(context))).scrape();
   const of = (name: string): number => sample(samples, `kvm_block_${name}`, DISK);
   const names = [
     ...['reads_completed_total', 'reads_merged_total', 'read_bytes_total', 'read_time_seconds_total'],
@@ -47,7 +48,7 @@ test('each counter of a disk is in its own family and in base units', async (con
 });
 
 test('the settings of a queue are shown as they are', async (context) => {
-  const samples = await (await watchedTree(context, withDisk(context))).scrape();
+  const samples = await (await exporterOf(context, withDisk(context))).scrape();
   const info = { ...DISK, scheduler: 'mq-deadline', write_cache: 'write back', rotational: 'false' };
   assert.equal(sample(samples, 'kvm_block_info', info), 1);
   assert.equal(sample(samples, 'kvm_block_queue_requests', DISK), 1023);
@@ -66,7 +67,7 @@ test('the settings of a queue are shown as they are', async (context) => {
 
 test('a scheduler that somebody changes is seen at one of the next ten scrapes', async (context) => {
   const tree = withDisk(context);
-  const { scrape } = await watchedTree(context, tree);
+  const { scrape } = await exporterOf(context, tree);
   await scrape();
   tree.write('sys/block/nvme0n1/queue/scheduler', '[none] mq-deadline\n');
   let samples: Samples = new Map();
@@ -75,7 +76,7 @@ test('a scheduler that somebody changes is seen at one of the next ten scrapes',
 });
 
 test('a disk that is left out by name is not there', async (context) => {
-  const { scrape } = await watchedTree(context, withDisk(context), { 'block.exclude': '^nvme' });
+  const { scrape } = await exporterOf(context, withDisk(context), { 'block.exclude': '^nvme' });
   assert.deepEqual(series(await scrape(), 'kvm_block_reads_completed_total'), []);
 });
 
@@ -90,7 +91,7 @@ test('each CPU has its package, core, node and siblings', async (context) => {
   tree.write('sys/devices/system/cpu/isolated', '1\n');
   tree.write('sys/devices/system/node/online', '2\n');
   tree.write('sys/devices/system/node/node2/cpulist', '0-1\n');
-  const samples = await (await watchedTree(context, tree)).scrape();
+  const samples = await (await exporterOf(context, tree)).scrape();
   const common = { package: '3', core: '7', node: '2' };
   for (const [cpu, isolated] of [
     ['0', 'false'],
@@ -107,7 +108,7 @@ test('module parameters are numbers or words; a table is neither', async (contex
   tree.write(`${folder}/enable_vmware_backdoor`, 'N\n');
   tree.write(`${folder}/kind`, `${'x'.repeat(32)}\n`);
   tree.write(`${folder}/table`, `${'x'.repeat(33)}\n`);
-  const samples = await (await watchedTree(context, tree)).scrape();
+  const samples = await (await exporterOf(context, tree)).scrape();
   const of = (parameter: string): number =>
     sample(samples, 'kvm_module_parameter', { module: 'kvm', parameter });
   assert.equal(of('halt_poll_ns'), 200_000);
@@ -120,15 +121,15 @@ test('module parameters are numbers or words; a table is neither', async (contex
 /** A QEMU with two worker threads, which are pooled, and statistics in debugfs. */
 function withVm(context: TestContext): HostTree {
   const tree = hostTree(context);
-  tree.process({
-    ...{ pid: 10, comm: 'qemu-system-x86', argv: ['qemu-system-x86_64', '-name', 'guest=web'] },
-    fds: { 9: 'anon_inode:kvm-vm' },
-    threads: [
-      { tid: 11, comm: 'CPU 0/KVM' },
-      { tid: 12, comm: 'worker' },
-      { tid: 13, comm: 'worker' },
-    ],
-  });
+  tree.process(
+    qemuProcess(10, 'web', {
+      threads: [
+        { tid: 11, comm: 'CPU 0/KVM' },
+        { tid: 12, comm: 'worker' },
+        { tid: 13, comm: 'worker' },
+      ],
+    }),
+  );
   tree.write('sys/kernel/debug/kvm/10-9/exits', '1000\n');
   return tree;
 }
@@ -137,7 +138,7 @@ const VM = { vm: 'web' };
 
 test('the sum over pooled threads keeps what threads did that have ended', async (context) => {
   const tree = withVm(context);
-  const { discover, scrape } = await watchedTree(context, tree);
+  const { discover, scrape } = await exporterOf(context, tree);
   const runs = async (): Promise<number> =>
     sample(await scrape(), 'kvm_thread_run_seconds_total', { ...VM, role: 'worker' });
   assert.equal(await runs(), 2);
@@ -151,7 +152,7 @@ test('the sum over pooled threads keeps what threads did that have ended', async
 });
 
 test('threads are counted by role', async (context) => {
-  const samples = await (await watchedTree(context, withVm(context))).scrape();
+  const samples = await (await exporterOf(context, withVm(context))).scrape();
   assert.equal(sample(samples, 'kvm_vm_vcpus', VM), 1);
   assert.equal(sample(samples, 'kvm_vm_threads', { ...VM, role: 'vcpu' }), 1);
   assert.equal(sample(samples, 'kvm_vm_threads', { ...VM, role: 'worker' }), 2);
@@ -159,7 +160,7 @@ test('threads are counted by role', async (context) => {
 
 test('a statistic of a VM that ends while it is read is no failure; one that is broken is', async (context) => {
   const tree = withVm(context);
-  const { scrape } = await watchedTree(context, tree);
+  const { scrape } = await exporterOf(context, tree);
   const success = (samples: Samples): number =>
     sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' });
   const before = await scrape();
@@ -175,14 +176,14 @@ test('a statistic of a VM that ends while it is read is no failure; one that is 
 });
 
 test('a VM has begun when its process has, after the boot of the host', async (context) => {
-  const samples = await (await watchedTree(context, withVm(context))).scrape();
+  const samples = await (await exporterOf(context, withVm(context))).scrape();
   assert.equal(sample(samples, 'kvm_vm_start_time_seconds', VM), 1_700_000_000 + 10);
 });
 
 test('a CPU has its run and wait time in seconds', async (context) => {
   const tree = hostTree(context);
   tree.write('proc/schedstat', 'version 15\ntimestamp 1\ncpu1 0 0 0 0 0 0 5000000000 6000000000 7\n');
-  const samples = await (await watchedTree(context, tree)).scrape();
+  const samples = await (await exporterOf(context, tree)).scrape();
   const of = (name: string): number => sample(samples, `kvm_cpu_${name}_total`, { cpu: '1' });
   assert.deepEqual([of('run_seconds'), of('wait_seconds'), of('timeslices')], [5, 6, 7]);
 });

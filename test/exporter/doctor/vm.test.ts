@@ -13,7 +13,7 @@ import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { Disk } from '../../../probes/sys-block.ts';
-import { drifts, thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+import { drifts, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);

@@ -11,16 +11,12 @@ import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
 /** An NVMe disk with a partition under an LVM volume, an md array of two disks, and a loop device. */
 function stack(context: TestContext): HostTree {
   const tree = hostTree(context);
-  const disk = (name: string, device: string, path: string): void => {
-    tree.write(`sys/${path}/dev`, `${device}\n`);
-    tree.link(`sys/block/${name}`, `../${path}`);
-  };
-  disk('nvme0n1', '259:0', 'devices/pci0/nvme/nvme0/nvme0n1');
-  disk('sda', '8:0', 'devices/pci0/sda');
-  disk('sdb', '8:16', 'devices/pci0/sdb');
-  disk('dm-0', '253:0', 'devices/virtual/block/dm-0');
-  disk('md0', '9:0', 'devices/virtual/block/md0');
-  disk('loop0', '7:0', 'devices/virtual/block/loop0');
+  tree.disk('nvme0n1', '259:0', 'devices/pci0/nvme/nvme0/nvme0n1');
+  tree.disk('sda', '8:0');
+  tree.disk('sdb', '8:16');
+  tree.disk('dm-0', '253:0', 'devices/virtual/block/dm-0');
+  tree.disk('md0', '9:0', 'devices/virtual/block/md0');
+  tree.disk('loop0', '7:0', 'devices/virtual/block/loop0');
   tree.write('sys/block/nvme0n1/nvme0n1p2/dev', '259:2\n');
   tree.link('sys/class/block/nvme0n1p2', '../../devices/pci0/nvme/nvme0/nvme0n1/nvme0n1p2');
   tree.link('sys/dev/block/259:2', '../../devices/pci0/nvme/nvme0/nvme0n1/nvme0n1p2');
@@ -99,8 +95,7 @@ test('files on the network, logs and character devices have no block device', as
 /** A third disk, `nvme1n1`, with a partition. */
 function withSecondNvme(context: TestContext): HostTree {
   const tree = stack(context);
-  tree.write('sys/devices/pci1/nvme/nvme1/nvme1n1/dev', '259:3\n');
-  tree.link('sys/block/nvme1n1', '../devices/pci1/nvme/nvme1/nvme1n1');
+  tree.disk('nvme1n1', '259:3', 'devices/pci1/nvme/nvme1/nvme1n1');
   tree.link('sys/class/block/nvme1n1p2', '../../devices/pci1/nvme/nvme1/nvme1n1/nvme1n1p2');
   tree.link('sys/class/block/nvme0n1p3', '../../devices/pci0/nvme/nvme0/nvme0n1/nvme0n1p3');
   return tree;

@@ -5,19 +5,7 @@ import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
 import { type FakeProcess, type HostTree, hostTree } from '../../../testing/host-tree.ts';
-
-const KVM_VM = 'anon_inode:kvm-vm';
-
-function qemu(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
-  return {
-    pid,
-    comm: 'qemu-system-x86',
-    executable: '/usr/bin/qemu-system-x86_64',
-    argv: ['qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`, '-machine', 'q35,accel=kvm'],
-    fds: { 9: '/dev/kvm', 10: KVM_VM },
-    ...more,
-  };
-}
+import { KVM_VM, qemuProcess as qemu } from '../../../testing/qemu-process.ts';
 
 async function labels(inventory: Inventory, full = true): Promise<string[]> {
   await inventory.refresh(full);
@@ -102,7 +90,7 @@ test('a zombie, and a VMM that closed its VM, are no VMs any more', async (conte
   const { tree, inventory } = setUp(context, qemu(10, 'a'), qemu(20, 'b'), qemu(30, 'c'));
   assert.deepEqual(await labels(inventory), ['a', 'b', 'c']);
   tree.process(qemu(10, 'a', { state: 'Z' }));
-  tree.remove('proc/20/fd/10');
+  tree.remove('proc/20/fd/9');
   assert.deepEqual(await labels(inventory, false), ['c']);
 });
 

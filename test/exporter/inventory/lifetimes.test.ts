@@ -5,20 +5,9 @@ import type { Vm } from '../../../exporter/model/vm.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
 import { type FakeProcess, type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { KVM_VM, qemuProcess as qemu } from '../../../testing/qemu-process.ts';
 
-const KVM_VM = 'anon_inode:kvm-vm';
 const QEMU = '/usr/bin/qemu-system-x86_64';
-
-function qemu(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
-  return {
-    pid,
-    comm: 'qemu-system-x86',
-    executable: QEMU,
-    argv: ['qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`, '-machine', 'q35,accel=kvm'],
-    fds: { 9: '/dev/kvm', 10: KVM_VM },
-    ...more,
-  };
-}
 
 async function started(
   context: TestContext,
@@ -196,7 +185,7 @@ test('a quick pass removes VMs that exited and keeps the others', async (context
   const d = inventory.vms[3];
   tree.remove('proc/10');
   tree.process(qemu(20, 'b', { state: 'X' }));
-  tree.link('proc/30/fd/10', '/dev/null');
+  tree.link('proc/30/fd/9', '/dev/null');
   await inventory.refresh(false);
   assert.deepEqual(inventory.vms, [d]);
   assert.equal(inventory.problems.get('inventory')?.length, 0);
@@ -256,10 +245,10 @@ test('hot-plugged vCPUs are found in the next full pass', async (context) => {
     }),
   );
   assert.deepEqual(threads(inventory).slice(1), ['11 other other', '12 other other']);
-  tree.write('sys/kernel/debug/kvm/10-10/vcpu0/pid', '11\n');
+  tree.write('sys/kernel/debug/kvm/10-9/vcpu0/pid', '11\n');
   await inventory.refresh(true);
   assert.deepEqual(threads(inventory).slice(1), ['11 vcpu vcpu0', '12 other other']);
-  tree.write('sys/kernel/debug/kvm/10-10/vcpu1/pid', '12\n');
+  tree.write('sys/kernel/debug/kvm/10-9/vcpu1/pid', '12\n');
   await inventory.refresh(true);
   assert.deepEqual(threads(inventory).slice(1), ['11 vcpu vcpu0', '12 vcpu vcpu1']);
 });

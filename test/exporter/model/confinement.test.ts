@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { isPin, unpinnedCpus } from '../../../exporter/model/confinement.ts';
 import type { Unpinned } from '../../../exporter/model/observed.ts';
 import { TopologyFacts } from '../../../exporter/model/topology-facts.ts';
-import { topologyOf, without } from '../../../testing/drift-cases.ts';
+import { topologyOf, without } from '../../../testing/observed-vms.ts';
 
 const FACTS = new TopologyFacts(topologyOf(1, 4, 1));
 

@@ -4,7 +4,7 @@ import { CpuHolders } from '../../../exporter/model/cpu-holders.ts';
 import type { ObservedVm } from '../../../exporter/model/observed.ts';
 import { TopologyFacts } from '../../../exporter/model/topology-facts.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+import { thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 
 function holdersOf(topology: CpuTopology, ...vms: ObservedVm[]): CpuHolders {
   return new CpuHolders(vms, new TopologyFacts(topology));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ObservedVm } from '../../../exporter/model/observed.ts';
-import { drifts, thread, topologyOf, vmOf } from '../../../testing/drift-cases.ts';
+import { drifts, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);

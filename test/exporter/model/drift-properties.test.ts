@@ -5,7 +5,7 @@ import { DRIFT_KINDS } from '../../../exporter/model/drift.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { drifts, kinds, LIMIT, thread, topologyOf, vmOf, without } from '../../../testing/drift-cases.ts';
+import { drifts, kinds, LIMIT, thread, topologyOf, vmOf, without } from '../../../testing/observed-vms.ts';
 
 const LABELS = ['vcpu0', 'vcpu1', 'iothread:iothread1', 'vhost0', 'sqpoll0', 'emulator'];
 

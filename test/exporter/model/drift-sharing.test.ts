@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drifts, kinds, thread, topologyOf, vmOf, without } from '../../../testing/drift-cases.ts';
+import { drifts, kinds, thread, topologyOf, vmOf, without } from '../../../testing/observed-vms.ts';
 
 /** One node with four cores of two threads each: 0-1, 2-3, 4-5, 6-7. */
 const SMT = topologyOf(1, 4, 2);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drifts, kinds, thread, topologyOf, vmOf, without } from '../../../testing/drift-cases.ts';
+import { drifts, kinds, thread, topologyOf, vmOf, without } from '../../../testing/observed-vms.ts';
 
 /** Two nodes with four cores of one thread each. */
 const FLAT = topologyOf(2, 4, 1);

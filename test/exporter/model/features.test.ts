@@ -7,7 +7,7 @@ import { parseCmdline } from '../../../probes/proc-pid-cmdline.ts';
 import { parseQemuDevices } from '../../../probes/qemu-devices.ts';
 import { parseQemuOptions } from '../../../probes/qemu-options.ts';
 import { captured } from '../../../testing/captured.ts';
-import { thread, topologyOf } from '../../../testing/drift-cases.ts';
+import { thread, topologyOf } from '../../../testing/observed-vms.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);

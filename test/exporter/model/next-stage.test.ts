@@ -6,7 +6,7 @@ import { nextRule, type Remedy, remediesFor } from '../../../exporter/model/next
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import { thread, vmOf } from '../../../testing/drift-cases.ts';
+import { thread, vmOf } from '../../../testing/observed-vms.ts';
 
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>

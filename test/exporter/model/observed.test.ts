@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { argumentFor, commandFor, permitted } from '../../../exporter/model/observed.ts';
-import { thread, vmOf } from '../../../testing/drift-cases.ts';
+import { thread, vmOf } from '../../../testing/observed-vms.ts';
 
 const UUID = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
 

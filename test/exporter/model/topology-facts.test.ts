@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mainNodesOf, shareOn } from '../../../exporter/model/numa.ts';
 import { factsOf, isWithin, TopologyFacts } from '../../../exporter/model/topology-facts.ts';
-import { topologyOf, without } from '../../../testing/drift-cases.ts';
+import { topologyOf, without } from '../../../testing/observed-vms.ts';
 
 /** Four nodes of two CPUs. Node 2 has no memory, node 3 has no CPUs. */
 const UNEVEN = {

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Cpusets } from '../../../../exporter/assessment/affinity/cpusets.ts';
 import type { VmThread } from '../../../../exporter/model/vm.ts';
 import { parseCpuList } from '../../../../probes/cpu-list.ts';
+import { threadOf, vmOf } from '../../../../testing/affinity-host.ts';
 import { liveHost } from '../../../../testing/captured.ts';
 import { hostTree } from '../../../../testing/host-tree.ts';
-import { threadOf, vmOf } from '../../../../testing/watched.ts';
 
 const V1 = '/sys/fs/cgroup/cpuset';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Masks } from '../../../../exporter/assessment/affinity/masks.ts';
+import { threadOf } from '../../../../testing/affinity-host.ts';
 import { hostTree } from '../../../../testing/host-tree.ts';
-import { threadOf } from '../../../../testing/watched.ts';
 
 test('a mask is as of now, the same object while it is the same, and parsed once for all threads', (context) => {
   const tree = hostTree(context);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Memory } from '../../../../exporter/assessment/affinity/memory.ts';
 import type { Host } from '../../../../probes/host.ts';
+import { vmOf } from '../../../../testing/affinity-host.ts';
 import { hostTree } from '../../../../testing/host-tree.ts';
-import { vmOf } from '../../../../testing/watched.ts';
 
 const MINUTE = 60_000;
 const A = vmOf({ pid: 10 });

@@ -5,8 +5,8 @@ import { newResidency, observe } from '../../../../exporter/model/residency.ts';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import type { LibvirtPins } from '../../../../probes/libvirt-domain.ts';
 import type { Disk } from '../../../../probes/sys-block.ts';
-import { topologyOf, without } from '../../../../testing/drift-cases.ts';
-import { threadOf, vmOf, watchedHost } from '../../../../testing/watched.ts';
+import { topologyOf, without } from '../../../../testing/observed-vms.ts';
+import { threadOf, vmOf, affinityHost } from '../../../../testing/affinity-host.ts';
 
 const pinsOf = (cpu: number): LibvirtPins => ({
   vcpus: new Map([[0, [cpu]]]),
@@ -15,14 +15,14 @@ const pinsOf = (cpu: number): LibvirtPins => ({
 });
 
 test('the first mask of a thread is its expected affinity', async (context) => {
-  const { tick, expected } = watchedHost(context);
+  const { tick, expected } = affinityHost(context);
   assert.equal(expected(), undefined);
   assert.deepEqual(await tick({ 11: '1-2' }), []);
   assert.equal(expected(), '1,2 (baseline)');
 });
 
 test('a widened mask is drift at the next tick, is reported once, and ends with the fix', async (context) => {
-  const { tick, watch, state } = watchedHost(context);
+  const { tick, watch, state } = affinityHost(context);
   await tick({ 11: '2' });
   assert.deepEqual(await tick({ 11: '0-3' }), ['+vcpu0 unpinned']);
   assert.deepEqual(await tick(), []);
@@ -35,7 +35,7 @@ test('a widened mask is drift at the next tick, is reported once, and ends with 
 });
 
 test('a vCPU and an I/O thread that move to one CPU share it', async (context) => {
-  const { tree, state, tick, vcpu0 } = watchedHost(context);
+  const { tree, state, tick, vcpu0 } = affinityHost(context);
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   assert.deepEqual(await tick({ 11: '1', 12: '2' }), []);
   assert.deepEqual(await tick({ 12: '1' }), [
@@ -47,7 +47,7 @@ test('a vCPU and an I/O thread that move to one CPU share it', async (context) =
 });
 
 test('a mask narrowed by hand is the new pin, and losing that pin is drift', async (context) => {
-  const { tick, expected } = watchedHost(context);
+  const { tick, expected } = affinityHost(context);
   await tick({ 11: '0-3' });
   assert.deepEqual(await tick({ 11: '1-2' }), []);
   assert.equal(expected(), '1,2 (baseline)');
@@ -56,7 +56,7 @@ test('a mask narrowed by hand is the new pin, and losing that pin is drift', asy
 });
 
 test('a mask narrowed by an offline CPU is no new pin', async (context) => {
-  const { state, tick, expected } = watchedHost(context);
+  const { state, tick, expected } = affinityHost(context);
   const whole = topologyOf(1, 4, 1);
   await tick({ 11: '0-3' });
   state.topology = without(whole, [3]);
@@ -70,7 +70,7 @@ test('a mask narrowed by an offline CPU is no new pin', async (context) => {
 });
 
 test('a pin counts while another CPU is offline', async (context) => {
-  const { state, tick, expected } = watchedHost(context);
+  const { state, tick, expected } = affinityHost(context);
   await tick({ 11: '0-3' });
   state.topology = without(topologyOf(1, 4, 1), [3]);
   await tick({ 11: '1' });
@@ -78,7 +78,7 @@ test('a pin counts while another CPU is offline', async (context) => {
 });
 
 test("a mask narrowed by the cgroup's cpuset, wholly or in part, is no new pin", async (context) => {
-  const { tree, tick, expected } = watchedHost(context);
+  const { tree, tick, expected } = affinityHost(context);
   const cpuset = (list: string): void => {
     tree.write('proc/10/task/11/cgroup', '0::/vm\n');
     tree.write('sys/fs/cgroup/vm/cpuset.cpus.effective', `${list}\n`);
@@ -98,7 +98,7 @@ test("a mask narrowed by the cgroup's cpuset, wholly or in part, is no new pin",
 });
 
 test('a shared pool that shrinks and grows back neither pins nor unpins a thread, whatever the daemon saw first', async (context) => {
-  const { tree, state, tick, start, vcpu0, expected } = watchedHost(context);
+  const { tree, state, tick, start, vcpu0, expected } = affinityHost(context);
   state.threads.set('10:1000', [vcpu0, threadOf(tree, 12, 'iothread:io0')]);
   const pool = (list: string): Record<number, string> => {
     for (const tid of [10, 11, 12]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/kubepods/pod\n');
@@ -121,7 +121,7 @@ test('a shared pool that shrinks and grows back neither pins nor unpins a thread
 });
 
 test('under isolcpus= a thread that loses its pin gets the CPUs that are not isolated, and is unpinned', async (context) => {
-  const { tree, state, tick } = watchedHost(context);
+  const { tree, state, tick } = affinityHost(context);
   const whole = topologyOf(1, 8, 1);
   state.topology = { ...whole, cpus: whole.cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu > 3 })) };
   tree.write('proc/1/status', 'Cpus_allowed_list:\t0-3\n');
@@ -131,7 +131,7 @@ test('under isolcpus= a thread that loses its pin gets the CPUs that are not iso
 });
 
 test('in the first 5 s of a VM, a changed mask is a pin, not drift', async (context) => {
-  const { state, tick, expected } = watchedHost(context);
+  const { state, tick, expected } = affinityHost(context);
   state.seconds = 10;
   await tick({ 11: '0-3' });
   assert.deepEqual(await tick({ 11: '1' }), []);
@@ -144,7 +144,7 @@ test('in the first 5 s of a VM, a changed mask is a pin, not drift', async (cont
 });
 
 test('a clock that jumps forwards or backwards makes no VM new', async (context) => {
-  const { state, tick } = watchedHost(context);
+  const { state, tick } = affinityHost(context);
   await tick({ 11: '1' });
   state.seconds += 1e7;
   assert.deepEqual(await tick(), []);
@@ -153,7 +153,7 @@ test('a clock that jumps forwards or backwards makes no VM new', async (context)
 });
 
 test('the configuration takes precedence over libvirt, and libvirt over the baseline', async (context) => {
-  const { state, tick, expected } = watchedHost(context);
+  const { state, tick, expected } = affinityHost(context);
   await tick({ 11: '1' });
   state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(2) })];
   assert.deepEqual(await tick(), ['+vcpu0 mask_changed']);
@@ -164,7 +164,7 @@ test('the configuration takes precedence over libvirt, and libvirt over the base
 });
 
 test('without baselines only configured pins are expected, and no file is written', async (context) => {
-  const { tree, state, tick, expected } = watchedHost(context);
+  const { tree, state, tick, expected } = affinityHost(context);
   state.settings = { ...state.settings, learn: false };
   await tick({ 11: '1' });
   assert.deepEqual(await tick({ 11: '0-3' }), []);
@@ -179,7 +179,7 @@ test('without baselines only configured pins are expected, and no file is writte
 });
 
 test('a pin that libvirt moved is read before the check, so it is no drift', async (context) => {
-  const { state, tick, expected } = watchedHost(context);
+  const { state, tick, expected } = affinityHost(context);
   let reads = 0;
   let pinned = 1;
   state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(1) })];
@@ -197,7 +197,7 @@ test('a pin that libvirt moved is read before the check, so it is no drift', asy
 });
 
 test("libvirt's state is read again one second after a thread moved, as libvirt writes it later", async (context) => {
-  const { state, tick } = watchedHost(context);
+  const { state, tick } = affinityHost(context);
   let pinned = 1;
   state.vms = [vmOf({ manager: 'libvirt', domain: 'web', pins: pinsOf(1) })];
   state.refreshPins = () => {
@@ -210,14 +210,14 @@ test("libvirt's state is read again one second after a thread moved, as libvirt 
 });
 
 test("a changed mask of a VM without libvirt does not read libvirt's state", async (context) => {
-  const { state, tick } = watchedHost(context);
+  const { state, tick } = affinityHost(context);
   state.refreshPins = () => assert.fail('libvirt was asked');
   await tick({ 11: '1' });
   assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
 });
 
 test('a reused thread id is another thread: it neither drifts nor inherits a baseline', async (context) => {
-  const { tree, state, tick, expected } = watchedHost(context);
+  const { tree, state, tick, expected } = affinityHost(context);
   await tick({ 11: '1' });
   assert.deepEqual(await tick({ 11: '2' }), ['+vcpu0 mask_changed']);
   state.threads.set('10:1000', [threadOf(tree, 11, 'iothread:io0', 5000)]);
@@ -226,7 +226,7 @@ test('a reused thread id is another thread: it neither drifts nor inherits a bas
 });
 
 test('an exited VM is forgotten, and its next start has a new baseline', async (context) => {
-  const { tree, state, tick, watch, expected, vcpu0 } = watchedHost(context);
+  const { tree, state, tick, watch, expected, vcpu0 } = affinityHost(context);
   const [old] = state.vms as [Vm];
   await tick({ 11: '1' });
   state.vms = [];
@@ -240,7 +240,7 @@ test('an exited VM is forgotten, and its next start has a new baseline', async (
 });
 
 test('more than 500 threads are read in turns, and none is left out', async (context) => {
-  const { tree, state, tick, watch, mask } = watchedHost(context);
+  const { tree, state, tick, watch, mask } = affinityHost(context);
   const threads = Array.from({ length: 2500 }, (_, i) => threadOf(tree, 1000 + i, `vcpu${i}`));
   for (const { tid } of threads) mask(tid, '0-1');
   state.threads.set('10:1000', threads);
@@ -259,7 +259,7 @@ test('more than 500 threads are read in turns, and none is left out', async (con
 });
 
 test('an unreadable status is a problem and affects only its thread', async (context) => {
-  const { tree, state, tick, watch, vcpu0, expected } = watchedHost(context);
+  const { tree, state, tick, watch, vcpu0, expected } = affinityHost(context);
   state.threads.set('10:1000', [
     threadOf(tree, 12, 'vcpu1'),
     threadOf(tree, 13, 'vcpu2'),
@@ -288,7 +288,7 @@ function diskOn(...nodes: readonly (number | undefined)[]): Disk {
 }
 
 test('a disk with paths on two nodes is on both, and nowhere if the node of one is unknown', async (context) => {
-  const { state, tick, watch } = watchedHost(context);
+  const { state, tick, watch } = affinityHost(context);
   state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
   const nodesOf = async (disk: Disk): Promise<unknown> => {
     state.disks = [disk];
@@ -300,7 +300,7 @@ test('a disk with paths on two nodes is on both, and nowhere if the node of one 
 });
 
 test('unreadable interrupts are a problem until they can be read', async (context) => {
-  const { tree, state, tick, watch } = watchedHost(context);
+  const { tree, state, tick, watch } = affinityHost(context);
   state.disks = [diskOn(undefined)];
   tree.write('proc/interrupts', 'nonsense\n');
   await tick({ 11: '1' });
@@ -312,7 +312,7 @@ test('unreadable interrupts are a problem until they can be read', async (contex
 });
 
 test('masks of 512 CPUs are learned and saved', async (context) => {
-  const { state, tick, expected, start } = watchedHost(context);
+  const { state, tick, expected, start } = affinityHost(context);
   state.topology = topologyOf(2, 128, 2);
   const odd = Array.from({ length: 256 }, (_, i) => 2 * i + 1).join();
   await tick({ 11: odd });
@@ -322,7 +322,7 @@ test('masks of 512 CPUs are learned and saved', async (context) => {
 });
 
 test('baselines survive a restart of the daemon, but not a reboot', async (context) => {
-  const { tick, start, expected, mask } = watchedHost(context);
+  const { tick, start, expected, mask } = affinityHost(context);
   await tick({ 11: '1' });
   mask(11, '0-3');
   assert.deepEqual(await tick({}, start()), ['+vcpu0 unpinned']);
@@ -332,7 +332,7 @@ test('baselines survive a restart of the daemon, but not a reboot', async (conte
 });
 
 test('an invalid state file is set aside, and the baseline is learned again', async (context) => {
-  const { tree, tick, start, expected } = watchedHost(context);
+  const { tree, tick, start, expected } = affinityHost(context);
   await tick({ 11: '1' });
   const path = `${tree.folder}/state/baselines.json`;
   for (const nonsense of ['3-1', '0-99999999', '65536', '1,,2', '']) {
@@ -345,7 +345,7 @@ test('an invalid state file is set aside, and the baseline is learned again', as
 });
 
 test('without a topology there is no result', async (context) => {
-  const { state, tick, watch } = watchedHost(context);
+  const { state, tick, watch } = affinityHost(context);
   state.topology = undefined;
   await tick({ 11: '1' });
   assert.equal(watch.reading.of(state.vms[0] as Vm), undefined);
@@ -355,7 +355,7 @@ test('without a topology there is no result', async (context) => {
 });
 
 test('a thread that moves within its mask is detected by its samples', async (context) => {
-  const { state, tick } = watchedHost(context);
+  const { state, tick } = affinityHost(context);
   const residency = newResidency(0);
   for (let i = 0; i < 20; i++) observe(residency, i % 2, 1, 16);
   state.residencies.set(11, residency);
@@ -363,7 +363,7 @@ test('a thread that moves within its mask is detected by its samples', async (co
 });
 
 test('a thread that sleeps since its mask changed is not reported on a CPU outside its mask', async (context) => {
-  const { state, tick, watch } = watchedHost(context);
+  const { state, tick, watch } = affinityHost(context);
   const residency = newResidency(0);
   for (const cpu of [1, 2]) observe(residency, cpu, 1, 16);
   state.residencies.set(11, residency);
@@ -372,7 +372,7 @@ test('a thread that sleeps since its mask changed is not reported on a CPU outsi
 });
 
 test('memory and completions are compared with the CPUs of the threads', async (context) => {
-  const { tree, state, tick, watch, vcpu0 } = watchedHost(context);
+  const { tree, state, tick, watch, vcpu0 } = affinityHost(context);
   state.topology = topologyOf(2, 2, 1);
   state.vms = [vmOf({ blockDevices: [{ device: 'nvme0n1', depth: 0 }] })];
   state.disks = [diskOn(1)];

@@ -13,8 +13,8 @@ import type { KickCount, VmTrace } from '../../../../exporter/model/vm-trace.ts'
 import type { Facts } from '../../../../exporter/sources/qmp/facts.ts';
 import type { QmpPciDevice } from '../../../../probes/qmp-pci.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
-import { vmOf as observedVm, thread, topologyOf } from '../../../../testing/drift-cases.ts';
-import { vmOf } from '../../../../testing/watched.ts';
+import { vmOf } from '../../../../testing/affinity-host.ts';
+import { vmOf as observedVm, thread, topologyOf } from '../../../../testing/observed-vms.ts';
 
 const UUID = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];

@@ -5,15 +5,15 @@ import { Libvirt } from '../../../../exporter/sources/libvirt/libvirt.ts';
 import { SourceError } from '../../../../probes/errors.ts';
 import { type Domstats, parseDomstats } from '../../../../probes/virsh-domstats.ts';
 import { ROOT } from '../../../../testing/daemon.ts';
-import { fakeVm } from '../../../../testing/fake-vm.ts';
+import { inventoryVm } from '../../../../testing/inventory-vm.ts';
 import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
 
 watchUnhandledRejections();
 
 const CAPTURED = readFileSync(`${ROOT}test/fixtures/libvirt/domstats-9.0.txt`, 'utf8');
 const SETTINGS = { uri: 'qemu:///system', timeoutMs: 100 };
-const LV1 = fakeVm(10, { domain: 'lv-1', manager: 'libvirt' });
-const WEB = fakeVm(20, { domain: 'web', manager: 'libvirt' });
+const LV1 = inventoryVm(10, { domain: 'lv-1', manager: 'libvirt' });
+const WEB = inventoryVm(20, { domain: 'web', manager: 'libvirt' });
 
 function libvirt(answer: () => Promise<string>, clock = { ms: 0 }): { source: Libvirt; calls: () => number } {
   let calls = 0;

@@ -4,7 +4,7 @@ import { iosOf } from '../../../../exporter/model/vm-statistics.ts';
 import { QmpSession } from '../../../../exporter/sources/qmp/session.ts';
 import { hangsUp, IGNORES_COMMANDS } from '../../../../lab/simhost/qmp/faults.ts';
 import type { QmpServer, Replies } from '../../../../lab/simhost/qmp/server.ts';
-import { capturedReplies } from '../../../../testing/captured-host.ts';
+import { capturedReplies } from '../../../../testing/captured-monitor.ts';
 import { PATIENCE_MS, until } from '../../../../testing/patience.ts';
 import { qmpServer, socketPath } from '../../../../testing/qmp-server.ts';
 import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';

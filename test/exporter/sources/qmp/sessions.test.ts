@@ -4,10 +4,11 @@ import type { RemoteResult } from '../../../../exporter/model/remote.ts';
 import { QmpSessions } from '../../../../exporter/sources/qmp/sessions.ts';
 import { IGNORES_COMMANDS, late, NO_GREETING } from '../../../../lab/simhost/qmp/faults.ts';
 import type { QmpFault, QmpServer } from '../../../../lab/simhost/qmp/server.ts';
-import { capturedReplies } from '../../../../testing/captured-host.ts';
-import { fakeVm, SOCKETS, type SocketHost, socketHost } from '../../../../testing/fake-vm.ts';
+import { capturedReplies } from '../../../../testing/captured-monitor.ts';
+import { inventoryVm } from '../../../../testing/inventory-vm.ts';
 import { PATIENCE_MS, until } from '../../../../testing/patience.ts';
 import { qmpServer } from '../../../../testing/qmp-server.ts';
+import { SOCKETS, type SocketHost, socketHost } from '../../../../testing/qmp-sockets.ts';
 import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
 
 watchUnhandledRejections();
@@ -36,11 +37,11 @@ async function start(context: TestContext, timeoutMs = PATIENCE_MS): Promise<Sta
   return { context, host, sessions, monitors };
 }
 
-const VMS = PIDS.map((pid) => fakeVm(pid));
+const VMS = PIDS.map((pid) => inventoryVm(pid));
 
 test('VMs with a monitor are asked, those without are not', async (context) => {
   const { sessions } = await start(context);
-  const vms = [...VMS, fakeVm(30), fakeVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
+  const vms = [...VMS, inventoryVm(30), inventoryVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
   sessions.locate(vms, true);
   const { statistics, queried, problems } = await sessions.query(vms);
   assert.deepEqual([...queried], ['10:1000', '20:1000']);

@@ -4,7 +4,8 @@ import { type TestContext, test } from 'node:test';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import { locateSockets } from '../../../../exporter/sources/qmp/sockets.ts';
 import type { SourceError } from '../../../../probes/errors.ts';
-import { fakeVm, SOCKETS, type SocketHost, socketHost } from '../../../../testing/fake-vm.ts';
+import { inventoryVm } from '../../../../testing/inventory-vm.ts';
+import { SOCKETS, type SocketHost, socketHost } from '../../../../testing/qmp-sockets.ts';
 import { has } from '../../../../testing/tools.ts';
 
 const NOBODY = 65534;
@@ -32,7 +33,7 @@ function isRoot(context: TestContext): boolean {
 test('a socket in the directory that the VM itself holds is taken', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
-  assert.deepEqual(locate(host, fakeVm(10), fakeVm(20)), {
+  assert.deepEqual(locate(host, inventoryVm(10), inventoryVm(20)), {
     found: { '10:1000': host.real(WEB) },
     problems: [],
   });
@@ -44,7 +45,7 @@ test('a socket whose name is not ASCII is taken', (context) => {
   const path = `${SOCKETS}/müller.sock`;
   writeFileSync(host.real(path), '');
   host.listening([path, 500]);
-  assert.deepEqual(locate(host, fakeVm(10)).found, { '10:1000': host.real(path) });
+  assert.deepEqual(locate(host, inventoryVm(10)).found, { '10:1000': host.real(path) });
 });
 
 const UNTRUSTED: Readonly<Record<string, (host: SocketHost) => void>> = {
@@ -68,7 +69,7 @@ for (const [what, spoil] of Object.entries(UNTRUSTED)) {
     const host = good(context);
     spoil(host);
     // Neither by the pattern nor because the command line names it.
-    const { found, problems } = locate(host, fakeVm(10, { monitors: [WEB] }));
+    const { found, problems } = locate(host, inventoryVm(10, { monitors: [WEB] }));
     assert.deepEqual(found, {});
     assert.ok(problems.length > 0 && problems.every(({ kind }) => kind === 'denied'));
     assert.match(problems[0]?.reason ?? '', /that root owns and only root can write to/);
@@ -79,20 +80,20 @@ test('a sticky directory above (such as /tmp) does no harm', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   chmodSync(host.real('/run'), 0o1777);
-  assert.equal(Object.keys(locate(host, fakeVm(10)).found).length, 1);
+  assert.equal(Object.keys(locate(host, inventoryVm(10)).found).length, 1);
 });
 
 test('a directory that is missing is the usual case and nothing to speak of', (context) => {
   const host = good(context);
   rmSync(host.real(SOCKETS), { recursive: true });
-  assert.deepEqual(locate(host, fakeVm(10)), { found: {}, problems: [] });
+  assert.deepEqual(locate(host, inventoryVm(10)), { found: {}, problems: [] });
 });
 
 test('a file in place of the directory affects only the sockets', (context) => {
   const host = good(context);
   rmSync(host.real(SOCKETS), { recursive: true });
   writeFileSync(host.real(SOCKETS), '', { mode: 0o644 });
-  assert.deepEqual(locate(host, fakeVm(10)).found, {});
+  assert.deepEqual(locate(host, inventoryVm(10)).found, {});
 });
 
 const NOT_ITS_OWN: Readonly<Record<string, (host: SocketHost) => void>> = {
@@ -109,7 +110,7 @@ for (const [what, arrange] of Object.entries(NOT_ITS_OWN)) {
     host.write(`${SOCKETS}/web.socket`, '');
     host.write(`${SOCKETS}/x/web.sock`, '');
     arrange(host);
-    assert.deepEqual(locate(host, fakeVm(10)).found, {});
+    assert.deepEqual(locate(host, inventoryVm(10)).found, {});
   });
 }
 
@@ -127,7 +128,7 @@ for (const path of [
     const host = socketHost(context);
     host.listening([path, 500], ['/tmp/q.sock', 500], ['/run/kvm-telemetry/q.sock', 500]);
     host.holds(10, [500]);
-    assert.deepEqual(locate(host, fakeVm(10, { monitors: [path] })).found, {});
+    assert.deepEqual(locate(host, inventoryVm(10, { monitors: [path] })).found, {});
   });
 }
 
@@ -138,8 +139,8 @@ test('the command line leads to a socket in an allowed directory, whatever its n
   host.listening(['/srv/qmp/monitor', 500]);
   host.holds(10, [500]);
   const claims = { monitors: ['/srv/qmp/monitor'] };
-  assert.deepEqual(locate(host, fakeVm(10, claims)).found, { '10:1000': host.real('/srv/qmp/monitor') });
-  assert.deepEqual(locate(host, fakeVm(20, claims)).found, {}, 'but not to that of another VM');
+  assert.deepEqual(locate(host, inventoryVm(10, claims)).found, { '10:1000': host.real('/srv/qmp/monitor') });
+  assert.deepEqual(locate(host, inventoryVm(20, claims)).found, {}, 'but not to that of another VM');
 });
 
 test('of two VMs that claim one path, the one that sees the files of the host has it', (context) => {
@@ -148,8 +149,8 @@ test('of two VMs that claim one path, the one that sees the files of the host ha
   host.listening([WEB, 500], [WEB, 600]);
   host.holds(20, [600], 'mnt:[2]');
   for (const vms of [
-    [fakeVm(10), fakeVm(20)],
-    [fakeVm(20), fakeVm(10)],
+    [inventoryVm(10), inventoryVm(20)],
+    [inventoryVm(20), inventoryVm(10)],
   ])
     assert.deepEqual(locate(host, ...vms).found, { '10:1000': host.real(WEB) });
 });
@@ -159,7 +160,7 @@ test('two VMs in the namespace of the host that claim one path get nothing, and 
   const host = good(context);
   host.listening([WEB, 500], [WEB, 600]);
   host.holds(20, [600]);
-  const { found, problems } = locate(host, fakeVm(10), fakeVm(20));
+  const { found, problems } = locate(host, inventoryVm(10), inventoryVm(20));
   assert.deepEqual(found, {});
   assert.match(problems[0]?.message ?? '', /web\.sock: 2 VMs claim this socket: vm10, vm20/);
 });
@@ -169,19 +170,19 @@ test('a container that binds the path of a socket of no VM does not get that one
   const host = good(context);
   host.listening([WEB, 999], [WEB, 600]);
   host.holds(20, [600], 'mnt:[2]');
-  assert.deepEqual(locate(host, fakeVm(20)).found, {});
+  assert.deepEqual(locate(host, inventoryVm(20)).found, {});
 });
 
 test("libvirt's VMs have a mount namespace of their own: alone on a path they have it", (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.holds(10, [500], 'mnt:[2]');
-  assert.deepEqual(locate(host, fakeVm(10)).found, { '10:1000': host.real(WEB) });
+  assert.deepEqual(locate(host, inventoryVm(10)).found, { '10:1000': host.real(WEB) });
 });
 
 test('without the list of sockets nothing is taken', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.remove('proc/1/net');
-  assert.deepEqual(locate(host, fakeVm(10)).found, {});
+  assert.deepEqual(locate(host, inventoryVm(10)).found, {});
 });

@@ -8,28 +8,13 @@ import type { Role } from '../exporter/model/roles.ts';
 import type { Vm, VmThread } from '../exporter/model/vm.ts';
 import type { Disk } from '../probes/sys-block.ts';
 import type { CpuTopology } from '../probes/sys-cpu.ts';
-import { topologyOf } from './drift-cases.ts';
 import { type HostTree, hostTree } from './host-tree.ts';
+import { inventoryVm } from './inventory-vm.ts';
+import { topologyOf } from './observed-vms.ts';
 
-/** A VM that started at second 10. */
+/** The VM `web`, which started at second 10. */
 export function vmOf(more: Partial<Vm> = {}): Vm {
-  const pid = more.pid ?? 10;
-  return {
-    key: `${pid}:1000`,
-    label: 'web',
-    name: 'web',
-    uuid: '',
-    manager: '',
-    domain: '',
-    pid,
-    startTime: 1000,
-    pins: undefined,
-    blockDevices: [],
-    unknownDevices: [],
-    iothreadIds: [],
-    diskIds: [],
-    ...more,
-  } as Vm;
+  return inventoryVm(more.pid ?? 10, { label: 'web', name: 'web', ...more });
 }
 
 /** `vcpu0`, `iothread:io0`, `emulator`. */
@@ -38,8 +23,8 @@ export function threadOf(tree: HostTree, tid: number, label: string, startTime =
   return { tid, startTime, comm: '', role, label, path: `${tree.host.roots.procfs}/10/task/${tid}` };
 }
 
-/** A host of files whose clock, masks and VMs are set by hand; one VM, `web`, with the thread 11, `vcpu0`. */
-export function watchedHost(context: TestContext) {
+/** A host whose clock, masks and VMs the test sets. It has one VM, `web`, with the thread 11, `vcpu0`. */
+export function affinityHost(context: TestContext) {
   const tree = hostTree(context);
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
   const state = {
@@ -104,7 +89,7 @@ export function watchedHost(context: TestContext) {
     start,
     mask,
     vcpu0,
-    /** The next second, after these masks were set. @returns what changed in it */
+    /** Sets these masks and runs the next second. @returns the changes in it */
     async tick(masks: Readonly<Record<number, string>> = {}, on = watch): Promise<string[]> {
       for (const [tid, list] of Object.entries(masks)) mask(Number(tid), list);
       state.seconds++;
@@ -114,7 +99,7 @@ export function watchedHost(context: TestContext) {
       await on.tick();
       return changes.slice(before);
     },
-    /** `2 (baseline)`; undefined for a thread that is not known, or has no expectation. */
+    /** `2 (baseline)`; undefined without an expectation. */
     expected(label = 'vcpu0', on = watch): string | undefined {
       for (const vm of state.vms) {
         const thread = on.reading.of(vm)?.observed.threads.find((each) => each.label === label);

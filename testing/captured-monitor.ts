@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { netUnixText } from '../lab/simhost/files/process.ts';
 import { QmpError, type Replies } from '../lab/simhost/qmp/server.ts';
 import { ROOT } from './daemon.ts';
 import { qmpServer } from './qmp-server.ts';
@@ -66,21 +67,18 @@ export async function withMonitor(
   mkdirSync(join(rootfs, 'run/kvm-telemetry/qmp'), { recursive: true });
   const inode = heldSocket(rootfs);
   mkdirSync(join(rootfs, 'proc/1/net'), { recursive: true });
-  writeFileSync(
-    join(rootfs, 'proc/1/net/unix'),
-    `Num       RefCount Protocol Flags    Type St Inode Path\n0000000000000000: 00000002 00000000 00010000 0001 01 ${inode} ${socket}\n`,
-  );
+  writeFileSync(join(rootfs, 'proc/1/net/unix'), netUnixText([[socket, inode]]));
   await qmpServer(context, join(rootfs, socket), capturedReplies(host, moment, vm));
   return rootfs;
 }
 
 /** The inode of a socket that the captured QEMU has open. */
-function heldSocket(rootfs: string): string {
+function heldSocket(rootfs: string): number {
   const proc = join(rootfs, 'proc');
   for (const pid of readdirSync(proc).filter((name) => existsSync(join(proc, name, 'fd')))) {
     for (const fd of readdirSync(join(proc, pid, 'fd'))) {
       const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(join(proc, pid, 'fd', fd)))?.[1];
-      if (inode !== undefined) return inode;
+      if (inode !== undefined) return Number(inode);
     }
   }
   throw new Error('the captured QEMU holds no socket');

@@ -6,13 +6,13 @@ import { type Guest, type GuestOptions, startGuest } from './qemu.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 
-interface MonitoredGuest extends Guest {
+interface GuestWithMonitor extends Guest {
   /** A second monitor, for an independent client. */
   readonly monitor: string;
 }
 
 /** A real guest with a monitor at the exporter's default path. It stops when the test ends. */
-export function monitoredGuest(context: TestContext, options: GuestOptions): MonitoredGuest {
+export function guestWithMonitor(context: TestContext, options: GuestOptions): GuestWithMonitor {
   mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
   const socket = `${SOCKETS}/${options.name}.sock`;
   const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
@@ -25,7 +25,7 @@ export function monitoredGuest(context: TestContext, options: GuestOptions): Mon
 }
 
 /** Sends a command to a monitor. This client shares no code with the exporter. */
-export function ask(path: string, command: object): Promise<unknown> {
+export function qmpCommand(path: string, command: object): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);
     socket.on('error', reject);
