@@ -5,7 +5,7 @@ import { packages } from '../lab/packages.ts';
 import { parseSamples, type Samples } from './metrics.ts';
 import { has, hasTool } from './tools.ts';
 
-/** Whether there is all that the lab needs; fetches its packages the first time. */
+/** Whether the lab can run here. The first call downloads its packages. */
 export async function canBoot(context: TestContext): Promise<boolean> {
   const tools =
     has(context, process.arch === 'x64', 'the lab emulates x86-64 on x86-64 only') &&
@@ -19,18 +19,18 @@ export async function canBoot(context: TestContext): Promise<boolean> {
     await packages();
     return true;
   } catch (error) {
-    return has(context, false, `the lab's packages cannot be had: ${String(error)}`);
+    return has(context, false, `the lab's packages are not available: ${String(error)}`);
   }
 }
 
-/** A host with what a test file needs running in it. */
+/** A host that runs everything that a test file needs. */
 export interface Bench {
   readonly host: LabHost;
 }
 
 /**
- * One host for all checks of a file. Should the emulation kill it, another one is made ready, once, and the check that
- * saw it die is made again. A check that fails on a living host has failed.
+ * One host for all checks of a file. If the emulation kills the host, a second one is booted, once, and the failed
+ * check runs again. A check that fails on a running host has failed.
  */
 export class Lab<B extends Bench> {
   readonly #context: TestContext;
@@ -53,7 +53,7 @@ export class Lab<B extends Bench> {
     } catch (error) {
       if (!this.#hostDied(error)) throw error;
       if (this.#deaths++ > 0) throw error;
-      this.#context.diagnostic(`booting again, as the emulated host died: ${String(error)}`);
+      this.#context.diagnostic(`booting a second host: the emulated host died: ${String(error)}`);
       this.#bench = undefined;
       try {
         await check(await this.#ready());
@@ -78,7 +78,7 @@ export class Lab<B extends Bench> {
   }
 }
 
-/** Starts `kvm-telemetry serve` in the host, beside the guest's CPU, and waits until it listens. */
+/** Starts `kvm-telemetry serve` in the host, not on the guest's CPU, and waits until it listens. */
 export async function startExporter(
   host: LabHost,
   main: string,

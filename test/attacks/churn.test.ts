@@ -36,7 +36,7 @@ async function scrape(daemon: Daemon): Promise<{ failing: string[]; vms: number 
   };
 }
 
-test('VMs that come and go fifty times a second are no failure of any collector, and nothing is logged of them', async (context) => {
+test('fifty short-lived VMs a second fail no collector and log nothing', async (context) => {
   if (!canRunTinyVms(context)) return;
   // Its name is that of a VMM, whose files are read in each pass.
   const program = buildTinyVm(context, 'firecracker');

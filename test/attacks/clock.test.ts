@@ -10,7 +10,7 @@ import { parseSamples, type Samples, sample, series } from '../../testing/metric
 import { has } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
-/** A stalled task stays stalled for an hour or longer, so the time-out may be long. */
+/** A task that hangs does so for an hour or for ever, so the timeout may be long. */
 const PATIENCE_MS = 20_000;
 /** A loop that walks over the seconds that were jumped over takes 9 s a day. */
 const ANSWER_MS = 5_000;
@@ -72,7 +72,7 @@ async function endsAtOnce({ daemon }: JumpingDaemon): Promise<void> {
 
 describe('the wall clock', { concurrency: 2 }, () => {
   for (const offset of ['-1h', '+1d', '+30d']) {
-    test(`jumps by ${offset}: tasks run on, scrapes are answered, SIGTERM ends the daemon`, async (context) => {
+    test(`jumps by ${offset}: tasks and scrapes continue, and SIGTERM ends the daemon`, async (context) => {
       const jumping = await start(context);
       if (jumping === undefined) return;
       await tasksRun(jumping, 2);
@@ -89,7 +89,7 @@ describe('the wall clock', { concurrency: 2 }, () => {
     });
   }
 
-  test('jumps back and forth each second: tasks run on all the same', async (context) => {
+  test('jumps back and forth each second: tasks continue', async (context) => {
     const jumping = await start(context);
     if (jumping === undefined) return;
     const offsets = ['+1d', '-1h', '+30d', '-30d', '+0'];
@@ -104,7 +104,7 @@ describe('the wall clock', { concurrency: 2 }, () => {
 
 const SECONDS_STOPPED = 6;
 
-test('a daemon that was stopped for some seconds runs on, and credits none of them to a CPU', async (context) => {
+test('a daemon that was stopped for some seconds continues and does not add them to any residency', async (context) => {
   const daemon = await startDaemon(context, [HOST]);
   const credited = async (): Promise<number> => {
     const samples = await samplesOf({ daemon });

@@ -48,7 +48,7 @@ const ATTACKS: [string, string][] = [
 ];
 for (const [kind, say] of ATTACKS) {
   test(
-    `600 connections ${kind}, of many addresses, keep no scrape out, and are logged once`,
+    `600 connections ${kind} from many addresses block no scrape and are logged once`,
     LONG,
     async (context) => {
       const daemon = await start(context);
@@ -61,38 +61,30 @@ for (const [kind, say] of ATTACKS) {
   );
 }
 
-test(
-  'an address has no more than 128, and those kept alive go before those that are asking',
-  LONG,
-  async (context) => {
-    const daemon = await start(context);
-    const [kept] = await openMany(context, daemon, 1, () => '127.0.0.9', REQUEST);
-    await until(() => kept?.text().includes('healthy') === true);
-    const others = await openMany(context, daemon, 127, () => '127.0.0.9', '');
-    const [bystander] = await openMany(context, daemon, 1, () => '127.0.0.1', '');
-    const gone = new Set<RawClient>();
-    for (const each of [kept, bystander, ...others]) {
-      if (each !== undefined) void each.closed.then(() => gone.add(each));
-    }
-    await openMany(context, daemon, 1, () => '127.0.0.9', '');
-    await kept?.closed;
-    assert.equal(gone.size, 1);
-  },
-);
+test('an address has at most 128 connections, and idle ones are closed first', LONG, async (context) => {
+  const daemon = await start(context);
+  const [kept] = await openMany(context, daemon, 1, () => '127.0.0.9', REQUEST);
+  await until(() => kept?.text().includes('healthy') === true);
+  const others = await openMany(context, daemon, 127, () => '127.0.0.9', '');
+  const [bystander] = await openMany(context, daemon, 1, () => '127.0.0.1', '');
+  const gone = new Set<RawClient>();
+  for (const each of [kept, bystander, ...others]) {
+    if (each !== undefined) void each.closed.then(() => gone.add(each));
+  }
+  await openMany(context, daemon, 1, () => '127.0.0.9', '');
+  await kept?.closed;
+  assert.equal(gone.size, 1);
+});
 
-test(
-  'requests sent without waiting for answers are answered up to a few, then the client is let go',
-  LONG,
-  async (context) => {
-    const daemon = await start(context);
-    const say = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n';
-    await rawClient(context, daemon.url, { say: say.repeat(100) }).closed;
-    const polite = rawClient(context, daemon.url, { say: REQUEST.repeat(3) });
-    await until(() => polite.text().split('is healthy').length === 4);
-  },
-);
+test('pipelined requests get a few responses, then the connection is closed', LONG, async (context) => {
+  const daemon = await start(context);
+  const say = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  await rawClient(context, daemon.url, { say: say.repeat(100) }).closed;
+  const polite = rawClient(context, daemon.url, { say: REQUEST.repeat(3) });
+  await until(() => polite.text().split('is healthy').length === 4);
+});
 
-test('answers that nobody reads do not keep other scrapes out', LONG, async (context) => {
+test('responses that no client reads block no other scrape', LONG, async (context) => {
   const daemon = await start(context);
   for (let i = 0; i < 40; i++) {
     rawClient(context, daemon.url, {
@@ -102,7 +94,7 @@ test('answers that nobody reads do not keep other scrapes out', LONG, async (con
   assert.match(await scrape(context, daemon, '127.0.0.2'), /^HTTP\/1\.1 200 /);
 });
 
-test('a request line and headers without end are refused', LONG, async (context) => {
+test('an endless request line and endless headers are rejected', LONG, async (context) => {
   const daemon = await start(context);
   const long = 'x'.repeat(100_000);
   const url = rawClient(context, daemon.url, { say: `GET /${long} HTTP/1.1\r\nHost: localhost\r\n\r\n` });
@@ -114,19 +106,15 @@ test('a request line and headers without end are refused', LONG, async (context)
   assert.match(await scrape(context, daemon, '127.0.0.1'), /^HTTP\/1\.1 200 /);
 });
 
-test(
-  'an open page, a connection without request and one kept alive do not hold a stop up',
-  LONG,
-  async (context) => {
-    const daemon = await start(context);
-    const page = rawClient(context, daemon.url, {
-      say: 'GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n',
-    });
-    await until(() => page.text().includes('event: vms'));
-    await openMany(context, daemon, 50, () => '127.0.0.1', '');
-    await openMany(context, daemon, 50, () => '127.0.0.1', REQUEST);
-    const late = setTimeout(() => daemon.child.kill('SIGKILL'), 10_000);
-    assert.equal(await daemon.stop(), 0, 'it ended by itself, in less than 10 s');
-    clearTimeout(late);
-  },
-);
+test('open pages, silent connections and idle connections do not delay a stop', LONG, async (context) => {
+  const daemon = await start(context);
+  const page = rawClient(context, daemon.url, {
+    say: 'GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n',
+  });
+  await until(() => page.text().includes('event: vms'));
+  await openMany(context, daemon, 50, () => '127.0.0.1', '');
+  await openMany(context, daemon, 50, () => '127.0.0.1', REQUEST);
+  const late = setTimeout(() => daemon.child.kill('SIGKILL'), 10_000);
+  assert.equal(await daemon.stop(), 0, 'it ended by itself, in less than 10 s');
+  clearTimeout(late);
+});

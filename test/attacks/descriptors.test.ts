@@ -44,7 +44,7 @@ async function oldConnection(daemon: Daemon): Promise<{ metrics(): Promise<strin
   return { metrics };
 }
 
-test('without free descriptors the daemon lives, says so once, and is well again when there are some', async (context) => {
+test('without free descriptors the daemon survives, logs it once and recovers', async (context) => {
   if (!hasTool(context, 'prlimit', 'util-linux') || !canRunTinyVms(context)) return;
   const vm = await startTinyVm(context, buildTinyVm(context), 5 * WAIT_MS);
   const flags = ['--inventory.schedule=* * * * * *'];
@@ -54,7 +54,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   assert.match(await connection.metrics(), own);
 
   limit(daemon, 3);
-  await until('the shortage is logged', () => says(daemon, /^no file descriptor is free/) > 0);
+  await until('the daemon logs it', () => says(daemon, /^no file descriptor is free/) > 0);
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
     assert.match(text, /kvm_telemetry_collector_success\{collector="inventory"\} 0/);
@@ -64,7 +64,7 @@ test('without free descriptors the daemon lives, says so once, and is well again
   assert.equal(daemon.child.exitCode, null);
 
   limit(daemon, LIMIT);
-  await until('the end of the shortage is logged', async () => {
+  await until('the daemon logs the end', async () => {
     await connection.metrics();
     return says(daemon, /^file descriptors are free again/) > 0;
   });
@@ -93,7 +93,7 @@ const STARTS_CHILDREN = `
   process.stdout.write(JSON.stringify({ perf, virsh, notified }));
 `;
 
-test('a child for which there is no descriptor is a failure in words, and no crash', (context) => {
+test('a child process without a free descriptor is an error and not a crash', (context) => {
   if (!hasTool(context, 'prlimit', 'util-linux')) return;
   const args = [...LIMITED.slice(1), process.execPath, '--input-type=module', '--eval', STARTS_CHILDREN];
   const stdout = execFileSync('prlimit', args, { cwd: ROOT, encoding: 'utf8' });

@@ -22,7 +22,7 @@ function domain(name: string, vcpus: number): string {
 const peakMiB = (pid: number): number =>
   Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-test('42 MB of domstats are read in bounded memory', LONG, async (context) => {
+test('the daemon reads 42 MB of domstats in bounded memory', LONG, async (context) => {
   const host = libvirtHost(context, ['web'], PRINT);
   const text = Array.from({ length: 1000 }, (_, i) => domain(`other-${i}`, 16)).join('') + domain('web', 2);
   assert.ok(text.length > 40_000_000);

@@ -26,7 +26,7 @@ function vm(tree: HostTree, pid: number, { name, machine = 'q35', threads = [] }
   tree.process(qemuProcess(pid, name, { argv, threads: more }));
 }
 
-test('no name of a tenant brings a control character into /metrics, and Prometheus takes it', async (context) => {
+test("a tenant's names add no control character to /metrics, which Prometheus accepts", async (context) => {
   const tree = hostTree(context);
   const bytes = (text: string): string => Buffer.from(text).toString('latin1');
   vm(tree, 100, {
@@ -60,7 +60,7 @@ test('no name of a tenant brings a control character into /metrics, and Promethe
     execFileSync('promtool', ['check', 'metrics'], { input: text });
 });
 
-test('two names of 127 characters that differ in the last one are two labels that last', async (context) => {
+test('two names of 127 characters that differ in the last one get two stable labels', async (context) => {
   const tree = hostTree(context);
   // As KubeVirt makes them: <namespace>_<name>, 63 characters each.
   const name = (last: string): string => `${'n'.repeat(63)}_${'v'.repeat(62)}${last}`;

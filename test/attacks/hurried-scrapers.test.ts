@@ -22,7 +22,7 @@ const scrape = async (daemon: Daemon, seconds: number): Promise<string> => {
   return (await daemon.get('/metrics', headers)).text();
 };
 
-test('scrapers in different hurries do not empty the scrape of a patient one', {
+test('scrapers with short timeouts do not empty the scrape of a patient one', {
   timeout: 120_000,
 }, async (context) => {
   const host = libvirtHost(context, ['web'], WAITING);
@@ -40,11 +40,11 @@ test('scrapers in different hurries do not empty the scrape of a patient one', {
   assert.deepEqual(
     daemon.log.filter(({ collector }) => collector === 'libvirt'),
     [],
-    'what was cut short on purpose is in no log',
+    'an intended cut is not logged',
   );
 });
 
-test('a flood of scrapers without time does not empty the scrapes of others, nor fill the log', {
+test('a flood of scrapers with tiny timeouts empties no other scrape and does not fill the log', {
   timeout: 120_000,
 }, async (context) => {
   const host = libvirtHost(context, ['web'], `sleep 0.1; ${ANSWER}`);

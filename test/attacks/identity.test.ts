@@ -28,7 +28,7 @@ async function impostor(context: TestContext, argv: readonly string[]): Promise<
   return child;
 }
 
-test('a program of a user whose arguments and thread name say QEMU is no VM', async (context) => {
+test("a user's program with QEMU's arguments and thread name is not a VM", async (context) => {
   if (!has(context, which('python3') !== undefined, 'python3 is missing: apt-get install python3')) return;
   await impostor(context, ['-name', `guest=${NAME}`, '-accel', 'tcg', '-m', '64']);
   const daemon = await startDaemon(context);

@@ -22,7 +22,7 @@ const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 /** systemd kills after 15 s; a blocked daemon neither starts nor ends. */
 const PATIENCE_MS = 10_000;
 
-/** The daemon, whose standard output nobody reads and is full from the start. */
+/** The daemon, with a standard output that is full and has no reader. */
 function startBlocked(context: TestContext, stdout: 'pipe' | number): ChildProcess {
   const state = mkdtempSync(join(tmpdir(), 'kt-state-'));
   context.after(() => rmSync(state, { recursive: true }));
@@ -90,7 +90,7 @@ async function end(child: ChildProcess): Promise<unknown> {
 }
 
 for (const kind of ['socket', 'pipe'] as const) {
-  test(`a log whose reader has stopped, a ${kind}, stalls neither scrapes nor the end`, async (context) => {
+  test(`a log (${kind}) whose reader has stopped blocks neither scrapes nor the stop`, async (context) => {
     const child = startBlocked(context, kind === 'socket' ? 'pipe' : namedPipe(context));
     const url = `http://127.0.0.1:${await listeningPort(child)}`;
     const get = (path: string, method = 'GET'): Promise<Response> =>
@@ -103,7 +103,7 @@ for (const kind of ['socket', 'pipe'] as const) {
   });
 }
 
-test('a reader of the log that goes away does not end the daemon, and what it does not get is counted', async (context) => {
+test("the daemon survives the end of its log's reader and counts the lost lines", async (context) => {
   const { child, metrics, get } = await startDaemon(context, [HOST, '--web.enable-lifecycle']);
   child.stdout?.destroy();
   const reload = async (): Promise<void> => {

@@ -30,7 +30,7 @@ function setUp(context: TestContext) {
   return { state, tree, phase };
 }
 
-test('of phases that are set at the same time none is lost, and the daemon has them all', async (context) => {
+test('phases that are set at the same time all reach the daemon', async (context) => {
   const { state, tree, phase } = setUp(context);
   const names = Array.from({ length: 24 }, (_, i) => `vm${i}`);
   names.forEach((name, i) => {
@@ -54,7 +54,7 @@ test('of phases that are set at the same time none is lost, and the daemon has t
   }
 });
 
-test('an unknown VM name is reported with the nearest existing name', async (context) => {
+test('an unknown VM name is reported with the nearest known name', async (context) => {
   const { tree, phase } = setUp(context);
   tree.process(qemuProcess(100, 'database-1'));
   const { code, errors } = await phase('set', 'databse-1', 'x');

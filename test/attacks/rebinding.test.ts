@@ -25,7 +25,7 @@ function ask(
 
 const PATHS = ['/', '/metrics', '/api/v1/inventory', '/api/v1/live', '/-/healthy', '/assets/main.js'];
 
-test('a page whose name was made to point to loopback reads nothing and reloads nothing', async (context) => {
+test('a page with a rebound DNS name reads nothing and reloads nothing', async (context) => {
   const daemon = await start(context);
   for (const path of PATHS) assert.equal(await ask(daemon, path, { host: 'evil.example:9954' }), 421, path);
   assert.equal(await ask(daemon, '/-/reload', { host: 'evil.example:9954' }, 'POST'), 421);
@@ -47,7 +47,7 @@ test('a page of another origin reads nothing and reloads nothing', async (contex
   );
 });
 
-test('Prometheus, curl and the page itself are answered as before', async (context) => {
+test('Prometheus, curl and the page itself get responses', async (context) => {
   const daemon = await start(context, '--web.allowed-hosts=kvm1.example.org');
   const prometheus = { 'user-agent': 'Prometheus/3.5.0', accept: 'application/openmetrics-text' };
   const own = { origin: daemon.url, 'sec-fetch-site': 'same-origin', 'accept-language': 'en' };
@@ -63,7 +63,7 @@ test('Prometheus, curl and the page itself are answered as before', async (conte
   assert.equal(await ask(daemon, '/-/reload', {}, 'POST'), 200);
 });
 
-test('on a wildcard address, programs may use any name, and browsers no foreign one', async (context) => {
+test('on all addresses, programs may use any name and browsers only known names', async (context) => {
   const daemon = await start(context, '--web.listen-address=:0');
   assert.equal(await ask(daemon, '/metrics', { host: 'kvm1.example.org:9954' }), 200);
   assert.equal(await ask(daemon, '/metrics', { host: 'evil.example', 'accept-language': 'en' }), 421);

@@ -35,7 +35,7 @@ function run(...args: string[]): Promise<{ code: unknown; errors: string }> {
   });
 }
 
-test('a file that a flag names and that is none is one error and code 2', async (context) => {
+test('a flag that names a special file is one error and exit code 2', async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const good = join(folder, 'good.pem');
@@ -67,7 +67,7 @@ test('a file that a flag names and that is none is one error and code 2', async 
   }
 });
 
-test('no such file is waited for or read whole, whatever it is', async (context) => {
+test('a special file is neither waited for nor read whole', async (context) => {
   const reasons = [...(await specialFiles(context))].map(([what, file]) => {
     try {
       return [what, readNamedFile(file).length];

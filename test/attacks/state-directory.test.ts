@@ -44,7 +44,7 @@ function setUp(context: TestContext) {
   return { folder, directory, run };
 }
 
-test('a state directory that others may write to is refused by every command, with the fix', async (context) => {
+test('every command rejects a state directory that others can write to, and prints the fix', async (context) => {
   const { directory, run, folder } = setUp(context);
   if (!has(context, process.geteuid?.() === 0, 'only root may give a directory away')) return;
   const theirs = directory('theirs', 0o755, NOBODY);
@@ -66,7 +66,7 @@ test('a state directory that others may write to is refused by every command, wi
   }
 });
 
-test("in a sticky directory of root's only files of ours are read", async (context) => {
+test('in a sticky directory of root only our own files are read', async (context) => {
   const { directory, run } = setUp(context);
   if (!has(context, process.geteuid?.() === 0, 'only root may give a file away')) return;
   const sticky = directory('sticky', 0o1777);
@@ -80,7 +80,7 @@ test("in a sticky directory of root's only files of ours are read", async (conte
   assert.equal((await run(sticky, 'phase', 'set', 'web', 'x')).code, 0);
 });
 
-test('no link is followed, and what killed writers have left is removed', async (context) => {
+test('links are not followed, and files that killed writers left are removed', async (context) => {
   const { directory, run, folder } = setUp(context);
   const state = directory('state', 0o755);
   const victim = join(folder, 'victim');

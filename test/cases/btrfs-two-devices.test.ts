@@ -5,7 +5,7 @@ import { hostTree } from '../../testing/host-tree.ts';
 
 const CASE = 'btrfs-two-devices';
 
-test('a VM on btrfs of two disks shows both', async (context) => {
+test('a VM on a btrfs of two disks shows both disks', async (context) => {
   const tree = hostTree(context);
   for (const [i, disk] of ['nvme0n1', 'nvme1n1'].entries()) {
     const path = `devices/pci${i}/nvme/nvme${i}/${disk}`;

@@ -29,7 +29,7 @@ async function vmsOf(
   return { inventory, vms: inventory.vms };
 }
 
-test('case lxd-readconfig: the file says what the VM is, and the project whose it is', async (context) => {
+test('case lxd-readconfig: the file identifies the VM and its project', async (context) => {
   const processes = [
     vmm(1300, argvOf('lxd-readconfig'), { startTime: 5 }),
     vmm(1301, argvOf('lxd-readconfig', 'cmdline-other-project.txt'), { startTime: 9 }),
@@ -57,7 +57,7 @@ test('case lxd-readconfig: the file says what the VM is, and the project whose i
   ]);
 });
 
-test('case proxmox-uuid-in-smbios: the UUID is that of -smbios', async (context) => {
+test('case proxmox-uuid-in-smbios: the UUID comes from -smbios', async (context) => {
   const { vms } = await vmsOf(context, [vmm(101, argvOf('proxmox-uuid-in-smbios'))]);
   assert.equal(vms[0]?.uuid, '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0');
   assert.deepEqual(
@@ -69,7 +69,7 @@ test('case proxmox-uuid-in-smbios: the UUID is that of -smbios', async (context)
   );
 });
 
-test('case cloud-hypervisor-disk-id: its disks are its I/O threads, its socket identifies the VM', async (context) => {
+test('case cloud-hypervisor-disk-id: disks name the I/O threads, and the socket identifies the VM', async (context) => {
   const [, ...names] = caseText('cloud-hypervisor-disk-id', 'threads.txt').trimEnd().split('\n');
   const threads = names.map((comm, i) => ({ tid: 1802 + i, comm }));
   const { inventory, vms } = await vmsOf(context, [
@@ -84,7 +84,7 @@ test('case cloud-hypervisor-disk-id: its disks are its I/O threads, its socket i
   ]);
 });
 
-test('case kvmtool-n-is-network: -n is no name', async (context) => {
+test('case kvmtool-n-is-network: -n is not a name', async (context) => {
   const { vms } = await vmsOf(context, [vmm(10, argvOf('kvmtool-n-is-network'))]);
   assert.equal(vms[0]?.label, 'ktest');
 });

@@ -34,7 +34,7 @@ function treeOf(context: TestContext, name: string, ...parts: string[]): HostTre
   return tree;
 }
 
-test('case interrupts-sum-wraps: a column that passes 2^32 does not make the sum fall', async (context) => {
+test('case interrupts-sum-wraps: the sum does not fall when a column passes 2^32', async (context) => {
   const tree = treeOf(context, 'interrupts-sum-wraps', 't0');
   const scrape = scraper(tree);
   const key = 'kvm_interrupts_total{type="PIN"}';
@@ -45,7 +45,7 @@ test('case interrupts-sum-wraps: a column that passes 2^32 does not make the sum
   assert.equal(second - first, 3_200_000);
 });
 
-test('case nvme-shared-line: each queue on a line has its interrupts and its CPUs', async (context) => {
+test('case nvme-shared-line: each queue of a line has its interrupts and CPUs', async (context) => {
   const tree = treeOf(context, 'nvme-shared-line');
   tree.write('proc/irq/16/effective_affinity_list', '3\n');
   for (const irq of [127, 128]) tree.write(`proc/irq/${irq}/effective_affinity_list`, '0\n');
@@ -60,7 +60,7 @@ test('case nvme-shared-line: each queue on a line has its interrupts and its CPU
   assert.equal(values.get('kvm_interrupts_total{type="LOC"}'), 1_404_536);
 });
 
-test('case arm64-interrupts: what x86 calls RES, CAL and LOC is known by its text', async (context) => {
+test('case arm64-interrupts: the text identifies the types that x86 calls RES, CAL and LOC', async (context) => {
   const tree = treeOf(context, 'arm64-interrupts');
   for (const irq of [55, 56, 57]) tree.write(`proc/irq/${irq}/effective_affinity_list`, '0\n');
   const { values } = await scraper(tree)();
@@ -70,7 +70,7 @@ test('case arm64-interrupts: what x86 calls RES, CAL and LOC is known by its tex
   assert.equal(values.get('kvm_nvme_queue_interrupts_total{controller="nvme0",queue="1"}'), 908_812);
 });
 
-test('a CPU that is offline for a while takes nothing from the sum', async (context) => {
+test('the sum does not fall while a CPU is offline', async (context) => {
   const tree = hostTree(context);
   const scrape = scraper(tree);
   const at = async (text: string): Promise<number | undefined> => {
@@ -82,7 +82,7 @@ test('a CPU that is offline for a while takes nothing from the sum', async (cont
   assert.equal(await at(' CPU0 CPU1\nRES: 12 1001 Rescheduling interrupts\n'), 1013);
 });
 
-test('one queue on two lines is one series', async (context) => {
+test('one queue of two lines is one series', async (context) => {
   const tree = hostTree(context);
   tree.write('proc/interrupts', ' CPU0\n 1: 5 X nvme0q1\n 2: 6 X nvme0q1\n');
   for (const irq of [1, 2]) tree.write(`proc/irq/${irq}/effective_affinity_list`, '0\n');

@@ -35,12 +35,12 @@ const vm = (more: Partial<ObservedVm> = {}): ObservedVm =>
 
 for (const withDistances of [true, false]) {
   const how = withDistances ? 'with' : 'without';
-  test(`no thread crosses where no placement would be better, ${how} distances`, (context) => {
+  test(`a thread does not cross nodes if no placement is better, ${how} distances`, (context) => {
     const topology = topologyOf(hostTree(context), withDistances);
     assert.deepEqual(drifts(topology, vm()), []);
   });
 
-  test(`no command moves memory to a node that can have none, ${how} distances`, (context) => {
+  test(`no command moves memory to a node without memory, ${how} distances`, (context) => {
     const topology = topologyOf(hostTree(context), withDistances);
     for (const memory of [0, 1, 2, 3].map((node) => new Map([[node, 1e9]]))) {
       for (const cpu of [0, 2, 4, 6]) {
@@ -55,20 +55,20 @@ for (const withDistances of [true, false]) {
   });
 }
 
-test('memory on the far side is still crossed to, and goes to the nearest node that has memory', (context) => {
+test('access to far memory is a crossing, and the memory moves to the nearest node that has memory', (context) => {
   const topology = topologyOf(hostTree(context), true);
   const far = vm({ memory: new Map([[2, 1e9]]) });
   const [crossing] = drifts(topology, far).filter(({ thread: label }) => label === 'iothread:io0');
   assert.deepEqual([crossing?.kind, crossing?.fix], ['cross_node', 'migratepages 4101 2 1']);
 });
 
-test('memory that the kernel does not let the VM have there is not moved', (context) => {
+test('memory is not moved to a node that the VM may not use', (context) => {
   const topology = topologyOf(hostTree(context), true);
   const [crossing] = drifts(topology, vm({ memory: new Map([[2, 1e9]]), mems: [2] }));
   assert.deepEqual([crossing?.kind, crossing?.fix], ['cross_node', undefined]);
 });
 
-test('a device on a node without CPUs is served from the nearest ones', () => {
+test('the nearest CPUs serve a device on a node without CPUs', () => {
   const cpus = [0, 1].map((cpu) => ({
     ...{ cpu, package: 0, core: cpu, node: cpu, siblings: [cpu], isolated: false },
   }));

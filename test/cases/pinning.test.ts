@@ -38,20 +38,20 @@ function featureOf(samples: Samples, feature: string): number | undefined {
   return samples.get(`kvm_vm_feature{vm="web",feature="${feature}"}`);
 }
 
-test('on a host with isolcpus= a VM that nobody pinned has no pins', async (context) => {
+test('on a host with isolcpus= a VM without pins has no pins', async (context) => {
   const name = 'isolcpus-nobody-pinned';
   const cpu = (file: string): string => caseText(name, 'sys/devices/system/cpu', file).trim();
   const tree = host(context, cpu('online'), cpu('isolated'));
   const all = caseText(name, 'Cpus_allowed_list-of-all-threads-and-of-pid-1.txt').trim();
   masks(tree, all);
-  assert.deepEqual(await pinned(tree), [0, 0], 'by what is isolated');
+  assert.deepEqual(await pinned(tree), [0, 0], 'isolated CPUs');
   mask(tree, 'proc/1', all);
   assert.deepEqual(await pinned(tree), [0, 0], "by the first process's mask");
   masks(tree, { 10: all, 11: '4', 12: '5', 13: '2' });
   assert.deepEqual(await pinned(tree), [1, 1]);
 });
 
-test('CPUAffinity= of systemd narrows all processes, and pins none', async (context) => {
+test("systemd's CPUAffinity= pins no VM", async (context) => {
   const tree = host(context, '0-7');
   mask(tree, 'proc/1', '0-1,4-5');
   masks(tree, '0-1,4-5');
@@ -73,7 +73,7 @@ for (const version of ['v1', 'v2'] as const) {
       version === 'v2' ? `0::${group}\n` : `4:cpuset:${group}\n0::/\n`,
     );
 
-  test(`the cpuset of a slice (${version}) pins none of the VMs in it`, async (context) => {
+  test(`the cpuset of a slice (${version}) pins no VM in the slice`, async (context) => {
     const tree = host(context, '0-7');
     mask(tree, 'proc/1', '0-7');
     for (const tid of [10, 11, 12, 13]) put(tree, tid, '/machine.slice/vm.scope');
@@ -84,7 +84,7 @@ for (const version of ['v1', 'v2'] as const) {
     assert.deepEqual(await pinned(tree), [1, 0], 'exclusive CPUs, of which KubeVirt gives each vCPU one');
   });
 
-  test(`a cgroup (${version}) that libvirt gives one vCPU pins it`, async (context) => {
+  test(`libvirt's cgroup of a vCPU (${version}) pins the vCPU`, async (context) => {
     const tree = host(context, '0-7');
     mask(tree, 'proc/1', '0-7');
     const groups = { 10: 'emulator', 11: 'vcpu0', 12: 'vcpu1', 13: 'emulator' };
@@ -105,7 +105,7 @@ for (const version of ['v1', 'v2'] as const) {
   });
 }
 
-test('if the cgroup is outside of our namespace, only different masks are pins', async (context) => {
+test('with a cgroup outside of our namespace, only masks that differ are pins', async (context) => {
   const tree = host(context, '0-7');
   mask(tree, 'proc/1', '0-7');
   for (const tid of [10, 11, 12, 13]) tree.write(`proc/10/task/${tid}/cgroup`, '0::/../../kubepods/pod1\n');

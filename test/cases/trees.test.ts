@@ -13,7 +13,7 @@ const CASES: readonly string[] = [
 ];
 
 for (const name of CASES) {
-  test(`case ${name} comes out right`, async (context) => {
+  test(`case ${name} gives the correct values`, async (context) => {
     check(context, name, await once(caseTree(context, name)));
   });
 }

@@ -49,7 +49,7 @@ function canRun(context: TestContext): boolean {
   );
 }
 
-test('pinned, widened, repaired, put onto one CPU: drift follows, in /metrics and in the log', async (context) => {
+test('/metrics and the log follow each change of pins', async (context) => {
   if (!canRun(context)) return;
   const guest = startGuest({ name: NAME, vcpus: 1 });
   context.after(() => guest.stop());
@@ -99,7 +99,7 @@ test('pinned, widened, repaired, put onto one CPU: drift follows, in /metrics an
   assert.equal(await features('vhost'), 0);
 });
 
-test('a phase that is declared is reported, over a restart as well, and a VM that starts again has a baseline of its own', async (context) => {
+test('a declared phase outlives a restart, and a restarted VM gets a new baseline', async (context) => {
   if (!canRun(context)) return;
   const guest = startGuest({ name: NAME, vcpus: 1 });
   context.after(() => guest.stop());

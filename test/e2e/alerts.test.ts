@@ -12,8 +12,8 @@ import { startDaemon } from '../../testing/daemon.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { spawnPrometheus } from '../../testing/prometheus.ts';
 import { hasKvm, threadId } from '../../testing/qemu.ts';
+import { served } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
-import { served } from '../simhost/simulated.ts';
 
 /** The rules as they are, on a clock that runs so many times as fast: two minutes are five seconds. */
 const SPEED = 24;
@@ -57,7 +57,7 @@ async function watched(
   return notifications;
 }
 
-test('on the simulated host a storm and a drift are reported with the right VM and in time, also their end, and an outage', async (context) => {
+test('alerts of a storm and a drift name the VM, resolve in time, and report a missing exporter', async (context) => {
   if (!canRun(context)) return;
   const { host } = demo({ seed: 1, startTime: Math.floor(Date.now() / 1000) });
   host.step(1);
@@ -105,7 +105,7 @@ test('on the simulated host a storm and a drift are reported with the right VM a
   assert.equal(down.labels['instance'], new URL(daemon.url).host);
 });
 
-test('a real guest under KVM in a loop of port I/O is a storm, and taskset is the drift', async (context) => {
+test('a real guest in a loop of port I/O is a storm, and taskset causes a drift', async (context) => {
   const name = 'kt-alerts';
   const able =
     canRun(context) &&

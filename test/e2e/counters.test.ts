@@ -19,7 +19,7 @@ function canRun(context: TestContext): boolean {
   );
 }
 
-test('no counter of a real guest falls over scrapes a second apart', async (context) => {
+test('no counter of a real guest falls from one second to the next', async (context) => {
   if (!canRun(context)) return;
   guestWithMonitor(context, { name: NAME, vcpus: 2 });
   const daemon = await startDaemon(context, ['--qmp.timeout-seconds=10', '--vcpu.statistics=all']);

@@ -52,7 +52,7 @@ async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
   return assert.fail('no result in 15 s');
 }
 
-test('a real Prometheus scrapes it: up is 1, every sample is taken, names and labels are right', async (context) => {
+test('a real Prometheus scrapes every sample with the correct names and labels', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus')) return;
   const daemon = await startDaemon(context, [HOST]);
   const { url, ask } = await startPrometheus(context, new URL(daemon.url).host);
@@ -73,7 +73,7 @@ test('a real Prometheus scrapes it: up is 1, every sample is taken, names and la
   );
 });
 
-test("Prometheus' configuration is valid, and its target is the exporter's port", (context) => {
+test("the configuration of Prometheus is valid and targets the exporter's port", (context) => {
   const path = `${ROOT}deploy/prometheus/prometheus.yml`;
   assert.match(readFileSync(path, 'utf8'), /kvm-telemetry:9954/);
   if (!hasTool(context, 'promtool', 'prometheus')) return;
@@ -81,7 +81,7 @@ test("Prometheus' configuration is valid, and its target is the exporter's port"
   assert.equal(status, 0, stdout + stderr);
 });
 
-test('what the composition mounts from here is here, and the exporter gets no more rights than it needs', () => {
+test('the files that compose.yaml mounts exist, and the exporter gets only the rights that it needs', () => {
   const path = `${ROOT}deploy/compose/compose.yaml`;
   const { services } = parse(readFileSync(path, 'utf8')) as {
     services: Record<string, Record<string, unknown> & { volumes: string[]; build?: { context: string } }>;
@@ -95,7 +95,7 @@ test('what the composition mounts from here is here, and the exporter gets no mo
   assert.ok(existsSync(resolve(dirname(path), config ?? '')));
 });
 
-test('the image is built from files that are here, and nothing else gets into its context', () => {
+test('the files of the image exist, and its context has no others', () => {
   const dockerfile = readFileSync(`${ROOT}Dockerfile`, 'utf8');
   const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = '']) =>
     names.split(' '),

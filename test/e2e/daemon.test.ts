@@ -68,7 +68,7 @@ describe('a running daemon', () => {
   });
   after(() => cleanUp.forEach((work) => void work()));
 
-  test('answers at every address of the contract', async () => {
+  test('responds at every documented address', async () => {
     const expected: [string, number, RegExp, RegExp][] = [
       ['/metrics', 200, /^text\/plain; version=0\.0\.4; charset=utf-8$/, /^kvm_vm_exits_total\{vm="/m],
       ['/', 200, /^text\/html; charset=utf-8$/, /<!doctype html>/i],
@@ -88,7 +88,7 @@ describe('a running daemon', () => {
     assert.equal((await ask(`${daemon.url}/-/reload`, {}, 'POST')).status, 403, 'not enabled');
   });
 
-  test('gives valid OpenMetrics, compressed when asked for', async () => {
+  test('sends valid OpenMetrics, compressed on request', async () => {
     const accept = 'application/openmetrics-text;version=1.0.0';
     const plain = await ask(`${daemon.url}/metrics`, { accept });
     assert.equal(plain.headers['content-encoding'], undefined);
@@ -98,7 +98,7 @@ describe('a running daemon', () => {
     checkOpenMetrics(String(gunzipSync(zipped.body)));
   });
 
-  test('takes a hurried or a senseless scrape timeout', async () => {
+  test('accepts a short or invalid scrape timeout', async () => {
     for (const seconds of ['0.5', '10', '-1', 'x', '1e99']) {
       const { status, body } = await ask(`${daemon.url}/metrics`, {
         'x-prometheus-scrape-timeout-seconds': seconds,
@@ -108,7 +108,7 @@ describe('a running daemon', () => {
     }
   });
 
-  test('gives 50 scrapes at a time the same whole answer', async () => {
+  test('sends 50 concurrent scrapes the same complete response', async () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask(`${daemon.url}/metrics`)));
     for (const { status, body } of answers) {
       assert.equal(status, 200);
@@ -117,7 +117,7 @@ describe('a running daemon', () => {
     assert.ok(sample(parseSamples(await daemon.metrics()), 'kvm_telemetry_scrapes_coalesced_total') > 0);
   });
 
-  test('outlives clients that leave in the middle', async (context) => {
+  test('survives clients that disconnect during a response', async (context) => {
     for (let i = 0; i < 20; i++) {
       const request = 'GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n';
       const socket = await hang(context, daemon, i % 2 === 0 ? request : request.repeat(5));
@@ -131,7 +131,7 @@ describe('a running daemon', () => {
     );
   });
 
-  test('refuses a huge header and what is no HTTP', async (context) => {
+  test('rejects a huge header and data that is not HTTP', async (context) => {
     // The daemon hangs up once it has had enough: a client that still writes may miss the answer.
     const refusal = await ask(`${daemon.url}/metrics`, { 'x-huge': 'x'.repeat(20_000) }).then(
       ({ status }) => status,
@@ -156,7 +156,7 @@ describe('reloading', () => {
   const metric = async (daemon: Daemon, name: string): Promise<number> =>
     sample(parseSamples(await daemon.metrics()), `kvm_telemetry_${name}`);
 
-  test('SIGHUP takes over a good file, and keeps the old configuration for a broken one', async (context) => {
+  test('SIGHUP loads a valid file and keeps the old configuration if the file is invalid', async (context) => {
     const stateIn = (name: string): string => `state: { dir: ${JSON.stringify(join(folder, name))} }\n`;
     const file = configured('sighup.yaml', `collector: { interrupts: true }\n${stateIn('a')}`);
     const inFile = { KVM_TELEMETRY_STATE_DIR: undefined };
@@ -192,7 +192,7 @@ describe('reloading', () => {
     assert.equal(await daemon.stop(), 0);
   });
 
-  test('POST /-/reload answers with the mistake; many at a time leave one set of tasks', async (context) => {
+  test('POST /-/reload reports an error, and concurrent reloads leave one set of tasks', async (context) => {
     const file = configured('post.yaml', 'inventory: { schedule: "* * * * * *" }\n');
     const daemon = await startDaemon(context, [HOST, '--config', file, '--web.enable-lifecycle']);
     const reload = (): Promise<Answer> => ask(`${daemon.url}/-/reload`, {}, 'POST');
@@ -211,7 +211,7 @@ describe('reloading', () => {
     assert.match(String(body), /^Not reloaded: inventory\.schedule: "often" is not allowed: give a cron/);
   });
 
-  test('users are taken over without a restart; a broken web configuration is not', async (context) => {
+  test('a reload loads users, but not an invalid web configuration', async (context) => {
     const web = (password: string): string => `basic_auth_users: { alice: ${hashSync(password, 4)} }\n`;
     const daemon = await startDaemon(context, [HOST, '--web.config', configured('web.yml', web('old'))]);
     const login = async (password: string): Promise<number | undefined> => {
@@ -232,7 +232,7 @@ describe('reloading', () => {
 
 describe('starting and stopping', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    test(`${signal} ends it with code 0 at once, also with open connections`, async (context) => {
+    test(`${signal} ends the daemon with code 0 at once, even with open connections`, async (context) => {
       const daemon = await startDaemon(context, [HOST]);
       await hang(context, daemon, '');
       await hang(context, daemon, 'GET /metrics HT');
@@ -244,7 +244,7 @@ describe('starting and stopping', () => {
     });
   }
 
-  test('SIGTERM does not wait for half a TLS handshake', async (context) => {
+  test('SIGTERM does not wait for an unfinished TLS handshake', async (context) => {
     if (!hasTool(context, 'openssl', 'openssl')) return;
     const [key, cert] = [join(folder, 'tls.key'), join(folder, 'tls.crt')];
     await finished(
@@ -263,7 +263,7 @@ describe('starting and stopping', () => {
     assert.ok(performance.now() - begin < 6000);
   });
 
-  test('a busy port ends it with code 2 and one line that says so', async (context) => {
+  test('a busy port ends the daemon with code 2 and one line', async (context) => {
     const daemon = await startDaemon(context, [HOST]);
     const address = new URL(daemon.url).host;
     const second = spawn(process.execPath, [
@@ -281,7 +281,7 @@ describe('starting and stopping', () => {
     );
   });
 
-  test('systemd is notified when the daemon is ready', async (context) => {
+  test('the daemon notifies systemd when it is ready', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd') || !hasTool(context, 'python3', 'python3')) return;
     const path = join(folder, 'notify.socket');
     const supervisor = spawn('python3', ['-c', SUPERVISOR, path]);
@@ -298,7 +298,7 @@ describe('starting and stopping', () => {
     assert.equal(said(daemon, /cannot notify systemd of readiness/), 0);
   });
 
-  test('a supervisor that cannot be told costs a warning', async (context) => {
+  test('a failed notification is a warning', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd')) return;
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: join(folder, 'nobody') });
     await until('the warning', () => said(daemon, /cannot notify systemd of readiness/) === 1);

@@ -31,7 +31,7 @@ async function scrape(daemon: Daemon): Promise<Samples> {
   return parseSamples(await daemon.metrics());
 }
 
-test('the demo is a host that lives, is called simulated, and leaves nothing behind', async (context) => {
+test('the demo is a changing host marked as simulated, and leaves no files', async (context) => {
   const before = leftovers();
   const daemon = await startDaemon(context, ['--no-prometheus'], {}, 'demo');
   const first = await scrape(daemon);
@@ -53,7 +53,7 @@ test('the demo is a host that lives, is called simulated, and leaves nothing beh
   assert.deepEqual(newerThan(before), []);
 });
 
-test('where Prometheus is installed the demo starts one that scrapes it and alerts, and takes it along when it ends', async (context) => {
+test('the demo starts an installed Prometheus with alerts and stops it at its end', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus')) return;
   const before = leftovers();
   let output = '';

@@ -8,7 +8,7 @@ import { liveHost } from '../../testing/captured.ts';
 import { hasKvm, startGuest } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
-test('a real QEMU with a configuration file and long ids of IOThreads is known in full', async (context) => {
+test('a real QEMU with a configuration file and long IOThread ids is fully identified', async (context) => {
   if (!hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86')) return;
   if (!has(context, hasKvm(), '/dev/kvm is missing')) return;
   const folder = mkdtempSync(join(tmpdir(), 'kt-readconfig-'));

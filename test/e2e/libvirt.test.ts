@@ -9,7 +9,7 @@ import { parseSamples, sample, series } from '../../testing/metrics.ts';
 import { hasKvm, threadId } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
-test('a domain of a real libvirtd: statistics, pins, suspend, a libvirtd that hangs, destroy', async (context) => {
+test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd, destroy', async (context) => {
   if (!hasTool(context, 'libvirtd', 'libvirt-daemon-system') || !hasTool(context, 'virsh', 'libvirt-clients'))
     return;
   if (!has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;

@@ -10,7 +10,7 @@ import { demo } from '../../lab/simhost/scenarios.ts';
 import { type OpenedPage, openPage, startBrowser } from '../../testing/browser.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, type Samples, series } from '../../testing/metrics.ts';
-import { served, simulatedRoot, steps } from '../simhost/simulated.ts';
+import { served, simulatedRoot, steps } from '../../testing/simulated.ts';
 
 /** Where the tests leave what the page looked like. */
 const PICTURES = `${ROOT}dist/screenshots`;
@@ -90,7 +90,7 @@ function focused(page: Page): Promise<string> {
   return page.evaluate<string>('document.activeElement.dataset.vm');
 }
 
-test('every counter behind the page is the one in /metrics, and rates are those of the counters', async (context) => {
+test('the page shows the counters of /metrics and their rates', async (context) => {
   const shown = await show(context);
   if (shown === undefined) return;
   const opened = await shown.open('/#/vm/db-a');
@@ -148,7 +148,7 @@ test('every counter behind the page is the one in /metrics, and rates are those 
   blameless(list);
 });
 
-test('the table by keyboard and mouse: sort, filter, rows, Enter', async (context) => {
+test('keyboard and mouse sort, filter and open rows of the table', async (context) => {
   const shown = await show(context);
   if (shown === undefined) return;
   shown.live();
@@ -192,7 +192,7 @@ test('the table by keyboard and mouse: sort, filter, rows, Enter', async (contex
   blameless(opened);
 });
 
-test('light, dark and on a phone: nothing hangs over the edge', async (context) => {
+test('nothing overflows in light mode, in dark mode or on a phone', async (context) => {
   const shown = await show(context, undefined, ['--web.grafana-url=https://grafana.example.org/g/']);
   if (shown === undefined) return;
   shown.live();
@@ -226,7 +226,7 @@ test('light, dark and on a phone: nothing hangs over the edge', async (context) 
   }
 });
 
-test('names are text, whatever they say; empty states say what to do', async (context) => {
+test('names are shown as text, and empty states give instructions', async (context) => {
   const name = '<img src=x onerror=alert(1)>';
   const host = new SimulatedHost({ seed: 1, vms: [{ name, configuration: 'original', disks: ['nvme0n1'] }] });
   const shown = await show(context, host, ['--trace.backend=off', '--no-collector.qmp']);
@@ -251,7 +251,7 @@ test('names are text, whatever they say; empty states say what to do', async (co
   blameless(opened);
 });
 
-test('the daemon goes and comes back: the page says so, keeps what it has, and goes on', async (context) => {
+test('the page reports that the daemon is gone, keeps its data and continues later', async (context) => {
   const shown = await show(context);
   if (shown === undefined) return;
   shown.live();
@@ -273,7 +273,7 @@ test('the daemon goes and comes back: the page says so, keeps what it has, and g
   await page.waitForSelector('#state[data-state="live"]', { timeout: 15_000 });
 });
 
-test('a declared phase is shown, and marked on the charts', async (context) => {
+test('a declared phase is listed and marked on the charts', async (context) => {
   const shown = await show(context, undefined, ['--inventory.schedule=*/2 * * * * *']);
   if (shown === undefined) return;
   shown.live();
@@ -290,7 +290,7 @@ test('a declared phase is shown, and marked on the charts', async (context) => {
   );
 });
 
-test('a password is requested once, for the page and its data', async (context) => {
+test('the browser needs the password once for the page and its events', async (context) => {
   const config = `${simulatedRoot(context)}/web.yml`;
   writeFileSync(config, `basic_auth_users: { alice: ${hashSync('secret', 4)} }\n`);
   const shown = await show(context, undefined, [`--web.config=${config}`]);

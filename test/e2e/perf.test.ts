@@ -112,7 +112,7 @@ function run(
   });
 }
 
-test('what perf counts is exactly what the guests counted themselves', async (context) => {
+test("perf's counts equal the guests' own counts", async (context) => {
   if (!canRun(context)) return;
   const one = countingGuest(context, 'kt-count-one', [30_000, 7_000]);
   const two = countingGuest(context, 'kt-count-two', [123, 45_678]);
@@ -151,7 +151,7 @@ test('what perf counts is exactly what the guests counted themselves', async (co
   assert.deepEqual(perf.problems, []);
 });
 
-test('a perf that is killed is reported, replaced, and no count falls', async (context) => {
+test('a killed perf is reported and replaced, and no count falls', async (context) => {
   if (!hasPerf(context)) return;
   const tid = sleeper(context, 60);
   const perf = new PerfCounters(COUNTERS, perfStarter(INTERVAL_MS));
@@ -179,7 +179,7 @@ test('a perf that is killed is reported, replaced, and no count falls', async (c
   assert.deepEqual(perfsOf(tid), []);
 });
 
-test('when the daemon is killed, also one that hangs, no perf lives on for two intervals', async (context) => {
+test('perf ends within two intervals after the daemon is killed', async (context) => {
   if (!hasPerf(context)) return;
   for (const stalls of [false, true]) {
     const tid = sleeper(context, 60);
@@ -203,7 +203,7 @@ test('when the daemon is killed, also one that hangs, no perf lives on for two i
   }
 });
 
-test('threads that end take their perf along; those that were gone before are distinguished', async (context) => {
+test('perf ends with its threads, and threads that were already gone are reported', async (context) => {
   if (!hasPerf(context)) return;
   const { counts, problem } = await run(COUNTERS, [sleeper(context, 1)]);
   assert.ok(counts.length > 1);
@@ -214,7 +214,7 @@ test('threads that end take their perf along; those that were gone before are di
   assert.match(late.problem.reason, /No such process/);
 });
 
-test('what perf refuses is reported in its words', async (context) => {
+test('an error of perf is reported in its words', async (context) => {
   if (!hasPerf(context)) return;
   const tids = [sleeper(context, 60)];
   const filter = await run([{ event: EVENT, filter: 'nonsense == 1' }], tids);
@@ -226,7 +226,7 @@ test('what perf refuses is reported in its words', async (context) => {
   assert.match(event.problem.message, /^perf: File \S+\/events\/kvm\/kvm_nonsense not found\.$/);
 });
 
-test('perf reports the counts since the last interval when it is stopped', async (context) => {
+test('a terminated perf prints its counts since the last interval', async (context) => {
   if (!hasPerf(context)) return;
   const { counts } = await run(COUNTERS, [sleeper(context, 60)], async (perf) => {
     await sleep(INTERVAL_MS * 1.5);
@@ -241,7 +241,7 @@ test('perf reports the counts since the last interval when it is stopped', async
 
 const PIO: PerfEvent = { event: EVENT, filter: 'port == 0x80' };
 
-test('perf gets the events with their filters, in plain C, and nothing of our environment', async (context) => {
+test('perf gets the events with their filters, the C locale and nothing else of our environment', async (context) => {
   const folder = fakePerf(context, 'cd "$(dirname "$0")"; printf "%s\\n" "$@" > args; env > env');
   process.env['KT_SECRET'] = 'x';
   context.after(() => delete process.env['KT_SECRET']);
@@ -255,13 +255,13 @@ test('perf gets the events with their filters, in plain C, and nothing of our en
   assert.ok(!environment.some((line) => line.startsWith('KT_SECRET') || line.startsWith('HOME')));
 });
 
-test('a host without perf is distinguished', async (context) => {
+test('a host without perf is reported as such', async (context) => {
   fakePerf(context, undefined);
   const { problem } = await run([PIO], [7], (perf) => perf.end());
   assert.deepEqual([problem.kind, problem.message], ['absent', 'perf: not installed']);
 });
 
-test('what perf says when it dies, without the rest of what it says', async (context) => {
+test("the reason of perf's end is extracted from its output", async (context) => {
   const fixtures = `${ROOT}test/fixtures/perf`;
   const prints = (file: string): string => `cat ${fixtures}/stderr-6.1-${file}.txt >&2; exit 129`;
   for (const [script, kind, reason] of [
@@ -298,7 +298,7 @@ test('what perf says when it dies, without the rest of what it says', async (con
   }
 });
 
-test('counts are found between whatever else is printed, also those of an interval that was cut short', async (context) => {
+test('counts are parsed from mixed output and from an incomplete interval', async (context) => {
   const line = (at: number, event: string, count: string): string =>
     `{"interval" : ${at}.0, "counter-value" : "${count}", "event" : "${event}"}`;
   const lines = [
@@ -317,7 +317,7 @@ test('counts are found between whatever else is printed, also those of an interv
   ]);
 });
 
-test('a perf that does not end when asked is killed', async (context) => {
+test('a perf that ignores SIGTERM is killed', async (context) => {
   const folder = fakePerf(
     context,
     'trap "" INT; echo $$ > "$(dirname "$0")/pid"; while :; do sleep 0.1; done',

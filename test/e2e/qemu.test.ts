@@ -27,7 +27,7 @@ async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> 
   return parseSamples(await daemon.metrics());
 }
 
-test('a real VM: found by name, threads in their roles, time grows, gone within one scrape', async (context) => {
+test('a real VM has its name, thread roles and growing times, and is gone at the next scrape', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context);
   const vm = guest(context, { name: 'kt-real' });
@@ -61,7 +61,7 @@ test('a real VM: found by name, threads in their roles, time grows, gone within 
   assert.ok(!gone.includes('kt-real'), 'no series of a VM that has ended');
 });
 
-test("the thread's counters lie between what the kernel says before and after", async (context) => {
+test("a thread's counters lie between the kernel's values before and after", async (context) => {
   if (!canRun(context)) return;
   const vm = guest(context, { name: 'kt-between' });
   const daemon = await startDaemon(context);
@@ -77,7 +77,7 @@ test("the thread's counters lie between what the kernel says before and after", 
   assert.ok(before <= seen && seen <= after, `${before} <= ${seen} <= ${after}`);
 });
 
-test('pinning by taskset shows in the mask and in where the thread is', async (context) => {
+test("taskset changes the thread's mask and CPU", async (context) => {
   if (!canRun(context)) return;
   if (!hasTool(context, 'taskset', 'util-linux')) return;
   const vm = guest(context, { name: 'kt-pin' });
@@ -97,7 +97,7 @@ test('pinning by taskset shows in the mask and in where the thread is', async (c
   assert.equal(series(samples, 'kvm_thread_cpu_residency_seconds_total', thread).length, 2);
 });
 
-test('without debug-threads the vCPUs are known from KVM, and the rest is honestly unknown', async (context) => {
+test('without debug-threads KVM identifies the vCPUs, and other roles are unknown', async (context) => {
   if (!canRun(context)) return;
   if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
   const vm = guest(context, { name: 'kt-plain', debugThreads: false });
@@ -113,7 +113,7 @@ test('without debug-threads the vCPUs are known from KVM, and the rest is honest
   assert.ok(sample(blind, 'kvm_thread_run_seconds_total', { vm: 'kt-plain', role: 'unknown' }) > 0);
 });
 
-test('QEMU under TCG is a VM too, and says so', async (context) => {
+test('QEMU under TCG is a VM and is labelled TCG', async (context) => {
   if (!canRun(context)) return;
   guest(context, { name: 'kt-tcg', accel: 'tcg' });
   const samples = await scrape(await startDaemon(context));
@@ -121,7 +121,7 @@ test('QEMU under TCG is a VM too, and says so', async (context) => {
   assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-tcg' }), 2);
 });
 
-test("a program of a user's own that bears QEMU's name is no VM", async (context) => {
+test("a user's program with QEMU's name is not a VM", async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-pretender-'));
   context.after(() => rmSync(folder, { recursive: true }));
   if (!has(context, process.geteuid?.() === 0, 'only root can give a file away')) return;
@@ -135,7 +135,7 @@ test("a program of a user's own that bears QEMU's name is no VM", async (context
   assert.ok(!text.includes(`pid="${pretender.pid}"`));
 });
 
-test('two real VMs of one name have series of their own', async (context) => {
+test('two real VMs with the same name have separate series', async (context) => {
   if (!canRun(context)) return;
   const one = guest(context, { name: 'kt-twin' });
   const two = guest(context, { name: 'kt-twin' });
@@ -151,7 +151,7 @@ test('a name with quotes, braces and a newline stays one label', async (context)
   assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt \\"x\\"?} 1' }), 1);
 });
 
-test('the disks of a VM are found through a loop device down to the disk under it', async (context) => {
+test('the disks of a VM are found through a loop device', async (context) => {
   if (!canRun(context)) return;
   if (!hasTool(context, 'losetup', 'util-linux')) return;
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-loop-'));
@@ -185,7 +185,7 @@ test('the disks of a VM are found through a loop device down to the disk under i
   assert.equal(series(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device: disk ?? '' }).length, 1);
 });
 
-test('under lockdown doctor and collector_success say exactly that, and the rest works', async (context) => {
+test('under lockdown doctor and collector_success report it, and other collectors work', async (context) => {
   if (!canRun(context)) return;
   const file = '/sys/kernel/security/lockdown';
   if (!has(context, existsSync(file), `${file} is missing: mount -t securityfs none /sys/kernel/security`))

@@ -50,7 +50,7 @@ async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> 
 }
 
 for (const vcpus of [1, 2, 4]) {
-  test(`exits of ${vcpus} vCPUs lie between what QEMU says before and after, and grow under port I/O`, async (context) => {
+  test(`exits of ${vcpus} vCPUs lie between QEMU's values before and after, and grow under port I/O`, async (context) => {
     if (!canRun(context)) return;
     const name = `kt-qmp-${vcpus}`;
     const vm = guestWithMonitor(context, { name, vcpus });
@@ -94,7 +94,7 @@ test('without debug-threads the monitor identifies the threads', async (context)
   }
 });
 
-test('a VM that starts while the daemon runs is known by its monitor in its first scrape', async (context) => {
+test('the first scrape of a new VM uses its monitor', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   guestWithMonitor(context, { name: 'kt-qmp-new', debugThreads: false });
@@ -129,7 +129,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
   );
 });
 
-test('latency histograms that QEMU was asked to keep come out', async (context) => {
+test('latency histograms of QEMU are exported', async (context) => {
   if (!canRun(context)) return;
   const vm = guestWithMonitor(context, { name: 'kt-qmp-hist' });
   const set = {
@@ -143,7 +143,7 @@ test('latency histograms that QEMU was asked to keep come out', async (context) 
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_count', read), 0);
 });
 
-test('a monitor that another client holds is reported as busy, and its client is not disturbed', async (context) => {
+test('a monitor that another client holds is reported as busy, and its client is still served', async (context) => {
   if (!canRun(context)) return;
   guestWithMonitor(context, { name: 'kt-qmp-busy' });
   const manager = createConnection(`${SOCKETS}/kt-qmp-busy.sock`);
@@ -162,7 +162,7 @@ test('a monitor that another client holds is reported as busy, and its client is
   await new Promise((resolve) => manager.once('data', resolve));
 });
 
-test('doctor beside a running daemon finds nothing wrong with the monitors that the daemon holds', async (context) => {
+test('doctor reports no problem with monitors that the daemon holds', async (context) => {
   if (!canRun(context)) return;
   guestWithMonitor(context, { name: 'kt-qmp-doctor' });
   const daemon = await startDaemon(context, PATIENT);
@@ -178,7 +178,7 @@ test('doctor beside a running daemon finds nothing wrong with the monitors that 
   assert.match(qmp?.findings[0]?.why ?? '', /another client holds the monitor/);
 });
 
-test('a socket of another process is not taken for the VM', async (context) => {
+test('a socket of another process is not used for the VM', async (context) => {
   if (!canRun(context)) return;
   const folder = `${SOCKETS}-test`;
   mkdirSync(folder, { recursive: true, mode: 0o755 });
@@ -196,10 +196,10 @@ test('a socket of another process is not taken for the VM', async (context) => {
   const daemon = await startDaemon(context, [`--qmp.sockets=${folder}/*.sock`, ...PATIENT]);
   const samples = await scrape(daemon);
   assert.equal(series(samples, 'kvm_vm_source_up', { vm: 'kt-qmp-victim', source: 'qmp' }).length, 0);
-  assert.equal(clients, 0, 'nobody connected');
+  assert.equal(clients, 0, 'no client has connected');
 });
 
-test('a VM that dies in the middle takes nobody with it, and its connection is closed', async (context) => {
+test('a VM that exits during a scrape affects no other VM, and its connection is closed', async (context) => {
   if (!canRun(context)) return;
   const dying = guestWithMonitor(context, { name: 'kt-qmp-dying' });
   guestWithMonitor(context, { name: 'kt-qmp-living' });

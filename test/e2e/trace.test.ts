@@ -55,7 +55,7 @@ function childrenOf(pid: number): string[] {
     });
 }
 
-test('the backend is chosen by what the kernel can do, and doctor says why', async (context) => {
+test("the kernel's features select the backend, and doctor prints the reason", async (context) => {
   if (!canTrace(context)) return;
   const hasHistTriggers = existsSync(`${TRACEFS}/events/kvm/kvm_pio/hist`);
   const daemon = await startDaemon(context);
@@ -76,7 +76,7 @@ test('the backend is chosen by what the kernel can do, and doctor says why', asy
   if (!hasHistTriggers) assert.match(trace?.findings[0]?.why ?? '', /no hist triggers/);
 });
 
-test('what perf counts is what the guests did, by their own count, and SIGTERM leaves nothing behind', async (context) => {
+test("perf's counts equal the guests' own counts, and SIGTERM leaves no process", async (context) => {
   if (!canTrace(context)) return;
   const [few, many] = [20_000, 220_000];
   const one = countingGuest(context, 'kt-trace-one', [few, 100]);

@@ -9,7 +9,7 @@ const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
 const PORT = 9954;
 const TIMEOUT_MS = 480_000;
-/** Features of QEMU are asked for every 30 s, stages judged every 10 s, and believed when judged twice. */
+/** Features of QEMU are read every 30 s. Stages are detected every 10 s and confirmed by a second detection. */
 const STAGE_SECONDS = 75;
 
 interface AffinityBench extends Bench {

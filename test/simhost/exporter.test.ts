@@ -8,7 +8,7 @@ import { demo, paper } from '../../lab/simhost/scenarios.ts';
 import { startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
-import { once, served, simulatedRoot, steps } from './simulated.ts';
+import { once, served, simulatedRoot, steps } from '../../testing/simulated.ts';
 
 function total(samples: Samples, name: string, labels: Record<string, string> = {}): number {
   return series(samples, name, labels).reduce((sum, key) => sum + (samples.get(key) ?? 0), 0);
@@ -20,7 +20,7 @@ function near(actual: number, expected: number, tolerance: number, what: string)
 }
 
 describe('the exporter on a simulated host', () => {
-  it('shows of each VM exactly what the model says', async (context) => {
+  it('shows each VM exactly as the model has it', async (context) => {
     const { host } = demo({ seed: 11 });
     steps(host, 30);
     const samples = await once(await served(context, host));
@@ -54,7 +54,7 @@ describe('the exporter on a simulated host', () => {
   });
 
   for (const configuration of CONFIGURATIONS) {
-    it(`gives the paper's figures of ${configuration} back`, async (context) => {
+    it(`reproduces the paper's figures of ${configuration}`, async (context) => {
       const { host } = paper({ seed: 2 }, configuration);
       steps(host, 5);
       const root = await served(context, host);
@@ -93,7 +93,7 @@ describe('the exporter on a simulated host', () => {
     });
   }
 
-  it('counts exits by reason, kicks by queue and vCPU, and requests, in a tracefs that obeys', async (context) => {
+  it('counts exits by reason, kicks by queue and vCPU, and requests in the simulated tracefs', async (context) => {
     const { host } = paper({ seed: 4 }, 'pinned_queues');
     const root = await served(context, host);
     steps(host, 3);
@@ -137,8 +137,8 @@ describe('the exporter on a simulated host', () => {
   });
 });
 
-describe('what happens by a script', () => {
-  it('shows a storm, a stall, failed halt polls, a hung monitor, lockdown and an exit', async (context) => {
+describe('scripted events', () => {
+  it('show a storm, a stall, failed halt polls, a monitor that hangs, lockdown and the end of a VM', async (context) => {
     const { host } = demo({ seed: 6 });
     const root = await served(context, host);
     steps(host, 5);
@@ -168,7 +168,7 @@ describe('what happens by a script', () => {
     );
   });
 
-  it('shows a reboot as another process, and a drift as masks that are not what they should be', async (context) => {
+  it('show a reboot as another process and a drift as unexpected masks', async (context) => {
     const { host } = demo({ seed: 6 });
     const root = await served(context, host);
     steps(host, 5);
@@ -185,7 +185,7 @@ describe('what happens by a script', () => {
     assert.ok(kinds.includes('mask_changed') && kinds.includes('shared_cpu'), kinds.join());
   });
 
-  it('never lets a counter fall while its VM lives, over a long run and whatever happens', async (context) => {
+  it('let no counter of a running VM fall in a long run with many events', async (context) => {
     const { host } = demo({ seed: 9 });
     const root = await served(context, host);
     steps(host, 2);
@@ -226,7 +226,7 @@ const nodeExporter = 'prometheus-node-exporter';
 const isInstalled = spawnSync(nodeExporter, ['--version']).status === 0;
 
 describe('node_exporter', { skip: isInstalled ? false : `${nodeExporter} is not installed` }, () => {
-  it('reads the same from /proc/stat and /proc/diskstats', async (context) => {
+  it('reads the same values from /proc/stat and /proc/diskstats', async (context) => {
     const { host } = demo({ seed: 8 });
     const root = await served(context, host);
     steps(host, 30);

@@ -8,11 +8,11 @@ import { responseTo } from '../../lab/simhost/qmp/server.ts';
 import { nvmes } from '../../lab/simhost/scenarios/scenario.ts';
 import { WOBBLE } from '../../lab/simhost/thread.ts';
 import type { SimVm } from '../../lab/simhost/vm.ts';
-import { simulatedRoot, steps } from './simulated.ts';
+import { simulatedRoot, steps } from '../../testing/simulated.ts';
 
 /**
- * The files of the simulated host satisfy the invariants of any host. They are read with awk and plain
- * regular expressions, so that no parser of the exporter and no counter of the model is trusted.
+ * Invariants that hold on every Linux host also hold for the files of the simulated host. The test reads them with awk
+ * and plain regular expressions, so that it depends on no parser of the exporter and no counter of the model.
  */
 const SECONDS = 60;
 const TICKS = 100;
@@ -35,7 +35,7 @@ function reply(vm: SimVm, execute: string, args = {}): unknown {
 const numbers = (rows: readonly string[][]): Map<string, number[]> =>
   new Map(rows.map(([name = '', ...values]) => [name, values.map(Number)]));
 
-/** What each of two readings of the same counters differs by. */
+/** The difference of two readings of the same counters. */
 function grown(a: ReadonlyMap<string, number[]>, b: ReadonlyMap<string, number[]>): Map<string, number[]> {
   return new Map(
     [...b].map(([key, values]) => [key, values.map((value, i) => value - (a.get(key)?.[i] ?? 0))]),
@@ -54,12 +54,12 @@ interface Reading {
   readonly stat: Map<string, number[]>;
   readonly intr: number;
   readonly ctxt: number;
-  /** Nanoseconds of running and of waiting, slices. */
+  /** Run and wait time in nanoseconds, and slices. */
   readonly schedstat: Map<string, number[]>;
   readonly uptime: number[];
   /** The seventeen counters by disk. */
   readonly diskstats: Map<string, number[]>;
-  /** By `nvme0q1`: what each CPU has counted. */
+  /** By `nvme0q1`: the count of each CPU. */
   readonly interrupts: Map<string, number[]>;
   readonly tasks: Map<string, Task>;
 }
@@ -178,7 +178,7 @@ describe('the files of a simulated host agree with each other', () => {
     host.close();
   });
 
-  it('each CPU is busy or idle for as long as the clock says', () => {
+  it('busy and idle time of each CPU add up to the elapsed time', () => {
     const cpus = [...grown(first.stat, last.stat)];
     assert.equal(cpus.length, 65);
     for (const [cpu, [user = 0, nice = 0, system = 0, idle = 0, guest = 0]] of cpus) {
@@ -197,7 +197,7 @@ describe('the files of a simulated host agree with each other', () => {
     near(idleSeconds, idle, 0, 0.05, 'idle time in uptime');
   });
 
-  it('what CPUs ran is what threads ran, and so are waits and switches', () => {
+  it('CPUs and threads agree on run time, waits and switches', () => {
     const cpus = [...grown(first.schedstat, last.schedstat).values()];
     const of = (key: 'run' | 'wait' | 'slices'): number =>
       sum([...last.tasks].map(([tid, task]) => task[key] - (first.tasks.get(tid)?.[key] ?? 0)));
@@ -208,7 +208,7 @@ describe('the files of a simulated host agree with each other', () => {
     assert.ok(of('run') > SECONDS * 1e9 && of('wait') > 0);
   });
 
-  it('all files of a thread agree, and no thread runs longer than the clock, or outside its mask', () => {
+  it('all files of a thread agree, and no thread runs too long or on a forbidden CPU', () => {
     for (const [tid, task] of last.tasks) {
       const { utime, stime, guest, run, wait, allowed, cpu } = task;
       near(utime + stime, run / 1e7, 0, 3, `ticks of ${tid}`);
@@ -225,7 +225,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  it('the guest is where vCPUs run, and a process has what its threads have', () => {
+  it('only vCPUs have guest time, and a process has the sum of its threads', () => {
     for (const { pid, vcpus, threads } of host.vms) {
       const vcpuTids = new Set(vcpus.map(({ thread }) => `${pid} ${thread.tid}`));
       for (const [tid, { guest }] of last.tasks) {
@@ -240,7 +240,7 @@ describe('the files of a simulated host agree with each other', () => {
   // What one operation takes in milliseconds: an XS1715 and an 845DC evo, as lab/simhost/calibration.ts has them.
   const MS = { nvme: { read: 0.09, write: 0.025, flush: 0.4 }, sda: { read: 0.25, write: 0.06, flush: 3 } };
 
-  it('a disk takes as many milliseconds as its operations take, and has as many under way as Little says', () => {
+  it("the time of a disk is the sum over its operations, and requests in flight follow Little's law", () => {
     for (const [name, counters] of grown(first.diskstats, last.diskstats)) {
       const ms = name === 'sda' ? MS.sda : MS.nvme;
       const [
@@ -280,7 +280,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  it('an NVMe interrupts once for each request, on the CPU that /proc/irq names', () => {
+  it('an NVMe disk interrupts once per request, on the CPU in /proc/irq', () => {
     const counts = grown(first.interrupts, last.interrupts);
     let all = 0;
     for (const [disk, counters] of grown(first.diskstats, last.diskstats)) {
@@ -304,7 +304,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  it('QEMU counts what the disks below do, and no guest has more under way than it has processes', () => {
+  it("QEMU and the host's disks agree, and a guest has at most as many requests in flight as processes", () => {
     for (const vm of host.vms) {
       const [stats] = reply(vm, 'query-blockstats') as {
         stats: Record<string, number>;
@@ -333,7 +333,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  it('KVM counts an exit for each reason, and what an I/O costs is what the configuration says', () => {
+  it('KVM counts an exit per reason, and the exits of an I/O match the configuration', () => {
     for (const vm of host.vms) {
       const folder = `${root}/sys/kernel/debug/kvm/${vm.pid}-16`;
       const file = (name: string): number => Number(readFileSync(`${folder}/${name}`, 'latin1'));
@@ -367,7 +367,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  it('no counter falls, whatever happens', (context) => {
+  it('no counter falls during any event', (context) => {
     const folder = simulatedRoot(context);
     const troubled = new SimulatedHost({
       ...{ seed: 6, cpus: 64, disks: nvmes(2) },

@@ -7,7 +7,7 @@ import { CALIBRATION, CONFIGURATIONS } from '../../lab/simhost/calibration.ts';
 import type { Scenario } from '../../lab/simhost/scenarios/scenario.ts';
 import { demo, paper, quiet, troubled } from '../../lab/simhost/scenarios.ts';
 import type { SimVm } from '../../lab/simhost/vm.ts';
-import { simulatedRoot, steps, walk } from './simulated.ts';
+import { simulatedRoot, steps, walk } from '../../testing/simulated.ts';
 
 /** Of all files by name and content, links not followed. */
 function treeHash(root: string): string {
@@ -33,7 +33,7 @@ function hashAfter(context: TestContext, make: () => Scenario, seconds: number):
   return treeHash(root);
 }
 
-describe('before any time has passed', () => {
+describe('at time 0', () => {
   it('every counter is a number', (context) => {
     const root = simulatedRoot(context);
     const { host } = demo({ seed: 7 });
@@ -50,12 +50,12 @@ describe('before any time has passed', () => {
 });
 
 describe('the same seed', () => {
-  it('gives the same bytes, with all that happens in the demo', (context) => {
+  it('gives the same bytes in the demo', (context) => {
     const make = () => demo({ seed: 7 });
     assert.equal(hashAfter(context, make, 250), hashAfter(context, make, 250));
   });
 
-  it('another one gives others', (context) => {
+  it('and another seed gives other bytes', (context) => {
     const hashes = [1, 2].map((seed) => hashAfter(context, () => quiet({ seed }, 3), 5));
     assert.notEqual(hashes[0], hashes[1]);
   });
@@ -67,7 +67,7 @@ function cpuNs({ threads }: SimVm): number {
 
 describe('calibration', () => {
   for (const configuration of CONFIGURATIONS) {
-    it(`gives the figures of ${configuration} back over a minute`, () => {
+    it(`reproduces the figures of ${configuration} over a minute`, () => {
       const { host } = paper({ seed: 3 }, configuration);
       const expected = CALIBRATION[configuration];
       steps(host, 5);
@@ -87,7 +87,7 @@ describe('calibration', () => {
     });
   }
 
-  it('gives Table 1', () => {
+  it('reproduces Table 1', () => {
     const percent = { sata_data_plane: 1000, sata_polling: 850, sata_polling_saving: 750 } as const;
     for (const [name, expected] of Object.entries(percent)) {
       const { vcpuGuest, vcpuSystem, ioUser, ioSystem } = CALIBRATION[name as keyof typeof percent];
@@ -102,7 +102,7 @@ function near(actual: number, expected: number, tolerance: number): void {
 }
 
 describe('a troubled host', () => {
-  it('has each kind of trouble in its time, and is well again after', () => {
+  it('has each kind of fault in its time, and none afterwards', () => {
     const { host, script } = troubled({ seed: 4 }, 8);
     const seen = new Set<string>();
     for (let second = 0; second < 1200; second++) {

@@ -31,7 +31,7 @@ import { parseBlockInflight } from '../../probes/sys-block-inflight.ts';
 import { parseBlockStat } from '../../probes/sys-block-stat.ts';
 import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { ROOT } from '../../testing/daemon.ts';
-import { steps, walk } from './simulated.ts';
+import { steps, walk } from '../../testing/simulated.ts';
 
 /** Whose every file of the tree is, by its path; a file that nobody reads has no business there. */
 const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
@@ -105,7 +105,7 @@ describe('the tree', () => {
   });
   after(() => rmSync(root, { recursive: true }));
 
-  it('is read by our parsers, file by file', () => {
+  it('is valid for our parsers, file by file', () => {
     const unread: string[] = [];
     for (const name of filesOf(root)) {
       const reader = READERS.find(([pattern]) => pattern.test(name))?.[1];
@@ -115,7 +115,7 @@ describe('the tree', () => {
     assert.deepEqual(unread, []);
   });
 
-  it('says what the model says', () => {
+  it('has the values of the model', () => {
     for (const vm of host.vms) {
       for (const { tid, spec, user, guest, guestTicks, cpu, startTicks } of vm.threads) {
         const stat = parseTaskStat(readFileSync(`${root}/proc/${vm.pid}/task/${tid}/stat`, 'latin1'));

@@ -39,7 +39,7 @@ function isStruck({ host, watchers }: Scenario, { kind, vm: name, size }: Incide
   return isDrifted(vm);
 }
 
-describe('the normal life of a fleet', () => {
+describe('a normal fleet', () => {
   it('has starts, exits, reboots, migrations, hung monitors, restarts, gaps and daily loads, and no fault', () => {
     const scenario = normal({ seed: 1 });
     const { host, watchers } = scenario;
@@ -90,7 +90,7 @@ function checked(scenario: ScenarioWithIncidents, hours: number): Set<string> {
 }
 
 describe('a day', () => {
-  it('is followed by what is listed, and VMs do again what they did all day', () => {
+  it('is followed by the listed incidents, and then by the usual load', () => {
     const scenario = day({ seed: 1 });
     const { host, watchers } = scenario;
     const kinds = ['exits_slow', 'exporter_down', 'lockdown', 'one_queue', 'storm_of_its_day'];
@@ -110,7 +110,7 @@ describe('a day', () => {
 });
 
 describe('incidents', () => {
-  it('are what is listed, while it is listed, and all is well at the end', () => {
+  it('have the listed effects at the listed times, and none at the end', () => {
     const scenario = incidents({ seed: 1 });
     const { host } = scenario;
     assert.equal(checked(scenario, 6).size, 9);
@@ -120,7 +120,7 @@ describe('incidents', () => {
     }
   });
 
-  it('are others for another seed, and the same for the same', () => {
+  it('depend only on the seed', () => {
     const lists = [1, 1, 2].map((seed) => JSON.stringify(incidents({ seed }).incidents));
     assert.equal(lists[0], lists[1]);
     assert.notEqual(lists[0], lists[2]);

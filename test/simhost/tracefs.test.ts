@@ -9,7 +9,7 @@ import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { type HistBlock, parseHist } from '../../probes/tracefs-hist.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { until } from '../../testing/patience.ts';
-import { served, simulatedRoot, steps, walk } from './simulated.ts';
+import { served, simulatedRoot, steps, walk } from '../../testing/simulated.ts';
 
 const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t1/sys/kernel/tracing/instances/x/events`;
 

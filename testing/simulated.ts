@@ -3,18 +3,18 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { SimulatedHost } from '../../lab/simhost/host.ts';
-import { ROOT } from '../../testing/daemon.ts';
-import { parseSamples, type Samples } from '../../testing/metrics.ts';
+import type { SimulatedHost } from '../lab/simhost/host.ts';
+import { ROOT } from './daemon.ts';
+import { parseSamples, type Samples } from './metrics.ts';
 
-/** A folder for the tree, in memory where that can be had; gone when the test ends. */
+/** A folder for the tree, in memory if possible. It is removed when the test ends. */
 export function simulatedRoot(context: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-sim-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Writes the host into a folder of its own and answers there. @returns the path for `--path.rootfs` */
+/** Writes the host into a folder and serves its sockets. @returns the path for `--path.rootfs` */
 export async function served(context: Pick<TestContext, 'after'>, host: SimulatedHost): Promise<string> {
   const folder = simulatedRoot(context);
   host.writeTo(folder);
@@ -23,7 +23,7 @@ export async function served(context: Pick<TestContext, 'after'>, host: Simulate
   return folder;
 }
 
-/** One collection of the real exporter. Not synchronous: the monitors answer from this process. */
+/** One scrape of the built exporter. Not synchronous: the monitors run in this process. */
 export async function once(
   rootfs: string,
   args: readonly string[] = ['--trace.backend=off'],
@@ -42,7 +42,7 @@ export function steps(host: SimulatedHost, seconds: number): void {
   for (let i = 0; i < seconds; i++) host.step(1);
 }
 
-/** Names of all files and links in a folder, links not followed: sysfs goes round in circles. */
+/** Names of all files and links in a folder. Links are not followed: sysfs has cycles. */
 export function walk(root: string, folder = ''): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
