@@ -88,8 +88,13 @@ export function demo(options: ScenarioOptions): Scenario {
   return { host, script };
 }
 
-/** VMs with low load, in all configurations, without any event. */
-export function quiet(options: ScenarioOptions, vms: number, vcpus = 4): Scenario {
+/** VMs with low load, pinned and unpinned, without any event. @param more of the specification of each VM */
+export function quiet(
+  options: ScenarioOptions,
+  vms: number,
+  vcpus = 4,
+  more: Partial<VmSpec> = {},
+): Scenario {
   const random = new Random(options.seed ^ 0x51);
   const disks = nvmes(4);
   const specs = Array.from({ length: vms }, (_, i): VmSpec => {
@@ -104,6 +109,7 @@ export function quiet(options: ScenarioOptions, vms: number, vcpus = 4): Scenari
       libvirt: i % 2 === 0,
       apicv: true,
       memoryMiB: 2048,
+      ...more,
     };
   });
   return calm(new SimulatedHost({ ...options, cpus: 128, disks, vms: specs, ...apicv }));
