@@ -5,8 +5,8 @@ import { newResidency, observe } from '../../../../exporter/model/residency.ts';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import type { LibvirtPins } from '../../../../probes/libvirt-domain.ts';
 import type { Disk } from '../../../../probes/sys-block.ts';
+import { affinityHost, threadOf, vmOf } from '../../../../testing/affinity-host.ts';
 import { topologyOf, without } from '../../../../testing/observed-vms.ts';
-import { threadOf, vmOf, affinityHost } from '../../../../testing/affinity-host.ts';
 
 const pinsOf = (cpu: number): LibvirtPins => ({
   vcpus: new Map([[0, [cpu]]]),
