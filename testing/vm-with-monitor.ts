@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import type { QmpServer, Replies } from '../lab/simhost/qmp/server.ts';
 import { exporterOf } from './in-process.ts';
@@ -47,14 +48,19 @@ export function qemuReplies(vcpu: Statistics, vm: Statistics = {}, more: Replies
 export interface VmWithMonitor {
   readonly server: QmpServer;
   write(statistic: string, value: number): void;
+  writeRows(rows: Buffer): void;
   scrape(): Promise<{ samples: Samples; text: string }>;
 }
 
-/** One VM with a monitor and with counters in debugfs. */
+/**
+ * One VM with a monitor and with counters in debugfs.
+ * @param rows the output of the BPF iterator; none by default
+ */
 export async function startVmWithMonitor(
   context: TestContext,
   replies: Replies,
   flags: Record<string, unknown> = {},
+  rows?: Buffer,
 ): Promise<VmWithMonitor> {
   const host = socketHost(context);
   host.process(
@@ -72,11 +78,17 @@ export async function startVmWithMonitor(
     host.write(`sys/kernel/debug/kvm/10-9/${statistic}`, `${value}\n`);
   write('exits', 1000);
   write('hypercalls', 70);
+  const writeRows = (bytes: Buffer): void => {
+    mkdirSync(host.real('bpf'), { recursive: true });
+    writeFileSync(host.real('bpf/kvm'), bytes);
+  };
+  if (rows !== undefined) writeRows(rows);
   const server = await qmpServer(context, host.real(path), replies);
   const exporter = await exporterOf(context, host, flags);
   return {
     server,
     write,
+    writeRows,
     async scrape() {
       const text = await exporter.text();
       const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

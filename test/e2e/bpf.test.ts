@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
-import { ask } from '../../testing/guest-with-monitor.ts';
+import { qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
 import { type Guest, hasKvm, startGuest } from '../../testing/qemu.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../testing/tiny-vm.ts';
@@ -51,11 +51,11 @@ function guestWithMonitor(context: TestContext, name: string, vcpus: number): Gu
 
 /** A statistic of each vCPU by its index, as QEMU reports it. */
 async function fromQemu(monitor: string, statistic: string): Promise<number[]> {
-  const cpus = (await ask(monitor, { execute: 'query-cpus-fast' })) as {
+  const cpus = (await qmpCommand(monitor, { execute: 'query-cpus-fast' })) as {
     'qom-path': string;
     'cpu-index': number;
   }[];
-  const stats = (await ask(monitor, { execute: 'query-stats', arguments: { target: 'vcpu' } })) as {
+  const stats = (await qmpCommand(monitor, { execute: 'query-stats', arguments: { target: 'vcpu' } })) as {
     'qom-path': string;
     stats: { name: string; value: unknown }[];
   }[];

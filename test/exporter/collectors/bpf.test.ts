@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { sample, series } from '../../../testing/metrics.ts';
-import { qemu, startMonitored } from '../../../testing/monitored-vm.ts';
+import { qemuReplies, startVmWithMonitor } from '../../../testing/vm-with-monitor.ts';
 
 const WEB = { vm: 'web' };
 const vcpu = (id: number, exits: number): Buffer =>
@@ -10,9 +10,9 @@ const vcpu = (id: number, exits: number): Buffer =>
 
 test("the kernel's counters come before QEMU's and those of debugfs, and nothing counts twice", async (context) => {
   const rows = Buffer.concat([vmRow(10, { pages_4k: 6 }), vcpu(0, 500), vcpu(1, 501)]);
-  const { scrape, server } = await startMonitored(
+  const { scrape, server } = await startVmWithMonitor(
     context,
-    qemu({ exits: 600, hypercalls: 3 }, { pages_4k: 5 }),
+    qemuReplies({ exits: 600, hypercalls: 3 }, { pages_4k: 5 }),
     {},
     rows,
   );
@@ -33,7 +33,7 @@ test("the kernel's counters come before QEMU's and those of debugfs, and nothing
 
 test('QEMU is not asked for statistics that the kernel has given, so no vCPU is woken', async (context) => {
   const rows = Buffer.concat([vmRow(10), vcpu(0, 500), vcpu(1, 501)]);
-  const { scrape, server } = await startMonitored(context, qemu({ exits: 600 }), {}, rows);
+  const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {}, rows);
   await scrape();
   const before = server.received.length;
   const { samples } = await scrape();
@@ -46,7 +46,7 @@ test('QEMU is not asked for statistics that the kernel has given, so no vCPU is 
 
 test('when the rows are damaged QEMU takes over, and no counter falls when they return', async (context) => {
   const rows = (exits: number): Buffer => Buffer.concat([vmRow(10), vcpu(0, exits), vcpu(1, exits)]);
-  const { scrape, writeRows } = await startMonitored(context, qemu({ exits: 400 }), {}, rows(500));
+  const { scrape, writeRows } = await startVmWithMonitor(context, qemuReplies({ exits: 400 }), {}, rows(500));
   const exits = async (): Promise<[number, number]> => {
     const { samples } = await scrape();
     const success = sample(samples, 'kvm_telemetry_collector_success', { collector: 'bpf' });
@@ -62,7 +62,7 @@ test('when the rows are damaged QEMU takes over, and no counter falls when they 
 test('with --bpf=off the rows are not read', async (context) => {
   const rows = Buffer.concat([vmRow(10), vcpu(0, 500)]);
   const { samples } = await (
-    await startMonitored(context, qemu({ exits: 400 }), { bpf: 'off' }, rows)
+    await startVmWithMonitor(context, qemuReplies({ exits: 400 }), { bpf: 'off' }, rows)
   ).scrape();
   assert.equal(sample(samples, 'kvm_vm_exits_total', WEB), 800);
   assert.deepEqual(series(samples, 'kvm_telemetry_collector_success', { collector: 'bpf' }), []);
