@@ -185,7 +185,7 @@ test('the disks of a VM are found through a loop device', async (context) => {
   assert.equal(series(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device: disk ?? '' }).length, 1);
 });
 
-test('under lockdown doctor and collector_success report it, and other collectors work', async (context) => {
+test('under lockdown, without BPF, doctor and collector_success report the denial, and the rest works', async (context) => {
   if (!canRun(context)) return;
   const file = '/sys/kernel/security/lockdown';
   if (!has(context, existsSync(file), `${file} is missing: mount -t securityfs none /sys/kernel/security`))
@@ -194,7 +194,7 @@ test('under lockdown doctor and collector_success report it, and other collector
   const denied = mode === 'integrity' || mode === 'confidentiality';
   if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
   guest(context, { name: 'kt-lock' });
-  const daemon = await startDaemon(context);
+  const daemon = await startDaemon(context, ['--bpf=off']);
   const samples = await scrape(daemon);
   assert.equal(sample(samples, 'kvm_lockdown_info', { mode }), 1);
   assert.equal(
@@ -215,7 +215,8 @@ test('under lockdown doctor and collector_success report it, and other collector
   assert.equal(complaints.length, denied ? 1 : 0, 'one log line, not one a scrape');
   let report = '';
   try {
-    report = execFileSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor'], { encoding: 'utf8' });
+    const main = `${ROOT}dist/exporter/main.js`;
+    report = execFileSync(process.execPath, [main, 'doctor', '--bpf=off'], { encoding: 'utf8' });
   } catch (error) {
     report = String((error as { stdout?: unknown }).stdout);
   }
@@ -223,4 +224,15 @@ test('under lockdown doctor and collector_success report it, and other collector
     assert.match(report, /FAIL {2}kvm_debugfs/);
     assert.match(report, new RegExp(`kernel lockdown \\(${mode}\\) denies the KVM debugfs counters`));
   }
+});
+
+test('under lockdown BPF has what debugfs denies, so nothing fails', async (context) => {
+  if (!canRun(context)) return;
+  if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
+  guest(context, { name: 'kt-lock-bpf' });
+  const samples = await scrape(await startDaemon(context));
+  const up = series(samples, 'kvm_vm_source_up', { vm: 'kt-lock-bpf', source: 'bpf' });
+  if (!has(context, up.length === 1, 'BPF cannot be used here: kvm-telemetry doctor')) return;
+  assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }), 1);
+  assert.equal(series(samples, 'kvm_vm_exits_total', { vm: 'kt-lock-bpf' }).length, 1);
 });
