@@ -36,30 +36,23 @@ export function kvmDebugfs(
         deniedUntil = now() + DENIED_RETRY_MS;
       } else if (lockdown === 'none') deniedUntil = Number.NEGATIVE_INFINITY;
       counters.keep(collection.vms.map(({ key }) => key));
-      let isComplete = collection.vms.length > 0;
       for (const vm of collection.vms) {
         await collection.yieldIfDue();
-        if (!collectVm(collection, vm, report)) isComplete = false;
+        collectVm(collection, vm, report);
       }
-      // If another source has all that is denied here, nothing is missing.
-      if (denial !== undefined && now() < deniedUntil && !isComplete) report(denial);
+      // BPF reads all that is denied here.
+      if (denial !== undefined && now() < deniedUntil && !collection.kernel.works) report(denial);
     },
   };
 
-  /** @returns whether no statistic was left out because of a denial */
-  function collectVm({ host, families, written }: Collection, vm: Vm, report: Report): boolean {
-    let isComplete = true;
+  function collectVm({ host, families, written }: Collection, vm: Vm, report: Report): void {
     const labels = labelBlock(vmLabels, [vm.label]);
     const already = written.get(vm.key);
     /** Values per directory, by name of the statistic. Nearly all VMs have one directory. */
     const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();
     for (const { name: directory, content } of vm.directories) {
       for (const file of content.statistics) {
-        if (already?.has(file.name) === true) continue;
-        if (!file.readOnly && now() < deniedUntil) {
-          isComplete = false;
-          continue;
-        }
+        if (already?.has(file.name) === true || (!file.readOnly && now() < deniedUntil)) continue;
         try {
           const part: [string, number] = [directory, readKvmStatistic(host, file)];
           const known = found.get(file.name);
@@ -68,11 +61,10 @@ export function kvmDebugfs(
         } catch (error) {
           const problem = sourceError(error, file.path);
           // debugfs still lists the VM although it is exiting, which is not an error.
-          if (problem.kind === 'vanished' || problem.kind === 'absent') return true;
+          if (problem.kind === 'vanished' || problem.kind === 'absent') return;
           if (problem.kind === 'denied') {
             deniedUntil = now() + DENIED_RETRY_MS;
             denial = problem;
-            isComplete = false;
           } else report(problem);
         }
       }
@@ -88,6 +80,5 @@ export function kvmDebugfs(
     }
     const isSource = [...found.keys()].some((name) => already === undefined || !DISTURBED.has(name));
     if (isSource) families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
-    return isComplete;
   }
 }

@@ -13,6 +13,8 @@ export interface RemoteResult {
 
 /** KVM's statistics from the kernel itself, by BPF. */
 export interface KernelResult extends RemoteResult {
+  /** Whether the kernel was read in this scrape. */
+  readonly works: boolean;
   /** Why BPF is not used here. Not an error, because the other sources are used. */
   readonly missing: readonly SourceError[];
 }
@@ -27,4 +29,4 @@ export interface Remotes {
 }
 
 export const NOTHING: RemoteResult = { statistics: new Map(), queried: new Set(), problems: [] };
-export const NO_KERNEL: KernelResult = { ...NOTHING, missing: [] };
+export const NO_KERNEL: KernelResult = { ...NOTHING, works: false, missing: [] };

@@ -79,9 +79,10 @@ export class KernelStatistics {
     try {
       const statistics = statisticsOf(rowsOf(this.#reader), kvm, this.indexOf);
       this.#last = statistics;
-      return { statistics, queried, problems: [], missing };
+      return { works: true, statistics, queried, problems: [], missing };
     } catch (error) {
-      return { statistics: new Map(), queried, problems: [sourceError(error, 'BPF iterator kvm')], missing };
+      const problems = [sourceError(error, 'BPF iterator kvm')];
+      return { ...NO_KERNEL, queried, problems, missing };
     }
   }
 
