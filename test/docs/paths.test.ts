@@ -29,7 +29,7 @@ const QUOTED = new RegExp(
   'g',
 );
 
-const EXCLUDED = new Set(['CHANGELOG.md', 'docs/architecture.md']);
+const EXCLUDED = new Set(['CHANGELOG.md']);
 /** The arguments are parts of paths below test/. */
 const TEST_COMMAND = /npm (?:test|run test:repeat) -- [^`\n]*/g;
 
