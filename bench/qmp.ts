@@ -26,7 +26,7 @@ exitBySignal();
 const rootfs = `${scratch}/h`;
 
 process.stderr.write(`${vms} VMs: generating the host\n`);
-const { host } = quiet({ seed: 1 }, vms, VCPUS);
+const { host } = quiet({ seed: 1 }, vms, VCPUS, { libvirt: false });
 host.step(1);
 host.writeTo(rootfs);
 await host.serve();

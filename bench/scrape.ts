@@ -38,7 +38,7 @@ process.stdout.write(table(results));
 async function measure(vms: number, rounds: number): Promise<Result> {
   const rootfs = `${scratch}/host-${vms}`;
   say(`${vms} VMs: generating the host`);
-  const { host } = quiet({ seed: 1 }, vms, VCPUS, { qmp: false });
+  const { host } = quiet({ seed: 1 }, vms, VCPUS, { qmp: false, libvirt: false });
   host.step(1);
   host.writeTo(rootfs);
   host.close();

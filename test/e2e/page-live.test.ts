@@ -83,7 +83,7 @@ test('the page shows the counters of /metrics, and a drift within 3 s', async (c
 /** A host on which the load of each VM's first vCPU changes every second. */
 function movingHost(context: TestContext): string {
   const rootfs = simulatedRoot(context);
-  const { host } = quiet({ seed: 1 }, VMS, 4, { qmp: false });
+  const { host } = quiet({ seed: 1 }, VMS, 4, { qmp: false, libvirt: false });
   host.step(1);
   host.writeTo(rootfs);
   host.close();
