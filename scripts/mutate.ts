@@ -27,7 +27,8 @@ const { values, positionals } = parseArgs({
 });
 const began = performance.now();
 const settings = readSettings(ROOT);
-const outOfTime = (): boolean => performance.now() - began > Number(values.budget) * 1000;
+/** @param share of the budget that may be used */
+const outOfTime = (share = 1): boolean => performance.now() - began > share * Number(values.budget) * 1000;
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -111,12 +112,15 @@ mkdirSync(OUTPUT, { recursive: true });
 const mutants = await instrument(ROOT, files, `${OUTPUT}/tree`, settings);
 for (const { file, line } of staleEquivalents(mutants, files, settings.equivalents))
   say(`test/mutation.json: remove the entry for ${file}, or update its line: ${line}`);
-const suite = suiteFor(files);
-say(`${mutants.length} mutants in ${files.length} files, ${suite.tests.length} test files`);
-const { measured, loaded } = await measure(suite, Number(values.workers), say);
+const queue = choose(mutants);
+// Only files with a chosen mutant need their tests.
+const suite = suiteFor([...new Set(queue.map(({ file }) => file))]);
+say(
+  `${queue.length} of ${mutants.length} mutants in ${files.length} files, ${suite.tests.length} test files`,
+);
+const { measured, loaded } = await measure(suite, Number(values.workers), say, () => outOfTime(0.5));
 say(`${measured.length} tests measured after ${Math.round((performance.now() - began) / 1000)} s`);
 
-const queue = choose(mutants);
 const results: Result[] = [];
 await Promise.all(
   Array.from({ length: Number(values.workers) }, async () => {

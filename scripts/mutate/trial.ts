@@ -34,11 +34,16 @@ const MEASURE_MS = 60_000;
 const PATIENCE_MS = 10_000;
 const PATIENCE = 10;
 
-/** Runs each test once to record the mutants that it executes. Each free worker takes the next test. */
+/**
+ * Runs each test once to record the mutants that it executes. Each free worker takes the next test.
+ *
+ * @param isLate whether to stop; tests that were not measured are not used
+ */
 export async function measure(
   suite: WorkerFiles,
   workers: number,
   say: (text: string) => void,
+  isLate: () => boolean = () => false,
 ): Promise<{ measured: Measured[]; loaded: Set<string> }> {
   const measured: Measured[] = [];
   const loaded = new Set<string>();
@@ -55,7 +60,7 @@ export async function measure(
       return started;
     };
     worker = await start();
-    for (let test = queue?.shift(); test !== undefined; test = queue?.shift()) {
+    for (let test = queue?.shift(); test !== undefined && !isLate(); test = queue?.shift()) {
       try {
         const answer = await worker.ask({ kind: 'measure', test }, 'measured', MEASURE_MS);
         if (answer.failure !== undefined)
@@ -148,9 +153,14 @@ export class Trial {
     this.#worker = undefined;
   }
 
-  /** Code that runs at load time needs a new process. */
+  /** Code that runs at load time needs a new process. The nearest file alone finds most of these mutants. */
   async #tryLoading(mutant: Mutant): Promise<Result> {
     const names = this.suite.nearest(mutant.file).slice(0, NEAREST);
+    const first = await this.#tryFiles(mutant, names.slice(0, 1));
+    return first.outcome === 'survived' && names.length > 1 ? this.#tryFiles(mutant, names.slice(1)) : first;
+  }
+
+  async #tryFiles(mutant: Mutant, names: readonly string[]): Promise<Result> {
     const tests = this.suite.tests.filter((url) => names.some((name) => url.endsWith(`/dist/test/${name}`)));
     const usable = this.measured.filter(({ test }) => names.some((name) => test.startsWith(name)));
     const worker = new TestWorker({ ...this.suite, tests }, mutant.id);
