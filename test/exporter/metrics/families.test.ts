@@ -119,6 +119,20 @@ test('a histogram that does not fit is dropped as a whole, and those that stay a
   assert.equal(families.dropped, 8);
 });
 
+test('a histogram above the share of its VM is dropped, and others keep the room that it leaves', () => {
+  const families = new Families(12);
+  addVm(families, 'a', 12);
+  const buckets = Array.from({ length: 8 }, (_, le) => ({ le, count: 0 }));
+  families.addHistogram('kvm_vm_halt_wait_duration_seconds', labelBlock(['vm'], ['b']), {
+    ...HISTOGRAM,
+    buckets,
+    sum: undefined,
+  });
+  families.settle();
+  assert.equal(content(families, 'kvm_vm_threads').length, 12);
+  assert.deepEqual(families.cuts, [{ owner: 'vm="b"', dropped: 10 }]);
+});
+
 test('memory during a collection is bounded however many VMs there are', () => {
   const families = new Families(400);
   let most = 0;

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import {
   ARM_RET,
   ARM_TRAP,
+  DEVICE_EXITS,
   type IoStep,
+  type Isa,
   isKick,
+  isSharedByQueues,
   reasonName,
   reasonNumber,
   reasonsOfTheIoPath,
@@ -95,4 +98,40 @@ test('a write to a port is a kick at the notify register of a legacy virtio devi
   // The device's other registers, and ports of the PC itself.
   for (const port of [0xc000, 0xc00e, 0xc012, 0xc014, 0xc020, 0x0fd0, 0x3f8, 0x70, 0x10, 0xcf8])
     assert.equal(kick(port), false, port.toString(16));
+});
+
+/** From the kernel's headers: a wrong or missing name would be another `reason` label. */
+const FALLBACK: Readonly<Record<Isa, string>> = {
+  vmx: '0 EXCEPTION_NMI, 1 EXTERNAL_INTERRUPT, 7 INTERRUPT_WINDOW, 8 NMI_WINDOW, 10 CPUID, 12 HLT, 18 VMCALL, 28 CR_ACCESS, 29 DR_ACCESS, 30 IO_INSTRUCTION, 31 MSR_READ, 32 MSR_WRITE, 40 PAUSE_INSTRUCTION, 44 APIC_ACCESS, 45 EOI_INDUCED, 48 EPT_VIOLATION, 49 EPT_MISCONFIG, 52 PREEMPTION_TIMER, 54 WBINVD, 55 XSETBV, 56 APIC_WRITE, 62 PML_FULL',
+  svm: '96 interrupt, 97 nmi, 100 vintr, 114 cpuid, 119 pause, 120 hlt, 123 io, 124 msr, 129 hypercall, 1024 npf, 1025 avic_incomplete_ipi, 1026 avic_unaccelerated_access',
+  arm64: '0 IRQ, 1000 SERROR, 2001 WFx, 2022 HVC64, 2024 SYS64, 2032 IABT_LOW, 2036 DABT_LOW',
+};
+
+test('a kernel without names has those of its headers, and no others', () => {
+  for (const isa of ['vmx', 'svm', 'arm64'] as const) {
+    const found = Array.from({ length: 4096 }, (_, reason) => [reason, reasonName(isa, reason, new Map())])
+      .filter(([, name]) => name !== undefined)
+      .map((pair) => pair.join(' '));
+    assert.equal(found.join(', '), FALLBACK[isa]);
+  }
+});
+
+test('the reasons of the I/O path are these, of each architecture', () => {
+  const reasons = (isa: Isa): number[] => [...reasonsOfTheIoPath(isa)].sort((a, b) => a - b);
+  assert.deepEqual(reasons('vmx'), [1, 7, 12, 30, 32, 44, 45, 48, 49, 56]);
+  assert.deepEqual(reasons('svm'), [0x60, 0x64, 0x78, 0x7b, 0x7c, 0xa6, 0x400, 0x402]);
+  assert.deepEqual(reasons('arm64'), [0, 2001, 2036]);
+});
+
+test('queues share the notify address of virtio-mmio and legacy devices, not that of a modern one', () => {
+  assert.equal(isSharedByQueues({ event: 'kvm_pio', address: 0xc010 }), true);
+  assert.equal(isSharedByQueues({ event: 'kvm_mmio', address: 0xfeb0_0050 }), true);
+  assert.equal(isSharedByQueues({ event: 'kvm_mmio', address: 0xfeb0_0250 }), true);
+  assert.equal(isSharedByQueues({ event: 'kvm_mmio', address: 0xfeb0_0150 }), false);
+  assert.equal(isSharedByQueues({ event: 'kvm_mmio', address: 0xfeb0_3000 }), false);
+  assert.equal(isSharedByQueues({ event: 'kvm_fast_mmio', address: 0xfeb0_0050 }), false);
+});
+
+test('exits to user space for a device are those for port I/O and MMIO', () => {
+  assert.deepEqual(DEVICE_EXITS, [2, 6]);
 });

@@ -132,3 +132,45 @@ test('a failure is reported with its path and its reason', () => {
   for (const collector of ['inventory', 'libvirt', 'qmp', 'trace', 'kvm_debugfs'])
     assert.match(advice(collector, 'failed', '/a/file', 'EIO: it broke'), /^\/a\/file: EIO: it broke/);
 });
+
+test('the reason names what the kernel lacks, or who may read the file', () => {
+  const why = (...parts: Parameters<typeof advice>): string | undefined => advice(...parts).split(' | ')[0];
+  const user = { ...ROOT, isRoot: false };
+  const locked: Circumstances = { isRoot: true, lockdown: 'confidentiality' };
+  assert.equal(
+    why('kvm_debugfs', 'absent', '/kvm', 'ENOENT'),
+    '/kvm does not exist: debugfs is not mounted, or the kvm module is not loaded',
+  );
+  assert.equal(
+    why('schedstat', 'absent', '/s', 'ENOENT'),
+    '/s does not exist: this kernel lacks CONFIG_SCHEDSTATS',
+  );
+  assert.equal(
+    why('threads', 'absent', '/1/sched', 'ENOENT'),
+    '/1/sched does not exist: this kernel lacks CONFIG_SCHED_DEBUG',
+  );
+  assert.equal(why('threads', 'absent', '/1/schedstat', 'ENOENT'), '/1/schedstat: ENOENT');
+  assert.equal(
+    why('kvm_debugfs', 'denied', '/kvm', 'EACCES', user),
+    '/kvm: EACCES: only root can read debugfs',
+  );
+  assert.equal(
+    why('kvm_debugfs', 'denied', '/kvm', 'EPERM', locked),
+    'kernel lockdown (confidentiality) denies the KVM debugfs counters, even to root; only instant values are readable',
+  );
+  assert.equal(why('trace', 'denied', '/t', 'EACCES', user), '/t: EACCES: only root can use tracing');
+  assert.equal(
+    why('trace', 'denied', '/t', 'EPERM', locked),
+    '/t: EPERM: tracing is denied; kernel lockdown is confidentiality',
+  );
+});
+
+test('a process without free descriptors is told whose limit it is, whatever the collector', () => {
+  for (const collector of ['qmp', 'libvirt', 'trace', 'block']) {
+    assert.match(
+      advice(collector, 'exhausted', '/x', 'EMFILE', ROOT, 'EMFILE'),
+      /^\/x: EMFILE: no file descriptor is free \| raise the limit \(LimitNOFILE=/,
+    );
+    assert.match(advice(collector, 'exhausted', '/x', 'ENFILE', ROOT, 'ENFILE'), /\| raise fs\.file-max/);
+  }
+});
