@@ -44,7 +44,7 @@ export async function measure(
   workers: number,
   say: (text: string) => void,
   isLate: () => boolean = () => false,
-): Promise<{ measured: Measured[]; loaded: Set<string> }> {
+): Promise<{ measured: Measured[]; loaded: Set<string>; isCut: boolean }> {
   const measured: Measured[] = [];
   const loaded = new Set<string>();
   const lost = new Map<string, number>();
@@ -79,7 +79,7 @@ export async function measure(
     await worker.end();
   };
   await Promise.all(Array.from({ length: workers }, run));
-  return { measured, loaded };
+  return { measured, loaded, isCut: (queue?.length ?? 0) > 0 };
 }
 
 /** A worker that runs tests with mutants. */
