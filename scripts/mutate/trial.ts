@@ -44,7 +44,7 @@ export async function measure(
   workers: number,
   say: (text: string) => void,
   isLate: () => boolean = () => false,
-): Promise<{ measured: Measured[]; loaded: Set<string>; isCut: boolean }> {
+): Promise<{ measured: Measured[]; loaded: Set<string>; left: readonly string[] }> {
   const measured: Measured[] = [];
   const loaded = new Set<string>();
   const lost = new Map<string, number>();
@@ -60,7 +60,7 @@ export async function measure(
       return started;
     };
     worker = await start();
-    for (let test = queue?.shift(); test !== undefined && !isLate(); test = queue?.shift()) {
+    for (let test = isLate() ? undefined : queue?.shift(); test !== undefined; ) {
       try {
         const answer = await worker.ask({ kind: 'measure', test }, 'measured', MEASURE_MS);
         if (answer.failure !== undefined)
@@ -75,11 +75,12 @@ export async function measure(
         if ((lost.get(file) ?? 0) >= TOO_MANY) queue = queue?.filter((other) => !other.startsWith(file));
         worker = await start();
       }
+      test = isLate() ? undefined : queue?.shift();
     }
     await worker.end();
   };
   await Promise.all(Array.from({ length: workers }, run));
-  return { measured, loaded, isCut: (queue?.length ?? 0) > 0 };
+  return { measured, loaded, left: queue ?? [] };
 }
 
 /** A worker that runs tests with mutants. */

@@ -92,7 +92,7 @@ test('the same failure with another number in its reason is one', () => {
   const { log, problems } = start();
   problems.update('p', [
     new SourceError('failed', '/a', 'after 10 ms'),
-    new SourceError('failed', '/a', 'after 20 ms'),
+    new SourceError('failed', '/a', 'after 2000 ms'),
   ]);
   problems.update('p', [new SourceError('denied', '/a', 'after 10 ms')]);
   problems.update('p', [new SourceError('failed', '/a', 'before 10 ms')]);

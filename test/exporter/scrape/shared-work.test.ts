@@ -106,3 +106,11 @@ test('work that fails fails for those who joined it, and the next in turn gets i
   await assert.rejects(shared.ask(inHours(1)), /no/);
   assert.equal(await shared.ask(inHours(1)), 2);
 });
+
+test('callers with the same deadline share one work', () => {
+  const { shared, pieces, joins } = start();
+  const deadline = inHours(1);
+  void shared.ask(deadline);
+  void shared.ask(deadline);
+  assert.deepEqual([pieces.length, joins()], [1, 1]);
+});
