@@ -16,6 +16,8 @@ import { hostTree } from '../../../testing/host-tree.ts';
 interface Started {
   readonly scrape: Scrape;
   readonly log: string[];
+  /** Passes of the inventory: whether each was a full one. */
+  readonly passes: readonly boolean[];
   coalesced(): number;
 }
 
@@ -27,6 +29,13 @@ function start(
   patientMs = 150,
 ): Started {
   const { host } = hostTree(context);
+  const inventory = new Inventory(host);
+  const refresh = inventory.refresh.bind(inventory);
+  const passes: boolean[] = [];
+  inventory.refresh = (full) => {
+    passes.push(full);
+    return refresh(full);
+  };
   const log: string[] = [];
   const note = (fields: { collector: string; reason?: string }, message: string): void =>
     void log.push(`${message} ${fields.reason ?? ''}`.trim());
@@ -34,7 +43,7 @@ function start(
   const scrape = new Scrape(
     {
       host,
-      inventory: new Inventory(host),
+      inventory,
       sampler: new Sampler(host, { maxCpus: 1, intervalMs: 1000 }),
       get collectors() {
         return collectors();
@@ -64,7 +73,7 @@ function start(
       collectors: { allVcpuStatistics: false, vcpuReasons: false, blockExclude: /^$/ },
     },
   );
-  return { scrape, log, coalesced: () => coalesced };
+  return { scrape, log, passes, coalesced: () => coalesced };
 }
 
 /** Gives as many series as asked for. */
@@ -403,4 +412,10 @@ test('a collector that the deadline left out is in a result so far, with what is
       [['timeout'], true],
     ],
   );
+});
+
+test('a scrape runs a quick pass of the inventory, which reads new processes only', async (context) => {
+  const { scrape, passes } = start(context, () => [giving('a')]);
+  await scrape.collect(60_000);
+  assert.deepEqual(passes, [false]);
 });

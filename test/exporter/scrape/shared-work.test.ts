@@ -114,3 +114,14 @@ test('callers with the same deadline share one work', () => {
   void shared.ask(deadline);
   assert.deepEqual([pieces.length, joins()], [1, 1]);
 });
+
+test('a caller that waited gets the result of the work that was started for it, complete or not', async () => {
+  const { shared, pieces } = start();
+  for (const hours of [1, 0.9, 0.8, 0.7]) void shared.ask(inHours(hours));
+  const waiting = shared.ask(inHours(10));
+  pieces[0]?.end(false);
+  await new Promise(setImmediate);
+  pieces[4]?.end(false);
+  const result = await Promise.race([waiting, new Promise(setImmediate)]);
+  assert.deepEqual(result, { of: 4, isComplete: false });
+});
