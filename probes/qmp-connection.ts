@@ -99,7 +99,7 @@ export class QmpConnection {
 
   #send(execute: string, args: unknown, timeoutMs: number): Promise<unknown> {
     const id = String(this.#nextId++);
-    const late = new SourceError('timeout', this.path, `no answer to ${execute} in ${timeoutMs} ms`);
+    const late = new SourceError('timeout', this.path, `no response to ${execute} in ${timeoutMs} ms`);
     return this.#wait(timeoutMs, late, (waiting) => {
       this.#waiting.set(id, waiting);
       this.#socket.write(
