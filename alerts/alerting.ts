@@ -151,21 +151,21 @@ const alerts = {
     expr: drifting('mask_widened|unpinned|mask_changed|migrating'),
     ...timing(affinityDrift),
     summary: `Threads violate their expected affinity: ${ABOUT_VM}`,
-    description: `{{ $value }} threads of ${ABOUT_VM} violate their expected affinity. For the commands that restore it, run on the host: kvm-telemetry doctor --vm {{ $labels.vm }}`,
+    description: `Number of threads of ${ABOUT_VM} that violate their expected affinity: {{ $value }}. For the commands that restore it, run on the host: kvm-telemetry doctor --vm {{ $labels.vm }}`,
   }),
   KvmThreadsShareCpu: ofVm({
     severity: 'warning',
     expr: drifting('shared_cpu|shared_core'),
     ...timing(threadsShareCpu),
     summary: `Pinned threads share a CPU: ${ABOUT_VM}`,
-    description: `{{ $value }} pinned threads of ${ABOUT_VM} share their only CPU, or its core, with another pinned thread. ${DOCTOR}`,
+    description: `Number of pinned threads of ${ABOUT_VM} that share their only CPU, or its core, with another pinned thread: {{ $value }}. ${DOCTOR}`,
   }),
   KvmCrossNodeIo: ofVm({
     severity: 'warning',
     expr: drifting('cross_node', lastScraped),
     ...timing(crossNodeIo),
     summary: `I/O crosses NUMA nodes: ${ABOUT_VM}`,
-    description: `{{ $value }} threads of ${ABOUT_VM} run on another NUMA node than its memory, its disk or the disk's interrupts. ${DOCTOR}`,
+    description: `Number of threads of ${ABOUT_VM} that run on another NUMA node than its memory, its disk or the disk's interrupts: {{ $value }}. ${DOCTOR}`,
   }),
   KvmVcpuStarved: ofVm({
     severity: 'warning',
@@ -250,7 +250,7 @@ const alerts = {
     ),
     ...timing(ioStalled),
     summary: `I/O hangs on {{ $labels.device }}: ${ABOUT_VM}`,
-    description: `{{ $value }} requests are in flight on {{ $labels.device }}, which holds disks of ${ABOUT_VM}. None has completed for ${ioStalled.for}.`,
+    description: `Requests in flight on {{ $labels.device }}, which holds disks of ${ABOUT_VM}: {{ $value }}. None has completed for ${ioStalled.for}.`,
   }),
   KvmStageLost: ofVm({
     severity: 'warning',

@@ -86,10 +86,10 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
   assert.equal(storm.labels['severity'], 'warning');
   assert.match(
     storm.annotations['description'] ?? '',
-    /VM web on .* exits [12][0-9.]+k times a second and vCPU/,
+    /VM web on .* has [12][0-9.]+k exits per second and vCPU/,
   );
   assert.match(storm.annotations['runbook_url'] ?? '', /\/alerts\/runbooks\/KvmExitStorm\.md$/);
-  assert.match(drift.annotations['description'] ?? '', /^Threads of VM db-b .*: 1\./);
+  assert.match(drift.annotations['description'] ?? '', /^Number of threads of VM db-b .*: 1\./);
 
   host.faults.exitStorm('web', undefined);
   host.faults.restore('db-b');
@@ -121,7 +121,7 @@ test('a real guest in a loop of port I/O is a storm, and taskset causes a drift'
     execFileSync('taskset', ['-pc', list, threadId(guest.pid, 'CPU 0/KVM')], { stdio: 'ignore' });
   };
   const storm = await notifications.until('firing', 'KvmExitStorm', name, STORM_WITHIN_MS);
-  assert.match(storm.annotations['description'] ?? '', /exits [1-9][0-9.]+k times a second and vCPU/);
+  assert.match(storm.annotations['description'] ?? '', /has [1-9][0-9.]+k exits per second and vCPU/);
   // A mask that is made narrower is a pin, and a wider one the drift from it.
   taskset('0');
   await sleep(3000);
