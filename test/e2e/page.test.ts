@@ -239,7 +239,7 @@ test('names are shown as text, and empty states give instructions', async (conte
   await page.getByRole('link', { name }).click();
   await page.waitForSelector('.cpu .thread');
   assert.equal(await textOf(page, 'h1'), name);
-  assert.match(await textOf(page, '.charts'), /start without --trace\.backend=off/);
+  assert.match(await textOf(page, '.charts'), /without --trace\.backend=off/);
   assert.equal(await page.locator('img').count(), 0);
   host.destroy(name);
   host.step(1);
