@@ -117,7 +117,7 @@ function countersOn(tid: number): number {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      if (args[0] !== 'perf' || args[args.indexOf('--tid') + 1] !== String(tid)) continue;
+      if (args[0] !== 'perf' || !args.includes(`--tid=${tid}`)) continue;
       const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
       return fds.filter((target) => target.includes('perf_event')).length;
     } catch {

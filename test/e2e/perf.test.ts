@@ -71,7 +71,11 @@ function perfsOf(tid: number): number[] {
     .filter((pid) => {
       try {
         const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        return args[0] === 'perf' && args[args.indexOf('--tid') + 1]?.split(',').includes(String(tid));
+        const tids = args
+          .find((arg) => arg.startsWith('--tid='))
+          ?.slice('--tid='.length)
+          .split(',');
+        return args[0] === 'perf' && tids?.includes(String(tid)) === true;
       } catch {
         return false;
       }
@@ -160,7 +164,9 @@ test('a killed perf is reported and replaced, and no count falls', async (contex
   perf.follow(targets);
   await until(() => perf.counts('vm') !== undefined, 'counts');
   const [first] = perfsOf(tid);
-  process.kill(first ?? 0, 'SIGKILL');
+  // kill(0) would end the process group.
+  assert.ok(first !== undefined, 'perf runs');
+  process.kill(first, 'SIGKILL');
   await until(() => perf.problems.length === 1, 'a problem');
   assert.equal(perf.problems[0]?.message, 'perf: ended without a message (SIGKILL)');
   perf.follow(targets);
@@ -247,9 +253,9 @@ test('perf gets the events with their filters, the C locale and nothing else of 
   context.after(() => delete process.env['KT_SECRET']);
   await run([PIO, { event: 'kvm:kvm_exit', filter: undefined }], [7, 8]);
   const args = readFileSync(join(folder, 'args'), 'utf8').trim().split('\n');
-  const counting = ['--interval-print', String(INTERVAL_MS), '--log-fd', '1'];
+  const counting = [`--interval-print=${INTERVAL_MS}`, '--log-fd=1'];
   const events = ['-e', EVENT, '--filter', 'port == 0x80', '-e', 'kvm:kvm_exit'];
-  assert.deepEqual(args, ['stat', '--json-output', '--no-inherit', ...counting, ...events, '--tid', '7,8']);
+  assert.deepEqual(args, ['stat', '--json-output', '--no-inherit', ...counting, ...events, '--tid=7,8']);
   const environment = readFileSync(join(folder, 'env'), 'utf8').split('\n');
   assert.ok(environment.includes('LC_ALL=C') && environment.includes('PERF_CONFIG=/dev/null'));
   assert.ok(!environment.some((line) => line.startsWith('KT_SECRET') || line.startsWith('HOME')));
