@@ -245,9 +245,9 @@ test('names are shown as text, and empty states give instructions', async (conte
   host.step(1);
   await page.getByText('This VM is not running.').waitFor();
   await page.goto(`${shown.daemon.url}/#/`);
-  await page.getByText('No VM runs on this host').waitFor();
+  await page.getByText('No VM found on this host').waitFor();
   await page.goto(`${shown.daemon.url}/#/vm/%E0%A4%A`);
-  await page.getByText('No VM runs on this host').waitFor();
+  await page.getByText('No VM found on this host').waitFor();
   blameless(opened);
 });
 
