@@ -8,7 +8,7 @@ import { type Samples, sample, series } from '../../testing/metrics.ts';
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
 const PORT = 9954;
-const TIMEOUT_MS = 480_000;
+const TIMEOUT_MS = 900_000;
 /** Features of QEMU are read every 30 s. Stages are detected every 10 s and confirmed by a second detection. */
 const STAGE_SECONDS = 75;
 

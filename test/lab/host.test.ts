@@ -14,7 +14,7 @@ const VM = { vm: 'vm-a' };
 const QMP_PORT = 9954;
 const DEBUGFS_PORT = 9956;
 const BPF_PORT = 9957;
-const TIMEOUT_MS = 480_000;
+const TIMEOUT_MS = 900_000;
 /** An emulated CPU may be busy for longer than the second that a VM has. */
 const PATIENT = '--qmp.timeout-seconds=5';
 
