@@ -165,7 +165,7 @@ test('the reason names what the kernel lacks, or who may read the file', () => {
   );
 });
 
-test('a process without free descriptors is reported whose limit it is, whatever the collector', () => {
+test('advice on exhausted descriptors names the limit that was reached, whatever the collector', () => {
   for (const collector of ['qmp', 'libvirt', 'trace', 'block']) {
     assert.match(
       advice(collector, 'exhausted', '/x', 'EMFILE', ROOT, 'EMFILE'),
