@@ -5,6 +5,7 @@ import { compare, count, div, histogramQuantile, max, min, sum } from '../promql
 import { dashboard } from './finish.ts';
 import { seriesToHost, toHost } from './links.ts';
 import { currentValue } from './panels/current-value.ts';
+import { failingCollectors } from './panels/failing-collectors.ts';
 import { above, named } from './panels/panel.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
@@ -54,15 +55,7 @@ export const exporter = (): Dashboard =>
             'Exporters that Prometheus can scrape.',
             count(compare(hostGauge('up'), '==', 1), []),
           ),
-          currentValue(
-            'Failing collectors',
-            'Collectors that failed in the last scrape.',
-            count(compare(hostGauge('kvm_telemetry_collector_success'), '==', 0), []),
-            {
-              emptyIsGood: 'none',
-              thresholds: above([[1, 'red']]),
-            },
-          ),
+          failingCollectors('red'),
           currentValue('Series', 'Series of all exporters.', sum(hostGauge('kvm_telemetry_series'), [])),
           currentValue(
             'Dropped series',

@@ -25,6 +25,7 @@ import { dashboard } from './finish.ts';
 import { seriesToVm, toVm } from './links.ts';
 import { memoryOnNodes } from './memory.ts';
 import { currentValue } from './panels/current-value.ts';
+import { failingCollectors } from './panels/failing-collectors.ts';
 import { above, named } from './panels/panel.ts';
 import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
@@ -94,15 +95,7 @@ export const host = (): Dashboard =>
               thresholds: above([[1, 'red']]),
             },
           ),
-          currentValue(
-            'Failing collectors',
-            'Collectors that failed in the last scrape.',
-            count(compare(hostGauge('kvm_telemetry_collector_success'), '==', 0), []),
-            {
-              emptyIsGood: 'none',
-              thresholds: above([[1, 'orange']]),
-            },
-          ),
+          failingCollectors('orange'),
         ],
       },
       {
