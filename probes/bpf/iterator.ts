@@ -9,7 +9,7 @@ const BTF = '/sys/kernel/btf/vmlinux';
 const FIRST_BUFFER = 256 * 1024;
 const LEAST_SPACE = 64 * 1024;
 /** Rows of 40,000 vCPUs. More indicate a fault. */
-const MAX_BYTES = 64 * 1024 * 1024;
+export const MAX_ROW_BYTES = 64 * 1024 * 1024;
 /** EAGAIN: the kernel passed a million objects without a row, and continues at the next read. */
 const MAX_AGAIN = 100;
 
@@ -86,8 +86,8 @@ export class BpfIterator {
   }
 
   #grow(length: number, path: string): void {
-    if (this.#buffer.length >= MAX_BYTES)
-      throw new SourceError('too_large', path, `more than ${MAX_BYTES} bytes`);
+    if (this.#buffer.length >= MAX_ROW_BYTES)
+      throw new SourceError('too_large', path, `more than ${MAX_ROW_BYTES} bytes`);
     const larger = Buffer.allocUnsafeSlow(this.#buffer.length * 2);
     this.#buffer.copy(larger, 0, 0, length);
     this.#buffer = larger;

@@ -48,51 +48,9 @@ struct pid {
 	struct upid numbers[1];
 };
 
-struct sched_entity {
-	u64 sum_exec_runtime;
-	u64 nr_migrations;
-};
-
-struct sched_info {
-	unsigned long pcount;
-	unsigned long long run_delay;
-};
-
-struct thread_info {
-	u32 cpu;
-};
-
-struct cpumask {
-	unsigned long bits[1];
-};
-
 struct task_struct {
-	struct thread_info thread_info;
-	unsigned int __state;
-	unsigned int flags;
-	int exit_state;
-	int pid;
 	int tgid;
-	int prio;
-	unsigned int policy;
 	struct mm_struct *mm;
-	struct sched_entity se;
-	struct sched_info sched_info;
-	const struct cpumask *cpus_ptr;
-	struct cpumask cpus_mask;
-	u64 utime;
-	u64 stime;
-	u64 gtime;
-	unsigned long nvcsw;
-	unsigned long nivcsw;
-	u64 start_boottime;
-	char comm[16];
-};
-
-/* Before Linux 5.14, and before 5.16 for the CPU. */
-struct task_struct___old {
-	volatile long state;
-	unsigned int cpu;
 };
 
 struct super_block {
@@ -119,11 +77,6 @@ struct file {
 	struct inode *f_inode;
 	struct path f_path;
 	void *private_data;
-};
-
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

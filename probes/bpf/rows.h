@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The rows that the iterators write, little-endian. probes/bpf/kvm-rows.ts and thread-rows.ts parse them. */
+/* The rows that the iterators write, little-endian. probes/bpf/kvm-rows.ts parses them. */
 #ifndef ROWS_H
 #define ROWS_H
 
 #include "kvm-statistics.h"
 
-enum { ROW_VM = 1, ROW_VCPU = 2, ROW_THREAD = 3 };
+enum { ROW_VM = 1, ROW_VCPU = 2 };
 
 /* Every row begins with this. `size` includes it. */
 struct row_head {
@@ -39,37 +39,5 @@ struct vm_row {
 	u64 present;
 	u64 statistics[VM_STATISTICS_COUNT];
 };
-
-/* A CPU mask of Linux has at most 8192 bits. */
-#define MASK_WORDS 128
-
-struct thread_row {
-	struct row_head head;
-	u32 tid;
-	/* Bits of enum thread_field: what this kernel has. */
-	u32 present;
-	u32 cpu;
-	u32 flags;
-	u32 state;
-	u32 exit_state;
-	u32 policy;
-	u32 prio;
-	/* Nanoseconds, except the counts. */
-	u64 run;
-	u64 wait;
-	u64 timeslices;
-	u64 voluntary_switches;
-	u64 involuntary_switches;
-	u64 migrations;
-	u64 utime;
-	u64 stime;
-	u64 gtime;
-	u64 start;
-	char comm[16];
-	/* The row ends after the last word that is not 0. */
-	u64 mask[MASK_WORDS];
-};
-
-enum thread_field { THREAD_SCHED_INFO = 1, THREAD_MIGRATIONS = 2 };
 
 #endif

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { BpfIterator } from '../../../probes/bpf/iterator.ts';
+import { BpfIterator, MAX_ROW_BYTES } from '../../../probes/bpf/iterator.ts';
 import { type KvmRows, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
@@ -11,9 +11,6 @@ import { statisticsOf } from './statistics.ts';
 
 /** The first pid namespace, include/linux/proc_ns.h PROC_PID_INIT_INO. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
-
-/** As probes/bpf/iterator.ts has it. */
-const MAX_BYTES = 64 * 1024 * 1024;
 
 /** Something that reads the rows of all VMs and vCPUs: an iterator in the kernel, or a file in a copy of a host. */
 export interface RowReader {
@@ -131,7 +128,8 @@ function fileReader(host: Host, path: string): RowReader {
       let length = 0;
       for (const piece of host.pieces(path)) {
         length += piece.length;
-        if (length > MAX_BYTES) throw new SourceError('too_large', path, `more than ${MAX_BYTES} bytes`);
+        if (length > MAX_ROW_BYTES)
+          throw new SourceError('too_large', path, `more than ${MAX_ROW_BYTES} bytes`);
         pieces.push(Buffer.from(piece));
       }
       return Buffer.concat(pieces);
