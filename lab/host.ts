@@ -30,11 +30,14 @@ const KERNEL_OPTIONS =
   'console=ttyS0 quiet mitigations=off tsc=reliable clocksource=tsc panic=1 oops=panic nokaslr nowatchdog audit=0 apparmor=0';
 
 const PREFIX = 'kvm-telemetry-lab-';
-const BOOT_MS = 90_000;
+const BOOT_MS = 180_000;
+/** A guest boots in 40 to 80 s on two idle cores. */
+const GUEST_MS = 300_000;
+const COMMAND_MS = 120_000;
 const TICK_MS = 200;
 const POLL_MS = 50;
 /** An empty command takes this long only if the host is dead. */
-const SIGN_OF_LIFE_MS = 15_000;
+const SIGN_OF_LIFE_MS = 60_000;
 /** One of the host's two CPUs runs the guests, the other runs everything else. */
 const GUEST_CPU = 1;
 
@@ -228,7 +231,7 @@ export class LabHost {
    * @throws HostDied
    * @throws Error when the command times out although the host is alive
    */
-  async run(command: string, timeoutMs = 60_000): Promise<Output> {
+  async run(command: string, timeoutMs = COMMAND_MS): Promise<Output> {
     const output = await this.#ask(command, timeoutMs);
     if (output !== undefined) return output;
     if ((await this.#ask('true', SIGN_OF_LIFE_MS)) === undefined) throw this.#died('the host hangs');
@@ -248,7 +251,7 @@ export class LabHost {
    */
   async startGuest(name: string, disk = '/dev/nvme0n1'): Promise<number> {
     const args = [name, ++this.#guests, GUEST_CPU, disk, kernelOf(this.#packages), '/lab/guest.cpio'];
-    await this.output(`bash ${INSIDE}guest.sh ${args.map((arg) => `'${arg}'`).join(' ')}`, 90_000);
+    await this.output(`bash ${INSIDE}guest.sh ${args.map((arg) => `'${arg}'`).join(' ')}`, GUEST_MS);
     return Number(await this.output(`cat /run/lab/${name}.pid`));
   }
 

@@ -39,6 +39,7 @@ export class Lab<B extends Bench> {
   #bench: B | undefined;
   #host: LabHost | undefined;
   #deaths = 0;
+  #notReady: Error | undefined;
 
   constructor(context: TestContext, makeReady: (host: LabHost) => Promise<B>, options: BootOptions = {}) {
     this.#context = context;
@@ -70,13 +71,25 @@ export class Lab<B extends Bench> {
 
   async #ready(): Promise<B> {
     if (this.#deaths > 1) throw new Error('the emulated host died twice');
+    if (this.#notReady !== undefined) throw this.#notReady;
     if (this.#bench !== undefined) return this.#bench;
     await this.#host?.stop();
     this.#host = await boot(this.#options);
-    this.#bench = await this.#makeReady(this.#host);
+    try {
+      this.#bench = await this.#makeReady(this.#host);
+    } catch (error) {
+      // The other checks would fail in the same way, minutes later.
+      if (!this.#hostDied(error)) this.#notReady = new Error('the host was not made ready', { cause: error });
+      throw error;
+    }
     return this.#bench;
   }
 }
+
+/** An emulated CPU may be busy for longer than the second that a VM has for its answers. */
+export const PATIENT = '--qmp.timeout-seconds=20';
+/** node starts in 15 s on an idle machine, and in minutes on a busy one. */
+const START_MS = 300_000;
 
 /** Starts `kvm-telemetry serve` in the host, not on the guest's CPU, and waits until it listens. */
 export async function startExporter(
@@ -88,14 +101,14 @@ export async function startExporter(
   const log = `/run/lab/exporter-${address.split(':').at(-1)}.log`;
   await host.output(
     `taskset -c 0 '${process.execPath}' '${main}' serve --web.listen-address=${address} ${args.join(' ')} >${log} 2>&1 &
-for _ in {1..1500}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
-    180_000,
+for _ in {1..2400}; do grep -q '"msg":"listening"' ${log} && exit; sleep 0.1; done; cat ${log}; exit 1`,
+    START_MS,
   );
 }
 
 /** Prints what the exporter at this port of the host serves. */
 export function fetchCommand(port: number): string {
-  return `wget -q -T 20 -O - http://127.0.0.1:${port}/metrics`;
+  return `wget -q -T 60 -O - http://127.0.0.1:${port}/metrics`;
 }
 
 export async function scrape(host: LabHost, port: number): Promise<Samples> {

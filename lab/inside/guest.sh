@@ -23,7 +23,7 @@ taskset -c "$cpu" qemu-system-x86_64 -name "guest=$name,debug-threads=on" -uuid 
 ip addr add "10.9.$number.1/24" dev "tap$number"
 ip link set "tap$number" up
 for pid in $(pgrep "^vhost-$(<"$run.pid")"); do taskset -pc "$cpu" "$pid" >/dev/null; done
-for _ in {1..300}; do
+for _ in {1..1300}; do
   grep -q 'LAB READY' "$run.console" 2>/dev/null && exit
   sleep 0.2
 done

@@ -2,15 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LabHost } from '../../lab/host.ts';
 import { ROOT } from '../../testing/daemon.ts';
-import { type Bench, canBoot, Lab, scrape, startExporter } from '../../testing/lab.ts';
+import { type Bench, canBoot, Lab, PATIENT, scrape, startExporter } from '../../testing/lab.ts';
 import { type Samples, sample, series } from '../../testing/metrics.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
 const PORT = 9954;
-const TIMEOUT_MS = 900_000;
-/** An emulated CPU may be busy for longer than the second that a VM has. */
-const PATIENT = '--qmp.timeout-seconds=5';
+const TIMEOUT_MS = 1_200_000;
 /** Features of QEMU are read every 30 s. Stages are detected every 10 s and confirmed by a second detection. */
 const STAGE_SECONDS = 75;
 

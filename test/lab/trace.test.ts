@@ -9,7 +9,7 @@ const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
 const PORT = 9954;
 const TRACEFS = '/sys/kernel/tracing';
-const TIMEOUT_MS = 900_000;
+const TIMEOUT_MS = 1_200_000;
 /** Debugfs, so that what KVM counts itself is of the same moment as what its tracepoints count. */
 const ARGUMENTS = ['--no-collector.qmp', '--trace.vcpu-reasons'];
 
