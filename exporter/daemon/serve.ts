@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
+import { allowedHosts, parseListenAddress } from '../config/addresses.ts';
 import { doubtsAboutVms } from '../config/doubts.ts';
 import { ConfigError } from '../config/load.ts';
-import { allowedHosts, type Config, parseListenAddress } from '../config/options.ts';
+import type { Config } from '../config/options.ts';
 import { refusal } from '../http/allowed-hosts.ts';
 import { createApp } from '../http/app.ts';
 import { authentication } from '../http/authentication.ts';

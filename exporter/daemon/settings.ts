@@ -4,7 +4,8 @@ import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import type { AffinitySettings } from '../assessment/affinity/watch.ts';
 import type { SamplerSettings } from '../assessment/sampler.ts';
 import { COLLECTOR_NAMES } from '../collectors/index.ts';
-import { type Config, traceSets } from '../config/options.ts';
+import { listed } from '../config/kinds.ts';
+import type { Config } from '../config/options.ts';
 import type { PinningRule } from '../model/expectation.ts';
 import { truncatePattern } from '../model/vm-names.ts';
 import { intervalOf } from '../schedule/schedule.ts';
@@ -43,7 +44,7 @@ export function settingsOf(config: Config): Settings {
     remotes: remotesOf(config),
     trace: {
       backend: config['collector.trace'] ? config['trace.backend'] : 'off',
-      sets: traceSets(config['trace.sets']) as TraceSetName[],
+      sets: listed(config['trace.sets']) as TraceSetName[],
       dutyCycle: config['trace.dutyCycle'],
     },
     affinity: {

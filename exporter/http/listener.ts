@@ -3,7 +3,7 @@ import { createServer as createHttpsServer, Server as HttpsServer } from 'node:h
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { ConfigError } from '../config/load.ts';
-import { parseListenAddress } from '../config/options.ts';
+import { parseListenAddress } from '../config/addresses.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { TlsOptions } from './web-config.ts';
 

@@ -1,8 +1,9 @@
 import { pino } from 'pino';
 import { readBuild } from '../../exporter/cli/build.ts';
 import { memoryFolder } from '../../exporter/cli/memory-folder.ts';
+import { listed } from '../../exporter/config/kinds.ts';
 import { type RawValues, resolveConfig } from '../../exporter/config/load.ts';
-import { type Config, traceSets } from '../../exporter/config/options.ts';
+import type { Config } from '../../exporter/config/options.ts';
 import { rootsOf } from '../../exporter/config/roots.ts';
 import { createOwnMetrics } from '../../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../../exporter/daemon/telemetry.ts';
@@ -141,7 +142,7 @@ function telemetryOf(host: SimulatedHost, config: Config, scheduler: VirtualSche
 
 /** Sets with a duty cycle have windows; one tick opens a window and another closes it. */
 function hasWindows(config: Config): boolean {
-  const sets = traceSets(config['trace.sets']).map((name) => TRACE_SETS[name as TraceSetName]);
+  const sets = listed(config['trace.sets']).map((name) => TRACE_SETS[name as TraceSetName]);
   return sets.some(({ dutyCycled }) => dutyCycled === true);
 }
 

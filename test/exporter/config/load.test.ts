@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parseListenAddress } from '../../../exporter/config/addresses.ts';
 import {
   ConfigError,
   environmentVariableOf,
@@ -11,7 +12,7 @@ import {
   readConfigFile,
   resolveConfig,
 } from '../../../exporter/config/load.ts';
-import { type ConfigKey, options, parseListenAddress } from '../../../exporter/config/options.ts';
+import { type ConfigKey, options } from '../../../exporter/config/options.ts';
 import { rootsOf } from '../../../exporter/config/roots.ts';
 import { cpuMs } from '../../../testing/patience.ts';
 
