@@ -1,14 +1,5 @@
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
-import {
-  vmDeviceLabels,
-  vmFeatureLabels,
-  vmLabels,
-  vmPhaseLabels,
-  vmScopeLabels,
-  vmStageSourceLabels,
-  vmThreadKindLabels,
-} from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
 import { DRIFT_KINDS, type DriftKind } from '../model/drift.ts';
@@ -17,7 +8,7 @@ import type { Collector } from './collector.ts';
 
 /** Expected and observed affinity of threads, and the stage of each VM. Computed between scrapes. */
 export function affinity(): Collector {
-  const known = new Map<string, LabelBlock<(typeof vmThreadKindLabels)[number]>>();
+  const known = new Map<string, LabelBlock<'vm' | 'thread' | 'kind'>>();
 
   return {
     name: 'affinity',
@@ -36,9 +27,9 @@ export function affinity(): Collector {
     },
   };
 
-  function drift(vm: string, thread: string, kind: string): LabelBlock<(typeof vmThreadKindLabels)[number]> {
+  function drift(vm: string, thread: string, kind: string): LabelBlock<'vm' | 'thread' | 'kind'> {
     const key = `${kind} ${thread} ${vm}`;
-    const block = known.get(key) ?? labelBlock(vmThreadKindLabels, [vm, thread, kind]);
+    const block = known.get(key) ?? labelBlock({ vm, thread, kind });
     known.set(key, block);
     return block;
   }
@@ -65,7 +56,7 @@ function addAffinity(
   vm: string,
   { observed, drifts, memoryLocal, completions }: VmAffinity,
   kinds: PossibleKinds,
-  labelsOf: (vm: string, thread: string, kind: string) => LabelBlock<(typeof vmThreadKindLabels)[number]>,
+  labelsOf: (vm: string, thread: string, kind: string) => LabelBlock<'vm' | 'thread' | 'kind'>,
 ): void {
   const drifting = new Set(drifts.map(({ thread, kind }) => `${kind} ${thread}`));
   for (const { label, role, expectation } of observed.threads) {
@@ -75,33 +66,33 @@ function addAffinity(
       families.add('kvm_thread_affinity_drift', labelsOf(vm, label, kind), value);
     }
   }
-  const labels = labelBlock(vmLabels, [vm]);
+  const labels = labelBlock({ vm });
   const threads = new Set(drifts.map(({ thread }) => thread));
   families.add('kvm_vm_affinity_drift_threads', labels, threads.size);
   if (memoryLocal !== undefined) families.add('kvm_vm_numa_local_ratio', labels, memoryLocal);
   for (const scope of ['cpu', 'node'] as const) {
     const ratio = completions[scope];
     if (ratio === undefined) continue;
-    families.add('kvm_vm_io_completion_local_ratio', labelBlock(vmScopeLabels, [vm, scope]), ratio);
+    families.add('kvm_vm_io_completion_local_ratio', { vm, scope }, ratio);
   }
 }
 
 function addStage(families: Families, vm: string, stage: VmStage): void {
-  const labels = labelBlock(vmLabels, [vm]);
+  const labels = labelBlock({ vm });
   for (const [feature, value] of stage.features) {
-    families.add('kvm_vm_feature', labelBlock(vmFeatureLabels, [vm, feature]), value);
+    families.add('kvm_vm_feature', { vm, feature }, value);
   }
-  families.add('kvm_vm_stage_info', labelBlock(vmStageSourceLabels, [vm, stage.detected, 'detected']), 1);
+  families.add('kvm_vm_stage_info', { vm, stage: stage.detected, source: 'detected' }, 1);
   if (stage.declared !== undefined) {
-    families.add('kvm_vm_stage_info', labelBlock(vmStageSourceLabels, [vm, stage.declared, 'declared']), 1);
+    families.add('kvm_vm_stage_info', { vm, stage: stage.declared, source: 'declared' }, 1);
   }
   families.add('kvm_vm_stage_changes_total', labels, stage.stageChanges);
   families.add('kvm_vm_phase_changes_total', labels, stage.phaseChanges);
   if (stage.phase !== undefined) {
-    families.add('kvm_vm_phase_info', labelBlock(vmPhaseLabels, [vm, stage.phase]), 1);
+    families.add('kvm_vm_phase_info', { vm, phase: stage.phase }, 1);
   }
   for (const { device, locality, fairness } of stage.devices) {
-    const block = labelBlock(vmDeviceLabels, [vm, device]);
+    const block = labelBlock({ vm, device });
     if (locality !== undefined) families.add('kvm_vm_queue_locality_ratio', block, locality);
     if (fairness !== undefined) families.add('kvm_vm_queue_fairness_ratio', block, fairness);
   }

@@ -3,7 +3,6 @@ import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import { readBlockQueue, readHardwareQueues } from '../../probes/sys-block-queue.ts';
 import type { Families } from '../metrics/families.ts';
-import { deviceInfoLabels, deviceLabels, hardwareQueueLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 
 /** CPUs by hardware queue, as text. */
@@ -79,15 +78,14 @@ function addInfo(
   physical: boolean,
   { scheduler, writeCache, rotational }: Partial<Settings>,
 ): void {
-  const flag = rotational === undefined ? '' : String(rotational);
-  const labels = labelBlock(deviceInfoLabels, [
+  const labels = labelBlock({
     device,
     controller,
-    String(physical),
-    scheduler ?? '',
-    writeCache ?? '',
-    flag,
-  ]);
+    physical,
+    scheduler,
+    write_cache: writeCache,
+    rotational,
+  });
   families.add('kvm_block_info', labels, 1);
 }
 
@@ -96,14 +94,13 @@ function addGauges(
   device: string,
   { node, requests, poll, hardwareQueues }: Partial<Settings>,
 ): void {
-  const labels = labelBlock(deviceLabels, [device]);
+  const labels = labelBlock({ device });
   if (node !== undefined) families.add('kvm_block_numa_node', labels, node);
   if (requests !== undefined) families.add('kvm_block_queue_requests', labels, requests);
   if (poll !== undefined) families.add('kvm_block_queue_io_poll', labels, Number(poll));
   if (hardwareQueues === undefined) return;
   families.add('kvm_block_hardware_queues', labels, hardwareQueues.length);
   for (const [queue, cpus] of hardwareQueues) {
-    const each = labelBlock(hardwareQueueLabels, [device, String(queue), cpus]);
-    families.add('kvm_block_hardware_queue_info', each, 1);
+    families.add('kvm_block_hardware_queue_info', { device, queue, cpus }, 1);
   }
 }

@@ -1,6 +1,4 @@
 import { formatCpuList } from '../../kernel/cpu-list.ts';
-import { cpuInfoLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
 /** The host's CPUs and their topology. */
@@ -10,14 +8,14 @@ export const cpus: Collector = {
     for (const cpu of topology?.cpus ?? []) {
       families.add(
         'kvm_cpu_info',
-        labelBlock(cpuInfoLabels, [
-          String(cpu.cpu),
-          String(cpu.package),
-          String(cpu.core),
-          cpu.node === undefined ? '' : String(cpu.node),
-          formatCpuList(cpu.siblings),
-          String(cpu.isolated),
-        ]),
+        {
+          cpu: cpu.cpu,
+          package: cpu.package,
+          core: cpu.core,
+          node: cpu.node,
+          siblings: formatCpuList(cpu.siblings),
+          isolated: cpu.isolated,
+        },
         1,
       );
     }

@@ -2,7 +2,6 @@ import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
-import { interruptLabels, nvmeQueueLabels } from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
 import { InterruptCounter } from '../model/interrupt-counter.ts';
 import { interruptType, type NvmeQueue, nvmeQueues } from '../model/interrupts.ts';
@@ -39,7 +38,7 @@ export function interrupts(): Collector {
       }
       for (const type of found.types) {
         const total = types.get(type)?.total ?? 0;
-        collection.families.add('kvm_interrupts_total', labelBlock(interruptLabels, [type]), total);
+        collection.families.add('kvm_interrupts_total', { type }, total);
       }
       for (const [name, irq] of found.queues) {
         await collection.yieldIfDue();
@@ -75,7 +74,7 @@ function addQueue(
   report: Report,
 ): void {
   if (queue === undefined) return;
-  const labels = labelBlock(nvmeQueueLabels, [queue.controller, queue.queue]);
+  const labels = labelBlock({ controller: queue.controller, queue: queue.queue });
   families.add('kvm_nvme_queue_interrupts_total', labels, queue.interrupts.total);
   guarded(`${host.roots.procfs}/irq/${irq}`, report, () => {
     const cpus = formatCpuList(readIrqEffectiveAffinity(host, irq));

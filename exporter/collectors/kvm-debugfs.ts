@@ -1,7 +1,6 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type KvmStatisticFile, readKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { readLockdown } from '../../probes/lockdown.ts';
-import { vmLabels, vmSourceLabels } from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import type { CounterSets } from '../model/continued-counter.ts';
 import type { Vm } from '../model/vm.ts';
@@ -46,7 +45,7 @@ export function kvmDebugfs(
   };
 
   function collectVm({ host, families, written }: Collection, vm: Vm, report: Report): void {
-    const labels = labelBlock(vmLabels, [vm.label]);
+    const labels = labelBlock({ vm: vm.label });
     const already = written.get(vm.key);
     /** Values per directory, by name of the statistic. Nearly all VMs have one directory. */
     const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();
@@ -79,6 +78,6 @@ export function kvmDebugfs(
       families.addNamed(metric, labels, value / metric.divisor);
     }
     const isSource = [...found.keys()].some((name) => already === undefined || !DISTURBED.has(name));
-    if (isSource) families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm.label, 'debugfs']), 1);
+    if (isSource) families.add('kvm_vm_source_info', { vm: vm.label, source: 'debugfs' }, 1);
   }
 }

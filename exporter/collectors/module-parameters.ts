@@ -1,6 +1,4 @@
 import { moduleParameterNumber, readModuleParameters } from '../../probes/module-parameters.ts';
-import { moduleParameterInfoLabels, moduleParameterLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
 /** Longer values are tables and are not exported. */
@@ -13,10 +11,9 @@ export const moduleParameters: Collector = {
     for (const { module, parameter, value } of readModuleParameters(host)) {
       const number = moduleParameterNumber(value);
       if (number !== undefined) {
-        families.add('kvm_module_parameter', labelBlock(moduleParameterLabels, [module, parameter]), number);
+        families.add('kvm_module_parameter', { module, parameter }, number);
       } else if (value.length <= MAX_WORD) {
-        const labels = labelBlock(moduleParameterInfoLabels, [module, parameter, value]);
-        families.add('kvm_module_parameter_info', labels, 1);
+        families.add('kvm_module_parameter_info', { module, parameter, value }, 1);
       }
     }
   },

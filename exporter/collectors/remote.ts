@@ -1,6 +1,4 @@
 import type { SourceError } from '../../probes/errors.ts';
-import { vmSourceLabels, vmVersionLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { CounterSets } from '../model/continued-counter.ts';
 import type { RemoteResult } from '../model/remote.ts';
 import type { StatisticsSource } from '../model/vm-statistics.ts';
@@ -35,11 +33,7 @@ export function qmp(metrics: StatisticMetrics, counters: CounterSets): Collector
       for (const vm of collection.vms) {
         const version = result.statistics.has(vm.key) ? collection.versionOf(vm) : undefined;
         if (version === undefined) continue;
-        collection.families.add(
-          'kvm_vm_qemu_version_info',
-          labelBlock(vmVersionLabels, [vm.label, version]),
-          1,
-        );
+        collection.families.add('kvm_vm_qemu_version_info', { vm: vm.label, version }, 1);
       }
       for (const problem of result.problems) report(problem);
     },
@@ -69,11 +63,7 @@ function add(
   for (const vm of vms) {
     if (!queried.has(vm.key)) continue;
     const found = statistics.get(vm.key);
-    families.add(
-      'kvm_vm_source_up',
-      labelBlock(vmSourceLabels, [vm.label, source]),
-      found === undefined ? 0 : 1,
-    );
+    families.add('kvm_vm_source_up', { vm: vm.label, source }, found === undefined ? 0 : 1);
     if (found === undefined) continue;
     // The first source that has a statistic provides it in this scrape.
     const already = written.get(vm.key) ?? new Set();

@@ -1,16 +1,6 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
-import {
-  iothreadLabels,
-  vcpuLabels,
-  vmDiskInfoLabels,
-  vmDiskLabels,
-  vmDiskQueueLabels,
-  vmLabels,
-  vmSourceLabels,
-  vmStateLabels,
-} from '../metrics/label-sets.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
 import type { Addends, CounterSet } from '../model/continued-counter.ts';
 import {
@@ -81,7 +71,7 @@ export function addStatistics(
 ): Set<string> {
   const given = new Set<string>();
   const { source } = statistics;
-  const labels = labelBlock(vmLabels, [vm]);
+  const labels = labelBlock({ vm });
   const totals = sumOverVcpus(statistics);
   for (const values of [totals, statistics.vm]) {
     for (const [name, value] of values) {
@@ -96,7 +86,7 @@ export function addStatistics(
     }
   }
   for (const [index, values] of statistics.vcpus) {
-    const vcpu = labelBlock(vcpuLabels, [vm, String(index)]);
+    const vcpu = labelBlock({ vm, vcpu: index });
     for (const [name, value] of values) {
       if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) continue;
       const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
@@ -122,10 +112,9 @@ export function addStatistics(
     );
   }
   if (given.size > 0) {
-    families.add('kvm_vm_source_info', labelBlock(vmSourceLabels, [vm, source]), 1);
+    families.add('kvm_vm_source_info', { vm, source }, 1);
   }
-  if (statistics.state !== '')
-    families.add('kvm_vm_state_info', labelBlock(vmStateLabels, [vm, statistics.state]), 1);
+  if (statistics.state !== '') families.add('kvm_vm_state_info', { vm, state: statistics.state }, 1);
   addIothreads(families, vm, statistics.iothreads);
   for (const disk of statistics.disks) {
     addDisk(families, vm, disk, isDedicated(disk, statistics.disks));
@@ -136,7 +125,7 @@ export function addStatistics(
 
 function addIothreads(families: Families, vm: string, iothreads: readonly Iothread[]): void {
   for (const { id, pollMaxSeconds, pollGrow, pollShrink, aioMaxBatch } of iothreads) {
-    const labels = labelBlock(iothreadLabels, [vm, id]);
+    const labels = labelBlock({ vm, iothread: id });
     families.add('kvm_iothread_poll_max_seconds', labels, pollMaxSeconds);
     families.add('kvm_iothread_poll_grow', labels, pollGrow);
     families.add('kvm_iothread_poll_shrink', labels, pollShrink);
@@ -155,11 +144,11 @@ function isDedicated(disk: Disk, disks: readonly Disk[]): boolean | undefined {
 }
 
 function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean | undefined): void {
-  const labels = labelBlock(vmDiskLabels, [vm, disk.name]);
+  const labels = labelBlock({ vm, disk: disk.name });
   const threads = [...new Set(disk.iothreads ?? [])].join(',');
   families.add(
     'kvm_vm_disk_info',
-    labelBlock(vmDiskInfoLabels, [vm, disk.name, disk.file, disk.driver, threads]),
+    { vm, disk: disk.name, file: disk.file, driver: disk.driver, iothread: threads },
     1,
   );
   if (disk.queues !== undefined) families.add('kvm_vm_disk_queues', labels, disk.queues);
@@ -167,8 +156,8 @@ function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean 
   disk.iothreads?.forEach((thread, queue) => {
     // If one IOThread serves all queues, kvm_vm_disk_info names it. A series per queue would add nothing.
     if ((disk.iothreads?.length ?? 0) < 2) return;
-    const block = labelBlock(vmDiskQueueLabels, [vm, disk.name, String(queue), thread]);
-    families.add('kvm_vm_disk_queue_iothread_info', block, 1);
+    const of = { vm, disk: disk.name, queue, iothread: thread };
+    families.add('kvm_vm_disk_queue_iothread_info', of, 1);
   });
 }
 
@@ -179,7 +168,7 @@ function addDiskCounters(
   { name: disk, read, write, flush, discard }: Disk,
   continued: (name: string, reading: number) => number,
 ): void {
-  const labels = labelBlock(vmDiskLabels, [vm, disk]);
+  const labels = labelBlock({ vm, disk });
   const add = (metric: DiskCounter, reading: number | undefined): void => {
     if (reading !== undefined) families.add(metric, labels, continued(metric, reading));
   };

@@ -1,12 +1,11 @@
 import { NSEC_PER_SEC, USER_HZ } from '../../kernel/units.ts';
 import type { Families } from '../metrics/families.ts';
-import { threadLabels } from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock, withLabel } from '../metrics/labels.ts';
 import type { ThreadCounters } from '../model/pooled.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Role } from '../model/roles.ts';
 
-type ThreadLabel = (typeof threadLabels)[number];
+type ThreadLabel = 'vm' | 'thread' | 'role';
 
 interface Blocks {
   readonly vm: string;
@@ -95,7 +94,7 @@ export class ThreadFamilies {
   #of(vm: string, thread: LabelledThread): Blocks {
     const known = this.#blocks.get(thread);
     if (known?.vm === vm) return known;
-    const base = labelBlock(threadLabels, [vm, thread.label, thread.role]);
+    const base = labelBlock({ vm, thread: thread.label, role: thread.role });
     const blocks: Blocks = {
       vm,
       thread: base,

@@ -1,6 +1,4 @@
 import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
-import { vmLabels, vmRoleLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { CpuTimes } from '../model/cpu-split.ts';
 import { type ThreadCounters, ThreadPool } from '../model/pooled.ts';
 import { type Role, TRACKED_ROLES } from '../model/roles.ts';
@@ -75,9 +73,9 @@ export function threads(): Collector {
       memory.pools.set(role, sum);
       out.addCounters(families, vm.label, { label: role, role }, sum.update(pooled.get(role) ?? new Map()));
     }
-    families.add('kvm_vm_vcpus', labelBlock(vmLabels, [vm.label]), byRole.get('vcpu') ?? 0);
+    families.add('kvm_vm_vcpus', { vm: vm.label }, byRole.get('vcpu') ?? 0);
     for (const [role, count] of byRole) {
-      families.add('kvm_vm_threads', labelBlock(vmRoleLabels, [vm.label, role]), count);
+      families.add('kvm_vm_threads', { vm: vm.label, role }, count);
     }
   }
 

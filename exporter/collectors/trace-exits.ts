@@ -1,5 +1,3 @@
-import { vcpuReasonLabels, vmReasonLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import { reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
 import { type DurationCount, durationHistogram, type ExitCount, type VmTrace } from '../model/vm-trace.ts';
 import { addTo, OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
@@ -21,13 +19,12 @@ export function addExits(samples: TraceSamples, exits: readonly ExitCount[], byV
     ofVcpus.set(vcpu, addTo(ofVcpus.get(vcpu) ?? new Map<string, number>(), name, count));
   }
   for (const [reason, count] of ofVm) {
-    const labels = labelBlock(vmReasonLabels, [vm, reason]);
-    families.add('kvm_vm_exits_by_reason_total', labels, total(`reason ${reason}`, count));
+    families.add('kvm_vm_exits_by_reason_total', { vm, reason }, total(`reason ${reason}`, count));
   }
   for (const [vcpu, reasons] of ofVcpus) {
     for (const [reason, count] of reasons) {
-      const labels = labelBlock(vcpuReasonLabels, [vm, vcpu, reason]);
-      families.add('kvm_vcpu_exits_by_reason_total', labels, total(`vcpu ${vcpu} ${reason}`, count));
+      const shown = total(`vcpu ${vcpu} ${reason}`, count);
+      families.add('kvm_vcpu_exits_by_reason_total', { vm, vcpu, reason }, shown);
     }
   }
 }
@@ -56,7 +53,6 @@ export function addExitDurations(
     byName.set(name, [...(byName.get(name) ?? []), ...durations]);
   }
   for (const [reason, durations] of byName) {
-    const labels = labelBlock(vmReasonLabels, [vm, reason]);
-    families.addHistogram('kvm_vm_exit_duration_seconds', labels, durationHistogram(durations));
+    families.addHistogram('kvm_vm_exit_duration_seconds', { vm, reason }, durationHistogram(durations));
   }
 }

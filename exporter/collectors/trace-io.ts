@@ -1,6 +1,4 @@
 import type { Disk } from '../../probes/sys-block.ts';
-import { virtqueueLabels, vmDeviceLabels, vmLabels, vmMsiLabels } from '../metrics/label-sets.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { Queues } from '../model/queues.ts';
 import { durationHistogram, type KickCount, type MsiCount, type VmTrace } from '../model/vm-trace.ts';
 import { addTo, OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
@@ -25,8 +23,7 @@ export function addKicks(
     counts.set(key, known);
   }
   for (const [key, { queue, vcpu, addends }] of counts) {
-    const labels = labelBlock(virtqueueLabels, [vm, queue, vcpu]);
-    families.add('kvm_virtqueue_kicks_total', labels, sum(`kicks ${key}`, addends));
+    families.add('kvm_virtqueue_kicks_total', { vm, queue, vcpu }, sum(`kicks ${key}`, addends));
   }
 }
 
@@ -39,8 +36,7 @@ export function addMsi({ families, vm, total }: TraceSamples, msi: readonly MsiC
   }
   for (const [key, count] of pairs) {
     const [vector = '', destination = ''] = key.split(' ');
-    const labels = labelBlock(vmMsiLabels, [vm, vector, destination]);
-    families.add('kvm_vm_msi_interrupts_total', labels, total(`msi ${key}`, count));
+    families.add('kvm_vm_msi_interrupts_total', { vm, vector, destination }, total(`msi ${key}`, count));
   }
 }
 
@@ -56,12 +52,10 @@ export function addBlockRequests(
     requests.set(name, [...(requests.get(name) ?? []), [String(device), count]]);
   }
   for (const [device, addends] of requests) {
-    const labels = labelBlock(vmDeviceLabels, [vm, device]);
-    families.add('kvm_vm_block_requests_total', labels, sum(`requests ${device}`, addends));
+    families.add('kvm_vm_block_requests_total', { vm, device }, sum(`requests ${device}`, addends));
   }
   if (blockDurations === undefined) return;
-  const labels = labelBlock(vmLabels, [vm]);
-  families.addHistogram('kvm_vm_block_request_duration_seconds', labels, durationHistogram(blockDurations));
+  families.addHistogram('kvm_vm_block_request_duration_seconds', { vm }, durationHistogram(blockDurations));
 }
 
 /**

@@ -1,13 +1,5 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { Families } from '../metrics/families.ts';
-import {
-  traceBackendLabels,
-  traceSetLabels,
-  virtqueueInfoLabels,
-  vmEventLabels,
-  vmLabels,
-  vmStepLabels,
-} from '../metrics/label-sets.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import { CounterSet } from '../model/continued-counter.ts';
 import { Queues } from '../model/queues.ts';
@@ -84,35 +76,29 @@ function samplesOf(
 
 function addEvents({ families, vm, isa, total }: TraceSamples, counted: VmTrace): void {
   for (const [event, count] of counted.events) {
-    const labels = labelBlock(vmEventLabels, [vm, event]);
-    families.add('kvm_vm_trace_events_total', labels, total(`event ${event}`, count));
+    families.add('kvm_vm_trace_events_total', { vm, event }, total(`event ${event}`, count));
   }
   for (const [step, count] of stepsOf(counted, isa)) {
-    const labels = labelBlock(vmStepLabels, [vm, step]);
-    families.add('kvm_vm_io_path_events_total', labels, total(`step ${step}`, count));
+    families.add('kvm_vm_io_path_events_total', { vm, step }, total(`step ${step}`, count));
   }
   if (counted.lockContentionNs === undefined) return;
   const seconds = total('lock contention', counted.lockContentionNs) / NSEC_PER_SEC;
-  families.add('kvm_vm_lock_contention_seconds_total', labelBlock(vmLabels, [vm]), seconds);
+  families.add('kvm_vm_lock_contention_seconds_total', { vm }, seconds);
 }
 
 /** The virtqueues that have been kicked so far. */
 function addQueues(families: Families, vm: Vm, queues: Queues, stages: Stages): void {
   for (const { index, address, number, isPort } of queues.known) {
     const device = stages.deviceAt(vm, number, isPort) ?? '';
-    families.add(
-      'kvm_virtqueue_info',
-      labelBlock(virtqueueInfoLabels, [vm.label, index, address, device]),
-      1,
-    );
+    families.add('kvm_virtqueue_info', { vm: vm.label, queue: index, address, device }, 1);
   }
 }
 
 function addState(families: Families, { backend, sets }: TraceReading): void {
   if (backend === undefined) return;
-  families.add('kvm_telemetry_trace_backend_info', labelBlock(traceBackendLabels, [backend]), 1);
+  families.add('kvm_telemetry_trace_backend_info', { backend }, 1);
   for (const { set, entries, dropped, activeRatio } of sets) {
-    const labels = labelBlock(traceSetLabels, [set]);
+    const labels = labelBlock({ set });
     families.add('kvm_telemetry_trace_dropped_total', labels, dropped);
     families.add('kvm_telemetry_trace_map_entries', labels, entries);
     families.add('kvm_telemetry_trace_active_ratio', labels, activeRatio);

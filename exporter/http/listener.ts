@@ -2,8 +2,8 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { ConfigError } from '../config/load.ts';
 import { parseListenAddress } from '../config/addresses.ts';
+import { ConfigError } from '../config/load.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { TlsOptions } from './web-config.ts';
 

@@ -1,6 +1,6 @@
 import type { MetricObjectWithValues, MetricValue, MetricValueWithName, Registry } from 'prom-client';
 import type { Family } from '../metrics/families.ts';
-import { labelBlockOf } from '../metrics/labels.ts';
+import { labelBlock } from '../metrics/labels.ts';
 
 type OwnMetric = MetricObjectWithValues<MetricValue<string> | MetricValueWithName<string>>;
 
@@ -23,7 +23,7 @@ function familyOf({ name, help, type, values }: OwnMetric): Family {
     name,
     type: word,
     help,
-    labels: values.map(({ labels }) => labelBlockOf(labels)),
+    labels: values.map(({ labels }) => labelBlock(labels)),
     values: values.map(({ value }) => value),
     suffixes: values.map((sample) =>
       'metricName' in sample ? (sample.metricName ?? name).slice(name.length) : '',

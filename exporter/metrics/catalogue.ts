@@ -7,7 +7,6 @@ import {
   type VcpuStatisticMetricName,
   type VmStatisticMetricName,
 } from './kvm-statistics.ts';
-import { vcpuLabels, vmLabels } from './label-sets.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
 import { traceHistogramMetrics, traceMetrics } from './trace.ts';
@@ -45,7 +44,7 @@ export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Nam
 export const catalogue: Readonly<Record<string, MetricDefinition>> = {
   ...named,
   ...histograms,
-  ...statisticDefinitions('vm', vmLabels),
-  ...statisticDefinitions('vcpu', vcpuLabels),
+  ...statisticDefinitions('vm', ['vm']),
+  ...statisticDefinitions('vcpu', ['vm', 'vcpu']),
   ...ownMetrics,
 };

@@ -26,6 +26,24 @@ export interface MetricDefinition {
   readonly derived?: Derivation;
 }
 
+interface Metric<T extends MetricDefinition['type'], L extends readonly string[]> extends MetricDefinition {
+  readonly type: T;
+  readonly labels: L;
+}
+
+function metric<T extends MetricDefinition['type']>(type: T) {
+  return <const L extends readonly string[]>(
+    labels: L,
+    help: string,
+    source: string,
+    derived?: Derivation,
+  ): Metric<T, L> => ({ type, help, labels, source, ...(derived && { derived }) });
+}
+
+export const counter = metric('counter');
+export const gauge = metric('gauge');
+export const histogram = metric('histogram');
+
 function derivation(kind: Derivation['kind']): (how: string) => Derivation {
   return (how) => ({ kind, how });
 }

@@ -1,5 +1,5 @@
 import { catalogue, type HistogramName, type LabelsOf, type MetricName } from './catalogue.ts';
-import type { LabelBlock } from './labels.ts';
+import { type LabelBlock, type LabelValue, labelBlock } from './labels.ts';
 import { type Cut, ownerOf, Shares } from './shares.ts';
 
 /** During a collection, at most this many times maxSeries is kept in memory. */
@@ -15,6 +15,9 @@ export interface Family {
   /** For histograms: `_bucket`, `_sum` or `_count` of each sample. */
   readonly suffixes: string[];
 }
+
+/** The labels of one series, by name and in the metric's order, or formatted before. */
+type Labels<L extends string> = LabelBlock<L> | Readonly<Record<L, LabelValue>>;
 
 type FamilyHead = Pick<Family, 'name' | 'type' | 'help'>;
 
@@ -67,34 +70,35 @@ export class Families {
   }
 
   /** Adds a sample of a metric from the catalogue. Ignores values that are not finite. */
-  add<M extends MetricName>(name: M, labels: LabelBlock<LabelsOf<M>>, value: number): void {
-    this.#push(this.#families.get(name) ?? this.#fromCatalogue(name), labels, value);
+  add<M extends MetricName>(name: M, labels: Labels<LabelsOf<M>>, value: number): void {
+    this.#push(this.#families.get(name) ?? this.#fromCatalogue(name), blockOf(labels), value);
   }
 
   /** Adds a sample of a metric whose name comes from the running kernel. */
-  addNamed<L extends string>(metric: FamilyHead, labels: LabelBlock<L>, value: number): void {
-    this.#push(this.#families.get(metric.name) ?? this.#start(metric), labels, value);
+  addNamed<L extends string>(metric: FamilyHead, labels: Labels<L>, value: number): void {
+    this.#push(this.#families.get(metric.name) ?? this.#start(metric), blockOf(labels), value);
   }
 
   /** Adds a histogram of one entity: all buckets, or none if they do not fit. `+Inf` comes from count. */
   addHistogram<M extends HistogramName>(
     name: M,
-    labels: LabelBlock<LabelsOf<M>>,
+    labels: Labels<LabelsOf<M>>,
     { buckets, count, sum }: HistogramSample,
   ): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
     const size = buckets.length + 2 + (sum === undefined ? 0 : 1);
-    if (this.#series + size > this.#freeUpTo && !this.#hasRoom(labels, size)) return;
+    const all = blockOf(labels);
+    if (this.#series + size > this.#freeUpTo && !this.#hasRoom(all, size)) return;
     this.#series += size;
     const push = (suffix: string, block: string, value: number): void => {
       family.suffixes.push(suffix);
       family.labels.push(block);
       family.values.push(value);
     };
-    for (const bucket of buckets) push('_bucket', `${labels},le="${bucket.le}"`, bucket.count);
-    push('_bucket', `${labels},le="+Inf"`, count);
-    if (sum !== undefined) push('_sum', labels, sum);
-    push('_count', labels, count);
+    for (const bucket of buckets) push('_bucket', `${all},le="${bucket.le}"`, bucket.count);
+    push('_bucket', `${all},le="+Inf"`, count);
+    if (sum !== undefined) push('_sum', all, sum);
+    push('_count', all, count);
   }
 
   /** Removes the series above the shares. Call it after all samples were added. */
@@ -156,9 +160,9 @@ export class Families {
   }
 
   /** Adds a sample that must never be dropped: one of the exporter's own. */
-  addUnlimited<M extends MetricName>(name: M, labels: LabelBlock<LabelsOf<M>>, value: number): void {
+  addUnlimited<M extends MetricName>(name: M, labels: Labels<LabelsOf<M>>, value: number): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
-    family.labels.push(labels);
+    family.labels.push(blockOf(labels));
     family.values.push(value);
   }
 
@@ -182,6 +186,10 @@ export class Families {
     this.#families.set(name, family);
     return family;
   }
+}
+
+function blockOf<L extends string>(labels: Labels<L>): LabelBlock<L> {
+  return typeof labels === 'string' ? labels : labelBlock(labels);
 }
 
 /** Keeps the wanted samples, in place. A histogram of one entity is kept or removed as a whole. */

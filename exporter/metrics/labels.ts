@@ -9,21 +9,13 @@ declare const labelNames: unique symbol;
  */
 export type LabelBlock<L extends string> = string & { readonly [labelNames]: (name: L) => L };
 
-/** @param names in the metric's order, as are the `values` */
-export function labelBlock<const N extends readonly string[]>(
-  names: N,
-  values: { readonly [I in keyof N]: string },
-): LabelBlock<N[number]> {
-  return names.map((name, i) => `${name}="${escapeLabel(values[i] ?? '')}"`).join(',') as LabelBlock<
-    N[number]
-  >;
-}
+export type LabelValue = string | number | boolean | undefined;
 
-/** The same for labels by name, in their order. */
-export function labelBlockOf(labels: Readonly<Record<string, string | number | undefined>>): string {
-  return Object.entries(labels)
+/** @param labels in the metric's order; undefined is written as an empty value */
+export function labelBlock<L extends string>(labels: Readonly<Record<L, LabelValue>>): LabelBlock<L> {
+  return Object.entries<LabelValue>(labels)
     .map(([name, value]) => `${name}="${escapeLabel(String(value ?? ''))}"`)
-    .join(',');
+    .join(',') as LabelBlock<L>;
 }
 
 /** Appends one label. */

@@ -70,7 +70,7 @@ function* rowsOfVm(
   vm: string,
 ): Generator<{ block: string; value: number; suffix: string }> {
   if (family === undefined) return;
-  const prefix = labelBlock(['vm'], [vm]);
+  const prefix = labelBlock({ vm });
   for (const [i, block] of family.labels.entries()) {
     if (!block.startsWith(prefix)) continue;
     yield { block, value: family.values[i] ?? 0, suffix: family.suffixes[i] ?? '' };

@@ -5,7 +5,6 @@ import type { Sampler } from '../assessment/sampler.ts';
 import type { Collection, Collector, CollectorSettings } from '../collectors/collector.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { Families, type Family } from '../metrics/families.ts';
-import { buildLabels, collectorLabels, noLabels } from '../metrics/label-sets.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Remotes } from '../model/remote.ts';
@@ -232,21 +231,25 @@ function logProblems(
 function addSelf(build: Build, families: Families, results: ReadonlyMap<string, CollectorResult>): void {
   const collected = families.series;
   for (const [collector, { problems, seconds }] of results) {
-    const labels = labelBlock(collectorLabels, [collector]);
+    const labels = labelBlock({ collector });
     families.addUnlimited('kvm_telemetry_collector_success', labels, problems.length === 0 ? 1 : 0);
     if (seconds !== undefined)
       families.addUnlimited('kvm_telemetry_collector_duration_seconds', labels, seconds);
   }
-  const none = labelBlock(noLabels, []);
-  families.addUnlimited('kvm_telemetry_series', none, collected);
-  families.addUnlimited('kvm_telemetry_series_dropped', none, families.dropped);
+  families.addUnlimited('kvm_telemetry_series', {}, collected);
+  families.addUnlimited('kvm_telemetry_series_dropped', {}, families.dropped);
   for (const { owner, dropped } of families.cuts) {
     if (owner !== '')
       families.addUnlimited('kvm_telemetry_vm_series_dropped', owner as LabelBlock<'vm'>, dropped);
   }
   families.addUnlimited(
     'kvm_telemetry_build_info',
-    labelBlock(buildLabels, [build.version, build.revision, process.versions.node, String(build.simulated)]),
+    {
+      version: build.version,
+      revision: build.revision,
+      nodejs: process.versions.node,
+      simulated: build.simulated,
+    },
     1,
   );
 }

@@ -51,7 +51,7 @@ function counter(): Family {
     name: 'kvm_vm_exits_total',
     type: 'counter',
     help: 'Exits, "all" of them: \\ and\nmore.',
-    labels: HOSTILE.map((vm) => labelBlock(['vm'], [vm])),
+    labels: HOSTILE.map((vm) => labelBlock({ vm })),
     values: HOSTILE.map((_, i) => i),
     suffixes: [],
   };

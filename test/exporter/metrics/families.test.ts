@@ -4,8 +4,8 @@ import type { MetricName } from '../../../exporter/metrics/catalogue.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { labelBlock, withLabel } from '../../../exporter/metrics/labels.ts';
 
-const cpu = (i: number) => labelBlock(['cpu'], [String(i)]);
-const thread = (vm: string, i: number) => labelBlock(['vm', 'role'], [vm, String(i)]);
+const cpu = (i: number) => labelBlock({ cpu: i });
+const thread = (vm: string, i: number) => labelBlock({ vm, role: i });
 const HISTOGRAM = { buckets: [{ le: 0.5, count: 1 }], count: 2, sum: 3 };
 
 /** `count` series of a VM, whose values are their serial numbers. */
@@ -27,10 +27,14 @@ function content(families: Families, name: string): string[] {
 test('all series up to the limit are kept, and nothing is dropped', () => {
   const families = new Families(4);
   addHost(families, 1);
-  families.addHistogram('kvm_vm_halt_wait_duration_seconds', labelBlock(['vm'], ['a']), {
-    ...HISTOGRAM,
-    sum: undefined,
-  });
+  families.addHistogram(
+    'kvm_vm_halt_wait_duration_seconds',
+    { vm: 'a' },
+    {
+      ...HISTOGRAM,
+      sum: undefined,
+    },
+  );
   families.settle();
   assert.deepEqual([families.series, families.taken, families.dropped, families.cuts], [4, 4, 0, []]);
 });
@@ -38,8 +42,8 @@ test('all series up to the limit are kept, and nothing is dropped', () => {
 test('a histogram has its buckets, +Inf, the sum if known, and the count', () => {
   const families = new Families(100);
   const name = 'kvm_vm_halt_wait_duration_seconds';
-  families.addHistogram(name, labelBlock(['vm'], ['a']), HISTOGRAM);
-  families.addHistogram(name, labelBlock(['vm'], ['b']), { buckets: [], count: 0, sum: undefined });
+  families.addHistogram(name, { vm: 'a' }, HISTOGRAM);
+  families.addHistogram(name, { vm: 'b' }, { buckets: [], count: 0, sum: undefined });
   assert.deepEqual(content(families, name), [
     '_bucket{vm="a",le="0.5"} 1',
     '_bucket{vm="a",le="+Inf"} 2',
@@ -98,13 +102,17 @@ test('a series that is kept keeps its value', () => {
 
 test('a histogram that does not fit is dropped as a whole, and those that stay are whole', () => {
   const families = new Families(11);
-  const reasons = labelBlock(['vm', 'reason'], ['a', 'hlt']);
+  const reasons = labelBlock({ vm: 'a', reason: 'hlt' });
   const add = (vm: string, i: number): void =>
-    families.addHistogram('kvm_vm_exit_duration_seconds', labelBlock(['vm', 'reason'], [vm, String(i)]), {
-      buckets: [{ le: 1, count: i }],
-      count: i,
-      sum: i,
-    });
+    families.addHistogram(
+      'kvm_vm_exit_duration_seconds',
+      { vm, reason: i },
+      {
+        buckets: [{ le: 1, count: i }],
+        count: i,
+        sum: i,
+      },
+    );
   assert.equal(reasons, 'vm="a",reason="hlt"');
   for (let i = 0; i < 2; i++) add('a', i);
   for (let i = 0; i < 2; i++) add('b', i);
@@ -123,11 +131,15 @@ test('a histogram above the share of its VM is dropped, and others keep the room
   const families = new Families(12);
   addVm(families, 'a', 12);
   const buckets = Array.from({ length: 8 }, (_, le) => ({ le, count: 0 }));
-  families.addHistogram('kvm_vm_halt_wait_duration_seconds', labelBlock(['vm'], ['b']), {
-    ...HISTOGRAM,
-    buckets,
-    sum: undefined,
-  });
+  families.addHistogram(
+    'kvm_vm_halt_wait_duration_seconds',
+    { vm: 'b' },
+    {
+      ...HISTOGRAM,
+      buckets,
+      sum: undefined,
+    },
+  );
   families.settle();
   assert.equal(content(families, 'kvm_vm_threads').length, 12);
   assert.deepEqual(families.cuts, [{ owner: 'vm="b"', dropped: 10 }]);
@@ -152,7 +164,7 @@ test('memory during a collection is bounded however many VMs there are', () => {
 test('a copy is independent of the original, in both directions', () => {
   const families = new Families(20);
   addVm(families, 'a', 5);
-  families.addHistogram('kvm_vm_halt_wait_duration_seconds', labelBlock(['vm'], ['a']), HISTOGRAM);
+  families.addHistogram('kvm_vm_halt_wait_duration_seconds', { vm: 'a' }, HISTOGRAM);
   const copy = families.copy();
   addVm(families, 'b', 5);
   const before = content(copy, 'kvm_vm_threads');
@@ -190,8 +202,8 @@ test('values that are not finite are left out; a metric without a definition is 
 
 test("the exporter's own series are never dropped and take no room", () => {
   const families = new Families(1);
-  families.addUnlimited('kvm_telemetry_series', labelBlock([], []), 7);
-  families.addUnlimited('kvm_telemetry_series_dropped', labelBlock([], []), 8);
+  families.addUnlimited('kvm_telemetry_series', {}, 7);
+  families.addUnlimited('kvm_telemetry_series_dropped', {}, 8);
   addVm(families, 'a', 1);
   assert.deepEqual([families.series, families.dropped], [1, 0]);
   assert.deepEqual(content(families, 'kvm_telemetry_series_dropped'), ['{} 8']);
@@ -201,8 +213,8 @@ test('a family that comes from the kernel is made once, and families are sorted 
   const families = new Families(10);
   const metric = { name: 'kvm_vm_a_total', type: 'counter', help: 'A.' } as const;
   families.add('kvm_vm_threads', thread('a', 0), 1);
-  for (const vm of ['a', 'b']) families.addNamed(metric, labelBlock(['vm'], [vm]), 1);
-  const block = labelBlock(['vm'], ['a']);
+  for (const vm of ['a', 'b']) families.addNamed(metric, { vm }, 1);
+  const block = labelBlock({ vm: 'a' });
   assert.deepEqual(
     families.sorted().map(({ name, type, help, labels }) => [name, type, help, labels.length]),
     [

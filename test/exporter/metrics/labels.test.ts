@@ -2,20 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { cleanLabelText } from '../../../exporter/metrics/label-text.ts';
-import {
-  labelBlock,
-  labelBlockOf,
-  parseLabels,
-  valueEnd,
-  withLabel,
-} from '../../../exporter/metrics/labels.ts';
+import { labelBlock, parseLabels, valueEnd, withLabel } from '../../../exporter/metrics/labels.ts';
 
 test('labels are written in order, escaped, and an absent value is empty', () => {
-  assert.equal(labelBlock(['vm', 'role'], ['web', 'vcpu']), 'vm="web",role="vcpu"');
-  assert.equal(labelBlock(['vm'], ['a"b\\c']), 'vm="a\\"b\\\\c"');
-  assert.equal(labelBlock([], []), '');
-  assert.equal(labelBlockOf({ a: 'x', b: 7, c: undefined }), 'a="x",b="7",c=""');
-  assert.equal(withLabel(labelBlock(['vm'], ['web']), 'cpu', '"'), 'vm="web",cpu="\\""');
+  assert.equal(labelBlock({ vm: 'web', role: 'vcpu' }), 'vm="web",role="vcpu"');
+  assert.equal(labelBlock({ vm: 'a"b\\c' }), 'vm="a\\"b\\\\c"');
+  assert.equal(labelBlock({}), '');
+  assert.equal(labelBlock({ a: 'x', b: 7, c: undefined }), 'a="x",b="7",c=""');
+  assert.equal(withLabel(labelBlock({ vm: 'web' }), 'cpu', '"'), 'vm="web",cpu="\\""');
 });
 
 test('characters that a terminal interprets or that are invisible are replaced', () => {
@@ -32,7 +26,7 @@ test('characters that a terminal interprets or that are invisible are replaced',
     '\ud800',
   ];
   for (const character of [...unfit, '\u{e0041}'])
-    assert.equal(labelBlock(['vm'], [`a${character}b`]), 'vm="a?b"', JSON.stringify(character));
+    assert.equal(labelBlock({ vm: `a${character}b` }), 'vm="a?b"', JSON.stringify(character));
   assert.equal(cleanLabelText('größe 仮想 🖥 ~ !'), 'größe 仮想 🖥 ~ !');
 });
 
@@ -40,7 +34,7 @@ test('labels are read back as they were, whatever they contain', () => {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^["\\,=a]{0,8}$/));
   fc.assert(
     fc.property(text, text, (vm, thread) => {
-      const block = labelBlock(['vm', 'thread'], [vm, thread]);
+      const block = labelBlock({ vm, thread });
       assert.deepEqual(parseLabels(block), { vm: cleanLabelText(vm), thread: cleanLabelText(thread) });
     }),
   );

@@ -31,16 +31,16 @@ test('where all fits there is no limit', () => {
 test('the owner is the VM, whatever it is called', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.string(), (vm, thread) => {
-      const owner = labelBlock(['vm'], [vm]);
+      const owner = labelBlock({ vm });
       assert.equal(ownerOf(owner), owner);
-      assert.equal(ownerOf(labelBlock(['vm', 'thread'], [vm, thread])), owner);
+      assert.equal(ownerOf(labelBlock({ vm, thread })), owner);
     }),
   );
   for (const vm of ['"', 'a"b', 'a\\', 'a\\"', '\\\\"\\', 'a",thread="b']) {
-    const owner = labelBlock(['vm'], [vm]);
-    assert.equal(ownerOf(labelBlock(['vm', 'thread'], [vm, 'vcpu0'])), owner);
+    const owner = labelBlock({ vm });
+    assert.equal(ownerOf(labelBlock({ vm, thread: 'vcpu0' })), owner);
   }
-  assert.equal(ownerOf(labelBlock(['device'], ['vm="x"'])), '');
+  assert.equal(ownerOf(labelBlock({ device: 'vm="x"' })), '');
   assert.equal(ownerOf(''), '');
 });
 
@@ -64,14 +64,14 @@ test('in any order of any demands, shares are kept, histograms stay whole, and w
       for (const { vm, count, isHistogram } of pieces) {
         const label = `vm${vm}`;
         for (let i = 0; i < count; i++) {
-          if (vm === 0) families.add('kvm_cpu_run_seconds_total', labelBlock(['cpu'], [String(serial++)]), 1);
+          if (vm === 0) families.add('kvm_cpu_run_seconds_total', { cpu: serial++ }, 1);
           else if (isHistogram)
             families.addHistogram(
               'kvm_vm_exit_duration_seconds',
-              labelBlock(['vm', 'reason'], [label, String(serial++)]),
+              { vm: label, reason: serial++ },
               { buckets: [], count: 1, sum: 1 },
             );
-          else families.add('kvm_vm_threads', labelBlock(['vm', 'role'], [label, String(serial++)]), 1);
+          else families.add('kvm_vm_threads', { vm: label, role: serial++ }, 1);
           wanted.set(vm, (wanted.get(vm) ?? 0) + (isHistogram && vm !== 0 ? 3 : 1));
         }
         assert.ok(families.series <= 2 * maxSeries + 3);

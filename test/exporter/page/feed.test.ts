@@ -4,8 +4,6 @@ import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Families } from '../../../exporter/metrics/families.ts';
-import { vmInfoLabels } from '../../../exporter/metrics/label-sets.ts';
-import { labelBlock } from '../../../exporter/metrics/labels.ts';
 import { Feed, type FeedDependencies, MAX_CLIENTS } from '../../../exporter/page/feed.ts';
 import type { ScrapeResult } from '../../../exporter/scrape/scrape.ts';
 import { until } from '../../../testing/patience.ts';
@@ -22,7 +20,7 @@ function result(names: readonly string[], padding = ''): ScrapeResult {
   for (const vm of names) {
     families.add(
       'kvm_vm_info',
-      labelBlock(vmInfoLabels, [vm, vm, '', `qemu${padding}`, '', 'kvm', '', '1']),
+      { vm, name: vm, uuid: '', vmm: `qemu${padding}`, manager: '', accel: 'kvm', machine: '', pid: '1' },
       1,
     );
   }

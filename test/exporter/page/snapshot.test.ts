@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MetricName } from '../../../exporter/metrics/catalogue.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
-import { type LabelBlock, labelBlock } from '../../../exporter/metrics/labels.ts';
 import { liveDetail } from '../../../exporter/page/detail.ts';
 import { liveHost, liveLoads, liveVms } from '../../../exporter/page/snapshot.ts';
 
@@ -12,8 +11,7 @@ type Line = readonly [name: string, labels: Readonly<Record<string, string>>, va
 function familiesOf(lines: readonly Line[]): Families {
   const families = new Families(10_000);
   for (const [name, labels, value] of lines) {
-    const block = labelBlock(Object.keys(labels), Object.values(labels)) as unknown;
-    families.add(name as MetricName, block as never, value);
+    families.add(name as MetricName, labels as never, value);
   }
   return families;
 }
@@ -179,7 +177,7 @@ test('one VM in detail: threads, reasons, queues, and histograms with their last
   ]);
   families.addHistogram(
     'kvm_vm_exit_duration_seconds',
-    labelBlock(['vm', 'reason'], ['web', 'HLT']) as LabelBlock<'vm' | 'reason'>,
+    { vm: 'web', reason: 'HLT' },
     { buckets: [{ le: 0.001, count: 4 }], count: 6, sum: 0.5 },
   );
   assert.deepEqual(liveDetail(families.sorted(), 'web', 42, undefined), {

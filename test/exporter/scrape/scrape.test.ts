@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Sampler } from '../../../exporter/assessment/sampler.ts';
 import type { Collector } from '../../../exporter/collectors/collector.ts';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
-import { labelBlock } from '../../../exporter/metrics/labels.ts';
 import { NO_KERNEL, NOTHING } from '../../../exporter/model/remote.ts';
 import { NOT_TRACED } from '../../../exporter/model/trace-reading.ts';
 import { ProblemLog } from '../../../exporter/scrape/problem-log.ts';
@@ -82,7 +81,7 @@ function giving(name: string, series = 1): Collector {
     name,
     collect({ families }) {
       for (let i = 0; i < series; i++) {
-        families.add('kvm_vm_vcpus', labelBlock(['vm'], [`${name}-${i}`]), 1);
+        families.add('kvm_vm_vcpus', { vm: `${name}-${i}` }, 1);
       }
     },
   };
@@ -204,7 +203,7 @@ test('a slow collector that yields ends at the deadline with its partial result'
     name: 'slow',
     async collect(collection) {
       for (;;) {
-        collection.families.add('kvm_vm_vcpus', labelBlock(['vm'], [`slow-${steps++}`]), 1);
+        collection.families.add('kvm_vm_vcpus', { vm: `slow-${steps++}` }, 1);
         await sleep(10);
         await collection.yieldIfDue();
       }
@@ -274,8 +273,8 @@ function wanting(wants: Readonly<Record<string, number>>): Collector {
     collect({ families }) {
       for (const [vm, count] of Object.entries(wants)) {
         for (let i = 0; i < count; i++) {
-          if (vm === 'host') families.add('kvm_cpu_run_seconds_total', labelBlock(['cpu'], [String(i)]), 1);
-          else families.add('kvm_vm_threads', labelBlock(['vm', 'role'], [vm, String(i)]), 1);
+          if (vm === 'host') families.add('kvm_cpu_run_seconds_total', { cpu: i }, 1);
+          else families.add('kvm_vm_threads', { vm, role: i }, 1);
         }
       }
     },
@@ -339,7 +338,7 @@ test('a value that is no number is no sample', async (context) => {
     name: 'odd',
     collect({ families }) {
       for (const [i, number] of [Number.NaN, Number.POSITIVE_INFINITY, 1].entries()) {
-        families.add('kvm_vm_vcpus', labelBlock(['vm'], [`odd-${i}`]), number);
+        families.add('kvm_vm_vcpus', { vm: `odd-${i}` }, number);
       }
     },
   };
