@@ -1,4 +1,5 @@
 import { parseLibvirtCpuset } from './libvirt-cpuset.ts';
+import type { FilesByUse } from './qemu-files.ts';
 
 /** An element as the XML parser returns it. Attribute names begin with `@`. */
 export type Element = Record<string, unknown>;
@@ -72,11 +73,45 @@ function parsed(value: unknown): readonly number[] | undefined {
   }
 }
 
-/** Reads the disks without CD-ROM and floppy drives, which do not matter for I/O performance. */
+/** Returns the disks without CD-ROM and floppy drives, which do not matter for I/O performance. */
 export function disksOf(domain: Element): LibvirtDisk[] {
-  return list(object(domain['devices'])['disk'])
-    .filter((element) => element['@device'] !== 'cdrom' && element['@device'] !== 'floppy')
+  return elementsOfDisks(domain)
+    .filter((element) => !isRemovable(element))
     .map(disk);
+}
+
+/** Files of disks, firmware, its variables, CD-ROMs and floppies. Names on the network are no files. */
+export function filesOf(domain: Element): FilesByUse {
+  const { loader, nvram } = object(domain['os']);
+  const elements = elementsOfDisks(domain);
+  const sources = (some: readonly Element[]): unknown[] => some.map((element) => fileOf(element['source']));
+  // libvirt 8.5 and newer may write <source> into <nvram>.
+  const firmware = [textOf(loader), textOf(nvram), fileOf(object(nvram)['source'])];
+  return {
+    disks: paths(sources(elements.filter((element) => !isRemovable(element)))),
+    others: paths([...firmware, ...sources(elements.filter(isRemovable))]),
+  };
+}
+
+function elementsOfDisks(domain: Element): Element[] {
+  return list(object(domain['devices'])['disk']);
+}
+
+function isRemovable(disk: Element): boolean {
+  return disk['@device'] === 'cdrom' || disk['@device'] === 'floppy';
+}
+
+function fileOf(source: unknown): unknown {
+  return object(source)['@file'] ?? object(source)['@dev'];
+}
+
+/** The parser returns an element without attributes as its text. */
+function textOf(element: unknown): unknown {
+  return typeof element === 'string' ? element : object(element)['#text'];
+}
+
+function paths(all: readonly unknown[]): string[] {
+  return all.filter((path): path is string => typeof path === 'string' && path.startsWith('/'));
 }
 
 function disk(element: Element): LibvirtDisk {

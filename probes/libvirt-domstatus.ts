@@ -2,6 +2,7 @@ import { ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 import {
   disksOf,
+  filesOf,
   type LibvirtDisk,
   type LibvirtPins,
   list,
@@ -10,6 +11,7 @@ import {
   pinsOf,
 } from './libvirt-domain.ts';
 import { parseXml } from './libvirt-xml.ts';
+import type { FilesByUse } from './qemu-files.ts';
 
 /** State of a running domain in libvirt's QEMU driver. */
 export interface LibvirtDomain {
@@ -24,6 +26,7 @@ export interface LibvirtDomain {
   readonly iothreads: readonly number[];
   readonly pins: LibvirtPins;
   readonly disks: readonly LibvirtDisk[];
+  readonly files: FilesByUse;
 }
 
 /**
@@ -61,6 +64,7 @@ export function parseDomstatus(text: string): LibvirtDomain {
       threads,
     ),
     disks: disksOf(domain),
+    files: filesOf(domain),
   };
 }
 

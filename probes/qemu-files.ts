@@ -1,5 +1,12 @@
 import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 
+/** Files of a VM by their use, as libvirt or QEMU's monitor lists them. */
+export interface FilesByUse {
+  readonly disks: readonly string[];
+  /** Firmware and its variables, CD-ROMs, floppies. */
+  readonly others: readonly string[];
+}
+
 /** Files that QEMU has open and that are not disks of the VM. */
 export interface OtherFiles {
   readonly files: ReadonlySet<string>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { FilesByUse } from './qemu-files.ts';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
@@ -61,6 +62,18 @@ export function parseBlock(reply: unknown): QmpBlock[] {
           },
         ],
   );
+}
+
+/** Flash memory of the board: hw/i386/pc_sysfw.c, hw/arm/virt.c, hw/riscv/virt.c. */
+const FIRMWARE = /^\/machine\/(?:system|virt)\.flash\d$/;
+
+export function filesOfBlocks(blocks: readonly QmpBlock[]): FilesByUse {
+  const isOther = ({ qdev, removable }: QmpBlock): boolean => removable || FIRMWARE.test(qdev);
+  const files = (some: readonly QmpBlock[]): string[] => some.map(({ file }) => file);
+  return {
+    disks: files(blocks.filter((block) => !isOther(block))),
+    others: files(blocks.filter(isOther)),
+  };
 }
 
 export async function readBlock(qmp: QmpConnection, timeoutMs: number): Promise<QmpBlock[]> {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { utf8 } from '../../probes/host.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { type Descriptor, readDescriptorInfo } from '../../probes/proc-pid-fd.ts';
 import type { OtherFiles } from '../../probes/qemu-files.ts';
@@ -97,8 +98,10 @@ async function carriersOf(
   const info = readDescriptorInfo(devices.host, open.pid, fd);
   if (info === undefined || info.writeOnly || info.pathOnly) return NONE;
   const mount = open.mounts.find(({ id }) => id === info.mountId);
-  if (target.startsWith('/dev/')) return only(deviceAt(devices, open.pid, fd, target, mount));
-  if (mount === undefined || isNoDisk(target, info.readOnly, open.otherFiles)) return NONE;
+  const isDevice = target.startsWith('/dev/');
+  if (isNoDisk(target, info.readOnly && !isDevice, open.otherFiles)) return NONE;
+  if (isDevice) return only(deviceAt(devices, open.pid, fd, target, mount));
+  if (mount === undefined) return NONE;
   return carriersOfFile(devices, lookups, { mount, path: target, readOnly: info.readOnly });
 }
 
@@ -119,7 +122,7 @@ function deviceAt(
 
 /** Shared firmware is often a link, so it is recognized by its name and by being read-only. */
 function isNoDisk(target: string, readOnly: boolean, { files, folders }: OtherFiles): boolean {
-  const path = target.replace(/ \(deleted\)$/, '');
+  const path = utf8(target).replace(/ \(deleted\)$/, '');
   if (files.has(path) || folders.some((folder) => path === folder || path.startsWith(`${folder}/`)))
     return true;
   if (!readOnly) return false;

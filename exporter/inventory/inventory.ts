@@ -4,9 +4,10 @@ import type { KvmDebugfsDirectory } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type Descriptor, readDescriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { livesOn } from '../../probes/proc-task-stat.ts';
+import type { FilesByUse, OtherFiles } from '../../probes/qemu-files.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
-import type { ThreadHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
+import type { MonitorHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { assignLabels, type NameClaim, TRUST, truncateName } from '../model/vm-names.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import { blockDevicesOf } from './block-devices.ts';
@@ -16,6 +17,7 @@ import { type Identity, identify, isManagedBy } from './identity.ts';
 import { directoryOwners, kvmDirectories, readDirectory, vcpuThreadsOf } from './kvm-directories.ts';
 import { LibvirtDomains } from './libvirt-domains.ts';
 import { MountCache } from './mount-cache.ts';
+import { areSame, otherFilesNow } from './other-files.ts';
 import { type InventorySource, Problems } from './problems.ts';
 import { type Candidate, isKvmVm, ProcessScanner } from './processes.ts';
 import { ThreadTable } from './thread-table.ts';
@@ -27,7 +29,11 @@ interface Entry {
   readonly kvmFd: number | undefined;
   readonly identity: Identity;
   readonly threads: ThreadTable;
-  hints: ThreadHints | undefined;
+  hints: MonitorHints | undefined;
+  /** From libvirt; undefined if libvirt does not manage the VM. */
+  files: FilesByUse | undefined;
+  /** As of the last read of its disks; undefined before the first. */
+  otherFiles: OtherFiles | undefined;
   vm: Vm;
 }
 
@@ -96,8 +102,8 @@ export class Inventory {
     return this.#entries.get(vm.key)?.threads.threads ?? [];
   }
 
-  /** Stores what the QMP monitor reports about the VM's threads. This overrides the thread names. */
-  hint(key: string, hints: ThreadHints): void {
+  /** Stores what the QMP monitor reports about the VM. Thread ids override the thread names. */
+  hint(key: string, hints: MonitorHints): void {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.hints === hints) return;
     entry.hints = hints;
@@ -153,10 +159,12 @@ export class Inventory {
     this.#vhostWorkers = scan.vhostWorkers;
 
     const reads = { mounts: new MountCache(host), lookups: new FileLookups(host) };
-    const fresh = await this.#admitAll(scan.candidates, reads);
-    if (full) await this.#refreshDisks(reads);
-    // A new VM becomes visible only after it has its label.
-    if (full || fresh.length > 0) await this.#enrich([...this.#entries.values(), ...fresh], directories);
+    const fresh = await this.#admitAll(scan.candidates);
+    // A new VM becomes visible only after it has its label and its disks.
+    const entries = [...this.#entries.values(), ...fresh];
+    if (full || fresh.length > 0) await this.#enrich(entries, directories);
+    if (full) this.#passes++;
+    await this.#refreshDisks(full ? entries : fresh, reads);
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
   }
 
@@ -180,13 +188,13 @@ export class Inventory {
     return suspects;
   }
 
-  async #admitAll(candidates: readonly Candidate[], reads: PassReads): Promise<Entry[]> {
+  async #admitAll(candidates: readonly Candidate[]): Promise<Entry[]> {
     const yielder = new Yielder();
     const admitted: Entry[] = [];
     for (const candidate of candidates) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        const entry = await this.#admit(candidate, reads);
+        const entry = await this.#admit(candidate);
         if (entry !== undefined) admitted.push(entry);
       } catch (error) {
         if (isGone(error)) continue;
@@ -196,7 +204,7 @@ export class Inventory {
     return admitted;
   }
 
-  async #admit(candidate: Candidate, reads: PassReads): Promise<Entry | undefined> {
+  async #admit(candidate: Candidate): Promise<Entry | undefined> {
     const identity = await identify(this.host, candidate);
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
@@ -213,7 +221,8 @@ export class Inventory {
       pid,
       startTime: stat.startTime,
       directories: [],
-      ...(await this.#blockDevices(pid, candidate.descriptors, reads, identity)),
+      blockDevices: [],
+      unknownDevices: [],
       vcpuThreads: new Map(),
       iothreadIds,
       diskIds,
@@ -224,24 +233,30 @@ export class Inventory {
       libvirtDisks: undefined,
       devices,
     };
-    return { kvmFd, identity, threads: new ThreadTable(), hints: undefined, vm };
+    const threads = new ThreadTable();
+    return { kvmFd, identity, threads, hints: undefined, files: undefined, otherFiles: undefined, vm };
   }
 
-  async #refreshDisks(reads: PassReads): Promise<void> {
+  /** Reads the disks of new VMs, of those whose turn it is, and of those whose media changed. */
+  async #refreshDisks(entries: readonly Entry[], reads: PassReads): Promise<void> {
     const yielder = new Yielder();
-    this.#passes++;
-    for (const entry of this.#entries.values()) {
+    for (const entry of entries) {
       const { pid } = entry.vm;
-      const lives = (): boolean => livesOn(this.host, entry.vm);
-      if ((pid + this.#passes) % PASSES_PER_DISK_LOOK !== 0) continue;
+      const { identity, files, hints } = entry;
+      const otherFiles = otherFilesNow(this.host, identity.otherFiles, [files, hints?.files]);
+      const isDue = (pid + this.#passes) % PASSES_PER_DISK_LOOK === 0;
+      if (!isDue && entry.otherFiles !== undefined && areSame(entry.otherFiles, otherFiles)) continue;
       if (yielder.isDue()) await yielder.yield();
       const descriptors = this.#problems.attempt(
         'inventory',
         () => readDescriptors(this.host, pid),
         [],
-        lives,
+        () => livesOn(this.host, entry.vm),
       );
-      entry.vm = { ...entry.vm, ...(await this.#blockDevices(pid, descriptors, reads, entry.identity)) };
+      entry.otherFiles = otherFiles;
+      // A hint may change the VM during the wait.
+      const found = await this.#blockDevices(pid, descriptors, reads, otherFiles);
+      entry.vm = { ...entry.vm, ...found };
     }
   }
 
@@ -250,7 +265,7 @@ export class Inventory {
     pid: number,
     descriptors: readonly Descriptor[],
     { mounts, lookups }: PassReads,
-    { otherFiles }: Identity,
+    otherFiles: OtherFiles,
   ): Promise<Pick<Vm, 'blockDevices' | 'unknownDevices'>> {
     const { disksByName: disks, fileSystems } = this.#facts;
     try {
@@ -301,6 +316,7 @@ export class Inventory {
       : vcpuThreadsOf(this.host, directories, this.#problems);
     if (managed) for (const { id, tid } of domain.vcpus) vcpuThreads.set(tid, id);
     for (const [tid, index] of entry.hints?.vcpus ?? []) vcpuThreads.set(tid, index);
+    entry.files = managed ? domain.files : undefined;
     entry.vm = {
       ...vm,
       name: managed ? truncateName(domain.name) : identity.name,

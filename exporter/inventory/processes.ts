@@ -1,7 +1,7 @@
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readExecutable } from '../../probes/proc-pid-exe.ts';
-import { type Descriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
+import { readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { listPids } from '../../probes/proc-pids.ts';
 import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
 import { Yielder } from '../schedule/yielder.ts';
@@ -11,7 +11,6 @@ import { mayBeVmm, vmmOfProgram } from './vmm.ts';
 export interface Candidate {
   readonly pid: number;
   readonly stat: TaskStat;
-  readonly descriptors: readonly Descriptor[];
   /** The lowest kvm-vm descriptor; undefined for QEMU without one. */
   readonly kvmFd: number | undefined;
 }
@@ -123,9 +122,8 @@ function inspect(host: Host, pid: number, stat: TaskStat, known: Known): Candida
   try {
     const program = vmmOfProgram(readExecutable(host, pid) ?? '');
     if (program !== undefined) known.isVmm = true;
-    const descriptors = readDescriptors(host, pid);
-    const kvmFd = descriptors.find(({ target }) => target === KVM_VM)?.fd;
-    return kvmFd !== undefined || program === 'qemu' ? { pid, stat, descriptors, kvmFd } : undefined;
+    const kvmFd = readDescriptors(host, pid).find(({ target }) => target === KVM_VM)?.fd;
+    return kvmFd !== undefined || program === 'qemu' ? { pid, stat, kvmFd } : undefined;
   } catch (error) {
     // Without privileges no descriptors are readable. Report this only for a process that may be a VM.
     if (known.isVmm) throw error;

@@ -2,6 +2,7 @@ import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
 import type { TaskStat } from '../../probes/proc-task-stat.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
+import type { FilesByUse } from '../../probes/qemu-files.ts';
 import type { Role } from './roles.ts';
 import type { Vmm } from './vmm.ts';
 
@@ -64,12 +65,13 @@ export interface Vm {
   readonly devices: QemuDevices | undefined;
 }
 
-/** Thread ids from QEMU's monitor. */
-export interface ThreadHints {
+/** Thread ids and open files from QEMU's monitor. */
+export interface MonitorHints {
   /** Index of the vCPU by thread id. */
   readonly vcpus: ReadonlyMap<number, number>;
   /** Id of the IOThread by thread id. */
   readonly iothreads: ReadonlyMap<number, string>;
+  readonly files: FilesByUse;
 }
 
 export interface VmThread {

@@ -12,6 +12,12 @@ const REAL = readFileSync(
   'latin1',
 );
 
+/** libvirt 9.0, after `virsh change-media`. The list of QEMU's capabilities is cut out. */
+const FIRMWARE = readFileSync(
+  fileURLToPath(new URL('../../../test/fixtures/libvirt/domstatus-9.0-firmware.xml', import.meta.url)),
+  'latin1',
+);
+
 function edited(text: string, ...edits: readonly (readonly [string | RegExp, string])[]) {
   let result = text;
   for (const [from, to] of edits) {
@@ -21,6 +27,36 @@ function edited(text: string, ...edits: readonly (readonly [string | RegExp, str
   }
   return parseDomstatus(result);
 }
+
+test('firmware, its variables, CD-ROMs and floppies are no disks', () => {
+  const disks = ['/var/lib/libvirt/images/d.img'];
+  assert.deepEqual(parseDomstatus(FIRMWARE).files, {
+    disks,
+    others: [
+      '/usr/share/OVMF/OVMF_CODE.fd',
+      '/var/lib/libvirt/qemu/nvram/firmware_VARS.fd',
+      '/var/lib/libvirt/images/b.iso',
+      '/var/lib/libvirt/images/fl.img',
+    ],
+  });
+  // libvirt 8.5 and newer, and a CD-ROM with a block device.
+  const [loader, nvram, iso] = [/<loader.*>/, /<nvram.*<.nvram>/, /<source file='\S*b.iso'/];
+  const { others } = edited(
+    FIRMWARE,
+    [loader, '<loader>/fw/bios.bin</loader>'],
+    [nvram, "<nvram type='block' format='raw'><source dev='/dev/vg/vars'/></nvram>"],
+    [iso, "<source dev='/dev/sr0'"],
+  ).files;
+  assert.deepEqual(others.slice(0, 3), ['/fw/bios.bin', '/dev/vg/vars', '/dev/sr0']);
+  // A drive without a medium, and firmware on the network.
+  const empty = edited(
+    FIRMWARE,
+    [loader, "<loader readonly='yes'/>"],
+    [nvram, "<nvram type='network'><source protocol='nbd' name='/vars'/></nvram>"],
+    [/<source file='\S*b.iso'[\s\S]*?<\/source>/, ''],
+  );
+  assert.deepEqual(empty.files, { disks, others: ['/var/lib/libvirt/images/fl.img'] });
+});
 
 test('the pins of a real domain match its threads; <vcpu cpuset=> applies to the others', () => {
   const { pins } = parseDomstatus(REAL);

@@ -44,6 +44,7 @@ test('a running domain is read', () => {
         source: '/dev/nvme0n1',
       },
     ],
+    files: { disks: ['/dev/nvme0n1'], others: [] },
   });
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SourceError } from '../../probes/errors.ts';
-import { parseBlock } from '../../probes/qmp-block.ts';
+import { filesOfBlocks, parseBlock } from '../../probes/qmp-block.ts';
 import { parseBlockstats } from '../../probes/qmp-blockstats.ts';
 import { parseCpus } from '../../probes/qmp-cpus.ts';
 import { parseIothreads } from '../../probes/qmp-iothreads.ts';
@@ -157,6 +157,24 @@ test('query-block describes disks; a drive without media is ignored', () => {
     direct: true,
   });
   assert.deepEqual(parseBlock([{ device: 'cd0', locked: false, removable: true, type: 'unknown' }]), []);
+});
+
+test('query-block: firmware, CD-ROMs and floppies are no disks', () => {
+  // QEMU 7.2 as libvirt starts it, after blockdev-change-medium; without what is not read.
+  const blocks = parseBlock(
+    replyOf(`{"return": [
+{"device": "", "removable": false, "inserted": {"ro": true, "node-name": "libvirt-pflash0-format", "drv": "raw", "file": "/fw/code.fd"}, "qdev": "/machine/system.flash0"},
+{"device": "", "removable": false, "inserted": {"ro": false, "node-name": "libvirt-pflash1-format", "drv": "raw", "file": "/fw/vars.fd"}, "qdev": "/machine/system.flash1"},
+{"device": "", "removable": true, "inserted": {"ro": true, "node-name": "libvirt-4-format", "drv": "raw", "file": "/b.iso"}, "qdev": "sata0-0-0", "tray_open": false},
+{"device": "", "removable": true, "inserted": {"ro": false, "node-name": "libvirt-2-format", "drv": "raw", "file": "/fl.img"}, "qdev": "fdc0-0-0"},
+{"device": "", "removable": false, "inserted": {"ro": false, "node-name": "libvirt-1-format", "drv": "raw", "file": "/d.img"}, "qdev": "/machine/peripheral/virtio-disk0/virtio-backend"}]}`),
+  );
+  const others = ['/fw/code.fd', '/fw/vars.fd', '/b.iso', '/fl.img'];
+  assert.deepEqual(filesOfBlocks(blocks), { disks: ['/d.img'], others });
+  // The board `virt` of Arm and RISC-V has another name for it; a guest's disk may have any id.
+  const at = (qdev: string) => filesOfBlocks(blocks.slice(4).map((block) => ({ ...block, qdev })));
+  assert.deepEqual(at('/machine/virt.flash1').others, ['/d.img']);
+  assert.deepEqual(at('/machine/peripheral/system.flash0/virtio-backend').disks, ['/d.img']);
 });
 
 test('the short replies are read', () => {

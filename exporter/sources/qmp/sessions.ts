@@ -3,8 +3,9 @@ import { isGone, SourceError, sourceError, TimeIsUp } from '../../../probes/erro
 import type { Host } from '../../../probes/host.ts';
 import { inTime } from '../../../probes/in-time.ts';
 import { livesOn } from '../../../probes/proc-task-stat.ts';
+import { filesOfBlocks } from '../../../probes/qmp-block.ts';
 import type { RemoteResult } from '../../model/remote.ts';
-import type { ThreadHints, Vm } from '../../model/vm.ts';
+import type { MonitorHints, Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
 import { QmpSession } from './session.ts';
@@ -25,7 +26,7 @@ interface Held {
   readonly session: QmpSession;
   /** The facts from which the hints were derived. */
   facts: Facts | undefined;
-  hints: ThreadHints | undefined;
+  hints: MonitorHints | undefined;
   queried: boolean;
 }
 
@@ -163,7 +164,7 @@ export class QmpSessions {
   }
 
   /** The same object until the facts change; undefined before the first response. */
-  hintsOf(key: string): ThreadHints | undefined {
+  hintsOf(key: string): MonitorHints | undefined {
     const held = this.#held.get(key);
     if (held === undefined) return undefined;
     const { facts } = held.session;
@@ -198,9 +199,10 @@ export class QmpSessions {
   }
 }
 
-function hints({ cpus, iothreads }: Facts): ThreadHints {
+function hints({ cpus, iothreads, blocks }: Facts): MonitorHints {
   return {
     vcpus: new Map(cpus.map(({ threadId, index }) => [threadId, index])),
     iothreads: new Map(iothreads.map(({ threadId, id }) => [threadId, id])),
+    files: filesOfBlocks(blocks),
   };
 }

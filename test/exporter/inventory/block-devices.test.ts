@@ -320,7 +320,14 @@ test('part of an overlay that is mounted elsewhere, and a deleted file', async (
 test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their open mode', async (context) => {
   const tree = stack(context);
   const otherFiles: OtherFiles = {
-    files: new Set(['/var/nvram/web_VARS.fd', '/fw/OVMF_CODE.fd', '/iso/debian.iso']),
+    files: new Set([
+      '/var/nvram/web_VARS.fd',
+      '/fw/OVMF_CODE.fd',
+      '/iso/debian.iso',
+      '/iso/für alle.iso',
+      '/dev/dm-0',
+      '/srv/sda',
+    ]),
     folders: ['/srv/share', '/var/ram'],
   };
   const on = (target: string, flags?: string) => devicesOf(tree, target, 21, flags, otherFiles);
@@ -331,6 +338,9 @@ test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their 
   assert.deepEqual(await on('/elsewhere/OVMF_CODE.fd', '0100000'), [], 'the link leads there');
   assert.deepEqual(await on('/usr/share/edk2/x64/CODE.4m.fd', '0100000'), []);
   assert.deepEqual(await on('/srv', '012000000'), [], 'O_PATH');
+  assert.deepEqual(await on(Buffer.from('/iso/für alle.iso').toString('latin1')), []);
+  assert.deepEqual(await devicesOf(tree, '/dev/dm-0', 24, '0100000', otherFiles), [], 'variables on LVM');
+  assert.deepEqual(await devicesOf(tree, '/dev/sda', 24, '0100000', otherFiles), ['0 sda']);
   // A base image that is only read carries the disk, too.
   assert.deepEqual(await on('/images/base.qcow2', '0100000'), ['0 nvme0n1']);
   assert.deepEqual(await on('/images/web.qcow2'), ['0 nvme0n1']);

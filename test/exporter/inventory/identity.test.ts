@@ -26,7 +26,7 @@ async function identityOf(
   tree.process({ pid: 10, comm, argv, executable });
   prepare(tree);
   const stat = { comm, state: 'S', startTime: 1000 } as TaskStat;
-  const candidate: Candidate = { pid: 10, stat, descriptors: [], kvmFd: hasKvm ? 9 : undefined };
+  const candidate: Candidate = { pid: 10, stat, kvmFd: hasKvm ? 9 : undefined };
   return identify(tree.host, candidate);
 }
 
