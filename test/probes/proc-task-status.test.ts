@@ -46,6 +46,8 @@ test('the running kernel shows this process, under whatever name it takes', (con
   const name = '\nCpus_allowed_l';
   context.after(() => writeFileSync('/proc/self/comm', 'node'));
   writeFileSync('/proc/self/comm', name);
+  // A process that has never waited has no voluntary switch.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
   const status = readTaskStatus(liveHost(), `/proc/self/task/${process.pid}`);
   assert.ok(countCpuList(status.cpusAllowedList) > 0);
   assert.ok(status.voluntarySwitches > 0);
