@@ -1,9 +1,12 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
+import { createHost } from '../../probes/host.ts';
+import { readKernelNames } from '../../probes/proc-sys-kernel.ts';
 import { allowedHosts, parseListenAddress } from '../config/addresses.ts';
 import { doubtsAboutVms } from '../config/doubts.ts';
 import { ConfigError } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
+import { rootsOf } from '../config/roots.ts';
 import { refusal } from '../http/allowed-hosts.ts';
 import { createApp } from '../http/app.ts';
 import { authentication } from '../http/authentication.ts';
@@ -74,11 +77,12 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     return result;
   };
 
+  const uts = readKernelNames(createHost(rootsOf(config)));
   const feed = new Feed({
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     sources: (result) => telemetry.doctor.diagnose(result).sources,
     report: (vm) => telemetry.doctor.reportOn(vm),
-    grafanaUrl: config['web.grafanaUrl'],
+    facts: { name: uts.hostname, kernel: uts.release, grafanaUrl: config['web.grafanaUrl'] },
     logger,
     // A step of the wall clock must not stop the charts of an open page.
     now: () => Math.round(performance.timeOrigin + performance.now()),

@@ -4,7 +4,7 @@ import type { ScrapeResult } from '../scrape/scrape.ts';
 import { liveDetail } from './detail.ts';
 import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
 import type { LiveReport, LiveSource, LiveVms } from './live.ts';
-import { liveHost, liveLoads, liveVms } from './snapshot.ts';
+import { type HostFacts, liveHost, liveLoads, liveVms } from './snapshot.ts';
 
 export interface FeedTimes {
   /**
@@ -34,7 +34,7 @@ export interface FeedDependencies {
   sources(result: ScrapeResult): readonly LiveSource[];
   /** Doctor's report on a VM; undefined for an unknown VM. */
   report(vm: string): LiveReport | undefined;
-  readonly grafanaUrl: string | undefined;
+  readonly facts: HostFacts;
   readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
   /** Milliseconds of the epoch. */
   now(): number;
@@ -136,10 +136,7 @@ export class Feed {
     const details = new Map<string, string>();
     const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
     return {
-      host: frame(
-        'host',
-        liveHost(families, this.dependencies.sources(result), this.dependencies.grafanaUrl),
-      ),
+      host: frame('host', liveHost(families, this.dependencies.sources(result), this.dependencies.facts)),
       vms: frame('vms', message),
       all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
       detailOf: (vm) => {

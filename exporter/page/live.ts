@@ -22,6 +22,8 @@ export interface LiveVm {
   /** kvm_vm_io_path_events_total by step; undefined if tracing is off. */
   readonly path: Counts | undefined;
   readonly io: { readonly total: number; readonly from: string } | undefined;
+  /** Block devices of the host that hold its disks. */
+  readonly devices: readonly LiveDevice[];
   /** Seconds on a CPU by role. */
   readonly run: Counts;
   /** The roles of `run` that do the VM's I/O. */
@@ -35,6 +37,14 @@ export interface LiveVm {
   readonly stageRank: number | undefined;
   readonly stageDeclared: boolean;
   readonly phase: string | undefined;
+}
+
+export interface LiveDevice {
+  readonly device: string;
+  /** Requests in flight, of all users of the device. */
+  readonly inFlight: number;
+  /** Requests completed since boot. */
+  readonly completed: number;
 }
 
 /** Sent at each collection. */
@@ -75,6 +85,11 @@ export interface LiveSource {
 
 /** Sent when the stream opens, and on changes. */
 export interface LiveHost {
+  /** Undefined for a copy of a host that lacks the file. */
+  readonly name: string | undefined;
+  readonly kernel: string | undefined;
+  /** Whether KVM may use APICv or AVIC (`enable_apicv`, `avic`); undefined if the module does not say. */
+  readonly apicv: boolean | undefined;
   readonly version: string;
   readonly simulated: boolean;
   readonly lockdown: string;

@@ -2,7 +2,7 @@ import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
 import { rankOf } from '../metrics/stages.ts';
 import { IO_ROLES } from '../model/roles.ts';
-import type { Counts, LiveCpu, LiveCpuLoad, LiveHost, LiveSource, LiveVm } from './live.ts';
+import type { Counts, LiveCpu, LiveCpuLoad, LiveDevice, LiveHost, LiveSource, LiveVm } from './live.ts';
 import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
 /**
@@ -15,6 +15,14 @@ const DISK_IO = [
   'kvm_vm_disk_discards_completed_total',
 ] as const;
 const BLOCK_IO = 'kvm_vm_block_requests_total';
+/** Requests of a block device. Completed discards are no writes. */
+const DEVICE_IO = [
+  'kvm_block_reads_completed_total',
+  'kvm_block_writes_completed_total',
+  'kvm_block_discards_completed_total',
+] as const;
+/** Parameters of kvm_intel and kvm_amd that enable the virtualization of interrupts. */
+const APICV = ['enable_apicv', 'avic'];
 const EXITS = 'kvm_vm_exits_total';
 const EXITS_BY_REASON = 'kvm_vm_exits_by_reason_total';
 
@@ -25,6 +33,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const reasons = exits.size > 0 ? new Map<string, number>() : sums(index, [EXITS_BY_REASON], 'vm');
   const disks = sums(index, DISK_IO, 'vm');
   const requests = sums(index, [BLOCK_IO], 'vm');
+  const devices = devicesOf(index);
   const path = groups(index, 'kvm_vm_io_path_events_total', 'step');
   const run = groups(index, 'kvm_thread_run_seconds_total', 'role');
   const cpu = run.size > 0 ? run : groups(index, 'kvm_thread_cpu_seconds_total', 'role');
@@ -54,6 +63,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
       exits: from(exits.get(vm), EXITS) ?? from(reasons.get(vm), EXITS_BY_REASON),
       path: path.get(vm),
       io: from(disks.get(vm), 'kvm_vm_disk_*_completed_total') ?? from(requests.get(vm), BLOCK_IO),
+      devices: devices.get(vm) ?? [],
       run: cpuByRole,
       ioRoles: [...IO_ROLES].filter((role) => role in cpuByRole),
       wait: wait.get(vm) ?? {},
@@ -66,18 +76,31 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   });
 }
 
+/** What no metric has. */
+export interface HostFacts {
+  readonly name: string | undefined;
+  readonly kernel: string | undefined;
+  readonly grafanaUrl: string | undefined;
+}
+
 /** Facts of the host, including the sources as evaluated by doctor. */
 export function liveHost(
   families: readonly Family[],
   sources: readonly LiveSource[],
-  grafanaUrl: string | undefined,
+  { name, kernel, grafanaUrl }: HostFacts,
 ): LiveHost {
   const index = indexOf(families);
   const [build] = samplesOf(index, 'kvm_telemetry_build_info');
   const [lockdown] = samplesOf(index, 'kvm_lockdown_info');
   const [backend] = samplesOf(index, 'kvm_telemetry_trace_backend_info');
   const timed = sums(index, ['kvm_telemetry_trace_active_ratio'], 'set').get('exit_duration');
+  const apicv = [...samplesOf(index, 'kvm_module_parameter')].find(({ labels }) =>
+    APICV.includes(labels.parameter),
+  );
   return {
+    name,
+    kernel,
+    apicv: apicv === undefined ? undefined : apicv.value === 1,
     version: build?.labels.version ?? '',
     simulated: build?.labels.simulated === 'true',
     lockdown: lockdown?.labels.mode ?? 'unknown',
@@ -108,6 +131,21 @@ function liveCpus(index: FamilyIndex): LiveCpu[] {
     siblings: labels.siblings,
     isolated: labels.isolated === 'true',
   }));
+}
+
+/** The devices below each VM's disks. A device that the block collector does not report is left out. */
+function devicesOf(index: FamilyIndex): Map<string, LiveDevice[]> {
+  const inFlight = sums(index, ['kvm_block_io_now'], 'device');
+  const completed = sums(index, DEVICE_IO, 'device');
+  const found = new Map<string, LiveDevice[]>();
+  for (const [vm, names] of lists(index, 'kvm_vm_block_device_info', 1, ({ device }) => device)) {
+    const devices = [...new Set(names)].flatMap((device) => {
+      const [now, done] = [inFlight.get(device), completed.get(device)];
+      return now === undefined || done === undefined ? [] : [{ device, inFlight: now, completed: done }];
+    });
+    found.set(vm, devices);
+  }
+  return found;
 }
 
 function from(total: number | undefined, metric: string): LiveVm['exits'] {

@@ -1,4 +1,5 @@
 import type { LiveReport } from '../live.ts';
+import { command } from './command.ts';
 import { el, Part } from './dom.ts';
 import { words } from './format.ts';
 
@@ -35,7 +36,7 @@ function drifts({ drifts, threads }: LiveReport): HTMLElement {
       const attributes = { class: 'drift', 'data-thread': thread, 'data-kind': kind };
       item.append(el('div', attributes, el('b', {}, thread), ' ', about, ` ${why}`));
     }
-    if (fix !== undefined) item.append(el('code', {}, fix));
+    if (fix !== undefined) item.append(command(fix));
     list.append(item);
   }
   if (drifts.length > 0) box.append(list);
@@ -46,7 +47,7 @@ function nextStage({ next }: LiveReport): HTMLElement | undefined {
   if (next === undefined) return undefined;
   const list = el('ul', { class: 'drifts' });
   for (const { missing, fixes } of next.steps) {
-    list.append(el('li', {}, el('b', {}, words(missing)), ...fixes.map((fix) => el('code', {}, fix))));
+    list.append(el('li', {}, el('b', {}, words(missing)), ...fixes.map((fix) => command(fix))));
   }
   return el(
     'div',
@@ -57,15 +58,15 @@ function nextStage({ next }: LiveReport): HTMLElement | undefined {
 }
 
 function features({ features }: LiveReport): HTMLElement | undefined {
-  const names = Object.entries(features);
+  const names = Object.keys(features);
   if (names.length === 0) return undefined;
-  const list = el('ul', { class: 'chips' });
-  for (const [name, value] of names) {
-    const isOn = value === 1;
-    const mark = el('span', { class: 'hidden' }, isOn ? ' is on' : ' is off');
-    list.append(
-      el('li', { class: `chip ${isOn ? 'good' : 'off'}` }, `${isOn ? '✓' : '✗'} ${words(name)}`, mark),
-    );
-  }
-  return el('div', {}, el('h3', {}, 'Features'), list);
+  const on = names.filter((name) => features[name] === 1);
+  const off = names.filter((name) => features[name] !== 1);
+  return el('div', {}, el('h3', {}, 'Features'), chips('On', 'good', on), chips('Off', 'off', off));
+}
+
+function chips(title: string, kind: string, names: readonly string[]): HTMLElement | undefined {
+  if (names.length === 0) return undefined;
+  const items = names.map((name) => el('li', { class: `chip ${kind}` }, words(name)));
+  return el('div', {}, el('h4', {}, title), el('ul', { class: 'chips', 'aria-label': title }, ...items));
 }

@@ -1,10 +1,13 @@
 import type { LiveVm } from '../live.ts';
+import { type Condition, severityOf } from './conditions.ts';
 import { count, fixed, NONE, words } from './format.ts';
 import type { VmRates } from './rates.ts';
 
 export interface Row {
   readonly vm: LiveVm;
   readonly rates: VmRates;
+  /** Worst first. */
+  readonly conditions: readonly Condition[];
 }
 
 export interface Column {
@@ -62,6 +65,19 @@ export const COLUMNS: readonly Column[] = [
     isNumber: false,
     value: ({ vm }) => vm.vm,
     text: ({ vm }) => vm.vm,
+    raw: none,
+  },
+  {
+    key: 'condition',
+    label: 'Condition',
+    unit: 'worst first',
+    isNumber: false,
+    help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Starved: vCPUs wait for a CPU. Drift: threads with another affinity than expected',
+    value: ({ conditions }) => severityOf(conditions),
+    text: ({ conditions: [worst, ...more], rates }) => {
+      if (worst === undefined) return rates.exits === undefined ? NONE : 'none';
+      return `${worst.kind}: ${worst.evidence}${more.length === 0 ? '' : ` +${more.length}`}`;
+    },
     raw: none,
   },
   {

@@ -76,6 +76,11 @@ export function shortThread(thread: string): string {
     .replace(/^sqpoll/, 'sq');
 }
 
+/** `1 VM`, `2 VMs`. */
+export function plural(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
 /** Turns `exitless_polling` into `exitless polling`. */
 export function words(name: string): string {
   return name.replaceAll('_', ' ');

@@ -1,8 +1,10 @@
 import { Connection, type State } from './connection.ts';
 import { linkTo, setText } from './dom.ts';
+import { HostLine } from './host-line.ts';
 import { Hints, SourcesView } from './sources.ts';
 import { Store } from './store.ts';
 import { VmTable } from './table.ts';
+import { stateOf } from './table-state.ts';
 import { VmView } from './vm-view.ts';
 
 const STATES: Readonly<Record<State, string>> = {
@@ -16,9 +18,14 @@ const STATES: Readonly<Record<State, string>> = {
 
 const store = new Store();
 const view = byId('view');
-const table = new VmTable((vm) => {
-  location.hash = linkTo(vm);
-});
+const table = new VmTable(
+  stateOf(location.hash),
+  (vm) => {
+    location.hash = linkTo(vm);
+  },
+  (hash) => history.replaceState(null, '', hash),
+);
+const hostLine = new HostLine();
 const sources = new SourcesView();
 const hints = new Hints();
 let page: VmView | undefined;
@@ -47,16 +54,25 @@ const connection = new Connection({
 });
 
 addEventListener('hashchange', () => route(true));
+addEventListener('keydown', (event) => {
+  const isTyping = event.target instanceof HTMLInputElement;
+  if (event.key !== '/' || isTyping || page !== undefined || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  table.focusFilter();
+});
 route(false);
 
 /** Shows the page that the URL names. */
 function route(isNavigation: boolean): void {
   const vm = vmOf(location.hash);
   page?.destroy();
-  page = vm === undefined ? undefined : new VmView(vm, store);
+  page = vm === undefined ? undefined : new VmView(vm, store, table.hash);
+  if (vm === undefined) table.take(stateOf(location.hash));
   document.title = vm === undefined ? 'kvm-telemetry' : `${vm} – kvm-telemetry`;
   view.replaceChildren(
-    ...(page === undefined ? [sources.element, hints.element, table.element] : [page.element]),
+    ...(page === undefined
+      ? [hostLine.element, hints.element, table.element, sources.element]
+      : [page.element]),
   );
   connection.open(vm);
   draw();
@@ -72,6 +88,7 @@ function draw(): void {
   }
   if (store.last === undefined) return;
   const { rows, host } = store;
+  hostLine.update(host, store.cpuBusy);
   hints.update(
     host,
     rows.length > 0,

@@ -1,4 +1,4 @@
-import type { Counts, LiveVm } from '../live.ts';
+import type { Counts, LiveDevice, LiveVm } from '../live.ts';
 
 /** Per second, from two collections; undefined if either lacks the counter or the counter was reset. */
 export type Rate = number | undefined;
@@ -17,6 +17,20 @@ export interface VmRates {
   readonly otherCores: Rate;
   /** Seconds in run queues per second, over all threads. */
   readonly wait: Rate;
+  /** The same by role. */
+  readonly waits: Readonly<Record<string, Rate>>;
+  /** Devices with requests in flight at both collections, of which none completed in between. */
+  readonly stalled: readonly LiveDevice[];
+}
+
+/** Shorter intervals without a completed request are normal. */
+const STALL_SECONDS = 4;
+
+function stalledSince(before: readonly LiveDevice[], now: readonly LiveDevice[]): LiveDevice[] {
+  return now.filter(({ device, inFlight, completed }) => {
+    const past = before.find((each) => each.device === device);
+    return past !== undefined && past.inFlight > 0 && inFlight > 0 && past.completed === completed;
+  });
 }
 
 /** A counter that decreased was reset, and its growth cannot be assigned to this interval. */
@@ -41,6 +55,7 @@ export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number
   const past = before?.pid === now.pid ? before : undefined;
   const cores = ratesOf(past?.run, now.run, seconds);
   const path = ratesOf(past?.path, now.path, seconds);
+  const waits = ratesOf(past?.wait, now.wait, seconds);
   const iops = past?.io?.from === now.io?.from ? rateOf(past?.io?.total, now.io?.total, seconds) : undefined;
   const perIo = (step: string): Rate =>
     iops === undefined || iops === 0 ? undefined : over(path[step], iops);
@@ -56,7 +71,9 @@ export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number
     vcpuCores: sumOf(cores, (role) => role === 'vcpu'),
     ioCores: sumOf(cores, (role) => now.ioRoles.includes(role)),
     otherCores: sumOf(cores, (role) => role !== 'vcpu' && !now.ioRoles.includes(role)),
-    wait: sumOf(ratesOf(past?.wait, now.wait, seconds), () => true),
+    wait: sumOf(waits, () => true),
+    waits,
+    stalled: seconds >= STALL_SECONDS ? stalledSince(past?.devices ?? [], now.devices) : [],
   };
 }
 
@@ -71,4 +88,9 @@ export function sumOf(rates: Readonly<Record<string, Rate>>, isWanted: (name: st
 
 function over(rate: Rate, by: number): Rate {
   return rate === undefined ? undefined : rate / by;
+}
+
+/** Names the kicks of a vCPU on a queue. */
+export function kickKey({ queue, vcpu }: { readonly queue: string; readonly vcpu: string }): string {
+  return `${queue} ${vcpu}`;
 }

@@ -23,16 +23,16 @@ function compare(a: number | string | undefined, b: number | string | undefined,
 
 /** The next order when a column's header is clicked. Numbers start with the largest. */
 export function pressed(order: Order, column: Column): Order {
-  const first = column.isNumber || column.key === 'drift' ? 'descending' : 'ascending';
+  const first = column.isNumber || ['condition', 'drift'].includes(column.key) ? 'descending' : 'ascending';
   if (order.column !== column) return { column, direction: first };
   return { column, direction: order.direction === 'ascending' ? 'descending' : 'ascending' };
 }
 
-/** Rows that contain every word of the filter in name, VMM, stage, phase, state or drift. */
+/** Rows that contain every word of the filter in name, VMM, stage, phase, state, condition or drift. */
 export function filtered(rows: readonly Row[], filter: string): Row[] {
   const wanted = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (wanted.length === 0) return [...rows];
-  return rows.filter(({ vm }) => {
+  return rows.filter(({ vm, conditions }) => {
     const { stage = '', phase = '', state = '', drift } = vm;
     const kinds = drift === undefined || drift.threads === 0 ? [] : ['drift', ...drift.kinds];
     const text = [
@@ -43,6 +43,7 @@ export function filtered(rows: readonly Row[], filter: string): Row[] {
       state,
       ...kinds,
       ...kinds.map((kind) => kind.replaceAll('_', ' ')),
+      ...conditions.map(({ kind }) => kind),
     ]
       .join('\n')
       .toLowerCase();

@@ -33,11 +33,10 @@ export class SourcesView {
       );
       for (const { source, usable, findings } of withFindings)
         details.append(findingsOf(source, usable, findings));
-      return [
-        el('h2', { id: 'sources-title', class: failing.length === 0 ? 'good' : 'bad' }, head),
-        list,
-        ...(withFindings.length === 0 ? [] : [details]),
-      ];
+      const title = el('h2', { id: 'sources-title', class: failing.length === 0 ? 'good' : 'bad' }, head);
+      const rest = [list, ...(withFindings.length === 0 ? [] : [details])];
+      // One line when all is well.
+      return failing.length === 0 ? [el('details', {}, el('summary', {}, title), ...rest)] : [title, ...rest];
     });
   }
 }
@@ -76,9 +75,9 @@ export class Hints {
       ...(hasVms && !isTraced
         ? [
             hint(
-              'Exits per I/O, exits by reason and queues are unknown, because trace events are not counted. Start the exporter as root, without ',
-              '--trace.backend=off',
-              ' and --no-collector.trace.',
+              'Exits per I/O, exits by reason and queues are unknown, because trace events are not counted. The source ',
+              'trace',
+              ' below says why.',
             ),
           ]
         : []),

@@ -1,9 +1,10 @@
-import type { LiveDetail, LiveHost, LiveVm, LiveVms } from '../live.ts';
+import type { Counts, LiveDetail, LiveHost, LiveVm, LiveVms } from '../live.ts';
 import type { Row } from './columns.ts';
+import { conditionsOf } from './conditions.ts';
 import { type Drawn, History } from './history.ts';
 import { type Latency, LatencyWindow } from './latency.ts';
 import { Past } from './past.ts';
-import { type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
+import { kickKey, type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
 
 const KEEP_MS = 600_000;
 /** Lines are interrupted after this many intervals, but at least this much time, without data. */
@@ -39,6 +40,7 @@ export class Store {
   readonly #past = new Past<LiveVms>();
   readonly #pastDetails = new Map<string, Past<LiveDetail>>();
   readonly #threads = new Map<string, Map<string, ThreadRates>>();
+  readonly #kicks = new Map<string, Readonly<Record<string, Rate>>>();
   readonly #latencies = new Map<string, LatencyWindow>();
   readonly #marks = new Map<string, Mark[]>();
 
@@ -58,7 +60,7 @@ export class Store {
       const rates = vmRates(old, vm, seconds);
       this.#record(vm.vm, rates);
       this.#mark(last.get(vm.vm), vm, now.at);
-      return { vm, rates };
+      return { vm, rates, conditions: conditionsOf(vm, rates) };
     });
     this.cpuBusy = now.cpus.map(({ run }, i) => rateOf(before?.cpus[i]?.run, run, seconds));
     this.last = now;
@@ -87,6 +89,7 @@ export class Store {
       });
     }
     this.#threads.set(now.vm, threads);
+    this.#kicks.set(now.vm, ratesOf(kicksOf(before), kicksOf(now), seconds));
     const window = this.#latencies.get(now.vm) ?? new LatencyWindow();
     this.#latencies.set(now.vm, window);
     window.take(now.at, now.durations);
@@ -103,6 +106,11 @@ export class Store {
 
   threadRates(vm: string): ReadonlyMap<string, ThreadRates> {
     return this.#threads.get(vm) ?? new Map();
+  }
+
+  /** Kicks per second by {@link kickKey}. */
+  kickRates(vm: string): Readonly<Record<string, Rate>> {
+    return this.#kicks.get(vm) ?? {};
   }
 
   latencies(vm: string): readonly Latency[] {
@@ -148,8 +156,14 @@ export class Store {
   #forget(vm: string): void {
     this.#pastDetails.delete(vm);
     this.#threads.delete(vm);
+    this.#kicks.delete(vm);
     this.#latencies.delete(vm);
   }
+}
+
+function kicksOf(detail: LiveDetail | undefined): Counts | undefined {
+  if (detail === undefined) return undefined;
+  return Object.fromEntries(detail.kicks.map((kick) => [kickKey(kick), kick.count]));
 }
 
 function byName(vms: LiveVms | undefined): Map<string, LiveVm> {

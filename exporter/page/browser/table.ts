@@ -1,10 +1,10 @@
 import { COLUMNS, type Column, type Row } from './columns.ts';
+import { KINDS } from './conditions.ts';
 import { el, linkTo, setAttribute, setText } from './dom.ts';
-import { exact } from './format.ts';
+import { exact, plural } from './format.ts';
 import { filtered, held, type Order, pressed, sorted } from './sorting.ts';
+import { hashOf, type TableState } from './table-state.ts';
 
-/** Same value as in the style sheet. */
-const ROW_PX = 34;
 /** Extra rows outside the viewport, so that fast scrolling shows no empty space. */
 const SPARE = 8;
 
@@ -13,44 +13,62 @@ export class VmTable {
   readonly element: HTMLElement;
   readonly #scroller: HTMLElement;
   readonly #table: HTMLTableElement;
-  readonly #body = el('tbody');
+  readonly #body = el('tbody', { role: 'rowgroup' });
   readonly #above = spacer();
   readonly #below = spacer();
   readonly #heads = new Map<Column, HTMLTableCellElement>();
   readonly #rows = new Map<string, HTMLTableRowElement>();
   readonly #summary = el('p', { class: 'muted summary', role: 'status', 'aria-live': 'off' });
-  #order: Order = { column: COLUMNS[0] as Column, direction: 'ascending' };
-  #filter = '';
+  readonly #search: HTMLInputElement;
+  readonly #noMatch = el('p', { class: 'empty', role: 'status' });
+  #order: Order;
+  #filter: string;
+  /** Height of a row: of a line, or of a card in a narrow window. The style sheet sets it. */
+  #rowPx = 34;
   #all: readonly Row[] = [];
   #shown: readonly Row[] = [];
   /** The row that receives focus with Tab. */
   #current: string | undefined;
 
-  constructor(private readonly open: (vm: string) => void) {
+  /** @param changed called with the hash of the URL when the user sorts or filters */
+  constructor(
+    { order, filter }: TableState,
+    private readonly open: (vm: string) => void,
+    private readonly changed: (hash: string) => void,
+  ) {
+    this.#order = order;
+    this.#filter = filter;
     const search = el('input', {
       type: 'search',
       id: 'filter',
-      placeholder: 'name, stage, drift …',
+      placeholder: 'name, stage, drift …  ( / )',
       autocomplete: 'off',
       'aria-label': 'Show only VMs that contain these words',
+      'aria-keyshortcuts': '/',
       spellcheck: 'false',
     });
-    search.addEventListener('input', () => {
-      this.#filter = search.value;
-      this.#scroller.scrollTop = 0;
-      this.#arrange(false);
-    });
-    const head = el('tr', { 'aria-rowindex': '1' });
+    search.value = filter;
+    search.addEventListener('input', () => this.#show({ order: this.#order, filter: search.value }));
+    this.#search = search;
+    const clear = el('button', { type: 'button', class: 'plain' }, 'Clear the filter');
+    clear.addEventListener('click', () => this.#show({ order: this.#order, filter: '' }));
+    const noMatch = el('div', { class: 'no-match' }, this.#noMatch, clear);
+    // A table that is shown as cards keeps its roles only if they are explicit.
+    const head = el('tr', { 'aria-rowindex': '1', role: 'row' });
     for (const column of COLUMNS) head.append(this.#head(column));
     this.#table = el(
       'table',
-      { class: 'vms', id: 'vms', 'aria-label': 'VMs of this host' },
-      el('thead', {}, head),
+      { class: 'vms', id: 'vms', role: 'table', 'aria-label': 'VMs of this host' },
+      el('thead', { role: 'rowgroup' }, head),
       this.#body,
     );
     this.#scroller = el('div', { class: 'scroller', tabindex: '-1' }, this.#table);
     this.#scroller.addEventListener('scroll', () => this.#render(), { passive: true });
-    new ResizeObserver(() => this.#render()).observe(this.#scroller);
+    new ResizeObserver(() => {
+      const px = Number.parseFloat(getComputedStyle(this.#table).getPropertyValue('--row'));
+      if (px > 0) this.#rowPx = px;
+      this.#render();
+    }).observe(this.#scroller);
     this.#body.append(this.#above, this.#below);
     this.#body.addEventListener('keydown', (event) => this.#key(event));
     this.#body.addEventListener('click', (event) => this.#click(event));
@@ -65,8 +83,33 @@ export class VmTable {
       'section',
       { 'aria-labelledby': 'vms-title' },
       el('div', { class: 'bar' }, el('h2', { id: 'vms-title' }, 'VMs'), search, this.#summary),
+      noMatch,
       this.#scroller,
     );
+  }
+
+  /** The hash of the URL for what is shown. */
+  get hash(): string {
+    return hashOf({ order: this.#order, filter: this.#filter });
+  }
+
+  /** Takes over what a URL says, if it differs. */
+  take(state: TableState): void {
+    if (hashOf(state) !== this.hash) this.#show(state);
+  }
+
+  focusFilter(): void {
+    this.#search.focus();
+    this.#search.select();
+  }
+
+  #show({ order, filter }: TableState): void {
+    this.#order = order;
+    this.#filter = filter;
+    if (this.#search.value !== filter) this.#search.value = filter;
+    this.#scroller.scrollTop = 0;
+    this.#arrange(false);
+    this.changed(this.hash);
   }
 
   update(rows: readonly Row[]): void {
@@ -84,16 +127,9 @@ export class VmTable {
         )
       : sorted(rows, this.#order);
     if (!this.#shown.some(({ vm }) => vm.vm === this.#current)) this.#current = this.#shown[0]?.vm.vm;
-    const drifting = this.#all.filter(({ vm }) => (vm.drift?.threads ?? 0) > 0).length;
-    setText(
-      this.#summary,
-      [
-        rows.length === this.#all.length ? `${rows.length} VMs` : `${rows.length} of ${this.#all.length} VMs`,
-        drifting === 0 ? '' : `${drifting} with drift`,
-      ]
-        .filter(Boolean)
-        .join(', '),
-    );
+    setText(this.#summary, summary(this.#all, rows.length));
+    setText(this.#noMatch, `No VM contains “${this.#filter}”.`);
+    setAttribute(this.element, 'data-empty', rows.length === 0 ? 'true' : undefined);
     this.#table.setAttribute('aria-rowcount', String(this.#shown.length + 1));
     for (const [column, cell] of this.#heads) {
       setAttribute(cell, 'aria-sort', column === this.#order.column ? this.#order.direction : undefined);
@@ -103,8 +139,8 @@ export class VmTable {
 
   #render(): void {
     const height = this.#scroller.clientHeight;
-    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / ROW_PX) - SPARE);
-    const last = Math.min(this.#shown.length, first + Math.ceil(height / ROW_PX) + 2 * SPARE);
+    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / this.#rowPx) - SPARE);
+    const last = Math.min(this.#shown.length, first + Math.ceil(height / this.#rowPx) + 2 * SPARE);
     const window = this.#shown.slice(first, last);
     const names = new Set(window.map(({ vm }) => vm.vm));
     const hadFocus = document.activeElement instanceof HTMLTableRowElement;
@@ -113,8 +149,8 @@ export class VmTable {
       row.remove();
       this.#rows.delete(name);
     }
-    setHeight(this.#above, first);
-    setHeight(this.#below, this.#shown.length - last);
+    setHeight(this.#above, first * this.#rowPx);
+    setHeight(this.#below, (this.#shown.length - last) * this.#rowPx);
     for (const [i, row] of window.entries()) {
       const element = this.#rows.get(row.vm.vm) ?? this.#make(row.vm.vm);
       const place = this.#body.children[i + 1] ?? null;
@@ -132,12 +168,11 @@ export class VmTable {
     const button = el('button', { type: 'button', title: column.help }, column.label);
     if (column.unit !== '') button.append(el('small', {}, column.unit));
     button.addEventListener('click', () => {
-      this.#order = pressed(this.#order, column);
-      this.#arrange(false);
+      this.#show({ order: pressed(this.#order, column), filter: this.#filter });
     });
     const cell = el(
       'th',
-      { scope: 'col', class: `c-${column.key}${column.isNumber ? ' number' : ''}` },
+      { scope: 'col', role: 'columnheader', class: `c-${column.key}${column.isNumber ? ' number' : ''}` },
       button,
     );
     this.#heads.set(column, cell);
@@ -145,13 +180,21 @@ export class VmTable {
   }
 
   #make(vm: string): HTMLTableRowElement {
-    const row = el('tr', { 'data-vm': vm });
-    for (const { key, isNumber } of COLUMNS) {
-      const attributes = { class: `c-${key}${isNumber ? ' number' : ''}`, 'data-column': key };
+    const row = el('tr', { 'data-vm': vm, role: 'row' });
+    for (const { key, label, isNumber } of COLUMNS) {
+      const attributes = {
+        class: `c-${key}${isNumber ? ' number' : ''}`,
+        'data-column': key,
+        'data-label': label,
+      };
       row.append(
         key === 'vm'
-          ? el('th', { ...attributes, scope: 'row' }, el('a', { href: linkTo(vm), tabindex: '-1' }, vm))
-          : el('td', attributes),
+          ? el(
+              'th',
+              { ...attributes, scope: 'row', role: 'rowheader' },
+              el('a', { href: linkTo(vm), tabindex: '-1' }, vm),
+            )
+          : el('td', { ...attributes, role: 'cell' }),
       );
     }
     this.#rows.set(vm, row);
@@ -160,7 +203,7 @@ export class VmTable {
 
   #key(event: KeyboardEvent): void {
     const at = this.#shown.findIndex(({ vm }) => vm.vm === this.#current);
-    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / ROW_PX) - 2);
+    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / this.#rowPx) - 2);
     const to: Record<string, number> = {
       ArrowDown: at + 1,
       ArrowUp: at - 1,
@@ -183,8 +226,8 @@ export class VmTable {
   #focus(index: number): void {
     this.#current = this.#shown[index]?.vm.vm;
     const head = this.#table.tHead?.offsetHeight ?? 0;
-    const top = index * ROW_PX;
-    const room = this.#scroller.clientHeight - head - ROW_PX;
+    const top = index * this.#rowPx;
+    const room = this.#scroller.clientHeight - head - this.#rowPx;
     if (top < this.#scroller.scrollTop) this.#scroller.scrollTop = top;
     else if (top > this.#scroller.scrollTop + room) this.#scroller.scrollTop = top - room;
     this.#render();
@@ -220,7 +263,11 @@ function write(element: HTMLTableRowElement, row: Row): void {
   }
   const { drift, silent, state } = row.vm;
   const isStill = state !== undefined && state !== 'running';
-  const classes = [(drift?.threads ?? 0) > 0 ? 'drifting' : '', isStill ? 'still' : ''];
+  const classes = [
+    (drift?.threads ?? 0) > 0 ? 'drifting' : '',
+    isStill ? 'still' : '',
+    row.conditions.length > 0 ? `is-${row.conditions[0]?.kind.replace(' ', '-')}` : '',
+  ];
   setAttribute(element, 'class', classes.filter(Boolean).join(' ') || undefined);
   const notes = [isStill ? state : '', ...silent.map((source) => `${source} does not respond`)].filter(
     Boolean,
@@ -233,7 +280,19 @@ function spacer(): HTMLTableRowElement {
   return el('tr', { 'aria-hidden': 'true', class: 'spacer' }, el('td', { colspan: String(COLUMNS.length) }));
 }
 
-function setHeight(row: HTMLTableRowElement, rows: number): void {
-  const height = `${rows * ROW_PX}px`;
+/** `6 VMs: 1 stalled, 2 drift`, or `2 of 6 VMs` with a filter. */
+function summary(all: readonly Row[], shown: number): string {
+  const vms = plural(all.length, 'VM');
+  const found = KINDS.map((kind) => {
+    const number = all.filter(({ conditions }) => conditions.some((each) => each.kind === kind)).length;
+    return number === 0 ? '' : `${number} ${kind}`;
+  })
+    .filter(Boolean)
+    .join(', ');
+  return `${shown === all.length ? vms : `${shown} of ${vms}`}${found === '' ? '' : `: ${found}`}`;
+}
+
+function setHeight(row: HTMLTableRowElement, px: number): void {
+  const height = `${px}px`;
   if (row.style.height !== height) row.style.height = height;
 }

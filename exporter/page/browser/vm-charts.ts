@@ -49,7 +49,7 @@ export class VmCharts {
 
   update(store: Store): void {
     const isTraced = store.host?.traceBackend !== undefined;
-    const untraced = 'Trace events are not counted. Start the exporter as root, without --trace.backend=off.';
+    const untraced = 'Trace events are not counted. The source trace on the first page says why.';
     const none = isTraced ? 'No exits counted yet.' : untraced;
     const untimed = store.host?.timedRatio === undefined && isTraced;
     this.#draw(this.#reasons, store, this.#topReasons(store), none);

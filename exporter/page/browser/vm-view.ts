@@ -3,7 +3,7 @@ import { COLUMNS, type Row } from './columns.ts';
 import { CountersView } from './counters.ts';
 import { CpuMap } from './cpu-map.ts';
 import { el, Part, setAttribute, setText } from './dom.ts';
-import { count, duration, words } from './format.ts';
+import { count, duration, plural, words } from './format.ts';
 import { Grid } from './grid.ts';
 import { KicksView } from './kicks.ts';
 import type { Store } from './store.ts';
@@ -30,11 +30,12 @@ export class VmView {
   constructor(
     readonly vm: string,
     private readonly store: Store,
+    listHash: string,
   ) {
     this.#charts = new VmCharts(vm);
     this.#counters = new CountersView(() => this.update());
     this.element.append(
-      el('p', {}, el('a', { href: '#/', class: 'back' }, '← all VMs')),
+      el('p', {}, el('a', { href: listHash, class: 'back' }, '← all VMs')),
       el('div', { class: 'bar' }, el('h1', {}, vm), this.#badges.element),
       this.#notRunning,
       this.#body,
@@ -66,7 +67,9 @@ export class VmView {
     if (row === undefined) {
       setText(
         this.#notRunning,
-        store.last === undefined ? 'Waiting for the first collection …' : 'This VM is not running.',
+        store.last === undefined
+          ? 'Waiting for the first collection …'
+          : `No VM with the name “${vm}” runs on this host.`,
       );
       return;
     }
@@ -87,13 +90,13 @@ export class VmView {
     this.#map.update(store.host, store.cpuBusy, detail);
     this.#threads.update(detail, store.threadRates(vm));
     this.#advice.update(detail.report);
-    const hasKicks = this.#kicks.update(detail);
+    const hasKicks = this.#kicks.update(detail, store.kickRates(vm));
     this.#kicks.element.hidden = !hasKicks;
     this.#noKicks.hidden = hasKicks;
     setText(
       this.#noKicks,
       store.host.traceBackend === undefined
-        ? 'Trace events are not counted. Start the exporter as root, without --trace.backend=off.'
+        ? 'Trace events are not counted. The source trace on the first page says why.'
         : store.host.traceBackend === 'perf'
           ? 'perf does not count kicks by virtqueue. This requires a kernel with CONFIG_HIST_TRIGGERS.'
           : 'No kicks yet. A VM that polls has none.',
@@ -105,10 +108,10 @@ export class VmView {
     this.#charts.destroy();
   }
 
-  #head({ vm }: Row): void {
+  #head({ vm, conditions }: Row): void {
     const grafana = this.store.host?.grafanaUrl?.replace(/\/+$/, '');
     this.#badges.update(
-      [vm.stage, vm.stageDeclared, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
+      [conditions, vm.stage, vm.stageDeclared, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
       () => [
         badge(
           vm.stage === undefined
@@ -116,9 +119,10 @@ export class VmView {
             : `stage: ${words(vm.stage)}${vm.stageDeclared ? ' (declared)' : ''}`,
         ),
         badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
+        ...conditions.map(({ kind, evidence }) => badge(`${kind}: ${evidence}`, 'bad')),
         badge(vm.state === undefined || vm.state === 'running' ? undefined : vm.state, 'warn'),
         ...vm.silent.map((source) => badge(`${source} does not respond`, 'bad')),
-        el('span', { class: 'muted' }, `${vm.vcpus} vCPUs, ${vm.vmm}, pid ${vm.pid}`),
+        el('span', { class: 'muted' }, `${plural(vm.vcpus, 'vCPU')}, ${vm.vmm}, pid ${vm.pid}`),
         grafana === undefined
           ? undefined
           : el(
@@ -133,7 +137,7 @@ export class VmView {
   #makeTiles(): HTMLElement {
     const list = el('dl', { class: 'tiles' });
     for (const { key, label, unit, help } of COLUMNS) {
-      if (key === 'vm' || key === 'stage') continue;
+      if (['vm', 'condition', 'stage'].includes(key)) continue;
       const value = el('dd', { class: 'value', 'data-column': key });
       this.#tiles.set(key, value);
       list.append(el('div', { title: help }, el('dt', {}, label, el('small', {}, unit)), value));

@@ -44,7 +44,7 @@ async function start(context: TestContext, parts: Partial<FeedDependencies> = {}
     },
     sources: () => [],
     report: () => undefined,
-    grafanaUrl: undefined,
+    facts: { name: undefined, kernel: undefined, grafanaUrl: undefined },
     logger: { warn: () => undefined, debug: () => undefined },
     now: Date.now,
     times: TIMES,

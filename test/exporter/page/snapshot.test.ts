@@ -50,6 +50,12 @@ test('a VM with all data', () => {
     ['kvm_vm_phase_info', { vm: 'web', phase: 'pinned_queues v2' }, 1],
     ['kvm_vm_state_info', { vm: 'web', state: 'paused' }, 1],
     ['kvm_vm_source_up', { vm: 'web', source: 'qmp' }, 0],
+    ['kvm_vm_block_device_info', { vm: 'web', device: 'nvme0n1', depth: '0' }, 1],
+    ['kvm_vm_block_device_info', { vm: 'web', device: 'unreported', depth: '0' }, 1],
+    ['kvm_block_io_now', { device: 'nvme0n1', operation: 'read' }, 1],
+    ['kvm_block_io_now', { device: 'nvme0n1', operation: 'write' }, 2],
+    ['kvm_block_reads_completed_total', { device: 'nvme0n1' }, 7],
+    ['kvm_block_writes_completed_total', { device: 'nvme0n1' }, 10],
     ['kvm_vm_source_up', { vm: 'web', source: 'libvirt' }, 1],
   ]);
   assert.deepEqual(liveVms(families.sorted()), [
@@ -63,6 +69,7 @@ test('a VM with all data', () => {
       exits: { total: 1000, from: 'kvm_vm_exits_total' },
       path: { kick: 30, eoi: 20 },
       io: { total: 18, from: 'kvm_vm_disk_*_completed_total' },
+      devices: [{ device: 'nvme0n1', inFlight: 3, completed: 17 }],
       run: { vcpu: 4, iothread: 1 },
       ioRoles: ['iothread'],
       wait: { vcpu: 0.25 },
@@ -87,6 +94,7 @@ test('a VM with little data; another source is used if there is one', () => {
     exits: undefined,
     path: undefined,
     io: undefined,
+    devices: [],
     run: {},
     ioRoles: [],
     wait: {},
@@ -130,6 +138,8 @@ test('the host: version, CPUs and their use', () => {
   const families = familiesOf([
     ['kvm_telemetry_build_info', { version: '1.2.3', revision: '', nodejs: '20', simulated: 'true' }, 1],
     ['kvm_lockdown_info', { mode: 'integrity' }, 1],
+    ['kvm_module_parameter', { module: 'kvm_intel', parameter: 'ept' }, 0],
+    ['kvm_module_parameter', { module: 'kvm_intel', parameter: 'enable_apicv' }, 1],
     ['kvm_telemetry_trace_backend_info', { backend: 'tracefs' }, 1],
     ['kvm_telemetry_trace_active_ratio', { set: 'exits' }, 1],
     ['kvm_telemetry_trace_active_ratio', { set: 'exit_duration' }, 0.1004],
@@ -140,8 +150,12 @@ test('the host: version, CPUs and their use', () => {
     thread('cpu', 'vcpu1', 'vcpu', 1),
   ]).sorted();
   const sources = [{ source: 'qmp', usable: false, series: 0, findings: [{ why: 'x', fix: 'y' }] }];
-  const { cpus, ...host } = liveHost(families, sources, 'https://grafana.example.org');
+  const facts = { name: 'host-1', kernel: '6.1.0', grafanaUrl: 'https://grafana.example.org' };
+  const { cpus, ...host } = liveHost(families, sources, facts);
   assert.deepEqual(host, {
+    name: 'host-1',
+    kernel: '6.1.0',
+    apicv: true,
     version: '1.2.3',
     simulated: true,
     lockdown: 'integrity',

@@ -12,6 +12,7 @@ export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
     exits: undefined,
     path: undefined,
     io: undefined,
+    devices: [],
     run: {},
     ioRoles: [],
     wait: {},

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COLUMNS, type Column, type Row } from '../../../../exporter/page/browser/columns.ts';
+import { conditionsOf } from '../../../../exporter/page/browser/conditions.ts';
 import { vmRates } from '../../../../exporter/page/browser/rates.ts';
 import { filtered, held, pressed, sorted } from '../../../../exporter/page/browser/sorting.ts';
 import type { LiveVm } from '../../../../exporter/page/live.ts';
@@ -8,7 +9,8 @@ import { liveVm } from './samples.ts';
 
 function row(vm: string, exits: number | undefined, known: Partial<LiveVm> = {}): Row {
   const now = liveVm(vm, known);
-  return { vm: now, rates: { ...vmRates(undefined, now, 1), exits } };
+  const rates = { ...vmRates(undefined, now, 1), exits };
+  return { vm: now, rates, conditions: conditionsOf(now, rates) };
 }
 
 function column(key: string): Column {

@@ -1,0 +1,64 @@
+import type { LiveDevice, LiveVm } from '../live.ts';
+import { count, percent } from './format.ts';
+import type { Rate, VmRates } from './rates.ts';
+
+/** As in alerts/thresholds.ts; a test compares them. */
+export const LIMITS = {
+  /** Exits per second and vCPU that the VM's I/O does not explain. */
+  excessExits: 10_000,
+  exitsPerIo: 5,
+  exitsPerPathEvent: 2,
+  /** Share of the time that a vCPU waits for a CPU. */
+  wait: 0.1,
+} as const;
+
+export interface Condition {
+  readonly kind: 'stalled' | 'exit storm' | 'starved' | 'drift';
+  /** What was measured. */
+  readonly evidence: string;
+}
+
+/** Worst first. */
+export const KINDS: readonly Condition['kind'][] = ['stalled', 'exit storm', 'starved', 'drift'];
+
+/**
+ * What is wrong with a VM, worst first. Each condition is a measurement over the last seconds, not an alert, which
+ * also waits.
+ */
+export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
+  const found = [...rates.stalled.map(stall), storm(vm, rates), starved(vm, rates), drift(vm)];
+  return found.filter((condition) => condition !== undefined);
+}
+
+/** 0 for a VM without conditions; larger for a worse one. */
+export function severityOf(conditions: readonly Condition[]): number {
+  const [worst] = conditions;
+  return worst === undefined ? 0 : KINDS.length - KINDS.indexOf(worst.kind);
+}
+
+function stall({ device, inFlight }: LiveDevice): Condition {
+  return { kind: 'stalled', evidence: `${count(inFlight)} I/Os hang on ${device}` };
+}
+
+/** As the rule vm:kvm_excess_exits:per_vcpu. */
+function storm({ vcpus }: LiveVm, { exits, iops, path }: VmRates): Condition | undefined {
+  if (exits === undefined || vcpus === 0) return undefined;
+  const ofIos = (iops ?? 0) * LIMITS.exitsPerIo;
+  const steps = ['kick', 'inject', 'eoi'].map((step) => path[step]).filter((rate) => rate !== undefined);
+  const ofPath = steps.reduce((sum, rate) => sum + rate, 0) * LIMITS.exitsPerPathEvent;
+  const explained = steps.length === 0 ? ofIos : Math.min(ofIos, ofPath);
+  const excess = Math.max(0, exits - explained) / vcpus;
+  if (excess <= LIMITS.excessExits) return undefined;
+  return { kind: 'exit storm', evidence: `${count(excess)} exits/s a vCPU` };
+}
+
+function starved({ vcpus }: LiveVm, { waits }: VmRates): Condition | undefined {
+  const wait: Rate = waits['vcpu'];
+  if (wait === undefined || vcpus === 0 || wait / vcpus <= LIMITS.wait) return undefined;
+  return { kind: 'starved', evidence: `vCPUs wait ${percent(wait / vcpus)} of the time` };
+}
+
+function drift({ drift: found }: LiveVm): Condition | undefined {
+  if (found === undefined || found.threads === 0) return undefined;
+  return { kind: 'drift', evidence: found.threads === 1 ? '1 thread' : `${found.threads} threads` };
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as thresholds from '../../../../alerts/thresholds.ts';
+import { conditionsOf, LIMITS, severityOf } from '../../../../exporter/page/browser/conditions.ts';
+import { vmRates } from '../../../../exporter/page/browser/rates.ts';
+import type { LiveVm } from '../../../../exporter/page/live.ts';
+import { liveVm } from './samples.ts';
+
+const EXITS = 'kvm_vm_exits_total';
+const DISKS = 'kvm_vm_disk_*_completed_total';
+
+/** Conditions of a VM with two vCPUs, from two collections that are five seconds apart. */
+function found(before: Partial<LiveVm>, now: Partial<LiveVm>, seconds = 5): string[] {
+  const [past, current] = [liveVm('a', before), liveVm('a', now)];
+  const conditions = conditionsOf(current, vmRates(past, current, seconds));
+  return conditions.map(({ kind, evidence }) => `${kind}: ${evidence}`);
+}
+
+const exits = (total: number): Partial<LiveVm> => ({ exits: { total, from: EXITS } });
+const io = (total: number): Partial<LiveVm> => ({ io: { total, from: DISKS } });
+const device = (inFlight: number, completed: number): Partial<LiveVm> => ({
+  devices: [{ device: 'nvme0n1', inFlight, completed }],
+});
+
+test('the limits are those of the alerts', () => {
+  assert.deepEqual(LIMITS, {
+    excessExits: thresholds.exitStorm.perVcpu,
+    exitsPerIo: thresholds.EXITS_PER_IO,
+    exitsPerPathEvent: thresholds.EXITS_PER_PATH_EVENT,
+    wait: thresholds.vcpuStarved.wait,
+  });
+});
+
+test('an exit storm is what the I/O does not explain, for each vCPU', () => {
+  assert.deepEqual(found(exits(0), exits(100_000)), []);
+  assert.deepEqual(found(exits(0), exits(100_050)), ['exit storm: 10k exits/s a vCPU']);
+  // 20,000 I/Os per second with three exits each.
+  assert.deepEqual(found({ ...exits(0), ...io(0) }, { ...exits(300_000), ...io(100_000) }), []);
+  // The same exits with polling in force: the traced steps explain almost none of them.
+  const path = { kick: 100, inject: 0, eoi: 0 };
+  const polled = { ...exits(300_000), ...io(100_000), path };
+  const before = { ...exits(0), ...io(0), path: { kick: 0, inject: 0, eoi: 0 } };
+  assert.deepEqual(found(before, polled), ['exit storm: 30k exits/s a vCPU']);
+  assert.deepEqual(found({}, {}), [], 'unknown exits are no storm');
+});
+
+test('a device is stalled if nothing completes although requests are in flight all the time', () => {
+  assert.deepEqual(found(device(4, 100), device(32, 100)), ['stalled: 32 I/Os hang on nvme0n1']);
+  assert.deepEqual(found(device(4, 100), device(32, 101)), []);
+  assert.deepEqual(found(device(0, 100), device(32, 100)), []);
+  assert.deepEqual(found(device(4, 100), device(0, 100)), []);
+  assert.deepEqual(found(device(4, 100), device(32, 100), 1), [], 'a second is too short');
+  assert.deepEqual(found({}, device(32, 100)), [], 'a device that was not there before');
+});
+
+test('a VM is starved if its vCPUs wait for more than a tenth of the time', () => {
+  assert.deepEqual(found({ wait: { vcpu: 0 } }, { wait: { vcpu: 1 } }), []);
+  assert.deepEqual(found({ wait: { vcpu: 0, emulator: 0 } }, { wait: { vcpu: 3, emulator: 9 } }), [
+    'starved: vCPUs wait 30% of the time',
+  ]);
+});
+
+test('the worst condition comes first and decides the order', () => {
+  const before = { ...exits(0), ...device(1, 5), wait: { vcpu: 0 } };
+  const drift = { threads: 1, kinds: ['unpinned'] };
+  const now = { ...exits(1e6), ...device(1, 5), wait: { vcpu: 5 }, drift };
+  assert.deepEqual(
+    found(before, now).map((text) => text.split(':')[0]),
+    ['stalled', 'exit storm', 'starved', 'drift'],
+  );
+  const condition = (kind: 'stalled' | 'drift'): { kind: typeof kind; evidence: string } => ({
+    kind,
+    evidence: '',
+  });
+  assert.equal(severityOf([]), 0);
+  assert.ok(severityOf([condition('stalled'), condition('drift')]) > severityOf([condition('drift')]));
+});
