@@ -84,6 +84,11 @@ export function readTopologyMark(host: Host): string {
   return [online, ...rest.map((file) => optional(host, `${base}/${file}`))].join('|');
 }
 
+/** How many CPUs this kernel can ever have online: nr_cpu_ids. @throws SourceError */
+export function readPossibleCpus(host: Host): number {
+  return (parseCpuList(host.attribute(`${host.roots.sysfs}/devices/system/cpu/possible`)).at(-1) ?? 0) + 1;
+}
+
 function optional(host: Host, path: string): string {
   return ifThere(() => host.attribute(path)) ?? '';
 }

@@ -2,6 +2,7 @@ import { accessSync, closeSync, readSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SourceError, sourceError } from '../errors.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
+import { ProcessSet } from './process-set.ts';
 
 /** The kernel's own types, without which CO-RE cannot find a field. */
 const BTF = '/sys/kernel/btf/vmlinux';
@@ -13,8 +14,8 @@ export const MAX_ROW_BYTES = 64 * 1024 * 1024;
 /** EAGAIN: the kernel passed a million objects without a row, and continues at the next read. */
 const MAX_AGAIN = 100;
 
-/** An object of this folder, such as `kvm`: the program in it has the same name. */
-export type ObjectName = 'kvm';
+/** An object of this folder: the program in it has the same name. */
+export type ObjectName = 'kvm' | 'threads';
 
 /**
  * A BPF iterator that is loaded and attached. Descriptors of this process hold it, and nothing is pinned: the kernel removes
@@ -62,6 +63,13 @@ export class BpfIterator {
     } finally {
       closeSync(descriptor);
     }
+  }
+
+  /** @throws SourceError if the object has no such map */
+  processSet(map: string): ProcessSet {
+    const found = this.libbpf.findMap(this.object, map);
+    if (found === null) throw failure(this.libbpf, sourceOf(this.name));
+    return new ProcessSet(this.libbpf, this.libbpf.mapDescriptor(found), sourceOf(this.name));
   }
 
   close(): void {

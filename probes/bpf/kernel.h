@@ -22,6 +22,7 @@ typedef __u32 __wsum;
 typedef __u8 u8;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s32 s32;
 typedef __s64 s64;
 
 /* include/uapi/linux/bpf.h */
@@ -48,9 +49,60 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct sched_entity {
+	u64 sum_exec_runtime;
+	u64 nr_migrations;
+};
+
+struct sched_info {
+	unsigned long pcount;
+	unsigned long long run_delay;
+};
+
+struct prev_cputime {
+	u64 utime;
+	u64 stime;
+};
+
+enum vtime_state { VTIME_INACTIVE = 0 };
+
+struct vtime {
+	enum vtime_state state;
+};
+
+struct thread_info {
+	u32 cpu;
+};
+
+struct cpumask {
+	unsigned long bits[1];
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	int exit_state;
+	int pid;
 	int tgid;
+	int prio;
+	unsigned int policy;
 	struct mm_struct *mm;
+	struct sched_entity se;
+	struct sched_info sched_info;
+	struct cpumask cpus_mask;
+	u64 utime;
+	u64 stime;
+	u64 gtime;
+	struct prev_cputime prev_cputime;
+	struct vtime vtime;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	u64 start_boottime;
+	char comm[16];
+};
+
+/* Before Linux 5.16. */
+struct task_struct___cpu {
+	unsigned int cpu;
 };
 
 struct super_block {
@@ -77,6 +129,11 @@ struct file {
 	struct inode *f_inode;
 	struct path f_path;
 	void *private_data;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

@@ -19,6 +19,11 @@ export interface Libbpf {
   destroyLink(link: Pointer): number;
   /** @returns a descriptor; each one reads once through the kernel's objects */
   createIterator(link: number): number;
+  findMap(object: Pointer, name: string): Pointer;
+  mapDescriptor(map: Pointer): number;
+  /** Sets the value of a key. Both have the size that the program declares. */
+  updateElement(map: number, key: Buffer, value: Buffer): number;
+  deleteElement(map: number, key: Buffer): number;
   /** Name of the last error, such as `EPERM`. */
   errno(): string;
 }
@@ -42,6 +47,7 @@ export function openLibbpf(): Libbpf {
   func('void *libbpf_set_print(void *print)')(null);
   const open = func('void *bpf_object__open_file(const char *path, void *options)');
   const attach = func('void *bpf_program__attach_iter(void *program, void *options)');
+  const update = func('int bpf_map_update_elem(int map, const void *key, const void *value, uint64_t flags)');
   return {
     open: (file) => open(file, null),
     load: func('int bpf_object__load(void *object)') as Libbpf['load'],
@@ -51,6 +57,10 @@ export function openLibbpf(): Libbpf {
     linkDescriptor: func('int bpf_link__fd(void *link)') as Libbpf['linkDescriptor'],
     destroyLink: func('int bpf_link__destroy(void *link)') as Libbpf['destroyLink'],
     createIterator: func('int bpf_iter_create(int link)') as Libbpf['createIterator'],
+    findMap: func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
+    mapDescriptor: func('int bpf_map__fd(void *map)') as Libbpf['mapDescriptor'],
+    updateElement: (map, key, value) => update(map, key, value, 0) as number,
+    deleteElement: func('int bpf_map_delete_elem(int map, const void *key)') as Libbpf['deleteElement'],
     errno: () => nameOf(koffi.errno()),
   };
 }

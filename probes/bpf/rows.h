@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The rows that the iterators write, little-endian. probes/bpf/kvm-rows.ts parses them. */
+/* The rows that the iterators write, little-endian. probes/bpf/kvm-rows.ts and thread-rows.ts parse them. */
 #ifndef ROWS_H
 #define ROWS_H
 
 #include "kvm-statistics.h"
 
-enum { ROW_VM = 1, ROW_VCPU = 2 };
+enum { ROW_VM = 1, ROW_VCPU = 2, ROW_THREAD = 3 };
 
 /* Every row begins with this. `size` includes it. */
 struct row_head {
@@ -38,6 +38,47 @@ struct vm_row {
 	u64 vm;
 	u64 present;
 	u64 statistics[VM_STATISTICS_COUNT];
+};
+
+/* What this kernel has, and what holds for this thread. */
+enum thread_field {
+	THREAD_SCHED_INFO = 1,
+	/* The kernel has a previous result of cputime_adjust(), so /proc shows adjusted times. */
+	THREAD_ADJUSTED = 2,
+	/* The thread runs on a CPU without ticks (nohz_full), and utime, stime and gtime are behind. */
+	THREAD_TIMES_BEHIND = 4,
+};
+
+/* A mask of 8192 CPUs, the most that x86 and arm64 can be built for. */
+#define MASK_WORDS 128
+
+struct thread_row {
+	struct row_head head;
+	u32 tid;
+	/* Bits of enum thread_field. */
+	u32 fields;
+	u32 cpu;
+	u32 policy;
+	/* As in the kernel: /proc shows it less 100. */
+	s32 priority;
+	u32 mask_words;
+	/* Times in nanoseconds. */
+	u64 run;
+	u64 wait;
+	u64 timeslices;
+	u64 voluntary_switches;
+	u64 involuntary_switches;
+	u64 migrations;
+	u64 utime;
+	u64 stime;
+	u64 gtime;
+	u64 previous_utime;
+	u64 previous_stime;
+	/* Ticks since boot, as in /proc: nanoseconds are not exact in JavaScript after 104 days. */
+	u64 start;
+	char comm[16];
+	/* The row ends after `mask_words`. */
+	u64 mask[MASK_WORDS];
 };
 
 #endif

@@ -4,14 +4,34 @@ import { SourceError } from '../errors.ts';
 const HEAD_BYTES = 16;
 
 /** One row, little-endian. Offsets count from its beginning. */
-export interface Row {
-  readonly kind: number;
+export class Row {
+  constructor(
+    protected readonly bytes: Buffer,
+    protected readonly at: number,
+    readonly size: number,
+  ) {}
+
+  get kind(): number {
+    return this.u32(0);
+  }
+
   /** The process, by its id in the first pid namespace. */
-  readonly pid: number;
-  u32(offset: number): number;
+  get pid(): number {
+    return this.u32(8);
+  }
+
+  u32(offset: number): number {
+    return this.bytes.readUInt32LE(this.at + offset);
+  }
+
   /** Exact up to 2^53. */
-  u64(offset: number): number;
-  readonly size: number;
+  u64(offset: number): number {
+    return this.u32(offset) + this.u32(offset + 4) * 2 ** 32;
+  }
+
+  slice(from: number, to: number): Buffer {
+    return this.bytes.subarray(this.at + from, this.at + to);
+  }
 }
 
 /**
@@ -26,15 +46,7 @@ export function* rowsIn(bytes: Buffer, format: string): Generator<Row> {
     const size = bytes.length - start < HEAD_BYTES ? 0 : bytes.readUInt32LE(start + 4);
     if (size < HEAD_BYTES || size % 8 !== 0 || start + size > bytes.length)
       throw new SourceError('malformed', format, `no row at byte ${start} of ${bytes.length}`);
-    const at = start;
-    const u32 = (offset: number): number => bytes.readUInt32LE(at + offset);
-    yield {
-      kind: u32(0),
-      pid: u32(8),
-      size,
-      u32,
-      u64: (offset) => u32(offset) + u32(offset + 4) * 2 ** 32,
-    };
+    yield new Row(bytes, start, size);
     start += size;
   }
 }

@@ -23,6 +23,10 @@ function fake(more: Partial<Libbpf> = {}): Libbpf & { readonly closed: string[] 
     linkDescriptor: () => 5,
     destroyLink: (link) => closed.push(String(link)),
     createIterator: () => openSync('/dev/null', 'r'),
+    findMap: () => 'map',
+    mapDescriptor: () => 6,
+    updateElement: () => 0,
+    deleteElement: () => 0,
     errno: () => 'EPERM',
     ...more,
   };
