@@ -24,7 +24,7 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   {
     title: 'vCPUs',
     prefix: /^kvm_vcpu_/,
-    text: "KVM's statistics of each vCPU, from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",
+    text: "KVM's statistics of each vCPU, by BPF, else from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",
   },
   {
     title: 'VMs',
@@ -34,7 +34,7 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   {
     title: 'Threads',
     prefix: /^kvm_thread_/,
-    text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Threads that come and go (`worker`, `io_worker`, `other`) and those that nothing identifies (`unknown`) are summed by role; the sums keep what ended threads had.',
+    text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Threads that come and go (`worker`, `io_worker`, `other`) and those that nothing identifies (`unknown`) are summed by role; the sums keep what ended threads had. The source is BPF, and /proc where BPF does not work: both give the same values.',
   },
   { title: 'Block devices', prefix: /^kvm_(block|nvme)_/, text: "Named like node_exporter's `node_disk_*`." },
   { title: 'Host', prefix: /^kvm_(cpu|interrupts|module|lockdown)/, text: '' },

@@ -7,6 +7,7 @@ import { catalogue } from '../exporter/metrics/catalogue.ts';
 import { withMonitor } from '../testing/captured-monitor.ts';
 import { ROOT } from '../testing/daemon.ts';
 import { GOLDEN_FLAGS, GOLDEN_HOSTS, goldenFile, withoutTheMoment } from '../testing/goldens.ts';
+import { moveThreadsToRows } from '../testing/thread-rows.ts';
 import { hasTool } from '../testing/tools.ts';
 
 const HOSTS = Object.keys(GOLDEN_HOSTS);
@@ -15,8 +16,13 @@ const GOLDENS = [...HOSTS, 'trace'];
 const execute = promisify(execFile);
 
 /** What the real command prints for a captured host whose monitor answers, without what differs from run to run. */
-async function exposition(context: TestContext, host: string): Promise<string> {
+async function exposition(
+  context: TestContext,
+  host: string,
+  prepare: (rootfs: string) => void = () => undefined,
+): Promise<string> {
   const rootfs = await withMonitor(context, host, 't1', GOLDEN_HOSTS[host] ?? '');
+  prepare(rootfs);
   const { stdout } = await execute(
     process.execPath,
     [
@@ -42,6 +48,15 @@ for (const host of HOSTS) {
     const text = `${await exposition(context, host)}\n`;
     if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, text);
     assert.equal(text, readFileSync(golden, 'utf8'));
+  });
+}
+
+for (const host of HOSTS) {
+  test(`${host} gives the same with the threads in rows of BPF, and without their files`, async (context) => {
+    const text = await exposition(context, host, moveThreadsToRows);
+    const others = text.split('\n').filter((line) => !line.includes('collector="bpf"'));
+    assert.equal(`${others.join('\n')}\n`, readFileSync(goldenFile(host), 'utf8'));
+    assert.match(text, /^kvm_telemetry_collector_success\{collector="bpf"\} 1$/m);
   });
 }
 

@@ -5,6 +5,7 @@ import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { StateLogger } from '../state/state-file.ts';
 import { Baselines } from './affinity/baselines.ts';
@@ -82,8 +83,8 @@ export class Assessment {
   }
 
   /** Reads the affinity of threads and checks it for drift. Call it every second. */
-  async follow(): Promise<void> {
-    await this.#affinity.tick();
+  async follow(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<void> {
+    await this.#affinity.tick(snapshot);
   }
 
   /** Reads the memory of one VM now, without waiting for its turn. */

@@ -2,8 +2,10 @@ import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readTaskStat } from '../../probes/proc-task-stat.ts';
+import type { Task } from '../../probes/task.ts';
 import { newResidency, observe, type Residency } from '../model/residency.ts';
 import { SAMPLED_ROLES } from '../model/roles.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import { Yielder } from '../schedule/yielder.ts';
 
@@ -18,7 +20,7 @@ export interface SamplerSettings {
 }
 
 /**
- * Samples on which CPU each vCPU and I/O thread runs. One sample of a thread costs one read of
+ * Samples on which CPU each vCPU and I/O thread runs. Without BPF, one sample of a thread costs one read of
  * `/proc/<pid>/task/<tid>/stat` (cost: docs/performance.md). The time between two samples is credited to the
  * CPU of the second one. Migrations between samples are missed, so the kernel's own count is exported as
  * well.
@@ -41,11 +43,13 @@ export class Sampler {
   /**
    * Takes one sample of every long-lived thread on the I/O path.
    *
+   * @param snapshot the threads now; those that it lacks are read from /proc
    * @returns read errors; a thread that has exited is not an error
    */
   async sample(
     vms: readonly Vm[],
     threadsOf: (vm: Vm) => Iterable<VmThread>,
+    snapshot: ThreadSnapshot = NO_SNAPSHOT,
   ): Promise<readonly SourceError[]> {
     const yielder = new Yielder();
     const problems: SourceError[] = [];
@@ -59,7 +63,7 @@ export class Sampler {
       for (const thread of threadsOf(vm)) {
         if (!SAMPLED_ROLES.has(thread.role)) continue;
         try {
-          this.#sampleThread(thread, seconds, maxCpus);
+          this.#sampleThread(thread, snapshot.of(thread), seconds, maxCpus);
         } catch (error) {
           if (!isGone(error) && problems.length < MAX_PROBLEMS)
             problems.push(sourceError(error, thread.path));
@@ -74,8 +78,8 @@ export class Sampler {
     return this.#residencies.get(thread);
   }
 
-  #sampleThread(thread: VmThread, seconds: number, maxCpus: number): void {
-    const { startTime, processor } = readTaskStat(this.host, thread.path);
+  #sampleThread(thread: VmThread, task: Task | undefined, seconds: number, maxCpus: number): void {
+    const { startTime, processor } = task ?? readTaskStat(this.host, thread.path);
     if (startTime !== thread.startTime) return;
     const residency = this.#residencies.get(thread);
     if (residency !== undefined) observe(residency, processor, seconds, maxCpus);

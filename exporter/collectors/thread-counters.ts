@@ -2,15 +2,15 @@ import { NSEC_PER_TICK } from '../../kernel/units.ts';
 import { countCpuList } from '../../probes/cpu-list.ts';
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { readTaskMigrations } from '../../probes/proc-task-sched.ts';
-import { readTaskSchedstat, type TaskSchedstat } from '../../probes/proc-task-schedstat.ts';
-import type { TaskStat } from '../../probes/proc-task-stat.ts';
-import { readTaskStatus, type TaskStatus } from '../../probes/proc-task-status.ts';
+import type { TaskSchedstat } from '../../probes/proc-task-schedstat.ts';
+import { readTaskStat } from '../../probes/proc-task-stat.ts';
+import type { TaskStatus } from '../../probes/proc-task-status.ts';
+import type { Task, TaskTimes } from '../../probes/task.ts';
 import { type CpuTimes, splitCpuTime } from '../model/cpu-split.ts';
 import type { ThreadCounters } from '../model/pooled.ts';
-import type { VmThread } from '../model/vm.ts';
+import type { ThreadObservation } from '../model/vm.ts';
 
-/** Files that this kernel lacks, as far as this collection knows. */
+/** Counters that this kernel lacks, as far as this collection knows. */
 export interface Missing {
   schedstat: boolean;
   sched: boolean;
@@ -20,46 +20,46 @@ export interface ThreadReading {
   readonly counters: ThreadCounters;
   /** Number of CPUs in the affinity mask. */
   readonly allowedCpus: number | undefined;
-  /** Files that exist but could not be read. The other files still count. */
+  /** What exists but could not be read. The other counters are still valid. */
   readonly problems: readonly SourceError[];
 }
 
 /**
- * Reads each file of one thread independently.
+ * Reads the counters of one thread, each independently.
  *
  * @param before CPU time by mode at the previous reading
  * @returns undefined if the thread has exited
  */
 export function readThread(
   host: Host,
-  { path }: VmThread,
-  stat: TaskStat,
+  { thread: { path }, task }: ThreadObservation,
   before: CpuTimes | undefined,
   missing: Missing,
 ): ThreadReading | undefined {
   const problems: SourceError[] = [];
-  const read = <T>(probe: (host: Host, path: string) => T): T | 'gone' | undefined => {
+  const read = <T>(probe: () => T): T | 'gone' | undefined => {
     try {
-      return probe(host, path);
+      return probe();
     } catch (error) {
       if (isGone(error)) return 'gone';
       problems.push(sourceError(error, path));
       return undefined;
     }
   };
-  const schedstat = missing.schedstat ? undefined : read(readTaskSchedstat);
-  const sched = missing.sched ? undefined : read(readTaskMigrations);
-  const status = read(readStatus);
+  const cpu = read(() => task.cpuTimes() ?? readTaskStat(host, path));
+  const schedstat = missing.schedstat ? undefined : read(() => task.schedstat());
+  const sched = missing.sched ? undefined : read(() => task.migrations());
+  const status = read(() => statusOf(task));
   // Every kernel provides this file for every live thread.
-  if (status === 'gone') return undefined;
-  // The thread exists and the file does not, so this kernel has the file for no thread.
+  if (status === 'gone' || cpu === 'gone') return undefined;
+  // The thread exists and the counter does not, so this kernel has it for no thread.
   if (schedstat === 'gone') missing.schedstat = true;
   if (sched === 'gone') missing.sched = true;
-  const times = schedstat === 'gone' ? undefined : kept(schedstat, stat);
+  const times = schedstat === 'gone' ? undefined : kept(schedstat, cpu);
   return {
     counters: {
       schedstat: times,
-      cpu: splitCpuTime(stat, times === undefined ? undefined : times.run / NSEC_PER_TICK, before),
+      cpu: cpu && splitCpuTime(cpu, times && times.run / NSEC_PER_TICK, before),
       switches: status && { voluntary: status.voluntarySwitches, involuntary: status.involuntarySwitches },
       migrations: sched === 'gone' ? undefined : sched,
     },
@@ -68,8 +68,8 @@ export function readThread(
   };
 }
 
-function readStatus(host: Host, path: string): TaskStatus & { readonly allowedCpus: number } {
-  const status = readTaskStatus(host, path);
+function statusOf(task: Task): TaskStatus & { readonly allowedCpus: number } {
+  const status = task.status();
   return { ...status, allowedCpus: countCpuList(status.cpusAllowedList) };
 }
 
@@ -77,8 +77,9 @@ function readStatus(host: Host, path: string): TaskStatus & { readonly allowedCp
  * A kernel without sched_info prints zeros for threads that have run. Treat them as unknown, not as 0
  * seconds.
  */
-function kept(schedstat: TaskSchedstat | undefined, stat: TaskStat): TaskSchedstat | undefined {
+function kept(schedstat: TaskSchedstat | undefined, cpu: TaskTimes | undefined): TaskSchedstat | undefined {
   if (schedstat === undefined) return undefined;
-  const isCounted = schedstat.timeslices > 0 || schedstat.run > 0 || stat.utime + stat.stime === 0;
+  const isCounted =
+    schedstat.timeslices > 0 || schedstat.run > 0 || cpu === undefined || cpu.utime + cpu.stime === 0;
   return isCounted ? schedstat : undefined;
 }

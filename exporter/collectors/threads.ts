@@ -54,14 +54,15 @@ export function threads(): Collector {
     const pooled = new Map<Role, Map<string, ThreadCounters>>();
     const byRole = new Map<Role, number>();
     const cpu = new Map<string, CpuTimes>();
-    for (const { thread, stat } of collection.observeThreads(vm)) {
+    for (const observation of collection.observeThreads(vm)) {
+      const { thread, task } = observation;
       byRole.set(thread.role, (byRole.get(thread.role) ?? 0) + 1);
       const incarnation = `${thread.tid}:${thread.startTime}`;
-      const reading = readThread(host, thread, stat, memory.cpu.get(incarnation), missing);
+      const reading = readThread(host, observation, memory.cpu.get(incarnation), missing);
       if (reading === undefined) continue;
       for (const problem of reading.problems) report(problem);
       if (reading.counters.cpu !== undefined) cpu.set(incarnation, reading.counters.cpu);
-      if (TRACKED_ROLES.has(thread.role)) addThread(collection, vm.label, thread, stat.processor, reading);
+      if (TRACKED_ROLES.has(thread.role)) addThread(collection, vm.label, thread, task.processor, reading);
       else {
         const group = pooled.get(thread.role) ?? new Map<string, ThreadCounters>();
         pooled.set(thread.role, group.set(incarnation, reading.counters));

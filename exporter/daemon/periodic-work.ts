@@ -95,10 +95,11 @@ export class PeriodicWork {
     }
     await remotes.discover(inventory.vms);
     const yielder = new Yielder();
+    const snapshot = inventory.readThreads();
     for (const vm of inventory.vms) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        inventory.observeThreads(vm);
+        inventory.observeThreads(vm, snapshot);
       } catch (error) {
         if (!isGone(error)) logger.debug({ err: error, vm: vm.label }, 'cannot read the threads of a VM');
       }
@@ -111,9 +112,10 @@ export class PeriodicWork {
   async sample(): Promise<void> {
     const { inventory, sampler, assessment, own, problemLog } = this.dependencies;
     const end = own.samplerDuration.startTimer();
-    const problems = await sampler.sample(inventory.vms, (vm) => inventory.threadsOf(vm));
+    const snapshot = inventory.readThreads();
+    const problems = await sampler.sample(inventory.vms, (vm) => inventory.threadsOf(vm), snapshot);
     problemLog.update('sampler', problems);
-    if (this.settings.assesses) await assessment.follow();
+    if (this.settings.assesses) await assessment.follow(snapshot);
     end();
   }
 

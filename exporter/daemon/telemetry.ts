@@ -15,6 +15,7 @@ import { TaskRuns } from '../schedule/task-runs.ts';
 import { ProblemLog } from '../scrape/problem-log.ts';
 import { type Build, Scrape, type ScrapeResult } from '../scrape/scrape.ts';
 import { SeriesLog } from '../scrape/series-log.ts';
+import { KernelThreads } from '../sources/bpf/threads.ts';
 import { RemoteSources } from '../sources/remotes.ts';
 import { perfStarter } from '../trace/perf-process.ts';
 import { Trace } from '../trace/trace.ts';
@@ -43,6 +44,7 @@ export class Telemetry {
   readonly work: PeriodicWork;
   readonly doctor: Doctor;
   readonly #sampler: Sampler;
+  readonly #kernelThreads: KernelThreads;
   readonly #remotes: RemoteSources;
   readonly #trace: Trace;
   readonly #scrape: Scrape;
@@ -64,7 +66,8 @@ export class Telemetry {
     const host = createHost(rootsOf(config));
     const problemLog = new ProblemLog(logger);
     const sinceBoot = (): number => secondsSinceBoot(host);
-    const inventory = new Inventory(host);
+    const kernelThreads = new KernelThreads(host, this.#settings.remotes.kernel);
+    const inventory = new Inventory(host, kernelThreads);
     const sampler = new Sampler(host, this.#settings.sampler, now);
     const remotes = new RemoteSources(host, inventory, this.#settings.remotes, now);
     const trace = new Trace(
@@ -94,7 +97,7 @@ export class Telemetry {
         collectors: createCollectors(),
         problemLog,
         seriesLog: new SeriesLog(logger),
-        readsKernel: () => remotes.readsKernel,
+        readsKernel: () => remotes.readsKernel || kernelThreads.isWanted,
         queryRemotes: (vms, withinMs) => remotes.query(vms, withinMs),
         affinity: () => assessment.affinity,
         stages: assessment.stages,
@@ -111,6 +114,7 @@ export class Telemetry {
     );
     this.doctor = new Doctor({ host, inventory, assessment, remotes });
     this.#sampler = sampler;
+    this.#kernelThreads = kernelThreads;
     this.inventory = inventory;
     this.assessment = assessment;
     this.#remotes = remotes;
@@ -137,6 +141,7 @@ export class Telemetry {
     this.#scheduler.stop();
     await this.#trace.stop();
     this.#remotes.close();
+    this.#kernelThreads.close();
   }
 
   /**
@@ -151,6 +156,7 @@ export class Telemetry {
     this.#sampler.configure(this.#settings.sampler);
     this.assessment.configure(this.#settings.affinity);
     this.#remotes.configure(this.#settings.remotes);
+    this.#kernelThreads.configure(this.#settings.remotes.kernel);
     this.#trace.configure(this.#settings.trace);
     this.#scrape.configure(this.#settings.scrape);
     this.work.configure(this.#settings);

@@ -7,6 +7,12 @@ import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { FilesByUse, OtherFiles } from '../../probes/qemu-files.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
+import {
+  NO_SNAPSHOT,
+  NO_THREAD_SOURCE,
+  type ThreadSnapshot,
+  type ThreadSource,
+} from '../model/thread-snapshot.ts';
 import type { MonitorHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { assignLabels, type NameClaim, TRUST, truncateName } from '../model/vm-names.ts';
 import { Yielder } from '../schedule/yielder.ts';
@@ -57,7 +63,11 @@ export class Inventory {
   #running: { full: boolean; done: Promise<void> } | undefined;
   #passes = 0;
 
-  constructor(private readonly host: Host) {}
+  /** @param source reads all threads at once; what it lacks comes from /proc */
+  constructor(
+    private readonly host: Host,
+    private readonly source: ThreadSource = NO_THREAD_SOURCE,
+  ) {}
 
   /** VMs of the last pass, sorted by label. */
   get vms(): Vm[] {
@@ -85,13 +95,20 @@ export class Inventory {
     return [...unknown, ...unknownDevices(entries.map(({ vm }) => vm))];
   }
 
-  /** Reads the VM's current threads, with the stat of each. @throws SourceError if the process has exited */
-  observeThreads(vm: Vm): ThreadObservation[] {
+  /** Reads the threads of all VMs at once. Empty if that is not possible here. */
+  readThreads(): ThreadSnapshot {
+    const pids = [...this.#entries.values()].map(({ vm }) => vm.pid);
+    return this.source.read(new Set(pids.flatMap((pid) => [pid, ...(this.#vhostWorkers.get(pid) ?? [])])));
+  }
+
+  /** The VM's current threads. @throws SourceError if the process has exited */
+  observeThreads(vm: Vm, snapshot: ThreadSnapshot = NO_SNAPSHOT): ThreadObservation[] {
     const path = `${this.host.roots.procfs}/${vm.pid}`;
     const entry = this.#entries.get(vm.key);
     if (entry === undefined) throw new SourceError('vanished', path, 'the VM is gone');
-    const observations = entry.threads.observe(this.host, vm, this.#vhostWorkers.get(vm.pid) ?? []);
-    if (observations.find(({ thread }) => thread.tid === vm.pid)?.stat.startTime !== vm.startTime) {
+    const workers = this.#vhostWorkers.get(vm.pid) ?? [];
+    const observations = entry.threads.observe(this.host, vm, workers, snapshot);
+    if (observations.find(({ thread }) => thread.tid === vm.pid)?.task.startTime !== vm.startTime) {
       throw new SourceError('vanished', path, 'the process is another one now');
     }
     return observations;
@@ -144,6 +161,7 @@ export class Inventory {
   async #pass(full: boolean): Promise<void> {
     const { host } = this;
     if (full) {
+      await this.source.prepare();
       this.#problems.clear();
       this.#facts.refresh(host, this.#problems);
     }

@@ -1,9 +1,11 @@
 import { isGone } from '../../probes/errors.ts';
 import { type Host, utf8 } from '../../probes/host.ts';
 import { listTids } from '../../probes/proc-pids.ts';
-import { readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
+import { ProcTask } from '../../probes/proc-task.ts';
+import type { Task } from '../../probes/task.ts';
 import { namelessIothreads } from '../model/nameless-iothreads.ts';
 import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
 import { truncateName } from '../model/vm-names.ts';
 
@@ -11,9 +13,8 @@ import { truncateName } from '../model/vm-names.ts';
 const MAX_THREADS = 4096;
 
 interface Found {
-  readonly tid: number;
   readonly path: string;
-  readonly stat: TaskStat;
+  readonly task: Task;
 }
 
 /** The threads of one VM. A thread is identified by its id, start time and name; its role is decided once. */
@@ -21,39 +22,44 @@ export class ThreadTable {
   #threads = new Map<number, VmThread>();
 
   /**
-   * Lists and reads the current threads.
+   * Lists the current threads, as the snapshot or else /proc has them.
    *
    * @param kernelThreads ids of vhost workers that are kernel threads (before Linux 6.4)
    * @throws SourceError if the process has exited
    */
-  observe(host: Host, vm: Vm, kernelThreads: readonly number[]): ThreadObservation[] {
-    const task = `${host.roots.procfs}/${vm.pid}/task`;
-    const own = listTids(host, vm.pid)
-      .slice(0, MAX_THREADS)
-      .flatMap((tid) => readThread(host, tid, `${task}/${tid}`));
-    const ofKernel = kernelThreads.flatMap((tid) => readThread(host, tid, `${host.roots.procfs}/${tid}`));
-    const mainComm = own.find(({ tid }) => tid === vm.pid)?.stat.comm ?? '';
+  observe(
+    host: Host,
+    vm: Vm,
+    kernelThreads: readonly number[],
+    snapshot: ThreadSnapshot = NO_SNAPSHOT,
+  ): ThreadObservation[] {
+    const own = ownThreads(host, vm, snapshot);
+    const ofKernel = kernelThreads.flatMap((tid) => kernelThread(host, tid, snapshot));
+    const mainComm = own.find(({ task }) => task.tid === vm.pid)?.task.comm ?? '';
     const decide = (tid: number, comm: string): ThreadRole => decidedRole(vm, tid, comm, mainComm);
     const iothreads = new Map([...namelessOf(vm, own, decide), ...vm.iothreadThreads]);
 
     const known = new Map<number, VmThread>();
-    for (const { tid, stat } of [...own, ...ofKernel]) {
+    for (const { task } of [...own, ...ofKernel]) {
+      const { tid, startTime, comm } = task;
       const thread = this.#threads.get(tid);
-      const same = thread?.startTime === stat.startTime && thread.comm === stat.comm;
+      const same = thread?.startTime === startTime && thread.comm === comm;
       if (thread !== undefined && same && agrees(thread, vm.vcpuThreads.get(tid), iothreads.get(tid)))
         known.set(tid, thread);
     }
     const taken = new Set([...known.values()].map(({ label }) => label));
-    const observations = [...own, ...ofKernel].map(({ tid, path, stat }) => {
+    const observations = [...own, ...ofKernel].map(({ path, task }) => {
+      const { tid } = task;
       let thread = known.get(tid);
       if (thread === undefined) {
-        const role = roleWith(decide(tid, stat.comm), iothreads.get(tid));
+        const { startTime, comm } = task;
+        const role = roleWith(decide(tid, comm), iothreads.get(tid));
         const label = freeLabel(role, taken);
-        thread = { tid, startTime: stat.startTime, comm: stat.comm, role: role.role, label, path };
+        thread = { tid, startTime, comm, role: role.role, label, path };
         known.set(tid, thread);
         taken.add(label);
       }
-      return { thread, stat };
+      return { thread, task };
     });
     this.#threads = known;
     return observations;
@@ -65,11 +71,26 @@ export class ThreadTable {
   }
 }
 
+function ownThreads(host: Host, vm: Vm, snapshot: ThreadSnapshot): Found[] {
+  const folder = `${host.roots.procfs}/${vm.pid}/task`;
+  const tasks = snapshot.ofProcess(vm)?.slice(0, MAX_THREADS);
+  if (tasks !== undefined) return tasks.map((task) => ({ path: `${folder}/${task.tid}`, task }));
+  return listTids(host, vm.pid)
+    .slice(0, MAX_THREADS)
+    .flatMap((tid) => readThread(host, tid, `${folder}/${tid}`));
+}
+
+function kernelThread(host: Host, tid: number, snapshot: ThreadSnapshot): Found[] {
+  const path = `${host.roots.procfs}/${tid}`;
+  const task = snapshot.ofKernelThread(tid);
+  return task === undefined ? readThread(host, tid, path) : [{ path, task }];
+}
+
 /** Empty if the thread has exited. */
 function readThread(host: Host, tid: number, path: string): Found[] {
   try {
-    const stat = readTaskStat(host, path);
-    return stat.state === 'Z' || stat.state === 'X' ? [] : [{ tid, path, stat }];
+    const task = ProcTask.read(host, tid, path);
+    return task === undefined ? [] : [{ path, task }];
   } catch (error) {
     if (isGone(error)) return [];
     throw error;
@@ -87,7 +108,7 @@ function namelessOf(
   decide: (tid: number, comm: string) => ThreadRole,
 ): ReadonlyMap<number, string> {
   if (vm.iothreadIds.length === 0) return new Map();
-  const threads = own.map(({ tid, stat: { comm } }) => ({
+  const threads = own.map(({ task: { tid, comm } }) => ({
     tid,
     comm,
     isVcpu: decide(tid, comm).role === 'vcpu',

@@ -4,7 +4,7 @@ export const affinityMetrics = {
   kvm_thread_affinity_drift: gauge(
     ['vm', 'thread', 'kind'],
     '1 if the thread violates its expected affinity, by kind of drift. Only threads with an expected affinity have this series.',
-    'configuration, libvirt or baseline against /proc/<pid>/task/<tid>/status',
+    'configuration, libvirt or baseline against the mask: BPF, /proc/<pid>/task/<tid>/status',
   ),
   kvm_vm_affinity_drift_threads: gauge(
     ['vm'],

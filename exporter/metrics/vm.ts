@@ -11,8 +11,8 @@ export const vmMetrics = {
     "Start time of the VM's process as Unix time in seconds.",
     '/proc/<pid>/stat, /proc/stat btime',
   ),
-  kvm_vm_vcpus: gauge(['vm'], 'Number of vCPU threads found.', '/proc/<pid>/task'),
-  kvm_vm_threads: gauge(['vm', 'role'], 'Number of threads, by role.', '/proc/<pid>/task'),
+  kvm_vm_vcpus: gauge(['vm'], 'Number of vCPU threads found.', 'BPF, /proc/<pid>/task'),
+  kvm_vm_threads: gauge(['vm', 'role'], 'Number of threads, by role.', 'BPF, /proc/<pid>/task'),
   kvm_vm_block_device_info: gauge(
     ['vm', 'device', 'depth'],
     "Block devices under the VM's disks. Depth 0 is the device that the VMM has open or that holds the image's file system, 1 and more are the devices below it. Always 1.",

@@ -1,8 +1,8 @@
 import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
-import type { TaskStat } from '../../probes/proc-task-stat.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { FilesByUse } from '../../probes/qemu-files.ts';
+import type { Task } from '../../probes/task.ts';
 import type { Role } from './roles.ts';
 import type { Vmm } from './vmm.ts';
 
@@ -86,8 +86,8 @@ export interface VmThread {
   readonly path: string;
 }
 
-/** A thread with the stat file that identified it. */
+/** A thread with what the kernel knows of it. */
 export interface ThreadObservation {
   readonly thread: VmThread;
-  readonly stat: TaskStat;
+  readonly task: Task;
 }

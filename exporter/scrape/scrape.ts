@@ -127,8 +127,14 @@ function begin(
   async function collect(): Promise<ScrapeResult> {
     await run('inventory', () => inventory.refresh(false));
     const remotes = await dependencies.queryRemotes(inventory.vms, share(deadline));
+    const snapshot = inventory.readThreads();
     const collection: Collection = {
       ...remotes,
+      kernel: {
+        ...remotes.kernel,
+        problems: [...remotes.kernel.problems, ...snapshot.problems],
+        missing: [...remotes.kernel.missing, ...snapshot.missing],
+      },
       host,
       families,
       settings: settings.collectors,
@@ -139,7 +145,7 @@ function begin(
       affinity: dependencies.affinity(),
       stages: dependencies.stages,
       trace: () => dependencies.readTrace(() => collection.yieldIfDue()),
-      observeThreads: (vm) => inventory.observeThreads(vm),
+      observeThreads: (vm) => inventory.observeThreads(vm, snapshot),
       residencyOf: (thread) => sampler.residencyOf(thread),
       async yieldIfDue() {
         if (yielder.isDue()) await yielder.yield();

@@ -3,7 +3,8 @@ import type { Inventory } from '../inventory/inventory.ts';
 import { NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
-import { type KernelSettings, KernelStatistics, type Loader } from './bpf/kernel.ts';
+import { KernelStatistics } from './bpf/kernel.ts';
+import type { BpfSettings, Loader } from './bpf/object.ts';
 import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
 import { Virsh } from './libvirt/virsh.ts';
 import type { Facts } from './qmp/facts.ts';
@@ -16,7 +17,7 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
 const MAX_CONNECT_MS = 1000;
 
 export interface RemoteSettings {
-  readonly kernel: KernelSettings;
+  readonly kernel: BpfSettings;
   readonly qmp: QmpSettings & { readonly enabled: boolean };
   readonly libvirt: LibvirtSettings & { readonly enabled: boolean };
 }

@@ -1,4 +1,5 @@
 import { isGone, type SourceError, sourceError } from '../../../probes/errors.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import { Yielder } from '../../schedule/yielder.ts';
 import type { Mask, Masks } from './masks.ts';
@@ -35,7 +36,8 @@ export class MaskReader {
     return this.#problems;
   }
 
-  async read(): Promise<readonly MaskReading[]> {
+  /** @param snapshot the threads now; those that it lacks are read from /proc */
+  async read(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<readonly MaskReading[]> {
     const { watched } = this;
     const yielder = new Yielder();
     const readings: MaskReading[] = [];
@@ -46,7 +48,7 @@ export class MaskReader {
     for (const { vm, thread } of turn) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        readings.push({ vm, thread, ...this.#readOne(thread) });
+        readings.push({ vm, thread, ...this.#readOne(thread, snapshot) });
       } catch (error) {
         if (!isGone(error) && problems.length < MAX_PROBLEMS) problems.push(sourceError(error, thread.path));
       }
@@ -57,9 +59,9 @@ export class MaskReader {
     return readings;
   }
 
-  #readOne(thread: VmThread): Pick<MaskReading, 'mask' | 'change'> {
+  #readOne(thread: VmThread, snapshot: ThreadSnapshot): Pick<MaskReading, 'mask' | 'change'> {
     const before = this.masks.of(thread);
-    const mask = this.masks.read(thread);
+    const mask = this.masks.read(thread, snapshot);
     if (mask === before) return { mask, change: 'none' };
     return { mask, change: before === undefined ? 'first' : 'changed' };
   }

@@ -1,6 +1,7 @@
 import { parseCpuList } from '../../../probes/cpu-list.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readTaskStatus } from '../../../probes/proc-task-status.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
 import type { VmThread } from '../../model/vm.ts';
 
 export interface Mask {
@@ -25,8 +26,9 @@ export class Masks {
    *
    * @throws SourceError
    */
-  read(thread: VmThread): Mask {
-    const text = readTaskStatus(this.host, thread.path).cpusAllowedList;
+  read(thread: VmThread, snapshot: ThreadSnapshot = NO_SNAPSHOT): Mask {
+    const status = snapshot.of(thread)?.status() ?? readTaskStatus(this.host, thread.path);
+    const text = status.cpusAllowedList;
     const before = this.#masks.get(thread);
     if (before?.text === text) return before;
     const mask = { text, cpus: this.list(text) };

@@ -4,6 +4,7 @@ import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import type { Drift } from '../../model/drift.ts';
 import type { ObservedVm } from '../../model/observed.ts';
 import type { Residency } from '../../model/residency.ts';
+import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
 import { factsOf } from '../../model/topology-facts.ts';
 import type { VmThread } from '../../model/vm.ts';
 import { Yielder } from '../../schedule/yielder.ts';
@@ -69,11 +70,11 @@ export class AffinityWatch {
   }
 
   /** Reads the masks and checks them for drift. */
-  async tick(): Promise<void> {
+  async tick(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<void> {
     const { watched, baselines } = this.dependencies;
     this.#confinements.tick(watched.vms);
     this.#completions.tick(watched.disks);
-    const readings = await this.#reader.read();
+    const readings = await this.#reader.read(snapshot);
     for (const { vm, thread, change } of readings)
       if (change !== 'none') this.#confinements.forget(vm, thread);
     const { topology } = watched;

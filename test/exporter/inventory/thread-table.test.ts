@@ -45,7 +45,7 @@ test('each thread has its role, label, start time and path, and the stat that wa
     label: 'vcpu3',
     path: `${tree.folder}/proc/10/task/11`,
   });
-  assert.equal(vcpu.stat.utime, 42);
+  assert.equal(vcpu.task.cpuTimes()?.utime, 42);
   assert.deepEqual(
     [...table.threads].map(({ tid }) => tid),
     [10, 11],

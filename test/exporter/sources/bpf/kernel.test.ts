@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Vm } from '../../../../exporter/model/vm.ts';
-import {
-  type KernelSettings,
-  KernelStatistics,
-  type RowReader,
-} from '../../../../exporter/sources/bpf/kernel.ts';
+import { KernelStatistics } from '../../../../exporter/sources/bpf/kernel.ts';
+import type { BpfSettings, RowReader } from '../../../../exporter/sources/bpf/object.ts';
 import { SourceError } from '../../../../probes/errors.ts';
 import { vcpuRow, vmRow } from '../../../../testing/bpf-rows.ts';
 import { capturedHost, liveHost } from '../../../../testing/captured.ts';
 
 const vm = (pid: number, accel: 'kvm' | 'tcg' = 'kvm') => ({ key: `${pid}:1`, pid, accel }) as unknown as Vm;
-const AUTO: KernelSettings = { mode: 'auto' };
-const OFF: KernelSettings = { mode: 'off' };
+const AUTO: BpfSettings = { mode: 'auto' };
+const OFF: BpfSettings = { mode: 'off' };
 
 function source(load: () => Promise<RowReader>, index?: number): KernelStatistics {
   return new KernelStatistics(

@@ -1,0 +1,42 @@
+import type { SourceError } from '../../probes/errors.ts';
+import type { Incarnation } from '../../probes/proc-task-stat.ts';
+import type { Task } from '../../probes/task.ts';
+import type { VmThread } from './vm.ts';
+
+/** The threads of VMs at one moment, from one read of the kernel. What it does not have is read from /proc. */
+export interface ThreadSnapshot {
+  /** All threads of a process, by ascending id; undefined if the snapshot does not have this process. */
+  ofProcess(process: Incarnation): readonly Task[] | undefined;
+  /** A kernel thread, which is a process of its own. */
+  ofKernelThread(tid: number): Task | undefined;
+  /** undefined if the thread is not in the snapshot, for example because it has exited. */
+  of(thread: VmThread): Task | undefined;
+  /** Why the read failed. */
+  readonly problems: readonly SourceError[];
+  /** Why this source is not used here, although nothing failed. */
+  readonly missing: readonly SourceError[];
+}
+
+/** A source that reads the threads of many processes at once. */
+export interface ThreadSource {
+  /** False if it is off, and for a copy of a host without rows. */
+  readonly isWanted: boolean;
+  /** Makes the source ready, once. A source that cannot be used is not an error. */
+  prepare(): Promise<void>;
+  read(pids: ReadonlySet<number>): ThreadSnapshot;
+}
+
+/** Everything is read from /proc. */
+export const NO_SNAPSHOT: ThreadSnapshot = {
+  ofProcess: () => undefined,
+  ofKernelThread: () => undefined,
+  of: () => undefined,
+  problems: [],
+  missing: [],
+};
+
+export const NO_THREAD_SOURCE: ThreadSource = {
+  isWanted: false,
+  prepare: () => Promise.resolve(),
+  read: () => NO_SNAPSHOT,
+};
