@@ -1,5 +1,6 @@
+import { copyOf, domstatsNumber } from './domstats-values.ts';
+import { VcpuLines, type VcpuStatistics } from './domstats-vcpus.ts';
 import { malformed, SourceError } from './errors.ts';
-import type { StatisticType } from './qmp-stats.ts';
 
 export interface VirshOperation {
   readonly operations: number;
@@ -28,13 +29,10 @@ export interface VirshIothread {
  * One domain in the output of `virsh domstats`. KVM's statistics require libvirt 8.9 and QEMU 7.1. For a busy
  * domain (in migration, in shutdown) libvirt reports the state and names, but nothing from QEMU.
  */
-export interface VirshDomain {
+export interface VirshDomain extends VcpuStatistics {
   readonly name: string;
   /** virDomainState: 1 running, 3 paused, 4 shutting down, ... */
   readonly state: number | undefined;
-  /** KVM's statistics by vCPU and name. */
-  readonly vcpus: ReadonlyMap<number, ReadonlyMap<string, number>>;
-  readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly VirshDisk[];
   readonly iothreads: readonly VirshIothread[];
   /** Whether the domain has disks, with or without statistics. */
@@ -53,12 +51,6 @@ const MAX_DOMAIN = 4 * 1024 * 1024;
 const MAX_LINE = 64 * 1024;
 const MAX_PROBLEMS = 16;
 
-const TYPE_OF_SUFFIX: Readonly<Record<string, StatisticType>> = {
-  sum: 'cumulative',
-  cur: 'instant',
-  max: 'peak',
-};
-const VCPU = /^vcpu\.(\d{1,5})\.([a-z][a-z0-9_]{0,63})\.(sum|cur|max)$/;
 const BLOCK =
   /^block\.(\d{1,5})\.(name|path|rd\.reqs|rd\.bytes|rd\.times|wr\.reqs|wr\.bytes|wr\.times|fl\.reqs|fl\.times)$/;
 const IOTHREAD = /^iothread\.(\d{1,5})\.(poll-max-ns|poll-grow|poll-shrink)$/;
@@ -86,8 +78,7 @@ export class DomstatsParser {
   readonly #twice = new Set<string>();
   readonly #seen = new Set<string>();
   readonly #problems: SourceError[] = [];
-  /** The few names of statistics. Each is stored once, as a copy that does not keep the input alive. */
-  readonly #names = new Map<string, string>();
+  readonly #vcpus = new VcpuLines();
   #current: Builder | undefined;
   /** Incomplete line, continued in the next piece. */
   #rest = '';
@@ -98,8 +89,8 @@ export class DomstatsParser {
   push(text: string): void {
     let start = 0;
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-      this.#line(this.#rest === '' ? text.slice(start, end) : this.#rest + text.slice(start, end));
-      this.#rest = '';
+      if (this.#rest === '') this.#line(text, start, end);
+      else this.#endRest(text.slice(start, end));
       start = end + 1;
     }
     this.#rest += text.slice(start);
@@ -110,29 +101,38 @@ export class DomstatsParser {
 
   /** @throws SourceError malformed if the output is not domstats */
   end(): Domstats {
-    this.#line(this.#rest);
+    this.#endRest('');
     this.#finish();
     if (this.#seen.size === 0 && this.#other !== '') throw malformed('virsh domstats', this.#other);
     for (const each of this.#twice) this.#domains.delete(each);
     return { domains: this.#domains, problems: this.#problems };
   }
 
-  #line(line: string): void {
+  #endRest(end: string): void {
+    const line = this.#rest + end;
+    this.#rest = '';
+    this.#line(line, 0, line.length);
+  }
+
+  /** Reads the line between two positions of a text. */
+  #line(text: string, from: number, to: number): void {
     const current = this.#current;
-    if (this.#isLineTooLong || line.length > MAX_LINE) {
+    if (this.#isLineTooLong || to - from > MAX_LINE) {
       this.#isLineTooLong = false;
       if (current !== undefined) current.size = Number.POSITIVE_INFINITY;
       return;
     }
-    const header = line.startsWith('Domain: ') ? /^Domain: '(.+)'$/.exec(line) : null;
+    const header = text.startsWith('Domain: ', from) ? /^Domain: '(.+)'$/.exec(text.slice(from, to)) : null;
     if (header !== null) {
       this.#finish();
       this.#current = newBuilder(copyOf(header[1] ?? ''));
     } else if (current === undefined) {
-      if (this.#other === '') this.#other = line.trim().slice(0, 100);
+      if (this.#other === '') this.#other = text.slice(from, to).trim().slice(0, 100);
     } else {
-      current.size += line.length;
-      if (current.size <= MAX_DOMAIN) field(current, line, this.#names);
+      current.size += to - from;
+      if (current.size > MAX_DOMAIN) return;
+      if (text.startsWith('  vcpu.', from)) this.#vcpus.line(text, from, to);
+      else field(current, text.slice(from, to));
     }
   }
 
@@ -141,9 +141,10 @@ export class DomstatsParser {
     if (current === undefined) return;
     this.#current = undefined;
     const { name } = current;
+    const statistics = this.#vcpus.take();
     if (this.#seen.has(name)) this.#twice.add(name);
     this.#seen.add(name);
-    if (current.size <= MAX_DOMAIN) this.#domains.set(name, built(current));
+    if (current.size <= MAX_DOMAIN) this.#domains.set(name, { ...built(current), ...statistics });
     else if (this.#problems.length < MAX_PROBLEMS) {
       const reason = `domain ${name.slice(0, 100)} has more than ${MAX_DOMAIN} bytes`;
       this.#problems.push(new SourceError('too_large', 'virsh domstats', reason));
@@ -155,8 +156,6 @@ interface Builder {
   readonly name: string;
   size: number;
   state: number | undefined;
-  readonly vcpus: Map<number, Map<string, number>>;
-  readonly types: Map<string, StatisticType>;
   readonly disks: Map<number, { name: string; path: string; numbers: Map<string, number> }>;
   readonly iothreads: Map<number, Map<string, number>>;
 }
@@ -166,49 +165,38 @@ function newBuilder(name: string): Builder {
     name,
     size: 0,
     state: undefined,
-    vcpus: new Map(),
-    types: new Map(),
     disks: new Map(),
     iothreads: new Map(),
   };
 }
 
 /** Parses a line `  key=value`. */
-function field(domain: Builder, line: string, names: Map<string, string>): void {
+function field(domain: Builder, line: string): void {
   const equals = line.indexOf('=');
   if (equals < 0) return;
-  if (line.startsWith('  vcpu.')) {
-    const vcpu = VCPU.exec(line.slice(2, equals));
-    const value = number(line.slice(equals + 1));
-    if (vcpu === null || value === undefined) return;
-    const statistic = interned(vcpu[2] ?? '', names);
-    getOrMake(domain.vcpus, Number(vcpu[1])).set(statistic, value);
-    if (!domain.types.has(statistic)) domain.types.set(statistic, TYPE_OF_SUFFIX[vcpu[3] ?? ''] ?? 'unknown');
-  } else if (line.startsWith('  block.')) {
+  if (line.startsWith('  block.')) {
     const block = BLOCK.exec(line.slice(2, equals));
     if (block !== null) diskField(domain, Number(block[1]), block[2] ?? '', line.slice(equals + 1));
   } else if (line.startsWith('  iothread.')) {
     const iothread = IOTHREAD.exec(line.slice(2, equals));
-    const value = number(line.slice(equals + 1));
+    const value = number(line, equals);
     if (iothread !== null && value !== undefined)
-      getOrMake(domain.iothreads, Number(iothread[1])).set(interned(iothread[2] ?? '', names), value);
-  } else if (line.startsWith('  state.state=')) domain.state = number(line.slice(equals + 1));
+      getOrMake(domain.iothreads, Number(iothread[1])).set(copyOf(iothread[2] ?? ''), value);
+  } else if (line.startsWith('  state.state=')) domain.state = number(line, equals);
 }
 
 function diskField({ disks }: Builder, index: number, key: string, text: string): void {
   const disk = disks.get(index) ?? { name: '', path: '', numbers: new Map<string, number>() };
   disks.set(index, disk);
-  const value = number(text);
+  const value = domstatsNumber(text, 0, text.length);
   if (key === 'name' || key === 'path') disk[key] = copyOf(text);
   else if (value !== undefined) disk.numbers.set(copyOf(key), value);
 }
 
-function built({ name, state, vcpus, types, disks, iothreads }: Builder): VirshDomain {
+function built({ name, state, disks, iothreads }: Builder): Omit<VirshDomain, keyof VcpuStatistics> {
   return {
     name,
     state,
-    vcpus,
-    types,
     disks: [...disks.values()].flatMap((disk) =>
       disk.name !== '' && disk.numbers.has('rd.reqs') ? [toDisk(disk)] : [],
     ),
@@ -238,24 +226,8 @@ function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string,
   };
 }
 
-/** Copies the string: V8 keeps the whole text alive for a substring. */
-function copyOf(text: string): string {
-  return Buffer.from(text).toString();
-}
-
-function interned(text: string, names: Map<string, string>): string {
-  let name = names.get(text);
-  if (name === undefined) {
-    name = copyOf(text);
-    names.set(name, name);
-  }
-  return name;
-}
-
-function number(text: string): number | undefined {
-  if (text === 'yes') return 1;
-  if (text === 'no') return 0;
-  return /^\d{1,20}$/.test(text) ? Number(text) : undefined;
+function number(line: string, equals: number): number | undefined {
+  return domstatsNumber(line, equals + 1, line.length);
 }
 
 function getOrMake<K, V>(maps: Map<number, Map<K, V>>, key: number): Map<K, V> {

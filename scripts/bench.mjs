@@ -3,6 +3,8 @@
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births
 //   1000.
 // `npm run bench -- hist`: the cost of parsing a large histogram of the kernel.
+// `npm run bench -- domstats`: how long the output of `virsh domstats` holds up the daemon. Arguments: --domains 1000
+//   --vcpus 8,16 --rounds 10.
 // `npm run bench -- rules`: the cost of the rules in Prometheus. Arguments: --hosts 5,20 --minutes 6.
 // `npm run bench -- simhost`: whether a simulated host keeps up with real time. Arguments: --scenario large
 //   --seconds 60.
@@ -22,6 +24,7 @@ const args = process.argv.slice(2);
 const NAMES = [
   'qmp',
   'hist',
+  'domstats',
   'rules',
   'fleet',
   'simhost',

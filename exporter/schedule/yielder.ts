@@ -7,8 +7,10 @@ const STRETCH_MS = 4;
 export class Yielder {
   #since = performance.now();
 
+  constructor(private readonly stretchMs = STRETCH_MS) {}
+
   isDue(): boolean {
-    return performance.now() - this.#since > STRETCH_MS;
+    return performance.now() - this.#since > this.stretchMs;
   }
 
   async yield(): Promise<void> {

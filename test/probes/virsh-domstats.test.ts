@@ -75,6 +75,61 @@ test('values that are not numbers are ignored', () => {
   assert.deepEqual(Object.fromEntries(parseDomstats(text).get('web')?.vcpus.get(0) ?? []), { f: 7, g: 1 });
 });
 
+/** Statistics of each vCPU of `web`, as objects. */
+function vcpusOf(...lines: string[]): unknown {
+  const web = parseDomstats(
+    `Domain: 'other'\n  vcpu.0.a.sum=1\n  vcpu.0.b.cur=2\nDomain: 'web'\n${lines.join('\n')}\n`,
+  );
+  const { vcpus, types } = web.get('web') ?? {};
+  return {
+    ...Object.fromEntries([...(vcpus ?? [])].map(([index, row]) => [index, Object.fromEntries(row)])),
+    types: Object.fromEntries(types ?? []),
+  };
+}
+
+test('vCPUs may have other statistics than those before, more, fewer, or in another order', () => {
+  const types = { a: 'cumulative', b: 'instant' };
+  assert.deepEqual(vcpusOf('  vcpu.0.a.sum=3', '  vcpu.0.b.cur=4'), { 0: { a: 3, b: 4 }, types });
+  assert.deepEqual(vcpusOf('  vcpu.0.a.sum=3', '  vcpu.1.b.cur=4'), { 0: { a: 3 }, 1: { b: 4 }, types });
+  assert.deepEqual(vcpusOf('  vcpu.7.b.cur=4', '  vcpu.7.a.sum=3'), { 7: { a: 3, b: 4 }, types });
+  assert.deepEqual(
+    vcpusOf(
+      '  vcpu.0.a.sum=3',
+      '  vcpu.0.b.cur=4',
+      '  vcpu.0.c.max=5',
+      '  vcpu.1.a.sum=6',
+      '  vcpu.1.b.cur=x',
+    ),
+    { 0: { a: 3, b: 4, c: 5 }, 1: { a: 6 }, types: { ...types, c: 'peak' } },
+  );
+});
+
+test('a statistic that occurs twice has its last value and its first type, also after another vCPU', () => {
+  assert.deepEqual(vcpusOf('  vcpu.0.x.sum=1', '  vcpu.0.y.sum=2', '  vcpu.0.x.cur=3'), {
+    0: { x: 3, y: 2 },
+    types: { x: 'cumulative', y: 'cumulative' },
+  });
+  assert.deepEqual(vcpusOf('  vcpu.0.x.sum=1', '  vcpu.1.x.sum=2', '  vcpu.0.y.sum=3', '  vcpu.0.x.max=4'), {
+    0: { x: 4, y: 3 },
+    1: { x: 2 },
+    types: { x: 'cumulative', y: 'cumulative' },
+  });
+});
+
+test('numbers are exact up to 2^53, and have at most 20 digits', () => {
+  const values = [
+    '0',
+    '007',
+    '999999999999999',
+    '1000000000000001',
+    '9007199254740991',
+    '12345678901234567890',
+  ];
+  const lines = values.map((value, i) => `  vcpu.0.n${i}.sum=${value}`);
+  const row = parseDomstats(`Domain: 'web'\n${lines.join('\n')}\n  vcpu.0.m.sum=123456789012345678901\n`);
+  assert.deepEqual([...(row.get('web')?.vcpus.get(0)?.values() ?? [])], values.map(Number));
+});
+
 test('no domain is not an error; other output is', () => {
   assert.equal(parseDomstats('').size, 0);
   assert.equal(parseDomstats('\n').size, 0);

@@ -6,6 +6,8 @@ import { NOTHING, type RemoteResult } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
 import { truncateName } from '../../model/vm-names.ts';
 import { type DiskOperation, UniqueNames, type VmStatistics } from '../../model/vm-statistics.ts';
+import { Yielder } from '../../schedule/yielder.ts';
+import { STRETCH_MS } from './virsh.ts';
 
 export interface LibvirtSettings {
   readonly uri: string;
@@ -53,7 +55,9 @@ export class Libvirt {
       this.#failure = undefined;
       const statistics = new Map<string, VmStatistics>();
       const withStatistics = new Set<string>();
+      const yielder = new Yielder(STRETCH_MS);
       for (const { key, domain: name } of vms) {
+        if (yielder.isDue()) await yielder.yield();
         const domain = domains.get(name);
         const had = this.#withStatistics.has(key);
         if (had || (domain !== undefined && domain.vcpus.size > 0)) withStatistics.add(key);
