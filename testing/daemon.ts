@@ -49,7 +49,10 @@ export async function startDaemon(
     KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
     ...more,
   };
-  const line = [...wrapper, process.execPath, MAIN, command, '--web.listen-address=127.0.0.1:0', ...args];
+  // The flag adds an address: a test that gives one listens on that alone.
+  const isBound = args.some((arg) => /^--web\.(listen-address|systemd-socket)/.test(arg));
+  const address = isBound ? [] : ['--web.listen-address=127.0.0.1:0'];
+  const line = [...wrapper, process.execPath, MAIN, command, ...address, ...args];
   const child = spawn(line[0] ?? '', line.slice(1), {
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

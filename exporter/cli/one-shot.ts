@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import type { RawValues } from '../config/load.ts';
+import { createLogger } from '../daemon/logger.ts';
 import { createOwnMetrics, type OwnMetrics } from '../daemon/own-metrics.ts';
 import { Telemetry } from '../daemon/telemetry.ts';
 import { readBuild } from './build.ts';
@@ -16,7 +17,7 @@ export interface OneShot {
 /** The parts of the daemon for one collection. Logs go to standard error: standard output has the result. */
 export function oneShot(flags: RawValues): OneShot {
   const config = readHostConfig(flags);
-  const logger = pino({ level: config['log.level'] }, pino.destination({ fd: 2, sync: true }));
+  const logger = createLogger(config, pino.destination({ fd: 2, sync: true }));
   const own = createOwnMetrics();
   const build = readBuild(process.env, false);
   return { telemetry: new Telemetry(config, { logger, own, build, learns: false }), own };

@@ -1,12 +1,12 @@
 import { printable } from '../../probes/printable.ts';
 import { doubtsAbout } from '../config/doubts.ts';
-import { type RawValues, readConfigFile, resolveConfig } from '../config/load.ts';
-import { type Config, options } from '../config/options.ts';
+import { namesOf, type RawValues, readConfigFile, resolveConfig } from '../config/load.ts';
+import { type Config, type ConfigKey, options } from '../config/options.ts';
 import { checkRoots, checkStateDirectory } from '../config/roots.ts';
 
 /** The configuration from flags, environment and file. Prints warnings. @throws ConfigError */
 export function readConfig(flags: RawValues): Config {
-  const path = flags['config'];
+  const path = flags['config.file'] ?? flags['config'];
   const file = typeof path === 'string' ? readConfigFile(path) : {};
   const config = resolveConfig(flagValues(flags), process.env, file);
   for (const doubt of doubtsAbout(config, process.env)) {
@@ -26,9 +26,8 @@ export function readHostConfig(flags: RawValues): Config {
 /** Flag values by configuration key. Commander stores `--collector.kvm-debugfs` as `collector.kvmDebugfs`. */
 function flagValues(flags: RawValues): RawValues {
   return Object.fromEntries(
-    Object.keys(options).map((key) => [
-      key,
-      flags[key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())],
-    ]),
+    (Object.keys(options) as ConfigKey[])
+      .flatMap(namesOf)
+      .map((name) => [name, flags[name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())]]),
   );
 }

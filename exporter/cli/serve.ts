@@ -1,7 +1,7 @@
-import { pino } from 'pino';
 import type { RawValues } from '../config/load.ts';
 import { guardProcess } from '../daemon/last-resort.ts';
 import { logDestination } from '../daemon/log-destination.ts';
+import { createLogger } from '../daemon/logger.ts';
 import { createOwnMetrics } from '../daemon/own-metrics.ts';
 import { type Running, serve } from '../daemon/serve.ts';
 import { Telemetry } from '../daemon/telemetry.ts';
@@ -26,7 +26,7 @@ export async function runServe(flags: RawValues, { simulated, onListening } = NO
   const config = readHostConfig(flags);
   const own = createOwnMetrics();
   const log = logDestination(STDOUT, (lines) => own.logLinesDropped.inc(lines));
-  const logger = pino({ level: config['log.level'] }, log);
+  const logger = createLogger(config, log);
   guardProcess(logger);
   const build = readBuild(process.env, simulated);
   const telemetry = new Telemetry(config, { logger, own, build, learns: true });

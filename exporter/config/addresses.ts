@@ -1,4 +1,6 @@
 import { isIPv6 } from 'node:net';
+import { z } from 'zod';
+import { type Kind, text } from './kinds.ts';
 
 /**
  * Links may lead only to http or https addresses, because others could run scripts. They must contain no
@@ -33,3 +35,33 @@ export function parseListenAddress(value: string): ListenAddress | undefined {
   const host = match[1] ?? match[2];
   return { host: host === '' ? undefined : host, port };
 }
+
+const MAX_LISTENERS = 16;
+
+/** One address or several. Text may contain several, separated by commas. */
+export const listenAddresses: Kind<readonly string[]> = {
+  schema: z
+    .union([
+      z.string().transform((value) => value.split(',').map((each) => each.trim())),
+      z.array(z.string()),
+    ])
+    .pipe(
+      z
+        .array(z.string().refine((value) => parseListenAddress(value) !== undefined))
+        .min(1)
+        .max(MAX_LISTENERS),
+    ),
+  allowed: 'HOST:PORT, [IPv6]:PORT or :PORT with a port from 0 to 65535',
+  placeholder: 'host:port',
+  isRepeatable: true,
+};
+
+/** Segments that mean themselves in a URL and in express; not those of the page, the API and the lifecycle. */
+const URL_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
+const RESERVED_PATH = /^\/(?:-|api|assets)(?:\/|$)/i;
+
+export const telemetryPath = text(
+  'path',
+  'a URL path such as /metrics, of letters, digits and ._~-, outside /-/, /api/ and /assets/',
+  (value) => URL_PATH.test(value) && !RESERVED_PATH.test(value),
+);

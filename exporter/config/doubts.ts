@@ -1,8 +1,8 @@
 import { matchesGlob } from '../model/glob.ts';
 import { truncatePattern } from '../model/vm-names.ts';
-import { environmentVariableOf } from './load.ts';
+import { environmentVariableOf, isOnlyInFile, namesOf } from './load.ts';
 import { didYouMean } from './nearest.ts';
-import { type Config, options } from './options.ts';
+import { type Config, type ConfigKey, options } from './options.ts';
 
 /** Variables that are not settings: the path of the file, and the revision in the image. */
 const OTHER_VARIABLES = ['KVM_TELEMETRY_CONFIG', 'KVM_TELEMETRY_REVISION'];
@@ -20,12 +20,11 @@ const THREADS = [
   'monitor',
 ];
 
+const KEYS = Object.keys(options) as ConfigKey[];
+
 /** Warnings about values that are valid but probably a mistake. */
 export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): string[] {
-  const known = [...Object.keys(options).map(environmentVariableOf), ...OTHER_VARIABLES];
-  const variables = Object.keys(environment)
-    .filter((name) => name.startsWith('KVM_TELEMETRY_') && !known.includes(name))
-    .map((name) => `${name} is not a setting and has no effect${didYouMean(name, known)}`);
+  const variables = Object.keys(environment).filter((name) => name.startsWith('KVM_TELEMETRY_'));
   const patterns = config.vms.flatMap(({ name, pinning }) =>
     Object.keys(pinning)
       .filter((pattern) => !THREAD.test(pattern))
@@ -34,7 +33,15 @@ export function doubtsAbout(config: Config, environment: NodeJS.ProcessEnv): str
           `vms: pinning of ${JSON.stringify(name)}: no thread is called ${JSON.stringify(pattern)}${didYouMean(pattern, THREADS)}`,
       ),
   );
-  return [...variables, ...patterns];
+  return [...variables.flatMap(doubtAboutVariable), ...patterns];
+}
+
+function doubtAboutVariable(name: string): string[] {
+  const inFile = KEYS.filter(isOnlyInFile).find((key) => environmentVariableOf(key) === name);
+  if (inFile !== undefined) return [`${name} has no effect: set ${inFile} in the file of --config`];
+  const known = [...KEYS.flatMap(namesOf).map(environmentVariableOf), ...OTHER_VARIABLES];
+  if (known.includes(name)) return [];
+  return [`${name} is not a setting and has no effect${didYouMean(name, known)}`];
 }
 
 /**

@@ -5,27 +5,39 @@ import { cronProblem } from '../schedule/schedule.ts';
 /** What a setting accepts. */
 export interface Kind<T> {
   readonly schema: z.ZodType<T>;
-  /** Allowed values, for error messages, and the placeholder of the value in `--help`. */
+  /** Allowed values, for error messages. */
   readonly allowed: string;
-  /** The words that a comma-separated value may contain. */
+  /** Stands for the value in `--help`; completion knows `file` and `directory`. */
+  readonly placeholder: string;
+  /** The words that the value may be, or that a comma-separated value may contain. */
   readonly words?: readonly string[];
+  /** The value may contain several words, separated by commas. */
+  readonly isList?: boolean;
+  /** The flag may be given several times, and the value may be a list. */
+  readonly isRepeatable?: boolean;
 }
 
 const any = z.string().min(1).max(4096);
 
 /** Text that fulfils a condition. */
-export function text(allowed: string, isAllowed: (value: string) => boolean): Kind<string> {
-  return { schema: any.refine(isAllowed), allowed };
+export function text(
+  placeholder: string,
+  allowed: string,
+  isAllowed: (value: string) => boolean,
+): Kind<string> {
+  return { schema: any.refine(isAllowed), allowed, placeholder };
 }
 
 export function oneOf<const W extends string>(...words: readonly [W, ...W[]]): Kind<W> {
-  return { schema: z.enum(words), allowed: words.join(', ').replace(/, (?=[^,]*$)/, ' or ') };
+  const allowed = words.join(', ').replace(/, (?=[^,]*$)/, ' or ');
+  return { schema: z.enum(words), allowed, placeholder: words.join('|'), words };
 }
 
 /** Words, separated by commas. */
 export function listOf(words: readonly string[]): Kind<string> {
   const allowed = `a comma-separated list of ${words.join(', ')}`;
-  return { ...text(allowed, (value) => listed(value).every((word) => words.includes(word))), words };
+  const isAllowed = (value: string): boolean => listed(value).every((word) => words.includes(word));
+  return { ...text('list', allowed, isAllowed), words, isList: true };
 }
 
 /** Accepts `exits,block` and `exits, block`. */
@@ -35,12 +47,12 @@ export function listed(value: string): string[] {
 
 export function whole(min: number, max: number): Kind<number> {
   const schema = number(/^\d+$/).pipe(z.number().int().min(min).max(max));
-  return { schema, allowed: `a whole number from ${min} to ${max}` };
+  return { schema, allowed: `a whole number from ${min} to ${max}`, placeholder: 'number' };
 }
 
 export function decimal(min: number, max: number): Kind<number> {
   const schema = number(/^\d+(\.\d+)?$/).pipe(z.number().min(min).max(max));
-  return { schema, allowed: `a number from ${min} to ${max}` };
+  return { schema, allowed: `a number from ${min} to ${max}`, placeholder: 'number' };
 }
 
 function number(written: RegExp): z.ZodType<number> {
@@ -50,16 +62,19 @@ function number(written: RegExp): z.ZodType<number> {
 export const flag: Kind<boolean> = {
   schema: z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]),
   allowed: 'true or false',
+  placeholder: 'true|false',
 };
 
-export const path = text('an absolute path', isPath);
+export const file = text('file', 'an absolute path', isPath);
+export const directory = text('directory', 'an absolute path', isPath);
 
 export const pathPattern = text(
+  'pattern',
   'an absolute path with * in the file name',
   (value) => isPath(value) && !value.slice(0, value.lastIndexOf('/')).includes('*'),
 );
 
-export const paths = text('comma-separated absolute paths', (value) =>
+export const paths = text('directories', 'comma-separated absolute paths', (value) =>
   value.split(',').every((part) => part.startsWith('/')),
 );
 
@@ -68,11 +83,13 @@ function isPath(value: string): boolean {
 }
 
 export const cron = text(
+  'cron',
   'a cron expression with seconds (six fields)',
   (value) => cronProblem(value) === undefined && value.trim().split(/\s+/).length === 6,
 );
 
 export const regularExpression = text(
+  'regexp',
   'a regular expression',
   (value) => value.length <= 500 && accepts(() => new RegExp(value, 'u')),
 );
@@ -82,6 +99,7 @@ export const pinnings: Kind<
 > = {
   schema: z.array(z.strictObject({ name: any, pinning: z.record(any, any.refine(isCpuset)) })).max(10_000),
   allowed: 'a list of { name: NAME, pinning: { THREAD: CPUS } }, with * and ? in names and CPUs as in 1-4,^2',
+  placeholder: 'list',
 };
 
 function isCpuset(value: string): boolean {

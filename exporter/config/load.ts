@@ -1,4 +1,5 @@
 import { parse as parseYaml } from 'yaml';
+import type { Kind } from './kinds.ts';
 import { didYouMean } from './nearest.ts';
 import { type Config, type ConfigKey, options } from './options.ts';
 import { readNamedFile } from './read-file.ts';
@@ -12,6 +13,7 @@ export class ConfigError extends Error {
 export type RawValues = Readonly<Record<string, unknown>>;
 
 const KEYS = Object.keys(options) as ConfigKey[];
+const OLD_KEYS = new Set(KEYS.map(oldKeyOf));
 
 export function flagOf(key: string): string {
   return `--${kebab(key).replaceAll('_', '-')}`;
@@ -32,15 +34,12 @@ function kebab(key: string): string {
 export function resolveConfig(flags: RawValues, environment: NodeJS.ProcessEnv, file: RawValues): Config {
   const config: Record<string, unknown> = {};
   for (const key of KEYS) {
-    const variable = environmentVariableOf(key);
-    const given: [string, unknown][] = [
-      ...(isOnlyInFile(key)
-        ? []
-        : ([
-            [flagOf(key), flags[key]],
-            [variable, environment[variable]],
-          ] as [string, unknown][])),
-      [key, file[key]],
+    const keys = namesOf(key);
+    const variables = keys.map(environmentVariableOf);
+    const given: (readonly [string, unknown])[] = [
+      ...(isOnlyInFile(key) ? [] : keys.map((name) => [flagOf(name), flags[name]] as const)),
+      ...(isOnlyInFile(key) ? [] : variables.map((name) => [name, environment[name]] as const)),
+      ...keys.map((name) => [name, file[name]] as const),
     ];
     const found = given.find(([, value]) => value !== undefined);
     config[key] = found === undefined ? options[key].default : validated(key, found[0], found[1]);
@@ -53,16 +52,30 @@ export function isOnlyInFile(key: ConfigKey): boolean {
   return onlyInFile === true;
 }
 
+function oldKeyOf(key: ConfigKey): string | undefined {
+  const { oldKey }: { oldKey?: string } = options[key];
+  return oldKey;
+}
+
+/** All keys under which a setting is accepted, the current one first. */
+export function namesOf(key: ConfigKey): string[] {
+  const old = oldKeyOf(key);
+  return old === undefined ? [key] : [key, old];
+}
+
 function validated(key: ConfigKey, where: string, value: unknown): unknown {
-  const result = options[key].schema.safeParse(value);
+  const { schema } = options[key];
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const { allowed, words = [] }: { allowed: string; words?: readonly string[] } = options[key];
+  const { allowed, words = [], isRepeatable = false }: Kind<unknown> = options[key];
+  const isOneOfMany = isRepeatable && Array.isArray(value);
+  const refused = isOneOfMany ? value.find((each) => !schema.safeParse(each).success) : undefined;
   const wrong = String(value)
     .split(',')
     .map((word) => word.trim())
     .find((word) => !words.includes(word));
   const hint = words.length === 0 || wrong === undefined ? '' : didYouMean(wrong, words);
-  throw new ConfigError(`${where}: ${quote(value)} is not allowed: give ${allowed}${hint}`);
+  throw new ConfigError(`${where}: ${quote(refused ?? value)} is not allowed: give ${allowed}${hint}`);
 }
 
 /** Reads a configuration file: nested YAML, such as `web: { listenAddress: ":9954" }`. @throws ConfigError */
@@ -98,6 +111,7 @@ function flatten(node: unknown, prefix: string, path: string, values: Record<str
   for (const [name, value] of Object.entries(node)) {
     const key = prefix === '' ? name : `${prefix}.${name}`;
     if (Object.hasOwn(options, key)) values[key] = value;
+    else if (typeof value !== 'object' && OLD_KEYS.has(key)) values[key] = value;
     else if (KEYS.some((known) => known.startsWith(`${key}.`))) flatten(value, key, path, values);
     else
       throw new ConfigError(

@@ -1,15 +1,16 @@
 import { z } from 'zod';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
-import { allowedHosts, isHostPattern, isWebAddress, parseListenAddress } from './addresses.ts';
+import { allowedHosts, isHostPattern, isWebAddress, listenAddresses, telemetryPath } from './addresses.ts';
 import {
   cron,
   decimal,
+  directory,
+  file,
   flag,
   type Kind,
   listOf,
   oneOf,
-  path,
   pathPattern,
   paths,
   pinnings,
@@ -27,6 +28,8 @@ interface Option<T> extends Kind<T> {
   readonly help: string;
   /** The setting has neither a flag nor a variable. */
   readonly onlyInFile?: boolean;
+  /** The key before it was renamed. It is still accepted. */
+  readonly oldKey?: string;
 }
 
 function option<T>(kind: Kind<T>, value: T, help: string): Option<T> {
@@ -37,33 +40,44 @@ function optional<T>(kind: Kind<T>, help: string): Option<T | undefined> {
   return { ...kind, default: undefined, help };
 }
 
-const listenAddress = text(
-  'HOST:PORT, [IPv6]:PORT or :PORT with a port from 0 to 65535',
-  (value) => parseListenAddress(value) !== undefined,
-);
 const hostNames: Kind<string> = {
   schema: z
     .string()
     .max(4096)
     .refine((value) => allowedHosts(value).every(isHostPattern)),
   allowed: 'comma-separated host names, such as kvm1.example.org or *.example.org; * allows any',
+  placeholder: 'names',
 };
 const webAddress = text(
+  'url',
   'an http or https URL without a user or a password, such as https://grafana.example.org',
   isWebAddress,
 );
-const libvirtUri = text('a libvirt connection URI', (value) => /^[\w+]+:\/\/\S*$/.test(value));
+const libvirtUri = text('uri', 'a libvirt connection URI', (value) => /^[\w+]+:\/\/\S*$/.test(value));
 
 const collectorOptions = Object.fromEntries(
   COLLECTOR_NAMES.map((name) => [`collector.${name}`, option(flag, true, `Run the ${name} collector.`)]),
 ) as unknown as Record<`collector.${CollectorName}`, Option<boolean>>;
 
 export const options = {
-  'web.listenAddress': option(listenAddress, '127.0.0.1:9954', 'Address to listen on.'),
-  'web.config': optional(
-    path,
-    "Web configuration file with TLS and basic authentication, in the format of Prometheus' exporter-toolkit.",
+  'web.listenAddress': option(
+    listenAddresses,
+    ['127.0.0.1:9954'],
+    'Address to listen on. Give the flag several times to listen on several.',
   ),
+  'web.systemdSocket': option(
+    flag,
+    false,
+    'Listen on the sockets of the systemd unit kvm-telemetry.socket, not on web.listen-address.',
+  ),
+  'web.telemetryPath': option(telemetryPath, '/metrics', 'Path of the metrics.'),
+  'web.config.file': {
+    ...optional(
+      file,
+      "Web configuration file with TLS and basic authentication, in the format of Prometheus' exporter-toolkit.",
+    ),
+    oldKey: 'web.config',
+  },
   'web.enableLifecycle': option(flag, false, 'Allow POST /-/reload.'),
   'web.allowedHosts': option(
     hostNames,
@@ -79,25 +93,26 @@ export const options = {
     'info',
     'Minimum severity of the messages to log.',
   ),
+  'log.format': option(oneOf('json', 'logfmt'), 'json', 'Format of the log lines.'),
   'path.rootfs': option(
-    path,
+    directory,
     '/',
     "Mount point of the host's root file system. Prefix for the other path flags; a path flag that you set yourself is used as it is.",
   ),
-  'path.procfs': optional(path, 'procfs of the host (default: <rootfs>/proc).'),
-  'path.sysfs': optional(path, 'sysfs of the host (default: <rootfs>/sys).'),
-  'path.debugfs': optional(path, 'debugfs of the host (default: <rootfs>/sys/kernel/debug).'),
-  'path.tracefs': optional(path, 'tracefs of the host (default: <rootfs>/sys/kernel/tracing).'),
+  'path.procfs': optional(directory, 'procfs of the host (default: <rootfs>/proc).'),
+  'path.sysfs': optional(directory, 'sysfs of the host (default: <rootfs>/sys).'),
+  'path.debugfs': optional(directory, 'debugfs of the host (default: <rootfs>/sys/kernel/debug).'),
+  'path.tracefs': optional(directory, 'tracefs of the host (default: <rootfs>/sys/kernel/tracing).'),
   'path.libvirt': optional(
-    path,
+    directory,
     "State directory of libvirt's QEMU driver (default: <rootfs>/run/libvirt/qemu).",
   ),
   'path.libvirtConfig': optional(
-    path,
+    directory,
     "Directory of libvirt's persistent domain definitions (default: <rootfs>/etc/libvirt/qemu).",
   ),
   'path.bpf': optional(
-    path,
+    directory,
     'Directory with the rows of the BPF iterators, for a copy of a host (default: <rootfs>/bpf for a copy, the kernel itself for this host).',
   ),
   bpf: option(oneOf('auto', 'off'), 'auto', "Read KVM's statistics with BPF where the kernel allows it."),
@@ -155,7 +170,7 @@ export const options = {
     'Rate of sampled CPU migrations above which a pinned thread counts as migrating.',
   ),
   'state.dir': option(
-    path,
+    directory,
     '/var/lib/kvm-telemetry',
     'Directory for learned baselines and declared phases. If it is not writable, the exporter keeps them in memory.',
   ),

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { createHost } from '../../probes/host.ts';
 import { readKernelNames } from '../../probes/proc-sys-kernel.ts';
-import { allowedHosts, parseListenAddress } from '../config/addresses.ts';
+import { allowedHosts, type ListenAddress, parseListenAddress } from '../config/addresses.ts';
 import { doubtsAboutVms } from '../config/doubts.ts';
 import { ConfigError } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
@@ -10,13 +10,13 @@ import { rootsOf } from '../config/roots.ts';
 import { refusal } from '../http/allowed-hosts.ts';
 import { createApp } from '../http/app.ts';
 import { authentication } from '../http/authentication.ts';
-import { createListener } from '../http/listener.ts';
+import { createListener, type Listener } from '../http/listener.ts';
 import { OPEN, readWebConfig, type WebConfig } from '../http/web-config.ts';
 import { inventoryJson } from '../inventory/inventory-json.ts';
 import { Feed } from '../page/feed.ts';
 import { pageRoutes } from '../page/routes.ts';
 import type { OwnMetrics } from './own-metrics.ts';
-import { notifyReady } from './systemd.ts';
+import { notifyReady, socketsOfSystemd } from './systemd.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export interface ServeDependencies {
@@ -31,7 +31,7 @@ export interface ServeDependencies {
 }
 
 export interface Running {
-  /** The listening port. It differs from the configured port if that is 0. */
+  /** The first listening port. It differs from the configured port if that is 0. */
   readonly port: number;
   stop(): Promise<void>;
   /** Applies the current configuration. @returns the error; undefined on success */
@@ -42,7 +42,7 @@ export interface Running {
 export async function serve(config: Config, dependencies: ServeDependencies): Promise<Running> {
   const { telemetry, own, logger } = dependencies;
   const readWeb = (): WebConfig =>
-    config['web.config'] === undefined ? OPEN : readWebConfig(config['web.config']);
+    config['web.config.file'] === undefined ? OPEN : readWebConfig(config['web.config.file']);
   const warnOfVms = (current: Config): void => {
     const running = telemetry.inventory.vms.map(({ name }) => name);
     for (const doubt of doubtsAboutVms(current, running)) logger.warn(doubt);
@@ -88,10 +88,10 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     now: () => Math.round(performance.timeOrigin + performance.now()),
   });
   const names = {
-    listenHost: parseListenAddress(config['web.listenAddress'])?.host,
     allowed: allowedHosts(config['web.allowedHosts']),
     hostname: hostname(),
   };
+  const listening: Listening[] = [];
   const logins = authentication(() => web.users);
   const app = createApp({
     logger,
@@ -100,22 +100,34 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     inventory: () => inventoryJson(telemetry.inventory),
     isReady: () => telemetry.work.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
-    page: pageRoutes(feed),
+    telemetryPath: config['web.telemetryPath'],
+    page: pageRoutes(feed, config['web.telemetryPath']),
     authenticate: logins.handler,
     refusal: (request) =>
-      refusal(request, { ...names, isGuarded: web.tls !== undefined || web.users.size > 0 }),
+      refusal(request, {
+        ...names,
+        listenHosts: listening.map(({ host }) => host),
+        isGuarded: web.tls !== undefined || web.users.size > 0,
+      }),
   });
   const listener = createListener(app, web.tls, logger);
-  const port = await listener.listen(config['web.listenAddress']);
+  try {
+    for await (const bound of listenOn(config, listener)) listening.push(bound);
+  } catch (error) {
+    // One address of several was not usable: the others would keep the process alive.
+    await listener.close();
+    throw error;
+  }
   own.reloaded(true);
   await telemetry.start();
-  logger.info({ address: config['web.listenAddress'], port, tls: web.tls !== undefined }, 'listening');
+  for (const { address, port } of listening)
+    logger.info({ address, port, tls: web.tls !== undefined }, 'listening');
   warnOfVms(config);
   const problem = await notifyReady(process.env);
   if (problem !== undefined) logger.warn({ problem }, 'cannot notify systemd of readiness');
 
   return {
-    port,
+    port: listening[0]?.port ?? 0,
     reload,
     async stop() {
       logins.close();
@@ -132,4 +144,21 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
  */
 function canTurnInto({ tls: before }: WebConfig, { tls: after }: WebConfig): boolean {
   return (before === undefined) === (after === undefined) && before?.requestCert === after?.requestCert;
+}
+
+interface Listening extends ListenAddress {
+  readonly address: string;
+}
+
+/** Listens on all addresses, or on the sockets of systemd. @throws ConfigError */
+async function* listenOn(config: Config, listener: Listener): AsyncGenerator<Listening> {
+  if (config['web.systemdSocket']) {
+    for (const fd of socketsOfSystemd(process.env, process.pid))
+      yield { address: `descriptor ${fd}`, ...(await listener.adopt(fd)) };
+    return;
+  }
+  for (const address of config['web.listenAddress']) {
+    const port = await listener.listen(address);
+    yield { address, host: parseListenAddress(address)?.host, port };
+  }
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { isExhausted } from '../../probes/errors.ts';
+import { ConfigError } from '../config/load.ts';
 
 const notify = promisify(execFile);
 
@@ -11,6 +12,23 @@ const notify = promisify(execFile);
  */
 const TRIES = 10;
 const RETRY_MS = 1000;
+
+const FIRST_SOCKET = 3;
+
+/**
+ * Descriptors of the sockets that systemd opened for this process: sd_listen_fds(3).
+ *
+ * @throws ConfigError if there are none
+ */
+export function socketsOfSystemd(environment: NodeJS.ProcessEnv, pid: number): number[] {
+  const { LISTEN_PID: receiver, LISTEN_FDS: count } = environment;
+  const sockets = receiver === String(pid) ? Number(count) : 0;
+  if (Number.isInteger(sockets) && sockets > 0)
+    return Array.from({ length: sockets }, (_, i) => FIRST_SOCKET + i);
+  throw new ConfigError(
+    '--web.systemd-socket: systemd passed no socket: start the unit kvm-telemetry.socket, or leave the flag out',
+  );
+}
 
 /**
  * Reports readiness to systemd. Node.js cannot send on a datagram socket, so systemd's helper does it; the

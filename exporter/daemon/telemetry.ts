@@ -1,4 +1,5 @@
 import { uptime } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { createHost, type Host } from '../../probes/host.ts';
 import { readUptime } from '../../probes/proc-uptime.ts';
@@ -163,7 +164,7 @@ export class Telemetry {
     // A reload may arrive before startup is complete.
     if (this.#isStarted) this.#scheduler.start(this.work.tasks);
     return (Object.keys(config) as (keyof Config)[]).filter(
-      (key) => /^(web|path|state)\./.test(key) && config[key] !== before[key],
+      (key) => /^(web|path|state|log\.format)/.test(key) && !isDeepStrictEqual(config[key], before[key]),
     );
   }
 }

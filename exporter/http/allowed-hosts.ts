@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
 
 export interface HostRules {
-  /** Host of the listening address; undefined for all addresses. */
-  readonly listenHost: string | undefined;
+  /** Hosts of the listening addresses; undefined for all addresses. */
+  readonly listenHosts: readonly (string | undefined)[];
   /** `kvm1.example.org`, `*.example.org` or `*`, in lower case. */
   readonly allowed: readonly string[];
   /** Hostname of the machine. */
@@ -43,7 +43,7 @@ export function refusal({ method, headers }: Asked, rules: HostRules): Refusal |
 }
 
 /**
- * Every listener accepts loopback names and allowed names; a loopback listener accepts no others. Programs
+ * Every listener accepts loopback names and allowed names; loopback listeners accept no others. Programs
  * may use any name. Browsers may use only names that no third party can register, unless TLS or a login is
  * required.
  */
@@ -53,7 +53,7 @@ function isOurName(headers: IncomingHttpHeaders, rules: HostRules): boolean {
   const name = nameOf(headers.host);
   if (name === undefined) return false;
   if (isLoopback(name) || isAllowed(name, rules)) return true;
-  if (isLoopback(rules.listenHost ?? '')) return false;
+  if (rules.listenHosts.every((host) => isLoopback(host ?? ''))) return false;
   const own = rules.hostname.toLowerCase();
   return (
     rules.isGuarded || !isBrowser(headers) || isIP(bare(name)) !== 0 || !name.includes('.') || name === own

@@ -45,6 +45,8 @@ export interface AppDependencies {
   readonly own: Registry;
   inventory(): unknown;
   isReady(): boolean;
+  /** Path of the metrics. */
+  readonly telemetryPath: string;
   /** undefined if POST /-/reload is not enabled. */
   readonly reload: (() => Promise<string | undefined>) | undefined;
   /** Routes of the live page. */
@@ -59,6 +61,7 @@ export interface AppDependencies {
 /** The HTTP interface. It knows the scrape and the inventory, but no probe. */
 export function createApp(dependencies: AppDependencies): Express {
   const app = express();
+  const { telemetryPath } = dependencies;
   const sending = new Sending(dependencies.logger, dependencies.stallMs);
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -78,7 +81,7 @@ export function createApp(dependencies: AppDependencies): Express {
   // Level 1 makes a scrape 15 times smaller; level 6 makes it 17 times smaller at three times the CPU cost.
   app.use(compression({ level: 1, threshold: 1024, filter: isText }));
 
-  app.get('/metrics', async (request, response) => {
+  app.get(telemetryPath, async (request, response) => {
     const contentType = negotiate(request);
     response.set({ 'Content-Type': contentType, 'Cache-Control': 'no-store' }).vary('Accept');
     if (request.method === 'HEAD') {
@@ -125,7 +128,7 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.all('/-/reload', methodNotAllowed('POST'));
   app.all(
-    ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'],
+    ['/', telemetryPath, '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'],
     methodNotAllowed('GET, HEAD'),
   );
   app.use((_, response) => {

@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { parseListenAddress } from '../config/addresses.ts';
+import { type ListenAddress, parseListenAddress } from '../config/addresses.ts';
 import { ConfigError } from '../config/load.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { TlsOptions } from './web-config.ts';
@@ -20,10 +21,12 @@ export interface Timeouts {
 const TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000, drainMs: 3000 };
 /** Longer than common scrape intervals, so that Prometheus reuses its connection and its TLS session. */
 const KEEP_ALIVE_MS = 90_000;
-/** The socket side of HTTP: address, TLS, timeouts and shutdown. */
+/** The socket side of HTTP: addresses, TLS, timeouts and shutdown. */
 export interface Listener {
   /** @returns the port; it differs from the one in the address if that is 0. @throws ConfigError */
   listen(address: string): Promise<number>;
+  /** Accepts the connections of a socket that systemd opened. @throws ConfigError if it is not a TCP socket */
+  adopt(fd: number): Promise<ListenAddress>;
   /** Uses a renewed certificate for new connections. */
   renew(tls: TlsOptions): void;
   /** Resolves when every connection is closed. */
@@ -54,52 +57,55 @@ export function createListener(
     });
     app(request, response);
   };
-  const server: Server =
-    tls === undefined
-      ? createHttpServer(options, answer)
-      : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, answer);
-  server.on('connection', (socket: Socket) => {
-    if (!('encrypted' in socket)) connections.opened(socket);
-  });
-  server.on('secureConnection', (socket: Socket) => connections.secured(socket));
+  const servers: Server[] = [];
+  const bind = async (where: ListenOptions | { readonly fd: number }, name: string): Promise<AddressInfo> => {
+    const server: Server =
+      tls === undefined
+        ? createHttpServer(options, answer)
+        : createHttpsServer({ ...options, ...tls, handshakeTimeout: timeouts.headersMs }, answer);
+    server.on('connection', (socket: Socket) => {
+      if (!('encrypted' in socket)) connections.opened(socket);
+    });
+    server.on('secureConnection', (socket: Socket) => connections.secured(socket));
+    const listening = once(server, 'listening');
+    server.listen(where);
+    await listening.catch((error: NodeJS.ErrnoException) => {
+      throw new ConfigError(`${name}: ${why(error)}`);
+    });
+    // EMFILE in accept(), for example, fails one connection and not the daemon.
+    server.on('error', (error) => logger.error({ err: error }, 'cannot accept a connection'));
+    servers.push(server);
+    const bound = server.address();
+    if (typeof bound === 'object' && bound !== null) return bound;
+    throw new ConfigError(`${name}: not a TCP socket: give ListenStream= a port or an address with a port`);
+  };
 
   return {
-    listen(address) {
+    async listen(address) {
       const { host, port } = parseListenAddress(address) ?? { host: undefined, port: 0 };
-      return new Promise((resolve, reject) => {
-        const refuse = (error: NodeJS.ErrnoException): void =>
-          reject(
-            new ConfigError(
-              `--web.listen-address: cannot listen on ${JSON.stringify(address)}: ${why(error)}`,
-            ),
-          );
-        server.once('error', refuse);
-        server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
-          server.off('error', refuse);
-          // EMFILE in accept(), for example, fails one connection and not the daemon.
-          server.on('error', (error) => logger.error({ err: error }, 'cannot accept a connection'));
-          const bound = server.address();
-          resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
-        });
-      });
+      const where = host === undefined ? { port } : { port, host };
+      const bound = await bind(where, `--web.listen-address: cannot listen on ${JSON.stringify(address)}`);
+      return bound.port;
+    },
+
+    async adopt(fd) {
+      const { address, port } = await bind({ fd }, `--web.systemd-socket: cannot listen on descriptor ${fd}`);
+      return { host: address === '::' || address === '0.0.0.0' ? undefined : address, port };
     },
 
     renew(next) {
-      if (server instanceof HttpsServer) server.setSecureContext(next);
+      for (const server of servers) if (server instanceof HttpsServer) server.setSecureContext(next);
     },
 
-    close() {
+    async close() {
       isClosing = true;
-      return new Promise((resolve) => {
-        const timer = setTimeout(() => {
-          connections.closeAll();
-        }, timeouts.drainMs);
-        server.close(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-        connections.closeIdle();
-      });
+      const timer = setTimeout(() => {
+        connections.closeAll();
+      }, timeouts.drainMs);
+      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+      connections.closeIdle();
+      await Promise.all(closed);
+      clearTimeout(timer);
     },
   };
 }

@@ -3,6 +3,7 @@ import { createSecureContext, type SecureVersion } from 'node:tls';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from '../config/load.ts';
+import { didYouMean } from '../config/nearest.ts';
 import { readNamedFile } from '../config/read-file.ts';
 
 const TLS_VERSIONS = { TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const satisfies Record<string, SecureVersion>;
@@ -10,22 +11,22 @@ const TLS_VERSIONS = { TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const satisfies R
 const path = z.string({ error: 'give a path' }).min(1, { error: 'give a path' });
 const version = z.enum(['TLS12', 'TLS13'], { error: 'give TLS12 or TLS13' });
 
-const schema = z.strictObject({
-  tls_server_config: z
-    .strictObject({
-      cert_file: path,
-      key_file: path,
-      client_ca_file: path.optional(),
-      // The modes in between request a client certificate but do not enforce it, which would give false
-      // security.
-      client_auth_type: z
-        .enum(['NoClientCert', 'RequireAndVerifyClientCert'], {
-          error: 'give NoClientCert or RequireAndVerifyClientCert',
-        })
-        .default('NoClientCert'),
-      min_version: version.default('TLS12'),
-      max_version: version.optional(),
+const tlsServerConfig = z.strictObject({
+  cert_file: path,
+  key_file: path,
+  client_ca_file: path.optional(),
+  // The modes in between request a client certificate but do not enforce it, which would give false security.
+  client_auth_type: z
+    .enum(['NoClientCert', 'RequireAndVerifyClientCert'], {
+      error: 'give NoClientCert or RequireAndVerifyClientCert',
     })
+    .default('NoClientCert'),
+  min_version: version.default('TLS12'),
+  max_version: version.optional(),
+});
+
+const schema = z.strictObject({
+  tls_server_config: tlsServerConfig
     // Without client_ca_file, Go's servers accept any certificate signed by one of the system's CAs.
     .refine((tls) => tls.client_auth_type === 'NoClientCert' || tls.client_ca_file !== undefined, {
       path: ['client_ca_file'],
@@ -80,12 +81,12 @@ export function readWebConfig(file: string): WebConfig {
     document = parseYaml(readNamedFile(file).toString('utf8'), { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     throw new ConfigError(
-      `--web.config: cannot use ${file}: ${String((error as Error).message).split('\n')[0]}`,
+      `--web.config.file: cannot use ${file}: ${String((error as Error).message).split('\n')[0]}`,
     );
   }
   const result = schema.safeParse(document ?? {});
   if (!result.success) {
-    throw new ConfigError(`--web.config: ${file}: ${sentenceOn(result.error.issues[0])}`);
+    throw new ConfigError(`--web.config.file: ${file}: ${sentenceOn(result.error.issues[0])}`);
   }
   const { tls_server_config: tls, basic_auth_users: users } = result.data;
   return {
@@ -97,9 +98,10 @@ export function readWebConfig(file: string): WebConfig {
 /** Never quotes the value: an invalid bcrypt hash may be a plain-text password. */
 function sentenceOn(issue: z.core.$ZodIssue | undefined): string {
   const where = issue?.path.join('.') || 'the document';
-  return issue?.code === 'unrecognized_keys'
-    ? `${where}: unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`
-    : `${where}: ${issue?.message}`;
+  if (issue?.code !== 'unrecognized_keys') return `${where}: ${issue?.message}`;
+  const [key = ''] = issue.keys;
+  const known = Object.keys(issue.path.length === 0 ? schema.shape : tlsServerConfig.shape);
+  return `${where}: unknown key ${JSON.stringify(key)}${didYouMean(key, known)}`;
 }
 
 type TlsServerConfig = NonNullable<z.infer<typeof schema>['tls_server_config']>;
@@ -110,7 +112,7 @@ function readTls(webConfig: string, config: TlsServerConfig): TlsOptions {
       return readNamedFile(resolve(dirname(webConfig), name));
     } catch (error) {
       throw new ConfigError(
-        `--web.config: ${webConfig}: tls_server_config.${key}: cannot read ${name}: ${(error as Error).message}`,
+        `--web.config.file: ${webConfig}: tls_server_config.${key}: cannot read ${name}: ${(error as Error).message}`,
       );
     }
   };
@@ -126,7 +128,7 @@ function readTls(webConfig: string, config: TlsServerConfig): TlsOptions {
     createSecureContext(tls);
   } catch (error) {
     throw new ConfigError(
-      `--web.config: ${webConfig}: tls_server_config: not a usable certificate and key: ${(error as Error).message}`,
+      `--web.config.file: ${webConfig}: tls_server_config: not a usable certificate and key: ${(error as Error).message}`,
     );
   }
   return tls;

@@ -23,12 +23,15 @@ const TYPES: Readonly<Record<string, string>> = {
 /**
  * All files of the page, by name. Read once at startup, so that no request opens a file. The modules are
  * plain JavaScript as the compiler wrote them.
+ *
+ * @param telemetryPath which index.html links to
  */
-export function readAssets(): ReadonlyMap<string, Asset> {
+export function readAssets(telemetryPath: string): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
   const folder = fileURLToPath(new URL('./browser/', import.meta.url));
   for (const name of readdirSync(folder)) {
-    const asset = assetOf(name, readFileSync(folder + name));
+    const content = readFileSync(folder + name);
+    const asset = assetOf(name, name === 'index.html' ? linked(content, telemetryPath) : content);
     if (asset !== undefined) assets.set(name, asset);
   }
   for (const [name, file] of Object.entries(VENDOR)) {
@@ -36,6 +39,10 @@ export function readAssets(): ReadonlyMap<string, Asset> {
     if (asset !== undefined) assets.set(name, asset);
   }
   return assets;
+}
+
+function linked(index: Buffer, telemetryPath: string): Buffer {
+  return Buffer.from(index.toString().replaceAll(/\/metrics(?=["<])/g, telemetryPath));
 }
 
 function assetOf(name: string, content: Buffer): Asset | undefined {

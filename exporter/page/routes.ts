@@ -5,9 +5,9 @@ import type { Feed } from './feed.ts';
 
 const MAX_NAME = 512;
 
-/** Routes of the page at `/`, its files and its event stream. */
-export function pageRoutes(feed: Pick<Feed, 'open'>): Router {
-  const assets = readAssets();
+/** Routes of the page at `/`, its files and its event stream. The page links to the metrics. */
+export function pageRoutes(feed: Pick<Feed, 'open'>, telemetryPath: string): Router {
+  const assets = readAssets(telemetryPath);
   const router = Router();
 
   router.get('/', (_, response) => {

@@ -90,7 +90,7 @@ describe('a mistake in the configuration ends every command with code 2 and one 
       'a missing web configuration',
       ['serve', '--web.config=/none.yml', '--web.listen-address=127.0.0.1:0'],
       {},
-      /^--web\.config: cannot use \/none\.yml: ENOENT/,
+      /^--web\.config\.file: cannot use \/none\.yml: ENOENT/,
     ],
   ];
   for (const [name, args, environment, message] of mistakes) {
@@ -102,13 +102,49 @@ describe('a mistake in the configuration ends every command with code 2 and one 
     });
   }
 
-  test('an unknown flag, command or too many words, with what was meant', async () => {
-    const flag = await run(['serve', '--web.listen-adress', ':1']);
-    assert.equal(flag.code, 2);
-    assert.match(flag.errors, /unknown option '--web\.listen-adress'[\s\S]*--web\.listen-address/);
-    assert.equal((await run(['server'])).code, 2);
-    assert.equal((await run(['once', 'more'])).code, 2);
-  });
+  const usage: [string, string[], string][] = [
+    [
+      'a mistyped flag',
+      ['serve', '--web.listen-adress', ':1'],
+      'unknown option "--web.listen-adress": did you mean "--web.listen-address"?',
+    ],
+    [
+      'a key in place of a flag',
+      ['once', '--web.listenAddress=:1'],
+      'unknown option "--web.listenAddress": did you mean "--web.listen-address"?',
+    ],
+    [
+      'a label in place of a flag',
+      ['serve', '--no-collector.kvm_debugfs'],
+      'unknown option "--no-collector.kvm_debugfs": did you mean "--no-collector.kvm-debugfs"?',
+    ],
+    [
+      'a flag of other commands',
+      ['serve', '--json'],
+      'unknown option "--json": it is an option of kvm-telemetry doctor and kvm-telemetry phase list',
+    ],
+    [
+      'a flag like no other',
+      ['doctor', '--x\u001b[2J'],
+      'unknown option "--x\\u{1b}[2J": see kvm-telemetry doctor --help',
+    ],
+    [
+      'a flag without its value',
+      ['once', '--config'],
+      "option '--config <file>' argument missing: see kvm-telemetry once --help",
+    ],
+    ['a mistyped command', ['server'], 'unknown command "server": did you mean "serve"?'],
+    [
+      'too many words',
+      ['once', 'more'],
+      "too many arguments for 'once'. Expected 0 arguments but got 1: see kvm-telemetry once --help",
+    ],
+  ];
+  for (const [name, args, message] of usage) {
+    test(name, async () => {
+      assert.deepEqual(await run(args), { code: 2, out: '', errors: `kvm-telemetry: ${message}\n` });
+    });
+  }
 });
 
 describe('once', { concurrency: 2 }, () => {
@@ -223,7 +259,7 @@ describe('phase', { concurrency: 2 }, () => {
       [['clear', '__proto__'], /phase clear: "__proto__" has no phase: /],
       [['set', 'web'], /missing required argument 'phase'/],
       [['set', 'web', 'a', 'b'], /too many arguments/],
-      [['sett', 'web', 'a'], /unknown command 'sett'/],
+      [['sett', 'web', 'a'], /unknown command "sett": did you mean "set"\?/],
     ];
     for (const [args, message] of mistakes) {
       const { code, out, errors } = await phase(directory, ...args);
@@ -271,7 +307,7 @@ describe('doctor --vm', { concurrency: 2 }, () => {
 test('vms is for the file only', async () => {
   const flag = await run(['once', HOST, '--vms', '[]']);
   assert.equal(flag.code, 2);
-  assert.match(flag.errors, /unknown option '--vms'/);
+  assert.match(flag.errors, /unknown option "--vms": set vms in the file of --config\n$/);
   assert.doesNotMatch((await run(['serve', '--help'])).out, /--vms/);
   const file = config('vms: [{ name: web, pinning: { vcpu0: "3-1" } }]\n');
   const { code, errors } = await run(['once', HOST, '--config', file]);
@@ -282,9 +318,27 @@ test('vms is for the file only', async () => {
   );
 });
 
-test('--help names every setting, and --version the version', async () => {
+test('--help names every setting, in groups, and no old name', async () => {
   const { code, out } = await run(['serve', '--help']);
   assert.equal(code, 0);
-  assert.match(out, /--web\.listen-address <value>[\s\S]*--no-collector\.kvm-debugfs/);
-  assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+  assert.match(
+    out,
+    /\nHTTP:\n {2}--web\.listen-address <host:port> [\s\S]*\nCollectors:\n[\s\S]*--no-collector\.kvm-debugfs/,
+  );
+  assert.match(out, /--log\.level <trace\|debug\|info\|warn\|error\|fatal>/);
+  assert.doesNotMatch(out, /--web\.config </);
+});
+
+test('--version prints what exporters print', async () => {
+  const { code, out } = await run(['--version'], { KVM_TELEMETRY_REVISION: '0123abc' });
+  assert.equal(code, 0);
+  assert.match(
+    out,
+    /^kvm-telemetry, version \d+\.\d+\.\d+ \(revision: 0123abc\)\n {2}build date: +unknown\n {2}node version: +v[\d.]+\n {2}platform: +linux\/\w+\n$/,
+  );
+});
+
+test('--config.file, the name in other exporters, is --config', async () => {
+  const { code, errors } = await run(['once', HOST, '--config.file', '/none.yaml']);
+  assert.deepEqual([code, errors], [2, 'kvm-telemetry: --config: cannot read /none.yaml: ENOENT\n']);
 });

@@ -5,11 +5,18 @@ import { resolveConfig } from '../../../exporter/config/load.ts';
 import { truncateName } from '../../../exporter/model/vm-names.ts';
 
 test('unknown variables and thread patterns are reported with the nearest valid one', () => {
-  const environment = { KVM_TELEMETRY_LOG_LEVL: 'info', KVM_TELEMETRY_CONFIG: '/x', PATH: '/bin' };
+  const environment = {
+    KVM_TELEMETRY_LOG_LEVL: 'info',
+    KVM_TELEMETRY_CONFIG: '/x',
+    KVM_TELEMETRY_WEB_CONFIG: '/x',
+    KVM_TELEMETRY_VMS: '[]',
+    PATH: '/bin',
+  };
   const pinning = { 'vcpu*': '1', 'iothread:io0': '2', '*': '3', emulatr: '4', vcpu0: '5', 'cpu 0/kvm': '6' };
   const config = resolveConfig({}, {}, { vms: [{ name: 'web', pinning }] });
   assert.deepEqual(doubtsAbout(config, environment), [
     'KVM_TELEMETRY_LOG_LEVL is not a setting and has no effect: did you mean "KVM_TELEMETRY_LOG_LEVEL"?',
+    'KVM_TELEMETRY_VMS has no effect: set vms in the file of --config',
     'vms: pinning of "web": no thread is called "emulatr": did you mean "emulator"?',
     'vms: pinning of "web": no thread is called "cpu 0/kvm"',
   ]);

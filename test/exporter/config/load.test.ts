@@ -39,7 +39,11 @@ test('without anything given, every setting has its default', () => {
 
 // One of each kind: text, whole number, switch that is off, switch that is on, level, path, cron, expression.
 const KINDS: [ConfigKey, { file: unknown; environment: string; flag: unknown }, unknown[]][] = [
-  ['web.listenAddress', { file: ':1', environment: ':2', flag: ':3' }, [':1', ':2', ':3']],
+  [
+    'web.listenAddress',
+    { file: [':1', ':4'], environment: ':2, [::1]:5', flag: [':3'] },
+    [[':1', ':4'], [':2', '[::1]:5'], [':3']],
+  ],
   ['limits.maxSeries', { file: 1, environment: '2', flag: '3' }, [1, 2, 3]],
   ['web.enableLifecycle', { file: true, environment: 'false', flag: true }, [true, false, true]],
   ['collector.kvm_debugfs', { file: false, environment: 'true', flag: false }, [false, true, false]],
@@ -57,9 +61,9 @@ for (const [key, given, [fromFile, fromEnvironment, fromFlag]] of KINDS) {
   test(`${key}: a flag beats the environment, which beats the file, which beats the default`, () => {
     const environment = { [environmentVariableOf(key)]: given.environment };
     const inFile = { [key]: given.file };
-    assert.equal(resolveConfig({}, {}, inFile)[key], fromFile);
-    assert.equal(resolveConfig({}, environment, inFile)[key], fromEnvironment);
-    assert.equal(resolveConfig({ [key]: given.flag }, environment, inFile)[key], fromFlag);
+    assert.deepEqual(resolveConfig({}, {}, inFile)[key], fromFile);
+    assert.deepEqual(resolveConfig({}, environment, inFile)[key], fromEnvironment);
+    assert.deepEqual(resolveConfig({ [key]: given.flag }, environment, inFile)[key], fromFlag);
   });
 }
 
@@ -99,7 +103,21 @@ test('a wrong value is refused with the flag or variable or key, the value and w
 test('each setting refuses what it cannot use, and says what it can', () => {
   const wrong: Record<string, unknown[]> = {
     'web.listenAddress': ['9954', ':99999', '::1:9954', '[::1]', '[nonsense]:1', 'a b:1', '', 9954, ':-1'],
-    'web.config': ['relative.yml', '', null, ['/a']],
+    'web.config.file': ['relative.yml', '', null, ['/a']],
+    'web.telemetryPath': [
+      '',
+      '/',
+      'metrics',
+      '/m/',
+      '//m',
+      '/a?b',
+      '/:a',
+      '/a/../b',
+      '/-/ready',
+      '/API/x',
+      '/assets',
+      1,
+    ],
     'web.enableLifecycle': ['yes', '', 1, null],
     'log.level': ['INFO', 'silent', 3],
     'path.rootfs': ['host', '/a\0b', {}],
@@ -116,6 +134,34 @@ test('each setting refuses what it cannot use, and says what it can', () => {
       assert.ok(message.endsWith(`give ${options[key as ConfigKey].allowed}`), message);
     }
   }
+});
+
+test('a setting that was renamed is accepted under both names, and the new one wins', () => {
+  const key = 'web.config.file';
+  assert.equal(resolveConfig({ 'web.config': '/old' }, {}, {})[key], '/old');
+  assert.equal(resolveConfig({ 'web.config': '/old', [key]: '/new' }, {}, {})[key], '/new');
+  assert.equal(resolveConfig({}, { KVM_TELEMETRY_WEB_CONFIG: '/old' }, {})[key], '/old');
+  assert.equal(resolveConfig({}, { KVM_TELEMETRY_WEB_CONFIG_FILE: '/new' }, {})[key], '/new');
+  for (const text of ['web: { config: /x }', 'web: { config: { file: /x } }', 'web.config.file: /x'])
+    assert.equal(resolveConfig({}, {}, parseConfigFile(text, 'k.yaml'))[key], '/x', text);
+  assert.equal(
+    file('web: { config: { fil: /x } }'),
+    'k.yaml: unknown key "web.config.fil": did you mean "web.config.file"?',
+  );
+  assert.equal(file('web: { config: x }'), 'web.config: "x" is not allowed: give an absolute path');
+});
+
+test('of several addresses, the wrong one is named', () => {
+  const { allowed } = options['web.listenAddress'];
+  assert.equal(
+    mistake(() => resolveConfig({ 'web.listenAddress': [':1', '9954'] }, {}, {})),
+    `--web.listen-address: "9954" is not allowed: give ${allowed}`,
+  );
+  const many = Array.from({ length: 17 }, (_, i) => `:${i}`);
+  assert.match(
+    mistake(() => resolveConfig({ 'web.listenAddress': many }, {}, {})),
+    /^--web\.listen-address: \[":0",/,
+  );
 });
 
 test('a long wrong value is cut in the message', () => {

@@ -3,8 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
 import { type HostRules, refusal } from '../../../exporter/http/allowed-hosts.ts';
 
-const LOOPBACK: HostRules = { listenHost: '127.0.0.1', allowed: [], hostname: 'kvm1', isGuarded: false };
-const LAN: HostRules = { ...LOOPBACK, listenHost: undefined };
+const LOOPBACK: HostRules = { listenHosts: ['127.0.0.1'], allowed: [], hostname: 'kvm1', isGuarded: false };
+const LAN: HostRules = { ...LOOPBACK, listenHosts: [undefined] };
 const BROWSER = { 'accept-language': 'en' };
 
 const status = (rules: HostRules, headers: IncomingHttpHeaders, method = 'GET'): number =>
@@ -12,7 +12,7 @@ const status = (rules: HostRules, headers: IncomingHttpHeaders, method = 'GET'):
 
 test('on loopback its names are answered with any port, and no other', () => {
   for (const listenHost of ['127.0.0.1', '127.0.0.53', 'localhost', '::1']) {
-    const rules = { ...LOOPBACK, listenHost };
+    const rules = { ...LOOPBACK, listenHosts: ['127.0.0.1', listenHost] };
     for (const name of ['localhost', 'LocalHost', 'localhost.', '127.0.0.1', '127.1.2.3', '[::1]']) {
       for (const host of [name, `${name}:9954`, `${name}:1`])
         assert.equal(status(rules, { host }), 200, host);

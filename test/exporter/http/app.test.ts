@@ -40,7 +40,8 @@ async function start(context: TestContext, parts: Partial<AppDependencies> = {})
     inventory: () => ({ vms: [] }),
     isReady: () => true,
     reload: undefined,
-    page: pageRoutes({ open: () => false }),
+    telemetryPath: '/metrics',
+    page: pageRoutes({ open: () => false }, '/metrics'),
     authenticate: (_request, _response, next) => next(),
     ...parts,
   });
@@ -361,15 +362,18 @@ test('every module that the page imports is there, as JavaScript, and kept by it
 test('the live feed asks for room, and HEAD takes none', async (context) => {
   const asked: unknown[] = [];
   const { url } = await start(context, {
-    page: pageRoutes({
-      open: (response, vm) => {
-        asked.push(vm);
-        if (vm === undefined) return false;
-        response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-transform' });
-        response.end('data: 1\n\n');
-        return true;
+    page: pageRoutes(
+      {
+        open: (response, vm) => {
+          asked.push(vm);
+          if (vm === undefined) return false;
+          response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-transform' });
+          response.end('data: 1\n\n');
+          return true;
+        },
       },
-    }),
+      '/metrics',
+    ),
   });
   const refused = await ask(`${url}/api/v1/live`);
   assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '10']);

@@ -26,7 +26,7 @@ function mistake(text: string): string {
   } catch (error) {
     assert.ok(error instanceof ConfigError, String(error));
     assert.doesNotMatch(error.message, /\n/);
-    assert.ok(error.message.startsWith(`--web.config: `), error.message);
+    assert.ok(error.message.startsWith(`--web.config.file: `), error.message);
     return error.message;
   }
   return assert.fail('no error');
