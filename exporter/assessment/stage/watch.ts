@@ -146,11 +146,11 @@ export class StageWatch implements Stages {
     });
   }
 
-  /** From QEMU's monitor, else from the command line. */
+  /** From QEMU's monitor, else from the command line. The monitor's last statistics may be late or missing. */
   #queueCount(vm: Vm, device: string): number | undefined {
-    const { statistics } = this.dependencies.lastOf(vm);
-    const disk = statistics?.disks.find(({ name, queues }) => name === device && queues !== undefined);
-    return disk?.queues ?? vm.devices?.storage.find(({ id }) => id === device)?.queues;
+    const { facts } = this.dependencies.lastOf(vm);
+    const known = facts?.queues.get(devicePath(device) ?? '')?.queues;
+    return known ?? vm.devices?.storage.find(({ id }) => id === device)?.queues;
   }
 }
 

@@ -38,6 +38,8 @@ function setUp(context: TestContext) {
     threads: ROAMING as readonly ObservedThread[] | undefined,
     polls: false,
     queues: 1,
+    /** Whether the monitor has answered since the VM was found; its facts are from before. */
+    hasStatistics: true,
     dedicated: false,
     ios: undefined as number | undefined,
     trace: undefined as Partial<VmTrace> | undefined,
@@ -53,9 +55,14 @@ function setUp(context: TestContext) {
         state.threads === undefined ? undefined : ({ observed: observedVm(state.threads) } as VmAffinity),
       problems: [],
     }),
-    lastOf: () => ({ statistics: statistics(), facts: { pci: state.pci, blocks: [] } as unknown as Facts }),
+    lastOf: () => ({ statistics: state.hasStatistics ? statistics() : undefined, facts: facts() }),
     onChange: ({ label }, what, from, to) => void changes.push(`${label} ${what}: ${from} -> ${to}`),
   });
+  function facts(): Facts {
+    const ofDisk = { queues: state.queues, hasIothread: true, iothread: 'io0', mapping: [] };
+    const queues = new Map([['/machine/peripheral/vda', ofDisk]]);
+    return { pci: state.pci, blocks: [], queues } as unknown as Facts;
+  }
   function statistics(): VmStatistics {
     const none = { operations: 0 };
     const disk = {
@@ -238,6 +245,36 @@ test('a queue is named after the device whose window it is in, else after its pa
   // 30 and 10 kicks on two of three queues; the port is that of all of them.
   assert.equal(devices[0]?.fairness?.toFixed(3), ((40 * 40) / (3 * (900 + 100))).toFixed(3));
   assert.equal(devices[2]?.fairness, undefined);
+});
+
+test("fairness does not depend on the monitor's last statistics", (context) => {
+  const { state, judge, watch } = setUp(context);
+  const [vm] = state.vms as [Vm];
+  state.queues = 4;
+  state.hasStatistics = false;
+  state.pci = [
+    { name: 'vda', regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] },
+    { name: 'vdb', regions: [{ isPort: false, address: 0x2000, size: 0x1000 }] },
+  ];
+  const kick = { event: 'kvm_fast_mmio', thread: 'vcpu0', count: 30 } as const;
+  const traces: VmTrace['kicks'][] = [
+    [],
+    [
+      { ...kick, address: 0x1000 },
+      { ...kick, address: 0x2000 },
+    ],
+  ];
+  for (const kicks of traces) {
+    state.trace = { kicks };
+    judge();
+  }
+  assert.deepEqual(
+    watch.of(vm)?.devices.map(({ device, fairness }) => [device, fairness]),
+    [
+      ['vda', 0.25],
+      ['vdb', undefined],
+    ],
+  );
 });
 
 test('a declared phase shows, declares the stage that it begins with, and is reported and counted once', async (context) => {
