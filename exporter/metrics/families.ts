@@ -103,18 +103,19 @@ export class Families {
 
   /** Removes the series above the shares. Call it after all samples were added. */
   settle(): void {
-    const { host, vm } = this.#shares?.weigh() ?? {
-      host: Number.POSITIVE_INFINITY,
-      vm: Number.POSITIVE_INFINITY,
-    };
-    if (this.#shares === undefined || this.#series <= this.#maxSeries) return;
+    if (this.#shares === undefined) return;
+    const { host, vm, spare } = this.#shares.weigh();
+    if (this.#series <= this.#maxSeries) return;
+    let left = spare;
     const kept = new Map<string, number>();
     const before = this.#series;
     for (const family of this.#families.values()) {
       compact(family, (labels, size) => {
         const owner = ownerOf(labels);
         const count = (kept.get(owner) ?? 0) + size;
-        if (count > (owner === '' ? host : vm)) return false;
+        const isExtra = count > (owner === '' ? host : vm);
+        if (isExtra && (owner === '' || count > vm + 1 || left === 0)) return false;
+        if (isExtra) left--;
         kept.set(owner, count);
         return true;
       });

@@ -16,7 +16,11 @@ interface Account {
 export interface Levels {
   readonly host: number;
   readonly vm: number;
+  /** How many VMs may have one series more: what does not divide by the number of VMs. */
+  readonly spare: number;
 }
+
+const NO_LIMIT: Levels = { host: Number.POSITIVE_INFINITY, vm: Number.POSITIVE_INFINITY, spare: 0 };
 
 const PREFIX = 'vm="';
 
@@ -47,7 +51,7 @@ export function fairShare(demands: readonly number[], room: number): number {
  */
 export class Shares {
   readonly #accounts = new Map<Owner, Account>();
-  #levels: Levels = { host: Number.POSITIVE_INFINITY, vm: Number.POSITIVE_INFINITY };
+  #levels = NO_LIMIT;
   #kept = 0;
   #weighAt = 0;
 
@@ -85,7 +89,8 @@ export class Shares {
     const account = this.#account(owner);
     account.wanted += size;
     if (this.#kept >= this.#weighAt) this.weigh();
-    if (account.kept + size > (owner === '' ? this.#levels.host : this.#levels.vm)) return false;
+    const { host, vm, spare } = this.#levels;
+    if (account.kept + size > (owner === '' ? host : vm + Math.min(spare, 1))) return false;
     account.kept += size;
     this.#kept += size;
     return true;
@@ -98,7 +103,10 @@ export class Shares {
     const vms = [...this.#accounts].flatMap(([owner, { wanted }]) => (owner === '' ? [] : [wanted]));
     const ofVms = vms.reduce((sum, wanted) => sum + wanted, 0);
     const ofHost = Math.max(Math.floor(this.room / 2), this.room - ofVms);
-    this.#levels = { host: ofHost, vm: fairShare(vms, this.room - Math.min(host, ofHost)) };
+    const left = this.room - Math.min(host, ofHost);
+    const vm = fairShare(vms, left);
+    const given = vms.reduce((sum, wanted) => sum + Math.min(wanted, vm), 0);
+    this.#levels = { host: ofHost, vm, spare: Number.isFinite(vm) ? left - given : 0 };
     return this.#levels;
   }
 

@@ -67,9 +67,11 @@ export class SharedWork<R> {
         },
       };
       const timer = setTimeout(() => {
-        const [oldest] = this.#running;
-        this.onShared();
-        waiter.resolve(oldest?.soFar() ?? this.begin(deadline).result);
+        // While anybody waits, all places are taken: each work that ends is followed by another.
+        for (const oldest of [...this.#running].slice(0, 1)) {
+          this.onShared();
+          waiter.resolve(oldest.soFar());
+        }
       }, deadline - performance.now());
       this.#waiting.add(waiter);
     });

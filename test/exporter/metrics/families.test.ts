@@ -65,15 +65,34 @@ test('the host keeps what it needs, and the VMs share the rest equally', () => {
     ['a', 'b', 'c', 'small'].map(
       (vm) => content(families, 'kvm_vm_threads').filter((line) => line.includes(`"${vm}"`)).length,
     ),
-    [28, 28, 28, 5],
+    [29, 28, 28, 5],
   );
   assert.equal(content(families, 'kvm_cpu_run_seconds_total').length, 10);
-  assert.equal(families.series, 99, 'one does not divide');
-  assert.equal(families.dropped, 3 * 72);
+  assert.equal(families.series, 100);
+  assert.equal(families.dropped, 71 + 72 + 72);
   assert.deepEqual(
     families.cuts,
-    ['a', 'b', 'c'].map((vm) => ({ owner: `vm="${vm}"`, dropped: 72 })),
+    ['a', 'b', 'c'].map((vm) => ({ owner: `vm="${vm}"`, dropped: vm === 'a' ? 71 : 72 })),
   );
+});
+
+test('what does not divide by the number of VMs is given to the first of them, one series each', () => {
+  const keptOf = (maxSeries: number, vms: number, each: number): number[] => {
+    const families = new Families(maxSeries);
+    for (let role = 0; role < each; role++)
+      for (let vm = 0; vm < vms; vm++) families.add('kvm_vm_threads', { vm: `vm${vm}`, role }, 1);
+    families.settle();
+    assert.equal(families.series, maxSeries);
+    assert.equal(families.dropped, vms * each - maxSeries);
+    const kept = families.sorted().flatMap(({ labels }) => labels);
+    return Array.from(
+      { length: vms },
+      (_, i) => kept.filter((each) => each.startsWith(`vm="vm${i}",`)).length,
+    );
+  };
+  assert.deepEqual(keptOf(3, 5, 2), [1, 1, 1, 0, 0]);
+  assert.deepEqual(keptOf(11, 4, 20), [3, 3, 3, 2]);
+  assert.deepEqual(keptOf(12, 4, 20), [3, 3, 3, 3]);
 });
 
 test('a host that needs more than half gets half, plus what the VMs leave', () => {
@@ -156,8 +175,8 @@ test('memory during a collection is bounded however many VMs there are', () => {
   }
   assert.ok(most > 400 && most <= 801, `${most} series at most`);
   families.settle();
-  assert.equal(families.series, 360, '6 of each VM');
-  assert.equal(families.dropped, 60 * 400 - 360);
+  assert.equal(families.series, 400, '6 of each VM, and one more of 40');
+  assert.equal(families.dropped, 60 * 400 - 400);
   assert.ok(families.taken > 800, 'series that were removed were accepted first');
 });
 
@@ -185,7 +204,7 @@ test('a copy of a collection above the limit has the same shares, and its own', 
   families.settle();
   copy.settle();
   assert.deepEqual([copy.series, copy.dropped], [20, 20]);
-  assert.deepEqual([families.series, families.dropped], [18, 42]);
+  assert.deepEqual([families.series, families.dropped], [20, 40]);
   assert.deepEqual(copy.copy().sorted(), copy.sorted());
 });
 
