@@ -1,4 +1,4 @@
-import type { TraceSet, Trigger } from './trigger.ts';
+import type { TallyName, TraceSet, Trigger } from './trigger.ts';
 
 /**
  * virtio-pci is notified with 16 bits at an address of the queue (VIRTIO 1.2, 4.1.5.2), virtio-mmio with 32
@@ -37,24 +37,31 @@ function interval(
   ];
 }
 
+/** Counts an event by the thread's id and other keys. */
+function count(
+  event: string,
+  keys: readonly string[],
+  size: number,
+  tally: TallyName,
+  more: Partial<Trigger> = {},
+): Trigger {
+  return { event, keys, size, tally, ...more };
+}
+
+const X86 = { x86: true };
+
 const SETS = {
   exits: {
     help: 'VM exits by reason',
     cost: 'one map update per exit',
-    triggers: [{ event: 'kvm/kvm_exit', keys: ['common_pid', 'exit_reason'], size: 16384, tally: 'exits' }],
+    triggers: [count('kvm/kvm_exit', ['common_pid', 'exit_reason'], 16384, 'exits')],
   },
   notifications: {
     help: 'kicks by virtqueue and vCPU; MMIO and port I/O; exits to user space',
     cost: 'one map update per kick; two more on CPUs without a fast MMIO path (AMD before late 2025, arm64)',
     synthetic: { mmio: 'pid_t pid; u32 type; u64 gpa; u64 lat' },
     triggers: [
-      {
-        event: 'kvm/kvm_fast_mmio',
-        x86: true,
-        keys: ['common_pid', 'gpa.hex'],
-        size: 4096,
-        tally: 'fastMmio',
-      },
+      count('kvm/kvm_fast_mmio', ['common_pid', 'gpa.hex'], 4096, 'fastMmio', X86),
       {
         event: 'kvm/kvm_mmio',
         keys: ['common_pid', 'gpa.hex'],
@@ -73,59 +80,34 @@ const SETS = {
           sends: '@mmio,$p0,$y0,$g0',
         },
       ),
-      {
-        event: 'synthetic/@mmio',
-        keys: ['pid', 'gpa.hex'],
-        filter: 'type == 2',
-        size: 4096,
-        tally: 'mmioInUserSpace',
-      },
-      { event: 'kvm/kvm_pio', x86: true, keys: ['common_pid', 'rw'], size: THREADS, tally: 'pio' },
-      {
-        event: 'kvm/kvm_pio',
-        x86: true,
-        keys: ['common_pid', 'port.hex'],
+      count('synthetic/@mmio', ['pid', 'gpa.hex'], 4096, 'mmioInUserSpace', { filter: 'type == 2' }),
+      count('kvm/kvm_pio', ['common_pid', 'rw'], THREADS, 'pio', X86),
+      count('kvm/kvm_pio', ['common_pid', 'port.hex'], 4096, 'pioWrites', {
+        ...X86,
         filter: 'rw == 1 && size == 2 && port & 16',
-        size: 4096,
-        tally: 'pioWrites',
-      },
-      {
-        event: 'kvm/kvm_userspace_exit',
-        keys: ['common_pid', 'reason'],
-        size: THREADS,
-        tally: 'userspaceExits',
-      },
+      }),
+      count('kvm/kvm_userspace_exit', ['common_pid', 'reason'], THREADS, 'userspaceExits'),
     ],
   },
   interrupts: {
     help: 'interrupts requested by MSI, interrupts injected by software, and EOIs',
     cost: 'one map update for each; none for those that APICv or AVIC handles in hardware',
     triggers: [
-      {
-        event: 'kvm/kvm_msi_set_irq',
-        x86: true,
-        keys: ['common_pid', 'address.hex', 'data.hex'],
-        size: 8192,
-        tally: 'msi',
-      },
-      { event: 'kvm/kvm_inj_virq', x86: true, keys: ['common_pid'], size: THREADS, tally: 'injections' },
-      { event: 'kvm/kvm_eoi', x86: true, keys: ['common_pid'], size: THREADS, tally: 'eois' },
-      { event: 'kvm/kvm_pv_eoi', x86: true, keys: ['common_pid'], size: THREADS, tally: 'pvEois' },
+      count('kvm/kvm_msi_set_irq', ['common_pid', 'address.hex', 'data.hex'], 8192, 'msi', X86),
+      count('kvm/kvm_inj_virq', ['common_pid'], THREADS, 'injections', X86),
+      count('kvm/kvm_eoi', ['common_pid'], THREADS, 'eois', X86),
+      count('kvm/kvm_pv_eoi', ['common_pid'], THREADS, 'pvEois', X86),
     ],
   },
   halt_poll: {
     help: "changes of a vCPU's halt polling time",
     cost: 'fires only when the time grows or shrinks',
-    triggers: [
-      { event: 'kvm/kvm_halt_poll_ns', keys: ['common_pid', 'grow'], size: THREADS, tally: 'haltPoll' },
-    ],
+    triggers: [count('kvm/kvm_halt_poll_ns', ['common_pid', 'grow'], THREADS, 'haltPoll')],
   },
   block: {
     help: 'block requests by VM, for every VMM',
     cost: 'one map update for each request on the host',
-    triggers: [
-      { event: 'block/block_rq_issue', keys: ['common_pid', 'dev'], size: 8192, tally: 'blockRequests' },
-    ],
+    triggers: [count('block/block_rq_issue', ['common_pid', 'dev'], 8192, 'blockRequests')],
   },
   exit_duration: {
     help: 'time from each VM exit to the next entry, by reason',
@@ -143,13 +125,7 @@ const SETS = {
           sends: '@exit,$p0,$r0',
         },
       ),
-      {
-        event: 'synthetic/@exit',
-        keys: ['pid', 'reason', 'lat.log2'],
-        value: 'lat',
-        size: 16384,
-        tally: 'exitDurations',
-      },
+      count('synthetic/@exit', ['pid', 'reason', 'lat.log2'], 16384, 'exitDurations', { value: 'lat' }),
     ],
   },
   block_duration: {
@@ -163,33 +139,15 @@ const SETS = {
         { event: 'block/block_rq_complete' },
         { keys: ['dev', 'sector'], size: 16384, kept: ['p0=common_pid'], sends: '@block,$p0' },
       ),
-      {
-        event: 'synthetic/@block',
-        keys: ['pid', 'lat.log2'],
-        value: 'lat',
-        size: 8192,
-        tally: 'blockDurations',
-      },
+      count('synthetic/@block', ['pid', 'lat.log2'], 8192, 'blockDurations', { value: 'lat' }),
     ],
   },
   sched: {
     help: 'moves between CPUs and context switches of VM threads',
     cost: 'a filter with one comparison per VM thread at each context switch of the host',
     triggers: [
-      {
-        event: 'sched/sched_migrate_task',
-        keys: ['pid'],
-        perThread: 'pid == %',
-        size: FEW,
-        tally: 'migrations',
-      },
-      {
-        event: 'sched/sched_switch',
-        keys: ['prev_pid'],
-        perThread: 'prev_pid == %',
-        size: FEW,
-        tally: 'switches',
-      },
+      count('sched/sched_migrate_task', ['pid'], FEW, 'migrations', { perThread: 'pid == %' }),
+      count('sched/sched_switch', ['prev_pid'], FEW, 'switches', { perThread: 'prev_pid == %' }),
     ],
   },
   lock: {
@@ -204,13 +162,7 @@ const SETS = {
         { keys: ['common_pid'], size: 8192, kept: ['p0=common_pid'], sends: '@lock,$p0' },
       ),
       // By duration, so that negative ones, from CPUs whose clocks disagree, can be left out of the sum.
-      {
-        event: 'synthetic/@lock',
-        keys: ['pid', 'lat.log2'],
-        value: 'lat',
-        size: 8192,
-        tally: 'lockContention',
-      },
+      count('synthetic/@lock', ['pid', 'lat.log2'], 8192, 'lockContention', { value: 'lat' }),
     ],
   },
 } satisfies Record<string, TraceSet>;
