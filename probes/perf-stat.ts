@@ -1,3 +1,5 @@
+import { append } from '../kernel/maps.ts';
+
 /** A line of perf has less than 300 characters. */
 const MAX_LINE = 64 * 1024;
 
@@ -73,9 +75,7 @@ export class PerfIntervals {
 
   constructor(events: readonly string[]) {
     events.forEach((event, place) => {
-      const places = this.#places.get(event);
-      if (places === undefined) this.#places.set(event, [place]);
-      else places.push(place);
+      append(this.#places, event, place);
     });
     this.#expected = events.length;
   }
@@ -85,9 +85,7 @@ export class PerfIntervals {
     if (interval !== this.#interval) yield* this.end();
     this.#interval = interval;
     if (!this.#places.has(event)) return;
-    const counts = this.#counts.get(event);
-    if (counts === undefined) this.#counts.set(event, [count]);
-    else counts.push(count);
+    append(this.#counts, event, count);
     if (++this.#received === this.#expected) yield* this.end();
   }
 

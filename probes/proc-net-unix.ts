@@ -1,3 +1,4 @@
+import { append } from '../kernel/maps.ts';
 import { type Host, utf8 } from './host.ts';
 
 /** `__SO_ACCEPTCON`, include/linux/net.h: the socket is listening. */
@@ -22,10 +23,8 @@ export function parseListeningSockets(text: string): Map<string, number[]> {
     const [, flags = '', inode = '', bytes = ''] = match;
     // UTF-8 like directory entries; otherwise a non-ASCII name would never match.
     const path = utf8(bytes);
-    if ((Number.parseInt(flags, 16) & LISTENING) === 0 || !path.startsWith('/')) continue;
-    const inodes = sockets.get(path);
-    if (inodes === undefined) sockets.set(path, [Number(inode)]);
-    else inodes.push(Number(inode));
+    if ((Number.parseInt(flags, 16) & LISTENING) !== 0 && path.startsWith('/'))
+      append(sockets, path, Number(inode));
   }
   return sockets;
 }

@@ -1,3 +1,4 @@
+import { append } from '../kernel/maps.ts';
 import type { Options } from './qemu-options.ts';
 
 /** Devices with a SCSI bus: hw/scsi/, hw/usb/dev-storage-*.c, hw/usb/dev-uas.c. */
@@ -44,9 +45,6 @@ export class ScsiBuses {
   }
 
   #put(disk: Options, controller: Options | undefined): void {
-    if (controller === undefined) return;
-    const disks = this.#disks.get(controller);
-    if (disks === undefined) this.#disks.set(controller, [disk]);
-    else disks.push(disk);
+    if (controller !== undefined) append(this.#disks, controller, disk);
   }
 }

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/maps.ts';
 import { copyOf, domstatsNumber } from './domstats-values.ts';
 import { VcpuLines, type VcpuStatistics } from './domstats-vcpus.ts';
 import { malformed, SourceError } from './errors.ts';
@@ -181,13 +182,15 @@ function field(domain: Builder, line: string): void {
     const iothread = IOTHREAD.exec(line.slice(2, equals));
     const value = number(line, equals);
     if (iothread !== null && value !== undefined)
-      getOrMake(domain.iothreads, Number(iothread[1])).set(copyOf(iothread[2] ?? ''), value);
+      getOrInsert(domain.iothreads, Number(iothread[1]), () => new Map<string, number>()).set(
+        copyOf(iothread[2] ?? ''),
+        value,
+      );
   } else if (line.startsWith('  state.state=')) domain.state = number(line, equals);
 }
 
 function diskField({ disks }: Builder, index: number, key: string, text: string): void {
-  const disk = disks.get(index) ?? { name: '', path: '', numbers: new Map<string, number>() };
-  disks.set(index, disk);
+  const disk = getOrInsert(disks, index, () => ({ name: '', path: '', numbers: new Map<string, number>() }));
   const value = domstatsNumber(text, 0, text.length);
   if (key === 'name' || key === 'path') disk[key] = copyOf(text);
   else if (value !== undefined) disk.numbers.set(copyOf(key), value);
@@ -228,13 +231,4 @@ function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string,
 
 function number(line: string, equals: number): number | undefined {
   return domstatsNumber(line, equals + 1, line.length);
-}
-
-function getOrMake<K, V>(maps: Map<number, Map<K, V>>, key: number): Map<K, V> {
-  let map = maps.get(key);
-  if (map === undefined) {
-    map = new Map();
-    maps.set(key, map);
-  }
-  return map;
 }

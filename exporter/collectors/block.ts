@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { MSEC_PER_SEC, SECTOR_SIZE } from '../../kernel/units.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
@@ -31,11 +32,7 @@ export function block(): Collector {
         if (disk.hidden || blockExclude.test(disk.name) || !(disk.physical || used.has(disk.name))) continue;
         await yieldIfDue();
         guarded(`${host.roots.sysfs}/block/${disk.name}`, report, () => {
-          let known = settings.get(disk.name);
-          if (known === undefined) {
-            known = readSettings(host, disk);
-            settings.set(disk.name, known);
-          }
+          const known = getOrInsert(settings, disk.name, () => readSettings(host, disk));
           const stat = diskStat(host, disk, kept.get(disk.name) ?? new BlockCounters(new CounterSet()));
           addStat(families, disk.name, stat);
           addInflight(families, host, disk);

@@ -1,4 +1,5 @@
 import { formatCpuList } from '../../kernel/cpu-list.ts';
+import { getOrInsert } from '../../kernel/maps.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
@@ -50,18 +51,15 @@ export function interrupts(): Collector {
   function take({ id, cpus, counts, text }: InterruptLine, found: Found): void {
     const type = interruptType(id, text);
     if (type !== undefined) {
-      const counter = types.get(type) ?? new InterruptCounter();
-      types.set(type, counter);
-      counter.take(id, cpus, counts);
+      getOrInsert(types, type, () => new InterruptCounter()).take(id, cpus, counts);
       found.types.add(type);
     }
     // A shared interrupt line counts for each of its queues, because the kernel does not record which queue
     // raised it.
     for (const { controller, queue } of nvmeQueues(handlersOf(text))) {
       const name = `${controller}q${queue}`;
-      const known = queues.get(name) ?? { controller, queue, interrupts: new InterruptCounter() };
-      queues.set(name, known);
-      known.interrupts.take(id, cpus, counts);
+      const start = (): Queue => ({ controller, queue, interrupts: new InterruptCounter() });
+      getOrInsert(queues, name, start).interrupts.take(id, cpus, counts);
       found.queues.set(name, id);
     }
   }

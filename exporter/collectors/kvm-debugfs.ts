@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type KvmStatisticFile, readKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { readLockdown } from '../../probes/lockdown.ts';
@@ -54,9 +55,7 @@ export function kvmDebugfs(
         if (already?.has(file.name) === true || (!file.readOnly && now() < deniedUntil)) continue;
         try {
           const part: [string, number] = [directory, readKvmStatistic(host, file)];
-          const known = found.get(file.name);
-          if (known === undefined) found.set(file.name, { file, parts: [part] });
-          else known.parts.push(part);
+          getOrInsert(found, file.name, () => ({ file, parts: [] })).parts.push(part);
         } catch (error) {
           const problem = sourceError(error, file.path);
           // debugfs still lists the VM although it is exiting, which is not an error.

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { NSEC_PER_SEC, USER_HZ } from '../../kernel/units.ts';
 import type { Families } from '../metrics/families.ts';
 import { type LabelBlock, labelBlock, withLabel } from '../metrics/labels.ts';
@@ -75,11 +76,7 @@ export class ThreadFamilies {
     const blocks = this.#of(vm, thread);
     families.add('kvm_thread_observed_migrations_total', blocks.thread, residency.migrations);
     for (const [cpu, seconds] of residency.secondsOn) {
-      let labels = blocks.cpus.get(cpu);
-      if (labels === undefined) {
-        labels = withLabel(blocks.thread, 'cpu', String(cpu));
-        blocks.cpus.set(cpu, labels);
-      }
+      const labels = getOrInsert(blocks.cpus, cpu, () => withLabel(blocks.thread, 'cpu', String(cpu)));
       families.add('kvm_thread_cpu_residency_seconds_total', labels, seconds);
     }
     if (residency.other > 0) {

@@ -1,6 +1,7 @@
+import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import { reasonName, reasonsOfTheIoPath } from '../model/io-path.ts';
 import { type DurationCount, durationHistogram, type ExitCount, type VmTrace } from '../model/vm-trace.ts';
-import { addTo, OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
+import { OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
 
 /** Limit per VM of series for exit reasons without a name. */
 const MAX_UNKNOWN = 16;
@@ -16,7 +17,11 @@ export function addExits(samples: TraceSamples, exits: readonly ExitCount[], byV
     addTo(ofVm, name, count);
     const vcpu = vcpuOf(thread);
     if (!byVcpu || vcpu === undefined) continue;
-    ofVcpus.set(vcpu, addTo(ofVcpus.get(vcpu) ?? new Map<string, number>(), name, count));
+    addTo(
+      getOrInsert(ofVcpus, vcpu, () => new Map<string, number>()),
+      name,
+      count,
+    );
   }
   for (const [reason, count] of ofVm) {
     families.add('kvm_vm_exits_by_reason_total', { vm, reason }, total(`reason ${reason}`, count));
@@ -50,7 +55,7 @@ export function addExitDurations(
   const ofIoPath = reasonsOfTheIoPath(isa);
   for (const [reason, durations] of exitDurations) {
     const name = ofIoPath.includes(reason) ? (reasonName(isa, reason, names) ?? OTHER) : OTHER;
-    byName.set(name, [...(byName.get(name) ?? []), ...durations]);
+    append(byName, name, ...durations);
   }
   for (const [reason, durations] of byName) {
     families.addHistogram('kvm_vm_exit_duration_seconds', { vm, reason }, durationHistogram(durations));

@@ -1,7 +1,8 @@
+import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { Queues } from '../model/queues.ts';
 import { durationHistogram, type KickCount, type MsiCount, type VmTrace } from '../model/vm-trace.ts';
-import { addTo, OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
+import { OTHER, type TraceSamples, vcpuOf } from './trace-samples.ts';
 
 /** Limit per VM of series for pairs of vector and destination. */
 const MAX_MSI = 64;
@@ -18,9 +19,8 @@ export function addKicks(
     const queue = queues.indexOf(kick);
     const vcpu = vcpuOf(kick.thread) ?? OTHER;
     const key = `${queue} ${vcpu}`;
-    const known = counts.get(key) ?? { queue, vcpu, addends: [] };
-    known.addends.push([`${kick.event} ${kick.address} ${kick.thread}`, kick.count]);
-    counts.set(key, known);
+    const { addends } = getOrInsert(counts, key, () => ({ queue, vcpu, addends: [] }));
+    addends.push([`${kick.event} ${kick.address} ${kick.thread}`, kick.count]);
   }
   for (const [key, { queue, vcpu, addends }] of counts) {
     families.add('kvm_virtqueue_kicks_total', { vm, queue, vcpu }, sum(`kicks ${key}`, addends));
@@ -49,7 +49,7 @@ export function addBlockRequests(
   const requests = new Map<string, [string, number][]>();
   for (const [device, count] of blockRequests ?? []) {
     const name = deviceName(device, disks);
-    requests.set(name, [...(requests.get(name) ?? []), [String(device), count]]);
+    append(requests, name, [String(device), count]);
   }
   for (const [device, addends] of requests) {
     families.add('kvm_vm_block_requests_total', { vm, device }, sum(`requests ${device}`, addends));

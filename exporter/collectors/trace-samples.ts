@@ -18,11 +18,6 @@ export interface TraceSamples {
   sum(name: string, addends: Addends): number;
 }
 
-/** Adds a count to that of its key. */
-export function addTo<K>(counts: Map<K, number>, key: K, count: number): Map<K, number> {
-  return counts.set(key, (counts.get(key) ?? 0) + count);
-}
-
 /** The vCPU's index from its thread's label; undefined for other threads. */
 export function vcpuOf(thread: string | undefined): string | undefined {
   return thread === undefined ? undefined : /^vcpu(\d+)$/.exec(thread)?.[1];

@@ -1,3 +1,4 @@
+import { append } from '../../kernel/maps.ts';
 import type { Host } from '../../probes/host.ts';
 import {
   type KvmDebugfsDirectory,
@@ -28,11 +29,8 @@ export function directoryOwners(
   const owners = new Map<number, string[]>();
   const strays: KvmDebugfsDirectory[] = [];
   const pids = new Set(vms.map(({ pid }) => pid));
-  const own = (pid: number, name: string): void => {
-    owners.set(pid, [...(owners.get(pid) ?? []), name]);
-  };
   for (const directory of directories) {
-    if (pids.has(directory.tid)) own(directory.tid, directory.name);
+    if (pids.has(directory.tid)) append(owners, directory.tid, directory.name);
     else strays.push(directory);
   }
   if (strays.length === 0) return owners;
@@ -47,7 +45,7 @@ export function directoryOwners(
   if (processOf.size === 0) return owners;
   for (const { name, tid } of strays) {
     const pid = processOf.get(tid) ?? processOf.get(vcpu0Thread(host, name, problems));
-    if (pid !== undefined) own(pid, name);
+    if (pid !== undefined) append(owners, pid, name);
   }
   return owners;
 }

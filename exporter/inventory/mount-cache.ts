@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { isGone } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { type Mount, readMountinfo } from '../../probes/proc-mountinfo.ts';
@@ -11,14 +12,11 @@ export class MountCache {
   constructor(private readonly host: Host) {}
 
   of(pid: number): Promise<Mount[]> {
-    let mounts = this.#mounts.get(pid);
-    if (mounts === undefined) {
-      mounts = readMountinfo(this.host, pid, TIMEOUT_MS).catch((error: unknown) => {
+    return getOrInsert(this.#mounts, pid, () =>
+      readMountinfo(this.host, pid, TIMEOUT_MS).catch((error: unknown) => {
         if (isGone(error)) return [];
         throw error;
-      });
-      this.#mounts.set(pid, mounts);
-    }
-    return mounts;
+      }),
+    );
   }
 }

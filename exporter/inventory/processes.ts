@@ -1,3 +1,4 @@
+import { append } from '../../kernel/maps.ts';
 import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readExecutable } from '../../probes/proc-pid-exe.ts';
@@ -109,10 +110,7 @@ export class ProcessScanner {
     const workers = new Map<number, number[]>();
     for (const [pid, { kernel, comm }] of this.#known) {
       const owner = kernel ? VHOST_WORKER.exec(comm)?.[1] : undefined;
-      if (owner === undefined) continue;
-      const tids = workers.get(Number(owner));
-      if (tids === undefined) workers.set(Number(owner), [pid]);
-      else tids.push(pid);
+      if (owner !== undefined) append(workers, Number(owner), pid);
     }
     return workers;
   }

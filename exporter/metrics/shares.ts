@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { valueEnd } from './labels.ts';
 
 /** Owner of a series: the escaped label `vm="web"`, or '' for series of the host. */
@@ -130,11 +131,6 @@ export class Shares {
   }
 
   #account(owner: Owner): Account {
-    let account = this.#accounts.get(owner);
-    if (account === undefined) {
-      account = { wanted: 0, kept: 0 };
-      this.#accounts.set(owner, account);
-    }
-    return account;
+    return getOrInsert(this.#accounts, owner, () => ({ wanted: 0, kept: 0 }));
   }
 }

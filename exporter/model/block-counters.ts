@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import type { BlockStat } from '../../probes/sys-block-stat.ts';
 import type { CounterSet } from './continued-counter.ts';
 
@@ -77,11 +78,6 @@ export class BlockCounters {
   }
 
   #carrier(name: string): WideStat {
-    let carrier = this.#carriers.get(name);
-    if (carrier === undefined) {
-      carrier = new WideStat();
-      this.#carriers.set(name, carrier);
-    }
-    return carrier;
+    return getOrInsert(this.#carriers, name, () => new WideStat());
   }
 }

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 /** Readings of a counter by part: a vCPU, a path of a disk, or `''` if there is only one reading. */
 export type Addends = Iterable<readonly [part: string, reading: number]>;
 
@@ -66,11 +67,7 @@ export class CounterSet {
   constructor(private readonly kind: ReadingKind = 'restarting') {}
 
   take(name: string, source: string, parts: Addends): number {
-    let counter = this.#counters.get(name);
-    if (counter === undefined) {
-      counter = new ContinuedCounter(this.kind);
-      this.#counters.set(name, counter);
-    }
+    const counter = getOrInsert(this.#counters, name, () => new ContinuedCounter(this.kind));
     this.#used.set(name, counter);
     return counter.take(source, parts);
   }
@@ -91,12 +88,7 @@ export class CounterSets {
   readonly #sets = new Map<string, CounterSet>();
 
   of(subject: string): CounterSet {
-    let set = this.#sets.get(subject);
-    if (set === undefined) {
-      set = new CounterSet();
-      this.#sets.set(subject, set);
-    }
-    return set;
+    return getOrInsert(this.#sets, subject, () => new CounterSet());
   }
 
   /** Forgets all other subjects. */

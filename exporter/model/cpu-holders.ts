@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { isPin } from './confinement.ts';
 import { type ObservedThread, type ObservedVm, permitted } from './observed.ts';
 import { IO_THREAD_ROLES } from './roles.ts';
@@ -85,14 +86,11 @@ export class CpuHolders {
   }
 
   #freeOn(node: number | undefined): readonly number[] {
-    let free = this.#free.get(node);
-    if (free === undefined) {
+    return getOrInsert(this.#free, node, () => {
       const isFree = (cpu: number): boolean =>
         [cpu, ...this.facts.siblings(cpu)].every((each) => !this.#holders.has(each));
       const candidates = this.facts.topology.cpus.filter((cpu) => cpu.node === node);
-      free = candidates.map(({ cpu }) => cpu).filter(isFree);
-      this.#free.set(node, free);
-    }
-    return free;
+      return candidates.map(({ cpu }) => cpu).filter(isFree);
+    });
   }
 }

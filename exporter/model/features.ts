@@ -1,3 +1,4 @@
+import { addTo } from '../../kernel/maps.ts';
 import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
 import type { NumaPages } from '../../probes/proc-numa-maps.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
@@ -190,8 +191,7 @@ function isAtLeast(count: number | undefined, least: number): boolean | undefine
  */
 function haveDedicated(disks: readonly DiskFacts[]): boolean | undefined {
   const uses = new Map<string, number>();
-  for (const { iothreads } of disks)
-    for (const id of new Set(iothreads)) uses.set(id, (uses.get(id) ?? 0) + 1);
+  for (const { iothreads } of disks) for (const id of new Set(iothreads)) addTo(uses, id, 1);
   const areAllKnown = disks.every(({ iothreads }) => iothreads !== undefined);
   return some(disks, ({ iothreads }) => {
     if (iothreads === undefined) return undefined;

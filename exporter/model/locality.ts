@@ -1,3 +1,4 @@
+import { addTo, getOrInsert } from '../../kernel/maps.ts';
 /** Number of kicks of one virtqueue by one vCPU in some period. */
 export interface Kicks {
   readonly queue: string;
@@ -24,9 +25,11 @@ export interface Locality {
 export function localityOf(kicks: readonly Kicks[]): Locality {
   const byQueue = new Map<string, Map<string, number>>();
   for (const { queue, vcpu, count } of kicks) {
-    const counts = byQueue.get(queue) ?? new Map<string, number>();
-    byQueue.set(queue, counts);
-    counts.set(vcpu, (counts.get(vcpu) ?? 0) + count);
+    addTo(
+      getOrInsert(byQueue, queue, () => new Map<string, number>()),
+      vcpu,
+      count,
+    );
   }
   const queues = new Map<string, QueueLocality>();
   let all = 0;

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { type SourceError, sourceError, TimeIsUp } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { inTime } from '../../probes/in-time.ts';
@@ -187,9 +188,7 @@ function begin(
   }
 
   function resultOf(name: string): MutableCollectorResult {
-    const result = results.get(name) ?? newResult();
-    results.set(name, result);
-    return result;
+    return getOrInsert(results, name, newResult);
   }
 
   async function run(name: string, work: (result: MutableCollectorResult) => Promise<void>): Promise<void> {

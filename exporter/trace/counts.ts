@@ -1,3 +1,4 @@
+import { addTo, append } from '../../kernel/maps.ts';
 import { ARM_RET, ARM_TRAP, DEVICE_EXITS, type Isa, reasonNumber } from '../model/io-path.ts';
 import {
   type DurationCount,
@@ -126,19 +127,14 @@ function byReason(rows: readonly Tallied[], isa: Isa): Map<number, DurationCount
     const [raw = 0, exponent] = rest;
     // On arm64 only the class is recorded. It is 0 for an exit that is not a trap.
     const reason = isa === 'arm64' ? (raw === 0 ? 0 : ARM_TRAP * ARM_RET + raw) : reasonNumber(isa, raw);
-    const durations = reasons.get(reason) ?? [];
-    reasons.set(reason, durations);
-    durations.push(duration(exponent, count));
+    append(reasons, reason, duration(exponent, count));
   }
   return reasons;
 }
 
 function byDevice(rows: readonly Tallied[]): Map<number, number> {
   const devices = new Map<number, number>();
-  for (const { rest, count } of rows) {
-    const device = rest[0] ?? 0;
-    devices.set(device, (devices.get(device) ?? 0) + count.hits);
-  }
+  for (const { rest, count } of rows) addTo(devices, rest[0] ?? 0, count.hits);
   return devices;
 }
 

@@ -1,3 +1,4 @@
+import { addTo } from '../../kernel/maps.ts';
 import type { SourceError } from '../../probes/errors.ts';
 import type { PerfCounts } from '../../probes/perf-stat.ts';
 import type { PerfProcess } from './perf-process.ts';
@@ -63,7 +64,7 @@ export class PerfVm {
   counted(running: Running, names: readonly string[], counts: PerfCounts): void {
     names.forEach((name, i) => {
       const count = counts[i];
-      if (count !== undefined) this.#totals.set(name, (this.#totals.get(name) ?? 0) + count);
+      if (count !== undefined) addTo(this.#totals, name, count);
     });
     // The newest process counts all threads that the older ones do not.
     if (running !== [...this.#running].at(-1)) return;

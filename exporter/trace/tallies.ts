@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 import { TRACE_SETS, type TraceSetName } from './sets.ts';
 import { Tally } from './tally.ts';
 import type { TallyName } from './trigger.ts';
@@ -13,9 +14,7 @@ export class Tallies {
 
   /** Creates the tally when its trigger is first read. */
   open(name: TallyName): Tally {
-    const tally = this.#byName.get(name) ?? new Tally();
-    this.#byName.set(name, tally);
-    return tally;
+    return getOrInsert(this.#byName, name, () => new Tally());
   }
 
   /** Call when all maps are new: they count from zero again. */

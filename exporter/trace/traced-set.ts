@@ -1,3 +1,4 @@
+import { append } from '../../kernel/maps.ts';
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import type { SetReading } from '../model/trace-reading.ts';
 import { ActiveTime } from './active-time.ts';
@@ -131,7 +132,7 @@ export class TracedSet {
   }
 
   #fail(event: string, failure: SourceError): void {
-    this.#readFailures.set(event, [...(this.#readFailures.get(event) ?? []), failure]);
+    append(this.#readFailures, event, failure);
   }
 
   async #reinstall(followed: readonly number[]): Promise<void> {

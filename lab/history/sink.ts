@@ -10,6 +10,7 @@ import {
 import { pipeline } from 'node:stream/promises';
 import { header } from '../../exporter/http/exposition.ts';
 import type { Family } from '../../exporter/metrics/families.ts';
+import { getOrInsert } from '../../kernel/maps.ts';
 
 /** Receives collections. */
 export interface HistorySink {
@@ -108,12 +109,8 @@ export class OpenMetricsFile implements HistorySink {
 
   take(families: readonly Family[], at: number): void {
     for (const family of families) {
-      let file = this.#families.get(family.name);
-      if (file === undefined) {
-        file = new FamilyFile(this.#parts, family, this.target);
-        this.#families.set(family.name, file);
-      }
-      file.take(family, at);
+      const start = (): FamilyFile => new FamilyFile(this.#parts, family, this.target);
+      getOrInsert(this.#families, family.name, start).take(family, at);
     }
   }
 

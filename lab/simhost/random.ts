@@ -1,3 +1,4 @@
+import { getOrInsert } from '../../kernel/maps.ts';
 /**
  * sfc32: small, fast, and the same on every machine. It is the only source of random numbers of the simulated
  * host.
@@ -55,12 +56,7 @@ export class Meters {
   readonly #meters = new Map<string, Meter>();
 
   add(name: string, amount: number): number {
-    let meter = this.#meters.get(name);
-    if (meter === undefined) {
-      meter = new Meter();
-      this.#meters.set(name, meter);
-    }
-    return meter.add(amount);
+    return getOrInsert(this.#meters, name, () => new Meter()).add(amount);
   }
 
   value(name: string): number {

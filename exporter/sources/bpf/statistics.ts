@@ -1,3 +1,4 @@
+import { addTo, groupBy } from '../../../kernel/maps.ts';
 import type { KvmRows, VcpuRow } from '../../../probes/bpf/kvm-rows.ts';
 import type { Vm } from '../../model/vm.ts';
 import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
@@ -57,7 +58,7 @@ function sum(parts: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string,
   if (more.length === 0) return first;
   const total = new Map(first);
   for (const part of more) {
-    for (const [name, value] of part) total.set(name, (total.get(name) ?? 0) + value);
+    for (const [name, value] of part) addTo(total, name, value);
   }
   return total;
 }
@@ -68,16 +69,4 @@ function histograms(rows: readonly VcpuRow[]): Map<string, readonly number[]> {
     for (const [name, counts] of row.histograms) total.set(name, addBuckets(total.get(name) ?? [], counts));
   }
   return total;
-}
-
-/** Map.groupBy(), which Node.js 20 lacks. */
-function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return groups;
 }

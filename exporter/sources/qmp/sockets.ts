@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path';
+import { append } from '../../../kernel/maps.ts';
 import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readListeningSockets } from '../../../probes/proc-net-unix.ts';
@@ -145,7 +146,7 @@ function holdersOf(
   for (const vm of vms) {
     for (const { target } of attempt(report, () => readDescriptors(host, vm.pid), [])) {
       const inode = Number(/^socket:\[(\d{1,20})\]$/.exec(target)?.[1]);
-      if (wanted.has(inode)) holders.set(inode, [...(holders.get(inode) ?? []), vm]);
+      if (wanted.has(inode)) append(holders, inode, vm);
     }
   }
   return holders;
