@@ -2,19 +2,17 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { netUnixText } from '../lab/simhost/files/process.ts';
 import { QmpError, type Replies } from '../lab/simhost/qmp/server.ts';
 import { ROOT } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 import { qmpServer } from './qmp-server.ts';
 
 const CAPTURES = `${ROOT}test/fixtures/hosts`;
@@ -60,8 +58,7 @@ export async function withMonitor(
   moment: string,
   vm: string,
 ): Promise<string> {
-  const rootfs = mkdtempSync(join(tmpdir(), 'kt-host-'));
-  context.after(() => rmSync(rootfs, { recursive: true, force: true }));
+  const rootfs = temporaryFolder(context);
   cpSync(join(CAPTURES, host, moment), rootfs, { recursive: true, verbatimSymlinks: true });
   const socket = `/run/kvm-telemetry/qmp/${vm}.sock`;
   mkdirSync(join(rootfs, 'run/kvm-telemetry/qmp'), { recursive: true });

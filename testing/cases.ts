@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ROOT } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 
 export { onceInProcess as once } from './in-process.ts';
 
@@ -24,16 +24,14 @@ export function caseText(name: string, ...parts: string[]): string {
 
 /** Unpacks a case's host tree. @returns the path for `--path.rootfs`; removed when the test ends */
 export function caseTree(context: Pick<TestContext, 'after'>, name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-case-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   execFileSync('tar', ['xzf', casePath(name, 'tree.tar.gz'), '-C', folder]);
   return join(folder, 'tree');
 }
 
 /** Runs the case's own `check.sh` on an exposition. @throws if the check fails */
 export function check(context: Pick<TestContext, 'after'>, name: string, exposition: string): void {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-case-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const file = join(folder, 'metrics.prom');
   writeFileSync(file, exposition);
   execFileSync(casePath(name, 'check.sh'), [file]);

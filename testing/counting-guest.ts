@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { temporaryFolder } from './folder.ts';
 import { qmpCommand } from './guest-with-monitor.ts';
-import { type Guest, startGuest, threadId } from './qemu.ts';
+import { type Guest, runGuest, threadId } from './qemu.ts';
 
 /** Ports that neither the firmware nor a device of the guest uses. */
 export const PORTS = [0xe9, 0x80] as const;
@@ -74,10 +74,9 @@ export function countingGuest(
   name: string,
   writes: readonly [number, number],
 ): CountingGuest {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-counting-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   writeFileSync(join(folder, 'count.img'), program(writes));
-  const guest = startGuest({
+  const guest = runGuest(context, {
     name,
     accel: 'kvm',
     extra: [
@@ -86,7 +85,6 @@ export function countingGuest(
       ...['-device', 'ide-hd,drive=count,bootindex=0'],
     ],
   });
-  context.after(() => guest.stop());
   const serialOutput = (): string => readFileSync(join(folder, 'serial'), 'latin1');
   return {
     ...guest,

@@ -1,10 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from './folder.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = `${ROOT}dist/exporter/main.js`;
@@ -27,8 +25,7 @@ export interface Daemon {
 
 /** A new folder, removed when the test ends. */
 function stateDirectory(context: Pick<TestContext, 'after'>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-state-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   return folder;
 }
 

@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Descriptor, writeProcess } from '../lab/simhost/files/process.ts';
 import { type Task, writeTask } from '../lab/simhost/files/task.ts';
 import { createHost, type Host } from '../probes/host.ts';
+import { temporaryFolder } from './folder.ts';
 
 /** A folder with kernel files, for cases that cannot be captured: faults, other VMMs, other disk stacks. */
 export interface HostTree {
@@ -41,8 +41,7 @@ export interface FakeProcess {
 
 /** @param context removes the folder when the test ends */
 export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-host-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const host = createHost({
     procfs: join(folder, 'proc'),
     sysfs: join(folder, 'sys'),

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Daemon, startDaemon } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 import { type HostTree, hostTree } from './host-tree.ts';
 
 export interface LibvirtHost {
@@ -20,8 +20,7 @@ export function libvirtHost(
 ): LibvirtHost {
   const tree = hostTree(context);
   for (const [i, name] of domains.entries()) addDomain(tree, name, 3000 + 10 * i);
-  const folder = mkdtempSync(join(tmpdir(), 'kt-virsh-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   writeFileSync(join(folder, 'virsh'), `#!/bin/sh\ncd "$(dirname "$0")"\n${virsh}\n`, { mode: 0o755 });
   return {
     tree,

@@ -10,6 +10,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { has, hasTool } from './tools.ts';
 
 /** A boot sector that writes to port 0x80 in an endless loop. Each OUT is an exit. */
 const PORT_IO_LOOP = [0xba, 0x80, 0x00, 0xee, 0xeb, 0xfd]; // mov dx, 0x80; again: out dx, al; jmp again
@@ -40,6 +42,21 @@ export function hasKvm(): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a test can start guests with KVM. */
+export function canRunGuests(context: TestContext): boolean {
+  return (
+    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd')
+  );
+}
+
+/** A guest that stops when the test ends. */
+export function runGuest(context: TestContext, options: GuestOptions): Guest {
+  const guest = startGuest(options);
+  context.after(() => guest.stop());
+  return guest;
 }
 
 /** A disk that boots into the loop. */

@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type QmpFault, QmpServer, type Replies } from '../lab/simhost/qmp/server.ts';
 import { QmpConnection } from '../probes/qmp-connection.ts';
+import { temporaryFolder } from './folder.ts';
 
 /** A path for a Unix socket, removed when the test ends. */
 export function socketPath(context: Pick<TestContext, 'after'>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-qmp-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   return join(folder, 'q.sock');
 }
 

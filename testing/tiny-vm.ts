@@ -1,9 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ROOT } from './daemon.ts';
+import { temporaryFolder } from './folder.ts';
 import { hasKvm } from './qemu.ts';
 import { has, hasTool } from './tools.ts';
 
@@ -20,8 +19,7 @@ export function canRunTinyVms(context: TestContext): boolean {
  * @returns the program's path; removed when the test ends
  */
 export function buildTinyVm(context: Pick<TestContext, 'after'>, name = 'tiny-vm'): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-tiny-vm-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const program = join(folder, name);
   execFileSync('gcc', ['-O1', '-pthread', '-o', program, `${ROOT}testing/tiny-vm.c`], {
     stdio: ['ignore', 'ignore', 'inherit'],

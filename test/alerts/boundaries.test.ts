@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { alertRules } from '../../alerts/alerting.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const RULES = fileURLToPath(new URL('../../../alerts/generated/alerting.yaml', import.meta.url));
@@ -346,8 +346,7 @@ function testOf(
 }
 
 describe('the limits of each alert', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-boundaries-'));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder({ after });
   let written = 0;
 
   function promtool(tests: readonly object[]): void {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { faketimeLibrary } from '../../testing/faketime.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
 import { has } from '../../testing/tools.ts';
 
@@ -25,8 +25,7 @@ interface JumpingDaemon {
 async function start(context: TestContext, ...args: string[]): Promise<JumpingDaemon | undefined> {
   const library = faketimeLibrary();
   if (!has(context, library !== undefined, 'libfaketime is missing: apt-get install faketime')) return;
-  const folder = mkdtempSync(join(tmpdir(), 'kt-clock-'));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const file = join(folder, 'offset');
   const jump = (offset: string): void => {
     writeFileSync(`${file}.new`, `${offset}\n`);

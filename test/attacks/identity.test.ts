@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { has, which } from '../../testing/tools.ts';
 
 const NAME = 'kvm-telemetry-attack';
 
 /** A program of a user that says in its arguments, and in its thread's name, that it is QEMU. */
 async function impostor(context: TestContext, argv: readonly string[]): Promise<ChildProcess> {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-impostor-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const script = join(folder, 'impostor.py');
   writeFileSync(
     script,

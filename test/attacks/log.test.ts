@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { parseSamples, sample } from '../../testing/metrics.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
@@ -24,8 +25,7 @@ const PATIENCE_MS = 10_000;
 
 /** The daemon, with a standard output that is full and has no reader. */
 function startBlocked(context: TestContext, stdout: 'pipe' | number): ChildProcess {
-  const state = mkdtempSync(join(tmpdir(), 'kt-state-'));
-  context.after(() => rmSync(state, { recursive: true }));
+  const state = temporaryFolder(context);
   const serve = [
     process.execPath,
     MAIN,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { hashSync } from 'bcryptjs';
 import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 import { until } from '../../testing/patience.ts';
 import { type RawClient, rawClient } from '../../testing/raw-client.ts';
@@ -13,8 +13,7 @@ const LONG = { timeout: 120_000 };
 
 /** @param cost of bcrypt: 10 takes a tenth of a second, 24 half an hour */
 async function start(context: TestContext, cost: number): Promise<Daemon> {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const hash = hashSync('secret', Math.min(cost, 12)).replace(/^(\$2b\$)\d\d/, `$1${cost}`);
   writeFileSync(join(folder, 'web.yml'), `basic_auth_users:\n  alice: "${hash}"\n`);
   const rootfs = hostTree(context).folder;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 import { qemuProcess } from '../../testing/qemu-process.ts';
 
@@ -16,8 +16,7 @@ interface Outcome {
 }
 
 function setUp(context: TestContext) {
-  const state = mkdtempSync(join(tmpdir(), 'kt-phase-'));
-  context.after(() => rmSync(state, { recursive: true, force: true }));
+  const state = temporaryFolder(context);
   const tree = hostTree(context);
   const phase = (...args: string[]): Promise<Outcome> =>
     new Promise((resolve) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readNamedFile } from '../../exporter/config/read-file.ts';
 import { ROOT } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 
 /** Anything but a file of a sane size, by what it is. */
 async function specialFiles(context: TestContext): Promise<Map<string, string>> {
@@ -36,8 +37,7 @@ function run(...args: string[]): Promise<{ code: unknown; errors: string }> {
 }
 
 test('a flag that names a special file is one error and exit code 2', async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const good = join(folder, 'good.pem');
   writeFileSync(good, '');
   const webConfig = (key: string, file: string): string => {

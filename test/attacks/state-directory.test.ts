@@ -5,7 +5,6 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,18 +12,17 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ROOT } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 import { has } from '../../testing/tools.ts';
 
 const NOBODY = 65_534;
 
 function setUp(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-state-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const directory = (name: string, mode: number, owner = process.geteuid?.() ?? 0): string => {
     const path = join(folder, name);
     mkdirSync(path);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { stringify } from 'yaml';
@@ -11,6 +10,7 @@ import { type Choices, interpolate, windowOf } from '../../dashboards/preview/in
 import { servePreview } from '../../dashboards/preview/server.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
 import { openPage, startBrowser } from '../../testing/browser.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { generated, NAMES, panelsOf, queriesOf, variablesOf } from '../../testing/generated.ts';
 import { hasTool } from '../../testing/tools.ts';
 import { evaluationOnce, START } from './evaluation.ts';
@@ -44,8 +44,7 @@ it('promtool accepts every expression as a recording rule', (context) => {
     }));
   });
   assert.ok(rules.length > 150, `${rules.length}`);
-  const folder = mkdtempSync(join(tmpdir(), 'kt-dashboards-'));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder({ after });
   const file = join(folder, 'rules.yaml');
   writeFileSync(file, stringify({ groups: [{ name: 'dashboards', rules }] }));
   assert.match(

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
-import { hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { canRunGuests, runGuest, threadId } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
 const NAME = 'kt-affinity';
@@ -42,17 +42,15 @@ async function becomes(daemon: Daemon, expected: Record<string, string[]>): Prom
 
 function canRun(context: TestContext): boolean {
   return (
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    canRunGuests(context) &&
     hasTool(context, 'taskset', 'util-linux') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
     has(context, cpus().length >= 2, 'one CPU leaves nothing to pin')
   );
 }
 
 test('/metrics and the log follow each change of pins', async (context) => {
   if (!canRun(context)) return;
-  const guest = startGuest({ name: NAME, vcpus: 1 });
-  context.after(() => guest.stop());
+  const guest = runGuest(context, { name: NAME, vcpus: 1 });
   const vcpu = threadId(guest.pid, 'CPU 0/KVM');
   const io = threadId(guest.pid, 'IO io0');
   const daemon = await startDaemon(context);
@@ -101,8 +99,7 @@ test('/metrics and the log follow each change of pins', async (context) => {
 
 test('a declared phase outlives a restart, and a restarted VM gets a new baseline', async (context) => {
   if (!canRun(context)) return;
-  const guest = startGuest({ name: NAME, vcpus: 1 });
-  context.after(() => guest.stop());
+  const guest = runGuest(context, { name: NAME, vcpus: 1 });
   const first = await startDaemon(context);
   const stateDir = String(first.environment['KVM_TELEMETRY_STATE_DIR']);
   const phase = (...args: string[]): number | null =>
@@ -131,8 +128,7 @@ test('a declared phase outlives a restart, and a restarted VM gets a new baselin
   assert.ok(await told(second));
   await becomes(second, { vcpu0: [cpus().length === 2 ? 'unpinned' : 'mask_widened'] });
   guest.stop();
-  const again = startGuest({ name: NAME, vcpus: 1 });
-  context.after(() => again.stop());
+  runGuest(context, { name: NAME, vcpus: 1 });
   await sleep(2500);
   await becomes(second, {});
   assert.equal(phase('clear', NAME), 0);

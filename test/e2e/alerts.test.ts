@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,9 +9,10 @@ import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts'
 import { demo } from '../../lab/simhost/scenarios.ts';
 import { startAlertmanager } from '../../testing/alertmanager.ts';
 import { startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { spawnPrometheus } from '../../testing/prometheus.ts';
-import { hasKvm, threadId } from '../../testing/qemu.ts';
+import { canRunGuests, threadId } from '../../testing/qemu.ts';
 import { served } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -40,8 +41,7 @@ async function watched(
   context: TestContext,
   target: string,
 ): Promise<Awaited<ReturnType<typeof startAlertmanager>>> {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-rules-'));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const rules = join(folder, 'rules.yaml');
   const groups = [...recordingFile().groups, ...alertingFile().groups];
   // JSON is YAML.
@@ -109,9 +109,8 @@ test('a real guest in a loop of port I/O is a storm, and taskset causes a drift'
   const name = 'kt-alerts';
   const able =
     canRun(context) &&
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    canRunGuests(context) &&
     hasTool(context, 'taskset', 'util-linux') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
     has(context, cpus().length >= 2, 'one CPU leaves nothing to pin');
   if (!able) return;
   const daemon = await startDaemon(context);

@@ -5,16 +5,15 @@ import { startDaemon } from '../../testing/daemon.ts';
 import { guestWithMonitor } from '../../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
-import { hasKvm } from '../../testing/qemu.ts';
-import { has, hasTool } from '../../testing/tools.ts';
+import { canRunGuests } from '../../testing/qemu.ts';
+import { has } from '../../testing/tools.ts';
 
 const SCRAPES = 45;
 const NAME = 'kt-counters';
 
 function canRun(context: TestContext): boolean {
   return (
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    canRunGuests(context) &&
     has(context, process.geteuid?.() === 0, 'only root can make the directory of the sockets')
   );
 }

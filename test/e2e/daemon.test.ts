@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { hashSync } from 'bcryptjs';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { parseSamples, sample } from '../../testing/metrics.ts';
 import { checkOpenMetrics } from '../../testing/openmetrics.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
-const folder = mkdtempSync(join(tmpdir(), 'kt-daemon-'));
-after(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder({ after });
 
 interface Answer {
   readonly status: number | undefined;
@@ -47,14 +46,6 @@ async function hang(context: TestContext, daemon: Daemon, text: string): Promise
   socket.write(text);
   await sleep(50);
   return socket;
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
-  const end = performance.now() + ms;
-  while (!(await holds())) {
-    if (performance.now() > end) assert.fail(`not within ${ms} ms: ${what}`);
-    await sleep(50);
-  }
 }
 
 const said = (daemon: Daemon, message: RegExp): number =>
@@ -168,7 +159,7 @@ describe('reloading', () => {
 
     configured('sighup.yaml', `collector: { interrupts: false }\n${stateIn('b')}`);
     daemon.child.kill('SIGHUP');
-    await until('reloaded', () => said(daemon, /^configuration reloaded$/) === 1);
+    await until(() => said(daemon, /^configuration reloaded$/) === 1, 'reloaded');
     const told = daemon.log.find(({ msg }) => msg === 'configuration reloaded');
     assert.deepEqual(told?.['needsRestart'], ['state.dir']);
     assert.ok(!(await hasInterrupts()));
@@ -177,17 +168,17 @@ describe('reloading', () => {
 
     configured('sighup.yaml', 'collector: { interrupts: maybe }\n');
     daemon.child.kill('SIGHUP');
-    await until('refused', () => said(daemon, /not reloaded: .*interrupts: "maybe" is not allowed/) === 1);
+    await until(() => said(daemon, /not reloaded: .*interrupts: "maybe" is not allowed/) === 1, 'refused');
     assert.ok(!(await hasInterrupts()), 'still as before');
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 0);
     assert.equal(await metric(daemon, 'config_last_reload_success_timestamp_seconds'), loaded);
 
     rmSync(file);
     daemon.child.kill('SIGHUP');
-    await until('refused', () => said(daemon, /not reloaded: .*ENOENT/) === 1);
+    await until(() => said(daemon, /not reloaded: .*ENOENT/) === 1, 'refused');
     configured('sighup.yaml', '');
     daemon.child.kill('SIGHUP');
-    await until('reloaded', () => said(daemon, /^configuration reloaded$/) === 2);
+    await until(() => said(daemon, /^configuration reloaded$/) === 2, 'reloaded');
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 1);
     assert.equal(await daemon.stop(), 0);
   });
@@ -221,11 +212,11 @@ describe('reloading', () => {
     assert.deepEqual([await login('old'), await login('new')], [200, 401]);
     configured('web.yml', web('new'));
     daemon.child.kill('SIGHUP');
-    await until('reloaded', () => said(daemon, /^configuration reloaded$/) === 1);
+    await until(() => said(daemon, /^configuration reloaded$/) === 1, 'reloaded');
     assert.deepEqual([await login('old'), await login('new')], [401, 200]);
     configured('web.yml', 'basic_auth_users: { alice: plain }\n');
     daemon.child.kill('SIGHUP');
-    await until('refused', () => said(daemon, /not reloaded: --web\.config/) === 1);
+    await until(() => said(daemon, /not reloaded: --web\.config/) === 1, 'refused');
     assert.deepEqual([await login('plain'), await login('new')], [401, 200]);
   });
 });
@@ -290,9 +281,9 @@ describe('starting and stopping', () => {
     supervisor.stdout.on('data', (chunk) => {
       heard += String(chunk);
     });
-    await until('the supervisor listens', () => heard.includes('listening'));
+    await until(() => heard.includes('listening'), 'the supervisor listens');
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: path });
-    await until('READY=1', () => heard.includes('READY=1'));
+    await until(() => heard.includes('READY=1'), 'READY=1');
     assert.equal((await ask(`${daemon.url}/-/ready`)).status, 200, 'and it is ready by then');
     await sleep(200);
     assert.equal(said(daemon, /cannot notify systemd of readiness/), 0);
@@ -301,7 +292,7 @@ describe('starting and stopping', () => {
   test('a failed notification is a warning', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd')) return;
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: join(folder, 'nobody') });
-    await until('the warning', () => said(daemon, /cannot notify systemd of readiness/) === 1);
+    await until(() => said(daemon, /cannot notify systemd of readiness/) === 1, 'the warning');
     assert.equal((await ask(`${daemon.url}/-/healthy`)).status, 200);
   });
 });
@@ -315,6 +306,8 @@ print('listening', flush=True)
 while True:
     print(s.recv(4096).decode(), flush=True)
 `;
+
+import { until } from '../../testing/patience.ts';
 
 async function finished(child: ChildProcess): Promise<{ code: number | null; out: string; errors: string }> {
   let [out, errors] = ['', ''];

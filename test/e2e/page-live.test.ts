@@ -9,7 +9,7 @@ import { quiet } from '../../lab/simhost/scenarios.ts';
 import { openPage, startBrowser } from '../../testing/browser.ts';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
-import { hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { canRunGuests, runGuest, threadId } from '../../testing/qemu.ts';
 import { simulatedRoot } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -20,9 +20,8 @@ const VMS = 500;
 
 function canRun(context: TestContext): boolean {
   return (
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
+    canRunGuests(context) &&
     hasTool(context, 'taskset', 'util-linux') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
     has(context, cpus().length >= 2, 'the test needs two CPUs')
   );
 }
@@ -40,8 +39,7 @@ async function counters(page: Page): Promise<Map<string, number>> {
 test('the page shows the counters of /metrics, and a drift within 3 s', async (context) => {
   const browser = canRun(context) ? await startBrowser(context) : undefined;
   if (browser === undefined) return;
-  const guest = startGuest({ name: NAME, vcpus: 1 });
-  context.after(() => guest.stop());
+  const guest = runGuest(context, { name: NAME, vcpus: 1 });
   const vcpu = threadId(guest.pid, 'CPU 0/KVM');
   const pin = (list: string): Buffer => execFileSync('taskset', ['-pc', list, vcpu]);
   const daemon = await startDaemon(context);

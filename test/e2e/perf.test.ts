@@ -11,7 +11,8 @@ import type { SourceError } from '../../probes/errors.ts';
 import type { PerfCounts } from '../../probes/perf-stat.ts';
 import { countingGuest, PORTS, SERIAL_PORT } from '../../testing/counting-guest.ts';
 import { ROOT } from '../../testing/daemon.ts';
-import { hasKvm } from '../../testing/qemu.ts';
+import { until } from '../../testing/patience.ts';
+import { canRunGuests } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
 const TRACEPOINT = '/sys/kernel/tracing/events/kvm/kvm_pio';
@@ -43,17 +44,7 @@ function hasPerf(context: TestContext): boolean {
 }
 
 function canRun(context: TestContext): boolean {
-  return (
-    hasPerf(context) &&
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd')
-  );
-}
-
-/** Until it is so, for ten seconds. */
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 500 && !isSo(); i++) await sleep(20);
-  assert.ok(isSo(), what);
+  return hasPerf(context) && canRunGuests(context);
 }
 
 /** A process to count: what it does does not matter. */

@@ -6,17 +6,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
-import { type Guest, type GuestOptions, hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { type Guest, type GuestOptions, hasKvm, runGuest, threadId } from '../../testing/qemu.ts';
 import { has, hasTool, which } from '../../testing/tools.ts';
 
 const ACCEL = hasKvm() ? 'kvm' : 'tcg';
 const NOBODY = 65534;
 
 function guest(context: TestContext, options: GuestOptions): Guest {
-  const started = startGuest({ accel: ACCEL, ...options });
-  context.after(() => started.stop());
-  return started;
+  return runGuest(context, { accel: ACCEL, ...options });
 }
 
 function canRun(context: TestContext): boolean {
@@ -122,8 +121,7 @@ test('QEMU under TCG is a VM and is labelled TCG', async (context) => {
 });
 
 test("a user's program with QEMU's name is not a VM", async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-pretender-'));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   if (!has(context, process.geteuid?.() === 0, 'only root can give a file away')) return;
   const program = join(folder, 'qemu-system-x86_64');
   copyFileSync(which('sleep') ?? '/bin/sleep', program);

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
-import { hasKvm, startGuest } from '../../testing/qemu.ts';
-import { has, hasTool } from '../../testing/tools.ts';
+import { canRunGuests, runGuest } from '../../testing/qemu.ts';
+import { has } from '../../testing/tools.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 /** Guests in a loop take all CPUs of a small machine: QEMU's own answers then come late. */
@@ -16,8 +16,7 @@ const PATIENT = ['--bpf=off', '--qmp.timeout-seconds=10'];
 
 function canRun(context: TestContext): boolean {
   return (
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    canRunGuests(context) &&
     has(context, process.geteuid?.() === 0, 'only root can make the directory of the sockets')
   );
 }
@@ -184,8 +183,7 @@ test('a socket of another process is not used for the VM', async (context) => {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(`${folder}/note.sock`, 'no socket');
-  const victim = startGuest({ name: 'kt-qmp-victim' });
-  context.after(() => victim.stop());
+  runGuest(context, { name: 'kt-qmp-victim' });
   const { createServer } = await import('node:net');
   let clients = 0;
   const server = createServer(() => {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { countingGuest } from '../../testing/counting-guest.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, series } from '../../testing/metrics.ts';
-import { hasKvm } from '../../testing/qemu.ts';
+import { canRunGuests } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
 const TRACEFS = '/sys/kernel/tracing';
@@ -14,8 +14,7 @@ const TRACEFS = '/sys/kernel/tracing';
 function canTrace(context: TestContext): boolean {
   return (
     hasTool(context, 'perf', 'linux-perf') &&
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
+    canRunGuests(context) &&
     has(context, process.geteuid?.() === 0, 'only root may count trace events') &&
     has(
       context,

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 
 const open = (): number => readdirSync('/proc/self/fd').length;
 
 test('no descriptor is left open by a read that fails, whatever fails', async (context) => {
   const { host } = hostTree(context);
-  const folder = mkdtempSync(join(tmpdir(), 'kt-fd-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   mkdirSync(join(folder, 'directory'));
   writeFileSync(join(folder, 'large'), Buffer.alloc(2 * 1024 * 1024, '1'));
   const failing = [join(folder, 'none'), join(folder, 'directory'), join(folder, 'large'), '/proc/self/mem'];

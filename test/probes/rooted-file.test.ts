@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { kindBelow, openBelow } from '../../probes/rooted-file.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 
 function folderOf(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-rooted-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   mkdirSync(join(folder, 'root/a/b'), { recursive: true });
   writeFileSync(join(folder, 'root/a/b/file'), 'inside');
   writeFileSync(join(folder, 'outside'), 'outside');

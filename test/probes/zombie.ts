@@ -2,9 +2,6 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-
-const PATIENCE_MS = 30_000;
 
 /** Makes a process that has ended and whose parent does not wait for it; gone when the test ends. */
 export async function zombie(context: Pick<TestContext, 'after'>): Promise<number> {
@@ -20,9 +17,4 @@ export async function zombie(context: Pick<TestContext, 'after'>): Promise<numbe
   (parent.stdio[3] as Writable).end('.');
   await until(() => readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z '), `${pid} does not end`);
   return pid;
-}
-
-async function until(condition: () => boolean, otherwise: string): Promise<void> {
-  for (const deadline = performance.now() + PATIENCE_MS; !condition(); await sleep(5))
-    if (performance.now() > deadline) throw new Error(otherwise);
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { secondsOf } from '../../alerts/durations.ts';
@@ -10,6 +9,7 @@ import { createBlocks } from '../../lab/history/blocks.ts';
 import { serveBlocks } from '../../lab/history/prometheus.ts';
 import { recordRules } from '../../lab/history/record.ts';
 import { type HistoryRule, passesOf } from '../../lab/history/rules.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { prometheusOn } from '../../testing/prometheus.ts';
 import { hasTool } from '../../testing/tools.ts';
 
@@ -126,8 +126,7 @@ const RULES: readonly HistoryRule[] = [
 ];
 
 function blocksOf(context: TestContext): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-alerts-'));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   const lines = Object.entries(VALUES).flatMap(([vm, values]) =>
     values.map((value, i) => `x{vm="${vm}"} ${value} ${START + i * STEP}\n`),
   );

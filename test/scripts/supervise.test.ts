@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { hasKvm } from '../../testing/qemu.ts';
 import { has, which } from '../../testing/tools.ts';
 
@@ -46,8 +46,7 @@ interface Run {
 
 /** Starts `npm test` on a project whose only test starts processes and never ends, and waits until they are there. */
 async function startRun(context: TestContext, options = '', more: NodeJS.ProcessEnv = {}): Promise<Run> {
-  const project = mkdtempSync(join(tmpdir(), 'kt-supervised-'));
-  context.after(() => rmSync(project, { recursive: true, force: true }));
+  const project = temporaryFolder(context);
   writeFileSync(join(project, 'never.test.mjs'), STARTS);
   writeFileSync(
     join(project, 'run.mjs'),

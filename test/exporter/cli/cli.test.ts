@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { ROOT } from '../../../testing/daemon.ts';
+import { temporaryFolder } from '../../../testing/folder.ts';
 
 const MAIN = `${ROOT}dist/exporter/main.js`;
 const CAPTURED = `${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 const HOST = `--path.rootfs=${CAPTURED}`;
 
-const folder = mkdtempSync(join(tmpdir(), 'kt-cli-'));
+const folder = temporaryFolder({ after });
 mkdirSync(join(folder, 'proc'));
-after(() => rmSync(folder, { recursive: true }));
 
 interface Outcome {
   readonly code: number;

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { logDestination } from '../../../exporter/daemon/log-destination.ts';
+import { temporaryFolder } from '../../../testing/folder.ts';
 
 const LINE = `${'x'.repeat(99)}\n`;
 
 function folderOf(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-log-'));
-  context.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(context);
   return folder;
 }
 

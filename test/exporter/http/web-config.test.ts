@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { hashSync } from 'bcryptjs';
 import { ConfigError } from '../../../exporter/config/load.ts';
 import { createListener } from '../../../exporter/http/listener.ts';
 import { readWebConfig } from '../../../exporter/http/web-config.ts';
+import { temporaryFolder } from '../../../testing/folder.ts';
 import { hasTool, which } from '../../../testing/tools.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'kt-web-'));
-after(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder({ after });
 
 function write(text: string): string {
   const path = join(folder, 'web.yml');

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,12 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { StateFile } from '../../../exporter/state/state-file.ts';
+import { temporaryFolder } from '../../../testing/folder.ts';
 
 const schema = z.record(z.string(), z.string().max(64));
 type Phases = z.infer<typeof schema>;
@@ -28,8 +27,7 @@ interface Log {
 }
 
 function setUp(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-state-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const log: Log[] = [];
   const add = (level: Log['level']) => (fields: object, message: string) =>
     void log.push({ level, fields: fields as Log['fields'], message });

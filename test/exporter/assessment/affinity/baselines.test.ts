@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Baselines } from '../../../../exporter/assessment/affinity/baselines.ts';
+import { temporaryFolder } from '../../../../testing/folder.ts';
 
 const VMS = new Set(['10:1000', '20:2000']);
 
 function setUp(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-baselines-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const log: string[] = [];
   const note = (_: object, message: string): void => void log.push(message);
   return {

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Phases } from '../../../../exporter/assessment/stage/phases.ts';
 import { truncateName } from '../../../../exporter/model/vm-names.ts';
+import { temporaryFolder } from '../../../../testing/folder.ts';
 
 const UUID = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
 const WHEN = new Date('2026-01-02T03:04:05.000Z');
 
 function setUp(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-phases-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const log: string[] = [];
   const note = (_: object, message: string): void => void log.push(message);
   return {

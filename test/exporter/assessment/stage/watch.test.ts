@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Phases } from '../../../../exporter/assessment/stage/phases.ts';
 import { StageWatch } from '../../../../exporter/assessment/stage/watch.ts';
@@ -14,6 +11,7 @@ import type { Facts } from '../../../../exporter/sources/qmp/facts.ts';
 import type { QmpPciDevice } from '../../../../probes/qmp-pci.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
 import { vmOf } from '../../../../testing/affinity-host.ts';
+import { temporaryFolder } from '../../../../testing/folder.ts';
 import { vmOf as observedVm, thread, topologyOf } from '../../../../testing/observed-vms.ts';
 
 const UUID = '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10';
@@ -28,8 +26,7 @@ const ROAMING = PINNED.map((each) => ({ ...each, allowed: ALL, allowedList: '0-7
 
 /** One VM whose threads, disks and counters are set by hand. */
 function setUp(context: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'kt-stage-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder(context);
   const quiet = { info: () => undefined, warn: () => undefined };
   const state = {
     at: 0,
