@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import type { TestContext } from 'node:test';
+import { until } from '../../testing/patience.ts';
 
 /** Makes a process that has ended and whose parent does not wait for it; gone when the test ends. */
 export async function zombie(context: Pick<TestContext, 'after'>): Promise<number> {
