@@ -37,10 +37,10 @@ const socket = join(SOCKETS, `${VM}.sock`);
 const guest = startGuest({
   name: VM,
   extra: [
-    ...['-qmp', `unix:${socket},server=on,wait=off`],
-    ...['-qmp', 'unix:@/qmp,server=on,wait=off'],
-    ...['-qmp', 'unix:@/hand,server=on,wait=off'],
-  ],
+    ['-qmp', `unix:${socket},server=on,wait=off`],
+    ['-qmp', 'unix:@/qmp,server=on,wait=off'],
+    ['-qmp', 'unix:@/hand,server=on,wait=off'],
+  ].flat(),
 });
 process.once('exit', () => {
   guest.stop();

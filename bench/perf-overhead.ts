@@ -60,9 +60,9 @@ async function compare(): Promise<void> {
     name: 'kt-perf-overhead',
     vcpus: 1,
     extra: [
-      ...['-bios', join(folder, 'bios'), '-chardev', `file,id=work,path=${work}`],
-      ...['-device', 'isa-debugcon,chardev=work'],
-    ],
+      ['-bios', join(folder, 'bios'), '-chardev', `file,id=work,path=${work}`],
+      ['-device', 'isa-debugcon,chardev=work'],
+    ].flat(),
   });
   try {
     const tid = Number(threadId(guest.pid, 'CPU 0/KVM'));

@@ -34,9 +34,9 @@ process.stdout.write(
   markdown([
     ['scenario', 'seconds', 'virtual seconds', 'cores of the simulation', 'cores of the exporter'],
     [
-      ...[options.scenario, real.toFixed(0), (after.virtual - before.virtual).toFixed(0)],
-      ...[share(after.simulation - before.simulation), share(after.exporter - before.exporter)],
-    ],
+      [options.scenario, real.toFixed(0), (after.virtual - before.virtual).toFixed(0)],
+      [share(after.simulation - before.simulation), share(after.exporter - before.exporter)],
+    ].flat(),
   ]),
 );
 

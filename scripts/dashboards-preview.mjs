@@ -67,7 +67,8 @@ if (values.pictures) {
   };
   const shoot = (page, file, from, to) =>
     page.screenshot({
-      ...{ path: `${root}docs/dashboard-${file}.png`, fullPage: true },
+      path: `${root}docs/dashboard-${file}.png`,
+      fullPage: true,
       clip: { x: 0, y: from, width: WIDTH, height: to - from },
     });
   // Splits a tall dashboard into two pictures at the row nearest to the middle.

@@ -44,8 +44,11 @@ await host.serve();
 const life = setInterval(() => host.step(1), 1000);
 
 const flags = {
-  ...{ 'path.rootfs': rootfs, 'state.dir': `${rootfs}/state`, 'web.listenAddress': '127.0.0.1:0' },
-  ...{ 'inventory.schedule': '*/4 * * * * *', 'web.grafanaUrl': 'https://grafana.example.org' },
+  'path.rootfs': rootfs,
+  'state.dir': `${rootfs}/state`,
+  'web.listenAddress': '127.0.0.1:0',
+  'inventory.schedule': '*/4 * * * * *',
+  'web.grafanaUrl': 'https://grafana.example.org',
 };
 const config = resolveConfig(flags, {}, {});
 const say = (...entry) => console.error(...entry);

@@ -50,8 +50,11 @@ export async function startAlertmanager(context: Pick<TestContext, 'after'>): Pr
   const folder = mkdtempSync(join(tmpdir(), 'kt-alertmanager-'));
   const config = {
     route: {
-      ...{ receiver: 'test', group_by: ['alertname', 'instance', 'vm'] },
-      ...{ group_wait: '1s', group_interval: '1s', repeat_interval: '1h' },
+      receiver: 'test',
+      group_by: ['alertname', 'instance', 'vm'],
+      group_wait: '1s',
+      group_interval: '1s',
+      repeat_interval: '1h',
     },
     receivers: [
       { name: 'test', webhook_configs: [{ url: `http://127.0.0.1:${port}/`, send_resolved: true }] },
@@ -62,9 +65,9 @@ export async function startAlertmanager(context: Pick<TestContext, 'after'>): Pr
   const child = spawn(
     'prometheus-alertmanager',
     [
-      ...[`--config.file=${folder}/alertmanager.yml`, `--storage.path=${folder}/data`],
-      ...['--web.listen-address=127.0.0.1:0', '--cluster.listen-address='],
-    ],
+      [`--config.file=${folder}/alertmanager.yml`, `--storage.path=${folder}/data`],
+      ['--web.listen-address=127.0.0.1:0', '--cluster.listen-address='],
+    ].flat(),
     { stdio: 'ignore' },
   );
   context.after(() => {

@@ -80,10 +80,10 @@ export function countingGuest(
     name,
     accel: 'kvm',
     extra: [
-      ...['-S', '-qmp', `unix:${folder}/qmp,server=on,wait=off`, '-serial', `file:${folder}/serial`],
-      ...['-drive', `file=${folder}/count.img,format=raw,if=none,id=count`],
-      ...['-device', 'ide-hd,drive=count,bootindex=0'],
-    ],
+      ['-S', '-qmp', `unix:${folder}/qmp,server=on,wait=off`, '-serial', `file:${folder}/serial`],
+      ['-drive', `file=${folder}/count.img,format=raw,if=none,id=count`],
+      ['-device', 'ide-hd,drive=count,bootindex=0'],
+    ].flat(),
   });
   const serialOutput = (): string => readFileSync(join(folder, 'serial'), 'latin1');
   return {

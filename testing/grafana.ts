@@ -196,7 +196,10 @@ function backendFrames(answers: readonly TargetAnswer[]): DataFrame[] {
           const time = { name: 'Time', type: 'time', config: {}, values: points.map(([at]) => at * 1000) };
           const config = { displayNameFromDS: name };
           const number = {
-            ...{ name: metric['__name__'] ?? 'Value', type: 'number', labels: metric, config },
+            name: metric['__name__'] ?? 'Value',
+            type: 'number',
+            labels: metric,
+            config,
             values: points.map(([, text]) => Number(text)),
           };
           return { refId, length: points.length, fields: [time, number] };

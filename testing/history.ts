@@ -52,7 +52,11 @@ export async function historyServer(
     const sink = new BlockSink(folder, data, `instance="${instance}",job="kvm-telemetry"`);
     await generateHistory({
       scenario: watched(scenarioOf(scenario, state), watch),
-      ...{ hours: SECONDS / 3600, stepSeconds: STEP, seed, start, sink: withOwnProcess(sink) },
+      hours: SECONDS / 3600,
+      stepSeconds: STEP,
+      seed,
+      start,
+      sink: withOwnProcess(sink),
       settings: { 'state.dir': state, 'trace.sets': TRACE_SETS },
     });
     await sink.end();

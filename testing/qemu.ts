@@ -77,15 +77,15 @@ export function startGuest(options: GuestOptions): Guest {
   execFileSync(
     options.program ?? 'qemu-system-x86_64',
     [
-      ...['-name', `guest=${name.replaceAll(',', ',,')}${debugThreads ? ',debug-threads=on' : ''}`],
-      ...['-machine', `pc,accel=${accel}`, '-m', '16', '-smp', String(vcpus)],
-      ...['-nodefaults', '-display', 'none', '-daemonize', '-pidfile', pidFile],
-      ...['-object', 'iothread,id=io0'],
-      ...['-drive', `file=${folder}/boot.img,format=raw,if=ide`],
-      ...['-blockdev', `driver=file,filename=${folder}/disk.img,node-name=d0`],
-      ...['-device', 'virtio-blk-pci,drive=d0,iothread=io0,id=vda'],
-      ...extra.map((argument) => argument.replaceAll('@', folder)),
-    ],
+      ['-name', `guest=${name.replaceAll(',', ',,')}${debugThreads ? ',debug-threads=on' : ''}`],
+      ['-machine', `pc,accel=${accel}`, '-m', '16', '-smp', String(vcpus)],
+      ['-nodefaults', '-display', 'none', '-daemonize', '-pidfile', pidFile],
+      ['-object', 'iothread,id=io0'],
+      ['-drive', `file=${folder}/boot.img,format=raw,if=ide`],
+      ['-blockdev', `driver=file,filename=${folder}/disk.img,node-name=d0`],
+      ['-device', 'virtio-blk-pci,drive=d0,iothread=io0,id=vda'],
+      extra.map((argument) => argument.replaceAll('@', folder)),
+    ].flat(),
     { stdio: ['ignore', 'ignore', 'pipe'], timeout: 20_000 },
   );
   const pid = Number(readFileSync(pidFile, 'utf8'));

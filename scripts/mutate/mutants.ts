@@ -18,9 +18,18 @@ export interface Mutant {
 }
 
 const SILENT = {
-  ...{ isTraceEnabled: () => false, isDebugEnabled: () => false, isInfoEnabled: () => false },
-  ...{ isWarnEnabled: () => false, isErrorEnabled: () => false, isFatalEnabled: () => false },
-  ...{ trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
+  isTraceEnabled: () => false,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+  isWarnEnabled: () => false,
+  isErrorEnabled: () => false,
+  isFatalEnabled: () => false,
+  trace() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  fatal() {},
 };
 
 /**
@@ -50,8 +59,13 @@ export async function instrument(
       const source = (sources.get(fileName) ?? '').split('\n')[location.start.line]?.trim() ?? '';
       const known = equivalents.find((each) => describes(each, { file: fileName, source, replacement }));
       return {
-        ...{ id, file: fileName, line: location.start.line + 1, source },
-        ...{ mutator: mutatorName, replacement, equivalent: known?.reason },
+        id,
+        file: fileName,
+        line: location.start.line + 1,
+        source,
+        mutator: mutatorName,
+        replacement,
+        equivalent: known?.reason,
       };
     });
 }

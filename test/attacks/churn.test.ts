@@ -43,7 +43,8 @@ test('fifty short-lived VMs a second fail no collector and log nothing', async (
   const daemon = await startDaemon(context, [
     '--inventory.schedule=* * * * * *',
     // Monitors and libvirt are those of other tests' VMs.
-    ...['--no-collector.qmp', '--no-collector.libvirt'],
+    '--no-collector.qmp',
+    '--no-collector.libvirt',
   ]);
   const quiet = await scrape(daemon);
   const before = daemon.log.length;

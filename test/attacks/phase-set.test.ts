@@ -36,7 +36,9 @@ test('phases that are set at the same time all reach the daemon', async (context
     tree.process(qemuProcess(100 + i, name));
   });
   const daemon = await startDaemon(context, [
-    ...[`--path.rootfs=${tree.folder}`, `--state.dir=${state}`, '--inventory.schedule=* * * * * *'],
+    `--path.rootfs=${tree.folder}`,
+    `--state.dir=${state}`,
+    '--inventory.schedule=* * * * * *',
   ]);
   const outcomes = await Promise.all(names.map((name) => phase('set', name, `of ${name}`)));
   assert.deepEqual(

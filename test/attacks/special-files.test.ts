@@ -56,7 +56,9 @@ test('a flag that names a special file is one error and exit code 2', async (con
       ['once', `--config=${file}`],
       ['serve', '--web.listen-address=127.0.0.1:0', `--web.config=${file}`],
       ...['cert_file', 'key_file', 'client_ca_file'].map((key) => [
-        ...['serve', '--web.listen-address=127.0.0.1:0', `--web.config=${webConfig(key, file)}`],
+        'serve',
+        '--web.listen-address=127.0.0.1:0',
+        `--web.config=${webConfig(key, file)}`,
       ]),
     ];
     for (const command of commands) {

@@ -78,9 +78,15 @@ test('case cloud-hypervisor-disk-id: disks name the I/O threads, and the socket 
   assert.equal(vms[0]?.label, '/run/vmm/web7/ch.sock');
   const labels = inventory.observeThreads(vms[0] as Vm).map(({ thread }) => thread.label);
   assert.deepEqual(labels, [
-    ...['emulator', 'other', 'other'],
-    ...['iothread:rootdisk_q0', 'iothread:rootdisk_q1', 'iothread:_disk1_q0'],
-    ...['vcpu0', 'vcpu1', 'other'],
+    'emulator',
+    'other',
+    'other',
+    'iothread:rootdisk_q0',
+    'iothread:rootdisk_q1',
+    'iothread:_disk1_q0',
+    'vcpu0',
+    'vcpu1',
+    'other',
   ]);
 });
 

@@ -29,7 +29,9 @@ const MEMORY = parseNumaMaps(caseText(CASE, 'proc/4101/numa_maps'));
 const pinned = (label: string, cpu: number) => thread(label, [cpu], [cpu], { tid: 4102 + cpu });
 const vm = (more: Partial<ObservedVm> = {}): ObservedVm =>
   vmOf([pinned('iothread:io0', 0), pinned('vcpu0', 2), pinned('vcpu1', 3)], {
-    ...{ pid: 4101, memory: MEMORY, deviceNodes: [0] },
+    pid: 4101,
+    memory: MEMORY,
+    deviceNodes: [0],
     ...more,
   });
 
@@ -70,7 +72,12 @@ test('memory is not moved to a node that the VM may not use', (context) => {
 
 test('the nearest CPUs serve a device on a node without CPUs', () => {
   const cpus = [0, 1].map((cpu) => ({
-    ...{ cpu, package: 0, core: cpu, node: cpu, siblings: [cpu], isolated: false },
+    cpu,
+    package: 0,
+    core: cpu,
+    node: cpu,
+    siblings: [cpu],
+    isolated: false,
   }));
   const topology: CpuTopology = {
     cpus,

@@ -94,7 +94,10 @@ test('each query of a panel is asked as it says, and its series have names', asy
     targets: [
       { refId: 'A', expr: 'up{vm=~"$vm"}', instant: true, format: 'table', legendFormat: '' },
       {
-        ...{ refId: 'B', expr: 'rate(x[$__rate_interval])', instant: false, format: 'time_series' },
+        refId: 'B',
+        expr: 'rate(x[$__rate_interval])',
+        instant: false,
+        format: 'time_series',
         legendFormat: '{{vm}} of $vm{{none}}',
       },
     ],
@@ -110,11 +113,15 @@ test('each query of a panel is asked as it says, and its series have names', asy
   ]);
   assert.deepEqual(answers, [
     {
-      ...{ refId: 'A', format: 'table', isInstant: true },
+      refId: 'A',
+      format: 'table',
+      isInstant: true,
       series: [{ metric: { vm: 'a' }, value: [4600, '7'], name: '' }],
     },
     {
-      ...{ refId: 'B', format: 'time_series', isInstant: false },
+      refId: 'B',
+      format: 'time_series',
+      isInstant: false,
       series: [{ metric: { vm: 'b' }, values: [[1020, '1']], name: 'b of a' }],
     },
   ]);
@@ -178,7 +185,10 @@ test('variables have the values that Prometheus has, and depend on those before 
       variable('datasource', { type: 'datasource' }),
       variable('scale', { type: 'custom', options: [{ value: 1 }, { value: 2 }] }),
       variable('vm', {
-        ...{ query: 'label_values(x{scale="$scale"}, vm)', multi: true, includeAll: true, allValue: '.+' },
+        query: 'label_values(x{scale="$scale"}, vm)',
+        multi: true,
+        includeAll: true,
+        allValue: '.+',
       }),
       variable('phase', { query: 'query_result(y{vm=~"$vm"})', regex: '/phase="([^"]*)"/' }),
       variable('host', { query: 'label_values(x, instance)', includeAll: true }),

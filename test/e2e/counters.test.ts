@@ -24,7 +24,10 @@ test('no counter of a real guest falls from one second to the next', async (cont
   const daemon = await startDaemon(context, ['--qmp.timeout-seconds=10', '--vcpu.statistics=all']);
   const user = (samples: Samples): number =>
     sample(samples, 'kvm_thread_cpu_seconds_total', {
-      ...{ vm: NAME, thread: 'vcpu0', role: 'vcpu', mode: 'guest' },
+      vm: NAME,
+      thread: 'vcpu0',
+      role: 'vcpu',
+      mode: 'guest',
     });
   const first = parseSamples(await daemon.metrics());
   let before = first;

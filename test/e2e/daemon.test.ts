@@ -241,7 +241,10 @@ describe('starting and stopping', () => {
     await finished(
       spawn('openssl', [
         ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=x'.split(' '),
-        ...['-keyout', key, '-out', cert],
+        '-keyout',
+        key,
+        '-out',
+        cert,
       ]),
     );
     const config = join(folder, 'tls.yml');

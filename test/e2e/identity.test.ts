@@ -21,9 +21,9 @@ test('a real QEMU with a configuration file and long IOThread ids is fully ident
   const guest = runGuest(context, {
     name,
     extra: [
-      ...['-S', '-readconfig', config, '-smbios', `type=1,uuid=${uuid}`],
-      ...['-object', 'iothread,id=averyveryverylongid', '-object', 'iothread,id=thirteenchar1'],
-    ],
+      ['-S', '-readconfig', config, '-smbios', `type=1,uuid=${uuid}`],
+      ['-object', 'iothread,id=averyveryverylongid', '-object', 'iothread,id=thirteenchar1'],
+    ].flat(),
   });
   const inventory = new Inventory(liveHost());
   await inventory.refresh(true);

@@ -11,16 +11,22 @@ function parsed(...argv: string[]): [string, Record<string, string>][] {
 
 test('each option that is parsed has its own key for a first value', () => {
   const keys = {
-    ...{
-      accel: 'accel',
-      blockdev: 'driver',
-      cdrom: 'file',
-      chardev: 'backend',
-      cpu: 'model',
-      device: 'driver',
-    },
-    ...{ drive: 'file', fsdev: 'fsdriver', machine: 'type', mon: 'chardev', name: 'guest', netdev: 'type' },
-    ...{ nic: 'type', object: 'qom-type', smbios: 'file', virtfs: 'fsdriver' },
+    accel: 'accel',
+    blockdev: 'driver',
+    cdrom: 'file',
+    chardev: 'backend',
+    cpu: 'model',
+    device: 'driver',
+    drive: 'file',
+    fsdev: 'fsdriver',
+    machine: 'type',
+    mon: 'chardev',
+    name: 'guest',
+    netdev: 'type',
+    nic: 'type',
+    object: 'qom-type',
+    smbios: 'file',
+    virtfs: 'fsdriver',
   };
   for (const [name, key] of Object.entries(keys))
     assert.deepEqual(parsed(`-${name}`, 'x,y=z'), [[name, { [key]: 'x', y: 'z' }]], name);
@@ -68,8 +74,11 @@ test('JSON has dotted keys; what is no JSON has none', () => {
     [
       'blockdev',
       {
-        ...{ driver: 'd', 'cache.direct': 'on', 'cache.no-flush': 'off' },
-        ...{ 'vqs.0': '0', 'vqs.1.iothread': 'a' },
+        driver: 'd',
+        'cache.direct': 'on',
+        'cache.no-flush': 'off',
+        'vqs.0': '0',
+        'vqs.1.iothread': 'a',
       },
     ],
   ]);

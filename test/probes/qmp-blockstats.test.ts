@@ -8,10 +8,11 @@ import { unexpected } from '../../probes/qmp-unexpected.ts';
 
 /** Every counter of every operation is another number. */
 function stats(): Record<string, unknown> {
-  const names = (kind: string): string[] => [
-    ...[`${kind}_operations`, `${kind}_bytes`, `${kind}_total_time_ns`, `${kind}_merged`],
-    ...[`failed_${kind}_operations`, `invalid_${kind}_operations`],
-  ];
+  const names = (kind: string): string[] =>
+    [
+      [`${kind}_operations`, `${kind}_bytes`, `${kind}_total_time_ns`, `${kind}_merged`],
+      [`failed_${kind}_operations`, `invalid_${kind}_operations`],
+    ].flat();
   return Object.fromEntries(['rd', 'wr', 'flush', 'unmap'].flatMap(names).map((name, i) => [name, i + 1]));
 }
 
@@ -25,12 +26,22 @@ function diskWith(more: Record<string, unknown>) {
 
 test('each counter of a disk is that of its operation', () => {
   const operation = (first: number) => ({
-    ...{ operations: first, bytes: first + 1, timeNs: first + 2, merged: first + 3 },
-    ...{ failed: first + 4, invalid: first + 5, latency: undefined },
+    operations: first,
+    bytes: first + 1,
+    timeNs: first + 2,
+    merged: first + 3,
+    failed: first + 4,
+    invalid: first + 5,
+    latency: undefined,
   });
   assert.deepEqual(diskWith({}), {
-    ...{ device: 'd', nodeName: 'n', qdev: '/q' },
-    ...{ read: operation(1), write: operation(7), flush: operation(13), discard: operation(19) },
+    device: 'd',
+    nodeName: 'n',
+    qdev: '/q',
+    read: operation(1),
+    write: operation(7),
+    flush: operation(13),
+    discard: operation(19),
   });
 });
 

@@ -113,11 +113,16 @@ function taskOf(folder: string): Task {
   const [run = 0, wait = 0, slices = 0] = text('schedstat').trim().split(' ').map(Number);
   return {
     // proc(5): the state is field 3.
-    ...{ utime: Number(stat[11]), stime: Number(stat[12]), guest: Number(stat[40]), cpu: Number(stat[36]) },
+    utime: Number(stat[11]),
+    stime: Number(stat[12]),
+    guest: Number(stat[40]),
+    cpu: Number(stat[36]),
     allowed: of('Cpus_allowed_list', 'status'),
     switches:
       Number(of('voluntary_ctxt_switches', 'status')) + Number(of('nonvoluntary_ctxt_switches', 'status')),
-    ...{ run, wait, slices },
+    run,
+    wait,
+    slices,
     sumExec: Number(of('se.sum_exec_runtime', 'sched')),
     nrSwitches: Number(of('nr_switches', 'sched')),
     migrations: Number(of('se.nr_migrations', 'sched')),
@@ -142,11 +147,9 @@ describe('the files of a simulated host agree with each other', () => {
   before(() => {
     root = simulatedRoot({ after: (end: () => unknown) => ends.push(end) } as never);
     host = new SimulatedHost({
-      ...{
-        seed: 5,
-        cpus: 64,
-        disks: [...nvmes(3), { name: 'sda', kind: 'sata', node: 0, hardwareQueues: 1 }],
-      },
+      seed: 5,
+      cpus: 64,
+      disks: [...nvmes(3), { name: 'sda', kind: 'sata', node: 0, hardwareQueues: 1 }],
       vms: [
         { name: 'fast', configuration: 'pinned_queues', disks: ['nvme0n1'], writes: 0.3 },
         {
@@ -370,7 +373,9 @@ describe('the files of a simulated host agree with each other', () => {
   it('no counter falls during any event', (context) => {
     const folder = simulatedRoot(context);
     const troubled = new SimulatedHost({
-      ...{ seed: 6, cpus: 64, disks: nvmes(2) },
+      seed: 6,
+      cpus: 64,
+      disks: nvmes(2),
       vms: [
         { name: 'a', configuration: 'exitless_polling', disks: ['nvme0n1'], writes: 0.2 },
         { name: 'b', configuration: 'affinity', disks: ['nvme1n1'], iops: 3000 },

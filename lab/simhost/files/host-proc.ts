@@ -66,12 +66,12 @@ export function diskCounters(disk: SimDisk): number[] {
   const { read, write, flush } = of;
   // No merges and no discards.
   return [
-    ...[read.done.value, 0, disk.sectors('read'), read.ms.value],
-    ...[write.done.value, 0, disk.sectors('write'), write.ms.value],
-    ...[inflightOf(disk), busyMs.value, read.ms.value + write.ms.value + flush.ms.value],
-    ...[0, 0, 0, 0],
-    ...[flush.done.value, flush.ms.value],
-  ];
+    [read.done.value, 0, disk.sectors('read'), read.ms.value],
+    [write.done.value, 0, disk.sectors('write'), write.ms.value],
+    [inflightOf(disk), busyMs.value, read.ms.value + write.ms.value + flush.ms.value],
+    [0, 0, 0, 0],
+    [flush.done.value, flush.ms.value],
+  ].flat();
 }
 
 /** block/genhd.c part_in_flight(): a flush is not a read, so it counts as a write. */

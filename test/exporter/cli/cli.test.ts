@@ -218,7 +218,8 @@ describe('phase', { concurrency: 2 }, () => {
     const directory = state();
     assert.deepEqual(await phase(directory, 'list', '--json'), { code: 0, out: '[]\n', errors: '' });
     assert.deepEqual(await phase(directory, 'set', 'web', 'exitless-polling v2'), {
-      ...{ code: 0, out: 'phase of web set to "exitless-polling v2"\n' },
+      code: 0,
+      out: 'phase of web set to "exitless-polling v2"\n',
       errors: 'kvm-telemetry: warning: no VM "web" is running; the phase applies when it starts\n',
     });
     assert.match((await phase(directory, 'list')).out, /^[\d-]+T[\d:.]+Z {2}web {2}exitless-polling v2\n$/);

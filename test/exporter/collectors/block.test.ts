@@ -21,14 +21,16 @@ function disk(tree: HostTree, name: string, first: number, isPhysical = true): v
     : `sys/devices/virtual/block/${name}`;
   tree.link(`sys/block/${name}`, isPhysical ? `${PCI}/${name}` : `../devices/virtual/block/${name}`);
   const files = {
-    ...{ stat: stat.join(' '), inflight: ' 3 5', dev: `8:${first}`, 'queue/scheduler': '[none] mq-deadline' },
-    ...{
-      'queue/nr_requests': '64',
-      'queue/rotational': '0',
-      'queue/write_cache': 'write back',
-      'queue/io_poll': '1',
-    },
-    ...{ 'mq/0/cpu_list': '0, 1', 'mq/1/cpu_list': '2, 3' },
+    stat: stat.join(' '),
+    inflight: ' 3 5',
+    dev: `8:${first}`,
+    'queue/scheduler': '[none] mq-deadline',
+    'queue/nr_requests': '64',
+    'queue/rotational': '0',
+    'queue/write_cache': 'write back',
+    'queue/io_poll': '1',
+    'mq/0/cpu_list': '0, 1',
+    'mq/1/cpu_list': '2, 3',
   };
   for (const [file, text] of Object.entries(files)) tree.write(`${folder}/${file}`, `${text}\n`);
 }
@@ -71,14 +73,22 @@ test('each counter of a disk is under its own name, in seconds and bytes', async
   const of = (name: string): number => sample(samples, `kvm_block_${name}`, { device: 'sda' });
   // Documentation/block/stat.rst, in its order; sectors are 512 bytes and times milliseconds.
   const expected = {
-    ...{ reads_completed_total: 1001, reads_merged_total: 1002 },
-    ...{ read_bytes_total: 1003 * 512, read_time_seconds_total: 1.004 },
-    ...{ writes_completed_total: 1005, writes_merged_total: 1006 },
-    ...{ written_bytes_total: 1007 * 512, write_time_seconds_total: 1.008 },
-    ...{ io_time_seconds_total: 1.01, io_time_weighted_seconds_total: 1.011 },
-    ...{ discards_completed_total: 1012, discards_merged_total: 1013 },
-    ...{ discarded_bytes_total: 1014 * 512, discard_time_seconds_total: 1.015 },
-    ...{ flush_requests_total: 1016, flush_requests_time_seconds_total: 1.017 },
+    reads_completed_total: 1001,
+    reads_merged_total: 1002,
+    read_bytes_total: 1003 * 512,
+    read_time_seconds_total: 1.004,
+    writes_completed_total: 1005,
+    writes_merged_total: 1006,
+    written_bytes_total: 1007 * 512,
+    write_time_seconds_total: 1.008,
+    io_time_seconds_total: 1.01,
+    io_time_weighted_seconds_total: 1.011,
+    discards_completed_total: 1012,
+    discards_merged_total: 1013,
+    discarded_bytes_total: 1014 * 512,
+    discard_time_seconds_total: 1.015,
+    flush_requests_total: 1016,
+    flush_requests_time_seconds_total: 1.017,
   };
   for (const [name, value] of Object.entries(expected)) assert.equal(of(name), value, name);
   const now = (direction: string): number =>
@@ -204,8 +214,15 @@ test('a VM says who it is, when it began, and what its disks are on', async (con
   tree.write('proc/stat', 'cpu  1 2 3 4\nbtime 1700000000\n');
   const families = new Families(100);
   const vm: Partial<Vm> = {
-    ...{ label: 'db', name: 'the name', uuid: 'the uuid', vmm: 'qemu', manager: 'libvirt', accel: 'kvm' },
-    ...{ machine: 'q35', pid: 77, startTime: 12_345 },
+    label: 'db',
+    name: 'the name',
+    uuid: 'the uuid',
+    vmm: 'qemu',
+    manager: 'libvirt',
+    accel: 'kvm',
+    machine: 'q35',
+    pid: 77,
+    startTime: 12_345,
     blockDevices: [
       { device: 'dm-0', depth: 0 },
       { device: 'sda', depth: 1 },

@@ -26,23 +26,8 @@ function withDisk(context: TestContext): HostTree {
 
 const DISK = { device: 'nvme0n1' };
 
-test('each counter of a disk is in its own family and in base units', async (context) => {
+test('requests in flight are counted by direction', async (context) => {
   const samples = await (await exporterOf(context, withDisk(context))).scrape();
-  const of = (name: string): number => sample(samples, `kvm_block_${name}`, DISK);
-  const names = [
-    ...['reads_completed_total', 'reads_merged_total', 'read_bytes_total', 'read_time_seconds_total'],
-    ...['writes_completed_total', 'writes_merged_total', 'written_bytes_total', 'write_time_seconds_total'],
-    ...['io_time_seconds_total', 'io_time_weighted_seconds_total'],
-    ...['discards_completed_total', 'discards_merged_total', 'discarded_bytes_total'],
-    ...['discard_time_seconds_total', 'flush_requests_total', 'flush_requests_time_seconds_total'],
-  ];
-  assert.deepEqual(names.map(of), [
-    ...[1, 2, 3 * 512, 4],
-    ...[5, 6, 7 * 512, 8],
-    ...[10, 11],
-    ...[12, 13, 14 * 512],
-    ...[15, 16, 17],
-  ]);
   assert.equal(sample(samples, 'kvm_block_io_now', { ...DISK, direction: 'read' }), 18);
   assert.equal(sample(samples, 'kvm_block_io_now', { ...DISK, direction: 'write' }), 19);
 });

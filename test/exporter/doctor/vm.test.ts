@@ -96,7 +96,12 @@ test('the report has all facts of a VM', () => {
     expected: '1 (baseline)',
   });
   assert.deepEqual(threads[1], {
-    ...{ thread: 'vcpu1', tid: 12, allowed: '0-7', cpu: '2,6', node: '0-1', expected: '2 (baseline)' },
+    thread: 'vcpu1',
+    tid: 12,
+    allowed: '0-7',
+    cpu: '2,6',
+    node: '0-1',
+    expected: '2 (baseline)',
   });
   assert.equal(threads[2]?.expected, '');
   assert.deepEqual(rest, {

@@ -6,40 +6,32 @@ import { cpuMs } from '../../../testing/patience.ts';
 
 test('globs match the whole text', () => {
   for (const [pattern, text] of [
-    ...[
-      ['*', ''],
-      ['*', 'a'],
-      ['', ''],
-      ['a?c', 'abc'],
-      ['iothread:*', 'iothread:io0'],
-      ['*-db', 'a-db-db'],
-    ],
-    ...[
-      ['a*b*c', 'a1b2b3c'],
-      ['**', 'x'],
-      ['v.*', 'v.1'],
-      ['[a]', '[a]'],
-      ['*?', 'a'],
-    ],
+    ['*', ''],
+    ['*', 'a'],
+    ['', ''],
+    ['a?c', 'abc'],
+    ['iothread:*', 'iothread:io0'],
+    ['*-db', 'a-db-db'],
+    ['a*b*c', 'a1b2b3c'],
+    ['**', 'x'],
+    ['v.*', 'v.1'],
+    ['[a]', '[a]'],
+    ['*?', 'a'],
   ] as [string, string][]) {
     assert.equal(matchesGlob(pattern, text), true, `${pattern} ${text}`);
   }
   for (const [pattern, text] of [
-    ...[
-      ['', 'a'],
-      ['a', ''],
-      ['a', 'ab'],
-      ['b', 'ab'],
-      ['?', ''],
-      ['a*b', 'abc'],
-      ['v.1', 'vx1'],
-      ['A', 'a'],
-    ],
-    ...[
-      ['*?', ''],
-      ['a?', 'a'],
-      ['[a]', 'a'],
-    ],
+    ['', 'a'],
+    ['a', ''],
+    ['a', 'ab'],
+    ['b', 'ab'],
+    ['?', ''],
+    ['a*b', 'abc'],
+    ['v.1', 'vx1'],
+    ['A', 'a'],
+    ['*?', ''],
+    ['a?', 'a'],
+    ['[a]', 'a'],
   ] as [string, string][]) {
     assert.equal(matchesGlob(pattern, text), false, `${pattern} ${text}`);
   }

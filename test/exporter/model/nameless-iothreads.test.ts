@@ -21,9 +21,9 @@ function found(ids: readonly string[], ...names: string[]): Record<number, strin
 
 /** As QEMU 7.2 showed them for four IOThreads. */
 const SEEN = [
-  ...['call_rcu', 'IO io0', MAIN, 'IO twelvechars1', MAIN, 'worker', 'IO mon_iothread'],
-  ...['CPU 0/KVM', 'CPU 1/KVM'],
-];
+  ['call_rcu', 'IO io0', MAIN, 'IO twelvechars1', MAIN, 'worker', 'IO mon_iothread'],
+  ['CPU 0/KVM', 'CPU 1/KVM'],
+].flat();
 const IDS = ['io0', 'averyveryverylongid', 'twelvechars1', 'thirteenchar1'];
 
 test('an IOThread whose id is too long for a thread name is found by its place among the others', () => {

@@ -378,7 +378,9 @@ test('a result has what the collector found, and limits only if the collector na
   const { scrape } = start(context, () => [giving('plain'), limited, throwing]);
   const { results } = await scrape.collect(60_000);
   const summary = [...results].map(([name, { problems, series, limits }]) => [
-    ...[name, problems.length, series],
+    name,
+    problems.length,
+    series,
     ...limits,
   ]);
   assert.deepEqual(
