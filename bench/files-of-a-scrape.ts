@@ -26,7 +26,8 @@ export async function filesOfAScrape(daemon: Daemon, rootfs: string, scratch: st
   await ended;
   const files = new Set<string>();
   for (const [, path = '', flags = ''] of readFileSync(trace, 'latin1').matchAll(OPENED)) {
-    if (path.startsWith(`${rootfs}/`) && !flags.includes('O_DIRECTORY')) files.add(path);
+    if (path.startsWith(rootfs.endsWith('/') ? rootfs : `${rootfs}/`) && !flags.includes('O_DIRECTORY'))
+      files.add(path);
   }
   return [...files];
 }

@@ -11,6 +11,8 @@ import { median } from './statistics.ts';
  * A date that no benchmark reaches: tasks with this schedule do not run, so that only the scrape uses CPU.
  */
 const NEVER = '0 0 0 29 2 *';
+/** Flags of a daemon that only serves scrapes. */
+export const ONLY_SCRAPES = ['--sampler.schedule', NEVER, '--inventory.schedule', NEVER] as const;
 const WARM_UP = 6;
 /** Garbage collection after a scrape is part of the scrape's cost. */
 const SETTLE_MS = 200;
@@ -40,8 +42,8 @@ export async function measureScrapes(
   rounds: number,
   nodeExporter: Daemon | undefined,
 ): Promise<ScrapeCosts> {
-  const daemon = await startExporter(rootfs, ['--sampler.schedule', NEVER, '--inventory.schedule', NEVER]);
-  for (let i = 0; i < WARM_UP; i++) await fetchMetrics(daemon.port, i % 2 === 0);
+  const daemon = await startExporter(rootfs, ONLY_SCRAPES);
+  await warmUp(daemon);
   const files = await filesOfAScrape(daemon, rootfs, scratch);
   const series = seriesIn((await fetchMetrics(daemon.port, false)).text());
   const readFiles = createFloor(files, scratch);
@@ -71,14 +73,18 @@ export async function measureScrapes(
   };
 }
 
-async function scrape(daemon: Daemon, gzip: boolean): Promise<ScrapeCost> {
+export async function warmUp(daemon: Daemon): Promise<void> {
+  for (let i = 0; i < WARM_UP; i++) await fetchMetrics(daemon.port, i % 2 === 0);
+}
+
+export async function scrape(daemon: Daemon, gzip: boolean): Promise<ScrapeCost> {
   const before = cpuSeconds(daemon.pid);
   const { seconds, bytesOnTheWire } = await fetchMetrics(daemon.port, gzip);
   await sleep(SETTLE_MS);
   return { cpu: cpuSeconds(daemon.pid) - before, wall: seconds, bytes: bytesOnTheWire };
 }
 
-function medians(costs: readonly ScrapeCost[]): ScrapeCost {
+export function medians(costs: readonly ScrapeCost[]): ScrapeCost {
   return {
     cpu: median(costs.map(({ cpu }) => cpu)),
     wall: median(costs.map(({ wall }) => wall)),
@@ -100,9 +106,13 @@ export interface Footprint {
   readonly stallWithoutScrape: number;
 }
 
-export async function measureFootprint(rootfs: string, rounds: number): Promise<Footprint> {
-  const daemon = await startExporter(rootfs);
-  for (let i = 0; i < WARM_UP; i++) await fetchMetrics(daemon.port, i % 2 === 0);
+export async function measureFootprint(
+  rootfs: string,
+  rounds: number,
+  flags: readonly string[] = [],
+): Promise<Footprint> {
+  const daemon = await startExporter(rootfs, flags);
+  await warmUp(daemon);
   const before = cpuSeconds(daemon.pid);
   const start = performance.now();
   await sleep(IDLE_MS);

@@ -7,7 +7,7 @@ export interface Result {
   readonly footprint: Footprint;
 }
 
-const ms = (seconds: number): string => (seconds * 1000).toFixed(1);
+export const ms = (seconds: number): string => (seconds * 1000).toFixed(1);
 const kib = (bytes: number): string => (bytes / 1024).toFixed(0);
 
 /** Formats the results as Markdown. */
@@ -65,7 +65,7 @@ function footprintTable(results: readonly Result[]): string {
   return markdown(rows);
 }
 
-function markdown([header = [], ...rows]: readonly (readonly string[])[]): string {
+export function markdown([header = [], ...rows]: readonly (readonly string[])[]): string {
   const ruler = header.map(() => '--:');
   return [header, ruler, ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');
 }

@@ -1,5 +1,6 @@
 // `npm run bench`: the cost of a scrape, on generated hosts. Arguments: --vms 100,1000 --rounds 20
 //   --node-exporter PATH.
+// `npm run bench -- real`: the same on real VMs of this machine, with and without BPF. Arguments: --vms 100 --rounds 12.
 // `npm run bench -- qmp`: the same with a monitor for each VM. Arguments: --vms 200 --rounds 20 --births
 //   1000.
 // `npm run bench -- hist`: the cost of parsing a large histogram of the kernel.
@@ -22,6 +23,7 @@ import { become, ready, root } from './prepare.mjs';
 ready();
 const args = process.argv.slice(2);
 const NAMES = [
+  'real',
   'qmp',
   'hist',
   'domstats',
