@@ -9,7 +9,7 @@ import type { Config } from '../config/options.ts';
 import type { PinningRule } from '../model/expectation.ts';
 import { truncatePattern } from '../model/vm-names.ts';
 import { intervalOf } from '../schedule/schedule.ts';
-import type { TaskName } from '../schedule/task-runs.ts';
+import { TASKS, type TaskName } from '../schedule/task-runs.ts';
 import type { ScrapeSettings } from '../scrape/scrape.ts';
 import type { RemoteSettings } from '../sources/remotes.ts';
 import type { TraceSettings } from '../trace/backend-choice.ts';
@@ -35,9 +35,19 @@ export interface Settings {
   readonly assesses: boolean;
   /** Cron expression of each task. */
   readonly schedules: Readonly<Record<TaskName, string>>;
+  /** Longest time between two runs of each task, in milliseconds. Searching it in the calendar is expensive. */
+  readonly intervals: Readonly<Record<TaskName, number>>;
 }
 
 export function settingsOf(config: Config): Settings {
+  const schedules = {
+    inventory: config['inventory.schedule'],
+    memory: EACH_SECOND,
+    sampler: config['sampler.schedule'],
+    trace: EACH_SECOND,
+    stages: config['inventory.schedule'],
+  };
+  const intervals = Object.fromEntries(TASKS.map((task) => [task, intervalOf(schedules[task])]));
   const sampleMs = intervalOf(config['sampler.schedule']);
   return {
     sampler: { maxCpus: config['limits.residencyCpus'], intervalMs: sampleMs },
@@ -63,13 +73,8 @@ export function settingsOf(config: Config): Settings {
       },
     },
     assesses: config['collector.affinity'],
-    schedules: {
-      inventory: config['inventory.schedule'],
-      memory: EACH_SECOND,
-      sampler: config['sampler.schedule'],
-      trace: EACH_SECOND,
-      stages: config['inventory.schedule'],
-    },
+    schedules,
+    intervals: intervals as Settings['intervals'],
   };
 }
 

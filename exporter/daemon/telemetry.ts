@@ -10,7 +10,6 @@ import type { Config } from '../config/options.ts';
 import { rootsOf } from '../config/roots.ts';
 import { Doctor } from '../doctor/doctor.ts';
 import { Inventory } from '../inventory/inventory.ts';
-import { intervalOf } from '../schedule/schedule.ts';
 import { CronScheduler, type Scheduler } from '../schedule/scheduler.ts';
 import { TaskRuns } from '../schedule/task-runs.ts';
 import { ProblemLog } from '../scrape/problem-log.ts';
@@ -133,7 +132,7 @@ export class Telemetry {
   /** Runs all work once, and then starts the tasks. */
   async start(): Promise<void> {
     await this.work.runOnce(true);
-    this.#own.readTasksFrom(() => this.#taskRuns.read((task) => intervalOf(this.#settings.schedules[task])));
+    this.#own.readTasksFrom(() => this.#taskRuns.read((task) => this.#settings.intervals[task]));
     this.#isStarted = true;
     this.#scheduler.start(this.work.tasks);
   }

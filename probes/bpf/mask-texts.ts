@@ -10,21 +10,20 @@ export class MaskTexts {
   /** @param cpus how many CPUs can exist; a mask may have bits beyond them */
   constructor(private readonly cpus: number) {}
 
-  /** @param mask 64-bit words, little-endian */
-  of(mask: Buffer): string {
-    const key = mask.toString('latin1');
-    const known = this.#texts.get(key);
+  /** @param mask 64-bit words, little-endian, one character for each byte */
+  of(mask: string): string {
+    const known = this.#texts.get(mask);
     if (known !== undefined) return known;
     if (this.#texts.size >= MAX_TEXTS) this.#texts = new Map();
     const text = formatCpuList(cpusIn(mask, this.cpus));
-    this.#texts.set(key, text);
+    this.#texts.set(mask, text);
     return text;
   }
 }
 
-function cpusIn(mask: Buffer, most: number): number[] {
+function cpusIn(mask: string, most: number): number[] {
   const cpus: number[] = [];
   for (let cpu = 0; cpu < Math.min(most, mask.length * 8); cpu++)
-    if ((((mask[cpu >> 3] ?? 0) >> (cpu & 7)) & 1) === 1) cpus.push(cpu);
+    if (((mask.charCodeAt(cpu >> 3) >> (cpu & 7)) & 1) === 1) cpus.push(cpu);
   return cpus;
 }

@@ -29,8 +29,9 @@ export class Row {
     return this.u32(offset) + this.u32(offset + 4) * 2 ** 32;
   }
 
-  slice(from: number, to: number): Buffer {
-    return this.bytes.subarray(this.at + from, this.at + to);
+  /** Bytes as latin1, which is lossless. */
+  text(from: number, to: number): string {
+    return this.bytes.toString('latin1', this.at + from, this.at + to);
   }
 }
 

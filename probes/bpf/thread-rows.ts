@@ -54,9 +54,9 @@ export class RowTask implements Task {
   }
 
   get comm(): string {
-    const bytes = this.row.slice(COMM, MASK);
-    const end = bytes.indexOf(0);
-    return bytes.toString('latin1', 0, end < 0 ? bytes.length : end);
+    const bytes = this.row.text(COMM, MASK);
+    const end = bytes.indexOf('\0');
+    return end < 0 ? bytes : bytes.slice(0, end);
   }
 
   get processor(): number {
@@ -99,7 +99,7 @@ export class RowTask implements Task {
   status(): TaskStatus {
     const { row } = this;
     return {
-      cpusAllowedList: this.masks.of(row.slice(MASK, row.size)),
+      cpusAllowedList: this.masks.of(row.text(MASK, row.size)),
       voluntarySwitches: row.u64(VOLUNTARY),
       involuntarySwitches: row.u64(INVOLUNTARY),
     };
