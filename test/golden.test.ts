@@ -72,6 +72,7 @@ for (const golden of GOLDENS) {
 /** What these captures of an AMD host with Linux 6.1 cannot show, and why. */
 const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: string }[] = [
   { pattern: /_(hvc|wfe|wfi)_exit_stat_total$|_mmio_exit_(kernel|user)_total$/, why: 'arm64 only' },
+  { pattern: /^kvm_vcpu_halt_poll_seconds$/, why: 'read by BPF only' },
   { pattern: /^kvm_block_numa_node$/, why: 'the emulated NVMe has no node' },
   { pattern: /^kvm_vm_disk_duration_seconds$/, why: 'nobody asked this QEMU to keep latency histograms' },
   { pattern: /^kvm_vm_disk_queue_iothread_info$/, why: 'this QEMU has no iothread-vq-mapping' },

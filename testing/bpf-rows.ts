@@ -9,6 +9,7 @@ interface VcpuFields {
   readonly tid?: number;
   readonly statistics?: Statistics;
   readonly waits?: readonly number[];
+  readonly haltPollNs?: number;
 }
 
 const VM = 0xffff_8881_0000_0000n;
@@ -16,12 +17,14 @@ const BUCKETS = 32;
 const HISTOGRAMS = 3;
 
 /** A row of a vCPU, as probes/bpf/rows.h describes it. */
-export function vcpuRow({ pid, vm = VM, id, tid = 0, statistics = {}, waits }: VcpuFields): Buffer {
+export function vcpuRow(fields: VcpuFields): Buffer {
+  const { pid, vm = VM, id, tid = 0, statistics = {}, waits, haltPollNs } = fields;
   const values = valuesOf(VCPU_STATISTICS, statistics);
   const head = Buffer.alloc(24);
   head.writeUInt32LE(id, 0);
   head.writeUInt32LE(tid, 4);
-  head.writeUInt32LE(waits === undefined ? 0 : 1, 12);
+  head.writeUInt32LE(haltPollNs ?? 0, 8);
+  head.writeUInt32LE((waits === undefined ? 0 : 1) + (haltPollNs === undefined ? 0 : 2), 12);
   head.writeBigUInt64LE(presentOf(VCPU_STATISTICS, statistics), 16);
   const histograms = Buffer.alloc(8 * BUCKETS * HISTOGRAMS);
   waits?.forEach((count, i) => {

@@ -17,6 +17,7 @@ export function inventoryVm(pid: number, more: Partial<Vm> = {}): Vm {
     blockDevices: [],
     unknownDevices: [],
     vcpuThreads: new Map(),
+    kvmVcpus: new Map(),
     iothreadIds: [],
     diskIds: [],
     iothreadThreads: new Map(),

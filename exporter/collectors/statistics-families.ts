@@ -96,6 +96,8 @@ export function addStatistics(
       families.addNamed(metric, vcpu, shown / metric.divisor);
     }
   }
+  for (const [index, ns] of statistics.haltPollNs ?? [])
+    families.add('kvm_vcpu_halt_poll_seconds', { vm, vcpu: index }, ns / NSEC_PER_SEC);
   // A different set of vCPUs has different buckets.
   const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
   for (const [statistic, name, sum] of HISTOGRAMS) {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import type { KvmDebugfsDirectory } from '../../probes/kvm-debugfs.ts';
@@ -131,6 +132,13 @@ export class Inventory {
     };
   }
 
+  /** Stores which threads run the VM's vCPUs according to the kernel. A thread's name may give another index. */
+  identifyVcpus(key: string, kvmVcpus: ReadonlyMap<number, number>): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || isDeepStrictEqual(entry.vm.kvmVcpus, kvmVcpus)) return;
+    entry.vm = { ...entry.vm, kvmVcpus };
+  }
+
   /** Applies pins that libvirt has changed since the last full pass. */
   refreshPins(): void {
     const { domains } = this.#libvirt.refresh(this.host);
@@ -242,6 +250,7 @@ export class Inventory {
       blockDevices: [],
       unknownDevices: [],
       vcpuThreads: new Map(),
+      kvmVcpus: new Map(),
       iothreadIds,
       diskIds,
       iothreadThreads: new Map(),

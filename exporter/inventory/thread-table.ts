@@ -44,8 +44,7 @@ export class ThreadTable {
       const { tid, startTime, comm } = task;
       const thread = this.#threads.get(tid);
       const same = thread?.startTime === startTime && thread.comm === comm;
-      if (thread !== undefined && same && agrees(thread, vm.vcpuThreads.get(tid), iothreads.get(tid)))
-        known.set(tid, thread);
+      if (thread !== undefined && same && agrees(thread, vm, iothreads.get(tid))) known.set(tid, thread);
     }
     const taken = new Set([...known.values()].map(({ label }) => label));
     const observations = [...own, ...ofKernel].map(({ path, task }) => {
@@ -99,7 +98,8 @@ function readThread(host: Host, tid: number, path: string): Found[] {
 
 function decidedRole(vm: Vm, tid: number, comm: string, mainComm: string): ThreadRole {
   const isMain = tid === vm.pid;
-  return roleOf({ comm: utf8(comm), isMain, mainComm: utf8(mainComm), vcpu: vm.vcpuThreads.get(tid) }, vm);
+  const ids = { vcpu: vm.vcpuThreads.get(tid), kvmVcpu: vm.kvmVcpus.get(tid) };
+  return roleOf({ comm: utf8(comm), isMain, mainComm: utf8(mainComm), ...ids }, vm);
 }
 
 function namelessOf(
@@ -117,8 +117,10 @@ function namelessOf(
 }
 
 /** Whether the decided role matches what is now known about the thread. */
-function agrees({ role, label }: VmThread, vcpu: number | undefined, iothread: string | undefined): boolean {
+function agrees({ tid, role, label }: VmThread, vm: Vm, iothread: string | undefined): boolean {
+  const vcpu = vm.vcpuThreads.get(tid);
   if (vcpu !== undefined) return role === 'vcpu' && label.startsWith(`vcpu${vcpu}`);
+  if (vm.kvmVcpus.has(tid)) return role === 'vcpu';
   return iothread === undefined || role === 'iothread' || role === 'monitor';
 }
 

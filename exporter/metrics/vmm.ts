@@ -11,6 +11,11 @@ const halt = (help: string) =>
 
 /** Metrics from the VMM itself. */
 export const vmmMetrics = {
+  kvm_vcpu_halt_poll_seconds: gauge(
+    ['vm', 'vcpu'],
+    'Current window of halt polling: how long KVM polls before it blocks the vCPU. KVM adapts it between 0 and halt_poll_ns.',
+    'BPF',
+  ),
   kvm_vm_source_info: gauge(
     ['vm', 'source'],
     "Source of the VM's KVM statistics in this scrape: bpf, qmp, libvirt or debugfs. Always 1.",

@@ -119,6 +119,8 @@ export interface ThreadFacts {
   readonly mainComm: string;
   /** The vCPU's index, if KVM, libvirt or QEMU identifies the thread as a vCPU. */
   readonly vcpu: number | undefined;
+  /** KVM's id of the vCPU that the thread runs. It may be the APIC id, so it is used only if nothing else gives the index. */
+  readonly kvmVcpu?: number | undefined;
 }
 
 /** The facts of the thread's VM. */
@@ -129,16 +131,23 @@ export interface VmFacts {
 }
 
 /** The role of one thread. The first thread is the emulator, whatever its name: `-name process=` sets it. */
-export function roleOf({ comm, isMain, mainComm, vcpu }: ThreadFacts, vm: VmFacts): ThreadRole {
+export function roleOf({ comm, isMain, mainComm, vcpu, kvmVcpu }: ThreadFacts, vm: VmFacts): ThreadRole {
   if (vcpu !== undefined) return { role: 'vcpu', id: String(vcpu) };
+  const named = isMain ? undefined : roleByName(comm, vm);
+  if (kvmVcpu !== undefined) return named?.role === 'vcpu' ? named : { role: 'vcpu', id: String(kvmVcpu) };
   if (isMain) return { role: 'emulator', id: undefined };
+  if (named !== undefined) return named;
+  if (isQueueOf(vm.diskIds, comm)) return { role: 'iothread', id: comm };
+  return { role: comm === mainComm ? 'unknown' : 'other', id: undefined };
+}
+
+function roleByName(comm: string, vm: VmFacts): ThreadRole | undefined {
   const names = vm.accel === 'tcg' ? NAMES_UNDER_TCG : NAMES[vm.vmm];
   for (const { pattern, role } of [...OF_KERNEL, ...names]) {
     const match = pattern.exec(comm);
     if (match !== null) return { role, id: match[1] };
   }
-  if (isQueueOf(vm.diskIds, comm)) return { role: 'iothread', id: comm };
-  return { role: comm === mainComm ? 'unknown' : 'other', id: undefined };
+  return undefined;
 }
 
 const COMM_BYTES = 15;

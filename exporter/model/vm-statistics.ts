@@ -59,6 +59,8 @@ export interface VmStatistics {
   readonly vcpus: ReadonlyMap<number, ReadonlyMap<string, number>>;
   /** KVM's log2 histograms in nanoseconds, summed over vCPUs. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
+  /** Current halt-poll window of each vCPU in nanoseconds, by its index. Only the kernel reports it. */
+  readonly haltPollNs?: ReadonlyMap<number, number>;
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly Disk[];
   readonly iothreads: readonly Iothread[];

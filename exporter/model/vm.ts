@@ -45,6 +45,11 @@ export interface Vm {
   readonly unknownDevices: readonly string[];
   /** Index of the vCPU by thread id, from KVM's debugfs or libvirt; empty if neither reports it. */
   readonly vcpuThreads: ReadonlyMap<number, number>;
+  /**
+   * KVM's id of the vCPU by the thread that ran it last, from the kernel; empty without BPF. The id may be the APIC id, so a
+   * name with an index precedes it.
+   */
+  readonly kvmVcpus: ReadonlyMap<number, number>;
   /** Ids of its IOThreads in the order of creation, from the command line. */
   readonly iothreadIds: readonly string[];
   /** Disk ids that the user of Cloud Hypervisor set. Cloud Hypervisor names threads after them. */

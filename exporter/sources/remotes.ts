@@ -1,6 +1,6 @@
 import type { Host } from '../../probes/host.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import { NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
+import { type KernelResult, NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
 import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
 import { KernelStatistics } from './bpf/kernel.ts';
@@ -62,6 +62,7 @@ export class RemoteSources {
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async discover(vms: readonly Vm[]): Promise<void> {
     await this.#kernel.prepare();
+    this.#queryKernel(vms);
     if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);
     this.#remember(vms, [await this.#connect(vms, MAX_CONNECT_MS)]);
@@ -74,7 +75,7 @@ export class RemoteSources {
    */
   async query(vms: readonly Vm[], withinMs: number): Promise<Remotes> {
     const { settings } = this;
-    const kernel = this.#kernel.query(vms);
+    const kernel = this.#queryKernel(vms);
     let qmp = Promise.resolve(NOTHING);
     if (settings.qmp.enabled) {
       this.#sessions.locate(vms, false);
@@ -118,6 +119,16 @@ export class RemoteSources {
   close(): void {
     this.#kernel.close();
     this.#sessions.close();
+  }
+
+  /** The kernel also reports which threads run vCPUs, whatever their names are. */
+  #queryKernel(vms: readonly Vm[]): KernelResult {
+    const result = this.#kernel.query(vms);
+    for (const vm of vms) {
+      const vcpus = this.#kernel.vcpusOf(vm);
+      if (vcpus !== undefined) this.inventory.identifyVcpus(vm.key, vcpus);
+    }
+    return result;
   }
 
   #remember(vms: readonly Vm[], results: readonly RemoteResult[]): void {

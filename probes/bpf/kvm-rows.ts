@@ -88,6 +88,8 @@ export interface VcpuRow extends KvmRow {
   readonly id: number;
   /** The thread that ran the vCPU last; 0 if none did. */
   readonly tid: number;
+  /** The current window of halt polling; undefined if this kernel has none. */
+  readonly haltPollNs: number | undefined;
   /** Counts by log2 bucket in KVM's order; empty if this kernel has none. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
 }
@@ -106,10 +108,14 @@ const VM_VALUES = 32;
 const VM_SIZE = VM_VALUES + 8 * VM_STATISTICS.length;
 const VCPU_ID = 24;
 const VCPU_TID = 28;
-const VCPU_HAS_HISTOGRAMS = 36;
+const VCPU_HALT_POLL_NS = 32;
+const VCPU_FIELDS = 36;
 const VCPU_PRESENT = 40;
 const VCPU_VALUES = 48;
 const VCPU_HISTOGRAMS = VCPU_VALUES + 8 * VCPU_STATISTICS.length;
+// enum vcpu_field
+const FIELD_HISTOGRAMS = 1;
+const FIELD_HALT_POLL = 2;
 const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
 
 /**
@@ -144,13 +150,15 @@ function vmRow(row: Row): VmRow {
 }
 
 function vcpuRow(row: Row): VcpuRow {
+  const fields = row.u32(VCPU_FIELDS);
   return {
     pid: row.pid,
     vm: vmOf(row),
     id: row.u32(VCPU_ID),
     tid: row.u32(VCPU_TID),
     statistics: statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES),
-    histograms: row.u32(VCPU_HAS_HISTOGRAMS) === 0 ? new Map() : histograms(row),
+    haltPollNs: (fields & FIELD_HALT_POLL) === 0 ? undefined : row.u32(VCPU_HALT_POLL_NS),
+    histograms: (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row),
   };
 }
 

@@ -93,7 +93,11 @@ static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, st
 	row->vm = (u64)kvm;
 	row->vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
 	row->tid = BPF_CORE_READ(vcpu, pid, numbers[0].nr);
-	row->halt_poll_ns = BPF_CORE_READ(vcpu, halt_poll_ns);
+	row->fields = 0;
+	if (has(vcpu->halt_poll_ns)) {
+		row->fields |= VCPU_HALT_POLL;
+		row->halt_poll_ns = BPF_CORE_READ(vcpu, halt_poll_ns);
+	}
 #define GENERIC(name)                                                                  \
 	TAKE(row, VCPU_##name, vcpu->stat.generic.name)                                \
 	else TAKE(row, VCPU_##name, flat->stat.name)
@@ -104,7 +108,7 @@ static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, st
 #undef ARCH
 	if (has(vcpu->stat.generic.halt_wait_hist) &&
 	    bpf_core_field_size(vcpu->stat.generic.halt_wait_hist) == sizeof(row->histograms[0])) {
-		row->has_histograms = 1;
+		row->fields |= VCPU_HISTOGRAMS;
 		bpf_core_read(&row->histograms[0], sizeof(row->histograms[0]), &vcpu->stat.generic.halt_poll_success_hist);
 		bpf_core_read(&row->histograms[1], sizeof(row->histograms[1]), &vcpu->stat.generic.halt_poll_fail_hist);
 		bpf_core_read(&row->histograms[2], sizeof(row->histograms[2]), &vcpu->stat.generic.halt_wait_hist);

@@ -17,6 +17,8 @@ struct row_head {
 
 #define HIST_BUCKETS 32
 
+enum vcpu_field { VCPU_HISTOGRAMS = 1, VCPU_HALT_POLL = 2 };
+
 struct vcpu_row {
 	struct row_head head;
 	/* Address of the VM: distinguishes the VMs of a process. Never leaves the exporter. */
@@ -24,8 +26,10 @@ struct vcpu_row {
 	u32 vcpu_id;
 	/* Thread that ran the vCPU last, in the first pid namespace; 0 before it runs. */
 	u32 tid;
+	/* The current window of halt polling. */
 	u32 halt_poll_ns;
-	u32 has_histograms;
+	/* Bits of enum vcpu_field: what this kernel has. */
+	u32 fields;
 	/* Bit i is set if this kernel has the statistic i. */
 	u64 present;
 	u64 statistics[VCPU_STATISTICS_COUNT];

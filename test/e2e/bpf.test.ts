@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -107,6 +107,9 @@ test('a VMM without any monitor has its statistics, and a VM that ends is no err
   const vm = labelOf(samples, pid);
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm, source: 'bpf' }), 1);
   assert.equal(series(samples, 'kvm_vcpu_exits_total', { vm, vcpu: '0' }).length, 1);
+  const window = sample(samples, 'kvm_vcpu_halt_poll_seconds', { vm, vcpu: '0' });
+  const most = readFileSync('/sys/module/kvm/parameters/halt_poll_ns', 'utf8');
+  assert.ok(window >= 0 && window <= Number(most) / 1e9, `${window} ${most}`);
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;

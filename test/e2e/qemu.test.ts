@@ -106,7 +106,10 @@ test('without debug-threads KVM identifies the vCPUs, and other roles are unknow
     assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 2);
     assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-plain', pid: String(vm.pid) }), 1);
   }
-  const blind = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent']));
+  const byBpf = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent']));
+  if (series(byBpf, 'kvm_vm_source_info', { vm: 'kt-plain', source: 'bpf' }).length > 0)
+    assert.equal(sample(byBpf, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 2);
+  const blind = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent', '--bpf=off']));
   assert.equal(sample(blind, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 0);
   assert.ok(sample(blind, 'kvm_vm_threads', { vm: 'kt-plain', role: 'unknown' }) >= 3);
   assert.ok(sample(blind, 'kvm_thread_run_seconds_total', { vm: 'kt-plain', role: 'unknown' }) > 0);

@@ -5,12 +5,13 @@ import { type KernelResult, NO_KERNEL } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 import { BpfObject, type BpfSettings, type Loader, loadObject } from './object.ts';
-import { statisticsOf } from './statistics.ts';
+import { statisticsOf, vcpuThreads } from './statistics.ts';
 
 /** KVM's statistics from the kernel's own structures, read by a BPF iterator. */
 export class KernelStatistics {
   readonly #object: BpfObject;
   #last: ReadonlyMap<string, VmStatistics> = new Map();
+  #vcpus: ReadonlyMap<number, ReadonlyMap<number, number>> = new Map();
 
   constructor(
     host: Host,
@@ -38,12 +39,14 @@ export class KernelStatistics {
   /** Reads the statistics of these VMs now. */
   query(vms: readonly Vm[]): KernelResult {
     this.#last = new Map();
+    this.#vcpus = new Map();
     const { reader, missing, title } = this.#object;
     if (reader === undefined) return { ...NO_KERNEL, missing };
     const kvm = vms.filter(({ accel }) => accel === 'kvm');
     const queried = new Set(kvm.map(({ key }) => key));
     try {
       const rows = parseKvmRows(reader.read(new Set(kvm.map(({ pid }) => pid))), title);
+      this.#vcpus = vcpuThreads(rows);
       const statistics = statisticsOf(rows, kvm, this.indexOf);
       this.#last = statistics;
       return { works: true, statistics, queried, problems: [], missing };
@@ -59,6 +62,11 @@ export class KernelStatistics {
     const [vcpu] = statistics.vcpus.values();
     const [ofVcpu, histograms] = [vcpu?.keys() ?? [], statistics.histograms.keys()];
     return new Set([...statistics.vm.keys(), ...ofVcpu, ...histograms]);
+  }
+
+  /** KVM's ids of the VM's vCPUs by thread, as of the last query; undefined if it gave none. */
+  vcpusOf({ pid }: Vm): ReadonlyMap<number, number> | undefined {
+    return this.#vcpus.get(pid);
   }
 
   close(): void {

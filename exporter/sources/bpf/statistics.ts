@@ -6,7 +6,9 @@ import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
 type VmOfRows = Pick<Vm, 'key' | 'pid'>;
 
 /**
- * Assigns the rows to the VMs by process. A VM without a row is missing in the result.
+ * Assigns the rows to the VMs by process. A VM without a row is missing in the result. A vCPU has the index of its thread,
+ * because KVM's id of a vCPU may be its APIC id. If a process has several VMs, the vCPUs with one index are added, as debugfs
+ * adds the VMs.
  *
  * @param indexOf index of the vCPU that a thread of the VM runs; undefined if unknown
  */
@@ -22,10 +24,13 @@ export function statisticsOf<V extends VmOfRows>(
     const own = vmRows.get(vm.pid);
     if (own === undefined) continue;
     const vcpus = vcpuRows.get(vm.pid) ?? [];
+    const byIndex = groupBy(vcpus, ({ tid, id }) => indexOf(vm, tid) ?? id);
+    const groups = [...byIndex].sort(([a], [b]) => a - b);
     found.set(vm.key, {
       source: 'bpf',
       vm: sum(own.map(({ statistics }) => statistics)),
-      vcpus: byIndex(vcpus, (tid) => indexOf(vm, tid)),
+      vcpus: new Map(groups.map(([index, same]) => [index, sum(same.map((row) => row.statistics))])),
+      haltPollNs: new Map(groups.flatMap(([index, same]) => longestWindow(index, same))),
       histograms: histograms(vcpus),
       types: new Map(),
       disks: [],
@@ -36,20 +41,20 @@ export function statisticsOf<V extends VmOfRows>(
   return found;
 }
 
-/**
- * The statistics by the index that the vCPU's thread has, because KVM's id of a vCPU may be its APIC id. If a process has
- * several VMs, the vCPUs with one index are added, as debugfs adds the VMs.
- */
-function byIndex(
-  rows: readonly VcpuRow[],
-  indexOf: (tid: number) => number | undefined,
-): Map<number, ReadonlyMap<string, number>> {
-  const byIndex = groupBy(rows, ({ tid, id }) => indexOf(tid) ?? id);
-  return new Map(
-    [...byIndex]
-      .sort(([a], [b]) => a - b)
-      .map(([index, same]) => [index, sum(same.map(({ statistics }) => statistics))]),
-  );
+/** KVM's ids of the vCPUs, by process and by the thread that ran the vCPU last. */
+export function vcpuThreads({ vcpus }: KvmRows): Map<number, Map<number, number>> {
+  const threads = new Map<number, Map<number, number>>();
+  for (const { pid, tid, id } of vcpus) {
+    if (tid === 0) continue;
+    const own = threads.get(pid) ?? new Map<number, number>();
+    threads.set(pid, own.set(tid, id));
+  }
+  return threads;
+}
+
+function longestWindow(index: number, rows: readonly VcpuRow[]): [number, number][] {
+  const windows = rows.flatMap(({ haltPollNs }) => haltPollNs ?? []);
+  return windows.length === 0 ? [] : [[index, Math.max(...windows)]];
 }
 
 /** Nearly always there is one part. A peak is not summed, but a process with two VMs is rare and its peaks mean nothing. */

@@ -31,6 +31,16 @@ test("the kernel's counters come before QEMU's and those of debugfs, and nothing
   assert.ok(server.received.includes('query-stats'));
 });
 
+test('each vCPU shows its current window of halt polling, if the kernel has one', async (context) => {
+  const rows = Buffer.concat([vmRow(10), vcpuRow({ pid: 10, id: 0, haltPollNs: 200_000 }), vcpu(1, 1)]);
+  const { scrape } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {}, rows);
+  const { samples } = await scrape();
+  assert.deepEqual(
+    series(samples, 'kvm_vcpu_halt_poll_seconds', WEB).map((key) => [key, samples.get(key)]),
+    [['kvm_vcpu_halt_poll_seconds{vm="web",vcpu="0"}', 0.0002]],
+  );
+});
+
 test('QEMU is not asked for statistics that the kernel has given, so no vCPU is woken', async (context) => {
   const rows = Buffer.concat([vmRow(10), vcpu(0, 500), vcpu(1, 501)]);
   const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {}, rows);

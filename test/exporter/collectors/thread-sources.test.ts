@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { NSEC_PER_TICK } from '../../../kernel/units.ts';
 import { type Task, writeTask } from '../../../lab/simhost/files/task.ts';
+import { vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
 import { exporterOf } from '../../../testing/in-process.ts';
 import { type Samples, sample, series } from '../../../testing/metrics.ts';
@@ -105,6 +106,18 @@ test('a process that is missing in the rows, or is another one there, is read fr
     const exporter = await exporterOf(context, tree, { 'trace.backend': 'off' });
     assert.equal(cpuOf(await exporter.scrape()), 0);
   }
+});
+
+test('a thread that runs a vCPU has that role in the first scrape, whatever its name', async (context) => {
+  const tree = hostWithRows(context);
+  const row = vcpuRow({ pid: PID, id: 2, tid: 12, statistics: { exits: 9 } });
+  tree.write('bpf/kvm', Buffer.concat([vmRow(PID), row]));
+  const exporter = await exporterOf(context, tree, { 'trace.backend': 'off' });
+  const samples = await exporter.scrape();
+  const vcpu2 = { vm: 'web', thread: 'vcpu2', role: 'vcpu' };
+  assert.equal(series(samples, 'kvm_thread_cpu', vcpu2).length, 1, 'its name is `worker`');
+  assert.equal(sample(samples, 'kvm_vcpu_exits_total', { vm: 'web', vcpu: '2' }), 9);
+  assert.equal(series(samples, 'kvm_thread_cpu', { vm: 'web', role: 'vcpu' }).length, 2);
 });
 
 test('with --bpf=off rows are not read', async (context) => {

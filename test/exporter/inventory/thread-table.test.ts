@@ -14,6 +14,7 @@ function vmWith(more: Partial<Vm> = {}): Vm {
     vmm: 'qemu',
     accel: 'kvm',
     vcpuThreads: new Map(),
+    kvmVcpus: new Map(),
     iothreadThreads: new Map(),
     iothreadIds: [],
     diskIds: [],

@@ -5,9 +5,13 @@ import { roleOf, threadLabel, type VmFacts } from '../../../exporter/model/roles
 const QEMU: VmFacts = { vmm: 'qemu', accel: 'kvm', diskIds: [] };
 const TCG: VmFacts = { ...QEMU, accel: 'tcg' };
 
-function labelOf(comm: string, vm: VmFacts = QEMU, more: { vcpu?: number; isMain?: boolean } = {}): string {
-  const { vcpu, isMain = false } = more;
-  const role = roleOf({ comm, mainComm: 'qemu-system-x86', isMain, vcpu }, vm);
+function labelOf(
+  comm: string,
+  vm: VmFacts = QEMU,
+  more: { vcpu?: number; kvmVcpu?: number; isMain?: boolean } = {},
+): string {
+  const { vcpu, kvmVcpu, isMain = false } = more;
+  const role = roleOf({ comm, mainComm: 'qemu-system-x86', isMain, vcpu, kvmVcpu }, vm);
   return `${role.role} ${threadLabel(role, 0)}`;
 }
 
@@ -20,6 +24,14 @@ test('QEMU with debug-threads=on says what each thread is', () => {
   assert.equal(labelOf('worker'), 'worker worker');
   assert.equal(labelOf('call_rcu'), 'other other');
   assert.equal(labelOf('kvm-nx-lpage-re'), 'other other');
+});
+
+test('a thread that runs a vCPU is one whatever its name, and a name with an index precedes the APIC id', () => {
+  assert.equal(labelOf('qemu-system-x86', QEMU, { kvmVcpu: 1 }), 'vcpu vcpu1');
+  assert.equal(labelOf('IO io0', QEMU, { kvmVcpu: 1 }), 'vcpu vcpu1');
+  assert.equal(labelOf('main', { ...QEMU, vmm: 'other' }, { kvmVcpu: 0, isMain: true }), 'vcpu vcpu0');
+  assert.equal(labelOf('CPU 3/KVM', QEMU, { kvmVcpu: 4 }), 'vcpu vcpu3');
+  assert.equal(labelOf('CPU 3/KVM', QEMU, { kvmVcpu: 4, vcpu: 5 }), 'vcpu vcpu5');
 });
 
 test('an emulated vCPU is called otherwise than one of KVM, and neither is the other', () => {

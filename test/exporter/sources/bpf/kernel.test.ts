@@ -52,6 +52,15 @@ test('a vCPU has the number of its thread, because an APIC id is not one', async
   );
 });
 
+test('the kernel reports which thread runs a vCPU, and none for a vCPU that never ran', async () => {
+  const rows = [vmRow(7), vcpuRow({ pid: 7, id: 4, tid: 70 }), vcpuRow({ pid: 7, id: 5 })];
+  const kernel = source(async () => reader(...rows));
+  await kernel.prepare();
+  kernel.query([vm(7), vm(8)]);
+  assert.deepEqual([...(kernel.vcpusOf(vm(7)) ?? [])], [[70, 4]]);
+  assert.equal(kernel.vcpusOf(vm(8)), undefined);
+});
+
 test('two VMs of a process are added, as debugfs does', async () => {
   const second = 0xffff_8881_0000_1000n;
   const waits = [0, 5];
