@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isPin, unpinnedCpus } from '../../../exporter/model/confinement.ts';
+import { isNarrowed, isPin, unpinnedCpus } from '../../../exporter/model/confinement.ts';
 import type { Unpinned } from '../../../exporter/model/observed.ts';
 import { TopologyFacts } from '../../../exporter/model/topology-facts.ts';
 import { topologyOf, without } from '../../../testing/observed-vms.ts';
@@ -10,6 +10,21 @@ const FACTS = new TopologyFacts(topologyOf(1, 4, 1));
 function pin(mask: number[], unpinned: Unpinned | undefined, others: number[][] = []): boolean | undefined {
   return isPin(FACTS.mask(mask), { unpinned, threads: others.map((allowed) => ({ allowed })) }, FACTS);
 }
+
+test('a mask is narrowed if it lost a CPU that is online and that the cpuset allows', () => {
+  const facts = new TopologyFacts(without(topologyOf(1, 6, 1), [4, 5]));
+  const narrowed = (cpus: number[], before: number[], cpuset?: number[]) =>
+    isNarrowed(cpus, before, cpuset, facts);
+  assert.equal(narrowed([0], [0, 1]), true);
+  assert.equal(narrowed([0, 1], [0, 1]), false);
+  assert.equal(narrowed([], [0, 1]), false);
+  assert.equal(narrowed([2], [0, 1]), false, 'moved');
+  assert.equal(narrowed([0], [0, 4]), false, 'CPU 4 is offline');
+  assert.equal(narrowed([0], [0, 1, 4]), true);
+  assert.equal(narrowed([0], [0, 1], [0]), false, 'the cpuset took CPU 1');
+  assert.equal(narrowed([0], [0, 1, 2], [0, 2]), true);
+  assert.equal(narrowed([0], [0, 1], [0, 1]), true);
+});
 
 test('all CPUs are no pin, whatever is known of the cgroup', () => {
   for (const unpinned of [undefined, 'unknown', [0, 1]] as const)

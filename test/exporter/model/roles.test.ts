@@ -71,6 +71,35 @@ test('a VMM that is not known may give any of these names, a known one only its 
   assert.equal(labelOf('CPU 3/KVM', { ...QEMU, vmm: 'firecracker' }), 'other other');
 });
 
+test('only a whole name says what a thread is: a tenant may name one of his almost so', () => {
+  const names: [VmFacts, string, string][] = [
+    [QEMU, 'CPU 31/KVM', 'vcpu vcpu31'],
+    [QEMU, 'IO mon_iothread', 'monitor monitor'],
+    [QEMU, 'worker', 'worker worker'],
+    [QEMU, 'vhost-1234', 'vhost vhost0'],
+    [QEMU, 'iou-sqp-1234', 'sqpoll sqpoll0'],
+    [QEMU, 'iou-wrk-1234', 'io_worker io_worker'],
+    [TCG, 'CPU 31/TCG', 'vcpu vcpu31'],
+    [TCG, 'ALL CPUs/TCG', 'vcpu vcpus'],
+    [{ ...QEMU, vmm: 'cloud-hypervisor' }, 'vcpu31', 'vcpu vcpu31'],
+    [{ ...QEMU, vmm: 'cloud-hypervisor' }, '_disk10_q31', 'iothread iothread:_disk10_q31'],
+    [{ ...QEMU, vmm: 'firecracker' }, 'fc_vcpu 31', 'vcpu vcpu31'],
+    [{ ...QEMU, vmm: 'crosvm' }, 'crosvm_vcpu31', 'vcpu vcpu31'],
+    [{ ...QEMU, vmm: 'kvmtool' }, 'kvm-vcpu-31', 'vcpu vcpu31'],
+    [{ ...QEMU, vmm: 'kvmtool' }, 'virtio-blk-io', 'iothread iothread:virtio-blk-io'],
+    [{ ...QEMU, vmm: 'other' }, 'db_vcpu31', 'vcpu vcpu31'],
+  ];
+  for (const [vm, name, label] of names) {
+    assert.equal(labelOf(name, vm), label);
+    assert.equal(labelOf(`x${name}`, vm), 'other other', `x${name}`);
+    const longer = `${name}x`;
+    assert.equal(
+      labelOf(longer, vm),
+      longer === 'IO mon_iothreadx' ? 'iothread iothread:mon_iothreadx' : 'other other',
+    );
+  }
+});
+
 test('the queues of a disk that Cloud Hypervisor was given an id for are its I/O threads', () => {
   const vm: VmFacts = { ...QEMU, vmm: 'cloud-hypervisor', diskIds: ['rootdisk', 'a-very-long-disk'] };
   assert.equal(labelOf('rootdisk_q0', vm), 'iothread iothread:rootdisk_q0');

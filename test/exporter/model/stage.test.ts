@@ -65,6 +65,10 @@ test('polling is not in force while most I/Os cost an exit of any sort', () => {
 
 test('batching and pinned queues must show in what is measured', () => {
   assert.equal(stage(PINNED, { iosPerKick: 1 }), 'exitless_polling');
+  assert.equal(stage(PINNED, { iosPerKick: 1.9 }), 'exitless_polling');
+  assert.equal(stage(PINNED, { iosPerKick: 2 }), 'pinned_queues');
+  assert.equal(stage(PINNED, { queueLocality: 0.8 }), 'pinned_queues');
+  assert.equal(stage(PINNED, { queueLocality: 0.79 }), 'parallel_batching');
   assert.equal(stage(PINNED, { iosPerKick: Number.POSITIVE_INFINITY }), 'pinned_queues');
   assert.equal(stage(PINNED, { queueLocality: 0.25 }), 'parallel_batching');
   assert.equal(stage(PINNED, { queueLocality: 0.97 }), 'pinned_queues');

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   addBuckets,
+  byVcpu,
   fromBins,
   fromLog2,
   inKvmOrder,
@@ -34,6 +35,22 @@ function kvmHistogram(times: readonly number[]): { buckets: number[]; sum: numbe
 function leastSum(buckets: readonly number[]): number {
   return buckets.reduce((sum, count, i) => sum + (i === 0 ? 0 : count * 2 ** (i - 1)), 0);
 }
+
+test('statistics are added over vCPUs, a peak is the highest, and a vCPU without one has no part in it', () => {
+  const vcpus = new Map([
+    [0, new Map([['exits', 3], ['most', 7]])],
+    [2, new Map([['exits', 4], ['most', 5], ['halts', 1]])],
+  ]); // biome-ignore format: short
+  const types = new Map<string, StatisticType>([
+    ['exits', 'cumulative'],
+    ['most', 'peak'],
+  ]);
+  const sums = sumOverVcpus({ vcpus, types });
+  assert.deepEqual(Object.fromEntries(sums), { exits: 7, most: 7, halts: 1 });
+  assert.deepEqual(byVcpu({ vcpus }, 'exits'), [['0', 3], ['2', 4]]); // biome-ignore format: short
+  assert.deepEqual(byVcpu({ vcpus }, 'halts'), [['2', 1]]);
+  assert.deepEqual(byVcpu({ vcpus }, 'none'), []);
+});
 
 test('in captured replies only the reversed list fits the sum that KVM keeps beside it', () => {
   let decided = 0;
