@@ -21,8 +21,9 @@ export class TracedSet {
   readonly #triggers: SetTriggers;
   readonly #maps: SetMaps;
   readonly #active: ActiveTime;
-  /** A trigger has gone, or its map could not be cleared. */
-  #isBroken = false;
+  /** Events whose trigger was missing at the last reading. */
+  readonly #missing = new Set<string>();
+  #isUncleared = false;
   readonly #readFailures = new Map<string, SourceError[]>();
   /** Maps and triggers are being changed, so their content must not be counted now. */
   #isChanging = false;
@@ -54,7 +55,8 @@ export class TracedSet {
 
   /** @param followed threads of VMs on the I/O path */
   async install(followed: readonly number[]): Promise<void> {
-    this.#isBroken = false;
+    this.#missing.clear();
+    this.#isUncleared = false;
     this.#readFailures.clear();
     await this.#triggers.install(followed);
     this.#active.begin();
@@ -90,11 +92,12 @@ export class TracedSet {
   read(event: string): void {
     if (this.#isChanging) return;
     this.#readFailures.delete(event);
+    this.#missing.delete(event);
     try {
       const blocks = this.#instance.read(event);
       for (const each of this.#counting) {
         if (each.event !== event || this.#maps.take(each.trigger, blocks)) continue;
-        this.#isBroken = true;
+        this.#missing.add(event);
         this.#fail(event, new SourceError('failed', event, 'another program removed our trigger'));
       }
     } catch (error) {
@@ -108,10 +111,13 @@ export class TracedSet {
    * @param isRetryDue try again if no tracepoint of the set was available
    */
   async maintain(followed: readonly number[], isRetryDue: boolean): Promise<void> {
+    // A trigger that was only late needs nothing, and what happens while a set is installed again is not counted.
+    for (const event of [...this.#missing]) this.read(event);
     const remedies = this.#triggers.installed.map((each) => this.#maps.remedyOf(each.trigger));
     const full = this.#triggers.installed.filter((_, i) => remedies[i] !== undefined);
     const mustInstall =
-      this.#isBroken ||
+      this.#missing.size > 0 ||
+      this.#isUncleared ||
       this.#triggers.isOutdated(followed) ||
       (this.#triggers.isMissing && isRetryDue) ||
       remedies.includes('replace');
@@ -148,7 +154,7 @@ export class TracedSet {
       await this.#instance.clear(event, line);
       this.#maps.restart(trigger);
     } catch (error) {
-      this.#isBroken = true;
+      this.#isUncleared = true;
       this.#triggers.report(sourceError(error, event));
     }
   }

@@ -316,6 +316,29 @@ test('if another program removes a trigger, this is reported, the trigger is cre
   assert.deepEqual(problems(), []);
 });
 
+test('a trigger that is back before the next tick is not created again', async (context) => {
+  const { tracefs, start, tick, read, hits, problems } = setUp(context, { sets: ['exits', 'interrupts'] });
+  await start();
+  const [line = ''] = tracefs.written.filter((each) => each.startsWith('kvm/kvm_exit hist:'));
+  tracefs.removeTrigger('kvm/kvm_exit', EXIT_KEYS);
+  tracefs.removeTrigger('kvm/kvm_eoi', 'common_pid');
+  read();
+  assert.equal(problems().length, 2);
+  const path = `${tracefs.host.roots.tracefs}/instances/${OWN}/events/kvm/kvm_exit/trigger`;
+  await tracefs.writer.append(path, line.replace('kvm/kvm_exit ', ''));
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 5);
+  const before = tracefs.written.length;
+  await tick();
+  const written = tracefs.written.slice(before);
+  assert.ok(
+    written.length > 0 && written.every((each) => !each.startsWith('kvm/kvm_exit ')),
+    written.join('\n'),
+  );
+  read();
+  assert.equal(hits('exits'), 5);
+  assert.deepEqual(problems(), []);
+});
+
 test('if another program clears a map, counting continues', async (context) => {
   const { tracefs, start, read, hits } = setUp(context);
   await start();
