@@ -65,6 +65,16 @@ function alertOf(name: string, rule: AlertRule): Rule {
   };
 }
 
+/** The same rules for Prometheus before 2.42 and vmalert before 1.90, which refuse `keep_firing_for`. */
+export function withoutKeepFiringFor({ groups }: RuleFile): RuleFile {
+  return {
+    groups: groups.map((group) => ({
+      ...group,
+      rules: group.rules.map(({ keep_firing_for: _, ...rule }) => rule),
+    })),
+  };
+}
+
 /**
  * The same rules with all time spans divided by `factor`, for the demo and for tests. Scrapes and evaluations
  * must be `factor` times as frequent.

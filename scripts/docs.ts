@@ -1,8 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
 import type { MetricDefinition } from '../exporter/metrics/definition.ts';
+import { bashCompletion } from './cli-docs/bash.ts';
+import { leaves } from './cli-docs/commands.ts';
+import { fishCompletion } from './cli-docs/fish.ts';
+import { manPage } from './cli-docs/man-page.ts';
+import { zshCompletion } from './cli-docs/zsh.ts';
 
-const FILE = new URL('../../docs/metrics.md', import.meta.url);
+const ROOT = new URL('../../', import.meta.url);
 
 const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; readonly text: string }[] = [
   {
@@ -69,11 +75,28 @@ function row(name: string, { type, labels, help, source, derived }: MetricDefini
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
+/** Path in the repository and content of each generated file. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const all = leaves();
+  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as { version: string };
+  return new Map([
+    ['docs/metrics.md', metricsReference(catalogue)],
+    ['deploy/man/kvm-telemetry.1', manPage(all, version)],
+    ['deploy/completion/kvm-telemetry.bash', bashCompletion(all)],
+    ['deploy/completion/_kvm-telemetry', zshCompletion(all)],
+    ['deploy/completion/kvm-telemetry.fish', fishCompletion(all)],
+  ]);
+}
+
 if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
-  const text = metricsReference(catalogue);
-  if (!process.argv.includes('--check')) writeFileSync(FILE, text);
-  else if (readFileSync(FILE, 'utf8') !== text) {
-    process.stderr.write('docs/metrics.md is not what the catalogue says: run npm run docs\n');
-    process.exitCode = 1;
+  for (const [path, content] of generatedFiles()) {
+    const file = new URL(path, ROOT);
+    if (!process.argv.includes('--check')) {
+      mkdirSync(dirname(file.pathname), { recursive: true });
+      writeFileSync(file, content);
+    } else if (readFileSync(file, 'utf8') !== content) {
+      process.stderr.write(`${path} is not what the code says: run npm run docs\n`);
+      process.exitCode = 1;
+    }
   }
 }

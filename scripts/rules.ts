@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { alertRules } from '../alerts/alerting.ts';
 import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
-import { alertingFile, faster, recordingFile } from '../alerts/rule-files.ts';
+import { alertingFile, faster, recordingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
 
 /** The demo's events last seconds; those of a real host last minutes. */
 const DEMO_SPEED = 12;
@@ -46,6 +46,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ['alerts/generated/recording.yaml', yaml(recordingFile())],
     ['alerts/generated/alerting.yaml', yaml(alertingFile())],
+    ['alerts/generated/without-keep-firing-for/alerting.yaml', yaml(withoutKeepFiringFor(alertingFile()))],
     ['docs/rules.md', reference()],
     ['deploy/demo/rules.yaml', yaml(faster(all, DEMO_SPEED))],
     ['deploy/grafana/provisioning/alerting/kvm-telemetry.yaml', yaml(grafanaFile())],

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { type AlertName, alertRules } from '../../alerts/alerting.ts';
+import { generatedFiles } from '../../scripts/rules.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -28,6 +29,38 @@ test('promtool accepts the rules', (t) => {
   const demo = 'deploy/demo/rules.yaml';
   run('promtool', ['check', 'rules', '--lint-fatal', ...yamlsIn('alerts/generated'), demo]);
   run('promtool', ['check', 'config', 'deploy/prometheus/prometheus.yml']);
+});
+
+test('vmalert and old Prometheus have rules without keep_firing_for, otherwise the same', (t) => {
+  const generated = generatedFiles();
+  const rules = generated.get('alerts/generated/alerting.yaml') ?? '';
+  const compatible = generated.get('alerts/generated/without-keep-firing-for/alerting.yaml');
+  assert.match(rules, /keep_firing_for/);
+  assert.equal(compatible, rules.replaceAll(/^ *keep_firing_for: .*\n/gm, ''));
+  if (!hasTool(t, 'vmalert', 'victoria-metrics')) return;
+  run('vmalert', [
+    '-dryRun',
+    '-rule=alerts/generated/recording.yaml',
+    '-rule=alerts/generated/without-keep-firing-for/alerting.yaml',
+  ]);
+});
+
+test('the mixin has all rules and all dashboards', (t) => {
+  if (!hasTool(t, 'jsonnet', 'jsonnet')) return;
+  const evaluated = (more: string): Record<string, Record<string, unknown>> =>
+    JSON.parse(run('jsonnet', ['-e', `(import 'mixin.libsonnet') + ${more}`]));
+  const mixin = evaluated('{}');
+  const inYaml = (path: string): unknown => parse(generatedFiles().get(path) ?? '');
+  assert.deepEqual(mixin['prometheusAlerts'], inYaml('alerts/generated/alerting.yaml'));
+  assert.deepEqual(mixin['prometheusRules'], inYaml('alerts/generated/recording.yaml'));
+  assert.deepEqual(
+    Object.keys(mixin['grafanaDashboards'] ?? {}).sort(),
+    readdirSync(`${ROOT}dashboards/generated`).sort(),
+  );
+  assert.deepEqual(
+    evaluated('{ _config+:: { keepFiringFor: false } }')['prometheusAlerts'],
+    inYaml('alerts/generated/without-keep-firing-for/alerting.yaml'),
+  );
 });
 
 test('the rules pass their promtool tests', { timeout: 300_000 }, (t) => {
