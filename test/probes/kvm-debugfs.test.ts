@@ -55,6 +55,16 @@ test('on arm64, page tables and register tables are not read', (context) => {
   );
 });
 
+test('statistics of a later kernel with similar names are read', (context) => {
+  const { host, write } = hostTree(context);
+  const names = ['halt_hist_max', 'idregs_read', 'ipa_ranges', 'mmu_rmaps_stats', 'pf_stage2_', 'x_resx'];
+  for (const name of names) write(`sys/kernel/debug/kvm/7-9/${name}`, '1\n');
+  assert.deepEqual(
+    readKvmDebugfsContent(host, '7-9').statistics.map(({ name }) => name),
+    names,
+  );
+});
+
 test('other directories and files are ignored', (context) => {
   const { host, write } = hostTree(context);
   for (const name of ['7-9/exits', '7-/x', '-7-9/x', 'a-9/x', '7-9-1/x', '12345678901-1/x']) {
@@ -104,7 +114,11 @@ test('a VM that exits counts as gone, whatever the error code', (context) => {
 test('only one unsigned number is a statistic', () => {
   assert.equal(parseKvmStatistic('18446744073709551615\n'), 2 ** 64);
   for (const text of ['', '\n', '-1\n', '1 2\n', 'x\n', '1.5\n', '0x1\n', `${'9'.repeat(400)}\n`]) {
-    assert.throws(() => parseKvmStatistic(text), { name: 'SourceError', kind: 'malformed' });
+    assert.throws(() => parseKvmStatistic(text), {
+      name: 'SourceError',
+      kind: 'malformed',
+      path: '/sys/kernel/debug/kvm/<vm>/<statistic>',
+    });
   }
 });
 

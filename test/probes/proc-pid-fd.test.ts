@@ -90,6 +90,13 @@ test('a kernel with fewer fields, or invalid ones, leaves the mount unknown', ()
   }
 });
 
+test('a descriptor that is closed during the scan is left out, and so is a name that is no number', (context) => {
+  const { host, link } = hostTree(context);
+  link('proc/7/fd/3', '/dev/null');
+  const names = ['9', '3', 'x'];
+  assert.deepEqual(readDescriptors({ ...host, entries: () => names }, 7), [{ fd: 3, target: '/dev/null' }]);
+});
+
 test('a closed descriptor is undefined; an exited process is absent', () => {
   const host = liveHost();
   assert.equal(readDescriptor(host, process.pid, 1_000_000), undefined);

@@ -9,6 +9,7 @@ const TEXT = captured('sys/block/nvme0c0n1/inflight');
 test('reads and writes in flight are read', () => {
   assert.deepEqual(parseBlockInflight(TEXT), { reads: 0, writes: 0 });
   assert.deepEqual(parseBlockInflight('       3       12\n'), { reads: 3, writes: 12 });
+  assert.deepEqual(parseBlockInflight('      42        7\n'), { reads: 42, writes: 7 });
   assert.deepEqual(readBlockInflight(capturedHost(), 'nullb0'), { reads: 0, writes: 0 });
 });
 

@@ -63,6 +63,8 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   ],
   [/^proc\/irq\/\d+\/(effective|smp)_affinity_list$/, parseCpuList],
   [/^proc\/sys\/kernel\/random\/boot_id$/, parseBootId],
+  // Names as they are, without a format.
+  [/^proc\/sys\/kernel\/(hostname|osrelease)$/, (text) => assert.match(text, /^\S+\n$/)],
   [/^proc\/(uptime|partitions|\d+\/comm|\d+\/task\/\d+\/comm)$/, () => true],
   [/^sys\/devices\/pci.*\/stat$/, parseBlockStat],
   [/^sys\/devices\/pci.*\/inflight$/, parseBlockInflight],
