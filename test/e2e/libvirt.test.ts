@@ -32,7 +32,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     assert.deepEqual(await drifting(), expected);
   };
 
-  await context.test('it is known by libvirt, with the statistics of each vCPU', async () => {
+  await context.test('the domain has the statistics of each vCPU from libvirt', async () => {
     const first = await scrape();
     assert.equal(sample(first, 'kvm_vm_info', { ...vm, manager: 'libvirt', accel: 'kvm' }), 1);
     assert.equal(sample(first, 'kvm_vm_source_info', { ...vm, source: 'libvirt' }), 1);
@@ -51,7 +51,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     );
   });
 
-  await context.test('the pins of its XML are in force', async () => {
+  await context.test('the pins of the XML are in force', async () => {
     const samples = await scrape();
     for (const thread of ['vcpu0', 'vcpu1', 'iothread:iothread1']) {
       assert.equal(sample(samples, 'kvm_thread_allowed_cpus', { ...vm, thread }), 1, thread);
@@ -83,7 +83,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     },
   );
 
-  await context.test('suspended it is still there, and paused', async () => {
+  await context.test('a suspended domain is still exported, as paused', async () => {
     libvirt.virsh('suspend', 'kt-lv');
     const samples = await scrape();
     assert.equal(sample(samples, 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
@@ -91,7 +91,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     libvirt.virsh('resume', 'kt-lv');
   });
 
-  await context.test('a pin that is moved while the VM is paused is drift at once', async () => {
+  await context.test('a pin that changes while the VM is paused is drift at once', async () => {
     libvirt.virsh('suspend', 'kt-lv');
     const tid = threadId(Number(pidOf('kt-lv')), 'CPU 0/KVM');
     await becomes([]);
@@ -128,7 +128,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     },
   );
 
-  await context.test('destroyed it is gone', async () => {
+  await context.test('a destroyed domain is gone', async () => {
     libvirt.virsh('destroy', 'kt-lv');
     assert.ok(!(await daemon.metrics()).includes('kt-lv'));
   });

@@ -298,7 +298,7 @@ test('names are shown as text, and empty states give instructions', async (conte
   blameless(opened);
 });
 
-test('the page reports that the daemon is gone, keeps its data and continues later', async (context) => {
+test('the page reports that the daemon is unreachable, keeps its data and continues later', async (context) => {
   const shown = await show(context);
   if (shown === undefined) return;
   shown.live();

@@ -211,7 +211,7 @@ test('perf ends with its threads, and threads that were already gone are reporte
   assert.match(late.problem.reason, /No such process/);
 });
 
-test('an error of perf is reported in its words', async (context) => {
+test("an error of perf is reported with perf's message", async (context) => {
   if (!hasPerf(context)) return;
   const tids = [sleeper(context, 60)];
   const filter = await run([{ event: EVENT, filter: 'nonsense == 1' }], tids);

@@ -30,7 +30,7 @@ function mistake(work: () => unknown): string {
 
 const file = (text: string): string => mistake(() => resolveConfig({}, {}, parseConfigFile(text, 'k.yaml')));
 
-test('without anything given, every setting has its default', () => {
+test('without flags, environment and file, every setting has its default', () => {
   const config = resolveConfig({}, {}, {});
   for (const [key, { default: value }] of Object.entries(options)) {
     assert.equal(config[key as ConfigKey], value, key);
@@ -85,7 +85,7 @@ test('ignores a variable with the prefix that is not a setting, such as those of
   resolveConfig({}, { KVM_TELEMETRY_PORT: 'tcp://10.0.0.1:9954', KVM_TELEMETRY_SERVICE_HOST: 'x' }, {});
 });
 
-test('a wrong value is refused with the flag or variable or key, the value and what is allowed', () => {
+test('a wrong value is refused with the flag, variable or key, the value and the allowed values', () => {
   assert.equal(
     mistake(() => resolveConfig({ 'log.level': 'loud' }, {}, {})),
     '--log.level: "loud" is not allowed: give trace, debug, info, warn, error or fatal',
@@ -100,7 +100,7 @@ test('a wrong value is refused with the flag or variable or key, the value and w
   );
 });
 
-test('each setting refuses what it cannot use, and says what it can', () => {
+test('each setting refuses invalid values and names the allowed ones', () => {
   const wrong: Record<string, unknown[]> = {
     'web.listenAddress': ['9954', ':99999', '::1:9954', '[::1]', '[nonsense]:1', 'a b:1', '', 9954, ':-1'],
     'web.config.file': ['relative.yml', '', null, ['/a']],
@@ -180,7 +180,7 @@ test('an empty file, or one of comments only, changes nothing', () => {
   assert.deepEqual(parseConfigFile('# nothing yet\n---\n', 'k.yaml'), {});
 });
 
-test('an unknown key is refused with the keys there are', () => {
+test('an unknown key is refused with the known keys', () => {
   assert.match(
     file('web: { listenAdress: ":1" }'),
     /^k\.yaml: unknown key "web\.listenAdress": did you mean "web\.listenAddress"\?$/,
@@ -240,7 +240,7 @@ test('a file that is missing or a folder is refused with its path', () => {
   }
 });
 
-test('all paths are under the root file system, but for those given themselves', () => {
+test('all paths are under the root file system, except those that are set', () => {
   assert.deepEqual(rootsOf(resolveConfig({}, {}, {})), {
     procfs: '/proc',
     sysfs: '/sys',
@@ -261,7 +261,7 @@ test('all paths are under the root file system, but for those given themselves',
   });
 });
 
-test('debugfs and tracefs follow a sysfs that is given itself', () => {
+test('debugfs and tracefs follow a sysfs that is set', () => {
   const roots = rootsOf(resolveConfig({ 'path.sysfs': '/s', 'path.tracefs': '/t' }, {}, {}));
   assert.equal(roots.debugfs, '/s/kernel/debug');
   assert.equal(roots.tracefs, '/t');
@@ -288,7 +288,7 @@ test('listen addresses: IPv4, IPv6 in brackets, a name, or all', () => {
   }
 });
 
-test('pins of VMs are in the file, as they are', () => {
+test('the file has the pins of VMs', () => {
   const vms = [
     { name: 'web-*', pinning: { 'vcpu?': '1-4,^2', emulator: '0' } },
     { name: 'db', pinning: {} },
@@ -300,7 +300,7 @@ test('pins of VMs are in the file, as they are', () => {
   ]);
 });
 
-test('pins that are none are refused with key, value and what is allowed', () => {
+test('invalid pins are refused with key, value and the allowed values', () => {
   const { allowed } = options.vms;
   for (const cpus of ['nonsense', '3-1', '^1', '', '0-99999999', '1,^1'])
     assert.equal(
@@ -319,12 +319,12 @@ test('pins that are none are refused with key, value and what is allowed', () =>
     assert.ok(file(JSON.stringify({ vms })).endsWith(`is not allowed: give ${allowed}`), JSON.stringify(vms));
 });
 
-test('no variable and no flag has room for pins', () => {
+test('pins have no variable and no flag', () => {
   const environment = { [environmentVariableOf('vms')]: '[]', KVM_TELEMETRY_VMS: 'nonsense' };
   assert.deepEqual(resolveConfig({ vms: 'nonsense' }, environment, {}).vms, []);
 });
 
-test('Grafana is linked to by http, without a password', () => {
+test('the URL of Grafana is http or https, without a password', () => {
   const grafana = (url: string): string | undefined =>
     resolveConfig({ 'web.grafanaUrl': url }, {}, {})['web.grafanaUrl'];
   assert.equal(grafana('https://grafana.example.org/base'), 'https://grafana.example.org/base');

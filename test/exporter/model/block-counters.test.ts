@@ -12,7 +12,7 @@ const counters = (): BlockCounters => new BlockCounters(new CounterSet());
 const own = (counted: BlockCounters, fields: Partial<BlockStat>): BlockStat =>
   counted.take('own', new Map([['sda', stat(fields)]]));
 
-test('milliseconds that pass 2^32 go on', () => {
+test('milliseconds continue when they wrap at 2^32', () => {
   const counted = counters();
   own(counted, { reads: 1, readMs: RANGE - 10, weightedIoMs: 5 });
   const after = own(counted, { reads: 2, readMs: 20, weightedIoMs: 6 });
@@ -21,7 +21,7 @@ test('milliseconds that pass 2^32 go on', () => {
   assert.equal(own(counted, { reads: 3, readMs: 10, weightedIoMs: 6 }).readMs, RANGE + 20, 'no wrap');
 });
 
-test('a device that is another one does not count as one that passed 2^32, and nothing falls', () => {
+test('a replaced device is not taken for a wrap at 2^32, and no counter falls', () => {
   const counted = counters();
   own(counted, { reads: 1000, readMs: RANGE - 10 });
   const after = own(counted, { reads: 1, readMs: 3 });
@@ -29,7 +29,7 @@ test('a device that is another one does not count as one that passed 2^32, and n
   assert.equal(own(counted, { reads: 2, readMs: 5 }).readMs, RANGE - 8);
 });
 
-test('a multipath disk goes on where its paths were, and the other way round', () => {
+test('a multipath disk continues from the sum of its paths, and the paths from the disk', () => {
   const counted = counters();
   const paths = (a: number, b?: number): number =>
     counted.take(

@@ -26,7 +26,7 @@ test('a mask is narrowed if it lost a CPU that is online and that the cpuset all
   assert.equal(narrowed([0], [0, 1], [0, 1]), true);
 });
 
-test('all CPUs are no pin, whatever is known of the cgroup', () => {
+test('a mask of all CPUs is no pin, also if the cgroup is unknown', () => {
   for (const unpinned of [undefined, 'unknown', [0, 1]] as const)
     assert.equal(pin([0, 1, 2, 3], unpinned, [[0]]), false);
 });
@@ -46,7 +46,7 @@ test('in an unknown cgroup a mask is a pin if another thread may use more', () =
   assert.equal(pin([0, 1], 'unknown'), undefined);
 });
 
-test('a thread that is not pinned has the CPUs of the first process that its cgroup allows', () => {
+test('a thread without a pin has the CPUs of the first process that its cgroup allows', () => {
   assert.deepEqual(unpinnedCpus([0, 1, 2], undefined, FACTS), [0, 1, 2]);
   assert.deepEqual(unpinnedCpus([0, 1, 2], [1, 2, 3], FACTS), [1, 2]);
   assert.deepEqual(unpinnedCpus([0, 1], [2, 3], FACTS), [2, 3], 'a cpuset of reserved CPUs');

@@ -6,7 +6,7 @@ import { ContinuedCounter, CounterSet, CounterSets } from '../../../exporter/mod
 const one = (counter: ContinuedCounter, source: string, reading: number): number =>
   counter.take(source, [['', reading]]);
 
-test('another source goes on from the last value by its own growth', () => {
+test('another source continues from the last value with its own growth', () => {
   const counter = new ContinuedCounter();
   assert.equal(one(counter, 'debugfs', 9.7), 9.7);
   assert.equal(one(counter, 'qmp', 23), 9.7);
@@ -70,7 +70,7 @@ test('a counter that is not used is forgotten, and so are those of a subject tha
   assert.equal(sets.of('vm').one('a', 's', 3), 3);
 });
 
-test('whatever sources say, and whichever parts are there, it never falls', () => {
+test('the counter never falls, for any sources and any parts', () => {
   const reading = fc.tuple(
     fc.constantFrom('qmp', 'libvirt', 'debugfs'),
     fc.dictionary(fc.constantFrom('0', '1', '2'), fc.nat(1000)),

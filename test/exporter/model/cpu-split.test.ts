@@ -15,7 +15,7 @@ test('case guest-grows-more-than-user: user stays, the guest gets what the kerne
   assert.deepEqual(second, { user: 255951, system: 1810928, guest: 3388355 });
 });
 
-test('what guest time was ahead is not given to user later', () => {
+test('guest time that was ahead of utime is not added to user later', () => {
   let times = splitCpuTime({ utime: 100, stime: 0, guestTime: 90 }, undefined);
   times = splitCpuTime({ utime: 110, stime: 0, guestTime: 105 }, undefined, times);
   assert.deepEqual(times, { user: 10, system: 0, guest: 100 });
@@ -31,7 +31,7 @@ test('a thread whose guest time is above its utime has no user time, and not les
   });
 });
 
-test('the tick that two roundings lose is there again, and another kind of clock is not taken for it', () => {
+test('the tick that two roundings lose is restored, and a clock of another kind is not taken for it', () => {
   const raw = { utime: 10, stime: 5, guestTime: 0 };
   assert.equal(total(splitCpuTime(raw, 16.4)), 16);
   assert.equal(total(splitCpuTime(raw, 15.9)), 15);
@@ -50,7 +50,7 @@ const life = fc.array(
   { maxLength: 60 },
 );
 
-test('nothing falls, and the sum is the run time to a tick, whatever the kernel sampled', () => {
+test('no mode falls, and the sum is within a tick of the run time, for any samples of the kernel', () => {
   fc.assert(
     fc.property(life, fc.boolean(), (steps, hasSchedstat) => {
       let run = 0;
@@ -80,7 +80,7 @@ test('nothing falls, and the sum is the run time to a tick, whatever the kernel 
   );
 });
 
-test('readings of any kind, in any order, never make it fall', () => {
+test('the counter never falls, for any readings in any order', () => {
   const reading = fc.record({ utime: fc.nat(1000), stime: fc.nat(1000), guestTime: fc.nat(1000) });
   fc.assert(
     fc.property(fc.array(fc.tuple(reading, fc.option(fc.nat(3000), { nil: undefined }))), (readings) => {

@@ -17,11 +17,11 @@ function ofLibvirt(disk: Partial<LibvirtDisk>): unknown {
   return diskFactsOf({ ...NOTHING, libvirtDisks: [whole] })[2];
 }
 
-test('a source that is not there has no disks', () => {
+test('a missing source has no disks', () => {
   assert.deepEqual(diskFactsOf(NOTHING), [[], [], []]);
 });
 
-test('of the monitor only virtio disks count, which have queues or IOThreads', () => {
+test("of the monitor's disks only virtio disks count, which have queues or IOThreads", () => {
   const disks = [
     { queues: 2, iothreads: ['io0'] },
     { queues: undefined, iothreads: [] },

@@ -92,7 +92,7 @@ test('a VM with everything in force has every feature, but for the engine that i
   );
 });
 
-test('a captured VM is what it was started as', () => {
+test('a captured VM has the features of its command line', () => {
   const features = featuresOf({
     ...NOTHING,
     threads: [...PINNED, thread('vhost0', ALL)],
@@ -150,7 +150,7 @@ test('a VM is local when threads, memory and device are on the same node', () =>
   assert.equal(local({ threads: [] }), undefined);
 });
 
-test('IOThreads poll unless one of them has it switched off, and what QEMU says goes before its command line', () => {
+test('IOThreads poll unless one of them has polling off, and QMP takes precedence over the command line', () => {
   const polling = (...options: string[]) => get('iothread_polling', commandLine(...options));
   assert.equal(polling('-object', 'iothread,id=a'), 1);
   assert.equal(polling('-object', 'iothread,id=a,poll-max-ns=0'), 0);
@@ -205,7 +205,7 @@ test('queues on several IOThreads are mapped', () => {
   );
 });
 
-test('QEMU goes before the command line, and that before libvirt', () => {
+test('QMP takes precedence over the command line, and the command line over libvirt', () => {
   const libvirtDisks = [libvirtDisk({ queues: 8, cache: 'none', io: 'io_uring', iothread: 1 })];
   const line = commandLine(
     ...['-drive', '/x,if=none,id=d,cache=writeback', '-device', 'virtio-blk-pci,drive=d,num-queues=1'],
@@ -249,7 +249,7 @@ test('SCSI disks have the queues and the IOThread of their controller, and share
   assert.equal(get('dedicated_iothreads', commandLine(...controller, ...disks.slice(2))), 1);
 });
 
-test('a disk that does not say makes a "no" impossible, and leaves a "yes"', () => {
+test('a disk with unknown settings makes a "no" unknown, but not a "yes"', () => {
   const two = (first: string, second: string) =>
     commandLine('-device', `virtio-blk-pci,drive=a${first}`, '-device', `virtio-blk-pci,drive=b${second}`);
   const given = (more: Partial<FeatureInput>) => get('multiqueue', { threads: PINNED, ...more });
@@ -263,7 +263,7 @@ test('a disk that does not say makes a "no" impossible, and leaves a "yes"', () 
   assert.equal(get('aio_io_uring', commandLine(...nodes, ...disks)), undefined);
 });
 
-test('a disk that is served outside QEMU has queues, and nothing else is known of it', () => {
+test('of a disk that is served outside QEMU only the queues are known', () => {
   const vhost = commandLine('-device', 'vhost-user-blk-pci,chardev=c,num-queues=4');
   assert.equal(get('multiqueue', vhost), 1);
   for (const feature of ['dedicated_iothreads', 'iothread_vq_mapping', 'cache_none', 'aio_native'] as const)

@@ -16,26 +16,26 @@ test('the growth of each CPU is credited over the end of its 32 bits', () => {
   assert.equal(take(counter, { 0: 20, 1: 6 }), RANGE - 5 + 30 + 1);
 });
 
-test('a CPU that goes offline and comes back goes on from where it was', () => {
+test('a CPU that goes offline and returns continues from its last count', () => {
   const counter = new InterruptCounter();
   take(counter, { 0: 100, 1: 1000, 300: 7 });
   assert.equal(take(counter, { 0: 110, 300: 7 }), 1117);
   assert.equal(take(counter, { 0: 110, 1: 1003, 300: 7 }), 1120);
 });
 
-test('a line that is set up again counts from 0, whichever column shows it', () => {
+test('an interrupt line that is set up again counts from 0, whichever column shows it', () => {
   const counter = new InterruptCounter();
   take(counter, { 0: 5_000_000, 1: RANGE - 1 });
   assert.equal(take(counter, { 0: 3, 1: 2 }), 5_000_000 + RANGE - 1 + 5);
 });
 
-test('a queue that gets another interrupt number keeps what it had', () => {
+test('a queue that gets another interrupt number keeps its count', () => {
   const counter = new InterruptCounter();
   take(counter, { 0: 100 }, '29');
   assert.equal(take(counter, { 0: 5 }, '57'), 105);
 });
 
-test('whatever CPUs do and whichever are online, the total is the truth', () => {
+test('the total is correct, whichever CPUs are online', () => {
   const step = fc.record({
     grown: fc.array(fc.nat(2 ** 31 - 1), { minLength: 4, maxLength: 4 }),
     online: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),

@@ -28,11 +28,11 @@ test('counts of one queue and vCPU add up', () => {
   assert.equal(localityOf(kicks(['0', 'a', 1], ['0', 'b', 2], ['0', 'a', 2])).queues.get('0')?.vcpu, 'a');
 });
 
-test('of vCPUs that kick alike the first is named', () => {
+test('if vCPUs kick equally often, the first one is named', () => {
   assert.equal(localityOf(kicks(['0', 'b', 2], ['0', 'a', 2])).queues.get('0')?.vcpu, 'b');
 });
 
-test('where nobody kicked there is no locality', () => {
+test('without kicks there is no locality', () => {
   assert.deepEqual(localityOf([]), { share: undefined, queues: new Map() });
   assert.deepEqual(localityOf(kicks(['0', 'a', 0])), { share: undefined, queues: new Map() });
   assert.equal(localityOf(kicks(['0', 'a', 0], ['1', 'a', 3])).queues.size, 1);

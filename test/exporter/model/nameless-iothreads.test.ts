@@ -30,7 +30,7 @@ test('an IOThread whose id is too long for a thread name is found by its place a
   assert.deepEqual(found(IDS, ...SEEN), { 103: 'averyveryverylongid', 105: 'thirteenchar1' });
 });
 
-test('an id that fits needs no help', () => {
+test('an id that fits into a thread name is not looked up by order', () => {
   assert.deepEqual(found(['io0'], 'call_rcu', 'IO io0', MAIN, 'CPU 0/KVM'), {});
 });
 
@@ -48,7 +48,7 @@ test('with another order, no id is reported', () => {
   assert.deepEqual(found(['averyveryverylongid', 'io0'], 'call_rcu', 'IO io0', MAIN, 'CPU 0/KVM'), {});
 });
 
-test('what was made after the vCPUs is none of the command line', () => {
+test('a thread that started after the vCPUs is no IOThread of the command line', () => {
   const id = ['averyveryverylongid'];
   assert.deepEqual(found(id, 'call_rcu', MAIN, 'CPU 0/KVM', MAIN, 'worker'), { 102: 'averyveryverylongid' });
   assert.deepEqual(found(id, 'call_rcu', 'CPU 0/KVM', MAIN), {});

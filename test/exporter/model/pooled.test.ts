@@ -73,7 +73,7 @@ test('a sum with a worker that was never read is unknown, and values of other fi
   );
 });
 
-test('whichever workers come, go and cannot be read, the sum never falls', () => {
+test('the sum never falls, whichever workers come, go or cannot be read', () => {
   const worker = fc.option(fc.nat(5), { nil: undefined });
   fc.assert(
     fc.property(fc.array(fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), worker)), (scrapes) => {

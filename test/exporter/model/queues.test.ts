@@ -9,7 +9,7 @@ const pio = (address: number): NotifyWrite => ({ event: 'kvm_pio', address });
 const indexes = (queues: Queues, ...writes: readonly NotifyWrite[]) =>
   writes.map((write) => queues.indexOf(write));
 
-test('queues that are met together are numbered in order of their address, later ones after them', () => {
+test('queues that appear together are numbered by address, later ones after them', () => {
   const queues = new Queues();
   queues.observe([mmio(0x3004), mmio(0x3000), mmio(0x3004)]);
   assert.deepEqual(indexes(queues, mmio(0x3000), mmio(0x3004)), ['0', '1']);
@@ -38,7 +38,7 @@ test('the address is reported in full: beyond 32 bits as well', () => {
   );
 });
 
-test('of a guest that writes everywhere 64 queues are distinguished, and the first ones stay', () => {
+test('for a guest that writes to many addresses, the first 64 queues are distinguished', () => {
   const queues = new Queues();
   queues.observe([mmio(0x9000)]);
   queues.observe(Array.from({ length: 1000 }, (_, i) => mmio(i)));
@@ -48,7 +48,7 @@ test('of a guest that writes everywhere 64 queues are distinguished, and the fir
   assert.equal(queues.indexOf(mmio(0x8000)), 'other');
 });
 
-test('whatever is met in whatever order, an index is of one queue and never changes', () => {
+test('an index belongs to one queue and never changes, for any order of kicks', () => {
   const write = fc
     .tuple(fc.boolean(), fc.nat({ max: 100 }))
     .map(([isPort, at]) => (isPort ? pio(at + 1) : mmio(at)));

@@ -9,7 +9,7 @@ import {
   type Residency,
 } from '../../../exporter/model/residency.ts';
 
-test('time goes to the CPU found, and a change of CPU is a migration', () => {
+test('the time since the last sample goes to the CPU found, and a change of CPU is a migration', () => {
   const residency = newResidency(0);
   for (const cpu of [0, 0, 3, 3, 0]) observe(residency, cpu, 1, 8);
   assert.deepEqual(
@@ -22,7 +22,7 @@ test('time goes to the CPU found, and a change of CPU is a migration', () => {
   assert.equal(residency.migrations, 2);
 });
 
-test('a thread that roams has no more than the allowed series, loses no time, and no series ever falls', () => {
+test('a thread that moves often has at most the allowed series, loses no time, and no series falls', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 300 })), fc.integer({ min: 1, max: 5 }), (cpus, maxCpus) => {
       const residency = newResidency(0);

@@ -15,7 +15,7 @@ function labelOf(
   return `${role.role} ${threadLabel(role, 0)}`;
 }
 
-test('QEMU with debug-threads=on says what each thread is', () => {
+test('QEMU with debug-threads=on names each thread', () => {
   assert.equal(labelOf('CPU 0/KVM'), 'vcpu vcpu0');
   assert.equal(labelOf('CPU 127/KVM'), 'vcpu vcpu127');
   assert.equal(labelOf('IO io0'), 'iothread iothread:io0');
@@ -34,7 +34,7 @@ test('a thread that runs a vCPU is one whatever its name, and a name with an ind
   assert.equal(labelOf('CPU 3/KVM', QEMU, { kvmVcpu: 4, vcpu: 5 }), 'vcpu vcpu5');
 });
 
-test('an emulated vCPU is called otherwise than one of KVM, and neither is the other', () => {
+test('an emulated vCPU and a vCPU of KVM have different names', () => {
   assert.equal(labelOf('CPU 3/TCG', TCG), 'vcpu vcpu3');
   assert.equal(labelOf('ALL CPUs/TCG', TCG), 'vcpu vcpus');
   assert.equal(labelOf('IO io0', TCG), 'iothread iothread:io0');
@@ -48,7 +48,7 @@ test('the kernel names its own threads', () => {
   assert.equal(labelOf('iou-wrk-9146', TCG), 'io_worker io_worker');
 });
 
-test('other VMMs name their threads in their own way', () => {
+test('each VMM has its own thread names', () => {
   const of = (vmm: VmFacts['vmm'], comm: string) => labelOf(comm, { ...QEMU, vmm });
   assert.equal(of('cloud-hypervisor', 'vcpu2'), 'vcpu vcpu2');
   assert.equal(of('cloud-hypervisor', '_disk0_q1'), 'iothread iothread:_disk0_q1');
@@ -60,7 +60,7 @@ test('other VMMs name their threads in their own way', () => {
   assert.equal(of('kvmtool', 'virtio-blk-io'), 'iothread iothread:virtio-blk-io');
 });
 
-test('a VMM that is not known may give any of these names, a known one only its own', () => {
+test('an unknown VMM may use any of these names, a known one only its own', () => {
   const other: VmFacts = { ...QEMU, vmm: 'other' };
   const names = ['db_vcpu3', 'CPU 3/KVM', 'fc_vcpu 3', 'vcpu3', 'crosvm_vcpu3', 'kvm-vcpu-3'];
   for (const name of names) assert.equal(labelOf(name, other), 'vcpu vcpu3', name);
@@ -100,7 +100,7 @@ test('only a whole name says what a thread is: a tenant may name one of his almo
   }
 });
 
-test('the queues of a disk that Cloud Hypervisor was given an id for are its I/O threads', () => {
+test('the queue threads of a Cloud Hypervisor disk with an id are I/O threads', () => {
   const vm: VmFacts = { ...QEMU, vmm: 'cloud-hypervisor', diskIds: ['rootdisk', 'a-very-long-disk'] };
   assert.equal(labelOf('rootdisk_q0', vm), 'iothread iothread:rootdisk_q0');
   assert.equal(labelOf('rootdisk_q12', vm), 'iothread iothread:rootdisk_q12');
@@ -117,7 +117,7 @@ test('the queues of a disk that Cloud Hypervisor was given an id for are its I/O
     assert.equal(labelOf(name, vm), 'other other', name);
 });
 
-test('without debug-threads nothing is guessed: KVM or libvirt names the vCPUs, the rest is unknown', () => {
+test('without debug-threads nothing is guessed: KVM or libvirt identifies the vCPUs, other roles are unknown', () => {
   assert.equal(labelOf('qemu-system-x86'), 'unknown unknown');
   assert.equal(labelOf('qemu-system-x86', QEMU, { vcpu: 1 }), 'vcpu vcpu1');
 });
@@ -130,6 +130,6 @@ test('the first thread is the emulator, whatever name its user gave the process'
   assert.equal(labelOf('tiny', QEMU, { isMain: true, vcpu: 0 }), 'vcpu vcpu0');
 });
 
-test('what KVM says of a thread beats the name that it gives itself', () => {
+test("KVM's role of a thread takes precedence over the thread's name", () => {
   assert.equal(labelOf('CPU 9/KVM', QEMU, { vcpu: 0 }), 'vcpu vcpu0');
 });

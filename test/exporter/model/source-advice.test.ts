@@ -18,7 +18,7 @@ function advice(
   return `${why} | ${fix ?? '-'}`;
 }
 
-test('denied counters are laid to lockdown for root, and to missing privileges for anyone else', () => {
+test('denied counters are explained by lockdown for root, and by missing privileges for other users', () => {
   const locked: Circumstances = { isRoot: true, lockdown: 'integrity' };
   const said = advice('kvm_debugfs', 'denied', '/sys/kernel/debug/kvm', 'EPERM', locked);
   assert.match(said, /kernel lockdown \(integrity\) denies the KVM debugfs counters, even to root/);
@@ -35,7 +35,7 @@ test('denied counters are laid to lockdown for root, and to missing privileges f
   );
 });
 
-test('what is not there is laid to what would bring it', () => {
+test('the advice on a missing source names what provides it', () => {
   assert.match(advice('kvm_debugfs', 'absent', '/sys/kernel/debug/kvm', 'ENOENT'), /mount -t debugfs/);
   assert.match(
     advice('schedstat', 'absent', '/proc/schedstat', 'ENOENT'),
@@ -45,7 +45,7 @@ test('what is not there is laid to what would bring it', () => {
   assert.match(advice('libvirt', 'absent', 'virsh', 'not installed'), /libvirt-clients/);
 });
 
-test('a monitor is advised on by what is wrong with it', () => {
+test('the advice on a monitor depends on its failure', () => {
   const unsafe = advice('qmp', 'denied', '/run/q', 'not used', ROOT, 'unsafe_directory');
   assert.match(unsafe, /chown root:root \/run\/q && chmod go-w/);
   const held = advice('qmp', 'timeout', '/run/q/a.sock', 'no greeting', ROOT, 'monitor_held');
@@ -53,14 +53,14 @@ test('a monitor is advised on by what is wrong with it', () => {
   assert.match(advice('qmp', 'malformed', '/run/q/a.sock', 'unexpected content'), /\| -$/);
 });
 
-test('libvirt that gives no answer is named with its address', () => {
+test('a libvirt that does not respond is named with its address', () => {
   assert.match(
     advice('libvirt', 'timeout', 'qemu:///system', 'no answer'),
     /qemu:\/\/\/system: no answer.*systemctl status/,
   );
 });
 
-test('nonsense of the kernel is to be reported', () => {
+test('malformed data of the kernel should be reported as a bug', () => {
   assert.match(advice('block', 'malformed', '/sys/block/sda/stat', 'unexpected content'), /please report/);
 });
 

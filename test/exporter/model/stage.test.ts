@@ -19,7 +19,7 @@ function stage(on: readonly Feature[], measured?: Measured, off: readonly Featur
 
 const rank = (of: Stage): number => STAGES.indexOf(of);
 
-test('switched on one after another the stages follow each other', () => {
+test('the stages follow each other if their features are enabled one after another', () => {
   assert.deepEqual(
     [[], AFFINITY, POLLING, BATCHING, PINNED].map((on) => stage(on)),
     STAGES,
@@ -49,7 +49,7 @@ test('there is more than one way to poll, and to serve queues in parallel', () =
   assert.equal(stage([...POLLING, 'multiqueue', 'iothread_vq_mapping']), 'parallel_batching');
 });
 
-test('a VM that is known to be on two nodes has no affinity; one of which that is not known may', () => {
+test('a VM on two nodes does not have the affinity stage; a VM with unknown nodes may have it', () => {
   assert.equal(stage(PINNED, {}, ['numa_local']), 'original');
   assert.equal(stage([...AFFINITY, 'numa_local']), 'affinity');
 });

@@ -15,11 +15,11 @@ function labelsOf(
   return claims.map(({ key }) => labels.get(key));
 }
 
-test('of two VMs with one name the older one has it', () => {
+test('if two VMs have one name, the older one gets it', () => {
   assert.deepEqual(labelsOf([claim(20, 'web'), claim(10, 'web')]), ['web~20', 'web']);
 });
 
-test('a name that libvirt vouches for is never lost to another VM', () => {
+test('a name from libvirt is never lost to another VM', () => {
   const impostor = claim(10, 'web');
   const real = claim(20, 'web', { trust: TRUST.libvirt });
   assert.deepEqual(labelsOf([impostor, real]), ['web~10', 'web']);
@@ -37,7 +37,7 @@ test('a VM of KVM does not lose its name to an emulator, which any user can star
 
 const UUID = '11111111-2222-3333-4444-555555555555';
 
-test('a VM that comes too late is identified by its UUID, which it keeps, before its pid', () => {
+test('a VM whose name is taken is identified by its UUID, and without one by its pid', () => {
   const [first, second] = [claim(10, 'web'), claim(20, 'web', { uuid: UUID })];
   assert.deepEqual(labelsOf([first, second]), ['web', 'web~11111111']);
   assert.deepEqual(labelsOf([first, second, claim(30, 'web', { uuid: UUID })]), [
@@ -87,7 +87,7 @@ test('labels are unique and every VM has one, whatever the names', () => {
   );
 });
 
-test('a name is made fit: no control characters, no reversed text, at most 100 characters', () => {
+test('a name is cleaned: no control characters, no reversed text, at most 100 characters', () => {
   assert.equal(truncateName('web\n1'), 'web?1');
   assert.equal(truncateName('a\u202eb\u0000c\u009bd'), 'a?b?c?d');
   assert.equal(truncateName('\ud800x'), '?x');
@@ -106,7 +106,7 @@ test('long names that differ anywhere stay different, and 100 characters are not
   assert.equal([...truncateName('x'.repeat(101))].length, 100);
 });
 
-test('any name comes out fit, and what is fit stays as it is', () => {
+test('any name is cleaned, and a clean name is unchanged', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (name) => {
       const fit = truncateName(name);

@@ -80,7 +80,7 @@ test('a QEMU with the fixed order is recognized by the sum; without a sum the cu
   assert.deepEqual(inKvmOrder([0, 0, 0], 0), [0, 0, 0]);
 });
 
-test('the first bucket may be empty of time, each other one has a least and a most, and only the last has no most', () => {
+test('the first bucket starts at 0, each other one has a lower bound, and only the last has no upper bound', () => {
   // Buckets of KVM: below 1 ns, then from 2^(i-1) to 2^i.
   const [kvm, turned] = [
     [0, 0, 0, 8, 0, 0],
@@ -92,7 +92,7 @@ test('the first bucket may be empty of time, each other one has a least and a mo
   assert.deepEqual(inKvmOrder([0, 0, 9], 1e9), [0, 0, 9], 'nor has it where the list is right already');
 });
 
-test('whatever the times were, the list that QEMU makes of them is put right', () => {
+test("QEMU's list is corrected, for any times", () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 2 ** 30 - 1 }), { maxLength: 50 }), (times) => {
       const { buckets, sum } = kvmHistogram(times);
@@ -201,7 +201,7 @@ test('names are made unique, and none is empty', () => {
   );
 });
 
-test('thousands of equal names take no time', async () => {
+test('the time for fifty thousand equal names is not quadratic', async () => {
   const names = new UniqueNames();
   const ms = await cpuMs(() => {
     for (let i = 0; i < 50_000; i++) names.of('x'.repeat(100));

@@ -42,7 +42,7 @@ function setUp(context: TestContext) {
   return { folder, log, file, path: join(folder, 'phases.json') };
 }
 
-test('what is saved is there after a restart, and nothing else is left in the directory', async (context) => {
+test('a saved state is read after a restart, and no other file is left in the directory', async (context) => {
   const { folder, log, file } = setUp(context);
   const before = file();
   assert.deepEqual(before.value, {});
@@ -52,7 +52,7 @@ test('what is saved is there after a restart, and nothing else is left in the di
   assert.deepEqual(log, []);
 });
 
-test('any state comes back the same', async (context) => {
+test('any state is read back unchanged', async (context) => {
   const { file } = setUp(context);
   const names = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '__proto__');
   await fc.assert(
@@ -64,14 +64,14 @@ test('any state comes back the same', async (context) => {
   );
 });
 
-test('a directory that is not there is made', async (context) => {
+test('a missing directory is created', async (context) => {
   const { folder, file } = setUp(context);
   const directory = join(folder, 'a/b');
   assert.equal(await file(directory).save({ web: 'x' }), true);
   assert.deepEqual(file(directory).value, { web: 'x' });
 });
 
-test('a reader sees the old state or the new one, never a part', async (context) => {
+test('a reader gets the old state or the new one, never a part', async (context) => {
   const { file, path } = setUp(context);
   const state = file();
   const big = (letter: string) =>
@@ -92,7 +92,7 @@ test('a reader sees the old state or the new one, never a part', async (context)
   assert.ok(reads > 0);
 });
 
-test('the file is replaced, not written over: who has it open keeps the old state', async (context) => {
+test('the file is replaced, not overwritten: an open descriptor keeps the old state', async (context) => {
   const { file, path } = setUp(context);
   const state = file();
   await state.save({ web: 'a' });
@@ -101,7 +101,7 @@ test('the file is replaced, not written over: who has it open keeps the old stat
   assert.notEqual(statSync(path).ino, ino);
 });
 
-test('of calls while a write is under way the last one is what the file has', async (context) => {
+test('if calls arrive during a write, the file has the last one', async (context) => {
   const { file } = setUp(context);
   const state = file();
   const saves = Array.from({ length: 50 }, (_, i) => state.save({ web: String(i) }));
@@ -110,7 +110,7 @@ test('of calls while a write is under way the last one is what the file has', as
   assert.deepEqual(file().value, { web: '49' });
 });
 
-test('a corrupt file is set aside with one warning, and the next one is good again', async (context) => {
+test('a corrupt file is set aside with one warning, and the next write succeeds', async (context) => {
   for (const text of [
     '',
     '{',
@@ -155,7 +155,7 @@ test('a state of more than 4 MiB is not written, and the old one stays', async (
   assert.equal(log.length, 1);
 });
 
-test('a directory in the place of the file is set aside', async (context) => {
+test('a directory in place of the file is set aside', async (context) => {
   const { file, path, log } = setUp(context);
   mkdirSync(path);
   const state = file();
@@ -164,7 +164,7 @@ test('a directory in the place of the file is set aside', async (context) => {
   assert.equal(log.length, 1);
 });
 
-test('where nothing can be written the state is kept in memory, with one warning and one word when it works again', async (context) => {
+test('if the directory is not writable, the state is kept in memory, with one warning and one message when writing works again', async (context) => {
   const { folder, log, file } = setUp(context);
   const directory = join(folder, 'state');
   writeFileSync(directory, 'a file');
@@ -185,7 +185,7 @@ test('where nothing can be written the state is kept in memory, with one warning
   assert.deepEqual(file(directory).value, { web: 'c' });
 });
 
-test('what another process wrote is there after a reload', async (context) => {
+test('a reload reads what another process wrote', async (context) => {
   const { file } = setUp(context);
   const daemon = file();
   await file().save({ web: 'from the command line' });
@@ -194,7 +194,7 @@ test('what another process wrote is there after a reload', async (context) => {
   assert.deepEqual(daemon.value, { web: 'from the command line' });
 });
 
-test('a reload takes over that the file was removed, but not that it is corrupt', async (context) => {
+test('a reload accepts that the file was removed, but not a corrupt file', async (context) => {
   const { file, path, log } = setUp(context);
   const state = file();
   await state.save({ web: 'x' });
@@ -206,7 +206,7 @@ test('a reload takes over that the file was removed, but not that it is corrupt'
   assert.deepEqual(state.reload(), {});
 });
 
-test('a reload while a write is under way takes nothing back', async (context) => {
+test('a reload during a write reverts nothing', async (context) => {
   const { file } = setUp(context);
   const state = file();
   await state.save({ web: 'old' });
