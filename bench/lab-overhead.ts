@@ -145,7 +145,7 @@ for _ in {1..400}; do grep -q listening ${log} && exit; sleep 0.1; done; cat ${l
   );
 }
 
-async function ask<T>(path: string, method = 'POST'): Promise<T> {
+async function call<T>(path: string, method = 'POST'): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
     signal: AbortSignal.timeout(20_000),
@@ -156,17 +156,18 @@ async function ask<T>(path: string, method = 'POST'): Promise<T> {
 }
 
 async function on({ sets, dutyCycle, seconds: length }: Contender): Promise<Rates> {
-  for (const problem of await ask<string[]>(`/on?sets=${sets}&dutyCycle=${dutyCycle}`)) problems.add(problem);
+  for (const problem of await call<string[]>(`/on?sets=${sets}&dutyCycle=${dutyCycle}`))
+    problems.add(problem);
   const rates = await measure(length);
-  for (const problem of await ask<string[]>('/off')) problems.add(problem);
+  for (const problem of await call<string[]>('/off')) problems.add(problem);
   return rates;
 }
 
 async function measure(length: number): Promise<Rates> {
   await sleep(SETTLE_MS);
-  const from = await ask<Mark>('/mark', 'GET');
+  const from = await call<Mark>('/mark', 'GET');
   await sleep(length * 1000);
-  const to = await ask<Mark>('/mark', 'GET');
+  const to = await call<Mark>('/mark', 'GET');
   const grown = (key: keyof Mark): number => to[key] - from[key];
   const instructions = grown('instructions');
   const probe = grown('whole') === 0 ? 0 : grown('inside') / grown('whole');

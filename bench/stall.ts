@@ -18,9 +18,9 @@ export function watchStalls(port: number): StallWatch {
   failed.catch(() => undefined);
   return {
     longest() {
-      const told = new Promise<number>((resolve) => worker.once('message', resolve));
+      const reported = new Promise<number>((resolve) => worker.once('message', resolve));
       worker.postMessage('longest');
-      return Promise.race([told, failed]);
+      return Promise.race([reported, failed]);
     },
     async stop() {
       await worker.terminate();
@@ -37,13 +37,13 @@ if (!isMainThread && parentPort !== null) {
     longest = 0;
   });
   for (;;) {
-    const seconds = await ask(agent, workerData as number);
+    const seconds = await timeOf(agent, workerData as number);
     longest = Math.max(longest, seconds);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
-function ask(agent: Agent, port: number): Promise<number> {
+function timeOf(agent: Agent, port: number): Promise<number> {
   const start = performance.now();
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: '/-/healthy', agent }, (response) => {

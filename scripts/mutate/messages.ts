@@ -3,7 +3,7 @@ export type Order =
   | { readonly kind: 'try'; readonly mutant: string; readonly tests: readonly string[] }
   | { readonly kind: 'end' };
 
-export type Answer =
+export type Reply =
   | {
       readonly kind: 'ready';
       /** Why a file could not be loaded. */

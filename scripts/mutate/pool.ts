@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Answer, Order } from './messages.ts';
+import type { Order, Reply } from './messages.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 /** Time to load hundreds of test files on a busy machine. */
 const LOAD_MS = 180_000;
 
-type Kind<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
+type Kind<K extends Reply['kind']> = Extract<Reply, { kind: K }>;
 
 /** The worker exited, or was killed because it did not respond. */
 export class Lost extends Error {
@@ -35,14 +35,14 @@ export class TestWorker {
 
   /** @throws Lost */
   ready(): Promise<Kind<'ready'>> {
-    return this.#answer('ready', LOAD_MS);
+    return this.#reply('ready', LOAD_MS);
   }
 
   /** @throws Lost */
-  ask<K extends 'measured' | 'tried'>(order: Order, kind: K, withinMs: number): Promise<Kind<K>> {
-    const answer = this.#answer(kind, withinMs);
+  request<K extends 'measured' | 'tried'>(order: Order, kind: K, withinMs: number): Promise<Kind<K>> {
+    const reply = this.#reply(kind, withinMs);
     this.#child.send(order);
-    return answer;
+    return reply;
   }
 
   /** Lets the worker remove its files, and kills it on a timeout. */
@@ -55,7 +55,7 @@ export class TestWorker {
     clearTimeout(timer);
   }
 
-  #answer<K extends Answer['kind']>(kind: K, withinMs: number): Promise<Kind<K>> {
+  #reply<K extends Reply['kind']>(kind: K, withinMs: number): Promise<Kind<K>> {
     const child = this.#child;
     return new Promise((resolve, reject) => {
       const settle = (): void => {
@@ -63,10 +63,10 @@ export class TestWorker {
         child.off('message', onMessage);
         child.off('exit', onExit);
       };
-      const onMessage = (answer: Answer): void => {
-        if (answer.kind !== kind) return;
+      const onMessage = (reply: Reply): void => {
+        if (reply.kind !== kind) return;
         settle();
-        resolve(answer as Kind<K>);
+        resolve(reply as Kind<K>);
       };
       const onExit = (): void => {
         settle();

@@ -62,10 +62,10 @@ export async function measure(
     worker = await start();
     for (let test = isLate() ? undefined : queue?.shift(); test !== undefined; ) {
       try {
-        const answer = await worker.ask({ kind: 'measure', test }, 'measured', MEASURE_MS);
-        if (answer.failure !== undefined)
-          say(`not used, as it fails without a mutant: ${test}: ${answer.failure}`);
-        else if (answer.ms <= LONGEST_MS) measured.push(answer);
+        const reply = await worker.request({ kind: 'measure', test }, 'measured', MEASURE_MS);
+        if (reply.failure !== undefined)
+          say(`not used, as it fails without a mutant: ${test}: ${reply.failure}`);
+        else if (reply.ms <= LONGEST_MS) measured.push(reply);
       } catch (error) {
         if (!(error instanceof Lost)) throw error;
         const [file = ''] = test.split(' > ');
@@ -128,7 +128,7 @@ export class Trial {
     const patience = PATIENCE_MS + PATIENCE * ms;
     try {
       const order = { kind: 'try', mutant: mutant.id, tests } as const;
-      const { killer, why, spoilt } = await this.#worker.ask(order, 'tried', patience);
+      const { killer, why, spoilt } = await this.#worker.request(order, 'tried', patience);
       if (!spoilt)
         return {
           mutant,
@@ -139,7 +139,7 @@ export class Trial {
       await this.#worker.end();
       this.#worker = new TestWorker(this.suite);
       await this.#worker.ready();
-      const again = await this.#worker.ask(order, 'tried', patience);
+      const again = await this.#worker.request(order, 'tried', patience);
       if (again.spoilt) await this.#forget();
       return { mutant, outcome: again.killer === undefined ? 'survived' : 'killed', by: again.killer };
     } catch (error) {
@@ -170,7 +170,7 @@ export class Trial {
       if (failure !== undefined) return { mutant, outcome: 'killed', by: failure };
       const ms = usable.reduce((sum, each) => sum + each.ms, 0);
       const order = { kind: 'try', mutant: mutant.id, tests: usable.map(({ test }) => test) } as const;
-      const { killer } = await worker.ask(order, 'tried', PATIENCE_MS + PATIENCE * ms);
+      const { killer } = await worker.request(order, 'tried', PATIENCE_MS + PATIENCE * ms);
       return { mutant, outcome: killer === undefined ? 'survived' : 'killed', by: killer };
     } catch (error) {
       if (!(error instanceof Lost)) throw error;

@@ -1,6 +1,6 @@
 import { register } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Answer, Order } from './messages.ts';
+import type { Order, Reply } from './messages.ts';
 
 /**
  * A `fork`ed process: loads the test files once, then runs single tests with one mutant enabled at a time.
@@ -37,7 +37,7 @@ register('./hooks.mjs', {
 });
 const { beginFile, finish, runTest, tests } = (await import(harness)) as typeof import('./harness.ts');
 
-function answer(message: Answer): void {
+function reply(message: Reply): void {
   process.send?.(message);
 }
 
@@ -77,7 +77,7 @@ for (const file of files) {
     failure ??= `${file}: ${text(error)}`;
   }
 }
-answer({
+reply({
   kind: 'ready',
   failure,
   tests: tests.map(({ id }) => id),
@@ -98,7 +98,7 @@ async function obey(order: Order): Promise<void> {
     const covered = Object.keys(switches.mutantCoverage.perTest[order.test] ?? {});
     // A test that fails on repetition would count as a kill of every mutant.
     const second = first === undefined && ms < REPEATED_MS ? await attempt(order.test) : first;
-    answer({ kind: 'measured', test: order.test, ms, covered, failure: second });
+    reply({ kind: 'measured', test: order.test, ms, covered, failure: second });
     return;
   }
   let killer: string | undefined;
@@ -113,5 +113,5 @@ async function obey(order: Order): Promise<void> {
   switches.activeMutant = staticMutant === '' ? undefined : staticMutant;
   // A mutant may have corrupted state that the tests share. The next mutant would then be found by accident.
   const spoilt = killer !== undefined && staticMutant === '' && (await attempt(killer)) !== undefined;
-  answer({ kind: 'tried', mutant: order.mutant, killer, why, spoilt });
+  reply({ kind: 'tried', mutant: order.mutant, killer, why, spoilt });
 }

@@ -23,7 +23,7 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
   assert.fail(`not in ${WAIT_MS} ms: ${what}`);
 }
 
-function says(daemon: Daemon, message: RegExp): number {
+function timesLogged(daemon: Daemon, message: RegExp): number {
   return daemon.log.filter(({ msg }) => message.test(String(msg))).length;
 }
 
@@ -37,7 +37,7 @@ async function oldConnection(daemon: Daemon): Promise<{ metrics(): Promise<strin
   const metrics = async (): Promise<string> => {
     received = '';
     socket.write('GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
-    await until('an answer', () => received.endsWith('\r\n0\r\n\r\n'));
+    await until('a response', () => received.endsWith('\r\n0\r\n\r\n'));
     return received;
   };
   await metrics();
@@ -54,7 +54,7 @@ test('without free descriptors the daemon survives, logs it once and recovers', 
   assert.match(await connection.metrics(), own);
 
   limit(daemon, 3);
-  await until('the daemon logs it', () => says(daemon, /^no file descriptor is free/) > 0);
+  await until('the daemon logs it', () => timesLogged(daemon, /^no file descriptor is free/) > 0);
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
     assert.match(text, /kvm_telemetry_collector_success\{collector="inventory"\} 0/);
@@ -66,7 +66,7 @@ test('without free descriptors the daemon survives, logs it once and recovers', 
   limit(daemon, LIMIT);
   await until('the daemon logs the end', async () => {
     await connection.metrics();
-    return says(daemon, /^file descriptors are free again/) > 0;
+    return timesLogged(daemon, /^file descriptors are free again/) > 0;
   });
   assert.match(await connection.metrics(), /kvm_telemetry_collector_success\{collector="inventory"\} 1/);
   const lines = daemon.log.filter((line) => /EMFILE/.test(JSON.stringify(line)));

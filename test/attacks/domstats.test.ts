@@ -44,9 +44,9 @@ test('a domain that is too large loses only its own data, and is named in the lo
   assert.equal(sample(samples, 'kvm_vm_exits_total', { vm: 'web' }), 10);
   assert.equal(sample(samples, 'kvm_vm_source_up', { vm: 'large', source: 'libvirt' }), 0);
   assert.equal(series(samples, 'kvm_vm_exits_total', { vm: 'large' }).length, 0);
-  const said = daemon.log
+  const reasons = daemon.log
     .filter(({ collector }) => collector === 'libvirt')
     .map(({ reason }) => String(reason));
-  assert.equal(said.length, 1);
-  assert.match(said[0] ?? '', /^domain large has more than /);
+  assert.equal(reasons.length, 1);
+  assert.match(reasons[0] ?? '', /^domain large has more than /);
 });

@@ -7,19 +7,19 @@ import { hostTree } from '../../testing/host-tree.ts';
 const start = (context: TestContext, ...flags: string[]): Promise<Daemon> =>
   startDaemon(context, [`--path.rootfs=${hostTree(context).folder}`, '--web.enable-lifecycle', ...flags]);
 
-/** Without fetch, which sets Host by itself. */
-function ask(
+/** Unlike fetch(), it can set Host, and does not wait for the end of an event stream. */
+function statusOf(
   daemon: Daemon,
   path: string,
   headers: Record<string, string> = {},
   method = 'GET',
 ): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${daemon.url}${path}`, { headers, method, agent: false }, (response) => {
+    const sent = request(`${daemon.url}${path}`, { headers, method, agent: false }, (response) => {
       resolve(response.statusCode);
       response.destroy();
     });
-    asked.on('error', reject).end();
+    sent.on('error', reject).end();
   });
 }
 
@@ -27,8 +27,9 @@ const PATHS = ['/', '/metrics', '/api/v1/inventory', '/api/v1/live', '/-/healthy
 
 test('a page with a rebound DNS name reads nothing and reloads nothing', async (context) => {
   const daemon = await start(context);
-  for (const path of PATHS) assert.equal(await ask(daemon, path, { host: 'evil.example:9954' }), 421, path);
-  assert.equal(await ask(daemon, '/-/reload', { host: 'evil.example:9954' }, 'POST'), 421);
+  for (const path of PATHS)
+    assert.equal(await statusOf(daemon, path, { host: 'evil.example:9954' }), 421, path);
+  assert.equal(await statusOf(daemon, '/-/reload', { host: 'evil.example:9954' }, 'POST'), 421);
 });
 
 test('a page of another origin reads nothing and reloads nothing', async (context) => {
@@ -38,8 +39,8 @@ test('a page of another origin reads nothing and reloads nothing', async (contex
     { origin: 'null' },
     { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' },
   ]) {
-    for (const path of PATHS) assert.equal(await ask(daemon, path, headers), 403, path);
-    assert.equal(await ask(daemon, '/-/reload', headers, 'POST'), 403);
+    for (const path of PATHS) assert.equal(await statusOf(daemon, path, headers), 403, path);
+    assert.equal(await statusOf(daemon, '/-/reload', headers, 'POST'), 403);
   }
   assert.deepEqual(
     daemon.log.filter(({ msg }) => msg === 'configuration reloaded'),
@@ -58,13 +59,13 @@ test('Prometheus, curl and the page itself get responses', async (context) => {
     { host: '[::1]:9954' },
     { host: 'kvm1.example.org' },
   ]) {
-    for (const path of PATHS) assert.equal(await ask(daemon, path, headers), 200, path);
+    for (const path of PATHS) assert.equal(await statusOf(daemon, path, headers), 200, path);
   }
-  assert.equal(await ask(daemon, '/-/reload', {}, 'POST'), 200);
+  assert.equal(await statusOf(daemon, '/-/reload', {}, 'POST'), 200);
 });
 
 test('on all addresses, programs may use any name and browsers only known names', async (context) => {
   const daemon = await start(context, '--web.listen-address=:0');
-  assert.equal(await ask(daemon, '/metrics', { host: 'kvm1.example.org:9954' }), 200);
-  assert.equal(await ask(daemon, '/metrics', { host: 'evil.example', 'accept-language': 'en' }), 421);
+  assert.equal(await statusOf(daemon, '/metrics', { host: 'kvm1.example.org:9954' }), 200);
+  assert.equal(await statusOf(daemon, '/metrics', { host: 'evil.example', 'accept-language': 'en' }), 421);
 });

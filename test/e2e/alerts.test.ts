@@ -68,13 +68,13 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
   const notifications = await watched(context, new URL(daemon.url).host);
   await sleep(minutes(3));
   // The demo's VMs without polling are short of I/O threads, and get alerts if this takes long; the test ignores them.
-  const told = (): Set<string> =>
+  const notified = (): Set<string> =>
     new Set(
       notifications.all
         .filter(({ labels }) => labels['alertname'] !== 'KvmIoThreadSaturated')
         .map(({ labels }) => `${labels['alertname']} ${labels['vm']}`),
     );
-  assert.deepEqual(told(), new Set());
+  assert.deepEqual(notified(), new Set());
 
   // web does 95,000 I/Os a second with three exits each: what a storm adds must be more than they may cost.
   host.faults.exitStorm('web', 300_000);
@@ -97,7 +97,7 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
     notifications.until('resolved', 'KvmExitStorm', 'web', STORM_RESOLVED_WITHIN_MS),
     notifications.until('resolved', 'KvmAffinityDrift', 'db-b', DRIFT_RESOLVED_WITHIN_MS),
   ]);
-  assert.deepEqual(told(), new Set(['KvmExitStorm web', 'KvmAffinityDrift db-b']));
+  assert.deepEqual(notified(), new Set(['KvmExitStorm web', 'KvmAffinityDrift db-b']));
 
   assert.equal(await daemon.stop(), 0);
   const down = await notifications.until('firing', 'KvmTelemetryDown', undefined, DOWN_WITHIN_MS);

@@ -20,7 +20,7 @@ interface Sample {
 async function startPrometheus(
   context: TestContext,
   target: string,
-): Promise<{ url: string; ask(query: string): Promise<Sample[]> }> {
+): Promise<{ url: string; query(text: string): Promise<Sample[]> }> {
   const { url, hasEnded, log } = await spawnPrometheus(
     context,
     `global: { scrape_interval: 1s, scrape_timeout: 1s }
@@ -30,9 +30,9 @@ scrape_configs:
 `,
     (folder) => [`--storage.tsdb.path=${folder}/data`],
   );
-  const ask = async (query: string): Promise<Sample[]> => {
+  const query = async (text: string): Promise<Sample[]> => {
     try {
-      const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(query)}`);
+      const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(text)}`);
       const { data } = (await response.json()) as { data?: { result: Sample[] } };
       return data?.result ?? [];
     } catch (error) {
@@ -40,7 +40,7 @@ scrape_configs:
       return [];
     }
   };
-  return { url, ask };
+  return { url, query };
 }
 
 async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
@@ -55,17 +55,17 @@ async function atLast(work: () => Promise<Sample[]>): Promise<Sample> {
 test('a real Prometheus scrapes every sample with the correct names and labels', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus')) return;
   const daemon = await startDaemon(context, [HOST]);
-  const { url, ask } = await startPrometheus(context, new URL(daemon.url).host);
+  const { url, query } = await startPrometheus(context, new URL(daemon.url).host);
 
-  assert.equal((await atLast(() => ask('up == 1'))).metric['job'], 'kvm-telemetry');
-  const exits = await atLast(() => ask('kvm_vm_exits_total'));
+  assert.equal((await atLast(() => query('up == 1'))).metric['job'], 'kvm-telemetry');
+  const exits = await atLast(() => query('kvm_vm_exits_total'));
   assert.ok(exits.metric['vm'] !== undefined && Number(exits.value[1]) > 0);
   // By this name it knows the family from OpenMetrics only; in the text format it has the suffix.
   const metadata = await fetch(`${url}/api/v1/metadata?metric=kvm_vm_exits`);
   assert.match(await metadata.text(), /"type":"counter"/);
-  const runs = await ask('count(kvm_thread_run_seconds_total{role="vcpu"})');
+  const runs = await query('count(kvm_thread_run_seconds_total{role="vcpu"})');
   assert.ok(Number(runs[0]?.value[1]) >= 1);
-  const [scraped] = await ask('scrape_samples_scraped');
+  const [scraped] = await query('scrape_samples_scraped');
   const lines = (await daemon.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   assert.ok(
     Math.abs(Number(scraped?.value[1]) - lines.length) < 20,

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
@@ -17,26 +16,6 @@ import { hasTool } from '../../testing/tools.ts';
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 const folder = temporaryFolder({ after });
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-/** Without fetch, which asks for compression and undoes it by itself. */
-function ask(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(url, { headers, method, agent: false }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-    });
-    request.on('error', reject).end();
-  });
-}
-
 /** A connection that sends this and then nothing. */
 async function hang(context: TestContext, daemon: Daemon, text: string): Promise<Socket> {
   const socket = connect(Number(new URL(daemon.url).port), '127.0.0.1');
@@ -48,7 +27,7 @@ async function hang(context: TestContext, daemon: Daemon, text: string): Promise
   return socket;
 }
 
-const said = (daemon: Daemon, message: RegExp): number =>
+const logged = (daemon: Daemon, message: RegExp): number =>
   daemon.log.filter(({ msg }) => message.test(String(msg))).length;
 
 describe('a running daemon', () => {
@@ -69,29 +48,29 @@ describe('a running daemon', () => {
       ['/nothing', 404, /^text\/plain/, /Not found/],
     ];
     for (const [path, status, type, body] of expected) {
-      const answer = await ask(daemon.url + path);
-      assert.equal(answer.status, status, path);
-      assert.match(answer.headers['content-type'] ?? '', type, path);
-      assert.match(String(answer.body), body, path);
-      assert.equal((await ask(daemon.url + path, {}, 'HEAD')).status, status, `HEAD ${path}`);
+      const response = await request(daemon.url + path);
+      assert.equal(response.status, status, path);
+      assert.match(response.headers['content-type'] ?? '', type, path);
+      assert.match(String(response.body), body, path);
+      assert.equal((await request(daemon.url + path, {}, 'HEAD')).status, status, `HEAD ${path}`);
     }
-    assert.equal((await ask(`${daemon.url}/metrics`, {}, 'POST')).status, 405);
-    assert.equal((await ask(`${daemon.url}/-/reload`, {}, 'POST')).status, 403, 'not enabled');
+    assert.equal((await request(`${daemon.url}/metrics`, {}, 'POST')).status, 405);
+    assert.equal((await request(`${daemon.url}/-/reload`, {}, 'POST')).status, 403, 'not enabled');
   });
 
   test('sends valid OpenMetrics, compressed on request', async () => {
     const accept = 'application/openmetrics-text;version=1.0.0';
-    const plain = await ask(`${daemon.url}/metrics`, { accept });
+    const plain = await request(`${daemon.url}/metrics`, { accept });
     assert.equal(plain.headers['content-encoding'], undefined);
     assert.ok(checkOpenMetrics(String(plain.body)).size > 50);
-    const zipped = await ask(`${daemon.url}/metrics`, { accept, 'accept-encoding': 'gzip' });
+    const zipped = await request(`${daemon.url}/metrics`, { accept, 'accept-encoding': 'gzip' });
     assert.equal(zipped.headers['content-encoding'], 'gzip');
     checkOpenMetrics(String(gunzipSync(zipped.body)));
   });
 
   test('accepts a short or invalid scrape timeout', async () => {
     for (const seconds of ['0.5', '10', '-1', 'x', '1e99']) {
-      const { status, body } = await ask(`${daemon.url}/metrics`, {
+      const { status, body } = await request(`${daemon.url}/metrics`, {
         'x-prometheus-scrape-timeout-seconds': seconds,
       });
       assert.equal(status, 200);
@@ -100,8 +79,8 @@ describe('a running daemon', () => {
   });
 
   test('sends 50 concurrent scrapes the same complete response', async () => {
-    const answers = await Promise.all(Array.from({ length: 50 }, () => ask(`${daemon.url}/metrics`)));
-    for (const { status, body } of answers) {
+    const responses = await Promise.all(Array.from({ length: 50 }, () => request(`${daemon.url}/metrics`)));
+    for (const { status, body } of responses) {
       assert.equal(status, 200);
       assert.match(String(body), /^kvm_vm_exits_total\{vm="/m);
     }
@@ -110,12 +89,12 @@ describe('a running daemon', () => {
 
   test('survives clients that disconnect during a response', async (context) => {
     for (let i = 0; i < 20; i++) {
-      const request = 'GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n';
-      const socket = await hang(context, daemon, i % 2 === 0 ? request : request.repeat(5));
+      const text = 'GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n';
+      const socket = await hang(context, daemon, i % 2 === 0 ? text : text.repeat(5));
       if (i % 3 === 0) socket.resetAndDestroy();
       else socket.destroy();
     }
-    assert.equal((await ask(`${daemon.url}/metrics`)).status, 200);
+    assert.equal((await request(`${daemon.url}/metrics`)).status, 200);
     assert.deepEqual(
       daemon.log.filter(({ level }) => Number(level) >= 50),
       [],
@@ -123,17 +102,17 @@ describe('a running daemon', () => {
   });
 
   test('rejects a huge header and data that is not HTTP', async (context) => {
-    // The daemon hangs up once it has had enough: a client that still writes may miss the answer.
-    const refusal = await ask(`${daemon.url}/metrics`, { 'x-huge': 'x'.repeat(20_000) }).then(
+    // The daemon hangs up once it has had enough: a client that still writes may miss the response.
+    const refusal = await request(`${daemon.url}/metrics`, { 'x-huge': 'x'.repeat(20_000) }).then(
       ({ status }) => status,
       ({ code }: NodeJS.ErrnoException) => code,
     );
     assert.ok([431, 'ECONNRESET', 'EPIPE'].includes(refusal ?? ''), String(refusal));
     const socket = await hang(context, daemon, '');
-    const answer = new Promise((resolve) => socket.once('data', (chunk) => resolve(String(chunk))));
+    const response = new Promise((resolve) => socket.once('data', (chunk) => resolve(String(chunk))));
     socket.write('\x16\x03\x01 this is no HTTP\r\n\r\n');
-    assert.match(String(await answer), /^HTTP\/1\.1 400 /);
-    assert.equal((await ask(`${daemon.url}/-/healthy`)).status, 200);
+    assert.match(String(await response), /^HTTP\/1\.1 400 /);
+    assert.equal((await request(`${daemon.url}/-/healthy`)).status, 200);
   });
 });
 
@@ -159,26 +138,26 @@ describe('reloading', () => {
 
     configured('sighup.yaml', `collector: { interrupts: false }\n${stateIn('b')}`);
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /^configuration reloaded$/) === 1, 'reloaded');
-    const told = daemon.log.find(({ msg }) => msg === 'configuration reloaded');
-    assert.deepEqual(told?.['needsRestart'], ['state.dir']);
+    await until(() => logged(daemon, /^configuration reloaded$/) === 1, 'reloaded');
+    const reloaded = daemon.log.find(({ msg }) => msg === 'configuration reloaded');
+    assert.deepEqual(reloaded?.['needsRestart'], ['state.dir']);
     assert.ok(!(await hasInterrupts()));
     const loaded = await metric(daemon, 'config_last_reload_success_timestamp_seconds');
     assert.ok(Math.abs(loaded - Date.now() / 1000) < 60);
 
     configured('sighup.yaml', 'collector: { interrupts: maybe }\n');
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /not reloaded: .*interrupts: "maybe" is not allowed/) === 1, 'refused');
+    await until(() => logged(daemon, /not reloaded: .*interrupts: "maybe" is not allowed/) === 1, 'refused');
     assert.ok(!(await hasInterrupts()), 'still as before');
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 0);
     assert.equal(await metric(daemon, 'config_last_reload_success_timestamp_seconds'), loaded);
 
     rmSync(file);
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /not reloaded: .*ENOENT/) === 1, 'refused');
+    await until(() => logged(daemon, /not reloaded: .*ENOENT/) === 1, 'refused');
     configured('sighup.yaml', '');
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /^configuration reloaded$/) === 2, 'reloaded');
+    await until(() => logged(daemon, /^configuration reloaded$/) === 2, 'reloaded');
     assert.equal(await metric(daemon, 'config_last_reload_successful'), 1);
     assert.equal(await daemon.stop(), 0);
   });
@@ -186,9 +165,9 @@ describe('reloading', () => {
   test('POST /-/reload reports an error, and concurrent reloads leave one set of tasks', async (context) => {
     const file = configured('post.yaml', 'inventory: { schedule: "* * * * * *" }\n');
     const daemon = await startDaemon(context, [HOST, '--config', file, '--web.enable-lifecycle']);
-    const reload = (): Promise<Answer> => ask(`${daemon.url}/-/reload`, {}, 'POST');
-    const answers = await Promise.all(Array.from({ length: 20 }, reload));
-    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    const reload = (): Promise<HttpResponse> => request(`${daemon.url}/-/reload`, {}, 'POST');
+    const responses = await Promise.all(Array.from({ length: 20 }, reload));
+    assert.deepEqual(new Set(responses.map(({ status }) => status)), new Set([200]));
 
     const passes = (): Promise<number> => metric(daemon, 'inventory_duration_seconds_count');
     const [before, start] = [await passes(), performance.now()];
@@ -207,16 +186,16 @@ describe('reloading', () => {
     const daemon = await startDaemon(context, [HOST, '--web.config', configured('web.yml', web('old'))]);
     const login = async (password: string): Promise<number | undefined> => {
       const authorization = `Basic ${btoa(`alice:${password}`)}`;
-      return (await ask(`${daemon.url}/metrics`, { authorization })).status;
+      return (await request(`${daemon.url}/metrics`, { authorization })).status;
     };
     assert.deepEqual([await login('old'), await login('new')], [200, 401]);
     configured('web.yml', web('new'));
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /^configuration reloaded$/) === 1, 'reloaded');
+    await until(() => logged(daemon, /^configuration reloaded$/) === 1, 'reloaded');
     assert.deepEqual([await login('old'), await login('new')], [401, 200]);
     configured('web.yml', 'basic_auth_users: { alice: plain }\n');
     daemon.child.kill('SIGHUP');
-    await until(() => said(daemon, /not reloaded: --web\.config/) === 1, 'refused');
+    await until(() => logged(daemon, /not reloaded: --web\.config/) === 1, 'refused');
     assert.deepEqual([await login('plain'), await login('new')], [401, 200]);
   });
 });
@@ -231,7 +210,7 @@ describe('starting and stopping', () => {
       const begin = performance.now();
       assert.equal(await daemon.stop(signal), 0);
       assert.ok(performance.now() - begin < 2000, `${performance.now() - begin} ms`);
-      assert.equal(said(daemon, /^stopping$/), 1);
+      assert.equal(logged(daemon, /^stopping$/), 1);
     });
   }
 
@@ -280,23 +259,23 @@ describe('starting and stopping', () => {
     const path = join(folder, 'notify.socket');
     const supervisor = spawn('python3', ['-c', SUPERVISOR, path]);
     context.after(() => supervisor.kill('SIGKILL'));
-    let heard = '';
+    let received = '';
     supervisor.stdout.on('data', (chunk) => {
-      heard += String(chunk);
+      received += String(chunk);
     });
-    await until(() => heard.includes('listening'), 'the supervisor listens');
+    await until(() => received.includes('listening'), 'the supervisor listens');
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: path });
-    await until(() => heard.includes('READY=1'), 'READY=1');
-    assert.equal((await ask(`${daemon.url}/-/ready`)).status, 200, 'and it is ready by then');
+    await until(() => received.includes('READY=1'), 'READY=1');
+    assert.equal((await request(`${daemon.url}/-/ready`)).status, 200, 'and it is ready by then');
     await sleep(200);
-    assert.equal(said(daemon, /cannot notify systemd of readiness/), 0);
+    assert.equal(logged(daemon, /cannot notify systemd of readiness/), 0);
   });
 
   test('a failed notification is a warning', async (context) => {
     if (!hasTool(context, 'systemd-notify', 'systemd')) return;
     const daemon = await startDaemon(context, [HOST], { NOTIFY_SOCKET: join(folder, 'nobody') });
-    await until(() => said(daemon, /cannot notify systemd of readiness/) === 1, 'the warning');
-    assert.equal((await ask(`${daemon.url}/-/healthy`)).status, 200);
+    await until(() => logged(daemon, /cannot notify systemd of readiness/) === 1, 'the warning');
+    assert.equal((await request(`${daemon.url}/-/healthy`)).status, 200);
   });
 });
 
@@ -310,6 +289,7 @@ while True:
     print(s.recv(4096).decode(), flush=True)
 `;
 
+import { type HttpResponse, request } from '../../testing/http-request.ts';
 import { until } from '../../testing/patience.ts';
 
 async function finished(child: ChildProcess): Promise<{ code: number | null; out: string; errors: string }> {

@@ -131,13 +131,13 @@ test('the page shows the counters of /metrics and their rates', async (context) 
   // Longer than rates reach back.
   await sleep(7500);
   const samples = parseSamples(await shown.daemon.metrics());
-  const told = await opened.page
+  const counters = await opened.page
     .locator('table.counters tbody tr')
     .evaluateAll((rows) =>
       rows.map((row) => [row.children[0]?.textContent ?? '', row.children[1]?.textContent ?? '']),
     );
-  assert.ok(told.length > 30, `${told.length} counters`);
-  for (const [name = '', text = ''] of told) {
+  assert.ok(counters.length > 30, `${counters.length} counters`);
+  for (const [name = '', text = ''] of counters) {
     const value = Number(text.replaceAll(',', ''));
     const expected = inMetrics(samples, 'db-a', name);
     assert.ok(Math.abs(value - expected) < 1e-6 * Math.max(1, expected), `${name}: ${text}, not ${expected}`);

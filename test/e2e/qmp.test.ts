@@ -154,8 +154,8 @@ test('a monitor that another client holds is reported as busy, and its client is
   assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'qmp' }), 0);
   assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'qmp' }), 0);
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }).length, 1);
-  const said = daemon.log.filter((entry) => entry['collector'] === 'qmp');
-  assert.match(String(said[0]?.['reason']), /another client holds the monitor/);
+  const logged = daemon.log.filter((entry) => entry['collector'] === 'qmp');
+  assert.match(String(logged[0]?.['reason']), /another client holds the monitor/);
   // The manager is served all the while.
   manager.write('{"execute":"qmp_capabilities"}\n');
   await new Promise((resolve) => manager.once('data', resolve));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { get as httpGet, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { get as httpGet } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { type AppDependencies, createApp, scrapeTimeout } from '../../../exporte
 import type { Family } from '../../../exporter/metrics/families.ts';
 import { pageRoutes } from '../../../exporter/page/routes.ts';
 import type { ScrapeResult } from '../../../exporter/scrape/scrape.ts';
+import { request } from '../../../testing/http-request.ts';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -55,27 +56,6 @@ async function start(context: TestContext, parts: Partial<AppDependencies> = {})
   return { url: `http://127.0.0.1:${port}`, port, errors };
 }
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-/** Without fetch, which asks for compression and undoes it by itself. */
-function ask(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(url, { headers, method, agent: false }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-    });
-    request.on('error', reject).end();
-  });
-}
-
 const ACCEPTED: [string | undefined, string][] = [
   [undefined, TEXT],
   ['*/*', TEXT],
@@ -104,7 +84,7 @@ const ACCEPTED: [string | undefined, string][] = [
 for (const [accept, contentType] of ACCEPTED) {
   test(`Accept: ${accept} is answered with ${contentType}`, async (context) => {
     const { url } = await start(context);
-    const { status, headers, body } = await ask(`${url}/metrics`, accept === undefined ? {} : { accept });
+    const { status, headers, body } = await request(`${url}/metrics`, accept === undefined ? {} : { accept });
     assert.equal(status, 200);
     assert.equal(headers['content-type'], contentType);
     assert.match(headers.vary ?? '', /\bAccept\b(?!-)/);
@@ -117,14 +97,14 @@ for (const accept of ['text/plain', 'application/openmetrics-text']) {
   test(`${accept} is compressed when asked for and not otherwise`, async (context) => {
     const scrape = async () => ({ families: [family(5000)], results: new Map() });
     const { url } = await start(context, { scrape });
-    const plain = await ask(`${url}/metrics`, { accept });
+    const plain = await request(`${url}/metrics`, { accept });
     assert.equal(plain.headers['content-encoding'], undefined);
-    const zipped = await ask(`${url}/metrics`, { accept, 'accept-encoding': 'gzip' });
+    const zipped = await request(`${url}/metrics`, { accept, 'accept-encoding': 'gzip' });
     assert.equal(zipped.headers['content-encoding'], 'gzip');
     assert.match(zipped.headers.vary ?? '', /Accept-Encoding/);
     assert.ok(zipped.body.length * 5 < plain.body.length);
     assert.deepEqual(gunzipSync(zipped.body), plain.body);
-    const refused = await ask(`${url}/metrics`, { accept, 'accept-encoding': 'gzip;q=0, identity' });
+    const refused = await request(`${url}/metrics`, { accept, 'accept-encoding': 'gzip;q=0, identity' });
     assert.equal(refused.headers['content-encoding'], undefined);
   });
 }
@@ -158,7 +138,7 @@ test('HEAD gives the headers without collecting', async (context) => {
     return { families: [], results: new Map() };
   };
   const { url } = await start(context, { scrape });
-  const { status, headers, body } = await ask(`${url}/metrics`, {}, 'HEAD');
+  const { status, headers, body } = await request(`${url}/metrics`, {}, 'HEAD');
   assert.deepEqual([status, headers['content-type'], body.length, scrapes], [200, TEXT, 0, 0]);
 });
 
@@ -167,7 +147,7 @@ test('another method is refused with those that are allowed; an unknown path is 
   const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'];
   for (const path of paths) {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
-      const { status, headers } = await ask(`${url}${path}`, {}, method);
+      const { status, headers } = await request(`${url}${path}`, {}, method);
       assert.deepEqual([status, headers.allow], [405, 'GET, HEAD'], `${method} ${path}`);
     }
   }
@@ -180,31 +160,31 @@ test('another method is refused with those that are allowed; an unknown path is 
     '/%2e%2e/%00',
     '/assets/../package.json',
   ]) {
-    assert.equal((await ask(`${url}${path}`)).status, 404, path);
+    assert.equal((await request(`${url}${path}`)).status, 404, path);
   }
 });
 
 test('reloading takes POST, and to be enabled', async (context) => {
   const disabled = await start(context);
-  assert.equal((await ask(`${disabled.url}/-/reload`, {}, 'POST')).status, 403);
-  assert.equal((await ask(`${disabled.url}/-/reload`)).status, 405);
+  assert.equal((await request(`${disabled.url}/-/reload`, {}, 'POST')).status, 403);
+  assert.equal((await request(`${disabled.url}/-/reload`)).status, 405);
   let problem: string | undefined;
   const enabled = await start(context, { reload: async () => problem });
-  const get = await ask(`${enabled.url}/-/reload`);
+  const get = await request(`${enabled.url}/-/reload`);
   assert.deepEqual([get.status, get.headers.allow], [405, 'POST']);
-  assert.equal((await ask(`${enabled.url}/-/reload`, {}, 'POST')).status, 200);
+  assert.equal((await request(`${enabled.url}/-/reload`, {}, 'POST')).status, 200);
   problem = 'log.level: "x" is not allowed';
-  const broken = await ask(`${enabled.url}/-/reload`, {}, 'POST');
+  const broken = await request(`${enabled.url}/-/reload`, {}, 'POST');
   assert.deepEqual([broken.status, String(broken.body)], [500, `Not reloaded: ${problem}\n`]);
 });
 
 test('ready follows the inventory; healthy does not', async (context) => {
   let ready = false;
   const { url } = await start(context, { isReady: () => ready });
-  assert.equal((await ask(`${url}/-/ready`)).status, 503);
-  assert.equal((await ask(`${url}/-/healthy`)).status, 200);
+  assert.equal((await request(`${url}/-/ready`)).status, 503);
+  assert.equal((await request(`${url}/-/healthy`)).status, 200);
   ready = true;
-  assert.equal((await ask(`${url}/-/ready`)).status, 200);
+  assert.equal((await request(`${url}/-/ready`)).status, 200);
 });
 
 test('the time that Prometheus grants reaches the collection, less what the answer needs', async (context) => {
@@ -214,8 +194,8 @@ test('the time that Prometheus grants reaches the collection, less what the answ
     return { families: [], results: new Map() };
   };
   const { url } = await start(context, { scrape });
-  await ask(`${url}/metrics`, { 'X-Prometheus-Scrape-Timeout-Seconds': '5' });
-  await ask(`${url}/metrics`);
+  await request(`${url}/metrics`, { 'X-Prometheus-Scrape-Timeout-Seconds': '5' });
+  await request(`${url}/metrics`);
   assert.deepEqual(granted, [4500, 9500]);
 });
 
@@ -236,11 +216,11 @@ test('a failure is an internal error without details, logged, and costs only its
     return { families: [], results: new Map() };
   };
   const { url, errors } = await start(context, { scrape });
-  const failed = await ask(`${url}/metrics`);
+  const failed = await request(`${url}/metrics`);
   assert.deepEqual([failed.status, String(failed.body)], [500, 'Internal error.\n']);
   assert.equal(errors.length, 1);
   fails = false;
-  assert.equal((await ask(`${url}/metrics`)).status, 200);
+  assert.equal((await request(`${url}/metrics`)).status, 200);
 });
 
 test('a failure in the middle of the answer breaks it off, so that no half of it is taken for whole', async (context) => {
@@ -253,7 +233,7 @@ test('a failure in the middle of the answer breaks it off, so that no half of it
   const { url, errors } = await start(context, {
     scrape: async () => ({ families: [broken], results: new Map() }),
   });
-  await assert.rejects(ask(`${url}/metrics`));
+  await assert.rejects(request(`${url}/metrics`));
   assert.equal(errors.length, 1);
 });
 
@@ -272,7 +252,7 @@ test('a client that goes away while it is being collected costs nothing', async 
   finish();
   await sleep(50);
   assert.deepEqual(errors, []);
-  assert.equal((await ask(`${url}/-/healthy`)).status, 200);
+  assert.equal((await request(`${url}/-/healthy`)).status, 200);
 });
 
 test('a client that stops reading in the middle is let go', async (context) => {
@@ -306,7 +286,7 @@ test('a client that stops reading in the middle is let go', async (context) => {
 
 test('the page works without TLS: no header turns its links into https', async (context) => {
   const { url } = await start(context);
-  const { headers } = await ask(`${url}/`);
+  const { headers } = await request(`${url}/`);
   assert.match(headers['content-type'] ?? '', /^text\/html/);
   assert.doesNotMatch(String(headers['content-security-policy']), /upgrade-insecure-requests/);
   assert.equal(headers['strict-transport-security'], undefined);
@@ -320,13 +300,13 @@ test('who may not in gets nothing at all', async (context) => {
   });
   const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/-/reload', '/api/v1/inventory', '/none'];
   for (const path of [...paths, '/api/v1/live', '/assets/main.js']) {
-    assert.equal((await ask(`${url}${path}`)).status, 401, path);
+    assert.equal((await request(`${url}${path}`)).status, 401, path);
   }
 });
 
 test('the page may load what is its own and nothing else, and nothing inline', async (context) => {
   const { url } = await start(context);
-  const { headers, body } = await ask(`${url}/`);
+  const { headers, body } = await request(`${url}/`);
   assert.deepEqual(String(headers['content-security-policy']).split(';').sort(), [
     ...["base-uri 'none'", "connect-src 'self'", "default-src 'none'", "form-action 'none'"],
     ...["frame-ancestors 'none'", "img-src 'self' data:", "require-trusted-types-for 'script'"],
@@ -335,7 +315,11 @@ test('the page may load what is its own and nothing else, and nothing inline', a
   const html = String(body);
   assert.doesNotMatch(html, /<style|<script(?![^>]* src=)| style=| on\w+=|https?:/);
   for (const [, path] of html.matchAll(/(?:src|href)="(\/[^"]*)"/g)) {
-    assert.equal((await ask(`${url}${path}`, {}, path === '/metrics' ? 'HEAD' : 'GET')).status, 200, path);
+    assert.equal(
+      (await request(`${url}${path}`, {}, path === '/metrics' ? 'HEAD' : 'GET')).status,
+      200,
+      path,
+    );
   }
 });
 
@@ -345,10 +329,10 @@ test('every module that the page imports is there, as JavaScript, and kept by it
   const look = async (path: string): Promise<void> => {
     if (seen.has(path)) return;
     seen.add(path);
-    const { status, headers, body } = await ask(`${url}${path}`);
+    const { status, headers, body } = await request(`${url}${path}`);
     assert.deepEqual([status, headers['content-type']], [200, 'text/javascript; charset=utf-8'], path);
     assert.equal(headers['cache-control'], 'no-cache');
-    const again = await ask(`${url}${path}`, { 'if-none-match': String(headers.etag) });
+    const again = await request(`${url}${path}`, { 'if-none-match': String(headers.etag) });
     assert.deepEqual([again.status, again.body.length], [304, 0], path);
     assert.doesNotMatch(String(body), /sourceMappingURL/);
     for (const [, to = ''] of String(body).matchAll(/^import .* from ['"](.*)['"];\s*$/gm)) {
@@ -375,15 +359,15 @@ test('the live feed asks for room, and HEAD takes none', async (context) => {
       '/metrics',
     ),
   });
-  const refused = await ask(`${url}/api/v1/live`);
+  const refused = await request(`${url}/api/v1/live`);
   assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '10']);
-  const live = await ask(`${url}/api/v1/live?vm=a%20b`, { 'accept-encoding': 'gzip' });
+  const live = await request(`${url}/api/v1/live?vm=a%20b`, { 'accept-encoding': 'gzip' });
   assert.deepEqual(
     [live.status, live.headers['content-encoding'], String(live.body)],
     [200, undefined, 'data: 1\n\n'],
   );
-  await ask(`${url}/api/v1/live?vm=a&vm=b`);
-  await ask(`${url}/api/v1/live?vm=${'x'.repeat(5000)}`);
-  assert.equal((await ask(`${url}/api/v1/live`, {}, 'HEAD')).status, 200);
+  await request(`${url}/api/v1/live?vm=a&vm=b`);
+  await request(`${url}/api/v1/live?vm=${'x'.repeat(5000)}`);
+  assert.equal((await request(`${url}/api/v1/live`, {}, 'HEAD')).status, 200);
   assert.deepEqual(asked, [undefined, 'a b', undefined, undefined]);
 });
