@@ -1,6 +1,7 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST, VM } from '../alerts/recording.ts';
 import { queueImbalance } from '../alerts/thresholds.ts';
+import { IO_THREAD_LABELS } from '../exporter/metrics/roles.ts';
 import {
   and,
   atEnd,
@@ -187,7 +188,7 @@ export const affinity = (): Dashboard =>
             min: 0,
             queries: [
               series(
-                max(vmGauge('kvm_thread_numa_node', { role: regexp('iothread|vhost|sqpoll') }), THREAD),
+                max(vmGauge('kvm_thread_numa_node', { role: regexp(IO_THREAD_LABELS.join('|')) }), THREAD),
                 '{{vm}} {{thread}}',
               ),
             ],

@@ -1,3 +1,4 @@
+import { IO_PATH_LABELS } from '../exporter/metrics/roles.ts';
 import {
   type CounterName,
   type GaugeName,
@@ -18,7 +19,7 @@ export const RANGE = '$__range';
 export const OF_HOSTS = { job: regexp('$job'), instance: regexp('$instance') } as const;
 export const OF_VMS = { ...OF_HOSTS, vm: regexp('$vm') } as const;
 /** Threads on the path of an I/O. */
-export const ON_IO_PATH = { role: regexp('vcpu|iothread|vhost|sqpoll') } as const;
+export const ON_IO_PATH = { role: regexp(IO_PATH_LABELS.join('|')) } as const;
 
 type WithVm<M extends string> = M extends unknown ? ('vm' extends SeriesLabels<M> ? M : never) : never;
 type VmCounter = WithVm<CounterName>;

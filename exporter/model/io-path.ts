@@ -102,22 +102,22 @@ export function stepOfReason(isa: Isa, reason: number): IoStep {
   return STEPS[isa].get(reason) ?? 'other';
 }
 
-/** Exit reasons of kicks and of x2APIC EOIs, but not only of these: port I/O, MSR writes, MMIO. */
-const CARRIERS: Readonly<Record<Isa, readonly number[]>> = {
+/** Exit reasons that kicks and x2APIC EOIs share with other accesses: port I/O, MSR writes, MMIO. */
+const SHARED_REASONS: Readonly<Record<Isa, readonly number[]>> = {
   vmx: [30, 32, 48, 49],
   svm: [0x7b, 0x7c, 0x400],
   arm64: [ARM_TRAP * ARM_RET + 0x24],
 };
 
-const REASONS: Readonly<Record<Isa, readonly number[]>> = {
-  vmx: [...STEPS.vmx.keys(), ...CARRIERS.vmx],
-  svm: [...STEPS.svm.keys(), ...CARRIERS.svm],
-  arm64: [...STEPS.arm64.keys(), ...CARRIERS.arm64],
+const IO_PATH_REASONS: Readonly<Record<Isa, readonly number[]>> = {
+  vmx: [...STEPS.vmx.keys(), ...SHARED_REASONS.vmx],
+  svm: [...STEPS.svm.keys(), ...SHARED_REASONS.svm],
+  arm64: [...STEPS.arm64.keys(), ...SHARED_REASONS.arm64],
 };
 
 /** Exit reasons of the I/O path. They are counted one by one if not all reasons can be. */
 export function reasonsOfTheIoPath(isa: Isa): readonly number[] {
-  return REASONS[isa];
+  return IO_PATH_REASONS[isa];
 }
 
 /**
@@ -156,8 +156,8 @@ export interface NotifyWrite {
   readonly address: number;
 }
 
-/** Page numbers of the interrupt controllers that KVM emulates in the kernel: xAPIC, IOAPIC (x86 only). */
-const IN_KERNEL = [0xfee00, 0xfec00];
+/** Interrupt controllers that KVM emulates in the kernel, by page number: xAPIC, IOAPIC (x86 only). */
+const INTERRUPT_CONTROLLER_PAGES = [0xfee00, 0xfec00];
 /** Offset of VIRTIO_PCI_QUEUE_NOTIFY of a legacy device, whose I/O BAR is aligned to at least 32 bytes. */
 const LEGACY_NOTIFY = 0x10;
 const LEGACY_ALIGNMENT = 0x20;
@@ -172,6 +172,6 @@ const FIRST_PCI_PORT = 0x1000;
  */
 export function isKick({ event, address }: NotifyWrite): boolean {
   if (event === 'kvm_fast_mmio') return true;
-  if (event === 'kvm_mmio') return !IN_KERNEL.includes(Math.floor(address / PAGE_SIZE));
+  if (event === 'kvm_mmio') return !INTERRUPT_CONTROLLER_PAGES.includes(Math.floor(address / PAGE_SIZE));
   return address >= FIRST_PCI_PORT && address % LEGACY_ALIGNMENT === LEGACY_NOTIFY;
 }

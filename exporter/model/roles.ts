@@ -1,3 +1,4 @@
+import { IO_PATH_LABELS, IO_THREAD_LABELS } from '../metrics/roles.ts';
 import type { Vmm } from './vmm.ts';
 
 /**
@@ -21,31 +22,16 @@ export type Role =
  * Roles with few, long-lived threads: each thread has its own series. The threads of the other roles are
  * summed.
  */
-export const TRACKED_ROLES: ReadonlySet<Role> = new Set<Role>([
-  'vcpu',
-  'iothread',
-  'vhost',
-  'sqpoll',
-  'emulator',
-  'monitor',
-]);
+export const TRACKED_ROLES: ReadonlySet<Role> = new Set<Role>([...IO_PATH_LABELS, 'emulator', 'monitor']);
 
 /** Roles that do a VM's I/O. In a VM without these threads the emulator does it. */
-export const IO_ROLES: ReadonlySet<Role> = new Set<Role>([
-  'iothread',
-  'vhost',
-  'sqpoll',
-  'io_worker',
-  'worker',
-]);
+export const IO_ROLES: ReadonlySet<Role> = new Set<Role>([...IO_THREAD_LABELS, 'io_worker', 'worker']);
 
 /** The long-lived ones. They can be pinned, which workers cannot. */
-export const IO_THREAD_ROLES: ReadonlySet<Role> = new Set(
-  [...IO_ROLES].filter((role) => TRACKED_ROLES.has(role)),
-);
+export const IO_THREAD_ROLES: ReadonlySet<Role> = new Set<Role>(IO_THREAD_LABELS);
 
 /** Long-lived threads on the I/O path: the sampler follows them from CPU to CPU. */
-export const SAMPLED_ROLES: ReadonlySet<Role> = new Set<Role>(['vcpu', ...IO_THREAD_ROLES]);
+export const SAMPLED_ROLES: ReadonlySet<Role> = new Set<Role>(IO_PATH_LABELS);
 
 export interface ThreadRole {
   readonly role: Role;

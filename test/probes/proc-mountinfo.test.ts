@@ -4,6 +4,7 @@ import { utf8 } from '../../probes/host.ts';
 import { parseMountinfo, readMountinfo } from '../../probes/proc-mountinfo.ts';
 import { liveHost } from '../../testing/captured.ts';
 import { hostTree } from '../../testing/host-tree.ts';
+import { PATIENCE_MS } from '../../testing/patience.ts';
 import { testRobustness } from './robustness.ts';
 import { zombie } from './zombie.ts';
 
@@ -103,13 +104,16 @@ test('the mounts of this process are read, one of them the root', async () => {
 test('more than 64 MiB of mounts is too large; an exited process is reported as such', async (context) => {
   const { host, write } = hostTree(context);
   write('proc/7/mountinfo', TEXT.repeat(160_000));
-  await assert.rejects(readMountinfo(host, 7, 5000), { name: 'SourceError', kind: 'too_large' });
-  await assert.rejects(readMountinfo(host, 8, 5000), { name: 'SourceError', kind: 'absent' });
+  await assert.rejects(readMountinfo(host, 7, PATIENCE_MS), { name: 'SourceError', kind: 'too_large' });
+  await assert.rejects(readMountinfo(host, 8, PATIENCE_MS), { name: 'SourceError', kind: 'absent' });
 });
 
 test('a zombie counts as exited: the kernel refuses to list its mounts', async (context) => {
   const pid = await zombie(context);
-  await assert.rejects(readMountinfo(liveHost(), pid, 5000), { name: 'SourceError', kind: 'vanished' });
+  await assert.rejects(readMountinfo(liveHost(), pid, PATIENCE_MS), {
+    name: 'SourceError',
+    kind: 'vanished',
+  });
 });
 
 testRobustness('parseMountinfo', parseMountinfo, [TEXT]);
