@@ -62,6 +62,22 @@ test('a thread that is with the device has its memory follow, or goes to a CPU t
   );
 });
 
+test('several nodes are all named, and memory moves from each of them', () => {
+  const three = topologyOf(3, 4, 1);
+  const half = new Map([
+    [0, 500],
+    [1, 500],
+  ]);
+  const found = (more: Partial<ObservedVm>) =>
+    drifts(three, vmOf([thread('iothread:a', [8], [8], { tid: 7 })], more)).map(({ why, fix }) => [why, fix]);
+  assert.deepEqual(found({ deviceNodes: [0, 1] }), [
+    ['on node 2 (CPUs 8), but the device is on nodes 0,1', 'taskset -pc 0 7'],
+  ]);
+  assert.deepEqual(found({ deviceNodes: [2], memory: half }), [
+    ["on node 2 (CPUs 8), but its VM's memory is on nodes 0,1", 'migratepages 99 0,1 2'],
+  ]);
+});
+
 test('a thread that was moved away is to go back', () => {
   const vm = vmOf([thread('iothread:a', [5], [2], { tid: 7 })], { deviceNodes: [0] });
   assert.deepEqual(
