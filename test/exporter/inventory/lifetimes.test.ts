@@ -266,6 +266,51 @@ test('concurrent callers share one pass; a quick pass does not replace a full on
   assert.deepEqual(labels(inventory), ['10']);
 });
 
+test('who calls during a pass adds none, except a full one to a quick one', async (context) => {
+  const tree = hostTree(context);
+  let passes = 0;
+  const inventory = new Inventory({
+    ...tree.host,
+    entries: (path) => {
+      if (path === `${tree.host.roots.debugfs}/kvm`) passes++;
+      return tree.host.entries(path);
+    },
+  });
+  const passesOf = async (...full: boolean[]): Promise<number> => {
+    passes = 0;
+    await Promise.all(full.map((each) => inventory.refresh(each)));
+    return passes;
+  };
+  assert.equal(await passesOf(true), 1);
+  assert.equal(await passesOf(false, false), 1);
+  assert.equal(await passesOf(true, false, true), 1);
+  assert.equal(await passesOf(false, true, false), 2);
+});
+
+test('a process that cannot be identified is reported, and found when it can be', async (context) => {
+  const tree = hostTree(context);
+  tree.process(qemu(10, 'web'));
+  tree.process(qemu(20, 'db'));
+  let isBroken = true;
+  const inventory = new Inventory({
+    ...tree.host,
+    slowHead: async (path, ...limits) => {
+      if (isBroken && path.endsWith('/10/cmdline')) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      return tree.host.slowHead(path, ...limits);
+    },
+  });
+  await inventory.refresh(true);
+  assert.deepEqual(labels(inventory), ['db']);
+  assert.deepEqual(
+    inventory.problems.get('inventory')?.map(({ path, code }) => `${path} ${code}`),
+    [`${tree.host.roots.procfs}/10 EIO`],
+  );
+  isBroken = false;
+  await inventory.refresh(true);
+  assert.deepEqual(labels(inventory), ['db', 'web']);
+  assert.deepEqual(inventory.problems.get('inventory'), []);
+});
+
 test('a VM whose descriptors cannot be read for a while goes on, with all its counters', async (context) => {
   const { tree, inventory } = await started(context, qemu(10, 'web'));
   const [before] = inventory.vms;
