@@ -67,9 +67,9 @@ export class Telemetry {
     const problemLog = new ProblemLog(logger);
     const sinceBoot = (): number => secondsSinceBoot(host);
     const kernelThreads = new KernelThreads(host, this.#settings.remotes.kernel);
-    const inventory = new Inventory(host, kernelThreads);
+    const inventory = new Inventory(host, kernelThreads, () => remotes.vmHolders());
     const sampler = new Sampler(host, this.#settings.sampler, now);
-    const remotes = new RemoteSources(host, inventory, this.#settings.remotes, now);
+    const remotes: RemoteSources = new RemoteSources(host, inventory, this.#settings.remotes, now);
     const trace = new Trace(
       { host, writer, startPerf: perfStarter(PERF_INTERVAL_MS), isCopy: !host.isLive, pid, now, sinceBoot },
       this.#settings.trace,

@@ -64,10 +64,14 @@ export class Inventory {
   #running: { full: boolean; done: Promise<void> } | undefined;
   #passes = 0;
 
-  /** @param source reads all threads at once; what it lacks comes from /proc */
+  /**
+   * @param source reads all threads at once; what it lacks comes from /proc
+   * @param vmHolders ids of the processes that have a VM in KVM; undefined if only their descriptors show it
+   */
   constructor(
     private readonly host: Host,
     private readonly source: ThreadSource = NO_THREAD_SOURCE,
+    private readonly vmHolders: () => ReadonlySet<number> | undefined = () => undefined,
   ) {}
 
   /** VMs of the last pass, sorted by label. */
@@ -175,11 +179,13 @@ export class Inventory {
     }
     const ended = await this.#dropEnded();
     const directories = kvmDirectories(host, this.#problems);
+    const holders = this.vmHolders();
     const scan = await this.#scanner.scan(
       host,
       full,
       (pid, startTime) => this.#entries.has(`${pid}:${startTime}`),
-      this.#suspects(directories, ended),
+      this.#suspects(directories, [...ended, ...(holders ?? [])]),
+      holders,
     );
     for (const problem of scan.problems) this.#problems.note('inventory', problem);
     this.#vhostWorkers = scan.vhostWorkers;
@@ -207,9 +213,9 @@ export class Inventory {
     return ended;
   }
 
-  /** Processes that may be an unknown VM: threads that created a VM according to KVM, and reused pids. */
-  #suspects(directories: readonly KvmDebugfsDirectory[], ended: readonly number[]): Set<number> {
-    const suspects = new Set([...directories.map(({ tid }) => tid), ...ended]);
+  /** Processes that may be an unknown VM: threads that created a VM according to KVM, its holders, and reused pids. */
+  #suspects(directories: readonly KvmDebugfsDirectory[], others: readonly number[]): Set<number> {
+    const suspects = new Set([...directories.map(({ tid }) => tid), ...others]);
     for (const { vm } of this.#entries.values()) suspects.delete(vm.pid);
     return suspects;
   }

@@ -50,6 +50,7 @@ export class ProcessScanner {
    * @param full check every process for a changed identity; otherwise only new pids and `suspects`
    * @param isVm whether the inventory already contains the process; such a process is skipped
    * @param suspects thread ids that KVM reports as owners of a VM
+   * @param holders processes that have a VM in KVM; undefined if only their descriptors show it
    * @throws SourceError if /proc cannot be listed
    */
   async scan(
@@ -57,6 +58,7 @@ export class ProcessScanner {
     full: boolean,
     isVm: (pid: number, startTime: number) => boolean,
     suspects: ReadonlySet<number>,
+    holders?: ReadonlySet<number>,
   ): Promise<Scan> {
     const yielder = new Yielder();
     const pids = listPids(host);
@@ -77,7 +79,7 @@ export class ProcessScanner {
         const look = known.isVmm || known.scans < SCANS_WHILE_YOUNG || swept.has(pid) || suspects.has(pid);
         if (!look) continue;
         known.scans++;
-        const candidate = inspect(host, pid, stat, known);
+        const candidate = inspect(host, pid, stat, known, holders);
         if (candidate !== undefined) candidates.push(candidate);
       } catch (error) {
         if (!isGone(error)) problems.push(sourceError(error, `${host.roots.procfs}/${pid}`));
@@ -116,10 +118,18 @@ export class ProcessScanner {
   }
 }
 
-function inspect(host: Host, pid: number, stat: TaskStat, known: Known): Candidate | undefined {
+function inspect(
+  host: Host,
+  pid: number,
+  stat: TaskStat,
+  known: Known,
+  holders: ReadonlySet<number> | undefined,
+): Candidate | undefined {
   try {
     const program = vmmOfProgram(readExecutable(host, pid) ?? '');
     if (program !== undefined) known.isVmm = true;
+    // Without a VM in KVM, only QEMU can be one: under TCG, or before it has opened /dev/kvm.
+    if (holders?.has(pid) === false) return program === 'qemu' ? { pid, stat, kvmFd: undefined } : undefined;
     const kvmFd = readDescriptors(host, pid).find(({ target }) => target === KVM_VM)?.fd;
     return kvmFd !== undefined || program === 'qemu' ? { pid, stat, kvmFd } : undefined;
   } catch (error) {

@@ -42,6 +42,7 @@ export class RemoteSources {
       settings.kernel,
       (vm, tid) => vcpuIndex(inventory, vm, tid),
       loadBpf,
+      now,
     );
     const virsh = new Virsh();
     this.#libvirt = new Libvirt(settings.libvirt, (uri, timeoutMs) => virsh.domstats(uri, timeoutMs), now);
@@ -95,6 +96,11 @@ export class RemoteSources {
   /** Whether the statistics come from the kernel itself, or should and cannot. */
   get readsKernel(): boolean {
     return this.#kernel.isWanted;
+  }
+
+  /** Ids of the processes that have a VM in KVM now; undefined if the kernel cannot be read. */
+  vmHolders(): ReadonlySet<number> | undefined {
+    return this.#kernel.holders();
   }
 
   /** Whether the VM has a monitor connection of its own. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
 import { hasKvm, startGuest, threadId } from '../../testing/qemu.ts';
+import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../testing/tiny-vm.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
 const NAME = 'kt-bpf-threads';
@@ -14,6 +16,8 @@ const VCPU0 = { vm: NAME, thread: 'vcpu0', role: 'vcpu' };
 
 interface Counted {
   readonly daemon: Daemon;
+  /** All that it has opened or listed. */
+  paths(): string[];
   /** Names of the files of the guest's threads that the daemon has opened so far. */
   opened(): Set<string>;
 }
@@ -26,19 +30,18 @@ async function countedDaemon(context: TestContext, pid: number, ...args: string[
   const environment = { KT_OPENS: log, NODE_OPTIONS: `--import=${ROOT}dist/testing/count-opens.js` };
   const daemon = await startDaemon(context, ['--trace.backend=off', ...args], environment);
   const ofThread = new RegExp(`^/proc/${pid}/task(?:/\\d+/(.*))?$`);
+  const paths = (): string[] => readFileSync(log, 'utf8').split('\n');
   const opened = (): Set<string> =>
     new Set(
-      readFileSync(log, 'utf8')
-        .split('\n')
-        .flatMap(
-          (path) =>
-            ofThread
-              .exec(path)
-              ?.map((name) => name ?? 'task')
-              .slice(1) ?? [],
-        ),
+      paths().flatMap(
+        (path) =>
+          ofThread
+            .exec(path)
+            ?.map((name) => name ?? 'task')
+            .slice(1) ?? [],
+      ),
     );
-  return { daemon, opened };
+  return { daemon, paths, opened };
 }
 
 /** Scrapes until the sampler has seen the vCPU twice, and two more times. */
@@ -79,6 +82,24 @@ test('with BPF no file of a thread is opened: not by scrapes, nor by the sampler
   const before = run();
   const seen = sample(parseSamples(await daemon.metrics()), 'kvm_thread_run_seconds_total', VCPU0);
   assert.ok(before <= seen && seen <= run(), 'between two readings of /proc');
+});
+
+test('a new VM is found in the next scrape, and the descriptors of other new processes are not read', async (context) => {
+  if (!canRunTinyVms(context) || !canRun(context)) return;
+  const guest = startGuest({ name: NAME });
+  context.after(() => guest.stop());
+  const program = buildTinyVm(context, 'kt-new-vm');
+  const { daemon, paths } = await countedDaemon(context, guest.pid, '--path.debugfs=/nonexistent');
+  const samples = parseSamples(await daemon.metrics());
+  if (!has(context, hasBpf(samples), 'BPF cannot be used here')) return;
+  const other = spawn('sleep', ['1000']);
+  context.after(() => other.kill('SIGKILL'));
+  const { pid } = await startTinyVm(context, program, 600_000);
+  const found = parseSamples(await daemon.metrics());
+  assert.equal(series(found, 'kvm_vm_info', { pid: String(pid) }).length, 1);
+  assert.ok(paths().includes(`/proc/${pid}/fd`));
+  assert.ok(paths().includes(`/proc/${other.pid}/stat`), 'the process was seen');
+  assert.ok(!paths().includes(`/proc/${other.pid}/fd`));
 });
 
 test('with --bpf=off the same metrics come from the files', async (context) => {

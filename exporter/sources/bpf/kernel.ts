@@ -1,4 +1,4 @@
-import { parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
+import { type KvmRows, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
 import { sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { type KernelResult, NO_KERNEL } from '../../model/remote.ts';
@@ -7,10 +7,15 @@ import type { VmStatistics } from '../../model/vm-statistics.ts';
 import { BpfObject, type BpfSettings, type Loader, loadObject } from './object.ts';
 import { statisticsOf, vcpuThreads } from './statistics.ts';
 
+const NO_ROWS: KvmRows = { vms: [], vcpus: [] };
+/** A query uses the rows that the search for VMs has read, if they are not older. */
+const SHARED_MS = 100;
+
 /** KVM's statistics from the kernel's own structures, read by a BPF iterator. */
 export class KernelStatistics {
   readonly #object: BpfObject;
   #last: ReadonlyMap<string, VmStatistics> = new Map();
+  #shared: { readonly rows: KvmRows; readonly at: number } | undefined;
   #vcpus: ReadonlyMap<number, ReadonlyMap<number, number>> = new Map();
 
   constructor(
@@ -18,6 +23,7 @@ export class KernelStatistics {
     settings: BpfSettings,
     private readonly indexOf: (vm: Vm, tid: number) => number | undefined,
     load: Loader = async () => loadObject(host, 'kvm'),
+    private readonly now: () => number = () => performance.now(),
   ) {
     this.#object = new BpfObject(host, 'kvm', settings, load);
   }
@@ -36,16 +42,32 @@ export class KernelStatistics {
     return this.#object.isWanted;
   }
 
+  /** Ids of the processes that have a VM in KVM now; undefined if the kernel cannot be read. */
+  holders(): ReadonlySet<number> | undefined {
+    try {
+      const rows = this.#read();
+      if (rows === undefined) return undefined;
+      this.#shared = { rows, at: this.now() };
+      return new Set(rows.vms.map(({ pid }) => pid));
+    } catch {
+      // The query of this scrape reports it.
+      return undefined;
+    }
+  }
+
   /** Reads the statistics of these VMs now. */
   query(vms: readonly Vm[]): KernelResult {
     this.#last = new Map();
     this.#vcpus = new Map();
     const { reader, missing, title } = this.#object;
     if (reader === undefined) return { ...NO_KERNEL, missing };
+    const shared = this.#shared;
+    this.#shared = undefined;
     const kvm = vms.filter(({ accel }) => accel === 'kvm');
     const queried = new Set(kvm.map(({ key }) => key));
     try {
-      const rows = parseKvmRows(reader.read(new Set(kvm.map(({ pid }) => pid))), title);
+      const isFresh = shared !== undefined && this.now() - shared.at <= SHARED_MS;
+      const rows = isFresh ? shared.rows : (this.#read() ?? NO_ROWS);
       this.#vcpus = vcpuThreads(rows);
       const statistics = statisticsOf(rows, kvm, this.indexOf);
       this.#last = statistics;
@@ -71,5 +93,11 @@ export class KernelStatistics {
 
   close(): void {
     this.#object.close();
+  }
+
+  #read(): KvmRows | undefined {
+    const { reader, title } = this.#object;
+    // The program writes the rows of all processes.
+    return reader && parseKvmRows(reader.read(new Set()), title);
   }
 }

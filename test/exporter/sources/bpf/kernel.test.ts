@@ -61,6 +61,35 @@ test('the kernel reports which thread runs a vCPU, and none for a vCPU that neve
   assert.equal(kernel.vcpusOf(vm(8)), undefined);
 });
 
+test('one read gives the holders of VMs and the statistics of the same scrape', async () => {
+  let reads = 0;
+  let at = 0;
+  const read = () => {
+    reads++;
+    return vmRow(7, { pages_4k: reads });
+  };
+  const kernel = new KernelStatistics(
+    liveHost(),
+    AUTO,
+    () => undefined,
+    async () => ({ read, close: () => undefined }),
+    () => at,
+  );
+  assert.equal(kernel.holders(), undefined, 'not loaded yet');
+  await kernel.prepare();
+  const pages = () =>
+    kernel
+      .query([vm(7)])
+      .statistics.get('7:1')
+      ?.vm.get('pages_4k');
+  assert.deepEqual([...(kernel.holders() ?? [])], [7]);
+  assert.deepEqual([pages(), reads], [1, 1]);
+  assert.deepEqual([pages(), reads], [2, 2], 'the next scrape reads again');
+  kernel.holders();
+  at = 1000;
+  assert.deepEqual([pages(), reads], [4, 4], 'a slow search for VMs does not make counters old');
+});
+
 test('two VMs of a process are added, as debugfs does', async () => {
   const second = 0xffff_8881_0000_1000n;
   const waits = [0, 5];
