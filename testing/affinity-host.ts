@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test';
+import { Accepted } from '../exporter/assessment/affinity/accepted.ts';
 import { Baselines } from '../exporter/assessment/affinity/baselines.ts';
 import { Memory } from '../exporter/assessment/affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from '../exporter/assessment/affinity/watch.ts';
@@ -67,6 +68,7 @@ export function affinityHost(context: TestContext) {
         host: tree.host,
         watched,
         memory,
+        accepted: new Accepted(`${tree.folder}/state`, boot, { info: warn, warn }),
         baselines: new Baselines(`${tree.folder}/state`, boot, { info: warn, warn }, learns),
         residencyOf: ({ tid }) => state.residencies.get(tid),
         onChange: ({ thread, kind }, began) => void changes.push(`${began ? '+' : '-'}${thread} ${kind}`),

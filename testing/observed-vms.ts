@@ -1,4 +1,5 @@
-import { CpuHolders } from '../exporter/model/cpu-holders.ts';
+import { type PlanHost, planHostOf } from '../exporter/assessment/plan/host.ts';
+import { fixOf, planFor, type VmPlan } from '../exporter/assessment/plan/plan.ts';
 import { type Drift, driftsOf } from '../exporter/model/drift.ts';
 import type { Expectation } from '../exporter/model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
@@ -81,10 +82,27 @@ export function vmOf(threads: readonly ObservedThread[], more: Partial<ObservedV
   };
 }
 
-/** The drifts of all VMs of a host. */
-export function drifts(topology: CpuTopology, ...vms: readonly ObservedVm[]): Drift[] {
-  const holders = new CpuHolders(vms, factsOf(topology));
-  return vms.flatMap((vm) => driftsOf({ vm, holders, maxMigrationsPerSecond: LIMIT }));
+export function hostOf(topology: CpuTopology, vms: readonly ObservedVm[]): PlanHost {
+  return planHostOf(vms, factsOf(topology), LIMIT);
+}
+
+/** The drifts of all VMs of a host, each with the command of its VM's plan. */
+export function drifts(
+  topology: CpuTopology,
+  ...vms: readonly ObservedVm[]
+): (Drift & { readonly fix: string | undefined })[] {
+  const host = hostOf(topology, vms);
+  return vms.flatMap((vm) => {
+    const found = driftsOf({ vm, holders: host.holders, maxMigrationsPerSecond: LIMIT });
+    let plan: VmPlan | undefined;
+    return found.map((drift) => ({
+      ...drift,
+      get fix() {
+        plan ??= planFor(host, vm);
+        return fixOf(plan, drift);
+      },
+    }));
+  });
 }
 
 /** `vcpu0 shared_cpu`, for all drifts. */

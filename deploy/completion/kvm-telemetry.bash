@@ -57,11 +57,11 @@ _kvm_telemetry() {
   esac
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      serve|demo|once|doctor|phase|set|clear|list) command=${command:+$command }$word ;;
+      serve|demo|once|doctor|phase|set|clear|list|accept) command=${command:+$command }$word ;;
     esac
   done
   case $command in
-    '') words='serve demo once doctor phase help --help --version' ;;
+    '') words='serve demo once doctor phase accept help --help --version' ;;
     'phase') words='set clear list --help' ;;
     'serve') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.duty-cycle --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.module-parameters --no-collector.lockdown --help' ;;
     'demo') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.duty-cycle --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.module-parameters --no-collector.lockdown --scenario --no-prometheus --help' ;;
@@ -70,6 +70,7 @@ _kvm_telemetry() {
     'phase set') words='--config --state.dir --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --help' ;;
     'phase clear') words='--config --state.dir --help' ;;
     'phase list') words='--config --state.dir --json --help' ;;
+    'accept') words='--config --state.dir --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --help' ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }

@@ -3,15 +3,19 @@ import type { Host } from '../../probes/host.ts';
 import { readBootId } from '../../probes/proc-boot-id.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
+import type { Feature } from '../model/features.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { StateLogger } from '../state/state-file.ts';
+import { Accepted } from './affinity/accepted.ts';
 import { Baselines } from './affinity/baselines.ts';
 import { Memory } from './affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
+import type { VmPlan } from './plan/plan.ts';
+import { ioThreadsOf } from './plan/polling.ts';
 import type { Evidence } from './stage/evidence.ts';
 import { Phases } from './stage/phases.ts';
 import { type StageDependencies, StageWatch } from './stage/watch.ts';
@@ -53,8 +57,9 @@ export class Assessment {
         watched,
         memory: this.#memory,
         residencyOf: dependencies.residencyOf,
+        accepted: new Accepted(stateDirectory, boot, logger),
         baselines: new Baselines(stateDirectory, boot, logger, dependencies.learns),
-        onChange: (drift, began) => this.#logDrift(drift, began),
+        onChange: (drift, began, fix) => this.#logDrift(drift, began, fix),
         sinceBoot: dependencies.sinceBoot,
       },
       settings,
@@ -82,6 +87,12 @@ export class Assessment {
     return this.#stages;
   }
 
+  /** The plan that repairs a VM and gives it the features; undefined if the VM was not checked yet. */
+  planFor(vm: Vm, goals: readonly Feature[]): VmPlan | undefined {
+    const { statistics } = this.dependencies.lastOf(vm);
+    return this.#affinity.planFor(vm, goals, ioThreadsOf(vm, statistics));
+  }
+
   /** Reads the affinity of threads and checks it for drift. Call it every second. */
   async follow(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<void> {
     await this.#affinity.tick(snapshot);
@@ -104,7 +115,7 @@ export class Assessment {
     this.#stages.judge(evidence);
   }
 
-  #logDrift({ vm, thread, kind, why, fix }: Drift, began: boolean): void {
+  #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
     const { logger } = this.dependencies;
     if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
     else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
@@ -116,7 +127,7 @@ export class Assessment {
 }
 
 /** Without a boot id, baselines from an earlier run are ignored, because they may predate a reboot. */
-function bootId(host: Host): string {
+export function bootId(host: Host): string {
   try {
     return ifThere(() => readBootId(host)) ?? '';
   } catch {

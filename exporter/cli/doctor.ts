@@ -3,8 +3,7 @@ import { ConfigError, type RawValues } from '../config/load.ts';
 import type { Telemetry } from '../daemon/telemetry.ts';
 import { formatReport } from '../doctor/sources.ts';
 import { formatVmReport, type VmReport } from '../doctor/vm.ts';
-import type { Vm } from '../model/vm.ts';
-import { truncateName } from '../model/vm-names.ts';
+import { findVm } from './find-vm.ts';
 import { oneShot, PATIENT_MS } from './one-shot.ts';
 
 /** Samples that show on which CPUs a thread runs. */
@@ -32,11 +31,7 @@ async function checkHost(telemetry: Telemetry, asJson: boolean): Promise<number>
 
 async function checkVm(telemetry: Telemetry, name: string, asJson: boolean): Promise<number> {
   const report = await reportOn(telemetry, name);
-  if (report === undefined) {
-    throw new ConfigError(
-      `--vm: no VM ${JSON.stringify(name)}: give a vm label, a name or a UUID of kvm_vm_info`,
-    );
-  }
+  if (report === undefined) throw new ConfigError(`--vm: ${JSON.stringify(name)} ended, or cannot be read`);
   print(report, asJson, formatVmReport);
   return report.drifts.length === 0 ? 0 : 1;
 }
@@ -44,16 +39,14 @@ async function checkVm(telemetry: Telemetry, name: string, asJson: boolean): Pro
 /**
  * Evaluates one VM from a few samples. It changes nothing: it prints commands and does not run them.
  *
- * @param name label, name or UUID of the VM
- * @returns undefined if there is no such VM
+ * @param name label, name, UUID or pid of the VM
+ * @returns undefined if the VM has ended since
+ * @throws ConfigError if there is no such VM
  */
 async function reportOn(telemetry: Telemetry, name: string): Promise<VmReport | undefined> {
   const { work, inventory, assessment, doctor } = telemetry;
   await work.discover();
-  const wanted = truncateName(name);
-  const isWanted = (vm: Vm): boolean => wanted !== '' && [vm.label, vm.name, vm.uuid].includes(wanted);
-  const vm = inventory.vms.find(isWanted);
-  if (vm === undefined) return undefined;
+  const vm = findVm(inventory.vms, name, '--vm');
   await assessment.readMemoryOf(vm);
   for (let i = 0; i < SAMPLES; i++) {
     if (i > 0) await sleep(SAMPLE_MS);

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { RawValues } from '../config/load.ts';
+import { runAccept } from './accept.ts';
 import { versionText } from './build.ts';
 import { runDemo } from './demo.ts';
 import { runDoctor } from './doctor.ts';
@@ -45,6 +46,13 @@ export function program(exitWith: (code: number) => void): Command {
     root.command('phase').description('declare the patch phase of a VM, which the exporter cannot detect'),
     exitWith,
   );
+  withPaths(withStateSettings(root.command('accept')))
+    .description('take the present placement of a running VM as its expected affinity')
+    .argument('<vm>', "the VM's label, name, UUID or pid")
+    .argument('[threads...]', 'only these: vcpu0, or with other CPUs vcpu0=4-5; vcpu0=any expects no pin')
+    .action(async (vm: string, threads: string[], flags: RawValues) =>
+      exitWith(await runAccept(vm, threads, flags)),
+    );
   return root;
 }
 

@@ -172,7 +172,7 @@ export const options = {
   'state.dir': option(
     directory,
     '/var/lib/kvm-telemetry',
-    'Directory for learned baselines and declared phases. If it is not writable, the exporter keeps them in memory.',
+    'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory.',
   ),
   vms: { ...option(pinnings, [], 'Expected CPUs of the threads of VMs.'), onlyInFile: true },
   'vcpu.statistics': option(

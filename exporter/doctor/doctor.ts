@@ -2,15 +2,16 @@ import type { Host } from '../../probes/host.ts';
 import { type Lockdown, readLockdown } from '../../probes/lockdown.ts';
 import type { Assessment } from '../assessment/assessment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
+import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
 import { diagnose, type Report } from './sources.ts';
-import { reportOn, takenCpus, type VmReport } from './vm.ts';
+import { reportOn, type VmReport } from './vm.ts';
 
 export interface DoctorDependencies {
   readonly host: Host;
   readonly inventory: Pick<Inventory, 'vms' | 'topology' | 'disks'>;
-  readonly assessment: Pick<Assessment, 'affinity' | 'stages'>;
+  readonly assessment: Pick<Assessment, 'affinity' | 'stages' | 'planFor'>;
   readonly remotes: Pick<RemoteSources, 'lastOf'>;
 }
 
@@ -37,6 +38,9 @@ export class Doctor {
     const affinity = assessment.affinity.of(vm);
     const stage = assessment.stages.of(vm);
     if (affinity === undefined || stage === undefined) return undefined;
+    const rule = nextRule(stage);
+    const plan = assessment.planFor(vm, rule === undefined ? [] : missingFor(rule, stage.features));
+    if (plan === undefined) return undefined;
     return reportOn({
       vm,
       affinity,
@@ -44,7 +48,7 @@ export class Doctor {
       topology,
       disks,
       statistics: remotes.lastOf(vm).statistics,
-      taken: takenCpus(vms.flatMap((each) => assessment.affinity.of(each) ?? [])),
+      plan,
     });
   }
 }

@@ -2,10 +2,13 @@ import { formatCpuList } from '../../kernel/cpu-list.ts';
 import { printable } from '../../probes/printable.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
+import { fixOf, type Plan, type VmPlan } from '../assessment/plan/plan.ts';
+import { type Remedy, remediesFor } from '../assessment/plan/remedies.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
-import { ioThreadsOf, nextRule, type Remedy, remediesFor } from '../model/next-stage.ts';
+import type { Expectation } from '../model/expectation.ts';
+import { missingFor, nextRule } from '../model/next-stage.ts';
+import type { ObservedVm } from '../model/observed.ts';
 import type { VmStage } from '../model/stage-reading.ts';
-import { factsOf } from '../model/topology-facts.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
 
@@ -28,7 +31,11 @@ export interface VmReport {
   readonly features: Readonly<Record<string, number>>;
   readonly stage: string;
   readonly phase: string | undefined;
+  /** Each with the step of the plan that fixes it. */
   readonly drifts: readonly { thread: string; kind: string; why: string; fix: string | undefined }[];
+  /** Why the expected affinity of some threads is unknown; undefined if it is known. */
+  readonly unknown: string | undefined;
+  readonly plan: Plan;
   readonly next:
     | { readonly stage: string; readonly section: string; readonly steps: readonly Remedy[] }
     | undefined;
@@ -51,25 +58,14 @@ export interface VmFacts {
   readonly statistics: VmStatistics | undefined;
   readonly topology: CpuTopology;
   readonly disks: readonly Disk[];
-  /** CPUs that are the only allowed CPU of a vCPU or I/O thread of any VM. */
-  readonly taken: ReadonlySet<number>;
+  readonly plan: VmPlan;
 }
 
-export function reportOn({ vm, affinity, stage, statistics, topology, disks, taken }: VmFacts): VmReport {
+export function reportOn({ vm, affinity, stage, statistics, topology, disks, plan }: VmFacts): VmReport {
   const { observed, drifts } = affinity;
   const rule = nextRule(stage);
   const nodes = (cpus: readonly number[]): string =>
     formatCpuList([...new Set(cpus.flatMap((cpu) => topology.nodeOf.get(cpu) ?? []))].sort((a, b) => a - b));
-  const facts = factsOf(topology);
-  const { isolated } = facts;
-  const cpusNear = new Set(facts.cpusNear(observed.deviceNodes));
-  const isNear = (cpu: number): number => Number(cpusNear.has(topology.nodeOf.get(cpu) ?? -1));
-  // Isolated CPUs are usually reserved. Suggest them first if the VM already uses some, otherwise last.
-  const usesIsolated = observed.threads.some(
-    ({ allowed }) => allowed.length === 1 && isolated.has(allowed[0] ?? -1),
-  );
-  const isApart = (cpu: number): number => Number(isolated.has(cpu) !== usesIsolated);
-  const free = topology.cpus.map(({ cpu }) => cpu).filter((cpu) => !taken.has(cpu));
   return {
     vm: vm.label,
     pid: vm.pid,
@@ -79,7 +75,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
       allowed: allowedList,
       cpu: formatCpuList([...seenOn].sort((a, b) => a - b)),
       node: nodes(seenOn),
-      expected: expectation === undefined ? '' : `${formatCpuList(expectation.cpus)} (${expectation.source})`,
+      expected: expectationText(expectation),
     })),
     memory: observed.memory === undefined ? undefined : Object.fromEntries(observed.memory),
     devices: vm.blockDevices.map(({ device }) => ({
@@ -96,35 +92,40 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, tak
     features: Object.fromEntries(stage.features),
     stage: stage.detected,
     phase: stage.phase,
-    drifts: drifts.map(({ thread, kind, why, fix }) => ({ thread, kind, why, fix })),
+    drifts: drifts.map((drift) => {
+      const { thread, kind, why } = drift;
+      return { thread, kind, why, fix: fixOf(plan, drift) };
+    }),
+    unknown: unknownOf(observed),
+    plan: { steps: plan.steps, undo: plan.undo, left: plan.left },
     next:
       rule === undefined
         ? undefined
         : {
             stage: rule.stage,
             section: rule.section,
-            steps: remediesFor(
-              rule,
-              vm,
-              observed,
-              stage,
-              free.sort((a, b) => isApart(a) - isApart(b) || isNear(b) - isNear(a) || a - b),
-            ),
+            steps: remediesFor(missingFor(rule, stage.features), plan),
           },
   };
 }
 
-/** CPUs that are the only allowed CPU of a vCPU or I/O thread. */
-export function takenCpus(affinities: Iterable<VmAffinity>): Set<number> {
-  const taken = new Set<number>();
-  for (const { observed } of affinities) {
-    const { threads } = observed;
-    for (const { allowed } of [...threads.filter(({ role }) => role === 'vcpu'), ...ioThreadsOf(threads)]) {
-      const [cpu] = allowed;
-      if (allowed.length === 1 && cpu !== undefined) taken.add(cpu);
-    }
+function expectationText(expectation: Expectation | undefined): string {
+  if (expectation === undefined) return '';
+  switch (expectation.source) {
+    case 'unpinned':
+      return 'not pinned';
+    case 'unknown':
+      return 'unknown';
+    default:
+      return `${formatCpuList(expectation.cpus)} (${expectation.source})`;
   }
-  return taken;
+}
+
+function unknownOf({ threads }: ObservedVm): string | undefined {
+  const unknown = threads.filter(({ expectation }) => expectation?.source === 'unknown');
+  if (unknown.length === 0) return undefined;
+  const labels = unknown.map(({ label }) => label).join(', ');
+  return `expected affinity unknown (${labels}): no baseline of this VM in --state.dir; use the --state.dir of the daemon`;
 }
 
 /** Formats the report as text. Tenants choose VM names, so terminal control characters are replaced. */
@@ -159,17 +160,38 @@ export function formatVmReport(report: VmReport): string {
   );
   lines.push(`features  ${features.join(' ')}`);
   lines.push(`stage     ${report.stage}${report.phase === undefined ? '' : `; phase ${report.phase}`}`, '');
-  lines.push(report.drifts.length === 0 ? 'no drift' : 'drift:');
-  for (const { thread, kind, why, fix } of report.drifts) {
-    lines.push(`  ${thread}: ${kind}: ${why}`);
-    if (fix !== undefined) lines.push(`    fix: ${fix}`);
-  }
+  lines.push(...driftLines(report));
   if (report.next !== undefined) {
     lines.push('', `missing for ${report.next.stage} (section ${report.next.section} of the paper):`);
     for (const { missing, fixes } of report.next.steps)
       lines.push(`  ${missing}`, ...fixes.map((fix) => `    fix: ${fix}`));
   }
+  lines.push(...planLines(report.plan));
   return `${lines.map(printable).join('\n')}\n`;
+}
+
+function driftLines({ drifts, unknown }: VmReport): string[] {
+  const none = unknown === undefined ? 'no drift' : 'no drift that can be seen without a baseline';
+  const lines = drifts.flatMap(({ thread, kind, why, fix }) => [
+    `  ${thread}: ${kind}: ${why}`,
+    ...(fix === undefined ? [] : [`    fix: ${fix}`]),
+  ]);
+  return [...(unknown === undefined ? [] : [unknown]), lines.length === 0 ? none : 'drift:', ...lines];
+}
+
+/** The commands above as one list. */
+function planLines({ steps, left }: Plan): string[] {
+  const lines = steps.flatMap(({ command, undo }, i) => [
+    `  ${i + 1}. ${command}`,
+    `     undo: ${undo ?? 'none'}`,
+  ]);
+  return [
+    ...(steps.length === 0
+      ? []
+      : ['', 'plan (run in this order; undo in the reverse order, kvm-telemetry accept last):', ...lines]),
+    ...(left.length === 0 ? [] : ['', 'not repaired by any command:']),
+    ...left.map(({ thread, why }) => `  ${thread}: ${why}`),
+  ];
 }
 
 function ratio(value: number | undefined): string {

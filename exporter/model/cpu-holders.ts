@@ -1,6 +1,6 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { isPin } from './confinement.ts';
-import { type ObservedThread, type ObservedVm, permitted } from './observed.ts';
+import type { ObservedThread, ObservedVm } from './observed.ts';
 import { IO_THREAD_ROLES } from './roles.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
@@ -21,8 +21,12 @@ const NOBODY: Holders = { vcpus: [], io: [] };
  * The one CPU to which a thread is confined. undefined if the thread may run on several CPUs (an idle thread
  * stays on an arbitrary one), if its cgroup has only one CPU, or if the host has only one CPU.
  */
-function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): number | undefined {
-  const mask = facts.mask(thread.allowed);
+export function placeOf(
+  vm: ObservedVm,
+  allowed: readonly number[],
+  facts: TopologyFacts,
+): number | undefined {
+  const mask = facts.mask(allowed);
   if (facts.online.size < 2 || mask.online.length !== 1) return undefined;
   return isPin(mask, vm, facts) === false ? undefined : mask.online[0];
 }
@@ -31,7 +35,6 @@ function placeOf(vm: ObservedVm, thread: ObservedThread, facts: TopologyFacts): 
 export class CpuHolders {
   readonly #holders = new Map<number, Holders>();
   readonly #cpus = new Map<ObservedThread, number>();
-  readonly #free = new Map<number | undefined, readonly number[]>();
 
   constructor(
     vms: readonly ObservedVm[],
@@ -41,11 +44,10 @@ export class CpuHolders {
       for (const thread of vm.threads) {
         const isVcpu = thread.role === 'vcpu';
         if (!isVcpu && !IO_THREAD_ROLES.has(thread.role)) continue;
-        const cpu = placeOf(vm, thread, facts);
+        const cpu = placeOf(vm, thread.allowed, facts);
         if (cpu === undefined) continue;
         this.#cpus.set(thread, cpu);
-        const holders = this.#holders.get(cpu) ?? { vcpus: [], io: [] };
-        this.#holders.set(cpu, holders);
+        const holders = getOrInsert(this.#holders, cpu, (): Holders => ({ vcpus: [], io: [] }));
         holders[isVcpu ? 'vcpus' : 'io'].push({ vm, thread });
       }
     }
@@ -74,23 +76,19 @@ export class CpuHolders {
     return undefined;
   }
 
-  /**
-   * A CPU of this node to which the thread can be pinned and on whose core no thread is confined; undefined
-   * if there is none.
-   */
-  free({ vm, thread }: Holder, node: number | undefined): number | undefined {
-    const usesIsolated = thread.allowed.some((cpu) => this.facts.isolated.has(cpu));
-    const cpus = permitted(vm, thread, this.#freeOn(node));
-    // Isolated CPUs are reserved: only a thread that may already use one gets another.
-    return cpus.find((cpu) => this.facts.isolated.has(cpu) === usesIsolated);
+  /** All threads that are confined to the CPU. */
+  at(cpu: number): readonly Holder[] {
+    const holders = this.#holders.get(cpu);
+    return holders === undefined ? [] : [...holders.vcpus, ...holders.io];
   }
+}
 
-  #freeOn(node: number | undefined): readonly number[] {
-    return getOrInsert(this.#free, node, () => {
-      const isFree = (cpu: number): boolean =>
-        [cpu, ...this.facts.siblings(cpu)].every((each) => !this.#holders.has(each));
-      const candidates = this.facts.topology.cpus.filter((cpu) => cpu.node === node);
-      return candidates.map(({ cpu }) => cpu).filter(isFree);
-    });
-  }
+/**
+ * Whether it is drift if two threads on the I/O path are confined to one CPU, or to two CPUs of one core:
+ * `onSameCpu` and `onSameCore` for one pair.
+ */
+export function areInConflict(a: Holder, b: Holder, isSameCpu: boolean): boolean {
+  const [isVcpu, isOther] = [a, b].map(({ thread }) => thread.role === 'vcpu');
+  if (isVcpu && isOther) return isSameCpu || a.vm.vm !== b.vm.vm;
+  return isVcpu === true || isOther === true;
 }

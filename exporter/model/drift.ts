@@ -3,8 +3,8 @@ import { isPin } from './confinement.ts';
 import type { CpuHolders, Holder } from './cpu-holders.ts';
 import { crossingOf } from './drift-nodes.ts';
 import type { Expectation } from './expectation.ts';
-import { commandFor, type ObservedThread, type ObservedVm } from './observed.ts';
-import { type CpuMask, isWithin, type TopologyFacts } from './topology-facts.ts';
+import type { ObservedThread, ObservedVm } from './observed.ts';
+import { type CpuMask, isWithin } from './topology-facts.ts';
 
 export const DRIFT_KINDS = [
   'mask_widened',
@@ -27,8 +27,8 @@ export interface Drift {
   readonly vm: string;
   /** The reason for the log, with the CPUs. */
   readonly why: string;
-  /** The command that fixes it; undefined if there is none. */
-  readonly fix: string | undefined;
+  /** The thread with which it shares a CPU or core; undefined for other kinds. */
+  readonly other?: Holder | undefined;
 }
 
 export interface DriftInput {
@@ -48,11 +48,7 @@ interface Case {
   readonly actual: CpuMask;
 }
 
-interface Finding {
-  readonly kind: DriftKind;
-  readonly why: string;
-  readonly fix: string | undefined;
-}
+type Finding = Pick<Drift, 'kind' | 'why' | 'other'>;
 
 /** The drift of one VM. A thread without an expected affinity has none. */
 export function driftsOf({ vm, holders, maxMigrationsPerSecond }: DriftInput): Drift[] {
@@ -85,21 +81,20 @@ export function driftsOf({ vm, holders, maxMigrationsPerSecond }: DriftInput): D
 function maskOf({ vm, thread, holders, source, expected, actual }: Case): Finding | undefined {
   if (expected.online.length === 0) {
     const why = `none of CPUs ${expected.text} is online (${source})`;
-    return { kind: 'mask_changed', why, fix: undefined };
+    return { kind: 'mask_changed', why };
   }
   if (thread.allowedList === expected.text) return undefined;
   if (actual.online.length > 0 && isWithin(actual.online, expected.online)) return undefined;
   const why = `on CPUs ${actual.text} instead of ${expected.text} (${source})`;
-  const fix = commandFor(vm, thread, expected.online);
-  if (isPin(actual, vm, holders.facts) === false) return { kind: 'unpinned', why, fix };
-  return { kind: isWithin(expected.online, actual.online) ? 'mask_widened' : 'mask_changed', why, fix };
+  if (isPin(actual, vm, holders.facts) === false) return { kind: 'unpinned', why };
+  return { kind: isWithin(expected.online, actual.online) ? 'mask_widened' : 'mask_changed', why };
 }
 
 function sharedCpu({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
   const other = holders.onSameCpu(thread, cpu);
   if (other === undefined) return undefined;
   const why = `shares CPU ${cpu} with ${nameOf(other, vm)}`;
-  return { kind: 'shared_cpu', why, fix: apart({ vm, thread }, other, holders) };
+  return { kind: 'shared_cpu', why, other };
 }
 
 function sharedCore({ vm, thread, holders }: Case, cpu: number): Finding | undefined {
@@ -107,52 +102,24 @@ function sharedCore({ vm, thread, holders }: Case, cpu: number): Finding | undef
   if (other === undefined) return undefined;
   const core = formatCpuList([cpu, ...holders.facts.siblings(cpu)].sort((a, b) => a - b));
   const why = `shares the core of CPUs ${core} with ${nameOf(other, vm)}`;
-  return { kind: 'shared_core', why, fix: apart({ vm, thread }, other, holders) };
+  return { kind: 'shared_core', why, other };
 }
 
 function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
   return vm.vm === self.vm ? thread.label : `${thread.label} of ${vm.vm}`;
 }
 
-/**
- * Both threads of a pair report the same fix. A thread that left its expected mask moves back; otherwise the
- * I/O thread moves, or the thread whose name sorts first.
- */
-function apart(self: Holder, other: Holder, holders: CpuHolders): string | undefined {
-  const rank = ({ vm, thread }: Holder): string =>
-    `${thread.role === 'vcpu' ? 1 : 0} ${vm.vm} ${thread.label}`;
-  const [mover, stayer] = rank(self) < rank(other) ? [self, other] : [other, self];
-  const back = commandBack(mover, holders.facts) ?? commandBack(stayer, holders.facts);
-  if (back !== undefined) return back;
-  const cpu = holders.of(mover.thread);
-  const free = cpu === undefined ? undefined : holders.free(mover, holders.facts.topology.nodeOf.get(cpu));
-  return free === undefined ? undefined : commandFor(mover.vm, mover.thread, [free]);
-}
-
-/**
- * The command that restores a thread's expected CPUs; undefined if the thread has them, or none of them is
- * online.
- */
-function commandBack({ vm, thread }: Holder, facts: TopologyFacts): string | undefined {
-  if (thread.expectation === undefined) return undefined;
-  const { online } = facts.mask(thread.expectation.cpus);
-  const isThere = formatCpuList(facts.mask(thread.allowed).online) === formatCpuList(online);
-  return isThere || online.length === 0 ? undefined : commandFor(vm, thread, online);
-}
-
 function crossNode({ vm, thread, holders, expected, actual }: Case): Finding | undefined {
   // A thread that is neither pinned nor expected to be pinned may run on every node, so none is wrong.
   const { facts } = holders;
   if (isPin(expected, vm, facts) === false && isPin(actual, vm, facts) === false) return undefined;
-  const crossing = crossingOf(vm, thread, holders);
-  if (crossing === undefined) return undefined;
-  const { why, fix } = crossing;
-  return { kind: 'cross_node', why, fix: commandBack({ vm, thread }, facts) ?? fix };
+  const why = crossingOf(vm, thread, facts);
+  return why === undefined ? undefined : { kind: 'cross_node', why };
 }
 
 function migrating({ vm, thread, holders, expected }: Case, limit: number): Finding | undefined {
   const rate = thread.migrationsPerSecond;
   if (rate === undefined || rate <= limit || isPin(expected, vm, holders.facts) === false) return undefined;
   const why = `${rate.toFixed(1)} migrations per second on CPUs ${thread.allowedList}, limit ${limit}`;
-  return { kind: 'migrating', why, fix: commandBack({ vm, thread }, holders.facts) };
+  return { kind: 'migrating', why };
 }

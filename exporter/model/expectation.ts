@@ -3,11 +3,17 @@ import { matchesGlob } from './glob.ts';
 import { libvirtIdOf } from './libvirt-id.ts';
 import type { Vm, VmThread } from './vm.ts';
 
+/**
+ * `unpinned` if the thread is not pinned and nobody expects it to be. `unknown` if it is pinned, or may be, and
+ * no baseline says whether to these CPUs. In both cases the CPUs are the present ones.
+ */
+export type Source = 'config' | 'libvirt' | 'baseline' | 'unpinned' | 'unknown';
+
 /** The expected affinity of a thread, and its source. */
 export interface Expectation {
   /** Ascending. */
   readonly cpus: readonly number[];
-  readonly source: 'config' | 'libvirt' | 'baseline';
+  readonly source: Source;
 }
 
 /** A pin that the configuration declares. */
@@ -20,22 +26,21 @@ export interface PinningRule {
 }
 
 /**
- * Returns the CPUs of the first matching rule of the configuration, else libvirt's pin, else the baseline.
+ * Returns the CPUs of the first matching rule of the configuration, else libvirt's pin, else what was learned.
  *
- * @param baseline undefined if there is none
+ * @param learned undefined if masks are not learned
  */
 export function expectationOf(
   thread: Pick<VmThread, 'role' | 'label'>,
   vm: Pick<Vm, 'name'>,
   rules: readonly PinningRule[],
   pins: LibvirtPins | undefined,
-  baseline: readonly number[] | undefined,
+  learned: Expectation | undefined,
 ): Expectation | undefined {
   const rule = rules.find((each) => matchesGlob(each.vm, vm.name) && matchesGlob(each.thread, thread.label));
   if (rule !== undefined) return { cpus: rule.cpus, source: 'config' };
   const pin = pins === undefined ? undefined : pinOf(thread, pins);
-  if (pin !== undefined) return { cpus: pin, source: 'libvirt' };
-  return baseline === undefined ? undefined : { cpus: baseline, source: 'baseline' };
+  return pin === undefined ? learned : { cpus: pin, source: 'libvirt' };
 }
 
 function pinOf(

@@ -100,7 +100,7 @@ function ioThreads(threads: FeatureInput['threads']): (readonly number[])[] {
  * Each thread is confined to one node, the memory is on the vCPUs' nodes, and the I/O threads run near the
  * device.
  */
-function isLocal(
+export function isLocal(
   facts: TopologyFacts,
   vcpus: readonly (readonly number[])[],
   io: readonly (readonly number[])[],

@@ -59,39 +59,28 @@ export interface ObservedVm {
  * The command that pins a thread to these CPUs. An io_uring SQPOLL thread can be moved since Linux 6.3
  * (io_uring/sqpoll.c).
  *
- * @param cpus CPUs outside the thread's cpuset are left out, as the kernel would refuse them
- * @returns undefined if no CPU is left
- * @example commandFor(vm, thread, [2]) // 'virsh vcpupin web-1 0 2 --live', or 'taskset -pc 2 1234'
+ * @example pinCommand(vm, thread, [2]) // 'virsh vcpupin web-1 0 2 --live', or 'taskset -pc 2 1234'
  */
-export function commandFor(
-  vm: ObservedVm,
-  thread: ObservedThread,
-  cpus: readonly number[],
-): string | undefined {
-  const list = formatCpuList(permitted(vm, thread, cpus));
-  if (list === '') return undefined;
-  if (isPinnedByLibvirt(vm, thread)) {
-    const domain = argumentFor(vm);
-    const id = libvirtIdOf(thread.role, thread.label);
-    if (id === undefined) return `virsh emulatorpin ${domain} ${list} --live`;
-    return `virsh ${thread.role === 'vcpu' ? 'vcpupin' : 'iothreadpin'} ${domain} ${id} ${list} --live`;
-  }
-  return `taskset -pc ${list} ${thread.tid}`;
+export function pinCommand(vm: ObservedVm, thread: ObservedThread, cpus: readonly number[]): string {
+  const list = formatCpuList(cpus);
+  if (!isPinnedByLibvirt(vm, thread)) return `taskset -pc ${list} ${thread.tid}`;
+  const domain = argumentFor(vm);
+  const id = libvirtIdOf(thread.role, thread.label);
+  if (id === undefined) return `virsh emulatorpin ${domain} ${list} --live`;
+  return `virsh ${thread.role === 'vcpu' ? 'vcpupin' : 'iothreadpin'} ${domain} ${id} ${list} --live`;
 }
 
 /** libvirt also changes the cpuset of the thread's own cgroup, so only the VM's cgroup limits the choice. */
-function isPinnedByLibvirt(vm: ObservedVm, { role, label }: ObservedThread): boolean {
+export function isPinnedByLibvirt(
+  vm: Pick<ObservedVm, 'domain'>,
+  { role, label }: Pick<ObservedThread, 'role' | 'label'>,
+): boolean {
   return vm.domain !== '' && (role === 'emulator' || libvirtIdOf(role, label) !== undefined);
 }
 
-/** The CPUs to which a thread can be pinned within its current cgroup. */
-export function permitted(
-  vm: ObservedVm,
-  thread: ObservedThread,
-  cpus: readonly number[],
-): readonly number[] {
-  const cpuset = isPinnedByLibvirt(vm, thread) ? vm.cpuset : (thread.cpuset ?? vm.cpuset);
-  return cpuset === undefined ? cpus : cpus.filter((cpu) => cpuset.includes(cpu));
+/** The CPUs to which a thread can be pinned within its current cgroup; undefined if none confines it. */
+export function permitted(vm: ObservedVm, thread: ObservedThread): readonly number[] | undefined {
+  return isPinnedByLibvirt(vm, thread) ? vm.cpuset : (thread.cpuset ?? vm.cpuset);
 }
 
 /** The domain as an argument of virsh. The UUID replaces a name that virsh or a shell could misread. */

@@ -140,6 +140,21 @@ export interface LiveReport {
     readonly why: string;
     readonly fix: string | undefined;
   }[];
+  /** Why the expected affinity of some threads is unknown. */
+  readonly unknown: string | undefined;
+  readonly plan: {
+    readonly steps: readonly {
+      readonly what: string;
+      readonly command: string;
+      readonly undo: string | undefined;
+      readonly vm: string;
+      readonly threads: readonly string[];
+    }[];
+    /** In the order to run. */
+    readonly undo: readonly string[];
+    /** What no command repairs. */
+    readonly left: readonly { readonly thread: string; readonly why: string }[];
+  };
   readonly next:
     | {
         readonly stage: string;

@@ -83,8 +83,10 @@ test('/metrics and the log follow each change of pins', async (context) => {
     [`${ROOT}dist/exporter/main.js`, 'doctor', '--vm', NAME, '--state.dir=/nonexistent'],
     { encoding: 'utf8' },
   );
-  // What it sees for the first time is how it should be, but for two on one CPU.
+  // Without the baseline only that two threads share a CPU is a drift.
   assert.equal(doctor.status, 1, doctor.stdout + doctor.stderr);
+  assert.match(doctor.stdout, /expected affinity unknown \(.*vcpu0/);
+  assert.doesNotMatch(doctor.stdout, /\(baseline\)/);
   assert.match(doctor.stdout, new RegExp(`vcpu0 +${vcpu} +0 `));
   assert.match(doctor.stdout, /shared_cpu: shares CPU 0 with vcpu0/);
   taskset(io, '1');
@@ -95,6 +97,69 @@ test('/metrics and the log follow each change of pins', async (context) => {
   assert.equal(await features('io_separate_from_vcpus'), 1);
   assert.equal(await features('vcpus_pinned'), 1);
   assert.equal(await features('vhost'), 0);
+});
+
+interface Report {
+  readonly drifts: readonly { readonly thread: string; readonly kind: string; readonly fix?: string }[];
+  readonly plan: {
+    readonly steps: readonly { readonly command: string }[];
+    readonly undo: readonly string[];
+  };
+}
+
+test("the commands of doctor's plan repair a VM, its undo takes them back, and accept ends the drift", async (context) => {
+  if (!canRun(context)) return;
+  const guest = runGuest(context, { name: NAME, vcpus: 1 });
+  const vcpu = threadId(guest.pid, 'CPU 0/KVM');
+  const io = threadId(guest.pid, 'IO io0');
+  const daemon = await startDaemon(context);
+  const stateDir = String(daemon.environment['KVM_TELEMETRY_STATE_DIR']);
+  const cli = (...args: string[]) =>
+    spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, ...args, '--state.dir', stateDir], {
+      encoding: 'utf8',
+    });
+  const doctor = (): Report => JSON.parse(cli('doctor', '--vm', NAME, '--json').stdout) as Report;
+  const runAll = (commands: readonly string[]): void => {
+    for (const command of commands) {
+      const [program = '', ...args] = command.split(' ');
+      if (program === 'kvm-telemetry') assert.equal(cli(...args).status, 0, command);
+      else execFileSync(program, args, { stdio: 'ignore' });
+    }
+  };
+  const masks = (): string[] =>
+    [vcpu, io].map((tid) => execFileSync('taskset', ['-pc', tid], { encoding: 'utf8' }));
+  await sleep(SETTLED_MS);
+  taskset(vcpu, '0');
+  taskset(io, '1');
+  await sleep(2500);
+  await becomes(daemon, {});
+
+  taskset(vcpu, '1');
+  taskset(io, '0-1');
+  const wide = cpus().length === 2 ? 'unpinned' : 'mask_widened';
+  const drifted = { 'iothread:io0': [wide], vcpu0: ['mask_changed'] };
+  await becomes(daemon, drifted);
+  const before = masks();
+  const { plan, drifts: found } = doctor();
+  assert.deepEqual(
+    plan.steps.map(({ command }) => command).sort(),
+    [`taskset -pc 0 ${vcpu}`, `taskset -pc 1 ${io}`].sort(),
+  );
+  for (const { fix } of found)
+    assert.ok(
+      plan.steps.some(({ command }) => command === fix),
+      fix,
+    );
+  runAll(plan.steps.map(({ command }) => command));
+  await becomes(daemon, {});
+  assert.deepEqual(doctor().drifts, []);
+
+  runAll(plan.undo);
+  assert.deepEqual(masks(), before);
+  await becomes(daemon, drifted);
+  const accepted = cli('accept', NAME);
+  assert.match(accepted.stdout, /^expected affinity of kt-affinity: .*vcpu0 1/);
+  await becomes(daemon, {});
 });
 
 test('a declared phase outlives a restart, and a restarted VM gets a new baseline', async (context) => {

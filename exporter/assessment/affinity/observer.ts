@@ -1,10 +1,11 @@
 import type { Disk } from '../../../probes/sys-block.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
-import { expectationOf, type PinningRule } from '../../model/expectation.ts';
-import type { ObservedThread, ObservedVm } from '../../model/observed.ts';
+import { isPin } from '../../model/confinement.ts';
+import { type Expectation, expectationOf, type PinningRule } from '../../model/expectation.ts';
+import type { ObservedThread, ObservedVm, Unpinned } from '../../model/observed.ts';
 import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';
 import { IO_THREAD_ROLES } from '../../model/roles.ts';
-import { factsOf } from '../../model/topology-facts.ts';
+import { factsOf, type TopologyFacts } from '../../model/topology-facts.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import type { Baselines } from './baselines.ts';
 import type { Completions } from './completions.ts';
@@ -38,14 +39,17 @@ export class Observer {
   observe(vm: Vm, topology: CpuTopology, settings: ObserverSettings): ObservedVm {
     const { watched, confinements, completions, memory } = this.dependencies;
     const checked = checkedThreads(watched, vm);
-    const threads = checked.flatMap((thread) => this.#observeThread(vm, thread, settings) ?? []);
+    const facts = factsOf(topology);
+    const confinement = confinements.ofVm(vm, checked, facts);
+    const expect = this.#unlearned(checked, confinement.unpinned, facts);
+    const threads = checked.flatMap((thread) => this.#observeThread(vm, thread, settings, expect) ?? []);
     const used = vm.blockDevices.map(({ device }) => device);
     const disks = watched.disks.filter(({ name }) => used.includes(name));
     const ioCpus = threads.filter(({ role }) => IO_THREAD_ROLES.has(role)).flatMap(({ seenOn }) => seenOn);
     return {
       vm: vm.label,
       pid: vm.pid,
-      ...confinements.ofVm(vm, checked, factsOf(topology)),
+      ...confinement,
       domain: vm.domain,
       uuid: vm.uuid,
       threads,
@@ -56,20 +60,39 @@ export class Observer {
     };
   }
 
+  /** The expectation of a thread without a baseline: its present CPUs. Threads with one mask share one. */
+  #unlearned(
+    checked: readonly VmThread[],
+    unpinned: Unpinned,
+    facts: TopologyFacts,
+  ): (cpus: readonly number[]) => Expectation {
+    const threads = checked.flatMap((thread) => this.dependencies.masks.of(thread) ?? []);
+    const vm = { unpinned, threads: threads.map(({ cpus }) => ({ allowed: cpus })) };
+    const known = new Map<readonly number[], Expectation>();
+    return (cpus) => {
+      const before = known.get(cpus);
+      if (before !== undefined) return before;
+      const source = isPin(facts.mask(cpus), vm, facts) === false ? 'unpinned' : 'unknown';
+      const expectation: Expectation = { cpus, source };
+      known.set(cpus, expectation);
+      return expectation;
+    };
+  }
+
   /** @returns undefined if the thread's mask has not been read yet */
   #observeThread(
     vm: Vm,
     thread: VmThread,
     { rules, learn, sampleInterval }: ObserverSettings,
+    unlearned: (cpus: readonly number[]) => Expectation,
   ): ObservedThread | undefined {
     const { masks, baselines, confinements, residencyOf } = this.dependencies;
     const mask = masks.of(thread);
     if (mask === undefined) return undefined;
     const residency = residencyOf(thread);
     const baseline = learn ? baselines.of(vm.key, thread.label) : undefined;
-    // A thread that is not pinned has its current mask as its expected affinity.
-    const current = learn ? mask.cpus : undefined;
-    const learned = baseline === undefined ? current : masks.list(baseline);
+    const learned: Expectation | undefined =
+      baseline === undefined ? undefined : { cpus: masks.list(baseline), source: 'baseline' };
     return {
       label: thread.label,
       role: thread.role,
@@ -83,7 +106,13 @@ export class Observer {
       get cpuset() {
         return confinements.ofThread(thread);
       },
-      expectation: expectationOf(thread, vm, rules, vm.pins, learned),
+      expectation: expectationOf(
+        thread,
+        vm,
+        rules,
+        vm.pins,
+        learned ?? (learn ? unlearned(mask.cpus) : undefined),
+      ),
     };
   }
 }

@@ -2,12 +2,17 @@ import type { Host } from '../../../probes/host.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import type { Drift } from '../../model/drift.ts';
+import type { Feature } from '../../model/features.ts';
 import type { ObservedVm } from '../../model/observed.ts';
 import type { Residency } from '../../model/residency.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
 import { factsOf } from '../../model/topology-facts.ts';
-import type { VmThread } from '../../model/vm.ts';
+import type { Vm, VmThread } from '../../model/vm.ts';
 import { Yielder } from '../../schedule/yielder.ts';
+import { type PlanHost, planHostOf } from '../plan/host.ts';
+import { fixOf, planFor, type VmPlan } from '../plan/plan.ts';
+import type { IoThread } from '../plan/polling.ts';
+import type { Accepted } from './accepted.ts';
 import type { Baselines } from './baselines.ts';
 import { Completions } from './completions.ts';
 import { Confinements } from './confinements.ts';
@@ -28,9 +33,14 @@ export interface AffinityDependencies {
   readonly watched: Watched;
   readonly memory: Memory;
   readonly baselines: Baselines;
+  readonly accepted: Accepted;
   residencyOf(thread: VmThread): Residency | undefined;
-  /** Called when a drift begins or ends. */
-  onChange(drift: Drift, began: boolean): void;
+  /**
+   * Called when a drift begins or ends.
+   *
+   * @param fix the command of the VM's plan that fixes a drift that began; undefined if there is none
+   */
+  onChange(drift: Drift, began: boolean, fix: string | undefined): void;
   /** Seconds since boot. */
   sinceBoot(): number;
 }
@@ -43,6 +53,7 @@ export class AffinityWatch {
   readonly #learner: Learner;
   readonly #observer: Observer;
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
+  #host: PlanHost | undefined;
 
   constructor(
     private readonly dependencies: AffinityDependencies,
@@ -69,17 +80,30 @@ export class AffinityWatch {
     return { of: ({ key }) => this.#vms.get(key), problems };
   }
 
+  /** The plan of a VM, as of the last tick; undefined if the VM was not checked yet. */
+  planFor(
+    { key }: Vm,
+    goals: readonly Feature[] = [],
+    ioThreads: readonly IoThread[] = [],
+  ): VmPlan | undefined {
+    const observed = this.#vms.get(key)?.observed;
+    if (observed === undefined || this.#host === undefined) return undefined;
+    return planFor(this.#host, observed, goals, ioThreads);
+  }
+
   /** Reads the masks and checks them for drift. */
   async tick(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<void> {
-    const { watched, baselines } = this.dependencies;
+    const { watched, baselines, accepted } = this.dependencies;
     this.#confinements.tick(watched.vms);
     this.#completions.tick(watched.disks);
     const readings = await this.#reader.read(snapshot);
     for (const { vm, thread, change } of readings)
       if (change !== 'none') this.#confinements.forget(vm, thread);
+    accepted.reload();
+    for (const { key } of watched.vms) baselines.accept(key, accepted.of(key));
     const { topology } = watched;
     if (topology !== undefined) {
-      if (this.settings.learn) await this.#learner.learn(readings, factsOf(topology));
+      if (this.settings.learn && baselines.learns) await this.#learner.learn(readings, factsOf(topology));
       await this.#judge(topology);
     }
     await baselines.keep(new Set(watched.vms.map(({ key }) => key)));
@@ -95,7 +119,17 @@ export class AffinityWatch {
       observed.set(vm.key, this.#observer.observe(vm, topology, settings));
     }
     const before = this.#vms;
-    this.#vms = await judge(observed, factsOf(topology), settings.maxMigrationsPerSecond);
-    for (const { drift, began } of changesBetween(before, this.#vms)) onChange(drift, began);
+    const { maxMigrationsPerSecond } = settings;
+    const host = planHostOf([...observed.values()], factsOf(topology), maxMigrationsPerSecond);
+    this.#vms = await judge(observed, host);
+    this.#host = host;
+    const plans = new Map<string, VmPlan>();
+    for (const { key, drift, began } of changesBetween(before, this.#vms)) {
+      if (yielder.isDue()) await yielder.yield();
+      const vm = began ? observed.get(key) : undefined;
+      const plan = vm === undefined ? undefined : (plans.get(key) ?? planFor(host, vm));
+      if (plan !== undefined) plans.set(key, plan);
+      onChange(drift, began, plan === undefined ? undefined : fixOf(plan, drift));
+    }
   }
 }

@@ -21,9 +21,10 @@ export class AdviceView {
 function drifts({ drifts, threads }: LiveReport): HTMLElement {
   const box = el('div', {}, el('h3', {}, 'Drift'));
   if (drifts.length === 0) {
-    const isKnown = threads.some(({ expected }) => expected !== '');
+    // Only an expectation with a source, such as `2 (libvirt)`, can be met.
+    const isKnown = threads.some(({ expected }) => expected.endsWith(')'));
     const text = isKnown
-      ? 'All threads have their expected affinity.'
+      ? 'All threads with an expected affinity have it.'
       : 'No thread has an expected affinity. Pin the threads with libvirt or taskset, or add the VM to vms in the configuration.';
     box.append(el('p', { class: isKnown ? 'good' : 'empty' }, text));
   }

@@ -293,14 +293,48 @@ describe('doctor --vm', { concurrency: 2 }, () => {
   test('a VM that is not there is code 2 and one line', async () => {
     const { code, out, errors } = await run(['doctor', '--vm', 'none\u001b', HOST, STATE]);
     assert.deepEqual([code, out], [2, '']);
-    assert.equal(
-      errors,
-      'kvm-telemetry: --vm: no VM "none\\u001b": give a vm label, a name or a UUID of kvm_vm_info\n',
-    );
+    assert.equal(errors, 'kvm-telemetry: --vm: no VM "none\\u001b" is running: give one of "vm-a"\n');
+    const near = await run(['doctor', '--vm', 'vm-aa', HOST, STATE]);
+    assert.equal(near.errors, 'kvm-telemetry: --vm: no VM "vm-aa" is running: did you mean "vm-a"?\n');
   });
 
   test('it writes no state', () => {
     assert.throws(() => readFileSync(join(folder, 'none', 'baselines.json')), { code: 'ENOENT' });
+  });
+});
+
+describe('accept', { concurrency: 2 }, () => {
+  const accept = (...args: string[]): Promise<Outcome> =>
+    run(['accept', ...args, HOST, `--state.dir=${join(folder, 'accepted')}`]);
+
+  test('the present placement, or the CPUs that are given, is confirmed and stored', async () => {
+    const all = await accept('vm-a');
+    assert.deepEqual([all.code, all.errors], [0, '']);
+    assert.match(all.out, /^expected affinity of vm-a: .*vcpu0 /);
+    const one = await accept('244', 'vcpu0=1', 'vcpu1=any');
+    assert.deepEqual(one, {
+      ...{ code: 0, out: 'expected affinity of vm-a: vcpu0 1, vcpu1 not pinned\n', errors: '' },
+    });
+    const { vms } = JSON.parse(readFileSync(join(folder, 'accepted', 'accepted.json'), 'utf8')) as {
+      vms: Record<string, Record<string, { cpus: string }>>;
+    };
+    const [threads] = Object.values(vms);
+    assert.deepEqual([threads?.['vcpu0']?.cpus, threads?.['vcpu1']?.cpus], ['1', 'any']);
+    assert.ok(threads?.['emulator'] !== undefined, 'accepted before');
+  });
+
+  test('what does not exist is code 2 and the nearest name', async () => {
+    const mistakes: [string[], RegExp][] = [
+      [['vm-aa'], /accept: no VM "vm-aa" is running: did you mean "vm-a"\?/],
+      [['vm-a', 'vcpu00=1'], /accept: vm-a has no thread "vcpu00": did you mean "vcpu0"\?/],
+      [['vm-a', 'vcpu0=x'], /accept: "x" is not a list of CPUs: give for example/],
+      [[], /missing required argument 'vm'/],
+    ];
+    for (const [args, message] of mistakes) {
+      const { code, out, errors } = await accept(...args);
+      assert.deepEqual([code, out], [2, ''], args.join());
+      assert.match(errors, message);
+    }
   });
 });
 

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  formatVmReport,
-  reportOn,
-  takenCpus,
-  type VmFacts,
-  type VmReport,
-} from '../../../exporter/doctor/vm.ts';
+import { planFor } from '../../../exporter/assessment/plan/plan.ts';
+import { formatVmReport, reportOn, type VmFacts, type VmReport } from '../../../exporter/doctor/vm.ts';
 import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
+import { missingFor, nextRule } from '../../../exporter/model/next-stage.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
 import type { VmStage } from '../../../exporter/model/stage-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { Disk } from '../../../probes/sys-block.ts';
-import { drifts, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
+import { drifts, hostOf, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);
@@ -24,7 +20,7 @@ interface Made {
   readonly observed?: Partial<ObservedVm>;
   readonly vm?: Partial<Vm>;
   readonly stage?: Partial<VmStage>;
-  readonly taken?: ReadonlySet<number>;
+  readonly others?: readonly ObservedVm[];
 }
 
 const THREADS = [
@@ -33,13 +29,7 @@ const THREADS = [
   thread('iothread:io0', [5], undefined, { tid: 13, seenOn: [5] }),
 ];
 
-function report({
-  threads = THREADS,
-  observed = {},
-  vm = {},
-  stage = {},
-  taken = new Set(),
-}: Made = {}): VmReport {
+function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others = [] }: Made = {}): VmReport {
   const seen = vmOf(threads, {
     deviceNodes: [1],
     memory: new Map([
@@ -48,6 +38,23 @@ function report({
     ]),
     ...observed,
   });
+  const stageOf: VmStage = {
+    features: new Map([
+      ['vcpus_pinned', 0],
+      ['io_threads_pinned', 1],
+      ['io_separate_from_vcpus', 1],
+    ]) as VmStage['features'],
+    detected: 'original',
+    declared: undefined,
+    phase: undefined,
+    stageChanges: 0,
+    phaseChanges: 0,
+    devices: [{ device: 'vda', locality: 0.5, fairness: undefined }],
+    ...stage,
+  };
+  const rule = nextRule(stageOf);
+  const goals = rule === undefined ? [] : missingFor(rule, stageOf.features);
+  const ids = vm.iothreadIds ?? [];
   const facts: VmFacts = {
     vm: {
       label: 'web',
@@ -58,20 +65,7 @@ function report({
       ...vm,
     } as unknown as Vm,
     affinity: { observed: seen, drifts: drifts(NUMA, seen) } as unknown as VmAffinity,
-    stage: {
-      features: new Map([
-        ['vcpus_pinned', 0],
-        ['io_threads_pinned', 1],
-        ['io_separate_from_vcpus', 1],
-      ]) as VmStage['features'],
-      detected: 'original',
-      declared: undefined,
-      phase: undefined,
-      stageChanges: 0,
-      phaseChanges: 0,
-      devices: [{ device: 'vda', locality: 0.5, fairness: undefined }],
-      ...stage,
-    },
+    stage: stageOf,
     statistics: {
       disks: [
         { name: 'vda', queues: 4, iothreads: ['io0', 'io0'] },
@@ -80,13 +74,18 @@ function report({
     } as unknown as VmStatistics,
     topology: NUMA,
     disks: [{ name: 'nvme0n1', node: 1 } as Disk],
-    taken,
+    plan: planFor(
+      hostOf(NUMA, [seen, ...others]),
+      seen,
+      goals,
+      ids.map((id) => ({ id, pollMaxSeconds: 0 })),
+    ),
   };
   return reportOn(facts);
 }
 
 test('the report has all facts of a VM', () => {
-  const { threads, drifts: wrong, next, ...rest } = report();
+  const { threads, drifts: wrong, next, plan: _, ...rest } = report();
   assert.deepEqual(threads[0], {
     thread: 'vcpu0',
     tid: 11,
@@ -118,28 +117,44 @@ test('the report has all facts of a VM', () => {
     features: { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 1 },
     stage: 'original',
     phase: undefined,
+    unknown: undefined,
   });
   assert.equal(wrong.find(({ kind }) => kind === 'unpinned')?.fix, 'taskset -pc 2 12');
   assert.deepEqual([next?.stage, next?.section], ['affinity', '4.1.2']);
 });
 
-test('free CPUs on the node of the disk are suggested first, and taken ones never', () => {
-  const fix = (made: Made): string | undefined => report(made).next?.steps[0]?.fixes[0];
-  assert.equal(fix({}), 'taskset -pc 4 12');
-  assert.equal(fix({ taken: new Set([4, 5]) }), 'taskset -pc 6 12');
-  assert.equal(fix({ taken: new Set([4, 5, 6, 7]) }), 'taskset -pc 0 12');
-  assert.equal(fix({ observed: { deviceNodes: [0] } }), 'taskset -pc 0 12');
-  assert.equal(fix({ observed: { deviceNodes: [] } }), 'taskset -pc 0 12');
+test('a drift and what is missing have one fix, which is a step of the plan', () => {
+  const { drifts: wrong, next, plan } = report();
+  assert.deepEqual(next?.steps, [{ missing: 'vcpus_pinned', fixes: ['taskset -pc 2 12'] }]);
+  assert.deepEqual(new Set(wrong.map(({ fix }) => fix)), new Set(['taskset -pc 2 12']));
+  assert.deepEqual(plan, {
+    steps: [
+      {
+        what: 'pin',
+        command: 'taskset -pc 2 12',
+        undo: 'taskset -pc 0-7 12',
+        vm: 'web',
+        threads: ['vcpu1'],
+      },
+    ],
+    undo: ['taskset -pc 0-7 12'],
+    left: [],
+  });
 });
 
-test('a CPU is taken if it is the only allowed one of a thread on the I/O path', () => {
-  const of = (...threads: ObservedThread[]): VmAffinity => ({ observed: vmOf(threads) }) as VmAffinity;
-  const taken = takenCpus([
-    of(thread('vcpu0', [1]), thread('iothread:io0', [2]), thread('emulator', [3]), thread('vcpu1', [4, 5])),
-    of(thread('emulator', [6]), thread('vhost0', [7])),
-    of(thread('vcpu0', [0]), thread('emulator', [8])),
-  ]);
-  assert.deepEqual([...taken].sort(), [0, 1, 2, 7, 8]);
+test('without a baseline the expected affinity of a pinned thread is unknown', () => {
+  const unknown = { expectation: { cpus: [1], source: 'unknown' } } as const;
+  const unpinned = { expectation: { cpus: ALL, source: 'unpinned' } } as const;
+  const made = report({
+    threads: [thread('vcpu0', [1], [1], unknown), thread('vcpu1', ALL, ALL, unpinned)],
+  });
+  assert.deepEqual(
+    made.threads.map(({ expected }) => expected),
+    ['unknown', 'not pinned'],
+  );
+  const text = formatVmReport(made);
+  assert.match(text, /expected affinity unknown \(vcpu0\): no baseline of this VM in --state.dir/);
+  assert.match(text, /^no drift that can be seen without a baseline$/m);
 });
 
 test('the last stage has nothing missing', () => {
@@ -173,7 +188,9 @@ test('the text has a table, the drift with its fix, and the missing conditions',
     '    fix: taskset -pc 2 12',
     'missing for affinity (section 4.1.2 of the paper):',
     '  vcpus_pinned',
-    '    fix: taskset -pc 4 12',
+    'plan (run in this order; undo in the reverse order, kvm-telemetry accept last):',
+    '  1. taskset -pc 2 12',
+    '     undo: taskset -pc 0-7 12',
   ])
     assert.ok(lines.includes(line), line);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CpuHolders } from '../../../exporter/model/cpu-holders.ts';
+import { areInConflict, CpuHolders } from '../../../exporter/model/cpu-holders.ts';
 import type { ObservedVm } from '../../../exporter/model/observed.ts';
 import { TopologyFacts } from '../../../exporter/model/topology-facts.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
@@ -58,36 +58,29 @@ test('on a core a vCPU meets I/O threads and vCPUs of other VMs, an I/O thread m
   assert.equal(holdersOf(topologyOf(2, 2, 1), alone, other).onSameCore(alone, a, 0), undefined, 'no SMT');
 });
 
-test('a free CPU is on the node, and nobody is pinned to its core', () => {
-  const [vcpu, io] = [thread('vcpu0', [0]), thread('iothread:a', [5])];
-  const vm = vmOf([vcpu, io]);
-  const holders = holdersOf(SMT, vm);
-  assert.equal(holders.free({ vm, thread: vcpu }, 0), 2);
-  assert.equal(holders.free({ vm, thread: vcpu }, 1), 6);
-  assert.equal(holders.free({ vm, thread: vcpu }, 7), undefined);
-  const full = vmOf([thread('vcpu0', [0]), thread('vcpu1', [3])]);
-  assert.equal(holdersOf(SMT, full).free({ vm: full, thread: vcpu }, 0), undefined);
-});
-
-test('a free CPU is one that the cgroup of the thread allows', () => {
-  const vcpu = thread('vcpu0', [0], undefined, { cpuset: [0, 3] });
-  const vm = vmOf([vcpu]);
-  assert.equal(holdersOf(SMT, vm).free({ vm, thread: vcpu }, 0), 3);
-});
-
-test('an isolated CPU is only for a thread that has one already', () => {
-  const cpus = topologyOf(1, 4, 1).cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu >= 2 }));
-  const topology = { ...topologyOf(1, 4, 1), cpus };
-  const [usual, isolated] = [thread('vcpu0', [0]), thread('vcpu1', [2])];
-  const vm = vmOf([usual, isolated]);
-  const holders = holdersOf(topology, vm);
-  assert.equal(holders.free({ vm, thread: usual }, 0), 1);
-  assert.equal(holders.free({ vm, thread: isolated }, 0), 3);
-});
-
-test('on a kernel without NUMA all CPUs are on the unknown node', () => {
-  const cpus = topologyOf(1, 2, 1).cpus.map((cpu) => ({ ...cpu, node: undefined }));
-  const vcpu = thread('vcpu0', [0]);
-  const vm = vmOf([vcpu]);
-  assert.equal(holdersOf({ ...topologyOf(1, 2, 1), cpus }, vm).free({ vm, thread: vcpu }, undefined), 1);
+test('two threads are in conflict exactly if one is found as the partner of the other', () => {
+  const labels = ['vcpu0', 'iothread:a'];
+  for (const [a, b] of labels.flatMap((first) => labels.map((second) => [first, second] as const))) {
+    for (const names of [
+      ['web', 'web'],
+      ['web', 'db'],
+    ]) {
+      for (const cpus of [
+        [0, 0],
+        [0, 1],
+      ]) {
+        const threads = [thread(a, [cpus[0] ?? 0]), thread(b, [cpus[1] ?? 0])];
+        const [one, other] = threads;
+        assert.ok(one && other);
+        const together = vmOf(threads);
+        const vms = names[0] === names[1] ? [together] : [vmOf([one]), vmOf([other], { vm: 'db' })];
+        const holders = holdersOf(SMT, ...vms);
+        const [mine = together, its = mine] = vms;
+        const isSame = cpus[0] === cpus[1];
+        const found = isSame ? holders.onSameCpu(one, 0) : holders.onSameCore(mine, one, 0);
+        const conflict = areInConflict({ vm: mine, thread: one }, { vm: its, thread: other }, isSame);
+        assert.equal(conflict, found !== undefined, `${a} ${b} ${names} ${cpus}`);
+      }
+    }
+  }
 });

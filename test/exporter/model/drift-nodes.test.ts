@@ -57,8 +57,10 @@ test('a thread that is with the device has its memory follow, or goes to a CPU t
     /; migratepages 99 0 1$/,
   );
   assert.match(
-    crossings('iothread:a', 4, { deviceNodes: [1], interruptCpus: [0] })[0] ?? '',
-    /; taskset -pc 4 7$/,
+    crossings('iothread:a', 4, {
+      ...{ deviceNodes: [1], interruptCpus: [0], takersOf: (cpu: number) => (cpu === 4 ? [0] : [cpu]) },
+    })[0] ?? '',
+    /; taskset -pc 5 7$/,
   );
 });
 

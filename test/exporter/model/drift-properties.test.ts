@@ -129,7 +129,7 @@ test('a drift names its thread, which has an expectation, each kind once, with C
         assert.ok(owner?.expectation !== undefined, `${vm} ${label}`);
         assert.match(why, kind === 'migrating' ? /migrations per second on CPUs \d/ : /\d/);
         assert.ok(
-          fix === undefined || /^(taskset -pc|virsh \w+pin|migratepages|give the device)/.test(fix),
+          fix === undefined || /^(taskset -pc|virsh \w+pin|migratepages|kvm-telemetry accept) /.test(fix),
           fix,
         );
         seen.add(kind);

@@ -57,18 +57,18 @@ test('CPUs that are offline count on neither side', () => {
   assert.deepEqual(kind([3], [2]), ['mask_changed']);
 });
 
-test('an expectation whose CPUs are all offline is reported, and a command that would fail is not', () => {
+test('a thread whose expected CPUs are all offline gets another CPU', () => {
   const topology = without(FLAT, [3, 4]);
-  const [drift] = drifts(topology, vmOf([thread('vcpu0', ALL, [3, 4])]));
+  const [drift] = drifts(topology, vmOf([thread('vcpu0', ALL, [3, 4], { tid: 7 })]));
   assert.deepEqual(
     [drift?.kind, drift?.why, drift?.fix],
-    ['mask_changed', 'none of CPUs 3-4 is online (baseline)', undefined],
+    ['mask_changed', 'none of CPUs 3-4 is online (baseline)', 'taskset -pc 0 7'],
   );
 });
 
 test('no command asks for CPUs that the cpuset keeps from the thread, as the kernel would refuse it', () => {
   const fix = (expected: number[]) => only([3], expected, { tid: 77, cpuset: [1, 2, 3] })[0]?.fix;
-  assert.equal(fix([5]), undefined);
+  assert.equal(fix([5]), 'kvm-telemetry accept web vcpu0=3');
   assert.equal(fix([2, 5]), 'taskset -pc 2 77');
   assert.equal(only([2], [1], { tid: 77, cpuset: [1, 2] })[0]?.fix, 'taskset -pc 1 77');
 });
@@ -79,17 +79,17 @@ test('libvirt is asked for what it manages', () => {
       FLAT,
       vmOf(
         ['vcpu3', 'iothread:iothread2', 'emulator', 'vhost0', 'iothread:x'].map((label, i) =>
-          thread(label, [0, 1], [0], { tid: 70 + i, seenOn: [] }),
+          thread(label, [i, i + 1], [i], { tid: 70 + i, seenOn: [] }),
         ),
         { domain },
       ),
     ).flatMap(({ kind, fix }) => (kind === 'mask_widened' ? [fix] : []));
   assert.deepEqual(fixes('web-1'), [
     'virsh vcpupin web-1 3 0 --live',
-    'virsh iothreadpin web-1 2 0 --live',
-    'virsh emulatorpin web-1 0 --live',
-    'taskset -pc 0 73',
-    'taskset -pc 0 74',
+    'virsh iothreadpin web-1 2 1 --live',
+    'virsh emulatorpin web-1 2 --live',
+    'taskset -pc 3 73',
+    'taskset -pc 4 74',
   ]);
   for (const hostile of ['a b', '$(reboot)', "a'b", '--help', '-1', 'été', 'a\nb']) {
     assert.equal(fixes(hostile)[0], 'virsh vcpupin 8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10 3 0 --live', hostile);
@@ -105,8 +105,11 @@ test('a thread that should stay and moves too often is migrating', () => {
   // Moving is what a thread does that may run anywhere.
   assert.deepEqual(moving(50, ALL), []);
   assert.deepEqual(moving(50, [1]), ['mask_widened', 'migrating']);
-  const [drift] = only([1, 2], [1, 2], { migrationsPerSecond: 12.34 });
-  assert.deepEqual([drift?.why, drift?.fix], ['12.3 migrations per second on CPUs 1-2, limit 1', undefined]);
+  const [drift] = only([1, 2], [1, 2], { migrationsPerSecond: 12.34, tid: 7 });
+  assert.deepEqual(
+    [drift?.why, drift?.fix],
+    ['12.3 migrations per second on CPUs 1-2, limit 1', 'taskset -pc 1 7'],
+  );
 });
 
 test('a thousand VMs with sixteen threads are judged, those that share CPUs and those that roam', () => {

@@ -17,7 +17,7 @@ function thread(label: string): { role: Role; label: string } {
 }
 
 function expected(label: string, rules: readonly PinningRule[] = []) {
-  return expectationOf(thread(label), VM, rules, PINS, [9]);
+  return expectationOf(thread(label), VM, rules, PINS, { cpus: [9], source: 'baseline' });
 }
 
 test('the configuration goes before libvirt, and libvirt before the baseline', () => {

@@ -46,6 +46,7 @@ test('VMs that are gone are forgotten, in the file as well', async (context) => 
   assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {
     boot: 'b1',
     vms: { '20:2000': { vcpu0: '1' } },
+    accepted: {},
   });
 });
 

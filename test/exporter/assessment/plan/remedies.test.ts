@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { STAGES, type Stage } from '../../../exporter/metrics/stages.ts';
-import type { Feature } from '../../../exporter/model/features.ts';
-import { nextRule, type Remedy, remediesFor } from '../../../exporter/model/next-stage.ts';
-import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
-import type { VmStage } from '../../../exporter/model/stage-reading.ts';
-import type { Vm } from '../../../exporter/model/vm.ts';
-import { thread, vmOf } from '../../../testing/observed-vms.ts';
+import { planFor } from '../../../../exporter/assessment/plan/plan.ts';
+import { type Remedy, remediesFor } from '../../../../exporter/assessment/plan/remedies.ts';
+import { STAGES, type Stage } from '../../../../exporter/metrics/stages.ts';
+import type { Feature } from '../../../../exporter/model/features.ts';
+import { missingFor, nextRule } from '../../../../exporter/model/next-stage.ts';
+import type { ObservedThread, ObservedVm } from '../../../../exporter/model/observed.ts';
+import type { VmStage } from '../../../../exporter/model/stage-reading.ts';
+import { hostOf, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
 
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>
@@ -16,6 +17,7 @@ function stageOf(detected: Stage, features: Partial<Record<Feature, number>>): V
   return { detected, features: new Map(Object.entries(features)) as VmStage['features'] } as VmStage;
 }
 
+/** The remedies on a host with eight CPUs, of which all but the free ones are taken by another VM. */
 function steps(
   stage: VmStage,
   threads: readonly ObservedThread[],
@@ -24,8 +26,20 @@ function steps(
 ): Remedy[] {
   const rule = nextRule(stage);
   assert.ok(rule);
-  const { iothreadIds = [], ...observed } = more;
-  return remediesFor(rule, { iothreadIds } as unknown as Vm, vmOf(threads, observed), stage, free);
+  const { iothreadIds, ...observed } = more;
+  const vm = vmOf(threads, observed);
+  const own = threads.flatMap(({ allowed }) => (allowed.length === 1 ? allowed : []));
+  const taken = ALL.filter((cpu) => !free.includes(cpu) && !own.includes(cpu));
+  const other = vmOf(
+    taken.map((cpu) => thread(`vcpu${cpu}`, [cpu])),
+    { vm: 'other' },
+  );
+  const seen = threads.flatMap(({ role, label }) =>
+    role === 'iothread' ? [label.replace('iothread:', '')] : [],
+  );
+  const ioThreads = (iothreadIds ?? seen).map((id) => ({ id, pollMaxSeconds: 0 }));
+  const missing = missingFor(rule, stage.features);
+  return remediesFor(missing, planFor(hostOf(topologyOf(1, 8, 1), [vm, other]), vm, missing, ioThreads));
 }
 
 const fixes = (found: readonly Remedy[], missing: Feature): readonly string[] | undefined =>
@@ -63,9 +77,7 @@ test('an I/O thread that has its CPU stays when the vCPUs are pinned elsewhere',
   const stage = stageOf('original', { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 0 });
   const found = steps(stage, [T('vcpu0', ALL, 11), T('iothread:io0', [2], 13)], [3]);
   assert.deepEqual(fixes(found, 'vcpus_pinned'), ['taskset -pc 3 11']);
-  assert.deepEqual(fixes(found, 'io_separate_from_vcpus'), [
-    'none of its own: pinning the vCPUs separates them',
-  ]);
+  assert.deepEqual(fixes(found, 'io_separate_from_vcpus'), ['taskset -pc 3 11']);
 });
 
 test('in a VM without I/O threads the emulator is pinned', () => {
@@ -82,7 +94,9 @@ test('a host without enough free CPUs is reported, and so is a VM with unknown t
   const stage = stageOf('original', { io_threads_pinned: 1, io_separate_from_vcpus: 1 });
   const none = ['none: no permitted CPU is free'];
   assert.deepEqual(fixes(steps(stage, [T('vcpu0', ALL, 1), T('vcpu1', ALL, 2)], [3]), 'vcpus_pinned'), none);
-  assert.deepEqual(fixes(steps(stage, [T('vcpu0', [0], 1)], []), 'vcpus_pinned'), none);
+  assert.deepEqual(fixes(steps(stage, [T('vcpu0', [0], 1)], []), 'vcpus_pinned'), [
+    'none: no thread has to move',
+  ]);
   const unknown = ['unknown: the VM has no such threads, or the exporter cannot identify them'];
   assert.deepEqual(fixes(steps(stage, [], [3]), 'vcpus_pinned'), unknown);
 });
