@@ -154,7 +154,11 @@ export function createHost(roots: Roots): Host {
     const working = work().finally(() => {
       slots.under--;
     });
-    return inTime(working, timeoutMs, () => new SourceError('timeout', path, `no answer in ${timeoutMs} ms`));
+    return inTime(
+      working,
+      timeoutMs,
+      () => new SourceError('timeout', path, `no answer in ${Math.round(timeoutMs)} ms`),
+    );
   }
 
   return {

@@ -90,7 +90,7 @@ export class QmpConnection {
   }
 
   #greeted(timeoutMs: number): Promise<unknown> {
-    const reason = `no greeting in ${timeoutMs} ms: another client holds the monitor`;
+    const reason = `no greeting in ${Math.round(timeoutMs)} ms: another client holds the monitor`;
     const late = new SourceError('timeout', this.path, reason, 'monitor_held');
     return this.#wait(timeoutMs, late, (waiting) => {
       this.#greeting = waiting;
@@ -99,7 +99,11 @@ export class QmpConnection {
 
   #send(execute: string, args: unknown, timeoutMs: number): Promise<unknown> {
     const id = String(this.#nextId++);
-    const late = new SourceError('timeout', this.path, `no response to ${execute} in ${timeoutMs} ms`);
+    const late = new SourceError(
+      'timeout',
+      this.path,
+      `no response to ${execute} in ${Math.round(timeoutMs)} ms`,
+    );
     return this.#wait(timeoutMs, late, (waiting) => {
       this.#waiting.set(id, waiting);
       this.#socket.write(

@@ -19,7 +19,25 @@ test('each alert has a runbook, and each runbook an alert', () => {
   for (const name of names) {
     const text = read(`alerts/runbooks/${name}.md`);
     assert(text.startsWith(`# ${name}\n`), `${name}: the title is another`);
-    for (const section of ['What it means', 'Confirm', 'What to do', 'What else it may be', 'Silence'])
+    assert.match(text, /^\*\*Impact:\*\* \S.*\.$/m, `${name}: no impact line`);
+    const [, first = ''] = text.split('\n## First 60 seconds\n\n');
+    const commands = first.slice(0, first.indexOf('\n\n'));
+    assert(
+      commands.split('\n').every((line) => line.startsWith('    ')),
+      `${name}: not only commands`,
+    );
+    if (alertRules[name].scope === 'vm') {
+      assert.match(commands, /^ {4}vm=db +# the label vm of the alert\n/, name);
+      assert.match(commands, /kvm-telemetry doctor --vm "\$vm"/, name);
+    }
+    for (const section of [
+      'First 60 seconds',
+      'What it means',
+      'Confirm',
+      'What to do',
+      'What else it may be',
+      'Silence',
+    ])
       assert(text.includes(`\n## ${section}\n`), `${name}: no section "${section}"`);
     const doctor = alertRules[name].scope === 'vm' ? 'kvm-telemetry doctor --vm' : 'kvm-telemetry doctor';
     assert(text.includes(doctor), `${name}: no ${doctor}`);

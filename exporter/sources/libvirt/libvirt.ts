@@ -78,7 +78,8 @@ export class Libvirt {
       this.#asking = undefined;
     });
     // Do not wait for a child that does not exit even after SIGKILL because it is blocked in the kernel.
-    const late = (): SourceError => new SourceError('timeout', uri, `virsh did not exit in ${timeoutMs} ms`);
+    const late = (): SourceError =>
+      new SourceError('timeout', uri, `virsh did not exit in ${Math.round(timeoutMs)} ms`);
     return inTime(this.#asking, timeoutMs + GRACE_MS, late);
   }
 }

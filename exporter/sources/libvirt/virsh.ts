@@ -108,7 +108,7 @@ function end(child: ChildProcess): void {
 }
 
 function late(uri: string, timeoutMs: number): SourceError {
-  return new SourceError('timeout', uri, `no response from libvirt in ${timeoutMs} ms`);
+  return new SourceError('timeout', uri, `no response from libvirt in ${Math.round(timeoutMs)} ms`);
 }
 
 /** Parses in pieces, so that the whole output neither fills the memory nor blocks the event loop. */

@@ -125,7 +125,7 @@ export class QmpSession {
   }
 
   #tooLate(): SourceError {
-    return new SourceError('timeout', this.path, `no statistics in ${this.timeoutMs} ms`);
+    return new SourceError('timeout', this.path, `no statistics in ${Math.round(this.timeoutMs)} ms`);
   }
 
   #fail(failure: SourceError): SourceError {

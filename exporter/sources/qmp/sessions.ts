@@ -117,7 +117,7 @@ export class QmpSessions {
           const late = (): SourceError =>
             withinMs < timeoutMs
               ? new TimeIsUp(path)
-              : new SourceError('timeout', path, `no statistics in ${timeoutMs} ms`);
+              : new SourceError('timeout', path, `no statistics in ${Math.round(timeoutMs)} ms`);
           statistics.set(
             key,
             await inTime(held.session.statistics(knownOf(vm)), Math.min(timeoutMs, withinMs), late),
@@ -152,7 +152,7 @@ export class QmpSessions {
         const session = this.#held.get(key)?.session;
         if (session === undefined) return;
         const late = (): SourceError =>
-          new SourceError('timeout', session.path, `no block statistics in ${timeoutMs} ms`);
+          new SourceError('timeout', session.path, `no block statistics in ${Math.round(timeoutMs)} ms`);
         try {
           ios.set(key, await inTime(session.ios(), timeoutMs, late));
         } catch {
