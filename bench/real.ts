@@ -17,6 +17,7 @@ import {
   scrape,
   warmUp,
 } from './measure.ts';
+import { measureReading } from './read-threads.ts';
 import { median } from './statistics.ts';
 import { markdown, ms } from './table.ts';
 
@@ -27,6 +28,8 @@ const SOURCE = fileURLToPath(new URL('../../bench/idle-vm.c', import.meta.url));
 const VCPUS = 8;
 /** perf would measure the VMs of the benchmark, and they have no monitors. */
 const FLAGS = ['--trace.backend=off', '--no-collector.libvirt', '--no-collector.qmp'];
+/** Enough for the compiler to optimize. */
+const READING_ROUNDS = 60;
 const MODES = ['auto', 'off'] as const;
 type Mode = (typeof MODES)[number];
 
@@ -42,13 +45,14 @@ const rounds = Number(values.rounds);
 say(`${vms} VMs with ${VCPUS} vCPUs: starting`);
 const { pids, stop: stopVms } = await startVms(vms);
 try {
+  const reading = await readingTable();
   const costs = await measureCosts();
   const footprints = new Map<Mode, Footprint>();
   for (const mode of MODES) {
     say(`--bpf=${mode}: footprint and stalls`);
     footprints.set(mode, await measureFootprint('/', rounds, [...FLAGS, `--bpf=${mode}`]));
   }
-  process.stdout.write(`${costs}\n${footprintTable(footprints)}`);
+  process.stdout.write(`${reading}\n${costs}\n${footprintTable(footprints)}`);
 } finally {
   stopVms();
   rmSync(scratch, { recursive: true, force: true });
@@ -82,6 +86,16 @@ async function startVms(count: number): Promise<{ pids: ReadonlySet<string>; sto
 function isLasting(file: string): boolean {
   const pid = /^\/proc\/(\d+)\//.exec(file)?.[1];
   return pid === undefined || pids.has(pid);
+}
+
+async function readingTable(): Promise<string> {
+  say('reading all counters of the threads');
+  const rows = [['reading', 'threads', 'CPU us a thread']];
+  for (const mode of MODES) {
+    const { threads, cpu } = await measureReading(mode, READING_ROUNDS);
+    rows.push([`--bpf=${mode}`, String(threads), (cpu * 1e6).toFixed(1)]);
+  }
+  return markdown(rows);
 }
 
 async function measureCosts(): Promise<string> {
