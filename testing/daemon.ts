@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from './folder.ts';
+import { parseSamples, type Samples } from './metrics.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = `${ROOT}dist/exporter/main.js`;
@@ -19,14 +20,9 @@ export interface Daemon {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   /** The text of /metrics. */
   metrics(): Promise<string>;
+  samples(): Promise<Samples>;
   /** Sends the signal and waits for the exit. @returns the exit code */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
-}
-
-/** A new folder, removed when the test ends. */
-function stateDirectory(context: Pick<TestContext, 'after'>): string {
-  const folder = temporaryFolder(context);
-  return folder;
 }
 
 /**
@@ -43,7 +39,7 @@ export async function startDaemon(
   const environment: NodeJS.ProcessEnv = {
     PATH: process.env['PATH'],
     // Tests must not share the state of a daemon.
-    KVM_TELEMETRY_STATE_DIR: stateDirectory(context),
+    KVM_TELEMETRY_STATE_DIR: temporaryFolder(context),
     ...more,
   };
   // The flag adds an address: a test that gives one listens on that alone.
@@ -77,6 +73,7 @@ export async function startDaemon(
   });
   const get = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
     fetch(`${url}${path}`, { headers });
+  const metrics = async (): Promise<string> => (await get('/metrics')).text();
   return {
     url,
     pid: child.pid ?? 0,
@@ -84,7 +81,8 @@ export async function startDaemon(
     environment,
     log,
     get,
-    metrics: async () => (await get('/metrics')).text(),
+    metrics,
+    samples: async () => parseSamples(await metrics()),
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       return exited;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { faketimeLibrary } from '../../testing/faketime.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
-import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { type Samples, sample, series } from '../../testing/metrics.ts';
 import { has } from '../../testing/tools.ts';
 
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
@@ -44,7 +44,7 @@ async function start(context: TestContext, ...args: string[]): Promise<JumpingDa
 }
 
 const samplesOf = async ({ daemon }: Pick<JumpingDaemon, 'daemon'>): Promise<Samples> =>
-  parseSamples(await daemon.metrics());
+  await daemon.samples();
 
 /** Both tasks have run so often since now. */
 async function tasksRun({ runs }: JumpingDaemon, times: number): Promise<void> {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { caseText } from '../../testing/cases.ts';
 import { startDaemon } from '../../testing/daemon.ts';
 import { hostTree } from '../../testing/host-tree.ts';
-import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
+import { type Samples, sample } from '../../testing/metrics.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
 import { KVM_VM, qemuProcess } from '../../testing/qemu-process.ts';
 
@@ -33,7 +33,7 @@ test('no counter of a running VM falls when its files change or are unreadable',
 
   let before: Samples = new Map();
   const scrape = async (): Promise<Samples> => {
-    const now = parseSamples(await daemon.metrics());
+    const now = await daemon.samples();
     assertNoneFalls(before, now, 'the next scrape');
     before = now;
     return now;

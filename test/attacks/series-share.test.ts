@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Daemon, startDaemon } from '../../testing/daemon.ts';
 import { type FakeThread, type HostTree, hostTree } from '../../testing/host-tree.ts';
-import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { sample, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
 import { KVM_VM, qemuProcess } from '../../testing/qemu-process.ts';
 
@@ -30,7 +30,7 @@ test('two VMs with many series lose series; a third VM and the host do not', {
   addVm(tree, 'greedy-2', 20_000, 300);
   addVm(tree, 'web', 30_000, 1);
   const daemon = await start(context, tree, MAX_SERIES);
-  const samples = parseSamples(await daemon.metrics());
+  const samples = await daemon.samples();
 
   const dropped = (vm: string): number => sample(samples, 'kvm_telemetry_vm_series_dropped', { vm });
   const [first, second] = [dropped('greedy-1'), dropped('greedy-2')];

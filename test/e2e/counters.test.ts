@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon } from '../../testing/daemon.ts';
 import { guestWithMonitor } from '../../testing/guest-with-monitor.ts';
-import { parseSamples, type Samples, sample } from '../../testing/metrics.ts';
+import { type Samples, sample } from '../../testing/metrics.ts';
 import { assertNoneFalls } from '../../testing/never-falls.ts';
 import { canRunGuests } from '../../testing/qemu.ts';
 import { has } from '../../testing/tools.ts';
@@ -29,12 +29,12 @@ test('no counter of a real guest falls from one second to the next', async (cont
       role: 'vcpu',
       mode: 'guest',
     });
-  const first = parseSamples(await daemon.metrics());
+  const first = await daemon.samples();
   let before = first;
   let compared = 0;
   for (let round = 0; round < SCRAPES; round++) {
     await sleep(1000);
-    const now = parseSamples(await daemon.metrics());
+    const now = await daemon.samples();
     compared += assertNoneFalls(before, now, `scrape ${round}`);
     before = now;
   }

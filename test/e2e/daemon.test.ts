@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { hashSync } from 'bcryptjs';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
-import { parseSamples, sample } from '../../testing/metrics.ts';
+import { sample } from '../../testing/metrics.ts';
 import { checkOpenMetrics } from '../../testing/openmetrics.ts';
 import { hasTool } from '../../testing/tools.ts';
 
@@ -84,7 +84,7 @@ describe('a running daemon', () => {
       assert.equal(status, 200);
       assert.match(String(body), /^kvm_vm_exits_total\{vm="/m);
     }
-    assert.ok(sample(parseSamples(await daemon.metrics()), 'kvm_telemetry_scrapes_coalesced_total') > 0);
+    assert.ok(sample(await daemon.samples(), 'kvm_telemetry_scrapes_coalesced_total') > 0);
   });
 
   test('survives clients that disconnect during a response', async (context) => {
@@ -124,7 +124,7 @@ describe('reloading', () => {
   }
 
   const metric = async (daemon: Daemon, name: string): Promise<number> =>
-    sample(parseSamples(await daemon.metrics()), `kvm_telemetry_${name}`);
+    sample(await daemon.samples(), `kvm_telemetry_${name}`);
 
   test('SIGHUP loads a valid file and keeps the old configuration if the file is invalid', async (context) => {
     const stateIn = (name: string): string => `state: { dir: ${JSON.stringify(join(folder, name))} }\n`;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, startDaemon } from '../../testing/daemon.ts';
-import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { sample, series } from '../../testing/metrics.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const FOLDERS = ['/dev/shm', '/tmp'];
@@ -27,18 +27,14 @@ function newerThan(before: readonly string[]): string[] {
   return leftovers().filter((name) => !before.includes(name));
 }
 
-async function scrape(daemon: Daemon): Promise<Samples> {
-  return parseSamples(await daemon.metrics());
-}
-
 test('the demo is a changing host marked as simulated, and leaves no files', async (context) => {
   const before = leftovers();
   const daemon = await startDaemon(context, ['--no-prometheus'], {}, 'demo');
-  const first = await scrape(daemon);
+  const first = await daemon.samples();
   assert.equal(sample(first, 'kvm_telemetry_build_info', { simulated: 'true' }), 1);
   assert.equal(series(first, 'kvm_vm_info').length, 6);
   await sleep(4000);
-  const second = await scrape(daemon);
+  const second = await daemon.samples();
   for (const collector of series(second, 'kvm_telemetry_collector_success'))
     assert.equal(second.get(collector), 1, collector);
   for (const vm of ['web', 'db-a', 'db-b', 'kv', 'mail', 'build']) {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon } from '../../testing/daemon.ts';
 import { isLibvirtRunning, startLibvirt } from '../../testing/libvirt.ts';
-import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { sample, series } from '../../testing/metrics.ts';
 import { hasKvm, threadId } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -18,11 +18,10 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
   const libvirt = await startLibvirt(context);
   libvirt.create('kt-lv');
   const daemon = await startDaemon(context, ['--bpf=off']);
-  const scrape = async () => parseSamples(await daemon.metrics());
   const vm = { vm: 'kt-lv' };
   const masks = ['mask_widened', 'mask_changed', 'unpinned'];
   const drifting = async (): Promise<string[]> => {
-    const samples = await scrape();
+    const samples = await daemon.samples();
     return masks.filter(
       (kind) => sample(samples, 'kvm_thread_affinity_drift', { ...vm, thread: 'vcpu0', kind }) === 1,
     );
@@ -33,12 +32,12 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
   };
 
   await context.test('the domain has the statistics of each vCPU from libvirt', async () => {
-    const first = await scrape();
+    const first = await daemon.samples();
     assert.equal(sample(first, 'kvm_vm_info', { ...vm, manager: 'libvirt', accel: 'kvm' }), 1);
     assert.equal(sample(first, 'kvm_vm_source_info', { ...vm, source: 'libvirt' }), 1);
     assert.equal(sample(first, 'kvm_vm_state_info', { ...vm, state: 'running' }), 1);
     await sleep(500);
-    const second = await scrape();
+    const second = await daemon.samples();
     const exits = [0, 1].map((vcpu) => sample(second, 'kvm_vcpu_exits_total', { ...vm, vcpu: String(vcpu) }));
     assert.equal(sample(second, 'kvm_vm_exits_total', vm), (exits[0] ?? 0) + (exits[1] ?? 0));
     const emulated = 'kvm_vcpu_insn_emulation_total';
@@ -52,7 +51,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
   });
 
   await context.test('the pins of the XML are in force', async () => {
-    const samples = await scrape();
+    const samples = await daemon.samples();
     for (const thread of ['vcpu0', 'vcpu1', 'iothread:iothread1']) {
       assert.equal(sample(samples, 'kvm_thread_allowed_cpus', { ...vm, thread }), 1, thread);
     }
@@ -85,7 +84,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
 
   await context.test('a suspended domain is still exported, as paused', async () => {
     libvirt.virsh('suspend', 'kt-lv');
-    const samples = await scrape();
+    const samples = await daemon.samples();
     assert.equal(sample(samples, 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
     assert.ok(sample(samples, 'kvm_vcpu_exits_total', { ...vm, vcpu: '0' }) > 0);
     libvirt.virsh('resume', 'kt-lv');
@@ -98,7 +97,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
     writeFileSync(cpusetOf(tid), '0-1');
     execFileSync('taskset', ['-pc', '0', tid], { stdio: 'ignore' });
     await becomes(['mask_changed']);
-    assert.equal(sample(await scrape(), 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
+    assert.equal(sample(await daemon.samples(), 'kvm_vm_state_info', { ...vm, state: 'paused' }), 1);
     libvirt.virsh('vcpupin', 'kt-lv', '0', '1', '--live');
     await becomes([]);
     libvirt.virsh('resume', 'kt-lv');
@@ -111,14 +110,14 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
       libvirt.process.kill('SIGSTOP');
       try {
         const begin = performance.now();
-        const samples = await scrape();
+        const samples = await daemon.samples();
         assert.ok(performance.now() - begin < 4000, `${performance.now() - begin} ms`);
         assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'libvirt' }), 0);
         assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 0);
         assert.equal(series(samples, 'kvm_vcpu_exits_total', vm).length, 0);
         assert.ok(sample(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }) > 0);
         const again = performance.now();
-        await scrape();
+        await daemon.samples();
         assert.ok(performance.now() - again < 1000, 'it is left alone for a while');
       } finally {
         libvirt.process.kill('SIGCONT');

@@ -72,7 +72,7 @@ test('the page shows the counters of /metrics, and a drift within 3 s', async (c
   pin('0');
   await own.page.waitForSelector('.thread.drifting', { state: 'detached', timeout: 5000 });
 
-  const samples = parseSamples(await daemon.metrics());
+  const samples = await daemon.samples();
   const failing = series(samples, 'kvm_telemetry_collector_success').filter((key) => samples.get(key) === 0);
   assert.equal(await list.page.locator('.sources .chip.bad').count(), failing.length);
   assert.deepEqual([...list.complaints, ...own.complaints, ...list.foreign, ...own.foreign], []);

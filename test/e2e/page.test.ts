@@ -9,7 +9,7 @@ import { SimulatedHost } from '../../lab/simhost/host.ts';
 import { demo } from '../../lab/simhost/scenarios.ts';
 import { type OpenedPage, openPage, startBrowser } from '../../testing/browser.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
-import { parseSamples, type Samples, series } from '../../testing/metrics.ts';
+import { type Samples, series } from '../../testing/metrics.ts';
 import { served, simulatedRoot, steps } from '../../testing/simulated.ts';
 
 /** Where the tests leave what the page looked like. */
@@ -97,11 +97,11 @@ test('the page shows the counters of /metrics and their rates', async (context) 
   const stop = shown.live();
   await opened.page.waitForSelector('.cpu .thread');
   await sleep(3000);
-  const before = parseSamples(await shown.daemon.metrics());
+  const before = await shown.daemon.samples();
   const began = performance.now();
   await sleep(8000);
   const seconds = (performance.now() - began) / 1000;
-  const after = parseSamples(await shown.daemon.metrics());
+  const after = await shown.daemon.samples();
   const rate = (vm: string, name: string): number =>
     (inMetrics(after, vm, name) - inMetrics(before, vm, name)) / seconds;
   const near = (shownText: string, expected: number, what: string): void => {
@@ -130,7 +130,7 @@ test('the page shows the counters of /metrics and their rates', async (context) 
   await opened.page.locator('details.counters summary').click();
   // Longer than rates reach back.
   await sleep(7500);
-  const samples = parseSamples(await shown.daemon.metrics());
+  const samples = await shown.daemon.samples();
   const counters = await opened.page
     .locator('table.counters tbody tr')
     .evaluateAll((rows) =>

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
-import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { sample, series } from '../../testing/metrics.ts';
 import { type Guest, type GuestOptions, hasKvm, runGuest, threadId } from '../../testing/qemu.ts';
 import { has, hasTool, which } from '../../testing/tools.ts';
 
@@ -22,16 +22,12 @@ function canRun(context: TestContext): boolean {
   return hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86');
 }
 
-async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> {
-  return parseSamples(await daemon.metrics());
-}
-
 test('a real VM has its name, thread roles and growing times, and is gone at the next scrape', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context);
   const vm = guest(context, { name: 'kt-real' });
 
-  const first = await scrape(daemon);
+  const first = await daemon.samples();
   assert.equal(
     sample(first, 'kvm_vm_info', { vm: 'kt-real', vmm: 'qemu', accel: ACCEL, pid: String(vm.pid) }),
     1,
@@ -43,7 +39,7 @@ test('a real VM has its name, thread roles and growing times, and is gone at the
 
   // Two samples at least: the first one begins, the second one credits.
   await sleep(2600);
-  const second = await scrape(daemon);
+  const second = await daemon.samples();
   const running = { vm: 'kt-real', thread: 'vcpu0' };
   const grown = (name: string, labels: Record<string, string> = running): number =>
     sample(second, name, labels) - sample(first, name, labels);
@@ -68,7 +64,7 @@ test("a thread's counters lie between the kernel's values before and after", asy
   const kernel = (): number =>
     Number(readFileSync(`/proc/${vm.pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
   const before = kernel();
-  const seen = sample(await scrape(daemon), 'kvm_thread_run_seconds_total', {
+  const seen = sample(await daemon.samples(), 'kvm_thread_run_seconds_total', {
     vm: 'kt-between',
     thread: 'vcpu0',
   });
@@ -86,11 +82,11 @@ test("taskset changes the thread's mask and CPU", async (context) => {
   for (const cpu of ['1', '0']) {
     execFileSync('taskset', ['-pc', cpu, tid], { stdio: 'ignore' });
     await sleep(1200);
-    const samples = await scrape(daemon);
+    const samples = await daemon.samples();
     assert.equal(sample(samples, 'kvm_thread_allowed_cpus', thread), 1);
     assert.equal(sample(samples, 'kvm_thread_cpu', thread), Number(cpu));
   }
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   assert.ok(sample(samples, 'kvm_thread_observed_migrations_total', thread) >= 1);
   assert.ok(sample(samples, 'kvm_thread_migrations_total', thread) >= 1);
   assert.equal(series(samples, 'kvm_thread_cpu_residency_seconds_total', thread).length, 2);
@@ -102,14 +98,14 @@ test('without debug-threads KVM identifies the vCPUs, and other roles are unknow
   const vm = guest(context, { name: 'kt-plain', debugThreads: false });
   const debugfs = `/sys/kernel/debug/kvm`;
   if (has(context, existsSync(debugfs), `${debugfs} is missing: mount -t debugfs none /sys/kernel/debug`)) {
-    const samples = await scrape(await startDaemon(context));
+    const samples = await (await startDaemon(context)).samples();
     assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 2);
     assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-plain', pid: String(vm.pid) }), 1);
   }
-  const byBpf = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent']));
+  const byBpf = await (await startDaemon(context, ['--path.debugfs=/nonexistent'])).samples();
   if (series(byBpf, 'kvm_vm_source_info', { vm: 'kt-plain', source: 'bpf' }).length > 0)
     assert.equal(sample(byBpf, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 2);
-  const blind = await scrape(await startDaemon(context, ['--path.debugfs=/nonexistent', '--bpf=off']));
+  const blind = await (await startDaemon(context, ['--path.debugfs=/nonexistent', '--bpf=off'])).samples();
   assert.equal(sample(blind, 'kvm_vm_vcpus', { vm: 'kt-plain' }), 0);
   assert.ok(sample(blind, 'kvm_vm_threads', { vm: 'kt-plain', role: 'unknown' }) >= 3);
   assert.ok(sample(blind, 'kvm_thread_run_seconds_total', { vm: 'kt-plain', role: 'unknown' }) > 0);
@@ -118,7 +114,7 @@ test('without debug-threads KVM identifies the vCPUs, and other roles are unknow
 test('QEMU under TCG is a VM and is labelled TCG', async (context) => {
   if (!canRun(context)) return;
   guest(context, { name: 'kt-tcg', accel: 'tcg' });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await (await startDaemon(context)).samples();
   assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-tcg', accel: 'tcg' }), 1);
   assert.equal(sample(samples, 'kvm_vm_vcpus', { vm: 'kt-tcg' }), 2);
 });
@@ -140,7 +136,7 @@ test('two real VMs with the same name have separate series', async (context) => 
   if (!canRun(context)) return;
   const one = guest(context, { name: 'kt-twin' });
   const two = guest(context, { name: 'kt-twin' });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await (await startDaemon(context)).samples();
   assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt-twin', pid: String(one.pid) }), 1);
   assert.equal(sample(samples, 'kvm_vm_info', { vm: `kt-twin~${two.pid}`, name: 'kt-twin' }), 1);
 });
@@ -148,7 +144,7 @@ test('two real VMs with the same name have separate series', async (context) => 
 test('a name with quotes, braces and a newline stays one label', async (context) => {
   if (!canRun(context)) return;
   guest(context, { name: 'kt "x"\n} 1' });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await (await startDaemon(context)).samples();
   assert.equal(sample(samples, 'kvm_vm_info', { vm: 'kt \\"x\\"?} 1' }), 1);
 });
 
@@ -173,7 +169,7 @@ test('the disks of a VM are found through a loop device', async (context) => {
   });
   const blockdev = `driver=host_device,filename=${loop},node-name=l0`;
   guest(context, { name: 'kt-loop', extra: ['-blockdev', blockdev, '-device', 'virtio-blk-pci,drive=l0'] });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await (await startDaemon(context)).samples();
   const device = loop.replace('/dev/', '');
   assert.equal(sample(samples, 'kvm_vm_block_device_info', { vm: 'kt-loop', device, depth: '0' }), 1);
   const under = execFileSync('findmnt', ['-no', 'SOURCE', '-T', folder], { encoding: 'utf8' }).trim();
@@ -196,7 +192,7 @@ test('under lockdown, without BPF, doctor and collector_success report the denia
   if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
   guest(context, { name: 'kt-lock' });
   const daemon = await startDaemon(context, ['--bpf=off']);
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   assert.equal(sample(samples, 'kvm_lockdown_info', { mode }), 1);
   assert.equal(
     sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }),
@@ -211,7 +207,7 @@ test('under lockdown, without BPF, doctor and collector_success report the denia
   for (const collector of ['inventory', 'vms', 'threads', 'block', 'cpus', 'interrupts']) {
     assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector }), 1, collector);
   }
-  await scrape(daemon);
+  await daemon.samples();
   const complaints = daemon.log.filter((entry) => entry['collector'] === 'kvm_debugfs');
   assert.equal(complaints.length, denied ? 1 : 0, 'one log line, not one a scrape');
   let report = '';
@@ -231,7 +227,7 @@ test('under lockdown BPF has what debugfs denies, so nothing fails', async (cont
   if (!canRun(context)) return;
   if (!has(context, ACCEL === 'kvm', '/dev/kvm is missing: load kvm_intel or kvm_amd')) return;
   guest(context, { name: 'kt-lock-bpf' });
-  const samples = await scrape(await startDaemon(context));
+  const samples = await (await startDaemon(context)).samples();
   const up = series(samples, 'kvm_vm_source_up', { vm: 'kt-lock-bpf', source: 'bpf' });
   if (!has(context, up.length === 1, 'BPF cannot be used here: kvm-telemetry doctor')) return;
   assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }), 1);

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
-import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
+import { sample, series } from '../../testing/metrics.ts';
 import { canRunGuests, runGuest } from '../../testing/qemu.ts';
 import { has } from '../../testing/tools.ts';
 
@@ -44,10 +44,6 @@ async function exits(path: string): Promise<number[]> {
   return values;
 }
 
-async function scrape(daemon: { metrics(): Promise<string> }): Promise<Samples> {
-  return parseSamples(await daemon.metrics());
-}
-
 for (const vcpus of [1, 2, 4]) {
   test(`exits of ${vcpus} vCPUs lie between QEMU's values before and after, and grow under port I/O`, async (context) => {
     if (!canRun(context)) return;
@@ -57,7 +53,7 @@ for (const vcpus of [1, 2, 4]) {
     let last = 0;
     for (let round = 0; round < 3; round++) {
       const before = await exits(vm.monitor);
-      const samples = await scrape(daemon);
+      const samples = await daemon.samples();
       const after = await exits(vm.monitor);
       assert.equal(before.length, vcpus);
       let sum = 0;
@@ -74,7 +70,7 @@ for (const vcpus of [1, 2, 4]) {
       last = sum;
       await sleep(300);
     }
-    const emulated = sample(await scrape(daemon), 'kvm_vcpu_insn_emulation_total', { vm: name, vcpu: '0' });
+    const emulated = sample(await daemon.samples(), 'kvm_vcpu_insn_emulation_total', { vm: name, vcpu: '0' });
     assert.ok(emulated > 10_000, `${emulated} instructions of a loop of OUT`);
   });
 }
@@ -83,7 +79,7 @@ test('without debug-threads the monitor identifies the threads', async (context)
   if (!canRun(context)) return;
   guestWithMonitor(context, { name: 'kt-qmp-plain', debugThreads: false });
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   for (const thread of ['vcpu0', 'vcpu1', 'iothread:io0', 'emulator']) {
     assert.equal(
       series(samples, 'kvm_thread_run_seconds_total', { vm: 'kt-qmp-plain', thread }).length,
@@ -97,7 +93,7 @@ test('the first scrape of a new VM uses its monitor', async (context) => {
   if (!canRun(context)) return;
   const daemon = await startDaemon(context, ['--path.debugfs=/nonexistent', ...PATIENT]);
   guestWithMonitor(context, { name: 'kt-qmp-new', debugThreads: false });
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm: 'kt-qmp-new', source: 'qmp' }), 1);
   assert.equal(
     series(samples, 'kvm_thread_run_seconds_total', { vm: 'kt-qmp-new', thread: 'vcpu1' }).length,
@@ -115,7 +111,7 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
   ];
   const device = 'virtio-blk-pci,drive=n0,iothread=io1,num-queues=2,id=vdb';
   guestWithMonitor(context, { name: 'kt-qmp-disk', extra: [...extra, '-device', device] });
-  const samples = await scrape(await startDaemon(context, PATIENT));
+  const samples = await (await startDaemon(context, PATIENT)).samples();
   const disk = { vm: 'kt-qmp-disk', disk: 'vdb' };
   assert.equal(sample(samples, 'kvm_vm_disk_info', { ...disk, iothread: 'io1' }), 1);
   assert.equal(sample(samples, 'kvm_vm_disk_queues', disk), 2);
@@ -136,7 +132,7 @@ test('latency histograms of QEMU are exported', async (context) => {
     arguments: { id: '/machine/peripheral/vda/virtio-backend', boundaries: [10_000, 100_000, 1_000_000] },
   };
   await qmpCommand(vm.monitor, set);
-  const samples = await scrape(await startDaemon(context, PATIENT));
+  const samples = await (await startDaemon(context, PATIENT)).samples();
   const read = { vm: 'kt-qmp-hist', disk: 'vda', operation: 'read' };
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_bucket', { ...read, le: '0.00001' }), 0);
   assert.equal(sample(samples, 'kvm_vm_disk_duration_seconds_count', read), 0);
@@ -149,7 +145,7 @@ test('a monitor that another client holds is reported as busy, and its client is
   context.after(() => manager.destroy());
   await new Promise((resolve) => manager.once('data', resolve));
   const daemon = await startDaemon(context, ['--qmp.timeout-seconds=0.3']);
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   const vm = { vm: 'kt-qmp-busy' };
   assert.equal(sample(samples, 'kvm_vm_source_up', { ...vm, source: 'qmp' }), 0);
   assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'qmp' }), 0);
@@ -165,7 +161,7 @@ test('doctor reports no problem with monitors that the daemon holds', async (con
   if (!canRun(context)) return;
   guestWithMonitor(context, { name: 'kt-qmp-doctor' });
   const daemon = await startDaemon(context, PATIENT);
-  assert.equal(sample(await scrape(daemon), 'kvm_vm_source_up', { vm: 'kt-qmp-doctor', source: 'qmp' }), 1);
+  assert.equal(sample(await daemon.samples(), 'kvm_vm_source_up', { vm: 'kt-qmp-doctor', source: 'qmp' }), 1);
   const { stdout } = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--json'], {
     encoding: 'utf8',
   });
@@ -192,7 +188,7 @@ test('a socket of another process is not used for the VM', async (context) => {
   await new Promise<void>((resolve) => server.listen(`${folder}/victim.sock`, resolve));
   context.after(() => server.close());
   const daemon = await startDaemon(context, [`--qmp.sockets=${folder}/*.sock`, ...PATIENT]);
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   assert.equal(series(samples, 'kvm_vm_source_up', { vm: 'kt-qmp-victim', source: 'qmp' }).length, 0);
   assert.equal(clients, 0, 'no client has connected');
 });
@@ -202,11 +198,11 @@ test('a VM that exits during a scrape affects no other VM, and its connection is
   const dying = guestWithMonitor(context, { name: 'kt-qmp-dying' });
   guestWithMonitor(context, { name: 'kt-qmp-living' });
   const daemon = await startDaemon(context, PATIENT);
-  await scrape(daemon);
+  await daemon.samples();
   const pending = daemon.metrics();
   dying.stop();
   await pending;
-  const samples = await scrape(daemon);
+  const samples = await daemon.samples();
   assert.equal(series(samples, 'kvm_vm_info', { vm: 'kt-qmp-dying' }).length, 0);
   assert.ok(sample(samples, 'kvm_vcpu_exits_total', { vm: 'kt-qmp-living', vcpu: '0' }) > 0);
 });

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { countingGuest } from '../../testing/counting-guest.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
-import { parseSamples, series } from '../../testing/metrics.ts';
+import { series } from '../../testing/metrics.ts';
 import { canRunGuests } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -26,7 +26,7 @@ function canTrace(context: TestContext): boolean {
 
 /** Port accesses of a VM as reported by the daemon; undefined if it does not. */
 async function pios(daemon: Daemon, vm: string): Promise<number | undefined> {
-  const samples = parseSamples(await daemon.metrics());
+  const samples = await daemon.samples();
   const [found] = series(samples, 'kvm_vm_trace_events_total', { vm, event: 'kvm_pio' });
   return found === undefined ? undefined : samples.get(found);
 }
@@ -58,7 +58,7 @@ test("the kernel's features select the backend, and doctor prints the reason", a
   if (!canTrace(context)) return;
   const hasHistTriggers = existsSync(`${TRACEFS}/events/kvm/kvm_pio/hist`);
   const daemon = await startDaemon(context);
-  const samples = parseSamples(await daemon.metrics());
+  const samples = await daemon.samples();
   const backend = hasHistTriggers ? 'tracefs' : 'perf';
   assert.equal(series(samples, 'kvm_telemetry_trace_backend_info', { backend }).length, 1);
   assert.equal(await daemon.stop(), 0);
