@@ -173,7 +173,7 @@ export class Inventory {
   async #pass(full: boolean): Promise<void> {
     const { host } = this;
     if (full) {
-      await this.source.prepare();
+      this.source.prepare();
       this.#problems.clear();
       this.#facts.refresh(host, this.#problems);
     }

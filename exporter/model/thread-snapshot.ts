@@ -22,7 +22,7 @@ export interface ThreadSource {
   /** False if it is off, and for a copy of a host without rows. */
   readonly isWanted: boolean;
   /** Makes the source ready, once. A source that cannot be used is not an error. */
-  prepare(): Promise<void>;
+  prepare(): void;
   read(pids: ReadonlySet<number>): ThreadSnapshot;
 }
 
@@ -37,6 +37,6 @@ export const NO_SNAPSHOT: ThreadSnapshot = {
 
 export const NO_THREAD_SOURCE: ThreadSource = {
   isWanted: false,
-  prepare: () => Promise.resolve(),
+  prepare: () => undefined,
   read: () => NO_SNAPSHOT,
 };

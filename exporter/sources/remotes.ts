@@ -62,7 +62,7 @@ export class RemoteSources {
 
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async discover(vms: readonly Vm[]): Promise<void> {
-    await this.#kernel.prepare();
+    this.#kernel.prepare();
     this.#queryKernel(vms);
     if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);

@@ -22,7 +22,7 @@ export class KernelStatistics {
     host: Host,
     settings: BpfSettings,
     private readonly indexOf: (vm: Vm, tid: number) => number | undefined,
-    load: Loader = async () => loadObject(host, 'kvm'),
+    load: Loader = () => loadObject(host, 'kvm'),
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#object = new BpfObject(host, 'kvm', settings, load);
@@ -33,8 +33,8 @@ export class KernelStatistics {
     this.#object.configure(settings);
   }
 
-  prepare(): Promise<void> {
-    return this.#object.prepare();
+  prepare(): void {
+    this.#object.prepare();
   }
 
   /** False if it is off, and for a copy of a host without rows. */

@@ -19,7 +19,7 @@ export interface RowReader {
 }
 
 /** @throws SourceError if BPF cannot be used here */
-export type Loader = (host: Host) => Promise<RowReader>;
+export type Loader = (host: Host) => RowReader;
 
 /**
  * A BPF object that is loaded once. It is optional: if it cannot be loaded, the reason is kept for doctor and the other sources
@@ -27,7 +27,6 @@ export type Loader = (host: Host) => Promise<RowReader>;
  */
 export class BpfObject {
   #reader: RowReader | undefined;
-  #loading: Promise<void> | undefined;
   #missing: SourceError | undefined;
   /** Mode of the last attempt to load. */
   #tried: BpfSettings['mode'] | undefined;
@@ -45,15 +44,12 @@ export class BpfObject {
   }
 
   /** Loads the object once, and again after the settings have changed. */
-  async prepare(): Promise<void> {
+  prepare(): void {
     const { mode } = this.settings;
-    if (mode !== this.#tried) {
-      await this.#loading;
-      this.close();
-      this.#tried = mode;
-      this.#loading = mode === 'off' ? undefined : this.#open(rowsFolder(this.host));
-    }
-    await this.#loading;
+    if (mode === this.#tried) return;
+    this.close();
+    this.#tried = mode;
+    if (mode !== 'off') this.#open(rowsFolder(this.host));
   }
 
   /** False if it is off, and for a copy of a host without rows. */
@@ -83,9 +79,9 @@ export class BpfObject {
     this.#tried = undefined;
   }
 
-  async #open(rows: string | undefined): Promise<void> {
+  #open(rows: string | undefined): void {
     try {
-      if (rows === undefined) this.#reader = await this.load(this.host);
+      if (rows === undefined) this.#reader = this.load(this.host);
       else this.#reader = fileReader(this.host, `${rows}/${this.name}`);
     } catch (error) {
       // A copy of a host need not have rows.

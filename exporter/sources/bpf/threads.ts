@@ -29,8 +29,8 @@ export class KernelThreads implements ThreadSource {
     this.#object.configure(settings);
   }
 
-  prepare(): Promise<void> {
-    return this.#object.prepare();
+  prepare(): void {
+    this.#object.prepare();
   }
 
   get isWanted(): boolean {
@@ -85,7 +85,7 @@ class RowSnapshot implements ThreadSnapshot {
   }
 }
 
-async function loadThreads(host: Host): Promise<RowReader> {
+function loadThreads(host: Host): RowReader {
   const words = Math.ceil(readPossibleCpus(host) / 64);
   const iterator = loadObject(host, 'threads');
   const processes = iterator.processSet('processes');

@@ -11,7 +11,7 @@ const vm = (pid: number, accel: 'kvm' | 'tcg' = 'kvm') => ({ key: `${pid}:1`, pi
 const AUTO: BpfSettings = { mode: 'auto' };
 const OFF: BpfSettings = { mode: 'off' };
 
-function source(load: () => Promise<RowReader>, index?: number): KernelStatistics {
+function source(load: () => RowReader, index?: number): KernelStatistics {
   return new KernelStatistics(
     liveHost(),
     AUTO,
@@ -25,10 +25,10 @@ const reader = (...rows: Buffer[]): RowReader => ({
   close: () => undefined,
 });
 
-test('statistics belong to the process of the VM, and other processes are nobody here', async () => {
+test('statistics belong to the process of the VM, and other processes are nobody here', () => {
   const rows = [7, 8].flatMap((pid) => [vmRow(pid), vcpuRow({ pid, id: 0, statistics: { exits: pid } })]);
-  const kernel = source(async () => reader(...rows));
-  await kernel.prepare();
+  const kernel = source(() => reader(...rows));
+  kernel.prepare();
   const { statistics, queried } = kernel.query([vm(7), vm(9), vm(10, 'tcg')]);
   assert.deepEqual([...statistics.keys()], ['7:1']);
   assert.equal(statistics.get('7:1')?.vcpus.get(0)?.get('exits'), 7);
@@ -37,10 +37,10 @@ test('statistics belong to the process of the VM, and other processes are nobody
   assert.equal(kernel.namesOf('9:1'), undefined);
 });
 
-test('a vCPU has the number of its thread, because an APIC id is not one', async () => {
+test('a vCPU has the number of its thread, because an APIC id is not one', () => {
   const rows = [vmRow(7), vcpuRow({ pid: 7, id: 4, tid: 70, statistics: { exits: 1 } })];
-  const kernel = source(async () => reader(...rows), 3);
-  await kernel.prepare();
+  const kernel = source(() => reader(...rows), 3);
+  kernel.prepare();
   assert.deepEqual(
     [
       ...(kernel
@@ -52,16 +52,16 @@ test('a vCPU has the number of its thread, because an APIC id is not one', async
   );
 });
 
-test('the kernel reports which thread runs a vCPU, and none for a vCPU that never ran', async () => {
+test('the kernel reports which thread runs a vCPU, and none for a vCPU that never ran', () => {
   const rows = [vmRow(7), vcpuRow({ pid: 7, id: 4, tid: 70 }), vcpuRow({ pid: 7, id: 5 })];
-  const kernel = source(async () => reader(...rows));
-  await kernel.prepare();
+  const kernel = source(() => reader(...rows));
+  kernel.prepare();
   kernel.query([vm(7), vm(8)]);
   assert.deepEqual([...(kernel.vcpusOf(vm(7)) ?? [])], [[70, 4]]);
   assert.equal(kernel.vcpusOf(vm(8)), undefined);
 });
 
-test('one read gives the holders of VMs and the statistics of the same scrape', async () => {
+test('one read gives the holders of VMs and the statistics of the same scrape', () => {
   let reads = 0;
   let at = 0;
   const read = () => {
@@ -72,11 +72,11 @@ test('one read gives the holders of VMs and the statistics of the same scrape', 
     liveHost(),
     AUTO,
     () => undefined,
-    async () => ({ read, close: () => undefined }),
+    () => ({ read, close: () => undefined }),
     () => at,
   );
   assert.equal(kernel.holders(), undefined, 'not loaded yet');
-  await kernel.prepare();
+  kernel.prepare();
   const pages = () =>
     kernel
       .query([vm(7)])
@@ -90,7 +90,7 @@ test('one read gives the holders of VMs and the statistics of the same scrape', 
   assert.deepEqual([pages(), reads], [4, 4], 'a slow search for VMs does not make counters old');
 });
 
-test('two VMs of a process are added, as debugfs does', async () => {
+test('two VMs of a process are added, as debugfs does', () => {
   const second = 0xffff_8881_0000_1000n;
   const waits = [0, 5];
   const rows = [
@@ -99,37 +99,37 @@ test('two VMs of a process are added, as debugfs does', async () => {
     vcpuRow({ pid: 7, id: 0, statistics: { exits: 3 }, waits }),
     vcpuRow({ pid: 7, vm: second, id: 0, statistics: { exits: 4 }, waits }),
   ];
-  const kernel = source(async () => reader(...rows));
-  await kernel.prepare();
+  const kernel = source(() => reader(...rows));
+  kernel.prepare();
   const found = kernel.query([vm(7)]).statistics.get('7:1');
   assert.equal(found?.vm.get('pages_4k'), 3);
   assert.equal(found?.vcpus.get(0)?.get('exits'), 7);
   assert.equal(found?.histograms.get('halt_wait_hist')?.[1], 10);
 });
 
-test('a load that fails is missing and no error, and is not tried again until the settings change', async () => {
+test('a load that fails is missing and no error, and is not tried again until the settings change', () => {
   let loads = 0;
   const kernel = source(() => {
     loads++;
-    return Promise.reject(new SourceError('absent', 'libbpf.so.1', 'not installed'));
+    throw new SourceError('absent', 'libbpf.so.1', 'not installed');
   });
-  for (let i = 0; i < 3; i++) await kernel.prepare();
+  for (let i = 0; i < 3; i++) kernel.prepare();
   assert.equal(loads, 1);
   assert.equal(kernel.isWanted, true);
   const { problems, missing, queried } = kernel.query([vm(7)]);
   assert.deepEqual([problems, missing.map(({ path }) => path), queried.size], [[], ['libbpf.so.1'], 0]);
   kernel.configure(OFF);
-  await kernel.prepare();
+  kernel.prepare();
   assert.equal(kernel.isWanted, false);
   kernel.configure(AUTO);
-  await kernel.prepare();
+  kernel.prepare();
   assert.equal(loads, 2);
 });
 
-test('rows that are damaged or an iterator that fails are a problem of this scrape only', async () => {
+test('rows that are damaged or an iterator that fails are a problem of this scrape only', () => {
   let next: () => Buffer = () => Buffer.from('damaged rows');
-  const kernel = source(async () => ({ read: () => next(), close: () => undefined }));
-  await kernel.prepare();
+  const kernel = source(() => ({ read: () => next(), close: () => undefined }));
+  kernel.prepare();
   assert.deepEqual(
     kernel.query([vm(7)]).problems.map(({ kind }) => kind),
     ['malformed'],
@@ -142,18 +142,20 @@ test('rows that are damaged or an iterator that fails are a problem of this scra
   assert.equal(kernel.query([vm(7)]).statistics.size, 1);
 });
 
-test('off closes the reader', async () => {
+test('off closes the reader', () => {
   let closed = 0;
-  const kernel = source(async () => ({ read: () => vmRow(7), close: () => void closed++ }));
-  await kernel.prepare();
+  const kernel = source(() => ({ read: () => vmRow(7), close: () => void closed++ }));
+  kernel.prepare();
   kernel.configure(OFF);
-  await kernel.prepare();
+  kernel.prepare();
   assert.deepEqual([closed, kernel.query([vm(7)]).statistics.size, kernel.isWanted], [1, 0, false]);
 });
 
-test('a copy of a host without rows wants none', async () => {
-  const unused = () => Promise.reject(new Error('must not be called'));
+test('a copy of a host without rows wants none', () => {
+  const unused = () => {
+    throw new Error('must not be called');
+  };
   const kernel = new KernelStatistics(capturedHost(), AUTO, () => undefined, unused);
-  await kernel.prepare();
+  kernel.prepare();
   assert.equal(kernel.isWanted, false);
 });

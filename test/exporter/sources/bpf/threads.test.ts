@@ -9,22 +9,22 @@ import { threadRow } from '../../../../testing/thread-rows.ts';
 
 const AUTO: BpfSettings = { mode: 'auto' };
 
-async function source(read: RowReader['read']): Promise<KernelThreads> {
-  const threads = new KernelThreads(liveHost(), AUTO, async () => ({ read, close: () => undefined }));
-  await threads.prepare();
+function source(read: RowReader['read']): KernelThreads {
+  const threads = new KernelThreads(liveHost(), AUTO, () => ({ read, close: () => undefined }));
+  threads.prepare();
   return threads;
 }
 
 const thread = (tid: number, startTime: number) => ({ tid, startTime }) as VmThread;
 
-test('a snapshot has the threads of each process, which is the same one as before', async () => {
+test('a snapshot has the threads of each process, which is the same one as before', () => {
   const rows = [
     threadRow({ pid: 7, tid: 7, start: 100, cpu: 1 }),
     threadRow({ pid: 9, tid: 9, start: 5, comm: 'vhost-7' }),
     threadRow({ pid: 7, tid: 12, start: 101, cpu: 2 }),
   ];
   const asked: number[][] = [];
-  const threads = await source((pids) => {
+  const threads = source((pids) => {
     asked.push([...pids]);
     return Buffer.concat(rows);
   });
@@ -41,24 +41,24 @@ test('a snapshot has the threads of each process, which is the same one as befor
   assert.equal(snapshot.of(thread(12, 102)), undefined, 'a reused thread id');
 });
 
-test('a snapshot does not change with the next one', async () => {
+test('a snapshot does not change with the next one', () => {
   const buffer = threadRow({ pid: 7, tid: 7, cpu: 1 });
-  const threads = await source(() => buffer);
+  const threads = source(() => buffer);
   const first = threads.read(new Set([7]));
   threadRow({ pid: 7, tid: 7, cpu: 2 }).copy(buffer);
   assert.equal(threads.read(new Set([7])).of(thread(7, 0))?.processor, 2);
   assert.equal(first.of(thread(7, 0))?.processor, 1);
 });
 
-test('of two rows of one thread the first counts', async () => {
+test('of two rows of one thread the first counts', () => {
   const twice = Buffer.concat([1, 2].map((cpu) => threadRow({ pid: 7, tid: 7, cpu })));
-  const threads = await source(() => twice);
+  const threads = source(() => twice);
   assert.equal(threads.read(new Set([7])).ofProcess({ pid: 7, startTime: 0 })?.length, 1);
 });
 
-test('a read that fails and damaged rows are a problem of this read only', async () => {
+test('a read that fails and damaged rows are a problem of this read only', () => {
   let next: () => Buffer = () => Buffer.from('damaged rows');
-  const threads = await source(() => next());
+  const threads = source(() => next());
   const kinds = () => threads.read(new Set([7])).problems.map(({ kind }) => kind);
   assert.deepEqual(kinds(), ['malformed']);
   next = () => {
@@ -70,18 +70,20 @@ test('a read that fails and damaged rows are a problem of this read only', async
   assert.deepEqual(kinds(), []);
 });
 
-test('an object that cannot be loaded is missing and no problem; off is neither', async () => {
+test('an object that cannot be loaded is missing and no problem; off is neither', () => {
   const denied = new SourceError('denied', 'BPF iterator threads', 'EPERM');
-  const threads = new KernelThreads(liveHost(), AUTO, () => Promise.reject(denied));
-  await threads.prepare();
+  const threads = new KernelThreads(liveHost(), AUTO, () => {
+    throw denied;
+  });
+  threads.prepare();
   assert.deepEqual([threads.isWanted, threads.read(new Set([7])).missing], [true, [denied]]);
   threads.configure({ mode: 'off' });
-  await threads.prepare();
+  threads.prepare();
   assert.deepEqual([threads.isWanted, threads.read(new Set([7])).missing], [false, []]);
 });
 
-test('a copy of a host without rows wants none', async () => {
+test('a copy of a host without rows wants none', () => {
   const threads = new KernelThreads(capturedHost(), AUTO);
-  await threads.prepare();
+  threads.prepare();
   assert.equal(threads.isWanted, false);
 });
