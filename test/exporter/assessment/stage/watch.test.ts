@@ -265,13 +265,17 @@ test("fairness does not depend on the monitor's last statistics", (context) => {
     state.trace = { kicks };
     judge();
   }
-  assert.deepEqual(
-    watch.of(vm)?.devices.map(({ device, fairness }) => [device, fairness]),
-    [
-      ['vda', 0.25],
-      ['vdb', undefined],
-    ],
-  );
+  const fairness = () => watch.of(vm)?.devices.map((each) => `${each.device} ${each.fairness}`);
+  assert.deepEqual(fairness(), ['vda 0.25', 'vdb undefined']);
+  const storage = [
+    { id: 'vda', queues: 9, drives: [], mapping: [] },
+    { id: 'vdb', queues: 2, drives: [], mapping: [] },
+  ];
+  state.vms = [
+    { ...vm, devices: { storage, nets: [], iothreads: [] } as unknown as NonNullable<Vm['devices']> },
+  ];
+  judge();
+  assert.deepEqual(fairness(), ['vda 0.25', 'vdb 0.5'], 'the command line knows the other disk');
 });
 
 test('a declared phase shows, declares the stage that it begins with, and is reported and counted once', async (context) => {
