@@ -60,6 +60,10 @@ const ofHost = <L extends string>(alert: Omit<AlertOf<L>, 'scope'>): AlertRule =
 
 const ABOUT_VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
 const DOCTOR = 'On the host: kvm-telemetry doctor --vm {{ $labels.vm }}';
+/** A template: the name of the stage whose rank is the alert's value. */
+const STAGE_NAME = `${STAGES.map(
+  (stage, rank) => `{{ ${rank === 0 ? 'if' : 'else if'} eq $value ${rank}.0 }}${stage}`,
+).join('')}{{ end }}`;
 const POLLING_RANK = STAGES.indexOf('exitless_polling');
 const POLLING_STAGES = regexp(STAGES.slice(POLLING_RANK).join('|'));
 
@@ -264,7 +268,7 @@ const alerts = {
     ),
     ...timing(stageLost),
     summary: `Lost a stage: ${ABOUT_VM}`,
-    description: `${ABOUT_VM} is at stage {{ $value }} (${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}). It was at a higher one within the last ${stageLost.memory}. ${DOCTOR}`,
+    description: `${ABOUT_VM} is at stage ${STAGE_NAME}. It was at a higher one within the last ${stageLost.memory}. ${DOCTOR}`,
   }),
   KvmTelemetryCollectorFailing: ofHost({
     severity: 'warning',
