@@ -61,7 +61,10 @@ export async function startDaemon(
   const log: Record<string, unknown>[] = [];
   const url = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no daemon after ${START_MS} ms: ${errors}`)), START_MS);
-    void exited.then((code) => reject(new Error(`exit ${code}: ${errors}`)));
+    void exited.then((code) => {
+      clearTimeout(timer);
+      reject(new Error(`exit ${code}: ${errors}`));
+    });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       const entry = parseLine(line);
       if (entry === undefined) return;
