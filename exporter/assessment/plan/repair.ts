@@ -178,7 +178,7 @@ class Repairing {
     const { thread } = holder;
     const cpu = bestCpu(draft, holder, cpus, (each) => [draft.isCoreEmpty(each) ? 0 : 1, each]);
     if (cpu === undefined) {
-      const why = `it moves among CPUs ${formatCpuList(cpus)}, none of which is free`;
+      const why = `it moves among CPUs ${formatCpuList(cpus)}, and none of them is free`;
       this.#left.set(thread, { thread: thread.label, why });
       return false;
     }
