@@ -289,17 +289,19 @@ export class Inventory {
       entry.otherFiles = otherFiles;
       // A hint may change the VM during the wait.
       const found = await this.#blockDevices(pid, descriptors, reads, otherFiles);
-      entry.vm = { ...entry.vm, ...found };
+      // A failed read changes nothing and is repeated in the next full pass.
+      if (found === undefined) entry.otherFiles = undefined;
+      else entry.vm = { ...entry.vm, ...found };
     }
   }
 
-  /** Disks are optional: if a VM's mounts cannot be read in time, it is reported without them. */
+  /** Disks are optional. @returns undefined if the VM's mounts cannot be read in time */
   async #blockDevices(
     pid: number,
     descriptors: readonly Descriptor[],
     { mounts, lookups }: PassReads,
     otherFiles: OtherFiles,
-  ): Promise<Pick<Vm, 'blockDevices' | 'unknownDevices'>> {
+  ): Promise<Pick<Vm, 'blockDevices' | 'unknownDevices'> | undefined> {
     const { disksByName: disks, fileSystems } = this.#facts;
     try {
       const devices = { host: this.host, disks, fileSystems, hostMounts: await mounts.of(1) };
@@ -309,7 +311,7 @@ export class Inventory {
     } catch (error) {
       if (!isGone(error))
         this.#problems.note('block', sourceError(error, `${this.host.roots.procfs}/${pid}`));
-      return { blockDevices: [], unknownDevices: [] };
+      return undefined;
     }
   }
 

@@ -141,6 +141,13 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
     async ({ host }) => {
       const own = await host.output('cat /sys/block/nvme0n1/stat; ls /sys/block/nvme0n1');
       assert.match(own, /^\s*0\s+0\s+0\s/, 'the kernel keeps nothing at the multipath disk itself');
+      // On a slow machine the first read of the VM's mounts may time out; the next pass repeats it.
+      for (
+        let i = 0;
+        i < 6 && series(await scrape(host, QMP_PORT), 'kvm_vm_block_device_info', VM).length === 0;
+        i++
+      )
+        await sleep(10_000);
       const [before, samples, after] = await between(host, 'cat /sys/block/nvme0c0n1/stat', QMP_PORT);
       const least = before.trim().split(/\s+/).map(Number);
       const most = after.trim().split(/\s+/).map(Number);

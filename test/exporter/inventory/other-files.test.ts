@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import { otherFilesNow } from '../../../exporter/inventory/other-files.ts';
 import type { MonitorHints } from '../../../exporter/model/vm.ts';
+import { SourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import type { FilesByUse } from '../../../probes/qemu-files.ts';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
@@ -103,4 +104,25 @@ test('a hint that arrives while disks are read is kept', async (context) => {
   for (let pass = 0; pass < 7; pass++) await inventory.refresh(true);
   assert.deepEqual(devices(inventory), ['sda']);
   assert.deepEqual([...(inventory.vms[0]?.iothreadThreads ?? [])], [[10, 'io0']]);
+});
+
+test('mounts that cannot be read in time are read again in the next pass, and take no disk away', async (context) => {
+  const { tree, devices } = withIso(context);
+  let isSlow = true;
+  const host: Host = {
+    ...tree.host,
+    slowText: (path, cap, timeoutMs) =>
+      isSlow && path.endsWith('/mountinfo')
+        ? Promise.reject(new SourceError('timeout', path, 'no end in 500 ms'))
+        : tree.host.slowText(path, cap, timeoutMs),
+  };
+  const inventory = new Inventory(host);
+  await inventory.refresh(true);
+  assert.deepEqual(devices(inventory), []);
+  isSlow = false;
+  await inventory.refresh(true);
+  assert.deepEqual(devices(inventory), ['sda', 'sdb']);
+  isSlow = true;
+  for (let pass = 0; pass < 12; pass++) await inventory.refresh(true);
+  assert.deepEqual(devices(inventory), ['sda', 'sdb'], 'unknown is not gone');
 });
