@@ -60,7 +60,7 @@ const running = await serve(config, { telemetry, own, logger, readConfig: () => 
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
 try {
   const open = async (path, colorScheme, height) => {
-    const page = await browser.newPage({ viewport: { width: 1200, height }, colorScheme });
+    const page = await browser.newPage({ viewport: { width: 1280, height }, colorScheme });
     await page.goto(`http://127.0.0.1:${running.port}${path}`);
     return page;
   };
@@ -70,9 +70,9 @@ try {
     host.configure('db-primary', stage);
     await sleep(ms);
   }
-  host.exitStorm('web-1', 80_000);
-  host.drift('db-primary', 'shared_cpu');
-  host.drift('web-2', 'other_node');
+  host.faults.exitStorm('web-1', 80_000);
+  host.faults.drift('db-primary', 'shared_cpu');
+  host.faults.drift('web-2', 'other_node');
   await sleep(12_000);
   await table.getByRole('button', { name: 'Exits' }).click();
   await table.mouse.move(5, 5);
