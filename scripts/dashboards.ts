@@ -1,8 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { allDashboards } from '../dashboards/all.ts';
-
-const ROOT = new URL('../../', import.meta.url);
+import { writeGenerated } from './generated.ts';
 
 /** Path in the repository and content of each generated file. */
 export function generatedDashboards(): ReadonlyMap<string, string> {
@@ -14,15 +11,5 @@ export function generatedDashboards(): ReadonlyMap<string, string> {
   );
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
-  for (const [path, content] of generatedDashboards()) {
-    const file = new URL(path, ROOT);
-    if (!process.argv.includes('--check')) {
-      mkdirSync(dirname(file.pathname), { recursive: true });
-      writeFileSync(file, content);
-    } else if (!existsSync(file) || readFileSync(file, 'utf8') !== content) {
-      process.stderr.write(`${path} is not what dashboards/*.ts say: run npm run dashboards\n`);
-      process.exitCode = 1;
-    }
-  }
-}
+if (process.argv[1] !== undefined && import.meta.filename === process.argv[1])
+  writeGenerated(generatedDashboards(), 'dashboards/*.ts say', 'npm run dashboards');

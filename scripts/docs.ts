@@ -1,5 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
 import type { MetricDefinition } from '../exporter/metrics/definition.ts';
 import { bashCompletion } from './cli-docs/bash.ts';
@@ -7,6 +6,7 @@ import { leaves } from './cli-docs/commands.ts';
 import { fishCompletion } from './cli-docs/fish.ts';
 import { manPage } from './cli-docs/man-page.ts';
 import { zshCompletion } from './cli-docs/zsh.ts';
+import { writeGenerated } from './generated.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -88,15 +88,5 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   ]);
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
-  for (const [path, content] of generatedFiles()) {
-    const file = new URL(path, ROOT);
-    if (!process.argv.includes('--check')) {
-      mkdirSync(dirname(file.pathname), { recursive: true });
-      writeFileSync(file, content);
-    } else if (readFileSync(file, 'utf8') !== content) {
-      process.stderr.write(`${path} is not what the code says: run npm run docs\n`);
-      process.exitCode = 1;
-    }
-  }
-}
+if (process.argv[1] !== undefined && import.meta.filename === process.argv[1])
+  writeGenerated(generatedFiles(), 'the code says', 'npm run docs');

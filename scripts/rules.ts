@@ -1,15 +1,13 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { alertRules } from '../alerts/alerting.ts';
 import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
 import { alertingFile, faster, recordingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
+import { writeGenerated } from './generated.ts';
 
 /** The demo's events last seconds; those of a real host last minutes. */
 const DEMO_SPEED = 12;
 
-const ROOT = new URL('../../', import.meta.url);
 const NOTE = '# Generated from alerts/*.ts by `npm run rules`; do not edit.\n';
 
 function reference(): string {
@@ -62,15 +60,5 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   ]);
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
-  for (const [path, content] of generatedFiles()) {
-    const file = new URL(path, ROOT);
-    if (!process.argv.includes('--check')) {
-      mkdirSync(dirname(file.pathname), { recursive: true });
-      writeFileSync(file, content);
-    } else if (readFileSync(file, 'utf8') !== content) {
-      process.stderr.write(`${path} is not what alerts/*.ts say: run npm run rules\n`);
-      process.exitCode = 1;
-    }
-  }
-}
+if (process.argv[1] !== undefined && import.meta.filename === process.argv[1])
+  writeGenerated(generatedFiles(), 'alerts/*.ts say', 'npm run rules');

@@ -1,4 +1,4 @@
-import { type Leaf, wordsAfter } from './commands.ts';
+import { groupsOf, type Leaf, wordsAfter } from './commands.ts';
 
 /** Completion for bash. It does not need the functions of bash-completion. */
 export function bashCompletion(all: readonly Leaf[]): string {
@@ -6,11 +6,7 @@ export function bashCompletion(all: readonly Leaf[]): string {
     ({ words, flags }) =>
       `    '${words.join(' ')}') words='${[...flags.map(({ long }) => long), '--help'].join(' ')}' ;;\n`,
   );
-  const groups = [
-    '',
-    ...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? '')),
-  ];
-  const parents = groups.map((group) => {
+  const parents = ['', ...groupsOf(all)].map((group) => {
     const before = group === '' ? [] : [group];
     const more = group === '' ? ' help --help --version' : ' --help';
     return `    '${group}') words='${wordsAfter(all, before).join(' ')}${more}' ;;\n`;

@@ -1,4 +1,4 @@
-import type { Command, Option } from 'commander';
+import type { Argument, Command, Option } from 'commander';
 import { program } from '../../exporter/cli/program.ts';
 import type { Kind } from '../../exporter/config/kinds.ts';
 import { environmentVariableOf, flagOf, isOnlyInFile } from '../../exporter/config/load.ts';
@@ -46,8 +46,14 @@ function leavesOf(command: Command, words: readonly string[]): Leaf[] {
   if (command.commands.length > 0)
     return command.commands.flatMap((each) => leavesOf(each, [...words, each.name()]));
   const flags = command.options.filter(({ hidden }) => !hidden).map(flagFrom);
-  const usage = command.registeredArguments.map((argument) => `<${argument.name()}>`).join(' ');
+  const usage = command.registeredArguments.map(placeholderOf).join(' ');
   return [{ words, description: command.description(), usage, flags }];
+}
+
+/** `<vm>`, or `[threads...]` for arguments that may be left out. */
+function placeholderOf(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 function flagFrom(option: Option): Flag {
@@ -63,6 +69,11 @@ function flagFrom(option: Option): Flag {
     isList: kind?.isList === true,
     variable: kind === undefined ? option.envVar : environmentVariableOf(kind.key),
   };
+}
+
+/** Commands that have commands of their own, such as `phase`. */
+export function groupsOf(all: readonly Leaf[]): string[] {
+  return [...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ''))];
 }
 
 /** The words that may follow `before` on the command line. */

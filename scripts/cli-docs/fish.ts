@@ -1,13 +1,12 @@
-import { type Flag, type Leaf, wordsAfter } from './commands.ts';
+import { type Flag, groupsOf, type Leaf, wordsAfter } from './commands.ts';
 
 /** Completion for fish. */
 export function fishCompletion(all: readonly Leaf[]): string {
   const top = wordsAfter(all, []);
-  const groups = top.filter((word) => wordsAfter(all, [word]).length > 0);
   const lines = [
     line(`-n __fish_use_subcommand -f -a '${top.join(' ')} help'`),
     line("-n __fish_use_subcommand -l version -d 'output the version number'"),
-    ...groups.map((group) => {
+    ...groupsOf(all).map((group) => {
       const words = wordsAfter(all, [group]).join(' ');
       const condition = `__fish_seen_subcommand_from ${group}; and not __fish_seen_subcommand_from ${words}`;
       return line(`-n '${condition}' -f -a '${words}'`);

@@ -2,12 +2,12 @@ import type { Flag, Leaf } from './commands.ts';
 
 /** kvm-telemetry(1), in the macros of man(7). */
 export function manPage(all: readonly Leaf[], version: string): string {
+  const settings = all.find(({ words }) => words[0] === 'serve')?.flags ?? [];
   const commands = all.map((leaf) => {
     const usage = [...leaf.words, leaf.usage].filter((word) => word !== '').join(' ');
-    const own = ownFlags(leaf).map(entry).join('');
+    const own = ownFlags(leaf, settings).map(entry).join('');
     return `.TP\n\\fB${roff(usage)}\\fR\n${roff(sentence(leaf.description))}\n${own === '' ? '' : `.RS\n${own}.RE\n`}`;
   });
-  const settings = all.find(({ words }) => words[0] === 'serve')?.flags ?? [];
   const groups = [...new Set(settings.map(({ group }) => group))].map(
     (group) =>
       `.SS ${roff(group.replace(/:$/, ''))}\n${settings
@@ -74,11 +74,10 @@ kvm\\-telemetry phase set web "exitless\\-polling v2"
 `;
 }
 
-/** The flags that only this command has. */
-function ownFlags({ words, flags }: Leaf): readonly Flag[] {
-  return words[0] === 'phase'
-    ? flags
-    : flags.filter(({ long }) => /^--(scenario|no-prometheus|json|vm)$/.test(long));
+/** The flags of a command that OPTIONS does not have: a command takes all settings, or lists those that it takes. */
+function ownFlags({ flags }: Leaf, settings: readonly Flag[]): readonly Flag[] {
+  const others = flags.filter(({ long }) => settings.every((setting) => setting.long !== long));
+  return flags.length - others.length === settings.length ? others : flags;
 }
 
 function entry({ long, help, value, variable }: Flag): string {

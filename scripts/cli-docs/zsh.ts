@@ -1,13 +1,12 @@
-import { type Flag, type Leaf, wordsAfter } from './commands.ts';
+import { type Flag, groupsOf, type Leaf, wordsAfter } from './commands.ts';
 
 /** Completion for zsh. */
 export function zshCompletion(all: readonly Leaf[]): string {
-  const groups = [...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ''))];
   const leafCases = all.map(
     ({ words, flags }) =>
       `    '${words.join(' ')}')\n      _arguments \\\n${flags.map((flag) => `        ${specOf(flag)} \\\n`).join('')}        '--help[show help]'\n      ;;\n`,
   );
-  const groupCases = groups.map(
+  const groupCases = groupsOf(all).map(
     (group) => `    ${group}) _values command ${wordsAfter(all, [group]).join(' ')} ;;\n`,
   );
   return `#compdef kvm-telemetry
