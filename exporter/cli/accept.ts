@@ -12,6 +12,7 @@ import { factsOf, type TopologyFacts } from '../model/topology-facts.ts';
 import { findVm } from './find-vm.ts';
 import { oneShot } from './one-shot.ts';
 import { readHostConfig } from './read-config.ts';
+import { warningsOnly } from './warnings-only.ts';
 
 /**
  * Makes the present placement of a VM's threads the expected one, or the CPUs that are given.
@@ -34,11 +35,7 @@ export async function runAccept(name: string, threads: readonly string[], flags:
     if (observed === undefined || topology === undefined)
       throw new ConfigError(`accept: the affinity of ${JSON.stringify(vm.label)} cannot be read: see doctor`);
     const wanted = placementOf(observed, threads, factsOf(topology));
-    const accepted = new Accepted(config['state.dir'], bootId(createHost(rootsOf(config))), {
-      info: () => undefined,
-      warn: (fields, message) =>
-        void process.stderr.write(`kvm-telemetry: ${message}: ${JSON.stringify(fields)}\n`),
-    });
+    const accepted = new Accepted(config['state.dir'], bootId(createHost(rootsOf(config))), warningsOnly);
     const alive = new Set(inventory.vms.map(({ key }) => key));
     if (!(await accepted.accept(vm.key, wanted, new Date(), alive))) {
       process.stderr.write(`kvm-telemetry: cannot write ${accepted.path}: nothing is accepted\n`);

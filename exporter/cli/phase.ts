@@ -9,6 +9,7 @@ import { Inventory } from '../inventory/inventory.ts';
 import type { Vm } from '../model/vm.ts';
 import { truncateName } from '../model/vm-names.ts';
 import { readConfig } from './read-config.ts';
+import { warningsOnly } from './warnings-only.ts';
 
 const MAX_PHASE = 100;
 /** libvirt sets no limit on names, so a name may be longer than its label. */
@@ -50,9 +51,7 @@ export function runPhaseList(flags: RawValues): void {
 
 function phasesOf(config: Config): Phases {
   checkStateDirectory(config);
-  const warn = (fields: object, message: string): void =>
-    void process.stderr.write(`kvm-telemetry: ${message}: ${JSON.stringify(fields)}\n`);
-  return new Phases(config['state.dir'], { info: () => undefined, warn });
+  return new Phases(config['state.dir'], warningsOnly);
 }
 
 function cannotWrite({ path }: Phases): number {

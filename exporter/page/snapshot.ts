@@ -1,3 +1,4 @@
+import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
 import { rankOf } from '../metrics/stages.ts';
@@ -118,7 +119,7 @@ export function liveLoads(families: readonly Family[]): LiveCpuLoad[] {
   const index = indexOf(families);
   const run = sums(index, ['kvm_cpu_run_seconds_total'], 'cpu');
   const threads = new Map<number, number>();
-  for (const cpu of index.get('kvm_thread_cpu')?.values ?? []) threads.set(cpu, (threads.get(cpu) ?? 0) + 1);
+  for (const cpu of index.get('kvm_thread_cpu')?.values ?? []) addTo(threads, cpu, 1);
   return liveCpus(index).map(({ cpu }) => ({ run: run.get(String(cpu)), threads: threads.get(cpu) ?? 0 }));
 }
 
@@ -160,7 +161,7 @@ function sums<M extends SeriesName>(
 ): Map<string, number> {
   const found = new Map<string, number>();
   for (const name of names) {
-    for (const { labels, value } of samplesOf(index, name)) add(found, labels[by], value);
+    for (const { labels, value } of samplesOf(index, name)) addTo(found, labels[by], value);
   }
   return found;
 }
@@ -177,10 +178,8 @@ function vmOf<M extends OfVms>(labels: Sample<M>['labels']): string {
 function groups<M extends OfVms>(index: FamilyIndex, name: M, by: LabelsOf<M>): Map<string, Counts> {
   const found = new Map<string, Map<string, number>>();
   for (const { labels, value } of samplesOf(index, name)) {
-    const vm = vmOf<M>(labels);
-    const counts = found.get(vm) ?? new Map<string, number>();
-    if (counts.size === 0) found.set(vm, counts);
-    add(counts, labels[by], value);
+    const counts = getOrInsert(found, vmOf<M>(labels), () => new Map<string, number>());
+    addTo(counts, labels[by], value);
   }
   return new Map([...found].map(([vm, counts]) => [vm, Object.fromEntries(counts)]));
 }
@@ -195,15 +194,7 @@ function lists<M extends OfVms>(
   const found = new Map<string, string[]>();
   for (const { labels } of samplesOf(index, name, value)) {
     const picked = pick(labels);
-    if (picked === undefined) continue;
-    const vm = vmOf<M>(labels);
-    const list = found.get(vm);
-    if (list === undefined) found.set(vm, [picked]);
-    else list.push(picked);
+    if (picked !== undefined) append(found, vmOf<M>(labels), picked);
   }
   return found;
-}
-
-function add(sum: Map<string, number>, key: string, value: number): void {
-  sum.set(key, (sum.get(key) ?? 0) + value);
 }

@@ -1,4 +1,4 @@
-import { append } from '../../../kernel/maps.ts';
+import { addTo, append } from '../../../kernel/maps.ts';
 import type { NumaPages } from '../../../probes/proc-numa-maps.ts';
 import { areInConflict, type Holder, placeOf } from '../../model/cpu-holders.ts';
 import { crossingOf } from '../../model/drift-nodes.ts';
@@ -171,7 +171,7 @@ function movedPages(memory: NumaPages | undefined, { from, to }: MemoryMove): Nu
   if (memory === undefined) return undefined;
   const pages = new Map(memory);
   for (const node of from) {
-    pages.set(to, (pages.get(to) ?? 0) + (pages.get(node) ?? 0));
+    addTo(pages, to, pages.get(node) ?? 0);
     pages.delete(node);
   }
   return pages;

@@ -1,6 +1,6 @@
 import type { LiveDevice, LiveVm } from '../live.ts';
 import { count, percent } from './format.ts';
-import type { Rate, VmRates } from './rates.ts';
+import { type Rate, sumOf, type VmRates } from './rates.ts';
 
 /** As in alerts/thresholds.ts; a test compares them. */
 export const LIMITS = {
@@ -11,6 +11,9 @@ export const LIMITS = {
   /** Share of the time that a vCPU waits for a CPU. */
   wait: 0.1,
 } as const;
+
+/** Steps of the I/O path that an I/O explains. */
+const STEPS = ['kick', 'inject', 'eoi'];
 
 export interface Condition {
   readonly kind: 'stalled' | 'exit storm' | 'starved' | 'drift';
@@ -44,9 +47,8 @@ function stall({ device, inFlight }: LiveDevice): Condition {
 function storm({ vcpus }: LiveVm, { exits, iops, path }: VmRates): Condition | undefined {
   if (exits === undefined || vcpus === 0) return undefined;
   const ofIos = (iops ?? 0) * LIMITS.exitsPerIo;
-  const steps = ['kick', 'inject', 'eoi'].map((step) => path[step]).filter((rate) => rate !== undefined);
-  const ofPath = steps.reduce((sum, rate) => sum + rate, 0) * LIMITS.exitsPerPathEvent;
-  const explained = steps.length === 0 ? ofIos : Math.min(ofIos, ofPath);
+  const traced = sumOf(path, (step) => STEPS.includes(step));
+  const explained = traced === undefined ? ofIos : Math.min(ofIos, traced * LIMITS.exitsPerPathEvent);
   const excess = Math.max(0, exits - explained) / vcpus;
   if (excess <= LIMITS.excessExits) return undefined;
   return { kind: 'exit storm', evidence: `${count(excess)} exits/s a vCPU` };

@@ -34,7 +34,7 @@ export function filtered(rows: readonly Row[], filter: string): Row[] {
   if (wanted.length === 0) return [...rows];
   return rows.filter(({ vm, conditions }) => {
     const { stage = '', phase = '', state = '', drift } = vm;
-    const kinds = drift === undefined || drift.threads === 0 ? [] : ['drift', ...drift.kinds];
+    const kinds = drift === undefined || drift.threads === 0 ? [] : drift.kinds;
     const text = [
       vm.vm,
       vm.vmm,

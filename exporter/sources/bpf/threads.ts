@@ -1,3 +1,4 @@
+import { append } from '../../../kernel/maps.ts';
 import { MaskTexts } from '../../../probes/bpf/mask-texts.ts';
 import { parseThreadRows, type RowTask } from '../../../probes/bpf/thread-rows.ts';
 import { ifThere, sourceError } from '../../../probes/errors.ts';
@@ -65,9 +66,7 @@ class RowSnapshot implements ThreadSnapshot {
       // Only a damaged file names a thread twice.
       if (this.#tasks.has(task.tid)) continue;
       this.#tasks.set(task.tid, task);
-      const siblings = this.#processes.get(task.pid);
-      if (siblings === undefined) this.#processes.set(task.pid, [task]);
-      else siblings.push(task);
+      append(this.#processes, task.pid, task);
     }
   }
 
