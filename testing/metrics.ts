@@ -1,12 +1,15 @@
 /** Samples of an exposition by their line without the value: `name{labels}`. */
 export type Samples = ReadonlyMap<string, number>;
 
+/** Throws at a NaN of ours: the exporter leaves out what it does not know. Those of prom-client may have it. */
 export function parseSamples(text: string): Samples {
   const samples = new Map<string, number>();
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const space = line.lastIndexOf(' ');
-    samples.set(line.slice(0, space), Number(line.slice(space + 1)));
+    const value = Number(line.slice(space + 1).replace('Inf', 'Infinity'));
+    if (Number.isNaN(value) && line.startsWith('kvm_')) throw new Error(`no number: ${line}`);
+    samples.set(line.slice(0, space), value);
   }
   return samples;
 }

@@ -123,3 +123,32 @@ test('halt times are real histograms, in the order of KVM and with its sum', asy
   assert.equal(sample(samples, 'kvm_vm_halt_wait_duration_seconds_sum', WEB), 9e-6);
   assert.equal(sample(samples, 'kvm_vm_halt_wait_duration_seconds_count', WEB), 6);
 });
+
+test("the disk's latency histogram adds up bucket by bucket, and no bucket falls when QEMU makes it again", async (context) => {
+  const disk = (bins: readonly number[], ms: number): object => ({
+    device: 'drive0',
+    stats: {
+      wr_operations: 100,
+      wr_total_time_ns: ms * 1e6,
+      wr_latency_histogram: { boundaries: [1e6, 1e7], bins },
+    },
+  });
+  let shown = disk([1, 2, 3], 50);
+  const replies = qemuReplies({}, {}, { 'query-blockstats': () => [shown] });
+  const { scrape } = await startVmWithMonitor(context, replies);
+  const write = { ...WEB, disk: 'drive0', operation: 'write' };
+  const counts = async (): Promise<number[]> => {
+    const { samples } = await scrape();
+    return ['0.001', '0.01', '+Inf'].map((le) =>
+      sample(samples, 'kvm_vm_disk_duration_seconds_bucket', { ...write, le }),
+    );
+  };
+  assert.deepEqual(await counts(), [1, 3, 6]);
+  shown = disk([4, 2, 3], 60);
+  assert.deepEqual(await counts(), [4, 6, 9]);
+  // block-latency-histogram-set starts from zero.
+  shown = disk([0, 1, 0], 61);
+  assert.deepEqual(await counts(), [4, 6, 9]);
+  shown = disk([1, 1, 2], 62);
+  assert.deepEqual(await counts(), [5, 7, 12]);
+});

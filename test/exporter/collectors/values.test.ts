@@ -136,6 +136,27 @@ test('the sum over pooled threads keeps what threads did that have ended', async
   assert.equal(await runs(), 7);
 });
 
+test('time in the guest is shown for a vCPU, and for others only where there is some', async (context) => {
+  const tree = withVm(context);
+  const { scrape } = await exporterOf(context, tree);
+  const guest = async (role: string): Promise<string[]> =>
+    series(await scrape(), 'kvm_thread_cpu_seconds_total', { ...VM, role, mode: 'guest' });
+  assert.equal((await guest('vcpu')).length, 1);
+  assert.deepEqual(await guest('emulator'), []);
+  assert.deepEqual(await guest('worker'), []);
+});
+
+test('a kernel without a counter of threads leaves out its metric only', async (context) => {
+  const tree = withVm(context);
+  for (const tid of [10, 11, 12, 13]) tree.remove(`proc/10/task/${tid}/sched`);
+  const { scrape } = await exporterOf(context, tree);
+  for (let i = 0; i < 2; i++) {
+    const samples = await scrape();
+    assert.deepEqual(series(samples, 'kvm_thread_migrations_total'), []);
+    assert.equal(sample(samples, 'kvm_thread_run_seconds_total', { ...VM, role: 'vcpu' }), 1);
+  }
+});
+
 test('threads are counted by role', async (context) => {
   const samples = await (await exporterOf(context, withVm(context))).scrape();
   assert.equal(sample(samples, 'kvm_vm_vcpus', VM), 1);
@@ -160,6 +181,21 @@ test('a statistic of a VM that ends while it is read is no failure; one that is 
   assert.deepEqual(series(gone, 'kvm_vm_source_info'), []);
 });
 
+test('in debugfs, a counter does not fall, a gauge may, and 64 unknown statistics are the most', async (context) => {
+  const tree = withVm(context);
+  tree.write('sys/kernel/debug/kvm/10-9/pages_4k', '70\n');
+  for (let i = 0; i < 70; i++) tree.write(`sys/kernel/debug/kvm/10-9/unknown_${i}`, '1\n');
+  const { scrape } = await exporterOf(context, tree);
+  const before = await scrape();
+  assert.equal(sample(before, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }), 1);
+  assert.equal([...before.keys()].filter((key) => key.startsWith('kvm_vm_unknown_')).length, 64);
+  tree.write('sys/kernel/debug/kvm/10-9/exits', '990\n');
+  tree.write('sys/kernel/debug/kvm/10-9/pages_4k', '60\n');
+  const after = await scrape();
+  assert.equal(sample(after, 'kvm_vm_exits_total', VM), 1000);
+  assert.equal(sample(after, 'kvm_vm_pages_4k', VM), 60);
+});
+
 test('a VM has begun when its process has, after the boot of the host', async (context) => {
   const samples = await (await exporterOf(context, withVm(context))).scrape();
   assert.equal(sample(samples, 'kvm_vm_start_time_seconds', VM), 1_700_000_000 + 10);
@@ -171,4 +207,20 @@ test('a CPU has its run and wait time in seconds', async (context) => {
   const samples = await (await exporterOf(context, tree)).scrape();
   const of = (name: string): number => sample(samples, `kvm_cpu_${name}_total`, { cpu: '1' });
   assert.deepEqual([of('run_seconds'), of('wait_seconds'), of('timeslices')], [5, 6, 7]);
+});
+
+test('of an interrupt table that is broken nothing is exported, and the collector fails', async (context) => {
+  const tree = hostTree(context);
+  const table = '           CPU0       CPU1\n RES:         10         20   Rescheduling interrupts\n';
+  tree.write('proc/interrupts', table);
+  const { scrape } = await exporterOf(context, tree);
+  const success = (samples: Samples): number =>
+    sample(samples, 'kvm_telemetry_collector_success', { collector: 'interrupts' });
+  const before = await scrape();
+  assert.equal(success(before), 1);
+  assert.equal(sample(before, 'kvm_interrupts_total', { type: 'RES' }), 30);
+  tree.write('proc/interrupts', 'nonsense\n');
+  const broken = await scrape();
+  assert.equal(success(broken), 0);
+  assert.deepEqual(series(broken, 'kvm_interrupts_total'), []);
 });
