@@ -87,10 +87,16 @@ export class Assessment {
     return this.#stages;
   }
 
-  /** The plan that repairs a VM and gives it the features; undefined if the VM was not checked yet. */
-  planFor(vm: Vm, goals: readonly Feature[]): VmPlan | undefined {
-    const { statistics } = this.dependencies.lastOf(vm);
-    return this.#affinity.planFor(vm, goals, ioThreadsOf(vm, statistics));
+  /**
+   * The plan that repairs a VM and gives it features; undefined if the VM was not checked yet.
+   *
+   * @param goalsOf the features that each VM of the host is to get: no two plans take the same CPU
+   */
+  planFor(vm: Vm, goalsOf: (vm: Vm) => readonly Feature[]): VmPlan | undefined {
+    return this.#affinity.planFor(vm, (each) => {
+      const { statistics } = this.dependencies.lastOf(each);
+      return { goals: goalsOf(each), ioThreads: ioThreadsOf(each, statistics) };
+    });
   }
 
   /** Reads the affinity of threads and checks it for drift. Call it every second. */

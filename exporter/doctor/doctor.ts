@@ -2,7 +2,9 @@ import type { Host } from '../../probes/host.ts';
 import { type Lockdown, readLockdown } from '../../probes/lockdown.ts';
 import type { Assessment } from '../assessment/assessment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
+import type { Feature } from '../model/features.ts';
 import { missingFor, nextRule } from '../model/next-stage.ts';
+import type { VmStage } from '../model/stage-reading.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
 import { diagnose, type Report } from './sources.ts';
@@ -38,8 +40,7 @@ export class Doctor {
     const affinity = assessment.affinity.of(vm);
     const stage = assessment.stages.of(vm);
     if (affinity === undefined || stage === undefined) return undefined;
-    const rule = nextRule(stage);
-    const plan = assessment.planFor(vm, rule === undefined ? [] : missingFor(rule, stage.features));
+    const plan = assessment.planFor(vm, (each) => goalsOf(assessment.stages.of(each)));
     if (plan === undefined) return undefined;
     return reportOn({
       vm,
@@ -51,6 +52,12 @@ export class Doctor {
       plan,
     });
   }
+}
+
+/** What the VM lacks for its next stage. */
+function goalsOf(stage: VmStage | undefined): readonly Feature[] {
+  const rule = stage && nextRule(stage);
+  return stage === undefined || rule === undefined ? [] : missingFor(rule, stage.features);
 }
 
 function lockdownOf(host: Host): Lockdown {

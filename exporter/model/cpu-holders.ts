@@ -78,8 +78,8 @@ export class CpuHolders {
 
   /** All threads that are confined to the CPU. */
   at(cpu: number): readonly Holder[] {
-    const holders = this.#holders.get(cpu);
-    return holders === undefined ? [] : [...holders.vcpus, ...holders.io];
+    const { vcpus, io } = this.#holders.get(cpu) ?? NOBODY;
+    return io.length === 0 ? vcpus : [...vcpus, ...io];
   }
 }
 
@@ -88,7 +88,8 @@ export class CpuHolders {
  * `onSameCpu` and `onSameCore` for one pair.
  */
 export function areInConflict(a: Holder, b: Holder, isSameCpu: boolean): boolean {
-  const [isVcpu, isOther] = [a, b].map(({ thread }) => thread.role === 'vcpu');
+  const isVcpu = a.thread.role === 'vcpu';
+  const isOther = b.thread.role === 'vcpu';
   if (isVcpu && isOther) return isSameCpu || a.vm.vm !== b.vm.vm;
-  return isVcpu === true || isOther === true;
+  return isVcpu || isOther;
 }

@@ -15,6 +15,9 @@ export interface CpuMask {
 export class TopologyFacts {
   readonly online: ReadonlySet<number>;
   readonly isolated: ReadonlySet<number>;
+  readonly #nodesWithCpus: readonly number[];
+  readonly #singles = new Map<number, CpuMask>();
+  readonly #nodes = new WeakMap<readonly number[], readonly number[]>();
   readonly #siblings: ReadonlyMap<number, readonly number[]>;
   /** By list object: callers reuse their lists, and a host has few different ones. */
   readonly #masks = new WeakMap<readonly number[], CpuMask>();
@@ -22,26 +25,40 @@ export class TopologyFacts {
   constructor(readonly topology: CpuTopology) {
     this.online = new Set(topology.cpus.map(({ cpu }) => cpu));
     this.isolated = new Set(topology.cpus.flatMap(({ cpu, isolated }) => (isolated ? [cpu] : [])));
-    this.#siblings = new Map(topology.cpus.map(({ cpu, siblings }) => [cpu, siblings]));
+    this.#nodesWithCpus = [...new Set(topology.nodeOf.values())];
+    this.#siblings = new Map(
+      topology.cpus.map(({ cpu, siblings }) => [cpu, siblings.filter((sibling) => sibling !== cpu)]),
+    );
   }
 
   mask(cpus: readonly number[]): CpuMask {
-    const before = this.#masks.get(cpus);
+    const [first] = cpus;
+    const before =
+      cpus.length === 1 && first !== undefined ? this.#singles.get(first) : this.#masks.get(cpus);
     if (before !== undefined) return before;
     const sorted = [...new Set(cpus)].sort((a, b) => a - b);
     const online = sorted.filter((cpu) => this.online.has(cpu));
     const mask = { text: formatCpuList(sorted), online, isPart: online.length < this.online.size };
-    this.#masks.set(cpus, mask);
+    if (cpus.length === 1 && first !== undefined) this.#singles.set(first, mask);
+    else this.#masks.set(cpus, mask);
     return mask;
   }
 
   /** The other hardware threads of the CPU's core. */
   siblings(cpu: number): readonly number[] {
-    return (this.#siblings.get(cpu) ?? []).filter((sibling) => sibling !== cpu);
+    return this.#siblings.get(cpu) ?? [];
   }
 
   /** NUMA nodes of the CPUs, ascending; empty on a kernel without NUMA. */
-  nodes(cpus: readonly number[]): number[] {
+  nodes(cpus: readonly number[]): readonly number[] {
+    const before = this.#nodes.get(cpus);
+    if (before !== undefined) return before;
+    const found = this.#nodesOf(cpus);
+    this.#nodes.set(cpus, found);
+    return found;
+  }
+
+  #nodesOf(cpus: readonly number[]): number[] {
     const nodes = new Set<number>();
     for (const cpu of cpus) {
       const node = this.topology.nodeOf.get(cpu);
@@ -62,7 +79,7 @@ export class TopologyFacts {
    * Nodes with the nearest CPUs: each node itself, or for a node without CPUs the nearest nodes with CPUs.
    */
   cpusNear(nodes: readonly number[]): number[] {
-    return this.#near(nodes, [...new Set(this.topology.nodeOf.values())]);
+    return this.#near(nodes, this.#nodesWithCpus);
   }
 
   /** Without known distances every node counts as the nearest. */

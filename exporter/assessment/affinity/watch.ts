@@ -2,7 +2,6 @@ import type { Host } from '../../../probes/host.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import type { Drift } from '../../model/drift.ts';
-import type { Feature } from '../../model/features.ts';
 import type { ObservedVm } from '../../model/observed.ts';
 import type { Residency } from '../../model/residency.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
@@ -10,8 +9,8 @@ import { factsOf } from '../../model/topology-facts.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import { Yielder } from '../../schedule/yielder.ts';
 import { type PlanHost, planHostOf } from '../plan/host.ts';
-import { fixOf, planFor, type VmPlan } from '../plan/plan.ts';
-import type { IoThread } from '../plan/polling.ts';
+import { fixOf, type VmPlan } from '../plan/plan.ts';
+import { basisOf, HostPlans, NO_WANTS, type Wants } from '../plan/plans.ts';
 import type { Accepted } from './accepted.ts';
 import type { Baselines } from './baselines.ts';
 import { Completions } from './completions.ts';
@@ -53,6 +52,8 @@ export class AffinityWatch {
   readonly #learner: Learner;
   readonly #observer: Observer;
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
+  /** The improvements of the last question, kept while nothing changes: making them is expensive. */
+  #improved: { readonly basis: string; readonly plans: HostPlans } | undefined;
   #host: PlanHost | undefined;
 
   constructor(
@@ -80,15 +81,22 @@ export class AffinityWatch {
     return { of: ({ key }) => this.#vms.get(key), problems };
   }
 
-  /** The plan of a VM, as of the last tick; undefined if the VM was not checked yet. */
-  planFor(
-    { key }: Vm,
-    goals: readonly Feature[] = [],
-    ioThreads: readonly IoThread[] = [],
-  ): VmPlan | undefined {
+  /**
+   * The plan of a VM, as of the last tick; undefined if the VM was not checked yet.
+   *
+   * @param wantsOf what the plans of all VMs add to the repairs
+   */
+  planFor({ key }: Vm, wantsOf: (vm: Vm) => Wants = () => NO_WANTS): VmPlan | undefined {
     const observed = this.#vms.get(key)?.observed;
     if (observed === undefined || this.#host === undefined) return undefined;
-    return planFor(this.#host, observed, goals, ioThreads);
+    const { vms } = this.dependencies.watched;
+    const wants = new Map(vms.map((vm) => [vm.label, wantsOf(vm)]));
+    const drifts = [...this.#vms.values()].flatMap(({ drifts: all }) =>
+      all.map(({ vm, thread, kind, why }) => `${vm} ${thread} ${kind} ${why}`),
+    );
+    const basis = `${basisOf(this.#host.vms, drifts)}${JSON.stringify([...wants])}`;
+    if (this.#improved?.basis !== basis) this.#improved = { basis, plans: new HostPlans(this.#host.fresh()) };
+    return this.#improved.plans.planFor(observed, (vm) => wants.get(vm) ?? NO_WANTS);
   }
 
   /** Reads the masks and checks them for drift. */
@@ -123,12 +131,11 @@ export class AffinityWatch {
     const host = planHostOf([...observed.values()], factsOf(topology), maxMigrationsPerSecond);
     this.#vms = await judge(observed, host);
     this.#host = host;
-    const plans = new Map<string, VmPlan>();
+    const plans = new HostPlans(host.fresh());
     for (const { key, drift, began } of changesBetween(before, this.#vms)) {
       if (yielder.isDue()) await yielder.yield();
       const vm = began ? observed.get(key) : undefined;
-      const plan = vm === undefined ? undefined : (plans.get(key) ?? planFor(host, vm));
-      if (plan !== undefined) plans.set(key, plan);
+      const plan = vm === undefined ? undefined : plans.repairOf(vm);
       onChange(drift, began, plan === undefined ? undefined : fixOf(plan, drift));
     }
   }

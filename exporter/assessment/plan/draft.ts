@@ -73,43 +73,42 @@ export class Draft {
   /** Threads with which a thread may not share this CPU or its core. */
   conflictsAt(holder: Holder, cpu: number): Holder[] {
     const conflicts: Holder[] = [];
-    for (const each of [cpu, ...this.facts.siblings(cpu)]) {
-      for (const others of [this.host.holders.at(each), this.#arrived.get(each) ?? NOBODY]) {
-        for (const other of others) {
-          if (
-            this.#isAt(other, each) &&
-            other.thread !== holder.thread &&
-            areInConflict(holder, other, each === cpu)
-          )
-            conflicts.push(other);
-        }
-      }
-    }
+    this.#onCore(cpu, (each) => {
+      for (const others of [this.host.holders.at(each), this.#arrived.get(each) ?? NOBODY])
+        for (const other of others) if (this.#conflicts(holder, other, each, cpu)) conflicts.push(other);
+      return false;
+    });
     return conflicts;
   }
 
-  /** Whether the thread can have this CPU now, and still can when all other threads are back at theirs. */
+  /**
+   * Whether the thread can have this CPU now, and still can when all other threads are back at theirs and the plans that were
+   * made before have run.
+   */
   isFree(holder: Holder, cpu: number): boolean {
-    const comesBack = (each: number): boolean =>
-      this.host
-        .absentFrom(each)
-        .some(
-          (other) =>
-            other.thread !== holder.thread &&
-            !this.moves.has(other.thread) &&
-            areInConflict(holder, other, each === cpu),
-        );
-    return (
-      this.conflictsAt(holder, cpu).length === 0 &&
-      !comesBack(cpu) &&
-      !this.facts.siblings(cpu).some(comesBack)
-    );
+    const { host } = this;
+    return !this.#onCore(cpu, (each) => {
+      const comes = (other: Holder): boolean =>
+        other.thread !== holder.thread &&
+        !this.moves.has(other.thread) &&
+        areInConflict(holder, other, each === cpu);
+      const stays = (other: Holder): boolean => this.#conflicts(holder, other, each, cpu);
+      return (
+        host.takenBy(each).some(comes) ||
+        host.holders.at(each).some(stays) ||
+        (this.#arrived.get(each) ?? NOBODY).some(stays) ||
+        host.absentFrom(each).some(comes)
+      );
+    });
   }
 
-  /** Whether no thread is confined to the core of this CPU. */
+  /** Whether no thread is confined to the core of this CPU, now or by an earlier plan. */
   isCoreEmpty(cpu: number): boolean {
+    const { host } = this;
     const isEmpty = (each: number): boolean =>
-      this.host.holders.at(each).length === 0 && (this.#arrived.get(each) ?? NOBODY).length === 0;
+      [host.holders.at(each), host.takenBy(each), this.#arrived.get(each) ?? NOBODY].every(
+        ({ length }) => length === 0,
+      );
     return isEmpty(cpu) && this.facts.siblings(cpu).every(isEmpty);
   }
 
@@ -134,6 +133,17 @@ export class Draft {
       { memory, deviceNodes, interruptCpus, takersOf },
       { role: thread.role, seenOn, allowed: cpus },
       facts,
+    );
+  }
+
+  /** Whether any CPU of the core has this. */
+  #onCore(cpu: number, has: (each: number) => boolean): boolean {
+    return has(cpu) || this.facts.siblings(cpu).some(has);
+  }
+
+  #conflicts(holder: Holder, other: Holder, at: number, cpu: number): boolean {
+    return (
+      this.#isAt(other, at) && other.thread !== holder.thread && areInConflict(holder, other, at === cpu)
     );
   }
 
@@ -184,8 +194,9 @@ function movedPages(memory: NumaPages | undefined, { from, to }: MemoryMove): Nu
 export function memoryMovesOf({ facts }: PlanHost, vm: ObservedVm): MemoryMove[] {
   const from = vm.memory === undefined ? [] : mainNodesOf(vm.memory);
   if (from.length === 0 || facts.topology.nodes.length < 2) return [];
-  const threads = vm.threads.flatMap(({ expectation, allowed }) => expectation?.cpus ?? allowed);
-  const nodes = [facts.cpusNear(vm.deviceNodes), facts.cpusNear(from), facts.nodes(threads)];
+  const lists = new Set(vm.threads.map(({ expectation, allowed }) => expectation?.cpus ?? allowed));
+  const threads = [...lists].flatMap((cpus) => facts.nodes(cpus)).sort((a, b) => a - b);
+  const nodes = [facts.cpusNear(vm.deviceNodes), facts.cpusNear(from), threads];
   const targets = new Set(nodes.flatMap((near) => facts.memoryNear(near)));
   return [...targets]
     .filter((node) => !from.includes(node) && vm.mems?.includes(node) !== false)

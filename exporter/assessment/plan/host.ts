@@ -8,6 +8,8 @@ import { isWithin, type TopologyFacts } from '../../model/topology-facts.ts';
 /** The host for which plans are made. Built once per round of the affinity check, for the plans of all VMs. */
 export class PlanHost {
   #strays: Strays | undefined;
+  /** By the one CPU that a plan gives them. */
+  readonly #taken = new Map<number, Holder[]>();
 
   constructor(
     readonly vms: readonly ObservedVm[],
@@ -27,6 +29,23 @@ export class PlanHost {
   /** Threads that are elsewhere and belong to this CPU alone. */
   absentFrom(cpu: number): readonly Holder[] {
     return this.#all.byCpu.get(cpu) ?? [];
+  }
+
+  /** The same host, without reservations. */
+  fresh(): PlanHost {
+    return new PlanHost(this.vms, this.holders, this.maxMigrationsPerSecond);
+  }
+
+  /** Reserves the CPU that a plan gives a thread, if it is one. */
+  take(holder: Holder, cpus: readonly number[]): void {
+    const isPlaced = SAMPLED_ROLES.has(holder.thread.role);
+    const cpu = isPlaced ? placeOf(holder.vm, cpus, this.facts) : undefined;
+    if (cpu !== undefined) append(this.#taken, cpu, holder);
+  }
+
+  /** Threads that get this CPU by a plan that was made before. */
+  takenBy(cpu: number): readonly Holder[] {
+    return this.#taken.get(cpu) ?? [];
   }
 
   get #all(): Strays {

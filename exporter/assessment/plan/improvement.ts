@@ -113,7 +113,8 @@ function pinnedVcpus(draft: Draft): ObservedThread[] {
 }
 
 function cpusOfAll(draft: Draft, threads: readonly ObservedThread[]): Set<number> {
-  return new Set(threads.flatMap((thread) => draft.cpusOf(thread)));
+  const lists = new Set(threads.map((thread) => draft.cpusOf(thread)));
+  return new Set([...lists].flat());
 }
 
 function isPinned(draft: Draft, thread: ObservedThread): boolean {

@@ -1,12 +1,12 @@
 import type { Drift } from '../../model/drift.ts';
 import type { Feature } from '../../model/features.ts';
-import type { ObservedThread, ObservedVm } from '../../model/observed.ts';
+import type { ObservedVm } from '../../model/observed.ts';
 import type { Draft } from './draft.ts';
 import type { PlanHost } from './host.ts';
 import { improved } from './improvement.ts';
 import { type IoThread, pollingSteps } from './polling.ts';
-import { type Left, repairOf } from './repair.ts';
-import { type PlanStep, stepsOf } from './steps.ts';
+import { type Left, type Repair, repairOf } from './repair.ts';
+import { nameOfThread, type PlanStep, stepsOf } from './steps.ts';
 
 /** The commands that repair a VM, in order. They come from one placement, so no two contradict. */
 export interface Plan {
@@ -20,12 +20,12 @@ export interface Plan {
 /** A plan, and what each part of it is for. */
 export interface VmPlan extends Plan {
   readonly draft: Draft;
-  /** The step that moves the thread. */
-  stepOf(thread: ObservedThread): PlanStep | undefined;
+  /** The step that moves a thread, by the labels of VM and thread. */
+  stepOf(vm: string, label: string): PlanStep | undefined;
 }
 
 /**
- * The plan of a VM. Improvements never change a repair, so that a drift has the same fix with and without
+ * The plan of one VM, without regard to the plans of others: see HostPlans. Improvements never change a repair, so that a drift has the same fix with and without
  * them.
  *
  * @param goals features to gain
@@ -37,18 +37,30 @@ export function planFor(
   goals: readonly Feature[] = [],
   ioThreads: readonly IoThread[] = [],
 ): VmPlan {
-  const { draft: repair, left } = repairOf(host, vm);
-  const draft = improved(repair, goals);
-  const { steps: placing, byThread } = stepsOf(draft);
+  return improvementOf(repairOf(host, vm), goals, ioThreads);
+}
+
+/** A repair with the features. Parameters as in {@link planFor}. */
+export function improvementOf(
+  repair: Repair,
+  goals: readonly Feature[],
+  ioThreads: readonly IoThread[],
+): VmPlan {
+  const draft = improved(repair.draft, goals);
   const polls = goals.includes('iothread_polling') || goals.includes('sqpoll');
-  const steps = [...placing, ...(polls ? pollingSteps(vm, ioThreads) : [])];
-  return {
-    draft,
-    steps,
-    undo: undoOf(steps),
-    left,
-    stepOf: (thread) => byThread.get(thread),
-  };
+  return planOf(repair, draft, polls ? pollingSteps(draft.vm, ioThreads) : []);
+}
+
+/**
+ * The commands of a placement.
+ *
+ * @param polling steps that follow
+ */
+export function planOf({ left }: Repair, draft: Draft, polling: readonly PlanStep[]): VmPlan {
+  const { steps: placing, byThread } = stepsOf(draft);
+  const steps = [...placing, ...polling];
+  const stepOf = (vm: string, label: string): PlanStep | undefined => byThread.get(nameOfThread(vm, label));
+  return { draft, steps, left, undo: undoOf(steps), stepOf };
 }
 
 /**
@@ -64,12 +76,10 @@ function undoOf(steps: readonly PlanStep[]): string[] {
 
 /** The command of the plan that fixes the drift; undefined if none does. */
 export function fixOf(
-  { draft, steps, stepOf }: VmPlan,
-  { thread: label, kind, other }: Drift,
+  { steps, stepOf }: VmPlan,
+  { vm, thread: label, kind, other }: Drift,
 ): string | undefined {
-  const thread = draft.vm.threads.find((each) => each.label === label);
-  const moved = [thread, other?.thread].map((each) => (each === undefined ? undefined : stepOf(each)));
-  const pin = moved.find((step) => step !== undefined);
+  const pin = stepOf(vm, label) ?? (other && stepOf(other.vm.vm, other.thread.label));
   if (pin !== undefined) return pin.command;
   // A thread whose expected CPUs are not available, and that is well placed, needs another expectation.
   const what = kind === 'cross_node' ? 'memory' : 'accept';

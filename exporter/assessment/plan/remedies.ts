@@ -57,7 +57,7 @@ function placing(feature: (typeof PLACED)[number], plan: VmPlan): readonly strin
   const vcpus = threads.filter(({ role }) => role === 'vcpu');
   const io = ioThreadsOf(threads);
   const commandsOf = (some: readonly ObservedThread[]): string[] =>
-    some.flatMap((thread) => plan.stepOf(thread)?.command ?? []);
+    some.flatMap((thread) => plan.stepOf(draft.vm.vm, thread.label)?.command ?? []);
   if (feature === 'numa_local') {
     const memory = steps.filter(({ what }) => what === 'memory').map(({ command }) => command);
     const all = [...commandsOf([...vcpus, ...io]), ...memory];

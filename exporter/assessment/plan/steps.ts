@@ -1,11 +1,5 @@
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
-import {
-  argumentFor,
-  isPinnedByLibvirt,
-  type ObservedThread,
-  type ObservedVm,
-  pinCommand,
-} from '../../model/observed.ts';
+import { argumentFor, isPinnedByLibvirt, type ObservedVm, pinCommand } from '../../model/observed.ts';
 import { ANY } from '../affinity/accepted.ts';
 import type { Draft, Move } from './draft.ts';
 
@@ -25,11 +19,17 @@ export interface PlanStep {
 
 export interface Steps {
   readonly steps: readonly PlanStep[];
-  readonly byThread: ReadonlyMap<ObservedThread, PlanStep>;
+  /** By {@link nameOfThread}. */
+  readonly byThread: ReadonlyMap<string, PlanStep>;
+}
+
+/** The same for each observation of a thread. */
+export function nameOfThread(vm: string, label: string): string {
+  return `${vm} ${label}`;
 }
 
 export function stepsOf(draft: Draft): Steps {
-  const byThread = new Map<ObservedThread, PlanStep>();
+  const byThread = new Map<string, PlanStep>();
   const pins = ordered(draft).map(({ holder: { vm, thread }, cpus }) => {
     const before = draft.facts.mask(thread.allowed).online;
     const step: PlanStep = {
@@ -39,7 +39,7 @@ export function stepsOf(draft: Draft): Steps {
       vm: vm.vm,
       threads: [thread.label],
     };
-    byThread.set(thread, step);
+    byThread.set(nameOfThread(vm.vm, thread.label), step);
     return step;
   });
   return { steps: [...pins, ...memoryStep(draft), ...acceptStep(draft)], byThread };

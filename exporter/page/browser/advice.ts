@@ -9,11 +9,12 @@ export class AdviceView {
   readonly #part = new Part(this.element);
 
   update(report: LiveReport | undefined): void {
-    this.#part.update([report?.drifts, report?.next, report?.features], () => {
+    const from = [report?.drifts, report?.next, report?.features, report?.plan];
+    this.#part.update(from, () => {
       if (report === undefined) {
         return [el('p', { class: 'empty' }, 'No assessment yet. The first one takes a few seconds.')];
       }
-      return [drifts(report), nextStage(report), features(report)];
+      return [drifts(report), nextStage(report), plan(report), features(report)];
     });
   }
 }
@@ -56,6 +57,28 @@ function nextStage({ next }: LiveReport): HTMLElement | undefined {
     el('h3', {}, `Missing for ${words(next.stage)}`, el('small', {}, `paper, ${next.section}`)),
     list,
   );
+}
+
+/** The commands above as one list, and those that take them back. */
+function plan({ plan: { steps, undo, left } }: LiveReport): HTMLElement | undefined {
+  if (steps.length === 0 && left.length === 0) return undefined;
+  const box = el('details', { class: 'plan' }, el('summary', {}, 'The plan in order, and its undo'));
+  if (steps.length > 0) {
+    const inOrder = (commands: readonly string[]): HTMLElement =>
+      el('ol', {}, ...commands.map((each) => el('li', {}, command(each))));
+    box.append(inOrder(steps.map((step) => step.command)), el('h4', {}, 'Undo, in this order'));
+    box.append(undo.length > 0 ? inOrder(undo) : el('p', { class: 'empty' }, 'No command has an undo.'));
+    const final = steps.filter((step) => step.undo === undefined);
+    if (undo.length > 0 && final.length > 0)
+      box.append(
+        el('p', { class: 'empty' }, `Without undo: ${final.map((step) => step.command).join('; ')}`),
+      );
+  }
+  if (left.length > 0) {
+    const items = left.map(({ thread, why }) => el('li', {}, el('b', {}, thread), ` ${why}`));
+    box.append(el('h4', {}, 'Not repaired by any command'), el('ul', { class: 'drifts' }, ...items));
+  }
+  return box;
 }
 
 function features({ features }: LiveReport): HTMLElement | undefined {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PLACED } from '../../../../exporter/assessment/plan/improvement.ts';
 import { planFor, type VmPlan } from '../../../../exporter/assessment/plan/plan.ts';
+import { HostPlans } from '../../../../exporter/assessment/plan/plans.ts';
 import type { Source } from '../../../../exporter/model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../../../../exporter/model/observed.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
@@ -166,6 +167,21 @@ test('after the plan a VM has no drift, and no other VM has a new one; the undo 
     { numRuns: 600 },
   );
   assert.ok(drifted > 300);
+});
+
+test('the plans of all VMs can be run one after another: no drift is left', () => {
+  fc.assert(
+    fc.property(host, ({ topology, vms }) => {
+      const plans = new HostPlans(hostOf(topology, vms));
+      const commands = vms.flatMap((vm) => plans.repairOf(vm)?.steps.map(({ command }) => command) ?? []);
+      const after = run(topology, vms, commands);
+      assert.deepEqual(
+        keysOf(topology, after, () => true),
+        [],
+      );
+    }),
+    { numRuns: 300 },
+  );
 });
 
 /** libvirt knows no pins of vhost workers. */
