@@ -4,6 +4,7 @@ import { readBootId } from '../../probes/proc-boot-id.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
 import type { Feature } from '../model/features.ts';
+import type { HostEvent } from '../model/host-event.ts';
 import type { Residency } from '../model/residency.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
@@ -26,6 +27,7 @@ export interface AssessmentDependencies {
   readonly logger: StateLogger;
   residencyOf(thread: VmThread): Residency | undefined;
   readonly lastOf: StageDependencies['lastOf'];
+  onEvent(event: HostEvent): void;
   /** Milliseconds of a monotonic clock. */
   now(): number;
   /** Seconds since boot. */
@@ -122,13 +124,23 @@ export class Assessment {
   }
 
   #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
-    const { logger } = this.dependencies;
+    const { logger, onEvent } = this.dependencies;
+    const what = `${thread} ${kind.replaceAll('_', ' ')}`;
+    onEvent({ kind: began ? 'drift_began' : 'drift_ended', vm, what, evidence: began ? why : '' });
     if (began) logger.warn({ vm, thread, kind, fix }, `affinity drift of ${vm} ${thread}: ${kind}: ${why}`);
     else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
   }
 
-  #logStage({ label: vm }: Vm, what: string, from: string | undefined, to: string | undefined): void {
-    this.dependencies.logger.info({ vm, from, to }, `${what} of ${vm}: ${from ?? 'none'} -> ${to ?? 'none'}`);
+  #logStage(
+    { label: vm }: Vm,
+    what: 'stage' | 'phase',
+    from: string | undefined,
+    to: string | undefined,
+  ): void {
+    const { logger, onEvent } = this.dependencies;
+    const change = `${from ?? 'none'} -> ${to ?? 'none'}`;
+    onEvent({ kind: `${what}_changed`, vm, what: change.replaceAll('_', ' '), evidence: '' });
+    logger.info({ vm, from, to }, `${what} of ${vm}: ${change}`);
   }
 }
 

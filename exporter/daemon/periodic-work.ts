@@ -1,10 +1,13 @@
 import type { Logger } from 'pino';
 import { isExhausted, isGone, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
+import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Assessment } from '../assessment/assessment.ts';
 import type { Sampler } from '../assessment/sampler.ts';
 import { takeEvidence } from '../assessment/stage/evidence.ts';
 import type { Inventory } from '../inventory/inventory.ts';
+import type { Isa } from '../model/io-path.ts';
+import { countersOf, cpuOf, NO_CPU, type VmCounters, type VmCpu } from '../model/vm-counters.ts';
 import type { ScheduledTask } from '../schedule/scheduler.ts';
 import { TASKS, type TaskName, type TaskRuns } from '../schedule/task-runs.ts';
 import { Yielder } from '../schedule/yielder.ts';
@@ -28,12 +31,16 @@ export interface PeriodicWorkDependencies {
   readonly taskRuns: TaskRuns;
   readonly own: Pick<OwnMetrics, 'inventoryDuration' | 'samplerDuration'>;
   readonly logger: Pick<Logger, 'debug'>;
+  /** Takes the counters of the VMs that were read without a scrape. */
+  record(vms: readonly VmCounters[]): void;
   now(): number;
 }
 
 /** The work between scrapes: what each task does, and in which order. */
 export class PeriodicWork {
   #ready = false;
+  /** CPU time of each VM's threads in the last pass, by key. */
+  #cpu: ReadonlyMap<string, VmCpu> = new Map();
 
   constructor(
     private readonly dependencies: PeriodicWorkDependencies,
@@ -96,14 +103,16 @@ export class PeriodicWork {
     await remotes.discover(inventory.vms);
     const yielder = new Yielder();
     const snapshot = inventory.readThreads();
+    const cpu = new Map<string, VmCpu>();
     for (const vm of inventory.vms) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        inventory.observeThreads(vm, snapshot);
+        cpu.set(vm.key, cpuOf(inventory.observeThreads(vm, snapshot)));
       } catch (error) {
         if (!isGone(error)) logger.debug({ err: error, vm: vm.label }, 'cannot read the threads of a VM');
       }
     }
+    this.#cpu = cpu;
     end();
     this.#ready = true;
   }
@@ -120,25 +129,51 @@ export class PeriodicWork {
   }
 
   /**
-   * Determines the stage of each VM. Counts kicks and I/Os now, independently of scrapes.
+   * Determines the stage of each VM, and records its history. Counts kicks and I/Os now, independently of scrapes.
    *
    * @param patience how long to wait for perf, which reports at its own interval
    */
   async judge(patience = 0): Promise<void> {
     if (!this.settings.assesses) return;
-    const { inventory, trace, remotes, assessment, now } = this.dependencies;
+    const { inventory, trace, remotes, assessment, record, now } = this.dependencies;
     const yielder = new Yielder();
+    let isa: Isa = 'vmx';
     const evidence = await takeEvidence({
       vms: () => inventory.vms,
-      readTrace: () =>
-        trace.readPaced(async () => {
+      async readTrace() {
+        const reading = await trace.readPaced(async () => {
           if (yielder.isDue()) await yielder.yield();
-        }),
+        });
+        isa = reading.isa;
+        return reading;
+      },
       current: (vm) => trace.current(vm, patience),
       ios: (vms) => remotes.ios(vms),
       hasMonitor: (vm) => remotes.hasMonitor(vm),
       now,
     });
     assessment.judge(evidence);
+    const blocks = this.#readBlocks();
+    const counters = inventory.vms.flatMap((vm) => {
+      const moment = evidence.get(vm.key);
+      const cpu = this.#cpu.get(vm.key) ?? NO_CPU;
+      return moment === undefined ? [] : [countersOf(vm, { ...moment, isa, cpu, blocks })];
+    });
+    record(counters);
+  }
+
+  /** One short file for each device of a VM. A device that cannot be read is left out. */
+  #readBlocks(): ReadonlyMap<string, BlockStat> {
+    const { inventory, host } = this.dependencies;
+    const names = inventory.vms.flatMap(({ blockDevices }) => blockDevices.map(({ device }) => device));
+    const stats = new Map<string, BlockStat>();
+    for (const name of new Set(names)) {
+      try {
+        stats.set(name, readBlockStat(host, name));
+      } catch {
+        // The block collector reports it.
+      }
+    }
+    return stats;
   }
 }

@@ -22,7 +22,7 @@ import type { Telemetry } from './telemetry.ts';
 export interface ServeDependencies {
   readonly telemetry: Pick<
     Telemetry,
-    'scrape' | 'inventory' | 'work' | 'doctor' | 'reload' | 'start' | 'stop'
+    'scrape' | 'inventory' | 'work' | 'doctor' | 'events' | 'history' | 'reload' | 'start' | 'stop'
   >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
@@ -82,6 +82,7 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     sources: (result) => telemetry.doctor.diagnose(result).sources,
     report: (vm) => telemetry.doctor.reportOn(vm),
+    events: telemetry.events,
     facts: { name: uts.hostname, kernel: uts.release, grafanaUrl: config['web.grafanaUrl'] },
     logger,
     // A step of the wall clock must not stop the charts of an open page.
@@ -101,7 +102,12 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     isReady: () => telemetry.work.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
     telemetryPath: config['web.telemetryPath'],
-    page: pageRoutes(feed, config['web.telemetryPath']),
+    page: pageRoutes({
+      feed,
+      events: telemetry.events,
+      history: telemetry.history,
+      telemetryPath: config['web.telemetryPath'],
+    }),
     authenticate: logins.handler,
     refusal: (request) =>
       refusal(request, {

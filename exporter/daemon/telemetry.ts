@@ -4,12 +4,16 @@ import type { Logger } from 'pino';
 import { createHost, type Host } from '../../probes/host.ts';
 import { readUptime } from '../../probes/proc-uptime.ts';
 import { Assessment } from '../assessment/assessment.ts';
+import { EventLog } from '../assessment/event-log.ts';
 import { Sampler } from '../assessment/sampler.ts';
 import { createCollectors } from '../collectors/index.ts';
 import type { Config } from '../config/options.ts';
 import { rootsOf } from '../config/roots.ts';
 import { Doctor } from '../doctor/doctor.ts';
 import { Inventory } from '../inventory/inventory.ts';
+import type { HostEvent } from '../model/host-event.ts';
+import type { VmCounters } from '../model/vm-counters.ts';
+import { HostHistory } from '../page/history/host-history.ts';
 import { CronScheduler, type Scheduler } from '../schedule/scheduler.ts';
 import { TaskRuns } from '../schedule/task-runs.ts';
 import { ProblemLog } from '../scrape/problem-log.ts';
@@ -43,6 +47,8 @@ export class Telemetry {
   readonly assessment: Assessment;
   readonly work: PeriodicWork;
   readonly doctor: Doctor;
+  readonly events: EventLog;
+  readonly history: HostHistory;
   readonly #sampler: Sampler;
   readonly #kernelThreads: KernelThreads;
   readonly #remotes: RemoteSources;
@@ -75,6 +81,12 @@ export class Telemetry {
       this.#settings.trace,
       inventory,
     );
+    // A step of the wall clock must not tear the history.
+    const startedAt = Date.now() - now();
+    const epochMs = (): number => Math.round(startedAt + now());
+    const events = new EventLog(epochMs);
+    const onEvent = (event: HostEvent): void => events.add(event);
+    const history = new HostHistory({ onEvent, everyMs: () => this.#settings.intervals.stages });
     const assessment = new Assessment(
       {
         host,
@@ -82,6 +94,7 @@ export class Telemetry {
         logger,
         residencyOf: (thread) => sampler.residencyOf(thread),
         lastOf: (vm) => remotes.lastOf(vm),
+        onEvent,
         now,
         sinceBoot,
         stateDirectory: config['state.dir'],
@@ -108,10 +121,26 @@ export class Telemetry {
       this.#settings.scrape,
     );
     const taskRuns = this.#taskRuns;
+    const record = (vms: readonly VmCounters[]): void => history.take(epochMs(), vms);
     this.work = new PeriodicWork(
-      { host, inventory, sampler, remotes, trace, assessment, problemLog, taskRuns, own, logger, now },
+      {
+        host,
+        inventory,
+        sampler,
+        remotes,
+        trace,
+        assessment,
+        problemLog,
+        taskRuns,
+        own,
+        logger,
+        record,
+        now,
+      },
       this.#settings,
     );
+    this.events = events;
+    this.history = history;
     this.doctor = new Doctor({ host, inventory, assessment, remotes });
     this.#sampler = sampler;
     this.#kernelThreads = kernelThreads;

@@ -38,6 +38,9 @@ const CONTENT_POLICY = {
   requireTrustedTypesFor: ["'script'"],
 };
 
+/** Data of the page, which its routes serve. */
+const PAGE_PATHS = ['/api/v1/live', '/api/v1/events', '/api/v1/history'];
+
 export interface AppDependencies {
   readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
   /** Returns a result within the given time, complete or not. */
@@ -128,7 +131,7 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.all('/-/reload', methodNotAllowed('POST'));
   app.all(
-    ['/', telemetryPath, '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'],
+    ['/', telemetryPath, '/-/healthy', '/-/ready', '/api/v1/inventory', ...PAGE_PATHS],
     methodNotAllowed('GET, HEAD'),
   );
   app.use((_, response) => {

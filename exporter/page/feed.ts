@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
+import type { EventLog } from '../assessment/event-log.ts';
 import { Slots } from '../http/slots.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import { liveDetail } from './detail.ts';
 import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
+import { liveEvents } from './events.ts';
 import type { LiveReport, LiveSource, LiveVms } from './live.ts';
 import { type HostFacts, liveHost, liveLoads, liveVms } from './snapshot.ts';
 
@@ -27,6 +29,8 @@ export const MAX_CLIENTS = 16;
  * Up to this number of VMs, all VMs are sent in detail, so that a VM's page has a history when it is opened.
  */
 const MAX_DETAILED = 16;
+/** Number of events that a page shows. */
+const MAX_SHOWN = 200;
 
 export interface FeedDependencies {
   scrape(timeoutMs: number): Promise<ScrapeResult>;
@@ -34,6 +38,7 @@ export interface FeedDependencies {
   sources(result: ScrapeResult): readonly LiveSource[];
   /** Doctor's report on a VM; undefined for an unknown VM. */
   report(vm: string): LiveReport | undefined;
+  readonly events: Pick<EventLog, 'find' | 'count'>;
   readonly facts: HostFacts;
   readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
   /** Milliseconds of the epoch. */
@@ -43,6 +48,7 @@ export interface FeedDependencies {
 
 interface Frames {
   readonly host: string;
+  readonly events: string;
   readonly vms: string;
   detailOf(vm: string): string;
   readonly all: readonly string[];
@@ -54,6 +60,7 @@ export class Feed {
   readonly #slots = new Slots<EventStream>(MAX_CLIENTS);
   readonly #times: FeedTimes;
   #last: Frames | undefined;
+  #events: { readonly count: number; readonly frame: string } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #collecting = false;
@@ -137,6 +144,7 @@ export class Feed {
     const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
     return {
       host: frame('host', liveHost(families, this.dependencies.sources(result), this.dependencies.facts)),
+      events: this.#eventsFrame(),
       vms: frame('vms', message),
       all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
       detailOf: (vm) => {
@@ -150,6 +158,17 @@ export class Feed {
     };
   }
 
+  #eventsFrame(): string {
+    const { events } = this.dependencies;
+    const { count } = events;
+    if (count === 0) return '';
+    if (this.#events?.count !== count) {
+      const found = events.find({ limit: MAX_SHOWN });
+      this.#events = { count, frame: frame('events', liveEvents(found)) };
+    }
+    return this.#events?.frame ?? '';
+  }
+
   #broadcast(frames: Frames): void {
     this.#last = frames;
     for (const client of [...this.#clients]) this.#send(client, frames);
@@ -157,7 +176,7 @@ export class Feed {
 
   #send(client: EventStream, frames: Frames): void {
     const details = new Set([...frames.all, ...(client.vm === undefined ? [] : [client.vm])]);
-    const host = client.unlessSent('host', frames.host);
+    const host = client.unlessSent('host', frames.host) + client.unlessSent('events', frames.events);
     const now = performance.now();
     // Send the table last: a page that received it has received everything.
     if (client.send(host + [...details].map(frames.detailOf).join('') + frames.vms, now)) return;

@@ -39,6 +39,12 @@ export interface LiveVm {
   readonly phase: string | undefined;
 }
 
+/** What rates and conditions need of a VM. The daemon's own history has no more. */
+export type LiveCounters = Pick<
+  LiveVm,
+  'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait'
+>;
+
 export interface LiveDevice {
   readonly device: string;
   /** Requests in flight, of all users of the device. */
@@ -175,4 +181,37 @@ export interface LiveDetail {
   readonly kicks: readonly { readonly queue: string; readonly vcpu: string; readonly count: number }[];
   readonly queues: readonly { readonly queue: string; readonly address: string; readonly device: string }[];
   readonly report: LiveReport | undefined;
+}
+
+/** The last hour of one VM, as the daemon recorded it: `GET /api/v1/history?vm=`. */
+export interface LiveHistory {
+  readonly vm: string;
+  /** Seconds of the epoch, some ten seconds apart. */
+  readonly times: readonly number[];
+  /** As many values as times; null if unknown. Rates per second, I/Os, cores or seconds. */
+  readonly series: Readonly<Record<string, readonly (number | null)[]>>;
+}
+
+/** The last hour of all VMs: `GET /api/v1/history`. */
+export interface LiveOverview {
+  /** Ends of the minutes, in seconds of the epoch. */
+  readonly times: readonly number[];
+  /** Means by VM and series. */
+  readonly vms: Readonly<Record<string, Readonly<Record<string, readonly (number | null)[]>>>>;
+}
+
+export interface LiveEvent {
+  readonly id: number;
+  /** Milliseconds of the epoch. */
+  readonly at: number;
+  readonly vm: string;
+  readonly kind: string;
+  /** The kind in words, and what it concerns. */
+  readonly what: string;
+  readonly evidence: string;
+}
+
+/** Sent when the stream opens, and after an event. */
+export interface LiveEvents {
+  readonly events: readonly LiveEvent[];
 }

@@ -1,12 +1,20 @@
 import { type Response, Router } from 'express';
+import type { EventLog } from '../assessment/event-log.ts';
 import { peerOf } from '../http/peer.ts';
 import { type Asset, readAssets } from './assets.ts';
 import type { Feed } from './feed.ts';
+import type { HostHistory } from './history/host-history.ts';
+import { eventQuery, eventsJson, historyQuery, MAX_NAME } from './queries.ts';
 
-const MAX_NAME = 512;
+export interface PageDependencies {
+  readonly feed: Pick<Feed, 'open'>;
+  readonly events: Pick<EventLog, 'find'>;
+  readonly history: Pick<HostHistory, 'read' | 'overview'>;
+  readonly telemetryPath: string;
+}
 
 /** Routes of the page at `/`, its files and its event stream. The page links to the metrics. */
-export function pageRoutes(feed: Pick<Feed, 'open'>, telemetryPath: string): Router {
+export function pageRoutes({ feed, events, history, telemetryPath }: PageDependencies): Router {
   const assets = readAssets(telemetryPath);
   const router = Router();
 
@@ -28,7 +36,25 @@ export function pageRoutes(feed: Pick<Feed, 'open'>, telemetryPath: string): Rou
     if (feed.open(response, name, peerOf(request.socket.remoteAddress))) return;
     response.status(503).set('Retry-After', '10').type('text').send('Too many pages are open.\n');
   });
+  router.get('/api/v1/events', (request, response) => {
+    const query = eventQuery(request.query);
+    if (typeof query === 'string') refuse(response, query);
+    else response.set('Cache-Control', 'no-store').json(eventsJson(events.find(query)));
+  });
+  router.get('/api/v1/history', (request, response) => {
+    const query = historyQuery(request.query);
+    if (typeof query === 'string') {
+      refuse(response, query);
+      return;
+    }
+    const { vm } = query;
+    response.set('Cache-Control', 'no-store').json(vm === undefined ? history.overview() : history.read(vm));
+  });
   return router;
+}
+
+function refuse(response: Response, why: string): void {
+  response.status(400).type('text').send(`${why}\n`);
 }
 
 /** `no-cache`: the browser revalidates the file on each use, so that it does not miss an update. */

@@ -1,4 +1,4 @@
-import type { LiveDevice, LiveVm } from '../live.ts';
+import type { LiveCounters, LiveDevice, LiveVm } from '../live.ts';
 import { count, percent } from './format.ts';
 import { type Rate, sumOf, type VmRates } from './rates.ts';
 
@@ -33,6 +33,11 @@ export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
   return found.filter((condition) => condition !== undefined);
 }
 
+/** Those that the daemon's own history notices: the drift has its own watch, and waits are not read between scrapes. */
+export function noticedIn(vm: LiveCounters, rates: VmRates): Condition[] {
+  return [...rates.stalled.map(stall), storm(vm, rates)].filter((condition) => condition !== undefined);
+}
+
 /** 0 for a VM without conditions; larger for a worse one. */
 export function severityOf(conditions: readonly Condition[]): number {
   const [worst] = conditions;
@@ -44,7 +49,7 @@ function stall({ device, inFlight }: LiveDevice): Condition {
 }
 
 /** As the rule vm:kvm_excess_exits:per_vcpu. */
-function storm({ vcpus }: LiveVm, { exits, iops, path }: VmRates): Condition | undefined {
+function storm({ vcpus }: LiveCounters, { exits, iops, path }: VmRates): Condition | undefined {
   if (exits === undefined || vcpus === 0) return undefined;
   const ofIos = (iops ?? 0) * LIMITS.exitsPerIo;
   const traced = sumOf(path, (step) => STEPS.includes(step));
@@ -54,7 +59,7 @@ function storm({ vcpus }: LiveVm, { exits, iops, path }: VmRates): Condition | u
   return { kind: 'exit storm', evidence: `${count(excess)} exits/s a vCPU` };
 }
 
-function starved({ vcpus }: LiveVm, { waits }: VmRates): Condition | undefined {
+function starved({ vcpus }: LiveCounters, { waits }: VmRates): Condition | undefined {
   const wait: Rate = waits['vcpu'];
   if (wait === undefined || vcpus === 0 || wait / vcpus <= LIMITS.wait) return undefined;
   return { kind: 'starved', evidence: `vCPUs wait ${percent(wait / vcpus)} of the time` };

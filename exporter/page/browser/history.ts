@@ -28,6 +28,7 @@ export class History {
   constructor(
     private readonly keepMs: number,
     private readonly capacity = 720,
+    private readonly room = FIRST_ROOM,
   ) {
     this.#times = new Float64Array(capacity);
   }
@@ -37,8 +38,13 @@ export class History {
     return this.#ticks === 0 ? 0 : (this.#times[(this.#ticks - 1) % this.capacity] ?? 0);
   }
 
-  get owners(): Iterable<string> {
-    return this.#owners.keys();
+  /** Number of owners. */
+  get size(): number {
+    return this.#owners.size;
+  }
+
+  has(owner: string): boolean {
+    return this.#owners.has(owner);
   }
 
   /**
@@ -65,6 +71,11 @@ export class History {
       if (column.index >= owner.room) this.#widen(owner);
     }
     owner.values[((this.#ticks - 1) % this.capacity) * owner.room + column.index] = value ?? Number.NaN;
+  }
+
+  /** Frees the memory of an owner. */
+  forget(name: string): void {
+    this.#owners.delete(name);
   }
 
   /** Names of an owner's series. */
@@ -102,8 +113,8 @@ export class History {
   }
 
   #make(): Owner {
-    const values = new Float32Array(FIRST_ROOM * this.capacity);
-    return { seen: this.#ticks, columns: new Map(), room: FIRST_ROOM, values };
+    const values = new Float32Array(this.room * this.capacity);
+    return { seen: this.#ticks, columns: new Map(), room: this.room, values };
   }
 
   #widen(owner: Owner): void {

@@ -1,4 +1,4 @@
-import type { Counts, LiveDevice, LiveVm } from '../live.ts';
+import type { Counts, LiveCounters, LiveDevice } from '../live.ts';
 
 /** Per second, from two collections; undefined if either lacks the counter or the counter was reset. */
 export type Rate = number | undefined;
@@ -51,7 +51,7 @@ export function ratesOf(
 }
 
 /** @param before undefined if the VM was not there; a different VM under the same name is ignored as well */
-export function vmRates(before: LiveVm | undefined, now: LiveVm, seconds: number): VmRates {
+export function vmRates(before: LiveCounters | undefined, now: LiveCounters, seconds: number): VmRates {
   const past = before?.pid === now.pid ? before : undefined;
   const cores = ratesOf(past?.run, now.run, seconds);
   const path = ratesOf(past?.path, now.path, seconds);

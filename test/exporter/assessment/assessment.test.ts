@@ -45,6 +45,7 @@ function setUp(context: TestContext) {
       sinceBoot: () => 100,
       stateDirectory: directory,
       learns: true,
+      onEvent: () => undefined,
     },
     settings,
   );

@@ -4,10 +4,13 @@ import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
+import type { RequestHandler } from 'express';
 import { Registry } from 'prom-client';
+import { EventLog } from '../../../exporter/assessment/event-log.ts';
 import { type AppDependencies, createApp, scrapeTimeout } from '../../../exporter/http/app.ts';
 import type { Family } from '../../../exporter/metrics/families.ts';
-import { pageRoutes } from '../../../exporter/page/routes.ts';
+import { HostHistory } from '../../../exporter/page/history/host-history.ts';
+import { type PageDependencies, pageRoutes } from '../../../exporter/page/routes.ts';
 import type { ScrapeResult } from '../../../exporter/scrape/scrape.ts';
 import { request } from '../../../testing/http-request.ts';
 
@@ -31,6 +34,12 @@ interface Started {
   readonly errors: unknown[];
 }
 
+const history = new HostHistory({ onEvent: () => undefined, everyMs: () => 10_000 });
+
+function pageOf(feed: PageDependencies['feed'], events = new EventLog(Date.now)): RequestHandler {
+  return pageRoutes({ feed, events, history, telemetryPath: '/metrics' });
+}
+
 async function start(context: TestContext, parts: Partial<AppDependencies> = {}): Promise<Started> {
   const errors: unknown[] = [];
   const log = (...entry: unknown[]): void => void errors.push(entry);
@@ -42,7 +51,7 @@ async function start(context: TestContext, parts: Partial<AppDependencies> = {})
     isReady: () => true,
     reload: undefined,
     telemetryPath: '/metrics',
-    page: pageRoutes({ open: () => false }, '/metrics'),
+    page: pageOf({ open: () => false }),
     authenticate: (_request, _response, next) => next(),
     ...parts,
   });
@@ -144,7 +153,15 @@ test('HEAD gives the headers without collecting', async (context) => {
 
 test('another method is refused with those that are allowed; an unknown path is not found', async (context) => {
   const { url } = await start(context);
-  const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/api/v1/inventory', '/api/v1/live'];
+  const paths = [
+    '/',
+    '/metrics',
+    '/-/healthy',
+    '/-/ready',
+    '/api/v1/inventory',
+    '/api/v1/live',
+    '/api/v1/events',
+  ];
   for (const path of paths) {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
       const { status, headers } = await request(`${url}${path}`, {}, method);
@@ -299,7 +316,8 @@ test('who may not in gets nothing at all', async (context) => {
     authenticate: (_request, response) => void response.status(401).send('Unauthorized.\n'),
   });
   const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/-/reload', '/api/v1/inventory', '/none'];
-  for (const path of [...paths, '/api/v1/live', '/assets/main.js']) {
+  const more = ['/api/v1/live', '/api/v1/events', '/api/v1/history', '/assets/main.js'];
+  for (const path of [...paths, ...more]) {
     assert.equal((await request(`${url}${path}`)).status, 401, path);
   }
 });
@@ -346,18 +364,15 @@ test('every module that the page imports is there, as JavaScript, and kept by it
 test('the live feed asks for room, and HEAD takes none', async (context) => {
   const asked: unknown[] = [];
   const { url } = await start(context, {
-    page: pageRoutes(
-      {
-        open: (response, vm) => {
-          asked.push(vm);
-          if (vm === undefined) return false;
-          response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-transform' });
-          response.end('data: 1\n\n');
-          return true;
-        },
+    page: pageOf({
+      open: (response, vm) => {
+        asked.push(vm);
+        if (vm === undefined) return false;
+        response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-transform' });
+        response.end('data: 1\n\n');
+        return true;
       },
-      '/metrics',
-    ),
+    }),
   });
   const refused = await request(`${url}/api/v1/live`);
   assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '10']);
@@ -371,3 +386,50 @@ test('the live feed asks for room, and HEAD takes none', async (context) => {
   assert.equal((await request(`${url}/api/v1/live`, {}, 'HEAD')).status, 200);
   assert.deepEqual(asked, [undefined, 'a b', undefined, undefined]);
 });
+
+test('events: the newest that match, oldest first', async (context) => {
+  let now = Date.parse('2026-11-27T04:00:00Z');
+  const log = new EventLog(() => now);
+  for (const vm of ['db', 'web', 'db']) {
+    log.add({ kind: 'drift_began', vm, what: 'vcpu0 lost pin', evidence: 'may run on CPUs 0-7' });
+    now += 60_000;
+  }
+  const { url } = await start(context, { page: pageOf({ open: () => false }, log) });
+  const found = async (query: string): Promise<unknown> =>
+    (JSON.parse(String((await request(`${url}/api/v1/events${query}`)).body)) as { events: unknown }).events;
+  const event = (id: number, minute: number, vm: string): object => ({
+    id,
+    time: `2026-11-27T04:0${minute}:00.000Z`,
+    vm,
+    kind: 'drift_began',
+    what: 'vcpu0 lost pin',
+    evidence: 'may run on CPUs 0-7',
+  });
+  const [first, second, third] = [event(1, 0, 'db'), event(2, 1, 'web'), event(3, 2, 'db')];
+  assert.deepEqual(await found(''), [first, second, third]);
+  assert.deepEqual(await found('?vm=db'), [first, third]);
+  assert.deepEqual(await found('?limit=1'), [third]);
+  assert.deepEqual(await found('?since=2026-11-27T04:01:00Z'), [second, third]);
+  assert.deepEqual(await found(`?since=${Date.parse('2026-11-27T04:01:30Z') / 1000}&vm=web`), []);
+});
+
+const REFUSED: [string, RegExp][] = [
+  ['events?limit=0', /^limit is "0": give a number from 1 to 1000\.\n$/],
+  ['events?limit=1001', /^limit is "1001"/],
+  ['events?limit=1e2', /^limit is "1e2"/],
+  ['events?limit=1&limit=2', /^Give limit once\.\n$/],
+  ['events?since=yesterday', /^since is "yesterday": give seconds of the epoch, or a time such as/],
+  ['events?since=2026-13-40T99:99:99Z', /^since is "2026-13-40T99:99:99Z"/],
+  ['events?vm=', /^vm is the name of a VM/],
+  [`events?vm=${'x'.repeat(513)}`, /^vm is the name of a VM/],
+  ['events?form=1', /^"form" is not a parameter: use vm, since, limit\.\n$/],
+  ['history?since=1', /^"since" is not a parameter: use vm\.\n$/],
+];
+for (const [path, expected] of REFUSED) {
+  test(`one clear error: ${path.slice(0, 40)}`, async (context) => {
+    const { url } = await start(context);
+    const { status, body } = await request(`${url}/api/v1/${path}`);
+    assert.equal(status, 400);
+    assert.match(String(body), expected);
+  });
+}

@@ -51,7 +51,9 @@ test('new values replace old ones, and removed VMs are deleted', () => {
     times: [25, 26, 27, 28, 29, 30],
     values: [[25, 26, 27, 28, 29, 30]],
   });
-  assert.deepEqual([...history.owners], ['web']);
+  assert.deepEqual([history.size, history.has('gone')], [1, false]);
+  history.forget('web');
+  assert.equal(history.size, 0);
 });
 
 test('growing capacity keeps values; a value that was not set is null', () => {

@@ -1,0 +1,26 @@
+/** Kinds of events of a host, with what the time line of the page calls them. */
+export const EVENT_WORDS = {
+  vm_started: 'VM started',
+  vm_ended: 'VM ended',
+  drift_began: 'drift',
+  drift_ended: 'drift ended',
+  stage_changed: 'stage',
+  phase_changed: 'phase',
+  storm_began: 'exit storm',
+  storm_ended: 'exit storm ended',
+  stall_began: 'stalled',
+  stall_ended: 'stall ended',
+} as const;
+
+export type EventKind = keyof typeof EVENT_WORDS;
+
+/** Something that happened to a VM. */
+export interface HostEvent {
+  readonly kind: EventKind;
+  /** The `vm` label. */
+  readonly vm: string;
+  /** The thread, the technique, or from what to what; empty if the kind says all. */
+  readonly what: string;
+  /** What was measured; empty if nothing was. */
+  readonly evidence: string;
+}

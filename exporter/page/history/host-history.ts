@@ -1,0 +1,137 @@
+import type { HostEvent } from '../../model/host-event.ts';
+import type { VmCounters } from '../../model/vm-counters.ts';
+import { type Condition, noticedIn } from '../browser/conditions.ts';
+import { type Drawn, History } from '../browser/history.ts';
+import { vmRates } from '../browser/rates.ts';
+import type { LiveHistory, LiveOverview } from '../live.ts';
+import { latencies, minutesOf, rounded } from './points.ts';
+
+const HOUR_MS = 3_600_000;
+/** Rounds that follow each other faster are skipped. */
+const STEP_MS = 8000;
+/** An hour of rounds that are ten seconds apart, and room for gaps. */
+const TICKS = 368;
+/** Series of a usual VM: seven, and the CPU time of its roles. */
+const ROOM = 12;
+/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 17 KiB. More VMs have no history. */
+export const MAX_VMS = 500;
+/** A condition that was not found in this many rounds has ended. */
+const ROUNDS = 3;
+/** Exits are timed in windows: this time has at least one of them. */
+const TIMED_MS = 30_000;
+/** The series of the overview. */
+const IN_OVERVIEW = ['iops', 'exits', 'p99'] as const;
+
+const EVENTS = {
+  'exit storm': ['storm_began', 'storm_ended'],
+  stalled: ['stall_began', 'stall_ended'],
+} as const;
+type Noticed = keyof typeof EVENTS;
+
+interface Known {
+  readonly pid: string;
+  /** The last half minute, oldest first. */
+  readonly counters: VmCounters[];
+  /** Rounds since each condition was found last. */
+  readonly conditions: Map<Noticed, number>;
+}
+
+export interface HistoryDependencies {
+  onEvent(event: HostEvent): void;
+  /** Longest time between two rounds. */
+  everyMs(): number;
+}
+
+/** The last hour of each VM, from counters that the daemon reads between scrapes anyway, and what happened to the VMs. */
+export class HostHistory {
+  readonly #history = new History(HOUR_MS, TICKS, ROOM);
+  readonly #known = new Map<string, Known>();
+  #rounds = 0;
+
+  constructor(private readonly dependencies: HistoryDependencies) {}
+
+  /** @param at milliseconds of the epoch */
+  take(at: number, vms: readonly VmCounters[]): void {
+    if (at - this.#history.last < STEP_MS) return;
+    this.#history.tick(at, this.#gapMs);
+    const running = new Map(vms.map(({ vm, pid }) => [vm, pid]));
+    for (const [vm, { pid }] of this.#known) if (running.get(vm) !== pid) this.#end(vm, pid);
+    for (const vm of vms) this.#takeOne(vm);
+    this.#rounds++;
+  }
+
+  /** Empty for a VM without a history. */
+  read(vm: string): LiveHistory {
+    if (!this.#known.has(vm)) return { vm, times: [], series: {} };
+    const names = this.#history.names(vm);
+    const { times, values } = this.#history.read(vm, names);
+    const series = names.map((name, i) => [name, (values[i] ?? []).map(rounded)]);
+    return { vm, times, series: Object.fromEntries(series) };
+  }
+
+  /** Means of each minute, of all VMs. */
+  overview(): LiveOverview {
+    const drawn = new Map<string, Drawn>();
+    for (const vm of this.#known.keys()) drawn.set(vm, this.#history.read(vm, IN_OVERVIEW));
+    return minutesOf(this.#history.last, drawn, IN_OVERVIEW);
+  }
+
+  get #gapMs(): number {
+    return Math.max(30_000, 3 * this.dependencies.everyMs());
+  }
+
+  #takeOne(vm: VmCounters): void {
+    const known = this.#known.get(vm.vm) ?? this.#begin(vm);
+    const { counters, conditions } = known;
+    const last = counters.at(-1);
+    const gap = last === undefined ? Number.POSITIVE_INFINITY : vm.at - last.at;
+    // Nothing is known of a time in which the host or the daemon slept.
+    if (gap > this.#gapMs) counters.length = 0;
+    const rates = vmRates(counters.at(-1), vm, gap / 1000);
+    counters.push(vm);
+    while ((counters[1]?.at ?? Number.POSITIVE_INFINITY) <= vm.at - TIMED_MS) counters.shift();
+    this.#follow(vm.vm, conditions, noticedIn(vm, rates));
+    if (!this.#hasRoom(vm.vm)) return;
+    const set = (name: string, value: number | undefined): void => this.#history.set(vm.vm, name, value);
+    set('iops', rates.iops);
+    set('exits', rates.exits);
+    for (const [step, rate] of Object.entries(rates.perIo)) set(`${step} per I/O`, rate);
+    for (const [name, value] of Object.entries(latencies(counters[0], vm))) set(name, value);
+    for (const [role, rate] of Object.entries(rates.cores)) set(`cores ${role}`, rate);
+  }
+
+  #hasRoom(vm: string): boolean {
+    return this.#history.has(vm) || this.#history.size < MAX_VMS;
+  }
+
+  #begin({ vm, pid }: VmCounters): Known {
+    const known: Known = { pid, counters: [], conditions: new Map() };
+    this.#known.set(vm, known);
+    // The VMs of the first round were there before.
+    if (this.#rounds > 0)
+      this.dependencies.onEvent({ kind: 'vm_started', vm, what: '', evidence: `pid ${pid}` });
+    return known;
+  }
+
+  #end(vm: string, pid: string): void {
+    this.#known.delete(vm);
+    this.#history.forget(vm);
+    this.dependencies.onEvent({ kind: 'vm_ended', vm, what: '', evidence: `pid ${pid}` });
+  }
+
+  #follow(vm: string, rounds: Map<Noticed, number>, found: readonly Condition[]): void {
+    for (const kind of ['stalled', 'exit storm'] as const) {
+      const [began, ended] = EVENTS[kind];
+      const evidence = found.filter((each) => each.kind === kind).map((each) => each.evidence);
+      const before = rounds.get(kind);
+      if (evidence.length > 0) {
+        if (before === undefined)
+          this.dependencies.onEvent({ kind: began, vm, what: '', evidence: evidence.join(', ') });
+        rounds.set(kind, 0);
+      } else if (before !== undefined && before + 1 >= ROUNDS) {
+        rounds.delete(kind);
+        this.dependencies.onEvent({ kind: ended, vm, what: '', evidence: '' });
+      } else if (before !== undefined) rounds.set(kind, before + 1);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import type { VmCounters } from '../../model/vm-counters.ts';
+import type { Drawn } from '../browser/history.ts';
+import { quantile } from '../browser/quantiles.ts';
+import type { LiveOverview } from '../live.ts';
+
+const MINUTE = 60;
+const MINUTES = 60;
+
+/** Quantiles of the durations of exits between two moments, in seconds. */
+export function latencies(
+  before: VmCounters | undefined,
+  now: VmCounters,
+): Readonly<Record<'p50' | 'p99', number | undefined>> {
+  const past = before?.durations;
+  if (past === undefined || now.durations === undefined) return { p50: undefined, p99: undefined };
+  const grown = [...now.durations]
+    .map(([exponent, count]) => ({ exponent, count: count - (past.get(exponent) ?? 0) }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => a.exponent - b.exponent);
+  // A bucket begins at half of its end.
+  const ends = grown.flatMap(({ exponent, count }) => [
+    { bound: 2 ** (exponent - 1) / 1e9, count: 0 },
+    { bound: 2 ** exponent / 1e9, count },
+  ]);
+  const all = {
+    bounds: ends.map(({ bound }) => bound),
+    counts: ends.map(({ count }) => count),
+    count: 0,
+    sum: undefined,
+  };
+  return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
+}
+
+/** Four significant digits: less text, and enough for a chart. */
+export function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(4));
+}
+
+/**
+ * The mean of each of the last sixty minutes.
+ *
+ * @param endMs milliseconds of the epoch at which the last minute ends
+ */
+export function minutesOf(
+  endMs: number,
+  drawn: ReadonlyMap<string, Drawn>,
+  names: readonly string[],
+): LiveOverview {
+  const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
+  const times = Array.from({ length: MINUTES }, (_, i) => start + (i + 1) * MINUTE);
+  const vms = [...drawn].map(([vm, { times: at, values }]) => {
+    const means = names.map((name, i) => [name, meansOf(at, values[i] ?? [], start)]);
+    return [vm, Object.fromEntries(means)];
+  });
+  return { times, vms: Object.fromEntries(vms) };
+}
+
+function meansOf(
+  times: readonly number[],
+  values: readonly (number | null)[],
+  start: number,
+): (number | null)[] {
+  const sums = new Float64Array(MINUTES);
+  const counts = new Uint16Array(MINUTES);
+  for (const [i, time] of times.entries()) {
+    const value = values[i];
+    const minute = Math.min(MINUTES - 1, Math.floor((time - start) / MINUTE));
+    if (value === null || value === undefined || minute < 0) continue;
+    sums[minute] = (sums[minute] ?? 0) + value;
+    counts[minute] = (counts[minute] ?? 0) + 1;
+  }
+  return Array.from(sums, (sum, i) => {
+    const count = counts[i] ?? 0;
+    return count === 0 ? null : rounded(sum / count);
+  });
+}
