@@ -133,7 +133,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(kernel|probes|exporter/(model|metrics|collectors|inventory))/',
-        pathNot: '^probes/(host|rooted-file|bpf/iterator)\\.ts$',
+        pathNot: '^probes/(host|rooted-file|bpf/iterator|bpf/object-file)\\.ts$',
       },
       to: { path: '^(node:)?fs(/promises)?$' },
     },

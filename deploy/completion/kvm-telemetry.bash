@@ -35,7 +35,7 @@ _kvm_telemetry() {
       return
       ;;
     --trace.backend)
-      COMPREPLY=($(compgen -W 'auto tracefs perf off' -- "$cur"))
+      COMPREPLY=($(compgen -W 'auto bpf tracefs perf off' -- "$cur"))
       return
       ;;
     --trace.sets)

@@ -28,7 +28,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l qmp.director
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l qmp.timeout-seconds -d 'Timeout in seconds for the QMP responses of one VM in a scrape. (default: 1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l libvirt.uri -d 'libvirt connection URI. (default: "qemu:///system")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l libvirt.timeout-seconds -d 'Timeout in seconds for libvirt in a scrape. (default: 2)' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.backend -d 'Backend that counts trace events: tracefs hist triggers, or perf if the kernel has no hist triggers. (default: "auto")' -x -a 'auto tracefs perf off'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.backend -d 'Backend that counts trace events: BPF programs, tracefs hist triggers, or perf. auto takes the first of them that counts all sets of trace.sets. (default: "auto")' -x -a 'auto bpf tracefs perf off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.sets -d 'Tracepoint sets to count. docs/sources.md lists the metrics and the cost of each set. (default: "exits,notifications,interrupts,halt_poll,block,exit_duration")' -x -a "(__fish_append , exits notifications interrupts halt_poll block exit_duration block_duration sched lock)"
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.duty-cycle -d 'Share of the time in which the expensive tracepoint sets count, in windows of one second. (default: 0.1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.vcpu-reasons -d 'Also export exits by reason for each vCPU.' -f
@@ -78,7 +78,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l qmp.directori
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l qmp.timeout-seconds -d 'Timeout in seconds for the QMP responses of one VM in a scrape. (default: 1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l libvirt.uri -d 'libvirt connection URI. (default: "qemu:///system")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l libvirt.timeout-seconds -d 'Timeout in seconds for libvirt in a scrape. (default: 2)' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.backend -d 'Backend that counts trace events: tracefs hist triggers, or perf if the kernel has no hist triggers. (default: "auto")' -x -a 'auto tracefs perf off'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.backend -d 'Backend that counts trace events: BPF programs, tracefs hist triggers, or perf. auto takes the first of them that counts all sets of trace.sets. (default: "auto")' -x -a 'auto bpf tracefs perf off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.sets -d 'Tracepoint sets to count. docs/sources.md lists the metrics and the cost of each set. (default: "exits,notifications,interrupts,halt_poll,block,exit_duration")' -x -a "(__fish_append , exits notifications interrupts halt_poll block exit_duration block_duration sched lock)"
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.duty-cycle -d 'Share of the time in which the expensive tracepoint sets count, in windows of one second. (default: 0.1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.vcpu-reasons -d 'Also export exits by reason for each vCPU.' -f
@@ -130,7 +130,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l qmp.directori
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l qmp.timeout-seconds -d 'Timeout in seconds for the QMP responses of one VM in a scrape. (default: 1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l libvirt.uri -d 'libvirt connection URI. (default: "qemu:///system")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l libvirt.timeout-seconds -d 'Timeout in seconds for libvirt in a scrape. (default: 2)' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.backend -d 'Backend that counts trace events: tracefs hist triggers, or perf if the kernel has no hist triggers. (default: "auto")' -x -a 'auto tracefs perf off'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.backend -d 'Backend that counts trace events: BPF programs, tracefs hist triggers, or perf. auto takes the first of them that counts all sets of trace.sets. (default: "auto")' -x -a 'auto bpf tracefs perf off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.sets -d 'Tracepoint sets to count. docs/sources.md lists the metrics and the cost of each set. (default: "exits,notifications,interrupts,halt_poll,block,exit_duration")' -x -a "(__fish_append , exits notifications interrupts halt_poll block exit_duration block_duration sched lock)"
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.duty-cycle -d 'Share of the time in which the expensive tracepoint sets count, in windows of one second. (default: 0.1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.vcpu-reasons -d 'Also export exits by reason for each vCPU.' -f
@@ -180,7 +180,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l qmp.directo
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l qmp.timeout-seconds -d 'Timeout in seconds for the QMP responses of one VM in a scrape. (default: 1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l libvirt.uri -d 'libvirt connection URI. (default: "qemu:///system")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l libvirt.timeout-seconds -d 'Timeout in seconds for libvirt in a scrape. (default: 2)' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.backend -d 'Backend that counts trace events: tracefs hist triggers, or perf if the kernel has no hist triggers. (default: "auto")' -x -a 'auto tracefs perf off'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.backend -d 'Backend that counts trace events: BPF programs, tracefs hist triggers, or perf. auto takes the first of them that counts all sets of trace.sets. (default: "auto")' -x -a 'auto bpf tracefs perf off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.sets -d 'Tracepoint sets to count. docs/sources.md lists the metrics and the cost of each set. (default: "exits,notifications,interrupts,halt_poll,block,exit_duration")' -x -a "(__fish_append , exits notifications interrupts halt_poll block exit_duration block_duration sched lock)"
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.duty-cycle -d 'Share of the time in which the expensive tracepoint sets count, in windows of one second. (default: 0.1)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.vcpu-reasons -d 'Also export exits by reason for each vCPU.' -f

@@ -1,4 +1,5 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
+import type { SourceError } from '../../probes/errors.ts';
 import type { Families } from '../metrics/families.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import { CounterSet } from '../model/continued-counter.ts';
@@ -22,15 +23,20 @@ interface VmState {
 export function trace(): Collector {
   let states = new Map<string, VmState>();
   let limits: readonly string[] = [];
+  let missing: readonly SourceError[] = [];
 
   return {
     name: 'trace',
     get limits() {
       return limits;
     },
+    get missing() {
+      return missing;
+    },
     async collect({ vms, families, settings, trace: read, stages, disks, yieldIfDue }, report) {
       const reading = await read();
       limits = reading.limits;
+      missing = reading.missing;
       const kept = new Map<string, VmState>();
       for (const vm of vms) {
         await yieldIfDue();

@@ -144,9 +144,9 @@ export const options = {
   'libvirt.uri': option(libvirtUri, 'qemu:///system', 'libvirt connection URI.'),
   'libvirt.timeoutSeconds': option(decimal(0.05, 30), 2, 'Timeout in seconds for libvirt in a scrape.'),
   'trace.backend': option(
-    oneOf('auto', 'tracefs', 'perf', 'off'),
+    oneOf('auto', 'bpf', 'tracefs', 'perf', 'off'),
     'auto',
-    'Backend that counts trace events: tracefs hist triggers, or perf if the kernel has no hist triggers.',
+    'Backend that counts trace events: BPF programs, tracefs hist triggers, or perf. auto takes the first of them that counts all sets of trace.sets.',
   ),
   'trace.sets': option(
     listOf(TRACE_SET_NAMES),

@@ -56,6 +56,7 @@ export function settingsOf(config: Config): Settings {
       backend: config['collector.trace'] ? config['trace.backend'] : 'off',
       sets: listed(config['trace.sets']) as TraceSetName[],
       dutyCycle: config['trace.dutyCycle'],
+      bpf: config.bpf,
     },
     affinity: {
       rules: pinningRules(config.vms),

@@ -21,6 +21,7 @@ import { type Build, Scrape, type ScrapeResult } from '../scrape/scrape.ts';
 import { SeriesLog } from '../scrape/series-log.ts';
 import { KernelThreads } from '../sources/bpf/threads.ts';
 import { RemoteSources } from '../sources/remotes.ts';
+import { traceObjectLoader } from '../trace/bpf/loader.ts';
 import { perfStarter } from '../trace/perf-process.ts';
 import { Trace } from '../trace/trace.ts';
 import type { OwnMetrics } from './own-metrics.ts';
@@ -77,7 +78,16 @@ export class Telemetry {
     const sampler = new Sampler(host, this.#settings.sampler, now);
     const remotes: RemoteSources = new RemoteSources(host, inventory, this.#settings.remotes, now);
     const trace = new Trace(
-      { host, writer, startPerf: perfStarter(PERF_INTERVAL_MS), isCopy: !host.isLive, pid, now, sinceBoot },
+      {
+        host,
+        writer,
+        startPerf: perfStarter(PERF_INTERVAL_MS),
+        loadTraceObject: traceObjectLoader(host),
+        isCopy: !host.isLive,
+        pid,
+        now,
+        sinceBoot,
+      },
       this.#settings.trace,
       inventory,
     );

@@ -4,7 +4,7 @@ export const traceMetrics = {
   kvm_vm_trace_events_total: counter(
     ['vm', 'event'],
     'Events of kernel tracepoints, by event. docs/sources.md describes them.',
-    'tracefs hist triggers or perf stat',
+    'BPF programs, tracefs hist triggers or perf stat',
     sum('over threads, from maps that may restart at 0; continues with the growth of the other backend'),
   ),
   kvm_vm_exits_by_reason_total: counter(
@@ -56,18 +56,18 @@ export const traceMetrics = {
   ),
   kvm_telemetry_trace_backend_info: gauge(
     ['backend'],
-    'Backend that counts trace events: tracefs or perf. Always 1.',
+    'Backend that counts trace events: bpf, tracefs or perf. Always 1.',
     'exporter',
   ),
   kvm_telemetry_trace_dropped_total: counter(
     ['set'],
-    'Events that were not counted because the map of their hist trigger was full.',
-    "tracefs hist 'Dropped'",
+    'Events that were not counted because the map of their program or hist trigger was full.',
+    "BPF programs, tracefs hist 'Dropped'",
   ),
   kvm_telemetry_trace_map_entries: gauge(
     ['set'],
     'Entries in the fullest map of a tracepoint set.',
-    "tracefs hist 'Entries'",
+    "BPF maps, tracefs hist 'Entries'",
   ),
   kvm_telemetry_trace_active_ratio: gauge(
     ['set'],

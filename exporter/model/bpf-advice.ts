@@ -3,6 +3,14 @@ import type { Advice, Circumstances } from './advice.ts';
 
 const OFF = 'or set --bpf=off';
 
+const OBJECT = 'BPF object trace-';
+
+/** Whether an error of the trace events is one of BPF. */
+export function isAboutBpf({ path, code }: SourceError): boolean {
+  if (code === 'not_in_this_kernel') return false;
+  return path.startsWith('BPF') || path === 'koffi' || /^libbpf|\/btf\/vmlinux$|\/ns\/pid$/.test(path);
+}
+
 /** Explains why BPF is not used, and what to do about it. Paths: probes/bpf/. */
 export function aboutBpf(
   { kind, code, path, reason }: SourceError,
@@ -21,8 +29,15 @@ export function aboutBpf(
   if (path.endsWith('/ns/pid')) {
     return { why, fix: `share the host's pid namespace (docker run --pid=host, hostPID: true), ${OFF}` };
   }
-  if (kind === 'denied') return aboutDenial(why, isRoot, lockdown);
+  if (path === 'BPF') return { why, fix: 'set --trace.backend=auto, or --bpf=auto' };
+  if (kind === 'denied') return aboutDenial(why, isRoot, lockdown, path.startsWith(OBJECT));
   if (code === 'ENOMEM') return { why, fix: `raise the memory limit (MemoryMax= in the unit), ${OFF}` };
+  if (path.startsWith(OBJECT)) {
+    return {
+      why: `${why}: this kernel does not describe the types of kvm_intel or kvm_amd, or of a tracepoint's arguments`,
+      fix: 'load kvm_intel or kvm_amd, use a kernel with CONFIG_DEBUG_INFO_BTF_MODULES (Linux 5.11), or set --trace.backend=tracefs',
+    };
+  }
   if (kind === 'failed' || kind === 'vanished' || kind === 'absent') {
     return {
       why: `${why}: this kernel lacks BPF iterators (Linux 5.8) or does not describe KVM's types (5.11)`,
@@ -32,14 +47,20 @@ export function aboutBpf(
   return { why, fix: undefined };
 }
 
-function aboutDenial(why: string, isRoot: boolean, lockdown: Circumstances['lockdown']): Advice {
+function aboutDenial(
+  why: string,
+  isRoot: boolean,
+  lockdown: Circumstances['lockdown'],
+  needsModules: boolean,
+): Advice {
   if (lockdown === 'confidentiality') {
     return {
       why: `${why}: kernel lockdown (confidentiality) denies BPF access to kernel memory`,
       fix: 'set --bpf=off; lockdown=integrity would allow BPF',
     };
   }
-  const grant = `CAP_BPF and CAP_PERFMON (before Linux 5.11 also LimitMEMLOCK=infinity)`;
+  const modules = needsModules ? ', for the types of modules also CAP_SYS_ADMIN' : '';
+  const grant = `CAP_BPF and CAP_PERFMON${modules} (before Linux 5.11 also LimitMEMLOCK=infinity)`;
   if (!isRoot) return { why, fix: `run kvm-telemetry as root, or with ${grant}, ${OFF}` };
   return { why, fix: `grant ${grant}, and allow bpf() in the seccomp filter, ${OFF}` };
 }

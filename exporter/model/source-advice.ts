@@ -1,6 +1,6 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Advice, Circumstances } from './advice.ts';
-import { aboutBpf } from './bpf-advice.ts';
+import { aboutBpf, isAboutBpf } from './bpf-advice.ts';
 
 /** Explains a failure and gives the fix. */
 export function adviceOn(problem: SourceError, collector: string, circumstances: Circumstances): Advice {
@@ -77,11 +77,12 @@ function aboutLibvirt({ kind }: SourceError, why: string): Advice {
   };
 }
 
-function aboutTrace(
-  { kind, path, code }: SourceError,
-  why: string,
-  { isRoot, lockdown }: Circumstances,
-): Advice {
+function aboutTrace(problem: SourceError, why: string, circumstances: Circumstances): Advice {
+  if (isAboutBpf(problem)) return aboutBpf(problem, circumstances);
+  const { kind, path, code } = problem;
+  const { isRoot, lockdown } = circumstances;
+  if (path.startsWith('trace set '))
+    return { why, fix: 'set --trace.backend=tracefs, or remove the set from --trace.sets' };
   if (kind === 'denied') {
     const denied = `${why}: ${isRoot ? `tracing is denied; kernel lockdown is ${lockdown}` : 'only root can use tracing'}`;
     return {

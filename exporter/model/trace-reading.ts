@@ -16,12 +16,14 @@ export interface SetReading {
 /** The counts of the trace events so far. */
 export interface TraceReading {
   /** undefined if no backend counts. */
-  readonly backend: 'tracefs' | 'perf' | undefined;
+  readonly backend: 'bpf' | 'tracefs' | 'perf' | undefined;
   readonly isa: Isa;
   readonly names: ReasonNames;
   of(vm: Vm): VmTrace | undefined;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
+  /** Why a better backend is not used here, although nothing failed. */
+  readonly missing: readonly SourceError[];
   /** What a working backend cannot report. */
   readonly limits: readonly string[];
 }
@@ -34,5 +36,6 @@ export const NOT_TRACED: TraceReading = {
   of: () => undefined,
   sets: [],
   problems: [],
+  missing: [],
   limits: [],
 };

@@ -99,7 +99,7 @@ export interface LiveHost {
   readonly version: string;
   readonly simulated: boolean;
   readonly lockdown: string;
-  /** Backend of the trace events: tracefs or perf; undefined if none are counted. */
+  /** Backend of the trace events: bpf, tracefs or perf; undefined if none are counted. */
   readonly traceBackend: string | undefined;
   /** Share of the time in which exits are timed. */
   readonly timedRatio: number | undefined;

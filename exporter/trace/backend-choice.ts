@@ -1,6 +1,8 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import type { Isa } from '../model/io-path.ts';
 import type { Backend } from './backend.ts';
+import { BpfBackend } from './bpf/backend.ts';
+import type { LoadTraceObject } from './bpf/traced-object.ts';
 import { PerfBackend } from './perf.ts';
 import { PerfCounters } from './perf-counters.ts';
 import { PERF_SETS, perfCounters, perfLimits } from './perf-events.ts';
@@ -12,13 +14,17 @@ import type { TracedThreads } from './threads.ts';
 import { TracefsBackend, type TracefsDependencies } from './tracefs.ts';
 
 export interface TraceSettings {
-  readonly backend: 'auto' | 'tracefs' | 'perf' | 'off';
+  readonly backend: 'auto' | 'bpf' | 'tracefs' | 'perf' | 'off';
   readonly sets: readonly TraceSetName[];
   readonly dutyCycle: number;
+  /** `off` for --bpf=off. */
+  readonly bpf: 'auto' | 'off';
 }
 
 export interface BackendDependencies extends TracefsDependencies {
   readonly startPerf: StartPerf;
+  /** undefined if there can be no BPF here. */
+  readonly loadTraceObject?: LoadTraceObject;
   /** The host is a copy of another host's files: perf would count on the kernel that runs here. */
   readonly isCopy?: boolean;
 }
@@ -33,12 +39,21 @@ export interface Counted {
 
 export interface Choice {
   readonly backend: Backend | undefined;
+  /** Whether a better backend is tried again. */
+  readonly isFallback: boolean;
+  /** Why BPF is not used, or not for all sets. */
+  readonly missing: readonly SourceError[];
+  /** Sets that the backend that was asked for does not count. */
+  readonly problems: readonly SourceError[];
   /** Why nothing is counted although there is no failure. */
   readonly limits: readonly string[];
 }
 
+const NONE: Choice = { backend: undefined, isFallback: false, missing: [], problems: [], limits: [] };
+
 /**
- * Starts the backend that the settings ask for and the kernel supports.
+ * Starts the backend that the settings ask for and the kernel supports: BPF if it counts all sets, else hist triggers, else BPF
+ * for some of the sets, else perf.
  *
  * @throws SourceError if there is none
  */
@@ -47,16 +62,63 @@ export async function startBackend(
   counted: Counted,
   dependencies: BackendDependencies,
 ): Promise<Choice> {
-  if (settings.backend === 'off') return { backend: undefined, limits: [] };
-  if (settings.backend === 'perf') return startPerf(settings, counted, dependencies, []);
+  switch (settings.backend) {
+    case 'off':
+      return NONE;
+    case 'bpf':
+      return onlyBpf(startBpf(settings, counted, dependencies), settings);
+    case 'tracefs':
+      return { ...NONE, backend: await startTracefs(settings, counted, dependencies) };
+    case 'perf':
+      return startPerf(settings, counted, dependencies, []);
+    case 'auto':
+      return startAny(settings, counted, dependencies);
+  }
+}
+
+async function startAny(
+  settings: TraceSettings,
+  counted: Counted,
+  dependencies: BackendDependencies,
+): Promise<Choice> {
+  const bpf = startBpf(settings, counted, dependencies);
+  const missing = bpf?.lacks ?? [];
+  if (bpf?.isUsable === true && missing.length === 0) return { ...NONE, backend: bpf };
   try {
-    return { backend: await startTracefs(settings, counted, dependencies), limits: [] };
+    const backend = await startTracefs(settings, counted, dependencies);
+    await bpf?.stop();
+    return { ...NONE, backend, missing };
   } catch (error) {
     const failure = sourceError(error, dependencies.host.roots.tracefs);
-    if (settings.backend === 'tracefs') throw failure;
-    const why = `perf is used because tracefs is not usable: ${failure.message}`;
-    return startPerf(settings, counted, dependencies, [why]);
+    const why = `because tracefs is not usable: ${failure.message}`;
+    if (bpf?.isUsable === true)
+      return {
+        ...NONE,
+        backend: bpf,
+        isFallback: true,
+        missing,
+        limits: [`only some sets are counted, ${why}`],
+      };
+    const perf = startPerf(settings, counted, dependencies, [`perf is used ${why}`]);
+    return { ...perf, isFallback: true, missing };
   }
+}
+
+/** undefined if there can be no BPF here. */
+function startBpf(
+  { sets, bpf }: TraceSettings,
+  { isa, threads, tallies }: Counted,
+  { loadTraceObject, sinceBoot, isCopy = false }: BackendDependencies,
+): BpfBackend | undefined {
+  if (loadTraceObject === undefined || bpf === 'off' || isCopy) return undefined;
+  return new BpfBackend({ load: loadTraceObject, isa, sets, tallies, ownerOf: threads.ownerOf, sinceBoot });
+}
+
+/** @throws SourceError if BPF counts nothing */
+function onlyBpf(bpf: BpfBackend | undefined, settings: TraceSettings): Choice {
+  if (bpf?.isUsable === true) return { ...NONE, backend: bpf, problems: bpf.lacks };
+  const off = settings.bpf === 'off' ? 'BPF is off: --bpf=off' : 'this is a copy of a host';
+  throw bpf?.lacks[0] ?? new SourceError('absent', 'BPF', off);
 }
 
 /** @throws SourceError if tracefs cannot be used */
@@ -79,7 +141,7 @@ function startPerf(
   if (isCopy) {
     const limit =
       'nothing is traced: this is a copy of a host, and perf would count on the kernel that runs here';
-    return { backend: undefined, limits: [limit] };
+    return { ...NONE, limits: [limit] };
   }
   const counters = perfCounters(host, isa, sets);
   if (counters.length === 0) {
@@ -98,5 +160,5 @@ function startPerf(
     limits: [...why, ...perfLimits(sets, isa)],
   });
   perf.follow();
-  return { backend: perf, limits: [] };
+  return { ...NONE, backend: perf };
 }

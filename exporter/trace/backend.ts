@@ -4,7 +4,7 @@ import type { VmTrace } from '../model/vm-trace.ts';
 
 /** One way of counting trace events. VMs are named by their key. */
 export interface Backend {
-  readonly name: 'tracefs' | 'perf';
+  readonly name: 'bpf' | 'tracefs' | 'perf';
   /** Call every second. */
   tick(): Promise<void>;
   /** Reads the counts so far, in steps: the caller can yield to the event loop between them. */

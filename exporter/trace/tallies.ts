@@ -6,6 +6,7 @@ import type { TallyName } from './trigger.ts';
 /** The tallies of all triggers that have been read. They outlive the backend that fills them. */
 export class Tallies {
   readonly #byName = new Map<TallyName, Tally>();
+  #maps = 0;
 
   /** undefined if its trigger has not been read yet. */
   get(name: TallyName): Tally | undefined {
@@ -17,9 +18,15 @@ export class Tallies {
     return getOrInsert(this.#byName, name, () => new Tally());
   }
 
-  /** Call when all maps are new: they count from zero again. */
-  restart(): void {
+  /** Call when all maps are new: they count from zero again. @returns a number of these maps */
+  restart(): number {
     for (const tally of this.#byName.values()) tally.restart();
+    return ++this.#maps;
+  }
+
+  /** Whether these maps are still the ones that count: those of another backend would count twice. */
+  areCurrent(maps: number): boolean {
+    return maps === this.#maps;
   }
 
   /** Forgets VMs that are gone. */

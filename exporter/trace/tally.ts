@@ -1,10 +1,20 @@
-import type { HistBlock } from '../../probes/tracefs-hist.ts';
-
 /** The counts of one combination of keys. */
 export interface Count {
   hits: number;
   /** Sum of the trigger's value besides hitcount; 0 if it has none. */
   sum: number;
+}
+
+/** What a kernel's map has. */
+export interface TallyRows {
+  readonly rows: number;
+  /** Row by row: the keys, of which the first is the thread id, then the values: hits, and a sum if there is one. */
+  readonly columns: Float64Array;
+  /** How many keys and values a row has. */
+  readonly keys: number;
+  readonly values: number;
+  /** Events so far that found the map full. */
+  readonly dropped: number;
 }
 
 /** The keys of a row after the thread id, in order. */
@@ -40,7 +50,7 @@ interface Cell {
 }
 
 /**
- * Counts of one hist trigger over the life of the daemon. The kernel's map is keyed by thread id and restarts
+ * Counts of one kind of event over the life of the daemon. The kernel's map is keyed by thread id and restarts
  * from zero when it is cleared. The tally keeps the counts by VM and thread, and they never fall.
  */
 export class Tally {
@@ -61,17 +71,17 @@ export class Tally {
    * @param now seconds since boot
    * @returns number of rows that belong to VMs
    */
-  update(block: HistBlock, ownerOf: OwnerOf, now: number): number {
+  update(block: TallyRows, ownerOf: OwnerOf, now: number): number {
     const { rows, columns, keys, values } = block;
-    const width = keys.length + values.length;
+    const width = keys + values;
     let owned = 0;
     for (let row = 0, at = 0; row < rows; row++, at += width) {
       const tid = columns[at] ?? 0;
-      const hits = columns[at + keys.length] ?? 0;
-      const sum = values.length > 1 ? (columns[at + keys.length + 1] ?? 0) : 0;
+      const hits = columns[at + keys] ?? 0;
+      const sum = values > 1 ? (columns[at + keys + 1] ?? 0) : 0;
       const owner = ownerOf(tid);
       if (owner !== undefined) owned++;
-      this.#take(tid, columns.subarray(at + 1, at + keys.length), hits, sum, owner, now);
+      this.#take(tid, columns.subarray(at + 1, at + keys), hits, sum, owner, now);
     }
     if (block.dropped < this.#lastDropped) this.#lastDropped = 0;
     this.#dropped += block.dropped - this.#lastDropped;

@@ -33,6 +33,8 @@ export class Trace {
   #applied: TraceSettings | undefined;
   #format: ExitFormat | undefined;
   #limits: readonly string[] = [];
+  #missing: readonly SourceError[] = [];
+  #isFallback = false;
   #failures: readonly SourceError[] = [];
   /** The error that stopped the last change, if any. */
   #changeFailure: SourceError | undefined;
@@ -107,7 +109,8 @@ export class Trace {
       of: ({ key }) => backend?.of(key),
       sets: backend?.sets ?? [],
       problems: [...changeFailures, ...this.#failures, ...(backend?.problems ?? [])],
-      limits: backend?.limits ?? this.#limits,
+      missing: this.#missing,
+      limits: [...(backend?.limits ?? []), ...this.#limits],
     };
   }
 
@@ -128,6 +131,8 @@ export class Trace {
     this.#applied = settings;
     this.#failures = [];
     this.#limits = [];
+    this.#missing = [];
+    this.#isFallback = false;
     this.#tracefsTicks = RETRY_TICKS;
     this.#tracefsAt = this.#ticks + RETRY_TICKS;
     this.#threads.update();
@@ -135,9 +140,12 @@ export class Trace {
     if (settings.backend === 'off') return;
     try {
       this.#format = readExitFormat(dependencies.host);
-      const { backend, limits } = await startBackend(settings, this.#counted(this.#format), dependencies);
-      this.#backend = backend;
-      this.#limits = limits;
+      const choice = await startBackend(settings, this.#counted(this.#format), dependencies);
+      this.#backend = choice.backend;
+      this.#limits = choice.limits;
+      this.#failures = choice.problems;
+      this.#missing = choice.missing;
+      this.#isFallback = choice.isFallback;
     } catch (error) {
       this.#failures = [sourceError(error, dependencies.host.roots.tracefs)];
     }
@@ -148,22 +156,26 @@ export class Trace {
   }
 
   /**
-   * tracefs may become usable later: it is mounted, or descriptors are free again. perf counts until then. The
+   * tracefs may become usable later: it is mounted, or descriptors are free again. The fallback counts until then. The
    * collector continues its counters over the change.
    */
   async #returnToTracefs(): Promise<void> {
-    const [perf, format] = [this.#backend, this.#format];
-    const isFallback = this.settings.backend === 'auto' && perf?.name === 'perf';
-    if (!isFallback || format === undefined || this.#ticks < this.#tracefsAt) return;
+    const [fallback, format] = [this.#backend, this.#format];
+    if (!this.#isFallback || fallback === undefined || format === undefined || this.#ticks < this.#tracefsAt)
+      return;
     this.#tracefsTicks = Math.min(this.#tracefsTicks * 2, MAX_TRACEFS_TICKS);
     this.#tracefsAt = this.#ticks + this.#tracefsTicks;
     try {
+      // Both may fill the same tallies: what the fallback has counted is added first.
+      for (const _ of fallback.read());
       this.#backend = await startTracefs(this.settings, this.#counted(format), this.dependencies);
     } catch {
       // The limits still name the first reason.
       return;
     }
-    this.#failures = await perf.stop();
+    this.#isFallback = false;
+    this.#limits = [];
+    this.#failures = await fallback.stop();
   }
 
   async #tick(): Promise<void> {

@@ -44,7 +44,8 @@ export class TriggerMap {
   /** Adds the current content of the map to the tally. @param now seconds since boot */
   take(block: HistBlock, ownerOf: OwnerOf, now: number): void {
     if (this.tallyName === undefined) return;
-    const owned = this.tallies.open(this.tallyName).update(block, ownerOf, now);
+    const rows = { ...block, keys: block.keys.length, values: block.values.length };
+    const owned = this.tallies.open(this.tallyName).update(rows, ownerOf, now);
     this.#entries = block.entries;
     const limit = this.#size * FULL;
     if (block.entries <= limit && block.dropped === 0) return;

@@ -1,11 +1,9 @@
-import { accessSync, closeSync, readSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { closeSync, readSync } from 'node:fs';
 import { SourceError, sourceError } from '../errors.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
+import { failure, loadObject } from './object-file.ts';
 import { ProcessSet } from './process-set.ts';
 
-/** The kernel's own types, without which CO-RE cannot find a field. */
-const BTF = '/sys/kernel/btf/vmlinux';
 /** Space for the first read. One read returns at most 32 KiB, and a smaller buffer would split a row. */
 const FIRST_BUFFER = 256 * 1024;
 const LEAST_SPACE = 64 * 1024;
@@ -33,11 +31,8 @@ export class BpfIterator {
 
   /** @throws SourceError if this kernel or these privileges do not allow it */
   static load(libbpf: Libbpf, name: ObjectName): BpfIterator {
-    const file = fileURLToPath(new URL(`./${name}.bpf.o`, import.meta.url));
-    const object = libbpf.open(file);
-    if (object === null) throw failure(libbpf, file);
+    const object = loadObject(libbpf, name, sourceOf(name));
     try {
-      if (libbpf.load(object) < 0) throw loadFailure(libbpf, name);
       const program = libbpf.findProgram(object, name);
       const link = program === null ? null : libbpf.attachIterator(program);
       if (link === null) throw failure(libbpf, sourceOf(name));
@@ -104,19 +99,4 @@ export class BpfIterator {
 
 function sourceOf(name: ObjectName): string {
   return `BPF iterator ${name}`;
-}
-
-function failure(libbpf: Libbpf, path: string): SourceError {
-  return sourceError({ code: libbpf.errno() }, path);
-}
-
-function loadFailure(libbpf: Libbpf, name: ObjectName): SourceError {
-  const problem = failure(libbpf, sourceOf(name));
-  if (problem.kind === 'denied') return problem;
-  try {
-    accessSync(BTF);
-    return problem;
-  } catch {
-    return new SourceError('absent', BTF, 'the kernel does not describe its types');
-  }
 }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { heldBy, isInKernel } from '../../testing/bpf-held.ts';
 import { countingGuest } from '../../testing/counting-guest.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
+import { canRunKickingGuests, kickingGuest } from '../../testing/kicking-guest.ts';
 import { series } from '../../testing/metrics.ts';
 import { canRunGuests } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
@@ -54,25 +58,75 @@ function childrenOf(pid: number): string[] {
     });
 }
 
-test("the kernel's features select the backend, and doctor prints the reason", async (context) => {
+interface TraceSource {
+  readonly source: string;
+  readonly usable: boolean;
+  readonly findings: readonly { readonly why: string; readonly fix?: string }[];
+}
+
+/** What doctor reports of the trace events. Another source may well be missing here, which shows in the exit code. */
+function doctor(...flags: readonly string[]): TraceSource | undefined {
+  const args = [`${ROOT}dist/exporter/main.js`, 'doctor', '--json', ...flags];
+  const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const { sources } = JSON.parse(stdout) as { sources: TraceSource[] };
+  return sources.find(({ source }) => source === 'trace');
+}
+
+test("without BPF the kernel's features select the backend, and doctor prints the reason", async (context) => {
   if (!canTrace(context)) return;
   const hasHistTriggers = existsSync(`${TRACEFS}/events/kvm/kvm_pio/hist`);
-  const daemon = await startDaemon(context);
+  const daemon = await startDaemon(context, ['--bpf=off']);
   const samples = await daemon.samples();
   const backend = hasHistTriggers ? 'tracefs' : 'perf';
   assert.equal(series(samples, 'kvm_telemetry_trace_backend_info', { backend }).length, 1);
   assert.equal(await daemon.stop(), 0);
-
-  // Another source may well be missing here, which shows in the exit code.
-  const { stdout } = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--json'], {
-    encoding: 'utf8',
-  });
-  const report = JSON.parse(stdout) as {
-    sources: { source: string; usable: boolean; findings: { why: string }[] }[];
-  };
-  const trace = report.sources.find(({ source }) => source === 'trace');
+  const trace = doctor('--bpf=off');
   assert.equal(trace?.usable, true);
   if (!hasHistTriggers) assert.match(trace?.findings[0]?.why ?? '', /no hist triggers/);
+});
+
+test('BPF counts each kick of a guest, continues after a reload, and SIGKILL leaves nothing', async (context) => {
+  if (!canTrace(context) || !canRunKickingGuests(context)) return;
+  const why = doctor('--trace.backend=bpf', '--trace.sets=notifications');
+  if (!has(context, why?.usable === true, `BPF cannot be used here: ${JSON.stringify(why?.findings)}`))
+    return;
+  const guest = await kickingGuest(context, 'kt-trace-kicks', 2);
+  await guest.stopAndCount();
+  const vm = 'kt-trace-kicks';
+  const file = join(temporaryFolder(context), 'config.yml');
+  writeFileSync(file, 'trace: { sets: notifications }\n');
+  const daemon = await startDaemon(context, [`--config=${file}`]);
+  const kicks = async (): Promise<number> => {
+    const samples = await daemon.samples();
+    assert.equal(series(samples, 'kvm_telemetry_trace_backend_info', { backend: 'bpf' }).length, 1);
+    const counts = series(samples, 'kvm_virtqueue_kicks_total', { vm });
+    return counts.reduce((sum, name) => sum + (samples.get(name) ?? 0), 0);
+  };
+  const run = async (): Promise<number> => {
+    const before = await guest.reads();
+    await guest.go();
+    await sleep(500);
+    return ((await guest.stopAndCount()) - before) / 2;
+  };
+  const first = await run();
+  assert.ok(first > 500, `${first}`);
+  assert.equal(await kicks(), first);
+  // The sets change, so the objects of the trace events are loaded again. Those of the iterators stay.
+  const old = heldBy(daemon.pid);
+  writeFileSync(file, 'trace: { sets: "notifications,halt_poll" }\n');
+  daemon.child.kill('SIGHUP');
+  await until(
+    async () => old.every(isInKernel),
+    (isAllThere) => !isAllThere,
+  );
+  assert.equal(await kicks(), first);
+  const second = await run();
+  assert.equal(await kicks(), first + second);
+  const held = heldBy(daemon.pid);
+  assert.ok(held.some(([kind]) => kind === 'link'));
+  daemon.child.kill('SIGKILL');
+  for (let i = 0; i < 100 && held.some(isInKernel); i++) await sleep(100);
+  assert.deepEqual(held.filter(isInKernel), []);
 });
 
 test("perf's counts equal the guests' own counts, and SIGTERM leaves no process", async (context) => {

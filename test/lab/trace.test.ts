@@ -11,7 +11,7 @@ const PORT = 9954;
 const TRACEFS = '/sys/kernel/tracing';
 const TIMEOUT_MS = 1_200_000;
 /** Debugfs, so that what KVM counts itself is of the same moment as what its tracepoints count. */
-const ARGUMENTS = ['--no-collector.qmp', '--trace.vcpu-reasons'];
+const ARGUMENTS = ['--no-collector.qmp', '--trace.vcpu-reasons', '--trace.backend=tracefs'];
 
 interface TraceBench extends Bench {
   readonly pid: number;
@@ -64,6 +64,42 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     const asked = grown('kvm_vm_msi_interrupts_total');
     assert.equal(asked, grown('kvm_vm_trace_events_total', { event: 'kvm_msi_set_irq' }));
     assert.ok(asked > requests / 2, `${asked} interrupts for ${requests} requests`);
+  });
+
+  await check('BPF and hist triggers count the same in one boot', async ({ host }) => {
+    const address = `127.0.0.1:${PORT + 1}`;
+    await startExporter(host, MAIN, address, [
+      ...ARGUMENTS.slice(0, 2),
+      '--trace.backend=bpf',
+      '--state.dir=/run/lab/state-bpf',
+    ]);
+    const both = async (): Promise<readonly [Samples, Samples]> => {
+      await host.monitor('vm-a', 'stop');
+      await host.output('sleep 1');
+      const result = [await scrape(host, PORT), await scrape(host, PORT + 1)] as const;
+      await host.monitor('vm-a', 'cont');
+      return result;
+    };
+    // Until it knows the VM.
+    await host.output('sleep 2');
+    const before = await both();
+    await host.output('sleep 8');
+    const after = await both();
+    assert.equal(sample(after[1], 'kvm_telemetry_trace_backend_info', { backend: 'bpf' }), 1);
+    assert.equal(sample(after[1], 'kvm_telemetry_collector_success', { collector: 'trace' }), 1);
+    const grown = (i: 0 | 1, name: string, labels: Record<string, string>): number =>
+      sum(after[i], name, { ...VM, ...labels }) - sum(before[i], name, { ...VM, ...labels });
+    const events = ['kvm_exit', 'kvm_mmio', 'kvm_msi_set_irq', 'kvm_eoi', 'kvm_inj_virq', 'block_rq_issue'];
+    for (const event of events) {
+      const [triggers, bpf] = [0, 1].map((i) => grown(i as 0 | 1, 'kvm_vm_trace_events_total', { event }));
+      assertNear(bpf ?? 0, triggers ?? 0, event);
+    }
+    for (const name of ['kvm_virtqueue_kicks_total', 'kvm_vm_exits_by_reason_total'])
+      assertNear(grown(1, name, {}), grown(0, name, {}), name);
+    const vcpus = (name: string): number[] => ['0', '1'].map((vcpu) => grown(1, name, { vcpu }));
+    for (const [vcpu, exits] of vcpus('kvm_vcpu_exits_by_reason_total').entries())
+      assertNear(exits, vcpus('kvm_vcpu_exits_total')[vcpu] ?? 0, `exits of vCPU ${vcpu}`);
+    await host.output(`pkill -TERM -f 'listen-address=${address}'; sleep 1`);
   });
 
   await check("a queue's kicks come from its vCPU", async ({ host }) => {
@@ -140,7 +176,11 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
     'switches of VM threads, block latency and lock contention on demand',
     async ({ host, pid }) => {
       const sets = 'exits,sched,block_duration,lock';
-      await startExporter(host, MAIN, `127.0.0.1:${PORT}`, [`--trace.sets=${sets}`, '--trace.duty-cycle=1']);
+      await startExporter(host, MAIN, `127.0.0.1:${PORT}`, [
+        `--trace.sets=${sets}`,
+        '--trace.backend=tracefs',
+        '--trace.duty-cycle=1',
+      ]);
       const switches = `cat /proc/${pid}/task/*/status | grep ctxt_switches`;
       const counted = (text: string): number =>
         [...text.matchAll(/:\t(\d+)/g)].reduce((total, [, count]) => total + Number(count), 0);

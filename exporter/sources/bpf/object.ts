@@ -1,11 +1,9 @@
 import { dirname, join } from 'node:path';
 import { BpfIterator, MAX_ROW_BYTES, type ObjectName } from '../../../probes/bpf/iterator.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
+import { checkPidNamespace } from '../../../probes/bpf/pid-namespace.ts';
 import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
-
-/** The first pid namespace, include/linux/proc_ns.h PROC_PID_INIT_INO. */
-const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
 export interface BpfSettings {
   readonly mode: 'auto' | 'off';
@@ -92,9 +90,7 @@ export class BpfObject {
 
 /** Loads an object into the running kernel. @throws SourceError */
 export function loadObject(host: Host, name: ObjectName): BpfIterator {
-  const path = '/proc/self/ns/pid';
-  if (host.link(path) !== FIRST_PID_NAMESPACE)
-    throw new SourceError('denied', path, 'a BPF iterator sees only the processes of its own pid namespace');
+  checkPidNamespace(host);
   return BpfIterator.load(openLibbpf(), name);
 }
 

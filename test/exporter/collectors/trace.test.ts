@@ -189,7 +189,7 @@ async function captured(context: TestContext) {
       sinceBoot: () => clock.seconds,
       startPerf: () => ({ end: () => undefined }),
     },
-    { backend: 'tracefs', sets: TRACE_SET_NAMES, dutyCycle: 1 },
+    { backend: 'tracefs', sets: TRACE_SET_NAMES, dutyCycle: 1, bpf: 'auto' },
     inventory,
   );
   await trace.start();

@@ -29,6 +29,25 @@ test('each reason against BPF has its remedy', () => {
   assert.deepEqual(cut, { why: 'BPF iterator kvm: no row at byte 8 of 10', fix: undefined });
 });
 
+test('why BPF does not count trace events is a reason with its remedy', () => {
+  const object = 'BPF object trace-exits';
+  const cases: [SourceErrorKind, string, string, RegExp][] = [
+    ['failed', object, 'EINVAL', /load kvm_intel or kvm_amd.*BTF_MODULES.*--trace.backend=tracefs/],
+    ['denied', object, 'EPERM', /for the types of modules also CAP_SYS_ADMIN/],
+    ['absent', 'koffi', 'not installed', /include=optional/],
+    ['absent', 'libbpf.so.1', 'cannot open', /libbpf1/],
+    ['absent', 'trace set sched', 'BPF does not count this set', /--trace.backend=tracefs/],
+    ['absent', 'BPF', 'BPF is off: --bpf=off', /--bpf=auto/],
+  ];
+  for (const [kind, path, reason, fix] of cases) {
+    const advice = adviceOn(new SourceError(kind, path, reason, codeOf(reason)), 'trace', ROOT);
+    assert.match(advice.fix ?? '', fix, `${path} ${reason}`);
+    assert.match(advice.why, new RegExp(`^${path}: ${reason}`));
+  }
+  const missing = new SourceError('absent', `${object} exits`, 'no such tracepoint', 'not_in_this_kernel');
+  assert.match(adviceOn(missing, 'trace', ROOT).fix ?? '', /modprobe/);
+});
+
 function codeOf(reason: string): SourceErrorCode | undefined {
   return /^E[A-Z]+$/.test(reason) ? (reason as SourceErrorCode) : undefined;
 }

@@ -1,24 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Owner, Tally } from '../../../exporter/trace/tally.ts';
-import type { HistBlock } from '../../../probes/tracefs-hist.ts';
+import { type Owner, Tally, type TallyRows } from '../../../exporter/trace/tally.ts';
 
 /** Rows of a thread id, a reason, hits and a sum. */
-function block(rows: readonly (readonly number[])[], dropped = 0): HistBlock {
-  const hits = rows.reduce((sum, row) => sum + (row[2] ?? 0), 0);
-  return {
-    trigger: '',
-    active: true,
-    keys: ['pid', 'reason'],
-    values: ['hitcount', 'lat'],
-    rows: rows.length,
-    columns: Float64Array.from(rows.flat()),
-    unreadable: false,
-    hits,
-    entries: rows.length,
-    dropped,
-  };
+function block(rows: readonly (readonly number[])[], dropped = 0): TallyRows {
+  return { rows: rows.length, columns: Float64Array.from(rows.flat()), keys: 2, values: 2, dropped };
 }
 
 const owner = (vm: string, thread = 'vcpu0', startTime = 0): Owner => ({ vm, thread, startTime });

@@ -31,7 +31,13 @@ function setUp(
   tracefs.tree.write('sys/module/kvm_amd/refcnt', '1\n');
   const perfs: Perf[] = [];
   const clock = { seconds: 100 };
-  let current: TraceSettings = { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, ...settings };
+  let current: TraceSettings = {
+    backend: 'auto',
+    sets: ['exits', 'interrupts'],
+    dutyCycle: 1,
+    bpf: 'auto',
+    ...settings,
+  };
   const threads = new Map([
     [
       WEB,

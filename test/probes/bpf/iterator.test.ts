@@ -1,48 +1,27 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BpfIterator } from '../../../probes/bpf/iterator.ts';
 import { parseKvmRows, VCPU_STATISTICS, VM_STATISTICS } from '../../../probes/bpf/kvm-rows.ts';
-import { type Libbpf, openLibbpf } from '../../../probes/bpf/libbpf.ts';
+import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
+import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
 import { ROOT } from '../../../testing/daemon.ts';
+import { fakeLibbpf } from '../../../testing/libbpf.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../../testing/tiny-vm.ts';
 import { has, hasTool } from '../../../testing/tools.ts';
 
-/** A libbpf whose calls succeed, with exceptions. */
-function fake(more: Partial<Libbpf> = {}): Libbpf & { readonly closed: string[] } {
-  const closed: string[] = [];
-  return {
-    closed,
-    open: () => 'object',
-    load: () => 0,
-    close: (object) => void closed.push(String(object)),
-    findProgram: () => 'program',
-    attachIterator: () => 'link',
-    linkDescriptor: () => 5,
-    destroyLink: (link) => closed.push(String(link)),
-    createIterator: () => openSync('/dev/null', 'r'),
-    findMap: () => 'map',
-    mapDescriptor: () => 6,
-    updateElement: () => 0,
-    deleteElement: () => 0,
-    errno: () => 'EPERM',
-    ...more,
-  };
-}
-
 test('a load that fails names the cause and frees the object', () => {
   for (const part of [{ load: () => -1 }, { attachIterator: () => null }, { findProgram: () => null }]) {
-    const libbpf = fake(part);
+    const libbpf = fakeLibbpf(part);
     assert.throws(() => BpfIterator.load(libbpf, 'kvm'), { kind: 'denied', reason: 'EPERM' });
     assert.deepEqual(libbpf.closed, ['object']);
   }
-  assert.throws(() => BpfIterator.load(fake({ open: () => null }), 'kvm'), { kind: 'denied' });
+  assert.throws(() => BpfIterator.load(fakeLibbpf({ open: () => null }), 'kvm'), { kind: 'denied' });
 });
 
 test('an iterator without rows gives none, and closing frees link and object', () => {
-  const libbpf = fake();
+  const libbpf = fakeLibbpf();
   const iterator = BpfIterator.load(libbpf, 'kvm');
   assert.equal(iterator.read().length, 0);
   iterator.close();
@@ -50,7 +29,7 @@ test('an iterator without rows gives none, and closing frees link and object', (
 });
 
 test('an iterator that the kernel does not create is an error', () => {
-  const iterator = BpfIterator.load(fake({ createIterator: () => -1, errno: () => 'EMFILE' }), 'kvm');
+  const iterator = BpfIterator.load(fakeLibbpf({ createIterator: () => -1, errno: () => 'EMFILE' }), 'kvm');
   assert.throws(() => iterator.read(), { kind: 'exhausted' });
 });
 
@@ -108,32 +87,11 @@ test('a process that is killed leaves nothing in the kernel', async (context) =>
   context.after(() => child.kill('SIGKILL'));
   await new Promise((resolve) => child.stdout?.once('data', resolve));
   const held = heldBy(child.pid);
-  assert.ok(held.length > 0 && held.every(isThere), 'loaded');
+  assert.ok(held.length > 0 && held.every(isInKernel), 'loaded');
   const exited = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await exited;
   // The kernel frees a program after a grace period.
-  for (let i = 0; i < 100 && held.some(isThere); i++) await sleep(100);
-  assert.deepEqual(held.filter(isThere), []);
+  for (let i = 0; i < 100 && held.some(isInKernel); i++) await sleep(100);
+  assert.deepEqual(held.filter(isInKernel), []);
 });
-
-type Held = readonly [kind: 'prog' | 'link' | 'map', id: string];
-
-/** What the descriptors of a process hold in the kernel. */
-function heldBy(pid: number | undefined): Held[] {
-  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
-    readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),
-  );
-  return (['prog', 'link', 'map'] as const).flatMap((kind) =>
-    infos.flatMap((info) =>
-      Array.from(
-        info.matchAll(new RegExp(`^${kind}_id:\\t(\\d+)$`, 'gm')),
-        ([, id = '']): Held => [kind, id],
-      ),
-    ),
-  );
-}
-
-function isThere([kind, id]: Held): boolean {
-  return spawnSync('bpftool', [kind, 'show', 'id', id]).status === 0;
-}

@@ -1,0 +1,136 @@
+import type { TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import type { TraceSetName } from '../sets.ts';
+import type { SubKey } from '../tally.ts';
+import type { TallyName } from '../trigger.ts';
+
+/** What a tally takes from a map. */
+export interface View {
+  readonly tally: TallyName;
+  /** The tally's key from the fields of the map's key after the thread id; undefined if the tally does not count the row. */
+  of(fields: readonly number[]): SubKey | undefined;
+}
+
+/** A map of an object. Its key begins with the thread id, its value with the weight of its events. */
+export interface MapOfCounts {
+  readonly name: string;
+  readonly set: TraceSetName;
+  /** Bytes of the key's fields after the thread id. */
+  readonly fields: readonly (4 | 8)[];
+  /** What the value has besides the weight: nothing, a sum, or the exits that KVM counts. */
+  readonly value: 'weight' | 'sum' | 'exits';
+  readonly views: readonly View[];
+}
+
+export interface Program {
+  readonly name: string;
+  /** Number of its gate; undefined if it has none, because it only continues what another began. */
+  readonly gate: number | undefined;
+  readonly isX86?: boolean;
+}
+
+/** An object of probes/bpf/ and how it is read. */
+export interface ObjectOfSets {
+  readonly name: TraceObjectName;
+  readonly sets: readonly TraceSetName[];
+  /** What to attach for the sets. */
+  programs(sets: ReadonlySet<TraceSetName>): readonly Program[];
+  readonly maps: readonly MapOfCounts[];
+}
+
+const view = (tally: TallyName, of: View['of'] = (fields) => fields): View => ({ tally, of });
+
+/** Fields of an address key: whether it may be a notification, and the address. */
+const notifications = (tally: TallyName): View =>
+  view(tally, ([isNotify, address = 0]) => (isNotify === 1 ? [address] : undefined));
+
+function program(name: string, gate: number | undefined, isX86 = false): Program {
+  return { name, gate, isX86 };
+}
+
+function counts(
+  set: TraceSetName,
+  name: string,
+  fields: MapOfCounts['fields'],
+  views: readonly View[],
+): MapOfCounts {
+  return { set, name, fields, value: 'weight', views };
+}
+
+/** The objects, each with the sets that it counts. The numbers of gates are those of the enumerations in the sources. */
+export const OBJECTS: readonly ObjectOfSets[] = [
+  {
+    name: 'trace-exits',
+    sets: ['exits', 'exit_duration'],
+    programs: (sets) =>
+      sets.has('exit_duration')
+        ? [program('timed_exits', 0), program('entries', undefined)]
+        : [program('exits', 0)],
+    maps: [
+      { name: 'exit_counts', set: 'exits', fields: [4], value: 'exits', views: [view('exits')] },
+      {
+        name: 'exit_durations',
+        set: 'exit_duration',
+        fields: [4, 4],
+        value: 'sum',
+        views: [view('exitDurations', ([exponent = 0, reason = 0]) => [reason, exponent])],
+      },
+    ],
+  },
+  {
+    name: 'trace-notifications',
+    sets: ['notifications'],
+    programs: () => [
+      program('fast_mmio', 0, true),
+      program('mmio', 1),
+      program('pio', 2, true),
+      program('userspace_exits', 3),
+    ],
+    maps: [
+      counts('notifications', 'fast_mmio_counts', [4, 8], [notifications('fastMmio')]),
+      counts('notifications', 'mmio_counts', [4, 8], [view('mmio'), notifications('mmioWrites')]),
+      counts('notifications', 'mmio_in_user_space', [4, 8], [notifications('mmioInUserSpace')]),
+      counts('notifications', 'pio_counts', [4, 8], [view('pio'), notifications('pioWrites')]),
+      counts('notifications', 'userspace_exit_counts', [4], [view('userspaceExits')]),
+    ],
+  },
+  {
+    name: 'trace-interrupts',
+    sets: ['interrupts'],
+    programs: () => [
+      program('msi', 0, true),
+      program('injections', 1, true),
+      program('eois', 2, true),
+      program('pv_eois', 3, true),
+    ],
+    maps: [
+      counts('interrupts', 'msi_counts', [4, 8, 8], [view('msi', ([, ...fields]) => fields)]),
+      counts('interrupts', 'injection_counts', [], [view('injections')]),
+      counts('interrupts', 'eoi_counts', [], [view('eois')]),
+      counts('interrupts', 'pv_eoi_counts', [], [view('pvEois')]),
+    ],
+  },
+  {
+    name: 'trace-halt-poll',
+    sets: ['halt_poll'],
+    programs: () => [program('halt_poll', 0)],
+    maps: [counts('halt_poll', 'halt_poll_counts', [4], [view('haltPoll')])],
+  },
+  {
+    name: 'trace-block',
+    sets: ['block', 'block_duration'],
+    programs: (sets) =>
+      sets.has('block_duration')
+        ? [program('timed_issues', 0), program('completions', undefined)]
+        : [program('issues', 0)],
+    maps: [
+      counts('block', 'issue_counts', [4], [view('blockRequests')]),
+      {
+        name: 'block_durations',
+        set: 'block_duration',
+        fields: [4, 4],
+        value: 'sum',
+        views: [view('blockDurations', ([exponent = 0]) => [exponent])],
+      },
+    ],
+  },
+];

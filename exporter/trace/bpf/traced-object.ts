@@ -1,0 +1,165 @@
+import type { CountMap } from '../../../probes/bpf/count-map.ts';
+import type { Gate } from '../../../probes/bpf/gates.ts';
+import type { TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import { type SourceError, sourceError } from '../../../probes/errors.ts';
+import type { Isa } from '../../model/io-path.ts';
+import type { TraceSetName } from '../sets.ts';
+import type { Tallies } from '../tallies.ts';
+import type { OwnerOf } from '../tally.ts';
+import type { MapOfCounts, ObjectOfSets, Program } from './objects.ts';
+import { rowsOf, tallyRows } from './rows.ts';
+import { SampledExits } from './sampled-exits.ts';
+
+/** An object that is loaded into the kernel: probes/bpf/trace-object.ts, or a test's. */
+export interface LoadedObject {
+  attach(program: string): void;
+  map(name: string): Pick<CountMap, 'keySize' | 'valueSize' | 'maxEntries' | 'read' | 'take'>;
+  readonly gates: { read(program: number): Gate[]; setPeriods(periods: readonly number[]): void };
+  close(): void;
+}
+
+/** @throws SourceError */
+export type LoadTraceObject = (name: TraceObjectName) => LoadedObject;
+
+export interface ObjectDependencies {
+  readonly isa: Isa;
+  readonly sets: readonly TraceSetName[];
+  readonly tallies: Tallies;
+  readonly ownerOf: OwnerOf;
+  /** Seconds since boot. */
+  sinceBoot(): number;
+}
+
+/** A map that is fuller than this is emptied at the next reading. */
+const FULL = 3 / 4;
+
+/** One object of programs on tracepoints: attaches what the sets need, and adds its maps to the tallies. */
+export class TracedObject {
+  readonly sets: readonly TraceSetName[];
+  readonly #loaded: LoadedObject;
+  readonly #programs: readonly Program[];
+  readonly #maps: readonly MapOfCounts[];
+  readonly #entries = new Map<MapOfCounts, number>();
+  readonly #exits = new SampledExits();
+  /** Events without room in a map, as of the last reading. */
+  #dropped = 0;
+  readonly #missing = new Map<string, SourceError>();
+  readonly #failures = new Map<string, SourceError>();
+
+  /** @throws SourceError if the object cannot be loaded */
+  constructor(
+    object: ObjectOfSets,
+    load: LoadTraceObject,
+    private readonly dependencies: ObjectDependencies,
+  ) {
+    const { isa, sets } = dependencies;
+    const wanted = new Set(sets);
+    this.sets = object.sets.filter((set) => wanted.has(set));
+    this.#programs = object.programs(wanted).filter(({ isX86 }) => isX86 !== true || isa !== 'arm64');
+    // The map of a set that is not wanted fills up all the same: it is read, and emptied.
+    this.#maps = object.maps.map((map) => (wanted.has(map.set) ? map : { ...map, views: [] }));
+    this.#loaded = load(object.name);
+    try {
+      this.attach();
+    } catch (error) {
+      this.#loaded.close();
+      throw error;
+    }
+  }
+
+  /** Attaches the programs whose tracepoint was missing before: kvm may be loaded later. @throws SourceError */
+  attach(): void {
+    this.#missing.clear();
+    for (const { name } of this.#programs) {
+      try {
+        this.#loaded.attach(name);
+      } catch (error) {
+        const problem = sourceError(error, name);
+        if (problem.code !== 'not_in_this_kernel') throw problem;
+        this.#missing.set(name, problem);
+      }
+    }
+  }
+
+  /** Whether none of its tracepoints is in this kernel now. */
+  get isIdle(): boolean {
+    return this.#missing.size === this.#programs.length;
+  }
+
+  /** Tracepoints that this kernel lacks, and maps that could not be read. */
+  get problems(): readonly SourceError[] {
+    return [...this.#missing.values(), ...this.#failures.values()];
+  }
+
+  get maps(): readonly MapOfCounts[] {
+    return this.#maps;
+  }
+
+  /** Adds the counts of a map to its tallies. A map that was nearly full at the last reading is emptied. */
+  read(map: MapOfCounts): void {
+    const { tallies, ownerOf, sinceBoot } = this.dependencies;
+    this.#failures.delete(map.name);
+    try {
+      const counts = this.#loaded.map(map.name);
+      const isFull = (this.#entries.get(map) ?? 0) > counts.maxEntries * FULL;
+      const counted = isFull ? counts.take() : counts.read();
+      const found = rowsOf(counted, map, counts);
+      const rows = map.value === 'exits' ? this.#exits.take(found) : found;
+      this.#entries.set(map, rows.length);
+      for (const view of map.views) {
+        const tally = tallies.open(view.tally);
+        tally.update(tallyRows(rows, view, map.value === 'sum', 0), ownerOf, sinceBoot());
+        if (isFull) tally.restart();
+      }
+      if (isFull && map.value === 'exits') this.#exits.restart((tid) => ownerOf(tid) !== undefined);
+    } catch (error) {
+      this.#failures.set(map.name, sourceError(error, map.name));
+    }
+  }
+
+  /** Entries of the fullest map of a set at the last reading. */
+  entriesOf(set: TraceSetName): number {
+    return Math.max(
+      0,
+      ...this.#maps.filter((map) => map.set === set).map((map) => this.#entries.get(map) ?? 0),
+    );
+  }
+
+  /** Events of a set that found a map full. */
+  droppedOf(set: TraceSetName): number {
+    const { tallies } = this.dependencies;
+    const views = this.#maps.filter((map) => map.set === set).flatMap((map) => map.views);
+    return views.reduce((sum, { tally }) => sum + (tallies.get(tally)?.dropped ?? 0), 0);
+  }
+
+  /** Numbers of the gates of the attached programs. */
+  get gates(): readonly number[] {
+    return this.#programs.flatMap(({ gate, name }) =>
+      gate === undefined || this.#missing.has(name) ? [] : [gate],
+    );
+  }
+
+  /** What a program has seen so far, by CPU. @throws SourceError */
+  gate(number: number): Gate[] {
+    return this.#loaded.gates.read(number);
+  }
+
+  /** @param periods by gate: one event in so many is counted @throws SourceError */
+  setPeriods(periods: readonly number[]): void {
+    this.#loaded.gates.setPeriods(periods);
+  }
+
+  close(): void {
+    this.#loaded.close();
+  }
+
+  /** Adds the events that found a map full to the first tally. */
+  takeDrops(): void {
+    const [first] = this.#maps.flatMap(({ views }) => views);
+    const dropped = this.gates
+      .flatMap((gate) => this.gate(gate))
+      .reduce((sum, gate) => sum + gate.dropped, 0);
+    if (first !== undefined) this.dependencies.tallies.open(first.tally).addDropped(dropped - this.#dropped);
+    this.#dropped = dropped;
+  }
+}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { TraceSettings } from '../../../exporter/trace/backend-choice.ts';
+import { Trace } from '../../../exporter/trace/trace.ts';
+import { SourceError } from '../../../probes/errors.ts';
+import { type SimulatedTracefsOptions, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
+import { fakeTraceObjects } from '../../../testing/trace-objects.ts';
+
+const REFUSED = new SourceError('failed', 'BPF object trace-exits', 'EINVAL', 'EINVAL');
+
+async function started(
+  context: TestContext,
+  settings: Partial<TraceSettings>,
+  tracefsOptions: SimulatedTracefsOptions = {},
+) {
+  const tracefs = simulatedTracefs(context, tracefsOptions);
+  const kernel = fakeTraceObjects();
+  const trace = new Trace(
+    {
+      host: tracefs.host,
+      writer: tracefs.writer,
+      pid: 7,
+      now: () => 0,
+      sinceBoot: () => 100,
+      startPerf: () => ({ end: () => undefined }),
+      loadTraceObject: kernel.load,
+    },
+    { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, bpf: 'auto', ...settings },
+    { vms: [], threadsOf: () => [] },
+  );
+  context.after(() => trace.stop());
+  return { tracefs, kernel, trace };
+}
+
+test('BPF comes first, and its objects are gone after stop()', async (context) => {
+  const { tracefs, kernel, trace } = await started(context, {});
+  await trace.start();
+  const { backend, missing, limits, problems } = trace.read();
+  assert.deepEqual([backend, missing, limits, problems, tracefs.instances()], ['bpf', [], [], [], []]);
+  await trace.stop();
+  assert.deepEqual([kernel.loaded.size, kernel.attached.size], [0, 0]);
+});
+
+test('hist triggers are better than BPF for some of the sets, which is better than perf', async (context) => {
+  const triggers = await started(context, {});
+  triggers.kernel.refused.set('trace-exits', REFUSED);
+  await triggers.trace.start();
+  const reading = triggers.trace.read();
+  assert.deepEqual([reading.backend, reading.missing], ['tracefs', [REFUSED]]);
+  assert.equal(triggers.kernel.loaded.size, 0);
+
+  const partial = await started(context, {}, { hist: false });
+  partial.kernel.refused.set('trace-exits', REFUSED);
+  await partial.trace.start();
+  const { backend, missing, limits, problems } = partial.trace.read();
+  assert.deepEqual([backend, missing, problems], ['bpf', [REFUSED], []]);
+  assert.match(
+    limits.join(),
+    /only some sets are counted, because tracefs is not usable: .*no hist triggers/,
+  );
+
+  const perf = await started(context, { bpf: 'off' }, { hist: false });
+  await perf.trace.start();
+  assert.deepEqual([perf.trace.read().backend, perf.trace.read().missing], ['perf', []]);
+});
+
+test('a named backend is the only one', async (context) => {
+  const only = await started(context, { backend: 'bpf' });
+  only.kernel.refused.set('trace-exits', REFUSED);
+  await only.trace.start();
+  assert.deepEqual([only.trace.read().backend, only.trace.read().problems], ['bpf', [REFUSED]]);
+
+  const off = await started(context, { backend: 'bpf', bpf: 'off' });
+  await off.trace.start();
+  assert.match(String(off.trace.read().problems[0]?.message), /--bpf=off/);
+
+  const tracefs = await started(context, { backend: 'tracefs' });
+  await tracefs.trace.start();
+  assert.deepEqual([tracefs.trace.read().backend, tracefs.kernel.loaded.size], ['tracefs', 0]);
+});

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BpfBackend } from '../../../../exporter/trace/bpf/backend.ts';
+import type { TraceSetName } from '../../../../exporter/trace/sets.ts';
+import { Tallies } from '../../../../exporter/trace/tallies.ts';
+import type { Owner } from '../../../../exporter/trace/tally.ts';
+import { SourceError } from '../../../../probes/errors.ts';
+import { fakeTraceObjects } from '../../../../testing/trace-objects.ts';
+
+const VCPU: Owner = { vm: 'vm', thread: 'vcpu0', startTime: 0 };
+
+function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = fakeTraceObjects()) {
+  const options = {
+    isa: 'svm' as const,
+    sets,
+    tallies,
+    ownerOf: (tid: number) => (tid === 11 ? VCPU : undefined),
+    sinceBoot: () => 100,
+    load: kernel.load,
+  };
+  const start = (): BpfBackend => new BpfBackend(options);
+  const read = (backend: BpfBackend) => {
+    for (const _ of backend.read());
+    return backend.of('vm');
+  };
+  return { kernel, tallies, start, read };
+}
+
+test('the maps of all sets become the counts of the VM', () => {
+  const { kernel, start, read } = setUp(['exits', 'notifications', 'interrupts', 'halt_poll', 'block']);
+  const backend = start();
+  kernel.put('exit_counts', [11, 0x78], [5, 5, 900]);
+  kernel.put('exit_counts', [12, 0x78], [5, 5, 900]);
+  kernel.put('pio_counts', [11, 0, 0], [30]);
+  kernel.put('pio_counts', [11, 1, 0xc050], [12]);
+  kernel.put('mmio_counts', [11, 1, 0xfe00_3000], [9]);
+  kernel.put('mmio_in_user_space', [11, 1, 0xfe00_3000], [2]);
+  kernel.put('userspace_exit_counts', [11, 6], [2]);
+  kernel.put('msi_counts', [11, 0, 0xfee0_1000, 0x4021], [3]);
+  kernel.put('eoi_counts', [11], [8]);
+  kernel.put('pv_eoi_counts', [11], [6]);
+  kernel.put('halt_poll_counts', [11, 1], [4]);
+  kernel.put('issue_counts', [11, 0x10_3000], [7]);
+  const trace = read(backend);
+  assert.deepEqual(trace.exits, [{ thread: 'vcpu0', reason: 0x78, count: 5 }]);
+  assert.deepEqual(Object.fromEntries(trace.events), {
+    kvm_exit: 5,
+    kvm_fast_mmio: 0,
+    kvm_mmio: 9,
+    kvm_pio: 42,
+    kvm_userspace_exit: 2,
+    kvm_msi_set_irq: 3,
+    kvm_inj_virq: 0,
+    kvm_eoi: 8,
+    kvm_pv_eoi: 6,
+    kvm_halt_poll_ns: 4,
+    block_rq_issue: 7,
+  });
+  assert.deepEqual(trace.kicks, [
+    { event: 'kvm_mmio', thread: 'vcpu0', address: 0xfe00_3000, count: 7 },
+    { event: 'kvm_pio', thread: 'vcpu0', address: 0xc050, count: 12 },
+  ]);
+  assert.deepEqual([trace.eois, trace.deviceExits, trace.msi.length], [2, 2, 1]);
+  assert.deepEqual(trace.blockRequests, new Map([[0x10_3000, 7]]));
+  assert.deepEqual([backend.problems, backend.lacks], [[], []]);
+});
+
+test('durations need programs of their own, and have sums', () => {
+  const { kernel, start, read } = setUp(['exits', 'exit_duration']);
+  const backend = start();
+  assert.deepEqual(kernel.attached, new Set(['timed_exits', 'entries']));
+  kernel.put('exit_durations', [11, 13, 0x78], [4, 20_000]);
+  assert.deepEqual(
+    read(backend).exitDurations,
+    new Map([[0x78, [{ exponent: 13, count: 4, sumNs: 20_000 }]]]),
+  );
+  assert.deepEqual(
+    backend.sets.map(({ set, activeRatio }) => [set, activeRatio]),
+    [
+      ['exits', 1],
+      ['exit_duration', 1],
+    ],
+  );
+});
+
+test('each object works without the others, and a set that BPF lacks is named', () => {
+  const { kernel, start, read } = setUp(['exits', 'notifications', 'sched']);
+  kernel.refused.set('trace-exits', new SourceError('failed', 'BPF object trace-exits', 'EINVAL', 'EINVAL'));
+  const backend = start();
+  assert.deepEqual(
+    backend.lacks.map(({ message }) => message),
+    ['BPF object trace-exits: EINVAL', 'trace set sched: BPF does not count this set'],
+  );
+  assert.ok(backend.isUsable);
+  assert.equal(read(backend).exits, undefined);
+  kernel.refused.set('trace-notifications', new SourceError('failed', 'x', 'EINVAL', 'EINVAL'));
+  assert.ok(!start().isUsable);
+});
+
+test('a tracepoint that appears later is attached, and arm64 needs none of x86', async () => {
+  const { kernel, start } = setUp(['interrupts']);
+  for (const program of ['msi', 'injections', 'eois', 'pv_eois']) kernel.missing.add(program);
+  const backend = start();
+  assert.deepEqual([backend.sets, backend.problems.length], [[], 4]);
+  kernel.missing.clear();
+  for (let i = 0; i < 30; i++) await backend.tick();
+  assert.deepEqual([backend.sets.length, backend.problems], [1, []]);
+});
+
+test('a map that is nearly full is emptied at the next reading, and no count falls or is lost', () => {
+  const { kernel, start, read } = setUp(['exits', 'halt_poll']);
+  const backend = start();
+  const all = (): number => (read(backend).exits ?? []).reduce((sum, { count }) => sum + count, 0);
+  for (let reason = 0; reason < 50; reason++) kernel.put('exit_counts', [11, reason], [10, 10, 500]);
+  assert.equal(all(), 500);
+  kernel.put('exit_counts', [11, 0], [12, 12, 502]);
+  assert.equal(all(), 502);
+  assert.equal(kernel.size('exit_counts'), 0);
+  kernel.put('exit_counts', [11, 0], [20, 20, 522]);
+  assert.equal(all(), 522);
+  kernel.put('halt_poll_counts', [11, 1], [4]);
+  kernel.gates.set('trace-halt-poll 0', [
+    { events: 9, passed: 9, dropped: 2 },
+    { events: 9, passed: 9, dropped: 3 },
+  ]);
+  read(backend);
+  read(backend);
+  assert.equal(backend.sets.find(({ set }) => set === 'halt_poll')?.dropped, 5);
+});
+
+test('after a new start the counts go on, and the maps of the old objects count no more', async () => {
+  const { kernel, tallies, start, read } = setUp(['halt_poll']);
+  const first = start();
+  kernel.put('halt_poll_counts', [11, 1], [4]);
+  assert.equal(read(first).events.get('kvm_halt_poll_ns'), 4);
+  await first.stop();
+  assert.deepEqual([...kernel.loaded, ...kernel.attached], []);
+  const second = start();
+  kernel.put('halt_poll_counts', [11, 1], [3]);
+  assert.equal(read(second).events.get('kvm_halt_poll_ns'), 7);
+  // Another backend has taken over with maps of its own.
+  tallies.restart();
+  kernel.put('halt_poll_counts', [11, 1], [9]);
+  await second.stop();
+  assert.equal(second.of('vm').events.get('kvm_halt_poll_ns'), 7);
+});

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OBJECTS } from '../../../exporter/trace/bpf/objects.ts';
+import { rowsOf } from '../../../exporter/trace/bpf/rows.ts';
+import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
+import { TraceObject, type TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
+import { ROOT } from '../../../testing/daemon.ts';
+import { canRunKickingGuests, type KickingGuest, kickingGuest } from '../../../testing/kicking-guest.ts';
+import { has, hasTool } from '../../../testing/tools.ts';
+
+const NOTIFICATIONS = 'trace-notifications';
+/** Of the program on kvm_pio. */
+const PIO = 2;
+const LEGACY_PORTS = 0x1000;
+
+function load(context: TestContext, name: TraceObjectName): TraceObject | undefined {
+  try {
+    const object = TraceObject.load(openLibbpf(), name);
+    context.after(() => object.close());
+    return object;
+  } catch (error) {
+    has(context, false, `BPF cannot be used here: ${String(error)}`);
+    return undefined;
+  }
+}
+
+/** Notifications at ports of a guest, as the map has them. */
+function kicksIn(object: TraceObject, { pid }: KickingGuest): number {
+  const spec = OBJECTS.flatMap(({ maps }) => maps).find(({ name }) => name === 'pio_counts');
+  if (spec === undefined) throw new Error('pio_counts is gone');
+  const map = object.map(spec.name);
+  return rowsOf(map.read(), spec, map)
+    .filter(({ tid, fields }) => existsSync(`/proc/${pid}/task/${tid}`) && (fields[1] ?? 0) >= LEGACY_PORTS)
+    .reduce((sum, { weight }) => sum + weight, 0);
+}
+
+/** Lets a stopped guest run for a moment. @returns its reads in that time */
+async function run(guest: KickingGuest): Promise<number> {
+  const before = await guest.reads();
+  await guest.go();
+  await sleep(700);
+  return (await guest.stopAndCount()) - before;
+}
+
+test('every object of this kernel loads, attaches and has the maps that the exporter reads', (context) => {
+  const names = OBJECTS.map(({ name }) => name).filter((name) => name !== 'trace-exits');
+  for (const name of names) {
+    const object = load(context, name);
+    if (object === undefined) return;
+    const spec = OBJECTS.find((each) => each.name === name);
+    for (const { name: program } of spec?.programs(new Set(spec.sets)) ?? []) object.attach(program);
+    for (const map of spec?.maps ?? []) {
+      const counts = object.map(map.name);
+      rowsOf(counts.take(), map, counts);
+    }
+  }
+});
+
+test("each kick is counted, and a sample's weights are right within five standard errors", async (context) => {
+  if (!canRunKickingGuests(context)) return;
+  const object = load(context, NOTIFICATIONS);
+  if (object === undefined) return;
+  const guests = ['kt-kicks', 'kt-kicks-too'].map((name) => kickingGuest(context, name, 1));
+  const [guest, other] = (await Promise.all(guests)) as [KickingGuest, KickingGuest];
+  await Promise.all([guest.stopAndCount(), other.stopAndCount()]);
+  object.attach('pio');
+  const exact = await Promise.all([run(guest), run(other)]);
+  assert.ok(
+    exact.every((kicks) => kicks > 1000),
+    String(exact),
+  );
+  assert.deepEqual([kicksIn(object, guest), kicksIn(object, other)], exact);
+
+  const period = 16;
+  object.gates.setPeriods([1, 1, period]);
+  const before = gate(object);
+  const more = await Promise.all([run(guest), run(other)]);
+  const all = kicksIn(object, guest) + kicksIn(object, other) - sum(exact);
+  const after = gate(object);
+  const [events, samples] = [after.events - before.events, after.passed - before.passed];
+  // The weights add up to all events on each CPU, as of the last one in the sample.
+  assert.ok(Math.abs(all - sum(more)) < sum(more) / 50, `${all} of ${sum(more)}`);
+  assert.ok(Math.abs(samples / (events / period) - 1) < 0.1, `${samples} samples of ${events}`);
+  // Binomial, with weights from 1 to 2 * period - 1 instead of equal ones, which makes the variance 4/3 as large.
+  const error = (period / 2) * Math.sqrt((samples * 4) / 3);
+  const kicks = kicksIn(object, guest) - (exact[0] ?? 0);
+  assert.ok(Math.abs(kicks - (more[0] ?? 0)) < 5 * error, `${kicks} for ${more[0]} kicks, error ${error}`);
+
+  // Back to one: exact again.
+  object.gates.setPeriods([1, 1, 1]);
+  const from = kicksIn(object, guest);
+  const reads = await run(guest);
+  assert.ok(kicksIn(object, guest) - from - reads <= 2 * period, `${kicksIn(object, guest) - from} ${reads}`);
+});
+
+function gate(object: TraceObject): { events: number; passed: number } {
+  const cpus = object.gates.read(PIO);
+  return { events: sum(cpus.map(({ events }) => events)), passed: sum(cpus.map(({ passed }) => passed)) };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+test('a process that is killed leaves no program, link or map in the kernel', async (context) => {
+  if (load(context, NOTIFICATIONS) === undefined || !hasTool(context, 'bpftool', 'bpftool')) return;
+  const program = `
+    const { openLibbpf } = await import('${ROOT}dist/probes/bpf/libbpf.js');
+    const { TraceObject } = await import('${ROOT}dist/probes/bpf/trace-object.js');
+    globalThis.object = TraceObject.load(openLibbpf(), '${NOTIFICATIONS}');
+    for (const program of ['pio', 'mmio', 'userspace_exits']) object.attach(program);
+    console.log('attached');
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  context.after(() => child.kill('SIGKILL'));
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+  const held = heldBy(child.pid);
+  assert.ok(held.filter(([kind]) => kind === 'link').length === 3 && held.every(isInKernel), String(held));
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await exited;
+  // The kernel frees a program after a grace period.
+  for (let i = 0; i < 100 && held.some(isInKernel); i++) await sleep(100);
+  assert.deepEqual(held.filter(isInKernel), []);
+});
