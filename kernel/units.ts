@@ -1,4 +1,5 @@
 export const NSEC_PER_SEC = 1e9;
+export const USEC_PER_SEC = 1e6;
 export const MSEC_PER_SEC = 1e3;
 
 /** Clock ticks per second in /proc: 100 wherever KVM runs (include/uapi/asm-generic/param.h). */

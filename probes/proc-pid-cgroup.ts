@@ -2,12 +2,14 @@ import { parseCpuList } from './cpu-list.ts';
 import { ifThere } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 
-/** A process's cgroup in each hierarchy that can restrict its CPUs; undefined if it is in none. */
+/** A process's cgroup in each hierarchy that can limit its CPUs or CPU time; undefined if it is in none. */
 export interface CgroupPaths {
   /** Path in cgroup v2. */
   readonly unified: string | undefined;
   /** Path in the v1 cpuset hierarchy. */
   readonly cpuset: string | undefined;
+  /** Path in the v1 cpu hierarchy, which has the quotas. */
+  readonly cpu: string | undefined;
   /** The cgroup is outside this process's cgroup namespace, so the path cannot be resolved. */
   readonly isHidden: boolean;
 }
@@ -25,16 +27,21 @@ const LINE = /^\d{1,10}:([^:]*):(\/.*)$/s;
 export function parseCgroup(text: string): CgroupPaths {
   let unified: string | undefined;
   let cpuset: string | undefined;
+  let cpu: string | undefined;
   let isHidden = false;
   for (const line of text.split('\n')) {
-    const [, controllers = '', path = ''] = LINE.exec(line) ?? [];
-    const isUnified = controllers === '';
-    if (path === '' || !(isUnified || controllers.split(',').includes('cpuset'))) continue;
-    if (path.split('/').some((name) => name === '..' || name === '.')) isHidden = true;
-    else if (isUnified) unified = path;
-    else cpuset = path;
+    const [, list = '', path = ''] = LINE.exec(line) ?? [];
+    const controllers = list.split(',');
+    if (path === '' || !controllers.some((name) => ['', 'cpuset', 'cpu'].includes(name))) continue;
+    if (path.split('/').some((name) => name === '..' || name === '.')) {
+      isHidden = true;
+      continue;
+    }
+    if (list === '') unified = path;
+    if (controllers.includes('cpuset')) cpuset = path;
+    if (controllers.includes('cpu')) cpu = path;
   }
-  return { unified, cpuset, isHidden };
+  return { unified, cpuset, cpu, isHidden };
 }
 
 /** @param folder procfs folder of a process or task: libvirt gives each vCPU its own cgroup. @throws SourceError */
@@ -49,7 +56,10 @@ export function readCgroup(host: Host, folder: string): CgroupPaths {
  * @throws SourceError
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
  */
-export function readCpuset(host: Host, { unified, cpuset }: CgroupPaths): readonly number[] | undefined {
+export function readCpuset(
+  host: Host,
+  { unified, cpuset }: Pick<CgroupPaths, 'unified' | 'cpuset'>,
+): readonly number[] | undefined {
   const base = `${host.roots.sysfs}/fs/cgroup`;
   if (cpuset !== undefined) {
     for (const file of ['cpuset.effective_cpus', 'cpuset.cpus']) {
@@ -78,6 +88,7 @@ export function commonCgroup(all: readonly CgroupPaths[]): CgroupPaths {
   return {
     unified: common(all.map(({ unified }) => unified)),
     cpuset: common(all.map(({ cpuset }) => cpuset)),
+    cpu: common(all.map(({ cpu }) => cpu)),
     isHidden: all.some(({ isHidden }) => isHidden),
   };
 }

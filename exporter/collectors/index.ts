@@ -2,11 +2,13 @@ import { CounterSets } from '../model/continued-counter.ts';
 import { affinity } from './affinity.ts';
 import { block } from './block.ts';
 import type { Collector } from './collector.ts';
+import { cpuQuota } from './cpu-quota.ts';
 import { cpus } from './cpus.ts';
 import { interrupts } from './interrupts.ts';
 import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
 import { moduleParameters } from './module-parameters.ts';
+import { pressure } from './pressure.ts';
 import { bpf, libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
@@ -18,6 +20,7 @@ import { vms } from './vms.ts';
 export const COLLECTOR_NAMES = [
   'vms',
   'threads',
+  'cpu_quota',
   'qmp',
   'libvirt',
   'kvm_debugfs',
@@ -27,6 +30,7 @@ export const COLLECTOR_NAMES = [
   'cpus',
   'schedstat',
   'interrupts',
+  'pressure',
   'module_parameters',
   'lockdown',
 ] as const;
@@ -41,6 +45,7 @@ export function createCollectors(): Collector[] {
   return [
     vms,
     threads(),
+    cpuQuota(),
     // Turned off by --bpf, not by --no-collector.
     bpf(metrics, counters),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they
@@ -54,6 +59,7 @@ export function createCollectors(): Collector[] {
     cpus,
     schedstat,
     interrupts(),
+    pressure(),
     moduleParameters,
     lockdown,
   ];

@@ -1,5 +1,6 @@
 import { affinityMetrics } from './affinity.ts';
 import { blockMetrics } from './block.ts';
+import { cgroupMetrics } from './cgroup.ts';
 import type { MetricDefinition } from './definition.ts';
 import { hostMetrics } from './host.ts';
 import {
@@ -19,6 +20,7 @@ const named = {
   ...threadMetrics,
   ...blockMetrics,
   ...hostMetrics,
+  ...cgroupMetrics,
   ...traceMetrics,
   ...affinityMetrics,
   ...selfMetrics,

@@ -20,26 +20,30 @@ const HYBRID = [
 const UNIFIED = '0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0\n';
 const SCOPE = 'sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dvm.scope';
 
+const NONE = { unified: undefined, cpuset: undefined, cpu: undefined, isHidden: false };
+
 test('both versions are distinguished', () => {
   assert.deepEqual(parseCgroup(UNIFIED), {
     unified: '/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0',
     cpuset: undefined,
+    cpu: undefined,
     isHidden: false,
   });
   assert.deepEqual(parseCgroup(HYBRID), {
     unified: '/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
     cpuset: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+    cpu: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
     isHidden: false,
   });
-  assert.equal(parseCgroup('4:cpuset,cpu:/a:b\n').cpuset, '/a:b');
-  assert.deepEqual(parseCgroup(''), { unified: undefined, cpuset: undefined, isHidden: false });
+  assert.deepEqual(parseCgroup('4:cpuset,cpu:/a:b\n'), { ...NONE, cpuset: '/a:b', cpu: '/a:b' });
+  assert.equal(parseCgroup('4:cpuacct,cpu:/a\n5:cpuacct:/b\n').cpu, '/a');
+  assert.deepEqual(parseCgroup(''), NONE);
 });
 
 test('a path that leads out of the hierarchy is not followed', () => {
   for (const path of ['/..', '/../../etc', '/a/../b', '/a/..', '/./a', 'a', '']) {
     assert.deepEqual(parseCgroup(`0::${path}\n3:cpuset:${path}\n`), {
-      unified: undefined,
-      cpuset: undefined,
+      ...NONE,
       isHidden: path.startsWith('/'),
     });
   }
@@ -109,7 +113,7 @@ test('this process may run on no CPU outside of its cpuset', (context) => {
 });
 
 test('the common ancestor of several cgroups is their longest common path', () => {
-  const at = (unified: string) => ({ unified, cpuset: undefined, isHidden: false });
+  const at = (unified: string) => ({ ...NONE, unified });
   const common = (...paths: string[]) => commonCgroup(paths.map(at)).unified;
   assert.equal(
     common('/m/vm/libvirt/vcpu0', '/m/vm/libvirt/emulator', '/m/vm/libvirt/vcpu1'),
@@ -119,7 +123,7 @@ test('the common ancestor of several cgroups is their longest common path', () =
   assert.equal(common('/m/vm1', '/m/vm'), '/m');
   assert.equal(common('/m/vm/a', '/m/vm'), '/m/vm');
   assert.equal(common('/a', '/b'), '/');
-  assert.deepEqual(commonCgroup([]), { unified: undefined, cpuset: undefined, isHidden: false });
+  assert.deepEqual(commonCgroup([]), NONE);
   assert.equal(commonCgroup([at('/a'), { ...at('/a'), isHidden: true }]).isHidden, true);
 });
 

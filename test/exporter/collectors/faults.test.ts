@@ -214,20 +214,24 @@ test('zeros of a kernel without sched_info are not shown as times', async (conte
   );
 });
 
-test('under lockdown only the counters are missing, and they are not even opened', async (context) => {
-  const tree = twoVms(context);
-  tree.write('sys/kernel/security/lockdown', 'none [integrity] confidentiality\n');
-  tree.write('sys/kernel/debug/kvm/10-9/blocking', '1\n');
-  chmodSync(join(tree.folder, 'sys/kernel/debug/kvm/10-9/blocking'), 0o444);
-  const { samples, log } = await observe(context, tree, {}, 3);
-  assert.equal(success(samples, 'kvm_debugfs'), 0);
-  assert.equal(series(samples, 'kvm_vm_exits_total').length, 0);
-  assert.equal(sample(samples, 'kvm_vm_blocking', { vm: 'web' }), 1);
-  assert.equal(sample(samples, 'kvm_lockdown_info', { mode: 'integrity' }), 1);
-  const said = log.filter((entry) => entry['collector'] === 'kvm_debugfs');
-  assert.equal(said.length, 1);
-  assert.equal(said[0]?.['reason'], 'kernel lockdown (integrity)');
-});
+for (const [mode, text] of [
+  ['integrity', 'none [integrity] confidentiality\n'],
+  ['confidentiality', 'none integrity [confidentiality]\n'],
+] as const)
+  test(`under lockdown=${mode} only the counters are missing, and they are not even opened`, async (context) => {
+    const tree = twoVms(context);
+    tree.write('sys/kernel/security/lockdown', text);
+    tree.write('sys/kernel/debug/kvm/10-9/blocking', '1\n');
+    chmodSync(join(tree.folder, 'sys/kernel/debug/kvm/10-9/blocking'), 0o444);
+    const { samples, log } = await observe(context, tree, {}, 3);
+    assert.equal(success(samples, 'kvm_debugfs'), 0);
+    assert.equal(series(samples, 'kvm_vm_exits_total').length, 0);
+    assert.equal(sample(samples, 'kvm_vm_blocking', { vm: 'web' }), 1);
+    assert.equal(sample(samples, 'kvm_lockdown_info', { mode }), 1);
+    const said = log.filter((entry) => entry['collector'] === 'kvm_debugfs');
+    assert.equal(said.length, 1);
+    assert.equal(said[0]?.['reason'], `kernel lockdown (${mode})`);
+  });
 
 test('series past the limit are dropped, counted, and said once', async (context) => {
   const { samples, log } = await observe(context, twoVms(context), { 'limits.maxSeries': '20' }, 3);

@@ -1,0 +1,62 @@
+import { getOrInsert } from '../../kernel/maps.ts';
+import { USEC_PER_SEC } from '../../kernel/units.ts';
+import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
+import { ifThere } from '../../probes/errors.ts';
+import { labelBlock } from '../metrics/labels.ts';
+import { type CounterSet, CounterSets } from '../model/continued-counter.ts';
+import { type Collection, type Collector, guarded, type Report } from './collector.ts';
+import { CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
+
+/** CPU quotas of the VMs' cgroups, and how long they stopped them. */
+export function cpuQuota(): Collector {
+  const cgroups = new CgroupsOfVms();
+  const counters = new CounterSets();
+
+  return {
+    name: 'cpu_quota',
+    async collect(collection, report) {
+      const known = cgroups.update(collection.host, collection.vms);
+      const own = [...known.values()].map(({ groups }) => groups.find(({ group }) => group === 'vm')?.folder);
+      const shared = sharedFolders(own);
+      counters.keep(known.keys());
+      // A cgroup above several VMs is read once.
+      const stats = new Map<string, CpuStat | undefined>();
+      for (const vm of collection.vms) {
+        await collection.yieldIfDue();
+        const { groups = [], problems = [] } = known.get(vm.key) ?? {};
+        for (const problem of problems) report(problem);
+        for (const group of groups) {
+          const isShared = group.group === 'vm' && shared.has(group.folder);
+          const shown = isShared ? { ...group, group: group.path } : group;
+          if (group.isLimited || shown.group === 'vm')
+            addGroup(collection, vm.label, shown, stats, counters.of(vm.key), report);
+        }
+      }
+    },
+  };
+}
+
+function addGroup(
+  { host, families }: Collection,
+  vm: string,
+  { group, folder, quota }: Group,
+  stats: Map<string, CpuStat | undefined>,
+  counters: CounterSet,
+  report: Report,
+): void {
+  guarded(`${folder}/cpu.stat`, report, () => {
+    const stat = getOrInsert(stats, folder, () => ifThere(() => readCpuStat(host, folder)));
+    if (stat === undefined) return;
+    const labels = labelBlock({ vm, group });
+    const continued = (name: string, reading: number): number =>
+      counters.one(`${group} ${name}`, folder, reading);
+    const seconds = continued('throttled seconds', stat.throttledSeconds);
+    families.add('kvm_vm_throttled_seconds_total', labels, seconds);
+    const periods = continued('throttled periods', stat.throttledPeriods);
+    families.add('kvm_vm_throttled_periods_total', labels, periods);
+    families.add('kvm_vm_quota_periods_total', labels, continued('periods', stat.periods));
+    if (quota?.quota === undefined) return;
+    families.add('kvm_vm_quota_seconds', labels, quota.quota / USEC_PER_SEC);
+    families.add('kvm_vm_quota_period_seconds', labels, quota.period / USEC_PER_SEC);
+  });
+}

@@ -1,0 +1,62 @@
+import { USEC_PER_SEC } from '../../kernel/units.ts';
+import { ifThere, sourceError } from '../../probes/errors.ts';
+import {
+  PRESSURE_RESOURCES,
+  type Pressure,
+  readCgroupPressure,
+  readHostPressure,
+} from '../../probes/pressure.ts';
+import { CounterSets } from '../model/continued-counter.ts';
+import type { Collector, Report } from './collector.ts';
+import { CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
+
+/** Pressure stall information of the host and of the VMs' cgroups. */
+export function pressure(): Collector {
+  const cgroups = new CgroupsOfVms();
+  const counters = new CounterSets();
+
+  return {
+    name: 'pressure',
+    async collect({ host, families, vms, yieldIfDue }, report) {
+      for (const resource of PRESSURE_RESOURCES) {
+        const read = (): Pressure => readHostPressure(host, resource);
+        for (const [kind, stalled] of kinds(whereThere(`${host.roots.procfs}/pressure`, report, read)))
+          families.add('kvm_host_pressure_seconds_total', { resource, kind }, stalled / USEC_PER_SEC);
+      }
+      const known = cgroups.update(host, vms);
+      const shared = sharedFolders([...known.values()].map(({ unified }) => unified));
+      counters.keep(known.keys());
+      for (const { key, label } of vms) {
+        await yieldIfDue();
+        const folder = known.get(key)?.unified;
+        if (folder === undefined || shared.has(folder)) continue;
+        for (const resource of PRESSURE_RESOURCES) {
+          const read = (): Pressure => readCgroupPressure(host, folder, resource);
+          for (const [kind, stalled] of kinds(whereThere(folder, report, read))) {
+            const usec = counters.of(key).one(`${resource} ${kind}`, folder, stalled);
+            const labels = { vm: label, resource, kind };
+            families.add('kvm_vm_pressure_seconds_total', labels, usec / USEC_PER_SEC);
+          }
+        }
+      }
+    },
+  };
+}
+
+/** undefined if the kernel has no PSI (absent), or has it turned off by psi=0 (EOPNOTSUPP). */
+function whereThere(path: string, report: Report, read: () => Pressure): Pressure | undefined {
+  try {
+    return ifThere(read);
+  } catch (error) {
+    const problem = sourceError(error, path);
+    if (problem.code !== 'EOPNOTSUPP') report(problem);
+    return undefined;
+  }
+}
+
+function kinds({ some, full }: Partial<Pressure> = {}): [kind: 'some' | 'full', usec: number][] {
+  const found: [kind: 'some' | 'full', usec: number][] = [];
+  if (some !== undefined) found.push(['some', some]);
+  if (full !== undefined) found.push(['full', full]);
+  return found;
+}

@@ -1,0 +1,105 @@
+import { type CpuQuota, readCpuQuota } from '../../probes/cgroup-cpu-max.ts';
+import { ifThere, isGone, SourceError, sourceError } from '../../probes/errors.ts';
+import type { Host } from '../../probes/host.ts';
+import { readCgroup } from '../../probes/proc-pid-cgroup.ts';
+import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
+import type { Vm } from '../model/vm.ts';
+
+/** Cgroups and quotas rarely change, so those of a VM are read at one scrape in so many. */
+const FOUND_EVERY = 10;
+/** libvirt makes a cgroup for each vCPU and IOThread. */
+const MAX_PARTS = 2048;
+
+export interface Group extends CgroupOfVm {
+  readonly folder: string;
+  readonly quota: CpuQuota | undefined;
+  /** It has or had a quota since the VM was found, so its counters stay. */
+  readonly isLimited: boolean;
+}
+
+/** The cgroups of one VM as last found. */
+export interface VmCgroups {
+  readonly groups: readonly Group[];
+  /** The VM's folder in the v2 hierarchy. */
+  readonly unified: string | undefined;
+  readonly problems: readonly SourceError[];
+}
+
+const NONE: VmCgroups = { groups: [], unified: undefined, problems: [] };
+
+/** Finds the cgroups of VMs, and keeps them for some scrapes. */
+export class CgroupsOfVms {
+  #known = new Map<string, VmCgroups>();
+  #scrapes = 0;
+
+  /** Call once in each scrape: in the others the cgroups of one VM in ten are read again. */
+  update(host: Host, vms: readonly Vm[]): ReadonlyMap<string, VmCgroups> {
+    this.#scrapes++;
+    const known = new Map<string, VmCgroups>();
+    for (const [i, vm] of vms.entries()) {
+      const last = this.#known.get(vm.key);
+      const isDue = last === undefined || last.problems.length > 0 || (this.#scrapes + i) % FOUND_EVERY === 0;
+      known.set(vm.key, isDue ? find(host, vm, last) : last);
+    }
+    this.#known = known;
+    return known;
+  }
+}
+
+/** Folders that are the cgroup of several VMs: what happens there is not of one of them. */
+export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const shared = new Set<string>();
+  for (const folder of all) {
+    if (folder === undefined) continue;
+    if (seen.has(folder)) shared.add(folder);
+    seen.add(folder);
+  }
+  return shared;
+}
+
+function find(host: Host, { pid }: Vm, last: VmCgroups | undefined): VmCgroups {
+  const problems: SourceError[] = [];
+  const attempt = <T>(path: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (!isGone(error)) problems.push(sourceError(error, path));
+      return undefined;
+    }
+  };
+  const process = `${host.roots.procfs}/${pid}`;
+  const paths = attempt(`${process}/cgroup`, () => readCgroup(host, process));
+  if (paths === undefined) return { ...NONE, problems };
+  if (paths.isHidden) {
+    const reason =
+      'the cgroup is outside the cgroup namespace of the exporter: run it in the one of the host';
+    return { ...NONE, problems: [new SourceError('denied', `${process}/cgroup`, reason)] };
+  }
+  const { cpu, unified } = paths;
+  const base = `${host.roots.sysfs}/fs/cgroup`;
+  const root = cpu === undefined ? base : `${base}/cpu`;
+  const { parts, groups } = cgroupsOf(cpu ?? unified ?? '/');
+  const wasLimited = new Set(last?.groups.filter(({ isLimited }) => isLimited).map(({ group }) => group));
+  const found = [...partsIn(host, root, parts), ...groups].map(({ group, path }): Group => {
+    const folder = root + path;
+    const quota = attempt(folder, () => readCpuQuota(host, folder));
+    return { group, path, folder, quota, isLimited: quota?.quota !== undefined || wasLimited.has(group) };
+  });
+  return { groups: found, unified: unifiedFolder(base, cpu !== undefined, unified), problems };
+}
+
+function partsIn(host: Host, root: string, parts: string | undefined): CgroupOfVm[] {
+  if (parts === undefined) return [];
+  const names = ifThere(() => host.entries(root + parts)) ?? [];
+  return names
+    .filter(isPartOfVm)
+    .slice(0, MAX_PARTS)
+    .map((name) => ({ group: name, path: `${parts}/${name}` }));
+}
+
+/** Beside the v1 hierarchies, v2 is mounted as `unified`. */
+function unifiedFolder(base: string, isHybrid: boolean, unified: string | undefined): string | undefined {
+  const path = cgroupsOf(unified ?? '/').groups.find(({ group }) => group === 'vm')?.path;
+  return path === undefined ? undefined : `${base}${isHybrid ? '/unified' : ''}${path}`;
+}

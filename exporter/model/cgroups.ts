@@ -1,0 +1,42 @@
+/** A cgroup whose quota limits a VM. */
+export interface CgroupOfVm {
+  /** The `group` label: `vm`, a part of it as libvirt names it (`vcpu0`), or the path of an ancestor. */
+  readonly group: string;
+  /** Path in the hierarchy. */
+  readonly path: string;
+}
+
+/** Folders that libvirt makes below a VM's cgroup: src/hypervisor/domain_cgroup.c, virCgroupNewThread(). */
+const PART = /^(?:emulator|vcpu\d{1,4}|iothread\d{1,4})$/;
+/** The folder between scope and parts in cgroup v2: src/util/vircgroupv2.c. */
+const NESTED = 'libvirt';
+
+/** Whether libvirt gives a cgroup of this name to threads of a VM. */
+export function isPartOfVm(name: string): boolean {
+  return PART.test(name);
+}
+
+/**
+ * The cgroups that limit a VM's CPU time, innermost first. The root limits nothing.
+ *
+ * @param path cgroup of the VM's main thread: with libvirt `.../machine-qemu.scope/libvirt/emulator`
+ */
+export function cgroupsOf(path: string): {
+  readonly parts: string | undefined;
+  readonly groups: CgroupOfVm[];
+} {
+  const names = path.split('/').filter((name) => name !== '');
+  const isSplit = names.length > 1 && isPartOfVm(names.at(-1) ?? '');
+  if (isSplit) names.pop();
+  const groups: CgroupOfVm[] = [];
+  const parts = isSplit ? `/${names.join('/')}` : undefined;
+  if (isSplit && names.at(-1) === NESTED) {
+    groups.push({ group: NESTED, path: `/${names.join('/')}` });
+    names.pop();
+  }
+  for (let depth = names.length; depth > 0; depth--) {
+    const ancestor = `/${names.slice(0, depth).join('/')}`;
+    groups.push({ group: depth === names.length ? 'vm' : ancestor, path: ancestor });
+  }
+  return { parts, groups };
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
+import { exporterOf } from '../../../testing/in-process.ts';
+import { type Samples, sample, series } from '../../../testing/metrics.ts';
+import { qemuProcess } from '../../../testing/qemu-process.ts';
+
+const VM = { vm: 'web' };
+const SCOPE = '/machine.slice/machine-qemu\\x2d1\\x2dweb.scope';
+
+function withVm(context: TestContext, cgroup: string): HostTree {
+  const tree = hostTree(context);
+  tree.process(qemuProcess(10, 'web'));
+  tree.write('proc/10/cgroup', cgroup);
+  return tree;
+}
+
+interface Limit {
+  readonly quota?: string;
+  readonly periods: number;
+  readonly throttled: number;
+  readonly usec: number;
+}
+
+function writeV2(tree: HostTree, path: string, { quota = 'max', periods, throttled, usec }: Limit): void {
+  const folder = `sys/fs/cgroup${path}`;
+  tree.write(`${folder}/cpu.max`, `${quota} 100000\n`);
+  const usage = 'usage_usec 9\nuser_usec 8\nsystem_usec 1\n';
+  tree.write(
+    `${folder}/cpu.stat`,
+    `${usage}nr_periods ${periods}\nnr_throttled ${throttled}\nthrottled_usec ${usec}\n`,
+  );
+}
+
+function throttled(samples: Samples): Record<string, number | undefined> {
+  const found = series(samples, 'kvm_vm_throttled_seconds_total', VM);
+  return Object.fromEntries(found.map((key) => [/group="([^"]*)"/.exec(key)?.[1] ?? '', samples.get(key)]));
+}
+
+const success = (samples: Samples, collector: string): number =>
+  sample(samples, 'kvm_telemetry_collector_success', { collector });
+
+test("libvirt's cgroups in v2: the VM always, its parts and what is above where there is a quota", async (context) => {
+  const tree = withVm(context, `0::${SCOPE}/libvirt/emulator\n`);
+  const none = { periods: 0, throttled: 0, usec: 0 };
+  writeV2(tree, SCOPE, none);
+  writeV2(tree, `${SCOPE}/libvirt`, none);
+  writeV2(tree, `${SCOPE}/libvirt/emulator`, none);
+  writeV2(tree, `${SCOPE}/libvirt/vcpu0`, { quota: '20000', periods: 50, throttled: 40, usec: 2_500_000 });
+  writeV2(tree, `${SCOPE}/libvirt/iothread1`, none);
+  writeV2(tree, '/machine.slice', { quota: '150000', periods: 60, throttled: 6, usec: 100_000 });
+  const { scrape } = await exporterOf(context, tree);
+  const samples = await scrape();
+  assert.deepEqual(throttled(samples), { vm: 0, vcpu0: 2.5, '/machine.slice': 0.1 });
+  const vcpu = { ...VM, group: 'vcpu0' };
+  assert.equal(sample(samples, 'kvm_vm_throttled_periods_total', vcpu), 40);
+  assert.equal(sample(samples, 'kvm_vm_quota_periods_total', vcpu), 50);
+  assert.equal(sample(samples, 'kvm_vm_quota_seconds', vcpu), 0.02);
+  assert.equal(sample(samples, 'kvm_vm_quota_period_seconds', vcpu), 0.1);
+  assert.equal(series(samples, 'kvm_vm_quota_seconds').length, 2);
+  assert.equal(success(samples, 'cpu_quota'), 1);
+});
+
+test('a quota that is set or removed later is seen, and its counters stay', async (context) => {
+  const tree = withVm(context, '0::/qemu.slice/100.scope\n');
+  writeV2(tree, '/qemu.slice', { periods: 0, throttled: 0, usec: 0 });
+  writeV2(tree, '/qemu.slice/100.scope', { periods: 0, throttled: 0, usec: 0 });
+  const { scrape } = await exporterOf(context, tree);
+  assert.deepEqual(throttled(await scrape()), { vm: 0 });
+  writeV2(tree, '/qemu.slice', { quota: '10000', periods: 5, throttled: 5, usec: 70 });
+  const later = async (): Promise<Samples> => {
+    for (let i = 0; i < 9; i++) await scrape();
+    return scrape();
+  };
+  assert.deepEqual(throttled(await later()), { vm: 0, '/qemu.slice': 0.00007 });
+  writeV2(tree, '/qemu.slice', { periods: 5, throttled: 5, usec: 80 });
+  const removed = await later();
+  assert.deepEqual(throttled(removed), { vm: 0, '/qemu.slice': 0.00008 });
+  assert.deepEqual(series(removed, 'kvm_vm_quota_seconds'), []);
+});
+
+test('no counter falls when the cgroup is made again', async (context) => {
+  const tree = withVm(context, '0::/a.scope\n');
+  writeV2(tree, '/a.scope', { quota: '1000', periods: 9, throttled: 8, usec: 4_000_000 });
+  const { scrape } = await exporterOf(context, tree);
+  assert.deepEqual(throttled(await scrape()), { vm: 4 });
+  writeV2(tree, '/a.scope', { quota: '1000', periods: 1, throttled: 1, usec: 1_000_000 });
+  assert.deepEqual(throttled(await scrape()), { vm: 4 });
+  writeV2(tree, '/a.scope', { quota: '1000', periods: 2, throttled: 2, usec: 2_000_000 });
+  assert.deepEqual(throttled(await scrape()), { vm: 5 });
+});
+
+test('v1 has its own hierarchy for the quota, and pressure beside it', async (context) => {
+  const path = '/machine/qemu-1-web.libvirt-qemu';
+  const tree = withVm(context, `3:cpuset:/\n1:cpu,cpuacct:${path}/emulator\n0::${path}\n`);
+  const folder = `sys/fs/cgroup/cpu${path}`;
+  for (const [name, quota, time] of [
+    ['', '-1', 0],
+    ['/emulator', '-1', 0],
+    ['/vcpu0', '20000', 1_500_000_000],
+  ] as const) {
+    tree.write(`${folder}${name}/cpu.cfs_quota_us`, `${quota}\n`);
+    tree.write(`${folder}${name}/cpu.cfs_period_us`, '100000\n');
+    tree.write(`${folder}${name}/cpu.stat`, `nr_periods 9\nnr_throttled 8\nthrottled_time ${time}\n`);
+  }
+  const unified = `sys/fs/cgroup/unified${path}`;
+  tree.write(`${unified}/cpu.pressure`, 'some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\n');
+  const { scrape } = await exporterOf(context, tree);
+  const samples = await scrape();
+  assert.deepEqual(throttled(samples), { vm: 0, vcpu0: 1.5 });
+  const pressure = { ...VM, resource: 'cpu', kind: 'some' };
+  assert.equal(sample(samples, 'kvm_vm_pressure_seconds_total', pressure), 1.5);
+});
+
+test('what happens in a cgroup of two VMs is shown under its path, and its pressure is of neither', async (context) => {
+  const tree = withVm(context, '0::/user.slice\n');
+  tree.process(qemuProcess(20, 'db'));
+  tree.write('proc/20/cgroup', '0::/user.slice\n');
+  writeV2(tree, '/user.slice', { quota: '1000', periods: 9, throttled: 8, usec: 4_000_000 });
+  tree.write('sys/fs/cgroup/user.slice/io.pressure', 'full avg10=0.00 avg60=0.00 avg300=0.00 total=1\n');
+  const { scrape } = await exporterOf(context, tree);
+  const samples = await scrape();
+  for (const vm of ['web', 'db']) {
+    const labels = { vm, group: '/user.slice' };
+    assert.equal(sample(samples, 'kvm_vm_throttled_seconds_total', labels), 4);
+  }
+  assert.equal(series(samples, 'kvm_vm_throttled_seconds_total').length, 2);
+  assert.deepEqual(series(samples, 'kvm_vm_pressure_seconds_total'), []);
+});
+
+test('without quotas, without cgroups and in the root cgroup nothing is claimed', async (context) => {
+  for (const cgroup of ['0::/\n', '', '1:cpu:/\n']) {
+    const { scrape } = await exporterOf(context, withVm(context, cgroup));
+    const samples = await scrape();
+    assert.deepEqual(throttled(samples), {});
+    assert.equal(success(samples, 'cpu_quota'), 1);
+    assert.equal(success(samples, 'pressure'), 1);
+  }
+});
+
+test('a cgroup outside the namespace of the exporter is reported at each scrape', async (context) => {
+  const { scrape } = await exporterOf(context, withVm(context, '0::/../machine.slice/a.scope\n'));
+  for (let i = 0; i < 3; i++) {
+    const samples = await scrape();
+    assert.equal(success(samples, 'cpu_quota'), 0);
+    assert.deepEqual(throttled(samples), {});
+  }
+});
+
+test('one broken file costs only what it holds', async (context) => {
+  const tree = withVm(context, `0::${SCOPE}/libvirt/emulator\n`);
+  writeV2(tree, SCOPE, { quota: '1000', periods: 3, throttled: 2, usec: 1_000_000 });
+  writeV2(tree, `${SCOPE}/libvirt/vcpu0`, { quota: '1000', periods: 3, throttled: 2, usec: 1_000_000 });
+  tree.write(`sys/fs/cgroup${SCOPE}/libvirt/vcpu0/cpu.max`, 'broken\n');
+  const { scrape } = await exporterOf(context, tree);
+  const samples = await scrape();
+  assert.deepEqual(throttled(samples), { vm: 1 });
+  assert.equal(success(samples, 'cpu_quota'), 0);
+});
+
+test("the host's pressure is in seconds; a kernel without it has none", async (context) => {
+  const tree = hostTree(context);
+  const { scrape } = await exporterOf(context, tree);
+  const before = await scrape();
+  assert.deepEqual(series(before, 'kvm_host_pressure_seconds_total'), []);
+  assert.equal(success(before, 'pressure'), 1);
+  tree.write(
+    'proc/pressure/io',
+    'some avg10=0.00 avg60=0.00 avg300=0.00 total=2000000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\n',
+  );
+  tree.write('proc/pressure/irq', 'full avg10=0.00 avg60=0.00 avg300=0.00 total=3000000\n');
+  const samples = await scrape();
+  const of = (resource: string, kind: string): number =>
+    sample(samples, 'kvm_host_pressure_seconds_total', { resource, kind });
+  assert.deepEqual([of('io', 'some'), of('io', 'full'), of('irq', 'full')], [2, 1, 3]);
+  assert.equal(series(samples, 'kvm_host_pressure_seconds_total').length, 3);
+});
