@@ -16,6 +16,8 @@ import { InterruptsParser } from '../../probes/proc-interrupts.ts';
 import { parseMountinfo } from '../../probes/proc-mountinfo.ts';
 import { parseListeningSockets } from '../../probes/proc-net-unix.ts';
 import { parseNumaMaps } from '../../probes/proc-numa-maps.ts';
+import { parseCpuMax } from '../../probes/cgroup-cpu-max.ts';
+import { parseCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import { parseCgroup } from '../../probes/proc-pid-cgroup.ts';
 import { parseDescriptorInfo } from '../../probes/proc-pid-fd.ts';
 import { parseSchedstat } from '../../probes/proc-schedstat.ts';
@@ -40,6 +42,8 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^proc\/\d+\/(task\/\d+\/)?sched$/, parseTaskMigrations],
   [/^proc\/\d+\/(task\/\d+\/)?schedstat$/, parseTaskSchedstat],
   [/^proc\/\d+\/(task\/\d+\/)?cgroup$/, parseCgroup],
+  [/^sys\/fs\/cgroup\/.*cpu\.max$/, parseCpuMax],
+  [/^sys\/fs\/cgroup\/.*cpu\.stat$/, parseCpuStat],
   [/^proc\/\d+\/numa_maps$/, parseNumaMaps],
   [
     /^proc\/\d+\/mountinfo$/,

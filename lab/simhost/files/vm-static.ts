@@ -36,6 +36,23 @@ export function writeVmStatic(tree: Tree, vm: SimVm, facts: HostFacts): void {
   for (const { tid } of vm.threads)
     tree.put(`proc/${vm.pid}/task/${tid}/cgroup`, cgroupText(threadCgroup(vm, tid)));
   tree.put('sys/fs/cgroup/cpuset.cpus.effective', `${formatCpuList(facts.allCpus)}\n`, 0o444);
+  writeQuotas(tree, vm);
+}
+
+/** No simulated VM has a CPU quota. */
+function writeQuotas(tree: Tree, vm: SimVm): void {
+  const leaves = new Set(vm.threads.map(({ tid }) => threadCgroup(vm, tid)));
+  for (const path of new Set([...leaves].flatMap(withAncestors))) {
+    tree.put(`sys/fs/cgroup${path}/cpu.max`, 'max 100000\n', 0o644);
+    const counts = 'nr_periods 0\nnr_throttled 0\nthrottled_usec 0\n';
+    tree.put(`sys/fs/cgroup${path}/cpu.stat`, `usage_usec 0\nuser_usec 0\nsystem_usec 0\n${counts}`, 0o444);
+  }
+}
+
+/** A cgroup and those above it, without the root. */
+function withAncestors(path: string): string[] {
+  const names = path.split('/').slice(1);
+  return names.map((_, depth) => `/${names.slice(0, depth + 1).join('/')}`);
 }
 
 function descriptorsOf(vm: SimVm): Map<number, Descriptor> {

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { type Samples, sample, series } from '../../testing/metrics.ts';
+import { canRunGuests, type Guest, runGuest } from '../../testing/qemu.ts';
+import { has } from '../../testing/tools.ts';
+
+const V1 = '/sys/fs/cgroup/cpu';
+const V2 = '/sys/fs/cgroup';
+
+interface Cgroup {
+  readonly folder: string;
+  /** The kernel's own count in seconds. */
+  throttled(): number;
+}
+
+/** A cgroup for a process, with a quota of 20% of one CPU or none. */
+function cgroupOf(context: TestContext, { pid }: Guest, name: string, isLimited: boolean): Cgroup {
+  const isV1 = existsSync(`${V1}/cpu.cfs_quota_us`);
+  const folder = `${isV1 ? V1 : V2}/${name}`;
+  mkdirSync(folder);
+  context.after(() => remove(folder));
+  if (isLimited && isV1) writeFileSync(`${folder}/cpu.cfs_quota_us`, '20000');
+  if (isLimited && !isV1) writeFileSync(`${folder}/cpu.max`, '20000 100000');
+  writeFileSync(`${folder}/cgroup.procs`, String(pid));
+  return {
+    folder,
+    throttled: () => {
+      const text = readFileSync(`${folder}/cpu.stat`, 'utf8');
+      const [, usec] = /^throttled_usec (\d+)$/m.exec(text) ?? [];
+      const [, nsec] = /^throttled_time (\d+)$/m.exec(text) ?? [];
+      return usec === undefined ? Number(nsec) / 1e9 : Number(usec) / 1e6;
+    },
+  };
+}
+
+/** The kernel removes a process from its cgroup some time after its end. */
+async function remove(folder: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+      await sleep(50);
+    }
+  }
+  throw new Error(`${folder} is still in use`);
+}
+
+function canLimit(context: TestContext): boolean {
+  const isV2 = existsSync(`${V2}/cgroup.subtree_control`);
+  const hasCpu = isV2
+    ? readFileSync(`${V2}/cgroup.subtree_control`, 'utf8').includes('cpu')
+    : existsSync(`${V1}/cpu.cfs_quota_us`);
+  return (
+    canRunGuests(context) &&
+    has(context, hasCpu, 'the cpu controller: mount it, or enable it below /sys/fs/cgroup')
+  );
+}
+
+const throttled = (samples: Samples, vm: string): number =>
+  sample(samples, 'kvm_vm_throttled_seconds_total', { vm, group: 'vm' });
+const waited = (samples: Samples, vm: string): number =>
+  sample(samples, 'kvm_thread_wait_seconds_total', { vm, thread: 'vcpu0' });
+
+/** Seconds that the VM was throttled and that its vCPU waited, over some seconds. */
+async function grown(daemon: Daemon, vm: string): Promise<{ throttled: number; waited: number }> {
+  const before = await daemon.samples();
+  await sleep(4000);
+  const after = await daemon.samples();
+  return {
+    throttled: throttled(after, vm) - throttled(before, vm),
+    waited: waited(after, vm) - waited(before, vm),
+  };
+}
+
+test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", async (context) => {
+  if (!canLimit(context)) return;
+  const name = 'kt-quota';
+  const guest = runGuest(context, { name, vcpus: 1 });
+  const cgroup = cgroupOf(context, guest, name, true);
+  const daemon = await startDaemon(context, ['--trace.backend=off']);
+  const { throttled: stopped, waited: delay } = await grown(daemon, name);
+  assert.ok(stopped > 0, 'throttled');
+  // KvmVcpuStarved relies on it: the scheduler counts the throttled time as wait.
+  assert.ok(delay > 0.8 * stopped, `${delay} s of wait, ${stopped} s throttled`);
+
+  const before = cgroup.throttled();
+  const samples = await daemon.samples();
+  const after = cgroup.throttled();
+  const seen = throttled(samples, name);
+  assert.ok(before <= seen && seen <= after, `${before} <= ${seen} <= ${after}`);
+  const group = { vm: name, group: 'vm' };
+  assert.equal(sample(samples, 'kvm_vm_quota_seconds', group), 0.02);
+  assert.equal(sample(samples, 'kvm_vm_quota_period_seconds', group), 0.1);
+  assert.ok(sample(samples, 'kvm_vm_throttled_periods_total', group) > 0);
+  guest.stop();
+});
+
+test('a VM that waits for a CPU because of a neighbour is not throttled', async (context) => {
+  if (!canLimit(context)) return;
+  const [name, neighbour] = ['kt-waits', 'kt-neighbour'];
+  const guests = [name, neighbour].map((each) => runGuest(context, { name: each, vcpus: 1 }));
+  const [guest] = guests;
+  if (guest === undefined) return;
+  cgroupOf(context, guest, name, false);
+  for (const { pid } of guests) execFileSync('taskset', ['-a', '-c', '-p', '0', String(pid)]);
+  const daemon = await startDaemon(context, ['--trace.backend=off']);
+  const { throttled: stopped, waited: delay } = await grown(daemon, name);
+  assert.equal(stopped, 0);
+  assert.ok(delay > 0.4, `${delay} s of wait`);
+  assert.deepEqual(series(await daemon.samples(), 'kvm_vm_quota_seconds', { vm: name }), []);
+  for (const each of guests) each.stop();
+});
