@@ -20,6 +20,7 @@ import {
   or,
   rate,
   regexp,
+  sub,
   subquery,
   sum,
   unless,
@@ -68,7 +69,8 @@ const POLLING_RANK = STAGES.indexOf('exitless_polling');
 const POLLING_STAGES = regexp(STAGES.slice(POLLING_RANK).join('|'));
 
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
-const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, ioThreadSaturated } = thresholds;
+const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, vmThrottled, ioThreadSaturated } =
+  thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
 const { collectorFailing, traceDrops, taskStalled, seriesLimited, down, baseline, stages, WINDOW, MISSED } =
   thresholds;
@@ -99,6 +101,7 @@ const drifting = (kinds: string, scraped = gauge) =>
     0,
   );
 
+const vcpuWait = recorded('vm_role:kvm_wait_seconds:max_rate', { role: equal('vcpu') });
 const failedPolls = div(recorded('vm:kvm_halt_poll_fail_seconds:rate'), vcpus);
 const successfulPolls = div(sum(rate('kvm_vm_halt_poll_success_seconds_total', WINDOW), VM), vcpus);
 
@@ -173,14 +176,26 @@ const alerts = {
   }),
   KvmVcpuStarved: ofVm({
     severity: 'warning',
-    expr: compare(
-      recorded('vm_role:kvm_wait_seconds:max_rate', { role: equal('vcpu') }),
-      '>',
-      vcpuStarved.wait,
+    // The kernel counts the time for which a quota stops a thread as wait.
+    expr: unless(
+      compare(vcpuWait, '>', vcpuStarved.wait),
+      on(...VM),
+      compare(
+        sub(vcpuWait, on(...VM), groupLeft(), recorded('vm:kvm_throttled_seconds:max_rate')),
+        '<=',
+        vcpuStarved.wait,
+      ),
     ),
     ...timing(vcpuStarved),
     summary: `A vCPU waits for a CPU: ${ABOUT_VM}`,
     description: `A vCPU of ${ABOUT_VM} waits for a CPU {{ $value | humanizePercentage }} of the time (threshold: ${vcpuStarved.wait * 100}%). The guest sees this as steal time. ${DOCTOR}`,
+  }),
+  KvmVmThrottled: ofVm({
+    severity: 'warning',
+    expr: compare(recorded('vm:kvm_throttled_seconds:max_rate'), '>', vmThrottled.throttled),
+    ...timing(vmThrottled),
+    summary: `A CPU quota stops ${ABOUT_VM}`,
+    description: `A CPU quota of a cgroup stops ${ABOUT_VM} for {{ printf "%.2g" $value }} CPU seconds each second (threshold: ${vmThrottled.throttled}). ${DOCTOR}`,
   }),
   KvmIoThreadSaturated: ofVm({
     severity: 'warning',

@@ -84,6 +84,9 @@ export const ofVm = {
   /** Wait of the thread that waits longest. */
   wait: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'role'> =>
     max(rate('kvm_thread_wait_seconds_total', window, of), [...VM, 'role']),
+  /** The cgroups of a VM are nested, so they are not added up. */
+  throttled: (window: string, of: Matchers<Vm> = {}): Vector<Vm> =>
+    max(rate('kvm_vm_throttled_seconds_total', window, of), VM),
   diskIos: (window: string, of: Matchers<Vm> = {}): Vector<Vm | 'disk'> =>
     add(
       sum(rate('kvm_vm_disk_reads_completed_total', window, of), [...VM, 'disk']),
@@ -149,6 +152,10 @@ const perVm = {
   'vm_role:kvm_wait_seconds:max_rate': rule(
     'Share of time that the most starved thread waits for a CPU, by role.',
     ofVm.wait(WINDOW),
+  ),
+  'vm:kvm_throttled_seconds:max_rate': rule(
+    'CPU seconds per second for which a CPU quota stops the VM, in the cgroup where it is most.',
+    ofVm.throttled(WINDOW),
   ),
   'vm_role:kvm_run_seconds:max_rate': rule(
     'Share of time that the busiest thread runs, by role.',

@@ -116,6 +116,13 @@ export const vcpuStarved = {
   keepFiringFor: '5m',
 } as const;
 
+export const vmThrottled = {
+  /** CPU seconds per second for which a quota stops the VM. */
+  throttled: 0.1,
+  for: '5m',
+  keepFiringFor: '5m',
+} as const;
+
 export const ioThreadSaturated = {
   /** Seconds per second that the busiest I/O thread runs. */
   run: 0.95,

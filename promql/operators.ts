@@ -18,8 +18,16 @@ export const groupLeft = <const N extends readonly string[]>(...names: N): Group
 export function add<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
   return binary(a, '+', b);
 }
-export function sub<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L> {
-  return binary(a, '-', b);
+
+export function sub<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
+export function sub<L extends string, R extends string, T extends R>(
+  a: Vector<L>,
+  matching: On<NoInfer<L> & NoInfer<R>>,
+  group: GroupLeft<T>,
+  b: Vector<R>,
+): Vector<L | T>;
+export function sub(...operands: Arithmetic): Vector<string> {
+  return arithmetic('-', operands);
 }
 
 export function mul<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
@@ -48,7 +56,7 @@ type Arithmetic =
   | [a: Expression, b: Expression | number]
   | [a: Expression, matching: On<string>, group: GroupLeft<string>, b: Expression];
 
-function arithmetic(operator: '*' | '/', operands: Arithmetic): Vector<string> {
+function arithmetic(operator: '-' | '*' | '/', operands: Arithmetic): Vector<string> {
   if (operands.length === 2) return binary(operands[0], operator, operands[1]);
   const [a, matching, group, b] = operands;
   // Without its brackets, group_left would take those of the right side.

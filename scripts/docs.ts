@@ -33,6 +33,11 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
     text: "KVM's statistics of each vCPU, by BPF, else from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",
   },
   {
+    title: 'CPU quotas and pressure',
+    prefix: /^kvm_(vm_(throttled|quota|pressure)|host_pressure)_/,
+    text: 'What cgroups take from a VM, and how long it stalls. docs/sources.md says which cgroups count.',
+  },
+  {
     title: 'VMs',
     prefix: /^kvm_vm_/,
     text: 'Sums over a VM. `vm` is unique on the host; everything else about a VM is on `kvm_vm_info`, to be joined: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. Statistics of KVM that this list does not have yet come out as `kvm_vm_<statistic>_total` (or without `_total` for a value of the moment).',

@@ -41,6 +41,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l limits.resid
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l block.exclude -d 'Block devices to exclude. (default: "^(ram|zram|fd|sr)\\\\d+$")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.vms -d 'Do not run the vms collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.threads -d 'Do not run the threads collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.cpu-quota -d 'Do not run the cpu_quota collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.qmp -d 'Do not run the qmp collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.libvirt -d 'Do not run the libvirt collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.kvm-debugfs -d 'Do not run the kvm_debugfs collector.' -f
@@ -50,6 +51,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.cpus -d 'Do not run the cpus collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.schedstat -d 'Do not run the schedstat collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.interrupts -d 'Do not run the interrupts collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.pressure -d 'Do not run the pressure collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l config -d 'YAML file with the settings below; each dot in a name is a nesting level' -r -F
@@ -91,6 +93,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l limits.reside
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l block.exclude -d 'Block devices to exclude. (default: "^(ram|zram|fd|sr)\\\\d+$")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.vms -d 'Do not run the vms collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.threads -d 'Do not run the threads collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.cpu-quota -d 'Do not run the cpu_quota collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.qmp -d 'Do not run the qmp collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.libvirt -d 'Do not run the libvirt collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.kvm-debugfs -d 'Do not run the kvm_debugfs collector.' -f
@@ -100,6 +103,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.cpus -d 'Do not run the cpus collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.schedstat -d 'Do not run the schedstat collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.interrupts -d 'Do not run the interrupts collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.pressure -d 'Do not run the pressure collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l scenario -d 'simulation to run: demo, quiet, troubled, or a stage' -x
@@ -143,6 +147,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l limits.reside
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l block.exclude -d 'Block devices to exclude. (default: "^(ram|zram|fd|sr)\\\\d+$")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.vms -d 'Do not run the vms collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.threads -d 'Do not run the threads collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.cpu-quota -d 'Do not run the cpu_quota collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.qmp -d 'Do not run the qmp collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.libvirt -d 'Do not run the libvirt collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.kvm-debugfs -d 'Do not run the kvm_debugfs collector.' -f
@@ -152,6 +157,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.cpus -d 'Do not run the cpus collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.schedstat -d 'Do not run the schedstat collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.interrupts -d 'Do not run the interrupts collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.pressure -d 'Do not run the pressure collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l config -d 'YAML file with the settings below; each dot in a name is a nesting level' -r -F
@@ -193,6 +199,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l limits.resi
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l block.exclude -d 'Block devices to exclude. (default: "^(ram|zram|fd|sr)\\\\d+$")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.vms -d 'Do not run the vms collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.threads -d 'Do not run the threads collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.cpu-quota -d 'Do not run the cpu_quota collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.qmp -d 'Do not run the qmp collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.libvirt -d 'Do not run the libvirt collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.kvm-debugfs -d 'Do not run the kvm_debugfs collector.' -f
@@ -202,6 +209,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collecto
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.cpus -d 'Do not run the cpus collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.schedstat -d 'Do not run the schedstat collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.interrupts -d 'Do not run the interrupts collector.' -f
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.pressure -d 'Do not run the pressure collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l json -d 'print JSON' -f

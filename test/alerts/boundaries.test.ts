@@ -126,6 +126,23 @@ const BOUNDARIES: readonly Boundary[] = [
       [`vm_role:kvm_wait_seconds:max_rate{${VM},role="iothread"}`, 0.9],
     ],
   },
+  {
+    alert: 'KvmVcpuStarved',
+    limit: '10% of the time beyond the time for which a quota stops the VM',
+    for: 5,
+    keep: 5,
+    inputs: (side) => [
+      [`vm_role:kvm_wait_seconds:max_rate{${VM},role="vcpu"}`, 0.8 + 0.1 * side, 0],
+      [`vm:kvm_throttled_seconds:max_rate{${VM}}`, 0.8],
+    ],
+  },
+  {
+    alert: 'KvmVmThrottled',
+    limit: 'a tenth of a CPU',
+    for: 5,
+    keep: 5,
+    inputs: (side) => [[`vm:kvm_throttled_seconds:max_rate{${VM}}`, 0.1 * side, 0]],
+  },
   ...roles,
   {
     ...polling,

@@ -139,6 +139,10 @@ test('joins', () => {
     mul(devices, same, groupLeft('scheduler'), gauge('kvm_block_info')),
     `kvm_vm_block_device_info * ${text} group_left (scheduler) kvm_block_info`,
   );
+  writes(
+    sub(devices, same, groupLeft(), numa),
+    `kvm_vm_block_device_info - ${text} group_left () kvm_block_numa_node`,
+  );
   writes(and(devices, same, numa), `kvm_vm_block_device_info and ${text} kvm_block_numa_node`);
   writes(
     unless(devices, same, compare(numa, '==', 0)),
