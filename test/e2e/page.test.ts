@@ -237,6 +237,25 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
     await page.screenshot({ path: `${PICTURES}/worst-first-${width}.png` });
     blameless(opened);
   }
+  // The daemon notices them itself, and its time line has them whoever looks.
+  const { page } = await shown.open('/');
+  for (const [vm, kind, text] of [
+    ['kv', 'stall_began', /kvstalled\d+ I\/Os hang/],
+    ['web', 'storm_began', /webexit storm.*exits\/s a vCPU$/],
+    ['build', 'drift_began', /builddrift: vcpu0 /],
+  ] as const) {
+    const item = page.locator(`.timeline li[data-kind="${kind}"]`, { hasText: text });
+    await item.first().waitFor({ state: 'attached', timeout: 60_000 });
+    const { events } = (await (await shown.daemon.get(`/api/v1/events?vm=${vm}`)).json()) as {
+      events: { kind: string }[];
+    };
+    assert.ok(events.some((event) => event.kind === kind));
+  }
+  const hour = (await (await shown.daemon.get('/api/v1/history?vm=kv')).json()) as {
+    times: unknown[];
+    series: Record<string, (number | null)[]>;
+  };
+  assert.ok(hour.times.length >= 2 && hour.series['iops']?.length === hour.times.length);
 });
 
 test('nothing overflows in light mode, in dark mode or on a phone', async (context) => {

@@ -25,7 +25,7 @@ const COLOURS = 8;
 /** All charts share one cursor. */
 const SYNC = uPlot.sync('kvm-telemetry');
 
-/** Lines over the last ten minutes, with changes as marks. */
+/** Lines over the last hour, with changes as marks. */
 export class Chart {
   readonly element: HTMLElement;
   readonly #plotElement = el('div', { class: 'plot', role: 'img' });
@@ -124,7 +124,7 @@ export class Chart {
       cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { size: 5 } },
       legend: { show: false },
       scales: {
-        // At most ten minutes. A few seconds of data are not stretched to the full width.
+        // At most an hour. A few seconds of data are not stretched to the full width.
         x: { time: true, range: (_, min, max) => [Math.min(min, max - SHORTEST), max] },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
       },

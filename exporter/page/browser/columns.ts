@@ -1,6 +1,7 @@
 import type { LiveVm } from '../live.ts';
 import { type Condition, severityOf } from './conditions.ts';
-import { count, fixed, NONE, words } from './format.ts';
+import { count, duration, fixed, NONE, words } from './format.ts';
+import { type Hour, latest } from './line-path.ts';
 import type { VmRates } from './rates.ts';
 
 export interface Row {
@@ -8,6 +9,8 @@ export interface Row {
   readonly rates: VmRates;
   /** Worst first. */
   readonly conditions: readonly Condition[];
+  /** Means of the last minutes, as the daemon recorded them. */
+  readonly hour: Hour | undefined;
 }
 
 export interface Column {
@@ -140,5 +143,16 @@ export const COLUMNS: readonly Column[] = [
           ? 'none'
           : `${drift.threads}: ${drift.kinds.map(words).join(', ')}`,
     raw: ({ drift }) => (drift === undefined ? [] : [['kvm_vm_affinity_drift_threads', drift.threads]]),
+  },
+  {
+    key: 'hour',
+    label: 'Last hour',
+    unit: 'IOPS, exits, p99',
+    isNumber: false,
+    help: 'Small lines of I/Os and exits per second, and of the duration of the slowest hundredth of the exits',
+    value: ({ hour }) => latest(hour, 'p99'),
+    text: ({ hour }) =>
+      [count(latest(hour, 'iops')), count(latest(hour, 'exits')), duration(latest(hour, 'p99'))].join(', '),
+    raw: none,
   },
 ];

@@ -1,4 +1,4 @@
-import type { LiveDetail, LiveHost, LiveVms } from '../live.ts';
+import type { LiveDetail, LiveEvents, LiveHost, LiveVms } from '../live.ts';
 
 /** `live`, or the reason why not. */
 export type State = 'connecting' | 'live' | 'late' | 'lost' | 'refused' | 'paused';
@@ -7,6 +7,7 @@ export interface Listeners {
   host(host: LiveHost): void;
   vms(vms: LiveVms): void;
   detail(detail: LiveDetail): void;
+  events(events: LiveEvents): void;
   state(state: State): void;
 }
 
@@ -44,6 +45,7 @@ export class Connection {
       source.addEventListener(name, (event) => take(JSON.parse((event as MessageEvent<string>).data) as T));
     on<LiveHost>('host', (host) => this.listeners.host(host));
     on<LiveDetail>('detail', (detail) => this.listeners.detail(detail));
+    on<LiveEvents>('events', (events) => this.listeners.events(events));
     on<LiveVms>('vms', (vms) => {
       this.#everyMs = vms.everyMs;
       this.#lastEventAt = performance.now();

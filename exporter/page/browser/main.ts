@@ -1,6 +1,8 @@
 import { Connection, type State } from './connection.ts';
 import { linkTo, setText } from './dom.ts';
+import { EventsView } from './events-view.ts';
 import { HostLine } from './host-line.ts';
+import { PastHour } from './past-hour.ts';
 import { Hints, SourcesView } from './sources.ts';
 import { Store } from './store.ts';
 import { VmTable } from './table.ts';
@@ -28,6 +30,7 @@ const table = new VmTable(
 const hostLine = new HostLine();
 const sources = new SourcesView();
 const hints = new Hints();
+const events = new EventsView();
 let page: VmView | undefined;
 
 const connection = new Connection({
@@ -41,6 +44,9 @@ const connection = new Connection({
     sources.update(host);
   },
   detail: (detail) => store.takeDetail(detail),
+  events({ events }) {
+    store.events = events;
+  },
   vms(vms) {
     store.takeVms(vms);
     draw();
@@ -50,6 +56,14 @@ const connection = new Connection({
     const element = byId('state');
     element.dataset['state'] = state;
     setText(element, STATES[state]);
+  },
+});
+
+const pastHour = new PastHour({
+  overview: (overview) => store.takeOverview(overview),
+  history(found) {
+    store.takeHistory(found);
+    draw();
   },
 });
 
@@ -71,10 +85,11 @@ function route(isNavigation: boolean): void {
   document.title = vm === undefined ? 'kvm-telemetry' : `${vm} – kvm-telemetry`;
   view.replaceChildren(
     ...(page === undefined
-      ? [hostLine.element, hints.element, table.element, sources.element]
+      ? [hostLine.element, hints.element, table.element, events.element, sources.element]
       : [page.element]),
   );
   connection.open(vm);
+  pastHour.open(vm);
   draw();
   if (!isNavigation) return;
   scrollTo(0, 0);
@@ -96,6 +111,7 @@ function draw(): void {
   );
   table.element.hidden = rows.length === 0;
   table.update(rows);
+  events.update(store.events);
 }
 
 function vmOf(hash: string): string | undefined {

@@ -1,4 +1,13 @@
-import type { Counts, LiveDetail, LiveHost, LiveVm, LiveVms } from '../live.ts';
+import type {
+  Counts,
+  LiveDetail,
+  LiveEvent,
+  LiveHistory,
+  LiveHost,
+  LiveOverview,
+  LiveVm,
+  LiveVms,
+} from '../live.ts';
 import type { Row } from './columns.ts';
 import { conditionsOf } from './conditions.ts';
 import { type Drawn, History } from './history.ts';
@@ -15,6 +24,10 @@ const RATE_MS = 5000;
 /** perf reports its counts every 5 s. */
 const PERF_RATE_MS = 10_000;
 
+/** Events that are drawn on charts. */
+const MARKED: ReadonlySet<string> = new Set(['stage_changed', 'phase_changed']);
+const NO_HOUR: Pick<LiveHistory, 'times' | 'series'> = { times: [], series: {} };
+
 /** A change of stage or phase, drawn on charts. */
 export interface Mark {
   /** Seconds of the epoch. */
@@ -28,7 +41,7 @@ export interface ThreadRates {
   readonly migrations: Rate;
 }
 
-/** State of the page: the last collections, the rates between them, and ten minutes of history. */
+/** State of the page: the last collections, the rates between them, and an hour of history. */
 export class Store {
   host: LiveHost | undefined;
   last: LiveVms | undefined;
@@ -42,7 +55,11 @@ export class Store {
   readonly #threads = new Map<string, Map<string, ThreadRates>>();
   readonly #kicks = new Map<string, Readonly<Record<string, Rate>>>();
   readonly #latencies = new Map<string, LatencyWindow>();
-  readonly #marks = new Map<string, Mark[]>();
+  /** The last hour of a VM as the daemon has it, by VM. */
+  readonly #hours = new Map<string, LiveHistory>();
+  #overview: LiveOverview | undefined;
+  /** Oldest first. */
+  events: readonly LiveEvent[] = [];
 
   /** Call when the connection is lost: no rates are computed across the gap. */
   interrupt(): void {
@@ -54,13 +71,11 @@ export class Store {
     const { before, seconds } = this.#past.take(now, this.#rateMs, gapOf(now.everyMs));
     this.#history.tick(now.at, gapOf(now.everyMs));
     const past = byName(before);
-    const last = byName(this.last);
     this.rows = now.vms.map((vm) => {
       const old = past.get(vm.vm);
       const rates = vmRates(old, vm, seconds);
       this.#record(vm.vm, rates);
-      this.#mark(last.get(vm.vm), vm, now.at);
-      return { vm, rates, conditions: conditionsOf(vm, rates) };
+      return { vm, rates, conditions: conditionsOf(vm, rates), hour: this.#hourOf(vm.vm) };
     });
     this.cpuBusy = now.cpus.map(({ run }, i) => rateOf(before?.cpus[i]?.run, run, seconds));
     this.last = now;
@@ -117,16 +132,47 @@ export class Store {
     return this.#latencies.get(vm)?.byReason() ?? [];
   }
 
+  /** Changes of stage and phase, for the charts. */
   marks(vm: string): readonly Mark[] {
-    return this.#marks.get(vm) ?? [];
+    return this.events
+      .filter((event) => event.vm === vm && MARKED.has(event.kind))
+      .map(({ at, kind, what }) => {
+        const to = what.slice(what.lastIndexOf('-> ') + 3);
+        return { at: at / 1000, label: kind === 'phase_changed' && to === 'none' ? 'no phase' : to };
+      });
   }
 
+  takeOverview(overview: LiveOverview): void {
+    this.#overview = overview;
+  }
+
+  takeHistory(history: LiveHistory): void {
+    this.#hours.set(history.vm, history);
+  }
+
+  /** What this page has seen itself, and before that what the daemon has recorded. */
   drawn(vm: string, names: readonly string[]): Drawn {
-    return this.#history.read(vm, names);
+    const own = this.#history.read(vm, names);
+    const { times, series } = this.#hours.get(vm) ?? NO_HOUR;
+    const began = own.times[0] ?? Number.POSITIVE_INFINITY;
+    const earlier = times.filter((time) => time < began);
+    return {
+      times: [...earlier, ...own.times],
+      values: names.map((name, i) => {
+        const past = series[name] ?? [];
+        return [...earlier.map((_, at) => past[at] ?? null), ...(own.values[i] ?? [])];
+      }),
+    };
   }
 
   names(vm: string): string[] {
-    return this.#history.names(vm);
+    const recorded = Object.keys(this.#hours.get(vm)?.series ?? {});
+    return [...new Set([...this.#history.names(vm), ...recorded])];
+  }
+
+  #hourOf(vm: string): Row['hour'] {
+    const vms = this.#overview?.vms ?? {};
+    return Object.hasOwn(vms, vm) ? vms[vm] : undefined;
   }
 
   get #rateMs(): number {
@@ -142,19 +188,9 @@ export class Store {
     set('wait', rates.wait);
   }
 
-  #mark(before: LiveVm | undefined, now: LiveVm, at: number): void {
-    if (before === undefined) return;
-    const changes = [
-      before.stage === now.stage ? undefined : now.stage,
-      before.phase === now.phase ? undefined : (now.phase ?? 'no phase'),
-    ].filter((change) => change !== undefined);
-    if (changes.length === 0) return;
-    const kept = (this.#marks.get(now.vm) ?? []).filter((mark) => mark.at * 1000 > at - KEEP_MS);
-    this.#marks.set(now.vm, [...kept, { at: at / 1000, label: changes.join(' · ').replaceAll('_', ' ') }]);
-  }
-
   #forget(vm: string): void {
     this.#pastDetails.delete(vm);
+    this.#hours.delete(vm);
     this.#threads.delete(vm);
     this.#kicks.delete(vm);
     this.#latencies.delete(vm);

@@ -2,6 +2,7 @@ import { COLUMNS, type Column, type Row } from './columns.ts';
 import { KINDS } from './conditions.ts';
 import { el, linkTo, setAttribute, setText } from './dom.ts';
 import { exact, plural } from './format.ts';
+import { smallLines } from './small-lines.ts';
 import { filtered, held, type Order, pressed, sorted } from './sorting.ts';
 import { hashOf, type TableState } from './table-state.ts';
 
@@ -259,7 +260,8 @@ function write(element: HTMLTableRowElement, row: Row): void {
   for (const [i, column] of COLUMNS.entries()) {
     const cell = element.children[i];
     if (cell === undefined || column.key === 'vm') continue;
-    setText(cell, column.text(row));
+    if (column.key === 'hour') writeLines(cell, row);
+    else setText(cell, column.text(row));
   }
   const { drift, silent, state } = row.vm;
   const isStill = state !== undefined && state !== 'running';
@@ -274,6 +276,17 @@ function write(element: HTMLTableRowElement, row: Row): void {
   );
   const head = element.children[0];
   if (head !== undefined) setAttribute(head, 'data-note', notes.join(', ') || undefined);
+}
+
+const drawnHours = new WeakMap<Element, Row['hour']>();
+/** The style sheet has no room for the lines then. */
+const hidesLines = matchMedia('(min-width: 1280px) and (max-width: 1439px)');
+
+/** They change once a minute. */
+function writeLines(cell: Element, { hour }: Row): void {
+  if (hour === undefined || hidesLines.matches || drawnHours.get(cell) === hour) return;
+  drawnHours.set(cell, hour);
+  cell.replaceChildren(...smallLines(hour));
 }
 
 function spacer(): HTMLTableRowElement {

@@ -12,7 +12,7 @@ const MAX_REASONS = 8;
 /** Fixes the colour of each role, whichever roles are present. */
 const ROLES = ['vcpu', 'iothread', 'vhost', 'sqpoll', 'worker', 'io_worker', 'other', 'emulator'];
 
-/** A VM's last ten minutes. */
+/** A VM's last hour. */
 export class VmCharts {
   readonly element = el('div', { class: 'charts' });
   readonly #reasons = new Chart({ title: 'Exits by reason', help: 'per second', format: count });

@@ -3,6 +3,7 @@ import { COLUMNS, type Row } from './columns.ts';
 import { CountersView } from './counters.ts';
 import { CpuMap } from './cpu-map.ts';
 import { el, Part, setAttribute, setText } from './dom.ts';
+import { EventsView } from './events-view.ts';
 import { count, duration, plural, words } from './format.ts';
 import { Grid } from './grid.ts';
 import { KicksView } from './kicks.ts';
@@ -21,6 +22,7 @@ export class VmView {
   readonly #threads = new ThreadsView();
   readonly #advice = new AdviceView();
   readonly #charts: VmCharts;
+  readonly #events: EventsView;
   readonly #kicks = new KicksView();
   readonly #noKicks = el('p', { class: 'empty' });
   readonly #latencies = new Grid('Exit latency by reason', 'latencies');
@@ -33,6 +35,7 @@ export class VmView {
     listHash: string,
   ) {
     this.#charts = new VmCharts(vm);
+    this.#events = new EventsView(vm);
     this.#counters = new CountersView(() => this.update());
     this.element.append(
       el('p', {}, el('a', { href: listHash, class: 'back' }, '← all VMs')),
@@ -44,7 +47,8 @@ export class VmView {
       this.#makeTiles(),
       section('Threads on CPUs', this.#map.element, el('div', { class: 'wide' }, this.#threads.element)),
       section('Affinity and stage', this.#advice.element),
-      section('Last ten minutes', this.#charts.element),
+      section('Last hour', this.#charts.element),
+      this.#events.element,
       section(
         'Kicks by virtqueue and vCPU',
         this.#noKicks,
@@ -85,6 +89,7 @@ export class VmView {
     }
     const detail = store.detail(vm);
     this.#charts.update(store);
+    this.#events.update(store.events);
     this.#counters.update(row.vm, detail);
     if (detail === undefined || store.host === undefined) return;
     this.#map.update(store.host, store.cpuBusy, detail);
@@ -137,7 +142,7 @@ export class VmView {
   #makeTiles(): HTMLElement {
     const list = el('dl', { class: 'tiles' });
     for (const { key, label, unit, help } of COLUMNS) {
-      if (['vm', 'condition', 'stage'].includes(key)) continue;
+      if (['vm', 'condition', 'stage', 'hour'].includes(key)) continue;
       const value = el('dd', { class: 'value', 'data-column': key });
       this.#tiles.set(key, value);
       list.append(el('div', { title: help }, el('dt', {}, label, el('small', {}, unit)), value));

@@ -49,8 +49,8 @@ export function minutesOf(
   const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
   const times = Array.from({ length: MINUTES }, (_, i) => start + (i + 1) * MINUTE);
   const vms = [...drawn].map(([vm, { times: at, values }]) => {
-    const means = names.map((name, i) => [name, meansOf(at, values[i] ?? [], start)]);
-    return [vm, Object.fromEntries(means)];
+    const means = names.map((name, i) => [name, meansOf(at, values[i] ?? [], start)] as const);
+    return [vm, Object.fromEntries(means.filter(([, known]) => known.some((mean) => mean !== null)))];
   });
   return { times, vms: Object.fromEntries(vms) };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Store } from '../../../../exporter/page/browser/store.ts';
-import type { LiveDetail, LiveVm, LiveVms } from '../../../../exporter/page/live.ts';
+import type { LiveDetail, LiveEvent, LiveVm, LiveVms } from '../../../../exporter/page/live.ts';
 import { liveVm } from './samples.ts';
 
 const START = 1_800_000_000_000;
@@ -63,16 +63,49 @@ test('after an interruption rates restart, and the history stays', () => {
   assert.deepEqual(store.drawn('web', ['exits']).values, [[null, 1, 1, null, 1]]);
 });
 
-test('changes of stage and phase are marks; the start of a VM is not', () => {
+test('changes of stage and phase are marks', () => {
   const store = new Store();
-  store.takeVms(vms(0, liveVm('web', { stage: 'original' })));
-  store.takeVms(vms(1, liveVm('web', { stage: 'original' })));
-  store.takeVms(vms(2, liveVm('web', { stage: 'exitless_polling', phase: 'v2' })));
-  store.takeVms(vms(3, liveVm('web', { stage: 'exitless_polling' })));
+  const event = (second: number, kind: string, what: string, vm = 'web'): LiveEvent => {
+    return { id: second, at: START + second * 1000, vm, kind, what, evidence: '' };
+  };
+  store.events = [
+    event(2, 'stage_changed', 'stage: original -> exitless polling'),
+    event(3, 'phase_changed', 'phase: v2 -> none'),
+    event(4, 'drift_began', 'drift: vcpu0 lost pin'),
+    event(5, 'stage_changed', 'stage: original -> affinity', 'db'),
+  ];
   assert.deepEqual(store.marks('web'), [
-    { at: START / 1000 + 2, label: 'exitless polling · v2' },
+    { at: START / 1000 + 2, label: 'exitless polling' },
     { at: START / 1000 + 3, label: 'no phase' },
   ]);
+});
+
+test('what the daemon recorded precedes what the page has seen', () => {
+  const store = new Store();
+  const seconds = [-30, -20, -10, 0, 1];
+  store.takeHistory({
+    vm: 'web',
+    times: seconds.map((second) => START / 1000 + second),
+    series: { exits: [1, null, 3, 4, 5] },
+  });
+  for (let second = 0; second < 3; second++)
+    store.takeVms(vms(second, liveVm('web', { exits: exits(second * 7) })));
+  const { times, values } = store.drawn('web', ['exits', 'iops']);
+  assert.deepEqual(
+    times.map((time) => time - START / 1000),
+    [-30, -20, -10, 0, 1, 2],
+  );
+  assert.deepEqual(values, [
+    [1, null, 3, null, 7, 7],
+    [null, null, null, null, null, null],
+  ]);
+  assert.deepEqual(store.names('web'), ['exits']);
+  store.takeOverview({ times: [], vms: { web: { iops: [1, 2] } } });
+  store.takeVms(vms(3, liveVm('web'), liveVm('db')));
+  assert.deepEqual(
+    store.rows.map(({ hour }) => hour),
+    [{ iops: [1, 2] }, undefined],
+  );
 });
 
 test('details of an exited VM are dropped', () => {
