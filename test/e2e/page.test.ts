@@ -237,7 +237,7 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
     await page.screenshot({ path: `${PICTURES}/worst-first-${width}.png` });
     blameless(opened);
   }
-  // The daemon notices them itself, and its time line has them whoever looks.
+  // The daemon notices them itself, with or without an open page.
   const { page } = await shown.open('/');
   for (const [vm, kind, text] of [
     ['kv', 'stall_began', /kvstalled\d+ I\/Os hang/],
