@@ -87,9 +87,16 @@ async function measure(domains: number, vcpus: number, rounds: number): Promise<
   }
   const ms = (value: number): string => value.toFixed(1);
   return [
-    ...[String(domains), String(vcpus), ms(output.length / 1e6), ms(median(walls)), ms(median(cpu))],
+    String(domains),
+    String(vcpus),
+    ms(output.length / 1e6),
+    ms(median(walls)),
+    ms(median(cpu)),
     ms(median(starts)),
-    ...[ms(median(slices)), ms(Math.max(...slices)), ms(median(pauses)), ms(Math.max(...pauses))],
+    ms(median(slices)),
+    ms(Math.max(...slices)),
+    ms(median(pauses)),
+    ms(Math.max(...pauses)),
   ];
 }
 

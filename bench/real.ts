@@ -147,7 +147,11 @@ function footprintTable(footprints: ReadonlyMap<Mode, Footprint>): string {
   ];
   const rows = [...footprints].map(([mode, { idle, sampler, inventory, stalls, memory }]) => [
     `--bpf=${mode}`,
-    ...[ms(idle), ms(sampler), ms(inventory), ms(Math.max(...stalls)), memory.rssMiB.toFixed(0)],
+    ms(idle),
+    ms(sampler),
+    ms(inventory),
+    ms(Math.max(...stalls)),
+    memory.rssMiB.toFixed(0),
   ]);
   return markdown([head, ...rows]);
 }

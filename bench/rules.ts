@@ -35,8 +35,13 @@ const { port } = proxy.address() as AddressInfo;
 const rows: string[][] = [['VMs', 'group', 'rules', 'ms an evaluation', 'us a VM', 'series it gives']];
 const totals: string[][] = [
   [
-    ...['VMs', 'series scraped', 'CPU without rules, cores', 'CPU of the rules, cores'],
-    ...['CPU us a VM and evaluation', 'RSS MiB without rules', 'RSS MiB with rules'],
+    'VMs',
+    'series scraped',
+    'CPU without rules, cores',
+    'CPU of the rules, cores',
+    'CPU us a VM and evaluation',
+    'RSS MiB without rules',
+    'RSS MiB with rules',
   ],
 ];
 for (const hosts of options.hosts.split(',').map(Number)) await measure(hosts);
@@ -184,8 +189,11 @@ function report(
     if (failed > 0) throw new Error(`${failed} evaluations of ${name} failed`);
     const duration = median(durations.get(name) ?? []);
     rows.push([
-      ...[String(vms), name, String(rules.length), (duration * 1000).toFixed(0)],
-      ...[((duration * 1e6) / vms).toFixed(0)],
+      String(vms),
+      name,
+      String(rules.length),
+      (duration * 1000).toFixed(0),
+      ((duration * 1e6) / vms).toFixed(0),
       String(after.get(`prometheus_rule_group_last_evaluation_samples${group}`)),
     ]);
   }
@@ -193,9 +201,13 @@ function report(
   const other = grown('process_cpu_seconds_total', otherBefore, otherAfter) / seconds;
   const mib = (own: Own): number => (own.get('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20;
   totals.push([
-    ...[String(vms), String(otherAfter.get('prometheus_tsdb_head_series'))],
-    ...[other.toFixed(3), (cpu - other).toFixed(3), (((cpu - other) * INTERVAL_S * 1e6) / vms).toFixed(0)],
-    ...[mib(otherAfter).toFixed(0), mib(after).toFixed(0)],
+    String(vms),
+    String(otherAfter.get('prometheus_tsdb_head_series')),
+    other.toFixed(3),
+    (cpu - other).toFixed(3),
+    (((cpu - other) * INTERVAL_S * 1e6) / vms).toFixed(0),
+    mib(otherAfter).toFixed(0),
+    mib(after).toFixed(0),
   ]);
   note(`${hosts} hosts: ${((cpu - other) * 100).toFixed(1)}% of a core for rules`);
 }

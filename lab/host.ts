@@ -21,8 +21,16 @@ import { packages as getPackages, type Packages } from './packages.ts';
 const INSIDE = fileURLToPath(new URL('../../lab/inside/', import.meta.url));
 const PLUGIN = fileURLToPath(new URL('../../lab/instructions.c', import.meta.url));
 const HOST_MODULES = [
-  ...['virtio_pci', '9p', '9pnet_virtio', 'overlay', 'virtio_net'],
-  ...['kvm_amd', 'vhost_net', 'tun', 'nvme', 'loop'],
+  'virtio_pci',
+  '9p',
+  '9pnet_virtio',
+  'overlay',
+  'virtio_net',
+  'kvm_amd',
+  'vhost_net',
+  'tun',
+  'nvme',
+  'loop',
 ];
 const GUEST_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net'];
 /** Options that avoid faults of the emulation. A panic ends the machine (QEMU's -no-reboot) instead of hanging it. */

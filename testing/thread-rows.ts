@@ -87,7 +87,11 @@ export function moveThreadsToRows(rootfs: string): void {
       const ns = (ticks: number): number => ticks * NSEC_PER_TICK;
       rows.push(
         threadRow({
-          ...{ pid: Number(pid), tid, comm: stat.comm, start: stat.startTime, cpu: stat.processor },
+          pid: Number(pid),
+          tid,
+          comm: stat.comm,
+          start: stat.startTime,
+          cpu: stat.processor,
           times: { run, utime: ns(stat.utime), stime: ns(stat.stime), gtime: ns(stat.guestTime) },
           schedInfo: { wait, timeslices },
           switches: [status.voluntarySwitches, status.involuntarySwitches],

@@ -6,7 +6,11 @@ import type { LiveEvents } from './live.ts';
 export function liveEvents(events: readonly LoggedEvent[]): LiveEvents {
   return {
     events: events.map(({ id, at, vm, kind, what, evidence }) => ({
-      ...{ id, at, vm, kind, evidence },
+      id,
+      at,
+      vm,
+      kind,
+      evidence,
       what: [EVENT_WORDS[kind], what].filter((part) => part !== '').join(': '),
     })),
   };

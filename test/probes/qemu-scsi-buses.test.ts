@@ -15,15 +15,20 @@ function disks(...devices: string[]): { on: string[][]; areCertain: boolean } {
 
 test('each kind of controller has a bus, other devices have none', () => {
   const controllers = [
-    ...[
-      'virtio-scsi-pci',
-      'virtio-scsi-ccw',
-      'vhost-user-scsi-pci',
-      'vhost-scsi-pci',
-      'lsi53c895a',
-      'megasas-gen2',
-    ],
-    ...['mptsas1068', 'am53c974', 'dc390', 'pvscsi', 'spapr-vscsi', 'usb-storage', 'usb-uas', 'usb-bot'],
+    'virtio-scsi-pci',
+    'virtio-scsi-ccw',
+    'vhost-user-scsi-pci',
+    'vhost-scsi-pci',
+    'lsi53c895a',
+    'megasas-gen2',
+    'mptsas1068',
+    'am53c974',
+    'dc390',
+    'pvscsi',
+    'spapr-vscsi',
+    'usb-storage',
+    'usb-uas',
+    'usb-bot',
   ];
   for (const controller of controllers)
     assert.deepEqual(disks(controller, 'scsi-hd,drive=a').on, [['a']], controller);

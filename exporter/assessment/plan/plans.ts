@@ -24,7 +24,10 @@ export const NO_WANTS: Wants = { goals: [], ioThreads: [] };
  */
 export function basisOf(vms: readonly ObservedVm[], drifts: readonly string[]): string {
   const threads = vms.map(({ vm, pid, cpuset, memory, threads: all }) => [
-    ...[vm, pid, cpuset, memory && mainNodesOf(memory)],
+    vm,
+    pid,
+    cpuset,
+    memory && mainNodesOf(memory),
     all.map(({ tid, label, allowedList, expectation }) => [tid, label, allowedList, expectation]),
   ]);
   return JSON.stringify([threads, drifts]);

@@ -313,7 +313,9 @@ describe('accept', { concurrency: 2 }, () => {
     assert.match(all.out, /^expected affinity of vm-a: .*vcpu0 /);
     const one = await accept('244', 'vcpu0=1', 'vcpu1=any');
     assert.deepEqual(one, {
-      ...{ code: 0, out: 'expected affinity of vm-a: vcpu0 1, vcpu1 not pinned\n', errors: '' },
+      code: 0,
+      out: 'expected affinity of vm-a: vcpu0 1, vcpu1 not pinned\n',
+      errors: '',
     });
     const { vms } = JSON.parse(readFileSync(join(folder, 'accepted', 'accepted.json'), 'utf8')) as {
       vms: Record<string, Record<string, { cpus: string }>>;

@@ -155,10 +155,27 @@ test("the disk's latency histogram adds up bucket by bucket, and no bucket falls
 
 test('by default each vCPU has the statistics of exits, interrupts and halts, and no others', async (context) => {
   const vcpu = [
-    ...['exits', 'io_exits', 'mmio_exits', 'halt_exits', 'irq_exits', 'irq_injections', 'irq_window_exits'],
-    ...['signal_exits', 'hypercalls', 'insn_emulation', 'halt_attempted_poll', 'halt_successful_poll'],
-    ...['halt_poll_success_ns', 'halt_poll_fail_ns', 'halt_wait_ns', 'halt_wakeup', 'preemption_other'],
-    ...['preemption_reported', 'tlb_flush', 'pf_fixed', 'nmi_injections'],
+    'exits',
+    'io_exits',
+    'mmio_exits',
+    'halt_exits',
+    'irq_exits',
+    'irq_injections',
+    'irq_window_exits',
+    'signal_exits',
+    'hypercalls',
+    'insn_emulation',
+    'halt_attempted_poll',
+    'halt_successful_poll',
+    'halt_poll_success_ns',
+    'halt_poll_fail_ns',
+    'halt_wait_ns',
+    'halt_wakeup',
+    'preemption_other',
+    'preemption_reported',
+    'tlb_flush',
+    'pf_fixed',
+    'nmi_injections',
   ];
   const { scrape } = await startVmWithMonitor(
     context,
@@ -169,17 +186,24 @@ test('by default each vCPU has the statistics of exits, interrupts and halts, an
     (key) => /^kvm_vcpu_(\w+?)_total\{.*vcpu="0"/.exec(key)?.[1] ?? [],
   );
   assert.deepEqual(shown.sort(), [
-    ...['exits', 'halt_attempted_poll', 'halt_exits', 'halt_poll_fail_seconds', 'halt_poll_success_seconds'],
-    ...[
-      'halt_successful_poll',
-      'halt_wait_seconds',
-      'halt_wakeup',
-      'hypercalls',
-      'insn_emulation',
-      'io_exits',
-    ],
-    ...['irq_exits', 'irq_injections', 'irq_window_exits', 'mmio_exits', 'preemption_other'],
-    ...['preemption_reported', 'signal_exits'],
+    'exits',
+    'halt_attempted_poll',
+    'halt_exits',
+    'halt_poll_fail_seconds',
+    'halt_poll_success_seconds',
+    'halt_successful_poll',
+    'halt_wait_seconds',
+    'halt_wakeup',
+    'hypercalls',
+    'insn_emulation',
+    'io_exits',
+    'irq_exits',
+    'irq_injections',
+    'irq_window_exits',
+    'mmio_exits',
+    'preemption_other',
+    'preemption_reported',
+    'signal_exits',
   ]);
 });
 

@@ -33,7 +33,9 @@ function hostWithRows(context: TestContext): HostTree {
   const tree = hostTree(context);
   tree.write('sys/devices/system/cpu/possible', '0-1\n');
   tree.process({
-    ...{ pid: PID, comm: 'qemu-kvm', executable: '/usr/bin/qemu-kvm' },
+    pid: PID,
+    comm: 'qemu-kvm',
+    executable: '/usr/bin/qemu-kvm',
     argv: ['qemu-kvm', '-name', 'guest=web'],
     fds: { 5: 'anon_inode:kvm-vm' },
     threads: THREADS.slice(1),
@@ -45,7 +47,14 @@ function rowsOf({ user, system, guest, runNs }: Moment, allowed = [0, 1]): Buffe
   return Buffer.concat(
     THREADS.map(({ tid, comm }) =>
       threadRow({
-        ...{ pid: PID, tid, comm, start: 1000, cpu: 1, migrations: 4, switches: [7, 2], allowed },
+        pid: PID,
+        tid,
+        comm,
+        start: 1000,
+        cpu: 1,
+        migrations: 4,
+        switches: [7, 2],
+        allowed,
         times: {
           run: runNs,
           utime: user * NSEC_PER_TICK,
@@ -65,10 +74,27 @@ function writeProc(tree: HostTree, { user, system, guest, runNs }: Moment): void
   const scale = runNs / NSEC_PER_TICK / Math.max(1, user + system);
   for (const { tid, comm } of THREADS) {
     const task: Task = {
-      ...{ pid: PID, tid, comm, state: 'S', flags: 0, threads: THREADS.length, startTicks: 1000 },
-      ...{ user: Math.floor((user - guest) * scale), system: Math.floor(system * scale), guest },
-      ...{ runNs, waitNs: 2_000_000, slices: 30, voluntary: 7, involuntary: 2, migrations: 4 },
-      ...{ cpu: 0, node: 0, allowed: [0, 1], cpus: 2, nodes: 1 },
+      pid: PID,
+      tid,
+      comm,
+      state: 'S',
+      flags: 0,
+      threads: THREADS.length,
+      startTicks: 1000,
+      user: Math.floor((user - guest) * scale),
+      system: Math.floor(system * scale),
+      guest,
+      runNs,
+      waitNs: 2_000_000,
+      slices: 30,
+      voluntary: 7,
+      involuntary: 2,
+      migrations: 4,
+      cpu: 0,
+      node: 0,
+      allowed: [0, 1],
+      cpus: 2,
+      nodes: 1,
     };
     writeTask(files, `proc/${PID}/task/${tid}`, task);
   }

@@ -41,7 +41,10 @@ test('if the rows cannot be read, descriptors show the VMs', async (context) => 
   const { tree, exporter } = await hostWithOldProcess(context);
   tree.write('bpf/kvm', 'damaged');
   tree.process({
-    ...{ pid: 33, comm: 'firecracker', executable: '/usr/bin/firecracker', argv: ['firecracker'] },
+    pid: 33,
+    comm: 'firecracker',
+    executable: '/usr/bin/firecracker',
+    argv: ['firecracker'],
     fds: { 5: 'anon_inode:kvm-vm' },
   });
   assert.deepEqual(pids(await exporter.scrape()), ['33']);

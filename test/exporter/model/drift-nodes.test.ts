@@ -58,7 +58,9 @@ test('a thread that is with the device has its memory follow, or goes to a CPU t
   );
   assert.match(
     crossings('iothread:a', 4, {
-      ...{ deviceNodes: [1], interruptCpus: [0], takersOf: (cpu: number) => (cpu === 4 ? [0] : [cpu]) },
+      deviceNodes: [1],
+      interruptCpus: [0],
+      takersOf: (cpu: number) => (cpu === 4 ? [0] : [cpu]),
     })[0] ?? '',
     /; taskset -pc 5 7$/,
   );

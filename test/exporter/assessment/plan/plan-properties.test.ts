@@ -82,16 +82,20 @@ const host: fc.Arbitrary<Made> = fc
         const { kind, pick } = fates[i * LABELS.length + j] ?? { kind: 'stays', pick: 0 };
         const taken = homes.flat()[pick % 8] ?? 0;
         const allowed = {
-          ...{ stays: [home], roams: all, takes: [taken], moves: [all[pick % all.length] ?? 0] },
+          stays: [home],
+          roams: all,
+          takes: [taken],
+          moves: [all[pick % all.length] ?? 0],
         }[kind];
         return thread(label, allowed, [home], { expectation: { cpus: [home], source } });
       });
       return vmOf(threads, {
-        ...{ vm: `vm${i}`, pid: 100 + i, deviceNodes: [node], cpuset: cpuset ? all : undefined },
-        ...{
-          domain: source === 'libvirt' ? `vm${i}` : '',
-          memory: new Map([[memoryOf(topology, node), 1e9]]),
-        },
+        vm: `vm${i}`,
+        pid: 100 + i,
+        deviceNodes: [node],
+        cpuset: cpuset ? all : undefined,
+        domain: source === 'libvirt' ? `vm${i}` : '',
+        memory: new Map([[memoryOf(topology, node), 1e9]]),
       });
     });
     return { topology, vms };
@@ -228,7 +232,7 @@ const anyHost: fc.Arbitrary<Made> = shapeOf(
           mems: fc.option(fc.constant([topology.memoryNodes[0] ?? 0]), { nil: undefined }),
         })
         .map(({ threads, ...more }) =>
-          vmOf(threads, { ...more, ...{ vm: name, domain, cpuset: limit, pid: name === 'a' ? 1 : 2 } }),
+          vmOf(threads, { ...more, vm: name, domain, cpuset: limit, pid: name === 'a' ? 1 : 2 }),
         ),
     );
   return fc.tuple(anyVm('a'), anyVm('b')).map((vms) => ({ topology, vms }));

@@ -63,8 +63,11 @@ function setUp(context: TestContext) {
   function statistics(): VmStatistics {
     const none = { operations: 0 };
     const disk = {
-      ...{ name: 'vda', queues: state.queues, iothreads: state.dedicated ? ['io0'] : [] },
-      ...{ read: { operations: state.ios ?? 0 }, write: none },
+      name: 'vda',
+      queues: state.queues,
+      iothreads: state.dedicated ? ['io0'] : [],
+      read: { operations: state.ios ?? 0 },
+      write: none,
     };
     const pollMaxSeconds = state.polls ? 32e-6 : 0;
     return { disks: [disk], iothreads: [{ id: 'io0', pollMaxSeconds }] } as unknown as VmStatistics;
@@ -182,7 +185,10 @@ test('kicks that may be among the exits to user space are not known, and no sign
 test('injections and locality are measured as well', (context) => {
   const { state, judge, watch } = setUp(context);
   const kicks = (queue: number, vcpu: number, count: number): KickCount => ({
-    ...{ event: 'kvm_fast_mmio', address: queue, thread: `vcpu${vcpu}`, count },
+    event: 'kvm_fast_mmio',
+    address: queue,
+    thread: `vcpu${vcpu}`,
+    count,
   });
   Object.assign(state, { threads: PINNED, polls: true, queues: 3, dedicated: true, ios: 0 });
   state.trace = { kickTotal: 0, kicks: [] };
