@@ -90,7 +90,9 @@ function take(text: string, at: number): void {
   for (const line of text.split('\n')) {
     const space = line.lastIndexOf(' ');
     const key = line.slice(0, space);
-    if (!counters.has(/^\w+/.exec(key)?.[0])) continue;
+    // Another VM may end and begin again under its name.
+    const vm = /[{,]vm="([^"]*)"/.exec(key)?.[1];
+    if (!counters.has(/^\w+/.exec(key)?.[0]) || (vm !== undefined && vm !== VM)) continue;
     const one = series.get(key) ?? { samples: [], falls: 0 };
     series.set(key, one);
     const value = Number(line.slice(space + 1));
