@@ -8,7 +8,7 @@
  */
 export const WINDOW = '2m';
 /**
- * Window for data that is sampled with a duty cycle (trace.dutyCycle), which needs more time for as many
+ * Window for data that is counted in windows or sampled (trace.budget), which needs more time for as many
  * samples.
  */
 export const SAMPLED_WINDOW = '5m';

@@ -173,7 +173,7 @@ export const exporter = (): Dashboard =>
           new TimeSeries({
             title: 'Active share of trace sets',
             description:
-              'Share of time that a trace set counts. Below 1 for sets with trace.dutyCycle, whose numbers are samples.',
+              'Share of time that a trace set counts. Below 1 for sets that hist triggers count in windows, whose numbers are samples.',
             ...third,
             unit: 'percentunit',
             max: 1,

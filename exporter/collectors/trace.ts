@@ -100,13 +100,15 @@ function addQueues(families: Families, vm: Vm, queues: Queues, stages: Stages): 
   }
 }
 
-function addState(families: Families, { backend, sets }: TraceReading): void {
+function addState(families: Families, { backend, sets, costRatio }: TraceReading): void {
   if (backend === undefined) return;
   families.add('kvm_telemetry_trace_backend_info', { backend }, 1);
-  for (const { set, entries, dropped, activeRatio } of sets) {
+  if (costRatio !== undefined) families.add('kvm_telemetry_trace_cost_ratio', {}, costRatio);
+  for (const { set, entries, dropped, activeRatio, sampledRatio } of sets) {
     const labels = labelBlock({ set });
     families.add('kvm_telemetry_trace_dropped_total', labels, dropped);
     families.add('kvm_telemetry_trace_map_entries', labels, entries);
     families.add('kvm_telemetry_trace_active_ratio', labels, activeRatio);
+    if (sampledRatio !== undefined) families.add('kvm_telemetry_trace_sampled_ratio', labels, sampledRatio);
   }
 }

@@ -153,10 +153,10 @@ export const options = {
     DEFAULT_TRACE_SETS.join(','),
     'Tracepoint sets to count. docs/sources.md lists the metrics and the cost of each set.',
   ),
-  'trace.dutyCycle': option(
+  'trace.budget': option(
     decimal(0.001, 1),
-    0.1,
-    'Share of the time in which the expensive tracepoint sets count, in windows of one second.',
+    0.01,
+    "Share of a CPU's time that tracing may take. Where that does not suffice for every event, BPF counts a random sample, and hist triggers count durations in windows of one second.",
   ),
   'trace.vcpuReasons': option(flag, false, 'Also export exits by reason for each vCPU.'),
   'affinity.baseline': option(

@@ -55,7 +55,7 @@ export function settingsOf(config: Config): Settings {
     trace: {
       backend: config['collector.trace'] ? config['trace.backend'] : 'off',
       sets: listed(config['trace.sets']) as TraceSetName[],
-      dutyCycle: config['trace.dutyCycle'],
+      budget: config['trace.budget'],
       bpf: config.bpf,
     },
     affinity: {

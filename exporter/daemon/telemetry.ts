@@ -14,6 +14,7 @@ import { Inventory } from '../inventory/inventory.ts';
 import type { HostEvent } from '../model/host-event.ts';
 import type { VmCounters } from '../model/vm-counters.ts';
 import { HostHistory } from '../page/history/host-history.ts';
+import { repeat } from '../schedule/repeat.ts';
 import { CronScheduler, type Scheduler } from '../schedule/scheduler.ts';
 import { TaskRuns } from '../schedule/task-runs.ts';
 import { ProblemLog } from '../scrape/problem-log.ts';
@@ -83,6 +84,7 @@ export class Telemetry {
         writer,
         startPerf: perfStarter(PERF_INTERVAL_MS),
         loadTraceObject: traceObjectLoader(host),
+        repeat,
         isCopy: !host.isLive,
         pid,
         now,

@@ -69,17 +69,24 @@ export const traceMetrics = {
     'Entries in the fullest map of a tracepoint set.',
     "BPF maps, tracefs hist 'Entries'",
   ),
+  kvm_telemetry_trace_sampled_ratio: gauge(
+    ['set'],
+    'Share of the events of the last second that went into the sample. Below 1 the counts of the set are estimates without bias: docs/sources.md gives their error. BPF only.',
+    'exporter',
+  ),
+  kvm_telemetry_trace_cost_ratio: gauge(
+    [],
+    "Share of a CPU's time that tracing took in the last second, on the CPU where it took most: events times what an event costs. trace.budget limits it. BPF only.",
+    'exporter',
+  ),
   kvm_telemetry_trace_active_ratio: gauge(
     ['set'],
-    'Share of the time since setup in which the tracepoint set counted. Below 1 for sets that trace.dutyCycle limits.',
+    'Share of the time since setup in which the tracepoint set counted. Below 1 for sets that hist triggers count in windows (trace.budget).',
     'exporter',
   ),
 } as const;
 
-/**
- * Sampled if trace.dutyCycle is below 1: kvm_telemetry_trace_active_ratio is the share of time that is
- * traced.
- */
+/** With hist triggers only in windows: kvm_telemetry_trace_active_ratio is the share of time that is traced. */
 export const traceHistogramMetrics = {
   kvm_vm_exit_duration_seconds: histogram(
     ['vm', 'reason'],

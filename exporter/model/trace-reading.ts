@@ -11,6 +11,8 @@ export interface SetReading {
   readonly dropped: number;
   /** Share of the time in which the set counted. */
   readonly activeRatio: number;
+  /** Share of the events of the last second that were counted, chosen at random; undefined for a backend that does not sample. */
+  readonly sampledRatio?: number;
 }
 
 /** The counts of the trace events so far. */
@@ -22,6 +24,8 @@ export interface TraceReading {
   of(vm: Vm): VmTrace | undefined;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
+  /** Share of a CPU's time that tracing takes, on the CPU where it takes most; undefined if unknown. */
+  readonly costRatio: number | undefined;
   /** Why a better backend is not used here, although nothing failed. */
   readonly missing: readonly SourceError[];
   /** What a working backend cannot report. */
@@ -36,6 +40,7 @@ export const NOT_TRACED: TraceReading = {
   of: () => undefined,
   sets: [],
   problems: [],
+  costRatio: undefined,
   missing: [],
   limits: [],
 };

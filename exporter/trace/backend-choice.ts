@@ -3,6 +3,7 @@ import type { Isa } from '../model/io-path.ts';
 import type { Backend } from './backend.ts';
 import { BpfBackend } from './bpf/backend.ts';
 import type { LoadTraceObject } from './bpf/traced-object.ts';
+import { dutyCycleOf } from './budget.ts';
 import { PerfBackend } from './perf.ts';
 import { PerfCounters } from './perf-counters.ts';
 import { PERF_SETS, perfCounters, perfLimits } from './perf-events.ts';
@@ -16,7 +17,8 @@ import { TracefsBackend, type TracefsDependencies } from './tracefs.ts';
 export interface TraceSettings {
   readonly backend: 'auto' | 'bpf' | 'tracefs' | 'perf' | 'off';
   readonly sets: readonly TraceSetName[];
-  readonly dutyCycle: number;
+  /** Share of a CPU's time that tracing may take. */
+  readonly budget: number;
   /** `off` for --bpf=off. */
   readonly bpf: 'auto' | 'off';
 }
@@ -25,6 +27,8 @@ export interface BackendDependencies extends TracefsDependencies {
   readonly startPerf: StartPerf;
   /** undefined if there can be no BPF here. */
   readonly loadTraceObject?: LoadTraceObject;
+  /** Repeats work until it is stopped. */
+  repeat(work: () => void, everyMs: number): { stop(): void };
   /** The host is a copy of another host's files: perf would count on the kernel that runs here. */
   readonly isCopy?: boolean;
 }
@@ -106,12 +110,12 @@ async function startAny(
 
 /** undefined if there can be no BPF here. */
 function startBpf(
-  { sets, bpf }: TraceSettings,
-  { isa, threads, tallies }: Counted,
-  { loadTraceObject, sinceBoot, isCopy = false }: BackendDependencies,
+  { sets, bpf, budget }: TraceSettings,
+  { isa, threads: { ownerOf }, tallies }: Counted,
+  { loadTraceObject: load, sinceBoot, now, repeat, isCopy = false }: BackendDependencies,
 ): BpfBackend | undefined {
-  if (loadTraceObject === undefined || bpf === 'off' || isCopy) return undefined;
-  return new BpfBackend({ load: loadTraceObject, isa, sets, tallies, ownerOf: threads.ownerOf, sinceBoot });
+  if (load === undefined || bpf === 'off' || isCopy) return undefined;
+  return new BpfBackend({ load, isa, sets, budget, tallies, ownerOf, sinceBoot, now, repeat });
 }
 
 /** @throws SourceError if BPF counts nothing */
@@ -123,11 +127,17 @@ function onlyBpf(bpf: BpfBackend | undefined, settings: TraceSettings): Choice {
 
 /** @throws SourceError if tracefs cannot be used */
 export async function startTracefs(
-  { sets, dutyCycle }: TraceSettings,
+  { sets, budget }: TraceSettings,
   { isa, threads, tallies }: Counted,
   dependencies: BackendDependencies,
 ): Promise<Backend> {
-  const tracefs = new TracefsBackend(dependencies, { sets, dutyCycle, isa, threads, tallies });
+  const tracefs = new TracefsBackend(dependencies, {
+    sets,
+    dutyCycle: dutyCycleOf(budget),
+    isa,
+    threads,
+    tallies,
+  });
   await tracefs.start();
   return tracefs;
 }

@@ -16,6 +16,8 @@ export interface Backend {
   stop(): Promise<readonly SourceError[]>;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
+  /** Share of a CPU's time that tracing takes now, where it takes most. */
+  readonly costRatio?: number;
   /** What the backend cannot report although it works. */
   readonly limits: readonly string[];
 }

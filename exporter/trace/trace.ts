@@ -109,6 +109,7 @@ export class Trace {
       of: ({ key }) => backend?.of(key),
       sets: backend?.sets ?? [],
       problems: [...changeFailures, ...this.#failures, ...(backend?.problems ?? [])],
+      costRatio: backend?.costRatio,
       missing: this.#missing,
       limits: [...(backend?.limits ?? []), ...this.#limits],
     };

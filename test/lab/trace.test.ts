@@ -71,6 +71,7 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     await startExporter(host, MAIN, address, [
       ...ARGUMENTS.slice(0, 2),
       '--trace.backend=bpf',
+      '--trace.budget=1',
       '--state.dir=/run/lab/state-bpf',
     ]);
     const both = async (): Promise<readonly [Samples, Samples]> => {
@@ -179,7 +180,7 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
       await startExporter(host, MAIN, `127.0.0.1:${PORT}`, [
         `--trace.sets=${sets}`,
         '--trace.backend=tracefs',
-        '--trace.duty-cycle=1',
+        '--trace.budget=1',
       ]);
       const switches = `cat /proc/${pid}/task/*/status | grep ctxt_switches`;
       const counted = (text: string): number =>

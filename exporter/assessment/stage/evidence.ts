@@ -7,9 +7,14 @@ export interface Evidence {
   readonly trace: VmTrace | undefined;
   /** I/Os of its disks; undefined if unknown at this moment. */
   readonly ios: number | undefined;
+  /** How many events one of the sample stood for, at most; 1 if every event counts. */
+  readonly weight?: number;
   /** Milliseconds of a monotonic clock. */
   readonly at: number;
 }
+
+/** What the stages are measured with. */
+const SETS = ['notifications', 'interrupts', 'block'];
 
 export interface EvidenceSources {
   vms(): readonly Vm[];
@@ -32,12 +37,13 @@ export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMa
   const { ios, hasMonitor, now } = sources;
   const reading = await sources.readTrace();
   const evidence = new Map<string, Evidence>();
+  const weight = weightOf(reading);
   const take = async (vms: readonly Vm[]): Promise<void> => {
     const at = now();
     const traces = new Map(vms.map((vm) => [vm.key, reading.of(vm)]));
     const counted = vms.filter(({ key }) => isCounted(traces.get(key)));
     const counts = counted.length > 0 ? await ios(counted) : new Map<string, number>();
-    for (const [key, trace] of traces) evidence.set(key, { trace, ios: counts.get(key), at });
+    for (const [key, trace] of traces) evidence.set(key, { trace, ios: counts.get(key), weight, at });
   };
   const vms = sources.vms();
   if (reading.backend !== 'perf') {
@@ -54,6 +60,11 @@ export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMa
     Promise.all(managed.map((vm) => sources.current(vm))).then(() => take(managed)),
   ]);
   return evidence;
+}
+
+function weightOf({ sets }: TraceReading): number {
+  const ratios = sets.filter(({ set }) => SETS.includes(set)).map(({ sampledRatio = 1 }) => sampledRatio);
+  return 1 / Math.max(Number.MIN_VALUE, Math.min(1, ...ratios));
 }
 
 function isCounted(trace: VmTrace | undefined): boolean {

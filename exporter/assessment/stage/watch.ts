@@ -42,7 +42,10 @@ interface Judged {
   readonly isFirm: boolean;
 }
 
-/** With fewer I/Os per minute the ratios are not meaningful. */
+/**
+ * With fewer I/Os per minute the ratios are not meaningful. Of a sample that many must be in it: then 0.5 kicks an I/O are known to
+ * 0.08.
+ */
 const MIN_IOS = 100;
 
 /** Determines the stage of each VM, several times a minute. */
@@ -166,7 +169,7 @@ function kicksOf({ address, thread, count }: KickCount): Kicks {
 
 /** @returns undefined if there were too few I/Os: the last measurements stay valid */
 function measuredOf(growth: Growth | undefined, before: Measured | undefined): Measured | undefined {
-  if (growth?.ios === undefined || growth.ios < MIN_IOS) return undefined;
+  if (growth?.ios === undefined || growth.ios < MIN_IOS * growth.weight) return undefined;
   const { ios, kicks, deviceExits = 0, interrupts, queues } = growth;
   const isUnclear = kicks !== undefined && areFew(kicks / ios) && !areFew((kicks + deviceExits) / ios);
   return {

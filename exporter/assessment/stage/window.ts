@@ -5,6 +5,8 @@ import type { Evidence } from './evidence.ts';
 /** Growth over the window. All counts cover the same period. */
 export interface Growth {
   readonly seconds: number;
+  /** How many events one of the sample stood for, at most. */
+  readonly weight: number;
   /** I/Os of the disks, else requests of the block devices under them. */
   readonly ios: number | undefined;
   readonly kicks: number | undefined;
@@ -53,6 +55,7 @@ export class Window {
     const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
     return {
       seconds: (now.at - first.at) / MSEC_PER_SEC,
+      weight: Math.max(...this.#kept.map(({ weight = 1 }) => weight)),
       ios: chosen === undefined ? undefined : grownBy(chosen.of),
       kicks: grownBy(({ trace }) => trace?.kickTotal),
       deviceExits: grownBy(({ trace }) => trace?.deviceExits),

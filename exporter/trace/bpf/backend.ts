@@ -3,8 +3,8 @@ import type { SetReading } from '../../model/trace-reading.ts';
 import type { VmTrace } from '../../model/vm-trace.ts';
 import type { Backend } from '../backend.ts';
 import { traceOf } from '../counts.ts';
-import type { TraceSetName } from '../sets.ts';
 import { OBJECTS } from './objects.ts';
+import { ADJUST_MS, Sampling } from './sampling.ts';
 import { type LoadTraceObject, type ObjectDependencies, TracedObject } from './traced-object.ts';
 
 /** Seconds between two tries of a missing tracepoint: kvm may be loaded later. */
@@ -12,6 +12,12 @@ const RETRY_TICKS = 30;
 
 export interface BpfOptions extends ObjectDependencies {
   readonly load: LoadTraceObject;
+  /** Share of a CPU's time that tracing may take. */
+  readonly budget: number;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  /** Repeats work until it is stopped. */
+  repeat(work: () => void, everyMs: number): { stop(): void };
 }
 
 /** Counts in the kernel, with programs on raw tracepoints. Each object works without the others. */
@@ -21,11 +27,13 @@ export class BpfBackend implements Backend {
   readonly #objects: readonly TracedObject[];
   readonly #failures: SourceError[] = [];
   readonly #maps: number;
+  readonly #sampling: Sampling;
+  readonly #adjusting: { stop(): void } | undefined;
   #ticks = 0;
 
   /** Loads the objects of the sets. */
   constructor(private readonly options: BpfOptions) {
-    const { sets, load, tallies } = options;
+    const { sets, load, tallies, budget, now, repeat } = options;
     const wanted = OBJECTS.filter((object) => object.sets.some((set) => sets.includes(set)));
     this.#objects = wanted.flatMap((object) => {
       try {
@@ -36,6 +44,9 @@ export class BpfBackend implements Backend {
       }
     });
     this.#maps = this.isUsable ? tallies.restart() : -1;
+    this.#sampling = new Sampling(this.#objects, budget, now);
+    this.#sampling.adjust();
+    this.#adjusting = this.isUsable ? repeat(() => this.#sampling.adjust(), ADJUST_MS) : undefined;
   }
 
   /** Whether it counts anything. */
@@ -79,22 +90,31 @@ export class BpfBackend implements Backend {
   }
 
   async stop(): Promise<readonly SourceError[]> {
+    this.#adjusting?.stop();
     for (const _ of this.read());
     for (const object of this.#objects) object.close();
     return [];
   }
 
   get sets(): readonly SetReading[] {
-    return this.#objects.flatMap((object) =>
-      object.isIdle ? [] : object.sets.map((set) => readingOf(object, set)),
-    );
+    return this.#objects.flatMap((object) => {
+      if (object.isIdle) return [];
+      const sampledRatio = this.#sampling.sampledRatio(object);
+      return object.sets.map((set) => ({
+        set,
+        entries: object.entriesOf(set),
+        dropped: object.droppedOf(set),
+        activeRatio: 1,
+        sampledRatio,
+      }));
+    });
   }
 
   get problems(): readonly SourceError[] {
-    return this.#objects.flatMap(({ problems }) => problems);
+    return [...this.#objects.flatMap(({ problems }) => problems), ...this.#sampling.problems];
   }
-}
 
-function readingOf(object: TracedObject, set: TraceSetName): SetReading {
-  return { set, entries: object.entriesOf(set), dropped: object.droppedOf(set), activeRatio: 1 };
+  get costRatio(): number {
+    return this.#sampling.costRatio;
+  }
 }

@@ -3,12 +3,14 @@ import type { Gate } from '../../../probes/bpf/gates.ts';
 import type { TraceObjectName } from '../../../probes/bpf/trace-object.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Isa } from '../../model/io-path.ts';
+import type { EventCost } from '../budget.ts';
 import type { TraceSetName } from '../sets.ts';
 import type { Tallies } from '../tallies.ts';
 import type { OwnerOf } from '../tally.ts';
 import type { MapOfCounts, ObjectOfSets, Program } from './objects.ts';
 import { rowsOf, tallyRows } from './rows.ts';
 import { SampledExits } from './sampled-exits.ts';
+import type { Sampled } from './sampling.ts';
 
 /** An object that is loaded into the kernel: probes/bpf/trace-object.ts, or a test's. */
 export interface LoadedObject {
@@ -34,7 +36,8 @@ export interface ObjectDependencies {
 const FULL = 3 / 4;
 
 /** One object of programs on tracepoints: attaches what the sets need, and adds its maps to the tallies. */
-export class TracedObject {
+export class TracedObject implements Sampled {
+  readonly name: string;
   readonly sets: readonly TraceSetName[];
   readonly #loaded: LoadedObject;
   readonly #programs: readonly Program[];
@@ -54,6 +57,7 @@ export class TracedObject {
   ) {
     const { isa, sets } = dependencies;
     const wanted = new Set(sets);
+    this.name = object.name;
     this.sets = object.sets.filter((set) => wanted.has(set));
     this.#programs = object.programs(wanted).filter(({ isX86 }) => isX86 !== true || isa !== 'arm64');
     // The map of a set that is not wanted fills up all the same: it is read, and emptied.
@@ -132,10 +136,12 @@ export class TracedObject {
     return views.reduce((sum, { tally }) => sum + (tallies.get(tally)?.dropped ?? 0), 0);
   }
 
-  /** Numbers of the gates of the attached programs. */
-  get gates(): readonly number[] {
-    return this.#programs.flatMap(({ gate, name }) =>
-      gate === undefined || this.#missing.has(name) ? [] : [gate],
+  /** Gates of the attached programs, with what an event costs. */
+  get gates(): ReadonlyMap<number, EventCost> {
+    return new Map(
+      this.#programs.flatMap(({ gate, name, cost }) =>
+        gate === undefined || this.#missing.has(name) ? [] : [[gate, cost] as const],
+      ),
     );
   }
 
@@ -156,7 +162,7 @@ export class TracedObject {
   /** Adds the events that found a map full to the first tally. */
   takeDrops(): void {
     const [first] = this.#maps.flatMap(({ views }) => views);
-    const dropped = this.gates
+    const dropped = [...this.gates.keys()]
       .flatMap((gate) => this.gate(gate))
       .reduce((sum, gate) => sum + gate.dropped, 0);
     if (first !== undefined) this.dependencies.tallies.open(first.tally).addDropped(dropped - this.#dropped);

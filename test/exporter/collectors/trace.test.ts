@@ -187,9 +187,10 @@ async function captured(context: TestContext) {
       pid: 7,
       now: () => clock.seconds * 1000,
       sinceBoot: () => clock.seconds,
+      repeat: () => ({ stop: () => undefined }),
       startPerf: () => ({ end: () => undefined }),
     },
-    { backend: 'tracefs', sets: TRACE_SET_NAMES, dutyCycle: 1, bpf: 'auto' },
+    { backend: 'tracefs', sets: TRACE_SET_NAMES, budget: 1, bpf: 'auto' },
     inventory,
   );
   await trace.start();
@@ -440,4 +441,19 @@ test('doctor gets the limits of the backend', async () => {
   };
   await collects.collect(collection as unknown as Collection, () => undefined);
   assert.deepEqual(collects.limits, ['no queues']);
+});
+
+test('the collector reports the share of a sample, and what tracing costs', async () => {
+  const set = { set: 'exits', entries: 3, dropped: 0, activeRatio: 1 };
+  const sampled = {
+    ...NOT_TRACED,
+    backend: 'bpf' as const,
+    costRatio: 0.008,
+    sets: [{ ...set, sampledRatio: 0.125 }],
+  };
+  const { samples } = await collector().collect(sampled);
+  assert.equal(sample(samples, 'kvm_telemetry_trace_sampled_ratio', { set: 'exits' }), 0.125);
+  assert.equal(sample(samples, 'kvm_telemetry_trace_cost_ratio'), 0.008);
+  const counted = await collector().collect({ ...NOT_TRACED, backend: 'tracefs', sets: [set] });
+  assert.equal(series(counted.samples, 'kvm_telemetry_trace_sampled_ratio').length, 0);
 });

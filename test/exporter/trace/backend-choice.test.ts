@@ -22,10 +22,11 @@ async function started(
       pid: 7,
       now: () => 0,
       sinceBoot: () => 100,
+      repeat: () => ({ stop: () => undefined }),
       startPerf: () => ({ end: () => undefined }),
       loadTraceObject: kernel.load,
     },
-    { backend: 'auto', sets: ['exits', 'interrupts'], dutyCycle: 1, bpf: 'auto', ...settings },
+    { backend: 'auto', sets: ['exits', 'interrupts'], budget: 1, bpf: 'auto', ...settings },
     { vms: [], threadsOf: () => [] },
   );
   context.after(() => trace.stop());

@@ -34,7 +34,7 @@ function setUp(
   let current: TraceSettings = {
     backend: 'auto',
     sets: ['exits', 'interrupts'],
-    dutyCycle: 1,
+    budget: 1,
     bpf: 'auto',
     ...settings,
   };
@@ -55,6 +55,7 @@ function setUp(
       pid: 7,
       now: () => clock.seconds * 1000,
       sinceBoot: () => clock.seconds,
+      repeat: () => ({ stop: () => undefined }),
       startPerf: (events, tids, listener) => {
         perfs.push({ events: events.map(({ event }) => event), tids, listener });
         return { end: () => listener.ended(new SourceError('failed', 'perf', 'ended on request')) };

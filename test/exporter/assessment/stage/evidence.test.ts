@@ -71,3 +71,17 @@ test('where no kicks are counted nobody is asked', async () => {
   const evidence = await takeEvidence(sources);
   assert.deepEqual([asked, evidence.get('a')?.ios], [[], undefined]);
 });
+
+test('evidence from a sample has the weight of its events', async () => {
+  const { sources } = setUp('bpf', []);
+  const set = (name: string, sampledRatio: number) => ({
+    set: name,
+    sampledRatio,
+    entries: 1,
+    dropped: 0,
+    activeRatio: 1,
+  });
+  const sets = [set('exits', 0.01), set('notifications', 0.25), set('interrupts', 1)];
+  const readTrace = async (): Promise<TraceReading> => ({ ...(await sources.readTrace()), sets });
+  assert.equal((await takeEvidence({ ...sources, readTrace })).get('a')?.weight, 4);
+});

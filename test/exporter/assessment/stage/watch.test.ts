@@ -33,6 +33,7 @@ function setUp(context: TestContext) {
     vms: [vmOf({ uuid: UUID, label: 'web' })],
     topology: topologyOf(1, 8, 1) as CpuTopology | undefined,
     threads: ROAMING as readonly ObservedThread[] | undefined,
+    weight: 1,
     polls: false,
     queues: 1,
     /** Whether the monitor has answered since the VM was found; its facts are from before. */
@@ -77,7 +78,11 @@ function setUp(context: TestContext) {
     for (let i = 0; i < times; i++) {
       const trace =
         state.trace === undefined ? undefined : ({ events: new Map(), ...state.trace } as VmTrace);
-      watch.judge(new Map(state.vms.map(({ key }) => [key, { trace, ios: state.ios, at: state.at }])));
+      watch.judge(
+        new Map(
+          state.vms.map(({ key }) => [key, { trace, ios: state.ios, weight: state.weight, at: state.at }]),
+        ),
+      );
       state.at += 10_000;
     }
     return state.vms[0] === undefined ? undefined : watch.of(state.vms[0])?.detected;

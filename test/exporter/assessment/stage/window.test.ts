@@ -44,6 +44,7 @@ test('the first sample has no growth, later ones do', () => {
   assert.equal(window.add(moment(5)), undefined);
   assert.deepEqual(window.add(moment(15)), {
     seconds: 10,
+    weight: 1,
     ios: 100,
     kicks: 10,
     deviceExits: undefined,
@@ -51,6 +52,13 @@ test('the first sample has no growth, later ones do', () => {
     queues: [],
   });
   assert.equal(window.add(moment(25))?.seconds, 20);
+});
+
+test('the growth is as uncertain as its least certain part', () => {
+  const window = new Window();
+  window.add(moment(0));
+  window.add({ ...moment(10), weight: 16 });
+  assert.equal(window.add({ ...moment(20), weight: 2 })?.weight, 16);
 });
 
 test('the window is the last minute, whatever the pace', () => {

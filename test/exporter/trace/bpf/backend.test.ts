@@ -10,6 +10,8 @@ import { fakeTraceObjects } from '../../../../testing/trace-objects.ts';
 const VCPU: Owner = { vm: 'vm', thread: 'vcpu0', startTime: 0 };
 
 function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = fakeTraceObjects()) {
+  const clock = { ms: 0 };
+  const timers = new Set<() => void>();
   const options = {
     isa: 'svm' as const,
     sets,
@@ -17,13 +19,19 @@ function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = 
     ownerOf: (tid: number) => (tid === 11 ? VCPU : undefined),
     sinceBoot: () => 100,
     load: kernel.load,
+    budget: 0.01,
+    now: () => clock.ms,
+    repeat(work: () => void) {
+      timers.add(work);
+      return { stop: () => timers.delete(work) };
+    },
   };
   const start = (): BpfBackend => new BpfBackend(options);
   const read = (backend: BpfBackend) => {
     for (const _ of backend.read());
     return backend.of('vm');
   };
-  return { kernel, tallies, start, read };
+  return { kernel, tallies, start, read, clock, timers };
 }
 
 test('the maps of all sets become the counts of the VM', () => {
@@ -126,6 +134,38 @@ test('a map that is nearly full is emptied at the next reading, and no count fal
   read(backend);
   read(backend);
   assert.equal(backend.sets.find(({ set }) => set === 'halt_poll')?.dropped, 5);
+});
+
+test('the periods follow the rates of the events, four times a second, until the backend stops', async () => {
+  const { kernel, start, clock, timers } = setUp(['exits', 'halt_poll']);
+  const gate = (events: number, passed = events) => [{ events, passed, dropped: 0 }];
+  kernel.gates.set('trace-exits 0', gate(0));
+  kernel.gates.set('trace-halt-poll 0', gate(0));
+  const backend = start();
+  assert.deepEqual(kernel.periods.get('trace-exits'), [1]);
+  kernel.gates.set('trace-exits 0', gate(25_000));
+  kernel.gates.set('trace-halt-poll 0', gate(10));
+  clock.ms += 250;
+  for (const adjust of timers) adjust();
+  // 100,000 exits a second: 9 ms of the 10 ms go to events, and 1 ms is left for samples of 110 ns.
+  assert.deepEqual([kernel.periods.get('trace-exits'), kernel.periods.get('trace-halt-poll')], [[16], [1]]);
+  assert.ok(Math.abs(backend.costRatio - 0.02) < 1e-4, `${backend.costRatio}`);
+  const ratios = (): (number | undefined)[] => backend.sets.map(({ sampledRatio }) => sampledRatio);
+  assert.deepEqual(ratios(), [1, 1]);
+  for (let i = 1; i <= 4; i++) {
+    kernel.gates.set('trace-exits 0', gate(25_000 * (i + 1), 25_000 + 1600 * i));
+    clock.ms += 250;
+    for (const adjust of timers) adjust();
+  }
+  assert.ok(Math.abs((ratios()[0] ?? 0) - 1 / 16) < 0.002, String(ratios()));
+  assert.ok(backend.costRatio <= 0.01, `${backend.costRatio}`);
+  for (let i = 0; i < 4; i++) {
+    clock.ms += 250;
+    for (const adjust of timers) adjust();
+  }
+  assert.deepEqual([kernel.periods.get('trace-exits'), ratios()], [[1], [1, 1]]);
+  await backend.stop();
+  assert.equal(timers.size, 0);
 });
 
 test('after a new start the counts go on, and the maps of the old objects count no more', async () => {
