@@ -79,7 +79,7 @@ test('a quota that is set or removed later is seen, and its counters stay', asyn
   assert.deepEqual(series(removed, 'kvm_vm_quota_seconds'), []);
 });
 
-test('no counter falls when the cgroup is made again', async (context) => {
+test('no counter falls when the cgroup is made again, each continues for itself', async (context) => {
   const tree = withVm(context, '0::/a.scope\n');
   writeV2(tree, '/a.scope', { quota: '1000', periods: 9, throttled: 8, usec: 4_000_000 });
   const { scrape } = await exporterOf(context, tree);
@@ -87,7 +87,10 @@ test('no counter falls when the cgroup is made again', async (context) => {
   writeV2(tree, '/a.scope', { quota: '1000', periods: 1, throttled: 1, usec: 1_000_000 });
   assert.deepEqual(throttled(await scrape()), { vm: 4 });
   writeV2(tree, '/a.scope', { quota: '1000', periods: 2, throttled: 2, usec: 2_000_000 });
-  assert.deepEqual(throttled(await scrape()), { vm: 5 });
+  const samples = await scrape();
+  assert.deepEqual(throttled(samples), { vm: 5 });
+  assert.equal(sample(samples, 'kvm_vm_throttled_periods_total', VM), 9);
+  assert.equal(sample(samples, 'kvm_vm_quota_periods_total', VM), 10);
 });
 
 test('v1 has its own hierarchy for the quota, and pressure beside it', async (context) => {

@@ -206,10 +206,3 @@ test('by default each vCPU has the statistics of exits, interrupts and halts, an
     'signal_exits',
   ]);
 });
-
-test('a monitor that gives neither version nor state leaves out both', async (context) => {
-  const replies = qemuReplies({ exits: 1 }, {}, { 'query-version': undefined, 'query-status': undefined });
-  const { samples } = await (await startVmWithMonitor(context, replies)).scrape();
-  assert.deepEqual(series(samples, 'kvm_vm_qemu_version_info'), []);
-  assert.deepEqual(series(samples, 'kvm_vm_state_info'), []);
-});
