@@ -39,7 +39,7 @@ export class CgroupsOfVms {
     for (const [i, vm] of vms.entries()) {
       const last = this.#known.get(vm.key);
       const isDue = last === undefined || last.problems.length > 0 || (this.#scrapes + i) % FOUND_EVERY === 0;
-      known.set(vm.key, isDue ? find(host, vm, last) : last);
+      known.set(vm.key, isDue ? findCgroups(host, vm, last) : last);
     }
     this.#known = known;
     return known;
@@ -58,7 +58,8 @@ export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<st
   return shared;
 }
 
-function find(host: Host, { pid }: Vm, last: VmCgroups | undefined): VmCgroups {
+/** @param last what was found before */
+export function findCgroups(host: Host, { pid }: Vm, last?: VmCgroups): VmCgroups {
   const problems: SourceError[] = [];
   const attempt = <T>(path: string, read: () => T): T | undefined => {
     try {

@@ -7,6 +7,7 @@ import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
+import { quotasOf } from './quotas.ts';
 import { diagnose, type Report } from './sources.ts';
 import { reportOn, type VmReport } from './vm.ts';
 
@@ -33,7 +34,7 @@ export class Doctor {
    * been evaluated
    */
   reportOn(label: string): VmReport | undefined {
-    const { inventory, assessment, remotes } = this.dependencies;
+    const { host, inventory, assessment, remotes } = this.dependencies;
     const { vms, topology, disks } = inventory;
     const vm = vms.find((each) => each.label === label);
     if (vm === undefined || topology === undefined) return undefined;
@@ -50,6 +51,7 @@ export class Doctor {
       disks,
       statistics: remotes.lastOf(vm).statistics,
       plan,
+      cpuQuotas: quotasOf(host, vm),
     });
   }
 }

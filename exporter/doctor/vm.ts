@@ -11,6 +11,7 @@ import type { ObservedVm } from '../model/observed.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import type { Vm } from '../model/vm.ts';
 import type { VmStatistics } from '../model/vm-statistics.ts';
+import { quotaLines, type ReportedQuotas } from './quotas.ts';
 
 /** The report of `doctor --vm`. */
 export interface VmReport {
@@ -28,6 +29,7 @@ export interface VmReport {
     readonly iothreads: readonly string[];
   }[];
   readonly queues: VmStage['devices'];
+  readonly cpuQuotas: ReportedQuotas;
   readonly features: Readonly<Record<string, number>>;
   readonly stage: string;
   readonly phase: string | undefined;
@@ -59,9 +61,19 @@ export interface VmFacts {
   readonly topology: CpuTopology;
   readonly disks: readonly Disk[];
   readonly plan: VmPlan;
+  readonly cpuQuotas: ReportedQuotas;
 }
 
-export function reportOn({ vm, affinity, stage, statistics, topology, disks, plan }: VmFacts): VmReport {
+export function reportOn({
+  vm,
+  affinity,
+  stage,
+  statistics,
+  topology,
+  disks,
+  plan,
+  cpuQuotas,
+}: VmFacts): VmReport {
   const { observed, drifts } = affinity;
   const rule = nextRule(stage);
   const nodes = (cpus: readonly number[]): string =>
@@ -89,6 +101,7 @@ export function reportOn({ vm, affinity, stage, statistics, topology, disks, pla
       iothreads: iothreads ?? [],
     })),
     queues: stage.devices,
+    cpuQuotas,
     features: Object.fromEntries(stage.features),
     stage: stage.detected,
     phase: stage.phase,
@@ -155,6 +168,7 @@ export function formatVmReport(report: VmReport): string {
   }
   for (const { device, locality, fairness } of report.queues)
     lines.push(`queues    ${device}: locality ${ratio(locality)}, fairness ${ratio(fairness)}`);
+  lines.push(...quotaLines(report.cpuQuotas));
   const features = Object.entries(report.features).map(
     ([name, value]) => `${value === 1 ? '+' : '-'}${name}`,
   );

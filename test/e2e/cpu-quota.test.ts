@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { type Samples, sample, series } from '../../testing/metrics.ts';
 import { canRunGuests, type Guest, runGuest } from '../../testing/qemu.ts';
 import { has } from '../../testing/tools.ts';
@@ -98,6 +98,13 @@ test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", asy
   assert.equal(sample(samples, 'kvm_vm_quota_seconds', group), 0.02);
   assert.equal(sample(samples, 'kvm_vm_quota_period_seconds', group), 0.1);
   assert.ok(sample(samples, 'kvm_vm_throttled_periods_total', group) > 0);
+  const doctor = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor', '--vm', name], {
+    encoding: 'utf8',
+  });
+  assert.match(
+    doctor.stdout,
+    /^quota {5}vm: 20 ms each 100 ms \(0\.2 CPUs\), used up in \d+ of \d+ periods/m,
+  );
   guest.stop();
 });
 

@@ -105,3 +105,45 @@ test('counters of a VM that ended are forgotten: another one with its key starts
   const { samples } = await collect(collector, exits(3));
   assert.equal(sample(samples, 'kvm_vcpu_exits_total', { ...LABEL, vcpu: '0' }), 3);
 });
+
+test('by default each vCPU has the statistics of exits, interrupts and halts, and no others', async () => {
+  const names =
+    'exits io_exits mmio_exits halt_exits irq_exits irq_injections irq_window_exits signal_exits hypercalls ' +
+    'insn_emulation halt_attempted_poll halt_successful_poll halt_poll_success_ns halt_poll_fail_ns halt_wait_ns ' +
+    'halt_wakeup preemption_other preemption_reported';
+  const all = [...names.split(' '), 'tlb_flush', 'pf_fixed', 'nmi_injections'];
+  const vcpus = new Map([[0, new Map(all.map((name, i) => [name, i]))]]);
+  const collector = qmp(new StatisticMetrics(), new CounterSets());
+  const { samples } = await collect(collector, qmpOf(statistics('qmp', { vcpus })));
+  const shown = [...samples.keys()].flatMap((key) => /^kvm_vcpu_(\w+?)_total\{/.exec(key)?.[1] ?? []);
+  const expected = names.split(' ').map((name) => name.replace(/_ns$/, '_seconds'));
+  assert.deepEqual(shown.sort(), expected.sort());
+});
+
+test('a disk whose failures, merges and discards are not counted leaves those out', async () => {
+  const operation = {
+    operations: 1,
+    bytes: 2,
+    seconds: 3,
+    merged: undefined,
+    failed: undefined,
+    latency: undefined,
+  };
+  const disk = { name: 'vda', read: operation, write: operation, flush: operation, discard: undefined };
+  const disks = [{ ...disk, file: '', driver: '', iothreads: undefined, queues: undefined }];
+  const collector = qmp(new StatisticMetrics(), new CounterSets());
+  const { samples } = await collect(collector, qmpOf(statistics('qmp', { disks })));
+  const names = new Set([...samples.keys()].map((key) => /^kvm_vm_disk_\w+/.exec(key)?.[0]));
+  names.delete(undefined);
+  assert.deepEqual([...names].sort(), [
+    'kvm_vm_disk_flush_requests_time_seconds_total',
+    'kvm_vm_disk_flush_requests_total',
+    'kvm_vm_disk_info',
+    'kvm_vm_disk_read_bytes_total',
+    'kvm_vm_disk_read_time_seconds_total',
+    'kvm_vm_disk_reads_completed_total',
+    'kvm_vm_disk_write_time_seconds_total',
+    'kvm_vm_disk_writes_completed_total',
+    'kvm_vm_disk_written_bytes_total',
+  ]);
+});

@@ -74,6 +74,7 @@ function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others 
     } as unknown as VmStatistics,
     topology: NUMA,
     disks: [{ name: 'nvme0n1', node: 1 } as Disk],
+    cpuQuotas: { quotas: [], unknown: [] },
     plan: planFor(
       hostOf(NUMA, [seen, ...others]),
       seen,
@@ -114,6 +115,7 @@ test('the report has all facts of a VM', () => {
       { disk: 'vdb', queues: undefined, iothreads: [] },
     ],
     queues: [{ device: 'vda', locality: 0.5, fairness: undefined }],
+    cpuQuotas: { quotas: [], unknown: [] },
     features: { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 1 },
     stage: 'original',
     phase: undefined,

@@ -1,0 +1,54 @@
+import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
+import type { Host } from '../../probes/host.ts';
+import { findCgroups } from '../collectors/vm-cgroups.ts';
+import type { Vm } from '../model/vm.ts';
+
+/** A CPU quota of a VM. */
+export interface ReportedQuota {
+  /** As the label `group` of `kvm_vm_throttled_seconds_total`. */
+  readonly group: string;
+  /** Microseconds of CPU time in each period. */
+  readonly quota: number;
+  /** Microseconds. */
+  readonly period: number;
+  /** Since the cgroup exists; undefined if it cannot be read. */
+  readonly stat: CpuStat | undefined;
+}
+
+export interface ReportedQuotas {
+  readonly quotas: readonly ReportedQuota[];
+  /** Why there may be others. */
+  readonly unknown: readonly string[];
+}
+
+/** The CPU quotas that limit a VM now. */
+export function quotasOf(host: Host, vm: Vm): ReportedQuotas {
+  const { groups, problems } = findCgroups(host, vm);
+  const quotas = groups.flatMap(({ group, folder, quota }): ReportedQuota[] =>
+    quota?.quota === undefined
+      ? []
+      : [{ group, quota: quota.quota, period: quota.period, stat: statOf(host, folder) }],
+  );
+  return { quotas, unknown: problems.map(({ message }) => message) };
+}
+
+function statOf(host: Host, folder: string): CpuStat | undefined {
+  try {
+    return readCpuStat(host, folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @example 'quota     vcpu0: 20 ms each 100 ms (0.2 CPUs), used up in 48 of 53 periods, 2.5 s stopped' */
+export function quotaLines({ quotas, unknown }: ReportedQuotas): string[] {
+  const lines = quotas.map(({ group, quota, period, stat }) => {
+    const limit = `${quota / 1000} ms each ${period / 1000} ms (${Number((quota / period).toFixed(2))} CPUs)`;
+    const used =
+      stat === undefined
+        ? ''
+        : `, used up in ${stat.throttledPeriods} of ${stat.periods} periods, ${stat.throttledSeconds.toFixed(1)} s stopped`;
+    return `quota     ${group}: ${limit}${used}`;
+  });
+  return [...lines, ...unknown.map((why) => `quota     unknown: ${why}`)];
+}
