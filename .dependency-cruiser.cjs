@@ -51,7 +51,7 @@ module.exports = {
     only('simhost-imports-lab', '^lab/(simhost/|[^/]*$)', [
       '^lab/',
       '^kernel/',
-      '^exporter/metrics/stages\\.ts$',
+      '^exporter/metrics/(stages|techniques)\\.ts$',
     ]),
     only('metrics-import-metrics', '^exporter/metrics/', ['^exporter/metrics/', '^kernel/']),
     only('promql-imports-metrics', '^promql/', ['^promql/', '^exporter/metrics/']),

@@ -1,4 +1,5 @@
 import { STAGES } from '../exporter/metrics/stages.ts';
+import type { Technique } from '../exporter/metrics/techniques.ts';
 import {
   add,
   and,
@@ -16,6 +17,7 @@ import {
   maxOverTime,
   minOverTime,
   mul,
+  notEqual,
   on,
   or,
   rate,
@@ -23,10 +25,12 @@ import {
   sub,
   subquery,
   sum,
+  timestamp,
   unless,
   type Vector,
 } from '../promql/promql.ts';
-import { HOST, recorded, VM } from './recording.ts';
+import { secondsOf } from './durations.ts';
+import { ofVm as expressions, HOST, recorded, VM } from './recording.ts';
 import * as thresholds from './thresholds.ts';
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -61,18 +65,14 @@ const ofHost = <L extends string>(alert: Omit<AlertOf<L>, 'scope'>): AlertRule =
 
 const ABOUT_VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
 const DOCTOR = 'On the host: kvm-telemetry doctor --vm {{ $labels.vm }}';
-/** A template: the name of the stage whose rank is the alert's value. */
-const STAGE_NAME = `${STAGES.map(
-  (stage, rank) => `{{ ${rank === 0 ? 'if' : 'else if'} eq $value ${rank}.0 }}${stage}`,
-).join('')}{{ end }}`;
 const POLLING_RANK = STAGES.indexOf('exitless_polling');
 const POLLING_STAGES = regexp(STAGES.slice(POLLING_RANK).join('|'));
 
 const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = thresholds;
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, vmThrottled, ioThreadSaturated } =
   thresholds;
-const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, stageLost } = thresholds;
-const { collectorFailing, traceDrops, taskStalled, seriesLimited, down, baseline, stages, WINDOW, MISSED } =
+const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, techniqueLost } = thresholds;
+const { collectorFailing, traceDrops, taskStalled, seriesLimited, down, baseline, WINDOW, MISSED } =
   thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
@@ -116,8 +116,50 @@ const completed = (window: string) =>
 const usualExcess = lastOverTime(
   subquery(recorded('vm:kvm_excess_exits:baseline'), baseline.memory, baseline.resolution),
 );
-const bestStage = (window: string) =>
-  maxOverTime(subquery(recorded('vm:kvm_stage:held_rank'), window, stages.bestResolution));
+/** VMs that declare that they poll. */
+const declaredPolling = max(
+  gauge('kvm_vm_stage_info', { stage: POLLING_STAGES, source: equal('declared') }),
+  VM,
+);
+const POLLS = { technique: equal('exitless_polling'), state: regexp('in_force|partly') };
+/** VMs that polled within the time. */
+const polledWithin = (time: string) =>
+  max(compare(maxOverTime(gaugeRange('kvm_vm_technique_state', time, POLLS)), '==', 1), VM);
+
+const OF_TECHNIQUE = [...VM, 'technique'] as const;
+const since = max(gauge('kvm_vm_technique_since_timestamp_seconds'), OF_TECHNIQUE);
+const lostNow = max(
+  compare(gauge('kvm_vm_technique_state', { state: equal('lost') }), '==', 1),
+  OF_TECHNIQUE,
+);
+const lostLately = and(
+  lostNow,
+  on(...OF_TECHNIQUE),
+  compare(sub(timestamp(since), since), '<', secondsOf(techniqueLost.memory)),
+);
+/** The number that decides. Of kicks and interrupts it is the larger one. */
+const proof = max(
+  gauge('kvm_vm_technique_evidence_ratio', { evidence: notEqual('used_queues') }),
+  OF_TECHNIQUE,
+);
+/** Value of a lost technique of which nothing is measured now: its configuration no longer asks for it. */
+const NOT_ASKED = -1;
+
+/** What the value of KvmTechniqueLost says. */
+const PROOFS: Readonly<Record<Technique, string>> = {
+  affinity: '{{ $value | humanizePercentage }} of its threads are pinned where expected',
+  exitless_polling: '{{ $value | printf `%.2f` }} kicks or interrupts an I/O (in force below 0.5)',
+  parallel_batching: '{{ $value | printf `%.1f` }} I/Os a kick (in force from 2)',
+  pinned_queues:
+    "{{ $value | humanizePercentage }} of a queue's kicks come from its top vCPU (in force from 80%)",
+};
+const proofText = Object.entries(PROOFS)
+  .map(
+    ([technique, text], i) =>
+      `{{ ${i === 0 ? 'if' : 'else if'} eq $labels.technique \`${technique}\` }}${text}`,
+  )
+  .join('');
+const lostText = `{{ if lt $value 0.0 }}its configuration no longer asks for it{{ else }}${proofText}{{ end }}{{ end }}`;
 
 const inFlight = sum(minOverTime(gaugeRange('kvm_block_io_now', ioStalled.window)), [...HOST, 'device']);
 const stalledDevices = and(
@@ -206,7 +248,7 @@ const alerts = {
         ioThreadSaturated.run,
       ),
       on(...VM),
-      gauge('kvm_vm_stage_info', { stage: POLLING_STAGES }),
+      or(expressions.technique('exitless_polling', ['in_force', 'partly']), declaredPolling),
     ),
     ...timing(ioThreadSaturated),
     summary: `An I/O thread is saturated: ${ABOUT_VM}`,
@@ -221,10 +263,7 @@ const alerts = {
         busierThan(pollingRegressed.minIops),
       ),
       on(...VM),
-      or(
-        max(gauge('kvm_vm_stage_info', { stage: POLLING_STAGES, source: equal('declared') }), VM),
-        compare(bestStage(pollingRegressed.memory), '>=', POLLING_RANK),
-      ),
+      or(declaredPolling, polledWithin(pollingRegressed.memory)),
     ),
     ...timing(pollingRegressed),
     summary: `Polling is no longer exitless: ${ABOUT_VM}`,
@@ -271,19 +310,15 @@ const alerts = {
     summary: `I/O hangs on {{ $labels.device }}: ${ABOUT_VM}`,
     description: `Requests in flight on {{ $labels.device }}, which holds disks of ${ABOUT_VM}: {{ $value }}. None has completed for ${ioStalled.for}.`,
   }),
-  KvmStageLost: ofVm({
+  KvmTechniqueLost: ofVm({
     severity: 'warning',
-    expr: and(
-      compare(recorded('vm:kvm_stage:measured_rank'), '<', bestStage(stageLost.memory)),
-      on(...VM), // A VM that lost its pins, or a VM with enough I/O for a valid measurement.
-      or(
-        compare(recorded('vm:kvm_stage:rank'), '==', 0),
-        and(recorded('vm:kvm_stage:rank'), on(...VM), busierThan(stages.minIops)),
-      ),
+    expr: or(
+      and(proof, on(...OF_TECHNIQUE), lostLately),
+      unless(mul(lostLately, NOT_ASKED), on(...OF_TECHNIQUE), proof),
     ),
-    ...timing(stageLost),
-    summary: `Lost a stage: ${ABOUT_VM}`,
-    description: `${ABOUT_VM} is at stage ${STAGE_NAME}. It was at a higher one within the last ${stageLost.memory}. ${DOCTOR}`,
+    ...timing(techniqueLost),
+    summary: `Lost {{ $labels.technique }}: ${ABOUT_VM}`,
+    description: `{{ $labels.technique }} was in force in ${ABOUT_VM} and is not: ${lostText}. ${DOCTOR}`,
   }),
   KvmTelemetryCollectorFailing: ofHost({
     severity: 'warning',

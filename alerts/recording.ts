@@ -1,8 +1,8 @@
 import { STAGES } from '../exporter/metrics/stages.ts';
+import { TECHNIQUES, type Technique, type TechniqueState } from '../exporter/metrics/techniques.ts';
 import {
   add,
   and,
-  clampMax,
   clampMin,
   compare,
   count,
@@ -12,10 +12,10 @@ import {
   gauge,
   groupLeft,
   histogramQuantile,
+  type Matcher,
   type Matchers,
   max,
   maxOverTime,
-  minOverTime,
   mul,
   notRegexp,
   on,
@@ -36,7 +36,6 @@ import {
   MIN_IOPS,
   MIN_IOPS_OF_LATENCY,
   SAMPLED_WINDOW,
-  stages,
   unknownIos,
   WINDOW,
 } from './thresholds.ts';
@@ -46,9 +45,6 @@ export const VM = ['job', 'instance', 'vm'] as const;
 export const HOST = ['job', 'instance'] as const;
 type Vm = (typeof VM)[number];
 type Host = (typeof HOST)[number];
-
-/** Detecting pins needs no I/O; detecting the stages above affinity does. */
-const AFFINITY = STAGES.indexOf('affinity');
 
 export interface RecordingRule<L extends string> {
   readonly expr: Vector<L>;
@@ -97,16 +93,27 @@ export const ofVm = {
       sum(rate('kvm_vm_disk_read_time_seconds_total', window, of), [...VM, 'disk']),
       sum(rate('kvm_vm_disk_write_time_seconds_total', window, of), [...VM, 'disk']),
     ),
-  /** Index of the detected stage in `STAGES`. */
-  stageRank: (of: Matchers<Vm> = {}): Vector<Vm> =>
-    STAGES.map((stage, rank) =>
-      mul(
-        max(gauge('kvm_vm_stage_info', { ...of, stage: equal(stage), source: equal('detected') }), VM),
-        rank,
+  /** Index of the detected stage in `STAGES`; -1 if the techniques in force fit no stage. */
+  stageRank: (of: Matchers<Vm> = {}): Vector<Vm> => {
+    const detected = (stage: Matcher): Vector<Vm> =>
+      max(gauge('kvm_vm_stage_info', { ...of, stage, source: equal('detected') }), VM);
+    const ranks = STAGES.map((stage, rank) => mul(detected(equal(stage)), rank)).reverse();
+    return [...ranks, mul(detected(notRegexp(STAGES.join('|'))), -1)].reduce((a, b) => or(a, b));
+  },
+  /** 1 for each technique in one of these states. */
+  technique: (technique: Technique, states: readonly TechniqueState[], of: Matchers<Vm> = {}): Vector<Vm> =>
+    max(
+      compare(
+        gauge('kvm_vm_technique_state', {
+          ...of,
+          technique: equal(technique),
+          state: regexp(states.join('|')),
+        }),
+        '==',
+        1,
       ),
-    )
-      .reverse()
-      .reduce((a, b) => or(a, b)),
+      VM,
+    ),
 } as const;
 
 /**
@@ -219,22 +226,9 @@ const derived = {
     'Threads that violate their expected affinity.',
     sum(gauge('kvm_vm_affinity_drift_threads'), VM),
   ),
-  'vm:kvm_stage:rank': rule(
-    `Detected stage: ${STAGES.map((stage, rank) => `${rank} ${stage}`).join(', ')}.`,
-    ofVm.stageRank(),
-  ),
-  'vm:kvm_stage:measured_rank': rule(
-    `Detected stage of a VM with more than ${stages.minIops} I/Os per second. At most ${AFFINITY} for other VMs, because the stages above it cannot be measured.`,
-    or(
-      and(recordedSeries<Vm>('vm:kvm_stage:rank', {}), on(...VM), compare(ios, '>', stages.minIops)),
-      clampMax(recordedSeries<Vm>('vm:kvm_stage:rank', {}), AFFINITY),
-    ),
-  ),
-  'vm:kvm_stage:held_rank': rule(
-    `Lowest measured stage of the last ${stages.held}.`,
-    minOverTime(
-      subquery(recordedSeries<Vm>('vm:kvm_stage:measured_rank', {}), stages.held, stages.heldResolution),
-    ),
+  'vm:kvm_techniques_in_force:count': rule(
+    `Techniques of the paper in force: ${TECHNIQUES.join(', ')}.`,
+    sum(gauge('kvm_vm_technique_state', { state: equal('in_force') }), VM),
   ),
 } as const;
 
@@ -246,6 +240,10 @@ const perHost = {
   'host_stage:kvm_vms:count': rule(
     'VMs by detected stage.',
     count(gauge('kvm_vm_stage_info', { source: equal('detected') }), [...HOST, 'stage']),
+  ),
+  'host_technique_state:kvm_vms:count': rule(
+    'VMs by technique and its state.',
+    sum(gauge('kvm_vm_technique_state'), [...HOST, 'technique', 'state']),
   ),
   'host:kvm_exits:rate': rule('Exits per second.', hostSum('vm:kvm_exits:rate')),
   'host:kvm_ios:rate': rule('I/Os per second.', hostSum('vm:kvm_ios:rate')),

@@ -47,19 +47,6 @@ export const EXITS_PER_PATH_EVENT = 2;
  */
 export const unknownIos = { memory: '1h', resolution: '5m' } as const;
 
-/**
- * Stages above affinity are measured. Below this rate (I/Os per second) they come from the configuration
- * only, which proves nothing.
- */
-export const stages = {
-  minIops: 1000,
-  /** A stage must hold for this long: a daemon that has just started has not measured it yet. */
-  held: '5m',
-  heldResolution: '30s',
-  /** Resolution of the search for the best stage that was held. */
-  bestResolution: '1m',
-} as const;
-
 export const baseline = {
   /** A VM's day, in steps of five minutes: 288 points. */
   window: '1d',
@@ -177,13 +164,11 @@ export const diskLatency = {
  */
 export const ioStalled = { window: '1m', for: '2m', keepFiringFor: '2m' } as const;
 
-export const stageLost = {
-  /** How far back the rule searches for the best stage, and so the maximum duration of the alert. */
+export const techniqueLost = {
+  /** Age at which a loss is no news any more, and so the maximum duration of the alert. */
   memory: '6h',
-  /**
-   * After a reboot or a migration the stage is detected again: a minute for the measurement, two detections.
-   */
-  for: '10m',
+  /** As long as an affinity drift. The exporter has already confirmed the loss with a second measurement. */
+  for: '2m',
   keepFiringFor: '5m',
 } as const;
 

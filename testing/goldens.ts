@@ -19,6 +19,7 @@ export function withoutTheMoment(text: string): string {
     .filter((line) => !/^(# (HELP|TYPE) )?(process|nodejs)_/.test(line))
     .filter((line) => !/^kvm_telemetry_\w+_duration_seconds_(bucket|sum)/.test(line))
     .map((line) => line.replace(/^(kvm_telemetry_collector_duration_seconds\{.*\}) .*/, '$1 0'))
+    .map((line) => line.replace(/^(kvm_vm_technique_since_timestamp_seconds\{.*\}) .*/, '$1 0'))
     .map((line) => line.replace(/nodejs="[\d.]+"/, 'nodejs="0"'))
     .filter((line) => line !== '')
     .join('\n');

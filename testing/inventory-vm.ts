@@ -25,6 +25,7 @@ export function inventoryVm(pid: number, more: Partial<Vm> = {}): Vm {
     domain: '',
     pins: undefined,
     libvirtDisks: undefined,
+    isConfidential: false,
     devices: undefined,
     ...more,
   };

@@ -29,6 +29,10 @@ export interface GuestOptions {
   readonly vcpus?: number;
   readonly accel?: 'kvm' | 'tcg';
   readonly debugThreads?: boolean;
+  /** Content of its boot disk; the loop of port I/O by default. */
+  readonly boot?: Buffer;
+  /** Properties of its IOThread, such as `poll-max-ns=0`. */
+  readonly iothread?: string;
   /** Program to run instead of QEMU's own path. */
   readonly program?: string;
   /** More arguments; `@` in them is replaced by the guest's folder. */
@@ -70,7 +74,7 @@ export function portIoDisk(): Buffer {
 /** Starts a real QEMU with a guest that does port I/O in a loop, a virtio-blk disk and an IOThread. */
 export function startGuest(options: GuestOptions): Guest {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-guest-'));
-  writeFileSync(join(folder, 'boot.img'), portIoDisk());
+  writeFileSync(join(folder, 'boot.img'), options.boot ?? portIoDisk());
   writeFileSync(join(folder, 'disk.img'), Buffer.alloc(1024 * 1024));
   const pidFile = join(folder, 'pid');
   const { name, vcpus = 2, accel = 'kvm', debugThreads = true, extra = [] } = options;
@@ -80,7 +84,7 @@ export function startGuest(options: GuestOptions): Guest {
       ['-name', `guest=${name.replaceAll(',', ',,')}${debugThreads ? ',debug-threads=on' : ''}`],
       ['-machine', `pc,accel=${accel}`, '-m', '16', '-smp', String(vcpus)],
       ['-nodefaults', '-display', 'none', '-daemonize', '-pidfile', pidFile],
-      ['-object', 'iothread,id=io0'],
+      ['-object', `iothread,id=io0${options.iothread === undefined ? '' : `,${options.iothread}`}`],
       ['-drive', `file=${folder}/boot.img,format=raw,if=ide`],
       ['-blockdev', `driver=file,filename=${folder}/disk.img,node-name=d0`],
       ['-device', 'virtio-blk-pci,drive=d0,iothread=io0,id=vda'],

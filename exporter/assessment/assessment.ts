@@ -1,12 +1,16 @@
 import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readBootId } from '../../probes/proc-boot-id.ts';
+import type { TechniqueState } from '../metrics/techniques.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
 import type { Feature } from '../model/features.ts';
 import type { HostEvent } from '../model/host-event.ts';
 import type { Residency } from '../model/residency.ts';
+import { wordFor } from '../model/stage.ts';
 import type { Stages } from '../model/stage-reading.ts';
+import type { TechniqueVerdict } from '../model/technique.ts';
+import { changeInWords, proofInWords } from '../model/technique-in-words.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import type { StateLogger } from '../state/state-file.ts';
@@ -17,9 +21,11 @@ import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
 import type { VmPlan } from './plan/plan.ts';
 import { ioThreadsOf } from './plan/polling.ts';
-import type { Evidence } from './stage/evidence.ts';
+import type { Moment } from './stage/moment.ts';
 import { Phases } from './stage/phases.ts';
 import { type StageDependencies, StageWatch } from './stage/watch.ts';
+import { TechniqueRecords } from './technique/records.ts';
+import { TechniqueWatch } from './technique/watch.ts';
 
 export interface AssessmentDependencies {
   readonly host: Host;
@@ -30,6 +36,8 @@ export interface AssessmentDependencies {
   onEvent(event: HostEvent): void;
   /** Milliseconds of a monotonic clock. */
   now(): number;
+  /** Milliseconds of the epoch. */
+  epochMs(): number;
   /** Seconds since boot. */
   sinceBoot(): number;
   readonly stateDirectory: string;
@@ -68,11 +76,16 @@ export class Assessment {
     );
     this.#stages = new StageWatch({
       phases: new Phases(stateDirectory, logger),
+      techniques: new TechniqueWatch({
+        records: new TechniqueRecords(stateDirectory, boot, logger, dependencies.learns),
+        epochMs: dependencies.epochMs,
+        onChange: (vm, verdict, from) => this.#logTechnique(vm, verdict, from),
+      }),
       vms: () => watched.vms,
       topology: () => watched.topology,
       affinity: () => this.#affinity.reading,
       lastOf: dependencies.lastOf,
-      onChange: (vm, what, from, to) => this.#logStage(vm, what, from, to),
+      onPhase: (vm, from, to) => this.#logPhase(vm, from, to),
     });
   }
 
@@ -118,9 +131,9 @@ export class Assessment {
     if ((topology?.nodes.length ?? 0) > 1) await this.#memory.readDue(vms);
   }
 
-  /** Determines the stages. Call it several times a minute. */
-  judge(evidence: ReadonlyMap<string, Evidence>): void {
-    this.#stages.judge(evidence);
+  /** Judges the techniques. Call it several times a minute. */
+  async judge(moments: ReadonlyMap<string, Moment>): Promise<void> {
+    await this.#stages.judge(moments);
   }
 
   #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
@@ -131,16 +144,27 @@ export class Assessment {
     else logger.info({ vm, thread, kind }, `affinity drift of ${vm} ${thread} has ended: ${kind}`);
   }
 
-  #logStage(
-    { label: vm }: Vm,
-    what: 'stage' | 'phase',
-    from: string | undefined,
-    to: string | undefined,
-  ): void {
+  #logTechnique({ label: vm }: Vm, verdict: TechniqueVerdict, from: TechniqueState): void {
+    const { logger, onEvent } = this.dependencies;
+    const { technique, state: to, evidence } = verdict;
+    const word = wordFor(technique);
+    onEvent({
+      kind: to === 'lost' ? 'technique_lost' : 'technique_changed',
+      vm,
+      what: to === 'lost' ? word : `${word}: ${from} -> ${to}`.replaceAll('_', ' '),
+      evidence: proofInWords(verdict),
+    });
+    const fields = { vm, technique, from, to, evidence };
+    const message = `${word} of ${vm}: ${changeInWords(verdict, from)}`;
+    if (to === 'lost') logger.warn(fields, message);
+    else logger.info(fields, message);
+  }
+
+  #logPhase({ label: vm }: Vm, from: string | undefined, to: string | undefined): void {
     const { logger, onEvent } = this.dependencies;
     const change = `${from ?? 'none'} -> ${to ?? 'none'}`;
-    onEvent({ kind: `${what}_changed`, vm, what: change.replaceAll('_', ' '), evidence: '' });
-    logger.info({ vm, from, to }, `${what} of ${vm}: ${change}`);
+    onEvent({ kind: 'phase_changed', vm, what: change.replaceAll('_', ' '), evidence: '' });
+    logger.info({ vm, from, to }, `phase of ${vm}: ${change}`);
   }
 }
 

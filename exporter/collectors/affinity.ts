@@ -5,6 +5,7 @@ import type { VmAffinity } from '../model/affinity-reading.ts';
 import { DRIFT_KINDS, type DriftKind } from '../model/drift.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import type { Collector } from './collector.ts';
+import { addTechniques } from './techniques.ts';
 
 /** Expected and observed affinity of threads, and the stage of each VM. Computed between scrapes. */
 export function affinity(): Collector {
@@ -21,7 +22,9 @@ export function affinity(): Collector {
         const where = reading.of(vm);
         if (where !== undefined) addAffinity(families, vm.label, where, kinds, drift);
         const stage = stages.of(vm);
-        if (stage !== undefined) addStage(families, vm.label, stage);
+        if (stage === undefined) continue;
+        addStage(families, vm.label, stage);
+        addTechniques(families, vm.label, stage);
       }
       for (const problem of reading.problems) report(problem);
     },
@@ -82,7 +85,8 @@ function addStage(families: Families, vm: string, stage: VmStage): void {
   for (const [feature, value] of stage.features) {
     families.add('kvm_vm_feature', { vm, feature }, value);
   }
-  families.add('kvm_vm_stage_info', { vm, stage: stage.detected, source: 'detected' }, 1);
+  if (stage.label !== undefined)
+    families.add('kvm_vm_stage_info', { vm, stage: stage.label, source: 'detected' }, 1);
   if (stage.declared !== undefined) {
     families.add('kvm_vm_stage_info', { vm, stage: stage.declared, source: 'declared' }, 1);
   }

@@ -4,7 +4,7 @@ import type { Host } from '../../probes/host.ts';
 import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Assessment } from '../assessment/assessment.ts';
 import type { Sampler } from '../assessment/sampler.ts';
-import { takeEvidence } from '../assessment/stage/evidence.ts';
+import { takeMoments } from '../assessment/stage/moment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Isa } from '../model/io-path.ts';
 import { countersOf, cpuOf, NO_CPU, type VmCounters, type VmCpu } from '../model/vm-counters.ts';
@@ -129,7 +129,8 @@ export class PeriodicWork {
   }
 
   /**
-   * Determines the stage of each VM, and records its history. Counts kicks and I/Os now, independently of scrapes.
+   * Judges the techniques of each VM, and records its history. Counts kicks, interrupts and I/Os now, independently of
+   * scrapes.
    *
    * @param patience how long to wait for perf, which reports at its own interval
    */
@@ -138,7 +139,7 @@ export class PeriodicWork {
     const { inventory, trace, remotes, assessment, record, now } = this.dependencies;
     const yielder = new Yielder();
     let isa: Isa = 'vmx';
-    const evidence = await takeEvidence({
+    const moments = await takeMoments({
       vms: () => inventory.vms,
       async readTrace() {
         const reading = await trace.readPaced(async () => {
@@ -152,10 +153,10 @@ export class PeriodicWork {
       hasMonitor: (vm) => remotes.hasMonitor(vm),
       now,
     });
-    assessment.judge(evidence);
+    await assessment.judge(moments);
     const blocks = this.#readBlocks();
     const counters = inventory.vms.flatMap((vm) => {
-      const moment = evidence.get(vm.key);
+      const moment = moments.get(vm.key);
       const cpu = this.#cpu.get(vm.key) ?? NO_CPU;
       return moment === undefined ? [] : [countersOf(vm, { ...moment, isa, cpu, blocks })];
     });

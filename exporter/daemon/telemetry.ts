@@ -65,7 +65,7 @@ export class Telemetry {
 
   constructor(config: Config, dependencies: TelemetryDependencies) {
     const { logger, own, build, learns, world = realWorld } = dependencies;
-    const { now, pid, writer } = world;
+    const { now, epochMs, pid, writer } = world;
     this.#config = config;
     this.#own = own;
     this.#settings = settingsOf(config);
@@ -94,9 +94,9 @@ export class Telemetry {
       inventory,
     );
     // A step of the wall clock must not tear the history.
-    const startedAt = Date.now() - now();
-    const epochMs = (): number => Math.round(startedAt + now());
-    const events = new EventLog(epochMs);
+    const startedAt = epochMs() - now();
+    const steadyMs = (): number => Math.round(startedAt + now());
+    const events = new EventLog(steadyMs);
     const onEvent = (event: HostEvent): void => events.add(event);
     const history = new HostHistory({ onEvent, everyMs: () => this.#settings.intervals.stages });
     const assessment = new Assessment(
@@ -108,6 +108,7 @@ export class Telemetry {
         lastOf: (vm) => remotes.lastOf(vm),
         onEvent,
         now,
+        epochMs,
         sinceBoot,
         stateDirectory: config['state.dir'],
         learns,
@@ -133,7 +134,7 @@ export class Telemetry {
       this.#settings.scrape,
     );
     const taskRuns = this.#taskRuns;
-    const record = (vms: readonly VmCounters[]): void => history.take(epochMs(), vms);
+    const record = (vms: readonly VmCounters[]): void => history.take(steadyMs(), vms);
     this.work = new PeriodicWork(
       {
         host,

@@ -7,6 +7,8 @@ import { type TracefsWriter, tracefsWriter } from '../trace/writer.ts';
 export interface World {
   /** Milliseconds of a monotonic clock. */
   now(): number;
+  /** Milliseconds of the epoch. */
+  epochMs(): number;
   /** Process id of the exporter. */
   readonly pid: number;
   readonly writer: TracefsWriter;
@@ -14,6 +16,7 @@ export interface World {
 
 export const realWorld: World = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   pid: process.pid,
   writer: tracefsWriter,
 };

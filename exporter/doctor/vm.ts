@@ -1,16 +1,20 @@
 import { formatCpuList } from '../../kernel/cpu-list.ts';
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { printable } from '../../probes/printable.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import { fixOf, type Plan, type VmPlan } from '../assessment/plan/plan.ts';
 import { type Remedy, remediesFor } from '../assessment/plan/remedies.ts';
+import { TECHNIQUES } from '../metrics/techniques.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
 import type { Expectation } from '../model/expectation.ts';
 import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { ObservedVm } from '../model/observed.ts';
+import { inWords, statesOf } from '../model/stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
+import { verdictInWords } from '../model/technique-in-words.ts';
 import type { Vm } from '../model/vm.ts';
-import type { VmStatistics } from '../model/vm-statistics.ts';
+import type { Storage } from '../model/vm-statistics.ts';
 import { quotaLines, type ReportedQuotas } from './quotas.ts';
 
 /** The report of `doctor --vm`. */
@@ -31,7 +35,10 @@ export interface VmReport {
   readonly queues: VmStage['devices'];
   readonly cpuQuotas: ReportedQuotas;
   readonly features: Readonly<Record<string, number>>;
+  /** The paper's stage, else what is in force in words. */
   readonly stage: string;
+  /** Each technique with its state, since when, and the numbers that decide. */
+  readonly techniques: readonly ReportedTechnique[];
   readonly phase: string | undefined;
   /** Each with the step of the plan that fixes it. */
   readonly drifts: readonly { thread: string; kind: string; why: string; fix: string | undefined }[];
@@ -41,6 +48,16 @@ export interface VmReport {
   readonly next:
     | { readonly stage: string; readonly section: string; readonly steps: readonly Remedy[] }
     | undefined;
+}
+
+interface ReportedTechnique {
+  readonly technique: string;
+  readonly state: string;
+  /** Seconds of the epoch. */
+  readonly since: number;
+  readonly text: string;
+  /** Whether the declared phase includes the technique, and it is not in force. */
+  readonly contradictsPhase: boolean;
 }
 
 interface ReportedThread {
@@ -57,7 +74,7 @@ export interface VmFacts {
   readonly vm: Vm;
   readonly affinity: VmAffinity;
   readonly stage: VmStage;
-  readonly statistics: VmStatistics | undefined;
+  readonly statistics: Storage | undefined;
   readonly topology: CpuTopology;
   readonly disks: readonly Disk[];
   readonly plan: VmPlan;
@@ -103,7 +120,14 @@ export function reportOn({
     queues: stage.devices,
     cpuQuotas,
     features: Object.fromEntries(stage.features),
-    stage: stage.detected,
+    stage: stage.label ?? inWords(statesOf(stage.verdicts)),
+    techniques: TECHNIQUES.map((technique) => ({
+      technique,
+      state: stage.verdicts[technique].state,
+      since: stage.verdicts[technique].since / MSEC_PER_SEC,
+      text: verdictInWords(stage.verdicts[technique]),
+      contradictsPhase: stage.contradicted.includes(technique),
+    })),
     phase: stage.phase,
     drifts: drifts.map((drift) => {
       const { thread, kind, why } = drift;
@@ -173,8 +197,10 @@ export function formatVmReport(report: VmReport): string {
     ([name, value]) => `${value === 1 ? '+' : '-'}${name}`,
   );
   lines.push(`features  ${features.join(' ')}`);
-  lines.push(`stage     ${report.stage}${report.phase === undefined ? '' : `; phase ${report.phase}`}`, '');
-  lines.push(...driftLines(report));
+  lines.push(`stage     ${report.stage}`);
+  for (const { text } of report.techniques) lines.push(`          ${text}`);
+  if (report.phase !== undefined) lines.push(`phase     ${report.phase}${contradictionOf(report)}`);
+  lines.push('', ...driftLines(report));
   if (report.next !== undefined) {
     lines.push('', `missing for ${report.next.stage} (section ${report.next.section} of the paper):`);
     for (const { missing, fixes } of report.next.steps)
@@ -184,8 +210,11 @@ export function formatVmReport(report: VmReport): string {
   return `${lines.map(printable).join('\n')}\n`;
 }
 
-function driftLines({ drifts, unknown }: VmReport): string[] {
-  const none = unknown === undefined ? 'no drift' : 'no drift that can be seen without a baseline';
+function driftLines(report: VmReport): string[] {
+  const { drifts, unknown } = report;
+  const none = isUnpinned(report)
+    ? 'not pinned, so no drift'
+    : unknown === undefined ? 'no drift' : 'no drift that can be seen without a baseline';
   const lines = drifts.flatMap(({ thread, kind, why, fix }) => [
     `  ${thread}: ${kind}: ${why}`,
     ...(fix === undefined ? [] : [`    fix: ${fix}`]),
@@ -206,6 +235,17 @@ function planLines({ steps, left }: Plan): string[] {
     ...(left.length === 0 ? [] : ['', 'not repaired by any command:']),
     ...left.map(({ thread, why }) => `  ${thread}: ${why}`),
   ];
+}
+
+/** Without pins no thread has a place that it could leave. */
+function isUnpinned({ techniques }: VmReport): boolean {
+  return techniques.some(({ technique, state }) => technique === 'affinity' && state === 'off');
+}
+
+function contradictionOf({ techniques }: VmReport): string {
+  const broken = techniques.filter(({ contradictsPhase }) => contradictsPhase);
+  if (broken.length === 0) return '';
+  return ` (contradicted: ${broken.map(({ technique, state }) => `${technique} is ${state}`).join(', ')})`;
 }
 
 function ratio(value: number | undefined): string {

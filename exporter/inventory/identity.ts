@@ -4,6 +4,7 @@ import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
+import { isConfidential } from '../../probes/qemu-confidential.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
 import { type OtherFiles, otherFilesOf } from '../../probes/qemu-files.ts';
 import { truncateName } from '../model/vm-names.ts';
@@ -24,6 +25,7 @@ export interface Identity {
   readonly iothreadIds: readonly string[];
   readonly diskIds: readonly string[];
   readonly monitors: readonly string[];
+  readonly isConfidential: boolean;
   readonly devices: QemuDevices | undefined;
   readonly otherFiles: OtherFiles;
   /** Which parts of the configuration are unknown, as messages. */
@@ -60,6 +62,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     iothreadIds: [],
     diskIds,
     monitors: [],
+    isConfidential: false,
     devices: undefined,
     otherFiles: { files: new Set(), folders: [] },
     missing: [],
@@ -91,6 +94,7 @@ async function identifyQemu(
     diskIds: [],
     monitors: qemu.monitors,
     otherFiles: otherFilesOf(configuration.options),
+    isConfidential: isConfidential(configuration.options),
     // If the configuration is incomplete, a device that was not found may still exist.
     devices: isKnown ? devices : undefined,
     missing:

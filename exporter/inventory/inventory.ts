@@ -241,6 +241,7 @@ export class Inventory {
     if (identity === undefined) return undefined;
     const { pid, stat, kvmFd } = candidate;
     const { name, uuid, vmm, accel, machine, iothreadIds, diskIds, monitors, devices } = identity;
+    const { isConfidential } = identity;
     const vm: Vm = {
       key: `${pid}:${stat.startTime}`,
       label: '',
@@ -265,6 +266,7 @@ export class Inventory {
       pins: undefined,
       libvirtDisks: undefined,
       devices,
+      isConfidential,
     };
     const threads = new ThreadTable();
     return { kvmFd, identity, threads, hints: undefined, files: undefined, otherFiles: undefined, vm };

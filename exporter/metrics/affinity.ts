@@ -26,10 +26,40 @@ export const affinityMetrics = {
     "1 if the feature of the paper's methodology is active, 0 if not. Absent if unknown; docs/sources.md lists the features.",
     'QMP, command line, libvirt XML, threads',
   ),
+  kvm_vm_technique_state: gauge(
+    ['vm', 'technique', 'state'],
+    '1 for the state of a technique of the paper in this VM, 0 for the other states: in_force, partly, lost (it was in force since the VM started), off, unknown. docs/verdicts.md has the rules.',
+    'affinity masks, configuration and trace events, every inventory.schedule',
+  ),
+  kvm_vm_technique_since_timestamp_seconds: gauge(
+    ['vm', 'technique'],
+    'When the present state of the technique began, in seconds since the epoch.',
+    'kvm_vm_technique_state',
+  ),
+  kvm_vm_technique_changes_total: counter(
+    ['vm', 'technique', 'from', 'to'],
+    'Changes of the state of a technique since the VM was first seen. They are kept in techniques.json in --state.dir.',
+    'kvm_vm_technique_state',
+  ),
+  kvm_vm_technique_evidence_ratio: gauge(
+    ['vm', 'technique', 'evidence'],
+    'Numbers that decide the state of a technique, as last measured. Absent if not measured now; docs/verdicts.md has their thresholds.',
+    'affinity masks, trace events and I/Os of the latest period with 100 I/Os',
+  ),
+  kvm_vm_technique_unknown_info: gauge(
+    ['vm', 'technique', 'reason'],
+    'Why the state of a technique is unknown. Always 1.',
+    'kvm_vm_technique_state',
+  ),
   kvm_vm_stage_info: gauge(
     ['vm', 'stage', 'source'],
-    "The VM's stage of the paper's methodology, by source: detected, or declared by the VM's phase. Always 1.",
-    'kvm_vm_feature, trace events of the last minute',
+    "The stage of the paper whose techniques are exactly those in force, else what is in force, in words; by source: detected, or declared by the VM's phase. Always 1. No detected stage while a technique is unknown.",
+    'kvm_vm_technique_state',
+  ),
+  kvm_vm_phase_contradicted: gauge(
+    ['vm', 'technique'],
+    '1 if the declared phase includes the technique and it is not in force, else 0. Only techniques that the phase includes and whose state is known.',
+    'phases.json in --state.dir, kvm_vm_technique_state',
   ),
   kvm_vm_stage_changes_total: counter(['vm'], 'Changes of the detected stage.', 'kvm_vm_stage_info'),
   kvm_vm_phase_info: gauge(

@@ -2,9 +2,9 @@ import type { Feature } from './features.ts';
 import { STAGE_RULES, type StageRule } from './stage.ts';
 import type { VmStage } from './stage-reading.ts';
 
-/** The rule of the next stage; undefined in the last stage. */
-export function nextRule({ detected }: VmStage): StageRule | undefined {
-  return STAGE_RULES[STAGE_RULES.findIndex(({ stage }) => stage === detected) + 1];
+/** The rule of the first technique that is not in force; undefined if all are. */
+export function nextRule({ verdicts }: Pick<VmStage, 'verdicts'>): StageRule | undefined {
+  return STAGE_RULES.find(({ stage }) => verdicts[stage].state !== 'in_force');
 }
 
 /** The features of a stage that a VM does not have. Of alternatives, the first. */

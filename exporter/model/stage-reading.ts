@@ -1,5 +1,7 @@
 import type { Stage } from '../metrics/stages.ts';
+import type { Technique } from '../metrics/techniques.ts';
 import type { Feature } from './features.ts';
+import type { Verdicts } from './technique.ts';
 import type { Vm } from './vm.ts';
 
 /** Use of one device's virtqueues in the last minute. */
@@ -14,10 +16,16 @@ export interface DeviceQueues {
 
 export interface VmStage {
   readonly features: ReadonlyMap<Feature, number>;
-  readonly detected: Stage;
+  readonly verdicts: Verdicts;
+  /** The paper's stage; undefined if the verdicts fit none, or one of them is unknown. */
+  readonly detected: Stage | undefined;
+  /** The paper's stage, else what is in force in words; undefined while a technique is unknown. */
+  readonly label: string | undefined;
   /** The stage that the declared phase names; undefined if it names none. */
   readonly declared: Stage | undefined;
   readonly phase: string | undefined;
+  /** Techniques that the declared phase includes and that are known not to be in force. */
+  readonly contradicted: readonly Technique[];
   /** Changes since the daemon discovered the VM. */
   readonly stageChanges: number;
   readonly phaseChanges: number;

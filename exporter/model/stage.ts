@@ -1,17 +1,10 @@
 import { STAGES, type Stage } from '../metrics/stages.ts';
+import { TECHNIQUES, type Technique, type TechniqueState } from '../metrics/techniques.ts';
 import type { Feature } from './features.ts';
-
-/** The last measurements of the tracepoints; undefined if not measured. */
-export interface Measured {
-  readonly kicksPerIo?: number | undefined;
-  readonly injectionsPerIo?: number | undefined;
-  /** The share of a queue's kicks that come from one vCPU. */
-  readonly queueLocality?: number | undefined;
-  readonly iosPerKick?: number | undefined;
-}
+import type { Verdicts } from './technique.ts';
 
 export interface StageRule {
-  readonly stage: Stage;
+  readonly stage: Technique;
   /** Section of the paper. */
   readonly section: string;
   readonly all: readonly Feature[];
@@ -19,68 +12,87 @@ export interface StageRule {
   readonly any: readonly Feature[];
   /** None of these may be known to be off. */
   readonly unless: readonly Feature[];
-  /** Whether the measurements are consistent with the stage. */
-  readonly isInForce: (measured: Measured) => boolean;
 }
 
-/** The original stage costs about one exit of each kind per I/O. Below half of that, most I/Os cost none. */
-const FEW_EXITS_PER_IO = 0.5;
-export const areFew = (exitsPerIo: number): boolean => exitsPerIo < FEW_EXITS_PER_IO;
-const BATCH = 2;
-/**
- * Round robin over n queues gives 1/n. Pinned queues stay a little below 1, as the guest's threads migrate.
- */
-const LOCAL = 0.8;
-
-const RULES: Readonly<Record<Exclude<Stage, 'original'>, Omit<StageRule, 'stage'>>> = {
+/** What each stage needs in the configuration. Whether it is in force is measured: exporter/assessment/technique. */
+const RULES: Readonly<Record<Technique, Omit<StageRule, 'stage'>>> = {
   affinity: {
     section: '4.1.2',
     all: ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'],
     any: [],
     unless: ['numa_local'],
-    isInForce: () => true,
   },
-  exitless_polling: {
-    section: '4.1',
-    all: [],
-    any: ['iothread_polling', 'sqpoll'],
-    unless: [],
-    isInForce: ({ kicksPerIo, injectionsPerIo }) =>
-      [kicksPerIo, injectionsPerIo].every((exits) => exits === undefined || areFew(exits)),
-  },
+  exitless_polling: { section: '4.1', all: [], any: ['iothread_polling', 'sqpoll'], unless: [] },
   parallel_batching: {
     section: '4.1.1',
     all: ['multiqueue'],
     any: ['dedicated_iothreads', 'iothread_vq_mapping'],
     unless: [],
-    isInForce: ({ iosPerKick }) => iosPerKick === undefined || iosPerKick >= BATCH,
   },
-  pinned_queues: {
-    section: '5',
-    all: ['queue_per_vcpu'],
-    any: [],
-    unless: [],
-    isInForce: ({ queueLocality }) => queueLocality === undefined || queueLocality >= LOCAL,
-  },
+  pinned_queues: { section: '5', all: ['queue_per_vcpu'], any: [], unless: [] },
 };
 
 /** The rules of the stages after the original one, in order. */
-export const STAGE_RULES: readonly StageRule[] = STAGES.flatMap((stage) =>
-  stage === 'original' ? [] : { stage, ...RULES[stage] },
-);
+export const STAGE_RULES: readonly StageRule[] = TECHNIQUES.map((stage) => ({ stage, ...RULES[stage] }));
 
-/** The highest stage whose rule holds together with the rules of all stages below it. */
-export function stageOf(features: ReadonlyMap<Feature, number>, measured: Measured = {}): Stage {
-  let stage: Stage = 'original';
-  for (const rule of STAGE_RULES) {
-    const isOn = (feature: Feature): boolean => features.get(feature) === 1;
-    const holds =
-      rule.all.every(isOn) &&
-      (rule.any.length === 0 || rule.any.some(isOn)) &&
-      rule.unless.every((feature) => features.get(feature) !== 0) &&
-      rule.isInForce(measured);
-    if (!holds) return stage;
-    stage = rule.stage;
-  }
-  return stage;
+export type States = Readonly<Record<Technique, TechniqueState>>;
+
+export function statesOf(verdicts: Verdicts): States {
+  return Object.fromEntries(TECHNIQUES.map((technique) => [technique, verdicts[technique].state])) as States;
+}
+
+/**
+ * The stage of the paper that has exactly these techniques in force.
+ *
+ * @returns undefined if no stage has them, or if one of them is unknown
+ */
+export function stageOf(states: States): Stage | undefined {
+  if (TECHNIQUES.some((technique) => states[technique] === 'unknown' || states[technique] === 'partly'))
+    return undefined;
+  const inForce = TECHNIQUES.filter((technique) => states[technique] === 'in_force');
+  const isLadder = inForce.every((technique, i) => technique === TECHNIQUES[i]);
+  return isLadder ? STAGES[inForce.length] : undefined;
+}
+
+/** The techniques that a stage of the paper includes. */
+export function techniquesOf(stage: Stage): readonly Technique[] {
+  return TECHNIQUES.slice(0, STAGES.indexOf(stage));
+}
+
+const WORDS: Readonly<Record<Technique, string>> = {
+  affinity: 'affinity',
+  exitless_polling: 'polling',
+  parallel_batching: 'batching',
+  pinned_queues: 'queue pinning',
+};
+
+export function wordFor(technique: Technique): string {
+  return WORDS[technique];
+}
+
+/** What is in force, in words: `polling, batching; affinity lost`. */
+export function inWords(states: States): string {
+  const named = (state: TechniqueState): string =>
+    TECHNIQUES.filter((technique) => states[technique] === state)
+      .map(wordFor)
+      .join(', ');
+  const parts = (['partly', 'lost', 'unknown'] as const)
+    .map((state) => [named(state), state] as const)
+    .filter(([names]) => names !== '')
+    .map(([names, state]) => `${names} ${state}`);
+  return [named('in_force') || 'nothing in force', ...parts].join('; ');
+}
+
+/** Values of the label `stage`: the stage, else the techniques in force; undefined while one is unknown. */
+export function stageLabel(states: States): string | undefined {
+  const stage = stageOf(states);
+  if (stage !== undefined || TECHNIQUES.some((technique) => states[technique] === 'unknown')) return stage;
+  return TECHNIQUES.flatMap((technique) => {
+    const state = states[technique];
+    return state === 'in_force'
+      ? wordFor(technique)
+      : state === 'partly'
+        ? `${wordFor(technique)} partly`
+        : [];
+  }).join(', ');
 }

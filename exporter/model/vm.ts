@@ -63,6 +63,8 @@ export interface Vm {
   /** Pins from libvirt's XML; undefined if libvirt does not manage the VM. */
   readonly pins: LibvirtPins | undefined;
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
+  /** Whether the guest's memory is encrypted (SEV, TDX), so that its notifications may be hidden. */
+  readonly isConfidential: boolean;
   /**
    * Devices of its configuration; undefined for a VMM other than QEMU, and if part of the configuration is
    * unknown.

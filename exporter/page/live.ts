@@ -32,10 +32,11 @@ export interface LiveVm {
   readonly wait: Counts;
   /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
+  /** The paper's stage, else what is in force in words; undefined if techniques are not judged. */
   readonly stage: string | undefined;
-  /** Position of the stage in the paper's order. */
+  /** Number of techniques in force: the position of a stage in the paper's order. */
   readonly stageRank: number | undefined;
-  readonly stageDeclared: boolean;
+  readonly techniques: readonly LiveTechnique[];
   readonly phase: string | undefined;
 }
 
@@ -44,6 +45,21 @@ export type LiveCounters = Pick<
   LiveVm,
   'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait'
 >;
+
+/** The verdict on one technique of the paper. */
+export interface LiveTechnique {
+  readonly technique: string;
+  /** `in_force`, `partly`, `lost`, `off`, `unknown`. */
+  readonly state: string;
+  /** Seconds of the epoch. */
+  readonly since: number;
+  /** Numbers that decide, by name. */
+  readonly evidence: Counts;
+  /** Why the state is unknown. */
+  readonly reason: string | undefined;
+  /** Whether the declared phase includes the technique, and it is not in force. */
+  readonly contradictsPhase: boolean;
+}
 
 export interface LiveDevice {
   readonly device: string;
@@ -140,6 +156,11 @@ export interface LiveReport {
   }[];
   readonly devices: readonly { readonly device: string; readonly node: number | undefined }[];
   readonly features: Counts;
+  readonly techniques: readonly {
+    readonly technique: string;
+    readonly state: string;
+    readonly text: string;
+  }[];
   readonly drifts: readonly {
     readonly thread: string;
     readonly kind: string;

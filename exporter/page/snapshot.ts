@@ -1,9 +1,10 @@
 import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
-import { rankOf } from '../metrics/stages.ts';
+import { TECHNIQUES, type Technique } from '../metrics/techniques.ts';
 import { IO_ROLES } from '../model/roles.ts';
-import type { Counts, LiveCpu, LiveCpuLoad, LiveDevice, LiveHost, LiveSource, LiveVm } from './live.ts';
+import { inWords, type States } from '../model/stage.ts';
+import type { Counts, LiveCpu, LiveCpuLoad, LiveDevice, LiveHost, LiveSource, LiveTechnique, LiveVm } from './live.ts';
 import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
 /**
@@ -45,15 +46,15 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const drifting = sums(index, ['kvm_vm_affinity_drift_threads'], 'vm');
   const kinds = lists(index, 'kvm_thread_affinity_drift', 1, ({ kind }) => kind);
   const silent = lists(index, 'kvm_vm_source_up', 0, ({ source }) => source);
-  const stageFrom = (wanted: string): Map<string, string[]> =>
-    lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) => (source === wanted ? stage : undefined));
-  const detected = stageFrom('detected');
-  const declared = stageFrom('declared');
+  const detected = lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) =>
+    source === 'detected' ? stage : undefined,
+  );
+  const techniques = techniquesByVm(index);
 
   return [...samplesOf(index, 'kvm_vm_info')].map(({ labels: { vm, vmm, pid } }) => {
     const threads = drifting.get(vm);
     const cpuByRole = cpu.get(vm) ?? {};
-    const stage = declared.get(vm)?.[0] ?? detected.get(vm)?.[0];
+    const judged = techniques.get(vm) ?? [];
     return {
       vm,
       pid,
@@ -69,12 +70,52 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
       ioRoles: [...IO_ROLES].filter((role) => role in cpuByRole),
       wait: wait.get(vm) ?? {},
       drift: threads === undefined ? undefined : { threads, kinds: [...new Set(kinds.get(vm))].sort() },
-      stage,
-      stageRank: stage === undefined ? undefined : rankOf(stage),
-      stageDeclared: declared.has(vm),
+      stage: judged.length === 0 ? undefined : (detected.get(vm)?.[0] ?? inWords(statesFrom(judged))),
+      stageRank: judged.length === 0 ? undefined : judged.filter(({ state }) => state === 'in_force').length,
+      techniques: judged,
       phase: phases.get(vm)?.[0],
     };
   });
+}
+
+/** In the order of the paper. */
+function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
+  const key = (vm: string, technique: string): string => `${technique} ${vm}`;
+  const since = new Map<string, number>();
+  for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_since_timestamp_seconds'))
+    since.set(key(labels.vm, labels.technique), value);
+  const evidence = new Map<string, Record<string, number>>();
+  for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_evidence_ratio')) {
+    const of = key(labels.vm, labels.technique);
+    evidence.set(of, { ...evidence.get(of), [labels.evidence]: value });
+  }
+  const reasons = new Map<string, string>();
+  for (const { labels } of samplesOf(index, 'kvm_vm_technique_unknown_info'))
+    reasons.set(key(labels.vm, labels.technique), labels.reason);
+  const contradicted = new Set<string>();
+  for (const { labels } of samplesOf(index, 'kvm_vm_phase_contradicted', 1))
+    contradicted.add(key(labels.vm, labels.technique));
+  const found = new Map<string, LiveTechnique[]>();
+  for (const { labels } of samplesOf(index, 'kvm_vm_technique_state', 1)) {
+    const { vm, technique, state } = labels;
+    const of = key(vm, technique);
+    const each: LiveTechnique = {
+      technique,
+      state,
+      since: since.get(of) ?? 0,
+      evidence: evidence.get(of) ?? {},
+      reason: reasons.get(of),
+      contradictsPhase: contradicted.has(of),
+    };
+    found.set(vm, [...(found.get(vm) ?? []), each]);
+  }
+  return found;
+}
+
+function statesFrom(judged: readonly LiveTechnique[]): States {
+  const states = new Map(judged.map(({ technique, state }) => [technique, state]));
+  const of = (technique: Technique): [Technique, string] => [technique, states.get(technique) ?? 'unknown'];
+  return Object.fromEntries(TECHNIQUES.map(of)) as States;
 }
 
 /** What no metric has. */

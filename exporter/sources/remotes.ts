@@ -2,7 +2,7 @@ import type { Host } from '../../probes/host.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { type KernelResult, NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
-import { iosOf, type VmStatistics } from '../model/vm-statistics.ts';
+import { requestsOf, type Storage } from '../model/vm-statistics.ts';
 import { KernelStatistics } from './bpf/kernel.ts';
 import type { BpfSettings, Loader } from './bpf/object.ts';
 import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
@@ -27,7 +27,7 @@ export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
   readonly #kernel: KernelStatistics;
-  #last: ReadonlyMap<string, VmStatistics> = new Map();
+  #last: ReadonlyMap<string, Storage> = new Map();
 
   constructor(
     host: Host,
@@ -55,8 +55,8 @@ export class RemoteSources {
     this.#libvirt.configure(settings.libvirt);
   }
 
-  /** Last known statistics and facts of a VM from its monitor or libvirt. Does no I/O. */
-  lastOf({ key }: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined } {
+  /** Last known disks and facts of a VM from its monitor or libvirt. Does no I/O. */
+  lastOf({ key }: Vm): { statistics: Storage | undefined; facts: Facts | undefined } {
     return { statistics: this.#last.get(key), facts: this.#sessions.factsOf(key) };
   }
 
@@ -66,7 +66,7 @@ export class RemoteSources {
     this.#queryKernel(vms);
     if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);
-    this.#remember(vms, [await this.#connect(vms, MAX_CONNECT_MS)]);
+    this.#remember(vms, [(await this.#connect(vms, MAX_CONNECT_MS)).statistics]);
   }
 
   /**
@@ -87,7 +87,11 @@ export class RemoteSources {
     const managed = vms.filter(({ key, manager }) => manager === 'libvirt' && !this.#sessions.has(key));
     const libvirt = settings.libvirt.enabled ? this.#libvirt.query(managed) : Promise.resolve(NOTHING);
     void Promise.all([qmp, libvirt]).then(
-      (results) => this.#remember(vms, results),
+      (results) =>
+        this.#remember(
+          vms,
+          results.map(({ statistics }) => statistics),
+        ),
       () => undefined,
     );
     return { kernel, qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
@@ -109,17 +113,19 @@ export class RemoteSources {
   }
 
   /**
-   * Current I/O count of these VMs, by key. Independent of scrapes. Cheap: a monitor gets no other request.
+   * Current number of disk requests of these VMs, by key, and how their disks are served. Independent of
+   * scrapes. Cheap: a monitor gets one short request.
    */
   async ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>> {
     const { settings } = this;
     const managed = vms.filter((vm) => vm.manager === 'libvirt' && !this.hasMonitor(vm));
-    const [ios, libvirt] = await Promise.all([
-      settings.qmp.enabled ? this.#sessions.ios(vms) : new Map<string, number>(),
+    const [storage, libvirt] = await Promise.all([
+      settings.qmp.enabled ? this.#sessions.storage(vms) : new Map<string, Storage>(),
       settings.libvirt.enabled ? this.#libvirt.query(managed) : NOTHING,
     ]);
-    for (const [key, { disks }] of libvirt.statistics) ios.set(key, iosOf(disks));
-    return ios;
+    const found = new Map<string, Storage>([...storage, ...libvirt.statistics]);
+    this.#remember(this.inventory.vms, [found]);
+    return new Map([...found].map(([key, { disks }]) => [key, requestsOf(disks)]));
   }
 
   close(): void {
@@ -137,10 +143,10 @@ export class RemoteSources {
     return result;
   }
 
-  #remember(vms: readonly Vm[], results: readonly RemoteResult[]): void {
-    const last = new Map<string, VmStatistics>();
+  #remember(vms: readonly Vm[], results: readonly ReadonlyMap<string, Storage>[]): void {
+    const last = new Map<string, Storage>();
     for (const { key } of vms) {
-      const latest = results.map(({ statistics }) => statistics.get(key)).find((each) => each !== undefined);
+      const latest = results.map((result) => result.get(key)).find((each) => each !== undefined);
       const known = latest ?? this.#last.get(key);
       if (known !== undefined) last.set(key, known);
     }

@@ -87,12 +87,12 @@ export const UNFIT: Partial<Record<Incident['kind'], (incident: Incident) => Unf
 export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
   exit_storm: ['KvmVcpuStarved', 'KvmExitStormAgainstBaseline'],
   storm_of_its_day: ['KvmExitStorm'],
-  polling_lost: ['KvmStageLost', 'KvmIoThreadSaturated'],
+  polling_lost: ['KvmTechniqueLost', 'KvmIoThreadSaturated'],
   vcpu_starved: ['KvmDiskLatencyHigh'],
-  drift_widened: ['KvmStageLost', 'KvmVcpuStarved'],
-  drift_shared_cpu: ['KvmAffinityDrift', 'KvmStageLost', 'KvmVcpuStarved', 'KvmPollingRegressed'],
-  drift_other_node: ['KvmAffinityDrift', 'KvmStageLost'],
-  disk_stall: ['KvmStageLost', 'KvmQueueImbalance', 'KvmDiskLatencyHigh'],
+  drift_widened: ['KvmTechniqueLost', 'KvmVcpuStarved'],
+  drift_shared_cpu: ['KvmAffinityDrift', 'KvmTechniqueLost', 'KvmVcpuStarved', 'KvmPollingRegressed'],
+  drift_other_node: ['KvmAffinityDrift', 'KvmTechniqueLost'],
+  disk_stall: ['KvmTechniqueLost', 'KvmQueueImbalance', 'KvmDiskLatencyHigh'],
   // With so little I/O the polling threads sleep, and kicks are expected.
-  disk_slow: ['KvmStageLost', 'KvmPollingRegressed'],
+  disk_slow: ['KvmTechniqueLost', 'KvmPollingRegressed'],
 };

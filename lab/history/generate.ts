@@ -83,7 +83,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
         await telemetry?.stop();
         telemetry = undefined;
       } else if (telemetry === undefined) {
-        telemetry = telemetryOf(host, config, scheduler);
+        telemetry = telemetryOf(host, config, scheduler, start);
         await telemetry.start();
       }
     };
@@ -128,14 +128,24 @@ function configOf(folder: string, sampleSeconds: number, settings: RawValues): C
   return resolveConfig({}, {}, { ...own, ...settings });
 }
 
-function telemetryOf(host: SimulatedHost, config: Config, scheduler: VirtualScheduler): Telemetry {
+function telemetryOf(
+  host: SimulatedHost,
+  config: Config,
+  scheduler: VirtualScheduler,
+  start: number,
+): Telemetry {
   const { tracefs } = rootsOf(config);
   return new Telemetry(config, {
     logger: pino({ level: 'silent' }),
     own: createOwnMetrics(),
     build: readBuild({}, true),
     learns: true,
-    world: { now: () => host.time * 1000, pid: PID, writer: writerFor(() => host.tracefs, tracefs) },
+    world: {
+      now: () => host.time * 1000,
+      epochMs: () => (start + host.time) * 1000,
+      pid: PID,
+      writer: writerFor(() => host.tracefs, tracefs),
+    },
     scheduler,
   });
 }

@@ -62,13 +62,12 @@ const roles = ['iothread', 'vhost', 'emulator'].map(
     inputs: (side) => [
       [`vm_role:kvm_run_seconds:max_rate{${VM},role="${role}"}`, 0.95 * side, 0.5],
       [`vm_role:kvm_run_seconds:max_rate{${VM},role="vcpu"}`, 1],
-      [`kvm_vm_stage_info{${VM},stage="affinity",source="detected"}`, 1],
+      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="lost"}`, 1],
     ],
   }),
 );
 
 const polling = { alert: 'KvmPollingRegressed', for: 5, keep: 5 } as const;
-const lost = { alert: 'KvmStageLost', for: 10, keep: 5 } as const;
 const stalled = (side: number, inFlight: number, completed: number): readonly Input[] => [
   [`kvm_vm_block_device_info{${VM},device="nvme0n1",depth="0"}`, 1],
   [`kvm_block_io_now{${HOST},device="nvme0n1",direction="read"}`, inFlight * isBad(side), 0],
@@ -164,11 +163,11 @@ const BOUNDARIES: readonly Boundary[] = [
   },
   {
     ...polling,
-    limit: 'a stage that polls, held before',
+    limit: 'polling in force before',
     inputs: (side) => [
       [`vm:kvm_io_path_events:per_io{${VM}}`, 3, 0],
       [`vm:kvm_ios:rate{${VM}}`, 5000],
-      [`vm:kvm_stage:held_rank{${VM}}`, 1 + isBad(side)],
+      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"}`, isBad(side)],
     ],
   },
   {
@@ -219,33 +218,14 @@ const BOUNDARIES: readonly Boundary[] = [
     inputs: (side) => stalled(side, 1, 7),
   },
   {
-    ...lost,
-    limit: 'a stage below the best',
+    alert: 'KvmTechniqueLost',
+    limit: 'a technique that is lost',
+    for: 2,
+    keep: 5,
     inputs: (side) => [
-      [`vm:kvm_stage:measured_rank{${VM}}`, 2 - isBad(side), 2],
-      [`vm:kvm_stage:rank{${VM}}`, 1],
-      [`vm:kvm_stage:held_rank{${VM}}`, 2],
-      [`vm:kvm_ios:rate{${VM}}`, 5000],
-    ],
-  },
-  {
-    ...lost,
-    limit: '1,000 I/Os a second',
-    inputs: (side) => [
-      [`vm:kvm_stage:measured_rank{${VM}}`, 1, 2],
-      [`vm:kvm_stage:rank{${VM}}`, 1],
-      [`vm:kvm_stage:held_rank{${VM}}`, 2],
-      [`vm:kvm_ios:rate{${VM}}`, 1000 * side],
-    ],
-  },
-  {
-    ...lost,
-    limit: 'pins, of a VM without I/O',
-    inputs: (side) => [
-      [`vm:kvm_stage:measured_rank{${VM}}`, 0, 1],
-      [`vm:kvm_stage:rank{${VM}}`, 1 - isBad(side)],
-      [`vm:kvm_stage:held_rank{${VM}}`, 1],
-      [`vm:kvm_ios:rate{${VM}}`, 0],
+      [`kvm_vm_technique_state{${VM},technique="affinity",state="lost"}`, isBad(side), 0],
+      [`kvm_vm_technique_since_timestamp_seconds{${VM},technique="affinity"}`, 0],
+      [`kvm_vm_technique_evidence_ratio{${VM},technique="affinity",evidence="pinned_threads"}`, 0.5],
     ],
   },
   {
@@ -308,7 +288,7 @@ const QUIET: readonly (Pick<Boundary, 'alert' | 'limit'> & { readonly inputs: re
     limit: 'a VM that polls',
     inputs: [
       [`vm_role:kvm_run_seconds:max_rate{${VM},role="iothread"}`, 1],
-      [`kvm_vm_stage_info{${VM},stage="exitless_polling",source="detected"}`, 1],
+      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"}`, 1],
     ],
   },
   {

@@ -3,52 +3,45 @@ import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import { STAGES, type Stage } from '../../metrics/stages.ts';
-import type { Affinity } from '../../model/affinity-reading.ts';
+import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import { featuresOf } from '../../model/features.ts';
 import { isSharedByQueues } from '../../model/io-path.ts';
 import { type Kicks, localityOf, queueFairness } from '../../model/locality.ts';
-import type { ObservedVm } from '../../model/observed.ts';
-import { areFew, type Measured, stageOf } from '../../model/stage.ts';
+import { stageLabel, stageOf, statesOf, techniquesOf } from '../../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../../model/stage-reading.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Facts } from '../../sources/qmp/facts.ts';
-import type { Evidence } from './evidence.ts';
+import { judgeTechniques, settingsInWords } from '../technique/judge.ts';
+import { MIN_IOS } from '../technique/measured.ts';
+import type { TechniqueWatch } from '../technique/watch.ts';
+import type { Moment } from './moment.ts';
 import type { Phases } from './phases.ts';
-import { type Growth, Window } from './window.ts';
+import { Window } from './window.ts';
 
 export interface StageDependencies {
   readonly phases: Phases;
+  readonly techniques: TechniqueWatch;
   vms(): readonly Vm[];
   topology(): CpuTopology | undefined;
   affinity(): Affinity;
-  lastOf(vm: Vm): { statistics: VmStatistics | undefined; facts: Facts | undefined };
-  /** Called when a stage or phase has changed. `from` is undefined for a phase that begins. */
-  onChange(vm: Vm, what: 'stage' | 'phase', from: string | undefined, to: string | undefined): void;
+  lastOf(vm: Vm): {
+    statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
+    facts: Facts | undefined;
+  };
+  /** Called when the declared phase has changed. `from` is undefined for a phase that begins. */
+  onPhase(vm: Vm, from: string | undefined, to: string | undefined): void;
 }
 
 interface Judged {
   readonly window: Window;
-  /** The last measurements. They stay valid while there are too few I/Os to measure. */
-  readonly measured: Measured;
+  /** What was configured, in words. */
+  readonly settings: string;
   readonly reading: VmStage;
-  /** The stage of the last round. It becomes the detected stage if the next round confirms it. */
-  readonly candidate: Stage;
-  /**
-   * False until the first measurement, if the VM is traced: its correction of the stage is not a stage
-   * change.
-   */
-  readonly isFirm: boolean;
 }
 
-/**
- * With fewer I/Os per minute the ratios are not meaningful. Of a sample that many must be in it: then 0.5 kicks an I/O are known to
- * 0.08.
- */
-const MIN_IOS = 100;
-
-/** Determines the stage of each VM, several times a minute. */
+/** Judges the techniques of each VM and its stage, several times a minute. */
 export class StageWatch implements Stages {
   #judged: ReadonlyMap<string, Judged> = new Map();
 
@@ -68,61 +61,67 @@ export class StageWatch implements Stages {
     )?.name;
   }
 
-  /** @param evidence by VM key, read at one moment */
-  judge(evidence: ReadonlyMap<string, Evidence>): void {
-    const { phases, vms, topology } = this.dependencies;
+  /** @param moments by VM key */
+  async judge(moments: ReadonlyMap<string, Moment>): Promise<void> {
+    const { phases, techniques, vms, topology } = this.dependencies;
     const known = topology();
     if (known === undefined) return;
     phases.reload();
     const judged = new Map<string, Judged>();
     for (const vm of vms()) {
-      // Wait until the VM's threads have been checked: missing facts would look like a stage change later.
-      const seen = this.dependencies.affinity().of(vm);
-      if (seen !== undefined)
-        judged.set(vm.key, this.#judgeOne(vm, seen.observed, evidence.get(vm.key), known));
+      // Wait until the VM's threads have been checked: missing facts would look like a change later.
+      const affinity = this.dependencies.affinity().of(vm);
+      if (affinity !== undefined)
+        judged.set(vm.key, this.#judgeOne(vm, affinity, moments.get(vm.key), known));
     }
     this.#judged = judged;
+    await techniques.endRound(new Set(vms().map(({ key }) => key)));
   }
 
-  #judgeOne(vm: Vm, observed: ObservedVm, evidence: Evidence | undefined, topology: CpuTopology): Judged {
-    const { lastOf, phases } = this.dependencies;
+  #judgeOne(vm: Vm, affinity: VmAffinity, moment: Moment | undefined, topology: CpuTopology): Judged {
+    const { lastOf, phases, techniques, onPhase } = this.dependencies;
     const before = this.#judged.get(vm.key);
-    const { statistics, facts } = lastOf(vm);
+    const known = lastOf(vm);
+    const { statistics } = known;
+    const { threads, unpinned, memory, deviceNodes } = affinity.observed;
+    const { devices, libvirtDisks } = vm;
     const features = featuresOf({
-      topology,
-      threads: observed.threads,
-      unpinned: observed.unpinned,
-      memory: observed.memory,
-      deviceNodes: observed.deviceNodes,
-      devices: vm.devices,
-      libvirtDisks: vm.libvirtDisks,
-      statistics,
-      direct: facts?.blocks.flatMap((block) => (isParavirtual(facts, block) ? (block.direct ?? []) : [])),
+      ...{ topology, threads, unpinned, memory, deviceNodes, devices, libvirtDisks, statistics },
+      direct: directOf(known.facts),
     });
     const window = before?.window ?? new Window();
-    const growth = evidence === undefined ? undefined : window.add(evidence);
-    const isTraced = evidence?.trace !== undefined;
-    const measured = isTraced ? (measuredOf(growth, before?.measured) ?? before?.measured ?? {}) : {};
-    const stage = stageOf(features, measured);
+    const growth = moment === undefined ? undefined : window.add(moment);
     const phase = phases.of(vm);
-    const isCorrection = before?.isFirm !== true;
-    const detected = isCorrection || before.candidate === stage ? stage : before.reading.detected;
-    const stageChanged = !isCorrection && before.reading.detected !== detected;
-    const phaseChanged = before !== undefined && before.reading.phase !== phase;
-    if (stageChanged) this.dependencies.onChange(vm, 'stage', before.reading.detected, detected);
-    if (phaseChanged) this.dependencies.onChange(vm, 'phase', before.reading.phase, phase);
+    const declared = stageNamed(phase);
+    const facts = {
+      ...{ vm, affinity, topology, features, statistics, facts: known.facts, phase, declared },
+      nameAt: ({ address, event }: KickCount) => this.deviceAt(vm, address, event === 'kvm_pio'),
+      isTraced: moment?.trace !== undefined,
+    };
+    const settings = settingsInWords(facts).join('\n');
+    if (before?.settings !== settings) window.cut();
+    const judgements = judgeTechniques({
+      ...facts,
+      growth: growth === undefined ? undefined : window.latest(MIN_IOS),
+    });
+    const verdicts = techniques.judge(vm, judgements);
+    const states = statesOf(verdicts);
+    const label = stageLabel(states);
+    const last = before?.reading;
+    const stageChanged = last?.label !== undefined && label !== undefined && last.label !== label;
+    const phaseChanged = last !== undefined && last.phase !== phase;
+    if (phaseChanged) onPhase(vm, last.phase, phase);
     return {
       window,
-      measured,
-      candidate: stage,
-      isFirm: growth !== undefined || !isTraced,
+      settings,
       reading: {
-        features,
-        detected,
-        declared: stageNamed(phase),
-        phase,
-        stageChanges: (before?.reading.stageChanges ?? 0) + (stageChanged ? 1 : 0),
-        phaseChanges: (before?.reading.phaseChanges ?? 0) + (phaseChanged ? 1 : 0),
+        ...{ features, verdicts, label, declared, phase },
+        detected: stageOf(states),
+        contradicted: (declared === undefined ? [] : techniquesOf(declared)).filter(
+          (technique) => states[technique] !== 'in_force' && states[technique] !== 'unknown',
+        ),
+        stageChanges: (last?.stageChanges ?? 0) + (stageChanged ? 1 : 0),
+        phaseChanges: (last?.phaseChanges ?? 0) + (phaseChanged ? 1 : 0),
         devices: growth === undefined ? [] : this.#devices(vm, growth.queues),
       },
     };
@@ -157,6 +156,11 @@ export class StageWatch implements Stages {
   }
 }
 
+/** cache.direct of each paravirtual disk. */
+function directOf(facts: Facts | undefined): boolean[] | undefined {
+  return facts?.blocks.flatMap((block) => (isParavirtual(facts, block) ? (block.direct ?? []) : []));
+}
+
 /** IDE disks and CD-ROM drives are outside the methodology. */
 function isParavirtual({ queues }: Facts, { qdev, removable }: QmpBlock): boolean {
   const served = queues.get(devicePath(qdev) ?? '');
@@ -165,21 +169,6 @@ function isParavirtual({ queues }: Facts, { qdev, removable }: QmpBlock): boolea
 
 function kicksOf({ address, thread, count }: KickCount): Kicks {
   return { queue: String(address), vcpu: thread, count };
-}
-
-/** @returns undefined if there were too few I/Os: the last measurements stay valid */
-function measuredOf(growth: Growth | undefined, before: Measured | undefined): Measured | undefined {
-  if (growth?.ios === undefined || growth.ios < MIN_IOS * growth.weight) return undefined;
-  const { ios, kicks, deviceExits = 0, interrupts, queues } = growth;
-  const isUnclear = kicks !== undefined && areFew(kicks / ios) && !areFew((kicks + deviceExits) / ios);
-  return {
-    // The exits to user space may include notifications, so whether there were few kicks is unknown.
-    kicksPerIo: kicks === undefined ? undefined : isUnclear ? before?.kicksPerIo : kicks / ios,
-    injectionsPerIo: interrupts === undefined ? undefined : interrupts / ios,
-    iosPerKick: kicks === undefined || kicks === 0 ? undefined : isUnclear ? before?.iosPerKick : ios / kicks,
-    // If queues share an address, the kicks of several vCPUs do not show which queue they used.
-    queueLocality: localityOf(queues.filter((kick) => !isSharedByQueues(kick)).map(kicksOf)).share,
-  };
 }
 
 /** The phase `exitless-polling v2` names the stage exitless_polling. */

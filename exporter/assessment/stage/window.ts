@@ -1,37 +1,43 @@
 import { MSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
-import type { Evidence } from './evidence.ts';
+import type { Moment } from './moment.ts';
 
-/** Growth over the window. All counts cover the same period. */
+/** Growth between two moments. All counts cover the same period. */
 export interface Growth {
   readonly seconds: number;
   /** How many events one of the sample stood for, at most. */
   readonly weight: number;
-  /** I/Os of the disks, else requests of the block devices under them. */
+  /** Requests of the disks, else of the block devices under them. */
   readonly ios: number | undefined;
+  /** Whether `ios` are requests of the host's block devices, which merges and caches make differ. */
+  readonly isEstimate: boolean;
   readonly kicks: number | undefined;
   readonly deviceExits: number | undefined;
   readonly interrupts: number | undefined;
   /** By notify address and vCPU thread. */
   readonly queues: readonly KickCount[];
+  /** Whether kicks are counted by address. */
+  readonly hasQueues: boolean;
+  /** Share of the period by which the counts may be apart. */
+  readonly skew: number;
 }
 
 const WINDOW_MS = 60_000;
 
-/** I/Os of the disks, else requests of the block devices under them. */
-const DENOMINATORS: readonly ((moment: Evidence) => number | undefined)[] = [
-  ({ ios }) => ios,
-  ({ trace }) =>
-    trace?.blockRequests && [...trace.blockRequests.values()].reduce((sum, count) => sum + count, 0),
-];
+type Count = (moment: Moment) => number | undefined;
 
-/** The evidence of one VM in the last minute. */
+const diskIos: Count = ({ ios }) => ios;
+const blockRequests: Count = ({ trace }) =>
+  trace?.blockRequests && [...trace.blockRequests.values()].reduce((sum, count) => sum + count, 0);
+const DENOMINATORS: readonly Count[] = [diskIos, blockRequests];
+
+/** The counts of one VM in the last minute. */
 export class Window {
-  #kept: Evidence[] = [];
+  #kept: Moment[] = [];
 
-  /** @returns the growth over about a minute; undefined if there is no earlier evidence */
-  add(now: Evidence): Growth | undefined {
-    // Evidence without counts is not comparable: perf has not reported yet, or the set is disabled.
+  /** @returns the growth over about a minute; undefined if there is no earlier moment */
+  add(now: Moment): Growth | undefined {
+    // A moment without counts is not comparable: perf has not reported yet, or the set is disabled.
     if (now.trace === undefined) return undefined;
     const last = this.#kept.at(-1);
     // The VM was reset, or a disk was unplugged: earlier counts are not comparable.
@@ -40,9 +46,31 @@ export class Window {
     const old = this.#kept.filter(({ at }) => now.at - at >= WINDOW_MS);
     // Keep one that is at least a window old.
     this.#kept = this.#kept.slice(Math.max(0, old.length - 1));
+    return this.#since(this.#kept.slice(0, -1));
+  }
+
+  /** Forgets all but the last moment: what was counted before belongs to another configuration. */
+  cut(): void {
+    this.#kept = this.#kept.slice(-1);
+  }
+
+  /** @returns the growth over the shortest period with that many I/Os, else over about a minute */
+  latest(leastIos: number): Growth | undefined {
     const earlier = this.#kept.slice(0, -1);
-    // Use the same denominator at both ends: disks count from the start of the VM, requests from the start of
-    // the daemon.
+    for (let i = earlier.length - 1; i >= 0; i--) {
+      const growth = this.#since(earlier.slice(i));
+      if (growth?.ios !== undefined && growth.ios >= leastIos * growth.weight) return growth;
+    }
+    return this.#since(earlier);
+  }
+
+  /**
+   * Uses the same denominator at both ends: disks count from the start of the VM, requests from the start of
+   * the daemon.
+   */
+  #since(earlier: readonly Moment[]): Growth | undefined {
+    const now = this.#kept.at(-1);
+    if (now === undefined) return undefined;
     const comparable = DENOMINATORS.map((of) => ({
       of,
       first: earlier.find((each) => of(each) !== undefined),
@@ -50,22 +78,30 @@ export class Window {
     const chosen = comparable.find(({ of, first }) => first !== undefined && of(now) !== undefined);
     const first = chosen?.first ?? earlier[0];
     if (first === undefined) return undefined;
-    const grownBy = (of: (moment: Evidence) => number | undefined): number | undefined =>
-      grown(of(first), of(now));
-    const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
-    return {
-      seconds: (now.at - first.at) / MSEC_PER_SEC,
-      weight: Math.max(...this.#kept.map(({ weight = 1 }) => weight)),
-      ios: chosen === undefined ? undefined : grownBy(chosen.of),
-      kicks: grownBy(({ trace }) => trace?.kickTotal),
-      deviceExits: grownBy(({ trace }) => trace?.deviceExits),
-      interrupts: grownBy(({ trace }) => trace?.events.get('kvm_msi_set_irq')),
-      queues: (now.trace.kicks ?? []).map((kick) => ({
-        ...kick,
-        count: Math.max(0, kick.count - (before.get(keyOf(kick)) ?? 0)),
-      })),
-    };
+    const weight = Math.max(...this.#kept.map((moment) => moment.weight ?? 1));
+    return growthBetween(first, now, weight, chosen?.of);
   }
+}
+
+function growthBetween(first: Moment, now: Moment, weight: number, ios: Count | undefined): Growth {
+  const grownBy = (of: Count): number | undefined => grown(of(first), of(now));
+  const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
+  const milliseconds = now.at - first.at;
+  return {
+    seconds: milliseconds / MSEC_PER_SEC,
+    weight,
+    ios: ios === undefined ? undefined : grownBy(ios),
+    isEstimate: ios === blockRequests,
+    kicks: grownBy(({ trace }) => trace?.kickTotal),
+    deviceExits: grownBy(({ trace }) => trace?.deviceExits),
+    interrupts: grownBy(({ trace }) => trace?.events.get('kvm_msi_set_irq')),
+    queues: (now.trace?.kicks ?? []).map((kick) => ({
+      ...kick,
+      count: Math.max(0, kick.count - (before.get(keyOf(kick)) ?? 0)),
+    })),
+    hasQueues: first.trace?.kicks !== undefined && now.trace?.kicks !== undefined,
+    skew: milliseconds > 0 ? (first.skewMs + now.skewMs) / milliseconds : 0,
+  };
 }
 
 /** undefined for a counter that fell: it was reset, and the count before the reset is unknown. */

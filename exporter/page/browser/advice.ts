@@ -9,24 +9,37 @@ export class AdviceView {
   readonly #part = new Part(this.element);
 
   update(report: LiveReport | undefined): void {
-    const from = [report?.drifts, report?.next, report?.features, report?.plan];
-    this.#part.update(from, () => {
+    const { drifts: found, next, features: known, plan: steps, techniques: judged } = report ?? {};
+    this.#part.update([found, next, known, steps, judged], () => {
       if (report === undefined) {
         return [el('p', { class: 'empty' }, 'No assessment yet. The first one takes a few seconds.')];
       }
-      return [drifts(report), nextStage(report), plan(report), features(report)];
+      return [techniques(report), drifts(report), nextStage(report), plan(report), features(report)];
     });
   }
 }
 
-function drifts({ drifts, threads }: LiveReport): HTMLElement {
+function techniques({ techniques }: LiveReport): HTMLElement {
+  const list = el('ul', { class: 'drifts techniques' });
+  for (const { technique, state, text } of techniques) {
+    const kind = state === 'in_force' ? 'good' : state === 'lost' ? 'bad' : state === 'partly' ? 'warn' : '';
+    const attributes = { 'data-technique': technique, 'data-state': state };
+    list.append(el('li', attributes, el('span', { class: `badge ${kind}` }, words(state)), ` ${text}`));
+  }
+  return el('div', {}, el('h3', {}, 'Techniques'), list);
+}
+
+function drifts({ drifts, threads, techniques }: LiveReport): HTMLElement {
   const box = el('div', {}, el('h3', {}, 'Drift'));
   if (drifts.length === 0) {
+    const isPinned = techniques.every(({ technique, state }) => technique !== 'affinity' || state !== 'off');
     // Only an expectation with a source, such as `2 (libvirt)`, can be met.
-    const isKnown = threads.some(({ expected }) => expected.endsWith(')'));
+    const isKnown = isPinned && threads.some(({ expected }) => expected.endsWith(')'));
     const text = isKnown
       ? 'All threads with an expected affinity have it.'
-      : 'No thread has an expected affinity. Pin the threads with libvirt or taskset, or add the VM to vms in the configuration.';
+      : !isPinned
+        ? 'Not pinned: no thread has CPUs of its own, so there is no drift.'
+        : 'No thread has an expected affinity. Pin the threads with libvirt or taskset, or add the VM to vms in the configuration.';
     box.append(el('p', { class: isKnown ? 'good' : 'empty' }, text));
   }
   const list = el('ul', { class: 'drifts' });

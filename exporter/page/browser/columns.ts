@@ -88,7 +88,7 @@ export const COLUMNS: readonly Column[] = [
     label: 'Stage',
     unit: 'phase',
     isNumber: false,
-    help: 'Detected or declared stage, and the declared phase',
+    help: 'Detected stage or what is in force, and the declared phase',
     value: ({ vm }) => (vm.stage === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
     text: ({ vm }) => [vm.stage === undefined ? NONE : words(vm.stage), vm.phase].filter(Boolean).join(' · '),
     raw: none,

@@ -116,15 +116,16 @@ export class VmView {
   #head({ vm, conditions }: Row): void {
     const grafana = this.store.host?.grafanaUrl?.replace(/\/+$/, '');
     this.#badges.update(
-      [conditions, vm.stage, vm.stageDeclared, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
+      [conditions, vm.stage, vm.techniques, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
       () => [
-        badge(
-          vm.stage === undefined
-            ? undefined
-            : `stage: ${words(vm.stage)}${vm.stageDeclared ? ' (declared)' : ''}`,
-        ),
+        badge(vm.stage === undefined ? undefined : `stage: ${words(vm.stage)}`),
         badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
         ...conditions.map(({ kind, evidence }) => badge(`${kind}: ${evidence}`, 'bad')),
+        ...vm.techniques
+          .filter(({ contradictsPhase }) => contradictsPhase)
+          .map(({ technique, state }) =>
+            badge(`phase contradicted: ${words(technique)} ${words(state)}`, 'warn'),
+          ),
         badge(vm.state === undefined || vm.state === 'running' ? undefined : vm.state, 'warn'),
         ...vm.silent.map((source) => badge(`${source} does not respond`, 'bad')),
         el('span', { class: 'muted' }, `${plural(vm.vcpus, 'vCPU')}, ${vm.vmm}, pid ${vm.pid}`),

@@ -17,9 +17,9 @@ import {
 import { readStatus } from '../../../probes/qmp-status.ts';
 import { readUuid } from '../../../probes/qmp-uuid.ts';
 import { readVersion } from '../../../probes/qmp-version.ts';
-import { iosOf, type VmStatistics } from '../../model/vm-statistics.ts';
+import type { Storage, VmStatistics } from '../../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
-import { isNamed, vmStatistics } from './statistics.ts';
+import { storageOf, vmStatistics } from './statistics.ts';
 
 /** Interval for reading the facts again: `qom-set` can change the polling parameters at any time. */
 const FACTS_MS = 30_000;
@@ -70,11 +70,16 @@ export class QmpSession {
     return this.#asking;
   }
 
-  /** Completed requests of all disks: a single short request that interrupts no vCPU. @throws SourceError */
-  async ios(): Promise<number> {
-    if (this.#connection?.isOpen !== true) return iosOf((await this.statistics()).disks);
+  /**
+   * The disks with their counters and IOThreads: a single short request that interrupts no vCPU, and the facts
+   * if they are old. @throws SourceError
+   */
+  async storage(): Promise<Storage> {
+    const qmp = this.#connection;
+    if (qmp?.isOpen !== true) return this.statistics();
     try {
-      return iosOf((await readBlockstats(this.#connection, this.timeoutMs)).filter(isNamed));
+      const facts = await this.#currentFacts(qmp);
+      return storageOf(facts, await readBlockstats(qmp, this.timeoutMs));
     } catch (error) {
       this.#disconnect();
       throw this.#fail(sourceError(error, this.path));

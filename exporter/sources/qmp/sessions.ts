@@ -6,7 +6,7 @@ import { livesOn } from '../../../probes/proc-task-stat.ts';
 import { filesOfBlocks } from '../../../probes/qmp-block.ts';
 import type { RemoteResult } from '../../model/remote.ts';
 import type { MonitorHints, Vm } from '../../model/vm.ts';
-import type { VmStatistics } from '../../model/vm-statistics.ts';
+import type { Storage, VmStatistics } from '../../model/vm-statistics.ts';
 import type { Facts } from './facts.ts';
 import { QmpSession } from './session.ts';
 import { locateSockets, type SocketRules } from './sockets.ts';
@@ -143,9 +143,9 @@ export class QmpSessions {
     return false;
   }
 
-  /** I/Os of the VMs by key, without VMs whose monitor does not respond in time. */
-  async ios(vms: readonly Vm[]): Promise<Map<string, number>> {
-    const ios = new Map<string, number>();
+  /** The disks of the VMs by key, without VMs whose monitor does not respond in time. */
+  async storage(vms: readonly Vm[]): Promise<Map<string, Storage>> {
+    const storage = new Map<string, Storage>();
     const { timeoutMs } = this.settings;
     await Promise.all(
       vms.map(async ({ key }) => {
@@ -154,13 +154,13 @@ export class QmpSessions {
         const late = (): SourceError =>
           new SourceError('timeout', session.path, `no block statistics in ${Math.round(timeoutMs)} ms`);
         try {
-          ios.set(key, await inTime(session.ios(), timeoutMs, late));
+          storage.set(key, await inTime(session.storage(), timeoutMs, late));
         } catch {
           // The next scrape reports the error.
         }
       }),
     );
-    return ios;
+    return storage;
   }
 
   /** The same object until the facts change; undefined before the first response. */

@@ -10,6 +10,7 @@ import {
   type DiskOperation,
   fromBins,
   inKvmOrder,
+  type Storage,
   UniqueNames,
   type VmStatistics,
 } from '../../model/vm-statistics.ts';
@@ -36,13 +37,21 @@ export function vmStatistics(
       histograms.set(name, addBuckets(histograms.get(name) ?? [], ordered));
     }
   }
-  const iothreadNames = new UniqueNames();
   return {
     source: 'qmp',
     vm: vm.values,
     vcpus: new Map([...byIndex].sort(([a], [b]) => a - b)),
     histograms,
     types: facts.types ?? new Map(),
+    ...storageOf(facts, disks),
+    state,
+  };
+}
+
+/** The disks and the IOThreads that may serve them. */
+export function storageOf(facts: Facts, disks: readonly QmpBlockStats[]): Storage {
+  const iothreadNames = new UniqueNames();
+  return {
     disks: namedDisks(facts, disks),
     iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
       id: iothreadNames.of(truncateName(id)),
@@ -51,12 +60,11 @@ export function vmStatistics(
       pollShrink,
       aioMaxBatch,
     })),
-    state,
   };
 }
 
 /** A node without a name is part of another node. */
-export function isNamed({ nodeName, device }: Pick<QmpBlockStats, 'nodeName' | 'device'>): boolean {
+function isNamed({ nodeName, device }: Pick<QmpBlockStats, 'nodeName' | 'device'>): boolean {
   return nodeName !== '' || device !== '';
 }
 

@@ -42,6 +42,7 @@ function setUp(context: TestContext) {
       residencyOf: () => undefined,
       lastOf: () => ({ statistics: undefined, facts: undefined }),
       now: () => 0,
+      epochMs: () => 0,
       sinceBoot: () => 100,
       stateDirectory: directory,
       learns: true,
@@ -100,10 +101,11 @@ test('configured pins apply from the first check after a reload', async (context
 test('a change of stage and a change of phase log one line each', async (context) => {
   const { log, follow, assessment, directory, vm } = setUp(context);
   await follow('1');
-  assessment.judge(new Map());
+  await assessment.judge(new Map());
+  log.length = 0;
   const since = new Date().toISOString();
   writeFileSync(`${directory}/phases.json`, JSON.stringify({ phases: { web: { phase: 'x', since } } }));
-  for (let i = 0; i < 3; i++) assessment.judge(new Map());
+  for (let i = 0; i < 3; i++) await assessment.judge(new Map());
   assert.deepEqual(log, [
     { level: 'info', fields: { vm: 'web', from: undefined, to: 'x' }, message: 'phase of web: none -> x' },
   ]);

@@ -13,6 +13,7 @@ import { SourceError } from '../../../probes/errors.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
 import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
 import { drifts, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
+import { readingAt, verdict, verdictsAt } from '../../../testing/verdicts.ts';
 
 const HOST = topologyOf(2, 2, 2);
 const THREADS = [
@@ -21,18 +22,14 @@ const THREADS = [
   thread('vcpu2', [0]),
   thread('emulator', [0], [0]),
 ];
-const STAGE: VmStage = {
+const STAGE: VmStage = readingAt('original', {
   features: new Map([
     ['vcpus_pinned', 0],
     ['sqpoll', 1],
   ]),
-  detected: 'original',
-  declared: undefined,
-  phase: undefined,
   stageChanges: 2,
   phaseChanges: 3,
-  devices: [],
-};
+});
 
 interface Read {
   readonly samples: Samples;
@@ -133,6 +130,44 @@ test('a declared phase, and the stage that it names, stand beside the detected o
   assert.equal(sample(samples, 'kvm_vm_phase_info', { vm: 'web', phase: 'affinity v2' }), 1);
   assert.equal(sample(samples, 'kvm_vm_stage_info', { stage: 'affinity', source: 'declared' }), 1);
   assert.equal(sample(samples, 'kvm_vm_stage_info', { stage: 'original', source: 'detected' }), 1);
+});
+
+test('each technique has one state, its numbers, and why it is unknown', async () => {
+  const limit = { threshold: 0.5, wants: 'below' } as const;
+  const evidence = { name: 'kicks_per_io', value: 3, ...limit, error: 0.1, seconds: 10, ios: 1000 } as const;
+  const verdicts = {
+    ...verdictsAt('affinity'),
+    exitless_polling: verdict('exitless_polling', {
+      state: 'lost',
+      since: 1_700_000_000_500,
+      changes: new Map([['in_force lost', 2]]),
+      evidence: [evidence],
+    }),
+    pinned_queues: verdict('pinned_queues', { state: 'unknown', reason: 'idle' }),
+  };
+  const { samples } = await collect(
+    {},
+    { verdicts, declared: 'pinned_queues', contradicted: ['exitless_polling'] },
+  );
+  const polling = { vm: 'web', technique: 'exitless_polling' };
+  assert.equal(sample(samples, 'kvm_vm_technique_state', { ...polling, state: 'lost' }), 1);
+  assert.equal(series(samples, 'kvm_vm_technique_state', { vm: 'web' }).length, 20);
+  const ones = series(samples, 'kvm_vm_technique_state').filter((each) => samples.get(each) === 1);
+  assert.equal(ones.length, 4);
+  assert.equal(sample(samples, 'kvm_vm_technique_since_timestamp_seconds', polling), 1_700_000_000.5);
+  const change = { ...polling, from: 'in_force', to: 'lost' };
+  assert.equal(sample(samples, 'kvm_vm_technique_changes_total', change), 2);
+  assert.equal(
+    sample(samples, 'kvm_vm_technique_evidence_ratio', { ...polling, evidence: 'kicks_per_io' }),
+    3,
+  );
+  const why = { vm: 'web', technique: 'pinned_queues', reason: 'idle' };
+  assert.equal(sample(samples, 'kvm_vm_technique_unknown_info', why), 1);
+  assert.deepEqual(
+    series(samples, 'kvm_vm_phase_contradicted').map((each) => samples.get(each)),
+    [0, 1, 0],
+    'nothing is claimed of a technique that is unknown',
+  );
 });
 
 test('names of tenants are escaped, and each VM keeps to its own', async () => {

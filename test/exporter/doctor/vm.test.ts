@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planFor } from '../../../exporter/assessment/plan/plan.ts';
 import { formatVmReport, reportOn, type VmFacts, type VmReport } from '../../../exporter/doctor/vm.ts';
+import type { Stage } from '../../../exporter/metrics/stages.ts';
 import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
 import { missingFor, nextRule } from '../../../exporter/model/next-stage.ts';
 import type { ObservedThread, ObservedVm } from '../../../exporter/model/observed.ts';
@@ -10,6 +11,7 @@ import type { Vm } from '../../../exporter/model/vm.ts';
 import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { Disk } from '../../../probes/sys-block.ts';
 import { drifts, hostOf, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
+import { readingAt, verdict, verdictsAt } from '../../../testing/verdicts.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);
@@ -21,6 +23,7 @@ interface Made {
   readonly vm?: Partial<Vm>;
   readonly stage?: Partial<VmStage>;
   readonly others?: readonly ObservedVm[];
+  readonly at?: Stage;
 }
 
 const THREADS = [
@@ -29,7 +32,7 @@ const THREADS = [
   thread('iothread:io0', [5], undefined, { tid: 13, seenOn: [5] }),
 ];
 
-function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others = [] }: Made = {}): VmReport {
+function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others = [], at = 'original' }: Made = {}): VmReport {
   const seen = vmOf(threads, {
     deviceNodes: [1],
     memory: new Map([
@@ -38,20 +41,15 @@ function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others 
     ]),
     ...observed,
   });
-  const stageOf: VmStage = {
+  const stageOf = readingAt(at, {
     features: new Map([
       ['vcpus_pinned', 0],
       ['io_threads_pinned', 1],
       ['io_separate_from_vcpus', 1],
     ]) as VmStage['features'],
-    detected: 'original',
-    declared: undefined,
-    phase: undefined,
-    stageChanges: 0,
-    phaseChanges: 0,
     devices: [{ device: 'vda', locality: 0.5, fairness: undefined }],
     ...stage,
-  };
+  });
   const rule = nextRule(stageOf);
   const goals = rule === undefined ? [] : missingFor(rule, stageOf.features);
   const ids = vm.iothreadIds ?? [];
@@ -104,7 +102,12 @@ test('the report has all facts of a VM', () => {
     expected: '2 (baseline)',
   });
   assert.equal(threads[2]?.expected, '');
-  assert.deepEqual(rest, {
+  const { techniques, ...others } = rest;
+  assert.deepEqual(
+    techniques.map(({ technique, state }) => `${technique} ${state}`),
+    ['affinity off', 'exitless_polling off', 'parallel_batching off', 'pinned_queues off'],
+  );
+  assert.deepEqual(others, {
     vm: 'web',
     pid: 99,
     memory: { 0: 3 * 2 ** 20, 1: 2 ** 20 },
@@ -160,13 +163,29 @@ test('without a baseline the expected affinity of a pinned thread is unknown', (
 });
 
 test('the last stage has nothing missing', () => {
-  const made = report({ stage: { detected: 'pinned_queues' }, threads: [thread('vcpu0', [1], [1])] });
+  const made = report({ at: 'pinned_queues', threads: [thread('vcpu0', [1], [1])] });
   assert.equal(made.next, undefined);
   assert.match(formatVmReport(made), /\nno drift\n$/);
 });
 
 test('the text has a table, the drift with its fix, and the missing conditions', () => {
-  const text = formatVmReport(report({ stage: { phase: 'exitless v2' } }));
+  const text = formatVmReport(
+    report({
+      at: 'affinity',
+      stage: {
+        phase: 'exitless v2',
+        contradicted: ['exitless_polling'],
+        verdicts: {
+          ...verdictsAt('affinity', { affinity: 'partly' }),
+          exitless_polling: verdict('exitless_polling', {
+            state: 'lost',
+            since: 1_700_000_000_000,
+            settings: ['poll-max-ns of io0: 0'],
+          }),
+        },
+      },
+    }),
+  );
   const lines = text.split('\n');
   assert.deepEqual(lines.slice(0, 6), [
     'web (pid 99)',
@@ -184,7 +203,10 @@ test('the text has a table, the drift with its fix, and the missing conditions',
     'disk      vdb: ? queues, served by the main loop',
     'queues    vda: locality 0.50, fairness ?',
     'features  -vcpus_pinned +io_threads_pinned +io_separate_from_vcpus',
-    'stage     original; phase exitless v2',
+    'stage     affinity partly',
+    '          affinity: partly since 1970-01-01T00:00:00Z',
+    '          polling: lost since 2023-11-14T22:13:20Z: configured: poll-max-ns of io0: 0',
+    'phase     exitless v2 (contradicted: exitless_polling is lost)',
     'drift:',
     '  vcpu1: unpinned: on CPUs 0-7 instead of 2 (baseline)',
     '    fix: taskset -pc 2 12',
@@ -200,11 +222,11 @@ test('the text has a table, the drift with its fix, and the missing conditions',
 test('what a tenant named cannot move the cursor, begin a line, or become a command', () => {
   const evil = '\u001b[2J\u009b31m\rvm\ndrift: \u202erm';
   const made = report({
+    at: 'affinity',
     vm: { label: evil, blockDevices: [{ device: evil, depth: 0 }], iothreadIds: [evil] },
     threads: [thread('vcpu0', [1], [2], { label: `iothread:${evil}` }), ...THREADS],
     observed: { vm: evil, domain: `${evil}; reboot` },
     stage: {
-      detected: 'affinity',
       phase: evil,
       devices: [{ device: evil, locality: 1, fairness: 1 }],
       features: new Map([['iothread_polling', 0]]) as VmStage['features'],
@@ -223,7 +245,7 @@ test('what a tenant named cannot move the cursor, begin a line, or become a comm
 test('no command of a report is empty', () => {
   for (const detected of ['original', 'affinity', 'exitless_polling', 'parallel_batching'] as const) {
     for (const threads of [THREADS, []]) {
-      const made = report({ threads, stage: { detected, features: new Map() } });
+      const made = report({ threads, at: detected, stage: { features: new Map() } });
       const commands = [
         ...made.drifts.flatMap(({ fix }) => fix ?? []),
         ...(made.next?.steps.flatMap(({ fixes }) => fixes) ?? []),
@@ -232,4 +254,9 @@ test('no command of a report is empty', () => {
       for (const command of commands) assert.match(command, /\S/);
     }
   }
+});
+
+test('a VM that is not pinned has no drift because it has no place', () => {
+  const text = formatVmReport(report({ threads: [thread('vcpu0', ALL, ALL)] }));
+  assert.match(text, /\nnot pinned, so no drift\n/);
 });

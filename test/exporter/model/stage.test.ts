@@ -1,77 +1,46 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { STAGES, type Stage } from '../../../exporter/metrics/stages.ts';
-import { FEATURES, type Feature } from '../../../exporter/model/features.ts';
-import { type Measured, STAGE_RULES, stageOf } from '../../../exporter/model/stage.ts';
+import { STAGES } from '../../../exporter/metrics/stages.ts';
+import { TECHNIQUE_STATES, TECHNIQUES } from '../../../exporter/metrics/techniques.ts';
+import {
+  inWords,
+  STAGE_RULES,
+  type States,
+  stageLabel,
+  stageOf,
+  statesOf,
+  techniquesOf,
+} from '../../../exporter/model/stage.ts';
+import { verdictsAt } from '../../../testing/verdicts.ts';
 
-const AFFINITY: Feature[] = ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus'];
-const POLLING: Feature[] = [...AFFINITY, 'iothread_polling'];
-const BATCHING: Feature[] = [...POLLING, 'multiqueue', 'dedicated_iothreads'];
-const PINNED: Feature[] = [...BATCHING, 'queue_per_vcpu'];
-
-function stage(on: readonly Feature[], measured?: Measured, off: readonly Feature[] = []): Stage {
-  return stageOf(
-    new Map([...off.map((feature) => [feature, 0] as const), ...on.map((feature) => [feature, 1] as const)]),
-    measured,
-  );
-}
-
-const rank = (of: Stage): number => STAGES.indexOf(of);
-
-test('the stages follow each other if their features are enabled one after another', () => {
+test('a stage is there if exactly its techniques are in force', () => {
   assert.deepEqual(
-    [[], AFFINITY, POLLING, BATCHING, PINNED].map((on) => stage(on)),
+    STAGES.map((stage) => stageOf(statesOf(verdictsAt(stage)))),
     STAGES,
   );
-  assert.deepEqual(STAGES, [
-    'original',
-    'affinity',
-    'exitless_polling',
-    'parallel_batching',
-    'pinned_queues',
-  ]);
+  assert.deepEqual(TECHNIQUES, STAGES.slice(1));
 });
 
-test('each stage needs those below it, and each of its features', () => {
-  for (const missing of AFFINITY) {
-    assert.equal(stage(PINNED.filter((feature) => feature !== missing)), 'original', missing);
+test('what fits no stage is named by what is in force', () => {
+  const at = (states: Partial<States>) => statesOf(verdictsAt('original', states));
+  const odd = at({ affinity: 'lost', exitless_polling: 'in_force', parallel_batching: 'in_force' });
+  assert.deepEqual(
+    [stageOf(odd), stageLabel(odd), inWords(odd)],
+    [undefined, 'polling, batching', 'polling, batching; affinity lost'],
+  );
+  const half = at({ affinity: 'partly' });
+  assert.deepEqual([stageOf(half), stageLabel(half)], [undefined, 'affinity partly']);
+  assert.equal(stageOf(at({ affinity: 'lost' })), 'original');
+  assert.equal(inWords(at({ affinity: 'lost' })), 'nothing in force; affinity lost');
+});
+
+test('an unknown technique leaves the stage unknown', () => {
+  for (const technique of TECHNIQUES) {
+    const states = statesOf(verdictsAt('pinned_queues', { [technique]: 'unknown' }));
+    assert.deepEqual([stageOf(states), stageLabel(states)], [undefined, undefined]);
+    assert.match(inWords(states), /unknown$/);
   }
-  const without = (missing: Feature) => stage(PINNED.filter((feature) => feature !== missing));
-  assert.equal(without('iothread_polling'), 'affinity');
-  assert.equal(without('multiqueue'), 'exitless_polling');
-  assert.equal(without('dedicated_iothreads'), 'exitless_polling');
-  assert.equal(without('queue_per_vcpu'), 'parallel_batching');
-});
-
-test('there is more than one way to poll, and to serve queues in parallel', () => {
-  assert.equal(stage([...AFFINITY, 'sqpoll']), 'exitless_polling');
-  assert.equal(stage([...POLLING, 'multiqueue', 'iothread_vq_mapping']), 'parallel_batching');
-});
-
-test('a VM on two nodes does not have the affinity stage; a VM with unknown nodes may have it', () => {
-  assert.equal(stage(PINNED, {}, ['numa_local']), 'original');
-  assert.equal(stage([...AFFINITY, 'numa_local']), 'affinity');
-});
-
-test('polling is not in force while most I/Os cost an exit of any sort', () => {
-  for (const key of ['kicksPerIo', 'injectionsPerIo'] as const) {
-    assert.equal(stage(POLLING, { [key]: 0.9 }), 'affinity', key);
-    assert.equal(stage(POLLING, { [key]: 0.5 }), 'affinity', key);
-    assert.equal(stage(POLLING, { [key]: 0.1 }), 'exitless_polling', key);
-  }
-  assert.equal(stage(POLLING, { kicksPerIo: 0, injectionsPerIo: undefined }), 'exitless_polling');
-});
-
-test('batching and pinned queues must show in what is measured', () => {
-  assert.equal(stage(PINNED, { iosPerKick: 1 }), 'exitless_polling');
-  assert.equal(stage(PINNED, { iosPerKick: 1.9 }), 'exitless_polling');
-  assert.equal(stage(PINNED, { iosPerKick: 2 }), 'pinned_queues');
-  assert.equal(stage(PINNED, { queueLocality: 0.8 }), 'pinned_queues');
-  assert.equal(stage(PINNED, { queueLocality: 0.79 }), 'parallel_batching');
-  assert.equal(stage(PINNED, { iosPerKick: Number.POSITIVE_INFINITY }), 'pinned_queues');
-  assert.equal(stage(PINNED, { queueLocality: 0.25 }), 'parallel_batching');
-  assert.equal(stage(PINNED, { queueLocality: 0.97 }), 'pinned_queues');
 });
 
 test('each rule names its section of the paper', () => {
@@ -81,34 +50,17 @@ test('each rule names its section of the paper', () => {
   );
 });
 
-const features = fc
-  .array(fc.constantFrom(undefined, 0, 1), { minLength: FEATURES.length, maxLength: FEATURES.length })
-  .map((values) => {
-    const map = new Map<Feature, number>();
-    FEATURES.forEach((feature, i) => {
-      const value = values[i];
-      if (value !== undefined) map.set(feature, value);
-    });
-    return map;
-  });
-
-test('one more feature never leads to a lower stage, and a measurement never to a higher', () => {
+test('a stage never claims a technique that is not in force, and its words name each that is', () => {
+  const states = fc.record(
+    Object.fromEntries(TECHNIQUES.map((technique) => [technique, fc.constantFrom(...TECHNIQUE_STATES)])),
+  ) as fc.Arbitrary<States>;
   fc.assert(
-    fc.property(
-      fc.oneof(
-        features,
-        fc.subarray(PINNED).map((on) => new Map(on.map((feature) => [feature, 1] as const))),
-      ),
-      fc.constantFrom(...FEATURES),
-      fc.float({ min: 0, max: 2, noNaN: true }),
-      (given, feature, value) => {
-        const before = rank(stageOf(given));
-        assert.ok(rank(stageOf(new Map([...given, [feature, 1]]))) >= before);
-        for (const key of ['kicksPerIo', 'injectionsPerIo', 'iosPerKick', 'queueLocality'] as const) {
-          assert.ok(rank(stageOf(given, { [key]: value })) <= before);
-        }
-      },
-    ),
-    { numRuns: 2000 },
+    fc.property(states, (each) => {
+      const stage = stageOf(each);
+      const inForce = TECHNIQUES.filter((technique) => each[technique] === 'in_force');
+      if (stage !== undefined) assert.deepEqual(techniquesOf(stage), inForce);
+      assert.equal(inWords(each).startsWith('nothing in force'), inForce.length === 0);
+      assert.notEqual(stageLabel(each), '');
+    }),
   );
 });

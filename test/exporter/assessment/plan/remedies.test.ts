@@ -8,13 +8,14 @@ import { missingFor, nextRule } from '../../../../exporter/model/next-stage.ts';
 import type { ObservedThread, ObservedVm } from '../../../../exporter/model/observed.ts';
 import type { VmStage } from '../../../../exporter/model/stage-reading.ts';
 import { hostOf, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
+import { readingAt } from '../../../../testing/verdicts.ts';
 
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>
   thread(label, allowed, undefined, { tid });
 
 function stageOf(detected: Stage, features: Partial<Record<Feature, number>>): VmStage {
-  return { detected, features: new Map(Object.entries(features)) as VmStage['features'] } as VmStage;
+  return readingAt(detected, { features: new Map(Object.entries(features)) as VmStage['features'] });
 }
 
 /** The remedies on a host with eight CPUs, of which all but the free ones are taken by another VM. */

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Phases } from '../../../../exporter/assessment/stage/phases.ts';
 import { StageWatch } from '../../../../exporter/assessment/stage/watch.ts';
+import { TechniqueRecords } from '../../../../exporter/assessment/technique/records.ts';
+import { TechniqueWatch } from '../../../../exporter/assessment/technique/watch.ts';
 import type { VmAffinity } from '../../../../exporter/model/affinity-reading.ts';
 import type { ObservedThread } from '../../../../exporter/model/observed.ts';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import type { VmStatistics } from '../../../../exporter/model/vm-statistics.ts';
-import type { KickCount, VmTrace } from '../../../../exporter/model/vm-trace.ts';
+import type { VmTrace } from '../../../../exporter/model/vm-trace.ts';
 import type { Facts } from '../../../../exporter/sources/qmp/facts.ts';
+import type { QemuDevices } from '../../../../probes/qemu-devices.ts';
 import type { QmpPciDevice } from '../../../../probes/qmp-pci.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
 import { vmOf } from '../../../../testing/affinity-host.ts';
@@ -22,6 +25,11 @@ const PINNED = [
   thread('vcpu2', [2]),
   thread('iothread:io0', [3]),
 ];
+const DEVICES = {
+  storage: [{ id: 'vda', kind: 'virtio-blk', mapping: [], drives: [] }],
+  nets: [],
+  iothreads: [],
+} as unknown as QemuDevices;
 const ROAMING = PINNED.map((each) => ({ ...each, allowed: ALL, allowedList: '0-7' }));
 
 /** One VM whose threads, disks and counters are set by hand. */
@@ -42,19 +50,27 @@ function setUp(context: TestContext) {
     ios: undefined as number | undefined,
     trace: undefined as Partial<VmTrace> | undefined,
     pci: [] as QmpPciDevice[],
+    devices: false,
   };
   const changes: string[] = [];
   const watch = new StageWatch({
     phases: new Phases(folder, quiet),
-    vms: () => state.vms,
+    techniques: new TechniqueWatch({
+      records: new TechniqueRecords(folder, 'boot', quiet, true),
+      epochMs: () => state.at,
+      onChange: () => undefined,
+    }),
+    vms: () => (state.devices ? state.vms.map((vm) => ({ ...vm, devices: DEVICES })) : state.vms),
     topology: () => state.topology,
     affinity: () => ({
       of: () =>
-        state.threads === undefined ? undefined : ({ observed: observedVm(state.threads) } as VmAffinity),
+        state.threads === undefined
+          ? undefined
+          : ({ observed: observedVm(state.threads), drifts: [] as unknown } as VmAffinity),
       problems: [],
     }),
     lastOf: () => ({ statistics: state.hasStatistics ? statistics() : undefined, facts: facts() }),
-    onChange: ({ label }, what, from, to) => void changes.push(`${label} ${what}: ${from} -> ${to}`),
+    onPhase: ({ label }, from, to) => void changes.push(`${label} phase: ${from} -> ${to}`),
   });
   function facts(): Facts {
     const ofDisk = { queues: state.queues, hasIothread: true, iothread: 'io0', mapping: [] };
@@ -74,15 +90,12 @@ function setUp(context: TestContext) {
     return { disks: [disk], iothreads: [{ id: 'io0', pollMaxSeconds }] } as unknown as VmStatistics;
   }
   /** Ten seconds later. */
-  const judge = (times = 1): string | undefined => {
+  const judge = async (times = 1): Promise<string | undefined> => {
     for (let i = 0; i < times; i++) {
       const trace =
         state.trace === undefined ? undefined : ({ events: new Map(), ...state.trace } as VmTrace);
-      watch.judge(
-        new Map(
-          state.vms.map(({ key }) => [key, { trace, ios: state.ios, weight: state.weight, at: state.at }]),
-        ),
-      );
+      const moment = { trace, ios: state.ios, weight: state.weight, at: state.at, skewMs: 0 };
+      await watch.judge(new Map(state.vms.map(({ key }) => [key, moment])));
       state.at += 10_000;
     }
     return state.vms[0] === undefined ? undefined : watch.of(state.vms[0])?.detected;
@@ -90,131 +103,29 @@ function setUp(context: TestContext) {
   return { state, changes, watch, judge, folder, cli: () => new Phases(folder, quiet) };
 }
 
-test('the stage follows when features change one after another, up the ladder and down again', (context) => {
-  const { state, changes, judge, watch } = setUp(context);
-  assert.equal(judge(), 'original');
-  const steps: [Partial<typeof state>, string][] = [
-    [{ threads: PINNED }, 'affinity'],
-    [{ polls: true }, 'exitless_polling'],
-    [{ queues: 2, dedicated: true }, 'parallel_batching'],
-    [{ queues: 3 }, 'pinned_queues'],
-    [{ threads: ROAMING }, 'original'],
-  ];
-  for (const [change, stage] of steps) {
-    const before = watch.of(state.vms[0] as Vm)?.detected;
-    Object.assign(state, change);
-    assert.equal(judge(), before, 'one judgement is not enough');
-    assert.equal(judge(), stage);
-    assert.equal(judge(3), stage);
-  }
-  assert.deepEqual(changes, [
-    'web stage: original -> affinity',
-    'web stage: affinity -> exitless_polling',
-    'web stage: exitless_polling -> parallel_batching',
-    'web stage: parallel_batching -> pinned_queues',
-    'web stage: pinned_queues -> original',
-  ]);
-  assert.equal(watch.of(state.vms[0] as Vm)?.stageChanges, 5);
-});
-
-test('a stage that is there for one judgement only is none', (context) => {
-  const { state, changes, judge } = setUp(context);
-  judge();
-  for (let i = 0; i < 4; i++) {
-    state.threads = PINNED;
-    judge();
-    state.threads = ROAMING;
-    assert.equal(judge(), 'original');
-  }
-  assert.deepEqual(changes, []);
-});
-
-test('measured exits keep polling down, once there are enough I/Os', (context) => {
-  const { state, judge } = setUp(context);
-  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
-  assert.equal(judge(), 'exitless_polling');
-  const run = (ios: number, kicks: number): string | undefined => {
-    state.ios = (state.ios ?? 0) + ios;
-    state.trace = { kickTotal: (state.trace?.kickTotal ?? 0) + kicks };
-    state.at += 60_000;
-    return judge(2);
-  };
-  assert.equal(run(99, 99), 'exitless_polling');
-  assert.equal(run(1000, 900), 'affinity');
-  assert.equal(run(1000, 100), 'exitless_polling');
-});
-
-test('what is measured for the first time corrects a stage, and is no change of it', (context) => {
-  const { state, changes, judge, watch } = setUp(context);
-  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
-  assert.equal(judge(), 'exitless_polling');
-  Object.assign(state, { ios: 1000, trace: { kickTotal: 1000 } });
-  assert.equal(judge(), 'affinity');
-  assert.deepEqual([changes, watch.of(state.vms[0] as Vm)?.stageChanges], [[], 0]);
-});
-
-test('a VM that goes idle keeps the verdict that was measured', (context) => {
-  const { state, judge } = setUp(context);
-  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0 } });
-  judge();
-  Object.assign(state, { ios: 1000, trace: { kickTotal: 1000 } });
-  assert.equal(judge(2), 'affinity');
-  // Ten minutes with some I/Os of its own housekeeping, without a kick.
-  for (let i = 0; i < 60; i++) {
-    state.ios = (state.ios ?? 0) + 10;
-    assert.equal(judge(), 'affinity');
-  }
-  state.threads = ROAMING;
-  assert.equal(judge(2), 'original', 'a pin that is lost shows all the same');
-});
-
-test('kicks that may be among the exits to user space are not known, and no sign of polling', (context) => {
-  const { state, judge } = setUp(context);
-  Object.assign(state, { threads: PINNED, polls: true, ios: 0, trace: { kickTotal: 0, deviceExits: 0 } });
-  judge();
-  const run = (kicks: number, deviceExits: number): string | undefined => {
-    state.ios = (state.ios ?? 0) + 1000;
-    state.trace = {
-      kickTotal: (state.trace?.kickTotal ?? 0) + kicks,
-      deviceExits: (state.trace?.deviceExits ?? 0) + deviceExits,
-    };
-    state.at += 60_000;
-    return judge(2);
-  };
-  assert.equal(run(1000, 0), 'affinity');
-  assert.equal(run(0, 1000), 'affinity', 'ioeventfd was switched off');
-  assert.equal(run(10, 20), 'exitless_polling');
-  assert.equal(run(0, 1000), 'exitless_polling', 'a guest that writes to its console');
-});
-
-test('injections and locality are measured as well', (context) => {
+test('a change of stage is counted; a stage that becomes known is none', async (context) => {
   const { state, judge, watch } = setUp(context);
-  const kicks = (queue: number, vcpu: number, count: number): KickCount => ({
-    event: 'kvm_fast_mmio',
-    address: queue,
-    thread: `vcpu${vcpu}`,
-    count,
-  });
-  Object.assign(state, { threads: PINNED, polls: true, queues: 3, dedicated: true, ios: 0 });
-  state.trace = { kickTotal: 0, kicks: [] };
-  assert.equal(judge(), 'pinned_queues');
-  state.ios = 1000;
-  state.trace = { kickTotal: 100, kicks: [kicks(0x1000, 0, 50), kicks(0x1000, 1, 50)] };
-  assert.equal(judge(2), 'parallel_batching');
-  assert.deepEqual(watch.of(state.vms[0] as Vm)?.devices, [
-    // Nobody says how many queues it has.
-    { device: '0x1000', locality: 0.5, fairness: undefined },
-  ]);
-  state.trace = { kickTotal: 100, events: new Map([['kvm_msi_set_irq', 0]]) };
-  judge();
-  state.at += 60_000;
-  state.ios = 2000;
-  state.trace = { kickTotal: 200, events: new Map([['kvm_msi_set_irq', 900]]) };
-  judge();
-  assert.equal(judge(), 'affinity');
+  const [vm] = state.vms as [Vm];
+  const kick = { event: 'kvm_fast_mmio', address: 0x1000, thread: 'vcpu0' } as const;
+  Object.assign(state, { ios: 0, trace: { kickTotal: 0, kicks: [{ ...kick, count: 0 }] } });
+  const work = async (): Promise<void> => {
+    const count = (state.ios ?? 0) + 20_000;
+    Object.assign(state, { ios: count, trace: { kickTotal: count, kicks: [{ ...kick, count }] } });
+    await judge();
+  };
+  await judge();
+  for (let i = 0; i < 4; i++) await work();
+  assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], [undefined, 0]);
+  state.pci = [{ name: 'vda', regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] }];
+  state.devices = true;
+  for (let i = 0; i < 4; i++) await work();
+  assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], ['original', 0]);
+  state.threads = PINNED;
+  for (let i = 0; i < 4; i++) await work();
+  assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], ['affinity', 1]);
 });
 
-test('a queue is named after the device whose window it is in, else after its page', (context) => {
+test('a queue is named after the device whose window it is in, else after its page', async (context) => {
   const { state, judge, watch } = setUp(context);
   state.queues = 3;
   state.pci = [
@@ -234,7 +145,7 @@ test('a queue is named after the device whose window it is in, else after its pa
   assert.equal(watch.deviceAt(vm, 0xc010, true), 'vda');
   assert.equal(watch.deviceAt(vm, 0xc010, false), undefined);
   state.trace = { kicks: [] };
-  judge();
+  await judge();
   state.trace = {
     kicks: [
       { event: 'kvm_fast_mmio', address: 0xfebf_e000, thread: 'vcpu0', count: 30 },
@@ -244,7 +155,7 @@ test('a queue is named after the device whose window it is in, else after its pa
       { event: 'kvm_mmio', address: 0x12_3456, thread: 'vcpu1', count: 0 },
     ],
   };
-  judge();
+  await judge();
   const devices = watch.of(vm)?.devices ?? [];
   assert.deepEqual(
     devices.map(({ device, locality }) => `${device} ${locality}`),
@@ -292,7 +203,7 @@ test("fairness does not depend on the monitor's last statistics", (context) => {
 test('a declared phase shows, declares the stage that it begins with, and is reported and counted once', async (context) => {
   const { state, changes, watch, judge, cli } = setUp(context);
   const [vm] = state.vms as [Vm];
-  judge();
+  await judge();
   assert.deepEqual([watch.of(vm)?.phase, watch.of(vm)?.declared], [undefined, undefined]);
   const phases: [string, string | undefined][] = [
     ['exitless-polling v2', 'exitless_polling'],
@@ -306,12 +217,11 @@ test('a declared phase shows, declares the stage that it begins with, and is rep
   ];
   for (const [phase, declared] of phases) {
     await cli().set('web', phase, new Date());
-    judge(2);
+    await judge(2);
     assert.deepEqual([watch.of(vm)?.phase, watch.of(vm)?.declared], [phase, declared]);
-    assert.equal(watch.of(vm)?.detected, 'original');
   }
   await cli().clear('web');
-  judge(2);
+  await judge(2);
   assert.equal(watch.of(vm)?.phase, undefined);
   assert.equal(changes[0], 'web phase: undefined -> exitless-polling v2');
   assert.equal(changes.at(-1), 'web phase: 42 -> undefined');
@@ -321,29 +231,30 @@ test('a declared phase shows, declares the stage that it begins with, and is rep
 test('a phase that was declared before the daemon met the VM is no change', async (context) => {
   const { state, changes, watch, judge, cli } = setUp(context);
   await cli().set(UUID, 'x', new Date());
-  judge(2);
+  await judge(2);
   assert.deepEqual([watch.of(state.vms[0] as Vm)?.phase, changes], ['x', []]);
 });
 
-test('a VM is not assessed before its threads were read, nor without a topology', (context) => {
+test('a VM is not assessed before its threads were read, nor without a topology', async (context) => {
   const { state, watch, judge } = setUp(context);
   state.threads = undefined;
-  assert.equal(judge(2), undefined);
+  assert.equal(await judge(2), undefined);
   state.threads = PINNED;
   state.topology = undefined;
-  assert.equal(judge(2), undefined);
+  assert.equal(await judge(2), undefined);
   state.topology = topologyOf(1, 8, 1);
-  assert.equal(judge(), 'affinity');
+  await judge();
+  assert.equal(watch.of(state.vms[0] as Vm)?.verdicts.affinity.state, 'in_force');
   const [vm] = state.vms as [Vm];
   state.vms = [];
-  judge();
+  await judge();
   assert.equal(watch.of(vm), undefined);
 });
 
-test('the features are those of the threads, the disks and the monitor', (context) => {
+test('the features are those of the threads, the disks and the monitor', async (context) => {
   const { state, watch, judge } = setUp(context);
   Object.assign(state, { threads: PINNED, polls: true, queues: 2 });
-  judge();
+  await judge();
   const { features } = watch.of(state.vms[0] as Vm) ?? {};
   assert.deepEqual(
     ['vcpus_pinned', 'iothread_polling', 'multiqueue', 'queue_per_vcpu'].map((each) =>

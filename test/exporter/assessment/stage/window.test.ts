@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Evidence } from '../../../../exporter/assessment/stage/evidence.ts';
+import type { Moment } from '../../../../exporter/assessment/stage/moment.ts';
 import { Window } from '../../../../exporter/assessment/stage/window.ts';
 import type { KickCount, VmTrace } from '../../../../exporter/model/vm-trace.ts';
 import { NOTHING_TRACED } from '../../../../testing/vm-trace.ts';
@@ -21,7 +21,7 @@ interface Counts {
 }
 
 /** A moment of a VM that does ten I/Os with a kick and two interrupts each second. */
-function moment(seconds: number, more: Counts = {}): Evidence {
+function moment(seconds: number, more: Counts = {}): Moment {
   const counts = { ios: seconds * 10, kicks: seconds, interrupts: seconds * 2, ...more };
   const trace: VmTrace = {
     ...NOTHING_TRACED,
@@ -36,7 +36,7 @@ function moment(seconds: number, more: Counts = {}): Evidence {
             [2, 1],
           ]),
   };
-  return { at: seconds * 1000, ios: counts.ios, trace };
+  return { at: seconds * 1000, ios: counts.ios, trace, skewMs: 0 };
 }
 
 test('the first sample has no growth, later ones do', () => {
@@ -46,10 +46,13 @@ test('the first sample has no growth, later ones do', () => {
     seconds: 10,
     weight: 1,
     ios: 100,
+    isEstimate: false,
     kicks: 10,
     deviceExits: undefined,
     interrupts: 20,
     queues: [],
+    hasQueues: false,
+    skew: 0,
   });
   assert.equal(window.add(moment(25))?.seconds, 20);
 });
@@ -76,7 +79,7 @@ test('a counter that is not counted is not known; the others are', () => {
   const growth = window.add(moment(10));
   assert.deepEqual([growth?.ios, growth?.kicks, growth?.interrupts], [100, 10, undefined]);
   assert.equal(window.add(moment(20, { kicks: undefined }))?.kicks, undefined);
-  assert.equal(window.add({ at: 30_000, ios: 300, trace: undefined }), undefined);
+  assert.equal(window.add({ at: 30_000, ios: 300, trace: undefined, skewMs: 0 }), undefined);
 });
 
 test('I/Os that fell (a reset VM, a disk that was unplugged) are compared with nothing before', () => {
@@ -127,4 +130,17 @@ test('a source that answers for the first time is no growth: its counters are as
   const without = new Window();
   without.add(moment(0, { ios: undefined }));
   assert.equal(without.add(moment(10, { ios: 1e9 }))?.ios, undefined);
+});
+
+test('the latest period is the shortest with enough I/Os, else the last minute', () => {
+  const window = new Window();
+  for (let seconds = 0; seconds <= 60; seconds += 10) window.add(moment(seconds));
+  const seconds = [1, 100, 101, 350, 600, 100_000].map((least) => window.latest(least)?.seconds);
+  assert.deepEqual(seconds, [10, 10, 20, 40, 60, 60]);
+});
+
+test('counts that were read apart are off by that share of the period', () => {
+  const window = new Window();
+  window.add({ ...moment(0), skewMs: 400 });
+  assert.equal(window.add({ ...moment(10), skewMs: 100 })?.skew, 0.05);
 });

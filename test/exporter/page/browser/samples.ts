@@ -19,7 +19,7 @@ export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
     drift: undefined,
     stage: undefined,
     stageRank: undefined,
-    stageDeclared: false,
+    techniques: [],
     phase: undefined,
     ...known,
   };

@@ -3,25 +3,27 @@ import type { Vm } from '../../model/vm.ts';
 import type { VmTrace } from '../../model/vm-trace.ts';
 
 /** A VM's counts at one moment: numerator and denominator of each ratio. */
-export interface Evidence {
+export interface Moment {
   readonly trace: VmTrace | undefined;
-  /** I/Os of its disks; undefined if unknown at this moment. */
+  /** Requests of its disks, including flushes; undefined if unknown at this moment. */
   readonly ios: number | undefined;
   /** How many events one of the sample stood for, at most; 1 if every event counts. */
   readonly weight?: number;
   /** Milliseconds of a monotonic clock. */
   readonly at: number;
+  /** Milliseconds that may lie between the two counts. */
+  readonly skewMs: number;
 }
 
-/** What the stages are measured with. */
+/** What the techniques are measured with. */
 const SETS = ['notifications', 'interrupts', 'block'];
 
-export interface EvidenceSources {
+export interface MomentSources {
   vms(): readonly Vm[];
   readTrace(): Promise<TraceReading>;
   /** Resolves when the VM's trace counts are up to date. */
   current(vm: Vm): Promise<void>;
-  /** I/Os by VM key. */
+  /** Requests of the disks by VM key. */
   ios(vms: readonly Vm[]): Promise<ReadonlyMap<string, number>>;
   /** Whether the VM has its own monitor, so that a query does not cost the other VMs anything. */
   hasMonitor(vm: Vm): boolean;
@@ -29,26 +31,28 @@ export interface EvidenceSources {
 }
 
 /**
- * Reads kicks and I/Os of all VMs, whether or not somebody scrapes. tracefs counts up to this moment, so all
+ * Reads kicks, interrupts and I/Os of all VMs, whether or not somebody scrapes. tracefs counts up to this moment, so all
  * VMs are queried at once. perf reports each VM at a different time, and the VM is queried at that time. I/Os
  * are read only if there are trace counts to compare them with.
  */
-export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMap<string, Evidence>> {
+export async function takeMoments(sources: MomentSources): Promise<ReadonlyMap<string, Moment>> {
   const { ios, hasMonitor, now } = sources;
+  const began = now();
   const reading = await sources.readTrace();
-  const evidence = new Map<string, Evidence>();
+  const moments = new Map<string, Moment>();
   const weight = weightOf(reading);
-  const take = async (vms: readonly Vm[]): Promise<void> => {
+  const take = async (vms: readonly Vm[], from?: number): Promise<void> => {
     const at = now();
     const traces = new Map(vms.map((vm) => [vm.key, reading.of(vm)]));
     const counted = vms.filter(({ key }) => isCounted(traces.get(key)));
     const counts = counted.length > 0 ? await ios(counted) : new Map<string, number>();
-    for (const [key, trace] of traces) evidence.set(key, { trace, ios: counts.get(key), weight, at });
+    const skewMs = now() - (from ?? at);
+    for (const [key, trace] of traces) moments.set(key, { trace, ios: counts.get(key), weight, at, skewMs });
   };
   const vms = sources.vms();
   if (reading.backend !== 'perf') {
-    await take(vms);
-    return evidence;
+    await take(vms, began);
+    return moments;
   }
   const [own, managed] = [vms.filter(hasMonitor), vms.filter((vm) => !hasMonitor(vm))];
   await Promise.all([
@@ -59,7 +63,7 @@ export async function takeEvidence(sources: EvidenceSources): Promise<ReadonlyMa
     // One request for all of them, within an interval of perf.
     Promise.all(managed.map((vm) => sources.current(vm))).then(() => take(managed)),
   ]);
-  return evidence;
+  return moments;
 }
 
 function weightOf({ sets }: TraceReading): number {

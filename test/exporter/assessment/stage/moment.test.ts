@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { takeEvidence } from '../../../../exporter/assessment/stage/evidence.ts';
+import { takeMoments } from '../../../../exporter/assessment/stage/moment.ts';
 import { NOT_TRACED, type TraceReading } from '../../../../exporter/model/trace-reading.ts';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import { NOTHING_TRACED } from '../../../../testing/vm-trace.ts';
@@ -42,7 +42,7 @@ function setUp(backend: TraceReading['backend'], monitored: readonly string[], c
 
 test('with tracefs all VMs are asked in one go, at the moment of the reading', async () => {
   const { asked, sources } = setUp('tracefs', ['a', 'b', 'c']);
-  const evidence = await takeEvidence(sources);
+  const evidence = await takeMoments(sources);
   assert.deepEqual(asked, ['a,b,c']);
   for (const { trace, ios, at } of evidence.values())
     assert.deepEqual([trace?.kickTotal, ios, at], [1000, 1000, 1000]);
@@ -50,7 +50,7 @@ test('with tracefs all VMs are asked in one go, at the moment of the reading', a
 
 test('with perf each VM is asked when perf has reported it', async () => {
   const { asked, sources } = setUp('perf', ['a', 'b', 'c']);
-  const evidence = await takeEvidence(sources);
+  const evidence = await takeMoments(sources);
   assert.deepEqual(asked, ['a', 'b', 'c']);
   const times = [...evidence].map(([key, { trace, ios, at }]) => [key, trace?.kickTotal, ios, at]);
   assert.deepEqual(times, [
@@ -62,17 +62,17 @@ test('with perf each VM is asked when perf has reported it', async () => {
 
 test('VMs that only libvirt answers for are one request', async () => {
   const { asked, sources } = setUp('perf', ['a']);
-  await takeEvidence(sources);
+  await takeMoments(sources);
   assert.deepEqual(asked.toSorted(), ['a', 'b,c']);
 });
 
 test('where no kicks are counted nobody is asked', async () => {
   const { asked, sources } = setUp('tracefs', ['a'], false);
-  const evidence = await takeEvidence(sources);
+  const evidence = await takeMoments(sources);
   assert.deepEqual([asked, evidence.get('a')?.ios], [[], undefined]);
 });
 
-test('evidence from a sample has the weight of its events', async () => {
+test('a moment of a sample has the weight of its events', async () => {
   const { sources } = setUp('bpf', []);
   const set = (name: string, sampledRatio: number) => ({
     set: name,
@@ -83,5 +83,5 @@ test('evidence from a sample has the weight of its events', async () => {
   });
   const sets = [set('exits', 0.01), set('notifications', 0.25), set('interrupts', 1)];
   const readTrace = async (): Promise<TraceReading> => ({ ...(await sources.readTrace()), sets });
-  assert.equal((await takeEvidence({ ...sources, readTrace })).get('a')?.weight, 4);
+  assert.equal((await takeMoments({ ...sources, readTrace })).get('a')?.weight, 4);
 });

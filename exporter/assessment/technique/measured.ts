@@ -1,0 +1,83 @@
+import { isSharedByQueues } from '../../model/io-path.ts';
+import type { Evidence, UnknownReason } from '../../model/technique.ts';
+import type { KickCount } from '../../model/vm-trace.ts';
+import type { Growth } from '../stage/window.ts';
+import { type DeviceFacts, diskEventsOf } from './disk-kicks.ts';
+import { type Estimate, ratioOf } from './estimate.ts';
+
+/** With fewer I/Os the ratios mean nothing. Of a sample that many must be in it. */
+export const MIN_IOS = 100;
+/** I/Os per second below which a poller may sleep (paper, 6.1.1) and a guest has little to batch. */
+const BUSY = 1000;
+/** Requests of block devices are merged, split and cached: they may be half as many as the guest's, or twice. */
+const UNCERTAIN = 2;
+
+/** What was measured of the I/O path in one period. */
+export interface Measured {
+  /** Whether there are enough I/Os a second for a measurement to count against a technique. */
+  readonly isBusy: boolean;
+  /** How many events one of the sample stands for. */
+  readonly weight: number;
+  readonly kicksPerIo: Estimate;
+  /** undefined if they are not counted. */
+  readonly interruptsPerIo: Estimate | undefined;
+  /** Why few kicks would prove nothing. */
+  readonly hidden: UnknownReason | undefined;
+  /** Whether some of the kicks may be those of other devices. */
+  readonly areMixed: boolean;
+  /** Kicks by virtqueue, only of queues with an address of their own; undefined if not counted. */
+  readonly queues: readonly KickCount[] | undefined;
+  /** Why `queues` are not counted. */
+  readonly withoutQueues: UnknownReason;
+  readonly base: Pick<Evidence, 'seconds' | 'ios'>;
+}
+
+export interface Observable extends DeviceFacts {
+  readonly isConfidential: boolean;
+  readonly isTraced: boolean;
+}
+
+/** @returns why nothing could be measured, else the measurement */
+export function measure(growth: Growth | undefined, of: Observable): Measured | UnknownReason {
+  if (!of.isTraced) return 'no_trace';
+  if (growth === undefined) return 'idle';
+  // QEMU does not count the I/Os of a disk that another process serves.
+  if (of.devices?.storage.some(({ kind }) => kind === 'vhost') === true) return 'io_not_visible';
+  const { ios, kicks: counted, seconds, weight, deviceExits = 0 } = growth;
+  if (counted === undefined) return 'no_trace';
+  if (ios === undefined) return 'io_not_visible';
+  if (ios < MIN_IOS * weight) return 'idle';
+  const { kicks, queues, interrupts } = diskEventsOf(growth, of);
+  if (kicks === undefined) return 'no_trace';
+  const precision = { skew: growth.skew, weight, factor: growth.isEstimate ? UNCERTAIN : 1 };
+  const own = queues.filter((kick) => !isSharedByQueues(kick));
+  return {
+    isBusy: ios / seconds >= BUSY,
+    weight,
+    kicksPerIo: ratioOf(kicks, ios, precision),
+    interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),
+    hidden: hiddenBy(kicks.most, deviceExits, ios, of),
+    areMixed: kicks.least < kicks.most,
+    queues: own.length > 0 ? own : undefined,
+    withoutQueues: !growth.hasQueues
+      ? 'queues_not_counted'
+      : queues.length > 0
+        ? 'shared_address'
+        : 'other_devices',
+    base: { seconds, ios },
+  };
+}
+
+/** At this many exits to user space per I/O, notifications may be among them. */
+const MANY = 0.5;
+
+function hiddenBy(
+  kicks: number,
+  deviceExits: number,
+  ios: number,
+  { isConfidential }: Observable,
+): UnknownReason | undefined {
+  // Under SEV-ES the guest itself asks for the access, and KVM has no event for it.
+  if (isConfidential && kicks === 0) return 'confidential';
+  return kicks / ios < MANY && (kicks + deviceExits) / ios >= MANY ? 'user_space_exits' : undefined;
+}

@@ -1,0 +1,45 @@
+import type { Evidence, Judgement, UnknownReason } from '../../model/technique.ts';
+import { evidenceOf, sideOf } from './estimate.ts';
+import type { Measured } from './measured.ts';
+
+/** Without polling an I/O costs about one kick and one interrupt (paper, 2.3.2). Below half of that, most cost none. */
+export const FEW_PER_IO = 0.5;
+const LIMIT = { threshold: FEW_PER_IO, wants: 'below' } as const;
+
+export interface PollingFacts {
+  /** Whether a thread on the host polls, or a patch that polls is declared; undefined if unknown. */
+  readonly isConfigured: boolean | undefined;
+  readonly settings: readonly string[];
+  readonly measured: Measured | UnknownReason;
+}
+
+/**
+ * Exitless polling (4.1): something polls on the host, and most I/Os cost neither a kick nor an interrupt.
+ * Partly if only the kicks are gone: the guest still takes an interrupt per I/O.
+ */
+export function judgePolling({ isConfigured, settings, measured }: PollingFacts): Judgement {
+  // Without a poller the kicks say nothing about polling.
+  const evidence = isConfigured === false ? [] : pollingEvidence(measured);
+  const about = { configured: isConfigured, settings, evidence };
+  if (isConfigured === false) return { state: 'off', ...about };
+  const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, ...about });
+  if (typeof measured === 'string') return unknown(measured);
+  const { kicksPerIo, interruptsPerIo, isBusy, hidden, areMixed } = measured;
+  const kicks = sideOf(kicksPerIo, FEW_PER_IO);
+  if (kicks === 'above') return isBusy ? { state: 'off', ...about } : unknown('little_io');
+  if (kicks === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
+  if (hidden !== undefined) return unknown(hidden);
+  if (isConfigured === undefined) return unknown('poller_unknown');
+  const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
+  return { state: interrupts === 'above' ? 'partly' : 'in_force', ...about };
+}
+
+/** The number that is furthest from what polling needs comes first. */
+function pollingEvidence(measured: Measured | UnknownReason): Evidence[] {
+  if (typeof measured === 'string') return [];
+  const { kicksPerIo, interruptsPerIo, base } = measured;
+  const kicks = evidenceOf('kicks_per_io', kicksPerIo, LIMIT, base);
+  if (interruptsPerIo === undefined) return [kicks];
+  const interrupts = evidenceOf('interrupts_per_io', interruptsPerIo, LIMIT, base);
+  return interrupts.value > kicks.value ? [interrupts, kicks] : [kicks, interrupts];
+}

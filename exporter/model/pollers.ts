@@ -1,0 +1,59 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
+import type { QemuDevices } from '../../probes/qemu-devices.ts';
+import { diskFactsOf } from './disk-facts.ts';
+import type { ObservedThread } from './observed.ts';
+import type { VmStatistics } from './vm-statistics.ts';
+
+/** The threads on the host that poll a VM's virtqueues or its disks. */
+export interface Pollers {
+  /** Whether there is one; undefined if no source lists the threads that serve the disks. */
+  readonly isThere: boolean | undefined;
+  /** In words: `poll-max-ns of io0: 32768`. */
+  readonly settings: readonly string[];
+}
+
+export interface PollerFacts {
+  readonly threads: readonly Pick<ObservedThread, 'role'>[];
+  readonly devices: QemuDevices | undefined;
+  readonly statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
+}
+
+/** QEMU's default of poll-max-ns: iothread.c. */
+const DEFAULT_POLL_MAX_NS = 32_768;
+
+/** An IOThread polls if poll-max-ns is not 0. The main loop does not poll: util/main-loop.c. */
+export function pollersOf(facts: PollerFacts): Pollers {
+  const { threads, devices } = facts;
+  const settings: string[] = [];
+  if (threads.some(({ role }) => role === 'sqpoll')) settings.push('SQPOLL thread');
+  if (devices?.storage.some(({ kind }) => kind === 'vhost') === true) settings.push('vhost-user disk');
+  const known = iothreadsOf(facts);
+  for (const { id, pollMaxNs } of known ?? []) settings.push(`poll-max-ns of ${id}: ${pollMaxNs}`);
+  const polls = settings.some((setting) => !/: 0$/.test(setting));
+  const hasIothread = threads.some(({ role }) => role === 'iothread');
+  // An IOThread that no source lists was hot-plugged.
+  const isUnknown =
+    known === undefined || (known.length === 0 && hasIothread && servedBy(facts) === undefined);
+  return { isThere: polls ? true : isUnknown ? undefined : false, settings };
+}
+
+/** The IOThreads that serve a disk; undefined if no source lists them. */
+function iothreadsOf(facts: PollerFacts): { id: string; pollMaxNs: number }[] | undefined {
+  const { statistics, devices } = facts;
+  const live = statistics?.iothreads.map(({ id, pollMaxSeconds }) => ({
+    id,
+    pollMaxNs: Math.round(pollMaxSeconds * NSEC_PER_SEC),
+  }));
+  const requested = devices?.iothreads.map(({ id, pollMaxNs = DEFAULT_POLL_MAX_NS }) => ({ id, pollMaxNs }));
+  const all = [live, requested].find((each) => each !== undefined && each.length > 0) ?? live ?? requested;
+  const serving = servedBy(facts);
+  return serving === undefined ? all : all?.filter(({ id }) => serving.has(id));
+}
+
+/** Ids of the IOThreads that serve the disks; undefined if unknown for one of them. */
+function servedBy({ statistics, devices }: PollerFacts): ReadonlySet<string> | undefined {
+  const disks = diskFactsOf({ statistics, devices, libvirtDisks: undefined }).find(
+    (source) => source.length > 0 && source.every(({ iothreads }) => iothreads !== undefined),
+  );
+  return disks === undefined ? undefined : new Set(disks.flatMap(({ iothreads }) => iothreads ?? []));
+}

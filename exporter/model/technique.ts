@@ -1,0 +1,75 @@
+import { type EvidenceName, TECHNIQUES, type Technique, type TechniqueState } from '../metrics/techniques.ts';
+
+/** One number of a verdict, with what it is compared with and what it is based on. */
+export interface Evidence {
+  readonly name: EvidenceName;
+  readonly value: number;
+  readonly threshold: number;
+  /** On which side of the threshold the technique is in force. */
+  readonly wants: 'below' | 'at_least';
+  /** The value may be off by this much; 0 for what is read, not counted. */
+  readonly error: number;
+  /** Time over which it was counted; undefined for what is read at one moment. */
+  readonly seconds: number | undefined;
+  /** I/Os in that time. */
+  readonly ios: number | undefined;
+}
+
+export const UNKNOWN_REASONS = {
+  starting: 'the VM was just found',
+  idle: 'too few I/Os to measure',
+  little_io: 'too few I/Os a second: a poller may sleep, and there is little to batch',
+  near_threshold: 'the measurement is too close to its threshold',
+  no_trace: 'trace events are not counted',
+  io_not_visible: 'the host cannot count the I/Os of this VM: give it a QMP monitor',
+  confidential: 'confidential guest: its notifications are not visible to the host',
+  user_space_exits: 'notifications may be among the exits to user space: ioeventfd is off',
+  other_devices: 'the kicks of its other virtio devices cannot be separated: give it a QMP monitor',
+  poller_unknown: 'few kicks, but whether a thread on the host polls is unknown',
+  queues_unknown: 'the number of queues and their threads is unknown',
+  queues_not_counted: 'kicks are not counted by virtqueue',
+  shared_address: 'all queues of the disk share one notify address',
+  one_vcpu: 'only one vCPU does I/O',
+  threads_unknown: 'the threads of the VM cannot be identified',
+  cgroup_hidden: 'the cgroup of the VM is hidden: which CPUs it would have unpinned is unknown',
+} as const;
+
+export type UnknownReason = keyof typeof UNKNOWN_REASONS;
+
+/** What the facts of one moment say of one technique. `unknown` changes no state. */
+export interface Judgement {
+  readonly state: Exclude<TechniqueState, 'lost'>;
+  /** Why it is unknown. */
+  readonly reason?: UnknownReason;
+  /** Too little I/O to count against a technique that was in force. */
+  readonly isWeak?: boolean;
+  /** The few kicks count for polling, so batching is not in force, but nothing was lost. */
+  readonly isCredited?: boolean;
+  /** Whether the configuration asks for the technique; undefined if unknown. */
+  readonly configured: boolean | undefined;
+  /** What is configured, in words: `poll-max-ns of io0: 32768`. */
+  readonly settings: readonly string[];
+  /** The number that decides comes first. */
+  readonly evidence: readonly Evidence[];
+}
+
+export interface TechniqueVerdict extends Omit<Judgement, 'state' | 'isWeak' | 'isCredited'> {
+  readonly technique: Technique;
+  readonly state: TechniqueState;
+  /** Milliseconds of the epoch at which the state began. */
+  readonly since: number;
+  /** The number that decided when the technique was last in force. */
+  readonly was: Evidence | undefined;
+  /** Changes of the state in this life of the VM: `in_force lost` to their number. */
+  readonly changes: ReadonlyMap<string, number>;
+}
+
+/** In the order of the paper. */
+export type Verdicts = Readonly<Record<Technique, TechniqueVerdict>>;
+
+export function verdictsOf(make: (technique: Technique) => TechniqueVerdict): Verdicts {
+  return Object.fromEntries(TECHNIQUES.map((technique) => [technique, make(technique)])) as Record<
+    Technique,
+    TechniqueVerdict
+  >;
+}

@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { ROOT } from './daemon.ts';
+import { guestWithMonitor } from './guest-with-monitor.ts';
+import { type Guest, threadId } from './qemu.ts';
+
+export interface BlkGuest extends Guest {
+  readonly monitor: string;
+  /** Pins its vCPU and its IOThread to a CPU each. */
+  pin(vcpu: number, iothread: number): void;
+  unpin(): void;
+}
+
+/**
+ * A real VM under KVM whose guest reads a virtio-blk disk for ever: so many reads a kick, then it waits for all
+ * of them. It kicks whether or not the host asks for it. Needs as and ld.
+ */
+export function blkGuest(
+  context: TestContext,
+  name: string,
+  iosPerKick: number,
+  iothread = 'poll-max-ns=0',
+): BlkGuest {
+  const guest = guestWithMonitor(context, { name, vcpus: 1, iothread, boot: programOf(iosPerKick) });
+  const taskset = (comm: string, cpus: string): void =>
+    void execFileSync('taskset', ['-pc', cpus, threadId(guest.pid, comm)], { stdio: 'ignore' });
+  return {
+    ...guest,
+    pin: (vcpu, io) => {
+      taskset('CPU 0/KVM', String(vcpu));
+      taskset('IO io0', String(io));
+    },
+    unpin: () => {
+      taskset('CPU 0/KVM', '0-4095');
+      taskset('IO io0', '0-4095');
+    },
+  };
+}
+
+function programOf(iosPerKick: number): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-blk-'));
+  try {
+    const object = join(folder, 'blk.o');
+    const binary = join(folder, 'blk.bin');
+    const source = `${ROOT}testing/blk-guest.S`;
+    execFileSync('as', ['--32', '--defsym', `BATCH=${iosPerKick}`, '-o', object, source]);
+    const layout = ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary'];
+    execFileSync('ld', [...layout, '-o', binary, object], { stdio: 'ignore' });
+    const disk = Buffer.alloc(1024 * 1024);
+    disk.set(readFileSync(binary));
+    return disk;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
