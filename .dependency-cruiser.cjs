@@ -64,7 +64,7 @@ module.exports = {
     ]),
     only('model-imports-model', '^exporter/model/', [
       '^exporter/model/',
-      '^exporter/metrics/(label-text|roles|stages)\\.ts$',
+      '^exporter/metrics/(label-text|roles|stages|techniques)\\.ts$',
       '^probes/',
       '^kernel/',
     ]),

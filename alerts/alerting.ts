@@ -142,7 +142,7 @@ const proof = max(
   gauge('kvm_vm_technique_evidence_ratio', { evidence: notEqual('used_queues') }),
   OF_TECHNIQUE,
 );
-/** Value of a lost technique of which nothing is measured now: its configuration no longer asks for it. */
+/** Value of a lost technique without a number: its configuration no longer asks for it. */
 const NOT_ASKED = -1;
 
 /** What the value of KvmTechniqueLost says. */

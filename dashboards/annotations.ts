@@ -5,9 +5,11 @@ import {
   equal,
   type GaugeName,
   gaugeOffset,
+  lastOverTime,
   type Matchers,
   on,
   type SeriesLabels,
+  subquery,
   unless,
   type Vector,
 } from '../promql/promql.ts';
@@ -47,9 +49,12 @@ class PrometheusAnnotation extends dashgen.Annotations.Graphite {
   }
 }
 
+/** A VM that starts again has no stage until its techniques are measured. */
+const GAP = '2m';
+
 /**
- * Series that did not exist a step ago, of VMs that had another one. The first series of a VM is not a
- * change.
+ * Series that did not exist within two minutes before, of VMs that had another one then. The first series of a
+ * VM is not a change.
  */
 function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends SeriesLabels<M>>(
   name: M & GaugeName,
@@ -57,7 +62,8 @@ function changed<M extends 'kvm_vm_stage_info' | 'kvm_vm_phase_info', L extends 
   more: Matchers<SeriesLabels<M>>,
 ): Vector<(typeof VM)[number]> {
   const now = vmGauge(name, more) as Vector<string>;
-  const before = gaugeOffset(name, '$__interval', { ...OF_VMS, ...more }) as Vector<string>;
+  const earlier = gaugeOffset(name, '$__interval', { ...OF_VMS, ...more }) as Vector<string>;
+  const before = lastOverTime(subquery(earlier, GAP, '15s'));
   const isNew = unless(now, on(...VM, label), before);
   return and(isNew, on(...VM), before) as Vector<(typeof VM)[number]>;
 }

@@ -4,6 +4,8 @@ import { RANGE } from './panels.ts';
 
 /** Seconds that are credited to no configuration: a rate takes in what was before, and the next stage is detected late. */
 const UNSETTLED = { after: 60, before: 120 };
+/** From here on each VM has been measured for the window of a rate. */
+const MEASURED = 2 * RATE;
 /** `db` declares what it is, `web` is in the original and `mail` in affinity all the time. */
 const VMS = { instance: ['sim-host:9954'], vm: ['web', 'db', 'mail'], by: ['.+'] };
 const CHOSEN = { ...VMS, before: ['original'], after: ['affinity'] };
@@ -37,7 +39,7 @@ const MEASURES: readonly Measure[] = [
 function byStage({ of, by, factor = 1 }: Measure, { at, ...moment }: Moment): Record<string, number> {
   const sums: Record<string, [number, number]> = {};
   const { truth } = moment;
-  for (let time = Math.max(0, at - RANGE); time <= at; time += RATE) {
+  for (let time = Math.max(MEASURED, at - RANGE); time <= at; time += RATE) {
     for (const vm of VMS.vm) {
       const stage = truth.stages(time).get(vm);
       const around = [time - UNSETTLED.after, time + UNSETTLED.before].map((t) => truth.stages(t).get(vm));
