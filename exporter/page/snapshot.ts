@@ -4,7 +4,16 @@ import type { Family } from '../metrics/families.ts';
 import { TECHNIQUES, type Technique } from '../metrics/techniques.ts';
 import { IO_ROLES } from '../model/roles.ts';
 import { inWords, type States } from '../model/stage.ts';
-import type { Counts, LiveCpu, LiveCpuLoad, LiveDevice, LiveHost, LiveSource, LiveTechnique, LiveVm } from './live.ts';
+import type {
+  Counts,
+  LiveCpu,
+  LiveCpuLoad,
+  LiveDevice,
+  LiveHost,
+  LiveSource,
+  LiveTechnique,
+  LiveVm,
+} from './live.ts';
 import { type FamilyIndex, indexOf, type Sample, type SeriesName, samplesOf } from './samples.ts';
 
 /**

@@ -166,7 +166,7 @@ test('a queue is named after the device whose window it is in, else after its pa
   assert.equal(devices[2]?.fairness, undefined);
 });
 
-test("fairness does not depend on the monitor's last statistics", (context) => {
+test("fairness does not depend on the monitor's last statistics", async (context) => {
   const { state, judge, watch } = setUp(context);
   const [vm] = state.vms as [Vm];
   state.queues = 4;
@@ -185,7 +185,7 @@ test("fairness does not depend on the monitor's last statistics", (context) => {
   ];
   for (const kicks of traces) {
     state.trace = { kicks };
-    judge();
+    await judge();
   }
   const fairness = () => watch.of(vm)?.devices.map((each) => `${each.device} ${each.fairness}`);
   assert.deepEqual(fairness(), ['vda 0.25', 'vdb undefined']);
