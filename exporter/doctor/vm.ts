@@ -212,9 +212,8 @@ export function formatVmReport(report: VmReport): string {
 
 function driftLines(report: VmReport): string[] {
   const { drifts, unknown } = report;
-  const none = isUnpinned(report)
-    ? 'not pinned, so no drift'
-    : unknown === undefined ? 'no drift' : 'no drift that can be seen without a baseline';
+  const nothing = isUnpinned(report) ? 'not pinned, so no drift' : 'no drift';
+  const none = unknown === undefined ? nothing : 'no drift that can be seen without a baseline';
   const lines = drifts.flatMap(({ thread, kind, why, fix }) => [
     `  ${thread}: ${kind}: ${why}`,
     ...(fix === undefined ? [] : [`    fix: ${fix}`]),

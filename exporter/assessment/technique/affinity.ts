@@ -53,7 +53,9 @@ function share(value: number): Evidence {
 function configuredOf(threads: AffinityFacts['threads']): boolean {
   return threads.some(
     ({ expectation, isPinned }) =>
-      expectation !== undefined && (expectation.source !== 'baseline' || isPinned === true),
+      expectation?.source === 'config' ||
+      expectation?.source === 'libvirt' ||
+      (expectation?.source === 'baseline' && isPinned === true),
   );
 }
 

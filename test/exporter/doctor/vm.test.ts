@@ -32,7 +32,14 @@ const THREADS = [
   thread('iothread:io0', [5], undefined, { tid: 13, seenOn: [5] }),
 ];
 
-function report({ threads = THREADS, observed = {}, vm = {}, stage = {}, others = [], at = 'original' }: Made = {}): VmReport {
+function report({
+  threads = THREADS,
+  observed = {},
+  vm = {},
+  stage = {},
+  others = [],
+  at = 'original',
+}: Made = {}): VmReport {
   const seen = vmOf(threads, {
     deviceNodes: [1],
     memory: new Map([

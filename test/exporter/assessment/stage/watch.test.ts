@@ -196,7 +196,7 @@ test("fairness does not depend on the monitor's last statistics", async (context
   state.vms = [
     { ...vm, devices: { storage, nets: [], iothreads: [] } as unknown as NonNullable<Vm['devices']> },
   ];
-  judge();
+  await judge();
   assert.deepEqual(fairness(), ['vda 0.25', 'vdb 0.5'], 'the command line knows the other disk');
 });
 
