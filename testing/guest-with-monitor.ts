@@ -11,10 +11,18 @@ interface GuestWithMonitor extends Guest {
   readonly monitor: string;
 }
 
-/** A real guest with a monitor at the exporter's default path. It stops when the test ends. */
-export function guestWithMonitor(context: TestContext, options: GuestOptions): GuestWithMonitor {
-  mkdirSync(SOCKETS, { recursive: true, mode: 0o755 });
-  const socket = `${SOCKETS}/${options.name}.sock`;
+/**
+ * A real guest with a monitor at the exporter's default path. It stops when the test ends.
+ *
+ * @param sockets another folder, if daemons of other tests must leave its monitor alone
+ */
+export function guestWithMonitor(
+  context: TestContext,
+  options: GuestOptions,
+  sockets = SOCKETS,
+): GuestWithMonitor {
+  mkdirSync(sockets, { recursive: true, mode: 0o755 });
+  const socket = `${sockets}/${options.name}.sock`;
   const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
   const started = startGuest({ ...options, extra: [...monitors, ...(options.extra ?? [])] });
   context.after(() => {

@@ -33,6 +33,8 @@ export interface GuestOptions {
   readonly boot?: Buffer;
   /** Properties of its IOThread, such as `poll-max-ns=0`. */
   readonly iothread?: string;
+  /** Driver of its virtio disk instead of a file: `driver=null-co,size=1048576`. */
+  readonly disk?: string;
   /** Program to run instead of QEMU's own path. */
   readonly program?: string;
   /** More arguments; `@` in them is replaced by the guest's folder. */
@@ -78,6 +80,7 @@ export function startGuest(options: GuestOptions): Guest {
   writeFileSync(join(folder, 'disk.img'), Buffer.alloc(1024 * 1024));
   const pidFile = join(folder, 'pid');
   const { name, vcpus = 2, accel = 'kvm', debugThreads = true, extra = [] } = options;
+  const { disk = `driver=file,filename=${folder}/disk.img` } = options;
   execFileSync(
     options.program ?? 'qemu-system-x86_64',
     [
@@ -86,7 +89,7 @@ export function startGuest(options: GuestOptions): Guest {
       ['-nodefaults', '-display', 'none', '-daemonize', '-pidfile', pidFile],
       ['-object', `iothread,id=io0${options.iothread === undefined ? '' : `,${options.iothread}`}`],
       ['-drive', `file=${folder}/boot.img,format=raw,if=ide`],
-      ['-blockdev', `driver=file,filename=${folder}/disk.img,node-name=d0`],
+      ['-blockdev', `${disk},node-name=d0`],
       ['-device', 'virtio-blk-pci,drive=d0,iothread=io0,id=vda'],
       extra.map((argument) => argument.replaceAll('@', folder)),
     ].flat(),

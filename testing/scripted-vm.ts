@@ -65,7 +65,7 @@ export interface Situation {
 }
 
 /** Stock QEMU without any of the techniques, busy. */
-export const ORIGINAL: Situation = {
+const ORIGINAL: Situation = {
   pins: 'none',
   nodes: 1,
   isolated: false,

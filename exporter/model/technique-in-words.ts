@@ -18,7 +18,7 @@ function numberOf(name: EvidenceName, value: number): string {
 }
 
 /** `3 kicks an I/O (in force below 0.5; 12,000 I/Os in 10 s, ±0.03)`. */
-export function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }: Evidence): string {
+function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }: Evidence): string {
   const limit = `${wants === 'below' ? 'below' : 'from'} ${numberOf(name, threshold)}`;
   const count =
     ios === undefined ? '' : `; ${ios.toLocaleString('en-US')} I/Os in ${Math.round(seconds ?? 0)} s`;

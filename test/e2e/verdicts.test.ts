@@ -2,85 +2,111 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { blkGuest } from '../../testing/blk-guest.ts';
+import { type BlkGuest, blkGuest } from '../../testing/blk-guest.ts';
 import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { qmpCommand } from '../../testing/guest-with-monitor.ts';
-import { parseSamples, type Samples, sample, series } from '../../testing/metrics.ts';
-import { hasKvm } from '../../testing/qemu.ts';
+import { type Samples, sample, series } from '../../testing/metrics.ts';
+import { canRunGuests } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
-/** Judgements every two seconds, and perf reports every five. */
-const FAST = ['--inventory.schedule=*/2 * * * * *', '--bpf=off'];
+const TECHNIQUES = ['affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues'] as const;
 const PATIENCE_MS = 120_000;
+/** Several judgements. */
+const IDLE_MS = 8000;
+/** A second: the load of the other guests does not send the poller to sleep. */
+const POLLS = 1_000_000_000;
 
-function canRun(context: TestContext): boolean {
-  return (
-    hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') &&
-    hasTool(context, 'as', 'binutils') &&
-    hasTool(context, 'taskset', 'util-linux') &&
-    has(context, hasKvm(), '/dev/kvm is missing: load kvm_intel or kvm_amd') &&
-    has(context, availableParallelism() > 1, 'a host with one CPU has no pins')
+interface Situation {
+  readonly iosPerKick: number;
+  readonly pollMaxNs: number;
+  readonly honoursNoNotify: boolean;
+  /** States of polling and batching. Nothing is pinned, and there is one queue. */
+  readonly is: readonly [polling: string, batching: string];
+}
+
+const kicking = { pollMaxNs: 0, honoursNoNotify: false } as const;
+const polled = { pollMaxNs: POLLS, honoursNoNotify: true, is: ['in_force', 'off'] } as const;
+
+const SITUATIONS: Readonly<Record<string, Situation>> = {
+  'kt-kick-1': { ...kicking, iosPerKick: 1, is: ['off', 'off'] },
+  'kt-kick-4': { ...kicking, iosPerKick: 4, is: ['off', 'in_force'] },
+  'kt-kick-16': { ...kicking, iosPerKick: 16, is: ['off', 'in_force'] },
+  // With one I/O in flight the kicks would depend on when the host runs the poller.
+  'kt-poll-4': { ...polled, iosPerKick: 4 },
+  'kt-poll-46': { ...polled, iosPerKick: 16 },
+};
+
+function statesOf(samples: Samples, vm: string): (string | undefined)[] {
+  return TECHNIQUES.map((technique) =>
+    series(samples, 'kvm_vm_technique_state', { vm, technique })
+      .filter((each) => samples.get(each) === 1)
+      .map((each) => /state="(\w+)"/.exec(each)?.[1])
+      .join(),
   );
 }
 
-async function scrape(daemon: Daemon): Promise<Samples> {
-  return parseSamples(await daemon.metrics());
+/** Waits for a line of the log, so that nothing is scraped. @returns whether it came */
+async function logged(daemon: Daemon, text: RegExp): Promise<boolean> {
+  const isThere = (): boolean => daemon.log.some(({ msg }) => text.test(String(msg)));
+  for (const end = Date.now() + PATIENCE_MS; !isThere() && Date.now() < end; ) await sleep(200);
+  return isThere();
 }
 
-/** `affinity off`, ... */
-function statesOf(samples: Samples, vm: string): string[] {
-  return series(samples, 'kvm_vm_technique_state', { vm })
-    .filter((each) => samples.get(each) === 1)
-    .map((each) => /technique="(\w+)",state="(\w+)"/.exec(each)?.slice(1).join(' ') ?? '');
-}
+test('verdicts on real guests with 1, 4 and 16 I/Os a kick, polled and not', async (context) => {
+  if (!canRunGuests(context) || !hasTool(context, 'as', 'binutils')) return;
+  if (!hasTool(context, 'taskset', 'util-linux')) return;
+  if (!has(context, availableParallelism() > 1, 'a host with one CPU has no pins')) return;
+  const sockets = temporaryFolder(context);
+  const guests = new Map<string, BlkGuest>();
+  for (const [name, situation] of Object.entries(SITUATIONS))
+    guests.set(name, blkGuest(context as TestContext, { name, sockets, ...situation }));
+  const daemon = await startDaemon(context, [
+    '--inventory.schedule=*/2 * * * * *',
+    ...[`--qmp.sockets=${sockets}/*.sock`, `--qmp.directories=${sockets}`, '--bpf=off'],
+  ]);
+  const backend = series(await daemon.samples(), 'kvm_telemetry_trace_backend_info');
+  if (!has(context, backend.length > 0, 'trace events cannot be counted here')) return;
 
-async function until(daemon: Daemon, isSo: (samples: Samples) => boolean): Promise<Samples> {
-  const deadline = Date.now() + PATIENCE_MS;
-  let samples = await scrape(daemon);
-  while (!isSo(samples) && Date.now() < deadline) {
-    await sleep(1000);
-    samples = await scrape(daemon);
-  }
-  return samples;
-}
-
-const TRUTH: Readonly<Record<number, readonly string[]>> = {
-  1: ['affinity off', 'exitless_polling off', 'parallel_batching off', 'pinned_queues off'],
-  4: ['affinity off', 'exitless_polling off', 'parallel_batching in_force', 'pinned_queues off'],
-  16: ['affinity off', 'exitless_polling off', 'parallel_batching in_force', 'pinned_queues off'],
-};
-
-test('verdicts on real guests with 1, 4 and 16 I/Os a kick', { timeout: 600_000 }, async (context) => {
-  if (!canRun(context)) return;
-  for (const [iosPerKick, truth] of Object.entries(TRUTH)) {
-    await context.test(`${iosPerKick} a kick: judged unscraped, pinned, unpinned, idle`, async (nested) => {
-      const name = `kt-blk-${iosPerKick}`;
-      const guest = blkGuest(nested as TestContext, name, Number(iosPerKick));
-      const daemon = await startDaemon(nested as TestContext, FAST);
-      // Nobody scrapes while it measures.
-      await sleep(25_000);
-      const first = await until(daemon, (samples) => statesOf(samples, name).join() === truth.join());
-      const traced = series(first, 'kvm_telemetry_trace_backend_info').length > 0;
-      if (!has(nested as TestContext, traced, 'trace events cannot be counted here')) return;
-      assert.deepEqual(statesOf(first, name), truth);
+  await context.test('judged while nobody scrapes', async () => {
+    for (const [name, { is }] of Object.entries(SITUATIONS)) {
+      for (const [i, word] of ['polling', 'batching'].entries())
+        assert.ok(
+          await logged(daemon, new RegExp(`^${word} of ${name}: unknown -> ${is[i]}`)),
+          `${word} of ${name}`,
+        );
+    }
+    const samples = await daemon.samples();
+    for (const [name, { is, iosPerKick, pollMaxNs }] of Object.entries(SITUATIONS)) {
+      assert.deepEqual(statesOf(samples, name), ['off', ...is, 'off'], name);
+      if (pollMaxNs > 0) continue;
       const evidence = { vm: name, technique: 'parallel_batching', evidence: 'ios_per_kick' };
-      const measured = sample(first, 'kvm_vm_technique_evidence_ratio', evidence);
-      assert.ok(Math.abs(measured / Number(iosPerKick) - 1) < 0.1, `${measured} I/Os a kick`);
+      const measured = sample(samples, 'kvm_vm_technique_evidence_ratio', evidence);
+      assert.ok(Math.abs(measured / iosPerKick - 1) < 0.1, `${measured} I/Os a kick of ${name}`);
+    }
+  });
 
-      const others = truth.slice(1);
-      guest.pin(0, 1);
-      const pinned = await until(daemon, (samples) => statesOf(samples, name)[0] === 'affinity in_force');
-      assert.deepEqual(statesOf(pinned, name), ['affinity in_force', ...others]);
-      guest.unpin();
-      const lost = await until(daemon, (samples) => statesOf(samples, name)[0] === 'affinity lost');
-      assert.deepEqual(statesOf(lost, name), ['affinity lost', ...others]);
-      assert.ok(daemon.log.some(({ msg }) => /^affinity of .*: in_force -> lost: 0% of/.test(String(msg))));
+  await context.test('pinned, not pinned, and poll-max-ns 0', async () => {
+    const [kicks, polls] = [guests.get('kt-kick-4'), guests.get('kt-poll-4')];
+    assert.ok(kicks !== undefined && polls !== undefined);
+    const off = { path: '/objects/io0', property: 'poll-max-ns', value: 0 };
+    await qmpCommand(polls.monitor, { execute: 'qom-set', arguments: off });
+    kicks.pin(0, 1);
+    assert.ok(await logged(daemon, /^affinity of kt-kick-4: off -> in_force/));
+    kicks.unpin();
+    assert.ok(await logged(daemon, /^affinity of kt-kick-4: in_force -> lost: 0% of/));
+    assert.ok(await logged(daemon, /^polling of kt-poll-4: in_force -> lost/));
+    assert.ok(await logged(daemon, /^batching of kt-poll-4: off -> in_force/));
+    const samples = await daemon.samples();
+    assert.deepEqual(statesOf(samples, 'kt-kick-4'), ['lost', 'off', 'in_force', 'off']);
+    assert.deepEqual(statesOf(samples, 'kt-poll-4'), ['off', 'lost', 'in_force', 'off']);
+  });
 
-      await qmpCommand(guest.monitor, { execute: 'stop' });
-      await sleep(20_000);
-      assert.deepEqual(statesOf(await scrape(daemon), name), ['affinity lost', ...others], 'idle');
-      await daemon.stop();
-      guest.stop();
-    });
-  }
+  await context.test('idle: no state changes', async () => {
+    const before = await daemon.samples();
+    for (const { monitor } of guests.values()) await qmpCommand(monitor, { execute: 'stop' });
+    await sleep(IDLE_MS);
+    const after = await daemon.samples();
+    for (const name of guests.keys()) assert.deepEqual(statesOf(after, name), statesOf(before, name), name);
+  });
 });

@@ -35,12 +35,6 @@ export function ratioOf({ least, most }: Bounds, ios: number, { skew, weight, fa
   return { value: most / ios, low, high };
 }
 
-/** I/Os per kick from kicks per I/O. */
-export function inverse({ value, low, high }: Estimate): Estimate {
-  const of = (each: number): number => (each === 0 ? Number.POSITIVE_INFINITY : 1 / each);
-  return { value: of(value), low: of(high), high: of(low) };
-}
-
 /** A share of a number of events. */
 export function shareOf(part: number, all: number, weight: number): Estimate {
   const value = part / all;

@@ -3,7 +3,7 @@ import { evidenceOf, sideOf } from './estimate.ts';
 import type { Measured } from './measured.ts';
 
 /** Without polling an I/O costs about one kick and one interrupt (paper, 2.3.2). Below half of that, most cost none. */
-export const FEW_PER_IO = 0.5;
+const FEW_PER_IO = 0.5;
 const LIMIT = { threshold: FEW_PER_IO, wants: 'below' } as const;
 
 export interface PollingFacts {
