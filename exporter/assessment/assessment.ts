@@ -30,7 +30,7 @@ import { TechniqueWatch } from './technique/watch.ts';
 export interface AssessmentDependencies {
   readonly host: Host;
   readonly watched: Watched;
-  readonly logger: StateLogger;
+  readonly logger: StateLogger & { debug(fields: object, message: string): void };
   residencyOf(thread: VmThread): Residency | undefined;
   readonly lastOf: StageDependencies['lastOf'];
   onEvent(event: HostEvent): void;
@@ -148,15 +148,21 @@ export class Assessment {
     const { logger, onEvent } = this.dependencies;
     const { technique, state: to, evidence } = verdict;
     const word = wordFor(technique);
-    onEvent({
-      kind: to === 'lost' ? 'technique_lost' : 'technique_changed',
-      vm,
-      what: to === 'lost' ? word : `${word}: ${from} -> ${to}`.replaceAll('_', ' '),
-      evidence: proofInWords(verdict),
-    });
     const fields = { vm, technique, from, to, evidence };
     const message = `${word} of ${vm}: ${changeInWords(verdict, from)}`;
-    if (to === 'lost') logger.warn(fields, message);
+    // The first verdict on a VM is no change.
+    if (from === 'unknown') {
+      logger.debug(fields, message);
+      return;
+    }
+    const isLost = to === 'lost';
+    onEvent({
+      kind: isLost ? 'technique_lost' : 'technique_changed',
+      vm,
+      what: isLost ? word : `${word}: ${from} -> ${to}`.replaceAll('_', ' '),
+      evidence: proofInWords(verdict),
+    });
+    if (isLost) logger.warn(fields, message);
     else logger.info(fields, message);
   }
 

@@ -63,6 +63,7 @@ test('verdicts on real guests with 1, 4 and 16 I/Os a kick, polled and not', asy
     guests.set(name, blkGuest(context as TestContext, { name, sockets, ...situation }));
   const daemon = await startDaemon(context, [
     '--inventory.schedule=*/2 * * * * *',
+    '--log.level=debug',
     ...[`--qmp.sockets=${sockets}/*.sock`, `--qmp.directories=${sockets}`, '--bpf=off'],
   ]);
   const backend = series(await daemon.samples(), 'kvm_telemetry_trace_backend_info');
