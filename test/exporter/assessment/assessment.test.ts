@@ -3,13 +3,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { AffinitySettings } from '../../../exporter/assessment/affinity/watch.ts';
 import { Assessment } from '../../../exporter/assessment/assessment.ts';
+import type { HostEvent } from '../../../exporter/model/host-event.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import { threadOf, vmOf } from '../../../testing/affinity-host.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
 import { topologyOf } from '../../../testing/observed-vms.ts';
 
 interface Log {
-  readonly level: 'info' | 'warn';
+  readonly level: 'debug' | 'info' | 'warn';
   readonly fields: Record<string, unknown>;
   readonly message: string;
 }
@@ -24,6 +25,7 @@ function setUp(context: TestContext) {
   const add = (level: Log['level']) => (fields: object, message: string) =>
     void log.push({ level, fields: fields as Log['fields'], message });
   let settings: AffinitySettings = { rules: [], learn: true, maxMigrationsPerSecond: 0.5, sampleInterval: 1 };
+  const events: HostEvent[] = [];
   const vm: Vm = vmOf();
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
   const assessment = new Assessment(
@@ -36,9 +38,11 @@ function setUp(context: TestContext) {
         threadsOf: () => [vcpu0],
         refreshPins: () => undefined,
       },
-      logger: { info: add('info'), warn: add('warn') } as unknown as ConstructorParameters<
-        typeof Assessment
-      >[0]['logger'],
+      logger: {
+        debug: add('debug'),
+        info: add('info'),
+        warn: add('warn'),
+      } as unknown as ConstructorParameters<typeof Assessment>[0]['logger'],
       residencyOf: () => undefined,
       lastOf: () => ({ statistics: undefined, facts: undefined }),
       now: () => 0,
@@ -46,7 +50,7 @@ function setUp(context: TestContext) {
       sinceBoot: () => 100,
       stateDirectory: directory,
       learns: true,
-      onEvent: () => undefined,
+      onEvent: (event) => void events.push(event),
     },
     settings,
   );
@@ -54,6 +58,7 @@ function setUp(context: TestContext) {
     tree,
     directory,
     log,
+    events,
     vm,
     assessment,
     configure(more: Partial<AffinitySettings>) {
@@ -98,7 +103,7 @@ test('configured pins apply from the first check after a reload', async (context
   assert.deepEqual(assessment.affinity.of(vm)?.drifts, []);
 });
 
-test('a change of stage and a change of phase log one line each', async (context) => {
+test('a change of phase logs one line', async (context) => {
   const { log, follow, assessment, directory, vm } = setUp(context);
   await follow('1');
   await assessment.judge(new Map());
@@ -110,6 +115,31 @@ test('a change of stage and a change of phase log one line each', async (context
     { level: 'info', fields: { vm: 'web', from: undefined, to: 'x' }, message: 'phase of web: none -> x' },
   ]);
   assert.equal(assessment.stages.of(vm)?.phase, 'x');
+});
+
+test('a lost technique is a warning and an event; the first verdict is neither', async (context) => {
+  const { log, events, follow, assessment } = setUp(context);
+  await follow('1');
+  await assessment.judge(new Map());
+  assert.deepEqual([...new Set(log.map(({ level }) => level))], ['debug']);
+  assert.equal(events.length, 0);
+  await follow('0-3');
+  for (let i = 0; i < 2; i++) await assessment.judge(new Map());
+  assert.deepEqual(
+    events.filter(({ kind }) => kind.startsWith('technique')),
+    [
+      {
+        kind: 'technique_lost',
+        vm: 'web',
+        what: 'affinity',
+        evidence: '0% of the threads pinned where expected (in force from 100%), was 100%',
+      },
+    ],
+  );
+  const losses = log.filter(
+    ({ level, message }) => level === 'warn' && message.startsWith('affinity of web'),
+  );
+  assert.equal(losses.length, 1);
 });
 
 test('without a boot id, earlier baselines are not used', async (context) => {
