@@ -82,6 +82,7 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
   { pattern: /^kvm_vm_disk_queue_iothread_info$/, why: 'this QEMU has no iothread-vq-mapping' },
   { pattern: /^kvm_vm_numa_local_ratio$/, why: 'read in the background, and `once` does not wait for it' },
   { pattern: /^kvm_vm_phase_(info|contradicted)$/, why: 'nobody declared one' },
+  { pattern: /^kvm_vm_technique_last_in_force_ratio$/, why: 'no technique was in force' },
   { pattern: /^kvm_vm_stage_info$/, why: '`once` does not trace, so three techniques are unknown' },
   { pattern: /^kvm_vm_queue_(locality|fairness)_ratio$/, why: 'of the last minute of a running daemon' },
   { pattern: /^kvm_telemetry_config_last_reload/, why: 'only serve has a configuration to reload' },

@@ -16,7 +16,7 @@ export function addTechniques(families: Families, vm: string, stage: VmStage): v
 }
 
 function addVerdict(families: Families, vm: string, verdict: TechniqueVerdict): void {
-  const { technique, since, changes, evidence, reason } = verdict;
+  const { technique, since, changes, evidence, reason, was } = verdict;
   for (const state of TECHNIQUE_STATES)
     families.add('kvm_vm_technique_state', { vm, technique, state }, state === verdict.state ? 1 : 0);
   families.add('kvm_vm_technique_since_timestamp_seconds', { vm, technique }, since / MSEC_PER_SEC);
@@ -26,5 +26,7 @@ function addVerdict(families: Families, vm: string, verdict: TechniqueVerdict): 
   }
   for (const { name, value } of evidence)
     families.add('kvm_vm_technique_evidence_ratio', { vm, technique, evidence: name }, value);
+  if (was !== undefined)
+    families.add('kvm_vm_technique_last_in_force_ratio', { vm, technique, evidence: was.name }, was.value);
   if (reason !== undefined) families.add('kvm_vm_technique_unknown_info', { vm, technique, reason }, 1);
 }

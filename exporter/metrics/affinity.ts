@@ -46,6 +46,11 @@ export const affinityMetrics = {
     'Numbers that decide the state of a technique, as last measured. Absent if not measured now; docs/verdicts.md has their thresholds.',
     'affinity masks, trace events and I/Os of the latest period with 100 I/Os',
   ),
+  kvm_vm_technique_last_in_force_ratio: gauge(
+    ['vm', 'technique', 'evidence'],
+    'The number that decided when the technique was last in force. Absent if it never was.',
+    'techniques.json in --state.dir',
+  ),
   kvm_vm_technique_unknown_info: gauge(
     ['vm', 'technique', 'reason'],
     'Why the state of a technique is unknown. Always 1.',

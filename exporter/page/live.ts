@@ -55,6 +55,8 @@ export interface LiveTechnique {
   readonly since: number;
   /** Numbers that decide, by name. */
   readonly evidence: Counts;
+  /** The number that decided when the technique was last in force, by name. */
+  readonly was: Counts;
   /** Why the state is unknown. */
   readonly reason: string | undefined;
   /** Whether the declared phase includes the technique, and it is not in force. */

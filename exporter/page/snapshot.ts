@@ -94,6 +94,9 @@ function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
   for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_since_timestamp_seconds'))
     since.set(key(labels.vm, labels.technique), value);
   const evidence = new Map<string, Record<string, number>>();
+  const was = new Map<string, Record<string, number>>();
+  for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_last_in_force_ratio'))
+    was.set(key(labels.vm, labels.technique), { [labels.evidence]: value });
   for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_evidence_ratio')) {
     const of = key(labels.vm, labels.technique);
     evidence.set(of, { ...evidence.get(of), [labels.evidence]: value });
@@ -113,6 +116,7 @@ function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
       state,
       since: since.get(of) ?? 0,
       evidence: evidence.get(of) ?? {},
+      was: was.get(of) ?? {},
       reason: reasons.get(of),
       contradictsPhase: contradicted.has(of),
     };

@@ -345,6 +345,7 @@ test('a declared phase is listed and marked on the charts', async (context) => {
   shown.live();
   const { page } = await shown.open('/#/vm/kv');
   await page.waitForSelector('.u-wrap');
+  await page.locator('p.verdict', { hasText: /^pinning in force \d+ s · / }).waitFor();
   const command = [`${ROOT}dist/exporter/main.js`, 'phase', 'set', 'kv', 'polling v2'];
   execFileSync(process.execPath, command, { env: shown.daemon.environment });
   await page.getByText('phase: polling v2').waitFor();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TECHNIQUES } from '../../exporter/metrics/techniques.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { type Bench, canBoot, Lab, PATIENT, scrape, startExporter } from '../../testing/lab.ts';
@@ -9,16 +10,14 @@ const MAIN = `${ROOT}dist/exporter/main.js`;
 const VM = { vm: 'vm-a' };
 const PORT = 9954;
 const TIMEOUT_MS = 1_200_000;
-/** Features of QEMU are read every 30 s. Stages are detected every 10 s and confirmed by a second detection. */
-const STAGE_SECONDS = 75;
+/** QEMU's facts are read every 30 s. Techniques are judged every 10 s, and a second judgement confirms a change. */
+const JUDGED_SECONDS = 90;
 
 interface AffinityBench extends Bench {
   readonly iothread: string;
-  /** The kernel's thread for vhost-net. */
-  readonly vhost: string;
 }
 
-test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS }, async (context) => {
+test('affinity and techniques on a host with two NUMA nodes', { timeout: TIMEOUT_MS }, async (context) => {
   if (!(await canBoot(context))) return;
   const lab = new Lab(context, makeReady);
   const check = (name: string, body: (bench: AffinityBench) => Promise<void>): Promise<void> =>
@@ -55,38 +54,33 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
   );
 
   await check(
-    'the stage follows when pins, polling and measurement change one after another',
-    async (bench) => {
-      const { host, iothread, vhost } = bench;
-      const stage = async (expected: string): Promise<void> => {
-        const labels = { ...VM, stage: expected, source: 'detected' };
-        const samples = await until(
-          host,
-          STAGE_SECONDS,
-          (each) => series(each, 'kvm_vm_stage_info', labels).length > 0,
-        );
-        assert.equal(series(samples, 'kvm_vm_stage_info', labels).length, 1, stageOf(samples));
+    'what is configured proves nothing, what is measured does, and a restart of the exporter changes nothing',
+    async ({ host }) => {
+      const judged = async (...expected: readonly string[]): Promise<Samples> => {
+        const isSo = (each: Samples): boolean => statesOf(each).join() === expected.join();
+        const samples = await until(host, JUDGED_SECONDS, isSo);
+        assert.deepEqual(statesOf(samples), expected);
+        return samples;
       };
-      await stage('original');
-      await host.output(`taskset -pc 0 ${iothread}; taskset -pc 0 ${vhost}`);
-      await stage('affinity');
-      // With as many queues as vCPUs, polling is all that was missing.
+      // vCPUs and I/O thread share a CPU, poll-max-ns is 0, and nothing is counted.
+      const before = await judged('partly', 'off', 'unknown', 'unknown');
+      assert.deepEqual(series(before, 'kvm_vm_stage_info', { ...VM, source: 'detected' }), []);
       await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 32768');
-      await stage('pinned_queues');
-      assert.equal(sample(await scrape(host, PORT), 'kvm_vm_stage_changes_total', VM), 2);
+      const polls = { ...VM, feature: 'iothread_polling' };
+      const polled = (each: Samples): boolean =>
+        series(each, 'kvm_vm_feature', polls).some((key) => each.get(key) === 1);
+      const configured = await until(host, JUDGED_SECONDS, polled);
+      assert.equal(sample(configured, 'kvm_vm_feature', polls), 1);
+      assert.deepEqual(statesOf(configured), ['partly', 'off', 'unknown', 'unknown']);
 
-      // The tracepoints say that each I/O still costs a kick, whatever is configured; and memory that the I/O thread
-      // has touched in between may be on its node.
+      // Each vCPU kicks a queue of its own, and each I/O still costs a kick, whatever is configured.
       await restart(host, [PATIENT]);
-      const samples = await until(
-        host,
-        STAGE_SECONDS,
-        (each) =>
-          /stage="(original|affinity)",source="detected"/.test(stageOf(each)) &&
-          series(each, 'kvm_vm_queue_fairness_ratio', { ...VM, device: 'vda' }).length > 0,
-      );
-      assert.match(stageOf(samples), /stage="(original|affinity)",source="detected"/);
-      assert.equal(sample(samples, 'kvm_vm_feature', { ...VM, feature: 'iothread_polling' }), 1);
+      const isCounted = (each: Samples): boolean =>
+        statesOf(each)[3] === 'in_force' &&
+        series(each, 'kvm_vm_queue_fairness_ratio', { ...VM, device: 'vda' }).length > 0;
+      const samples = await until(host, JUDGED_SECONDS, isCounted);
+      const [affinity, polling, , queues] = statesOf(samples);
+      assert.deepEqual([affinity, polling, queues], ['partly', 'off', 'in_force']);
       const [locality] = series(samples, 'kvm_vm_queue_locality_ratio', { ...VM, device: 'vda' });
       assert.ok((samples.get(locality ?? '') ?? 0) > 0.9, 'a queue of its own for each vCPU');
       assert.ok(sample(samples, 'kvm_vm_queue_fairness_ratio', { ...VM, device: 'vda' }) > 0.8);
@@ -94,14 +88,13 @@ test('affinity and stages on a host with two NUMA nodes', { timeout: TIMEOUT_MS 
   );
 });
 
-/** Without tracing to begin with: what is configured is what counts. */
+/** Without tracing to begin with. */
 async function makeReady(host: LabHost): Promise<AffinityBench> {
   const pid = await host.startGuest('vm-a');
   await host.monitor('vm-a', 'qom-set /objects/io0 poll-max-ns 0');
   await startExporter(host, MAIN, `127.0.0.1:${PORT}`, ['--trace.backend=off', PATIENT]);
   const found = await host.output(`grep -lx 'IO io0' /proc/${pid}/task/*/comm`);
-  const vhost = (await host.output(`pgrep '^vhost-${pid}' | head -1`)).trim();
-  return { host, vhost, iothread: /task\/(\d+)\//.exec(found)?.[1] ?? '' };
+  return { host, iothread: /task\/(\d+)\//.exec(found)?.[1] ?? '' };
 }
 
 async function restart(host: LabHost, args: readonly string[]): Promise<void> {
@@ -128,10 +121,12 @@ function drifts(samples: Samples): string[] {
     .sort();
 }
 
-function stageOf(samples: Samples): string {
-  const names = ['kvm_vm_stage_info', 'kvm_vm_feature', 'kvm_thread_allowed_cpus', 'kvm_vm_numa_local_ratio'];
-  return names
-    .flatMap((name) => series(samples, name, VM))
-    .map((each) => `${each} ${samples.get(each)}`)
-    .join('\n');
+/** States of affinity, exitless polling, parallel batching and queue pinning. */
+function statesOf(samples: Samples): string[] {
+  return TECHNIQUES.map((technique) =>
+    series(samples, 'kvm_vm_technique_state', { ...VM, technique })
+      .filter((each) => samples.get(each) === 1)
+      .map((each) => /state="(\w+)"/.exec(each)?.[1] ?? '')
+      .join(),
+  );
 }

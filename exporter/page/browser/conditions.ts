@@ -1,6 +1,7 @@
 import type { LiveCounters, LiveDevice, LiveVm } from '../live.ts';
 import { count, percent } from './format.ts';
 import { type Rate, sumOf, type VmRates } from './rates.ts';
+import { lossInWords } from './verdicts.ts';
 
 /** As in alerts/thresholds.ts; a test compares them. */
 export const LIMITS = {
@@ -16,20 +17,26 @@ export const LIMITS = {
 const STEPS = ['kick', 'inject', 'eoi'];
 
 export interface Condition {
-  readonly kind: 'stalled' | 'exit storm' | 'starved' | 'drift';
+  readonly kind: 'stalled' | 'exit storm' | 'starved' | 'technique lost' | 'drift';
   /** What was measured. */
   readonly evidence: string;
 }
 
 /** Worst first. */
-export const KINDS: readonly Condition['kind'][] = ['stalled', 'exit storm', 'starved', 'drift'];
+export const KINDS: readonly Condition['kind'][] = [
+  'stalled',
+  'exit storm',
+  'starved',
+  'technique lost',
+  'drift',
+];
 
 /**
  * What is wrong with a VM, worst first. Each condition is a measurement over the last seconds, not an alert, which
  * also waits.
  */
 export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
-  const found = [...rates.stalled.map(stall), storm(vm, rates), starved(vm, rates), drift(vm)];
+  const found = [...rates.stalled.map(stall), storm(vm, rates), starved(vm, rates), ...losses(vm), drift(vm)];
   return found.filter((condition) => condition !== undefined);
 }
 
@@ -63,6 +70,13 @@ function starved({ vcpus }: LiveCounters, { waits }: VmRates): Condition | undef
   const wait: Rate = waits['vcpu'];
   if (wait === undefined || vcpus === 0 || wait / vcpus <= LIMITS.wait) return undefined;
   return { kind: 'starved', evidence: `vCPUs wait ${percent(wait / vcpus)} of the time` };
+}
+
+/** A lost pin is a drift already. */
+function losses({ techniques, drift: found }: LiveVm): Condition[] {
+  return techniques
+    .filter(({ technique, state }) => state === 'lost' && !(technique === 'affinity' && found?.threads))
+    .map((lost) => ({ kind: 'technique lost', evidence: lossInWords(lost) }));
 }
 
 function drift({ drift: found }: LiveVm): Condition | undefined {

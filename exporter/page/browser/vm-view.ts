@@ -9,12 +9,14 @@ import { Grid } from './grid.ts';
 import { KicksView } from './kicks.ts';
 import type { Store } from './store.ts';
 import { ThreadsView } from './threads.ts';
+import { verdictLine } from './verdicts.ts';
 import { VmCharts } from './vm-charts.ts';
 
 /** The page of one VM. */
 export class VmView {
   readonly element = el('article', { class: 'vm' });
   readonly #badges = new Part(el('p', { class: 'badges' }));
+  readonly #verdict = el('p', { class: 'verdict' });
   readonly #tiles = new Map<string, HTMLElement>();
   readonly #notRunning = el('p', { class: 'empty', role: 'status' });
   readonly #body = el('div');
@@ -40,6 +42,7 @@ export class VmView {
     this.element.append(
       el('p', {}, el('a', { href: listHash, class: 'back' }, '← all VMs')),
       el('div', { class: 'bar' }, el('h1', {}, vm), this.#badges.element),
+      this.#verdict,
       this.#notRunning,
       this.#body,
     );
@@ -78,6 +81,9 @@ export class VmView {
       return;
     }
     this.#head(row);
+    const { techniques } = row.vm;
+    this.#verdict.hidden = techniques.length === 0;
+    setText(this.#verdict, verdictLine(techniques, (store.last?.at ?? 0) / 1000));
     for (const column of COLUMNS) {
       const tile = this.#tiles.get(column.key);
       if (tile === undefined) continue;

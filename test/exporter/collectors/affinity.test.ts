@@ -142,6 +142,7 @@ test('each technique has one state, its numbers, and why it is unknown', async (
       since: 1_700_000_000_500,
       changes: new Map([['in_force lost', 2]]),
       evidence: [evidence],
+      was: { ...evidence, value: 0.11 },
     }),
     pinned_queues: verdict('pinned_queues', { state: 'unknown', reason: 'idle' }),
   };
@@ -161,6 +162,8 @@ test('each technique has one state, its numbers, and why it is unknown', async (
     sample(samples, 'kvm_vm_technique_evidence_ratio', { ...polling, evidence: 'kicks_per_io' }),
     3,
   );
+  const was = { ...polling, evidence: 'kicks_per_io' };
+  assert.equal(sample(samples, 'kvm_vm_technique_last_in_force_ratio', was), 0.11);
   const why = { vm: 'web', technique: 'pinned_queues', reason: 'idle' };
   assert.equal(sample(samples, 'kvm_vm_technique_unknown_info', why), 1);
   assert.deepEqual(

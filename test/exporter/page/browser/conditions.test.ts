@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as thresholds from '../../../../alerts/thresholds.ts';
 import { conditionsOf, LIMITS, severityOf } from '../../../../exporter/page/browser/conditions.ts';
 import { vmRates } from '../../../../exporter/page/browser/rates.ts';
-import type { LiveVm } from '../../../../exporter/page/live.ts';
+import { verdictLine } from '../../../../exporter/page/browser/verdicts.ts';
+import type { LiveTechnique, LiveVm } from '../../../../exporter/page/live.ts';
 import { liveVm } from './samples.ts';
 
 const EXITS = 'kvm_vm_exits_total';
@@ -29,6 +30,38 @@ test('the limits are those of the alerts', () => {
     exitsPerPathEvent: thresholds.EXITS_PER_PATH_EVENT,
     wait: thresholds.vcpuStarved.wait,
   });
+});
+
+test('a technique that was lost, with its number and the one before; a lost pin is a drift already', () => {
+  const lost = (technique: string, more: Partial<LiveTechnique>): LiveTechnique => ({
+    technique,
+    state: 'lost',
+    since: new Date(2026, 10, 27, 13, 52).getTime() / 1000,
+    evidence: {},
+    was: {},
+    reason: undefined,
+    contradictsPhase: false,
+    ...more,
+  });
+  const polling = lost('exitless_polling', {
+    evidence: { kicks_per_io: 3, interrupts_per_io: 1 },
+    was: { kicks_per_io: 0.11 },
+  });
+  const pins = lost('affinity', {});
+  const drift = { threads: 1, kinds: ['unpinned'] };
+  assert.deepEqual(found({}, { techniques: [pins, polling], drift }), [
+    'technique lost: polling LOST 13:52: 3 kicks/I/O, was 0.11',
+    'drift: 1 thread',
+  ]);
+  assert.deepEqual(found({}, { techniques: [pins] }), ['technique lost: pinning LOST 13:52']);
+  const now = polling.since + 60;
+  const since = now - 6 * 86_400;
+  const techniques = [{ ...pins, state: 'in_force', since }, polling, { ...pins, state: 'off' }];
+  assert.equal(
+    verdictLine(techniques, now),
+    'pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11',
+  );
+  assert.equal(verdictLine([], now), 'no technique in force');
 });
 
 test('an exit storm is what the I/O does not explain, for each vCPU', () => {

@@ -1,0 +1,70 @@
+import type { Counts, LiveTechnique } from '../live.ts';
+import { count, percent, words } from './format.ts';
+
+const NAMES: Readonly<Record<string, string>> = {
+  affinity: 'pinning',
+  exitless_polling: 'polling',
+  parallel_batching: 'batching',
+  pinned_queues: 'queue pinning',
+};
+
+/** The numbers that decide. Of kicks and interrupts it is the larger one. */
+const NUMBERS: readonly (readonly [name: string, unit: string, isShare: boolean])[] = [
+  ['pinned_threads', 'of the threads pinned', true],
+  ['kicks_per_io', 'kicks/I/O', false],
+  ['interrupts_per_io', 'interrupts/I/O', false],
+  ['ios_per_kick', 'I/Os/kick', false],
+  ['queue_locality', "of a queue's kicks from one vCPU", true],
+];
+
+const AGES = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60],
+  ['s', 1],
+] as const;
+
+function nameOf(technique: string): string {
+  return NAMES[technique] ?? words(technique);
+}
+
+/** `3 kicks/I/O, was 0.11`; empty if nothing is measured. */
+function numbersOf(evidence: Counts, was: Counts): string {
+  const found = NUMBERS.flatMap(([name, unit, isShare]) => {
+    const value = evidence[name];
+    return value === undefined ? [] : [{ name, unit, value, text: isShare ? percent : count }];
+  });
+  const [most] = found.sort((a, b) => b.value - a.value);
+  if (most === undefined) return '';
+  const before = was[most.name];
+  return `${most.text(most.value)} ${most.unit}${before === undefined ? '' : `, was ${most.text(before)}`}`;
+}
+
+/** `polling LOST 13:52: 3 kicks/I/O, was 0.11`. */
+export function lossInWords({ technique, since, evidence, was }: LiveTechnique): string {
+  const at = new Date(since * 1000);
+  const clock = [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, '0')).join(':');
+  const numbers = numbersOf(evidence, was);
+  return `${nameOf(technique)} LOST ${clock}${numbers === '' ? '' : `: ${numbers}`}`;
+}
+
+/**
+ * `pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11`. What is off is left out.
+ *
+ * @param now seconds of the epoch
+ */
+export function verdictLine(techniques: readonly LiveTechnique[], now: number): string {
+  const parts = techniques.flatMap((each) => {
+    const { technique, state, since } = each;
+    if (state === 'off') return [];
+    if (state === 'lost') return [lossInWords(each)];
+    return [`${nameOf(technique)} ${words(state)}${state === 'unknown' ? '' : ` ${age(now - since)}`}`];
+  });
+  return parts.join(' · ') || 'no technique in force';
+}
+
+/** `6 d`, `3 min`. */
+function age(seconds: number): string {
+  const [unit, size] = AGES.find((each) => seconds >= each[1]) ?? ['s', 1];
+  return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
+}
