@@ -21,6 +21,8 @@ export interface Measured {
   readonly kicksPerIo: Estimate;
   /** undefined if they are not counted. */
   readonly interruptsPerIo: Estimate | undefined;
+  /** Whether some of the interrupts may be those of other devices. */
+  readonly areInterruptsMixed: boolean;
   /** Why few kicks would prove nothing. */
   readonly hidden: UnknownReason | undefined;
   /** Whether some of the kicks may be those of other devices. */
@@ -56,6 +58,7 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
     weight,
     kicksPerIo: ratioOf(kicks, ios, precision),
     interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),
+    areInterruptsMixed: interrupts !== undefined && interrupts.least < interrupts.most,
     hidden: hiddenBy(kicks.most, deviceExits, ios, of),
     areMixed: kicks.least < kicks.most,
     queues: own.length > 0 ? own : undefined,

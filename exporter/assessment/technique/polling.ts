@@ -1,5 +1,5 @@
 import type { Evidence, Judgement, UnknownReason } from '../../model/technique.ts';
-import { evidenceOf, sideOf } from './estimate.ts';
+import { type Estimate, evidenceOf, sideOf } from './estimate.ts';
 import type { Measured } from './measured.ts';
 
 /** Without polling an I/O costs about one kick and one interrupt (paper, 2.3.2). Below half of that, most cost none. */
@@ -24,20 +24,29 @@ export function judgePolling({ isConfigured, settings, measured }: PollingFacts)
   if (isConfigured === false) return { state: 'off', ...about };
   const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, ...about });
   if (typeof measured === 'string') return unknown(measured);
-  const { kicksPerIo, interruptsPerIo, isBusy, hidden, areMixed } = measured;
+  const { kicksPerIo, isBusy, hidden, areMixed } = measured;
   const kicks = sideOf(kicksPerIo, FEW_PER_IO);
   if (kicks === 'above') return isBusy ? { state: 'off', ...about } : unknown('little_io');
   if (kicks === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
   if (hidden !== undefined) return unknown(hidden);
   if (isConfigured === undefined) return unknown('poller_unknown');
+  const interruptsPerIo = knownInterrupts(measured);
   const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
+  if (interrupts === 'near') return unknown('near_threshold');
   return { state: interrupts === 'above' ? 'partly' : 'in_force', ...about };
+}
+
+/** Many interrupts prove nothing if some may be those of other devices. */
+function knownInterrupts({ interruptsPerIo, areInterruptsMixed }: Measured): Estimate | undefined {
+  if (interruptsPerIo === undefined) return undefined;
+  return areInterruptsMixed && sideOf(interruptsPerIo, FEW_PER_IO) !== 'below' ? undefined : interruptsPerIo;
 }
 
 /** The number that is furthest from what polling needs comes first. */
 function pollingEvidence(measured: Measured | UnknownReason): Evidence[] {
   if (typeof measured === 'string') return [];
-  const { kicksPerIo, interruptsPerIo, base } = measured;
+  const { kicksPerIo, base } = measured;
+  const interruptsPerIo = knownInterrupts(measured);
   const kicks = evidenceOf('kicks_per_io', kicksPerIo, LIMIT, base);
   if (interruptsPerIo === undefined) return [kicks];
   const interrupts = evidenceOf('interrupts_per_io', interruptsPerIo, LIMIT, base);
