@@ -10,6 +10,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l web.config.f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l web.enable-lifecycle -d 'Allow POST /-/reload.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l web.allowed-hosts -d 'Host names that requests may use besides the exporter\'s address, such as the name of a reverse proxy. (default: "")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l web.grafana-url -d 'URL of the Grafana that has the dashboards. The live page links to them.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l web.prometheus-url -d 'URL of the Prometheus that has the alert rules. The live page shows their firing alerts.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l log.level -d 'Minimum severity of the messages to log. (default: "info")' -x -a 'trace debug info warn error fatal'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l log.format -d 'Format of the log lines. (default: "json")' -x -a 'json logfmt'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l path.rootfs -d 'Mount point of the host\'s root file system. Prefix for the other path flags; a path flag that you set yourself is used as it is. (default: "/")' -x -a '(__fish_complete_directories)'
@@ -62,6 +63,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l web.config.fi
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l web.enable-lifecycle -d 'Allow POST /-/reload.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l web.allowed-hosts -d 'Host names that requests may use besides the exporter\'s address, such as the name of a reverse proxy. (default: "")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l web.grafana-url -d 'URL of the Grafana that has the dashboards. The live page links to them.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l web.prometheus-url -d 'URL of the Prometheus that has the alert rules. The live page shows their firing alerts.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l log.level -d 'Minimum severity of the messages to log. (default: "info")' -x -a 'trace debug info warn error fatal'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l log.format -d 'Format of the log lines. (default: "json")' -x -a 'json logfmt'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l path.rootfs -d 'Mount point of the host\'s root file system. Prefix for the other path flags; a path flag that you set yourself is used as it is. (default: "/")' -x -a '(__fish_complete_directories)'
@@ -116,6 +118,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.config.fi
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.enable-lifecycle -d 'Allow POST /-/reload.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.allowed-hosts -d 'Host names that requests may use besides the exporter\'s address, such as the name of a reverse proxy. (default: "")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.grafana-url -d 'URL of the Grafana that has the dashboards. The live page links to them.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.prometheus-url -d 'URL of the Prometheus that has the alert rules. The live page shows their firing alerts.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l log.level -d 'Minimum severity of the messages to log. (default: "info")' -x -a 'trace debug info warn error fatal'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l log.format -d 'Format of the log lines. (default: "json")' -x -a 'json logfmt'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l path.rootfs -d 'Mount point of the host\'s root file system. Prefix for the other path flags; a path flag that you set yourself is used as it is. (default: "/")' -x -a '(__fish_complete_directories)'
@@ -168,6 +171,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l web.config.
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l web.enable-lifecycle -d 'Allow POST /-/reload.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l web.allowed-hosts -d 'Host names that requests may use besides the exporter\'s address, such as the name of a reverse proxy. (default: "")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l web.grafana-url -d 'URL of the Grafana that has the dashboards. The live page links to them.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l web.prometheus-url -d 'URL of the Prometheus that has the alert rules. The live page shows their firing alerts.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l log.level -d 'Minimum severity of the messages to log. (default: "info")' -x -a 'trace debug info warn error fatal'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l log.format -d 'Format of the log lines. (default: "json")' -x -a 'json logfmt'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l path.rootfs -d 'Mount point of the host\'s root file system. Prefix for the other path flags; a path flag that you set yourself is used as it is. (default: "/")' -x -a '(__fish_complete_directories)'

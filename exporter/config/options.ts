@@ -88,6 +88,10 @@ export const options = {
     webAddress,
     'URL of the Grafana that has the dashboards. The live page links to them.',
   ),
+  'web.prometheusUrl': optional(
+    webAddress,
+    'URL of the Prometheus that has the alert rules. The live page shows their firing alerts.',
+  ),
   'log.level': option(
     oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
     'info',

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { createHost } from '../../probes/host.ts';
 import { readKernelNames } from '../../probes/proc-sys-kernel.ts';
@@ -13,6 +13,7 @@ import { authentication } from '../http/authentication.ts';
 import { createListener, type Listener } from '../http/listener.ts';
 import { OPEN, readWebConfig, type WebConfig } from '../http/web-config.ts';
 import { inventoryJson } from '../inventory/inventory-json.ts';
+import { instanceFilter, PrometheusAlerts } from '../page/alerts.ts';
 import { Feed } from '../page/feed.ts';
 import { pageRoutes } from '../page/routes.ts';
 import type { OwnMetrics } from './own-metrics.ts';
@@ -78,11 +79,13 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
   };
 
   const uts = readKernelNames(createHost(rootsOf(config)));
+  const listening: Listening[] = [];
   const feed = new Feed({
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     sources: (result) => telemetry.doctor.diagnose(result).sources,
     report: (vm) => telemetry.doctor.reportOn(vm),
     events: telemetry.events,
+    alerts: alertsOf(config, { logger, uts: uts.hostname, listening }),
     facts: { name: uts.hostname, kernel: uts.release, grafanaUrl: config['web.grafanaUrl'] },
     logger,
     // A step of the wall clock must not stop the charts of an open page.
@@ -92,7 +95,6 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     allowed: allowedHosts(config['web.allowedHosts']),
     hostname: hostname(),
   };
-  const listening: Listening[] = [];
   const logins = authentication(() => web.users);
   const app = createApp({
     logger,
@@ -142,6 +144,28 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
       await Promise.all([telemetry.stop(), listener.close()]);
     },
   };
+}
+
+interface AlertsOf {
+  readonly logger: Logger;
+  /** The host's name; undefined if unknown. */
+  readonly uts: string | undefined;
+  readonly listening: readonly Listening[];
+}
+
+/** undefined if no Prometheus is configured. */
+function alertsOf(config: Config, { logger, uts, listening }: AlertsOf): PrometheusAlerts | undefined {
+  const url = config['web.prometheusUrl'];
+  if (url === undefined) return undefined;
+  const hosts = (): string[] => {
+    const addresses = Object.values(networkInterfaces()).flatMap(
+      (all) => all?.map(({ address }) => address) ?? [],
+    );
+    const names = [hostname(), uts ?? ''].flatMap((name) => [name, name.split('.')[0] ?? '']);
+    return [...names, 'localhost', ...addresses, ...listening.flatMap(({ host }) => host ?? [])];
+  };
+  const isOurs = instanceFilter(hosts, () => listening.map(({ port }) => port));
+  return new PrometheusAlerts({ url, isOurs, logger, now: () => performance.now() });
 }
 
 /**

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { EventLog } from '../assessment/event-log.ts';
 import { Slots } from '../http/slots.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
+import type { PrometheusAlerts } from './alerts.ts';
 import { liveDetail } from './detail.ts';
 import { EventStream, frame, HEARTBEAT } from './event-stream.ts';
 import { liveEvents } from './events.ts';
@@ -39,6 +40,8 @@ export interface FeedDependencies {
   /** Doctor's report on a VM; undefined for an unknown VM. */
   report(vm: string): LiveReport | undefined;
   readonly events: Pick<EventLog, 'find' | 'count'>;
+  /** undefined without a Prometheus. */
+  readonly alerts: Pick<PrometheusAlerts, 'refresh' | 'current'> | undefined;
   readonly facts: HostFacts;
   readonly logger: { warn(fields: object, message: string): void; debug(message: string): void };
   /** Milliseconds of the epoch. */
@@ -49,6 +52,7 @@ export interface FeedDependencies {
 interface Frames {
   readonly host: string;
   readonly events: string;
+  readonly alerts: string;
   readonly vms: string;
   detailOf(vm: string): string;
   readonly all: readonly string[];
@@ -123,6 +127,7 @@ export class Feed {
     const { fastestMs, slowestMs } = this.#times;
     let everyMs = slowestMs;
     try {
+      void this.dependencies.alerts?.refresh();
       const result = await this.dependencies.scrape(COLLECT_MS);
       const took = performance.now() - start;
       everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
@@ -140,11 +145,13 @@ export class Feed {
     const { families } = result;
     const at = this.dependencies.now();
     const vms = liveVms(families);
+    const alerts = this.dependencies.alerts?.current;
     const details = new Map<string, string>();
     const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
     return {
       host: frame('host', liveHost(families, this.dependencies.sources(result), this.dependencies.facts)),
       events: this.#eventsFrame(),
+      alerts: alerts === undefined ? '' : frame('alerts', alerts),
       vms: frame('vms', message),
       all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
       detailOf: (vm) => {
@@ -176,10 +183,13 @@ export class Feed {
 
   #send(client: EventStream, frames: Frames): void {
     const details = new Set([...frames.all, ...(client.vm === undefined ? [] : [client.vm])]);
-    const host = client.unlessSent('host', frames.host) + client.unlessSent('events', frames.events);
+    const { host, events, alerts } = frames;
+    const changed = Object.entries({ host, events, alerts }).map(([name, text]) =>
+      client.unlessSent(name, text),
+    );
     const now = performance.now();
     // Send the table last: a page that received it has received everything.
-    if (client.send(host + [...details].map(frames.detailOf).join('') + frames.vms, now)) return;
+    if (client.send(changed.join('') + [...details].map(frames.detailOf).join('') + frames.vms, now)) return;
     client.forget();
     this.#dropIfStalled(client, now);
   }

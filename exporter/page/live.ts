@@ -238,3 +238,18 @@ export interface LiveEvent {
 export interface LiveEvents {
   readonly events: readonly LiveEvent[];
 }
+
+/** Firing alerts of the Prometheus given with `--web.prometheus-url`. Sent when they change. */
+export interface LiveAlerts {
+  readonly alerts: readonly {
+    readonly name: string;
+    /** undefined for an alert of the host. */
+    readonly vm: string | undefined;
+    readonly severity: string;
+    readonly summary: string;
+    /** Milliseconds of the epoch. */
+    readonly since: number | undefined;
+  }[];
+  /** Why they are unknown. */
+  readonly problem: string | undefined;
+}

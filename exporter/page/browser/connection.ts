@@ -1,4 +1,4 @@
-import type { LiveDetail, LiveEvents, LiveHost, LiveVms } from '../live.ts';
+import type { LiveAlerts, LiveDetail, LiveEvents, LiveHost, LiveVms } from '../live.ts';
 
 /** `live`, or the reason why not. */
 export type State = 'connecting' | 'live' | 'late' | 'lost' | 'refused' | 'paused';
@@ -8,6 +8,7 @@ export interface Listeners {
   vms(vms: LiveVms): void;
   detail(detail: LiveDetail): void;
   events(events: LiveEvents): void;
+  alerts(alerts: LiveAlerts): void;
   state(state: State): void;
 }
 
@@ -45,6 +46,7 @@ export class Connection {
       source.addEventListener(name, (event) => take(JSON.parse((event as MessageEvent<string>).data) as T));
     on<LiveHost>('host', (host) => this.listeners.host(host));
     on<LiveDetail>('detail', (detail) => this.listeners.detail(detail));
+    on<LiveAlerts>('alerts', (alerts) => this.listeners.alerts(alerts));
     on<LiveEvents>('events', (events) => this.listeners.events(events));
     on<LiveVms>('vms', (vms) => {
       this.#everyMs = vms.everyMs;

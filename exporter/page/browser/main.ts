@@ -1,3 +1,4 @@
+import { AlertsView } from './alerts-view.ts';
 import { Connection, type State } from './connection.ts';
 import { linkTo, setText } from './dom.ts';
 import { EventsView } from './events-view.ts';
@@ -30,6 +31,7 @@ const table = new VmTable(
 const hostLine = new HostLine();
 const sources = new SourcesView();
 const hints = new Hints();
+const alerts = new AlertsView();
 const events = new EventsView();
 let page: VmView | undefined;
 
@@ -46,6 +48,9 @@ const connection = new Connection({
   detail: (detail) => store.takeDetail(detail),
   events({ events }) {
     store.events = events;
+  },
+  alerts(alerts) {
+    store.alerts = alerts;
   },
   vms(vms) {
     store.takeVms(vms);
@@ -85,7 +90,7 @@ function route(isNavigation: boolean): void {
   document.title = vm === undefined ? 'kvm-telemetry' : `${vm} – kvm-telemetry`;
   view.replaceChildren(
     ...(page === undefined
-      ? [hostLine.element, hints.element, table.element, events.element, sources.element]
+      ? [hostLine.element, alerts.element, hints.element, table.element, events.element, sources.element]
       : [page.element]),
   );
   connection.open(vm);
@@ -111,6 +116,7 @@ function draw(): void {
   );
   table.element.hidden = rows.length === 0;
   table.update(rows);
+  alerts.update(store.alerts);
   events.update(store.events);
 }
 

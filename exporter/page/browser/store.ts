@@ -1,5 +1,6 @@
 import type {
   Counts,
+  LiveAlerts,
   LiveDetail,
   LiveEvent,
   LiveHistory,
@@ -60,6 +61,8 @@ export class Store {
   #overview: LiveOverview | undefined;
   /** Oldest first. */
   events: readonly LiveEvent[] = [];
+  /** undefined without a Prometheus. */
+  alerts: LiveAlerts | undefined;
 
   /** Call when the connection is lost: no rates are computed across the gap. */
   interrupt(): void {

@@ -1,4 +1,5 @@
 import { AdviceView } from './advice.ts';
+import { AlertsView } from './alerts-view.ts';
 import { COLUMNS, type Row } from './columns.ts';
 import { CountersView } from './counters.ts';
 import { CpuMap } from './cpu-map.ts';
@@ -25,6 +26,7 @@ export class VmView {
   readonly #advice = new AdviceView();
   readonly #charts: VmCharts;
   readonly #events: EventsView;
+  readonly #alerts: AlertsView;
   readonly #kicks = new KicksView();
   readonly #noKicks = el('p', { class: 'empty' });
   readonly #latencies = new Grid('Exit latency by reason', 'latencies');
@@ -38,6 +40,7 @@ export class VmView {
   ) {
     this.#charts = new VmCharts(vm);
     this.#events = new EventsView(vm);
+    this.#alerts = new AlertsView(vm);
     this.#counters = new CountersView(() => this.update());
     this.element.append(
       el('p', {}, el('a', { href: listHash, class: 'back' }, '← all VMs')),
@@ -48,6 +51,7 @@ export class VmView {
     );
     this.#body.append(
       this.#makeTiles(),
+      this.#alerts.element,
       section('Threads on CPUs', this.#map.element, el('div', { class: 'wide' }, this.#threads.element)),
       section('Affinity and stage', this.#advice.element),
       section('Last hour', this.#charts.element),
@@ -96,6 +100,7 @@ export class VmView {
     const detail = store.detail(vm);
     this.#charts.update(store);
     this.#events.update(store.events);
+    this.#alerts.update(store.alerts);
     this.#counters.update(row.vm, detail);
     if (detail === undefined || store.host === undefined) return;
     this.#map.update(store.host, store.cpuBusy, detail);

@@ -45,6 +45,7 @@ async function start(context: TestContext, parts: Partial<FeedDependencies> = {}
     sources: () => [],
     report: () => undefined,
     events: { find: () => [], count: 0 },
+    alerts: undefined,
     facts: { name: undefined, kernel: undefined, grafanaUrl: undefined },
     logger: { warn: () => undefined, debug: () => undefined },
     now: Date.now,

@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import type { LiveAlerts } from './live.ts';
+
+/** A page is content with alerts that are this old. */
+const EVERY_MS = 15_000;
+const TIMEOUT_MS = 5000;
+const MAX_BYTES = 4 * 1024 * 1024;
+const MAX_ALERTS = 100;
+const MAX_TEXT = 500;
+
+const text = z.string().transform((value) => value.slice(0, MAX_TEXT));
+/** As in https://prometheus.io/docs/prometheus/latest/querying/api/#alerts. */
+const schema = z.object({
+  status: z.literal('success'),
+  data: z.object({
+    alerts: z.array(
+      z.object({
+        labels: z.record(z.string(), text),
+        annotations: z.record(z.string(), text).default({}),
+        state: z.string(),
+        activeAt: z.string().default(''),
+      }),
+    ),
+  }),
+});
+
+export interface AlertsDependencies {
+  /** Of the Prometheus. */
+  readonly url: string;
+  /** Whether the label `instance` of an alert with this name is this exporter. */
+  isOurs(instance: string, alertname: string): boolean;
+  readonly logger: { warn(fields: object, message: string): void; info(message: string): void };
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  readonly everyMs?: number;
+  readonly timeoutMs?: number;
+}
+
+/** The firing alerts of a Prometheus, queried only while a page is open. */
+export class PrometheusAlerts {
+  #current: LiveAlerts | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #isAsking = false;
+
+  constructor(private readonly dependencies: AlertsDependencies) {}
+
+  /** As of the last query; undefined before the first. */
+  get current(): LiveAlerts | undefined {
+    return this.#current;
+  }
+
+  /** Queries Prometheus if the last query is old. Call it with each collection for a page. */
+  async refresh(): Promise<void> {
+    const { now, everyMs = EVERY_MS, logger, url } = this.dependencies;
+    if (this.#isAsking || now() - this.#askedAt < everyMs) return;
+    this.#isAsking = true;
+    this.#askedAt = now();
+    const before = this.#current?.problem;
+    try {
+      this.#current = { alerts: await this.#query(), problem: undefined };
+      if (before !== undefined) logger.info('Prometheus responds again');
+    } catch (error) {
+      const problem = reasonOf(error);
+      this.#current = { alerts: [], problem };
+      if (before === undefined)
+        logger.warn({ url: withoutLogin(url), problem }, 'cannot read the alerts of Prometheus');
+    }
+    this.#isAsking = false;
+  }
+
+  async #query(): Promise<LiveAlerts['alerts']> {
+    const { url, isOurs, timeoutMs = TIMEOUT_MS } = this.dependencies;
+    const response = await fetch(`${url.replace(/\/+$/, '')}/api/v1/alerts`, {
+      signal: AbortSignal.timeout(timeoutMs),
+      redirect: 'error',
+    });
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw new Error(`status ${response.status}`);
+    }
+    const parsed = schema.safeParse(JSON.parse(await limitedText(response)));
+    if (!parsed.success) throw new Error('the response has no alerts: is it a Prometheus?');
+    return parsed.data.data.alerts
+      .filter(({ state, labels }) => {
+        const { instance = '', alertname = '' } = labels;
+        return state === 'firing' && isOurs(instance, alertname);
+      })
+      .slice(0, MAX_ALERTS)
+      .map(({ labels, annotations, activeAt }) => ({
+        name: labels['alertname'] ?? '',
+        vm: labels['vm'],
+        severity: labels['severity'] ?? '',
+        summary: annotations['summary'] ?? annotations['description'] ?? '',
+        since: Date.parse(activeAt) || undefined,
+      }));
+  }
+}
+
+async function limitedText(response: Response): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of response.body ?? []) {
+    bytes += piece.length;
+    if (bytes > MAX_BYTES) throw new Error(`the response is larger than ${MAX_BYTES} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+/** `fetch failed` has its reason in the cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === 'TimeoutError') return 'no response in time';
+  if (error instanceof SyntaxError) return 'the response is not JSON: is it a Prometheus?';
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+function withoutLogin(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}
+
+/**
+ * Decides by host and port of the label `instance`. Another port of this host is a proxy, or another exporter, whose alerts are
+ * not ours.
+ *
+ * @param hosts names and addresses of this host
+ */
+export function instanceFilter(
+  hosts: () => readonly string[],
+  ports: () => readonly number[],
+): AlertsDependencies['isOurs'] {
+  return (instance, alertname) => {
+    const [, host = '', port = ''] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(instance) ?? [];
+    const isHere = hosts().some((name) => name.toLowerCase() === host.toLowerCase());
+    return isHere && (ports().includes(Number(port)) || alertname.startsWith('Kvm'));
+  };
+}
