@@ -290,7 +290,7 @@ function writeLines(cell: Element, { hour }: Row): void {
 }
 
 function spacer(): HTMLTableRowElement {
-  return el('tr', { 'aria-hidden': 'true', class: 'spacer' }, el('td', { colspan: String(COLUMNS.length) }));
+  return el('tr', { 'aria-hidden': 'true', class: 'spacer' }, el('td'));
 }
 
 /** `6 VMs: 1 stalled, 2 drift`, or `2 of 6 VMs` with a filter. */
