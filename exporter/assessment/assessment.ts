@@ -107,7 +107,7 @@ export class Assessment {
    *
    * @param goalsOf the features that each VM of the host is to get: no two plans take the same CPU
    */
-  planFor(vm: Vm, goalsOf: (vm: Vm) => readonly Feature[]): VmPlan | undefined {
+  planFor(vm: Vm, goalsOf: (vm: Vm) => readonly Feature[]): Promise<VmPlan | undefined> {
     return this.#affinity.planFor(vm, (each) => {
       const { statistics } = this.dependencies.lastOf(each);
       return { goals: goalsOf(each), ioThreads: ioThreadsOf(each, statistics) };

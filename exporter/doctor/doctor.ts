@@ -33,7 +33,7 @@ export class Doctor {
    * Report on one VM from the last samples and scans. @returns undefined if the VM does not exist or has not
    * been evaluated
    */
-  reportOn(label: string): VmReport | undefined {
+  async reportOn(label: string): Promise<VmReport | undefined> {
     const { host, inventory, assessment, remotes } = this.dependencies;
     const { vms, topology, disks } = inventory;
     const vm = vms.find((each) => each.label === label);
@@ -41,7 +41,7 @@ export class Doctor {
     const affinity = assessment.affinity.of(vm);
     const stage = assessment.stages.of(vm);
     if (affinity === undefined || stage === undefined) return undefined;
-    const plan = assessment.planFor(vm, (each) => goalsOf(assessment.stages.of(each)));
+    const plan = await assessment.planFor(vm, (each) => goalsOf(assessment.stages.of(each)));
     if (plan === undefined) return undefined;
     return reportOn({
       vm,

@@ -38,7 +38,7 @@ export interface FeedDependencies {
   /** Doctor's view of the sources. */
   sources(result: ScrapeResult): readonly LiveSource[];
   /** Doctor's report on a VM; undefined for an unknown VM. */
-  report(vm: string): LiveReport | undefined;
+  report(vm: string): Promise<LiveReport | undefined>;
   readonly events: Pick<EventLog, 'find' | 'count'>;
   /** undefined without a Prometheus. */
   readonly alerts: Pick<PrometheusAlerts, 'refresh' | 'current'> | undefined;
@@ -54,7 +54,8 @@ interface Frames {
   readonly events: string;
   readonly alerts: string;
   readonly vms: string;
-  detailOf(vm: string): string;
+  /** By VM: of `all`, and of the VMs whose page is open. Empty for an unknown VM. */
+  readonly details: ReadonlyMap<string, string>;
   readonly all: readonly string[];
 }
 
@@ -94,8 +95,9 @@ export class Feed {
     this.#clients.add(client);
     this.#slots.take(client, peer);
     response.once('close', () => this.#remove(client));
-    if (this.#last !== undefined) this.#send(client, this.#last);
-    if (!this.#collecting && this.#timer === undefined) void this.#collect();
+    const hasAll = this.#last !== undefined && this.#send(client, this.#last);
+    if (!hasAll) clearTimeout(this.#timer);
+    if (!this.#collecting && (this.#timer === undefined || !hasAll)) void this.#collect();
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#times.heartbeatMs);
     return true;
   }
@@ -131,7 +133,7 @@ export class Feed {
       const result = await this.dependencies.scrape(COLLECT_MS);
       const took = performance.now() - start;
       everyMs = Math.min(slowestMs, Math.max(fastestMs, took / SHARE));
-      if (this.#clients.size > 0) this.#broadcast(this.#framesOf(result, everyMs));
+      if (this.#clients.size > 0) this.#broadcast(await this.#framesOf(result, everyMs));
     } catch (error) {
       this.dependencies.logger.warn({ err: error }, 'collection for the live page failed');
     }
@@ -141,27 +143,27 @@ export class Feed {
     this.#timer = setTimeout(() => void this.#collect(), rest);
   }
 
-  #framesOf(result: ScrapeResult, everyMs: number): Frames {
+  async #framesOf(result: ScrapeResult, everyMs: number): Promise<Frames> {
     const { families } = result;
     const at = this.dependencies.now();
     const vms = liveVms(families);
     const alerts = this.dependencies.alerts?.current;
+    const all = vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [];
     const details = new Map<string, string>();
+    for (const vm of new Set([...all, ...[...this.#clients].map((client) => client.vm)])) {
+      if (vm === undefined) continue;
+      const isKnown = vms.some((each) => each.vm === vm);
+      const report = isKnown ? await this.dependencies.report(vm) : undefined;
+      details.set(vm, isKnown ? frame('detail', liveDetail(families, vm, at, report)) : '');
+    }
     const message: LiveVms = { at, everyMs: Math.round(everyMs), vms, cpus: liveLoads(families) };
     return {
       host: frame('host', liveHost(families, this.dependencies.sources(result), this.dependencies.facts)),
       events: this.#eventsFrame(),
       alerts: alerts === undefined ? '' : frame('alerts', alerts),
       vms: frame('vms', message),
-      all: vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [],
-      detailOf: (vm) => {
-        const known = details.get(vm);
-        if (known !== undefined) return known;
-        if (!vms.some((each) => each.vm === vm)) return '';
-        const text = frame('detail', liveDetail(families, vm, at, this.dependencies.report(vm)));
-        details.set(vm, text);
-        return text;
-      },
+      all,
+      details,
     };
   }
 
@@ -181,17 +183,22 @@ export class Feed {
     for (const client of [...this.#clients]) this.#send(client, frames);
   }
 
-  #send(client: EventStream, frames: Frames): void {
-    const details = new Set([...frames.all, ...(client.vm === undefined ? [] : [client.vm])]);
-    const { host, events, alerts } = frames;
+  /** @returns false if the frames lack what the page shows */
+  #send(client: EventStream, frames: Frames): boolean {
+    const { host, events, alerts, all, details } = frames;
+    const vms = new Set([...all, ...(client.vm === undefined ? [] : [client.vm])]);
+    // A page that opened during the collection waits for the next one.
+    if (![...vms].every((vm) => details.has(vm))) return false;
     const changed = Object.entries({ host, events, alerts }).map(([name, text]) =>
       client.unlessSent(name, text),
     );
     const now = performance.now();
     // Send the table last: a page that received it has received everything.
-    if (client.send(changed.join('') + [...details].map(frames.detailOf).join('') + frames.vms, now)) return;
+    if (client.send(changed.join('') + [...vms].map((vm) => details.get(vm)).join('') + frames.vms, now))
+      return true;
     client.forget();
     this.#dropIfStalled(client, now);
+    return true;
   }
 
   #beat(): void {

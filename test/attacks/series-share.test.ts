@@ -48,7 +48,7 @@ test('two VMs with many series lose series; a third VM and the host do not', {
 
   assert.equal(sample(samples, 'kvm_vm_info', { vm: 'greedy-1' }), 1, 'the most important series are left');
   assert.equal(sample(samples, 'kvm_thread_run_seconds_total', { vm: 'web', thread: 'vcpu0' }), 1);
-  assert.equal(series(samples, 'kvm_vm_stage_info', { vm: 'web' }).length, 1);
+  assert.equal(sample(samples, 'kvm_vm_affinity_drift_threads', { vm: 'web' }), 0);
   assert.equal(series(samples, 'kvm_cpu_info').length, 2);
   await daemon.metrics();
   const lines = (): unknown[] => daemon.log.flatMap((line) => ('cut' in line ? [line['cut']] : []));

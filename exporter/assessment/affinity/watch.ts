@@ -86,7 +86,7 @@ export class AffinityWatch {
    *
    * @param wantsOf what the plans of all VMs add to the repairs
    */
-  planFor({ key }: Vm, wantsOf: (vm: Vm) => Wants = () => NO_WANTS): VmPlan | undefined {
+  async planFor({ key }: Vm, wantsOf: (vm: Vm) => Wants = () => NO_WANTS): Promise<VmPlan | undefined> {
     const observed = this.#vms.get(key)?.observed;
     if (observed === undefined || this.#host === undefined) return undefined;
     const { vms } = this.dependencies.watched;
@@ -96,7 +96,11 @@ export class AffinityWatch {
     );
     const basis = `${basisOf(this.#host.vms, drifts)}${JSON.stringify([...wants])}`;
     if (this.#improved?.basis !== basis) this.#improved = { basis, plans: new HostPlans(this.#host.fresh()) };
-    return this.#improved.plans.planFor(observed, (vm) => wants.get(vm) ?? NO_WANTS);
+    const { plans } = this.#improved;
+    const wantsOfVm = (vm: string): Wants => wants.get(vm) ?? NO_WANTS;
+    const yielder = new Yielder();
+    while (plans.advance(observed, wantsOfVm)) if (yielder.isDue()) await yielder.yield();
+    return plans.planFor(observed, wantsOfVm);
   }
 
   /** Reads the masks and checks them for drift. */

@@ -51,24 +51,43 @@ export class HostPlans {
   }
 
   /** @param wantsOf the same for all calls: the plans of earlier VMs are kept */
-  planFor({ vm }: ObservedVm, wantsOf: (vm: string) => Wants): VmPlan | undefined {
-    for (const [each, repair] of [...this.#allRepairs].slice(this.#plans.size)) {
-      if (this.#plans.has(vm)) break;
-      const { goals, ioThreads } = wantsOf(each);
-      const plan = improvementOf(repair, goals, ioThreads);
-      this.#take(plan.draft);
-      this.#plans.set(each, plan);
-    }
-    return this.#plans.get(vm);
+  planFor(vm: ObservedVm, wantsOf: (vm: string) => Wants): VmPlan | undefined {
+    while (this.advance(vm, wantsOf));
+    return this.#plans.get(vm.vm);
+  }
+
+  /**
+   * Makes one of the repairs and plans on which this VM's plan depends. On a full host all of them take seconds, so that the
+   * caller must yield between them.
+   *
+   * @returns false if the VM's plan is made
+   */
+  advance({ vm }: ObservedVm, wantsOf: (vm: string) => Wants): boolean {
+    if (this.#repairNext()) return true;
+    if (this.#plans.has(vm)) return false;
+    const next = [...this.#repairs][this.#plans.size];
+    if (next === undefined) return false;
+    const [label, repair] = next;
+    const { goals, ioThreads } = wantsOf(label);
+    const plan = improvementOf(repair, goals, ioThreads);
+    this.#take(plan.draft);
+    this.#plans.set(label, plan);
+    return true;
   }
 
   get #allRepairs(): ReadonlyMap<string, Repair> {
-    for (const vm of this.host.vms.slice(this.#repairs.size)) {
-      const repair = repairOf(this.host, vm);
-      this.#take(repair.draft);
-      this.#repairs.set(vm.vm, repair);
-    }
+    while (this.#repairNext());
     return this.#repairs;
+  }
+
+  /** @returns false if all VMs have theirs */
+  #repairNext(): boolean {
+    const vm = this.host.vms[this.#repairs.size];
+    if (vm === undefined) return false;
+    const repair = repairOf(this.host, vm);
+    this.#take(repair.draft);
+    this.#repairs.set(vm.vm, repair);
+    return true;
   }
 
   #take({ moves }: Draft): void {

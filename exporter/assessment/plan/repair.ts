@@ -252,6 +252,9 @@ function isRestless({ host, vm, facts }: Draft, thread: ObservedThread, cpus: re
   return expectation !== undefined && isPin(facts.mask(expectation.cpus), vm, facts) !== false;
 }
 
+/** `vcpu2` before `vcpu10`. */
+const NAMES = new Intl.Collator('en', { numeric: true });
+
 export function inOrder(threads: readonly ObservedThread[]): ObservedThread[] {
   const rank = (thread: ObservedThread): number => {
     // First, since libvirt's emulatorpin limits the CPUs of others.
@@ -259,10 +262,9 @@ export function inOrder(threads: readonly ObservedThread[]): ObservedThread[] {
     if (thread.expectation === undefined) return 5;
     return (isFixed(thread) ? 1 : 3) + (thread.role === 'vcpu' ? 0 : 1);
   };
-  const names = new Intl.Collator('en', { numeric: true });
   return threads
     .map((thread) => ({ thread, rank: rank(thread) }))
-    .sort((a, b) => a.rank - b.rank || names.compare(a.thread.label, b.thread.label))
+    .sort((a, b) => a.rank - b.rank || NAMES.compare(a.thread.label, b.thread.label))
     .map(({ thread }) => thread);
 }
 

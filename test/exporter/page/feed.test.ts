@@ -43,7 +43,7 @@ async function start(context: TestContext, parts: Partial<FeedDependencies> = {}
       return scrape(timeoutMs);
     },
     sources: () => [],
-    report: () => undefined,
+    report: () => Promise.resolve(undefined),
     events: { find: () => [], count: 0 },
     alerts: undefined,
     facts: { name: undefined, kernel: undefined, grafanaUrl: undefined },

@@ -28,7 +28,7 @@ test('a widened mask is drift at the next tick, is reported once, and ends with 
   assert.deepEqual(await tick(), []);
   const [drift] = watch.reading.of(state.vms[0] as Vm)?.drifts ?? [];
   assert.equal(drift?.vm, 'web');
-  const plan = watch.planFor(state.vms[0] as Vm);
+  const plan = await watch.planFor(state.vms[0] as Vm);
   assert.deepEqual(
     plan?.steps.map(({ command, undo }) => [command, undo]),
     [['taskset -pc 2 11', 'taskset -pc 0-3 11']],
