@@ -49,6 +49,17 @@ test('the order of the questions does not change the plans', () => {
   assert.deepEqual(backwards.toSorted(), forwards.toSorted());
 });
 
+test('plans that are made one by one are the same', () => {
+  const vms = [unpinned('a', 1), unpinned('b', 2)];
+  const [, last] = vms;
+  const plans = new HostPlans(hostOf(topology, vms));
+  let steps = 0;
+  if (last !== undefined) while (plans.advance(last, () => ALL_PLACED)) steps++;
+  assert.equal(steps, 4, 'two repairs, two plans');
+  const atOnce = pinsOf(new HostPlans(hostOf(topology, vms)), vms, ALL_PLACED);
+  assert.deepEqual(pinsOf(plans, vms, ALL_PLACED), atOnce);
+});
+
 test('without a free CPU, a vCPU stays unpinned, and an I/O thread shares the CPU of another', () => {
   const vms = [unpinned('a', 1), unpinned('b', 2), unpinned('c', 3)];
   const pins = pinsOf(new HostPlans(hostOf(topology, vms)), vms, ALL_PLACED);
