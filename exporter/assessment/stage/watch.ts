@@ -86,7 +86,14 @@ export class StageWatch implements Stages {
     const { threads, unpinned, memory, deviceNodes } = affinity.observed;
     const { devices, libvirtDisks } = vm;
     const features = featuresOf({
-      ...{ topology, threads, unpinned, memory, deviceNodes, devices, libvirtDisks, statistics },
+      topology,
+      threads,
+      unpinned,
+      memory,
+      deviceNodes,
+      devices,
+      libvirtDisks,
+      statistics,
       direct: directOf(known.facts),
     });
     const window = before?.window ?? new Window();
@@ -94,7 +101,14 @@ export class StageWatch implements Stages {
     const phase = phases.of(vm);
     const declared = stageNamed(phase);
     const facts = {
-      ...{ vm, affinity, topology, features, statistics, facts: known.facts, phase, declared },
+      vm,
+      affinity,
+      topology,
+      features,
+      statistics,
+      facts: known.facts,
+      phase,
+      declared,
       nameAt: ({ address, event }: KickCount) => this.deviceAt(vm, address, event === 'kvm_pio'),
       isTraced: moment?.trace !== undefined,
     };
@@ -115,7 +129,11 @@ export class StageWatch implements Stages {
       window,
       settings,
       reading: {
-        ...{ features, verdicts, label, declared, phase },
+        features,
+        verdicts,
+        label,
+        declared,
+        phase,
         detected: stageOf(states),
         contradicted: (declared === undefined ? [] : techniquesOf(declared)).filter(
           (technique) => states[technique] !== 'in_force' && states[technique] !== 'unknown',

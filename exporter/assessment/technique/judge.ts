@@ -47,7 +47,9 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
   const polling = { isConfigured: isPatched ? true : pollers.isThere, settings, measured };
   const queueSettings = queuesInWords(of);
   const threads = pinnable(observed.threads).map(({ label, role, expectation, allowed }) => ({
-    ...{ label, role, expectation },
+    label,
+    role,
+    expectation,
     isPinned: isPin(facts.mask(allowed), observed, facts),
   }));
   return {
