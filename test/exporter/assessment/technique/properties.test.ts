@@ -34,6 +34,9 @@ async function settle(vm: ScriptedVm, rounds = 12) {
   return reading.verdicts;
 }
 
+/** The same situations in each run. */
+const SEED = 20_261_127;
+
 function isOnItsSide({ state, evidence }: TechniqueVerdict): boolean {
   if (state !== 'in_force') return true;
   return evidence.every(
@@ -60,7 +63,7 @@ test('too few I/Os, gaps and restarts never change a state', async (context) => 
       }
     },
   );
-  await fc.assert(property, { numRuns: 150 });
+  await fc.assert(property, { numRuns: 150, seed: SEED });
 });
 
 test('what is in force after a busy time never contradicts the measured value', async (context) => {
@@ -74,7 +77,7 @@ test('what is in force after a busy time never contradicts the measured value', 
         assert.ok(isOnItsSide(verdict), `${verdict.technique} ${JSON.stringify(verdict.evidence)}`);
     }
   });
-  await fc.assert(property, { numRuns: 100 });
+  await fc.assert(property, { numRuns: 100, seed: SEED });
 });
 
 test('a migration begins another life: nothing is lost in it', async (context) => {
@@ -85,5 +88,5 @@ test('a migration begins another life: nothing is lost in it', async (context) =
     Object.assign(vm.now, then);
     assert.ok(!Object.values(statesOf(await settle(vm))).includes('lost'));
   });
-  await fc.assert(property, { numRuns: 100 });
+  await fc.assert(property, { numRuns: 100, seed: SEED });
 });
