@@ -5,17 +5,16 @@ import { ifThere } from '../../probes/errors.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import { type CounterSet, CounterSets } from '../model/continued-counter.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
-import { CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
+import { type CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
 
 /** CPU quotas of the VMs' cgroups, and how long they stopped them. */
-export function cpuQuota(): Collector {
-  const cgroups = new CgroupsOfVms();
+export function cpuQuota(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
 
   return {
     name: 'cpu_quota',
     async collect(collection, report) {
-      const known = cgroups.update(collection.host, collection.vms);
+      const known = cgroups.of(collection);
       const own = [...known.values()].map(({ groups }) => groups.find(({ group }) => group === 'vm')?.folder);
       const shared = sharedFolders(own);
       counters.keep(known.keys());

@@ -14,6 +14,7 @@ import { schedstat } from './schedstat.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
 import { threads } from './threads.ts';
 import { trace } from './trace.ts';
+import { CgroupsOfVms } from './vm-cgroups.ts';
 import { vms } from './vms.ts';
 
 /** Names for `--no-collector.NAME`. */
@@ -42,10 +43,11 @@ export function createCollectors(): Collector[] {
   const metrics = new StatisticMetrics();
   // Shared by all sources of KVM's statistics, so that a counter continues when its source changes.
   const counters = new CounterSets();
+  const cgroups = new CgroupsOfVms();
   return [
     vms,
     threads(),
-    cpuQuota(),
+    cpuQuota(cgroups),
     // Turned off by --bpf, not by --no-collector.
     bpf(metrics, counters),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they
@@ -59,7 +61,7 @@ export function createCollectors(): Collector[] {
     cpus,
     schedstat,
     interrupts(),
-    pressure(),
+    pressure(cgroups),
     moduleParameters,
     lockdown,
   ];

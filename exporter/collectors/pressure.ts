@@ -8,26 +8,26 @@ import {
 } from '../../probes/pressure.ts';
 import { CounterSets } from '../model/continued-counter.ts';
 import type { Collector, Report } from './collector.ts';
-import { CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
+import { type CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
 
 /** Pressure stall information of the host and of the VMs' cgroups. */
-export function pressure(): Collector {
-  const cgroups = new CgroupsOfVms();
+export function pressure(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
 
   return {
     name: 'pressure',
-    async collect({ host, families, vms, yieldIfDue }, report) {
+    async collect(collection, report) {
+      const { host, families, vms } = collection;
       for (const resource of PRESSURE_RESOURCES) {
         const read = (): Pressure => readHostPressure(host, resource);
         for (const [kind, stalled] of kinds(whereThere(`${host.roots.procfs}/pressure`, report, read)))
           families.add('kvm_host_pressure_seconds_total', { resource, kind }, stalled / USEC_PER_SEC);
       }
-      const known = cgroups.update(host, vms);
+      const known = cgroups.of(collection);
       const shared = sharedFolders([...known.values()].map(({ unified }) => unified));
       counters.keep(known.keys());
       for (const { key, label } of vms) {
-        await yieldIfDue();
+        await collection.yieldIfDue();
         const folder = known.get(key)?.unified;
         if (folder === undefined || shared.has(folder)) continue;
         for (const resource of PRESSURE_RESOURCES) {

@@ -4,6 +4,7 @@ import type { Host } from '../../probes/host.ts';
 import { readCgroup } from '../../probes/proc-pid-cgroup.ts';
 import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
 import type { Vm } from '../model/vm.ts';
+import type { Collection } from './collector.ts';
 
 /** Cgroups and quotas rarely change, so those of a VM are read at one scrape in so many. */
 const FOUND_EVERY = 10;
@@ -27,13 +28,20 @@ export interface VmCgroups {
 
 const NONE: VmCgroups = { groups: [], unified: undefined, problems: [] };
 
-/** Finds the cgroups of VMs, and keeps them for some scrapes. */
+/** Finds the cgroups of VMs, once in each collection, and keeps them for some scrapes. */
 export class CgroupsOfVms {
-  #known = new Map<string, VmCgroups>();
+  #known: ReadonlyMap<string, VmCgroups> = new Map();
+  #collection: object | undefined;
   #scrapes = 0;
 
-  /** Call once in each scrape: in the others the cgroups of one VM in ten are read again. */
-  update(host: Host, vms: readonly Vm[]): ReadonlyMap<string, VmCgroups> {
+  /** By VM key. In most scrapes the cgroups of one VM in ten are read again. */
+  of(collection: Pick<Collection, 'host' | 'vms'>): ReadonlyMap<string, VmCgroups> {
+    if (this.#collection !== collection) this.#update(collection);
+    this.#collection = collection;
+    return this.#known;
+  }
+
+  #update({ host, vms }: Pick<Collection, 'host' | 'vms'>): void {
     this.#scrapes++;
     const known = new Map<string, VmCgroups>();
     for (const [i, vm] of vms.entries()) {
@@ -42,7 +50,6 @@ export class CgroupsOfVms {
       known.set(vm.key, isDue ? findCgroups(host, vm, last) : last);
     }
     this.#known = known;
-    return known;
   }
 }
 
