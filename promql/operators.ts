@@ -19,48 +19,31 @@ export function add<L extends string>(a: Vector<L>, b: Vector<L> | number): Vect
   return binary(a, '+', b);
 }
 
-export function sub<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
-export function sub<L extends string, R extends string, T extends R>(
-  a: Vector<L>,
-  matching: On<NoInfer<L> & NoInfer<R>>,
-  group: GroupLeft<T>,
-  b: Vector<R>,
-): Vector<L | T>;
-export function sub(...operands: Arithmetic): Vector<string> {
-  return arithmetic('-', operands);
+interface ArithmeticOperator {
+  <L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
+  <L extends string, R extends string, T extends R>(
+    a: Vector<L>,
+    matching: On<NoInfer<L> & NoInfer<R>>,
+    group: GroupLeft<T>,
+    b: Vector<R>,
+  ): Vector<L | T>;
 }
 
-export function mul<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
-export function mul<L extends string, R extends string, T extends R>(
-  a: Vector<L>,
-  matching: On<NoInfer<L> & NoInfer<R>>,
-  group: GroupLeft<T>,
-  b: Vector<R>,
-): Vector<L | T>;
-export function mul(...operands: Arithmetic): Vector<string> {
-  return arithmetic('*', operands);
-}
-
-export function div<L extends string>(a: Vector<L>, b: Vector<L> | number): Vector<L>;
-export function div<L extends string, R extends string, T extends R>(
-  a: Vector<L>,
-  matching: On<NoInfer<L> & NoInfer<R>>,
-  group: GroupLeft<T>,
-  b: Vector<R>,
-): Vector<L | T>;
-export function div(...operands: Arithmetic): Vector<string> {
-  return arithmetic('/', operands);
-}
+export const sub: ArithmeticOperator = arithmetic('-');
+export const mul: ArithmeticOperator = arithmetic('*');
+export const div: ArithmeticOperator = arithmetic('/');
 
 type Arithmetic =
   | [a: Expression, b: Expression | number]
   | [a: Expression, matching: On<string>, group: GroupLeft<string>, b: Expression];
 
-function arithmetic(operator: '-' | '*' | '/', operands: Arithmetic): Vector<string> {
-  if (operands.length === 2) return binary(operands[0], operator, operands[1]);
-  const [a, matching, group, b] = operands;
-  // Without its brackets, group_left would take those of the right side.
-  return binary(a, operator, b, [textOf(matching), `group_left (${group.groupLeft.join(', ')})`]);
+function arithmetic(operator: '-' | '*' | '/') {
+  return (...operands: Arithmetic): Vector<string> => {
+    if (operands.length === 2) return binary(operands[0], operator, operands[1]);
+    const [a, matching, group, b] = operands;
+    // Without its brackets, group_left would take those of the right side.
+    return binary(a, operator, b, [textOf(matching), `group_left (${group.groupLeft.join(', ')})`]);
+  };
 }
 
 type Comparison = '>' | '<' | '>=' | '<=' | '==' | '!=';
