@@ -1,9 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ROOT } from './daemon.ts';
+import { type BlkProgram, blkBootDisk } from './blk-program.ts';
 import { guestWithMonitor } from './guest-with-monitor.ts';
 import { type Guest, threadId } from './qemu.ts';
 
@@ -14,12 +11,9 @@ export interface BlkGuest extends Guest {
   unpin(): void;
 }
 
-export interface BlkOptions {
+export interface BlkOptions extends BlkProgram {
   readonly name: string;
-  readonly iosPerKick: number;
   readonly pollMaxNs: number;
-  /** Whether the guest leaves the kick out while the host polls, as Linux does. */
-  readonly honoursNoNotify: boolean;
   /** Folder of its monitor. */
   readonly sockets: string;
 }
@@ -35,7 +29,7 @@ export function blkGuest(context: TestContext, options: BlkOptions): BlkGuest {
   const { name, pollMaxNs, sockets } = options;
   const guest = guestWithMonitor(
     context,
-    { name, vcpus: 1, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot: programOf(options) },
+    { name, vcpus: 1, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot: blkBootDisk(options) },
     sockets,
   );
   const taskset = (comm: string, cpus: string): void =>
@@ -51,22 +45,4 @@ export function blkGuest(context: TestContext, options: BlkOptions): BlkGuest {
       taskset('IO io0', '0-4095');
     },
   };
-}
-
-function programOf({ iosPerKick, honoursNoNotify }: BlkOptions): Buffer {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-blk-'));
-  try {
-    const object = join(folder, 'blk.o');
-    const binary = join(folder, 'blk.bin');
-    const source = `${ROOT}testing/blk-guest.S`;
-    const constants = ['--defsym', `BATCH=${iosPerKick}`, '--defsym', `HONOURS=${honoursNoNotify ? 1 : 0}`];
-    execFileSync('as', ['--32', ...constants, '-o', object, source]);
-    const layout = ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary'];
-    execFileSync('ld', [...layout, '-o', binary, object], { stdio: 'ignore' });
-    const disk = Buffer.alloc(1024 * 1024);
-    disk.set(readFileSync(binary));
-    return disk;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }

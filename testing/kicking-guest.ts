@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT } from './daemon.ts';
+import { blkBootDisk } from './blk-program.ts';
 import { temporaryFolder } from './folder.ts';
 import { qmpCommand } from './guest-with-monitor.ts';
 import { until } from './patience.ts';
@@ -24,15 +23,6 @@ export function canRunKickingGuests(context: TestContext): boolean {
   return canRunGuests(context) && hasTool(context, 'as', 'binutils') && hasTool(context, 'ld', 'binutils');
 }
 
-/** A boot sector: testing/virtio-blk.S. */
-function kickingProgram(folder: string, readsPerKick: number): Buffer {
-  const [object, program] = [join(folder, 'guest.o'), join(folder, 'guest.bin')];
-  const source = `${ROOT}testing/virtio-blk.S`;
-  execFileSync('as', ['--32', '--defsym', `BATCH=${readsPerKick}`, '-o', object, source]);
-  execFileSync('ld', ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary', '-o', program, object]);
-  return readFileSync(program);
-}
-
 /**
  * A real VM whose only work is to read its virtio-blk disk: a known number of reads for each kick. Resolves when the firmware
  * has started it.
@@ -43,8 +33,7 @@ export async function kickingGuest(
   readsPerKick: number,
 ): Promise<KickingGuest> {
   const folder = temporaryFolder(context);
-  const disk = Buffer.alloc(1024 * 1024);
-  disk.set(kickingProgram(folder, readsPerKick));
+  const disk = blkBootDisk({ iosPerKick: readsPerKick, honoursNoNotify: false });
   writeFileSync(join(folder, 'boot.img'), disk);
   const monitor = `${folder}/qmp`;
   const guest = runGuest(context, {

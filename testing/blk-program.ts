@@ -1,0 +1,31 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from './daemon.ts';
+
+/** What the guest of testing/blk-guest.S does. */
+export interface BlkProgram {
+  readonly iosPerKick: number;
+  /** Whether the guest leaves the kick out while the host polls, as Linux does. */
+  readonly honoursNoNotify: boolean;
+}
+
+/** Assembles the guest. Needs as and ld. @returns a disk of 1 MiB whose boot sector it is */
+export function blkBootDisk({ iosPerKick, honoursNoNotify }: BlkProgram): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-blk-'));
+  try {
+    const object = join(folder, 'blk.o');
+    const binary = join(folder, 'blk.bin');
+    const source = `${ROOT}testing/blk-guest.S`;
+    const constants = ['--defsym', `BATCH=${iosPerKick}`, '--defsym', `HONOURS=${honoursNoNotify ? 1 : 0}`];
+    execFileSync('as', ['--32', ...constants, '-o', object, source]);
+    const layout = ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary'];
+    execFileSync('ld', [...layout, '-o', binary, object], { stdio: 'ignore' });
+    const disk = Buffer.alloc(1024 * 1024);
+    disk.set(readFileSync(binary));
+    return disk;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
