@@ -232,6 +232,13 @@ const POLLERS: readonly Row[] = [
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
+  {
+    what: 'polling, then 0.5 kicks and 1 interrupt an I/O: the interrupts are enough',
+    first: POLLING,
+    change: ({ now }) => set(now, { kicksPerIo: 0.5, interruptsPerIo: 1 }),
+    is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
 ];
 
 const BATCHES: readonly Row[] = [

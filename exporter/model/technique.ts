@@ -41,6 +41,8 @@ export interface Judgement {
   readonly state: Exclude<TechniqueState, 'lost'>;
   /** Why it is unknown. */
   readonly reason?: UnknownReason;
+  /** Which state it is is unknown, but it is certainly not in force. */
+  readonly isNotInForce?: boolean;
   /** Too little I/O to count against a technique that was in force. */
   readonly isWeak?: boolean;
   /** The few kicks count for polling, so batching is not in force, but nothing was lost. */
@@ -53,7 +55,7 @@ export interface Judgement {
   readonly evidence: readonly Evidence[];
 }
 
-export interface TechniqueVerdict extends Omit<Judgement, 'state' | 'isWeak' | 'isCredited'> {
+export interface TechniqueVerdict extends Omit<Judgement, 'state' | 'isNotInForce' | 'isWeak' | 'isCredited'> {
   readonly technique: Technique;
   readonly state: TechniqueState;
   /** Milliseconds of the epoch at which the state began. */

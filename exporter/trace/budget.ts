@@ -76,7 +76,8 @@ function periodsOn(loads: readonly (EventCost & { readonly rate: number })[], bu
     const part = room / (byNeed.length - rank);
     const period = need <= part ? 1 : Math.min(LONGEST_PERIOD, 2 ** Math.ceil(Math.log2(need / part)));
     periods[i] = period;
-    room -= need / period;
+    // A program with the longest period may take more than there was room for.
+    room = Math.max(0, room - need / period);
   }
   return periods;
 }

@@ -22,16 +22,17 @@ export function judgePolling({ isConfigured, settings, measured }: PollingFacts)
   const evidence = isConfigured === false ? [] : pollingEvidence(measured);
   const about = { configured: isConfigured, settings, evidence };
   if (isConfigured === false) return { state: 'off', ...about };
-  const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, ...about });
-  if (typeof measured === 'string') return unknown(measured);
+  if (typeof measured === 'string') return { state: 'unknown', reason: measured, ...about };
   const { kicksPerIo, isBusy, hidden, areMixed } = measured;
   const kicks = sideOf(kicksPerIo, FEW_PER_IO);
+  const interruptsPerIo = knownInterrupts(measured);
+  const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
+  const isNotInForce = isBusy && interrupts === 'above';
+  const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, isNotInForce, ...about });
   if (kicks === 'above') return isBusy ? { state: 'off', ...about } : unknown('little_io');
   if (kicks === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
   if (hidden !== undefined) return unknown(hidden);
   if (isConfigured === undefined) return unknown('poller_unknown');
-  const interruptsPerIo = knownInterrupts(measured);
-  const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
   if (interrupts === 'near') return unknown('near_threshold');
   return { state: interrupts === 'above' ? 'partly' : 'in_force', ...about };
 }

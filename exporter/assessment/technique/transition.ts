@@ -52,9 +52,10 @@ export function next({ record, candidate }: Tracked, judgement: Judgement, at: n
 /** @returns undefined if the judgement says nothing */
 function stateAfter(
   { state: before }: TechniqueRecord,
-  { state, isWeak, isCredited }: Judgement,
+  { state, isNotInForce, isWeak, isCredited }: Judgement,
 ): TechniqueState | undefined {
-  if (state === 'unknown') return undefined;
+  if (state === 'unknown')
+    return isNotInForce === true && (before === 'in_force' || before === 'lost') ? 'lost' : undefined;
   if (isWeak === true && before !== 'off' && before !== 'unknown') return undefined;
   if (isCredited === true && before === 'in_force') return 'off';
   return state !== 'in_force' && (before === 'in_force' || before === 'lost') ? 'lost' : state;

@@ -23,6 +23,7 @@ test('a program with few events stays exact beside one with many', () => {
 test('if leaving events out exceeds the budget already, there is still a sample', () => {
   assert.deepEqual(periods(0.01, [1e6]), [128]);
   assert.deepEqual(periods(0.001, [1e9]), [LONGEST_PERIOD]);
+  assert.deepEqual(periods(0.001, [1e9], [2e9], [3e9]), [LONGEST_PERIOD, LONGEST_PERIOD, LONGEST_PERIOD]);
 });
 
 test('windows of hist triggers are open for a share of the time', () => {

@@ -34,9 +34,6 @@ async function settle(vm: ScriptedVm, rounds = 12) {
   return reading.verdicts;
 }
 
-/** The same situations in each run. */
-const SEED = 20_261_127;
-
 function isOnItsSide({ state, evidence }: TechniqueVerdict): boolean {
   if (state !== 'in_force') return true;
   return evidence.every(
@@ -63,7 +60,7 @@ test('too few I/Os, gaps and restarts never change a state', async (context) => 
       }
     },
   );
-  await fc.assert(property, { numRuns: 150, seed: SEED });
+  await fc.assert(property, { numRuns: 150 });
 });
 
 test('what is in force after a busy time never contradicts the measured value', async (context) => {
@@ -77,7 +74,7 @@ test('what is in force after a busy time never contradicts the measured value', 
         assert.ok(isOnItsSide(verdict), `${verdict.technique} ${JSON.stringify(verdict.evidence)}`);
     }
   });
-  await fc.assert(property, { numRuns: 100, seed: SEED });
+  await fc.assert(property, { numRuns: 100 });
 });
 
 test('a migration begins another life: nothing is lost in it', async (context) => {
@@ -88,5 +85,5 @@ test('a migration begins another life: nothing is lost in it', async (context) =
     Object.assign(vm.now, then);
     assert.ok(!Object.values(statesOf(await settle(vm))).includes('lost'));
   });
-  await fc.assert(property, { numRuns: 100, seed: SEED });
+  await fc.assert(property, { numRuns: 100 });
 });
