@@ -21,6 +21,7 @@ const ROOMS = [
   'assessment',
   'scrape',
   'doctor',
+  'compare',
   'http',
   'page',
   'daemon',
@@ -31,6 +32,8 @@ const inOrder = ROOMS.map((room, i) =>
     `^exporter/(${ROOMS.slice(0, i + 1).join('|')})/`,
     '^probes/',
     '^kernel/',
+    // The queries of compare.
+    ...(room === 'compare' ? ['^promql/'] : []),
     // The demo runs the simulated host.
     ...(room === 'cli' ? ['^lab/simhost/'] : []),
   ]),
