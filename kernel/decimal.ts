@@ -31,7 +31,6 @@ export function decimalEnd(text: string, start: number): number {
 /** Parses a string that is one unsigned decimal, with optional white space around it; otherwise undefined. */
 export function wholeDecimal(text: string): number | undefined {
   const trimmed = text.trim();
-  if (trimmed.length === 0 || trimmed.length > MAX_DIGITS || decimalEnd(trimmed, 0) !== trimmed.length)
-    return undefined;
+  if (trimmed.length === 0 || decimalEnd(trimmed, 0) !== trimmed.length) return undefined;
   return decimalAt(trimmed, 0);
 }

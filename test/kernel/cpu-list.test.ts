@@ -18,6 +18,7 @@ test('the CPUs are ascending and unique, whatever the order and overlap of the r
   assert.deepEqual(cpusOf('0-3,8\n'), [0, 1, 2, 3, 8]);
   assert.deepEqual(cpusOf('8,2-4,3-5,0'), [0, 2, 3, 4, 5, 8]);
   assert.deepEqual(cpusOf('65535'), [65_535]);
+  assert.deepEqual(cpusOf('7-7'), [7]);
   assert.deepEqual(cpusOf(''), []);
 });
 

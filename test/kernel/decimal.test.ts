@@ -9,6 +9,7 @@ test('a number ends with its digits', () => {
   assert.equal(decimalEnd('cpu 42 7', 3), 3);
   assert.equal(decimalAt('', 0), 0);
   assert.equal(decimalEnd('7', 1), 1);
+  for (const after of [' 3', '/3', ':3', '-3']) assert.equal(decimalAt(`42${after}`, 0), 42, after);
 });
 
 test('the largest 64-bit number is rounded to a float64', () => {
