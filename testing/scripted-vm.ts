@@ -98,6 +98,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
   const counts = { at: 0, ios: 0, requests: 0, kicks: 0, interrupts: 0, deviceExits: 0 };
   const queues = new Map<string, KickCount>();
   const changes: string[] = [];
+  let acceptedAt: number | undefined;
   let vm: Vm = vmOf({ label: 'web' });
   let watch = start();
 
@@ -108,6 +109,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
       techniques: new TechniqueWatch({
         records,
         epochMs: () => counts.at * 1000,
+        acceptedAt: () => acceptedAt,
         onChange: (_, verdict, from) =>
           void changes.push(`${verdict.technique}: ${changeInWords(verdict, from)}`),
       }),
@@ -175,6 +177,10 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
       now.phase = phase;
       const phases = new Phases(folder, quiet);
       await (phase === undefined ? phases.clear('web') : phases.set('web', phase, new Date(0)));
+    },
+    /** The operator accepts what was lost. */
+    accept(): void {
+      acceptedAt = counts.at * 1000;
     },
     /** Time in which the daemon does not run. */
     away(seconds: number): void {

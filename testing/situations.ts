@@ -19,6 +19,11 @@ function set(now: Situation, more: Partial<Situation>): void {
   Object.assign(now, more);
 }
 
+async function losePolling(vm: ScriptedVm): Promise<void> {
+  Object.assign(vm.now, { kicksPerIo: 1, interruptsPerIo: 1 });
+  for (let i = 0; i < 10; i++) await vm.step();
+}
+
 const PINNED = { pins: 'all' } as const;
 const POLLING = { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0.05, interruptsPerIo: 0.03 } as const;
 const BATCHING = { ...POLLING, queues: 3, iothreads: 3, kicksPerIo: 0.02, interruptsPerIo: 0.01 } as const;
@@ -390,8 +395,7 @@ const LIFE: readonly Row[] = [
     what: 'polling is lost, the daemon is restarted, the VM is idle',
     first: POLLING,
     change: async (vm) => {
-      Object.assign(vm.now, { kicksPerIo: 1, interruptsPerIo: 1 });
-      for (let i = 0; i < 10; i++) await vm.step();
+      await losePolling(vm);
       vm.restart();
       vm.now.iops = 0;
     },
@@ -420,6 +424,40 @@ const LIFE: readonly Row[] = [
     stage: 'affinity',
   },
   {
+    what: 'polling is lost, and the operator accepts that',
+    first: POLLING,
+    change: async (vm) => {
+      await losePolling(vm);
+      vm.accept();
+    },
+    is: ['in_force', 'off', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
+    what: 'polling is lost and accepted while the VM is idle',
+    first: POLLING,
+    change: async (vm) => {
+      await losePolling(vm);
+      vm.now.iops = 0;
+      vm.accept();
+    },
+    is: ['in_force', 'off', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
+    what: 'a loss is accepted, polling comes back and is lost again',
+    first: POLLING,
+    change: async (vm) => {
+      await losePolling(vm);
+      vm.accept();
+      Object.assign(vm.now, POLLING);
+      for (let i = 0; i < 10; i++) await vm.step();
+      await losePolling(vm);
+    },
+    is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
     what: 'all four in force, migrated away and back as another process',
     first: ALL_FOUR,
     change: (vm) => vm.reborn(),
@@ -430,8 +468,7 @@ const LIFE: readonly Row[] = [
     what: 'polling is lost and comes back',
     first: POLLING,
     change: async (vm) => {
-      Object.assign(vm.now, { kicksPerIo: 1, interruptsPerIo: 1 });
-      for (let i = 0; i < 10; i++) await vm.step();
+      await losePolling(vm);
       Object.assign(vm.now, POLLING);
     },
     is: ['in_force', 'in_force', 'off', 'off'],

@@ -60,6 +60,7 @@ export class Assessment {
   ) {
     const { host, watched, logger, now, stateDirectory } = dependencies;
     const boot = bootId(host);
+    const accepted = new Accepted(stateDirectory, boot, logger);
     this.#memory = new Memory(host, now);
     this.#affinity = new AffinityWatch(
       {
@@ -67,7 +68,7 @@ export class Assessment {
         watched,
         memory: this.#memory,
         residencyOf: dependencies.residencyOf,
-        accepted: new Accepted(stateDirectory, boot, logger),
+        accepted,
         baselines: new Baselines(stateDirectory, boot, logger, dependencies.learns),
         onChange: (drift, began, fix) => this.#logDrift(drift, began, fix),
         sinceBoot: dependencies.sinceBoot,
@@ -79,6 +80,7 @@ export class Assessment {
       techniques: new TechniqueWatch({
         records: new TechniqueRecords(stateDirectory, boot, logger, dependencies.learns),
         epochMs: dependencies.epochMs,
+        acceptedAt: ({ key }) => accepted.lostAt(key),
         onChange: (vm, verdict, from) => this.#logTechnique(vm, verdict, from),
       }),
       vms: () => watched.vms,

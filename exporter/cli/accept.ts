@@ -3,11 +3,14 @@ import { createHost } from '../../probes/host.ts';
 import { printable } from '../../probes/printable.ts';
 import { Accepted, ANY } from '../assessment/affinity/accepted.ts';
 import { bootId } from '../assessment/assessment.ts';
+import { TechniqueRecords } from '../assessment/technique/records.ts';
 import { ConfigError, type RawValues } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { rootsOf } from '../config/roots.ts';
+import { TECHNIQUES } from '../metrics/techniques.ts';
 import { isPin } from '../model/confinement.ts';
 import type { ObservedThread, ObservedVm } from '../model/observed.ts';
+import { wordFor } from '../model/stage.ts';
 import { factsOf, type TopologyFacts } from '../model/topology-facts.ts';
 import { findVm } from './find-vm.ts';
 import { oneShot } from './one-shot.ts';
@@ -15,7 +18,8 @@ import { readHostConfig } from './read-config.ts';
 import { warningsOnly } from './warnings-only.ts';
 
 /**
- * Makes the present placement of a VM's threads the expected one, or the CPUs that are given.
+ * Makes the present placement of a VM's threads the expected one, or the CPUs that are given. Without threads, techniques
+ * that the VM lost are no longer expected either.
  *
  * @param threads `vcpu0`, `vcpu0=4-5` or `vcpu0=any`; all threads if there are none
  * @returns the exit code: 1 if it could not be stored
@@ -35,14 +39,20 @@ export async function runAccept(name: string, threads: readonly string[], flags:
     if (observed === undefined || topology === undefined)
       throw new ConfigError(`accept: the affinity of ${JSON.stringify(vm.label)} cannot be read: see doctor`);
     const wanted = placementOf(observed, threads, factsOf(topology));
-    const accepted = new Accepted(config['state.dir'], bootId(createHost(rootsOf(config))), warningsOnly);
+    const boot = bootId(createHost(rootsOf(config)));
+    const accepted = new Accepted(config['state.dir'], boot, warningsOnly);
+    const withLost = threads.length === 0;
+    const records = new TechniqueRecords(config['state.dir'], boot, warningsOnly, false);
+    const lost = TECHNIQUES.filter((technique) => records.of(vm.key, technique)?.state === 'lost');
     const alive = new Set(inventory.vms.map(({ key }) => key));
-    if (!(await accepted.accept(vm.key, wanted, new Date(), alive))) {
+    if (!(await accepted.accept(vm.key, { threads: wanted, withLost }, new Date(), alive))) {
       process.stderr.write(`kvm-telemetry: cannot write ${accepted.path}: nothing is accepted\n`);
       return 1;
     }
     const list = [...wanted].map(([thread, cpus]) => `${thread} ${cpus === ANY ? 'not pinned' : cpus}`);
     process.stdout.write(`expected affinity of ${printable(vm.label)}: ${printable(list.join(', '))}\n`);
+    if (withLost && lost.length > 0)
+      process.stdout.write(`no longer expected: ${lost.map(wordFor).join(', ')}\n`);
     for (const doubt of doubtsAbout(observed, wanted))
       process.stderr.write(`kvm-telemetry: warning: ${printable(doubt)}\n`);
     return 0;

@@ -47,7 +47,9 @@ export function program(exitWith: (code: number) => void): Command {
     exitWith,
   );
   withPaths(withStateSettings(root.command('accept')))
-    .description('take the present placement of a running VM as its expected affinity')
+    .description(
+      'take the present placement of a running VM as its expected affinity, and expect no technique that it lost',
+    )
     .argument('<vm>', "the VM's label, name, UUID or pid")
     .argument('[threads...]', 'only these: vcpu0, or with other CPUs vcpu0=4-5; vcpu0=any expects no pin')
     .action(async (vm: string, threads: string[], flags: RawValues) =>

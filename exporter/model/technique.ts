@@ -55,7 +55,8 @@ export interface Judgement {
   readonly evidence: readonly Evidence[];
 }
 
-export interface TechniqueVerdict extends Omit<Judgement, 'state' | 'isNotInForce' | 'isWeak' | 'isCredited'> {
+export interface TechniqueVerdict
+  extends Omit<Judgement, 'state' | 'isNotInForce' | 'isWeak' | 'isCredited'> {
   readonly technique: Technique;
   readonly state: TechniqueState;
   /** Milliseconds of the epoch at which the state began. */

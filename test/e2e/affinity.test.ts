@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { canRunGuests, runGuest, threadId } from '../../testing/qemu.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -38,6 +39,16 @@ async function becomes(daemon: Daemon, expected: Record<string, string[]>): Prom
     last = await drifts(daemon);
   }
   assert.deepEqual(last, expected);
+}
+
+/** Waits until affinity is in that state. */
+async function affinityIs(daemon: Daemon, state: string): Promise<void> {
+  const labels = { vm: NAME, technique: 'affinity', state };
+  await until(async () => {
+    await sleep(200);
+    const samples = parseSamples(await daemon.metrics());
+    return series(samples, 'kvm_vm_technique_state', labels).some((each) => samples.get(each) === 1);
+  }, `affinity is ${state}`);
 }
 
 function canRun(context: TestContext): boolean {
@@ -133,6 +144,7 @@ test("the commands of doctor's plan repair a VM, its undo takes them back, and a
   taskset(io, '1');
   await sleep(2500);
   await becomes(daemon, {});
+  await affinityIs(daemon, 'in_force');
 
   taskset(vcpu, '1');
   taskset(io, '0-1');
@@ -157,9 +169,12 @@ test("the commands of doctor's plan repair a VM, its undo takes them back, and a
   runAll(plan.undo);
   assert.deepEqual(masks(), before);
   await becomes(daemon, drifted);
+  await affinityIs(daemon, 'lost');
   const accepted = cli('accept', NAME);
   assert.match(accepted.stdout, /^expected affinity of kt-affinity: .*vcpu0 1/);
+  assert.match(accepted.stdout, /^no longer expected: affinity$/m);
   await becomes(daemon, {});
+  await affinityIs(daemon, 'partly');
 });
 
 test('a declared phase outlives a restart, and a restarted VM gets a new baseline', async (context) => {

@@ -16,6 +16,8 @@ const schema = z.object({
     /** By thread label. The daemon applies each once. */
     z.record(z.string().max(256), z.object({ cpus, at: z.iso.datetime() })),
   ),
+  /** When the loss of techniques was accepted, by incarnation of the VM. */
+  lost: z.record(z.string().max(64), z.iso.datetime()).default({}),
 });
 
 type Content = z.infer<typeof schema>;
@@ -32,6 +34,14 @@ export interface Acceptance {
   readonly at: string;
 }
 
+/** What the operator accepts of a VM. */
+export interface Accepting {
+  /** CPU list or ANY, by thread label. */
+  readonly threads: ReadonlyMap<string, string>;
+  /** Whether techniques that were lost are no longer expected either. */
+  readonly withLost: boolean;
+}
+
 /**
  * Placements that the operator accepts as the expected ones (`kvm-telemetry accept`). The command line writes
  * the file and the daemon reads it.
@@ -44,7 +54,7 @@ export class Accepted {
     private readonly boot: string,
     logger: StateLogger,
   ) {
-    const empty = (): Content => ({ boot, vms: {} });
+    const empty = (): Content => ({ boot, vms: {}, lost: {} });
     this.#file = new StateFile({ directory, name: 'accepted.json', schema, empty, logger });
   }
 
@@ -59,9 +69,20 @@ export class Accepted {
 
   /** What was accepted for this incarnation of a VM. */
   of(vm: string): Acceptance[] {
-    const { boot, vms } = this.#file.value;
-    const found = boot === this.boot && Object.hasOwn(vms, vm) ? vms[vm] : undefined;
+    const found = this.#own(({ vms }) => vms, vm);
     return Object.entries(found ?? {}).map(([thread, { cpus, at }]) => ({ thread, cpus, at }));
+  }
+
+  /** When the loss of techniques of this incarnation of a VM was accepted, in milliseconds of the epoch. */
+  lostAt(vm: string): number | undefined {
+    const at = this.#own(({ lost }) => lost, vm);
+    return at === undefined ? undefined : Date.parse(at);
+  }
+
+  #own<T>(of: (content: Content) => Readonly<Record<string, T>>, vm: string): T | undefined {
+    const { value } = this.#file;
+    const all = of(value);
+    return value.boot === this.boot && Object.hasOwn(all, vm) ? all[vm] : undefined;
   }
 
   /**
@@ -71,17 +92,23 @@ export class Accepted {
    */
   accept(
     vm: string,
-    threads: ReadonlyMap<string, string>,
+    { threads, withLost }: Accepting,
     now: Date,
     alive: ReadonlySet<string>,
   ): Promise<boolean> {
-    return this.#file.update(({ boot, vms }) => {
-      const known = boot === this.boot ? Object.entries(vms).filter(([key]) => alive.has(key)) : [];
-      const before = new Map(known).get(vm) ?? {};
+    return this.#file.update(({ boot, vms, lost }) => {
+      const ofAlive = <T>(all: Readonly<Record<string, T>>): Record<string, T> =>
+        Object.fromEntries(boot === this.boot ? Object.entries(all).filter(([key]) => alive.has(key)) : []);
+      const known = ofAlive(vms);
+      const before = known[vm] ?? {};
       const at = after(now, Object.values(before)).toISOString();
       const added = [...threads].map(([thread, list]) => [thread, { cpus: list, at }]);
       const own = { ...before, ...Object.fromEntries(added) };
-      return { boot: this.boot, vms: { ...Object.fromEntries(known), [vm]: own } };
+      return {
+        boot: this.boot,
+        vms: { ...known, [vm]: own },
+        lost: { ...ofAlive(lost), ...(withLost ? { [vm]: now.toISOString() } : {}) },
+      };
     });
   }
 }

@@ -28,7 +28,12 @@ export function judgePolling({ isConfigured, settings, measured }: PollingFacts)
   const interruptsPerIo = knownInterrupts(measured);
   const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
   const isNotInForce = isBusy && interrupts === 'above';
-  const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, isNotInForce, ...about });
+  const unknown = (reason: UnknownReason): Judgement => ({
+    state: 'unknown',
+    reason,
+    isNotInForce,
+    ...about,
+  });
   if (kicks === 'above') return isBusy ? { state: 'off', ...about } : unknown('little_io');
   if (kicks === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
   if (hidden !== undefined) return unknown(hidden);

@@ -26,16 +26,24 @@ export function untracked(at: number): Tracked {
 
 /**
  * The state after a judgement. A change needs two judgements in a row, so that a single period with a gap in
- * it changes nothing. What cannot be judged changes nothing either.
+ * it changes nothing. What cannot be judged changes nothing either. A loss that the operator accepted ends at once.
  *
  * @param at milliseconds of the epoch
+ * @param acceptedAt when the operator accepted what was lost until then, in milliseconds of the epoch
  */
-export function next({ record, candidate }: Tracked, judgement: Judgement, at: number): Tracked {
-  const judged = stateAfter(record, judgement);
+export function next(
+  { record, candidate }: Tracked,
+  judgement: Judgement,
+  at: number,
+  acceptedAt = Number.NEGATIVE_INFINITY,
+): Tracked {
+  const isAccepted = record.state === 'lost' && record.since <= acceptedAt;
+  const judged = isAccepted ? judgement.state : stateAfter(record, judgement);
   if (judged === undefined) return { record, candidate: undefined };
   const was = judged === 'in_force' ? (judgement.evidence[0] ?? record.was) : record.was;
   if (judged === record.state) return { record: { ...record, was }, candidate: undefined };
-  const isConfirmed = candidate?.state === judged || (record.state === 'unknown' && isReadAtOnce(judgement));
+  const isConfirmed =
+    isAccepted || candidate?.state === judged || (record.state === 'unknown' && isReadAtOnce(judgement));
   if (!isConfirmed) return { record, candidate: { state: judged, at } };
   const change = `${record.state} ${judged}`;
   return {

@@ -8,6 +8,8 @@ export interface TechniqueDependencies {
   readonly records: TechniqueRecords;
   /** Milliseconds of the epoch. */
   epochMs(): number;
+  /** When the operator accepted what the VM had lost until then, in milliseconds of the epoch; undefined if never. */
+  acceptedAt(vm: Vm): number | undefined;
   onChange(vm: Vm, verdict: TechniqueVerdict, from: TechniqueState): void;
 }
 
@@ -19,7 +21,7 @@ export class TechniqueWatch {
   constructor(private readonly dependencies: TechniqueDependencies) {}
 
   judge(vm: Vm, judgements: Readonly<Record<Technique, Judgement>>): Verdicts {
-    const { records, epochMs, onChange } = this.dependencies;
+    const { records, epochMs, acceptedAt, onChange } = this.dependencies;
     const at = epochMs();
     const now = new Map<Technique, Tracked>();
     const verdicts = verdictsOf((technique) => {
@@ -28,7 +30,7 @@ export class TechniqueWatch {
         this.#tracked.get(vm.key)?.get(technique) ??
         (kept === undefined ? untracked(at) : { record: kept, candidate: undefined });
       const judgement = judgements[technique];
-      const after = next(before, judgement, at);
+      const after = next(before, judgement, at, acceptedAt(vm));
       now.set(technique, after);
       records.set(vm.key, technique, after.record);
       const verdict = verdictOf(technique, after, judgement);

@@ -58,6 +58,7 @@ function setUp(context: TestContext) {
     techniques: new TechniqueWatch({
       records: new TechniqueRecords(folder, 'boot', quiet, true),
       epochMs: () => state.at,
+      acceptedAt: () => undefined,
       onChange: () => undefined,
     }),
     vms: () => (state.devices ? state.vms.map((vm) => ({ ...vm, devices: DEVICES })) : state.vms),
