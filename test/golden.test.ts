@@ -76,7 +76,10 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     why: 'the captures have no cgroups and no /proc/pressure; test/exporter/collectors/cgroups.test.ts',
   },
   { pattern: /_(hvc|wfe|wfi)_exit_stat_total$|_mmio_exit_(kernel|user)_total$/, why: 'arm64 only' },
-  { pattern: /^kvm_vcpu_halt_poll_seconds$/, why: 'read by BPF only' },
+  {
+    pattern: /^kvm_vcpu_(halt_poll_seconds|apicv_active)$|^kvm_vm_(apicv_inhibited|confidential_info)$/,
+    why: 'read by BPF only',
+  },
   { pattern: /^kvm_block_numa_node$/, why: 'the emulated NVMe has no node' },
   { pattern: /^kvm_vm_disk_duration_seconds$/, why: 'nobody asked this QEMU to keep latency histograms' },
   { pattern: /^kvm_vm_disk_queue_iothread_info$/, why: 'this QEMU has no iothread-vq-mapping' },

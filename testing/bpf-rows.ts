@@ -10,6 +10,14 @@ interface VcpuFields {
   readonly statistics?: Statistics;
   readonly waits?: readonly number[];
   readonly haltPollNs?: number;
+  readonly isApicvActive?: boolean;
+}
+
+interface VmFields {
+  /** Bits of enum apicv_inhibit. */
+  readonly apicvInhibited?: number;
+  /** A number of KVM_X86_*_VM. */
+  readonly type?: number;
 }
 
 const VM = 0xffff_8881_0000_0000n;
@@ -18,13 +26,14 @@ const HISTOGRAMS = 3;
 
 /** A row of a vCPU, as probes/bpf/rows.h describes it. */
 export function vcpuRow(fields: VcpuFields): Buffer {
-  const { pid, vm = VM, id, tid = 0, statistics = {}, waits, haltPollNs } = fields;
+  const { pid, vm = VM, id, tid = 0, statistics = {}, waits, haltPollNs, isApicvActive } = fields;
   const values = valuesOf(VCPU_STATISTICS, statistics);
   const head = Buffer.alloc(24);
   head.writeUInt32LE(id, 0);
   head.writeUInt32LE(tid, 4);
   head.writeUInt32LE(haltPollNs ?? 0, 8);
-  head.writeUInt32LE((waits === undefined ? 0 : 1) + (haltPollNs === undefined ? 0 : 2), 12);
+  const apicv = isApicvActive === undefined ? 0 : isApicvActive ? 4 + 8 : 4;
+  head.writeUInt32LE((waits === undefined ? 0 : 1) + (haltPollNs === undefined ? 0 : 2) + apicv, 12);
   head.writeBigUInt64LE(presentOf(VCPU_STATISTICS, statistics), 16);
   const histograms = Buffer.alloc(8 * BUCKETS * HISTOGRAMS);
   waits?.forEach((count, i) => {
@@ -34,10 +43,14 @@ export function vcpuRow(fields: VcpuFields): Buffer {
 }
 
 /** A row of a VM. */
-export function vmRow(pid: number, statistics: Statistics = {}, vm = VM): Buffer {
-  const present = Buffer.alloc(8);
-  present.writeBigUInt64LE(presentOf(VM_STATISTICS, statistics));
-  return row(1, pid, vm, Buffer.concat([present, valuesOf(VM_STATISTICS, statistics)]));
+export function vmRow(pid: number, statistics: Statistics = {}, vm = VM, fields: VmFields = {}): Buffer {
+  const { apicvInhibited, type } = fields;
+  const head = Buffer.alloc(24);
+  head.writeUInt32LE((apicvInhibited === undefined ? 0 : 1) + (type === undefined ? 0 : 2), 0);
+  head.writeUInt32LE(type ?? 0, 4);
+  head.writeUInt32LE(apicvInhibited ?? 0, 8);
+  head.writeBigUInt64LE(presentOf(VM_STATISTICS, statistics), 16);
+  return row(1, pid, vm, Buffer.concat([head, valuesOf(VM_STATISTICS, statistics)]));
 }
 
 function row(kind: number, pid: number, vm: bigint, body: Buffer): Buffer {

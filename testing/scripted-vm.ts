@@ -58,7 +58,7 @@ export interface Situation {
   /** What counts the I/Os if the VMM does not: requests of the host's disks, or nothing. */
   requests: boolean;
   trace: 'tracefs' | 'perf' | 'none';
-  confidential: boolean;
+  confidentialBy: 'none' | 'command line' | 'kernel';
   /** Whether the configuration is known: QEMU's command line. */
   commandLine: boolean;
   phase: string | undefined;
@@ -84,7 +84,7 @@ const ORIGINAL: Situation = {
   monitor: 'answers',
   requests: false,
   trace: 'tracefs',
-  confidential: false,
+  confidentialBy: 'none',
   commandLine: true,
   phase: undefined,
 };
@@ -113,10 +113,14 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
         onChange: (_, verdict, from) =>
           void changes.push(`${verdict.technique}: ${changeInWords(verdict, from)}`),
       }),
-      vms: () => [{ ...vm, devices: devicesOf(now), isConfidential: now.confidential }],
+      vms: () => [{ ...vm, devices: devicesOf(now), isConfidential: now.confidentialBy === 'command line' }],
       topology: () => topology(now),
       affinity: () => ({ of: () => affinityOf(now), problems: [] }),
-      lastOf: () => ({ statistics: storageOf(now), facts: factsOf(now) }),
+      lastOf: () => ({
+        statistics: storageOf(now),
+        facts: factsOf(now),
+        isConfidential: now.confidentialBy === 'kernel',
+      }),
       onPhase: () => undefined,
     });
   }

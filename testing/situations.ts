@@ -337,8 +337,14 @@ const SIGHT: readonly Row[] = [
     stage: 'nothing in force; affinity partly; polling unknown',
   },
   {
-    what: 'a confidential guest whose kicks KVM has no event for',
-    first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidential: true },
+    what: 'a confidential guest, by its command line, whose kicks KVM has no event for',
+    first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidentialBy: 'command line' },
+    is: ['in_force', 'unknown', 'off', 'off'],
+    stage: 'affinity; polling unknown',
+  },
+  {
+    what: 'the same, by KVM',
+    first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidentialBy: 'kernel' },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },

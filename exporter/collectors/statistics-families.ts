@@ -96,8 +96,7 @@ export function addStatistics(
       families.addNamed(metric, vcpu, shown / metric.divisor);
     }
   }
-  for (const [index, ns] of statistics.haltPollNs ?? [])
-    families.add('kvm_vcpu_halt_poll_seconds', { vm, vcpu: index }, ns / NSEC_PER_SEC);
+  addKernelFacts(families, vm, statistics);
   // A different set of vCPUs has different buckets.
   const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
   for (const [statistic, name, sum] of HISTOGRAMS) {
@@ -123,6 +122,20 @@ export function addStatistics(
     addDiskCounters(families, vm, disk, (name, value) => counters.one(`${disk.name} ${name}`, source, value));
   }
   return given;
+}
+
+/** What only the kernel reports. */
+function addKernelFacts(
+  families: Families,
+  vm: string,
+  { haltPollNs, apicv, confidential }: VmStatistics,
+): void {
+  for (const [vcpu, ns] of haltPollNs ?? [])
+    families.add('kvm_vcpu_halt_poll_seconds', { vm, vcpu }, ns / NSEC_PER_SEC);
+  for (const [vcpu, isActive] of apicv?.active ?? [])
+    families.add('kvm_vcpu_apicv_active', { vm, vcpu }, Number(isActive));
+  for (const reason of apicv?.inhibited ?? []) families.add('kvm_vm_apicv_inhibited', { vm, reason }, 1);
+  if (confidential !== undefined) families.add('kvm_vm_confidential_info', { vm, type: confidential }, 1);
 }
 
 function addIothreads(families: Families, vm: string, iothreads: readonly Iothread[]): void {

@@ -16,6 +16,21 @@ export const vmmMetrics = {
     'Current window of halt polling: how long KVM polls before it blocks the vCPU. KVM adapts it between 0 and halt_poll_ns.',
     'BPF',
   ),
+  kvm_vcpu_apicv_active: gauge(
+    ['vm', 'vcpu'],
+    '1 if the CPU virtualizes the APIC of the vCPU (APICv, AVIC), so that interrupts and EOIs need no exit. KVM may disable it for a moment.',
+    'BPF: kvm_lapic.apicv_active',
+  ),
+  kvm_vm_apicv_inhibited: gauge(
+    ['vm', 'reason'],
+    'Why KVM does not use APICv or AVIC for the VM, by the names of enum kvm_apicv_inhibit. Always 1; without a reason there is no series.',
+    'BPF: kvm_arch.apicv_inhibit_reasons',
+  ),
+  kvm_vm_confidential_info: gauge(
+    ['vm', 'type'],
+    'Type of a confidential VM: sev, sev_es, sev_snp or tdx, as of Linux 6.8. Always 1.',
+    'BPF: kvm_arch.vm_type',
+  ),
   kvm_vm_source_info: gauge(
     ['vm', 'source'],
     "Source of the VM's KVM statistics in this scrape: bpf, qmp, libvirt or debugfs. Always 1.",

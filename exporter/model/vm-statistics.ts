@@ -61,6 +61,15 @@ export interface VmStatistics {
   readonly histograms: ReadonlyMap<string, readonly number[]>;
   /** Current halt-poll window of each vCPU in nanoseconds, by its index. Only the kernel reports it. */
   readonly haltPollNs?: ReadonlyMap<number, number>;
+  /** APICv or AVIC of the VM. Only the kernel reports it. */
+  readonly apicv?: {
+    /** Why KVM does not use it; empty if there is no reason, or if they are unknown. */
+    readonly inhibited: ReadonlySet<string>;
+    /** Whether it is in use, by index of the vCPU. */
+    readonly active: ReadonlyMap<number, boolean>;
+  };
+  /** `sev`, `sev_es`, `sev_snp` or `tdx`. Only the kernel reports it, since Linux 6.8. */
+  readonly confidential?: string | undefined;
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly Disk[];
   readonly iothreads: readonly Iothread[];

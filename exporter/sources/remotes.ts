@@ -22,6 +22,12 @@ export interface RemoteSettings {
   readonly libvirt: LibvirtSettings & { readonly enabled: boolean };
 }
 
+export interface Known {
+  readonly statistics: Storage | undefined;
+  readonly facts: Facts | undefined;
+  readonly isConfidential: boolean;
+}
+
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
 export class RemoteSources {
   readonly #sessions: QmpSessions;
@@ -55,9 +61,13 @@ export class RemoteSources {
     this.#libvirt.configure(settings.libvirt);
   }
 
-  /** Last known disks and facts of a VM from its monitor or libvirt. Does no I/O. */
-  lastOf({ key }: Vm): { statistics: Storage | undefined; facts: Facts | undefined } {
-    return { statistics: this.#last.get(key), facts: this.#sessions.factsOf(key) };
+  /** Last known disks and facts of a VM from its monitor or libvirt, and its type from the kernel. Does no I/O. */
+  lastOf({ key }: Vm): Known {
+    return {
+      statistics: this.#last.get(key),
+      facts: this.#sessions.factsOf(key),
+      isConfidential: this.#kernel.isConfidential(key),
+    };
   }
 
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */

@@ -12,8 +12,14 @@ export const MAX_ROW_BYTES = 64 * 1024 * 1024;
 /** EAGAIN: the kernel passed a million objects without a row, and continues at the next read. */
 const MAX_AGAIN = 100;
 
-/** An object of this folder: the program in it has the same name. */
-export type ObjectName = 'kvm' | 'threads';
+/** A program of this folder. */
+export type ProgramName = 'kvm' | 'threads';
+
+/** The objects that have the program, the best one first. */
+const OBJECTS: Readonly<Record<ProgramName, readonly string[]>> = {
+  kvm: ['kvm-module', 'kvm'],
+  threads: ['threads'],
+};
 
 /**
  * A BPF iterator that is loaded and attached. Descriptors of this process hold it, and nothing is pinned: the kernel removes
@@ -26,12 +32,12 @@ export class BpfIterator {
     private readonly libbpf: Libbpf,
     private readonly object: Pointer,
     private readonly link: Pointer,
-    private readonly name: ObjectName,
+    private readonly name: ProgramName,
   ) {}
 
   /** @throws SourceError if this kernel or these privileges do not allow it */
-  static load(libbpf: Libbpf, name: ObjectName): BpfIterator {
-    const object = loadObject(libbpf, name, sourceOf(name));
+  static load(libbpf: Libbpf, name: ProgramName): BpfIterator {
+    const object = loadFirst(libbpf, OBJECTS[name], sourceOf(name));
     try {
       const program = libbpf.findProgram(object, name);
       const link = program === null ? null : libbpf.attachIterator(program);
@@ -97,6 +103,17 @@ export class BpfIterator {
   }
 }
 
-function sourceOf(name: ObjectName): string {
+/** @throws SourceError of the last object, if none can be loaded */
+function loadFirst(libbpf: Libbpf, names: readonly string[], title: string): Pointer {
+  const [first = '', ...others] = names;
+  try {
+    return loadObject(libbpf, first, title);
+  } catch (error) {
+    if (others.length === 0) throw error;
+    return loadFirst(libbpf, others, title);
+  }
+}
+
+function sourceOf(name: ProgramName): string {
   return `BPF iterator ${name}`;
 }

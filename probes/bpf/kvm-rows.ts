@@ -70,6 +70,35 @@ export const VM_STATISTICS = [
   'pages_1g',
 ] as const;
 
+/**
+ * Why KVM does not let the CPU virtualize a VM's APICs, in the order of probes/bpf/apicv-inhibit.h. `other` is a reason that is
+ * not in this list, or any reason if the kernel does not name its reasons.
+ *
+ * @see arch/x86/include/asm/kvm_host.h enum kvm_apicv_inhibit
+ */
+export const APICV_INHIBIT_REASONS = [
+  'disabled',
+  'hyperv',
+  'absent',
+  'blockirq',
+  'physical_id_aliased',
+  'apic_id_modified',
+  'apic_base_modified',
+  'nested',
+  'irqwin',
+  'pit_reinj',
+  'sev',
+  'logical_id_aliased',
+  'physical_id_too_big',
+  'x2apic',
+  'other',
+] as const;
+
+export type ApicvInhibitReason = (typeof APICV_INHIBIT_REASONS)[number];
+
+/** Confidential types of VMs by their number: arch/x86/include/uapi/asm/kvm.h KVM_X86_SEV_VM and the following. */
+const CONFIDENTIAL: Readonly<Record<number, string>> = { 2: 'sev', 3: 'sev_es', 4: 'sev_snp', 5: 'tdx' };
+
 const HISTOGRAMS = ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'] as const;
 const BUCKETS = 32;
 
@@ -82,7 +111,12 @@ interface KvmRow {
   readonly statistics: ReadonlyMap<string, number>;
 }
 
-export type VmRow = KvmRow;
+export interface VmRow extends KvmRow {
+  /** undefined if this kernel does not have it. */
+  readonly apicvInhibited: readonly ApicvInhibitReason[] | undefined;
+  /** `sev`, `sev_es`, `sev_snp` or `tdx`; undefined for another type, or before Linux 6.8. */
+  readonly confidential: string | undefined;
+}
 
 export interface VcpuRow extends KvmRow {
   readonly id: number;
@@ -90,6 +124,8 @@ export interface VcpuRow extends KvmRow {
   readonly tid: number;
   /** The current window of halt polling; undefined if this kernel has none. */
   readonly haltPollNs: number | undefined;
+  /** Whether the CPU virtualizes its APIC; undefined if unknown, or without an APIC in the kernel. */
+  readonly isApicvActive: boolean | undefined;
   /** Counts by log2 bucket in KVM's order; empty if this kernel has none. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
 }
@@ -103,8 +139,11 @@ export interface KvmRows {
 const ROW_VM = 1;
 const ROW_VCPU = 2;
 const VM = 16;
-const VM_PRESENT = 24;
-const VM_VALUES = 32;
+const VM_FIELDS = 24;
+const VM_TYPE = 28;
+const VM_APICV_INHIBITED = 32;
+const VM_PRESENT = 40;
+const VM_VALUES = 48;
 const VM_SIZE = VM_VALUES + 8 * VM_STATISTICS.length;
 const VCPU_ID = 24;
 const VCPU_TID = 28;
@@ -116,6 +155,11 @@ const VCPU_HISTOGRAMS = VCPU_VALUES + 8 * VCPU_STATISTICS.length;
 // enum vcpu_field
 const FIELD_HISTOGRAMS = 1;
 const FIELD_HALT_POLL = 2;
+const FIELD_APICV = 4;
+const FIELD_APICV_ACTIVE = 8;
+// enum vm_field
+const FIELD_APICV_INHIBITED = 1;
+const FIELD_TYPE = 2;
 const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
 
 /**
@@ -146,7 +190,18 @@ function checkSize({ size }: Row, wanted: number, format: string): void {
 }
 
 function vmRow(row: Row): VmRow {
-  return { pid: row.pid, vm: vmOf(row), statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES) };
+  const fields = row.u32(VM_FIELDS);
+  const inhibited = row.u32(VM_APICV_INHIBITED);
+  return {
+    pid: row.pid,
+    vm: vmOf(row),
+    statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES),
+    apicvInhibited:
+      (fields & FIELD_APICV_INHIBITED) === 0
+        ? undefined
+        : APICV_INHIBIT_REASONS.filter((_, bit) => ((inhibited >>> bit) & 1) === 1),
+    confidential: (fields & FIELD_TYPE) === 0 ? undefined : CONFIDENTIAL[row.u32(VM_TYPE)],
+  };
 }
 
 function vcpuRow(row: Row): VcpuRow {
@@ -158,6 +213,7 @@ function vcpuRow(row: Row): VcpuRow {
     tid: row.u32(VCPU_TID),
     statistics: statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES),
     haltPollNs: (fields & FIELD_HALT_POLL) === 0 ? undefined : row.u32(VCPU_HALT_POLL_NS),
+    isApicvActive: (fields & FIELD_APICV) === 0 ? undefined : (fields & FIELD_APICV_ACTIVE) !== 0,
     histograms: (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row),
   };
 }

@@ -40,9 +40,19 @@ struct kvm_vm_stat {
 	VM_STATISTICS_ATOMIC(ATOMIC_FIELD)
 };
 
+struct kvm_arch {
+	unsigned long apicv_inhibit_reasons;
+	u8 vm_type;
+};
+
 struct kvm {
 	struct mm_struct *mm;
 	struct kvm_vm_stat stat;
+	struct kvm_arch arch;
+};
+
+struct kvm_vcpu_arch {
+	struct kvm_lapic *apic;
 };
 
 struct kvm_vcpu {
@@ -51,6 +61,16 @@ struct kvm_vcpu {
 	struct pid *pid;
 	unsigned int halt_poll_ns;
 	struct kvm_vcpu_stat stat;
+	struct kvm_vcpu_arch arch;
+};
+
+/* Before Linux 6.0. */
+struct kvm_vcpu_arch___apicv {
+	u8 apicv_active;
+};
+
+struct kvm_vcpu___apicv {
+	struct kvm_vcpu_arch___apicv arch;
 };
 
 /* Before Linux 5.14. */
@@ -70,7 +90,23 @@ struct kvm___flat {
 	struct kvm_vm_stat___flat stat;
 };
 
+#ifdef MODULE_TYPES
+/* arch/x86/kvm/lapic.h, since Linux 6.0 with this field. */
+struct kvm_lapic {
+	u8 apicv_active;
+};
+#endif
+
 #pragma clang attribute pop
+
+#ifdef MODULE_TYPES
+#define ENUMERATOR_KERNEL(name) APICV_INHIBIT_REASON_##name,
+/* The kernel's numbers replace these when the object is loaded. DISABLE is DISABLED before Linux 6.9. */
+enum kvm_apicv_inhibit {
+	APICV_INHIBIT_REASONS(ENUMERATOR_KERNEL)
+	APICV_INHIBIT_REASON_DISABLE,
+};
+#endif
 
 /* A row is too large for the stack. One reader at a time: a descriptor has a lock, and each exporter loads its own copy. */
 static struct vcpu_row vcpu_row;
@@ -82,6 +118,48 @@ static struct vm_row vm_row;
 		(row)->present |= 1ULL << (index);                                     \
 		bpf_core_read(&(row)->statistics[index], sizeof(u64), &(field));       \
 	}
+
+static __always_inline void take_apicv(struct vcpu_row *row, struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu___apicv *before = (void *)vcpu;
+	struct kvm_lapic *apic = has(vcpu->arch.apic) ? BPF_CORE_READ(vcpu, arch.apic) : 0;
+	u8 active;
+
+	/* Without irqchip in the kernel there is no APIC. */
+	if (!apic)
+		return;
+	if (has(before->arch.apicv_active))
+		active = BPF_CORE_READ(before, arch.apicv_active);
+#ifdef MODULE_TYPES
+	else if (has(apic->apicv_active))
+		active = BPF_CORE_READ(apic, apicv_active);
+#endif
+	else
+		return;
+	row->fields |= active ? VCPU_APICV | VCPU_APICV_ACTIVE : VCPU_APICV;
+}
+
+/* The bits of enum apicv_inhibit that the kernel's bits stand for. */
+static __always_inline u32 apicv_inhibited(u64 reasons)
+{
+	u32 found = 0;
+	u64 known = 0;
+
+#ifdef MODULE_TYPES
+#define TAKE_REASON(kernel, own)                                                                     \
+	if (bpf_core_enum_value_exists(enum kvm_apicv_inhibit, APICV_INHIBIT_REASON_##kernel)) {     \
+		u64 bit = 1ULL << bpf_core_enum_value(enum kvm_apicv_inhibit,                        \
+						      APICV_INHIBIT_REASON_##kernel);                \
+		known |= bit;                                                                        \
+		if (reasons & bit)                                                                   \
+			found |= 1U << APICV_##own;                                                  \
+	}
+#define TAKE_SAME(name) TAKE_REASON(name, name)
+	APICV_INHIBIT_REASONS(TAKE_SAME)
+	TAKE_REASON(DISABLE, DISABLED)
+#endif
+	return reasons & ~known ? found | 1U << APICV_OTHER : found;
+}
 
 static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, struct kvm *kvm)
 {
@@ -98,6 +176,7 @@ static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, st
 		row->fields |= VCPU_HALT_POLL;
 		row->halt_poll_ns = BPF_CORE_READ(vcpu, halt_poll_ns);
 	}
+	take_apicv(row, vcpu);
 #define GENERIC(name)                                                                  \
 	TAKE(row, VCPU_##name, vcpu->stat.generic.name)                                \
 	else TAKE(row, VCPU_##name, flat->stat.name)
@@ -124,6 +203,15 @@ static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 	row->present = 0;
 	row->head = (struct row_head){ .kind = ROW_VM, .size = sizeof(*row), .tgid = tgid };
 	row->vm = (u64)kvm;
+	row->fields = 0;
+	if (has(kvm->arch.apicv_inhibit_reasons)) {
+		row->fields |= VM_APICV;
+		row->apicv_inhibited = apicv_inhibited(BPF_CORE_READ(kvm, arch.apicv_inhibit_reasons));
+	}
+	if (has(kvm->arch.vm_type)) {
+		row->fields |= VM_TYPE;
+		row->type = BPF_CORE_READ(kvm, arch.vm_type);
+	}
 #define GENERIC(name)                                                                  \
 	TAKE(row, VM_##name, kvm->stat.generic.name)                                   \
 	else TAKE(row, VM_##name, flat->stat.name)

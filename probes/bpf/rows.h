@@ -3,6 +3,7 @@
 #ifndef ROWS_H
 #define ROWS_H
 
+#include "apicv-inhibit.h"
 #include "kvm-statistics.h"
 
 enum { ROW_VM = 1, ROW_VCPU = 2, ROW_THREAD = 3 };
@@ -17,7 +18,13 @@ struct row_head {
 
 #define HIST_BUCKETS 32
 
-enum vcpu_field { VCPU_HISTOGRAMS = 1, VCPU_HALT_POLL = 2 };
+enum vcpu_field {
+	VCPU_HISTOGRAMS = 1,
+	VCPU_HALT_POLL = 2,
+	/* The kernel has the vCPU's APIC. VCPU_APICV_ACTIVE says whether the CPU virtualizes it. */
+	VCPU_APICV = 4,
+	VCPU_APICV_ACTIVE = 8,
+};
 
 struct vcpu_row {
 	struct row_head head;
@@ -37,9 +44,18 @@ struct vcpu_row {
 	u64 histograms[3][HIST_BUCKETS];
 };
 
+/* Bits of vm_row.fields: what this kernel has. */
+enum vm_field { VM_APICV = 1, VM_TYPE = 2 };
+
 struct vm_row {
 	struct row_head head;
 	u64 vm;
+	u32 fields;
+	/* arch/x86/include/uapi/asm/kvm.h KVM_X86_SEV_VM and the like. */
+	u32 type;
+	/* Bits of enum apicv_inhibit. */
+	u32 apicv_inhibited;
+	u32 pad;
 	u64 present;
 	u64 statistics[VM_STATISTICS_COUNT];
 };

@@ -71,6 +71,13 @@ test("without debugfs and monitor the vCPUs' counters lie between two readings o
   if (!hasTool(context, 'qemu-system-x86_64', 'qemu-system-x86') || !canRun(context)) return;
   const vm = guestWithMonitor(context, 'kt-bpf-exits', 2);
   const daemon = await startDaemon(context, ALONE);
+  const first = parseSamples(await daemon.metrics());
+  const reasons = series(first, 'kvm_vm_apicv_inhibited', { vm: 'kt-bpf-exits' });
+  for (const vcpu of ['0', '1']) {
+    // Either the CPU virtualizes the APIC, or KVM has a reason.
+    const active = sample(first, 'kvm_vcpu_apicv_active', { vm: 'kt-bpf-exits', vcpu });
+    assert.equal(active, reasons.length > 0 ? 0 : 1, reasons.join());
+  }
   for (const statistic of ['exits', 'insn_emulation']) {
     let last = 0;
     for (let round = 0; round < 3; round++) {
@@ -110,6 +117,7 @@ test('a VMM without any monitor has its statistics, and a VM that ends is no err
   const window = sample(samples, 'kvm_vcpu_halt_poll_seconds', { vm, vcpu: '0' });
   const most = readFileSync('/sys/module/kvm/parameters/halt_poll_ns', 'utf8');
   assert.ok(window >= 0 && window <= Number(most) / 1e9, `${window} ${most}`);
+  assert.deepEqual(series(samples, 'kvm_vcpu_apicv_active', { vm }), [], 'it has no APIC in KVM');
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;

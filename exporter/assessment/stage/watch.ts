@@ -29,6 +29,8 @@ export interface StageDependencies {
   lastOf(vm: Vm): {
     statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
     facts: Facts | undefined;
+    /** By the kernel. The command line may say it, too. */
+    isConfidential: boolean;
   };
   /** Called when the declared phase has changed. `from` is undefined for a phase that begins. */
   onPhase(vm: Vm, from: string | undefined, to: string | undefined): void;
@@ -101,7 +103,7 @@ export class StageWatch implements Stages {
     const phase = phases.of(vm);
     const declared = stageNamed(phase);
     const facts = {
-      vm,
+      vm: { ...vm, isConfidential: vm.isConfidential || known.isConfidential },
       affinity,
       topology,
       features,

@@ -91,6 +91,11 @@ export class KernelStatistics {
     return this.#vcpus.get(pid);
   }
 
+  /** Whether the kernel reports a confidential VM, as of the last query. */
+  isConfidential(key: string): boolean {
+    return this.#last.get(key)?.confidential !== undefined;
+  }
+
   close(): void {
     this.#object.close();
   }

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { BpfIterator, MAX_ROW_BYTES, type ObjectName } from '../../../probes/bpf/iterator.ts';
+import { BpfIterator, MAX_ROW_BYTES, type ProgramName } from '../../../probes/bpf/iterator.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { checkPidNamespace } from '../../../probes/bpf/pid-namespace.ts';
 import { isGone, SourceError, sourceError } from '../../../probes/errors.ts';
@@ -31,7 +31,7 @@ export class BpfObject {
 
   constructor(
     private readonly host: Host,
-    private readonly name: ObjectName,
+    private readonly name: ProgramName,
     private settings: BpfSettings,
     private readonly load: Loader,
   ) {}
@@ -89,7 +89,7 @@ export class BpfObject {
 }
 
 /** Loads an object into the running kernel. @throws SourceError */
-export function loadObject(host: Host, name: ObjectName): BpfIterator {
+export function loadObject(host: Host, name: ProgramName): BpfIterator {
   checkPidNamespace(host);
   return BpfIterator.load(openLibbpf(), name);
 }

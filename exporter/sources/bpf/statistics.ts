@@ -1,5 +1,5 @@
 import { addTo, groupBy } from '../../../kernel/maps.ts';
-import type { KvmRows, VcpuRow } from '../../../probes/bpf/kvm-rows.ts';
+import type { KvmRows, VcpuRow, VmRow } from '../../../probes/bpf/kvm-rows.ts';
 import type { Vm } from '../../model/vm.ts';
 import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
 
@@ -31,6 +31,8 @@ export function statisticsOf<V extends VmOfRows>(
       vm: sum(own.map(({ statistics }) => statistics)),
       vcpus: new Map(groups.map(([index, same]) => [index, sum(same.map((row) => row.statistics))])),
       haltPollNs: new Map(groups.flatMap(([index, same]) => longestWindow(index, same))),
+      apicv: apicvOf(own, groups),
+      confidential: own.find(({ confidential }) => confidential !== undefined)?.confidential,
       histograms: histograms(vcpus),
       types: new Map(),
       disks: [],
@@ -50,6 +52,19 @@ export function vcpuThreads({ vcpus }: KvmRows): Map<number, Map<number, number>
     threads.set(pid, own.set(tid, id));
   }
   return threads;
+}
+
+/** Of several VMs of a process: each reason of one, and active only where it is in all. */
+function apicvOf(
+  vms: readonly VmRow[],
+  vcpus: readonly (readonly [index: number, rows: readonly VcpuRow[]])[],
+): NonNullable<VmStatistics['apicv']> {
+  const known = vms.flatMap(({ apicvInhibited }) => (apicvInhibited === undefined ? [] : [apicvInhibited]));
+  const active = vcpus.flatMap(([index, rows]): [number, boolean][] => {
+    const states = rows.flatMap(({ isApicvActive }) => isApicvActive ?? []);
+    return states.length === 0 ? [] : [[index, !states.includes(false)]];
+  });
+  return { inhibited: new Set(known.flat()), active: new Map(active) };
 }
 
 function longestWindow(index: number, rows: readonly VcpuRow[]): [number, number][] {

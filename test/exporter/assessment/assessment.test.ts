@@ -44,7 +44,7 @@ function setUp(context: TestContext) {
         warn: add('warn'),
       } as unknown as ConstructorParameters<typeof Assessment>[0]['logger'],
       residencyOf: () => undefined,
-      lastOf: () => ({ statistics: undefined, facts: undefined }),
+      lastOf: () => ({ statistics: undefined, facts: undefined, isConfidential: false }),
       now: () => 0,
       epochMs: () => 0,
       sinceBoot: () => 100,

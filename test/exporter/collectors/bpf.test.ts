@@ -41,6 +41,30 @@ test('each vCPU shows its current window of halt polling, if the kernel has one'
   );
 });
 
+test('APICv is shown by reason and by vCPU, and the type of a confidential VM', async (context) => {
+  const apicv = [true, false].map((isApicvActive, id) =>
+    vcpuRow({ pid: 10, id, tid: 11 + id, isApicvActive }),
+  );
+  const vm = vmRow(10, {}, undefined, { apicvInhibited: 2 ** 3 + 2 ** 9, type: 4 });
+  const { scrape } = await startVmWithMonitor(
+    context,
+    qemuReplies({ exits: 600 }),
+    {},
+    Buffer.concat([vm, ...apicv]),
+  );
+  const { samples } = await scrape();
+  const found = ['kvm_vcpu_apicv_active', 'kvm_vm_apicv_inhibited', 'kvm_vm_confidential_info'].flatMap(
+    (name) => series(samples, name, WEB).map((key) => [key, samples.get(key)]),
+  );
+  assert.deepEqual(found, [
+    ['kvm_vcpu_apicv_active{vm="web",vcpu="0"}', 1],
+    ['kvm_vcpu_apicv_active{vm="web",vcpu="1"}', 0],
+    ['kvm_vm_apicv_inhibited{vm="web",reason="blockirq"}', 1],
+    ['kvm_vm_apicv_inhibited{vm="web",reason="pit_reinj"}', 1],
+    ['kvm_vm_confidential_info{vm="web",type="sev_snp"}', 1],
+  ]);
+});
+
 test('QEMU is not asked for statistics that the kernel has given, so no vCPU is woken', async (context) => {
   const rows = Buffer.concat([vmRow(10), vcpu(0, 500), vcpu(1, 501)]);
   const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {}, rows);

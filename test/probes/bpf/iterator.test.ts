@@ -3,7 +3,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BpfIterator } from '../../../probes/bpf/iterator.ts';
-import { parseKvmRows, VCPU_STATISTICS, VM_STATISTICS } from '../../../probes/bpf/kvm-rows.ts';
+import {
+  APICV_INHIBIT_REASONS,
+  parseKvmRows,
+  VCPU_STATISTICS,
+  VM_STATISTICS,
+} from '../../../probes/bpf/kvm-rows.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
 import { ROOT } from '../../../testing/daemon.ts';
@@ -14,10 +19,21 @@ import { has, hasTool } from '../../../testing/tools.ts';
 test('a load that fails names the cause and frees the object', () => {
   for (const part of [{ load: () => -1 }, { attachIterator: () => null }, { findProgram: () => null }]) {
     const libbpf = fakeLibbpf(part);
-    assert.throws(() => BpfIterator.load(libbpf, 'kvm'), { kind: 'denied', reason: 'EPERM' });
+    assert.throws(() => BpfIterator.load(libbpf, 'threads'), { kind: 'denied', reason: 'EPERM' });
     assert.deepEqual(libbpf.closed, ['object']);
   }
   assert.throws(() => BpfIterator.load(fakeLibbpf({ open: () => null }), 'kvm'), { kind: 'denied' });
+});
+
+test("where the object with the module's types cannot be loaded, the one without them is", () => {
+  const files: string[] = [];
+  const libbpf = fakeLibbpf({
+    open: (file) => files.push(file.slice(file.lastIndexOf('/') + 1)),
+    load: (object) => (object === 1 ? -1 : 0),
+  });
+  assert.equal(BpfIterator.load(libbpf, 'kvm').read().length, 0);
+  assert.deepEqual(files, ['kvm-module.bpf.o', 'kvm.bpf.o']);
+  assert.deepEqual(libbpf.closed, ['1']);
 });
 
 test('an iterator without rows gives none, and closing frees link and object', () => {
@@ -70,6 +86,14 @@ test('the kernel itself gives the vCPUs of a VM, with every statistic that its t
   assert.deepEqual(
     ofVm.filter((name) => !VM_STATISTICS.some((known) => known === name)),
     [],
+  );
+  const reasons = Array.from(types.matchAll(/\tAPICV_INHIBIT_REASON_(\w+) = /g), ([, name = '']) =>
+    name.toLowerCase(),
+  );
+  assert.deepEqual(
+    reasons.filter((name) => !APICV_INHIBIT_REASONS.some((known) => known === name)),
+    [],
+    'a reason of this kernel is not in the list',
   );
 });
 

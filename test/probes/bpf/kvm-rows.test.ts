@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseKvmRows, VCPU_STATISTICS, VM_STATISTICS } from '../../../probes/bpf/kvm-rows.ts';
+import {
+  APICV_INHIBIT_REASONS,
+  parseKvmRows,
+  VCPU_STATISTICS,
+  VM_STATISTICS,
+} from '../../../probes/bpf/kvm-rows.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import { vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { ROOT } from '../../../testing/daemon.ts';
@@ -21,6 +26,50 @@ test('the statistics have the order of the C header', () => {
   const vm = namesOf('VM_STATISTICS_GENERIC', 'VM_STATISTICS_ARCH', 'VM_STATISTICS_ATOMIC');
   assert.deepEqual(vm, [...VM_STATISTICS]);
   assert.ok(Math.max(VCPU_STATISTICS.length, VM_STATISTICS.length) <= 64, 'one bit each');
+});
+
+test('the reasons against APICv have the order of the C header', () => {
+  const header = readFileSync(`${ROOT}probes/bpf/apicv-inhibit.h`, 'utf8');
+  const [, list = ''] = header.split('#define APICV_INHIBIT_REASONS(X)');
+  const names = Array.from(list.matchAll(/X\((\w+)\)/g), ([, name = '']) => name.toLowerCase());
+  assert.deepEqual([...names, 'other'], [...APICV_INHIBIT_REASONS]);
+});
+
+test('what this kernel does not have is undefined, and no claim', () => {
+  const { vms, vcpus } = parse(vmRow(7), vcpuRow({ pid: 7, id: 0 }));
+  assert.deepEqual([vms[0]?.apicvInhibited, vms[0]?.confidential], [undefined, undefined]);
+  assert.equal(vcpus[0]?.isApicvActive, undefined);
+});
+
+test('APICv: each reason of a VM, and whether it is active in a vCPU', () => {
+  const other = 2 ** (APICV_INHIBIT_REASONS.length - 1);
+  const { vms, vcpus } = parse(
+    vmRow(7, {}, 1n, { apicvInhibited: 0 }),
+    vmRow(7, {}, 2n, { apicvInhibited: 1 + 2 ** 8 + other }),
+    vcpuRow({ pid: 7, vm: 1n, id: 0, isApicvActive: true }),
+    vcpuRow({ pid: 7, vm: 1n, id: 1, isApicvActive: false }),
+  );
+  assert.deepEqual(
+    vms.map(({ apicvInhibited }) => apicvInhibited),
+    [[], ['disabled', 'irqwin', 'other']],
+  );
+  assert.deepEqual(
+    vcpus.map(({ isApicvActive }) => isApicvActive),
+    [true, false],
+  );
+});
+
+test('the types of confidential VMs are those of KVM, and others are not confidential', () => {
+  const typeOf = (type: number) => parse(vmRow(7, {}, 1n, { type })).vms[0]?.confidential;
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 6].map(typeOf), [
+    undefined,
+    undefined,
+    'sev',
+    'sev_es',
+    'sev_snp',
+    'tdx',
+    undefined,
+  ]);
 });
 
 test('a row has the statistics that this kernel has, also the last one and large values', () => {

@@ -70,7 +70,11 @@ function setUp(context: TestContext) {
           : ({ observed: observedVm(state.threads), drifts: [] as unknown } as VmAffinity),
       problems: [],
     }),
-    lastOf: () => ({ statistics: state.hasStatistics ? statistics() : undefined, facts: facts() }),
+    lastOf: () => ({
+      statistics: state.hasStatistics ? statistics() : undefined,
+      facts: facts(),
+      isConfidential: false,
+    }),
     onPhase: ({ label }, from, to) => void changes.push(`${label} phase: ${from} -> ${to}`),
   });
   function facts(): Facts {
