@@ -21,6 +21,7 @@ const ROOMS = [
   'assessment',
   'scrape',
   'doctor',
+  'prometheus',
   'compare',
   'http',
   'page',

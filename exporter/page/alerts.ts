@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HttpClient } from '../prometheus/request.ts';
 import type { LiveAlerts } from './live.ts';
 
 /** A page is content with alerts that are this old. */
@@ -41,6 +42,7 @@ export class PrometheusAlerts {
   #current: LiveAlerts | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
   #isAsking = false;
+  readonly #client = new HttpClient();
 
   constructor(private readonly dependencies: AlertsDependencies) {}
 
@@ -70,15 +72,13 @@ export class PrometheusAlerts {
 
   async #query(): Promise<LiveAlerts['alerts']> {
     const { url, isOurs, timeoutMs = TIMEOUT_MS } = this.dependencies;
-    const response = await fetch(`${url.replace(/\/+$/, '')}/api/v1/alerts`, {
-      signal: AbortSignal.timeout(timeoutMs),
-      redirect: 'error',
+    const response = await this.#client.call({
+      url: `${url.replace(/\/+$/, '')}/api/v1/alerts`,
+      timeoutMs,
+      maxBytes: MAX_BYTES,
     });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new Error(`status ${response.status}`);
-    }
-    const parsed = schema.safeParse(JSON.parse(await limitedText(response)));
+    if (response.status !== 200) throw new Error(`status ${response.status}`);
+    const parsed = schema.safeParse(JSON.parse(response.text));
     if (!parsed.success) throw new Error('the response has no alerts: is it a Prometheus?');
     return parsed.data.data.alerts
       .filter(({ state, labels }) => {
@@ -96,23 +96,9 @@ export class PrometheusAlerts {
   }
 }
 
-async function limitedText(response: Response): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of response.body ?? []) {
-    bytes += piece.length;
-    if (bytes > MAX_BYTES) throw new Error(`the response is larger than ${MAX_BYTES} bytes`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
-}
-
-/** `fetch failed` has its reason in the cause. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return 'no response in time';
   if (error instanceof SyntaxError) return 'the response is not JSON: is it a Prometheus?';
-  return error.cause instanceof Error ? error.cause.message : error.message;
+  return error instanceof Error ? error.message : String(error);
 }
 
 function withoutLogin(url: string): string {
