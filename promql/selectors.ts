@@ -33,6 +33,15 @@ export function gaugeRange<M extends GaugeName>(
   return { range: `${selector(name, matchers)}[${window}]` };
 }
 
+/** The samples of a counter in a window. */
+export function counterRange<M extends CounterName>(
+  name: M,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): RangeVector<SeriesLabels<M>> {
+  return { range: `${selector(name, matchers)}[${window}]` };
+}
+
 /** Per-second rate of a counter. */
 export function rate<M extends CounterName>(
   name: M,

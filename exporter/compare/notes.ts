@@ -1,0 +1,63 @@
+import type { SumMetric } from './metrics.ts';
+import { WORK } from './metrics.ts';
+import type { Configuration } from './model.ts';
+import type { Evaluation } from './observations.ts';
+import type { PeriodRows } from './rows.ts';
+import type { Subject } from './subject.ts';
+import { UNKNOWN } from './table.ts';
+
+const MAX_NAMES = 8;
+
+/** What is doubtful in the samples of a configuration. */
+export function notesOn(
+  rows: PeriodRows,
+  subjects: readonly Subject[],
+  evaluation: Evaluation,
+  metrics: readonly SumMetric[],
+  observations: Configuration['observations'],
+): string[] {
+  const nameOf = (key: string): string => subjects.find((subject) => subject.key === key)?.vm ?? key;
+  const absent = subjects.filter(({ key }) => !rows.rows.has(key)).map(({ vm }) => vm);
+  const onHost = [...rows.rows.keys()].filter((key) => evaluation.isSecondChoice(WORK.ios, key)).map(nameOf);
+  const missing = metrics.filter(({ id }) => !observations.has(id)).map(({ id }) => id);
+  const resets = resetsIn(rows);
+  return [
+    ...(absent.length === 0 ? [] : [`These VMs were never in this configuration: ${names(absent)}.`]),
+    ...(rows.gaps === 0 ? [] : [`Scrapes are missing at ${times(rows.gaps)}: nothing is counted there.`]),
+    ...(resets === 0
+      ? []
+      : [
+          `Counters were reset at ${times(resets)}, because a VM or the exporter started again: the metrics concerned leave that scrape out.`,
+        ]),
+    ...(onHost.length === 0
+      ? []
+      : [
+          `I/Os of ${names(onHost)} are requests to the host's block devices, after merging: the VMM does not count them.`,
+        ]),
+    ...(missing.length === 0 ? [] : [`No samples for ${names(missing, Number.POSITIVE_INFINITY)}.`]),
+  ];
+}
+
+/** Scrapes with a counter that fell. */
+function resetsIn({ rows }: PeriodRows): number {
+  return [...rows.values()].flat().filter(({ values }) => values.includes(UNKNOWN)).length;
+}
+
+function names(all: readonly string[], most = MAX_NAMES): string {
+  const shown = all.slice(0, most).join(', ');
+  return all.length > most ? `${shown} and ${all.length - most} more` : shown;
+}
+
+function times(count: number): string {
+  return count === 1 ? 'one time' : `${count} times`;
+}
+
+/** Metrics without a sample in any configuration. A role that a VM does not have is no gap in the report. */
+export function noteOnAbsent(ids: readonly string[]): string[] {
+  const worthy = ids.filter((id) => !id.startsWith('cpu_'));
+  return worthy.length === 0
+    ? []
+    : [
+        `Not measured in any configuration: ${names(worthy, Number.POSITIVE_INFINITY)}. docs/compare.md names the sources.`,
+      ];
+}
