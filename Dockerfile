@@ -27,6 +27,7 @@ COPY --from=dependencies /app ./
 COPY --from=build /src/dist/exporter dist/exporter
 COPY --from=build /src/dist/kernel dist/kernel
 COPY --from=build /src/dist/probes dist/probes
+COPY --from=build /src/dist/promql dist/promql
 COPY --from=build /src/dist/lab dist/lab
 # No USER: debugfs, where KVM counts exits, lets in nobody but root; deploy/compose takes all other privileges away.
 EXPOSE 9954

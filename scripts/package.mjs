@@ -91,7 +91,7 @@ function program(stage) {
   rmSync(`${home}/node_modules/.package-lock.json`, { force: true });
   compressed(join(stage, 'usr/share/doc/kvm-telemetry/sbom.cdx.json'), billOfMaterials(modules));
   removeEmpty(`${home}/node_modules`);
-  for (const folder of ['exporter', 'kernel', 'probes', 'lab'])
+  for (const folder of ['exporter', 'kernel', 'probes', 'promql', 'lab'])
     cpSync(`${root}dist/${folder}`, `${home}/dist/${folder}`, {
       recursive: true,
       filter: (from) => !from.endsWith('.map') && !/\/lab\/(history|alert-study)$/.test(from),

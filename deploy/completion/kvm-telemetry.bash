@@ -9,12 +9,12 @@ _kvm_telemetry() {
   fi
   COMPREPLY=()
   case $flag in
-    --config|--web.config.file)
+    --config|--web.config.file|--http.config.file|--out)
       compopt -o filenames
       COMPREPLY=($(compgen -f -- "$cur"))
       return
       ;;
-    --web.listen-address|--web.telemetry-path|--web.allowed-hosts|--web.grafana-url|--web.prometheus-url|--inventory.schedule|--sampler.schedule|--qmp.sockets|--qmp.directories|--qmp.timeout-seconds|--libvirt.uri|--libvirt.timeout-seconds|--trace.budget|--affinity.max-migrations-per-second|--limits.max-series|--limits.residency-cpus|--block.exclude|--scenario|--vm)
+    --web.listen-address|--web.telemetry-path|--web.allowed-hosts|--web.grafana-url|--web.prometheus-url|--inventory.schedule|--sampler.schedule|--qmp.sockets|--qmp.directories|--qmp.timeout-seconds|--libvirt.uri|--libvirt.timeout-seconds|--trace.budget|--affinity.max-migrations-per-second|--limits.max-series|--limits.residency-cpus|--block.exclude|--scenario|--vm|--prometheus|--host|--by|--last|--from|--to|--before|--after|--metric|--format|--confidence|--fail-if)
       return
       ;;
     --log.level)
@@ -57,16 +57,17 @@ _kvm_telemetry() {
   esac
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      serve|demo|once|doctor|phase|set|clear|list|accept) command=${command:+$command }$word ;;
+      serve|demo|once|doctor|compare|phase|set|clear|list|accept) command=${command:+$command }$word ;;
     esac
   done
   case $command in
-    '') words='serve demo once doctor phase accept help --help --version' ;;
+    '') words='serve demo once doctor compare phase accept help --help --version' ;;
     'phase') words='set clear list --help' ;;
     'serve') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --help' ;;
     'demo') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --scenario --no-prometheus --help' ;;
     'once') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --help' ;;
     'doctor') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --json --vm --help' ;;
+    'compare') words='--prometheus --http.config.file --vm --host --by --last --from --to --before --after --metric --format --out --confidence --fail-if --help' ;;
     'phase set') words='--config --state.dir --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --help' ;;
     'phase clear') words='--config --state.dir --help' ;;
     'phase list') words='--config --state.dir --json --help' ;;

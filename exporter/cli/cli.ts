@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
-import { OutputError } from './once.ts';
+import { OutputError } from './print.ts';
 import { program } from './program.ts';
 import { usageError } from './usage-error.ts';
 

@@ -1,12 +1,9 @@
-import { pipeline } from 'node:stream/promises';
 import type { RawValues } from '../config/load.ts';
 import type { OwnMetrics } from '../daemon/own-metrics.ts';
 import type { Telemetry } from '../daemon/telemetry.ts';
 import { exposition } from '../http/exposition.ts';
 import { oneShot, PATIENT_MS } from './one-shot.ts';
-
-/** Standard output cannot be written. */
-export class OutputError extends Error {}
+import { print } from './print.ts';
 
 /** Collects once and prints the metrics. @throws OutputError */
 export async function runOnce(flags: RawValues): Promise<void> {
@@ -19,14 +16,4 @@ export async function collectOnce(telemetry: Telemetry, own: OwnMetrics): Promis
   await telemetry.work.runOnce(false);
   const { families } = await telemetry.scrape(PATIENT_MS);
   return exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8');
-}
-
-/** @throws OutputError unless the reader, such as `head`, closed the pipe early */
-async function print(chunks: AsyncIterable<string>): Promise<void> {
-  try {
-    await pipeline(chunks, process.stdout, { end: false });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EPIPE') throw new OutputError(`cannot write to standard output: ${code ?? message}`);
-  }
 }

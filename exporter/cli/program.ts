@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import type { RawValues } from '../config/load.ts';
 import { runAccept } from './accept.ts';
 import { versionText } from './build.ts';
+import { type CompareFlags, runCompare } from './compare.ts';
+import { withComparison } from './compare-options.ts';
 import { runDemo } from './demo.ts';
 import { runDoctor } from './doctor.ts';
 import { withPaths, withSettings, withStateSettings } from './flags.ts';
@@ -42,6 +44,9 @@ export function program(exitWith: (code: number) => void): Command {
       'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix',
     )
     .action(async (flags: RawValues) => exitWith(await runDoctor(flags)));
+  withComparison(root.command('compare'))
+    .description('compare what VMs did before and after a change, with confidence intervals')
+    .action(async (flags: CompareFlags) => exitWith(await runCompare(flags)));
   addPhase(
     root.command('phase').description('declare the patch phase of a VM, which the exporter cannot detect'),
     exitWith,

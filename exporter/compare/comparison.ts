@@ -105,7 +105,7 @@ export async function comparisonOf(
       notes: i === 0 ? [...first, ...surroundings.warnings(), ...own] : own,
     });
   }
-  return { subject: vm, metrics: known, configurations };
+  return { subject: vm, metrics: known.map(({ terms: _, ...metric }) => metric), configurations };
 }
 
 function periodOfAll(name: string, span: Span, subjects: readonly Subject[]): Period {

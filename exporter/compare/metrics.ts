@@ -154,8 +154,6 @@ export const METRICS: readonly MetricDefinition[] = [
   ),
 ];
 
-export const METRIC_IDS = METRICS.map(({ id }) => id);
-
 /** All terms that are read for these metrics and for the description of the work. */
 export function termsOf(metrics: readonly MetricDefinition[]): Term[] {
   const ofMetrics = metrics.flatMap((metric) =>

@@ -14,6 +14,8 @@ export class RequestError extends Error {
     message: string,
     /** Whether the same request may succeed later. */
     readonly isTransient: boolean,
+    /** Whether nothing accepted the connection. */
+    readonly isRefusal = false,
   ) {
     super(message);
   }
@@ -41,7 +43,8 @@ export interface Call {
 }
 
 /** Errors of a server that is starting or overloaded. */
-const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'ENETUNREACH']);
+const REFUSALS = new Set(['ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH']);
+const TRANSIENT = new Set([...REFUSALS, 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN']);
 const CONNECTIONS = 4;
 
 /** Sends requests to one server, with its login and certificates. Redirects are not followed: they would take the login along. */
@@ -119,5 +122,6 @@ async function textOf(response: IncomingMessage, maxBytes: number): Promise<stri
 function inWords({ code, message }: NodeJS.ErrnoException): RequestError {
   const isCut = code === 'Z_BUF_ERROR' || message === 'aborted';
   if (isCut) return new RequestError('the connection was closed within the response', true);
-  return new RequestError(message, code !== undefined && TRANSIENT.has(code));
+  const known = code ?? '';
+  return new RequestError(message, TRANSIENT.has(known), REFUSALS.has(known));
 }

@@ -48,6 +48,7 @@ export class PrometheusServer {
   readonly #client: HttpClient;
   readonly #base: string;
   readonly #startedAt: number;
+  #hasResponded = false;
 
   constructor({ client, ...options }: ServerOptions) {
     this.#client = client;
@@ -100,13 +101,16 @@ export class PrometheusServer {
           timeoutMs: Math.ceil(Math.min(timeoutMs, left)),
           maxBytes: MAX_BYTES,
         });
+        this.#hasResponded = true;
         if (!BUSY.has(response.status)) return this.#dataOf(response);
         problem = `status ${response.status}${messageOf(response)}`;
         pause = Math.min(Number(response.headers['retry-after']) * 1000 || pause, MAX_WAIT_MS);
       } catch (error) {
         if (error instanceof TooLargeError) throw new TooMuchError(this.#text(error.message, FIX_LESS));
         if (!(error instanceof RequestError)) throw error;
-        if (!error.isTransient) throw this.#error(error.message, 'check the URL and --http.config.file');
+        // A server that was never there is a wrong URL.
+        if (!error.isTransient || (error.isRefusal && !this.#hasResponded))
+          throw this.#error(error.message, 'check the URL and --http.config.file');
         problem = error.message;
       }
       if (tries === TRIES) throw this.#error(`${problem} (${TRIES} tries)`, FIX_SERVER);

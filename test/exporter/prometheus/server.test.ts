@@ -145,6 +145,17 @@ describe('a server in trouble', () => {
     assert.deepEqual(waits, [1000, 2000, 4000, 8000]);
   });
 
+  test('a server that was never there is a wrong URL', async () => {
+    const client = new HttpClient();
+    const server = new PrometheusServer({
+      url: 'http://127.0.0.1:1',
+      client,
+      wait: () => Promise.reject(new Error()),
+    });
+    const message = /^http:\/\/127\.0\.0\.1:1: connect ECONNREFUSED .*: check the URL/;
+    await assert.rejects(server.range('up', 0, 15, 15), { name: 'PrometheusError', message });
+  });
+
   const REFUSALS: [string, number, string, RegExp][] = [
     ['401', 401, '', /status 401: give the login in --http\.config\.file/],
     ['404', 404, '', /status 404: give the URL before \/api\/v1/],

@@ -1,0 +1,149 @@
+import type { Archive } from '../compare/archive.ts';
+import { comparisonOf } from '../compare/comparison.ts';
+import { exitCodeOf, type Gate, judgeGates, parseGate } from '../compare/gate.ts';
+import type { Comparison } from '../compare/model.ts';
+import { PrometheusArchive } from '../compare/prometheus-archive.ts';
+import { type QuestionFlags, questionOf } from '../compare/question.ts';
+import { renderHtml } from '../compare/report/html.ts';
+import { renderJson } from '../compare/report/json.ts';
+import { renderMarkdown } from '../compare/report/markdown.ts';
+import { renderTable } from '../compare/report/table.ts';
+import { assess } from '../compare/statistics/assess.ts';
+import type { Assessment } from '../compare/statistics/assessment.ts';
+import { isWebAddress } from '../config/addresses.ts';
+import { ConfigError } from '../config/load.ts';
+import { didYouMean } from '../config/nearest.ts';
+import { readHttpConfig } from '../prometheus/http-config.ts';
+import { HttpClient } from '../prometheus/request.ts';
+import { PrometheusError, PrometheusServer } from '../prometheus/server.ts';
+import { type OutputFile, outputFile } from './output-file.ts';
+import { OutputError, print } from './print.ts';
+import { Progress } from './progress.ts';
+
+export interface CompareFlags extends QuestionFlags {
+  readonly prometheus?: string;
+  readonly 'http.config.file'?: string;
+  readonly format: string;
+  readonly out?: string;
+  readonly failIf?: readonly string[];
+  readonly confidence: string;
+}
+
+const FORMATS: Readonly<Record<string, (assessment: Assessment) => string>> = {
+  table: (assessment) => renderTable(assessment),
+  markdown: renderMarkdown,
+  json: renderJson,
+  html: renderHtml,
+};
+/** The clock of the server may differ by this much without a note. */
+const MAX_SKEW = 30;
+
+/** @returns the exit code: 0, 1 if a threshold was exceeded, 3 if that cannot be said. @throws ConfigError */
+export async function runCompare(flags: CompareFlags): Promise<number> {
+  const gates = (flags.failIf ?? []).map(gateOf);
+  const question = questionOf(
+    flags,
+    Date.now() / 1000,
+    gates.map(({ metric }) => metric),
+  );
+  const render = formatOf(flags.format);
+  const confidence = confidenceOf(flags.confidence);
+  const out = flags.out === undefined ? undefined : outputFile('--out', flags.out);
+  try {
+    const comparison = await read(flags, question);
+    const assessment = assess(comparison, { confidence });
+    await write(render(assessment), out);
+    return judged(gates, assessment);
+  } catch (error) {
+    if (!(error instanceof PrometheusError || error instanceof OutputError)) throw error;
+    // 1 is the code of a threshold.
+    throw new ConfigError(error.message);
+  } finally {
+    out?.discard();
+  }
+}
+
+async function read(flags: CompareFlags, question: ReturnType<typeof questionOf>): Promise<Comparison> {
+  const client = new HttpClient(
+    flags['http.config.file'] === undefined ? undefined : readHttpConfig(flags['http.config.file']),
+  );
+  const warnings = new Set<string>();
+  const server = new PrometheusServer({
+    url: urlOf(flags.prometheus),
+    client,
+    onWarning: (warning) => warnings.add(`The server warned: ${warning}`),
+  });
+  const archive: Archive = new PrometheusArchive(server, urlOf(flags.prometheus));
+  const progress = new Progress(`compare: reading ${archive.name}`);
+  try {
+    return await comparisonOf(archive, question, {
+      onProgress: (share) => progress.report(share),
+      warnings: () => [...warnings, ...skewNotes(server.skewSeconds)],
+    });
+  } finally {
+    progress.end();
+    client.close();
+  }
+}
+
+function skewNotes(seconds = 0): string[] {
+  if (Math.abs(seconds) <= MAX_SKEW) return [];
+  const which = seconds > 0 ? 'ahead of' : 'behind';
+  return [
+    `The clock of the server is ${Math.round(Math.abs(seconds))} s ${which} the clock of this machine.`,
+  ];
+}
+
+async function write(text: string, out: OutputFile | undefined): Promise<void> {
+  if (out === undefined) await print([text.endsWith('\n') ? text : `${text}\n`]);
+  else out.write(text);
+}
+
+function judged(gates: readonly Gate[], assessment: Assessment): number {
+  const verdicts = judgeGates(gates, assessment);
+  for (const { gate, configuration, base, outcome, reason } of verdicts) {
+    const result = outcome === 'unknown' ? 'cannot say' : outcome;
+    if (outcome !== 'passed')
+      process.stderr.write(
+        `kvm-telemetry: --fail-if ${gate}: ${result}: ${configuration} against ${base}: ${reason}\n`,
+      );
+  }
+  return exitCodeOf(verdicts);
+}
+
+function gateOf(text: string): Gate {
+  try {
+    return parseGate(text);
+  } catch (error) {
+    throw new ConfigError(`--fail-if: ${(error as Error).message}`);
+  }
+}
+
+function urlOf(text: string | undefined): string {
+  if (text === undefined)
+    throw new ConfigError(
+      '--prometheus is missing: give the URL of a Prometheus, such as http://localhost:9090',
+    );
+  if (isWebAddress(text)) return text.replace(/\/+$/, '');
+  // The text may contain a password.
+  throw new ConfigError(
+    '--prometheus: give an http or https URL without a user or a password; the login goes into --http.config.file',
+  );
+}
+
+function formatOf(name: string): (assessment: Assessment) => string {
+  const render = Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
+  if (render !== undefined) return render;
+  const names = Object.keys(FORMATS);
+  throw new ConfigError(
+    `--format: ${JSON.stringify(name)} is not allowed: give ${names.join(', ')}${didYouMean(name, names)}`,
+  );
+}
+
+function confidenceOf(text: string): number {
+  const value = Number(text);
+  if (/^0\.\d+$/.test(text) && value >= 0.5 && value < 1) return value;
+  throw new ConfigError(
+    `--confidence: ${JSON.stringify(text)} is not allowed: give a number from 0.5 to 0.9999`,
+  );
+}
