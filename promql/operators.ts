@@ -57,6 +57,15 @@ export function compare<L extends string>(
   return binary(a, operator, b);
 }
 
+/** 1 for each series that satisfies the comparison, 0 for the others. */
+export function isTrue<L extends string>(
+  a: Vector<L>,
+  operator: Comparison,
+  b: Vector<L> | number,
+): Vector<L> {
+  return binary(a, operator, b, ['bool']);
+}
+
 /** Series of `a` with a matching series of `b`. */
 export function and<L extends string, R extends string>(
   a: Vector<L>,

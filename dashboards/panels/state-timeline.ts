@@ -8,6 +8,8 @@ import { Panel, type PanelSpec } from './panel.ts';
 interface StateTimelineSpec extends PanelSpec {
   /** A color per value, instead of threshold colors. */
   readonly colourful?: boolean;
+  /** False where the bars name their values themselves. */
+  readonly legend?: boolean;
 }
 
 /** States of each series over time. Adjacent equal values are merged. */
@@ -19,7 +21,7 @@ export class StateTimeline extends Panel {
         calcs: [],
         displayMode: LegendDisplayMode.List,
         placement: 'bottom',
-        showLegend: spec.mappings !== undefined,
+        showLegend: spec.legend ?? spec.mappings !== undefined,
       },
       mergeValues: true,
       rowHeight: 0.85,

@@ -27,7 +27,8 @@ export interface Column {
 
 interface TableSpec extends Omit<PanelSpec, 'transformations' | 'overrides'> {
   readonly columns: readonly Column[];
-  readonly sortBy: string;
+  /** The column's title. Without it rows stay as they come. */
+  readonly sortBy?: string;
   readonly ascending?: boolean;
   /** Transformations between the query and the columns. */
   readonly before?: PanelSpec['transformations'];
@@ -41,7 +42,7 @@ export class Table extends Panel {
       cellHeight: TableCellHeight.Sm,
       frameIndex: 0,
       showHeader: true,
-      sortBy: [{ displayName: sortBy, desc: spec.ascending !== true }],
+      sortBy: sortBy === undefined ? [] : [{ displayName: sortBy, desc: spec.ascending !== true }],
     };
     const custom: FieldConfig = {
       align: 'auto',

@@ -22,6 +22,8 @@ export interface VmSpec {
   readonly iops?: number;
   /** Share of writes among its I/Os; 0 by default, as in the paper. */
   readonly writes?: number;
+  /** Bytes of each I/O as QEMU counts them, 4 KiB by default. The host's disk counts 4 KiB. */
+  readonly ioBytes?: number;
   /** Node of its CPUs and memory; the node of its first disk by default. */
   readonly node?: number;
   readonly memoryMiB?: number;

@@ -94,7 +94,7 @@ function called(name: string, found: readonly Dimension[]): Dimension {
 }
 
 function combined(a: Dimension, b: Dimension, sign: 1 | -1): Dimension {
-  return { seconds: a.seconds + sign * b.seconds, bytes: a.bytes + sign * b.bytes, isRatio: a.isRatio };
+  return { ...a, seconds: a.seconds + sign * b.seconds, bytes: a.bytes + sign * b.bytes };
 }
 
 /** Units of Grafana in which a number of this dimension may be shown. */

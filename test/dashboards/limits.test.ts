@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { generated, NAMES, panelsOf } from '../../testing/generated.ts';
 
+/** Of ratios of after and before. */
+const MORE = 'red, 0.95 text, 1.05 green';
+const LESS = 'green, 0.95 text, 1.05 red';
+
 /** From which value on a number has which colour. Written down once more, so that a changed limit is seen in two places. */
 const LIMITS: Readonly<Record<string, string>> = {
   'fleet: stat Hosts down': 'green, 1 red',
@@ -32,6 +36,15 @@ const LIMITS: Readonly<Record<string, string>> = {
   'vm: timeseries Wasted polling by vCPU': 'transparent, 0.05 red',
   'vm: timeseries Wait by thread': 'transparent, 0.1 red',
   'vm: timeseries Mean latency': 'transparent, 0.02 red',
+  'patch-effect: stat I/Os per second: C': MORE,
+  'patch-effect: stat CPU: C': LESS,
+  'patch-effect: stat CPU per 1,000 I/Os: C': LESS,
+  'patch-effect: stat Exits per I/O: C': LESS,
+  'patch-effect: stat I/Os per kick: C': MORE,
+  'patch-effect: stat I/Os per injection: C': MORE,
+  'patch-effect: stat Mean latency: C': LESS,
+  'patch-effect: stat Median latency: C': LESS,
+  'patch-effect: stat 99th percentile of latency: C': LESS,
   'patch-effect: timeseries Exits per I/O': 'transparent, 1 orange',
   'affinity: timeseries Fairness of queues': 'transparent, 0.5 orange',
   'exporter: stat Failing collectors': 'green, 1 red',
@@ -45,10 +58,12 @@ const WORDS: Readonly<Record<string, string>> = {
   'host: Collectors': '0 failing red, 1 works green',
   'host: Monitors and managers of VMs': '0 no response red, 1 responds green',
   'vm: Detected stage':
-    '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
-  'patch-effect: Detected stage':
-    '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue',
-  'patch-effect: Features': '0 no red, 1 yes green',
+    '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue, -1 not a stage purple',
+  'patch-effect: Is the load the same?':
+    '0 Same load green, 1 Reads and writes differ orange, 2 Request size differs orange, 3 Reads, writes and request size differ orange',
+  'patch-effect: Configurations': '0 not counted orange, 1 counted green',
+  'patch-effect: Features':
+    '0 no blue, 1 yes green, 10 threads blue, 11 native green, 12 io_uring green, 20 none blue, 21 IOThread green, 22 SQPOLL green, 30 one blue, 31 several green, 32 one per vCPU green, 40 shared blue, 41 own green, 42 one per queue green',
   'affinity: Threads that drifted': '0 as expected green, 1 drifts red',
   'exporter: Collector success': '0 failing red, 1 works green',
   'exporter: Versions: Configuration': '0 refused red, 1 in force text',

@@ -36,7 +36,15 @@ function otherHost(options: ScenarioOptions): Scenario {
     cpus: 32,
     disks: nvmes(2),
     vms: [
-      { name: 'db', configuration: 'original', vcpus: 2, iops: 2000, writes: 0.5, disks: ['nvme0n1'] },
+      {
+        name: 'db',
+        configuration: 'original',
+        vcpus: 2,
+        iops: 2000,
+        writes: 0.5,
+        ioBytes: 16384,
+        disks: ['nvme0n1'],
+      },
       { name: 'lonely', configuration: 'affinity', vcpus: 2, iops: 300, disks: ['nvme1n1'] },
     ],
   });

@@ -20,6 +20,8 @@ function valuesOf({ answers }: View): Value[] {
 }
 
 function colour(field: Field, value: number): string {
+  const named = mapped(field, value)?.color;
+  if (named !== undefined) return colorOf(named);
   if (field.color.mode === 'fixed') return colorOf(field.color.fixedColor ?? 'text');
   return thresholdColor(value, field.thresholds.steps);
 }

@@ -31,13 +31,14 @@ function segments(values: readonly (readonly [number, string])[], step: number):
 }
 
 export function timeline(view: View): HTMLElement | undefined {
-  const rows = view.answers
-    .flatMap(({ series }) => series)
-    .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  const rows = view.answers.flatMap(({ series }) =>
+    series.toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true })),
+  );
   if (rows.length === 0) return undefined;
   const field = view.field('');
   const names = field.mappings.flatMap(({ options }) => Object.values(options));
-  const height = view.height - (names.length > 0 ? 24 : 0);
+  const { showLegend } = view.options['legend'] as { showLegend: boolean };
+  const height = view.height - (showLegend ? 24 : 0);
   const left = Math.min(Math.max(...rows.map(({ name }) => widthOf(name, FONT))) + 12, view.width * 0.35);
   const place = { left, right: view.width - 10, top: 2, bottom: height - BOTTOM };
   const rowHeight = Math.min((place.bottom - place.top) / rows.length, MOST_PIXELS);
@@ -73,7 +74,7 @@ export function timeline(view: View): HTMLElement | undefined {
   }
   const used = { ...place, bottom: place.top + rowHeight * rows.length };
   const box = h('div', {}, drawing(view.width, height, ...parts, ...timeAxis(view, used)));
-  if (names.length > 0) {
+  if (showLegend) {
     const items = names.map(({ text = '', color = '' }) =>
       h('span', { class: 'item' }, h('i', { style: `background:${colorOf(color)}` }), text),
     );

@@ -16,7 +16,7 @@ export function repliesOf(vm: SimVm): Replies {
     'query-cpus-fast': () => vm.vcpus.map(cpu),
     'query-iothreads': () => iothreads(vm),
     'query-block': () => vm.disks.map(block),
-    'query-blockstats': () => vm.disks.map(blockstats),
+    'query-blockstats': () => vm.disks.map((disk) => blockstats(disk, vm.spec.ioBytes)),
     'query-stats': (args: Arguments) => stats(vm, args),
     'query-stats-schemas': () => [schema('vm', VM_STATISTICS), schema('vcpu', VCPU_STATISTICS)],
     'query-pci': () => [{ bus: 0, devices: vm.disks.map((disk, i) => pciDevice(vm, disk, i)) }],
@@ -88,7 +88,7 @@ function pciDevice(vm: SimVm, { id }: VmDisk, index: number): unknown {
   };
 }
 
-function blockstats(disk: VmDisk): unknown {
+function blockstats(disk: VmDisk, ioBytes = IO_BYTES): unknown {
   const { read, write, flush } = disk.of;
   return {
     device: '',
@@ -96,13 +96,13 @@ function blockstats(disk: VmDisk): unknown {
     qdev: backend(disk),
     stats: {
       rd_operations: read.done.value,
-      rd_bytes: read.done.value * IO_BYTES,
+      rd_bytes: read.done.value * ioBytes,
       rd_total_time_ns: read.ns.value,
       rd_merged: 0,
       failed_rd_operations: 0,
       invalid_rd_operations: 0,
       wr_operations: write.done.value,
-      wr_bytes: write.done.value * IO_BYTES,
+      wr_bytes: write.done.value * ioBytes,
       wr_total_time_ns: write.ns.value,
       wr_merged: 0,
       flush_operations: flush.done.value,
