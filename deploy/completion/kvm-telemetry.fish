@@ -108,7 +108,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.pressure -d 'Do not run the pressure collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l scenario -d 'simulation to run: demo, quiet, troubled, or a stage' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l scenario -d 'simulation to run: demo, quiet, troubled, a stage, or sata_data_plane, sata_polling, sata_polling_saving' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-prometheus -d 'do not start Prometheus' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l config -d 'YAML file with the settings below; each dot in a name is a nesting level' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.listen-address -d 'Address to listen on. Give the flag several times to listen on several. (default: "127.0.0.1:9954")' -x

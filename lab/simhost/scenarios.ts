@@ -1,5 +1,5 @@
 import { rankOf, STAGES } from '../../exporter/metrics/stages.ts';
-import type { Configuration } from './calibration.ts';
+import { CONFIGURATIONS, type Configuration } from './calibration.ts';
 import type { DiskSpec } from './disk.ts';
 import { type HostOptions, SimulatedHost } from './host.ts';
 import { Random } from './random.ts';
@@ -150,7 +150,7 @@ export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Sc
   incidents,
   day,
   ...Object.fromEntries(
-    STAGES.map((configuration) => [
+    CONFIGURATIONS.map((configuration) => [
       configuration,
       (options: ScenarioOptions) => paper(options, configuration),
     ]),
