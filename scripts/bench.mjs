@@ -18,6 +18,7 @@
 //   600.
 // `npm run bench -- increases`: whether increase() of each counter of a live guest is right. Arguments:
 //   --minutes 60.
+// `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
 import { become, ready, root } from './prepare.mjs';
 
 ready();
@@ -34,6 +35,7 @@ const NAMES = [
   'lab-overhead',
   'perf-overhead',
   'increases',
+  'compare',
 ];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 become([`${root}dist/bench/${which}.js`, ...args]);

@@ -1,22 +1,19 @@
-import type {
-  AssessedConfiguration,
-  Assessment,
-  Change,
-  Comparing,
-  Verdict,
-} from '../statistics/assessment.ts';
+import type { AssessedConfiguration, Change, Comparing, Verdict } from '../statistics/assessment.ts';
+import type { Metric } from './main-metrics.ts';
 import { gainText, valueText } from './numbers.ts';
-import { rangeText } from './words.ts';
-
-export type Metric = Assessment['metrics'][number];
+import { INCOMPARABLE, rangeText } from './words.ts';
 
 /** A gain as a cell of the table. */
 export interface GainCell {
-  /** `+12.3% (+10.1% to +14.6%)`. */
-  readonly text: string;
+  /** `+12.3%`; empty if it is unknown. */
+  readonly amount: string;
+  /** `(+10.1% to +14.6%)`; empty if it is unknown. */
+  readonly range: string;
   readonly verdict: Verdict;
   /** `better`, `no change`; with `*` if the work differed. */
   readonly word: string;
+  /** Why nothing can be said. */
+  readonly why: string | undefined;
 }
 
 const WORDS: Readonly<Record<Verdict, string>> = {
@@ -27,9 +24,6 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   unknown: 'cannot say',
 };
 
-/** The sign of a metric that the difference of the work makes incomparable. */
-export const INCOMPARABLE = '*';
-
 export function valueCell({ estimates }: AssessedConfiguration, { id, unit }: Metric): string {
   return valueText(estimates.get(id)?.value, unit);
 }
@@ -39,19 +33,24 @@ export function gainCell(comparing: Comparing | undefined, { id }: Metric): Gain
   const change = comparing?.changes.get(id);
   if (change === undefined) return undefined;
   const mark = change.isComparable ? '' : INCOMPARABLE;
-  return { text: textOf(change), verdict: change.verdict, word: `${WORDS[change.verdict]}${mark}` };
+  const { verdict, interval, why } = change;
+  return {
+    amount: amountOf(change),
+    range: rangeText(interval).trim(),
+    verdict,
+    word: `${WORDS[verdict]}${mark}`,
+    why,
+  };
 }
 
-function textOf({ gain, interval, from, to }: Change): string {
-  if (gain !== undefined) return `${gainText(gain)}${rangeText(interval)}`;
+/** `+12.3% (+10.1% to +14.6%) better`. */
+export function lineOf({ amount, range, word }: GainCell): string {
+  return [amount, range, word].filter((part) => part !== '').join(' ');
+}
+
+function amountOf({ gain, from, to }: Change): string {
+  if (gain !== undefined) return gainText(gain);
   return from === 0 && to !== undefined && to > 0 ? 'from 0' : '';
-}
-
-/** Metrics that have a value in some configuration. */
-export function measuredMetrics({ metrics, configurations }: Assessment): Metric[] {
-  return metrics.filter(({ id }) =>
-    configurations.some(({ estimates }) => estimates.get(id)?.value !== undefined),
-  );
 }
 
 /** In groups of at most `size`. */

@@ -1,13 +1,15 @@
+import type { Technique } from '../../metrics/techniques.ts';
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
 import { WARM_UP } from '../statistics/samples.ts';
+import { measuredMetrics } from './main-metrics.ts';
 import { percent } from './numbers.ts';
 
 /** How to read the report: one sentence each. */
-export function methodText({ confidence, metrics }: Assessment): string[] {
-  const share = percent(confidence);
+export function methodText({ confidence }: Assessment): string[] {
+  const share = `${Number((confidence * 100).toFixed(2))}%`;
   return [
     `Intervals in parentheses have a confidence of ${share}, each by itself.`,
-    `A change counts as significant if it is so after Holm's correction for all ${metrics.length} metrics.`,
+    `A change counts as significant if it is so after Holm's correction for the number of metrics.`,
     `The first ${WARM_UP} s of each time are left out as warm-up.`,
   ];
 }
@@ -21,13 +23,13 @@ export function workTexts({ configurations }: Assessment): { name: string; base:
   );
 }
 
-/** Why some metrics are unknown, each reason once with the titles of its metrics. */
+/** Why some metrics are unknown that are known of another configuration, each reason once with the titles of its metrics. */
 export function reasonsOf(
   { estimates }: AssessedConfiguration,
-  { metrics }: Assessment,
+  assessment: Assessment,
 ): { why: string; titles: string[] }[] {
   const byReason = new Map<string, string[]>();
-  for (const { id, title } of metrics) {
+  for (const { id, title } of measuredMetrics(assessment)) {
     const why = estimates.get(id)?.why;
     if (why !== undefined) byReason.set(why, [...(byReason.get(why) ?? []), title]);
   }
@@ -35,10 +37,17 @@ export function reasonsOf(
 }
 
 /** `affinity: in force 100%`, `exitless polling: off 20%, in force 80%`. */
-export function techniqueTexts({ techniques }: AssessedConfiguration): string[] {
-  return [...techniques].map(([technique, states]) => {
-    const shares = [...states].filter(([, share]) => share >= 0.0005).sort(([, a], [, b]) => b - a);
-    const texts = shares.map(([state, share]) => `${state.replaceAll('_', ' ')} ${percent(share)}`);
-    return `${technique.replaceAll('_', ' ')}: ${texts.length === 0 ? 'unknown' : texts.join(', ')}`;
-  });
+export function techniqueTexts(configuration: AssessedConfiguration): string[] {
+  return [...configuration.techniques.keys()].map(
+    (technique) => `${technique.replaceAll('_', ' ')}: ${techniqueText(configuration, technique)}`,
+  );
+}
+
+/** `in force 80%, off 20%`: the shares of the time, the largest first. */
+export function techniqueText({ techniques }: AssessedConfiguration, technique: Technique): string {
+  const states = [...(techniques.get(technique) ?? [])].filter(([, share]) => share >= 0.0005);
+  const texts = states
+    .sort(([, a], [, b]) => b - a)
+    .map(([state, share]) => `${state.replaceAll('_', ' ')} ${percent(share)}`);
+  return texts.length === 0 ? 'unknown' : texts.join(', ');
 }

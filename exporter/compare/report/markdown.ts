@@ -1,8 +1,9 @@
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
-import { gainCell, groups, INCOMPARABLE, type Metric, measuredMetrics, valueCell } from './cells.ts';
+import { gainCell, groups, lineOf, valueCell } from './cells.ts';
 import { markdown, markdownName } from './escape.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
-import { headlines, verdicts } from './words.ts';
+import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
+import { INCOMPARABLE, verdicts } from './words.ts';
 
 /** More do not fit the width of a pull request. */
 const COLUMNS = 4;
@@ -10,8 +11,8 @@ const COLUMNS = 4;
 /** The report for a pull request: the verdict and the main metrics, all others folded. */
 export function renderMarkdown(assessment: Assessment): string {
   const { configurations, subject } = assessment;
-  const main = headlines(assessment, COLUMNS);
-  const others = measuredMetrics(assessment).filter((metric) => !main.includes(metric));
+  const main = mainMetrics(assessment);
+  const others = otherMetrics(assessment);
   const tables = groups(others, COLUMNS).map((metrics) => tableOf(configurations, metrics));
   const folded =
     tables.length === 0
@@ -54,7 +55,7 @@ function cellOf(configuration: AssessedConfiguration, metric: Metric, position: 
     if (cell === undefined) return [];
     const plain = cell.word.replace(INCOMPARABLE, '\\*');
     const word = cell.verdict === 'better' || cell.verdict === 'worse' ? `**${plain}**` : plain;
-    return `${label}: ${`${cell.text} ${word}`.trim()}`;
+    return `${label}: ${lineOf({ ...cell, word })}`;
   });
   return [`${valueCell(configuration, metric)}`, ...lines].join('<br>');
 }

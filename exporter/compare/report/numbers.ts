@@ -15,7 +15,7 @@ export function valueText(value: number | undefined, unit: Unit): string {
   return `${digits(value)}${unit === 'per_second' ? '/s' : ''}`;
 }
 
-/** `+12.3%`, `−40%`, `−99.66%`, `×13`: a gain of 0.123. */
+/** `+12.3%`, `−40.0%`, `−99.66%`, `×13`: a gain of 0.123. */
 export function gainText(gain: number): string {
   if (!Number.isFinite(gain)) return NONE;
   // More than tenfold is easier to read as a factor.
@@ -26,7 +26,7 @@ export function gainText(gain: number): string {
 }
 
 /**
- * `12.3%`: one decimal place below 100%.
+ * `12.3%`, `40.0%`, `0%`, `112%`: one decimal place below 100%.
  * @param isLoss of a decrease by nearly all, what remains has two digits: `99.966%`
  */
 export function percent(share: number, isLoss = false): string {
@@ -35,8 +35,8 @@ export function percent(share: number, isLoss = false): string {
     const places = Math.min(6, -Math.floor(Math.log10(rest * 100)) + 1);
     return `${(share * 100).toFixed(places)}%`;
   }
-  const text = (share * 100).toFixed(share < 0.995 ? 1 : 0);
-  return `${text.replace(/\.0$/, '')}%`;
+  const text = (share * 100).toFixed(share < 0.9995 ? 1 : 0);
+  return text === '0.0' ? '0%' : `${text}%`;
 }
 
 function duration(seconds: number): string {

@@ -1,17 +1,11 @@
 import { styleText } from 'node:util';
 import type { AssessedConfiguration, Assessment, Verdict } from '../statistics/assessment.ts';
-import {
-  type GainCell,
-  gainCell,
-  groups,
-  INCOMPARABLE,
-  type Metric,
-  measuredMetrics,
-  valueCell,
-} from './cells.ts';
+import { type GainCell, gainCell, groups, lineOf, valueCell } from './cells.ts';
 import { plainName } from './escape.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
-import { verdicts } from './words.ts';
+import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
+import { shortened } from './svg.ts';
+import { INCOMPARABLE, verdicts } from './words.ts';
 import { wrapped } from './wrapped.ts';
 
 export interface TableOptions {
@@ -21,7 +15,7 @@ export interface TableOptions {
 }
 
 /** A column and the space after it. */
-const COLUMN = 34;
+const COLUMN = 39;
 const MAX_FIRST_COLUMN = 30;
 const GAP = 2;
 
@@ -39,7 +33,7 @@ export function renderTable(assessment: Assessment, options: TableOptions = {}):
   const lines = rowsOf(configurations).map(({ label }) => label.length);
   const first = Math.min(MAX_FIRST_COLUMN, Math.max(...lines, 0)) + GAP;
   const columns = Math.max(1, Math.floor((width - first) / COLUMN));
-  const tables = groups(measuredMetrics(assessment), columns).map((metrics) =>
+  const tables = groups([...mainMetrics(assessment), ...otherMetrics(assessment)], columns).map((metrics) =>
     tableOf(configurations, metrics, first, isColoured),
   );
   const about = [...aboutOf(assessment)].map((text) => wrapped(text, width));
@@ -71,7 +65,7 @@ function tableOf(
   first: number,
   isColoured: boolean,
 ): string {
-  const header = `${' '.repeat(first)}${metrics.map(({ title }) => title.slice(0, COLUMN - GAP).padEnd(COLUMN)).join('')}`;
+  const header = `${' '.repeat(first)}${metrics.map(({ title }) => shortened(title, COLUMN - GAP).padEnd(COLUMN)).join('')}`;
   const rows = rowsOf(configurations).map(({ label, configuration, kind }) => {
     const cells = metrics.map((metric) => {
       if (kind === 'value') return valueCell(configuration, metric).padEnd(COLUMN);
@@ -85,9 +79,8 @@ function tableOf(
 
 function coloured(cell: GainCell | undefined, isColoured: boolean): string {
   if (cell === undefined) return ' '.repeat(COLUMN);
-  const { text, word, verdict } = cell;
-  const whole = `${text} ${word}`.trim().padEnd(COLUMN);
-  const colour = COLOURS[verdict];
+  const whole = lineOf(cell).padEnd(COLUMN);
+  const colour = COLOURS[cell.verdict];
   return isColoured && colour !== undefined ? styleText(colour, whole, { validateStream: false }) : whole;
 }
 

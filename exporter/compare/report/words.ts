@@ -1,37 +1,17 @@
 import type { Assessment, Change, Comparing, Interval } from '../statistics/assessment.ts';
+import { type Metric, mainMetrics, measuredMetrics } from './main-metrics.ts';
 import { gainText, percent } from './numbers.ts';
 
-type Metric = Assessment['metrics'][number];
+/** The sign of a metric that the difference of the work makes incomparable. */
+export const INCOMPARABLE = '*';
 
-/** Metrics that describe a configuration best, in this order: each stands for others beside it. */
-const HEADLINES = ['iops', 'latency_mean', 'exits_per_io', 'cpu_per_1000_ios', 'cpu', 'latency_p99'];
-/** In the verdict. */
-const MOST = 4;
-
-/** The metrics of which the report speaks first: those that were measured, for one I/O first if the work differed. */
-export function headlines({ metrics, configurations }: Assessment, most = MOST): Metric[] {
-  const isMeasured = ({ id }: Metric): boolean =>
-    configurations.some(({ estimates }) => estimates.get(id)?.value !== undefined);
-  const measured = metrics.filter(isMeasured);
-  const chosen = measured.filter(({ id }) => HEADLINES.includes(id));
-  const isSameWork = configurations.every(
-    ({ againstFirst }) => (againstFirst?.differences.length ?? 0) === 0,
-  );
-  const rank = ({ id, isPerIo }: Metric): number =>
-    HEADLINES.indexOf(id) + (isSameWork || isPerIo ? 0 : HEADLINES.length);
-  const sorted = chosen.sort((a, b) => rank(a) - rank(b));
-  return [...sorted, ...measured.filter((metric) => !chosen.includes(metric))].slice(0, most);
-}
-
-/** `better by 12.3% (10.1% to 14.6%)`, `no significant change`, `cannot say: only 12 samples, ...`. */
-export function changeText({ verdict, gain, interval, from, why }: Change): string {
-  if (verdict === 'unknown') return `cannot say: ${why ?? 'unknown'}`;
-  if (verdict === 'same') return 'no significant change';
-  if (gain === undefined) return `${verdict}: it was ${from}`;
+/** `12.3% (10.1% to 14.6%)`, of a change that is better or worse; `+12.3% (...)` of one that is neither. */
+function amountText({ verdict, gain, interval, from }: Change): string {
+  if (gain === undefined) return `from ${from}`;
+  if (verdict === 'changed') return `${gainText(gain)}${rangeText(interval)}`;
   const isLess = gain < 0;
-  if (verdict === 'changed') return `changed by ${gainText(gain)}${rangeText(interval)}`;
-  const amount = Math.abs(gain) >= 9.5 ? `${gainText(gain)}` : percent(Math.abs(gain), isLess);
-  return `${verdict} by ${amount}${interval === undefined ? '' : ` (${amounts(interval, isLess)})`}`;
+  const amount = gain >= 9.5 ? gainText(gain) : percent(Math.abs(gain), isLess);
+  return `${amount}${interval === undefined ? '' : ` (${amounts(interval, isLess)})`}`;
 }
 
 /** ` (+10.1% to +14.6%)`; empty if there is no interval. */
@@ -50,42 +30,65 @@ function amounts([low, high]: Interval, isLess: boolean): string {
 export interface VerdictText {
   readonly name: string;
   readonly base: string;
-  /** `I/Os per second better by 42% (40% to 44%); ...`. */
+  /** `better: I/Os per second by 42% (40% to 44%); no significant change: exits per I/O. Of 33 metrics ...`. */
   readonly text: string;
 }
 
 /** The verdict in words, one entry for each configuration after the first. */
 export function verdicts(assessment: Assessment): VerdictText[] {
-  const shown = headlines(assessment);
+  const shown = mainMetrics(assessment);
+  const measured = measuredMetrics(assessment);
   return assessment.configurations.flatMap(({ name, againstFirst }) =>
-    againstFirst === undefined ? [] : { name, base: againstFirst.base, text: verdictOn(againstFirst, shown) },
+    againstFirst === undefined
+      ? []
+      : { name, base: againstFirst.base, text: verdictOn(againstFirst, shown, measured) },
   );
 }
 
-function verdictOn({ changes, differences }: Comparing, shown: readonly Metric[]): string {
-  const texts = shown.flatMap(({ id, title }) => {
-    const change = changes.get(id);
-    if (change === undefined) return [];
-    return `${lowerFirst(title)} ${change.isComparable ? '' : '(of other work) '}${changeText(change)}`;
+/** What the changes of a verdict begin with, in this order. */
+const BEGINNINGS: readonly (readonly [Change['verdict'], string])[] = [
+  ['better', 'better:'],
+  ['worse', 'worse:'],
+  ['changed', 'changed:'],
+  ['same', 'no significant change:'],
+  ['unknown', 'cannot say:'],
+];
+
+function verdictOn(
+  { changes, differences }: Comparing,
+  shown: readonly Metric[],
+  measured: readonly Metric[],
+): string {
+  const texts = BEGINNINGS.flatMap(([verdict, beginning]) => {
+    const those = shown.flatMap(({ id, title }) => {
+      const change = changes.get(id);
+      return change?.verdict === verdict ? `${lowerFirst(title)}${detailOf(change)}` : [];
+    });
+    return those.length === 0 ? [] : `${beginning} ${those.join(', ')}`;
   });
-  const counts = countsOf([...changes.values()]);
   const work = differences.length === 0 ? '' : ' The work was not the same, see below.';
-  return `${texts.join('; ')}. Of ${changes.size} metrics ${counts}.${work}`;
+  return `${texts.join('; ')}. ${countsOf(measured.flatMap(({ id }) => changes.get(id) ?? []))}${work}`;
 }
 
+function detailOf(change: Change): string {
+  const mark = change.isComparable ? '' : INCOMPARABLE;
+  if (change.verdict === 'same') return mark;
+  return change.verdict === 'unknown' ? ` (${change.why})` : `${mark} by ${amountText(change)}`;
+}
+
+/** `Of 33 metrics 10 are better, 2 worse, 21 without a significant change.` */
 function countsOf(changes: readonly Change[]): string {
   const count = (verdict: Change['verdict']): number =>
     changes.filter((change) => change.verdict === verdict).length;
   const parts = [
     [count('better'), 'better'],
     [count('worse'), 'worse'],
-    [count('changed'), 'otherwise changed'],
+    [count('changed'), 'different'],
     [count('same'), 'without a significant change'],
     [count('unknown'), 'unknown'],
   ] as const;
   const texts = parts.filter(([number]) => number > 0).map(([number, what]) => `${number} ${what}`);
-  const are = texts.length === 0 ? 'none' : texts.join(', ');
-  return `are ${are}`;
+  return `Of ${changes.length} metrics ${texts.join(', ').replace(' ', ' are ')}.`;
 }
 
 /** `I/Os` stays as it is. */

@@ -11,7 +11,8 @@ export interface Estimated extends Estimate {
 }
 
 const MIN_SAMPLES = 20;
-const MIN_EFFECTIVE_SAMPLES = 8;
+/** With fewer the correlation itself is unknown: an hour may have five levels of the load. */
+const MIN_EFFECTIVE_SAMPLES = 5;
 const MAX_POINTS = 120;
 
 /** A metric in one configuration, with its interval. */
@@ -42,7 +43,7 @@ export function estimate(
   const independent = Math.floor(error.effectiveSamples);
   if (independent < MIN_EFFECTIVE_SAMPLES)
     return unknown(
-      `the samples are as good as ${independent} independent ones, and ${MIN_EFFECTIVE_SAMPLES} are needed: measure longer`,
+      `the samples are worth ${independent} independent ones, and ${MIN_EFFECTIVE_SAMPLES} are needed: measure longer`,
       error.effectiveSamples,
     );
   const factor = Math.exp(criticalT(confidence, error.df) * Math.sqrt(error.variance));

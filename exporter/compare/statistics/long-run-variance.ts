@@ -3,7 +3,7 @@ export interface MeanError {
   readonly variance: number;
   /** Degrees of freedom of that variance. */
   readonly df: number;
-  /** How many independent samples would give a mean as exact. At most the number of samples. */
+  /** How many independent samples are worth as much: at most the number of samples (Zwiers and von Storch 1995). */
   readonly effectiveSamples: number;
 }
 
@@ -12,7 +12,7 @@ const MAX_CORRELATION = 0.98;
 const MIN_COSINES = 4;
 
 /**
- * How exact the mean of an autocorrelated series is. docs/decisions has the reasons and the coverage.
+ * How exact the mean of an autocorrelated series is. Decision 0040 has the reasons.
  *
  * The series is prewhitened by an AR(1) (Andrews and Monahan 1992), whose coefficient is corrected for its bias (Kendall
  * 1954). The variance is that of the first cosine transforms of the residuals, whose number is also that of the degrees
@@ -30,9 +30,8 @@ export function errorOfMean(series: Float64Array): MeanError {
   const correlation = Math.min(MAX_CORRELATION, Math.max(0, seen + (1 + 3 * seen) / n));
   const residuals = new Float64Array(n - 1);
   for (let i = 1; i < n; i++) residuals[i - 1] = (series[i] ?? 0) - correlation * (series[i - 1] ?? 0);
-  const longRun = lowFrequencies(residuals, df) / (1 - correlation) ** 2;
-  const effectiveSamples = longRun === 0 ? n : Math.min(n, square / longRun);
-  return { variance: longRun / n, df, effectiveSamples };
+  const variance = lowFrequencies(residuals, df) / (1 - correlation) ** 2 / n;
+  return { variance, df, effectiveSamples: (n * (1 - correlation)) / (1 + correlation) };
 }
 
 /** Sum of the squares, and of the products of neighbours. */

@@ -1,6 +1,6 @@
 /**
  * Student's t distribution. No library serves: simple-statistics lacks it, jStat has neither types nor a licence field,
- * and that of stdlib brings 222 packages (docs/decisions). test/exporter/compare/student-t.test.ts checks it against R.
+ * and that of stdlib brings 222 packages (decision 0040). test/exporter/compare/student-t.test.ts checks it against R.
  */
 
 /** P(|T| >= |t|) with `df` degrees of freedom, which need not be whole. */

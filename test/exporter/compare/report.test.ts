@@ -17,7 +17,7 @@ test('each form names the configurations and gains with intervals', () => {
   for (const render of [renderTable, renderMarkdown, renderHtml]) {
     const text = render(assessment);
     assert.match(text, /original/);
-    assert.match(text, /better by 4[0-9](\.[0-9])?% \(/);
+    assert.match(text, /I\/Os per second by 4[0-9](\.[0-9])?% \(/);
   }
 });
 

@@ -1,0 +1,30 @@
+import type { Span } from '../model.ts';
+import { NONE } from './numbers.ts';
+
+/** `2026-11-27 08:15` in UTC. */
+export function timeText(at: number): string {
+  const date = new Date(at * 1000);
+  return Number.isNaN(date.getTime()) ? NONE : date.toISOString().slice(0, 16).replace('T', ' ');
+}
+
+/** `20 s`, `59 min`, `3.5 h`, `12 days`. */
+export function durationText(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 2 * 86_400) return `${Number((seconds / 3600).toFixed(1))} h`;
+  return `${Number((seconds / 86_400).toFixed(1))} days`;
+}
+
+/** `59 min: 2026-11-27 08:15 to 09:15` in UTC; with their number if the times are several. */
+export function spansText(spans: readonly Span[]): string {
+  if (spans.length === 0) return NONE;
+  const seconds = spans.reduce((sum, { start, end }) => sum + (end - start), 0);
+  const start = timeText(
+    spans.reduce((first, span) => Math.min(first, span.start), Number.POSITIVE_INFINITY),
+  );
+  const end = timeText(spans.reduce((last, span) => Math.max(last, span.end), Number.NEGATIVE_INFINITY));
+  const [day] = start.split(' ');
+  const short = end.startsWith(`${day} `) ? end.slice(end.indexOf(' ') + 1) : end;
+  const several = spans.length > 1 ? ` in ${spans.length} times` : '';
+  return `${durationText(seconds)}${several}: ${start} to ${short}`;
+}

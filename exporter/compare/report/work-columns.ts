@@ -1,0 +1,52 @@
+import type { AssessedConfiguration } from '../statistics/assessment.ts';
+import { plainName } from './escape.ts';
+import { NONE, percent, valueText } from './numbers.ts';
+
+interface Column {
+  readonly title: string;
+  readonly textOf: (configuration: AssessedConfiguration) => string;
+}
+
+const MOST_NAMES = 4;
+
+const COLUMNS: readonly Column[] = [
+  { title: 'VMs', textOf: ({ vms }) => names(vms) },
+  { title: 'Hosts', textOf: ({ hosts }) => names(hosts) },
+  {
+    title: 'Reads',
+    textOf: ({ work: { readShare } }) => (readShare === undefined ? NONE : percent(readShare)),
+  },
+  {
+    title: 'Size of an I/O',
+    textOf: ({ work: { bytesPerIo } }) => valueText(bytesPerIo, 'bytes_per_second').replace('/s', ''),
+  },
+  { title: 'I/Os in flight', textOf: ({ work: { inFlight } }) => valueText(inFlight, 'number') },
+  { title: 'I/Os per second', textOf: ({ work: { iosPerSecond } }) => valueText(iosPerSecond, 'number') },
+  { title: 'vCPUs', textOf: ({ work: { vcpus } }) => valueText(vcpus, 'number') },
+  {
+    title: "CPUs of the host's other VMs",
+    textOf: ({ work: { otherVmsCpu } }) => valueText(otherVmsCpu, 'number'),
+  },
+];
+
+/** What is known of the work in some configuration, and where they differ the VMs and hosts. */
+export function workColumns(configurations: readonly AssessedConfiguration[]): Column[] {
+  return COLUMNS.filter(({ title, textOf }) => {
+    const texts = new Set(configurations.map(textOf));
+    return title === 'VMs' || title === 'Hosts' ? texts.size > 1 : texts.size > 1 || !texts.has(NONE);
+  });
+}
+
+/** `VM db-primary on kvm-7:9954`, of all configurations. */
+export function subjectsText(configurations: readonly AssessedConfiguration[]): string {
+  const vms = [...new Set(configurations.flatMap((configuration) => configuration.vms))];
+  const hosts = [...new Set(configurations.flatMap((configuration) => configuration.hosts))];
+  return `${vms.length === 1 ? 'VM' : `${vms.length} VMs:`} ${names(vms)} on ${names(hosts)}`;
+}
+
+/** Some names, and the number of the others. */
+function names(all: readonly string[]): string {
+  if (all.length === 0) return NONE;
+  const shown = all.slice(0, MOST_NAMES).map(plainName).join(', ');
+  return all.length > MOST_NAMES ? `${shown} and ${all.length - MOST_NAMES} more` : shown;
+}
