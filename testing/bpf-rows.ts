@@ -18,6 +18,8 @@ interface VmFields {
   readonly apicvInhibited?: number;
   /** A number of KVM_X86_*_VM. */
   readonly type?: number;
+  /** Whether the kernel has ioeventfds: their rows come before. */
+  readonly hasIoeventfds?: boolean;
 }
 
 const VM = 0xffff_8881_0000_0000n;
@@ -44,13 +46,27 @@ export function vcpuRow(fields: VcpuFields): Buffer {
 
 /** A row of a VM. */
 export function vmRow(pid: number, statistics: Statistics = {}, vm = VM, fields: VmFields = {}): Buffer {
-  const { apicvInhibited, type } = fields;
+  const { apicvInhibited, type, hasIoeventfds } = fields;
   const head = Buffer.alloc(24);
-  head.writeUInt32LE((apicvInhibited === undefined ? 0 : 1) + (type === undefined ? 0 : 2), 0);
+  const known = [apicvInhibited !== undefined, type !== undefined, hasIoeventfds === true];
+  head.writeUInt32LE(
+    known.reduce((bits, is, i) => bits + (is ? 2 ** i : 0), 0),
+    0,
+  );
   head.writeUInt32LE(type ?? 0, 4);
   head.writeUInt32LE(apicvInhibited ?? 0, 8);
   head.writeBigUInt64LE(presentOf(VM_STATISTICS, statistics), 16);
   return row(1, pid, vm, Buffer.concat([head, valuesOf(VM_STATISTICS, statistics)]));
+}
+
+/** A row of an ioeventfd. @param value undefined: any */
+export function ioeventfdRow(pid: number, address: bigint, isPort: boolean, value?: number, vm = VM): Buffer {
+  const body = Buffer.alloc(24);
+  body.writeBigUInt64LE(address, 0);
+  body.writeBigUInt64LE(BigInt(value ?? 0), 8);
+  body.writeUInt32LE(2, 16);
+  body.writeUInt32LE((isPort ? 1 : 0) + (value === undefined ? 2 : 0), 20);
+  return row(4, pid, vm, body);
 }
 
 function row(kind: number, pid: number, vm: bigint, body: Buffer): Buffer {

@@ -10,6 +10,8 @@ import { canRunGuests, type Guest, runGuest } from './qemu.ts';
 import { hasTool } from './tools.ts';
 
 export interface KickingGuest extends Guest {
+  /** Its QMP socket. */
+  readonly monitor: string;
   /** Stops the guest when all of its reads have ended. @returns the disk's reads, as QEMU counts them */
   stopAndCount(): Promise<number>;
   /** The reads so far. */
@@ -55,6 +57,7 @@ export async function kickingGuest(
   await until(async () => (await reads()) > 1000, `the guest ${name} reads`);
   return {
     ...guest,
+    monitor,
     reads,
     async stopAndCount() {
       await qmpCommand(monitor, { execute: 'stop' });

@@ -3,6 +3,7 @@ import type { SourceError } from '../../probes/errors.ts';
 import type { Families } from '../metrics/families.ts';
 import { labelBlock } from '../metrics/labels.ts';
 import { CounterSet } from '../model/continued-counter.ts';
+import { writeTo } from '../model/notify-addresses.ts';
 import { Queues } from '../model/queues.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
@@ -33,7 +34,7 @@ export function trace(): Collector {
     get missing() {
       return missing;
     },
-    async collect({ vms, families, settings, trace: read, stages, disks, yieldIfDue }, report) {
+    async collect({ vms, families, settings, kernel, trace: read, stages, disks, yieldIfDue }, report) {
       const reading = await read();
       limits = reading.limits;
       missing = reading.missing;
@@ -42,17 +43,19 @@ export function trace(): Collector {
         await yieldIfDue();
         const state = states.get(vm.key) ?? { queues: new Queues(), counters: new CounterSet('wavering') };
         kept.set(vm.key, state);
+        const { notifyAddresses = [] } = kernel.statistics.get(vm.key) ?? {};
+        state.queues.observe(notifyAddresses.map(writeTo));
         const counted = reading.of(vm);
         if (counted !== undefined) {
           const samples = samplesOf(families, vm, reading, state.counters);
           addEvents(samples, counted);
           addExits(samples, counted.exits ?? [], settings.vcpuReasons);
           addKicks(samples, counted.kicks ?? [], state.queues);
-          addQueues(families, vm, state.queues, stages);
           addMsi(samples, counted.msi);
           addExitDurations(samples, counted.exitDurations);
           addBlockRequests(samples, counted, disks);
         }
+        addQueues(families, vm, state.queues, stages);
         // Counters that are no longer read start from zero if they reappear.
         state.counters.forgetUnused();
       }
@@ -92,7 +95,7 @@ function addEvents({ families, vm, isa, total }: TraceSamples, counted: VmTrace)
   families.add('kvm_vm_lock_contention_seconds_total', { vm }, seconds);
 }
 
-/** The virtqueues that have been kicked so far. */
+/** The virtqueues that KVM notifies, and others that have been kicked so far. */
 function addQueues(families: Families, vm: Vm, queues: Queues, stages: Stages): void {
   for (const { index, address, number, isPort } of queues.known) {
     const device = stages.deviceAt(vm, number, isPort) ?? '';

@@ -33,8 +33,8 @@ export const traceMetrics = {
   ),
   kvm_virtqueue_info: gauge(
     ['vm', 'queue', 'address', 'device'],
-    "Guest-physical address or port to which the notifications of a virtqueue go, and its device if the VM's monitor reports it. Always 1.",
-    'kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
+    "Guest-physical address or port to which the notifications of a virtqueue go, and its device if the VM's monitor reports it. With BPF also queues that were never notified. Always 1.",
+    'BPF: kvm.ioeventfds; kvm:kvm_fast_mmio, kvm_mmio, kvm_pio',
   ),
   kvm_vm_msi_interrupts_total: counter(
     ['vm', 'vector', 'destination'],

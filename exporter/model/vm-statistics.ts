@@ -1,4 +1,5 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
+import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
 /** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
@@ -70,6 +71,8 @@ export interface VmStatistics {
   };
   /** `sev`, `sev_es`, `sev_snp` or `tdx`. Only the kernel reports it, since Linux 6.8. */
   readonly confidential?: string | undefined;
+  /** Where the guest notifies its virtqueues, also those that it never used. Only the kernel reports it. */
+  readonly notifyAddresses?: readonly NotifyAddress[] | undefined;
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly Disk[];
   readonly iothreads: readonly Iothread[];

@@ -1,3 +1,4 @@
+import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { type KernelResult, NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
@@ -25,6 +26,7 @@ export interface RemoteSettings {
 export interface Known {
   readonly statistics: Storage | undefined;
   readonly facts: Facts | undefined;
+  readonly notifyAddresses: readonly NotifyAddress[] | undefined;
   readonly isConfidential: boolean;
 }
 
@@ -61,11 +63,12 @@ export class RemoteSources {
     this.#libvirt.configure(settings.libvirt);
   }
 
-  /** Last known disks and facts of a VM from its monitor or libvirt, and its type from the kernel. Does no I/O. */
+  /** What its monitor, libvirt and the kernel reported last of a VM. Does no I/O. */
   lastOf({ key }: Vm): Known {
     return {
       statistics: this.#last.get(key),
       facts: this.#sessions.factsOf(key),
+      notifyAddresses: this.#kernel.notifyAddressesOf(key),
       isConfidential: this.#kernel.isConfidential(key),
     };
   }

@@ -1,3 +1,4 @@
+import { append, getOrInsert } from '../../kernel/maps.ts';
 import { malformed, SourceError } from '../errors.ts';
 import { type Row, rowsIn } from './rows.ts';
 
@@ -111,7 +112,17 @@ interface KvmRow {
   readonly statistics: ReadonlyMap<string, number>;
 }
 
+/** An address of the guest's memory, or a port, where the guest notifies virtqueues. */
+export interface NotifyAddress {
+  readonly address: number;
+  readonly isPort: boolean;
+  /** Queues that share it; the value that the guest writes tells them apart. */
+  readonly queues: number;
+}
+
 export interface VmRow extends KvmRow {
+  /** Ascending addresses, then ports; undefined if this kernel does not have them, or if there are too many. */
+  readonly notifyAddresses: readonly NotifyAddress[] | undefined;
   /** undefined if this kernel does not have it. */
   readonly apicvInhibited: readonly ApicvInhibitReason[] | undefined;
   /** `sev`, `sev_es`, `sev_snp` or `tdx`; undefined for another type, or before Linux 6.8. */
@@ -138,6 +149,8 @@ export interface KvmRows {
 // probes/bpf/rows.h
 const ROW_VM = 1;
 const ROW_VCPU = 2;
+const ROW_IOEVENTFD = 4;
+const MAX_IOEVENTFDS = 512;
 const VM = 16;
 const VM_FIELDS = 24;
 const VM_TYPE = 28;
@@ -160,6 +173,14 @@ const FIELD_APICV_ACTIVE = 8;
 // enum vm_field
 const FIELD_APICV_INHIBITED = 1;
 const FIELD_TYPE = 2;
+const FIELD_IOEVENTFDS = 4;
+const IOEVENTFD_ADDRESS = 24;
+const IOEVENTFD_VALUE = 32;
+const IOEVENTFD_FLAGS = 44;
+const IOEVENTFD_SIZE = 48;
+// enum ioeventfd_flag
+const FLAG_PORT = 1;
+const FLAG_ANY_VALUE = 2;
 const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
 
 /**
@@ -170,12 +191,16 @@ const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
  */
 export function parseKvmRows(bytes: Buffer, format: string): KvmRows {
   const vms = new Map<string, VmRow>();
+  const ioeventfds = new Map<string, Ioeventfd[]>();
   const vcpus = new Map<string, VcpuRow>();
   for (const row of rowsIn(bytes, format)) {
     const key = `${row.pid} ${vmOf(row)}`;
     if (row.kind === ROW_VM) {
       checkSize(row, VM_SIZE, format);
-      if (!vms.has(key)) vms.set(key, vmRow(row));
+      if (!vms.has(key)) vms.set(key, vmRow(row, ioeventfds.get(key) ?? []));
+    } else if (row.kind === ROW_IOEVENTFD) {
+      checkSize(row, IOEVENTFD_SIZE, format);
+      if (!vms.has(key)) append(ioeventfds, key, ioeventfd(row));
     } else if (row.kind === ROW_VCPU) {
       checkSize(row, VCPU_SIZE, format);
       const vcpu = `${key} ${row.u32(VCPU_ID)}`;
@@ -189,19 +214,51 @@ function checkSize({ size }: Row, wanted: number, format: string): void {
   if (size !== wanted) throw malformed(format, `a row of ${size} bytes, not ${wanted}`);
 }
 
-function vmRow(row: Row): VmRow {
+function vmRow(row: Row, ioeventfds: readonly Ioeventfd[]): VmRow {
   const fields = row.u32(VM_FIELDS);
   const inhibited = row.u32(VM_APICV_INHIBITED);
   return {
     pid: row.pid,
     vm: vmOf(row),
     statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES),
+    notifyAddresses:
+      (fields & FIELD_IOEVENTFDS) === 0 || ioeventfds.length >= MAX_IOEVENTFDS
+        ? undefined
+        : notifyAddresses(ioeventfds),
     apicvInhibited:
       (fields & FIELD_APICV_INHIBITED) === 0
         ? undefined
         : APICV_INHIBIT_REASONS.filter((_, bit) => ((inhibited >>> bit) & 1) === 1),
     confidential: (fields & FIELD_TYPE) === 0 ? undefined : CONFIDENTIAL[row.u32(VM_TYPE)],
   };
+}
+
+interface Ioeventfd {
+  readonly address: number;
+  readonly isPort: boolean;
+  /** undefined: any value. */
+  readonly value: number | undefined;
+}
+
+function ioeventfd(row: Row): Ioeventfd {
+  const flags = row.u32(IOEVENTFD_FLAGS);
+  return {
+    address: row.u64(IOEVENTFD_ADDRESS),
+    isPort: (flags & FLAG_PORT) !== 0,
+    value: (flags & FLAG_ANY_VALUE) === 0 ? row.u64(IOEVENTFD_VALUE) : undefined,
+  };
+}
+
+/** KVM has an address of memory twice if its notifications may take the fast path. */
+function notifyAddresses(all: readonly Ioeventfd[]): NotifyAddress[] {
+  const values = new Map<string, { first: Ioeventfd; values: Set<number | undefined> }>();
+  for (const first of all) {
+    const own = getOrInsert(values, `${first.isPort} ${first.address}`, () => ({ first, values: new Set() }));
+    own.values.add(first.value);
+  }
+  return [...values.values()]
+    .map(({ first: { address, isPort }, values: { size } }) => ({ address, isPort, queues: size }))
+    .sort((a, b) => Number(a.isPort) - Number(b.isPort) || a.address - b.address);
 }
 
 function vcpuRow(row: Row): VcpuRow {

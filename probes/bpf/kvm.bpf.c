@@ -40,6 +40,10 @@ struct kvm_vm_stat {
 	VM_STATISTICS_ATOMIC(ATOMIC_FIELD)
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct kvm_arch {
 	unsigned long apicv_inhibit_reasons;
 	u8 vm_type;
@@ -48,6 +52,7 @@ struct kvm_arch {
 struct kvm {
 	struct mm_struct *mm;
 	struct kvm_vm_stat stat;
+	struct list_head ioeventfds;
 	struct kvm_arch arch;
 };
 
@@ -94,6 +99,16 @@ struct kvm___flat {
 /* arch/x86/kvm/lapic.h, since Linux 6.0 with this field. */
 struct kvm_lapic {
 	u8 apicv_active;
+};
+
+/* virt/kvm/eventfd.c */
+struct _ioeventfd {
+	struct list_head list;
+	u64 addr;
+	int length;
+	u64 datamatch;
+	u8 bus_idx;
+	u8 wildcard;
 };
 #endif
 
@@ -195,6 +210,41 @@ static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, st
 	bpf_seq_write(seq, row, sizeof(*row));
 }
 
+#ifdef MODULE_TYPES
+/* include/linux/kvm_host.h enum kvm_bus */
+#define KVM_PIO_BUS 1
+
+/* Room for struct _ioeventfd, which has 64 bytes. */
+#define IOEVENTFD_BYTES 128
+#define IOEVENTFD_OFFSET(field) bpf_core_field_offset(struct _ioeventfd, field)
+
+/*
+ * KVM changes the list under a lock that is not taken here: an entry may be freed, so the loop ends and each read may fail. One read
+ * for each entry: the verifier walks the loop to its end.
+ */
+static void write_ioeventfds(struct seq_file *seq, u32 tgid, struct kvm *kvm)
+{
+	struct list_head *head = &kvm->ioeventfds;
+	struct list_head *entry = BPF_CORE_READ(head, next);
+	struct ioeventfd_row row = {};
+	char from[IOEVENTFD_BYTES] = {};
+
+	row.head = (struct row_head){ .kind = ROW_IOEVENTFD, .size = sizeof(row), .tgid = tgid };
+	row.vm = (u64)kvm;
+	for (int i = 0; i < MAX_IOEVENTFDS && entry && entry != head; i++) {
+		if (bpf_probe_read_kernel(from, bpf_core_type_size(struct _ioeventfd), (void *)entry - IOEVENTFD_OFFSET(list)))
+			return;
+		row.address = *(u64 *)(from + IOEVENTFD_OFFSET(addr));
+		row.value = *(u64 *)(from + IOEVENTFD_OFFSET(datamatch));
+		row.length = *(u32 *)(from + IOEVENTFD_OFFSET(length));
+		row.flags = (from[IOEVENTFD_OFFSET(bus_idx)] == KVM_PIO_BUS) * IOEVENTFD_PORT |
+			    (from[IOEVENTFD_OFFSET(wildcard)] & 1) * IOEVENTFD_ANY_VALUE;
+		bpf_seq_write(seq, &row, sizeof(row));
+		entry = *(struct list_head **)(from + IOEVENTFD_OFFSET(list.next));
+	}
+}
+#endif
+
 static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 {
 	struct kvm___flat *flat = (void *)kvm;
@@ -208,6 +258,12 @@ static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 		row->fields |= VM_APICV;
 		row->apicv_inhibited = apicv_inhibited(BPF_CORE_READ(kvm, arch.apicv_inhibit_reasons));
 	}
+#ifdef MODULE_TYPES
+	if (has(kvm->ioeventfds) && bpf_core_type_exists(struct _ioeventfd)) {
+		row->fields |= VM_IOEVENTFDS;
+		write_ioeventfds(seq, tgid, kvm);
+	}
+#endif
 	if (has(kvm->arch.vm_type)) {
 		row->fields |= VM_TYPE;
 		row->type = BPF_CORE_READ(kvm, arch.vm_type);

@@ -6,7 +6,7 @@
 #include "apicv-inhibit.h"
 #include "kvm-statistics.h"
 
-enum { ROW_VM = 1, ROW_VCPU = 2, ROW_THREAD = 3 };
+enum { ROW_VM = 1, ROW_VCPU = 2, ROW_THREAD = 3, ROW_IOEVENTFD = 4 };
 
 /* Every row begins with this. `size` includes it. */
 struct row_head {
@@ -45,7 +45,7 @@ struct vcpu_row {
 };
 
 /* Bits of vm_row.fields: what this kernel has. */
-enum vm_field { VM_APICV = 1, VM_TYPE = 2 };
+enum vm_field { VM_APICV = 1, VM_TYPE = 2, VM_IOEVENTFDS = 4 };
 
 struct vm_row {
 	struct row_head head;
@@ -58,6 +58,27 @@ struct vm_row {
 	u32 pad;
 	u64 present;
 	u64 statistics[VM_STATISTICS_COUNT];
+};
+
+/* With more, the rows of a VM might not fit the buffer of an iterator, 32 KiB. */
+#define MAX_IOEVENTFDS 512
+
+enum ioeventfd_flag {
+	/* An I/O port. Otherwise an address of the guest's memory. */
+	IOEVENTFD_PORT = 1,
+	/* Any value is a notification. Otherwise only `value`, the number of the queue. */
+	IOEVENTFD_ANY_VALUE = 2,
+};
+
+/* Where a virtqueue is notified. Before the row of its VM. */
+struct ioeventfd_row {
+	struct row_head head;
+	u64 vm;
+	u64 address;
+	u64 value;
+	u32 length;
+	/* Bits of enum ioeventfd_flag. */
+	u32 flags;
 };
 
 /* What this kernel has, and what holds for this thread. */

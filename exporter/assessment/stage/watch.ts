@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '../../../kernel/units.ts';
+import type { NotifyAddress } from '../../../probes/bpf/kvm-rows.ts';
 import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
@@ -7,6 +7,7 @@ import type { Affinity, VmAffinity } from '../../model/affinity-reading.ts';
 import { featuresOf } from '../../model/features.ts';
 import { isSharedByQueues } from '../../model/io-path.ts';
 import { type Kicks, localityOf, queueFairness } from '../../model/locality.ts';
+import { placeOf, queuesBeside } from '../../model/notify-addresses.ts';
 import { stageLabel, stageOf, statesOf, techniquesOf } from '../../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../../model/stage-reading.ts';
 import type { Vm } from '../../model/vm.ts';
@@ -29,6 +30,7 @@ export interface StageDependencies {
   lastOf(vm: Vm): {
     statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
     facts: Facts | undefined;
+    notifyAddresses: readonly NotifyAddress[] | undefined;
     /** By the kernel. The command line may say it, too. */
     isConfidential: boolean;
   };
@@ -151,8 +153,7 @@ export class StageWatch implements Stages {
     const byDevice = new Map<string, KickCount[]>();
     for (const kick of kicks) {
       const isPort = kick.event === 'kvm_pio';
-      const page = `0x${(isPort ? kick.address : kick.address - (kick.address % PAGE_SIZE)).toString(16)}`;
-      const device = this.deviceAt(vm, kick.address, isPort) ?? page;
+      const device = this.deviceAt(vm, kick.address, isPort) ?? `0x${placeOf(kick).toString(16)}`;
       byDevice.set(device, [...(byDevice.get(device) ?? []), kick]);
     }
     return [...byDevice].map(([device, own]) => {
@@ -163,16 +164,23 @@ export class StageWatch implements Stages {
       return {
         device,
         locality: share,
-        fairness: queueFairness(counts, this.#queueCount(vm, device)),
+        fairness: queueFairness(counts, this.#queueCount(vm, device, own)),
       };
     });
   }
 
-  /** From QEMU's monitor, else from the command line. The monitor's last statistics may be late or missing. */
-  #queueCount(vm: Vm, device: string): number | undefined {
-    const { facts } = this.dependencies.lastOf(vm);
+  /**
+   * From QEMU's monitor, else from the command line, else the notify addresses beside those of the kicks. The monitor's last
+   * statistics may be late or missing.
+   */
+  #queueCount(vm: Vm, device: string, kicks: readonly KickCount[]): number | undefined {
+    const { facts, notifyAddresses } = this.dependencies.lastOf(vm);
     const known = facts?.queues.get(devicePath(device) ?? '')?.queues;
-    return known ?? vm.devices?.storage.find(({ id }) => id === device)?.queues;
+    return (
+      known ??
+      vm.devices?.storage.find(({ id }) => id === device)?.queues ??
+      queuesBeside(kicks, notifyAddresses)
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { type KvmRows, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
+import { type KvmRows, type NotifyAddress, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
 import { sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { type KernelResult, NO_KERNEL } from '../../model/remote.ts';
@@ -89,6 +89,11 @@ export class KernelStatistics {
   /** KVM's ids of the VM's vCPUs by thread, as of the last query; undefined if it gave none. */
   vcpusOf({ pid }: Vm): ReadonlyMap<number, number> | undefined {
     return this.#vcpus.get(pid);
+  }
+
+  /** Where the VM's virtqueues are notified, as of the last query; undefined if unknown. */
+  notifyAddressesOf(key: string): readonly NotifyAddress[] | undefined {
+    return this.#last.get(key)?.notifyAddresses;
   }
 
   /** Whether the kernel reports a confidential VM, as of the last query. */

@@ -34,6 +34,7 @@ export function statisticsOf<V extends VmOfRows>(
       apicv: apicvOf(own, groups),
       confidential: own.find(({ confidential }) => confidential !== undefined)?.confidential,
       histograms: histograms(vcpus),
+      notifyAddresses: allOrNone(own.map(({ notifyAddresses }) => notifyAddresses)),
       types: new Map(),
       disks: [],
       iothreads: [],
@@ -65,6 +66,10 @@ function apicvOf(
     return states.length === 0 ? [] : [[index, !states.includes(false)]];
   });
   return { inhibited: new Set(known.flat()), active: new Map(active) };
+}
+
+function allOrNone<T>(parts: readonly (readonly T[] | undefined)[]): T[] | undefined {
+  return parts.includes(undefined) ? undefined : parts.flatMap((part) => part ?? []);
 }
 
 function longestWindow(index: number, rows: readonly VcpuRow[]): [number, number][] {

@@ -44,7 +44,12 @@ function setUp(context: TestContext) {
         warn: add('warn'),
       } as unknown as ConstructorParameters<typeof Assessment>[0]['logger'],
       residencyOf: () => undefined,
-      lastOf: () => ({ statistics: undefined, facts: undefined, isConfidential: false }),
+      lastOf: () => ({
+        statistics: undefined,
+        facts: undefined,
+        notifyAddresses: undefined,
+        isConfidential: false,
+      }),
       now: () => 0,
       epochMs: () => 0,
       sinceBoot: () => 100,

@@ -8,8 +8,10 @@ import { trace as traceCollector } from '../../../exporter/collectors/trace.ts';
 import { exposition } from '../../../exporter/http/exposition.ts';
 import { Inventory } from '../../../exporter/inventory/inventory.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
+import { NO_KERNEL } from '../../../exporter/model/remote.ts';
 import { NOT_TRACED, type TraceReading } from '../../../exporter/model/trace-reading.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
+import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { VmTrace } from '../../../exporter/model/vm-trace.ts';
 import { TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
 import { Trace } from '../../../exporter/trace/trace.ts';
@@ -39,6 +41,7 @@ interface Collector {
 function collector(
   settings: Pick<CollectorSettings, 'vcpuReasons'> = { vcpuReasons: true },
   disks: Collection['disks'] = [],
+  kernel: Partial<VmStatistics> = {},
 ): Collector {
   const collects = traceCollector();
   return {
@@ -50,6 +53,7 @@ function collector(
         settings,
         vms,
         disks,
+        kernel: { ...NO_KERNEL, statistics: new Map([['1:1', kernel]]) },
         trace: () => reading,
         yieldIfDue: () => Promise.resolve(),
         stages: { of: () => undefined, deviceAt: () => undefined },
@@ -428,6 +432,20 @@ test('without a backend there are no series, and the problems are reported', asy
   assert.deepEqual(problems, [problem]);
 });
 
+test('queues that were never notified are known from the kernel, also without trace events', async () => {
+  const notifyAddresses = [
+    { address: 0xfe00_3000, isPort: false, queues: 1 },
+    { address: 0xfe00_3004, isPort: false, queues: 1 },
+    { address: 0xc010, isPort: true, queues: 4 },
+  ];
+  const { samples } = await collector({ vcpuReasons: true }, [], { notifyAddresses }).collect(NOT_TRACED);
+  assert.deepEqual(
+    series(samples, 'kvm_virtqueue_info').map((key) => /address="([^"]*)"/.exec(key)?.[1]),
+    ['port 0xc010', '0xfe003000', '0xfe003004'],
+  );
+  assert.deepEqual(series(samples, 'kvm_virtqueue_kicks_total'), []);
+});
+
 test('doctor gets the limits of the backend', async () => {
   const collects = traceCollector();
   const families = new Families(10);
@@ -435,6 +453,7 @@ test('doctor gets the limits of the backend', async () => {
     families,
     vms: [],
     disks: [],
+    kernel: NO_KERNEL,
     trace: () => ({ ...NOT_TRACED, limits: ['no queues'] }),
     stages: {},
     yieldIfDue: async () => undefined,

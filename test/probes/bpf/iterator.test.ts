@@ -12,6 +12,8 @@ import {
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
 import { ROOT } from '../../../testing/daemon.ts';
+import { qmpCommand } from '../../../testing/guest-with-monitor.ts';
+import { canRunKickingGuests, kickingGuest } from '../../../testing/kicking-guest.ts';
 import { fakeLibbpf } from '../../../testing/libbpf.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../../testing/tiny-vm.ts';
 import { has, hasTool } from '../../../testing/tools.ts';
@@ -94,6 +96,29 @@ test('the kernel itself gives the vCPUs of a VM, with every statistic that its t
     reasons.filter((name) => !APICV_INHIBIT_REASONS.some((known) => known === name)),
     [],
     'a reason of this kernel is not in the list',
+  );
+});
+
+test('the kernel has where the queues of a disk are notified, as QEMU says, used or not', async (context) => {
+  if (!canLoad(context) || !canRunKickingGuests(context)) return;
+  const { pid, monitor } = await kickingGuest(context, 'kt-notify', 1);
+  const iterator = BpfIterator.load(openLibbpf(), 'kvm');
+  context.after(() => iterator.close());
+  const vm = parseKvmRows(iterator.read(), 'kernel').vms.find((each) => each.pid === pid);
+  const [bus] = (await qmpCommand(monitor, { execute: 'query-pci' })) as {
+    devices: { qdev_id: string; regions: { type: string; address: number }[] }[];
+  }[];
+  const disk = bus?.devices.find(({ qdev_id }) => qdev_id === 'vda');
+  const ports = disk?.regions.find(({ type }) => type === 'io')?.address ?? 0;
+  const path = '/machine/peripheral/vda';
+  const queues = await qmpCommand(monitor, {
+    execute: 'qom-get',
+    arguments: { path, property: 'num-queues' },
+  });
+  // VIRTIO_PCI_QUEUE_NOTIFY, include/uapi/linux/virtio_pci.h
+  assert.deepEqual(
+    vm?.notifyAddresses?.filter(({ isPort }) => isPort),
+    [{ address: ports + 16, isPort: true, queues }],
   );
 });
 

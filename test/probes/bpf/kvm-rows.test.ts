@@ -9,7 +9,7 @@ import {
   VM_STATISTICS,
 } from '../../../probes/bpf/kvm-rows.ts';
 import { SourceError } from '../../../probes/errors.ts';
-import { vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
+import { ioeventfdRow, vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { ROOT } from '../../../testing/daemon.ts';
 
 const parse = (...rows: Buffer[]) => parseKvmRows(Buffer.concat(rows), 'rows');
@@ -57,6 +57,44 @@ test('APICv: each reason of a VM, and whether it is active in a vCPU', () => {
     vcpus.map(({ isApicvActive }) => isApicvActive),
     [true, false],
   );
+});
+
+test('notify addresses: two entries of an address are one, and values tell the queues of a port apart', () => {
+  const { vms } = parse(
+    ioeventfdRow(7, 0xc010n, true, 0),
+    ioeventfdRow(7, 0xc010n, true, 1),
+    ioeventfdRow(7, 0xfe00_3004n, false),
+    ioeventfdRow(7, 0xfe00_3004n, false),
+    ioeventfdRow(7, 0xfe00_3000n, false),
+    vmRow(7, {}, undefined, { hasIoeventfds: true }),
+    // A second descriptor of the VM.
+    ioeventfdRow(7, 0xc010n, true, 2),
+    vmRow(7, {}, undefined, { hasIoeventfds: true }),
+    vmRow(8, {}, undefined, { hasIoeventfds: true }),
+    vmRow(9),
+  );
+  assert.deepEqual(
+    vms.map(({ notifyAddresses }) => notifyAddresses),
+    [
+      [
+        { address: 0xfe00_3000, isPort: false, queues: 1 },
+        { address: 0xfe00_3004, isPort: false, queues: 1 },
+        { address: 0xc010, isPort: true, queues: 2 },
+      ],
+      [],
+      undefined,
+    ],
+  );
+});
+
+test('as many notify addresses as a row can have may be too few: unknown', () => {
+  const header = readFileSync(`${ROOT}probes/bpf/rows.h`, 'utf8');
+  const most = Number(/#define MAX_IOEVENTFDS (\d+)/.exec(header)?.[1]);
+  const found = (count: number) => {
+    const all = Array.from({ length: count }, (_, i) => ioeventfdRow(7, BigInt(i * 4), false));
+    return parse(...all, vmRow(7, {}, undefined, { hasIoeventfds: true })).vms[0]?.notifyAddresses?.length;
+  };
+  assert.deepEqual([found(most - 1), found(most)], [most - 1, undefined]);
 });
 
 test('the types of confidential VMs are those of KVM, and others are not confidential', () => {

@@ -73,6 +73,7 @@ function setUp(context: TestContext) {
     lastOf: () => ({
       statistics: state.hasStatistics ? statistics() : undefined,
       facts: facts(),
+      notifyAddresses: undefined,
       isConfidential: false,
     }),
     onPhase: ({ label }, from, to) => void changes.push(`${label} phase: ${from} -> ${to}`),
