@@ -37,7 +37,7 @@ export interface Rates {
 const ratio = ([a = Number.NaN, b = 0]: readonly number[]): number => (b > 0 ? a / b : Number.NaN);
 
 /** Four metrics as those of `compare`: by the second and by the I/O. */
-export const TEST_METRICS: readonly ComparedMetric[] = [
+const TEST_METRICS: readonly ComparedMetric[] = [
   {
     id: 'iops',
     title: 'I/Os per second',

@@ -1,5 +1,5 @@
+import { plainName } from '../names.ts';
 import type { AssessedConfiguration, Estimate } from '../statistics/assessment.ts';
-import { plainName } from './escape.ts';
 import type { Metric } from './main-metrics.ts';
 import { valueText } from './numbers.ts';
 import { ticks } from './scale.ts';

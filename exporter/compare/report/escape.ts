@@ -1,4 +1,5 @@
 import { printable } from '../../../probes/printable.ts';
+import { plainName } from '../names.ts';
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -7,16 +8,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;',
 };
-
-/** Longer names are cut: nothing limits a libvirt name. */
-const MAX_NAME = 60;
-
-/** A name of a tenant, for terminals: without control characters, and not longer than 60 characters. */
-export function plainName(name: string): string {
-  const characters = [...name];
-  const short = characters.length > MAX_NAME ? `${characters.slice(0, MAX_NAME - 1).join('')}…` : name;
-  return short === '' ? '""' : printable(short);
-}
 
 /** Text or a value of an attribute, for HTML. */
 export function html(text: string): string {
@@ -32,8 +23,11 @@ export function markdownName(name: string): string {
 
 /** Any text, for Markdown: every character that may be markup becomes a number. */
 export function markdown(text: string): string {
-  return printable(text).replace(
-    /[^\p{L}\p{N} .,:;()%+/–−×…"'-]/gu,
-    (character) => `&#${character.codePointAt(0)};`,
-  );
+  return printable(text).replace(/[^\p{L}\p{N} .,:;()%+/–−×…"'-]/gu, entity);
+}
+
+/** Of a mention or a number of an issue, a word joiner hides the beginning from GitHub. */
+function entity(character: string): string {
+  const number = `&#${character.codePointAt(0)};`;
+  return character === '@' || character === '#' ? `${number}&#8288;` : number;
 }

@@ -1,7 +1,8 @@
 import { TECHNIQUES } from '../../metrics/techniques.ts';
+import { plainName } from '../names.ts';
 import type { Assessment, Comparing } from '../statistics/assessment.ts';
 import { type GainCell, gainCell, valueCell } from './cells.ts';
-import { html, plainName } from './escape.ts';
+import { html } from './escape.ts';
 import { techniqueText } from './explanations.ts';
 import type { Metric } from './main-metrics.ts';
 import { spansText } from './times.ts';

@@ -1,7 +1,8 @@
+import { plainName } from '../names.ts';
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
 import { barChart } from './bars.ts';
 import { groups } from './cells.ts';
-import { html, plainName } from './escape.ts';
+import { html } from './escape.ts';
 import { methodText, reasonsOf, workTexts } from './explanations.ts';
 import { metricTable, techniqueTable, workTable } from './html-tables.ts';
 import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';

@@ -1,7 +1,8 @@
 import { styleText } from 'node:util';
+import { printable } from '../../../probes/printable.ts';
+import { plainName } from '../names.ts';
 import type { AssessedConfiguration, Assessment, Verdict } from '../statistics/assessment.ts';
 import { type GainCell, gainCell, groups, lineOf, valueCell } from './cells.ts';
-import { plainName } from './escape.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
 import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
 import { shortened } from './svg.ts';
@@ -36,7 +37,7 @@ export function renderTable(assessment: Assessment, options: TableOptions = {}):
   const tables = groups([...mainMetrics(assessment), ...otherMetrics(assessment)], columns).map((metrics) =>
     tableOf(configurations, metrics, first, isColoured),
   );
-  const about = [...aboutOf(assessment)].map((text) => wrapped(text, width));
+  const about = [...aboutOf(assessment)].map((text) => wrapped(printable(text), width));
   const verdict = verdicts(assessment).map(({ name, base, text }) =>
     wrapped(`${plainName(name)} against ${plainName(base)}: ${text}`, width),
   );

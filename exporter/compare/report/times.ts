@@ -8,7 +8,7 @@ export function timeText(at: number): string {
 }
 
 /** `20 s`, `59 min`, `3.5 h`, `12 days`. */
-export function durationText(seconds: number): string {
+function durationText(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   if (seconds < 2 * 86_400) return `${Number((seconds / 3600).toFixed(1))} h`;

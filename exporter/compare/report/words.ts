@@ -1,13 +1,12 @@
 import type { Assessment, Change, Comparing, Interval } from '../statistics/assessment.ts';
 import { type Metric, mainMetrics, measuredMetrics } from './main-metrics.ts';
-import { gainText, percent } from './numbers.ts';
+import { gainText, percent, valueText } from './numbers.ts';
 
 /** The sign of a metric that the difference of the work makes incomparable. */
 export const INCOMPARABLE = '*';
 
 /** `12.3% (10.1% to 14.6%)`, of a change that is better or worse; `+12.3% (...)` of one that is neither. */
-function amountText({ verdict, gain, interval, from }: Change): string {
-  if (gain === undefined) return `from ${from}`;
+function amountText({ verdict, gain = 0, interval }: Change): string {
   if (verdict === 'changed') return `${gainText(gain)}${rangeText(interval)}`;
   const isLess = gain < 0;
   const amount = gain >= 9.5 ? gainText(gain) : percent(Math.abs(gain), isLess);
@@ -60,9 +59,9 @@ function verdictOn(
   measured: readonly Metric[],
 ): string {
   const texts = BEGINNINGS.flatMap(([verdict, beginning]) => {
-    const those = shown.flatMap(({ id, title }) => {
+    const those = shown.flatMap(({ id, title, unit }) => {
       const change = changes.get(id);
-      return change?.verdict === verdict ? `${lowerFirst(title)}${detailOf(change)}` : [];
+      return change?.verdict === verdict ? `${lowerFirst(title)}${detailOf(change, unit)}` : [];
     });
     return those.length === 0 ? [] : `${beginning} ${those.join(', ')}`;
   });
@@ -70,10 +69,13 @@ function verdictOn(
   return `${texts.join('; ')}. ${countsOf(measured.flatMap(({ id }) => changes.get(id) ?? []))}${work}`;
 }
 
-function detailOf(change: Change): string {
+function detailOf(change: Change, unit: Metric['unit']): string {
   const mark = change.isComparable ? '' : INCOMPARABLE;
   if (change.verdict === 'same') return mark;
-  return change.verdict === 'unknown' ? ` (${change.why})` : `${mark} by ${amountText(change)}`;
+  if (change.verdict === 'unknown') return ` (${change.why})`;
+  if (change.gain === undefined)
+    return `${mark} (from ${valueText(change.from, unit)} to ${valueText(change.to, unit)})`;
+  return `${mark} by ${amountText(change)}`;
 }
 
 /** `Of 33 metrics 10 are better, 2 worse, 21 without a significant change.` */

@@ -1,5 +1,5 @@
+import { someNames } from '../names.ts';
 import type { AssessedConfiguration } from '../statistics/assessment.ts';
-import { plainName } from './escape.ts';
 import { NONE, percent, valueText } from './numbers.ts';
 
 interface Column {
@@ -7,11 +7,11 @@ interface Column {
   readonly textOf: (configuration: AssessedConfiguration) => string;
 }
 
-const MOST_NAMES = 4;
+const namesOf = (all: readonly string[]): string => (all.length === 0 ? NONE : someNames(all));
 
 const COLUMNS: readonly Column[] = [
-  { title: 'VMs', textOf: ({ vms }) => names(vms) },
-  { title: 'Hosts', textOf: ({ hosts }) => names(hosts) },
+  { title: 'VMs', textOf: ({ vms }) => namesOf(vms) },
+  { title: 'Hosts', textOf: ({ hosts }) => namesOf(hosts) },
   {
     title: 'Reads',
     textOf: ({ work: { readShare } }) => (readShare === undefined ? NONE : percent(readShare)),
@@ -41,12 +41,5 @@ export function workColumns(configurations: readonly AssessedConfiguration[]): C
 export function subjectsText(configurations: readonly AssessedConfiguration[]): string {
   const vms = [...new Set(configurations.flatMap((configuration) => configuration.vms))];
   const hosts = [...new Set(configurations.flatMap((configuration) => configuration.hosts))];
-  return `${vms.length === 1 ? 'VM' : `${vms.length} VMs:`} ${names(vms)} on ${names(hosts)}`;
-}
-
-/** Some names, and the number of the others. */
-function names(all: readonly string[]): string {
-  if (all.length === 0) return NONE;
-  const shown = all.slice(0, MOST_NAMES).map(plainName).join(', ');
-  return all.length > MOST_NAMES ? `${shown} and ${all.length - MOST_NAMES} more` : shown;
+  return `${vms.length === 1 ? 'VM' : `${vms.length} VMs:`} ${namesOf(vms)} on ${namesOf(hosts)}`;
 }

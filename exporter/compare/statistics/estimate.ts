@@ -36,7 +36,9 @@ export function estimate(
   if (!Number.isFinite(value)) return unknown('the metric is not defined: its denominator is 0');
   if (value < 0) return unknown(`the value is negative (${value})`);
   if (samples.count < MIN_SAMPLES)
-    return unknown(`only ${samples.count} samples after the warm-up, and ${MIN_SAMPLES} are needed`);
+    return unknown(
+      `only ${samples.count} sample${samples.count === 1 ? '' : 's'} after the warm-up, and ${MIN_SAMPLES} are needed`,
+    );
   const influences = influencesOf(samples, metricOf, value);
   if (influences === undefined) return unknown('one sample holds almost all that was counted');
   const error = errorOfMean(influences);

@@ -1,4 +1,5 @@
 import type { Configuration, Work } from '../model.ts';
+import { someNames } from '../names.ts';
 import type { Difference } from './assessment.ts';
 
 /** A share of reads that differs by more makes other I/Os of it. */
@@ -29,9 +30,9 @@ function sets(
   now: readonly string[],
   concernsPerIo: boolean,
 ): Difference[] {
-  const [a, b] = [before, now].map((all) => [...all].sort().join(', '));
-  if (a === undefined || b === undefined || a === b || before.length === 0 || now.length === 0) return [];
-  return [{ text: `measured ${what} ${b}, in the base ${a}`, concernsPerIo }];
+  const isSame = before.length === now.length && now.every((name) => before.includes(name));
+  if (isSame || before.length === 0 || now.length === 0) return [];
+  return [{ text: `measured ${what} ${someNames(now)}, in the base ${someNames(before)}`, concernsPerIo }];
 }
 
 function reads({ readShare: before }: Work, { readShare: now }: Work): Difference[] {
@@ -79,7 +80,7 @@ function differs(before: number | undefined, now: number | undefined, relative: 
   return Math.abs(now - before) > relative * Math.max(Math.abs(before), Math.abs(now));
 }
 
-const percent = (share: number): string => `${Math.round(share * 100)}%`;
+const percent = (share: number): string => `${(share * 100).toFixed(share < 1 ? 1 : 0)}%`;
 const kib = (bytes: number | undefined): string => `${short(Number(bytes) / 1024)} KiB`;
 const whole = (value: number | undefined): string => Math.round(Number(value)).toLocaleString('en-US');
 const short = (value: number | undefined): string => String(Number(Number(value).toPrecision(3)));

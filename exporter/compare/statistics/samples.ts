@@ -27,39 +27,39 @@ export interface Samples {
 }
 
 export function samplesOf(observations: readonly Observation[], spans: readonly Span[]): Samples {
-  const inSpans = within(spans);
-  const valid = observations.filter(isUsable);
-  const kept = valid.filter(inSpans);
+  const isInside = within(spans);
+  const kept: Observation[] = [];
+  let invalid = 0;
+  for (const observation of observations) {
+    if (!isUsable(observation)) invalid++;
+    else if (isInside(observation)) kept.push(observation);
+  }
   const width = kept[0]?.sums.length ?? 0;
-  const each = Math.max(1, Math.ceil(kept.length / MAX_BINS));
-  const bins = Math.ceil(kept.length / each);
+  const perBin = Math.max(1, Math.ceil(kept.length / MAX_BINS));
+  const bins = Math.ceil(kept.length / perBin);
   const sums = new Float64Array(bins * width);
   const ends = new Float64Array(bins);
-  const totals = new Array<number>(width).fill(0);
-  for (const [i, observation] of kept.entries()) {
-    const bin = Math.floor(i / each);
-    ends[bin] = observation.at;
+  let i = 0;
+  for (const { at, sums: added } of kept) {
+    const bin = Math.floor(i++ / perBin);
+    ends[bin] = at;
     for (let k = 0; k < width; k++) {
-      const value = observation.sums[k] ?? 0;
-      sums[bin * width + k] = (sums[bin * width + k] ?? 0) + value;
-      totals[k] = (totals[k] ?? 0) + value;
+      const cell = bin * width + k;
+      sums[cell] = (sums[cell] ?? 0) + (added[k] ?? 0);
     }
   }
-  const cut = valid.length - kept.length;
-  return {
-    count: kept.length,
-    cut,
-    invalid: observations.length - valid.length,
-    bins,
-    width,
-    sums,
-    ends,
-    totals,
-  };
+  const totals = new Array<number>(width).fill(0);
+  sums.forEach((sum, cell) => {
+    totals[cell % width] = (totals[cell % width] ?? 0) + sum;
+  });
+  const cut = observations.length - invalid - kept.length;
+  return { count: kept.length, cut, invalid, bins, width, sums, ends, totals };
 }
 
 function isUsable({ at, seconds, sums }: Observation): boolean {
-  return Number.isFinite(at) && seconds > 0 && sums.every(Number.isFinite);
+  if (!Number.isFinite(at) || !(seconds > 0)) return false;
+  for (const sum of sums) if (!Number.isFinite(sum)) return false;
+  return true;
 }
 
 /** Whether an observation is within a span, after its warm-up. The spans of a long time may be thousands. */
