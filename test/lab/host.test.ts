@@ -105,6 +105,12 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
           assertBetween(least.get(name), value, most.get(name), name);
         }
         assert.equal(sample(samples, 'kvm_vm_source_info', { ...VM, source: source.toLowerCase() }), 1);
+        if (servedAt !== BPF_PORT) return;
+        // The types of the module kvm are found: the emulated CPU has no AVIC.
+        for (const vcpu of ['0', '1'])
+          assert.equal(sample(samples, 'kvm_vcpu_apicv_active', { ...VM, vcpu }), 0);
+        assert.equal(sample(samples, 'kvm_vm_apicv_inhibited', { ...VM, reason: 'disabled' }), 1);
+        assert.ok(series(samples, 'kvm_virtqueue_info', VM).length >= 2, 'the queues of the disk');
       },
     );
   }
