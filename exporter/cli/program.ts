@@ -4,7 +4,6 @@ import { runAccept } from './accept.ts';
 import { versionText } from './build.ts';
 import type { CompareFlags } from './compare.ts';
 import { withComparison } from './compare-options.ts';
-import { runDemo } from './demo.ts';
 import { runDoctor } from './doctor.ts';
 import { withPaths, withSettings, withStateSettings } from './flags.ts';
 import { runOnce } from './once.ts';
@@ -36,7 +35,7 @@ export function program(exitWith: (code: number) => void): Command {
       'demo',
     )
     .option('--no-prometheus', 'do not start Prometheus')
-    .action(async (flags: RawValues) => runDemo(flags));
+    .action(demo);
   withSettings(root.command('once'))
     .description('collect once, print the metrics and exit')
     .action(async (flags: RawValues) => runOnce(flags));
@@ -85,7 +84,13 @@ function addPhase(phase: Command, exitWith: (code: number) => void): void {
     .action((flags: RawValues) => runPhaseList(flags));
 }
 
-/** The daemon does not load what only this command needs. */
+/** The daemon does not load the simulated host. */
+async function demo(flags: RawValues): Promise<void> {
+  const { runDemo } = await import('./demo.ts');
+  await runDemo(flags);
+}
+
+/** Nor what compares. */
 async function compare(flags: CompareFlags): Promise<number> {
   const { runCompare } = await import('./compare.ts');
   return runCompare(flags);
