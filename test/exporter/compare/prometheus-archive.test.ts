@@ -87,10 +87,7 @@ test('sums growth in windows, without a point in two pieces', async () => {
   await all(archive.windows(kicks, { start: 1000, end: 31_600 }, how));
   const query =
     'sum by (job, instance, vm, step) (increase(kvm_vm_io_path_events_total{step=~"kick|inject",vm="a.b\\"|"}[300s]))';
-  assert.deepEqual(queries, [
-    `${query} from 1300 to 7300 by 300`,
-    `${query} from 7600 to 31600 by 300`,
-  ]);
+  assert.deepEqual(queries, [`${query} from 1300 to 7300 by 300`, `${query} from 7600 to 31600 by 300`]);
 });
 
 test('a gauge is averaged, a time is too short for a window', async () => {
