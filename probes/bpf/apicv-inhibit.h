@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Why KVM does not let the CPU virtualize the APICs of a VM: enum kvm_apicv_inhibit, arch/x86/include/asm/kvm_host.h. The kernel
- * numbers the reasons anew when it adds one, so a row has them in this order. kvm-rows.ts has the same list.
+ * changes its numbers when it adds a reason, so a row has them in this order. kvm-rows.ts has the same list.
  */
 #ifndef APICV_INHIBIT_H
 #define APICV_INHIBIT_H

@@ -116,7 +116,7 @@ interface KvmRow {
 export interface NotifyAddress {
   readonly address: number;
   readonly isPort: boolean;
-  /** Queues that share it; the value that the guest writes tells them apart. */
+  /** Queues that share it; the guest writes another value for each. */
   readonly queues: number;
 }
 
