@@ -226,6 +226,14 @@ const derived = {
     'Threads that violate their expected affinity.',
     sum(gauge('kvm_vm_affinity_drift_threads'), VM),
   ),
+  'vm_technique:kvm_technique_lost_timestamp_seconds:max': rule(
+    'When a technique was lost, in seconds since the epoch. Only techniques that are lost.',
+    and(
+      max(gauge('kvm_vm_technique_since_timestamp_seconds'), [...VM, 'technique']),
+      on(...VM, 'technique'),
+      compare(gauge('kvm_vm_technique_state', { state: equal('lost') }), '==', 1),
+    ),
+  ),
   'vm:kvm_techniques_in_force:count': rule(
     `Techniques of the paper in force: ${TECHNIQUES.join(', ')}.`,
     sum(gauge('kvm_vm_technique_state', { state: equal('in_force') }), VM),

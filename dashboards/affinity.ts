@@ -9,6 +9,7 @@ import {
   avgOverTime,
   compare,
   countValues,
+  labelReplace,
   max,
   maxOverTime,
   on,
@@ -16,9 +17,11 @@ import {
   subquery,
   sum,
   topk,
+  type Vector,
 } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { seriesToVm } from './links.ts';
 import { memoryOnNodes } from './memory.ts';
 import { BarChart } from './panels/bar-chart.ts';
@@ -27,7 +30,18 @@ import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, hostRate, ON_IO_PATH, RANGE, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
+import {
+  hostGauge,
+  hostRate,
+  OF_VMS,
+  ON_IO_PATH,
+  RANGE,
+  RATE,
+  rows,
+  series,
+  vmGauge,
+  vmRate,
+} from './queries.ts';
 import { datasource, instance, job, vm } from './variables.ts';
 
 const THREAD = [...VM, 'thread'] as const;
@@ -35,6 +49,10 @@ const drift = sum(vmGauge('kvm_thread_affinity_drift'), [...THREAD, 'kind']);
 const migrations = sum(vmRate('kvm_thread_observed_migrations_total', ON_IO_PATH), THREAD);
 const kicks = vmRate('kvm_virtqueue_kicks_total');
 const QUEUE = [...VM, 'queue'] as const;
+
+/** Where no monitor names the device, the exporter has only its address or port. */
+const onDevice = (of: Vector<(typeof VM)[number] | 'device'>): Vector<(typeof VM)[number] | 'device'> =>
+  labelReplace(max(of, [...VM, 'device']), 'device', 'unnamed device at $1', 'device', '(0x.+)');
 
 /** Block devices that hold the disks of the selected VMs. */
 const DEVICE = [...HOST, 'device'] as const;
@@ -60,6 +78,7 @@ export const affinity = (): Dashboard =>
           ),
         ],
       },
+      { title: 'Alerts', panels: [firingAlerts(OF_VMS)] },
       {
         title: 'Threads on CPUs',
         panels: [
@@ -204,7 +223,7 @@ export const affinity = (): Dashboard =>
               'Mean kicks of each virtqueue, by vCPU. One color per bar: each vCPU has its own queue (paper, Fig. 7 c). All colors: the vCPUs take turns (Fig. 7 b). Equal heights: even use (Fig. 8). Choose one VM.',
             width: 24,
             height: 9,
-            unit: 'cps',
+            unit: 'eps',
             x: 'queue\\vcpu',
             stacked: true,
             legend: true,
@@ -225,9 +244,7 @@ export const affinity = (): Dashboard =>
             ...third,
             unit: 'percentunit',
             max: 1,
-            queries: [
-              series(max(vmGauge('kvm_vm_queue_locality_ratio'), [...VM, 'device']), '{{vm}} {{device}}'),
-            ],
+            queries: [series(onDevice(vmGauge('kvm_vm_queue_locality_ratio')), '{{vm}} {{device}}')],
           }),
           new TimeSeries({
             title: 'Fairness of queues',
@@ -237,15 +254,13 @@ export const affinity = (): Dashboard =>
             unit: 'percentunit',
             max: 1,
             thresholds: above([[queueImbalance.fairness, 'orange']], 'transparent'),
-            queries: [
-              series(max(vmGauge('kvm_vm_queue_fairness_ratio'), [...VM, 'device']), '{{vm}} {{device}}'),
-            ],
+            queries: [series(onDevice(vmGauge('kvm_vm_queue_fairness_ratio')), '{{vm}} {{device}}')],
           }),
           new TimeSeries({
             title: 'Kicks by virtqueue',
             description: 'Kicks per second of each virtqueue.',
             ...third,
-            unit: 'cps',
+            unit: 'eps',
             queries: [series(sum(kicks, QUEUE), '{{vm}} queue {{queue}}')],
           }),
           new Table({
@@ -291,7 +306,7 @@ export const affinity = (): Dashboard =>
               { from: 'controller', title: 'Controller' },
               { from: 'queue', title: 'Queue', width: 80 },
               { from: 'cpus', title: 'CPUs' },
-              { from: 'Value #B', title: 'Interrupts', unit: 'cps' },
+              { from: 'Value #B', title: 'Interrupts', unit: 'eps' },
             ],
             sortBy: 'Interrupts',
           }),

@@ -1,8 +1,9 @@
 import type { Dashboard } from '@grafana/schema';
 import { HOST } from '../alerts/recording.ts';
 import { taskStalled } from '../alerts/thresholds.ts';
-import { compare, count, div, histogramQuantile, max, min, sum } from '../promql/promql.ts';
+import { compare, count, div, histogramQuantile, max, min, regexp, sum } from '../promql/promql.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { seriesToHost, toHost } from './links.ts';
 import { currentValue } from './panels/current-value.ts';
 import { failingCollectors } from './panels/failing-collectors.ts';
@@ -11,7 +12,7 @@ import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, hostRate, rows, series } from './queries.ts';
+import { hostGauge, hostRate, OF_HOSTS, rows, series } from './queries.ts';
 import { datasource, instance, job } from './variables.ts';
 
 const third = { width: 8, height: 8, min: 0, links: [seriesToHost] } as const;
@@ -48,6 +49,10 @@ export const exporter = (): Dashboard =>
         ],
       },
       {
+        title: 'Alerts',
+        panels: [firingAlerts({ ...OF_HOSTS, alertname: regexp('KvmTelemetry.+') }, { hasVm: false })],
+      },
+      {
         title: 'Now',
         panels: [
           currentValue(
@@ -70,7 +75,7 @@ export const exporter = (): Dashboard =>
             'Trace events per second that were not counted because the map was full.',
             sum(hostRate('kvm_telemetry_trace_dropped_total'), []),
             {
-              unit: 'cps',
+              unit: 'eps',
               thresholds: above([[1e-9, 'red']]),
             },
           ),
@@ -160,7 +165,7 @@ export const exporter = (): Dashboard =>
             description:
               'Events per second that were not counted because the map of the hist trigger was full.',
             ...third,
-            unit: 'cps',
+            unit: 'eps',
             queries: [series(sum(hostRate('kvm_telemetry_trace_dropped_total'), ['set']), '{{set}}')],
           }),
           new TimeSeries({

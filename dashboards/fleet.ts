@@ -7,7 +7,9 @@ import {
   pollingRegressed,
   vcpuStarved,
 } from '../alerts/thresholds.ts';
+import { STAGES } from '../exporter/metrics/stages.ts';
 import {
+  add,
   and,
   atEnd,
   avgOverTime,
@@ -15,18 +17,22 @@ import {
   count,
   div,
   equal,
+  labelReplace,
   max,
   mul,
   notRegexp,
   on,
   or,
+  regexp,
   subquery,
   sum,
   topk,
   type Vector,
+  vector,
 } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { seriesToHost, toHost, toVm } from './links.ts';
 import { BarChart } from './panels/bar-chart.ts';
 import { currentValue } from './panels/current-value.ts';
@@ -35,6 +41,7 @@ import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
 import { hostGauge, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
+import { lostTechniques, vmsByTechnique } from './technique-counts.ts';
 import { datasource, instance, job, stage, vm } from './variables.ts';
 
 /** Lines per panel and rows per table, for any number of hosts. */
@@ -53,6 +60,13 @@ const perIo = recorded('host:kvm_io_path_events:per_io', OF_HOSTS);
 const vms = recorded('host:kvm_vms:count', OF_HOSTS);
 
 type Host = (typeof HOST)[number];
+
+const vmsByStage = sum(recorded('host_stage:kvm_vms:count', { ...OF_HOSTS, stage: regexp('$stage') }), [
+  'stage',
+]);
+const STAGE_RANKS: Vector<'stage'> = STAGES.map((name, rank) =>
+  labelReplace(vector(rank), 'stage', name, '', ''),
+).reduce((a, b) => or(a, b));
 
 /**
  * A column of a table of hosts, without the metric's name: with it Grafana would not merge the rows of
@@ -115,7 +129,7 @@ function offenders({
     title,
     description: `${description} The worst ${MOST} VMs at the end of the time range.`,
     width: 8,
-    height: 9,
+    height: 12,
     unit,
     queries: [rows(topk(MOST, of))],
     columns: [
@@ -177,7 +191,7 @@ export const fleet = (): Dashboard =>
           ),
           small('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
           small('I/Os', 'I/Os per second of all VMs.', sum(ios, []), 'iops'),
-          small('Exits', 'VM exits per second of all VMs.', sum(exits, []), 'cps'),
+          small('Exits', 'VM exits per second of all VMs.', sum(exits, []), 'eps'),
           small(
             'Exits per I/O',
             'Kicks, injections and EOIs per I/O over all hosts: three without polling, almost none with it.',
@@ -201,6 +215,7 @@ export const fleet = (): Dashboard =>
           }),
         ],
       },
+      { title: 'Alerts', panels: [firingAlerts(OF_HOSTS)] },
       {
         title: 'Over time',
         panels: [
@@ -210,7 +225,7 @@ export const fleet = (): Dashboard =>
               'Exits per second of all hosts. The steps kick, inject and eoi belong to an I/O; halt and other do not.',
             width: 12,
             height: 8,
-            unit: 'cps',
+            unit: 'eps',
             stacked: true,
             min: 0,
             queries: [series(sum(events, ['step']), '{{step}}')],
@@ -222,7 +237,7 @@ export const fleet = (): Dashboard =>
             'none',
             pollingRegressed.exitsPerIo,
           ),
-          hostLines('Exit rate', 'VM exits per second of all VMs of a host.', exits, 'cps'),
+          hostLines('Exit rate', 'VM exits per second of all VMs of a host.', exits, 'eps'),
           hostLines('I/Os', 'I/Os per second of all VMs of a host.', ios, 'iops'),
           new TimeSeries({
             title: 'Drifting VMs',
@@ -231,7 +246,7 @@ export const fleet = (): Dashboard =>
             height: 8,
             unit: 'short',
             min: 0,
-            decimals: 0,
+            integers: true,
             many: true,
             steps: true,
             queries: [series(topHosts(drifting, RATE), '{{instance}}')],
@@ -252,7 +267,7 @@ export const fleet = (): Dashboard =>
           offenders({
             title: 'Exits beyond I/O',
             column: 'Exits/s and vCPU',
-            unit: 'cps',
+            unit: 'eps',
             limit: exitStorm.perVcpu,
             description: 'Exits per second and vCPU in excess of its I/Os.',
             of: recorded('vm:kvm_excess_exits:per_vcpu', OF_VMS),
@@ -307,11 +322,14 @@ export const fleet = (): Dashboard =>
         ],
       },
       {
-        title: 'Stages and CPU',
+        title: 'Techniques, stages and CPU',
         panels: [
+          vmsByTechnique({ width: 12, height: 9 }),
+          lostTechniques({ width: 12, height: 9 }),
           new BarChart({
             title: 'VMs by stage',
-            description: 'Number of VMs in each detected stage.',
+            description:
+              "Number of VMs in each detected stage, in the paper's order. Others: what is in force fits no stage.",
             width: 12,
             height: 8,
             unit: 'short',
@@ -320,16 +338,16 @@ export const fleet = (): Dashboard =>
             color: 'blue',
             min: 0,
             queries: [
-              rows(
-                sum(recorded('host_stage:kvm_vms:count', { ...OF_HOSTS, stage: '=~"$stage"' }), ['stage']),
-              ),
+              rows(vmsByStage),
+              rows(or(and(STAGE_RANKS, on('stage'), vmsByStage), add(mul(vmsByStage, 0), STAGES.length))),
             ],
             transformations: [
-              { id: 'filterFieldsByName', options: { include: { names: ['stage', 'Value'] } } },
-              { id: 'sortBy', options: { fields: {}, sort: [{ field: 'Value', desc: true }] } },
+              { id: 'merge', options: {} },
+              { id: 'sortBy', options: { fields: {}, sort: [{ field: 'Value #B', desc: false }] } },
+              { id: 'filterFieldsByName', options: { include: { names: ['stage', 'Value #A'] } } },
               {
                 id: 'organize',
-                options: { excludeByName: {}, indexByName: {}, renameByName: { Value: 'VMs' } },
+                options: { excludeByName: {}, indexByName: {}, renameByName: { 'Value #A': 'VMs' } },
               },
             ],
           }),
@@ -363,7 +381,7 @@ export const fleet = (): Dashboard =>
             columns: [
               hostColumn,
               { from: 'Value #A', title: 'VMs', unit: 'short', decimals: 0 },
-              { from: 'Value #B', title: 'Exits', unit: 'cps' },
+              { from: 'Value #B', title: 'Exits', unit: 'eps' },
               { from: 'Value #C', title: 'I/Os', unit: 'iops' },
               { from: 'Value #D', title: 'Exits per I/O', unit: 'none', decimals: 2 },
               {

@@ -22,6 +22,7 @@ import {
 } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { seriesToVm, toVm } from './links.ts';
 import { memoryOnNodes } from './memory.ts';
 import { currentValue } from './panels/current-value.ts';
@@ -31,9 +32,11 @@ import { StateTimeline } from './panels/state-timeline.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
+import { cpuPressureByVm, pressureOfHost, throttledByVm } from './pressure.ts';
 import {
   hostGauge,
   hostRate,
+  OF_HOSTS,
   OF_VMS,
   ON_IO_PATH,
   RANGE,
@@ -58,9 +61,6 @@ const deviceIos = ofDevice(
 const deviceSeconds = ofDevice(
   add(hostRate('kvm_block_read_time_seconds_total'), hostRate('kvm_block_write_time_seconds_total')),
 );
-const deviceBytes = ofDevice(
-  add(hostRate('kvm_block_read_bytes_total'), hostRate('kvm_block_written_bytes_total')),
-);
 const cpuWait = hostRate('kvm_cpu_wait_seconds_total');
 
 const third = { width: 8, height: 8, min: 0 } as const;
@@ -71,7 +71,7 @@ export const host = (): Dashboard =>
     name: 'host',
     description: 'One host: its VMs, CPUs, block devices, NUMA nodes and sources.',
     variables: [datasource(), job(), instance(), vm()],
-    annotations: marks(),
+    annotations: marks(false),
     rows: [
       {
         panels: [
@@ -85,7 +85,7 @@ export const host = (): Dashboard =>
         panels: [
           currentValue('VMs', 'Running VMs.', count(vmGauge('kvm_vm_vcpus'), [])),
           currentValue('vCPUs', 'Number of vCPUs of all VMs.', sum(vmGauge('kvm_vm_vcpus'), [])),
-          currentValue('Exits', 'VM exits per second of all VMs.', sum(exits, []), { unit: 'cps' }),
+          currentValue('Exits', 'VM exits per second of all VMs.', sum(exits, []), { unit: 'eps' }),
           currentValue('I/Os', 'I/Os per second of all VMs.', sum(ios, []), { unit: 'iops' }),
           currentValue(
             'Drifting threads',
@@ -96,6 +96,7 @@ export const host = (): Dashboard =>
             },
           ),
           failingCollectors('orange'),
+          firingAlerts(OF_HOSTS),
         ],
       },
       {
@@ -122,7 +123,7 @@ export const host = (): Dashboard =>
               { from: 'instance', title: 'Host' },
               { from: 'stage', title: 'Stage' },
               { from: 'Value #B', title: 'vCPUs', unit: 'short' },
-              { from: 'Value #C', title: 'Exits', unit: 'cps' },
+              { from: 'Value #C', title: 'Exits', unit: 'eps' },
               { from: 'Value #D', title: 'I/Os', unit: 'iops' },
               {
                 from: 'Value #E',
@@ -158,7 +159,7 @@ export const host = (): Dashboard =>
             title: 'Exits',
             description: 'VM exits per second, by VM.',
             ...half,
-            unit: 'cps',
+            unit: 'eps',
             links: [seriesToVm],
             queries: [series(exits, '{{vm}}')],
           }),
@@ -186,7 +187,7 @@ export const host = (): Dashboard =>
           new TimeSeries({
             title: 'Run-queue wait of vCPUs',
             description:
-              'Share of time that the most starved vCPU of a VM is runnable and waits. The guest sees it as steal time.',
+              'Share of time that the most starved vCPU of a VM is runnable and waits, or is stopped by a CPU quota. The guest sees it as steal time.',
             ...third,
             unit: 'percentunit',
             links: [seriesToVm],
@@ -206,6 +207,9 @@ export const host = (): Dashboard =>
               series(max(vmRate('kvm_thread_wait_seconds_total', { role: '!="vcpu"' }), VM), '{{vm}}'),
             ],
           }),
+          throttledByVm(third),
+          cpuPressureByVm(third),
+          pressureOfHost(third),
           new TimeSeries({
             title: 'CPUs with the longest queues',
             description: 'Seconds per second that tasks wait for a CPU. The ten CPUs with the highest mean.',
@@ -249,7 +253,7 @@ export const host = (): Dashboard =>
             title: 'Exits by reason',
             description: 'VM exits per second of the chosen VMs, by the exit reason of the hardware.',
             ...half,
-            unit: 'cps',
+            unit: 'eps',
             stacked: true,
             many: true,
             queries: [series(sum(vmRate('kvm_vm_exits_by_reason_total'), ['reason']), '{{reason}}')],
@@ -280,7 +284,10 @@ export const host = (): Dashboard =>
             description: 'Bytes read and written per second.',
             ...third,
             unit: 'Bps',
-            queries: [series(deviceBytes, '{{device}}')],
+            queries: [
+              series(ofDevice(hostRate('kvm_block_read_bytes_total')), '{{device}} read'),
+              series(ofDevice(hostRate('kvm_block_written_bytes_total')), '{{device}} written'),
+            ],
           }),
           new TimeSeries({
             title: 'Mean latency',
@@ -295,6 +302,7 @@ export const host = (): Dashboard =>
             description: 'Requests in flight at each scrape.',
             ...third,
             unit: 'short',
+            integers: true,
             queries: [series(sum(hostGauge('kvm_block_io_now'), DEVICE), '{{device}}')],
           }),
           new TimeSeries({
@@ -337,6 +345,7 @@ export const host = (): Dashboard =>
               'Number of vCPU and I/O threads, by the NUMA node of the CPU on which they last ran.',
             ...third,
             unit: 'short',
+            integers: true,
             stacked: true,
             steps: true,
             queries: [

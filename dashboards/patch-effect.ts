@@ -5,6 +5,7 @@ import { marks } from './annotations.ts';
 import { configurationNamed, configurationVariable, ladderOrder } from './configurations.ts';
 import { featureTimeline } from './features.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { seriesToVm } from './links.ts';
 import { loadTable, loadWarning } from './load.ts';
 import { MEASURES, type Measure } from './measures.ts';
@@ -13,8 +14,9 @@ import { above, type Override, type Panel } from './panels/panel.ts';
 import { Stat } from './panels/stat.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { now, rows, series } from './queries.ts';
+import { now, OF_VMS, rows, series } from './queries.ts';
 import { configurationTimeline } from './stages.ts';
+import { techniqueTimeline } from './techniques.ts';
 import { choice, datasource, instance, job, vm } from './variables.ts';
 
 /** The measure of the configuration that a variable selects. */
@@ -149,6 +151,7 @@ export const patchEffect = (): Dashboard =>
           ),
         ],
       },
+      { title: 'Alerts', panels: [firingAlerts(OF_VMS)] },
       {
         title: '$before → $after',
         panels: [
@@ -165,8 +168,12 @@ export const patchEffect = (): Dashboard =>
         ),
       },
       {
-        title: 'Configurations and features',
-        panels: [configurationTimeline({ width: 12, height: 8 }), featureTimeline({ width: 12, height: 12 })],
+        title: 'Configurations, techniques and features',
+        panels: [
+          configurationTimeline({ width: 12, height: 8 }),
+          techniqueTimeline({ width: 12, height: 8 }),
+          featureTimeline({ width: 24, height: 12 }),
+        ],
       },
     ],
   });

@@ -12,14 +12,17 @@ import {
 import { compare, div, histogramQuantile, max, mul, notRegexp, sum } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
+import { firingAlerts } from './firing.ts';
 import { Heatmap } from './panels/heatmap.ts';
 import { above } from './panels/panel.ts';
 import { Stat } from './panels/stat.ts';
 import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
+import { pressureOfVm, throttledByGroup } from './pressure.ts';
 import { buckets, now, OF_VMS, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
 import { stageTimeline } from './stages.ts';
+import { techniqueTable, techniqueTimeline } from './techniques.ts';
 import { datasource, instance, job, vm as vmVariable } from './variables.ts';
 
 const exits = ofVm.exits(RATE, OF_VMS);
@@ -70,7 +73,7 @@ export const vm = (): Dashboard =>
             title: 'Exits',
             description: 'VM exits per second, for all reasons.',
             ...stat,
-            unit: 'cps',
+            unit: 'eps',
             sparkline: true,
             queries: [series(sum(exits, []), 'exits')],
           }),
@@ -109,6 +112,14 @@ export const vm = (): Dashboard =>
             unit: 'dateTimeFromNow',
             queries: [now(max(milliseconds, []), 'started')],
           }),
+          firingAlerts(OF_VMS),
+        ],
+      },
+      {
+        title: 'Techniques and stage',
+        panels: [
+          techniqueTimeline({ width: 14, height: 8 }),
+          techniqueTable({ width: 10, height: 8 }),
           stageTimeline({ width: 24, height: 4 }),
         ],
       },
@@ -119,7 +130,7 @@ export const vm = (): Dashboard =>
             title: 'Exits by reason',
             description: 'VM exits per second, by the exit reason of the hardware.',
             ...half,
-            unit: 'cps',
+            unit: 'eps',
             stacked: true,
             many: true,
             queries: [series(sum(vmRate('kvm_vm_exits_by_reason_total'), ['reason']), '{{reason}}')],
@@ -228,13 +239,15 @@ export const vm = (): Dashboard =>
           new TimeSeries({
             title: 'Wait by thread',
             description:
-              'Share of time that each thread is runnable and waits for a CPU. The guest sees the wait of its vCPUs as steal time.',
+              'Share of time that each thread is runnable and waits for a CPU, or is stopped by a CPU quota. The guest sees the wait of its vCPUs as steal time.',
             ...half,
             unit: 'percentunit',
             many: true,
             thresholds: above([[vcpuStarved.wait, 'red']], 'transparent'),
             queries: [series(sum(vmRate('kvm_thread_wait_seconds_total'), THREAD), '{{vm}} {{thread}}')],
           }),
+          throttledByGroup(half),
+          pressureOfVm(half),
           new TimeSeries({
             title: 'CPU by mode',
             description:

@@ -9,6 +9,8 @@ type OwnName = keyof typeof ownMetrics;
 /** Written by Prometheus at each scrape, or by prom-client's default metrics. Not in the catalogue. */
 type ForeignGauge =
   | 'up'
+  | 'ALERTS'
+  | 'ALERTS_FOR_STATE'
   | 'scrape_duration_seconds'
   | 'scrape_samples_scraped'
   | 'process_resident_memory_bytes'
@@ -27,11 +29,27 @@ export type GaugeName =
   | Exclude<MetricName | Exclude<OwnName, `${string}_duration_seconds`>, HistogramName | `${string}_total`>
   | ForeignGauge;
 
-type OwnLabels<M extends string> = M extends MetricName | HistogramName
-  ? LabelsOf<M>
-  : M extends OwnName
-    ? (typeof ownMetrics)[M]['labels'][number]
-    : never;
+/** Of the alerts of this project: those of its rules, and those of their series. */
+type AlertLabel =
+  | 'alertname'
+  | 'alertstate'
+  | 'severity'
+  | 'vm'
+  | 'technique'
+  | 'disk'
+  | 'device'
+  | 'role'
+  | 'collector'
+  | 'task'
+  | 'set';
+
+type OwnLabels<M extends string> = M extends 'ALERTS' | 'ALERTS_FOR_STATE'
+  ? AlertLabel
+  : M extends MetricName | HistogramName
+    ? LabelsOf<M>
+    : M extends OwnName
+      ? (typeof ownMetrics)[M]['labels'][number]
+      : never;
 
 /** Label names of a series in Prometheus. */
 export type SeriesLabels<M extends string> =

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { recordingFile } from '../alerts/rule-files.ts';
+import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { BlockSink } from '../lab/history/chunks.ts';
 import { EVALUATION_MINUTES, evaluation } from '../lab/history/evaluation.ts';
@@ -38,7 +38,7 @@ const STEP = 15;
 const SECONDS = EVALUATION_MINUTES * 60;
 const TRACE_SETS = 'exits,notifications,interrupts,halt_poll,block,exit_duration,block_duration';
 
-/** A Prometheus that holds what hosts did while the paper's evaluation ran on one of them, recorded series included. */
+/** A Prometheus that holds what hosts did while the paper's evaluation ran on one of them, recorded series and alerts included. */
 export async function historyServer(
   context: Owner,
   hosts: readonly HistoryHost[],
@@ -62,7 +62,7 @@ export async function historyServer(
     await sink.end();
   }
   const times = { from: start, to: start + SECONDS, step: STEP };
-  const rules = recordingFile().groups.flatMap((group) => group.rules);
+  const rules = [...recordingFile().groups, ...alertingFile().groups].flatMap((group) => group.rules);
   await recordRules(data, rules, times);
   // A sample is seen for two steps, as a query of a dashboard does not fall on the times of the samples.
   const { url, stop } = await serveBlocks(data, 2 * STEP);

@@ -22,7 +22,7 @@ export class Heatmap extends Panel {
     const options: Options = {
       calculate: false,
       cellGap: 1,
-      cellValues: { unit: 'cps' },
+      cellValues: { unit: 'eps' },
       color: {
         exponent: 0.5,
         fill: 'dark-orange',

@@ -20,7 +20,7 @@ export type Unit =
   | 's'
   | 'bytes'
   | 'Bps'
-  | 'cps'
+  | 'eps'
   | 'ops'
   | 'iops'
   | 'bool_yes_no'

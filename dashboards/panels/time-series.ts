@@ -14,14 +14,25 @@ import type {
   FieldConfig,
   Options,
 } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
-import { Panel, type PanelSpec } from './panel.ts';
+import { Panel, type PanelSpec, type Unit } from './panel.ts';
 
 interface TimeSeriesSpec extends PanelSpec {
   readonly stacked?: boolean;
   readonly steps?: boolean;
   readonly logarithmic?: boolean;
+  /** Counts of things: the axis has whole numbers only. */
+  readonly integers?: boolean;
   /** Legend as a table on the right, largest first: for more than a handful of series. */
   readonly many?: boolean;
+}
+
+/** Grafana would show three significant digits, however small the value is: 0.00559%. */
+const DECIMALS: Readonly<Record<string, number>> = { none: 2, percentunit: 1 };
+/** Labels of an axis that are different with these decimals; a shorter axis would have 0 0 0 1 1 1. */
+const LABELS = 5;
+
+function shortestAxis(decimals: number, unit: Unit | undefined): number {
+  return LABELS * 10 ** -(decimals + (unit === 'percentunit' ? 2 : 0));
 }
 
 /** Lines over time. A missing series is a gap, not 0: the work of a VM that no longer exists is unknown. */
@@ -38,6 +49,7 @@ export class TimeSeries extends Panel {
       },
       tooltip: { mode: TooltipDisplayMode.Multi, sort: SortOrder.Descending },
     };
+    const decimals = spec.integers === true ? 0 : (spec.decimals ?? DECIMALS[spec.unit ?? '']);
     const custom: FieldConfig = {
       drawStyle: GraphDrawStyle.Line,
       fillOpacity: spec.stacked === true ? 30 : 6,
@@ -48,6 +60,7 @@ export class TimeSeries extends Panel {
         spec.logarithmic === true
           ? { type: ScaleDistribution.Log, log: 10 }
           : { type: ScaleDistribution.Linear },
+      ...(decimals === undefined ? {} : { axisSoftMax: shortestAxis(decimals, spec.unit) }),
       showPoints: VisibilityMode.Never,
       spanNulls: false,
       stacking: { mode: spec.stacked === true ? StackingMode.Normal : StackingMode.None, group: 'A' },
@@ -55,8 +68,6 @@ export class TimeSeries extends Panel {
         mode: spec.thresholds === undefined ? GraphThresholdsStyleMode.Off : GraphThresholdsStyleMode.Dashed,
       },
     };
-    // For ratios Grafana would show three significant digits, however small the value is.
-    const decimals = spec.decimals ?? (spec.unit === 'none' ? 2 : undefined);
     super(
       { ...spec, ...(decimals === undefined ? {} : { decimals }) },
       { type: 'timeseries', options, custom },

@@ -73,7 +73,7 @@ export function episodesOf(
   return episodes;
 }
 
-/** The series `ALERTS` that Prometheus records, with the state at each time. */
+/** The series `ALERTS` and `ALERTS_FOR_STATE` that Prometheus records: the state, and since when it is active. */
 export function alertSeries(episodes: readonly AlertEpisode[], times: Times): RangeSeries[] {
   const all = everyTime(times);
   return episodes.flatMap(({ alert, labels, pendingAt, firingAt, resolvedAt }): RangeSeries[] => {
@@ -82,9 +82,14 @@ export function alertSeries(episodes: readonly AlertEpisode[], times: Times): Ra
       values: all.filter((at) => at >= from && at < to).map((at) => [at, '1']),
     });
     const end = resolvedAt ?? Number.POSITIVE_INFINITY;
+    const activeSince: RangeSeries = {
+      metric: { ...labels, __name__: 'ALERTS_FOR_STATE', alertname: alert },
+      values: all.filter((at) => at >= pendingAt && at < end).map((at) => [at, String(pendingAt)]),
+    };
     return [
       during('pending', pendingAt, firingAt ?? end),
       ...(firingAt === undefined ? [] : [during('firing', firingAt, end)]),
+      activeSince,
     ];
   });
 }

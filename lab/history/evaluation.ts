@@ -54,7 +54,7 @@ const OTHERS: readonly VmSpec[] = [
 /**
  * The paper's evaluation on one host: `db` on an NVMe goes through the stages (Fig. 15), `oltp` on four SATA
  * SSDs goes through Table 1 (Fig. 10). Both are declared as phases. Other VMs have an exit storm (`web`),
- * drifts (`kv`) and wasted halt polling (`mail`).
+ * drifts (`kv`), a CPU quota (`build`) and wasted halt polling (`mail`).
  * @param stateDirectory the exporter's, where phases are declared
  */
 export function evaluation(
@@ -66,6 +66,7 @@ export function evaluation(
     const host = new SimulatedHost({
       ...options,
       cpus: 128,
+      psi: true,
       disks: [...nvmes, ...satas],
       vms: [
         { name: 'db', configuration: 'original', disks: ['nvme0n1'], libvirt: true, vhostNet: true },
@@ -115,6 +116,8 @@ function eventsOn({ faults }: SimulatedHost): [number, () => void][] {
     [16, () => faults.exitStorm('web', undefined)],
     [20, () => faults.drift('kv', 'shared_cpu')],
     [25, () => faults.restore('kv')],
+    [27, () => faults.quota('build', 5)],
+    [33, () => faults.quota('build', undefined)],
     [34, () => faults.drift('kv', 'other_node')],
     [39, () => faults.restore('kv')],
     [42, () => faults.wasteHaltPolls('mail', true)],

@@ -94,6 +94,14 @@ export class FaultInjection {
       );
   }
 
+  /**
+   * A CPU quota for the VM's cgroup.
+   * @param cpus undefined removes it
+   */
+  quota(name: string, cpus: number | undefined): void {
+    this.host.vm(name).cgroup.quota = cpus;
+  }
+
   /** The monitor accepts connections but sends nothing. */
   hangMonitor(name: string, on: boolean): void {
     this.#inject(name, { monitorHangs: on });

@@ -1,4 +1,5 @@
 import type { Configuration } from './calibration.ts';
+import { SimPressure } from './cgroup.ts';
 import { CpuTimes } from './cpu-times.ts';
 import { type DiskSpec, SimDisk, spreadQueues } from './disk.ts';
 import { FaultInjection } from './fault-injection.ts';
@@ -27,6 +28,8 @@ export interface HostOptions {
   readonly startTime?: number;
   /** Uptime in seconds at the start of the simulation. */
   readonly uptime?: number;
+  /** Whether the kernel has pressure stall information; it does not by default. */
+  readonly psi?: boolean;
   /** More module parameters, or other values: `kvm.halt_poll_ns`. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
@@ -65,6 +68,7 @@ export class SimulatedHost {
   readonly #random: Random;
   readonly #pins: CpuAllocator;
   readonly #times: CpuTimes;
+  readonly #pressure = new SimPressure();
   readonly #sched = new SchedEvents();
   readonly #vms = new Map<string, SimVm>();
   #born = 0;
@@ -110,6 +114,8 @@ export class SimulatedHost {
     const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
     const threads = [...vms.flatMap((vm) => vm.threads), ...this.faults.hogThreads];
     schedule(threads, this.topology.cpus.length, this.#random);
+    const waits = vms.map((vm) => vm.cgroup.step(vm.threads, dt));
+    this.#pressure.some.add(Math.max(0, ...waits) * 1e6);
     for (const [i, vm] of vms.entries()) {
       const plan = plans[i];
       if (plan === undefined) continue;
@@ -120,6 +126,11 @@ export class SimulatedHost {
     this.#times.add(threads, dt);
     this.#sched.emit(threads, sink);
     if (writes) this.#write();
+  }
+
+  /** Of tasks of all VMs that wait for a CPU. */
+  get pressure(): SimPressure {
+    return this.#pressure;
   }
 
   /** @throws Error before `writeTo` */
@@ -177,7 +188,7 @@ export class SimulatedHost {
   }
 
   get #facts(): HostFacts {
-    const { startTime = 1_760_000_000, uptime = 600 } = this.options;
+    const { startTime = 1_760_000_000, uptime = 600, psi = false } = this.options;
     return {
       topology: this.topology,
       disks: this.disks,
@@ -185,6 +196,7 @@ export class SimulatedHost {
       uptime: uptime + this.time,
       bootTime: Math.floor(startTime - uptime),
       lockdown: this.lockdown,
+      pressure: psi ? this.#pressure : undefined,
       nodeOf: (cpu) => this.topology.cpus[cpu]?.node ?? 0,
     };
   }

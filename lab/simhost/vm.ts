@@ -6,6 +6,7 @@ import {
   PAPER_VCPUS,
   WITHOUT_POLLING,
 } from './calibration.ts';
+import { SimCgroup } from './cgroup.ts';
 import type { Operation, SimDisk } from './disk.ts';
 import { Meter, Meters } from './random.ts';
 import type { SimThread } from './thread.ts';
@@ -98,6 +99,7 @@ export class SimVm {
   configuration: Configuration;
   iops: number;
   faults: Faults = {};
+  readonly cgroup = new SimCgroup();
   /** Key: `disk:queue:vcpu`. */
   readonly kicks = new Meters();
   /** Key: `disk:vcpu`. */

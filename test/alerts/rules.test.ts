@@ -19,7 +19,11 @@ const yamlsIn = (folder: string): string[] =>
 
 /** @throws AssertionError with what the program said */
 function run(program: string, args: readonly string[]): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
   assert.equal(status, 0, `${program} ${args.slice(0, 3).join(' ')}: ${stdout}${stderr}`);
   return stdout;
 }

@@ -12,6 +12,7 @@ export interface Dimension {
 const NUMBER: Dimension = { seconds: 0, bytes: 0, isRatio: false };
 
 function metric(name: string): Dimension {
+  if (name === 'ALERTS_FOR_STATE') return { ...NUMBER, seconds: 1 };
   const rule = recordingRules[name];
   if (rule !== undefined) return dimensionOf(rule.expr.promql);
   const bucket = /^(.*)_bucket$/.exec(name)?.[1];
@@ -103,7 +104,7 @@ export function unitsOf({ seconds, bytes, isRatio }: Dimension): readonly string
   const units: Record<string, readonly string[]> = {
     '0,0': ['none', 'short', 'percentunit', 'suffix:cores', 'suffix:×'],
     '1,0': ['s', 'dateTimeFromNow'],
-    '-1,0': ['cps', 'ops', 'iops'],
+    '-1,0': ['eps', 'ops', 'iops'],
     '0,1': ['bytes'],
     '-1,1': ['Bps'],
   };

@@ -6,6 +6,9 @@ import { generated, NAMES, panelsOf } from '../../testing/generated.ts';
 const MORE = 'red, 0.95 text, 1.05 green';
 const LESS = 'green, 0.95 text, 1.05 red';
 
+const STATES = '0 in force green, 1 partly yellow, 2 lost red, 3 off blue, 4 unknown purple';
+const SEVERITIES = 'critical critical red, warning warning orange, info info blue';
+
 /** From which value on a number has which colour. Written down once more, so that a changed limit is seen in two places. */
 const LIMITS: Readonly<Record<string, string>> = {
   'fleet: stat Hosts down': 'green, 1 red',
@@ -27,6 +30,8 @@ const LIMITS: Readonly<Record<string, string>> = {
   'host: table VMs: Longest wait': 'text, 0.1 red',
   'host: table VMs: Drifting threads': 'text, 1 red',
   'host: timeseries Run-queue wait of vCPUs': 'transparent, 0.1 red',
+  'host: timeseries Stopped by a CPU quota': 'transparent, 0.1 red',
+  'vm: timeseries Stopped by a CPU quota': 'transparent, 0.1 red',
   'host: timeseries Exits per I/O by VM': 'transparent, 1 orange',
   'host: timeseries Mean latency': 'transparent, 0.02 red',
   'vm: stat Exits per I/O': 'green, 1 orange',
@@ -57,6 +62,15 @@ const LIMITS: Readonly<Record<string, string>> = {
 const WORDS: Readonly<Record<string, string>> = {
   'host: Collectors': '0 failing red, 1 works green',
   'host: Monitors and managers of VMs': '0 no response red, 1 responds green',
+  'vm: Techniques over time': STATES,
+  'vm: Techniques: State': STATES,
+  'patch-effect: Techniques over time': STATES,
+  'fleet: Firing alerts: Severity': SEVERITIES,
+  'host: Firing alerts: Severity': SEVERITIES,
+  'vm: Firing alerts: Severity': SEVERITIES,
+  'patch-effect: Firing alerts: Severity': SEVERITIES,
+  'affinity: Firing alerts: Severity': SEVERITIES,
+  'exporter: Firing alerts: Severity': SEVERITIES,
   'vm: Detected stage':
     '0 original red, 1 affinity orange, 2 exitless polling yellow, 3 parallel batching green, 4 pinned queues blue, -1 not a stage purple',
   'patch-effect: Is the load the same?':

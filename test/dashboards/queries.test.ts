@@ -102,6 +102,7 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
       const dashboard = generated(name);
       const { choices } = await choose(variablesOf(dashboard), url, windowOf(from, to, 1000), wishes);
       for (const panel of panelsOf(dashboard)) {
+        if (panel.title === 'Firing alerts') continue;
         const answers = await answer(panel, url, choices, panelWindow(panel, from, to));
         assert.ok(
           answers.every(({ series }) => series.length > 0),

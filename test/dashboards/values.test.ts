@@ -34,6 +34,7 @@ function otherHost(options: ScenarioOptions): Scenario {
   const host = new SimulatedHost({
     ...options,
     cpus: 32,
+    psi: true,
     disks: nvmes(2),
     vms: [
       {
@@ -49,7 +50,7 @@ function otherHost(options: ScenarioOptions): Scenario {
     ],
   });
   const script = (): void => {
-    if (host.time < 40 * 60) return;
+    if (host.time < 33 * 60) return;
     host.faults.hangMonitor('lonely', true);
     host.lockdown = 'integrity';
   };

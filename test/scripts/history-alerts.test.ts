@@ -84,6 +84,7 @@ describe('an alert over time', () => {
     assert.deepEqual(shown, [
       ['pending', 10, 12],
       ['firing', 13, 22],
+      [undefined, 10, 22],
     ]);
   });
 });

@@ -27,7 +27,7 @@ const SCALES: Readonly<Record<string, Scale>> = {
     one: 0,
     suffixes: ['', ' K', ' Mil', ' Bil', ' Tri', ' Quadr', ' Quint', ' Sext', ' Sept'],
   },
-  cps: counted('c/s'),
+  eps: counted('evt/s'),
   ops: counted('ops/s'),
   iops: counted('io/s'),
   bytes: {

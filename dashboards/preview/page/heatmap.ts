@@ -49,7 +49,7 @@ export function heatmap(view: View): HTMLElement | undefined {
   );
   const ends = [
     svg('text', { x: LEFT - 6, y: 15, class: 'axis end' }, '0'),
-    svg('text', { x: LEFT + LEGEND_STEPS * 4 + 8, y: 15, class: 'axis' }, format(max, 'cps')),
+    svg('text', { x: LEFT + LEGEND_STEPS * 4 + 8, y: 15, class: 'axis' }, format(max, 'eps')),
   ];
   return h(
     'div',

@@ -114,7 +114,8 @@ function plot(
   );
   const limits = field.thresholds.steps.filter(({ value }) => value !== null && value !== undefined);
   const high = drawn.flat().reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
-  const top = field.max ?? (high === 0 ? 1 : high * 1.05);
+  const softMax = Number(field.custom['axisSoftMax'] ?? 0);
+  const top = field.max ?? Math.max(softMax, high === 0 ? 1 : high * 1.05);
   const options: uPlot.Options = {
     width,
     height,

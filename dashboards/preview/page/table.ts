@@ -23,15 +23,20 @@ export function table(view: View): HTMLElement | undefined {
     return h('th', { style }, name, ...(name === displayName ? [h('span', {}, desc ? ' ↓' : ' ↑')] : []));
   });
   const rows = Array.from({ length: Math.min(count, 60) }, (_, row) =>
-    h('tr', {}, ...names.map((name, i) => cellOf(frame.get(name)?.[row], fields[i] as Field, aligned(i)))),
+    h(
+      'tr',
+      {},
+      ...names.map((name, i) => cellOf(frame.get(name)?.[row], fields[i] as Field, aligned(i), view.to)),
+    ),
   );
   return h('table', {}, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows));
 }
 
-function cellOf(cell: Cell, field: Field, style: string): HTMLElement {
+function cellOf(cell: Cell, field: Field, style: string, now: number): HTMLElement {
   if (cell === undefined) return h('td', { style }, '');
   const name = mapped(field, cell);
-  const text = name?.text ?? (typeof cell === 'number' ? format(cell, field.unit, field.decimals) : cell);
+  const text =
+    name?.text ?? (typeof cell === 'number' ? format(cell, field.unit, field.decimals, now) : cell);
   const isColoured =
     field.custom['cellOptions'] !== undefined &&
     typeof cell === 'number' &&

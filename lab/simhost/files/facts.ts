@@ -1,3 +1,4 @@
+import type { SimPressure } from '../cgroup.ts';
 import type { SimDisk } from '../disk.ts';
 import type { Topology } from '../topology.ts';
 
@@ -10,6 +11,8 @@ export interface HostFacts {
   readonly uptime: number;
   /** Unix time in seconds. */
   readonly bootTime: number;
+  /** Of tasks that wait for a CPU; undefined where the kernel has no PSI. */
+  readonly pressure: SimPressure | undefined;
   readonly lockdown: 'none' | 'integrity' | 'confidentiality';
   readonly nodeOf: (cpu: number) => number;
 }

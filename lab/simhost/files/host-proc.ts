@@ -1,6 +1,7 @@
 import type { CpuTimes } from '../cpu-times.ts';
 import type { SimDisk } from '../disk.ts';
 import type { SimVm } from '../vm.ts';
+import { writePressure } from './cgroup-files.ts';
 import { socketOf } from './cmdline.ts';
 import type { HostFacts } from './facts.ts';
 import { MOUNT_NAMESPACE, mountinfoText } from './mounts.ts';
@@ -50,6 +51,8 @@ export function processStat(pid: number, comm: string): string {
 
 /** Files that change with each step, except those of VMs. */
 export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): void {
+  if (facts.pressure !== undefined)
+    writePressure(tree, (resource) => `proc/pressure/${resource}`, facts.pressure);
   tree.put('proc/stat', statText(facts, times), 0o444);
   tree.put('proc/schedstat', schedstatText(facts, times), 0o444);
   tree.put('proc/uptime', `${facts.uptime.toFixed(2)} ${(times.idleNs / 1e9).toFixed(2)}\n`, 0o444);

@@ -1,6 +1,7 @@
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimThread } from '../thread.ts';
 import type { SimVm } from '../vm.ts';
+import { folderOf, writeCgroup } from './cgroup-files.ts';
 import type { HostFacts } from './facts.ts';
 import { QEMU_FLAGS, statText, type Task, ticks, writeTask } from './task.ts';
 import type { Tree } from './tree.ts';
@@ -18,6 +19,7 @@ export function writeVmLive(tree: Tree, vm: SimVm, facts: HostFacts): void {
     tree.put(`proc/${vm.pid}/stat`, statText({ ...main, ...timesOf(vm.threads) }), 0o444);
   tree.put(`proc/${vm.pid}/numa_maps`, numaMapsText(vm, facts), 0o444);
   writeCpusets(tree, vm);
+  writeCgroup(tree, folderOf(cgroupOf(vm)), vm, facts.pressure !== undefined);
 }
 
 function taskOf(thread: SimThread, vm: SimVm, facts: HostFacts): Task {
@@ -69,7 +71,7 @@ function writeCpusets(tree: Tree, vm: SimVm): void {
 
 export function removeVmFiles(tree: Tree, vm: SimVm): void {
   tree.remove(`proc/${vm.pid}`);
-  tree.remove(`sys/fs/cgroup${cgroupOf(vm).replace(/\/libvirt$/, '')}`);
+  tree.remove(folderOf(cgroupOf(vm)));
 }
 
 /**

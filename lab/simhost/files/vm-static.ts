@@ -39,7 +39,7 @@ export function writeVmStatic(tree: Tree, vm: SimVm, facts: HostFacts): void {
   writeQuotas(tree, vm);
 }
 
-/** No simulated VM has a CPU quota. */
+/** A VM starts without a CPU quota. */
 function writeQuotas(tree: Tree, vm: SimVm): void {
   const leaves = new Set(vm.threads.map(({ tid }) => threadCgroup(vm, tid)));
   for (const path of new Set([...leaves].flatMap(withAncestors))) {

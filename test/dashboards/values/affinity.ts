@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import { all, each, isOnIoPath, RATE, sharedCpus } from './host.ts';
 import { type Cases, type Moment, near, RANGE } from './panels.ts';
+import { FIRING } from './shared.ts';
 import { SCRAPE } from './truth.ts';
 
 const SIM = { instance: ['sim-host:9954'] };
@@ -132,6 +133,7 @@ export const affinity: Cases = {
     },
   ],
   'barchart Kicks by virtqueue and vCPU': { wishes: KV, check: checkMatrix },
+  'table Firing alerts': FIRING,
   'timeseries Locality of queues': {
     unit: 'percentunit',
     wishes: { ...SIM, vm: ['kv', 'build'] },
@@ -145,7 +147,7 @@ export const affinity: Cases = {
     is: () => ({ 'kv vda': 1, 'build vda': 1 }),
   },
   'timeseries Kicks by virtqueue': {
-    unit: 'cps',
+    unit: 'eps',
     wishes: { ...SIM, vm: ['build'] },
     is: (moment) => kicks(moment, 'build', RATE, (queue) => `build queue ${queue}`),
   },
@@ -160,7 +162,7 @@ export const affinity: Cases = {
   'table Interrupts of NVMe queues': {
     key: ['Controller', 'Queue'],
     wishes: KV,
-    units: { Interrupts: 'cps' },
+    units: { Interrupts: 'eps' },
     rows: ({ truth, at }) =>
       Object.fromEntries(
         Object.entries(

@@ -1,4 +1,5 @@
 import type { Cases, Expected } from './panels.ts';
+import { FIRING_OF_EXPORTER } from './shared.ts';
 
 const both = (value: Expected): Record<string, Expected> => ({
   'sim-host:9954': value,
@@ -19,11 +20,12 @@ const sets = (value: Expected): Record<string, Expected> =>
 
 /** lab/history/own-process.ts makes up the metrics of the process. These are its numbers. */
 export const exporter: Cases = {
+  'table Firing alerts': FIRING_OF_EXPORTER,
   'stat Exporters': { unit: 'short', is: () => ({ Exporters: 2 }) },
   'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'stat Series': { unit: 'short', is: () => ({ Series: [600, 10_000] }) },
   'stat Dropped series': { unit: 'short', is: () => ({ 'Dropped series': 0 }) },
-  'stat Dropped events': { unit: 'cps', is: () => ({ 'Dropped events': 0 }) },
+  'stat Dropped events': { unit: 'eps', is: () => ({ 'Dropped events': 0 }) },
   'stat CPU': { unit: 'percentunit', is: () => ({ CPU: (2 * 0.31) / 15 }) },
   'state-timeline Collector success': {
     unit: 'none',
@@ -53,7 +55,7 @@ export const exporter: Cases = {
     unit: 'short',
     is: () => ({ 'sim-host:9954': [500, 10_000], 'other-host:9954': [100, 2000] }),
   },
-  'timeseries Dropped events': { unit: 'cps', is: () => sets(0) },
+  'timeseries Dropped events': { unit: 'eps', is: () => sets(0) },
   'timeseries Entries in the fullest map': {
     unit: 'short',
     is: () => ({ ...sets([1, 10_000]), halt_poll: 0 }),

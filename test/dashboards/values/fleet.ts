@@ -1,5 +1,6 @@
 import { all, each, exitsOf, iosOf, onIoPath } from './host.ts';
 import type { Case, Cases, Moment } from './panels.ts';
+import { FIRING_OF_HOST } from './shared.ts';
 
 /** Seconds that recorded rates take in. */
 const WINDOW = 120;
@@ -62,7 +63,7 @@ export const fleet: Cases = {
   'stat Hosts down': { unit: 'short', is: () => ({}) },
   'stat VMs': { unit: 'short', is: () => ({ VMs: 8 }) },
   'stat I/Os': { unit: 'iops', is: (moment) => ({ 'I/Os': both(total(iosOf))(moment) }) },
-  'stat Exits': { unit: 'cps', is: (moment) => ({ Exits: both(total(exitsOf))(moment) }) },
+  'stat Exits': { unit: 'eps', is: (moment) => ({ Exits: both(total(exitsOf))(moment) }) },
   'stat Exits per I/O': {
     unit: 'none',
     is: (moment) => ({ 'Exits per I/O': both(total(onIoPath))(moment) / both(total(iosOf))(moment) }),
@@ -73,7 +74,7 @@ export const fleet: Cases = {
   ],
   'stat Failing collectors': { unit: 'short', is: () => ({ 'Failing collectors': 2 }) },
   'timeseries Exits by step of the I/O path': {
-    unit: 'cps',
+    unit: 'eps',
     is: (moment) => {
       const of = ({ truth, at }: Moment) => truth.rates('steps', at, WINDOW, (_vm, step) => step);
       const there = of(onOther(moment));
@@ -81,14 +82,14 @@ export const fleet: Cases = {
     },
   },
   'timeseries Exits per I/O': lines('none', perIo),
-  'timeseries Exit rate': lines('cps', total(exitsOf)),
+  'timeseries Exit rate': lines('eps', total(exitsOf)),
   'timeseries I/Os': lines('iops', total(iosOf)),
   'timeseries Drifting VMs': { unit: 'short', minute: 23, is: () => ({ [HOSTS.sim]: 1 }) },
   'timeseries Tasks that wait for a CPU': lines('none', ({ truth, at }) => truth.total('wait', at, WINDOW)),
   'table Exits beyond I/O': [
-    table('Exits/s and vCPU', 'cps', excess, { floor: 1 }),
+    table('Exits/s and vCPU', 'eps', excess, { floor: 1 }),
     // In the storm `web` is first.
-    table('Exits/s and vCPU', 'cps', (moment) => ({ web: excess(moment)['web'] ?? 0 }), {
+    table('Exits/s and vCPU', 'eps', (moment) => ({ web: excess(moment)['web'] ?? 0 }), {
       minute: 15,
       others: true,
       rows: (moment: Moment) => ({
@@ -123,6 +124,27 @@ export const fleet: Cases = {
     units: { Threads: 'short' },
     rows: () => ({ [`kv ${HOSTS.sim}`]: { Threads: 3 } }),
   },
+  'table Firing alerts': FIRING_OF_HOST,
+  'barchart VMs by technique': {
+    key: ['technique\\state'],
+    units: { 'in force': 'short', partly: 'short', lost: 'short', off: 'short', unknown: 'short' },
+    // The VMs by stage, below: each stage has the techniques of those before it.
+    rows: () => ({
+      affinity: { 'in force': 6 },
+      'exitless polling': { 'in force': 4 },
+      'parallel batching': { 'in force': 3 },
+      'pinned queues': { 'in force': 2 },
+    }),
+  },
+  'table Lost techniques': {
+    key: ['VM', 'Host', 'Technique'],
+    minute: 24,
+    units: { Lost: 'dateTimeFromNow' },
+    tolerance: 0,
+    rows: ({ start }) => ({
+      [`kv ${HOSTS.sim} affinity`]: { Lost: [(start + 1200) * 1000, (start + 1290) * 1000] },
+    }),
+  },
   'barchart VMs by stage': {
     key: ['stage'],
     units: { VMs: 'short' },
@@ -147,7 +169,7 @@ export const fleet: Cases = {
     key: ['Host'],
     units: {
       VMs: 'short',
-      Exits: 'cps',
+      Exits: 'eps',
       'I/Os': 'iops',
       'Exits per I/O': 'none',
       'Drifting VMs': 'short',

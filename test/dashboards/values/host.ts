@@ -1,5 +1,6 @@
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import type { Cases, Moment } from './panels.ts';
+import { FIRING_OF_HOST } from './shared.ts';
 
 /** Seconds of a panel's rates. */
 export const RATE = 60;
@@ -55,7 +56,7 @@ const TROUBLED = { instance: ['other-host:9954'] };
 export const host: Cases = {
   'stat VMs': { unit: 'short', wishes: SIM, is: () => ({ VMs: 6 }) },
   'stat vCPUs': { unit: 'short', wishes: SIM, is: () => ({ vCPUs: 36 }) },
-  'stat Exits': { unit: 'cps', wishes: SIM, is: (moment) => ({ Exits: all(exitsOf(moment)) }) },
+  'stat Exits': { unit: 'eps', wishes: SIM, is: (moment) => ({ Exits: all(exitsOf(moment)) }) },
   'stat I/Os': { unit: 'iops', wishes: SIM, is: (moment) => ({ 'I/Os': all(iosOf(moment)) }) },
   'stat Drifting threads': [
     // The I/O thread, the vCPU on its CPU and the one on its core.
@@ -72,7 +73,7 @@ export const host: Cases = {
     floor: 0.01,
     units: {
       vCPUs: 'short',
-      Exits: 'cps',
+      Exits: 'eps',
       'I/Os': 'iops',
       'Exits per I/O': 'none',
       CPU: 'percentunit',
@@ -100,10 +101,10 @@ export const host: Cases = {
     },
   },
   'timeseries Exits': [
-    { unit: 'cps', wishes: SIM, is: (moment) => exitsOf(moment) },
+    { unit: 'eps', wishes: SIM, is: (moment) => exitsOf(moment) },
     // The storm in `web`.
     {
-      unit: 'cps',
+      unit: 'eps',
       minute: 15,
       wishes: { ...SIM, vm: ['web'] },
       is: (moment) => ({ web: exitsOf(moment)['web'] ?? 0 }),
@@ -126,6 +127,27 @@ export const host: Cases = {
     wishes: SIM,
     is: ({ truth, at }) => truth.highest('wait', at, RATE, (vm, role) => (role === 'vcpu' ? undefined : vm)),
   },
+  'table Firing alerts': FIRING_OF_HOST,
+  'timeseries Stopped by a CPU quota': {
+    unit: 'suffix:cores',
+    minute: 31,
+    wishes: SIM,
+    is: ({ truth, at }) => ({ build: truth.rate('throttled|build', at, RATE) }),
+  },
+  'timeseries CPU pressure by VM': {
+    unit: 'percentunit',
+    minute: 31,
+    wishes: SIM,
+    floor: 0.001,
+    is: ({ truth, at }) =>
+      truth.rates('pressure', at, RATE, (vm, kind) => (kind === 'some' ? vm : undefined)),
+  },
+  'timeseries Pressure of the host': {
+    unit: 'percentunit',
+    minute: 31,
+    wishes: SIM,
+    is: ({ truth, at }) => ({ 'cpu some': truth.rate('hostPressure', at, RATE) }),
+  },
   'timeseries CPUs with the longest queues': {
     wishes: SIM,
     check: checkLongestQueues,
@@ -136,7 +158,7 @@ export const host: Cases = {
     is: ({ truth, at }) => truth.rates('cpuRun', at, RATE, (_cpu, node) => `node ${node}`),
   },
   'timeseries Exits by reason': {
-    unit: 'cps',
+    unit: 'eps',
     wishes: SIM,
     is: ({ truth, at }) => truth.rates('exits', at, RATE, (_vm, reason) => reason),
   },
@@ -149,7 +171,14 @@ export const host: Cases = {
   'timeseries Throughput': {
     unit: 'Bps',
     wishes: SIM,
-    is: (moment) => each(device(moment), (ios) => ios * 4096),
+    is: ({ truth, at }) => {
+      const of = (operation: string, suffix: string): Record<string, number> => {
+        const name = (disk = '', one = ''): string | undefined =>
+          one === operation ? `${disk} ${suffix}` : undefined;
+        return each(truth.rates('device', at, RATE, name), (ios) => ios * 4096);
+      };
+      return { ...of('read', 'read'), ...of('write', 'written') };
+    },
   },
   'timeseries Mean latency': { unit: 's', wishes: SIM, is: deviceLatency },
   'timeseries In flight': {

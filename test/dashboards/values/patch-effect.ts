@@ -1,6 +1,7 @@
 import { each, iosOf, onIoPath, RATE } from './host.ts';
 import type { Case, Cases, Moment } from './panels.ts';
 import { RANGE } from './panels.ts';
+import { FIRING, TECHNIQUES_OF_KV } from './shared.ts';
 
 /** Seconds that are credited to no configuration: a rate takes in what was before, and the next stage is detected late. */
 const UNSETTLED = { after: 60, before: 120 };
@@ -131,7 +132,7 @@ const loadCase: Case = {
 
 const sameLoad = (vm: readonly string[], instance: string, is: number): Case => ({
   unit: 'none',
-  minute: 35,
+  minute: 30,
   wishes: { instance: [instance], vm, by: ['()'] },
   called: {
     0: 'Same load',
@@ -192,6 +193,8 @@ const cases = MEASURES.flatMap((measure): [string, Case][] => {
 });
 
 export const patchEffect: Cases = {
+  'table Firing alerts': FIRING,
+  'state-timeline Techniques over time': TECHNIQUES_OF_KV,
   ...Object.fromEntries([...cases, ...quantileCases]),
   'table Behind each bar': loadCase,
   'stat Is the load the same?': [

@@ -38,6 +38,7 @@ export class Truth {
     if (host.time % SCRAPE !== 0) return;
     const values = new Map<string, number>();
     for (const vm of host.vms) ofVm(vm, host, (key, value) => values.set(key, value));
+    values.set('hostPressure', host.pressure.some.value / 1e6);
     for (const disk of host.disks) ofDevice(disk, (key, value) => values.set(key, value));
     for (const [cpu, { run, wait }] of this.#cpus.entries()) {
       values.set(`cpuRun|${cpu}|${host.topology.cpus[cpu]?.node}`, run);
@@ -170,6 +171,10 @@ function ofVm(vm: SimVm, host: SimulatedHost, put: Put): void {
     put(`halts|${name}|${statistic}`, ofVcpus(vm, `halt_${statistic}`));
   for (const statistic of ['poll_success', 'poll_fail', 'wait'])
     put(`haltSeconds|${name}|${statistic}`, ofVcpus(vm, `halt_${statistic}_ns`) / 1e9);
+  const { throttledUsec, pressure } = vm.cgroup;
+  put(`throttled|${name}`, throttledUsec.value / 1e6);
+  put(`pressure|${name}|some`, pressure.some.value / 1e6);
+  put(`pressure|${name}|full`, pressure.full.value / 1e6);
   for (const thread of vm.threads) ofThread(name, thread, host, put);
   for (const { id, of: operations } of vm.disks) {
     for (const [operation, { done, ns }] of Object.entries(operations)) {

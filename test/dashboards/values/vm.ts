@@ -3,6 +3,7 @@ import { bucketsOf } from '../../../dashboards/preview/page/buckets.ts';
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import { all, each, exitsOf, iosOf, onIoPath, RATE } from './host.ts';
 import type { Cases, Moment } from './panels.ts';
+import { FIRING, TECHNIQUE_TABLE, TECHNIQUES_OF_KV } from './shared.ts';
 
 const SIM = { instance: ['sim-host:9954'] };
 const KV = { ...SIM, vm: ['kv'] };
@@ -18,7 +19,7 @@ const kvIos = ({ truth, at }: Moment): Record<string, number> =>
 
 export const vm: Cases = {
   'stat I/Os': { unit: 'iops', wishes: KV, is: (moment) => ({ 'I/Os': iosOf(moment)['kv'] ?? 0 }) },
-  'stat Exits': { unit: 'cps', wishes: KV, is: (moment) => ({ exits: exitsOf(moment)['kv'] ?? 0 }) },
+  'stat Exits': { unit: 'eps', wishes: KV, is: (moment) => ({ exits: exitsOf(moment)['kv'] ?? 0 }) },
   'stat Exits per I/O': [
     {
       unit: 'none',
@@ -62,8 +63,26 @@ export const vm: Cases = {
     { unit: 'none', minute: 9, wishes: { ...SIM, vm: ['db'] }, is: () => ({ db: 0 }) },
     { unit: 'none', minute: 29, wishes: { ...SIM, vm: ['db'] }, is: () => ({ db: 2 }) },
   ],
+  'table Firing alerts': FIRING,
+  'state-timeline Techniques over time': TECHNIQUES_OF_KV,
+  'table Techniques': TECHNIQUE_TABLE,
+  'timeseries Stopped by a CPU quota': {
+    unit: 'suffix:cores',
+    minute: 31,
+    wishes: { ...SIM, vm: ['build', 'kv'] },
+    is: ({ truth, at }) => ({ 'build vm': truth.rate('throttled|build', at, RATE), 'kv vm': 0 }),
+  },
+  'timeseries Pressure': {
+    unit: 'percentunit',
+    minute: 31,
+    wishes: { ...SIM, vm: ['build'] },
+    is: ({ truth, at }) => ({
+      'build cpu some': truth.rate('pressure|build|some', at, RATE),
+      'build cpu full': truth.rate('pressure|build|full', at, RATE),
+    }),
+  },
   'timeseries Exits by reason': {
-    unit: 'cps',
+    unit: 'eps',
     wishes: KV,
     is: ({ truth, at }) => truth.rates('exits', at, RATE, (vm, reason) => (vm === 'kv' ? reason : undefined)),
   },

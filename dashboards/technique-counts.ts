@@ -1,0 +1,71 @@
+import { recorded } from '../alerts/recording.ts';
+import { TECHNIQUE_STATES } from '../exporter/metrics/techniques.ts';
+import { labelReplace, mul, sum, topk } from '../promql/promql.ts';
+import { toHost, toVm } from './links.ts';
+import { BarChart } from './panels/bar-chart.ts';
+import { field, type Panel } from './panels/panel.ts';
+import { Table } from './panels/table.ts';
+import { OF_HOSTS, OF_VMS, rows } from './queries.ts';
+import { inWords, stateColor, stateText } from './techniques.ts';
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** For any number of hosts. */
+export function vmsByTechnique(size: Size): Panel {
+  return new BarChart({
+    title: 'VMs by technique',
+    description:
+      'Number of VMs by technique of the paper and its state. docs/verdicts.md has the rules of the states.',
+    ...size,
+    unit: 'short',
+    decimals: 0,
+    min: 0,
+    x: 'technique\\state',
+    stacked: true,
+    legend: true,
+    queries: [
+      rows(
+        labelReplace(
+          inWords(sum(recorded('host_technique_state:kvm_vms:count', OF_HOSTS), ['technique', 'state'])),
+          'state',
+          '$1 $2',
+          'state',
+          '(.+)_(.+)',
+        ),
+      ),
+    ],
+    transformations: [
+      { id: 'sortBy', options: { fields: {}, sort: [{ field: 'technique', desc: false }] } },
+      {
+        id: 'groupingToMatrix',
+        options: { columnField: 'state', rowField: 'technique', valueField: 'Value', emptyValue: 'null' },
+      },
+    ],
+    overrides: TECHNIQUE_STATES.map((state) =>
+      field(stateText(state), { color: { mode: 'fixed', fixedColor: stateColor(state) } }),
+    ),
+  });
+}
+
+/** The techniques that were lost last. */
+export function lostTechniques(size: Size): Panel {
+  const lost = recorded('vm_technique:kvm_technique_lost_timestamp_seconds:max', OF_VMS);
+  return new Table({
+    title: 'Lost techniques',
+    description:
+      'Techniques that were in force since the VM started and are not now: the ten that were lost last.',
+    ...size,
+    queries: [rows(topk(10, mul(inWords(lost), 1000)))],
+    columns: [
+      { from: 'vm', title: 'VM', links: [toVm] },
+      { from: 'instance', title: 'Host', links: [toHost] },
+      { from: 'technique', title: 'Technique' },
+      { from: 'Value', title: 'Lost', unit: 'dateTimeFromNow' },
+    ],
+    sortBy: 'Lost',
+    emptyIsGood: 'No technique is lost',
+  });
+}
