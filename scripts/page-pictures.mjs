@@ -74,7 +74,6 @@ try {
   host.faults.drift('db-primary', 'shared_cpu');
   host.faults.drift('web-2', 'other_node');
   await sleep(12_000);
-  await table.getByRole('button', { name: 'Exits' }).click();
   await table.mouse.move(5, 5);
   await sleep(1500);
   await table.screenshot({ path: `${root}docs/page-dark.png` });
