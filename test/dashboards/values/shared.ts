@@ -34,10 +34,6 @@ export const FIRING: readonly Case[] = [
     }),
     { others: true },
   ),
-  // `build` has a quota from minute 27 on. Its vCPUs are stopped, not starved.
-  alerts(33, () => ({ 'KvmVmThrottled build': { Severity: 'warning' } }), {
-    wishes: { ...SIM, vm: ['build'] },
-  }),
 ];
 
 /** On dashboards of hosts, without a choice of VMs. */
