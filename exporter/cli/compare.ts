@@ -7,7 +7,7 @@ import { type QuestionFlags, questionOf } from '../compare/question.ts';
 import { renderHtml } from '../compare/report/html.ts';
 import { renderJson } from '../compare/report/json.ts';
 import { renderMarkdown } from '../compare/report/markdown.ts';
-import { renderTable } from '../compare/report/table.ts';
+import { renderTable, type TableOptions } from '../compare/report/table.ts';
 import { assess } from '../compare/statistics/assess.ts';
 import type { Assessment } from '../compare/statistics/assessment.ts';
 import { isWebAddress } from '../config/addresses.ts';
@@ -29,8 +29,10 @@ export interface CompareFlags extends QuestionFlags {
   readonly confidence: string;
 }
 
-const FORMATS: Readonly<Record<string, (assessment: Assessment) => string>> = {
-  table: (assessment) => renderTable(assessment),
+type Render = (assessment: Assessment, isForTerminal: boolean) => string;
+
+const FORMATS: Readonly<Record<string, Render>> = {
+  table: (assessment, isForTerminal) => renderTable(assessment, isForTerminal ? terminal() : {}),
   markdown: renderMarkdown,
   json: renderJson,
   html: renderHtml,
@@ -52,7 +54,7 @@ export async function runCompare(flags: CompareFlags): Promise<number> {
   try {
     const comparison = await read(flags, question);
     const assessment = assess(comparison, { confidence });
-    await write(render(assessment), out);
+    await write(render(assessment, out === undefined && process.stdout.isTTY), out);
     return judged(gates, assessment);
   } catch (error) {
     if (!(error instanceof PrometheusError || error instanceof OutputError)) throw error;
@@ -84,6 +86,11 @@ async function read(flags: CompareFlags, question: ReturnType<typeof questionOf>
     progress.end();
     client.close();
   }
+}
+
+/** hasColors() knows NO_COLOR. */
+function terminal(): TableOptions {
+  return { width: process.stdout.columns, isColoured: process.stdout.hasColors() };
 }
 
 function skewNotes(seconds = 0): string[] {
@@ -131,7 +138,7 @@ function urlOf(text: string | undefined): string {
   );
 }
 
-function formatOf(name: string): (assessment: Assessment) => string {
+function formatOf(name: string): Render {
   const render = Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
   if (render !== undefined) return render;
   const names = Object.keys(FORMATS);

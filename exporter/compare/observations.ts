@@ -17,13 +17,6 @@ export class Evaluation {
     private readonly periods: readonly PeriodRows[],
   ) {}
 
-  /** The value of a term; NaN if it is unknown. */
-  value(term: Term, vm: string, row: Row): number {
-    if (term === 'time') return row.seconds;
-    const columns = this.#columnsFor(term, vm);
-    return columns === undefined ? Number.NaN : total(row, columns);
-  }
-
   /** Whether a VM has the term from a source other than the first. */
   isSecondChoice(term: Term, vm: string): boolean {
     const columns = this.#columnsFor(term, vm);
@@ -36,8 +29,12 @@ export class Evaluation {
     const isOne = rows.size === 1;
     const slots = new Map<number, { at: number; seconds: number; sums: number[] }>();
     for (const [vm, list] of rows) {
+      const columns = terms.map((term) => (term === 'time' ? 'time' : this.#columnsFor(term, vm)));
+      if (columns.includes(undefined)) continue;
       for (const row of list) {
-        const values = terms.map((term) => this.value(term, vm, row));
+        const values = columns.map((each) =>
+          each === 'time' || each === undefined ? row.seconds : total(row, each),
+        );
         if (values.some(Number.isNaN)) continue;
         const { at, seconds } = row;
         const slot = isOne ? at : Math.round(at / interval);

@@ -25,14 +25,15 @@ type VmLabel = 'vm' | 'instance' | 'job';
 const COUNTER = 'kvm_vm_exits_total';
 const GAUGE = 'kvm_vm_vcpus';
 
-/** Samples of one response: about 5 MB of JSON. */
-const SAMPLES = 150_000;
+/** Samples of one response: about 1.5 MB of JSON. */
+const SAMPLES = 50_000;
 /** Prometheus allows 11,000 points of a series. */
 const POINTS = 10_000;
 /** A piece that is too much for the server is cut in halves, down to this. */
 const MIN_PIECE = 60;
 /** The number of series is not known before the first response. */
 const FIRST_PIECE = 1800;
+const FIRST_POINTS = 20;
 /** A piece is at most this many times as long as the one before. */
 const MAX_GROWTH = 4;
 
@@ -100,7 +101,7 @@ export class PrometheusArchive implements Archive {
     const grid = { step, most: step * POINTS };
     yield* pieces(
       time,
-      grid.most,
+      FIRST_POINTS * step,
       async (piece) => {
         const found = await this.server.range(promql, piece.start, piece.end, step);
         this.options.onPiece?.(piece.end - piece.start);

@@ -8,7 +8,7 @@ import { Table } from './table.ts';
 
 /** A window with fewer of its scrapes than this is left out: increase() would extrapolate. */
 const MIN_COVERAGE = 0.9;
-const AT_ONCE = 3;
+const AT_ONCE = 2;
 const TIMELINE = 'kvm_vm_vcpus';
 
 export interface ReadOptions {

@@ -9,13 +9,13 @@ const MAX_SAMPLES = 6_000_000;
 /** Series of a VM with eight vCPUs, an estimate. */
 const SERIES_PER_VM = 130;
 /** Windows of one VM over all periods together. */
-const WINDOWS = 1500;
+const WINDOWS = 720;
 /** increase() is exact to one scrape in a window. */
 const SCRAPES_PER_WINDOW = 20;
 const PROBE_SECONDS = 1800;
 const PROBES = 5;
 /** Points of all VMs when the server is queried for their states. */
-const STATE_POINTS = 1_000_000;
+const STATE_POINTS = 250_000;
 
 export interface ReadingPlan {
   /** What to read, with one interval before each period. */

@@ -197,8 +197,18 @@ function seriesOf(data: unknown, type: 'matrix' | 'vector'): Series[] {
     throw new PrometheusError(`the server returned a ${resultType}, not a ${type}: is it a Prometheus?`);
   return (result as NonNullable<Result['result']>).map(({ metric = {}, value, values = [] }) => ({
     labels: metric,
-    samples: (value === undefined ? values : [value])
-      .map(([at, text]) => [Number(at), Number(text)] as const)
-      .filter(([, number]) => Number.isFinite(number)),
+    samples: numbersIn(value === undefined ? values : [value]),
   }));
+}
+
+/** Changes the pairs in place: there are millions. */
+function numbersIn(pairs: readonly (readonly [number, string])[]): Series['samples'] {
+  let areFinite = true;
+  for (const pair of pairs as unknown as [number, string | number][]) {
+    const number = Number(pair[1]);
+    pair[1] = number;
+    areFinite &&= Number.isFinite(number);
+  }
+  const samples = pairs as unknown as readonly (readonly [number, number])[];
+  return areFinite ? samples : samples.filter(([, number]) => Number.isFinite(number));
 }
