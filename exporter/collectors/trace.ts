@@ -44,7 +44,8 @@ export function trace(): Collector {
         const state = states.get(vm.key) ?? { queues: new Queues(), counters: new CounterSet('wavering') };
         kept.set(vm.key, state);
         const { notifyAddresses = [] } = kernel.statistics.get(vm.key) ?? {};
-        state.queues.observe(notifyAddresses.map(writeTo));
+        // All queues of a device share its port, and a guest that uses the addresses never writes to the port.
+        state.queues.observe(notifyAddresses.filter(({ isPort }) => !isPort).map(writeTo));
         const counted = reading.of(vm);
         if (counted !== undefined) {
           const samples = samplesOf(families, vm, reading, state.counters);
@@ -95,7 +96,7 @@ function addEvents({ families, vm, isa, total }: TraceSamples, counted: VmTrace)
   families.add('kvm_vm_lock_contention_seconds_total', { vm }, seconds);
 }
 
-/** The virtqueues that KVM notifies, and others that have been kicked so far. */
+/** The virtqueues with an address of their own, and the ports that have been kicked so far. */
 function addQueues(families: Families, vm: Vm, queues: Queues, stages: Stages): void {
   for (const { index, address, number, isPort } of queues.known) {
     const device = stages.deviceAt(vm, number, isPort) ?? '';

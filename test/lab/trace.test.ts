@@ -107,11 +107,14 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     const samples = await scrape(host, PORT);
     const kicks = (queue: string, vcpu: string): number =>
       sum(samples, 'kvm_virtqueue_kicks_total', { ...VM, queue, vcpu });
-    const top = ['0', '1'].map((vcpu) => Math.max(...['0', '1', '2'].map((queue) => kicks(queue, vcpu))));
+    const queues = series(samples, 'kvm_virtqueue_info', VM).map(
+      (key) => /queue="([^"]*)"/.exec(key)?.[1] ?? '',
+    );
+    const top = ['0', '1'].map((vcpu) => Math.max(...queues.map((queue) => kicks(queue, vcpu))));
     for (const [vcpu, count] of top.entries()) {
       assert.ok(count > 0.9 * sum(samples, 'kvm_virtqueue_kicks_total', { ...VM, vcpu: String(vcpu) }));
     }
-    assert.ok(series(samples, 'kvm_virtqueue_info', VM).length >= 2);
+    assert.ok(queues.length >= 2);
   });
 
   await check('durations are sampled for a tenth of the time', async ({ host }) => {
