@@ -104,10 +104,10 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
       for (const panel of panelsOf(dashboard)) {
         if (panel.title === 'Firing alerts') continue;
         const answers = await answer(panel, url, choices, panelWindow(panel, from, to));
-        assert.ok(
-          answers.every(({ series }) => series.length > 0),
-          `${name}: ${panel.title}`,
-        );
+        const filled = answers.filter(({ series }) => series.length > 0).length;
+        // One query for each configuration, and two are chosen.
+        const expected = panel.title === 'Configurations' ? 2 : answers.length;
+        assert.equal(filled, expected, `${name}: ${panel.title}`);
       }
     }
   });

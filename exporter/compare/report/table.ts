@@ -53,7 +53,7 @@ interface Row {
 function rowsOf(configurations: readonly AssessedConfiguration[]): Row[] {
   return configurations.flatMap((configuration, i) => {
     const { name } = configuration;
-    const value: Row = { label: plainName(name).slice(0, MAX_FIRST_COLUMN), configuration, kind: 'value' };
+    const value: Row = { label: shortened(plainName(name), MAX_FIRST_COLUMN), configuration, kind: 'value' };
     const first: Row = { label: '  against the first', configuration, kind: 'first' };
     const previous: Row = { label: '  against the one before', configuration, kind: 'previous' };
     return [value, ...(i > 0 ? [first] : []), ...(i > 1 ? [previous] : [])];
