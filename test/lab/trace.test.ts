@@ -66,7 +66,9 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
     assert.ok(asked > requests / 2, `${asked} interrupts for ${requests} requests`);
   });
 
-  await check('BPF and hist triggers count the same in one boot', async ({ host }) => {
+  // A second exporter takes a minute and a half to start. CI has no time for it; a release runs it (RELEASE.md).
+  const checkIfLong = process.env['LAB_SHORT'] === undefined ? check : async () => undefined;
+  await checkIfLong('BPF and hist triggers count the same in one boot', async ({ host }) => {
     const address = `127.0.0.1:${PORT + 1}`;
     await startExporter(host, MAIN, address, [
       ...ARGUMENTS.slice(0, 2),
