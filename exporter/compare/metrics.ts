@@ -1,6 +1,6 @@
 import type { HistogramName } from '../metrics/catalogue.ts';
 import type { ComparedMetric } from './model.ts';
-import { first, growth, largestGrowth, level, plus, samplesOf, type Term } from './terms.ts';
+import { first, growth, largestGrowth, level, plus, samplesOf, type Term, type VmGauge } from './terms.ts';
 
 /** A metric of the report, with the terms of whose sums it is made. */
 export interface SumMetric extends ComparedMetric {
@@ -38,6 +38,8 @@ function ratio(
 const perSecond = (text: Text, of: Term): SumMetric => ratio(text, of, 'time');
 /** Share of the time, or of one CPU. */
 const percentOfTime = (text: Text, of: Term): SumMetric => ratio(text, of, 'time', { factor: 100 });
+/** Mean of a gauge over its samples. */
+const meanOf = (text: Text, gauge: VmGauge): SumMetric => ratio(text, level(gauge), samplesOf(gauge));
 const perIo = (text: Text, of: Term, factor = 1): SumMetric =>
   ratio(text, of, ios, { factor, isPerIo: true });
 
@@ -142,16 +144,8 @@ export const METRICS: readonly MetricDefinition[] = [
     ['lock_contention', 'Wait for contended kernel locks', 'percent', 'lower'],
     growth('kvm_vm_lock_contention_seconds_total'),
   ),
-  ratio(
-    ['queue_locality', 'Queue locality', 'ratio', 'higher'],
-    level('kvm_vm_queue_locality_ratio'),
-    samplesOf('kvm_vm_queue_locality_ratio'),
-  ),
-  ratio(
-    ['queue_fairness', 'Queue fairness', 'ratio', 'higher'],
-    level('kvm_vm_queue_fairness_ratio'),
-    samplesOf('kvm_vm_queue_fairness_ratio'),
-  ),
+  meanOf(['queue_locality', 'Queue locality', 'ratio', 'higher'], 'kvm_vm_queue_locality_ratio'),
+  meanOf(['queue_fairness', 'Queue fairness', 'ratio', 'higher'], 'kvm_vm_queue_fairness_ratio'),
 ];
 
 /** All terms that are read for these metrics and for the description of the work. */

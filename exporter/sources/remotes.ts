@@ -27,6 +27,7 @@ export interface Known {
   readonly statistics: Storage | undefined;
   readonly facts: Facts | undefined;
   readonly notifyAddresses: readonly NotifyAddress[] | undefined;
+  /** By the kernel. The command line may say it, too. */
   readonly isConfidential: boolean;
 }
 

@@ -1,4 +1,3 @@
-import type { NotifyAddress } from '../../../probes/bpf/kvm-rows.ts';
 import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
 import type { CpuTopology } from '../../../probes/sys-cpu.ts';
@@ -11,9 +10,9 @@ import { placeOf, queuesBeside } from '../../model/notify-addresses.ts';
 import { stageLabel, stageOf, statesOf, techniquesOf } from '../../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../../model/stage-reading.ts';
 import type { Vm } from '../../model/vm.ts';
-import type { VmStatistics } from '../../model/vm-statistics.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Facts } from '../../sources/qmp/facts.ts';
+import type { Known } from '../../sources/remotes.ts';
 import { judgeTechniques, settingsInWords } from '../technique/judge.ts';
 import { MIN_IOS } from '../technique/measured.ts';
 import type { TechniqueWatch } from '../technique/watch.ts';
@@ -27,13 +26,7 @@ export interface StageDependencies {
   vms(): readonly Vm[];
   topology(): CpuTopology | undefined;
   affinity(): Affinity;
-  lastOf(vm: Vm): {
-    statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
-    facts: Facts | undefined;
-    notifyAddresses: readonly NotifyAddress[] | undefined;
-    /** By the kernel. The command line may say it, too. */
-    isConfidential: boolean;
-  };
+  lastOf(vm: Vm): Known;
   /** Called when the declared phase has changed. `from` is undefined for a phase that begins. */
   onPhase(vm: Vm, from: string | undefined, to: string | undefined): void;
 }

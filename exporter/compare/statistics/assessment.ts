@@ -1,5 +1,4 @@
-import type { Technique, TechniqueState } from '../../metrics/techniques.ts';
-import type { ComparedMetric, Span, Work } from '../model.ts';
+import type { ComparedMetric, Configuration } from '../model.ts';
 
 export type Interval = readonly [low: number, high: number];
 
@@ -56,15 +55,9 @@ export interface Comparing {
   readonly changes: ReadonlyMap<string, Change>;
 }
 
-export interface AssessedConfiguration {
-  readonly name: string;
-  readonly vms: readonly string[];
-  readonly hosts: readonly string[];
-  readonly spans: readonly Span[];
-  readonly work: Work;
+export interface AssessedConfiguration extends Omit<Configuration, 'interval' | 'observations'> {
   /** Share of the time in each state, 0 to 1. */
-  readonly techniques: ReadonlyMap<Technique, ReadonlyMap<TechniqueState, number>>;
-  readonly notes: readonly string[];
+  readonly techniques: Configuration['techniques'];
   /** By the id of the metric: one for each metric. */
   readonly estimates: ReadonlyMap<string, Estimate>;
   /** undefined for the first configuration. */
