@@ -6,9 +6,13 @@ const MOST_NAMES = 4;
 
 /** A name of a tenant in plain text: without control characters, and cut after 60 characters. */
 export function plainName(name: string): string {
+  return name === '' ? '""' : printable(shortened(name, MAX_NAME));
+}
+
+/** `parallel_batc…`. */
+export function shortened(name: string, most: number): string {
   const characters = [...name];
-  const short = characters.length > MAX_NAME ? `${characters.slice(0, MAX_NAME - 1).join('')}…` : name;
-  return short === '' ? '""' : printable(short);
+  return characters.length > most ? `${characters.slice(0, most - 1).join('')}…` : name;
 }
 
 /** Some names, and the number of the others. */

@@ -1,9 +1,9 @@
-import { plainName } from '../names.ts';
+import { plainName, shortened } from '../names.ts';
 import type { AssessedConfiguration, Estimate } from '../statistics/assessment.ts';
 import type { Metric } from './main-metrics.ts';
 import { valueText } from './numbers.ts';
 import { ticks } from './scale.ts';
-import { element, picture, shortened, text } from './svg.ts';
+import { element, picture, text } from './svg.ts';
 
 const WIDTH = 440;
 const LEFT = 138;

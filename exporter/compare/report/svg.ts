@@ -22,9 +22,3 @@ export function picture(width: number, height: number, label: string, content: s
 function numeral(value: string | number): string {
   return typeof value === 'string' ? value : String(Math.round(value * 10) / 10);
 }
-
-/** `parallel_batc…`. */
-export function shortened(name: string, most: number): string {
-  const characters = [...name];
-  return characters.length > most ? `${characters.slice(0, most - 1).join('')}…` : name;
-}

@@ -1,11 +1,10 @@
 import { styleText } from 'node:util';
 import { printable } from '../../../probes/printable.ts';
-import { plainName } from '../names.ts';
+import { plainName, shortened } from '../names.ts';
 import type { AssessedConfiguration, Assessment, Verdict } from '../statistics/assessment.ts';
 import { type GainCell, gainCell, groups, lineOf, valueCell } from './cells.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
 import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
-import { shortened } from './svg.ts';
 import { INCOMPARABLE, verdicts } from './words.ts';
 import { wrapped } from './wrapped.ts';
 
