@@ -2,10 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import type { KvmDebugfsDirectory } from '../../probes/kvm-debugfs.ts';
-import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
-import { type Descriptor, readDescriptor, readDescriptors } from '../../probes/proc-pid-fd.ts';
-import { livesOn } from '../../probes/proc-task-stat.ts';
-import type { FilesByUse, OtherFiles } from '../../probes/qemu-files.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import {
@@ -15,40 +11,16 @@ import {
   type ThreadSource,
 } from '../model/thread-snapshot.ts';
 import type { MonitorHints, ThreadObservation, Vm, VmThread } from '../model/vm.ts';
-import { assignLabels, type NameClaim, TRUST, truncateName } from '../model/vm-names.ts';
+import { assignLabels, type NameClaim } from '../model/vm-names.ts';
 import { Yielder } from '../schedule/yielder.ts';
-import { blockDevicesOf } from './block-devices.ts';
-import { FileLookups } from './file-lookups.ts';
+import { enrich } from './enrich.ts';
+import { admit, type Entry, isAlive } from './entry.ts';
 import { HostFacts } from './host-facts.ts';
-import { type Identity, identify, isManagedBy } from './identity.ts';
-import { directoryOwners, kvmDirectories, readDirectory, vcpuThreadsOf } from './kvm-directories.ts';
+import { directoryOwners, kvmDirectories } from './kvm-directories.ts';
 import { LibvirtDomains } from './libvirt-domains.ts';
-import { MountCache } from './mount-cache.ts';
-import { areSame, otherFilesNow } from './other-files.ts';
 import { type InventorySource, Problems } from './problems.ts';
-import { type Candidate, isKvmVm, ProcessScanner } from './processes.ts';
-import { ThreadTable } from './thread-table.ts';
-
-/** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
-const PASSES_PER_DISK_LOOK = 6;
-
-interface Entry {
-  readonly kvmFd: number | undefined;
-  readonly identity: Identity;
-  readonly threads: ThreadTable;
-  hints: MonitorHints | undefined;
-  /** From libvirt; undefined if libvirt does not manage the VM. */
-  files: FilesByUse | undefined;
-  /** As of the last read of its disks; undefined before the first. */
-  otherFiles: OtherFiles | undefined;
-  vm: Vm;
-}
-
-/** What one pass reads once for all VMs. */
-interface PassReads {
-  readonly mounts: MountCache;
-  readonly lookups: FileLookups;
-}
+import { type Candidate, ProcessScanner } from './processes.ts';
+import { VmDisks } from './vm-disks.ts';
 
 /**
  * Finds the VMs on the host. A full pass runs at intervals; a quick pass runs at each scrape and reads only
@@ -59,6 +31,7 @@ export class Inventory {
   readonly #libvirt = new LibvirtDomains();
   readonly #facts = new HostFacts();
   readonly #problems = new Problems();
+  readonly #disks: VmDisks;
   #entries = new Map<string, Entry>();
   #vhostWorkers: ReadonlyMap<number, readonly number[]> = new Map();
   #running: { full: boolean; done: Promise<void> } | undefined;
@@ -72,7 +45,9 @@ export class Inventory {
     private readonly host: Host,
     private readonly source: ThreadSource = NO_THREAD_SOURCE,
     private readonly vmHolders: () => ReadonlySet<number> | undefined = () => undefined,
-  ) {}
+  ) {
+    this.#disks = new VmDisks(host, this.#facts, this.#problems);
+  }
 
   /** VMs of the last pass, sorted by label. */
   get vms(): Vm[] {
@@ -190,13 +165,12 @@ export class Inventory {
     for (const problem of scan.problems) this.#problems.note('inventory', problem);
     this.#vhostWorkers = scan.vhostWorkers;
 
-    const reads = { mounts: new MountCache(host), lookups: new FileLookups(host) };
     const fresh = await this.#admitAll(scan.candidates);
     // A new VM becomes visible only after it has its label and its disks.
     const entries = [...this.#entries.values(), ...fresh];
     if (full || fresh.length > 0) await this.#enrich(entries, directories);
     if (full) this.#passes++;
-    await this.#refreshDisks(full ? entries : fresh, reads);
+    await this.#disks.refresh(full ? entries : fresh, this.#passes);
     for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
   }
 
@@ -226,7 +200,7 @@ export class Inventory {
     for (const candidate of candidates) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        const entry = await this.#admit(candidate);
+        const entry = await admit(this.host, candidate);
         if (entry !== undefined) admitted.push(entry);
       } catch (error) {
         if (isGone(error)) continue;
@@ -234,87 +208,6 @@ export class Inventory {
       }
     }
     return admitted;
-  }
-
-  async #admit(candidate: Candidate): Promise<Entry | undefined> {
-    const identity = await identify(this.host, candidate);
-    if (identity === undefined) return undefined;
-    const { pid, stat, kvmFd } = candidate;
-    const { name, uuid, vmm, accel, machine, iothreadIds, diskIds, monitors, devices } = identity;
-    const { isConfidential } = identity;
-    const vm: Vm = {
-      key: `${pid}:${stat.startTime}`,
-      label: '',
-      name,
-      uuid,
-      vmm,
-      manager: '',
-      accel,
-      machine,
-      pid,
-      startTime: stat.startTime,
-      directories: [],
-      blockDevices: [],
-      unknownDevices: [],
-      vcpuThreads: new Map(),
-      kvmVcpus: new Map(),
-      iothreadIds,
-      diskIds,
-      iothreadThreads: new Map(),
-      monitors,
-      domain: '',
-      pins: undefined,
-      libvirtDisks: undefined,
-      devices,
-      isConfidential,
-    };
-    const threads = new ThreadTable();
-    return { kvmFd, identity, threads, hints: undefined, files: undefined, otherFiles: undefined, vm };
-  }
-
-  /** Reads the disks of new VMs, of those whose turn it is, and of those whose media changed. */
-  async #refreshDisks(entries: readonly Entry[], reads: PassReads): Promise<void> {
-    const yielder = new Yielder();
-    for (const entry of entries) {
-      const { pid } = entry.vm;
-      const { identity, files, hints } = entry;
-      const otherFiles = otherFilesNow(this.host, identity.otherFiles, [files, hints?.files]);
-      const isDue = (pid + this.#passes) % PASSES_PER_DISK_LOOK === 0;
-      if (!isDue && entry.otherFiles !== undefined && areSame(entry.otherFiles, otherFiles)) continue;
-      if (yielder.isDue()) await yielder.yield();
-      const descriptors = this.#problems.attempt(
-        'inventory',
-        () => readDescriptors(this.host, pid),
-        [],
-        () => livesOn(this.host, entry.vm),
-      );
-      entry.otherFiles = otherFiles;
-      // A hint may change the VM during the wait.
-      const found = await this.#blockDevices(pid, descriptors, reads, otherFiles);
-      // A failed read changes nothing and is repeated in the next full pass.
-      if (found === undefined) entry.otherFiles = undefined;
-      else entry.vm = { ...entry.vm, ...found };
-    }
-  }
-
-  /** Disks are optional. @returns undefined if the VM's mounts cannot be read in time */
-  async #blockDevices(
-    pid: number,
-    descriptors: readonly Descriptor[],
-    { mounts, lookups }: PassReads,
-    otherFiles: OtherFiles,
-  ): Promise<Pick<Vm, 'blockDevices' | 'unknownDevices'> | undefined> {
-    const { disksByName: disks, fileSystems } = this.#facts;
-    try {
-      const devices = { host: this.host, disks, fileSystems, hostMounts: await mounts.of(1) };
-      const open = { pid, descriptors, mounts: await mounts.of(pid), otherFiles };
-      const found = await blockDevicesOf(devices, lookups, open);
-      return { blockDevices: found.devices, unknownDevices: found.unknown };
-    } catch (error) {
-      if (!isGone(error))
-        this.#problems.note('block', sourceError(error, `${this.host.roots.procfs}/${pid}`));
-      return undefined;
-    }
   }
 
   /** Adds data from KVM's debugfs and from libvirt, and assigns each VM its label. */
@@ -328,44 +221,12 @@ export class Inventory {
     const claims: NameClaim[] = [];
     for (const entry of entries) {
       if (yielder.isDue()) await yielder.yield();
-      claims.push(this.#enrichOne(entry, owners.get(entry.vm.pid) ?? [], domains.get(entry.vm.pid)));
+      const { pid } = entry.vm;
+      claims.push(enrich(host, this.#problems, entry, owners.get(pid) ?? [], domains.get(pid)));
     }
     const previous = new Map([...this.#entries].map(([key, { vm }]) => [key, vm.label]));
     const labels = assignLabels(claims, previous);
     for (const entry of entries) entry.vm = { ...entry.vm, label: labels.get(entry.vm.key) ?? entry.vm.key };
-  }
-
-  #enrichOne(entry: Entry, names: readonly string[], domain: LibvirtDomain | undefined): NameClaim {
-    const { vm, identity } = entry;
-    const managed = domain !== undefined && isManagedBy(domain, vm.pid, identity);
-    const directories = this.#problems.attempt(
-      'kvm_debugfs',
-      () => names.map((name) => readDirectory(this.host, name, vm.directories)),
-      vm.directories,
-      () => isAlive(this.host, entry),
-    );
-    const vcpus = directories.reduce((sum, { content }) => sum + content.vcpus.length, 0);
-    const isKnown =
-      vm.vcpuThreads.size >= vcpus && directories.every((each, i) => each === vm.directories[i]);
-    // A vCPU keeps its thread, so once all are known they are not read again.
-    const vcpuThreads = isKnown
-      ? new Map(vm.vcpuThreads)
-      : vcpuThreadsOf(this.host, directories, this.#problems);
-    if (managed) for (const { id, tid } of domain.vcpus) vcpuThreads.set(tid, id);
-    for (const [tid, index] of entry.hints?.vcpus ?? []) vcpuThreads.set(tid, index);
-    entry.files = managed ? domain.files : undefined;
-    entry.vm = {
-      ...vm,
-      name: managed ? truncateName(domain.name) : identity.name,
-      domain: managed ? domain.name : '',
-      pins: managed ? domain.pins : undefined,
-      libvirtDisks: managed ? domain.disks : undefined,
-      manager: managed ? 'libvirt' : '',
-      directories,
-      vcpuThreads,
-    };
-    const { key, name, uuid, pid, startTime } = entry.vm;
-    return { key, name, uuid, pid, startTime, trust: TRUST[managed ? 'libvirt' : vm.accel] };
   }
 }
 
@@ -378,17 +239,4 @@ function unknownDevices(vms: readonly Vm[]): string[] {
     const more = labels.length > 3 ? ` and ${labels.length - 3} more` : '';
     return `not all block devices of ${labels.slice(0, 3).join(', ')}${more} are known: ${why}`;
   });
-}
-
-/**
- * If the process cannot be read for another reason than its exit, the VM counts as running: dropping it would
- * reset its counters.
- */
-function isAlive(host: Host, { vm, kvmFd }: Entry): boolean {
-  if (!livesOn(host, vm)) return false;
-  try {
-    return kvmFd === undefined || isKvmVm(readDescriptor(host, vm.pid, kvmFd));
-  } catch (error) {
-    return !isGone(error);
-  }
 }
