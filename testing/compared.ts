@@ -1,4 +1,4 @@
-import type { Series } from '../exporter/prometheus/server.ts';
+import type { Series } from '../exporter/prometheus/series.ts';
 
 export const START = 1_760_000_400;
 export const INTERVAL = 15;

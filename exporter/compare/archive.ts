@@ -1,4 +1,4 @@
-import type { Series } from '../prometheus/server.ts';
+import type { Series } from '../prometheus/series.ts';
 import type { Span } from './model.ts';
 import type { Subject } from './subject.ts';
 import type { VmCounter, VmGauge } from './terms.ts';

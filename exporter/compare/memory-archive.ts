@@ -1,5 +1,5 @@
 import { groupBy } from '../../kernel/maps.ts';
-import type { Series } from '../prometheus/server.ts';
+import type { Series } from '../prometheus/series.ts';
 import type { Archive, Selector } from './archive.ts';
 import type { Span } from './model.ts';
 

@@ -1,4 +1,4 @@
-import type { Series } from '../prometheus/server.ts';
+import type { Series } from '../prometheus/series.ts';
 import type { Archive, Selector } from './archive.ts';
 import type { Span } from './model.ts';
 import type { ReadingPlan } from './reading-plan.ts';

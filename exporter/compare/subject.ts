@@ -1,4 +1,4 @@
-import type { Series } from '../prometheus/server.ts';
+import type { Series } from '../prometheus/series.ts';
 
 /** A VM whose series are read. */
 export interface Subject {

@@ -2,7 +2,7 @@ import { append } from '../../kernel/maps.ts';
 import { ConfigError } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { matchesGlob } from '../model/glob.ts';
-import type { Series } from '../prometheus/server.ts';
+import type { Series } from '../prometheus/series.ts';
 import type { Archive } from './archive.ts';
 import type { Span } from './model.ts';
 import { keyOf, type Subject } from './subject.ts';

@@ -1,20 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { printable } from '../../probes/printable.ts';
+import { bodyOf, messageOf, short } from './body.ts';
+import { PrometheusError, TooMuchError } from './errors.ts';
 import { type HttpClient, RequestError, type Response, TooLargeError } from './request.ts';
-
-/** A server that cannot serve a query. The message names the server, what is wrong and the fix. */
-export class PrometheusError extends Error {
-  override readonly name = 'PrometheusError';
-}
-
-/** The query has more samples or bytes than the server or this client takes: a smaller one may succeed. */
-export class TooMuchError extends PrometheusError {}
-
-/** Labels and samples of a series: seconds of the epoch, and the value. */
-export interface Series {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly samples: readonly (readonly [number, number])[];
-}
+import { type Series, seriesOf } from './series.ts';
 
 export interface ServerOptions {
   /** With a path where the API has a prefix: `https://mimir.example.org/prometheus`. */
@@ -38,7 +26,6 @@ const TRIES = 5;
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 30_000;
 const BUSY = new Set([408, 429, 500, 502, 503, 504]);
-const MAX_MESSAGE = 300;
 
 /** The HTTP API of Prometheus, Thanos, Mimir and VictoriaMetrics. */
 export class PrometheusServer {
@@ -154,61 +141,3 @@ export class PrometheusServer {
 
 const FIX_LESS = 'give a shorter time, fewer VMs or fewer metrics';
 const FIX_SERVER = 'check that the server runs and is not overloaded';
-
-interface Body {
-  readonly status?: string;
-  readonly error?: string;
-  readonly data?: unknown;
-  readonly warnings?: readonly unknown[];
-  readonly isPartial?: boolean;
-}
-
-function bodyOf(text: string): Body | undefined {
-  try {
-    return JSON.parse(text) as Body;
-  } catch {
-    return undefined;
-  }
-}
-
-function messageOf({ text }: Response): string {
-  const error = bodyOf(text.slice(0, MAX_BYTES))?.error;
-  return typeof error === 'string' ? `: ${short(error)}` : '';
-}
-
-function short(text: string): string {
-  return printable(text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text);
-}
-
-interface Result {
-  readonly resultType?: string;
-  readonly result?: readonly {
-    readonly metric?: Readonly<Record<string, string>>;
-    readonly value?: readonly [number, string];
-    readonly values?: readonly (readonly [number, string])[];
-  }[];
-}
-
-/** Values that are no numbers are left out: NaN and infinity say nothing about a time. */
-function seriesOf(data: unknown, type: 'matrix' | 'vector'): Series[] {
-  const { resultType, result } = (data ?? {}) as Result;
-  if (!Array.isArray(result)) return [];
-  if (result.length > 0 && resultType !== type)
-    throw new PrometheusError(`the server returned a ${resultType}, not a ${type}: is it a Prometheus?`);
-  return (result as NonNullable<Result['result']>).map(({ metric = {}, value, values = [] }) => ({
-    labels: metric,
-    samples: numbersIn(value === undefined ? values : [value]),
-  }));
-}
-
-/** Changes the pairs in place: there are millions. */
-function numbersIn(pairs: readonly (readonly [number, string])[]): Series['samples'] {
-  let areFinite = true;
-  for (const pair of pairs as unknown as [number, string | number][]) {
-    const number = Number(pair[1]);
-    pair[1] = number;
-    areFinite &&= Number.isFinite(number);
-  }
-  const samples = pairs as unknown as readonly (readonly [number, number])[];
-  return areFinite ? samples : samples.filter(([, number]) => Number.isFinite(number));
-}

@@ -4,7 +4,7 @@ import { comparisonOf, type Question } from '../../../exporter/compare/compariso
 import { MemoryArchive } from '../../../exporter/compare/memory-archive.ts';
 import { METRICS } from '../../../exporter/compare/metrics.ts';
 import type { Comparison, Configuration } from '../../../exporter/compare/model.ts';
-import type { Series } from '../../../exporter/prometheus/server.ts';
+import type { Series } from '../../../exporter/prometheus/series.ts';
 import { INTERVAL, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
 
 const SCRAPES = 200;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PrometheusArchive } from '../../../exporter/compare/prometheus-archive.ts';
-import { type PrometheusServer, type Series, TooMuchError } from '../../../exporter/prometheus/server.ts';
+import { TooMuchError } from '../../../exporter/prometheus/errors.ts';
+import type { Series } from '../../../exporter/prometheus/series.ts';
+import type { PrometheusServer } from '../../../exporter/prometheus/server.ts';
 
 type Server = Pick<PrometheusServer, 'samples' | 'instant' | 'range' | 'labelSets'>;
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { describe, type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { PrometheusError, TooMuchError } from '../../../exporter/prometheus/errors.ts';
 import { HttpClient } from '../../../exporter/prometheus/request.ts';
-import { PrometheusError, PrometheusServer, TooMuchError } from '../../../exporter/prometheus/server.ts';
+import { PrometheusServer } from '../../../exporter/prometheus/server.ts';
 import { formOf, httpServer } from '../../../testing/http-server.ts';
 
 interface Started {

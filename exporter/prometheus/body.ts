@@ -1,0 +1,33 @@
+import { printable } from '../../probes/printable.ts';
+import type { Response } from './request.ts';
+
+const MAX_MESSAGE = 300;
+
+/** A response of the API, whatever the endpoint. */
+export interface Body {
+  readonly status?: string;
+  readonly error?: string;
+  readonly data?: unknown;
+  readonly warnings?: readonly unknown[];
+  readonly isPartial?: boolean;
+}
+
+/** undefined if the text is no JSON. */
+export function bodyOf(text: string): Body | undefined {
+  try {
+    return JSON.parse(text) as Body;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error of a response, after a colon. */
+export function messageOf({ text }: Response): string {
+  const error = bodyOf(text)?.error;
+  return typeof error === 'string' ? `: ${short(error)}` : '';
+}
+
+/** Text of a server, for a message. */
+export function short(text: string): string {
+  return printable(text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text);
+}
