@@ -4,7 +4,7 @@ import type { Subject } from './subject.ts';
 import type { VmCounter, VmGauge } from './terms.ts';
 
 /** Series of a metric, those whose labels have one of these values. */
-export interface Selector<M extends string = VmCounter | VmGauge> {
+export interface Selector<M extends string = VmCounter | VmGauge | 'kvm_telemetry_trace_sampled_ratio'> {
   readonly metric: M;
   readonly labels: Readonly<Record<string, readonly string[]>>;
 }

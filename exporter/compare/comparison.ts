@@ -3,14 +3,16 @@ import { rankOf } from '../metrics/stages.ts';
 import type { Archive } from './archive.ts';
 import { type MetricDefinition, termsOf } from './metrics.ts';
 import type { Comparison, Configuration, Span } from './model.ts';
-import { noteOnAbsent, notesOn } from './notes.ts';
+import { noteOnAbsent, notesOn, notesOnSampling } from './notes.ts';
 import { Evaluation } from './observations.ts';
 import { NAMED_BY, type NamedBy, namedPeriods, type Period, secondsOf, spansOf } from './periods.ts';
 import { readTable } from './read.ts';
 import { planOf, scrapeInterval, stateWindow } from './reading-plan.ts';
 import { readingsOf } from './readings.ts';
+import { notesOnNames } from './renamed.ts';
 import { resolved } from './resolved-metrics.ts';
 import { type PeriodRows, rowsOf } from './rows.ts';
+import { sampledShares } from './sampled-shares.ts';
 import type { Subject } from './subject.ts';
 import { findSubjects } from './subjects.ts';
 import { techniqueTimes } from './techniques.ts';
@@ -73,6 +75,8 @@ export async function comparisonOf(
     onProgress,
   });
   const techniques = await techniqueTimes(archive, subjects, periods, interval);
+  const sampled = await sampledShares(archive, subjects, periods, interval);
+  const renamed = await notesOnNames(archive, subjects, whole);
   const rows = periods.map((period) => rowsOf(table, subjects, period));
   checkSamples(archive, rows);
   const evaluation = new Evaluation(table, rows);
@@ -83,7 +87,7 @@ export async function comparisonOf(
   const measured = found.filter(({ byPeriod }) => byPeriod.some((each) => each.length > 0));
   const known = measured.map(({ metric }) => metric);
   const absent = metrics.map(({ id }) => id).filter((id) => !known.some((metric) => metric.id === id));
-  const first = [...question.notes, ...notes, ...planNotes(plan.window), ...noteOnAbsent(absent)];
+  const first = [...question.notes, ...notes, ...renamed, ...planNotes(plan.window), ...noteOnAbsent(absent)];
   const configurations: Configuration[] = [];
   for (const [i, each] of rows.entries()) {
     const observations = new Map(
@@ -91,7 +95,11 @@ export async function comparisonOf(
         .map(({ metric, byPeriod }) => [metric.id, byPeriod[i] ?? []] as const)
         .filter(([, list]) => list.length > 0),
     );
-    const own = notesOn(each, subjects, evaluation, known, observations);
+    const shares = sampled.get(each.period) ?? new Map<string, number>();
+    const own = [
+      ...notesOn(each, subjects, evaluation, known, observations),
+      ...notesOnSampling(shares, each, evaluation),
+    ];
     const present = subjects.filter(({ key }) => each.rows.has(key));
     configurations.push({
       name: each.period.name,

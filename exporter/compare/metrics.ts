@@ -82,6 +82,12 @@ export const WORK = {
   vcpuSamples: samplesOf('kvm_vm_vcpus'),
 } as const;
 
+/** Events that are counted by each set of trace events. BPF may count a sample of them. */
+export const TRACED: Readonly<Record<string, { readonly what: string; readonly events: Term }>> = {
+  notifications: { what: 'Kicks', events: kicks },
+  interrupts: { what: 'Injections and EOIs', events: plus(injections, eois) },
+};
+
 /** All metrics, in the order of the report. */
 export const METRICS: readonly MetricDefinition[] = [
   perSecond(['iops', 'I/Os per second', 'per_second', 'higher'], ios),

@@ -1,5 +1,5 @@
 import type { SumMetric } from './metrics.ts';
-import { WORK } from './metrics.ts';
+import { TRACED, WORK } from './metrics.ts';
 import type { Configuration } from './model.ts';
 import type { Evaluation } from './observations.ts';
 import type { PeriodRows } from './rows.ts';
@@ -36,6 +36,29 @@ export function notesOn(
         ]),
     ...(missing.length === 0 ? [] : [`No samples for ${names(missing, Number.POSITIVE_INFINITY)}.`]),
   ];
+}
+
+/**
+ * Events of which BPF counted a random sample, with their error: docs/sources.md derives it.
+ *
+ * @param shares of the events that went into the sample, by set of trace events
+ */
+export function notesOnSampling(
+  shares: ReadonlyMap<string, number>,
+  rows: PeriodRows,
+  evaluation: Evaluation,
+): string[] {
+  return Object.entries(TRACED).flatMap(([set, { what, events }]) => {
+    const share = shares.get(set) ?? 1;
+    const [count = 0] = evaluation.sums([events], rows) ?? [];
+    if (share >= 1 || count === 0) return [];
+    const error = Math.sqrt(4 / (3 * share * count));
+    return `${what} are estimates from ${percent(share)} of the events: their standard error is at most ${percent(error)}, and the intervals contain it.`;
+  });
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(2))}%`;
 }
 
 /** Scrapes with a counter that fell. */

@@ -109,6 +109,11 @@ export function spansOf(period: Period): Span[] {
   return merged([...period.spans.values()].flat());
 }
 
+/** Whether a scrape at this time shows what was in one of the spans. */
+export function includes(spans: readonly Span[], at: number): boolean {
+  return spans.some(({ start, end }) => at > start && at <= end);
+}
+
 /** Many short times cost more requests than the time between them costs samples. */
 export function joined(times: readonly Span[], gap: number): Span[] {
   return merged(times.map(({ start, end }) => ({ start, end: end + gap }))).map(({ start, end }) => ({

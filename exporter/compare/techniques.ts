@@ -2,13 +2,9 @@ import { addTo, getOrInsert } from '../../kernel/maps.ts';
 import { TECHNIQUE_STATES, TECHNIQUES, type Technique, type TechniqueState } from '../metrics/techniques.ts';
 import type { Archive } from './archive.ts';
 import type { Configuration, Span } from './model.ts';
-import { joined, type Period, spansOf } from './periods.ts';
+import { includes, type Period } from './periods.ts';
+import { stateTimes } from './state-times.ts';
 import { keyOf, ofSubjects, type Subject } from './subject.ts';
-
-/** Times at which the states are read, in all periods together. */
-const MOMENTS = 1000;
-/** Times with fewer scrapes in between are read together. */
-const BRIDGED = 20;
 
 export type TechniqueTimes = Map<Technique, Map<TechniqueState, number>>;
 
@@ -19,10 +15,7 @@ export async function techniqueTimes(
   periods: readonly Period[],
   interval: number,
 ): Promise<Map<Period, Configuration['techniques']>> {
-  const all = joined(periods.flatMap(spansOf), BRIDGED * interval);
-  const seconds = all.reduce((sum, { start, end }) => sum + end - start, 0);
-  const isSummed = archive.windows !== undefined;
-  const window = isSummed ? interval * Math.max(1, Math.ceil(seconds / MOMENTS / interval)) : interval;
+  const { times: all, window } = stateTimes(archive, periods, interval);
   const result = new Map<Period, TechniqueTimes>(periods.map((period) => [period, new Map()]));
   for (const time of all) {
     for await (const { key, technique, state, at, share } of statesIn(archive, subjects, time, window)) {
@@ -65,8 +58,4 @@ async function* statesIn(
         if (share > 0) yield { key: keyOf(labels), technique, state, at, share };
     }
   }
-}
-
-function includes(spans: readonly Span[], at: number): boolean {
-  return spans.some(({ start, end }) => at > start && at <= end);
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { hashSync } from 'bcryptjs';
 import { ConfigError } from '../../../exporter/config/load.ts';
 import { createListener } from '../../../exporter/http/listener.ts';
 import { readWebConfig } from '../../../exporter/http/web-config.ts';
+import { Certificates } from '../../../testing/certificates.ts';
 import { temporaryFolder } from '../../../testing/folder.ts';
 import { hasTool, which } from '../../../testing/tools.ts';
 
@@ -121,33 +121,14 @@ describe('mistakes', () => {
 describe('TLS', () => {
   before(() => {
     if (which('openssl') === undefined) return;
-    makeAuthority('ca');
-    makeAuthority('other-ca');
-    makeCertificate('server', 'ca');
-    makeCertificate('renewed', 'ca');
-    makeCertificate('client', 'ca');
-    makeCertificate('intruder', 'other-ca');
+    const certificates = new Certificates(folder);
+    certificates.authority('ca');
+    certificates.authority('other-ca');
+    certificates.issue('server', 'ca');
+    certificates.issue('renewed', 'ca');
+    certificates.issue('client', 'ca');
+    certificates.issue('intruder', 'other-ca');
   });
-
-  function makeAuthority(name: string): void {
-    openssl(
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=${name} -keyout ${name}.key -out ${name}.crt`,
-    );
-  }
-
-  function makeCertificate(name: string, authority: string): void {
-    writeFileSync(join(folder, 'san.ext'), 'subjectAltName=IP:127.0.0.1\n');
-    openssl(
-      `req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`,
-    );
-    openssl(
-      `x509 -req -in ${name}.csr -CA ${authority}.crt -CAkey ${authority}.key -CAcreateserial -days 1 -extfile san.ext -out ${name}.crt`,
-    );
-  }
-
-  function openssl(args: string): void {
-    execFileSync('openssl', args.split(' '), { cwd: folder, stdio: 'pipe' });
-  }
 
   const pem = (name: string): Buffer => readFileSync(join(folder, name));
 

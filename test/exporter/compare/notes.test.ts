@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { comparisonOf } from '../../../exporter/compare/comparison.ts';
+import { MemoryArchive } from '../../../exporter/compare/memory-archive.ts';
+import { METRICS } from '../../../exporter/compare/metrics.ts';
+import type { Series } from '../../../exporter/prometheus/series.ts';
+import { INTERVAL, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
+
+const SCRAPES = 200;
+const CHANGE = 100;
+const END = START + (SCRAPES - 1) * INTERVAL;
+const VM = vmSeries(SCRAPES, {
+  stageAt: (i) => (i < CHANGE ? 'original' : 'affinity'),
+  iosAt: (i) => 1000 * INTERVAL * i,
+});
+
+async function notesOf(series: readonly Series[], vm = 'web'): Promise<(readonly string[])[]> {
+  const quiet = { onProgress: () => undefined, warnings: () => [] };
+  const time = { start: START, end: END };
+  const question = { vm, host: undefined, by: 'stage', time, metrics: METRICS, notes: [] } as const;
+  const { configurations } = await comparisonOf(new MemoryArchive('memory', series), question, quiet);
+  return configurations.map(({ notes }) => notes.filter((note) => !note.startsWith('Not measured')));
+}
+
+test('events of which a sample was counted are estimates, with their error', async () => {
+  const sampled = (set: string, after: number): Series =>
+    seriesOf('kvm_telemetry_trace_sampled_ratio', { set, vm: '' }, SCRAPES, (i) => (i <= CHANGE ? 1 : after));
+  const [before, after] = await notesOf([...VM, sampled('notifications', 0.1), sampled('interrupts', 1)]);
+  assert.deepEqual(before, []);
+  // 742,500 kicks, a tenth of them in the sample: sqrt(4 / (3 x 74,250)).
+  assert.deepEqual(after, [
+    'Kicks are estimates from 10% of the events: their standard error is at most 0.42%, and the intervals contain it.',
+  ]);
+});
+
+test('a VM that had another name in the time', async () => {
+  const named = (vm: string, uuid: string, from: number, to: number): Series =>
+    seriesOf('kvm_vm_info', { vm, name: vm, uuid }, SCRAPES, (i) => (i >= from && i < to ? 1 : undefined));
+  const old = named('web-old', 'a', 0, 20);
+  const [before, after] = await notesOf([
+    ...VM,
+    old,
+    named('web', 'a', 20, SCRAPES),
+    named('db', 'b', 0, SCRAPES),
+  ]);
+  assert.deepEqual(before, [
+    'web was also called web-old in this time, by its UUID: what it did under that name is not counted.',
+  ]);
+  assert.deepEqual(after, []);
+});
+
+test('VMs without a UUID are not taken for one another', async () => {
+  const named = (vm: string): Series => seriesOf('kvm_vm_info', { vm, name: vm, uuid: '' }, SCRAPES, () => 1);
+  assert.deepEqual(await notesOf([...VM, named('web'), named('db')]), [[], []]);
+});
+
+test('a VM whose names are all read has no note', async () => {
+  const named = (vm: string): Series =>
+    seriesOf('kvm_vm_info', { vm, name: vm, uuid: 'a' }, SCRAPES, () => 1);
+  const other = VM.map(({ labels, samples }) => ({ labels: { ...labels, vm: 'web-old' }, samples }));
+  assert.deepEqual(await notesOf([...VM, ...other, named('web'), named('web-old')], 'web*'), [[], []]);
+});
