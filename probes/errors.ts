@@ -29,8 +29,14 @@ export type SourceErrorKind =
  * - `monitor_held`: a QMP monitor serves another client
  * - `unsafe_directory`: other users than root could create a socket in the directory
  * - `not_in_this_kernel`: the kernel lacks a tracepoint or a field of one
+ * - `until_restart`: another try in this process cannot succeed
  */
-export type SourceErrorCode = `E${string}` | 'monitor_held' | 'unsafe_directory' | 'not_in_this_kernel';
+export type SourceErrorCode =
+  | `E${string}`
+  | 'monitor_held'
+  | 'unsafe_directory'
+  | 'not_in_this_kernel'
+  | 'until_restart';
 
 /**
  * The only error that probes throw. `path` is the file, or the kernel's name for the format; `reason` is a

@@ -18,6 +18,8 @@ export function bpf(metrics: StatisticMetrics, counters: CounterSets): Collector
       const { kernel } = collection;
       missing = kernel.missing;
       add(collection, kernel, 'bpf', metrics, counters);
+      for (const [object, isLoaded] of kernel.objects)
+        collection.families.add('kvm_telemetry_bpf_object_loaded', { object }, isLoaded ? 1 : 0);
       for (const problem of kernel.problems) report(problem);
     },
   };

@@ -16,6 +16,11 @@ export const selfMetrics = {
     'Time taken to read this data source in this scrape.',
     'exporter',
   ),
+  kvm_telemetry_bpf_object_loaded: gauge(
+    ['object'],
+    '1 if this BPF iterator is loaded into the kernel, 0 if it could not be loaded; it is tried again. Of `kvm-module` and `kvm` the first that loads is used. `kvm-telemetry doctor` gives the reason.',
+    'exporter',
+  ),
   kvm_telemetry_series: gauge(
     [],
     'Series in this scrape, without the series of the exporter process itself.',

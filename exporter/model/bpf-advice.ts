@@ -1,9 +1,10 @@
-import type { SourceError } from '../../probes/errors.ts';
+import type { SourceError, SourceErrorKind } from '../../probes/errors.ts';
 import type { Advice, Circumstances } from './advice.ts';
 
 const OFF = 'or set --bpf=off';
 
 const OBJECT = 'BPF object trace-';
+const MODULE_OBJECT = 'BPF object kvm-module';
 
 /** Whether an error of the trace events is one of BPF. */
 export function isAboutBpf({ path, code }: SourceError): boolean {
@@ -29,6 +30,7 @@ export function aboutBpf(
   if (path.endsWith('/ns/pid')) {
     return { why, fix: `share the host's pid namespace (docker run --pid=host, hostPID: true), ${OFF}` };
   }
+  if (path === MODULE_OBJECT) return aboutModuleTypes(kind, why);
   if (path === 'BPF') return { why, fix: 'set --trace.backend=auto, or --bpf=auto' };
   if (kind === 'denied') return aboutDenial(why, isRoot, lockdown, path.startsWith(OBJECT));
   if (code === 'ENOMEM') return { why, fix: `raise the memory limit (MemoryMax= in the unit), ${OFF}` };
@@ -63,4 +65,21 @@ function aboutDenial(
   const grant = `CAP_BPF and CAP_PERFMON${modules} (before Linux 5.11 also LimitMEMLOCK=infinity)`;
   if (!isRoot) return { why, fix: `run kvm-telemetry as root, or with ${grant}, ${OFF}` };
   return { why, fix: `grant ${grant}, and allow bpf() in the seccomp filter, ${OFF}` };
+}
+
+/** KVM's statistics are there, without the fields whose types are in the BTF of the module kvm. */
+function aboutModuleTypes(kind: SourceErrorKind, why: string): Advice {
+  const lacks =
+    'kvm_vcpu_apicv_active is missing (Linux 6.0 and later), kvm_vm_apicv_inhibited has the reason other, and virtqueues that were never notified are not known';
+  if (kind === 'absent') {
+    return {
+      why: `${why}, so ${lacks}`,
+      fix: 'grant CAP_SYS_ADMIN, or use a kernel with CONFIG_DEBUG_INFO_BTF_MODULES (Linux 5.11)',
+    };
+  }
+  const fix =
+    kind === 'denied'
+      ? 'grant CAP_SYS_ADMIN, which the kernel requires for the types of modules'
+      : 'update the kernel and its modules: the types of a loaded module may be damaged';
+  return { why: `${why}: the object kvm is used instead, so ${lacks}`, fix };
 }

@@ -17,6 +17,8 @@ export interface KernelResult extends RemoteResult {
   readonly works: boolean;
   /** Why BPF is not used here. Not an error, because the other sources are used. */
   readonly missing: readonly SourceError[];
+  /** Whether each BPF object that was tried is loaded now. */
+  readonly objects: ReadonlyMap<string, boolean>;
 }
 
 /** The requests of one scrape to these sources, in progress. */
@@ -29,4 +31,4 @@ export interface Remotes {
 }
 
 export const NOTHING: RemoteResult = { statistics: new Map(), queried: new Set(), problems: [] };
-export const NO_KERNEL: KernelResult = { ...NOTHING, works: false, missing: [] };
+export const NO_KERNEL: KernelResult = { ...NOTHING, works: false, missing: [], objects: new Map() };

@@ -15,13 +15,15 @@ export interface ThreadSnapshot {
   readonly problems: readonly SourceError[];
   /** Why this source is not used here, although nothing failed. */
   readonly missing: readonly SourceError[];
+  /** Whether each BPF object that was tried is loaded now. */
+  readonly objects: ReadonlyMap<string, boolean>;
 }
 
 /** A source that reads the threads of many processes at once. */
 export interface ThreadSource {
   /** False if it is off, and for a copy of a host without rows. */
   readonly isWanted: boolean;
-  /** Makes the source ready, once. A source that cannot be used is not an error. */
+  /** Makes the source ready, or tries it again. A source that cannot be used is not an error. */
   prepare(): void;
   read(pids: ReadonlySet<number>): ThreadSnapshot;
 }
@@ -33,6 +35,7 @@ export const NO_SNAPSHOT: ThreadSnapshot = {
   of: () => undefined,
   problems: [],
   missing: [],
+  objects: new Map(),
 };
 
 export const NO_THREAD_SOURCE: ThreadSource = {

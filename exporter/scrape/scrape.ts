@@ -135,6 +135,7 @@ function begin(
         ...remotes.kernel,
         problems: [...remotes.kernel.problems, ...snapshot.problems],
         missing: [...remotes.kernel.missing, ...snapshot.missing],
+        objects: new Map([...snapshot.objects, ...remotes.kernel.objects]),
       },
       host,
       families,

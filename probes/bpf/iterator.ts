@@ -15,9 +15,12 @@ const MAX_AGAIN = 100;
 /** A program of this folder. */
 export type ProgramName = 'kvm' | 'threads';
 
+/** Of the kvm objects the one with the fields whose types are in the module's BTF. */
+export const MODULE_OBJECT = 'kvm-module';
+
 /** The objects that have the program, the best one first. */
-const OBJECTS: Readonly<Record<ProgramName, readonly string[]>> = {
-  kvm: ['kvm-module', 'kvm'],
+export const OBJECTS: Readonly<Record<ProgramName, readonly string[]>> = {
+  kvm: [MODULE_OBJECT, 'kvm'],
   threads: ['threads'],
 };
 
@@ -30,23 +33,30 @@ export class BpfIterator {
 
   private constructor(
     private readonly libbpf: Libbpf,
-    private readonly object: Pointer,
+    private readonly loaded: Loaded,
     private readonly link: Pointer,
     private readonly name: ProgramName,
   ) {}
 
   /** @throws SourceError if this kernel or these privileges do not allow it */
   static load(libbpf: Libbpf, name: ProgramName): BpfIterator {
-    const object = loadFirst(libbpf, OBJECTS[name], sourceOf(name));
-    try {
-      const program = libbpf.findProgram(object, name);
-      const link = program === null ? null : libbpf.attachIterator(program);
-      if (link === null) throw failure(libbpf, sourceOf(name));
-      return new BpfIterator(libbpf, object, link, name);
-    } catch (error) {
-      libbpf.close(object);
-      throw error;
-    }
+    const loaded = loadFirst(libbpf, OBJECTS[name], sourceOf(name));
+    const program = libbpf.findProgram(loaded.pointer, name);
+    const link = program === null ? null : libbpf.attachIterator(program);
+    if (link !== null) return new BpfIterator(libbpf, loaded, link, name);
+    const problem = failure(libbpf, sourceOf(name));
+    libbpf.close(loaded.pointer);
+    throw problem;
+  }
+
+  /** The object in use. */
+  get object(): string {
+    return this.loaded.name;
+  }
+
+  /** Why no better object is in use; undefined if it is the best one. */
+  get lacks(): SourceError | undefined {
+    return this.loaded.refusal;
   }
 
   /**
@@ -68,14 +78,14 @@ export class BpfIterator {
 
   /** @throws SourceError if the object has no such map */
   processSet(map: string): ProcessSet {
-    const found = this.libbpf.findMap(this.object, map);
+    const found = this.libbpf.findMap(this.loaded.pointer, map);
     if (found === null) throw failure(this.libbpf, sourceOf(this.name));
     return new ProcessSet(this.libbpf, this.libbpf.mapDescriptor(found), sourceOf(this.name));
   }
 
   close(): void {
     this.libbpf.destroyLink(this.link);
-    this.libbpf.close(this.object);
+    this.libbpf.close(this.loaded.pointer);
   }
 
   #readAll(descriptor: number, path: string): Buffer {
@@ -103,14 +113,28 @@ export class BpfIterator {
   }
 }
 
+interface Loaded {
+  readonly name: string;
+  readonly pointer: Pointer;
+  /** Why the object before it was not loaded. */
+  readonly refusal: SourceError | undefined;
+}
+
 /** @throws SourceError of the last object, if none can be loaded */
-function loadFirst(libbpf: Libbpf, names: readonly string[], title: string): Pointer {
-  const [first = '', ...others] = names;
+function loadFirst(
+  libbpf: Libbpf,
+  names: readonly string[],
+  title: string,
+  refusal: SourceError | undefined = undefined,
+): Loaded {
+  const [name = '', ...others] = names;
+  const isLast = others.length === 0;
+  const path = isLast ? title : `BPF object ${name}`;
   try {
-    return loadObject(libbpf, first, title);
+    return { name, pointer: loadObject(libbpf, name, path), refusal };
   } catch (error) {
-    if (others.length === 0) throw error;
-    return loadFirst(libbpf, others, title);
+    if (isLast) throw error;
+    return loadFirst(libbpf, others, title, sourceError(error, path));
   }
 }
 

@@ -121,6 +121,8 @@ export interface NotifyAddress {
 }
 
 export interface VmRow extends KvmRow {
+  /** Whether the kernel described the types of the module kvm when the program was loaded. */
+  readonly hasModuleTypes: boolean;
   /** Ascending addresses, then ports; undefined if this kernel does not have them, or if there are too many. */
   readonly notifyAddresses: readonly NotifyAddress[] | undefined;
   /** undefined if this kernel does not have it. */
@@ -220,6 +222,7 @@ function vmRow(row: Row, ioeventfds: readonly Ioeventfd[]): VmRow {
   return {
     pid: row.pid,
     vm: vmOf(row),
+    hasModuleTypes: (fields & FIELD_IOEVENTFDS) !== 0,
     statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES),
     notifyAddresses:
       (fields & FIELD_IOEVENTFDS) === 0 || ioeventfds.length >= MAX_IOEVENTFDS

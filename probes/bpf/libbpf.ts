@@ -110,7 +110,8 @@ function loadKoffi(): Koffi {
   try {
     return require('koffi') as Koffi;
   } catch {
-    throw new SourceError('absent', 'koffi', 'the optional package koffi is not installed');
+    const reason = 'the optional package koffi is not installed';
+    throw new SourceError('absent', 'koffi', reason, 'until_restart');
   }
 }
 

@@ -34,6 +34,6 @@ function loadFailure(libbpf: Libbpf, title: string): SourceError {
     accessSync(BTF);
     return problem;
   } catch {
-    return new SourceError('absent', BTF, 'the kernel does not describe its types');
+    return new SourceError('absent', BTF, 'the kernel does not describe its types', 'until_restart');
   }
 }

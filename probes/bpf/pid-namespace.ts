@@ -16,5 +16,6 @@ export function checkPidNamespace(host: Host): void {
       'denied',
       path,
       'BPF needs the first pid namespace, and this process is in another',
+      'until_restart',
     );
 }

@@ -114,6 +114,8 @@ test('a VMM without any monitor has its statistics, and a VM that ends is no err
   const vm = labelOf(samples, pid);
   assert.equal(sample(samples, 'kvm_vm_source_info', { vm, source: 'bpf' }), 1);
   assert.equal(series(samples, 'kvm_vcpu_exits_total', { vm, vcpu: '0' }).length, 1);
+  for (const object of ['kvm-module', 'threads'])
+    assert.equal(sample(samples, 'kvm_telemetry_bpf_object_loaded', { object }), 1);
   const window = sample(samples, 'kvm_vcpu_halt_poll_seconds', { vm, vcpu: '0' });
   const most = readFileSync('/sys/module/kvm/parameters/halt_poll_ns', 'utf8');
   assert.ok(window >= 0 && window <= Number(most) / 1e9, `${window} ${most}`);

@@ -1,10 +1,12 @@
+import { MODULE_OBJECT } from '../../../probes/bpf/iterator.ts';
 import { type KvmRows, type NotifyAddress, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
-import { sourceError } from '../../../probes/errors.ts';
+import { SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { type KernelResult, NO_KERNEL } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 import { BpfObject, type BpfSettings, type Loader, loadObject } from './object.ts';
+import type { RowReader } from './row-reader.ts';
 import { statisticsOf, vcpuThreads } from './statistics.ts';
 
 const NO_ROWS: KvmRows = { vms: [], vcpus: [] };
@@ -25,7 +27,7 @@ export class KernelStatistics {
     load: Loader = () => loadObject(host, 'kvm'),
     private readonly now: () => number = () => performance.now(),
   ) {
-    this.#object = new BpfObject(host, 'kvm', settings, load);
+    this.#object = new BpfObject(host, 'kvm', settings, load, now);
   }
 
   /** Takes effect at the next `prepare`. */
@@ -59,8 +61,8 @@ export class KernelStatistics {
   query(vms: readonly Vm[]): KernelResult {
     this.#last = new Map();
     this.#vcpus = new Map();
-    const { reader, missing, title } = this.#object;
-    if (reader === undefined) return { ...NO_KERNEL, missing };
+    const { reader, missing, objects, title } = this.#object;
+    if (reader === undefined) return { ...NO_KERNEL, missing, objects };
     const shared = this.#shared;
     this.#shared = undefined;
     const kvm = vms.filter(({ accel }) => accel === 'kvm');
@@ -71,9 +73,10 @@ export class KernelStatistics {
       this.#vcpus = vcpuThreads(rows);
       const statistics = statisticsOf(rows, kvm, this.indexOf);
       this.#last = statistics;
-      return { works: true, statistics, queried, problems: [], missing };
+      const lacks = [...missing, ...withoutTypes(reader, rows)];
+      return { works: true, statistics, queried, problems: [], missing: lacks, objects };
     } catch (error) {
-      return { ...NO_KERNEL, queried, problems: [sourceError(error, title)], missing };
+      return { ...NO_KERNEL, queried, problems: [sourceError(error, title)], missing, objects };
     }
   }
 
@@ -110,4 +113,11 @@ export class KernelStatistics {
     // The program writes the rows of all processes.
     return reader && parseKvmRows(reader.read(new Set()), title);
   }
+}
+
+/** libbpf also loads the object where the kernel does not describe the types of the module. */
+function withoutTypes({ object }: RowReader, { vms }: KvmRows): SourceError[] {
+  if (object !== MODULE_OBJECT || vms.length === 0 || vms.some((vm) => vm.hasModuleTypes)) return [];
+  const reason = "the types of KVM's module are unknown";
+  return [new SourceError('absent', `BPF object ${object}`, reason)];
 }

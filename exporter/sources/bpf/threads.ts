@@ -7,7 +7,8 @@ import type { Incarnation } from '../../../probes/proc-task-stat.ts';
 import { readPossibleCpus } from '../../../probes/sys-cpu.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot, type ThreadSource } from '../../model/thread-snapshot.ts';
 import type { VmThread } from '../../model/vm.ts';
-import { BpfObject, type BpfSettings, type Loader, loadObject, type RowReader } from './object.ts';
+import { BpfObject, type BpfSettings, type Loader, loadObject } from './object.ts';
+import type { RowReader } from './row-reader.ts';
 
 /** CONFIG_NR_CPUS is at most this on x86 and arm64. */
 const MOST_CPUS = 8192;
@@ -21,8 +22,9 @@ export class KernelThreads implements ThreadSource {
     private readonly host: Host,
     settings: BpfSettings,
     load: Loader = loadThreads,
+    now: () => number = () => performance.now(),
   ) {
-    this.#object = new BpfObject(host, 'threads', settings, load);
+    this.#object = new BpfObject(host, 'threads', settings, load, now);
   }
 
   /** Takes effect at the next `prepare`. */
@@ -39,14 +41,14 @@ export class KernelThreads implements ThreadSource {
   }
 
   read(pids: ReadonlySet<number>): ThreadSnapshot {
-    const { reader, missing, title } = this.#object;
-    if (reader === undefined) return { ...NO_SNAPSHOT, missing };
+    const { reader, missing, objects, title } = this.#object;
+    if (reader === undefined) return { ...NO_SNAPSHOT, missing, objects };
     try {
       this.#masks ??= new MaskTexts(ifThere(() => readPossibleCpus(this.host)) ?? MOST_CPUS);
       // The reader reuses its buffer.
-      return new RowSnapshot(parseThreadRows(Buffer.from(reader.read(pids)), title, this.#masks));
+      return new RowSnapshot(parseThreadRows(Buffer.from(reader.read(pids)), title, this.#masks), objects);
     } catch (error) {
-      return { ...NO_SNAPSHOT, problems: [sourceError(error, title)] };
+      return { ...NO_SNAPSHOT, problems: [sourceError(error, title)], objects };
     }
   }
 
@@ -61,7 +63,10 @@ class RowSnapshot implements ThreadSnapshot {
   readonly #processes = new Map<number, RowTask[]>();
   readonly #tasks = new Map<number, RowTask>();
 
-  constructor(tasks: readonly RowTask[]) {
+  constructor(
+    tasks: readonly RowTask[],
+    readonly objects: ReadonlyMap<string, boolean>,
+  ) {
     for (const task of tasks) {
       // Only a damaged file names a thread twice.
       if (this.#tasks.has(task.tid)) continue;
@@ -87,12 +92,18 @@ class RowSnapshot implements ThreadSnapshot {
 function loadThreads(host: Host): RowReader {
   const words = Math.ceil(readPossibleCpus(host) / 64);
   const iterator = loadObject(host, 'threads');
-  const processes = iterator.processSet('processes');
-  return {
-    read(pids) {
-      processes.replace(pids, words);
-      return iterator.read();
-    },
-    close: () => iterator.close(),
-  };
+  try {
+    const processes = iterator.processSet('processes');
+    return {
+      object: iterator.object,
+      read(pids) {
+        processes.replace(pids, words);
+        return iterator.read();
+      },
+      close: () => iterator.close(),
+    };
+  } catch (error) {
+    iterator.close();
+    throw error;
+  }
 }

@@ -18,6 +18,7 @@ import { readStatus } from '../../../probes/qmp-status.ts';
 import { readUuid } from '../../../probes/qmp-uuid.ts';
 import { readVersion } from '../../../probes/qmp-version.ts';
 import type { Storage, VmStatistics } from '../../model/vm-statistics.ts';
+import { Backoff } from '../../schedule/backoff.ts';
 import type { Facts } from './facts.ts';
 import { storageOf, vmStatistics } from './statistics.ts';
 
@@ -35,8 +36,7 @@ export class QmpSession {
   #connection: QmpConnection | undefined;
   #facts: Facts | undefined;
   #factsAt = Number.NEGATIVE_INFINITY;
-  #backoffMs = 0;
-  #retryAt = Number.NEGATIVE_INFINITY;
+  readonly #backoff: Backoff;
   #failure: SourceError | undefined;
   #asking: Promise<VmStatistics> | undefined;
   #askedAt = 0;
@@ -48,7 +48,9 @@ export class QmpSession {
     private readonly uuid: string,
     private readonly timeoutMs: number,
     private readonly now: () => number = () => performance.now(),
-  ) {}
+  ) {
+    this.#backoff = new Backoff(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, now);
+  }
 
   /** As last read; undefined before the first response. */
   get facts(): Facts | undefined {
@@ -104,7 +106,7 @@ export class QmpSession {
 
   async #query(elsewhere: ReadonlySet<string>): Promise<VmStatistics> {
     if (this.#ended) throw new SourceError('vanished', this.path, 'the VM is gone');
-    if (this.#failure !== undefined && this.now() < this.#retryAt) throw this.#failure;
+    if (this.#failure !== undefined && !this.#backoff.isOver) throw this.#failure;
     this.#askedAt = this.now();
     // Each response may arrive just before its timeout, so the whole round has a limit as well.
     const patience = setTimeout(() => this.#disconnect(), this.timeoutMs * PATIENCE);
@@ -121,7 +123,7 @@ export class QmpSession {
     // All callers have timed out. Fail, so that the next ones do not wait too. Facts that were read are kept.
     if (this.#isLate()) throw this.#fail(this.#tooLate());
     this.#failure = undefined;
-    this.#backoffMs = 0;
+    this.#backoff.succeeded();
     return result;
   }
 
@@ -135,8 +137,7 @@ export class QmpSession {
 
   #fail(failure: SourceError): SourceError {
     this.#failure = failure;
-    this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 || FIRST_BACKOFF_MS);
-    this.#retryAt = this.now() + this.#backoffMs;
+    this.#backoff.failed();
     return failure;
   }
 

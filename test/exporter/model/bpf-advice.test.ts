@@ -29,6 +29,21 @@ test('each reason against BPF has its remedy', () => {
   assert.deepEqual(cut, { why: 'BPF iterator kvm: no row at byte 8 of 10', fix: undefined });
 });
 
+test("without the types of KVM's module the object in use, what it lacks and the remedy are named", () => {
+  const object = 'BPF object kvm-module';
+  const cases: [SourceErrorKind, string, RegExp, RegExp][] = [
+    ['denied', 'EPERM', /EPERM: the object kvm is used instead/, /^grant CAP_SYS_ADMIN/],
+    ['failed', 'EINVAL', /EINVAL: the object kvm is used instead/, /types of a loaded module may be damaged/],
+    ['absent', 'types unknown', /types unknown, so/, /CAP_SYS_ADMIN.*CONFIG_DEBUG_INFO_BTF_MODULES/],
+  ];
+  for (const [kind, reason, why, fix] of cases) {
+    const advice = adviceOn(new SourceError(kind, object, reason, codeOf(reason)), 'bpf', ROOT);
+    assert.match(advice.why, why);
+    assert.match(advice.why, /kvm_vcpu_apicv_active.*kvm_vm_apicv_inhibited.*virtqueues/);
+    assert.match(advice.fix ?? '', fix);
+  }
+});
+
 test('why BPF does not count trace events is a reason with its remedy', () => {
   const object = 'BPF object trace-exits';
   const cases: [SourceErrorKind, string, string, RegExp][] = [

@@ -33,7 +33,9 @@ test("where the object with the module's types cannot be loaded, the one without
     open: (file) => files.push(file.slice(file.lastIndexOf('/') + 1)),
     load: (object) => (object === 1 ? -1 : 0),
   });
-  assert.equal(BpfIterator.load(libbpf, 'kvm').read().length, 0);
+  const iterator = BpfIterator.load(libbpf, 'kvm');
+  assert.equal(iterator.read().length, 0);
+  assert.deepEqual([iterator.object, iterator.lacks?.message], ['kvm', 'BPF object kvm-module: EPERM']);
   assert.deepEqual(files, ['kvm-module.bpf.o', 'kvm.bpf.o']);
   assert.deepEqual(libbpf.closed, ['1']);
 });
@@ -42,6 +44,7 @@ test('an iterator without rows gives none, and closing frees link and object', (
   const libbpf = fakeLibbpf();
   const iterator = BpfIterator.load(libbpf, 'kvm');
   assert.equal(iterator.read().length, 0);
+  assert.deepEqual([iterator.object, iterator.lacks], ['kvm-module', undefined]);
   iterator.close();
   assert.deepEqual(libbpf.closed, ['link', 'object']);
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VmThread } from '../../../../exporter/model/vm.ts';
-import type { BpfSettings, RowReader } from '../../../../exporter/sources/bpf/object.ts';
+import type { BpfSettings } from '../../../../exporter/sources/bpf/object.ts';
+import type { RowReader } from '../../../../exporter/sources/bpf/row-reader.ts';
 import { KernelThreads } from '../../../../exporter/sources/bpf/threads.ts';
 import { SourceError } from '../../../../probes/errors.ts';
 import { capturedHost, liveHost } from '../../../../testing/captured.ts';
