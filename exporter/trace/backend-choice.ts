@@ -45,15 +45,13 @@ export interface Choice {
   readonly backend: Backend | undefined;
   /** Whether a better backend is tried again. */
   readonly isFallback: boolean;
-  /** Why BPF is not used, or not for all sets. */
+  /** Why BPF is not used. */
   readonly missing: readonly SourceError[];
-  /** Sets that the backend that was asked for does not count. */
-  readonly problems: readonly SourceError[];
   /** Why nothing is counted although there is no failure. */
   readonly limits: readonly string[];
 }
 
-const NONE: Choice = { backend: undefined, isFallback: false, missing: [], problems: [], limits: [] };
+const NONE: Choice = { backend: undefined, isFallback: false, missing: [], limits: [] };
 
 /**
  * Starts the backend that the settings ask for and the kernel supports: BPF if it counts all sets, else hist triggers, else BPF
@@ -70,7 +68,7 @@ export async function startBackend(
     case 'off':
       return NONE;
     case 'bpf':
-      return onlyBpf(startBpf(settings, counted, dependencies), settings);
+      return onlyBpf(loadBpf(settings, counted, dependencies), settings);
     case 'tracefs':
       return { ...NONE, backend: await startTracefs(settings, counted, dependencies) };
     case 'perf':
@@ -85,9 +83,9 @@ async function startAny(
   counted: Counted,
   dependencies: BackendDependencies,
 ): Promise<Choice> {
-  const bpf = startBpf(settings, counted, dependencies);
+  const bpf = loadBpf(settings, counted, dependencies);
   const missing = bpf?.lacks ?? [];
-  if (bpf?.isUsable === true && missing.length === 0) return { ...NONE, backend: bpf };
+  if (bpf?.isUsable === true && missing.length === 0) return begun(bpf);
   try {
     const backend = await startTracefs(settings, counted, dependencies);
     await bpf?.stop();
@@ -96,20 +94,30 @@ async function startAny(
     const failure = sourceError(error, dependencies.host.roots.tracefs);
     const why = `because tracefs is not usable: ${failure.message}`;
     if (bpf?.isUsable === true)
-      return {
-        ...NONE,
-        backend: bpf,
-        isFallback: true,
-        missing,
-        limits: [`only some sets are counted, ${why}`],
-      };
+      return { ...begun(bpf), isFallback: true, limits: [`only some sets are counted, ${why}`] };
     const perf = startPerf(settings, counted, dependencies, [`perf is used ${why}`]);
     return { ...perf, isFallback: true, missing };
   }
 }
 
+function begun(bpf: BpfBackend): Choice {
+  bpf.begin();
+  return { ...NONE, backend: bpf };
+}
+
+/** Whether BPF, which was missing, can count all sets now. */
+export async function canReturnToBpf(
+  settings: TraceSettings,
+  counted: Counted,
+  dependencies: BackendDependencies,
+): Promise<boolean> {
+  const bpf = loadBpf(settings, counted, dependencies);
+  await bpf?.stop();
+  return bpf?.lacks.length === 0;
+}
+
 /** undefined if there can be no BPF here. */
-function startBpf(
+function loadBpf(
   { sets, bpf, budget }: TraceSettings,
   { isa, threads: { ownerOf }, tallies }: Counted,
   { loadTraceObject: load, sinceBoot, now, repeat, isCopy = false }: BackendDependencies,
@@ -120,7 +128,7 @@ function startBpf(
 
 /** @throws SourceError if BPF counts nothing */
 function onlyBpf(bpf: BpfBackend | undefined, settings: TraceSettings): Choice {
-  if (bpf?.isUsable === true) return { ...NONE, backend: bpf, problems: bpf.lacks };
+  if (bpf?.isUsable === true) return begun(bpf);
   const off = settings.bpf === 'off' ? 'BPF is off: --bpf=off' : 'this is a copy of a host';
   throw bpf?.lacks[0] ?? new SourceError('absent', 'BPF', off);
 }

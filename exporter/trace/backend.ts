@@ -16,6 +16,8 @@ export interface Backend {
   stop(): Promise<readonly SourceError[]>;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
+  /** Why it does not count all sets that it was started for; undefined if it always does. */
+  readonly lacks?: readonly SourceError[];
   /** Share of a CPU's time that tracing takes now, where it takes most. */
   readonly costRatio?: number;
   /** What the backend cannot report although it works. */

@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
+import { readKvmTypes } from '../../probes/bpf/kvm-types.ts';
 import { type SourceError, sourceError } from '../../probes/errors.ts';
 import { NOT_TRACED, type TraceReading } from '../model/trace-reading.ts';
 import type { Vm } from '../model/vm.ts';
+import { Backoff } from '../schedule/backoff.ts';
 import type { Backend } from './backend.ts';
 import {
   type BackendDependencies,
   type Counted,
+  canReturnToBpf,
   startBackend,
   startTracefs,
   type TraceSettings,
@@ -17,8 +20,9 @@ import { type Traced, TracedThreads } from './threads.ts';
 
 /** Seconds between two tries on a host without tracefs or perf. */
 const RETRY_TICKS = 60;
-/** tracefs is tried again after one minute, then two, then four, up to this many seconds. */
-const MAX_TRACEFS_TICKS = 3600;
+/** Time until a better backend is tried again, at first and at most. */
+const FIRST_RETRY_MS = 60_000;
+const MAX_RETRY_MS = 3_600_000;
 
 /**
  * Counts trace events with the backend that the kernel supports. Changes run one after the other; a reading
@@ -39,8 +43,8 @@ export class Trace {
   /** The error that stopped the last change, if any. */
   #changeFailure: SourceError | undefined;
   #ticks = 0;
-  #tracefsTicks = RETRY_TICKS;
-  #tracefsAt = 0;
+  #types = '';
+  readonly #backoff: Backoff;
   #changing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -49,6 +53,7 @@ export class Trace {
     traced: Traced,
   ) {
     this.#threads = new TracedThreads(traced);
+    this.#backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS, dependencies.now);
   }
 
   /** The next tick applies the settings. */
@@ -102,15 +107,18 @@ export class Trace {
     const backend = this.#backend;
     const { isa, names } = this.#format ?? NOT_TRACED;
     const changeFailures = this.#changeFailure === undefined ? [] : [this.#changeFailure];
+    const lacks = backend?.lacks ?? this.#missing;
+    // A backend that was asked for by name should count all.
+    const [missing, failures] = this.#applied?.backend === 'bpf' ? [[], lacks] : [lacks, []];
     return {
       backend: backend?.name,
       isa,
       names,
       of: ({ key }) => backend?.of(key),
       sets: backend?.sets ?? [],
-      problems: [...changeFailures, ...this.#failures, ...(backend?.problems ?? [])],
+      problems: [...changeFailures, ...this.#failures, ...failures, ...(backend?.problems ?? [])],
       costRatio: backend?.costRatio,
-      missing: this.#missing,
+      missing,
       limits: [...(backend?.limits ?? []), ...this.#limits],
     };
   }
@@ -134,8 +142,8 @@ export class Trace {
     this.#limits = [];
     this.#missing = [];
     this.#isFallback = false;
-    this.#tracefsTicks = RETRY_TICKS;
-    this.#tracefsAt = this.#ticks + RETRY_TICKS;
+    this.#backoff.succeeded();
+    this.#types = readKvmTypes(dependencies.host);
     this.#threads.update();
     this.#tallies.keepSets(settings.sets);
     if (settings.backend === 'off') return;
@@ -144,9 +152,9 @@ export class Trace {
       const choice = await startBackend(settings, this.#counted(this.#format), dependencies);
       this.#backend = choice.backend;
       this.#limits = choice.limits;
-      this.#failures = choice.problems;
       this.#missing = choice.missing;
       this.#isFallback = choice.isFallback;
+      if (this.#isFallback || this.#missing.length > 0) this.#backoff.failed();
     } catch (error) {
       this.#failures = [sourceError(error, dependencies.host.roots.tracefs)];
     }
@@ -157,15 +165,26 @@ export class Trace {
   }
 
   /**
-   * tracefs may become usable later: it is mounted, or descriptors are free again. The fallback counts until then. The
-   * collector continues its counters over the change.
+   * BPF, else tracefs, may become usable later: a module is loaded, tracefs is mounted, or descriptors are free again. The
+   * present backend counts until then. The collector continues its counters over the change.
    */
-  async #returnToTracefs(): Promise<void> {
-    const [fallback, format] = [this.#backend, this.#format];
-    if (!this.#isFallback || fallback === undefined || format === undefined || this.#ticks < this.#tracefsAt)
-      return;
-    this.#tracefsTicks = Math.min(this.#tracefsTicks * 2, MAX_TRACEFS_TICKS);
-    this.#tracefsAt = this.#ticks + this.#tracefsTicks;
+  async #improve(): Promise<void> {
+    const [backend, format] = [this.#backend, this.#format];
+    if (backend === undefined || format === undefined) return;
+    if (this.#isFallback && backend.lacks?.length === 0) {
+      this.#isFallback = false;
+      this.#limits = [];
+    }
+    const wantsBpf = this.#missing.length > 0 && this.#missing.every(({ code }) => code !== 'until_restart');
+    if (!(wantsBpf || this.#isFallback) || !this.#backoff.isOver) return;
+    this.#backoff.failed();
+    if (wantsBpf && (await canReturnToBpf(this.settings, this.#counted(format), this.dependencies))) {
+      await this.#stop();
+      await this.#start();
+    } else if (this.#isFallback) await this.#returnToTracefs(backend, format);
+  }
+
+  async #returnToTracefs(fallback: Backend, format: ExitFormat): Promise<void> {
     try {
       // Both may fill the same tallies: what the fallback has counted is added first.
       for (const _ of fallback.read());
@@ -174,6 +193,7 @@ export class Trace {
       // The limits still name the first reason.
       return;
     }
+    this.#missing = fallback.lacks ?? this.#missing;
     this.#isFallback = false;
     this.#limits = [];
     this.#failures = await fallback.stop();
@@ -189,14 +209,16 @@ export class Trace {
       await this.#stop();
       await this.#start();
     }
-    await this.#returnToTracefs();
+    await this.#improve();
     await this.#backend?.tick();
   }
 
   /** kvm_intel or kvm_amd may be loaded after this program has started. */
   #hasOtherFormat(): boolean {
     if (this.#format === undefined || this.#ticks % RETRY_TICKS !== 0) return false;
-    const { isa, names } = readExitFormat(this.dependencies.host);
+    const { host } = this.dependencies;
+    if (readKvmTypes(host) !== this.#types) return true;
+    const { isa, names } = readExitFormat(host);
     return isa !== this.#format.isa || names.size !== this.#format.names.size;
   }
 

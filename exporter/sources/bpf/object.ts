@@ -104,7 +104,7 @@ export class BpfObject {
 
   #isDue(): boolean {
     if (this.#tried === 'off' || this.#folder !== undefined) return false;
-    if (typesOf(this.host) !== this.#types) return true;
+    if (readKvmTypes(this.host) !== this.#types) return true;
     const [problem] = this.missing;
     return problem !== undefined && problem.code !== 'until_restart' && this.#backoff.isOver;
   }
@@ -112,7 +112,7 @@ export class BpfObject {
   /** An object that is in use stays so until another one is loaded. */
   #open(): void {
     const folder = this.#folder;
-    this.#types = folder === undefined ? typesOf(this.host) : '';
+    this.#types = folder === undefined ? readKvmTypes(this.host) : '';
     try {
       const reader =
         folder === undefined ? this.load(this.host) : fileReader(this.host, `${folder}/${this.name}`);
@@ -133,13 +133,4 @@ export class BpfObject {
 export function loadObject(host: Host, name: ProgramName): BpfIterator {
   checkPidNamespace(host);
   return BpfIterator.load(openLibbpf(), name);
-}
-
-/** If they cannot be read, an attempt to load reports why. */
-function typesOf(host: Host): string {
-  try {
-    return readKvmTypes(host).join();
-  } catch {
-    return '';
-  }
 }

@@ -1,14 +1,18 @@
 import { SourceError, sourceError } from '../../../probes/errors.ts';
 import type { SetReading } from '../../model/trace-reading.ts';
 import type { VmTrace } from '../../model/vm-trace.ts';
+import { Backoff } from '../../schedule/backoff.ts';
 import type { Backend } from '../backend.ts';
 import { traceOf } from '../counts.ts';
-import { OBJECTS } from './objects.ts';
+import { OBJECTS, type ObjectOfSets } from './objects.ts';
 import { ADJUST_MS, Sampling } from './sampling.ts';
 import { type LoadTraceObject, type ObjectDependencies, TracedObject } from './traced-object.ts';
 
 /** Seconds between two tries of a missing tracepoint: kvm may be loaded later. */
 const RETRY_TICKS = 30;
+/** Time until an object that could not be loaded is tried again, at first and at most. */
+const FIRST_RETRY_MS = 60_000;
+const MAX_RETRY_MS = 3_600_000;
 
 export interface BpfOptions extends ObjectDependencies {
   readonly load: LoadTraceObject;
@@ -24,29 +28,28 @@ export interface BpfOptions extends ObjectDependencies {
 export class BpfBackend implements Backend {
   readonly name = 'bpf';
   readonly limits = [];
-  readonly #objects: readonly TracedObject[];
-  readonly #failures: SourceError[] = [];
-  readonly #maps: number;
+  readonly #objects: TracedObject[] = [];
+  readonly #failures = new Map<ObjectOfSets, SourceError>();
   readonly #sampling: Sampling;
-  readonly #adjusting: { stop(): void } | undefined;
+  readonly #backoff: Backoff;
+  #maps = -1;
+  #adjusting: { stop(): void } | undefined;
   #ticks = 0;
 
-  /** Loads the objects of the sets. */
+  /** Loads the objects of the sets. `begin` makes them count. */
   constructor(private readonly options: BpfOptions) {
-    const { sets, load, tallies, budget, now, repeat } = options;
-    const wanted = OBJECTS.filter((object) => object.sets.some((set) => sets.includes(set)));
-    this.#objects = wanted.flatMap((object) => {
-      try {
-        return [new TracedObject(object, load, options)];
-      } catch (error) {
-        this.#failures.push(sourceError(error, `BPF object ${object.name}`));
-        return [];
-      }
-    });
-    this.#maps = this.isUsable ? tallies.restart() : -1;
+    const { sets, budget, now } = options;
     this.#sampling = new Sampling(this.#objects, budget, now);
+    this.#backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS, now);
+    this.#load(OBJECTS.filter((object) => object.sets.some((set) => sets.includes(set))));
+  }
+
+  /** Takes over the tallies from another backend. */
+  begin(): void {
+    const { tallies, repeat } = this.options;
+    this.#maps = tallies.restart();
     this.#sampling.adjust();
-    this.#adjusting = this.isUsable ? repeat(() => this.#sampling.adjust(), ADJUST_MS) : undefined;
+    this.#adjusting = repeat(() => this.#sampling.adjust(), ADJUST_MS);
   }
 
   /** Whether it counts anything. */
@@ -59,14 +62,16 @@ export class BpfBackend implements Backend {
     const unknown = this.options.sets.filter((set) => !OBJECTS.some(({ sets }) => sets.includes(set)));
     const reason = 'BPF does not count this set';
     return [
-      ...this.#failures,
-      ...unknown.map((set) => new SourceError('absent', `trace set ${set}`, reason)),
+      ...this.#failures.values(),
+      ...unknown.map((set) => new SourceError('absent', `trace set ${set}`, reason, 'until_restart')),
     ];
   }
 
   async tick(): Promise<void> {
     this.#ticks++;
     if (this.#ticks % RETRY_TICKS === 0) for (const object of this.#objects) object.attach();
+    const retried = [...this.#failures].filter(([, { code }]) => code !== 'until_restart');
+    if (retried.length > 0 && this.#backoff.isOver) this.#load(retried.map(([object]) => object));
   }
 
   *read(): Generator<void> {
@@ -116,5 +121,17 @@ export class BpfBackend implements Backend {
 
   get costRatio(): number {
     return this.#sampling.costRatio;
+  }
+
+  #load(objects: readonly ObjectOfSets[]): void {
+    for (const object of objects) {
+      try {
+        this.#objects.push(new TracedObject(object, this.options.load, this.options));
+        this.#failures.delete(object);
+      } catch (error) {
+        this.#failures.set(object, sourceError(error, `BPF object ${object.name}`));
+      }
+    }
+    if (this.#failures.size > 0) this.#backoff.failed();
   }
 }

@@ -15,22 +15,33 @@ async function started(
 ) {
   const tracefs = simulatedTracefs(context, tracefsOptions);
   const kernel = fakeTraceObjects();
+  const clock = { seconds: 0 };
+  const loads: string[] = [];
   const trace = new Trace(
     {
       host: tracefs.host,
       writer: tracefs.writer,
       pid: 7,
-      now: () => 0,
+      now: () => clock.seconds * 1000,
       sinceBoot: () => 100,
       repeat: () => ({ stop: () => undefined }),
       startPerf: () => ({ end: () => undefined }),
-      loadTraceObject: kernel.load,
+      loadTraceObject: (name) => {
+        loads.push(name);
+        return kernel.load(name);
+      },
     },
     { backend: 'auto', sets: ['exits', 'interrupts'], budget: 1, bpf: 'auto', ...settings },
     { vms: [], threadsOf: () => [] },
   );
   context.after(() => trace.stop());
-  return { tracefs, kernel, trace };
+  const tick = async (seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      clock.seconds++;
+      await trace.tick();
+    }
+  };
+  return { tracefs, kernel, trace, tick, loads };
 }
 
 test('BPF comes first, and its objects are gone after stop()', async (context) => {
@@ -78,4 +89,49 @@ test('a named backend is the only one', async (context) => {
   const tracefs = await started(context, { backend: 'tracefs' });
   await tracefs.trace.start();
   assert.deepEqual([tracefs.trace.read().backend, tracefs.kernel.loaded.size], ['tracefs', 0]);
+});
+
+test('auto returns to BPF when all objects can be loaded, and tries less and less often', async (context) => {
+  const { tracefs, kernel, trace, tick } = await started(context, {});
+  kernel.refused.set('trace-exits', REFUSED);
+  await trace.start();
+  await tick(60);
+  assert.deepEqual([trace.read().backend, kernel.loaded.size], ['tracefs', 0], 'the try leaves nothing');
+  kernel.refused.clear();
+  await tick(119);
+  assert.equal(trace.read().backend, 'tracefs');
+  await tick(1);
+  const { backend, missing, limits, problems } = trace.read();
+  assert.deepEqual([backend, missing, limits, problems, tracefs.instances()], ['bpf', [], [], [], []]);
+});
+
+test('a set that BPF does not count is no reason to try again', async (context) => {
+  const { trace, tick, loads } = await started(context, { sets: ['exits', 'sched'] });
+  await trace.start();
+  await tick(3600);
+  assert.deepEqual([trace.read().backend, loads], ['tracefs', ['trace-exits']]);
+});
+
+test('BPF for some of the sets becomes BPF for all, without a word about tracefs', async (context) => {
+  const { kernel, trace, tick } = await started(context, {}, { hist: false });
+  kernel.refused.set('trace-exits', REFUSED);
+  await trace.start();
+  assert.equal(trace.read().limits.length, 1);
+  kernel.refused.clear();
+  await tick(61);
+  const { backend, missing, limits } = trace.read();
+  assert.deepEqual([backend, missing, limits, kernel.loaded.size], ['bpf', [], [], 2]);
+});
+
+test('the objects are loaded again when the types of KVM change', async (context) => {
+  const { tracefs, kernel, trace, tick } = await started(context, { backend: 'bpf' });
+  kernel.refused.set('trace-exits', REFUSED);
+  await trace.start();
+  await tick(420);
+  kernel.refused.clear();
+  await tick(60);
+  assert.deepEqual(trace.read().problems, [REFUSED], 'the next try is due after fifteen minutes');
+  tracefs.tree.write('sys/kernel/btf/kvm_amd', '');
+  await tick(60);
+  assert.deepEqual([trace.read().backend, trace.read().problems], ['bpf', []]);
 });

@@ -26,7 +26,11 @@ function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = 
       return { stop: () => timers.delete(work) };
     },
   };
-  const start = (): BpfBackend => new BpfBackend(options);
+  const start = (): BpfBackend => {
+    const backend = new BpfBackend(options);
+    if (backend.isUsable) backend.begin();
+    return backend;
+  };
   const read = (backend: BpfBackend) => {
     for (const _ of backend.read());
     return backend.of('vm');
@@ -113,6 +117,29 @@ test('a tracepoint that appears later is attached, and arm64 needs none of x86',
   kernel.missing.clear();
   for (let i = 0; i < 30; i++) await backend.tick();
   assert.deepEqual([backend.sets.length, backend.problems], [1, []]);
+});
+
+test('an object that could not be loaded is tried again, less and less often, and counts then', async () => {
+  const { kernel, start, read, clock } = setUp(['exits', 'notifications']);
+  kernel.refused.set('trace-exits', new SourceError('failed', 'BPF object trace-exits', 'EBUSY', 'EBUSY'));
+  const backend = start();
+  kernel.put('pio_counts', [11, 1, 0xc050], [12]);
+  assert.equal(read(backend).events.get('kvm_pio'), 12);
+  const tick = async (seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      clock.ms += 1000;
+      await backend.tick();
+    }
+  };
+  await tick(60);
+  kernel.refused.clear();
+  await tick(119);
+  assert.equal(backend.lacks.length, 1, 'the first try failed, and the second is due after two minutes more');
+  await tick(1);
+  assert.deepEqual([backend.lacks, backend.problems], [[], []]);
+  kernel.put('exit_counts', [11, 0x78], [5, 5, 900]);
+  assert.equal(read(backend).events.get('kvm_exit'), 5);
+  assert.equal(read(backend).events.get('kvm_pio'), 12, 'the other counts go on');
 });
 
 test('a map that is nearly full is emptied at the next reading, and no count falls or is lost', () => {
