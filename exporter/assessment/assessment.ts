@@ -130,7 +130,13 @@ export class Assessment {
   async readMemory(): Promise<void> {
     const { vms, topology } = this.dependencies.watched;
     // On a host with one NUMA node all memory is local.
-    if ((topology?.nodes.length ?? 0) > 1) await this.#memory.readDue(vms);
+    if ((topology?.nodes.length ?? 0) > 1) await this.#memory.readDue(vms, (vm) => this.#isApart(vm));
+  }
+
+  /** Whether the VM is pinned, but not near its memory. */
+  #isApart(vm: Vm): boolean {
+    const features = this.#stages.of(vm)?.features;
+    return features?.get('vcpus_pinned') === 1 && features.get('numa_local') === 0;
   }
 
   /** Judges the techniques. Call it several times a minute. */

@@ -263,9 +263,12 @@ export class SimulatedHost {
     return vm;
   }
 
+  /** A VM that is pinned stays where it is. */
   #place(vm: SimVm): void {
-    this.#pins.release(vm.name);
-    vm.pins = vm.calibration.pinned ? this.#pins.pin(vm.name, vm.threads, vm.node) : new Map();
+    if (!vm.calibration.pinned) {
+      this.#pins.release(vm.name);
+      vm.pins = new Map();
+    } else if (vm.pins.size === 0) vm.pins = this.#pins.pin(vm.name, vm.threads, vm.node);
     this.faults.restore(vm.name);
   }
 }

@@ -5,6 +5,8 @@ import type { Vm } from '../../model/vm.ts';
 
 /** The kernel walks the page tables to produce numa_maps, and memory rarely moves. */
 const READ_AGAIN_MS = 600_000;
+/** Who pins a VM also moves its memory, which takes a while. */
+const READ_AGAIN_APART_MS = 60_000;
 const TIMEOUT_MS = 5_000;
 
 interface Reading {
@@ -33,25 +35,31 @@ export class Memory {
     return this.#failed?.problem;
   }
 
-  /** Reads the memory of VMs that are due, at most one VM for each second since the last call. */
-  async readDue(vms: readonly Vm[]): Promise<void> {
+  /**
+   * Reads the memory of VMs that are due, at most one VM for each second since the last call.
+   *
+   * @param isApart whether the VM is pinned to other nodes than those of its memory
+   */
+  async readDue(vms: readonly Vm[], isApart?: (vm: Vm) => boolean): Promise<void> {
     const now = this.now();
     const seconds = Math.max(1, Math.round((now - this.#calledAt) / 1000));
     this.#calledAt = now;
-    for (let i = 0; i < Math.min(seconds, vms.length); i++) await this.readNext(vms);
+    for (let i = 0; i < Math.min(seconds, vms.length); i++) await this.readNext(vms, isApart);
   }
 
-  /** Reads the memory of the VM whose reading is the oldest, if it is due. */
-  async readNext(vms: readonly Vm[]): Promise<void> {
+  /** Reads the memory of the VM that is due for the longest time. */
+  async readNext(vms: readonly Vm[], isApart: (vm: Vm) => boolean = () => false): Promise<void> {
     if (this.#isReading) return;
     this.#forget(vms);
     const now = this.now();
-    const at = (vm: Vm): number => this.#readings.get(vm.key)?.at ?? Number.NEGATIVE_INFINITY;
+    const dueAt = (vm: Vm): number =>
+      (this.#readings.get(vm.key)?.at ?? Number.NEGATIVE_INFINITY) +
+      (isApart(vm) ? READ_AGAIN_APART_MS : READ_AGAIN_MS);
     const next = vms.reduce<Vm | undefined>(
-      (oldest, vm) => (oldest === undefined || at(vm) < at(oldest) ? vm : oldest),
+      (first, vm) => (first === undefined || dueAt(vm) < dueAt(first) ? vm : first),
       undefined,
     );
-    if (next === undefined || now - at(next) < READ_AGAIN_MS) return;
+    if (next === undefined || now < dueAt(next)) return;
     this.#isReading = true;
     let pages = this.of(next);
     try {

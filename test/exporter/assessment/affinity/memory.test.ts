@@ -43,6 +43,21 @@ test('each VM is read when its turn comes, one at a time, and again after ten mi
   assert.deepEqual([...(memory.of(A) ?? [])], [[0, 8192]]);
 });
 
+test('memory that is not where the VM is pinned is read again after a minute: it may have moved', async (context) => {
+  const { memory, state } = setUp(context);
+  const isApart = (vm: { readonly key: string }): boolean => vm.key === B.key;
+  for (let i = 0; i < 2; i++) await memory.readNext([A, B], isApart);
+  state.at = MINUTE - 1;
+  await memory.readNext([A, B], isApart);
+  assert.deepEqual(state.reads, ['10', '20']);
+  state.at = MINUTE;
+  for (let i = 0; i < 2; i++) await memory.readNext([A, B], isApart);
+  assert.deepEqual(state.reads, ['10', '20', '20']);
+  state.at = 2 * MINUTE;
+  await memory.readNext([A, B]);
+  assert.equal(state.reads.length, 3, 'it is near now');
+});
+
 test('while one read is under way there is no other', async (context) => {
   const { memory, state } = setUp(context);
   let release = (): void => undefined;
