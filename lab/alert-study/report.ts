@@ -1,21 +1,27 @@
-import { EXPECTED } from './expected.ts';
-import { isExplained, judge, type Study, type Verdict } from './verdict.ts';
+import type { Expected } from './expected.ts';
+import { isExplained, judgeAll, type Study, type Verdict } from './verdict.ts';
 
 const minutes = (seconds: number): string => (seconds / 60).toFixed(1);
 
-/** A line per incident; an incident of a disk has a line for each of its VMs. */
+function nameOf({ alert, technique }: Expected): string {
+  return technique === undefined ? alert : `${alert} (${technique})`;
+}
+
+/** A line for each incident and alert that it must raise; one for all VMs of a disk. */
 export function report(study: Study): string {
   const lines = new Map<string, { delays: number[]; verdicts: Verdict[]; vms: string[]; cells: string[] }>();
   for (const incident of study.incidents) {
-    const { verdict, delay } = judge(study, incident);
     const { kind, vm, size, from, to } = incident;
-    const key = kind.startsWith('disk') ? `${kind} ${from}` : `${kind} ${from} ${vm}`;
-    const cells = [kind, String(size), minutes(to - from), EXPECTED[kind].alert];
-    const line = lines.get(key) ?? { delays: [], verdicts: [], vms: [], cells };
-    lines.set(key, line);
-    line.verdicts.push(verdict);
-    line.vms.push(vm);
-    if (delay !== undefined) line.delays.push(delay);
+    for (const { expected, verdict, delay } of judgeAll(study, incident)) {
+      const alert = nameOf(expected);
+      const key = `${kind} ${from} ${kind.startsWith('disk') ? '' : vm} ${alert}`;
+      const cells = [kind, String(size), minutes(to - from), alert];
+      const line = lines.get(key) ?? { delays: [], verdicts: [], vms: [], cells };
+      lines.set(key, line);
+      line.verdicts.push(verdict);
+      line.vms.push(vm);
+      if (delay !== undefined) line.delays.push(delay);
+    }
   }
   const rows = [...lines.values()].map(({ delays, verdicts, vms, cells: [kind = '', ...cells] }) => {
     const counts = new Map<Verdict, number>();
@@ -44,7 +50,9 @@ export function summary(study: Study): string {
 
 /** Whether no alert is false, missing or late. */
 export function isSound(study: Study): boolean {
-  const verdicts = study.incidents.map((incident) => judge(study, incident).verdict);
+  const verdicts = study.incidents.flatMap((incident) =>
+    judgeAll(study, incident).map(({ verdict }) => verdict),
+  );
   return (
     study.fired.every((episode) => isExplained(study, episode)) &&
     !verdicts.some((verdict) => verdict === 'late' || verdict === 'missed')

@@ -3,7 +3,7 @@ import { MISSED, WINDOW } from '../../alerts/thresholds.ts';
 import type { AlertEpisode } from '../history/alerts.ts';
 import type { Incident } from '../simhost/scenarios/incident.ts';
 import type { Span } from '../simhost/scenarios/scenario.ts';
-import { CONSEQUENCES, EXPECTED, UNFIT, type Unfit } from './expected.ts';
+import { CONSEQUENCES, EXPECTED, type Expected, type Unfit } from './expected.ts';
 
 /** The incidents of a run and the alerts that fired. */
 export interface Study {
@@ -35,18 +35,23 @@ function matchesIncident(
   return (labels['vm'] ?? '') === vm && firingAt >= study.start + from && firingAt <= last;
 }
 
+function isOf({ alert, technique }: Expected, episode: AlertEpisode): boolean {
+  return episode.alert === alert && (technique === undefined || episode.labels['technique'] === technique);
+}
+
 /** Whether an incident explains this alert, directly or as a consequence. */
 export function isExplained(study: Study, episode: AlertEpisode): boolean {
   return study.incidents.some(
     (incident) =>
       matchesIncident(study, incident, episode) &&
-      [EXPECTED[incident.kind].alert, ...(CONSEQUENCES[incident.kind] ?? [])].includes(episode.alert),
+      (EXPECTED[incident.kind].some((expected) => isOf(expected, episode)) ||
+        CONSEQUENCES[incident.kind]?.includes(episode.alert) === true),
   );
 }
 
 /** Seconds after the start by which the alert must fire. A long gap in the scrapes restarts this time. */
-function allowed(study: Study, { kind, from }: Incident): number {
-  const within = EXPECTED[kind].within + slackOf(study);
+function allowed(study: Study, { kind, from }: Incident, expected: Expected): number {
+  const within = expected.within + slackOf(study);
   // The missing scrapes are the incident itself.
   if (kind === 'exporter_down') return within;
   return study.unwatched
@@ -58,20 +63,30 @@ function allowed(study: Study, { kind, from }: Incident): number {
     );
 }
 
-/** @returns the verdict, with `delay` in seconds if the alert fired */
-export function judge(study: Study, incident: Incident): { verdict: Verdict; delay?: number } {
-  const { alert, within } = EXPECTED[incident.kind];
-  const until = allowed(study, incident);
+export interface Outcome {
+  readonly verdict: Verdict;
+  /** Seconds until the alert fired. */
+  readonly delay?: number;
+}
+
+/** Whether one of the alerts that an incident must raise did fire, and when. */
+export function judge(study: Study, incident: Incident, expected: Expected): Outcome {
+  const until = allowed(study, incident, expected);
   const own = study.fired.find(
-    (episode) => episode.alert === alert && matchesIncident(study, incident, episode),
+    (episode) => isOf(expected, episode) && matchesIncident(study, incident, episode),
   );
   if (own?.firingAt !== undefined) {
     const delay = own.firingAt - study.start - incident.from;
     return { verdict: delay > until ? 'late' : 'found', delay };
   }
-  const unfit = UNFIT[incident.kind]?.(incident) ?? false;
+  const unfit = expected.unfit?.(incident) ?? false;
   if (unfit !== false) return { verdict: unfit };
   const lasts = incident.to - incident.from;
-  if (lasts < within + slackOf(study)) return { verdict: 'too short' };
+  if (lasts < expected.within + slackOf(study)) return { verdict: 'too short' };
   return { verdict: lasts < until ? 'unwatched' : 'missed' };
+}
+
+/** One outcome for each alert that the incident must raise, in the order of EXPECTED. */
+export function judgeAll(study: Study, incident: Incident): (Outcome & { readonly expected: Expected })[] {
+  return EXPECTED[incident.kind].map((expected) => ({ expected, ...judge(study, incident, expected) }));
 }

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { secondsOf } from '../../alerts/durations.ts';
 import { crossNodeIo, exitStorm, WINDOW } from '../../alerts/thresholds.ts';
 import { isSound, report, summary } from '../../lab/alert-study/report.ts';
-import { judge, type Study } from '../../lab/alert-study/verdict.ts';
+import { judgeAll, type Outcome, type Study } from '../../lab/alert-study/verdict.ts';
 import type { AlertEpisode } from '../../lab/history/alerts.ts';
 import type { Incident } from '../../lab/simhost/scenarios/incident.ts';
 
@@ -25,6 +25,14 @@ function study(
   unwatched: Study['unwatched'] = [],
 ): Study {
   return { start: START, step: STEP, incidents, fired, unwatched };
+}
+
+/** Of the first alert that the incident must raise, or of this one. */
+function judge(of: Study, incident: Incident, name?: string): Outcome {
+  const all = judgeAll(of, incident);
+  const { expected, ...outcome } =
+    all.find((each) => each.expected.alert === name) ?? all[0] ?? assert.fail();
+  return outcome;
 }
 
 const verdict = (
@@ -77,6 +85,34 @@ describe('an incident', () => {
     const down: Incident = { kind: 'exporter_down', vm: '', size: 1, from: 600, to: 1800 };
     assert.equal(verdict(down, [alert('KvmTelemetryDown', undefined, 315)], [down]), 'found');
     assert.equal(verdict(down, [], [down]), 'missed');
+  });
+});
+
+describe('a lost technique', () => {
+  const lost: Incident = { ...storm, kind: 'polling_lost', size: 1 };
+  const ofTechnique = (technique: string): AlertEpisode => {
+    const { labels, ...episode } = alert('KvmTechniqueLost', 'vm-1', 180);
+    return { ...episode, labels: { ...labels, technique } };
+  };
+
+  it('must be found by its own alert beside the one of the regression', () => {
+    const regressed = alert('KvmPollingRegressed', 'vm-1', 300);
+    const own = ofTechnique('exitless_polling');
+    assert.ok(isSound(study([lost], [regressed, own])));
+    assert.ok(!isSound(study([lost], [regressed])), 'missed');
+    assert.equal(judge(study([lost], [regressed]), lost, 'KvmTechniqueLost').verdict, 'missed');
+    assert.ok(!isSound(study([lost], [regressed, own, ofTechnique('affinity')])), 'another technique');
+    assert.match(
+      report(study([lost], [own])),
+      /\| KvmTechniqueLost \(exitless_polling\) \| found \| 3\.0 \|/,
+    );
+  });
+
+  it('is a false alert if a disk only stalls', () => {
+    const stalled: Incident = { ...storm, kind: 'disk_stall', size: 1 };
+    const own = alert('KvmIoStalled', 'vm-1', 180);
+    assert.ok(isSound(study([stalled], [own])));
+    assert.ok(!isSound(study([stalled], [own, ofTechnique('exitless_polling')])));
   });
 });
 
