@@ -1,3 +1,4 @@
+import { MemoryArchive } from '../exporter/compare/memory-archive.ts';
 import type { Series } from '../exporter/prometheus/series.ts';
 
 export const START = 1_760_000_400;
@@ -15,6 +16,16 @@ export function seriesOf(
     labels: { __name__: metric, job: 'kvm-telemetry', instance: 'kvm1:9954', vm: 'web', ...labels },
     samples: samples.flatMap(([at, value]) => (value === undefined ? [] : [[at, value] as const])),
   };
+}
+
+/** Samples as a recording has them. */
+export function memoryArchive(series: readonly Series[]): MemoryArchive {
+  const kept = series.map(({ labels, samples }) => ({
+    labels,
+    times: samples.map(([at]) => at),
+    values: samples.map(([, value]) => value),
+  }));
+  return new MemoryArchive('memory', kept);
 }
 
 /** A VM with reads, kicks and CPU time, and the stage at each scrape. */

@@ -88,6 +88,7 @@ export function testConfiguration(name: string, about: Partial<Configuration> = 
     hosts: ['host-1:9954'],
     spans: [{ start: START, end: START + 3600 }],
     interval: 15,
+    warmUp: 60,
     observations: new Map(),
     work: UNKNOWN_WORK,
     techniques: new Map(),

@@ -102,6 +102,7 @@ function configurationOf(
     hosts: ['kvm-7:9954'],
     spans: [{ start, end: start + SECONDS }],
     interval: INTERVAL,
+    warmUp: 60,
     observations,
     work,
     techniques: techniquesOf(position),

@@ -36,6 +36,9 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l trace.vcpu-r
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l affinity.baseline -d 'With learn, the affinity mask that a thread has when its VM is first seen is its expected affinity, unless vms or libvirt sets one. (default: "learn")' -x -a 'learn off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l affinity.max-migrations-per-second -d 'Rate of sampled CPU migrations above which a pinned thread counts as migrating. (default: 0.5)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l state.dir -d 'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory. (default: "/var/lib/kvm-telemetry")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -89,6 +92,9 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l trace.vcpu-re
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l affinity.baseline -d 'With learn, the affinity mask that a thread has when its VM is first seen is its expected affinity, unless vms or libvirt sets one. (default: "learn")' -x -a 'learn off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l affinity.max-migrations-per-second -d 'Rate of sampled CPU migrations above which a pinned thread counts as migrating. (default: 0.5)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l state.dir -d 'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory. (default: "/var/lib/kvm-telemetry")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -144,6 +150,9 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l trace.vcpu-re
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l affinity.baseline -d 'With learn, the affinity mask that a thread has when its VM is first seen is its expected affinity, unless vms or libvirt sets one. (default: "learn")' -x -a 'learn off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l affinity.max-migrations-per-second -d 'Rate of sampled CPU migrations above which a pinned thread counts as migrating. (default: 0.5)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l state.dir -d 'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory. (default: "/var/lib/kvm-telemetry")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -197,6 +206,9 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l trace.vcpu-
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l affinity.baseline -d 'With learn, the affinity mask that a thread has when its VM is first seen is its expected affinity, unless vms or libvirt sets one. (default: "learn")' -x -a 'learn off'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l affinity.max-migrations-per-second -d 'Rate of sampled CPU migrations above which a pinned thread counts as migrating. (default: 0.5)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l state.dir -d 'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory. (default: "/var/lib/kvm-telemetry")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -219,6 +231,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collecto
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l json -d 'print JSON' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vm -d 'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l prometheus -d 'Prometheus, Thanos, Mimir or VictoriaMetrics that scrapes the exporter, with the path before /api/v1.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l recording -d 'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the begin and the end of each configuration. Give the flag several times for several files.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l http.config.file -d 'Login and certificates: a file with the keys of Prometheus\' http_config, such as basic_auth, authorization, tls_config and http_headers.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l vm -d 'Name of the VM, or a pattern with * and ?. With several VMs, numbers are means per VM.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l host -d 'Label instance of the VMs. Necessary if several hosts have VMs with the same name.' -x
@@ -228,6 +241,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l from -d 'B
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l to -d 'End of that time. (default: now)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l before -d 'Time before the change, with --after instead of --by.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l after -d 'Time after the change.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l warm-up -d 'Time after each change that counts for nothing. (default: 60s)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l metric -d 'Compare only this metric. Give the flag several times for several. (default: all)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l format -d 'Format of the report.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l out -d 'Write the report to this file, not to standard output.' -r -F

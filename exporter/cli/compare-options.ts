@@ -28,6 +28,11 @@ const FLAGS: Readonly<Record<string, readonly Flag[]>> = {
       'Prometheus, Thanos, Mimir or VictoriaMetrics that scrapes the exporter, with the path before /api/v1.',
     ],
     [
+      '--recording <file>',
+      'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the begin and the end of each configuration. Give the flag several times for several files.',
+      { repeatable: true },
+    ],
+    [
       '--http.config.file <file>',
       "Login and certificates: a file with the keys of Prometheus' http_config, such as basic_auth, authorization, tls_config and http_headers.",
     ],
@@ -47,6 +52,7 @@ const FLAGS: Readonly<Record<string, readonly Flag[]>> = {
     ['--to <time>', 'End of that time. (default: now)'],
     ['--before <from/to>', 'Time before the change, with --after instead of --by.'],
     ['--after <from/to>', 'Time after the change.'],
+    ['--warm-up <duration>', 'Time after each change that counts for nothing. (default: 60s)'],
     [
       '--metric <name>',
       'Compare only this metric. Give the flag several times for several. (default: all)',

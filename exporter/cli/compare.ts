@@ -1,28 +1,27 @@
-import type { Archive } from '../compare/archive.ts';
 import { comparisonOf } from '../compare/comparison.ts';
 import { exitCodeOf, type Gate, judgeGates, parseGate } from '../compare/gate.ts';
 import type { Comparison } from '../compare/model.ts';
-import { PrometheusArchive } from '../compare/prometheus-archive.ts';
-import { type QuestionFlags, questionOf } from '../compare/question.ts';
+import { type QuestionFlags, questionOf, questionOnOutputs } from '../compare/question.ts';
+import { areSavedOutputs } from '../compare/recording/recordings.ts';
+import { savedOutputs } from '../compare/recording/saved-outputs.ts';
 import { renderHtml } from '../compare/report/html.ts';
 import { renderJson } from '../compare/report/json.ts';
 import { renderMarkdown } from '../compare/report/markdown.ts';
 import { renderTable, type TableOptions } from '../compare/report/table.ts';
+import { compareFrom, type Source } from '../compare/source.ts';
 import { assess } from '../compare/statistics/assess.ts';
 import type { Assessment } from '../compare/statistics/assessment.ts';
 import { isWebAddress } from '../config/addresses.ts';
 import { ConfigError } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { PrometheusError } from '../prometheus/errors.ts';
-import { readHttpConfig } from '../prometheus/http-config.ts';
-import { HttpClient } from '../prometheus/request.ts';
-import { PrometheusServer } from '../prometheus/server.ts';
 import { type OutputFile, outputFile } from './output-file.ts';
 import { OutputError, print } from './print.ts';
 import { Progress } from './progress.ts';
 
 export interface CompareFlags extends QuestionFlags {
   readonly prometheus?: string;
+  readonly recording?: readonly string[];
   readonly 'http.config.file'?: string;
   readonly format: string;
   readonly out?: string;
@@ -38,22 +37,18 @@ const FORMATS: Readonly<Record<string, Render>> = {
   json: renderJson,
   html: renderHtml,
 };
-/** The clock of the server may differ by this much without a note. */
-const MAX_SKEW = 30;
 
 /** @returns the exit code: 0, 1 if a threshold was exceeded, 3 if that cannot be said. @throws ConfigError */
 export async function runCompare(flags: CompareFlags): Promise<number> {
   const gates = (flags.failIf ?? []).map(gateOf);
-  const question = questionOf(
-    flags,
-    Date.now() / 1000,
-    gates.map(({ metric }) => metric),
-  );
   const render = formatOf(flags.format);
   const confidence = confidenceOf(flags.confidence);
   const out = flags.out === undefined ? undefined : outputFile('--out', flags.out);
   try {
-    const comparison = await read(flags, question);
+    const comparison = await read(
+      flags,
+      gates.map(({ metric }) => metric),
+    );
     const assessment = assess(comparison, { confidence });
     await write(render(assessment, out === undefined && process.stdout.isTTY), out);
     return judged(gates, assessment);
@@ -66,40 +61,33 @@ export async function runCompare(flags: CompareFlags): Promise<number> {
   }
 }
 
-async function read(flags: CompareFlags, question: ReturnType<typeof questionOf>): Promise<Comparison> {
-  const client = new HttpClient(
-    flags['http.config.file'] === undefined ? undefined : readHttpConfig(flags['http.config.file']),
-  );
-  const warnings = new Set<string>();
-  const server = new PrometheusServer({
-    url: urlOf(flags.prometheus),
-    client,
-    onWarning: (warning) => warnings.add(`The server warned: ${warning}`),
-  });
-  const archive: Archive = new PrometheusArchive(server, urlOf(flags.prometheus));
-  const progress = new Progress(`compare: reading ${archive.name}`);
+async function read(flags: CompareFlags, gated: readonly string[]): Promise<Comparison> {
+  const { recording = [], vm = '' } = flags;
+  const now = Date.now() / 1000;
+  if (recording.length > 0 && flags.prometheus !== undefined)
+    throw new ConfigError('--recording does not go with --prometheus: give one');
+  if (recording.length > 0 && (await areSavedOutputs(recording))) {
+    const { archive, times } = await savedOutputs(recording, vm);
+    const quiet = { onProgress: () => undefined, warnings: () => [] };
+    return comparisonOf(archive, questionOnOutputs(flags, times, gated), quiet);
+  }
+  const question = questionOf(flags, now, gated);
+  const source = recording.length > 0 ? { recordings: recording } : serverOf(flags);
+  const progress = new Progress(`compare: reading ${'url' in source ? source.url : recording.join(', ')}`);
   try {
-    return await comparisonOf(archive, question, {
-      onProgress: (share) => progress.report(share),
-      warnings: () => [...warnings, ...skewNotes(server.skewSeconds)],
-    });
+    return await compareFrom(source, question, (share) => progress.report(share));
   } finally {
     progress.end();
-    client.close();
   }
+}
+
+function serverOf(flags: CompareFlags): Source {
+  return { url: urlOf(flags.prometheus), httpConfigFile: flags['http.config.file'] };
 }
 
 /** hasColors() knows NO_COLOR. */
 function terminal(): TableOptions {
   return { width: process.stdout.columns, isColoured: process.stdout.hasColors() };
-}
-
-function skewNotes(seconds = 0): string[] {
-  if (Math.abs(seconds) <= MAX_SKEW) return [];
-  const which = seconds > 0 ? 'ahead of' : 'behind';
-  return [
-    `The clock of the server is ${Math.round(Math.abs(seconds))} s ${which} the clock of this machine.`,
-  ];
 }
 
 async function write(text: string, out: OutputFile | undefined): Promise<void> {
@@ -130,7 +118,7 @@ function gateOf(text: string): Gate {
 function urlOf(text: string | undefined): string {
   if (text === undefined)
     throw new ConfigError(
-      '--prometheus is missing: give the URL of a Prometheus, such as http://localhost:9090',
+      '--prometheus is missing: give the URL of a Prometheus, such as http://localhost:9090, or --recording with a file',
     );
   if (isWebAddress(text)) return text.replace(/\/+$/, '');
   // The text may contain a password.

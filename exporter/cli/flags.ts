@@ -11,6 +11,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   inventory: 'Schedules and state:',
   sampler: 'Schedules and state:',
   state: 'Schedules and state:',
+  record: 'Recordings and reports:',
   bpf: 'Sources:',
   qmp: 'Sources:',
   libvirt: 'Sources:',

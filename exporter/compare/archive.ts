@@ -23,6 +23,8 @@ export interface Windows {
 export interface Archive {
   /** Where from, for error messages. */
   readonly name: string;
+  /** What to do if it has no samples. */
+  readonly ifEmpty: string;
   /** Label sets of the series with samples in the time. */
   labelSets(selector: Selector, time: Span): Promise<readonly Series['labels'][]>;
   /** The number of samples in each of consecutive windows, with the time of the window's end. */

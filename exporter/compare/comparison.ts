@@ -18,16 +18,21 @@ import { findSubjects } from './subjects.ts';
 import { techniqueTimes } from './techniques.ts';
 import { workOf } from './work.ts';
 
+/** Configurations by their times. */
+export type GivenTimes = readonly { readonly name: string; readonly span: Span }[];
+
 export interface Question {
   /** Pattern of the VMs' names. */
   readonly vm: string;
   /** Pattern of the label `instance`. */
   readonly host: string | undefined;
   /** What makes the configurations: a metric, or given times. */
-  readonly by: NamedBy | readonly { readonly name: string; readonly span: Span }[];
+  readonly by: NamedBy | GivenTimes;
   /** Within which a metric makes them. */
   readonly time: Span;
   readonly metrics: readonly MetricDefinition[];
+  /** Seconds after a change that count for nothing. */
+  readonly warmUp: number;
   /** Notes on the times, for the first configuration. */
   readonly notes: readonly string[];
 }
@@ -107,6 +112,7 @@ export async function comparisonOf(
       hosts: distinct(present.map(({ instance }) => instance)),
       spans: spansOf(each.period),
       interval: each.interval,
+      warmUp: question.warmUp,
       observations,
       work: workOf(evaluation, each, await archive.otherVmsCpu?.(subjects, spansOf(each.period), interval)),
       techniques: techniques.get(each.period) ?? new Map(),

@@ -3,14 +3,23 @@ import type { Series } from '../prometheus/series.ts';
 import type { Archive, Selector } from './archive.ts';
 import type { Span } from './model.ts';
 
+/** A series in memory: millions of samples take 16 bytes each. */
+export interface KeptSeries {
+  /** With the metric in the label `__name__`. */
+  readonly labels: Series['labels'];
+  /** Seconds of the epoch, ascending. */
+  readonly times: readonly number[];
+  readonly values: readonly number[];
+}
+
 /** Samples in memory, as a recording has them. */
 export class MemoryArchive implements Archive {
-  readonly #byMetric: ReadonlyMap<string, readonly Series[]>;
+  readonly ifEmpty = 'give another file, or another time';
+  readonly #byMetric: ReadonlyMap<string, readonly KeptSeries[]>;
 
-  /** @param series with the metric in the label `__name__`, and samples in order of time */
   constructor(
     readonly name: string,
-    series: readonly Series[],
+    series: readonly KeptSeries[],
   ) {
     this.#byMetric = groupBy(series, ({ labels }) => labels['__name__'] ?? '');
   }
@@ -31,11 +40,16 @@ export class MemoryArchive implements Archive {
   }
 
   #select({ metric, labels: wanted }: Selector, { start, end }: Span): Series[] {
-    const isWanted = ({ labels }: Series): boolean =>
+    const isWanted = ({ labels }: KeptSeries): boolean =>
       Object.entries(wanted).every(([label, values]) => values.includes(labels[label] ?? ''));
-    return (this.#byMetric.get(metric) ?? [])
-      .filter(isWanted)
-      .map(({ labels, samples }) => ({ labels, samples: samples.filter(([at]) => at >= start && at <= end) }))
-      .filter(({ samples }) => samples.length > 0);
+    const found: Series[] = [];
+    for (const series of this.#byMetric.get(metric) ?? []) {
+      if (!isWanted(series)) continue;
+      const samples: [number, number][] = [];
+      for (const [i, at] of series.times.entries())
+        if (at >= start && at <= end) samples.push([at, series.values[i] ?? Number.NaN]);
+      if (samples.length > 0) found.push({ labels: series.labels, samples });
+    }
+    return found;
   }
 }

@@ -55,6 +55,8 @@ export interface Configuration {
   readonly spans: readonly Span[];
   /** Seconds between two scrapes. */
   readonly interval: number;
+  /** Seconds after the begin of each span that count for nothing. */
+  readonly warmUp: number;
   /** By the id of the metric. A metric without samples is not there. */
   readonly observations: ReadonlyMap<string, readonly Observation[]>;
   readonly work: Work;

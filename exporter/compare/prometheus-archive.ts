@@ -18,6 +18,8 @@ const RATE_SCRAPES = 8;
 
 /** The samples of a Prometheus server. */
 export class PrometheusArchive implements Archive {
+  readonly ifEmpty = 'check that it scrapes kvm-telemetry, and give another time';
+
   constructor(
     private readonly server: Pick<PrometheusServer, 'samples' | 'instant' | 'range' | 'labelSets'>,
     readonly name: string,

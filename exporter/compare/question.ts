@@ -1,6 +1,6 @@
 import { ConfigError } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
-import type { Question } from './comparison.ts';
+import type { GivenTimes, Question } from './comparison.ts';
 import { METRICS, type MetricDefinition } from './metrics.ts';
 import type { Span } from './model.ts';
 import { NAMED_BY, type NamedBy } from './periods.ts';
@@ -17,9 +17,15 @@ export interface QuestionFlags {
   readonly from?: string;
   readonly to?: string;
   readonly metric?: readonly string[];
+  readonly warmUp?: string;
 }
 
 const DEFAULT_LAST = '7d';
+/**
+ * A state of a technique takes two judgements of 10 s (decision 0033), QEMU's and KVM's polling times adapt within a
+ * second, and fio opens its files in the first seconds.
+ */
+const WARM_UP = '60s';
 /** Clocks differ by this much. */
 const SKEW = 60;
 
@@ -29,14 +35,13 @@ const SKEW = 60;
  * @throws ConfigError
  */
 export function questionOf(flags: QuestionFlags, now: number, gated: readonly string[] = []): Question {
-  const { vm, host, by, before, after, last, from, to } = flags;
-  if (vm === undefined || vm === '')
-    throw new ConfigError("--vm is missing: give a VM's name or a pattern such as 'web-*'");
+  const { host, by, before, after, last, from, to } = flags;
+  const vm = vmOf(flags);
   const metrics = metricsOf(flags.metric ?? [], gated);
   const notes = zoneNotes(
     [before, after].flatMap((each) => each?.split('/') ?? []).concat(from ?? [], to ?? []),
   );
-  const common = { vm, host, metrics };
+  const common = { vm, host, metrics, warmUp: durationOf('--warm-up', flags.warmUp ?? WARM_UP) };
   if (by === undefined && before === undefined && after === undefined)
     throw new ConfigError('give --by stage, --by phase, or --before FROM/TO with --after FROM/TO');
   if (by !== undefined) {
@@ -67,6 +72,45 @@ export function questionOf(flags: QuestionFlags, now: number, gated: readonly st
     time: { start: Math.min(early.start, late.start), end: Math.max(early.end, late.end) },
     notes: [...notes, ...(isReversed ? ['The time of --before is later than the time of --after.'] : [])],
   };
+}
+
+/**
+ * The question on saved outputs, which have their times.
+ *
+ * @throws ConfigError
+ */
+export function questionOnOutputs(
+  flags: QuestionFlags,
+  times: GivenTimes,
+  gated: readonly string[],
+): Question {
+  const { by, before, after, last, from, to, warmUp } = flags;
+  const given = { by, before, after, last, from, to, 'warm-up': warmUp };
+  const other = Object.entries(given).find(([, value]) => value !== undefined);
+  if (other !== undefined)
+    throw new ConfigError(`--${other[0]} has no effect with saved outputs of /metrics: leave it out`);
+  const spans = times.map(({ span }) => span);
+  return {
+    vm: vmOf(flags),
+    host: flags.host,
+    by: times,
+    time: {
+      start: Math.min(...spans.map(({ start }) => start)),
+      end: Math.max(...spans.map(({ end }) => end)),
+    },
+    metrics: metricsOf(flags.metric ?? [], gated),
+    warmUp: 0,
+    notes: [
+      'Each configuration is one sample, with its warm-up, so that no interval can be given. The time of a saved output is when its file was last written.',
+    ],
+  };
+}
+
+/** @throws ConfigError */
+function vmOf({ vm }: QuestionFlags): string {
+  if (vm === undefined || vm === '')
+    throw new ConfigError("--vm is missing: give a VM's name or a pattern such as 'web-*'");
+  return vm;
 }
 
 function namedBy(by: string): NamedBy {

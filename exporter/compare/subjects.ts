@@ -55,9 +55,7 @@ async function noSuchVm(archive: Archive, vm: string, time: Span): Promise<Confi
   const all = await archive.labelSets({ metric: 'kvm_vm_vcpus', labels: {} }, time);
   const names = [...new Set(all.map((labels) => labels['vm'] ?? ''))].sort();
   if (names.length === 0)
-    return new ConfigError(
-      `${archive.name} has no samples of kvm_vm_vcpus in this time: check that it scrapes kvm-telemetry, and give another time`,
-    );
+    return new ConfigError(`${archive.name} has no samples of kvm_vm_vcpus in this time: ${archive.ifEmpty}`);
   const hint = didYouMean(vm, names) || `: there are ${some(names)}`;
   return new ConfigError(`--vm: no VM ${JSON.stringify(vm)} in this time${hint}`);
 }

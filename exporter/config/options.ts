@@ -178,6 +178,16 @@ export const options = {
     '/var/lib/kvm-telemetry',
     'Directory for learned and accepted baselines and declared phases. If it is not writable, the exporter keeps them in memory.',
   ),
+  'record.file': optional(
+    file,
+    'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.',
+  ),
+  'record.schedule': option(cron, '*/15 * * * * *', 'Schedule on which to record.'),
+  'record.maxBytes': option(
+    whole(1024 * 1024, 1024 ** 4),
+    256 * 1024 * 1024,
+    'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape.',
+  ),
   vms: { ...option(pinnings, [], 'Expected CPUs of the threads of VMs.'), onlyInFile: true },
   'vcpu.statistics': option(
     oneOf('essential', 'all'),

@@ -33,6 +33,8 @@ export interface PeriodicWorkDependencies {
   readonly logger: Pick<Logger, 'debug'>;
   /** Takes the counters of the VMs that were read without a scrape. */
   record(vms: readonly VmCounters[]): void;
+  /** Appends a scrape to the recording. */
+  readonly recordScrape: () => Promise<void>;
   now(): number;
 }
 
@@ -79,13 +81,13 @@ export class PeriodicWork {
       sampler: () => this.sample(),
       trace: () => trace.tick(),
       stages: () => this.judge(PERF_REPORT_MS),
+      record: this.dependencies.recordScrape,
     };
     const { schedules } = this.settings;
-    return TASKS.map((name) => ({
-      name,
-      schedule: schedules[name],
-      run: () => taskRuns.run(name, work[name]),
-    }));
+    return TASKS.flatMap((name) => {
+      const schedule = schedules[name];
+      return schedule === undefined ? [] : [{ name, schedule, run: () => taskRuns.run(name, work[name]) }];
+    });
   }
 
   /** A full scan of the inventory, including each VM's threads, which the sampler needs. */

@@ -4,12 +4,13 @@ import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import type { AffinitySettings } from '../assessment/affinity/watch.ts';
 import type { SamplerSettings } from '../assessment/sampler.ts';
 import { COLLECTOR_NAMES } from '../collectors/index.ts';
+import type { RecorderSettings } from '../compare/recording/recorder.ts';
 import { listed } from '../config/kinds.ts';
 import type { Config } from '../config/options.ts';
 import type { PinningRule } from '../model/expectation.ts';
 import { truncatePattern } from '../model/vm-names.ts';
 import { intervalOf } from '../schedule/schedule.ts';
-import { TASKS, type TaskName } from '../schedule/task-runs.ts';
+import { type ByTask, TASKS } from '../schedule/task-runs.ts';
 import type { ScrapeSettings } from '../scrape/scrape.ts';
 import type { RemoteSettings } from '../sources/remotes.ts';
 import type { TraceSettings } from '../trace/backend-choice.ts';
@@ -34,20 +35,25 @@ export interface Settings {
   /** Whether affinity and stages are assessed. */
   readonly assesses: boolean;
   /** Cron expression of each task. */
-  readonly schedules: Readonly<Record<TaskName, string>>;
+  readonly schedules: ByTask<string>;
   /** Longest time between two runs of each task, in milliseconds. Searching it in the calendar is expensive. */
-  readonly intervals: Readonly<Record<TaskName, number>>;
+  readonly intervals: ByTask<number>;
+  /** undefined if nothing is recorded. */
+  readonly record: RecorderSettings | undefined;
 }
 
 export function settingsOf(config: Config): Settings {
-  const schedules = {
+  const schedules: ByTask<string> = {
     inventory: config['inventory.schedule'],
     memory: EACH_SECOND,
     sampler: config['sampler.schedule'],
     trace: EACH_SECOND,
     stages: config['inventory.schedule'],
+    ...(config['record.file'] !== undefined && { record: config['record.schedule'] }),
   };
-  const intervals = Object.fromEntries(TASKS.map((task) => [task, intervalOf(schedules[task])]));
+  const intervals = Object.fromEntries(
+    TASKS.flatMap((task) => (schedules[task] === undefined ? [] : [[task, intervalOf(schedules[task])]])),
+  );
   const sampleMs = intervalOf(config['sampler.schedule']);
   return {
     sampler: { maxCpus: config['limits.residencyCpus'], intervalMs: sampleMs },
@@ -76,6 +82,10 @@ export function settingsOf(config: Config): Settings {
     assesses: config['collector.affinity'],
     schedules,
     intervals: intervals as Settings['intervals'],
+    record:
+      config['record.file'] === undefined
+        ? undefined
+        : { file: config['record.file'], maxBytes: config['record.maxBytes'] },
   };
 }
 

@@ -1,12 +1,15 @@
-import { uptime } from 'node:os';
+import { hostname, uptime } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 import { createHost, type Host } from '../../probes/host.ts';
+import { readKernelNames } from '../../probes/proc-sys-kernel.ts';
 import { readUptime } from '../../probes/proc-uptime.ts';
 import { Assessment } from '../assessment/assessment.ts';
 import { EventLog } from '../assessment/event-log.ts';
 import { Sampler } from '../assessment/sampler.ts';
 import { createCollectors } from '../collectors/index.ts';
+import { Recorder } from '../compare/recording/recorder.ts';
 import type { Config } from '../config/options.ts';
 import { rootsOf } from '../config/roots.ts';
 import { Doctor } from '../doctor/doctor.ts';
@@ -29,6 +32,9 @@ import type { OwnMetrics } from './own-metrics.ts';
 import { PeriodicWork } from './periodic-work.ts';
 import { PERF_INTERVAL_MS, type Settings, settingsOf } from './settings.ts';
 import { realWorld, type World } from './world.ts';
+
+/** Time for the scrape of a recording. */
+const RECORD_TIMEOUT_MS = 10_000;
 
 export interface TelemetryDependencies {
   readonly logger: Logger;
@@ -59,6 +65,8 @@ export class Telemetry {
   readonly #taskRuns: TaskRuns;
   readonly #scheduler: Scheduler;
   readonly #own: OwnMetrics;
+  readonly #recorder: Recorder;
+  readonly #epochMs: () => number;
   #config: Config;
   #settings: Settings;
   #isStarted = false;
@@ -68,10 +76,12 @@ export class Telemetry {
     const { now, epochMs, pid, writer } = world;
     this.#config = config;
     this.#own = own;
+    this.#epochMs = epochMs;
     this.#settings = settingsOf(config);
     this.#scheduler = dependencies.scheduler ?? new CronScheduler(logger);
     this.#taskRuns = new TaskRuns(now);
     const host = createHost(rootsOf(config));
+    this.#recorder = new Recorder(hostnameOf(host));
     const problemLog = new ProblemLog(logger);
     const sinceBoot = (): number => secondsSinceBoot(host);
     const kernelThreads = new KernelThreads(host, this.#settings.remotes.kernel);
@@ -148,6 +158,7 @@ export class Telemetry {
         own,
         logger,
         record,
+        recordScrape: () => this.#recordScrape(),
         now,
       },
       this.#settings,
@@ -169,6 +180,14 @@ export class Telemetry {
     const result = await this.#scrape.collect(timeoutMs);
     end();
     return result;
+  }
+
+  async #recordScrape(): Promise<void> {
+    const { record } = this.#settings;
+    if (record === undefined) return;
+    const at = this.#epochMs() / MSEC_PER_SEC;
+    const { families } = await this.#scrape.collect(RECORD_TIMEOUT_MS);
+    await this.#recorder.record(record, at, families);
   }
 
   /** Runs all work once, and then starts the tasks. */
@@ -207,6 +226,15 @@ export class Telemetry {
     return (Object.keys(config) as (keyof Config)[]).filter(
       (key) => /^(web|path|state|log\.format)/.test(key) && !isDeepStrictEqual(config[key], before[key]),
     );
+  }
+}
+
+/** The host's name: a copy or a simulation of a host has a different one. */
+function hostnameOf(host: Host): string {
+  try {
+    return readKernelNames(host).hostname ?? hostname();
+  } catch {
+    return hostname();
   }
 }
 

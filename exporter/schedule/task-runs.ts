@@ -1,6 +1,12 @@
 /** Tasks that run on their own schedule between scrapes. Each uses the results of those before it. */
-export const TASKS = ['inventory', 'memory', 'sampler', 'trace', 'stages'] as const;
+export const TASKS = ['inventory', 'memory', 'sampler', 'trace', 'stages', 'record'] as const;
 export type TaskName = (typeof TASKS)[number];
+/** Tasks that run only if they are configured. */
+type OptionalTask = 'record';
+/** One value for each task that runs. */
+export type ByTask<T> = Readonly<
+  Record<Exclude<TaskName, OptionalTask>, T> & Partial<Record<OptionalTask, T>>
+>;
 
 /** State of one task. */
 export interface TaskReading {
@@ -25,13 +31,13 @@ export class TaskRuns {
     this.#endedAt.set(task, this.now());
   }
 
-  /** @param intervalMs currently configured interval of each task */
-  read(intervalMs: (task: TaskName) => number): TaskReading[] {
+  /** @param intervalMs currently configured interval of each task; undefined if it does not run */
+  read(intervalMs: (task: TaskName) => number | undefined): TaskReading[] {
     const now = this.now();
-    return [...this.#endedAt].map(([task, endedAt]) => ({
-      task,
-      ageSeconds: (now - endedAt) / 1000,
-      intervalSeconds: intervalMs(task) / 1000,
-    }));
+    return [...this.#endedAt].flatMap(([task, endedAt]) => {
+      const interval = intervalMs(task);
+      if (interval === undefined) return [];
+      return [{ task, ageSeconds: (now - endedAt) / 1000, intervalSeconds: interval / 1000 }];
+    });
   }
 }

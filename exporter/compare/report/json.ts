@@ -3,7 +3,7 @@ import type { Assessment, Change, Comparing, Estimate } from '../statistics/asse
 /** Raised if a field is removed or changes its meaning. */
 const VERSION = 1;
 
-/** The assessment as JSON, without the time lines: docs/compare-report.md describes it. Unknown numbers are null. */
+/** The assessment as JSON, without the time lines: docs/compare.md describes it. Unknown numbers are null. */
 export function renderJson({ subject, confidence, metrics, configurations }: Assessment): string {
   const report = {
     version: VERSION,

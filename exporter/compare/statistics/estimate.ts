@@ -18,10 +18,10 @@ const MAX_POINTS = 120;
 /** A metric in one configuration, with its interval. */
 export function estimate(
   { id, valueOf: metricOf }: ComparedMetric,
-  { observations, spans }: Configuration,
+  { observations, spans, warmUp }: Configuration,
   confidence: number,
 ): Estimated {
-  const samples = samplesOf(observations.get(id) ?? [], spans);
+  const samples = samplesOf(observations.get(id) ?? [], spans, warmUp);
   const value = metricOf(samples.totals);
   const known = { samples: samples.count, line: lineOf(samples, metricOf) };
   const unknown = (why: string, effectiveSamples = 0): Estimated => ({
@@ -37,7 +37,7 @@ export function estimate(
   if (value < 0) return unknown(`the value is negative (${value})`);
   if (samples.count < MIN_SAMPLES)
     return unknown(
-      `only ${samples.count} sample${samples.count === 1 ? '' : 's'} after the warm-up, and ${MIN_SAMPLES} are needed`,
+      `only ${samples.count} sample${samples.count === 1 ? '' : 's'}${warmUp > 0 ? ' after the warm-up' : ''}, and ${MIN_SAMPLES} are needed`,
     );
   const influences = influencesOf(samples, metricOf, value);
   if (influences === undefined) return unknown('one sample holds almost all that was counted');

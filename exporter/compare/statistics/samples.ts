@@ -1,11 +1,5 @@
 import type { Observation, Span } from '../model.ts';
 
-/**
- * Seconds after the beginning of each span that count for nothing. A state of a technique takes two judgements of 10 s
- * (decision 0033), QEMU's and KVM's polling times adapt within a second, and fio opens its files in the first seconds.
- */
-export const WARM_UP = 60;
-
 /** The metric's error uses low frequencies only, so longer series are summed. */
 const MAX_BINS = 1024;
 
@@ -26,8 +20,12 @@ export interface Samples {
   readonly totals: readonly number[];
 }
 
-export function samplesOf(observations: readonly Observation[], spans: readonly Span[]): Samples {
-  const isInside = within(spans);
+export function samplesOf(
+  observations: readonly Observation[],
+  spans: readonly Span[],
+  warmUp: number,
+): Samples {
+  const isInside = within(spans, warmUp);
   const kept: Observation[] = [];
   let invalid = 0;
   for (const observation of observations) {
@@ -63,7 +61,7 @@ function isUsable({ at, seconds, sums }: Observation): boolean {
 }
 
 /** Whether an observation is within a span, after its warm-up. The spans of a long time may be thousands. */
-function within(spans: readonly Span[]): (observation: Observation) => boolean {
+function within(spans: readonly Span[], warmUp: number): (observation: Observation) => boolean {
   const sorted = [...spans].sort((a, b) => a.start - b.start);
   return ({ at, seconds }) => {
     let [low, high] = [0, sorted.length];
@@ -73,6 +71,6 @@ function within(spans: readonly Span[]): (observation: Observation) => boolean {
       else high = middle;
     }
     const span = sorted[low - 1];
-    return span !== undefined && at <= span.end && at - seconds >= span.start + WARM_UP;
+    return span !== undefined && at <= span.end && at - seconds >= span.start + warmUp;
   };
 }

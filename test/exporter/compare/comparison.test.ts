@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { comparisonOf, type Question } from '../../../exporter/compare/comparison.ts';
-import { MemoryArchive } from '../../../exporter/compare/memory-archive.ts';
 import { METRICS } from '../../../exporter/compare/metrics.ts';
 import type { Comparison, Configuration } from '../../../exporter/compare/model.ts';
 import type { Series } from '../../../exporter/prometheus/series.ts';
-import { INTERVAL, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
+import { INTERVAL, memoryArchive, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
 
 const SCRAPES = 200;
 const CHANGE = 100;
@@ -21,12 +20,13 @@ const QUESTION: Question = {
   by: 'stage',
   time: { start: START, end: END },
   metrics: METRICS,
+  warmUp: 60,
   notes: [],
 };
 
 function compared(series: readonly Series[], question: Partial<Question> = {}): Promise<Comparison> {
   const quiet = { onProgress: () => undefined, warnings: () => [] };
-  return comparisonOf(new MemoryArchive('memory', series), { ...QUESTION, ...question }, quiet);
+  return comparisonOf(memoryArchive(series), { ...QUESTION, ...question }, quiet);
 }
 
 /** The value of a metric over a whole configuration. */

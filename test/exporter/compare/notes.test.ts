@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { comparisonOf } from '../../../exporter/compare/comparison.ts';
-import { MemoryArchive } from '../../../exporter/compare/memory-archive.ts';
 import { METRICS } from '../../../exporter/compare/metrics.ts';
 import type { Series } from '../../../exporter/prometheus/series.ts';
-import { INTERVAL, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
+import { INTERVAL, memoryArchive, START, seriesOf, vmSeries } from '../../../testing/compared.ts';
 
 const SCRAPES = 200;
 const CHANGE = 100;
@@ -17,8 +16,16 @@ const VM = vmSeries(SCRAPES, {
 async function notesOf(series: readonly Series[], vm = 'web'): Promise<(readonly string[])[]> {
   const quiet = { onProgress: () => undefined, warnings: () => [] };
   const time = { start: START, end: END };
-  const question = { vm, host: undefined, by: 'stage', time, metrics: METRICS, notes: [] } as const;
-  const { configurations } = await comparisonOf(new MemoryArchive('memory', series), question, quiet);
+  const question = {
+    vm,
+    host: undefined,
+    by: 'stage',
+    time,
+    metrics: METRICS,
+    warmUp: 60,
+    notes: [],
+  } as const;
+  const { configurations } = await comparisonOf(memoryArchive(series), question, quiet);
   return configurations.map(({ notes }) => notes.filter((note) => !note.startsWith('Not measured')));
 }
 

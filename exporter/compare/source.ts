@@ -1,0 +1,74 @@
+import { readHttpConfig } from '../prometheus/http-config.ts';
+import { HttpClient } from '../prometheus/request.ts';
+import { PrometheusServer } from '../prometheus/server.ts';
+import { comparisonOf, type Question } from './comparison.ts';
+import type { Comparison } from './model.ts';
+import { PrometheusArchive } from './prometheus-archive.ts';
+import { readRecordings } from './recording/recordings.ts';
+
+/** Where the samples are. */
+export type Source =
+  | { readonly url: string; readonly httpConfigFile: string | undefined }
+  | { readonly recordings: readonly string[] };
+
+/** The clock of the server may differ by this much without a note. */
+const MAX_SKEW = 30;
+/** Share of the work that reading files is. */
+const FILES = 0.9;
+
+/**
+ * Reads what the VMs did.
+ *
+ * @param onProgress called with the share of the work that is done
+ * @throws ConfigError if the question cannot be answered, PrometheusError if the server cannot
+ */
+export function compareFrom(
+  source: Source,
+  question: Question,
+  onProgress: (share: number) => void,
+): Promise<Comparison> {
+  return 'url' in source
+    ? fromServer(source, question, onProgress)
+    : fromFiles(source.recordings, question, onProgress);
+}
+
+async function fromServer(
+  { url, httpConfigFile }: Extract<Source, { readonly url: string }>,
+  question: Question,
+  onProgress: (share: number) => void,
+): Promise<Comparison> {
+  const client = new HttpClient(httpConfigFile === undefined ? undefined : readHttpConfig(httpConfigFile));
+  const warnings = new Set<string>();
+  const onWarning = (warning: string): void => void warnings.add(`The server warned: ${warning}`);
+  const server = new PrometheusServer({ url, client, onWarning });
+  try {
+    return await comparisonOf(new PrometheusArchive(server, url), question, {
+      onProgress,
+      warnings: () => [...warnings, ...skewNotes(server.skewSeconds)],
+    });
+  } finally {
+    client.close();
+  }
+}
+
+async function fromFiles(
+  recordings: readonly string[],
+  question: Question,
+  onProgress: (share: number) => void,
+): Promise<Comparison> {
+  const { archive, notes } = await readRecordings(recordings, question.vm, question.time, (share) =>
+    onProgress(FILES * share),
+  );
+  return comparisonOf(archive, question, {
+    onProgress: (share) => onProgress(FILES + (1 - FILES) * share),
+    warnings: () => notes,
+  });
+}
+
+function skewNotes(seconds = 0): string[] {
+  if (Math.abs(seconds) <= MAX_SKEW) return [];
+  const which = seconds > 0 ? 'ahead of' : 'behind';
+  return [
+    `The clock of the server is ${Math.round(Math.abs(seconds))} s ${which} the clock of this machine.`,
+  ];
+}
