@@ -1,7 +1,12 @@
 // `npm test`: installs, builds and runs all tests; fails if there are none. Arguments select tests by a part
 // of their path.
+import { fileURLToPath } from 'node:url';
 import { ready } from './prepare.mjs';
 import { runTests, testFiles } from './supervise.mjs';
+
+const REPORTERS = ['spec', fileURLToPath(new URL('slowest-files.mjs', import.meta.url))].flatMap(
+  (reporter) => [`--test-reporter=${reporter}`, '--test-reporter-destination=stdout'],
+);
 
 ready();
 const files = testFiles(process.argv.slice(2));
@@ -16,5 +21,5 @@ const groups =
       ];
 let code = 0;
 for (const { files: names, concurrency } of groups.filter((group) => group.files.length > 0))
-  code = (await runTests(names, [`--test-concurrency=${concurrency}`, '--test-reporter=spec'])) || code;
+  code = (await runTests(names, [`--test-concurrency=${concurrency}`, ...REPORTERS])) || code;
 process.exit(code);
