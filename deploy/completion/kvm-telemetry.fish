@@ -39,6 +39,15 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l state.dir -d
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.schedule -d 'Schedule on which to write a report of kvm-telemetry compare to report.dir. (default: never)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.dir -d 'Directory of the reports. (default: "/var/lib/kvm-telemetry/reports")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.keep -d 'Number of reports to keep. The oldest are removed. (default: 30)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.vm -d 'Name of the VM of the reports, or a pattern with * and ?. (default: "*")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.host -d 'Label instance of the VMs, if several hosts have VMs with the same name.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.by -d 'What the reports compare. (default: "stage")' -x -a 'stage phase'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.last -d 'Time before each report in which to find stages or phases. (default: "7d")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.prometheus-url -d 'URL of the Prometheus that has the samples of the reports. (default: the recording of record.file)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l report.http-config-file -d 'Login for report.prometheus-url: a file with the keys of Prometheus\' http_config.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from serve' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -95,6 +104,15 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l state.dir -d 
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.schedule -d 'Schedule on which to write a report of kvm-telemetry compare to report.dir. (default: never)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.dir -d 'Directory of the reports. (default: "/var/lib/kvm-telemetry/reports")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.keep -d 'Number of reports to keep. The oldest are removed. (default: 30)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.vm -d 'Name of the VM of the reports, or a pattern with * and ?. (default: "*")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.host -d 'Label instance of the VMs, if several hosts have VMs with the same name.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.by -d 'What the reports compare. (default: "stage")' -x -a 'stage phase'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.last -d 'Time before each report in which to find stages or phases. (default: "7d")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.prometheus-url -d 'URL of the Prometheus that has the samples of the reports. (default: the recording of record.file)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l report.http-config-file -d 'Login for report.prometheus-url: a file with the keys of Prometheus\' http_config.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -153,6 +171,15 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l state.dir -d 
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.schedule -d 'Schedule on which to write a report of kvm-telemetry compare to report.dir. (default: never)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.dir -d 'Directory of the reports. (default: "/var/lib/kvm-telemetry/reports")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.keep -d 'Number of reports to keep. The oldest are removed. (default: 30)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.vm -d 'Name of the VM of the reports, or a pattern with * and ?. (default: "*")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.host -d 'Label instance of the VMs, if several hosts have VMs with the same name.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.by -d 'What the reports compare. (default: "stage")' -x -a 'stage phase'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.last -d 'Time before each report in which to find stages or phases. (default: "7d")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.prometheus-url -d 'URL of the Prometheus that has the samples of the reports. (default: the recording of record.file)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l report.http-config-file -d 'Login for report.prometheus-url: a file with the keys of Prometheus\' http_config.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x
@@ -209,6 +236,15 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l state.dir -
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.file -d 'File in which to record what kvm-telemetry compare needs, for a host without a Prometheus. A full file is moved to <file>.old.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.schedule -d 'Schedule on which to record. (default: "*/15 * * * * *")' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l record.max-bytes -d 'Maximum size of the recording and its .old file together. A VM needs about 1.5 kB for each scrape. (default: 268435456)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.schedule -d 'Schedule on which to write a report of kvm-telemetry compare to report.dir. (default: never)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.dir -d 'Directory of the reports. (default: "/var/lib/kvm-telemetry/reports")' -x -a '(__fish_complete_directories)'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.keep -d 'Number of reports to keep. The oldest are removed. (default: 30)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.vm -d 'Name of the VM of the reports, or a pattern with * and ?. (default: "*")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.host -d 'Label instance of the VMs, if several hosts have VMs with the same name.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.by -d 'What the reports compare. (default: "stage")' -x -a 'stage phase'
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.last -d 'Time before each report in which to find stages or phases. (default: "7d")' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.prometheus-url -d 'URL of the Prometheus that has the samples of the reports. (default: the recording of record.file)' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l report.http-config-file -d 'Login for report.prometheus-url: a file with the keys of Prometheus\' http_config.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vcpu.statistics -d 'KVM statistics to export for each vCPU. The sums over a VM always include all statistics. (default: "essential")' -x -a 'essential all'
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l limits.max-series -d 'Maximum number of series in a scrape. The exporter drops and counts the excess. (default: 500000)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l limits.residency-cpus -d 'Number of CPUs per thread with a residency series of their own. Further CPUs share one series. (default: 16)' -x

@@ -12,6 +12,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   sampler: 'Schedules and state:',
   state: 'Schedules and state:',
   record: 'Recordings and reports:',
+  report: 'Recordings and reports:',
   bpf: 'Sources:',
   qmp: 'Sources:',
   libvirt: 'Sources:',

@@ -2,6 +2,7 @@ import { printable } from '../../probes/printable.ts';
 import { doubtsAbout } from '../config/doubts.ts';
 import { namesOf, type RawValues, readConfigFile, resolveConfig } from '../config/load.ts';
 import { type Config, type ConfigKey, options } from '../config/options.ts';
+import { checkReports } from '../config/reports.ts';
 import { checkRoots, checkStateDirectory } from '../config/roots.ts';
 
 /** The configuration from flags, environment and file. Prints warnings. @throws ConfigError */
@@ -9,6 +10,7 @@ export function readConfig(flags: RawValues): Config {
   const path = flags['config.file'] ?? flags['config'];
   const file = typeof path === 'string' ? readConfigFile(path) : {};
   const config = resolveConfig(flagValues(flags), process.env, file);
+  checkReports(config);
   for (const doubt of doubtsAbout(config, process.env)) {
     process.stderr.write(`kvm-telemetry: warning: ${printable(doubt)}\n`);
   }

@@ -45,6 +45,9 @@ export interface Surroundings {
   warnings(): readonly string[];
 }
 
+/** There are fewer than two configurations. */
+export class NothingToCompare extends ConfigError {}
+
 /** A configuration that was seen for a shorter time is left out. */
 const MIN_SECONDS = 60;
 /** More do not fit a report. */
@@ -136,7 +139,7 @@ function chosen(found: readonly Period[], by: NamedBy): { periods: readonly Peri
     const seen = found
       .map((each) => `${JSON.stringify(each.name)} (${Math.round(secondsOf(each))} s)`)
       .join(', ');
-    throw new ConfigError(
+    throw new NothingToCompare(
       `--by ${by}: ${NAMED_BY[by].metric} shows fewer than two ${by}s of at least ${MIN_SECONDS} s in this time${seen === '' ? '' : `: ${seen}`}: give a longer --last, or --before and --after`,
     );
   }

@@ -88,6 +88,16 @@ export const cron = text(
   (value) => cronProblem(value) === undefined && value.trim().split(/\s+/).length === 6,
 );
 
+export const duration = text('duration', 'a duration such as 90m, 6h or 7d', (value) =>
+  /^(\d{1,6}[smhdwy])+$/.test(value),
+);
+
+export const namePattern = text(
+  'pattern',
+  'a name, or a pattern with * and ?',
+  (value) => value.length <= 500 && !value.includes('\0'),
+);
+
 export const regularExpression = text(
   'regexp',
   'a regular expression',

@@ -35,6 +35,8 @@ export interface PeriodicWorkDependencies {
   record(vms: readonly VmCounters[]): void;
   /** Appends a scrape to the recording. */
   readonly recordScrape: () => Promise<void>;
+  /** Writes the report of what the VMs' changes did. */
+  readonly writeReport: () => Promise<void>;
   now(): number;
 }
 
@@ -82,6 +84,7 @@ export class PeriodicWork {
       trace: () => trace.tick(),
       stages: () => this.judge(PERF_REPORT_MS),
       record: this.dependencies.recordScrape,
+      report: this.dependencies.writeReport,
     };
     const { schedules } = this.settings;
     return TASKS.flatMap((name) => {

@@ -5,6 +5,7 @@ import type { AffinitySettings } from '../assessment/affinity/watch.ts';
 import type { SamplerSettings } from '../assessment/sampler.ts';
 import { COLLECTOR_NAMES } from '../collectors/index.ts';
 import type { RecorderSettings } from '../compare/recording/recorder.ts';
+import type { ReportSettings } from '../compare/scheduled/reports.ts';
 import { listed } from '../config/kinds.ts';
 import type { Config } from '../config/options.ts';
 import type { PinningRule } from '../model/expectation.ts';
@@ -40,6 +41,8 @@ export interface Settings {
   readonly intervals: ByTask<number>;
   /** undefined if nothing is recorded. */
   readonly record: RecorderSettings | undefined;
+  /** undefined if there is nothing of which to report. */
+  readonly report: ReportSettings | undefined;
 }
 
 export function settingsOf(config: Config): Settings {
@@ -50,6 +53,7 @@ export function settingsOf(config: Config): Settings {
     trace: EACH_SECOND,
     stages: config['inventory.schedule'],
     ...(config['record.file'] !== undefined && { record: config['record.schedule'] }),
+    ...(config['report.schedule'] !== undefined && { report: config['report.schedule'] }),
   };
   const intervals = Object.fromEntries(
     TASKS.flatMap((task) => (schedules[task] === undefined ? [] : [[task, intervalOf(schedules[task])]])),
@@ -86,6 +90,26 @@ export function settingsOf(config: Config): Settings {
       config['record.file'] === undefined
         ? undefined
         : { file: config['record.file'], maxBytes: config['record.maxBytes'] },
+    report: reportOf(config),
+  };
+}
+
+/** From the configured Prometheus, else from the recording. */
+function reportOf(config: Config): ReportSettings | undefined {
+  const url = config['report.prometheusUrl'];
+  const file = config['record.file'];
+  if (url === undefined && file === undefined) return undefined;
+  return {
+    source:
+      url === undefined
+        ? { recordings: [file ?? ''] }
+        : { url, httpConfigFile: config['report.httpConfigFile'] },
+    vm: config['report.vm'],
+    host: config['report.host'],
+    by: config['report.by'],
+    last: config['report.last'],
+    directory: config['report.dir'],
+    keep: config['report.keep'],
   };
 }
 

@@ -10,6 +10,8 @@ import { EventLog } from '../assessment/event-log.ts';
 import { Sampler } from '../assessment/sampler.ts';
 import { createCollectors } from '../collectors/index.ts';
 import { Recorder } from '../compare/recording/recorder.ts';
+import { reportInThread } from '../compare/scheduled/in-thread.ts';
+import { Reports } from '../compare/scheduled/reports.ts';
 import type { Config } from '../config/options.ts';
 import { rootsOf } from '../config/roots.ts';
 import { Doctor } from '../doctor/doctor.ts';
@@ -66,6 +68,7 @@ export class Telemetry {
   readonly #scheduler: Scheduler;
   readonly #own: OwnMetrics;
   readonly #recorder: Recorder;
+  readonly #reports: Reports;
   readonly #epochMs: () => number;
   #config: Config;
   #settings: Settings;
@@ -82,6 +85,7 @@ export class Telemetry {
     this.#taskRuns = new TaskRuns(now);
     const host = createHost(rootsOf(config));
     this.#recorder = new Recorder(hostnameOf(host));
+    this.#reports = new Reports(reportInThread, logger);
     const problemLog = new ProblemLog(logger);
     const sinceBoot = (): number => secondsSinceBoot(host);
     const kernelThreads = new KernelThreads(host, this.#settings.remotes.kernel);
@@ -159,6 +163,7 @@ export class Telemetry {
         logger,
         record,
         recordScrape: () => this.#recordScrape(),
+        writeReport: () => this.#writeReport(),
         now,
       },
       this.#settings,
@@ -190,6 +195,11 @@ export class Telemetry {
     await this.#recorder.record(record, at, families);
   }
 
+  async #writeReport(): Promise<void> {
+    const { report } = this.#settings;
+    if (report !== undefined) await this.#reports.write(report, this.#epochMs() / MSEC_PER_SEC);
+  }
+
   /** Runs all work once, and then starts the tasks. */
   async start(): Promise<void> {
     await this.work.runOnce(true);
@@ -200,6 +210,7 @@ export class Telemetry {
 
   async stop(): Promise<void> {
     this.#scheduler.stop();
+    this.#reports.stop();
     await this.#trace.stop();
     this.#remotes.close();
     this.#kernelThreads.close();

@@ -57,7 +57,7 @@ export const ownMetrics = {
   ),
   kvm_telemetry_task_last_run_age_seconds: gauge(
     ['task'],
-    'Seconds since the task (inventory, memory, sampler, trace, stages, record) last completed without an error, by the monotonic clock.',
+    'Seconds since the task (inventory, memory, sampler, trace, stages, record, report) last completed without an error, by the monotonic clock.',
     'exporter',
   ),
   kvm_telemetry_task_interval_seconds: gauge(

@@ -1,8 +1,8 @@
 /** Tasks that run on their own schedule between scrapes. Each uses the results of those before it. */
-export const TASKS = ['inventory', 'memory', 'sampler', 'trace', 'stages', 'record'] as const;
+export const TASKS = ['inventory', 'memory', 'sampler', 'trace', 'stages', 'record', 'report'] as const;
 export type TaskName = (typeof TASKS)[number];
 /** Tasks that run only if they are configured. */
-type OptionalTask = 'record';
+type OptionalTask = 'record' | 'report';
 /** One value for each task that runs. */
 export type ByTask<T> = Readonly<
   Record<Exclude<TaskName, OptionalTask>, T> & Partial<Record<OptionalTask, T>>
