@@ -27,13 +27,18 @@ export function buildTinyVm(context: Pick<TestContext, 'after'>, name = 'tiny-vm
   return program;
 }
 
-/** Starts a VM with one vCPU that exits by itself. Resolves when the VM is up. */
+/**
+ * Starts a VM with one vCPU that exits by itself. Resolves when the VM is up.
+ *
+ * @param owner its user and group; root by default
+ */
 export async function startTinyVm(
   context: Pick<TestContext, 'after'>,
   program: string,
   lifetimeMs: number,
+  owner: { uid?: number; gid?: number } = {},
 ): Promise<ChildProcess> {
-  const child = spawn(program, [String(lifetimeMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program, [String(lifetimeMs)], { stdio: ['ignore', 'pipe', 'inherit'], ...owner });
   context.after(() => child.kill('SIGKILL'));
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve());

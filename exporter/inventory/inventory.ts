@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import type { KvmDebugfsDirectory } from '../../probes/kvm-debugfs.ts';
+import { livesOn } from '../../probes/proc-task-stat.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import {
@@ -203,8 +204,9 @@ export class Inventory {
         const entry = await admit(this.host, candidate);
         if (entry !== undefined) admitted.push(entry);
       } catch (error) {
-        if (isGone(error)) continue;
-        this.#problems.note('inventory', sourceError(error, `${this.host.roots.procfs}/${candidate.pid}`));
+        const { pid, stat } = candidate;
+        if (isGone(error) || !livesOn(this.host, { pid, startTime: stat.startTime })) continue;
+        this.#problems.note('inventory', sourceError(error, `${this.host.roots.procfs}/${pid}`));
       }
     }
     return admitted;

@@ -4,7 +4,7 @@ import type { Host } from '../../probes/host.ts';
 import { readExecutable } from '../../probes/proc-pid-exe.ts';
 import { readDescriptors } from '../../probes/proc-pid-fd.ts';
 import { listPids } from '../../probes/proc-pids.ts';
-import { PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
+import { livesOn, PF_KTHREAD, readTaskStat, type TaskStat } from '../../probes/proc-task-stat.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import { mayBeVmm, vmmOfProgram } from './vmm.ts';
 
@@ -133,8 +133,10 @@ function inspect(
     const kvmFd = readDescriptors(host, pid).find(({ target }) => target === KVM_VM)?.fd;
     return kvmFd !== undefined || program === 'qemu' ? { pid, stat, kvmFd } : undefined;
   } catch (error) {
-    // Without privileges no descriptors are readable. Report this only for a process that may be a VM.
-    if (known.isVmm) throw error;
+    // Without privileges no descriptors are readable. Report this only for a process that may be a VM. The kernel also
+    // reports EACCES if the process ends while its link is read.
+    const mayBeVm = known.isVmm || holders?.has(pid) === true;
+    if (mayBeVm && livesOn(host, { pid, startTime: stat.startTime })) throw error;
     return undefined;
   }
 }

@@ -48,7 +48,9 @@ function aboutDebugfs(why: string, { isRoot, lockdown }: Circumstances): Advice 
 function aboutPrivileges(why: string, { isRoot }: Circumstances): Advice {
   return {
     why,
-    fix: isRoot ? undefined : 'run kvm-telemetry as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH',
+    fix: isRoot
+      ? 'grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (CapabilityBoundingSet= in the unit)'
+      : 'run kvm-telemetry as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH',
   };
 }
 

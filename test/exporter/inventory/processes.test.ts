@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isKvmVm, ProcessScanner } from '../../../exporter/inventory/processes.ts';
+import { SourceError } from '../../../probes/errors.ts';
 import { PF_KTHREAD } from '../../../probes/proc-task-stat.ts';
 import { type FakeProcess, type HostTree, hostTree } from '../../../testing/host-tree.ts';
 
@@ -159,15 +160,29 @@ test('descriptors that cannot be read are a problem only of a process that may b
       return tree.host.entries(path);
     },
   };
+  const scan = async (holders?: ReadonlySet<number>) => {
+    const scanner = new ProcessScanner();
+    const { candidates, problems } = await scanner.scan(host, true, () => false, NOBODY, holders);
+    const denials = problems.map(({ path, kind }) => `${path.slice(tree.folder.length)} ${kind}`);
+    return [candidates.map(({ pid }) => pid), denials];
+  };
+  assert.deepEqual(await scan(), [[], ['/proc/10 denied', '/proc/30 denied']]);
+  const holders = new Set([20]);
+  assert.deepEqual(await scan(holders), [[30], ['/proc/20 denied']], 'KVM knows which process has a VM');
+});
+
+test('a process that ends while its descriptors are read is no problem, although the kernel reports EACCES', async (context) => {
+  const tree = treeWith(context, { pid: 10, comm: 'firecracker' });
+  const host = {
+    ...tree.host,
+    entries: (path: string) => {
+      if (!path.endsWith('/proc/10/fd')) return tree.host.entries(path);
+      tree.remove('proc/10');
+      throw new SourceError('denied', path, 'EACCES', 'EACCES');
+    },
+  };
   const { candidates, problems } = await new ProcessScanner().scan(host, true, () => false, NOBODY);
-  assert.deepEqual(candidates, []);
-  assert.deepEqual(
-    problems.map(({ path, kind }) => [path.slice(tree.folder.length), kind]),
-    [
-      ['/proc/10', 'denied'],
-      ['/proc/30', 'denied'],
-    ],
-  );
+  assert.deepEqual([candidates, problems], [[], []]);
 });
 
 test('only the target of a descriptor of KVM is one', () => {
