@@ -197,6 +197,9 @@ const HARMLESS: readonly SimulatedRow[] = [
   harmless('exitless polling, then 200 I/Os a second', of('exitless_polling'), POLLING, (host, vm) =>
     host.load(vm, 200),
   ),
+  harmless('pinned queues, then 5,000 I/Os a second: the pollers sleep', pinnedQueues, ALL, (host, vm) =>
+    host.load(vm, 5000),
+  ),
   harmless('original, then a storm of I/O exits', of('original'), OFF, ({ faults }, vm) =>
     faults.exitStorm(vm, 50_000),
   ),

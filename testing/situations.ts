@@ -207,6 +207,20 @@ const POLLERS: readonly Row[] = [
     stage: 'exitless_polling',
   },
   {
+    what: 'polling, then 20,000 I/Os a second with 0.9 kicks each: fewer than one in poll-max-ns',
+    first: POLLING,
+    change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
+    is: ['in_force', 'in_force', 'off', 'off'],
+    stage: 'exitless_polling',
+  },
+  {
+    what: 'the same, but poll-max-ns is a millisecond: the poller would be awake',
+    first: { ...POLLING, pollMaxNs: 1_000_000 },
+    change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
+    is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
     what: 'a poller, never more than 200 I/Os a second, a kick each',
     first: { ...PINNED, pollMaxNs: 32_768, iops: 200 },
     is: ['in_force', 'unknown', 'off', 'off'],
@@ -266,6 +280,13 @@ const BATCHES: readonly Row[] = [
     change: ({ now }) => set(now, { kicksPerIo: 1, iops: 200 }),
     is: ['off', 'off', 'in_force', 'off'],
     stage: 'batching',
+  },
+  {
+    what: 'all four in force, then 20,000 I/Os a second with 0.9 kicks each: the pollers sleep',
+    first: ALL_FOUR,
+    change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
+    is: ['in_force', 'in_force', 'in_force', 'in_force'],
+    stage: 'pinned_queues',
   },
   {
     what: 'three queues and a poller, but the guest uses one queue',

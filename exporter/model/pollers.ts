@@ -10,6 +10,8 @@ export interface Pollers {
   readonly isThere: boolean | undefined;
   /** In words: `poll-max-ns of io0: 32768`. */
   readonly settings: readonly string[];
+  /** I/Os a second below which they may sleep, as none arrives within poll-max-ns; 0 if unknown. */
+  readonly awakeFrom: number;
 }
 
 export interface PollerFacts {
@@ -34,7 +36,17 @@ export function pollersOf(facts: PollerFacts): Pollers {
   // An IOThread that no source lists was hot-plugged.
   const isUnknown =
     known === undefined || (known.length === 0 && hasIothread && servedBy(facts) === undefined);
-  return { isThere: polls ? true : isUnknown ? undefined : false, settings };
+  return {
+    isThere: polls ? true : isUnknown ? undefined : false,
+    settings,
+    awakeFrom: awakeFrom(known ?? []),
+  };
+}
+
+/** QEMU's AioContext stops to poll after poll-max-ns without an event: util/aio-posix.c. */
+function awakeFrom(iothreads: readonly { readonly pollMaxNs: number }[]): number {
+  const longest = Math.max(0, ...iothreads.map(({ pollMaxNs }) => pollMaxNs));
+  return longest === 0 ? 0 : NSEC_PER_SEC / longest;
 }
 
 /** The IOThreads that serve a disk; undefined if no source lists them. */

@@ -46,8 +46,9 @@ const VCPUS_OF_QUIET = 4;
 /** Queues and techniques are judged over a minute, every ten seconds. */
 const JUDGED = '70s';
 
-function lost(technique: Technique): Expected {
-  return { alert: 'KvmTechniqueLost', technique, within: after(JUDGED, thresholds.techniqueLost.for) };
+function lost(technique: Technique, unfit: Expected['unfit'] = () => false): Expected {
+  const within = after(JUDGED, thresholds.techniqueLost.for);
+  return { alert: 'KvmTechniqueLost', technique, within, unfit };
 }
 
 /** The first alert of each list is the one that names the incident. */
@@ -90,7 +91,8 @@ export const EXPECTED: Readonly<Record<Incident['kind'], readonly Expected[]>> =
       within: after(JUDGED, thresholds.queueImbalance.for),
       unfit: ({ usual = 0 }) => usual < thresholds.queueImbalance.minIops && 'too small',
     },
-    lost('parallel_batching'),
+    // With fewer I/Os the pollers sleep: 1 s / poll-max-ns.
+    lost('parallel_batching', ({ usual = 0 }) => usual < 30_518 && 'too small'),
   ],
   polling_lost: [
     { alert: 'KvmPollingRegressed', within: after(WINDOW, thresholds.pollingRegressed.for) },
@@ -141,7 +143,8 @@ export const EXPECTED: Readonly<Record<Incident['kind'], readonly Expected[]>> =
 export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
   exit_storm: ['KvmVcpuStarved', 'KvmExitStormAgainstBaseline'],
   storm_of_its_day: ['KvmExitStorm'],
-  polling_lost: ['KvmIoThreadSaturated'],
+  // A kick an I/O is the end of batching too.
+  polling_lost: ['KvmTechniqueLost', 'KvmIoThreadSaturated'],
   vcpu_starved: ['KvmDiskLatencyHigh'],
   drift_widened: ['KvmVcpuStarved'],
   drift_shared_cpu: ['KvmAffinityDrift', 'KvmVcpuStarved', 'KvmPollingRegressed'],

@@ -1,5 +1,5 @@
 import type { VmAffinity } from '../../model/affinity-reading.ts';
-import { type Drift, driftsOf } from '../../model/drift.ts';
+import { driftsOf } from '../../model/drift.ts';
 import { localSharesOf } from '../../model/local-shares.ts';
 import type { ObservedVm } from '../../model/observed.ts';
 import { Yielder } from '../../schedule/yielder.ts';
@@ -18,34 +18,4 @@ export async function judge(
     affinities.set(key, { observed, drifts, ...localSharesOf(observed, facts) });
   }
   return affinities;
-}
-
-export interface DriftChange {
-  /** Of the VM. */
-  readonly key: string;
-  readonly drift: Drift;
-  readonly began: boolean;
-}
-
-/** The drifts that began and those that ended, by VM. */
-export function changesBetween(
-  before: ReadonlyMap<string, VmAffinity>,
-  now: ReadonlyMap<string, VmAffinity>,
-): DriftChange[] {
-  const gone = [...before.keys()].filter((key) => !now.has(key));
-  return [...now.keys(), ...gone].flatMap((key) =>
-    changesOf(key, before.get(key)?.drifts ?? [], now.get(key)?.drifts ?? []),
-  );
-}
-
-function changesOf(key: string, before: readonly Drift[], now: readonly Drift[]): DriftChange[] {
-  const [old, current] = [new Set(before.map(keyOf)), new Set(now.map(keyOf))];
-  return [
-    ...now.filter((drift) => !old.has(keyOf(drift))).map((drift) => ({ key, drift, began: true })),
-    ...before.filter((drift) => !current.has(keyOf(drift))).map((drift) => ({ key, drift, began: false })),
-  ];
-}
-
-function keyOf({ thread, kind }: Drift): string {
-  return `${thread} ${kind}`;
 }

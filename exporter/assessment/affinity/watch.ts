@@ -13,9 +13,10 @@ import { fixOf, type VmPlan } from '../plan/plan.ts';
 import { basisOf, HostPlans, NO_WANTS, type Wants } from '../plan/plans.ts';
 import type { Accepted } from './accepted.ts';
 import type { Baselines } from './baselines.ts';
+import { DriftChanges } from './changes.ts';
 import { Completions } from './completions.ts';
 import { Confinements } from './confinements.ts';
-import { changesBetween, judge } from './judge.ts';
+import { judge } from './judge.ts';
 import { Learner } from './learner.ts';
 import { MaskReader } from './mask-reader.ts';
 import { Masks } from './masks.ts';
@@ -52,6 +53,7 @@ export class AffinityWatch {
   readonly #learner: Learner;
   readonly #observer: Observer;
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
+  readonly #changes = new DriftChanges();
   /** The improvements of the last question, kept while nothing changes: making them is expensive. */
   #improved: { readonly basis: string; readonly plans: HostPlans } | undefined;
   #host: PlanHost | undefined;
@@ -122,7 +124,7 @@ export class AffinityWatch {
   }
 
   async #judge(topology: CpuTopology): Promise<void> {
-    const { watched, onChange } = this.dependencies;
+    const { watched, onChange, sinceBoot } = this.dependencies;
     const { settings } = this;
     const yielder = new Yielder();
     const observed = new Map<string, ObservedVm>();
@@ -130,13 +132,12 @@ export class AffinityWatch {
       if (yielder.isDue()) await yielder.yield();
       observed.set(vm.key, this.#observer.observe(vm, topology, settings));
     }
-    const before = this.#vms;
     const { maxMigrationsPerSecond } = settings;
     const host = planHostOf([...observed.values()], factsOf(topology), maxMigrationsPerSecond);
     this.#vms = await judge(observed, host);
     this.#host = host;
     const plans = new HostPlans(host.fresh());
-    for (const { key, drift, began } of changesBetween(before, this.#vms)) {
+    for (const { key, drift, began } of this.#changes.take(this.#vms, sinceBoot())) {
       if (yielder.isDue()) await yielder.yield();
       const vm = began ? observed.get(key) : undefined;
       const plan = vm === undefined ? undefined : plans.repairOf(vm);

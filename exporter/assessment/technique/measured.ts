@@ -7,7 +7,7 @@ import { type Estimate, ratioOf } from './estimate.ts';
 
 /** With fewer I/Os the ratios mean nothing. Of a sample that many must be in it. */
 export const MIN_IOS = 100;
-/** I/Os per second below which a poller may sleep (paper, 6.1.1) and a guest has little to batch. */
+/** I/Os per second below which any poller may sleep (paper, 6.1.1) and a guest has little to batch. */
 const BUSY = 1000;
 /** Requests of block devices are merged, split and cached: they may be half as many as the guest's, or twice. */
 const UNCERTAIN = 2;
@@ -37,6 +37,8 @@ export interface Measured {
 export interface Observable extends DeviceFacts {
   readonly isConfidential: boolean;
   readonly isTraced: boolean;
+  /** As of Pollers. */
+  readonly awakeFrom: number;
 }
 
 /** @returns why nothing could be measured, else the measurement */
@@ -54,7 +56,7 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
   const precision = { skew: growth.skew, weight, factor: growth.isEstimate ? UNCERTAIN : 1 };
   const own = queues.filter((kick) => !isSharedByQueues(kick));
   return {
-    isBusy: ios / seconds >= BUSY,
+    isBusy: ios / seconds >= Math.max(BUSY, of.awakeFrom),
     weight,
     kicksPerIo: ratioOf(kicks, ios, precision),
     interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),

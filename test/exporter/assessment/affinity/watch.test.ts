@@ -51,6 +51,41 @@ test('a vCPU and an I/O thread that move to one CPU share it', async (context) =
   assert.equal((await tick({ 12: '2' })).length, 3);
 });
 
+test('a thread pinned to two nodes is one drift while it moves between them, which ends after a minute', async (context) => {
+  const { tree, tick, state } = affinityHost(context);
+  state.topology = topologyOf(2, 2, 1);
+  tree.write('proc/10/numa_maps', '7f00 default anon=4 N0=4 kernelpagesize_kB=4\n');
+  const residency = newResidency(1);
+  state.residencies.set(11, residency);
+  await tick({ 11: '1-2' });
+  const changes: string[] = [];
+  const seen = async (cpu: number, seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      observe(residency, cpu, 1, 8);
+      changes.push(...(await tick()).filter((change) => change.includes('cross_node')));
+    }
+  };
+  for (let i = 0; i < 20; i++) {
+    await seen(2, 10);
+    await seen(1, 10);
+  }
+  assert.deepEqual(changes, ['+vcpu0 cross_node']);
+  await seen(1, 60);
+  assert.deepEqual(changes, ['+vcpu0 cross_node', '-vcpu0 cross_node']);
+});
+
+test('a thread that may be unpinned has no wrong node', async (context) => {
+  const { tree, tick, state } = affinityHost(context);
+  const { cpus, ...more } = topologyOf(2, 3, 1);
+  state.topology = { ...more, cpus: cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu === 0 })) };
+  tree.write('proc/10/cgroup', '0::/../hidden\n');
+  tree.write('proc/10/numa_maps', '7f00 default anon=4 N0=4 kernelpagesize_kB=4\n');
+  state.residencies.set(11, newResidency(4));
+  const found = [];
+  for (let i = 0; i < 5; i++) found.push(...(await tick({ 11: '1-5' })));
+  assert.deepEqual(found, []);
+});
+
 test('a mask narrowed by hand is the new pin, and losing that pin is drift', async (context) => {
   const { tick, expected } = affinityHost(context);
   await tick({ 11: '0-3' });
