@@ -19,6 +19,7 @@ import { Baselines } from './affinity/baselines.ts';
 import { Memory } from './affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
+import { ApicvWatch } from './apicv-watch.ts';
 import type { VmPlan } from './plan/plan.ts';
 import { ioThreadsOf } from './plan/polling.ts';
 import type { Moment } from './stage/moment.ts';
@@ -53,6 +54,7 @@ export class Assessment {
   readonly #memory: Memory;
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
+  readonly #apicv = new ApicvWatch();
 
   constructor(
     private readonly dependencies: AssessmentDependencies,
@@ -142,6 +144,7 @@ export class Assessment {
   /** Judges the techniques. Call it several times a minute. */
   async judge(moments: ReadonlyMap<string, Moment>): Promise<void> {
     await this.#stages.judge(moments);
+    this.#logApicv();
   }
 
   #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
@@ -172,6 +175,17 @@ export class Assessment {
     });
     if (isLost) logger.warn(fields, message);
     else logger.info(fields, message);
+  }
+
+  #logApicv(): void {
+    const { watched, lastOf, logger, onEvent } = this.dependencies;
+    for (const event of this.#apicv.changes(watched.vms, (vm) => lastOf(vm).statistics)) {
+      const { vm, kind, what } = event;
+      onEvent(event);
+      if (kind === 'apicv_inhibited')
+        logger.warn({ vm, reasons: what }, `APICv of ${vm} is inhibited: ${what}`);
+      else logger.info({ vm }, `APICv of ${vm} works again`);
+    }
   }
 
   #logPhase({ label: vm }: Vm, from: string | undefined, to: string | undefined): void {

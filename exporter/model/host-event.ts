@@ -11,6 +11,8 @@ export const EVENT_WORDS = {
   storm_ended: 'exit storm ended',
   stall_began: 'stalled',
   stall_ended: 'stall ended',
+  apicv_inhibited: 'APICv inhibited',
+  apicv_works: 'APICv works again',
 } as const;
 
 export type EventKind = keyof typeof EVENT_WORDS;
