@@ -119,8 +119,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
       lastOf: () => ({
         statistics: storageOf(now),
         facts: factsOf(now),
-        notifyAddresses: undefined,
-        isConfidential: now.confidentialBy === 'kernel',
+        kernel: { confidential: now.confidentialBy === 'kernel' ? 'sev' : undefined },
       }),
       onPhase: () => undefined,
     });

@@ -1,11 +1,11 @@
 import type { HostEvent } from '../model/host-event.ts';
 import type { Vm } from '../model/vm.ts';
-import type { VmStatistics } from '../model/vm-statistics.ts';
+import type { KernelFacts } from '../model/vm-statistics.ts';
 
 /** KVM also inhibits APICv for moments, such as for an interrupt window (arch/x86/kvm/svm/svm.c). */
 const READINGS_TO_BELIEVE = 3;
 
-type Reading = Pick<VmStatistics, 'apicv'>;
+type Reading = Pick<KernelFacts, 'apicv'>;
 
 interface Known {
   /** Reasons of the last change that was believed, in one text. Empty: APICv works. */
@@ -13,7 +13,7 @@ interface Known {
   readonly latest: string;
   /** How many readings in a row gave `latest`. */
   readonly readings: number;
-  readonly statistics: Reading;
+  readonly reading: Reading;
 }
 
 /** Notices when KVM stops or starts to use APICv or AVIC for a running VM. */
@@ -23,14 +23,14 @@ export class ApicvWatch {
   /**
    * Call it for each new reading of the statistics, with all VMs of the host.
    *
-   * @param statisticsOf the last reading; undefined, or without `apicv`, changes nothing
+   * @param readingOf the last reading; undefined, or without `apicv`, changes nothing
    */
-  changes(vms: readonly Vm[], statisticsOf: (vm: Vm) => Reading | undefined): HostEvent[] {
+  changes(vms: readonly Vm[], readingOf: (vm: Vm) => Reading | undefined): HostEvent[] {
     const next = new Map<string, Known>();
     const events: HostEvent[] = [];
     for (const vm of vms) {
       const before = this.#known.get(vm.key);
-      const now = follow(before, statisticsOf(vm));
+      const now = follow(before, readingOf(vm));
       if (now === undefined) continue;
       next.set(vm.key, now);
       if (before !== undefined && before.believed !== now.believed)
@@ -41,13 +41,13 @@ export class ApicvWatch {
   }
 }
 
-function follow(before: Known | undefined, statistics: Reading | undefined): Known | undefined {
-  if (statistics?.apicv === undefined || statistics === before?.statistics) return before;
-  const latest = [...statistics.apicv.inhibited].sort().join(', ');
-  if (before === undefined) return { believed: latest, latest, readings: 1, statistics };
+function follow(before: Known | undefined, reading: Reading | undefined): Known | undefined {
+  if (reading?.apicv === undefined || reading === before?.reading) return before;
+  const latest = [...reading.apicv.inhibited].sort().join(', ');
+  if (before === undefined) return { believed: latest, latest, readings: 1, reading };
   const readings = latest === before.latest ? before.readings + 1 : 1;
   const believed = readings >= READINGS_TO_BELIEVE ? latest : before.believed;
-  return { believed, latest, readings, statistics };
+  return { believed, latest, readings, reading };
 }
 
 function eventOf(vm: string, reasons: string): HostEvent {

@@ -179,7 +179,7 @@ export class Assessment {
 
   #logApicv(): void {
     const { watched, lastOf, logger, onEvent } = this.dependencies;
-    for (const event of this.#apicv.changes(watched.vms, (vm) => lastOf(vm).statistics)) {
+    for (const event of this.#apicv.changes(watched.vms, (vm) => lastOf(vm).kernel)) {
       const { vm, kind, what } = event;
       onEvent(event);
       if (kind === 'apicv_inhibited')

@@ -94,6 +94,9 @@ export function requestsOf(disks: readonly Disk[]): number {
 }
 
 /** The part of a VM's statistics that says how its disks are served. */
+/** What only the kernel reports of a VM. */
+export type KernelFacts = Pick<VmStatistics, 'apicv' | 'confidential' | 'notifyAddresses'>;
+
 export type Storage = Pick<VmStatistics, 'disks' | 'iothreads'>;
 
 /** Sums over the vCPUs, as debugfs shows a VM. A peak is the maximum of the vCPUs. */

@@ -1,9 +1,8 @@
-import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
 import type { Host } from '../../probes/host.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { type KernelResult, NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
-import { requestsOf, type Storage } from '../model/vm-statistics.ts';
+import { type KernelFacts, requestsOf, type Storage } from '../model/vm-statistics.ts';
 import { KernelStatistics } from './bpf/kernel.ts';
 import type { BpfSettings, Loader } from './bpf/object.ts';
 import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
@@ -26,9 +25,7 @@ export interface RemoteSettings {
 export interface Known {
   readonly statistics: Storage | undefined;
   readonly facts: Facts | undefined;
-  readonly notifyAddresses: readonly NotifyAddress[] | undefined;
-  /** By the kernel. The command line may say it, too. */
-  readonly isConfidential: boolean;
+  readonly kernel: KernelFacts | undefined;
 }
 
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
@@ -69,8 +66,7 @@ export class RemoteSources {
     return {
       statistics: this.#last.get(key),
       facts: this.#sessions.factsOf(key),
-      notifyAddresses: this.#kernel.notifyAddressesOf(key),
-      isConfidential: this.#kernel.isConfidential(key),
+      kernel: this.#kernel.lastOf(key),
     };
   }
 

@@ -98,7 +98,7 @@ export class StageWatch implements Stages {
     const phase = phases.of(vm);
     const declared = stageNamed(phase);
     const facts = {
-      vm: { ...vm, isConfidential: vm.isConfidential || known.isConfidential },
+      vm: { ...vm, isConfidential: vm.isConfidential || known.kernel?.confidential !== undefined },
       affinity,
       topology,
       features,
@@ -167,12 +167,12 @@ export class StageWatch implements Stages {
    * statistics may be late or missing.
    */
   #queueCount(vm: Vm, device: string, kicks: readonly KickCount[]): number | undefined {
-    const { facts, notifyAddresses } = this.dependencies.lastOf(vm);
+    const { facts, kernel } = this.dependencies.lastOf(vm);
     const known = facts?.queues.get(devicePath(device) ?? '')?.queues;
     return (
       known ??
       vm.devices?.storage.find(({ id }) => id === device)?.queues ??
-      queuesBeside(kicks, notifyAddresses)
+      queuesBeside(kicks, kernel?.notifyAddresses)
     );
   }
 }

@@ -1,10 +1,10 @@
 import { MODULE_OBJECT } from '../../../probes/bpf/iterator.ts';
-import { type KvmRows, type NotifyAddress, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
+import { type KvmRows, parseKvmRows } from '../../../probes/bpf/kvm-rows.ts';
 import { SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { type KernelResult, NO_KERNEL } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
-import type { VmStatistics } from '../../model/vm-statistics.ts';
+import type { KernelFacts, VmStatistics } from '../../model/vm-statistics.ts';
 import { BpfObject, type BpfSettings, type Loader, loadObject } from './object.ts';
 import type { RowReader } from './row-reader.ts';
 import { statisticsOf, vcpuThreads } from './statistics.ts';
@@ -94,14 +94,9 @@ export class KernelStatistics {
     return this.#vcpus.get(pid);
   }
 
-  /** Where the VM's virtqueues are notified, as of the last query; undefined if unknown. */
-  notifyAddressesOf(key: string): readonly NotifyAddress[] | undefined {
-    return this.#last.get(key)?.notifyAddresses;
-  }
-
-  /** Whether the kernel reports a confidential VM, as of the last query. */
-  isConfidential(key: string): boolean {
-    return this.#last.get(key)?.confidential !== undefined;
+  /** What the last query gave for the VM; undefined if nothing. */
+  lastOf(key: string): KernelFacts | undefined {
+    return this.#last.get(key);
   }
 
   close(): void {

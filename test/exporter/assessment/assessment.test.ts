@@ -5,6 +5,7 @@ import type { AffinitySettings } from '../../../exporter/assessment/affinity/wat
 import { Assessment } from '../../../exporter/assessment/assessment.ts';
 import type { HostEvent } from '../../../exporter/model/host-event.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
+import type { KernelFacts } from '../../../exporter/model/vm-statistics.ts';
 import { threadOf, vmOf } from '../../../testing/affinity-host.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
 import { topologyOf } from '../../../testing/observed-vms.ts';
@@ -28,6 +29,7 @@ function setUp(context: TestContext) {
   const events: HostEvent[] = [];
   const vm: Vm = vmOf();
   const vcpu0 = threadOf(tree, 11, 'vcpu0');
+  let kernel: KernelFacts | undefined;
   const assessment = new Assessment(
     {
       host: tree.host,
@@ -47,8 +49,7 @@ function setUp(context: TestContext) {
       lastOf: () => ({
         statistics: undefined,
         facts: undefined,
-        notifyAddresses: undefined,
-        isConfidential: false,
+        kernel,
       }),
       now: () => 0,
       epochMs: () => 0,
@@ -69,6 +70,10 @@ function setUp(context: TestContext) {
     configure(more: Partial<AffinitySettings>) {
       settings = { ...settings, ...more };
       assessment.configure(settings);
+    },
+    async judgeWith(...inhibited: string[]) {
+      kernel = { apicv: { inhibited: new Set(inhibited), active: new Map() } };
+      await assessment.judge(new Map());
     },
     async follow(mask: string) {
       const path = `${tree.folder}/proc/10/task/11/status`;
@@ -145,6 +150,27 @@ test('a lost technique is a warning and an event; the first verdict is neither',
     ({ level, message }) => level === 'warn' && message.startsWith('affinity of web'),
   );
   assert.equal(losses.length, 1);
+});
+
+test('an APICv inhibit is a warning and an event, and its end an event', async (context) => {
+  const { log, events, judgeWith } = setUp(context);
+  await judgeWith();
+  for (let i = 0; i < 3; i++) await judgeWith('apic_id_modified');
+  for (let i = 0; i < 3; i++) await judgeWith();
+  assert.deepEqual(
+    events.map(({ vm, kind, what }) => [vm, kind, what]),
+    [
+      ['web', 'apicv_inhibited', 'apic id modified'],
+      ['web', 'apicv_works', ''],
+    ],
+  );
+  assert.deepEqual(
+    log.map(({ level, message }) => [level, message]),
+    [
+      ['warn', 'APICv of web is inhibited: apic id modified'],
+      ['info', 'APICv of web works again'],
+    ],
+  );
 });
 
 test('without a boot id, earlier baselines are not used', async (context) => {

@@ -73,8 +73,7 @@ function setUp(context: TestContext) {
     lastOf: () => ({
       statistics: state.hasStatistics ? statistics() : undefined,
       facts: facts(),
-      notifyAddresses: undefined,
-      isConfidential: false,
+      kernel: undefined,
     }),
     onPhase: ({ label }, from, to) => void changes.push(`${label} phase: ${from} -> ${to}`),
   });
