@@ -15,6 +15,7 @@ import {
   lastOverTime,
   max,
   maxOverTime,
+  min,
   minOverTime,
   mul,
   notEqual,
@@ -72,8 +73,17 @@ const { exitStorm, exitStormAgainstBaseline: againstBaseline, exitLatency } = th
 const { affinityDrift, threadsShareCpu, crossNodeIo, vcpuStarved, vmThrottled, ioThreadSaturated } =
   thresholds;
 const { pollingRegressed, haltPollWaste, queueImbalance, diskLatency, ioStalled, techniqueLost } = thresholds;
-const { collectorFailing, traceDrops, taskStalled, seriesLimited, down, baseline, WINDOW, MISSED } =
-  thresholds;
+const {
+  apicvLost,
+  collectorFailing,
+  traceDrops,
+  taskStalled,
+  seriesLimited,
+  down,
+  baseline,
+  WINDOW,
+  MISSED,
+} = thresholds;
 
 const timing = ({ for: pending, keepFiringFor }: { for: string; keepFiringFor: string }) => ({
   for: pending,
@@ -319,6 +329,23 @@ const alerts = {
     ...timing(techniqueLost),
     summary: `Lost {{ $labels.technique }}: ${ABOUT_VM}`,
     description: `{{ $labels.technique }} was in force in ${ABOUT_VM} and is not: ${lostText}. ${DOCTOR}`,
+  }),
+  KvmApicvLost: ofVm({
+    severity: 'warning',
+    expr: and(
+      count(compare(lastScraped('kvm_vcpu_apicv_active'), '==', 0), VM),
+      on(...VM),
+      compare(
+        maxOverTime(
+          subquery(min(gauge('kvm_vcpu_apicv_active'), VM), apicvLost.memory, apicvLost.resolution),
+        ),
+        '==',
+        1,
+      ),
+    ),
+    ...timing(apicvLost),
+    summary: `APICv lost: ${ABOUT_VM}`,
+    description: `vCPUs of ${ABOUT_VM} that do not use APICv or AVIC: {{ $value }}. All of them used it within the last ${apicvLost.memory}. The reason: kvm_vm_apicv_inhibited. ${DOCTOR}`,
   }),
   KvmTelemetryCollectorFailing: ofHost({
     severity: 'warning',

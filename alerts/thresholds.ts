@@ -172,6 +172,9 @@ export const techniqueLost = {
   keepFiringFor: '5m',
 } as const;
 
+/** vCPUs that used APICv or AVIC within `memory`, and do not now. KVM also inhibits it for moments. */
+export const apicvLost = { memory: '6h', resolution: '5m', for: '10m', keepFiringFor: '5m' } as const;
+
 /** A collector that worked within `memory` and fails now. `doctor` reports probes that never worked. */
 export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;

@@ -268,6 +268,18 @@ const BOUNDARIES: readonly Boundary[] = [
     ],
   },
   {
+    alert: 'KvmApicvLost',
+    limit: 'a vCPU that used APICv',
+    for: 10,
+    keep: 5,
+    begins: STEP,
+    inputs: (side) => [
+      [`kvm_vcpu_apicv_active{${VM},vcpu="0"} ${isBad(side)}`, 0, 1],
+      // One VM that never used it.
+      ['kvm_vcpu_apicv_active{job="kvm-telemetry",instance="kvm1:9954",vm="other",vcpu="0"}', 0],
+    ],
+  },
+  {
     alert: 'KvmTelemetryCollectorFailing',
     limit: 'a collector that worked',
     for: 15,
