@@ -19,6 +19,8 @@
 // `npm run bench -- increases`: whether increase() of each counter of a live guest is right. Arguments:
 //   --minutes 60.
 // `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
+// `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30.
+// `npm run bench -- compare-recording`: the same of a recording with as many samples as compare reads.
 import { become, ready, root } from './prepare.mjs';
 
 ready();
@@ -36,6 +38,8 @@ const NAMES = [
   'perf-overhead',
   'increases',
   'compare',
+  'compare-month',
+  'compare-recording',
 ];
 const which = NAMES.includes(args[0]) ? args.shift() : 'scrape';
 become([`${root}dist/bench/${which}.js`, ...args]);

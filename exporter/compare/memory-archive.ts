@@ -25,31 +25,27 @@ export class MemoryArchive implements Archive {
   }
 
   async labelSets(selector: Selector, time: Span): Promise<Series['labels'][]> {
-    return this.#select(selector, time).map(({ labels }) => labels);
+    return [...this.#select(selector, time)].map(({ labels }) => labels);
   }
 
   async *presence(selector: Selector, time: Span): AsyncGenerator<Series[]> {
-    yield this.#select(selector, time).map(({ labels, samples }) => ({
-      labels,
-      samples: samples.map(([at]) => [at, 1]),
-    }));
+    for (const { labels, samples } of this.#select(selector, time))
+      yield [{ labels, samples: samples.map(([at]) => [at, 1]) }];
   }
 
+  /** One series in each piece: pairs take four times the memory. */
   async *samples(selector: Selector, time: Span): AsyncGenerator<Series[]> {
-    yield this.#select(selector, time);
+    for (const series of this.#select(selector, time)) yield [series];
   }
 
-  #select({ metric, labels: wanted }: Selector, { start, end }: Span): Series[] {
+  *#select({ metric, labels: wanted }: Selector, { start, end }: Span): Generator<Series> {
     const isWanted = ({ labels }: KeptSeries): boolean =>
       Object.entries(wanted).every(([label, values]) => values.includes(labels[label] ?? ''));
-    const found: Series[] = [];
-    for (const series of this.#byMetric.get(metric) ?? []) {
-      if (!isWanted(series)) continue;
+    for (const { labels, times, values } of (this.#byMetric.get(metric) ?? []).filter(isWanted)) {
       const samples: [number, number][] = [];
-      for (const [i, at] of series.times.entries())
-        if (at >= start && at <= end) samples.push([at, series.values[i] ?? Number.NaN]);
-      if (samples.length > 0) found.push({ labels: series.labels, samples });
+      for (const [i, at] of times.entries())
+        if (at >= start && at <= end) samples.push([at, values[i] ?? Number.NaN]);
+      if (samples.length > 0) yield { labels, samples };
     }
-    return found;
   }
 }

@@ -7,7 +7,7 @@ import type { Span } from '../model.ts';
 import { RECORDED } from './format.ts';
 
 /** More samples than these do not fit into 300 MiB together with what is computed of them. */
-const MAX_SAMPLES = 6_000_000;
+const MAX_SAMPLES = 4_000_000;
 const MAX_TEXT = 10_000;
 /** Read of all VMs: for names that are near, and for the load of the others. */
 const OF_ALL_VMS = new Set(['kvm_vm_vcpus', 'kvm_vm_info']);

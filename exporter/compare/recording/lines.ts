@@ -12,7 +12,7 @@ export interface Line {
   readonly share: number;
 }
 
-const CHUNK = 1024 * 1024;
+const CHUNK = 256 * 1024;
 
 /** When a file was written last, in seconds of the epoch. @throws ConfigError */
 export async function timeOfFile(path: string): Promise<number> {
@@ -26,8 +26,8 @@ export async function* linesOf(path: string, most: number): AsyncGenerator<Line>
     const { size } = await handle.stat();
     const pending: Buffer[] = [];
     let [number, length, done] = [0, 0, 0];
+    const chunk = Buffer.alloc(CHUNK);
     for (;;) {
-      const chunk = Buffer.alloc(CHUNK);
       const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
       if (bytesRead === 0) break;
       let from = 0;
@@ -40,7 +40,8 @@ export async function* linesOf(path: string, most: number): AsyncGenerator<Line>
         length = 0;
         yield { text, number: ++number, isWhole: true, share: Math.min(1, (done + from) / size) };
       }
-      pending.push(bytes.subarray(from));
+      // The chunk is used again.
+      pending.push(Buffer.from(bytes.subarray(from)));
       length += bytesRead - from;
       done += bytesRead;
       if (length > most) throw new ConfigError(`${path}: line ${number + 1} is longer than ${most} bytes`);

@@ -2,7 +2,7 @@ import { plainName, shortened } from '../names.ts';
 import type { AssessedConfiguration, Estimate } from '../statistics/assessment.ts';
 import type { Metric } from './main-metrics.ts';
 import { valueText } from './numbers.ts';
-import { ticks } from './scale.ts';
+import { labelStep, ticks } from './scale.ts';
 import { element, picture, text } from './svg.ts';
 
 const WIDTH = 440;
@@ -25,9 +25,13 @@ export function barChart(
   const end = marks.at(-1) ?? 1;
   const x = (value: number): number => LEFT + (Math.min(value, end) / end) * PLOT;
   const bottom = TOP + ROW * configurations.length;
-  const grid = marks.map((value) => [
+  const labels = marks.map((value) => valueText(value, unit));
+  const each = labelStep(labels, PLOT / Math.max(1, marks.length - 1));
+  const grid = marks.map((value, i) => [
     element('line', { class: 'grid', x1: x(value), x2: x(value), y1: TOP, y2: bottom }),
-    text(x(value), bottom + 15, valueText(value, unit), { class: 'tick', 'text-anchor': 'middle' }),
+    i % each === 0
+      ? text(x(value), bottom + 15, labels[i] ?? '', { class: 'tick', 'text-anchor': 'middle' })
+      : '',
   ]);
   const rows = configurations.map(({ name }, i) => {
     const y = TOP + ROW * i + (ROW - BAR) / 2;

@@ -1,3 +1,18 @@
+/** Of a character of 11 px, and the space between two texts. */
+const CHARACTER = 6.5;
+const SPACE = 6;
+
+/**
+ * Each how many marks there is room for a text.
+ *
+ * @param texts of all marks
+ * @param distance between two marks, in px
+ */
+export function labelStep(texts: readonly string[], distance: number): number {
+  const longest = Math.max(0, ...texts.map((text) => text.length));
+  return Math.max(1, Math.ceil((longest * CHARACTER + SPACE) / distance));
+}
+
 /** Round numbers from 0 to at least `most`, at most six: 0, 50, 100, 150. */
 export function ticks(most: number): number[] {
   if (!(most > 0) || !Number.isFinite(most)) return [0, 1];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gainText, percent, valueText } from '../../../exporter/compare/report/numbers.ts';
-import { ticks } from '../../../exporter/compare/report/scale.ts';
+import { labelStep, ticks } from '../../../exporter/compare/report/scale.ts';
 import { mergedSpans, timeAxis } from '../../../exporter/compare/report/time-axis.ts';
 import { spansText } from '../../../exporter/compare/report/times.ts';
 
@@ -12,6 +12,12 @@ test('an axis has at most six round numbers and reaches the largest value', () =
   }
   assert.deepEqual(ticks(250_000), [0, 100_000, 200_000, 300_000]);
   assert.deepEqual(ticks(Number.NaN), [0, 1]);
+});
+
+test('an axis leaves out texts for which there is no room', () => {
+  assert.equal(labelStep(['0', '1', '2'], 50), 1);
+  assert.equal(labelStep(['0/s', '100,000/s', '200,000/s', '300,000/s', '400,000/s'], 57), 2);
+  assert.equal(labelStep([], 57), 1);
 });
 
 test('the axis of the time leaves long pauses out and keeps the order', () => {
