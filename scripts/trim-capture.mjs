@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { root } from './prepare.mjs';
 
 const KEEP = [
+  /^bpf\/(kvm|threads)$/,
   /^proc\/(stat|schedstat|interrupts|partitions|diskstats)$/,
   /^proc\/irq\/\d+\/effective_affinity_list$/,
   /^proc\/\d+\/(stat|status|sched|schedstat|cmdline|comm|numa_maps)$/,

@@ -1,4 +1,5 @@
 import type { CpuTimes } from './cpu-times.ts';
+import { kvmRows, threadRows } from './files/bpf-rows.ts';
 import { QMP_FOLDER, socketOf } from './files/cmdline.ts';
 import { debugfsFolder, writeDebugfs, writeDebugfsTotals } from './files/debugfs.ts';
 import type { HostFacts } from './files/facts.ts';
@@ -49,6 +50,10 @@ export class HostTree {
       if (vm.spec.libvirt === true) this.tree.put(`run/libvirt/qemu/${vm.name}.xml`, domstatusText(vm));
     }
     writeDebugfsTotals(this.tree, vms, facts);
+    if (facts.hasBpf) {
+      this.tree.put('bpf/kvm', kvmRows(vms));
+      this.tree.put('bpf/threads', threadRows(vms, facts));
+    }
     this.tree.put('proc/1/net/unix', netUnixText(monitorSockets(vms)), 0o444);
     writeProcLive(this.tree, facts, times);
     writeSysLive(this.tree, facts);

@@ -65,6 +65,8 @@ export class SimulatedHost {
   /** Seconds since the simulation began. */
   time = 0;
   lockdown: HostFacts['lockdown'] = 'none';
+  /** Whether the tree has the rows of BPF iterators, beside the files that they replace. */
+  hasBpf = false;
   readonly #random: Random;
   readonly #pins: CpuAllocator;
   readonly #times: CpuTimes;
@@ -196,6 +198,7 @@ export class SimulatedHost {
       uptime: uptime + this.time,
       bootTime: Math.floor(startTime - uptime),
       lockdown: this.lockdown,
+      hasBpf: this.hasBpf,
       pressure: psi ? this.#pressure : undefined,
       nodeOf: (cpu) => this.topology.cpus[cpu]?.node ?? 0,
     };

@@ -28,6 +28,7 @@ async function live({ folder, scenario: name, seed, pid }: SimulationData): Prom
     return;
   }
   const { host, script } = make({ seed, startTime: Math.floor(Date.now() / 1000) });
+  host.hasBpf = true;
   // Threads have a CPU only after some time has passed.
   host.step(STEP_SECONDS);
   host.writeTo(folder);

@@ -1,0 +1,43 @@
+import type { Host } from '../host.ts';
+import { readPossibleCpus } from '../sys-cpu.ts';
+import { BpfIterator } from './iterator.ts';
+import { parseKvmRows } from './kvm-rows.ts';
+import type { Libbpf } from './libbpf.ts';
+import { rowsIn } from './rows.ts';
+
+/** probes/bpf/rows.h: the VM's address follows the head of each row of KVM. */
+const VM = 16;
+
+/**
+ * Rows of this host for a copy of it, by the name of their file. The addresses of VMs in the kernel become numbers.
+ *
+ * @throws SourceError
+ */
+export function captureRows(libbpf: Libbpf, host: Host): Record<'kvm' | 'threads', Buffer> {
+  const kvm = BpfIterator.load(libbpf, 'kvm');
+  const threads = BpfIterator.load(libbpf, 'threads');
+  try {
+    const rows = withoutAddresses(Buffer.from(kvm.read()));
+    const pids = new Set(parseKvmRows(rows, kvm.object).vms.map(({ pid }) => pid));
+    threads.processSet('processes').replace(pids, Math.ceil(readPossibleCpus(host) / 64));
+    return { kvm: rows, threads: Buffer.from(threads.read()) };
+  } finally {
+    kvm.close();
+    threads.close();
+  }
+}
+
+/** Numbers the VMs in the order of their rows. */
+export function withoutAddresses(rows: Buffer): Buffer {
+  const numbers = new Map<bigint, number>();
+  const changed = Buffer.from(rows);
+  let start = 0;
+  for (const { size } of rowsIn(rows, 'rows of KVM')) {
+    const address = rows.readBigUInt64LE(start + VM);
+    const number = numbers.get(address) ?? numbers.size + 1;
+    numbers.set(address, number);
+    changed.writeBigUInt64LE(BigInt(number), start + VM);
+    start += size;
+  }
+  return changed;
+}
