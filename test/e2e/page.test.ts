@@ -221,6 +221,15 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
     await condition('kv', /^stalled: [\d,]+ I\/Os hang on \w+$/);
     await condition('web', /^exit storm: .*k exits\/s a vCPU$/);
     await condition('build', /^drift: \d+ thread/);
+    const verdict = page.locator('tr[data-vm="build"] [data-column="verdict"]', {
+      hasText: /^pinning (LOST \d\d:\d\d|in force \d+ \w+)/,
+    });
+    await verdict.waitFor({ timeout: 60_000 });
+    const [left, right] = await verdict.evaluate((cell) => {
+      const { left, right } = cell.getBoundingClientRect();
+      return [left, right];
+    });
+    assert.ok((left ?? -1) >= 0 && (right ?? width + 1) <= width, `the verdict is cut at ${width}`);
     const first = await page
       .locator('#vms tbody tr[data-vm]')
       .evaluateAll((rows) => rows.slice(0, 3).map((row) => row.getAttribute('data-vm')));

@@ -3,6 +3,7 @@ import { type Condition, severityOf } from './conditions.ts';
 import { count, duration, fixed, NONE, words } from './format.ts';
 import { type Hour, latest } from './line-path.ts';
 import type { VmRates } from './rates.ts';
+import { verdictLine } from './verdicts.ts';
 
 export interface Row {
   readonly vm: LiveVm;
@@ -11,6 +12,8 @@ export interface Row {
   readonly conditions: readonly Condition[];
   /** Means of the last minutes, as the daemon recorded them. */
   readonly hour: Hour | undefined;
+  /** When the VM was collected, in seconds of the epoch. */
+  readonly at: number;
 }
 
 export interface Column {
@@ -153,6 +156,16 @@ export const COLUMNS: readonly Column[] = [
     value: ({ hour }) => latest(hour, 'p99'),
     text: ({ hour }) =>
       [count(latest(hour, 'iops')), count(latest(hour, 'exits')), duration(latest(hour, 'p99'))].join(', '),
+    raw: none,
+  },
+  {
+    key: 'verdict',
+    label: 'Verdict',
+    unit: '',
+    isNumber: false,
+    help: 'The techniques that are in force, partly or lost, since when, and the number that decided',
+    value: ({ vm }) => vm.techniques.filter(({ state }) => state === 'lost').length,
+    text: ({ vm, at, hour }) => (vm.techniques.length === 0 ? NONE : verdictLine(vm.techniques, at, hour)),
     raw: none,
   },
 ];

@@ -78,7 +78,7 @@ export class Store {
       const old = past.get(vm.vm);
       const rates = vmRates(old, vm, seconds);
       this.#record(vm.vm, rates);
-      return { vm, rates, conditions: conditionsOf(vm, rates), hour: this.#hourOf(vm.vm) };
+      return { vm, rates, conditions: conditionsOf(vm, rates), hour: this.#hourOf(vm.vm), at: now.at / 1000 };
     });
     this.cpuBusy = now.cpus.map(({ run }, i) => rateOf(before?.cpus[i]?.run, run, seconds));
     this.last = now;

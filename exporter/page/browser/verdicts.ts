@@ -1,5 +1,6 @@
 import type { Counts, LiveTechnique } from '../live.ts';
 import { count, percent, words } from './format.ts';
+import type { Hour } from './line-path.ts';
 
 const NAMES: Readonly<Record<string, string>> = {
   affinity: 'pinning',
@@ -48,19 +49,41 @@ export function lossInWords({ technique, since, evidence, was }: LiveTechnique):
   return `${nameOf(technique)} LOST ${clock}${numbers === '' ? '' : `: ${numbers}`}`;
 }
 
+/** Minutes before a loss that the minutes after it are compared with. */
+const BASE_MINUTES = 10;
+
+/** `I/O -32%` since a technique was lost; empty if one of the two sides is unknown. */
+function changeSince(since: number, now: number, hour: Hour | undefined): string {
+  const iops = hour?.['iops'] ?? [];
+  const lost = iops.length - Math.ceil((now - since) / 60);
+  const before = mean(iops.slice(Math.max(0, lost - BASE_MINUTES), Math.max(0, lost)));
+  const after = mean(iops.slice(Math.max(0, lost + 1)));
+  if (before === undefined || after === undefined || before === 0) return '';
+  const change = Math.round((after / before - 1) * 100);
+  return `I/O ${change < 0 ? '' : '+'}${change}%`;
+}
+
+function mean(values: readonly (number | null)[]): number | undefined {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
 /**
- * `pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11`. What is off is left out.
+ * `pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11 · I/O -32%`. What is off is left out.
  *
  * @param now seconds of the epoch
+ * @param hour the I/Os of the last hour, by minute
  */
-export function verdictLine(techniques: readonly LiveTechnique[], now: number): string {
+export function verdictLine(techniques: readonly LiveTechnique[], now: number, hour?: Hour): string {
   const parts = techniques.flatMap((each) => {
     const { technique, state, since } = each;
     if (state === 'off') return [];
     if (state === 'lost') return [lossInWords(each)];
     return [`${nameOf(technique)} ${words(state)}${state === 'unknown' ? '' : ` ${age(now - since)}`}`];
   });
-  return parts.join(' · ') || 'no technique in force';
+  const losses = techniques.filter(({ state }) => state === 'lost').map(({ since }) => since);
+  const change = losses.length === 0 ? '' : changeSince(Math.min(...losses), now, hour);
+  return [...parts, change].filter(Boolean).join(' · ') || 'no technique in force';
 }
 
 /** `6 d`, `3 min`. */

@@ -87,7 +87,7 @@ export class VmView {
     this.#head(row);
     const { techniques } = row.vm;
     this.#verdict.hidden = techniques.length === 0;
-    setText(this.#verdict, verdictLine(techniques, (store.last?.at ?? 0) / 1000));
+    setText(this.#verdict, verdictLine(techniques, row.at, row.hour));
     for (const column of COLUMNS) {
       const tile = this.#tiles.get(column.key);
       if (tile === undefined) continue;
@@ -154,7 +154,7 @@ export class VmView {
   #makeTiles(): HTMLElement {
     const list = el('dl', { class: 'tiles' });
     for (const { key, label, unit, help } of COLUMNS) {
-      if (['vm', 'condition', 'stage', 'hour'].includes(key)) continue;
+      if (['vm', 'condition', 'stage', 'hour', 'verdict'].includes(key)) continue;
       const value = el('dd', { class: 'value', 'data-column': key });
       this.#tiles.set(key, value);
       list.append(el('div', { title: help }, el('dt', {}, label, el('small', {}, unit)), value));

@@ -62,6 +62,9 @@ test('a technique that was lost, with its number and the one before; a lost pin 
     'pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11',
   );
   assert.equal(verdictLine([], now), 'no technique in force');
+  const hour = { iops: [100, null, 100, 70, 68, 68] };
+  assert.match(verdictLine(techniques, polling.since + 150, hour), / · I\/O -32%$/);
+  assert.doesNotMatch(verdictLine(techniques, polling.since + 3600, hour), /I\/O [-+]/, 'nothing before it');
 });
 
 test('an exit storm is what the I/O does not explain, for each vCPU', () => {

@@ -10,7 +10,7 @@ import { liveVm } from './samples.ts';
 function row(vm: string, exits: number | undefined, known: Partial<LiveVm> = {}): Row {
   const now = liveVm(vm, known);
   const rates = { ...vmRates(undefined, now, 1), exits };
-  return { vm: now, rates, conditions: conditionsOf(now, rates), hour: undefined };
+  return { vm: now, rates, conditions: conditionsOf(now, rates), hour: undefined, at: 0 };
 }
 
 function column(key: string): Column {
