@@ -230,6 +230,12 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
       return [left, right];
     });
     assert.ok((left ?? -1) >= 0 && (right ?? width + 1) <= width, `the verdict is cut at ${width}`);
+    const cut = await page
+      .locator('#vms tbody td.number')
+      .evaluateAll((cells) =>
+        cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent),
+      );
+    assert.deepEqual(cut, [], `numbers are cut at ${width}`);
     const first = await page
       .locator('#vms tbody tr[data-vm]')
       .evaluateAll((rows) => rows.slice(0, 3).map((row) => row.getAttribute('data-vm')));
