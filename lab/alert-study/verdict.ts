@@ -70,7 +70,7 @@ export interface Outcome {
 }
 
 /** Whether one of the alerts that an incident must raise did fire, and when. */
-export function judge(study: Study, incident: Incident, expected: Expected): Outcome {
+function judge(study: Study, incident: Incident, expected: Expected): Outcome {
   const until = allowed(study, incident, expected);
   const own = study.fired.find(
     (episode) => isOf(expected, episode) && matchesIncident(study, incident, episode),
