@@ -75,7 +75,7 @@ const ORIGINAL: Situation = {
   iothreads: 1,
   queues: 1,
   uses: 'robin',
-  iops: 100_000,
+  iops: 20_000,
   kicksPerIo: 1,
   interruptsPerIo: 1,
   deviceExitsPerIo: 0,

@@ -207,17 +207,40 @@ const POLLERS: readonly Row[] = [
     stage: 'exitless_polling',
   },
   {
-    what: 'polling, then 20,000 I/Os a second with 0.9 kicks each: fewer than one in poll-max-ns',
-    first: POLLING,
+    what: 'polling at 100,000 I/Os a second, then 20,000 with 0.9 kicks each: fewer than one in poll-max-ns',
+    first: { ...POLLING, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
     what: 'the same, but poll-max-ns is a millisecond: the poller would be awake',
-    first: { ...POLLING, pollMaxNs: 1_000_000 },
+    first: { ...POLLING, pollMaxNs: 1_000_000, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
     is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
+    what: 'polling at 20,000 I/Os a second, then 0.9 kicks each at the same rate, at which it polled',
+    first: POLLING,
+    change: ({ now }) => set(now, { kicksPerIo: 0.9 }),
+    is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
+    what: 'the same, and the daemon was restarted in between',
+    first: POLLING,
+    change: (vm) => {
+      vm.restart();
+      set(vm.now, { kicksPerIo: 0.9 });
+    },
+    is: ['in_force', 'lost', 'off', 'off'],
+    stage: 'affinity',
+  },
+  {
+    what: 'a poller, 20,000 I/Os a second, a kick each from the start',
+    first: { ...PINNED, pollMaxNs: 32_768 },
+    is: ['in_force', 'off', 'off', 'off'],
     stage: 'affinity',
   },
   {
@@ -282,8 +305,8 @@ const BATCHES: readonly Row[] = [
     stage: 'batching',
   },
   {
-    what: 'all four in force, then 20,000 I/Os a second with 0.9 kicks each: the pollers sleep',
-    first: ALL_FOUR,
+    what: 'all four in force at 100,000 I/Os a second, then 20,000 with 0.9 kicks each: the pollers sleep',
+    first: { ...ALL_FOUR, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
     is: ['in_force', 'in_force', 'in_force', 'in_force'],
     stage: 'pinned_queues',

@@ -29,6 +29,7 @@ export function pollersOf(facts: PollerFacts): Pollers {
   const settings: string[] = [];
   if (threads.some(({ role }) => role === 'sqpoll')) settings.push('SQPOLL thread');
   if (devices?.storage.some(({ kind }) => kind === 'vhost') === true) settings.push('vhost-user disk');
+  const hasOthers = settings.length > 0;
   const known = iothreadsOf(facts);
   for (const { id, pollMaxNs } of known ?? []) settings.push(`poll-max-ns of ${id}: ${pollMaxNs}`);
   const polls = settings.some((setting) => !/: 0$/.test(setting));
@@ -39,7 +40,7 @@ export function pollersOf(facts: PollerFacts): Pollers {
   return {
     isThere: polls ? true : isUnknown ? undefined : false,
     settings,
-    awakeFrom: awakeFrom(known ?? []),
+    awakeFrom: hasOthers ? 0 : awakeFrom(known ?? []),
   };
 }
 

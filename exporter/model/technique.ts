@@ -43,7 +43,7 @@ export interface Judgement {
   readonly reason?: UnknownReason;
   /** Which state it is is unknown, but it is certainly not in force. */
   readonly isNotInForce?: boolean;
-  /** Too little I/O to count against a technique that was in force. */
+  /** Too little I/O to count against a technique that was in force only at more. */
   readonly isWeak?: boolean;
   /** The few kicks count for polling, so batching is not in force, but nothing was lost. */
   readonly isCredited?: boolean;

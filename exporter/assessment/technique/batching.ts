@@ -25,11 +25,12 @@ export function judgeBatching(facts: BatchingFacts): Judgement {
   if (polls === true && isParallel === false && typeof measured === 'string')
     return { state: 'off', ...about };
   if (typeof measured === 'string') return unknown(measured);
-  const { isBusy, hidden, areMixed } = measured;
+  const { isBusy, mayPollerSleep, hidden, areMixed } = measured;
   const side = sideOf(iosPerKick(measured), BATCH);
   if (side === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
   if (side === 'below') {
-    if (isBusy || isParallel === false) return { state: 'off', isWeak: !isBusy, ...about };
+    const isWeak = !isBusy || mayPollerSleep;
+    if (isBusy || isParallel === false) return { state: 'off', isWeak, ...about };
     return unknown('little_io');
   }
   if (hidden !== undefined) return unknown(hidden);

@@ -43,7 +43,7 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
   const { observed, drifts } = affinity;
   const facts = factsOf(topology);
   const { pollers, isPatched, isBatchingPatched, settings } = pollingOf(of);
-  const measured = measure(of.growth, { ...of, ...vm, awakeFrom: pollers.awakeFrom });
+  const measured = measure(of.growth, { ...of, ...vm, awakeFrom: isPatched ? 0 : pollers.awakeFrom });
   const polling = { isConfigured: isPatched ? true : pollers.isThere, settings, measured };
   const queueSettings = queuesInWords(of);
   const threads = pinnable(observed.threads).map(({ label, role, expectation, allowed }) => ({

@@ -8,7 +8,7 @@ import { type Estimate, ratioOf } from './estimate.ts';
 /** With fewer I/Os the ratios mean nothing. Of a sample that many must be in it. */
 export const MIN_IOS = 100;
 /** I/Os per second below which any poller may sleep (paper, 6.1.1) and a guest has little to batch. */
-const BUSY = 1000;
+export const BUSY = 1000;
 /** Requests of block devices are merged, split and cached: they may be half as many as the guest's, or twice. */
 const UNCERTAIN = 2;
 
@@ -16,6 +16,8 @@ const UNCERTAIN = 2;
 export interface Measured {
   /** Whether there are enough I/Os a second for a measurement to count against a technique. */
   readonly isBusy: boolean;
+  /** Whether the I/Os are too few to keep the VM's poller awake. It may poll in time all the same. */
+  readonly mayPollerSleep: boolean;
   /** How many events one of the sample stands for. */
   readonly weight: number;
   readonly kicksPerIo: Estimate;
@@ -56,7 +58,8 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
   const precision = { skew: growth.skew, weight, factor: growth.isEstimate ? UNCERTAIN : 1 };
   const own = queues.filter((kick) => !isSharedByQueues(kick));
   return {
-    isBusy: ios / seconds >= Math.max(BUSY, of.awakeFrom),
+    isBusy: ios / seconds >= BUSY,
+    mayPollerSleep: ios / seconds < of.awakeFrom,
     weight,
     kicksPerIo: ratioOf(kicks, ios, precision),
     interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),

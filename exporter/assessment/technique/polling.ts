@@ -23,7 +23,7 @@ export function judgePolling({ isConfigured, settings, measured }: PollingFacts)
   const about = { configured: isConfigured, settings, evidence };
   if (isConfigured === false) return { state: 'off', ...about };
   if (typeof measured === 'string') return { state: 'unknown', reason: measured, ...about };
-  const { kicksPerIo, isBusy, hidden, areMixed } = measured;
+  const { kicksPerIo, isBusy, mayPollerSleep: isWeak, hidden, areMixed } = measured;
   const kicks = sideOf(kicksPerIo, FEW_PER_IO);
   const interruptsPerIo = knownInterrupts(measured);
   const interrupts = interruptsPerIo === undefined ? 'below' : sideOf(interruptsPerIo, FEW_PER_IO);
@@ -32,9 +32,10 @@ export function judgePolling({ isConfigured, settings, measured }: PollingFacts)
     state: 'unknown',
     reason,
     isNotInForce,
+    isWeak,
     ...about,
   });
-  if (kicks === 'above') return isBusy ? { state: 'off', ...about } : unknown('little_io');
+  if (kicks === 'above') return isBusy ? { state: 'off', isWeak, ...about } : unknown('little_io');
   if (kicks === 'near') return unknown(areMixed ? 'other_devices' : 'near_threshold');
   if (hidden !== undefined) return unknown(hidden);
   if (isConfigured === undefined) return unknown('poller_unknown');

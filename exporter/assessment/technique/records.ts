@@ -17,6 +17,7 @@ const record = z.object({
   state: z.enum(TECHNIQUE_STATES),
   since: number,
   was: evidence.optional(),
+  inForceFrom: number.optional(),
   /** Number of changes, by `in_force lost`. */
   changes: z.record(z.string().max(32), z.int().nonnegative()),
 });
@@ -83,20 +84,21 @@ function recordsFrom(kept: Kept['vms'][string]): RecordsOfVm {
   );
 }
 
-function recordFrom({ state, since, was, changes }: KeptRecord): TechniqueRecord {
+function recordFrom({ state, since, was, inForceFrom, changes }: KeptRecord): TechniqueRecord {
   return {
     state,
     since,
     was: was === undefined ? undefined : { ...was, seconds: was.seconds, ios: was.ios },
+    inForceFrom,
     changes: new Map(Object.entries(changes)),
   };
 }
 
 function keptOf(records: RecordsOfVm): Kept['vms'][string] {
   return Object.fromEntries(
-    [...records].map(([technique, { state, since, was, changes }]) => [
+    [...records].map(([technique, { changes, ...record }]) => [
       technique,
-      { state, since, was, changes: Object.fromEntries(changes) },
+      { ...record, changes: Object.fromEntries(changes) },
     ]),
   );
 }

@@ -1,5 +1,6 @@
 import type { TechniqueState } from '../../metrics/techniques.ts';
 import type { Evidence, Judgement } from '../../model/technique.ts';
+import { BUSY } from './measured.ts';
 
 /** The state of one technique of one VM, as it is kept over restarts of the daemon. */
 export interface TechniqueRecord {
@@ -8,6 +9,8 @@ export interface TechniqueRecord {
   readonly since: number;
   /** The number that decided when it was last in force; undefined if it never was. */
   readonly was: Evidence | undefined;
+  /** The fewest I/Os a second at which it was in force on a busy disk; undefined if none were counted. */
+  readonly inForceFrom: number | undefined;
   readonly changes: ReadonlyMap<string, number>;
 }
 
@@ -19,7 +22,7 @@ export interface Tracked {
 
 export function untracked(at: number): Tracked {
   return {
-    record: { state: 'unknown', since: at, was: undefined, changes: new Map() },
+    record: { state: 'unknown', since: at, was: undefined, inForceFrom: undefined, changes: new Map() },
     candidate: undefined,
   };
 }
@@ -40,8 +43,10 @@ export function next(
   const isAccepted = record.state === 'lost' && record.since <= acceptedAt;
   const judged = isAccepted ? judgement.state : stateAfter(record, judgement);
   if (judged === undefined) return { record, candidate: undefined };
-  const was = judged === 'in_force' ? (judgement.evidence[0] ?? record.was) : record.was;
-  if (judged === record.state) return { record: { ...record, was }, candidate: undefined };
+  const isInForce = judged === 'in_force';
+  const was = isInForce ? (judgement.evidence[0] ?? record.was) : record.was;
+  const inForceFrom = isInForce ? lower(record.inForceFrom, rateOf(judgement)) : record.inForceFrom;
+  if (judged === record.state) return { record: { ...record, was, inForceFrom }, candidate: undefined };
   const isConfirmed =
     isAccepted || candidate?.state === judged || (record.state === 'unknown' && isReadAtOnce(judgement));
   if (!isConfirmed) return { record, candidate: { state: judged, at } };
@@ -51,6 +56,7 @@ export function next(
       state: judged,
       since: candidate?.state === judged ? candidate.at : at,
       was,
+      inForceFrom,
       changes: new Map([...record.changes, [change, (record.changes.get(change) ?? 0) + 1]]),
     },
     candidate: undefined,
@@ -59,12 +65,17 @@ export function next(
 
 /** @returns undefined if the judgement says nothing */
 function stateAfter(
-  { state: before }: TechniqueRecord,
-  { state, isNotInForce, isWeak, isCredited }: Judgement,
+  { state: before, inForceFrom = Number.POSITIVE_INFINITY }: TechniqueRecord,
+  judgement: Judgement,
 ): TechniqueState | undefined {
-  if (state === 'unknown')
-    return isNotInForce === true && (before === 'in_force' || before === 'lost') ? 'lost' : undefined;
-  if (isWeak === true && before !== 'off' && before !== 'unknown') return undefined;
+  const { state, isNotInForce, isCredited } = judgement;
+  // At a rate at which it was in force before, little I/O is no excuse.
+  const isWeak = judgement.isWeak === true && rateOf(judgement) < inForceFrom;
+  if (state === 'unknown') {
+    const isLost = isNotInForce === true && !isWeak && (before === 'in_force' || before === 'lost');
+    return isLost ? 'lost' : undefined;
+  }
+  if (isWeak && before !== 'off' && before !== 'unknown') return undefined;
   if (isCredited === true && before === 'in_force') return 'off';
   return state !== 'in_force' && (before === 'in_force' || before === 'lost') ? 'lost' : state;
 }
@@ -72,4 +83,13 @@ function stateAfter(
 /** Masks and settings are facts at once; what was counted over a time may include what was before. */
 function isReadAtOnce({ evidence }: Judgement): boolean {
   return evidence.every(({ seconds }) => seconds === undefined);
+}
+
+/** I/Os a second of the number that decided; 0 if it counted none. */
+function rateOf({ evidence: [first] }: Judgement): number {
+  return first?.ios === undefined || first.seconds === undefined ? 0 : first.ios / first.seconds;
+}
+
+function lower(before: number | undefined, rate: number): number | undefined {
+  return rate < BUSY ? before : Math.min(before ?? rate, rate);
 }
