@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { append } from '../../kernel/maps.ts';
 import { type BlkGuest, blkGuest } from '../../testing/blk-guest.ts';
 import { type Daemon, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
@@ -12,6 +13,8 @@ import { has, hasTool } from '../../testing/tools.ts';
 
 const TECHNIQUES = ['affinity', 'exitless_polling', 'parallel_batching', 'pinned_queues'] as const;
 const PATIENCE_MS = 120_000;
+const JUDGED_EVERY_MS = 2000;
+const JUDGEMENTS = 5;
 /** Several judgements. */
 const IDLE_MS = 8000;
 /** A second: the load of the other guests does not send the poller to sleep. */
@@ -78,12 +81,26 @@ test('verdicts on real guests with 1, 4 and 16 I/Os a kick, polled and not', asy
         );
     }
     const samples = await daemon.samples();
-    for (const [name, { is, iosPerKick, pollMaxNs }] of Object.entries(SITUATIONS)) {
+    for (const [name, { is }] of Object.entries(SITUATIONS))
       assert.deepEqual(statesOf(samples, name), ['off', ...is, 'off'], name);
-      if (pollMaxNs > 0) continue;
-      const evidence = { vm: name, technique: 'parallel_batching', evidence: 'ios_per_kick' };
-      const measured = sample(samples, 'kvm_vm_technique_evidence_ratio', evidence);
-      assert.ok(Math.abs(measured / iosPerKick - 1) < 0.1, `${measured} I/Os a kick of ${name}`);
+  });
+
+  await context.test('the number of I/Os a kick', async () => {
+    // A busy host may read the I/Os of one judgement later than its kicks.
+    const measured = new Map<string, number[]>();
+    for (let i = 0; i < JUDGEMENTS; i++) {
+      const samples = await daemon.samples();
+      for (const [name, { pollMaxNs }] of Object.entries(SITUATIONS)) {
+        const evidence = { vm: name, technique: 'parallel_batching', evidence: 'ios_per_kick' };
+        if (pollMaxNs === 0)
+          append(measured, name, sample(samples, 'kvm_vm_technique_evidence_ratio', evidence));
+      }
+      await sleep(JUDGED_EVERY_MS);
+    }
+    for (const [name, values] of measured) {
+      const median = values.toSorted((a, b) => a - b)[(values.length - 1) / 2] ?? 0;
+      const { iosPerKick = 0 } = SITUATIONS[name] ?? {};
+      assert.ok(Math.abs(median / iosPerKick - 1) < 0.1, `${values} I/Os a kick of ${name}`);
     }
   });
 
