@@ -188,7 +188,7 @@ export function formatVmReport(report: VmReport): string {
   for (const why of report.unknownDevices) lines.push(`device    unknown: ${why}`);
   for (const { disk, queues, iothreads } of report.disks) {
     const by = iothreads.length === 0 ? 'the main loop' : [...new Set(iothreads)].join(', ');
-    lines.push(`disk      ${disk}: ${queues ?? '?'} queues, served by ${by}`);
+    lines.push(`disk      ${disk}: ${queues ?? '?'} ${queues === 1 ? 'queue' : 'queues'}, served by ${by}`);
   }
   for (const { device, locality, fairness } of report.queues)
     lines.push(`queues    ${device}: locality ${ratio(locality)}, fairness ${ratio(fairness)}`);

@@ -17,13 +17,17 @@ function numberOf(name: EvidenceName, value: number): string {
   return value >= 10 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(2)));
 }
 
+function unitOf(name: EvidenceName, value: number): string {
+  return name === 'used_queues' && value === 1 ? 'queue in use' : UNITS[name];
+}
+
 /** `3 kicks an I/O (in force below 0.5; 12,000 I/Os in 10 s, ±0.03)`. */
 function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }: Evidence): string {
   const limit = `${wants === 'below' ? 'below' : 'from'} ${numberOf(name, threshold)}`;
   const count =
     ios === undefined ? '' : `; ${ios.toLocaleString('en-US')} I/Os in ${Math.round(seconds ?? 0)} s`;
   const off = error === 0 ? '' : `, ±${numberOf(name, error)}`;
-  return `${numberOf(name, value)} ${UNITS[name]} (in force ${limit}${count}${off})`;
+  return `${numberOf(name, value)} ${unitOf(name, value)} (in force ${limit}${count}${off})`;
 }
 
 /** The number that decides, else what is configured: `3 kicks an I/O (in force below 0.5; ...), was 0.11`. */

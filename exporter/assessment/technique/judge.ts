@@ -107,6 +107,6 @@ function queuesInWords({ vm, statistics }: Pick<TechniqueFacts, 'vm' | 'statisti
   return disks.map(({ queues, iothreads }) => {
     const by =
       iothreads === undefined ? 'unknown threads' : [...new Set(iothreads)].join(', ') || 'the main loop';
-    return `${queues ?? 'an unknown number of'} queues, served by ${by}`;
+    return `${queues ?? 'an unknown number of'} ${queues === 1 ? 'queue' : 'queues'}, served by ${by}`;
   });
 }

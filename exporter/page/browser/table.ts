@@ -263,11 +263,12 @@ function write(element: HTMLTableRowElement, row: Row): void {
     if (column.key === 'hour') writeLines(cell, row);
     else setText(cell, column.text(row));
   }
-  const { drift, silent, state } = row.vm;
+  const { drift, silent, state, techniques } = row.vm;
   const isStill = state !== undefined && state !== 'running';
   const classes = [
     (drift?.threads ?? 0) > 0 ? 'drifting' : '',
     isStill ? 'still' : '',
+    techniques.some((technique) => technique.state === 'lost') ? 'has-loss' : '',
     row.conditions.length > 0 ? `is-${row.conditions[0]?.kind.replace(' ', '-')}` : '',
   ];
   setAttribute(element, 'class', classes.filter(Boolean).join(' ') || undefined);
