@@ -5,7 +5,7 @@ import type { Vm } from '../../model/vm.ts';
 
 /** The kernel walks the page tables to produce numa_maps, and memory rarely moves. */
 const READ_AGAIN_MS = 600_000;
-/** Who pins a VM also moves its memory, which takes a while. */
+/** An operator who pins a VM often moves its memory too, which takes a while. */
 const READ_AGAIN_APART_MS = 60_000;
 const TIMEOUT_MS = 5_000;
 
