@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { ROOT } from './daemon.ts';
 
 /** The captured hosts of the golden files, each with the name of its VM. */
@@ -23,4 +25,19 @@ export function withoutTheMoment(text: string): string {
     .map((line) => line.replace(/nodejs="[\d.]+"/, 'nodejs="0"'))
     .filter((line) => line !== '')
     .join('\n');
+}
+
+/**
+ * Holds the part of a document between two marks to what is generated; `UPDATE_GOLDEN=1` writes it.
+ *
+ * @param path of the document in the repository
+ * @param wanted what stands between the marks
+ */
+export function assertGenerated(path: string, [begin, end]: readonly [string, string], wanted: string): void {
+  const text = readFileSync(`${ROOT}${path}`, 'utf8');
+  const [before = '', others = ''] = text.split(begin);
+  const [, after = ''] = others.split(end);
+  const whole = `${before}${begin}\n${wanted}\n${end}${after}`;
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(`${ROOT}${path}`, whole);
+  assert.equal(text, whole);
 }

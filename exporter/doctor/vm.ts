@@ -7,6 +7,7 @@ import { fixOf, type Plan, type VmPlan } from '../assessment/plan/plan.ts';
 import { type Remedy, remediesFor } from '../assessment/plan/remedies.ts';
 import { TECHNIQUES } from '../metrics/techniques.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
+import { servedInWords } from '../model/disk-facts.ts';
 import type { Expectation } from '../model/expectation.ts';
 import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { ObservedVm } from '../model/observed.ts';
@@ -186,10 +187,8 @@ export function formatVmReport(report: VmReport): string {
   for (const { device, node } of report.devices)
     lines.push(`device    ${device}${node === undefined ? '' : `, node ${node}`}`);
   for (const why of report.unknownDevices) lines.push(`device    unknown: ${why}`);
-  for (const { disk, queues, iothreads } of report.disks) {
-    const by = iothreads.length === 0 ? 'the main loop' : [...new Set(iothreads)].join(', ');
-    lines.push(`disk      ${disk}: ${queues ?? '?'} ${queues === 1 ? 'queue' : 'queues'}, served by ${by}`);
-  }
+  for (const { disk, ...facts } of report.disks)
+    lines.push(`disk      ${disk}: ${servedInWords(facts, '?')}`);
   for (const { device, locality, fairness } of report.queues)
     lines.push(`queues    ${device}: locality ${ratio(locality)}, fairness ${ratio(fairness)}`);
   lines.push(...quotaLines(report.cpuQuotas));

@@ -33,6 +33,12 @@ export function diskFactsOf({ statistics, devices, libvirtDisks }: Sources): Dis
   ];
 }
 
+/** `4 queues, served by io0`. @param unknown stands for a number of queues that no source reports */
+export function servedInWords({ queues, iothreads }: DiskFacts, unknown: string): string {
+  const threads = iothreads === undefined ? 'unknown threads' : [...new Set(iothreads)].join(', ');
+  return `${queues ?? unknown} ${queues === 1 ? 'queue' : 'queues'}, served by ${threads || 'the main loop'}`;
+}
+
 function ofStorage({ kind, queues, iothread, mapping, drives }: QemuStorage): DiskFacts[] {
   if (kind === 'vhost') return [{ queues }];
   const mapped = mapping.map((entry) => entry.iothread);

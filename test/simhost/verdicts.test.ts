@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Family } from '../../exporter/metrics/families.ts';
 import { TECHNIQUES, type TechniqueState } from '../../exporter/metrics/techniques.ts';
 import { generateHistory } from '../../lab/history/generate.ts';
 import { MINUTE } from '../../lab/simhost/scenarios/scenario.ts';
-import { ROOT } from '../../testing/daemon.ts';
+import { assertGenerated } from '../../testing/goldens.ts';
 import { simulatedRoot } from '../../testing/simulated.ts';
 import {
   SIMULATED_ROWS,
@@ -98,9 +97,10 @@ test('an hour of each configuration, change and fault on the simulated host: no 
   context.diagnostic(`${counts.right} verdicts are right, ${counts.unknown} unknown`);
 });
 
-const PATH = `${ROOT}docs/verdicts.md`;
-const BEGIN = '<!-- simulated host: UPDATE_GOLDEN=1 npm test -- simhost/verdicts -->\n';
-const END = '<!-- end of the simulated host -->\n';
+const MARKS = [
+  '<!-- simulated host: UPDATE_GOLDEN=1 npm test -- simhost/verdicts -->\n',
+  '<!-- end of the simulated host -->\n',
+] as const;
 
 function tableOf(rows: readonly SimulatedRow[]): string {
   const lines = rows.map(({ what, is, changes = [] }) => {
@@ -113,10 +113,5 @@ function tableOf(rows: readonly SimulatedRow[]): string {
 
 test('docs/verdicts.md has the situations of the simulated host', () => {
   const tables = SIMULATED_SITUATIONS.map(([title, rows]) => `### ${title}\n\n${tableOf(rows)}\n`).join('\n');
-  const text = readFileSync(PATH, 'utf8');
-  const [before = '', others = ''] = text.split(BEGIN);
-  const [, after = ''] = others.split(END);
-  const wanted = `${before}${BEGIN}\n${tables}\n${END}${after}`;
-  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(PATH, wanted);
-  assert.equal(text, wanted);
+  assertGenerated('docs/verdicts.md', MARKS, tables);
 });

@@ -3,7 +3,7 @@ import type { Stage } from '../../metrics/stages.ts';
 import type { Technique } from '../../metrics/techniques.ts';
 import type { VmAffinity } from '../../model/affinity-reading.ts';
 import { isPin } from '../../model/confinement.ts';
-import { diskFactsOf } from '../../model/disk-facts.ts';
+import { diskFactsOf, servedInWords } from '../../model/disk-facts.ts';
 import type { Feature } from '../../model/features.ts';
 import { pollersOf } from '../../model/pollers.ts';
 import { techniquesOf } from '../../model/stage.ts';
@@ -104,9 +104,5 @@ function flag(features: ReadonlyMap<Feature, number>, feature: Feature): boolean
 function queuesInWords({ vm, statistics }: Pick<TechniqueFacts, 'vm' | 'statistics'>): string[] {
   const sources = diskFactsOf({ statistics, devices: vm.devices, libvirtDisks: vm.libvirtDisks });
   const disks = sources.find((source) => source.length > 0) ?? [];
-  return disks.map(({ queues, iothreads }) => {
-    const by =
-      iothreads === undefined ? 'unknown threads' : [...new Set(iothreads)].join(', ') || 'the main loop';
-    return `${queues ?? 'an unknown number of'} ${queues === 1 ? 'queue' : 'queues'}, served by ${by}`;
-  });
+  return disks.map((disk) => servedInWords(disk, 'an unknown number of'));
 }

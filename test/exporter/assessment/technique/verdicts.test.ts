@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { TECHNIQUES } from '../../../../exporter/metrics/techniques.ts';
 import { inWords, statesOf } from '../../../../exporter/model/stage.ts';
-import { ROOT } from '../../../../testing/daemon.ts';
+import { assertGenerated } from '../../../../testing/goldens.ts';
 import { ROUND, scriptedVm } from '../../../../testing/scripted-vm.ts';
 import { type Row, SITUATIONS } from '../../../../testing/situations.ts';
 
@@ -38,9 +37,10 @@ for (const [title, rows] of SITUATIONS) {
   }
 }
 
-const PATH = `${ROOT}docs/verdicts.md`;
-const BEGIN = '<!-- truth table: UPDATE_GOLDEN=1 npm test -- technique/verdicts -->\n';
-const END = '<!-- end of the truth table -->\n';
+const MARKS = [
+  '<!-- truth table: UPDATE_GOLDEN=1 npm test -- technique/verdicts -->\n',
+  '<!-- end of the truth table -->\n',
+] as const;
 
 function tableOf(rows: readonly Row[]): string {
   const lines = rows.map(
@@ -56,10 +56,5 @@ function tableOf(rows: readonly Row[]): string {
 
 test('docs/verdicts.md has the truth table', () => {
   const tables = SITUATIONS.map(([title, rows]) => `### ${title}\n\n${tableOf(rows)}\n`).join('\n');
-  const text = readFileSync(PATH, 'utf8');
-  const [before = '', others = ''] = text.split(BEGIN);
-  const [, after = ''] = others.split(END);
-  const wanted = `${before}${BEGIN}\n${tables}\n${END}${after}`;
-  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(PATH, wanted);
-  assert.equal(text, wanted);
+  assertGenerated('docs/verdicts.md', MARKS, tables);
 });
