@@ -267,7 +267,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collecto
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l json -d 'print JSON' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vm -d 'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l prometheus -d 'Prometheus, Thanos, Mimir or VictoriaMetrics that scrapes the exporter, with the path before /api/v1.' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l recording -d 'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the begin and the end of each configuration. Give the flag several times for several files.' -r -F
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l recording -d 'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the beginning and the end of each configuration. Give the flag several times for several files.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l http.config.file -d 'Login and certificates: a file with the keys of Prometheus\' http_config, such as basic_auth, authorization, tls_config and http_headers.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l vm -d 'Name of the VM, or a pattern with * and ?. With several VMs, numbers are means per VM.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l host -d 'Label instance of the VMs. Necessary if several hosts have VMs with the same name.' -x

@@ -29,7 +29,7 @@ const FLAGS: Readonly<Record<string, readonly Flag[]>> = {
     ],
     [
       '--recording <file>',
-      'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the begin and the end of each configuration. Give the flag several times for several files.',
+      'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the beginning and the end of each configuration. Give the flag several times for several files.',
       { repeatable: true },
     ],
     [

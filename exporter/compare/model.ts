@@ -55,7 +55,7 @@ export interface Configuration {
   readonly spans: readonly Span[];
   /** Seconds between two scrapes. */
   readonly interval: number;
-  /** Seconds after the begin of each span that count for nothing. */
+  /** Seconds after the start of each span that count for nothing. */
   readonly warmUp: number;
   /** By the id of the metric. A metric without samples is not there. */
   readonly observations: ReadonlyMap<string, readonly Observation[]>;

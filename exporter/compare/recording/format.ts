@@ -20,7 +20,7 @@ export interface ScrapeLine {
   readonly values: readonly (number | null)[];
 }
 
-/** The begin of each recording. */
+/** Each recording begins with it. */
 export const MAGIC = '{"recording":1,';
 /** A longer line is not one of a recording. */
 export const MAX_LINE = 32 * 1024 * 1024;

@@ -14,7 +14,7 @@ export interface Damage {
 
 type Numbered = ReturnType<Kept['seriesOf']>;
 
-/** Whether a file is a recording, by its begin. @throws ConfigError */
+/** Whether a file is a recording, by its first line. @throws ConfigError */
 export async function isRecording(path: string): Promise<boolean> {
   for await (const { text } of linesOf(path, MAX_LINE)) return text.startsWith(MAGIC);
   throw new ConfigError(`--recording: ${path} is empty: give a recording of the daemon (record.file)`);

@@ -62,7 +62,7 @@ export function beginOf(output: Output, vm: string): Output {
     );
   if (exporter > at + SLACK)
     throw new ConfigError(
-      `--recording: the exporter started after ${vm}, so its counters in ${output.name} do not begin with the VM: save an output at the begin and one at the end of each configuration, and give all of them`,
+      `--recording: the exporter started after ${vm}, so its counters in ${output.name} do not begin with the VM: save an output at the beginning and one at the end of each configuration, and give all of them`,
     );
   const counters = [...output.values].filter(([series]) => vmOf(series) === vm);
   const values = counters.flatMap(([series, value]): [string, number][] => {

@@ -31,7 +31,7 @@ export async function savedOutputs(paths: readonly string[], vm: string): Promis
   const [a, b, c, d] = given.length === 2 ? withBegin(given, vm) : given;
   if (a === undefined || b === undefined || c === undefined || given.length > 4)
     throw new ConfigError(
-      `--recording: ${count(given.length)}: give those of the begin and the end of each configuration, which are two to four files`,
+      `--recording: ${count(given.length)}: give those of the beginning and the end of each configuration, which are two to four files`,
     );
   const kept = new Kept(vm, EVER);
   const begin = given.length === 2 ? restarted(c, b, vm) : undefined;
@@ -57,7 +57,7 @@ function checkOrder(outputs: readonly Output[]): void {
   }
 }
 
-/** Two outputs, and before them the begin of the only VM. */
+/** Two outputs, and before them the start of the only VM. */
 function withBegin(outputs: readonly Output[], pattern: string): readonly Output[] {
   const [first] = outputs;
   if (first === undefined) return outputs;
@@ -69,7 +69,7 @@ function withBegin(outputs: readonly Output[], pattern: string): readonly Output
   );
 }
 
-/** The begin of the VM, if it started between two outputs. */
+/** The start of the VM, if it started between two outputs. */
 function restarted(output: Output, before: Output, pattern: string): Output | undefined {
   const vm = vmIn(output, pattern);
   if (vm === undefined) return undefined;
