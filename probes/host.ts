@@ -6,6 +6,7 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
+  type Stats,
   statfsSync,
   statSync,
 } from 'node:fs';
@@ -40,6 +41,7 @@ export interface FileStat {
   readonly mode: number;
   readonly uid: number;
   readonly mtimeMs: number;
+  readonly inode: number;
 }
 
 /**
@@ -65,7 +67,7 @@ export interface Host {
   entries(path: string): string[];
   /** Target of a symbolic link. */
   link(path: string): string;
-  /** Permission bits, owner and change time of the entry itself; does not follow links. */
+  /** Permission bits, owner, change time and inode of the entry itself; does not follow links. */
   stat(path: string): FileStat;
   /** Device number of a block device node; undefined for any other file, or if procfs is a copy. */
   blockDevice(path: string): DeviceNumber | undefined;
@@ -219,8 +221,7 @@ export function createHost(roots: Roots): Host {
 
     stat(path) {
       try {
-        const { mode, uid, mtimeMs } = lstatSync(path);
-        return { mode: mode & 0o7777, uid, mtimeMs };
+        return fileStat(lstatSync(path));
       } catch (error) {
         throw sourceError(error, path);
       }
@@ -280,13 +281,17 @@ export function createHost(roots: Roots): Host {
 
     slowStat(path, timeoutMs) {
       return slowly(path, timeoutMs, async () => {
-        const { mode, uid, mtimeMs } = await stat(path).catch((error: unknown) => {
+        const found = await stat(path).catch((error: unknown) => {
           throw sourceError(error, path);
         });
-        return { mode: mode & 0o7777, uid, mtimeMs };
+        return fileStat(found);
       });
     },
   };
+}
+
+function fileStat({ mode, uid, mtimeMs, ino }: Stats): FileStat {
+  return { mode: mode & 0o7777, uid, mtimeMs, inode: ino };
 }
 
 function opened(path: string): number {

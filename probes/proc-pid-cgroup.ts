@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+import { namespaceRoot } from './cgroup-namespace.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { ifThere } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
@@ -10,7 +12,7 @@ export interface CgroupPaths {
   readonly cpuset: string | undefined;
   /** Path in the v1 cpu hierarchy, which has the quotas. */
   readonly cpu: string | undefined;
-  /** The cgroup is outside this process's cgroup namespace, so the path cannot be resolved. */
+  /** The cgroup is outside this process's cgroup namespace, and the namespace's root is not known. */
   readonly isHidden: boolean;
 }
 
@@ -18,13 +20,14 @@ const LINE = /^\d{1,10}:([^:]*):(\/.*)$/s;
 
 /**
  * Parses `/proc/<pid>/cgroup`, kernel/cgroup/cgroup.c proc_cgroup_show(): `0::/path` for v2, `N:cpuset:/path`
- * for v1. A cgroup name has no newline. A path outside this process's cgroup namespace begins with `/..` and
- * cannot be resolved.
+ * for v1. A cgroup name has no newline. A path outside this process's cgroup namespace begins with `/..`: it is
+ * relative to the namespace's root.
  *
+ * @param root of the namespace, in v2; without it such a path cannot be resolved
  * @see https://man7.org/linux/man-pages/man7/cgroups.7.html
  * @example parseCgroup('0::/machine.slice/machine-qemu.scope/libvirt/emulator\n')
  */
-export function parseCgroup(text: string): CgroupPaths {
+export function parseCgroup(text: string, root?: string): CgroupPaths {
   let unified: string | undefined;
   let cpuset: string | undefined;
   let cpu: string | undefined;
@@ -33,11 +36,12 @@ export function parseCgroup(text: string): CgroupPaths {
     const [, list = '', path = ''] = LINE.exec(line) ?? [];
     const controllers = list.split(',');
     if (path === '' || !controllers.some((name) => ['', 'cpuset', 'cpu'].includes(name))) continue;
-    if (path.split('/').some((name) => name === '..' || name === '.')) {
+    const isRelative = path.split('/').some((name) => name === '..' || name === '.');
+    if (isRelative && (root === undefined || list !== '')) {
       isHidden = true;
       continue;
     }
-    if (list === '') unified = path;
+    if (list === '') unified = isRelative ? posix.join(root ?? '/', path) : path;
     if (controllers.includes('cpuset')) cpuset = path;
     if (controllers.includes('cpu')) cpu = path;
   }
@@ -46,7 +50,9 @@ export function parseCgroup(text: string): CgroupPaths {
 
 /** @param folder procfs folder of a process or task: libvirt gives each vCPU its own cgroup. @throws SourceError */
 export function readCgroup(host: Host, folder: string): CgroupPaths {
-  return parseCgroup(utf8(host.attribute(`${folder}/cgroup`)));
+  const text = utf8(host.attribute(`${folder}/cgroup`));
+  const paths = parseCgroup(text);
+  return paths.isHidden ? parseCgroup(text, namespaceRoot(host)) : paths;
 }
 
 /**

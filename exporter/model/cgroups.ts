@@ -1,6 +1,6 @@
 /** A cgroup whose quota limits a VM. */
 export interface CgroupOfVm {
-  /** The `group` label: `vm`, a part of it as libvirt names it (`vcpu0`), or the path of an ancestor. */
+  /** The `group` label: `vm`, a part of it as its manager names it (`vcpu0`), or the path of an ancestor. */
   readonly group: string;
   /** Path in the hierarchy. */
   readonly path: string;
@@ -10,6 +10,8 @@ export interface CgroupOfVm {
 const PART = /^(?:emulator|vcpu\d{1,4}|iothread\d{1,4})$/;
 /** The folder between scope and parts in cgroup v2: src/util/vircgroupv2.c. */
 const NESTED = 'libvirt';
+/** Where KubeVirt puts all threads but the vCPUs, with isolateEmulatorThread: pkg/hypervisor/kvm/runtime.go. */
+const HOUSEKEEPING = 'housekeeping';
 
 /** Whether libvirt gives a cgroup of this name to threads of a VM. */
 export function isPartOfVm(name: string): boolean {
@@ -32,6 +34,10 @@ export function cgroupsOf(path: string): {
   const parts = isSplit ? `/${names.join('/')}` : undefined;
   if (isSplit && names.at(-1) === NESTED) {
     groups.push({ group: NESTED, path: `/${names.join('/')}` });
+    names.pop();
+  }
+  if (names.at(-1) === HOUSEKEEPING && names.some((name) => name.startsWith('kubepods'))) {
+    groups.push({ group: HOUSEKEEPING, path: `/${names.join('/')}` });
     names.pop();
   }
   for (let depth = names.length; depth > 0; depth--) {

@@ -57,6 +57,40 @@ test('QEMU has the name, UUID, machine, IOThreads and monitors of its command li
   assert.notEqual(identity?.devices, undefined);
 });
 
+test('a VM of KubeVirt is called by its namespace and name', async (context) => {
+  const argv = [
+    '/usr/libexec/qemu-kvm',
+    ...['-name', 'guest=default_testvm,debug-threads=on', '-S'],
+    ...['-machine', 'pc-q35-rhel9.4.0,usb=off,memory-backend=pc.ram', '-accel', 'kvm'],
+    ...['-object', '{"qom-type":"iothread","id":"iothread1"}', '-uuid', UUID],
+    ...['-smbios', `type=1,manufacturer=KubeVirt,product=None,uuid=${UUID},family=KubeVirt`],
+    // libvirt in the pod passes the monitor as a descriptor: no other process can use it.
+    ...[
+      '-chardev',
+      'socket,id=charmonitor,fd=20,server=on,wait=off',
+      '-mon',
+      'chardev=charmonitor,mode=control',
+    ],
+  ];
+  const identity = await identityOf(context, argv, {
+    executable: '/usr/libexec/qemu-kvm',
+    comm: 'qemu-kvm',
+  });
+  const { vmm, accel, name, uuid, machine, iothreadIds, monitors } = identity ?? {};
+  assert.deepEqual(
+    { vmm, accel, name, uuid, machine, iothreadIds, monitors },
+    {
+      vmm: 'qemu',
+      accel: 'kvm',
+      name: 'default_testvm',
+      uuid: UUID,
+      machine: 'pc-q35-rhel9.4.0',
+      iothreadIds: ['iothread1'],
+      monitors: [],
+    },
+  );
+});
+
 test('without a name a VM is called by its UUID, its configuration file, its monitor, or its pid', async (context) => {
   const conf = (tree: HostTree): void => tree.write('proc/10/root/run/vm.conf', '');
   const monitor = ['-qmp', 'unix:/run/q.sock,server=on'];

@@ -15,6 +15,15 @@ test('cgroups of a VM by manager, innermost first', () => {
     '/machine /machine',
   ]);
   assert.deepEqual(named('/qemu.slice/100.scope'), ['vm /qemu.slice/100.scope', '/qemu.slice /qemu.slice']);
+  const [pods, pod, scope] = ['/kubepods.slice', '/kubepods-pod1.slice', '/cri-containerd-1.scope'];
+  const above = [`${pods}${pod} ${pods}${pod}`, `${pods} ${pods}`];
+  assert.deepEqual(named(`${pods}${pod}${scope}`), [`vm ${pods}${pod}${scope}`, ...above], 'KubeVirt');
+  assert.deepEqual(
+    named(`${pods}${pod}${scope}/housekeeping`),
+    [`housekeeping ${pods}${pod}${scope}/housekeeping`, `vm ${pods}${pod}${scope}`, ...above],
+    'KubeVirt with isolateEmulatorThread',
+  );
+  assert.deepEqual(named('/housekeeping'), ['vm /housekeeping']);
   assert.deepEqual(named('/'), []);
   assert.deepEqual(named('/emulator'), ['vm /emulator'], 'without a cgroup above it is no part of a VM');
 });
