@@ -119,6 +119,8 @@ function files(stage) {
   mkdirSync(dirname(unit), { recursive: true });
   const text = readFileSync(`${root}deploy/systemd/kvm-telemetry.service`, 'utf8');
   writeFileSync(unit, text.replace('/usr/local/bin/kvm-telemetry', '/usr/bin/kvm-telemetry'));
+  copy('deploy/systemd/kvm-telemetry.socket', join(dirname(unit), 'kvm-telemetry.socket'));
+  copy('deploy/systemd/hardened.conf', join(share, 'kvm-telemetry/systemd/hardened.conf'));
   compressed(join(share, 'man/man1/kvm-telemetry.1'), readFileSync(`${root}deploy/man/kvm-telemetry.1`));
   copy('deploy/completion/kvm-telemetry.bash', join(share, 'bash-completion/completions/kvm-telemetry'));
   copy('deploy/completion/_kvm-telemetry', join(share, 'zsh/vendor-completions/_kvm-telemetry'));

@@ -14,15 +14,25 @@ const NOBODY = 65534;
 
 type Findings = Readonly<Record<string, string>>;
 
+function setOf(capabilities: readonly string[]): string {
+  return ['-all', ...capabilities.map((name) => `+${name}`)].join();
+}
+
 /** Runs a program as root with these capabilities only. */
 function only(capabilities: readonly string[]): string[] {
-  const set = ['-all', ...capabilities.map((name) => `+${name}`)].join();
-  return ['setpriv', `--bounding-set=${set}`, '--inh-caps=-all'];
+  return ['setpriv', `--bounding-set=${setOf(capabilities)}`, '--inh-caps=-all'];
+}
+
+/** Runs a program as another user with these capabilities: deploy/systemd/hardened.conf. */
+function asUser(capabilities: readonly string[]): string[] {
+  const set = setOf(capabilities);
+  const user = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
+  return ['setpriv', ...user, `--bounding-set=${set}`, `--inh-caps=${set}`, `--ambient-caps=${set}`];
 }
 
 /** What doctor finds with these capabilities, by source. */
-function doctor(capabilities: readonly string[]): Findings {
-  const [program = '', ...wrapper] = only(capabilities);
+function doctor(capabilities: readonly string[], start = only): Findings {
+  const [program = '', ...wrapper] = start(capabilities);
   const { stdout } = spawnSync(
     program,
     [...wrapper, process.execPath, `${ROOT}dist/exporter/main.js`, 'doctor', '--json', '--trace.backend=off'],
@@ -58,6 +68,16 @@ function canRun(context: TestContext): boolean {
     canRunTinyVms(context)
   );
 }
+
+test('a user of its own finds what root finds', async (context) => {
+  if (!canRun(context)) return;
+  await vmsOfTwoUsers(context);
+  const [root, user] = [doctor(UNIT), doctor(UNIT, asUser)];
+  // Other VMs come and go on this machine.
+  for (const source of ['vms', 'threads', 'kvm_debugfs', 'block', 'cpus', 'interrupts'])
+    assert.equal(user[source], root[source], source);
+  assert.doesNotMatch(user['inventory'] ?? '', /grant/);
+});
 
 test('of the capabilities of the unit each one that is missing is named with its remedy', async (context) => {
   if (!canRun(context)) return;

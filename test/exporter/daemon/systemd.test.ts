@@ -45,6 +45,29 @@ test('systemd takes the unit file', (context) => {
   }
 });
 
+/** The exposure that systemd 252 computes, from 0 to 10, of a unit's text. */
+function exposure(text: string): number {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-unit-'));
+  try {
+    const unit = join(folder, 'kvm-telemetry.service');
+    writeFileSync(unit, text.replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
+    const args = ['security', '--offline=true', '--no-pager', unit];
+    const { stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+    const [, level] = /exposure level for kvm-telemetry\.service: ([\d.]+)/.exec(stdout) ?? [];
+    assert.notEqual(level, undefined, stderr);
+    return Number(level);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("the units' exposure does not rise", (context) => {
+  if (!hasTool(context, 'systemd-analyze', 'systemd')) return;
+  assert.ok(exposure(UNIT) <= 3, 'docs/security.md');
+  const hardened = readFileSync(`${ROOT}deploy/systemd/hardened.conf`, 'utf8');
+  assert.ok(exposure(`${UNIT}\n${hardened}`) < 2, 'docs/security.md');
+});
+
 test('the unit file does not take away what the exporter reads', () => {
   const settings = new Map(
     UNIT.split('\n')
