@@ -68,7 +68,7 @@ module.exports = {
     ]),
     only('model-imports-model', '^exporter/model/', [
       '^exporter/model/',
-      '^exporter/metrics/(label-text|roles|stages|techniques)\\.ts$',
+      '^exporter/metrics/(label-text|roles|stages|techniques|visibility)\\.ts$',
       '^probes/',
       '^kernel/',
     ]),

@@ -16,6 +16,7 @@ import {
   type Matchers,
   max,
   maxOverTime,
+  min,
   mul,
   notRegexp,
   on,
@@ -27,6 +28,7 @@ import {
   sub,
   subquery,
   sum,
+  unless,
   type Vector,
 } from '../promql/promql.ts';
 import {
@@ -201,8 +203,13 @@ const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'step'>): Vector<Vm | 'step'> =>
   recordedSeries('vm_step:kvm_io_path_events:rate', matchers);
 
+/** VMs of whose I/O the host may not see this. */
+const hidden = (what: 'io' | 'exits'): Vector<Vm> =>
+  compare(min(gauge('kvm_vm_visibility', { what: equal(what) }), VM), '==', 0);
+
 const ofIos = mul(or(ios, iosBefore), EXITS_PER_IO);
-const onIoPath = sum(events(kicksInjectionsEois), VM);
+/** Without VMs whose exits have no reasons: their steps are not all counted. */
+const onIoPath = unless(sum(events(kicksInjectionsEois), VM), on(...VM), hidden('exits'));
 const ofPath = mul(onIoPath, EXITS_PER_PATH_EVENT);
 
 /** Derived from the series that the rules above record. */
@@ -219,8 +226,20 @@ const derived = {
   'vm:kvm_cpu_seconds:per_io': rule('CPU seconds per I/O, all threads.', div(sum(cores, VM), busy)),
   'vm:kvm_excess_exits:per_vcpu': rule(
     `Exits per second and vCPU in excess of ${EXITS_PER_IO} per I/O or, if traced and fewer, ${EXITS_PER_PATH_EVENT} per kick, injection and EOI.`,
-    // If the I/Os of a VM were never known, all its exits count.
-    div(clampMin(sub(exits, or(smaller(ofPath, ofIos), or(ofIos, mul(exits, 0)))), 0), vcpus),
+    // If the I/Os of a VM were never known, all its exits count; if the host cannot see them, only the path explains exits.
+    div(
+      clampMin(
+        sub(
+          exits,
+          or(
+            unless(or(smaller(ofPath, ofIos), or(ofIos, mul(exits, 0))), on(...VM), hidden('io')),
+            and(ofPath, on(...VM), hidden('io')),
+          ),
+        ),
+        0,
+      ),
+      vcpus,
+    ),
   ),
   'vm:kvm_drifting_threads:count': rule(
     'Threads that violate their expected affinity.',

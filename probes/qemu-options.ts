@@ -32,6 +32,8 @@ const IMPLIED: Readonly<Record<string, string>> = {
   netdev: 'type',
   nic: 'type',
   object: 'qom-type',
+  // It has no such key.
+  overcommit: PLAIN,
   smbios: 'file',
   virtfs: 'fsdriver',
 };

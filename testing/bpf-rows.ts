@@ -11,6 +11,7 @@ interface VcpuFields {
   readonly waits?: readonly number[];
   readonly haltPollNs?: number;
   readonly isApicvActive?: boolean;
+  readonly guestPolls?: boolean;
 }
 
 interface VmFields {
@@ -20,6 +21,7 @@ interface VmFields {
   readonly type?: number;
   /** Whether the kernel has ioeventfds: their rows come before. */
   readonly hasIoeventfds?: boolean;
+  readonly haltsInside?: boolean;
 }
 
 const VM = 0xffff_8881_0000_0000n;
@@ -28,14 +30,15 @@ const HISTOGRAMS = 3;
 
 /** A row of a vCPU, as probes/bpf/rows.h describes it. */
 export function vcpuRow(fields: VcpuFields): Buffer {
-  const { pid, vm = VM, id, tid = 0, statistics = {}, waits, haltPollNs, isApicvActive } = fields;
+  const { pid, vm = VM, id, tid = 0, statistics = {}, waits, haltPollNs, isApicvActive, guestPolls } = fields;
   const values = valuesOf(VCPU_STATISTICS, statistics);
   const head = Buffer.alloc(24);
   head.writeUInt32LE(id, 0);
   head.writeUInt32LE(tid, 4);
   head.writeUInt32LE(haltPollNs ?? 0, 8);
   const apicv = isApicvActive === undefined ? 0 : isApicvActive ? 4 + 8 : 4;
-  head.writeUInt32LE((waits === undefined ? 0 : 1) + (haltPollNs === undefined ? 0 : 2) + apicv, 12);
+  const polls = guestPolls === undefined ? 0 : guestPolls ? 16 + 32 : 16;
+  head.writeUInt32LE((waits === undefined ? 0 : 1) + (haltPollNs === undefined ? 0 : 2) + apicv + polls, 12);
   head.writeBigUInt64LE(presentOf(VCPU_STATISTICS, statistics), 16);
   const histograms = Buffer.alloc(8 * BUCKETS * HISTOGRAMS);
   waits?.forEach((count, i) => {
@@ -46,9 +49,15 @@ export function vcpuRow(fields: VcpuFields): Buffer {
 
 /** A row of a VM. */
 export function vmRow(pid: number, statistics: Statistics = {}, vm = VM, fields: VmFields = {}): Buffer {
-  const { apicvInhibited, type, hasIoeventfds } = fields;
+  const { apicvInhibited, type, hasIoeventfds, haltsInside } = fields;
   const head = Buffer.alloc(24);
-  const known = [apicvInhibited !== undefined, type !== undefined, hasIoeventfds === true];
+  const known = [
+    apicvInhibited !== undefined,
+    type !== undefined,
+    hasIoeventfds === true,
+    haltsInside !== undefined,
+    haltsInside === true,
+  ];
   head.writeUInt32LE(
     known.reduce((bits, is, i) => bits + (is ? 2 ** i : 0), 0),
     0,

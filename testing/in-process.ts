@@ -6,6 +6,7 @@ import { resolveConfig } from '../exporter/config/load.ts';
 import { createOwnMetrics } from '../exporter/daemon/own-metrics.ts';
 import { Telemetry } from '../exporter/daemon/telemetry.ts';
 import { exposition } from '../exporter/http/exposition.ts';
+import { inventoryJson } from '../exporter/inventory/inventory-json.ts';
 import type { HostTree } from './host-tree.ts';
 import { parseSamples, type Samples } from './metrics.ts';
 
@@ -44,6 +45,10 @@ export interface TreeExporter {
   /** A full pass of the inventory. */
   discover(): Promise<void>;
   scrape(): Promise<Samples>;
+  /** Samples the threads and judges the techniques. */
+  judge(): Promise<void>;
+  /** The VMs as `/api/v1/inventory` has them. */
+  inventory(): object;
   /** The same as text. */
   text(): Promise<string>;
 }
@@ -69,6 +74,11 @@ export async function exporterOf(
     text,
     discover: () => telemetry.work.discover(),
     scrape: async () => parseSamples(await text()),
+    async judge() {
+      await telemetry.work.sample();
+      await telemetry.work.judge();
+    },
+    inventory: () => inventoryJson(telemetry.inventory, (vm) => telemetry.visibilityOf(vm)),
   };
 }
 

@@ -25,7 +25,9 @@ export function inventoryVm(pid: number, more: Partial<Vm> = {}): Vm {
     domain: '',
     pins: undefined,
     libvirtDisks: undefined,
-    isConfidential: false,
+    confidential: undefined,
+    ioPath: { signs: new Set(), nvmeAddresses: [], vdpaWithoutDisk: [], hasVfioDevice: false },
+    passthrough: { vfio: [], vdpa: [], hasNvmeCharacterDevice: false, hasVhostScsi: false },
     devices: undefined,
     ...more,
   };

@@ -52,7 +52,8 @@ export interface Situation {
   deviceExitsPerIo: number;
   /** Kicks and interrupts a second of a network device; undefined: there is none. */
   network: number | undefined;
-  disk: 'virtio' | 'legacy' | 'vhost-user';
+  /** `with vfio`: beside the disk, a device that is none is passed through. */
+  disk: 'virtio' | 'legacy' | 'vhost-user' | 'vfio' | 'with vfio';
   /** `silent`: it answers no more. `none`: it has no monitor, and libvirt reports the I/Os. */
   monitor: 'answers' | 'silent' | 'none';
   /** What counts the I/Os if the VMM does not: requests of the host's disks, or nothing. */
@@ -113,13 +114,13 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
         onChange: (_, verdict, from) =>
           void changes.push(`${verdict.technique}: ${changeInWords(verdict, from)}`),
       }),
-      vms: () => [{ ...vm, devices: devicesOf(now), isConfidential: now.confidentialBy === 'command line' }],
+      vms: () => [{ ...vm, devices: devicesOf(now), ...signsOf(now) }],
       topology: () => topology(now),
       affinity: () => ({ of: () => affinityOf(now), problems: [] }),
       lastOf: () => ({
         statistics: storageOf(now),
         facts: factsOf(now),
-        kernel: { confidential: now.confidentialBy === 'kernel' ? 'sev' : undefined },
+        kernel: { confidential: now.confidentialBy === 'kernel' ? 'sev_es' : undefined },
       }),
       onPhase: () => undefined,
     });
@@ -130,8 +131,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
     count(seconds);
     const { trace } = now;
     const isCounted = trace !== 'none';
-    const ios =
-      now.monitor === 'silent' || now.disk === 'vhost-user' || now.requests ? undefined : counts.ios;
+    const ios = now.monitor === 'silent' || isElsewhere(now) || now.requests ? undefined : counts.ios;
     const moment = { trace: isCounted ? traceOf() : undefined, ios: isCounted ? ios : undefined, skewMs: 2 };
     await watch.judge(new Map([[vm.key, { ...moment, at: counts.at * 1000 }]]));
     const reading = watch.of(vm);
@@ -252,6 +252,26 @@ function observedOf(now: Situation): ObservedVm {
   });
 }
 
+/** Whether QEMU does not count the I/Os of the disk. */
+function isElsewhere({ disk }: Pick<Situation, 'disk'>): boolean {
+  return disk === 'vhost-user' || disk === 'vfio';
+}
+
+function signsOf({ commandLine, confidentialBy, disk }: Situation): Partial<Vm> {
+  const signs = new Set(disk === 'vhost-user' ? (['vhost_user'] as const) : []);
+  const vfio = { vfio: 0x010802, 'with vfio': 0x020000 }[disk as string];
+  return {
+    confidential: confidentialBy === 'command line' ? 'tdx' : undefined,
+    ioPath: commandLine ? { signs, nvmeAddresses: [], vdpaWithoutDisk: [], hasVfioDevice: false } : undefined,
+    passthrough: {
+      vfio: vfio === undefined ? [] : [{ address: '0000:01:00.0', pciClass: vfio }],
+      vdpa: [],
+      hasNvmeCharacterDevice: false,
+      hasVhostScsi: false,
+    },
+  };
+}
+
 function devicesOf({
   commandLine,
   disk,
@@ -261,6 +281,7 @@ function devicesOf({
   pollMaxNs,
 }: Situation): QemuDevices | undefined {
   if (!commandLine) return undefined;
+  if (disk === 'vfio') return { storage: [], nets: [], iothreads: [] };
   const common = { id: 'vda', queues, packed: undefined, eventIdx: undefined, mapping: [], drives: [] };
   return {
     storage: [
@@ -277,7 +298,7 @@ function devicesOf({
 }
 
 function storageOf({ monitor, disk, queues, iothreads, pollMaxNs }: Situation): Storage | undefined {
-  if (monitor === 'none' || disk === 'vhost-user') return undefined;
+  if (monitor === 'none' || isElsewhere({ disk })) return undefined;
   const served = Array.from({ length: Math.max(1, queues) }, (_, i) => `io${i % Math.max(1, iothreads)}`);
   const vda = { name: 'vda', queues, iothreads: iothreads === 0 ? [] : served };
   const parameters = { pollMaxSeconds: pollMaxNs / 1e9, pollGrow: 0, pollShrink: 0, aioMaxBatch: 0 };

@@ -377,20 +377,38 @@ const SIGHT: readonly Row[] = [
   {
     what: 'a vhost-user disk: QEMU does not count its I/Os',
     first: { ...PINNED, disk: 'vhost-user', iothreads: 0 },
-    is: ['partly', 'unknown', 'off', 'off'],
-    stage: 'nothing in force; affinity partly; polling unknown',
+    is: ['partly', 'unknown', 'unknown', 'unknown'],
+    stage: 'nothing in force; affinity partly; polling, batching, queue pinning unknown',
   },
   {
-    what: 'a confidential guest, by its command line, whose kicks KVM has no event for',
+    what: 'a disk passed through by VFIO',
+    first: { ...PINNED, disk: 'vfio', iothreads: 0, kicksPerIo: 0, interruptsPerIo: 0 },
+    is: ['partly', 'unknown', 'unknown', 'unknown'],
+    stage: 'nothing in force; affinity partly; polling, batching, queue pinning unknown',
+  },
+  {
+    what: 'polling, and a network device passed through by VFIO, whose interrupts may be among the counted',
+    first: { ...POLLING, disk: 'with vfio', interruptsPerIo: 3 },
+    is: ['in_force', 'in_force', 'off', 'off'],
+    stage: 'exitless_polling',
+  },
+  {
+    what: 'a TDX guest, by its command line, whose kicks KVM has no event for',
     first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidentialBy: 'command line' },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
   {
-    what: 'the same, by KVM',
-    first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidentialBy: 'kernel' },
+    what: 'a SEV-ES guest, by KVM, of which KVM has an event for some kicks',
+    first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0.05, confidentialBy: 'kernel' },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
+  },
+  {
+    what: 'the same with a kick an I/O: that is certain',
+    first: { ...PINNED, pollMaxNs: 32_768, confidentialBy: 'kernel' },
+    is: ['in_force', 'off', 'off', 'off'],
+    stage: 'affinity',
   },
   {
     what: 'no monitor, QEMU is not the VMM: few kicks, and nobody knows who polls',

@@ -7,6 +7,7 @@ import { writeTo } from '../model/notify-addresses.ts';
 import { Queues } from '../model/queues.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
+import { type Visibility, visibilityOf } from '../model/visibility.ts';
 import type { Vm } from '../model/vm.ts';
 import { stepsOf, type VmTrace } from '../model/vm-trace.ts';
 import type { Collector } from './collector.ts';
@@ -49,7 +50,7 @@ export function trace(): Collector {
         const counted = reading.of(vm);
         if (counted !== undefined) {
           const samples = samplesOf(families, vm, reading, state.counters);
-          addEvents(samples, counted);
+          addEvents(samples, counted, visibilityOf(vm, kernel.statistics.get(vm.key)));
           addExits(samples, counted.exits ?? [], settings.vcpuReasons);
           addKicks(samples, counted.kicks ?? [], state.queues);
           addMsi(samples, counted.msi);
@@ -84,11 +85,15 @@ function samplesOf(
   };
 }
 
-function addEvents({ families, vm, isa, total }: TraceSamples, counted: VmTrace): void {
+function addEvents(
+  { families, vm, isa, total }: TraceSamples,
+  counted: VmTrace,
+  visibility: Visibility,
+): void {
   for (const [event, count] of counted.events) {
     families.add('kvm_vm_trace_events_total', { vm, event }, total(`event ${event}`, count));
   }
-  for (const [step, count] of stepsOf(counted, isa)) {
+  for (const [step, count] of stepsOf(counted, isa, visibility)) {
     families.add('kvm_vm_io_path_events_total', { vm, step }, total(`step ${step}`, count));
   }
   if (counted.lockContentionNs === undefined) return;

@@ -1,11 +1,13 @@
 import { USER_HZ } from '../../kernel/units.ts';
 import { readBootTime } from '../../probes/proc-stat.ts';
+import type { Families } from '../metrics/families.ts';
+import { type Visibility, visibilityOf } from '../model/visibility.ts';
 import type { Collector } from './collector.ts';
 
 /** Identity of the VMs: `kvm_vm_info` and the metrics that join with it. */
 export const vms: Collector = {
   name: 'vms',
-  collect({ host, families, vms }) {
+  collect({ host, families, vms, kernel }) {
     for (const vm of vms) {
       const { label, name, uuid, vmm, manager, accel, machine, pid } = vm;
       families.add('kvm_vm_info', { vm: label, name, uuid, vmm, manager, accel, machine, pid }, 1);
@@ -13,9 +15,17 @@ export const vms: Collector = {
         families.add('kvm_vm_block_device_info', { vm: vm.label, device, depth }, 1);
       }
     }
+    for (const vm of vms) addVisibility(families, vm.label, visibilityOf(vm, kernel.statistics.get(vm.key)));
     const bootTime = readBootTime(host);
     for (const vm of vms) {
       families.add('kvm_vm_start_time_seconds', { vm: vm.label }, bootTime + vm.startTime / USER_HZ);
     }
   },
 };
+
+function addVisibility(families: Families, vm: string, visibility: Visibility): void {
+  for (const [what, hiders] of visibility) {
+    if (hiders.length === 0) families.add('kvm_vm_visibility', { vm, what, reason: '' }, 1);
+    for (const reason of hiders) families.add('kvm_vm_visibility', { vm, what, reason }, 0);
+  }
+}

@@ -3,7 +3,7 @@ import { rankOf } from '../metrics/stages.ts';
 import type { Archive } from './archive.ts';
 import { type MetricDefinition, termsOf } from './metrics.ts';
 import type { Comparison, Configuration, Span } from './model.ts';
-import { noteOnAbsent, notesOn, notesOnSampling } from './notes.ts';
+import { noteOnAbsent, notesOn, notesOnHidden, notesOnSampling } from './notes.ts';
 import { Evaluation } from './observations.ts';
 import { NAMED_BY, type NamedBy, namedPeriods, type Period, secondsOf, spansOf } from './periods.ts';
 import { readTable } from './read.ts';
@@ -16,6 +16,7 @@ import { sampledShares } from './sampled-shares.ts';
 import type { Subject } from './subject.ts';
 import { findSubjects } from './subjects.ts';
 import { techniqueTimes } from './techniques.ts';
+import { hiddenIo } from './visibility.ts';
 import { workOf } from './work.ts';
 
 /** Configurations by their times. */
@@ -83,6 +84,7 @@ export async function comparisonOf(
     onProgress,
   });
   const techniques = await techniqueTimes(archive, subjects, periods, interval);
+  const hidden = await hiddenIo(archive, subjects, periods, interval);
   const sampled = await sampledShares(archive, subjects, periods, interval);
   const renamed = await notesOnNames(archive, subjects, whole);
   const rows = periods.map((period) => rowsOf(table, subjects, period));
@@ -107,6 +109,7 @@ export async function comparisonOf(
     const own = [
       ...notesOn(each, subjects, evaluation, known, observations),
       ...notesOnSampling(shares, each, evaluation),
+      ...notesOnHidden(hidden.get(each.period) ?? new Map()),
     ];
     const present = subjects.filter(({ key }) => each.rows.has(key));
     configurations.push({

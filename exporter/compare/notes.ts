@@ -1,3 +1,5 @@
+import { SIGHTS } from '../metrics/visibility.ts';
+import { hiderInWords } from '../model/visibility-in-words.ts';
 import type { SumMetric } from './metrics.ts';
 import { TRACED, WORK } from './metrics.ts';
 import type { Configuration } from './model.ts';
@@ -5,6 +7,7 @@ import type { Evaluation } from './observations.ts';
 import type { PeriodRows } from './rows.ts';
 import type { Subject } from './subject.ts';
 import { UNKNOWN } from './table.ts';
+import type { HiddenIo } from './visibility.ts';
 
 const MAX_NAMES = 8;
 
@@ -36,6 +39,14 @@ export function notesOn(
         ]),
     ...(missing.length === 0 ? [] : [`No samples for ${names(missing, Number.POSITIVE_INFINITY)}.`]),
   ];
+}
+
+/** What the host cannot measure of these VMs' I/O, and what it can. */
+export function notesOnHidden(hidden: HiddenIo): string[] {
+  return [...hidden].map(([hider, { sights, vms }]) => {
+    const inOrder = SIGHTS.filter((sight) => sights.has(sight));
+    return `Not visible to the host for ${names([...vms].sort())}: ${hiderInWords(hider, inOrder)}. Metrics that need it are missing or too low; CPU time, waits and affinity of the threads are complete.`;
+  });
 }
 
 /**

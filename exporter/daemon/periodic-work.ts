@@ -7,6 +7,7 @@ import type { Sampler } from '../assessment/sampler.ts';
 import { takeMoments } from '../assessment/stage/moment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Isa } from '../model/io-path.ts';
+import { visibilityOf } from '../model/visibility.ts';
 import { countersOf, cpuOf, NO_CPU, type VmCounters, type VmCpu } from '../model/vm-counters.ts';
 import type { ScheduledTask } from '../schedule/scheduler.ts';
 import { TASKS, type TaskName, type TaskRuns } from '../schedule/task-runs.ts';
@@ -163,7 +164,9 @@ export class PeriodicWork {
     const counters = inventory.vms.flatMap((vm) => {
       const moment = moments.get(vm.key);
       const cpu = this.#cpu.get(vm.key) ?? NO_CPU;
-      return moment === undefined ? [] : [countersOf(vm, { ...moment, isa, cpu, blocks })];
+      if (moment === undefined) return [];
+      const visibility = visibilityOf(vm, remotes.lastOf(vm).kernel);
+      return [countersOf(vm, { ...moment, isa, cpu, blocks, visibility })];
     });
     record(counters);
   }

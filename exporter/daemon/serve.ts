@@ -23,7 +23,16 @@ import type { Telemetry } from './telemetry.ts';
 export interface ServeDependencies {
   readonly telemetry: Pick<
     Telemetry,
-    'scrape' | 'inventory' | 'work' | 'doctor' | 'events' | 'history' | 'reload' | 'start' | 'stop'
+    | 'scrape'
+    | 'inventory'
+    | 'visibilityOf'
+    | 'work'
+    | 'doctor'
+    | 'events'
+    | 'history'
+    | 'reload'
+    | 'start'
+    | 'stop'
   >;
   readonly own: OwnMetrics;
   readonly logger: Logger;
@@ -100,7 +109,7 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     logger,
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     own: own.registry,
-    inventory: () => inventoryJson(telemetry.inventory),
+    inventory: () => inventoryJson(telemetry.inventory, (vm) => telemetry.visibilityOf(vm)),
     isReady: () => telemetry.work.isReady,
     reload: config['web.enableLifecycle'] ? reload : undefined,
     telemetryPath: config['web.telemetryPath'],

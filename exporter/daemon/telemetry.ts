@@ -17,6 +17,8 @@ import { rootsOf } from '../config/roots.ts';
 import { Doctor } from '../doctor/doctor.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import type { HostEvent } from '../model/host-event.ts';
+import { type Visibility, visibilityOf } from '../model/visibility.ts';
+import type { Vm } from '../model/vm.ts';
 import type { VmCounters } from '../model/vm-counters.ts';
 import { HostHistory } from '../page/history/host-history.ts';
 import { repeat } from '../schedule/repeat.ts';
@@ -198,6 +200,11 @@ export class Telemetry {
   async #writeReport(): Promise<void> {
     const { report } = this.#settings;
     if (report !== undefined) await this.#reports.write(report, this.#epochMs() / MSEC_PER_SEC);
+  }
+
+  /** What of a VM's I/O the host sees, by what was read last. */
+  visibilityOf(vm: Vm): Visibility {
+    return visibilityOf(vm, this.#remotes.lastOf(vm).kernel);
   }
 
   /** Runs all work once, and then starts the tasks. */

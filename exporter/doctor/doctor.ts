@@ -5,6 +5,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import type { Feature } from '../model/features.ts';
 import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
+import { visibilityOf } from '../model/visibility.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
 import { quotasOf } from './quotas.ts';
@@ -43,13 +44,15 @@ export class Doctor {
     if (affinity === undefined || stage === undefined) return undefined;
     const plan = await assessment.planFor(vm, (each) => goalsOf(assessment.stages.of(each)));
     if (plan === undefined) return undefined;
+    const known = remotes.lastOf(vm);
     return reportOn({
       vm,
       affinity,
       stage,
       topology,
       disks,
-      statistics: remotes.lastOf(vm).statistics,
+      statistics: known.statistics,
+      visibility: visibilityOf(vm, known.kernel),
       plan,
       cpuQuotas: quotasOf(host, vm),
     });

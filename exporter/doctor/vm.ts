@@ -14,9 +14,11 @@ import type { ObservedVm } from '../model/observed.ts';
 import { inWords, statesOf } from '../model/stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
 import { verdictInWords } from '../model/technique-in-words.ts';
+import type { Visibility } from '../model/visibility.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Storage } from '../model/vm-statistics.ts';
 import { quotaLines, type ReportedQuotas } from './quotas.ts';
+import { type ReportedVisibility, reportedVisibility, visibilityLines } from './visibility.ts';
 
 /** The report of `doctor --vm`. */
 export interface VmReport {
@@ -35,6 +37,8 @@ export interface VmReport {
   }[];
   readonly queues: VmStage['devices'];
   readonly cpuQuotas: ReportedQuotas;
+  /** What of its I/O the host sees. */
+  readonly visibility: ReportedVisibility;
   readonly features: Readonly<Record<string, number>>;
   /** The paper's stage, else what is in force in words. */
   readonly stage: string;
@@ -80,6 +84,7 @@ export interface VmFacts {
   readonly disks: readonly Disk[];
   readonly plan: VmPlan;
   readonly cpuQuotas: ReportedQuotas;
+  readonly visibility: Visibility;
 }
 
 export function reportOn({
@@ -91,6 +96,7 @@ export function reportOn({
   disks,
   plan,
   cpuQuotas,
+  visibility,
 }: VmFacts): VmReport {
   const { observed, drifts } = affinity;
   const rule = nextRule(stage);
@@ -120,6 +126,7 @@ export function reportOn({
     })),
     queues: stage.devices,
     cpuQuotas,
+    visibility: reportedVisibility(visibility),
     features: Object.fromEntries(stage.features),
     stage: stage.label ?? inWords(statesOf(stage.verdicts)),
     techniques: TECHNIQUES.map((technique) => ({
@@ -192,6 +199,7 @@ export function formatVmReport(report: VmReport): string {
   for (const { device, locality, fairness } of report.queues)
     lines.push(`queues    ${device}: locality ${ratio(locality)}, fairness ${ratio(fairness)}`);
   lines.push(...quotaLines(report.cpuQuotas));
+  lines.push(...visibilityLines(report.visibility));
   const features = Object.entries(report.features).map(
     ([name, value]) => `${value === 1 ? '+' : '-'}${name}`,
   );

@@ -27,7 +27,7 @@ export async function admit(host: Host, candidate: Candidate): Promise<Entry | u
   if (identity === undefined) return undefined;
   const { pid, stat, kvmFd } = candidate;
   const { name, uuid, vmm, accel, machine, iothreadIds, diskIds, monitors, devices } = identity;
-  const { isConfidential } = identity;
+  const { confidential, ioPath } = identity;
   const vm: Vm = {
     key: `${pid}:${stat.startTime}`,
     label: '',
@@ -52,7 +52,9 @@ export async function admit(host: Host, candidate: Candidate): Promise<Entry | u
     pins: undefined,
     libvirtDisks: undefined,
     devices,
-    isConfidential,
+    confidential,
+    ioPath,
+    passthrough: undefined,
   };
   const threads = new ThreadTable();
   return { kvmFd, identity, threads, hints: undefined, files: undefined, otherFiles: undefined, vm };

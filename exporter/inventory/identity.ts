@@ -4,9 +4,10 @@ import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
-import { isConfidential } from '../../probes/qemu-confidential.ts';
+import { type ConfidentialType, confidentialType } from '../../probes/qemu-confidential.ts';
 import { parseQemuDevices, type QemuDevices } from '../../probes/qemu-devices.ts';
 import { type OtherFiles, otherFilesOf } from '../../probes/qemu-files.ts';
+import { parseQemuIoPath, type QemuIoPath } from '../../probes/qemu-io-path.ts';
 import { truncateName } from '../model/vm-names.ts';
 import type { Vmm } from '../model/vmm.ts';
 import type { Candidate } from './processes.ts';
@@ -25,7 +26,8 @@ export interface Identity {
   readonly iothreadIds: readonly string[];
   readonly diskIds: readonly string[];
   readonly monitors: readonly string[];
-  readonly isConfidential: boolean;
+  readonly confidential: ConfidentialType | undefined;
+  readonly ioPath: QemuIoPath | undefined;
   readonly devices: QemuDevices | undefined;
   readonly otherFiles: OtherFiles;
   /** Which parts of the configuration are unknown, as messages. */
@@ -52,7 +54,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
   const { argv } = commandLine;
   const vmm = vmmOf(executable, argv[0], stat.comm);
   if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine);
-  const { name, uuid, diskIds } = claimsOf(vmm, argv);
+  const { name, uuid, diskIds, confidential, ioPath } = claimsOf(vmm, argv);
   return {
     vmm,
     accel: 'kvm',
@@ -62,7 +64,8 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     iothreadIds: [],
     diskIds,
     monitors: [],
-    isConfidential: false,
+    confidential,
+    ioPath,
     devices: undefined,
     otherFiles: { files: new Set(), folders: [] },
     missing: [],
@@ -94,7 +97,8 @@ async function identifyQemu(
     diskIds: [],
     monitors: qemu.monitors,
     otherFiles: otherFilesOf(configuration.options),
-    isConfidential: isConfidential(configuration.options),
+    confidential: confidentialType(configuration.options),
+    ioPath: isKnown ? parseQemuIoPath(configuration.options) : undefined,
     // If the configuration is incomplete, a device that was not found may still exist.
     devices: isKnown ? devices : undefined,
     missing:

@@ -11,6 +11,7 @@ import { FileLookups } from './file-lookups.ts';
 import type { HostFacts } from './host-facts.ts';
 import { MountCache } from './mount-cache.ts';
 import { areSame, otherFilesNow } from './other-files.ts';
+import { passthroughOf } from './passthrough.ts';
 import type { Problems } from './problems.ts';
 
 /** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
@@ -45,15 +46,20 @@ export class VmDisks {
       const descriptors = this.problems.attempt(
         'inventory',
         () => readDescriptors(this.host, pid),
-        [],
+        undefined,
         () => livesOn(this.host, entry.vm),
       );
       entry.otherFiles = otherFiles;
+      const passthrough = this.problems.attempt(
+        'inventory',
+        () => descriptors && passthroughOf(this.host, descriptors),
+        undefined,
+      );
       // A hint may change the VM during the wait.
-      const found = await this.#blockDevices(pid, descriptors, { mounts, lookups }, otherFiles);
+      const found = await this.#blockDevices(pid, descriptors ?? [], { mounts, lookups }, otherFiles);
       // A failed read changes nothing and is repeated in the next full pass.
       if (found === undefined) entry.otherFiles = undefined;
-      else entry.vm = { ...entry.vm, ...found };
+      entry.vm = { ...entry.vm, ...found, passthrough };
     }
   }
 

@@ -1,3 +1,5 @@
+import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
+import type { QemuIoPath, QemuIoSign } from '../../probes/qemu-io-path.ts';
 import { keyval } from '../../probes/qemu-options.ts';
 import type { Vmm } from '../model/vmm.ts';
 
@@ -8,6 +10,9 @@ export interface VmmClaims {
   readonly uuid: string | undefined;
   /** Disk ids that the user configured. */
   readonly diskIds: readonly string[];
+  readonly confidential: ConfidentialType | undefined;
+  /** undefined if the devices are not on the command line. */
+  readonly ioPath: QemuIoPath | undefined;
 }
 
 interface Spelling {
@@ -49,7 +54,25 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
           .slice(0, MAX_DISKS)
           .flatMap((value) => keyval(value, '').get('id') ?? [])
       : [],
+    confidential: isCloudHypervisor ? confidentialOf(argv) : undefined,
+    ioPath: isCloudHypervisor ? ioPathOf(argv) : undefined,
   };
+}
+
+/** Whether a guest is confidential. As of Cloud Hypervisor 37: `--platform tdx=on`, `--platform sev_snp=on`. */
+function confidentialOf(argv: readonly string[]): ConfidentialType | undefined {
+  const platform = valuesOf(argv, '--platform').map((value) => keyval(value, ''));
+  const types = ['tdx', 'sev_snp'] as const;
+  return types.find((type) => platform.some((values) => values.get(type) === 'on'));
+}
+
+/** A VM without a kernel or firmware on the command line gets its devices by Cloud Hypervisor's API. */
+function ioPathOf(argv: readonly string[]): QemuIoPath | undefined {
+  if (!argv.some((argument) => /^--(?:kernel|firmware)(?:=|$)/.test(argument))) return undefined;
+  const signs = new Set<QemuIoSign>();
+  const isVhostUser = valuesOf(argv, '--disk').some((value) => keyval(value, '').get('vhost_user') === 'on');
+  if (isVhostUser) signs.add('vhost_user');
+  return { signs, nvmeAddresses: [], vdpaWithoutDisk: [], hasVfioDevice: false };
 }
 
 /** All values of an option: `--disk a b`, `--disk=a`, and repetitions of both. */

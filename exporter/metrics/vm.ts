@@ -13,6 +13,11 @@ export const vmMetrics = {
   ),
   kvm_vm_vcpus: gauge(['vm'], 'Number of vCPU threads found.', 'BPF, /proc/<pid>/task'),
   kvm_vm_threads: gauge(['vm', 'role'], 'Number of threads, by role.', 'BPF, /proc/<pid>/task'),
+  kvm_vm_visibility: gauge(
+    ['vm', 'what', 'reason'],
+    "1 if the host can see this of all of the VM's I/O, 0 if something hides it or may hide it, and by what. What was not examined has no series. docs/verdicts.md lists both labels.",
+    '/proc/<pid>/{cmdline,fd}, /sys/kernel/iommu_groups, BPF: kvm_arch.vm_type, kvm.ioeventfds, kvm_vcpu_arch.msr_kvm_poll_control',
+  ),
   kvm_vm_block_device_info: gauge(
     ['vm', 'device', 'depth'],
     "Block devices under the VM's disks. Depth 0 is the device that the VMM has open or that holds the image's file system, 1 and more are the devices below it. Always 1.",

@@ -25,10 +25,9 @@ const DEFAULT_POLL_MAX_NS = 32_768;
 
 /** An IOThread polls if poll-max-ns is not 0. The main loop does not poll: util/main-loop.c. */
 export function pollersOf(facts: PollerFacts): Pollers {
-  const { threads, devices } = facts;
+  const { threads } = facts;
   const settings: string[] = [];
   if (threads.some(({ role }) => role === 'sqpoll')) settings.push('SQPOLL thread');
-  if (devices?.storage.some(({ kind }) => kind === 'vhost') === true) settings.push('vhost-user disk');
   const hasOthers = settings.length > 0;
   const known = iothreadsOf(facts);
   for (const { id, pollMaxNs } of known ?? []) settings.push(`poll-max-ns of ${id}: ${pollMaxNs}`);

@@ -1,4 +1,6 @@
 import { type EvidenceName, TECHNIQUES, type Technique, type TechniqueState } from '../metrics/techniques.ts';
+import type { Hider } from '../metrics/visibility.ts';
+import { HIDER_WORDS } from './visibility-in-words.ts';
 
 /** One number of a verdict, with what it is compared with and what it is based on. */
 export interface Evidence {
@@ -15,14 +17,13 @@ export interface Evidence {
   readonly ios: number | undefined;
 }
 
-export const UNKNOWN_REASONS = {
+const OWN_REASONS = {
   starting: 'the VM was just found',
   idle: 'too few I/Os to measure',
   little_io: 'too few I/Os a second: a poller may sleep, and there is little to batch',
   near_threshold: 'the measurement is too close to its threshold',
   no_trace: 'trace events are not counted',
   io_not_visible: 'the host cannot count the I/Os of this VM: give it a QMP monitor',
-  confidential: 'confidential guest: its notifications are not visible to the host',
   user_space_exits: 'notifications may be among the exits to user space: ioeventfd is off',
   other_devices: 'the kicks of its other virtio devices cannot be separated: give it a QMP monitor',
   poller_unknown: 'few kicks, but whether a thread on the host polls is unknown',
@@ -34,7 +35,10 @@ export const UNKNOWN_REASONS = {
   cgroup_hidden: 'the cgroup of the VM is hidden: which CPUs it would have unpinned is unknown',
 } as const;
 
-export type UnknownReason = keyof typeof UNKNOWN_REASONS;
+/** Why a technique is unknown: one of these, or what hides the VM's I/O. */
+export const UNKNOWN_REASONS: Readonly<Record<UnknownReason, string>> = { ...OWN_REASONS, ...HIDER_WORDS };
+
+export type UnknownReason = keyof typeof OWN_REASONS | Hider;
 
 /** What the facts of one moment say of one technique. `unknown` changes no state. */
 export interface Judgement {

@@ -1,8 +1,10 @@
 import { addTo } from '../../kernel/maps.ts';
 import { NSEC_PER_SEC, NSEC_PER_TICK } from '../../kernel/units.ts';
 import type { BlockStat } from '../../probes/sys-block-stat.ts';
+import { SIGHTS, type Sight } from '../metrics/visibility.ts';
 import { type Isa, stepOfReason } from './io-path.ts';
 import { IO_ROLES, TRACKED_ROLES } from './roles.ts';
+import { hiderOf, type Visibility } from './visibility.ts';
 import type { ThreadObservation, Vm } from './vm.ts';
 import { isDuration, stepsOf, type VmTrace } from './vm-trace.ts';
 
@@ -39,6 +41,8 @@ export interface VmCounters extends VmCpu {
     readonly completed: number;
   }[];
   readonly ioRoles: readonly string[];
+  /** What the host may not see of the VM's I/O, as of kvm_vm_visibility; at most one entry. */
+  readonly hidden: readonly { readonly whats: readonly Sight[] }[];
   /** Not read between scrapes. */
   readonly wait: ByName;
   /** Exits without halts, by the exponent of their longest duration in ns; undefined if exits are not timed. */
@@ -53,6 +57,7 @@ export interface CounterSources {
   readonly at: number;
   readonly isa: Isa;
   readonly cpu: VmCpu;
+  readonly visibility: Visibility;
   /** By device. */
   readonly blocks: ReadonlyMap<string, BlockStat>;
 }
@@ -60,7 +65,10 @@ export interface CounterSources {
 export const NO_CPU: VmCpu = { vcpus: 0, run: {} };
 
 /** Exits, kicks and I/Os are of one moment; CPU time is that of the last pass over the threads. */
-export function countersOf(vm: Vm, { trace, ios, at, isa, cpu, blocks }: CounterSources): VmCounters {
+export function countersOf(
+  vm: Vm,
+  { trace, ios, at, isa, cpu, blocks, visibility }: CounterSources,
+): VmCounters {
   return {
     ...cpu,
     vm: vm.label,
@@ -70,7 +78,7 @@ export function countersOf(vm: Vm, { trace, ios, at, isa, cpu, blocks }: Counter
       trace?.exits?.map(({ count }) => count),
       'kvm_exit',
     ),
-    path: trace && Object.fromEntries(stepsOf(trace, isa)),
+    path: trace && Object.fromEntries(stepsOf(trace, isa, visibility)),
     io:
       ios === undefined ? totalOf(trace?.blockRequests?.values(), 'requests') : { total: ios, from: 'disks' },
     devices: vm.blockDevices.flatMap(({ device }) => {
@@ -80,6 +88,7 @@ export function countersOf(vm: Vm, { trace, ios, at, isa, cpu, blocks }: Counter
       return [{ device, inFlight, completed: reads + writes + discards }];
     }),
     ioRoles: [...IO_ROLES],
+    hidden: [{ whats: SIGHTS.filter((sight) => hiderOf(visibility, sight) !== undefined) }],
     wait: {},
     durations: trace && trace.exitDurations.size > 0 ? durationsOf(trace, isa) : undefined,
   };

@@ -71,6 +71,10 @@ export interface VmStatistics {
   };
   /** `sev`, `sev_es`, `sev_snp` or `tdx`. Only the kernel reports it, since Linux 6.8. */
   readonly confidential?: string | undefined;
+  /** Whether a vCPU polls in the guest before it halts (haltpoll). Only the kernel reports it. */
+  readonly guestPolls?: boolean | undefined;
+  /** Whether the guest halts without an exit. Only the kernel reports it. */
+  readonly haltsInside?: boolean | undefined;
   /** Where the guest notifies its virtqueues, also those that it never used. Only the kernel reports it. */
   readonly notifyAddresses?: readonly NotifyAddress[] | undefined;
   readonly types: ReadonlyMap<string, StatisticType>;
@@ -95,7 +99,10 @@ export function requestsOf(disks: readonly Disk[]): number {
 
 /** The part of a VM's statistics that says how its disks are served. */
 /** What only the kernel reports of a VM. */
-export type KernelFacts = Pick<VmStatistics, 'apicv' | 'confidential' | 'notifyAddresses'>;
+export type KernelFacts = Pick<
+  VmStatistics,
+  'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'
+>;
 
 export type Storage = Pick<VmStatistics, 'disks' | 'iothreads'>;
 

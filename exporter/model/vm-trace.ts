@@ -1,5 +1,6 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { type IoStep, type Isa, isKick, type NotifyWrite, stepOfReason } from './io-path.ts';
+import { hiderOf, type Visibility } from './visibility.ts';
 import { fromLog2, type Histogram } from './vm-statistics.ts';
 
 export interface ExitCount {
@@ -64,11 +65,16 @@ export function kicksOf(writes: readonly KickCount[]): KickCount[] {
  * Exits by step of the I/O path; the steps add up to all exits. Kicks and EOIs come from their own
  * tracepoints, the other steps from the exit's reason. A step is present only if the backend counts it;
  * `other` needs all of them.
+ *
+ * @param visibility Of a confidential guest no step is guessed: a reason such as VMGEXIT stands for all of them, and that
+ * no kick was seen means nothing
  */
-export function stepsOf(trace: VmTrace, isa: Isa): Map<IoStep, number> {
+export function stepsOf(trace: VmTrace, isa: Isa, visibility: Visibility = new Map()): Map<IoStep, number> {
   const steps = new Map<IoStep, number>();
-  const { exits, kickTotal, eois } = trace;
-  if (kickTotal !== undefined) steps.set('kick', kickTotal);
+  const { kickTotal, eois } = trace;
+  const exits = hiderOf(visibility, 'exits') === undefined ? trace.exits : undefined;
+  const areKicksSure = hiderOf(visibility, 'kicks') === undefined;
+  if (kickTotal !== undefined && (areKicksSure || kickTotal > 0)) steps.set('kick', kickTotal);
   if (exits !== undefined) {
     for (const step of ['inject', 'halt'] as const) steps.set(step, sumOf(exits, isa, step));
   }

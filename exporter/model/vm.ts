@@ -1,7 +1,10 @@
 import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
+import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { FilesByUse } from '../../probes/qemu-files.ts';
+import type { QemuIoPath } from '../../probes/qemu-io-path.ts';
+import type { VfioDevice } from '../../probes/sys-iommu-groups.ts';
 import type { Task } from '../../probes/task.ts';
 import type { Role } from './roles.ts';
 import type { Vmm } from './vmm.ts';
@@ -13,6 +16,16 @@ import type { Vmm } from './vmm.ts';
 export interface BlockDeviceUse {
   readonly device: string;
   readonly depth: number;
+}
+
+/** Devices of the host that a VM has open and whose I/O does not pass the host's block layer, or QEMU. */
+export interface Passthrough {
+  readonly vfio: readonly VfioDevice[];
+  /** Paths of character devices: `/dev/vhost-vdpa-0`. */
+  readonly vdpa: readonly string[];
+  /** `/dev/ng0n1`, for io_uring passthrough. */
+  readonly hasNvmeCharacterDevice: boolean;
+  readonly hasVhostScsi: boolean;
 }
 
 export interface KvmDirectory {
@@ -63,8 +76,12 @@ export interface Vm {
   /** Pins from libvirt's XML; undefined if libvirt does not manage the VM. */
   readonly pins: LibvirtPins | undefined;
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
-  /** Whether the guest's memory is encrypted (SEV, TDX), so that its notifications may be hidden. */
-  readonly isConfidential: boolean;
+  /** Whether the guest is confidential, by its configuration: KVM may know better. */
+  readonly confidential: ConfidentialType | undefined;
+  /** Signs of I/O that the host does not see, from its configuration; undefined if part of that is unknown. */
+  readonly ioPath: QemuIoPath | undefined;
+  /** Devices of the host that it has open; undefined before its descriptors are read. */
+  readonly passthrough: Passthrough | undefined;
   /**
    * Devices of its configuration; undefined for a VMM other than QEMU, and if part of the configuration is
    * unknown.

@@ -30,6 +30,8 @@ export interface LiveVm {
   readonly ioRoles: readonly string[];
   /** Seconds in run queues by role; empty without CONFIG_SCHEDSTATS. */
   readonly wait: Counts;
+  /** What of its I/O the host does not see, one entry for each reason. */
+  readonly hidden: readonly LiveHidden[];
   /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
   /** The paper's stage, else what is in force in words; undefined if techniques are not judged. */
@@ -40,11 +42,18 @@ export interface LiveVm {
   readonly phase: string | undefined;
 }
 
+export interface LiveHidden {
+  /** As the label of kvm_vm_visibility. */
+  readonly reason: string;
+  readonly whats: readonly string[];
+  readonly text: string;
+}
+
 /** What rates and conditions need of a VM. The daemon's own history has no more. */
 export type LiveCounters = Pick<
   LiveVm,
   'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait'
->;
+> & { readonly hidden: readonly Pick<LiveHidden, 'whats'>[] };
 
 /** The verdict on one technique of the paper. */
 export interface LiveTechnique {

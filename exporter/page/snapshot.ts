@@ -2,13 +2,16 @@ import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
 import { TECHNIQUES, type Technique } from '../metrics/techniques.ts';
+import type { Hider, Sight } from '../metrics/visibility.ts';
 import { IO_ROLES } from '../model/roles.ts';
 import { inWords, type States } from '../model/stage.ts';
+import { hiderInWords } from '../model/visibility-in-words.ts';
 import type {
   Counts,
   LiveCpu,
   LiveCpuLoad,
   LiveDevice,
+  LiveHidden,
   LiveHost,
   LiveSource,
   LiveTechnique,
@@ -59,6 +62,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
     source === 'detected' ? stage : undefined,
   );
   const techniques = techniquesByVm(index);
+  const hidden = hiddenByVm(index);
 
   return [...samplesOf(index, 'kvm_vm_info')].map(({ labels: { vm, vmm, pid } }) => {
     const threads = drifting.get(vm);
@@ -78,6 +82,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
       run: cpuByRole,
       ioRoles: [...IO_ROLES].filter((role) => role in cpuByRole),
       wait: wait.get(vm) ?? {},
+      hidden: hidden.get(vm) ?? [],
       drift: threads === undefined ? undefined : { threads, kinds: [...new Set(kinds.get(vm))].sort() },
       stage: judged.length === 0 ? undefined : (detected.get(vm)?.[0] ?? inWords(statesFrom(judged))),
       stageRank: judged.length === 0 ? undefined : judged.filter(({ state }) => state === 'in_force').length,
@@ -123,6 +128,26 @@ function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
     found.set(vm, [...(found.get(vm) ?? []), each]);
   }
   return found;
+}
+
+/** One entry for each reason. */
+function hiddenByVm(index: FamilyIndex): Map<string, LiveHidden[]> {
+  const byVm = new Map<string, Map<Hider, Sight[]>>();
+  for (const { labels } of samplesOf(index, 'kvm_vm_visibility', 0)) {
+    // The collector writes no other values.
+    const [what, reason] = [labels.what as Sight, labels.reason as Hider];
+    append(
+      getOrInsert(byVm, labels.vm, () => new Map<Hider, Sight[]>()),
+      reason,
+      what,
+    );
+  }
+  return new Map(
+    [...byVm].map(([vm, hidden]) => [
+      vm,
+      [...hidden].map(([reason, whats]) => ({ reason, whats, text: hiderInWords(reason, whats) })),
+    ]),
+  );
 }
 
 function statesFrom(judged: readonly LiveTechnique[]): States {

@@ -129,6 +129,8 @@ export interface VmRow extends KvmRow {
   readonly apicvInhibited: readonly ApicvInhibitReason[] | undefined;
   /** `sev`, `sev_es`, `sev_snp` or `tdx`; undefined for another type, or before Linux 6.8. */
   readonly confidential: string | undefined;
+  /** Whether the guest halts without an exit (KVM_CAP_X86_DISABLE_EXITS); undefined if this kernel does not have it. */
+  readonly haltsInside: boolean | undefined;
 }
 
 export interface VcpuRow extends KvmRow {
@@ -139,6 +141,8 @@ export interface VcpuRow extends KvmRow {
   readonly haltPollNs: number | undefined;
   /** Whether the CPU virtualizes its APIC; undefined if unknown, or without an APIC in the kernel. */
   readonly isApicvActive: boolean | undefined;
+  /** Whether the guest turned off the host's halt polling, because it polls itself; undefined if this kernel does not have it. */
+  readonly guestPolls: boolean | undefined;
   /** Counts by log2 bucket in KVM's order; empty if this kernel has none. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
 }
@@ -172,10 +176,14 @@ const FIELD_HISTOGRAMS = 1;
 const FIELD_HALT_POLL = 2;
 const FIELD_APICV = 4;
 const FIELD_APICV_ACTIVE = 8;
+const FIELD_POLL_CONTROL = 16;
+const FIELD_GUEST_POLLS = 32;
 // enum vm_field
 const FIELD_APICV_INHIBITED = 1;
 const FIELD_TYPE = 2;
 const FIELD_IOEVENTFDS = 4;
+const FIELD_DISABLED_EXITS = 8;
+const FIELD_HALTS_INSIDE = 16;
 const IOEVENTFD_ADDRESS = 24;
 const IOEVENTFD_VALUE = 32;
 const IOEVENTFD_FLAGS = 44;
@@ -233,6 +241,7 @@ function vmRow(row: Row, ioeventfds: readonly Ioeventfd[]): VmRow {
         ? undefined
         : APICV_INHIBIT_REASONS.filter((_, bit) => ((inhibited >>> bit) & 1) === 1),
     confidential: (fields & FIELD_TYPE) === 0 ? undefined : CONFIDENTIAL[row.u32(VM_TYPE)],
+    haltsInside: flagOf(fields, FIELD_DISABLED_EXITS, FIELD_HALTS_INSIDE),
   };
 }
 
@@ -273,9 +282,15 @@ function vcpuRow(row: Row): VcpuRow {
     tid: row.u32(VCPU_TID),
     statistics: statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES),
     haltPollNs: (fields & FIELD_HALT_POLL) === 0 ? undefined : row.u32(VCPU_HALT_POLL_NS),
-    isApicvActive: (fields & FIELD_APICV) === 0 ? undefined : (fields & FIELD_APICV_ACTIVE) !== 0,
+    isApicvActive: flagOf(fields, FIELD_APICV, FIELD_APICV_ACTIVE),
+    guestPolls: flagOf(fields, FIELD_POLL_CONTROL, FIELD_GUEST_POLLS),
     histograms: (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row),
   };
+}
+
+/** @param known the bit that says whether the kernel has the flag */
+function flagOf(fields: number, known: number, flag: number): boolean | undefined {
+  return (fields & known) === 0 ? undefined : (fields & flag) !== 0;
 }
 
 /** The low 53 bits of the address: the others are the same for all of the kernel's memory. */

@@ -47,6 +47,17 @@ struct list_head {
 struct kvm_arch {
 	unsigned long apicv_inhibit_reasons;
 	u8 vm_type;
+	/* Since Linux 6.17. */
+	u64 disabled_exits;
+};
+
+/* Before. */
+struct kvm_arch___hlt {
+	u8 hlt_in_guest;
+};
+
+struct kvm___hlt {
+	struct kvm_arch___hlt arch;
 };
 
 struct kvm {
@@ -58,6 +69,8 @@ struct kvm {
 
 struct kvm_vcpu_arch {
 	struct kvm_lapic *apic;
+	/* x86 only. */
+	u64 msr_kvm_poll_control;
 };
 
 struct kvm_vcpu {
@@ -192,6 +205,10 @@ static void write_vcpu(struct seq_file *seq, u32 tgid, struct kvm_vcpu *vcpu, st
 		row->halt_poll_ns = BPF_CORE_READ(vcpu, halt_poll_ns);
 	}
 	take_apicv(row, vcpu);
+	/* arch/x86/kvm/x86.c kvm_arch_no_poll(): a guest that polls itself clears bit 0. */
+	if (has(vcpu->arch.msr_kvm_poll_control))
+		row->fields |= BPF_CORE_READ(vcpu, arch.msr_kvm_poll_control) & 1 ? VCPU_POLL_CONTROL :
+										     VCPU_POLL_CONTROL | VCPU_GUEST_POLLS;
 #define GENERIC(name)                                                                  \
 	TAKE(row, VCPU_##name, vcpu->stat.generic.name)                                \
 	else TAKE(row, VCPU_##name, flat->stat.name)
@@ -245,6 +262,23 @@ static void write_ioeventfds(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 }
 #endif
 
+/* include/uapi/linux/kvm.h KVM_X86_DISABLE_EXITS_HLT */
+#define DISABLE_EXITS_HLT 2
+
+static __always_inline void take_disabled_exits(struct vm_row *row, struct kvm *kvm)
+{
+	struct kvm___hlt *before = (void *)kvm;
+	u64 disabled;
+
+	if (has(kvm->arch.disabled_exits))
+		disabled = BPF_CORE_READ(kvm, arch.disabled_exits) & DISABLE_EXITS_HLT;
+	else if (has(before->arch.hlt_in_guest))
+		disabled = BPF_CORE_READ(before, arch.hlt_in_guest);
+	else
+		return;
+	row->fields |= disabled ? VM_DISABLED_EXITS | VM_HALTS_INSIDE : VM_DISABLED_EXITS;
+}
+
 static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 {
 	struct kvm___flat *flat = (void *)kvm;
@@ -254,6 +288,7 @@ static void write_vm(struct seq_file *seq, u32 tgid, struct kvm *kvm)
 	row->head = (struct row_head){ .kind = ROW_VM, .size = sizeof(*row), .tgid = tgid };
 	row->vm = (u64)kvm;
 	row->fields = 0;
+	take_disabled_exits(row, kvm);
 	if (has(kvm->arch.apicv_inhibit_reasons)) {
 		row->fields |= VM_APICV;
 		row->apicv_inhibited = apicv_inhibited(BPF_CORE_READ(kvm, arch.apicv_inhibit_reasons));

@@ -24,6 +24,9 @@ enum vcpu_field {
 	/* The kernel has the vCPU's APIC. VCPU_APICV_ACTIVE says whether the CPU virtualizes it. */
 	VCPU_APICV = 4,
 	VCPU_APICV_ACTIVE = 8,
+	/* The kernel has MSR_KVM_POLL_CONTROL. VCPU_GUEST_POLLS says that the guest has turned off the host's halt polling. */
+	VCPU_POLL_CONTROL = 16,
+	VCPU_GUEST_POLLS = 32,
 };
 
 struct vcpu_row {
@@ -45,7 +48,14 @@ struct vcpu_row {
 };
 
 /* Bits of vm_row.fields: what this kernel has. */
-enum vm_field { VM_APICV = 1, VM_TYPE = 2, VM_IOEVENTFDS = 4 };
+enum vm_field {
+	VM_APICV = 1,
+	VM_TYPE = 2,
+	VM_IOEVENTFDS = 4,
+	/* The kernel has which exits user space turned off. VM_HALTS_INSIDE says that HLT is one. */
+	VM_DISABLED_EXITS = 8,
+	VM_HALTS_INSIDE = 16,
+};
 
 struct vm_row {
 	struct row_head head;

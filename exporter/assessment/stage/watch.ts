@@ -9,6 +9,7 @@ import { type Kicks, localityOf, queueFairness } from '../../model/locality.ts';
 import { placeOf, queuesBeside } from '../../model/notify-addresses.ts';
 import { stageLabel, stageOf, statesOf, techniquesOf } from '../../model/stage.ts';
 import type { DeviceQueues, Stages, VmStage } from '../../model/stage-reading.ts';
+import { visibilityOf } from '../../model/visibility.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Facts } from '../../sources/qmp/facts.ts';
@@ -98,7 +99,8 @@ export class StageWatch implements Stages {
     const phase = phases.of(vm);
     const declared = stageNamed(phase);
     const facts = {
-      vm: { ...vm, isConfidential: vm.isConfidential || known.kernel?.confidential !== undefined },
+      vm,
+      visibility: visibilityOf(vm, known.kernel),
       affinity,
       topology,
       features,

@@ -1,5 +1,6 @@
 import type { QemuDevices } from '../../../probes/qemu-devices.ts';
 import { devicePath } from '../../../probes/qmp-qom.ts';
+import { hiderOf, type Visibility } from '../../model/visibility.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Facts } from '../../sources/qmp/facts.ts';
 import type { Growth } from '../stage/window.ts';
@@ -18,6 +19,7 @@ export interface DiskEvents {
 export interface DeviceFacts {
   readonly devices: QemuDevices | undefined;
   readonly facts: Pick<Facts, 'pci' | 'blocks'> | undefined;
+  readonly visibility: Visibility;
   /** Name of the device with this notify address; undefined if unknown. */
   nameAt(kick: KickCount): string | undefined;
 }
@@ -33,10 +35,12 @@ export function diskEventsOf(growth: Growth, of: DeviceFacts): DiskEvents {
   const { kicks, queues, interrupts, ios = 0 } = growth;
   const exactly = (count: number): Bounds => ({ least: count, most: count });
   const atMost = (count: number): Bounds => ({ least: 0, most: count });
+  // A device that is passed through does not kick, and KVM has an event for some of its interrupts.
+  const areOwn = hiderOf(of.visibility, 'interrupts') === undefined;
   if (growth.hasQueues && (of.facts?.pci.length ?? 0) > 0) {
     const { disks, others, nameless } = separate(queues, of);
     const least = sum(disks);
-    const isQuiet = sum(others) + sum(nameless) <= QUIET * ios;
+    const isQuiet = areOwn && sum(others) + sum(nameless) <= QUIET * ios;
     return {
       kicks: { least, most: least + sum(nameless) },
       queues: [...disks, ...nameless],
@@ -49,7 +53,7 @@ export function diskEventsOf(growth: Growth, of: DeviceFacts): DiskEvents {
   return {
     kicks: kicks === undefined ? undefined : bounds(kicks),
     queues: isAlone ? queues : [],
-    interrupts: interrupts === undefined ? undefined : bounds(interrupts),
+    interrupts: interrupts === undefined ? undefined : (areOwn ? bounds : atMost)(interrupts),
   };
 }
 

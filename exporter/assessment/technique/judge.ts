@@ -9,6 +9,7 @@ import { pollersOf } from '../../model/pollers.ts';
 import { techniquesOf } from '../../model/stage.ts';
 import type { Judgement } from '../../model/technique.ts';
 import { factsOf } from '../../model/topology-facts.ts';
+import { hiderOf, type Visibility } from '../../model/visibility.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 import type { Growth } from '../stage/window.ts';
@@ -21,7 +22,8 @@ import { judgeQueues } from './queues.ts';
 
 /** All that is known of one VM at one moment. */
 export interface TechniqueFacts {
-  readonly vm: Pick<Vm, 'devices' | 'libvirtDisks' | 'isConfidential'>;
+  readonly vm: Pick<Vm, 'devices' | 'libvirtDisks'>;
+  readonly visibility: Visibility;
   readonly affinity: Pick<VmAffinity, 'observed' | 'drifts'>;
   readonly topology: CpuTopology;
   readonly features: ReadonlyMap<Feature, number>;
@@ -44,7 +46,10 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
   const facts = factsOf(topology);
   const { pollers, isPatched, isBatchingPatched, settings } = pollingOf(of);
   const measured = measure(of.growth, { ...of, ...vm, awakeFrom: isPatched ? 0 : pollers.awakeFrom });
-  const polling = { isConfigured: isPatched ? true : pollers.isThere, settings, measured };
+  // Nobody on the host knows who polls for a disk whose I/O it does not see.
+  const isHidden = hiderOf(of.visibility, 'io') !== undefined;
+  const isConfigured = isHidden ? undefined : isPatched || pollers.isThere;
+  const polling = { isConfigured, settings, measured };
   const queueSettings = queuesInWords(of);
   const threads = pinnable(observed.threads).map(({ label, role, expectation, allowed }) => ({
     label,
@@ -62,7 +67,7 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
     }),
     pinned_queues: judgeQueues({
       vcpus: observed.threads.filter(({ role }) => role === 'vcpu').length,
-      hasQueuePerVcpu: flag(features, 'queue_per_vcpu'),
+      hasQueuePerVcpu: isHidden ? undefined : flag(features, 'queue_per_vcpu'),
       settings: queueSettings,
       measured,
     }),

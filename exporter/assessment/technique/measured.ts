@@ -1,5 +1,6 @@
 import { isSharedByQueues } from '../../model/io-path.ts';
 import type { Evidence, UnknownReason } from '../../model/technique.ts';
+import { hiderOf } from '../../model/visibility.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
 import type { Growth } from '../stage/window.ts';
 import { type DeviceFacts, diskEventsOf } from './disk-kicks.ts';
@@ -37,7 +38,6 @@ export interface Measured {
 }
 
 export interface Observable extends DeviceFacts {
-  readonly isConfidential: boolean;
   readonly isTraced: boolean;
   /** As of Pollers. */
   readonly awakeFrom: number;
@@ -45,10 +45,10 @@ export interface Observable extends DeviceFacts {
 
 /** @returns why nothing could be measured, else the measurement */
 export function measure(growth: Growth | undefined, of: Observable): Measured | UnknownReason {
+  const ioHider = hiderOf(of.visibility, 'io');
+  if (ioHider !== undefined) return ioHider;
   if (!of.isTraced) return 'no_trace';
   if (growth === undefined) return 'idle';
-  // QEMU does not count the I/Os of a disk that another process serves.
-  if (of.devices?.storage.some(({ kind }) => kind === 'vhost') === true) return 'io_not_visible';
   const { ios, kicks: counted, seconds, weight, deviceExits = 0 } = growth;
   if (counted === undefined) return 'no_trace';
   if (ios === undefined) return 'io_not_visible';
@@ -64,7 +64,7 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
     kicksPerIo: ratioOf(kicks, ios, precision),
     interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),
     areInterruptsMixed: interrupts !== undefined && interrupts.least < interrupts.most,
-    hidden: hiddenBy(kicks.most, deviceExits, ios, of),
+    hidden: hiderOf(of.visibility, 'kicks') ?? unlessInUserSpace(kicks.most, deviceExits, ios),
     areMixed: kicks.least < kicks.most,
     queues: own.length > 0 ? own : undefined,
     withoutQueues: !growth.hasQueues
@@ -79,13 +79,6 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
 /** At this many exits to user space per I/O, notifications may be among them. */
 const MANY = 0.5;
 
-function hiddenBy(
-  kicks: number,
-  deviceExits: number,
-  ios: number,
-  { isConfidential }: Observable,
-): UnknownReason | undefined {
-  // Under SEV-ES the guest itself asks for the access, and KVM has no event for it.
-  if (isConfidential && kicks === 0) return 'confidential';
+function unlessInUserSpace(kicks: number, deviceExits: number, ios: number): UnknownReason | undefined {
   return kicks / ios < MANY && (kicks + deviceExits) / ios >= MANY ? 'user_space_exits' : undefined;
 }

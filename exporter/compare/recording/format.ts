@@ -32,6 +32,7 @@ export const RECORDED: ReadonlySet<string> = new Set([
   ...Object.values(NAMED_BY).map(({ metric }) => metric),
   'kvm_vm_info',
   'kvm_vm_technique_state',
+  'kvm_vm_visibility',
   'kvm_telemetry_trace_sampled_ratio',
 ]);
 

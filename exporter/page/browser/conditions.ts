@@ -55,12 +55,21 @@ function stall({ device, inFlight }: LiveDevice): Condition {
   return { kind: 'stalled', evidence: `${count(inFlight)} I/Os hang on ${device}` };
 }
 
+/** Whether the host may not see this of all of the VM's I/O. @param what as of kvm_vm_visibility */
+export function isHidden({ hidden }: Pick<LiveCounters, 'hidden'>, what: string): boolean {
+  return hidden.some(({ whats }) => whats.includes(what));
+}
+
 /** As the rule vm:kvm_excess_exits:per_vcpu. */
-function storm({ vcpus }: LiveCounters, { exits, iops, path }: VmRates): Condition | undefined {
+function storm(vm: LiveCounters, { exits, iops, path }: VmRates): Condition | undefined {
+  const { vcpus } = vm;
   if (exits === undefined || vcpus === 0) return undefined;
-  const ofIos = (iops ?? 0) * LIMITS.exitsPerIo;
-  const traced = sumOf(path, (step) => STEPS.includes(step));
-  const explained = traced === undefined ? ofIos : Math.min(ofIos, traced * LIMITS.exitsPerPathEvent);
+  const ofIos = isHidden(vm, 'io') ? undefined : (iops ?? 0) * LIMITS.exitsPerIo;
+  const traced = isHidden(vm, 'exits') ? undefined : sumOf(path, (step) => STEPS.includes(step));
+  const explanations = [ofIos, traced === undefined ? undefined : traced * LIMITS.exitsPerPathEvent];
+  const known = explanations.filter((each) => each !== undefined);
+  if (known.length === 0) return undefined;
+  const explained = Math.min(...known);
   const excess = Math.max(0, exits - explained) / vcpus;
   if (excess <= LIMITS.excessExits) return undefined;
   return { kind: 'exit storm', evidence: `${count(excess)} exits/s a vCPU` };

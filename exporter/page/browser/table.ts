@@ -1,5 +1,5 @@
 import { COLUMNS, type Column, type Row } from './columns.ts';
-import { KINDS } from './conditions.ts';
+import { isHidden, KINDS } from './conditions.ts';
 import { el, linkTo, setAttribute, setText } from './dom.ts';
 import { exact, plural } from './format.ts';
 import { smallLines } from './small-lines.ts';
@@ -272,9 +272,12 @@ function write(element: HTMLTableRowElement, row: Row): void {
     row.conditions.length > 0 ? `is-${row.conditions[0]?.kind.replace(' ', '-')}` : '',
   ];
   setAttribute(element, 'class', classes.filter(Boolean).join(' ') || undefined);
-  const notes = [isStill ? state : '', ...silent.map((source) => `${source} does not respond`)].filter(
-    Boolean,
-  );
+  const unseen = isHidden(row.vm, 'io') ? 'disk I/O not visible to the host' : '';
+  const notes = [
+    isStill ? state : '',
+    unseen,
+    ...silent.map((source) => `${source} does not respond`),
+  ].filter(Boolean);
   const head = element.children[0];
   if (head !== undefined) setAttribute(head, 'data-note', notes.join(', ') || undefined);
 }

@@ -18,6 +18,7 @@ export class VmView {
   readonly element = el('article', { class: 'vm' });
   readonly #badges = new Part(el('p', { class: 'badges' }));
   readonly #verdict = el('p', { class: 'verdict' });
+  readonly #hidden = new Part(el('ul', { class: 'hidden-io' }));
   readonly #tiles = new Map<string, HTMLElement>();
   readonly #notRunning = el('p', { class: 'empty', role: 'status' });
   readonly #body = el('div');
@@ -46,6 +47,7 @@ export class VmView {
       el('p', {}, el('a', { href: listHash, class: 'back' }, '← all VMs')),
       el('div', { class: 'bar' }, el('h1', {}, vm), this.#badges.element),
       this.#verdict,
+      this.#hidden.element,
       this.#notRunning,
       this.#body,
     );
@@ -85,7 +87,11 @@ export class VmView {
       return;
     }
     this.#head(row);
-    const { techniques } = row.vm;
+    const { techniques, hidden } = row.vm;
+    this.#hidden.element.hidden = hidden.length === 0;
+    this.#hidden.update([hidden], () =>
+      hidden.map(({ text }) => el('li', {}, `Not visible to the host: ${text}`)),
+    );
     this.#verdict.hidden = techniques.length === 0;
     setText(this.#verdict, verdictLine(techniques, row.at, row.hour));
     for (const column of COLUMNS) {

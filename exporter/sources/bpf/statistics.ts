@@ -33,6 +33,8 @@ export function statisticsOf<V extends VmOfRows>(
       haltPollNs: new Map(groups.flatMap(([index, same]) => longestWindow(index, same))),
       apicv: apicvOf(own, groups),
       confidential: own.find(({ confidential }) => confidential !== undefined)?.confidential,
+      guestPolls: anyOf(vcpus.map(({ guestPolls }) => guestPolls)),
+      haltsInside: anyOf(own.map(({ haltsInside }) => haltsInside)),
       histograms: histograms(vcpus),
       notifyAddresses: allOrNone(own.map(({ notifyAddresses }) => notifyAddresses)),
       types: new Map(),
@@ -66,6 +68,12 @@ function apicvOf(
     return states.length === 0 ? [] : [[index, !states.includes(false)]];
   });
   return { inhibited: new Set(known.flat()), active: new Map(active) };
+}
+
+/** undefined if one is unknown, or if there is none. */
+function anyOf(flags: readonly (boolean | undefined)[]): boolean | undefined {
+  if (flags.includes(true)) return true;
+  return flags.length === 0 || flags.includes(undefined) ? undefined : false;
 }
 
 function allOrNone<T>(parts: readonly (readonly T[] | undefined)[]): T[] | undefined {

@@ -67,3 +67,21 @@ test('a VM whose names are all read has no note', async () => {
   const other = VM.map(({ labels, samples }) => ({ labels: { ...labels, vm: 'web-old' }, samples }));
   assert.deepEqual(await notesOf([...VM, ...other, named('web'), named('web-old')], 'web*'), [[], []]);
 });
+
+test('what the host cannot see of a VM is a note of the configurations in which it was so', async () => {
+  const sight = (what: string, reason: string, value: number, from: number): Series =>
+    seriesOf('kvm_vm_visibility', { vm: 'web', what, reason }, SCRAPES, (i) =>
+      i >= from ? value : undefined,
+    );
+  const [before, after] = await notesOf([
+    ...VM,
+    sight('kicks', '', 1, 0),
+    sight('block', 'vhost_user', 0, CHANGE + 1),
+    sight('io', 'vhost_user', 0, CHANGE + 1),
+    sight('io', 'a reason of a later version', 0, CHANGE + 1),
+  ]);
+  assert.deepEqual(before, []);
+  assert.deepEqual(after, [
+    "Not visible to the host for web: requests of its disks and how long they take, its requests in the host's block layer: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat). Metrics that need it are missing or too low; CPU time, waits and affinity of the threads are complete.",
+  ]);
+});

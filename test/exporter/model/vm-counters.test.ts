@@ -15,6 +15,7 @@ const nothing = {
   isa: 'vmx',
   cpu: NO_CPU,
   blocks: new Map(),
+  visibility: new Map(),
 } as const;
 
 test('what was not counted is unknown, not 0', () => {

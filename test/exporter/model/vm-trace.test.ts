@@ -146,3 +146,16 @@ test('no durations make an empty histogram', () => {
   const { count, sum, buckets } = durationHistogram([]);
   assert.deepEqual([count, sum, buckets.every((bucket) => bucket.count === 0)], [0, 0, true]);
 });
+
+test('no step of a confidential guest is guessed from the reason of an exit', () => {
+  const exits = [{ thread: 'vcpu0', reason: 12, count: 5 }];
+  const hides = new Map([
+    ['kicks', ['tdx']],
+    ['exits', ['tdx']],
+  ] as const);
+  const steps = (kickTotal: number, eois?: number) =>
+    Object.fromEntries(stepsOf({ ...NOTHING_TRACED, exits, kickTotal, eois }, 'vmx', hides));
+  assert.deepEqual(steps(0), {});
+  // An event of its own is no guess.
+  assert.deepEqual(steps(7, 3), { kick: 7, eoi: 3 });
+});

@@ -111,3 +111,20 @@ test('the worst condition comes first and decides the order', () => {
   assert.equal(severityOf([]), 0);
   assert.ok(severityOf([condition('stalled'), condition('drift')]) > severityOf([condition('drift')]));
 });
+
+test('exits are no storm if the host does not see the I/Os that cause them', () => {
+  const hides = (...whats: string[]): Partial<LiveVm> => ({
+    hidden: [{ reason: 'vhost_user', whats, text: '' }],
+  });
+  const path = (kick: number): Partial<LiveVm> => ({ path: { kick, inject: 0, eoi: 0 } });
+  const storm = ['exit storm: 30k exits/s a vCPU'];
+  assert.deepEqual(found({ ...exits(0), ...hides('io') }, { ...exits(300_000), ...hides('io') }), []);
+  // Kicks explain exits, as far as they are counted.
+  const before = { ...exits(0), ...path(0), ...hides('io') };
+  assert.deepEqual(found(before, { ...exits(300_000), ...path(150_000), ...hides('io') }), []);
+  assert.deepEqual(found(before, { ...exits(300_000), ...path(0), ...hides('io') }), storm);
+  // The steps of a confidential guest are not all counted, so its I/Os explain the exits.
+  const guest = { ...exits(0), ...path(0), ...io(0), ...hides('kicks', 'exits') };
+  const busy = { ...exits(300_000), ...path(0), ...io(60_000), ...hides('kicks', 'exits') };
+  assert.deepEqual(found(guest, busy), []);
+});

@@ -13,6 +13,7 @@ export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
     path: undefined,
     io: undefined,
     devices: [],
+    hidden: [],
     run: {},
     ioRoles: [],
     wait: {},

@@ -18,6 +18,7 @@ function counters(vm: string, second: number, known: Partial<VmCounters> = {}): 
     path: { kick: second * 10, inject: 0, eoi: 0 },
     io: { total: second * 50, from: 'disks' },
     devices: [],
+    hidden: [],
     ioRoles: ['iothread'],
     wait: {},
     durations: undefined,

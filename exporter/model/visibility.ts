@@ -1,0 +1,84 @@
+import { HIDERS, type Hider, SIGHTS, type Sight } from '../metrics/visibility.ts';
+import type { Passthrough, Vm } from './vm.ts';
+import type { KernelFacts } from './vm-statistics.ts';
+
+/**
+ * What the host sees of a VM's I/O. Nothing in the list: all of it, for certain. A sight that is missing is unknown: what
+ * would tell was not read.
+ */
+export type Visibility = ReadonlyMap<Sight, readonly Hider[]>;
+
+export type VisibilityFacts = Pick<Vm, 'accel' | 'confidential' | 'ioPath' | 'passthrough'>;
+
+/** What depends on the VM's devices. */
+const OF_DEVICES: readonly Sight[] = ['io', 'block', 'kicks', 'queues', 'interrupts'];
+/** PCI class of mass storage, without its subclass: include/linux/pci_ids.h PCI_BASE_CLASS_STORAGE. */
+const STORAGE = 0x01;
+const CONFIDENTIAL_TYPES = ['sev', 'sev_es', 'sev_snp', 'tdx'] as const;
+
+/** @param kernel as KVM reports it; undefined without BPF */
+export function visibilityOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Visibility {
+  const hiders = hidersOf(vm, kernel);
+  const known = knownOf(vm, kernel);
+  return new Map(
+    SIGHTS.flatMap((sight): [Sight, Hider[]][] => {
+      const own = hiders.filter((hider) => (HIDERS[hider] as readonly Sight[]).includes(sight));
+      return own.length > 0 || known.has(sight) ? [[sight, own]] : [];
+    }),
+  );
+}
+
+/** Why the host does not see all of it; undefined if it does, or if that is unknown. */
+export function hiderOf(visibility: Visibility, sight: Sight): Hider | undefined {
+  return visibility.get(sight)?.[0];
+}
+
+function hidersOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Hider[] {
+  const found = new Set<Hider>(vm.ioPath?.signs);
+  if (vm.accel === 'tcg') found.add('tcg');
+  for (const hider of ofDescriptors(vm)) found.add(hider);
+  const type = confidentialOf(vm, kernel);
+  // SEV encrypts only the memory. KVM sees each exit and its reason.
+  if (type !== undefined && type !== 'sev') found.add(type);
+  if (kernel?.guestPolls === true) found.add('guest_haltpoll');
+  if (kernel?.haltsInside === true) found.add('cpu_pm');
+  // Two queues of one address are told apart by the value written there, which no event of KVM has.
+  if (kernel?.notifyAddresses?.some(({ isPort, queues }) => !isPort && queues > 1) === true)
+    found.add('virtio_mmio');
+  return (Object.keys(HIDERS) as Hider[]).filter((hider) => found.has(hider));
+}
+
+function ofDescriptors({ ioPath, passthrough }: VisibilityFacts): Hider[] {
+  if (passthrough === undefined) return ioPath?.hasVfioDevice === true ? ['vfio_disk'] : [];
+  const { vfio, vdpa, hasNvmeCharacterDevice, hasVhostScsi } = passthrough;
+  const ownDriver = new Set(ioPath?.nvmeAddresses);
+  const ofVfio = vfio
+    .filter(({ address }) => !ownDriver.has(address))
+    .map(({ pciClass }) => (isDisk(pciClass) ? 'vfio_disk' : 'vfio_other'));
+  const withoutDisk = new Set(ioPath?.vdpaWithoutDisk);
+  return [
+    ...ofVfio,
+    ...(vdpa.some((path) => !withoutDisk.has(path)) ? (['vdpa_disk'] as const) : []),
+    ...(hasNvmeCharacterDevice ? (['io_uring_passthrough'] as const) : []),
+    ...(hasVhostScsi ? (['vhost_scsi'] as const) : []),
+  ];
+}
+
+/** A device without a class may be a disk. */
+function isDisk(pciClass: Passthrough['vfio'][number]['pciClass']): boolean {
+  return pciClass === undefined || Math.floor(pciClass / 0x1_0000) === STORAGE;
+}
+
+/** KVM knows which type it runs; before Linux 6.8, only the configuration does. */
+function confidentialOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Vm['confidential'] {
+  return CONFIDENTIAL_TYPES.find((type) => type === kernel?.confidential) ?? vm.confidential;
+}
+
+function knownOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Set<Sight> {
+  const hasConfiguration = vm.ioPath !== undefined;
+  return new Set<Sight>([
+    ...(hasConfiguration && vm.passthrough !== undefined ? OF_DEVICES : []),
+    ...(hasConfiguration || kernel?.confidential !== undefined ? (['exits'] as const) : []),
+    ...(kernel?.guestPolls === false && kernel.haltsInside === false ? (['idle'] as const) : []),
+  ]);
+}

@@ -1,0 +1,126 @@
+import { flag, type Options, type QemuOption } from './qemu-options.ts';
+
+/** Settings and devices that take a VM's I/O, or the idling of its vCPUs, out of the host's view. */
+export interface QemuIoPath {
+  readonly signs: ReadonlySet<QemuIoSign>;
+  /** Host's PCI addresses of NVMe devices that QEMU's own block driver uses, in full: `0000:01:00.0`. */
+  readonly nvmeAddresses: readonly string[];
+  /** Character devices of vDPA that are network devices, or that QEMU's own block driver uses. */
+  readonly vdpaWithoutDisk: readonly string[];
+  /** Whether a device of the host is passed through. Its descriptors show which. */
+  readonly hasVfioDevice: boolean;
+}
+
+export type QemuIoSign =
+  | 'vhost_user'
+  | 'vhost_scsi'
+  | 'vdpa_disk'
+  | 'vdpa_net'
+  | 'vfio_user'
+  | 'io_uring_passthrough'
+  | 'user_space_driver'
+  | 'virtio_mmio'
+  | 'legacy_virtio'
+  | 'cpu_pm';
+
+/** By the driver of a device. A generic vDPA device may be a disk, and one of vfio-user too. */
+const DEVICES: readonly (readonly [RegExp, QemuIoSign])[] = [
+  [/^vhost-user-(?:blk|scsi)(?=-|$)/, 'vhost_user'],
+  [/^vhost-scsi(?=-|$)/, 'vhost_scsi'],
+  [/^vhost-vdpa-device(?=-|$)/, 'vdpa_disk'],
+  [/^vfio-user-pci$/, 'vfio_user'],
+  [/^(?:virtio|vhost-user)-(?:blk|scsi)-device$/, 'virtio_mmio'],
+];
+const VFIO = /^vfio-(?:pci|ccw|platform)(?:-nohotplug)?$/;
+const PCI_DISK = /^(?:virtio|vhost-user)-(?:blk|scsi)-pci(?:-transitional)?$/;
+/** Block drivers of QEMU whose requests do not reach the host's block layer: qapi/block-core.json BlockdevDriver. */
+const USER_SPACE = new Set([
+  'ftp',
+  'ftps',
+  'gluster',
+  'http',
+  'https',
+  'iscsi',
+  'nbd',
+  'nfs',
+  'nvme',
+  'rbd',
+  'ssh',
+  'vitastor',
+  'virtio-blk-vfio-pci',
+  'virtio-blk-vhost-user',
+  'virtio-blk-vhost-vdpa',
+]);
+/** `nbd+unix://`, `nvme://`, `rbd:`: block.c bdrv_find_protocol(). */
+const PROTOCOL = /^([a-z][a-z\d]*)(?:\+[a-z]+)?:/;
+/** A file may be a node in JSON: `json:{"driver":"rbd",...}`. */
+const JSON_DRIVER = /"driver"\s*:\s*"([\w-]{1,64})"/g;
+const NVME_URL = /^nvme:\/\/([^/]+)/;
+const DRIVER = /^(?:.+\.)?driver$/;
+const FILE = /^(?:.+\.)?(?:file|filename)$/;
+
+/** @example parseQemuIoPath(parseQemuOptions(['qemu', '-device', 'vhost-user-blk-pci,chardev=c0']).options) // vhost_user */
+export function parseQemuIoPath(all: readonly QemuOption[]): QemuIoPath {
+  const signs = new Set<QemuIoSign>();
+  const nvme: string[] = [];
+  const vdpa: string[] = [];
+  let hasVfioDevice = false;
+  for (const { name, options } of all) {
+    if (name === 'device') {
+      for (const sign of signsOfDevice(options)) signs.add(sign);
+      hasVfioDevice ||= VFIO.test(options.get('driver') ?? '');
+    } else if (name === 'blockdev' || name === 'drive') {
+      if (options.get('media') === 'cdrom') continue;
+      for (const sign of signsOfNode(options)) signs.add(sign);
+      nvme.push(...nvmeOf(options));
+      if (driversOf(options).includes('virtio-blk-vhost-vdpa')) vdpa.push(...pathsOf(options));
+    } else if (name === 'netdev' && options.get('type') === 'vhost-vdpa') {
+      signs.add('vdpa_net');
+      vdpa.push(options.get('vhostdev') ?? '');
+    } else if (name === 'overcommit' && flag(options, 'cpu-pm') === true) signs.add('cpu_pm');
+  }
+  return { signs, nvmeAddresses: nvme, vdpaWithoutDisk: vdpa, hasVfioDevice };
+}
+
+function signsOfDevice(options: Options): QemuIoSign[] {
+  const driver = options.get('driver') ?? '';
+  const signs = DEVICES.flatMap(([pattern, sign]) => (pattern.test(driver) ? [sign] : []));
+  const isLegacy = PCI_DISK.test(driver) && flag(options, 'disable-modern') === true;
+  return isLegacy ? [...signs, 'legacy_virtio'] : signs;
+}
+
+function signsOfNode(options: Options): QemuIoSign[] {
+  return driversOf(options).flatMap((driver): QemuIoSign[] => {
+    if (driver === 'nvme-io_uring') return ['io_uring_passthrough'];
+    return USER_SPACE.has(driver) ? ['user_space_driver'] : [];
+  });
+}
+
+/** The drivers of a node and of the nodes below that are written with it, by name or by the protocol of a file. */
+function driversOf(options: Options): string[] {
+  return [...options].flatMap(([key, value]) => {
+    if (DRIVER.test(key)) return [value];
+    if (!FILE.test(key)) return [];
+    const [, protocol] = PROTOCOL.exec(value) ?? [];
+    if (protocol === 'json') return [...value.matchAll(JSON_DRIVER)].map(([, driver = '']) => driver);
+    return protocol ?? [];
+  });
+}
+
+function nvmeOf(options: Options): string[] {
+  return [...options].flatMap(([key, value]) => {
+    if (FILE.test(key)) return fullAddress(NVME_URL.exec(value)?.[1] ?? '');
+    const isDevice = /^(?:.+\.)?device$/.test(key);
+    return isDevice && driversOf(options).includes('nvme') ? fullAddress(value) : [];
+  });
+}
+
+function pathsOf(options: Options): string[] {
+  return [...options].flatMap(([key, value]) => (/^(?:.+\.)?path$/.test(key) ? [value] : []));
+}
+
+/** @example fullAddress('01:00.0') // ['0000:01:00.0'] */
+function fullAddress(address: string): string[] {
+  const short = /^(?:([\da-f]{4}):)?([\da-f]{2}:[\da-f]{2}\.[0-7])$/i.exec(address);
+  return short === null ? [] : [`${short[1] ?? '0000'}:${short[2]}`.toLowerCase()];
+}
