@@ -42,7 +42,7 @@ function hidersOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Hider[]
   if (type !== undefined && type !== 'sev') found.add(type);
   if (kernel?.guestPolls === true) found.add('guest_haltpoll');
   if (kernel?.haltsInside === true) found.add('cpu_pm');
-  // Two queues of one address are told apart by the value written there, which no event of KVM has.
+  // Two queues of one address differ only in the value that is written there, which no event of KVM has.
   if (kernel?.notifyAddresses?.some(({ isPort, queues }) => !isPort && queues > 1) === true)
     found.add('virtio_mmio');
   return (Object.keys(HIDERS) as Hider[]).filter((hider) => found.has(hider));
