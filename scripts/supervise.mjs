@@ -26,8 +26,11 @@ export function testFiles(parts) {
     .filter((name) => name.endsWith('.test.js'))
     // The compiler does not remove the output of a file that was moved.
     .filter((name) => existsSync(`${root}test/${name.replace(/js$/, 'ts')}`))
-    // These take minutes, and need an emulated host or Debian's archive: npm run test:lab, npm run test:package.
-    .filter((name) => !name.startsWith('lab/') && name.startsWith('package/') === (parts[0] === 'package/'))
+    // These take minutes, and need an emulated host or Debian's archive: npm run test:lab, test:package, test:container.
+    .filter((name) => {
+      const folder = ['lab/', 'package/', 'container/'].find((start) => name.startsWith(start));
+      return folder === undefined || (folder === parts[0] && folder !== 'lab/');
+    })
     .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
     .sort()
     .map((name) => `dist/test/${name}`);
