@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from '../prepare.mjs';
+import { billOfMaterials } from '../sbom.mjs';
 import { compressed, copy, execute } from './files.mjs';
 
 /** The current LTS. */
@@ -46,7 +47,7 @@ export function program(stage, { arch, cpu, work, manifest, revision, epoch }) {
   rmSync(`${home}/node_modules/.package-lock.json`, { force: true });
   compressed(
     join(stage, 'usr/share/doc/kvm-telemetry/sbom.cdx.json'),
-    billOfMaterials(modules, { cpu, work, epoch }),
+    billOfMaterialsWithNode({ cpu, work, epoch }),
   );
   removeEmpty(`${home}/node_modules`);
   for (const folder of ['exporter', 'kernel', 'probes', 'promql', 'lab'])
@@ -88,17 +89,10 @@ function npmInstall({ cpu, work }, name, packages, lock) {
   return folder;
 }
 
-/** CycloneDX, without the two fields that differ in each run, and with Node.js, which is no module. */
-function billOfMaterials(folder, { cpu, work, epoch }) {
-  const args = ['sbom', '--package-lock-only', '--omit', 'dev', '--sbom-format', 'cyclonedx'];
-  const { status, stdout, stderr } = spawnSync('npm', args, {
-    cwd: folder,
-    encoding: 'utf8',
-    maxBuffer: 1 << 26,
-  });
-  if (status !== 0) throw new Error(`npm sbom: exit ${status}: ${stderr}`);
-  const { serialNumber: _, metadata, ...bom } = JSON.parse(stdout);
-  bom.metadata = { ...metadata, timestamp: new Date(epoch * 1000).toISOString() };
+/** With the time of the commit, and with Node.js, which is no module. */
+function billOfMaterialsWithNode({ cpu, work, epoch }) {
+  const bom = billOfMaterials();
+  bom.metadata.timestamp = new Date(epoch * 1000).toISOString();
   const node = JSON.parse(readFileSync(`${work}/node/node_modules/node-linux-${cpu}/package.json`, 'utf8'));
   const purl = `pkg:generic/node@${node.version}`;
   bom.components.push({ 'bom-ref': purl, type: 'application', name: 'node', version: node.version, purl });
