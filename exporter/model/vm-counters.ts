@@ -45,6 +45,8 @@ export interface VmCounters extends VmCpu {
   readonly hidden: readonly { readonly whats: readonly Sight[] }[];
   /** Not read between scrapes. */
   readonly wait: ByName;
+  /** CPU seconds for which a CPU quota stopped it, by cgroup. */
+  readonly throttled: ByName;
   /** Exits without halts, by the exponent of their longest duration in ns; undefined if exits are not timed. */
   readonly durations: ReadonlyMap<number, number> | undefined;
 }
@@ -90,6 +92,7 @@ export function countersOf(
     ioRoles: [...IO_ROLES],
     hidden: [{ whats: SIGHTS.filter((sight) => hiderOf(visibility, sight) !== undefined) }],
     wait: {},
+    throttled: {},
     durations: trace && trace.exitDurations.size > 0 ? durationsOf(trace, isa) : undefined,
   };
 }

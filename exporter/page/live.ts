@@ -32,6 +32,8 @@ export interface LiveVm {
   readonly wait: Counts;
   /** What of its I/O the host does not see, one entry for each reason. */
   readonly hidden: readonly LiveHidden[];
+  /** CPU seconds for which a CPU quota stopped it, by cgroup: kvm_vm_throttled_seconds_total. */
+  readonly throttled: Counts;
   /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
   /** The paper's stage, else what is in force in words; undefined if techniques are not judged. */
@@ -52,7 +54,7 @@ export interface LiveHidden {
 /** What rates and conditions need of a VM. The daemon's own history has no more. */
 export type LiveCounters = Pick<
   LiveVm,
-  'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait'
+  'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait' | 'throttled'
 > & { readonly hidden: readonly Pick<LiveHidden, 'whats'>[] };
 
 /** The verdict on one technique of the paper. */

@@ -52,6 +52,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const run = groups(index, 'kvm_thread_run_seconds_total', 'role');
   const cpu = run.size > 0 ? run : groups(index, 'kvm_thread_cpu_seconds_total', 'role');
   const wait = groups(index, 'kvm_thread_wait_seconds_total', 'role');
+  const throttled = groups(index, 'kvm_vm_throttled_seconds_total', 'group');
   const vcpus = sums(index, ['kvm_vm_vcpus'], 'vm');
   const states = lists(index, 'kvm_vm_state_info', 1, ({ state }) => state);
   const phases = lists(index, 'kvm_vm_phase_info', 1, ({ phase }) => phase);
@@ -83,6 +84,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
       ioRoles: [...IO_ROLES].filter((role) => role in cpuByRole),
       wait: wait.get(vm) ?? {},
       hidden: hidden.get(vm) ?? [],
+      throttled: throttled.get(vm) ?? {},
       drift: threads === undefined ? undefined : { threads, kinds: [...new Set(kinds.get(vm))].sort() },
       stage: judged.length === 0 ? undefined : (detected.get(vm)?.[0] ?? inWords(statesFrom(judged))),
       stageRank: judged.length === 0 ? undefined : judged.filter(({ state }) => state === 'in_force').length,

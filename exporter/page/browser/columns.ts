@@ -78,7 +78,7 @@ export const COLUMNS: readonly Column[] = [
     label: 'Condition',
     unit: 'worst first',
     isNumber: false,
-    help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Starved: vCPUs wait for a CPU. Technique lost: it was in force in this life of the VM and is not. Drift: threads with another affinity than expected',
+    help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Throttled: a CPU quota stops the VM. Starved: vCPUs wait for a CPU. Technique lost: it was in force in this life of the VM and is not. Drift: threads with another affinity than expected',
     value: ({ conditions }) => severityOf(conditions),
     text: ({ conditions: [worst, ...more], rates }) => {
       if (worst === undefined) return rates.exits === undefined ? NONE : 'none';

@@ -1,5 +1,5 @@
 import type { LiveCounters, LiveDevice, LiveVm } from '../live.ts';
-import { count, percent } from './format.ts';
+import { count, fixed, percent } from './format.ts';
 import { type Rate, sumOf, type VmRates } from './rates.ts';
 import { lossInWords } from './verdicts.ts';
 
@@ -11,13 +11,15 @@ export const LIMITS = {
   exitsPerPathEvent: 2,
   /** Share of the time that a vCPU waits for a CPU. */
   wait: 0.1,
+  /** CPU seconds per second for which a CPU quota stops a VM. */
+  throttled: 0.1,
 } as const;
 
 /** Steps of the I/O path that an I/O explains. */
 const STEPS = ['kick', 'inject', 'eoi'];
 
 export interface Condition {
-  readonly kind: 'stalled' | 'exit storm' | 'starved' | 'technique lost' | 'drift';
+  readonly kind: 'stalled' | 'exit storm' | 'throttled' | 'starved' | 'technique lost' | 'drift';
   /** What was measured. */
   readonly evidence: string;
 }
@@ -26,6 +28,7 @@ export interface Condition {
 export const KINDS: readonly Condition['kind'][] = [
   'stalled',
   'exit storm',
+  'throttled',
   'starved',
   'technique lost',
   'drift',
@@ -36,7 +39,14 @@ export const KINDS: readonly Condition['kind'][] = [
  * also waits.
  */
 export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
-  const found = [...rates.stalled.map(stall), storm(vm, rates), starved(vm, rates), ...losses(vm), drift(vm)];
+  const found = [
+    ...rates.stalled.map(stall),
+    storm(vm, rates),
+    throttled(rates),
+    starved(vm, rates),
+    ...losses(vm),
+    drift(vm),
+  ];
   return found.filter((condition) => condition !== undefined);
 }
 
@@ -75,10 +85,27 @@ function storm(vm: LiveCounters, { exits, iops, path }: VmRates): Condition | un
   return { kind: 'exit storm', evidence: `${count(excess)} exits/s a vCPU` };
 }
 
-function starved({ vcpus }: LiveCounters, { waits }: VmRates): Condition | undefined {
+/** As KvmVmThrottled: cgroups are nested, so the largest one counts. */
+function throttled({ throttled: byGroup }: VmRates): Condition | undefined {
+  const [group, most] = mostOf(byGroup);
+  if (most <= LIMITS.throttled) return undefined;
+  const what = group === 'vm' ? 'a CPU quota' : `the CPU quota of ${group}`;
+  return { kind: 'throttled', evidence: `${what} takes ${fixed(most)} CPUs` };
+}
+
+/** The kernel counts the time for which a quota stops a thread as wait. */
+function starved({ vcpus }: LiveCounters, { waits, throttled: byGroup }: VmRates): Condition | undefined {
   const wait: Rate = waits['vcpu'];
-  if (wait === undefined || vcpus === 0 || wait / vcpus <= LIMITS.wait) return undefined;
-  return { kind: 'starved', evidence: `vCPUs wait ${percent(wait / vcpus)} of the time` };
+  if (wait === undefined || vcpus === 0) return undefined;
+  const [, stopped] = mostOf(byGroup);
+  const share = (wait - stopped) / vcpus;
+  if (share <= LIMITS.wait) return undefined;
+  return { kind: 'starved', evidence: `vCPUs wait ${percent(share)} of the time` };
+}
+
+function mostOf(rates: VmRates['throttled']): readonly [group: string, rate: number] {
+  const known = Object.entries(rates).map(([group, rate]): [string, number] => [group, rate ?? 0]);
+  return known.reduce((most, each) => (each[1] > most[1] ? each : most), ['', 0]);
 }
 
 /** A lost pin is a drift already. */

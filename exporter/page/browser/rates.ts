@@ -19,6 +19,8 @@ export interface VmRates {
   readonly wait: Rate;
   /** The same by role. */
   readonly waits: Readonly<Record<string, Rate>>;
+  /** CPU seconds per second for which a CPU quota stops the VM, by cgroup. */
+  readonly throttled: Readonly<Record<string, Rate>>;
   /** Devices with requests in flight at both collections, of which none completed in between. */
   readonly stalled: readonly LiveDevice[];
 }
@@ -73,6 +75,7 @@ export function vmRates(before: LiveCounters | undefined, now: LiveCounters, sec
     otherCores: sumOf(cores, (role) => role !== 'vcpu' && !now.ioRoles.includes(role)),
     wait: sumOf(waits, () => true),
     waits,
+    throttled: ratesOf(past?.throttled, now.throttled, seconds),
     stalled: seconds >= STALL_SECONDS ? stalledSince(past?.devices ?? [], now.devices) : [],
   };
 }

@@ -29,6 +29,7 @@ test('the limits are those of the alerts', () => {
     exitsPerIo: thresholds.EXITS_PER_IO,
     exitsPerPathEvent: thresholds.EXITS_PER_PATH_EVENT,
     wait: thresholds.vcpuStarved.wait,
+    throttled: thresholds.vmThrottled.throttled,
   });
 });
 
@@ -92,6 +93,18 @@ test('a device is stalled if nothing completes although requests are in flight a
 test('a VM is starved if its vCPUs wait for more than a tenth of the time', () => {
   assert.deepEqual(found({ wait: { vcpu: 0 } }, { wait: { vcpu: 1 } }), []);
   assert.deepEqual(found({ wait: { vcpu: 0, emulator: 0 } }, { wait: { vcpu: 3, emulator: 9 } }), [
+    'starved: vCPUs wait 30% of the time',
+  ]);
+});
+
+test('a VM that a CPU quota stops is throttled, and not starved', () => {
+  const before = { throttled: { vm: 0, '/machine.slice': 0 }, wait: { vcpu: 0 } };
+  assert.deepEqual(found(before, { throttled: { vm: 0.4, '/machine.slice': 0.4 }, wait: { vcpu: 0.4 } }), []);
+  assert.deepEqual(found(before, { throttled: { vm: 4, '/machine.slice': 3.9 }, wait: { vcpu: 4.2 } }), [
+    'throttled: a CPU quota takes 0.80 CPUs',
+  ]);
+  assert.deepEqual(found(before, { throttled: { vm: 0, '/machine.slice': 1 }, wait: { vcpu: 4 } }), [
+    'throttled: the CPU quota of /machine.slice takes 0.20 CPUs',
     'starved: vCPUs wait 30% of the time',
   ]);
 });

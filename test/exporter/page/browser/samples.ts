@@ -17,6 +17,7 @@ export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
     run: {},
     ioRoles: [],
     wait: {},
+    throttled: {},
     drift: undefined,
     stage: undefined,
     stageRank: undefined,

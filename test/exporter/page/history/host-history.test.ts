@@ -21,6 +21,7 @@ function counters(vm: string, second: number, known: Partial<VmCounters> = {}): 
     hidden: [],
     ioRoles: ['iothread'],
     wait: {},
+    throttled: {},
     durations: undefined,
     ...known,
   };
