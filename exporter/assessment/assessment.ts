@@ -20,6 +20,7 @@ import { Memory } from './affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
 import { ApicvWatch } from './apicv-watch.ts';
+import { MigrationWatch } from './migration-watch.ts';
 import type { VmPlan } from './plan/plan.ts';
 import { ioThreadsOf } from './plan/polling.ts';
 import type { Moment } from './stage/moment.ts';
@@ -55,6 +56,7 @@ export class Assessment {
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
   readonly #apicv = new ApicvWatch();
+  readonly #migrations = new MigrationWatch();
 
   constructor(
     private readonly dependencies: AssessmentDependencies,
@@ -145,6 +147,7 @@ export class Assessment {
   async judge(moments: ReadonlyMap<string, Moment>): Promise<void> {
     await this.#stages.judge(moments);
     this.#logApicv();
+    this.#logMigrations();
   }
 
   #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
@@ -185,6 +188,15 @@ export class Assessment {
       if (kind === 'apicv_inhibited')
         logger.warn({ vm, reasons: what }, `APICv of ${vm} is inhibited: ${what}`);
       else logger.info({ vm }, `APICv of ${vm} works again`);
+    }
+  }
+
+  #logMigrations(): void {
+    const { watched, logger, onEvent } = this.dependencies;
+    for (const event of this.#migrations.changes(watched.vms, (vm) => watched.threadsOf(vm))) {
+      onEvent(event);
+      const { vm, kind } = event;
+      logger.info({ vm }, `live migration of ${vm} ${kind === 'migration_began' ? 'began' : 'has ended'}`);
     }
   }
 

@@ -6,7 +6,7 @@ import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection } from './collector.ts';
 
-/** Cgroups and quotas rarely change, so those of a VM are read at one scrape in so many. */
+/** Cgroups and quotas rarely change, so those of a VM are read in one collection of so many. */
 const FOUND_EVERY = 10;
 /** libvirt makes a cgroup for each vCPU and IOThread. */
 const MAX_PARTS = 2048;
@@ -28,13 +28,15 @@ export interface VmCgroups {
 
 const NONE: VmCgroups = { groups: [], unified: undefined, problems: [] };
 
-/** Finds the cgroups of VMs, once in each collection, and keeps them for some scrapes. */
+/** Finds the cgroups of VMs, once in each collection, and keeps them for some collections. */
 export class CgroupsOfVms {
   #known: ReadonlyMap<string, VmCgroups> = new Map();
   #collection: object | undefined;
-  #scrapes = 0;
+  #collections = 0;
 
-  /** By VM key. In most scrapes the cgroups of one VM in ten are read again. */
+  constructor(private readonly foundEvery = FOUND_EVERY) {}
+
+  /** By VM key. In most collections the cgroups of one VM in ten are read again. */
   of(collection: Pick<Collection, 'host' | 'vms'>): ReadonlyMap<string, VmCgroups> {
     if (this.#collection !== collection) this.#update(collection);
     this.#collection = collection;
@@ -42,11 +44,12 @@ export class CgroupsOfVms {
   }
 
   #update({ host, vms }: Pick<Collection, 'host' | 'vms'>): void {
-    this.#scrapes++;
+    this.#collections++;
     const known = new Map<string, VmCgroups>();
     for (const [i, vm] of vms.entries()) {
       const last = this.#known.get(vm.key);
-      const isDue = last === undefined || last.problems.length > 0 || (this.#scrapes + i) % FOUND_EVERY === 0;
+      const isDue =
+        last === undefined || last.problems.length > 0 || (this.#collections + i) % this.foundEvery === 0;
       known.set(vm.key, isDue ? findCgroups(host, vm, last) : last);
     }
     this.#known = known;

@@ -3,6 +3,9 @@ import { isExhausted, isGone, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Assessment } from '../assessment/assessment.ts';
+import type { Evidence } from '../assessment/cause/evidence.ts';
+import { EvidenceReader } from '../assessment/cause/reader.ts';
+import { type ThreadTimes, threadTimes } from '../assessment/cause/thread-times.ts';
 import type { Sampler } from '../assessment/sampler.ts';
 import { takeMoments } from '../assessment/stage/moment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
@@ -32,8 +35,12 @@ export interface PeriodicWorkDependencies {
   readonly taskRuns: TaskRuns;
   readonly own: Pick<OwnMetrics, 'inventoryDuration' | 'samplerDuration'>;
   readonly logger: Pick<Logger, 'debug'>;
-  /** Takes the counters of the VMs that were read without a scrape. */
-  record(vms: readonly VmCounters[]): void;
+  /**
+   * Takes the counters of the VMs that were read without a scrape.
+   *
+   * @param evidence of what may slow them, by label
+   */
+  record(vms: readonly VmCounters[], evidence: ReadonlyMap<string, Evidence>): void;
   /** Appends a scrape to the recording. */
   readonly recordScrape: () => Promise<void>;
   /** Writes the report of what the VMs' changes did. */
@@ -46,11 +53,16 @@ export class PeriodicWork {
   #ready = false;
   /** CPU time of each VM's threads in the last pass, by key. */
   #cpu: ReadonlyMap<string, VmCpu> = new Map();
+  /** Waits of the same pass. */
+  #threads: ReadonlyMap<string, ThreadTimes> = new Map();
+  readonly #evidence: EvidenceReader;
 
   constructor(
     private readonly dependencies: PeriodicWorkDependencies,
     private settings: Pick<Settings, 'assesses' | 'schedules'>,
-  ) {}
+  ) {
+    this.#evidence = new EvidenceReader(dependencies.host, dependencies.now);
+  }
 
   configure(settings: Pick<Settings, 'assesses' | 'schedules'>): void {
     this.settings = settings;
@@ -96,7 +108,7 @@ export class PeriodicWork {
 
   /** A full scan of the inventory, including each VM's threads, which the sampler needs. */
   async discover(): Promise<void> {
-    const { inventory, remotes, own, problemLog, host, logger } = this.dependencies;
+    const { inventory, remotes, own, problemLog, host, logger, now } = this.dependencies;
     const end = own.inventoryDuration.startTimer();
     try {
       await inventory.refresh(true);
@@ -110,15 +122,20 @@ export class PeriodicWork {
     const yielder = new Yielder();
     const snapshot = inventory.readThreads();
     const cpu = new Map<string, VmCpu>();
+    const threads = new Map<string, ThreadTimes>();
     for (const vm of inventory.vms) {
       if (yielder.isDue()) await yielder.yield();
       try {
-        cpu.set(vm.key, cpuOf(inventory.observeThreads(vm, snapshot)));
+        const observations = inventory.observeThreads(vm, snapshot);
+        cpu.set(vm.key, cpuOf(observations));
+        const times = this.settings.assesses ? threadTimes(observations, now()) : undefined;
+        if (times !== undefined) threads.set(vm.key, times);
       } catch (error) {
         if (!isGone(error)) logger.debug({ err: error, vm: vm.label }, 'cannot read the threads of a VM');
       }
     }
     this.#cpu = cpu;
+    this.#threads = threads;
     end();
     this.#ready = true;
   }
@@ -161,14 +178,30 @@ export class PeriodicWork {
     });
     await assessment.judge(moments);
     const blocks = this.#readBlocks();
-    const counters = inventory.vms.flatMap((vm) => {
+    const { vms } = inventory;
+    const evidence = await this.#evidence.read(vms, {
+      threads: this.#threads,
+      blocks,
+      disksOf: (vm) =>
+        moments.get(vm.key)?.ios === undefined ? undefined : remotes.lastOf(vm).statistics?.disks,
+    });
+    const counters = vms.flatMap((vm) => {
       const moment = moments.get(vm.key);
       const cpu = this.#cpu.get(vm.key) ?? NO_CPU;
       if (moment === undefined) return [];
       const visibility = visibilityOf(vm, remotes.lastOf(vm).kernel);
-      return [countersOf(vm, { ...moment, isa, cpu, blocks, visibility })];
+      const throttled = evidence.get(vm.key)?.throttled ?? {};
+      return [countersOf(vm, { ...moment, isa, cpu, throttled, blocks, visibility })];
     });
-    record(counters);
+    record(
+      counters,
+      new Map(
+        vms.flatMap(({ key, label }) => {
+          const found = evidence.get(key);
+          return found === undefined ? [] : [[label, found]];
+        }),
+      ),
+    );
   }
 
   /** One short file for each device of a VM. A device that cannot be read is left out. */

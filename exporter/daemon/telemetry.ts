@@ -6,6 +6,7 @@ import { createHost, type Host } from '../../probes/host.ts';
 import { readKernelNames } from '../../probes/proc-sys-kernel.ts';
 import { readUptime } from '../../probes/proc-uptime.ts';
 import { Assessment } from '../assessment/assessment.ts';
+import type { Evidence } from '../assessment/cause/evidence.ts';
 import { EventLog } from '../assessment/event-log.ts';
 import { Sampler } from '../assessment/sampler.ts';
 import { createCollectors } from '../collectors/index.ts';
@@ -150,7 +151,8 @@ export class Telemetry {
       this.#settings.scrape,
     );
     const taskRuns = this.#taskRuns;
-    const record = (vms: readonly VmCounters[]): void => history.take(steadyMs(), vms);
+    const record = (vms: readonly VmCounters[], evidence: ReadonlyMap<string, Evidence>): void =>
+      history.take(steadyMs(), vms, evidence);
     this.work = new PeriodicWork(
       {
         host,

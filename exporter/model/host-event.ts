@@ -13,6 +13,8 @@ export const EVENT_WORDS = {
   stall_ended: 'stall ended',
   apicv_inhibited: 'APICv inhibited',
   apicv_works: 'APICv works again',
+  migration_began: 'live migration began',
+  migration_ended: 'live migration ended',
 } as const;
 
 export type EventKind = keyof typeof EVENT_WORDS;

@@ -60,6 +60,8 @@ export interface CounterSources {
   readonly isa: Isa;
   readonly cpu: VmCpu;
   readonly visibility: Visibility;
+  /** CPU seconds for which a CPU quota stopped the VM, by cgroup. */
+  readonly throttled: ByName;
   /** By device. */
   readonly blocks: ReadonlyMap<string, BlockStat>;
 }
@@ -69,7 +71,7 @@ export const NO_CPU: VmCpu = { vcpus: 0, run: {} };
 /** Exits, kicks and I/Os are of one moment; CPU time is that of the last pass over the threads. */
 export function countersOf(
   vm: Vm,
-  { trace, ios, at, isa, cpu, blocks, visibility }: CounterSources,
+  { trace, ios, at, isa, cpu, throttled, blocks, visibility }: CounterSources,
 ): VmCounters {
   return {
     ...cpu,
@@ -92,7 +94,7 @@ export function countersOf(
     ioRoles: [...IO_ROLES],
     hidden: [{ whats: SIGHTS.filter((sight) => hiderOf(visibility, sight) !== undefined) }],
     wait: {},
-    throttled: {},
+    throttled,
     durations: trace && trace.exitDurations.size > 0 ? durationsOf(trace, isa) : undefined,
   };
 }

@@ -234,6 +234,36 @@ export interface LiveOverview {
   readonly vms: Readonly<Record<string, Readonly<Record<string, readonly (number | null)[]>>>>;
 }
 
+/** What changed in the same minutes as a VM's I/O became worse: `GET /api/v1/causes?vm=`. */
+export interface LiveCauses {
+  readonly vm: string;
+  /** Absent if its I/O is not worse than before. */
+  readonly worsening?:
+    | {
+        /** I/Os per second, or seconds of an I/O. */
+        readonly metric: 'iops' | 'latency';
+        readonly from: number;
+        readonly to: number;
+        /** Seconds of the epoch. */
+        readonly since: number;
+      }
+    | undefined;
+  /** Strongest first. */
+  readonly causes: readonly {
+    readonly cause: string;
+    /** null if nothing was measured. */
+    readonly before: number | null;
+    readonly after: number | null;
+    /** `ratio`, `seconds`, `hertz`. */
+    readonly unit: string | null;
+    /** Share of the lost time that it could explain, at most. */
+    readonly explains: number;
+    readonly text: string;
+  }[];
+  /** Causes of which nothing is known. */
+  readonly unknown: readonly string[];
+}
+
 export interface LiveEvent {
   readonly id: number;
   /** Milliseconds of the epoch. */

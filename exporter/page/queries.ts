@@ -25,6 +25,14 @@ export function historyQuery(query: Query): { readonly vm: string | undefined } 
   return wrong ?? { vm: query['vm'] as string | undefined };
 }
 
+/** The VM of `GET /api/v1/causes`, or what is wrong with the parameters. */
+export function causesQuery(query: Query): { readonly vm: string } | string {
+  const wrong = wrongNames(query, ['vm']) ?? wrongVm(query['vm']);
+  if (wrong !== undefined) return wrong;
+  const { vm } = query;
+  return typeof vm === 'string' ? { vm } : 'Give the name of a VM: ?vm=NAME.';
+}
+
 /** The response of `GET /api/v1/events`, oldest first. */
 export function eventsJson(events: readonly LoggedEvent[]): object {
   return {

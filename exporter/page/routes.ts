@@ -2,9 +2,10 @@ import { type Response, Router } from 'express';
 import type { EventLog } from '../assessment/event-log.ts';
 import { peerOf } from '../http/peer.ts';
 import { type Asset, readAssets } from './assets.ts';
+import { diagnosisOf, liveCauses } from './causes.ts';
 import type { Feed } from './feed.ts';
 import type { HostHistory } from './history/host-history.ts';
-import { eventQuery, eventsJson, historyQuery, MAX_NAME } from './queries.ts';
+import { causesQuery, eventQuery, eventsJson, historyQuery, MAX_NAME } from './queries.ts';
 
 export interface PageDependencies {
   readonly feed: Pick<Feed, 'open'>;
@@ -49,6 +50,14 @@ export function pageRoutes({ feed, events, history, telemetryPath }: PageDepende
     }
     const { vm } = query;
     response.set('Cache-Control', 'no-store').json(vm === undefined ? history.overview() : history.read(vm));
+  });
+  router.get('/api/v1/causes', (request, response) => {
+    const query = causesQuery(request.query);
+    if (typeof query === 'string') refuse(response, query);
+    else
+      response
+        .set('Cache-Control', 'no-store')
+        .json(liveCauses(query.vm, diagnosisOf(query.vm, history, events)));
   });
   return router;
 }

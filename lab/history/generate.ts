@@ -39,6 +39,11 @@ export interface HistoryOptions {
   readonly sink: HistorySink;
   /** Settings of the exporter other than its defaults: `{ 'trace.sets': 'exits,exit_duration' }`. */
   readonly settings?: RawValues;
+  /**
+   * Called after each collection while the exporter is up.
+   * @param at seconds since the start
+   */
+  readonly inspect?: (telemetry: Telemetry, at: number) => void;
 }
 
 export interface History {
@@ -94,6 +99,7 @@ export async function generateHistory(options: HistoryOptions): Promise<History>
       const kept = families.filter(({ name }) => !NOT_REPEATABLE.has(name));
       const all = [...kept, ...ofTheScrape(kept, telemetry !== undefined)];
       sink.take(all, start + host.time);
+      if (telemetry !== undefined) options.inspect?.(telemetry, host.time);
       history.collections++;
       history.samples += all.reduce((sum, { values }) => sum + values.length, 0);
     };

@@ -181,6 +181,14 @@ export const WITHOUT_POLLING: Readonly<Record<Configuration, Calibration>> = Obj
   }),
 ) as Record<Configuration, Calibration>;
 
+/** I/O of a VM that loses APICv, and of one whose dirty pages are logged for a migration. Assumptions. */
+export const WITHOUT_APICV = 0.75;
+export const WITH_DIRTY_LOG = 0.6;
+/** Write-protection faults of each vCPU and second while dirty pages are logged: assumption. */
+export const DIRTY_FAULTS = 20_000;
+/** External interrupts of each vCPU and second for each share of its CPU's time: assumption, 5 us an interrupt. */
+export const INTERRUPTS_PER_SHARE = 200_000;
+
 /** 6: "the number of vCPUs was six". The calibration is for this number. */
 export const PAPER_VCPUS = 6;
 /** 6.3.2: fio with 128 processes, each with one I/O in flight. */

@@ -2,7 +2,7 @@ import type { SimDisk } from './disk.ts';
 import { SimThread } from './thread.ts';
 import type { Topology } from './topology.ts';
 import type { ReasonName } from './vcpu.ts';
-import type { Faults, SimVm } from './vm.ts';
+import { type Faults, MIGRATION, type SimVm } from './vm.ts';
 
 export const DRIFT_KINDS = ['widened', 'shared_cpu', 'other_node'] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];
@@ -10,6 +10,8 @@ export type DriftKind = (typeof DRIFT_KINDS)[number];
 /** Default share of a vCPU's time that KVM spends on failed halt polls. */
 const WASTE = 0.4;
 const FIRST_HOG = 900_000;
+/** Its id, counted from the process. */
+const MIGRATION_TID = 900;
 
 /** The part of a host that faults are injected into. */
 interface Target {
@@ -102,6 +104,40 @@ export class FaultInjection {
     this.host.vm(name).cgroup.quota = cpus;
   }
 
+  /**
+   * A CPU quota for the cgroup that libvirt makes for the VM's first IOThread.
+   * @param cpus undefined removes it
+   */
+  quotaOfIoThread(name: string, cpus: number | undefined): void {
+    const vm = this.host.vm(name);
+    if (vm.spec.libvirt !== true) throw new Error(`libvirt makes no cgroups for the threads of ${name}`);
+    vm.ioCgroup.quota = cpus;
+  }
+
+  /** KVM stops to use APICv for a VM that has it. */
+  loseApicv(name: string, on: boolean): void {
+    this.#inject(name, { apicvLost: on });
+  }
+
+  /** @param share of their frequency at which the VM's CPUs run; 1 ends it */
+  slowCpus(name: string, share: number): void {
+    this.#inject(name, { frequency: share });
+  }
+
+  /** @param share of the time of its vCPUs' CPUs that interrupts of the host take; 0 ends it */
+  interrupt(name: string, share: number): void {
+    this.#inject(name, { interrupts: share });
+  }
+
+  /** QEMU sends the VM to another host, with a thread of its own. */
+  migrate(name: string, on: boolean): void {
+    this.#inject(name, { isMigrating: on });
+    const vm = this.host.vm(name);
+    const others = vm.threads.filter(({ spec }) => spec.comm !== MIGRATION);
+    vm.ended = vm.threads.filter((thread) => !others.includes(thread));
+    vm.threads = on ? [...others, migrationOf(vm)] : others;
+  }
+
   /** The monitor accepts connections but sends nothing. */
   hangMonitor(name: string, on: boolean): void {
     this.#inject(name, { monitorHangs: on });
@@ -138,4 +174,10 @@ function hogOn(vm: number, { allowed, spec }: SimThread): SimThread {
   const hog = new SimThread(tid, { role: 'other', comm: 'hog', index: 0 }, 0, allowed, allowed[0] ?? 0);
   hog.demand = 1;
   return hog;
+}
+
+function migrationOf({ pid, threads: [main] }: SimVm): SimThread {
+  const { allowed, cpu, startTicks } = main ?? { allowed: [0], cpu: 0, startTicks: 0 };
+  const spec = { role: 'other', comm: MIGRATION, index: 0 } as const;
+  return new SimThread(pid + MIGRATION_TID, spec, startTicks + MIGRATION_TID, allowed, cpu);
 }

@@ -30,6 +30,8 @@ export interface HostOptions {
   readonly uptime?: number;
   /** Whether the kernel has pressure stall information; it does not by default. */
   readonly psi?: boolean;
+  /** Whether the CPUs have cpufreq; they do not by default, as in a VM. */
+  readonly cpufreq?: boolean;
   /** More module parameters, or other values: `kvm.halt_poll_ns`. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
@@ -116,6 +118,10 @@ export class SimulatedHost {
     const plans = vms.map((vm, i): Plan => planIo(vm, wishes[i] ?? 0));
     const threads = [...vms.flatMap((vm) => vm.threads), ...this.faults.hogThreads];
     schedule(threads, this.topology.cpus.length, this.#random);
+    for (const vm of vms) {
+      vm.ioCgroup.step(vm.ioThreads.slice(0, 1), dt);
+      interrupt(vm);
+    }
     const waits = vms.map((vm) => vm.cgroup.step(vm.threads, dt));
     this.#pressure.some.add(Math.max(0, ...waits) * 1e6);
     for (const [i, vm] of vms.entries()) {
@@ -190,7 +196,7 @@ export class SimulatedHost {
   }
 
   get #facts(): HostFacts {
-    const { startTime = 1_760_000_000, uptime = 600, psi = false } = this.options;
+    const { startTime = 1_760_000_000, uptime = 600, psi = false, cpufreq = false } = this.options;
     return {
       topology: this.topology,
       disks: this.disks,
@@ -200,8 +206,17 @@ export class SimulatedHost {
       lockdown: this.lockdown,
       hasBpf: this.hasBpf,
       pressure: psi ? this.#pressure : undefined,
+      frequencies: cpufreq ? this.#frequencies : undefined,
       nodeOf: (cpu) => this.topology.cpus[cpu]?.node ?? 0,
     };
+  }
+
+  /** Shares of the nominal frequency, by CPU. */
+  get #frequencies(): ReadonlyMap<number, number> {
+    const all = new Map(this.allCpus.map((cpu) => [cpu, 1]));
+    for (const { threads, faults } of this.vms)
+      for (const { cpu } of threads) if (faults.frequency !== undefined) all.set(cpu, faults.frequency);
+    return all;
   }
 
   get allCpus(): readonly number[] {
@@ -273,5 +288,13 @@ export class SimulatedHost {
       vm.pins = new Map();
     } else if (vm.pins.size === 0) vm.pins = this.#pins.pin(vm.name, vm.threads, vm.node);
     this.faults.restore(vm.name);
+  }
+}
+
+/** Interrupts of the host take time from the threads on the CPUs of a VM's vCPUs. */
+function interrupt({ vcpus, faults: { interrupts = 0 } }: SimVm): void {
+  for (const { thread } of vcpus) {
+    thread.interrupted = interrupts;
+    thread.speed *= 1 - interrupts;
   }
 }

@@ -1,11 +1,17 @@
-import { AWAKE_FROM, EXIT_SECONDS, REMOTE_NODE_SPEED } from './calibration.ts';
+import {
+  AWAKE_FROM,
+  DIRTY_FAULTS,
+  EXIT_SECONDS,
+  INTERRUPTS_PER_SHARE,
+  REMOTE_NODE_SPEED,
+} from './calibration.ts';
 import { halt, type Idle } from './halt.ts';
 import { emitExits, emitIo } from './io-events.ts';
 import type { Random } from './random.ts';
 import type { Topology } from './topology.ts';
 import type { TraceSink } from './trace/sink.ts';
 import type { ReasonName, SimVcpu } from './vcpu.ts';
-import type { SimVm } from './vm.ts';
+import { MIGRATION, type SimVm } from './vm.ts';
 
 /** Share of injected interrupts for which KVM first waits for an interrupt window: assumption. */
 const WINDOW_SHARE = 0.15;
@@ -52,7 +58,7 @@ export function planIo(vm: SimVm, wanted: number): Plan {
       thread.demand = Math.min(1, (own.vcpuGuest + own.vcpuSystem) * load + storm + waste + idleBase(load));
     } else if (role === 'iothread') thread.demand = Math.min(1, perIoThread * load + idleBase(load));
     else if (role === 'sqpoll') thread.demand = load > 0.01 ? 0.3 : 0.002;
-    else thread.demand = role === 'other' ? 0 : 0.003;
+    else thread.demand = thread.spec.comm === MIGRATION ? 0.9 : role === 'other' ? 0 : 0.003;
   }
   return {
     wanted: wanted * share,
@@ -88,7 +94,7 @@ export function runIo(vm: SimVm, plan: Plan, dt: number, random: Random, sink: T
     mean(vm.ioThreads.map((thread) => thread.speed)),
     mean(vm.vcpus.map(({ thread }) => thread.speed)),
   );
-  const ios = plan.wanted * speed * dt * random.around(0.02);
+  const ios = plan.wanted * speed * vm.efficiency * dt * random.around(0.02);
   let done = 0;
   for (const vcpu of vm.vcpus) done += runVcpu(vm, vcpu, plan, ios / vm.vcpus.length, dt, sink);
   runIoThreads(vm, done, dt);
@@ -107,7 +113,7 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
     { ios, load: plan.load, kicksPerIo: plan.kicksPerIo, interruptsPerIo: own.interruptsPerIo },
     sink,
   );
-  const isInjected = vm.spec.apicv !== true;
+  const isInjected = !vm.hasApicv;
   let interrupted = 0;
   if (isInjected) {
     const windows = vcpu.exits.add('INTERRUPT_WINDOW', io.interrupts * WINDOW_SHARE);
@@ -118,7 +124,9 @@ function runVcpu(vm: SimVm, vcpu: SimVcpu, plan: Plan, ios: number, dt: number, 
   exit('EXTERNAL_INTERRUPT', Math.max(interrupted, HOST_INTERRUPTS * dt));
   exit('EPT_MISCONFIG', io.kicks);
   for (const [reason, perSecond] of BACKGROUND) exit(reason, perSecond * dt);
-  const { storm } = vm.faults;
+  const { storm, interrupts: taken = 0, isMigrating } = vm.faults;
+  exit('EXTERNAL_INTERRUPT', taken * INTERRUPTS_PER_SHARE * dt);
+  if (isMigrating === true) exit('EPT_VIOLATION', DIRTY_FAULTS * dt);
   if (storm !== undefined) exit(storm.reason, (storm.perSecond / vm.vcpus.length) * dt);
   const idle = Math.max(0, 1 - vcpu.thread.demand);
   const halts = halt(vcpu, idleOf(vm, idle, ios, dt));

@@ -3,6 +3,7 @@ import { CONFIGURATIONS, type Configuration } from './calibration.ts';
 import type { DiskSpec } from './disk.ts';
 import { type HostOptions, SimulatedHost } from './host.ts';
 import { Random } from './random.ts';
+import { causes } from './scenarios/causes.ts';
 import { day } from './scenarios/day.ts';
 import { incidents } from './scenarios/incidents.ts';
 import { normal } from './scenarios/normal.ts';
@@ -149,6 +150,7 @@ export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Sc
   normal,
   incidents,
   day,
+  causes,
   ...Object.fromEntries(
     CONFIGURATIONS.map((configuration) => [
       configuration,

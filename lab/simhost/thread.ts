@@ -42,6 +42,8 @@ export class SimThread {
   /** Share of one CPU that the thread requests in this step, and the part of it that it gets. */
   demand = 0;
   speed = 1;
+  /** Share of its CPU's time that interrupts of the host take. */
+  interrupted = 0;
   /** Migrations that the model expects in this step. */
   restless = 0;
   isRunning = false;
@@ -77,9 +79,11 @@ export class SimThread {
     this.user.add((share.user + share.guest) * scale);
     this.system.add(share.system * scale);
     const ran = (share.user + share.guest + share.system) * scale;
-    this.wait.add(ran * waitShare + (this.demand - this.demand * this.speed) * dt * 1e9);
+    // The scheduler's clock stops in interrupts (CONFIG_IRQ_TIME_ACCOUNTING).
+    const scheduled = this.speed / (1 - this.interrupted);
+    this.wait.add(ran * waitShare + this.demand * (1 - scheduled) * dt * 1e9);
     this.isRunning = this.demand > 0.5;
     // A thread that shares its CPU is preempted once per scheduler slice of 3 ms.
-    this.involuntary.add(this.speed < 1 ? dt / 0.003 : this.demand * dt * 2);
+    this.involuntary.add(scheduled < 1 ? dt / 0.003 : this.demand * dt * 2);
   }
 }

@@ -4,6 +4,8 @@ import {
   type Configuration,
   PAPER_OUTSTANDING,
   PAPER_VCPUS,
+  WITH_DIRTY_LOG,
+  WITHOUT_APICV,
   WITHOUT_POLLING,
 } from './calibration.ts';
 import { SimCgroup } from './cgroup.ts';
@@ -11,6 +13,9 @@ import type { Operation, SimDisk } from './disk.ts';
 import { Meter, Meters } from './random.ts';
 import type { SimThread } from './thread.ts';
 import { type ReasonName, SimVcpu } from './vcpu.ts';
+
+/** The thread that sends a VM's memory, as QEMU names it since 9.1. */
+export const MIGRATION = 'mig/src/main';
 
 export interface VmSpec {
   readonly name: string;
@@ -71,6 +76,14 @@ export interface Faults {
   /** Factor on the time of an exit. */
   exitSlowness?: number;
   monitorHangs?: boolean;
+  /** KVM stopped to use APICv for it. */
+  apicvLost?: boolean;
+  /** QEMU sends it to another host. */
+  isMigrating?: boolean;
+  /** Its CPUs run at this share of their frequency. */
+  frequency?: number;
+  /** Share of the time of its vCPUs' CPUs that interrupts of the host take. */
+  interrupts?: number;
 }
 
 /** Resources that a host gives to a new VM. */
@@ -90,7 +103,9 @@ export class SimVm {
   readonly id: number;
   readonly uuid: string;
   readonly node: number;
-  readonly threads: readonly SimThread[];
+  threads: readonly SimThread[];
+  /** Threads that ended since their files were written. */
+  ended: readonly SimThread[] = [];
   readonly vcpus: readonly SimVcpu[];
   readonly ioThreads: readonly SimThread[];
   readonly disks: readonly VmDisk[];
@@ -100,6 +115,8 @@ export class SimVm {
   iops: number;
   faults: Faults = {};
   readonly cgroup = new SimCgroup();
+  /** Of its first IOThread, if libvirt manages it. */
+  readonly ioCgroup = new SimCgroup();
   /** Key: `disk:queue:vcpu`. */
   readonly kicks = new Meters();
   /** Key: `disk:vcpu`. */
@@ -138,6 +155,17 @@ export class SimVm {
   /** I/Os in flight. A saturated guest always has its maximum in flight. */
   get outstanding(): number {
     return Math.max(1, Math.min(PAPER_OUTSTANDING, Math.ceil(this.iops / 1000)));
+  }
+
+  /** Interrupts reach the guest without an exit. */
+  get hasApicv(): boolean {
+    return this.spec.apicv === true && this.faults.apicvLost !== true;
+  }
+
+  /** I/O that the same CPU time does, compared with the calibration. */
+  get efficiency(): number {
+    const { apicvLost, isMigrating, frequency = 1 } = this.faults;
+    return frequency * (apicvLost === true ? WITHOUT_APICV : 1) * (isMigrating === true ? WITH_DIRTY_LOG : 1);
   }
 
   get queues(): number {

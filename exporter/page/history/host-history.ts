@@ -1,19 +1,20 @@
+import { type Evidence, measuredBetween } from '../../assessment/cause/evidence.ts';
 import type { HostEvent } from '../../model/host-event.ts';
 import type { VmCounters } from '../../model/vm-counters.ts';
 import { type Condition, noticedIn } from '../browser/conditions.ts';
 import { type Drawn, History } from '../browser/history.ts';
 import { vmRates } from '../browser/rates.ts';
 import type { LiveHistory, LiveOverview } from '../live.ts';
-import { latencies, minutesOf, rounded } from './points.ts';
+import { exitShare, latencies, minutesOf, rounded } from './points.ts';
 
 const HOUR_MS = 3_600_000;
 /** Rounds that follow each other faster are skipped. */
 const STEP_MS = 8000;
 /** An hour of rounds that are ten seconds apart, and room for gaps. */
 const TICKS = 368;
-/** Series of a usual VM: seven, and the CPU time of its roles. */
-const ROOM = 12;
-/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 17 KiB. More VMs have no history. */
+/** Series of a usual VM: seven, the CPU time of its roles, and up to 13 of what may slow it. */
+const ROOM = 24;
+/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 34 KiB. More VMs have no history. */
 export const MAX_VMS = 500;
 /** A condition that was not found in this many rounds has ended. */
 const ROUNDS = 3;
@@ -32,6 +33,8 @@ interface Known {
   readonly pid: string;
   /** The last half minute, oldest first. */
   readonly counters: VmCounters[];
+  /** Of the last round. */
+  evidence: Evidence | undefined;
   /** Rounds since each condition was found last. */
   readonly conditions: Map<Noticed, number>;
 }
@@ -50,13 +53,16 @@ export class HostHistory {
 
   constructor(private readonly dependencies: HistoryDependencies) {}
 
-  /** @param at milliseconds of the epoch */
-  take(at: number, vms: readonly VmCounters[]): void {
+  /**
+   * @param at milliseconds of the epoch
+   * @param evidence of what may slow the VMs, by name
+   */
+  take(at: number, vms: readonly VmCounters[], evidence: ReadonlyMap<string, Evidence> = new Map()): void {
     if (at - this.#history.last < STEP_MS) return;
     this.#history.tick(at, this.#gapMs);
     const running = new Map(vms.map(({ vm, pid }) => [vm, pid]));
     for (const [vm, { pid }] of this.#known) if (running.get(vm) !== pid) this.#end(vm, pid);
-    for (const vm of vms) this.#takeOne(vm);
+    for (const vm of vms) this.#takeOne(vm, evidence.get(vm.vm));
     this.#rounds++;
   }
 
@@ -80,7 +86,7 @@ export class HostHistory {
     return Math.max(30_000, 3 * this.dependencies.everyMs());
   }
 
-  #takeOne(vm: VmCounters): void {
+  #takeOne(vm: VmCounters, evidence: Evidence | undefined): void {
     const known = this.#known.get(vm.vm) ?? this.#begin(vm);
     const { counters, conditions } = known;
     const last = counters.at(-1);
@@ -98,6 +104,11 @@ export class HostHistory {
     for (const [step, rate] of Object.entries(rates.perIo)) set(`${step} per I/O`, rate);
     for (const [name, value] of Object.entries(latencies(counters[0], vm))) set(name, value);
     for (const [role, rate] of Object.entries(rates.cores)) set(`cores ${role}`, rate);
+    set('exit time', exitShare(counters[0], vm, rates));
+    const before = gap > this.#gapMs ? undefined : known.evidence;
+    known.evidence = evidence;
+    if (before === undefined || evidence === undefined) return;
+    for (const [name, value] of Object.entries(measuredBetween(before, evidence))) set(name, value);
   }
 
   #hasRoom(vm: string): boolean {
@@ -105,7 +116,7 @@ export class HostHistory {
   }
 
   #begin({ vm, pid }: VmCounters): Known {
-    const known: Known = { pid, counters: [], conditions: new Map() };
+    const known: Known = { pid, counters: [], evidence: undefined, conditions: new Map() };
     this.#known.set(vm, known);
     // The VMs of the first round were there before.
     if (this.#rounds > 0)

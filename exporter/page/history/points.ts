@@ -1,6 +1,7 @@
 import type { VmCounters } from '../../model/vm-counters.ts';
 import type { Drawn } from '../browser/history.ts';
 import { quantile } from '../browser/quantiles.ts';
+import type { VmRates } from '../browser/rates.ts';
 import type { LiveOverview } from '../live.ts';
 
 const MINUTE = 60;
@@ -29,6 +30,33 @@ export function latencies(
     sum: undefined,
   };
   return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
+}
+
+/** Without times of the exits: a usual mean (docs/decisions/0044-causes-by-the-time-they-take.md). */
+const EXIT_SECONDS = 2e-6;
+
+/** Share of the vCPUs' time in exits other than halts. Exits are timed a part of the time, so it is their mean that counts. */
+export function exitShare(
+  before: VmCounters | undefined,
+  now: VmCounters,
+  { exits, path }: VmRates,
+): number | undefined {
+  if (exits === undefined || now.vcpus === 0) return undefined;
+  const others = Math.max(0, exits - (path['halt'] ?? 0));
+  return (others * (meanDuration(before, now) ?? EXIT_SECONDS)) / now.vcpus;
+}
+
+/** As if the durations of a bucket were spread evenly. */
+function meanDuration(before: VmCounters | undefined, now: VmCounters): number | undefined {
+  const past = before?.durations;
+  if (past === undefined || now.durations === undefined) return undefined;
+  let [seconds, count] = [0, 0];
+  for (const [exponent, total] of now.durations) {
+    const grown = Math.max(0, total - (past.get(exponent) ?? 0));
+    count += grown;
+    seconds += (grown * 0.75 * 2 ** exponent) / 1e9;
+  }
+  return count === 0 ? undefined : seconds / count;
 }
 
 /** Four significant digits: less text, and enough for a chart. */

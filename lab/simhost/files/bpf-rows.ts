@@ -11,8 +11,10 @@ const [ROW_VM, ROW_VCPU, ROW_THREAD] = [1, 2, 3];
 const PRIORITY = 120;
 /** enum thread_field: THREAD_SCHED_INFO. */
 const HAS_WAIT = 1;
-/** enum vm_field: VM_APICV. Its only reason is the first of enum apicv_inhibit: the module parameter enable_apicv is N. */
-const [HAS_INHIBITED, DISABLED] = [1, 1];
+/** enum vm_field: VM_APICV. */
+const HAS_INHIBITED = 1;
+/** Bits of enum apicv_inhibit: the module parameter enable_apicv is N, or the guest changed the id of an APIC. */
+const [DISABLED, APIC_ID_MODIFIED] = [1, 32];
 /** enum vcpu_field: VCPU_HISTOGRAMS and VCPU_APICV, without VCPU_APICV_ACTIVE. */
 const HAS_HISTOGRAMS_AND_APIC = 1 + 4;
 /** The statistics of arm64, which follow those of x86. */
@@ -60,9 +62,10 @@ function threadRow(thread: SimThread, pid: number, facts: HostFacts): string {
 }
 
 function vmRow(vm: SimVm): string {
+  const inhibited = vm.spec.apicv !== true ? DISABLED : vm.hasApicv ? 0 : APIC_ID_MODIFIED;
   return row(ROW_VM, vm.pid, [
     u64(vm.pid),
-    u32(HAS_INHIBITED, 0, DISABLED, 0),
+    u32(HAS_INHIBITED, 0, inhibited, 0),
     u64(all(OF_VM.length), ...OF_VM.map((name) => vmStatistic(vm, name))),
   ]);
 }

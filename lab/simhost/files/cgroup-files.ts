@@ -9,11 +9,13 @@ export function folderOf(cgroup: string): string {
 
 /** Files of a VM's cgroup that change. Those of cgroups without a quota do not. */
 export function writeCgroup(tree: Tree, folder: string, { cgroup }: SimVm, hasPressure: boolean): void {
-  if (cgroup.quota !== undefined || cgroup.periods.value > 0) writeQuota(tree, folder, cgroup);
+  writeQuota(tree, folder, cgroup);
   if (hasPressure) writePressure(tree, (resource) => `${folder}/${resource}.pressure`, cgroup.pressure);
 }
 
-function writeQuota(tree: Tree, folder: string, cgroup: SimCgroup): void {
+/** A cgroup that never had a quota keeps the files that it started with. */
+export function writeQuota(tree: Tree, folder: string, cgroup: SimCgroup): void {
+  if (cgroup.quota === undefined && cgroup.periods.value === 0) return;
   const period = 1e6 / PERIODS_PER_SECOND;
   const quota = cgroup.quota === undefined ? 'max' : String(Math.round(cgroup.quota * period));
   tree.put(`${folder}/cpu.max`, `${quota} ${period}\n`, 0o644);

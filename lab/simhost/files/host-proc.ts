@@ -90,8 +90,8 @@ function diskLine(disk: SimDisk): string {
 /** fs/proc/stat.c show_stat(). */
 function statText(facts: HostFacts, times: CpuTimes): string {
   const line = (name: string, cpu: number): string => {
-    const { user, system, guest, idle } = times.of(cpu);
-    return `${name} ${ticks(user)} 0 ${ticks(system)} ${ticks(idle)} 0 0 0 0 ${ticks(guest)} 0\n`;
+    const { user, system, guest, idle, interrupts } = times.of(cpu);
+    return `${name} ${ticks(user)} 0 ${ticks(system)} ${ticks(idle)} 0 0 ${ticks(interrupts)} 0 ${ticks(guest)} 0\n`;
   };
   const interrupts = facts.disks.reduce(
     (sum, { of: { read, write } }) => sum + read.done.value + write.done.value,

@@ -4,6 +4,8 @@ import type { HostFacts } from './facts.ts';
 import { busOf, diskCounters, interruptNumber } from './host-proc.ts';
 import type { Tree } from './tree.ts';
 
+/** Assumption. */
+const NOMINAL_KHZ = 3_000_000;
 const LOCKDOWNS = ['none', 'integrity', 'confidentiality'] as const;
 
 /** Files of sysfs that do not change after boot, and the interrupt affinities. */
@@ -84,6 +86,12 @@ function writeDisk(tree: Tree, disk: SimDisk): void {
 export function writeSysLive(tree: Tree, facts: HostFacts): void {
   const states = LOCKDOWNS.map((state) => (state === facts.lockdown ? `[${state}]` : state));
   tree.put('sys/kernel/security/lockdown', `${states.join(' ')}\n`, 0o644);
+  for (const [cpu, share] of facts.frequencies ?? [])
+    tree.put(
+      `sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_cur_freq`,
+      `${Math.round(NOMINAL_KHZ * share)}\n`,
+      0o444,
+    );
   for (const disk of facts.disks) {
     const path = `sys/${devicePath(disk)}`;
     const counters = diskCounters(disk).map((count) => String(count).padStart(8));

@@ -1,7 +1,7 @@
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
 import type { SimThread } from '../thread.ts';
 import type { SimVm } from '../vm.ts';
-import { folderOf, writeCgroup } from './cgroup-files.ts';
+import { folderOf, writeCgroup, writeQuota } from './cgroup-files.ts';
 import type { HostFacts } from './facts.ts';
 import { QEMU_FLAGS, statText, type Task, ticks, writeTask } from './task.ts';
 import type { Tree } from './tree.ts';
@@ -14,12 +14,17 @@ import { cgroupOf, threadCgroup } from './vm-static.ts';
 export function writeVmLive(tree: Tree, vm: SimVm, facts: HostFacts): void {
   const tasks = vm.threads.map((thread) => taskOf(thread, vm, facts));
   for (const task of tasks) writeTask(tree, `proc/${vm.pid}/task/${task.tid}`, task);
+  for (const { tid } of vm.ended) tree.remove(`proc/${vm.pid}/task/${tid}`);
+  vm.ended = [];
   const [main] = tasks;
   if (main !== undefined)
     tree.put(`proc/${vm.pid}/stat`, statText({ ...main, ...timesOf(vm.threads) }), 0o444);
   tree.put(`proc/${vm.pid}/numa_maps`, numaMapsText(vm, facts), 0o444);
   writeCpusets(tree, vm);
   writeCgroup(tree, folderOf(cgroupOf(vm)), vm, facts.pressure !== undefined);
+  const [io] = vm.ioThreads;
+  if (vm.spec.libvirt === true && io !== undefined)
+    writeQuota(tree, `sys/fs/cgroup${threadCgroup(vm, io.tid)}`, vm.ioCgroup);
 }
 
 function taskOf(thread: SimThread, vm: SimVm, facts: HostFacts): Task {

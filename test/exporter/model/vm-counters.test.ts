@@ -14,6 +14,7 @@ const nothing = {
   at: 3,
   isa: 'vmx',
   cpu: NO_CPU,
+  throttled: {},
   blocks: new Map(),
   visibility: new Map(),
 } as const;

@@ -53,10 +53,11 @@ test('rates of an hour by VM, from rounds ten seconds apart', () => {
     'eoi per I/O',
     'cores vcpu',
     'cores iothread',
+    'exit time',
   ]);
   assert.deepEqual(
     Object.values(series).map((values) => values.at(-1)),
-    [50, 100, 0.2, 0, 0, 1, 0.25],
+    [50, 100, 0.2, 0, 0, 1, 0.25, 0.0001],
   );
   assert.deepEqual(history.read('web'), { vm: 'web', times: [], series: {} });
 });

@@ -1,0 +1,117 @@
+import type { Measure, Measured } from './measures.ts';
+import { digits, duration, percent, scaled } from './words.ts';
+
+export const MEASURED_CAUSES = [
+  'quota',
+  'run_queue_wait',
+  'interrupts',
+  'exits',
+  'device',
+  'frequency',
+  'memory_pressure',
+  'steal',
+] as const;
+export type MeasuredCause = (typeof MEASURED_CAUSES)[number];
+
+/** What a number that changed takes from the VM. */
+export interface Loss {
+  readonly cause: MeasuredCause;
+  readonly before: number;
+  readonly after: number;
+  readonly unit: 'ratio' | 'seconds' | 'hertz';
+  /** Share of the time of an I/O that it takes now and did not before. */
+  readonly loss: number;
+  readonly text: string;
+}
+
+/** Measures that are a share of the time. */
+const SHARES: readonly (readonly [cause: MeasuredCause, measure: Measure, before: string, after: string])[] =
+  [
+    ['quota', 'quota', 'a CPU quota takes', 'of the CPU time that the VM wants'],
+    ['quota', 'quota vcpu', 'CPU quotas of its vCPUs take', 'of the CPU time that they want'],
+    ['quota', 'quota io', 'CPU quotas of its I/O threads take', 'of the CPU time that they want'],
+    ['run_queue_wait', 'wait vcpu', 'its vCPUs wait for a CPU', 'of the time in which they want one'],
+    ['run_queue_wait', 'wait io', 'its I/O threads wait for a CPU', 'of the time in which they want one'],
+    ['interrupts', 'interrupts', "the host's interrupts take", 'of the time of its CPUs'],
+    ['exits', 'exit time', 'exits take', "of the vCPUs' time"],
+    ['memory_pressure', 'memory stall', 'a task of its cgroup waits for memory', 'of the time'],
+    ['steal', 'steal', 'the hypervisor under this host takes', 'of the time of its CPUs'],
+  ];
+
+/** Less than this of a CPU is the host's own work. */
+const LEAST_USE = 0.05;
+/** Less of the time is noise. */
+const MIN_LOSS = 0.02;
+
+/** What the measured numbers take, one for each cause, the largest first. */
+export function lossesOf(before: Measured, after: Measured): Loss[] {
+  const found = [
+    ...SHARES.map((share) => shareLoss(share, before, after)),
+    device(before, after),
+    clock(before, after),
+  ]
+    .filter((loss) => loss !== undefined)
+    .filter(({ loss }) => loss >= MIN_LOSS)
+    .sort((a, b) => b.loss - a.loss);
+  return found.filter(({ cause }, i) => found.findIndex((each) => each.cause === cause) === i);
+}
+
+/** Causes of which nothing is known on one of the two sides. */
+export function unknownIn(before: Measured, after: Measured): MeasuredCause[] {
+  const measures: readonly (readonly [MeasuredCause, Measure])[] = [
+    ...SHARES.map(([cause, measure]) => [cause, measure] as const),
+    ['device', 'device time'],
+    ['frequency', 'frequency'],
+  ];
+  const isKnown = (measure: Measure): boolean =>
+    before[measure] !== undefined && after[measure] !== undefined;
+  return MEASURED_CAUSES.filter(
+    (cause) => !measures.some(([of, measure]) => of === cause && isKnown(measure)),
+  );
+}
+
+function shareLoss(
+  [cause, measure, head, tail]: (typeof SHARES)[number],
+  before: Measured,
+  after: Measured,
+): Loss | undefined {
+  const [past, now] = [before[measure], after[measure]];
+  if (past === undefined || now === undefined) return undefined;
+  const text = `${head} ${percent(now)} ${tail}, before ${percent(past)}${cause === 'run_queue_wait' ? neighbours(before, after) : ''}`;
+  return {
+    cause,
+    before: past,
+    after: now,
+    unit: 'ratio',
+    loss: overlapFree(measure, now - past, before, after),
+    text,
+  };
+}
+
+/** An interrupt of the host on a vCPU's CPU is handled within an exit. */
+function overlapFree(measure: Measure, loss: number, before: Measured, after: Measured): number {
+  if (measure !== 'exit time') return loss;
+  return loss - Math.max(0, (after.interrupts ?? 0) - (before.interrupts ?? 0));
+}
+
+function neighbours({ others: past }: Measured, { others: now }: Measured): string {
+  if (past === undefined || now === undefined || Math.max(past, now) < LEAST_USE) return '';
+  return `; other programs use ${digits(now)} of its CPUs, before ${digits(past)}`;
+}
+
+/** Without the latency of an I/O this is the most that it can be: as if the device were all of it. */
+function device(before: Measured, after: Measured): Loss | undefined {
+  const [past, now] = [before['device time'], after['device time']];
+  if (past === undefined || now === undefined || now === 0) return undefined;
+  const whole = Math.max(now, after.latency ?? 0);
+  const text = `a request takes ${duration(now)} at the device, before ${duration(past)}`;
+  return { cause: 'device', before: past, after: now, unit: 'seconds', loss: (now - past) / whole, text };
+}
+
+/** As if all of an I/O were work of these CPUs. */
+function clock(before: Measured, after: Measured): Loss | undefined {
+  const [past, now] = [before.frequency, after.frequency];
+  if (past === undefined || now === undefined || past === 0) return undefined;
+  const text = `its CPUs run at ${scaled(now, 'Hz')}, before ${scaled(past, 'Hz')}`;
+  return { cause: 'frequency', before: past, after: now, unit: 'hertz', loss: 1 - now / past, text };
+}

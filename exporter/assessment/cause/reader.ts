@@ -1,0 +1,125 @@
+import { MSEC_PER_SEC, USEC_PER_SEC } from '../../../kernel/units.ts';
+import { readCpuStat } from '../../../probes/cgroup-cpu-stat.ts';
+import type { Host } from '../../../probes/host.ts';
+import { readCgroupPressure } from '../../../probes/pressure.ts';
+import { readCpuUse } from '../../../probes/proc-stat.ts';
+import type { BlockStat } from '../../../probes/sys-block-stat.ts';
+import { readCpuFrequency } from '../../../probes/sys-cpufreq.ts';
+import { CgroupsOfVms, sharedFolders, type VmCgroups } from '../../collectors/vm-cgroups.ts';
+import type { Vm } from '../../model/vm.ts';
+import type { Disk } from '../../model/vm-statistics.ts';
+import { Yielder } from '../../schedule/yielder.ts';
+import type { Evidence, Timed } from './evidence.ts';
+import type { ThreadTimes } from './thread-times.ts';
+
+/** A new quota is found after half a minute: the shortest worsening. */
+const FOUND_EVERY = 3;
+
+export interface EvidenceSources {
+  /** The last pass over the threads, by VM key. */
+  readonly threads: ReadonlyMap<string, ThreadTimes>;
+  /** By device. */
+  readonly blocks: ReadonlyMap<string, BlockStat>;
+  /** Disks as the VMM counted them in this round; undefined if it was not asked or did not respond. */
+  disksOf(vm: Vm): readonly Disk[] | undefined;
+}
+
+/** Reads what may slow the VMs' I/O, between scrapes. What cannot be read is unknown: the collectors report why. */
+export class EvidenceReader {
+  readonly #cgroups = new CgroupsOfVms(FOUND_EVERY);
+
+  constructor(
+    private readonly host: Host,
+    private readonly now: () => number,
+  ) {}
+
+  /** By VM key. */
+  async read(
+    vms: readonly Vm[],
+    { threads, blocks, disksOf }: EvidenceSources,
+  ): Promise<ReadonlyMap<string, Evidence>> {
+    const { host, now } = this;
+    const yielder = new Yielder();
+    const cpus = attempt(() => readCpuUse(host));
+    const cgroups = this.#cgroups.of({ host, vms });
+    const shared = sharedFolders([...cgroups.values()].map(({ unified }) => unified));
+    const frequencies = new Map<number, number | undefined>();
+    const found = new Map<string, Evidence>();
+    for (const vm of vms) {
+      if (yielder.isDue()) await yielder.yield();
+      const own = cgroups.get(vm.key);
+      const times = threads.get(vm.key);
+      found.set(vm.key, {
+        at: now(),
+        threads: times,
+        throttled: own && throttledOf(host, own),
+        cpus,
+        frequency: times && meanFrequency(host, times, frequencies),
+        memoryStall: own && memoryStallOf(host, own, shared),
+        ios: iosOf(disksOf(vm)),
+        requests: requestsOf(vm, blocks),
+      });
+    }
+    return found;
+  }
+}
+
+function throttledOf(host: Host, { groups, problems }: VmCgroups): Evidence['throttled'] {
+  if (problems.length > 0 && groups.length === 0) return undefined;
+  const found = groups
+    .filter(({ group, isLimited }) => isLimited || group === 'vm')
+    .map(({ group, folder }) => [group, attempt(() => readCpuStat(host, folder))?.throttledSeconds ?? 0]);
+  return Object.fromEntries(found);
+}
+
+/** Each CPU is read once in a round. */
+function meanFrequency(
+  host: Host,
+  { parts: { vcpu, io } }: ThreadTimes,
+  known: Map<number, number | undefined>,
+): number | undefined {
+  const all = [...new Set([...vcpu.cpus, ...io.cpus])].flatMap((cpu) => {
+    if (!known.has(cpu))
+      known.set(
+        cpu,
+        attempt(() => readCpuFrequency(host, cpu)),
+      );
+    return known.get(cpu) ?? [];
+  });
+  return all.length === 0 ? undefined : all.reduce((sum, hertz) => sum + hertz, 0) / all.length;
+}
+
+function memoryStallOf(host: Host, { unified }: VmCgroups, shared: ReadonlySet<string>): number | undefined {
+  if (unified === undefined || shared.has(unified)) return undefined;
+  const usec = attempt(() => readCgroupPressure(host, unified, 'memory'))?.some;
+  return usec === undefined ? undefined : usec / USEC_PER_SEC;
+}
+
+function iosOf(disks: readonly Disk[] | undefined): Timed | undefined {
+  if (disks === undefined || disks.length === 0) return undefined;
+  const all = disks.flatMap(({ read, write }) => [read, write]);
+  return {
+    seconds: all.reduce((sum, { seconds }) => sum + seconds, 0),
+    times: all.reduce((sum, { operations }) => sum + operations, 0),
+  };
+}
+
+/** Of the devices that the VMM has open, or that hold its images: those below them would count the same time again. */
+function requestsOf({ blockDevices }: Vm, blocks: ReadonlyMap<string, BlockStat>): Timed | undefined {
+  const stats = blockDevices
+    .filter(({ depth }) => depth === 0)
+    .flatMap(({ device }) => blocks.get(device) ?? []);
+  if (stats.length === 0) return undefined;
+  return {
+    seconds: stats.reduce((sum, { readMs, writeMs }) => sum + (readMs + writeMs) / MSEC_PER_SEC, 0),
+    times: stats.reduce((sum, { reads, writes }) => sum + reads + writes, 0),
+  };
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

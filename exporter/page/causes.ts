@@ -1,0 +1,39 @@
+import { type Diagnosis, diagnose } from '../assessment/cause/diagnosis.ts';
+import { type EventLog, MAX_EVENTS } from '../assessment/event-log.ts';
+import type { HostHistory } from './history/host-history.ts';
+import type { LiveCauses } from './live.ts';
+
+/** What changed in the same minutes as a VM's I/O became worse, from the daemon's hour. */
+export function diagnosisOf(
+  vm: string,
+  history: Pick<HostHistory, 'read'>,
+  events: Pick<EventLog, 'find'>,
+): Diagnosis {
+  return diagnose(history.read(vm), events.find({ vm, limit: MAX_EVENTS }));
+}
+
+/** The response of `GET /api/v1/causes`. */
+export function liveCauses(vm: string, { worsening, causes, unknown }: Diagnosis): LiveCauses {
+  return {
+    vm,
+    worsening: worsening && {
+      metric: worsening.metric,
+      from: rounded(worsening.from),
+      to: rounded(worsening.to),
+      since: worsening.since,
+    },
+    causes: causes.map(({ cause, before, after, unit, explains, text }) => ({
+      cause,
+      before: before === undefined ? null : rounded(before),
+      after: after === undefined ? null : rounded(after),
+      unit: unit ?? null,
+      explains: rounded(explains),
+      text,
+    })),
+    unknown,
+  };
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
