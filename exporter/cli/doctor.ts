@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, type RawValues } from '../config/load.ts';
+import type { Config } from '../config/options.ts';
 import type { Telemetry } from '../daemon/telemetry.ts';
 import { formatReport } from '../doctor/sources.ts';
 import { formatVmReport, type VmReport } from '../doctor/vm.ts';
+import { askForCauses, causesText } from './causes.ts';
 import { findVm } from './find-vm.ts';
 import { oneShot, PATIENT_MS } from './one-shot.ts';
 
@@ -12,11 +14,13 @@ const SAMPLE_MS = 250;
 
 /** @returns the exit code: 1 if a source is not usable, or if a thread of the VM violates its affinity */
 export async function runDoctor(flags: RawValues): Promise<number> {
-  const { telemetry } = oneShot({ ...flags, 'log.level': flags['log.level'] ?? 'fatal' });
+  const { telemetry, config } = oneShot({ ...flags, 'log.level': flags['log.level'] ?? 'fatal' });
   const asJson = flags['json'] === true;
   const vm = flags['vm'];
   try {
-    return typeof vm === 'string' ? await checkVm(telemetry, vm, asJson) : await checkHost(telemetry, asJson);
+    return typeof vm === 'string'
+      ? await checkVm(telemetry, config, vm, asJson)
+      : await checkHost(telemetry, asJson);
   } finally {
     await telemetry.stop();
   }
@@ -29,10 +33,11 @@ async function checkHost(telemetry: Telemetry, asJson: boolean): Promise<number>
   return report.sources.every(({ usable }) => usable) ? 0 : 1;
 }
 
-async function checkVm(telemetry: Telemetry, name: string, asJson: boolean): Promise<number> {
+async function checkVm(telemetry: Telemetry, config: Config, name: string, asJson: boolean): Promise<number> {
   const report = await reportOn(telemetry, name);
   if (report === undefined) throw new ConfigError(`--vm: ${JSON.stringify(name)} ended, or cannot be read`);
-  print(report, asJson, formatVmReport);
+  const causes = await askForCauses(config, report.vm, report.pid);
+  print({ ...report, causes }, asJson, (whole) => `${formatVmReport(whole)}\n${causesText(causes)}\n`);
   return report.drifts.length === 0 ? 0 : 1;
 }
 

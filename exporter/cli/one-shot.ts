@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import type { RawValues } from '../config/load.ts';
+import type { Config } from '../config/options.ts';
 import { createLogger } from '../daemon/logger.ts';
 import { createOwnMetrics, type OwnMetrics } from '../daemon/own-metrics.ts';
 import { Telemetry } from '../daemon/telemetry.ts';
@@ -12,6 +13,7 @@ export const PATIENT_MS = 60_000;
 export interface OneShot {
   readonly telemetry: Telemetry;
   readonly own: OwnMetrics;
+  readonly config: Config;
 }
 
 /** The parts of the daemon for one collection. Logs go to standard error: standard output has the result. */
@@ -20,5 +22,5 @@ export function oneShot(flags: RawValues): OneShot {
   const logger = createLogger(config, pino.destination({ fd: 2, sync: true }));
   const own = createOwnMetrics();
   const build = readBuild(process.env, false);
-  return { telemetry: new Telemetry(config, { logger, own, build, learns: false }), own };
+  return { telemetry: new Telemetry(config, { logger, own, build, learns: false }), own, config };
 }

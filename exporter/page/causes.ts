@@ -13,9 +13,15 @@ export function diagnosisOf(
 }
 
 /** The response of `GET /api/v1/causes`. */
-export function liveCauses(vm: string, { worsening, causes, unknown }: Diagnosis): LiveCauses {
+export function liveCauses(
+  vm: string,
+  pid: string | undefined,
+  { isKnown, worsening, causes, unknown }: Diagnosis,
+): LiveCauses {
   return {
     vm,
+    pid: pid ?? null,
+    isKnown,
     worsening: worsening && {
       metric: worsening.metric,
       from: rounded(worsening.from),

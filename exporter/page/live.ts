@@ -237,6 +237,10 @@ export interface LiveOverview {
 /** What changed in the same minutes as a VM's I/O became worse: `GET /api/v1/causes?vm=`. */
 export interface LiveCauses {
   readonly vm: string;
+  /** Of the VM that has the name now; null if there is none. */
+  readonly pid: string | null;
+  /** Whether enough I/Os were counted to see a worsening. */
+  readonly isKnown: boolean;
   /** Absent if its I/O is not worse than before. */
   readonly worsening?:
     | {

@@ -10,7 +10,7 @@ import { causesQuery, eventQuery, eventsJson, historyQuery, MAX_NAME } from './q
 export interface PageDependencies {
   readonly feed: Pick<Feed, 'open'>;
   readonly events: Pick<EventLog, 'find'>;
-  readonly history: Pick<HostHistory, 'read' | 'overview'>;
+  readonly history: Pick<HostHistory, 'read' | 'overview' | 'pidOf'>;
   readonly telemetryPath: string;
 }
 
@@ -57,7 +57,7 @@ export function pageRoutes({ feed, events, history, telemetryPath }: PageDepende
     else
       response
         .set('Cache-Control', 'no-store')
-        .json(liveCauses(query.vm, diagnosisOf(query.vm, history, events)));
+        .json(liveCauses(query.vm, history.pidOf(query.vm), diagnosisOf(query.vm, history, events)));
   });
   return router;
 }

@@ -114,7 +114,7 @@ export class FaultInjection {
     vm.ioCgroup.quota = cpus;
   }
 
-  /** KVM stops to use APICv for a VM that has it. */
+  /** KVM stops using APICv for a VM that has it. */
   loseApicv(name: string, on: boolean): void {
     this.#inject(name, { apicvLost: on });
   }

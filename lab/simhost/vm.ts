@@ -76,7 +76,7 @@ export interface Faults {
   /** Factor on the time of an exit. */
   exitSlowness?: number;
   monitorHangs?: boolean;
-  /** KVM stopped to use APICv for it. */
+  /** KVM stopped using APICv for it. */
   apicvLost?: boolean;
   /** QEMU sends it to another host. */
   isMigrating?: boolean;

@@ -1,6 +1,7 @@
 import type { EventKind, HostEvent } from '../../model/host-event.ts';
 import { type Loss, lossesOf, type MeasuredCause, unknownIn } from './losses.ts';
 import { MEASURES, type Measured } from './measures.ts';
+import { median } from './segments.ts';
 import { type Hour, type Worsening, worseningOf } from './worsening.ts';
 
 /** Something that happened, and when. */
@@ -30,6 +31,8 @@ export interface Cause {
 }
 
 export interface Diagnosis {
+  /** Whether enough I/Os were counted to see a worsening. */
+  readonly isKnown: boolean;
   /** undefined if the VM's I/O is not worse than before. */
   readonly worsening: Worsening | undefined;
   /** Strongest first. Empty: nothing that this exporter reads changed. */
@@ -61,16 +64,17 @@ const OF_EVENTS: Readonly<Partial<Record<EventKind, readonly [EventCause, readon
 const PINNING = 'affinity';
 /** Values before the change that count. */
 const BEFORE_SECONDS = 600;
+/** Fewer rounds have no before and after. */
+const MIN_ROUNDS = 6;
 /** An event is found after the judgements that confirm it, or comes before its effect. */
 const EARLIEST_MS = -120_000;
 const LATEST_MS = 180_000;
 
-const NOTHING: Diagnosis = { worsening: undefined, causes: [], unknown: [] };
-
 /** What changed in the same minutes as a VM's I/O became worse, strongest first. */
 export function diagnose(hour: Hour, events: readonly TimedEvent[]): Diagnosis {
   const worsening = worseningOf(hour);
-  if (worsening === undefined) return NOTHING;
+  const isKnown = (hour.series['iops'] ?? []).filter((value) => value !== null).length >= MIN_ROUNDS;
+  if (worsening === undefined) return { isKnown, worsening, causes: [], unknown: [] };
   const { since, loss } = worsening;
   const first = hour.times.findIndex((time) => time > since - BEFORE_SECONDS);
   const before = measuredIn(hour, Math.max(first, worsening.before.from), worsening.before.to);
@@ -80,6 +84,7 @@ export function diagnose(hour: Hour, events: readonly TimedEvent[]): Diagnosis {
     .filter((event) => distance(event) >= EARLIEST_MS && distance(event) <= LATEST_MS)
     .sort((a, b) => Math.abs(distance(a)) - Math.abs(distance(b)));
   return {
+    isKnown: true,
     worsening,
     causes: rankCauses({ before, after, loss, events: near }),
     unknown: unknownIn(before, after),
@@ -137,7 +142,7 @@ function causeOf({ kind, what }: HostEvent): (typeof OF_EVENTS)[EventKind] {
 const EVENT_TEXTS: Readonly<Partial<Record<EventKind, string>>> = {
   drift_began: 'a thread left its expected affinity',
   technique_lost: 'a technique was lost',
-  apicv_inhibited: 'KVM stopped to use APICv',
+  apicv_inhibited: 'KVM stopped using APICv',
   migration_began: 'a live migration began',
   stall_began: 'a device completes nothing',
   phase_changed: 'another phase was declared',
@@ -148,13 +153,11 @@ function wordsOf({ kind, what, evidence }: HostEvent): string {
   return `${EVENT_TEXTS[kind] ?? kind}${details === '' ? '' : ` (${details})`}`;
 }
 
-/** Means of the known values. */
+/** Medians of the known values: the round of the change has some of both. */
 function measuredIn({ series }: Hour, from: number, to: number): Measured {
   const known = MEASURES.flatMap((measure): [string, number][] => {
     const values = (series[measure] ?? []).slice(from, to).filter((value) => value !== null);
-    return values.length === 0
-      ? []
-      : [[measure, values.reduce((sum, value) => sum + value, 0) / values.length]];
+    return values.length === 0 ? [] : [[measure, median(values)]];
   });
   return Object.fromEntries(known);
 }

@@ -90,6 +90,6 @@ function noiseOf(known: readonly Known[]): number {
 }
 
 /** A single blip does not move it. 0 without values. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }

@@ -89,8 +89,8 @@ function storm(vm: LiveCounters, { exits, iops, path }: VmRates): Condition | un
 function throttled({ throttled: byGroup }: VmRates): Condition | undefined {
   const [group, most] = mostOf(byGroup);
   if (most <= LIMITS.throttled) return undefined;
-  const what = group === 'vm' ? 'a CPU quota' : `the CPU quota of ${group}`;
-  return { kind: 'throttled', evidence: `${what} takes ${fixed(most)} CPUs` };
+  const whose = group === 'vm' ? 'its quota' : `the quota of ${group}`;
+  return { kind: 'throttled', evidence: `${fixed(most)} CPUs by ${whose}` };
 }
 
 /** The kernel counts the time for which a quota stops a thread as wait. */

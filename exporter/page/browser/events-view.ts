@@ -1,5 +1,6 @@
 import type { LiveEvent } from '../live.ts';
 import { el, linkTo, Part } from './dom.ts';
+import { clock } from './format.ts';
 
 /** Events that are shown without a click. */
 const FIRST = 6;
@@ -41,13 +42,4 @@ export class EventsView {
     }
     return list;
   }
-}
-
-const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
-
-/** `13:52:10`, with the day if it is not today. */
-function clock(at: number): string {
-  const [day, today] = [DAY.format(at), DAY.format(Date.now())];
-  return day === today ? TIME.format(at) : `${day} ${TIME.format(at)}`;
 }

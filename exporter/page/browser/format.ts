@@ -85,3 +85,16 @@ export function plural(number: number, noun: string): string {
 export function words(name: string): string {
   return name.replaceAll('_', ' ');
 }
+
+const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+
+/**
+ * `13:52:10`, with the day if it is not today.
+ *
+ * @param at milliseconds of the epoch
+ */
+export function clock(at: number): string {
+  const [day, today] = [DAY.format(at), DAY.format(Date.now())];
+  return day === today ? TIME.format(at) : `${day} ${TIME.format(at)}`;
+}

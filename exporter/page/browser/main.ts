@@ -70,6 +70,10 @@ const pastHour = new PastHour({
     store.takeHistory(found);
     draw();
   },
+  causes(found) {
+    store.takeCauses(found);
+    draw();
+  },
 });
 
 addEventListener('hashchange', () => route(true));

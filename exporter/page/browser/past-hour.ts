@@ -1,26 +1,39 @@
-import type { LiveHistory, LiveOverview } from '../live.ts';
+import type { LiveCauses, LiveHistory, LiveOverview } from '../live.ts';
 
 /** The daemon adds a point to the overview each minute. */
 const EVERY_MS = 60_000;
+/** A round of the daemon. */
+const CAUSES_MS = 10_000;
 
 export interface HourListeners {
   overview(overview: LiveOverview): void;
   history(history: LiveHistory): void;
+  causes(causes: LiveCauses): void;
 }
 
-/** Fetches the last hour that the daemon has recorded, when a page opens and each minute. */
+/** Fetches the last hour that the daemon has recorded, and what it says of the VM whose page is open. */
 export class PastHour {
   #vm: string | undefined;
-  #timer: number | undefined;
+  #timers: readonly number[] = [];
 
   constructor(private readonly listeners: HourListeners) {}
 
   /** @param vm whose page is open; undefined for the table */
   open(vm: string | undefined): void {
     this.#vm = vm;
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => void this.#fetch(), EVERY_MS);
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#timers = [
+      setInterval(() => void this.#fetch(), EVERY_MS),
+      setInterval(() => void this.#fetchCauses(), CAUSES_MS),
+    ];
     void this.#fetch();
+    void this.#fetchCauses();
+  }
+
+  async #fetchCauses(): Promise<void> {
+    const vm = this.#vm;
+    if (document.hidden || vm === undefined) return;
+    await get<LiveCauses>(`/api/v1/causes?vm=${encodeURIComponent(vm)}`, this.listeners.causes);
   }
 
   async #fetch(): Promise<void> {
@@ -38,6 +51,6 @@ async function get<T>(path: string, take: (data: T) => void): Promise<void> {
     const response = await fetch(path);
     if (response.ok) take((await response.json()) as T);
   } catch {
-    // The next fetch comes in a minute.
+    // The next fetch comes soon.
   }
 }

@@ -1,6 +1,7 @@
 import type {
   Counts,
   LiveAlerts,
+  LiveCauses,
   LiveDetail,
   LiveEvent,
   LiveHistory,
@@ -59,6 +60,7 @@ export class Store {
   /** The last hour of a VM as the daemon has it, by VM. */
   readonly #hours = new Map<string, LiveHistory>();
   #overview: LiveOverview | undefined;
+  readonly #causes = new Map<string, LiveCauses>();
   /** Oldest first. */
   events: readonly LiveEvent[] = [];
   /** undefined without a Prometheus. */
@@ -149,6 +151,15 @@ export class Store {
     this.#overview = overview;
   }
 
+  takeCauses(causes: LiveCauses): void {
+    this.#causes.set(causes.vm, causes);
+  }
+
+  /** What changed as its I/O became worse; undefined before the daemon was asked. */
+  causes(vm: string): LiveCauses | undefined {
+    return this.#causes.get(vm);
+  }
+
   takeHistory(history: LiveHistory): void {
     this.#hours.set(history.vm, history);
   }
@@ -194,6 +205,7 @@ export class Store {
   #forget(vm: string): void {
     this.#pastDetails.delete(vm);
     this.#hours.delete(vm);
+    this.#causes.delete(vm);
     this.#threads.delete(vm);
     this.#kicks.delete(vm);
     this.#latencies.delete(vm);

@@ -1,5 +1,6 @@
 import { AdviceView } from './advice.ts';
 import { AlertsView } from './alerts-view.ts';
+import { CausesView } from './causes-view.ts';
 import { COLUMNS, type Row } from './columns.ts';
 import { CountersView } from './counters.ts';
 import { CpuMap } from './cpu-map.ts';
@@ -25,6 +26,7 @@ export class VmView {
   readonly #map = new CpuMap();
   readonly #threads = new ThreadsView();
   readonly #advice = new AdviceView();
+  readonly #causes = new CausesView();
   readonly #charts: VmCharts;
   readonly #events: EventsView;
   readonly #alerts: AlertsView;
@@ -54,6 +56,7 @@ export class VmView {
     this.#body.append(
       this.#makeTiles(),
       this.#alerts.element,
+      this.#causes.element,
       section('Threads on CPUs', this.#map.element, el('div', { class: 'wide' }, this.#threads.element)),
       section('Affinity and stage', this.#advice.element),
       section('Last hour', this.#charts.element),
@@ -107,6 +110,7 @@ export class VmView {
     this.#charts.update(store);
     this.#events.update(store.events);
     this.#alerts.update(store.alerts);
+    this.#causes.update(store.causes(vm));
     this.#counters.update(row.vm, detail);
     if (detail === undefined || store.host === undefined) return;
     this.#map.update(store.host, store.cpuBusy, detail);

@@ -75,6 +75,11 @@ export class HostHistory {
     return { vm, times, series: Object.fromEntries(series) };
   }
 
+  /** The process of a VM; undefined for an unknown VM. */
+  pidOf(vm: string): string | undefined {
+    return this.#known.get(vm)?.pid;
+  }
+
   /** Means of each minute, of all VMs. */
   overview(): LiveOverview {
     const drawn = new Map<string, Drawn>();

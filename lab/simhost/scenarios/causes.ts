@@ -51,7 +51,7 @@ export const CAUSES: Readonly<Record<string, CauseRow>> = {
   },
   apicv_lost: {
     vm: { configuration: 'affinity', apicv: true },
-    what: 'KVM stops to use APICv, as after a change of an APIC id',
+    what: 'KVM stops using APICv, as after a change of an APIC id',
     set: (host, vm) => host.faults.loseApicv(vm, true),
   },
   migration: {

@@ -316,7 +316,7 @@ test('who may not in gets nothing at all', async (context) => {
     authenticate: (_request, response) => void response.status(401).send('Unauthorized.\n'),
   });
   const paths = ['/', '/metrics', '/-/healthy', '/-/ready', '/-/reload', '/api/v1/inventory', '/none'];
-  const more = ['/api/v1/live', '/api/v1/events', '/api/v1/history', '/assets/main.js'];
+  const more = ['/api/v1/live', '/api/v1/events', '/api/v1/history', '/api/v1/causes', '/assets/main.js'];
   for (const path of [...paths, ...more]) {
     assert.equal((await request(`${url}${path}`)).status, 401, path);
   }
@@ -419,6 +419,13 @@ test('events: the newest that match, oldest first', async (context) => {
   assert.deepEqual(await found(`?since=${Date.parse('2026-11-27T04:01:30Z') / 1000}&vm=web`), []);
 });
 
+test('the causes of a VM that nobody knows are unknown', async (context) => {
+  const { url } = await start(context);
+  const { body } = await request(`${url}/api/v1/causes?vm=db`);
+  const nothing = { vm: 'db', pid: null, isKnown: false, causes: [], unknown: [] };
+  assert.deepEqual(JSON.parse(String(body)), nothing);
+});
+
 const REFUSED: [string, RegExp][] = [
   ['events?limit=0', /^limit is "0": give a number from 1 to 1000\.\n$/],
   ['events?limit=1001', /^limit is "1001"/],
@@ -429,6 +436,8 @@ const REFUSED: [string, RegExp][] = [
   ['events?vm=', /^vm is the name of a VM/],
   [`events?vm=${'x'.repeat(513)}`, /^vm is the name of a VM/],
   ['events?form=1', /^"form" is not a parameter: use vm, since, limit\.\n$/],
+  ['causes', /^Give the name of a VM: \?vm=NAME\.\n$/],
+  ['causes?vm=', /^vm is the name of a VM/],
   ['history?since=1', /^"since" is not a parameter: use vm\.\n$/],
 ];
 for (const [path, expected] of REFUSED) {

@@ -74,7 +74,12 @@ test('no worsening: a steady rate, a better one, a short dip, a load that comes 
     levels([70, null]),
     [],
   ])
-    assert.deepEqual(diagnose(hourOf({ iops }), []), { worsening: undefined, causes: [], unknown: [] });
+    assert.deepEqual(diagnose(hourOf({ iops }), []), {
+      isKnown: iops.includes(1000) || iops.includes(0),
+      worsening: undefined,
+      causes: [],
+      unknown: [],
+    });
 });
 
 test('a latency that rose while the rate did not fall', () => {

@@ -101,10 +101,10 @@ test('a VM that a CPU quota stops is throttled, and not starved', () => {
   const before = { throttled: { vm: 0, '/machine.slice': 0 }, wait: { vcpu: 0 } };
   assert.deepEqual(found(before, { throttled: { vm: 0.4, '/machine.slice': 0.4 }, wait: { vcpu: 0.4 } }), []);
   assert.deepEqual(found(before, { throttled: { vm: 4, '/machine.slice': 3.9 }, wait: { vcpu: 4.2 } }), [
-    'throttled: a CPU quota takes 0.80 CPUs',
+    'throttled: 0.80 CPUs by its quota',
   ]);
   assert.deepEqual(found(before, { throttled: { vm: 0, '/machine.slice': 1 }, wait: { vcpu: 4 } }), [
-    'throttled: the CPU quota of /machine.slice takes 0.20 CPUs',
+    'throttled: 0.20 CPUs by the quota of /machine.slice',
     'starved: vCPUs wait 30% of the time',
   ]);
 });
