@@ -12,7 +12,7 @@ const MAX_BYTES = 256 * 1024;
 /** Addresses on which a server listens, but to which nobody connects. */
 const ALL: ReadonlySet<string | undefined> = new Set([undefined, '0.0.0.0', '::']);
 
-/** Whoever listens on the address may send anything. */
+/** Another program may listen on the address. */
 const CAUSES = z.object({
   vm: z.string(),
   pid: z.string().nullable(),

@@ -264,7 +264,7 @@ export interface LiveCauses {
     readonly explains: number;
     readonly text: string;
   }[];
-  /** Causes of which nothing is known. */
+  /** Causes that are unknown. */
   readonly unknown: readonly string[];
 }
 

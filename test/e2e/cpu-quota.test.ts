@@ -1,66 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { canLimit, cgroupOf } from '../../testing/cpu-cgroup.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { type Samples, sample, series } from '../../testing/metrics.ts';
-import { canRunGuests, type Guest, runGuest } from '../../testing/qemu.ts';
-import { has } from '../../testing/tools.ts';
-
-const V1 = '/sys/fs/cgroup/cpu';
-const V2 = '/sys/fs/cgroup';
-
-interface Cgroup {
-  readonly folder: string;
-  /** The kernel's own count in seconds. */
-  throttled(): number;
-}
-
-/** A cgroup for a process, with a quota of 20% of one CPU or none. */
-function cgroupOf(context: TestContext, { pid }: Guest, name: string, isLimited: boolean): Cgroup {
-  const isV1 = existsSync(`${V1}/cpu.cfs_quota_us`);
-  const folder = `${isV1 ? V1 : V2}/${name}`;
-  mkdirSync(folder);
-  context.after(() => remove(folder));
-  if (isLimited && isV1) writeFileSync(`${folder}/cpu.cfs_quota_us`, '20000');
-  if (isLimited && !isV1) writeFileSync(`${folder}/cpu.max`, '20000 100000');
-  writeFileSync(`${folder}/cgroup.procs`, String(pid));
-  return {
-    folder,
-    throttled: () => {
-      const text = readFileSync(`${folder}/cpu.stat`, 'utf8');
-      const [, usec] = /^throttled_usec (\d+)$/m.exec(text) ?? [];
-      const [, nsec] = /^throttled_time (\d+)$/m.exec(text) ?? [];
-      return usec === undefined ? Number(nsec) / 1e9 : Number(usec) / 1e6;
-    },
-  };
-}
-
-/** The kernel removes a process from its cgroup some time after its end. */
-async function remove(folder: string): Promise<void> {
-  for (let i = 0; i < 100; i++) {
-    try {
-      rmdirSync(folder);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-      await sleep(50);
-    }
-  }
-  throw new Error(`${folder} is still in use`);
-}
-
-function canLimit(context: TestContext): boolean {
-  const isV2 = existsSync(`${V2}/cgroup.subtree_control`);
-  const hasCpu = isV2
-    ? readFileSync(`${V2}/cgroup.subtree_control`, 'utf8').includes('cpu')
-    : existsSync(`${V1}/cpu.cfs_quota_us`);
-  return (
-    canRunGuests(context) &&
-    has(context, hasCpu, 'the cpu controller: mount it, or enable it below /sys/fs/cgroup')
-  );
-}
+import { runGuest } from '../../testing/qemu.ts';
 
 const throttled = (samples: Samples, vm: string): number =>
   sample(samples, 'kvm_vm_throttled_seconds_total', { vm, group: 'vm' });
@@ -82,7 +27,8 @@ test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", asy
   if (!canLimit(context)) return;
   const name = 'kt-quota';
   const guest = runGuest(context, { name, vcpus: 1 });
-  const cgroup = cgroupOf(context, guest, name, true);
+  const cgroup = cgroupOf(context, guest, name);
+  cgroup.limit(true);
   const daemon = await startDaemon(context, ['--trace.backend=off']);
   const { throttled: stopped, waited: delay } = await grown(daemon, name);
   assert.ok(stopped > 0, 'throttled');
@@ -114,7 +60,7 @@ test('a VM that waits for a CPU because of a neighbour is not throttled', async 
   const guests = [name, neighbour].map((each) => runGuest(context, { name: each, vcpus: 1 }));
   const [guest] = guests;
   if (guest === undefined) return;
-  cgroupOf(context, guest, name, false);
+  cgroupOf(context, guest, name);
   for (const { pid } of guests) execFileSync('taskset', ['-a', '-c', '-p', '0', String(pid)]);
   const daemon = await startDaemon(context, ['--trace.backend=off']);
   const { throttled: stopped, waited: delay } = await grown(daemon, name);

@@ -56,7 +56,7 @@ export function lossesOf(before: Measured, after: Measured): Loss[] {
   return found.filter(({ cause }, i) => found.findIndex((each) => each.cause === cause) === i);
 }
 
-/** Causes of which nothing is known on one of the two sides. */
+/** Causes that are unknown before or after the change. */
 export function unknownIn(before: Measured, after: Measured): MeasuredCause[] {
   const measures: readonly (readonly [MeasuredCause, Measure])[] = [
     ...SHARES.map(([cause, measure]) => [cause, measure] as const),

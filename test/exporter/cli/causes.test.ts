@@ -67,7 +67,7 @@ test('nothing changed is an answer', () => {
   assert.match(causesText({ ...steady, causes: [], isKnown: false }), /^causes {4}Unknown: too few/);
 });
 
-test('whoever else responds, or nobody, is the reason why nothing is known', async (context) => {
+test('another program on the address, or none, is the reason why the causes are unknown', async (context) => {
   const problem = async (config: Config, pid = 7): Promise<string> =>
     causesText(await askForCauses(config, 'db', pid));
   assert.match(

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LiveCauses } from '../../exporter/page/live.ts';
+import { blkGuest } from '../../testing/blk-guest.ts';
+import { canLimit, cgroupOf } from '../../testing/cpu-cgroup.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
+import { series } from '../../testing/metrics.ts';
+import { has, hasTool } from '../../testing/tools.ts';
+
+const NAME = 'kt-causes';
+/** Rounds of ten seconds in which nothing changes. */
+const STEADY_MS = 80_000;
+const PATIENCE_MS = 150_000;
+const NEIGHBOURS = 4;
+
+/** Waits for an answer that is as wanted. */
+async function until(
+  daemon: Daemon,
+  isWanted: (found: LiveCauses) => boolean,
+  what: string,
+): Promise<LiveCauses> {
+  let found: LiveCauses | undefined;
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(1000)) {
+    found = (await (await daemon.get(`/api/v1/causes?vm=${NAME}`)).json()) as LiveCauses;
+    if (isWanted(found)) return found;
+  }
+  return assert.fail(`${what}: ${JSON.stringify(found)}`);
+}
+
+/** Programs that spin on a CPU. */
+function spin(context: TestContext, cpu: number): readonly ChildProcess[] {
+  const all = Array.from({ length: NEIGHBOURS }, () =>
+    spawn('taskset', ['-c', String(cpu), 'sh', '-c', 'while :; do :; done'], { stdio: 'ignore' }),
+  );
+  context.after(() => {
+    for (const each of all) each.kill('SIGKILL');
+  });
+  return all;
+}
+
+test('a real guest: its quota is named first, and then the programs on its CPU', async (context) => {
+  if (!canLimit(context) || !hasTool(context, 'as', 'binutils')) return;
+  if (!hasTool(context, 'taskset', 'util-linux')) return;
+  if (!has(context, availableParallelism() > 1, 'a host with two CPUs')) return;
+  const sockets = temporaryFolder(context);
+  const options = { name: NAME, sockets, iosPerKick: 1, pollMaxNs: 0, honoursNoNotify: false };
+  const guest = blkGuest(context as TestContext, options);
+  guest.pin(0, 1);
+  const cgroup = cgroupOf(context as TestContext, guest, NAME);
+  const daemon = await startDaemon(context, [
+    ...[`--qmp.sockets=${sockets}/*.sock`, `--qmp.directories=${sockets}`, '--bpf=off'],
+  ]);
+  const backend = series(await daemon.samples(), 'kvm_telemetry_trace_backend_info');
+  if (!has(context, backend.length > 0, 'trace events cannot be counted here')) return;
+
+  await sleep(STEADY_MS);
+  let changed = Date.now() / 1000;
+  cgroup.limit(true);
+  const isNew = ({ worsening }: LiveCauses): boolean =>
+    worsening !== undefined && worsening.since > changed - 20;
+  const quota = await until(daemon, (found) => isNew(found) && found.causes.length > 0, 'quota');
+  context.diagnostic(JSON.stringify(quota));
+  assert.equal(quota.causes[0]?.cause, 'quota');
+
+  cgroup.limit(false);
+  await until(daemon, ({ worsening }) => worsening === undefined, 'no quota');
+  await sleep(STEADY_MS / 2);
+  changed = Date.now() / 1000;
+  spin(context as TestContext, 0);
+  const neighbours = await until(daemon, (found) => isNew(found) && found.causes.length > 0, 'neighbours');
+  context.diagnostic(JSON.stringify(neighbours));
+  assert.equal(neighbours.causes[0]?.cause, 'run_queue_wait');
+  assert.match(neighbours.causes[0]?.text ?? '', /its vCPUs wait for a CPU .*; other programs use/);
+  guest.stop();
+});
