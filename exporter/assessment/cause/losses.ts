@@ -30,6 +30,7 @@ const SHARES: readonly (readonly [cause: MeasuredCause, measure: Measure, before
     ['quota', 'quota', 'a CPU quota takes', 'of the CPU time that the VM wants'],
     ['quota', 'quota vcpu', 'CPU quotas of its vCPUs take', 'of the CPU time that they want'],
     ['quota', 'quota io', 'CPU quotas of its I/O threads take', 'of the CPU time that they want'],
+    ['run_queue_wait', 'wait', 'its threads wait for a CPU', 'of the time in which they want one'],
     ['run_queue_wait', 'wait vcpu', 'its vCPUs wait for a CPU', 'of the time in which they want one'],
     ['run_queue_wait', 'wait io', 'its I/O threads wait for a CPU', 'of the time in which they want one'],
     ['interrupts', 'interrupts', "the host's interrupts take", 'of the time of its CPUs'],

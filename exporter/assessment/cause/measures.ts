@@ -11,7 +11,8 @@ export const MEASURES = [
   'quota',
   'quota vcpu',
   'quota io',
-  /** Share of the wanted CPU time that threads waited in run queues, without what a quota took. */
+  /** Share of the wanted CPU time that threads waited in run queues, without what a quota took; `wait` only where parts are unknown. */
+  'wait',
   'wait vcpu',
   'wait io',
   /** Share of the vCPUs' time in exits. */

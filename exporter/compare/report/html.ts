@@ -1,6 +1,7 @@
 import { plainName } from '../names.ts';
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
 import { barChart } from './bars.ts';
+import { causeTexts } from './causes.ts';
 import { groups } from './cells.ts';
 import { html } from './escape.ts';
 import { methodText, reasonsOf, workTexts } from './explanations.ts';
@@ -69,12 +70,15 @@ function section(title: string, content: string): string {
 }
 
 function verdictOf(assessment: Assessment): string {
-  return verdicts(assessment)
-    .map(
-      ({ name, base, text }) =>
-        `<p><strong>${html(plainName(name))}</strong> against <strong>${html(plainName(base))}</strong>: ${html(text)}</p>`,
-    )
-    .join('\n');
+  const of = verdicts(assessment).map(
+    ({ name, base, text }) =>
+      `<p><strong>${html(plainName(name))}</strong> against <strong>${html(plainName(base))}</strong>: ${html(text)}</p>`,
+  );
+  const causes = causeTexts(assessment).map(
+    ({ name, base, text }) =>
+      `<p><strong>${html(plainName(name))}</strong> is worse than <strong>${html(plainName(base))}</strong>. ${html(text)}</p>`,
+  );
+  return [...of, ...causes].join('\n');
 }
 
 function legend(configurations: readonly AssessedConfiguration[]): string {

@@ -1,15 +1,18 @@
 import type { Assessment, Change, Comparing, Estimate } from '../statistics/assessment.ts';
+import { causeTexts } from './causes.ts';
 
 /** Raised if a field is removed or changes its meaning. */
 const VERSION = 1;
 
 /** The assessment as JSON, without the time lines: docs/compare.md describes it. Unknown numbers are null. */
-export function renderJson({ subject, confidence, metrics, configurations }: Assessment): string {
+export function renderJson(assessment: Assessment): string {
+  const { subject, confidence, metrics, configurations } = assessment;
   const report = {
     version: VERSION,
     subject,
     confidence,
     metrics,
+    causes: causeTexts(assessment),
     configurations: configurations.map(
       ({ estimates, againstFirst, againstPrevious, techniques, ...about }) => ({
         ...about,

@@ -1,4 +1,5 @@
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
+import { causeTexts } from './causes.ts';
 import { gainCell, groups, lineOf, valueCell } from './cells.ts';
 import { markdown, markdownName } from './escape.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
@@ -63,6 +64,8 @@ function cellOf(configuration: AssessedConfiguration, metric: Metric, position: 
 function* aboutOf(assessment: Assessment): Iterable<string> {
   for (const { name, base, text } of workTexts(assessment))
     yield `\\* The work of ${markdownName(name)} was not that of ${markdownName(base)}: ${markdown(text)}.`;
+  for (const { name, base, text } of causeTexts(assessment))
+    yield `${markdownName(name)} is worse than ${markdownName(base)}. ${markdown(text)}`;
   for (const configuration of assessment.configurations) {
     const name = markdownName(configuration.name);
     const techniques = techniqueTexts(configuration);

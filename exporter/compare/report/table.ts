@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import { printable } from '../../../probes/printable.ts';
 import { plainName, shortened } from '../names.ts';
 import type { AssessedConfiguration, Assessment, Verdict } from '../statistics/assessment.ts';
+import { causeTexts } from './causes.ts';
 import { type GainCell, gainCell, groups, lineOf, valueCell } from './cells.ts';
 import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations.ts';
 import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
@@ -87,6 +88,8 @@ function coloured(cell: GainCell | undefined, isColoured: boolean): string {
 function* aboutOf(assessment: Assessment): Iterable<string> {
   for (const { name, base, text } of workTexts(assessment))
     yield `${INCOMPARABLE} The work of ${plainName(name)} was not that of ${plainName(base)}: ${text}.`;
+  for (const { name, base, text } of causeTexts(assessment))
+    yield `${plainName(name)} is worse than ${plainName(base)}. ${text}`;
   for (const configuration of assessment.configurations) {
     const name = plainName(configuration.name);
     const techniques = techniqueTexts(configuration);
