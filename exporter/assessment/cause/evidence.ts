@@ -44,7 +44,7 @@ export function measuredBetween(before: Evidence, now: Evidence): Measured {
   return known({
     ...threadShares(before, now, seconds),
     latency: meanOf(before.ios, now.ios),
-    'device time': meanOf(before.requests, now.requests),
+    'device time': deviceTime(before, now),
     'memory stall': rate(before.memoryStall, now.memoryStall, seconds),
     frequency: now.frequency,
   });
@@ -149,6 +149,15 @@ function cpuShares(
     steal: worst((use) => use.steal),
     others: busy === undefined ? undefined : Math.max(0, busy - run),
   };
+}
+
+/** Others may use the device too, and an I/O may need none of its requests: then their time is not that of the I/O. */
+function deviceTime(before: Evidence, now: Evidence): number | undefined {
+  const mean = meanOf(before.requests, now.requests);
+  if (mean === undefined || before.ios === undefined || now.ios === undefined) return mean;
+  const ios = now.ios.times - before.ios.times;
+  const requests = (now.requests?.times ?? 0) - (before.requests?.times ?? 0);
+  return ios > 0 ? mean * Math.min(1, requests / ios) : undefined;
 }
 
 function meanOf(before: Timed | undefined, now: Timed | undefined): number | undefined {

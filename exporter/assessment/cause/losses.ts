@@ -100,13 +100,24 @@ function neighbours({ others: past }: Measured, { others: now }: Measured): stri
   return `; other programs use ${digits(now)} of its CPUs, before ${digits(past)}`;
 }
 
-/** Without the latency of an I/O this is the most that it can be: as if the device were all of it. */
+/**
+ * An I/O cannot be at the device for longer than it takes. Without its latency this is the most that it can be: as if the device
+ * were all of it.
+ */
 function device(before: Measured, after: Measured): Loss | undefined {
   const [past, now] = [before['device time'], after['device time']];
   if (past === undefined || now === undefined || now === 0) return undefined;
-  const whole = Math.max(now, after.latency ?? 0);
-  const text = `a request takes ${duration(now)} at the device, before ${duration(past)}`;
-  return { cause: 'device', before: past, after: now, unit: 'seconds', loss: (now - past) / whole, text };
+  const { latency: slow = now } = after;
+  const grown = Math.min(now - past, slow - (before.latency ?? past));
+  const text = `an I/O takes ${duration(now)} at the device, before ${duration(past)}`;
+  return {
+    cause: 'device',
+    before: past,
+    after: now,
+    unit: 'seconds',
+    loss: grown / Math.max(now, slow),
+    text,
+  };
 }
 
 /** As if all of an I/O were work of these CPUs. */

@@ -5,7 +5,7 @@
 export const MEASURES = [
   /** Seconds of an I/O as the VMM counts them. */
   'latency',
-  /** Seconds of a request at the host's devices. */
+  /** Seconds of an I/O at the host's devices. */
   'device time',
   /** Share of the wanted CPU time that CPU quotas took: of the whole VM, its vCPUs, its I/O threads. */
   'quota',

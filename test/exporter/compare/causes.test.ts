@@ -86,7 +86,10 @@ test('a quota, and no wait that it explains', () => {
     /^Changed with it, strongest first: a CPU quota takes 50% of the CPU time that the VM wants, before 0% \(up to 100% of the loss\)\. Not known: .*device/,
   );
   const wait = assessed(CALM, { cpu: 50, throttled: 0, run_queue_wait: 1 });
-  assert.match(textOf(wait) ?? '', /first: its threads wait for a CPU 50% of the time in which they want one/);
+  assert.match(
+    textOf(wait) ?? '',
+    /first: its threads wait for a CPU 50% of the time in which they want one/,
+  );
 });
 
 test('a lost technique with the exits that it costs', () => {

@@ -95,7 +95,7 @@ test('a latency that rose while the rate did not fall', () => {
   assert.equal(causes[0]?.cause, 'device');
   // The device takes 3 ms more, and so does the I/O.
   assert.ok((causes[0]?.explains ?? 0) > 0.99);
-  assert.equal(causes[0]?.text, 'a request takes 3.5 ms at the device, before 500 us');
+  assert.equal(causes[0]?.text, 'an I/O takes 3.5 ms at the device, before 500 us');
 });
 
 test('values that are unknown do not change where the rate fell', () => {
@@ -143,9 +143,15 @@ test('a device without the latency of an I/O, a frequency, an interrupt within a
       explains.toFixed(2),
     ]);
   assert.deepEqual(one({ 'device time': 1e-3 }, { 'device time': 4e-3 }), [['device', '1.00']]);
-  assert.deepEqual(one({ 'device time': 1e-3 }, { 'device time': 4e-3, latency: 3e-2 }), [
+  assert.deepEqual(one({ 'device time': 1e-3, latency: 1e-3 }, { 'device time': 4e-3, latency: 3e-2 }), [
     ['device', '0.20'],
   ]);
+  const unchanged = { 'device time': 4e-3, latency: 1e-3 };
+  assert.deepEqual(
+    one({ 'device time': 1e-3, latency: 1e-3 }, unchanged),
+    [],
+    'its requests are of other users',
+  );
   assert.deepEqual(one({ frequency: 4e9 }, { frequency: 3e9 }), [['frequency', '0.50']]);
   assert.deepEqual(one({ frequency: 3e9 }, { frequency: 4e9 }), [], 'faster');
   const exits = { before: { 'exit time': 0.1, interrupts: 0 }, after: { 'exit time': 0.4, interrupts: 0.2 } };

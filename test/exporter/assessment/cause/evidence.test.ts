@@ -107,3 +107,18 @@ test('means of I/Os and requests, the stall on memory, and the frequency', () =>
   };
   assert.deepEqual(measuredBetween(before, now), { latency: 0.002, 'memory stall': 0.1, frequency: 2e9 });
 });
+
+test('the time at the device is that of an I/O, not of the requests of others', () => {
+  const before = { ...NONE, ios: { seconds: 0, times: 0 }, requests: { seconds: 0, times: 0 } };
+  const timeOf = (ios: number, requests: number): number | undefined =>
+    measuredBetween(before, {
+      ...NONE,
+      at: 10_000,
+      ios: { seconds: 1, times: ios },
+      requests: { seconds: requests * 0.01, times: requests },
+    })['device time'];
+  assert.equal(timeOf(100, 100), 0.01);
+  assert.equal(timeOf(100, 1000), 0.01, 'a device with other users');
+  assert.equal(timeOf(1000, 10), 0.0001, 'the I/Os are not at this device');
+  assert.equal(timeOf(0, 10), undefined);
+});
