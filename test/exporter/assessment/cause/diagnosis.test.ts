@@ -157,8 +157,18 @@ test('a device without the latency of an I/O, a frequency, an interrupt within a
   const exits = { before: { 'exit time': 0.1, interrupts: 0 }, after: { 'exit time': 0.4, interrupts: 0.2 } };
   assert.deepEqual(one(exits.before, exits.after), [
     ['interrupts', '0.40'],
-    ['exits', '0.20'],
+    ['exits', '0.22'],
   ]);
+});
+
+test('less of what was left before: a wait that rose from 75% to 90% of the time', () => {
+  const [cause] = rankCauses({
+    before: { 'wait vcpu': 0.75 },
+    after: { 'wait vcpu': 0.9 },
+    loss: 0.6,
+    events: [],
+  });
+  assert.equal(cause?.explains.toFixed(3), '1.000');
 });
 
 test('other programs are named beside the wait', () => {
