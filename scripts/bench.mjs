@@ -18,6 +18,8 @@
 //   600.
 // `npm run bench -- increases`: whether increase() of each counter of a live guest is right. Arguments:
 //   --minutes 60.
+// `npm run bench -- soak`: whether RSS, descriptors and scrape time stay flat under churn and faults. Arguments:
+//   --minutes 10 --births 20 --scrapers 50.
 // `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
 // `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30.
 // `npm run bench -- compare-recording`: the same of a recording with as many samples as compare reads.
@@ -37,6 +39,7 @@ const NAMES = [
   'lab-overhead',
   'perf-overhead',
   'increases',
+  'soak',
   'compare',
   'compare-month',
   'compare-recording',
