@@ -8,8 +8,8 @@ const V1 = '/sys/fs/cgroup/cpu';
 const V2 = '/sys/fs/cgroup';
 
 export interface Cgroup {
-  /** Gives it a quota of 20% of one CPU, or none. */
-  limit(on: boolean): void;
+  /** Gives it a quota of so many microseconds of each 100 ms, or none. */
+  limit(microseconds: number | undefined): void;
   /** The kernel's own count in seconds. */
   throttled(): number;
 }
@@ -22,9 +22,9 @@ export function cgroupOf(context: TestContext, { pid }: Pick<Guest, 'pid'>, name
   context.after(() => remove(folder));
   writeFileSync(`${folder}/cgroup.procs`, String(pid));
   return {
-    limit: (on) => {
-      if (isV1) writeFileSync(`${folder}/cpu.cfs_quota_us`, on ? '20000' : '-1');
-      else writeFileSync(`${folder}/cpu.max`, on ? '20000 100000' : 'max 100000');
+    limit: (microseconds) => {
+      if (isV1) writeFileSync(`${folder}/cpu.cfs_quota_us`, String(microseconds ?? -1));
+      else writeFileSync(`${folder}/cpu.max`, `${microseconds ?? 'max'} 100000`);
     },
     throttled: () => {
       const text = readFileSync(`${folder}/cpu.stat`, 'utf8');

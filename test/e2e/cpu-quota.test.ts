@@ -28,7 +28,7 @@ test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", asy
   const name = 'kt-quota';
   const guest = runGuest(context, { name, vcpus: 1 });
   const cgroup = cgroupOf(context, guest, name);
-  cgroup.limit(true);
+  cgroup.limit(20_000);
   const daemon = await startDaemon(context, ['--trace.backend=off']);
   const { throttled: stopped, waited: delay } = await grown(daemon, name);
   assert.ok(stopped > 0, 'throttled');
