@@ -14,6 +14,7 @@ export function plot(title: string, points: readonly (readonly [number, number])
   const text = (at: number, up: number, anchor: string, content: string): string =>
     `<text x="${at}" y="${up}" text-anchor="${anchor}">${content}</text>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>
 ${text(LEFT, 18, 'start', title)}
 ${text(LEFT - 6, y(most) + 4, 'end', most.toFixed(0))}
