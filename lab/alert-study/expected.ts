@@ -139,17 +139,23 @@ export const EXPECTED: Readonly<Record<Incident['kind'], readonly Expected[]>> =
   lockdown: [{ alert: 'KvmTelemetryCollectorFailing', within: after(thresholds.collectorFailing.for) }],
 };
 
+/** What names an alert: KvmTechniqueLost is another alert for each technique. */
+export type Named = Pick<Expected, 'alert' | 'technique'>;
+
+const named = (...alerts: readonly string[]): Named[] => alerts.map((alert) => ({ alert }));
+
 /** Other alerts that an incident may raise, as a true consequence. */
-export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly string[]>> = {
-  exit_storm: ['KvmVcpuStarved', 'KvmExitStormAgainstBaseline'],
-  storm_of_its_day: ['KvmExitStorm'],
-  // A kick an I/O is the end of batching too.
-  polling_lost: ['KvmTechniqueLost', 'KvmIoThreadSaturated'],
-  vcpu_starved: ['KvmDiskLatencyHigh'],
-  drift_widened: ['KvmVcpuStarved'],
-  drift_shared_cpu: ['KvmAffinityDrift', 'KvmVcpuStarved', 'KvmPollingRegressed'],
-  drift_other_node: ['KvmAffinityDrift'],
-  disk_stall: ['KvmQueueImbalance', 'KvmDiskLatencyHigh'],
-  // With so little I/O the polling threads sleep, and kicks are expected.
-  disk_slow: ['KvmPollingRegressed'],
+export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly Named[]>> = {
+  exit_storm: named('KvmVcpuStarved', 'KvmExitStormAgainstBaseline'),
+  storm_of_its_day: named('KvmExitStorm'),
+  polling_lost: [
+    // A kick an I/O is the end of batching too.
+    { alert: 'KvmTechniqueLost', technique: 'parallel_batching' },
+    ...named('KvmIoThreadSaturated'),
+  ],
+  vcpu_starved: named('KvmDiskLatencyHigh'),
+  drift_widened: named('KvmVcpuStarved'),
+  drift_shared_cpu: named('KvmAffinityDrift', 'KvmVcpuStarved', 'KvmPollingRegressed'),
+  drift_other_node: named('KvmAffinityDrift'),
+  disk_stall: named('KvmQueueImbalance', 'KvmDiskLatencyHigh'),
 };

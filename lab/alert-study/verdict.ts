@@ -3,7 +3,7 @@ import { MISSED, WINDOW } from '../../alerts/thresholds.ts';
 import type { AlertEpisode } from '../history/alerts.ts';
 import type { Incident } from '../simhost/scenarios/incident.ts';
 import type { Span } from '../simhost/scenarios/scenario.ts';
-import { CONSEQUENCES, EXPECTED, type Expected, type Unfit } from './expected.ts';
+import { CONSEQUENCES, EXPECTED, type Expected, type Named, type Unfit } from './expected.ts';
 
 /** The incidents of a run and the alerts that fired. */
 export interface Study {
@@ -35,7 +35,7 @@ function matchesIncident(
   return (labels['vm'] ?? '') === vm && firingAt >= study.start + from && firingAt <= last;
 }
 
-function isOf({ alert, technique }: Expected, episode: AlertEpisode): boolean {
+function isOf({ alert, technique }: Named, episode: AlertEpisode): boolean {
   return episode.alert === alert && (technique === undefined || episode.labels['technique'] === technique);
 }
 
@@ -44,8 +44,9 @@ export function isExplained(study: Study, episode: AlertEpisode): boolean {
   return study.incidents.some(
     (incident) =>
       matchesIncident(study, incident, episode) &&
-      (EXPECTED[incident.kind].some((expected) => isOf(expected, episode)) ||
-        CONSEQUENCES[incident.kind]?.includes(episode.alert) === true),
+      [...EXPECTED[incident.kind], ...(CONSEQUENCES[incident.kind] ?? [])].some((alert) =>
+        isOf(alert, episode),
+      ),
   );
 }
 
