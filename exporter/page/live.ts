@@ -36,8 +36,10 @@ export interface LiveVm {
   readonly throttled: Counts;
   /** undefined if affinity is not checked. */
   readonly drift: { readonly threads: number; readonly kinds: readonly string[] } | undefined;
-  /** The paper's stage, else what is in force in words; undefined if techniques are not judged. */
+  /** The paper's stage, if the techniques in force are those of a stage. */
   readonly stage: string | undefined;
+  /** The techniques in words: `affinity; polling unknown`. undefined if techniques are not judged. */
+  readonly inForce: string | undefined;
   /** Number of techniques in force: the position of a stage in the paper's order. */
   readonly stageRank: number | undefined;
   readonly techniques: readonly LiveTechnique[];

@@ -213,12 +213,12 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
   shown.host.faults.stallDisk(shown.host.vm('kv').spec.disks?.[0] ?? '', true);
   shown.host.faults.drift('build', 'widened');
   shown.live();
-  for (const width of [1440, 820, 390]) {
+  for (const width of [1440, 1280, 820, 390]) {
     const opened: OpenedPage = await shown.open('/', { viewport: { width, height: 844 } });
     const page: Page = opened.page;
     const condition = (vm: string, text: RegExp): Promise<void> =>
       page.locator(`tr[data-vm="${vm}"] [data-column="condition"]`, { hasText: text }).waitFor();
-    await condition('kv', /^stalled: [\d,]+ I\/Os hang on \w+$/);
+    await condition('kv', /^stalled: [\d,]+ hang on \w+$/);
     await condition('web', /^exit storm: .*k exits\/s a vCPU$/);
     await condition('build', /^drift: \d+ thread/);
     const verdict = page.locator('tr[data-vm="build"] [data-column="verdict"]', {
@@ -236,6 +236,14 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
         cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent),
       );
     assert.deepEqual(cut, [], `numbers are cut at ${width}`);
+    const isLongestCut = await page.locator('tr.is-exit-storm td.c-condition').evaluate((cell) => {
+      const shownText = cell.textContent;
+      cell.textContent = 'exit storm: 15.3k exits/s a vCPU +2';
+      const isCut = cell.scrollWidth > cell.clientWidth;
+      cell.textContent = shownText;
+      return isCut;
+    });
+    assert.equal(isLongestCut, false, `the longest condition is cut at ${width}`);
     const first = await page
       .locator('#vms tbody tr[data-vm]')
       .evaluateAll((rows) => rows.slice(0, 3).map((row) => row.getAttribute('data-vm')));

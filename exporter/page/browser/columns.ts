@@ -35,6 +35,9 @@ const none = (): [] => [];
 const named = (metric: string, label: string, counts: LiveVm['run'] | undefined): [string, number][] =>
   Object.entries(counts ?? {}).map(([name, value]) => [`${metric}{${label}="${name}"}`, value]);
 
+/** ` +2` if three are found and the first is shown. */
+const more = (found: readonly unknown[]): string => (found.length > 1 ? ` +${found.length - 1}` : '');
+
 function perIo(step: 'kick' | 'inject' | 'eoi', label: string, help: string): Column {
   return {
     key: step,
@@ -80,9 +83,10 @@ export const COLUMNS: readonly Column[] = [
     isNumber: false,
     help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Throttled: a CPU quota stops the VM. Starved: vCPUs wait for a CPU. Technique lost: it was in force in this life of the VM and is not. Drift: threads with another affinity than expected',
     value: ({ conditions }) => severityOf(conditions),
-    text: ({ conditions: [worst, ...more], rates }) => {
+    text: ({ conditions, rates }) => {
+      const [worst] = conditions;
       if (worst === undefined) return rates.exits === undefined ? NONE : 'none';
-      return `${worst.kind}: ${worst.evidence}${more.length === 0 ? '' : ` +${more.length}`}`;
+      return `${worst.kind}: ${worst.brief ?? worst.evidence}${more(conditions)}`;
     },
     raw: none,
   },
@@ -91,9 +95,10 @@ export const COLUMNS: readonly Column[] = [
     label: 'Stage',
     unit: 'phase',
     isNumber: false,
-    help: 'Detected stage or what is in force, and the declared phase',
-    value: ({ vm }) => (vm.stage === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
-    text: ({ vm }) => [vm.stage === undefined ? NONE : words(vm.stage), vm.phase].filter(Boolean).join(' · '),
+    help: "The paper's stage, none if what is in force is no stage of the paper, and the declared phase",
+    value: ({ vm }) => (vm.stageRank === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
+    text: ({ vm: { stage, inForce, phase } }) =>
+      [inForce === undefined ? NONE : words(stage ?? 'none'), phase].filter(Boolean).join(' · '),
     raw: none,
   },
   {
@@ -137,14 +142,14 @@ export const COLUMNS: readonly Column[] = [
     label: 'Drift',
     unit: 'threads',
     isNumber: false,
-    help: 'Threads that violate their expected affinity, and the kinds of drift',
+    help: 'Threads that violate their expected affinity, and the kind of drift',
     value: ({ vm }) => vm.drift?.threads,
     text: ({ vm: { drift } }) =>
       drift === undefined
         ? NONE
         : drift.threads === 0
           ? 'none'
-          : `${drift.threads}: ${drift.kinds.map(words).join(', ')}`,
+          : `${drift.threads}: ${words(drift.kinds[0] ?? '')}${more(drift.kinds)}`,
     raw: ({ drift }) => (drift === undefined ? [] : [['kvm_vm_affinity_drift_threads', drift.threads]]),
   },
   {

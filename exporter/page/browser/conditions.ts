@@ -1,7 +1,7 @@
 import type { LiveCounters, LiveDevice, LiveVm } from '../live.ts';
 import { count, fixed, percent } from './format.ts';
 import { type Rate, sumOf, type VmRates } from './rates.ts';
-import { lossInWords } from './verdicts.ts';
+import { lossInWords, nameOf } from './verdicts.ts';
 
 /** As in alerts/thresholds.ts; a test compares them. */
 export const LIMITS = {
@@ -22,6 +22,8 @@ export interface Condition {
   readonly kind: 'stalled' | 'exit storm' | 'throttled' | 'starved' | 'technique lost' | 'drift';
   /** What was measured. */
   readonly evidence: string;
+  /** For the table of VMs, whose verdict line has the numbers of a loss. */
+  readonly brief?: string;
 }
 
 /** Worst first. */
@@ -62,7 +64,12 @@ export function severityOf(conditions: readonly Condition[]): number {
 }
 
 function stall({ device, inFlight }: LiveDevice): Condition {
-  return { kind: 'stalled', evidence: `${count(inFlight)} I/Os hang on ${device}` };
+  const requests = count(inFlight);
+  return {
+    kind: 'stalled',
+    evidence: `${requests} I/Os hang on ${device}`,
+    brief: `${requests} hang on ${device}`,
+  };
 }
 
 /** Whether the host may not see this of all of the VM's I/O. @param what as of kvm_vm_visibility */
@@ -90,7 +97,8 @@ function throttled({ throttled: byGroup }: VmRates): Condition | undefined {
   const [group, most] = mostOf(byGroup);
   if (most <= LIMITS.throttled) return undefined;
   const whose = group === 'vm' ? 'its quota' : `the quota of ${group}`;
-  return { kind: 'throttled', evidence: `${fixed(most)} CPUs by ${whose}` };
+  const stopped = `${fixed(most)} CPUs`;
+  return { kind: 'throttled', evidence: `${stopped} by ${whose}`, brief: stopped };
 }
 
 /** The kernel counts the time for which a quota stops a thread as wait. */
@@ -100,7 +108,8 @@ function starved({ vcpus }: LiveCounters, { waits, throttled: byGroup }: VmRates
   const [, stopped] = mostOf(byGroup);
   const share = (wait - stopped) / vcpus;
   if (share <= LIMITS.wait) return undefined;
-  return { kind: 'starved', evidence: `vCPUs wait ${percent(share)} of the time` };
+  const text = percent(share);
+  return { kind: 'starved', evidence: `vCPUs wait ${text} of the time`, brief: `vCPUs wait ${text}` };
 }
 
 function mostOf(rates: VmRates['throttled']): readonly [group: string, rate: number] {
@@ -112,7 +121,7 @@ function mostOf(rates: VmRates['throttled']): readonly [group: string, rate: num
 function losses({ techniques, drift: found }: LiveVm): Condition[] {
   return techniques
     .filter(({ technique, state }) => state === 'lost' && !(technique === 'affinity' && found?.threads))
-    .map((lost) => ({ kind: 'technique lost', evidence: lossInWords(lost) }));
+    .map((lost) => ({ kind: 'technique lost', evidence: lossInWords(lost), brief: nameOf(lost.technique) }));
 }
 
 function drift({ drift: found }: LiveVm): Condition | undefined {

@@ -33,12 +33,13 @@ export function filtered(rows: readonly Row[], filter: string): Row[] {
   const wanted = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (wanted.length === 0) return [...rows];
   return rows.filter(({ vm, conditions }) => {
-    const { stage = '', phase = '', state = '', drift } = vm;
+    const { stage = '', inForce = '', phase = '', state = '', drift } = vm;
     const kinds = drift === undefined || drift.threads === 0 ? [] : drift.kinds;
     const text = [
       vm.vm,
       vm.vmm,
       stage,
+      inForce,
       phase,
       state,
       ...kinds,

@@ -25,7 +25,7 @@ const AGES = [
   ['s', 1],
 ] as const;
 
-function nameOf(technique: string): string {
+export function nameOf(technique: string): string {
   return NAMES[technique] ?? words(technique);
 }
 

@@ -137,9 +137,20 @@ export class VmView {
   #head({ vm, conditions }: Row): void {
     const grafana = this.store.host?.grafanaUrl?.replace(/\/+$/, '');
     this.#badges.update(
-      [conditions, vm.stage, vm.techniques, vm.phase, vm.state, vm.silent, vm.vcpus, vm.pid, grafana],
+      [
+        conditions,
+        vm.stage,
+        vm.inForce,
+        vm.techniques,
+        vm.phase,
+        vm.state,
+        vm.silent,
+        vm.vcpus,
+        vm.pid,
+        grafana,
+      ],
       () => [
-        badge(vm.stage === undefined ? undefined : `stage: ${words(vm.stage)}`),
+        badge(vm.inForce === undefined ? undefined : `stage: ${words(vm.stage ?? `none (${vm.inForce})`)}`),
         badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
         ...conditions.map(({ kind, evidence }) => badge(`${kind}: ${evidence}`, 'bad')),
         ...vm.techniques

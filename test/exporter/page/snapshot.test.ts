@@ -99,6 +99,7 @@ test('a VM with all data', () => {
       throttled: {},
       drift: { threads: 2, kinds: ['unpinned'] },
       stage: 'affinity',
+      inForce: 'affinity; batching, queue pinning unknown',
       stageRank: 1,
       techniques: [
         {
@@ -154,6 +155,7 @@ test('a VM with little data; another source is used if there is one', () => {
     throttled: {},
     drift: undefined,
     stage: undefined,
+    inForce: undefined,
     stageRank: undefined,
     techniques: [],
     phase: undefined,

@@ -20,6 +20,7 @@ export function liveVm(vm: string, known: Partial<LiveVm> = {}): LiveVm {
     throttled: {},
     drift: undefined,
     stage: undefined,
+    inForce: undefined,
     stageRank: undefined,
     techniques: [],
     phase: undefined,
