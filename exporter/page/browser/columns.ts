@@ -3,7 +3,7 @@ import { type Condition, severityOf } from './conditions.ts';
 import { count, duration, fixed, NONE, words } from './format.ts';
 import { type Hour, latest } from './line-path.ts';
 import type { VmRates } from './rates.ts';
-import { verdictLine } from './verdicts.ts';
+import { stageInWords, verdictLine } from './verdicts.ts';
 
 export interface Row {
   readonly vm: LiveVm;
@@ -95,10 +95,9 @@ export const COLUMNS: readonly Column[] = [
     label: 'Stage',
     unit: 'phase',
     isNumber: false,
-    help: "The paper's stage, none if what is in force is no stage of the paper, and the declared phase",
+    help: "The paper's stage, none if what is in force is no stage, and the declared phase",
     value: ({ vm }) => (vm.stageRank === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
-    text: ({ vm: { stage, inForce, phase } }) =>
-      [inForce === undefined ? NONE : words(stage ?? 'none'), phase].filter(Boolean).join(' · '),
+    text: ({ vm }) => [stageInWords(vm) ?? NONE, vm.phase].filter(Boolean).join(' · '),
     raw: none,
   },
   {

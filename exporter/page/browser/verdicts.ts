@@ -1,4 +1,4 @@
-import type { Counts, LiveTechnique } from '../live.ts';
+import type { Counts, LiveTechnique, LiveVm } from '../live.ts';
 import { count, percent, words } from './format.ts';
 import type { Hour } from './line-path.ts';
 
@@ -8,6 +8,13 @@ const NAMES: Readonly<Record<string, string>> = {
   parallel_batching: 'batching',
   pinned_queues: 'queue pinning',
 };
+
+/** `parallel batching`; `unknown` or `none` if there is no stage; undefined if techniques are not judged. */
+export function stageInWords({ stage, techniques }: LiveVm): string | undefined {
+  if (stage !== undefined) return words(stage);
+  if (techniques.length === 0) return undefined;
+  return techniques.some(({ state }) => state === 'unknown') ? 'unknown' : 'none';
+}
 
 /** The numbers that decide. Of kicks and interrupts it is the larger one. */
 const NUMBERS: readonly (readonly [name: string, unit: string, isShare: boolean])[] = [

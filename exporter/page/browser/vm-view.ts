@@ -11,7 +11,7 @@ import { Grid } from './grid.ts';
 import { KicksView } from './kicks.ts';
 import type { Store } from './store.ts';
 import { ThreadsView } from './threads.ts';
-import { verdictLine } from './verdicts.ts';
+import { stageInWords, verdictLine } from './verdicts.ts';
 import { VmCharts } from './vm-charts.ts';
 
 /** The page of one VM. */
@@ -135,6 +135,7 @@ export class VmView {
   }
 
   #head({ vm, conditions }: Row): void {
+    const stage = stageInWords(vm);
     const grafana = this.store.host?.grafanaUrl?.replace(/\/+$/, '');
     this.#badges.update(
       [
@@ -150,7 +151,8 @@ export class VmView {
         grafana,
       ],
       () => [
-        badge(vm.inForce === undefined ? undefined : `stage: ${words(vm.stage ?? `none (${vm.inForce})`)}`),
+        badge(stage === undefined ? undefined : `stage: ${stage}`),
+        badge(vm.stage !== undefined ? undefined : vm.inForce),
         badge(vm.phase === undefined ? undefined : `phase: ${vm.phase}`),
         ...conditions.map(({ kind, evidence }) => badge(`${kind}: ${evidence}`, 'bad')),
         ...vm.techniques

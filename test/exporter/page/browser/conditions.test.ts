@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as thresholds from '../../../../alerts/thresholds.ts';
 import { conditionsOf, LIMITS, severityOf } from '../../../../exporter/page/browser/conditions.ts';
 import { vmRates } from '../../../../exporter/page/browser/rates.ts';
-import { verdictLine } from '../../../../exporter/page/browser/verdicts.ts';
+import { stageInWords, verdictLine } from '../../../../exporter/page/browser/verdicts.ts';
 import type { LiveTechnique, LiveVm } from '../../../../exporter/page/live.ts';
 import { liveVm } from './samples.ts';
 
@@ -142,4 +142,20 @@ test('exits are no storm if the host does not see the I/Os that cause them', () 
   const guest = { ...exits(0), ...path(0), ...io(0), ...hides('kicks', 'exits') };
   const busy = { ...exits(300_000), ...path(0), ...io(60_000), ...hides('kicks', 'exits') };
   assert.deepEqual(found(guest, busy), []);
+});
+
+test('a stage of the paper, unknown while a technique is unknown, else none', () => {
+  const judged = (state: string): LiveTechnique => ({
+    technique: 'affinity',
+    state,
+    since: 0,
+    evidence: {},
+    was: {},
+    reason: undefined,
+    contradictsPhase: false,
+  });
+  assert.equal(stageInWords(liveVm('a', { stage: 'pinned_queues' })), 'pinned queues');
+  assert.equal(stageInWords(liveVm('a', { techniques: [judged('partly')] })), 'none');
+  assert.equal(stageInWords(liveVm('a', { techniques: [judged('off'), judged('unknown')] })), 'unknown');
+  assert.equal(stageInWords(liveVm('a')), undefined);
 });
