@@ -24,6 +24,14 @@ async function losePolling(vm: ScriptedVm): Promise<void> {
   for (let i = 0; i < 10; i++) await vm.step();
 }
 
+async function pauseThenSlow(vm: ScriptedVm): Promise<void> {
+  for (const iops of [0, 100_000]) {
+    set(vm.now, { iops });
+    for (let i = 0; i < 6; i++) await vm.step();
+  }
+  set(vm.now, { iops: 20_000, kicksPerIo: 0.9 });
+}
+
 const PINNED = { pins: 'all' } as const;
 const POLLING = { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0.05, interruptsPerIo: 0.03 } as const;
 const BATCHING = { ...POLLING, queues: 3, iothreads: 3, kicksPerIo: 0.02, interruptsPerIo: 0.01 } as const;
@@ -210,6 +218,13 @@ const POLLERS: readonly Row[] = [
     what: 'polling at 100,000 I/Os a second, then 20,000 with 0.9 kicks each: fewer than one in poll-max-ns',
     first: { ...POLLING, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
+    is: ['in_force', 'in_force', 'off', 'off'],
+    stage: 'exitless_polling',
+  },
+  {
+    what: 'the same after pauses of a minute: a mean over a pause is no rate at which it polled',
+    first: { ...POLLING, iops: 100_000 },
+    change: pauseThenSlow,
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },

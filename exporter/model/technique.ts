@@ -49,6 +49,8 @@ export interface Judgement {
   readonly isNotInForce?: boolean;
   /** Too little I/O to count against a technique that was in force only at more. */
   readonly isWeak?: boolean;
+  /** Whether the VM worked at the rate of the evidence all the time: what was in force then is so at that rate. */
+  readonly isSteady?: boolean;
   /** The few kicks count for polling, so batching is not in force, but nothing was lost. */
   readonly isCredited?: boolean;
   /** Whether the configuration asks for the technique; undefined if unknown. */
@@ -60,7 +62,7 @@ export interface Judgement {
 }
 
 export interface TechniqueVerdict
-  extends Omit<Judgement, 'state' | 'isNotInForce' | 'isWeak' | 'isCredited'> {
+  extends Omit<Judgement, 'state' | 'isNotInForce' | 'isWeak' | 'isSteady' | 'isCredited'> {
   readonly technique: Technique;
   readonly state: TechniqueState;
   /** Milliseconds of the epoch at which the state began. */

@@ -20,9 +20,13 @@ export interface Growth {
   readonly hasQueues: boolean;
   /** Share of the period by which the counts may be apart. */
   readonly skew: number;
+  /** Whether the I/Os a second hardly changed in the last minute: then their mean is the rate at which the VM worked. */
+  readonly isSteady: boolean;
 }
 
 const WINDOW_MS = 60_000;
+/** The fastest part of a steady minute has at most so many times the I/Os a second of the slowest. */
+const STEADY = 1.5;
 
 type Count = (moment: Moment) => number | undefined;
 
@@ -79,11 +83,31 @@ export class Window {
     const first = chosen?.first ?? earlier[0];
     if (first === undefined) return undefined;
     const weight = Math.max(...this.#kept.map((moment) => moment.weight ?? 1));
-    return growthBetween(first, now, weight, chosen?.of);
+    return { ...growthBetween(first, now, weight, chosen?.of), isSteady: this.#isSteady(chosen?.of) };
+  }
+
+  #isSteady(ios: Count | undefined): boolean {
+    const [first, ...rest] = this.#kept;
+    const last = rest.at(-1);
+    if (ios === undefined || first === undefined || last === undefined || last.at - first.at < WINDOW_MS)
+      return false;
+    const rates = rest.map((now, i) => rateBetween(this.#kept[i] ?? first, now, ios));
+    const least = Math.min(...rates);
+    return least > 0 && Math.max(...rates) <= STEADY * least;
   }
 }
 
-function growthBetween(first: Moment, now: Moment, weight: number, ios: Count | undefined): Growth {
+/** I/Os a millisecond; NaN if unknown. */
+function rateBetween(first: Moment, now: Moment, ios: Count): number {
+  return (grown(ios(first), ios(now)) ?? Number.NaN) / (now.at - first.at);
+}
+
+function growthBetween(
+  first: Moment,
+  now: Moment,
+  weight: number,
+  ios: Count | undefined,
+): Omit<Growth, 'isSteady'> {
   const grownBy = (of: Count): number | undefined => grown(of(first), of(now));
   const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
   const milliseconds = now.at - first.at;

@@ -20,7 +20,8 @@ export interface BatchingFacts extends PollingFacts {
  */
 export function judgeBatching(facts: BatchingFacts): Judgement {
   const { measured, isConfigured: polls, isParallel, queueSettings: settings } = facts;
-  const about = { configured: isParallel, settings, evidence: batchingEvidence(measured) };
+  const isSteady = typeof measured !== 'string' && measured.isSteady;
+  const about = { configured: isParallel, settings, evidence: batchingEvidence(measured), isSteady };
   const unknown = (reason: UnknownReason): Judgement => ({ state: 'unknown', reason, ...about });
   if (polls === true && isParallel === false && typeof measured === 'string')
     return { state: 'off', ...about };

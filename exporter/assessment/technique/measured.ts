@@ -19,6 +19,8 @@ export interface Measured {
   readonly isBusy: boolean;
   /** Whether the I/Os are too few to keep the VM's poller awake. It may poll in time all the same. */
   readonly mayPollerSleep: boolean;
+  /** Whether the rate of the I/Os is one at which the VM worked, not the mean of a pause and of work. */
+  readonly isSteady: boolean;
   /** How many events one of the sample stands for. */
   readonly weight: number;
   readonly kicksPerIo: Estimate;
@@ -60,6 +62,7 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
   return {
     isBusy: ios / seconds >= BUSY,
     mayPollerSleep: ios / seconds < of.awakeFrom,
+    isSteady: growth.isSteady,
     weight,
     kicksPerIo: ratioOf(kicks, ios, precision),
     interruptsPerIo: interrupts === undefined ? undefined : ratioOf(interrupts, ios, precision),

@@ -20,7 +20,8 @@ export interface PollingFacts {
 export function judgePolling({ isConfigured, settings, measured }: PollingFacts): Judgement {
   // Without a poller the kicks say nothing about polling.
   const evidence = isConfigured === false ? [] : pollingEvidence(measured);
-  const about = { configured: isConfigured, settings, evidence };
+  const isSteady = typeof measured !== 'string' && measured.isSteady;
+  const about = { configured: isConfigured, settings, evidence, isSteady };
   if (isConfigured === false) return { state: 'off', ...about };
   if (typeof measured === 'string') return { state: 'unknown', reason: measured, ...about };
   const { kicksPerIo, isBusy, mayPollerSleep: isWeak, hidden, areMixed } = measured;

@@ -56,9 +56,12 @@ export class TechniqueRecords {
 
   set(vm: string, technique: Technique, now: TechniqueRecord): void {
     const before = this.of(vm, technique);
+    if (before === now) return;
     this.#vms.set(vm, new Map([...(this.#vms.get(vm) ?? []), [technique, now]]));
     // The last number alone is not worth a write.
-    if (before?.state !== now.state || before.since !== now.since) this.#changed = true;
+    const isKept =
+      before?.state === now.state && before.since === now.since && before.inForceFrom === now.inForceFrom;
+    if (!isKept) this.#changed = true;
   }
 
   /** Forgets VMs that are gone, and writes the file if a state changed. */

@@ -2,6 +2,9 @@ import type { TechniqueState } from '../../metrics/techniques.ts';
 import type { Evidence, Judgement } from '../../model/technique.ts';
 import { BUSY } from './measured.ts';
 
+/** Rates that differ by less are the same: counts are of slightly different moments. */
+const SAME_RATE = 0.9;
+
 /** The state of one technique of one VM, as it is kept over restarts of the daemon. */
 export interface TechniqueRecord {
   readonly state: TechniqueState;
@@ -9,7 +12,7 @@ export interface TechniqueRecord {
   readonly since: number;
   /** The number that decided when it was last in force; undefined if it never was. */
   readonly was: Evidence | undefined;
-  /** The fewest I/Os a second at which it was in force on a busy disk; undefined if none were counted. */
+  /** The fewest I/Os a second of a steady minute in which it was in force on a busy disk; undefined if there was none. */
   readonly inForceFrom: number | undefined;
   readonly changes: ReadonlyMap<string, number>;
 }
@@ -45,7 +48,7 @@ export function next(
   if (judged === undefined) return { record, candidate: undefined };
   const isInForce = judged === 'in_force';
   const was = isInForce ? (judgement.evidence[0] ?? record.was) : record.was;
-  const inForceFrom = isInForce ? lower(record.inForceFrom, rateOf(judgement)) : record.inForceFrom;
+  const inForceFrom = isInForce ? lower(record.inForceFrom, judgement) : record.inForceFrom;
   if (judged === record.state) return { record: { ...record, was, inForceFrom }, candidate: undefined };
   const isConfirmed =
     isAccepted || candidate?.state === judged || (record.state === 'unknown' && isReadAtOnce(judgement));
@@ -70,7 +73,7 @@ function stateAfter(
 ): TechniqueState | undefined {
   const { state, isNotInForce, isCredited } = judgement;
   // At a rate at which it was in force before, little I/O is no excuse.
-  const isWeak = judgement.isWeak === true && rateOf(judgement) < inForceFrom;
+  const isWeak = judgement.isWeak === true && rateOf(judgement) < inForceFrom * SAME_RATE;
   if (state === 'unknown') {
     const isLost = isNotInForce === true && !isWeak && (before === 'in_force' || before === 'lost');
     return isLost ? 'lost' : undefined;
@@ -90,6 +93,8 @@ function rateOf({ evidence: [first] }: Judgement): number {
   return first?.ios === undefined || first.seconds === undefined ? 0 : first.ios / first.seconds;
 }
 
-function lower(before: number | undefined, rate: number): number | undefined {
-  return rate < BUSY ? before : Math.min(before ?? rate, rate);
+function lower(before: number | undefined, judgement: Judgement): number | undefined {
+  const rate = rateOf(judgement);
+  const isLower = before === undefined || rate < before * SAME_RATE;
+  return judgement.isSteady === true && rate >= BUSY && isLower ? rate : before;
 }

@@ -53,8 +53,49 @@ test('the first sample has no growth, later ones do', () => {
     queues: [],
     hasQueues: false,
     skew: 0,
+    isSteady: false,
   });
   assert.equal(window.add(moment(25))?.seconds, 20);
+});
+
+test('a minute is steady if no part of it is much slower than another', () => {
+  const steadiness = (iosAt: (second: number) => number | undefined, seconds = 60): unknown => {
+    const window = new Window();
+    for (let at = 0; at < seconds; at += 10) window.add(moment(at, { ios: iosAt(at) }));
+    return window.add(moment(seconds, { ios: iosAt(seconds) }))?.isSteady;
+  };
+  assert.equal(
+    steadiness((at) => at * 1000),
+    true,
+  );
+  assert.equal(
+    steadiness((at) => at * 1000, 50),
+    false,
+    'less than a minute is known',
+  );
+  assert.equal(
+    steadiness((at) => at * 1000 + (at > 30 ? 4999 : 0)),
+    true,
+  );
+  assert.equal(
+    steadiness((at) => at * 1000 + (at > 30 ? 5001 : 0)),
+    false,
+    'ten seconds were 1.5 times as fast',
+  );
+  assert.equal(
+    steadiness((at) => Math.min(at, 40) * 1000),
+    false,
+    'it paused',
+  );
+  assert.equal(
+    steadiness(() => undefined),
+    false,
+  );
+  assert.equal(
+    steadiness(() => 7),
+    false,
+    'it did nothing',
+  );
 });
 
 test('the growth is as uncertain as its least certain part', () => {
