@@ -1,5 +1,6 @@
-import { createTask, validateDetailed } from 'node-cron';
+import { createTask, type ScheduledTask, validateDetailed } from 'node-cron';
 import type { Logger } from 'pino';
+import { MSEC_PER_SEC } from '../../kernel/units.ts';
 
 export interface Task {
   stop(): void;
@@ -17,6 +18,7 @@ export const REAL_CLOCKS: Clocks = { monotonic: () => performance.now(), wall: (
 
 /** Longest timer, so that a step of the wall clock is noticed within this time. */
 const CLOCK_CHECK_MS = 1000;
+const MSEC_PER_MIN = 60_000;
 /** Difference between the clocks at which the next run is planned again: NTP slews by 0.5 ms per second. */
 const STEP_MS = 100;
 /** A timer may fire slightly before its second. A run due within this time is the same run. */
@@ -37,6 +39,7 @@ export function every(
   clocks: Clocks = REAL_CLOCKS,
 ): Task {
   const plan = createTask(expression, () => undefined);
+  const runsAfter = runsOf(plan, expression, clocks);
   const intervalMs = intervalOf(expression);
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -48,7 +51,7 @@ export function every(
   const planNext = (): void => {
     const [monotonic, wall] = [clocks.monotonic(), clocks.wall()];
     offset = wall - monotonic;
-    const delays = plan.getNextRuns(2).map((run) => run.getTime() - wall);
+    const delays = runsAfter(wall).map((run) => run - wall);
     due = Math.min(latest, monotonic + (delays.find((delay) => delay >= EARLY_MS) ?? intervalMs));
   };
   const wait = (): void => {
@@ -84,6 +87,32 @@ export function every(
       clearTimeout(timer);
       void plan.destroy();
     },
+  };
+}
+
+/**
+ * The next two runs after a time of the wall clock, in milliseconds of the epoch. node-cron searches them in the calendar, which
+ * takes a millisecond. If only the seconds are given, each minute is like the one before, and a search is not repeated.
+ */
+function runsOf(
+  plan: Pick<ScheduledTask, 'getNextRuns'>,
+  expression: string,
+  clocks: Clocks,
+): (wall: number) => number[] {
+  const search = (): number[] => plan.getNextRuns(2).map((run) => run.getTime());
+  const [, ...fields] = expression.trim().split(/\s+/);
+  if (fields.length !== 5 || fields.some((field) => field !== '*')) return search;
+  const delays = new Map<number, readonly number[]>();
+  return (wall) => {
+    const second = wall - (wall % MSEC_PER_SEC);
+    const inMinute = second % MSEC_PER_MIN;
+    const known = delays.get(inMinute);
+    if (known !== undefined) return known.map((delay) => second + delay);
+    const found = search();
+    const delay = found.map((run) => run - second);
+    // node-cron reads the clock itself: in the next second the runs would be others.
+    if (clocks.wall() - second < MSEC_PER_SEC) delays.set(inMinute, delay);
+    return found;
   };
 }
 
