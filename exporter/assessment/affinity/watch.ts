@@ -18,7 +18,7 @@ import { Completions } from './completions.ts';
 import { Confinements } from './confinements.ts';
 import { judge } from './judge.ts';
 import { Learner } from './learner.ts';
-import { MaskReader } from './mask-reader.ts';
+import { MaskReader, type MaskReading } from './mask-reader.ts';
 import { Masks } from './masks.ts';
 import type { Memory } from './memory.ts';
 import { Observer, type ObserverSettings } from './observer.ts';
@@ -45,7 +45,16 @@ export interface AffinityDependencies {
   sinceBoot(): number;
 }
 
-/** Compares the threads' affinity masks in the kernel with their expected affinity, every second. */
+/**
+ * Seconds between two checks of threads that keep their masks. Where they run, their memory and their interrupts change slowly,
+ * and a check of 1,100 threads takes ten milliseconds.
+ */
+const CHECK_SECONDS = 5;
+
+/**
+ * Compares the threads' affinity masks in the kernel with their expected affinity: at once if a mask, a VM or a setting
+ * changed, else every {@link CHECK_SECONDS}.
+ */
 export class AffinityWatch {
   readonly #reader: MaskReader;
   readonly #confinements: Confinements;
@@ -53,6 +62,8 @@ export class AffinityWatch {
   readonly #learner: Learner;
   readonly #observer: Observer;
   #vms: ReadonlyMap<string, VmAffinity> = new Map();
+  /** The VMs of the last check, and its time in seconds since boot; undefined if it must be done again. */
+  #checked: { readonly vms: readonly Vm[]; readonly at: number } | undefined;
   readonly #changes = new DriftChanges();
   /** The improvements of the last question, kept while nothing changes: making them is expensive. */
   #improved: { readonly basis: string; readonly plans: HostPlans } | undefined;
@@ -74,6 +85,7 @@ export class AffinityWatch {
 
   configure(settings: AffinitySettings): void {
     this.settings = settings;
+    this.#checked = undefined;
   }
 
   /** The result of the last tick. */
@@ -107,7 +119,7 @@ export class AffinityWatch {
 
   /** Reads the masks and checks them for drift. */
   async tick(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<void> {
-    const { watched, baselines, accepted } = this.dependencies;
+    const { watched, baselines, accepted, sinceBoot } = this.dependencies;
     this.#confinements.tick(watched.vms);
     this.#completions.tick(watched.disks);
     const readings = await this.#reader.read(snapshot);
@@ -118,9 +130,21 @@ export class AffinityWatch {
     const { topology } = watched;
     if (topology !== undefined) {
       if (this.settings.learn && baselines.learns) await this.#learner.learn(readings, factsOf(topology));
-      await this.#judge(topology);
+      const now = sinceBoot();
+      if (this.#isDue(readings, now)) {
+        this.#checked = { vms: watched.vms, at: now };
+        await this.#judge(topology);
+      }
     }
     await baselines.keep(new Set(watched.vms.map(({ key }) => key)));
+  }
+
+  #isDue(readings: readonly MaskReading[], now: number): boolean {
+    const { vms } = this.dependencies.watched;
+    const before = this.#checked;
+    if (before === undefined || now - before.at >= CHECK_SECONDS) return true;
+    if (vms.length !== before.vms.length || vms.some((vm, i) => vm !== before.vms[i])) return true;
+    return readings.some(({ change }) => change !== 'none');
   }
 
   async #judge(topology: CpuTopology): Promise<void> {
