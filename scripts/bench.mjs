@@ -20,6 +20,7 @@
 //   --minutes 60.
 // `npm run bench -- soak`: whether RSS, descriptors and scrape time stay flat under churn and faults. Arguments:
 //   --minutes 10 --births 20 --scrapers 50.
+// `npm run bench -- page`: what the history and the plans of the live page cost.
 // `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
 // `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30.
 // `npm run bench -- compare-recording`: the same of a recording with as many samples as compare reads.
@@ -40,6 +41,7 @@ const NAMES = [
   'perf-overhead',
   'increases',
   'soak',
+  'page',
   'compare',
   'compare-month',
   'compare-recording',

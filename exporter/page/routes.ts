@@ -42,14 +42,15 @@ export function pageRoutes({ feed, events, history, telemetryPath }: PageDepende
     if (typeof query === 'string') refuse(response, query);
     else response.set('Cache-Control', 'no-store').json(eventsJson(events.find(query)));
   });
-  router.get('/api/v1/history', (request, response) => {
+  router.get('/api/v1/history', async (request, response) => {
     const query = historyQuery(request.query);
     if (typeof query === 'string') {
       refuse(response, query);
       return;
     }
     const { vm } = query;
-    response.set('Cache-Control', 'no-store').json(vm === undefined ? history.overview() : history.read(vm));
+    const found = vm === undefined ? await history.overview() : history.read(vm);
+    response.set('Cache-Control', 'no-store').json(found);
   });
   router.get('/api/v1/causes', (request, response) => {
     const query = causesQuery(request.query);

@@ -1,11 +1,12 @@
 import { type Evidence, measuredBetween } from '../../assessment/cause/evidence.ts';
 import type { HostEvent } from '../../model/host-event.ts';
 import type { VmCounters } from '../../model/vm-counters.ts';
+import { Yielder } from '../../schedule/yielder.ts';
 import { type Condition, noticedIn } from '../browser/conditions.ts';
-import { type Drawn, History } from '../browser/history.ts';
+import { History } from '../browser/history.ts';
 import { vmRates } from '../browser/rates.ts';
 import type { LiveHistory, LiveOverview } from '../live.ts';
-import { exitShare, latencies, minutesOf, rounded } from './points.ts';
+import { exitShare, lastMinutes, latencies, minutesOf, rounded } from './points.ts';
 
 const HOUR_MS = 3_600_000;
 /** Rounds that follow each other faster are skipped. */
@@ -50,6 +51,7 @@ export class HostHistory {
   readonly #history = new History(HOUR_MS, TICKS, ROOM);
   readonly #known = new Map<string, Known>();
   #rounds = 0;
+  #overview: { readonly at: number; readonly made: Promise<LiveOverview> } | undefined;
 
   constructor(private readonly dependencies: HistoryDependencies) {}
 
@@ -80,11 +82,21 @@ export class HostHistory {
     return this.#known.get(vm)?.pid;
   }
 
-  /** Means of each minute, of all VMs. */
-  overview(): LiveOverview {
-    const drawn = new Map<string, Drawn>();
-    for (const vm of this.#known.keys()) drawn.set(vm, this.#history.read(vm, IN_OVERVIEW));
-    return minutesOf(this.#history.last, drawn, IN_OVERVIEW);
+  /** Means of each minute, of all VMs. Requests between two rounds get the same. */
+  overview(): Promise<LiveOverview> {
+    const { last } = this.#history;
+    if (this.#overview?.at !== last) this.#overview = { at: last, made: this.#makeOverview(last) };
+    return this.#overview.made;
+  }
+
+  async #makeOverview(at: number): Promise<LiveOverview> {
+    const yielder = new Yielder();
+    const vms: [string, LiveOverview['vms'][string]][] = [];
+    for (const vm of [...this.#known.keys()]) {
+      if (yielder.isDue()) await yielder.yield();
+      vms.push([vm, minutesOf(at, this.#history.read(vm, IN_OVERVIEW), IN_OVERVIEW)]);
+    }
+    return { times: lastMinutes(at), vms: Object.fromEntries(vms) };
   }
 
   get #gapMs(): number {

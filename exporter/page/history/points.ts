@@ -64,23 +64,25 @@ export function rounded(value: number | null): number | null {
   return value === null ? null : Number(value.toPrecision(4));
 }
 
+/** @returns the ends of the last sixty minutes, in seconds of the epoch */
+export function lastMinutes(endMs: number): number[] {
+  const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
+  return Array.from({ length: MINUTES }, (_, i) => start + (i + 1) * MINUTE);
+}
+
 /**
- * The mean of each of the last sixty minutes.
+ * The mean of each of the last sixty minutes, of each series that has a value in one of them.
  *
  * @param endMs milliseconds of the epoch at which the last minute ends
  */
 export function minutesOf(
   endMs: number,
-  drawn: ReadonlyMap<string, Drawn>,
+  { times, values }: Drawn,
   names: readonly string[],
-): LiveOverview {
+): LiveOverview['vms'][string] {
   const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
-  const times = Array.from({ length: MINUTES }, (_, i) => start + (i + 1) * MINUTE);
-  const vms = [...drawn].map(([vm, { times: at, values }]) => {
-    const means = names.map((name, i) => [name, meansOf(at, values[i] ?? [], start)] as const);
-    return [vm, Object.fromEntries(means.filter(([, known]) => known.some((mean) => mean !== null)))];
-  });
-  return { times, vms: Object.fromEntries(vms) };
+  const means = names.map((name, i) => [name, meansOf(times, values[i] ?? [], start)] as const);
+  return Object.fromEntries(means.filter(([, known]) => known.some((mean) => mean !== null)));
 }
 
 function meansOf(

@@ -98,10 +98,10 @@ test('quantiles of the exits in the last half minute, without halts', () => {
   assert.ok(p99 > 65e-6 && p99 < 132e-6, String(p99));
 });
 
-test('the overview has the means of sixty minutes', () => {
+test('the overview has the means of sixty minutes', async () => {
   const { history, take } = start();
   for (let second = 0; second <= 120; second += 10) take(second, counters('db', second));
-  const { times, vms } = history.overview();
+  const { times, vms } = await history.overview();
   assert.equal(times.length, 60);
   assert.equal(times.at(-1), START / 1000 + 120);
   assert.deepEqual(vms['db']?.['iops']?.slice(-3), [null, 50, 50]);
