@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { alertRules } from '../alerts/alerting.ts';
+import { alertmanagerTemplate, firstStepsModule, firstStepsOf } from '../alerts/first-steps.ts';
 import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
 import { alertingFile, faster, recordingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
@@ -37,11 +39,18 @@ The level is what comes before the first colon: \`vm\` has the labels \`job\`, \
 ${recorded.join('')}`;
 }
 
+function runbookOf(alert: string): string {
+  return readFileSync(new URL(`../../alerts/runbooks/${alert}.md`, import.meta.url), 'utf8');
+}
+
 /** Path in the repository and content of each generated file. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const yaml = (value: unknown): string => NOTE + stringify(value, { lineWidth: 0 });
   const all = { groups: [...recordingFile().groups, ...alertingFile().groups] };
+  const steps = new Map(Object.keys(alertRules).map((alert) => [alert, firstStepsOf(runbookOf(alert))]));
   return new Map([
+    ['deploy/alertmanager/kvm-telemetry.tmpl', alertmanagerTemplate(steps)],
+    ['exporter/page/first-steps.ts', firstStepsModule(steps)],
     ['alerts/generated/recording.yaml', yaml(recordingFile())],
     ['alerts/generated/alerting.yaml', yaml(alertingFile())],
     ['alerts/generated/without-keep-firing-for/alerting.yaml', yaml(withoutKeepFiringFor(alertingFile()))],

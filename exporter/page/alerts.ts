@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { shellWord } from '../../kernel/shell.ts';
 import { HttpClient } from '../prometheus/request.ts';
+import { FIRST_STEPS } from './first-steps.ts';
 import type { LiveAlerts } from './live.ts';
 
 /** A page is content with alerts that are this old. */
@@ -8,6 +10,7 @@ const TIMEOUT_MS = 5000;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_ALERTS = 100;
 const MAX_TEXT = 500;
+const NO_STEPS = { usesVm: false, lines: [] };
 
 const text = z.string().transform((value) => value.slice(0, MAX_TEXT));
 /** As in https://prometheus.io/docs/prometheus/latest/querying/api/#alerts. */
@@ -92,8 +95,16 @@ export class PrometheusAlerts {
         severity: labels['severity'] ?? '',
         summary: annotations['summary'] ?? annotations['description'] ?? '',
         since: Date.parse(activeAt) || undefined,
+        steps: stepsOf(labels['alertname'] ?? '', labels['vm']),
       }));
   }
+}
+
+/** The first commands of the runbook, with the VM's name filled in. */
+function stepsOf(alert: string, vm: string | undefined): readonly string[] {
+  const { usesVm, lines } = (Object.hasOwn(FIRST_STEPS, alert) && FIRST_STEPS[alert]) || NO_STEPS;
+  if (!usesVm) return lines;
+  return vm === undefined ? [] : [`vm=${shellWord(vm)}`, ...lines];
 }
 
 function reasonOf(error: unknown): string {

@@ -296,6 +296,8 @@ export interface LiveAlerts {
     readonly summary: string;
     /** Milliseconds of the epoch. */
     readonly since: number | undefined;
+    /** Lines of shell for the first minute, from its runbook. */
+    readonly steps: readonly string[];
   }[];
   /** Why they are unknown. */
   readonly problem: string | undefined;

@@ -1,4 +1,5 @@
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
+import { shellWord } from '../../../kernel/shell.ts';
 import { argumentFor, isPinnedByLibvirt, type ObservedVm, pinCommand } from '../../model/observed.ts';
 import { ANY } from '../affinity/accepted.ts';
 import type { Draft, Move } from './draft.ts';
@@ -108,7 +109,7 @@ function acceptStep({ vm, moves, facts }: Draft): PlanStep[] {
   });
   if (accepted.length === 0) return [];
   const command = (of: (each: (typeof accepted)[number]) => string): string => {
-    const threads = accepted.map((each) => quoted(`${each.label}=${of(each)}`));
+    const threads = accepted.map((each) => shellWord(`${each.label}=${of(each)}`));
     return ['kvm-telemetry accept', nameOf(vm), ...threads].join(' ');
   };
   return [
@@ -125,9 +126,4 @@ function acceptStep({ vm, moves, facts }: Draft): PlanStep[] {
 function nameOf(vm: ObservedVm): string {
   if (vm.domain !== '') return argumentFor(vm);
   return [vm.vm, vm.uuid].find((name) => /^[A-Za-z0-9_][A-Za-z0-9_.+~-]*$/.test(name)) ?? String(vm.pid);
-}
-
-/** A thread's name comes from the tenant. */
-function quoted(argument: string): string {
-  return /^[A-Za-z0-9_:.,=+~-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,5 @@
 import type { LiveAlerts } from '../live.ts';
+import { command } from './command.ts';
 import { el, linkTo, Part } from './dom.ts';
 
 /** Firing alerts of the Prometheus; empty without `--web.prometheus-url`. */
@@ -20,7 +21,7 @@ export class AlertsView {
         ];
       if (shown.length === 0) return [title('No alert fires', 'good')];
       const list = el('ul', { class: 'timeline' });
-      for (const { name, vm, severity, summary } of shown) {
+      for (const { name, vm, severity, summary, steps } of shown) {
         const kind = severity === 'critical' ? 'bad' : 'warn';
         list.append(
           el(
@@ -30,6 +31,9 @@ export class AlertsView {
             el('b', {}, name),
             vm === undefined || this.vm !== undefined ? undefined : el('a', { href: linkTo(vm) }, vm),
             el('span', { class: 'muted' }, summary),
+            steps.length === 0
+              ? undefined
+              : el('details', {}, el('summary', {}, 'First 60 seconds'), command(steps.join('\n'))),
           ),
         );
       }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { instanceFilter, PrometheusAlerts } from '../../../exporter/page/alerts.ts';
+import { FIRST_STEPS } from '../../../exporter/page/first-steps.ts';
 import { httpServer } from '../../../testing/http-server.ts';
 import { until } from '../../../testing/patience.ts';
 import { spawnPrometheus } from '../../../testing/prometheus.ts';
@@ -52,7 +53,8 @@ test('firing alerts of this exporter, at most every 15 s', async (context) => {
     requests++;
     assert.equal(request.url, '/prefix/api/v1/alerts');
     const all = [
-      alert({ alertname: 'KvmExitStorm', vm: 'db' }),
+      alert({ alertname: 'KvmExitStorm', vm: "d'b" }),
+      alert({ alertname: '__proto__' }),
       alert({ alertname: 'KvmPending' }, 'pending'),
       alert({ alertname: 'KvmOther', instance: 'you:9954' }),
     ];
@@ -63,8 +65,15 @@ test('firing alerts of this exporter, at most every 15 s', async (context) => {
   await after(14_000);
   assert.equal(requests, 1);
   const since = Date.parse('2026-11-27T04:00:00Z');
-  const expected = { name: 'KvmExitStorm', vm: 'db', severity: 'warning', summary: 'It storms.', since };
-  assert.deepEqual(alerts.current, { alerts: [expected], problem: undefined });
+  const common = { severity: 'warning', summary: 'It storms.', since };
+  const steps = ["vm='d'\\''b'", ...(FIRST_STEPS['KvmExitStorm']?.lines ?? [])];
+  assert.deepEqual(alerts.current, {
+    alerts: [
+      { name: 'KvmExitStorm', vm: "d'b", ...common, steps },
+      { name: '__proto__', vm: undefined, ...common, steps: [] },
+    ],
+    problem: undefined,
+  });
   await after(1000);
   assert.equal(requests, 2);
 });
