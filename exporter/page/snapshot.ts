@@ -1,6 +1,7 @@
 import { addTo, append, getOrInsert } from '../../kernel/maps.ts';
 import type { LabelsOf } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
+import { rankOf } from '../metrics/stages.ts';
 import { TECHNIQUES, type Technique } from '../metrics/techniques.ts';
 import type { Hider, Sight } from '../metrics/visibility.ts';
 import { IO_ROLES } from '../model/roles.ts';
@@ -59,8 +60,9 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const drifting = sums(index, ['kvm_vm_affinity_drift_threads'], 'vm');
   const kinds = lists(index, 'kvm_thread_affinity_drift', 1, ({ kind }) => kind);
   const silent = lists(index, 'kvm_vm_source_up', 0, ({ source }) => source);
+  // If there is no stage, the label has what is in force in words.
   const detected = lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) =>
-    source === 'detected' ? stage : undefined,
+    source === 'detected' && rankOf(stage) >= 0 ? stage : undefined,
   );
   const techniques = techniquesByVm(index);
   const hidden = hiddenByVm(index);

@@ -270,3 +270,12 @@ test('one VM in detail: threads, reasons, queues, and histograms with their last
     queues: [{ queue: '0', address: '0xfe003000', device: 'vda' }],
   });
 });
+
+test('what is in force in words is no stage', () => {
+  const families = familiesOf([
+    info('web'),
+    ['kvm_vm_stage_info', { vm: 'web', stage: 'affinity, queue pinning', source: 'detected' }, 1],
+    ['kvm_vm_technique_state', { vm: 'web', technique: 'affinity', state: 'in_force' }, 1],
+  ]);
+  assert.equal(liveVms(families.sorted())[0]?.stage, undefined);
+});
