@@ -43,6 +43,7 @@ function counters(vm: number, round: number): VmCounters {
     io: { total, from: 'kvm_vm_disk_*_completed_total' },
     devices: [{ device: 'nvme0n1', inFlight: 1, completed: total }],
     wait: {},
+    hidden: [],
     durations: new Map([[11, total] as const, [12, total] as const, [14, round] as const]),
   };
 }
