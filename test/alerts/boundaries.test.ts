@@ -164,10 +164,11 @@ const BOUNDARIES: readonly Boundary[] = [
   {
     ...polling,
     limit: 'polling in force before',
+    begins: STEP,
     inputs: (side) => [
       [`vm:kvm_io_path_events:per_io{${VM}}`, 3, 0],
       [`vm:kvm_ios:rate{${VM}}`, 5000],
-      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"}`, isBad(side)],
+      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"} ${isBad(side)}`, 0],
     ],
   },
   {
@@ -300,6 +301,15 @@ const QUIET: readonly (Pick<Boundary, 'alert' | 'limit'> & { readonly inputs: re
     limit: 'a VM that polls',
     inputs: [
       [`vm_role:kvm_run_seconds:max_rate{${VM},role="iothread"}`, 1],
+      [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"}`, 1],
+    ],
+  },
+  {
+    alert: 'KvmPollingRegressed',
+    limit: 'pollers that sleep: polling is in force',
+    inputs: [
+      [`vm:kvm_io_path_events:per_io{${VM}}`, 3],
+      [`vm:kvm_ios:rate{${VM}}`, 5000],
       [`kvm_vm_technique_state{${VM},technique="exitless_polling",state="in_force"}`, 1],
     ],
   },
