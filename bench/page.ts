@@ -44,6 +44,7 @@ function counters(vm: number, round: number): VmCounters {
     devices: [{ device: 'nvme0n1', inFlight: 1, completed: total }],
     wait: {},
     hidden: [],
+    throttled: {},
     durations: new Map([[11, total] as const, [12, total] as const, [14, round] as const]),
   };
 }
