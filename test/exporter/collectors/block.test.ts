@@ -228,7 +228,8 @@ test('a VM says who it is, when it began, and what its disks are on', async (con
       { device: 'sda', depth: 1 },
     ],
   };
-  await vms.collect({ host: tree.host, families, vms: [vm] } as unknown as Collection, (problem) => {
+  const kernel = { statistics: new Map() };
+  await vms.collect({ host: tree.host, families, vms: [vm], kernel } as unknown as Collection, (problem) => {
     throw problem;
   });
   const samples = await textOf(families);
