@@ -29,12 +29,12 @@ export function report(study: Study): string {
     const verdict = [...counts]
       .map(([each, count]) => (vms.length === 1 ? each : `${count} ${each}`))
       .join(', ');
-    const told = [...new Set([Math.min(...delays), Math.max(...delays)])]
+    const after = [...new Set([Math.min(...delays), Math.max(...delays)])]
       .filter(Number.isFinite)
       .map(minutes);
-    return [kind, vms.length === 1 ? vms.join() : `${vms.length} VMs`, ...cells, verdict, told.join(' to ')];
+    return [kind, vms.length === 1 ? vms.join() : `${vms.length} VMs`, ...cells, verdict, after.join(' to ')];
   });
-  const header = ['incident', 'VM', 'size', 'lasts, min', 'alert', 'verdict', 'told after, min'];
+  const header = ['incident', 'VM', 'size', 'lasts, min', 'alert', 'verdict', 'found after, min'];
   return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');
 }
 
