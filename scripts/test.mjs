@@ -10,8 +10,21 @@ const REPORTERS = ['spec', fileURLToPath(new URL('slowest-files.mjs', import.met
 
 ready();
 const files = testFiles(process.argv.slice(2));
-// Guests in a loop use whole CPUs. In CI a test with real processes has the machine for itself.
-const alone = files.filter((name) => /^dist\/test\/(e2e|attacks)\//.test(name));
+// Guests in a loop use whole CPUs. In CI a test with real processes has the machine for itself, unless its hosts are simulated
+// and it mostly waits.
+const SIMULATED = [
+  'compare',
+  'conventions',
+  'demo',
+  'page',
+  'page-causes',
+  'page-live',
+  'reports',
+  'unit-filter',
+];
+const alone = files
+  .filter((name) => /^dist\/test\/(e2e|attacks)\//.test(name))
+  .filter((name) => !SIMULATED.some((each) => name.endsWith(`/e2e/${each}.test.js`)));
 const groups =
   process.env.CI === undefined
     ? [{ files, concurrency: 2 }]
