@@ -10,9 +10,10 @@ const REPORTERS = ['spec', fileURLToPath(new URL('slowest-files.mjs', import.met
 
 ready();
 const files = testFiles(process.argv.slice(2));
-// Guests in a loop use whole CPUs. In CI a test with real processes has the machine for itself, unless its hosts are simulated
-// and it mostly waits.
-const SIMULATED = [
+// Guests in a loop use whole CPUs. In CI a test with real processes has the machine for itself, unless it mostly waits: for a
+// simulated host, or for rounds of the daemon.
+const SHARED = [
+  'causes',
   'compare',
   'conventions',
   'demo',
@@ -24,7 +25,7 @@ const SIMULATED = [
 ];
 const alone = files
   .filter((name) => /^dist\/test\/(e2e|attacks)\//.test(name))
-  .filter((name) => !SIMULATED.some((each) => name.endsWith(`/e2e/${each}.test.js`)));
+  .filter((name) => !SHARED.some((each) => name.endsWith(`/e2e/${each}.test.js`)));
 const groups =
   process.env.CI === undefined
     ? [{ files, concurrency: 2 }]
