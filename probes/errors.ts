@@ -88,6 +88,15 @@ export function ifThere<T>(read: () => T): T | undefined {
   }
 }
 
+/** undefined if the read fails for whatever reason: for callers to whom a file that cannot be read is unknown, and no error. */
+export function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 const KIND_OF_CODE: Readonly<Record<string, SourceErrorKind>> = {
   ENOENT: 'absent',
   ENOTDIR: 'absent',

@@ -1,6 +1,7 @@
 import { type Diagnosis, diagnose } from '../assessment/cause/diagnosis.ts';
 import { type EventLog, MAX_EVENTS } from '../assessment/event-log.ts';
 import type { HostHistory } from './history/host-history.ts';
+import { rounded } from './history/points.ts';
 import type { LiveCauses } from './live.ts';
 
 /** What changed in the same minutes as a VM's I/O became worse, from the daemon's hour. */
@@ -38,8 +39,4 @@ export function liveCauses(
     })),
     unknown,
   };
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(4));
 }

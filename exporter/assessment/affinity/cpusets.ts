@@ -1,4 +1,5 @@
 import { parseCpuList } from '../../../probes/cpu-list.ts';
+import { attempt } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import {
   type CgroupPaths,
@@ -67,6 +68,7 @@ export class Cpusets {
   ofThread(thread: VmThread): readonly number[] | undefined {
     const known = this.#threads.get(thread);
     if (known !== undefined && this.#tick - known.tick < READ_AGAIN_TICKS) return known.value;
+    // A cgroup disappears with its last thread, and a cpuset that cannot be read counts as no limit.
     const value = attempt(() => readEffectiveCpuset(this.host, thread.path));
     this.#threads.set(thread, { tick: this.#tick, value });
     return value;
@@ -82,17 +84,5 @@ export class Cpusets {
     const common = commonCgroup(paths);
     if (common.isHidden) return { mems, cpus: undefined, isKnown: false };
     return { mems, cpus: attempt(() => readCpuset(this.host, common)), isKnown: true };
-  }
-}
-
-/**
- * undefined if the read fails: a cgroup disappears with its last thread, and an unreadable cpuset counts as
- * no limit.
- */
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
   }
 }

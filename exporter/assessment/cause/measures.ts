@@ -32,3 +32,6 @@ export type Measure = (typeof MEASURES)[number];
 
 /** Absent: unknown. */
 export type Measured = Readonly<Partial<Record<Measure, number>>>;
+
+/** Of an exit whose time is not known: a usual mean (docs/decisions/0044-causes-by-the-time-they-take.md). */
+export const EXIT_SECONDS = 2e-6;

@@ -1,5 +1,6 @@
 import { MSEC_PER_SEC, USEC_PER_SEC } from '../../../kernel/units.ts';
 import { readCpuStat } from '../../../probes/cgroup-cpu-stat.ts';
+import { attempt } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readCgroupPressure } from '../../../probes/pressure.ts';
 import { readCpuUse } from '../../../probes/proc-stat.ts';
@@ -114,12 +115,4 @@ function requestsOf({ blockDevices }: Vm, blocks: ReadonlyMap<string, BlockStat>
     seconds: stats.reduce((sum, { readMs, writeMs }) => sum + (readMs + writeMs) / MSEC_PER_SEC, 0),
     times: stats.reduce((sum, { reads, writes }) => sum + reads + writes, 0),
   };
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
 }

@@ -1,14 +1,12 @@
 import { type Cause, rankCauses } from '../../assessment/cause/diagnosis.ts';
 import { unknownIn } from '../../assessment/cause/losses.ts';
-import type { Measured } from '../../assessment/cause/measures.ts';
+import { EXIT_SECONDS, type Measured } from '../../assessment/cause/measures.ts';
 import { TECHNIQUES } from '../../metrics/techniques.ts';
 import type { HostEvent } from '../../model/host-event.ts';
 import { wordFor } from '../../model/stage.ts';
 import type { AssessedConfiguration, Assessment } from '../statistics/assessment.ts';
 import { percent } from './numbers.ts';
 
-/** Of an exit of the I/O path, as in the daemon (docs/decisions/0044-causes-by-the-time-they-take.md). */
-const EXIT_SECONDS = 2e-6;
 /** A technique is lost in a configuration if it is lost for half of the time. */
 const MOST = 0.5;
 

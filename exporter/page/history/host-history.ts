@@ -73,7 +73,10 @@ export class HostHistory {
     if (!this.#known.has(vm)) return { vm, times: [], series: {} };
     const names = this.#history.names(vm);
     const { times, values } = this.#history.read(vm, names);
-    const series = names.map((name, i) => [name, (values[i] ?? []).map(rounded)]);
+    const series = names.map((name, i) => [
+      name,
+      (values[i] ?? []).map((value) => (value === null ? null : rounded(value))),
+    ]);
     return { vm, times, series: Object.fromEntries(series) };
   }
 

@@ -1,3 +1,4 @@
+import { EXIT_SECONDS } from '../../assessment/cause/measures.ts';
 import type { VmCounters } from '../../model/vm-counters.ts';
 import type { Drawn } from '../browser/history.ts';
 import { quantile } from '../browser/quantiles.ts';
@@ -32,9 +33,6 @@ export function latencies(
   return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
 }
 
-/** Without times of the exits: a usual mean (docs/decisions/0044-causes-by-the-time-they-take.md). */
-const EXIT_SECONDS = 2e-6;
-
 /** Share of the vCPUs' time in exits other than halts. Exits are timed a part of the time, so it is their mean that counts. */
 export function exitShare(
   before: VmCounters | undefined,
@@ -60,13 +58,18 @@ function meanDuration(before: VmCounters | undefined, now: VmCounters): number |
 }
 
 /** Four significant digits: less text, and enough for a chart. */
-export function rounded(value: number | null): number | null {
-  return value === null ? null : Number(value.toPrecision(4));
+export function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+/** When the last sixty minutes began, in seconds of the epoch. */
+function startOf(endMs: number): number {
+  return Math.floor(endMs / 1000) - MINUTES * MINUTE;
 }
 
 /** @returns the ends of the last sixty minutes, in seconds of the epoch */
 export function lastMinutes(endMs: number): number[] {
-  const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
+  const start = startOf(endMs);
   return Array.from({ length: MINUTES }, (_, i) => start + (i + 1) * MINUTE);
 }
 
@@ -80,7 +83,7 @@ export function minutesOf(
   { times, values }: Drawn,
   names: readonly string[],
 ): LiveOverview['vms'][string] {
-  const start = Math.floor(endMs / 1000) - MINUTES * MINUTE;
+  const start = startOf(endMs);
   const means = names.map((name, i) => [name, meansOf(times, values[i] ?? [], start)] as const);
   return Object.fromEntries(means.filter(([, known]) => known.some((mean) => mean !== null)));
 }
