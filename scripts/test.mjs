@@ -19,7 +19,7 @@ const SHARED = [
   'demo',
   'page',
   'page-causes',
-  'page-live',
+  'page-many',
   'reports',
   'unit-filter',
 ];

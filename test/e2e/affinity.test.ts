@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { untilExpected } from '../../testing/expected-affinity.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
 import { canRunGuests, runGuest, threadId } from '../../testing/qemu.ts';
@@ -70,7 +71,7 @@ test('/metrics and the log follow each change of pins', async (context) => {
 
   taskset(vcpu, '0');
   taskset(io, '1');
-  await sleep(2500);
+  await untilExpected(daemon, NAME, { vcpu0: '0', 'iothread:io0': '1' });
   await becomes(daemon, {});
   const features = async (feature: string): Promise<number> =>
     sample(parseSamples(await daemon.metrics()), 'kvm_vm_feature', { vm: NAME, feature });
@@ -142,7 +143,7 @@ test("the commands of doctor's plan repair a VM, its undo takes them back, and a
   await sleep(SETTLED_MS);
   taskset(vcpu, '0');
   taskset(io, '1');
-  await sleep(2500);
+  await untilExpected(daemon, NAME, { vcpu0: '0', 'iothread:io0': '1' });
   await becomes(daemon, {});
   await affinityIs(daemon, 'in_force');
 
@@ -199,7 +200,7 @@ test('a declared phase outlives a restart, and a restarted VM gets a new baselin
   await sleep(SETTLED_MS);
   const vcpu = threadId(guest.pid, 'CPU 0/KVM');
   taskset(vcpu, '1');
-  await sleep(2500);
+  await untilExpected(first, NAME, { vcpu0: '1' });
   assert.equal(await first.stop(), 0);
 
   // Widened while no daemon runs: the baseline is the one that was learnt before.

@@ -1,22 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
-import { quiet } from '../../lab/simhost/scenarios.ts';
 import { openPage, startBrowser } from '../../testing/browser.ts';
-import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { startDaemon } from '../../testing/daemon.ts';
+import { untilExpected } from '../../testing/expected-affinity.ts';
 import { parseSamples, sample, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { canRunGuests, runGuest, threadId } from '../../testing/qemu.ts';
-import { simulatedRoot } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
 const NAME = 'kt-page';
 /** The time after which a new thread's affinity is its expected affinity. */
 const SETTLED_MS = 6000;
-const VMS = 500;
 
 function canRun(context: TestContext): boolean {
   return (
@@ -62,7 +60,7 @@ test('the page shows the counters of /metrics, and a drift', async (context) => 
 
   // A mask that becomes narrower is a pin; one that becomes wider again is a drift.
   pin('0');
-  await sleep(3000);
+  await untilExpected(daemon, NAME, { vcpu0: '0' });
   assert.equal(await own.page.locator('.thread.drifting').count(), 0);
   const began = performance.now();
   pin(`0-${cpus().length - 1}`);
@@ -74,66 +72,14 @@ test('the page shows the counters of /metrics, and a drift', async (context) => 
   pin('0');
   await own.page.waitForSelector('.thread.drifting', { state: 'detached', timeout: 30_000 });
 
-  const samples = await daemon.samples();
-  const failing = series(samples, 'kvm_telemetry_collector_success').filter((key) => samples.get(key) === 0);
-  assert.equal(await list.page.locator('.sources .chip.bad').count(), failing.length);
+  // On a busy machine a collector fails in one scrape and not in the next, and the page is a second behind.
+  await until(async () => {
+    await sleep(200);
+    const samples = await daemon.samples();
+    const failing = series(samples, 'kvm_telemetry_collector_success').filter(
+      (key) => samples.get(key) === 0,
+    );
+    return (await list.page.locator('.sources .chip.bad').count()) === failing.length;
+  }, 'the page names as many failing sources as /metrics');
   assert.deepEqual([...list.complaints, ...own.complaints, ...list.foreign, ...own.foreign], []);
-});
-
-/** A host on which the load of each VM's first vCPU changes every second. */
-function movingHost(context: TestContext): string {
-  const rootfs = simulatedRoot(context);
-  const { host } = quiet({ seed: 1 }, VMS, 4, { qmp: false, libvirt: false });
-  host.step(1);
-  host.writeTo(rootfs);
-  host.close();
-  const vcpus = host.vms.map(({ pid, vcpus }) => `proc/${pid}/task/${vcpus[0]?.thread.tid}`);
-  const busy = new Float64Array(VMS);
-  let time = 0;
-  const timer = setInterval(() => {
-    time++;
-    for (const [i, folder] of vcpus.entries()) {
-      busy[i] = (busy[i] ?? 0) + 1e9 * (0.5 + 0.4 * Math.sin(i + time / 3));
-      const ns = Math.round(busy[i] ?? 0);
-      writeFileSync(`${rootfs}/${folder}/schedstat`, `${ns} ${Math.round(ns / 9)} 5\n`);
-    }
-  }, 1000);
-  context.after(() => clearInterval(timer));
-  return rootfs;
-}
-
-test('with 500 VMs, the page renders only the visible rows', async (context) => {
-  const browser = await startBrowser(context);
-  if (browser === undefined) return;
-  const daemon = await startDaemon(context, [`--path.rootfs=${movingHost(context)}`]);
-  const opened = await openPage(browser, `${daemon.url}/`);
-  const { page } = opened;
-  await page.waitForSelector('tr[data-vm]', { timeout: 30_000 });
-  await page.evaluate(
-    'window.long = []; new PerformanceObserver((list) => window.long.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" })',
-  );
-  const names = (): Promise<string[]> =>
-    page.locator('tr[data-vm]').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-vm') ?? ''));
-  assert.ok((await names()).length < 80, 'rows that are not visible are not in the document');
-  assert.equal(await page.locator('#vms').getAttribute('aria-rowcount'), String(VMS + 1));
-  await page.getByRole('button', { name: 'vCPU' }).click();
-  const orders = new Set<string>();
-  for (let i = 0; i < 20; i++) {
-    await sleep(1000);
-    orders.add((await names()).slice(0, 10).join(' '));
-    if (i % 4 === 3)
-      await page.locator('.scroller').evaluate((element, top) => element.scrollTo(0, top), i * 700);
-  }
-  assert.ok(orders.size > 2, 'the rows follow the numbers');
-  await page.locator('#filter').fill('vm-0321');
-  assert.deepEqual(await names(), ['vm-0321']);
-  await page.locator('#filter').fill('');
-  await page.locator('.scroller').evaluate((element) => element.scrollTo(0, 1e9));
-  await sleep(300);
-  const last = await page.locator('tr[data-vm]').last().getAttribute('aria-rowindex');
-  assert.equal(last, String(VMS + 1));
-  const long = await page.evaluate<number[]>('window.long');
-  context.diagnostic(`long tasks in 20 s: ${long.map(Math.round).join(', ') || 'none'}`);
-  assert.deepEqual([...opened.complaints, ...opened.foreign], []);
-  await page.screenshot({ path: `${ROOT}dist/screenshots/table-500.png` });
 });
