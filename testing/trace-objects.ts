@@ -21,6 +21,10 @@ export interface FakeTraceObjects {
   readonly periods: Map<TraceObjectName, readonly number[]>;
   /** Sets an element of a map. @param value the weight, and what follows it */
   put(map: string, key: readonly number[], value: readonly number[]): void;
+  /** Ids that an object follows. */
+  readonly followed: Map<TraceObjectName, readonly number[]>;
+  /** Why no ids can be followed. */
+  refuseFollowing: SourceError | undefined;
   /** Elements of a map. */
   size(map: string): number;
 }
@@ -60,6 +64,8 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
     refused: new Map(),
     gates: new Map(),
     periods: new Map(),
+    followed: new Map(),
+    refuseFollowing: undefined,
     size: (name) => mapOf(name).elements.size,
     put(name, key, value) {
       const map = mapOf(name);
@@ -106,6 +112,10 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
         gates: {
           read: (program) => fake.gates.get(`${name} ${program}`) ?? [],
           setPeriods: (periods) => void fake.periods.set(name, periods),
+        },
+        follow(ids) {
+          if (fake.refuseFollowing !== undefined) throw fake.refuseFollowing;
+          fake.followed.set(name, [...ids]);
         },
         close() {
           fake.loaded.delete(name);

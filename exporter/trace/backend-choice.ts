@@ -105,25 +105,26 @@ function begun(bpf: BpfBackend): Choice {
   return { ...NONE, backend: bpf };
 }
 
-/** Whether BPF, which was missing, can count all sets now. */
-export async function canReturnToBpf(
+/** BPF, which was missing, if it can count all sets now: loaded, but it does not begin yet. */
+export async function loadBpfForAll(
   settings: TraceSettings,
   counted: Counted,
   dependencies: BackendDependencies,
-): Promise<boolean> {
+): Promise<BpfBackend | undefined> {
   const bpf = loadBpf(settings, counted, dependencies);
+  if (bpf?.lacks.length === 0) return bpf;
   await bpf?.stop();
-  return bpf?.lacks.length === 0;
+  return undefined;
 }
 
 /** undefined if there can be no BPF here. */
 function loadBpf(
   { sets, bpf, budget }: TraceSettings,
-  { isa, threads: { ownerOf }, tallies }: Counted,
+  { isa, threads, tallies }: Counted,
   { loadTraceObject: load, sinceBoot, now, repeat, isCopy = false }: BackendDependencies,
 ): BpfBackend | undefined {
   if (load === undefined || bpf === 'off' || isCopy) return undefined;
-  return new BpfBackend({ load, isa, sets, budget, tallies, ownerOf, sinceBoot, now, repeat });
+  return new BpfBackend({ load, isa, sets, budget, tallies, threads, sinceBoot, now, repeat });
 }
 
 /** @throws SourceError if BPF counts nothing */

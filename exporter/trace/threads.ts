@@ -45,6 +45,14 @@ export class TracedThreads {
     );
   }
 
+  /** Ids of the VMs' processes. A vhost worker that is a kernel thread (before Linux 6.4) is a process of its own. */
+  get processes(): number[] {
+    return this.traced.vms.flatMap((vm) => [
+      vm.pid,
+      ...[...this.traced.threadsOf(vm)].filter(({ role }) => role === 'vhost').map(({ tid }) => tid),
+    ]);
+  }
+
   /** The vCPU threads of each VM. */
   get vcpus(): PerfTarget[] {
     return this.traced.vms.map((vm) => ({

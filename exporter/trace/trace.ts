@@ -8,11 +8,12 @@ import type { Backend } from './backend.ts';
 import {
   type BackendDependencies,
   type Counted,
-  canReturnToBpf,
+  loadBpfForAll,
   startBackend,
   startTracefs,
   type TraceSettings,
 } from './backend-choice.ts';
+import type { BpfBackend } from './bpf/backend.ts';
 import { type ExitFormat, readExitFormat } from './kernel.ts';
 import { PerfTotals } from './perf-totals.ts';
 import { Tallies } from './tallies.ts';
@@ -178,10 +179,21 @@ export class Trace {
     const wantsBpf = this.#missing.length > 0 && this.#missing.every(({ code }) => code !== 'until_restart');
     if (!(wantsBpf || this.#isFallback) || !this.#backoff.isOver) return;
     this.#backoff.failed();
-    if (wantsBpf && (await canReturnToBpf(this.settings, this.#counted(format), this.dependencies))) {
-      await this.#stop();
-      await this.#start();
-    } else if (this.#isFallback) await this.#returnToTracefs(backend, format);
+    const bpf = wantsBpf
+      ? await loadBpfForAll(this.settings, this.#counted(format), this.dependencies)
+      : undefined;
+    if (bpf !== undefined) await this.#returnToBpf(bpf);
+    else if (this.#isFallback) await this.#returnToTracefs(backend, format);
+  }
+
+  async #returnToBpf(bpf: BpfBackend): Promise<void> {
+    await this.#stop();
+    bpf.begin();
+    this.#backend = bpf;
+    this.#missing = [];
+    this.#limits = [];
+    this.#isFallback = false;
+    this.#backoff.succeeded();
   }
 
   async #returnToTracefs(fallback: Backend, format: ExitFormat): Promise<void> {

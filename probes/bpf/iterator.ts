@@ -1,8 +1,8 @@
 import { closeSync, readSync } from 'node:fs';
 import { SourceError, sourceError } from '../errors.ts';
+import { IdSet } from './id-set.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
 import { failure, loadObject } from './object-file.ts';
-import { ProcessSet } from './process-set.ts';
 
 /** Space for the first read. One read returns at most 32 KiB, and a smaller buffer would split a row. */
 const FIRST_BUFFER = 256 * 1024;
@@ -77,10 +77,10 @@ export class BpfIterator {
   }
 
   /** @throws SourceError if the object has no such map */
-  processSet(map: string): ProcessSet {
+  processSet(map: string): IdSet {
     const found = this.libbpf.findMap(this.loaded.pointer, map);
     if (found === null) throw failure(this.libbpf, sourceOf(this.name));
-    return new ProcessSet(this.libbpf, this.libbpf.mapDescriptor(found), sourceOf(this.name));
+    return new IdSet(this.libbpf, this.libbpf.mapDescriptor(found), sourceOf(this.name));
   }
 
   close(): void {

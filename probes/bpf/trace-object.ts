@@ -1,6 +1,7 @@
 import { SourceError } from '../errors.ts';
 import { CountMap } from './count-map.ts';
 import { Gates } from './gates.ts';
+import { IdSet } from './id-set.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
 import { failure, loadObject } from './object-file.ts';
 
@@ -10,7 +11,9 @@ export type TraceObjectName =
   | 'trace-notifications'
   | 'trace-interrupts'
   | 'trace-halt-poll'
-  | 'trace-block';
+  | 'trace-block'
+  | 'trace-sched'
+  | 'trace-lock';
 
 /**
  * Programs on tracepoints, and the maps in which they count. Descriptors of this process hold all of it, and nothing is pinned:
@@ -20,6 +23,7 @@ export class TraceObject {
   readonly gates: Gates;
   readonly #links = new Map<string, Pointer>();
   readonly #maps = new Map<string, CountMap>();
+  #followed: IdSet | undefined;
 
   private constructor(
     private readonly libbpf: Libbpf,
@@ -68,6 +72,16 @@ export class TraceObject {
     const map = new CountMap(this.libbpf, this.#find(name), `${this.title} ${name}`);
     this.#maps.set(name, map);
     return map;
+  }
+
+  /** Counts events of these threads or processes only: of an object that has the map `followed`. @throws SourceError */
+  follow(ids: Iterable<number>): void {
+    this.#followed ??= new IdSet(
+      this.libbpf,
+      this.libbpf.mapDescriptor(this.#find('followed')),
+      `${this.title} followed`,
+    );
+    this.#followed.replace(new Set(ids), 1);
   }
 
   close(): void {

@@ -70,6 +70,11 @@ static __always_inline u32 thread_id(void)
 	return (u32)bpf_get_current_pid_tgid();
 }
 
+static __always_inline u32 process_id(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
 /* Two threads whose ids differ by a multiple of this displace each other in a table of what they do now. */
 #define THREAD_SLOTS 8192
 
@@ -80,6 +85,16 @@ static __always_inline u32 thread_id(void)
 		__uint(max_entries, entries);            \
 		__type(key, key_type);                   \
 		__type(value, value_type);               \
+	} name SEC(".maps")
+
+/* What is counted, by ids that user space writes. */
+#define FOLLOWED(name)                                   \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_HASH);         \
+		__uint(max_entries, 65536);              \
+		__uint(map_flags, BPF_F_NO_PREALLOC);    \
+		__type(key, u32);                        \
+		__type(value, u32);                      \
 	} name SEC(".maps")
 
 /* A table with one element for each slot. */

@@ -67,7 +67,8 @@ test('trace events on a real KVM host', { timeout: TIMEOUT_MS }, async (context)
   });
 
   // A second exporter takes a minute and a half to start. CI has no time for it; a release runs it (RELEASE.md).
-  const checkIfLong = process.env['LAB_SHORT'] === undefined ? check : async () => undefined;
+  const isLong = process.env['LAB_SHORT'] === undefined;
+  const checkIfLong = isLong ? check : async () => undefined;
   await checkIfLong('BPF and hist triggers count the same in one boot', async ({ host }) => {
     const address = `127.0.0.1:${PORT + 1}`;
     await startExporter(host, MAIN, address, [
@@ -190,12 +191,34 @@ rmdir ${TRACEFS}/instances/theirs; echo '!theirs' >> ${TRACEFS}/synthetic_events
       const switches = `cat /proc/${pid}/task/*/status | grep ctxt_switches`;
       const counted = (text: string): number =>
         [...text.matchAll(/:\t(\d+)/g)].reduce((total, [, count]) => total + Number(count), 0);
-      const read = async (): Promise<number> => counted(await host.output(switches));
-      const [before, least] = await standingStill(host, read);
+      const address = `127.0.0.1:${PORT + 1}`;
+      const bpf = ['--trace.backend=bpf', '--trace.budget=1', '--state.dir=/run/lab/state-bpf'];
+      if (isLong) await startExporter(host, MAIN, address, ['--trace.sets=sched,lock', ...bpf]);
+      const read = async (): Promise<[number, Samples | undefined]> => [
+        counted(await host.output(switches)),
+        isLong ? await scrape(host, PORT + 1) : undefined,
+      ];
+      const [before, [least, first]] = await standingStill(host, read);
       await host.output('sleep 5');
-      const [after, most] = await standingStill(host, read);
+      const [after, [most, last]] = await standingStill(host, read);
       const event = { ...VM, event: 'sched_switch' };
       const name = 'kvm_vm_trace_events_total';
+      if (first !== undefined && last !== undefined) {
+        const grown = (from: Samples, to: Samples, counter: string, labels = VM): number =>
+          sum(to, counter, labels) - sum(from, counter, labels);
+        for (const each of ['sched_switch', 'sched_migrate_task', 'contention_end']) {
+          const labels = { ...VM, event: each };
+          const [triggers, programs] = [grown(before, after, name, labels), grown(first, last, name, labels)];
+          context.diagnostic(`${each}: ${triggers} by hist triggers, ${programs} by BPF`);
+          assert.ok(
+            Math.abs(programs - triggers) <= Math.max(1, triggers / 100),
+            `${each}: ${programs} of ${triggers}`,
+          );
+        }
+        const waits = 'kvm_vm_lock_contention_seconds_total';
+        const seconds = [grown(before, after, waits), grown(first, last, waits)];
+        context.diagnostic(`seconds of waits for locks by hist triggers and BPF: ${seconds.join(', ')}`);
+      }
       const traced = sum(after, name, event) - sum(before, name, event);
       // The filter is for threads on the I/O path; QEMU's main thread does almost nothing.
       assert.ok(traced > 100 && traced <= most - least + 20, `${traced} of ${most - least}`);
@@ -253,13 +276,13 @@ async function makeReady(host: LabHost): Promise<TraceBench> {
 }
 
 /** A scrape, and what `read` reads, with the guest stopped: no reading is of a later moment than another. */
-async function standingStill(
+async function standingStill<T>(
   host: LabHost,
-  read = (): Promise<number> => Promise.resolve(0),
-): Promise<[Samples, number]> {
+  read: () => Promise<T> = () => Promise.resolve(undefined as T),
+): Promise<[Samples, T]> {
   await host.monitor('vm-a', 'stop');
   await host.output('sleep 1');
-  const result: [Samples, number] = [await scrape(host, PORT), await read()];
+  const result: [Samples, T] = [await scrape(host, PORT), await read()];
   await host.monitor('vm-a', 'cont');
   return result;
 }

@@ -1,4 +1,4 @@
-import { SourceError, sourceError } from '../../../probes/errors.ts';
+import { type SourceError, sourceError } from '../../../probes/errors.ts';
 import type { SetReading } from '../../model/trace-reading.ts';
 import type { VmTrace } from '../../model/vm-trace.ts';
 import { Backoff } from '../../schedule/backoff.ts';
@@ -44,9 +44,10 @@ export class BpfBackend implements Backend {
     this.#load(OBJECTS.filter((object) => object.sets.some((set) => sets.includes(set))));
   }
 
-  /** Takes over the tallies from another backend. */
+  /** Takes over the tallies from another backend, which has counted until now. */
   begin(): void {
     const { tallies, repeat } = this.options;
+    for (const object of this.#objects) object.empty();
     this.#maps = tallies.restart();
     this.#sampling.adjust();
     this.#adjusting = repeat(() => this.#sampling.adjust(), ADJUST_MS);
@@ -59,16 +60,12 @@ export class BpfBackend implements Backend {
 
   /** Why it does not count all of the sets, apart from tracepoints that this kernel lacks. */
   get lacks(): readonly SourceError[] {
-    const unknown = this.options.sets.filter((set) => !OBJECTS.some(({ sets }) => sets.includes(set)));
-    const reason = 'BPF does not count this set';
-    return [
-      ...this.#failures.values(),
-      ...unknown.map((set) => new SourceError('absent', `trace set ${set}`, reason, 'until_restart')),
-    ];
+    return [...this.#failures.values()];
   }
 
   async tick(): Promise<void> {
     this.#ticks++;
+    for (const object of this.#objects) object.follow();
     if (this.#ticks % RETRY_TICKS === 0) for (const object of this.#objects) object.attach();
     const retried = [...this.#failures].filter(([, { code }]) => code !== 'until_restart');
     if (retried.length > 0 && this.#backoff.isOver) this.#load(retried.map(([object]) => object));

@@ -31,10 +31,18 @@ export interface Program {
   readonly isX86?: boolean;
 }
 
+/** The threads and processes of the traced VMs: exporter/trace/threads.ts */
+export interface Followed {
+  readonly onIoPath: readonly number[];
+  readonly processes: readonly number[];
+}
+
 /** An object of probes/bpf/ and how it is read. */
 export interface ObjectOfSets {
   readonly name: TraceObjectName;
   readonly sets: readonly TraceSetName[];
+  /** The ids in its map `followed`, if it has one: it counts only events of these. */
+  readonly follows?: keyof Followed;
   /** What to attach for the sets. */
   programs(sets: ReadonlySet<TraceSetName>): readonly Program[];
   readonly maps: readonly MapOfCounts[];
@@ -142,6 +150,31 @@ export const OBJECTS: readonly ObjectOfSets[] = [
         fields: [4, 4],
         value: 'sum',
         views: [view('blockDurations', ([exponent = 0]) => [exponent])],
+      },
+    ],
+  },
+  {
+    name: 'trace-sched',
+    sets: ['sched'],
+    follows: 'onIoPath',
+    programs: () => [program('switches', 0), program('migrations', 1)],
+    maps: [
+      counts('sched', 'switch_counts', [], [view('switches')]),
+      counts('sched', 'migration_counts', [], [view('migrations')]),
+    ],
+  },
+  {
+    name: 'trace-lock',
+    sets: ['lock'],
+    follows: 'processes',
+    programs: () => [timed('contentions', 0), program('ends', undefined)],
+    maps: [
+      {
+        name: 'contention_durations',
+        set: 'lock',
+        fields: [4, 4],
+        value: 'sum',
+        views: [view('lockContention', ([exponent = 0]) => [exponent])],
       },
     ],
   },

@@ -7,7 +7,7 @@ import type { EventCost } from '../budget.ts';
 import type { TraceSetName } from '../sets.ts';
 import type { Tallies } from '../tallies.ts';
 import type { OwnerOf } from '../tally.ts';
-import type { MapOfCounts, ObjectOfSets, Program } from './objects.ts';
+import type { Followed, MapOfCounts, ObjectOfSets, Program } from './objects.ts';
 import { rowsOf, tallyRows } from './rows.ts';
 import { SampledExits } from './sampled-exits.ts';
 import type { Sampled } from './sampling.ts';
@@ -16,6 +16,7 @@ import type { Sampled } from './sampling.ts';
 export interface LoadedObject {
   attach(program: string): void;
   map(name: string): Pick<CountMap, 'keySize' | 'valueSize' | 'maxEntries' | 'read' | 'take'>;
+  follow(ids: Iterable<number>): void;
   readonly gates: { read(program: number): Gate[]; setPeriods(periods: readonly number[]): void };
   close(): void;
 }
@@ -27,13 +28,15 @@ export interface ObjectDependencies {
   readonly isa: Isa;
   readonly sets: readonly TraceSetName[];
   readonly tallies: Tallies;
-  readonly ownerOf: OwnerOf;
+  readonly threads: Followed & { readonly ownerOf: OwnerOf };
   /** Seconds since boot. */
   sinceBoot(): number;
 }
 
 /** A map that is fuller than this is emptied at the next reading. */
 const FULL = 3 / 4;
+/** Name of the map of ids. */
+const FOLLOWED = 'followed';
 
 /** One object of programs on tracepoints: attaches what the sets need, and adds its maps to the tallies. */
 export class TracedObject implements Sampled {
@@ -51,7 +54,7 @@ export class TracedObject implements Sampled {
 
   /** @throws SourceError if the object cannot be loaded */
   constructor(
-    object: ObjectOfSets,
+    private readonly object: ObjectOfSets,
     load: LoadTraceObject,
     private readonly dependencies: ObjectDependencies,
   ) {
@@ -64,6 +67,7 @@ export class TracedObject implements Sampled {
     this.#maps = object.maps.map((map) => (wanted.has(map.set) ? map : { ...map, views: [] }));
     this.#loaded = load(object.name);
     try {
+      this.follow();
       this.attach();
     } catch (error) {
       this.#loaded.close();
@@ -85,6 +89,18 @@ export class TracedObject implements Sampled {
     }
   }
 
+  /** Call when VMs may have other threads. The kernel leaves out events of other processes, if the object can. */
+  follow(): void {
+    const { follows } = this.object;
+    if (follows === undefined) return;
+    this.#failures.delete(FOLLOWED);
+    try {
+      this.#loaded.follow(this.dependencies.threads[follows]);
+    } catch (error) {
+      this.#failures.set(FOLLOWED, sourceError(error, FOLLOWED));
+    }
+  }
+
   /** Whether none of its tracepoints is in this kernel now. */
   get isIdle(): boolean {
     return this.#missing.size === this.#programs.length;
@@ -101,7 +117,8 @@ export class TracedObject implements Sampled {
 
   /** Adds the counts of a map to its tallies. A map that was nearly full at the last reading is emptied. */
   read(map: MapOfCounts): void {
-    const { tallies, ownerOf, sinceBoot } = this.dependencies;
+    const { tallies, threads, sinceBoot } = this.dependencies;
+    const { ownerOf } = threads;
     this.#failures.delete(map.name);
     try {
       const counts = this.#loaded.map(map.name);
@@ -118,6 +135,17 @@ export class TracedObject implements Sampled {
       if (isFull && map.value === 'exits') this.#exits.restart((tid) => ownerOf(tid) !== undefined);
     } catch (error) {
       this.#failures.set(map.name, sourceError(error, map.name));
+    }
+  }
+
+  /** Empties the maps. What they have counts no more. */
+  empty(): void {
+    for (const map of this.#maps) {
+      try {
+        this.#loaded.map(map.name).take();
+      } catch (error) {
+        this.#failures.set(map.name, sourceError(error, map.name));
+      }
     }
   }
 

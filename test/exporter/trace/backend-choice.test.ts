@@ -92,7 +92,7 @@ test('a named backend is the only one', async (context) => {
 });
 
 test('auto returns to BPF when all objects can be loaded, and tries less and less often', async (context) => {
-  const { tracefs, kernel, trace, tick } = await started(context, {});
+  const { tracefs, kernel, trace, tick, loads } = await started(context, {});
   kernel.refused.set('trace-exits', REFUSED);
   await trace.start();
   await tick(60);
@@ -100,13 +100,21 @@ test('auto returns to BPF when all objects can be loaded, and tries less and les
   kernel.refused.clear();
   await tick(119);
   assert.equal(trace.read().backend, 'tracefs');
+  loads.length = 0;
   await tick(1);
   const { backend, missing, limits, problems } = trace.read();
   assert.deepEqual([backend, missing, limits, problems, tracefs.instances()], ['bpf', [], [], [], []]);
+  assert.deepEqual(
+    loads,
+    ['trace-exits', 'trace-interrupts'],
+    'the objects of the try are the ones that count',
+  );
 });
 
-test('a set that BPF does not count is no reason to try again', async (context) => {
-  const { trace, tick, loads } = await started(context, { sets: ['exits', 'sched'] });
+test('what only a restart can change is no reason to try again', async (context) => {
+  const { kernel, trace, tick, loads } = await started(context, { sets: ['exits'] });
+  const refused = new SourceError('absent', 'koffi', 'not installed', 'until_restart');
+  kernel.refused.set('trace-exits', refused);
   await trace.start();
   await tick(3600);
   assert.deepEqual([trace.read().backend, loads], ['tracefs', ['trace-exits']]);

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OBJECTS } from '../../../exporter/trace/bpf/objects.ts';
-import { rowsOf } from '../../../exporter/trace/bpf/rows.ts';
+import { type Row, rowsOf } from '../../../exporter/trace/bpf/rows.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { TraceObject, type TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import { readTaskMigrations } from '../../../probes/proc-task-sched.ts';
 import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
+import { liveHost } from '../../../testing/captured.ts';
 import { ROOT } from '../../../testing/daemon.ts';
 import { canRunKickingGuests, type KickingGuest, kickingGuest } from '../../../testing/kicking-guest.ts';
+import { until } from '../../../testing/patience.ts';
+import { threadId } from '../../../testing/qemu.ts';
 import { has, hasTool } from '../../../testing/tools.ts';
 
+const HOST = liveHost();
 const NOTIFICATIONS = 'trace-notifications';
 /** Of the program on kvm_pio. */
 const PIO = 2;
@@ -61,7 +66,7 @@ test('every object of this kernel loads, attaches and has the maps that the expo
   }
 });
 
-test("each kick is counted, and a sample's weights are right within five standard errors", async (context) => {
+test("each kick and switch is counted, and a sample's weights are right within five standard errors", async (context) => {
   if (!canRunKickingGuests(context)) return;
   const object = load(context, NOTIFICATIONS);
   if (object === undefined) return;
@@ -97,7 +102,39 @@ test("each kick is counted, and a sample's weights are right within five standar
   const reads = await run(guest);
   const surplus = kicksIn(object, guest) - from - reads;
   assert.ok(surplus >= 0 && surplus <= 2 * period * cpus().length, `${surplus} too many of ${reads}`);
+  await checkSwitches(context, guest);
 });
+
+/** Switches and moves of a vCPU equal those of /proc, and other threads have no rows. */
+async function checkSwitches(context: TestContext, guest: KickingGuest): Promise<void> {
+  const object = load(context, 'trace-sched');
+  if (object === undefined) return;
+  const tid = Number(threadId(guest.pid, 'CPU 0/KVM'));
+  const thread = `/proc/${guest.pid}/task/${tid}`;
+  const status = (): number => {
+    const text = readFileSync(`${thread}/status`, 'latin1');
+    return sum([...text.matchAll(/ctxt_switches:\t(\d+)/g)].map(([, count]) => Number(count)));
+  };
+  object.follow([tid]);
+  object.attach('switches');
+  object.attach('migrations');
+  const [switches, moves] = [status(), readTaskMigrations(HOST, thread)];
+  await guest.go();
+  for (let i = 0; i < 20; i++) {
+    execFileSync('taskset', ['-pc', String(i % 2), String(tid)], { stdio: 'ignore' });
+    await sleep(20);
+  }
+  await guest.stopAndCount();
+  const counted = rowsIn(object, 'switch_counts');
+  assert.deepEqual(
+    counted.map((row) => row.tid),
+    [tid],
+  );
+  assert.equal(sum(counted.map(({ weight }) => weight)), status() - switches);
+  const moved = sum(rowsIn(object, 'migration_counts').map(({ weight }) => weight));
+  assert.ok(cpus().length === 1 || moved > 10, `${moved}`);
+  assert.equal(moved, readTaskMigrations(HOST, thread) - moves);
+}
 
 function gate(object: TraceObject): { events: number; passed: number } {
   const cpus = object.gates.read(PIO);
@@ -107,6 +144,43 @@ function gate(object: TraceObject): { events: number; passed: number } {
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, each) => total + each, 0);
 }
+
+/** Rows of a map of an object, by its description. */
+function rowsIn(object: TraceObject, name: string): Row[] {
+  const spec = OBJECTS.flatMap(({ maps }) => maps).find((each) => each.name === name);
+  if (spec === undefined) throw new Error(`${name} is gone`);
+  const map = object.map(name);
+  return rowsOf(map.read(), spec, map);
+}
+
+test('each wait of a process for a contended lock is counted once', async (context) => {
+  if (!hasTool(context, 'perf', 'linux-perf')) return;
+  const object = load(context, 'trace-lock');
+  if (object === undefined) return;
+  const bench = ['sh', '-c', 'read x; exec perf bench sched messaging -t -g 2 -l 200 >/dev/null'];
+  const child = spawn('perf', ['stat', '-x,', '-e', 'lock:contention_end', '--', ...bench], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  context.after(() => child.kill('SIGKILL'));
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  const shell = (): number =>
+    Number(spawnSync('pgrep', ['-P', String(child.pid), '-x', 'sh'], { encoding: 'utf8' }).stdout);
+  await until(() => shell() > 0, 'the shell waits');
+  object.follow([shell()]);
+  for (const program of ['ends', 'contentions']) object.attach(program);
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  child.stdin.end('\n');
+  await exited;
+  const ends = Number(/^(\d+),,lock:contention_end/m.exec(errors)?.[1]);
+  const rows = rowsIn(object, 'contention_durations');
+  const waits = sum(rows.map(({ weight }) => weight));
+  // A wait for another lock within a wait has an end without a beginning.
+  assert.ok(ends > 500 && Math.abs(waits / ends - 1) < 0.02, `${waits} of ${ends}: ${errors}`);
+  assert.ok(sum(rows.map(({ more: [ns = 0] }) => ns)) > 0);
+});
 
 test('a process that is killed leaves no program, link or map in the kernel', async (context) => {
   if (load(context, NOTIFICATIONS) === undefined || !hasTool(context, 'bpftool', 'bpftool')) return;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BpfBackend } from '../../../../exporter/trace/bpf/backend.ts';
-import type { TraceSetName } from '../../../../exporter/trace/sets.ts';
+import { OBJECTS } from '../../../../exporter/trace/bpf/objects.ts';
+import { TRACE_SET_NAMES, type TraceSetName } from '../../../../exporter/trace/sets.ts';
 import { Tallies } from '../../../../exporter/trace/tallies.ts';
 import type { Owner } from '../../../../exporter/trace/tally.ts';
 import { SourceError } from '../../../../probes/errors.ts';
@@ -12,11 +13,16 @@ const VCPU: Owner = { vm: 'vm', thread: 'vcpu0', startTime: 0 };
 function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = fakeTraceObjects()) {
   const clock = { ms: 0 };
   const timers = new Set<() => void>();
+  const threads = {
+    ownerOf: (tid: number) => (tid === 11 ? VCPU : undefined),
+    onIoPath: [11],
+    processes: [10],
+  };
   const options = {
     isa: 'svm' as const,
     sets,
     tallies,
-    ownerOf: (tid: number) => (tid === 11 ? VCPU : undefined),
+    threads,
     sinceBoot: () => 100,
     load: kernel.load,
     budget: 0.01,
@@ -35,7 +41,7 @@ function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = 
     for (const _ of backend.read());
     return backend.of('vm');
   };
-  return { kernel, tallies, start, read, clock, timers };
+  return { kernel, tallies, start, read, clock, timers, threads };
 }
 
 test('the maps of all sets become the counts of the VM', () => {
@@ -95,13 +101,55 @@ test('durations need programs of their own, and have sums', () => {
   );
 });
 
-test('each object works without the others, and a set that BPF lacks is named', () => {
-  const { kernel, start, read } = setUp(['exits', 'notifications', 'sched']);
+test('switches and moves of threads on the I/O path, and waits for locks of all threads of the VMs', async () => {
+  const { kernel, start, read, threads } = setUp(['sched', 'lock']);
+  const backend = start();
+  assert.deepEqual(
+    kernel.followed,
+    new Map([
+      ['trace-sched', [11]],
+      ['trace-lock', [10]],
+    ]),
+  );
+  kernel.put('switch_counts', [11], [7]);
+  kernel.put('migration_counts', [11], [2]);
+  kernel.put('contention_durations', [11, 12], [3, 9000]);
+  kernel.put('contention_durations', [11, 20], [1, 900_000]);
+  const { events, lockContentionNs } = read(backend);
+  assert.deepEqual(Object.fromEntries(events), { sched_switch: 7, sched_migrate_task: 2, contention_end: 4 });
+  assert.equal(lockContentionNs, 909_000);
+  threads.onIoPath = [11, 12];
+  await backend.tick();
+  assert.deepEqual(kernel.followed.get('trace-sched'), [11, 12]);
+  kernel.refuseFollowing = new SourceError('failed', 'followed', 'E2BIG', 'E2BIG');
+  await backend.tick();
+  assert.deepEqual(
+    backend.problems.map(({ message }) => message),
+    ['followed: E2BIG', 'followed: E2BIG'],
+  );
+  kernel.refuseFollowing = undefined;
+  await backend.tick();
+  assert.deepEqual(backend.problems, []);
+});
+
+test('there is an object for every set', () => {
+  assert.deepEqual(new Set(OBJECTS.flatMap(({ sets }) => sets)), new Set(TRACE_SET_NAMES));
+});
+
+test('what the maps have before the backend begins does not count', () => {
+  const { kernel, start, read } = setUp(['halt_poll']);
+  kernel.put('halt_poll_counts', [11, 1], [4]);
+  const backend = start();
+  assert.equal(read(backend).events.get('kvm_halt_poll_ns'), 0);
+});
+
+test('each object works without the others', () => {
+  const { kernel, start, read } = setUp(['exits', 'notifications']);
   kernel.refused.set('trace-exits', new SourceError('failed', 'BPF object trace-exits', 'EINVAL', 'EINVAL'));
   const backend = start();
   assert.deepEqual(
     backend.lacks.map(({ message }) => message),
-    ['BPF object trace-exits: EINVAL', 'trace set sched: BPF does not count this set'],
+    ['BPF object trace-exits: EINVAL'],
   );
   assert.ok(backend.isUsable);
   assert.equal(read(backend).exits, undefined);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { IdSet } from '../../../probes/bpf/id-set.ts';
 import type { Libbpf } from '../../../probes/bpf/libbpf.ts';
-import { ProcessSet } from '../../../probes/bpf/process-set.ts';
 
 /** A map of the kernel with room for some keys. */
 function fakeMap(room: number) {
@@ -21,7 +21,7 @@ function fakeMap(room: number) {
     },
     errno: () => 'E2BIG',
   } as unknown as Libbpf;
-  return { keys, calls, set: new ProcessSet(libbpf, 3, 'BPF iterator threads') };
+  return { keys, calls, set: new IdSet(libbpf, 3, 'BPF iterator threads') };
 }
 
 test('only what differs is changed', () => {
@@ -39,7 +39,7 @@ test('only what differs is changed', () => {
   );
 });
 
-test('a map without room is an error, and fewer processes fit again', () => {
+test('a map without room is an error, and fewer ids fit again', () => {
   const { keys, set } = fakeMap(2);
   assert.throws(() => set.replace(new Set([1, 2, 3]), 1), { kind: 'failed', reason: 'E2BIG' });
   set.replace(new Set([2, 4]), 1);
