@@ -11,13 +11,18 @@ const VM = 16;
 /**
  * Rows of this host for a copy of it, by the name of their file. The addresses of VMs in the kernel become numbers.
  *
+ * @param only the processes of some VMs; all if undefined
  * @throws SourceError
  */
-export function captureRows(libbpf: Libbpf, host: Host): Record<'kvm' | 'threads', Buffer> {
+export function captureRows(
+  libbpf: Libbpf,
+  host: Host,
+  only?: ReadonlySet<number>,
+): Record<'kvm' | 'threads', Buffer> {
   const kvm = BpfIterator.load(libbpf, 'kvm');
   const threads = BpfIterator.load(libbpf, 'threads');
   try {
-    const rows = withoutAddresses(Buffer.from(kvm.read()));
+    const rows = withoutAddresses(rowsOf(Buffer.from(kvm.read()), only));
     const pids = new Set(parseKvmRows(rows, kvm.object).vms.map(({ pid }) => pid));
     threads.processSet('processes').replace(pids, Math.ceil(readPossibleCpus(host) / 64));
     return { kvm: rows, threads: Buffer.from(threads.read()) };
@@ -25,6 +30,16 @@ export function captureRows(libbpf: Libbpf, host: Host): Record<'kvm' | 'threads
     kvm.close();
     threads.close();
   }
+}
+
+function rowsOf(rows: Buffer, only: ReadonlySet<number> | undefined): Buffer {
+  const kept: Buffer[] = [];
+  let start = 0;
+  for (const { pid, size } of rowsIn(rows, 'rows of KVM')) {
+    if (only === undefined || only.has(pid)) kept.push(rows.subarray(start, start + size));
+    start += size;
+  }
+  return Buffer.concat(kept);
 }
 
 /** Numbers the VMs in the order of their rows. */
