@@ -33,7 +33,8 @@ export class Inventory {
   readonly #facts = new HostFacts();
   readonly #problems = new Problems();
   readonly #disks: VmDisks;
-  #entries = new Map<string, Entry>();
+  /** In the order of their labels. */
+  #entries: Map<string, Entry> = new Map();
   #vhostWorkers: ReadonlyMap<number, readonly number[]> = new Map();
   #running: { full: boolean; done: Promise<void> } | undefined;
   #passes = 0;
@@ -52,7 +53,7 @@ export class Inventory {
 
   /** VMs of the last pass, sorted by label. */
   get vms(): Vm[] {
-    return [...this.#entries.values()].map(({ vm }) => vm).sort((a, b) => (a.label < b.label ? -1 : 1));
+    return Array.from(this.#entries.values(), ({ vm }) => vm);
   }
 
   get disks(): readonly Disk[] {
@@ -153,9 +154,9 @@ export class Inventory {
       this.#problems.clear();
       this.#facts.refresh(host, this.#problems);
     }
-    const ended = await this.#dropEnded();
-    const directories = kvmDirectories(host, this.#problems);
     const holders = this.vmHolders();
+    const ended = await this.#dropEnded(holders);
+    const directories = kvmDirectories(host, this.#problems);
     const scan = await this.#scanner.scan(
       host,
       full,
@@ -172,15 +173,23 @@ export class Inventory {
     if (full || fresh.length > 0) await this.#enrich(entries, directories);
     if (full) this.#passes++;
     await this.#disks.refresh(full ? entries : fresh, this.#passes);
-    for (const entry of fresh) this.#entries.set(entry.vm.key, entry);
+    if (full || fresh.length > 0) this.#entries = byLabel([...this.#entries.values(), ...fresh]);
   }
 
-  /** @returns pids of VMs that have exited: a new process may have reused one */
-  async #dropEnded(): Promise<number[]> {
+  /**
+   * A VM in KVM whose process is still the same one runs. The others are read from /proc.
+   *
+   * @param holders ids of the processes that have a VM in KVM; undefined if unknown
+   * @returns pids of VMs that have exited: a new process may have reused one
+   */
+  async #dropEnded(holders: ReadonlySet<number> | undefined): Promise<number[]> {
     const yielder = new Yielder();
     const ended: number[] = [];
+    const snapshot = this.readThreads();
     for (const [key, entry] of this.#entries) {
       if (yielder.isDue()) await yielder.yield();
+      const { vm } = entry;
+      if (holders?.has(vm.pid) === true && snapshot.ofProcess(vm) !== undefined) continue;
       if (isAlive(this.host, entry)) continue;
       this.#entries.delete(key);
       ended.push(entry.vm.pid);
@@ -230,6 +239,11 @@ export class Inventory {
     const labels = assignLabels(claims, previous);
     for (const entry of entries) entry.vm = { ...entry.vm, label: labels.get(entry.vm.key) ?? entry.vm.key };
   }
+}
+
+function byLabel(entries: readonly Entry[]): Map<string, Entry> {
+  const sorted = [...entries].sort((a, b) => (a.vm.label < b.vm.label ? -1 : 1));
+  return new Map(sorted.map((entry) => [entry.vm.key, entry]));
 }
 
 /** Reports each cause once: many VMs have their images on the same file system. */

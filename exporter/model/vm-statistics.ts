@@ -97,13 +97,13 @@ export function requestsOf(disks: readonly Disk[]): number {
     .reduce((sum, operation) => sum + (operation?.operations ?? 0), 0);
 }
 
-/** The part of a VM's statistics that says how its disks are served. */
 /** What only the kernel reports of a VM. */
 export type KernelFacts = Pick<
   VmStatistics,
   'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'
 >;
 
+/** The part of a VM's statistics that says how its disks are served. */
 export type Storage = Pick<VmStatistics, 'disks' | 'iothreads'>;
 
 /** Sums over the vCPUs, as debugfs shows a VM. A peak is the maximum of the vCPUs. */

@@ -15,6 +15,8 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
  * configured.
  */
 const MAX_CONNECT_MS = 1000;
+/** Which threads run vCPUs changes rarely: the rows with which this pass found the VMs are new enough. */
+const OF_THIS_PASS_MS = 5000;
 
 export interface RemoteSettings {
   readonly kernel: BpfSettings;
@@ -73,7 +75,7 @@ export class RemoteSources {
   /** Searches for the monitors of all VMs and queries new ones, which identify the VM's threads. */
   async discover(vms: readonly Vm[]): Promise<void> {
     this.#kernel.prepare();
-    this.#queryKernel(vms);
+    this.#queryKernel(vms, OF_THIS_PASS_MS);
     if (!this.settings.qmp.enabled) return this.#sessions.close();
     this.#sessions.locate(vms, true);
     this.#remember(vms, [(await this.#connect(vms, MAX_CONNECT_MS)).statistics]);
@@ -144,8 +146,8 @@ export class RemoteSources {
   }
 
   /** The kernel also reports which threads run vCPUs, whatever their names are. */
-  #queryKernel(vms: readonly Vm[]): KernelResult {
-    const result = this.#kernel.query(vms);
+  #queryKernel(vms: readonly Vm[], maxAgeMs?: number): KernelResult {
+    const result = this.#kernel.query(vms, maxAgeMs);
     for (const vm of vms) {
       const vcpus = this.#kernel.vcpusOf(vm);
       if (vcpus !== undefined) this.inventory.identifyVcpus(vm.key, vcpus);

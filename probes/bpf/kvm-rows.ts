@@ -108,7 +108,7 @@ interface KvmRow {
   readonly pid: number;
   /** Distinguishes the VMs of a process. It derives from a kernel address and never leaves the exporter. */
   readonly vm: number;
-  /** KVM's statistics by name, without those that this kernel lacks. */
+  /** KVM's statistics by name, without those that this kernel lacks. Decoded at each access: a search for VMs needs none. */
   readonly statistics: ReadonlyMap<string, number>;
 }
 
@@ -143,7 +143,7 @@ export interface VcpuRow extends KvmRow {
   readonly isApicvActive: boolean | undefined;
   /** Whether the guest turned off the host's halt polling, because it polls itself; undefined if this kernel does not have it. */
   readonly guestPolls: boolean | undefined;
-  /** Counts by log2 bucket in KVM's order; empty if this kernel has none. */
+  /** Counts by log2 bucket in KVM's order; empty if this kernel has none. Decoded at each access. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -197,6 +197,7 @@ const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
  * Parses the rows of probes/bpf/kvm.bpf.c. Several descriptors of a vCPU (dup, threads with their own table) give several rows of
  * it, of which the first counts.
  *
+ * @param bytes kept by the result
  * @throws SourceError malformed
  */
 export function parseKvmRows(bytes: Buffer, format: string): KvmRows {
@@ -231,7 +232,9 @@ function vmRow(row: Row, ioeventfds: readonly Ioeventfd[]): VmRow {
     pid: row.pid,
     vm: vmOf(row),
     hasModuleTypes: (fields & FIELD_IOEVENTFDS) !== 0,
-    statistics: statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES),
+    get statistics() {
+      return statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES);
+    },
     notifyAddresses:
       (fields & FIELD_IOEVENTFDS) === 0 || ioeventfds.length >= MAX_IOEVENTFDS
         ? undefined
@@ -280,11 +283,15 @@ function vcpuRow(row: Row): VcpuRow {
     vm: vmOf(row),
     id: row.u32(VCPU_ID),
     tid: row.u32(VCPU_TID),
-    statistics: statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES),
+    get statistics() {
+      return statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES);
+    },
     haltPollNs: (fields & FIELD_HALT_POLL) === 0 ? undefined : row.u32(VCPU_HALT_POLL_NS),
     isApicvActive: flagOf(fields, FIELD_APICV, FIELD_APICV_ACTIVE),
     guestPolls: flagOf(fields, FIELD_POLL_CONTROL, FIELD_GUEST_POLLS),
-    histograms: (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row),
+    get histograms() {
+      return (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row);
+    },
   };
 }
 

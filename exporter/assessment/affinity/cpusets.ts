@@ -26,8 +26,11 @@ interface Reading<T> {
   readonly value: T;
 }
 
-/** Cpusets rarely change. A change also moves the masks, and a moved mask invalidates the cached cpuset. */
-const READ_AGAIN_TICKS = 60;
+/**
+ * Five minutes. Cpusets rarely change, and reading that of a VM opens a file of each thread. A change also moves the masks, and a
+ * moved mask invalidates the cached cpuset.
+ */
+const READ_AGAIN_TICKS = 300;
 
 /** Caches the cpusets of VMs and their threads. */
 export class Cpusets {

@@ -10,7 +10,7 @@ import type { RowReader } from './row-reader.ts';
 import { statisticsOf, vcpuThreads } from './statistics.ts';
 
 const NO_ROWS: KvmRows = { vms: [], vcpus: [] };
-/** A query uses the rows that the search for VMs has read, if they are not older. */
+/** The query of a scrape uses the rows that the search for VMs has read, if they are not older. */
 const SHARED_MS = 100;
 
 /** KVM's statistics from the kernel's own structures, read by a BPF iterator. */
@@ -57,8 +57,12 @@ export class KernelStatistics {
     }
   }
 
-  /** Reads the statistics of these VMs now. */
-  query(vms: readonly Vm[]): KernelResult {
+  /**
+   * Reads the statistics of these VMs.
+   *
+   * @param maxAgeMs rows that the search for VMs has read are used if they are not older
+   */
+  query(vms: readonly Vm[], maxAgeMs = SHARED_MS): KernelResult {
     this.#last = new Map();
     this.#vcpus = new Map();
     const { reader, missing, objects, title } = this.#object;
@@ -68,7 +72,7 @@ export class KernelStatistics {
     const kvm = vms.filter(({ accel }) => accel === 'kvm');
     const queried = new Set(kvm.map(({ key }) => key));
     try {
-      const isFresh = shared !== undefined && this.now() - shared.at <= SHARED_MS;
+      const isFresh = shared !== undefined && this.now() - shared.at <= maxAgeMs;
       const rows = isFresh ? shared.rows : (this.#read() ?? NO_ROWS);
       this.#vcpus = vcpuThreads(rows);
       const statistics = statisticsOf(rows, kvm, this.indexOf);
@@ -105,8 +109,8 @@ export class KernelStatistics {
 
   #read(): KvmRows | undefined {
     const { reader, title } = this.#object;
-    // The program writes the rows of all processes.
-    return reader && parseKvmRows(reader.read(new Set()), title);
+    // The program writes the rows of all processes. The reader reuses its buffer.
+    return reader && parseKvmRows(Buffer.from(reader.read(new Set())), title);
   }
 }
 

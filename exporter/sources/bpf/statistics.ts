@@ -1,4 +1,5 @@
 import { addTo, groupBy } from '../../../kernel/maps.ts';
+import { once } from '../../../kernel/once.ts';
 import type { KvmRows, VcpuRow, VmRow } from '../../../probes/bpf/kvm-rows.ts';
 import type { Vm } from '../../model/vm.ts';
 import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
@@ -26,16 +27,28 @@ export function statisticsOf<V extends VmOfRows>(
     const vcpus = vcpuRows.get(vm.pid) ?? [];
     const byIndex = groupBy(vcpus, ({ tid, id }) => indexOf(vm, tid) ?? id);
     const groups = [...byIndex].sort(([a], [b]) => a - b);
+    // Between scrapes nobody needs them.
+    const ofVm = once(() => sum(own.map(({ statistics }) => statistics)));
+    const ofVcpus = once(
+      () => new Map(groups.map(([index, same]) => [index, sum(same.map((row) => row.statistics))])),
+    );
+    const ofHalts = once(() => histograms(vcpus));
     found.set(vm.key, {
       source: 'bpf',
-      vm: sum(own.map(({ statistics }) => statistics)),
-      vcpus: new Map(groups.map(([index, same]) => [index, sum(same.map((row) => row.statistics))])),
+      get vm() {
+        return ofVm();
+      },
+      get vcpus() {
+        return ofVcpus();
+      },
+      get histograms() {
+        return ofHalts();
+      },
       haltPollNs: new Map(groups.flatMap(([index, same]) => longestWindow(index, same))),
       apicv: apicvOf(own, groups),
       confidential: own.find(({ confidential }) => confidential !== undefined)?.confidential,
       guestPolls: anyOf(vcpus.map(({ guestPolls }) => guestPolls)),
       haltsInside: anyOf(own.map(({ haltsInside }) => haltsInside)),
-      histograms: histograms(vcpus),
       notifyAddresses: allOrNone(own.map(({ notifyAddresses }) => notifyAddresses)),
       types: new Map(),
       disks: [],
