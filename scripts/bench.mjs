@@ -10,6 +10,7 @@
 // `npm run bench -- simhost`: whether a simulated host keeps up with real time. Arguments: --scenario large
 //   --seconds 60.
 // `npm run bench -- fleet`: the cost of the fleet dashboard in Prometheus. Arguments: --hosts 1000 --vms 20.
+// `npm run bench -- profiles`: series and cost of a scrape by profile, on a simulated host of 100 VMs. Arguments: --rounds 20.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
 //   --repeat 3 --only settings --kvm-stat PATH.
 // `npm run bench -- lab-overhead`: the cost of tracing for a guest in the lab. Arguments: --rounds 4
@@ -36,6 +37,7 @@ const NAMES = [
   'rules',
   'fleet',
   'simhost',
+  'profiles',
   'lab-io-path',
   'lab-overhead',
   'perf-overhead',

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { catalogue } from '../exporter/metrics/catalogue.ts';
-import type { MetricDefinition } from '../exporter/metrics/definition.ts';
+import { type CatalogueEntry, catalogue } from '../exporter/metrics/catalogue.ts';
 import { bashCompletion } from './cli-docs/bash.ts';
 import { leaves } from './cli-docs/commands.ts';
 import { fishCompletion } from './cli-docs/fish.ts';
@@ -56,23 +55,29 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   },
 ];
 
+const PROFILES_TEXT = `\`profile\` is the smallest \`--profile\` with the metric: \`minimal\` has what the rules need, \`standard\` what the dashboards and
+\`compare\` need too, \`full\` (the default) everything. Statistics of KVM that this version does not know are in \`full\`;
+\`process_*\` and \`nodejs_*\` are always there. docs/fleet.md has the number of series.
+`;
+
 /** Generates docs/metrics.md from the catalogue. */
-export function metricsReference(metrics: Readonly<Record<string, MetricDefinition>>): string {
+export function metricsReference(metrics: Readonly<Record<string, CatalogueEntry>>): string {
   const left = new Set(Object.keys(metrics));
   const sections = SUBJECTS.map(({ title, prefix, text }) => {
     const names = [...left].filter((name) => prefix.test(name)).sort();
     for (const name of names) left.delete(name);
-    const rows = names.map((name) => row(name, metrics[name] as MetricDefinition));
-    return `## ${title}\n\n${text === '' ? '' : `${text}\n\n`}| metric | type | labels | meaning | source |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
+    const rows = names.map((name) => row(name, metrics[name] as CatalogueEntry));
+    return `## ${title}\n\n${text === '' ? '' : `${text}\n\n`}| metric | type | profile | labels | meaning | source |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
   });
   if (left.size > 0) throw new Error(`no section for ${[...left].join(', ')}`);
-  return `# Metrics\n\nGenerated from \`exporter/metrics/\` by \`npm run docs\`; do not edit.\n\n${sections.join('\n')}`;
+  return `# Metrics\n\nGenerated from \`exporter/metrics/\` by \`npm run docs\`; do not edit.\n\n${PROFILES_TEXT}\n${sections.join('\n')}`;
 }
 
-function row(name: string, { type, labels, help, source, derived }: MetricDefinition): string {
+function row(name: string, { type, profile, labels, help, source, derived }: CatalogueEntry): string {
   const cells = [
     `\`${name}\``,
     type,
+    profile,
     labels.map((label) => `\`${label}\``).join(' '),
     derived === undefined ? help : `${help} Derived (${derived.kind}): ${derived.how}.`,
     source === 'exporter' ? '' : `\`${source}\``,

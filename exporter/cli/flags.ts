@@ -18,6 +18,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   libvirt: 'Sources:',
   trace: 'Trace events:',
   affinity: 'Affinity:',
+  profile: 'Series:',
+  metrics: 'Series:',
   vcpu: 'Series:',
   limits: 'Series:',
   block: 'Series:',

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
+import { catalogue } from '../metrics/catalogue.ts';
+import { PROFILES } from '../metrics/profiles.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
 import { allowedHosts, isHostPattern, isWebAddress, listenAddresses, telemetryPath } from './addresses.ts';
 import {
@@ -10,6 +12,7 @@ import {
   file,
   flag,
   type Kind,
+  listed,
   listOf,
   namePattern,
   oneOf,
@@ -57,6 +60,15 @@ const webAddress = text(
 );
 const libvirtUri = text('uri', 'a libvirt connection URI', (value) => /^[\w+]+:\/\/\S*$/.test(value));
 
+const metricNames: Kind<string> = {
+  ...listOf(Object.keys(catalogue)),
+  schema: z
+    .string()
+    .max(65_536)
+    .refine((value) => value === '' || listed(value).every((name) => Object.hasOwn(catalogue, name))),
+  allowed: 'a comma-separated list of metrics of docs/metrics.md',
+  placeholder: 'metrics',
+};
 const collectorOptions = Object.fromEntries(
   COLLECTOR_NAMES.map((name) => [`collector.${name}`, option(flag, true, `Run the ${name} collector.`)]),
 ) as unknown as Record<`collector.${CollectorName}`, Option<boolean>>;
@@ -211,6 +223,17 @@ export const options = {
     file,
     "Login for report.prometheus-url: a file with the keys of Prometheus' http_config.",
   ),
+  profile: option(
+    oneOf(...PROFILES),
+    'full',
+    'Metrics to export: those that the rules need, those that the dashboards and compare need too, or all. docs/metrics.md has the profile of each.',
+  ),
+  'metrics.allow': option(
+    metricNames,
+    '',
+    'Metrics to export besides those of the profile, by the names of docs/metrics.md.',
+  ),
+  'metrics.deny': option(metricNames, '', 'Metrics not to export, by the names of docs/metrics.md.'),
   vms: { ...option(pinnings, [], 'Expected CPUs of the threads of VMs.'), onlyInFile: true },
   'vcpu.statistics': option(
     oneOf('essential', 'all'),
@@ -220,7 +243,7 @@ export const options = {
   'limits.maxSeries': option(
     whole(1, 10_000_000),
     500_000,
-    'Maximum number of series in a scrape. The exporter drops and counts the excess.',
+    'Maximum number of exported series in a scrape. The exporter drops and counts the excess.',
   ),
   'limits.residencyCpus': option(
     whole(1, 8192),

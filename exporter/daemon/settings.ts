@@ -8,6 +8,7 @@ import type { RecorderSettings } from '../compare/recording/recorder.ts';
 import type { ReportSettings } from '../compare/scheduled/reports.ts';
 import { listed } from '../config/kinds.ts';
 import type { Config } from '../config/options.ts';
+import { exportsOf } from '../metrics/profiles.ts';
 import type { PinningRule } from '../model/expectation.ts';
 import { truncatePattern } from '../model/vm-names.ts';
 import { intervalOf } from '../schedule/schedule.ts';
@@ -77,6 +78,7 @@ export function settingsOf(config: Config): Settings {
     scrape: {
       disabled: new Set(COLLECTOR_NAMES.filter((name) => !config[`collector.${name}`])),
       maxSeries: config['limits.maxSeries'],
+      exports: exportsOf(config.profile, namesIn(config['metrics.allow']), namesIn(config['metrics.deny'])),
       collectors: {
         allVcpuStatistics: config['vcpu.statistics'] === 'all',
         vcpuReasons: config['trace.vcpuReasons'],
@@ -131,6 +133,10 @@ function remotesOf(config: Config): RemoteSettings {
       timeoutMs: config['libvirt.timeoutSeconds'] * MSEC_PER_SEC,
     },
   };
+}
+
+function namesIn(list: string): string[] {
+  return list === '' ? [] : listed(list);
 }
 
 /** Turns `/run/qmp/` into `/run/qmp`. */

@@ -91,11 +91,11 @@ export function createApp(dependencies: AppDependencies): Express {
       response.end();
       return;
     }
-    const { families } = await dependencies.scrape(
+    const { families, exports } = await dependencies.scrape(
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
     if (response.destroyed) return;
-    await sending.send(request, response, exposition(families, dependencies.own, contentType));
+    await sending.send(request, response, exposition(families, dependencies.own, contentType, exports));
   });
 
   app.get('/-/healthy', (_, response) => {

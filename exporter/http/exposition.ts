@@ -1,5 +1,7 @@
 import { Registry } from 'prom-client';
+import { catalogue } from '../metrics/catalogue.ts';
 import type { Family } from '../metrics/families.ts';
+import type { Exports } from '../metrics/profiles.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import { ownFamilies } from './own-families.ts';
 
@@ -15,15 +17,18 @@ const LINES_PER_CHUNK = 1000;
  *
  * @param families of one collection
  * @param own the exporter's own metrics, which remain valid across collections
+ * @param exports which of the own metrics to write; those of the process are not in the catalogue and always written
  */
 export async function* exposition(
   families: readonly Family[],
   own: Registry,
   contentType: ContentType,
+  exports: Exports = () => true,
 ): AsyncGenerator<string> {
   const isOpenMetrics = contentType === Registry.OPENMETRICS_CONTENT_TYPE;
   const yielder = new Yielder();
-  for (const family of [...families, ...(await ownFamilies(own))]) {
+  const kept = (await ownFamilies(own)).filter(({ name }) => catalogue[name] === undefined || exports(name));
+  for (const family of [...families.filter(({ isHidden }) => !isHidden), ...kept]) {
     yield header(family, isOpenMetrics);
     for (let start = 0; start < family.values.length; start += LINES_PER_CHUNK) {
       if (yielder.isDue()) await yielder.yield();

@@ -8,6 +8,7 @@ import {
   type VcpuStatisticMetricName,
   type VmStatisticMetricName,
 } from './kvm-statistics.ts';
+import { type Profile, profileOf } from './profiles.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
 import { traceHistogramMetrics, traceMetrics } from './trace.ts';
@@ -42,11 +43,18 @@ export type LabelsOf<M extends MetricName | HistogramName> = M extends keyof Nam
       ? 'vm' | 'vcpu'
       : 'vm';
 
+export interface CatalogueEntry extends MetricDefinition {
+  /** The smallest profile with the metric. */
+  readonly profile: Profile;
+}
+
 /** Every metric, exactly once. */
-export const catalogue: Readonly<Record<string, MetricDefinition>> = {
-  ...named,
-  ...histograms,
-  ...statisticDefinitions('vm', ['vm']),
-  ...statisticDefinitions('vcpu', ['vm', 'vcpu']),
-  ...ownMetrics,
-};
+export const catalogue: Readonly<Record<string, CatalogueEntry>> = Object.fromEntries(
+  Object.entries<MetricDefinition>({
+    ...named,
+    ...histograms,
+    ...statisticDefinitions('vm', ['vm']),
+    ...statisticDefinitions('vcpu', ['vm', 'vcpu']),
+    ...ownMetrics,
+  }).map(([name, definition]) => [name, { ...definition, profile: profileOf(name) }]),
+);

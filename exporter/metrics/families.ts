@@ -1,5 +1,6 @@
 import { catalogue, type HistogramName, type LabelsOf, type MetricName } from './catalogue.ts';
 import { type LabelBlock, type LabelValue, labelBlock } from './labels.ts';
+import type { Exports } from './profiles.ts';
 import { type Cut, ownerOf, Shares } from './shares.ts';
 
 /** During a collection, at most this many times maxSeries is kept in memory. */
@@ -14,6 +15,8 @@ export interface Family {
   readonly values: number[];
   /** For histograms: `_bucket`, `_sum` or `_count` of each sample. */
   readonly suffixes: string[];
+  /** Not in the exposition: only for the live page and recordings. */
+  readonly isHidden?: boolean;
 }
 
 /** The labels of one series, by name and in the metric's order, or formatted before. */
@@ -36,7 +39,10 @@ export interface HistogramSample {
 export class Families {
   readonly #families = new Map<string, Family>();
   readonly #maxSeries: number;
+  readonly #exports: Exports;
   #series = 0;
+  /** Series that are not exported. As many as `maxSeries` are kept, without shares. */
+  #hidden = 0;
   /** Series that were accepted and later removed. */
   #trimmed = 0;
   /** Set only if there are more series than fit. */
@@ -44,19 +50,20 @@ export class Families {
   /** No check for room is needed up to this number of series. */
   #freeUpTo: number;
 
-  constructor(maxSeries: number) {
+  constructor(maxSeries: number, exports: Exports = () => true) {
     this.#maxSeries = maxSeries;
+    this.#exports = exports;
     this.#freeUpTo = maxSeries;
   }
 
-  /** Number of series. */
+  /** Number of exported series. */
   get series(): number {
     return this.#series;
   }
 
-  /** Series accepted so far, including those removed later. */
+  /** Series accepted so far, including those removed later and those that are not exported. */
   get taken(): number {
-    return this.#series + this.#trimmed;
+    return this.#series + this.#trimmed + this.#hidden;
   }
 
   /** Series left out because of `maxSeries`. */
@@ -88,8 +95,7 @@ export class Families {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
     const size = buckets.length + 2 + (sum === undefined ? 0 : 1);
     const all = blockOf(labels);
-    if (this.#series + size > this.#freeUpTo && !this.#hasRoom(all, size)) return;
-    this.#series += size;
+    if (!this.#admits(family, all, size)) return;
     const push = (suffix: string, block: string, value: number): void => {
       family.suffixes.push(suffix);
       family.labels.push(block);
@@ -109,7 +115,7 @@ export class Families {
     let left = spare;
     const kept = new Map<string, number>();
     const before = this.#series;
-    for (const family of this.#families.values()) {
+    for (const family of this.#exported()) {
       compact(family, (labels, size) => {
         const owner = ownerOf(labels);
         const count = (kept.get(owner) ?? 0) + size;
@@ -125,17 +131,32 @@ export class Families {
     this.#trimmed += before - this.#series;
   }
 
+  /** Counts the samples if there is room for them. */
+  #admits({ isHidden }: Family, labels: string, size: number): boolean {
+    if (isHidden) {
+      if (this.#hidden + size > this.#maxSeries) return false;
+      this.#hidden += size;
+      return true;
+    }
+    if (this.#series + size > this.#freeUpTo && !this.#hasRoom(labels, size)) return false;
+    this.#series += size;
+    return true;
+  }
+
   #hasRoom(labels: string, size: number): boolean {
     const shares = this.#shares ?? this.#count();
     if (this.#series + size > this.#maxSeries * MAX_EXCESS) this.settle();
     return shares.admits(ownerOf(labels), size);
   }
 
+  #exported(): Family[] {
+    return [...this.#families.values()].filter(({ isHidden }) => !isHidden);
+  }
+
   /** Starts to count series by owner. */
   #count(): Shares {
     const shares = new Shares(this.#maxSeries);
-    for (const { labels } of this.#families.values())
-      for (const each of labels) shares.count(ownerOf(each), 1);
+    for (const { labels } of this.#exported()) for (const each of labels) shares.count(ownerOf(each), 1);
     this.#shares = shares;
     this.#freeUpTo = Number.NEGATIVE_INFINITY;
     return shares;
@@ -143,7 +164,8 @@ export class Families {
 
   /** An independent copy of the current content. */
   copy(): Families {
-    const copy = new Families(this.#maxSeries);
+    const copy = new Families(this.#maxSeries, this.#exports);
+    copy.#hidden = this.#hidden;
     copy.#series = this.#series;
     copy.#trimmed = this.#trimmed;
     copy.#shares = this.#shares?.copy();
@@ -169,8 +191,7 @@ export class Families {
 
   #push(family: Family, labels: string, value: number): void {
     if (!Number.isFinite(value)) return;
-    if (this.#series >= this.#freeUpTo && !this.#hasRoom(labels, 1)) return;
-    this.#series++;
+    if (!this.#admits(family, labels, 1)) return;
     family.labels.push(labels);
     family.values.push(value);
   }
@@ -183,7 +204,8 @@ export class Families {
 
   #start(metric: FamilyHead): Family {
     const { name, type, help } = metric;
-    const family: Family = { name, type, help, labels: [], values: [], suffixes: [] };
+    const isHidden = !this.#exports(name);
+    const family: Family = { name, type, help, labels: [], values: [], suffixes: [], isHidden };
     this.#families.set(name, family);
     return family;
   }

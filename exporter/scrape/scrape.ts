@@ -7,6 +7,7 @@ import type { Collection, Collector, CollectorSettings } from '../collectors/col
 import type { Inventory } from '../inventory/inventory.ts';
 import { Families, type Family } from '../metrics/families.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
+import type { Exports } from '../metrics/profiles.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Remotes } from '../model/remote.ts';
 import type { Stages } from '../model/stage-reading.ts';
@@ -30,6 +31,7 @@ export interface ScrapeSettings {
   readonly disabled: ReadonlySet<string>;
   /** Maximum number of series in a scrape. */
   readonly maxSeries: number;
+  readonly exports: Exports;
   readonly collectors: CollectorSettings;
 }
 
@@ -71,6 +73,8 @@ export interface CollectorResult {
 export interface ScrapeResult {
   readonly families: readonly Family[];
   readonly results: ReadonlyMap<string, CollectorResult>;
+  /** Which metrics the exposition has. */
+  readonly exports?: Exports;
 }
 
 /**
@@ -117,7 +121,7 @@ function begin(
 ): Underway<ScrapeResult> {
   const { host, inventory, sampler } = dependencies;
   const isPatient = deadline - performance.now() >= (dependencies.patientMs ?? PATIENT_MS);
-  const families = new Families(settings.maxSeries);
+  const families = new Families(settings.maxSeries, settings.exports);
   const results = new Map<string, MutableCollectorResult>();
   const yielder = new Yielder();
   const collectors = dependencies.collectors.filter(
@@ -169,7 +173,7 @@ function begin(
     families.settle();
     dependencies.seriesLog.update(families.cuts);
     addSelf(dependencies.build, families, results);
-    return { families: families.sorted(), results };
+    return { families: families.sorted(), results, exports: settings.exports };
   }
 
   function soFar(): ScrapeResult {
@@ -185,7 +189,7 @@ function begin(
     }
     copy.settle();
     addSelf(dependencies.build, copy, known);
-    return { families: copy.sorted(), results: known };
+    return { families: copy.sorted(), results: known, exports: settings.exports };
   }
 
   function resultOf(name: string): MutableCollectorResult {

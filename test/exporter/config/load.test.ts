@@ -340,3 +340,14 @@ test('the URL of Grafana is http or https, without a password', () => {
     assert.throws(() => grafana(url), ConfigError, url);
   }
 });
+
+test('a metric that is not in the catalogue is refused in one error with the nearest name', () => {
+  const flags = { 'metrics.allow': 'kvm_vm_vcpus, kvm_vm_exit_total' };
+  assert.equal(
+    mistake(() => resolveConfig(flags, {}, {})),
+    '--metrics.allow: "kvm_vm_vcpus, kvm_vm_exit_total" is not allowed: give a comma-separated list of metrics of docs/metrics.md: did you mean "kvm_vm_exits_total"?',
+  );
+  assert.match(file('metrics: { deny: toString }'), /^metrics\.deny: "toString" is not allowed/);
+  assert.match(file('profile: standart'), /did you mean "standard"\?$/);
+  assert.equal(resolveConfig({}, {}, { 'metrics.deny': 'kvm_vm_info' })['metrics.deny'], 'kvm_vm_info');
+});

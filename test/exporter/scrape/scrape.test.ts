@@ -69,6 +69,7 @@ function start(
     {
       disabled: new Set(),
       maxSeries,
+      exports: () => true,
       collectors: { allVcpuStatistics: false, vcpuReasons: false, blockExclude: /^$/ },
     },
   );
