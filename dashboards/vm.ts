@@ -11,6 +11,7 @@ import {
 } from '../alerts/thresholds.ts';
 import { compare, div, histogramQuantile, max, mul, notRegexp, sum } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
+import { frequencyByRole } from './cpu-state.ts';
 import { dashboard } from './finish.ts';
 import { firingAlerts } from './firing.ts';
 import { Heatmap } from './panels/heatmap.ts';
@@ -248,6 +249,7 @@ export const vm = (): Dashboard =>
           }),
           throttledByGroup(half),
           pressureOfVm(half),
+          frequencyByRole(half),
           new TimeSeries({
             title: 'CPU by mode',
             description:

@@ -21,21 +21,28 @@ export interface TaskStat {
   /** Ticks of 1/USER_HZ s; includes guestTime. */
   readonly utime: number;
   readonly stime: number;
+  /** The kernel's own number, smaller first: 120 and the nice value, 99 less the real-time priority, 0 for deadline. */
+  readonly priority: number;
   /** Ticks since boot. The thread id and this value identify a thread uniquely. */
   readonly startTime: number;
   /** CPU on which the thread last ran. */
   readonly processor: number;
+  /** SCHED_* of include/uapi/linux/sched.h. */
+  readonly policy: number;
   /** Ticks in guest mode; part of utime. */
   readonly guestTime: number;
 }
 
 const FORMAT = '/proc/<pid>/stat';
+const MAX_RT_PRIO = 100;
 // Field numbers as in proc_pid_stat(5).
 const FLAGS = 9;
 const UTIME = 14;
 const STIME = 15;
+const PRIORITY = 18;
 const STARTTIME = 22;
 const PROCESSOR = 39;
+const POLICY = 41;
 const GUEST_TIME = 43;
 
 /**
@@ -53,16 +60,20 @@ export function parseTaskStat(text: string): TaskStat {
   let flags = 0;
   let utime = 0;
   let stime = 0;
+  let priority = 0;
   let startTime = 0;
   let processor = 0;
+  let policy = 0;
   let field = 3;
   let at = close + 2;
   for (; field < GUEST_TIME; field++) {
     if (field === FLAGS) flags = number(text, at);
     else if (field === UTIME) utime = number(text, at);
     else if (field === STIME) stime = number(text, at);
+    else if (field === PRIORITY) priority = priorityAt(text, at);
     else if (field === STARTTIME) startTime = number(text, at);
     else if (field === PROCESSOR) processor = number(text, at);
+    else if (field === POLICY) policy = number(text, at);
     at = text.indexOf(' ', at) + 1;
     if (at === 0) throw malformed(FORMAT, text);
   }
@@ -72,10 +83,17 @@ export function parseTaskStat(text: string): TaskStat {
     flags,
     utime,
     stime,
+    priority,
     startTime,
     processor,
+    policy,
     guestTime: number(text, at),
   };
+}
+
+/** kernel/sched/core.c task_prio() prints it less MAX_RT_PRIO. */
+function priorityAt(text: string, at: number): number {
+  return text[at] === '-' ? Math.max(0, MAX_RT_PRIO - number(text, at + 1)) : MAX_RT_PRIO + number(text, at);
 }
 
 function number(text: string, at: number): number {

@@ -36,6 +36,14 @@ export class ProcTask implements Task {
     return this.stat.processor;
   }
 
+  get policy(): number {
+    return this.stat.policy;
+  }
+
+  get priority(): number {
+    return this.stat.priority;
+  }
+
   cpuTimes(): TaskTimes {
     return this.stat;
   }

@@ -84,6 +84,13 @@ export function readTopologyMark(host: Host): string {
   return [online, ...rest.map((file) => optional(host, `${base}/${file}`))].join('|');
 }
 
+/** CPUs without the scheduler's tick (nohz_full=). Empty on a kernel without CONFIG_NO_HZ_FULL. @throws SourceError */
+export function readNohzFull(host: Host): number[] {
+  const text = optional(host, `${host.roots.sysfs}/devices/system/cpu/nohz_full`).trim();
+  // drivers/base/cpu.c print_cpus_nohz_full(): a mask that was never set.
+  return text === '(null)' ? [] : parseCpuList(text);
+}
+
 /** How many CPUs this kernel can ever have online: nr_cpu_ids. @throws SourceError */
 export function readPossibleCpus(host: Host): number {
   return (parseCpuList(host.attribute(`${host.roots.sysfs}/devices/system/cpu/possible`)).at(-1) ?? 0) + 1;

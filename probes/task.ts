@@ -14,6 +14,9 @@ export interface Task {
   readonly startTime: number;
   /** CPU on which the thread last ran. */
   readonly processor: number;
+  /** As in {@link TaskStat}. */
+  readonly policy: number;
+  readonly priority: number;
   /** undefined if this source does not know the times now: `/proc/<pid>/task/<tid>/stat` does. */
   cpuTimes(): TaskTimes | undefined;
   schedstat(): TaskSchedstat;

@@ -37,6 +37,11 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
     text: 'What cgroups take from a VM, and how long it stalls. docs/sources.md says which cgroups count.',
   },
   {
+    title: 'CPUs of VMs',
+    prefix: /^kvm_vm_(cpu|cpus|scheduled|uclamp|ext|forced)_?/,
+    text: 'The state of the CPUs on which vCPUs and I/O threads run, by VM and role and never by CPU. docs/sources.md says which CPUs count.',
+  },
+  {
     title: 'VMs',
     prefix: /^kvm_vm_/,
     text: 'Sums over a VM. `vm` is unique on the host; everything else about a VM is on `kvm_vm_info`, to be joined: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. Statistics of KVM that this list does not have yet come out as `kvm_vm_<statistic>_total` (or without `_total` for a value of the moment).',
@@ -47,7 +52,7 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
     text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Threads that come and go (`worker`, `io_worker`, `other`) and those that nothing identifies (`unknown`) are summed by role; the sums keep what ended threads had. The source is BPF, and /proc where BPF does not work: both give the same values.',
   },
   { title: 'Block devices', prefix: /^kvm_(block|nvme)_/, text: "Named like node_exporter's `node_disk_*`." },
-  { title: 'Host', prefix: /^kvm_(cpu|interrupts|module|lockdown)/, text: '' },
+  { title: 'Host', prefix: /^kvm_(cpu|host|sched_ext|interrupts|module|lockdown)/, text: '' },
   {
     title: 'The exporter itself',
     prefix: /^kvm_telemetry_/,

@@ -75,6 +75,14 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     pattern: /^kvm_(vm_(throttled|quota|pressure)|host_pressure)_/,
     why: 'the captures have no cgroups and no /proc/pressure; test/exporter/collectors/cgroups.test.ts',
   },
+  {
+    pattern: /^kvm_vm_cpu_(frequency|governor|idle|observed)_/,
+    why: 'these hosts have neither cpufreq nor cpuidle; test/exporter/collectors/cpu-state.test.ts',
+  },
+  {
+    pattern: /^kvm_(vm_(uclamp_.*|ext_threads|forced_idle_seconds_total)|sched_ext_info)$/,
+    why: 'Linux 6.1 has no sched_ext, and these kernels no uclamp; test/exporter/collectors/cpu-state.test.ts',
+  },
   { pattern: /_(hvc|wfe|wfi)_exit_stat_total$|_mmio_exit_(kernel|user)_total$/, why: 'arm64 only' },
   {
     pattern: /^kvm_vcpu_(halt_poll_seconds|apicv_active)$|^kvm_vm_(apicv_inhibited|confidential_info)$/,

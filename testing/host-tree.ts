@@ -23,6 +23,8 @@ export interface FakeThread {
   readonly comm: string;
   readonly startTime?: number;
   readonly utime?: number;
+  /** The CPU of its last run; 0 by default. */
+  readonly cpu?: number;
 }
 
 export interface FakeProcess {
@@ -119,7 +121,7 @@ function taskOf({ pid, flags = 0, ...process }: FakeProcess, thread: FakeThread)
     voluntary: 7,
     involuntary: 2,
     migrations: 4,
-    cpu: 0,
+    cpu: thread.cpu ?? 0,
     node: 0,
     allowed: [0, 1],
     cpus: 2,

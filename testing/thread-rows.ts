@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NSEC_PER_TICK } from '../kernel/units.ts';
 import { parseCpuList } from '../probes/cpu-list.ts';
@@ -15,6 +15,9 @@ export interface ThreadFields {
   /** Ticks. */
   readonly start?: number;
   readonly cpu?: number;
+  readonly policy?: number;
+  /** 120 by default. */
+  readonly priority?: number;
   /** Nanoseconds. */
   readonly times?: Partial<Record<(typeof TIMES)[number], number>>;
   readonly previous?: { readonly utime: number; readonly stime: number };
@@ -43,7 +46,8 @@ export function threadRow(thread: ThreadFields): Buffer {
   if (previous !== undefined) row[20] = (row[20] ?? 0) | 2;
   if (thread.isBehind === true) row[20] = (row[20] ?? 0) | 4;
   u32(thread.cpu ?? 0, 24);
-  u32(120, 32);
+  u32(thread.policy ?? 0, 28);
+  row.writeInt32LE(thread.priority ?? 120, 32);
   u32(words, 36);
   u64(times.run ?? 0, 40);
   u64(schedInfo?.wait ?? 0, 48);
@@ -92,6 +96,8 @@ export function moveThreadsToRows(rootfs: string): void {
           comm: stat.comm,
           start: stat.startTime,
           cpu: stat.processor,
+          policy: stat.policy,
+          priority: stat.priority,
           times: { run, utime: ns(stat.utime), stime: ns(stat.stime), gtime: ns(stat.guestTime) },
           schedInfo: { wait, timeslices },
           switches: [status.voluntarySwitches, status.involuntarySwitches],
@@ -99,7 +105,10 @@ export function moveThreadsToRows(rootfs: string): void {
           allowed: parseCpuList(status.cpusAllowedList),
         }),
       );
-      for (const file of ['stat', 'schedstat', 'status', 'sched']) rmSync(join(path, file));
+      for (const file of ['stat', 'schedstat', 'status']) rmSync(join(path, file));
+      // The rows have the migrations, and not the rest.
+      const sched = readFileSync(join(path, 'sched'), 'latin1');
+      writeFileSync(join(path, 'sched'), sched.replace(/^se\.nr_migrations.*\n/m, ''), 'latin1');
     }
   }
   mkdirSync(join(rootfs, 'bpf'));

@@ -23,6 +23,7 @@ export type Unit =
   | 'eps'
   | 'ops'
   | 'iops'
+  | 'hertz'
   | 'bool_yes_no'
   | 'dateTimeFromNow'
   | 'suffix:×'

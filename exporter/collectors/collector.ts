@@ -28,6 +28,9 @@ export interface Collection extends Remotes {
   readonly vms: readonly Vm[];
   readonly disks: readonly Disk[];
   readonly topology: CpuTopology | undefined;
+  /** Whether irqbalance runs; undefined before the processes are known. */
+  readonly runsIrqbalance: boolean | undefined;
+  /** The threads as first read in this collection. */
   observeThreads(vm: Vm): ThreadObservation[];
   residencyOf(thread: VmThread): Residency | undefined;
   /** Result of the last affinity check. */

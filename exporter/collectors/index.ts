@@ -3,14 +3,17 @@ import { affinity } from './affinity.ts';
 import { block } from './block.ts';
 import type { Collector } from './collector.ts';
 import { cpuQuota } from './cpu-quota.ts';
+import { cpuState } from './cpu-state.ts';
 import { cpus } from './cpus.ts';
 import { interrupts } from './interrupts.ts';
+import { IoPathCpus } from './io-path-cpus.ts';
 import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
 import { moduleParameters } from './module-parameters.ts';
 import { pressure } from './pressure.ts';
 import { bpf, libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
+import { scheduling } from './scheduling.ts';
 import { StatisticMetrics } from './statistic-metrics.ts';
 import { threads } from './threads.ts';
 import { trace } from './trace.ts';
@@ -22,6 +25,8 @@ export const COLLECTOR_NAMES = [
   'vms',
   'threads',
   'cpu_quota',
+  'cpu_state',
+  'scheduling',
   'qmp',
   'libvirt',
   'kvm_debugfs',
@@ -44,10 +49,13 @@ export function createCollectors(): Collector[] {
   // Shared by all sources of KVM's statistics, so that a counter continues when its source changes.
   const counters = new CounterSets();
   const cgroups = new CgroupsOfVms();
+  const ioPathCpus = new IoPathCpus();
   return [
     vms,
     threads(),
     cpuQuota(cgroups),
+    cpuState(ioPathCpus),
+    scheduling(ioPathCpus),
     // Turned off by --bpf, not by --no-collector.
     bpf(metrics, counters),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they
@@ -60,7 +68,7 @@ export function createCollectors(): Collector[] {
     block(),
     cpus,
     schedstat,
-    interrupts(),
+    interrupts(ioPathCpus),
     pressure(cgroups),
     moduleParameters,
     lockdown,

@@ -3,10 +3,19 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import { SourceError } from '../../probes/errors.ts';
 import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
+import type { Families } from '../metrics/families.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { CpuCredits } from '../model/cpu-credits.ts';
 import { InterruptCounter } from '../model/interrupt-counter.ts';
-import { interruptType, type NvmeQueue, nvmeQueues } from '../model/interrupts.ts';
+import {
+  type InterruptKind,
+  interruptKind,
+  interruptType,
+  type NvmeQueue,
+  nvmeQueues,
+} from '../model/interrupts.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
+import type { CpuUsers, IoPathCpus } from './io-path-cpus.ts';
 
 interface Queue extends NvmeQueue {
   readonly interrupts: InterruptCounter;
@@ -17,17 +26,24 @@ interface Found {
   readonly types: Set<string>;
   /** Interrupt by queue name. */
   readonly queues: Map<string, string>;
+  /** Counts of each CPU, by kind. */
+  readonly byCpu: Map<InterruptKind, Float64Array>;
 }
 
-/** Interrupts of KVM and of NVMe queues. */
-export function interrupts(): Collector {
+/** `ERR` and `MIS` have one count for all CPUs. */
+const OF_ALL_CPUS = /^(?:ERR|MIS)$/;
+
+/** Interrupts of KVM, of NVMe queues, and on the CPUs that run vCPUs and I/O threads. */
+export function interrupts(ioPathCpus: IoPathCpus): Collector {
+  const credits = new CpuCredits();
   const types = new Map<string, InterruptCounter>();
   const queues = new Map<string, Queue>();
 
   return {
     name: 'interrupts',
     async collect(collection, report) {
-      const found: Found = { types: new Set(), queues: new Map() };
+      const found: Found = { types: new Set(), queues: new Map(), byCpu: new Map() };
+      const users = await ioPathCpus.of(collection);
       try {
         for (const _ of readInterrupts(collection.host, (line) => take(line, found))) {
           await collection.yieldIfDue();
@@ -37,6 +53,7 @@ export function interrupts(): Collector {
         if (!(error instanceof SourceError) || error.kind !== 'too_large') throw error;
         report(error);
       }
+      addRoles(collection.families, users, found.byCpu, credits);
       for (const type of found.types) {
         const total = types.get(type)?.total ?? 0;
         collection.families.add('kvm_interrupts_total', { type }, total);
@@ -50,6 +67,7 @@ export function interrupts(): Collector {
 
   function take({ id, cpus, counts, text }: InterruptLine, found: Found): void {
     const type = interruptType(id, text);
+    if (!OF_ALL_CPUS.test(id)) addCounts(found.byCpu, interruptKind(id, type), cpus, counts);
     if (type !== undefined) {
       getOrInsert(types, type, () => new InterruptCounter()).take(id, cpus, counts);
       found.types.add(type);
@@ -63,6 +81,36 @@ export function interrupts(): Collector {
       found.queues.set(name, id);
     }
   }
+}
+
+/** Adds up lines: a file of 512 CPUs has more than a million numbers, so without a map for each. */
+function addCounts(
+  byCpu: Found['byCpu'],
+  kind: InterruptKind,
+  cpus: readonly number[],
+  counts: Float64Array,
+): void {
+  const sums = getOrInsert(byCpu, kind, () => new Float64Array((cpus.at(-1) ?? 0) + 1));
+  for (let column = 0; column < counts.length; column++) {
+    const cpu = cpus[column] ?? 0;
+    sums[cpu] = (sums[cpu] ?? 0) + (counts[column] ?? 0);
+  }
+}
+
+function addRoles(
+  families: Families,
+  { roles, owners }: CpuUsers,
+  byCpu: Found['byCpu'],
+  credits: CpuCredits,
+): void {
+  credits.keep(new Set(roles.map(({ key }) => key)), new Set(owners.keys()));
+  for (const [cpu, keys] of owners) {
+    const counts = new Map([...byCpu].map(([kind, sums]) => [kind, sums[cpu] ?? 0]));
+    credits.take(cpu, keys, counts);
+  }
+  for (const { key, vm, role } of roles)
+    for (const [type, count] of credits.of(key))
+      families.add('kvm_vm_cpu_interrupts_total', { vm, role, type }, count);
 }
 
 function addQueue(

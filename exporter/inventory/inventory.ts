@@ -23,6 +23,8 @@ import { type InventorySource, Problems } from './problems.ts';
 import { type Candidate, ProcessScanner } from './processes.ts';
 import { VmDisks } from './vm-disks.ts';
 
+const IRQBALANCE = 'irqbalance';
+
 /**
  * Finds the VMs on the host. A full pass runs at intervals; a quick pass runs at each scrape and reads only
  * new processes. A pass does not wait for a VM: data that it cannot read in time is left for the next pass.
@@ -62,6 +64,11 @@ export class Inventory {
 
   get topology(): CpuTopology | undefined {
     return this.#facts.topology;
+  }
+
+  /** Whether a process has the name of irqbalance; undefined before the first scan. */
+  get runsIrqbalance(): boolean | undefined {
+    return this.#scanner.runs(IRQBALANCE);
   }
 
   get problems(): ReadonlyMap<InventorySource, readonly SourceError[]> {

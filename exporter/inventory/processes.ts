@@ -88,6 +88,12 @@ export class ProcessScanner {
     return { candidates, vhostWorkers: this.#vhostWorkers(), problems };
   }
 
+  /** Whether a process had this name when it was last read; undefined before the first scan. */
+  runs(name: string): boolean | undefined {
+    if (this.#known.size === 0) return undefined;
+    return [...this.#known.values()].some(({ kernel, comm }) => !kernel && comm === name);
+  }
+
   #recognise(pid: number, stat: TaskStat): Known {
     const before = this.#known.get(pid);
     if (before?.startTime === stat.startTime && before.comm === stat.comm) return before;

@@ -1,6 +1,7 @@
 import { affinityMetrics } from './affinity.ts';
 import { blockMetrics } from './block.ts';
 import { cgroupMetrics } from './cgroup.ts';
+import { cpuMetrics } from './cpu.ts';
 import type { MetricDefinition } from './definition.ts';
 import { hostMetrics } from './host.ts';
 import {
@@ -8,6 +9,7 @@ import {
   type VcpuStatisticMetricName,
   type VmStatisticMetricName,
 } from './kvm-statistics.ts';
+import { memoryMetrics } from './memory.ts';
 import { type Profile, profileOf } from './profiles.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
@@ -22,6 +24,8 @@ const named = {
   ...blockMetrics,
   ...hostMetrics,
   ...cgroupMetrics,
+  ...cpuMetrics,
+  ...memoryMetrics,
   ...traceMetrics,
   ...affinityMetrics,
   ...selfMetrics,

@@ -85,6 +85,8 @@ const STANDARD: ReadonlySet<string> = new Set([
   'kvm_virtqueue_kicks_total',
   'kvm_vm_apicv_inhibited',
   'kvm_vm_block_request_duration_seconds',
+  'kvm_vm_cpu_frequency_limit_hertz',
+  'kvm_vm_cpu_frequency_min_hertz',
   'kvm_vm_disk_duration_seconds',
   'kvm_vm_disk_info',
   'kvm_vm_disk_queues',

@@ -23,6 +23,26 @@ export function interruptType(id: string, text: string): string | undefined {
   return HANDLERS.find(([handler]) => handler.test(text))?.[1];
 }
 
+/** What interrupts a CPU, as the label of a VM's CPUs has it. */
+export type InterruptKind = 'device' | 'timer' | 'ipi' | 'other';
+
+const KINDS: Readonly<Record<string, InterruptKind>> = {
+  LOC: 'timer',
+  'kvm guest vtimer': 'timer',
+  'kvm guest ptimer': 'timer',
+  RES: 'ipi',
+  CAL: 'ipi',
+};
+/** arch/x86/kernel/irq.c; on arm64 and RISC-V the lines `IPI0` and so on. */
+const IPI = /^(?:TLB|IPI\d{1,2})$/;
+
+/** @param type as {@link interruptType} has it */
+export function interruptKind(id: string, type: string | undefined): InterruptKind {
+  if (type !== undefined) return KINDS[type] ?? 'other';
+  if (/^\d+$/.test(id)) return 'device';
+  return IPI.test(id) ? 'ipi' : 'other';
+}
+
 const NVME_QUEUE = /^(nvme\d{1,5})q(\d{1,5})$/;
 
 export interface NvmeQueue {

@@ -12,7 +12,7 @@ import type { Affinity } from '../model/affinity-reading.ts';
 import type { Remotes } from '../model/remote.ts';
 import type { Stages } from '../model/stage-reading.ts';
 import type { TraceReading } from '../model/trace-reading.ts';
-import type { Vm } from '../model/vm.ts';
+import type { ThreadObservation, Vm } from '../model/vm.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import type { ProblemLog } from './problem-log.ts';
 import type { SeriesLog } from './series-log.ts';
@@ -133,6 +133,7 @@ function begin(
     await run('inventory', () => inventory.refresh(false));
     const remotes = await dependencies.queryRemotes(inventory.vms, share(deadline));
     const snapshot = inventory.readThreads();
+    const observed = new Map<string, ThreadObservation[]>();
     const collection: Collection = {
       ...remotes,
       kernel: {
@@ -151,7 +152,8 @@ function begin(
       affinity: dependencies.affinity(),
       stages: dependencies.stages,
       trace: () => dependencies.readTrace(() => collection.yieldIfDue()),
-      observeThreads: (vm) => inventory.observeThreads(vm, snapshot),
+      runsIrqbalance: inventory.runsIrqbalance,
+      observeThreads: (vm) => getOrInsert(observed, vm.key, () => inventory.observeThreads(vm, snapshot)),
       residencyOf: (thread) => sampler.residencyOf(thread),
       async yieldIfDue() {
         if (yielder.isDue()) await yielder.yield();

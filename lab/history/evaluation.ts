@@ -67,6 +67,7 @@ export function evaluation(
       ...options,
       cpus: 128,
       psi: true,
+      cpufreq: true,
       disks: [...nvmes, ...satas],
       vms: [
         { name: 'db', configuration: 'original', disks: ['nvme0n1'], libvirt: true, vhostNet: true },

@@ -56,7 +56,7 @@ export class HostTree {
     }
     this.tree.put('proc/1/net/unix', netUnixText(monitorSockets(vms)), 0o444);
     writeProcLive(this.tree, facts, times);
-    writeSysLive(this.tree, facts);
+    writeSysLive(this.tree, facts, times);
     this.tracefs.update();
   }
 

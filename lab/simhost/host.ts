@@ -30,7 +30,7 @@ export interface HostOptions {
   readonly uptime?: number;
   /** Whether the kernel has pressure stall information; it does not by default. */
   readonly psi?: boolean;
-  /** Whether the CPUs have cpufreq; they do not by default, as in a VM. */
+  /** Whether the CPUs have cpufreq and cpuidle; they do not by default, as in a VM. */
   readonly cpufreq?: boolean;
   /** More module parameters, or other values: `kvm.halt_poll_ns`. */
   readonly parameters?: Readonly<Record<string, string>>;

@@ -51,7 +51,13 @@ export function demo(options: ScenarioOptions): Scenario {
       ...(name === 'mail' ? { iops: 12_000, writes: 0.4 } : {}),
     };
   });
-  const host = new SimulatedHost({ ...options, cpus: 128, disks: nvmes(names.length), vms });
+  const host = new SimulatedHost({
+    ...options,
+    cpus: 128,
+    cpufreq: true,
+    disks: nvmes(names.length),
+    vms,
+  });
   const climb = (round: number): void => {
     for (const [i, name] of names.entries()) {
       if (i === 4 || (i + round) % 2 === 0) continue;

@@ -35,8 +35,6 @@ const SCHED_INFO = 1;
 const ADJUSTED = 2;
 const TIMES_BEHIND = 4;
 
-const MAX_RT_PRIO = 100;
-
 /** A row of probes/bpf/threads.bpf.c. It decodes a value when it is needed: a sample needs two of them. */
 export class RowTask implements Task {
   readonly pid: number;
@@ -68,9 +66,9 @@ export class RowTask implements Task {
     return this.row.u32(POLICY);
   }
 
-  /** As field 18 of stat. */
+  /** As in {@link TaskStat}; that of deadline is -1 in the kernel. */
   get priority(): number {
-    return (this.row.u32(PRIORITY) | 0) - MAX_RT_PRIO;
+    return Math.max(0, this.row.u32(PRIORITY) | 0);
   }
 
   cpuTimes(): TaskTimes | undefined {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { interrupts } from '../../exporter/collectors/interrupts.ts';
+import { IoPathCpus } from '../../exporter/collectors/io-path-cpus.ts';
 import { Families } from '../../exporter/metrics/families.ts';
 import type { SourceError } from '../../probes/errors.ts';
 import { caseText } from '../../testing/cases.ts';
@@ -13,11 +14,11 @@ interface Scraped {
 
 /** A collector that reads the tree again and again. */
 function scraper(tree: HostTree): () => Promise<Scraped> {
-  const collector = interrupts();
+  const collector = interrupts(new IoPathCpus());
   return async () => {
     const families = new Families(10_000);
     const problems: SourceError[] = [];
-    const collection = { host: tree.host, families, yieldIfDue: async () => undefined };
+    const collection = { host: tree.host, families, vms: [], yieldIfDue: async () => undefined };
     await collector.collect(collection as never, (problem) => problems.push(problem));
     const values = families
       .sorted()

@@ -19,7 +19,7 @@ function metric(name: string): Dimension {
   if (bucket !== undefined) return { ...NUMBER, ofBuckets: metric(bucket) };
   const plain = name.replace(/_(total|sum)$/, '');
   const { seconds, bytes } = {
-    seconds: plain.endsWith('_seconds') ? 1 : 0,
+    seconds: plain.endsWith('_seconds') ? 1 : plain.endsWith('_hertz') ? -1 : 0,
     bytes: plain.endsWith('_bytes') ? 1 : 0,
   };
   return { seconds, bytes, isRatio: plain.endsWith('_ratio') };
@@ -104,7 +104,7 @@ export function unitsOf({ seconds, bytes, isRatio }: Dimension): readonly string
   const units: Record<string, readonly string[]> = {
     '0,0': ['none', 'short', 'percentunit', 'suffix:cores', 'suffix:×'],
     '1,0': ['s', 'dateTimeFromNow'],
-    '-1,0': ['eps', 'ops', 'iops'],
+    '-1,0': ['hertz', 'eps', 'ops', 'iops'],
     '0,1': ['bytes'],
     '-1,1': ['Bps'],
   };

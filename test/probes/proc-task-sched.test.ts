@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseTaskMigrations, readTaskMigrations } from '../../probes/proc-task-sched.ts';
+import { parseTaskMigrations, parseTaskSched, readTaskMigrations } from '../../probes/proc-task-sched.ts';
 import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
 import { testCutIsNeverMisread, testRobustness } from './robustness.ts';
 
@@ -59,3 +59,32 @@ test('the running kernel shows this process, under whatever name it takes', (con
 
 testCutIsNeverMisread('parseTaskMigrations', parseTaskMigrations, IOTHREAD);
 testRobustness('parseTaskMigrations', parseTaskMigrations, [IOTHREAD]);
+
+test('a captured thread of Linux 6.1: NUMA balancing, and neither uclamp nor a BPF scheduler', () => {
+  assert.deepEqual(parseTaskSched(IOTHREAD), {
+    uclampMin: undefined,
+    uclampMax: undefined,
+    isExt: undefined,
+    forcedIdleSeconds: undefined,
+    numaPagesMigrated: 10002,
+  });
+});
+
+test('what newer kernels have, as kernel/sched/debug.c prints it', () => {
+  const line = (name: string, value: string): string => `${name.padEnd(45)}:${value.padStart(21)}\n`;
+  const more = [
+    line('core_forceidle_sum', '1500.250000'),
+    line('uclamp.min', '0'),
+    line('effective uclamp.min', '128'),
+    line('effective uclamp.max', '512'),
+    line('ext.enabled', '1'),
+  ];
+  assert.deepEqual(parseTaskSched(IOTHREAD + more.join('')), {
+    uclampMin: 128,
+    uclampMax: 512,
+    isExt: true,
+    forcedIdleSeconds: 1.50025,
+    numaPagesMigrated: 10002,
+  });
+  assert.throws(() => parseTaskSched('no ruler'), malformed);
+});

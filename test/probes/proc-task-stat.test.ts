@@ -25,8 +25,10 @@ test('the stat of a vCPU thread is read field by field', () => {
     flags: 138412224,
     utime: 1836,
     stime: 576,
+    priority: 120,
     startTime: 665,
     processor: 1,
+    policy: 0,
     guestTime: 1528,
   });
 });
@@ -51,6 +53,12 @@ test('a kernel thread shows its flag and its whole name, which is longer than 15
   assert.ok(recovery.flags & PF_KTHREAD);
   assert.equal(readTaskStat(host, `${host.roots.procfs}/264`).comm, 'kvm-pit/244');
   assert.equal(parseTaskStat(VCPU).flags & PF_KTHREAD, 0);
+});
+
+test('a real-time thread comes before all others', () => {
+  const fifo = CAT_6_18.replace(' 20 0 1 0 ', ' -51 0 1 0 ').replace(' 17 1 0 0 ', ' 17 1 50 1 ');
+  const { priority, policy } = parseTaskStat(fifo);
+  assert.deepEqual([priority, policy], [49, 1]);
 });
 
 test('the 6.18 form is read', () => {

@@ -35,6 +35,7 @@ const SCALES: Readonly<Record<string, Scale>> = {
     one: 0,
     suffixes: ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei', 'Zi', 'Yi'].map((prefix) => ` ${prefix}B`),
   },
+  hertz: { factor: 1000, one: SI.indexOf(''), suffixes: SI.map((prefix) => ` ${prefix}Hz`) },
   Bps: { factor: 1000, one: SI.indexOf(''), suffixes: SI.map((prefix) => ` ${prefix}B/s`) },
 };
 

@@ -13,7 +13,7 @@ export interface HostFacts {
   readonly bootTime: number;
   /** Of tasks that wait for a CPU; undefined where the kernel has no PSI. */
   readonly pressure: SimPressure | undefined;
-  /** Shares of the nominal frequency, by CPU; undefined without cpufreq. */
+  /** Shares of the nominal frequency, by CPU; undefined without cpufreq and cpuidle. */
   readonly frequencies: ReadonlyMap<number, number> | undefined;
   /** Whether the host has the rows of BPF iterators. */
   readonly hasBpf: boolean;

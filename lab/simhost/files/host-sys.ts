@@ -1,4 +1,5 @@
 import { formatCpuList } from '../../../kernel/cpu-list.ts';
+import type { CpuTimes } from '../cpu-times.ts';
 import type { SimDisk } from '../disk.ts';
 import type { HostFacts } from './facts.ts';
 import { busOf, diskCounters, interruptNumber } from './host-proc.ts';
@@ -6,6 +7,8 @@ import type { Tree } from './tree.ts';
 
 /** Assumption. */
 const NOMINAL_KHZ = 3_000_000;
+/** Shares of C1 and C6 of the idle time. Assumption. */
+const IDLE = [0.25, 0.75];
 const LOCKDOWNS = ['none', 'integrity', 'confidentiality'] as const;
 
 /** Files of sysfs that do not change after boot, and the interrupt affinities. */
@@ -24,15 +27,24 @@ export function writeSysStatic(
   tree.directory('sys/fs/cgroup');
 }
 
-function writeCpus(tree: Tree, { topology, allCpus }: HostFacts): void {
+function writeCpus(tree: Tree, { topology, allCpus, frequencies }: HostFacts): void {
   const base = 'sys/devices/system';
   const put = (name: string, text: string): void => tree.put(`${base}/${name}`, `${text}\n`, 0o444);
   put('cpu/online', formatCpuList(allCpus));
   put('cpu/isolated', '');
+  // drivers/base/cpu.c print_cpus_nohz_full() without nohz_full=.
+  put('cpu/nohz_full', '(null)');
   for (const { cpu, node, core, siblings } of topology.cpus) {
     put(`cpu/cpu${cpu}/topology/physical_package_id`, String(node));
     put(`cpu/cpu${cpu}/topology/core_id`, String(core));
     put(`cpu/cpu${cpu}/topology/thread_siblings_list`, formatCpuList(siblings));
+    if (frequencies === undefined) continue;
+    put(`cpu/cpu${cpu}/cpufreq/scaling_governor`, 'performance');
+    for (const limit of ['scaling_max_freq', 'cpuinfo_max_freq'])
+      put(`cpu/cpu${cpu}/cpufreq/${limit}`, String(NOMINAL_KHZ));
+    for (const [state, name] of ['POLL', 'C1', 'C6'].entries())
+      put(`cpu/cpu${cpu}/cpuidle/state${state}/name`, name);
+    put(`cpu/cpu${cpu}/cpuidle/state0/time`, '0');
   }
   put('node/online', formatCpuList(topology.nodes.map((_, node) => node)));
   for (const [node, cpus] of topology.nodes.entries()) put(`node/node${node}/cpulist`, formatCpuList(cpus));
@@ -83,15 +95,16 @@ function writeDisk(tree: Tree, disk: SimDisk): void {
   }
 }
 
-export function writeSysLive(tree: Tree, facts: HostFacts): void {
+export function writeSysLive(tree: Tree, facts: HostFacts, times: CpuTimes): void {
   const states = LOCKDOWNS.map((state) => (state === facts.lockdown ? `[${state}]` : state));
   tree.put('sys/kernel/security/lockdown', `${states.join(' ')}\n`, 0o644);
-  for (const [cpu, share] of facts.frequencies ?? [])
-    tree.put(
-      `sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_cur_freq`,
-      `${Math.round(NOMINAL_KHZ * share)}\n`,
-      0o444,
-    );
+  for (const [cpu, share] of facts.frequencies ?? []) {
+    const folder = `sys/devices/system/cpu/cpu${cpu}`;
+    tree.put(`${folder}/cpufreq/scaling_cur_freq`, `${Math.round(NOMINAL_KHZ * share)}\n`, 0o444);
+    const usec = times.of(cpu).idle / 1000;
+    for (const [state, part] of IDLE.entries())
+      tree.put(`${folder}/cpuidle/state${state + 1}/time`, `${Math.floor(usec * part)}\n`, 0o444);
+  }
   for (const disk of facts.disks) {
     const path = `sys/${devicePath(disk)}`;
     const counters = diskCounters(disk).map((count) => String(count).padStart(8));

@@ -161,6 +161,16 @@ export const vm: Cases = {
     is: ({ truth, at }) =>
       truth.rates('wait', at, RATE, (vm, _role, thread) => (vm === 'kv' ? `kv ${thread}` : undefined)),
   },
+  'timeseries Frequency of its CPUs': {
+    unit: 'hertz',
+    wishes: KV,
+    is: () => ({
+      'kv vcpu': 3e9,
+      'kv iothread': 3e9,
+      'kv vcpu limit': 3e9,
+      'kv iothread limit': 3e9,
+    }),
+  },
   'timeseries CPU by mode': {
     unit: 'suffix:cores',
     wishes: SIM,

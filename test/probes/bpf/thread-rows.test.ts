@@ -39,7 +39,7 @@ test('a row has what four files of /proc have', () => {
     involuntarySwitches: 12,
   });
   assert.equal(task.migrations(), 13);
-  assert.equal(task.priority, 20);
+  assert.equal(task.priority, 120);
 });
 
 test('a name fills its field, and may have any byte', () => {

@@ -146,7 +146,7 @@ test('identity, mask, policy and priority of threads equal those in /proc', asyn
     assert.deepEqual({ comm: task.comm, startTime: task.startTime }, { comm, startTime });
     assert.equal(task.status().cpusAllowedList, readTaskStatus(HOST, path).cpusAllowedList);
     // Fields 18 and 41.
-    assert.equal(task.priority, Number(fields[18 - 3]));
+    assert.equal(task.priority, 100 + Number(fields[18 - 3]));
     assert.equal(task.policy, Number(fields[41 - 3]));
     assert.ok(task.processor < readPossibleCpus(HOST));
   }
