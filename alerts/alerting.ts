@@ -79,6 +79,9 @@ const {
   traceDrops,
   taskStalled,
   seriesLimited,
+  hostMissing,
+  hostLagging,
+  seriesBudget,
   down,
   baseline,
   WINDOW,
@@ -176,6 +179,15 @@ const stalledDevices = and(
   compare(inFlight, '>', 0),
   on(...HOST, 'device'),
   compare(completed(ioStalled.window), '==', 0),
+);
+
+const OURS = { job: equal('kvm-telemetry') } as const;
+/** When the newest sample of a host's recorded series was written. */
+const lastRecorded = max(
+  maxOverTime(
+    subquery(timestamp(recorded('host:kvm_vms:count')), hostLagging.memory, hostLagging.resolution),
+  ),
+  HOST,
 );
 
 const alerts = {
@@ -392,9 +404,39 @@ const alerts = {
     description:
       'kvm-telemetry on {{ $labels.instance }} drops {{ $value }} series, because limits.maxSeries is reached. Some VMs lack metrics.',
   }),
+  KvmTelemetrySeriesBudget: ofHost({
+    severity: 'warning',
+    expr: compare(max(gauge('scrape_samples_scraped', OURS), HOST), '>', seriesBudget.series),
+    ...timing(seriesBudget),
+    summary: 'Too many series on {{ $labels.instance }}',
+    description: `A scrape of {{ $labels.instance }} has {{ $value }} series (budget: ${seriesBudget.series}). Beyond sample_limit Prometheus drops the whole scrape. On the host: kvm-telemetry doctor, and a smaller --profile`,
+  }),
+  KvmTelemetryHostLagging: ofHost({
+    severity: 'warning',
+    expr: unless(
+      compare(sub(timestamp(lastRecorded), lastRecorded), '>', hostLagging.lag),
+      on(...HOST),
+      compare(gauge('up', OURS), '==', 0),
+    ),
+    ...timing(hostLagging),
+    summary: 'Recorded series of {{ $labels.instance }} are late',
+    description:
+      'The newest recorded series of {{ $labels.instance }} is {{ $value | humanizeDuration }} old. The agent that sends them lags or is cut off, or the rules are not evaluated. What the host does now is unknown here.',
+  }),
+  KvmTelemetryHostMissing: ofHost({
+    severity: 'warning',
+    expr: unless(
+      max(maxOverTime(subquery(gauge('up', OURS), hostMissing.memory, hostMissing.resolution)), HOST),
+      on(...HOST),
+      gauge('up', OURS),
+    ),
+    ...timing(hostMissing),
+    summary: '{{ $labels.instance }} is no target any more',
+    description: `{{ $labels.instance }} was scraped within the last ${hostMissing.memory} and is no target now: it was removed, renamed, or lost by discovery. The state of its VMs is unknown.`,
+  }),
   KvmTelemetryDown: ofHost({
     severity: 'critical',
-    expr: compare(gauge('up', { job: equal('kvm-telemetry') }), '==', 0),
+    expr: compare(gauge('up', OURS), '==', 0),
     ...timing(down),
     summary: 'kvm-telemetry cannot be scraped on {{ $labels.instance }}',
     description:

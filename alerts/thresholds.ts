@@ -186,3 +186,16 @@ export const taskStalled = { intervals: 5, for: '5m', keepFiringFor: '1m' } as c
 export const seriesLimited = { for: '10m', keepFiringFor: '10m' } as const;
 /** An upgrade with a restart takes seconds; a reboot of the host takes minutes. */
 export const down = { for: '5m', keepFiringFor: '1m' } as const;
+/** A host that had a target within `memory` and has none now: somebody, or a broken discovery, removed it. */
+export const hostMissing = { memory: '6h', resolution: '5m', for: '10m', keepFiringFor: '5m' } as const;
+export const hostLagging = {
+  /** Seconds since the newest recorded series: four missed evaluations of a minute. */
+  lag: 240,
+  /** Longer outages are those of KvmTelemetryHostMissing. */
+  memory: '1h',
+  resolution: '1m',
+  for: '5m',
+  keepFiringFor: '5m',
+} as const;
+/** Series of a host: 500 VMs with 400 each. `sample_limit` should be twice as much. */
+export const seriesBudget = { series: 200_000, for: '15m', keepFiringFor: '15m' } as const;

@@ -42,7 +42,7 @@ import {
   vmGauge,
   vmRate,
 } from './queries.ts';
-import { datasource, instance, job, vm } from './variables.ts';
+import { cluster, datasource, instance, job, vm } from './variables.ts';
 
 const THREAD = [...VM, 'thread'] as const;
 const drift = sum(vmGauge('kvm_thread_affinity_drift'), [...THREAD, 'kind']);
@@ -68,7 +68,7 @@ export const affinity = (): Dashboard =>
     name: 'affinity',
     description:
       'CPU of each thread, violations of the expected affinity, and use of the virtqueues by the vCPUs.',
-    variables: [datasource(), job(), instance(), vm()],
+    variables: [datasource(), cluster(), job(), instance(), vm()],
     annotations: marks(),
     rows: [
       {

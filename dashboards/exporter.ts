@@ -13,7 +13,7 @@ import { Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
 import { hostGauge, hostRate, OF_HOSTS, rows, series } from './queries.ts';
-import { datasource, instance, job } from './variables.ts';
+import { cluster, datasource, instance, job } from './variables.ts';
 
 const third = { width: 8, height: 8, min: 0, links: [seriesToHost] } as const;
 const half = { width: 12, height: 9, min: 0 } as const;
@@ -39,7 +39,7 @@ export const exporter = (): Dashboard =>
   dashboard({
     name: 'exporter',
     description: 'Health of the exporters, and their cost.',
-    variables: [datasource(), job(), instance()],
+    variables: [datasource(), cluster(), job(), instance()],
     rows: [
       {
         panels: [

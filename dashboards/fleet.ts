@@ -42,7 +42,7 @@ import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
 import { hostGauge, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { lostTechniques, vmsByTechnique } from './technique-counts.ts';
-import { datasource, instance, job, stage, vm } from './variables.ts';
+import { cluster, datasource, instance, job, stage, vm } from './variables.ts';
 
 /** Lines per panel and rows per table, for any number of hosts. */
 const MOST = 10;
@@ -159,7 +159,7 @@ export const fleet = (): Dashboard =>
   dashboard({
     name: 'fleet',
     description: 'All hosts: exits, drift, the worst VMs, and the state of the exporters.',
-    variables: [datasource(), job(), instance(), vm(), stage()],
+    variables: [datasource(), cluster(), job(), instance(), vm(), stage()],
     annotations: marks(false),
     from: 'now-3h',
     rows: [

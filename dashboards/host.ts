@@ -46,7 +46,7 @@ import {
   vmGauge,
   vmRate,
 } from './queries.ts';
-import { datasource, instance, job, vm } from './variables.ts';
+import { cluster, datasource, instance, job, vm } from './variables.ts';
 
 const CPU = [...HOST, 'cpu'] as const;
 const DEVICE = [...HOST, 'device'] as const;
@@ -54,7 +54,7 @@ const exits = ofVm.exits(RATE, OF_VMS);
 const ios = ofVm.ios(RATE, OF_VMS);
 const onIoPath = sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, ...kicksInjectionsEois }), VM);
 const wait = ofVm.wait(RATE, OF_VMS);
-const ofDevice = <L extends string>(of: Vector<L | 'job' | 'instance' | 'device'>) => sum(of, DEVICE);
+const ofDevice = <L extends string>(of: Vector<L | (typeof DEVICE)[number]>) => sum(of, DEVICE);
 const deviceIos = ofDevice(
   add(hostRate('kvm_block_reads_completed_total'), hostRate('kvm_block_writes_completed_total')),
 );
@@ -70,7 +70,7 @@ export const host = (): Dashboard =>
   dashboard({
     name: 'host',
     description: 'One host: its VMs, CPUs, block devices, NUMA nodes and sources.',
-    variables: [datasource(), job(), instance(), vm()],
+    variables: [datasource(), cluster(), job(), instance(), vm()],
     annotations: marks(false),
     rows: [
       {

@@ -37,7 +37,7 @@ function target(
   const of = (label: string): string =>
     from === 'fields' ? `\${__data.fields["${label}"]}` : `\${__field.labels.${label}}`;
   const chosen = Object.entries(values).map(([variable, label]) => `var-${variable}=${of(label)}`);
-  return `/d/${uidOf(name)}?\${datasource:queryparam}&\${job:queryparam}&${chosen.join('&')}&\${__url_time_range}`;
+  return `/d/${uidOf(name)}?\${datasource:queryparam}&\${cluster:queryparam}&\${job:queryparam}&${chosen.join('&')}&\${__url_time_range}`;
 }
 
 export const toHost: DataLink = {

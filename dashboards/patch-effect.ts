@@ -17,7 +17,7 @@ import { TimeSeries } from './panels/time-series.ts';
 import { now, OF_VMS, rows, series } from './queries.ts';
 import { configurationTimeline } from './stages.ts';
 import { techniqueTimeline } from './techniques.ts';
-import { choice, datasource, instance, job, vm } from './variables.ts';
+import { choice, cluster, datasource, instance, job, vm } from './variables.ts';
 
 /** The measure of the configuration that a variable selects. */
 function inOne(measure: Measure, variable: string): Vector<never> {
@@ -130,6 +130,7 @@ export const patchEffect = (): Dashboard =>
     description: "The paper's evaluation on your own VMs, by stage or declared phase.",
     variables: [
       datasource(),
+      cluster(),
       job(),
       instance(),
       vm(),

@@ -16,7 +16,11 @@ export const RATE = '$__rate_interval';
 export const RANGE = '$__range';
 
 /** Matchers for the selected hosts. */
-export const OF_HOSTS = { job: regexp('$job'), instance: regexp('$instance') } as const;
+export const OF_HOSTS = {
+  cluster: regexp('$cluster'),
+  job: regexp('$job'),
+  instance: regexp('$instance'),
+} as const;
 export const OF_VMS = { ...OF_HOSTS, vm: regexp('$vm') } as const;
 /** Threads on the path of an I/O. */
 export const ON_IO_PATH = { role: regexp(IO_PATH_LABELS.join('|')) } as const;

@@ -16,6 +16,8 @@ interface QueryVariableSpec {
   /** Several values, with all of them as the default; otherwise one value. */
   readonly multi?: boolean;
   readonly regex?: string;
+  /** The pattern of all values: `.*` also matches series without the label. */
+  readonly all?: '.+' | '.*';
   readonly sort?: VariableSort;
 }
 
@@ -27,8 +29,8 @@ const ALL = { selected: true, text: ['All'], value: ['$__all'] };
  */
 class QueryVariable extends dashgen.Templates.Query {
   constructor(private readonly spec: QueryVariableSpec) {
-    const { name, label, query, regex = '', multi = true } = spec;
-    const allValue = multi ? '.+' : null;
+    const { name, label, query, regex = '', multi = true, all = '.+' } = spec;
+    const allValue = multi ? all : null;
     super(query, { name, label, datasource: DATASOURCE.uid, includeAll: multi, multi, allValue, regex });
   }
 
@@ -82,12 +84,22 @@ export const datasource = (): Variable =>
     hide: VariableHide.dontHide,
   });
 
+/** Empty where no series has the label: all are selected then. */
+export const cluster = (): Variable =>
+  query({
+    name: 'cluster',
+    label: 'Cluster',
+    description: 'The external label cluster, in a store of several clusters.',
+    query: labelValues('kvm_telemetry_build_info', 'cluster'),
+    all: '.*',
+  });
+
 export const job = (): Variable =>
   query({
     name: 'job',
     label: 'Job',
     description: 'The scrape job of kvm-telemetry.',
-    query: labelValues('kvm_telemetry_build_info', 'job'),
+    query: labelValues('kvm_telemetry_build_info', 'job', { cluster: OF_HOSTS.cluster }),
   });
 
 /** Named after the label, which is the host's scrape address. */
@@ -96,7 +108,10 @@ export const instance = (): Variable =>
     name: 'instance',
     label: 'Instance',
     description: 'The host: the address of its exporter in Prometheus.',
-    query: labelValues('kvm_telemetry_build_info', 'instance', { job: OF_HOSTS.job }),
+    query: labelValues('kvm_telemetry_build_info', 'instance', {
+      cluster: OF_HOSTS.cluster,
+      job: OF_HOSTS.job,
+    }),
   });
 
 export const vm = (): Variable =>

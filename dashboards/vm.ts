@@ -24,7 +24,7 @@ import { pressureOfVm, throttledByGroup } from './pressure.ts';
 import { buckets, now, OF_VMS, RATE, rows, series, vmGauge, vmRate } from './queries.ts';
 import { stageTimeline } from './stages.ts';
 import { techniqueTable, techniqueTimeline } from './techniques.ts';
-import { datasource, instance, job, vm as vmVariable } from './variables.ts';
+import { cluster, datasource, instance, job, vm as vmVariable } from './variables.ts';
 
 const exits = ofVm.exits(RATE, OF_VMS);
 const ios = ofVm.ios(RATE, OF_VMS);
@@ -49,7 +49,7 @@ export const vm = (): Dashboard =>
   dashboard({
     name: 'vm',
     description: 'One VM: exits, cost of an I/O, CPU and wait of its threads, latency of its disks.',
-    variables: [datasource(), job(), instance(), vmVariable()],
+    variables: [datasource(), cluster(), job(), instance(), vmVariable()],
     annotations: marks(),
     rows: [
       {

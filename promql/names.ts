@@ -1,8 +1,8 @@
 import type { HistogramName, LabelsOf, MetricName } from '../exporter/metrics/catalogue.ts';
 import type { ownMetrics } from '../exporter/metrics/self.ts';
 
-/** Labels that Prometheus adds to each series of a target. */
-export type Target = 'job' | 'instance';
+/** Labels that Prometheus adds to each series of a target, and the one that names its cluster in a store of several. */
+export type Target = 'cluster' | 'job' | 'instance';
 
 /** Metrics of the exporter's process, kept by prom-client. */
 type OwnName = keyof typeof ownMetrics;

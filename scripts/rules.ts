@@ -32,7 +32,8 @@ Generated from \`alerts/*.ts\` by \`npm run rules\`; do not edit. docs/alerts.md
 ${alerts.join('')}
 ## Recorded series
 
-The level is what comes before the first colon: \`vm\` has the labels \`job\`, \`instance\` and \`vm\`, \`host\` the first two.
+The level is what comes before the first colon: \`vm\` has the labels \`cluster\` (if the samples have it), \`job\`, \`instance\` and
+\`vm\`, \`host\` the first three.
 
 | series | meaning |
 |---|---|

@@ -17,7 +17,7 @@ import type { Selector, Windows } from './archive.ts';
 import { ofSubjects, type Subject } from './subject.ts';
 import type { VmCounter, VmGauge } from './terms.ts';
 
-type VmLabel = 'vm' | 'instance' | 'job';
+type VmLabel = 'vm' | 'instance' | 'job' | 'cluster';
 /** Any counter and any gauge of a VM: they have the labels of all. */
 const COUNTER = 'kvm_vm_exits_total';
 const GAUGE = 'kvm_vm_vcpus';
@@ -42,7 +42,7 @@ export function presenceQuery({ metric, labels }: Selector, seconds: number): st
 
 /** A counter's growth or a gauge's mean in a window. */
 export function windowQuery({ metric, labels }: Selector, { kind, unite, by, seconds }: Windows): string {
-  const kept = ['job', 'instance', 'vm', ...by] as VmLabel[];
+  const kept = ['cluster', 'job', 'instance', 'vm', ...by] as VmLabel[];
   const matchers = matchersOf(labels);
   if (kind === 'level')
     return avg(avgOverTime(gaugeRange(metric as VmGauge as typeof GAUGE, `${seconds}s`, matchers)), kept)

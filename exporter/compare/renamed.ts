@@ -14,8 +14,8 @@ export async function notesOnNames(
   const all = await archive.labelSets({ metric: 'kvm_vm_info', labels: { instance } }, time);
   const read = new Map(subjects.map((subject) => [subject.key, subject]));
   const namesByIdentity = new Map<string, string[]>();
-  const identityOf = ({ job, instance: host, uuid }: Readonly<Record<string, string>>): string =>
-    JSON.stringify([job, host, uuid]);
+  const identityOf = ({ cluster, job, instance: host, uuid }: Readonly<Record<string, string>>): string =>
+    JSON.stringify([cluster, job, host, uuid]);
   for (const labels of all)
     if (labels['uuid']) append(namesByIdentity, identityOf(labels), labels['vm'] ?? '');
   const others = new Map<Subject, string[]>();

@@ -4,12 +4,13 @@ import type { Series } from '../prometheus/series.ts';
 export interface Subject {
   readonly key: string;
   readonly vm: string;
+  readonly cluster: string;
   readonly job: string;
   readonly instance: string;
 }
 
-export function keyOf({ vm = '', job = '', instance = '' }: Series['labels']): string {
-  return JSON.stringify([job, instance, vm]);
+export function keyOf({ vm = '', cluster = '', job = '', instance = '' }: Series['labels']): string {
+  return JSON.stringify([cluster, job, instance, vm]);
 }
 
 /** Selects the series of these VMs, and more if several hosts have VMs with the same names: see {@link keyOf}. */

@@ -37,12 +37,15 @@ export async function findSubjects(
   const byKey = new Map<string, Labels[]>();
   for (const each of onHost) append(byKey, keyOf(each), each);
   for (const [first, second] of byKey.values()) if (first && second) throw scrapedTwice(first, second);
-  const subjects = [...byKey].map(([key, [{ vm: name = '', job = '', instance = '' } = {}]]) => ({
-    key,
-    vm: name,
-    job,
-    instance,
-  }));
+  const subjects = [...byKey].map(
+    ([key, [{ vm: name = '', cluster = '', job = '', instance = '' } = {}]]) => ({
+      key,
+      vm: name,
+      cluster,
+      job,
+      instance,
+    }),
+  );
   if (host === undefined) checkHosts(subjects);
   if (subjects.length > MAX_VMS)
     throw new ConfigError(
@@ -60,13 +63,21 @@ async function noSuchVm(archive: Archive, vm: string, time: Span): Promise<Confi
   return new ConfigError(`--vm: no VM ${JSON.stringify(vm)} in this time${hint}`);
 }
 
+/** What distinguishes two VMs of one name, and what to do about it. */
+const DISTINGUISHED = [
+  { label: 'instance', fix: 'give --host' },
+  { label: 'cluster', fix: 'query one cluster' },
+] as const;
+
 function checkHosts(subjects: readonly Subject[]): void {
   for (const subject of subjects) {
     const other = subjects.find(({ vm, key }) => vm === subject.vm && key !== subject.key);
     if (other === undefined) continue;
-    const [a, b] =
-      other.instance === subject.instance ? [subject.job, other.job] : [subject.instance, other.instance];
-    const fix = other.instance === subject.instance ? 'scrape the exporter in one job' : 'give --host';
+    const { label, fix } = DISTINGUISHED.find((each) => other[each.label] !== subject[each.label]) ?? {
+      label: 'job',
+      fix: 'scrape the exporter in one job',
+    };
+    const [a, b] = [subject[label], other[label]];
     throw new ConfigError(`--vm: ${JSON.stringify(subject.vm)} is on ${a} and on ${b}: ${fix}`);
   }
 }

@@ -162,6 +162,29 @@ export const FIRST_STEPS: Readonly<
       "journalctl -u kvm-telemetry --since -2h | grep -i series          # the VMs that are cut"
     ]
   },
+  "KvmTelemetrySeriesBudget": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # series of each source",
+      "curl -fsS localhost:9954/metrics | grep -v '^#' | sed 's/[{ ].*//' | sort | uniq -c | sort -n | tail          # series by metric"
+    ]
+  },
+  "KvmTelemetryHostLagging": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # on the host",
+      "curl -fsS http://localhost:8429/metrics | grep vmagent_remotewrite_pending_data_bytes          # vmagent: bytes that wait",
+      "curl -fsS http://localhost:9090/metrics | grep prometheus_remote_storage_samples_pending       # Prometheus"
+    ]
+  },
+  "KvmTelemetryHostMissing": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # on the host: is it still a host of VMs?",
+      "systemctl status kvm-telemetry",
+      "promtool check config /etc/prometheus/prometheus.yml          # on the Prometheus that scrapes it"
+    ]
+  },
   "KvmTelemetryDown": {
     "usesVm": false,
     "lines": [

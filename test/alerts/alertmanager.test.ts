@@ -42,10 +42,10 @@ test('alerts are grouped by host and VM, and all alerts in inhibit rules exist',
     route: { group_by: string[] };
     inhibit_rules: Inhibition[];
   };
-  assert.deepEqual(route.group_by, ['job', 'instance', 'vm']);
+  assert.deepEqual(route.group_by, ['cluster', 'job', 'instance', 'vm']);
   assert.deepEqual(rules[0]?.target_matchers, ['scope = vm']);
   for (const { source_matchers: source, target_matchers: target, equal } of rules.slice(1)) {
-    assert.deepEqual(equal, ['job', 'instance', 'vm']);
+    assert.deepEqual(equal, ['cluster', 'job', 'instance', 'vm']);
     const alerts = [...source, ...target].flatMap((matcher) => matcher.match(/Kvm\w+/g) ?? []);
     assert(alerts.length > 1);
     for (const alert of alerts) assert(names.includes(alert as AlertName), alert);

@@ -128,7 +128,7 @@ interface TestFile {
 }
 
 test('each alert has a test in which it fires and one in which it stays quiet', () => {
-  const expected = [...names, 'recording'].map((name) => `${name}.yaml`).sort();
+  const expected = [...names, 'clusters', 'recording'].map((name) => `${name}.yaml`).sort();
   assert.deepEqual(
     yamlsIn('alerts/tests')
       .map((path) => basename(path))

@@ -151,7 +151,7 @@ test('links pass host and VM', () => {
       assert.deepEqual(taken, url.startsWith('/d/kvm-vm?') ? [host, vm] : [host], `${key}: ${url}`);
       assert.match(
         url,
-        /^\/d\/kvm-(vm|host)\?\$\{datasource:queryparam\}&\$\{job:queryparam\}&.*\$\{__url_time_range\}$/,
+        /^\/d\/kvm-(vm|host)\?\$\{datasource:queryparam\}&\$\{cluster:queryparam\}&\$\{job:queryparam\}&.*\$\{__url_time_range\}$/,
       );
     }
   }

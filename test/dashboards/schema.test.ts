@@ -132,7 +132,11 @@ for (const name of NAMES) {
           const found = selectors(expr);
           assert.ok(found.length > 0, expr);
           for (const { name: metric, matchers, end } of found) {
-            assert.match(matchers, /job=~"\$job"/, `${panel.title}: ${metric} in ${expr}`);
+            assert.match(
+              matchers,
+              /cluster=~"\$cluster",job=~"\$job"/,
+              `${panel.title}: ${metric} in ${expr}`,
+            );
             assert.match(matchers, /instance=~"\$instance"/, `${panel.title}: ${metric}`);
             const isCounter = /_(total|bucket|count|sum)$/.test(metric) && !metric.includes(':');
             // A subquery has a colon between its brackets.
@@ -148,11 +152,11 @@ for (const name of NAMES) {
 
     it('has variables that pass the linter, and uses each', () => {
       const variables = variablesOf(dashboard);
-      const [first, job, instance] = variables;
+      const [first, cluster, job, instance] = variables;
       assert.deepEqual([first?.name, first?.type, first?.label], ['datasource', 'datasource', 'Data source']);
       assert.deepEqual(
-        [job?.name, job?.label, instance?.name, instance?.label],
-        ['job', 'Job', 'instance', 'Instance'],
+        [cluster, job, instance].flatMap((each) => [each?.name, each?.label]),
+        ['cluster', 'Cluster', 'job', 'Job', 'instance', 'Instance'],
       );
       for (const variable of variables.slice(1)) {
         const { name: own, type, multi, includeAll, allValue, refresh, datasource } = variable;
@@ -160,7 +164,7 @@ for (const name of NAMES) {
         if (type === 'custom' || ['before', 'after'].includes(own)) continue;
         assert.deepEqual(
           { multi, includeAll, allValue, refresh },
-          { multi: true, includeAll: true, allValue: '.+', refresh: 2 },
+          { multi: true, includeAll: true, allValue: own === 'cluster' ? '.*' : '.+', refresh: 2 },
         );
         assert.deepEqual(datasource, DATASOURCE);
       }

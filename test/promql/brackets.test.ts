@@ -24,8 +24,8 @@ import {
 import { generated, NAMES, panelsOf, queriesOf } from '../../testing/generated.ts';
 import { bracketsOf, parsePromql } from '../../testing/promql-tree.ts';
 
-type Labels = 'job' | 'instance' | 'vm';
-const VM = ['job', 'instance', 'vm'] as const;
+const VM = ['cluster', 'job', 'instance', 'vm'] as const;
+type Labels = (typeof VM)[number];
 
 /** The same expression, as the builder writes it and with brackets around every operand. */
 interface Both {

@@ -88,7 +88,7 @@ test('sums growth in windows, without a point in two pieces', async () => {
   const how = { kind: 'growth', unite: 'sum', by: ['step'], seconds: 300 } as const;
   await all(archive.windows(kicks, { start: 1000, end: 31_600 }, how));
   const query =
-    'sum by (job, instance, vm, step) (increase(kvm_vm_io_path_events_total{step=~"kick|inject",vm="a.b\\"|"}[300s]))';
+    'sum by (cluster, job, instance, vm, step) (increase(kvm_vm_io_path_events_total{step=~"kick|inject",vm="a.b\\"|"}[300s]))';
   assert.deepEqual(queries, [`${query} from 1300 to 7300 by 300`, `${query} from 7600 to 31600 by 300`]);
 });
 
@@ -100,7 +100,7 @@ test('a gauge is averaged, a time is too short for a window', async () => {
   assert.deepEqual(queries, []);
   await all(archive.windows(gauge, { start: 0, end: 300 }, how));
   assert.deepEqual(queries, [
-    'avg by (job, instance, vm) (avg_over_time(kvm_vm_queue_locality_ratio{vm="web"}[300s])) from 300 to 300 by 300',
+    'avg by (cluster, job, instance, vm) (avg_over_time(kvm_vm_queue_locality_ratio{vm="web"}[300s])) from 300 to 300 by 300',
   ]);
 });
 
@@ -112,7 +112,7 @@ test('the CPU of other VMs is a mean over time and hosts', async () => {
       return [{ labels: {}, samples: [[at, at < 100 ? 2 : 6]] }];
     },
   });
-  const subject = (instance: string) => ({ key: instance, vm: 'web', job: 'j', instance });
+  const subject = (instance: string) => ({ key: instance, vm: 'web', cluster: '', job: 'j', instance });
   const times = [
     { start: 0, end: 60 },
     { start: 140, end: 200 },
