@@ -1,0 +1,223 @@
+import { readFileSync } from 'node:fs';
+import { recordingRules } from '../alerts/recording.ts';
+import { alertingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
+import { seriesBudget } from '../alerts/thresholds.ts';
+import { catalogue } from '../exporter/metrics/catalogue.ts';
+
+/** A scrape with more samples is dropped as a whole. */
+const SAMPLE_LIMIT = 2 * seriesBudget.series;
+/** Those of the metric, `__name__`, `le`, `job`, `instance`, and ten of discovery. */
+const LABEL_LIMIT = Math.max(...Object.values(catalogue).map(({ labels }) => labels.length)) + 14;
+/** Lists of CPUs and paths of images are long. */
+const LABEL_VALUE_LIMIT = 4096;
+const EXTERNAL = { cluster: 'east', rack: 'r1' } as const;
+const CENTRAL = 'https://metrics.example.org/api/v1/write';
+const TARGETS = '/etc/kvm-telemetry/targets/*.json';
+
+const FLEET_DASHBOARD = new URL('../../dashboards/generated/fleet.json', import.meta.url);
+
+/** What leaves a host or a rack: recorded series, and the few others that the fleet dashboard selects. */
+export function recordedAllowList(): string[] {
+  const dashboard = readFileSync(FLEET_DASHBOARD, 'utf8');
+  const selected =
+    dashboard.match(/(?<![\w:$])(?:up|ALERTS|ALERTS_FOR_STATE|scrape_\w+|kvm_\w+)(?=\{)/g) ?? [];
+  return [...Object.keys(recordingRules), ...new Set([...selected, 'up', 'scrape_samples_scraped'])].sort();
+}
+
+/** What an agent without rules sends: what the rules select. */
+export function rawAllowList(): string[] {
+  const minimal = Object.entries(catalogue).filter(([, { profile }]) => profile === 'minimal');
+  const names = minimal.flatMap(([name, { type }]) =>
+    type === 'histogram' ? ['bucket', 'sum', 'count'].map((part) => `${name}_${part}`) : [name],
+  );
+  return [...names, 'up', 'scrape_duration_seconds', 'scrape_samples_scraped'].sort();
+}
+
+const keep = (names: readonly string[]): object => ({
+  source_labels: ['__name__'],
+  regex: names.join('|'),
+  action: 'keep',
+});
+
+const global = {
+  scrape_interval: '15s',
+  scrape_timeout: '10s',
+  evaluation_interval: '15s',
+  external_labels: EXTERNAL,
+};
+const job = {
+  job_name: 'kvm-telemetry',
+  sample_limit: SAMPLE_LIMIT,
+  label_limit: LABEL_LIMIT,
+  label_value_length_limit: LABEL_VALUE_LIMIT,
+  file_sd_configs: [{ files: [TARGETS] }],
+};
+/** Two million samples wait in memory at most; the write-ahead log has two hours more. */
+const queue = { capacity: 20_000, max_samples_per_send: 5000, max_shards: 20, max_backoff: '30s' };
+
+const remoteWrite = (names: readonly string[]): object => ({
+  url: CENTRAL,
+  // Mimir and Cortex read the tenant here; VictoriaMetrics has it in the URL, Thanos in a header of its own.
+  headers: { 'X-Scope-OrgID': 'kvm' },
+  write_relabel_configs: [keep(names)],
+  queue_config: queue,
+});
+
+/** Sets the labels of a discovery as the rules and dashboards expect them. */
+const as = (name: string, more: object, relabelings: readonly object[], of: object = job): object => ({
+  ...of,
+  job_name: name,
+  file_sd_configs: undefined,
+  ...more,
+  relabel_configs: [...relabelings, { target_label: 'job', replacement: 'kvm-telemetry' }],
+});
+
+const discovery = [
+  as('http', { http_sd_configs: [{ url: 'https://inventory.example.org/kvm-telemetry.json' }] }, []),
+  as(
+    'openstack',
+    {
+      openstack_sd_configs: [
+        {
+          role: 'hypervisor',
+          region: 'RegionOne',
+          identity_endpoint: 'https://keystone.example.org/v3',
+          username: 'prometheus',
+          domain_name: 'Default',
+          project_name: 'monitoring',
+          password: 'change me',
+          port: 9954,
+        },
+      ],
+    },
+    [
+      { source_labels: ['__meta_openstack_hypervisor_state'], regex: 'up', action: 'keep' },
+      {
+        source_labels: ['__meta_openstack_hypervisor_hostname'],
+        target_label: 'instance',
+        regex: '(.+)',
+        replacement: '$1:9954',
+      },
+    ],
+  ),
+];
+
+/** Sums over the hosts of a cluster, of series of hosts. */
+const PER_CLUSTER = ['kvm_vms:count', 'kvm_exits:rate', 'kvm_ios:rate', 'kvm_drifting_vms:count'] as const;
+
+/** One counter, summed over all labels but these. vmagent names the output after metric, interval, labels and function. */
+const streamed = (match: string, by: readonly string[], output: string, name: string): object => ({
+  match,
+  interval: '1m',
+  by: ['cluster', 'job', 'instance', ...by],
+  outputs: [output],
+  output_relabel_configs: [{ target_label: '__name__', replacement: name }],
+});
+
+const streams = [
+  streamed('kvm_vm_exits_total', ['vm'], 'rate_sum', 'vm:kvm_exits:rate'),
+  streamed('kvm_thread_cpu_seconds_total', ['vm', 'role'], 'rate_sum', 'vm_role:kvm_cpu_seconds:rate'),
+  streamed('kvm_vm_io_path_events_total', ['vm', 'step'], 'rate_sum', 'vm_step:kvm_io_path_events:rate'),
+  streamed('kvm_vm_halt_poll_fail_seconds_total', ['vm'], 'rate_sum', 'vm:kvm_halt_poll_fail_seconds:rate'),
+  streamed('kvm_vm_vcpus', [], 'count_series', 'host:kvm_vms:count'),
+];
+
+const vmagentJob = {
+  ...job,
+  // vmagent 1.79 has no limits of labels; series_limit is of one target and of 24 hours.
+  label_limit: undefined,
+  label_value_length_limit: undefined,
+  series_limit: 2 * SAMPLE_LIMIT,
+};
+
+/** Debian's promtool is built without this discovery, vmagent is not. */
+const kubernetes = as(
+  'kubernetes',
+  { kubernetes_sd_configs: [{ role: 'pod', namespaces: { names: ['kvm-telemetry'] } }] },
+  [
+    {
+      source_labels: [
+        '__meta_kubernetes_pod_label_app_kubernetes_io_name',
+        '__meta_kubernetes_pod_container_port_name',
+      ],
+      regex: 'kvm-telemetry;metrics',
+      action: 'keep',
+    },
+    // The node stays when the pod is replaced.
+    { source_labels: ['__meta_kubernetes_pod_node_name'], target_label: 'instance' },
+  ],
+  vmagentJob,
+);
+
+/** Of the alerts those about what only the store can see. Any vmalert accepts them. */
+function centralAlerts(): object[] {
+  return withoutKeepFiringFor(alertingFile()).groups.map(({ rules }) => ({
+    name: 'kvm-telemetry-central',
+    rules: rules.filter(({ alert }) => alert === 'KvmTelemetryHostLagging'),
+  }));
+}
+
+/** Contents of `deploy/fleet`, by name. */
+export function fleetFiles(): ReadonlyMap<string, object> {
+  const recorded = recordedAllowList();
+  return new Map<string, object>([
+    [
+      'prometheus-server.yml',
+      {
+        global,
+        rule_files: ['rules/recording.yaml', 'rules/alerting.yaml'],
+        scrape_configs: [job],
+        remote_write: [remoteWrite(recorded)],
+      },
+    ],
+    ['prometheus-agent.yml', { global, scrape_configs: [job], remote_write: [remoteWrite(rawAllowList())] }],
+    [
+      'vmagent.yml',
+      {
+        global: {
+          scrape_interval: global.scrape_interval,
+          scrape_timeout: global.scrape_timeout,
+          external_labels: EXTERNAL,
+        },
+        scrape_configs: [vmagentJob],
+      },
+    ],
+    ['vmagent-to-central.yml', [keep(recorded)]],
+    ['vmagent-stream-aggregation.yml', streams],
+    [
+      'federation.yml',
+      {
+        global: { scrape_interval: '1m', scrape_timeout: '30s' },
+        scrape_configs: [
+          {
+            job_name: 'racks',
+            // The labels of the rack's series win over those of the rack's Prometheus.
+            honor_labels: true,
+            metrics_path: '/federate',
+            params: { 'match[]': [`{__name__=~"${recorded.join('|')}"}`] },
+            sample_limit: SAMPLE_LIMIT,
+            static_configs: [{ targets: ['rack1.example.org:9090', 'rack2.example.org:9090'] }],
+          },
+        ],
+      },
+    ],
+    ['discovery.yml', { global, scrape_configs: discovery }],
+    ['discovery-kubernetes.yml', { scrape_configs: [kubernetes] }],
+    [
+      'central-rules.yaml',
+      {
+        groups: [
+          {
+            name: 'kvm-telemetry-clusters',
+            interval: '1m',
+            rules: PER_CLUSTER.map((name) => ({
+              record: `cluster:${name}`,
+              expr: `sum by (cluster) (host:${name})`,
+            })),
+          },
+          ...centralAlerts(),
+        ],
+      },
+    ],
+  ]);
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { recordingRules } from '../../alerts/recording.ts';
+import { alertingFile, recordingFile } from '../../alerts/rule-files.ts';
+import { catalogue } from '../../exporter/metrics/catalogue.ts';
+import { recordedAllowList } from '../../scripts/fleet.ts';
+import { ROOT } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
+import { generated, panelsOf, queriesOf } from '../../testing/generated.ts';
+import { hasTool } from '../../testing/tools.ts';
+
+const FOLDER = `${ROOT}deploy/fleet`;
+
+/** @throws AssertionError with what the program said */
+function accepts(program: string, ...args: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  assert.equal(status, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
+}
+
+const refuses = (program: string, ...args: readonly string[]): void =>
+  assert.notEqual(spawnSync(program, args).status, 0, `${program} ${args.join(' ')} accepts anything`);
+
+interface Job {
+  readonly sample_limit?: number;
+}
+interface File {
+  readonly scrape_configs?: readonly Job[];
+  readonly remote_write?: readonly {
+    readonly write_relabel_configs: readonly { readonly regex: string }[];
+  }[];
+}
+const read = (name: string): File => parse(readFileSync(`${FOLDER}/${name}`, 'utf8')) as File;
+
+test('promtool accepts the configurations of Prometheus, and the rules', (context) => {
+  if (!hasTool(context, 'promtool', 'prometheus')) return;
+  const folder = temporaryFolder(context);
+  cpSync(FOLDER, folder, { recursive: true });
+  mkdirSync(join(folder, 'rules'));
+  for (const name of ['recording.yaml', 'alerting.yaml'])
+    cpSync(`${ROOT}alerts/generated/${name}`, join(folder, 'rules', name));
+  for (const name of ['prometheus-server', 'federation', 'discovery'])
+    accepts('promtool', 'check', 'config', '--lint=all', '--lint-fatal', join(folder, `${name}.yml`));
+  accepts('promtool', 'check', 'config', '--agent', join(folder, 'prometheus-agent.yml'));
+  refuses('promtool', 'check', 'config', '--agent', join(folder, 'prometheus-server.yml'));
+  accepts('promtool', 'check', 'rules', '--lint-fatal', join(folder, 'central-rules.yaml'));
+});
+
+test('vmagent and vmalert of Debian accept their files', (context) => {
+  if (!hasTool(context, 'vmagent', 'victoria-metrics')) return;
+  const own = ['-remoteWrite.url=http://localhost/api/v1/write', '-dryRun', '-loggerLevel=ERROR'];
+  const config = `-promscrape.config=${FOLDER}/vmagent.yml`;
+  accepts('vmagent', ...own, config, `-remoteWrite.urlRelabelConfig=${FOLDER}/vmagent-to-central.yml`);
+  accepts('vmagent', ...own, `-promscrape.config=${FOLDER}/discovery-kubernetes.yml`);
+  const wrong = join(temporaryFolder(context), 'wrong.yml');
+  writeFileSync(
+    wrong,
+    readFileSync(`${FOLDER}/vmagent.yml`, 'utf8').replace('sample_limit', 'sample_limits'),
+  );
+  refuses('vmagent', ...own, `-promscrape.config=${wrong}`);
+  accepts('vmalert', '-dryRun', `-rule=${FOLDER}/central-rules.yaml`);
+});
+
+test('every recorded series and every query of the fleet dashboard passes the allow-list, and no raw series of threads', () => {
+  for (const name of ['prometheus-server.yml', 'vmagent-to-central.yml']) {
+    const file = read(name);
+    const rules = file.remote_write?.[0]?.write_relabel_configs ?? (file as unknown as { regex: string }[]);
+    const allowed = new RegExp(`^(?:${rules[0]?.regex})$`);
+    for (const record of Object.keys(recordingRules)) assert.match(record, allowed, name);
+    for (const { expr } of panelsOf(generated('fleet')).flatMap(queriesOf))
+      for (const [metric] of expr.matchAll(/[\w:]+(?=\{)/g)) assert.match(metric, allowed, name);
+    for (const metric of Object.keys(catalogue).filter((each) => /^kvm_(thread|vcpu)_/.test(each)))
+      assert.doesNotMatch(metric, allowed, name);
+  }
+});
+
+test('what an agent without rules sends is enough for all rules', () => {
+  const [write] = read('prometheus-agent.yml').remote_write ?? [];
+  const allowed = new RegExp(`^(?:${write?.write_relabel_configs[0]?.regex})$`);
+  const recorded = new Set(Object.keys(recordingRules));
+  const exprs = [...recordingFile().groups, ...alertingFile().groups].flatMap(({ rules }) =>
+    rules.map(({ expr }) => expr.replaceAll(/"[^"]*"/g, '""')),
+  );
+  const selected = exprs.flatMap(
+    (expr) => expr.match(/(?<![:\w])(?:kvm_\w+|up(?=[{[])|scrape_\w+|(?:vm|host)\w*:[\w:]+)/g) ?? [],
+  );
+  assert(selected.length > 100);
+  for (const name of selected) assert(recorded.has(name) || allowed.test(name), name);
+});
+
+test('every job has a limit of samples, and every file a test', () => {
+  const checked = [
+    'central-rules.yaml',
+    'discovery.yml',
+    'federation.yml',
+    'prometheus-agent.yml',
+    'prometheus-server.yml',
+  ];
+  const files = readdirSync(FOLDER).sort();
+  const vmagent = [
+    'discovery-kubernetes.yml',
+    'vmagent-stream-aggregation.yml',
+    'vmagent-to-central.yml',
+    'vmagent.yml',
+  ];
+  assert.deepEqual(files, [...checked, ...vmagent].sort());
+  for (const name of files) {
+    const { scrape_configs: jobs = [] } = read(name);
+    for (const { sample_limit: limit } of jobs) assert.equal(limit, 400_000, name);
+  }
+});
+
+test('stream aggregation has outputs that rules record, with labels that the metric has', () => {
+  // Debian's vmagent 1.79 has no stream aggregation (1.86 has), so this file is checked by its contents only.
+  const streams = parse(readFileSync(`${FOLDER}/vmagent-stream-aggregation.yml`, 'utf8')) as readonly {
+    readonly match: string;
+    readonly by: readonly string[];
+    readonly output_relabel_configs: readonly { readonly replacement: string }[];
+  }[];
+  assert(streams.length > 3);
+  for (const { match, by, output_relabel_configs: relabelings } of streams) {
+    assert.deepEqual(by.slice(0, 3), ['cluster', 'job', 'instance']);
+    for (const label of by.slice(3)) assert(catalogue[match]?.labels.includes(label), `${match}: ${label}`);
+    const [{ replacement = '' } = {}] = relabelings;
+    assert(recordedAllowList().includes(replacement), replacement);
+  }
+});
