@@ -8,6 +8,7 @@ export const QMP_COMMANDS = [
   'query-blockstats',
   'query-cpus-fast',
   'query-iothreads',
+  'query-migrate',
   'query-name',
   'query-pci',
   'query-stats',

@@ -17,7 +17,7 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   },
   {
     title: 'Affinity, features and stages',
-    prefix: /^kvm_(thread_affinity_|vm_(affinity|numa|io_completion|feature|stage|phase|queue_))/,
+    prefix: /^kvm_(thread_affinity_|vm_(affinity|numa_local|io_completion|feature|stage|phase|queue_))/,
     text: 'What should hold, what holds, and which stage of the methodology that makes: docs/sources.md has the kinds, the features and the rules.',
   },
   {
@@ -40,6 +40,11 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
     title: 'CPUs of VMs',
     prefix: /^kvm_vm_(cpu|cpus|scheduled|uclamp|ext|forced)_?/,
     text: 'The state of the CPUs on which vCPUs and I/O threads run, by VM and role and never by CPU. docs/sources.md says which CPUs count.',
+  },
+  {
+    title: 'Memory and migration',
+    prefix: /^kvm_vm_(memory|migration|numa_pages)_/,
+    text: "Memory of the VMM's process, and a live migration from this host while it runs.",
   },
   {
     title: 'VMs',

@@ -5,7 +5,7 @@ import type { TechniqueState } from '../metrics/techniques.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Drift } from '../model/drift.ts';
 import type { Feature } from '../model/features.ts';
-import type { HostEvent } from '../model/host-event.ts';
+import { EVENT_WORDS, type HostEvent } from '../model/host-event.ts';
 import type { Residency } from '../model/residency.ts';
 import { wordFor } from '../model/stage.ts';
 import type { Stages } from '../model/stage-reading.ts';
@@ -20,6 +20,7 @@ import { Memory } from './affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
 import { ApicvWatch } from './apicv-watch.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { MigrationWatch } from './migration-watch.ts';
 import type { VmPlan } from './plan/plan.ts';
 import { ioThreadsOf } from './plan/polling.ts';
@@ -57,6 +58,7 @@ export class Assessment {
   readonly #stages: StageWatch;
   readonly #apicv = new ApicvWatch();
   readonly #migrations = new MigrationWatch();
+  readonly #memoryWatch: MemoryWatch;
 
   constructor(
     private readonly dependencies: AssessmentDependencies,
@@ -66,6 +68,7 @@ export class Assessment {
     const boot = bootId(host);
     const accepted = new Accepted(stateDirectory, boot, logger);
     this.#memory = new Memory(host, now);
+    this.#memoryWatch = new MemoryWatch(host, now);
     this.#affinity = new AffinityWatch(
       {
         host,
@@ -148,6 +151,7 @@ export class Assessment {
     await this.#stages.judge(moments);
     this.#logApicv();
     this.#logMigrations();
+    this.#logMemory();
   }
 
   #logDrift({ vm, thread, kind, why }: Drift, began: boolean, fix: string | undefined): void {
@@ -197,6 +201,15 @@ export class Assessment {
       onEvent(event);
       const { vm, kind } = event;
       logger.info({ vm }, `live migration of ${vm} ${kind === 'migration_began' ? 'began' : 'has ended'}`);
+    }
+  }
+
+  #logMemory(): void {
+    const { watched, logger, onEvent } = this.dependencies;
+    for (const event of this.#memoryWatch.changes(watched.vms, (vm) => watched.threadsOf(vm))) {
+      onEvent(event);
+      const { vm, kind, evidence } = event;
+      logger.info({ vm, evidence }, `memory of ${vm}: ${EVENT_WORDS[kind]}`);
     }
   }
 

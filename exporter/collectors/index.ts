@@ -9,6 +9,7 @@ import { interrupts } from './interrupts.ts';
 import { IoPathCpus } from './io-path-cpus.ts';
 import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
+import { memory } from './memory.ts';
 import { moduleParameters } from './module-parameters.ts';
 import { pressure } from './pressure.ts';
 import { bpf, libvirt, qmp } from './remote.ts';
@@ -27,6 +28,7 @@ export const COLLECTOR_NAMES = [
   'cpu_quota',
   'cpu_state',
   'scheduling',
+  'memory',
   'qmp',
   'libvirt',
   'kvm_debugfs',
@@ -56,6 +58,7 @@ export function createCollectors(): Collector[] {
     cpuQuota(cgroups),
     cpuState(ioPathCpus),
     scheduling(ioPathCpus),
+    memory(),
     // Turned off by --bpf, not by --no-collector.
     bpf(metrics, counters),
     // Read late, because the responses arrive while the host's files are read. debugfs provides what they

@@ -1,4 +1,5 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
+import type { QmpMigration } from '../../probes/qmp-migrate.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
@@ -116,6 +117,7 @@ export function addStatistics(
     families.add('kvm_vm_source_info', { vm, source }, 1);
   }
   if (statistics.state !== '') families.add('kvm_vm_state_info', { vm, state: statistics.state }, 1);
+  if (statistics.migration !== undefined) addMigration(families, vm, statistics.migration);
   addIothreads(families, vm, statistics.iothreads);
   for (const disk of statistics.disks) {
     addDisk(families, vm, disk, isDedicated(disk, statistics.disks));
@@ -239,4 +241,23 @@ function continuedHistogram(
     count: inBucket('+Inf', count),
     sum: sum === undefined ? undefined : continued('sum', sum),
   };
+}
+
+/** After it ended, its numbers are of the past. */
+const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
+
+function addMigration(
+  families: Families,
+  vm: string,
+  { status, memory, expectedDowntime }: QmpMigration,
+): void {
+  families.add('kvm_vm_migration_info', { vm, status }, 1);
+  if (memory === undefined || ENDED.has(status)) return;
+  families.add('kvm_vm_migration_total_bytes', { vm }, memory.total);
+  families.add('kvm_vm_migration_transferred_bytes', { vm }, memory.transferred);
+  families.add('kvm_vm_migration_remaining_bytes', { vm }, memory.remaining);
+  families.add('kvm_vm_migration_dirty_bytes_per_second', { vm }, memory.dirtyRate);
+  families.add('kvm_vm_migration_sent_bytes_per_second', { vm }, memory.rate);
+  if (expectedDowntime !== undefined)
+    families.add('kvm_vm_migration_expected_downtime_seconds', { vm }, expectedDowntime);
 }

@@ -15,6 +15,10 @@ export const EVENT_WORDS = {
   apicv_works: 'APICv works again',
   migration_began: 'live migration began',
   migration_ended: 'live migration ended',
+  swap_began: 'guest memory goes to swap',
+  swap_ended: 'swapping ended',
+  numa_balancing_began: 'NUMA balancing moves pages',
+  numa_balancing_ended: 'NUMA balancing ended',
 } as const;
 
 export type EventKind = keyof typeof EVENT_WORDS;

@@ -1,5 +1,6 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
+import type { QmpMigration } from '../../probes/qmp-migrate.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 
 /** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
@@ -82,6 +83,8 @@ export interface VmStatistics {
   readonly iothreads: readonly Iothread[];
   /** `running`, `paused`, ... */
   readonly state: string;
+  /** The last live migration from here. Only QEMU's monitor reports it. */
+  readonly migration?: QmpMigration | undefined;
 }
 
 /**

@@ -18,6 +18,9 @@ export class SimCgroup {
   readonly throttledPeriods = new Meter();
   readonly throttledUsec = new Meter();
   readonly pressure = new SimPressure();
+  /** Of tasks that wait for memory in swap, and for the host's I/O. */
+  readonly memoryPressure = new SimPressure();
+  readonly ioPressure = new SimPressure();
 
   /**
    * Slows the threads to the quota. To be called when each has its share of a CPU for this step.

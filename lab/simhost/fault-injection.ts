@@ -129,6 +129,11 @@ export class FaultInjection {
     this.#inject(name, { interrupts: share });
   }
 
+  /** The host swaps the VM's memory. @param share of the time that the guest waits for it; 0 ends it */
+  swap(name: string, share: number): void {
+    this.#inject(name, { swaps: share });
+  }
+
   /** QEMU sends the VM to another host, with a thread of its own. */
   migrate(name: string, on: boolean): void {
     this.#inject(name, { isMigrating: on });

@@ -1,3 +1,4 @@
+import { MIB } from '../../kernel/units.ts';
 import type { Configuration } from './calibration.ts';
 import { SimPressure } from './cgroup.ts';
 import { CpuTimes } from './cpu-times.ts';
@@ -121,6 +122,7 @@ export class SimulatedHost {
     for (const vm of vms) {
       vm.ioCgroup.step(vm.ioThreads.slice(0, 1), dt);
       interrupt(vm);
+      swap(vm, dt);
     }
     const waits = vms.map((vm) => vm.cgroup.step(vm.threads, dt));
     this.#pressure.some.add(Math.max(0, ...waits) * 1e6);
@@ -297,4 +299,13 @@ function interrupt({ vcpus, faults: { interrupts = 0 } }: SimVm): void {
     thread.interrupted = interrupts;
     thread.speed *= 1 - interrupts;
   }
+}
+
+/** Assumption: 32 MiB a second go to swap, half as many as the guest's memory at most. */
+function swap(vm: SimVm, dt: number): void {
+  const { swaps = 0 } = vm.faults;
+  if (swaps === 0) return;
+  const most = ((vm.spec.memoryMiB ?? 4096) * MIB) / 2;
+  vm.swappedBytes = Math.min(most, vm.swappedBytes + 32 * MIB * dt);
+  vm.cgroup.memoryPressure.some.add(swaps * dt * 1e6);
 }

@@ -80,6 +80,8 @@ export interface Faults {
   apicvLost?: boolean;
   /** QEMU sends it to another host. */
   isMigrating?: boolean;
+  /** Share of the time that the guest waits for its memory, which is in swap. */
+  swaps?: number;
   /** Its CPUs run at this share of their frequency. */
   frequency?: number;
   /** Share of the time of its vCPUs' CPUs that interrupts of the host take. */
@@ -115,6 +117,8 @@ export class SimVm {
   iops: number;
   faults: Faults = {};
   readonly cgroup = new SimCgroup();
+  /** Its memory in swap. */
+  swappedBytes = 0;
   /** Of its first IOThread, if libvirt manages it. */
   readonly ioCgroup = new SimCgroup();
   /** Key: `disk:queue:vcpu`. */
@@ -164,8 +168,13 @@ export class SimVm {
 
   /** I/O that the same CPU time does, compared with the calibration. */
   get efficiency(): number {
-    const { apicvLost, isMigrating, frequency = 1 } = this.faults;
-    return frequency * (apicvLost === true ? WITHOUT_APICV : 1) * (isMigrating === true ? WITH_DIRTY_LOG : 1);
+    const { apicvLost, isMigrating, frequency = 1, swaps = 0 } = this.faults;
+    return (
+      (1 - swaps) *
+      frequency *
+      (apicvLost === true ? WITHOUT_APICV : 1) *
+      (isMigrating === true ? WITH_DIRTY_LOG : 1)
+    );
   }
 
   get queues(): number {

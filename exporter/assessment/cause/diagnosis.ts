@@ -15,6 +15,8 @@ export type EventCause =
   | 'lost_technique'
   | 'apicv_inhibited'
   | 'migration'
+  | 'memory_swap'
+  | 'numa_balancing'
   | 'device_stalled'
   | 'phase';
 
@@ -57,6 +59,8 @@ const OF_EVENTS: Readonly<Partial<Record<EventKind, readonly [EventCause, readon
   technique_lost: ['lost_technique', ['exits']],
   apicv_inhibited: ['apicv_inhibited', ['exits']],
   migration_began: ['migration', ['exits', 'memory_pressure']],
+  swap_began: ['memory_swap', ['memory_pressure', 'io_pressure']],
+  numa_balancing_began: ['numa_balancing', ['exits']],
   stall_began: ['device_stalled', ['device']],
   phase_changed: ['phase', []],
 };
@@ -144,6 +148,8 @@ const EVENT_TEXTS: Readonly<Partial<Record<EventKind, string>>> = {
   technique_lost: 'a technique was lost',
   apicv_inhibited: 'KVM stopped using APICv',
   migration_began: 'a live migration began',
+  swap_began: 'memory of the guest went to swap',
+  numa_balancing_began: 'NUMA balancing moved pages of the guest',
   stall_began: 'a device completes nothing',
   phase_changed: 'another phase was declared',
 };

@@ -20,8 +20,8 @@ export interface Evidence {
   readonly cpus: ReadonlyMap<number, CpuUse> | undefined;
   /** Mean of the CPUs of its threads, in hertz. */
   readonly frequency: number | undefined;
-  /** Seconds in which a task of its cgroup waited for memory. */
-  readonly memoryStall: number | undefined;
+  /** Seconds in which a task of its cgroup waited; undefined without PSI. */
+  readonly stalls: Readonly<Record<'cpu' | 'io' | 'memory', number | undefined>>;
   /** I/Os as the VMM counts them. */
   readonly ios: Timed | undefined;
   /** Requests at the host's devices. */
@@ -45,7 +45,10 @@ export function measuredBetween(before: Evidence, now: Evidence): Measured {
     ...threadShares(before, now, seconds),
     latency: meanOf(before.ios, now.ios),
     'device time': deviceTime(before, now),
-    'memory stall': rate(before.memoryStall, now.memoryStall, seconds),
+    'memory stall': rate(before.stalls.memory, now.stalls.memory, seconds),
+    'io stall': rate(before.stalls.io, now.stalls.io, seconds),
+    // PSI counts the waits of threads again, and what a quota takes.
+    'cpu stall': now.threads === undefined ? rate(before.stalls.cpu, now.stalls.cpu, seconds) : undefined,
     frequency: now.frequency,
   });
 }

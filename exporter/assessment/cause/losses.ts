@@ -9,6 +9,7 @@ export const MEASURED_CAUSES = [
   'device',
   'frequency',
   'memory_pressure',
+  'io_pressure',
   'steal',
 ] as const;
 export type MeasuredCause = (typeof MEASURED_CAUSES)[number];
@@ -35,7 +36,9 @@ const SHARES: readonly (readonly [cause: MeasuredCause, measure: Measure, before
     ['run_queue_wait', 'wait io', 'its I/O threads wait for a CPU', 'of the time in which they want one'],
     ['interrupts', 'interrupts', "the host's interrupts take", 'of the time of its CPUs'],
     ['exits', 'exit time', 'exits take', "of the vCPUs' time"],
+    ['run_queue_wait', 'cpu stall', 'a task of its cgroup waits for a CPU', 'of the time'],
     ['memory_pressure', 'memory stall', 'a task of its cgroup waits for memory', 'of the time'],
+    ['io_pressure', 'io stall', "a task of its cgroup waits for the host's I/O", 'of the time'],
     ['steal', 'steal', 'the hypervisor under this host takes', 'of the time of its CPUs'],
   ];
 

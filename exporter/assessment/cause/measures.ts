@@ -22,8 +22,10 @@ export const MEASURES = [
   'steal',
   /** CPUs that other programs use there. */
   'others',
-  /** Share of the time in which a task of the VM's cgroup waited for memory. */
+  /** Shares of the time in which a task of the VM's cgroup waited for memory, I/O, a CPU; the last only where waits are unknown. */
   'memory stall',
+  'io stall',
+  'cpu stall',
   /** Mean frequency of these CPUs in hertz. */
   'frequency',
 ] as const;

@@ -2,7 +2,7 @@ import { MSEC_PER_SEC, USEC_PER_SEC } from '../../../kernel/units.ts';
 import { readCpuStat } from '../../../probes/cgroup-cpu-stat.ts';
 import { attempt } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
-import { readCgroupPressure } from '../../../probes/pressure.ts';
+import { type PressureResource, readCgroupPressure } from '../../../probes/pressure.ts';
 import { readCpuUse } from '../../../probes/proc-stat.ts';
 import type { BlockStat } from '../../../probes/sys-block-stat.ts';
 import { readCpuFrequency } from '../../../probes/sys-cpufreq.ts';
@@ -56,7 +56,7 @@ export class EvidenceReader {
         throttled: own && throttledOf(host, own),
         cpus,
         frequency: times && meanFrequency(host, times, frequencies),
-        memoryStall: own && memoryStallOf(host, own, shared),
+        stalls: stallsOf(host, own?.unified, shared),
         ios: iosOf(disksOf(vm)),
         requests: requestsOf(vm, blocks),
       });
@@ -90,10 +90,13 @@ function meanFrequency(
   return all.length === 0 ? undefined : all.reduce((sum, hertz) => sum + hertz, 0) / all.length;
 }
 
-function memoryStallOf(host: Host, { unified }: VmCgroups, shared: ReadonlySet<string>): number | undefined {
-  if (unified === undefined || shared.has(unified)) return undefined;
-  const usec = attempt(() => readCgroupPressure(host, unified, 'memory'))?.some;
-  return usec === undefined ? undefined : usec / USEC_PER_SEC;
+function stallsOf(host: Host, cgroup: string | undefined, shared: ReadonlySet<string>): Evidence['stalls'] {
+  const of = (resource: PressureResource): number | undefined => {
+    if (cgroup === undefined || shared.has(cgroup)) return undefined;
+    const usec = attempt(() => readCgroupPressure(host, cgroup, resource))?.some;
+    return usec === undefined ? undefined : usec / USEC_PER_SEC;
+  };
+  return { cpu: of('cpu'), io: of('io'), memory: of('memory') };
 }
 
 function iosOf(disks: readonly Disk[] | undefined): Timed | undefined {

@@ -13,9 +13,9 @@ const HOUR_MS = 3_600_000;
 const STEP_MS = 8000;
 /** An hour of rounds that are ten seconds apart, and room for gaps. */
 const TICKS = 368;
-/** Series of a usual VM: seven, the CPU time of its roles, and up to 13 of what may slow it. */
-const ROOM = 24;
-/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 34 KiB. More VMs have no history. */
+/** Series of a usual VM: seven, the CPU time of its roles, and up to 14 of what may slow it. */
+const ROOM = 25;
+/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 36 KiB. More VMs have no history. */
 export const MAX_VMS = 500;
 /** A condition that was not found in this many rounds has ended. */
 const ROUNDS = 3;

@@ -4,6 +4,7 @@ import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../../probes/qmp-connection.ts';
 import { readCpus } from '../../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../../probes/qmp-iothreads.ts';
+import { readMigration } from '../../../probes/qmp-migrate.ts';
 import { type QmpPciDevice, readPci } from '../../../probes/qmp-pci.ts';
 import { type Controllers, devicePath, type QmpDiskQueues, readDiskQueues } from '../../../probes/qmp-qom.ts';
 import {
@@ -154,15 +155,17 @@ export class QmpSession {
     const facts = await this.#currentFacts(qmp);
     const none: QmpStatistics = { values: new Map(), histograms: new Map() };
     const hasMore = [...(facts.types?.keys() ?? [])].some((name) => !elsewhere.has(name));
-    const [vm, vcpus, disks, state] = await Promise.all([
+    const [vm, vcpus, disks, state, migration] = await Promise.all([
       hasMore ? readVmStats(qmp, this.timeoutMs) : none,
       hasMore ? readVcpuStats(qmp, this.timeoutMs) : ([] as QmpVcpuStatistics[]),
       readBlockstats(qmp, this.timeoutMs),
       readStatus(qmp, this.timeoutMs),
+      readMigration(qmp, this.timeoutMs),
     ]);
     const known = new Set(facts.cpus.map(({ qomPath }) => qomPath));
     const isNew = vcpus.some(({ qomPath }) => !known.has(qomPath));
-    return vmStatistics(isNew ? await this.#readFacts(qmp) : facts, vm, vcpus, disks, state);
+    const latest = isNew ? await this.#readFacts(qmp) : facts;
+    return { ...vmStatistics(latest, vm, vcpus, disks, state), migration };
   }
 
   async #checkIdentity(qmp: QmpConnection): Promise<void> {

@@ -10,7 +10,9 @@ export function folderOf(cgroup: string): string {
 /** Files of a VM's cgroup that change. Those of cgroups without a quota do not. */
 export function writeCgroup(tree: Tree, folder: string, { cgroup }: SimVm, hasPressure: boolean): void {
   writeQuota(tree, folder, cgroup);
-  if (hasPressure) writePressure(tree, (resource) => `${folder}/${resource}.pressure`, cgroup.pressure);
+  if (!hasPressure) return;
+  const { pressure: cpu, memoryPressure: memory, ioPressure: io } = cgroup;
+  writePressure(tree, (resource) => `${folder}/${resource}.pressure`, { cpu, memory, io });
 }
 
 /** A cgroup that never had a quota keeps the files that it started with. */
@@ -27,13 +29,15 @@ export function writeQuota(tree: Tree, folder: string, cgroup: SimCgroup): void 
   );
 }
 
-/** Only CPU: the model has no tasks that wait for memory or the host's I/O. */
-export function writePressure(tree: Tree, pathOf: (resource: string) => string, cpu: SimPressure): void {
+/** A resource that is missing never made a task wait. */
+export function writePressure(
+  tree: Tree,
+  pathOf: (resource: string) => string,
+  pressures: Readonly<Partial<Record<string, SimPressure>>>,
+): void {
   for (const resource of ['cpu', 'io', 'memory']) {
-    const { some, full } =
-      resource === 'cpu' ? { some: cpu.some.value, full: cpu.full.value } : { some: 0, full: 0 };
-    const line = (kind: string, total: number): string =>
-      `${kind} avg10=0.00 avg60=0.00 avg300=0.00 total=${total}\n`;
-    tree.put(pathOf(resource), line('some', some) + line('full', full), 0o644);
+    const line = (kind: 'some' | 'full'): string =>
+      `${kind} avg10=0.00 avg60=0.00 avg300=0.00 total=${pressures[resource]?.[kind].value ?? 0}\n`;
+    tree.put(pathOf(resource), line('some') + line('full'), 0o644);
   }
 }

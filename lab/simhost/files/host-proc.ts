@@ -52,10 +52,11 @@ export function processStat(pid: number, comm: string): string {
 /** Files that change with each step, except those of VMs. */
 export function writeProcLive(tree: Tree, facts: HostFacts, times: CpuTimes): void {
   if (facts.pressure !== undefined)
-    writePressure(tree, (resource) => `proc/pressure/${resource}`, facts.pressure);
+    writePressure(tree, (resource) => `proc/pressure/${resource}`, { cpu: facts.pressure });
   tree.put('proc/stat', statText(facts, times), 0o444);
   tree.put('proc/schedstat', schedstatText(facts, times), 0o444);
   tree.put('proc/uptime', `${facts.uptime.toFixed(2)} ${(times.idleNs / 1e9).toFixed(2)}\n`, 0o444);
+  tree.put('proc/vmstat', 'pswpin 0\npswpout 0\nnuma_pages_migrated 0\n', 0o444);
   tree.put('proc/diskstats', facts.disks.map(diskLine).join(''), 0o444);
   tree.put('proc/interrupts', interruptsText(facts), 0o444);
 }

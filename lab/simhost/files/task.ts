@@ -32,6 +32,8 @@ export interface Task {
   /** Number of CPUs and nodes of the host. */
   readonly cpus: number;
   readonly nodes: number;
+  /** Of the process. */
+  readonly swappedBytes?: number;
 }
 
 /** What `stat` has of a thread. */
@@ -97,6 +99,8 @@ NSsid:	${task.pid}
 VmPeak:	  853692 kB
 VmSize:	  853692 kB
 VmRSS:	  142276 kB
+VmSwap:	${String(Math.round((task.swappedBytes ?? 0) / 1024)).padStart(8)} kB
+HugetlbPages:	       0 kB
 Threads:	${task.threads}
 SigQ:	1/23711
 CoreDumping:	0

@@ -48,6 +48,7 @@ function taskOf(thread: SimThread, vm: SimVm, facts: HostFacts): Task {
     allowed: thread.allowed,
     cpus: facts.allCpus.length,
     nodes: facts.topology.nodes.length,
+    swappedBytes: vm.swappedBytes,
   };
 }
 

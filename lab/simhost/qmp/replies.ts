@@ -13,6 +13,7 @@ export function repliesOf(vm: SimVm): Replies {
     'query-name': { name: vm.name },
     'query-uuid': { UUID: vm.uuid },
     'query-status': { status: 'running', running: true },
+    'query-migrate': () => migration(vm),
     'query-cpus-fast': () => vm.vcpus.map(cpu),
     'query-iothreads': () => iothreads(vm),
     'query-block': () => vm.disks.map(block),
@@ -27,6 +28,18 @@ export function repliesOf(vm: SimVm): Replies {
 /** QEMU creates another device between two vCPUs: [0], [2], [4] as on the captured host. */
 function qomPath(vcpu: SimVcpu): string {
   return `/machine/unattached/device[${vcpu.index * 2}]`;
+}
+
+/** Assumption: half of the memory is sent, and the guest writes 200 MB a second. */
+function migration({ spec: { memoryMiB = 4096 }, faults: { isMigrating = false } }: SimVm): unknown {
+  if (!isMigrating) return {};
+  const total = memoryMiB * 1024 * 1024;
+  const ram = { total, transferred: total / 2, remaining: total / 2, mbps: 8000 };
+  return {
+    status: 'active',
+    'expected-downtime': 300,
+    ram: { ...ram, 'dirty-pages-rate': 48_828, 'page-size': 4096 },
+  };
 }
 
 function cpu(vcpu: SimVcpu): unknown {

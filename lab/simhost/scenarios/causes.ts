@@ -74,6 +74,11 @@ export const CAUSES: Readonly<Record<string, CauseRow>> = {
     what: "interrupts take 40% of its vCPUs' CPUs",
     set: (host, vm) => host.faults.interrupt(vm, 0.4),
   },
+  memory_swap: {
+    vm: affinity,
+    what: 'the host swaps its memory, for which it waits half of the time',
+    set: (host, vm) => host.faults.swap(vm, 0.5),
+  },
   /** Nothing happens to it. */
   calm: { vm: affinity, what: 'nothing', set: () => undefined },
   /** Its guest asks for less: nothing outside of it changes. */
@@ -93,6 +98,7 @@ export function causes(options: ScenarioOptions): Scenario {
     ...options,
     cpus: 256,
     cpufreq: true,
+    psi: true,
     disks,
     vms: rows.map(([name, { vm }], i) => ({ ...vm, name, disks: [diskOf(i)] })),
   });

@@ -51,7 +51,15 @@ test('the rate fell: what changed with it, and since when', () => {
   });
   assert.ok((causes[0]?.explains ?? 0) > 0.999);
   assert.deepEqual(named(causes), ['quota', 'run_queue_wait']);
-  assert.deepEqual(unknown, ['interrupts', 'exits', 'device', 'frequency', 'memory_pressure', 'steal']);
+  assert.deepEqual(unknown, [
+    'interrupts',
+    'exits',
+    'device',
+    'frequency',
+    'memory_pressure',
+    'io_pressure',
+    'steal',
+  ]);
 });
 
 test('nothing that is read changed: no cause, and what is unknown', () => {
@@ -177,6 +185,43 @@ test('other programs are named beside the wait', () => {
   assert.match(cause?.text ?? '', /; other programs use 1 of its CPUs, before 0.1$/);
 });
 
+test('memory in swap takes over the pressure of the cgroup, and is a cause without it', () => {
+  const swap = { ...event('swap_began', 0), evidence: '640 MiB in 10 s' };
+  const change = { before: { 'memory stall': 0 }, after: { 'memory stall': 0.6 }, loss: 0.6 };
+  const [cause, ...others] = rankCauses({ ...change, events: [swap] });
+  assert.equal(cause?.cause, 'memory_swap');
+  assert.equal(cause.after, 0.6);
+  assert.match(cause.text, /went to swap \(640 MiB in 10 s\); a task of its cgroup waits for memory 60%/);
+  assert.deepEqual(others, []);
+  const [alone] = rankCauses({ before: {}, after: {}, loss: 0.6, events: [swap] });
+  assert.deepEqual([alone?.cause, alone?.explains], ['memory_swap', 1]);
+});
+
+test('NUMA balancing acts by the exits of the pages that it moves', () => {
+  const moves = event('numa_balancing_began', 0);
+  const change = { before: { 'exit time': 0.1 }, after: { 'exit time': 0.4 }, loss: 0.5, events: [moves] };
+  assert.equal(rankCauses(change)[0]?.cause, 'numa_balancing');
+});
+
+test('pressure of the cgroup: I/O for itself, a CPU where the waits of threads are unknown', () => {
+  const [io] = rankCauses({
+    before: { 'io stall': 0.1 },
+    after: { 'io stall': 0.55 },
+    loss: 0.5,
+    events: [],
+  });
+  assert.equal(io?.cause, 'io_pressure');
+  assert.match(io.text, /waits for the host's I\/O 55% of the time, before 10%/);
+  const [cpu] = rankCauses({
+    before: { 'cpu stall': 0 },
+    after: { 'cpu stall': 0.5 },
+    loss: 0.5,
+    events: [],
+  });
+  assert.equal(cpu?.cause, 'run_queue_wait');
+  assert.match(cpu.text, /a task of its cgroup waits for a CPU 50%/);
+});
+
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 const measured: fc.Arbitrary<Measured> = fc
   .tuple(...MEASURES.map((measure) => fc.option(share.map((value): [string, number] => [measure, value]))))
@@ -188,6 +233,7 @@ const events = fc.array(
       'technique_lost',
       'apicv_inhibited',
       'migration_began',
+      'swap_began',
       'vm_started' as const,
     )
     .map((kind) => event(kind, 0)),

@@ -9,7 +9,7 @@ const NONE: Evidence = {
   throttled: undefined,
   cpus: undefined,
   frequency: undefined,
-  memoryStall: undefined,
+  stalls: { cpu: undefined, io: undefined, memory: undefined },
   ios: undefined,
   requests: undefined,
 };
@@ -95,17 +95,23 @@ test('means of I/Os and requests, the stall on memory, and the frequency', () =>
     ...NONE,
     ios: { seconds: 1, times: 100 },
     requests: { seconds: 1, times: 100 },
-    memoryStall: 1,
+    stalls: { cpu: 5, io: 10, memory: 1 },
   };
   const now = {
     ...NONE,
     at: 10_000,
     ios: { seconds: 3, times: 1100 },
     requests: { seconds: 1, times: 100 },
-    memoryStall: 2,
+    stalls: { cpu: 9, io: 14, memory: 2 },
     frequency: 2e9,
   };
-  assert.deepEqual(measuredBetween(before, now), { latency: 0.002, 'memory stall': 0.1, frequency: 2e9 });
+  assert.deepEqual(measuredBetween(before, now), {
+    latency: 0.002,
+    'memory stall': 0.1,
+    'io stall': 0.4,
+    'cpu stall': 0.4,
+    frequency: 2e9,
+  });
 });
 
 test('the time at the device is that of an I/O, not of the requests of others', () => {
