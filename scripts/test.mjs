@@ -10,8 +10,8 @@ const REPORTERS = ['spec', fileURLToPath(new URL('slowest-files.mjs', import.met
 
 ready();
 const files = testFiles(process.argv.slice(2));
-// Guests in a loop use whole CPUs. In CI a test with real processes has the machine for itself, unless it mostly waits: for a
-// simulated host, or for rounds of the daemon.
+// In CI a test with real processes has the machine for itself, as guests in a loop use whole CPUs, unless it mostly waits.
+/** For a simulated host, or for rounds of the daemon. */
 const SHARED = [
   'causes',
   'compare',
@@ -23,15 +23,20 @@ const SHARED = [
   'reports',
   'unit-filter',
 ];
-const alone = files
-  .filter((name) => /^dist\/test\/(e2e|attacks)\//.test(name))
-  .filter((name) => !SHARED.some((each) => name.endsWith(`/e2e/${each}.test.js`)));
+/** For real guests that mostly sleep, or for an alert. */
+const PAIRED = ['affinity', 'alerts', 'clock', 'daemon', 'phase-set', 'qemu'];
+const isReal = (name) => /^dist\/test\/(e2e|attacks)\//.test(name);
+const isOneOf = (names, name) => isReal(name) && names.some((each) => name.endsWith(`/${each}.test.js`));
+const shared = files.filter((name) => !isReal(name) || isOneOf(SHARED, name));
+const paired = files.filter((name) => isOneOf(PAIRED, name));
+const alone = files.filter((name) => !shared.includes(name) && !paired.includes(name));
 const groups =
   process.env.CI === undefined
     ? [{ files, concurrency: 2 }]
     : [
         // One more than CI has CPUs: some of them wait most of the time.
-        { files: files.filter((name) => !alone.includes(name)), concurrency: 3 },
+        { files: shared, concurrency: 3 },
+        { files: paired, concurrency: 2 },
         { files: alone, concurrency: 1 },
       ];
 let code = 0;
