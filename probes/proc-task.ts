@@ -52,6 +52,10 @@ export class ProcTask implements Task {
     return readTaskSchedstat(this.host, this.path);
   }
 
+  cpusAllowedList(): string {
+    return this.status().cpusAllowedList;
+  }
+
   status(): TaskStatus {
     return readTaskStatus(this.host, this.path);
   }

@@ -20,6 +20,8 @@ export interface Task {
   /** undefined if this source does not know the times now: `/proc/<pid>/task/<tid>/stat` does. */
   cpuTimes(): TaskTimes | undefined;
   schedstat(): TaskSchedstat;
+  /** As in {@link TaskStatus}. */
+  cpusAllowedList(): string;
   status(): TaskStatus;
   /** How often the scheduler moved the thread to another CPU. */
   migrations(): number;

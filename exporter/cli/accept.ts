@@ -36,7 +36,7 @@ export async function runAccept(name: string, threads: readonly string[], flags:
     await work.sample();
     const observed = assessment.affinity.of(vm)?.observed;
     const { topology } = inventory;
-    if (observed === undefined || topology === undefined)
+    if (observed === undefined || observed.threads.length === 0 || topology === undefined)
       throw new ConfigError(`accept: the affinity of ${JSON.stringify(vm.label)} cannot be read: see doctor`);
     const wanted = placementOf(observed, threads, factsOf(topology));
     const boot = bootId(createHost(rootsOf(config)));

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,8 @@ export interface DemoPrometheus {
   readonly url: string | undefined;
   /** Path of the rules file if it is missing. */
   readonly missingRules: string | undefined;
+  /** @param address host and port to scrape */
+  scrape(address: string): void;
   stop(): void;
 }
 
@@ -18,12 +20,13 @@ const RULES = fileURLToPath(new URL('../../../deploy/demo/rules.yaml', import.me
 const INTERVAL = '2s';
 
 /**
- * Starts Debian's Prometheus on loopback. It scrapes the demo, loads our rules and stores its data in a
- * temporary folder.
+ * Starts Debian's Prometheus on loopback, without a target: the demo must know its address first. It loads our rules and
+ * stores its data in a temporary folder.
  */
-export async function startPrometheus(target: string): Promise<DemoPrometheus> {
+export async function startPrometheus(): Promise<DemoPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-prometheus-'));
   const config = join(folder, 'prometheus.yml');
+  const targets = join(folder, 'targets.json');
   const hasRules = existsSync(RULES);
   // Every JSON document is valid YAML.
   writeFileSync(
@@ -31,7 +34,7 @@ export async function startPrometheus(target: string): Promise<DemoPrometheus> {
     JSON.stringify({
       global: { scrape_interval: INTERVAL, evaluation_interval: INTERVAL },
       rule_files: hasRules ? [RULES] : [],
-      scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [target] }] }],
+      scrape_configs: [{ job_name: 'kvm-telemetry', file_sd_configs: [{ files: [targets] }] }],
     }),
   );
   const child = spawn(
@@ -49,6 +52,11 @@ export async function startPrometheus(target: string): Promise<DemoPrometheus> {
   return {
     url: port === undefined ? undefined : `http://127.0.0.1:${port}`,
     missingRules: hasRules ? undefined : RULES,
+    scrape(address) {
+      writeFileSync(`${targets}.new`, JSON.stringify([{ targets: [address] }]));
+      // Prometheus may read the file at any time.
+      renameSync(`${targets}.new`, targets);
+    },
     stop: end,
   };
 }

@@ -4,21 +4,21 @@ import { startDemoHost } from './demo-host.ts';
 import { type DemoPrometheus, startPrometheus } from './demo-prometheus.ts';
 import { runServe } from './serve.ts';
 
-/** Serves a simulated host, and starts Prometheus if it is installed. */
+/** Serves a simulated host, and starts Prometheus if it is installed. The live page shows its alerts. */
 export async function runDemo(flags: RawValues): Promise<void> {
   const host = await startDemoHost(String(flags['scenario']));
-  let prometheus: DemoPrometheus | undefined;
-  const stateDir = join(host.rootfs, 'state');
+  const prometheus = flags['prometheus'] === false ? undefined : await startPrometheus();
+  const ofDemo = { 'state.dir': join(host.rootfs, 'state'), 'web.prometheusUrl': prometheus?.url };
   try {
     await runServe(
-      { 'state.dir': stateDir, ...flags, 'path.rootfs': host.rootfs },
+      { ...ofDemo, ...flags, 'path.rootfs': host.rootfs },
       {
         simulated: true,
-        async onListening(port, print) {
+        onListening(port, print) {
           const url = `http://127.0.0.1:${port}`;
           print(`Simulated KVM host (not this machine): ${url}/ and ${url}/metrics. Press Ctrl-C to stop.\n`);
-          if (flags['prometheus'] === false) return;
-          prometheus = await startPrometheus(`127.0.0.1:${port}`);
+          if (prometheus === undefined) return;
+          prometheus.scrape(`127.0.0.1:${port}`);
           print(`${prometheusLine(prometheus)}\n`);
         },
       },

@@ -94,10 +94,14 @@ export class RowTask implements Task {
     return { run: row.u64(RUN), wait: row.u64(WAIT), timeslices };
   }
 
+  cpusAllowedList(): string {
+    return this.masks.of(this.row.text(MASK, this.row.size));
+  }
+
   status(): TaskStatus {
     const { row } = this;
     return {
-      cpusAllowedList: this.masks.of(row.text(MASK, row.size)),
+      cpusAllowedList: this.cpusAllowedList(),
       voluntarySwitches: row.u64(VOLUNTARY),
       involuntarySwitches: row.u64(INVOLUNTARY),
     };

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LiveAlerts } from '../../exporter/page/live.ts';
 import { startDaemon } from '../../testing/daemon.ts';
+import { liveFrame } from '../../testing/live-frame.ts';
 import { sample, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
@@ -87,6 +89,10 @@ test('the demo starts an installed Prometheus with alerts and stops it at its en
   const deadline = Date.now() + ALERT_MS;
   while (!(await firing()) && Date.now() < deadline) await sleep(500);
   assert.ok(await firing(), 'the storm of the demo fires an alert');
+  // The page asks Prometheus every 15 s.
+  await liveFrame<LiveAlerts>(daemon, 'alerts', {}, ({ alerts }) =>
+    alerts.some(({ name, vm }) => name === 'KvmExitStorm' && vm === 'web'),
+  );
   assert.ok(output.includes(`${url}alerts`), output);
   assert.equal(await daemon.stop('SIGINT'), 0);
   assert.equal(await query(), undefined);

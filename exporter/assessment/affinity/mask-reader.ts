@@ -13,14 +13,11 @@ export interface MaskReading {
   readonly change: 'none' | 'first' | 'changed';
 }
 
-/**
- * Reading a mask costs as much as a sample. With more threads than this, each thread is checked every second
- * or third time.
- */
+/** A file of a thread costs as much as a sample. With more threads than this, each is read again every second or third time. */
 const MAX_READS = 500;
 const MAX_PROBLEMS = 16;
 
-/** Reads the masks of the VMs' threads, in turns if there are many. */
+/** Reads the masks of the VMs' threads: again in turns, if there are many that only /proc has. */
 export class MaskReader {
   #next = 0;
   #hadMoved = false;
@@ -38,20 +35,29 @@ export class MaskReader {
 
   /** @param snapshot the threads now; those that it lacks are read from /proc */
   async read(snapshot: ThreadSnapshot = NO_SNAPSHOT): Promise<readonly MaskReading[]> {
-    const { watched } = this;
+    const { watched, masks } = this;
     const yielder = new Yielder();
     const readings: MaskReading[] = [];
     const problems: SourceError[] = [];
-    const all = watched.vms.flatMap((vm) => checkedThreads(watched, vm).map((thread) => ({ vm, thread })));
-    if (this.#next >= all.length) this.#next = 0;
-    const turn = [...all.slice(this.#next), ...all.slice(0, this.#next)].slice(0, MAX_READS);
-    for (const { vm, thread } of turn) {
-      if (yielder.isDue()) await yielder.yield();
+    const readAgain: Pick<MaskReading, 'vm' | 'thread'>[] = [];
+    const read = (vm: Vm, thread: VmThread): void => {
       try {
         readings.push({ vm, thread, ...this.#readOne(thread, snapshot) });
       } catch (error) {
         if (!isGone(error) && problems.length < MAX_PROBLEMS) problems.push(sourceError(error, thread.path));
       }
+    };
+    for (const vm of watched.vms)
+      for (const thread of checkedThreads(watched, vm)) {
+        if (yielder.isDue()) await yielder.yield();
+        if (snapshot.of(thread) !== undefined || masks.of(thread) === undefined) read(vm, thread);
+        else readAgain.push({ vm, thread });
+      }
+    if (this.#next >= readAgain.length) this.#next = 0;
+    const turn = [...readAgain.slice(this.#next), ...readAgain.slice(0, this.#next)].slice(0, MAX_READS);
+    for (const { vm, thread } of turn) {
+      if (yielder.isDue()) await yielder.yield();
+      read(vm, thread);
     }
     this.#next += turn.length;
     this.#problems = problems;

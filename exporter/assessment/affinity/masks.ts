@@ -27,8 +27,8 @@ export class Masks {
    * @throws SourceError
    */
   read(thread: VmThread, snapshot: ThreadSnapshot = NO_SNAPSHOT): Mask {
-    const status = snapshot.of(thread)?.status() ?? readTaskStatus(this.host, thread.path);
-    const text = status.cpusAllowedList;
+    const text =
+      snapshot.of(thread)?.cpusAllowedList() ?? readTaskStatus(this.host, thread.path).cpusAllowedList;
     const before = this.#masks.get(thread);
     if (before?.text === text) return before;
     const mask = { text, cpus: this.list(text) };
