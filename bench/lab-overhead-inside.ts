@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { uptime } from 'node:os';
+import { BpfBackend } from '../exporter/trace/bpf/backend.ts';
+import { traceObjectLoader } from '../exporter/trace/bpf/loader.ts';
 import type { TraceSetName } from '../exporter/trace/sets.ts';
 import { Tallies } from '../exporter/trace/tallies.ts';
 import { TracefsBackend } from '../exporter/trace/tracefs.ts';
@@ -8,7 +10,7 @@ import { tracefsWriter } from '../exporter/trace/writer.ts';
 import { liveHost } from '../testing/captured.ts';
 
 // Runs in the lab's host: switches tracepoint sets through the exporter's own backend, and reads the guest's
-// progress. POST /on?sets=a,b&dutyCycle=1, POST /off, GET /mark.
+// progress. POST /on?sets=a,b&dutyCycle=1, POST /on?sets=a,b&budget=0.01 (BPF), POST /off, GET /mark, GET /state.
 
 const [pid = '', port = ''] = process.argv.slice(2);
 const SECOND_MS = 1000;
@@ -16,7 +18,38 @@ const host = liveHost();
 const followed = readdirSync(`/proc/${pid}/task`)
   .filter((tid) => /^(CPU \d|IO )/.test(readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8')))
   .map(Number);
+/** What the backend says of itself. */
+let state: () => object = () => ({});
 let stop: () => Promise<string[]> = async () => [];
+
+/** BPF as in the daemon, also without reading the counts. */
+async function onBpf(sets: TraceSetName[], budget: number): Promise<string[]> {
+  const backend = new BpfBackend({
+    load: traceObjectLoader(host),
+    isa: 'svm',
+    sets,
+    budget,
+    tallies: new Tallies(),
+    threads: { ownerOf: () => undefined, onIoPath: followed, processes: [Number(pid)] },
+    now: () => performance.now(),
+    sinceBoot: uptime,
+    repeat(work, everyMs) {
+      const timer = setInterval(work, everyMs);
+      return { stop: () => clearInterval(timer) };
+    },
+  });
+  backend.begin();
+  state = () => {
+    const { costFactor, costRatio, sets: counted } = backend;
+    return { costFactor, costRatio, sampled: counted.map(({ set, sampledRatio }) => [set, sampledRatio]) };
+  };
+  const ticks = setInterval(() => void backend.tick(), SECOND_MS);
+  stop = async () => {
+    clearInterval(ticks);
+    return [...backend.problems, ...(await backend.stop())].map(String);
+  };
+  return [...backend.problems, ...backend.lacks].map(String);
+}
 
 /** As in the daemon, with a tick each second, but without reading the counts. */
 async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
@@ -74,8 +107,11 @@ createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
   const answer = async (): Promise<unknown> => {
     if (pathname === '/mark') return mark();
+    if (pathname === '/state') return state();
     if (pathname === '/off') return stop();
     const sets = (searchParams.get('sets') ?? '').split(',').filter((set) => set !== '');
+    const budget = searchParams.get('budget');
+    if (budget !== null) return onBpf(sets as TraceSetName[], Number(budget));
     return on(sets as TraceSetName[], Number(searchParams.get('dutyCycle')));
   };
   answer().then(

@@ -17,6 +17,8 @@ const INNER_PORT = 9970;
 /** A host runs no longer than this. */
 const LIFE_MS = 150_000;
 const SETTLE_MS = 400;
+/** Until BPF has timed its programs and has set their periods. */
+const BUDGET_MS = 3000;
 /**
  * Counts all instructions of a tracepoint: from the first instruction of its probe, a kernel function, to its
  * return.
@@ -29,6 +31,8 @@ interface Contender {
   readonly name: string;
   readonly sets: readonly string[];
   readonly dutyCycle: number;
+  /** With BPF. */
+  readonly budget?: number;
   /** Duty cycle windows need ten seconds. */
   readonly seconds: number;
 }
@@ -55,6 +59,8 @@ const ALL: readonly Contender[] = [
   always('lock'),
   always('sched'),
   { name: 'default', sets: DEFAULT_TRACE_SETS, dutyCycle: 0.1, seconds: 10 },
+  { name: 'bpf-exits', sets: ['exits'], dutyCycle: 1, budget: 1, seconds },
+  { name: 'bpf-default', sets: DEFAULT_TRACE_SETS, dutyCycle: 1, budget: 0.01, seconds: 10 },
 ];
 const contenders = ALL.filter(({ name }) => options.sets?.split(',').includes(name) ?? true);
 
@@ -155,10 +161,12 @@ async function call<T>(path: string, method = 'POST'): Promise<T> {
   return JSON.parse(text) as T;
 }
 
-async function on({ sets, dutyCycle, seconds: length }: Contender): Promise<Rates> {
-  for (const problem of await call<string[]>(`/on?sets=${sets}&dutyCycle=${dutyCycle}`))
-    problems.add(problem);
+async function on({ sets, dutyCycle, budget, seconds: length }: Contender): Promise<Rates> {
+  const how = budget === undefined ? `dutyCycle=${dutyCycle}` : `budget=${budget}`;
+  for (const problem of await call<string[]>(`/on?sets=${sets}&${how}`)) problems.add(problem);
+  if (budget !== undefined) await sleep(BUDGET_MS);
   const rates = await measure(length);
+  if (budget !== undefined) note(JSON.stringify(await call('/state', 'GET')));
   for (const problem of await call<string[]>('/off')) problems.add(problem);
   return rates;
 }

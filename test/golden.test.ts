@@ -102,7 +102,10 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
   { pattern: /^kvm_vm_queue_(locality|fairness)_ratio$/, why: 'of the last minute of a running daemon' },
   { pattern: /^kvm_telemetry_config_last_reload/, why: 'only serve has a configuration to reload' },
   { pattern: /^kvm_telemetry_vm_series_dropped$/, why: 'all series fit' },
-  { pattern: /^kvm_telemetry_trace_(sampled|cost)_ratio$/, why: 'a copy of a host has no kernel to trace' },
+  {
+    pattern: /^kvm_telemetry_trace_(sampled_ratio|cost_ratio|cost_factor)$/,
+    why: 'a copy of a host has no kernel to trace',
+  },
   { pattern: /^kvm_telemetry_bpf_object_loaded$/, why: 'a copy of a host loads nothing' },
   { pattern: /^kvm_telemetry_task_/, why: 'only serve has tasks' },
 ];

@@ -1,7 +1,7 @@
 import { OBJECTS } from '../exporter/trace/bpf/objects.ts';
 import type { LoadTraceObject } from '../exporter/trace/bpf/traced-object.ts';
 import type { Counted } from '../probes/bpf/count-map.ts';
-import type { Gate } from '../probes/bpf/gates.ts';
+import type { Control, Gate } from '../probes/bpf/gates.ts';
 import type { TraceObjectName } from '../probes/bpf/trace-object.ts';
 import { SourceError } from '../probes/errors.ts';
 
@@ -18,13 +18,18 @@ export interface FakeTraceObjects {
   readonly refused: Map<TraceObjectName, SourceError>;
   /** Gates by object and program. */
   readonly gates: Map<string, Gate[]>;
-  readonly periods: Map<TraceObjectName, readonly number[]>;
+  readonly controls: Map<TraceObjectName, Control>;
   /** Sets an element of a map. @param value the weight, and what follows it */
   put(map: string, key: readonly number[], value: readonly number[]): void;
   /** Ids that an object follows. */
   readonly followed: Map<TraceObjectName, readonly number[]>;
   /** Why no ids can be followed. */
   refuseFollowing: SourceError | undefined;
+  /** Nanoseconds that a program has run. */
+  readonly runNs: Map<string, number>;
+  isTiming: boolean;
+  /** Why runs cannot be timed. */
+  refuseTiming: SourceError | undefined;
   /** Elements of a map. */
   size(map: string): number;
 }
@@ -63,9 +68,12 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
     missing: new Set(),
     refused: new Map(),
     gates: new Map(),
-    periods: new Map(),
+    controls: new Map(),
     followed: new Map(),
     refuseFollowing: undefined,
+    runNs: new Map(),
+    isTiming: false,
+    refuseTiming: undefined,
     size: (name) => mapOf(name).elements.size,
     put(name, key, value) {
       const map = mapOf(name);
@@ -95,6 +103,19 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
           fake.attached.add(program);
           attached.push(program);
         },
+        detach() {
+          for (const program of attached.splice(0)) fake.attached.delete(program);
+        },
+        runs: (program) => ({ count: 0, ns: fake.runNs.get(program) ?? 0 }),
+        timeRuns() {
+          if (fake.refuseTiming !== undefined) throw fake.refuseTiming;
+          fake.isTiming = true;
+          return {
+            stop() {
+              fake.isTiming = false;
+            },
+          };
+        },
         map(mapName) {
           const map = mapOf(mapName);
           return {
@@ -111,7 +132,7 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
         },
         gates: {
           read: (program) => fake.gates.get(`${name} ${program}`) ?? [],
-          setPeriods: (periods) => void fake.periods.set(name, periods),
+          set: (control) => void fake.controls.set(name, control),
         },
         follow(ids) {
           if (fake.refuseFollowing !== undefined) throw fake.refuseFollowing;

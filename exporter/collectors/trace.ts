@@ -109,10 +109,11 @@ function addQueues(families: Families, vm: Vm, queues: Queues, stages: Stages): 
   }
 }
 
-function addState(families: Families, { backend, sets, costRatio }: TraceReading): void {
+function addState(families: Families, { backend, sets, costRatio, costFactor }: TraceReading): void {
   if (backend === undefined) return;
   families.add('kvm_telemetry_trace_backend_info', { backend }, 1);
   if (costRatio !== undefined) families.add('kvm_telemetry_trace_cost_ratio', {}, costRatio);
+  if (costFactor !== undefined) families.add('kvm_telemetry_trace_cost_factor', {}, costFactor);
   for (const { set, entries, dropped, activeRatio, sampledRatio } of sets) {
     const labels = labelBlock({ set });
     families.add('kvm_telemetry_trace_dropped_total', labels, dropped);

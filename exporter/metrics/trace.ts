@@ -79,6 +79,11 @@ export const traceMetrics = {
     "Share of a CPU's time that tracing took in the last second, on the CPU where it took most: events times what an event costs. trace.budget limits it. BPF only.",
     'exporter',
   ),
+  kvm_telemetry_trace_cost_factor: gauge(
+    [],
+    "What an event costs on this host, timed by the kernel, divided by the exporter's table of costs, which counts if this is absent. BPF only.",
+    'bpf_stats',
+  ),
   kvm_telemetry_trace_active_ratio: gauge(
     ['set'],
     'Share of the time since setup in which the tracepoint set counted. Below 1 for sets that hist triggers count in windows (trace.budget).',

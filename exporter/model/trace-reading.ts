@@ -26,6 +26,8 @@ export interface TraceReading {
   readonly problems: readonly SourceError[];
   /** Share of a CPU's time that tracing takes, on the CPU where it takes most; undefined if unknown. */
   readonly costRatio: number | undefined;
+  /** What an event costs on this host, measured, compared with the exporter's table; undefined if it was not measured. */
+  readonly costFactor?: number | undefined;
   /** Why a better backend is not used here, although nothing failed. */
   readonly missing: readonly SourceError[];
   /** What a working backend cannot report. */

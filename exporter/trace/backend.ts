@@ -20,6 +20,8 @@ export interface Backend {
   readonly lacks?: readonly SourceError[];
   /** Share of a CPU's time that tracing takes now, where it takes most. */
   readonly costRatio?: number;
+  /** What an event costs on this host, measured, compared with the table of costs; undefined if it was not measured. */
+  readonly costFactor?: number | undefined;
   /** What the backend cannot report although it works. */
   readonly limits: readonly string[];
 }

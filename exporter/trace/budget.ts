@@ -17,7 +17,9 @@ export interface EventLoad {
 
 /** A program samples one event in so many at most: with more, a second has too few samples to show anything. */
 export const LONGEST_PERIOD = 4096;
-/** If leaving events out exceeds the budget already, the samples take this share of the budget at most. */
+/** A window of a quarter of a second in this many is 16 s apart from the next. */
+export const LONGEST_SHARE = 64;
+/** Leaving events out takes the rest of the budget at most: this share is for the sample. */
 const LEAST_ROOM = 0.1;
 /**
  * Windows of hist triggers for durations are open for this many times the budget: while one is open, the set takes 6 to 19% of an
@@ -25,34 +27,55 @@ const LEAST_ROOM = 0.1;
  */
 const WINDOWS = 10;
 
+/** How much of its events an object counts. */
+export interface Plan {
+  /** Its programs are attached in one of so many intervals. */
+  readonly share: number;
+  /** While they are attached one event in so many goes into the sample, by program. */
+  readonly periods: readonly number[];
+}
+
 /**
- * For each program, one event in how many goes into the sample, so that on no CPU tracing takes more than the budget. On each
- * CPU the programs get equal parts of it. A program that needs less than its part counts every event, and leaves the rest to the
- * others. So sets with few events stay exact next to one with many.
+ * For each object, how much of its events it counts so that on no CPU tracing takes more than the budget. On each CPU the programs
+ * get equal parts of it. A program that needs less than its part counts every event, and leaves the rest to the others. So sets
+ * with few events stay exact next to one with many. Only if leaving events out takes too much already, an object counts for a
+ * share of the time.
  *
+ * @param objects the programs of each
  * @param budget share of a CPU's time
  * @returns powers of two
  */
-export function periodsFor(loads: readonly EventLoad[], budget: number): number[] {
-  const cpus = Math.max(0, ...loads.map(({ rates }) => rates.length));
-  const periods = loads.map(() => 1);
+export function plansFor(objects: readonly (readonly EventLoad[])[], budget: number): Plan[] {
+  const cpus = Math.max(0, ...objects.flat().map(({ rates }) => rates.length));
+  const plans = objects.map((programs) => ({ share: 1, periods: programs.map(() => 1) }));
   for (let cpu = 0; cpu < cpus; cpu++) {
-    const needed = periodsOn(
-      loads.map(({ rates, cost }) => ({ rate: rates[cpu] ?? 0, ...cost })),
-      budget * NSEC_PER_SEC,
+    const loads = objects.map((programs) =>
+      programs.map(({ rates, cost }) => ({ rate: rates[cpu] ?? 0, ...cost })),
     );
-    for (const [i, period] of needed.entries()) periods[i] = Math.max(periods[i] ?? 1, period);
+    for (const [i, needed] of plansOn(loads, budget * NSEC_PER_SEC).entries()) {
+      const plan = plans[i];
+      if (plan === undefined) continue;
+      plan.share = Math.max(plan.share, needed.share);
+      plan.periods = plan.periods.map((period, j) => Math.max(period, needed.periods[j] ?? 1));
+    }
   }
-  return periods;
+  return plans;
 }
 
-/** Share of a CPU's time that tracing takes, on the CPU where it takes most. @param sampled events per second in the sample */
-export function costRatio(loads: readonly (EventLoad & { readonly sampled: readonly number[] })[]): number {
+/** What a program takes: per second, by CPU. */
+export interface Taken extends EventLoad {
+  /** Events in the sample while it is attached. */
+  readonly sampled: readonly number[];
+  readonly share: number;
+}
+
+/** Share of a CPU's time that tracing takes, on the CPU where it takes most. */
+export function costRatio(loads: readonly Taken[]): number {
   const cpus = Math.max(0, ...loads.map(({ rates }) => rates.length));
   const costs = Array.from({ length: cpus }, (_, cpu) =>
     loads.reduce(
-      (sum, { rates, sampled, cost: { eventNs, sampleNs } }) =>
-        sum + (rates[cpu] ?? 0) * eventNs + (sampled[cpu] ?? 0) * sampleNs,
+      (sum, { rates, sampled, share, cost: { eventNs, sampleNs } }) =>
+        sum + ((rates[cpu] ?? 0) * eventNs + (sampled[cpu] ?? 0) * sampleNs) / share,
       0,
     ),
   );
@@ -64,20 +87,39 @@ export function dutyCycleOf(budget: number): number {
   return Math.min(1, budget * WINDOWS);
 }
 
+type Load = EventCost & { readonly rate: number };
+
 /** @param budgetNs nanoseconds per second */
-function periodsOn(loads: readonly (EventCost & { readonly rate: number })[], budgetNs: number): number[] {
-  const spent = loads.reduce((sum, { rate, eventNs }) => sum + rate * eventNs, 0);
-  let room = Math.max(budgetNs - spent, budgetNs * LEAST_ROOM);
-  const periods = loads.map(() => 1);
-  const byNeed = loads
-    .map(({ rate, sampleNs }, i) => ({ i, need: rate * sampleNs }))
-    .sort((a, b) => a.need - b.need);
-  for (const [rank, { i, need }] of byNeed.entries()) {
-    const part = room / (byNeed.length - rank);
-    const period = need <= part ? 1 : Math.min(LONGEST_PERIOD, 2 ** Math.ceil(Math.log2(need / part)));
-    periods[i] = period;
-    // A program with the longest period may take more than there was room for.
-    room = Math.max(0, room - need / period);
+function plansOn(objects: readonly (readonly Load[])[], budgetNs: number): Plan[] {
+  const floors = objects.map((programs) => sum(programs.map(({ rate, eventNs }) => rate * eventNs)));
+  const shares = factorsFor(floors, budgetNs * (1 - LEAST_ROOM), LONGEST_SHARE);
+  const spent = sum(floors.map((floor, i) => floor / (shares[i] ?? 1)));
+  const needs = objects.map((programs, i) =>
+    programs.map(({ rate, sampleNs }) => (rate * sampleNs) / (shares[i] ?? 1)),
+  );
+  const room = Math.max(budgetNs - spent, budgetNs * LEAST_ROOM);
+  const periods = factorsFor(needs.flat(), room, LONGEST_PERIOD);
+  return needs.map((own, i) => ({
+    share: shares[i] ?? 1,
+    periods: periods.splice(0, own.length),
+  }));
+}
+
+/** By how much to divide each need so that all fit into the room: equal parts, and what one does not need is for the others. */
+function factorsFor(needs: readonly number[], all: number, longest: number): number[] {
+  const factors = needs.map(() => 1);
+  const ascending = needs.map((need, i) => ({ i, need })).sort((a, b) => a.need - b.need);
+  let room = all;
+  for (const [rank, { i, need }] of ascending.entries()) {
+    const part = room / (ascending.length - rank);
+    const factor = need <= part ? 1 : Math.min(longest, 2 ** Math.ceil(Math.log2(need / part)));
+    factors[i] = factor;
+    // One with the longest factor may take more than there was room for.
+    room = Math.max(0, room - need / factor);
   }
-  return periods;
+  return factors;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

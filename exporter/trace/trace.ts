@@ -119,6 +119,7 @@ export class Trace {
       sets: backend?.sets ?? [],
       problems: [...changeFailures, ...this.#failures, ...failures, ...(backend?.problems ?? [])],
       costRatio: backend?.costRatio,
+      costFactor: backend?.costFactor,
       missing,
       limits: [...(backend?.limits ?? []), ...this.#limits],
     };

@@ -4,6 +4,9 @@ import { failure } from './object-file.ts';
 // probes/bpf/trace.h
 const PROGRAMS = 4;
 export const LONGEST_PERIOD = 65_536;
+const SHARE = 4 * PROGRAMS;
+const WINDOW = SHARE + 4;
+const CONTROL = WINDOW + 4;
 const EVENTS = 16;
 const PASSED = 24;
 const DROPPED = 32;
@@ -18,24 +21,34 @@ export interface Gate {
   readonly dropped: number;
 }
 
+/** How much of its events an object counts. */
+export interface Control {
+  /** By program: one event in so many goes on. A missing one is 1: every event. */
+  readonly periods: readonly number[];
+  /** The programs are attached in one of so many intervals: each event weighs as many. */
+  readonly share: number;
+  /** Number of the window. What began in another one has no end in this one. */
+  readonly window: number;
+}
+
 /** The gates of an object's programs: one event in `period` goes on, chosen at random. */
 export class Gates {
   readonly #gates: number;
-  readonly #periods: number;
+  readonly #control: number;
   readonly #size: number;
   readonly #cpus: number;
   readonly #key = Buffer.alloc(4);
   readonly #values: Buffer;
-  readonly #wanted = Buffer.alloc(4 * PROGRAMS);
+  readonly #wanted = Buffer.alloc(CONTROL);
 
   constructor(
     private readonly libbpf: Libbpf,
     gates: Pointer,
-    periods: Pointer,
+    control: Pointer,
     private readonly title: string,
   ) {
     this.#gates = libbpf.mapDescriptor(gates);
-    this.#periods = libbpf.mapDescriptor(periods);
+    this.#control = libbpf.mapDescriptor(control);
     this.#size = libbpf.valueSize(gates);
     this.#cpus = libbpf.possibleCpus();
     this.#values = Buffer.alloc(Math.max(0, this.#cpus) * this.#size);
@@ -57,12 +70,14 @@ export class Gates {
     });
   }
 
-  /** @param periods by program; a missing one is 1: every event @throws SourceError */
-  setPeriods(periods: readonly number[]): void {
+  /** @throws SourceError */
+  set({ periods, share, window }: Control): void {
     for (let i = 0; i < PROGRAMS; i++)
       this.#wanted.writeUInt32LE(Math.min(LONGEST_PERIOD, Math.max(1, periods[i] ?? 1)), 4 * i);
+    this.#wanted.writeUInt32LE(share, SHARE);
+    this.#wanted.writeUInt32LE(window, WINDOW);
     this.#key.writeUInt32LE(0);
-    if (this.libbpf.updateElement(this.#periods, this.#key, this.#wanted) < 0)
+    if (this.libbpf.updateElement(this.#control, this.#key, this.#wanted) < 0)
       throw failure(this.libbpf, this.title);
   }
 

@@ -14,6 +14,11 @@ export interface Libbpf {
   load(object: Pointer): number;
   close(object: Pointer): void;
   findProgram(object: Pointer, name: string): Pointer;
+  programDescriptor(program: Pointer): number;
+  /** Reads what the kernel knows of a program: struct bpf_prog_info. @param length as uint32: the room, and what was written */
+  programInfo(program: number, info: Buffer, length: Buffer): number;
+  /** Makes the kernel time the runs of all programs. @returns a descriptor, with which that ends */
+  timeRuns(): number;
   attachIterator(program: Pointer): Pointer;
   /** Attaches a program where its section says, such as `raw_tp/kvm_exit`. */
   attach(program: Pointer): Pointer;
@@ -63,6 +68,9 @@ interface Koffi {
 
 type ForeignFunction = (...values: readonly unknown[]) => unknown;
 
+/** include/uapi/linux/bpf.h */
+const BPF_STATS_RUN_TIME = 0;
+
 const LIBRARY = 'libbpf.so.1';
 
 /** @throws SourceError absent, if koffi or libbpf is not installed */
@@ -77,12 +85,18 @@ export function openLibbpf(): Libbpf {
   const batch = (call: string): ForeignFunction =>
     func(`int ${call}(int map, void *from, void *to, void *keys, void *values, void *count, void *options)`);
   const [lookUp, take] = [batch('bpf_map_lookup_batch'), batch('bpf_map_lookup_and_delete_batch')];
+  const timeRuns = func('int bpf_enable_stats(int type)');
   const update = func('int bpf_map_update_elem(int map, const void *key, const void *value, uint64_t flags)');
   return {
     open: (file) => open(file, null),
     load: func('int bpf_object__load(void *object)') as Libbpf['load'],
     close: func('void bpf_object__close(void *object)') as Libbpf['close'],
     findProgram: func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
+    programDescriptor: func('int bpf_program__fd(void *program)') as Libbpf['programDescriptor'],
+    programInfo: func(
+      'int bpf_obj_get_info_by_fd(int program, void *info, void *length)',
+    ) as Libbpf['programInfo'],
+    timeRuns: () => timeRuns(BPF_STATS_RUN_TIME) as number,
     attachIterator: (program) => attach(program, null),
     attach: func('void *bpf_program__attach(void *program)'),
     linkDescriptor: func('int bpf_link__fd(void *link)') as Libbpf['linkDescriptor'],

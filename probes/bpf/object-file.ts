@@ -1,4 +1,4 @@
-import { accessSync } from 'node:fs';
+import { accessSync, closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SourceError, sourceError } from '../errors.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
@@ -20,6 +20,13 @@ export function loadObject(libbpf: Libbpf, name: string, title: string): Pointer
   const problem = loadFailure(libbpf, title);
   libbpf.close(object);
   throw problem;
+}
+
+/** Makes the kernel time the runs of all programs of the host until `stop`. @throws SourceError */
+export function timeRuns(libbpf: Libbpf): { stop(): void } {
+  const descriptor = libbpf.timeRuns();
+  if (descriptor < 0) throw failure(libbpf, 'BPF statistics');
+  return { stop: () => closeSync(descriptor) };
 }
 
 /** The error of the last call. @param path names its subject */

@@ -41,7 +41,7 @@ struct issue {
 	u64 weight;
 	u64 at;
 	u32 tid;
-	u32 pad;
+	u32 window;
 };
 
 #define REQUEST_SLOTS 16384
@@ -82,7 +82,7 @@ static __always_inline int on_issue(u64 *arguments, int is_timed)
 		struct issue *now = bpf_map_lookup_elem(&issues_now, &slot);
 
 		if (now)
-			*now = (struct issue){ arguments[0], weight, bpf_ktime_get_ns(), key.tid };
+			*now = (struct issue){ arguments[0], weight, bpf_ktime_get_ns(), key.tid, control.window };
 	}
 	return 0;
 }
@@ -108,7 +108,7 @@ int completions(u64 *arguments)
 	struct issue *now = bpf_map_lookup_elem(&issues_now, &slot);
 	struct gate *gate = gate_of(ISSUES);
 
-	if (!now || now->request != arguments[0] || !gate)
+	if (!now || now->request != arguments[0] || now->window != control.window || !gate)
 		return 0;
 	struct duration_key key = { .tid = now->tid };
 

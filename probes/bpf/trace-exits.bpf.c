@@ -78,6 +78,8 @@ struct exit {
 	u32 reason;
 	u64 weight;
 	u64 at;
+	u32 window;
+	u32 pad;
 };
 
 SLOTS(exits_now, THREAD_SLOTS, struct exit);
@@ -145,7 +147,7 @@ static __always_inline int on_exit(u64 *arguments, int is_timed)
 		struct exit *now = bpf_map_lookup_elem(&exits_now, &slot);
 
 		if (now)
-			*now = (struct exit){ key.tid, key.reason, weight, bpf_ktime_get_ns() };
+			*now = (struct exit){ key.tid, key.reason, weight, bpf_ktime_get_ns(), control.window };
 	}
 	return 0;
 }
@@ -170,7 +172,7 @@ int entries(void *arguments)
 	struct exit *now = bpf_map_lookup_elem(&exits_now, &slot);
 	struct gate *gate = gate_of(EXITS);
 
-	if (!now || now->tid != tid || !gate)
+	if (!now || now->tid != tid || now->window != control.window || !gate)
 		return 0;
 	struct duration_key key = { .tid = tid, .kind = now->reason };
 

@@ -11,7 +11,7 @@ COUNTS(contention_durations, 8192, struct duration_key, struct durations);
 /* The wait that a thread began last, if it went on. */
 struct wait {
 	u32 tid;
-	u32 pad;
+	u32 window;
 	u64 lock;
 	u64 weight;
 	u64 at;
@@ -36,7 +36,7 @@ int contentions(u64 *arguments)
 	slot = tid % THREAD_SLOTS;
 	now = bpf_map_lookup_elem(&waits_now, &slot);
 	if (now)
-		*now = (struct wait){ .tid = tid, .lock = arguments[0], .weight = weight, .at = bpf_ktime_get_ns() };
+		*now = (struct wait){ tid, control.window, arguments[0], weight, bpf_ktime_get_ns() };
 	return 0;
 }
 
@@ -47,7 +47,7 @@ int ends(u64 *arguments)
 	struct wait *now = bpf_map_lookup_elem(&waits_now, &slot);
 	struct gate *gate = gate_of(CONTENTIONS);
 
-	if (!now || now->tid != tid || now->lock != arguments[0] || !gate)
+	if (!now || now->tid != tid || now->lock != arguments[0] || now->window != control.window || !gate)
 		return 0;
 	struct duration_key key = { .tid = tid };
 

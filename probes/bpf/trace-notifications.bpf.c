@@ -30,7 +30,7 @@ COUNTS(userspace_exit_counts, 4096, struct number_key, u64);
 /* The last MMIO write of a thread, if it went on and may be a notification. */
 struct write {
 	u32 tid;
-	u32 pad;
+	u32 window;
 	u64 address;
 	u64 weight;
 };
@@ -79,7 +79,7 @@ int mmio(u64 *arguments)
 	if (may_notify(arguments[0], arguments[1], arguments[2])) {
 		key.is_notify = 1;
 		key.address = arguments[2];
-		*last = (struct write){ .tid = tid, .address = key.address, .weight = weight };
+		*last = (struct write){ tid, control.window, key.address, weight };
 	}
 	add(&mmio_counts, &key, gate, weight);
 	return 0;
@@ -119,7 +119,7 @@ int userspace_exits(u64 *arguments)
 		struct write *last = bpf_map_lookup_elem(&last_writes, &slot);
 
 		/* User space handles the write, so it was no notification that the kernel took. */
-		if (last && last->tid == tid) {
+		if (last && last->tid == tid && last->window == control.window) {
 			struct address_key write = { tid, 1, last->address };
 
 			last->tid = 0;

@@ -3,7 +3,7 @@ import { CountMap } from './count-map.ts';
 import { Gates } from './gates.ts';
 import { IdSet } from './id-set.ts';
 import type { Libbpf, Pointer } from './libbpf.ts';
-import { failure, loadObject } from './object-file.ts';
+import { failure, loadObject, timeRuns } from './object-file.ts';
 
 /** An object of this folder with programs on tracepoints. */
 export type TraceObjectName =
@@ -14,6 +14,16 @@ export type TraceObjectName =
   | 'trace-block'
   | 'trace-sched'
   | 'trace-lock';
+
+// include/uapi/linux/bpf.h struct bpf_prog_info
+const RUN_TIME = 192;
+const RUN_COUNT = 200;
+const INFO_BYTES = 208;
+
+export interface Runs {
+  readonly ns: number;
+  readonly count: number;
+}
 
 /**
  * Programs on tracepoints, and the maps in which they count. Descriptors of this process hold all of it, and nothing is pinned:
@@ -65,6 +75,30 @@ export class TraceObject {
     else throw failure(this.libbpf, path);
   }
 
+  /** Runs no program any more. What the maps have stays. */
+  detach(): void {
+    for (const link of this.#links.values()) this.libbpf.destroyLink(link);
+    this.#links.clear();
+  }
+
+  /** How often a program ran while the kernel timed it, and how long. @throws SourceError */
+  runs(program: string): Runs {
+    const path = `${this.title} ${program}`;
+    const found = this.libbpf.findProgram(this.object, program);
+    if (found === null) throw failure(this.libbpf, path);
+    const info = Buffer.alloc(INFO_BYTES);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(info.length);
+    if (this.libbpf.programInfo(this.libbpf.programDescriptor(found), info, length) < 0)
+      throw failure(this.libbpf, path);
+    return { ns: Number(info.readBigUInt64LE(RUN_TIME)), count: Number(info.readBigUInt64LE(RUN_COUNT)) };
+  }
+
+  /** Makes the kernel time the runs of all programs of the host until `stop`. @throws SourceError */
+  timeRuns(): { stop(): void } {
+    return timeRuns(this.libbpf);
+  }
+
   /** @throws SourceError if the object has no such map */
   map(name: string): CountMap {
     const known = this.#maps.get(name);
@@ -85,8 +119,7 @@ export class TraceObject {
   }
 
   close(): void {
-    for (const link of this.#links.values()) this.libbpf.destroyLink(link);
-    this.#links.clear();
+    this.detach();
     this.libbpf.close(this.object);
   }
 

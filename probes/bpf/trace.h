@@ -2,7 +2,8 @@
 /*
  * What the programs on tracepoints share. Each program has a gate, which lets one event in `period` on, chosen at random. An
  * event that goes on stands for itself and for those before it on its CPU that did not, so the weights of a CPU add up to
- * exactly the events on it, whatever the periods were. exporter/trace/bpf/ has the reader.
+ * exactly the events on it, whatever the periods were. If even leaving events out costs too much, user space detaches the programs
+ * for most of the time, and an event in a window stands for those outside as well. exporter/trace/bpf/ has the reader.
  */
 #ifndef TRACE_H
 #define TRACE_H
@@ -35,8 +36,17 @@ struct {
 	__type(value, struct gate);
 } gates SEC(".maps");
 
-/* Written by user space, as a whole. 0 is 1. The only variable of the object, so that nothing else is overwritten. */
-volatile u32 periods[MOST_PROGRAMS];
+/* Written by user space, as a whole. The only variable of the object, so that nothing else is overwritten. */
+struct control {
+	/* 0 is 1. */
+	u32 periods[MOST_PROGRAMS];
+	/* The programs are attached in one of so many intervals. 0 is 1. */
+	u32 share;
+	/* Number of the window. What began in another one has no end in this one. */
+	u32 window;
+};
+
+volatile struct control control;
 
 static __always_inline struct gate *gate_of(u32 program)
 {
@@ -46,7 +56,8 @@ static __always_inline struct gate *gate_of(u32 program)
 /* The weight of this event; 0 if it is left out. A new period applies at once, and not when a long gap has passed. */
 static __always_inline u64 weigh(struct gate *gate, u32 program)
 {
-	u32 period = periods[program];
+	u32 period = control.periods[program];
+	u32 share = control.share;
 	u64 weight;
 
 	if (gate->left && gate->period == period) {
@@ -62,7 +73,7 @@ static __always_inline u64 weigh(struct gate *gate, u32 program)
 	if (period > 1 && period <= LONGEST_PERIOD)
 		gate->gap = bpf_get_prandom_u32() % (2 * period - 1);
 	gate->left = gate->gap;
-	return weight;
+	return share > 1 ? weight * share : weight;
 }
 
 static __always_inline u32 thread_id(void)

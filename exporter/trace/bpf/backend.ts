@@ -20,6 +20,8 @@ export interface BpfOptions extends ObjectDependencies {
   readonly budget: number;
   /** Milliseconds of a monotonic clock. */
   now(): number;
+  /** From 0 to 1, without 1. */
+  random?(): number;
   /** Repeats work until it is stopped. */
   repeat(work: () => void, everyMs: number): { stop(): void };
 }
@@ -38,8 +40,8 @@ export class BpfBackend implements Backend {
 
   /** Loads the objects of the sets. `begin` makes them count. */
   constructor(private readonly options: BpfOptions) {
-    const { sets, budget, now } = options;
-    this.#sampling = new Sampling(this.#objects, budget, now);
+    const { sets, budget, now, random = Math.random } = options;
+    this.#sampling = new Sampling(this.#objects, budget, now, random);
     this.#backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS, now);
     this.#load(OBJECTS.filter((object) => object.sets.some((set) => sets.includes(set))));
   }
@@ -93,6 +95,7 @@ export class BpfBackend implements Backend {
 
   async stop(): Promise<readonly SourceError[]> {
     this.#adjusting?.stop();
+    this.#sampling.stop();
     for (const _ of this.read());
     for (const object of this.#objects) object.close();
     return [];
@@ -118,6 +121,10 @@ export class BpfBackend implements Backend {
 
   get costRatio(): number {
     return this.#sampling.costRatio;
+  }
+
+  get costFactor(): number | undefined {
+    return this.#sampling.costFactor;
   }
 
   #load(objects: readonly ObjectOfSets[]): void {

@@ -21,12 +21,16 @@ interface Thread {
 export class SampledExits {
   readonly #threads = new Map<number, Thread>();
 
-  /** @param rows of the map `exit_counts` @returns the same rows with exits so far as weights; they never fall */
-  take(rows: readonly Row[]): Row[] {
+  /**
+   * @param rows of the map `exit_counts`
+   * @param isSample whether the program did not run all the time
+   * @returns the same rows with exits so far as weights; they never fall
+   */
+  take(rows: readonly Row[], isSample = false): Row[] {
     const result: Row[] = [];
     for (const [tid, own] of groupBy(rows, (row) => row.tid)) {
       const thread = getOrInsert(this.#threads, tid, () => ({ exits: undefined, reasons: new Map() }));
-      result.push(...take(thread, own));
+      result.push(...take(thread, own, isSample));
     }
     return result;
   }
@@ -40,7 +44,7 @@ export class SampledExits {
   }
 }
 
-function take(thread: Thread, rows: readonly Row[]): Row[] {
+function take(thread: Thread, rows: readonly Row[], isKnownSample: boolean): Row[] {
   let passed = 0;
   let exits: number | undefined;
   const reasons = rows.map(({ fields: [number = 0] }) =>
@@ -60,7 +64,7 @@ function take(thread: Thread, rows: readonly Row[]): Row[] {
   // A new thread with this id has fewer exits than the one before.
   thread.exits = exits ?? before;
   const sum = grown.reduce((total, each) => total + each, 0);
-  const isSample = sum !== passed;
+  const isSample = isKnownSample || sum !== passed;
   const counted =
     isSample && before !== undefined && exits !== undefined && exits >= before
       ? apportion(grown, exits - before)

@@ -1,16 +1,23 @@
-import type { Gate } from '../../../probes/bpf/gates.ts';
+import { getOrInsert } from '../../../kernel/maps.ts';
+import type { Control, Gate } from '../../../probes/bpf/gates.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
-import { costRatio, type EventCost, periodsFor } from '../budget.ts';
+import { costRatio, type EventCost, plansFor } from '../budget.ts';
+import { MeasuredCost, type Seen, type Timed } from './measured-cost.ts';
+import { Windows } from './windows.ts';
 
 /** Programs that are sampled together: those of one object. */
-export interface Sampled {
+export interface Sampled extends Timed {
   readonly name: string;
   /** What an event of each gate costs. */
   readonly gates: ReadonlyMap<number, EventCost>;
   /** @throws SourceError */
   gate(number: number): Gate[];
   /** @throws SourceError */
-  setPeriods(periods: readonly number[]): void;
+  set(control: Control): void;
+  /** Its programs run from now on. @throws SourceError */
+  open(): void;
+  /** Its programs do not run until `open`. */
+  shut(): void;
 }
 
 /** Time between two adjustments. */
@@ -32,18 +39,31 @@ interface GateHistory {
   period: number;
 }
 
-/** Adjusts the periods of all programs to the rates of their events, so that tracing stays within the budget. */
+/** An object of which the periods and the share of the time are adjusted. */
+interface Adjusted {
+  readonly gates: Map<number, GateHistory>;
+  readonly windows: Windows;
+}
+
+/** Adjusts periods and windows of all programs to the rates of their events, so that tracing stays within the budget. */
 export class Sampling {
-  readonly #gates = new Map<string, GateHistory>();
+  readonly #adjusted = new Map<Sampled, Adjusted>();
+  readonly #measured: MeasuredCost;
   #at: number | undefined;
   #failure: SourceError | undefined;
 
-  /** @param now milliseconds of a monotonic clock */
+  /**
+   * @param now milliseconds of a monotonic clock
+   * @param random from 0 to 1, without 1
+   */
   constructor(
     private readonly objects: readonly Sampled[],
     private readonly budget: number,
     private readonly now: () => number,
-  ) {}
+    private readonly random: () => number,
+  ) {
+    this.#measured = new MeasuredCost(now);
+  }
 
   get problems(): readonly SourceError[] {
     return this.#failure === undefined ? [] : [this.#failure];
@@ -54,30 +74,47 @@ export class Sampling {
     try {
       this.#failure = undefined;
       this.#observe();
+      this.#measured.next(this.objects, this.#seen);
       this.#apply();
     } catch (error) {
       this.#failure = sourceError(error, 'BPF sampling');
     }
   }
 
+  /** Call before the objects are closed. */
+  stop(): void {
+    this.#measured.stop();
+  }
+
+  /** What an event costs on this host, measured, compared with the table of costs; undefined if it was not measured. */
+  get costFactor(): number | undefined {
+    return this.#measured.factor;
+  }
+
   /** Share of the object's events of the last second that are in the sample. */
-  sampledRatio({ name, gates }: Sampled): number {
-    const histories = [...gates.keys()].flatMap((gate) => this.#gates.get(`${name} ${gate}`) ?? []);
+  sampledRatio(object: Sampled): number {
+    const { gates = new Map<number, GateHistory>(), windows } = this.#adjusted.get(object) ?? {};
+    const histories = [...gates.values()];
     const total = (of: (interval: Interval) => readonly number[]): number =>
       histories.reduce((sum, { intervals }) => sum + sumOf(intervals.flatMap((each) => of(each))), 0);
+    const share = windows?.share ?? 1;
     const events = total((interval) => interval.events);
     const longest = Math.max(1, ...histories.map(({ period }) => period));
-    return events === 0 ? 1 / longest : Math.min(1, total((interval) => interval.passed) / events);
+    const ratio = events === 0 ? 1 / longest : total((interval) => interval.passed) / events;
+    return Math.min(1, ratio) / share;
   }
 
   /** Share of a CPU's time that tracing took in the last second, on the CPU where it took most. */
   get costRatio(): number {
     return costRatio(
-      [...this.#gates.values()].map(({ cost, intervals }) => ({
-        cost,
-        rates: meanRates(intervals, (interval) => interval.events),
-        sampled: meanRates(intervals, (interval) => interval.passed),
-      })),
+      [...this.#adjusted.values()].flatMap(({ gates, windows: { share } }) =>
+        [...gates.values()].map(({ cost, intervals }) => ({
+          cost: this.#costOf(cost),
+          share,
+          rates: meanRates(intervals, (interval) => interval.events),
+          sampled: meanRates(intervals, (interval) => interval.passed),
+        })),
+      ),
     );
   }
 
@@ -86,32 +123,66 @@ export class Sampling {
     const seconds = this.#at === undefined ? 0 : (now - this.#at) / 1000;
     this.#at = now;
     for (const object of this.objects) {
-      for (const [number, cost] of object.gates) {
-        const gates = object.gate(number);
-        const key = `${object.name} ${number}`;
-        const known = this.#gates.get(key);
-        if (known === undefined) {
-          this.#gates.set(key, { cost, last: gates, intervals: [], period: 1 });
-          continue;
-        }
-        if (seconds > 0)
-          known.intervals = [...known.intervals, growth(known.last, gates, seconds)].slice(-KEPT);
-        known.last = gates;
-      }
+      const adjusted = getOrInsert(this.#adjusted, object, () => ({
+        gates: new Map<number, GateHistory>(),
+        windows: new Windows(object, this.random),
+      }));
+      // Outside of its windows an object sees no events, which says nothing about their rate.
+      if (adjusted.windows.isOpen) observe(object, adjusted, seconds);
     }
   }
 
-  #apply(): void {
-    const histories = [...this.#gates.values()];
-    const loads = histories.map(({ cost, intervals }) => ({ cost, rates: highestRates(intervals) }));
-    const periods = periodsFor(loads, this.budget);
-    for (const [i, history] of histories.entries()) history.period = periods[i] ?? 1;
-    for (const object of this.objects) {
-      const wanted: number[] = [];
-      for (const gate of object.gates.keys())
-        wanted[gate] = this.#gates.get(`${object.name} ${gate}`)?.period ?? 1;
-      object.setPeriods(wanted);
+  #costOf({ eventNs, sampleNs }: EventCost): EventCost {
+    const { factor = 1 } = this.#measured;
+    return { eventNs: eventNs * factor, sampleNs: sampleNs * factor };
+  }
+
+  /** All events so far. */
+  get #seen(): Seen {
+    let [events, tableNs] = [0, 0];
+    for (const { gates } of this.#adjusted.values()) {
+      for (const { cost, last } of gates.values()) {
+        for (const gate of last) {
+          events += gate.events;
+          tableNs += gate.events * cost.eventNs + gate.passed * cost.sampleNs;
+        }
+      }
     }
+    return { events, tableNs };
+  }
+
+  #apply(): void {
+    const all = this.objects.flatMap((object) => this.#adjusted.get(object) ?? []);
+    const loads = all.map(({ gates }) =>
+      [...gates.values()].map(({ cost, intervals }) => ({
+        cost: this.#costOf(cost),
+        rates: highestRates(intervals),
+      })),
+    );
+    for (const [i, plan] of plansFor(loads, this.budget).entries()) {
+      const { gates = new Map<number, GateHistory>(), windows } = all[i] ?? {};
+      const periods: number[] = [];
+      for (const [j, [number, history]] of [...gates].entries())
+        periods[number] = history.period = plan.periods[j] ?? 1;
+      windows?.next(plan.share, periods);
+    }
+  }
+}
+
+function observe(object: Sampled, { gates, windows }: Adjusted, seconds: number): void {
+  for (const [number, cost] of object.gates) {
+    const last = object.gate(number);
+    const known = gates.get(number);
+    if (known === undefined) {
+      gates.set(number, { cost, last, intervals: [], period: 1 });
+      continue;
+    }
+    // A window is seldom: what came before it says nothing about now.
+    if (seconds > 0)
+      known.intervals = [...known.intervals, growth(known.last, last, seconds)].slice(
+        windows.share > 1 ? -1 : -KEPT,
+      );
+    known.last = last;
   }
 }
 

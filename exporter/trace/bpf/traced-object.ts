@@ -1,6 +1,6 @@
 import type { CountMap } from '../../../probes/bpf/count-map.ts';
-import type { Gate } from '../../../probes/bpf/gates.ts';
-import type { TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import type { Control, Gate } from '../../../probes/bpf/gates.ts';
+import type { Runs, TraceObjectName } from '../../../probes/bpf/trace-object.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
 import type { Isa } from '../../model/io-path.ts';
 import type { EventCost } from '../budget.ts';
@@ -8,16 +8,20 @@ import type { TraceSetName } from '../sets.ts';
 import type { Tallies } from '../tallies.ts';
 import type { OwnerOf } from '../tally.ts';
 import type { Followed, MapOfCounts, ObjectOfSets, Program } from './objects.ts';
-import { rowsOf, tallyRows } from './rows.ts';
+import { type Row, rowsOf, tallyRows } from './rows.ts';
 import { SampledExits } from './sampled-exits.ts';
 import type { Sampled } from './sampling.ts';
 
 /** An object that is loaded into the kernel: probes/bpf/trace-object.ts, or a test's. */
 export interface LoadedObject {
   attach(program: string): void;
+  /** Detaches all programs. */
+  detach(): void;
+  runs(program: string): Runs;
+  timeRuns(): { stop(): void };
   map(name: string): Pick<CountMap, 'keySize' | 'valueSize' | 'maxEntries' | 'read' | 'take'>;
   follow(ids: Iterable<number>): void;
-  readonly gates: { read(program: number): Gate[]; setPeriods(periods: readonly number[]): void };
+  readonly gates: { read(program: number): Gate[]; set(control: Control): void };
   close(): void;
 }
 
@@ -49,6 +53,9 @@ export class TracedObject implements Sampled {
   readonly #exits = new SampledExits();
   /** Events without room in a map, as of the last reading. */
   #dropped = 0;
+  #isShut = false;
+  /** Whether there are events since the last reading of the exits that no program saw. */
+  #wasShut = false;
   readonly #missing = new Map<string, SourceError>();
   readonly #failures = new Map<string, SourceError>();
 
@@ -75,10 +82,16 @@ export class TracedObject implements Sampled {
     }
   }
 
-  /** Attaches the programs whose tracepoint was missing before: kvm may be loaded later. @throws SourceError */
+  /**
+   * Attaches the programs whose tracepoint was missing before: kvm may be loaded later. Those that end what another begins come
+   * first, so that nothing begins without an end.
+   *
+   * @throws SourceError
+   */
   attach(): void {
+    if (this.#isShut) return;
     this.#missing.clear();
-    for (const { name } of this.#programs) {
+    for (const { name } of [...this.#programs].reverse()) {
       try {
         this.#loaded.attach(name);
       } catch (error) {
@@ -125,7 +138,7 @@ export class TracedObject implements Sampled {
       const isFull = (this.#entries.get(map) ?? 0) > counts.maxEntries * FULL;
       const counted = isFull ? counts.take() : counts.read();
       const found = rowsOf(counted, map, counts);
-      const rows = map.value === 'exits' ? this.#exits.take(found) : found;
+      const rows = map.value === 'exits' ? this.#takeExits(found) : found;
       this.#entries.set(map, rows.length);
       for (const view of map.views) {
         const tally = tallies.open(view.tally);
@@ -136,6 +149,12 @@ export class TracedObject implements Sampled {
     } catch (error) {
       this.#failures.set(map.name, sourceError(error, map.name));
     }
+  }
+
+  #takeExits(found: readonly Row[]): Row[] {
+    const isSample = this.#wasShut;
+    this.#wasShut = this.#isShut;
+    return this.#exits.take(found, isSample);
   }
 
   /** Empties the maps. What they have counts no more. */
@@ -178,9 +197,33 @@ export class TracedObject implements Sampled {
     return this.#loaded.gates.read(number);
   }
 
-  /** @param periods by gate: one event in so many is counted @throws SourceError */
-  setPeriods(periods: readonly number[]): void {
-    this.#loaded.gates.setPeriods(periods);
+  /** @param control its periods by gate @throws SourceError */
+  set(control: Control): void {
+    this.#loaded.gates.set(control);
+  }
+
+  /** Its programs run again. @throws SourceError */
+  open(): void {
+    this.#isShut = false;
+    this.attach();
+  }
+
+  /** Its programs do not run until `open`. */
+  shut(): void {
+    this.#isShut = true;
+    this.#wasShut = true;
+    this.#loaded.detach();
+  }
+
+  runNs(): number {
+    return this.#programs.reduce(
+      (sum, { name }) => sum + (this.#missing.has(name) ? 0 : this.#loaded.runs(name).ns),
+      0,
+    );
+  }
+
+  timeRuns(): { stop(): void } {
+    return this.#loaded.timeRuns();
   }
 
   close(): void {

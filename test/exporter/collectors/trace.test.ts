@@ -468,11 +468,13 @@ test('the collector reports the share of a sample, and what tracing costs', asyn
     ...NOT_TRACED,
     backend: 'bpf' as const,
     costRatio: 0.008,
+    costFactor: 1.5,
     sets: [{ ...set, sampledRatio: 0.125 }],
   };
   const { samples } = await collector().collect(sampled);
   assert.equal(sample(samples, 'kvm_telemetry_trace_sampled_ratio', { set: 'exits' }), 0.125);
   assert.equal(sample(samples, 'kvm_telemetry_trace_cost_ratio'), 0.008);
+  assert.equal(sample(samples, 'kvm_telemetry_trace_cost_factor'), 1.5);
   const counted = await collector().collect({ ...NOT_TRACED, backend: 'tracefs', sets: [set] });
   assert.equal(series(counted.samples, 'kvm_telemetry_trace_sampled_ratio').length, 0);
 });

@@ -1,14 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { costRatio, dutyCycleOf, LONGEST_PERIOD, periodsFor } from '../../../exporter/trace/budget.ts';
+import {
+  costRatio,
+  dutyCycleOf,
+  LONGEST_PERIOD,
+  LONGEST_SHARE,
+  type Plan,
+  plansFor,
+} from '../../../exporter/trace/budget.ts';
 
 const COST = { eventNs: 90, sampleNs: 110 };
-const periods = (budget: number, ...rates: readonly (readonly number[])[]): number[] =>
-  periodsFor(
-    rates.map((each) => ({ cost: COST, rates: each })),
+/** Objects with a program each. */
+const plans = (budget: number, ...rates: readonly (readonly number[])[]): Plan[] =>
+  plansFor(
+    rates.map((each) => [{ cost: COST, rates: each }]),
     budget,
   );
+const periods = (...of: Parameters<typeof plans>): number[] =>
+  plans(...of).map(({ periods: [first] }) => first ?? 0);
+const shares = (...of: Parameters<typeof plans>): number[] => plans(...of).map(({ share }) => share);
 
 test('with few events every event counts, and the busiest CPU decides', () => {
   assert.deepEqual(periods(0.01, [10_000, 0], [100, 100]), [1, 1]);
@@ -20,10 +31,17 @@ test('a program with few events stays exact beside one with many', () => {
   assert.deepEqual(periods(0.01, [80_000], [2000]), [4, 1]);
 });
 
-test('if leaving events out exceeds the budget already, there is still a sample', () => {
-  assert.deepEqual(periods(0.01, [1e6]), [128]);
-  assert.deepEqual(periods(0.001, [1e9]), [LONGEST_PERIOD]);
-  assert.deepEqual(periods(0.001, [1e9], [2e9], [3e9]), [LONGEST_PERIOD, LONGEST_PERIOD, LONGEST_PERIOD]);
+test('only if leaving events out exceeds the budget, an object counts for a part of the time', () => {
+  assert.deepEqual(shares(0.01, [100_000]), [1]);
+  assert.deepEqual(plans(0.01, [101_000]), [{ share: 2, periods: [2] }]);
+  assert.deepEqual(plans(0.01, [1e6]), [{ share: 16, periods: [2] }]);
+  assert.deepEqual(shares(0.01, [1e6], [1000]), [16, 1], 'the one with few events counts all the time');
+  assert.deepEqual(plans(0.001, [1e9]), [{ share: LONGEST_SHARE, periods: [LONGEST_PERIOD] }]);
+});
+
+test('the programs of an object share its windows, and each has a period of its own', () => {
+  const programs = [1e6, 1000].map((rate) => ({ cost: COST, rates: [rate] }));
+  assert.deepEqual(plansFor([programs], 0.01), [{ share: 16, periods: [2, 1] }]);
 });
 
 test('windows of hist triggers are open for a share of the time', () => {
@@ -35,34 +53,45 @@ const cost = fc.record({
   eventNs: fc.integer({ min: 1, max: 300 }),
   sampleNs: fc.integer({ min: 1, max: 900 }),
 });
-const loads = fc.array(fc.record({ cost, rates }), { minLength: 1, maxLength: 6 });
+const programs = fc.array(fc.record({ cost, rates }), { minLength: 1, maxLength: 3 });
+const loads = fc.array(programs, { minLength: 1, maxLength: 4 });
 const budgets = fc.double({ min: 0.001, max: 1, noNaN: true });
 
-test('property: tracing stays within the budget, or nearly all of the cost is that of events that are left out', () => {
+test('property: tracing stays within the budget, except where nothing can be left out any more', () => {
   fc.assert(
     fc.property(loads, budgets, (all, budget) => {
-      const found = periodsFor(all, budget);
-      const cut = (by: (i: number) => number) =>
-        costRatio(all.map((load, i) => ({ ...load, sampled: load.rates.map((rate) => rate / by(i)) })));
-      const floor = cut(() => Number.POSITIVE_INFINITY);
-      const capped = found.includes(LONGEST_PERIOD);
-      if (!capped) assert.ok(cut((i) => found[i] ?? 1) <= Math.max(budget, floor + budget / 10) * 1.000001);
-      assert.ok(
-        found.every(
-          (period) => period >= 1 && period <= LONGEST_PERIOD && Number.isInteger(Math.log2(period)),
-        ),
+      const found = plansFor(all, budget);
+      const cut = (plan: (i: number) => Plan) =>
+        costRatio(
+          all.flatMap((each, i) =>
+            each.map((load, j) => {
+              const { share, periods: own } = plan(i);
+              return { ...load, share, sampled: load.rates.map((rate) => rate / (own[j] ?? 1)) };
+            }),
+          ),
+        );
+      const factors = found.flatMap(({ share, periods: own }) => [share, ...own]);
+      const isCapped = found.some(
+        ({ share, periods: own }) => share === LONGEST_SHARE || own.includes(LONGEST_PERIOD),
       );
+      if (!isCapped) assert.ok(cut((i) => found[i] ?? { share: 1, periods: [] }) <= budget * 1.000001);
+      assert.ok(factors.every((factor) => factor >= 1 && Number.isInteger(Math.log2(factor))));
       // All events, if the budget has room for them.
-      if (cut(() => 1) <= budget && all.length === 1) assert.deepEqual(found, [1]);
+      const [first] = found;
+      if (all.length === 1 && all[0]?.length === 1 && cut(() => ({ share: 1, periods: [1] })) <= budget * 0.9)
+        assert.deepEqual(first, { share: 1, periods: [1] });
     }),
   );
 });
 
-test('property: with a larger budget no program gets a longer period', () => {
+test('property: with a larger budget no object counts less of the time, and in all of it no program has a longer period', () => {
   fc.assert(
     fc.property(loads, budgets, (all, budget) => {
-      const [small, large] = [periodsFor(all, budget), periodsFor(all, budget * 2)];
-      assert.ok(large.every((period, i) => period <= (small[i] ?? 0)));
+      const [small, large] = [plansFor(all, budget), plansFor(all, budget * 2)];
+      assert.ok(large.every(({ share }, i) => share <= (small[i]?.share ?? 0)));
+      if (small.some(({ share }) => share > 1)) return;
+      for (const [i, plan] of large.entries())
+        assert.ok(plan.periods.every((period, j) => period <= (small[i]?.periods[j] ?? 0)));
     }),
   );
 });

@@ -17,6 +17,18 @@ test('a program is attached once, and closing frees links and object', () => {
   assert.deepEqual([calls, libbpf.closed], [1, ['link 1', 'object']]);
 });
 
+test('programs that were detached are attached again', () => {
+  let calls = 0;
+  const libbpf = fakeLibbpf({ attach: () => `link ${++calls}` });
+  const object = TraceObject.load(libbpf, 'trace-exits');
+  object.attach('exits');
+  object.detach();
+  assert.deepEqual(libbpf.closed, ['link 1']);
+  object.attach('exits');
+  object.close();
+  assert.deepEqual(libbpf.closed, ['link 1', 'link 2', 'object']);
+});
+
 test('a missing tracepoint differs from another failure', () => {
   const errno = { name: 'ENOENT' };
   const object = TraceObject.load(fakeLibbpf({ attach: () => null, errno: () => errno.name }), 'trace-exits');
@@ -85,7 +97,7 @@ test('a map that cannot be read, or never ends, is an error', () => {
   assert.throws(() => map.read(), { kind: 'too_large' });
 });
 
-test('gates have a value for each CPU, and periods stay in their limits', () => {
+test('gates have a value for each CPU, and what is written stays in its limits', () => {
   const written: number[][] = [];
   const libbpf = fakeLibbpf({
     valueSize: () => 40,
@@ -96,7 +108,7 @@ test('gates have a value for each CPU, and periods stay in their limits', () => 
       return 0;
     },
     updateElement(_map, _key, value) {
-      written.push([0, 4, 8, 12].map((at) => value.readUInt32LE(at)));
+      written.push([0, 4, 8, 12, 16, 20].map((at) => value.readUInt32LE(at)));
       return 0;
     },
   });
@@ -105,10 +117,10 @@ test('gates have a value for each CPU, and periods stay in their limits', () => 
     { events: 8, passed: 0, dropped: 0 },
     { events: 0, passed: 2 ** 33, dropped: 1 },
   ]);
-  gates.setPeriods([0, 16, 1e9]);
-  assert.deepEqual(written, [[1, 16, LONGEST_PERIOD, 1]]);
+  gates.set({ periods: [0, 16, 1e9], share: 4, window: 9 });
+  assert.deepEqual(written, [[1, 16, LONGEST_PERIOD, 1, 4, 9]]);
   const failing = fakeLibbpf({ lookUpElement: () => -1, updateElement: () => -1 });
   const broken = new Gates(failing, 'gates', '.bss', 'object');
   assert.throws(() => broken.read(0), { kind: 'denied' });
-  assert.throws(() => broken.setPeriods([]), { kind: 'denied' });
+  assert.throws(() => broken.set({ periods: [], share: 1, window: 0 }), { kind: 'denied' });
 });

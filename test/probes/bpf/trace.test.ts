@@ -8,6 +8,7 @@ import { OBJECTS } from '../../../exporter/trace/bpf/objects.ts';
 import { type Row, rowsOf } from '../../../exporter/trace/bpf/rows.ts';
 import { openLibbpf } from '../../../probes/bpf/libbpf.ts';
 import { TraceObject, type TraceObjectName } from '../../../probes/bpf/trace-object.ts';
+import type { SourceError } from '../../../probes/errors.ts';
 import { readTaskMigrations } from '../../../probes/proc-task-sched.ts';
 import { heldBy, isInKernel } from '../../../testing/bpf-held.ts';
 import { liveHost } from '../../../testing/captured.ts';
@@ -22,6 +23,7 @@ const NOTIFICATIONS = 'trace-notifications';
 /** Of the program on kvm_pio. */
 const PIO = 2;
 const LEGACY_PORTS = 0x1000;
+const ALWAYS = { share: 1, window: 0 };
 
 function load(context: TestContext, name: TraceObjectName): TraceObject | undefined {
   try {
@@ -82,7 +84,7 @@ test("each kick and switch is counted, and a sample's weights are right within f
   assert.deepEqual([kicksIn(object, guest), kicksIn(object, other)], exact);
 
   const period = 16;
-  object.gates.setPeriods([1, 1, period]);
+  object.gates.set({ periods: [1, 1, period], ...ALWAYS });
   const before = gate(object);
   const more = await Promise.all([run(guest), run(other)]);
   const all = kicksIn(object, guest) + kicksIn(object, other) - sum(exact);
@@ -97,13 +99,49 @@ test("each kick and switch is counted, and a sample's weights are right within f
   assert.ok(Math.abs(kicks - (more[0] ?? 0)) < 5 * error, `${kicks} for ${more[0]} kicks, error ${error}`);
 
   // Back to one: exact again, after the sample that is due on each CPU.
-  object.gates.setPeriods([1, 1, 1]);
+  object.gates.set({ periods: [], ...ALWAYS });
   const from = kicksIn(object, guest);
   const reads = await run(guest);
   const surplus = kicksIn(object, guest) - from - reads;
   assert.ok(surplus >= 0 && surplus <= 2 * period * cpus().length, `${surplus} too many of ${reads}`);
+  await checkWindows(object, guest);
   await checkSwitches(context, guest);
 });
+
+/** The kernel times each run while it is asked to, and no others. */
+async function checkTiming(object: TraceObject, guest: KickingGuest): Promise<void> {
+  const untimed = object.runs('pio');
+  await run(guest);
+  assert.deepEqual(object.runs('pio'), untimed);
+  let timing: ReturnType<TraceObject['timeRuns']>;
+  try {
+    timing = object.timeRuns();
+  } catch (error) {
+    assert.equal((error as SourceError).kind, 'denied');
+    return;
+  }
+  const before = kicksIn(object, guest);
+  await run(guest);
+  const kicks = (kicksIn(object, guest) - before) / 4;
+  timing.stop();
+  const runs = object.runs('pio');
+  assert.ok(runs.count - untimed.count >= kicks, `${runs.count - untimed.count} runs of ${kicks} kicks`);
+  const mean = (runs.ns - untimed.ns) / (runs.count - untimed.count);
+  assert.ok(mean > 5 && mean < 100_000, `${mean} ns`);
+}
+
+/** A detached program counts nothing, and an event in a window stands for those outside. */
+async function checkWindows(object: TraceObject, guest: KickingGuest): Promise<void> {
+  object.detach();
+  const before = kicksIn(object, guest);
+  assert.ok((await run(guest)) > 1000);
+  assert.equal(kicksIn(object, guest), before);
+  object.gates.set({ periods: [], share: 4, window: 1 });
+  object.attach('pio');
+  const reads = await run(guest);
+  assert.equal(kicksIn(object, guest) - before, 4 * reads);
+  await checkTiming(object, guest);
+}
 
 /** Switches and moves of a vCPU equal those of /proc, and other threads have no rows. */
 async function checkSwitches(context: TestContext, guest: KickingGuest): Promise<void> {

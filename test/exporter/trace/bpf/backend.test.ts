@@ -5,6 +5,7 @@ import { OBJECTS } from '../../../../exporter/trace/bpf/objects.ts';
 import { TRACE_SET_NAMES, type TraceSetName } from '../../../../exporter/trace/sets.ts';
 import { Tallies } from '../../../../exporter/trace/tallies.ts';
 import type { Owner } from '../../../../exporter/trace/tally.ts';
+import type { TraceObjectName } from '../../../../probes/bpf/trace-object.ts';
 import { SourceError } from '../../../../probes/errors.ts';
 import { fakeTraceObjects } from '../../../../testing/trace-objects.ts';
 
@@ -27,6 +28,7 @@ function setUp(sets: readonly TraceSetName[], tallies = new Tallies(), kernel = 
     load: kernel.load,
     budget: 0.01,
     now: () => clock.ms,
+    random: () => 0.3,
     repeat(work: () => void) {
       timers.add(work);
       return { stop: () => timers.delete(work) };
@@ -217,18 +219,19 @@ test('the periods follow the rates of the events, four times a second, until the
   kernel.gates.set('trace-exits 0', gate(0));
   kernel.gates.set('trace-halt-poll 0', gate(0));
   const backend = start();
-  assert.deepEqual(kernel.periods.get('trace-exits'), [1]);
-  kernel.gates.set('trace-exits 0', gate(25_000));
+  const periodsOf = (name: TraceObjectName) => kernel.controls.get(name)?.periods;
+  assert.deepEqual(periodsOf('trace-exits'), [1]);
+  kernel.gates.set('trace-exits 0', gate(24_750));
   kernel.gates.set('trace-halt-poll 0', gate(10));
   clock.ms += 250;
   for (const adjust of timers) adjust();
-  // 100,000 exits a second: 9 ms of the 10 ms go to events, and 1 ms is left for samples of 110 ns.
-  assert.deepEqual([kernel.periods.get('trace-exits'), kernel.periods.get('trace-halt-poll')], [[16], [1]]);
-  assert.ok(Math.abs(backend.costRatio - 0.02) < 1e-4, `${backend.costRatio}`);
+  // 99,000 exits a second: 8.9 ms of the 10 ms go to events, and 1.1 ms is left for samples of 110 ns.
+  assert.deepEqual([periodsOf('trace-exits'), periodsOf('trace-halt-poll')], [[16], [1]]);
+  assert.ok(Math.abs(backend.costRatio - 0.0198) < 1e-4, `${backend.costRatio}`);
   const ratios = (): (number | undefined)[] => backend.sets.map(({ sampledRatio }) => sampledRatio);
   assert.deepEqual(ratios(), [1, 1]);
   for (let i = 1; i <= 4; i++) {
-    kernel.gates.set('trace-exits 0', gate(25_000 * (i + 1), 25_000 + 1600 * i));
+    kernel.gates.set('trace-exits 0', gate(24_750 * (i + 1), 24_750 + 1547 * i));
     clock.ms += 250;
     for (const adjust of timers) adjust();
   }
@@ -238,9 +241,92 @@ test('the periods follow the rates of the events, four times a second, until the
     clock.ms += 250;
     for (const adjust of timers) adjust();
   }
-  assert.deepEqual([kernel.periods.get('trace-exits'), ratios()], [[1], [1, 1]]);
+  assert.deepEqual([periodsOf('trace-exits'), ratios()], [[1], [1, 1]]);
   await backend.stop();
   assert.equal(timers.size, 0);
+});
+
+test('programs of which even the events that are left out cost too much run in windows', async () => {
+  const { kernel, start, read, clock, timers } = setUp(['exits', 'exit_duration', 'halt_poll']);
+  let events = 0;
+  const pass = (rate: number): void => {
+    if (kernel.attached.has('timed_exits')) events += rate / 4;
+    kernel.gates.set('trace-exits 0', [{ events, passed: events / 8, dropped: 0 }]);
+    clock.ms += 250;
+    for (const adjust of timers) adjust();
+  };
+  kernel.gates.set('trace-exits 0', [{ events, passed: 0, dropped: 0 }]);
+  const backend = start();
+  // 400,000 exits a second take 6% of the CPU if all are left out.
+  pass(400_000);
+  assert.equal(kernel.controls.get('trace-exits')?.share, 8);
+  const windows: string[] = [];
+  for (let i = 0; i < 80; i++) {
+    windows.push(kernel.attached.has('timed_exits') ? '|' : '.');
+    assert.equal(kernel.attached.has('entries'), kernel.attached.has('timed_exits'));
+    assert.ok(kernel.attached.has('halt_poll'), 'the other objects run all the time');
+    pass(400_000);
+  }
+  assert.equal(windows.join('').replace(/\./g, '').length, 10, windows.join(''));
+  assert.ok(!windows.join('').includes('||'), windows.join(''));
+  assert.ok(backend.costRatio > 0.005 && backend.costRatio < 0.011, `${backend.costRatio}`);
+  assert.deepEqual(
+    backend.sets.map(({ set, sampledRatio, activeRatio }) => [set, sampledRatio, activeRatio]),
+    [
+      ['exits', 1 / 64, 1],
+      ['exit_duration', 1 / 64, 1],
+      ['halt_poll', 1, 1],
+    ],
+  );
+  // Each event weighs as if all had been seen, and exits grow as KVM's counter does.
+  kernel.put('exit_counts', [11, 0x78], [800, 50, 900]);
+  assert.equal(read(backend).events.get('kvm_exit'), 800);
+  kernel.put('exit_counts', [11, 0x78], [1600, 100, 1650]);
+  assert.equal(read(backend).events.get('kvm_exit'), 1550);
+  for (let i = 0; i < 10; i++) pass(100);
+  assert.deepEqual(
+    [kernel.controls.get('trace-exits')?.share, kernel.attached.has('timed_exits')],
+    [1, true],
+  );
+  await backend.stop();
+});
+
+test('what an event costs is timed by the kernel for an interval in ten minutes, if that is allowed', async () => {
+  const { kernel, start, clock, timers } = setUp(['exits']);
+  let events = 0;
+  const pass = (rate: number, nsOfEach: number): void => {
+    events += rate / 4;
+    kernel.gates.set('trace-exits 0', [{ events, passed: events, dropped: 0 }]);
+    if (kernel.isTiming) kernel.runNs.set('exits', (kernel.runNs.get('exits') ?? 0) + (rate / 4) * nsOfEach);
+    clock.ms += 250;
+    for (const adjust of timers) adjust();
+  };
+  pass(0, 0);
+  const backend = start();
+  pass(1000, 600);
+  pass(1000, 600);
+  assert.deepEqual([kernel.isTiming, backend.costFactor], [false, undefined], 'few events');
+  pass(10_000, 600);
+  assert.ok(kernel.isTiming);
+  pass(10_000, 600);
+  assert.deepEqual([kernel.isTiming, backend.costFactor], [false, 3]);
+  // 10,000 events of 600 ns take 0.6%, and 20,000 more than 1%.
+  assert.ok(Math.abs(backend.costRatio - 0.0033) < 1e-4, `${backend.costRatio}`);
+  pass(20_000, 600);
+  assert.deepEqual(kernel.controls.get('trace-exits')?.periods, [2]);
+  for (let i = 0; i < 2300; i++) pass(20_000, 400);
+  assert.deepEqual([kernel.isTiming, backend.costFactor], [false, 3]);
+  for (let i = 0; i < 200; i++) pass(20_000, 400);
+  assert.deepEqual([kernel.isTiming, backend.costFactor], [false, 2]);
+  for (let i = 0; i < 2400 && !kernel.isTiming; i++) pass(20_000, 400);
+  assert.ok(kernel.isTiming);
+  await backend.stop();
+  assert.ok(!kernel.isTiming);
+
+  kernel.refuseTiming = new SourceError('denied', 'BPF statistics', 'EPERM', 'EPERM');
+  const without = start();
+  for (let i = 0; i < 10; i++) pass(20_000, 400);
+  assert.deepEqual([kernel.isTiming, without.costFactor, without.problems], [false, undefined, []]);
 });
 
 test('after a new start the counts go on, and the maps of the old objects count no more', async () => {
