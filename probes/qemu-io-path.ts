@@ -84,9 +84,14 @@ export function parseQemuIoPath(all: readonly QemuOption[]): QemuIoPath {
 
 function signsOfDevice(options: Options): QemuIoSign[] {
   const driver = options.get('driver') ?? '';
-  const signs = DEVICES.flatMap(([pattern, sign]) => (pattern.test(driver) ? [sign] : []));
+  const signs = signsOfDriver(driver);
   const isLegacy = PCI_DISK.test(driver) && flag(options, 'disable-modern') === true;
   return isLegacy ? [...signs, 'legacy_virtio'] : signs;
+}
+
+/** Of a device by its driver alone, as a monitor reports one that was plugged in later. */
+export function signsOfDriver(driver: string): QemuIoSign[] {
+  return DEVICES.flatMap(([pattern, sign]) => (pattern.test(driver) ? [sign] : []));
 }
 
 function signsOfNode(options: Options): QemuIoSign[] {

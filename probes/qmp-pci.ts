@@ -12,9 +12,14 @@ export interface QmpPciRegion {
 export interface QmpPciDevice {
   /** The device's id; without an id, its address as `lspci` in the guest shows it: `00:02.0`. */
   readonly name: string;
+  /** Whether it is a disk or a controller of disks by virtio. */
+  readonly isVirtioStorage: boolean;
   readonly regions: readonly QmpPciRegion[];
 }
 
+const VIRTIO = 0x1af4;
+/** Block and SCSI, with and without support of legacy drivers: VIRTIO 1.2, 4.1.2 and 5. */
+const STORAGE: ReadonlySet<number> = new Set([0x1001, 0x1004, 0x1042, 0x1048]);
 const MAX_DEVICES = 1024;
 const MAX_BUSES = 8;
 const small = z.int().nonnegative().max(0xffff);
@@ -37,6 +42,7 @@ const device = z.object({
   slot: small,
   function: small,
   qdev_id: z.string().max(256),
+  id: z.object({ device: small, vendor: small }).optional(),
   regions: z.array(region).max(16),
   pci_bridge: z
     .object({ devices: z.array(z.unknown()).max(MAX_DEVICES) })
@@ -66,9 +72,10 @@ function descend(devices: readonly unknown[], depth: number, reply: unknown, fou
     const parsed = device.safeParse(each);
     if (!parsed.success || depth > MAX_BUSES || found.length >= MAX_DEVICES)
       throw unexpected('query-pci', reply);
-    const { bus, slot, function: func, qdev_id: id, regions, pci_bridge: bridge } = parsed.data;
+    const { bus, slot, function: func, qdev_id, id, regions, pci_bridge: bridge } = parsed.data;
     found.push({
-      name: id === '' ? `${hex(bus)}:${hex(slot)}.${func}` : id,
+      name: qdev_id === '' ? `${hex(bus)}:${hex(slot)}.${func}` : qdev_id,
+      isVirtioStorage: id?.vendor === VIRTIO && STORAGE.has(id.device),
       regions: regions
         .filter(({ address }) => address >= 0)
         .map(({ type, address, size }) => ({ isPort: type === 'io', address, size })),

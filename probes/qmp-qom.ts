@@ -75,6 +75,21 @@ export async function readDiskQueues(
 
 const NOTHING: QmpDiskQueues = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
 
+/** The driver of a device, such as `vhost-user-blk-pci`. @returns undefined for a device that QEMU created itself */
+export async function readDriver(
+  qmp: QmpConnection,
+  id: string,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const path = devicePath(id);
+  if (path === undefined) return undefined;
+  const driver = z
+    .string()
+    .max(128)
+    .safeParse(await property(qmp, path, 'type', timeoutMs));
+  return driver.success ? driver.data : undefined;
+}
+
 /** undefined if the object has no such property. */
 async function property(qmp: QmpConnection, path: string, name: string, timeoutMs: number): Promise<unknown> {
   try {

@@ -117,6 +117,7 @@ export class Inventory {
       ...entry.vm,
       vcpuThreads: new Map([...entry.vm.vcpuThreads, ...hints.vcpus]),
       iothreadThreads: hints.iothreads,
+      monitorSigns: hints.signs,
     };
   }
 

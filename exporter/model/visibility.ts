@@ -8,7 +8,7 @@ import type { KernelFacts } from './vm-statistics.ts';
  */
 export type Visibility = ReadonlyMap<Sight, readonly Hider[]>;
 
-export type VisibilityFacts = Pick<Vm, 'accel' | 'confidential' | 'ioPath' | 'passthrough'>;
+export type VisibilityFacts = Pick<Vm, 'accel' | 'confidential' | 'ioPath' | 'monitorSigns' | 'passthrough'>;
 
 /** What depends on the VM's devices. */
 const OF_DEVICES: readonly Sight[] = ['io', 'block', 'kicks', 'queues', 'interrupts'];
@@ -34,7 +34,7 @@ export function hiderOf(visibility: Visibility, sight: Sight): Hider | undefined
 }
 
 function hidersOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Hider[] {
-  const found = new Set<Hider>(vm.ioPath?.signs);
+  const found = new Set<Hider>([...(vm.ioPath?.signs ?? []), ...(vm.monitorSigns ?? [])]);
   if (vm.accel === 'tcg') found.add('tcg');
   for (const hider of ofDescriptors(vm)) found.add(hider);
   const type = confidentialOf(vm, kernel);

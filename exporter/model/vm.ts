@@ -3,7 +3,7 @@ import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
 import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { FilesByUse } from '../../probes/qemu-files.ts';
-import type { QemuIoPath } from '../../probes/qemu-io-path.ts';
+import type { QemuIoPath, QemuIoSign } from '../../probes/qemu-io-path.ts';
 import type { VfioDevice } from '../../probes/sys-iommu-groups.ts';
 import type { Task } from '../../probes/task.ts';
 import type { Role } from './roles.ts';
@@ -80,6 +80,8 @@ export interface Vm {
   readonly confidential: ConfidentialType | undefined;
   /** Signs of I/O that the host does not see, from its configuration; undefined if part of that is unknown. */
   readonly ioPath: QemuIoPath | undefined;
+  /** The same of devices that were plugged in later, from QEMU's monitor. */
+  readonly monitorSigns?: ReadonlySet<QemuIoSign>;
   /** Devices of the host that it has open; undefined before its descriptors are read. */
   readonly passthrough: Passthrough | undefined;
   /**
@@ -96,6 +98,8 @@ export interface MonitorHints {
   /** Id of the IOThread by thread id. */
   readonly iothreads: ReadonlyMap<number, string>;
   readonly files: FilesByUse;
+  /** Signs of I/O that the host does not see, of devices that it has now. */
+  readonly signs: ReadonlySet<QemuIoSign>;
 }
 
 export interface VmThread {

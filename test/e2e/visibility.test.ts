@@ -6,7 +6,9 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
+import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { type Samples, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { canRunGuests, portIoDisk, runGuest } from '../../testing/qemu.ts';
 import { hasTool } from '../../testing/tools.ts';
 
@@ -75,6 +77,21 @@ test('a real VM with a vhost-user disk: hidden in the metric, in its verdicts, i
   };
   const { visible } = inventory.vms.find(({ vm }) => vm === 'kt-vhost-user') ?? {};
   assert.deepEqual([visible?.['io'], visible?.['kicks']], [false, true]);
+});
+
+test('a vhost-user disk that is plugged into a running guest is found by the monitor', async (context) => {
+  if (!canRunGuests(context)) return;
+  if (!hasTool(context, 'qemu-storage-daemon', 'qemu-system-common')) return;
+  const socket = await vhostUserDisk(context);
+  const name = 'kt-hot-plug';
+  const memory = ['-object', 'memory-backend-memfd,id=mem,size=16M,share=on', '-numa', 'node,memdev=mem'];
+  const extra = [...memory, '-chardev', `socket,id=c0,path=${socket}`];
+  const { monitor } = guestWithMonitor(context, { name, extra });
+  // Its command line has no such disk.
+  const device = { driver: 'vhost-user-blk-pci', id: 'hot0', chardev: 'c0', 'num-queues': 2 };
+  assert.deepEqual(await qmpCommand(monitor, { execute: 'device_add', arguments: device }), {});
+  const daemon = await startDaemon(context);
+  await until(async () => hidden(await daemon.samples(), name).includes('io: vhost_user'));
 });
 
 test('a real microvm has virtio-mmio, and a guest with cpu-pm halts without an exit', async (context) => {

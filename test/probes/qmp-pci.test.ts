@@ -70,8 +70,8 @@ test('devices behind bridges are found, before and after the firmware configures
   const port = (bridge: object): object => device({ qdev_id: 'rp1', pci_bridge: { bus: info, ...bridge } });
   assert.deepEqual(parsePci(bus(port({}))).length, 1);
   assert.deepEqual(parsePci(bus(port({ devices: [disk] }))), [
-    { name: 'rp1', regions: [] },
-    { name: 'vdx', regions: [{ isPort: false, address: 4_267_704_320, size: 4096 }] },
+    { name: 'rp1', isVirtioStorage: false, regions: [] },
+    { name: 'vdx', isVirtioStorage: false, regions: [{ isPort: false, address: 4_267_704_320, size: 4096 }] },
   ]);
   const [, nameless] = parsePci(bus(port({ devices: [{ ...disk, qdev_id: '', bus: 0x1a, slot: 31 }] })));
   assert.equal(nameless?.name, '1a:1f.0');

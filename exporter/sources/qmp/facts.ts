@@ -17,4 +17,6 @@ export interface Facts {
   readonly queues: ReadonlyMap<string, QmpDiskQueues>;
   /** Empty for a machine without PCI. */
   readonly pci: readonly QmpPciDevice[];
+  /** Drivers of virtio disks that have no block node of QEMU. */
+  readonly driversWithoutBlock: readonly string[];
 }

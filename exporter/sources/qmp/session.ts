@@ -1,12 +1,18 @@
 import { SourceError, sourceError } from '../../../probes/errors.ts';
-import { readBlock } from '../../../probes/qmp-block.ts';
+import { type QmpBlock, readBlock } from '../../../probes/qmp-block.ts';
 import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../../probes/qmp-connection.ts';
 import { readCpus } from '../../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../../probes/qmp-iothreads.ts';
 import { readMigration } from '../../../probes/qmp-migrate.ts';
 import { type QmpPciDevice, readPci } from '../../../probes/qmp-pci.ts';
-import { type Controllers, devicePath, type QmpDiskQueues, readDiskQueues } from '../../../probes/qmp-qom.ts';
+import {
+  type Controllers,
+  devicePath,
+  type QmpDiskQueues,
+  readDiskQueues,
+  readDriver,
+} from '../../../probes/qmp-qom.ts';
 import {
   type QmpStatistics,
   type QmpVcpuStatistics,
@@ -196,10 +202,28 @@ export class QmpSession {
       const device = devicePath(qdev);
       if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs, controllers));
     }
-    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci };
+    const driversWithoutBlock = await driversOf(qmp, pci, blocks, timeoutMs);
+    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci, driversWithoutBlock };
     this.#factsAt = this.now();
     return this.#facts;
   }
+}
+
+/** A disk of vhost-user has no block node, and one that was plugged in later is in no command line. */
+async function driversOf(
+  qmp: QmpConnection,
+  pci: readonly QmpPciDevice[],
+  blocks: readonly QmpBlock[],
+  timeoutMs: number,
+): Promise<string[]> {
+  const known = new Set(blocks.map(({ qdev }) => devicePath(qdev)));
+  const drivers: string[] = [];
+  for (const { name, isVirtioStorage } of pci) {
+    if (!isVirtioStorage || known.has(devicePath(name))) continue;
+    const driver = await readDriver(qmp, name, timeoutMs);
+    if (driver !== undefined) drivers.push(driver);
+  }
+  return drivers;
 }
 
 /** PCI is needed only for names of virtqueues, and a machine such as microvm has none. */

@@ -3,6 +3,7 @@ import { isGone, SourceError, sourceError, TimeIsUp } from '../../../probes/erro
 import type { Host } from '../../../probes/host.ts';
 import { inTime } from '../../../probes/in-time.ts';
 import { livesOn } from '../../../probes/proc-task-stat.ts';
+import { signsOfDriver } from '../../../probes/qemu-io-path.ts';
 import { filesOfBlocks } from '../../../probes/qmp-block.ts';
 import type { RemoteResult } from '../../model/remote.ts';
 import type { MonitorHints, Vm } from '../../model/vm.ts';
@@ -199,10 +200,11 @@ export class QmpSessions {
   }
 }
 
-function hints({ cpus, iothreads, blocks }: Facts): MonitorHints {
+function hints({ cpus, iothreads, blocks, driversWithoutBlock }: Facts): MonitorHints {
   return {
     vcpus: new Map(cpus.map(({ threadId, index }) => [threadId, index])),
     iothreads: new Map(iothreads.map(({ threadId, id }) => [threadId, id])),
     files: filesOfBlocks(blocks),
+    signs: new Set(driversWithoutBlock.flatMap(signsOfDriver)),
   };
 }

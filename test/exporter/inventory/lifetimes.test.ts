@@ -54,7 +54,12 @@ test('a reused pid is another VM with its own threads, label and hints', async (
   const vcpu = [{ tid: 11, comm: 'CPU 0/KVM' }];
   const { tree, inventory } = await started(context, qemu(10, 'web', { threads: vcpu }));
   const [old] = inventory.vms;
-  inventory.hint(old?.key ?? '', { vcpus: new Map([[11, 7]]), iothreads: new Map(), files: NO_FILES });
+  inventory.hint(old?.key ?? '', {
+    vcpus: new Map([[11, 7]]),
+    iothreads: new Map(),
+    files: NO_FILES,
+    signs: new Set(),
+  });
   assert.deepEqual(threads(inventory), ['10 emulator emulator', '11 vcpu vcpu7']);
   tree.process(qemu(10, 'web', { threads: vcpu, startTime: 2000 }));
   await inventory.refresh(false);
@@ -202,8 +207,18 @@ test("hints apply to their VM's threads at once and in later passes", async (con
     '12 unknown unknown',
     '13 unknown unknown',
   ]);
-  inventory.hint('99:1000', { vcpus: new Map([[11, 5]]), iothreads: new Map(), files: NO_FILES });
-  inventory.hint(key, { vcpus: new Map([[12, 0]]), iothreads: new Map([[11, 'io0']]), files: NO_FILES });
+  inventory.hint('99:1000', {
+    vcpus: new Map([[11, 5]]),
+    iothreads: new Map(),
+    files: NO_FILES,
+    signs: new Set(),
+  });
+  inventory.hint(key, {
+    vcpus: new Map([[12, 0]]),
+    iothreads: new Map([[11, 'io0']]),
+    files: NO_FILES,
+    signs: new Set(),
+  });
   const named = ['11 iothread iothread:io0', '12 vcpu vcpu0', '13 unknown unknown'];
   assert.deepEqual(threads(inventory).slice(1), named);
   await inventory.refresh(true);

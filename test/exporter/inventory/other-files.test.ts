@@ -60,7 +60,12 @@ function hintsWith(
   others: readonly string[],
   iothreads: MonitorHints['iothreads'] = new Map(),
 ): MonitorHints {
-  return { vcpus: new Map(), iothreads, files: { disks: ['/images/web.raw'], others } };
+  return {
+    vcpus: new Map(),
+    iothreads,
+    files: { disks: ['/images/web.raw'], others },
+    signs: new Set(),
+  };
 }
 
 test('an ISO that the monitor reports is no disk from the next pass on, and one that is ejected is forgotten', async (context) => {

@@ -121,7 +121,9 @@ test('a change of stage is counted; a stage that becomes known is none', async (
   await judge();
   for (let i = 0; i < 4; i++) await work();
   assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], [undefined, 0]);
-  state.pci = [{ name: 'vda', regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] }];
+  state.pci = [
+    { name: 'vda', isVirtioStorage: true, regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] },
+  ];
   state.devices = true;
   for (let i = 0; i < 4; i++) await work();
   assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], ['original', 0]);
@@ -136,12 +138,13 @@ test('a queue is named after the device whose window it is in, else after its pa
   state.pci = [
     {
       name: 'vda',
+      isVirtioStorage: true,
       regions: [
         { isPort: true, address: 0xc000, size: 0x80 },
         { isPort: false, address: 0xfebf_b000, size: 0x4000 },
       ],
     },
-    { name: 'vdb', regions: [{ isPort: false, address: 0xfebf_f000, size: 0x1000 }] },
+    { name: 'vdb', isVirtioStorage: true, regions: [{ isPort: false, address: 0xfebf_f000, size: 0x1000 }] },
   ];
   const [vm] = state.vms as [Vm];
   assert.equal(watch.deviceAt(vm, 0xfebf_efff, false), 'vda');
@@ -177,8 +180,8 @@ test("fairness does not depend on the monitor's last statistics", async (context
   state.queues = 4;
   state.hasStatistics = false;
   state.pci = [
-    { name: 'vda', regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] },
-    { name: 'vdb', regions: [{ isPort: false, address: 0x2000, size: 0x1000 }] },
+    { name: 'vda', isVirtioStorage: true, regions: [{ isPort: false, address: 0x1000, size: 0x1000 }] },
+    { name: 'vdb', isVirtioStorage: true, regions: [{ isPort: false, address: 0x2000, size: 0x1000 }] },
   ];
   const kick = { event: 'kvm_fast_mmio', thread: 'vcpu0', count: 30 } as const;
   const traces: VmTrace['kicks'][] = [

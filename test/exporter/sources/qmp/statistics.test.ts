@@ -15,6 +15,7 @@ const FACTS: Facts = {
   blocks: [],
   queues: new Map(),
   pci: [],
+  driversWithoutBlock: [],
 };
 
 function withDisks(disks: readonly object[], facts: Partial<Facts> = {}): VmStatistics {
