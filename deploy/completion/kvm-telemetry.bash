@@ -9,12 +9,12 @@ _kvm_telemetry() {
   fi
   COMPREPLY=()
   case $flag in
-    --config|--web.config.file|--record.file|--report.http-config-file|--recording|--http.config.file|--out)
+    --config|--web.config.file|--record.file|--report.http-config-file|--recording|--http.config.file|--out|--list|--ansible)
       compopt -o filenames
       COMPREPLY=($(compgen -f -- "$cur"))
       return
       ;;
-    --web.listen-address|--web.telemetry-path|--web.allowed-hosts|--web.grafana-url|--web.prometheus-url|--inventory.schedule|--sampler.schedule|--qmp.sockets|--qmp.directories|--qmp.timeout-seconds|--libvirt.uri|--libvirt.timeout-seconds|--trace.budget|--affinity.max-migrations-per-second|--record.schedule|--record.max-bytes|--report.schedule|--report.keep|--report.vm|--report.host|--report.last|--report.prometheus-url|--limits.max-series|--limits.residency-cpus|--block.exclude|--scenario|--vm|--prometheus|--host|--by|--last|--from|--to|--before|--after|--warm-up|--metric|--format|--confidence|--fail-if)
+    --web.listen-address|--web.telemetry-path|--web.allowed-hosts|--web.grafana-url|--web.prometheus-url|--inventory.schedule|--sampler.schedule|--qmp.sockets|--qmp.directories|--qmp.timeout-seconds|--libvirt.uri|--libvirt.timeout-seconds|--trace.budget|--affinity.max-migrations-per-second|--record.schedule|--record.max-bytes|--report.schedule|--report.keep|--report.vm|--report.host|--report.last|--report.prometheus-url|--limits.max-series|--limits.residency-cpus|--block.exclude|--scenario|--vm|--prometheus|--host|--by|--last|--from|--to|--before|--after|--warm-up|--metric|--format|--confidence|--fail-if|--libvirt|--label|--group|--port)
       return
       ;;
     --log.level)
@@ -73,12 +73,13 @@ _kvm_telemetry() {
   esac
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      serve|demo|once|doctor|compare|phase|set|clear|list|accept) command=${command:+$command }$word ;;
+      serve|demo|once|doctor|compare|phase|set|clear|list|fleet|targets|accept) command=${command:+$command }$word ;;
     esac
   done
   case $command in
-    '') words='serve demo once doctor compare phase accept help --help --version' ;;
+    '') words='serve demo once doctor compare phase fleet accept help --help --version' ;;
     'phase') words='set clear list --help' ;;
+    'fleet') words='targets --help' ;;
     'serve') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --record.file --record.schedule --record.max-bytes --report.schedule --report.dir --report.keep --report.vm --report.host --report.by --report.last --report.prometheus-url --report.http-config-file --profile --metrics.allow --metrics.deny --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.cpu-state --no-collector.scheduling --no-collector.memory --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --help' ;;
     'demo') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --record.file --record.schedule --record.max-bytes --report.schedule --report.dir --report.keep --report.vm --report.host --report.by --report.last --report.prometheus-url --report.http-config-file --profile --metrics.allow --metrics.deny --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.cpu-state --no-collector.scheduling --no-collector.memory --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --scenario --no-prometheus --help' ;;
     'once') words='--config --web.listen-address --web.systemd-socket --web.telemetry-path --web.config.file --web.enable-lifecycle --web.allowed-hosts --web.grafana-url --web.prometheus-url --log.level --log.format --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --bpf --inventory.schedule --sampler.schedule --qmp.sockets --qmp.directories --qmp.timeout-seconds --libvirt.uri --libvirt.timeout-seconds --trace.backend --trace.sets --trace.budget --trace.vcpu-reasons --affinity.baseline --affinity.max-migrations-per-second --state.dir --record.file --record.schedule --record.max-bytes --report.schedule --report.dir --report.keep --report.vm --report.host --report.by --report.last --report.prometheus-url --report.http-config-file --profile --metrics.allow --metrics.deny --vcpu.statistics --limits.max-series --limits.residency-cpus --block.exclude --no-collector.vms --no-collector.threads --no-collector.cpu-quota --no-collector.cpu-state --no-collector.scheduling --no-collector.memory --no-collector.qmp --no-collector.libvirt --no-collector.kvm-debugfs --no-collector.trace --no-collector.affinity --no-collector.block --no-collector.cpus --no-collector.schedstat --no-collector.interrupts --no-collector.pressure --no-collector.module-parameters --no-collector.lockdown --help' ;;
@@ -87,6 +88,7 @@ _kvm_telemetry() {
     'phase set') words='--config --state.dir --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --help' ;;
     'phase clear') words='--config --state.dir --help' ;;
     'phase list') words='--config --state.dir --json --help' ;;
+    'fleet targets') words='--list --ansible --libvirt --label --group --port --out --help' ;;
     'accept') words='--config --state.dir --path.rootfs --path.procfs --path.sysfs --path.debugfs --path.tracefs --path.libvirt --path.libvirt-config --path.bpf --help' ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))

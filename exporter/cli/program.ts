@@ -6,6 +6,7 @@ import type { CompareFlags } from './compare.ts';
 import { withComparison } from './compare-options.ts';
 import { runDoctor } from './doctor.ts';
 import { withPaths, withSettings, withStateSettings } from './flags.ts';
+import { addFleet } from './fleet-options.ts';
 import { runOnce } from './once.ts';
 import { runPhaseClear, runPhaseList, runPhaseSet } from './phase.ts';
 import { runServe } from './serve.ts';
@@ -53,6 +54,9 @@ export function program(exitWith: (code: number) => void): Command {
   addPhase(
     root.command('phase').description('declare the patch phase of a VM, which the exporter cannot detect'),
     exitWith,
+  );
+  addFleet(
+    root.command('fleet').description('what a central Prometheus or vmagent needs to know of many hosts'),
   );
   withPaths(withStateSettings(root.command('accept')))
     .description(

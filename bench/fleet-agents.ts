@@ -1,0 +1,307 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { parse, stringify } from 'yaml';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exportsOf } from '../exporter/metrics/profiles.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
+import { markdown, note } from './lab-host.ts';
+
+// Hosts through vmagent and through Prometheus' agent into VictoriaMetrics, with an outage of the store and a VM that moves.
+// Every host is the golden output of a captured host under a name of its own. Its gauge kvm_telemetry_series counts its
+// scrapes, so a lost sample is a missing number in the store.
+
+const { values: options } = parseArgs({
+  options: {
+    hosts: { type: 'string', default: '200' },
+    /** Seconds between scrapes. */
+    interval: { type: 'string', default: '5' },
+    /** Seconds before, during and after the outage. */
+    before: { type: 'string', default: '40' },
+    outage: { type: 'string', default: '120' },
+  },
+});
+const HOSTS = Number(options.hosts);
+const INTERVAL = Number(options.interval);
+const AGENTS = ['vmagent', 'prometheus'] as const;
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const DRAIN_MS = 180_000;
+
+exitBySignal();
+const { path: folder, remove } = memoryFolder('kvm-telemetry-agents-');
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  remove();
+});
+
+const served = new Map<string, number>();
+/** The host of the VM that moves. */
+let home = 0;
+const page = minimalPage();
+const exporters = createServer((request, response) => {
+  const [, agent = '', host = ''] = request.url?.split('/') ?? [];
+  const key = `${agent}/${host}`;
+  const scrapes = (served.get(key) ?? 0) + 1;
+  const moved = Number(host) === home ? 'kvm_vm_vcpus{vm="mover"} 2\n' : '';
+  const text = page.replace('@VCPUS@', moved).replace('@SCRAPES@', String(scrapes));
+  response.setHeader('Content-Type', 'text/plain; version=0.0.4');
+  response.end(text, () => served.set(key, scrapes));
+});
+exporters.listen(0, '127.0.0.1');
+await new Promise((resolve) => exporters.once('listening', resolve));
+const { port } = exporters.address() as AddressInfo;
+
+const storePort = await freePort();
+const store = `http://127.0.0.1:${storePort}`;
+const ports = { vmagent: await freePort(), prometheus: await freePort(), vmalert: await freePort() };
+for (const agent of AGENTS) {
+  mkdirSync(`${folder}/${agent}`);
+  const targets = Array.from({ length: HOSTS }, (_, host) => ({
+    targets: [`127.0.0.1:${port}`],
+    labels: { instance: `kvm${host}:9954`, __metrics_path__: `/${agent}/${host}/metrics` },
+  }));
+  writeFileSync(`${folder}/${agent}/targets.json`, JSON.stringify(targets));
+}
+
+const database = (): ChildProcess =>
+  run('victoria-metrics', [
+    `-httpListenAddr=127.0.0.1:${storePort}`,
+    `-storageDataPath=${folder}/store`,
+    '-retentionPeriod=1',
+    '-search.latencyOffset=0s',
+  ]);
+let running = database();
+await reachable(`${store}/health`);
+run('vmagent', [
+  `-httpListenAddr=127.0.0.1:${ports.vmagent}`,
+  `-promscrape.config=${configuration('vmagent', 'vmagent.yml')}`,
+  `-remoteWrite.url=${store}/api/v1/write`,
+  `-remoteWrite.tmpDataPath=${folder}/vmagent/queue`,
+]);
+run('prometheus', [
+  '--enable-feature=agent',
+  `--config.file=${configuration('prometheus', 'prometheus-agent.yml')}`,
+  `--storage.agent.path=${folder}/prometheus/wal`,
+  `--web.listen-address=127.0.0.1:${ports.prometheus}`,
+]);
+run('vmalert', [
+  `-rule=${ROOT}alerts/generated/recording.yaml`,
+  `-rule=${everyInterval()}`,
+  `-datasource.url=${store}`,
+  `-remoteWrite.url=${store}`,
+  // Nobody listens: only the recorded series count.
+  '-notifier.url=http://127.0.0.1:9',
+  `-evaluationInterval=${INTERVAL}s`,
+  `-httpListenAddr=127.0.0.1:${ports.vmalert}`,
+]);
+await reachable(`http://127.0.0.1:${ports.vmalert}/health`);
+note(
+  `${HOSTS} hosts of ${page.match(/^[^#\n]/gm)?.length} series, scraped every ${INTERVAL} s by both agents`,
+);
+await sleep(Number(options.before) * 1000);
+home = 1;
+const movedAt = Date.now() / 1000;
+note('the VM has moved');
+await sleep(Number(options.before) * 1000);
+
+note(`the store is down for ${options.outage} s`);
+await stop(running);
+await sleep(Number(options.outage) * 1000);
+running = database();
+await reachable(`${store}/health`);
+note('the store is back');
+await sleep(Number(options.before) * 1000);
+
+const target = new Map(served);
+const rows: string[][] = [
+  ['agent', 'hosts', 'scrapes', 'samples missing', 'scrapes that failed', 's until all were there'],
+];
+let failed = false;
+for (const agent of AGENTS) {
+  const began = performance.now();
+  let missing = await missingOf(agent);
+  while (missing > 0 && performance.now() - began < DRAIN_MS) {
+    await sleep(2000);
+    missing = await missingOf(agent);
+  }
+  const scrapes = [...target]
+    .filter(([key]) => key.startsWith(agent))
+    .reduce((sum, [, count]) => sum + count, 0);
+  const down = await number(`sum(count_over_time((up{cluster="${agent}"} == 0)[1h:${INTERVAL}s]))`);
+  failed ||= missing > 0;
+  rows.push([
+    agent,
+    String(HOSTS),
+    String(scrapes),
+    String(missing),
+    String(down),
+    ((performance.now() - began) / 1000).toFixed(0),
+  ]);
+}
+process.stdout.write(markdown(rows));
+
+const sums = await range('cluster:kvm_vms:count');
+const hosts = await range('sum by (cluster) (host:kvm_vms:count)');
+const vms = Number(page.match(/^kvm_vm_vcpus\{/gm)?.length) * HOSTS + 1;
+// A scrape, a rule of the host and a rule of the cluster, one after the other.
+const settles = 3 * INTERVAL;
+const around = [...sums].filter(([key]) => Math.abs(timeOf(key) - movedAt) < Number(options.before) * 0.75);
+const steady = around.filter(([key]) => timeOf(key) < movedAt || timeOf(key) > movedAt + settles);
+const wrong = steady.filter(([key, value]) => value !== vms || hosts.get(key) !== value).length;
+const between = around.filter((each) => !steady.includes(each)).map(([, value]) => value);
+process.stdout.write(
+  `\n${markdown([
+    [
+      'VMs',
+      'sums by cluster before and after the migration',
+      'wrong, or not the sum over hosts',
+      `sums in the ${settles} s after it`,
+    ],
+    [String(vms), String(steady.length), String(wrong), [...new Set(between)].sort().join(', ')],
+  ])}`,
+);
+process.exitCode = failed || wrong > 0 || steady.length === 0 ? 1 : 0;
+for (const child of children) await stop(child);
+exporters.closeAllConnections();
+exporters.close();
+
+function timeOf(key: string): number {
+  return Number(key.split(' ')[1]);
+}
+
+/** Numbers of scrapes that the store lacks, of those that were served. */
+async function missingOf(agent: string): Promise<number> {
+  const query = new URLSearchParams({ 'match[]': `kvm_telemetry_series{cluster="${agent}"}` });
+  const text = await (await fetch(`${store}/api/v1/export?${query}`)).text();
+  const found = new Map<string, Set<number>>();
+  for (const line of text.split('\n').filter((each) => each !== '')) {
+    const { metric, values } = JSON.parse(line) as {
+      metric: Record<string, string>;
+      values: (number | null)[];
+    };
+    found.set(metric['instance'] ?? '', new Set(values.filter((value) => value !== null)));
+  }
+  let missing = 0;
+  for (const [key, count] of target) {
+    const [name, host] = key.split('/');
+    if (name !== agent) continue;
+    const values = found.get(`kvm${host}:9954`) ?? new Set();
+    for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
+  }
+  return missing;
+}
+
+async function number(expr: string): Promise<number> {
+  const answer = await fetch(`${store}/api/v1/query?${new URLSearchParams({ query: expr })}`);
+  const { data } = (await answer.json()) as { data: { result: { value: [number, string] }[] } };
+  return Number(data.result[0]?.value[1] ?? 0);
+}
+
+/** Values by cluster and time, at the times at which rules are evaluated. */
+async function range(expr: string): Promise<Map<string, number>> {
+  const end = Math.floor(Date.now() / 1000 / INTERVAL) * INTERVAL;
+  const query = new URLSearchParams({
+    query: expr,
+    start: String(end - 3600),
+    end: String(end),
+    step: `${INTERVAL}s`,
+    nocache: '1',
+  });
+  const answer = await fetch(`${store}/api/v1/query_range?${query}`);
+  const { data } = (await answer.json()) as {
+    data: { result: { metric: Record<string, string>; values: [number, string][] }[] };
+  };
+  return new Map(
+    data.result.flatMap(({ metric, values }) =>
+      values.map(([at, value]): [string, number] => [`${metric['cluster']} ${at}`, Number(value)]),
+    ),
+  );
+}
+
+/** The output of a captured host in the minimal profile. */
+function minimalPage(): string {
+  const exports = exportsOf('minimal', [], []);
+  const golden = readFileSync(`${ROOT}test/golden/linux-nvme-vhost.prom`, 'utf8');
+  const lines = golden.split('\n').filter((line) => /^kvm_/.test(line));
+  const kept = lines.filter((line) =>
+    exports(/^\w+/.exec(line)?.[0]?.replace(/_(bucket|sum|count)$/, '') ?? ''),
+  );
+  const others = kept.filter((line) => !line.startsWith('kvm_telemetry_series '));
+  return `${others.join('\n')}\n@VCPUS@kvm_telemetry_series @SCRAPES@\n`;
+}
+
+/** A file of deploy/fleet with the addresses of this run. */
+function configuration(agent: (typeof AGENTS)[number], name: string): string {
+  const config = parse(readFileSync(`${ROOT}deploy/fleet/${name}`, 'utf8')) as {
+    global: Record<string, unknown>;
+    scrape_configs: Record<string, unknown>[];
+    remote_write?: { url: string }[];
+  };
+  config.global['scrape_interval'] = `${INTERVAL}s`;
+  config.global['scrape_timeout'] = `${INTERVAL}s`;
+  config.global['external_labels'] = { cluster: agent, rack: 'r1' };
+  for (const job of config.scrape_configs)
+    job['file_sd_configs'] = [{ files: [`${folder}/${agent}/targets.json`] }];
+  for (const write of config.remote_write ?? []) write.url = `${store}/api/v1/write`;
+  const path = `${folder}/${agent}/${name}`;
+  writeFileSync(path, stringify(config));
+  return path;
+}
+
+/** The central rules, as often as the others. */
+function everyInterval(): string {
+  const path = `${folder}/central-rules.yaml`;
+  writeFileSync(
+    path,
+    readFileSync(`${ROOT}deploy/fleet/central-rules.yaml`, 'utf8').replaceAll(
+      'interval: 1m',
+      `interval: ${INTERVAL}s`,
+    ),
+  );
+  return path;
+}
+
+function run(program: string, args: readonly string[]): ChildProcess {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const log = createWriteStream(`${folder}/${program}.log`, { flags: 'a' });
+  child.stdout?.pipe(log);
+  child.stderr?.pipe(log);
+  child.once('error', (error) => {
+    throw error;
+  });
+  children.add(child);
+  return child;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  children.delete(child);
+  if (child.exitCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await gone;
+}
+
+async function reachable(url: string): Promise<void> {
+  for (let tries = 0; tries < 300; tries++) {
+    const isUp = await fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isUp) return;
+    await sleep(200);
+  }
+  throw new Error(`${url} does not respond`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port: free } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return free;
+}
