@@ -10,6 +10,7 @@ import {
   object,
   pinsOf,
 } from './libvirt-domain.ts';
+import { metadataOf, type VmMetadata } from './libvirt-metadata.ts';
 import { parseXml } from './libvirt-xml.ts';
 import type { FilesByUse } from './qemu-files.ts';
 
@@ -27,6 +28,7 @@ export interface LibvirtDomain {
   readonly pins: LibvirtPins;
   readonly disks: readonly LibvirtDisk[];
   readonly files: FilesByUse;
+  readonly metadata: VmMetadata;
 }
 
 /**
@@ -65,6 +67,7 @@ export function parseDomstatus(text: string): LibvirtDomain {
     ),
     disks: disksOf(domain),
     files: filesOf(domain),
+    metadata: metadataOf(domain, name),
   };
 }
 

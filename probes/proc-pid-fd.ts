@@ -65,6 +65,20 @@ export function parseDescriptorInfo(text: string): DescriptorInfo {
   };
 }
 
+/** dev.c IFNAMSIZ, and what dev_valid_name() allows. */
+const INTERFACE = /^iff:\t([^\s/:]{1,15})\n/m;
+
+/**
+ * The interface of a descriptor of `/dev/net/tun`, drivers/net/tun.c tun_chr_show_fdinfo().
+ *
+ * @returns undefined if it has none, if the descriptor is closed, or if the process has exited
+ */
+export function readTunInterface(host: Host, pid: number, fd: number): string | undefined {
+  const text = ifThere(() => host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`));
+  const name = INTERFACE.exec(text ?? '')?.[1];
+  return name === '.' || name === '..' ? undefined : name;
+}
+
 /** undefined if the descriptor is closed or the process has exited. */
 export function readDescriptorInfo(host: Host, pid: number, fd: number): DescriptorInfo | undefined {
   return ifThere(() => parseDescriptorInfo(host.attribute(`${host.roots.procfs}/${pid}/fdinfo/${fd}`)));

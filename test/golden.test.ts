@@ -87,6 +87,10 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     pattern: /^kvm_(vm_migration_.*|host_(swapped_pages|numa_pages_migrated)_total)$/,
     why: 'no VM was migrated and the captures have no /proc/vmstat; test/simhost/memory.test.ts',
   },
+  {
+    pattern: /^kvm_vm_(metadata_info|network_.*)$/,
+    why: 'off by default; test/exporter/collectors/vm-basics.test.ts',
+  },
   { pattern: /_(hvc|wfe|wfi)_exit_stat_total$|_mmio_exit_(kernel|user)_total$/, why: 'arm64 only' },
   {
     pattern: /^kvm_vcpu_(halt_poll_seconds|apicv_active)$|^kvm_vm_(apicv_inhibited|confidential_info)$/,

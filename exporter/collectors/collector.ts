@@ -16,6 +16,8 @@ export interface CollectorSettings {
   readonly allVcpuStatistics: boolean;
   /** Export exits by reason for each vCPU. */
   readonly vcpuReasons: boolean;
+  /** Labels of `kvm_vm_metadata_info` that have a value. */
+  readonly metadataLabels: ReadonlySet<string>;
   /** Block devices to exclude, by name. */
   readonly blockExclude: RegExp;
 }

@@ -11,6 +11,7 @@ import { kvmDebugfs } from './kvm-debugfs.ts';
 import { lockdown } from './lockdown.ts';
 import { memory } from './memory.ts';
 import { moduleParameters } from './module-parameters.ts';
+import { network } from './network.ts';
 import { pressure } from './pressure.ts';
 import { bpf, libvirt, qmp } from './remote.ts';
 import { schedstat } from './schedstat.ts';
@@ -41,7 +42,11 @@ export const COLLECTOR_NAMES = [
   'pressure',
   'module_parameters',
   'lockdown',
+  'network',
 ] as const;
+
+/** They cost series that not everybody wants: `--collector.NAME` turns them on. */
+export const OFF_BY_DEFAULT: ReadonlySet<string> = new Set(['network']);
 
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
@@ -75,5 +80,6 @@ export function createCollectors(): Collector[] {
     pressure(cgroups),
     moduleParameters,
     lockdown,
+    network(),
   ];
 }

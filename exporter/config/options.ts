@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { COLLECTOR_NAMES, type CollectorName } from '../collectors/index.ts';
+import { COLLECTOR_NAMES, type CollectorName, OFF_BY_DEFAULT } from '../collectors/index.ts';
 import { catalogue } from '../metrics/catalogue.ts';
 import { PROFILES } from '../metrics/profiles.ts';
+import { METADATA_LABELS } from '../metrics/vm.ts';
 import { DEFAULT_TRACE_SETS, TRACE_SET_NAMES } from '../trace/sets.ts';
 import { allowedHosts, isHostPattern, isWebAddress, listenAddresses, telemetryPath } from './addresses.ts';
 import {
@@ -70,7 +71,10 @@ const metricNames: Kind<string> = {
   placeholder: 'metrics',
 };
 const collectorOptions = Object.fromEntries(
-  COLLECTOR_NAMES.map((name) => [`collector.${name}`, option(flag, true, `Run the ${name} collector.`)]),
+  COLLECTOR_NAMES.map((name) => [
+    `collector.${name}`,
+    option(flag, !OFF_BY_DEFAULT.has(name), `Run the ${name} collector.`),
+  ]),
 ) as unknown as Record<`collector.${CollectorName}`, Option<boolean>>;
 
 export const options = {
@@ -239,6 +243,10 @@ export const options = {
     oneOf('essential', 'all'),
     'essential',
     'KVM statistics to export for each vCPU. The sums over a VM always include all statistics.',
+  ),
+  'metadata.labels': optional(
+    listOf(METADATA_LABELS),
+    "Labels of kvm_vm_metadata_info, from the metadata in libvirt's XML (Nova, KubeVirt). Without them there is no such series.",
   ),
   'limits.maxSeries': option(
     whole(1, 10_000_000),

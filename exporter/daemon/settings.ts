@@ -82,6 +82,7 @@ export function settingsOf(config: Config): Settings {
       collectors: {
         allVcpuStatistics: config['vcpu.statistics'] === 'all',
         vcpuReasons: config['trace.vcpuReasons'],
+        metadataLabels: new Set(listed(config['metadata.labels'] ?? '')),
         blockExclude: new RegExp(config['block.exclude'], 'u'),
       },
     },

@@ -40,6 +40,7 @@ export function enrich(
     domain: managed ? domain.name : '',
     pins: managed ? domain.pins : undefined,
     libvirtDisks: managed ? domain.disks : undefined,
+    metadata: managed ? domain.metadata : undefined,
     manager: managed ? 'libvirt' : '',
     directories,
     vcpuThreads,

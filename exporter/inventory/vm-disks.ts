@@ -11,7 +11,7 @@ import { FileLookups } from './file-lookups.ts';
 import type { HostFacts } from './host-facts.ts';
 import { MountCache } from './mount-cache.ts';
 import { areSame, otherFilesNow } from './other-files.ts';
-import { passthroughOf } from './passthrough.ts';
+import { passthroughOf, tapsOf } from './passthrough.ts';
 import type { Problems } from './problems.ts';
 
 /** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
@@ -55,11 +55,12 @@ export class VmDisks {
         () => descriptors && passthroughOf(this.host, descriptors),
         undefined,
       );
+      const taps = this.problems.attempt('inventory', () => tapsOf(this.host, pid, descriptors ?? []), []);
       // A hint may change the VM during the wait.
       const found = await this.#blockDevices(pid, descriptors ?? [], { mounts, lookups }, otherFiles);
       // A failed read changes nothing and is repeated in the next full pass.
       if (found === undefined) entry.otherFiles = undefined;
-      entry.vm = { ...entry.vm, ...found, passthrough };
+      entry.vm = { ...entry.vm, ...found, passthrough, taps };
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type VmStatisticMetricName,
 } from './kvm-statistics.ts';
 import { memoryMetrics } from './memory.ts';
+import { networkMetrics } from './network.ts';
 import { type Profile, profileOf } from './profiles.ts';
 import { ownMetrics, selfMetrics } from './self.ts';
 import { threadMetrics } from './thread.ts';
@@ -26,6 +27,7 @@ const named = {
   ...cgroupMetrics,
   ...cpuMetrics,
   ...memoryMetrics,
+  ...networkMetrics,
   ...traceMetrics,
   ...affinityMetrics,
   ...selfMetrics,

@@ -1,10 +1,18 @@
 import { gauge } from './definition.ts';
 
+/** What `--metadata.labels` may allow. */
+export const METADATA_LABELS = ['tenant', 'project', 'flavor'] as const;
+
 export const vmMetrics = {
   kvm_vm_info: gauge(
     ['vm', 'name', 'uuid', 'vmm', 'manager', 'accel', 'machine', 'pid'],
     'Identity of the VM: name, UUID, VMM, manager, accelerator, machine type and process. Always 1.',
     '/proc/<pid>/{fd,cmdline,exe}, libvirt state',
+  ),
+  kvm_vm_metadata_info: gauge(
+    ['vm', ...METADATA_LABELS],
+    'Tenant, project and flavor of the VM, to be joined by vm. Only the labels that metadata.labels allows have a value. Always 1.',
+    '/run/libvirt/qemu/<name>.xml <metadata>',
   ),
   kvm_vm_start_time_seconds: gauge(
     ['vm'],

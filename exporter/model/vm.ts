@@ -1,5 +1,6 @@
 import type { KvmDebugfsContent } from '../../probes/kvm-debugfs.ts';
 import type { LibvirtDisk, LibvirtPins } from '../../probes/libvirt-domain.ts';
+import type { VmMetadata } from '../../probes/libvirt-metadata.ts';
 import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
 import type { QemuDevices } from '../../probes/qemu-devices.ts';
 import type { FilesByUse } from '../../probes/qemu-files.ts';
@@ -84,6 +85,10 @@ export interface Vm {
   readonly monitorSigns?: ReadonlySet<QemuIoSign>;
   /** Devices of the host that it has open; undefined before its descriptors are read. */
   readonly passthrough: Passthrough | undefined;
+  /** Names of its tap devices; absent before its descriptors are read. */
+  readonly taps?: readonly string[];
+  /** What its cloud calls it, from libvirt's metadata; undefined if libvirt does not manage it. */
+  readonly metadata?: VmMetadata | undefined;
   /**
    * Devices of its configuration; undefined for a VMM other than QEMU, and if part of the configuration is
    * unknown.

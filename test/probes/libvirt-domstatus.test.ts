@@ -16,6 +16,7 @@ function edited(from: string | RegExp, to: string): ReturnType<typeof parseDomst
 
 test('a running domain is read', () => {
   assert.deepEqual(parseDomstatus(DOMSTATUS), {
+    metadata: { tenant: '', project: '', flavor: '' },
     name: 'debian-12',
     uuid: '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10',
     pid: 4242,

@@ -32,7 +32,12 @@ function seriesOf(readings: readonly Partial<VmStatistics>[], names: RegExp): st
   let families = new Families(1e6);
   for (const reading of readings) {
     families = new Families(1e6);
-    const settings = { allVcpuStatistics: false, vcpuReasons: false, blockExclude: /^$/ };
+    const settings = {
+      allVcpuStatistics: false,
+      vcpuReasons: false,
+      metadataLabels: new Set<string>(),
+      blockExclude: /^$/,
+    };
     addStatistics(families, metrics, 'web', statisticsOf(reading), counters, settings);
   }
   return families

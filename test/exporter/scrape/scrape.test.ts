@@ -70,7 +70,12 @@ function start(
       disabled: new Set(),
       maxSeries,
       exports: () => true,
-      collectors: { allVcpuStatistics: false, vcpuReasons: false, blockExclude: /^$/ },
+      collectors: {
+        allVcpuStatistics: false,
+        vcpuReasons: false,
+        metadataLabels: new Set(),
+        blockExclude: /^$/,
+      },
     },
   );
   return { scrape, log, passes, coalesced: () => coalesced };
