@@ -30,7 +30,8 @@ export function gainText(gain: number): string {
  * @param isLoss of a decrease by nearly all, what remains has two digits: `99.966%`
  */
 export function percent(share: number, isLoss = false): string {
-  const rest = 1 - share;
+  // Rounded first, so that a loss of 99% has as many digits from above as from below.
+  const rest = Number((1 - share).toPrecision(2));
   if (isLoss && rest > 0 && rest < 0.01) {
     const places = Math.min(6, -Math.floor(Math.log10(rest * 100)) + 1);
     return `${(share * 100).toFixed(places)}%`;

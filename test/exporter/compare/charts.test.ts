@@ -56,6 +56,8 @@ test('numbers have three digits and their unit', () => {
   assert.equal(valueText(undefined, 'number'), '–');
   assert.equal(gainText(0.421), '+42.1%');
   assert.equal(gainText(-0.99664), '−99.66%');
+  for (const gain of [-0.99, -0.9900001, -0.9899999]) assert.equal(gainText(gain), '−99.0%');
+  for (const gain of [-0.999, -0.9990001, -0.9989999]) assert.equal(gainText(gain), '−99.90%');
   assert.equal(gainText(12), '×13');
   assert.equal(percent(1e-9, true), '0%');
 });
