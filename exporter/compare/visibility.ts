@@ -1,12 +1,18 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { HIDERS, type Hider, SIGHTS, type Sight } from '../metrics/visibility.ts';
 import type { Archive } from './archive.ts';
+import type { Span } from './model.ts';
 import { includes, type Period } from './periods.ts';
 import { stateTimes } from './state-times.ts';
 import { keyOf, ofSubjects, type Subject } from './subject.ts';
 
+interface Hidden {
+  readonly sights: Set<Sight>;
+  readonly vms: Set<string>;
+}
+
 /** What was hidden of the VMs' I/O in a period: by reason, with the VMs' names. */
-export type HiddenIo = ReadonlyMap<Hider, { readonly sights: Set<Sight>; readonly vms: Set<string> }>;
+export type HiddenIo = ReadonlyMap<Hider, Hidden>;
 
 /** What the host could not see of the I/O of these VMs, in each period. */
 export async function hiddenIo(
@@ -16,29 +22,45 @@ export async function hiddenIo(
   interval: number,
 ): Promise<Map<Period, HiddenIo>> {
   const { times, window } = stateTimes(archive, periods, interval);
-  const selector = { metric: 'kvm_vm_visibility', labels: ofSubjects(subjects) } as const;
-  const how = { kind: 'level', unite: 'sum', by: ['what', 'reason'], seconds: window } as const;
-  const found = new Map<Period, Map<Hider, { sights: Set<Sight>; vms: Set<string> }>>();
+  const found = new Map<Period, Map<Hider, Hidden>>();
   for (const time of times) {
-    for await (const piece of archive.windows?.(selector, time, how) ?? archive.samples(selector, time)) {
-      for (const { labels, samples } of piece) {
-        const hider = (Object.keys(HIDERS) as Hider[]).find((each) => each === labels['reason']);
-        const sight = SIGHTS.find((each) => each === labels['what']);
-        if (hider === undefined || sight === undefined) continue;
-        const key = keyOf(labels);
-        for (const period of periods) {
-          const spans = period.spans.get(key) ?? [];
-          if (!samples.some(([at]) => includes(spans, at))) continue;
-          const byHider = getOrInsert(found, period, () => new Map());
-          const own = getOrInsert(byHider, hider, () => ({
-            sights: new Set<Sight>(),
-            vms: new Set<string>(),
-          }));
-          own.sights.add(sight);
-          own.vms.add(labels['vm'] ?? '');
-        }
+    for await (const { key, vm, hider, sight, seen } of hidingIn(archive, subjects, time, window)) {
+      const during = periods.filter(({ spans }) => seen.some((at) => includes(spans.get(key) ?? [], at)));
+      for (const period of during) {
+        const byHider = getOrInsert(found, period, () => new Map<Hider, Hidden>());
+        const own = getOrInsert(byHider, hider, () => ({ sights: new Set(), vms: new Set() }));
+        own.sights.add(sight);
+        own.vms.add(vm);
       }
     }
   }
   return found;
+}
+
+interface Hiding {
+  readonly key: string;
+  readonly vm: string;
+  readonly hider: Hider;
+  readonly sight: Sight;
+  /** When. */
+  readonly seen: readonly number[];
+}
+
+async function* hidingIn(
+  archive: Archive,
+  subjects: readonly Subject[],
+  time: Span,
+  window: number,
+): AsyncGenerator<Hiding> {
+  const selector = { metric: 'kvm_vm_visibility', labels: ofSubjects(subjects) } as const;
+  const how = { kind: 'level', unite: 'sum', by: ['what', 'reason'], seconds: window } as const;
+  for await (const piece of archive.windows?.(selector, time, how) ?? archive.samples(selector, time)) {
+    for (const { labels, samples } of piece) {
+      const hider = (Object.keys(HIDERS) as Hider[]).find((each) => each === labels['reason']);
+      const sight = SIGHTS.find((each) => each === labels['what']);
+      if (hider === undefined || sight === undefined) continue;
+      const seen = samples.map(([at]) => at);
+      yield { key: keyOf(labels), vm: labels['vm'] ?? '', hider, sight, seen };
+    }
+  }
 }
