@@ -12,6 +12,7 @@
 // `npm run bench -- fleet`: the cost of the fleet dashboard in Prometheus. Arguments: --hosts 1000 --vms 20.
 // `npm run bench -- fleet-agents`: hosts through vmagent and Prometheus' agent into VictoriaMetrics, with an outage. Arguments:
 //   --hosts 200 --interval 5 --before 40 --outage 120.
+// `npm run bench -- fleet-capacity`: bytes a sample in Prometheus and VictoriaMetrics, and what fleets need. Arguments: --hours 2 --vms 10.
 // `npm run bench -- profiles`: series and cost of a scrape by profile, on a simulated host of 100 VMs. Arguments: --rounds 20.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
 //   --repeat 3 --only settings --kvm-stat PATH.
@@ -40,6 +41,7 @@ const NAMES = [
   'fleet',
   'simhost',
   'profiles',
+  'fleet-capacity',
   'fleet-agents',
   'lab-io-path',
   'lab-overhead',
