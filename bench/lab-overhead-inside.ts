@@ -61,7 +61,7 @@ async function on(sets: TraceSetName[], dutyCycle: number): Promise<string[]> {
     sinceBoot: uptime,
   };
   const threads = { ownerOf: () => undefined, onIoPath: followed };
-  const options = { sets, dutyCycle, isa: 'svm' as const, tallies: new Tallies(), threads };
+  const options = { sets, dutyCycle, budget: 1, isa: 'svm' as const, tallies: new Tallies(), threads };
   const backend = new TracefsBackend(dependencies, options);
   let changing = backend.start();
   const tick = (): void => {

@@ -178,7 +178,7 @@ export const options = {
   'trace.budget': option(
     decimal(0.001, 1),
     0.01,
-    "Share of a CPU's time that tracing may take. Where that does not suffice for every event, BPF counts a random sample, and hist triggers count durations in windows of one second.",
+    "Share of a CPU's time that tracing may take. Where that does not suffice for every event, BPF counts a random sample, and hist triggers count in windows of one second.",
   ),
   'trace.vcpuReasons': option(flag, false, 'Also export exits by reason for each vCPU.'),
   'affinity.baseline': option(

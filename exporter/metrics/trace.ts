@@ -71,7 +71,7 @@ export const traceMetrics = {
   ),
   kvm_telemetry_trace_sampled_ratio: gauge(
     ['set'],
-    'Share of the events of the last second that went into the sample. Below 1 the counts of the set are estimates without bias: docs/sources.md gives their error. BPF only.',
+    'Share of the events of the last second that went into the sample. Below 1 the counts of the set are estimates without bias: docs/sources.md gives their error. Not with perf, and with hist triggers not for durations.',
     'exporter',
   ),
   kvm_telemetry_trace_cost_ratio: gauge(

@@ -143,6 +143,8 @@ export async function startTracefs(
   const tracefs = new TracefsBackend(dependencies, {
     sets,
     dutyCycle: dutyCycleOf(budget),
+    // The events of a copy cost no guest anything.
+    budget: dependencies.isCopy === true ? 1 : budget,
     isa,
     threads,
     tallies,

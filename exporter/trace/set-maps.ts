@@ -1,3 +1,4 @@
+import { addTo } from '../../kernel/maps.ts';
 import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
 import type { Tallies } from './tallies.ts';
@@ -48,11 +49,23 @@ export class SetMaps {
     return [...this.#byTrigger.values()].reduce((sum, { dropped }) => sum + dropped, 0);
   }
 
-  /** Adds the map's counts to its tally. @returns false if the map is missing */
-  take(trigger: Trigger, blocks: readonly HistBlock[]): boolean {
+  /** Events of all triggers by thread, at the last reading. */
+  get hits(): Map<number, number> {
+    const all = new Map<number, number>();
+    for (const { hits } of this.#byTrigger.values()) for (const [tid, count] of hits) addTo(all, tid, count);
+    return all;
+  }
+
+  /**
+   * Adds the map's counts to its tally.
+   *
+   * @param weight of each event since the last reading
+   * @returns false if the map is missing
+   */
+  take(trigger: Trigger, blocks: readonly HistBlock[], weight: number): boolean {
     const { isa, ownerOf, sinceBoot } = this.dependencies;
     const block = blockOf(blocks, trigger, isa);
-    if (block !== undefined) this.#byTrigger.get(trigger)?.take(block, ownerOf, sinceBoot());
+    if (block !== undefined) this.#byTrigger.get(trigger)?.take(block, ownerOf, sinceBoot(), weight);
     return block !== undefined;
   }
 

@@ -69,9 +69,10 @@ export class Tally {
    *
    * @param ownerOf events of a thread without an owner are counted when its VM is known
    * @param now seconds since boot
+   * @param weight of each event since the last reading
    * @returns number of rows that belong to VMs
    */
-  update(block: TallyRows, ownerOf: OwnerOf, now: number): number {
+  update(block: TallyRows, ownerOf: OwnerOf, now: number, weight = 1): number {
     const { rows, columns, keys, values } = block;
     const width = keys + values;
     let owned = 0;
@@ -81,7 +82,7 @@ export class Tally {
       const sum = values > 1 ? (columns[at + keys + 1] ?? 0) : 0;
       const owner = ownerOf(tid);
       if (owner !== undefined) owned++;
-      this.#take(tid, columns.subarray(at + 1, at + keys), hits, sum, owner, now);
+      this.#take(tid, columns.subarray(at + 1, at + keys), hits, sum, owner, now, weight);
     }
     if (block.dropped < this.#lastDropped) this.#lastDropped = 0;
     this.#dropped += block.dropped - this.#lastDropped;
@@ -116,6 +117,7 @@ export class Tally {
     sum: number,
     owner: Owner | undefined,
     now: number,
+    weight: number,
   ): void {
     const key = rest.join();
     let cells = this.#cells.get(tid);
@@ -141,8 +143,8 @@ export class Tally {
         cell.target = this.#target(owner, key, rest);
       }
       if (cell.target !== undefined) {
-        cell.target.hits += hits - cell.fromHits;
-        cell.target.sum += Math.max(0, sum - cell.fromSum);
+        cell.target.hits += (hits - cell.fromHits) * weight;
+        cell.target.sum += Math.max(0, sum - cell.fromSum) * weight;
       }
       cell.fromHits = hits;
       cell.fromSum = sum;

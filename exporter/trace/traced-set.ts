@@ -21,10 +21,17 @@ export class TracedSet {
   readonly #triggers: SetTriggers;
   readonly #maps: SetMaps;
   readonly #active: ActiveTime;
+  readonly #now: () => number;
   /** Events whose trigger was missing at the last reading. */
   readonly #missing = new Set<string>();
   #isUncleared = false;
   readonly #readFailures = new Map<string, SourceError[]>();
+  /** Each event since the last reading stands for so many. */
+  #weight = 1;
+  /** It counts in some seconds only, and not in this one. */
+  #isShut = false;
+  #measured: { readonly at: number; readonly hits: ReadonlyMap<number, number> } | undefined;
+  #rate = 0;
   /** Maps and triggers are being changed, so their content must not be counted now. */
   #isChanging = false;
 
@@ -33,6 +40,7 @@ export class TracedSet {
     dependencies: SetDependencies,
   ) {
     const { instance, isa, now } = dependencies;
+    this.#now = now;
     this.#set = TRACE_SETS[name];
     this.#instance = instance;
     this.#maps = new SetMaps(this.#set.triggers, dependencies);
@@ -48,9 +56,49 @@ export class TracedSet {
 
   /** undefined if none of its triggers is installed. */
   get reading(): SetReading | undefined {
-    if (this.#triggers.installed.length === 0) return undefined;
+    if (this.#triggers.installed.length === 0 && !this.#isShut) return undefined;
     const { entries, dropped } = this.#maps;
-    return { set: this.name, entries, dropped, activeRatio: this.#active.ratio };
+    const reading = { set: this.name, entries, dropped, activeRatio: this.#active.ratio };
+    return this.isDutyCycled ? reading : { ...reading, sampledRatio: 1 / this.#weight };
+  }
+
+  /** Its windows depend on the budget only, and its counts are not weighted. */
+  get isDutyCycled(): boolean {
+    return this.#set.dutyCycled === true;
+  }
+
+  /** Events per second of the thread that has most, as of the last `measure`. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** Measures `rate` since the last call, or since the set began to count. */
+  measure(): void {
+    if (this.#isShut) return;
+    for (const event of this.events) this.read(event);
+    const [before, hits, at] = [this.#measured, this.#maps.hits, this.#now()];
+    this.#measured = { at, hits };
+    if (before === undefined || at <= before.at) return;
+    const grown = (tid: number, count: number): number => {
+      const last = before.hits.get(tid) ?? 0;
+      return count < last ? count : count - last;
+    };
+    const most = [...hits].reduce((max, [tid, count]) => Math.max(max, grown(tid, count)), 0);
+    this.#rate = (most * 1000) / (at - before.at);
+  }
+
+  /**
+   * Counts in this second or not.
+   *
+   * @param weight how many seconds a second in which it counts stands for
+   */
+  async setSecond(isOpen: boolean, weight: number, followed: readonly number[]): Promise<void> {
+    if (!isOpen && !this.#isShut) await this.#shut();
+    else if (weight !== this.#weight) this.measure();
+    this.#weight = weight;
+    if (!isOpen || !this.#isShut) return;
+    this.#isShut = false;
+    await this.install(followed);
   }
 
   /** @param followed threads of VMs on the I/O path */
@@ -59,13 +107,15 @@ export class TracedSet {
     this.#isUncleared = false;
     this.#readFailures.clear();
     await this.#triggers.install(followed);
+    this.#measured = { at: this.#now(), hits: new Map() };
     this.#active.begin();
-    if (this.#set.dutyCycled !== true && this.#triggers.installed.length > 0) this.#active.resume();
+    if (!this.isDutyCycled && this.#triggers.installed.length > 0) this.#active.resume();
   }
 
   /** Call when the instance and everything in it are gone. */
   forget(): void {
     this.#triggers.forget();
+    this.#isShut = false;
     this.#active.pause();
   }
 
@@ -76,7 +126,7 @@ export class TracedSet {
    * @param renews create the window again in any case
    */
   async setWindow(isOpen: boolean, renews: boolean): Promise<void> {
-    if (this.#set.dutyCycled !== true) return;
+    if (!this.isDutyCycled) return;
     if (!isOpen || renews || this.#set.triggers.some(({ fills }) => fills === true)) await this.#close();
     if (!isOpen) return;
     await this.#triggers.open();
@@ -96,7 +146,7 @@ export class TracedSet {
     try {
       const blocks = this.#instance.read(event);
       for (const each of this.#counting) {
-        if (each.event !== event || this.#maps.take(each.trigger, blocks)) continue;
+        if (each.event !== event || this.#maps.take(each.trigger, blocks, this.#weight)) continue;
         this.#missing.add(event);
         this.#fail(event, new SourceError('failed', event, 'another program removed our trigger'));
       }
@@ -111,6 +161,7 @@ export class TracedSet {
    * @param isRetryDue try again if no tracepoint of the set was available
    */
   async maintain(followed: readonly number[], isRetryDue: boolean): Promise<void> {
+    if (this.#isShut) return;
     // A trigger that was only late needs nothing, and what happens while a set is installed again is not counted.
     for (const event of [...this.#missing]) this.read(event);
     const remedies = this.#triggers.installed.map((each) => this.#maps.remedyOf(each.trigger));
@@ -147,6 +198,15 @@ export class TracedSet {
     await this.#triggers.remove();
     this.#maps.replaceAll();
     await this.install(followed);
+  }
+
+  /** The triggers cost nothing until they are installed again, with empty maps. */
+  async #shut(): Promise<void> {
+    this.measure();
+    this.#active.pause();
+    this.#isShut = true;
+    await this.#triggers.remove();
+    this.#maps.replaceAll();
   }
 
   async #clear({ trigger, event, line }: Installed): Promise<void> {

@@ -4,6 +4,8 @@ import type { Isa } from '../model/io-path.ts';
 import type { SetReading } from '../model/trace-reading.ts';
 import type { VmTrace } from '../model/vm-trace.ts';
 import type { Backend } from './backend.ts';
+import { sharesFor } from './budget.ts';
+import { ChosenInterval } from './chosen-interval.ts';
 import { traceOf } from './counts.ts';
 import { TraceInstance } from './instance.ts';
 import type { TraceSetName } from './sets.ts';
@@ -14,6 +16,8 @@ import type { TracefsWriter } from './writer.ts';
 
 /** Seconds between two tries of a set without any tracepoint: kvm_amd or kvm_intel may be loaded later. */
 const RETRY_TICKS = 30;
+/** Seconds between two measurements of the rate of a set that counts all the time: reading the maps costs as much as a scrape. */
+const RATE_TICKS = 5;
 /** Seconds after which a window that is always open is created again: threads that are gone fill its maps. */
 const WINDOW_TICKS = 60;
 
@@ -23,6 +27,8 @@ export interface TracefsDependencies {
   readonly pid: number;
   /** Milliseconds of a monotonic clock. */
   now(): number;
+  /** From 0 to 1, without 1. */
+  random?(): number;
   /** Seconds since boot. */
   sinceBoot(): number;
 }
@@ -30,6 +36,8 @@ export interface TracefsDependencies {
 export interface TracefsOptions {
   readonly sets: readonly TraceSetName[];
   readonly dutyCycle: number;
+  /** Share of a CPU's time that the sets without a duty cycle may take. */
+  readonly budget: number;
   readonly isa: Isa;
   /** Counts of earlier instances; this one adds to them. */
   readonly tallies: Tallies;
@@ -46,6 +54,8 @@ export class TracefsBackend implements Backend {
   readonly limits = [];
   readonly #instance: TraceInstance;
   readonly #sets: readonly TracedSet[];
+  /** The seconds in which each set counts that has no duty cycle. */
+  readonly #seconds: ReadonlyMap<TracedSet, ChosenInterval>;
   #leftovers: readonly SourceError[] = [];
   #ticks = 0;
 
@@ -53,12 +63,14 @@ export class TracefsBackend implements Backend {
     private readonly dependencies: TracefsDependencies,
     private readonly options: TracefsOptions,
   ) {
-    const { host, writer, pid, now, sinceBoot } = dependencies;
+    const { host, writer, pid, now, sinceBoot, random = Math.random } = dependencies;
     const { sets, isa, tallies, threads } = options;
     const instance = new TraceInstance(host, writer, pid);
     const { ownerOf } = threads;
     this.#instance = instance;
     this.#sets = sets.map((name) => new TracedSet(name, { instance, isa, tallies, ownerOf, now, sinceBoot }));
+    const counting = this.#sets.filter(({ isDutyCycled }) => !isDutyCycled);
+    this.#seconds = new Map(counting.map((set) => [set, new ChosenInterval(random)]));
   }
 
   /** @throws SourceError if tracefs or its hist triggers cannot be used */
@@ -91,6 +103,23 @@ export class TracefsBackend implements Backend {
     for (const set of this.#sets) {
       await set.maintain(followed, isRetryDue);
       await set.setWindow(this.#isWindow(), this.#ticks % WINDOW_TICKS === 0);
+    }
+    await this.#keepToBudget(followed);
+  }
+
+  /** Sets with many events count in some seconds only, and each event then stands for the others as well. */
+  async #keepToBudget(followed: readonly number[]): Promise<void> {
+    const all = [...this.#seconds];
+    if (this.#ticks % RATE_TICKS === 0) {
+      for (const [set, { share }] of all) if (share === 1) set.measure();
+    }
+    const shares = sharesFor(
+      all.map(([set]) => set.rate),
+      this.options.budget,
+    );
+    for (const [i, [set, seconds]] of all.entries()) {
+      const isOpen = seconds.next(shares[i] ?? 1);
+      await set.setSecond(isOpen, seconds.share, followed);
     }
   }
 

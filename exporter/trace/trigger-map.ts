@@ -1,6 +1,7 @@
+import { addTo } from '../../kernel/maps.ts';
 import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Tallies } from './tallies.ts';
-import type { OwnerOf, Tally } from './tally.ts';
+import type { OwnerOf, Tally, TallyRows } from './tally.ts';
 import type { TallyName } from './trigger.ts';
 
 /** A map that is fuller than this is cleared, or enlarged if VM threads fill more than half of this share. */
@@ -11,6 +12,7 @@ const MAX_SIZE = 131_072;
 export class TriggerMap {
   #size: number;
   #entries = 0;
+  #hits: ReadonlyMap<number, number> = new Map();
   #remedy: 'clear' | 'enlarge' | undefined;
 
   /** @param tallyName undefined for a trigger that only feeds another */
@@ -41,11 +43,22 @@ export class TriggerMap {
     return this.#tally?.dropped ?? 0;
   }
 
-  /** Adds the current content of the map to the tally. @param now seconds since boot */
-  take(block: HistBlock, ownerOf: OwnerOf, now: number): void {
+  /** Events by thread at the last reading. */
+  get hits(): ReadonlyMap<number, number> {
+    return this.#hits;
+  }
+
+  /**
+   * Adds the current content of the map to the tally.
+   *
+   * @param now seconds since boot
+   * @param weight of each event since the last reading
+   */
+  take(block: HistBlock, ownerOf: OwnerOf, now: number, weight: number): void {
     if (this.tallyName === undefined) return;
     const rows = { ...block, keys: block.keys.length, values: block.values.length };
-    const owned = this.tallies.open(this.tallyName).update(rows, ownerOf, now);
+    const owned = this.tallies.open(this.tallyName).update(rows, ownerOf, now, weight);
+    this.#hits = hitsByThread(rows);
     this.#entries = block.entries;
     const limit = this.#size * FULL;
     if (block.entries <= limit && block.dropped === 0) return;
@@ -55,6 +68,7 @@ export class TriggerMap {
   /** Call when the map was cleared: it counts from zero again. */
   restart(): void {
     this.#remedy = undefined;
+    this.#hits = new Map();
     this.#tally?.restart();
   }
 
@@ -67,4 +81,11 @@ export class TriggerMap {
   get #tally(): Tally | undefined {
     return this.tallyName === undefined ? undefined : this.tallies.get(this.tallyName);
   }
+}
+
+function hitsByThread({ rows, columns, keys, values }: TallyRows): Map<number, number> {
+  const hits = new Map<number, number>();
+  for (let row = 0, at = 0; row < rows; row++, at += keys + values)
+    addTo(hits, columns[at] ?? 0, columns[at + keys] ?? 0);
+  return hits;
 }

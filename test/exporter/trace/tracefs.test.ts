@@ -23,11 +23,12 @@ interface Options extends SimulatedTracefsOptions {
   readonly dutyCycle?: number;
   readonly followed?: readonly number[];
   readonly isa?: Isa;
+  readonly budget?: number;
 }
 
 function setUp(
   context: TestContext,
-  { sets = ['exits'], dutyCycle = 1, followed = FOLLOWED, isa = 'svm', ...more }: Options = {},
+  { sets = ['exits'], dutyCycle = 1, budget = 1, followed = FOLLOWED, isa = 'svm', ...more }: Options = {},
 ) {
   const tracefs = simulatedTracefs(context, more);
   const tallies = new Tallies();
@@ -46,9 +47,10 @@ function setUp(
     writer,
     pid: 7,
     now: () => clock.seconds * 1000,
+    random: () => 0.3,
     sinceBoot: () => clock.seconds,
   };
-  const backend = new TracefsBackend(dependencies, { sets, dutyCycle, isa, tallies, threads });
+  const backend = new TracefsBackend(dependencies, { sets, dutyCycle, budget, isa, tallies, threads });
   return {
     tracefs,
     backend,
@@ -124,6 +126,61 @@ for (const [dutyCycle, windows] of [
     assert.deepEqual(problems(), []);
   });
 }
+
+test('a set with more events than the budget allows counts in some seconds, and each event stands for the others', async (context) => {
+  const { tracefs, start, tick, read, hits, set, problems } = setUp(context, {
+    sets: ['exits', 'halt_poll'],
+    budget: 0.01,
+  });
+  await start();
+  let seconds = '';
+  let all = 0;
+  const second = async (events: number): Promise<void> => {
+    const isOpen = tracefs.triggers('kvm/kvm_exit').length === 1;
+    seconds += isOpen ? '|' : '.';
+    all += events;
+    if (isOpen) tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], events);
+    assert.equal(
+      tracefs.triggers('kvm/kvm_halt_poll_ns').length,
+      1,
+      'a set with few events counts all the time',
+    );
+    await tick();
+  };
+  // 50,000 exits a second take 2.2% of a CPU.
+  for (let i = 0; i < 41; i++) await second(50_000);
+  assert.match(seconds, /^\|{5}(\.|\|)+$/);
+  assert.equal(seconds.slice(5).replace(/\./g, '').length, 9, seconds);
+  read();
+  assert.equal(hits('exits'), all);
+  assert.deepEqual([set('exits')?.sampledRatio, set('halt_poll')?.sampledRatio], [1 / 4, 1]);
+  assert.deepEqual([set('exits')?.entries !== undefined, problems()], [true, []]);
+  // No count falls when the load ends, and all of it counts again.
+  const before = hits('exits');
+  for (let i = 0; i < 8; i++) await second(100);
+  assert.equal(set('exits')?.sampledRatio, 1);
+  read();
+  const from = hits('exits');
+  assert.ok(from >= before);
+  for (let i = 0; i < 5; i++) await second(100);
+  read();
+  assert.ok(Math.abs(hits('exits') - from - 500) <= 100, `${hits('exits') - from}`);
+});
+
+test('while a set does not count, a reading and the loss of the instance change nothing', async (context) => {
+  const { tracefs, start, tick, read, hits, set, problems } = setUp(context, { budget: 0.001 });
+  await start();
+  tracefs.hit('kvm/kvm_exit', EXIT_KEYS, [11, 120], 500_000);
+  await tick(5);
+  assert.equal(tracefs.triggers('kvm/kvm_exit').length, 0);
+  read();
+  assert.equal(hits('exits'), 500_000);
+  tracefs.deleteInstance(OWN);
+  await tick();
+  read();
+  assert.equal(hits('exits'), 500_000);
+  assert.deepEqual([set('exits')?.set, problems()], ['exits', []]);
+});
 
 test('each window begins with empty maps, so no time stamp is older than the window', async (context) => {
   const { tracefs, start, tick } = setUp(context, { sets: ['exit_duration'], dutyCycle: 0.5 });
