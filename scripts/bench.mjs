@@ -14,6 +14,7 @@
 //   --hosts 200 --interval 5 --before 40 --outage 120.
 // `npm run bench -- fleet-capacity`: bytes a sample in Prometheus and VictoriaMetrics, and what fleets need. Arguments: --hours 2 --vms 10.
 // `npm run bench -- profiles`: series and cost of a scrape by profile, on a simulated host of 100 VMs. Arguments: --rounds 20.
+// `npm run bench -- sets`: what each set of metrics beside the I/O path adds to a scrape. Arguments: --rounds 40.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
 //   --repeat 3 --only settings --kvm-stat PATH.
 // `npm run bench -- lab-overhead`: the cost of tracing for a guest in the lab. Arguments: --rounds 4
@@ -42,6 +43,7 @@ const NAMES = [
   'simhost',
   'profiles',
   'fleet-capacity',
+  'sets',
   'fleet-agents',
   'lab-io-path',
   'lab-overhead',

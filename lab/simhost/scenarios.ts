@@ -151,7 +151,7 @@ export function troubled(options: ScenarioOptions, vms: number, vcpus = 4): Scen
 export const SCENARIOS: Readonly<Record<string, (options: ScenarioOptions) => Scenario>> = {
   demo,
   quiet: (options) => quiet(options, 50),
-  large: (options) => quiet(options, 100, 8),
+  large: (options) => quiet({ ...options, cpufreq: true }, 100, 8),
   troubled: (options) => troubled(options, 50),
   normal,
   incidents,

@@ -32,6 +32,8 @@ export interface Scenario {
 }
 
 export interface ScenarioOptions {
+  /** Whether the CPUs have cpufreq and cpuidle. */
+  readonly cpufreq?: boolean;
   readonly seed: number;
   readonly startTime?: number;
   readonly uptime?: number;
