@@ -1,4 +1,4 @@
-import { isGone, type SourceError, sourceError } from '../../probes/errors.ts';
+import { ifThere, isGone, type SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { readProcessMemory } from '../../probes/proc-pid-memory.ts';
 import { readTransparentHugePages } from '../../probes/proc-smaps-rollup.ts';
@@ -27,7 +27,7 @@ export function memory(): Collector {
     name: 'memory',
     async collect(collection, report) {
       const { host, families, vms } = collection;
-      guarded('/proc/vmstat', report, () => addHost(collection));
+      guarded('/proc/vmstat', report, () => ifThere(() => addHost(collection)));
       const alive = new Set(vms.map(({ key }) => key));
       for (const key of huge.keys()) if (!alive.has(key)) huge.delete(key);
       for (const { key, label: vm, pid } of vms) {
@@ -45,7 +45,10 @@ export function memory(): Collector {
       }
       if (problem !== undefined) report(problem);
       // It may take seconds, so the next scrape has it.
-      guarded('/proc/uptime', report, () => void readHugePages(host, vms, readUptime(host)));
+      guarded('/proc/uptime', report, () => {
+        const now = ifThere(() => readUptime(host));
+        if (now !== undefined) void readHugePages(host, vms, now);
+      });
     },
   };
 

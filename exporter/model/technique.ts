@@ -22,6 +22,8 @@ const OWN_REASONS = {
   idle: 'too few I/Os to measure',
   little_io: 'too few I/Os a second: a poller may sleep, and there is little to batch',
   near_threshold: 'the measurement is too close to its threshold',
+  few_windows:
+    'to keep to trace.budget, events count in windows, and there were too few of them: raise trace.budget',
   no_trace: 'trace events are not counted',
   io_not_visible: 'the host cannot count the I/Os of this VM: give it a QMP monitor',
   user_space_exits: 'notifications may be among the exits to user space: ioeventfd is off',

@@ -13,6 +13,8 @@ export interface SetReading {
   readonly activeRatio: number;
   /** Share of the events of the last second that were counted, chosen at random; undefined for a backend that does not sample. */
   readonly sampledRatio?: number;
+  /** Seconds from one window in which the set counts to the next, on average; undefined if it counts all the time. */
+  readonly windowEvery?: number | undefined;
 }
 
 /** The counts of the trace events so far. */

@@ -59,7 +59,10 @@ export class TracedSet {
     if (this.#triggers.installed.length === 0 && !this.#isShut) return undefined;
     const { entries, dropped } = this.#maps;
     const reading = { set: this.name, entries, dropped, activeRatio: this.#active.ratio };
-    return this.isDutyCycled ? reading : { ...reading, sampledRatio: 1 / this.#weight };
+    if (this.isDutyCycled) return reading;
+    // A window lasts a second.
+    const windowEvery = this.#weight > 1 ? this.#weight : undefined;
+    return { ...reading, sampledRatio: 1 / this.#weight, windowEvery };
   }
 
   /** Its windows depend on the budget only, and its counts are not weighted. */

@@ -9,6 +9,8 @@ export interface Moment {
   readonly ios: number | undefined;
   /** How many events one of the sample stood for, at most; 1 if every event counts. */
   readonly weight?: number;
+  /** Seconds from one window in which events count to the next; undefined if they count all the time. */
+  readonly windowEvery?: number | undefined;
   /** Milliseconds of a monotonic clock. */
   readonly at: number;
   /** Milliseconds that may lie between the two counts. */
@@ -41,13 +43,15 @@ export async function takeMoments(sources: MomentSources): Promise<ReadonlyMap<s
   const reading = await sources.readTrace();
   const moments = new Map<string, Moment>();
   const weight = weightOf(reading);
+  const windowEvery = windowEveryOf(reading);
   const take = async (vms: readonly Vm[], from?: number): Promise<void> => {
     const at = now();
     const traces = new Map(vms.map((vm) => [vm.key, reading.of(vm)]));
     const counted = vms.filter(({ key }) => isCounted(traces.get(key)));
     const counts = counted.length > 0 ? await ios(counted) : new Map<string, number>();
     const skewMs = now() - (from ?? at);
-    for (const [key, trace] of traces) moments.set(key, { trace, ios: counts.get(key), weight, at, skewMs });
+    for (const [key, trace] of traces)
+      moments.set(key, { trace, ios: counts.get(key), weight, windowEvery, at, skewMs });
   };
   const vms = sources.vms();
   if (reading.backend !== 'perf') {
@@ -69,6 +73,11 @@ export async function takeMoments(sources: MomentSources): Promise<ReadonlyMap<s
 function weightOf({ sets }: TraceReading): number {
   const ratios = sets.filter(({ set }) => SETS.includes(set)).map(({ sampledRatio = 1 }) => sampledRatio);
   return 1 / Math.max(Number.MIN_VALUE, Math.min(1, ...ratios));
+}
+
+function windowEveryOf({ sets }: TraceReading): number | undefined {
+  const all = sets.filter(({ set }) => SETS.includes(set)).flatMap(({ windowEvery }) => windowEvery ?? []);
+  return all.length === 0 ? undefined : Math.max(...all);
 }
 
 function isCounted(trace: VmTrace | undefined): boolean {

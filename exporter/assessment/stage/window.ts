@@ -7,6 +7,8 @@ export interface Growth {
   readonly seconds: number;
   /** How many events one of the sample stood for, at most. */
   readonly weight: number;
+  /** Windows in which events counted; undefined if they counted all the time. */
+  readonly windows: number | undefined;
   /** Requests of the disks, else of the block devices under them. */
   readonly ios: number | undefined;
   /** Whether `ios` are requests of the host's block devices, which merges and caches make differ. */
@@ -18,13 +20,15 @@ export interface Growth {
   readonly queues: readonly KickCount[];
   /** Whether kicks are counted by address. */
   readonly hasQueues: boolean;
-  /** Share of the period by which the counts may be apart. */
+  /** Share of the period by which the counts may be apart, or the windows different from the rest of the time. */
   readonly skew: number;
   /** Whether the I/Os a second hardly changed in the last minute: then their mean is the rate at which the VM worked. */
   readonly isSteady: boolean;
 }
 
 const WINDOW_MS = 60_000;
+/** With fewer, the windows in which events counted say little about the rest of the time. */
+export const MIN_WINDOWS = 8;
 /** The fastest part of a steady minute has at most so many times the I/Os a second of the slowest. */
 const STEADY = 1.5;
 
@@ -63,7 +67,7 @@ export class Window {
     const earlier = this.#kept.slice(0, -1);
     for (let i = earlier.length - 1; i >= 0; i--) {
       const growth = this.#since(earlier.slice(i));
-      if (growth?.ios !== undefined && growth.ios >= leastIos * growth.weight) return growth;
+      if (growth !== undefined && isEnough(growth, leastIos)) return growth;
     }
     return this.#since(earlier);
   }
@@ -83,7 +87,16 @@ export class Window {
     const first = chosen?.first ?? earlier[0];
     if (first === undefined) return undefined;
     const weight = Math.max(...this.#kept.map((moment) => moment.weight ?? 1));
-    return { ...growthBetween(first, now, weight, chosen?.of), isSteady: this.#isSteady(chosen?.of) };
+    const growth = growthBetween(first, now, weight, chosen?.of);
+    const windows = this.#windowsIn(growth.seconds);
+    // Two standard errors of their mean, if a window differs from it by half of it on average.
+    const spread = windows === undefined ? 0 : 1 / Math.sqrt(windows);
+    return { ...growth, windows, skew: growth.skew + spread, isSteady: this.#isSteady(chosen?.of) };
+  }
+
+  #windowsIn(seconds: number): number | undefined {
+    const longest = Math.max(0, ...this.#kept.map((moment) => moment.windowEvery ?? 0));
+    return longest === 0 ? undefined : seconds / longest;
   }
 
   #isSteady(ios: Count | undefined): boolean {
@@ -97,6 +110,10 @@ export class Window {
   }
 }
 
+function isEnough({ ios, weight, windows = MIN_WINDOWS }: Growth, leastIos: number): boolean {
+  return ios !== undefined && ios >= leastIos * weight && windows >= MIN_WINDOWS;
+}
+
 /** I/Os a millisecond; NaN if unknown. */
 function rateBetween(first: Moment, now: Moment, ios: Count): number {
   return (grown(ios(first), ios(now)) ?? Number.NaN) / (now.at - first.at);
@@ -107,7 +124,7 @@ function growthBetween(
   now: Moment,
   weight: number,
   ios: Count | undefined,
-): Omit<Growth, 'isSteady'> {
+): Omit<Growth, 'isSteady' | 'windows'> {
   const grownBy = (of: Count): number | undefined => grown(of(first), of(now));
   const before = new Map((first.trace?.kicks ?? []).map((kick) => [keyOf(kick), kick.count]));
   const milliseconds = now.at - first.at;

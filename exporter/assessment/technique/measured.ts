@@ -2,7 +2,7 @@ import { isSharedByQueues } from '../../model/io-path.ts';
 import type { Evidence, UnknownReason } from '../../model/technique.ts';
 import { hiderOf } from '../../model/visibility.ts';
 import type { KickCount } from '../../model/vm-trace.ts';
-import type { Growth } from '../stage/window.ts';
+import { type Growth, MIN_WINDOWS } from '../stage/window.ts';
 import { type DeviceFacts, diskEventsOf } from './disk-kicks.ts';
 import { type Estimate, ratioOf } from './estimate.ts';
 
@@ -51,10 +51,11 @@ export function measure(growth: Growth | undefined, of: Observable): Measured | 
   if (ioHider !== undefined) return ioHider;
   if (!of.isTraced) return 'no_trace';
   if (growth === undefined) return 'idle';
-  const { ios, kicks: counted, seconds, weight, deviceExits = 0 } = growth;
+  const { ios, kicks: counted, seconds, weight, windows = MIN_WINDOWS, deviceExits = 0 } = growth;
   if (counted === undefined) return 'no_trace';
   if (ios === undefined) return 'io_not_visible';
   if (ios < MIN_IOS * weight) return 'idle';
+  if (windows < MIN_WINDOWS) return 'few_windows';
   const { kicks, queues, interrupts } = diskEventsOf(growth, of);
   if (kicks === undefined) return 'no_trace';
   const precision = { skew: growth.skew, weight, factor: growth.isEstimate ? UNCERTAIN : 1 };

@@ -105,12 +105,14 @@ export class BpfBackend implements Backend {
     return this.#objects.flatMap((object) => {
       if (object.isIdle) return [];
       const sampledRatio = this.#sampling.sampledRatio(object);
+      const windowEvery = this.#sampling.windowEvery(object);
       return object.sets.map((set) => ({
         set,
         entries: object.entriesOf(set),
         dropped: object.droppedOf(set),
         activeRatio: 1,
         sampledRatio,
+        windowEvery,
       }));
     });
   }

@@ -1,4 +1,5 @@
 import { getOrInsert } from '../../../kernel/maps.ts';
+import { MSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { Control, Gate } from '../../../probes/bpf/gates.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
 import { costRatio, type EventCost, plansFor } from '../budget.ts';
@@ -102,6 +103,12 @@ export class Sampling {
     const longest = Math.max(1, ...histories.map(({ period }) => period));
     const ratio = events === 0 ? 1 / longest : total((interval) => interval.passed) / events;
     return Math.min(1, ratio) / share;
+  }
+
+  /** Seconds from one window of the object to the next, on average; undefined if its programs run all the time. */
+  windowEvery(object: Sampled): number | undefined {
+    const share = this.#adjusted.get(object)?.windows.share ?? 1;
+    return share > 1 ? (share * ADJUST_MS) / MSEC_PER_SEC : undefined;
   }
 
   /** Share of a CPU's time that tracing took in the last second, on the CPU where it took most. */

@@ -229,7 +229,9 @@ test('a VM says who it is, when it began, and what its disks are on', async (con
     ],
   };
   const kernel = { statistics: new Map() };
-  await vms.collect({ host: tree.host, families, vms: [vm], kernel } as unknown as Collection, (problem) => {
+  const settings = { metadataLabels: [] };
+  const collection = { host: tree.host, families, vms: [vm], kernel, settings };
+  await vms.collect(collection as unknown as Collection, (problem) => {
     throw problem;
   });
   const samples = await textOf(families);

@@ -154,6 +154,7 @@ test('a set with more events than the budget allows counts in some seconds, and 
   read();
   assert.equal(hits('exits'), all);
   assert.deepEqual([set('exits')?.sampledRatio, set('halt_poll')?.sampledRatio], [1 / 4, 1]);
+  assert.deepEqual([set('exits')?.windowEvery, set('halt_poll')?.windowEvery], [4, undefined]);
   assert.deepEqual([set('exits')?.entries !== undefined, problems()], [true, []]);
   // No count falls when the load ends, and all of it counts again.
   const before = hits('exits');

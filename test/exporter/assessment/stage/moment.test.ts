@@ -72,16 +72,18 @@ test('where no kicks are counted nobody is asked', async () => {
   assert.deepEqual([asked, evidence.get('a')?.ios], [[], undefined]);
 });
 
-test('a moment of a sample has the weight of its events', async () => {
+test('a moment of a sample has the weight of its events, and how rare their windows are', async () => {
   const { sources } = setUp('bpf', []);
-  const set = (name: string, sampledRatio: number) => ({
+  const set = (name: string, sampledRatio: number, windowEvery?: number) => ({
     set: name,
     sampledRatio,
+    windowEvery,
     entries: 1,
     dropped: 0,
     activeRatio: 1,
   });
-  const sets = [set('exits', 0.01), set('notifications', 0.25), set('interrupts', 1)];
+  const sets = [set('exits', 0.01, 16), set('notifications', 0.25, 0.5), set('interrupts', 1)];
   const readTrace = async (): Promise<TraceReading> => ({ ...(await sources.readTrace()), sets });
-  assert.equal((await takeMoments({ ...sources, readTrace })).get('a')?.weight, 4);
+  const moment = (await takeMoments({ ...sources, readTrace })).get('a');
+  assert.deepEqual([moment?.weight, moment?.windowEvery], [4, 0.5]);
 });

@@ -45,6 +45,7 @@ test('the first sample has no growth, later ones do', () => {
   assert.deepEqual(window.add(moment(15)), {
     seconds: 10,
     weight: 1,
+    windows: undefined,
     ios: 100,
     isEstimate: false,
     kicks: 10,
@@ -178,6 +179,15 @@ test('the latest period is the shortest with enough I/Os, else the last minute',
   for (let seconds = 0; seconds <= 60; seconds += 10) window.add(moment(seconds));
   const seconds = [1, 100, 101, 350, 600, 100_000].map((least) => window.latest(least)?.seconds);
   assert.deepEqual(seconds, [10, 10, 20, 40, 60, 60]);
+});
+
+test('the latest period has enough windows in which events counted, and windows make its counts less exact', () => {
+  const window = new Window();
+  for (let seconds = 0; seconds <= 60; seconds += 10)
+    window.add({ ...moment(seconds, { ios: seconds * 1e6 }), windowEvery: seconds === 30 ? 2 : 4 });
+  // Each may have been the 4 s of the worst moment.
+  const latest = window.latest(1);
+  assert.deepEqual([latest?.seconds, latest?.windows, latest?.skew], [40, 10, 1 / Math.sqrt(10)]);
 });
 
 test('counts that were read apart are off by that share of the period', () => {

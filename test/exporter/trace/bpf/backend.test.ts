@@ -271,11 +271,16 @@ test('programs of which even the events that are left out cost too much run in w
   assert.ok(!windows.join('').includes('||'), windows.join(''));
   assert.ok(backend.costRatio > 0.005 && backend.costRatio < 0.011, `${backend.costRatio}`);
   assert.deepEqual(
-    backend.sets.map(({ set, sampledRatio, activeRatio }) => [set, sampledRatio, activeRatio]),
+    backend.sets.map(({ set, sampledRatio, windowEvery, activeRatio }) => [
+      set,
+      sampledRatio,
+      windowEvery,
+      activeRatio,
+    ]),
     [
-      ['exits', 1 / 64, 1],
-      ['exit_duration', 1 / 64, 1],
-      ['halt_poll', 1, 1],
+      ['exits', 1 / 64, 2, 1],
+      ['exit_duration', 1 / 64, 2, 1],
+      ['halt_poll', 1, undefined, 1],
     ],
   );
   // Each event weighs as if all had been seen, and exits grow as KVM's counter does.
