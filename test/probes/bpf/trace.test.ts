@@ -109,8 +109,12 @@ test("each kick and switch is counted, and a sample's weights are right within f
   await checkSwitches(context, guest);
 });
 
-/** The kernel times each run while it is asked to, and no others. */
-async function checkTiming(object: TraceObject, guest: KickingGuest): Promise<void> {
+/**
+ * The kernel times each run while it is asked to, and no others.
+ *
+ * @param mostDue events that may still count from a sample
+ */
+async function checkTiming(object: TraceObject, guest: KickingGuest, mostDue: number): Promise<void> {
   const untimed = object.runs('pio');
   await run(guest);
   assert.deepEqual(object.runs('pio'), untimed);
@@ -126,7 +130,10 @@ async function checkTiming(object: TraceObject, guest: KickingGuest): Promise<vo
   const kicks = (kicksIn(object, guest) - before) / 4;
   timing.stop();
   const runs = object.runs('pio');
-  assert.ok(runs.count - untimed.count >= kicks, `${runs.count - untimed.count} runs of ${kicks} kicks`);
+  assert.ok(
+    runs.count - untimed.count >= kicks - mostDue,
+    `${runs.count - untimed.count} runs of ${kicks} kicks`,
+  );
   const mean = (runs.ns - untimed.ns) / (runs.count - untimed.count);
   assert.ok(mean > 5 && mean < 100_000, `${mean} ns`);
 }
@@ -146,7 +153,7 @@ async function checkWindows(object: TraceObject, guest: KickingGuest, mostDue: n
   const reads = await run(guest);
   const surplus = (kicksIn(object, guest) - before) / 4 - reads;
   assert.ok(surplus >= 0 && surplus <= mostDue, `${surplus} too many of ${reads}`);
-  await checkTiming(object, guest);
+  await checkTiming(object, guest, mostDue);
 }
 
 /** Switches and moves of a vCPU equal those of /proc, and other threads have no rows. */
@@ -201,7 +208,7 @@ test('each wait of a process for a contended lock is counted once', async (conte
   if (!hasTool(context, 'perf', 'linux-perf')) return;
   const object = load(context, 'trace-lock');
   if (object === undefined) return;
-  const bench = ['sh', '-c', 'read x; exec perf bench sched messaging -t -g 2 -l 200 >/dev/null'];
+  const bench = ['sh', '-c', 'read x; exec perf bench sched messaging -t -g 2 -l 600 >/dev/null'];
   const child = spawn('perf', ['stat', '-x,', '-e', 'lock:contention_end', '--', ...bench], {
     stdio: ['pipe', 'ignore', 'pipe'],
   });
@@ -222,7 +229,7 @@ test('each wait of a process for a contended lock is counted once', async (conte
   const rows = rowsIn(object, 'contention_durations');
   const waits = sum(rows.map(({ weight }) => weight));
   // A wait for another lock within a wait has an end without a beginning.
-  assert.ok(ends > 500 && Math.abs(waits / ends - 1) < 0.02, `${waits} of ${ends}: ${errors}`);
+  assert.ok(ends > 100 && Math.abs(waits - ends) <= 10 + ends * 0.02, `${waits} of ${ends}: ${errors}`);
   assert.ok(sum(rows.map(({ more: [ns = 0] }) => ns)) > 0);
 });
 
