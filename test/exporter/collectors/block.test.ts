@@ -229,7 +229,7 @@ test('a VM says who it is, when it began, and what its disks are on', async (con
     ],
   };
   const kernel = { statistics: new Map() };
-  const settings = { metadataLabels: [] };
+  const settings = { metadataLabels: new Set() };
   const collection = { host: tree.host, families, vms: [vm], kernel, settings };
   await vms.collect(collection as unknown as Collection, (problem) => {
     throw problem;
