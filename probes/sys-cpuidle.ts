@@ -12,8 +12,8 @@ export interface IdleState {
 /** CPUIDLE_STATE_MAX of include/linux/cpuidle.h. */
 const MAX_STATES = 10;
 const FOLDER = /^state(\d)$/;
-/** CPUIDLE_NAME_LEN. */
-const NAME = /^[\x21-\x7e]{1,16}$/;
+/** CPUIDLE_NAME_LEN. A driver may use spaces: `haltpoll idle` of cpuidle-haltpoll. */
+const NAME = /^[\x20-\x7e]{1,16}$/;
 
 /**
  * The idle states of a CPU, drivers/cpuidle/sysfs.c. They do not change while the system runs.

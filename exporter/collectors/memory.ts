@@ -33,7 +33,8 @@ export function memory(): Collector {
       for (const { key, label: vm, pid } of vms) {
         await collection.yieldIfDue();
         guarded(`${host.roots.procfs}/${pid}/status`, report, () => {
-          const found = readProcessMemory(host, pid);
+          // A VM may end during the scrape.
+          const found = ifThere(() => readProcessMemory(host, pid));
           if (found === undefined) return;
           const { resident, swapped, hugetlb } = found;
           families.add('kvm_vm_memory_resident_bytes', { vm }, resident);

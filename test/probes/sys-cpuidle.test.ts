@@ -7,14 +7,14 @@ const FOLDER = 'sys/devices/system/cpu/cpu3/cpuidle';
 
 test('the idle states of a CPU in order, and the seconds in each; none without cpuidle', (context) => {
   const { host, write } = hostTree(context);
-  for (const [state, name] of ['POLL', 'C1_ACPI', 'C6'].entries())
+  for (const [state, name] of ['POLL', 'haltpoll idle', 'C6'].entries())
     write(`${FOLDER}/state${state}/name`, `${name}\n`);
   write(`${FOLDER}/state2/time`, '1500000\n');
   write(`${FOLDER}/driver/name`, 'menu\n');
   const states = readIdleStates(host, 3);
   assert.deepEqual(
     states.map(({ index, name }) => `${index} ${name}`),
-    ['0 POLL', '1 C1_ACPI', '2 C6'],
+    ['0 POLL', '1 haltpoll idle', '2 C6'],
   );
   assert.equal(readIdleSeconds(host, 3, { index: 2, name: 'C6' }), 1.5);
   assert.deepEqual(readIdleStates(host, 4), []);

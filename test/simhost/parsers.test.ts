@@ -26,6 +26,7 @@ import { parseTaskMigrations } from '../../probes/proc-task-sched.ts';
 import { parseTaskSchedstat } from '../../probes/proc-task-schedstat.ts';
 import { parseTaskStat } from '../../probes/proc-task-stat.ts';
 import { parseTaskStatus } from '../../probes/proc-task-status.ts';
+import { parseMovedPages } from '../../probes/proc-vmstat.ts';
 import { parseQemuCommandLine } from '../../probes/qemu-command-line.ts';
 import { parseQemuDevices } from '../../probes/qemu-devices.ts';
 import { parseQemuOptions } from '../../probes/qemu-options.ts';
@@ -53,6 +54,7 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^proc\/\d+\/cmdline$/, (text) => text === '/sbin/init\0' || checkCommandLine(text.split('\0'))],
   [/^proc\/1\/net\/unix$/, (text) => assert.equal(parseListeningSockets(text).size, 6)],
   [/^proc\/stat$/, parseBootTime],
+  [/^proc\/vmstat$/, (text) => assert.notEqual(parseMovedPages(text).numaMigrated, undefined)],
   [/^proc\/schedstat$/, (text) => assert.equal(parseSchedstat(text).length, 128)],
   [/^proc\/diskstats$/, (text) => assert.equal(parseDiskstats(text).size, 6)],
   [
@@ -74,7 +76,15 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^sys\/devices\/pci.*\/inflight$/, parseBlockInflight],
   [/^sys\/devices\/pci.*\/mq\/\d+\/cpu_list$/, parseCpuList],
   [/^sys\/devices\/pci.*\/(queue\/\w+|dev|size|numa_node)$/, () => true],
+  [
+    /^sys\/devices\/system\/cpu\/cpu\d+\/cpufreq\/scaling_governor$/,
+    (text) => assert.match(text, /^[a-z]+\n$/),
+  ],
+  [/^sys\/devices\/system\/cpu\/cpu\d+\/cpufreq\/\w+$/, (text) => assert.match(text, /^\d+\n$/)],
+  [/^sys\/devices\/system\/cpu\/cpu\d+\/cpuidle\/state\d\/name$/, (text) => assert.match(text, /^\S+\n$/)],
+  [/^sys\/devices\/system\/cpu\/cpu\d+\/cpuidle\/state\d\/time$/, (text) => assert.match(text, /^\d+\n$/)],
   [/^sys\/devices\/system\/cpu\/cpu\d+\/topology\/\w+$/, parseCpuList],
+  [/^sys\/devices\/system\/cpu\/nohz_full$/, (text) => assert.match(text, /^ *(\(null\)|[\d,-]*)\n$/)],
   [/^sys\/devices\/system\/(cpu|node)\/(online|isolated|node\d+\/cpulist)$/, parseCpuList],
   [/^sys\/fs\/cgroup\/.*cpuset\.cpus\.effective$/, parseCpuList],
   [/^sys\/kernel\/security\/lockdown$/, parseLockdown],
