@@ -193,7 +193,7 @@ export class Inventory {
   async #dropEnded(holders: ReadonlySet<number> | undefined): Promise<number[]> {
     const yielder = new Yielder();
     const ended: number[] = [];
-    const snapshot = this.readThreads();
+    const snapshot = holders === undefined ? NO_SNAPSHOT : this.readThreads();
     for (const [key, entry] of this.#entries) {
       if (yielder.isDue()) await yielder.yield();
       const { vm } = entry;

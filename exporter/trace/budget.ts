@@ -1,3 +1,4 @@
+import { sum } from '../../kernel/sum.ts';
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 
 /** What an event costs the CPU on which it happens, in nanoseconds. docs/performance.md has the measurements. */
@@ -131,8 +132,4 @@ function factorsFor(needs: readonly number[], all: number, longest: number): num
     room = Math.max(0, room - need / factor);
   }
   return factors;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0);
 }

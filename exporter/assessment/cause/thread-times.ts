@@ -1,6 +1,6 @@
 import { NSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { TaskSchedstat } from '../../../probes/proc-task-schedstat.ts';
-import { IO_THREAD_ROLES } from '../../model/roles.ts';
+import { ioPathThreads } from '../../model/io-path-cpus.ts';
 import type { ThreadObservation } from '../../model/vm.ts';
 
 /** Threads that an I/O passes. */
@@ -24,12 +24,8 @@ export interface ThreadTimes {
 
 /** @returns undefined without threads, and if the kernel does not count their waits */
 export function threadTimes(observations: readonly ThreadObservation[], at: number): ThreadTimes | undefined {
-  const of = (isWanted: (each: ThreadObservation) => boolean): PartTimes | undefined =>
-    sumOf(observations.filter(isWanted));
-  const vcpu = of(({ thread }) => thread.role === 'vcpu');
-  const dedicated = of(({ thread }) => IO_THREAD_ROLES.has(thread.role));
-  // Without I/O threads the main loop does the I/O.
-  const io = dedicated?.threads === 0 ? of(({ thread }) => thread.role === 'emulator') : dedicated;
+  const { vcpu: vcpus = [], ...others } = Object.fromEntries(ioPathThreads(observations));
+  const [vcpu, io] = [sumOf(vcpus), sumOf(Object.values(others).flat())];
   if (vcpu === undefined || io === undefined || vcpu.run === 0) return undefined;
   return { at, parts: { vcpu, io } };
 }

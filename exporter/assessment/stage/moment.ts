@@ -1,4 +1,4 @@
-import type { TraceReading } from '../../model/trace-reading.ts';
+import type { SetReading, TraceReading } from '../../model/trace-reading.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmTrace } from '../../model/vm-trace.ts';
 
@@ -42,8 +42,9 @@ export async function takeMoments(sources: MomentSources): Promise<ReadonlyMap<s
   const began = now();
   const reading = await sources.readTrace();
   const moments = new Map<string, Moment>();
-  const weight = weightOf(reading);
-  const windowEvery = windowEveryOf(reading);
+  const measuring = reading.sets.filter(({ set }) => SETS.includes(set));
+  const weight = weightOf(measuring);
+  const windowEvery = windowEveryOf(measuring);
   const take = async (vms: readonly Vm[], from?: number): Promise<void> => {
     const at = now();
     const traces = new Map(vms.map((vm) => [vm.key, reading.of(vm)]));
@@ -70,13 +71,13 @@ export async function takeMoments(sources: MomentSources): Promise<ReadonlyMap<s
   return moments;
 }
 
-function weightOf({ sets }: TraceReading): number {
-  const ratios = sets.filter(({ set }) => SETS.includes(set)).map(({ sampledRatio = 1 }) => sampledRatio);
+function weightOf(sets: readonly SetReading[]): number {
+  const ratios = sets.map(({ sampledRatio = 1 }) => sampledRatio);
   return 1 / Math.max(Number.MIN_VALUE, Math.min(1, ...ratios));
 }
 
-function windowEveryOf({ sets }: TraceReading): number | undefined {
-  const all = sets.filter(({ set }) => SETS.includes(set)).flatMap(({ windowEvery }) => windowEvery ?? []);
+function windowEveryOf(sets: readonly SetReading[]): number | undefined {
+  const all = sets.flatMap(({ windowEvery }) => windowEvery ?? []);
   return all.length === 0 ? undefined : Math.max(...all);
 }
 

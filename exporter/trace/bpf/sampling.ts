@@ -1,4 +1,5 @@
 import { getOrInsert } from '../../../kernel/maps.ts';
+import { sum } from '../../../kernel/sum.ts';
 import { MSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { Control, Gate } from '../../../probes/bpf/gates.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
@@ -97,7 +98,7 @@ export class Sampling {
     const { gates = new Map<number, GateHistory>(), windows } = this.#adjusted.get(object) ?? {};
     const histories = [...gates.values()];
     const total = (of: (interval: Interval) => readonly number[]): number =>
-      histories.reduce((sum, { intervals }) => sum + sumOf(intervals.flatMap((each) => of(each))), 0);
+      sum(histories.map(({ intervals }) => sum(intervals.flatMap((each) => of(each)))));
     const share = windows?.share ?? 1;
     const events = total((interval) => interval.events);
     const longest = Math.max(1, ...histories.map(({ period }) => period));
@@ -211,13 +212,9 @@ function highestRates(intervals: readonly Interval[]): number[] {
 }
 
 function meanRates(intervals: readonly Interval[], of: (interval: Interval) => readonly number[]): number[] {
-  const seconds = sumOf(intervals.map((interval) => interval.seconds));
+  const seconds = sum(intervals.map((interval) => interval.seconds));
   const [first] = intervals;
   return (first === undefined ? [] : of(first)).map(
-    (_, cpu) => sumOf(intervals.map((interval) => of(interval)[cpu] ?? 0)) / seconds,
+    (_, cpu) => sum(intervals.map((interval) => of(interval)[cpu] ?? 0)) / seconds,
   );
-}
-
-function sumOf(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0);
 }
