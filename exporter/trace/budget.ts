@@ -55,7 +55,7 @@ export function plansFor(objects: readonly (readonly EventLoad[])[], budget: num
     const loads = objects.map((programs) =>
       programs.map(({ rates, cost }) => ({ rate: rates[cpu] ?? 0, ...cost })),
     );
-    for (const [i, needed] of plansOn(loads, budget * NSEC_PER_SEC).entries()) {
+    for (const [i, needed] of plansOn(loads, budgetNs(budget)).entries()) {
       const plan = plans[i];
       if (plan === undefined) continue;
       plan.share = Math.max(plan.share, needed.share);
@@ -72,8 +72,12 @@ export function plansFor(objects: readonly (readonly EventLoad[])[], budget: num
  */
 export function sharesFor(rates: readonly number[], budget: number): number[] {
   const needs = rates.map((rate) => rate * HIT_NS);
-  if (budget >= 1) return rates.map(() => 1);
-  return factorsFor(needs, budget * NSEC_PER_SEC, LONGEST_SHARE);
+  return factorsFor(needs, budgetNs(budget), LONGEST_SHARE);
+}
+
+/** Nanoseconds in a second. With a whole CPU every event counts, whatever it costs. */
+function budgetNs(budget: number): number {
+  return budget >= 1 ? Number.POSITIVE_INFINITY : budget * NSEC_PER_SEC;
 }
 
 /** What a program takes: per second, by CPU. */
@@ -104,14 +108,14 @@ export function dutyCycleOf(budget: number): number {
 type Load = EventCost & { readonly rate: number };
 
 /** @param budgetNs nanoseconds per second */
-function plansOn(objects: readonly (readonly Load[])[], budgetNs: number): Plan[] {
+function plansOn(objects: readonly (readonly Load[])[], all: number): Plan[] {
   const floors = objects.map((programs) => sum(programs.map(({ rate, eventNs }) => rate * eventNs)));
-  const shares = factorsFor(floors, budgetNs * (1 - LEAST_ROOM), LONGEST_SHARE);
+  const shares = factorsFor(floors, all * (1 - LEAST_ROOM), LONGEST_SHARE);
   const spent = sum(floors.map((floor, i) => floor / (shares[i] ?? 1)));
   const needs = objects.map((programs, i) =>
     programs.map(({ rate, sampleNs }) => (rate * sampleNs) / (shares[i] ?? 1)),
   );
-  const room = Math.max(budgetNs - spent, budgetNs * LEAST_ROOM);
+  const room = Math.max(all - spent, all * LEAST_ROOM);
   const periods = factorsFor(needs.flat(), room, LONGEST_PERIOD);
   return needs.map((own, i) => ({
     share: shares[i] ?? 1,

@@ -113,24 +113,24 @@ test('BPF counts each kick of a guest, continues after a reload, and SIGKILL lea
   assert.equal(await kicks(), first);
   // All objects of the trace events are loaded again. Those of the iterators stay.
   const old = heldBy(daemon.pid);
-  writeFileSync(file, 'trace: { sets: notifications, budget: 0.005 }\n');
+  writeFileSync(file, 'trace: { sets: notifications, budget: 0.001 }\n');
   daemon.child.kill('SIGHUP');
   await until(
     async () => old.every(isInKernel),
     (isAllThere) => !isAllThere,
   );
   assert.equal(await kicks(), first);
-  const before = await guest.reads();
   await guest.go();
   const ratio = async (): Promise<number> =>
     sample(await daemon.samples(), 'kvm_telemetry_trace_sampled_ratio', { set: 'notifications' });
   assert.ok((await until(ratio, (now) => now < 0.5)) < 0.5);
-  const sampledFrom = await guest.reads();
-  await until(guest.reads, (now) => now >= sampledFrom + 40_000);
-  const second = ((await guest.stopAndCount()) - before) / 2;
-  const estimate = (await kicks()) - first;
-  // In two seconds there may be a few windows only: test/probes/bpf/trace.test.ts shows how exact a sample is.
-  assert.ok(estimate > second / 5 && estimate < second * 5, `${estimate} for ${second}`);
+  const [reads, counted] = [await guest.reads(), await kicks()];
+  await until(guest.reads, (now) => now >= reads + 40_000);
+  // Kicks may count in windows, of which a few say little: the estimate gets better with their number.
+  const estimated = async (): Promise<number> =>
+    ((await kicks()) - counted) / (((await guest.reads()) - reads) / 2);
+  const found = await until(estimated, (now) => Math.abs(now - 1) < 0.4);
+  assert.ok(Math.abs(found - 1) < 0.4, `${found} of the kicks`);
   const held = heldBy(daemon.pid);
   assert.ok(held.some(([kind]) => kind === 'link'));
   daemon.child.kill('SIGKILL');

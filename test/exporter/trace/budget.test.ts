@@ -8,6 +8,7 @@ import {
   LONGEST_SHARE,
   type Plan,
   plansFor,
+  sharesFor,
 } from '../../../exporter/trace/budget.ts';
 
 const COST = { eventNs: 90, sampleNs: 110 };
@@ -37,6 +38,11 @@ test('only if leaving events out exceeds the budget, an object counts for a part
   assert.deepEqual(plans(0.01, [1e6]), [{ share: 16, periods: [2] }]);
   assert.deepEqual(shares(0.01, [1e6], [1000]), [16, 1], 'the one with few events counts all the time');
   assert.deepEqual(plans(0.001, [1e9]), [{ share: LONGEST_SHARE, periods: [LONGEST_PERIOD] }]);
+});
+
+test('with the whole CPU as the budget every event counts, however much it costs', () => {
+  assert.deepEqual(plans(1, [1e9]), [{ share: 1, periods: [1] }]);
+  assert.deepEqual(sharesFor([1e9, 10], 1), [1, 1]);
 });
 
 test('the programs of an object share its windows, and each has a period of its own', () => {
