@@ -2,10 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parse, stringify } from 'yaml';
+import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { exportsOf } from '../exporter/metrics/profiles.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
@@ -23,6 +25,8 @@ const { values: options } = parseArgs({
     /** Seconds before, during and after the outage. */
     before: { type: 'string', default: '40' },
     outage: { type: 'string', default: '120' },
+    /** How many of the hosts are exporters that run, each on a simulated host. */
+    living: { type: 'string', default: '2' },
   },
 });
 const HOSTS = Number(options.hosts);
@@ -43,14 +47,20 @@ const served = new Map<string, number>();
 /** The host of the VM that moves. */
 let home = 0;
 const page = minimalPage();
-const exporters = createServer((request, response) => {
+/** Addresses of the exporters that run: those of the last hosts. */
+const living = await Promise.all(Array.from({ length: Number(options.living) }, startExporter));
+const livingVms = (await Promise.all(living.map(pageOf))).reduce((sum, text) => sum + vmsIn(text), 0);
+const exporters = createServer(async (request, response) => {
   const [, agent = '', host = ''] = request.url?.split('/') ?? [];
   const key = `${agent}/${host}`;
   const scrapes = (served.get(key) ?? 0) + 1;
   const moved = Number(host) === home ? 'kvm_vm_vcpus{vm="mover"} 2\n' : '';
-  const text = page.replace('@VCPUS@', moved).replace('@SCRAPES@', String(scrapes));
+  const url = living[HOSTS - 1 - Number(host)];
+  const text = url === undefined ? page : await pageOf(url);
   response.setHeader('Content-Type', 'text/plain; version=0.0.4');
-  response.end(text, () => served.set(key, scrapes));
+  response.end(text.replace('@VCPUS@', moved).replace('@SCRAPES@', String(scrapes)), () =>
+    served.set(key, scrapes),
+  );
 });
 exporters.listen(0, '127.0.0.1');
 await new Promise((resolve) => exporters.once('listening', resolve));
@@ -132,7 +142,7 @@ for (const agent of AGENTS) {
   const scrapes = [...target]
     .filter(([key]) => key.startsWith(agent))
     .reduce((sum, [, count]) => sum + count, 0);
-  const down = await number(`sum(count_over_time((up{cluster="${agent}"} == 0)[1h:${INTERVAL}s]))`);
+  const down = await number(`sum(count_over_time((up{cluster="${agent}"} == 0)[3h:${INTERVAL}s]))`);
   failed ||= missing > 0;
   rows.push([
     agent,
@@ -147,12 +157,17 @@ process.stdout.write(markdown(rows));
 
 const sums = await range('cluster:kvm_vms:count');
 const hosts = await range('sum by (cluster) (host:kvm_vms:count)');
-const vms = Number(page.match(/^kvm_vm_vcpus\{/gm)?.length) * HOSTS + 1;
+const vms = vmsIn(page) * (HOSTS - living.length) + livingVms + 1;
 // A scrape, a rule of the host and a rule of the cluster, one after the other.
 const settles = 3 * INTERVAL;
 const around = [...sums].filter(([key]) => Math.abs(timeOf(key) - movedAt) < Number(options.before) * 0.75);
 const steady = around.filter(([key]) => timeOf(key) < movedAt || timeOf(key) > movedAt + settles);
-const wrong = steady.filter(([key, value]) => value !== vms || hosts.get(key) !== value).length;
+const wrongOnes = steady.filter(([key, value]) => value !== vms || hosts.get(key) !== value);
+for (const [key, value] of wrongOnes)
+  note(
+    `${key}: ${value}, by host ${hosts.get(key)}, ${(timeOf(key) - movedAt).toFixed(0)} s from the migration`,
+  );
+const wrong = wrongOnes.length;
 const between = around.filter((each) => !steady.includes(each)).map(([, value]) => value);
 process.stdout.write(
   `\n${markdown([
@@ -207,7 +222,7 @@ async function range(expr: string): Promise<Map<string, number>> {
   const end = Math.floor(Date.now() / 1000 / INTERVAL) * INTERVAL;
   const query = new URLSearchParams({
     query: expr,
-    start: String(end - 3600),
+    start: String(Math.floor((movedAt - Number(options.before)) / INTERVAL) * INTERVAL),
     end: String(end),
     step: `${INTERVAL}s`,
     nocache: '1',
@@ -233,6 +248,25 @@ function minimalPage(): string {
   );
   const others = kept.filter((line) => !line.startsWith('kvm_telemetry_series '));
   return `${others.join('\n')}\n@VCPUS@kvm_telemetry_series @SCRAPES@\n`;
+}
+
+function vmsIn(text: string): number {
+  return text.match(/^kvm_vm_vcpus\{/gm)?.length ?? 0;
+}
+
+/** A `demo` of its own, in the same profile. */
+async function startExporter(): Promise<string> {
+  const child = run(process.execPath, [
+    `${ROOT}dist/exporter/main.js`,
+    ...['demo', '--no-prometheus', '--profile=minimal', '--web.listen-address=127.0.0.1:0'],
+  ]);
+  return `http://127.0.0.1:${await listeningPort(child)}/metrics`;
+}
+
+/** The output of an exporter that runs, with a place for the count of its scrapes. */
+async function pageOf(url: string): Promise<string> {
+  const text = await (await fetch(url)).text();
+  return text.replace(/^kvm_telemetry_series .*$/m, '@VCPUS@kvm_telemetry_series @SCRAPES@');
 }
 
 /** A file of deploy/fleet with the addresses of this run. */
@@ -268,7 +302,7 @@ function everyInterval(): string {
 
 function run(program: string, args: readonly string[]): ChildProcess {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = createWriteStream(`${folder}/${program}.log`, { flags: 'a' });
+  const log = createWriteStream(`${folder}/${basename(program)}.log`, { flags: 'a' });
   child.stdout?.pipe(log);
   child.stderr?.pipe(log);
   child.once('error', (error) => {

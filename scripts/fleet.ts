@@ -16,12 +16,15 @@ const TARGETS = '/etc/kvm-telemetry/targets/*.json';
 
 const FLEET_DASHBOARD = new URL('../../dashboards/generated/fleet.json', import.meta.url);
 
-/** What leaves a host or a rack: recorded series, and the few others that the fleet dashboard selects. */
+/** `compare --by label=` groups hosts and VMs by the last two. */
+const NOT_RECORDED = ['up', 'scrape_samples_scraped', 'kvm_host_info', 'kvm_vm_qemu_version_info'] as const;
+
+/** What leaves a host or a rack: recorded series, and the few others that the fleet dashboard and `compare` select. */
 export function recordedAllowList(): string[] {
   const dashboard = readFileSync(FLEET_DASHBOARD, 'utf8');
   const selected =
     dashboard.match(/(?<![\w:$])(?:up|ALERTS|ALERTS_FOR_STATE|scrape_\w+|kvm_\w+)(?=\{)/g) ?? [];
-  return [...Object.keys(recordingRules), ...new Set([...selected, 'up', 'scrape_samples_scraped'])].sort();
+  return [...Object.keys(recordingRules), ...new Set([...selected, ...NOT_RECORDED])].sort();
 }
 
 /** What an agent without rules sends: what the rules select. */

@@ -74,7 +74,7 @@ export function createCollectors(): Collector[] {
     trace(),
     affinity(),
     block(),
-    cpus,
+    cpus(),
     schedstat,
     interrupts(ioPathCpus),
     pressure(cgroups),

@@ -1,6 +1,11 @@
 import { counter, gauge, growth } from './definition.ts';
 
 export const hostMetrics = {
+  kvm_host_info: gauge(
+    ['kernel', 'cpu_model'],
+    'Release of the running kernel and model of the first CPU; for arm64 implementer and part. An empty label is unknown. Always 1.',
+    '/proc/sys/kernel/osrelease, /proc/cpuinfo',
+  ),
   kvm_cpu_info: gauge(
     ['cpu', 'package', 'core', 'node', 'siblings', 'isolated'],
     'Topology of an online CPU: package, core, NUMA node, list of SMT siblings, and whether it is isolated from the scheduler. Always 1.',

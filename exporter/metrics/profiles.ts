@@ -5,13 +5,14 @@ export type Profile = (typeof PROFILES)[number];
 /** Whether a metric is exported, by its name. */
 export type Exports = (metric: string) => boolean;
 
-/** Everything that the recording and alerting rules select, and what names the exporter and its VMs. */
+/** Everything that the recording and alerting rules select, and what names the host, the exporter and the VMs. */
 const MINIMAL: ReadonlySet<string> = new Set([
   'kvm_block_discards_completed_total',
   'kvm_block_io_now',
   'kvm_block_reads_completed_total',
   'kvm_block_writes_completed_total',
   'kvm_cpu_wait_seconds_total',
+  'kvm_host_info',
   'kvm_telemetry_build_info',
   'kvm_telemetry_collector_success',
   'kvm_telemetry_config_last_reload_successful',
@@ -40,6 +41,7 @@ const MINIMAL: ReadonlySet<string> = new Set([
   'kvm_vm_halt_poll_success_seconds_total',
   'kvm_vm_info',
   'kvm_vm_io_path_events_total',
+  'kvm_vm_qemu_version_info',
   'kvm_vm_queue_fairness_ratio',
   'kvm_vm_stage_info',
   'kvm_vm_technique_evidence_ratio',

@@ -13,6 +13,7 @@ import { parseKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { parseDomstatus } from '../../probes/libvirt-domstatus.ts';
 import { parseLockdown } from '../../probes/lockdown.ts';
 import { parseBootId } from '../../probes/proc-boot-id.ts';
+import { parseCpuModel } from '../../probes/proc-cpuinfo.ts';
 import { parseDiskstats } from '../../probes/proc-diskstats.ts';
 import { InterruptsParser } from '../../probes/proc-interrupts.ts';
 import { parseMountinfo } from '../../probes/proc-mountinfo.ts';
@@ -70,6 +71,7 @@ const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^proc\/irq\/\d+\/(effective|smp)_affinity_list$/, parseCpuList],
   [/^proc\/sys\/kernel\/random\/boot_id$/, parseBootId],
   // Names as they are, without a format.
+  [/^proc\/cpuinfo$/, (text) => assert.equal(parseCpuModel(text), 'Simulated CPU')],
   [/^proc\/sys\/kernel\/(hostname|osrelease)$/, (text) => assert.match(text, /^\S+\n$/)],
   [/^proc\/(uptime|partitions|\d+\/comm|\d+\/task\/\d+\/comm)$/, () => true],
   [/^sys\/devices\/pci.*\/stat$/, parseBlockStat],

@@ -23,6 +23,7 @@ export function writeProcStatic(tree: Tree, facts: HostFacts): void {
   tree.put('proc/1/stat', processStat(1, 'systemd'), 0o444);
   tree.put('proc/sys/kernel/hostname', 'simulated-host\n', 0o444);
   tree.put('proc/sys/kernel/osrelease', '6.8.0-simulated\n', 0o444);
+  tree.put('proc/cpuinfo', 'processor\t: 0\nmodel name\t: Simulated CPU\n\n', 0o444);
   tree.put('proc/sys/kernel/random/boot_id', '51a0ca7e-0000-4000-8000-000000000001\n', 0o444);
   tree.link('proc/net', 'self/net');
   tree.link('proc/self', '1');

@@ -26,6 +26,13 @@ function withDisk(context: TestContext): HostTree {
 
 const DISK = { device: 'nvme0n1' };
 
+test('the host is named by its kernel and CPU, and what is not known is empty', async (context) => {
+  const tree = hostTree(context);
+  tree.write('proc/sys/kernel/osrelease', '6.1.0-28-amd64\n');
+  const { scrape } = await exporterOf(context, tree);
+  assert.equal(sample(await scrape(), 'kvm_host_info', { kernel: '6.1.0-28-amd64', cpu_model: '' }), 1);
+});
+
 test('requests in flight are counted by direction', async (context) => {
   const samples = await (await exporterOf(context, withDisk(context))).scrape();
   assert.equal(sample(samples, 'kvm_block_io_now', { ...DISK, direction: 'read' }), 18);
