@@ -264,16 +264,24 @@ const derived = {
 
 const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {}), HOST);
 
+/** VMs that are somewhere else: a live migration has a process at its source and one at its destination. */
+const elsewhere = gauge('kvm_vm_state_info', { state: regexp('inmigrate|postmigrate') });
+const here = <L extends string>(vms: Vector<L | Vm>): Vector<L | Vm> => unless(vms, on(...VM), elsewhere);
+
 /** Sums over the VMs of a host, for dashboards of many hosts. */
 const perHost = {
-  'host:kvm_vms:count': rule('Number of VMs.', count(gauge('kvm_vm_vcpus'), HOST)),
+  'host:kvm_vms:count': rule(
+    'Number of VMs. One that arrives by live migration, or that has left, counts at its other end.',
+    // 0, where the only VM is one of these: the series says that the host is there.
+    or(count(here(gauge('kvm_vm_vcpus')), HOST), mul(count(gauge('kvm_vm_vcpus'), HOST), 0)),
+  ),
   'host_stage:kvm_vms:count': rule(
-    'VMs by detected stage.',
-    count(gauge('kvm_vm_stage_info', { source: equal('detected') }), [...HOST, 'stage']),
+    'VMs by detected stage, without those that arrive or have left.',
+    count(here(gauge('kvm_vm_stage_info', { source: equal('detected') })), [...HOST, 'stage']),
   ),
   'host_technique_state:kvm_vms:count': rule(
-    'VMs by technique and its state.',
-    sum(gauge('kvm_vm_technique_state'), [...HOST, 'technique', 'state']),
+    'VMs by technique and its state, without those that arrive or have left.',
+    sum(here(gauge('kvm_vm_technique_state')), [...HOST, 'technique', 'state']),
   ),
   'host:kvm_exits:rate': rule('Exits per second.', hostSum('vm:kvm_exits:rate')),
   'host:kvm_ios:rate': rule('I/Os per second.', hostSum('vm:kvm_ios:rate')),

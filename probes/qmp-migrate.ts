@@ -10,8 +10,12 @@ export interface QmpMigration {
   readonly status: string;
   /** undefined before it begins to send memory. */
   readonly memory: MigratedMemory | undefined;
-  /** Expected pause of the guest at the end, in seconds. */
+  /** Pause of the guest at the end that QEMU expects, in seconds. undefined before QEMU has estimated it. */
   readonly expectedDowntime: number | undefined;
+  /** Seconds since it began, or that it took. Only the source reports it. */
+  readonly duration: number | undefined;
+  /** Pause of the guest, in seconds, after it completed. Only the source reports it. */
+  readonly downtime: number | undefined;
 }
 
 export interface MigratedMemory {
@@ -19,8 +23,8 @@ export interface MigratedMemory {
   readonly total: number;
   readonly transferred: number;
   readonly remaining: number;
-  /** Bytes a second that the guest writes to again. */
-  readonly dirtyRate: number;
+  /** Bytes a second that the guest writes to again. undefined if QEMU has not measured it. */
+  readonly dirtyRate: number | undefined;
   /** Bytes a second over the network. */
   readonly rate: number;
 }
@@ -32,18 +36,27 @@ const reply = z.object({
     .regex(/^[a-z-]{1,32}$/)
     .optional(),
   'expected-downtime': count.optional(),
+  'setup-time': count.default(0),
+  'total-time': count.optional(),
+  downtime: count.optional(),
   ram: z
     .object({
       total: count,
       transferred: count,
       remaining: count,
       'dirty-pages-rate': count,
+      'dirty-sync-count': count,
       'page-size': count,
       mbps: z.number().nonnegative(),
     })
     .optional(),
 });
 const BITS = 8;
+
+/** QEMU reports 0 until it has measured. The log of dirty pages is first read before the first pass over the memory. */
+const MEASURED_SYNCS = 2;
+/** It measures over at least a second, at the end of a pass: migration/ram.c migration_bitmap_sync(). Later passes are shorter. */
+const MEASURED_MS = 2000;
 
 /**
  * Parses the response to `query-migrate`.
@@ -55,7 +68,7 @@ const BITS = 8;
 export function parseMigration(value: unknown): QmpMigration | undefined {
   const parsed = reply.safeParse(value);
   if (!parsed.success) throw unexpected('query-migrate', value);
-  const { status, ram, 'expected-downtime': downtime } = parsed.data;
+  const { status, ram, downtime } = parsed.data;
   if (status === undefined || status === 'none') return undefined;
   return {
     status,
@@ -63,12 +76,39 @@ export function parseMigration(value: unknown): QmpMigration | undefined {
       total: ram.total,
       transferred: ram.transferred,
       remaining: ram.remaining,
-      dirtyRate: ram['dirty-pages-rate'] * ram['page-size'],
+      dirtyRate: dirtyRateOf(parsed.data),
       // Megabits of 10^6.
       rate: (ram.mbps * 1e6) / BITS,
     },
-    expectedDowntime: downtime === undefined ? undefined : downtime / MSEC_PER_SEC,
+    // Without a rate it is the limit.
+    expectedDowntime: ram?.['dirty-pages-rate'] ? seconds(parsed.data['expected-downtime']) : undefined,
+    duration: seconds(parsed.data['total-time']),
+    downtime: seconds(downtime),
   };
+}
+
+function dirtyRateOf({ ram, ...times }: z.infer<typeof reply>): number | undefined {
+  if (ram === undefined) return undefined;
+  const rate = ram['dirty-pages-rate'] * ram['page-size'];
+  const sendingMs = (times['total-time'] ?? 0) - times['setup-time'];
+  const isMeasured = ram['dirty-sync-count'] >= MEASURED_SYNCS && sendingMs >= MEASURED_MS;
+  return rate > 0 || isMeasured ? rate : undefined;
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / MSEC_PER_SEC;
+}
+
+/** States in which a QEMU that receives a VM reports no memory, and one that sends it does: migration/migration.c. */
+const WITH_MEMORY = /^(?:active|completed|device|pre-switchover|postcopy-)/;
+
+/**
+ * Whether QEMU receives or received the VM. The response does not name the direction.
+ *
+ * @param state of `query-status`
+ */
+export function isIncoming({ status, memory }: QmpMigration, state: string): boolean {
+  return state === 'inmigrate' || (memory === undefined && WITH_MEMORY.test(status));
 }
 
 /** @returns undefined also if this QEMU refuses the command: a migration is rare, and the statistics are not. */

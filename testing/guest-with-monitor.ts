@@ -15,14 +15,16 @@ interface GuestWithMonitor extends Guest {
  * A real guest with a monitor at the exporter's default path. It stops when the test ends.
  *
  * @param sockets another folder, if daemons of other tests must leave its monitor alone
+ * @param file name of the socket, if two VMs have one name
  */
 export function guestWithMonitor(
   context: TestContext,
   options: GuestOptions,
   sockets = SOCKETS,
+  file = options.name,
 ): GuestWithMonitor {
   mkdirSync(sockets, { recursive: true, mode: 0o755 });
-  const socket = `${sockets}/${options.name}.sock`;
+  const socket = `${sockets}/${file}.sock`;
   const monitors = ['-qmp', `unix:${socket},server=on,wait=off`, '-qmp', 'unix:@/qmp,server=on,wait=off'];
   const started = startGuest({ ...options, extra: [...monitors, ...(options.extra ?? [])] });
   context.after(() => {

@@ -196,11 +196,16 @@ export class Assessment {
   }
 
   #logMigrations(): void {
-    const { watched, logger, onEvent } = this.dependencies;
-    for (const event of this.#migrations.changes(watched.vms, (vm) => watched.threadsOf(vm))) {
+    const { watched, lastOf, logger, onEvent } = this.dependencies;
+    const events = this.#migrations.changes(
+      watched.vms,
+      (vm) => watched.threadsOf(vm),
+      (vm) => lastOf(vm).statistics?.migration,
+    );
+    for (const event of events) {
       onEvent(event);
-      const { vm, kind } = event;
-      logger.info({ vm }, `live migration of ${vm} ${kind === 'migration_began' ? 'began' : 'has ended'}`);
+      const { vm, kind, what: direction, evidence } = event;
+      logger.info({ vm, direction, evidence }, `${EVENT_WORDS[kind]}: ${vm}`);
     }
   }
 

@@ -1,5 +1,4 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
-import type { QmpMigration } from '../../probes/qmp-migrate.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
@@ -10,7 +9,9 @@ import {
   type DiskOperation,
   fromLog2,
   type Histogram,
+  hasEnded,
   type Iothread,
+  type Migration,
   sumOverVcpus,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
@@ -243,20 +244,19 @@ function continuedHistogram(
   };
 }
 
-/** After it ended, its numbers are of the past. */
-const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
-
 function addMigration(
   families: Families,
   vm: string,
-  { status, memory, expectedDowntime }: QmpMigration,
+  { direction, status, memory, expectedDowntime }: Migration,
 ): void {
-  families.add('kvm_vm_migration_info', { vm, status }, 1);
-  if (memory === undefined || ENDED.has(status)) return;
+  families.add('kvm_vm_migration_info', { vm, direction, status }, 1);
+  // After it ended, its numbers are of the past.
+  if (memory === undefined || hasEnded(status)) return;
   families.add('kvm_vm_migration_total_bytes', { vm }, memory.total);
   families.add('kvm_vm_migration_transferred_bytes', { vm }, memory.transferred);
   families.add('kvm_vm_migration_remaining_bytes', { vm }, memory.remaining);
-  families.add('kvm_vm_migration_dirty_bytes_per_second', { vm }, memory.dirtyRate);
+  if (memory.dirtyRate !== undefined)
+    families.add('kvm_vm_migration_dirty_bytes_per_second', { vm }, memory.dirtyRate);
   families.add('kvm_vm_migration_sent_bytes_per_second', { vm }, memory.rate);
   if (expectedDowntime !== undefined)
     families.add('kvm_vm_migration_expected_downtime_seconds', { vm }, expectedDowntime);

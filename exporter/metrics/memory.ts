@@ -25,13 +25,13 @@ export const memoryMetrics = {
     { kind: 'sum', how: 'of threads: what one had stays after it ends' },
   ),
   kvm_vm_migration_info: gauge(
-    ['vm', 'status'],
-    "QEMU's status of the VM's last live migration: setup, active, postcopy-active, completed, failed, ... Absent if it was never migrated from here. Always 1.",
+    ['vm', 'direction', 'status'],
+    "QEMU's status of the VM's last live migration: setup, active, postcopy-active, completed, failed, ... direction: outgoing or incoming. Absent if this process took part in none. Always 1.",
     MIGRATION,
   ),
   kvm_vm_migration_total_bytes: gauge(
     ['vm'],
-    'Memory to migrate. Only during a live migration, as all of these.',
+    'Memory to migrate. Only at the source of a live migration and while it runs, as all of these.',
     MIGRATION,
   ),
   kvm_vm_migration_transferred_bytes: gauge(
@@ -42,13 +42,13 @@ export const memoryMetrics = {
   kvm_vm_migration_remaining_bytes: gauge(['vm'], 'Memory that remains to be sent.', MIGRATION),
   kvm_vm_migration_dirty_bytes_per_second: gauge(
     ['vm'],
-    'Rate at which the guest writes to memory again during a live migration. Above the rate of sending, the migration cannot end.',
+    'Rate at which the guest writes to memory again during a live migration. Above the rate of sending, the migration cannot end. Absent until QEMU has measured it, at the end of the first pass over the memory.',
     MIGRATION,
   ),
   kvm_vm_migration_sent_bytes_per_second: gauge(['vm'], 'Rate of sending.', MIGRATION),
   kvm_vm_migration_expected_downtime_seconds: gauge(
     ['vm'],
-    'Pause of the guest that QEMU expects at the end.',
+    'Pause of the guest that QEMU expects at the end. Absent until QEMU has estimated it.',
     MIGRATION,
   ),
   kvm_host_swapped_pages_total: counter(

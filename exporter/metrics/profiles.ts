@@ -44,6 +44,7 @@ const MINIMAL: ReadonlySet<string> = new Set([
   'kvm_vm_qemu_version_info',
   'kvm_vm_queue_fairness_ratio',
   'kvm_vm_stage_info',
+  'kvm_vm_state_info',
   'kvm_vm_technique_evidence_ratio',
   'kvm_vm_technique_since_timestamp_seconds',
   'kvm_vm_technique_state',

@@ -52,6 +52,18 @@ export interface Histogram {
   readonly sum: number | undefined;
 }
 
+/** The last live migration of a VM. */
+export interface Migration extends QmpMigration {
+  readonly direction: 'outgoing' | 'incoming';
+}
+
+const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
+
+/** @param status of a migration */
+export function hasEnded(status: string): boolean {
+  return ENDED.has(status);
+}
+
 /** The statistics of one VM in one scrape. */
 export interface VmStatistics {
   readonly source: StatisticsSource;
@@ -83,8 +95,8 @@ export interface VmStatistics {
   readonly iothreads: readonly Iothread[];
   /** `running`, `paused`, ... */
   readonly state: string;
-  /** The last live migration from here. Only QEMU's monitor reports it. */
-  readonly migration?: QmpMigration | undefined;
+  /** Only QEMU's monitor reports it. */
+  readonly migration?: Migration | undefined;
 }
 
 /**
@@ -106,8 +118,8 @@ export type KernelFacts = Pick<
   'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'
 >;
 
-/** The part of a VM's statistics that says how its disks are served. */
-export type Storage = Pick<VmStatistics, 'disks' | 'iothreads'>;
+/** The part of a VM's statistics that is also read between scrapes: how its disks are served, and its live migration. */
+export type Storage = Pick<VmStatistics, 'disks' | 'iothreads' | 'migration'>;
 
 /** Sums over the vCPUs, as debugfs shows a VM. A peak is the maximum of the vCPUs. */
 export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'types'>): Map<string, number> {

@@ -2,13 +2,18 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, startDaemon } from '../../testing/daemon.ts';
+import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
+import { temporaryFolder } from '../../testing/folder.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
-import { sample, series } from '../../testing/metrics.ts';
+import { type Samples, sample, series } from '../../testing/metrics.ts';
+import { assertNoneFalls } from '../../testing/never-falls.ts';
+import { until } from '../../testing/patience.ts';
 import { canRunGuests, runGuest } from '../../testing/qemu.ts';
 import { has } from '../../testing/tools.ts';
+import { writingFirmware } from '../../testing/writing-guest.ts';
 
 const SOCKETS = '/run/kvm-telemetry/qmp';
 /** Guests in a loop take all CPUs of a small machine: QEMU's own answers then come late. */
@@ -205,4 +210,89 @@ test('a VM that exits during a scrape affects no other VM, and its connection is
   const samples = await daemon.samples();
   assert.equal(series(samples, 'kvm_vm_info', { vm: 'kt-qmp-dying' }).length, 0);
   assert.ok(sample(samples, 'kvm_vcpu_exits_total', { vm: 'kt-qmp-living', vcpu: '0' }) > 0);
+});
+
+/** @returns the events of a VM's migrations: `migration_ended incoming completed in ...` */
+async function migrationEvents(daemon: Daemon): Promise<string[]> {
+  const { events } = (await (await daemon.get('/api/v1/events?limit=100')).json()) as {
+    events: { kind: string; what: string; evidence: string }[];
+  };
+  return events
+    .filter(({ kind }) => kind.startsWith('migration_'))
+    .map(({ kind, what, evidence }) => `${kind} ${what} ${evidence}`);
+}
+
+test('a live migration from one QEMU to another: progress, events, no counter falls, and one VM counts', async (context) => {
+  if (!canRun(context)) return;
+  const name = 'kt-qmp-migrated';
+  const firmware = writingFirmware(context);
+  const sockets = temporaryFolder(context);
+  const start = (file: string, ...extra: string[]): ReturnType<typeof guestWithMonitor> =>
+    guestWithMonitor(
+      context,
+      { name, vcpus: 1, disk: 'driver=null-co,size=1048576', extra: [...firmware, ...extra] },
+      sockets,
+      file,
+    );
+  const [incoming, uuid] = [join(temporaryFolder(context), 'in'), '3c0ffee0-0000-4000-8000-000000000018'];
+  const source = start('source', '-uuid', uuid);
+  const daemon = await startDaemon(context, [
+    ...PATIENT,
+    '--profile=full',
+    '--inventory.schedule=* * * * * *',
+    `--qmp.sockets=${sockets}/*.sock`,
+    `--qmp.directories=${sockets}`,
+  ]);
+  let last = await daemon.samples();
+  const scrape = async (when: string): Promise<Samples> => {
+    const now = await daemon.samples();
+    assertNoneFalls(last, now, when);
+    last = now;
+    return now;
+  };
+  const migrations = (samples: Samples): string[] =>
+    series(samples, 'kvm_vm_migration_info').map((key) => key.slice(key.indexOf('direction=')));
+  assert.deepEqual(migrations(last), []);
+
+  start('destination', '-uuid', uuid, '-incoming', `unix:${incoming}`);
+  const other = `${name}~${uuid.slice(0, 8)}`;
+  await until(async () => series(await scrape('both'), 'kvm_vm_state_info', { vm: other }).length > 0);
+  assert.equal(sample(last, 'kvm_vm_state_info', { vm: other, state: 'inmigrate' }), 1);
+  assert.equal(sample(last, 'kvm_vm_state_info', { vm: name, state: 'running' }), 1);
+
+  const execute = (command: string, args: object = {}): Promise<unknown> =>
+    qmpCommand(source.monitor, { execute: command, arguments: args });
+  // The guest writes faster, so it cannot end.
+  await execute('migrate-set-parameters', { 'max-bandwidth': 1_000_000, 'downtime-limit': 50 });
+  await execute('migrate', { uri: `unix:${incoming}` });
+  const dirtied = 'kvm_vm_migration_dirty_bytes_per_second';
+  await until(async () => series(await scrape('active'), dirtied, { vm: name }).length > 0);
+  const value = (what: string): number => sample(last, `kvm_vm_migration_${what}`, { vm: name });
+  assert.deepEqual(migrations(last).sort(), [
+    'direction="incoming",status="active"}',
+    'direction="outgoing",status="active"}',
+  ]);
+  assert.ok(value('dirty_bytes_per_second') > 100_000 && value('sent_bytes_per_second') > 100_000);
+  assert.ok(value('remaining_bytes') > 0 && value('remaining_bytes') < value('total_bytes'));
+  assert.ok(value('total_bytes') > 16 * 1024 ** 2 && value('transferred_bytes') > 0);
+  assert.ok(value('expected_downtime_seconds') > 0);
+  assert.equal(series(last, dirtied).length, 1, 'the destination has no numbers');
+  await until(async () => (await migrationEvents(daemon)).includes('migration_began outgoing '));
+
+  await execute('migrate-set-parameters', { 'max-bandwidth': 1_000_000_000 });
+  await until(async () => migrations(await scrape('ended')).every((each) => each.includes('completed')));
+  assert.equal(sample(last, 'kvm_vm_state_info', { vm: name, state: 'postmigrate' }), 1);
+  assert.equal(series(last, dirtied).length, 0);
+  await until(
+    async () => sample(await scrape('arrived'), 'kvm_vm_state_info', { vm: other, state: 'running' }) === 1,
+  );
+  assert.ok(sample(last, 'kvm_vm_exits_total', { vm: other }) > 0);
+  const ended = async (pattern: RegExp): Promise<boolean> =>
+    (await migrationEvents(daemon)).some((event) => pattern.test(event));
+  await until(() => ended(/^migration_ended outgoing completed in [\d.]+ s, the guest paused for \d+ ms$/));
+  await until(() => ended(/^migration_ended incoming completed$/));
+
+  source.stop();
+  await until(async () => series(await scrape('source ended'), 'kvm_vm_info', { vm: name }).length === 0);
+  assert.equal(series(last, 'kvm_vm_info', { vm: other }).length, 1, 'it keeps its label');
 });

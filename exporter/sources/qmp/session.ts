@@ -4,7 +4,7 @@ import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../../probes/qmp-connection.ts';
 import { readCpus } from '../../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../../probes/qmp-iothreads.ts';
-import { readMigration } from '../../../probes/qmp-migrate.ts';
+import { isIncoming, type QmpMigration, readMigration } from '../../../probes/qmp-migrate.ts';
 import { type QmpPciDevice, readPci } from '../../../probes/qmp-pci.ts';
 import {
   type Controllers,
@@ -24,7 +24,7 @@ import {
 import { readStatus } from '../../../probes/qmp-status.ts';
 import { readUuid } from '../../../probes/qmp-uuid.ts';
 import { readVersion } from '../../../probes/qmp-version.ts';
-import type { Storage, VmStatistics } from '../../model/vm-statistics.ts';
+import type { Migration, Storage, VmStatistics } from '../../model/vm-statistics.ts';
 import { Backoff } from '../../schedule/backoff.ts';
 import type { Facts } from './facts.ts';
 import { storageOf, vmStatistics } from './statistics.ts';
@@ -80,15 +80,20 @@ export class QmpSession {
   }
 
   /**
-   * The disks with their counters and IOThreads: a single short request that interrupts no vCPU, and the facts
-   * if they are old. @throws SourceError
+   * The disks with their counters, IOThreads and the live migration: short requests that interrupt no vCPU, and the
+   * facts if they are old. @throws SourceError
    */
   async storage(): Promise<Storage> {
     const qmp = this.#connection;
     if (qmp?.isOpen !== true) return this.statistics();
     try {
       const facts = await this.#currentFacts(qmp);
-      return storageOf(facts, await readBlockstats(qmp, this.timeoutMs));
+      const [disks, migration] = await Promise.all([
+        readBlockstats(qmp, this.timeoutMs),
+        readMigration(qmp, this.timeoutMs),
+      ]);
+      const state = migration === undefined ? '' : await readStatus(qmp, this.timeoutMs);
+      return { ...storageOf(facts, disks), migration: directed(migration, state) };
     } catch (error) {
       this.#disconnect();
       throw this.#fail(sourceError(error, this.path));
@@ -171,7 +176,7 @@ export class QmpSession {
     const known = new Set(facts.cpus.map(({ qomPath }) => qomPath));
     const isNew = vcpus.some(({ qomPath }) => !known.has(qomPath));
     const latest = isNew ? await this.#readFacts(qmp) : facts;
-    return { ...vmStatistics(latest, vm, vcpus, disks, state), migration };
+    return { ...vmStatistics(latest, vm, vcpus, disks, state), migration: directed(migration, state) };
   }
 
   async #checkIdentity(qmp: QmpConnection): Promise<void> {
@@ -207,6 +212,10 @@ export class QmpSession {
     this.#factsAt = this.now();
     return this.#facts;
   }
+}
+
+function directed(migration: QmpMigration | undefined, state: string): Migration | undefined {
+  return migration && { ...migration, direction: isIncoming(migration, state) ? 'incoming' : 'outgoing' };
 }
 
 /** A disk of vhost-user has no block node, and one that was plugged in later is in no command line. */

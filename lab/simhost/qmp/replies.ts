@@ -38,7 +38,7 @@ function migration({ spec: { memoryMiB = 4096 }, faults: { isMigrating = false }
   return {
     status: 'active',
     'expected-downtime': 300,
-    ram: { ...ram, 'dirty-pages-rate': 48_828, 'page-size': 4096 },
+    ram: { ...ram, 'dirty-pages-rate': 48_828, 'dirty-sync-count': 2, 'page-size': 4096 },
   };
 }
 

@@ -184,12 +184,12 @@ test('a VM that dies between two scrapes is one failure, not a crash', async (co
   await assert.rejects(session.statistics(), { name: 'SourceError' });
 });
 
-test('I/Os are one short question on a connection that is open, and no vCPU is asked', async (context) => {
+test('I/Os and a live migration are two short questions on a connection that is open, and no vCPU is asked', async (context) => {
   const { session, server } = await start(context);
   const { disks } = await session.statistics();
   const before = server.received.length;
   assert.deepEqual((await session.storage()).disks, disks);
-  assert.deepEqual(server.received.slice(before), ['query-blockstats']);
+  assert.deepEqual(server.received.slice(before), ['query-blockstats', 'query-migrate']);
 });
 
 test('I/Os of a monitor that was never asked, or was lost, are those of a whole round', async (context) => {
