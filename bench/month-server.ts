@@ -35,7 +35,8 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   set: ['notifications', 'interrupts'],
   le: ['0.0001', '0.0002', '0.0005', '0.001', '0.002', '0.005', '0.01', '0.1', '+Inf'],
 };
-const STAGES = ['original', 'affinity'];
+/** Half of the time in each. */
+export const STAGES = ['original', 'affinity'];
 
 /** A server that imitates Prometheus: each query is answered by a formula, at once. */
 export async function monthServer(month: Month): Promise<MonthServer> {
@@ -133,7 +134,7 @@ function windows(query: string, month: Month, start: number, end: number, step: 
   );
 }
 
-function timesIn(start: number, end: number, step: number): number[] {
+export function timesIn(start: number, end: number, step: number): number[] {
   const first = Math.ceil(start);
   return Array.from(
     { length: Math.max(0, Math.floor((end - first) / step) + 1) },

@@ -23,11 +23,14 @@
 //   600.
 // `npm run bench -- increases`: whether increase() of each counter of a live guest is right. Arguments:
 //   --minutes 60.
+// `npm run bench -- verdicts`: the share of wrong verdicts on real guests. Arguments: --minutes 60.
 // `npm run bench -- soak`: whether RSS, descriptors and scrape time stay flat under churn and faults. Arguments:
 //   --minutes 10 --births 20 --scrapers 50.
+// `npm run bench -- limits`: the exporter with 1,000 VMs under limits of CPU and memory. Arguments: --vms 1000 --scrapes 8 --only CPUQuota.
 // `npm run bench -- page`: what the history and the plans of the live page cost.
 // `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
-// `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30.
+// `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30
+//   --server victoria-metrics.
 // `npm run bench -- compare-recording`: the same of a recording with as many samples as compare reads.
 import { become, ready, root } from './prepare.mjs';
 
@@ -49,7 +52,9 @@ const NAMES = [
   'lab-overhead',
   'perf-overhead',
   'increases',
+  'verdicts',
   'soak',
+  'limits',
   'page',
   'compare',
   'compare-month',

@@ -9,6 +9,8 @@ export interface BlkGuest extends Guest {
   /** Pins its vCPU and its IOThread to a CPU each. */
   pin(vcpu: number, iothread: number): void;
   unpin(): void;
+  /** Lets its vCPU run on any CPU. */
+  unpinVcpu(): void;
 }
 
 export interface BlkOptions extends BlkProgram {
@@ -16,20 +18,26 @@ export interface BlkOptions extends BlkProgram {
   readonly pollMaxNs: number;
   /** Folder of its monitor. */
   readonly sockets: string;
+  /** Content of its boot disk instead of the program. */
+  readonly boot?: Buffer;
+  /** More arguments of QEMU. */
+  readonly extra?: readonly string[];
 }
 
 /** Completes each I/O in the IOThread, so that the host's other load does not delay it. */
 const DISK = 'driver=null-co,size=1048576,read-zeroes=on';
 
+const ALL = '0-4095';
+
 /**
  * A real VM under KVM whose guest reads a virtio-blk disk for ever: so many reads a kick, then it waits for all
  * of them. Needs as and ld.
  */
-export function blkGuest(context: TestContext, options: BlkOptions): BlkGuest {
-  const { name, pollMaxNs, sockets } = options;
+export function blkGuest(context: Pick<TestContext, 'after'>, options: BlkOptions): BlkGuest {
+  const { name, pollMaxNs, sockets, boot = blkBootDisk(options), extra = [] } = options;
   const guest = guestWithMonitor(
     context,
-    { name, vcpus: 1, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot: blkBootDisk(options) },
+    { name, vcpus: 1, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot, extra },
     sockets,
   );
   const taskset = (comm: string, cpus: string): void =>
@@ -41,8 +49,9 @@ export function blkGuest(context: TestContext, options: BlkOptions): BlkGuest {
       taskset('IO io0', String(io));
     },
     unpin: () => {
-      taskset('CPU 0/KVM', '0-4095');
-      taskset('IO io0', '0-4095');
+      taskset('CPU 0/KVM', ALL);
+      taskset('IO io0', ALL);
     },
+    unpinVcpu: () => taskset('CPU 0/KVM', ALL),
   };
 }

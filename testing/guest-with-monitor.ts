@@ -18,7 +18,7 @@ interface GuestWithMonitor extends Guest {
  * @param file name of the socket, if two VMs have one name
  */
 export function guestWithMonitor(
-  context: TestContext,
+  context: Pick<TestContext, 'after'>,
   options: GuestOptions,
   sockets = SOCKETS,
   file = options.name,

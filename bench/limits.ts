@@ -1,0 +1,216 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
+import { quiet } from '../lab/simhost/scenarios.ts';
+import { type Daemon, startDaemon } from '../testing/daemon.ts';
+import { parseSamples } from '../testing/metrics.ts';
+import { until } from '../testing/patience.ts';
+import { cpuSeconds, memory } from './process-cost.ts';
+import { median } from './statistics.ts';
+import { markdown } from './table.ts';
+
+// The daemon within the limits of a cgroup (version 1) on a simulated host: what CPUQuota=, MemoryMax= and Nice= of systemd do
+// to it. MemoryHigh= needs version 2.
+
+const VCPUS = 8;
+const PERIOD_US = 100_000;
+const LOOPS = 2;
+const MIB = 1024 * 1024;
+
+interface Limits {
+  readonly name: string;
+  /** Percent of a CPU. */
+  readonly quota?: number;
+  readonly memoryMiB?: number;
+  readonly nice?: number;
+  /** Programs of the same cgroup that never sleep. */
+  readonly loops?: number;
+}
+
+const ALL: readonly Limits[] = [
+  { name: 'none' },
+  { name: 'CPUQuota=100%', quota: 100 },
+  { name: 'CPUQuota=50%', quota: 50 },
+  { name: 'CPUQuota=20%', quota: 20 },
+  { name: 'Nice=5, two busy loops', nice: 5, loops: LOOPS },
+  { name: 'Nice=19, two busy loops', nice: 19, loops: LOOPS },
+  { name: 'MemoryMax=512M', memoryMiB: 512 },
+  { name: 'MemoryMax=384M', memoryMiB: 384 },
+  { name: 'MemoryMax=256M', memoryMiB: 256 },
+  { name: 'MemoryMax=192M', memoryMiB: 192 },
+];
+
+const { values } = parseArgs({
+  options: {
+    vms: { type: 'string', default: '1000' },
+    scrapes: { type: 'string', default: '8' },
+    interval: { type: 'string', default: '15' },
+    timeout: { type: 'string', default: '10' },
+    only: { type: 'string', default: '' },
+  },
+});
+const vms = Number(values.vms);
+const timeout = Number(values.timeout);
+
+const { path: scratch } = memoryFolder('kvm-bench-limits-');
+exitBySignal();
+const cleanups: (() => void)[] = [];
+process.once('exit', () => {
+  for (const work of cleanups.reverse()) work();
+});
+const rootfs = `${scratch}/host`;
+process.stderr.write(`${vms} VMs: generating the host\n`);
+const { host } = quiet({ seed: 1 }, vms, VCPUS, { qmp: false, libvirt: false });
+host.step(1);
+host.writeTo(rootfs);
+host.close();
+
+const rows = [
+  [
+    'limit',
+    'start',
+    'scrape: median',
+    'longest',
+    'missed',
+    'VMs shown, least',
+    'CPU',
+    'throttled',
+    'RSS MiB',
+    'end',
+  ],
+];
+for (const limits of ALL.filter(({ name }) => name.includes(values.only))) {
+  rows.push(await measure(limits));
+  process.stderr.write(`${rows.at(-1)?.join(' | ')}\n`);
+}
+process.stdout.write(markdown(rows));
+process.exit(0);
+
+async function measure({ name, quota, memoryMiB, nice = 0, loops = 0 }: Limits): Promise<string[]> {
+  const cpu = cgroup('cpu');
+  if (quota !== undefined) writeFileSync(`${cpu}/cpu.cfs_quota_us`, String((quota / 100) * PERIOD_US));
+  const ram = cgroup('memory');
+  if (memoryMiB !== undefined) writeFileSync(`${ram}/memory.limit_in_bytes`, String(memoryMiB * MIB));
+  const join = `echo $$ > ${cpu}/cgroup.procs; echo $$ > ${ram}/cgroup.procs; exec nice -n ${nice} "$@"`;
+  const wrapper = ['sh', '-c', join, 'sh'];
+  const busy = Array.from({ length: loops }, () => loop(cpu));
+  const undo: (() => void)[] = [];
+  const context = { after: (work: () => void) => void undo.push(work) };
+  const begin = performance.now();
+  let end = 'running';
+  try {
+    // As the first line of main.js has it.
+    const environment = { NODE_OPTIONS: '--max-semi-space-size=4' };
+    const flags = [`--path.rootfs=${rootfs}`];
+    const daemon = await startDaemon(context, flags, environment, 'serve', wrapper);
+    daemon.child.once('exit', (code, signal) => {
+      end = `${code ?? signal}`;
+    });
+    const start = (performance.now() - begin) / 1000;
+    const { waits, missed, least, used, throttled, rss } = await scrapes(
+      daemon,
+      cpu,
+      () => end === 'running',
+    );
+    const unhurried = end;
+    const code = end === 'running' ? await daemon.stop() : undefined;
+    return [
+      name,
+      `${start.toFixed(1)} s`,
+      ...[median(waits), Math.max(...waits)].map((each) => `${each.toFixed(2)} s`),
+      `${missed} of ${values.scrapes}`,
+      String(least),
+      `${(100 * used).toFixed(0)}%`,
+      `${(100 * throttled).toFixed(0)}%`,
+      rss.toFixed(0),
+      code === undefined
+        ? `${unhurried}, limit reached ${read(`${ram}/memory.failcnt`)} times`
+        : `exit ${code}`,
+    ];
+  } catch (error) {
+    return [name, ...Array.from({ length: 8 }, () => ''), String(error).slice(0, 200)];
+  } finally {
+    for (const work of undo) work();
+    for (const child of busy) child.kill('SIGKILL');
+    await gone(cpu);
+    await gone(ram);
+  }
+}
+
+interface Scrapes {
+  readonly waits: readonly number[];
+  readonly missed: number;
+  readonly least: number;
+  /** Shares of the time. */
+  readonly used: number;
+  readonly throttled: number;
+  readonly rss: number;
+}
+
+/** Scrapes as Prometheus does: at fixed times, with a time limit. */
+async function scrapes(daemon: Daemon, cpu: string, isAlive: () => boolean): Promise<Scrapes> {
+  const pid = daemon.pid;
+  const [cpuBefore, throttledBefore, begin] = [cpuSeconds(pid), throttledSeconds(cpu), performance.now()];
+  const waits: number[] = [];
+  let [missed, least, rss, used, seconds] = [0, vms, 0, 0, 0];
+  for (let i = 0; i < Number(values.scrapes) && isAlive(); i++) {
+    const start = performance.now();
+    try {
+      const response = await fetch(`${daemon.url}/metrics`, {
+        headers: { 'X-Prometheus-Scrape-Timeout-Seconds': String(timeout), 'Accept-Encoding': 'gzip' },
+        signal: AbortSignal.timeout(timeout * 1000),
+      });
+      const samples = parseSamples(await response.text());
+      least = Math.min(least, [...samples.keys()].filter((key) => key.startsWith('kvm_vm_vcpus{')).length);
+    } catch {
+      missed++;
+    }
+    waits.push((performance.now() - start) / 1000);
+    await sleep(Math.max(0, Number(values.interval) * 1000 - (performance.now() - start)));
+    if (!isAlive()) break;
+    rss = Math.max(rss, memory(pid).peakMiB);
+    used = cpuSeconds(pid) - cpuBefore;
+    seconds = (performance.now() - begin) / 1000;
+  }
+  const throttled = throttledSeconds(cpu) - throttledBefore;
+  return { waits, missed, least, used: used / seconds, throttled: throttled / seconds, rss };
+}
+
+function cgroup(controller: string): string {
+  const folder = `/sys/fs/cgroup/${controller}/kt-limits-${process.pid}`;
+  mkdirSync(folder, { recursive: true });
+  cleanups.push(() => tryRemove(folder));
+  return folder;
+}
+
+function tryRemove(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+/** The kernel removes a process from its cgroup some time after its end. */
+function gone(folder: string): Promise<void> {
+  return until(() => tryRemove(folder), `${folder} is empty`);
+}
+
+function loop(cpu: string): ChildProcess {
+  const child = spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' });
+  cleanups.push(() => child.kill('SIGKILL'));
+  writeFileSync(`${cpu}/cgroup.procs`, String(child.pid));
+  return child;
+}
+
+function throttledSeconds(cpu: string): number {
+  return Number(/^throttled_time (\d+)$/m.exec(read(`${cpu}/cpu.stat`))?.[1] ?? 0) / 1e9;
+}
+
+function read(path: string): string {
+  return readFileSync(path, 'utf8').trim();
+}
