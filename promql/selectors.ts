@@ -68,6 +68,15 @@ export function recordedSeries<L extends string>(name: string, matchers: Matcher
   return primary(selector(name, matchers));
 }
 
+/** The samples of such a series in a window. */
+export function recordedRange<L extends string>(
+  name: string,
+  window: string,
+  matchers: Matchers<L>,
+): RangeVector<L> {
+  return { range: `${selector(name, matchers)}[${window}]` };
+}
+
 /** The values of an expression in a window, one per `resolution`. */
 export function subquery<L extends string>(of: Vector<L>, window: string, resolution = ''): RangeVector<L> {
   return { range: `${asPrimary(of)}[${window}:${resolution}]` };

@@ -126,7 +126,10 @@ export function noisyConfiguration(name: string, rates: Rates, noise: Noise, sta
 }
 
 /** Around 1. */
-function autoregression(random: Random, { samples, correlation = 0.8, spread = 0.04 }: Noise): Float64Array {
+export function autoregression(
+  random: Random,
+  { samples, correlation = 0.8, spread = 0.04 }: Noise,
+): Float64Array {
   const series = new Float64Array(samples);
   let state = normal(random);
   for (let i = 0; i < samples; i++) {
@@ -149,6 +152,6 @@ function loadOf(random: Random, { samples, load }: Noise): Float64Array {
 }
 
 /** A normal random number. @see Box and Muller 1958 */
-function normal(random: Random): number {
+export function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }

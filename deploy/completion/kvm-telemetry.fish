@@ -304,7 +304,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l recording 
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l http.config.file -d 'Login and certificates: a file with the keys of Prometheus\' http_config, such as basic_auth, authorization, tls_config and http_headers.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l vm -d 'Name of the VM, or a pattern with * and ?. With several VMs, numbers are means per VM.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l host -d 'Label instance of the VMs. Necessary if several hosts have VMs with the same name.' -x
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l by -d 'Compare the detected stages, or the phases of \'kvm-telemetry phase set\'.' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l by -d 'Compare the detected stages, or the phases of \'kvm-telemetry phase set\'. With label=kernel, cpu, qemu_version, exporter_version, cluster or another label: the hosts of a fleet, by recorded series.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l last -d 'Time before now in which to find stages or phases. (default: 7d)' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l from -d 'Begin of the time in which to find stages or phases: a time with a zone (2026-11-27T04:00Z), a local time, or seconds of the epoch.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l to -d 'End of that time. (default: now)' -x

@@ -46,7 +46,10 @@ const FLAGS: Readonly<Record<string, readonly Flag[]>> = {
       '--host <pattern>',
       'Label instance of the VMs. Necessary if several hosts have VMs with the same name.',
     ],
-    ['--by <stage|phase>', "Compare the detected stages, or the phases of 'kvm-telemetry phase set'."],
+    [
+      '--by <stage|phase|label=name>',
+      "Compare the detected stages, or the phases of 'kvm-telemetry phase set'. With label=kernel, cpu, qemu_version, exporter_version, cluster or another label: the hosts of a fleet, by recorded series.",
+    ],
     ['--last <duration>', 'Time before now in which to find stages or phases. (default: 7d)'],
     ['--from <time>', `Begin of the time in which to find stages or phases: ${TIMES}.`],
     ['--to <time>', 'End of that time. (default: now)'],

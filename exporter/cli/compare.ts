@@ -1,14 +1,15 @@
 import { comparisonOf } from '../compare/comparison.ts';
+import { assessFleet } from '../compare/fleet/assess.ts';
 import { exitCodeOf, type Gate, judgeGates, parseGate } from '../compare/gate.ts';
 import type { Comparison } from '../compare/model.ts';
-import { type QuestionFlags, questionOf, questionOnOutputs } from '../compare/question.ts';
+import { fleetQuestionOf, type QuestionFlags, questionOf, questionOnOutputs } from '../compare/question.ts';
 import { areSavedOutputs } from '../compare/recording/recordings.ts';
 import { savedOutputs } from '../compare/recording/saved-outputs.ts';
 import { renderHtml } from '../compare/report/html.ts';
 import { renderJson } from '../compare/report/json.ts';
 import { renderMarkdown } from '../compare/report/markdown.ts';
 import { renderTable, type TableOptions } from '../compare/report/table.ts';
-import { compareFrom, type Source } from '../compare/source.ts';
+import { compareFleet, compareFrom, type ServerSource } from '../compare/source.ts';
 import { assess } from '../compare/statistics/assess.ts';
 import type { Assessment } from '../compare/statistics/assessment.ts';
 import { isWebAddress } from '../config/addresses.ts';
@@ -45,11 +46,11 @@ export async function runCompare(flags: CompareFlags): Promise<number> {
   const confidence = confidenceOf(flags.confidence);
   const out = flags.out === undefined ? undefined : outputFile('--out', flags.out);
   try {
-    const comparison = await read(
+    const assessment = await assessed(
       flags,
       gates.map(({ metric }) => metric),
+      confidence,
     );
-    const assessment = assess(comparison, { confidence });
     await write(render(assessment, out === undefined && process.stdout.isTTY), out);
     return judged(gates, assessment);
   } catch (error) {
@@ -58,6 +59,25 @@ export async function runCompare(flags: CompareFlags): Promise<number> {
     throw new ConfigError(error.message);
   } finally {
     out?.discard();
+  }
+}
+
+async function assessed(
+  flags: CompareFlags,
+  gated: readonly string[],
+  confidence: number,
+): Promise<Assessment> {
+  const question = fleetQuestionOf(flags, Date.now() / 1000, gated);
+  if (question === undefined) return assess(await read(flags, gated), { confidence });
+  if (flags.recording !== undefined)
+    throw new ConfigError('--recording does not go with --by label=: recordings have no recorded series');
+  const source = serverOf(flags);
+  const progress = new Progress(`compare: reading ${source.url}`);
+  try {
+    const comparison = await compareFleet(source, question, (share) => progress.report(share));
+    return assessFleet(comparison, { confidence });
+  } finally {
+    progress.end();
   }
 }
 
@@ -81,7 +101,7 @@ async function read(flags: CompareFlags, gated: readonly string[]): Promise<Comp
   }
 }
 
-function serverOf(flags: CompareFlags): Source {
+function serverOf(flags: CompareFlags): ServerSource {
   return { url: urlOf(flags.prometheus), httpConfigFile: flags['http.config.file'] };
 }
 

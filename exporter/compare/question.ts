@@ -1,7 +1,10 @@
 import { ConfigError } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import type { GivenTimes, Question } from './comparison.ts';
-import { METRICS, type MetricDefinition } from './metrics.ts';
+import { groupingOf } from './fleet/grouping.ts';
+import { FLEET_METRICS } from './fleet/metrics.ts';
+import type { FleetQuestion } from './fleet/read.ts';
+import { METRICS } from './metrics.ts';
 import type { Span } from './model.ts';
 import { NAMED_BY, type NamedBy } from './periods.ts';
 import { durationOf, isLocal, spanOf, timeOf } from './times.ts';
@@ -37,13 +40,15 @@ const SKEW = 60;
 export function questionOf(flags: QuestionFlags, now: number, gated: readonly string[] = []): Question {
   const { host, by, before, after, last, from, to } = flags;
   const vm = vmOf(flags);
-  const metrics = metricsOf(flags.metric ?? [], gated);
+  const metrics = metricsOf(flags.metric ?? [], gated, METRICS);
   const notes = zoneNotes(
     [before, after].flatMap((each) => each?.split('/') ?? []).concat(from ?? [], to ?? []),
   );
   const common = { vm, host, metrics, warmUp: durationOf('--warm-up', flags.warmUp ?? WARM_UP) };
   if (by === undefined && before === undefined && after === undefined)
-    throw new ConfigError('give --by stage, --by phase, or --before FROM/TO with --after FROM/TO');
+    throw new ConfigError(
+      'give --by stage, --by phase, --by label=NAME, or --before FROM/TO with --after FROM/TO',
+    );
   if (by !== undefined) {
     if (before !== undefined || after !== undefined)
       throw new ConfigError('--by does not go with --before and --after: give one');
@@ -98,11 +103,41 @@ export function questionOnOutputs(
       start: Math.min(...spans.map(({ start }) => start)),
       end: Math.max(...spans.map(({ end }) => end)),
     },
-    metrics: metricsOf(flags.metric ?? [], gated),
+    metrics: metricsOf(flags.metric ?? [], gated, METRICS),
     warmUp: 0,
     notes: [
       'Each configuration is one sample, with its warm-up, so that no interval can be given. The time of a saved output is when its file was last written.',
     ],
+  };
+}
+
+const LABEL = 'label=';
+
+/**
+ * The question on the hosts of a fleet; undefined if `--by` is not `label=NAME`.
+ *
+ * @throws ConfigError
+ */
+export function fleetQuestionOf(
+  flags: QuestionFlags,
+  now: number,
+  gated: readonly string[],
+): FleetQuestion | undefined {
+  const { by, vm, host, before, after, last, from, to } = flags;
+  if (by === undefined || !by.startsWith(LABEL)) return undefined;
+  const label = by.slice(LABEL.length);
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label))
+    throw new ConfigError(`--by: ${JSON.stringify(by)} names no label: give one such as label=kernel`);
+  const other = Object.entries({ vm, before, after }).find(([, value]) => value !== undefined);
+  if (other !== undefined)
+    throw new ConfigError(`--${other[0]} has no effect with --by label=: leave it out`);
+  return {
+    grouping: groupingOf(label),
+    host,
+    time: timeRange(last, from, to, now),
+    metrics: metricsOf(flags.metric ?? [], gated, FLEET_METRICS),
+    warmUp: durationOf('--warm-up', flags.warmUp ?? WARM_UP),
+    notes: zoneNotes([from, to].flatMap((each) => each ?? [])),
   };
 }
 
@@ -117,7 +152,7 @@ function namedBy(by: string): NamedBy {
   if (by === 'stage' || by === 'phase') return by;
   const words = Object.keys(NAMED_BY);
   throw new ConfigError(
-    `--by: ${JSON.stringify(by)} is not allowed: give ${words.join(' or ')}${didYouMean(by, words)}`,
+    `--by: ${JSON.stringify(by)} is not allowed: give ${words.join(' or ')} for VMs, or label=NAME for hosts${didYouMean(by, words)}`,
   );
 }
 
@@ -137,18 +172,22 @@ function timeRange(
   return { start: Math.floor(start), end: Math.floor(end) };
 }
 
-function metricsOf(ids: readonly string[], gated: readonly string[]): MetricDefinition[] {
-  const known = METRICS.map(({ id }) => id);
-  for (const [flag, all] of [
+function metricsOf<M extends { readonly id: string }>(
+  ids: readonly string[],
+  gated: readonly string[],
+  all: readonly M[],
+): M[] {
+  const known = all.map(({ id }) => id);
+  for (const [flag, given] of [
     ['--metric', ids],
     ['--fail-if', gated],
   ] as const) {
-    const unknown = all.find((id) => !known.includes(id));
+    const unknown = given.find((id) => !known.includes(id));
     if (unknown === undefined) continue;
     const hint = didYouMean(unknown, known) || `: there are ${known.join(', ')}`;
     throw new ConfigError(`${flag}: no metric ${JSON.stringify(unknown)}${hint}`);
   }
-  return ids.length === 0 ? [...METRICS] : METRICS.filter(({ id }) => ids.includes(id) || gated.includes(id));
+  return ids.length === 0 ? [...all] : all.filter(({ id }) => ids.includes(id) || gated.includes(id));
 }
 
 function zoneNotes(texts: readonly string[]): string[] {

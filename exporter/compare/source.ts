@@ -2,14 +2,18 @@ import { readHttpConfig } from '../prometheus/http-config.ts';
 import { HttpClient } from '../prometheus/request.ts';
 import { PrometheusServer } from '../prometheus/server.ts';
 import { comparisonOf, type Question } from './comparison.ts';
+import type { FleetComparison } from './fleet/model.ts';
+import { type FleetQuestion, readFleet } from './fleet/read.ts';
 import type { Comparison } from './model.ts';
 import { PrometheusArchive } from './prometheus-archive.ts';
 import { readRecordings } from './recording/recordings.ts';
 
 /** Where the samples are. */
-export type Source =
-  | { readonly url: string; readonly httpConfigFile: string | undefined }
-  | { readonly recordings: readonly string[] };
+export type Source = ServerSource | { readonly recordings: readonly string[] };
+export interface ServerSource {
+  readonly url: string;
+  readonly httpConfigFile: string | undefined;
+}
 
 /** The clock of the server may differ by this much without a note. */
 const MAX_SKEW = 30;
@@ -32,20 +36,38 @@ export function compareFrom(
     : fromFiles(source.recordings, question, onProgress);
 }
 
-async function fromServer(
-  { url, httpConfigFile }: Extract<Source, { readonly url: string }>,
+function fromServer(
+  source: ServerSource,
   question: Question,
   onProgress: (share: number) => void,
 ): Promise<Comparison> {
+  return withServer(source, (server, warnings) =>
+    comparisonOf(new PrometheusArchive(server, source.url), question, { onProgress, warnings }),
+  );
+}
+
+/** Reads what the hosts of a fleet did. @throws as compareFrom */
+export function compareFleet(
+  source: ServerSource,
+  question: FleetQuestion,
+  onProgress: (share: number) => void,
+): Promise<FleetComparison> {
+  return withServer(source, async (server, warnings) => {
+    const comparison = await readFleet(server, source.url, question, onProgress);
+    return { ...comparison, notes: [...comparison.notes, ...warnings()] };
+  });
+}
+
+async function withServer<T>(
+  { url, httpConfigFile }: ServerSource,
+  use: (server: PrometheusServer, warnings: () => string[]) => Promise<T>,
+): Promise<T> {
   const client = new HttpClient(httpConfigFile === undefined ? undefined : readHttpConfig(httpConfigFile));
   const warnings = new Set<string>();
   const onWarning = (warning: string): void => void warnings.add(`The server warned: ${warning}`);
   const server = new PrometheusServer({ url, client, onWarning });
   try {
-    return await comparisonOf(new PrometheusArchive(server, url), question, {
-      onProgress,
-      warnings: () => [...warnings, ...skewNotes(server.skewSeconds)],
-    });
+    return await use(server, () => [...warnings, ...skewNotes(server.skewSeconds)]);
   } finally {
     client.close();
   }

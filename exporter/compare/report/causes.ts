@@ -23,7 +23,9 @@ export function causeTexts({ configurations }: Assessment): CauseText[] {
     const { name, againstFirst } = configuration;
     const first = configurations.find((each) => each.name === againstFirst?.base);
     const loss = lossOf(configuration);
-    if (first === undefined || loss === undefined) return [];
+    // Of hosts nothing is read that could be a cause.
+    const isOfHosts = configuration.changesOfHosts !== undefined;
+    if (first === undefined || loss === undefined || isOfHosts) return [];
     const [before, after] = [measuredIn(first), measuredIn(configuration)];
     const causes = rankCauses({ before, after, loss, events: lossesOf(first, configuration) });
     const unknown = unknownIn(before, after).map((cause) => cause.replaceAll('_', ' '));

@@ -4,12 +4,13 @@ import { measuredMetrics } from './main-metrics.ts';
 import { percent } from './numbers.ts';
 
 /** How to read the report: one sentence each. */
-export function methodText({ confidence, configurations }: Assessment): string[] {
+export function methodText({ confidence, configurations, method = [] }: Assessment): string[] {
   const warmUp = Math.max(0, ...configurations.map((each) => each.warmUp));
   const share = `${Number((confidence * 100).toFixed(2))}%`;
   return [
     `Intervals in parentheses have a confidence of ${share}, each by itself.`,
     `A change counts as significant if it is so after Holm's correction for the number of metrics.`,
+    ...method,
     ...(warmUp === 0 ? [] : [`The first ${warmUp} s of each time are left out as warm-up.`]),
   ];
 }

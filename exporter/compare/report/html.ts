@@ -22,11 +22,14 @@ export function renderHtml(assessment: Assessment): string {
   const others = otherMetrics(assessment);
   const title = html(`${plainName(subject)}: ${configurations.length} configurations compared`);
   const notes = [...notesOf(assessment)].map((note) => `<li>${note}</li>`);
+  const hasLines = main.some(({ id }) =>
+    configurations.some(({ estimates }) => (estimates.get(id)?.line.length ?? 0) > 0),
+  );
   const sections = [
     section('Verdict', verdictOf(assessment)),
     section('Main metrics', `<div class="grid-of-cards">${main.map(chart).join('\n')}</div>`),
     metricTable(assessment, main),
-    section('Over the time', legend(configurations) + main.map(line).join('\n')),
+    ...(hasLines ? [section('Over the time', legend(configurations) + main.map(line).join('\n'))] : []),
     ...(others.length === 0 ? [] : [section('All other metrics', otherTables())]),
     section('The same work?', sameWork(assessment)),
     section('Techniques in force', techniqueTable(assessment)),

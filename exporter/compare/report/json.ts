@@ -1,4 +1,11 @@
-import type { Assessment, Change, Comparing, Estimate } from '../statistics/assessment.ts';
+import type {
+  AssessedConfiguration,
+  Assessment,
+  Change,
+  Comparing,
+  Estimate,
+  HostChange,
+} from '../statistics/assessment.ts';
 import { causeTexts } from './causes.ts';
 
 /** Raised if a field is removed or changes its meaning. */
@@ -14,7 +21,7 @@ export function renderJson(assessment: Assessment): string {
     metrics,
     causes: causeTexts(assessment),
     configurations: configurations.map(
-      ({ estimates, againstFirst, againstPrevious, techniques, ...about }) => ({
+      ({ estimates, againstFirst, againstPrevious, techniques, changesOfHosts, ...about }) => ({
         ...about,
         techniques: Object.fromEntries(
           [...techniques].map(([technique, states]) => [technique, Object.fromEntries(states)]),
@@ -22,6 +29,7 @@ export function renderJson(assessment: Assessment): string {
         values: Object.fromEntries([...estimates].map(([id, estimate]) => [id, valueJson(estimate)])),
         againstFirst: comparingJson(againstFirst),
         againstPrevious: comparingJson(againstPrevious),
+        ...(changesOfHosts === undefined ? {} : { hostsAgainstFirst: hostsJson(changesOfHosts) }),
       }),
     ),
   };
@@ -46,6 +54,11 @@ function comparingJson(comparing: Comparing | undefined): object | null {
     differences,
     changes: Object.fromEntries([...changes].map(([id, change]) => [id, changeJson(change)])),
   };
+}
+
+function hostsJson(byMetric: NonNullable<AssessedConfiguration['changesOfHosts']>): object {
+  const json = ({ host, change }: HostChange): object => ({ host, ...changeJson(change) });
+  return Object.fromEntries([...byMetric].map(([id, changes]) => [id, changes.map(json)]));
 }
 
 function changeJson({ verdict, gain, interval, p, isComparable, why }: Change): object {

@@ -41,5 +41,6 @@ export function workColumns(configurations: readonly AssessedConfiguration[]): C
 export function subjectsText(configurations: readonly AssessedConfiguration[]): string {
   const vms = [...new Set(configurations.flatMap((configuration) => configuration.vms))];
   const hosts = [...new Set(configurations.flatMap((configuration) => configuration.hosts))];
+  if (vms.length === 0) return `${hosts.length} hosts: ${namesOf(hosts)}`;
   return `${vms.length === 1 ? 'VM' : `${vms.length} VMs:`} ${namesOf(vms)} on ${namesOf(hosts)}`;
 }

@@ -63,6 +63,14 @@ export interface AssessedConfiguration extends Omit<Configuration, 'interval' | 
   /** undefined for the first configuration. */
   readonly againstFirst: Comparing | undefined;
   readonly againstPrevious: Comparing | undefined;
+  /** Where hosts are the samples: the change of each host that was in the first configuration too, by the id of the metric. */
+  readonly changesOfHosts?: ReadonlyMap<string, readonly HostChange[]>;
+}
+
+/** Its p value is corrected for the number of hosts. */
+export interface HostChange {
+  readonly host: string;
+  readonly change: Change;
 }
 
 export interface Assessment {
@@ -72,4 +80,6 @@ export interface Assessment {
   /** Those for one I/O first if the work differed. */
   readonly metrics: readonly Omit<ComparedMetric, 'valueOf'>[];
   readonly configurations: readonly AssessedConfiguration[];
+  /** How to read the report, if not as that of VMs. */
+  readonly method?: readonly string[];
 }

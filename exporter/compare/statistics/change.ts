@@ -15,39 +15,67 @@ export interface Pair {
 
 /** The variance of the logarithm that rounding of doubles may hide. */
 const ROUNDING = 1e-18;
+const NO_TREND: Trend = { mean: 0, variance: 0, df: 1 };
 
 /** Judges all metrics of two configurations together, so that their number is corrected for. */
 export function changesOf(pairs: readonly Pair[], confidence: number): Map<string, Change> {
-  const tests = pairs.map((pair) => ({ pair, tested: test(pair, confidence) }));
-  const known = tests.flatMap(({ tested }) => tested.p ?? []);
-  const corrected = holm(known)[Symbol.iterator]();
-  return new Map(
-    tests.map(({ pair, tested }) => {
-      const p = tested.p === undefined ? undefined : corrected.next().value;
-      const { metric, from, to, isComparable } = pair;
-      const verdict = p === undefined ? 'unknown' : p > 1 - confidence ? 'same' : direction(metric, from, to);
-      return [metric.id, { ...tested, p, verdict, from: from.value, to: to.value, isComparable }];
-    }),
+  const changes = judged(
+    pairs.map((pair) => tested(pair, confidence)),
+    confidence,
   );
+  return new Map(pairs.map(({ metric }, i) => [metric.id, changes[i] as Change]));
 }
 
-function direction({ better }: ComparedMetric, from: Estimated, to: Estimated): Verdict {
+/** A test whose p value is not yet corrected. */
+export interface Test extends Omit<Change, 'verdict'> {
+  readonly better: ComparedMetric['better'];
+}
+
+/** Corrects the p values of all tests together and judges each. */
+export function judged(tests: readonly Test[], confidence: number): Change[] {
+  const corrected = holm(tests.flatMap((test) => test.p ?? []))[Symbol.iterator]();
+  return tests.map(({ better, ...test }) => {
+    const p = test.p === undefined ? undefined : corrected.next().value;
+    const verdict =
+      p === undefined ? 'unknown' : p > 1 - confidence ? 'same' : direction(better, test.from, test.to);
+    return { ...test, p, verdict };
+  });
+}
+
+function direction(better: Test['better'], from = Number.NaN, to = Number.NaN): Verdict {
   if (better === 'neither') return 'changed';
-  return Number(to.value) > Number(from.value) === (better === 'higher') ? 'better' : 'worse';
+  return to > from === (better === 'higher') ? 'better' : 'worse';
 }
 
 type Tested = Pick<Change, 'gain' | 'interval' | 'p' | 'why'>;
 
-function test({ from, to }: Pair, confidence: number): Tested {
+/** What would have changed anyway: the mean of the logarithm of a ratio. */
+export interface Trend extends Pick<MeanError, 'variance' | 'df'> {
+  readonly mean: number;
+}
+
+/** The test of one metric in two configurations. */
+export function tested(pair: Pair, confidence: number, trend = NO_TREND): Test {
+  const { metric, from, to, isComparable } = pair;
+  return {
+    ...numbersOf(pair, confidence, trend),
+    better: metric.better,
+    from: from.value,
+    to: to.value === undefined ? undefined : to.value / Math.exp(trend.mean),
+    isComparable,
+  };
+}
+
+function numbersOf({ from, to }: Pair, confidence: number, trend: Trend): Tested {
   const isKnown = from.value !== undefined && to.value !== undefined && from.value !== 0;
-  const gain = isKnown ? Number(to.value) / Number(from.value) - 1 : undefined;
+  const gain = isKnown ? Number(to.value) / Number(from.value) / Math.exp(trend.mean) - 1 : undefined;
   const why = whyUnknown(from, to);
   if (why !== undefined || from.error === undefined || to.error === undefined)
     return { gain, interval: undefined, p: undefined, why };
   if (from.value === 0 || to.value === 0)
     return { ...againstZero(from.error, to.error, from, to), gain, why };
   return {
-    ...ofLogarithms(from.error, to.error, Number(to.value) / Number(from.value), confidence),
+    ...ofLogarithms(from.error, to.error, Math.log(Number(to.value) / Number(from.value)), confidence, trend),
     gain,
     why,
   };
@@ -59,12 +87,14 @@ function ofLogarithms(
   to: MeanError,
   ratio: number,
   confidence: number,
+  trend: Trend,
 ): Pick<Tested, 'interval' | 'p'> {
   const [a, b] = [Math.max(from.variance, ROUNDING), Math.max(to.variance, ROUNDING)];
-  const df = (a + b) ** 2 / (a ** 2 / from.df + b ** 2 / to.df);
-  const error = Math.sqrt(a + b);
+  const c = trend.variance;
+  const df = (a + b + c) ** 2 / (a ** 2 / from.df + b ** 2 / to.df + c ** 2 / trend.df);
+  const error = Math.sqrt(a + b + c);
   const width = criticalT(confidence, df) * error;
-  const distance = Math.log(ratio);
+  const distance = ratio - trend.mean;
   return {
     interval: [Math.expm1(distance - width), Math.expm1(distance + width)],
     p: twoSidedP(distance / error, df),

@@ -18,7 +18,7 @@ const MAX_POINTS = 120;
 /** A metric in one configuration, with its interval. */
 export function estimate(
   { id, valueOf: metricOf }: ComparedMetric,
-  { observations, spans, warmUp }: Configuration,
+  { observations, spans, warmUp }: Pick<Configuration, 'observations' | 'spans' | 'warmUp'>,
   confidence: number,
 ): Estimated {
   const samples = samplesOf(observations.get(id) ?? [], spans, warmUp);

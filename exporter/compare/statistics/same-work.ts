@@ -11,8 +11,10 @@ const OTHER_VMS = 0.2;
 /** CPUs. Smaller differences of the other VMs' use are noise. */
 const OTHER_VMS_CPUS = 0.5;
 
+type Worked = Pick<Configuration, 'work' | 'hosts' | 'vms'>;
+
 /** In what the work of a configuration differs from that of its base, so much that metrics are incomparable. */
-export function differencesOf(base: Configuration, { work, hosts, vms }: Configuration): Difference[] {
+export function differencesOf(base: Worked, { work, hosts, vms }: Worked): Difference[] {
   return [
     ...sets('on the hosts', base.hosts, hosts, true),
     ...sets('of the VMs', base.vms, vms, true),

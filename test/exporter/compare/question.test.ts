@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type QuestionFlags, questionOf } from '../../../exporter/compare/question.ts';
+import { fleetQuestionOf, type QuestionFlags, questionOf } from '../../../exporter/compare/question.ts';
 
 const NOW = 1_795_752_000;
 const asked = (flags: QuestionFlags, gated: readonly string[] = []) =>
@@ -49,8 +49,11 @@ test('chosen metrics, in the order of the report, with those of thresholds', () 
 
 const REFUSED: [QuestionFlags, RegExp][] = [
   [{ vm: '', by: 'stage' }, /--vm is missing/],
-  [{}, /give --by stage, --by phase, or --before/],
-  [{ by: 'stages' }, /"stages" is not allowed: give stage or phase: did you mean "stage"\?/],
+  [{}, /give --by stage, --by phase, --by label=NAME, or --before/],
+  [
+    { by: 'stages' },
+    /"stages" is not allowed: give stage or phase for VMs, or label=NAME for hosts: did you mean "stage"\?/,
+  ],
   [{ by: 'stage', before: '1/2' }, /--by does not go with/],
   [{ before: '1795750000/1795751000' }, /go together/],
   [{ before: '1795750000/1795751000', after: '1795750900/1795751900' }, /overlap/],
@@ -73,4 +76,31 @@ test('refuses a threshold for no metric', () => {
     () => asked({ by: 'stage' }, ['exits_per_ios']),
     /--fail-if: no metric "exits_per_ios": did you mean "exits_per_io"\?/,
   );
+});
+
+test('--by label= asks for the hosts of a fleet', () => {
+  const question = fleetQuestionOf({ by: 'label=kernel', host: 'kvm*', last: '2d', metric: ['cpu'] }, NOW, [
+    'iops',
+  ]);
+  assert.equal(question?.grouping.metric, 'kvm_host_info');
+  assert.deepEqual(
+    question.metrics.map(({ id }) => id),
+    ['iops', 'cpu'],
+  );
+  assert.equal(question.time.end - question.time.start, 2 * 86_400);
+  assert.equal(fleetQuestionOf({ by: 'label=rack' }, NOW, [])?.grouping.metric, 'host:kvm_vms:count');
+  assert.equal(fleetQuestionOf({ by: 'phase' }, NOW, []), undefined);
+});
+
+test('what --by label= cannot use is refused', () => {
+  const refused: readonly [QuestionFlags, RegExp][] = [
+    [{ by: 'label=' }, /names no label/],
+    [{ by: 'label=a-b' }, /names no label/],
+    [{ by: 'label=kernel', vm: 'web-1' }, /--vm has no effect with --by label=/],
+    [{ by: 'label=kernel', before: '1/2' }, /--before has no effect/],
+    [{ by: 'label=kernel', metric: ['read_iops'] }, /no metric "read_iops"/],
+    [{ by: 'label=kernel', from: '2', last: '1d' }, /--last does not go with --from/],
+  ];
+  for (const [flags, message] of refused)
+    assert.throws(() => fleetQuestionOf(flags, NOW, []), { name: 'ConfigError', message });
 });

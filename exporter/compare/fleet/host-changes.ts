@@ -1,0 +1,56 @@
+import type { HostChange } from '../statistics/assessment.ts';
+import { judged, type Trend, tested } from '../statistics/change.ts';
+import { estimate } from '../statistics/estimate.ts';
+import { differencesOf } from '../statistics/same-work.ts';
+import { observationsOf, valueIn } from './host-values.ts';
+import { type FleetMetric, IN_FLIGHT, IOPS } from './metrics.ts';
+import { type FleetComparison, type FleetHost, type HostTime, spanOfWindow } from './model.ts';
+
+/**
+ * The change of each host by itself, from the windows of its own times, less what the time changed on hosts that stayed.
+ * Corrected for the number of hosts.
+ */
+export function changesOfHosts(
+  { metrics, windows }: FleetComparison,
+  { pairs, trends }: { readonly pairs: readonly FleetHost[]; readonly trends: ReadonlyMap<string, Trend> },
+  base: string,
+  group: string,
+  confidence: number,
+): Map<string, HostChange[]> {
+  const whole = { start: windows.start, end: spanOfWindow(windows, windows.count - 1).end };
+  return new Map(
+    metrics.map((metric) => {
+      const tests = pairs.flatMap(({ groups }) => {
+        const [before, after] = [groups.get(base), groups.get(group)];
+        if (before === undefined || after === undefined) return [];
+        const of = (time: HostTime) =>
+          estimate(
+            metric,
+            {
+              observations: new Map([[metric.id, observationsOf(metric, time, windows)]]),
+              spans: [whole],
+              warmUp: 0,
+            },
+            confidence,
+          );
+        const isComparable = metric.isPerIo || differencesOf(worked(before), worked(after)).length === 0;
+        return tested(
+          { metric, from: of(before), to: of(after), isComparable },
+          confidence,
+          trends.get(metric.id),
+        );
+      });
+      const changes = judged(tests, confidence);
+      return [
+        metric.id,
+        pairs.flatMap(({ name }, i) => (changes[i] ? [{ host: name, change: changes[i] }] : [])),
+      ];
+    }),
+  );
+}
+
+function worked(time: HostTime): Parameters<typeof differencesOf>[0] {
+  const of = (metric: FleetMetric): number | undefined => valueIn(metric, time, time.windows);
+  const unknown = { readShare: undefined, bytesPerIo: undefined, vcpus: undefined, otherVmsCpu: undefined };
+  return { hosts: [], vms: [], work: { ...unknown, iosPerSecond: of(IOPS), inFlight: of(IN_FLIGHT) } };
+}
