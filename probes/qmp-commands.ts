@@ -4,6 +4,7 @@
  * @see https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html
  */
 export const QMP_COMMANDS = [
+  'query-balloon',
   'query-block',
   'query-blockstats',
   'query-cpus-fast',

@@ -84,6 +84,10 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     why: 'Linux 6.1 has no sched_ext, and these kernels no uclamp; test/exporter/collectors/cpu-state.test.ts',
   },
   {
+    pattern: /^kvm_vm_memory_balloon_actual_bytes$/,
+    why: 'the captured VM has no balloon; test/e2e/qmp.test.ts',
+  },
+  {
     pattern: /^kvm_(vm_migration_.*|host_(swapped_pages|numa_pages_migrated)_total)$/,
     why: 'no VM was migrated and the captures have no /proc/vmstat; test/simhost/memory.test.ts',
   },

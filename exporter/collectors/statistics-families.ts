@@ -119,6 +119,8 @@ export function addStatistics(
   }
   if (statistics.state !== '') families.add('kvm_vm_state_info', { vm, state: statistics.state }, 1);
   if (statistics.migration !== undefined) addMigration(families, vm, statistics.migration);
+  if (statistics.balloon !== undefined)
+    families.add('kvm_vm_memory_balloon_actual_bytes', { vm }, statistics.balloon);
   addIothreads(families, vm, statistics.iothreads);
   for (const disk of statistics.disks) {
     addDisk(families, vm, disk, isDedicated(disk, statistics.disks));

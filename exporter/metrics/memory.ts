@@ -18,6 +18,11 @@ export const memoryMetrics = {
     "Memory of the VM's process in huge pages. kind: hugetlb (reserved), transparent (updated every ten minutes or more).",
     '/proc/<pid>/status HugetlbPages, /proc/<pid>/smaps_rollup',
   ),
+  kvm_vm_memory_balloon_actual_bytes: gauge(
+    ['vm'],
+    'Memory that the guest has: its size without what the balloon took. Absent without a balloon device.',
+    'QMP query-balloon',
+  ),
   kvm_vm_numa_pages_migrated_total: counter(
     ['vm'],
     'Pages that NUMA balancing moved to another node for vCPUs and I/O threads. Absent without CONFIG_NUMA_BALANCING.',

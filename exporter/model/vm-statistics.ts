@@ -97,6 +97,8 @@ export interface VmStatistics {
   readonly state: string;
   /** Only QEMU's monitor reports it. */
   readonly migration?: Migration | undefined;
+  /** Memory that the guest has, in bytes. Only QEMU's monitor reports it, of a VM with a balloon. */
+  readonly balloon?: number | undefined;
 }
 
 /**

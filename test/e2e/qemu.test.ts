@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { sample, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { type Guest, type GuestOptions, hasKvm, runGuest, threadId } from '../../testing/qemu.ts';
 import { has, hasTool, which } from '../../testing/tools.ts';
 
@@ -54,6 +57,61 @@ test('a real VM has its name, thread roles and growing times, and is gone at the
   vm.stop();
   const gone = await daemon.metrics();
   assert.ok(!gone.includes('kt-real'), 'no series of a VM that has ended');
+});
+
+/** bytes, packets and dropped packets of both directions, as the guest of the tap sees them. */
+function tapCounters(tap: string): Record<string, number> {
+  interface Side {
+    readonly bytes: number;
+    readonly packets: number;
+    readonly dropped: number;
+  }
+  const text = execFileSync('ip', ['-s', '-j', 'link', 'show', tap], { encoding: 'utf8' });
+  const [link] = JSON.parse(text) as [{ stats64: { rx: Side; tx: Side } }];
+  const named = (direction: string, { bytes, packets, dropped }: Side): [string, number][] => [
+    [`${direction} bytes`, bytes],
+    [`${direction} packets`, packets],
+    [`${direction} dropped`, dropped],
+  ];
+  const { rx, tx } = link.stats64;
+  return Object.fromEntries([...named('transmit', rx), ...named('receive', tx)]);
+}
+
+test("traffic of a VM's taps is that of `ip -s link`", async (context) => {
+  if (!canRun(context) || !hasTool(context, 'ip', 'iproute2')) return;
+  const isRoot = has(context, process.geteuid?.() === 0, 'only root can make a tap');
+  if (!isRoot || !has(context, existsSync('/dev/net/tun'), 'no /dev/net/tun: modprobe tun')) return;
+  // A hub of QEMU sends what it gets from one tap to the other one.
+  const taps = ['kttap0', 'kttap1'];
+  const extra = taps.flatMap((tap, i) => [
+    ...['-netdev', `tap,id=n${i},ifname=${tap},script=no,downscript=no`],
+    ...['-netdev', `hubport,id=h${i},hubid=0,netdev=n${i}`],
+  ]);
+  guest(context, { name: 'kt-tap', vcpus: 1, extra });
+  execFileSync('ip', ['address', 'add', '198.18.254.1/24', 'dev', taps[0] ?? '']);
+  for (const tap of taps) execFileSync('ip', ['link', 'set', tap, 'up']);
+  const daemon = await startDaemon(context, ['--collector.network']);
+  const socket = createSocket('udp4').bind(0, '198.18.254.1', () => socket.setBroadcast(true));
+  context.after(() => socket.close());
+  await once(socket, 'listening');
+  const counters = (): Record<string, number>[] => taps.map(tapCounters);
+  const sum = (each: Record<string, number>[], name: string): number =>
+    each.reduce((total, counter) => total + (counter[name] ?? 0), 0);
+  const atFirst = counters();
+  await until(() => {
+    for (let i = 0; i < 10; i++) socket.send(Buffer.alloc(100), 9, '198.18.254.255');
+    return sum(counters(), 'transmit packets') >= sum(atFirst, 'transmit packets') + 100;
+  });
+
+  const before = counters();
+  const samples = await daemon.samples();
+  const after = counters();
+  for (const name of Object.keys(before[0] ?? {})) {
+    const [direction = '', what = ''] = name.split(' ');
+    const seen = sample(samples, `kvm_vm_network_${what}_total`, { vm: 'kt-tap', direction });
+    const [least, most] = [sum(before, name), sum(after, name)];
+    assert.ok(least <= seen && seen <= most, `${name}: ${least} ${seen} ${most}`);
+  }
 });
 
 test("a thread's counters lie between the kernel's values before and after", async (context) => {

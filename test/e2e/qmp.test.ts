@@ -129,6 +129,18 @@ test('disks, their queues and IOThreads come from the monitor', async (context) 
   );
 });
 
+test('a balloon is that of the monitor, and a VM without one has none', async (context) => {
+  if (!canRun(context)) return;
+  const vm = guestWithMonitor(context, { name: 'kt-qmp-balloon', extra: ['-device', 'virtio-balloon-pci'] });
+  guestWithMonitor(context, { name: 'kt-qmp-none' });
+  const { actual } = (await qmpCommand(vm.monitor, { execute: 'query-balloon' })) as { actual: number };
+  const samples = await (await startDaemon(context, ['--profile=full', ...PATIENT])).samples();
+  const metric = 'kvm_vm_memory_balloon_actual_bytes';
+  assert.equal(sample(samples, metric, { vm: 'kt-qmp-balloon' }), actual);
+  assert.equal(sample(samples, 'kvm_vm_source_up', { vm: 'kt-qmp-none', source: 'qmp' }), 1);
+  assert.deepEqual(series(samples, metric, { vm: 'kt-qmp-none' }), []);
+});
+
 test('latency histograms of QEMU are exported', async (context) => {
   if (!canRun(context)) return;
   const vm = guestWithMonitor(context, { name: 'kt-qmp-hist' });

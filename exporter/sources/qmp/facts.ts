@@ -19,4 +19,5 @@ export interface Facts {
   readonly pci: readonly QmpPciDevice[];
   /** Drivers of virtio disks that have no block node of QEMU. */
   readonly driversWithoutBlock: readonly string[];
+  readonly hasBalloon: boolean;
 }

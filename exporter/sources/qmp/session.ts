@@ -1,4 +1,5 @@
 import { SourceError, sourceError } from '../../../probes/errors.ts';
+import { readBalloon } from '../../../probes/qmp-balloon.ts';
 import { type QmpBlock, readBlock } from '../../../probes/qmp-block.ts';
 import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
 import { QmpConnection } from '../../../probes/qmp-connection.ts';
@@ -166,17 +167,22 @@ export class QmpSession {
     const facts = await this.#currentFacts(qmp);
     const none: QmpStatistics = { values: new Map(), histograms: new Map() };
     const hasMore = [...(facts.types?.keys() ?? [])].some((name) => !elsewhere.has(name));
-    const [vm, vcpus, disks, state, migration] = await Promise.all([
+    const [vm, vcpus, disks, state, migration, balloon] = await Promise.all([
       hasMore ? readVmStats(qmp, this.timeoutMs) : none,
       hasMore ? readVcpuStats(qmp, this.timeoutMs) : ([] as QmpVcpuStatistics[]),
       readBlockstats(qmp, this.timeoutMs),
       readStatus(qmp, this.timeoutMs),
       readMigration(qmp, this.timeoutMs),
+      facts.hasBalloon ? readBalloon(qmp, this.timeoutMs) : undefined,
     ]);
     const known = new Set(facts.cpus.map(({ qomPath }) => qomPath));
     const isNew = vcpus.some(({ qomPath }) => !known.has(qomPath));
     const latest = isNew ? await this.#readFacts(qmp) : facts;
-    return { ...vmStatistics(latest, vm, vcpus, disks, state), migration: directed(migration, state) };
+    return {
+      ...vmStatistics(latest, vm, vcpus, disks, state),
+      migration: directed(migration, state),
+      balloon,
+    };
   }
 
   async #checkIdentity(qmp: QmpConnection): Promise<void> {
@@ -193,13 +199,14 @@ export class QmpSession {
 
   async #readFacts(qmp: QmpConnection): Promise<Facts> {
     const { timeoutMs } = this;
-    const [version, cpus, iothreads, blocks, pci, types] = await Promise.all([
+    const [version, cpus, iothreads, blocks, pci, types, balloon] = await Promise.all([
       readVersion(qmp, timeoutMs),
       readCpus(qmp, timeoutMs),
       readIothreads(qmp, timeoutMs),
       readBlock(qmp, timeoutMs),
       pciOrNone(qmp, timeoutMs),
       this.#facts?.types ?? typesOrNone(qmp, timeoutMs),
+      readBalloon(qmp, timeoutMs),
     ]);
     const queues = new Map<string, QmpDiskQueues>();
     const controllers: Controllers = new Map();
@@ -208,7 +215,8 @@ export class QmpSession {
       if (device !== undefined) queues.set(device, await readDiskQueues(qmp, device, timeoutMs, controllers));
     }
     const driversWithoutBlock = await driversOf(qmp, pci, blocks, timeoutMs);
-    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci, driversWithoutBlock };
+    const hasBalloon = balloon !== undefined;
+    this.#facts = { version, types, cpus, iothreads, blocks, queues, pci, driversWithoutBlock, hasBalloon };
     this.#factsAt = this.now();
     return this.#facts;
   }

@@ -16,6 +16,7 @@ const FACTS: Facts = {
   queues: new Map(),
   pci: [],
   driversWithoutBlock: [],
+  hasBalloon: false,
 };
 
 function withDisks(disks: readonly object[], facts: Partial<Facts> = {}): VmStatistics {
