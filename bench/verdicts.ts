@@ -126,7 +126,8 @@ function beNice(name: string): void {
   const { pid } = guestOf(name);
   for (const comm of ['CPU 0/KVM', 'IO io0']) setPriority(Number(threadId(pid, comm)), LOWEST);
   const share = `/proc/${pid}/autogroup`;
-  const polls = SITUATIONS[name]?.pollMaxNs === POLLS;
+  const { pollMaxNs, program } = SITUATIONS[name] ?? {};
+  const polls = pollMaxNs === POLLS && program?.honoursNoNotify === true;
   if (existsSync(share)) writeFileSync(share, String(polls ? NICE_POLLER : NICE));
 }
 
