@@ -77,7 +77,8 @@ function readDisk(
   const carriers = links.map(({ carrier, link }) => ({
     name: carrier,
     controller: CONTROLLER.exec(link)?.[1],
-    node: numaNode(host, carrier, link),
+    // A loop or device-mapper disk has no node, and a host may have hundreds.
+    node: isVirtual(link) ? undefined : numaNode(host, carrier, link),
   }));
   const nodes = new Set(carriers.map(({ node }) => node));
   const loopFile = name.startsWith('loop')
@@ -111,9 +112,13 @@ function deviceNumber(text: string | undefined): DeviceNumber | undefined {
   return major === undefined || minor === undefined ? undefined : { major, minor };
 }
 
-/** NVMe over Fabrics is a real device on a virtual bus. */
 function isPhysical(link: string): boolean {
-  return link !== '' && (!link.includes('/devices/virtual/') || link.includes('/nvme-fabrics/'));
+  return link !== '' && !isVirtual(link);
+}
+
+/** NVMe over Fabrics is a real device on a virtual bus. */
+function isVirtual(link: string): boolean {
+  return link.includes('/devices/virtual/') && !link.includes('/nvme-fabrics/');
 }
 
 /**

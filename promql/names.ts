@@ -15,8 +15,7 @@ type ForeignGauge =
   | 'scrape_samples_scraped'
   | 'process_resident_memory_bytes'
   | 'process_start_time_seconds'
-  | 'process_open_fds'
-  | 'nodejs_eventloop_lag_p99_seconds';
+  | 'process_open_fds';
 type ForeignCounter = 'process_cpu_seconds_total';
 type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
 

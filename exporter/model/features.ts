@@ -68,8 +68,9 @@ type Answers = Partial<Record<Feature, boolean | undefined>>;
 
 function affinityOf({ topology, threads, unpinned, memory, deviceNodes }: FeatureInput): Answers {
   const facts = factsOf(topology);
-  const vcpus = threads.filter(({ role }) => role === 'vcpu').map(({ allowed }) => allowed);
-  const io = ioThreads(threads);
+  // Threads share their lists: a VM has few different ones.
+  const vcpus = masksOf(threads.filter(({ role }) => role === 'vcpu'));
+  const io = masksOf(ioThreads(threads));
   const arePinned = (masks: readonly (readonly number[])[]): boolean | undefined => {
     if (masks.length === 0 || facts.online.size < 2) return undefined;
     const pins = masks.map((mask) => isPin(facts.mask(mask), { unpinned, threads }, facts));
@@ -89,11 +90,13 @@ function affinityOf({ topology, threads, unpinned, memory, deviceNodes }: Featur
 }
 
 /** In a VM without I/O threads the emulator does the I/O. */
-function ioThreads(threads: FeatureInput['threads']): (readonly number[])[] {
+function ioThreads(threads: FeatureInput['threads']): FeatureInput['threads'] {
   const io = threads.filter(({ role }) => IO_THREAD_ROLES.has(role));
-  return (io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator')).map(
-    ({ allowed }) => allowed,
-  );
+  return io.length > 0 ? io : threads.filter(({ role }) => role === 'emulator');
+}
+
+function masksOf(threads: FeatureInput['threads']): (readonly number[])[] {
+  return [...new Set(threads.map(({ allowed }) => allowed))];
 }
 
 /**

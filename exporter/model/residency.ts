@@ -41,7 +41,12 @@ export function observe(residency: Residency, cpu: number, seconds: number, maxC
 
 /** The CPUs on which the last few samples found the thread. */
 export function latestCpus({ recent }: Residency): number[] {
-  return [...new Set(recent.slice(-LATEST))];
+  const cpus: number[] = [];
+  for (let i = Math.max(0, recent.length - LATEST); i < recent.length; i++) {
+    const cpu = recent[i];
+    if (cpu !== undefined && !cpus.includes(cpu)) cpus.push(cpu);
+  }
+  return cpus;
 }
 
 /**
@@ -51,6 +56,7 @@ export function latestCpus({ recent }: Residency): number[] {
  */
 export function migrationRate({ recent }: Residency, interval: number): number | undefined {
   if (recent.length < REMEMBERED) return undefined;
-  const moves = recent.filter((cpu, i) => i > 0 && cpu !== recent[i - 1]).length;
+  let moves = 0;
+  for (let i = 1; i < recent.length; i++) if (recent[i] !== recent[i - 1]) moves++;
   return moves / ((recent.length - 1) * interval);
 }

@@ -14,12 +14,15 @@ export interface Traced {
 export class TracedThreads {
   readonly #byTid = new Map<number, { readonly thread: VmThread; readonly owner: Owner }>();
 
+  /** Of the VMs at the last update. */
+  #keys: readonly string[] = [];
+
   constructor(private readonly traced: Traced) {}
 
   /** Adds new threads and VMs. A thread that ended stays: the kernel's maps still hold its last counts. */
   update(): void {
-    const alive = this.vms;
-    for (const vm of this.traced.vms) {
+    const { vms } = this.traced;
+    for (const vm of vms) {
       for (const thread of this.traced.threadsOf(vm)) {
         const known = this.#byTid.get(thread.tid);
         if (known?.thread === thread && known.owner.vm === vm.key) continue;
@@ -27,6 +30,13 @@ export class TracedThreads {
         this.#byTid.set(thread.tid, { thread, owner });
       }
     }
+    this.#forgetEnded(vms.map(({ key }) => key));
+  }
+
+  #forgetEnded(keys: readonly string[]): void {
+    if (keys.length === this.#keys.length && keys.every((key, i) => key === this.#keys[i])) return;
+    this.#keys = keys;
+    const alive = new Set(keys);
     for (const [tid, { owner }] of this.#byTid) if (!alive.has(owner.vm)) this.#byTid.delete(tid);
   }
 

@@ -217,7 +217,7 @@ export class Trace {
     const hasChanged = !isDeepStrictEqual(this.settings, this.#applied);
     const isIdle = this.#backend === undefined;
     const isRetry = isIdle && this.#failures.length > 0 && this.#ticks % RETRY_TICKS === 0;
-    this.#threads.update();
+    if (!isIdle) this.#threads.update();
     if (this.#applied !== undefined && (hasChanged || isRetry || this.#hasOtherFormat())) {
       await this.#stop();
       await this.#start();

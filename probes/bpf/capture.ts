@@ -3,7 +3,7 @@ import { readPossibleCpus } from '../sys-cpu.ts';
 import { BpfIterator } from './iterator.ts';
 import { parseKvmRows } from './kvm-rows.ts';
 import type { Libbpf } from './libbpf.ts';
-import { rowsIn } from './rows.ts';
+import { Row, rowsIn } from './rows.ts';
 
 /** probes/bpf/rows.h: the VM's address follows the head of each row of KVM. */
 const VM = 16;
@@ -35,7 +35,7 @@ export function captureRows(
 function rowsOf(rows: Buffer, only: ReadonlySet<number> | undefined): Buffer {
   const kept: Buffer[] = [];
   let start = 0;
-  for (const { pid, size } of rowsIn(rows, 'rows of KVM')) {
+  for (const { pid, size } of rowsIn(rows, 'rows of KVM', (at, length) => new Row(rows, at, length))) {
     if (only === undefined || only.has(pid)) kept.push(rows.subarray(start, start + size));
     start += size;
   }
@@ -47,7 +47,7 @@ export function withoutAddresses(rows: Buffer): Buffer {
   const numbers = new Map<bigint, number>();
   const changed = Buffer.from(rows);
   let start = 0;
-  for (const { size } of rowsIn(rows, 'rows of KVM')) {
+  for (const { size } of rowsIn(rows, 'rows of KVM', (at, length) => new Row(rows, at, length))) {
     const address = rows.readBigUInt64LE(start + VM);
     const number = numbers.get(address) ?? numbers.size + 1;
     numbers.set(address, number);

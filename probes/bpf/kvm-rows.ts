@@ -1,6 +1,6 @@
 import { append, getOrInsert } from '../../kernel/maps.ts';
 import { malformed, SourceError } from '../errors.ts';
-import { type Row, rowsIn } from './rows.ts';
+import { Row, rowsIn } from './rows.ts';
 
 /** The order of the statistics in a row: probes/bpf/kvm-statistics.h. */
 export const VCPU_STATISTICS = [
@@ -204,7 +204,7 @@ export function parseKvmRows(bytes: Buffer, format: string): KvmRows {
   const vms = new Map<string, VmRow>();
   const ioeventfds = new Map<string, Ioeventfd[]>();
   const vcpus = new Map<string, VcpuRow>();
-  for (const row of rowsIn(bytes, format)) {
+  for (const row of rowsIn(bytes, format, (at, size) => new Row(bytes, at, size))) {
     const key = `${row.pid} ${vmOf(row)}`;
     if (row.kind === ROW_VM) {
       checkSize(row, VM_SIZE, format);

@@ -39,15 +39,22 @@ export class Row {
  * Splits what an iterator wrote into rows.
  *
  * @param format names the source in errors
+ * @param rowAt makes a row of `size` bytes at `start`
  * @throws SourceError malformed, if the bytes do not end with a row
  */
-export function* rowsIn(bytes: Buffer, format: string): Generator<Row> {
+export function rowsIn<T extends Row>(
+  bytes: Buffer,
+  format: string,
+  rowAt: (start: number, size: number) => T,
+): T[] {
+  const rows: T[] = [];
   let start = 0;
   while (start < bytes.length) {
     const size = bytes.length - start < HEAD_BYTES ? 0 : bytes.readUInt32LE(start + 4);
     if (size < HEAD_BYTES || size % 8 !== 0 || start + size > bytes.length)
       throw new SourceError('malformed', format, `no row at byte ${start} of ${bytes.length}`);
-    yield new Row(bytes, start, size);
+    rows.push(rowAt(start, size));
     start += size;
   }
+  return rows;
 }

@@ -5,7 +5,7 @@ import type { TaskStatus } from '../proc-task-status.ts';
 import type { Task, TaskTimes } from '../task.ts';
 import { adjustedTimes } from './cputime.ts';
 import type { MaskTexts } from './mask-texts.ts';
-import { type Row, rowsIn } from './rows.ts';
+import { Row, rowsIn } from './rows.ts';
 
 // probes/bpf/rows.h struct thread_row
 const ROW_THREAD = 3;
@@ -35,84 +35,91 @@ const SCHED_INFO = 1;
 const ADJUSTED = 2;
 const TIMES_BEHIND = 4;
 
-/** A row of probes/bpf/threads.bpf.c. It decodes a value when it is needed: a sample needs two of them. */
-export class RowTask implements Task {
-  readonly pid: number;
-  readonly tid: number;
-  readonly startTime: number;
+/** What the rows of one reading share. */
+interface Source {
+  readonly masks: MaskTexts;
+  /** Names the source in errors. */
+  readonly format: string;
+}
 
+/** A row of probes/bpf/threads.bpf.c. It decodes a value when it is needed: a sample needs two of them. */
+export class RowTask extends Row implements Task {
   constructor(
-    private readonly row: Row,
-    private readonly masks: MaskTexts,
-    private readonly format: string,
+    bytes: Buffer,
+    at: number,
+    size: number,
+    private readonly source: Source,
   ) {
-    this.pid = row.pid;
-    this.tid = row.u32(TID);
-    this.startTime = row.u64(START);
+    super(bytes, at, size);
+  }
+
+  get tid(): number {
+    return this.u32(TID);
+  }
+
+  get startTime(): number {
+    return this.u64(START);
   }
 
   get comm(): string {
-    const bytes = this.row.text(COMM, MASK);
+    const bytes = this.text(COMM, MASK);
     const end = bytes.indexOf('\0');
     return end < 0 ? bytes : bytes.slice(0, end);
   }
 
   get processor(): number {
-    return this.row.u32(CPU);
+    return this.u32(CPU);
   }
 
   /** SCHED_* of include/uapi/linux/sched.h. */
   get policy(): number {
-    return this.row.u32(POLICY);
+    return this.u32(POLICY);
   }
 
   /** As in {@link TaskStat}; that of deadline is -1 in the kernel. */
   get priority(): number {
-    return Math.max(0, this.row.u32(PRIORITY) | 0);
+    return Math.max(0, this.u32(PRIORITY) | 0);
   }
 
   cpuTimes(): TaskTimes | undefined {
     if (this.#has(TIMES_BEHIND)) return undefined;
-    const { row } = this;
-    const previous = { utime: row.u64(PREVIOUS_UTIME), stime: row.u64(PREVIOUS_STIME) };
+    const previous = { utime: this.u64(PREVIOUS_UTIME), stime: this.u64(PREVIOUS_STIME) };
     const { utime, stime } = adjustedTimes({
-      utime: row.u64(UTIME),
-      stime: row.u64(STIME),
-      run: row.u64(RUN),
+      utime: this.u64(UTIME),
+      stime: this.u64(STIME),
+      run: this.u64(RUN),
       previous: this.#has(ADJUSTED) ? previous : undefined,
     });
-    return { utime: ticks(utime), stime: ticks(stime), guestTime: ticks(row.u64(GTIME)) };
+    return { utime: ticks(utime), stime: ticks(stime), guestTime: ticks(this.u64(GTIME)) };
   }
 
   schedstat(): TaskSchedstat {
     if (!this.#has(SCHED_INFO))
-      throw new SourceError('absent', this.format, 'this kernel counts no waiting time');
-    const { row } = this;
-    const timeslices = row.u64(TIMESLICES);
+      throw new SourceError('absent', this.source.format, 'this kernel counts no waiting time');
+    const timeslices = this.u64(TIMESLICES);
     // A kernel that has the fields and does not count (no delayacct): /proc has zeros then.
     if (timeslices === 0) return { run: 0, wait: 0, timeslices };
-    return { run: row.u64(RUN), wait: row.u64(WAIT), timeslices };
+    return { run: this.u64(RUN), wait: this.u64(WAIT), timeslices };
   }
 
   cpusAllowedList(): string {
-    return this.masks.of(this.row.text(MASK, this.row.size));
+    return this.source.masks.of(this.text(MASK, this.size));
   }
 
   status(): TaskStatus {
-    const { row } = this;
     return {
       cpusAllowedList: this.cpusAllowedList(),
-      voluntarySwitches: row.u64(VOLUNTARY),
-      involuntarySwitches: row.u64(INVOLUNTARY),
+      voluntarySwitches: this.u64(VOLUNTARY),
+      involuntarySwitches: this.u64(INVOLUNTARY),
     };
   }
 
   migrations(): number {
-    return this.row.u64(MIGRATIONS);
+    return this.u64(MIGRATIONS);
   }
 
   #has(field: number): boolean {
-    return (this.row.u32(FIELDS) & field) !== 0;
+    return (this.u32(FIELDS) & field) !== 0;
   }
 }
 
@@ -123,16 +130,16 @@ export class RowTask implements Task {
  * @throws SourceError malformed
  */
 export function parseThreadRows(bytes: Buffer, format: string, masks: MaskTexts): RowTask[] {
-  const tasks: RowTask[] = [];
-  for (const row of rowsIn(bytes, format)) {
+  const source = { masks, format };
+  return rowsIn(bytes, format, (at, size) => {
+    const row = new RowTask(bytes, at, size, source);
     if (row.kind !== ROW_THREAD)
       throw new SourceError('malformed', format, `unknown kind of row ${row.kind}`);
     // A mask of no CPU does not exist.
-    if (row.size <= MASK || row.size !== MASK + 8 * row.u32(MASK_WORDS))
-      throw malformed(format, `a row of ${row.size} bytes`);
-    tasks.push(new RowTask(row, masks, format));
-  }
-  return tasks;
+    if (size <= MASK || size !== MASK + 8 * row.u32(MASK_WORDS))
+      throw malformed(format, `a row of ${size} bytes`);
+    return row;
+  });
 }
 
 function ticks(nanoseconds: number): number {

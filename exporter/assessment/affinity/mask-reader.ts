@@ -1,4 +1,5 @@
 import { isGone, type SourceError, sourceError } from '../../../probes/errors.ts';
+import type { Task } from '../../../probes/task.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import { Yielder } from '../../schedule/yielder.ts';
@@ -19,6 +20,8 @@ const MAX_PROBLEMS = 16;
 
 /** Reads the masks of the VMs' threads: again in turns, if there are many that only /proc has. */
 export class MaskReader {
+  /** Readings of threads whose masks did not change: each second reuses them. */
+  readonly #unchanged = new WeakMap<VmThread, MaskReading>();
   #next = 0;
   #hadMoved = false;
   #problems: readonly SourceError[] = [];
@@ -40,9 +43,9 @@ export class MaskReader {
     const readings: MaskReading[] = [];
     const problems: SourceError[] = [];
     const readAgain: Pick<MaskReading, 'vm' | 'thread'>[] = [];
-    const read = (vm: Vm, thread: VmThread): void => {
+    const read = (vm: Vm, thread: VmThread, task: Task | undefined): void => {
       try {
-        readings.push({ vm, thread, ...this.#readOne(thread, snapshot) });
+        readings.push(this.#readOne(vm, thread, task));
       } catch (error) {
         if (!isGone(error) && problems.length < MAX_PROBLEMS) problems.push(sourceError(error, thread.path));
       }
@@ -50,14 +53,15 @@ export class MaskReader {
     for (const vm of watched.vms)
       for (const thread of checkedThreads(watched, vm)) {
         if (yielder.isDue()) await yielder.yield();
-        if (snapshot.of(thread) !== undefined || masks.of(thread) === undefined) read(vm, thread);
+        const task = snapshot.of(thread);
+        if (task !== undefined || masks.of(thread) === undefined) read(vm, thread, task);
         else readAgain.push({ vm, thread });
       }
     if (this.#next >= readAgain.length) this.#next = 0;
     const turn = [...readAgain.slice(this.#next), ...readAgain.slice(0, this.#next)].slice(0, MAX_READS);
     for (const { vm, thread } of turn) {
       if (yielder.isDue()) await yielder.yield();
-      read(vm, thread);
+      read(vm, thread, undefined);
     }
     this.#next += turn.length;
     this.#problems = problems;
@@ -65,11 +69,15 @@ export class MaskReader {
     return readings;
   }
 
-  #readOne(thread: VmThread, snapshot: ThreadSnapshot): Pick<MaskReading, 'mask' | 'change'> {
+  #readOne(vm: Vm, thread: VmThread, task: Task | undefined): MaskReading {
     const before = this.masks.of(thread);
-    const mask = this.masks.read(thread, snapshot);
-    if (mask === before) return { mask, change: 'none' };
-    return { mask, change: before === undefined ? 'first' : 'changed' };
+    const mask = this.masks.read(thread, task);
+    if (mask !== before) return { vm, thread, mask, change: before === undefined ? 'first' : 'changed' };
+    const known = this.#unchanged.get(thread);
+    if (known?.mask === mask && known.vm === vm) return known;
+    const reading: MaskReading = { vm, thread, mask, change: 'none' };
+    this.#unchanged.set(thread, reading);
+    return reading;
   }
 
   /** libvirt may have moved a thread itself. Then its state shows the new pin now or in the next second. */

@@ -1,7 +1,7 @@
 import { parseCpuList } from '../../../probes/cpu-list.ts';
 import type { Host } from '../../../probes/host.ts';
 import { readTaskStatus } from '../../../probes/proc-task-status.ts';
-import { NO_SNAPSHOT, type ThreadSnapshot } from '../../model/thread-snapshot.ts';
+import type { Task } from '../../../probes/task.ts';
 import type { VmThread } from '../../model/vm.ts';
 
 export interface Mask {
@@ -24,11 +24,11 @@ export class Masks {
   /**
    * Reads the current mask.
    *
+   * @param task the thread in a snapshot; without it, /proc is read
    * @throws SourceError
    */
-  read(thread: VmThread, snapshot: ThreadSnapshot = NO_SNAPSHOT): Mask {
-    const text =
-      snapshot.of(thread)?.cpusAllowedList() ?? readTaskStatus(this.host, thread.path).cpusAllowedList;
+  read(thread: VmThread, task?: Task): Mask {
+    const text = task?.cpusAllowedList() ?? readTaskStatus(this.host, thread.path).cpusAllowedList;
     const before = this.#masks.get(thread);
     if (before?.text === text) return before;
     const mask = { text, cpus: this.list(text) };

@@ -4,13 +4,13 @@ import { isPin } from '../../model/confinement.ts';
 import { type Expectation, expectationOf, type PinningRule } from '../../model/expectation.ts';
 import type { ObservedThread, ObservedVm, Unpinned } from '../../model/observed.ts';
 import { latestCpus, migrationRate, type Residency } from '../../model/residency.ts';
-import { IO_THREAD_ROLES } from '../../model/roles.ts';
+import { IO_THREAD_ROLES, type Role } from '../../model/roles.ts';
 import { factsOf, type TopologyFacts } from '../../model/topology-facts.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 import type { Baselines } from './baselines.ts';
 import type { Completions } from './completions.ts';
 import type { Confinements } from './confinements.ts';
-import type { Masks } from './masks.ts';
+import type { Mask, Masks } from './masks.ts';
 import type { Memory } from './memory.ts';
 import { checkedThreads, type Watched } from './watched.ts';
 
@@ -93,27 +93,52 @@ export class Observer {
     const baseline = learn ? baselines.of(vm.key, thread.label) : undefined;
     const learned: Expectation | undefined =
       baseline === undefined ? undefined : { cpus: masks.list(baseline), source: 'baseline' };
-    return {
-      label: thread.label,
-      role: thread.role,
-      tid: thread.tid,
-      allowedList: mask.text,
-      allowed: mask.cpus,
-      // A sleeping thread stays on its last CPU until it wakes, even if a new mask excludes that CPU.
-      seenOn: residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
-      migrationsPerSecond: residency === undefined ? undefined : migrationRate(residency, sampleInterval),
-      // Read only if a command is printed.
-      get cpuset() {
-        return confinements.ofThread(thread);
-      },
-      expectation: expectationOf(
-        thread,
-        vm,
-        rules,
-        vm.pins,
-        learned ?? (learn ? unlearned(mask.cpus) : undefined),
-      ),
-    };
+    return new SeenThread(
+      thread,
+      mask,
+      residency === undefined ? [] : latestCpus(residency).filter((cpu) => mask.cpus.includes(cpu)),
+      residency === undefined ? undefined : migrationRate(residency, sampleInterval),
+      expectationOf(thread, vm, rules, vm.pins, learned ?? (learn ? unlearned(mask.cpus) : undefined)),
+      confinements,
+    );
+  }
+}
+
+/** A class, because a host has thousands of them every few seconds and an object with its own getter is ten times as large. */
+class SeenThread implements ObservedThread {
+  constructor(
+    private readonly thread: VmThread,
+    private readonly mask: Mask,
+    /** Without CPUs outside of the mask: a sleeping thread stays on its last CPU until it wakes. */
+    readonly seenOn: readonly number[],
+    readonly migrationsPerSecond: number | undefined,
+    readonly expectation: Expectation | undefined,
+    private readonly confinements: Confinements,
+  ) {}
+
+  get label(): string {
+    return this.thread.label;
+  }
+
+  get role(): Role {
+    return this.thread.role;
+  }
+
+  get tid(): number {
+    return this.thread.tid;
+  }
+
+  get allowedList(): string {
+    return this.mask.text;
+  }
+
+  get allowed(): readonly number[] {
+    return this.mask.cpus;
+  }
+
+  /** Read only if a command is printed. */
+  get cpuset(): readonly number[] | undefined {
+    return this.confinements.ofThread(this.thread);
   }
 }
 
