@@ -87,14 +87,19 @@ export function addStatistics(
       families.addNamed(metric, labels, shown / metric.divisor);
     }
   }
+  // Decided once for all vCPUs: they are most of all series.
+  const ofVcpus = [...totals.keys()].flatMap((name) => {
+    if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) return [];
+    const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
+    return metric === undefined ? [] : [{ name, metric, isCounter: metric.type === 'counter' }];
+  });
   for (const [index, values] of statistics.vcpus) {
     const vcpu = labelBlock({ vm, vcpu: index });
-    for (const [name, value] of values) {
-      if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) continue;
-      const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
-      if (metric === undefined) continue;
-      const isCounter = metric.type === 'counter';
-      const shown = isCounter ? counters.one(`${metric.name} ${index}`, source, value) : value;
+    const own = counters.part(index);
+    for (const { name, metric, isCounter } of ofVcpus) {
+      const value = values.get(name);
+      if (value === undefined) continue;
+      const shown = isCounter ? own.one(metric.name, source, value) : value;
       families.addNamed(metric, vcpu, shown / metric.divisor);
     }
   }

@@ -8,13 +8,35 @@ export type Addends = Iterable<readonly [part: string, reading: number]>;
  */
 export type ReadingKind = 'restarting' | 'wavering';
 
-interface Source {
-  /** The last reading of each part. A part that disappears and returns continues from it. */
-  readonly last: Map<string, number>;
+/**
+ * The readings of one source. A host has tens of thousands of counters, and almost all have one source with one part: only what
+ * has more pays for a Map.
+ */
+class Source {
+  /** The first part, and its last reading. */
+  #part: string | undefined;
+  #last = 0;
+  /** The last readings of the other parts. A part that disappears and returns continues from it. */
+  #others: Map<string, number> | undefined;
   /** Sum of the parts. A restart does not lower it. */
-  sum: number;
+  sum = 0;
   /** `sum` + `offset` is the counter's value. */
-  offset: number;
+  offset = 0;
+
+  constructor(readonly name: string) {}
+
+  take(part: string, reading: number, kind: ReadingKind): void {
+    this.#part ??= part;
+    const isFirst = part === this.#part;
+    const before = isFirst ? this.#last : (this.#others?.get(part) ?? 0);
+    if (reading >= before) this.sum += reading - before;
+    else if (kind === 'wavering' || reading >= before / 2) return;
+    if (isFirst) this.#last = reading;
+    else {
+      this.#others ??= new Map();
+      this.#others.set(part, reading);
+    }
+  }
 }
 
 /**
@@ -27,23 +49,43 @@ interface Source {
  * not credited. A reading that fell by less is stale or wavers, and is ignored.
  */
 export class ContinuedCounter {
-  readonly #sources = new Map<string, Source>();
+  /** When its {@link CounterSet} used it. */
+  round = 0;
   #current: Source | undefined;
+  /** The sources of before; most counters have one source for good. */
+  #others: Source[] | undefined;
   #value = 0;
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
 
   take(name: string, parts: Addends): number {
-    let source = this.#sources.get(name);
-    const isNew = source === undefined;
-    if (source === undefined) {
-      source = { last: new Map(), sum: 0, offset: 0 };
-      this.#sources.set(name, source);
+    const source = this.#source(name);
+    for (const [part, reading] of parts) source.take(part, reading, this.kind);
+    return this.#follow(source);
+  }
+
+  /** Takes the reading of a source with one part. */
+  one(name: string, reading: number): number {
+    const source = this.#source(name);
+    source.take('', reading, this.kind);
+    return this.#follow(source);
+  }
+
+  #source(name: string): Source {
+    if (this.#current?.name === name) return this.#current;
+    return this.#others?.find((other) => other.name === name) ?? new Source(name);
+  }
+
+  #follow(source: Source): number {
+    const before = this.#current;
+    if (before !== source) {
+      const others = this.#others ?? [];
+      const isNew = !others.includes(source);
+      if (isNew && before !== undefined) source.offset = this.#value - source.sum;
+      if (before !== undefined) this.#others = [...others.filter((other) => other !== source), before];
     }
-    for (const [part, reading] of parts) take(source, part, reading, this.kind);
-    if (isNew && this.#current !== undefined) source.offset = this.#value - source.sum;
     this.#value = Math.max(this.#value, source.sum + source.offset);
-    if (this.#current !== source) {
+    if (before !== source) {
       source.offset = this.#value - source.sum;
       this.#current = source;
     }
@@ -51,35 +93,41 @@ export class ContinuedCounter {
   }
 }
 
-function take(source: Source, part: string, reading: number, kind: ReadingKind): void {
-  const before = source.last.get(part);
-  if (before === undefined) source.sum += reading;
-  else if (reading >= before) source.sum += reading - before;
-  else if (kind === 'wavering' || reading >= before / 2) return;
-  source.last.set(part, reading);
-}
-
 /** The counters of one subject, by name. */
 export class CounterSet {
-  #counters = new Map<string, ContinuedCounter>();
-  #used = new Map<string, ContinuedCounter>();
+  readonly #counters = new Map<string, ContinuedCounter>();
+  readonly #parts = new Map<number, CounterSet>();
+  #round = 0;
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
 
   take(name: string, source: string, parts: Addends): number {
-    const counter = getOrInsert(this.#counters, name, () => new ContinuedCounter(this.kind));
-    this.#used.set(name, counter);
-    return counter.take(source, parts);
+    return this.#use(name).take(source, parts);
   }
 
   one(name: string, source: string, reading: number): number {
-    return this.take(name, source, [['', reading]]);
+    return this.#use(name).one(source, reading);
+  }
+
+  #use(name: string): ContinuedCounter {
+    const counter = getOrInsert(this.#counters, name, () => new ContinuedCounter(this.kind));
+    counter.round = this.#round;
+    return counter;
+  }
+
+  /** The counters of a part of the subject, such as a vCPU, with names of their own. */
+  part(index: number): CounterSet {
+    return getOrInsert(this.#parts, index, () => new CounterSet(this.kind));
   }
 
   /** Forgets the counters that were not used since the last call: their source may restart from zero. */
   forgetUnused(): void {
-    this.#counters = this.#used;
-    this.#used = new Map();
+    for (const [name, { round }] of this.#counters) if (round !== this.#round) this.#counters.delete(name);
+    this.#round++;
+    for (const [index, part] of this.#parts) {
+      part.forgetUnused();
+      if (part.#counters.size === 0) this.#parts.delete(index);
+    }
   }
 }
 
