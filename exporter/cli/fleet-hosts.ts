@@ -115,8 +115,8 @@ export function targetsOf(
 ): TargetGroup[] {
   const byInstance = new Map<string, TargetGroup>();
   for (const { name, address, port, labels: own } of hosts) {
-    const instance = `${name}:${port}`;
-    const target = `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+    const instance = `${bracketed(name)}:${port}`;
+    const target = `${bracketed(address)}:${port}`;
     const before = byInstance.get(instance)?.targets[0];
     if (before !== undefined && before !== target)
       throw new ConfigError(
@@ -125,6 +125,10 @@ export function targetsOf(
     byInstance.set(instance, { targets: [target], labels: { ...labels, ...own, instance } });
   }
   return [...byInstance].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+}
+
+function bracketed(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
 }
 
 function hostOf(text: string, port: number, where: string): FleetHost {

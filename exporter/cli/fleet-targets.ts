@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { whole } from '../config/kinds.ts';
 import { ConfigError } from '../config/load.ts';
-import { readNamedFile } from '../config/read-file.ts';
+import { readNamedFile, readStandardInput } from '../config/read-file.ts';
 import {
   type FleetHost,
   hostOfLibvirtUri,
@@ -22,13 +22,13 @@ export interface FleetTargetsFlags {
   readonly out?: string;
 }
 
+const PORT = whole(1, 65_535);
+/** ansible-inventory prints all variables of every host. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
 /** Writes the targets of a fleet for file_sd. An empty list is an error and leaves the file as it was. */
 export async function runFleetTargets(flags: FleetTargetsFlags): Promise<void> {
-  const port = Number(flags.port);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new ConfigError(
-      `--port: ${JSON.stringify(flags.port)} is not allowed: give a number from 1 to 65535`,
-    );
+  const port = portOf(flags.port);
   const labels = labelsOf(flags.label ?? [], '--label');
   const hosts: FleetHost[] = [
     ...(flags.list ?? []).flatMap((path) => hostsOfList(textOf('--list', path), path, port)),
@@ -44,10 +44,19 @@ export async function runFleetTargets(flags: FleetTargetsFlags): Promise<void> {
   else outputFile('--out', flags.out).write(text);
 }
 
+/** @throws ConfigError */
+function portOf(text: string): number {
+  const { schema, allowed } = PORT;
+  const { success, data } = schema.safeParse(text);
+  if (success) return data;
+  throw new ConfigError(`--port: ${JSON.stringify(text)} is not allowed: give ${allowed}`);
+}
+
 /** @param path `-` for standard input @throws ConfigError */
 function textOf(flag: string, path: string): string {
   try {
-    return path === '-' ? readFileSync(0, 'utf8') : readNamedFile(path).toString('utf8');
+    const read = path === '-' ? readStandardInput(MAX_BYTES) : readNamedFile(path, MAX_BYTES);
+    return read.toString('utf8');
   } catch (error) {
     throw new ConfigError(`${flag}: cannot read ${path}: ${(error as Error).message}`);
   }

@@ -9,16 +9,25 @@ const CAP = 4 * 1024 * 1024;
  *
  * @throws Error whose message is a clause with the reason
  */
-export function readNamedFile(path: string): Buffer {
+export function readNamedFile(path: string, cap = CAP): Buffer {
   const fd = opened(path);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new Error(`${kindOf(stat)}: give a regular file`);
-    return readUpTo(fd, CAP);
+    return readUpTo(fd, cap);
   } catch (error) {
     throw inWords(error);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Standard input up to its end. @throws Error as {@link readNamedFile} */
+export function readStandardInput(cap: number): Buffer {
+  try {
+    return readUpTo(0, cap);
+  } catch (error) {
+    throw inWords(error);
   }
 }
 

@@ -45,8 +45,8 @@ test('a list, an inventory and URIs become one entry for each host, by name', ()
   assert.deepEqual(
     entries.map(({ targets, labels }) => [targets[0], labels]),
     [
-      ['[2001:db8::1]:9954', { cluster: 'east', instance: '2001:db8::1:9954' }],
-      ['[2001:db8::2]:9954', { cluster: 'east', instance: '2001:db8::2:9954' }],
+      ['[2001:db8::1]:9954', { cluster: 'east', instance: '[2001:db8::1]:9954' }],
+      ['[2001:db8::2]:9954', { cluster: 'east', instance: '[2001:db8::2]:9954' }],
       ['kvm1.example.org:9954', { cluster: 'east', instance: 'kvm1.example.org:9954' }],
       ['10.1.0.1:9954', { cluster: 'east', instance: 'kvm1:9954' }],
       ['kvm2:9954', { cluster: 'east', instance: 'kvm2:9954' }],
@@ -116,4 +116,19 @@ test('the command replaces the file as a whole, and an empty inventory leaves it
   );
   const { status, stdout, stderr } = spawnSync('promtool', ['check', 'config', config], { encoding: 'utf8' });
   assert.equal(status, 0, `${stdout}${stderr}`);
+});
+
+test('a port that is none, and an input without an end, are refused', () => {
+  for (const port of ['0', '0x10'])
+    assert.match(
+      run('--list', '/dev/null', '--port', port).stderr,
+      /--port: ".*" is not allowed: give a whole number/,
+    );
+  const input = '#'.repeat(65 * 1024 * 1024);
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'fleet', 'targets', '--list', '-'], {
+    encoding: 'utf8',
+    input,
+  });
+  assert.equal(status, 2);
+  assert.match(stderr, /--list: cannot read -: more than 67108864 bytes/);
 });
