@@ -24,7 +24,7 @@ import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { firingAlerts } from './firing.ts';
 import { seriesToVm, toVm } from './links.ts';
-import { memoryOnNodes } from './memory.ts';
+import { memoryOnNodes, migrationLeft, residentByVm, swappedByVm, swappingOfHost } from './memory.ts';
 import { currentValue } from './panels/current-value.ts';
 import { failingCollectors } from './panels/failing-collectors.ts';
 import { above, named } from './panels/panel.ts';
@@ -369,6 +369,11 @@ export const host = (): Dashboard =>
             ],
           }),
         ],
+      },
+      {
+        title: 'Memory and live migration (profile full)',
+        collapsed: true,
+        panels: [residentByVm(half), swappedByVm(half), swappingOfHost(half), migrationLeft(half)],
       },
       {
         title: 'Sources',

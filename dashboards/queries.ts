@@ -15,6 +15,9 @@ export const RATE = '$__rate_interval';
 /** The time range of the dashboard. */
 export const RANGE = '$__range';
 
+/** Text of an empty panel whose series are not in the default profile. */
+export const FULL = 'Not exported: --profile=full';
+
 /** Matchers for the selected hosts. */
 export const OF_HOSTS = {
   cluster: regexp('$cluster'),

@@ -11,9 +11,10 @@ import {
 } from '../alerts/thresholds.ts';
 import { compare, div, histogramQuantile, max, mul, notRegexp, sum } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
-import { frequencyByRole } from './cpu-state.ts';
+import { apicvInhibited, frequencyByRole, idleStatesByRole, interruptsByRole } from './cpu-state.ts';
 import { dashboard } from './finish.ts';
 import { firingAlerts } from './firing.ts';
+import { memoryOfVm, migrationDowntime, migrationLeft, migrationRates } from './memory.ts';
 import { Heatmap } from './panels/heatmap.ts';
 import { above } from './panels/panel.ts';
 import { Stat } from './panels/stat.ts';
@@ -333,6 +334,19 @@ export const vm = (): Dashboard =>
             sortBy: 'Disk',
             ascending: true,
           }),
+        ],
+      },
+      {
+        title: 'CPUs, memory and live migration (profile full)',
+        collapsed: true,
+        panels: [
+          idleStatesByRole(half),
+          interruptsByRole(half),
+          memoryOfVm(half),
+          apicvInhibited(half),
+          migrationLeft(third),
+          migrationRates(third),
+          migrationDowntime(third),
         ],
       },
     ],

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { alertingFile, recordingFile } from '../alerts/rule-files.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { cpuMetrics } from '../exporter/metrics/cpu.ts';
+import { memoryMetrics } from '../exporter/metrics/memory.ts';
 import { BlockSink } from '../lab/history/chunks.ts';
 import { EVALUATION_MINUTES, evaluation } from '../lab/history/evaluation.ts';
 import { generateHistory } from '../lab/history/generate.ts';
@@ -38,6 +40,9 @@ const STEP = 15;
 const SECONDS = EVALUATION_MINUTES * 60;
 const TRACE_SETS = 'exits,notifications,interrupts,halt_poll,block,exit_duration,block_duration';
 
+/** What the profile of the other rows does not have. */
+const IN_COLLAPSED_ROWS = Object.keys({ ...cpuMetrics, ...memoryMetrics }).join();
+
 /** A Prometheus that holds what hosts did while the paper's evaluation ran on one of them, recorded series and alerts included. */
 export async function historyServer(
   context: Owner,
@@ -57,7 +62,7 @@ export async function historyServer(
       seed,
       start,
       sink: withOwnProcess(sink),
-      settings: { 'state.dir': state, 'trace.sets': TRACE_SETS },
+      settings: { 'state.dir': state, 'trace.sets': TRACE_SETS, 'metrics.allow': IN_COLLAPSED_ROWS },
     });
     await sink.end();
   }

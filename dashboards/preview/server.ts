@@ -28,7 +28,7 @@ async function previewOf(
     return [{ label: label ?? name, value: String(named ?? inText(`$${name}`, choices)) }];
   });
   const panels = [];
-  for (const panel of dashboard.panels ?? []) panels.push(await panelOf(panel, url, choices, range));
+  for (const panel of opened(dashboard.panels ?? [])) panels.push(await panelOf(panel, url, choices, range));
   return {
     dashboard: { title: dashboard.title ?? '' },
     variables: shown,
@@ -38,6 +38,22 @@ async function previewOf(
     others: (dashboard.links ?? []).map(({ title, url = '' }) => ({ title, url })),
     marks: await marksOf(dashboard.annotations?.list ?? [], url, choices, from, to),
   };
+}
+
+/** Opens collapsed rows, as a click on each would, and moves what is below down. */
+export function opened(panels: readonly (Panel | RowPanel)[]): (Panel | RowPanel)[] {
+  let moved = 0;
+  const down = (panel: Panel | RowPanel): Panel | RowPanel => ({
+    ...panel,
+    gridPos: { ...(panel.gridPos ?? { x: 0, w: 24, h: 1 }), y: (panel.gridPos?.y ?? 0) + moved },
+  });
+  return panels.flatMap((panel) => {
+    const inside = panel.type === 'row' ? ((panel as RowPanel).panels as Panel[]) : [];
+    const shown = [panel, ...inside].map(down);
+    const top = (panel.gridPos?.y ?? 0) + 1;
+    moved += Math.max(0, ...inside.map(({ gridPos }) => (gridPos?.y ?? 0) + (gridPos?.h ?? 0) - top));
+    return shown;
+  });
 }
 
 async function panelOf(

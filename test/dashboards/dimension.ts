@@ -18,6 +18,7 @@ function metric(name: string): Dimension {
   const bucket = /^(.*)_bucket$/.exec(name)?.[1];
   if (bucket !== undefined) return { ...NUMBER, ofBuckets: metric(bucket) };
   const plain = name.replace(/_(total|sum)$/, '');
+  if (plain.endsWith('_bytes_per_second')) return { ...NUMBER, seconds: -1, bytes: 1 };
   const { seconds, bytes } = {
     seconds: plain.endsWith('_seconds') ? 1 : plain.endsWith('_hertz') ? -1 : 0,
     bytes: plain.endsWith('_bytes') ? 1 : 0,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { AnnotationQuery, Panel, VariableModel } from '@grafana/schema';
+import type { AnnotationQuery, Panel, RowPanel, VariableModel } from '@grafana/schema';
 import { answer, marksOf, panelWindow } from '../../dashboards/preview/answers.ts';
 import {
   type Choices,
@@ -12,7 +12,7 @@ import {
   windowOf,
 } from '../../dashboards/preview/interpolate.ts';
 import type { Preview } from '../../dashboards/preview/preview.ts';
-import { servePreview } from '../../dashboards/preview/server.ts';
+import { opened, servePreview } from '../../dashboards/preview/server.ts';
 import { choose } from '../../dashboards/preview/variables.ts';
 
 const WINDOW = { from: 1000, to: 4600, step: 60 };
@@ -277,4 +277,26 @@ test('without a range the last hour is shown; an error is text', async (context)
   assert.ok(Math.abs(to - Date.now() / 1000) < 600);
   const missing = await fetch(`${base}/api/d/kvm-typo`);
   assert.deepEqual([missing.status, await missing.json()], [502, { error: 'Error: no dashboard kvm-typo' }]);
+});
+
+test('a closed row is open in the preview, and what is below moves down', () => {
+  const at = (type: string, y: number, h: number, panels: object[] = []) =>
+    ({ type, gridPos: { x: 0, y, w: 24, h }, panels }) as unknown as RowPanel;
+  const inside = [at('timeseries', 5, 8), at('timeseries', 13, 4)];
+  const places = opened([
+    at('row', 0, 1),
+    at('stat', 1, 3),
+    at('row', 4, 1, inside),
+    at('row', 5, 1),
+    at('stat', 6, 2),
+  ]).map(({ type, gridPos }) => `${type} ${gridPos?.y}`);
+  assert.deepEqual(places, [
+    'row 0',
+    'stat 1',
+    'row 4',
+    'timeseries 5',
+    'timeseries 13',
+    'row 17',
+    'stat 18',
+  ]);
 });

@@ -1,6 +1,6 @@
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import type { Cases, Moment } from './panels.ts';
-import { FIRING_OF_HOST } from './shared.ts';
+import { FIRING_OF_HOST, RESIDENT } from './shared.ts';
 
 /** Seconds of a panel's rates. */
 export const RATE = 60;
@@ -34,6 +34,8 @@ export const sharedCpus = ({ truth, at }: Moment): Record<string, number> => {
     counts[cpu] = (counts[cpu] ?? 0) + 1;
   return counts;
 };
+
+const ofAll = (value: number) => (moment: Moment) => each(exitsOf(moment), () => value);
 
 const device = ({ truth, at }: Moment): Record<string, number> =>
   truth.rates('device', at, RATE, (name, operation) => (operation === 'flush' ? undefined : name));
@@ -142,6 +144,14 @@ export const host: Cases = {
     is: ({ truth, at }) =>
       truth.rates('pressure', at, RATE, (vm, kind) => (kind === 'some' ? vm : undefined)),
   },
+  'timeseries Memory in RAM by VM': {
+    unit: 'bytes',
+    wishes: SIM,
+    is: ofAll(RESIDENT),
+  },
+  'timeseries Memory in swap by VM': { unit: 'bytes', wishes: SIM, is: ofAll(0) },
+  'timeseries Swapping': { unit: 'eps', wishes: SIM, is: () => ({ in: 0, out: 0 }) },
+  'timeseries Live migration: memory left to send': { unit: 'bytes', wishes: SIM, is: () => ({}) },
   'timeseries Pressure of the host': {
     unit: 'percentunit',
     minute: 31,

@@ -96,3 +96,6 @@ export const TECHNIQUE_TABLE: TableCase = {
     'kv pinned queues': { State: 0, 'Times lost': 0 },
   }),
 };
+
+/** Of each process of the simulated host, in bytes. */
+export const RESIDENT = 142_276 * 1024;

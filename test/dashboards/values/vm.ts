@@ -3,7 +3,7 @@ import { bucketsOf } from '../../../dashboards/preview/page/buckets.ts';
 import type { TargetAnswer } from '../../../dashboards/preview/preview.ts';
 import { all, each, exitsOf, iosOf, onIoPath, RATE } from './host.ts';
 import type { Cases, Moment } from './panels.ts';
-import { FIRING, TECHNIQUE_TABLE, TECHNIQUES_OF_KV } from './shared.ts';
+import { FIRING, RESIDENT, TECHNIQUE_TABLE, TECHNIQUES_OF_KV } from './shared.ts';
 
 const SIM = { instance: ['sim-host:9954'] };
 const KV = { ...SIM, vm: ['kv'] };
@@ -171,6 +171,39 @@ export const vm: Cases = {
       'kv iothread limit': 3e9,
     }),
   },
+  'timeseries Idle states of its CPUs': {
+    unit: 'percentunit',
+    wishes: KV,
+    is: () => ({
+      'kv vcpu POLL': 0,
+      'kv vcpu C1': [0.001, 1],
+      'kv vcpu C6': [0.001, 1],
+      // It polls all the time.
+      'kv iothread POLL': 0,
+      'kv iothread C1': [0, 1],
+      'kv iothread C6': [0, 1],
+    }),
+  },
+  'timeseries Interrupts on its CPUs': {
+    unit: 'eps',
+    wishes: KV,
+    // The model has no others than those of its disks.
+    is: ({ truth, at }) => ({
+      'kv vcpu device': [0, truth.total('interrupts', at, RATE)],
+      'kv vcpu timer': 0,
+    }),
+    others: true,
+  },
+  'timeseries Memory': {
+    unit: 'bytes',
+    wishes: KV,
+    is: () => ({ 'kv in RAM': RESIDENT, 'kv in swap': 0, 'kv hugetlb': 0 }),
+  },
+  // Nothing of the evaluation: test/e2e/qmp.test.ts migrates a real VM.
+  'timeseries APICv and AVIC inhibited': { unit: 'none', wishes: KV, is: () => ({}) },
+  'timeseries Live migration: memory left to send': { unit: 'bytes', wishes: KV, is: () => ({}) },
+  'timeseries Live migration: sent and written again': { unit: 'Bps', wishes: KV, is: () => ({}) },
+  'timeseries Live migration: expected pause': { unit: 's', wishes: KV, is: () => ({}) },
   'timeseries CPU by mode': {
     unit: 'suffix:cores',
     wishes: SIM,
