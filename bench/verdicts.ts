@@ -77,8 +77,9 @@ let isRestarted = false;
 let unread = 0;
 for (let next = EVERY_MS; next <= durationMs; next += EVERY_MS) {
   await sleep(Math.max(0, next - elapsed()));
-  while ((acts[0]?.at ?? durationMs) <= elapsed()) {
-    const { name, act } = acts.shift() ?? { name: '', act: 'cont' };
+  while (acts[0] !== undefined && acts[0].at <= elapsed()) {
+    const { name, act } = acts[0];
+    acts.shift();
     await perform(name, act);
   }
   if (hasForeignPins()) foreignPinsUntil = elapsed() + FOREIGN_MS;
