@@ -28,6 +28,7 @@ import {
   sub,
   subquery,
   sum,
+  topkBy,
   unless,
   type Vector,
 } from '../promql/promql.ts';
@@ -38,6 +39,7 @@ import {
   MIN_IOPS,
   MIN_IOPS_OF_LATENCY,
   SAMPLED_WINDOW,
+  TOP,
   unknownIos,
   WINDOW,
 } from './thresholds.ts';
@@ -319,6 +321,36 @@ const perHost = {
   ),
 } as const;
 
+const top = (help: string, of: Vector<Vm>): RecordingRule<Vm> =>
+  rule(`${help} The ${TOP} VMs of a host where it is most.`, topkBy(TOP, of, HOST));
+
+const worst = {
+  'vm_top:kvm_excess_exits:per_vcpu': top(
+    'Exits per second and vCPU in excess of the I/Os.',
+    recordedSeries<Vm>('vm:kvm_excess_exits:per_vcpu', {}),
+  ),
+  'vm_top:kvm_io_path_events:per_io': top(
+    'Kicks, injections and EOIs per I/O.',
+    recordedSeries<Vm>('vm:kvm_io_path_events:per_io', {}),
+  ),
+  'vm_top:kvm_exit_duration_seconds:p99': top(
+    'Seconds from exit to entry, 99th percentile, halts excluded.',
+    recordedSeries<Vm>('vm:kvm_exit_duration_seconds:p99', {}),
+  ),
+  'vm_top:kvm_vcpu_wait_seconds:max_rate': top(
+    'Share of time that the most starved vCPU waits for a CPU.',
+    max(recordedSeries<Vm | 'role'>('vm_role:kvm_wait_seconds:max_rate', { role: equal('vcpu') }), VM),
+  ),
+  'vm_top:kvm_io_thread_run_seconds:max_rate': top(
+    'Share of time that the busiest thread of any other role than vcpu runs.',
+    max(recordedSeries<Vm | 'role'>('vm_role:kvm_run_seconds:max_rate', { role: notRegexp('vcpu') }), VM),
+  ),
+  'vm_top:kvm_drifting_threads:count': top(
+    'Threads that violate their expected affinity, if there are any.',
+    compare(recordedSeries<Vm>('vm:kvm_drifting_threads:count', {}), '>', 0),
+  ),
+} as const;
+
 const excess = recordedSeries<Vm>('vm:kvm_excess_exits:per_vcpu', {});
 const { window, resolution, quantile, minPoints } = baseline;
 
@@ -337,11 +369,11 @@ const perDay = {
 /** Groups of the rule file, in order. */
 export const recordingGroups = {
   'kvm-telemetry-vm': { ...perVm, ...derived },
-  'kvm-telemetry-host': perHost,
+  'kvm-telemetry-host': { ...perHost, ...worst },
   'kvm-telemetry-baseline': perDay,
 } as const;
 
-const recording = { ...perVm, ...derived, ...perHost, ...perDay } as const;
+const recording = { ...perVm, ...derived, ...perHost, ...worst, ...perDay } as const;
 
 export type RecordedName = keyof typeof recording;
 export type RecordedLabels<N extends RecordedName> =

@@ -47,6 +47,9 @@ export const EXITS_PER_PATH_EVENT = 2;
  */
 export const unknownIos = { memory: '1h', resolution: '5m' } as const;
 
+/** Recorded VMs of a host by each measure: the worst ten of a fleet are among the worst ten of each host. */
+export const TOP = 10;
+
 export const baseline = {
   /** A VM's day, in steps of five minutes: 288 points. */
   window: '1d',

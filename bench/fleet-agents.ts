@@ -192,7 +192,7 @@ function timeOf(key: string): number {
 /** Numbers of scrapes that the store lacks, of those that were served. */
 async function missingOf(agent: string): Promise<number> {
   const query = new URLSearchParams({ 'match[]': `kvm_telemetry_series{cluster="${agent}"}` });
-  const text = await (await fetch(`${store}/api/v1/export?${query}`)).text();
+  const text = await (await patient(`${store}/api/v1/export?${query}`)).text();
   const found = new Map<string, Set<number>>();
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const { metric, values } = JSON.parse(line) as {
@@ -211,8 +211,17 @@ async function missingOf(agent: string): Promise<number> {
   return missing;
 }
 
+/** Waits while the store has too many queries at once. */
+async function patient(url: string): Promise<Response> {
+  for (const began = performance.now(); ; await sleep(5000)) {
+    const answer = await fetch(url);
+    if (answer.ok) return answer;
+    if (performance.now() - began > DRAIN_MS) throw new Error(await answer.text());
+  }
+}
+
 async function number(expr: string): Promise<number> {
-  const answer = await fetch(`${store}/api/v1/query?${new URLSearchParams({ query: expr })}`);
+  const answer = await patient(`${store}/api/v1/query?${new URLSearchParams({ query: expr })}`);
   const { data } = (await answer.json()) as { data: { result: { value: [number, string] }[] } };
   return Number(data.result[0]?.value[1] ?? 0);
 }
@@ -227,7 +236,7 @@ async function range(expr: string): Promise<Map<string, number>> {
     step: `${INTERVAL}s`,
     nocache: '1',
   });
-  const answer = await fetch(`${store}/api/v1/query_range?${query}`);
+  const answer = await patient(`${store}/api/v1/query_range?${query}`);
   const { data } = (await answer.json()) as {
     data: { result: { metric: Record<string, string>; values: [number, string][] }[] };
   };

@@ -16,11 +16,9 @@ import {
   compare,
   count,
   div,
-  equal,
   labelReplace,
   max,
   mul,
-  notRegexp,
   on,
   or,
   regexp,
@@ -40,9 +38,9 @@ import { above, type Panel, type Unit } from './panels/panel.ts';
 import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, OF_HOSTS, OF_VMS, type Query, RANGE, RATE, rows, series } from './queries.ts';
+import { hostGauge, OF_HOSTS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { lostTechniques, vmsByTechnique } from './technique-counts.ts';
-import { cluster, datasource, instance, job, stage, vm } from './variables.ts';
+import { cluster, datasource, instance, job, stage } from './variables.ts';
 
 /** Lines per panel and rows per table, for any number of hosts. */
 const MOST = 10;
@@ -102,6 +100,7 @@ function hostLines(title: string, description: string, of: Vector<Host>, unit: U
 }
 
 const hostColumn: Column = { from: 'instance', title: 'Host', links: [toHost] };
+const clusterColumn: Column = { from: 'cluster', title: 'Cluster', width: 90 };
 const vmColumn: Column = { from: 'vm', title: 'VM', links: [toVm] };
 
 interface Offence {
@@ -135,6 +134,7 @@ function offenders({
     columns: [
       vmColumn,
       hostColumn,
+      clusterColumn,
       {
         from: 'Value',
         title: column,
@@ -153,20 +153,18 @@ function offenders({
 const small = (title: string, description: string, of: Vector<never>, unit: Unit, more: object = {}): Panel =>
   currentValue(title, description, of, { unit, width: 3, ...more });
 
-const ROLES = { role: notRegexp('vcpu') };
-
 export const fleet = (): Dashboard =>
   dashboard({
     name: 'fleet',
     description: 'All hosts: exits, drift, the worst VMs, and the state of the exporters.',
-    variables: [datasource(), cluster(), job(), instance(), vm(), stage()],
+    variables: [datasource(), cluster(), job(), instance(), stage(OF_HOSTS)],
     annotations: marks(false),
     from: 'now-3h',
     rows: [
       {
         panels: [
           new Question(
-            '**Which host or VM needs attention first?** Read the first row, then the tables. Each table lists the worst VMs of all hosts at the end of the time range, with a link. All panels query recording rules (`alerts/generated/recording.yaml`), which keeps them cheap with a thousand hosts.',
+            '**Which host or VM needs attention first?** Read the first row, then the tables. Each table lists the worst VMs of all hosts at the end of the time range, with a link. All panels query recording rules (`alerts/generated/recording.yaml`), which keeps them cheap with ten thousand hosts.',
           ),
         ],
       },
@@ -270,7 +268,7 @@ export const fleet = (): Dashboard =>
             unit: 'eps',
             limit: exitStorm.perVcpu,
             description: 'Exits per second and vCPU in excess of its I/Os.',
-            of: recorded('vm:kvm_excess_exits:per_vcpu', OF_VMS),
+            of: recorded('vm_top:kvm_excess_exits:per_vcpu', OF_HOSTS),
           }),
           offenders({
             title: 'Exits per I/O',
@@ -278,7 +276,7 @@ export const fleet = (): Dashboard =>
             unit: 'none',
             decimals: 2,
             description: 'Kicks, injections and EOIs per I/O.',
-            of: recorded('vm:kvm_io_path_events:per_io', OF_VMS),
+            of: recorded('vm_top:kvm_io_path_events:per_io', OF_HOSTS),
             limit: pollingRegressed.exitsPerIo,
           }),
           offenders({
@@ -287,7 +285,7 @@ export const fleet = (): Dashboard =>
             unit: 's',
             limit: exitLatency.p99,
             description: 'The 99th percentile of the time from exit to entry, halts excluded.',
-            of: recorded('vm:kvm_exit_duration_seconds:p99', OF_VMS),
+            of: recorded('vm_top:kvm_exit_duration_seconds:p99', OF_HOSTS),
           }),
           offenders({
             title: 'Starved vCPUs',
@@ -296,10 +294,7 @@ export const fleet = (): Dashboard =>
             limit: vcpuStarved.wait,
             description:
               'Share of time that the most starved vCPU waits for a CPU. The guest sees it as steal time.',
-            of: max(recorded('vm_role:kvm_wait_seconds:max_rate', { ...OF_VMS, role: equal('vcpu') }), [
-              ...HOST,
-              'vm',
-            ]),
+            of: recorded('vm_top:kvm_vcpu_wait_seconds:max_rate', OF_HOSTS),
           }),
           offenders({
             title: 'Busy I/O threads',
@@ -307,7 +302,7 @@ export const fleet = (): Dashboard =>
             unit: 'percentunit',
             limit: ioThreadSaturated.run,
             description: 'Share of time that the busiest thread of any other role than vcpu runs.',
-            of: max(recorded('vm_role:kvm_run_seconds:max_rate', { ...OF_VMS, ...ROLES }), [...HOST, 'vm']),
+            of: recorded('vm_top:kvm_io_thread_run_seconds:max_rate', OF_HOSTS),
           }),
           offenders({
             title: 'Drift',
@@ -316,7 +311,7 @@ export const fleet = (): Dashboard =>
             limit: 1,
             decimals: 0,
             description: 'Threads that violate their expected affinity.',
-            of: compare(recorded('vm:kvm_drifting_threads:count', OF_VMS), '>', 0),
+            of: recorded('vm_top:kvm_drifting_threads:count', OF_HOSTS),
             emptyIsGood: 'No VM drifts',
           }),
         ],
@@ -325,7 +320,7 @@ export const fleet = (): Dashboard =>
         title: 'Techniques, stages and CPU',
         panels: [
           vmsByTechnique({ width: 12, height: 9 }),
-          lostTechniques({ width: 12, height: 9 }),
+          lostTechniques({ width: 12, height: 9 }, OF_HOSTS),
           new BarChart({
             title: 'VMs by stage',
             description:
@@ -380,6 +375,7 @@ export const fleet = (): Dashboard =>
             ],
             columns: [
               hostColumn,
+              clusterColumn,
               { from: 'Value #A', title: 'VMs', unit: 'short', decimals: 0 },
               { from: 'Value #B', title: 'Exits', unit: 'eps' },
               { from: 'Value #C', title: 'I/Os', unit: 'iops' },
@@ -404,6 +400,22 @@ export const fleet = (): Dashboard =>
               { from: 'Value #H', title: 'Series', unit: 'short' },
             ],
             sortBy: 'Exits',
+          }),
+          new Table({
+            title: 'Versions',
+            description:
+              'Exporters by their version at the end of the time range. docs/fleet.md says which versions go together.',
+            width: 24,
+            height: 6,
+            unit: 'short',
+            queries: [
+              rows(count(max(hostGauge('kvm_telemetry_build_info'), [...HOST, 'version']), ['version'])),
+            ],
+            columns: [
+              { from: 'version', title: 'Version' },
+              { from: 'Value', title: 'Hosts', unit: 'short', decimals: 0 },
+            ],
+            sortBy: 'Hosts',
           }),
           hostLines(
             'Scrape duration',

@@ -51,8 +51,8 @@ export function vmsByTechnique(size: Size): Panel {
 }
 
 /** The techniques that were lost last. */
-export function lostTechniques(size: Size): Panel {
-  const lost = recorded('vm_technique:kvm_technique_lost_timestamp_seconds:max', OF_VMS);
+export function lostTechniques(size: Size, of: typeof OF_HOSTS | typeof OF_VMS = OF_VMS): Panel {
+  const lost = recorded('vm_technique:kvm_technique_lost_timestamp_seconds:max', of);
   return new Table({
     title: 'Lost techniques',
     description:

@@ -122,10 +122,10 @@ export const vm = (): Variable =>
     query: labelValues('kvm_vm_vcpus', 'vm', OF_HOSTS),
   });
 
-export const stage = (): Variable =>
+export const stage = (of: typeof OF_HOSTS | typeof OF_VMS = OF_VMS): Variable =>
   query({
     name: 'stage',
     label: 'Stage',
     description: 'Stages of the chosen VMs in the time range.',
-    query: labelValues('kvm_vm_stage_info', 'stage', OF_VMS),
+    query: labelValues('kvm_vm_stage_info', 'stage', of),
   });

@@ -21,6 +21,11 @@ export function topk<L extends string>(k: number, { promql }: Vector<L>): Vector
   return primary(`topk(${k}, ${promql})`);
 }
 
+/** The k largest series of each combination of these labels, with all their labels. */
+export function topkBy<L extends string>(k: number, { promql }: Vector<L>, by: readonly L[]): Vector<L> {
+  return primary(`topk by (${by.join(', ')}) (${k}, ${promql})`);
+}
+
 /** Number of series per value. The value becomes a label. */
 export function countValues<L extends string, N extends string, const B extends readonly L[]>(
   label: N,

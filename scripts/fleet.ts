@@ -16,8 +16,15 @@ const TARGETS = '/etc/kvm-telemetry/targets/*.json';
 
 const FLEET_DASHBOARD = new URL('../../dashboards/generated/fleet.json', import.meta.url);
 
-/** `compare --by label=` groups hosts and VMs by the last two. */
-const NOT_RECORDED = ['up', 'scrape_samples_scraped', 'kvm_host_info', 'kvm_vm_qemu_version_info'] as const;
+/** What `compare --by label=` needs besides the recorded series, and what the alerts of the store need. */
+const NOT_RECORDED = [
+  'up',
+  'scrape_samples_scraped',
+  'kvm_telemetry_build_info',
+  'kvm_host_info',
+  'kvm_vm_qemu_version_info',
+  'kvm_vm_vcpus',
+] as const;
 
 /** What leaves a host or a rack: recorded series, and the few others that the fleet dashboard and `compare` select. */
 export function recordedAllowList(): string[] {

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { recordingRules } from '../../alerts/recording.ts';
 import { alertingFile, recordingFile } from '../../alerts/rule-files.ts';
+import { listeningPort } from '../../exporter/cli/listening-port.ts';
 import { catalogue } from '../../exporter/metrics/catalogue.ts';
 import { recordedAllowList } from '../../scripts/fleet.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { generated, panelsOf, queriesOf } from '../../testing/generated.ts';
+import { until } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
 
 const FOLDER = `${ROOT}deploy/fleet`;
@@ -75,6 +77,50 @@ test('every recorded series and every query of the fleet dashboard passes the al
     for (const metric of Object.keys(catalogue).filter((each) => /^kvm_(thread|vcpu)_/.test(each)))
       assert.doesNotMatch(metric, allowed, name);
   }
+});
+
+test('any external label of the agent is on the recorded series that reach the store', async (context) => {
+  if (
+    !hasTool(context, 'prometheus', 'prometheus') ||
+    !hasTool(context, 'victoria-metrics', 'victoria-metrics')
+  )
+    return;
+  const folder = temporaryFolder(context);
+  const start = async (program: string, args: readonly string[]): Promise<string> => {
+    const child = spawn(program, args, { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    context.after(async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    return `http://127.0.0.1:${await listeningPort(child)}`;
+  };
+  const listen = '127.0.0.1:0';
+  const store = await start('victoria-metrics', [
+    `-storageDataPath=${folder}/store`,
+    `-httpListenAddr=${listen}`,
+  ]);
+  const external = { cluster: 'east', rack: 'r1', region: 'eu' };
+  const record = 'host:kvm_vms:count';
+  const config = parse(readFileSync(`${FOLDER}/prometheus-server.yml`, 'utf8'));
+  config.global = { evaluation_interval: '1s', external_labels: external };
+  config.rule_files = [`${folder}/rules.yml`];
+  config.remote_write[0].url = `${store}/api/v1/write`;
+  const rules = [{ record, expr: 'vector(1)', labels: { job: 'kvm-telemetry', instance: 'kvm1:9954' } }];
+  writeFileSync(`${folder}/rules.yml`, stringify({ groups: [{ name: 'one', rules }] }));
+  writeFileSync(`${folder}/prometheus.yml`, stringify(config));
+  await start('prometheus', [
+    `--config.file=${folder}/prometheus.yml`,
+    `--storage.tsdb.path=${folder}/data`,
+    `--web.listen-address=${listen}`,
+  ]);
+  let found: readonly Readonly<Record<string, string>>[] = [];
+  await until(async () => {
+    const response = await fetch(`${store}/api/v1/series?match[]=${record}`);
+    found = ((await response.json()) as { data: typeof found }).data;
+    return found.length > 0;
+  });
+  assert.deepEqual(found, [{ __name__: record, job: 'kvm-telemetry', instance: 'kvm1:9954', ...external }]);
 });
 
 test('what an agent without rules sends is enough for all rules', () => {

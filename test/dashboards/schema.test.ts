@@ -194,7 +194,7 @@ for (const name of NAMES) {
 
 it('the fleet queries only recorded series and series that each host has once', () => {
   const cheap =
-    /^(host|host_\w+|vm|vm_\w+):|^(up|ALERTS|ALERTS_FOR_STATE|scrape_duration_seconds|kvm_telemetry_series)$/;
+    /^(host|host_\w+|vm|vm_\w+):|^(up|ALERTS|ALERTS_FOR_STATE|scrape_duration_seconds|kvm_telemetry_series|kvm_telemetry_build_info)$/;
   for (const panel of panelsOf(generated('fleet'))) {
     for (const { expr } of queriesOf(panel)) {
       for (const { name } of selectors(expr)) assert.match(name, cheap, panel.title);

@@ -148,6 +148,9 @@ describe('dashboards show the true values of the hosts', () => {
       'exitless polling',
       'exitless polling with CPU saving',
     ]);
-    assert.deepEqual((await offered('fleet', { ...db, vm: ['web'] })).get('stage'), ['original']);
+    // Of the chosen hosts: a fleet has too many VMs for a list.
+    const ofHost = (await offered('fleet', db)).get('stage');
+    for (const stage of ladder) assert.ok(ofHost?.includes(stage), stage);
+    assert.deepEqual((await offered('fleet', { ...db, instance: ['no-host:1'] })).get('stage'), []);
   });
 });

@@ -1,3 +1,4 @@
+import { readBuild } from '../../../exporter/cli/build.ts';
 import { all, each, exitsOf, iosOf, onIoPath } from './host.ts';
 import type { Case, Cases, Moment } from './panels.ts';
 import { FIRING_OF_HOST } from './shared.ts';
@@ -190,6 +191,11 @@ export const fleet: Cases = {
         Series: [100, 10_000],
       }));
     },
+  },
+  'table Versions': {
+    key: ['Version'],
+    units: { Hosts: 'short' },
+    rows: () => ({ [readBuild({}, true).version]: { Hosts: 2 } }),
   },
   // Made up: lab/history/own-process.ts.
   'timeseries Scrape duration': {
