@@ -106,13 +106,16 @@ export interface Footprint {
   readonly stallWithoutScrape: number;
 }
 
+/** @param settleMs before the idle time is measured: V8 compiles for minutes, because most functions run once a second */
 export async function measureFootprint(
   rootfs: string,
   rounds: number,
   flags: readonly string[] = [],
+  settleMs = 0,
 ): Promise<Footprint> {
   const daemon = await startExporter(rootfs, flags);
   await warmUp(daemon);
+  await sleep(settleMs);
   const before = cpuSeconds(daemon.pid);
   const start = performance.now();
   await sleep(IDLE_MS);

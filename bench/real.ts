@@ -34,7 +34,11 @@ const MODES = ['auto', 'off'] as const;
 type Mode = (typeof MODES)[number];
 
 const { values } = parseArgs({
-  options: { vms: { type: 'string', default: '100' }, rounds: { type: 'string', default: '12' } },
+  options: {
+    vms: { type: 'string', default: '100' },
+    rounds: { type: 'string', default: '12' },
+    settle: { type: 'string', default: '180' },
+  },
 });
 const say = (text: string): boolean => process.stderr.write(`${text}\n`);
 const { path: scratch } = memoryFolder('kvm-bench-real-');
@@ -50,7 +54,8 @@ try {
   const footprints = new Map<Mode, Footprint>();
   for (const mode of MODES) {
     say(`--bpf=${mode}: footprint and stalls`);
-    footprints.set(mode, await measureFootprint('/', rounds, [...FLAGS, `--bpf=${mode}`]));
+    const flags = [...FLAGS, `--bpf=${mode}`];
+    footprints.set(mode, await measureFootprint('/', rounds, flags, Number(values.settle) * 1000));
   }
   process.stdout.write(`${reading}\n${costs}\n${footprintTable(footprints)}`);
 } finally {
