@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { runCompare } from '../../../exporter/cli/compare.ts';
+import { type CompareFlags, runCompare } from '../../../exporter/cli/compare.ts';
 import { listeningPort } from '../../../exporter/cli/listening-port.ts';
 import { ConfigError } from '../../../exporter/config/load.ts';
 import { createBlocks } from '../../../lab/history/blocks.ts';
@@ -40,7 +40,8 @@ async function compare(
   context: TestContext,
   url: string,
   by: string,
-  ...failIf: readonly string[]
+  failIf: readonly string[] = [],
+  others: Partial<CompareFlags> = {},
 ): Promise<{ code: number; report: Report }> {
   const out = `${temporaryFolder(context)}/report.json`;
   const flags = {
@@ -52,6 +53,7 @@ async function compare(
     confidence: '0.95',
     out,
     failIf,
+    ...others,
   };
   const code = await runCompare(flags);
   return { code, report: JSON.parse(readFileSync(out, 'utf8')) as Report };
@@ -59,7 +61,7 @@ async function compare(
 
 /** What holds for every store with these series. */
 async function checkAnswers(context: TestContext, url: string): Promise<void> {
-  const { code, report } = await compare(context, url, 'kernel', 'latency_mean>+1%');
+  const { code, report } = await compare(context, url, 'kernel', ['latency_mean>+1%']);
   const [before, after] = report.configurations;
   assert.deepEqual([before?.name, after?.name], [OLD, NEW]);
   const change = after?.againstFirst?.changes['latency_mean'];
@@ -108,6 +110,14 @@ async function checkAnswers(context: TestContext, url: string): Promise<void> {
     assert.match(error.message, /no host has the label rak: there are cluster, cpu, .*kernel, .*rack/);
     return true;
   });
+  const refused = (others: Partial<CompareFlags>, message: RegExp): Promise<void> =>
+    assert.rejects(compare(context, url, 'kernel', [], others), { name: 'ConfigError', message });
+  await refused({ host: 'nowhere*' }, /^--host: no host "nowhere\*" in this time: there are 36 others$/);
+  const day = 86_400;
+  await refused(
+    { from: `${from - 9 * day}`, to: `${from - 8 * day}` },
+    /has no samples of host:kvm_vms:count in this time: check that the recording rules/,
+  );
 }
 
 test('a Prometheus answers which hosts a kernel made slower, by cluster, rack and QEMU version', async (context) => {
