@@ -4,7 +4,7 @@ import { ready } from './prepare.mjs';
 import { runTests, testFiles } from './supervise.mjs';
 
 /** Percent, one point below what was measured on 2026-11-27. */
-const FLOOR = { lines: 96, branches: 95, functions: 94 };
+const FLOOR = { lines: 96, branches: 94, functions: 95 };
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 8)) {
