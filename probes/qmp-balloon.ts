@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { SourceError } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
-import { unexpected } from './qmp-unexpected.ts';
+import { ifAnswered, unexpected } from './qmp-unexpected.ts';
 
 const reply = z.object({ actual: z.number().nonnegative().finite() });
 
@@ -19,12 +18,6 @@ export function parseBalloon(value: unknown): number {
 }
 
 /** @returns undefined without a balloon device: QEMU refuses the command */
-export async function readBalloon(qmp: QmpConnection, timeoutMs: number): Promise<number | undefined> {
-  try {
-    return parseBalloon(await qmp.execute('query-balloon', timeoutMs));
-  } catch (error) {
-    if (error instanceof SourceError && ['absent', 'failed', 'malformed'].includes(error.kind))
-      return undefined;
-    throw error;
-  }
+export function readBalloon(qmp: QmpConnection, timeoutMs: number): Promise<number | undefined> {
+  return ifAnswered(qmp.execute('query-balloon', timeoutMs).then(parseBalloon));
 }

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { MSEC_PER_SEC } from '../kernel/units.ts';
-import { SourceError } from './errors.ts';
 import type { QmpConnection } from './qmp-connection.ts';
-import { unexpected } from './qmp-unexpected.ts';
+import { ifAnswered, unexpected } from './qmp-unexpected.ts';
 
 /** A live migration that QEMU does or did. */
 export interface QmpMigration {
@@ -112,15 +111,6 @@ export function isIncoming({ status, memory }: QmpMigration, state: string): boo
 }
 
 /** @returns undefined also if this QEMU refuses the command: a migration is rare, and the statistics are not. */
-export async function readMigration(
-  qmp: QmpConnection,
-  timeoutMs: number,
-): Promise<QmpMigration | undefined> {
-  try {
-    return parseMigration(await qmp.execute('query-migrate', timeoutMs));
-  } catch (error) {
-    if (error instanceof SourceError && ['absent', 'failed', 'malformed'].includes(error.kind))
-      return undefined;
-    throw error;
-  }
+export function readMigration(qmp: QmpConnection, timeoutMs: number): Promise<QmpMigration | undefined> {
+  return ifAnswered(qmp.execute('query-migrate', timeoutMs).then(parseMigration));
 }

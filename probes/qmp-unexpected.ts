@@ -1,4 +1,4 @@
-import { malformed, type SourceError } from './errors.ts';
+import { malformed, SourceError } from './errors.ts';
 
 /** Limits of the quoted excerpt: elements per level, and levels. */
 const MAX_PARTS = 3;
@@ -12,6 +12,17 @@ const MAX_DEPTH = 3;
  */
 export function unexpected(command: string, reply: unknown): SourceError {
   return malformed(`QMP ${command}`, excerpt(reply, 0));
+}
+
+/** Undefined if QEMU refuses an optional command or answers it in an unknown way. Any other error is thrown. */
+export async function ifAnswered<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof SourceError && ['absent', 'failed', 'malformed'].includes(error.kind))
+      return undefined;
+    throw error;
+  }
 }
 
 function excerpt(value: unknown, depth: number): string {

@@ -1,5 +1,6 @@
 import type { HistogramName } from '../metrics/catalogue.ts';
 import type { ComparedMetric } from './model.ts';
+import { type MetricText, type RatioOptions, ratioOf } from './ratio.ts';
 import { first, growth, largestGrowth, level, plus, samplesOf, type Term, type VmGauge } from './terms.ts';
 
 /** A metric of the report, with the terms of whose sums it is made. */
@@ -16,31 +17,17 @@ export interface QuantileMetric extends Omit<ComparedMetric, 'valueOf'> {
 
 export type MetricDefinition = SumMetric | QuantileMetric;
 
-type Text = readonly [
-  id: string,
-  title: string,
-  unit: ComparedMetric['unit'],
-  better: ComparedMetric['better'],
-];
-
 /** A ratio of two sums. */
-function ratio(
-  [id, title, unit, better]: Text,
-  above: Term,
-  below: Term,
-  { factor = 1, isPerIo = false } = {},
-): SumMetric {
-  const quotient = ([a = Number.NaN, b = Number.NaN]: readonly number[]): number =>
-    b > 0 ? (factor * a) / b : Number.NaN;
-  return { id, title, unit, better, isPerIo, terms: [above, below], valueOf: quotient };
+function ratio(text: MetricText, above: Term, below: Term, options: RatioOptions = {}): SumMetric {
+  return { ...ratioOf(text, options), terms: [above, below] };
 }
 
-const perSecond = (text: Text, of: Term): SumMetric => ratio(text, of, 'time');
+const perSecond = (text: MetricText, of: Term): SumMetric => ratio(text, of, 'time');
 /** Share of the time, or of one CPU. */
-const percentOfTime = (text: Text, of: Term): SumMetric => ratio(text, of, 'time', { factor: 100 });
+const percentOfTime = (text: MetricText, of: Term): SumMetric => ratio(text, of, 'time', { factor: 100 });
 /** Mean of a gauge over its samples. */
-const meanOf = (text: Text, gauge: VmGauge): SumMetric => ratio(text, level(gauge), samplesOf(gauge));
-const perIo = (text: Text, of: Term, factor = 1): SumMetric =>
+const meanOf = (text: MetricText, gauge: VmGauge): SumMetric => ratio(text, level(gauge), samplesOf(gauge));
+const perIo = (text: MetricText, of: Term, factor = 1): SumMetric =>
   ratio(text, of, ios, { factor, isPerIo: true });
 
 const reads = growth('kvm_vm_disk_reads_completed_total');

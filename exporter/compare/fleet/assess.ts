@@ -1,4 +1,4 @@
-import type { Span, Work } from '../model.ts';
+import type { Span } from '../model.ts';
 import { merged } from '../periods.ts';
 import type { AssessOptions } from '../statistics/assess.ts';
 import type {
@@ -25,6 +25,7 @@ import { intervalOf, type Mean, meanOf } from './mean.ts';
 import { type FleetMetric, IN_FLIGHT, IOPS } from './metrics.ts';
 import { type FleetComparison, type FleetHost, type HostTime, spanOfWindow } from './model.ts';
 import { noteOnHosts } from './notes.ts';
+import { worked, workOf } from './work.ts';
 
 /** A relative difference of the load that makes metrics incomparable, if it is significant. */
 const LOAD = 0.1;
@@ -33,15 +34,6 @@ const METHOD = [
   'A sample is a host: values are geometric means over the hosts, or means if a host has 0.',
   'The work is compared by I/Os per second and I/Os in flight only: the share of reads and the size of an I/O are not recorded.',
 ];
-
-const NO_WORK: Work = {
-  readShare: undefined,
-  bytesPerIo: undefined,
-  inFlight: undefined,
-  iosPerSecond: undefined,
-  vcpus: undefined,
-  otherVmsCpu: undefined,
-};
 
 /** Compares the groups of hosts. It has no random numbers: the same input gives the same assessment. */
 export function assessFleet(comparison: FleetComparison, { confidence }: AssessOptions): Assessment {
@@ -63,7 +55,7 @@ export function assessFleet(comparison: FleetComparison, { confidence }: AssessO
       hosts: own.map(({ name }) => name),
       spans: spansOf(comparison, own, group),
       warmUp: comparison.warmUp,
-      work: { ...NO_WORK, iosPerSecond: groupValue(IOPS), inFlight: groupValue(IN_FLIGHT) },
+      work: workOf(groupValue(IOPS), groupValue(IN_FLIGHT)),
       techniques: new Map(),
       notes: [
         ...(i === 0 ? comparison.notes : []),
@@ -92,11 +84,11 @@ function estimateOf(
   const known = { samples: values.length, effectiveSamples: values.length, line: [] };
   if (values.length === 0) return { ...known, value: undefined, interval: undefined, why: 'no samples' };
   const { to, from } = scaleOf(values);
-  const scaled = values.map(to);
-  const value = from(scaled.reduce((sum, each) => sum + each, 0) / scaled.length);
+  const mean = meanOf(values.map(to));
+  const value = from(mean.mean);
   const why = tooFew(values.length);
   if (why !== undefined) return { ...known, value, interval: undefined, why };
-  const [low, high] = intervalOf(meanOf(scaled), confidence);
+  const [low, high] = intervalOf(mean, confidence);
   return { ...known, value, interval: [from(low), from(high)], why: undefined };
 }
 
@@ -168,14 +160,6 @@ function noteOnMethod(
 function loadIn({ gain = 0, interval = [0, 0], from, to }: Test): number | undefined {
   const [low, high] = interval;
   return Math.abs(gain) > LOAD && (low > 0 || high < 0) ? to : from;
-}
-
-function worked(
-  iosPerSecond: number | undefined,
-  inFlight: number | undefined,
-): Parameters<typeof differencesOf>[0] {
-  // Hosts are the samples here: that they are others is no difference of the work.
-  return { hosts: [], vms: [], work: { ...NO_WORK, iosPerSecond, inFlight } };
 }
 
 function timesOf(

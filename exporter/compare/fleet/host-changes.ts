@@ -3,8 +3,9 @@ import { judged, type Trend, tested } from '../statistics/change.ts';
 import { estimate } from '../statistics/estimate.ts';
 import { differencesOf } from '../statistics/same-work.ts';
 import { observationsOf, valueIn } from './host-values.ts';
-import { type FleetMetric, IN_FLIGHT, IOPS } from './metrics.ts';
+import { IN_FLIGHT, IOPS } from './metrics.ts';
 import { type FleetComparison, type FleetHost, type HostTime, spanOfWindow } from './model.ts';
+import { worked } from './work.ts';
 
 /**
  * The change of each host by itself, from the windows of its own times, less what the time changed on hosts that stayed.
@@ -33,7 +34,7 @@ export function changesOfHosts(
             },
             confidence,
           );
-        const isComparable = metric.isPerIo || differencesOf(worked(before), worked(after)).length === 0;
+        const isComparable = metric.isPerIo || differencesOf(workIn(before), workIn(after)).length === 0;
         return tested(
           { metric, from: of(before), to: of(after), isComparable },
           confidence,
@@ -49,8 +50,6 @@ export function changesOfHosts(
   );
 }
 
-function worked(time: HostTime): Parameters<typeof differencesOf>[0] {
-  const of = (metric: FleetMetric): number | undefined => valueIn(metric, time, time.windows);
-  const unknown = { readShare: undefined, bytesPerIo: undefined, vcpus: undefined, otherVmsCpu: undefined };
-  return { hosts: [], vms: [], work: { ...unknown, iosPerSecond: of(IOPS), inFlight: of(IN_FLIGHT) } };
+function workIn(time: HostTime): ReturnType<typeof worked> {
+  return worked(valueIn(IOPS, time, time.windows), valueIn(IN_FLIGHT, time, time.windows));
 }

@@ -47,7 +47,7 @@ export function pairedTest(
       return scale.to(b) - scale.to(a);
     },
   );
-  const before = mean(befores.map(scale.to));
+  const before = meanOf(befores.map(scale.to)).mean;
   if (stayers.length === 0) return { test: testOf(metric, scale, before, own, how), trend: undefined };
   const whyOthers = tooFew(others.length);
   if (whyOthers !== undefined)
@@ -139,8 +139,4 @@ export function tooFew(hosts: number): string | undefined {
   return hosts >= MIN_HOSTS
     ? undefined
     : `only ${hosts} host${hosts === 1 ? ' has' : 's have'} a value, and ${MIN_HOSTS} are needed`;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

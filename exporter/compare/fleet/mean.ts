@@ -1,3 +1,4 @@
+import { sum } from '../../../kernel/sum.ts';
 import { criticalT } from '../statistics/student-t.ts';
 
 /** A mean over independent numbers, and how exact it is. */
@@ -11,11 +12,11 @@ export interface Mean {
 /** The variance that rounding of doubles may hide, relative to the square of the mean or to 1. */
 const ROUNDING = 1e-18;
 
-/** @param values at least two */
+/** @param values at least one; the variance of one is NaN */
 export function meanOf(values: readonly number[]): Mean {
   const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  const square = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const mean = sum(values) / n;
+  const square = sum(values.map((value) => (value - mean) ** 2));
   return { mean, variance: Math.max(square / (n - 1) / n, ROUNDING * Math.max(1, mean ** 2)), df: n - 1 };
 }
 

@@ -1,4 +1,5 @@
 import type { ComparedMetric } from '../model.ts';
+import { type MetricText, type RatioOptions, ratioOf } from '../ratio.ts';
 import type { TermName } from './queries.ts';
 
 /** A metric over recorded series: a ratio of two sums of a host. */
@@ -7,22 +8,8 @@ export interface FleetMetric extends ComparedMetric {
   readonly below: TermName;
 }
 
-type Text = readonly [
-  id: string,
-  title: string,
-  unit: ComparedMetric['unit'],
-  better: ComparedMetric['better'],
-];
-
-function ratio(
-  [id, title, unit, better]: Text,
-  above: TermName,
-  below: TermName,
-  { factor = 1, isPerIo = false } = {},
-): FleetMetric {
-  const quotient = ([a = Number.NaN, b = Number.NaN]: readonly number[]): number =>
-    b > 0 ? (factor * a) / b : Number.NaN;
-  return { id, title, unit, better, isPerIo, above, below, valueOf: quotient };
+function ratio(text: MetricText, above: TermName, below: TermName, options: RatioOptions = {}): FleetMetric {
+  return { ...ratioOf(text, options), above, below };
 }
 
 const percent = { factor: 100 };

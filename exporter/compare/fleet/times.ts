@@ -1,3 +1,5 @@
+import { append } from '../../../kernel/maps.ts';
+
 /** Recorded rates look back this far, so the first of a new group still show the old one. */
 const RATE_SECONDS = 120;
 
@@ -24,9 +26,7 @@ export function windowsByGroup(
     if (isChange) free = i + skipped + (other === undefined ? 0 : 1);
     before = other === undefined ? value : undefined;
     if (other !== undefined || i < free || value === '') continue;
-    const windows = found.get(value);
-    if (windows === undefined) found.set(value, [i]);
-    else windows.push(i);
+    append(found, value, i);
   }
   return found;
 }
