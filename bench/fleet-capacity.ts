@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
-import { createReadStream, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { recordingFile } from '../alerts/rule-files.ts';
-import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import type { Family } from '../exporter/metrics/families.ts';
 import { PROFILES, type Profile, profileOf } from '../exporter/metrics/profiles.ts';
@@ -17,6 +15,8 @@ import { recordRules } from '../lab/history/record.ts';
 import { OpenMetricsFile } from '../lab/history/sink.ts';
 import { quiet } from '../lab/simhost/scenarios.ts';
 import { fleetFiles } from '../scripts/fleet.ts';
+import { startVictoria } from '../testing/victoria-metrics.ts';
+import { sizeOf } from './folder-size.ts';
 import { markdown, note } from './lab-host.ts';
 
 // Bytes a sample in Prometheus and VictoriaMetrics, on hours of a simulated host, and what a fleet needs by it.
@@ -167,14 +167,7 @@ async function sizesOf(name: string, blocks: string, text: string): Promise<Meas
 /** Bytes a sample after a merge, index included. Collects the names of the series. */
 async function victoriaBytes(name: string, text: string, all: Set<string>): Promise<number> {
   const path = `${folder}/vm-${name}`;
-  const child = spawn(
-    'victoria-metrics',
-    [`-storageDataPath=${path}`, '-httpListenAddr=127.0.0.1:0', '-retentionPeriod=100y'],
-    { stdio: ['ignore', 'ignore', 'ignore'] },
-  );
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  const url = `http://127.0.0.1:${await listeningPort(child)}`;
+  const { url, stop } = await startVictoria(path);
   const send = async (body: string): Promise<void> => {
     const { ok, status } = await fetch(`${url}/api/v1/import/prometheus`, { method: 'POST', body });
     if (!ok) throw new Error(`victoria-metrics: ${status}`);
@@ -197,16 +190,6 @@ async function victoriaBytes(name: string, text: string, all: Set<string>): Prom
   const sum = (pattern: RegExp): number =>
     [...metrics.matchAll(pattern)].reduce((total, [, value]) => total + Number(value), 0);
   const rows = sum(/^vm_rows\{type="storage\/\w+"\} (\S+)$/gm);
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  await gone;
-  process.off('exit', kill);
+  await stop();
   return (sizeOf(join(path, 'data')) + sizeOf(join(path, 'indexdb'))) / rows;
-}
-
-function sizeOf(path: string): number {
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .map((each) => statSync(join(path, each)))
-    .filter((each) => each.isFile())
-    .reduce((sum, { size }) => sum + size, 0);
 }

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { recordingFile } from '../alerts/rule-files.ts';
 import { answer, panelWindow } from '../dashboards/preview/answers.ts';
@@ -7,7 +5,6 @@ import { type Choices, windowOf } from '../dashboards/preview/interpolate.ts';
 import type { Answer } from '../dashboards/preview/preview.ts';
 import { instant } from '../dashboards/preview/prometheus.ts';
 import { choose } from '../dashboards/preview/variables.ts';
-import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
 import { BlockSink } from '../lab/history/chunks.ts';
@@ -17,7 +14,9 @@ import { serveBlocks } from '../lab/history/prometheus.ts';
 import { recordRules } from '../lab/history/record.ts';
 import { quiet } from '../lab/simhost/scenarios.ts';
 import { generated, panelsOf, queriesOf, variablesOf } from '../testing/generated.ts';
+import { startVictoria } from '../testing/victoria-metrics.ts';
 import { markdown, note } from './lab-host.ts';
+import { cpuSeconds } from './process-cost.ts';
 
 // Measures the queries of the fleet dashboard in VictoriaMetrics, with hours of the series that they select, for many hosts.
 // The labels are those of one simulated host, recorded by the rules; the values are made up.
@@ -39,8 +38,6 @@ const LAST = 3;
 const TEMPLATE = { hours: 0.2, stepSeconds: 15, tickSeconds: 5, seed: 1, start: START };
 /** More than the top of a host has. */
 const TEMPLATE_VMS = 12;
-/** The ticks of /proc/<pid>/stat. */
-const TICK_MS = 10;
 const LINES = 20_000;
 /** What the dashboard would read without the series `vm_top:`. */
 const OF_ALL_VMS = 'vm:kvm_excess_exits:per_vcpu';
@@ -52,27 +49,14 @@ const queries = panelsOf(dashboard).flatMap(queriesOf);
 // The simulated history is not scraped.
 const UP: Answer = { metric: { __name__: 'up', job: 'kvm-telemetry' }, value: [START, '1'] };
 const template = [...(await seriesOf(namesIn(queries))), UP];
-const store = spawn(
-  'victoria-metrics',
-  [
-    `-storageDataPath=${folder}/store`,
-    '-httpListenAddr=127.0.0.1:0',
-    '-retentionPeriod=100y',
-    '-loggerLevel=ERROR',
-  ],
-  { stdio: ['ignore', 'ignore', 'inherit'] },
-);
-process.once('exit', () => store.kill('SIGKILL'));
-const url = `http://127.0.0.1:${await listeningPort(store)}`;
+const { url, pid, stop } = await startVictoria(`${folder}/store`);
 const written = await writeFleet(
   template,
   new Set(namesIn(queries.filter((query) => !(query as unknown as { instant: boolean }).instant))),
 );
 note(`${written.series} series and ${written.samples} samples of ${hosts} hosts are in the store`);
 process.stdout.write(await measured(url));
-const ended = new Promise((resolve) => store.once('close', resolve));
-store.kill('SIGKILL');
-await ended;
+await stop();
 remove();
 
 /** Metric names in the queries and the variables. */
@@ -155,14 +139,14 @@ async function measured(victoria: string): Promise<string> {
   const models = variablesOf(dashboard);
   const rows: { what: string; queries: number; series: number; ms: number; cpu: number }[] = [];
   const time = async (what: string, count: number, work: () => Promise<number>): Promise<void> => {
-    const [began, cpu] = [performance.now(), cpuOf(store.pid)];
+    const [began, cpu] = [performance.now(), cpuSeconds(pid)];
     const found = await work();
     rows.push({
       what,
       queries: count,
       series: found,
       ms: performance.now() - began,
-      cpu: cpuOf(store.pid) - cpu,
+      cpu: 1000 * (cpuSeconds(pid) - cpu),
     });
   };
   let choices: Choices = new Map();
@@ -195,15 +179,7 @@ async function measured(victoria: string): Promise<string> {
       String(count),
       String(series),
       ms.toFixed(0),
-      String(cpu),
+      cpu.toFixed(0),
     ]),
   ]);
-}
-
-/** User and system time of a process. */
-function cpuOf(pid = 0): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return TICK_MS * (Number(fields[11]) + Number(fields[12]));
 }

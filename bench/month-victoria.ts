@@ -1,13 +1,13 @@
-import { spawn } from 'node:child_process';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { RECORDED } from '../exporter/compare/recording/format.ts';
 import type { Family } from '../exporter/metrics/families.ts';
 import { parseLabels } from '../exporter/metrics/labels.ts';
 import { generateHistory } from '../lab/history/generate.ts';
 import { Random } from '../lab/simhost/random.ts';
 import { quiet } from '../lab/simhost/scenarios.ts';
+import { startVictoria } from '../testing/victoria-metrics.ts';
+import { sizeOf } from './folder-size.ts';
 import { type Month, STAGES, timesIn } from './month-server.ts';
 import { cpuSeconds, memory } from './process-cost.ts';
 
@@ -19,7 +19,6 @@ const VCPUS = 8;
 /** A counter grows by its rate in the simulated minutes, more or less. */
 const SPREAD = 0.3;
 const DIGITS = 6;
-const RETENTION = '100d';
 
 interface Template {
   readonly labels: Readonly<Record<string, string>>;
@@ -27,12 +26,6 @@ interface Template {
   readonly first: number;
   /** In an interval. */
   readonly growth: number;
-}
-
-interface Server {
-  readonly url: string;
-  readonly pid: number;
-  stop(): Promise<void>;
 }
 
 export interface VictoriaMonth {
@@ -52,7 +45,7 @@ export async function monthOfVictoria(folder: string, month: Month): Promise<Vic
   const begin = performance.now();
   const native = await nativeOf(join(folder, 'one'), templates, month);
   const path = join(folder, 'all');
-  const server = await startServer(path);
+  const server = await startVictoria(path);
   for (let i = 0; i < month.vms; i++) {
     const vm = `vm-${String(i).padStart(2, '0')}`;
     await send(`${server.url}/api/v1/import/native?extra_label=vm=${vm}`, native);
@@ -110,7 +103,7 @@ const SUFFIXES = ['_bucket', '_sum', '_count'] as const;
 
 /** The samples without the label `vm`, as VictoriaMetrics exports them. */
 async function nativeOf(path: string, templates: readonly Template[], month: Month): Promise<ArrayBuffer> {
-  const server = await startServer(path);
+  const server = await startVictoria(path);
   const timestamps = timesIn(month.start, month.end, month.interval).map((at) => at * 1000);
   const middle = (month.start + month.end) * 500;
   const random = new Random(1);
@@ -141,30 +134,4 @@ async function nativeOf(path: string, templates: readonly Template[], month: Mon
 async function send(url: string, body?: string | ArrayBuffer): Promise<void> {
   const { ok, status } = await fetch(url, { method: 'POST', body: body ?? null });
   if (!ok) throw new Error(`${url}: ${status}`);
-}
-
-async function startServer(path: string): Promise<Server> {
-  const flags = [`-storageDataPath=${path}`, '-httpListenAddr=127.0.0.1:0', `-retentionPeriod=${RETENTION}`];
-  const child = spawn('victoria-metrics', flags, { stdio: 'ignore' });
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  const port = await listeningPort(child);
-  if (port === undefined) throw new Error('victoria-metrics has ended');
-  return {
-    url: `http://127.0.0.1:${port}`,
-    pid: child.pid ?? 0,
-    async stop() {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await gone;
-      process.off('exit', kill);
-    },
-  };
-}
-
-function sizeOf(path: string): number {
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .map((each) => statSync(join(path, each)))
-    .filter((each) => each.isFile())
-    .reduce((sum, { size }) => sum + size, 0);
 }

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { type CompareFlags, runCompare } from '../../../exporter/cli/compare.ts';
-import { listeningPort } from '../../../exporter/cli/listening-port.ts';
 import { ConfigError } from '../../../exporter/config/load.ts';
 import { createBlocks } from '../../../lab/history/blocks.ts';
 import { serveBlocks } from '../../../lab/history/prometheus.ts';
@@ -11,6 +9,7 @@ import { temporaryFolder } from '../../../testing/folder.ts';
 import { until } from '../../../testing/patience.ts';
 import { fleetSeries, NEW, OLD, simulatedFleet } from '../../../testing/simulated-fleet.ts';
 import { hasTool } from '../../../testing/tools.ts';
+import { startVictoria } from '../../../testing/victoria-metrics.ts';
 
 /** Of 36 hosts 24 get a new kernel, which makes 16 of them 8% slower. */
 const FLEET = simulatedFleet({ seed: 3, hosts: 36, updated: 24, slow: 16, factor: 1.08 });
@@ -133,22 +132,8 @@ test('a Prometheus answers which hosts a kernel made slower, by cluster, rack an
 test("so does Debian's VictoriaMetrics", async (context) => {
   if (!hasTool(context, 'victoria-metrics', 'victoria-metrics')) return;
   const folder = temporaryFolder(context);
-  const child = spawn(
-    'victoria-metrics',
-    [
-      `-storageDataPath=${folder}`,
-      '-httpListenAddr=127.0.0.1:0',
-      '-retentionPeriod=100y',
-      '-loggerLevel=ERROR',
-    ],
-    { stdio: 'ignore' },
-  );
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  context.after(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  const url = `http://127.0.0.1:${await listeningPort(child)}`;
+  const { url, stop } = await startVictoria(folder);
+  context.after(stop);
   const body = lines.map((line) => line.replace(/ (\d+)$/, ' $1000')).join('\n');
   const { ok } = await fetch(`${url}/api/v1/import/prometheus`, { method: 'POST', body });
   assert(ok);
