@@ -47,9 +47,9 @@ export interface QemuIothread {
 
 /**
  * Machines on which a `-drive` without `if=` is a virtio disk: hw/arm/virt.c, hw/s390x/s390-virtio-ccw.c,
- * hw/riscv/virt.c.
+ * hw/riscv/virt.c. Distributions have versions of their own: `virt-rhel9.4.0`, `s390-ccw-virtio-jammy`.
  */
-const VIRTIO_BY_DEFAULT = /^(?:virt(?:-[\d.]+)?|s390-ccw-virtio(?:-[\d.]+)?)$/;
+const VIRTIO_BY_DEFAULT = /^(?:virt|s390-ccw-virtio)(?:-[\w.]+)?$/;
 
 /**
  * Reads the devices of `-device`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-object iothread`.
@@ -73,7 +73,7 @@ export function parseQemuDevices(all: readonly QemuOption[]): QemuDevices | unde
     else if (name === 'drive') {
       const kind = options.get('if') ?? defaultKind;
       const drive = nodes.addDrive(options, kind);
-      if (kind === 'virtio') implied.push(impliedDisk(drive));
+      if (kind === 'virtio' && options.get('media') !== 'cdrom') implied.push(impliedDisk(drive));
     } else if (name === 'netdev' || name === 'nic') {
       const vhost = flag(options, 'vhost') ?? flag(options, 'vhostforce') ?? false;
       nets.push({ id: options.get('id') ?? '', vhost });

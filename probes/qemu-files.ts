@@ -10,12 +10,15 @@ export interface FilesByUse {
 /** Files that QEMU has open and that are not disks of the VM. */
 export interface OtherFiles {
   readonly files: ReadonlySet<string>;
+  /** Files of disks, which have precedence. */
+  readonly disks: ReadonlySet<string>;
   /** No file in these folders is a disk: shared folders, memory. */
   readonly folders: readonly string[];
 }
 
 const MAX_LAYERS = 16;
-const FIRMWARE = new Set(['bios', 'pflash', 'kernel', 'initrd', 'dtb']);
+/** QEMU keeps its pid file open and locked. */
+const NOT_A_DISK = new Set(['bios', 'kernel', 'initrd', 'dtb', 'pidfile']);
 /** Drivers whose medium is not a disk of the VM: CD-ROMs, floppies, firmware. */
 const NO_DISK = /^(?:(?:ide|scsi)-cd|floppy|cfi\.pflash01)$/;
 const NO_DISK_INTERFACES = new Set(['pflash', 'floppy', 'mtd', 'sd-firmware']);
@@ -38,8 +41,7 @@ export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
   const disks: string[] = [];
   const folders: string[] = [];
   for (const { name, options } of all) {
-    if (FIRMWARE.has(name)) others.push(options.get(PLAIN) ?? '');
-    else if (name === 'cdrom') others.push(...filesOf(options, nodes));
+    if (NOT_A_DISK.has(name)) others.push(options.get(PLAIN) ?? '');
     else if (name === 'drive') {
       const isOther = options.get('media') === 'cdrom' || NO_DISK_INTERFACES.has(options.get('if') ?? '');
       if (isOther) others.push(...filesOf(options, nodes));
@@ -53,6 +55,7 @@ export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
       const isOther = NO_DISK.test(options.get('driver') ?? '') || node?.get('media') === 'cdrom';
       (isOther ? others : disks).push(...filesOf(node, nodes));
     } else if (name === 'chardev') others.push(options.get('path') ?? '');
+    else if (name === 'mem-path') folders.push(options.get(PLAIN) ?? '');
     else if (name === 'fsdev' || name === 'virtfs') folders.push(options.get('path') ?? '');
     else if (name === 'object' && options.has('mem-path')) {
       // If a device uses the memory backend, it is persistent memory; otherwise it is the VM's RAM.
@@ -61,7 +64,7 @@ export function otherFilesOf(all: readonly QemuOption[]): OtherFiles {
     }
   }
   const files = new Set(others.filter((file) => file !== '' && !disks.includes(file)));
-  return { files, folders: folders.filter((folder) => folder.length > 1) };
+  return { files, disks: new Set(disks), folders: folders.filter((folder) => folder.length > 1) };
 }
 
 /** The files that a node opens, through all its layers, both inline and referenced by name. */

@@ -20,7 +20,6 @@ const MAX_OPTIONS = 16_384;
 const IMPLIED: Readonly<Record<string, string>> = {
   accel: 'accel',
   blockdev: 'driver',
-  cdrom: 'file',
   chardev: 'backend',
   cpu: 'model',
   device: 'driver',
@@ -37,17 +36,35 @@ const IMPLIED: Readonly<Record<string, string>> = {
   smbios: 'file',
   virtfs: 'fsdriver',
 };
+/** `append` is a kernel's command line, which may begin with a dash. */
 const PLAIN_OPTIONS = new Set([
+  'append',
+  'avd',
   'bios',
   'dtb',
   'initrd',
   'kernel',
-  'pflash',
+  'mem-path',
+  'monitor',
+  'pidfile',
   'qmp',
   'qmp-pretty',
   'readconfig',
   'uuid',
 ]);
+/** Short forms of `-drive`, whose value is a file name with literal commas: system/vl.c drive_add(). */
+const DRIVES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  cdrom: { index: '2', media: 'cdrom' },
+  fda: { if: 'floppy', index: '0' },
+  fdb: { if: 'floppy', index: '1' },
+  hda: { index: '0', media: 'disk' },
+  hdb: { index: '1', media: 'disk' },
+  hdc: { index: '2', media: 'disk' },
+  hdd: { index: '3', media: 'disk' },
+  mtdblock: { if: 'mtd' },
+  pflash: { if: 'pflash' },
+  sd: { if: 'sd' },
+};
 const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
@@ -74,10 +91,14 @@ export function parseQemuOptions(argv: readonly string[]): { options: QemuOption
       continue;
     }
     const implied = Object.hasOwn(IMPLIED, name) ? IMPLIED[name] : undefined;
-    if (implied === undefined && !PLAIN_OPTIONS.has(name)) continue;
+    const drive = Object.hasOwn(DRIVES, name) ? DRIVES[name] : undefined;
+    if (implied === undefined && drive === undefined && !PLAIN_OPTIONS.has(name)) continue;
     i++;
     const value = argv[i] ?? '';
-    add({ name, options: implied === undefined ? new Map([[PLAIN, value]]) : optionMap(value, implied) });
+    if (drive !== undefined)
+      add({ name: 'drive', options: new Map(Object.entries({ file: value, ...drive })) });
+    else
+      add({ name, options: implied === undefined ? new Map([[PLAIN, value]]) : optionMap(value, implied) });
   }
   return { options, dropped };
 }

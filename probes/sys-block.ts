@@ -148,6 +148,12 @@ export function diskOfPartition(host: Host, name: string): string | undefined {
   return link?.split('/').at(-2);
 }
 
+/** The disk of a SCSI device's character device, `sg0`; undefined for another name, and for a tape. */
+export function diskOfScsiGeneric(host: Host, name: string): string | undefined {
+  if (!/^sg\d{1,5}$/.test(name)) return undefined;
+  return ifThere(() => host.entries(`${host.roots.sysfs}/class/scsi_generic/${name}/device/block`))?.[0];
+}
+
 /** Kernel name of the disk or partition with this device number; undefined if there is no such device. */
 export function blockDeviceName(host: Host, device: DeviceNumber): string | undefined {
   return ifThere(() => host.link(`${host.roots.sysfs}/dev/block/${device.major}:${device.minor}`))

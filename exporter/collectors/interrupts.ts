@@ -11,6 +11,8 @@ import {
   type InterruptKind,
   interruptKind,
   interruptType,
+  isOfAllCpus,
+  lineKey,
   type NvmeQueue,
   nvmeQueues,
 } from '../model/interrupts.ts';
@@ -29,9 +31,6 @@ interface Found {
   /** Counts of each CPU, by kind. */
   readonly byCpu: Map<InterruptKind, Float64Array>;
 }
-
-/** `ERR` and `MIS` have one count for all CPUs. */
-const OF_ALL_CPUS = /^(?:ERR|MIS)$/;
 
 /** Interrupts of KVM, of NVMe queues, and on the CPUs that run vCPUs and I/O threads. */
 export function interrupts(ioPathCpus: IoPathCpus): Collector {
@@ -67,9 +66,9 @@ export function interrupts(ioPathCpus: IoPathCpus): Collector {
 
   function take({ id, cpus, counts, text }: InterruptLine, found: Found): void {
     const type = interruptType(id, text);
-    if (!OF_ALL_CPUS.test(id)) addCounts(found.byCpu, interruptKind(id, type), cpus, counts);
+    if (!isOfAllCpus(id)) addCounts(found.byCpu, interruptKind(id, type, text), cpus, counts);
     if (type !== undefined) {
-      getOrInsert(types, type, () => new InterruptCounter()).take(id, cpus, counts);
+      getOrInsert(types, type, () => new InterruptCounter()).take(lineKey(id, text), cpus, counts);
       found.types.add(type);
     }
     // A shared interrupt line counts for each of its queues, because the kernel does not record which queue

@@ -3,6 +3,7 @@ import { utf8 } from '../../probes/host.ts';
 import type { Mount } from '../../probes/proc-mountinfo.ts';
 import { type Descriptor, readDescriptorInfo } from '../../probes/proc-pid-fd.ts';
 import type { OtherFiles } from '../../probes/qemu-files.ts';
+import { diskOfScsiGeneric } from '../../probes/sys-block.ts';
 import type { BlockDeviceUse } from '../model/vm.ts';
 import { type Carriers, NONE, only, unknown } from './carriers.ts';
 import type { FileLookups } from './file-lookups.ts';
@@ -13,8 +14,10 @@ import { type BlockDevices, diskOfNumber, wholeDisk } from './whole-disks.ts';
 /** In-memory file systems: they contain device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 
-/** A volume of ZFS: drivers/.../zvol. It has no slaves/ in sysfs. */
-const ZVOL = /^zd\d+$/;
+/** Disks that are memory: nothing is below them. */
+const MEMORY_DISK = /^(?:ram|zram|nullb)\d+$/;
+
+const DELETED = / \(deleted\)$/;
 
 /** The open files of a VM's process. */
 export interface OpenFiles {
@@ -78,8 +81,10 @@ class Stack {
     this.#depthOf.set(name, depth);
     for (const slave of disk.slaves) await this.add(only(wholeDisk(this.devices, slave)), depth + 1);
     if (disk.loopFile !== undefined) await this.add(await this.#belowLoop(name, disk.loopFile), depth + 1);
-    if (ZVOL.test(name))
-      await this.add(unknown(`${name} is a ZFS volume, whose disks sysfs does not show`), depth);
+    // ZFS, DRBD, nbd, ublk and drivers of other vendors.
+    const isBottomless = !disk.physical && disk.slaves.length === 0 && disk.loopFile === undefined;
+    if (isBottomless && !MEMORY_DISK.test(name))
+      await this.add(unknown(`sysfs shows no disks below ${name}`), depth);
   }
 
   async #belowLoop(name: string, path: string): Promise<Carriers> {
@@ -97,11 +102,15 @@ async function carriersOf(
 ): Promise<Carriers> {
   const info = readDescriptorInfo(devices.host, open.pid, fd);
   if (info === undefined || info.writeOnly || info.pathOnly) return NONE;
-  const mount = open.mounts.find(({ id }) => id === info.mountId);
+  // A process in a chroot sees only the mounts below it. Mount ids are unique on the host.
+  const hasId = ({ id }: Mount): boolean => id === info.mountId;
+  const mount = open.mounts.find(hasId) ?? devices.hostMounts.find(hasId);
   const isDevice = target.startsWith('/dev/');
-  if (isNoDisk(target, info.readOnly && !isDevice, open.otherFiles)) return NONE;
+  if (isNoDisk(target, info.readOnly, open.otherFiles)) return NONE;
   if (isDevice) return only(deviceAt(devices, open.pid, fd, target, mount));
-  if (mount === undefined) return NONE;
+  // Memory, such as /memfd:ram, is on a mount of the kernel, and has no name.
+  if (mount === undefined)
+    return DELETED.test(target) ? NONE : unknown(`${utf8(target)} is on no known mount`);
   return carriersOfFile(devices, lookups, { mount, path: target, readOnly: info.readOnly });
 }
 
@@ -117,17 +126,17 @@ function deviceAt(
     const number = devices.host.blockDevice(`${devices.host.roots.procfs}/${pid}/fd/${fd}`);
     if (number !== undefined) return diskOfNumber(devices, number);
   }
-  return wholeDisk(devices, target.slice('/dev/'.length).replaceAll('/', '!'));
+  const name = target.replace(DELETED, '').slice('/dev/'.length).replaceAll('/', '!');
+  return wholeDisk(devices, diskOfScsiGeneric(devices.host, name) ?? name);
 }
 
-/** Shared firmware is often a link, so it is recognized by its name and by being read-only. */
-function isNoDisk(target: string, readOnly: boolean, { files, folders }: OtherFiles): boolean {
-  const path = utf8(target).replace(/ \(deleted\)$/, '');
+/** A path of the command line may lead through links, or be relative, so the file's name decides as well. */
+function isNoDisk(target: string, readOnly: boolean, { files, disks, folders }: OtherFiles): boolean {
+  const path = utf8(target).replace(DELETED, '');
   if (files.has(path) || folders.some((folder) => path === folder || path.startsWith(`${folder}/`)))
     return true;
-  if (!readOnly) return false;
-  return (
-    /^\/(?:usr\/share|nix\/store)\//.test(path) ||
-    [...files].some((file) => basename(file) === basename(path))
-  );
+  if (path.startsWith('/dev/')) return false;
+  if (readOnly && /^\/(?:usr\/share|nix\/store)\//.test(path)) return true;
+  const hasName = (file: string): boolean => basename(file) === basename(path);
+  return [...files].some(hasName) && (readOnly || ![...disks].some(hasName));
 }

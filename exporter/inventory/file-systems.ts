@@ -8,7 +8,7 @@ import { type BlockDevices, diskOfNumber, diskOfPath, wholeDisk } from './whole-
 
 /** File systems without disk images, or with images that are on no block device. */
 const NO_IMAGES =
-  /^(?:tmpfs|ramfs|devtmpfs|hugetlbfs|proc|sysfs|debugfs|tracefs|cgroup2?|devpts|mqueue|bpf|securityfs|pstore|configfs|efivarfs|fusectl|rpc_pipefs|autofs|binfmt_misc|nsfs)$/;
+  /^(?:tmpfs|ramfs|devtmpfs|hugetlbfs|proc|sysfs|debugfs|tracefs|cgroup2?|devpts|mqueue|bpf|securityfs|pstore|configfs|efivarfs|fusectl|rpc_pipefs|autofs|binfmt_misc|nsfs|selinuxfs|smackfs|resctrl)$/;
 
 /** The disks of a file system with block devices of its own. */
 export function carriersOfMount(devices: BlockDevices, mount: Mount): Carriers {

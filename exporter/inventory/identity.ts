@@ -67,7 +67,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     confidential,
     ioPath,
     devices: undefined,
-    otherFiles: { files: new Set(), folders: [] },
+    otherFiles: { files: new Set(), disks: new Set(), folders: [] },
     missing: [],
   };
 }

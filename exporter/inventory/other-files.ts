@@ -15,7 +15,7 @@ export function otherFilesNow(
   const disks = new Set(known.flatMap((files) => files.disks));
   const others = [...atStart.files, ...known.flatMap((files) => files.others)];
   const files = others.filter((file) => !disks.has(file)).flatMap((file) => [file, ...nodeOf(host, file)]);
-  return { files: new Set(files), folders: atStart.folders };
+  return { files: new Set(files), disks: new Set([...atStart.disks, ...disks]), folders: atStart.folders };
 }
 
 /** A descriptor shows the device node, an option the link to it: `/dev/vg/lv`. */

@@ -1,11 +1,14 @@
 /** Posted interrupts of KVM, reschedulings, function calls and the local timer: arch/x86/kernel/irq.c. */
 const MNEMONICS = new Set(['PIN', 'NPI', 'PIW', 'RES', 'CAL', 'LOC']);
 
-/** The same types by description: on arm64, RISC-V and others the IPI numbers differ between kernels. */
-const TEXTS: ReadonlyMap<string, string> = new Map([
-  ['Rescheduling interrupts', 'RES'],
-  ['Function call interrupts', 'CAL'],
-]);
+/**
+ * The same types by description: on arm64, RISC-V and others the IPI numbers differ between kernels. LoongArch has its
+ * own name and a number before it.
+ */
+const TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/(?:^|\s)Rescheduling interrupts$/, 'RES'],
+  [/(?:^|\s)Function call interrupts$/, 'CAL'],
+];
 
 /** By handler name: the CPU's timer, and the handlers of KVM (virt/kvm/arm: arch_timer.c, vgic-init.c). */
 const HANDLERS: readonly (readonly [RegExp, string])[] = [
@@ -19,8 +22,18 @@ const HANDLERS: readonly (readonly [RegExp, string])[] = [
 export function interruptType(id: string, text: string): string | undefined {
   if (MNEMONICS.has(id)) return id;
   // A numbered interrupt lists handlers, whose names the drivers choose.
-  if (!/^\d+$/.test(id)) return TEXTS.get(text);
-  return HANDLERS.find(([handler]) => handler.test(text))?.[1];
+  const patterns = /^\d+$/.test(id) ? HANDLERS : TEXTS;
+  return patterns.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/** What identifies a line: POWER has two lines `LOC`. */
+export function lineKey(id: string, text: string): string {
+  return /^\d/.test(id) ? id : `${id} ${text}`;
+}
+
+/** Lines with one count for all CPUs; `Err` on arm64, `BAD` on POWER. */
+export function isOfAllCpus(id: string): boolean {
+  return /^(?:ERR|Err|MIS|BAD)$/.test(id);
 }
 
 /** What interrupts a CPU, as the label of a VM's CPUs has it. */
@@ -33,13 +46,15 @@ const KINDS: Readonly<Record<string, InterruptKind>> = {
   RES: 'ipi',
   CAL: 'ipi',
 };
-/** arch/x86/kernel/irq.c; on arm64 and RISC-V the lines `IPI0` and so on. */
-const IPI = /^(?:TLB|IPI\d{1,2})$/;
+/** arch/x86/kernel/irq.c; on arm64 and RISC-V the lines `IPI0` and so on; on POWER doorbells. */
+const IPI = /^(?:TLB|IPI\d{1,2}|DBL)$/;
+/** POWER: arch/powerpc/sysdev/xics/xics-common.c, arch/powerpc/sysdev/xive/common.c. */
+const IPI_HANDLER = /\sIPI(?:-\d{1,5})?$/;
 
 /** @param type as {@link interruptType} has it */
-export function interruptKind(id: string, type: string | undefined): InterruptKind {
+export function interruptKind(id: string, type: string | undefined, text: string): InterruptKind {
   if (type !== undefined) return KINDS[type] ?? 'other';
-  if (/^\d+$/.test(id)) return 'device';
+  if (/^\d+$/.test(id)) return IPI_HANDLER.test(text) ? 'ipi' : 'device';
   return IPI.test(id) ? 'ipi' : 'other';
 }
 

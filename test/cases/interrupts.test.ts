@@ -83,6 +83,34 @@ test('the sum does not fall while a CPU is offline', async (context) => {
   assert.equal(await at(' CPU0 CPU1\nRES: 12 1001 Rescheduling interrupts\n'), 1013);
 });
 
+test('POWER: two lines LOC, IPIs with a number, and doorbells', async (context) => {
+  const tree = hostTree(context);
+  const scrape = scraper(tree);
+  // LKML 2024 "POWER9: duplicate interrupt line in /proc/interrupts".
+  const text = (timer: number, others: number): string =>
+    [
+      '           CPU0       CPU8',
+      ' 16:       4051       3210  XIVE-IPI   0 Edge      IPI-0',
+      ' 18:        900        800  XIVE-IRQ 4063233 Edge      nvme0q1',
+      `LOC:      ${timer}      ${timer}   Local timer interrupts for timer event device`,
+      `LOC:      ${others}      ${others}   Local timer interrupts for others`,
+      'DBL:        100        200   Doorbell interrupts',
+      '',
+    ].join('\n');
+  const loc = async (...counts: [number, number]): Promise<number | undefined> => {
+    tree.write('proc/interrupts', text(...counts));
+    return (await scrape()).values.get('kvm_interrupts_total{type="LOC"}');
+  };
+  assert.equal(await loc(1000, 100), 2200);
+  assert.equal(await loc(1008, 102), 2220);
+});
+
+test('LoongArch: the text follows its name and a number', async (context) => {
+  const tree = hostTree(context);
+  tree.write('proc/interrupts', ' CPU0 CPU1\nIPI0: 3 4  LoongArch  1  Rescheduling interrupts\n');
+  assert.equal((await scraper(tree)()).values.get('kvm_interrupts_total{type="RES"}'), 7);
+});
+
 test('one queue of two lines is one series', async (context) => {
   const tree = hostTree(context);
   tree.write('proc/interrupts', ' CPU0\n 1: 5 X nvme0q1\n 2: 6 X nvme0q1\n');

@@ -51,6 +51,17 @@ test('CD-ROMs and floppies are no disks, and disks are', () => {
   assert.deepEqual(files('-drive', 'file=/d.raw,if=virtio', '-drive', '/e.raw', '-hda', '/h.raw'), []);
 });
 
+test('floppies, the pid file and the folder of the memory are no disks', () => {
+  assert.deepEqual(
+    files('-fda', '/a,b.img', '-fdb', '/c.img', '-pidfile', '/run/web.pid', '-hda', '/d.raw'),
+    ['/a,b.img', '/c.img', '/run/web.pid'],
+  );
+  const { folders, disks } = otherFilesOf(
+    parseQemuOptions(['qemu', '-mem-path', '/srv/ram', '-hda', '/d.raw']).options,
+  );
+  assert.deepEqual([folders, [...disks]], [['/srv/ram'], ['/d.raw']]);
+});
+
 test('a file that is also used as a disk is a disk', () => {
   assert.deepEqual(files('-cdrom', '/both.iso', '-drive', 'file=/both.iso,if=virtio,readonly=on'), []);
 });

@@ -13,7 +13,6 @@ test('each option that is parsed has its own key for a first value', () => {
   const keys = {
     accel: 'accel',
     blockdev: 'driver',
-    cdrom: 'file',
     chardev: 'backend',
     cpu: 'model',
     device: 'driver',
@@ -35,9 +34,30 @@ test('each option that is parsed has its own key for a first value', () => {
 });
 
 test('an option with a plain value keeps it whole', () => {
-  for (const name of ['bios', 'dtb', 'initrd', 'kernel', 'pflash', 'qmp', 'qmp-pretty', 'readconfig', 'uuid'])
+  for (const name of [
+    ...['append', 'avd', 'bios', 'dtb', 'initrd', 'kernel', 'mem-path', 'monitor'],
+    ...['pidfile', 'qmp', 'qmp-pretty', 'readconfig', 'uuid'],
+  ])
     assert.deepEqual(parsed(`-${name}`, 'a,b=c'), [[name, { [PLAIN]: 'a,b=c' }]], name);
   assert.deepEqual(parsed('-uuid'), [['uuid', { [PLAIN]: '' }]], 'cut');
+});
+
+test('a short form of -drive has a file name with literal commas', () => {
+  const drive = (option: string, more: Record<string, string>): void =>
+    assert.deepEqual(parsed(option, '/a,b=c'), [['drive', { file: '/a,b=c', ...more }]], option);
+  drive('-hda', { index: '0', media: 'disk' });
+  drive('-hdd', { index: '3', media: 'disk' });
+  drive('-cdrom', { index: '2', media: 'cdrom' });
+  drive('-fdb', { if: 'floppy', index: '1' });
+  drive('-pflash', { if: 'pflash' });
+  drive('-sd', { if: 'sd' });
+});
+
+test("the guest's kernel command line is no option of QEMU", () => {
+  assert.deepEqual(
+    parsed('-append', '-version', '-name', 'a').map(([name]) => name),
+    ['append', 'name'],
+  );
 });
 
 test('a flag takes no value, and other options are passed over', () => {

@@ -37,7 +37,7 @@ const MOUNTS = [
   '',
 ].join('\n');
 
-const NO_OTHERS: OtherFiles = { files: new Set(), folders: [] };
+const NO_OTHERS: OtherFiles = { files: new Set(), disks: new Set(), folders: [] };
 
 async function devicesOf(
   tree: HostTree,
@@ -217,11 +217,13 @@ test('f2fs of several devices is listed by Linux 6.10, and reported before', asy
   ]);
 });
 
-test('bcache leads to its backing device and to its cache, a ZFS volume to a message', async (context) => {
+test('bcache leads to its backing device and to its cache, a disk on nothing to a message', async (context) => {
   const tree = withSecondNvme(context);
   for (const [name, device] of [
     ['bcache0', '252:0'],
     ['zd0', '230:0'],
+    ['drbd0', '147:0'],
+    ['zram0', '251:0'],
   ]) {
     tree.write(`sys/devices/virtual/block/${name}/dev`, `${device}\n`);
     tree.link(`sys/block/${name}`, `../devices/virtual/block/${name}`);
@@ -229,10 +231,12 @@ test('bcache leads to its backing device and to its cache, a ZFS volume to a mes
   tree.link('sys/block/bcache0/slaves/sda', '../../../x');
   tree.link('sys/block/bcache0/slaves/nvme1n1p2', '../../../x');
   assert.deepEqual(await devicesOf(tree, '/dev/bcache0', 24), ['0 bcache0', '1 nvme1n1', '1 sda']);
-  assert.deepEqual(await devicesOf(tree, '/dev/zd0', 24), [
-    '0 zd0',
-    'zd0 is a ZFS volume, whose disks sysfs does not show',
-  ]);
+  for (const name of ['zd0', 'drbd0'])
+    assert.deepEqual(await devicesOf(tree, `/dev/${name}`, 24), [
+      `0 ${name}`,
+      `sysfs shows no disks below ${name}`,
+    ]);
+  assert.deepEqual(await devicesOf(tree, '/dev/zram0', 24), ['0 zram0'], 'memory');
 });
 
 test('a loop device whose file has no known disk is reported', async (context) => {
@@ -317,6 +321,31 @@ test('part of an overlay that is mounted elsewhere, and a deleted file', async (
   assert.deepEqual((await on('/elsewhere/web.raw')).slice(0, 5), ALL);
 });
 
+test('the mount of a file in no namespace of the process is looked up on the host, or is a message', async (context) => {
+  const tree = stack(context);
+  const inChroot = async (target: string, mountId: number): Promise<string[]> => {
+    tree.write('proc/10/fdinfo/5', `pos:\t0\nflags:\t0100002\nmnt_id:\t${mountId}\n`);
+    const disks = new Map(readDisks(tree.host).map((disk) => [disk.name, disk]));
+    const devices = { host: tree.host, disks, hostMounts: parseMountinfo(MOUNTS), fileSystems: [] };
+    const open = { pid: 10, descriptors: [{ fd: 5, target }], mounts: [], otherFiles: NO_OTHERS };
+    const found = await blockDevicesOf(devices, new FileLookups(tree.host), open);
+    return [...found.devices.map(({ device }) => device), ...found.unknown];
+  };
+  assert.deepEqual(await inChroot('/images/web.raw', 21), ['nvme0n1']);
+  assert.deepEqual(await inChroot('/old/web.raw', 99), ['/old/web.raw is on no known mount']);
+  for (const memory of ['/memfd:pc.ram (deleted)', '/dev/zero (deleted)', '/SYSV00000000 (deleted)'])
+    assert.deepEqual(await inChroot(memory, 3), [], memory);
+});
+
+test('a removed device node and a generic SCSI device lead to the disk', async (context) => {
+  const tree = stack(context);
+  assert.deepEqual(await devicesOf(tree, '/dev/sda (deleted)', 24), ['0 sda']);
+  tree.write('sys/class/scsi_generic/sg3/device/block/sdb/size', '1\n');
+  tree.write('sys/class/scsi_generic/sg4/device/tape/size', '1\n');
+  assert.deepEqual(await devicesOf(tree, '/dev/sg3', 24), ['0 sdb']);
+  assert.deepEqual(await devicesOf(tree, '/dev/sg4', 24), [], 'a tape');
+});
+
 test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their open mode', async (context) => {
   const tree = stack(context);
   const otherFiles: OtherFiles = {
@@ -328,6 +357,7 @@ test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their 
       '/dev/dm-0',
       '/srv/sda',
     ]),
+    disks: new Set(['web.qcow2', '/images/debian.iso']),
     folders: ['/srv/share', '/var/ram'],
   };
   const on = (target: string, flags?: string) => devicesOf(tree, target, 21, flags, otherFiles);
@@ -336,6 +366,8 @@ test('firmware, CD-ROMs, shared folders and memory are no disks, whatever their 
   assert.deepEqual(await on('/srv/share/file'), []);
   assert.deepEqual(await on('/var/ram/qemu_back_mem.x (deleted)'), []);
   assert.deepEqual(await on('/elsewhere/OVMF_CODE.fd', '0100000'), [], 'the link leads there');
+  assert.deepEqual(await on('/mnt/nvram/web_VARS.fd'), [], 'through a link to the folder');
+  assert.deepEqual(await on('/other/debian.iso'), ['0 nvme0n1'], 'a disk has this name, too');
   assert.deepEqual(await on('/usr/share/edk2/x64/CODE.4m.fd', '0100000'), []);
   assert.deepEqual(await on('/srv', '012000000'), [], 'O_PATH');
   assert.deepEqual(await on(Buffer.from('/iso/für alle.iso').toString('latin1')), []);

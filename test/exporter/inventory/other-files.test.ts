@@ -14,7 +14,11 @@ const UUID = '925e2a38-6022-4105-ba3a-3ea7229ea3b9';
 test('what libvirt and the monitor list is added to what QEMU was started with', (context) => {
   const { host } = hostTree(context);
   const now = (...known: (FilesByUse | undefined)[]) => {
-    const { files, folders } = otherFilesNow(host, { files: new Set(['/a.iso']), folders: ['/ram'] }, known);
+    const { files, folders } = otherFilesNow(
+      host,
+      { files: new Set(['/a.iso']), disks: new Set(), folders: ['/ram'] },
+      known,
+    );
     assert.deepEqual(folders, ['/ram']);
     return [...files];
   };
@@ -33,7 +37,7 @@ test('a link in /dev also counts as the node that it leads to', (context) => {
   link('dev/pve/vm-100-vars', '../dm-6');
   const { files } = otherFilesNow(
     host,
-    { files: new Set(['/dev/pve/vm-100-vars', '/dev/sr0']), folders: [] },
+    { files: new Set(['/dev/pve/vm-100-vars', '/dev/sr0']), disks: new Set(), folders: [] },
     [],
   );
   assert.deepEqual([...files], ['/dev/pve/vm-100-vars', '/dev/dm-6', '/dev/sr0']);
