@@ -62,7 +62,7 @@ async function measure(domains: number, vcpus: number, rounds: number): Promise<
   writeFileSync(join(folder, 'virsh'), `#!/bin/sh\nexec cat ${folder}/output\n`, { mode: 0o755 });
   const vms = Array.from({ length: domains }, (_, i) => inventoryVm(1000 + i, { domain: `vm-${i}` }));
   const virsh = new Virsh();
-  const libvirt = new Libvirt({ uri: 'test:///', timeoutMs: 60_000 }, (uri, ms) => virsh.domstats(uri, ms));
+  const libvirt = new Libvirt({ uri: 'test:///', timeoutMs: 60_000 }, virsh);
   const slices: number[] = [];
   const pauses: number[] = [];
   const starts: number[] = [];

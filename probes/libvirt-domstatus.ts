@@ -2,6 +2,7 @@ import { ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 import {
   disksOf,
+  type Element,
   filesOf,
   type LibvirtDisk,
   type LibvirtPins,
@@ -21,6 +22,8 @@ export interface LibvirtDomain {
   readonly pid: number;
   /** `running`, `paused`, `shutdown`, ... */
   readonly state: string;
+  /** Its long job: `migration out`, `migration in`, `save`, `backup`, ...; empty: none. */
+  readonly job: string;
   /** Thread of each vCPU. */
   readonly vcpus: readonly { readonly id: number; readonly tid: number }[];
   /** Ids of `<iothreadids>`, or 1 to `<iothreads>`: QEMU's thread `iothread<id>`. */
@@ -58,6 +61,7 @@ export function parseDomstatus(text: string): LibvirtDomain {
     uuid,
     pid,
     state: String(status['@state'] ?? 'unknown'),
+    job: jobOf(status),
     vcpus,
     iothreads: threads,
     pins: pinsOf(
@@ -69,6 +73,12 @@ export function parseDomstatus(text: string): LibvirtDomain {
     files: filesOf(domain),
     metadata: metadataOf(domain, name),
   };
+}
+
+/** `<job type='none' async='migration out' phase='perform3' ...>` */
+function jobOf(status: Element): string {
+  const name = object(status['job'])['@async'];
+  return typeof name === 'string' && /^[a-z ]{1,32}$/.test(name) && name !== 'none' ? name : '';
 }
 
 function iothreads(domain: Record<string, unknown>): number[] {

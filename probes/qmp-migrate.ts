@@ -24,8 +24,8 @@ export interface MigratedMemory {
   readonly remaining: number;
   /** Bytes a second that the guest writes to again. undefined if QEMU has not measured it. */
   readonly dirtyRate: number | undefined;
-  /** Bytes a second over the network. */
-  readonly rate: number;
+  /** Bytes a second over the network. undefined if libvirt has not measured it. */
+  readonly rate: number | undefined;
 }
 
 const count = z.number().nonnegative().finite();

@@ -200,7 +200,7 @@ export class Assessment {
     const events = this.#migrations.changes(
       watched.vms,
       (vm) => watched.threadsOf(vm),
-      (vm) => lastOf(vm).statistics?.migration,
+      (vm) => lastOf(vm).migration,
     );
     for (const event of events) {
       onEvent(event);

@@ -4,7 +4,7 @@ import type { RemoteResult } from '../model/remote.ts';
 import type { StatisticsSource } from '../model/vm-statistics.ts';
 import type { Collection, Collector } from './collector.ts';
 import type { StatisticMetrics } from './statistic-metrics.ts';
-import { addStatistics } from './statistics-families.ts';
+import { addMigration, addStatistics } from './statistics-families.ts';
 
 /** KVM's statistics from the kernel, read when the scrape began. */
 export function bpf(metrics: StatisticMetrics, counters: CounterSets): Collector {
@@ -56,7 +56,7 @@ export function libvirt(metrics: StatisticMetrics, counters: CounterSets): Colle
 
 function add(
   { vms, families, settings, written }: Collection,
-  { statistics, queried }: RemoteResult,
+  { statistics, queried, migrations, arriving }: RemoteResult,
   source: StatisticsSource,
   metrics: StatisticMetrics,
   counters: CounterSets,
@@ -64,6 +64,10 @@ function add(
   counters.keep(vms.map(({ key }) => key));
   for (const vm of vms) {
     if (!queried.has(vm.key)) continue;
+    const migration = migrations?.get(vm.key);
+    if (migration !== undefined) addMigration(families, vm.label, migration);
+    // As QEMU calls it, so that sums over a fleet leave this end out.
+    if (arriving?.has(vm.key)) families.add('kvm_vm_state_info', { vm: vm.label, state: 'inmigrate' }, 1);
     const found = statistics.get(vm.key);
     families.add('kvm_vm_source_up', { vm: vm.label, source }, found === undefined ? 0 : 1);
     if (found === undefined) continue;

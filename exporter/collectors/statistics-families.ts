@@ -251,7 +251,8 @@ function continuedHistogram(
   };
 }
 
-function addMigration(
+/** Writes the last live migration of a VM. */
+export function addMigration(
   families: Families,
   vm: string,
   { direction, status, memory, expectedDowntime }: Migration,
@@ -264,7 +265,7 @@ function addMigration(
   families.add('kvm_vm_migration_remaining_bytes', { vm }, memory.remaining);
   if (memory.dirtyRate !== undefined)
     families.add('kvm_vm_migration_dirty_bytes_per_second', { vm }, memory.dirtyRate);
-  families.add('kvm_vm_migration_sent_bytes_per_second', { vm }, memory.rate);
+  if (memory.rate !== undefined) families.add('kvm_vm_migration_sent_bytes_per_second', { vm }, memory.rate);
   if (expectedDowntime !== undefined)
     families.add('kvm_vm_migration_expected_downtime_seconds', { vm }, expectedDowntime);
 }

@@ -39,6 +39,7 @@ export function enrich(
     name: managed ? truncateName(domain.name) : identity.name,
     domain: managed ? domain.name : '',
     pins: managed ? domain.pins : undefined,
+    job: managed ? domain.job : '',
     libvirtDisks: managed ? domain.disks : undefined,
     metadata: managed ? domain.metadata : undefined,
     manager: managed ? 'libvirt' : '',

@@ -1,6 +1,6 @@
 import { counter, gauge } from './definition.ts';
 
-const MIGRATION = 'QMP query-migrate';
+const MIGRATION = 'QMP query-migrate or virsh domjobinfo';
 
 export const memoryMetrics = {
   kvm_vm_memory_resident_bytes: gauge(
@@ -47,7 +47,7 @@ export const memoryMetrics = {
   kvm_vm_migration_remaining_bytes: gauge(['vm'], 'Memory that remains to be sent.', MIGRATION),
   kvm_vm_migration_dirty_bytes_per_second: gauge(
     ['vm'],
-    'Rate at which the guest writes to memory again during a live migration. Above the rate of sending, the migration cannot end. Absent until QEMU has measured it, at the end of the first pass over the memory.',
+    'Rate at which the guest writes to memory again during a live migration. Above the rate of sending, the migration cannot end. Absent until QEMU has measured it, at the end of the first pass over the memory; from libvirt also while it is 0.',
     MIGRATION,
   ),
   kvm_vm_migration_sent_bytes_per_second: gauge(['vm'], 'Rate of sending.', MIGRATION),

@@ -1,6 +1,6 @@
 import type { SourceError } from '../../probes/errors.ts';
 import type { Vm } from './vm.ts';
-import type { VmStatistics } from './vm-statistics.ts';
+import type { Migration, VmStatistics } from './vm-statistics.ts';
 
 /** The result of a source outside the kernel, such as a VMM or libvirt, in one scrape. */
 export interface RemoteResult {
@@ -9,6 +9,10 @@ export interface RemoteResult {
   /** Keys of the VMs that were queried. */
   readonly queried: ReadonlySet<string>;
   readonly problems: readonly SourceError[];
+  /** By VM key, from a source that knows of a migration although it has no statistics: libvirt. */
+  readonly migrations?: ReadonlyMap<string, Migration>;
+  /** Keys of VMs that arrive and do not run yet, from the same source. */
+  readonly arriving?: ReadonlySet<string>;
 }
 
 /** KVM's statistics from the kernel itself, by BPF. */

@@ -77,6 +77,8 @@ export interface Vm {
   /** Pins from libvirt's XML; undefined if libvirt does not manage the VM. */
   readonly pins: LibvirtPins | undefined;
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
+  /** libvirt's long job: `migration out`, ...; empty or absent: none. */
+  readonly job?: string;
   /** Whether the guest is confidential, by its configuration: KVM may know better. */
   readonly confidential: ConfidentialType | undefined;
   /** Signs of I/O that the host does not see, from its configuration; undefined if part of that is unknown. */

@@ -2,7 +2,7 @@ import type { Host } from '../../probes/host.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { type KernelResult, NOTHING, type RemoteResult, type Remotes } from '../model/remote.ts';
 import type { Vm } from '../model/vm.ts';
-import { type KernelFacts, requestsOf, type Storage } from '../model/vm-statistics.ts';
+import { type KernelFacts, type Migration, requestsOf, type Storage } from '../model/vm-statistics.ts';
 import { KernelStatistics } from './bpf/kernel.ts';
 import type { BpfSettings, Loader } from './bpf/object.ts';
 import { Libvirt, type LibvirtSettings } from './libvirt/libvirt.ts';
@@ -28,6 +28,7 @@ export interface Known {
   readonly statistics: Storage | undefined;
   readonly facts: Facts | undefined;
   readonly kernel: KernelFacts | undefined;
+  readonly migration?: Migration | undefined;
 }
 
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
@@ -53,7 +54,7 @@ export class RemoteSources {
       now,
     );
     const virsh = new Virsh();
-    this.#libvirt = new Libvirt(settings.libvirt, (uri, timeoutMs) => virsh.domstats(uri, timeoutMs), now);
+    this.#libvirt = new Libvirt(settings.libvirt, virsh, now);
   }
 
   configure(settings: RemoteSettings): void {
@@ -64,9 +65,12 @@ export class RemoteSources {
   }
 
   /** What its monitor, libvirt and the kernel reported last of a VM. Does no I/O. */
-  lastOf({ key }: Vm): Known {
+  lastOf(vm: Vm): Known {
+    const { key } = vm;
+    const statistics = this.#last.get(key);
     return {
-      statistics: this.#last.get(key),
+      statistics,
+      migration: statistics?.migration ?? this.#libvirt.migrationOf(vm),
       facts: this.#sessions.factsOf(key),
       kernel: this.#kernel.lastOf(key),
     };

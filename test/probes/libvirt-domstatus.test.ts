@@ -21,6 +21,7 @@ test('a running domain is read', () => {
     uuid: '8f1c0c6c-9a43-4a3e-8d3f-0a8c9f6e0f10',
     pid: 4242,
     state: 'running',
+    job: '',
     vcpus: [
       { id: 0, tid: 4251 },
       { id: 2, tid: 4253 },
@@ -47,6 +48,18 @@ test('a running domain is read', () => {
     ],
     files: { disks: ['/dev/nvme0n1'], others: [] },
   });
+});
+
+test('the long job of a domain is its name, and nothing that is none', () => {
+  const withJob = (attributes: string): string => edited('<vcpus>', `<job ${attributes}/><vcpus>`).job;
+  assert.equal(withJob("type='none' async='migration out' phase='perform3' flags='0x301'"), 'migration out');
+  for (const attributes of [
+    "type='query' async='none'",
+    "type='modify'",
+    `async='${'x'.repeat(33)}'`,
+    "async='A&#10;b'",
+  ])
+    assert.equal(withJob(attributes), '', attributes);
 });
 
 test('one vCPU and one IOThread are lists of one, none is an empty list', () => {

@@ -5,13 +5,24 @@ import type { Domstats, VirshDomain, VirshOperation } from '../../../probes/virs
 import { NOTHING, type RemoteResult } from '../../model/remote.ts';
 import type { Vm } from '../../model/vm.ts';
 import { truncateName } from '../../model/vm-names.ts';
-import { type DiskOperation, UniqueNames, type VmStatistics } from '../../model/vm-statistics.ts';
+import {
+  type DiskOperation,
+  hasEnded,
+  type Migration,
+  UniqueNames,
+  type VmStatistics,
+} from '../../model/vm-statistics.ts';
 import { Yielder } from '../../schedule/yielder.ts';
-import { STRETCH_MS } from './virsh.ts';
+import { Jobs } from './jobs.ts';
+import { STRETCH_MS, type Virsh } from './virsh.ts';
 
 export interface LibvirtSettings {
   readonly uri: string;
   readonly timeoutMs: number;
+}
+
+interface Answer extends Domstats {
+  readonly migrations: ReadonlyMap<string, Migration>;
 }
 
 /** Delay before the next call after a failure: clients must not pile up in front of a libvirtd that hangs. */
@@ -20,6 +31,8 @@ const BACKOFF_MS = 30_000;
 const GRACE_MS = 200;
 /** VIR_DOMAIN_RUNNING. */
 const RUNNING = 1;
+/** VIR_DOMAIN_PAUSED. */
+const PAUSED = 3;
 
 /** virDomainState, include/libvirt/libvirt-domain.h. */
 const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pmsuspended'];
@@ -28,18 +41,28 @@ const STATES = ['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff'
 export class Libvirt {
   #retryAt = Number.NEGATIVE_INFINITY;
   #failure: SourceError | undefined;
-  #asking: Promise<Domstats> | undefined;
+  #asking: Promise<Answer> | undefined;
+  readonly #jobs: Jobs;
   /** VMs that have had KVM's statistics. If these are missing now, the domain is busy. */
   #withStatistics: ReadonlySet<string> = new Set();
 
   constructor(
     private settings: LibvirtSettings,
-    private readonly domstats: (uri: string, timeoutMs: number) => Promise<Domstats>,
+    private readonly virsh: Pick<Virsh, 'domstats' | 'domjobinfo'>,
     private readonly now: () => number = () => performance.now(),
-  ) {}
+  ) {
+    this.#jobs = new Jobs((uuid, completed, timeoutMs) =>
+      virsh.domjobinfo(this.settings.uri, uuid, completed, timeoutMs),
+    );
+  }
 
   configure(settings: LibvirtSettings): void {
     this.settings = settings;
+  }
+
+  /** The VM's last live migration. Does no I/O. */
+  migrationOf(vm: Vm): Migration | undefined {
+    return this.#jobs.of(vm);
   }
 
   /** @param vms VMs that libvirt manages and that have no other source; if empty, libvirt is not called */
@@ -51,10 +74,11 @@ export class Libvirt {
     }
     const { uri, timeoutMs } = this.settings;
     try {
-      const { domains, problems } = await this.#answer(uri, timeoutMs);
+      const { domains, problems, migrations } = await this.#answer(vms, uri, timeoutMs);
       this.#failure = undefined;
       const statistics = new Map<string, VmStatistics>();
       const withStatistics = new Set<string>();
+      const arriving = new Set<string>();
       const yielder = new Yielder(STRETCH_MS);
       for (const { key, domain: name } of vms) {
         if (yielder.isDue()) await yielder.yield();
@@ -62,9 +86,10 @@ export class Libvirt {
         const had = this.#withStatistics.has(key);
         if (had || (domain !== undefined && domain.vcpus.size > 0)) withStatistics.add(key);
         if (domain !== undefined && hasAnswered(domain, had)) statistics.set(key, toStatistics(domain));
+        else if (domain?.state === PAUSED && isArriving(migrations.get(key))) arriving.add(key);
       }
       this.#withStatistics = withStatistics;
-      return { statistics, queried, problems: [...problems] };
+      return { statistics, queried, problems, migrations, arriving };
     } catch (error) {
       this.#failure = sourceError(error, uri);
       this.#retryAt = this.now() + BACKOFF_MS;
@@ -73,14 +98,22 @@ export class Libvirt {
   }
 
   /** Concurrent scrapes share a call. No call starts before the previous one has ended. */
-  #answer(uri: string, timeoutMs: number): Promise<Domstats> {
-    this.#asking ??= this.domstats(uri, timeoutMs).finally(() => {
+  #answer(vms: readonly Vm[], uri: string, timeoutMs: number): Promise<Answer> {
+    this.#asking ??= this.#ask(vms, uri, timeoutMs).finally(() => {
       this.#asking = undefined;
     });
     // Do not wait for a child that does not exit even after SIGKILL because it is blocked in the kernel.
     const late = (): SourceError =>
       new SourceError('timeout', uri, `virsh did not exit in ${Math.round(timeoutMs)} ms`);
     return inTime(this.#asking, timeoutMs + GRACE_MS, late);
+  }
+
+  async #ask(vms: readonly Vm[], uri: string, timeoutMs: number): Promise<Answer> {
+    const [{ domains, problems }, jobs] = await Promise.all([
+      this.virsh.domstats(uri, timeoutMs),
+      this.#jobs.query(vms, timeoutMs),
+    ]);
+    return { domains, problems: [...problems, ...jobs.problems], migrations: jobs.migrations };
   }
 }
 
@@ -96,6 +129,10 @@ function hasAnswered(
   if (vcpus.size > 0) return true;
   if (hadStatistics) return false;
   return disks.length > 0 || iothreads.length > 0 || (!hasDisks && state === RUNNING);
+}
+
+function isArriving(migration: Migration | undefined): boolean {
+  return migration?.direction === 'incoming' && !hasEnded(migration.status);
 }
 
 function toStatistics(domain: VirshDomain): VmStatistics {

@@ -1,16 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { SourceError, sourceError } from '../../../probes/errors.ts';
+import { parseDomjobinfo, type VirshJob } from '../../../probes/virsh-domjobinfo.ts';
 import { type Domstats, DomstatsParser } from '../../../probes/virsh-domstats.ts';
 import { Yielder } from '../../schedule/yielder.ts';
 
 /** 500 domains with 16 vCPUs each print 42 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
-const MAX_COMPLAINT = 4096;
+const MAX_SHORT = 4096;
 /** Takes a quarter of a millisecond to parse. */
 const SLICE = 16_384;
 /** Shorter than elsewhere: a garbage collection of 3 ms may come on top. */
 export const STRETCH_MS = 1;
+
+/** Reads the output to its end; the result is asked for if virsh succeeded. */
+type Parsed<T> = (stdout: Readable | null, uri: string) => Promise<() => T>;
 
 const ARGUMENTS = ['domstats', '--raw', '--state', '--vcpu', '--block', '--list-active'];
 /** Require libvirt 4.5 and 4.10. */
@@ -25,13 +29,41 @@ export class Virsh {
   readonly #unknown = new Set<string>();
 
   /** @throws SourceError absent (no virsh), timeout, too_large, malformed, failed */
-  async domstats(uri: string, timeoutMs: number): Promise<Domstats> {
+  domstats(uri: string, timeoutMs: number): Promise<Domstats> {
+    return this.#run(uri, ARGUMENTS, NEWER, timeoutMs, parsedDomstats);
+  }
+
+  /**
+   * The job of one domain. The connection is read-only and libvirt keeps what it reports.
+   *
+   * @param completed whether to ask for the last job that ended instead. Fails if libvirt would forget it then (before 6.0).
+   * @returns undefined if there is none
+   * @throws SourceError as above
+   */
+  domjobinfo(
+    uri: string,
+    uuid: string,
+    completed: boolean,
+    timeoutMs: number,
+  ): Promise<VirshJob | undefined> {
+    const args = ['domjobinfo', uuid, ...(completed ? ['--completed', '--keep-completed'] : [])];
+    return this.#run(uri, args, ['--rawstats'], timeoutMs, parsedJob);
+  }
+
+  /** @param newer options to leave out if this virsh does not support them */
+  async #run<T>(
+    uri: string,
+    args: readonly string[],
+    newer: readonly string[],
+    timeoutMs: number,
+    parsed: Parsed<T>,
+  ): Promise<T> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const options = NEWER.filter((option) => !this.#unknown.has(option));
-      const args = ['--quiet', '--readonly', '--connect', uri, ...ARGUMENTS, ...options];
+      const options = newer.filter((option) => !this.#unknown.has(option));
+      const all = ['--quiet', '--readonly', '--connect', uri, ...args, ...options];
       try {
-        return await run(uri, args, Math.max(1, deadline - performance.now()), timeoutMs);
+        return await run(uri, all, Math.max(1, deadline - performance.now()), timeoutMs, parsed);
       } catch (error) {
         const option = unknownOption(error);
         if (option === undefined || !options.includes(option)) throw error;
@@ -47,12 +79,13 @@ function unknownOption(error: unknown): string | undefined {
   return /support option (--[a-z]+)/.exec(reason)?.[1];
 }
 
-async function run(
+async function run<T>(
   uri: string,
   args: readonly string[],
   withinMs: number,
   timeoutMs: number,
-): Promise<Domstats> {
+  parse: Parsed<T>,
+): Promise<T> {
   const child = start(args);
   let isLate = false;
   const timer = setTimeout(() => {
@@ -72,11 +105,7 @@ async function run(
   });
   exit.catch(() => undefined);
   try {
-    const [complaint, parsed, code] = await Promise.all([
-      head(child.stderr),
-      parsedOutput(child.stdout, uri),
-      exit,
-    ]);
+    const [complaint, parsed, code] = await Promise.all([head(child.stderr), parse(child.stdout, uri), exit]);
     if (isLate) throw late(uri, timeoutMs);
     if (code === 0) return parsed();
     throw new SourceError('failed', uri, firstLine(complaint) || `virsh exited with ${code}`);
@@ -112,7 +141,7 @@ function late(uri: string, timeoutMs: number): SourceError {
 }
 
 /** Parses in pieces, so that the whole output neither fills the memory nor blocks the event loop. */
-async function parsedOutput(stdout: Readable | null, uri: string): Promise<() => Domstats> {
+async function parsedDomstats(stdout: Readable | null, uri: string): Promise<() => Domstats> {
   const parser = new DomstatsParser();
   const yielder = new Yielder(STRETCH_MS);
   let size = 0;
@@ -128,10 +157,16 @@ async function parsedOutput(stdout: Readable | null, uri: string): Promise<() =>
   return () => parser.end();
 }
 
+async function parsedJob(stdout: Readable | null): Promise<() => VirshJob | undefined> {
+  const text = await head(stdout);
+  return () => parseDomjobinfo(text);
+}
+
+/** The first bytes of a short text; reads it to its end. */
 async function head(stream: Readable | null): Promise<string> {
   let text = '';
   for await (const chunk of stream?.setEncoding('utf8') ?? []) {
-    if (text.length < MAX_COMPLAINT) text += String(chunk).slice(0, MAX_COMPLAINT);
+    if (text.length < MAX_SHORT) text += String(chunk).slice(0, MAX_SHORT);
   }
   return text;
 }

@@ -9,7 +9,7 @@ import { Families } from '../../../exporter/metrics/families.ts';
 import { CounterSets } from '../../../exporter/model/continued-counter.ts';
 import { NO_KERNEL, NOTHING, type RemoteResult } from '../../../exporter/model/remote.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import type { StatisticsSource, VmStatistics } from '../../../exporter/model/vm-statistics.ts';
+import type { Migration, StatisticsSource, VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import { SourceError } from '../../../probes/errors.ts';
 import { parseSamples, type Samples, sample, series } from '../../../testing/metrics.ts';
 
@@ -63,6 +63,25 @@ async function collect(
 }
 
 const qmpOf = (found: VmStatistics) => ({ qmp: Promise.resolve(result(found)) });
+
+test('a migration that libvirt knows is written, also if the domain is too busy for statistics', async () => {
+  const memory = { total: 4096, transferred: 96, remaining: 4000, dirtyRate: undefined, rate: undefined };
+  const outgoing = { direction: 'outgoing', status: 'active', memory } as Migration;
+  const collector = libvirt(new StatisticMetrics(), new CounterSets());
+  const of = (more: Partial<RemoteResult>) => ({
+    libvirt: Promise.resolve({ ...result(undefined), ...more }),
+  });
+  const { samples } = await collect(collector, of({ migrations: new Map([[WEB.key, outgoing]]) }));
+  assert.equal(sample(samples, 'kvm_vm_migration_remaining_bytes', LABEL), 4000);
+  assert.equal(
+    sample(samples, 'kvm_vm_migration_info', { ...LABEL, direction: 'outgoing', status: 'active' }),
+    1,
+  );
+  assert.equal(series(samples, 'kvm_vm_migration_sent_bytes_per_second').length, 0, 'not measured');
+  assert.equal(series(samples, 'kvm_vm_state_info').length, 0);
+  const arriving = await collect(collector, of({ arriving: new Set([WEB.key]) }));
+  assert.equal(sample(arriving.samples, 'kvm_vm_state_info', { ...LABEL, state: 'inmigrate' }), 1);
+});
 
 test('version and state are left out where the VMM does not give them', async () => {
   const collector = qmp(new StatisticMetrics(), new CounterSets());

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Libvirt } from '../../../../exporter/sources/libvirt/libvirt.ts';
 import { SourceError } from '../../../../probes/errors.ts';
+import { parseDomjobinfo } from '../../../../probes/virsh-domjobinfo.ts';
 import { type Domstats, parseDomstats } from '../../../../probes/virsh-domstats.ts';
 import { ROOT } from '../../../../testing/daemon.ts';
 import { inventoryVm } from '../../../../testing/inventory-vm.ts';
@@ -22,7 +23,7 @@ function libvirt(answer: () => Promise<string>, clock = { ms: 0 }): { source: Li
     return { domains: parseDomstats(await answer()), problems: [] };
   };
   return {
-    source: new Libvirt(SETTINGS, domstats, () => clock.ms),
+    source: new Libvirt(SETTINGS, { domstats, domjobinfo: async () => undefined }, () => clock.ms),
     calls: () => calls,
   };
 }
@@ -128,6 +129,43 @@ test('a libvirt without KVM statistics gives what it has; a domain that once had
   assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.vcpus.size, 2);
   answer = old;
   assert.equal((await source.query([LV1])).statistics.size, 0);
+});
+
+test('a domain that is sent has its migration, although it is too busy for statistics', async () => {
+  const domjobinfo = async (uri: string, uuid: string) => {
+    assert.deepEqual([uri, uuid], [SETTINGS.uri, 'uuid-web']);
+    return parseDomjobinfo(
+      'Job type: 2\n\nmemory_total: 4096\nmemory_processed: 1\nmemory_remaining: 4095\n',
+    );
+  };
+  const domstats = async () => ({ domains: parseDomstats("Domain: 'web'\n  state.state=1\n"), problems: [] });
+  const source = new Libvirt(SETTINGS, { domstats, domjobinfo });
+  const sent = { ...WEB, uuid: 'uuid-web', job: 'migration out' };
+  const { migrations } = await source.query([LV1, sent]);
+  assert.deepEqual(
+    [...(migrations ?? [])].map(([key, { memory }]) => [key, memory?.total]),
+    [[WEB.key, 4096]],
+  );
+  assert.equal(source.migrationOf(sent)?.status, 'active');
+});
+
+test('a domain that arrives is known by its job and its state, until it runs', async () => {
+  let state = 3;
+  const domstats = async () => ({
+    domains: parseDomstats(`Domain: 'web'\n  state.state=${state}\n  block.count=1\n  block.0.name=vda\n`),
+    problems: [],
+  });
+  const source = new Libvirt(SETTINGS, { domstats, domjobinfo: async () => undefined });
+  const arriving = { ...WEB, job: 'migration in' };
+  const { migrations, arriving: keys } = await source.query([arriving]);
+  assert.deepEqual([migrations?.get(WEB.key)?.direction, [...(keys ?? [])]], ['incoming', [WEB.key]]);
+  assert.equal((await source.query([WEB])).arriving?.size, 0, 'paused without a job');
+  state = 1;
+  assert.equal(
+    (await source.query([arriving])).arriving?.size,
+    0,
+    'post-copy: it runs while its memory arrives',
+  );
 });
 
 test('disks without statistics are no disks with 0 requests: such a domain is busy', async () => {

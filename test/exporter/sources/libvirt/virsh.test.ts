@@ -105,3 +105,25 @@ test('a virsh that floods is cut off', async (context) => {
   );
   await assert.rejects(domstats(URI, 20_000), { kind: 'too_large', reason: /virsh printed over/ });
 });
+
+test('the job of a domain is asked for by its UUID, and an old virsh without --rawstats', async (context) => {
+  const folder = fakeVirsh(
+    context,
+    `cd "$(dirname "$0")"; echo "$@" >> args
+case "$*" in *--rawstats*) echo "error: command 'domjobinfo' doesn't support option --rawstats" >&2; exit 1;; esac
+echo 'Job type:         Unbounded'`,
+  );
+  const virsh = new Virsh();
+  for (const completed of [false, true])
+    assert.equal((await virsh.domjobinfo(URI, 'the-uuid', completed, 20_000))?.status, 'active');
+  const calls = readFileSync(join(folder, 'args'), 'utf8').trimEnd().split('\n');
+  assert.deepEqual(
+    calls.map((args) => args.replace(/.*:\/\/\/system /, '')),
+    [
+      'domjobinfo the-uuid --rawstats',
+      'domjobinfo the-uuid',
+      // Otherwise libvirt forgets it, and the administrator finds nothing.
+      'domjobinfo the-uuid --completed --keep-completed',
+    ],
+  );
+});
