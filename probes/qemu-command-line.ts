@@ -12,6 +12,8 @@ export interface QemuIdentity {
   readonly iothreads: readonly string[];
   /** Paths of the Unix sockets for QMP, according to the command line. */
   readonly monitors: readonly string[];
+  /** Path of the human monitor's socket, or of the pid file: the same after a restart. */
+  readonly ownPath: string | undefined;
   /** QEMU prints its version or a list, and runs no guest. */
   readonly onlyAnswers: boolean;
 }
@@ -21,7 +23,9 @@ export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
   const merged = (name: string): Options =>
     new Map(all.filter((option) => option.name === name).flatMap(({ options }) => [...options]));
   const machine = merged('machine');
-  const name = merged('name').get('guest');
+  const plain = (option: string): string | undefined =>
+    all.findLast(({ name }) => name === option)?.options.get(PLAIN);
+  const name = merged('name').get('guest') ?? plain('avd');
   return {
     name: name === '' ? undefined : name,
     uuid: uuidOf(all),
@@ -32,6 +36,7 @@ export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
       return option === 'object' && options.get('qom-type') === 'iothread' && id !== undefined ? [id] : [];
     }),
     monitors: monitorsOf(all),
+    ownPath: unixPath(plain('monitor')) ?? plain('pidfile'),
     onlyAnswers: all.some(isQuestion),
   };
 }
@@ -51,7 +56,10 @@ function accelsOf(all: readonly QemuOption[], machine: Options): string[] {
   const list = machine.get('accel');
   if (list !== undefined) return list.split(':').filter((accel) => accel !== '');
   const each = all.flatMap(({ name, options }) => (name === 'accel' ? (options.get('accel') ?? []) : []));
-  return each.length === 0 && all.some(({ name }) => name === 'enable-kvm') ? ['kvm'] : each;
+  if (each.length > 0) return each;
+  if (all.some(({ name }) => name === 'enable-kvm')) return ['kvm'];
+  // In Xen's first domain QEMU only has the devices: the machines xenfv and xenpv have this accelerator.
+  return all.some(({ name }) => name === 'xen-domid') ? ['xen'] : [];
 }
 
 /** The option of a monitor may precede the option of its socket. */
@@ -64,12 +72,17 @@ function monitorsOf(all: readonly QemuOption[]): string[] {
   }
   return all.flatMap(({ name, options }) => {
     if (name === 'qmp' || name === 'qmp-pretty') {
-      const path = /^unix:([^,]+)/.exec((options.get(PLAIN) ?? '').replaceAll(',,', '\0'))?.[1];
-      return path === undefined ? [] : [path.replaceAll('\0', ',')];
+      return unixPath(options.get(PLAIN)) ?? [];
     }
     if (name !== 'mon' || options.get('mode') !== 'control') return [];
     return sockets.get(options.get('chardev') ?? '') ?? [];
   });
+}
+
+/** @example unixPath('unix:/run/a,,b.sock,server=on') // '/run/a,b.sock' */
+function unixPath(device: string | undefined): string | undefined {
+  const path = /^unix:([^,]+)/.exec((device ?? '').replaceAll(',,', '\0'))?.[1];
+  return path?.replaceAll('\0', ',');
 }
 
 function isQuestion({ name, options }: QemuOption): boolean {

@@ -51,6 +51,7 @@ const PLAIN_OPTIONS = new Set([
   'qmp-pretty',
   'readconfig',
   'uuid',
+  'xen-domid',
 ]);
 /** Short forms of `-drive`, whose value is a file name with literal commas: system/vl.c drive_add(). */
 const DRIVES: Readonly<Record<string, Readonly<Record<string, string>>>> = {

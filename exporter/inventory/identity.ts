@@ -52,7 +52,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
   if (kvmFd === undefined && vmmOfProgram(executable ?? '') !== 'qemu') return undefined;
   const commandLine = await readCmdline(host, pid, TIMEOUT_MS);
   const { argv } = commandLine;
-  const vmm = vmmOf(executable, argv[0], stat.comm);
+  const vmm = vmmOf(executable, argv, stat.comm);
   if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine);
   const { name, uuid, diskIds, confidential, ioPath } = claimsOf(vmm, argv);
   return {
@@ -109,9 +109,13 @@ async function identifyQemu(
 }
 
 /** The VM's name; without a name, something that stays the same after a restart, if there is any. */
-function nameOf({ name, uuid, monitors }: QemuIdentity, { files }: QemuConfiguration, pid: number): string {
+function nameOf(
+  { name, uuid, monitors, ownPath }: QemuIdentity,
+  { files }: QemuConfiguration,
+  pid: number,
+): string {
   const [file] = files;
-  if (name === undefined) return firstName(truncateUuid(uuid), file, monitors[0], String(pid));
+  if (name === undefined) return firstName(truncateUuid(uuid), file, monitors[0], ownPath, String(pid));
   // LXD and Incus keep the configuration of instance v1 of project blue in a directory blue_v1. Instance
   // names are unique only within a project.
   const folder = file === undefined ? '' : basename(dirname(file));

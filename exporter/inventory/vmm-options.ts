@@ -28,7 +28,8 @@ const SPELLINGS: Readonly<Record<Exclude<Vmm, 'qemu'>, Spelling>> = {
   crosvm: { names: ['--name'], paths: ['--socket', '-s'] },
   // -n is --network.
   kvmtool: { names: ['--name'], paths: [] },
-  other: { names: ['--name', '--id', '-name'], paths: ['--api-socket', '--api-sock'] },
+  // -id is of Kata's shim, which has the VMM inside; --comment of VirtualBox on KVM.
+  other: { names: ['--name', '--id', '-name', '-id', '--comment'], paths: ['--api-socket', '--api-sock'] },
 };
 const MAX_DISKS = 1024;
 

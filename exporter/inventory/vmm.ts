@@ -16,9 +16,13 @@ export function vmmOfProgram(path: string): Vmm | undefined {
   return PROGRAMS.find(({ pattern }) => pattern.test(program))?.vmm;
 }
 
+/** The dynamic linker of glibc or musl. Bundles of programs start it with the program as an argument. */
+const DYNAMIC_LINKER = /^ld(?:-[\w.-]+)?\.so(?:\.\d+)?$/;
+
 /** The VMM of a process with a KVM VM: by its program, then argv[0], then thread name, otherwise `other`. */
-export function vmmOf(executable: string | undefined, argv0: string | undefined, comm: string): Vmm {
-  for (const name of [executable, argv0, comm]) {
+export function vmmOf(executable: string | undefined, argv: readonly string[], comm: string): Vmm {
+  const isLinked = executable !== undefined && DYNAMIC_LINKER.test(basename(executable));
+  for (const name of [executable, argv[0], comm, ...(isLinked ? argv : [])]) {
     const vmm = name === undefined ? undefined : vmmOfProgram(name);
     if (vmm !== undefined) return vmm;
   }

@@ -10,7 +10,7 @@ import { testRobustness } from './robustness.ts';
 const CAPTURED = captured('proc/244/cmdline');
 
 /** Who the VM is; its monitors are tested on their own. */
-function parse(...options: string[]): Omit<QemuIdentity, 'monitors' | 'onlyAnswers'> {
+function parse(...options: string[]): Omit<QemuIdentity, 'monitors' | 'ownPath' | 'onlyAnswers'> {
   return identityOf(['qemu-system-x86_64', ...options]);
 }
 
@@ -18,7 +18,7 @@ function of(argv: readonly string[]): QemuIdentity {
   return parseQemuCommandLine(parseQemuOptions(argv).options);
 }
 
-function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'onlyAnswers'> {
+function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'ownPath' | 'onlyAnswers'> {
   const { name, uuid, accels, machine, iothreads } = of(argv);
   return { name, uuid, accels, machine, iothreads };
 }

@@ -91,13 +91,17 @@ test('a VM of KubeVirt is called by its namespace and name', async (context) => 
   );
 });
 
-test('without a name a VM is called by its UUID, its configuration file, its monitor, or its pid', async (context) => {
+test('without a name a VM is called by its UUID, its configuration file, its monitor, its pid file, or its pid', async (context) => {
   const conf = (tree: HostTree): void => tree.write('proc/10/root/run/vm.conf', '');
   const monitor = ['-qmp', 'unix:/run/q.sock,server=on'];
   const argv = ['qemu-system-x86_64', '-readconfig', '/run/vm.conf', ...monitor];
   assert.equal((await qemu(context, '-uuid', UUID, ...monitor))?.name, UUID);
   assert.equal((await identityOf(context, argv, { prepare: conf }))?.name, '/run/vm.conf');
   assert.equal((await qemu(context, ...monitor))?.name, '/run/q.sock');
+  const human = ['-monitor', 'unix:/run/a,,b.mon,server,nowait'];
+  assert.equal((await qemu(context, '-pidfile', '/run/web.pid', ...human))?.name, '/run/a,b.mon');
+  assert.equal((await qemu(context, '-pidfile', '/run/web.pid', '-monitor', 'stdio'))?.name, '/run/web.pid');
+  assert.equal((await qemu(context, '-avd', 'Pixel_5', ...monitor))?.name, 'Pixel_5');
   assert.equal((await qemu(context, '-m', '64'))?.name, '10');
   assert.equal((await qemu(context, '-name', ' ', '-uuid', UUID))?.name, '10', 'an empty name is a name');
 });
@@ -155,6 +159,11 @@ test('QEMU without KVM is a VM only under TCG, with arguments, and as a program 
   assert.equal((await tcg(argv))?.accel, 'tcg');
   assert.equal((await tcg([...argv, '-accel', 'tcg']))?.name, 'web');
   assert.equal(await tcg([...argv, '-accel', 'kvm']), undefined, 'it has not opened /dev/kvm yet');
+  assert.equal(
+    await tcg([...argv, '-xen-domid', '5', '-machine', 'xenfv,suppress-vmdesc=on']),
+    undefined,
+    'Xen runs the CPUs',
+  );
   assert.equal(await tcg(['qemu-system-x86_64']), undefined, 'without arguments');
   assert.equal(await tcg(argv, '775'), undefined, 'a group may replace the program');
   assert.equal(await tcg(argv, '757'), undefined, 'anybody may replace the program');

@@ -65,9 +65,16 @@ test('programs that only contain the name of a VMM are none', () => {
 });
 
 test('the program decides, then the first argument, then the name of the thread', () => {
-  assert.equal(vmmOf('/usr/bin/firecracker', 'crosvm', 'lkvm'), 'firecracker');
-  assert.equal(vmmOf('/usr/bin/jailer', '/srv/crosvm', 'lkvm'), 'crosvm');
-  assert.equal(vmmOf(undefined, 'crosvm', 'lkvm'), 'crosvm');
-  assert.equal(vmmOf(undefined, undefined, 'lkvm'), 'kvmtool');
-  assert.equal(vmmOf('/usr/bin/python3', 'python3', 'python3'), 'other');
+  assert.equal(vmmOf('/usr/bin/firecracker', ['crosvm'], 'lkvm'), 'firecracker');
+  assert.equal(vmmOf('/usr/bin/jailer', ['/srv/crosvm'], 'lkvm'), 'crosvm');
+  assert.equal(vmmOf(undefined, ['crosvm'], 'lkvm'), 'crosvm');
+  assert.equal(vmmOf(undefined, [], 'lkvm'), 'kvmtool');
+  assert.equal(vmmOf('/usr/bin/python3', ['python3', 'qemu-kvm'], 'python3'), 'other');
+});
+
+test('a program that the dynamic linker starts is the VMM', () => {
+  const argv = ['ld.so', '--library-path', '/opt/q/lib', '/opt/q/bin/qemu-system-x86_64', '-name', 'web'];
+  for (const linker of ['ld-linux-x86-64.so.2', 'ld-musl-aarch64.so.1', 'ld-2.31.so', 'ld.so'])
+    assert.equal(vmmOf(`/opt/q/lib/${linker}`, argv, 'ld-linux-x86-64'), 'qemu', linker);
+  assert.equal(vmmOf('/usr/bin/ld-so-tool', argv, 'ld-so-tool'), 'other');
 });
