@@ -50,8 +50,9 @@ export function parseDomstatus(text: string): LibvirtDomain {
   if (typeof name !== 'string' || typeof uuid !== 'string' || pid === undefined) {
     throw malformed('libvirt domain status', text);
   }
-  const vcpus = list(object(status['vcpus'])['vcpu']).flatMap((vcpu) => {
-    const id = number(vcpu['@id']);
+  const vcpus = list(object(status['vcpus'])['vcpu']).flatMap((vcpu, position) => {
+    // libvirt before 2.2 lists all vCPUs in order, without ids.
+    const id = vcpu['@id'] === undefined ? position : number(vcpu['@id']);
     const tid = number(vcpu['@pid']);
     return id === undefined || tid === undefined || tid === 0 ? [] : [{ id, tid }];
   });

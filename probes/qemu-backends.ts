@@ -40,8 +40,9 @@ export class QemuNodes {
     return name;
   }
 
-  /** Backend of the disk that refers to this drive; undefined for a disk without one. */
+  /** Backend of the disk that refers to this drive; undefined for a disk without one, and for a CD-ROM. */
   backendOf(drive: string | undefined): QemuDrive | undefined {
+    if (this.#nodes.get(drive ?? '')?.get('media') === 'cdrom') return undefined;
     return backendOf(drive, this.#nodes);
   }
 }

@@ -41,20 +41,24 @@ const USER_SPACE = new Set([
   'http',
   'https',
   'iscsi',
+  'iser',
   'nbd',
   'nfs',
   'nvme',
   'rbd',
+  'sheepdog',
   'ssh',
+  'tftp',
   'vitastor',
+  'vxhs',
   'virtio-blk-vfio-pci',
   'virtio-blk-vhost-user',
   'virtio-blk-vhost-vdpa',
 ]);
 /** `nbd+unix://`, `nvme://`, `rbd:`: block.c bdrv_find_protocol(). */
 const PROTOCOL = /^([a-z][a-z\d]*)(?:\+[a-z]+)?:/;
-/** A file may be a node in JSON: `json:{"driver":"rbd",...}`. */
-const JSON_DRIVER = /"driver"\s*:\s*"([\w-]{1,64})"/g;
+/** A file may be a node in JSON: `json:{"driver":"rbd",...}`, `json:{"file.driver":"ssh",...}`. */
+const JSON_DRIVER = /"(?:[\w.-]{1,64}\.)?driver"\s*:\s*"([\w-]{1,64})"/g;
 const NVME_URL = /^nvme:\/\/([^/]+)/;
 const DRIVER = /^(?:.+\.)?driver$/;
 const FILE = /^(?:.+\.)?(?:file|filename)$/;

@@ -4,8 +4,8 @@ import type { Options } from './qemu-options.ts';
 /** Devices with a SCSI bus: hw/scsi/, hw/usb/dev-storage-*.c, hw/usb/dev-uas.c. */
 const CONTROLLER =
   /^(?:virtio-scsi|vhost-user-scsi|vhost-scsi|lsi|megasas|mptsas|am53c974|dc390|pvscsi|spapr-vscsi|usb-(?:storage|uas|bot))/;
-/** Without CD-ROMs, which do not matter for I/O performance. */
-const DISK = /^scsi-(?:hd|block|generic)$/;
+/** Without CD-ROMs, which do not matter for I/O performance. QEMU before 6.0 has `scsi-disk` for both. */
+const DISK = /^scsi-(?:hd|block|disk|generic)$/;
 
 /**
  * Maps SCSI disks to controllers. A controller with an id has the bus `ID.0`. Buses of controllers without an

@@ -36,7 +36,7 @@ const schema = z
         .catch(undefined),
     }),
   )
-  .max(1024);
+  .max(4096);
 
 /**
  * Parses the response to `query-block`. A drive without media is left out.
@@ -66,12 +66,17 @@ export function parseBlock(reply: unknown): QmpBlock[] {
 
 /** Flash memory of the board: hw/i386/pc_sysfw.c, hw/arm/virt.c, hw/riscv/virt.c. */
 const FIRMWARE = /^\/machine\/(?:system|virt)\.flash\d$/;
+/** QEMU before 4.0 has no such path, but names the drive. */
+const FIRMWARE_DRIVE = /^(?:drive-)?pflash\d$/;
+/** What QEMU created itself, a disk or not: the command line tells which. */
+const OF_BOARD = /^\/machine\/unattached\//;
 
 export function filesOfBlocks(blocks: readonly QmpBlock[]): FilesByUse {
-  const isOther = ({ qdev, removable }: QmpBlock): boolean => removable || FIRMWARE.test(qdev);
+  const isOther = ({ qdev, device, removable }: QmpBlock): boolean =>
+    removable || FIRMWARE.test(qdev) || (OF_BOARD.test(qdev) && FIRMWARE_DRIVE.test(device));
   const files = (some: readonly QmpBlock[]): string[] => some.map(({ file }) => file);
   return {
-    disks: files(blocks.filter((block) => !isOther(block))),
+    disks: files(blocks.filter((block) => !isOther(block) && !OF_BOARD.test(block.qdev))),
     others: files(blocks.filter(isOther)),
   };
 }

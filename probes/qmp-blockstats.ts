@@ -13,8 +13,9 @@ export interface QmpOperationStats {
   readonly operations: number;
   readonly bytes: number;
   readonly timeNs: number;
-  readonly merged: number;
-  readonly failed: number;
+  /** undefined if this QEMU does not count them. */
+  readonly merged: number | undefined;
+  readonly failed: number | undefined;
   readonly invalid: number;
   readonly latency: QmpLatencyHistogram | undefined;
 }
@@ -29,10 +30,11 @@ export interface QmpBlockStats {
   readonly read: QmpOperationStats;
   readonly write: QmpOperationStats;
   readonly flush: QmpOperationStats;
-  readonly discard: QmpOperationStats;
+  /** QEMU 4.2 and newer. */
+  readonly discard: QmpOperationStats | undefined;
 }
 
-const MAX_DISKS = 1024;
+const MAX_DISKS = 4096;
 /** QEMU counters have 64 bits. Sums of larger numbers could overflow to infinity. */
 const number64 = z
   .number()
@@ -57,8 +59,7 @@ const schema = z
   .max(MAX_DISKS);
 
 /**
- * Parses the response to `query-blockstats`, qapi/block-core.json. A disk without media has no node name. A
- * counter that this QEMU lacks is 0.
+ * Parses the response to `query-blockstats`, qapi/block-core.json. A disk without media has no node name.
  *
  * @throws SourceError malformed
  * @example parseBlockstats([{ device: '', 'node-name': 'd0', qdev: '/machine/peripheral/vda/...', stats: { rd_operations: 1 } }])
@@ -73,18 +74,20 @@ export function parseBlockstats(reply: unknown): QmpBlockStats[] {
     read: operation(stats, 'rd'),
     write: operation(stats, 'wr'),
     flush: operation(stats, 'flush'),
-    discard: operation(stats, 'unmap'),
+    discard: stats['unmap_operations'] === undefined ? undefined : operation(stats, 'unmap'),
   }));
 }
 
 function operation(stats: Readonly<Record<string, unknown>>, kind: string): QmpOperationStats {
   const number = (name: string): number => count.parse(stats[name]);
+  const optional = (name: string): number | undefined =>
+    stats[name] === undefined ? undefined : number(name);
   return {
     operations: number(`${kind}_operations`),
     bytes: number(`${kind}_bytes`),
     timeNs: number(`${kind}_total_time_ns`),
-    merged: number(`${kind}_merged`),
-    failed: number(`failed_${kind}_operations`),
+    merged: optional(`${kind}_merged`),
+    failed: optional(`failed_${kind}_operations`),
     invalid: number(`invalid_${kind}_operations`),
     latency: histogram.parse(stats[`${kind}_latency_histogram`]),
   };

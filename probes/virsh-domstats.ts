@@ -16,7 +16,8 @@ export interface VirshDisk {
   readonly path: string;
   readonly read: VirshOperation;
   readonly write: VirshOperation;
-  readonly flush: VirshOperation;
+  /** undefined if libvirt does not report them. */
+  readonly flush: VirshOperation | undefined;
 }
 
 export interface VirshIothread {
@@ -225,7 +226,7 @@ function toDisk(disk: { name: string; path: string; numbers: ReadonlyMap<string,
     path: disk.path,
     read: operation('rd'),
     write: operation('wr'),
-    flush: operation('fl'),
+    flush: disk.numbers.has('fl.reqs') ? operation('fl') : undefined,
   };
 }
 

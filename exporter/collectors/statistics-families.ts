@@ -205,8 +205,8 @@ function addDiskCounters(
   add('kvm_vm_disk_written_bytes_total', write.bytes);
   add('kvm_vm_disk_write_time_seconds_total', write.seconds);
   add('kvm_vm_disk_writes_merged_total', write.merged);
-  add('kvm_vm_disk_flush_requests_total', flush.operations);
-  add('kvm_vm_disk_flush_requests_time_seconds_total', flush.seconds);
+  add('kvm_vm_disk_flush_requests_total', flush?.operations);
+  add('kvm_vm_disk_flush_requests_time_seconds_total', flush?.seconds);
   add('kvm_vm_disk_discards_completed_total', discard?.operations);
   add('kvm_vm_disk_discarded_bytes_total', discard?.bytes);
   add('kvm_vm_disk_discard_time_seconds_total', discard?.seconds);

@@ -31,7 +31,7 @@ const SPELLINGS: Readonly<Record<Exclude<Vmm, 'qemu'>, Spelling>> = {
   // -id is of Kata's shim, which has the VMM inside; --comment of VirtualBox on KVM.
   other: { names: ['--name', '--id', '-name', '-id', '--comment'], paths: ['--api-socket', '--api-sock'] },
 };
-const MAX_DISKS = 1024;
+const MAX_DISKS = 4096;
 
 /** @example claimsOf('firecracker', ['firecracker', '--id', 'web']) // name web */
 export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): VmmClaims {

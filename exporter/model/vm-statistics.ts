@@ -22,7 +22,8 @@ export interface Disk {
   readonly name: string;
   readonly read: DiskOperation;
   readonly write: DiskOperation;
-  readonly flush: DiskOperation;
+  /** undefined if the source does not report them. */
+  readonly flush: DiskOperation | undefined;
   readonly discard: DiskOperation | undefined;
   /** Image or host device; empty if unknown. */
   readonly file: string;

@@ -73,6 +73,14 @@ test('a vCPU that is not plugged, or that TCG runs, has no thread', () => {
   assert.deepEqual(edited("pid='4253'", "pid='-1'").vcpus, [{ id: 0, tid: 4251 }]);
 });
 
+test('libvirt before 2.2 lists the threads of the vCPUs without ids', () => {
+  const text = `<domstatus state='running' pid='10'><vcpus><vcpu pid='11'/><vcpu pid='12'/></vcpus><domain><name>x</name><uuid>u</uuid></domain></domstatus>`;
+  assert.deepEqual(parseDomstatus(text).vcpus, [
+    { id: 0, tid: 11 },
+    { id: 1, tid: 12 },
+  ]);
+});
+
 test('IOThreads without ids are numbered from 1, up to a number that QEMU could start', () => {
   const withoutIds = DOMSTATUS.replace(/<iothreadids>[\s\S]*?<\/iothreadids>/, '');
   assert.deepEqual(parseDomstatus(withoutIds).iothreads, [1, 2]);

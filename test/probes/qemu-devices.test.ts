@@ -350,3 +350,12 @@ test('a disk served outside QEMU counts; a CD-ROM does not', () => {
   const cd = ['-drive', '/x,if=none,id=cd', '-device', 'scsi-cd,drive=cd'];
   assert.deepEqual(storage('-device', 'virtio-scsi-pci', ...cd)?.drives, []);
 });
+
+test('scsi-disk of QEMU before 6.0 is a disk, or a CD-ROM by its drive', () => {
+  const options = [
+    ...['-device', 'virtio-scsi-pci,id=s0', '-drive', 'file=/a,if=none,id=a,cache=none'],
+    ...['-drive', 'file=/b,if=none,id=b,media=cdrom'],
+    ...['-device', 'scsi-disk,bus=s0.0,drive=a', '-device', 'scsi-disk,bus=s0.0,drive=b'],
+  ];
+  assert.deepEqual(storage(...options)?.drives, [{ node: 'a', direct: true, aio: undefined }]);
+});

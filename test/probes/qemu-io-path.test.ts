@@ -59,6 +59,9 @@ test("QEMU's own block drivers, as node, as file and below a format", () => {
     [['-drive', 'file=rbd:volumes/volume-1:id=cinder,format=raw,if=none'], []],
     [['-drive', 'file=nbd+unix:///disk?socket=/run/nbd.sock,format=raw'], []],
     [['-drive', 'file=json:{"driver":"iscsi",,"target":"t"},if=none'], []],
+    [['-drive', 'file=json:{"file.driver":"ssh",,"file.host":"h"},if=virtio'], []],
+    [['-drive', 'file=sheepdog:vm1,if=virtio'], []],
+    [['-hda', 'nbd://store:10809/a,b'], []],
   ] as [string[], string[]][]) {
     const { signs: found, nvmeAddresses } = parse(...options);
     assert.deepEqual([[...found], nvmeAddresses], [['user_space_driver'], address], options.join(' '));

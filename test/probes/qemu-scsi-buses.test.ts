@@ -43,8 +43,9 @@ test('disks are hard disks and passed-through devices, not CD-ROMs', () => {
     'scsi-generic,drive=c',
     'scsi-cd,drive=d',
     'scsi-hdx,drive=e',
+    'scsi-disk,drive=f',
   ];
-  assert.deepEqual(disks('virtio-scsi-pci', ...devices).on, [['a', 'b', 'c']]);
+  assert.deepEqual(disks('virtio-scsi-pci', ...devices).on, [['a', 'b', 'c', 'f']]);
 });
 
 test('a disk with a bus is on it, one without is on the last controller before it', () => {

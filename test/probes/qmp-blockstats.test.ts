@@ -52,7 +52,20 @@ test('a counter that is missing or impossible is 0, and costs nothing else', () 
   }
   assert.equal(diskWith({ rd_operations: 2 ** 64 }).read.operations, 2 ** 64);
   const [disk] = parseBlockstats([{ stats: {} }]);
-  assert.deepEqual([disk?.device, disk?.nodeName, disk?.qdev, disk?.discard.operations], ['', '', '', 0]);
+  assert.deepEqual([disk?.device, disk?.nodeName, disk?.qdev, disk?.read.operations], ['', '', '', 0]);
+});
+
+test('what QEMU before 4.2 does not count is unknown', () => {
+  const [disk] = parseBlockstats([
+    { device: 'drive-virtio-disk0', stats: { rd_operations: 5, wr_operations: 2, flush_operations: 1 } },
+  ]);
+  assert.equal(disk?.discard, undefined);
+  assert.deepEqual([disk?.read.merged, disk?.read.failed], [undefined, undefined]);
+});
+
+test('a VM may have more than a thousand disks', () => {
+  const disks = Array.from({ length: 2000 }, (_, i) => ({ device: `d${i}`, stats: {} }));
+  assert.equal(parseBlockstats(disks).length, 2000);
 });
 
 test('a latency histogram has ascending bounds and one bin more', () => {
@@ -99,11 +112,11 @@ test('a latency histogram has ascending bounds and one bin more', () => {
 
 test('lists of more than any VM has are refused', () => {
   const disk = { device: '', stats: {} };
-  assert.equal(parseBlockstats(Array(1024).fill(disk)).length, 1024);
-  assert.throws(() => parseBlockstats(Array(1025).fill(disk)), { kind: 'malformed' });
+  assert.equal(parseBlockstats(Array(4096).fill(disk)).length, 4096);
+  assert.throws(() => parseBlockstats(Array(4097).fill(disk)), { kind: 'malformed' });
   const block = { qdev: '', device: '', inserted: {} };
-  assert.equal(parseBlock(Array(1024).fill(block)).length, 1024);
-  assert.throws(() => parseBlock(Array(1025).fill(block)), { kind: 'malformed' });
+  assert.equal(parseBlock(Array(4096).fill(block)).length, 4096);
+  assert.throws(() => parseBlock(Array(4097).fill(block)), { kind: 'malformed' });
   const cpu = { 'cpu-index': 0, 'qom-path': '/a', 'thread-id': 1 };
   assert.equal(parseCpus(Array(4096).fill(cpu)).length, 4096);
   assert.throws(() => parseCpus(Array(4097).fill(cpu)), { kind: 'malformed' });

@@ -177,6 +177,18 @@ test('query-block: firmware, CD-ROMs and floppies are no disks', () => {
   assert.deepEqual(at('/machine/peripheral/system.flash0/virtio-backend').disks, ['/d.img']);
 });
 
+test('query-block: before QEMU 4.0 only the name of the drive shows firmware', () => {
+  const block = (device: string, qdev: string, file: string) => ({ device, qdev, inserted: { file } });
+  const blocks = parseBlock([
+    block('pflash0', '/machine/unattached/device[5]', '/fw/code.fd'),
+    block('drive-pflash1', '/machine/unattached/device[6]', '/fw/vars.fd'),
+    // QEMU's own device: only the command line shows whether it is a disk.
+    block('vars', '/machine/unattached/device[7]', '/fw/other.fd'),
+    block('pflash9', '/machine/peripheral/virtio-disk0/virtio-backend', '/d.img'),
+  ]);
+  assert.deepEqual(filesOfBlocks(blocks), { disks: ['/d.img'], others: ['/fw/code.fd', '/fw/vars.fd'] });
+});
+
 test('the short replies are read', () => {
   assert.equal(parseStatus(replyOf(texts('status')[0] ?? '')), 'running');
   assert.equal(parseVersion(replyOf(texts('version')[0] ?? '')), '7.2.22');

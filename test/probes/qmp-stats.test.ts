@@ -118,7 +118,7 @@ test('the counters of a disk are read by kind of operation', () => {
     latency,
   });
   assert.deepEqual([disk?.write.operations, disk?.write.invalid], [6, 9]);
-  assert.deepEqual([disk?.flush.operations, disk?.discard.operations], [7, 8]);
+  assert.deepEqual([disk?.flush.operations, disk?.discard?.operations], [7, 8]);
 });
 
 for (const [what, histogram] of Object.entries({

@@ -32,6 +32,15 @@ test('statistics, disks and IOThreads of a captured domain are read', () => {
   assert.deepEqual(domain.iothreads, [{ id: 1, pollMaxNs: 32768, pollGrow: 0, pollShrink: 0 }]);
 });
 
+test('flushes that libvirt does not report are unknown', () => {
+  const disk = (more: string) =>
+    parseDomstats(`Domain: 'web'\n  block.count=1\n  block.0.name=vda\n  block.0.rd.reqs=5\n${more}\n`).get(
+      'web',
+    )?.disks[0];
+  assert.equal(disk('')?.flush, undefined);
+  assert.equal(disk('  block.0.fl.reqs=3\n')?.flush?.operations, 3);
+});
+
 test('a busy domain has a state and no vCPU statistics', () => {
   const domain = parseDomstats("Domain: 'web'\n  state.state=4\n  vcpu.current=2\n  vcpu.0.state=1\n\n").get(
     'web',

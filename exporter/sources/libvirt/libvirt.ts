@@ -148,7 +148,7 @@ function toStatistics(domain: VirshDomain): VmStatistics {
       name: names.of(truncateName(disk.name)),
       read: operation(disk.read),
       write: operation(disk.write),
-      flush: operation(disk.flush),
+      flush: disk.flush && operation(disk.flush),
       discard: undefined,
       file: truncateName(disk.path),
       driver: '',

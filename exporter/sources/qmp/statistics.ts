@@ -79,7 +79,7 @@ function namedDisks(facts: Facts, stats: readonly QmpBlockStats[]): Disk[] {
       read: operation(disk.read),
       write: operation(disk.write),
       flush: operation(disk.flush),
-      discard: operation(disk.discard),
+      discard: disk.discard && operation(disk.discard),
       file: truncateName(block?.file ?? ''),
       driver: truncateName(block?.driver ?? ''),
       iothreads: iothreadsOf(queues),
