@@ -43,7 +43,8 @@ export function readCpuTopology(host: Host): CpuTopology {
   const nodeOf = new Map<number, number>();
   const nodes = parseCpuList(optional(host, `${base}/node/online`));
   for (const node of nodes) {
-    for (const cpu of parseCpuList(host.attribute(`${base}/node/node${node}/cpulist`))) nodeOf.set(cpu, node);
+    // A node of memory alone can be removed at any time.
+    for (const cpu of parseCpuList(optional(host, `${base}/node/node${node}/cpulist`))) nodeOf.set(cpu, node);
   }
   const cpus = online.map((cpu): Cpu => {
     const topology = `${base}/cpu/cpu${cpu}/topology`;

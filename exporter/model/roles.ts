@@ -84,14 +84,17 @@ const OF_OTHERS: Readonly<Record<Exclude<Vmm, 'qemu' | 'other'>, readonly Name[]
     { pattern: /^(virtio-blk-io)$/, role: 'iothread' },
   ],
 };
-/** Dragonball, in Kata's shim: dragonball/src/vcpu/vcpu_impl.rs. */
-const OF_DRAGONBALL: Name = { pattern: /^db_vcpu(\d{1,5})$/, role: 'vcpu' };
+/** Dragonball, in Kata's shim: dragonball/src/vcpu/vcpu_impl.rs; VirtualBox on KVM. */
+const OF_UNKNOWN: readonly Name[] = [
+  { pattern: /^db_vcpu(\d{1,5})$/, role: 'vcpu' },
+  { pattern: /^EMT-(\d{1,5})$/, role: 'vcpu' },
+];
 
 const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {
   ...OF_OTHERS,
   qemu: [OF_KVM, ...OF_QEMU],
   // An unknown VMM may use the names of any other.
-  other: [OF_KVM, OF_DRAGONBALL, ...OF_QEMU, ...Object.values(OF_OTHERS).flat()],
+  other: [OF_KVM, ...OF_UNKNOWN, ...OF_QEMU, ...Object.values(OF_OTHERS).flat()],
 };
 const NAMES_UNDER_TCG = [...OF_TCG, ...OF_QEMU];
 

@@ -75,6 +75,14 @@ test('a kernel without NUMA has no nodes, and a package of -1 counts as 0', (con
   assert.deepEqual([cpus[0]?.node, cpus[0]?.package, nodes, nodeOf.size], [undefined, 0, [], 0]);
 });
 
+test('a node that was removed since the list was read costs nothing else', (context) => {
+  const { host, write } = hostTree(context);
+  write(`${NODE}/online`, '0-1\n');
+  write(`${NODE}/node0/cpulist`, '0-1\n');
+  const { cpus, nodes } = readCpuTopology(host);
+  assert.deepEqual([cpus.map(({ node }) => node), nodes], [[0, 0], [0, 1]]); // biome-ignore format: pairs
+});
+
 test('invalid text is malformed; a missing CPU list is absent', (context) => {
   const { host, write, remove } = hostTree(context);
   write(`${CPU}/cpu0/topology/core_id`, 'x\n');

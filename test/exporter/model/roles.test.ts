@@ -62,7 +62,7 @@ test('each VMM has its own thread names', () => {
 
 test('an unknown VMM may use any of these names, a known one only its own', () => {
   const other: VmFacts = { ...QEMU, vmm: 'other' };
-  const names = ['db_vcpu3', 'CPU 3/KVM', 'fc_vcpu 3', 'vcpu3', 'crosvm_vcpu3', 'kvm-vcpu-3'];
+  const names = ['db_vcpu3', 'EMT-3', 'CPU 3/KVM', 'fc_vcpu 3', 'vcpu3', 'crosvm_vcpu3', 'kvm-vcpu-3'];
   for (const name of names) assert.equal(labelOf(name, other), 'vcpu vcpu3', name);
   assert.equal(labelOf('IO iothread1', other), 'iothread iothread:iothread1');
   for (const name of names.filter((each) => !each.startsWith('CPU'))) {
