@@ -68,7 +68,7 @@ export function parseBlock(reply: unknown): QmpBlock[] {
 const FIRMWARE = /^\/machine\/(?:system|virt)\.flash\d$/;
 /** QEMU before 4.0 has no such path, but names the drive. */
 const FIRMWARE_DRIVE = /^(?:drive-)?pflash\d$/;
-/** What QEMU created itself, a disk or not: the command line tells which. */
+/** A device that QEMU created itself. Only the command line distinguishes disks from others. */
 const OF_BOARD = /^\/machine\/unattached\//;
 
 export function filesOfBlocks(blocks: readonly QmpBlock[]): FilesByUse {

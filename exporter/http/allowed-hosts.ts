@@ -20,6 +20,8 @@ export interface Refusal {
 interface Asked {
   readonly method?: string | undefined;
   readonly headers: IncomingHttpHeaders;
+  /** All values of each header: Node.js keeps the first `Host`, a proxy may have used another. */
+  readonly headersDistinct?: NodeJS.Dict<string[]>;
 }
 
 /**
@@ -29,8 +31,8 @@ interface Asked {
  *
  * @returns why the request is refused
  */
-export function refusal({ method, headers }: Asked, rules: HostRules): Refusal | undefined {
-  if (!isOurName(headers, rules)) {
+export function refusal({ method, headers, headersDistinct }: Asked, rules: HostRules): Refusal | undefined {
+  if (!isOurName(headers, rules) || (headersDistinct?.['host']?.length ?? 0) > 1) {
     const name = JSON.stringify((headers.host ?? '').slice(0, 100));
     const text = `This exporter is not known as ${name}. Use its address, or start it with --web.allowed-hosts=NAME.\n`;
     return { status: 421, text };

@@ -39,6 +39,13 @@ test('on loopback its names are answered with any port, and no other', () => {
   }
 });
 
+test('a request with two hosts is refused, whichever comes first', () => {
+  const headers = { host: 'localhost' };
+  const of = (...host: string[]) => refusal({ headers, headersDistinct: { host } }, LOOPBACK)?.status;
+  assert.equal(of('localhost', 'evil.example'), 421);
+  assert.equal(of('localhost'), undefined);
+});
+
 test('the refusal quotes no more of the name than a line', () => {
   const text = refusal({ headers: { host: `evil\u001b${'x'.repeat(5000)}` } }, LOOPBACK)?.text ?? '';
   assert.match(text, /^This exporter is not known as "evil\\u001bx+"\. .*--web\.allowed-hosts/);
