@@ -27,6 +27,10 @@ export interface Roots {
   readonly libvirt: string;
   /** Definitions of persistent domains, `/etc/libvirt/qemu`. */
   readonly libvirtConfig: string;
+  /** Configuration of Proxmox VE, `/etc/pve`: a file system in user space. */
+  readonly pve: string;
+  /** Run-time state of Proxmox VE's VMs, `/run/qemu-server`. */
+  readonly pveRun: string;
   /** Rows of BPF iterators in files; undefined to run the iterators. */
   readonly bpf?: string | undefined;
 }
@@ -75,6 +79,8 @@ export interface Host {
   slowText(path: string, cap: number, timeoutMs: number): Promise<string>;
   /** Like `slowText`, for the first `cap` bytes of a file that may be longer. */
   slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
+  /** Like `slowHead`, for a file system in user space, which may hang for ever: at most one such read at a time. */
+  userSpaceHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
   /** Reads a regular file below the process's root and never outside it, with a timeout. */
   textOfProcess(pid: number, path: string, cap: number, timeoutMs: number): Promise<string>;
   /** What a folder below the process's root contains at a path, with a timeout. Reads no file. */
@@ -98,6 +104,8 @@ const MAX_SLOW_READS = 2;
  * not block the discovery of the others.
  */
 const MAX_PROCESS_READS = 1;
+/** One of the slow reads, so that the other kernel files keep a thread. */
+const MAX_USER_SPACE_READS = 1;
 // O_NONBLOCK: a FIFO in place of a regular file must not block the daemon.
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -111,6 +119,7 @@ export function createHost(roots: Roots): Host {
   let buffer = Buffer.allocUnsafeSlow(ATTRIBUTE_CAP);
   const slowReads = { under: 0, most: MAX_SLOW_READS };
   const processReads = { under: 0, most: MAX_PROCESS_READS };
+  const userSpaceReads = { under: 0, most: MAX_USER_SPACE_READS };
   const procfsIsLive = isProcfs(roots.procfs);
 
   function text(path: string, cap: number): string {
@@ -147,14 +156,14 @@ export function createHost(roots: Roots): Host {
     path: string,
     timeoutMs: number,
     work: () => Promise<T>,
-    slots = slowReads,
+    slots = [slowReads],
   ): Promise<T> {
-    if (slots.under >= slots.most) {
-      throw new SourceError('timeout', path, `${slots.most} earlier reads of such files still hang`);
-    }
-    slots.under++;
+    const full = slots.find(({ under, most }) => under >= most);
+    if (full !== undefined)
+      throw new SourceError('timeout', path, `${full.most} earlier reads of such files still hang`);
+    for (const each of slots) each.under++;
     const working = work().finally(() => {
-      slots.under--;
+      for (const each of slots) each.under--;
     });
     return inTime(
       working,
@@ -249,6 +258,11 @@ export function createHost(roots: Roots): Host {
       return slowly(path, timeoutMs, () => readHead(path, opening(path), cap));
     },
 
+    userSpaceHead(path, cap, timeoutMs) {
+      const read = () => readHead(path, opening(path), cap);
+      return slowly(path, timeoutMs, read, [slowReads, userSpaceReads]);
+    },
+
     textOfProcess(pid, path, cap, timeoutMs) {
       const shown = `${roots.procfs}/${pid}/root${path}`;
       const read = async (): Promise<string> => {
@@ -263,7 +277,7 @@ export function createHost(roots: Roots): Host {
         if (!isWhole) throw new SourceError('too_large', shown, `more than ${cap} bytes`);
         return text;
       };
-      return slowly(shown, timeoutMs, read, processReads);
+      return slowly(shown, timeoutMs, read, [processReads]);
     },
 
     kindOfProcessFile(pid, folder, path, timeoutMs) {
@@ -276,7 +290,7 @@ export function createHost(roots: Roots): Host {
           throw sourceError(error, shown);
         }
       };
-      return slowly(shown, timeoutMs, find, processReads);
+      return slowly(shown, timeoutMs, find, [processReads]);
     },
 
     slowStat(path, timeoutMs) {

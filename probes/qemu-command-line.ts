@@ -6,6 +6,8 @@ export interface QemuIdentity {
   readonly uuid: string | undefined;
   /** `kvm`, `tcg`, ...: the accelerators that QEMU tries, in order; empty for QEMU's default. */
   readonly accels: readonly string[];
+  /** Number of the VM in Proxmox VE; undefined elsewhere. */
+  readonly vmid: number | undefined;
   /** Machine type, such as `q35` or `pc-q35-9.2`. */
   readonly machine: string | undefined;
   /** Ids of `-object iothread,id=...`, in order. */
@@ -30,6 +32,7 @@ export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
     name: name === '' ? undefined : name,
     uuid: uuidOf(all),
     accels: accelsOf(all, machine),
+    vmid: vmidOf(all),
     machine: machine.get('type'),
     iothreads: all.flatMap(({ name: option, options }) => {
       const id = options.get('id');
@@ -49,6 +52,12 @@ function uuidOf(all: readonly QemuOption[]): string | undefined {
     else if (name === 'smbios' && options.get('type') === '1') uuid = options.get('uuid') ?? uuid;
   }
   return uuid;
+}
+
+/** `-id 101`: from 100 to 999999999. */
+function vmidOf(all: readonly QemuOption[]): number | undefined {
+  const id = all.findLast(({ name }) => name === 'id')?.options.get(PLAIN) ?? '';
+  return /^[1-9]\d{2,8}$/.test(id) ? Number(id) : undefined;
 }
 
 /** `-machine accel=kvm:tcg`, or one `-accel` for each: system/vl.c configure_accelerators(). */

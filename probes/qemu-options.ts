@@ -42,6 +42,8 @@ const PLAIN_OPTIONS = new Set([
   'avd',
   'bios',
   'dtb',
+  // Only in the QEMU of Proxmox VE.
+  'id',
   'initrd',
   'kernel',
   'mem-path',

@@ -8,7 +8,7 @@ import { createHost } from '../probes/host.ts';
 
 const [folder, ...pids] = process.argv.slice(2);
 if (folder === undefined) throw new Error('name the folder of the copy');
-const roots = { debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '' };
+const roots = { debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '', pve: '', pveRun: '' };
 const only = pids.length === 0 ? undefined : new Set(pids.map(Number));
 const rows = captureRows(openLibbpf(), createHost({ ...roots, procfs: '/proc', sysfs: '/sys' }), only);
 mkdirSync(join(folder, 'bpf'), { recursive: true });

@@ -26,6 +26,8 @@ export function capturedHost(host: CapturedHost = 'linux-nvme-vhost', moment: Mo
     tracefs: `${root}/sys/kernel/tracing`,
     libvirt: `${root}/run/libvirt/qemu`,
     libvirtConfig: `${root}/etc/libvirt/qemu`,
+    pve: `${root}/etc/pve`,
+    pveRun: `${root}/run/qemu-server`,
   });
 }
 
@@ -38,5 +40,7 @@ export function liveHost(): Host {
     tracefs: '/sys/kernel/tracing',
     libvirt: '/run/libvirt/qemu',
     libvirtConfig: '/etc/libvirt/qemu',
+    pve: '/etc/pve',
+    pveRun: '/run/qemu-server',
   });
 }

@@ -51,6 +51,8 @@ export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
     tracefs: join(folder, 'sys/kernel/tracing'),
     libvirt: join(folder, 'run/libvirt/qemu'),
     libvirtConfig: join(folder, 'etc/libvirt/qemu'),
+    pve: join(folder, 'etc/pve'),
+    pveRun: join(folder, 'run/qemu-server'),
   });
 
   function write(path: string, content: string | Buffer): void {

@@ -72,7 +72,16 @@ export function threadRow(thread: ThreadFields): Buffer {
  */
 export function moveThreadsToRows(rootfs: string): void {
   const proc = join(rootfs, 'proc');
-  const roots = { procfs: proc, sysfs: '', debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '' };
+  const roots = {
+    procfs: proc,
+    sysfs: '',
+    debugfs: '',
+    tracefs: '',
+    libvirt: '',
+    libvirtConfig: '',
+    pve: '',
+    pveRun: '',
+  };
   const host = createHost(roots);
   const rows: Buffer[] = [];
   for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {

@@ -58,7 +58,7 @@ export function createCollectors(): Collector[] {
   const cgroups = new CgroupsOfVms();
   const ioPathCpus = new IoPathCpus();
   return [
-    vms,
+    vms(),
     threads(),
     cpuQuota(cgroups),
     cpuState(ioPathCpus),

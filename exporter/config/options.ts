@@ -133,6 +133,11 @@ export const options = {
     directory,
     "Directory of libvirt's persistent domain definitions (default: <rootfs>/etc/libvirt/qemu).",
   ),
+  'path.pve': optional(directory, 'Configuration of Proxmox VE (default: <rootfs>/etc/pve).'),
+  'path.pveRun': optional(
+    directory,
+    "State directory of Proxmox VE's VMs (default: <rootfs>/run/qemu-server).",
+  ),
   'path.bpf': optional(
     directory,
     'Directory with the rows of the BPF iterators, for a copy of a host (default: <rootfs>/bpf for a copy, the kernel itself for this host).',
@@ -246,7 +251,7 @@ export const options = {
   ),
   'metadata.labels': optional(
     listOf(METADATA_LABELS),
-    "Labels of kvm_vm_metadata_info, from the metadata in libvirt's XML (Nova, KubeVirt). Without them there is no such series.",
+    "Labels of kvm_vm_metadata_info, from the metadata in libvirt's XML (Nova, KubeVirt), and tags from Proxmox VE. Without them there is no such series.",
   ),
   'limits.maxSeries': option(
     whole(1, 10_000_000),

@@ -16,6 +16,8 @@ export function rootsOf(config: Config): Roots {
     tracefs: config['path.tracefs'] ?? join(sysfs, 'kernel/tracing'),
     libvirt: config['path.libvirt'] ?? under('run/libvirt/qemu'),
     libvirtConfig: config['path.libvirtConfig'] ?? under('etc/libvirt/qemu'),
+    pve: config['path.pve'] ?? under('etc/pve'),
+    pveRun: config['path.pveRun'] ?? under('run/qemu-server'),
     bpf: config['path.bpf'],
   };
 }

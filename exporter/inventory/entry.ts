@@ -27,7 +27,7 @@ export async function admit(host: Host, candidate: Candidate): Promise<Entry | u
   if (identity === undefined) return undefined;
   const { pid, stat, kvmFd } = candidate;
   const { name, uuid, vmm, accel, machine, iothreadIds, diskIds, monitors, devices } = identity;
-  const { confidential, ioPath } = identity;
+  const { confidential, ioPath, vmid } = identity;
   const vm: Vm = {
     key: `${pid}:${stat.startTime}`,
     label: '',
@@ -37,6 +37,7 @@ export async function admit(host: Host, candidate: Candidate): Promise<Entry | u
     manager: '',
     accel,
     machine,
+    vmid,
     pid,
     startTime: stat.startTime,
     directories: [],

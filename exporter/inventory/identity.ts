@@ -23,6 +23,7 @@ export interface Identity {
   readonly name: string;
   readonly uuid: string;
   readonly machine: string;
+  readonly vmid: number | undefined;
   readonly iothreadIds: readonly string[];
   readonly diskIds: readonly string[];
   readonly monitors: readonly string[];
@@ -61,6 +62,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     name: firstName(name, uuid, String(pid)),
     uuid: truncateUuid(uuid),
     machine: '',
+    vmid: undefined,
     iothreadIds: [],
     diskIds,
     monitors: [],
@@ -93,6 +95,7 @@ async function identifyQemu(
     name: nameOf(qemu, configuration, pid),
     uuid: truncateUuid(qemu.uuid),
     machine: truncateName(qemu.machine ?? ''),
+    vmid: qemu.vmid,
     iothreadIds: qemu.iothreads,
     diskIds: [],
     monitors: qemu.monitors,

@@ -128,13 +128,15 @@ export class Inventory {
     entry.vm = { ...entry.vm, kvmVcpus };
   }
 
-  /** Applies pins that libvirt has changed since the last full pass. */
+  /** Applies pins and jobs that libvirt has changed since the last full pass. */
   refreshPins(): void {
     const { domains } = this.#libvirt.refresh(this.host);
     for (const entry of this.#entries.values()) {
       const domain = domains.get(entry.vm.pid);
-      if (domain === undefined || entry.vm.manager !== 'libvirt' || domain.pins === entry.vm.pins) continue;
-      entry.vm = { ...entry.vm, pins: domain.pins, libvirtDisks: domain.disks };
+      const { manager, pins, job } = entry.vm;
+      if (domain === undefined || manager !== 'libvirt') continue;
+      if (domain.pins === pins && domain.job === job) continue;
+      entry.vm = { ...entry.vm, pins: domain.pins, job: domain.job, libvirtDisks: domain.disks };
     }
   }
 

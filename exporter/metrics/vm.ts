@@ -1,7 +1,7 @@
 import { gauge } from './definition.ts';
 
 /** What `--metadata.labels` may allow. */
-export const METADATA_LABELS = ['tenant', 'project', 'flavor'] as const;
+export const METADATA_LABELS = ['tenant', 'project', 'flavor', 'tags'] as const;
 
 export const vmMetrics = {
   kvm_vm_info: gauge(
@@ -11,8 +11,8 @@ export const vmMetrics = {
   ),
   kvm_vm_metadata_info: gauge(
     ['vm', ...METADATA_LABELS],
-    'Tenant, project and flavor of the VM, to be joined by vm. Only the labels that metadata.labels allows have a value. Always 1.',
-    '/run/libvirt/qemu/<name>.xml <metadata>',
+    'Tenant, project and flavor of the VM, and its tags in Proxmox VE (sorted, separated by commas), to be joined by vm. Only the labels that metadata.labels allows have a value. Always 1.',
+    '/run/libvirt/qemu/<name>.xml <metadata>, /etc/pve/qemu-server/<vmid>.conf',
   ),
   kvm_vm_start_time_seconds: gauge(
     ['vm'],

@@ -49,6 +49,8 @@ export interface Vm {
   readonly accel: 'kvm' | 'tcg';
   /** QEMU's machine type; empty for others. */
   readonly machine: string;
+  /** Its number in Proxmox VE, as its command line claims it; undefined elsewhere. */
+  readonly vmid?: number | undefined;
   readonly pid: number;
   /** Start time of the process, in ticks since boot. */
   readonly startTime: number;

@@ -60,6 +60,7 @@ test('case lxd-readconfig: the file identifies the VM and its project', async (c
 test('case proxmox-uuid-in-smbios: the UUID comes from -smbios', async (context) => {
   const { vms } = await vmsOf(context, [vmm(101, argvOf('proxmox-uuid-in-smbios'))]);
   assert.equal(vms[0]?.uuid, '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0');
+  assert.equal(vms[0]?.vmid, 101);
   assert.deepEqual(
     vms[0]?.devices?.storage.map(({ id, iothread, drives }) => [id, iothread, drives]),
     [

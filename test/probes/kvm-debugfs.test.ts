@@ -101,7 +101,16 @@ test('a vCPU that has not run has no thread; older kernels lack the file', (cont
 test('a VM that exits counts as gone, whatever the error code', (context) => {
   const { host } = hostTree(context);
   assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'absent' });
-  const roots = { procfs: '', sysfs: '', debugfs: '', tracefs: '', libvirt: '', libvirtConfig: '' };
+  const roots = {
+    procfs: '',
+    sysfs: '',
+    debugfs: '',
+    tracefs: '',
+    libvirt: '',
+    libvirtConfig: '',
+    pve: '',
+    pveRun: '',
+  };
   const dying = {
     ...createHost(roots),
     decimal(path: string): number {

@@ -10,7 +10,9 @@ import { testRobustness } from './robustness.ts';
 const CAPTURED = captured('proc/244/cmdline');
 
 /** Who the VM is; its monitors are tested on their own. */
-function parse(...options: string[]): Omit<QemuIdentity, 'monitors' | 'ownPath' | 'onlyAnswers'> {
+function parse(
+  ...options: string[]
+): Pick<QemuIdentity, 'name' | 'uuid' | 'accels' | 'machine' | 'iothreads'> {
   return identityOf(['qemu-system-x86_64', ...options]);
 }
 
@@ -18,7 +20,9 @@ function of(argv: readonly string[]): QemuIdentity {
   return parseQemuCommandLine(parseQemuOptions(argv).options);
 }
 
-function identityOf(argv: readonly string[]): Omit<QemuIdentity, 'monitors' | 'ownPath' | 'onlyAnswers'> {
+function identityOf(
+  argv: readonly string[],
+): Pick<QemuIdentity, 'name' | 'uuid' | 'accels' | 'machine' | 'iothreads'> {
   const { name, uuid, accels, machine, iothreads } = of(argv);
   return { name, uuid, accels, machine, iothreads };
 }
@@ -142,4 +146,13 @@ test('QEMU that prints a version or a list runs no guest', () => {
   ])
     assert.equal(answers(...options), true, options.join(' '));
   assert.equal(answers('-name', 'help', '-device', 'virtio-blk-pci,help'), false);
+});
+
+test('the number of a VM in Proxmox VE, if it can be one', () => {
+  const vmid = (...argv: string[]) => of(['kvm', ...argv]).vmid;
+  assert.equal(vmid('-id', '101', '-name', 'web'), 101);
+  assert.equal(vmid('-id', '999999999'), 999_999_999);
+  for (const id of ['99', '0101', '1000000000', '../101', '101.conf', '-1', ''])
+    assert.equal(vmid('-id', id), undefined, id);
+  assert.equal(vmid('-append', '-id 101'), undefined);
 });

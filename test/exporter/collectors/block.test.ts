@@ -231,7 +231,7 @@ test('a VM says who it is, when it began, and what its disks are on', async (con
   const kernel = { statistics: new Map() };
   const settings = { metadataLabels: new Set() };
   const collection = { host: tree.host, families, vms: [vm], kernel, settings };
-  await vms.collect(collection as unknown as Collection, (problem) => {
+  await vms().collect(collection as unknown as Collection, (problem) => {
     throw problem;
   });
   const samples = await textOf(families);

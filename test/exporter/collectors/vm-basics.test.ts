@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
 import { exporterOf } from '../../../testing/in-process.ts';
 import { type Samples, sample, series } from '../../../testing/metrics.ts';
+import { until } from '../../../testing/patience.ts';
 import { KVM_VM, qemuProcess } from '../../../testing/qemu-process.ts';
 
 const UUID = '11111111-2222-4333-8444-555555555555';
@@ -35,17 +38,17 @@ test("Nova's tenant, project and flavor, those that are allowed", async (context
   const tree = managed(context, NOVA('shop'));
   assert.deepEqual(await metadataOf(tree, context), []);
   assert.deepEqual(await metadataOf(tree, context, 'project,flavor'), [
-    'kvm_vm_metadata_info{vm="web",tenant="",project="shop",flavor="m1.small"}',
+    'kvm_vm_metadata_info{vm="web",tenant="",project="shop",flavor="m1.small",tags=""}',
   ]);
   assert.deepEqual(await metadataOf(tree, context, 'tenant'), [
-    'kvm_vm_metadata_info{vm="web",tenant="p1",project="",flavor=""}',
+    'kvm_vm_metadata_info{vm="web",tenant="p1",project="",flavor="",tags=""}',
   ]);
 });
 
 test("KubeVirt's namespace is the project", async (context) => {
   const tree = managed(context, '<kubevirt xmlns="http://kubevirt.io"><uid/></kubevirt>', 'team-a_vm1');
   assert.deepEqual(await metadataOf(tree, context, 'tenant,project,flavor'), [
-    'kvm_vm_metadata_info{vm="team-a_vm1",tenant="",project="team-a",flavor=""}',
+    'kvm_vm_metadata_info{vm="team-a_vm1",tenant="",project="team-a",flavor="",tags=""}',
   ]);
 });
 
@@ -70,6 +73,62 @@ test('a megabyte of metadata is reported, and the VM stays', async (context) => 
   assert.equal(series(samples, 'kvm_vm_info', { vm: 'web' }).length, 1);
   assert.deepEqual(series(samples, 'kvm_vm_metadata_info'), []);
   assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'libvirt' }), 0);
+});
+
+function ofProxmox(context: TestContext, pid = 10): HostTree {
+  const tree = hostTree(context);
+  const qemu = qemuProcess(10, 'web');
+  tree.process({ ...qemu, argv: [...(qemu.argv ?? []), '-id', '101'] });
+  tree.write('proc/uptime', '1000.00 1.00\n');
+  tree.write('run/qemu-server/101.pid', `${pid}\n`);
+  tree.write('etc/pve/qemu-server/101.conf', 'tags: web;prod\n\n[old]\ntags: old\n');
+  return tree;
+}
+
+const TAGGED = (tags: string) => [
+  `kvm_vm_metadata_info{vm="web",tenant="",project="",flavor="",tags="${tags}"}`,
+];
+
+test('tags of Proxmox VE, if they are allowed, as they are now', async (context) => {
+  const tree = ofProxmox(context);
+  assert.deepEqual(await metadataOf(tree, context, 'tenant,project,flavor'), []);
+  const { scrape } = await exporterOf(context, tree, { 'metadata.labels': 'tags' });
+  const metadata = async () => series(await scrape(), 'kvm_vm_metadata_info');
+  await until(async () => (await metadata()).length > 0);
+  assert.deepEqual(await metadata(), TAGGED('prod,web'));
+  tree.write('etc/pve/qemu-server/101.conf', 'tags: test\n');
+  tree.write('proc/uptime', '1059.00 1.00\n');
+  await metadata();
+  assert.deepEqual(await metadata(), TAGGED('prod,web'), 'for a minute they are not read again');
+  tree.write('proc/uptime', '1060.00 1.00\n');
+  await until(async () => (await metadata()).join() === TAGGED('test').join());
+});
+
+test('a process with the number of a VM that Proxmox VE did not start as this process has no tags of it', async (context) => {
+  const tree = ofProxmox(context, 11);
+  tree.process({ ...qemuProcess(20, 'db'), argv: [...(qemuProcess(20, 'db').argv ?? []), '-id', '102'] });
+  tree.write('run/qemu-server/102.pid', '20\n');
+  tree.write('etc/pve/qemu-server/102.conf', 'tags: db\n');
+  const { scrape } = await exporterOf(context, tree, { 'metadata.labels': 'tags' });
+  // db is read after web.
+  let found: string[] = [];
+  await until(async () => {
+    found = series(await scrape(), 'kvm_vm_metadata_info');
+    return found.length > 0;
+  });
+  assert.deepEqual(found, [TAGGED('db')[0]?.replace('web', 'db')]);
+});
+
+test('one file of Proxmox VE that cannot be read is reported, and the others are read', async (context) => {
+  const tree = ofProxmox(context);
+  tree.process({ ...qemuProcess(20, 'aa'), argv: [...(qemuProcess(20, 'aa').argv ?? []), '-id', '102'] });
+  tree.write('run/qemu-server/102.pid', '20\n');
+  mkdirSync(join(tree.folder, 'etc/pve/qemu-server/102.conf'));
+  const { scrape } = await exporterOf(context, tree, { 'metadata.labels': 'tags' });
+  await until(
+    async () => series(await scrape(), 'kvm_vm_metadata_info').join() === TAGGED('prod,web').join(),
+  );
+  assert.equal(sample(await scrape(), 'kvm_telemetry_collector_success', { collector: 'vms' }), 0);
 });
 
 function withTap(context: TestContext): HostTree {

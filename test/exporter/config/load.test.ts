@@ -248,6 +248,8 @@ test('all paths are under the root file system, except those that are set', () =
     tracefs: '/sys/kernel/tracing',
     libvirt: '/run/libvirt/qemu',
     libvirtConfig: '/etc/libvirt/qemu',
+    pve: '/etc/pve',
+    pveRun: '/run/qemu-server',
     bpf: undefined,
   });
   assert.deepEqual(rootsOf(resolveConfig({ 'path.rootfs': '/host/', 'path.procfs': '/p' }, {}, {})), {
@@ -257,6 +259,8 @@ test('all paths are under the root file system, except those that are set', () =
     tracefs: '/host/sys/kernel/tracing',
     libvirt: '/host/run/libvirt/qemu',
     libvirtConfig: '/host/etc/libvirt/qemu',
+    pve: '/host/etc/pve',
+    pveRun: '/host/run/qemu-server',
     bpf: undefined,
   });
 });

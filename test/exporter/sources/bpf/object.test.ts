@@ -20,7 +20,7 @@ const VM = { key: '7:1', pid: 7, accel: 'kvm' } as unknown as Vm;
 function setUp(context: TestContext) {
   const folder = temporaryFolder(context);
   const none = join(folder, 'none');
-  const roots = { debugfs: none, tracefs: none, libvirt: none, libvirtConfig: none };
+  const roots = { debugfs: none, tracefs: none, libvirt: none, libvirtConfig: none, pve: none, pveRun: none };
   const clock = { ms: 0 };
   const kernel = {
     loads: 0,
