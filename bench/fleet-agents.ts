@@ -33,7 +33,8 @@ const HOSTS = Number(options.hosts);
 const INTERVAL = Number(options.interval);
 const AGENTS = ['vmagent', 'prometheus'] as const;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const DRAIN_MS = 180_000;
+/** After an hour the queues are large, and others may use the machine. */
+const DRAIN_MS = 15 * 60_000;
 
 exitBySignal();
 const { path: folder, remove } = memoryFolder('kvm-telemetry-agents-');
@@ -121,7 +122,10 @@ await sleep(Number(options.before) * 1000);
 
 note(`the store is down for ${options.outage} s`);
 await stop(running);
-await sleep(Number(options.outage) * 1000);
+for (let left = Number(options.outage); left > 0; left -= 300) {
+  note(`${left} s left; ${await waiting()}`);
+  await sleep(Math.min(left, 300) * 1000);
+}
 running = database();
 await reachable(`${store}/health`);
 note('the store is back');
@@ -136,7 +140,8 @@ for (const agent of AGENTS) {
   const began = performance.now();
   let missing = await missingOf(agent);
   while (missing > 0 && performance.now() - began < DRAIN_MS) {
-    await sleep(2000);
+    note(`${agent}: ${missing} samples are missing; ${await waiting()}`);
+    await sleep(5000);
     missing = await missingOf(agent);
   }
   const scrapes = [...target]
@@ -211,13 +216,33 @@ async function missingOf(agent: string): Promise<number> {
   return missing;
 }
 
-/** Waits while the store has too many queries at once. */
+/** Waits while the store starts, or has too many queries at once. */
 async function patient(url: string): Promise<Response> {
   for (const began = performance.now(); ; await sleep(5000)) {
-    const answer = await fetch(url);
-    if (answer.ok) return answer;
-    if (performance.now() - began > DRAIN_MS) throw new Error(await answer.text());
+    const answer = await fetch(url, { signal: AbortSignal.timeout(60_000) }).catch(
+      (error: unknown) => new Response(String(error), { status: 503 }),
+    );
+    const text = await answer.text();
+    if (answer.ok) return new Response(text);
+    note(`the store: ${answer.status} ${text.slice(0, 200)}`);
+    if (performance.now() - began > DRAIN_MS) throw new Error(text);
   }
+}
+
+/** How much the agents have not sent yet, in their own words. */
+async function waiting(): Promise<string> {
+  const lines = await Promise.all(
+    AGENTS.map(async (agent) => {
+      const text = await fetch(`http://127.0.0.1:${ports[agent]}/metrics`).then(
+        (answer) => answer.text(),
+        String,
+      );
+      return text.match(
+        /^(?:vmagent_remotewrite_pending_data_bytes|prometheus_remote_storage_samples_pending).*/gm,
+      );
+    }),
+  );
+  return lines.flat().join(', ');
 }
 
 async function number(expr: string): Promise<number> {
