@@ -50,8 +50,11 @@ import {
  */
 export const HOST = ['cluster', 'job', 'instance'] as const;
 export const VM = [...HOST, 'vm'] as const;
+/** Labels of the sums over the hosts of a cluster. */
+const CLUSTER = ['cluster', 'job'] as const;
 type Vm = (typeof VM)[number];
 type Host = (typeof HOST)[number];
+type Cluster = (typeof CLUSTER)[number];
 
 export interface RecordingRule<L extends string> {
   readonly expr: Vector<L>;
@@ -351,6 +354,110 @@ const worst = {
   ),
 } as const;
 
+const clusterSum = <L extends string = never>(
+  name: keyof typeof perHost,
+  by: readonly L[] = [],
+): Vector<Cluster | L> => sum(recordedSeries<Host | L>(name, {}), [...CLUSTER, ...by]);
+
+const topOfCluster = <L extends string = never>(
+  name: keyof typeof worst | keyof typeof derived,
+): RecordingRule<Vm | L> =>
+  rule(
+    `The ${TOP} highest of a cluster of \`${name}\`.`,
+    topkBy(TOP, recordedSeries<Vm | L>(name, {}), CLUSTER),
+  );
+
+const topHosts = (of: Vector<Host>, help: string): RecordingRule<Host> =>
+  rule(`${help} The ${TOP} hosts of a cluster where it is most.`, topkBy(TOP, of, CLUSTER));
+
+/** Sums over the hosts of a cluster, so that no panel of a fleet reads a series of each host for a number. */
+const perCluster = {
+  'cluster:kvm_hosts_up:count': rule(
+    'Targets of the job that can be scraped.',
+    count(compare(gauge('up'), '==', 1), CLUSTER),
+  ),
+  'cluster:kvm_hosts_down:count': rule(
+    'Targets of the job that cannot be scraped.',
+    count(compare(gauge('up'), '==', 0), CLUSTER),
+  ),
+  'cluster_version:kvm_hosts:count': rule(
+    'Hosts by the version of their exporter.',
+    count(max(gauge('kvm_telemetry_build_info'), [...HOST, 'version']), [...CLUSTER, 'version']),
+  ),
+  'cluster:kvm_vms:count': rule('Number of VMs.', clusterSum('host:kvm_vms:count')),
+  'cluster_stage:kvm_vms:count': rule(
+    'VMs by detected stage.',
+    clusterSum<'stage'>('host_stage:kvm_vms:count', ['stage']),
+  ),
+  'cluster_technique_state:kvm_vms:count': rule(
+    'VMs by technique and its state.',
+    clusterSum<'technique' | 'state'>('host_technique_state:kvm_vms:count', ['technique', 'state']),
+  ),
+  'cluster:kvm_exits:rate': rule('Exits per second.', clusterSum('host:kvm_exits:rate')),
+  'cluster:kvm_ios:rate': rule('I/Os per second.', clusterSum('host:kvm_ios:rate')),
+  'cluster_step:kvm_io_path_events:rate': rule(
+    'Exits per second by step of the I/O path.',
+    clusterSum<'step'>('host_step:kvm_io_path_events:rate', ['step']),
+  ),
+  'cluster_role:kvm_cpu_seconds:rate': rule(
+    'Cores in use by thread role.',
+    clusterSum<'role'>('host_role:kvm_cpu_seconds:rate', ['role']),
+  ),
+  'cluster:kvm_io_path_events:matched_rate': rule(
+    'Kicks, injections and EOIs per second of the VMs of `host:kvm_io_path_events:matched_rate`.',
+    clusterSum('host:kvm_io_path_events:matched_rate'),
+  ),
+  'cluster:kvm_ios:matched_rate': rule(
+    'I/Os per second of the same VMs.',
+    clusterSum('host:kvm_ios:matched_rate'),
+  ),
+  'cluster:kvm_drifting_vms:count': rule(
+    'VMs with threads that violate their expected affinity.',
+    clusterSum('host:kvm_drifting_vms:count'),
+  ),
+  'cluster:kvm_telemetry_failing_collectors:count': rule(
+    'Collectors that failed in the last scrape.',
+    clusterSum('host:kvm_telemetry_failing_collectors:count'),
+  ),
+  'cluster_top_host:kvm_io_path_events:per_io': topHosts(
+    recordedSeries<Host>('host:kvm_io_path_events:per_io', {}),
+    'Kicks, injections and EOIs per I/O.',
+  ),
+  'cluster_top_host:kvm_exits:rate': topHosts(
+    recordedSeries<Host>('host:kvm_exits:rate', {}),
+    'Exits per second.',
+  ),
+  'cluster_top_host:kvm_ios:rate': topHosts(
+    recordedSeries<Host>('host:kvm_ios:rate', {}),
+    'I/Os per second.',
+  ),
+  'cluster_top_host:kvm_drifting_vms:count': topHosts(
+    recordedSeries<Host>('host:kvm_drifting_vms:count', {}),
+    'VMs with threads that violate their expected affinity.',
+  ),
+  'cluster_top_host:kvm_cpu_wait_seconds:rate': topHosts(
+    recordedSeries<Host>('host:kvm_cpu_wait_seconds:rate', {}),
+    'Mean number of tasks that wait for a CPU.',
+  ),
+  'cluster_top_host:scrape_duration_seconds:max': topHosts(
+    max(gauge('scrape_duration_seconds'), HOST),
+    'Seconds of a scrape.',
+  ),
+  'cluster_top_host:kvm_telemetry_series:max': topHosts(
+    max(gauge('kvm_telemetry_series'), HOST),
+    'Series of an exporter.',
+  ),
+  'cluster_top:kvm_excess_exits:per_vcpu': topOfCluster('vm_top:kvm_excess_exits:per_vcpu'),
+  'cluster_top:kvm_io_path_events:per_io': topOfCluster('vm_top:kvm_io_path_events:per_io'),
+  'cluster_top:kvm_exit_duration_seconds:p99': topOfCluster('vm_top:kvm_exit_duration_seconds:p99'),
+  'cluster_top:kvm_vcpu_wait_seconds:max_rate': topOfCluster('vm_top:kvm_vcpu_wait_seconds:max_rate'),
+  'cluster_top:kvm_io_thread_run_seconds:max_rate': topOfCluster('vm_top:kvm_io_thread_run_seconds:max_rate'),
+  'cluster_top:kvm_drifting_threads:count': topOfCluster('vm_top:kvm_drifting_threads:count'),
+  'cluster_top:kvm_technique_lost_timestamp_seconds:max': topOfCluster<'technique'>(
+    'vm_technique:kvm_technique_lost_timestamp_seconds:max',
+  ),
+} as const;
+
 const excess = recordedSeries<Vm>('vm:kvm_excess_exits:per_vcpu', {});
 const { window, resolution, quantile, minPoints } = baseline;
 
@@ -370,10 +477,14 @@ const perDay = {
 export const recordingGroups = {
   'kvm-telemetry-vm': { ...perVm, ...derived },
   'kvm-telemetry-host': { ...perHost, ...worst },
+  'kvm-telemetry-cluster': perCluster,
   'kvm-telemetry-baseline': perDay,
 } as const;
 
-const recording = { ...perVm, ...derived, ...perHost, ...worst, ...perDay } as const;
+/** The store evaluates these, over the series of all hosts. */
+export const CENTRAL_GROUP = 'kvm-telemetry-cluster';
+
+const recording = { ...perVm, ...derived, ...perHost, ...worst, ...perCluster, ...perDay } as const;
 
 export type RecordedName = keyof typeof recording;
 export type RecordedLabels<N extends RecordedName> =
@@ -390,4 +501,13 @@ export function recorded<N extends RecordedName>(
   matchers: Matchers<RecordedLabels<N>> = {},
 ): Vector<RecordedLabels<N>> {
   return recordedSeries(name, matchers);
+}
+
+/** Query of a dashboard variable: the values of a label of a recorded series. */
+export function recordedLabelValues<N extends RecordedName>(
+  name: N,
+  label: RecordedLabels<N>,
+  matchers: Matchers<RecordedLabels<N>> = {},
+): string {
+  return `label_values(${recorded(name, matchers).promql}, ${label})`;
 }

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
+import { CENTRAL_GROUP } from '../alerts/recording.ts';
 import { recordingFile } from '../alerts/rule-files.ts';
 import { answer, panelWindow } from '../dashboards/preview/answers.ts';
 import { type Choices, windowOf } from '../dashboards/preview/interpolate.ts';
 import type { Answer } from '../dashboards/preview/preview.ts';
-import { instant } from '../dashboards/preview/prometheus.ts';
+import { instant, range } from '../dashboards/preview/prometheus.ts';
 import { choose } from '../dashboards/preview/variables.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
@@ -48,12 +49,17 @@ const dashboard = generated('fleet');
 const queries = panelsOf(dashboard).flatMap(queriesOf);
 // The simulated history is not scraped.
 const UP: Answer = { metric: { __name__: 'up', job: 'kvm-telemetry' }, value: [START, '1'] };
-const template = [...(await seriesOf(namesIn(queries))), UP];
+/** Rules of the store, which it evaluates here over the series of all hosts. */
+const central = recordingFile()
+  .groups.filter(({ name }) => name === CENTRAL_GROUP)
+  .flatMap(({ rules }) => rules.map(({ record = '', expr }) => ({ record, expr })));
+const drawn = queries.filter((query) => !(query as unknown as { instant: boolean }).instant);
+const inputsOf = (names: readonly string[]): string[] =>
+  namesIn(central.filter(({ record }) => names.includes(record)));
+const template = [...(await seriesOf([...namesIn(queries), ...namesIn(central)])), UP];
 const { url, pid, stop } = await startVictoria(`${folder}/store`);
-const written = await writeFleet(
-  template,
-  new Set(namesIn(queries.filter((query) => !(query as unknown as { instant: boolean }).instant))),
-);
+const written = await writeFleet(template, new Set([...namesIn(drawn), ...inputsOf(namesIn(drawn))]));
+await recordCentral();
 note(`${written.series} series and ${written.samples} samples of ${hosts} hosts are in the store`);
 process.stdout.write(await measured(url));
 await stop();
@@ -62,7 +68,7 @@ remove();
 /** Metric names in the queries and the variables. */
 function namesIn(queries: readonly { readonly expr: string }[]): string[] {
   const names = queries.flatMap(({ expr }) => [
-    ...expr.matchAll(/\b((?:host|vm)\w*:[\w:]+|up|scrape_\w+|kvm_\w+)\b/g),
+    ...expr.matchAll(/\b((?:host|vm|cluster)\w*:[\w:]+|up|scrape_\w+|kvm_\w+)\b/g),
   ]);
   return [...new Set(['kvm_vm_info', ...names.map(([, name = '']) => name)])];
 }
@@ -78,7 +84,9 @@ async function seriesOf(names: readonly string[]): Promise<Answer[]> {
   });
   await sink.end();
   const times = { from: START, to: START + TEMPLATE.hours * 3600, step: TEMPLATE.stepSeconds };
-  const rules = recordingFile().groups.flatMap((group) => group.rules);
+  const rules = recordingFile()
+    .groups.filter(({ name }) => name !== CENTRAL_GROUP)
+    .flatMap((group) => group.rules);
   await recordRules(data, rules, times);
   const server = await serveBlocks(data);
   return instant(server.url, `{__name__=~"${names.join('|')}"}`, times.to).finally(() => server.stop());
@@ -134,6 +142,27 @@ async function writeFleet(
   return sent;
 }
 
+/** Adds what the rules of the store would have recorded: over the range, or its end if nothing draws it. */
+async function recordCentral(): Promise<void> {
+  const isDrawn = new Set(namesIn(drawn));
+  const end = START + RANGE;
+  for (const { record, expr } of central) {
+    const from = isDrawn.has(record) ? START : end - LAST * STEP;
+    const series = await range(url, expr, { from, to: end, step: STEP });
+    const lines = series.map(({ metric, values = [] }) =>
+      JSON.stringify({
+        metric: { ...metric, __name__: record },
+        values: values.map(([, value]) => Number(value)),
+        timestamps: values.map(([at]) => at * 1000),
+      }),
+    );
+    const { ok } = await fetch(`${url}/api/v1/import`, { method: 'POST', body: lines.join('\n') });
+    if (!ok) throw new Error(`victoria-metrics does not take ${record}`);
+  }
+  note(`the rules of the store are evaluated for ${RANGE / STEP} minutes`);
+  await fetch(`${url}/internal/force_flush`);
+}
+
 async function measured(victoria: string): Promise<string> {
   const [from, to] = [START, START + RANGE];
   const models = variablesOf(dashboard);
@@ -162,6 +191,11 @@ async function measured(victoria: string): Promise<string> {
       return answers.reduce((sum, one) => sum + one.series.length, 0);
     });
   }
+  await time('one evaluation of the rules of the store', central.length, async () => {
+    let found = 0;
+    for (const { expr } of central) found += (await instant(victoria, expr, to)).length;
+    return found;
+  });
   await time(`topk over \`${OF_ALL_VMS}\` of all VMs`, 1, async () => {
     const query = `topk(10, ${OF_ALL_VMS})`;
     return instant(victoria, query, to).then(

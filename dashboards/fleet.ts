@@ -1,10 +1,11 @@
 import type { Dashboard } from '@grafana/schema';
-import { HOST, recorded } from '../alerts/recording.ts';
+import { HOST, type RecordedName, recorded, recordedLabelValues } from '../alerts/recording.ts';
 import {
   exitLatency,
   exitStorm,
   ioThreadSaturated,
   pollingRegressed,
+  TOP,
   vcpuStarved,
 } from '../alerts/thresholds.ts';
 import { STAGES } from '../exporter/metrics/stages.ts';
@@ -12,23 +13,23 @@ import {
   add,
   and,
   atEnd,
-  avgOverTime,
-  compare,
-  count,
   div,
+  type GaugeName,
+  gauge,
   labelReplace,
   max,
   mul,
   on,
   or,
   regexp,
+  type SeriesLabels,
   subquery,
   sum,
+  sumOverTime,
   topk,
   type Vector,
   vector,
 } from '../promql/promql.ts';
-import { marks } from './annotations.ts';
 import { dashboard } from './finish.ts';
 import { firingAlerts } from './firing.ts';
 import { seriesToHost, toHost, toVm } from './links.ts';
@@ -38,28 +39,35 @@ import { above, type Panel, type Unit } from './panels/panel.ts';
 import { type Column, Table } from './panels/table.ts';
 import { Question } from './panels/text.ts';
 import { TimeSeries } from './panels/time-series.ts';
-import { hostGauge, OF_HOSTS, type Query, RANGE, RATE, rows, series } from './queries.ts';
+import { OF_CLUSTERS, type Query, RANGE, RATE, rows, series } from './queries.ts';
 import { lostTechniques, vmsByTechnique } from './technique-counts.ts';
-import { cluster, datasource, instance, job, stage } from './variables.ts';
+import { cluster, datasource, job, stage } from './variables.ts';
 
 /** Lines per panel and rows per table, for any number of hosts. */
 const MOST = 10;
 const RESOLUTION = '5m';
 
-const events = recorded('host_step:kvm_io_path_events:rate', OF_HOSTS);
-const onIoPath = recorded('host:kvm_io_path_events:matched_rate', OF_HOSTS);
-const iosOnPath = recorded('host:kvm_ios:matched_rate', OF_HOSTS);
-const ios = recorded('host:kvm_ios:rate', OF_HOSTS);
-const exits = recorded('host:kvm_exits:rate', OF_HOSTS);
-const drifting = recorded('host:kvm_drifting_vms:count', OF_HOSTS);
-const failing = recorded('host:kvm_telemetry_failing_collectors:count', OF_HOSTS);
+const events = recorded('cluster_step:kvm_io_path_events:rate', OF_CLUSTERS);
+const onIoPath = recorded('cluster:kvm_io_path_events:matched_rate', OF_CLUSTERS);
+const iosOnPath = recorded('cluster:kvm_ios:matched_rate', OF_CLUSTERS);
+const ios = recorded('host:kvm_ios:rate', OF_CLUSTERS);
+const exits = recorded('host:kvm_exits:rate', OF_CLUSTERS);
+const drifting = recorded('host:kvm_drifting_vms:count', OF_CLUSTERS);
+const failing = recorded('host:kvm_telemetry_failing_collectors:count', OF_CLUSTERS);
 
-const perIo = recorded('host:kvm_io_path_events:per_io', OF_HOSTS);
-const vms = recorded('host:kvm_vms:count', OF_HOSTS);
+const perIo = recorded('host:kvm_io_path_events:per_io', OF_CLUSTERS);
+const vms = recorded('host:kvm_vms:count', OF_CLUSTERS);
 
 type Host = (typeof HOST)[number];
 
-const vmsByStage = sum(recorded('host_stage:kvm_vms:count', { ...OF_HOSTS, stage: regexp('$stage') }), [
+type TopHosts = Extract<RecordedName, `cluster_top_host:${string}`>;
+
+/** The hosts of each cluster where this is highest, at each moment. */
+const top = (name: TopHosts): Vector<Host> => recorded(name, OF_CLUSTERS);
+
+const clusterGauge = <M extends GaugeName>(name: M): Vector<SeriesLabels<M>> => gauge(name, OF_CLUSTERS);
+
+const vmsByStage = sum(recorded('cluster_stage:kvm_vms:count', { ...OF_CLUSTERS, stage: regexp('$stage') }), [
   'stage',
 ]);
 const STAGE_RANKS: Vector<'stage'> = STAGES.map((name, rank) =>
@@ -76,12 +84,13 @@ const ofHosts = (of: Vector<Host>): Query => rows(max(of, HOST));
 const orNone = (of: Vector<Host>): Vector<Host> => or(of, mul(vms, 0));
 
 /**
- * The same hosts over the whole panel: those with the highest mean over the time range.
+ * The same hosts over the whole panel: those that are highest in sum over the time range. Where a host is not among the highest
+ * of its cluster it has no value.
  * @param resolution use a finer one for series that may exist for a few minutes only and fall between two
  * steps
  */
 function topHosts(of: Vector<Host>, resolution = RESOLUTION): Vector<Host> {
-  return and(of, on(...HOST), topk(MOST, avgOverTime(atEnd(subquery(of, RANGE, resolution)))));
+  return and(of, on(...HOST), topk(MOST, sumOverTime(atEnd(subquery(of, RANGE, resolution)))));
 }
 
 function hostLines(title: string, description: string, of: Vector<Host>, unit: Unit, limit?: number): Panel {
@@ -93,7 +102,7 @@ function hostLines(title: string, description: string, of: Vector<Host>, unit: U
     min: 0,
     many: true,
     links: [seriesToHost],
-    description: `${description} The ${MOST} hosts with the highest mean.`,
+    description: `${description} The ${MOST} hosts that are highest over the time range, where they are among the ${TOP} highest of their cluster.`,
     queries: [series(topHosts(of), '{{instance}}')],
     ...(limit === undefined ? {} : { thresholds: above([[limit, 'orange']], 'transparent') }),
   });
@@ -157,14 +166,18 @@ export const fleet = (): Dashboard =>
   dashboard({
     name: 'fleet',
     description: 'All hosts: exits, drift, the worst VMs, and the state of the exporters.',
-    variables: [datasource(), cluster(), job(), instance(), stage(OF_HOSTS)],
-    annotations: marks(false),
+    variables: [
+      datasource(),
+      cluster(recordedLabelValues('cluster:kvm_vms:count', 'cluster')),
+      job(recordedLabelValues('cluster:kvm_vms:count', 'job', { cluster: OF_CLUSTERS.cluster })),
+      stage(recordedLabelValues('cluster_stage:kvm_vms:count', 'stage', OF_CLUSTERS)),
+    ],
     from: 'now-3h',
     rows: [
       {
         panels: [
           new Question(
-            '**Which host or VM needs attention first?** Read the first row, then the tables. Each table lists the worst VMs of all hosts at the end of the time range, with a link. All panels query recording rules (`alerts/generated/recording.yaml`), which keeps them cheap with ten thousand hosts.',
+            '**Which host or VM needs attention first?** Read the first row, then the tables. Each table lists the worst VMs of all hosts at the end of the time range, with a link. All panels query recording rules (`alerts/generated/recording.yaml`); what is of the whole fleet is summed by cluster before it is queried, which keeps it cheap with ten thousand hosts.',
           ),
         ],
       },
@@ -174,22 +187,32 @@ export const fleet = (): Dashboard =>
           small(
             'Hosts',
             'Hosts whose exporter Prometheus can scrape.',
-            count(compare(hostGauge('up'), '==', 1), []),
+            sum(recorded('cluster:kvm_hosts_up:count', OF_CLUSTERS), []),
             'short',
           ),
           small(
             'Hosts down',
             'Hosts whose exporter Prometheus cannot scrape.',
-            count(compare(hostGauge('up'), '==', 0), []),
+            sum(recorded('cluster:kvm_hosts_down:count', OF_CLUSTERS), []),
             'short',
             {
               emptyIsGood: 'none',
               thresholds: above([[1, 'red']]),
             },
           ),
-          small('VMs', 'VMs on all hosts.', sum(vms, []), 'short'),
-          small('I/Os', 'I/Os per second of all VMs.', sum(ios, []), 'iops'),
-          small('Exits', 'VM exits per second of all VMs.', sum(exits, []), 'eps'),
+          small('VMs', 'VMs on all hosts.', sum(recorded('cluster:kvm_vms:count', OF_CLUSTERS), []), 'short'),
+          small(
+            'I/Os',
+            'I/Os per second of all VMs.',
+            sum(recorded('cluster:kvm_ios:rate', OF_CLUSTERS), []),
+            'iops',
+          ),
+          small(
+            'Exits',
+            'VM exits per second of all VMs.',
+            sum(recorded('cluster:kvm_exits:rate', OF_CLUSTERS), []),
+            'eps',
+          ),
           small(
             'Exits per I/O',
             'Kicks, injections and EOIs per I/O over all hosts: three without polling, almost none with it.',
@@ -200,20 +223,26 @@ export const fleet = (): Dashboard =>
           small(
             'Drifting VMs',
             'VMs with threads that violate their expected affinity.',
-            sum(drifting, []),
+            sum(recorded('cluster:kvm_drifting_vms:count', OF_CLUSTERS), []),
             'short',
             {
               emptyIsGood: 'none',
               thresholds: above([[1, 'red']]),
             },
           ),
-          small('Failing collectors', 'Collectors that fail, on all hosts.', sum(failing, []), 'short', {
-            emptyIsGood: 'none',
-            thresholds: above([[1, 'orange']]),
-          }),
+          small(
+            'Failing collectors',
+            'Collectors that fail, on all hosts.',
+            sum(recorded('cluster:kvm_telemetry_failing_collectors:count', OF_CLUSTERS), []),
+            'short',
+            {
+              emptyIsGood: 'none',
+              thresholds: above([[1, 'orange']]),
+            },
+          ),
         ],
       },
-      { title: 'Alerts', panels: [firingAlerts(OF_HOSTS)] },
+      { title: 'Alerts', panels: [firingAlerts(OF_CLUSTERS)] },
       {
         title: 'Over time',
         panels: [
@@ -231,12 +260,22 @@ export const fleet = (): Dashboard =>
           hostLines(
             'Exits per I/O',
             'Kicks, injections and EOIs per I/O.',
-            perIo,
+            top('cluster_top_host:kvm_io_path_events:per_io'),
             'none',
             pollingRegressed.exitsPerIo,
           ),
-          hostLines('Exit rate', 'VM exits per second of all VMs of a host.', exits, 'eps'),
-          hostLines('I/Os', 'I/Os per second of all VMs of a host.', ios, 'iops'),
+          hostLines(
+            'Exit rate',
+            'VM exits per second of all VMs of a host.',
+            top('cluster_top_host:kvm_exits:rate'),
+            'eps',
+          ),
+          hostLines(
+            'I/Os',
+            'I/Os per second of all VMs of a host.',
+            top('cluster_top_host:kvm_ios:rate'),
+            'iops',
+          ),
           new TimeSeries({
             title: 'Drifting VMs',
             description: 'VMs with threads that violate their expected affinity, by host.',
@@ -247,14 +286,14 @@ export const fleet = (): Dashboard =>
             integers: true,
             many: true,
             steps: true,
-            queries: [series(topHosts(drifting, RATE), '{{instance}}')],
+            queries: [series(topHosts(top('cluster_top_host:kvm_drifting_vms:count'), RATE), '{{instance}}')],
             emptyIsGood: 'No VM drifts',
             links: [seriesToHost],
           }),
           hostLines(
             'Tasks that wait for a CPU',
             'Seconds per second that tasks of the host are runnable and wait, summed over its CPUs. 1 is one task that always waits.',
-            recorded('host:kvm_cpu_wait_seconds:rate', OF_HOSTS),
+            top('cluster_top_host:kvm_cpu_wait_seconds:rate'),
             'none',
           ),
         ],
@@ -268,7 +307,7 @@ export const fleet = (): Dashboard =>
             unit: 'eps',
             limit: exitStorm.perVcpu,
             description: 'Exits per second and vCPU in excess of its I/Os.',
-            of: recorded('vm_top:kvm_excess_exits:per_vcpu', OF_HOSTS),
+            of: recorded('cluster_top:kvm_excess_exits:per_vcpu', OF_CLUSTERS),
           }),
           offenders({
             title: 'Exits per I/O',
@@ -276,7 +315,7 @@ export const fleet = (): Dashboard =>
             unit: 'none',
             decimals: 2,
             description: 'Kicks, injections and EOIs per I/O.',
-            of: recorded('vm_top:kvm_io_path_events:per_io', OF_HOSTS),
+            of: recorded('cluster_top:kvm_io_path_events:per_io', OF_CLUSTERS),
             limit: pollingRegressed.exitsPerIo,
           }),
           offenders({
@@ -285,7 +324,7 @@ export const fleet = (): Dashboard =>
             unit: 's',
             limit: exitLatency.p99,
             description: 'The 99th percentile of the time from exit to entry, halts excluded.',
-            of: recorded('vm_top:kvm_exit_duration_seconds:p99', OF_HOSTS),
+            of: recorded('cluster_top:kvm_exit_duration_seconds:p99', OF_CLUSTERS),
           }),
           offenders({
             title: 'Starved vCPUs',
@@ -294,7 +333,7 @@ export const fleet = (): Dashboard =>
             limit: vcpuStarved.wait,
             description:
               'Share of time that the most starved vCPU waits for a CPU. The guest sees it as steal time.',
-            of: recorded('vm_top:kvm_vcpu_wait_seconds:max_rate', OF_HOSTS),
+            of: recorded('cluster_top:kvm_vcpu_wait_seconds:max_rate', OF_CLUSTERS),
           }),
           offenders({
             title: 'Busy I/O threads',
@@ -302,7 +341,7 @@ export const fleet = (): Dashboard =>
             unit: 'percentunit',
             limit: ioThreadSaturated.run,
             description: 'Share of time that the busiest thread of any other role than vcpu runs.',
-            of: recorded('vm_top:kvm_io_thread_run_seconds:max_rate', OF_HOSTS),
+            of: recorded('cluster_top:kvm_io_thread_run_seconds:max_rate', OF_CLUSTERS),
           }),
           offenders({
             title: 'Drift',
@@ -311,7 +350,7 @@ export const fleet = (): Dashboard =>
             limit: 1,
             decimals: 0,
             description: 'Threads that violate their expected affinity.',
-            of: recorded('vm_top:kvm_drifting_threads:count', OF_HOSTS),
+            of: recorded('cluster_top:kvm_drifting_threads:count', OF_CLUSTERS),
             emptyIsGood: 'No VM drifts',
           }),
         ],
@@ -319,8 +358,14 @@ export const fleet = (): Dashboard =>
       {
         title: 'Techniques, stages and CPU',
         panels: [
-          vmsByTechnique({ width: 12, height: 9 }),
-          lostTechniques({ width: 12, height: 9 }, OF_HOSTS),
+          vmsByTechnique(
+            { width: 12, height: 9 },
+            recorded('cluster_technique_state:kvm_vms:count', OF_CLUSTERS),
+          ),
+          lostTechniques(
+            { width: 12, height: 9 },
+            recorded('cluster_top:kvm_technique_lost_timestamp_seconds:max', OF_CLUSTERS),
+          ),
           new BarChart({
             title: 'VMs by stage',
             description:
@@ -355,7 +400,7 @@ export const fleet = (): Dashboard =>
             stacked: true,
             min: 0,
             queries: [
-              series(sum(recorded('host_role:kvm_cpu_seconds:rate', OF_HOSTS), ['role']), '{{role}}'),
+              series(sum(recorded('cluster_role:kvm_cpu_seconds:rate', OF_CLUSTERS), ['role']), '{{role}}'),
             ],
           }),
         ],
@@ -370,8 +415,8 @@ export const fleet = (): Dashboard =>
             height: 9,
             queries: [
               ...[vms, exits, ios, perIo, orNone(drifting), orNone(failing)].map(ofHosts),
-              ofHosts(hostGauge('scrape_duration_seconds')),
-              ofHosts(hostGauge('kvm_telemetry_series')),
+              ofHosts(clusterGauge('scrape_duration_seconds')),
+              ofHosts(clusterGauge('kvm_telemetry_series')),
             ],
             columns: [
               hostColumn,
@@ -408,9 +453,7 @@ export const fleet = (): Dashboard =>
             width: 24,
             height: 6,
             unit: 'short',
-            queries: [
-              rows(count(max(hostGauge('kvm_telemetry_build_info'), [...HOST, 'version']), ['version'])),
-            ],
+            queries: [rows(sum(recorded('cluster_version:kvm_hosts:count', OF_CLUSTERS), ['version']))],
             columns: [
               { from: 'version', title: 'Version' },
               { from: 'Value', title: 'Hosts', unit: 'short', decimals: 0 },
@@ -420,13 +463,13 @@ export const fleet = (): Dashboard =>
           hostLines(
             'Scrape duration',
             'Duration of a scrape as measured by Prometheus.',
-            max(hostGauge('scrape_duration_seconds'), HOST),
+            top('cluster_top_host:scrape_duration_seconds:max'),
             's',
           ),
           hostLines(
             'Series',
             'Series of an exporter.',
-            max(hostGauge('kvm_telemetry_series'), HOST),
+            top('cluster_top_host:kvm_telemetry_series:max'),
             'short',
           ),
         ],

@@ -24,6 +24,8 @@ export const OF_HOSTS = {
   job: regexp('$job'),
   instance: regexp('$instance'),
 } as const;
+/** Matchers for the selected clusters, for dashboards of more hosts than a list can offer. */
+export const OF_CLUSTERS = { cluster: OF_HOSTS.cluster, job: OF_HOSTS.job } as const;
 export const OF_VMS = { ...OF_HOSTS, vm: regexp('$vm') } as const;
 /** Threads on the path of an I/O. */
 export const ON_IO_PATH = { role: regexp(IO_PATH_LABELS.join('|')) } as const;

@@ -1,11 +1,11 @@
-import { recorded } from '../alerts/recording.ts';
+import { recorded, type VM } from '../alerts/recording.ts';
 import { TECHNIQUE_STATES } from '../exporter/metrics/techniques.ts';
-import { labelReplace, mul, sum, topk } from '../promql/promql.ts';
+import { labelReplace, mul, sum, topk, type Vector } from '../promql/promql.ts';
 import { toHost, toVm } from './links.ts';
 import { BarChart } from './panels/bar-chart.ts';
 import { field, type Panel } from './panels/panel.ts';
 import { Table } from './panels/table.ts';
-import { OF_HOSTS, OF_VMS, rows } from './queries.ts';
+import { OF_VMS, rows } from './queries.ts';
 import { inWords, stateColor, stateText } from './techniques.ts';
 
 interface Size {
@@ -13,8 +13,11 @@ interface Size {
   readonly height: number;
 }
 
-/** For any number of hosts. */
-export function vmsByTechnique(size: Size): Panel {
+/** @param counts VMs by technique and state, which are summed */
+export function vmsByTechnique<L extends string>(
+  size: Size,
+  counts: Vector<L | 'technique' | 'state'>,
+): Panel {
   return new BarChart({
     title: 'VMs by technique',
     description:
@@ -28,13 +31,7 @@ export function vmsByTechnique(size: Size): Panel {
     legend: true,
     queries: [
       rows(
-        labelReplace(
-          inWords(sum(recorded('host_technique_state:kvm_vms:count', OF_HOSTS), ['technique', 'state'])),
-          'state',
-          '$1 $2',
-          'state',
-          '(.+)_(.+)',
-        ),
+        labelReplace(inWords(sum(counts, ['technique', 'state'])), 'state', '$1 $2', 'state', '(.+)_(.+)'),
       ),
     ],
     transformations: [
@@ -51,8 +48,13 @@ export function vmsByTechnique(size: Size): Panel {
 }
 
 /** The techniques that were lost last. */
-export function lostTechniques(size: Size, of: typeof OF_HOSTS | typeof OF_VMS = OF_VMS): Panel {
-  const lost = recorded('vm_technique:kvm_technique_lost_timestamp_seconds:max', of);
+export function lostTechniques(
+  size: Size,
+  lost: Vector<(typeof VM)[number] | 'technique'> = recorded(
+    'vm_technique:kvm_technique_lost_timestamp_seconds:max',
+    OF_VMS,
+  ),
+): Panel {
   return new Table({
     title: 'Lost techniques',
     description:

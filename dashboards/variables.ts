@@ -84,22 +84,24 @@ export const datasource = (): Variable =>
     hide: VariableHide.dontHide,
   });
 
-/** Empty where no series has the label: all are selected then. */
-export const cluster = (): Variable =>
+/** Empty where no series has the label: all are selected then. @param of the query, if not of a series of each host */
+export const cluster = (of: string = labelValues('kvm_telemetry_build_info', 'cluster')): Variable =>
   query({
     name: 'cluster',
     label: 'Cluster',
     description: 'The external label cluster, in a store of several clusters.',
-    query: labelValues('kvm_telemetry_build_info', 'cluster'),
+    query: of,
     all: '.*',
   });
 
-export const job = (): Variable =>
+export const job = (
+  of: string = labelValues('kvm_telemetry_build_info', 'job', { cluster: OF_HOSTS.cluster }),
+): Variable =>
   query({
     name: 'job',
     label: 'Job',
     description: 'The scrape job of kvm-telemetry.',
-    query: labelValues('kvm_telemetry_build_info', 'job', { cluster: OF_HOSTS.cluster }),
+    query: of,
   });
 
 /** Named after the label, which is the host's scrape address. */
@@ -122,10 +124,10 @@ export const vm = (): Variable =>
     query: labelValues('kvm_vm_vcpus', 'vm', OF_HOSTS),
   });
 
-export const stage = (of: typeof OF_HOSTS | typeof OF_VMS = OF_VMS): Variable =>
+export const stage = (of: string = labelValues('kvm_vm_stage_info', 'stage', OF_VMS)): Variable =>
   query({
     name: 'stage',
     label: 'Stage',
     description: 'Stages of the chosen VMs in the time range.',
-    query: labelValues('kvm_vm_stage_info', 'stage', of),
+    query: of,
   });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { recordingRules } from '../alerts/recording.ts';
-import { alertingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
+import { CENTRAL_GROUP, recordingGroups, recordingRules } from '../alerts/recording.ts';
+import { alertingFile, recordingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
 import { seriesBudget } from '../alerts/thresholds.ts';
 import { catalogue } from '../exporter/metrics/catalogue.ts';
 
@@ -26,12 +26,14 @@ const NOT_RECORDED = [
   'kvm_vm_vcpus',
 ] as const;
 
-/** What leaves a host or a rack: recorded series, and the few others that the fleet dashboard and `compare` select. */
+/** What leaves a host or a rack: recorded series but the sums over hosts, which only the store has all of, and the few others that the fleet dashboard and `compare` select. */
 export function recordedAllowList(): string[] {
   const dashboard = readFileSync(FLEET_DASHBOARD, 'utf8');
   const selected =
     dashboard.match(/(?<![\w:$])(?:up|ALERTS|ALERTS_FOR_STATE|scrape_\w+|kvm_\w+)(?=\{)/g) ?? [];
-  return [...Object.keys(recordingRules), ...new Set([...selected, ...NOT_RECORDED])].sort();
+  const ofStore = new Set(Object.keys(recordingGroups[CENTRAL_GROUP]));
+  const sent = Object.keys(recordingRules).filter((name) => !ofStore.has(name));
+  return [...sent, ...new Set([...selected, ...NOT_RECORDED])].sort();
 }
 
 /** What an agent without rules sends: what the rules select. */
@@ -112,9 +114,6 @@ const discovery = [
   ),
 ];
 
-/** Sums over the hosts of a cluster, of series of hosts. */
-const PER_CLUSTER = ['kvm_vms:count', 'kvm_exits:rate', 'kvm_ios:rate', 'kvm_drifting_vms:count'] as const;
-
 /** One counter, summed over all labels but these. vmagent names the output after metric, interval, labels and function. */
 const streamed = (match: string, by: readonly string[], output: string, name: string): object => ({
   match,
@@ -158,6 +157,13 @@ const kubernetes = as(
   ],
   vmagentJob,
 );
+
+/** Sums of the store, once a minute. */
+function clusterRules(): object[] {
+  return recordingFile()
+    .groups.filter(({ name }) => name === CENTRAL_GROUP)
+    .map(({ name, rules }) => ({ name, interval: '1m', rules }));
+}
 
 /** Of the alerts those about what only the store can see. Any vmalert accepts them. */
 function centralAlerts(): object[] {
@@ -216,17 +222,7 @@ export function fleetFiles(): ReadonlyMap<string, object> {
     [
       'central-rules.yaml',
       {
-        groups: [
-          {
-            name: 'kvm-telemetry-clusters',
-            interval: '1m',
-            rules: PER_CLUSTER.map((name) => ({
-              record: `cluster:${name}`,
-              expr: `sum by (cluster) (host:${name})`,
-            })),
-          },
-          ...centralAlerts(),
-        ],
+        groups: [...clusterRules(), ...centralAlerts()],
       },
     ],
   ]);

@@ -137,7 +137,9 @@ for (const name of NAMES) {
               /cluster=~"\$cluster",job=~"\$job"/,
               `${panel.title}: ${metric} in ${expr}`,
             );
-            assert.match(matchers, /instance=~"\$instance"/, `${panel.title}: ${metric}`);
+            // A list of 10,000 hosts is no choice: the fleet has their sums and its worst hosts and VMs.
+            if (name === 'fleet') assert.doesNotMatch(matchers, /instance/, `${panel.title}: ${metric}`);
+            else assert.match(matchers, /instance=~"\$instance"/, `${panel.title}: ${metric}`);
             const isCounter = /_(total|bucket|count|sum)$/.test(metric) && !metric.includes(':');
             // A subquery has a colon between its brackets.
             const isRange = /^\[[^:\]]*\]/.test(expr.slice(end));
@@ -156,8 +158,19 @@ for (const name of NAMES) {
       assert.deepEqual([first?.name, first?.type, first?.label], ['datasource', 'datasource', 'Data source']);
       assert.deepEqual(
         [cluster, job, instance].flatMap((each) => [each?.name, each?.label]),
-        ['cluster', 'Cluster', 'job', 'Job', 'instance', 'Instance'],
+        [
+          'cluster',
+          'Cluster',
+          'job',
+          'Job',
+          ...(name === 'fleet' ? ['stage', 'Stage'] : ['instance', 'Instance']),
+        ],
       );
+      const own = new Set(variables.map((variable) => variable.name));
+      // Grafana leaves a variable that it does not know as it is, so the query matches nothing. Links have those of their target.
+      const { links: _, ...shown } = dashboard;
+      for (const [, used = ''] of JSON.stringify(shown).matchAll(/=~\\"\$(\w+)/g))
+        assert.ok(own.has(used), used);
       for (const variable of variables.slice(1)) {
         const { name: own, type, multi, includeAll, allValue, refresh, datasource } = variable;
         assert.ok(JSON.stringify(dashboard).includes(`$${own}`), `${own} is used`);
@@ -192,15 +205,17 @@ for (const name of NAMES) {
   });
 }
 
-it('the fleet queries only recorded series and series that each host has once', () => {
-  const cheap =
-    /^(host|host_\w+|vm|vm_\w+):|^(up|ALERTS|ALERTS_FOR_STATE|scrape_duration_seconds|kvm_telemetry_series|kvm_telemetry_build_info)$/;
+it('the fleet queries sums and worst of clusters, and of each host only the row of its table', () => {
+  const ofHost = /^(host:[\w:]+|scrape_duration_seconds|kvm_telemetry_series)$/;
   for (const panel of panelsOf(generated('fleet'))) {
     for (const { expr } of queriesOf(panel)) {
-      for (const { name } of selectors(expr)) assert.match(name, cheap, panel.title);
+      const isRow = panel.title === 'Hosts' && panel.type === 'table';
+      for (const { name } of selectors(expr))
+        assert.ok(
+          /^(cluster(_\w+)?:|ALERTS)/.test(name) || (isRow && ofHost.test(name)),
+          `${panel.title}: ${name}`,
+        );
       assert.doesNotMatch(expr, /rate\(/);
-      // Series of VMs, of which there are many, come as the worst few.
-      if (/\bvm(_\w+)?:/.test(expr)) assert.match(expr, /^topk\(10, /, panel.title);
     }
   }
 });
