@@ -5,17 +5,18 @@ import type { Host } from './host.ts';
 const HEAD = 2048;
 
 /**
- * Parses `/proc/cpuinfo`: the model of the first CPU as the kernel of x86 names it, and for arm64 implementer and part.
- * Undefined if the kernel gives neither.
+ * Parses `/proc/cpuinfo`: the model of the first CPU as the kernel of x86, LoongArch, POWER or RISC-V names it, and for
+ * arm64 implementer and part. Undefined if the kernel gives none.
  *
- * @see arch/x86/kernel/cpu/proc.c, arch/arm64/kernel/cpuinfo.c
+ * @see arch/x86/kernel/cpu/proc.c, arch/arm64/kernel/cpuinfo.c, arch/powerpc/kernel/setup-common.c
  * @example parseCpuModel('processor\t: 0\nmodel name\t: AMD EPYC 7763\n') // 'AMD EPYC 7763'
  */
 export function parseCpuModel(text: string): string | undefined {
   const of = (key: string): string | undefined =>
     new RegExp(`^${key}[ \\t]*: *(\\S[^\\n]*?)[ \\t]*$`, 'm').exec(text)?.[1];
-  const [name, implementer, part] = [of('model name'), of('CPU implementer'), of('CPU part')];
+  const name = ['model name', 'Model Name', 'cpu', 'uarch'].map(of).find((each) => each !== undefined);
   if (name !== undefined) return name;
+  const [implementer, part] = [of('CPU implementer'), of('CPU part')];
   return implementer === undefined || part === undefined ? undefined : `${implementer}/${part}`;
 }
 

@@ -32,6 +32,9 @@ export function parseSchedstat(text: string): CpuSchedstat[] {
   return cpus;
 }
 
+/** With 2,048 CPUs of a kernel for 8,192, each of six domains has a mask of 2 KiB on each CPU. */
+const MAX_FILE = 64 * 1024 * 1024;
+
 export function readSchedstat(host: Host): CpuSchedstat[] {
-  return parseSchedstat(host.text(`${host.roots.procfs}/schedstat`, 8 * 1024 * 1024));
+  return parseSchedstat(host.text(`${host.roots.procfs}/schedstat`, MAX_FILE));
 }

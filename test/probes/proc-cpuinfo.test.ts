@@ -17,6 +17,13 @@ test('arm64 has no name: implementer and part identify the model', () => {
   assert.equal(parseCpuModel(text), '0x41/0xd0c');
 });
 
+test('POWER, RISC-V and LoongArch have keys of their own', () => {
+  const model = (line: string) => parseCpuModel(`processor\t: 0\n${line}\nclock\t: 3000MHz\n`);
+  assert.equal(model('cpu\t\t: POWER9, altivec supported'), 'POWER9, altivec supported');
+  assert.equal(model('uarch\t\t: sifive,u74-mc'), 'sifive,u74-mc');
+  assert.equal(model('Model Name\t\t: Loongson-3A5000'), 'Loongson-3A5000');
+});
+
 test('a copy without the file, and a file without a model, have none', () => {
   assert.equal(readCpuModel(createHost({ ...liveHost().roots, procfs: '/sys' })), undefined);
   assert.equal(parseCpuModel('vendor_id       : IBM/S390\n# processors    : 2\n'), undefined);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseSchedstat, readSchedstat } from '../../probes/proc-schedstat.ts';
 import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
+import { hostTree } from '../../testing/host-tree.ts';
 import { outcome, testRobustness } from './robustness.ts';
 
 const malformed = { name: 'SourceError', kind: 'malformed' };
@@ -46,6 +47,17 @@ test('truncated text never yields a wrong number', () => {
     const cpus = outcome(parseSchedstat, TEXT.slice(0, end));
     if (cpus !== undefined) assert.deepEqual(cpus, whole.slice(0, cpus.length));
   }
+});
+
+test('a host with thousands of CPUs has more than 8 MiB', (context) => {
+  const { host, write } = hostTree(context);
+  const domain = `domain0 ${'ffffffff,'.repeat(256)} ${'0 '.repeat(45)}\n`;
+  const cpu = (id: number): string => `cpu${id} 0 0 0 0 0 0 7 8 9\n${domain.repeat(6)}`;
+  write(
+    'proc/schedstat',
+    `version 17\ntimestamp 1\n${Array.from({ length: 800 }, (_, id) => cpu(id)).join('')}`,
+  );
+  assert.equal(readSchedstat(host).length, 800);
 });
 
 test('the running kernel is read', (context) => {
