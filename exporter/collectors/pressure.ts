@@ -10,9 +10,15 @@ import { CounterSets } from '../model/continued-counter.ts';
 import type { Collector, Report } from './collector.ts';
 import { type CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
 
+/** A file that is not there costs more than one that is, and appears only if someone writes to `cgroup.pressure`. */
+const RETRY_EVERY = 10;
+
 /** Pressure stall information of the host and of the VMs' cgroups. */
 export function pressure(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
+  /** Files of cgroups that are not there. */
+  let missing: ReadonlySet<string> = new Set();
+  let collections = 0;
 
   return {
     name: 'pressure',
@@ -26,30 +32,41 @@ export function pressure(cgroups: CgroupsOfVms): Collector {
       const known = cgroups.of(collection);
       const shared = sharedFolders([...known.values()].map(({ unified }) => unified));
       counters.keep(known.keys());
-      for (const { key, label } of vms) {
+      const stillMissing = new Set<string>();
+      collections++;
+      for (const [i, { key, label }] of vms.entries()) {
         await collection.yieldIfDue();
         const folder = known.get(key)?.unified;
         if (folder === undefined || shared.has(folder)) continue;
         for (const resource of PRESSURE_RESOURCES) {
+          const file = `${folder} ${resource}`;
+          const isTurn = (collections + i) % RETRY_EVERY === 0;
           const read = (): Pressure => readCgroupPressure(host, folder, resource);
-          for (const [kind, stalled] of kinds(whereThere(folder, report, read))) {
+          const found = missing.has(file) && !isTurn ? NOT_THERE : whereThere(folder, report, read);
+          if (found === NOT_THERE) stillMissing.add(file);
+          for (const [kind, stalled] of kinds(found)) {
             const usec = counters.of(key).one(`${resource} ${kind}`, folder, stalled);
             const labels = { vm: label, resource, kind };
             families.add('kvm_vm_pressure_seconds_total', labels, usec / USEC_PER_SEC);
           }
         }
       }
+      missing = stillMissing;
     },
   };
 }
 
-/** undefined if the kernel has no PSI (absent), or has it turned off by psi=0 (EOPNOTSUPP). */
+/** What is read if the kernel has no PSI (absent), or has it turned off by psi=0 (EOPNOTSUPP). */
+const NOT_THERE: Pressure = { some: undefined, full: undefined };
+
+/** undefined after an error. */
 function whereThere(path: string, report: Report, read: () => Pressure): Pressure | undefined {
   try {
-    return ifThere(read);
+    return ifThere(read) ?? NOT_THERE;
   } catch (error) {
     const problem = sourceError(error, path);
-    if (problem.code !== 'EOPNOTSUPP') report(problem);
+    if (problem.code === 'EOPNOTSUPP') return NOT_THERE;
+    report(problem);
     return undefined;
   }
 }

@@ -2,9 +2,9 @@ import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
 import { labelBlock, withLabel } from '../metrics/labels.ts';
-import type { Addends, CounterSet } from '../model/continued-counter.ts';
+import type { CounterSet } from '../model/continued-counter.ts';
+import { totalsOf } from '../model/vcpu-table.ts';
 import {
-  byVcpu,
   type Disk,
   type DiskOperation,
   fromLog2,
@@ -12,7 +12,6 @@ import {
   hasEnded,
   type Iothread,
   type Migration,
-  sumOverVcpus,
   type VmStatistics,
 } from '../model/vm-statistics.ts';
 import type { CollectorSettings } from './collector.ts';
@@ -72,47 +71,50 @@ export function addStatistics(
   already: ReadonlySet<string> = new Set(),
 ): Set<string> {
   const given = new Set<string>();
-  const { source } = statistics;
+  const { source, types, vcpus } = statistics;
   const labels = labelBlock({ vm });
-  const totals = sumOverVcpus(statistics);
-  for (const values of [totals, statistics.vm]) {
-    for (const [name, value] of values) {
-      const metric = metrics.of('vm', name, statistics.types.get(name) ?? 'unknown');
-      if (metric === undefined || given.has(name) || already.has(name)) continue;
-      // Reading the kernel's memory disturbs nothing.
-      if (DISTURBED.has(name) && source !== 'bpf') continue;
-      given.add(name);
-      const parts: Addends = values === totals ? byVcpu(statistics, name) : [['', value]];
-      const shown = metric.type === 'counter' ? counters.take(metric.name, source, parts) : value;
-      families.addNamed(metric, labels, shown / metric.divisor);
-    }
-  }
-  // Decided once for all vCPUs: they are most of all series.
-  const ofVcpus = [...totals.keys()].flatMap((name) => {
-    if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) return [];
-    const metric = metrics.of('vcpu', name, statistics.types.get(name) ?? 'unknown');
-    return metric === undefined ? [] : [{ name, metric, isCounter: metric.type === 'counter' }];
+  /** @param counted the reading of a counter; the same as `reading` if it is not a sum */
+  const addToVm = (name: string, reading: number, counted: number): void => {
+    const metric = metrics.of('vm', name, types.get(name) ?? 'unknown');
+    if (metric === undefined || given.has(name) || already.has(name)) return;
+    // Reading the kernel's memory disturbs nothing.
+    if (DISTURBED.has(name) && source !== 'bpf') return;
+    given.add(name);
+    const shown = metric.type === 'counter' ? counters.one(metric.name, source, counted) : reading;
+    families.addNamed(metric, labels, shown / metric.divisor);
+  };
+  const totals = totalsOf(vcpus, types);
+  const sums = counters.sumsOf(source, vcpus);
+  totals.forEach((total, i) => {
+    if (!Number.isNaN(total)) addToVm(vcpus.names[i] ?? '', total, sums[i] ?? Number.NaN);
   });
-  for (const [index, values] of statistics.vcpus) {
+  for (const [name, value] of statistics.vm) addToVm(name, value, value);
+  // Decided once for all vCPUs: they are most of all series.
+  const ofVcpus = vcpus.names.flatMap((name, column) => {
+    if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) return [];
+    const metric = metrics.of('vcpu', name, types.get(name) ?? 'unknown');
+    return metric === undefined ? [] : [{ column, metric, isCounter: metric.type === 'counter' }];
+  });
+  vcpus.indexes.forEach((index, row) => {
     const vcpu = labelBlock({ vm, vcpu: index });
     const own = counters.part(index);
-    for (const { name, metric, isCounter } of ofVcpus) {
-      const value = values.get(name);
-      if (value === undefined) continue;
+    for (const { column, metric, isCounter } of ofVcpus) {
+      const value = vcpus.values[row * vcpus.names.length + column] ?? Number.NaN;
+      if (Number.isNaN(value)) continue;
       const shown = isCounter ? own.one(metric.name, source, value) : value;
       families.addNamed(metric, vcpu, shown / metric.divisor);
     }
-  }
+  });
   addKernelFacts(families, vm, statistics);
   // A different set of vCPUs has different buckets.
-  const vcpus = `${source} ${[...statistics.vcpus.keys()].join()}`;
+  const counted = `${source} ${vcpus.indexes.join()}`;
   for (const [statistic, name, sum] of HISTOGRAMS) {
     const counts = statistics.histograms.get(statistic);
     if (counts === undefined || already.has(statistic)) continue;
     given.add(statistic);
-    const kept = counts.map((count, bucket) => counters.one(`${name} ${bucket}`, vcpus, count));
-    const total = totals.get(sum);
-    const sumNs = total === undefined ? undefined : counters.one(`${name} sum`, vcpus, total);
+    const kept = counters.list(name, counted, counts);
+    const total = totals[vcpus.names.indexOf(sum)] ?? Number.NaN;
+    const sumNs = Number.isNaN(total) ? undefined : counters.one(`${name} sum`, counted, total);
     families.addHistogram(
       name,
       labels,

@@ -45,16 +45,17 @@ export function header({ name, help, type }: Family, isOpenMetrics: boolean): st
   return `# HELP ${family} ${escapeHelp(help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`;
 }
 
+/** Joins short lines once: a text that grows line by line is a tree, which takes four times as long to write. */
 function lines({ name, type, labels, values, suffixes }: Family, start: number): string {
   const end = Math.min(start + LINES_PER_CHUNK, values.length);
   const isHistogram = type === 'histogram';
-  let text = '';
+  const written: string[] = [];
   for (let i = start; i < end; i++) {
     const block = labels[i];
     const sample = isHistogram ? name + suffixes[i] : name;
-    text += block === '' ? `${sample} ${values[i]}\n` : `${sample}{${block}} ${values[i]}\n`;
+    written.push(block === '' ? `${sample} ${values[i]}\n` : `${sample}{${block}} ${values[i]}\n`);
   }
-  return text;
+  return written.join('');
 }
 
 function escapeHelp(help: string, isOpenMetrics: boolean): string {

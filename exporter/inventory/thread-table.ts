@@ -3,7 +3,7 @@ import { type Host, utf8 } from '../../probes/host.ts';
 import { listTids } from '../../probes/proc-pids.ts';
 import { ProcTask } from '../../probes/proc-task.ts';
 import type { Task } from '../../probes/task.ts';
-import { namelessIothreads } from '../model/nameless-iothreads.ts';
+import { fitsThreadName, namelessIothreads } from '../model/nameless-iothreads.ts';
 import { roleOf, type ThreadRole, TRACKED_ROLES, threadLabel } from '../model/roles.ts';
 import { NO_SNAPSHOT, type ThreadSnapshot } from '../model/thread-snapshot.ts';
 import type { ThreadObservation, Vm, VmThread } from '../model/vm.ts';
@@ -107,7 +107,8 @@ function namelessOf(
   own: readonly Found[],
   decide: (tid: number, comm: string) => ThreadRole,
 ): ReadonlyMap<number, string> {
-  if (vm.iothreadIds.length === 0) return new Map();
+  // Nearly all ids fit a thread's name.
+  if (vm.iothreadIds.every(fitsThreadName)) return new Map();
   const threads = own.map(({ task: { tid, comm } }) => ({
     tid,
     comm,

@@ -13,9 +13,10 @@ export type LabelValue = string | number | boolean | undefined;
 
 /** @param labels in the metric's order; undefined is written as an empty value */
 export function labelBlock<L extends string>(labels: Readonly<Record<L, LabelValue>>): LabelBlock<L> {
-  return Object.entries<LabelValue>(labels)
-    .map(([name, value]) => `${name}="${escapeLabel(String(value ?? ''))}"`)
-    .join(',') as LabelBlock<L>;
+  let block = '';
+  for (const name in labels)
+    block += `${block === '' ? '' : ','}${name}="${escapeLabel(String(labels[name] ?? ''))}"`;
+  return block as LabelBlock<L>;
 }
 
 /** Appends one label. */

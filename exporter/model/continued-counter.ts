@@ -1,4 +1,8 @@
 import { getOrInsert } from '../../kernel/maps.ts';
+import { isStale } from './stale-reading.ts';
+import { VcpuSums } from './vcpu-sums.ts';
+import type { VcpuTable } from './vcpu-table.ts';
+
 /** Readings of a counter by part: a vCPU, a path of a disk, or `''` if there is only one reading. */
 export type Addends = Iterable<readonly [part: string, reading: number]>;
 
@@ -30,7 +34,7 @@ class Source {
     const isFirst = part === this.#part;
     const before = isFirst ? this.#last : (this.#others?.get(part) ?? 0);
     if (reading >= before) this.sum += reading - before;
-    else if (kind === 'wavering' || reading >= before / 2) return;
+    else if (kind === 'wavering' || isStale(before, reading)) return;
     if (isFirst) this.#last = reading;
     else {
       this.#others ??= new Map();
@@ -97,6 +101,9 @@ export class ContinuedCounter {
 export class CounterSet {
   readonly #counters = new Map<string, ContinuedCounter>();
   readonly #parts = new Map<number, CounterSet>();
+  readonly #lists = new Map<string, ContinuedCounter[]>();
+  /** By source. */
+  readonly #sums = new Map<string, VcpuSums>();
   #round = 0;
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
@@ -120,9 +127,23 @@ export class CounterSet {
     return getOrInsert(this.#parts, index, () => new CounterSet(this.kind));
   }
 
+  /** Takes the readings of a source of several counters, such as the buckets of a histogram. */
+  list(name: string, source: string, readings: readonly number[]): number[] {
+    const counters = getOrInsert(this.#lists, name, (): ContinuedCounter[] => []);
+    while (counters.length < readings.length) counters.push(new ContinuedCounter(this.kind));
+    for (const counter of counters) counter.round = this.#round;
+    return readings.map((reading, i) => counters[i]?.one(source, reading) ?? reading);
+  }
+
+  /** Sums over vCPUs as readings of the source, which never fall, by column of the table. They are kept for good. */
+  sumsOf(source: string, vcpus: VcpuTable): readonly number[] {
+    return getOrInsert(this.#sums, source, () => new VcpuSums()).add(vcpus);
+  }
+
   /** Forgets the counters that were not used since the last call: their source may restart from zero. */
   forgetUnused(): void {
     for (const [name, { round }] of this.#counters) if (round !== this.#round) this.#counters.delete(name);
+    for (const [name, [first]] of this.#lists) if (first?.round !== this.#round) this.#lists.delete(name);
     this.#round++;
     for (const [index, part] of this.#parts) {
       part.forgetUnused();

@@ -23,24 +23,25 @@ export function namelessIothreads(
   ids: readonly string[],
 ): ReadonlyMap<number, string> {
   const found = new Map<number, string>();
-  if (ids.every(hasName)) return found;
+  if (ids.every(fitsThreadName)) return found;
   // Thread ids have wrapped, so they no longer show the order of creation.
   if (threads.some(({ tid }) => tid < pid)) return found;
   const mainComm = threads.find(({ tid }) => tid === pid)?.comm;
   const inOrder = threads.filter(({ tid }) => tid !== pid).sort((a, b) => a.tid - b.tid);
   const firstVcpu = inOrder.findIndex(({ isVcpu }) => isVcpu);
   if (firstVcpu < 0) return found;
-  const names = new Set(ids.filter(hasName).map((id) => `IO ${id}`));
+  const names = new Set(ids.filter(fitsThreadName).map((id) => `IO ${id}`));
   const made = inOrder.slice(0, firstVcpu).filter(({ comm }) => comm === mainComm || names.has(comm));
   if (made.length !== ids.length) return found;
   for (const [i, { tid, comm }] of made.entries()) {
     const id = ids[i] ?? '';
-    if (hasName(id) ? comm !== `IO ${id}` : comm !== mainComm) return new Map();
-    if (!hasName(id)) found.set(tid, id);
+    if (fitsThreadName(id) ? comm !== `IO ${id}` : comm !== mainComm) return new Map();
+    if (!fitsThreadName(id)) found.set(tid, id);
   }
   return found;
 }
 
-function hasName(id: string): boolean {
+/** Whether QEMU can name the thread of this IOThread. */
+export function fitsThreadName(id: string): boolean {
   return Buffer.byteLength(`IO ${id}`) <= MAX_COMM;
 }

@@ -2,6 +2,7 @@ import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
 import type { QmpMigration } from '../../probes/qmp-migrate.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
+import type { VcpuTable } from './vcpu-table.ts';
 
 /** Source of a VM's KVM statistics and disks. For each statistic the first source that responds wins. */
 export type StatisticsSource = 'bpf' | 'qmp' | 'libvirt' | 'debugfs';
@@ -70,8 +71,7 @@ export interface VmStatistics {
   readonly source: StatisticsSource;
   /** KVM's statistics of the VM itself, under KVM's names. */
   readonly vm: ReadonlyMap<string, number>;
-  /** KVM's statistics of each vCPU, by its index. */
-  readonly vcpus: ReadonlyMap<number, ReadonlyMap<string, number>>;
+  readonly vcpus: VcpuTable;
   /** KVM's log2 histograms in nanoseconds, summed over vCPUs. */
   readonly histograms: ReadonlyMap<string, readonly number[]>;
   /** Current halt-poll window of each vCPU in nanoseconds, by its index. Only the kernel reports it. */
@@ -123,28 +123,6 @@ export type KernelFacts = Pick<
 
 /** The part of a VM's statistics that is also read between scrapes: how its disks are served, and its live migration. */
 export type Storage = Pick<VmStatistics, 'disks' | 'iothreads' | 'migration'>;
-
-/** Sums over the vCPUs, as debugfs shows a VM. A peak is the maximum of the vCPUs. */
-export function sumOverVcpus({ vcpus, types }: Pick<VmStatistics, 'vcpus' | 'types'>): Map<string, number> {
-  const sums = new Map<string, number>();
-  for (const statistics of vcpus.values()) {
-    for (const [name, value] of statistics) {
-      const before = sums.get(name) ?? 0;
-      sums.set(name, types.get(name) === 'peak' ? Math.max(before, value) : before + value);
-    }
-  }
-  return sums;
-}
-
-/** The value of a statistic for each vCPU. */
-export function byVcpu({ vcpus }: Pick<VmStatistics, 'vcpus'>, statistic: string): [string, number][] {
-  const parts: [string, number][] = [];
-  for (const [index, statistics] of vcpus) {
-    const value = statistics.get(statistic);
-    if (value !== undefined) parts.push([String(index), value]);
-  }
-  return parts;
-}
 
 /** Adds up histograms bucket by bucket. */
 export function addBuckets(sum: readonly number[], more: readonly number[]): number[] {

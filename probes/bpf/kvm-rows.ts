@@ -100,16 +100,16 @@ export type ApicvInhibitReason = (typeof APICV_INHIBIT_REASONS)[number];
 /** Confidential types of VMs by their number: arch/x86/include/uapi/asm/kvm.h KVM_X86_SEV_VM and the following. */
 const CONFIDENTIAL: Readonly<Record<number, string>> = { 2: 'sev', 3: 'sev_es', 4: 'sev_snp', 5: 'tdx' };
 
-const HISTOGRAMS = ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'] as const;
-const BUCKETS = 32;
+/** The order of the histograms in a row: probes/bpf/kvm-statistics.h. */
+export const HALT_HISTOGRAMS = ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'] as const;
+/** Buckets of each histogram. */
+export const BUCKETS = 32;
 
 /** One VM or vCPU of the host. A process may have several VMs. */
 interface KvmRow {
   readonly pid: number;
   /** Distinguishes the VMs of a process. It derives from a kernel address and never leaves the exporter. */
   readonly vm: number;
-  /** KVM's statistics by name, without those that this kernel lacks. Decoded at each access: a search for VMs needs none. */
-  readonly statistics: ReadonlyMap<string, number>;
 }
 
 /** An address of the guest's memory, or a port, where the guest notifies virtqueues. */
@@ -121,6 +121,8 @@ export interface NotifyAddress {
 }
 
 export interface VmRow extends KvmRow {
+  /** KVM's statistics by name, without those that this kernel lacks. Decoded at each access: a search for VMs needs none. */
+  readonly statistics: ReadonlyMap<string, number>;
   /** Whether the kernel described the types of the module kvm when the program was loaded. */
   readonly hasModuleTypes: boolean;
   /** Ascending addresses, then ports; undefined if this kernel does not have them, or if there are too many. */
@@ -143,8 +145,13 @@ export interface VcpuRow extends KvmRow {
   readonly isApicvActive: boolean | undefined;
   /** Whether the guest turned off the host's halt polling, because it polls itself; undefined if this kernel does not have it. */
   readonly guestPolls: boolean | undefined;
-  /** Counts by log2 bucket in KVM's order; empty if this kernel has none. Decoded at each access. */
-  readonly histograms: ReadonlyMap<string, readonly number[]>;
+  /**
+   * Adds KVM's statistics to `values` from `at`, in the order of {@link VCPU_STATISTICS}. One that this kernel lacks adds nothing;
+   * the first of one replaces NaN.
+   */
+  addStatistics(values: Float64Array, at: number): void;
+  /** Adds the counts of {@link HALT_HISTOGRAMS} by log2 bucket in KVM's order. Returns false if this kernel has none. */
+  addHistograms(counts: readonly Float64Array[]): boolean;
 }
 
 export interface KvmRows {
@@ -191,7 +198,7 @@ const IOEVENTFD_SIZE = 48;
 // enum ioeventfd_flag
 const FLAG_PORT = 1;
 const FLAG_ANY_VALUE = 2;
-const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HISTOGRAMS.length;
+const VCPU_SIZE = VCPU_HISTOGRAMS + 8 * BUCKETS * HALT_HISTOGRAMS.length;
 
 /**
  * Parses the rows of probes/bpf/kvm.bpf.c. Several descriptors of a vCPU (dup, threads with their own table) give several rows of
@@ -233,7 +240,7 @@ function vmRow(row: Row, ioeventfds: readonly Ioeventfd[]): VmRow {
     vm: vmOf(row),
     hasModuleTypes: (fields & FIELD_IOEVENTFDS) !== 0,
     get statistics() {
-      return statistics(row, VM_STATISTICS, VM_PRESENT, VM_VALUES);
+      return vmStatistics(row);
     },
     notifyAddresses:
       (fields & FIELD_IOEVENTFDS) === 0 || ioeventfds.length >= MAX_IOEVENTFDS
@@ -283,15 +290,11 @@ function vcpuRow(row: Row): VcpuRow {
     vm: vmOf(row),
     id: row.u32(VCPU_ID),
     tid: row.u32(VCPU_TID),
-    get statistics() {
-      return statistics(row, VCPU_STATISTICS, VCPU_PRESENT, VCPU_VALUES);
-    },
     haltPollNs: (fields & FIELD_HALT_POLL) === 0 ? undefined : row.u32(VCPU_HALT_POLL_NS),
     isApicvActive: flagOf(fields, FIELD_APICV, FIELD_APICV_ACTIVE),
     guestPolls: flagOf(fields, FIELD_POLL_CONTROL, FIELD_GUEST_POLLS),
-    get histograms() {
-      return (fields & FIELD_HISTOGRAMS) === 0 ? new Map() : histograms(row);
-    },
+    addStatistics: (values, at) => addVcpuStatistics(row, values, at),
+    addHistograms: (counts) => (fields & FIELD_HISTOGRAMS) !== 0 && addHistograms(row, counts),
   };
 }
 
@@ -306,23 +309,27 @@ function vmOf(row: Row): number {
   return row.u32(VM) + (row.u32(VM + 4) & 0x1f_ffff) * 2 ** 32;
 }
 
-function statistics(
-  row: Row,
-  names: readonly string[],
-  present: number,
-  values: number,
-): ReadonlyMap<string, number> {
+function vmStatistics(row: Row): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
-  names.forEach((name, i) => {
-    const word = row.u32(present + (i < 32 ? 0 : 4));
-    if (((word >>> (i % 32)) & 1) === 1) found.set(name, row.u64(values + 8 * i));
+  VM_STATISTICS.forEach((name, i) => {
+    if (row.bit(VM_PRESENT, i)) found.set(name, row.u64(VM_VALUES + 8 * i));
   });
   return found;
 }
 
-function histograms(row: Row): ReadonlyMap<string, readonly number[]> {
-  const bucket = (i: number, j: number): number => row.u64(VCPU_HISTOGRAMS + 8 * (i * BUCKETS + j));
-  return new Map(
-    HISTOGRAMS.map((name, i) => [name, Array.from({ length: BUCKETS }, (_, j) => bucket(i, j))]),
-  );
+function addVcpuStatistics(row: Row, values: Float64Array, at: number): void {
+  for (let i = 0; i < VCPU_STATISTICS.length; i++) {
+    if (!row.bit(VCPU_PRESENT, i)) continue;
+    const before = values[at + i] ?? Number.NaN;
+    const value = row.u64(VCPU_VALUES + 8 * i);
+    values[at + i] = Number.isNaN(before) ? value : before + value;
+  }
+}
+
+function addHistograms(row: Row, counts: readonly Float64Array[]): true {
+  let at = VCPU_HISTOGRAMS;
+  for (const own of counts) {
+    for (let i = 0; i < BUCKETS; i++, at += 8) own[i] = (own[i] ?? 0) + row.u64(at);
+  }
+  return true;
 }

@@ -29,6 +29,11 @@ export class Row {
     return this.u32(offset) + this.u32(offset + 4) * 2 ** 32;
   }
 
+  /** One bit of a little-endian mask. */
+  bit(offset: number, index: number): boolean {
+    return ((this.u32(offset + 4 * (index >>> 5)) >>> (index & 31)) & 1) === 1;
+  }
+
   /** Bytes as latin1, which is lossless. */
   text(from: number, to: number): string {
     return this.bytes.toString('latin1', this.at + from, this.at + to);

@@ -88,9 +88,9 @@ export class KernelStatistics {
   namesOf(key: string): ReadonlySet<string> | undefined {
     const statistics = this.#last.get(key);
     if (statistics === undefined) return undefined;
-    const [vcpu] = statistics.vcpus.values();
-    const [ofVcpu, histograms] = [vcpu?.keys() ?? [], statistics.histograms.keys()];
-    return new Set([...statistics.vm.keys(), ...ofVcpu, ...histograms]);
+    const { names, values } = statistics.vcpus;
+    const ofVcpu = names.filter((_, column) => !Number.isNaN(values[column] ?? Number.NaN));
+    return new Set([...statistics.vm.keys(), ...ofVcpu, ...statistics.histograms.keys()]);
   }
 
   /** KVM's ids of the VM's vCPUs by thread, as of the last query; undefined if it gave none. */

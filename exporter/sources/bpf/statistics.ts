@@ -1,8 +1,16 @@
 import { addTo, groupBy } from '../../../kernel/maps.ts';
 import { once } from '../../../kernel/once.ts';
-import type { KvmRows, VcpuRow, VmRow } from '../../../probes/bpf/kvm-rows.ts';
+import {
+  BUCKETS,
+  HALT_HISTOGRAMS,
+  type KvmRows,
+  VCPU_STATISTICS,
+  type VcpuRow,
+  type VmRow,
+} from '../../../probes/bpf/kvm-rows.ts';
+import type { VcpuTable } from '../../model/vcpu-table.ts';
 import type { Vm } from '../../model/vm.ts';
-import { addBuckets, type VmStatistics } from '../../model/vm-statistics.ts';
+import type { VmStatistics } from '../../model/vm-statistics.ts';
 
 type VmOfRows = Pick<Vm, 'key' | 'pid'>;
 
@@ -29,9 +37,7 @@ export function statisticsOf<V extends VmOfRows>(
     const groups = [...byIndex].sort(([a], [b]) => a - b);
     // Between scrapes nobody needs them.
     const ofVm = once(() => sum(own.map(({ statistics }) => statistics)));
-    const ofVcpus = once(
-      () => new Map(groups.map(([index, same]) => [index, sum(same.map((row) => row.statistics))])),
-    );
+    const ofVcpus = once(() => tableOf(groups));
     const ofHalts = once(() => histograms(vcpus));
     found.set(vm.key, {
       source: 'bpf',
@@ -109,10 +115,17 @@ function sum(parts: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string,
   return total;
 }
 
+/** If a process has several VMs, the vCPUs with one index are added. */
+function tableOf(groups: readonly (readonly [index: number, rows: readonly VcpuRow[]])[]): VcpuTable {
+  const values = new Float64Array(groups.length * VCPU_STATISTICS.length).fill(Number.NaN);
+  groups.forEach(([, rows], i) => {
+    for (const row of rows) row.addStatistics(values, i * VCPU_STATISTICS.length);
+  });
+  return { names: VCPU_STATISTICS, indexes: groups.map(([index]) => index), values };
+}
+
 function histograms(rows: readonly VcpuRow[]): Map<string, readonly number[]> {
-  const total = new Map<string, readonly number[]>();
-  for (const row of rows) {
-    for (const [name, counts] of row.histograms) total.set(name, addBuckets(total.get(name) ?? [], counts));
-  }
-  return total;
+  const counts = HALT_HISTOGRAMS.map(() => new Float64Array(BUCKETS));
+  const has = rows.map((row) => row.addHistograms(counts)).includes(true);
+  return new Map(has ? HALT_HISTOGRAMS.map((name, i) => [name, [...(counts[i] ?? [])]]) : []);
 }

@@ -3,6 +3,7 @@ import { SourceError, sourceError } from '../../../probes/errors.ts';
 import { inTime } from '../../../probes/in-time.ts';
 import type { Domstats, VirshDomain, VirshOperation } from '../../../probes/virsh-domstats.ts';
 import { NOTHING, type RemoteResult } from '../../model/remote.ts';
+import { vcpuTable } from '../../model/vcpu-table.ts';
 import type { Vm } from '../../model/vm.ts';
 import { truncateName } from '../../model/vm-names.ts';
 import {
@@ -140,7 +141,7 @@ function toStatistics(domain: VirshDomain): VmStatistics {
   return {
     source: 'libvirt',
     vm: new Map(),
-    vcpus: domain.vcpus,
+    vcpus: vcpuTable(domain.vcpus),
     histograms: new Map(),
     types: domain.types,
     state: STATES[domain.state ?? 0] ?? 'nostate',

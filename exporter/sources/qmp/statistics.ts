@@ -3,6 +3,7 @@ import type { QmpBlock } from '../../../probes/qmp-block.ts';
 import type { QmpBlockStats, QmpOperationStats } from '../../../probes/qmp-blockstats.ts';
 import { devicePath, type QmpDiskQueues } from '../../../probes/qmp-qom.ts';
 import type { QmpStatistics, QmpVcpuStatistics } from '../../../probes/qmp-stats.ts';
+import { vcpuTable } from '../../model/vcpu-table.ts';
 import { truncateName } from '../../model/vm-names.ts';
 import {
   addBuckets,
@@ -40,7 +41,7 @@ export function vmStatistics(
   return {
     source: 'qmp',
     vm: vm.values,
-    vcpus: new Map([...byIndex].sort(([a], [b]) => a - b)),
+    vcpus: vcpuTable([...byIndex].sort(([a], [b]) => a - b)),
     histograms,
     types: facts.types ?? new Map(),
     ...storageOf(facts, disks),

@@ -115,6 +115,22 @@ test('v1 has its own hierarchy for the quota, and pressure beside it', async (co
   assert.equal(sample(samples, 'kvm_vm_pressure_seconds_total', pressure), 1.5);
 });
 
+test('pressure that cannot be read is reported each time; a file that appears is found within ten scrapes', async (context) => {
+  const tree = withVm(context, '0::/a.scope\n');
+  writeV2(tree, '/a.scope', { periods: 0, throttled: 0, usec: 0 });
+  const file = 'sys/fs/cgroup/a.scope/cpu.pressure';
+  const { scrape } = await exporterOf(context, tree);
+  for (let i = 0; i < 3; i++) assert.equal(success(await scrape(), 'pressure'), 1);
+  tree.write(file, 'nonsense\n');
+  const results: number[] = [];
+  for (let i = 0; i < 20; i++) results.push(success(await scrape(), 'pressure'));
+  assert.deepEqual(results.slice(results.indexOf(0)).includes(1), false);
+  assert.ok(results.indexOf(0) >= 0 && results.indexOf(0) < 10);
+  tree.write(file, 'some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\n');
+  const pressure = { ...VM, resource: 'cpu', kind: 'some' };
+  assert.equal(sample(await scrape(), 'kvm_vm_pressure_seconds_total', pressure), 2.5);
+});
+
 test('what happens in a cgroup of two VMs is shown under its path, and its pressure is of neither', async (context) => {
   const tree = withVm(context, '0::/user.slice\n');
   tree.process(qemuProcess(20, 'db'));

@@ -4,6 +4,7 @@ import { StatisticMetrics } from '../../../exporter/collectors/statistic-metrics
 import { addStatistics } from '../../../exporter/collectors/statistics-families.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { CounterSet } from '../../../exporter/model/continued-counter.ts';
+import { NO_VCPUS, vcpuTable } from '../../../exporter/model/vcpu-table.ts';
 import type { Disk, DiskOperation, VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 
 const NONE: DiskOperation = {
@@ -21,7 +22,7 @@ function disk(name: string, iothreads: readonly string[] | undefined, more: Part
 }
 
 function statisticsOf(more: Partial<VmStatistics>): VmStatistics {
-  const none = { vm: new Map(), vcpus: new Map(), histograms: new Map(), types: new Map() };
+  const none = { vm: new Map(), vcpus: NO_VCPUS, histograms: new Map(), types: new Map() };
   return { source: 'qmp', ...none, disks: [], iothreads: [], state: '', ...more };
 }
 
@@ -128,7 +129,7 @@ test("each of KVM's histograms has the sum of its own statistic", () => {
   const histograms = new Map(
     ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'].map((name) => [name, [1, 2]]),
   );
-  const sums = seriesOf([{ vcpus: new Map([[0, vcpu]]), histograms }], /duration/).filter((each) =>
+  const sums = seriesOf([{ vcpus: vcpuTable([[0, vcpu]]), histograms }], /duration/).filter((each) =>
     each.includes('_sum'),
   );
   assert.deepEqual(sums, [
@@ -141,7 +142,7 @@ test("each of KVM's histograms has the sum of its own statistic", () => {
 test("a vCPU's counters continue over a change of the source, and a gauge is as it was read", () => {
   const reading = (source: VmStatistics['source'], exits: number): Partial<VmStatistics> => ({
     source,
-    vcpus: new Map([[0, new Map([['exits', exits]])]]),
+    vcpus: vcpuTable([[0, new Map([['exits', exits]])]]),
     vm: new Map([['pages_4k', exits]]),
     haltPollNs: new Map([[0, exits * 1000]]),
   });

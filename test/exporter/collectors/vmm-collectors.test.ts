@@ -8,6 +8,7 @@ import { exposition } from '../../../exporter/http/exposition.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { CounterSets } from '../../../exporter/model/continued-counter.ts';
 import { NO_KERNEL, NOTHING, type RemoteResult } from '../../../exporter/model/remote.ts';
+import { vcpuTable } from '../../../exporter/model/vcpu-table.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import type { Migration, StatisticsSource, VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import { SourceError } from '../../../probes/errors.ts';
@@ -21,7 +22,7 @@ function statistics(source: StatisticsSource, more: Partial<VmStatistics> = {}):
   return {
     source,
     vm: none,
-    vcpus: new Map([[0, new Map([['exits', 7]])]]),
+    vcpus: vcpuTable([[0, new Map([['exits', 7]])]]),
     histograms: none,
     types: none,
     disks: [],
@@ -110,7 +111,7 @@ test('a histogram has a sum only if KVM gives it', async () => {
   const without = await collect(collector, qmpOf(statistics('qmp', { histograms })));
   assert.equal(sample(without.samples, 'kvm_vm_halt_wait_duration_seconds_count', LABEL), 32);
   assert.deepEqual(series(without.samples, 'kvm_vm_halt_wait_duration_seconds_sum'), []);
-  const vcpus = new Map([[0, new Map([['halt_wait_ns', 2e9]])]]);
+  const vcpus = vcpuTable([[0, new Map([['halt_wait_ns', 2e9]])]]);
   const { samples } = await collect(collector, qmpOf(statistics('qmp', { histograms, vcpus })));
   assert.equal(sample(samples, 'kvm_vm_halt_wait_duration_seconds_sum', LABEL), 2);
 });
@@ -118,7 +119,7 @@ test('a histogram has a sum only if KVM gives it', async () => {
 test('counters of a VM that ended are forgotten: another one with its key starts again', async () => {
   const collector = qmp(new StatisticMetrics(), new CounterSets());
   const exits = (count: number) =>
-    qmpOf(statistics('qmp', { vcpus: new Map([[0, new Map([['exits', count]])]]) }));
+    qmpOf(statistics('qmp', { vcpus: vcpuTable([[0, new Map([['exits', count]])]]) }));
   await collect(collector, exits(100));
   await collect(collector, { vms: [] });
   const { samples } = await collect(collector, exits(3));
@@ -131,7 +132,7 @@ test('by default each vCPU has the statistics of exits, interrupts and halts, an
     'insn_emulation halt_attempted_poll halt_successful_poll halt_poll_success_ns halt_poll_fail_ns halt_wait_ns ' +
     'halt_wakeup preemption_other preemption_reported';
   const all = [...names.split(' '), 'tlb_flush', 'pf_fixed', 'nmi_injections'];
-  const vcpus = new Map([[0, new Map(all.map((name, i) => [name, i]))]]);
+  const vcpus = vcpuTable([[0, new Map(all.map((name, i) => [name, i]))]]);
   const collector = qmp(new StatisticMetrics(), new CounterSets());
   const { samples } = await collect(collector, qmpOf(statistics('qmp', { vcpus })));
   const shown = [...samples.keys()].flatMap((key) => /^kvm_vcpu_(\w+?)_total\{/.exec(key)?.[1] ?? []);

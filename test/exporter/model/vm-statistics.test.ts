@@ -3,14 +3,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   addBuckets,
-  byVcpu,
   fromBins,
   fromLog2,
   inKvmOrder,
-  sumOverVcpus,
   UniqueNames,
 } from '../../../exporter/model/vm-statistics.ts';
-import { parseVcpuStats, type StatisticType } from '../../../probes/qmp-stats.ts';
+import { parseVcpuStats } from '../../../probes/qmp-stats.ts';
 import { type CapturedHost, captured, type Moment } from '../../../testing/captured.ts';
 import { cpuMs } from '../../../testing/patience.ts';
 
@@ -35,22 +33,6 @@ function kvmHistogram(times: readonly number[]): { buckets: number[]; sum: numbe
 function leastSum(buckets: readonly number[]): number {
   return buckets.reduce((sum, count, i) => sum + (i === 0 ? 0 : count * 2 ** (i - 1)), 0);
 }
-
-test('statistics are added over vCPUs, a peak is the highest, and a vCPU without one has no part in it', () => {
-  const vcpus = new Map([
-    [0, new Map([['exits', 3], ['most', 7]])],
-    [2, new Map([['exits', 4], ['most', 5], ['halts', 1]])],
-  ]); // biome-ignore format: short
-  const types = new Map<string, StatisticType>([
-    ['exits', 'cumulative'],
-    ['most', 'peak'],
-  ]);
-  const sums = sumOverVcpus({ vcpus, types });
-  assert.deepEqual(Object.fromEntries(sums), { exits: 7, most: 7, halts: 1 });
-  assert.deepEqual(byVcpu({ vcpus }, 'exits'), [['0', 3], ['2', 4]]); // biome-ignore format: short
-  assert.deepEqual(byVcpu({ vcpus }, 'halts'), [['2', 1]]);
-  assert.deepEqual(byVcpu({ vcpus }, 'none'), []);
-});
 
 test('in captured replies only the reversed list fits the sum that KVM keeps beside it', () => {
   let decided = 0;
@@ -172,21 +154,6 @@ test('histograms of vCPUs with different numbers of buckets add up', () => {
   assert.deepEqual(addBuckets([1, 2], [10, 20, 30]), [11, 22, 30]);
   assert.deepEqual(addBuckets([], [1]), [1]);
   fc.assert(fc.property(counts, counts, (a, b) => assert.deepEqual(addBuckets(a, b), addBuckets(b, a))));
-});
-
-test('a VM is the sum of its vCPUs, and a peak the highest of them', () => {
-  const vcpus = new Map([
-    [0, new Map(Object.entries({ exits: 3, max_size: 9, blocking: 1 }))],
-    [1, new Map(Object.entries({ exits: 4, max_size: 5, blocking: 1, late: 2 }))],
-  ]);
-  const types = new Map<string, StatisticType>([['max_size', 'peak']]);
-  assert.deepEqual(Object.fromEntries(sumOverVcpus({ vcpus, types })), {
-    exits: 7,
-    max_size: 9,
-    blocking: 2,
-    late: 2,
-  });
-  assert.equal(sumOverVcpus({ vcpus: new Map(), types }).size, 0);
 });
 
 test('names are made unique, and none is empty', () => {

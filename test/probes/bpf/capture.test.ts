@@ -9,6 +9,7 @@ import { ioeventfdRow, vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { liveHost } from '../../../testing/captured.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../../testing/tiny-vm.ts';
 import { has } from '../../../testing/tools.ts';
+import { statisticsOfRow } from '../../../testing/vcpu-table.ts';
 
 test('captured rows have numbers instead of addresses of the kernel, one for each VM', () => {
   const [a, b] = [0xffff_8881_0000_0000n, 0xffff_8881_0000_1000n];
@@ -21,7 +22,10 @@ test('captured rows have numbers instead of addresses of the kernel, one for eac
   const changed = withoutAddresses(rows);
   const { vms, vcpus } = parseKvmRows(changed, 'rows');
   assert.deepEqual(
-    [...vms, ...vcpus].map(({ pid, vm, statistics }) => [pid, vm, [...statistics.values()]]),
+    [
+      ...vms.map(({ pid, vm, statistics }) => [pid, vm, [...statistics.values()]]),
+      ...vcpus.map((row) => [row.pid, row.vm, [...statisticsOfRow(row).values()]]),
+    ],
     [
       [7, 1, [5]],
       [8, 2, []],

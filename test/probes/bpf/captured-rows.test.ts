@@ -12,6 +12,7 @@ import { parseTaskStat } from '../../../probes/proc-task-stat.ts';
 import { parseTaskStatus } from '../../../probes/proc-task-status.ts';
 import { parseVcpuStats, parseVmStats } from '../../../probes/qmp-stats.ts';
 import { ROOT } from '../../../testing/daemon.ts';
+import { histogramsOfRow, statisticsOfRow } from '../../../testing/vcpu-table.ts';
 
 // Two real guests of QEMU under /dev/kvm on Linux 6.18: one that reads a virtio disk, and one with two vCPUs that writes to a port.
 // They were stopped, so that the rows (scripts/capture-rows.ts), /proc and query-stats are of the same state.
@@ -33,16 +34,16 @@ test('the statistics of each real vCPU and VM are those that QEMU gives', () => 
     const ofVcpus = parseVcpuStats(reply('vcpu')).sort((a, b) => a.qomPath.localeCompare(b.qomPath));
     assert.equal(own.length, ofVcpus.length);
     const pairs = [
-      ...own.map((row, i) => [row, ofVcpus[i]] as const),
-      [{ histograms: new Map(), ...vms.find((vm) => vm.pid === pid) }, parseVmStats(reply('vm'))] as const,
+      ...own.map((row, i) => [statisticsOfRow(row), histogramsOfRow(row), ofVcpus[i]] as const),
+      [vms.find((vm) => vm.pid === pid)?.statistics ?? [], [], parseVmStats(reply('vm'))] as const,
     ];
-    for (const [row, qmp] of pairs) {
-      for (const [name, value] of row.statistics ?? []) {
+    for (const [statistics, histograms, qmp] of pairs) {
+      for (const [name, value] of statistics) {
         if (OF_THE_REQUEST.includes(name) || qmp?.values.has(name) !== true) continue;
         assert.equal(value, qmp.values.get(name), `${pid} ${name}`);
         compared++;
       }
-      for (const [name, counts] of row.histograms)
+      for (const [name, counts] of histograms)
         assert.deepEqual(counts, [...(qmp?.histograms.get(name) ?? [])].reverse(), `${pid} ${name}`);
     }
   }
@@ -52,10 +53,11 @@ test('the statistics of each real vCPU and VM are those that QEMU gives', () => 
 test('the threads of the vCPUs, their exits and the virtqueues of a real guest', () => {
   const { vcpus } = parseKvmRows(bytesOf('kvm'), 'kvm');
   assert.deepEqual(vcpus.map(({ id }) => id).sort(), [0, 0, 1]);
-  for (const { pid, tid, statistics } of vcpus) {
+  for (const row of vcpus) {
+    const { pid, tid } = row;
     const stat = parseTaskStat(readFileSync(`${CAPTURE}proc/${pid}/task/${tid}/stat`, 'latin1'));
     assert.match(stat.comm, /^CPU \d\/KVM$/);
-    assert.ok((statistics.get('exits') ?? 0) > 0);
+    assert.ok((statisticsOfRow(row).get('exits') ?? 0) > 0);
   }
   // While the guest runs QEMU has ioeventfds. A legacy virtio disk has one port for its queues.
   const running = parseKvmRows(bytesOf('kvm-running'), 'kvm').vms;

@@ -17,6 +17,7 @@ import { canRunKickingGuests, kickingGuest } from '../../../testing/kicking-gues
 import { fakeLibbpf } from '../../../testing/libbpf.ts';
 import { buildTinyVm, canRunTinyVms, startTinyVm } from '../../../testing/tiny-vm.ts';
 import { has, hasTool } from '../../../testing/tools.ts';
+import { statisticsOfRow } from '../../../testing/vcpu-table.ts';
 
 test('a load that fails names the cause and frees the object', () => {
   for (const part of [{ load: () => -1 }, { attachIterator: () => null }, { findProgram: () => null }]) {
@@ -81,7 +82,7 @@ test('the kernel itself gives the vCPUs of a VM, with every statistic that its t
     return Array.from(body.matchAll(/\tu64 (\w+);/g), ([, name = '']) => name);
   };
   const vcpu = [...fieldsOf('kvm_vcpu_stat'), ...fieldsOf('kvm_vcpu_stat_generic')];
-  assert.deepEqual([...(row?.statistics.keys() ?? [])].sort(), vcpu.sort());
+  assert.deepEqual([...statisticsOfRow(row).keys()].sort(), vcpu.sort());
   assert.deepEqual(
     vcpu.filter((name) => !VCPU_STATISTICS.some((known) => known === name)),
     [],

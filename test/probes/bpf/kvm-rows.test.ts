@@ -11,6 +11,7 @@ import {
 import { SourceError } from '../../../probes/errors.ts';
 import { ioeventfdRow, vcpuRow, vmRow } from '../../../testing/bpf-rows.ts';
 import { ROOT } from '../../../testing/daemon.ts';
+import { histogramsOfRow, statisticsOfRow } from '../../../testing/vcpu-table.ts';
 
 const parse = (...rows: Buffer[]) => parseKvmRows(Buffer.concat(rows), 'rows');
 
@@ -113,20 +114,17 @@ test('the types of confidential VMs are those of KVM, and others are not confide
 test('a row has the statistics that this kernel has, also the last one and large values', () => {
   const statistics = { halt_successful_poll: 1, exits: 2 ** 52 + 1, mmio_exit_kernel: 3 };
   const { vcpus, vms } = parse(vmRow(7, { pages_1g: 4 }), vcpuRow({ pid: 7, id: 2, tid: 9, statistics }));
-  assert.deepEqual(Object.fromEntries(vcpus[0]?.statistics ?? []), statistics);
+  assert.deepEqual(Object.fromEntries(statisticsOfRow(vcpus[0])), statistics);
   assert.deepEqual([vcpus[0]?.pid, vcpus[0]?.id, vcpus[0]?.tid], [7, 2, 9]);
   assert.deepEqual([...(vms[0]?.statistics ?? [])], [['pages_1g', 4]]);
-  assert.equal(vcpus[0]?.histograms.size, 0, 'a kernel before 5.15 has no histograms');
+  assert.equal(histogramsOfRow(vcpus[0]).size, 0, 'a kernel before 5.15 has no histograms');
 });
 
 test('histograms keep the order of the kernel', () => {
   const waits = Array.from({ length: 32 }, (_, i) => i);
   const [vcpu] = parse(vcpuRow({ pid: 1, id: 0, waits })).vcpus;
-  assert.deepEqual(vcpu?.histograms.get('halt_wait_hist'), waits);
-  assert.equal(
-    vcpu?.histograms.get('halt_poll_fail_hist')?.every((count) => count === 0),
-    true,
-  );
+  assert.deepEqual(histogramsOfRow(vcpu).get('halt_wait_hist'), waits);
+  assert.deepEqual(histogramsOfRow(vcpu).get('halt_poll_fail_hist'), Array(32).fill(0));
 });
 
 test('a descriptor that was duplicated counts once, and two VMs of a process are two', () => {
@@ -134,7 +132,7 @@ test('a descriptor that was duplicated counts once, and two VMs of a process are
   const other = vcpuRow({ pid: 7, vm: 0xffff_8881_0000_1000n, id: 0, statistics: { exits: 6 } });
   const { vcpus, vms } = parse(vmRow(7), vcpu, vmRow(7), vcpu, other);
   assert.deepEqual(
-    vcpus.map(({ statistics }) => statistics.get('exits')),
+    vcpus.map((row) => statisticsOfRow(row).get('exits')),
     [5, 6],
   );
   assert.equal(vms.length, 1);

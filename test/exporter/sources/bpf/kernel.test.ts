@@ -7,6 +7,7 @@ import type { RowReader } from '../../../../exporter/sources/bpf/row-reader.ts';
 import { SourceError } from '../../../../probes/errors.ts';
 import { vcpuRow, vmRow } from '../../../../testing/bpf-rows.ts';
 import { capturedHost, liveHost } from '../../../../testing/captured.ts';
+import { statisticOf } from '../../../../testing/vcpu-table.ts';
 
 const vm = (pid: number, accel: 'kvm' | 'tcg' = 'kvm') => ({ key: `${pid}:1`, pid, accel }) as unknown as Vm;
 const AUTO: BpfSettings = { mode: 'auto' };
@@ -32,7 +33,7 @@ test('statistics belong to the process of the VM, and other processes are nobody
   kernel.prepare();
   const { statistics, queried } = kernel.query([vm(7), vm(9), vm(10, 'tcg')]);
   assert.deepEqual([...statistics.keys()], ['7:1']);
-  assert.equal(statistics.get('7:1')?.vcpus.get(0)?.get('exits'), 7);
+  assert.equal(statisticOf(statistics.get('7:1')?.vcpus, 0, 'exits'), 7);
   assert.deepEqual([...queried], ['7:1', '9:1'], 'a VM without KVM is not expected');
   assert.deepEqual([...(kernel.namesOf('7:1') ?? [])], ['exits']);
   assert.equal(kernel.namesOf('9:1'), undefined);
@@ -42,15 +43,8 @@ test('a vCPU has the number of its thread, because an APIC id is not one', () =>
   const rows = [vmRow(7), vcpuRow({ pid: 7, id: 4, tid: 70, statistics: { exits: 1 } })];
   const kernel = source(() => reader(...rows), 3);
   kernel.prepare();
-  assert.deepEqual(
-    [
-      ...(kernel
-        .query([vm(7)])
-        .statistics.get('7:1')
-        ?.vcpus.keys() ?? []),
-    ],
-    [3],
-  );
+  const found = kernel.query([vm(7)]).statistics.get('7:1');
+  assert.deepEqual(found?.vcpus.indexes, [3]);
 });
 
 test('the kernel reports which thread runs a vCPU, and none for a vCPU that never ran', () => {
@@ -104,7 +98,7 @@ test('two VMs of a process are added, as debugfs does', () => {
   kernel.prepare();
   const found = kernel.query([vm(7)]).statistics.get('7:1');
   assert.equal(found?.vm.get('pages_4k'), 3);
-  assert.equal(found?.vcpus.get(0)?.get('exits'), 7);
+  assert.equal(statisticOf(found?.vcpus, 0, 'exits'), 7);
   assert.equal(found?.histograms.get('halt_wait_hist')?.[1], 10);
 });
 

@@ -8,6 +8,7 @@ import { type Domstats, parseDomstats } from '../../../../probes/virsh-domstats.
 import { ROOT } from '../../../../testing/daemon.ts';
 import { inventoryVm } from '../../../../testing/inventory-vm.ts';
 import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
+import { statisticOf } from '../../../../testing/vcpu-table.ts';
 
 watchUnhandledRejections();
 
@@ -34,7 +35,7 @@ test('statistics of a captured domain come out as those of a VM', async () => {
   const found = statistics.get(LV1.key);
   assert.equal(found?.source, 'libvirt');
   assert.equal(found?.state, 'running');
-  assert.equal(found?.vcpus.get(0)?.get('exits'), 1468585);
+  assert.equal(statisticOf(found?.vcpus, 0, 'exits'), 1468585);
   assert.deepEqual(
     found?.disks.map(({ name, iothreads }) => [name, iothreads]),
     [
@@ -126,7 +127,7 @@ test('a libvirt without KVM statistics gives what it has; a domain that once had
   const { source } = libvirt(async () => answer);
   assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.disks[0]?.read.operations, 1);
   answer = CAPTURED;
-  assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.vcpus.size, 2);
+  assert.equal((await source.query([LV1])).statistics.get(LV1.key)?.vcpus.indexes.length, 2);
   answer = old;
   assert.equal((await source.query([LV1])).statistics.size, 0);
 });

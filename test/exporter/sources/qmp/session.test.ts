@@ -7,6 +7,7 @@ import { capturedReplies } from '../../../../testing/captured-monitor.ts';
 import { PATIENCE_MS, until } from '../../../../testing/patience.ts';
 import { qmpServer, socketPath } from '../../../../testing/qmp-server.ts';
 import { watchUnhandledRejections } from '../../../../testing/unhandled-rejections.ts';
+import { statisticOf } from '../../../../testing/vcpu-table.ts';
 
 watchUnhandledRejections();
 
@@ -59,8 +60,11 @@ test('nothing is sent but the commands of the list', async (context) => {
 test('vCPUs are distinguished by path, though the reply lists them the other way round', async (context) => {
   const { session } = await start(context);
   const { vcpus } = await session.statistics();
-  assert.deepEqual([...vcpus.keys()], [0, 1]);
-  assert.deepEqual([vcpus.get(0)?.get('halt_exits'), vcpus.get(1)?.get('halt_exits')], [16788, 15700]);
+  assert.deepEqual(vcpus.indexes, [0, 1]);
+  assert.deepEqual(
+    [0, 1].map((vcpu) => statisticOf(vcpus, vcpu, 'halt_exits')),
+    [16788, 15700],
+  );
 });
 
 test('polling that changes is seen within half a minute', async (context) => {
@@ -92,7 +96,7 @@ test('a vCPU plugged in is known in the same scrape', async (context) => {
   await session.statistics();
   count = 2;
   const { vcpus } = await session.statistics();
-  assert.equal(vcpus.get(1)?.get('exits'), 6);
+  assert.equal(statisticOf(vcpus, 1, 'exits'), 6);
 });
 
 test('QEMU before 7.1 has no statistics, but disks and IOThreads', async (context) => {
@@ -101,7 +105,10 @@ test('QEMU before 7.1 has no statistics, but disks and IOThreads', async (contex
     'query-stats-schemas': undefined,
   });
   const { vcpus, vm, disks, iothreads, state } = await session.statistics();
-  assert.deepEqual([vcpus.size, vm.size, disks.length, iothreads.length, state], [0, 0, 1, 1, 'running']);
+  assert.deepEqual(
+    [vcpus.indexes.length, vm.size, disks.length, iothreads.length, state],
+    [0, 0, 1, 1, 'running'],
+  );
   assert.ok(!server.received.includes('query-stats'), 'what it does not have is not asked for');
 });
 

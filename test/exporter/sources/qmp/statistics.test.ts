@@ -128,5 +128,5 @@ test('histograms of a type that is not log2 are not taken for one', () => {
 
 test('a vCPU that query-cpus-fast does not know is nobody’s', () => {
   const vcpu = { qomPath: '/ghost', values: new Map([['exits', 1]]), histograms: new Map() };
-  assert.equal(vmStatistics(FACTS, NONE, [vcpu], [], 'running').vcpus.size, 0);
+  assert.equal(vmStatistics(FACTS, NONE, [vcpu], [], 'running').vcpus.indexes.length, 0);
 });
