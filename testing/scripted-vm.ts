@@ -100,6 +100,8 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
   const queues = new Map<string, KickCount>();
   const changes: string[] = [];
   let acceptedAt: number | undefined;
+  /** What its monitor or libvirt answered last. */
+  let answered = { at: 0, storage: storageOf(now) };
   let vm: Vm = vmOf({ label: 'web' });
   let watch = start();
 
@@ -118,7 +120,8 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
       topology: () => topology(now),
       affinity: () => ({ of: () => affinityOf(now), problems: [] }),
       lastOf: () => ({
-        statistics: storageOf(now),
+        statistics: answered.storage,
+        ageMs: (counts.at - answered.at) * 1000,
         facts: factsOf(now),
         kernel: { confidential: now.confidentialBy === 'kernel' ? 'sev_es' : undefined },
       }),
@@ -130,6 +133,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
   async function step(seconds = ROUND): Promise<VmStage> {
     count(seconds);
     const { trace } = now;
+    if (now.monitor !== 'silent') answered = { at: counts.at, storage: storageOf(now) };
     const isCounted = trace !== 'none';
     const ios = now.monitor === 'silent' || isElsewhere(now) || now.requests ? undefined : counts.ios;
     const moment = { trace: isCounted ? traceOf() : undefined, ios: isCounted ? ios : undefined, skewMs: 2 };

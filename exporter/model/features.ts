@@ -43,6 +43,8 @@ export interface FeatureInput {
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
   /** From QEMU's monitor or libvirt. */
   readonly statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
+  /** Whether neither has answered for minutes. Only poll-max-ns may have changed unnoticed. */
+  readonly isStale: boolean;
   /** cache.direct of each disk, from QEMU's monitor. */
   readonly direct: readonly boolean[] | undefined;
 }
@@ -119,14 +121,14 @@ export function isLocal(
   return stays && share >= LOCAL_SHARE && isWithDevice;
 }
 
-function pollingOf({ threads, devices, statistics }: FeatureInput): Answers {
+function pollingOf({ threads, devices, statistics, isStale }: FeatureInput): Answers {
   const has = (role: ObservedThread['role']): boolean | undefined =>
     threads.length === 0 ? undefined : threads.some((thread) => thread.role === role);
   const asked = statistics?.iothreads.map(({ pollMaxSeconds }) => pollMaxSeconds > 0);
   const wanted = devices?.iothreads.map(({ pollMaxNs }) => pollMaxNs !== 0);
   const polls = [asked, wanted].find((each) => each !== undefined && each.length > 0) ?? asked ?? wanted;
   // An IOThread that no source lists was hotplugged: whether it polls is unknown.
-  const isKnown = polls !== undefined && (polls.length > 0 || has('iothread') !== true);
+  const isKnown = !isStale && polls !== undefined && (polls.length > 0 || has('iothread') !== true);
   return {
     iothread_polling: isKnown ? polls.length > 0 && polls.every((each) => each) : undefined,
     sqpoll: has('sqpoll'),

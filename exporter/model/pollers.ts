@@ -18,6 +18,8 @@ export interface PollerFacts {
   readonly threads: readonly Pick<ObservedThread, 'role'>[];
   readonly devices: QemuDevices | undefined;
   readonly statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
+  /** Whether the source of the statistics has not answered for minutes: poll-max-ns may be another one now. */
+  readonly isStale: boolean;
 }
 
 /** QEMU's default of poll-max-ns: iothread.c. */
@@ -25,17 +27,18 @@ const DEFAULT_POLL_MAX_NS = 32_768;
 
 /** An IOThread polls if poll-max-ns is not 0. The main loop does not poll: util/main-loop.c. */
 export function pollersOf(facts: PollerFacts): Pollers {
-  const { threads } = facts;
+  const { threads, isStale } = facts;
   const settings: string[] = [];
   if (threads.some(({ role }) => role === 'sqpoll')) settings.push('SQPOLL thread');
   const hasOthers = settings.length > 0;
   const known = iothreadsOf(facts);
-  for (const { id, pollMaxNs } of known ?? []) settings.push(`poll-max-ns of ${id}: ${pollMaxNs}`);
-  const polls = settings.some((setting) => !/: 0$/.test(setting));
+  const when = isStale ? ' when QEMU last answered' : '';
+  for (const { id, pollMaxNs } of known ?? []) settings.push(`poll-max-ns of ${id}: ${pollMaxNs}${when}`);
+  const polls = hasOthers || (!isStale && (known ?? []).some(({ pollMaxNs }) => pollMaxNs !== 0));
   const hasIothread = threads.some(({ role }) => role === 'iothread');
   // An IOThread that no source lists was hot-plugged.
   const isUnknown =
-    known === undefined || (known.length === 0 && hasIothread && servedBy(facts) === undefined);
+    isStale || known === undefined || (known.length === 0 && hasIothread && servedBy(facts) === undefined);
   return {
     isThere: polls ? true : isUnknown ? undefined : false,
     settings,

@@ -1,3 +1,4 @@
+import { durationText } from '../../kernel/units.ts';
 import type { EvidenceName } from '../metrics/techniques.ts';
 import { wordFor } from './stage.ts';
 import { type Evidence, type TechniqueVerdict, UNKNOWN_REASONS } from './technique.ts';
@@ -44,18 +45,25 @@ export function changeInWords(verdict: TechniqueVerdict, from: string): string {
   return `${from} -> ${verdict.state}${proof === '' ? '' : `: ${proof}`}`;
 }
 
+/** `not judged for 4 min: too few I/Os to measure` */
+function unjudgedInWords({ seconds, reason }: NonNullable<TechniqueVerdict['unjudged']>): string {
+  const span = seconds === undefined ? 'since the exporter started' : `for ${durationText(seconds)}`;
+  return `not judged ${span}: ${UNKNOWN_REASONS[reason]}`;
+}
+
 /** `polling: lost since 2026-11-27T13:52:00Z: 3 kicks an I/O (...); configured: poll-max-ns of io0: 32768`. */
 export function verdictInWords(verdict: TechniqueVerdict): string {
-  const { technique, state, since, evidence, settings, reason, configured } = verdict;
+  const { technique, state, since, evidence, settings, reason, configured, unjudged } = verdict;
   const when = state === 'unknown' ? '' : ` since ${new Date(since).toISOString().replace(/\.\d+/, '')}`;
   const why = reason === undefined ? [] : [UNKNOWN_REASONS[reason]];
   const isOnlyConfigured = configured === true && evidence.length === 0 && technique !== 'affinity';
   const asked = settings.length === 0 ? [] : [`configured: ${settings.join(', ')}`];
   const parts = [
     ...why,
+    ...(unjudged === undefined ? [] : [unjudgedInWords(unjudged)]),
     ...evidence.map(evidenceInWords),
     ...asked,
-    ...(isOnlyConfigured ? ['not measured now'] : []),
+    ...(isOnlyConfigured && unjudged === undefined ? ['not measured now'] : []),
   ];
   return `${wordFor(technique)}: ${state.replace('_', ' ')}${when}${parts.length === 0 ? '' : `: ${parts.join('; ')}`}`;
 }

@@ -71,6 +71,8 @@ export interface TechniqueVerdict
   readonly since: number;
   /** The number that decided when the technique was last in force. */
   readonly was: Evidence | undefined;
+  /** Since when, and why, no judgement said anything, although the state holds; undefined: it was judged now. */
+  readonly unjudged?: { readonly seconds: number | undefined; readonly reason: UnknownReason };
   /** Changes of the state in this life of the VM: `in_force lost` to their number. */
   readonly changes: ReadonlyMap<string, number>;
 }

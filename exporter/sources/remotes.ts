@@ -26,9 +26,17 @@ export interface RemoteSettings {
 
 export interface Known {
   readonly statistics: Storage | undefined;
+  /** Age of the statistics; undefined without. */
+  readonly ageMs?: number | undefined;
   readonly facts: Facts | undefined;
   readonly kernel: KernelFacts | undefined;
   readonly migration?: Migration | undefined;
+}
+
+interface Answered {
+  readonly statistics: Storage;
+  /** Milliseconds of the monotonic clock. */
+  readonly at: number;
 }
 
 /** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
@@ -36,13 +44,13 @@ export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
   readonly #kernel: KernelStatistics;
-  #last: ReadonlyMap<string, Storage> = new Map();
+  #last: ReadonlyMap<string, Answered> = new Map();
 
   constructor(
     host: Host,
     private readonly inventory: Inventory,
     private settings: RemoteSettings,
-    now: () => number,
+    private readonly now: () => number,
     loadBpf?: Loader,
   ) {
     this.#sessions = new QmpSessions(host, settings.qmp, now);
@@ -67,9 +75,10 @@ export class RemoteSources {
   /** What its monitor, libvirt and the kernel reported last of a VM. Does no I/O. */
   lastOf(vm: Vm): Known {
     const { key } = vm;
-    const statistics = this.#last.get(key);
+    const { statistics, at } = this.#last.get(key) ?? {};
     return {
       statistics,
+      ageMs: at === undefined ? undefined : this.now() - at,
       migration: statistics?.migration ?? this.#libvirt.migrationOf(vm),
       facts: this.#sessions.factsOf(key),
       kernel: this.#kernel.lastOf(key),
@@ -160,10 +169,11 @@ export class RemoteSources {
   }
 
   #remember(vms: readonly Vm[], results: readonly ReadonlyMap<string, Storage>[]): void {
-    const last = new Map<string, Storage>();
+    const last = new Map<string, Answered>();
+    const at = this.now();
     for (const { key } of vms) {
       const latest = results.map((result) => result.get(key)).find((each) => each !== undefined);
-      const known = latest ?? this.#last.get(key);
+      const known = latest === undefined ? this.#last.get(key) : { statistics: latest, at };
       if (known !== undefined) last.set(key, known);
     }
     this.#last = last;

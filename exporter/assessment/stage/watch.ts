@@ -21,6 +21,9 @@ import type { Moment } from './moment.ts';
 import type { Phases } from './phases.ts';
 import { Window } from './window.ts';
 
+/** Twelve rounds. A monitor that answers at all does so within one. */
+const STALE_MS = 120_000;
+
 export interface StageDependencies {
   readonly phases: Phases;
   readonly techniques: TechniqueWatch;
@@ -80,7 +83,8 @@ export class StageWatch implements Stages {
     const { lastOf, phases, techniques, onPhase } = this.dependencies;
     const before = this.#judged.get(vm.key);
     const known = lastOf(vm);
-    const { statistics } = known;
+    const { statistics, ageMs = 0 } = known;
+    const isStale = ageMs > STALE_MS;
     const { threads, unpinned, memory, deviceNodes } = affinity.observed;
     const { devices, libvirtDisks } = vm;
     const features = featuresOf({
@@ -92,6 +96,7 @@ export class StageWatch implements Stages {
       devices,
       libvirtDisks,
       statistics,
+      isStale,
       direct: directOf(known.facts),
     });
     const window = before?.window ?? new Window();
@@ -105,6 +110,7 @@ export class StageWatch implements Stages {
       topology,
       features,
       statistics,
+      isStale,
       facts: known.facts,
       phase,
       declared,

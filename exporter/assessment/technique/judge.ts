@@ -28,6 +28,7 @@ export interface TechniqueFacts {
   readonly topology: CpuTopology;
   readonly features: ReadonlyMap<Feature, number>;
   readonly statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
+  readonly isStale: boolean;
   readonly facts: DeviceFacts['facts'];
   readonly nameAt: DeviceFacts['nameAt'];
   /** Whether trace events of this VM are counted. */
@@ -79,10 +80,10 @@ export function settingsInWords(of: Omit<TechniqueFacts, 'growth'>): string[] {
   return [...pollingOf(of).settings, ...queuesInWords(of)];
 }
 
-function pollingOf({ vm, affinity, statistics, phase, declared }: Omit<TechniqueFacts, 'growth'>) {
+function pollingOf({ vm, affinity, statistics, isStale, phase, declared }: Omit<TechniqueFacts, 'growth'>) {
   const claimed = declared === undefined ? [] : techniquesOf(declared);
   const { threads } = affinity.observed;
-  const pollers = pollersOf({ threads, devices: vm.devices, statistics });
+  const pollers = pollersOf({ threads, devices: vm.devices, statistics, isStale });
   const isPatched = claimed.includes('exitless_polling');
   return {
     pollers,

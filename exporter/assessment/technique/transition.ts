@@ -21,12 +21,15 @@ export interface Tracked {
   readonly record: TechniqueRecord;
   /** A state that was judged once. The next judgement must agree. */
   readonly candidate: { readonly state: TechniqueState; readonly at: number } | undefined;
+  /** When a judgement last said something, in milliseconds of the epoch; undefined: not since the exporter started. */
+  readonly judgedAt: number | undefined;
 }
 
 export function untracked(at: number): Tracked {
   return {
     record: { state: 'unknown', since: at, was: undefined, inForceFrom: undefined, changes: new Map() },
     candidate: undefined,
+    judgedAt: undefined,
   };
 }
 
@@ -38,21 +41,22 @@ export function untracked(at: number): Tracked {
  * @param acceptedAt when the operator accepted what was lost until then, in milliseconds of the epoch
  */
 export function next(
-  { record, candidate }: Tracked,
+  { record, candidate, judgedAt }: Tracked,
   judgement: Judgement,
   at: number,
   acceptedAt = Number.NEGATIVE_INFINITY,
 ): Tracked {
   const isAccepted = record.state === 'lost' && record.since <= acceptedAt;
   const judged = isAccepted ? judgement.state : stateAfter(record, judgement);
-  if (judged === undefined) return { record, candidate: undefined };
+  if (judged === undefined) return { record, candidate: undefined, judgedAt };
   const isInForce = judged === 'in_force';
   const was = isInForce ? (judgement.evidence[0] ?? record.was) : record.was;
   const inForceFrom = isInForce ? lower(record.inForceFrom, judgement) : record.inForceFrom;
-  if (judged === record.state) return { record: { ...record, was, inForceFrom }, candidate: undefined };
+  if (judged === record.state)
+    return { record: { ...record, was, inForceFrom }, candidate: undefined, judgedAt: at };
   const isConfirmed =
     isAccepted || candidate?.state === judged || (record.state === 'unknown' && isReadAtOnce(judgement));
-  if (!isConfirmed) return { record, candidate: { state: judged, at } };
+  if (!isConfirmed) return { record, candidate: { state: judged, at }, judgedAt: at };
   const change = `${record.state} ${judged}`;
   return {
     record: {
@@ -63,6 +67,7 @@ export function next(
       changes: new Map([...record.changes, [change, (record.changes.get(change) ?? 0) + 1]]),
     },
     candidate: undefined,
+    judgedAt: at,
   };
 }
 

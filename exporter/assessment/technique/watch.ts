@@ -1,3 +1,4 @@
+import { MSEC_PER_SEC } from '../../../kernel/units.ts';
 import type { Technique, TechniqueState } from '../../metrics/techniques.ts';
 import { type Judgement, type TechniqueVerdict, type Verdicts, verdictsOf } from '../../model/technique.ts';
 import type { Vm } from '../../model/vm.ts';
@@ -28,12 +29,12 @@ export class TechniqueWatch {
       const kept = records.of(vm.key, technique);
       const before =
         this.#tracked.get(vm.key)?.get(technique) ??
-        (kept === undefined ? untracked(at) : { record: kept, candidate: undefined });
+        (kept === undefined ? untracked(at) : { record: kept, candidate: undefined, judgedAt: undefined });
       const judgement = judgements[technique];
       const after = next(before, judgement, at, acceptedAt(vm));
       now.set(technique, after);
       records.set(vm.key, technique, after.record);
-      const verdict = verdictOf(technique, after, judgement);
+      const verdict = verdictOf(technique, after, judgement, at);
       if (after.record.state !== before.record.state) onChange(vm, verdict, before.record.state);
       return verdict;
     });
@@ -49,8 +50,16 @@ export class TechniqueWatch {
   }
 }
 
-function verdictOf(technique: Technique, { record }: Tracked, judgement: Judgement): TechniqueVerdict {
+function verdictOf(
+  technique: Technique,
+  { record, judgedAt }: Tracked,
+  judgement: Judgement,
+  at: number,
+): TechniqueVerdict {
   const { configured, settings, evidence, reason } = judgement;
-  const why = record.state === 'unknown' ? { reason: reason ?? 'starting' } : {};
-  return { technique, ...record, configured, settings, evidence, ...why };
+  const about = { technique, ...record, configured, settings, evidence };
+  if (record.state === 'unknown') return { ...about, reason: reason ?? 'starting' };
+  if (judgedAt === at) return about;
+  const seconds = judgedAt === undefined ? undefined : (at - judgedAt) / MSEC_PER_SEC;
+  return { ...about, unjudged: { seconds, reason: reason ?? 'little_io' } };
 }

@@ -1,3 +1,4 @@
+import { durationText } from '../../../kernel/units.ts';
 import type { Span } from '../model.ts';
 import { NONE } from './numbers.ts';
 
@@ -5,14 +6,6 @@ import { NONE } from './numbers.ts';
 export function timeText(at: number): string {
   const date = new Date(at * 1000);
   return Number.isNaN(date.getTime()) ? NONE : date.toISOString().slice(0, 16).replace('T', ' ');
-}
-
-/** `20 s`, `59 min`, `3.5 h`, `12 days`. */
-function durationText(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 2 * 86_400) return `${Number((seconds / 3600).toFixed(1))} h`;
-  return `${Number((seconds / 86_400).toFixed(1))} days`;
 }
 
 /** `59 min: 2026-11-27 08:15 to 09:15` in UTC; with their number if the times are several. */

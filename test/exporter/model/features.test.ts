@@ -22,6 +22,7 @@ const NOTHING: FeatureInput = {
   devices: undefined,
   libvirtDisks: undefined,
   statistics: undefined,
+  isStale: false,
   direct: undefined,
 };
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TECHNIQUES } from '../../../../exporter/metrics/techniques.ts';
 import { inWords, statesOf } from '../../../../exporter/model/stage.ts';
+import { verdictInWords } from '../../../../exporter/model/technique-in-words.ts';
 import { assertGenerated } from '../../../../testing/goldens.ts';
 import { ROUND, scriptedVm } from '../../../../testing/scripted-vm.ts';
 import { type Row, SITUATIONS } from '../../../../testing/situations.ts';
@@ -57,4 +58,55 @@ function tableOf(rows: readonly Row[]): string {
 test('docs/verdicts.md has the truth table', () => {
   const tables = SITUATIONS.map(([title, rows]) => `### ${title}\n\n${tableOf(rows)}\n`).join('\n');
   assertGenerated('docs/verdicts.md', MARKS, tables);
+});
+
+test('a silent monitor changes no state; the evidence has its age, and whether something polls becomes unknown', async (context) => {
+  const vm = scriptedVm(context, {
+    pins: 'all',
+    pollMaxNs: 32_768,
+    kicksPerIo: 0.05,
+    interruptsPerIo: 0.05,
+    iops: 60_000,
+  });
+  const polling = async () => {
+    const { verdicts, features } = await vm.step();
+    const { exitless_polling: verdict } = verdicts;
+    return { verdict, words: verdictInWords(verdict), feature: features.get('iothread_polling') };
+  };
+  for (let round = 0; round < 30; round++) await vm.step();
+  const measured = await polling();
+  assert.equal(measured.verdict.state, 'in_force');
+  assert.deepEqual(
+    [measured.verdict.unjudged, measured.verdict.configured, measured.feature],
+    [undefined, true, 1],
+  );
+
+  vm.now.monitor = 'silent';
+  vm.now.pollMaxNs = 0;
+  await polling();
+  const soon = await polling();
+  assert.equal(soon.verdict.unjudged?.seconds, 2 * ROUND);
+  assert.equal(soon.verdict.configured, true);
+  assert.match(
+    soon.words,
+    /^polling: in force since \S+: not judged for 20 s: the host cannot count the I\/Os/,
+  );
+
+  for (let round = 0; round < 20; round++) await vm.step();
+  const late = await polling();
+  assert.deepEqual(
+    [late.verdict.state, late.verdict.configured, late.feature],
+    ['in_force', undefined, undefined],
+  );
+  assert.match(
+    late.words,
+    /not judged for 4 min: .*configured: poll-max-ns of io0: 32768 when QEMU last answered$/,
+  );
+
+  vm.now.monitor = 'answers';
+  vm.now.kicksPerIo = 1;
+  for (let round = 0; round < 3; round++) await vm.step();
+  const again = await polling();
+  assert.deepEqual([again.verdict.state, again.verdict.configured, again.feature], ['lost', false, 0]);
+  assert.equal(again.verdict.unjudged, undefined);
 });
