@@ -77,6 +77,7 @@ const {
   apicvLost,
   collectorFailing,
   traceDrops,
+  samplesLost,
   taskStalled,
   seriesLimited,
   hostMissing,
@@ -102,6 +103,26 @@ const vcpus = compare(gauge('kvm_vm_vcpus'), '>', 0);
  * `for`.
  */
 const lastScraped: typeof gauge = (name, matchers) => lastOverTime(gaugeRange(name, MISSED, matchers));
+
+/**
+ * What agents and stores count when they drop samples for good. Prometheus counts those that relabelling drops as well: without a
+ * reason, or with another one.
+ */
+const LOSSES = [
+  sum(increase('prometheus_remote_storage_samples_failed_total', samplesLost.window), HOST),
+  sum(
+    increase('prometheus_remote_storage_samples_dropped_total', samplesLost.window, {
+      reason: equal('too_old'),
+    }),
+    HOST,
+  ),
+  sum(increase('vmagent_remotewrite_packets_dropped_total', samplesLost.window), HOST),
+  sum(increase('vm_persistentqueue_bytes_dropped_total', samplesLost.window), HOST),
+  sum(
+    increase('vm_rows_ignored_total', samplesLost.window, { reason: regexp('(big|small)_timestamp') }),
+    HOST,
+  ),
+];
 
 /** Threads with one of these kinds of drift, by VM. */
 const drifting = (kinds: string, scraped = gauge) =>
@@ -410,6 +431,13 @@ const alerts = {
     ...timing(seriesBudget),
     summary: 'Too many series on {{ $labels.instance }}',
     description: `A scrape of {{ $labels.instance }} has {{ $value }} series (budget: ${seriesBudget.series}). Beyond sample_limit Prometheus drops the whole scrape. On the host: kvm-telemetry doctor, and a smaller --profile`,
+  }),
+  KvmTelemetrySamplesLost: ofHost({
+    severity: 'warning',
+    expr: LOSSES.map((lost) => compare(lost, '>', 0)).reduce((a, b) => or(a, b)),
+    ...timing(samplesLost),
+    summary: 'Samples are lost between {{ $labels.instance }} and the store',
+    description: `The agent or store {{ $labels.instance }} dropped samples that nobody sends again: a counter of losses rose by {{ $value | humanize }} in ${samplesLost.window}. The store refuses them, or a queue is full. Rates and sums of its hosts have gaps.`,
   }),
   KvmTelemetryHostLagging: ofHost({
     severity: 'warning',

@@ -180,6 +180,8 @@ export const apicvLost = { memory: '6h', resolution: '5m', for: '10m', keepFirin
 
 /** A collector that worked within `memory` and fails now. `doctor` reports probes that never worked. */
 export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
+/** As for trace events: one loss is one alert. */
+export const samplesLost = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /**
  * Intervals of its schedule in which a task did not finish. A busy host delays one run, not five of them for

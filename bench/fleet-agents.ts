@@ -1,16 +1,22 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { basename } from 'node:path';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { parse, stringify } from 'yaml';
 import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
-import { exportsOf } from '../exporter/metrics/profiles.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
+import {
+  configuration,
+  freePort,
+  minimalPage,
+  Programs,
+  ROOT,
+  reachable,
+  valuesByInstance,
+  writeTargets,
+} from './fleet-processes.ts';
 import { judgeSums } from './fleet-sums.ts';
 import { markdown, note } from './lab-host.ts';
 
@@ -35,17 +41,13 @@ const { values: options } = parseArgs({
 const HOSTS = Number(options.hosts);
 const INTERVAL = Number(options.interval);
 const AGENTS = ['vmagent', 'prometheus'] as const;
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** After an hour the queues are large, and others may use the machine. */
 const DRAIN_MS = 15 * 60_000;
 
 exitBySignal();
 const { path: folder, remove } = memoryFolder('kvm-telemetry-agents-');
-const children = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-  remove();
-});
+const programs = new Programs(folder);
+process.once('exit', remove);
 
 const served = new Map<string, number>();
 /** The host of the VM that moves. */
@@ -78,15 +80,21 @@ const store = `http://127.0.0.1:${storePort}`;
 const ports = { vmagent: await freePort(), prometheus: await freePort(), vmalert: await freePort() };
 for (const agent of AGENTS) {
   mkdirSync(`${folder}/${agent}`);
-  const targets = Array.from({ length: HOSTS }, (_, host) => ({
-    targets: [`127.0.0.1:${port}`],
-    labels: { instance: `kvm${host}:9954`, __metrics_path__: `/${agent}/${host}/metrics` },
-  }));
-  writeFileSync(`${folder}/${agent}/targets.json`, JSON.stringify(targets));
+  writeTargets(
+    `${folder}/${agent}`,
+    port,
+    Array.from({ length: HOSTS }, (_, host) => `/${agent}/${host}/metrics`),
+  );
 }
+const addresses = (agent: string): Parameters<typeof configuration>[1] => ({
+  folder: `${folder}/${agent}`,
+  interval: INTERVAL,
+  cluster: agent,
+  store,
+});
 
 const database = (): ChildProcess =>
-  run('victoria-metrics', [
+  programs.start('victoria-metrics', [
     `-httpListenAddr=127.0.0.1:${storePort}`,
     `-storageDataPath=${folder}/store`,
     '-retentionPeriod=1',
@@ -94,19 +102,19 @@ const database = (): ChildProcess =>
   ]);
 let running = database();
 await reachable(`${store}/health`);
-run('vmagent', [
+programs.start('vmagent', [
   `-httpListenAddr=127.0.0.1:${ports.vmagent}`,
-  `-promscrape.config=${configuration('vmagent', 'vmagent.yml')}`,
+  `-promscrape.config=${configuration('vmagent.yml', addresses('vmagent'))}`,
   `-remoteWrite.url=${store}/api/v1/write`,
   `-remoteWrite.tmpDataPath=${folder}/vmagent/queue`,
 ]);
-run('prometheus', [
+programs.start('prometheus', [
   '--enable-feature=agent',
-  `--config.file=${configuration('prometheus', 'prometheus-agent.yml')}`,
+  `--config.file=${configuration('prometheus-agent.yml', addresses('prometheus'))}`,
   `--storage.agent.path=${folder}/prometheus/wal`,
   `--web.listen-address=127.0.0.1:${ports.prometheus}`,
 ]);
-run('vmalert', [
+programs.start('vmalert', [
   `-rule=${ROOT}alerts/generated/recording.yaml`,
   `-rule=${everyInterval()}`,
   `-datasource.url=${store}`,
@@ -134,7 +142,7 @@ note('the VM has moved');
 await sleep(Number(options.before) * 1000);
 
 note(`the store is down for ${options.outage} s`);
-await stop(running);
+await programs.stop(running);
 for (let left = Number(options.outage); left > 0; left -= 300) {
   note(`${left} s left; ${await waiting()}`);
   await sleep(Math.min(left, 300) * 1000);
@@ -214,25 +222,18 @@ failed ||= judged.some(({ right, wrong }) => wrong.length > 0 || right.length ==
 process.exitCode = failed ? 1 : 0;
 exporters.closeAllConnections();
 exporters.close();
-for (const child of children) await stop(child);
+await programs.stopAll();
 
 /** Numbers of scrapes that the store lacks, of those that were served. */
 async function missingOf(agent: string): Promise<number> {
   const query = new URLSearchParams({ 'match[]': `kvm_telemetry_series{cluster="${agent}"}` });
   const text = await (await patient(`${store}/api/v1/export?${query}`)).text();
-  const found = new Map<string, Set<number>>();
-  for (const line of text.split('\n').filter((each) => each !== '')) {
-    const { metric, values } = JSON.parse(line) as {
-      metric: Record<string, string>;
-      values: (number | null)[];
-    };
-    found.set(metric['instance'] ?? '', new Set(values.filter((value) => value !== null)));
-  }
+  const found = valuesByInstance(text);
   let missing = 0;
   for (const [key, count] of target) {
     const [name, host] = key.split('/');
     if (name !== agent) continue;
-    const values = found.get(`kvm${host}:9954`) ?? new Set();
+    const values = new Set(found.get(`kvm${host}:9954`));
     for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
   }
   return missing;
@@ -295,25 +296,13 @@ async function range(expr: string): Promise<Map<string, Map<number, number>>> {
   );
 }
 
-/** The output of a captured host in the minimal profile. */
-function minimalPage(): string {
-  const exports = exportsOf('minimal', [], []);
-  const golden = readFileSync(`${ROOT}test/golden/linux-nvme-vhost.prom`, 'utf8');
-  const lines = golden.split('\n').filter((line) => /^kvm_/.test(line));
-  const kept = lines.filter((line) =>
-    exports(/^\w+/.exec(line)?.[0]?.replace(/_(bucket|sum|count)$/, '') ?? ''),
-  );
-  const others = kept.filter((line) => !line.startsWith('kvm_telemetry_series '));
-  return `${others.join('\n')}\n@VCPUS@kvm_telemetry_series @SCRAPES@\n`;
-}
-
 function vmsIn(text: string): number {
   return text.match(/^kvm_vm_vcpus\{/gm)?.length ?? 0;
 }
 
 /** A `demo` of its own, in the same profile. */
 async function startExporter(): Promise<string> {
-  const child = run(process.execPath, [
+  const child = programs.start(process.execPath, [
     `${ROOT}dist/exporter/main.js`,
     ...['demo', '--no-prometheus', '--profile=minimal', '--web.listen-address=127.0.0.1:0'],
   ]);
@@ -327,24 +316,6 @@ async function pageOf(url: string): Promise<string> {
   return text.replace(/^kvm_telemetry_series .*$/m, '@VCPUS@kvm_telemetry_series @SCRAPES@');
 }
 
-/** A file of deploy/fleet with the addresses of this run. */
-function configuration(agent: (typeof AGENTS)[number], name: string): string {
-  const config = parse(readFileSync(`${ROOT}deploy/fleet/${name}`, 'utf8')) as {
-    global: Record<string, unknown>;
-    scrape_configs: Record<string, unknown>[];
-    remote_write?: { url: string }[];
-  };
-  config.global['scrape_interval'] = `${INTERVAL}s`;
-  config.global['scrape_timeout'] = `${INTERVAL}s`;
-  config.global['external_labels'] = { cluster: agent, rack: 'r1' };
-  for (const job of config.scrape_configs)
-    job['file_sd_configs'] = [{ files: [`${folder}/${agent}/targets.json`] }];
-  for (const write of config.remote_write ?? []) write.url = `${store}/api/v1/write`;
-  const path = `${folder}/${agent}/${name}`;
-  writeFileSync(path, stringify(config));
-  return path;
-}
-
 /** The central rules, as often as the others. */
 function everyInterval(): string {
   const path = `${folder}/central-rules.yaml`;
@@ -356,44 +327,4 @@ function everyInterval(): string {
     ),
   );
   return path;
-}
-
-function run(program: string, args: readonly string[]): ChildProcess {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = createWriteStream(`${folder}/${basename(program)}.log`, { flags: 'a' });
-  child.stdout?.pipe(log);
-  child.stderr?.pipe(log);
-  child.once('error', (error) => {
-    throw error;
-  });
-  children.add(child);
-  return child;
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  children.delete(child);
-  if (child.exitCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  await gone;
-}
-
-async function reachable(url: string): Promise<void> {
-  for (let tries = 0; tries < 300; tries++) {
-    const isUp = await fetch(url).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isUp) return;
-    await sleep(200);
-  }
-  throw new Error(`${url} does not respond`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port: free } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return free;
 }

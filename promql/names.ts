@@ -16,7 +16,14 @@ type ForeignGauge =
   | 'process_resident_memory_bytes'
   | 'process_start_time_seconds'
   | 'process_open_fds';
-type ForeignCounter = 'process_cpu_seconds_total';
+type ForeignCounter = 'process_cpu_seconds_total' | AgentCounter;
+/** Of Prometheus, vmagent and VictoriaMetrics. Those with a reason count more than losses. */
+type AgentCounter =
+  | 'prometheus_remote_storage_samples_failed_total'
+  | 'prometheus_remote_storage_samples_dropped_total'
+  | 'vmagent_remotewrite_packets_dropped_total'
+  | 'vm_persistentqueue_bytes_dropped_total'
+  | 'vm_rows_ignored_total';
 type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
 
 /** The series of a histogram are counters too. */
@@ -44,11 +51,13 @@ type AlertLabel =
 
 type OwnLabels<M extends string> = M extends 'ALERTS' | 'ALERTS_FOR_STATE'
   ? AlertLabel
-  : M extends MetricName | HistogramName
-    ? LabelsOf<M>
-    : M extends OwnName
-      ? (typeof ownMetrics)[M]['labels'][number]
-      : never;
+  : M extends 'prometheus_remote_storage_samples_dropped_total' | 'vm_rows_ignored_total'
+    ? 'reason'
+    : M extends MetricName | HistogramName
+      ? LabelsOf<M>
+      : M extends OwnName
+        ? (typeof ownMetrics)[M]['labels'][number]
+        : never;
 
 /** Label names of a series in Prometheus. */
 export type SeriesLabels<M extends string> =

@@ -12,6 +12,8 @@
 // `npm run bench -- fleet`: the cost of the fleet dashboard in Prometheus. Arguments: --hosts 1000 --vms 20.
 // `npm run bench -- fleet-agents`: hosts through vmagent and Prometheus' agent into VictoriaMetrics, with an outage. Arguments:
 //   --hosts 200 --interval 5 --before 60 --outage 120.
+// `npm run bench -- fleet-faults`: a store that is slow, full or refuses samples, wrong clocks, twins of agents, a rogue host. Arguments:
+//   --seconds 45 --only slow.
 // `npm run bench -- fleet-capacity`: bytes a sample in Prometheus and VictoriaMetrics, and what fleets need. Arguments: --hours 2 --vms 10.
 // `npm run bench -- profiles`: series and cost of a scrape by profile, on a simulated host of 100 VMs. Arguments: --rounds 20.
 // `npm run bench -- sets`: what each set of metrics beside the I/O path adds to a scrape. Arguments: --rounds 40.
@@ -48,6 +50,7 @@ const NAMES = [
   'fleet-capacity',
   'sets',
   'fleet-agents',
+  'fleet-faults',
   'lab-io-path',
   'lab-overhead',
   'perf-overhead',

@@ -26,6 +26,14 @@ const NOT_RECORDED = [
   'kvm_vm_vcpus',
 ] as const;
 
+/** What an agent counts of its own when it loses samples. */
+const AGENT_COUNTERS = [
+  'prometheus_remote_storage_samples_dropped_total',
+  'prometheus_remote_storage_samples_failed_total',
+  'vm_persistentqueue_bytes_dropped_total',
+  'vmagent_remotewrite_packets_dropped_total',
+] as const;
+
 /** What leaves a host or a rack: recorded series but the sums over hosts, which only the store has all of, and the few others that the fleet dashboard and `compare` select. */
 export function recordedAllowList(): string[] {
   const dashboard = readFileSync(FLEET_DASHBOARD, 'utf8');
@@ -33,7 +41,7 @@ export function recordedAllowList(): string[] {
     dashboard.match(/(?<![\w:$])(?:up|ALERTS|ALERTS_FOR_STATE|scrape_\w+|kvm_\w+)(?=\{)/g) ?? [];
   const ofStore = new Set(Object.keys(recordingGroups[CENTRAL_GROUP]));
   const sent = Object.keys(recordingRules).filter((name) => !ofStore.has(name));
-  return [...sent, ...new Set([...selected, ...NOT_RECORDED])].sort();
+  return [...sent, ...new Set([...selected, ...NOT_RECORDED, ...AGENT_COUNTERS])].sort();
 }
 
 /** What an agent without rules sends: what the rules select. */
@@ -42,7 +50,7 @@ export function rawAllowList(): string[] {
   const names = minimal.flatMap(([name, { type }]) =>
     type === 'histogram' ? ['bucket', 'sum', 'count'].map((part) => `${name}_${part}`) : [name],
   );
-  return [...names, 'up', 'scrape_duration_seconds', 'scrape_samples_scraped'].sort();
+  return [...names, ...AGENT_COUNTERS, 'up', 'scrape_duration_seconds', 'scrape_samples_scraped'].sort();
 }
 
 const keep = (names: readonly string[]): object => ({
@@ -64,6 +72,13 @@ const job = {
   label_value_length_limit: LABEL_VALUE_LIMIT,
   file_sd_configs: [{ files: [TARGETS] }],
 };
+/** The agent itself, of which only the losses are kept. */
+const itself = (port: number): object => ({
+  job_name: 'kvm-telemetry-agent',
+  sample_limit: SAMPLE_LIMIT,
+  static_configs: [{ targets: [`localhost:${port}`] }],
+  metric_relabel_configs: [keep(AGENT_COUNTERS)],
+});
 /** Two million samples wait in memory at most; the write-ahead log has two hours more. */
 const queue = { capacity: 20_000, max_samples_per_send: 5000, max_shards: 20, max_backoff: '30s' };
 
@@ -165,11 +180,13 @@ function clusterRules(): object[] {
     .map(({ name, rules }) => ({ name, interval: '1m', rules }));
 }
 
+const CENTRAL_ALERTS = ['KvmTelemetryHostLagging', 'KvmTelemetrySamplesLost'];
+
 /** Of the alerts those about what only the store can see. Any vmalert accepts them. */
 function centralAlerts(): object[] {
   return withoutKeepFiringFor(alertingFile()).groups.map(({ rules }) => ({
     name: 'kvm-telemetry-central',
-    rules: rules.filter(({ alert }) => alert === 'KvmTelemetryHostLagging'),
+    rules: rules.filter(({ alert = '' }) => CENTRAL_ALERTS.includes(alert)),
   }));
 }
 
@@ -182,11 +199,14 @@ export function fleetFiles(): ReadonlyMap<string, object> {
       {
         global,
         rule_files: ['rules/recording.yaml', 'rules/alerting.yaml'],
-        scrape_configs: [job],
+        scrape_configs: [job, itself(9090)],
         remote_write: [remoteWrite(recorded)],
       },
     ],
-    ['prometheus-agent.yml', { global, scrape_configs: [job], remote_write: [remoteWrite(rawAllowList())] }],
+    [
+      'prometheus-agent.yml',
+      { global, scrape_configs: [job, itself(9090)], remote_write: [remoteWrite(rawAllowList())] },
+    ],
     [
       'vmagent.yml',
       {
@@ -195,7 +215,7 @@ export function fleetFiles(): ReadonlyMap<string, object> {
           scrape_timeout: global.scrape_timeout,
           external_labels: EXTERNAL,
         },
-        scrape_configs: [vmagentJob],
+        scrape_configs: [vmagentJob, itself(8429)],
       },
     ],
     ['vmagent-to-central.yml', [keep(recorded)]],

@@ -169,6 +169,15 @@ export const FIRST_STEPS: Readonly<
       "curl -fsS localhost:9954/metrics | grep -v '^#' | sed 's/[{ ].*//' | sort | uniq -c | sort -n | tail          # series by metric"
     ]
   },
+  "KvmTelemetrySamplesLost": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # on a host of the agent: what it exports is not in doubt",
+      "curl -fsS http://localhost:8429/metrics | grep -E 'dropped|retries_count|pending_data_bytes'          # vmagent",
+      "curl -fsS http://localhost:9090/metrics | grep -E 'remote_storage_samples_(failed|retried|pending)'          # Prometheus",
+      "journalctl -u vmagent -u prometheus -g 'dropped|400|out of order|too old' | tail          # what the store says"
+    ]
+  },
   "KvmTelemetryHostLagging": {
     "usesVm": false,
     "lines": [

@@ -238,6 +238,28 @@ const BOUNDARIES: readonly Boundary[] = [
     lingers: 10 * MINUTE - STEP,
     inputs: (side) => [[`kvm_telemetry_trace_dropped_total{${HOST},set="exits"} +`, isBad(side)]],
   },
+  ...[
+    'prometheus_remote_storage_samples_failed_total{job="agent",instance="rack1:9090"}',
+    'prometheus_remote_storage_samples_dropped_total{job="agent",instance="rack1:9090",reason="too_old"}',
+    'vmagent_remotewrite_packets_dropped_total{job="agent",instance="rack1:8429"}',
+    'vm_persistentqueue_bytes_dropped_total{job="agent",instance="rack1:8429"}',
+    'vm_rows_ignored_total{job="victoria-metrics",instance="self",reason="small_timestamp"}',
+  ].map(
+    (counter): Boundary => ({
+      alert: 'KvmTelemetrySamplesLost',
+      limit: `one of ${counter.split('{')[0]}`,
+      for: 5,
+      keep: 10,
+      begins: STEP,
+      lingers: 10 * MINUTE - STEP,
+      inputs: (side) => [
+        [`${counter} +`, isBad(side)],
+        // Relabelling, and what is no number.
+        ['prometheus_remote_storage_samples_dropped_total{job="agent",instance="rack1:9090"} +', 1000],
+        ['vm_rows_ignored_total{job="victoria-metrics",instance="self",reason="nan_value"} +', 1],
+      ],
+    }),
+  ),
   {
     alert: 'KvmTelemetryTaskStalled',
     limit: 'five intervals',

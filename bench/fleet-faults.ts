@@ -1,0 +1,372 @@
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { memoryFolder } from '../exporter/cli/memory-folder.ts';
+import { exitBySignal } from '../lab/exit-by-signal.ts';
+import {
+  configuration,
+  freePort,
+  minimalPage,
+  Programs,
+  reachable,
+  valuesByInstance,
+  writeTargets,
+} from './fleet-processes.ts';
+import { markdown, note } from './lab-host.ts';
+
+// Three hosts through vmagent and Prometheus' agent into a store that is slow, full or refuses samples, with a clock that is wrong,
+// with twins of the agents, and with a host of a million series. Prints what is missing and which counters count it.
+// A full disk is a tmpfs, so this needs root.
+
+const { values: options } = parseArgs({
+  options: {
+    /** Seconds of a fault, and before it. */
+    seconds: { type: 'string', default: '45' },
+    before: { type: 'string', default: '15' },
+    only: { type: 'string', default: '' },
+  },
+});
+const DURATION_MS = Number(options.seconds) * 1000;
+const BEFORE_MS = Number(options.before) * 1000;
+const INTERVAL = 2;
+const HOSTS = 3;
+const HOUR = 3600;
+/** The queue of Prometheus' agent waits up to 5 s, its longest back-off is 30 s. */
+const RECOVERY_MS = 40_000;
+/** Longer than the 30 s after which Prometheus gives up; vmagent waits for a minute. */
+const SLOW_MS = 35_000;
+const DISK = '64m';
+const MILLION = 1_000_000;
+const AGENTS = ['vmagent', 'prometheus'] as const;
+type Agent = (typeof AGENTS)[number];
+
+const COUNTERS =
+  /^((?:prometheus_remote_storage_samples_(?:failed|retried)|vmagent_remotewrite_(?:packets_dropped|retries_count)|vm_rows_ignored|vm_promscrape_(?:scrapes_skipped_by_sample_limit|max_scrape_size_exceeded_errors)|prometheus_target_scrapes_(?:exceeded_sample_limit|sample_out_of_bounds|exceeded_body_size_limit))_total|vm_storage_is_read_only|process_resident_memory_bytes)(\{[^}]*\})? (\S+)$/gm;
+
+/** What the agents and the store meet, while it lasts. */
+interface World {
+  /** Of the proxy before the store. */
+  store: 'responds' | 'slow' | 'refuses';
+  /** Seconds by which the clock of these hosts' agent is wrong: its time is on the samples. */
+  skew: readonly number[];
+  rogue: boolean;
+}
+
+interface Rig {
+  readonly world: World;
+  readonly folder: string;
+  readonly programs: Programs;
+}
+
+interface Fault {
+  readonly name: string;
+  readonly storeFlags?: readonly string[];
+  /** Two of each agent, with the same external labels. */
+  readonly twins?: boolean;
+  /** The store is Prometheus. */
+  readonly receiver?: boolean;
+  begin?(rig: Rig): void;
+  end?(rig: Rig): void;
+}
+
+const fill = ({ folder }: Rig): void => {
+  try {
+    execFileSync('dd', ['if=/dev/zero', `of=${folder}/store/filler`, 'bs=1M'], { stdio: 'ignore' });
+  } catch {
+    // The disk is full: that is the purpose.
+  }
+};
+const set =
+  (more: Partial<World>) =>
+  ({ world }: Rig): void =>
+    void Object.assign(world, more);
+
+const FAULTS: readonly Fault[] = [
+  { name: 'none' },
+  {
+    name: `the store responds after ${SLOW_MS / 1000} s`,
+    begin: set({ store: 'slow' }),
+    end: set({ store: 'responds' }),
+  },
+  {
+    name: 'the disk of the store is full',
+    begin: fill,
+    end: ({ folder }) => rmSync(`${folder}/store/filler`),
+  },
+  {
+    name: 'the store refuses with 400',
+    begin: set({ store: 'refuses' }),
+    end: set({ store: 'responds' }),
+  },
+  { name: 'an hour ahead (kvm1) and behind (kvm2)', begin: set({ skew: [0, HOUR, -HOUR] }) },
+  { name: 'two agents with the same labels', twins: true },
+  {
+    name: 'the same, store with -dedup.minScrapeInterval',
+    twins: true,
+    storeFlags: [`-dedup.minScrapeInterval=${INTERVAL}s`],
+  },
+  { name: 'the same, store is Prometheus', twins: true, receiver: true },
+  { name: 'a host with a million series (kvm2)', begin: set({ rogue: true }), end: set({ rogue: false }) },
+];
+
+exitBySignal();
+const { path: top, remove } = memoryFolder('kvm-telemetry-faults-');
+const page = minimalPage().replace('@VCPUS@', '');
+const million = `${Array.from({ length: MILLION }, (_, i) => `kvm_vm_vcpus{vm="rogue${i}"} 1`).join('\n')}\n`;
+const rows: string[][] = [
+  ['fault', 'agent', 'scrapes', 'samples missing', 'found now', 'scrapes failed', 'counters'],
+];
+for (const [i, fault] of FAULTS.entries()) {
+  if (!fault.name.includes(options.only)) continue;
+  note(fault.name);
+  rows.push(...(await measured(fault, `${top}/${i}`)));
+  process.stdout.write(markdown([rows[0] ?? [], ...rows.slice(-AGENTS.length)]));
+}
+remove();
+
+async function measured(fault: Fault, folder: string): Promise<string[][]> {
+  mkdirSync(`${folder}/store`, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', `${folder}/store`]);
+  const unmount = (): void => void execFileSync('umount', ['-l', `${folder}/store`]);
+  // Before the folder is removed, which fails on a mount.
+  process.prependOnceListener('exit', unmount);
+  const programs = new Programs(folder);
+  const world: World = { store: 'responds', skew: [], rogue: false };
+  const rig = { world, folder, programs };
+  const served = new Map<string, number>();
+  const exporters = createServer((request, response) => {
+    const [, agent = '', host = ''] = request.url?.split('/') ?? [];
+    const key = `${agent}/${host}`;
+    const scrapes = (served.get(key) ?? 0) + 1;
+    const text = pageOf(world, Number(host), scrapes);
+    response.setHeader('Content-Type', 'text/plain; version=0.0.4');
+    response.end(text, () => served.set(key, scrapes));
+  });
+  const port = await listen(exporters);
+  const storePort = await freePort();
+  const store = `http://127.0.0.1:${storePort}`;
+  startStore(fault, rig, storePort);
+  await reachable(`${store}/${fault.receiver ? '-/ready' : 'health'}`);
+  const proxy = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (world.store === 'refuses') return void respond(response, 400, 'too many series');
+    const answer = await fetch(`${store}${request.url}`, {
+      method: 'POST',
+      headers: request.headers as Record<string, string>,
+      body: Buffer.concat(chunks),
+    }).catch((error: unknown) => new Response(String(error), { status: 503 }));
+    if (world.store === 'slow') await sleep(SLOW_MS);
+    respond(response, answer.status, await answer.text());
+  });
+  const through = `http://127.0.0.1:${await listen(proxy)}`;
+  const agents = [];
+  for (const agent of AGENTS) {
+    for (const twin of fault.twins ? ['', '-twin'] : [''])
+      agents.push(await startAgent(agent, `${agent}${twin}`, rig, port, through));
+  }
+
+  await sleep(BEFORE_MS);
+  const before = await countersOf([...agents.map(({ url }) => url), store]);
+  fault.begin?.(rig);
+  await sleep(DURATION_MS);
+  const during = await countersOf([...agents.map(({ url }) => url), store]);
+  fault.end?.(rig);
+  const target = new Map(served);
+  await sleep(RECOVERY_MS);
+  const after = await countersOf([...agents.map(({ url }) => url), store]);
+
+  const found: string[][] = [];
+  for (const agent of AGENTS) {
+    const own = [...target].filter(([key]) => key.startsWith(`${agent}/`));
+    const stored = fault.receiver
+      ? await valuesOfPrometheus(store, agent)
+      : valuesByInstance(await exported(store, agent));
+    const missing = own.reduce((sum, [key, count]) => {
+      const values = new Set(stored.get(`kvm${key.split('/')[1]}:9954`));
+      return sum + Array.from({ length: count }, (_, n) => n + 1).filter((n) => !values.has(n)).length;
+    }, 0);
+    const samples = [...stored.values()].reduce((sum, { length }) => sum + length, 0);
+    const now = await number(store, `count(kvm_telemetry_series{cluster="${agent}"})`);
+    const down = await number(store, `sum(count_over_time((up{cluster="${agent}"} == 0)[10m:${INTERVAL}s]))`);
+    const urls = agents.filter(({ name }) => name.startsWith(agent)).map(({ url }) => url);
+    found.push([
+      fault.name,
+      agent,
+      `${own.reduce((sum, [, count]) => sum + count, 0)}, ${samples} stored`,
+      String(missing),
+      `${now} of ${HOSTS}`,
+      String(down),
+      [...urls, store]
+        .flatMap((url) => changes(before.get(url), during.get(url), after.get(url)))
+        .join('; ') || '-',
+    ]);
+  }
+  await programs.stopAll();
+  exporters.closeAllConnections();
+  exporters.close();
+  proxy.closeAllConnections();
+  proxy.close();
+  process.off('exit', unmount);
+  unmount();
+  return found;
+}
+
+function pageOf({ skew, rogue }: World, host: number, scrapes: number): string {
+  const own = page.replace('@SCRAPES@', String(scrapes));
+  const seconds = skew[host] ?? 0;
+  const at = Date.now() + seconds * 1000;
+  const text = seconds === 0 ? own : own.replaceAll(/^([^#\n].*)$/gm, `$1 ${at}`);
+  return rogue && host === HOSTS - 1 ? text + million : text;
+}
+
+function startStore(
+  { storeFlags = [], receiver = false }: Fault,
+  { folder, programs }: Rig,
+  port: number,
+): ChildProcess {
+  if (receiver) {
+    const config = `${folder}/receiver.yml`;
+    writeFileSync(config, '{}\n');
+    return programs.start('prometheus', [
+      `--config.file=${config}`,
+      '--web.enable-remote-write-receiver',
+      `--storage.tsdb.path=${folder}/store/data`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ]);
+  }
+  return programs.start('victoria-metrics', [
+    `-httpListenAddr=127.0.0.1:${port}`,
+    `-storageDataPath=${folder}/store/data`,
+    '-retentionPeriod=1',
+    '-search.latencyOffset=0s',
+    ...storeFlags,
+  ]);
+}
+
+async function startAgent(
+  agent: Agent,
+  name: string,
+  { folder, programs }: Rig,
+  exporters: number,
+  store: string,
+): Promise<{ name: string; url: string }> {
+  const own = `${folder}/${name}`;
+  mkdirSync(own);
+  writeTargets(
+    own,
+    exporters,
+    Array.from({ length: HOSTS }, (_, host) => `/${name}/${host}/metrics`),
+  );
+  const addresses = { folder: own, interval: INTERVAL, cluster: agent, store };
+  const port = await freePort();
+  if (agent === 'vmagent') {
+    programs.start('vmagent', [
+      `-httpListenAddr=127.0.0.1:${port}`,
+      `-promscrape.config=${configuration('vmagent.yml', addresses)}`,
+      `-remoteWrite.url=${store}/api/v1/write`,
+      `-remoteWrite.tmpDataPath=${own}/queue`,
+    ]);
+  } else {
+    programs.start('prometheus', [
+      '--enable-feature=agent',
+      `--config.file=${configuration('prometheus-agent.yml', addresses)}`,
+      `--storage.agent.path=${own}/wal`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ]);
+  }
+  const url = `http://127.0.0.1:${port}`;
+  await reachable(`${url}/metrics`);
+  return { name, url };
+}
+
+async function listen(server: ReturnType<typeof createServer>): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+function respond(response: ServerResponse, status: number, text: string): void {
+  response.statusCode = status;
+  response.end(status === 204 ? undefined : text);
+}
+
+type Counters = ReadonlyMap<string, number>;
+
+async function countersOf(urls: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
+  const all = urls.map(async (url): Promise<[string, Counters]> => {
+    const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) }).then(
+      (answer) => answer.text(),
+      () => '',
+    );
+    const counters = [...text.matchAll(COUNTERS)].map(
+      ([, name = '', labels = '', value]): [string, number] => [
+        name +
+          labels
+            .replaceAll(/(?:remote_name|url)="[^"]*",?/g, '')
+            .replace(/,?\}$/, '}')
+            .replace('{}', ''),
+        Number(value),
+      ],
+    );
+    return [url, new Map(counters)];
+  });
+  return new Map(await Promise.all(all));
+}
+
+/** Counters that rose, and the memory if it grew by half. */
+function changes(
+  before: Counters = new Map(),
+  during: Counters = new Map(),
+  after: Counters = new Map(),
+): string[] {
+  return [...new Set([...before.keys(), ...during.keys(), ...after.keys()])].flatMap((name) => {
+    const [from, peak, to] = [before, during, after].map((each) => each.get(name) ?? 0) as [
+      number,
+      number,
+      number,
+    ];
+    if (name.startsWith('process_'))
+      return peak > 1.5 * from && peak > 2e8 ? [`${(peak / 1e6).toFixed(0)} MB`] : [];
+    if (name === 'vm_storage_is_read_only') return peak > from ? [`${name} ${peak}, then ${to}`] : [];
+    return to > from ? [`${name} +${to - from}`] : [];
+  });
+}
+
+async function exported(store: string, cluster: string): Promise<string> {
+  const query = new URLSearchParams({
+    'match[]': `kvm_telemetry_series{cluster="${cluster}"}`,
+    start: String(Date.now() / 1000 - 2 * HOUR),
+    end: String(Date.now() / 1000 + 2 * HOUR),
+  });
+  return (await fetch(`${store}/api/v1/export?${query}`)).text();
+}
+
+async function valuesOfPrometheus(store: string, cluster: string): Promise<Map<string, number[]>> {
+  const found = new Map<string, number[]>();
+  const result = await ask(store, `kvm_telemetry_series{cluster="${cluster}"}[1h]`);
+  for (const { metric, values = [] } of result)
+    found.set(
+      metric['instance'] ?? '',
+      values.map(([, value]) => Number(value)),
+    );
+  return found;
+}
+
+interface Result {
+  readonly metric: Record<string, string>;
+  readonly value?: [number, string];
+  readonly values?: [number, string][];
+}
+
+async function ask(store: string, query: string): Promise<readonly Result[]> {
+  const answer = await fetch(`${store}/api/v1/query?${new URLSearchParams({ query })}`);
+  return ((await answer.json()) as { data: { result: Result[] } }).data.result;
+}
+
+async function number(store: string, query: string): Promise<number> {
+  return Number((await ask(store, query))[0]?.value?.[1] ?? 0);
+}
