@@ -28,8 +28,8 @@ const SPELLINGS: Readonly<Record<Exclude<Vmm, 'qemu'>, Spelling>> = {
   crosvm: { names: ['--name'], paths: ['--socket', '-s'] },
   // -n is --network.
   kvmtool: { names: ['--name'], paths: [] },
-  // -id is of Kata's shim, which has the VMM inside; --comment of VirtualBox on KVM.
-  other: { names: ['--name', '--id', '-name', '-id', '--comment'], paths: ['--api-socket', '--api-sock'] },
+  // --comment is VirtualBox on KVM. Kata's shim has -id, but case dragonball-vcpu-threads requires its pid.
+  other: { names: ['--name', '--id', '-name', '--comment'], paths: ['--api-socket', '--api-sock'] },
 };
 const MAX_DISKS = 4096;
 
