@@ -42,6 +42,7 @@ const PLAIN_OPTIONS = new Set([
   'avd',
   'bios',
   'dtb',
+  'global',
   // Only in the QEMU of Proxmox VE.
   'id',
   'initrd',
@@ -52,6 +53,7 @@ const PLAIN_OPTIONS = new Set([
   'qmp',
   'qmp-pretty',
   'readconfig',
+  'set',
   'uuid',
   'xen-domid',
 ]);

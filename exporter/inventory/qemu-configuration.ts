@@ -5,6 +5,7 @@ import type { CommandLine } from '../../probes/proc-pid-cmdline.ts';
 import { readWorkingDirectory } from '../../probes/proc-pid-cwd.ts';
 import { readQemuConfig } from '../../probes/qemu-config.ts';
 import { PLAIN, parseQemuOptions, type QemuOption } from '../../probes/qemu-options.ts';
+import { withSettings } from '../../probes/qemu-settings.ts';
 
 /** QEMU's options from its command line and its configuration files, in QEMU's order. */
 export interface QemuConfiguration {
@@ -49,7 +50,7 @@ export async function readQemuConfiguration(
       missing.push(`-readconfig ${path}: ${sourceError(error, path).reason}`);
     }
   }
-  return { options: all, missing, files };
+  return { options: withSettings(all), missing, files };
 }
 
 function absolute(host: Host, pid: number, file: string): string {

@@ -35,8 +35,8 @@ test('each option that is parsed has its own key for a first value', () => {
 
 test('an option with a plain value keeps it whole', () => {
   for (const name of [
-    ...['append', 'avd', 'bios', 'dtb', 'initrd', 'kernel', 'mem-path', 'monitor'],
-    ...['pidfile', 'qmp', 'qmp-pretty', 'readconfig', 'uuid', 'xen-domid'],
+    ...['append', 'avd', 'bios', 'dtb', 'global', 'initrd', 'kernel', 'mem-path', 'monitor'],
+    ...['pidfile', 'qmp', 'qmp-pretty', 'readconfig', 'set', 'uuid', 'xen-domid'],
   ])
     assert.deepEqual(parsed(`-${name}`, 'a,b=c'), [[name, { [PLAIN]: 'a,b=c' }]], name);
   assert.deepEqual(parsed('-uuid'), [['uuid', { [PLAIN]: '' }]], 'cut');
