@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,8 +34,8 @@ const BEFORE_MS = Number(options.before) * 1000;
 const INTERVAL = 2;
 const HOSTS = 3;
 const HOUR = 3600;
-/** The queue of Prometheus' agent waits up to 5 s, its longest back-off is 30 s. */
-const RECOVERY_MS = 40_000;
+/** The longest back-off of vmagent is a minute, that of Prometheus' agent 30 s. */
+const RECOVERY_MS = 90_000;
 /** Longer than the 30 s after which Prometheus gives up; vmagent waits for a minute. */
 const SLOW_MS = 35_000;
 const DISK = '64m';
@@ -72,13 +72,14 @@ interface Fault {
   end?(rig: Rig): void;
 }
 
-const fill = ({ folder }: Rig): void => {
-  try {
-    execFileSync('dd', ['if=/dev/zero', `of=${folder}/store/filler`, 'bs=1M'], { stdio: 'ignore' });
-  } catch {
-    // The disk is full: that is the purpose.
-  }
-};
+/** Leaves so many MiB of the store's disk. */
+const fill =
+  (left: number) =>
+  ({ folder }: Rig): void => {
+    const { bavail, bsize } = statfsSync(`${folder}/store`);
+    execFileSync('fallocate', ['-l', String(bavail * bsize - left * 2 ** 20), `${folder}/store/filler`]);
+  };
+const empty = ({ folder }: Rig): void => rmSync(`${folder}/store/filler`);
 const set =
   (more: Partial<World>) =>
   ({ world }: Rig): void =>
@@ -91,11 +92,8 @@ const FAULTS: readonly Fault[] = [
     begin: set({ store: 'slow' }),
     end: set({ store: 'responds' }),
   },
-  {
-    name: 'the disk of the store is full',
-    begin: fill,
-    end: ({ folder }) => rmSync(`${folder}/store/filler`),
-  },
+  { name: 'the disk of the store has 5 MiB left', begin: fill(5), end: empty },
+  { name: 'the disk of the store is full', begin: fill(0), end: empty },
   {
     name: 'the store refuses with 400',
     begin: set({ store: 'refuses' }),
@@ -148,7 +146,7 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   const port = await listen(exporters);
   const storePort = await freePort();
   const store = `http://127.0.0.1:${storePort}`;
-  startStore(fault, rig, storePort);
+  const first = startStore(fault, rig, storePort);
   await reachable(`${store}/${fault.receiver ? '-/ready' : 'health'}`);
   const proxy = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -175,21 +173,29 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   await sleep(DURATION_MS);
   const during = await countersOf([...agents.map(({ url }) => url), store]);
   fault.end?.(rig);
+  const died = first.exitCode !== null || first.signalCode !== null;
+  // As systemd would, but not while the disk is full.
+  if (died) startStore(fault, rig, storePort);
   const target = new Map(served);
-  await sleep(RECOVERY_MS);
+  const missing = new Map<Agent, number>(AGENTS.map((agent) => [agent, Number.POSITIVE_INFINITY]));
+  const stored = new Map<Agent, Map<string, number[]>>();
+  for (const began = performance.now(); performance.now() - began < RECOVERY_MS; ) {
+    await sleep(5000);
+    for (const agent of AGENTS) {
+      const values = fault.receiver
+        ? await valuesOfPrometheus(store, agent)
+        : valuesByInstance(await exported(store, agent));
+      stored.set(agent, values);
+      missing.set(agent, missingOf(target, agent, values));
+    }
+    if ([...missing.values()].every((count) => count === 0)) break;
+  }
   const after = await countersOf([...agents.map(({ url }) => url), store]);
 
   const found: string[][] = [];
   for (const agent of AGENTS) {
     const own = [...target].filter(([key]) => key.startsWith(`${agent}/`));
-    const stored = fault.receiver
-      ? await valuesOfPrometheus(store, agent)
-      : valuesByInstance(await exported(store, agent));
-    const missing = own.reduce((sum, [key, count]) => {
-      const values = new Set(stored.get(`kvm${key.split('/')[1]}:9954`));
-      return sum + Array.from({ length: count }, (_, n) => n + 1).filter((n) => !values.has(n)).length;
-    }, 0);
-    const samples = [...stored.values()].reduce((sum, { length }) => sum + length, 0);
+    const samples = [...(stored.get(agent)?.values() ?? [])].reduce((sum, { length }) => sum + length, 0);
     const now = await number(store, `count(kvm_telemetry_series{cluster="${agent}"})`);
     const down = await number(store, `sum(count_over_time((up{cluster="${agent}"} == 0)[10m:${INTERVAL}s]))`);
     const urls = agents.filter(({ name }) => name.startsWith(agent)).map(({ url }) => url);
@@ -197,7 +203,7 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
       fault.name,
       agent,
       `${own.reduce((sum, [, count]) => sum + count, 0)}, ${samples} stored`,
-      String(missing),
+      String(missing.get(agent)),
       `${now} of ${HOSTS}`,
       String(down),
       [...urls, store]
@@ -213,6 +219,21 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   process.off('exit', unmount);
   unmount();
   return found;
+}
+
+/** Numbers of scrapes that the store lacks, of those that one agent of this name was served. */
+function missingOf(
+  target: ReadonlyMap<string, number>,
+  agent: Agent,
+  stored: ReadonlyMap<string, number[]>,
+): number {
+  let missing = 0;
+  for (const [key, count] of target) {
+    const [name, host] = key.split('/');
+    const values = new Set(stored.get(`kvm${host}:9954`));
+    if (name === agent) for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
+  }
+  return missing;
 }
 
 function pageOf({ skew, rogue }: World, host: number, scrapes: number): string {

@@ -8,9 +8,9 @@ export interface Victoria {
   stop(): Promise<void>;
 }
 
-/** Debian's VictoriaMetrics on a free port of loopback. It does not outlive this process. @param path of its samples */
-export async function startVictoria(path: string): Promise<Victoria> {
-  const flags = [`-storageDataPath=${path}`, '-httpListenAddr=127.0.0.1:0', '-retentionPeriod=100y'];
+/** Debian's VictoriaMetrics on a free port of loopback. It does not outlive this process. @param path of its samples @param more flags */
+export async function startVictoria(path: string, more: readonly string[] = []): Promise<Victoria> {
+  const flags = [`-storageDataPath=${path}`, '-httpListenAddr=127.0.0.1:0', '-retentionPeriod=100y', ...more];
   const child = spawn('victoria-metrics', flags, { stdio: 'ignore' });
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);

@@ -77,6 +77,8 @@ export type TermName = keyof typeof TERMS;
 export interface FleetWindow {
   /** Regular expression of the label `instance`; undefined for all. */
   readonly instances: string | undefined;
+  /** undefined for all. */
+  readonly cluster?: string | undefined;
   readonly seconds: number;
 }
 
@@ -111,6 +113,12 @@ export function hostsQuery(instances: string | undefined): string {
   return recordedSeries('host:kvm_vms:count', instancesOf({ instances })).promql;
 }
 
-function instancesOf({ instances }: Pick<FleetWindow, 'instances'>): Readonly<Record<string, Matcher>> {
-  return instances === undefined ? {} : { instance: regexp(instances) };
+function instancesOf({
+  instances,
+  cluster,
+}: Pick<FleetWindow, 'instances' | 'cluster'>): Readonly<Record<string, Matcher>> {
+  return {
+    ...(instances === undefined ? {} : { instance: regexp(instances) }),
+    ...(cluster === undefined ? {} : { cluster: equal(cluster) }),
+  };
 }

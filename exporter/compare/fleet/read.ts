@@ -8,7 +8,7 @@ import { pieces } from '../pieces.ts';
 import { type Grouping, JOINED_LABELS } from './grouping.ts';
 import { type FleetMetric, IN_FLIGHT, IOPS } from './metrics.ts';
 import type { FleetComparison, FleetHost, HostTime, Windows } from './model.ts';
-import { groupsQuery, hostsQuery, type TermName, termQuery } from './queries.ts';
+import { type FleetWindow, groupsQuery, hostsQuery, type TermName, termQuery } from './queries.ts';
 import { windowsByGroup } from './times.ts';
 
 /** Numbers of all hosts together. */
@@ -18,6 +18,8 @@ const MAX_WINDOWS = 720;
 /** Recorded rates are of two minutes. */
 const MIN_SECONDS = 300;
 const MAX_HOSTS = 20_000;
+/** Stores limit the series of a query, VictoriaMetrics to 300,000: of more hosts each cluster is read alone. */
+const TOGETHER = 1000;
 const MAX_GROUPS = 12;
 /** Prometheus allows 11,000 points of a series. */
 const POINTS = 10_000;
@@ -55,32 +57,45 @@ export async function readFleet(
     );
   const terms = [...new Set([...metrics, IOPS, IN_FLIGHT].flatMap(({ above, below }) => [above, below]))];
   const windows = windowsOf(time, nameOf.size * terms.length);
-  const window = { instances, seconds: windows.seconds };
+  const clusters =
+    nameOf.size > TOGETHER ? [...new Set(found.map(({ cluster = '' }) => cluster))] : [undefined];
+  const parts = clusters.map((cluster): FleetWindow => ({ instances, cluster, seconds: windows.seconds }));
   const jobs = terms.length + 1;
-  const read = (query: string, take: (labels: Labels, i: number, value: number) => void): Promise<void> =>
-    eachPoint(server, query, windows, (labels, i, value) => {
-      if (nameOf.has(keyOf(labels))) take(labels, i, value);
-    });
+  const read = async (
+    queryOf: (part: FleetWindow) => string,
+    take: (labels: Labels, i: number, value: number) => void,
+  ): Promise<void> => {
+    for (const part of parts)
+      await eachPoint(server, queryOf(part), windows, (labels, i, value) => {
+        if (nameOf.has(keyOf(labels))) take(labels, i, value);
+      });
+  };
   const seen = new Map<string, string[][]>();
   const numbers = new Map<string, Map<string, Map<TermName, Float64Array>>>();
   if (!grouping.isOfVm) {
-    await read(groupsQuery(grouping, window), (labels, i) => {
-      const ofHost = getOrInsert(seen, keyOf(labels), () => emptyWindows(windows));
-      ofHost[i]?.push(labels[grouping.label] ?? '');
-    });
+    await read(
+      (part) => groupsQuery(grouping, part),
+      (labels, i) => {
+        const ofHost = getOrInsert(seen, keyOf(labels), () => emptyWindows(windows));
+        ofHost[i]?.push(labels[grouping.label] ?? '');
+      },
+    );
   }
   onProgress(1 / jobs);
   for (const [done, term] of terms.entries()) {
-    await read(termQuery(term, grouping, window), (labels, i, value) => {
-      const ofHost = getOrInsert(numbers, keyOf(labels), () => new Map());
-      const ofGroup = getOrInsert(
-        ofHost,
-        grouping.isOfVm ? (labels[grouping.label] ?? '') : '',
-        () => new Map(),
-      );
-      const list = getOrInsert(ofGroup, term, () => new Float64Array(windows.count).fill(Number.NaN));
-      list[i] = value;
-    });
+    await read(
+      (part) => termQuery(term, grouping, part),
+      (labels, i, value) => {
+        const ofHost = getOrInsert(numbers, keyOf(labels), () => new Map());
+        const ofGroup = getOrInsert(
+          ofHost,
+          grouping.isOfVm ? (labels[grouping.label] ?? '') : '',
+          () => new Map(),
+        );
+        const list = getOrInsert(ofGroup, term, () => new Float64Array(windows.count).fill(Number.NaN));
+        list[i] = value;
+      },
+    );
     onProgress((done + 2) / jobs);
   }
   const hosts = [...nameOf].map(([key, title]): FleetHost => {

@@ -6,6 +6,7 @@ import { assessFleet } from '../../../exporter/compare/fleet/assess.ts';
 import { groupingOf } from '../../../exporter/compare/fleet/grouping.ts';
 import { FLEET_METRICS } from '../../../exporter/compare/fleet/metrics.ts';
 import { groupsQuery, termQuery } from '../../../exporter/compare/fleet/queries.ts';
+import { readFleet } from '../../../exporter/compare/fleet/read.ts';
 import { windowsByGroup } from '../../../exporter/compare/fleet/times.ts';
 import { exitCodeOf, judgeGates, parseGate } from '../../../exporter/compare/gate.ts';
 import { renderHtml } from '../../../exporter/compare/report/html.ts';
@@ -14,7 +15,13 @@ import { renderMarkdown } from '../../../exporter/compare/report/markdown.ts';
 import { renderTable } from '../../../exporter/compare/report/table.ts';
 import type { Assessment, Change } from '../../../exporter/compare/statistics/assessment.ts';
 import { recordedAllowList } from '../../../scripts/fleet.ts';
-import { type FleetOptions, fleetComparison, NEW, simulatedFleet } from '../../../testing/simulated-fleet.ts';
+import {
+  type FleetOptions,
+  fleetComparison,
+  NEW,
+  OLD,
+  simulatedFleet,
+} from '../../../testing/simulated-fleet.ts';
 
 const assessed = (options: FleetOptions): Assessment =>
   assessFleet(fleetComparison(simulatedFleet(options), options), { confidence: 0.95 });
@@ -24,6 +31,57 @@ function changeOf({ configurations }: Assessment, metric = 'latency_mean'): Chan
   assert(change !== undefined);
   return change;
 }
+
+/** The queries over hosts of two clusters. The store knows of nothing but their names and kernels. */
+async function queriesOf(hosts: number): Promise<string[]> {
+  const sets = simulatedFleet({ seed: 1, hosts, updated: hosts, windows: 12 }).map(
+    ({ cluster, instance }) => ({ cluster, job: 'kvm-telemetry', instance }),
+  );
+  const asked: string[] = [];
+  const server = {
+    labelSets: async () => sets,
+    range: async (query: string, start: number, end: number, step: number) => {
+      asked.push(query);
+      const times = Array.from({ length: Math.floor((end - start) / step) + 1 }, (_, i) => start + i * step);
+      return query.includes('kvm_host_info')
+        ? sets
+            .filter(({ cluster }) => !query.includes('cluster="') || query.includes(`cluster="${cluster}"`))
+            .map((labels, i) => ({
+              labels: { ...labels, kernel: i % 2 === 0 ? OLD : NEW },
+              samples: times.map((at): [number, number] => [at, 1]),
+            }))
+        : [];
+    },
+  };
+  const { hosts: read } = await readFleet(
+    server,
+    'store',
+    {
+      grouping: groupingOf('kernel'),
+      host: undefined,
+      time: { start: 0, end: 3600 },
+      metrics: FLEET_METRICS,
+      warmUp: 60,
+      notes: [],
+    },
+    () => undefined,
+  );
+  assert.equal(read.filter(({ groups }) => groups.size === 1).length, hosts);
+  return [...new Set(asked)];
+}
+
+test('each cluster of many hosts is read alone, because a store limits the series of a query', async () => {
+  const few = await queriesOf(1000);
+  for (const query of few) assert.doesNotMatch(query, /cluster="/);
+  const many = await queriesOf(1002);
+  assert.equal(many.length, 2 * few.length);
+  for (const cluster of ['east', 'west']) {
+    const own = many.filter((query) => query.includes(`cluster="${cluster}"`));
+    assert.equal(own.length, few.length);
+    for (const query of own)
+      assert.equal(query.match(/\[300s\]/g)?.length, query.match(/cluster="/g)?.length, query);
+  }
+});
 
 const SEEDS = Array.from({ length: 150 }, (_, i) => i + 1);
 /** Three standard deviations above 5% of 150. */
