@@ -2,6 +2,8 @@ import { printable } from '../../probes/printable.ts';
 import type { Response } from './request.ts';
 
 const MAX_MESSAGE = 300;
+/** VictoriaMetrics begins with the query and ends with the reason and a link. */
+const BEGIN = 100;
 
 /** A response of the API, whatever the endpoint. */
 export interface Body {
@@ -29,5 +31,6 @@ export function messageOf({ text }: Response): string {
 
 /** Text of a server, for a message. */
 export function short(text: string): string {
-  return printable(text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text);
+  if (text.length <= MAX_MESSAGE) return printable(text);
+  return printable(`${text.slice(0, BEGIN)}…${text.slice(BEGIN - MAX_MESSAGE)}`);
 }

@@ -32,7 +32,7 @@ function changeOf({ configurations }: Assessment, metric = 'latency_mean'): Chan
   return change;
 }
 
-/** The queries over hosts of two clusters. The store knows of nothing but their names and kernels. */
+/** The queries over hosts of two clusters. The store knows only their names and kernels. */
 async function queriesOf(hosts: number): Promise<string[]> {
   const sets = simulatedFleet({ seed: 1, hosts, updated: hosts, windows: 12 }).map(
     ({ cluster, instance }) => ({ cluster, job: 'kvm-telemetry', instance }),

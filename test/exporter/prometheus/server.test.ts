@@ -177,6 +177,19 @@ describe('a server in trouble', () => {
     });
   }
 
+  test('a long message keeps its begin, which is the query, and its end, which is the reason', async (context) => {
+    const reason = 'the number of matching timeseries exceeds 300000; narrow down the search';
+    const error = `error when executing query="${'x'.repeat(5000)}": ${reason}`;
+    const { server } = await started(
+      context,
+      (_, response) => void response.writeHead(422).end(JSON.stringify({ status: 'error', error })),
+    );
+    await assert.rejects(server.range('up', 0, 15, 15), ({ message }: Error) => {
+      assert.match(message, /query="x+…x+": the number of matching timeseries exceeds 300000; narrow down/);
+      return message.length < 500;
+    });
+  });
+
   test('422 asks for a smaller query', async (context) => {
     const { server } = await started(
       context,
