@@ -1,6 +1,5 @@
 import type { CpuTopology } from '../../probes/sys-cpu.ts';
 import type { Families } from '../metrics/families.ts';
-import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { VmAffinity } from '../model/affinity-reading.ts';
 import { DRIFT_KINDS, type DriftKind } from '../model/drift.ts';
 import type { VmStage } from '../model/stage-reading.ts';
@@ -9,18 +8,14 @@ import { addTechniques } from './techniques.ts';
 
 /** Expected and observed affinity of threads, and the stage of each VM. Computed between scrapes. */
 export function affinity(): Collector {
-  const known = new Map<string, LabelBlock<'vm' | 'thread' | 'kind'>>();
-
   return {
     name: 'affinity',
     async collect({ vms, families, affinity: reading, stages, topology, yieldIfDue }, report) {
       const kinds = possibleKinds(topology);
-      // The cache also holds labels of VMs that no longer exist. Clear it when it gets large.
-      if (known.size > 200_000) known.clear();
       for (const vm of vms) {
         await yieldIfDue();
         const where = reading.of(vm);
-        if (where !== undefined) addAffinity(families, vm.label, where, kinds, drift);
+        if (where !== undefined) addAffinity(families, vm.label, where, kinds);
         const stage = stages.of(vm);
         if (stage === undefined) continue;
         addStage(families, vm.label, stage);
@@ -29,13 +24,6 @@ export function affinity(): Collector {
       for (const problem of reading.problems) report(problem);
     },
   };
-
-  function drift(vm: string, thread: string, kind: string): LabelBlock<'vm' | 'thread' | 'kind'> {
-    const key = `${kind} ${thread} ${vm}`;
-    const block = known.get(key) ?? labelBlock({ vm, thread, kind });
-    known.set(key, block);
-    return block;
-  }
 }
 
 interface PossibleKinds {
@@ -59,17 +47,16 @@ function addAffinity(
   vm: string,
   { observed, drifts, memoryLocal, completions }: VmAffinity,
   kinds: PossibleKinds,
-  labelsOf: (vm: string, thread: string, kind: string) => LabelBlock<'vm' | 'thread' | 'kind'>,
 ): void {
   const drifting = new Set(drifts.map(({ thread, kind }) => `${kind} ${thread}`));
   for (const { label, role, expectation } of observed.threads) {
     if (expectation === undefined) continue;
     for (const kind of role === 'emulator' ? kinds.ofEmulator : kinds.ofIoPath) {
       const value = drifting.has(`${kind} ${label}`) ? 1 : 0;
-      families.add('kvm_thread_affinity_drift', labelsOf(vm, label, kind), value);
+      families.add('kvm_thread_affinity_drift', { vm, thread: label, kind }, value);
     }
   }
-  const labels = labelBlock({ vm });
+  const labels = families.block({ vm });
   const threads = new Set(drifts.map(({ thread }) => thread));
   families.add('kvm_vm_affinity_drift_threads', labels, threads.size);
   if (memoryLocal !== undefined) families.add('kvm_vm_numa_local_ratio', labels, memoryLocal);
@@ -81,7 +68,7 @@ function addAffinity(
 }
 
 function addStage(families: Families, vm: string, stage: VmStage): void {
-  const labels = labelBlock({ vm });
+  const labels = families.block({ vm });
   for (const [feature, value] of stage.features) {
     families.add('kvm_vm_feature', { vm, feature }, value);
   }
@@ -96,7 +83,7 @@ function addStage(families: Families, vm: string, stage: VmStage): void {
     families.add('kvm_vm_phase_info', { vm, phase: stage.phase }, 1);
   }
   for (const { device, locality, fairness } of stage.devices) {
-    const block = labelBlock({ vm, device });
+    const block = families.block({ vm, device });
     if (locality !== undefined) families.add('kvm_vm_queue_locality_ratio', block, locality);
     if (fairness !== undefined) families.add('kvm_vm_queue_fairness_ratio', block, fairness);
   }

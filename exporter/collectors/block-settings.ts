@@ -3,7 +3,6 @@ import type { Host } from '../../probes/host.ts';
 import type { Disk } from '../../probes/sys-block.ts';
 import { readBlockQueue, readHardwareQueues } from '../../probes/sys-block-queue.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock } from '../metrics/labels.ts';
 
 /** CPUs by hardware queue, as text. */
 type HardwareQueues = readonly (readonly [queue: number, cpus: string])[];
@@ -78,7 +77,7 @@ function addInfo(
   physical: boolean,
   { scheduler, writeCache, rotational }: Partial<Settings>,
 ): void {
-  const labels = labelBlock({
+  const labels = families.block({
     device,
     controller,
     physical,
@@ -94,7 +93,7 @@ function addGauges(
   device: string,
   { node, requests, poll, hardwareQueues }: Partial<Settings>,
 ): void {
-  const labels = labelBlock({ device });
+  const labels = families.block({ device });
   if (node !== undefined) families.add('kvm_block_numa_node', labels, node);
   if (requests !== undefined) families.add('kvm_block_queue_requests', labels, requests);
   if (poll !== undefined) families.add('kvm_block_queue_io_poll', labels, Number(poll));

@@ -5,7 +5,7 @@ import type { Disk } from '../../probes/sys-block.ts';
 import { readBlockInflight } from '../../probes/sys-block-inflight.ts';
 import { type BlockStat, readBlockStat } from '../../probes/sys-block-stat.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { withLabel } from '../metrics/labels.ts';
 import { BlockCounters } from '../model/block-counters.ts';
 import { CounterSet } from '../model/continued-counter.ts';
 import { addSettings, type CarrierSettings, readSettings } from './block-settings.ts';
@@ -53,7 +53,7 @@ function diskStat(host: Host, disk: Disk, counters: BlockCounters): BlockStat {
 }
 
 function addStat(families: Families, device: string, stat: BlockStat): void {
-  const labels = labelBlock({ device });
+  const labels = families.block({ device });
   families.add('kvm_block_reads_completed_total', labels, stat.reads);
   families.add('kvm_block_reads_merged_total', labels, stat.readsMerged);
   families.add('kvm_block_read_bytes_total', labels, stat.sectorsRead * SECTOR_SIZE);
@@ -76,7 +76,7 @@ function addInflight(families: Families, host: Host, disk: Disk): void {
   const own = readBlockInflight(host, disk.name);
   const inflight =
     own.reads + own.writes > 0 ? [own] : disk.paths.map((path) => readBlockInflight(host, path));
-  const labels = labelBlock({ device: disk.name });
+  const labels = families.block({ device: disk.name });
   families.add('kvm_block_io_now', withLabel(labels, 'direction', 'read'), sum(inflight, 'reads'));
   families.add('kvm_block_io_now', withLabel(labels, 'direction', 'write'), sum(inflight, 'writes'));
 }

@@ -2,7 +2,6 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import { USEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import { ifThere } from '../../probes/errors.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import { type CounterSet, CounterSets } from '../model/continued-counter.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 import { type CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
@@ -46,7 +45,7 @@ function addGroup(
   guarded(`${folder}/cpu.stat`, report, () => {
     const stat = getOrInsert(stats, folder, () => ifThere(() => readCpuStat(host, folder)));
     if (stat === undefined) return;
-    const labels = labelBlock({ vm, group });
+    const labels = families.block({ vm, group });
     const continued = (name: string, reading: number): number =>
       counters.one(`${group} ${name}`, folder, reading);
     const seconds = continued('throttled seconds', stat.throttledSeconds);

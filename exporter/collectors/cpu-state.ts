@@ -9,7 +9,6 @@ import {
 } from '../../probes/sys-cpufreq.ts';
 import { type IdleState, readIdleSeconds, readIdleStates } from '../../probes/sys-cpuidle.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import { CpuCredits } from '../model/cpu-credits.ts';
 import { type Collector, guarded, type Report } from './collector.ts';
 import type { IoPathCpus, RoleCpus } from './io-path-cpus.ts';
@@ -83,7 +82,7 @@ function addFrequencies(
   frequencies: ReadonlyMap<number, number>,
   policies: ReadonlyMap<number, CpuFrequencyPolicy | undefined>,
 ): void {
-  const labels = labelBlock({ vm, role });
+  const labels = families.block({ vm, role });
   const hertz = cpus.flatMap((cpu) => frequencies.get(cpu) ?? []);
   if (hertz.length > 0) {
     const mean = hertz.reduce((sum, each) => sum + each, 0) / hertz.length;

@@ -4,7 +4,7 @@ import { SourceError } from '../../probes/errors.ts';
 import { handlersOf, type InterruptLine, readInterrupts } from '../../probes/proc-interrupts.ts';
 import { readIrqEffectiveAffinity } from '../../probes/proc-irq.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { withLabel } from '../metrics/labels.ts';
 import { CpuCredits } from '../model/cpu-credits.ts';
 import { InterruptCounter } from '../model/interrupt-counter.ts';
 import {
@@ -119,7 +119,7 @@ function addQueue(
   report: Report,
 ): void {
   if (queue === undefined) return;
-  const labels = labelBlock({ controller: queue.controller, queue: queue.queue });
+  const labels = families.block({ controller: queue.controller, queue: queue.queue });
   families.add('kvm_nvme_queue_interrupts_total', labels, queue.interrupts.total);
   guarded(`${host.roots.procfs}/irq/${irq}`, report, () => {
     const cpus = formatCpuList(readIrqEffectiveAffinity(host, irq));

@@ -2,7 +2,6 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import { SourceError, sourceError } from '../../probes/errors.ts';
 import { type KvmStatisticFile, readKvmStatistic } from '../../probes/kvm-debugfs.ts';
 import { readLockdown } from '../../probes/lockdown.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { CounterSets } from '../model/continued-counter.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection, Collector, Report } from './collector.ts';
@@ -46,7 +45,7 @@ export function kvmDebugfs(
   };
 
   function collectVm({ host, families, written }: Collection, vm: Vm, report: Report): void {
-    const labels = labelBlock({ vm: vm.label });
+    const labels = families.block({ vm: vm.label });
     const already = written.get(vm.key);
     /** Values per directory, by name of the statistic. Nearly all VMs have one directory. */
     const found = new Map<string, { file: KvmStatisticFile; parts: [string, number][] }>();

@@ -1,6 +1,5 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { readSchedstat } from '../../probes/proc-schedstat.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import type { Collector } from './collector.ts';
 
 /** Run and wait time of each CPU. */
@@ -8,7 +7,7 @@ export const schedstat: Collector = {
   name: 'schedstat',
   collect({ host, families }) {
     for (const { cpu, run, wait, timeslices } of readSchedstat(host)) {
-      const labels = labelBlock({ cpu });
+      const labels = families.block({ cpu });
       families.add('kvm_cpu_run_seconds_total', labels, run / NSEC_PER_SEC);
       families.add('kvm_cpu_wait_seconds_total', labels, wait / NSEC_PER_SEC);
       families.add('kvm_cpu_timeslices_total', labels, timeslices);

@@ -5,7 +5,7 @@ import { readTaskSched, type TaskSched } from '../../probes/proc-task-sched.ts';
 import { readNohzFull } from '../../probes/sys-cpu.ts';
 import { readSchedExt } from '../../probes/sys-sched-ext.ts';
 import type { Families } from '../metrics/families.ts';
-import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
+import type { LabelBlock } from '../metrics/labels.ts';
 import { CounterSets } from '../model/continued-counter.ts';
 import { schedulingPolicy } from '../model/scheduling-policy.ts';
 import type { ThreadObservation } from '../model/vm.ts';
@@ -132,7 +132,7 @@ function addThreads(families: Families, { vm, role, cpus, threads }: RoleCpus, i
   for (const [kind, count] of kindsOf(cpus, isolation))
     families.add('kvm_vm_cpus', { vm, role, kind }, count);
   const byPolicy = new Map<PolicyLabels, number>();
-  for (const { task } of threads) addTo(byPolicy, labelBlock({ vm, role, ...schedulingPolicy(task) }), 1);
+  for (const { task } of threads) addTo(byPolicy, families.block({ vm, role, ...schedulingPolicy(task) }), 1);
   for (const [labels, count] of byPolicy) families.add('kvm_vm_scheduled_threads', labels, count);
 }
 
@@ -149,7 +149,7 @@ function readThreads(host: Host, threads: readonly ThreadObservation[], report: 
 }
 
 function addLimits(families: Families, { vm, role }: RoleCpus, threads: readonly ThreadSched[]): void {
-  const labels = labelBlock({ vm, role });
+  const labels = families.block({ vm, role });
   const known = <T>(of: (sched: TaskSched) => T | undefined): T[] =>
     threads.flatMap(({ sched }) => of(sched) ?? []);
   const mins = known(({ uclampMin }) => uclampMin);

@@ -1,7 +1,7 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { MetricName } from '../metrics/catalogue.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock, withLabel } from '../metrics/labels.ts';
+import { withLabel } from '../metrics/labels.ts';
 import type { CounterSet } from '../model/continued-counter.ts';
 import { totalsOf } from '../model/vcpu-table.ts';
 import {
@@ -72,7 +72,7 @@ export function addStatistics(
 ): Set<string> {
   const given = new Set<string>();
   const { source, types, vcpus } = statistics;
-  const labels = labelBlock({ vm });
+  const labels = families.block({ vm });
   /** @param counted the reading of a counter; the same as `reading` if it is not a sum */
   const addToVm = (name: string, reading: number, counted: number): void => {
     const metric = metrics.of('vm', name, types.get(name) ?? 'unknown');
@@ -96,7 +96,7 @@ export function addStatistics(
     return metric === undefined ? [] : [{ column, metric, isCounter: metric.type === 'counter' }];
   });
   vcpus.indexes.forEach((index, row) => {
-    const vcpu = labelBlock({ vm, vcpu: index });
+    const vcpu = families.block({ vm, vcpu: index });
     const own = counters.part(index);
     for (const { column, metric, isCounter } of ofVcpus) {
       const value = vcpus.values[row * vcpus.names.length + column] ?? Number.NaN;
@@ -152,7 +152,7 @@ function addKernelFacts(
 
 function addIothreads(families: Families, vm: string, iothreads: readonly Iothread[]): void {
   for (const { id, pollMaxSeconds, pollGrow, pollShrink, aioMaxBatch } of iothreads) {
-    const labels = labelBlock({ vm, iothread: id });
+    const labels = families.block({ vm, iothread: id });
     families.add('kvm_iothread_poll_max_seconds', labels, pollMaxSeconds);
     families.add('kvm_iothread_poll_grow', labels, pollGrow);
     families.add('kvm_iothread_poll_shrink', labels, pollShrink);
@@ -171,7 +171,7 @@ function isDedicated(disk: Disk, disks: readonly Disk[]): boolean | undefined {
 }
 
 function addDisk(families: Families, vm: string, disk: Disk, dedicated: boolean | undefined): void {
-  const labels = labelBlock({ vm, disk: disk.name });
+  const labels = families.block({ vm, disk: disk.name });
   const threads = [...new Set(disk.iothreads ?? [])].join(',');
   families.add(
     'kvm_vm_disk_info',
@@ -195,7 +195,7 @@ function addDiskCounters(
   { name: disk, read, write, flush, discard }: Disk,
   continued: (name: string, reading: number) => number,
 ): void {
-  const labels = labelBlock({ vm, disk });
+  const labels = families.block({ vm, disk });
   const add = (metric: DiskCounter, reading: number | undefined): void => {
     if (reading !== undefined) families.add(metric, labels, continued(metric, reading));
   };

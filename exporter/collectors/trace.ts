@@ -1,7 +1,6 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { SourceError } from '../../probes/errors.ts';
 import type { Families } from '../metrics/families.ts';
-import { labelBlock } from '../metrics/labels.ts';
 import { CounterSet } from '../model/continued-counter.ts';
 import { writeTo } from '../model/notify-addresses.ts';
 import { Queues } from '../model/queues.ts';
@@ -115,7 +114,7 @@ function addState(families: Families, { backend, sets, costRatio, costFactor }: 
   if (costRatio !== undefined) families.add('kvm_telemetry_trace_cost_ratio', {}, costRatio);
   if (costFactor !== undefined) families.add('kvm_telemetry_trace_cost_factor', {}, costFactor);
   for (const { set, entries, dropped, activeRatio, sampledRatio } of sets) {
-    const labels = labelBlock({ set });
+    const labels = families.block({ set });
     families.add('kvm_telemetry_trace_dropped_total', labels, dropped);
     families.add('kvm_telemetry_trace_map_entries', labels, entries);
     families.add('kvm_telemetry_trace_active_ratio', labels, activeRatio);

@@ -1,5 +1,6 @@
 import { catalogue, type HistogramName, type LabelsOf, type MetricName } from './catalogue.ts';
-import { type LabelBlock, type LabelValue, labelBlock } from './labels.ts';
+import { LabelCache } from './label-cache.ts';
+import type { LabelBlock, LabelValue } from './labels.ts';
 import type { Exports } from './profiles.ts';
 import { type Cut, ownerOf, Shares } from './shares.ts';
 
@@ -50,7 +51,12 @@ export class Families {
   /** No check for room is needed up to this number of series. */
   #freeUpTo: number;
 
-  constructor(maxSeries: number, exports: Exports = () => true) {
+  /** @param labels blocks of the collections before */
+  constructor(
+    maxSeries: number,
+    exports: Exports = () => true,
+    private readonly labels = new LabelCache(),
+  ) {
     this.#maxSeries = maxSeries;
     this.#exports = exports;
     this.#freeUpTo = maxSeries;
@@ -78,12 +84,17 @@ export class Families {
 
   /** Adds a sample of a metric from the catalogue. Ignores values that are not finite. */
   add<M extends MetricName>(name: M, labels: Labels<LabelsOf<M>>, value: number): void {
-    this.#push(this.#families.get(name) ?? this.#fromCatalogue(name), blockOf(labels), value);
+    this.#push(this.#families.get(name) ?? this.#fromCatalogue(name), this.block(labels), value);
   }
 
   /** Adds a sample of a metric whose name comes from the running kernel. */
   addNamed<L extends string>(metric: FamilyHead, labels: Labels<L>, value: number): void {
-    this.#push(this.#families.get(metric.name) ?? this.#start(metric), blockOf(labels), value);
+    this.#push(this.#families.get(metric.name) ?? this.#start(metric), this.block(labels), value);
+  }
+
+  /** Labels for several series of one entity, formatted once. */
+  block<L extends string>(labels: Labels<L>): LabelBlock<L> {
+    return typeof labels === 'string' ? labels : this.labels.of(labels);
   }
 
   /** Adds a histogram of one entity: all buckets, or none if they do not fit. `+Inf` comes from count. */
@@ -94,15 +105,15 @@ export class Families {
   ): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
     const size = buckets.length + 2 + (sum === undefined ? 0 : 1);
-    const all = blockOf(labels);
+    const all = this.block(labels);
     if (!this.#admits(family, all, size)) return;
     const push = (suffix: string, block: string, value: number): void => {
       family.suffixes.push(suffix);
       family.labels.push(block);
       family.values.push(value);
     };
-    for (const bucket of buckets) push('_bucket', `${all},le="${bucket.le}"`, bucket.count);
-    push('_bucket', `${all},le="+Inf"`, count);
+    for (const bucket of buckets) push('_bucket', this.labels.bucket(all, bucket.le), bucket.count);
+    push('_bucket', this.labels.bucket(all, Number.POSITIVE_INFINITY), count);
     if (sum !== undefined) push('_sum', all, sum);
     push('_count', all, count);
   }
@@ -164,7 +175,7 @@ export class Families {
 
   /** An independent copy of the current content. */
   copy(): Families {
-    const copy = new Families(this.#maxSeries, this.#exports);
+    const copy = new Families(this.#maxSeries, this.#exports, this.labels);
     copy.#hidden = this.#hidden;
     copy.#series = this.#series;
     copy.#trimmed = this.#trimmed;
@@ -185,7 +196,7 @@ export class Families {
   /** Adds a sample that must never be dropped: one of the exporter's own. */
   addUnlimited<M extends MetricName>(name: M, labels: Labels<LabelsOf<M>>, value: number): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
-    family.labels.push(blockOf(labels));
+    family.labels.push(this.block(labels));
     family.values.push(value);
   }
 
@@ -209,10 +220,6 @@ export class Families {
     this.#families.set(name, family);
     return family;
   }
-}
-
-function blockOf<L extends string>(labels: Labels<L>): LabelBlock<L> {
-  return typeof labels === 'string' ? labels : labelBlock(labels);
 }
 
 /** Keeps the wanted samples, in place. A histogram of one entity is kept or removed as a whole. */

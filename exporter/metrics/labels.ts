@@ -13,10 +13,14 @@ export type LabelValue = string | number | boolean | undefined;
 
 /** @param labels in the metric's order; undefined is written as an empty value */
 export function labelBlock<L extends string>(labels: Readonly<Record<L, LabelValue>>): LabelBlock<L> {
-  let block = '';
-  for (const name in labels)
-    block += `${block === '' ? '' : ','}${name}="${escapeLabel(String(labels[name] ?? ''))}"`;
-  return block as LabelBlock<L>;
+  return Object.entries<LabelValue>(labels)
+    .map(([name, value]) => labelText(name, value))
+    .join(',') as LabelBlock<L>;
+}
+
+/** One label as written between the braces. */
+export function labelText(name: string, value: LabelValue): string {
+  return `${name}="${escapeLabel(String(value ?? ''))}"`;
 }
 
 /** Appends one label. */

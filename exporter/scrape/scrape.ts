@@ -6,6 +6,7 @@ import type { Sampler } from '../assessment/sampler.ts';
 import type { Collection, Collector, CollectorSettings } from '../collectors/collector.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { Families, type Family } from '../metrics/families.ts';
+import { LabelCache } from '../metrics/label-cache.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { Exports } from '../metrics/profiles.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
@@ -91,7 +92,9 @@ export class Scrape {
     dependencies: ScrapeDependencies,
     private settings: ScrapeSettings,
   ) {
-    const start = (deadline: number): Underway<ScrapeResult> => begin(dependencies, this.settings, deadline);
+    const labels = new LabelCache();
+    const start = (deadline: number): Underway<ScrapeResult> =>
+      begin(dependencies, this.settings, labels, deadline);
     this.#work = new SharedWork(start, isComplete, () => dependencies.onCoalesced());
   }
 
@@ -117,11 +120,12 @@ function isCut(problem: SourceError): boolean {
 function begin(
   dependencies: ScrapeDependencies,
   settings: ScrapeSettings,
+  labels: LabelCache,
   deadline: number,
 ): Underway<ScrapeResult> {
   const { host, inventory, sampler } = dependencies;
   const isPatient = deadline - performance.now() >= (dependencies.patientMs ?? PATIENT_MS);
-  const families = new Families(settings.maxSeries, settings.exports);
+  const families = new Families(settings.maxSeries, settings.exports, labels);
   const results = new Map<string, MutableCollectorResult>();
   const yielder = new Yielder();
   const collectors = dependencies.collectors.filter(
@@ -173,6 +177,7 @@ function begin(
     for (const [name, { problems }] of results)
       logProblems(dependencies.problemLog, name, problems, isPatient);
     families.settle();
+    labels.trim(families.taken);
     dependencies.seriesLog.update(families.cuts);
     addSelf(dependencies.build, families, results);
     return { families: families.sorted(), results, exports: settings.exports };

@@ -1,0 +1,64 @@
+import { getOrInsert } from '../../kernel/maps.ts';
+import { type LabelBlock, type LabelValue, labelText } from './labels.ts';
+
+/** More blocks than a collection uses are kept up to this multiple, so that VMs that ended do not fill the memory. */
+const MAX_UNUSED = 2;
+const MIN_BLOCKS = 10_000;
+
+/** The labels up to here, and what may follow, by name and value. */
+interface Node {
+  readonly text: string;
+  /** Most blocks are not continued. */
+  next?: Map<string, Map<LabelValue, Node>>;
+}
+
+/**
+ * Label blocks that were formatted before. Nearly all series of a collection have the labels of the one before: formatting them
+ * again would be the largest part of what the garbage collector moves.
+ */
+export class LabelCache {
+  #root: Node = { text: '' };
+  #blocks = 0;
+  /** Blocks of a histogram's buckets, by the block without `le`. */
+  #buckets = new Map<string, Map<number, string>>();
+
+  /** Number of blocks. */
+  get size(): number {
+    return this.#blocks;
+  }
+
+  /** The same block as `labelBlock(labels)`. */
+  of<L extends string>(labels: Readonly<Record<L, LabelValue>>): LabelBlock<L> {
+    let node = this.#root;
+    for (const name in labels) node = this.#after(node, name, labels[name]);
+    return node.text as LabelBlock<L>;
+  }
+
+  /** The block of a histogram's bucket. @param le upper bound, which may be infinite */
+  bucket(block: string, le: number): string {
+    const buckets = getOrInsert(this.#buckets, block, () => new Map<number, string>());
+    return getOrInsert(buckets, le, () => {
+      this.#blocks++;
+      return [block, ',le="', le === Number.POSITIVE_INFINITY ? '+Inf' : le, '"'].join('');
+    });
+  }
+
+  /** Forgets all blocks if there are many more than a collection of `used` series needs. */
+  trim(used: number): void {
+    if (this.#blocks <= MAX_UNUSED * used + MIN_BLOCKS) return;
+    this.#root = { text: '' };
+    this.#buckets = new Map();
+    this.#blocks = 0;
+  }
+
+  #after(node: Node, name: string, value: LabelValue): Node {
+    node.next ??= new Map();
+    const values = getOrInsert(node.next, name, () => new Map<LabelValue, Node>());
+    return getOrInsert(values, value, () => {
+      this.#blocks++;
+      const label = labelText(name, value);
+      // join() creates a flat string.
+      return { text: node.text === '' ? label : [node.text, label].join(',') };
+    });
+  }
+}
