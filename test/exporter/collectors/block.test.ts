@@ -169,6 +169,21 @@ test('paths that agree are one device', async (context) => {
   ]);
 });
 
+test('requests in flight are those of the multipath disk, or else of its paths', async (context) => {
+  const { tree, collect } = collector(context);
+  multipath(tree, { inflight: '1 7' });
+  const inflight = async (own: string): Promise<number[]> => {
+    tree.write('sys/devices/virtual/block/nvme0n1/inflight', `${own}\n`);
+    const samples = await collect();
+    return ['read', 'write'].map((direction) =>
+      sample(samples, 'kvm_block_io_now', { device: 'nvme0n1', direction }),
+    );
+  };
+  assert.deepEqual(await inflight('0 5'), [0, 5]);
+  assert.deepEqual(await inflight('4 0'), [4, 0]);
+  assert.deepEqual(await inflight('0 0'), [1, 7]);
+});
+
 test('a setting in which the paths differ is shown for each path and not for the disk', async (context) => {
   const { tree, collect } = collector(context);
   multipath(tree, {

@@ -131,19 +131,24 @@ test('pressure that cannot be read is reported each time; a file that appears is
   assert.equal(sample(await scrape(), 'kvm_vm_pressure_seconds_total', pressure), 2.5);
 });
 
-test('what happens in a cgroup of two VMs is shown under its path, and its pressure is of neither', async (context) => {
+test('what happens in a cgroup of several VMs is shown under its path, and its pressure is of neither', async (context) => {
   const tree = withVm(context, '0::/user.slice\n');
-  tree.process(qemuProcess(20, 'db'));
-  tree.write('proc/20/cgroup', '0::/user.slice\n');
+  for (const [pid, name] of [
+    [20, 'db'],
+    [30, 'mail'],
+  ] as const) {
+    tree.process(qemuProcess(pid, name));
+    tree.write(`proc/${pid}/cgroup`, '0::/user.slice\n');
+  }
   writeV2(tree, '/user.slice', { quota: '1000', periods: 9, throttled: 8, usec: 4_000_000 });
   tree.write('sys/fs/cgroup/user.slice/io.pressure', 'full avg10=0.00 avg60=0.00 avg300=0.00 total=1\n');
   const { scrape } = await exporterOf(context, tree);
   const samples = await scrape();
-  for (const vm of ['web', 'db']) {
+  for (const vm of ['web', 'db', 'mail']) {
     const labels = { vm, group: '/user.slice' };
     assert.equal(sample(samples, 'kvm_vm_throttled_seconds_total', labels), 4);
   }
-  assert.equal(series(samples, 'kvm_vm_throttled_seconds_total').length, 2);
+  assert.equal(series(samples, 'kvm_vm_throttled_seconds_total').length, 3);
   assert.deepEqual(series(samples, 'kvm_vm_pressure_seconds_total'), []);
 });
 
@@ -175,6 +180,10 @@ test('one broken file costs only what it holds', async (context) => {
   const samples = await scrape();
   assert.deepEqual(throttled(samples), { vm: 1 });
   assert.equal(success(samples, 'cpu_quota'), 0);
+  tree.write(`sys/fs/cgroup${SCOPE}/libvirt/vcpu0/cpu.max`, '1000 100000\n');
+  const repaired = await scrape();
+  assert.deepEqual(throttled(repaired), { vm: 1, vcpu0: 1 }, 'read again at once');
+  assert.equal(success(repaired, 'cpu_quota'), 1);
 });
 
 test("the host's pressure is in seconds; a kernel without it has none", async (context) => {
