@@ -15,7 +15,7 @@ const { values: options } = parseArgs({
     hosts: { type: 'string', default: '10000' },
     vms: { type: 'string', default: '4' },
     hours: { type: 'string', default: '24' },
-    /** A word for `-search.maxUniqueTimeseries`. */
+    /** For `-search.maxUniqueTimeseries`. */
     series: { type: 'string', default: '300000' },
   },
 });
@@ -24,6 +24,8 @@ const VMS = Number(options.vms);
 const SECONDS = 300;
 const START = 1_760_004_000;
 const LINES = 500;
+/** As in bench/fleet.ts. */
+const CLUSTERS = 20;
 const windows = (Number(options.hours) * 3600) / SECONDS;
 
 exitBySignal();
@@ -34,8 +36,8 @@ const { url, pid, stop } = await startVictoria(`${folder}/store`, [
 const times = Array.from({ length: windows }, (_, i) => (START + (i + 1) * SECONDS - 1) * 1000);
 const sent = { series: 0, samples: 0 };
 let batch: string[] = [];
-for (const host of simulatedFleet({ seed: 1, hosts: HOSTS, updated: (HOSTS * 3) / 4, windows }))
-  await writeHost(host);
+const fleet = simulatedFleet({ seed: 1, hosts: HOSTS, updated: (HOSTS * 3) / 4, windows });
+for (const [i, host] of fleet.entries()) await writeHost({ ...host, cluster: `c${i % CLUSTERS}` });
 await flush();
 await fetch(`${url}/internal/force_flush`);
 note(`${sent.series} series and ${sent.samples} samples of ${HOSTS} hosts are in the store`);

@@ -44,7 +44,7 @@ const AGENTS = ['vmagent', 'prometheus'] as const;
 type Agent = (typeof AGENTS)[number];
 
 const COUNTERS =
-  /^((?:prometheus_remote_storage_samples_(?:failed|retried)|vmagent_remotewrite_(?:packets_dropped|retries_count)|vm_rows_ignored|vm_promscrape_(?:scrapes_skipped_by_sample_limit|max_scrape_size_exceeded_errors)|prometheus_target_scrapes_(?:exceeded_sample_limit|sample_out_of_bounds|exceeded_body_size_limit))_total|vm_storage_is_read_only|process_resident_memory_bytes)(\{[^}]*\})? (\S+)$/gm;
+  /^((?:prometheus_remote_storage_samples_(?:failed|retried)|vmagent_remotewrite_(?:packets_dropped|retries_count)|vm_rows_ignored|vm_promscrape_(?:scrapes_skipped_by_sample_limit|max_scrape_size_exceeded_errors)|prometheus_target_scrapes_(?:exceeded_sample_limit|sample_out_of_bounds|sample_out_of_order|exceeded_body_size_limit))_total|vm_storage_is_read_only|process_resident_memory_bytes)(\{[^}]*\})? (\S+)$/gm;
 
 /** What the agents and the store meet, while it lasts. */
 interface World {
@@ -114,9 +114,7 @@ exitBySignal();
 const { path: top, remove } = memoryFolder('kvm-telemetry-faults-');
 const page = minimalPage().replace('@VCPUS@', '');
 const million = `${Array.from({ length: MILLION }, (_, i) => `kvm_vm_vcpus{vm="rogue${i}"} 1`).join('\n')}\n`;
-const rows: string[][] = [
-  ['fault', 'agent', 'scrapes', 'samples missing', 'found now', 'scrapes failed', 'counters'],
-];
+const rows: string[][] = [['fault', 'agent', 'scrapes', 'samples missing', 'scrapes failed', 'counters']];
 for (const [i, fault] of FAULTS.entries()) {
   if (!fault.name.includes(options.only)) continue;
   note(fault.name);
@@ -196,7 +194,6 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   for (const agent of AGENTS) {
     const own = [...target].filter(([key]) => key.startsWith(`${agent}/`));
     const samples = [...(stored.get(agent)?.values() ?? [])].reduce((sum, { length }) => sum + length, 0);
-    const now = await number(store, `count(kvm_telemetry_series{cluster="${agent}"})`);
     const down = await number(store, `sum(count_over_time((up{cluster="${agent}"} == 0)[10m:${INTERVAL}s]))`);
     const urls = agents.filter(({ name }) => name.startsWith(agent)).map(({ url }) => url);
     found.push([
@@ -204,11 +201,11 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
       agent,
       `${own.reduce((sum, [, count]) => sum + count, 0)}, ${samples} stored`,
       String(missing.get(agent)),
-      `${now} of ${HOSTS}`,
       String(down),
-      [...urls, store]
-        .flatMap((url) => changes(before.get(url), during.get(url), after.get(url)))
-        .join('; ') || '-',
+      [
+        ...(died ? ['the store died'] : []),
+        ...[...urls, store].flatMap((url) => changes(before.get(url), during.get(url), after.get(url))),
+      ].join('; ') || '-',
     ]);
   }
   await programs.stopAll();
