@@ -120,7 +120,8 @@ function namelessOf(
 /** Whether the decided role matches what is now known about the thread. */
 function agrees({ tid, role, label }: VmThread, vm: Vm, iothread: string | undefined): boolean {
   const vcpu = vm.vcpuThreads.get(tid);
-  if (vcpu !== undefined) return role === 'vcpu' && label.startsWith(`vcpu${vcpu}`);
+  // `vcpu1`, and `vcpu1~2` if there are two; not `vcpu10`.
+  if (vcpu !== undefined) return role === 'vcpu' && label.split('~')[0] === `vcpu${vcpu}`;
   if (vm.kvmVcpus.has(tid)) return role === 'vcpu';
   return iothread === undefined || role === 'iothread' || role === 'monitor';
 }

@@ -146,6 +146,15 @@ test('a vCPU that KVM names later replaces what the name said, and is then kept'
   assert.deepEqual(observed(table, tree, moved)[1], '11 vcpu vcpu1');
 });
 
+test('vCPU 1 does not keep the label of vCPU 10', (context) => {
+  const tree = treeWith(context, { tid: 11, comm: MAIN });
+  const table = new ThreadTable();
+  // KVM knows the APIC id, the monitor the index.
+  const labels = (more: Partial<Vm>): string | undefined => observed(table, tree, vmWith(more))[1];
+  assert.equal(labels({ kvmVcpus: new Map([[11, 10]]) }), '11 vcpu vcpu10');
+  assert.equal(labels({ vcpuThreads: new Map([[11, 1]]) }), '11 vcpu vcpu1');
+});
+
 test('an IOThread that the monitor names replaces what the name said; vCPUs and the monitor stay', (context) => {
   const tree = treeWith(
     context,
