@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { recordingRules } from '../../alerts/recording.ts';
 import { alertingFile, recordingFile } from '../../alerts/rule-files.ts';
@@ -12,6 +12,7 @@ import { recordedAllowList } from '../../scripts/fleet.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { generated, panelsOf, queriesOf } from '../../testing/generated.ts';
+import { httpServer } from '../../testing/http-server.ts';
 import { until } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
 
@@ -36,6 +37,19 @@ interface File {
   }[];
 }
 const read = (name: string): File => parse(readFileSync(`${FOLDER}/${name}`, 'utf8')) as File;
+
+/** Starts programs that end with the test, and reads where they listen. */
+function starterOf(context: TestContext): (program: string, args: readonly string[]) => Promise<string> {
+  return async (program, args) => {
+    const child = spawn(program, args, { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    context.after(async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    return `http://127.0.0.1:${await listeningPort(child)}`;
+  };
+}
 
 test('promtool accepts the configurations of Prometheus, and the rules', (context) => {
   if (!hasTool(context, 'promtool', 'prometheus')) return;
@@ -90,6 +104,59 @@ test('every recorded series and every query of the fleet dashboard passes the al
   }
 });
 
+test('the agents count what a store refuses in the counters of KvmTelemetrySamplesLost', async (context) => {
+  if (
+    !hasTool(context, 'prometheus', 'prometheus') ||
+    !hasTool(context, 'victoria-metrics', 'victoria-metrics') ||
+    !hasTool(context, 'vmagent', 'victoria-metrics')
+  )
+    return;
+  const folder = temporaryFolder(context);
+  const start = starterOf(context);
+  // The exporter, and a store that takes nothing.
+  const other = await httpServer(context, (request, response) => {
+    request.resume();
+    response.statusCode = request.method === 'POST' ? 400 : 200;
+    response.end(request.method === 'POST' ? 'out of order sample' : 'kvm_vm_vcpus{vm="db"} 4\n');
+  });
+  for (const name of ['vmagent.yml', 'prometheus-agent.yml']) {
+    const config = parse(readFileSync(`${FOLDER}/${name}`, 'utf8'));
+    config.global.scrape_interval = '1s';
+    config.global.scrape_timeout = '1s';
+    const [job] = config.scrape_configs;
+    config.scrape_configs = [
+      { ...job, file_sd_configs: undefined, static_configs: [{ targets: [new URL(other).host] }] },
+    ];
+    for (const write of config.remote_write ?? []) write.url = `${other}/api/v1/write`;
+    writeFileSync(join(folder, name), stringify(config));
+  }
+  const [prometheus, vmagent, victoria] = await Promise.all([
+    start('prometheus', [
+      '--enable-feature=agent',
+      `--config.file=${folder}/prometheus-agent.yml`,
+      `--storage.agent.path=${folder}/wal`,
+      '--web.listen-address=127.0.0.1:0',
+    ]),
+    start('vmagent', [
+      `-promscrape.config=${folder}/vmagent.yml`,
+      `-remoteWrite.url=${other}/api/v1/write`,
+      `-remoteWrite.tmpDataPath=${folder}/queue`,
+      '-httpListenAddr=127.0.0.1:0',
+    ]),
+    start('victoria-metrics', [`-storageDataPath=${folder}/store`, '-httpListenAddr=127.0.0.1:0']),
+  ]);
+  const counted = async (url: string, name: string): Promise<number> => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))];
+    assert(values.length > 0, name);
+    return Math.max(...values.map(([, value]) => Number(value)));
+  };
+  await until(async () => (await counted(prometheus, 'prometheus_remote_storage_samples_failed_total')) > 0);
+  await until(async () => (await counted(vmagent, 'vmagent_remotewrite_packets_dropped_total')) > 0);
+  assert.equal(await counted(vmagent, 'vm_persistentqueue_bytes_dropped_total'), 0);
+  assert.equal(await counted(victoria, 'vm_rows_ignored_total'), 0);
+});
+
 test('any external label of the agent is on the recorded series that reach the store', async (context) => {
   if (
     !hasTool(context, 'prometheus', 'prometheus') ||
@@ -97,15 +164,7 @@ test('any external label of the agent is on the recorded series that reach the s
   )
     return;
   const folder = temporaryFolder(context);
-  const start = async (program: string, args: readonly string[]): Promise<string> => {
-    const child = spawn(program, args, { stdio: 'ignore' });
-    const ended = new Promise((resolve) => child.once('close', resolve));
-    context.after(async () => {
-      child.kill('SIGKILL');
-      await ended;
-    });
-    return `http://127.0.0.1:${await listeningPort(child)}`;
-  };
+  const start = starterOf(context);
   const listen = '127.0.0.1:0';
   const store = await start('victoria-metrics', [
     `-storageDataPath=${folder}/store`,
