@@ -267,10 +267,13 @@ const derived = {
   ),
 } as const;
 
+/** States of a VM that is on another host. */
+export const ELSEWHERE = regexp('inmigrate|postmigrate');
+
 const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {}), HOST);
 
 /** VMs that are somewhere else: a live migration has a process at its source and one at its destination. */
-const elsewhere = gauge('kvm_vm_state_info', { state: regexp('inmigrate|postmigrate') });
+const elsewhere = gauge('kvm_vm_state_info', { state: ELSEWHERE });
 const here = <L extends string>(vms: Vector<L | Vm>): Vector<L | Vm> => unless(vms, on(...VM), elsewhere);
 
 /** Sums over the VMs of a host, for dashboards of many hosts. */

@@ -1,5 +1,5 @@
 import type { Dashboard } from '@grafana/schema';
-import { HOST, kicksInjectionsEois, ofVm, VM } from '../alerts/recording.ts';
+import { ELSEWHERE, HOST, kicksInjectionsEois, ofVm, VM } from '../alerts/recording.ts';
 import { diskLatency, MIN_IOPS, pollingRegressed, vcpuStarved } from '../alerts/thresholds.ts';
 import {
   add,
@@ -18,6 +18,7 @@ import {
   subquery,
   sum,
   topk,
+  unless,
   type Vector,
 } from '../promql/promql.ts';
 import { marks } from './annotations.ts';
@@ -50,6 +51,9 @@ import { cluster, datasource, instance, job, vm } from './variables.ts';
 
 const CPU = [...HOST, 'cpu'] as const;
 const DEVICE = [...HOST, 'device'] as const;
+const elsewhere = vmGauge('kvm_vm_state_info', { state: ELSEWHERE });
+const vcpusHere = unless(vmGauge('kvm_vm_vcpus'), on(...VM), elsewhere);
+const ONCE = ' One that arrives by live migration, or that has left, counts at its other end.';
 const exits = ofVm.exits(RATE, OF_VMS);
 const ios = ofVm.ios(RATE, OF_VMS);
 const onIoPath = sum(ofVm.ioPathEvents(RATE, { ...OF_VMS, ...kicksInjectionsEois }), VM);
@@ -83,8 +87,8 @@ export const host = (): Dashboard =>
       {
         title: 'Now',
         panels: [
-          currentValue('VMs', 'Running VMs.', count(vmGauge('kvm_vm_vcpus'), [])),
-          currentValue('vCPUs', 'Number of vCPUs of all VMs.', sum(vmGauge('kvm_vm_vcpus'), [])),
+          currentValue('VMs', `VMs on the host.${ONCE}`, count(vcpusHere, [])),
+          currentValue('vCPUs', `Number of vCPUs of all VMs.${ONCE}`, sum(vcpusHere, [])),
           currentValue('Exits', 'VM exits per second of all VMs.', sum(exits, []), { unit: 'eps' }),
           currentValue('I/Os', 'I/Os per second of all VMs.', sum(ios, []), { unit: 'iops' }),
           currentValue(

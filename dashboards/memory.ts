@@ -11,7 +11,7 @@ interface Size {
   readonly min: number;
 }
 
-const NO_MIGRATION = `No live migration from here that a monitor reports. ${FULL}`;
+const NO_MIGRATION = 'No VM is sent. Exported with --profile=full';
 
 export function memoryOnNodes(size: Size): Panel {
   return new TimeSeries({

@@ -8,6 +8,17 @@ import { unexpected } from './qmp-unexpected.ts';
 const MAX_LINE = 16 * 1024 * 1024;
 /** Limit while no request is pending: only events arrive then, the longest of which have a few KiB. */
 const MAX_IDLE_LINE = 256 * 1024;
+/** Migrations that ended between two rounds: more are counted, without their status. */
+const MAX_ENDINGS = 8;
+const ENDED: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled']);
+
+/** Live migrations whose end QEMU announced on a connection. */
+export interface QmpEndings {
+  readonly count: number;
+  /** Status of the last ones, in order: `cancelled`, ... */
+  readonly last: readonly string[];
+}
+
 /** Maximum of events and empty lines between two responses. */
 const MAX_EVENTS = 10_000;
 
@@ -23,6 +34,7 @@ interface Message {
   readonly return?: unknown;
   readonly error?: unknown;
   readonly event?: unknown;
+  readonly data?: unknown;
   readonly QMP?: unknown;
 }
 
@@ -37,6 +49,7 @@ export class QmpConnection {
   readonly #waiting = new Map<string, Waiting>();
   readonly #lines = new QmpLines();
   #events = 0;
+  #endings: QmpEndings = { count: 0, last: [] };
   #nextId = 1;
   #closed: SourceError | undefined;
   #greeting: Waiting | undefined;
@@ -74,6 +87,11 @@ export class QmpConnection {
 
   get isOpen(): boolean {
     return this.#closed === undefined;
+  }
+
+  /** QEMU announces them if a client enabled the migration capability `events`, as libvirt does. */
+  get endings(): QmpEndings {
+    return this.#endings;
   }
 
   /** @returns QEMU's response, not yet validated. @throws SourceError; `absent` contains QEMU's own error */
@@ -149,7 +167,7 @@ export class QmpConnection {
     }
     if (typeof message !== 'object' || message === null) this.#fail(malformed(this.path, line));
     else if (this.#greeting !== undefined) this.#takeGreeting(message, line);
-    else if (message.event !== undefined) this.#takeEvent();
+    else if (message.event !== undefined) this.#takeEvent(message);
     else this.#takeReply(message, line);
   }
 
@@ -164,7 +182,12 @@ export class QmpConnection {
     greeting.resolve(message.QMP);
   }
 
-  #takeEvent(): void {
+  #takeEvent({ event, data }: Message = {}): void {
+    const status = event === 'MIGRATION' ? (data as { status?: unknown } | null)?.status : undefined;
+    if (ENDED.has(status)) {
+      const { count, last } = this.#endings;
+      this.#endings = { count: count + 1, last: [...last, String(status)].slice(-MAX_ENDINGS) };
+    }
     if (++this.#events > MAX_EVENTS) this.#fail(new SourceError('too_large', this.path, 'a flood of events'));
   }
 

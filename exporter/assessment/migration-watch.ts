@@ -11,6 +11,8 @@ interface Known {
   readonly direction: Migration['direction'] | undefined;
   /** How the last one ended; empty: it runs, there was none, or the monitor did not report it. */
   readonly outcome: string;
+  /** As of the last round in which none ran: one that ends while the monitor answers is not yet in its answer. */
+  readonly endings: Migration['endings'];
 }
 
 /**
@@ -33,9 +35,16 @@ export class MigrationWatch {
     const events: HostEvent[] = [];
     for (const vm of vms) {
       const before = this.#known.get(vm.key);
-      const now = stateOf(vm, threadsOf(vm), migrationOf(vm));
+      const migration = migrationOf(vm);
+      const running = runningOf(threadsOf(vm), migration);
+      const now: Known = {
+        label: vm.label,
+        direction: running,
+        outcome: running === undefined && migration !== undefined ? outcomeOf(migration) : '',
+        endings: running === undefined || before === undefined ? migration?.endings : before.endings,
+      };
       next.set(vm.key, now);
-      if (before !== undefined) events.push(...changesOf(before, now, migrationOf(vm)?.direction));
+      if (before !== undefined) events.push(...changesOf(before, now, migration?.direction));
     }
     for (const [key, { label, direction }] of this.#known)
       if (direction !== undefined && !next.has(key))
@@ -45,26 +54,33 @@ export class MigrationWatch {
   }
 }
 
-function stateOf({ label }: Vm, threads: Iterable<VmThread>, migration: Migration | undefined): Known {
-  if ([...threads].some(({ comm }) => SENDS.test(comm))) return { label, direction: 'outgoing', outcome: '' };
-  if (migration === undefined) return { label, direction: undefined, outcome: '' };
-  if (!hasEnded(migration.status)) return { label, direction: migration.direction, outcome: '' };
-  return { label, direction: undefined, outcome: outcomeOf(migration) };
+/** @returns the direction of the migration that runs */
+function runningOf(
+  threads: Iterable<VmThread>,
+  migration: Migration | undefined,
+): Migration['direction'] | undefined {
+  if ([...threads].some(({ comm }) => SENDS.test(comm))) return 'outgoing';
+  return migration === undefined || hasEnded(migration.status) ? undefined : migration.direction;
 }
 
 /** @param last direction of the last migration that the monitor reports */
 function changesOf(before: Known, now: Known, last: Migration['direction'] | undefined): HostEvent[] {
-  if (before.direction === now.direction) {
-    // It began and ended between two rounds.
-    const isNew = now.direction === undefined && now.outcome !== '' && now.outcome !== before.outcome;
-    return isNew ? [event('migration_ended', now.label, last ?? 'outgoing', now.outcome)] : [];
-  }
-  return [
-    ...(before.direction === undefined
-      ? []
-      : [event('migration_ended', now.label, before.direction, now.outcome)]),
-    ...(now.direction === undefined ? [] : [event('migration_began', now.label, now.direction, '')]),
-  ];
+  const direction = before.direction ?? last ?? 'outgoing';
+  const ended = outcomesOf(before, now).map((how) => event('migration_ended', now.label, direction, how));
+  const began = now.direction !== undefined && now.direction !== before.direction;
+  return began ? [...ended, event('migration_began', now.label, now.direction, '')] : ended;
+}
+
+/** How the migrations ended since the round before. */
+function outcomesOf(before: Known, now: Known): readonly string[] {
+  if (now.direction !== undefined && now.direction === before.direction) return [];
+  const announced = (now.endings?.count ?? 0) - (before.endings?.count ?? 0);
+  // Only their status is known of those before the last one.
+  if (now.direction === undefined && announced > 1)
+    return [...(now.endings?.last.slice(-announced, -1) ?? []), now.outcome];
+  // Two of the same result in different rounds, or one that began and ended between two.
+  const isNew = announced === 1 || (now.outcome !== '' && now.outcome !== before.outcome);
+  return before.direction !== undefined || (now.direction === undefined && isNew) ? [now.outcome] : [];
 }
 
 /** `completed in 2.531 s, the guest paused for 3 ms` */

@@ -1,5 +1,6 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import type { NotifyAddress } from '../../probes/bpf/kvm-rows.ts';
+import type { QmpEndings } from '../../probes/qmp-connection.ts';
 import type { QmpMigration } from '../../probes/qmp-migrate.ts';
 import type { StatisticType } from '../../probes/qmp-stats.ts';
 import type { VcpuTable } from './vcpu-table.ts';
@@ -57,6 +58,8 @@ export interface Histogram {
 /** The last live migration of a VM. */
 export interface Migration extends QmpMigration {
   readonly direction: 'outgoing' | 'incoming';
+  /** Those that ended since the monitor was connected; undefined if nothing announces them. */
+  readonly endings?: QmpEndings;
 }
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);

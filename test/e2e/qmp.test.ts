@@ -274,6 +274,22 @@ test('a live migration from one QEMU to another: progress, events, no counter fa
 
   const execute = (command: string, args: object = {}): Promise<unknown> =>
     qmpCommand(source.monitor, { execute: command, arguments: args });
+  // Two with the same result, for which query-migrate has one answer: QEMU announces each if a client asked for that.
+  await execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+  await execute('migrate-set-parameters', { 'max-bandwidth': 1000 });
+  const status = async () => ((await execute('query-migrate')) as { status?: string }).status;
+  for (let i = 0; i < 2; i++) {
+    await execute('migrate', { uri: 'exec:cat >/dev/null' });
+    await execute('migrate_cancel');
+    await until(async () => (await status()) === 'cancelled');
+  }
+  const cancelled = async () => (await migrationEvents(daemon)).filter((each) => each.includes('cancelled'));
+  await until(async () => (await cancelled()).length > 1);
+  assert.deepEqual(
+    await cancelled(),
+    Array.from({ length: 2 }, () => 'migration_ended outgoing cancelled'),
+  );
+
   // The guest writes faster, so it cannot end.
   await execute('migrate-set-parameters', { 'max-bandwidth': 1_000_000, 'downtime-limit': 50 });
   await execute('migrate', { uri: `unix:${incoming}` });

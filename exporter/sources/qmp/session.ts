@@ -2,7 +2,7 @@ import { SourceError, sourceError } from '../../../probes/errors.ts';
 import { readBalloon } from '../../../probes/qmp-balloon.ts';
 import { type QmpBlock, readBlock } from '../../../probes/qmp-block.ts';
 import { readBlockstats } from '../../../probes/qmp-blockstats.ts';
-import { QmpConnection } from '../../../probes/qmp-connection.ts';
+import { QmpConnection, type QmpEndings } from '../../../probes/qmp-connection.ts';
 import { readCpus } from '../../../probes/qmp-cpus.ts';
 import { readIothreads } from '../../../probes/qmp-iothreads.ts';
 import { isIncoming, type QmpMigration, readMigration } from '../../../probes/qmp-migrate.ts';
@@ -94,7 +94,7 @@ export class QmpSession {
         readMigration(qmp, this.timeoutMs),
       ]);
       const state = migration === undefined ? '' : await readStatus(qmp, this.timeoutMs);
-      return { ...storageOf(facts, disks), migration: directed(migration, state) };
+      return { ...storageOf(facts, disks), migration: directed(migration, state, qmp.endings) };
     } catch (error) {
       this.#disconnect();
       throw this.#fail(sourceError(error, this.path));
@@ -180,7 +180,7 @@ export class QmpSession {
     const latest = isNew ? await this.#readFacts(qmp) : facts;
     return {
       ...vmStatistics(latest, vm, vcpus, disks, state),
-      migration: directed(migration, state),
+      migration: directed(migration, state, qmp.endings),
       balloon,
     };
   }
@@ -222,8 +222,13 @@ export class QmpSession {
   }
 }
 
-function directed(migration: QmpMigration | undefined, state: string): Migration | undefined {
-  return migration && { ...migration, direction: isIncoming(migration, state) ? 'incoming' : 'outgoing' };
+function directed(
+  migration: QmpMigration | undefined,
+  state: string,
+  endings: QmpEndings,
+): Migration | undefined {
+  const direction = migration !== undefined && isIncoming(migration, state) ? 'incoming' : 'outgoing';
+  return migration && { ...migration, direction, endings };
 }
 
 /** A disk of vhost-user has no block node, and one that was plugged in later is in no command line. */

@@ -74,3 +74,34 @@ test('a VM that ends while it is migrated ends the migration', () => {
   assert.deepEqual(round(watch, {}, VMS.slice(1)), ['db migration_ended incoming the VM ended here']);
   assert.deepEqual(round(watch, {}, []), []);
 });
+
+test('each migration that QEMU announces has an event, also with the same result as the one before', () => {
+  const watch = new MigrationWatch();
+  const cancelled = (count: number, last: readonly string[]): Seen => ({
+    migration: { status: 'cancelled', endings: { count, last } },
+  });
+  round(watch, {});
+  assert.deepEqual(round(watch, { db: cancelled(1, ['cancelled']) }), [
+    'db migration_ended outgoing cancelled',
+  ]);
+  assert.deepEqual(round(watch, { db: cancelled(1, ['cancelled']) }), []);
+  assert.deepEqual(round(watch, { db: cancelled(2, ['cancelled', 'cancelled']) }), [
+    'db migration_ended outgoing cancelled',
+  ]);
+  assert.deepEqual(round(watch, { db: cancelled(4, ['cancelled', 'cancelled', 'failed', 'cancelled']) }), [
+    'db migration_ended outgoing failed',
+    'db migration_ended outgoing cancelled',
+  ]);
+  // A new connection of the monitor counts from 0.
+  assert.deepEqual(round(watch, { db: cancelled(0, []) }), []);
+});
+
+test('one that ends while the monitor answers that it runs has one event, in the next round', () => {
+  const watch = new MigrationWatch();
+  const endings = { count: 1, last: ['failed'] };
+  round(watch, { db: { migration: { status: 'active', endings: { count: 0, last: [] } } } });
+  assert.deepEqual(round(watch, { db: { migration: { status: 'active', endings } } }), []);
+  const failed = { migration: { status: 'failed', endings } };
+  assert.deepEqual(round(watch, { db: failed }), ['db migration_ended outgoing failed']);
+  assert.deepEqual(round(watch, { db: failed }), []);
+});
