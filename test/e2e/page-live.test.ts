@@ -68,7 +68,11 @@ test('the page shows the counters of /metrics, and a drift', async (context) => 
   await list.page.waitForSelector(`tr.drifting[data-vm="${NAME}"]`, { timeout: 30_000 });
   context.diagnostic(`a drift was shown after ${Math.round(performance.now() - began)} ms`);
   const drift = own.page.locator('.drifts li:has(.drift[data-thread="vcpu0"])');
-  assert.equal(await drift.locator('code').textContent(), `taskset -pc 0 ${vcpu}`);
+  const repair = `taskset -pc 0 ${vcpu}`;
+  assert.equal(await drift.locator('code').textContent(), repair);
+  await own.page.evaluate('navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }');
+  await drift.locator('button.copy').click();
+  await own.page.waitForFunction((text) => Reflect.get(globalThis, 'copied') === text, repair);
   pin('0');
   await own.page.waitForSelector('.thread.drifting', { state: 'detached', timeout: 30_000 });
 

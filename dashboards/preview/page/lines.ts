@@ -40,7 +40,7 @@ export function lines(view: View): HTMLElement | undefined {
   const beside = isRight ? Math.min(names + NUMBERS_PIXELS, view.width * LEGEND_SHARE) : 0;
   const width = view.width - beside;
   // As many lines as the names need, with Grafana's wrapping.
-  const wanted = Math.ceil(Number(legend.dataset['pixels'] ?? 0) / view.width);
+  const wanted = wrapped((legend.dataset['widths'] ?? '').split(' ').map(Number), view.width);
   const below = isRight ? 0 : Math.min(Math.max(wanted, 1), MOST_LINES) * LINE_PIXELS;
   const box = h('div', { class: isRight ? 'beside' : 'above' });
   const chart = h('div');
@@ -84,11 +84,18 @@ function legendOf(view: View, all: readonly Line[], field: Field): HTMLElement {
   const items = all.map((line) =>
     h('span', { class: 'item' }, dot(line), line.name, h('em', {}, shown(line, calcs[0] ?? ''))),
   );
-  const pixels = all.reduce(
-    (sum, line) => sum + 44 + 6.6 * (line.name.length + shown(line, calcs[0] ?? '').length),
-    0,
-  );
-  return h('div', { class: 'legend', 'data-pixels': String(pixels) }, ...items);
+  const widths = all.map((line) => 44 + 6.6 * (line.name.length + shown(line, calcs[0] ?? '').length));
+  return h('div', { class: 'legend', 'data-widths': widths.join(' ') }, ...items);
+}
+
+/** Lines that items of these widths take. */
+function wrapped(widths: readonly number[], width: number): number {
+  let [lines, end] = [1, 0];
+  for (const each of widths) {
+    if (end > 0 && end + each > width) [lines, end] = [lines + 1, 0];
+    end += each;
+  }
+  return lines;
 }
 
 function plot(

@@ -36,7 +36,7 @@ export function nameOf(technique: string): string {
   return NAMES[technique] ?? words(technique);
 }
 
-/** `3 kicks/I/O, was 0.11`; empty if nothing is measured. */
+/** `3 kicks/I/O, was 0.11`; empty if nothing is measured, or if it is what it was: the technique comes back, or another thing is lost. */
 function numbersOf(evidence: Counts, was: Counts): string {
   const found = NUMBERS.flatMap(([name, unit, isShare]) => {
     const value = evidence[name];
@@ -44,8 +44,10 @@ function numbersOf(evidence: Counts, was: Counts): string {
   });
   const [most] = found.sort((a, b) => b.value - a.value);
   if (most === undefined) return '';
-  const before = was[most.name];
-  return `${most.text(most.value)} ${most.unit}${before === undefined ? '' : `, was ${most.text(before)}`}`;
+  const [now, before] = [most.value, was[most.name]].map((value) =>
+    value === undefined ? '' : most.text(value),
+  );
+  return now === before ? '' : `${now} ${most.unit}${before === '' ? '' : `, was ${before}`}`;
 }
 
 /** `polling LOST 13:52: 3 kicks/I/O, was 0.11`. */

@@ -55,6 +55,8 @@ test('a technique that was lost, with its number and the one before; a lost pin 
     'drift: 1 thread',
   ]);
   assert.deepEqual(found({}, { techniques: [pins] }), ['technique lost: pinning LOST 13:52']);
+  const pinnedAgain = lost('affinity', { evidence: { pinned_threads: 1 }, was: { pinned_threads: 1 } });
+  assert.deepEqual(found({}, { techniques: [pinnedAgain] }), ['technique lost: pinning LOST 13:52']);
   const [brief] = conditionsOf(liveVm('a', { techniques: [polling] }), vmRates(undefined, liveVm('a'), 5));
   assert.equal(brief?.brief, 'polling', 'the table of VMs shows the numbers in the verdict line');
   const now = polling.since + 60;
