@@ -337,6 +337,24 @@ test('the mount of a file in no namespace of the process is looked up on the hos
     assert.deepEqual(await inChroot(memory, 3), [], memory);
 });
 
+test('each mount of one file system without a device is reported by its own name', async (context) => {
+  const tree = stack(context);
+  const mounts = parseMountinfo(`${MOUNTS}26 21 0:50 / /bound rw - nfs4 server:/export rw\n`);
+  for (const [fd, mount] of [
+    [5, 25],
+    [6, 26],
+  ])
+    tree.write(`proc/10/fdinfo/${fd}`, `pos:\t0\nflags:\t0100002\nmnt_id:\t${mount}\n`);
+  const devices = { host: tree.host, disks: new Map(), hostMounts: mounts, fileSystems: [] };
+  const descriptors = ['/nfs/a', '/bound/b'].map((target, i) => ({ fd: 5 + i, target }));
+  const open = { pid: 10, descriptors, mounts, otherFiles: NO_OTHERS };
+  const { unknown } = await blockDevicesOf(devices, new FileLookups(tree.host), open);
+  assert.deepEqual(
+    unknown.map((why) => why.split(' ')[0]),
+    ['/bound', '/nfs'],
+  );
+});
+
 test('a removed device node and a generic SCSI device lead to the disk', async (context) => {
   const tree = stack(context);
   assert.deepEqual(await devicesOf(tree, '/dev/sda (deleted)', 24), ['0 sda']);
