@@ -37,10 +37,12 @@ export class LabelCache {
   /** The block of a histogram's bucket. @param le upper bound, which may be infinite */
   bucket(block: string, le: number): string {
     const buckets = getOrInsert(this.#buckets, block, () => new Map<number, string>());
-    return getOrInsert(buckets, le, () => {
-      this.#blocks++;
-      return [block, ',le="', le === Number.POSITIVE_INFINITY ? '+Inf' : le, '"'].join('');
-    });
+    const known = buckets.get(le);
+    if (known !== undefined) return known;
+    this.#blocks++;
+    const made = [block, ',le="', le === Number.POSITIVE_INFINITY ? '+Inf' : le, '"'].join('');
+    buckets.set(le, made);
+    return made;
   }
 
   /** Forgets all blocks if there are many more than a collection of `used` series needs. */
@@ -51,14 +53,16 @@ export class LabelCache {
     this.#blocks = 0;
   }
 
+  /** Without a closure for each label: this runs for each series. */
   #after(node: Node, name: string, value: LabelValue): Node {
+    const known = node.next?.get(name)?.get(value);
+    if (known !== undefined) return known;
+    this.#blocks++;
+    const label = labelText(name, value);
+    // join() creates a flat string.
+    const made = { text: node.text === '' ? label : [node.text, label].join(',') };
     node.next ??= new Map();
-    const values = getOrInsert(node.next, name, () => new Map<LabelValue, Node>());
-    return getOrInsert(values, value, () => {
-      this.#blocks++;
-      const label = labelText(name, value);
-      // join() creates a flat string.
-      return { text: node.text === '' ? label : [node.text, label].join(',') };
-    });
+    getOrInsert(node.next, name, () => new Map<LabelValue, Node>()).set(value, made);
+    return made;
   }
 }

@@ -117,7 +117,11 @@ export class CounterSet {
   }
 
   #use(name: string): ContinuedCounter {
-    const counter = getOrInsert(this.#counters, name, () => new ContinuedCounter(this.kind));
+    let counter = this.#counters.get(name);
+    if (counter === undefined) {
+      counter = new ContinuedCounter(this.kind);
+      this.#counters.set(name, counter);
+    }
     counter.round = this.#round;
     return counter;
   }
