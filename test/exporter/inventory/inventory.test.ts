@@ -168,10 +168,10 @@ test("libvirt's state names its VM, and only the very process it is about", asyn
   const uuid = '11111111-2222-3333-4444-555555555555';
   const argv = ['qemu-system-x86_64', '-name', 'guest=cli-name', '-uuid', uuid];
   const { tree, inventory } = setUp(context, qemu(10, 'x', { argv }), qemu(20, 'web', { startTime: 1 }));
-  const status = (pid: number, id: string): string =>
-    `<domstatus state='running' reason='booted' pid='${pid}'><vcpus><vcpu id='0' pid='11'/></vcpus><domain type='kvm' id='1'><name>web</name><uuid>${id}</uuid></domain></domstatus>`;
+  const status = (pid: number, id: string, name = 'web'): string =>
+    `<domstatus state='running' reason='booted' pid='${pid}'><vcpus><vcpu id='0' pid='11'/></vcpus><domain type='kvm' id='1'><name>${name}</name><uuid>${id}</uuid></domain></domstatus>`;
   tree.write('run/libvirt/qemu/web.xml', status(10, uuid));
-  tree.write('run/libvirt/qemu/stale.xml', status(20, '99999999-2222-3333-4444-555555555555'));
+  tree.write('run/libvirt/qemu/stale.xml', status(20, '99999999-2222-3333-4444-555555555555', 'stale'));
   assert.deepEqual(await labels(inventory), ['web', 'web~20']);
   const [managed] = inventory.vms;
   assert.equal(managed?.manager, 'libvirt');
