@@ -166,7 +166,8 @@ async function recordCentral(): Promise<void> {
 async function measured(victoria: string): Promise<string> {
   const [from, to] = [START, START + RANGE];
   const models = variablesOf(dashboard);
-  const rows: { what: string; queries: number; series: number; ms: number; slowest: number; cpu: number }[] = [];
+  const rows: { what: string; queries: number; series: number; ms: number; slowest: number; cpu: number }[] =
+    [];
   /** @param works one after the other; each gives its number of series */
   const time = async (
     what: string,
