@@ -41,6 +41,9 @@ const { values: options } = parseArgs({
 const HOSTS = Number(options.hosts);
 const INTERVAL = Number(options.interval);
 const AGENTS = ['vmagent', 'prometheus'] as const;
+/** Counters of Prometheus and of vmagent: what they sent, compressed. */
+const BYTES = ['prometheus_remote_storage_bytes_total', 'vmagent_remotewrite_conn_bytes_written_total'];
+const SAMPLES = ['prometheus_remote_storage_samples_total', 'vmagent_remotewrite_block_size_rows_sum'];
 /** After an hour the queues are large, and others may use the machine. */
 const DRAIN_MS = 15 * 60_000;
 
@@ -180,6 +183,7 @@ for (const agent of AGENTS) {
   ]);
 }
 process.stdout.write(markdown(rows));
+process.stdout.write(`\n${markdown([['process', 'bytes sent a sample', 'RSS MiB'], ...(await costs())])}`);
 
 const sums = await range('cluster:kvm_vms:count');
 const hosts = await range('sum by (cluster) (host:kvm_vms:count)');
@@ -266,6 +270,24 @@ async function waiting(): Promise<string> {
     }),
   );
   return lines.flat().join(', ');
+}
+
+/** What the programs took: the network by the agents' own counters. */
+async function costs(): Promise<string[][]> {
+  const urls = { ...ports, 'victoria-metrics': storePort };
+  return Promise.all(
+    Object.entries(urls).map(async ([name, at]) => {
+      const text = await (await patient(`http://127.0.0.1:${at}/metrics`)).text();
+      const total = (metric: string): number =>
+        [...text.matchAll(new RegExp(`^${metric}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce(
+          (sum, [, value]) => sum + Number(value),
+          0,
+        );
+      const [bytes, samples] = [BYTES.map(total), SAMPLES.map(total)].map((each) => Math.max(...each));
+      const rss = total('process_resident_memory_bytes') / 2 ** 20;
+      return [name, samples ? ((bytes ?? 0) / samples).toFixed(1) : '', rss.toFixed(0)];
+    }),
+  );
 }
 
 async function number(expr: string): Promise<number> {

@@ -17,7 +17,7 @@ import { quiet } from '../lab/simhost/scenarios.ts';
 import { generated, panelsOf, queriesOf, variablesOf } from '../testing/generated.ts';
 import { startVictoria } from '../testing/victoria-metrics.ts';
 import { markdown, note } from './lab-host.ts';
-import { cpuSeconds } from './process-cost.ts';
+import { cpuSeconds, memory } from './process-cost.ts';
 
 // Measures the queries of the fleet dashboard in VictoriaMetrics, with hours of the series that they select, for many hosts.
 // The labels are those of one simulated host, recorded by the rules; the values are made up.
@@ -62,6 +62,7 @@ const written = await writeFleet(template, new Set([...namesIn(drawn), ...inputs
 await recordCentral();
 note(`${written.series} series and ${written.samples} samples of ${hosts} hosts are in the store`);
 process.stdout.write(await measured(url));
+note(`the store takes ${memory(pid).rssMiB.toFixed(0)} MiB, at most ${memory(pid).peakMiB.toFixed(0)}`);
 await stop();
 remove();
 
