@@ -79,6 +79,7 @@ export function addStatistics(
     if (metric === undefined || given.has(name) || already.has(name)) return;
     // Reading the kernel's memory disturbs nothing.
     if (DISTURBED.has(name) && source !== 'bpf') return;
+    if (metric.type === 'counter' && Number.isNaN(counted)) return;
     given.add(name);
     const shown = metric.type === 'counter' ? counters.one(metric.name, source, counted) : reading;
     families.addNamed(metric, labels, shown / metric.divisor);

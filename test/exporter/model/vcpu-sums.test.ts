@@ -48,6 +48,17 @@ test('a restart of a vCPU is not credited, and a stale reading is ignored', () =
   });
 });
 
+test('a VMM with new names and vCPUs in each reading fills no memory: what is too many has no sum', () => {
+  const sums = new VcpuSums();
+  const reading = (vcpu: number, name: string): number | undefined =>
+    sums.add(vcpuTable([[vcpu, new Map([[name, 5]])]]))[0];
+  for (let i = 0; i < 512; i++) assert.equal(reading(0, `a${i}`), 5);
+  assert.deepEqual([reading(0, 'one too many'), reading(0, 'a0')], [Number.NaN, 5]);
+  for (let vcpu = 1; vcpu < 4096; vcpu++) reading(vcpu, 'a0');
+  assert.equal(reading(0, 'a0'), 5 * 4096);
+  assert.equal(reading(4096, 'a0'), 5 * 4096);
+});
+
 test('the sums are those of a counter with the vCPUs as its parts, and never fall', () => {
   const statistics = fc.dictionary(fc.constantFrom('exits', 'halts'), fc.nat(1000));
   const reading = fc.dictionary(fc.constantFrom('0', '1', '2'), statistics);
