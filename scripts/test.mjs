@@ -10,7 +10,8 @@ const REPORTERS = ['spec', fileURLToPath(new URL('slowest-files.mjs', import.met
 
 ready();
 const files = testFiles(process.argv.slice(2));
-// In CI a test with real processes has the machine for itself, as guests in a loop use whole CPUs, unless it mostly waits.
+// A test with real processes has the machine for itself, unless it mostly waits: guests in a loop use whole CPUs, a monitor serves
+// one client at a time, and a daemon of another test finds the guests too.
 /** For a simulated host, or for rounds of the daemon. */
 const SHARED = [
   'causes',
@@ -30,15 +31,12 @@ const isOneOf = (names, name) => isReal(name) && names.some((each) => name.endsW
 const shared = files.filter((name) => !isReal(name) || isOneOf(SHARED, name));
 const paired = files.filter((name) => isOneOf(PAIRED, name));
 const alone = files.filter((name) => !shared.includes(name) && !paired.includes(name));
-const groups =
-  process.env.CI === undefined
-    ? [{ files, concurrency: 2 }]
-    : [
-        // One more than CI has CPUs: some of them wait most of the time.
-        { files: shared, concurrency: 3 },
-        { files: paired, concurrency: 2 },
-        { files: alone, concurrency: 1 },
-      ];
+const groups = [
+  // In CI one more than it has CPUs: some of them wait most of the time.
+  { files: shared, concurrency: process.env.CI === undefined ? 2 : 3 },
+  { files: paired, concurrency: 2 },
+  { files: alone, concurrency: 1 },
+];
 let code = 0;
 for (const { files: names, concurrency } of groups.filter((group) => group.files.length > 0))
   code = (await runTests(names, [`--test-concurrency=${concurrency}`, ...REPORTERS])) || code;
