@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { rootsOf } from '../exporter/config/roots.ts';
 import { createHost, type Host } from '../probes/host.ts';
 
 /** Hosts whose kernel files were copied twice, some ten seconds apart. */
@@ -19,28 +20,10 @@ export function captured(
 
 export function capturedHost(host: CapturedHost = 'linux-nvme-vhost', moment: Moment = 't0'): Host {
   const root = `${HOSTS}${host}/${moment}`;
-  return createHost({
-    procfs: `${root}/proc`,
-    sysfs: `${root}/sys`,
-    debugfs: `${root}/sys/kernel/debug`,
-    tracefs: `${root}/sys/kernel/tracing`,
-    libvirt: `${root}/run/libvirt/qemu`,
-    libvirtConfig: `${root}/etc/libvirt/qemu`,
-    pve: `${root}/etc/pve`,
-    pveRun: `${root}/run/qemu-server`,
-  });
+  return createHost(rootsOf({ 'path.rootfs': root }));
 }
 
 /** The machine that the test runs on. */
 export function liveHost(): Host {
-  return createHost({
-    procfs: '/proc',
-    sysfs: '/sys',
-    debugfs: '/sys/kernel/debug',
-    tracefs: '/sys/kernel/tracing',
-    libvirt: '/run/libvirt/qemu',
-    libvirtConfig: '/etc/libvirt/qemu',
-    pve: '/etc/pve',
-    pveRun: '/run/qemu-server',
-  });
+  return createHost(rootsOf({ 'path.rootfs': '/' }));
 }

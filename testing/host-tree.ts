@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { rootsOf } from '../exporter/config/roots.ts';
 import { type Descriptor, writeProcess } from '../lab/simhost/files/process.ts';
 import { type Task, writeTask } from '../lab/simhost/files/task.ts';
 import { createHost, type Host } from '../probes/host.ts';
@@ -44,16 +45,7 @@ export interface FakeProcess {
 /** @param context removes the folder when the test ends */
 export function hostTree(context: Pick<TestContext, 'after'>): HostTree {
   const folder = temporaryFolder(context);
-  const host = createHost({
-    procfs: join(folder, 'proc'),
-    sysfs: join(folder, 'sys'),
-    debugfs: join(folder, 'sys/kernel/debug'),
-    tracefs: join(folder, 'sys/kernel/tracing'),
-    libvirt: join(folder, 'run/libvirt/qemu'),
-    libvirtConfig: join(folder, 'etc/libvirt/qemu'),
-    pve: join(folder, 'etc/pve'),
-    pveRun: join(folder, 'run/qemu-server'),
-  });
+  const host = createHost(rootsOf({ 'path.rootfs': folder }));
 
   function write(path: string, content: string | Buffer): void {
     mkdirSync(dirname(join(folder, path)), { recursive: true });

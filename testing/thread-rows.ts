@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { rootsOf } from '../exporter/config/roots.ts';
 import { NSEC_PER_TICK } from '../kernel/units.ts';
 import { parseCpuList } from '../probes/cpu-list.ts';
 import { createHost } from '../probes/host.ts';
@@ -72,17 +73,7 @@ export function threadRow(thread: ThreadFields): Buffer {
  */
 export function moveThreadsToRows(rootfs: string): void {
   const proc = join(rootfs, 'proc');
-  const roots = {
-    procfs: proc,
-    sysfs: '',
-    debugfs: '',
-    tracefs: '',
-    libvirt: '',
-    libvirtConfig: '',
-    pve: '',
-    pveRun: '',
-  };
-  const host = createHost(roots);
+  const host = createHost(rootsOf({ 'path.rootfs': rootfs }));
   const rows: Buffer[] = [];
   for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
     const folder = join(proc, pid, 'task');

@@ -5,8 +5,10 @@ import { stateDirectoryProblem } from '../state/directory.ts';
 import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 
+type Paths = Extract<keyof Config, `path.${string}`>;
+
 /** Paths for the probes: under `path.rootfs`, except for paths that are set individually. */
-export function rootsOf(config: Config): Roots {
+export function rootsOf(config: Pick<Config, 'path.rootfs'> & Partial<Pick<Config, Paths>>): Roots {
   const under = (path: string): string => join(config['path.rootfs'], path);
   const sysfs = config['path.sysfs'] ?? under('sys');
   return {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SourceError } from '../../probes/errors.ts';
-import { createHost, type Host } from '../../probes/host.ts';
+import type { Host } from '../../probes/host.ts';
 import {
   type KvmStatisticFile,
   listKvmDebugfs,
@@ -10,7 +10,7 @@ import {
   readKvmStatistic,
   readKvmVcpuThread,
 } from '../../probes/kvm-debugfs.ts';
-import { captured, capturedHost } from '../../testing/captured.ts';
+import { captured, capturedHost, liveHost } from '../../testing/captured.ts';
 import { hostTree } from '../../testing/host-tree.ts';
 import { testRobustness } from './robustness.ts';
 
@@ -101,18 +101,8 @@ test('a vCPU that has not run has no thread; older kernels lack the file', (cont
 test('a VM that exits counts as gone, whatever the error code', (context) => {
   const { host } = hostTree(context);
   assert.throws(() => readKvmStatistic(host, file(host, '7-9', 'exits')), { kind: 'absent' });
-  const roots = {
-    procfs: '',
-    sysfs: '',
-    debugfs: '',
-    tracefs: '',
-    libvirt: '',
-    libvirtConfig: '',
-    pve: '',
-    pveRun: '',
-  };
   const dying = {
-    ...createHost(roots),
+    ...liveHost(),
     decimal(path: string): number {
       throw new SourceError('failed', path, 'ENOMEM', 'ENOMEM');
     },

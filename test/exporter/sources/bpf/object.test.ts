@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { rootsOf } from '../../../../exporter/config/roots.ts';
 import type { Vm } from '../../../../exporter/model/vm.ts';
 import { KernelStatistics } from '../../../../exporter/sources/bpf/kernel.ts';
 import type { RowReader } from '../../../../exporter/sources/bpf/row-reader.ts';
@@ -20,7 +21,7 @@ const VM = { key: '7:1', pid: 7, accel: 'kvm' } as unknown as Vm;
 function setUp(context: TestContext) {
   const folder = temporaryFolder(context);
   const none = join(folder, 'none');
-  const roots = { debugfs: none, tracefs: none, libvirt: none, libvirtConfig: none, pve: none, pveRun: none };
+  const roots = rootsOf({ 'path.rootfs': none });
   const clock = { ms: 0 };
   const kernel = {
     loads: 0,
