@@ -8,12 +8,15 @@ import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
 import {
-  configuration,
+  AGENTS,
+  type Agent,
   freePort,
   minimalPage,
+  missingOf,
   Programs,
   ROOT,
   reachable,
+  startAgent,
   valuesByInstance,
   writeTargets,
 } from './fleet-processes.ts';
@@ -40,7 +43,6 @@ const { values: options } = parseArgs({
 });
 const HOSTS = Number(options.hosts);
 const INTERVAL = Number(options.interval);
-const AGENTS = ['vmagent', 'prometheus'] as const;
 /** Counters of Prometheus and of vmagent: what they sent, compressed. */
 const BYTES = ['prometheus_remote_storage_bytes_total', 'vmagent_remotewrite_conn_bytes_written_total'];
 const SAMPLES = ['prometheus_remote_storage_samples_total', 'vmagent_remotewrite_block_size_rows_sum'];
@@ -89,13 +91,6 @@ for (const agent of AGENTS) {
     Array.from({ length: HOSTS }, (_, host) => `/${agent}/${host}/metrics`),
   );
 }
-const addresses = (agent: string): Parameters<typeof configuration>[1] => ({
-  folder: `${folder}/${agent}`,
-  interval: INTERVAL,
-  cluster: agent,
-  store,
-});
-
 const database = (): ChildProcess =>
   programs.start('victoria-metrics', [
     `-httpListenAddr=127.0.0.1:${storePort}`,
@@ -105,18 +100,10 @@ const database = (): ChildProcess =>
   ]);
 let running = database();
 await reachable(`${store}/health`);
-programs.start('vmagent', [
-  `-httpListenAddr=127.0.0.1:${ports.vmagent}`,
-  `-promscrape.config=${configuration('vmagent.yml', addresses('vmagent'))}`,
-  `-remoteWrite.url=${store}/api/v1/write`,
-  `-remoteWrite.tmpDataPath=${folder}/vmagent/queue`,
-]);
-programs.start('prometheus', [
-  '--enable-feature=agent',
-  `--config.file=${configuration('prometheus-agent.yml', addresses('prometheus'))}`,
-  `--storage.agent.path=${folder}/prometheus/wal`,
-  `--web.listen-address=127.0.0.1:${ports.prometheus}`,
-]);
+for (const agent of AGENTS) {
+  const addresses = { folder: `${folder}/${agent}`, interval: INTERVAL, cluster: agent, store };
+  startAgent(programs, agent, ports[agent], addresses);
+}
 programs.start('vmalert', [
   `-rule=${ROOT}alerts/generated/recording.yaml`,
   `-rule=${everyInterval()}`,
@@ -162,11 +149,11 @@ const rows: string[][] = [
 let failed = false;
 for (const agent of AGENTS) {
   const began = performance.now();
-  let missing = await missingOf(agent);
+  let missing = missingOf(target, agent, await storedOf(agent));
   while (missing > 0 && performance.now() - began < DRAIN_MS) {
     note(`${agent}: ${missing} samples are missing; ${await waiting()}`);
     await sleep(5000);
-    missing = await missingOf(agent);
+    missing = missingOf(target, agent, await storedOf(agent));
   }
   const scrapes = [...target]
     .filter(([key]) => key.startsWith(agent))
@@ -228,19 +215,10 @@ exporters.closeAllConnections();
 exporters.close();
 await programs.stopAll();
 
-/** Numbers of scrapes that the store lacks, of those that were served. */
-async function missingOf(agent: string): Promise<number> {
+/** Numbers of scrapes by instance that the store has. */
+async function storedOf(agent: Agent): Promise<Map<string, number[]>> {
   const query = new URLSearchParams({ 'match[]': `kvm_telemetry_series{cluster="${agent}"}` });
-  const text = await (await patient(`${store}/api/v1/export?${query}`)).text();
-  const found = valuesByInstance(text);
-  let missing = 0;
-  for (const [key, count] of target) {
-    const [name, host] = key.split('/');
-    if (name !== agent) continue;
-    const values = new Set(found.get(`kvm${host}:9954`));
-    for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
-  }
-  return missing;
+  return valuesByInstance(await (await patient(`${store}/api/v1/export?${query}`)).text());
 }
 
 /** Waits while the store starts, or has too many queries at once. */

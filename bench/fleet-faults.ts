@@ -7,11 +7,14 @@ import { parseArgs } from 'node:util';
 import { memoryFolder } from '../exporter/cli/memory-folder.ts';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
 import {
-  configuration,
+  AGENTS,
+  type Agent,
   freePort,
   minimalPage,
+  missingOf,
   Programs,
   reachable,
+  startAgent,
   valuesByInstance,
   writeTargets,
 } from './fleet-processes.ts';
@@ -40,8 +43,6 @@ const RECOVERY_MS = 90_000;
 const SLOW_MS = 35_000;
 const DISK = '64m';
 const MILLION = 1_000_000;
-const AGENTS = ['vmagent', 'prometheus'] as const;
-type Agent = (typeof AGENTS)[number];
 
 const COUNTERS =
   /^((?:prometheus_remote_storage_samples_(?:failed|retried)|vmagent_remotewrite_(?:packets_dropped|retries_count)|vm_rows_ignored|vm_promscrape_(?:scrapes_skipped_by_sample_limit|max_scrape_size_exceeded_errors)|prometheus_target_scrapes_(?:exceeded_sample_limit|sample_out_of_bounds|sample_out_of_order|exceeded_body_size_limit))_total|vm_storage_is_read_only|process_resident_memory_bytes)(\{[^}]*\})? (\S+)$/gm;
@@ -162,7 +163,7 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   const agents = [];
   for (const agent of AGENTS) {
     for (const twin of fault.twins ? ['', '-twin'] : [''])
-      agents.push(await startAgent(agent, `${agent}${twin}`, rig, port, through));
+      agents.push(await agentOf(agent, `${agent}${twin}`, rig, port, through));
   }
 
   await sleep(BEFORE_MS);
@@ -218,21 +219,6 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   return found;
 }
 
-/** Numbers of scrapes that the store lacks, of those that one agent of this name was served. */
-function missingOf(
-  target: ReadonlyMap<string, number>,
-  agent: Agent,
-  stored: ReadonlyMap<string, number[]>,
-): number {
-  let missing = 0;
-  for (const [key, count] of target) {
-    const [name, host] = key.split('/');
-    const values = new Set(stored.get(`kvm${host}:9954`));
-    if (name === agent) for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
-  }
-  return missing;
-}
-
 function pageOf({ skew, rogue }: World, host: number, scrapes: number): string {
   const own = page.replace('@SCRAPES@', String(scrapes));
   const seconds = skew[host] ?? 0;
@@ -265,7 +251,7 @@ function startStore(
   ]);
 }
 
-async function startAgent(
+async function agentOf(
   agent: Agent,
   name: string,
   { folder, programs }: Rig,
@@ -279,23 +265,8 @@ async function startAgent(
     exporters,
     Array.from({ length: HOSTS }, (_, host) => `/${name}/${host}/metrics`),
   );
-  const addresses = { folder: own, interval: INTERVAL, cluster: agent, store };
   const port = await freePort();
-  if (agent === 'vmagent') {
-    programs.start('vmagent', [
-      `-httpListenAddr=127.0.0.1:${port}`,
-      `-promscrape.config=${configuration('vmagent.yml', addresses)}`,
-      `-remoteWrite.url=${store}/api/v1/write`,
-      `-remoteWrite.tmpDataPath=${own}/queue`,
-    ]);
-  } else {
-    programs.start('prometheus', [
-      '--enable-feature=agent',
-      `--config.file=${configuration('prometheus-agent.yml', addresses)}`,
-      `--storage.agent.path=${own}/wal`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ]);
-  }
+  startAgent(programs, agent, port, { folder: own, interval: INTERVAL, cluster: agent, store });
   const url = `http://127.0.0.1:${port}`;
   await reachable(`${url}/metrics`);
   return { name, url };

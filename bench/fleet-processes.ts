@@ -69,6 +69,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+export const AGENTS = ['vmagent', 'prometheus'] as const;
+export type Agent = (typeof AGENTS)[number];
+
 interface Addresses {
   /** Where it is written, and where the targets are. */
   readonly folder: string;
@@ -79,7 +82,7 @@ interface Addresses {
 }
 
 /** A file of deploy/fleet with the addresses of this run. @returns its path */
-export function configuration(name: string, { folder, interval, cluster, store }: Addresses): string {
+function configuration(name: string, { folder, interval, cluster, store }: Addresses): string {
   const config = parse(readFileSync(`${ROOT}deploy/fleet/${name}`, 'utf8')) as {
     global: Record<string, unknown>;
     scrape_configs: Record<string, unknown>[];
@@ -129,4 +132,45 @@ export function valuesByInstance(exported: string): Map<string, number[]> {
     found.set(instance, [...(found.get(instance) ?? []), ...values.filter((value) => value !== null)]);
   }
   return found;
+}
+
+/**
+ * Numbers of scrapes that the store lacks, of those that were served to an agent.
+ *
+ * @param served scrapes by `agent/host`
+ * @param stored numbers by instance
+ */
+export function missingOf(
+  served: ReadonlyMap<string, number>,
+  agent: Agent,
+  stored: ReadonlyMap<string, readonly number[]>,
+): number {
+  let missing = 0;
+  for (const [key, count] of served) {
+    const [name, host] = key.split('/');
+    if (name !== agent) continue;
+    const values = new Set(stored.get(`kvm${host}:9954`));
+    for (let i = 1; i <= count; i++) if (!values.has(i)) missing++;
+  }
+  return missing;
+}
+
+/** Starts an agent with its file of deploy/fleet. */
+export function startAgent(programs: Programs, agent: Agent, port: number, addresses: Addresses): void {
+  const { folder, store } = addresses;
+  if (agent === 'vmagent') {
+    programs.start('vmagent', [
+      `-httpListenAddr=127.0.0.1:${port}`,
+      `-promscrape.config=${configuration('vmagent.yml', addresses)}`,
+      `-remoteWrite.url=${store}/api/v1/write`,
+      `-remoteWrite.tmpDataPath=${folder}/queue`,
+    ]);
+  } else {
+    programs.start('prometheus', [
+      '--enable-feature=agent',
+      `--config.file=${configuration('prometheus-agent.yml', addresses)}`,
+      `--storage.agent.path=${folder}/wal`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ]);
+  }
 }
