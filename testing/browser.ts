@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { PATIENCE_MS } from './patience.ts';
 import { hasTool, which } from './tools.ts';
 
 export interface OpenedPage {
@@ -31,6 +32,7 @@ export async function openPage(
   options: BrowserContextOptions = {},
 ): Promise<OpenedPage> {
   const session = await browser.newContext(options);
+  session.setDefaultTimeout(PATIENCE_MS);
   const page = await session.newPage();
   const complaints: string[] = [];
   const foreign: string[] = [];

@@ -17,6 +17,8 @@ export interface Daemon {
   readonly environment: NodeJS.ProcessEnv;
   /** JSON log lines so far. */
   readonly log: readonly Record<string, unknown>[];
+  /** Other lines of its standard output so far. */
+  readonly printed: readonly string[];
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   /** The text of /metrics. */
   metrics(): Promise<string>;
@@ -59,6 +61,7 @@ export async function startDaemon(
     errors += String(chunk);
   });
   const log: Record<string, unknown>[] = [];
+  const printed: string[] = [];
   const url = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no daemon after ${START_MS} ms: ${errors}`)), START_MS);
     void exited.then((code) => {
@@ -67,7 +70,10 @@ export async function startDaemon(
     });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       const entry = parseLine(line);
-      if (entry === undefined) return;
+      if (entry === undefined) {
+        printed.push(line);
+        return;
+      }
       log.push(entry);
       if (entry['msg'] !== 'listening') return;
       clearTimeout(timer);
@@ -83,6 +89,7 @@ export async function startDaemon(
     child,
     environment,
     log,
+    printed,
     get,
     metrics,
     samples: async () => parseSamples(await metrics()),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Far longer than anything takes on a busy machine, and far shorter than the runner's timeout. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 60_000;
 
 /** CPU time of this process, which does not depend on other processes on a busy machine. */
 export async function cpuMs(work: () => unknown): Promise<number> {

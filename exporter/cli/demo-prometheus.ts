@@ -34,7 +34,9 @@ export async function startPrometheus(): Promise<DemoPrometheus> {
     JSON.stringify({
       global: { scrape_interval: INTERVAL, evaluation_interval: INTERVAL },
       rule_files: hasRules ? [RULES] : [],
-      scrape_configs: [{ job_name: 'kvm-telemetry', file_sd_configs: [{ files: [targets] }] }],
+      scrape_configs: [
+        { job_name: 'kvm-telemetry', file_sd_configs: [{ files: [targets], refresh_interval: INTERVAL }] },
+      ],
     }),
   );
   const child = spawn(

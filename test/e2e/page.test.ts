@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { hashSync } from 'bcryptjs';
 import type { Page } from 'playwright-core';
 import { SimulatedHost } from '../../lab/simhost/host.ts';
@@ -10,6 +11,7 @@ import { demo } from '../../lab/simhost/scenarios.ts';
 import { type OpenedPage, openPage, startBrowser } from '../../testing/browser.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { type Samples, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { served, simulatedRoot, steps } from '../../testing/simulated.ts';
 
 /** Where the tests leave what the page looked like. */
@@ -86,8 +88,49 @@ function inMetrics(samples: Samples, vm: string, name: string): number {
   return found.reduce((sum, key) => sum + (samples.get(key) ?? 0), 0);
 }
 
+/** VMs of the table in its order. */
+function vmsOf(page: Page): Promise<(string | null)[]> {
+  return page
+    .locator('#vms tbody tr[data-vm]')
+    .evaluateAll((rows) => rows.map((row) => row.getAttribute('data-vm')));
+}
+
+/** Waits until the table starts with these VMs. */
+async function first(page: Page, vms: readonly string[]): Promise<void> {
+  await until(
+    async () => isDeepStrictEqual((await vmsOf(page)).slice(0, vms.length), vms),
+    `the table starts with ${vms.join(', ')}`,
+  );
+}
+
 function focused(page: Page): Promise<string> {
   return page.evaluate<string>('document.activeElement.dataset.vm');
+}
+
+/** Rates of the table that differ from those of /metrics over the same seconds, in words. */
+async function wrongRates(daemon: Daemon, page: Page, vms: readonly string[]): Promise<string[]> {
+  const before = await daemon.samples();
+  const began = performance.now();
+  await sleep(8000);
+  const seconds = (performance.now() - began) / 1000;
+  const after = await daemon.samples();
+  const wrong: string[] = [];
+  for (const vm of vms) {
+    const rate = (name: string): number =>
+      (inMetrics(after, vm, name) - inMetrics(before, vm, name)) / seconds;
+    const iops = rate('kvm_vm_disk_*_completed_total');
+    for (const [column, expected] of [
+      ['exits', rate('kvm_vm_exits_total')],
+      ['iops', iops],
+      ['kick', rate('kvm_vm_io_path_events_total{step="kick"}') / iops],
+      ['vcpuCores', rate('kvm_thread_run_seconds_total{role="vcpu"}')],
+    ] as const) {
+      const text = await rowText(page, vm, column);
+      if (!(Math.abs(numberOf(text) - expected) <= Math.max(0.02, expected * 0.3)))
+        wrong.push(`${column} of ${vm}: ${text}, not ${expected}`);
+    }
+  }
+  return wrong;
 }
 
 test('the page shows the counters of /metrics and their rates', async (context) => {
@@ -96,33 +139,14 @@ test('the page shows the counters of /metrics and their rates', async (context) 
   const opened = await shown.open('/#/vm/db-a');
   const stop = shown.live();
   await opened.page.waitForSelector('.cpu .thread');
-  await sleep(3000);
-  const before = await shown.daemon.samples();
-  const began = performance.now();
-  await sleep(8000);
-  const seconds = (performance.now() - began) / 1000;
-  const after = await shown.daemon.samples();
-  const rate = (vm: string, name: string): number =>
-    (inMetrics(after, vm, name) - inMetrics(before, vm, name)) / seconds;
-  const near = (shownText: string, expected: number, what: string): void => {
-    const value = numberOf(shownText);
-    assert.ok(
-      Math.abs(value - expected) <= Math.max(0.02, expected * 0.3),
-      `${what}: ${shownText}, not ${expected}`,
-    );
-  };
   const list = await shown.open('/');
   await list.page.waitForSelector('tr[data-vm="web"]');
-  await sleep(6000);
-  for (const vm of ['web', 'db-a', 'kv']) {
-    const iops = rate(vm, 'kvm_vm_disk_*_completed_total');
-    near(await rowText(list.page, vm, 'exits'), rate(vm, 'kvm_vm_exits_total'), `exits of ${vm}`);
-    near(await rowText(list.page, vm, 'iops'), iops, `IOPS of ${vm}`);
-    const kicks = rate(vm, 'kvm_vm_io_path_events_total{step="kick"}');
-    near(await rowText(list.page, vm, 'kick'), kicks / iops, `kicks of ${vm}`);
-    const cores = rate(vm, 'kvm_thread_run_seconds_total{role="vcpu"}');
-    near(await rowText(list.page, vm, 'vcpuCores'), cores, `cores of ${vm}`);
-  }
+  // The simulated host steps by a timer of this process: on a busy machine some steps are late.
+  await until(async () => {
+    const wrong = await wrongRates(shown.daemon, list.page, ['web', 'db-a', 'kv']);
+    for (const each of wrong) context.diagnostic(each);
+    return wrong.length === 0;
+  }, 'the page shows the rates of /metrics');
   await list.page.screenshot({ path: `${PICTURES}/table-light.png` });
 
   // Nothing moves any more: all is the same everywhere.
@@ -161,36 +185,34 @@ test('keyboard and mouse sort, filter and open rows of the table', async (contex
   // Rates take two collections.
   for (const vm of ['build', 'db-a', 'db-b', 'kv', 'mail', 'web'])
     await page.locator(`tr[data-vm="${vm}"] [data-column="iops"]`, { hasText: /\d/ }).waitFor();
-  const names = (): Promise<(string | null)[]> =>
-    page
-      .locator('#vms tbody tr[data-vm]')
-      .evaluateAll((rows) => rows.map((row) => row.getAttribute('data-vm')));
-  assert.deepEqual(await names(), ['build', 'db-a', 'db-b', 'kv', 'mail', 'web']);
+  // A collection may see one VM a second later than another: the order is right in most frames, not in all.
+  await first(page, ['build', 'db-a', 'db-b', 'kv', 'mail', 'web']);
   assert.equal(await page.locator('thead .c-condition').getAttribute('aria-sort'), 'descending');
   await page.getByRole('button', { name: 'IOPS' }).focus();
   await page.keyboard.press('Enter');
   assert.equal(await page.locator('thead .c-iops').getAttribute('aria-sort'), 'descending');
   assert.equal(await page.locator('thead .c-condition').getAttribute('aria-sort'), null);
-  assert.deepEqual((await names()).slice(0, 2), ['build', 'kv']);
+  await first(page, ['build', 'kv']);
   assert.equal(await page.locator('#vms').getAttribute('aria-rowcount'), '7');
 
   await page.keyboard.press('/');
   await page.keyboard.type('db');
-  assert.deepEqual((await names()).sort(), ['db-a', 'db-b']);
-  assert.match(await textOf(page, '.summary'), /^2 of 6 VMs/);
+  await page.locator('.summary', { hasText: /^2 of 6 VMs/ }).waitFor();
+  assert.deepEqual((await vmsOf(page)).sort(), ['db-a', 'db-b']);
   assert.equal(new URL(page.url()).hash, '#/?sort=-iops&q=db');
   await page.reload();
   await page.waitForSelector('tr[data-vm="db-a"]');
-  assert.deepEqual((await names()).sort(), ['db-a', 'db-b'], 'the URL keeps the filter');
+  assert.deepEqual((await vmsOf(page)).sort(), ['db-a', 'db-b'], 'the URL keeps the filter');
   assert.equal(await page.locator('thead .c-iops').getAttribute('aria-sort'), 'descending');
   await page.locator('#filter').fill('absent');
   await page.getByText('No VM contains “absent”.').waitFor();
   await page.getByRole('button', { name: 'Clear the filter' }).click();
-  for (const vm of ['build', 'kv'])
-    await page.locator(`tr[data-vm="${vm}"] [data-column="iops"]`, { hasText: /\d/ }).waitFor();
+  // The order of names does not change with the rates.
+  await page.getByRole('button', { name: 'VM', exact: true }).click();
+  await first(page, ['build', 'db-a']);
   await page.locator('tr[data-vm="build"]').focus();
   await page.keyboard.press('ArrowDown');
-  assert.equal(await focused(page), 'kv');
+  assert.equal(await focused(page), 'db-a');
   await page.keyboard.press('End');
   const last = await focused(page);
   // Collections during this time do not move the focus.
@@ -244,10 +266,7 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
       return isCut;
     });
     assert.equal(isLongestCut, false, `the longest condition is cut at ${width}`);
-    const first = await page
-      .locator('#vms tbody tr[data-vm]')
-      .evaluateAll((rows) => rows.slice(0, 3).map((row) => row.getAttribute('data-vm')));
-    assert.deepEqual(first, ['kv', 'web', 'build'], `${width}`);
+    await first(page, ['kv', 'web', 'build']);
     const text = await page
       .locator('tr[data-vm="build"]')
       .evaluate((row) => row.getBoundingClientRect().bottom);
@@ -359,7 +378,7 @@ test('the page reports that the daemon is unreachable, keeps its data and contin
     `--web.listen-address=127.0.0.1:${port}`,
   ];
   await startDaemon(context, again);
-  await page.waitForSelector('#state[data-state="live"]', { timeout: 15_000 });
+  await page.waitForSelector('#state[data-state="live"]');
 });
 
 test('a declared phase is listed and marked on the charts', async (context) => {
