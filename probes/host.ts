@@ -14,7 +14,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MIB } from '../kernel/units.ts';
 import { SourceError, sourceError } from './errors.ts';
-import { inTime } from './in-time.ts';
+import { inPoolTime } from './in-time.ts';
 import { type FileKind, kindBelow, openBelow } from './rooted-file.ts';
 
 /** Directories to read. Flags set them, so that a container, a test and a replay differ only in flags. */
@@ -114,8 +114,12 @@ export function utf8(latin1: string): string {
   return Buffer.from(latin1, 'latin1').toString('utf8');
 }
 
-/** The real host, with one shared buffer. Synchronous reads are 16 to 90 times cheaper than promises. */
-export function createHost(roots: Roots): Host {
+/**
+ * The real host, with one shared buffer. Synchronous reads are 16 to 90 times cheaper than promises.
+ *
+ * @param wait waits for a slow read
+ */
+export function createHost(roots: Roots, wait: typeof inPoolTime = inPoolTime): Host {
   let buffer = Buffer.allocUnsafeSlow(ATTRIBUTE_CAP);
   const slowReads = { under: 0, most: MAX_SLOW_READS };
   const processReads = { under: 0, most: MAX_PROCESS_READS };
@@ -165,10 +169,11 @@ export function createHost(roots: Roots): Host {
     const working = work().finally(() => {
       for (const each of slots) each.under--;
     });
-    return inTime(
+    return wait(
       working,
       timeoutMs,
       () => new SourceError('timeout', path, `no answer in ${Math.round(timeoutMs)} ms`),
+      () => stat('/proc'),
     );
   }
 

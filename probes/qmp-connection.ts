@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { malformed, SourceError, sourceError } from './errors.ts';
+import { timeLimit } from './in-time.ts';
 import type { QmpCommand } from './qmp-commands.ts';
 import { MAX_NESTING, nestsTooDeep, QmpLines } from './qmp-lines.ts';
 import { unexpected } from './qmp-unexpected.ts';
@@ -25,7 +26,7 @@ const MAX_EVENTS = 10_000;
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: SourceError) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: () => void;
 }
 
 /** QEMU's response to a command: a result or an error. */
@@ -133,8 +134,8 @@ export class QmpConnection {
   #wait(timeoutMs: number, late: SourceError, begin: (waiting: Waiting) => void): Promise<unknown> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#fail(late), timeoutMs);
-      begin({ resolve, reject, timer });
+      const cancel = timeLimit(timeoutMs, () => this.#fail(late));
+      begin({ resolve, reject, cancel });
     });
   }
 
@@ -178,7 +179,7 @@ export class QmpConnection {
       return;
     }
     this.#greeting = undefined;
-    clearTimeout(greeting.timer);
+    greeting.cancel();
     greeting.resolve(message.QMP);
   }
 
@@ -199,7 +200,7 @@ export class QmpConnection {
     }
     this.#events = 0;
     this.#waiting.delete(String(message.id));
-    clearTimeout(waiting.timer);
+    waiting.cancel();
     if (message.error !== undefined) waiting.reject(ownError(this.path, message.error));
     else if ('return' in message) waiting.resolve(message.return);
     else waiting.reject(malformed(this.path, line));
@@ -213,8 +214,8 @@ export class QmpConnection {
     const waiting = [...this.#waiting.values(), ...(this.#greeting === undefined ? [] : [this.#greeting])];
     this.#waiting.clear();
     this.#greeting = undefined;
-    for (const { reject, timer } of waiting) {
-      clearTimeout(timer);
+    for (const { reject, cancel } of waiting) {
+      cancel();
       reject(error);
     }
   }

@@ -10,8 +10,10 @@ import { inventoryJson } from '../exporter/inventory/inventory-json.ts';
 import type { HostTree } from './host-tree.ts';
 import { parseSamples, type Samples } from './metrics.ts';
 
-const SCRAPE_MS = 60_000;
+const SCRAPE_MS = 120_000;
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+/** A busy machine must not decide which sources respond in time. */
+const PATIENT = { 'qmp.timeoutSeconds': 30, 'libvirt.timeoutSeconds': 30 };
 const SILENT = pino({ level: 'silent' });
 
 /**
@@ -22,7 +24,7 @@ const SILENT = pino({ level: 'silent' });
 export async function onceInProcess(rootfs: string, ...flags: string[]): Promise<string> {
   const own = createOwnMetrics();
   const config = resolveConfig(
-    { ...valuesOf(flags), 'path.rootfs': rootfs, 'state.dir': '/nonexistent' },
+    { ...PATIENT, ...valuesOf(flags), 'path.rootfs': rootfs, 'state.dir': '/nonexistent' },
     {},
     {},
   );
@@ -61,7 +63,7 @@ export async function exporterOf(
   logger: Logger = SILENT,
 ): Promise<TreeExporter> {
   const own = createOwnMetrics();
-  const config = resolveConfig({ 'path.rootfs': tree.folder, ...flags }, {}, {});
+  const config = resolveConfig({ ...PATIENT, 'path.rootfs': tree.folder, ...flags }, {}, {});
   const build = { version: '0', revision: '', simulated: false };
   const telemetry = new Telemetry(config, { logger, own, build, learns: true });
   context.after(() => telemetry.stop());

@@ -12,6 +12,7 @@ import type { Families } from '../metrics/families.ts';
 import { CpuCredits } from '../model/cpu-credits.ts';
 import { type Collector, guarded, type Report } from './collector.ts';
 import type { IoPathCpus, RoleCpus } from './io-path-cpus.ts';
+import { Turns } from './turns.ts';
 
 /** A policy rarely changes, so that of a CPU is read in one collection of so many. */
 const POLICY_EVERY = 10;
@@ -24,14 +25,14 @@ export function cpuState(ioPathCpus: IoPathCpus): Collector {
   const policies = new Map<number, CpuFrequencyPolicy | undefined>();
   const idleStates = new Map<number, readonly IdleState[]>();
   const credits = new CpuCredits();
-  let collections = 0;
+  const turns = new Turns(POLICY_EVERY);
   let nextIdle = 0;
 
   return {
     name: 'cpu_state',
     async collect(collection, report) {
       const { host, families, yieldIfDue } = collection;
-      collections++;
+      turns.begin();
       const { roles, owners } = await ioPathCpus.of(collection);
       const used = [...owners.keys()].sort((a, b) => a - b);
       for (const known of [policies, idleStates])
@@ -57,8 +58,7 @@ export function cpuState(ioPathCpus: IoPathCpus): Collector {
   };
 
   function readFrequency(host: Host, cpu: number, frequencies: Map<number, number>): void {
-    if (!policies.has(cpu) || (collections + cpu) % POLICY_EVERY === 0)
-      policies.set(cpu, readCpuFrequencyPolicy(host, cpu));
+    if (!policies.has(cpu) || turns.isTurnOf(cpu)) policies.set(cpu, readCpuFrequencyPolicy(host, cpu));
     // Without cpufreq there is nothing to read, and no error.
     if (policies.get(cpu) === undefined) return;
     const hertz = ifThere(() => readCpuFrequency(host, cpu));

@@ -8,6 +8,7 @@ import {
 } from '../../probes/pressure.ts';
 import { CounterSets } from '../model/continued-counter.ts';
 import type { Collector, Report } from './collector.ts';
+import { Turns } from './turns.ts';
 import { type CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
 
 /** A file that is not there costs more than one that is, and appears only if someone writes to `cgroup.pressure`. */
@@ -18,7 +19,7 @@ export function pressure(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
   /** Files of cgroups that are not there. */
   let missing: ReadonlySet<string> = new Set();
-  let collections = 0;
+  const turns = new Turns(RETRY_EVERY);
 
   return {
     name: 'pressure',
@@ -33,16 +34,16 @@ export function pressure(cgroups: CgroupsOfVms): Collector {
       const shared = sharedFolders([...known.values()].map(({ unified }) => unified));
       counters.keep(known.keys());
       const stillMissing = new Set<string>();
-      collections++;
+      turns.begin();
       for (const [i, { key, label }] of vms.entries()) {
         await collection.yieldIfDue();
         const folder = known.get(key)?.unified;
         if (folder === undefined || shared.has(folder)) continue;
         for (const resource of PRESSURE_RESOURCES) {
           const file = `${folder} ${resource}`;
-          const isTurn = (collections + i) % RETRY_EVERY === 0;
           const read = (): Pressure => readCgroupPressure(host, folder, resource);
-          const found = missing.has(file) && !isTurn ? NOT_THERE : whereThere(folder, report, read);
+          const found =
+            missing.has(file) && !turns.isTurnOf(i) ? NOT_THERE : whereThere(folder, report, read);
           if (found === NOT_THERE) stillMissing.add(file);
           for (const [kind, stalled] of kinds(found)) {
             const usec = counters.of(key).one(`${resource} ${kind}`, folder, stalled);

@@ -12,6 +12,7 @@ import type { ThreadObservation } from '../model/vm.ts';
 import { truncateName } from '../model/vm-names.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 import type { IoPathCpus, RoleCpus } from './io-path-cpus.ts';
+import { Turns } from './turns.ts';
 
 /** `sched` of a thread costs 20 us and rarely changes, so a VM's are read in one collection of so many. */
 const READ_EVERY = 10;
@@ -39,13 +40,13 @@ export function scheduling(ioPathCpus: IoPathCpus): Collector {
   let known: ReadonlyMap<string, Known> = new Map();
   /** Roles whose counters grew at the last reading: they are read at each collection. */
   let moving: ReadonlySet<string> = new Set();
-  let collections = 0;
+  const turns = new Turns(READ_EVERY);
 
   return {
     name: 'scheduling',
     async collect(collection, report) {
       const { host, families, vms } = collection;
-      collections++;
+      turns.begin();
       const isolation = isolationOf(collection, report);
       addHost(collection, isolation, report);
       const { roles } = await ioPathCpus.of(collection);
@@ -54,7 +55,7 @@ export function scheduling(ioPathCpus: IoPathCpus): Collector {
       const grown = new Set<string>();
       counters.keep(vms.map(({ key }) => key));
       for (const [i, { key, label }] of vms.entries()) {
-        const isTurn = (collections + i) % READ_EVERY === 0;
+        const isTurn = turns.isTurnOf(i);
         let pagesMigrated: number | undefined;
         for (const role of byVm.get(key) ?? []) {
           await collection.yieldIfDue();

@@ -5,6 +5,7 @@ import { readCgroup } from '../../probes/proc-pid-cgroup.ts';
 import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection } from './collector.ts';
+import { Turns } from './turns.ts';
 
 /** Cgroups and quotas rarely change, so those of a VM are read in one collection of so many. */
 const FOUND_EVERY = 10;
@@ -32,9 +33,11 @@ const NONE: VmCgroups = { groups: [], unified: undefined, problems: [] };
 export class CgroupsOfVms {
   #known: ReadonlyMap<string, VmCgroups> = new Map();
   #collection: object | undefined;
-  #collections = 0;
+  readonly #turns: Turns;
 
-  constructor(private readonly foundEvery = FOUND_EVERY) {}
+  constructor(foundEvery = FOUND_EVERY) {
+    this.#turns = new Turns(foundEvery);
+  }
 
   /** By VM key. In most collections the cgroups of one VM in ten are read again. */
   of(collection: Pick<Collection, 'host' | 'vms'>): ReadonlyMap<string, VmCgroups> {
@@ -44,12 +47,11 @@ export class CgroupsOfVms {
   }
 
   #update({ host, vms }: Pick<Collection, 'host' | 'vms'>): void {
-    this.#collections++;
+    this.#turns.begin();
     const known = new Map<string, VmCgroups>();
     for (const [i, vm] of vms.entries()) {
       const last = this.#known.get(vm.key);
-      const isDue =
-        last === undefined || last.problems.length > 0 || (this.#collections + i) % this.foundEvery === 0;
+      const isDue = last === undefined || last.problems.length > 0 || this.#turns.isTurnOf(i);
       known.set(vm.key, isDue ? findCgroups(host, vm, last) : last);
     }
     this.#known = known;

@@ -9,7 +9,7 @@ import { parseSamples, sample, series } from '../../testing/metrics.ts';
 const CASE = 'libvirt-8.0-domstats';
 const VM = { vm: 'instance-0000002a' };
 
-test('a libvirt before 8.9 reports disks and IOThreads, and is up', { timeout: 60_000 }, async (context) => {
+test('a libvirt before 8.9 reports disks and IOThreads, and is up', { timeout: 180_000 }, async (context) => {
   const host = libvirtHost(context, [VM.vm], 'cat domstats');
   writeFileSync(join(host.folder, 'domstats'), caseText(CASE, 'domstats.txt'));
   const daemon = await host.start(['--libvirt.timeout-seconds=20']);

@@ -12,6 +12,7 @@ import { choose } from '../../dashboards/preview/variables.ts';
 import { openPage, startBrowser } from '../../testing/browser.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { generated, NAMES, panelsOf, queriesOf, variablesOf } from '../../testing/generated.ts';
+import { PATIENCE_MS } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
 import { evaluationOnce, START } from './evaluation.ts';
 
@@ -176,7 +177,7 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
     assert.ok(!texts.includes('oltp has phase data plane'), 'the beginning is no change');
   });
 
-  it('the preview draws every panel of each dashboard', { timeout: 120_000 }, async (context) => {
+  it('the preview draws every panel of each dashboard', { timeout: 300_000 }, async (context) => {
     const server = await history(context);
     if (server === undefined) return;
     const browser = await startBrowser(context);
@@ -186,7 +187,7 @@ describe('on a Prometheus with the history of the paper’s evaluation', () => {
     const { port } = preview.address() as { port: number };
     for (const name of NAMES) {
       const { page, complaints } = await openPage(browser, `http://127.0.0.1:${port}/d/${uidOf(name)}`);
-      await page.waitForSelector('body[data-ready]', { timeout: 15_000 });
+      await page.waitForSelector('body[data-ready]', { timeout: 2 * PATIENCE_MS });
       const panels = panelsOf(generated(name));
       assert.deepEqual(complaints, []);
       assert.equal(await page.locator('section.panel').count(), panels.length);

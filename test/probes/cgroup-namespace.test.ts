@@ -74,7 +74,7 @@ test('the kernel hides the cgroup of another pod, and it is resolved', async (co
       process.execPath,
       script,
     ],
-    { encoding: 'utf8', timeout: 20_000 },
+    { encoding: 'utf8', timeout: 60_000 },
   );
   assert.equal(run.status, 0, run.stderr);
   const [shown, read = ''] = run.stdout.split('\n');

@@ -115,6 +115,20 @@ test('a command that times out closes the connection and rejects all other comma
   );
 });
 
+test('a reply that came in time counts, even if this process was busy until after the timeout', async (context) => {
+  const { qmp } = await connected(
+    context,
+    { 'query-name': 'here' },
+    {
+      onCommand: (_client, _request, reply) => {
+        reply();
+        for (const end = performance.now() + 30; performance.now() < end; );
+      },
+    },
+  );
+  assert.equal(await qmp.execute('query-name', 10), 'here');
+});
+
 test('close() rejects pending commands and can be called twice', async (context) => {
   const { qmp } = await connected(context, {}, IGNORES_COMMANDS);
   const pending = [qmp.execute('query-name', PATIENCE_MS), qmp.execute('query-uuid', PATIENCE_MS)];
