@@ -34,7 +34,7 @@
 // `npm run bench -- compare-month`: time and memory of compare over 30 days of 50 VMs. Arguments: --vms 50 --days 30
 //   --server victoria-metrics.
 // `npm run bench -- compare-fleet`: the same of `compare --by label=kernel` over recorded series of many hosts. Arguments: --hosts 10000
-//   --vms 4 --hours 24 --series 300000.
+//   --vms 4 --clusters 20 --hours 24 --series 300000.
 // `npm run bench -- compare-recording`: the same of a recording with as many samples as compare reads.
 import { become, ready, root } from './prepare.mjs';
 

@@ -17,6 +17,8 @@ export interface ServerSource {
 
 /** The clock of the server may differ by this much without a note. */
 const MAX_SKEW = 30;
+/** Time limit of the queries over a fleet, of which there may be thousands. */
+const FLEET_MS = 6 * 3600 * 1000;
 /** Share of the work that reading files is. */
 const FILES = 0.9;
 
@@ -52,20 +54,25 @@ export function compareFleet(
   question: FleetQuestion,
   onProgress: (share: number) => void,
 ): Promise<FleetComparison> {
-  return withServer(source, async (server, warnings) => {
-    const comparison = await readFleet(server, source.url, question, onProgress);
-    return { ...comparison, notes: [...comparison.notes, ...warnings()] };
-  });
+  return withServer(
+    source,
+    async (server, warnings) => {
+      const comparison = await readFleet(server, source.url, question, onProgress);
+      return { ...comparison, notes: [...comparison.notes, ...warnings()] };
+    },
+    FLEET_MS,
+  );
 }
 
 async function withServer<T>(
   { url, httpConfigFile }: ServerSource,
   use: (server: PrometheusServer, warnings: () => string[]) => Promise<T>,
+  totalMs?: number,
 ): Promise<T> {
   const client = new HttpClient(httpConfigFile === undefined ? undefined : readHttpConfig(httpConfigFile));
   const warnings = new Set<string>();
   const onWarning = (warning: string): void => void warnings.add(`The server warned: ${warning}`);
-  const server = new PrometheusServer({ url, client, onWarning });
+  const server = new PrometheusServer({ url, client, onWarning, ...(totalMs !== undefined && { totalMs }) });
   try {
     return await use(server, () => [...warnings, ...skewNotes(server.skewSeconds)]);
   } finally {

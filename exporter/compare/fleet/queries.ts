@@ -82,10 +82,25 @@ export interface FleetWindow {
   readonly seconds: number;
 }
 
+/** Whether a term is read from the series of hosts, of which there are few. */
+export function isFromHosts(name: TermName, { isOfVm }: Grouping): boolean {
+  const { ofHost }: Term = TERMS[name];
+  return !isOfVm && ofHost !== undefined;
+}
+
+function meanIn(window: FleetWindow): Mean {
+  return (series, by, more = {}) =>
+    max(avgOverTime(recordedRange(series, `${window.seconds}s`, { ...instancesOf(window), ...more })), by);
+}
+
+/** The VMs of each host. */
+export function vmsQuery(window: FleetWindow): string {
+  return meanIn(window)('host:kvm_vms:count', HOST).promql;
+}
+
 /** A term of each host, and of each group of its VMs if VMs make the groups. */
 export function termQuery(name: TermName, grouping: Grouping, window: FleetWindow): string {
-  const mean: Mean = (series, by, more = {}) =>
-    max(avgOverTime(recordedRange(series, `${window.seconds}s`, { ...instancesOf(window), ...more })), by);
+  const mean = meanIn(window);
   const { ofHost, ofVm, unite }: Term = TERMS[name];
   const united = { sum, count }[unite];
   if (grouping.isOfVm) {

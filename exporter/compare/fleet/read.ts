@@ -5,11 +5,20 @@ import type { Series } from '../../prometheus/series.ts';
 import type { PrometheusServer } from '../../prometheus/server.ts';
 import type { Span } from '../model.ts';
 import { pieces } from '../pieces.ts';
-import { type Grouping, JOINED_LABELS } from './grouping.ts';
+import { type Batch, batchesOf, readEach, regexOfNames, regexOfPattern } from './batches.ts';
+import type { Grouping } from './grouping.ts';
+import { chosenGroups, emptyWindows, hostGroups, vmGroups } from './groups.ts';
 import { type FleetMetric, IN_FLIGHT, IOPS } from './metrics.ts';
-import type { FleetComparison, FleetHost, HostTime, Windows } from './model.ts';
-import { type FleetWindow, groupsQuery, hostsQuery, type TermName, termQuery } from './queries.ts';
-import { windowsByGroup } from './times.ts';
+import type { FleetComparison, FleetHost, Windows } from './model.ts';
+import {
+  type FleetWindow,
+  groupsQuery,
+  hostsQuery,
+  isFromHosts,
+  type TermName,
+  termQuery,
+  vmsQuery,
+} from './queries.ts';
 
 /** Numbers of all hosts together. */
 const MAX_NUMBERS = 6_000_000;
@@ -18,9 +27,10 @@ const MAX_WINDOWS = 720;
 /** Recorded rates are of two minutes. */
 const MIN_SECONDS = 300;
 const MAX_HOSTS = 20_000;
-/** Stores limit the series of a query, VictoriaMetrics to 300,000: of more hosts each cluster is read alone. */
-const TOGETHER = 1000;
-const MAX_GROUPS = 12;
+/** Of one name: roles. */
+const SERIES_OF_HOST = 8;
+/** Of one name: disks. */
+const SERIES_OF_VM = 2;
 /** Prometheus allows 11,000 points of a series. */
 const POINTS = 10_000;
 const FIRST_POINTS = 4;
@@ -46,64 +56,87 @@ export async function readFleet(
   onProgress: (share: number) => void,
 ): Promise<FleetComparison> {
   const { grouping, host, time, metrics, warmUp, notes } = question;
-  const instances = host === undefined ? undefined : regexOf(host);
+  const instances = host === undefined ? undefined : regexOfPattern(host);
   const sets = await server.labelSets(hostsQuery(instances), time.start, time.end);
   const found = sets.filter((labels) => host === undefined || matchesGlob(host, labels['instance'] ?? ''));
-  const nameOf = new Map(found.map((labels) => [keyOf(labels), displayName(labels)]));
-  if (nameOf.size === 0) throw new ConfigError(await whyNoHost(server, name, host, time));
-  if (nameOf.size > MAX_HOSTS)
+  const labelsOf = new Map(found.map((labels) => [keyOf(labels), labels]));
+  if (labelsOf.size === 0) throw new ConfigError(await whyNoHost(server, name, host, time));
+  if (labelsOf.size > MAX_HOSTS)
     throw new ConfigError(
-      `${nameOf.size} hosts match: give a --host that matches at most ${MAX_HOSTS.toLocaleString('en')}`,
+      `${labelsOf.size} hosts match: give a --host that matches at most ${MAX_HOSTS.toLocaleString('en')}`,
     );
   const terms = [...new Set([...metrics, IOPS, IN_FLIGHT].flatMap(({ above, below }) => [above, below]))];
-  const windows = windowsOf(time, nameOf.size * terms.length);
-  const clusters =
-    nameOf.size > TOGETHER ? [...new Set(found.map(({ cluster = '' }) => cluster))] : [undefined];
-  const parts = clusters.map((cluster): FleetWindow => ({ instances, cluster, seconds: windows.seconds }));
-  const jobs = terms.length + 1;
-  const read = async (
-    queryOf: (part: FleetWindow) => string,
-    take: (labels: Labels, i: number, value: number) => void,
-  ): Promise<void> => {
-    for (const part of parts)
-      await eachPoint(server, queryOf(part), windows, (labels, i, value) => {
-        if (nameOf.has(keyOf(labels))) take(labels, i, value);
-      });
-  };
+  const windows = windowsOf(time, labelsOf.size * terms.length);
+  const jobs = terms.length + 2;
+  const read = (
+    batches: readonly Batch[],
+    queryOf: (window: FleetWindow) => string,
+    take: (key: string, i: number, value: number, labels: Labels) => void,
+  ): Promise<Batch[]> =>
+    readEach(batches, (batch) =>
+      eachPoint(
+        server,
+        queryOf(windowFor(batch, instances, windows.seconds)),
+        windows,
+        (labels, i, value) => {
+          const key = keyOf(labels);
+          if (labelsOf.has(key)) take(key, i, value, labels);
+        },
+      ),
+    );
+  const counted = (seriesOfHost: (key: string) => number): Batch[] =>
+    batchesOf(
+      [...labelsOf].map(([key, { cluster = '', instance = '' }]) => ({
+        cluster,
+        instance,
+        series: seriesOfHost(key),
+      })),
+    );
+  const vms = new Map<string, number>();
   const seen = new Map<string, string[][]>();
   const numbers = new Map<string, Map<string, Map<TermName, Float64Array>>>();
+  // A batch that was too much for one query is too much for the next.
+  let ofHosts = counted(() => SERIES_OF_HOST);
+  ofHosts = await read(ofHosts, vmsQuery, (key, _, value) => {
+    vms.set(key, Math.max(vms.get(key) ?? 0, value));
+  });
+  onProgress(1 / jobs);
   if (!grouping.isOfVm) {
-    await read(
-      (part) => groupsQuery(grouping, part),
-      (labels, i) => {
-        const ofHost = getOrInsert(seen, keyOf(labels), () => emptyWindows(windows));
-        ofHost[i]?.push(labels[grouping.label] ?? '');
+    ofHosts = await read(
+      ofHosts,
+      (window) => groupsQuery(grouping, window),
+      (key, i, _, labels) => {
+        const values = getOrInsert(seen, key, () => emptyWindows(windows))[i];
+        const value = labels[grouping.label] ?? '';
+        if (values?.includes(value) === false) values.push(value);
       },
     );
   }
-  onProgress(1 / jobs);
+  onProgress(2 / jobs);
+  let ofVms = counted((key) => SERIES_OF_VM * (vms.get(key) ?? 0));
   for (const [done, term] of terms.entries()) {
-    await read(
-      (part) => termQuery(term, grouping, part),
-      (labels, i, value) => {
-        const ofHost = getOrInsert(numbers, keyOf(labels), () => new Map());
-        const ofGroup = getOrInsert(
-          ofHost,
-          grouping.isOfVm ? (labels[grouping.label] ?? '') : '',
-          () => new Map(),
-        );
+    const isOfHosts = isFromHosts(term, grouping);
+    const batches = await read(
+      isOfHosts ? ofHosts : ofVms,
+      (window) => termQuery(term, grouping, window),
+      (key, i, value, labels) => {
+        const ofHost = getOrInsert(numbers, key, () => new Map());
+        const group = grouping.isOfVm ? (labels[grouping.label] ?? '') : '';
+        const ofGroup = getOrInsert(ofHost, group, () => new Map());
         const list = getOrInsert(ofGroup, term, () => new Float64Array(windows.count).fill(Number.NaN));
         list[i] = value;
       },
     );
-    onProgress((done + 2) / jobs);
+    if (isOfHosts) ofHosts = batches;
+    else ofVms = batches;
+    onProgress((done + 3) / jobs);
   }
-  const hosts = [...nameOf].map(([key, title]): FleetHost => {
+  const hosts = [...labelsOf].map(([key, labels]): FleetHost => {
     const own = numbers.get(key) ?? new Map<string, Map<TermName, Float64Array>>();
     const groups = grouping.isOfVm
       ? vmGroups(own, windows, warmUp)
       : hostGroups(seen.get(key) ?? [], own.get('') ?? new Map(), windows, warmUp);
-    return { name: title, groups };
+    return { name: displayName(labels), groups };
   });
   return {
     label: grouping.name,
@@ -116,78 +149,13 @@ export async function readFleet(
   };
 }
 
-function hostGroups(
-  seen: readonly (readonly string[])[],
-  numbers: ReadonlyMap<TermName, Float64Array>,
-  { seconds }: Windows,
-  warmUp: number,
-): Map<string, HostTime> {
-  return new Map(
-    [...windowsByGroup(seen, seconds, warmUp)].map(([group, list]) => [group, { windows: list, numbers }]),
-  );
-}
-
-/** A host has VMs of a group where it has a number of them. */
-function vmGroups(
-  byGroup: ReadonlyMap<string, ReadonlyMap<TermName, Float64Array>>,
-  windows: Windows,
-  warmUp: number,
-): Map<string, HostTime> {
-  return new Map(
-    [...byGroup].flatMap(([group, numbers]) => {
-      if (group === '') return [];
-      const has = (i: number): boolean => [...numbers.values()].some((list) => !Number.isNaN(list[i]));
-      const seen = emptyWindows(windows).map((_, i) => [has(i) ? group : ' ']);
-      const list = windowsByGroup(seen, windows.seconds, warmUp).get(group);
-      return list === undefined ? [] : [[group, { windows: list, numbers }] as const];
-    }),
-  );
-}
-
-/** The groups in order of their begin, then of their names; those of most hosts if there are many. */
-function chosenGroups(
-  hosts: readonly FleetHost[],
-  { name, metric }: Grouping,
-  labels: readonly Labels[],
-  notes: readonly string[],
-): Pick<FleetComparison, 'groups' | 'notes'> {
-  const begin = new Map<string, number>();
-  const size = new Map<string, number>();
-  for (const { groups } of hosts)
-    for (const [group, { windows }] of groups) {
-      begin.set(group, Math.min(begin.get(group) ?? Number.POSITIVE_INFINITY, windows[0] ?? 0));
-      size.set(group, (size.get(group) ?? 0) + 1);
-    }
-  const all = [...size.keys()].sort((a, b) => (size.get(b) ?? 0) - (size.get(a) ?? 0));
-  const kept = all.slice(0, MAX_GROUPS);
-  if (all.length === 0) throw new ConfigError(whyNoGroup(name, metric, labels));
-  if (all.length === 1)
-    throw new ConfigError(
-      `--by label=${name}: there is one group in this time, ${JSON.stringify(all[0])} with ${size.get(all[0] ?? '')} hosts: give a longer --last, or another label`,
-    );
-  const { compare } = new Intl.Collator('en', { numeric: true });
-  const without = hosts.filter(({ groups }) => groups.size === 0).length;
-  return {
-    groups: kept.sort((a, b) => (begin.get(a) ?? 0) - (begin.get(b) ?? 0) || compare(a, b)),
-    notes: [
-      ...notes,
-      ...(all.length > kept.length
-        ? [`Left out: ${all.length - kept.length} groups with fewer hosts than these.`]
-        : []),
-      ...(without === 0 ? [] : [`${without} hosts are in no group: their ${name} is unknown.`]),
-    ],
-  };
-}
-
-function whyNoGroup(name: string, metric: string, sets: readonly Labels[]): string {
-  const own = new Set(sets.flatMap((labels) => Object.keys(labels)));
-  const known = [...own]
-    .filter((label) => label !== '__name__')
-    .concat(JOINED_LABELS)
-    .sort();
-  return JOINED_LABELS.includes(name)
-    ? `--by label=${name}: no samples of ${metric} for these hosts in this time: exporters since version 0.1.0 have it, and the agent must send it (docs/fleet.md)`
-    : `--by label=${name}: no host has the label ${name}: there are ${known.join(', ')}`;
+function windowFor(
+  { cluster, hosts, isPart }: Batch,
+  instances: string | undefined,
+  seconds: number,
+): FleetWindow {
+  const names = isPart ? regexOfNames(hosts.map(({ instance }) => instance)) : instances;
+  return { instances: names, cluster, seconds };
 }
 
 async function whyNoHost(
@@ -226,20 +194,10 @@ async function eachPoint(
       for (const [at, value] of samples) take(labels, Math.round((at - start) / seconds) - 1, value);
 }
 
-function emptyWindows({ count }: Windows): string[][] {
-  return Array.from({ length: count }, () => []);
-}
-
 function keyOf({ cluster = '', job = '', instance = '' }: Labels): string {
   return JSON.stringify([cluster, job, instance]);
 }
 
 function displayName({ cluster = '', instance = '' }: Labels): string {
   return cluster === '' ? instance : `${cluster}/${instance}`;
-}
-
-/** RE2 of a pattern with `*` and `?`. */
-function regexOf(glob: string): string {
-  const escaped = glob.replace(/[\\^$.+()[\]{}|]/g, '\\$&');
-  return escaped.replaceAll('*', '.*').replaceAll('?', '.');
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { recordingRules } from '../../../alerts/recording.ts';
 import { assessFleet } from '../../../exporter/compare/fleet/assess.ts';
+import { regexOfNames } from '../../../exporter/compare/fleet/batches.ts';
 import { groupingOf } from '../../../exporter/compare/fleet/grouping.ts';
 import { FLEET_METRICS } from '../../../exporter/compare/fleet/metrics.ts';
 import { groupsQuery, termQuery } from '../../../exporter/compare/fleet/queries.ts';
@@ -14,6 +15,8 @@ import { renderJson } from '../../../exporter/compare/report/json.ts';
 import { renderMarkdown } from '../../../exporter/compare/report/markdown.ts';
 import { renderTable } from '../../../exporter/compare/report/table.ts';
 import type { Assessment, Change } from '../../../exporter/compare/statistics/assessment.ts';
+import { TooMuchError } from '../../../exporter/prometheus/errors.ts';
+import type { Series } from '../../../exporter/prometheus/series.ts';
 import { recordedAllowList } from '../../../scripts/fleet.ts';
 import {
   type FleetOptions,
@@ -32,55 +35,96 @@ function changeOf({ configurations }: Assessment, metric = 'latency_mean'): Chan
   return change;
 }
 
-/** The queries over hosts of two clusters. The store knows only their names and kernels. */
-async function queriesOf(hosts: number): Promise<string[]> {
+interface Store {
+  readonly hosts: number;
+  readonly vms: number;
+  /** Hosts of one query beyond which the store refuses it; 0 for none. */
+  readonly most?: number;
+  readonly cluster?: string;
+}
+
+/** The queries over hosts with these VMs. The store knows only their names, kernels and number of VMs. */
+async function queriesOf({ hosts, vms, most = hosts, cluster: one }: Store): Promise<string[]> {
   const sets = simulatedFleet({ seed: 1, hosts, updated: hosts, windows: 12 }).map(
-    ({ cluster, instance }) => ({ cluster, job: 'kvm-telemetry', instance }),
+    ({ cluster, instance }) => ({ cluster: one ?? cluster, job: 'kvm-telemetry', instance }),
   );
   const asked: string[] = [];
   const server = {
     labelSets: async () => sets,
     range: async (query: string, start: number, end: number, step: number) => {
+      const [, cluster] = /cluster="(.*?)"/.exec(query) ?? [];
+      const [, instances = '.*'] = /instance=~"(.*?)"/.exec(query) ?? [];
+      const named = new RegExp(`^(?:${instances.replaceAll('\\\\', '\\')})$`);
+      const own = sets.filter(
+        (labels) => (cluster === undefined || cluster === labels.cluster) && named.test(labels.instance),
+      );
+      if (own.length > most) throw new TooMuchError('status 422');
       asked.push(query);
       const times = Array.from({ length: Math.floor((end - start) / step) + 1 }, (_, i) => start + i * step);
-      return query.includes('kvm_host_info')
-        ? sets
-            .filter(({ cluster }) => !query.includes('cluster="') || query.includes(`cluster="${cluster}"`))
-            .map((labels, i) => ({
-              labels: { ...labels, kernel: i % 2 === 0 ? OLD : NEW },
-              samples: times.map((at): [number, number] => [at, 1]),
-            }))
+      const seriesOf = (value: number, more: object): Series[] =>
+        own.map((labels) => ({ labels: { ...labels, ...more }, samples: times.map((at) => [at, value]) }));
+      if (query.includes('kvm_host_info')) return seriesOf(1, { kernel: OLD }).map(updatedHalf);
+      return query.startsWith('max by (cluster, job, instance) (avg_over_time(host:kvm_vms:count')
+        ? seriesOf(vms, {})
         : [];
     },
   };
-  const { hosts: read } = await readFleet(
-    server,
-    'store',
-    {
-      grouping: groupingOf('kernel'),
-      host: undefined,
-      time: { start: 0, end: 3600 },
-      metrics: FLEET_METRICS,
-      warmUp: 60,
-      notes: [],
-    },
-    () => undefined,
-  );
+  const question = {
+    grouping: groupingOf('kernel'),
+    host: undefined,
+    time: { start: 0, end: 3600 },
+    metrics: FLEET_METRICS,
+    warmUp: 60,
+    notes: [],
+  };
+  const { hosts: read } = await readFleet(server, 'store', question, () => undefined);
   assert.equal(read.filter(({ groups }) => groups.size === 1).length, hosts);
   return [...new Set(asked)];
 }
 
-test('each cluster of many hosts is read alone, because a store limits the series of a query', async () => {
-  const few = await queriesOf(1000);
-  for (const query of few) assert.doesNotMatch(query, /cluster="/);
-  const many = await queriesOf(1002);
-  assert.equal(many.length, 2 * few.length);
-  for (const cluster of ['east', 'west']) {
-    const own = many.filter((query) => query.includes(`cluster="${cluster}"`));
-    assert.equal(own.length, few.length);
-    for (const query of own)
-      assert.equal(query.match(/\[300s\]/g)?.length, query.match(/cluster="/g)?.length, query);
-  }
+const updatedHalf = (series: Series, i: number): Series =>
+  i % 2 === 0 ? series : { ...series, labels: { ...series.labels, kernel: NEW } };
+
+/** The hosts that queries over VMs read, by query. */
+const ofVms = (queries: readonly string[]): string[] =>
+  queries.filter((query) => query.includes('vm:kvm_halt_poll_fail_seconds:rate'));
+
+test('hosts with few series are read together, and whole clusters if those are few', async () => {
+  const few = await queriesOf({ hosts: 1000, vms: 50 });
+  for (const query of few) assert.doesNotMatch(query, /cluster=|instance=/);
+  const clusters = ofVms(await queriesOf({ hosts: 2000, vms: 50 }));
+  assert.deepEqual(clusters.map((query) => /cluster="(\w+)"/.exec(query)?.[1]).sort(), ['east', 'west']);
+  for (const query of clusters) assert.doesNotMatch(query, /instance=/);
+});
+
+test('a cluster of many VMs is read in batches of hosts, below the limits of VictoriaMetrics', async () => {
+  const queries = await queriesOf({ hosts: 10_000, vms: 50, cluster: 'east' });
+  const batches = ofVms(queries);
+  assert(batches.length >= 10 && batches.length <= 20, `${batches.length}`);
+  for (const query of queries) assert(Buffer.byteLength(query) < 16_384, `${query.length}`);
+  for (const query of batches)
+    assert.equal(query.match(/\[300s\]/g)?.length, query.match(/cluster="east"/g)?.length, query);
+});
+
+test('a query that the store refuses is asked of half of the hosts, and of one host it is an error', async () => {
+  const { length } = ofVms(await queriesOf({ hosts: 100, vms: 10, most: 20 }));
+  assert(length >= 5 && length <= 8, `${length}`);
+  await assert.rejects(queriesOf({ hosts: 10, vms: 10, most: 0 }), TooMuchError);
+});
+
+test('the expression of names matches each of them and no other', () => {
+  const name = fc.string({
+    unit: fc.constantFrom('a', 'b', '.', '1', '*', '(', '\\', '-', 'é', '😀'),
+    maxLength: 6,
+  });
+  fc.assert(
+    fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 12 }), name, (names, other) => {
+      const matches = new RegExp(`^(?:${regexOfNames(names)})$`, 'u');
+      for (const each of names) assert.match(each, matches);
+      assert.equal(matches.test(other), names.includes(other));
+    }),
+  );
+  assert.equal(regexOfNames(['kvm1.east:9954', 'kvm12.east:9954']), 'kvm1(?:|2)\\.east:9954');
 });
 
 const SEEDS = Array.from({ length: 150 }, (_, i) => i + 1);
