@@ -23,6 +23,7 @@ import {
   or,
   rate,
   regexp,
+  resets,
   sub,
   subquery,
   sum,
@@ -83,6 +84,8 @@ const {
   hostMissing,
   hostLagging,
   seriesBudget,
+  storeDisk,
+  twoWriters,
   down,
   baseline,
   WINDOW,
@@ -122,7 +125,13 @@ const LOSSES = [
     increase('vm_rows_ignored_total', samplesLost.window, { reason: regexp('(big|small)_timestamp') }),
     HOST,
   ),
+  // Prometheus drops them at the scrape, and `up` is 1.
+  sum(increase('prometheus_target_scrapes_sample_out_of_bounds_total', samplesLost.window), HOST),
+  sum(increase('prometheus_target_scrapes_sample_out_of_order_total', samplesLost.window), HOST),
+  sum(increase('prometheus_target_scrapes_sample_duplicate_timestamp_total', samplesLost.window), HOST),
 ];
+
+const freeOfStore = min(gauge('vm_free_disk_space_bytes'), HOST);
 
 /** Threads with one of these kinds of drift, by VM. */
 const drifting = (kinds: string, scraped = gauge) =>
@@ -202,7 +211,10 @@ const stalledDevices = and(
   compare(completed(ioStalled.window), '==', 0),
 );
 
-const OURS = { job: equal('kvm-telemetry') } as const;
+const OUR_JOB = 'kvm-telemetry';
+/** In the files of `deploy/fleet`. */
+const AGENT_JOB = 'kvm-telemetry-agent';
+const OURS = { job: equal(OUR_JOB) } as const;
 /** When the newest sample of a host's recorded series was written. */
 const lastRecorded = max(
   maxOverTime(
@@ -437,7 +449,32 @@ const alerts = {
     expr: LOSSES.map((lost) => compare(lost, '>', 0)).reduce((a, b) => or(a, b)),
     ...timing(samplesLost),
     summary: 'Samples are lost between {{ $labels.instance }} and the store',
-    description: `The agent or store {{ $labels.instance }} dropped samples that nobody sends again: a counter of losses rose by {{ $value | humanize }} in ${samplesLost.window}. The store refuses them, or a queue is full. Rates and sums of its hosts have gaps.`,
+    description: `The agent or store {{ $labels.instance }} dropped samples that nobody sends again: a counter of losses rose by {{ $value | humanize }} in ${samplesLost.window}. The store refuses them, a queue is full, or their times are wrong. Rates and sums of its hosts have gaps.`,
+  }),
+  KvmTelemetryTwoWriters: ofHost({
+    severity: 'warning',
+    expr: compare(
+      max(
+        resets('process_start_time_seconds', twoWriters.window, { job: regexp(`${OUR_JOB}|${AGENT_JOB}`) }),
+        HOST,
+      ),
+      '>',
+      twoWriters.falls,
+    ),
+    ...timing(twoWriters),
+    summary: 'Two hosts or agents have the name {{ $labels.instance }}',
+    description: `Samples of two processes alternate in the series of {{ $labels.instance }} (job {{ $labels.job }}): its start time fell {{ $value | humanize }} times in ${twoWriters.window}. Two hosts or agents have the same labels. All values of it are wrong, and so are the sums.`,
+  }),
+  KvmTelemetryStoreDiskFull: ofHost({
+    severity: 'critical',
+    expr: compare(
+      div(freeOfStore, add(freeOfStore, sum(gauge('vm_data_size_bytes'), HOST))),
+      '<',
+      storeDisk.free,
+    ),
+    ...timing(storeDisk),
+    summary: 'The disk of the store {{ $labels.instance }} is nearly full',
+    description: `{{ $value | humanizePercentage }} of the disk of the store {{ $labels.instance }} is free (threshold: ${storeDisk.free * 100}%). Below -storage.minFreeDiskSpaceBytes it refuses samples, and the agents keep them. If the disk is full before, it dies and loses its last seconds.`,
   }),
   KvmTelemetryHostLagging: ofHost({
     severity: 'warning',

@@ -182,6 +182,10 @@ export const apicvLost = { memory: '6h', resolution: '5m', for: '10m', keepFirin
 export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
 /** As for trace events: one loss is one alert. */
 export const samplesLost = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
+/** Start times that fall: two processes in turns. A clock that is set back makes one fall, and a restart none. */
+export const twoWriters = { window: '10m', falls: 2, for: '5m', keepFiringFor: '10m' } as const;
+/** Share of the disk that is free, of what is free and the store's own. */
+export const storeDisk = { free: 0.1, for: '5m', keepFiringFor: '10m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /**
  * Intervals of its schedule in which a task did not finish. A busy host delays one run, not five of them for

@@ -15,7 +15,10 @@ type ForeignGauge =
   | 'scrape_samples_scraped'
   | 'process_resident_memory_bytes'
   | 'process_start_time_seconds'
-  | 'process_open_fds';
+  | 'process_open_fds'
+  // Of VictoriaMetrics.
+  | 'vm_free_disk_space_bytes'
+  | 'vm_data_size_bytes';
 type ForeignCounter = 'process_cpu_seconds_total' | AgentCounter;
 /** Of Prometheus, vmagent and VictoriaMetrics. Those with a reason count more than losses. */
 type AgentCounter =
@@ -23,7 +26,8 @@ type AgentCounter =
   | 'prometheus_remote_storage_samples_dropped_total'
   | 'vmagent_remotewrite_packets_dropped_total'
   | 'vm_persistentqueue_bytes_dropped_total'
-  | 'vm_rows_ignored_total';
+  | 'vm_rows_ignored_total'
+  | `prometheus_target_scrapes_sample_${'out_of_bounds' | 'out_of_order' | 'duplicate_timestamp'}_total`;
 type Histogram = HistogramName | Extract<OwnName, `${string}_duration_seconds`>;
 
 /** The series of a histogram are counters too. */

@@ -60,6 +60,15 @@ export function increase<M extends CounterName>(
   return primary(`increase(${selector(name, matchers)}[${window}])`);
 }
 
+/** How often a value fell in the window. */
+export function resets<M extends GaugeName>(
+  name: M,
+  window: string,
+  matchers: Matchers<SeriesLabels<M>> = {},
+): Vector<SeriesLabels<M>> {
+  return primary(`resets(${selector(name, matchers)}[${window}])`);
+}
+
 /**
  * The series of a recording rule, with the labels of its rule. Recording rules build typed functions on top
  * of this.

@@ -26,10 +26,14 @@ const NOT_RECORDED = [
   'kvm_vm_vcpus',
 ] as const;
 
-/** What an agent counts of its own when it loses samples. */
-const AGENT_COUNTERS = [
+/** What an agent counts of its own when it loses samples, and when it started: two agents of one name alternate. */
+const OF_AGENTS = [
+  'process_start_time_seconds',
   'prometheus_remote_storage_samples_dropped_total',
   'prometheus_remote_storage_samples_failed_total',
+  'prometheus_target_scrapes_sample_duplicate_timestamp_total',
+  'prometheus_target_scrapes_sample_out_of_bounds_total',
+  'prometheus_target_scrapes_sample_out_of_order_total',
   'vm_persistentqueue_bytes_dropped_total',
   'vmagent_remotewrite_packets_dropped_total',
 ] as const;
@@ -41,7 +45,7 @@ export function recordedAllowList(): string[] {
     dashboard.match(/(?<![\w:$])(?:up|ALERTS|ALERTS_FOR_STATE|scrape_\w+|kvm_\w+)(?=\{)/g) ?? [];
   const ofStore = new Set(Object.keys(recordingGroups[CENTRAL_GROUP]));
   const sent = Object.keys(recordingRules).filter((name) => !ofStore.has(name));
-  return [...sent, ...new Set([...selected, ...NOT_RECORDED, ...AGENT_COUNTERS])].sort();
+  return [...sent, ...new Set([...selected, ...NOT_RECORDED, ...OF_AGENTS])].sort();
 }
 
 /** What an agent without rules sends: what the rules select. */
@@ -50,7 +54,7 @@ export function rawAllowList(): string[] {
   const names = minimal.flatMap(([name, { type }]) =>
     type === 'histogram' ? ['bucket', 'sum', 'count'].map((part) => `${name}_${part}`) : [name],
   );
-  return [...names, ...AGENT_COUNTERS, 'up', 'scrape_duration_seconds', 'scrape_samples_scraped'].sort();
+  return [...names, ...OF_AGENTS, 'up', 'scrape_duration_seconds', 'scrape_samples_scraped'].sort();
 }
 
 const keep = (names: readonly string[]): object => ({
@@ -72,12 +76,12 @@ const job = {
   label_value_length_limit: LABEL_VALUE_LIMIT,
   file_sd_configs: [{ files: [TARGETS] }],
 };
-/** The agent itself, of which only the losses are kept. */
+/** The agent itself, of which little is kept. */
 const itself = (port: number): object => ({
   job_name: 'kvm-telemetry-agent',
   sample_limit: SAMPLE_LIMIT,
   static_configs: [{ targets: [`localhost:${port}`] }],
-  metric_relabel_configs: [keep(AGENT_COUNTERS)],
+  metric_relabel_configs: [keep(OF_AGENTS)],
 });
 /** Two million samples wait in memory at most; the write-ahead log has two hours more. */
 const queue = { capacity: 20_000, max_samples_per_send: 5000, max_shards: 20, max_backoff: '30s' };
@@ -180,7 +184,12 @@ function clusterRules(): object[] {
     .map(({ name, rules }) => ({ name, interval: '1m', rules }));
 }
 
-const CENTRAL_ALERTS = ['KvmTelemetryHostLagging', 'KvmTelemetrySamplesLost'];
+const CENTRAL_ALERTS = [
+  'KvmTelemetryHostLagging',
+  'KvmTelemetrySamplesLost',
+  'KvmTelemetryStoreDiskFull',
+  'KvmTelemetryTwoWriters',
+];
 
 /** Of the alerts those about what only the store can see. Any vmalert accepts them. */
 function centralAlerts(): object[] {

@@ -178,6 +178,24 @@ export const FIRST_STEPS: Readonly<
       "journalctl -u vmagent -u prometheus -g 'dropped|400|out of order|too old' | tail          # what the store says"
     ]
   },
+  "KvmTelemetryTwoWriters": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # on the host: its name and its port",
+      "grep -r kvm1 /etc/kvm-telemetry/targets          # on the agents: which of them scrapes a host of this name, and where",
+      "curl -fsS http://localhost:9090/api/v1/status/config | grep -A4 external_labels          # on each Prometheus",
+      "journalctl -u vmagent -u prometheus -g 'external_labels|duplicate' | tail          # on each agent"
+    ]
+  },
+  "KvmTelemetryStoreDiskFull": {
+    "usesVm": false,
+    "lines": [
+      "kvm-telemetry doctor          # on a host: what it exports is not in doubt",
+      "df -h /var/lib/victoria-metrics          # on the store",
+      "du -xsh /var/lib/* | sort -h | tail          # who else writes to that disk",
+      "curl -fsS http://localhost:8428/metrics | grep -E 'free_disk_space|storage_is_read_only|data_size_bytes'"
+    ]
+  },
   "KvmTelemetryHostLagging": {
     "usesVm": false,
     "lines": [

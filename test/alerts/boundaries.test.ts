@@ -244,6 +244,9 @@ const BOUNDARIES: readonly Boundary[] = [
     'vmagent_remotewrite_packets_dropped_total{job="agent",instance="rack1:8429"}',
     'vm_persistentqueue_bytes_dropped_total{job="agent",instance="rack1:8429"}',
     'vm_rows_ignored_total{job="victoria-metrics",instance="self",reason="small_timestamp"}',
+    'prometheus_target_scrapes_sample_out_of_bounds_total{job="agent",instance="rack1:9090"}',
+    'prometheus_target_scrapes_sample_out_of_order_total{job="agent",instance="rack1:9090"}',
+    'prometheus_target_scrapes_sample_duplicate_timestamp_total{job="agent",instance="rack1:9090"}',
   ].map(
     (counter): Boundary => ({
       alert: 'KvmTelemetrySamplesLost',
@@ -260,6 +263,17 @@ const BOUNDARIES: readonly Boundary[] = [
       ],
     }),
   ),
+  {
+    alert: 'KvmTelemetryStoreDiskFull',
+    limit: '10% of what is free or its own',
+    for: 5,
+    keep: 10,
+    inputs: (side) => [
+      ['vm_free_disk_space_bytes{job="victoria-metrics",instance="self",path="/data"}', 100 / side, 5000],
+      ['vm_data_size_bytes{job="victoria-metrics",instance="self",type="indexdb"}', 100],
+      ['vm_data_size_bytes{job="victoria-metrics",instance="self",type="storage/big"}', 800],
+    ],
+  },
   {
     alert: 'KvmTelemetryTaskStalled',
     limit: 'five intervals',
@@ -323,10 +337,11 @@ const BOUNDARIES: readonly Boundary[] = [
   },
 ];
 
-/** They fire because series end, which no value shows: alerts/tests has both sides of their times. */
-const OF_ABSENCE: readonly Pick<Boundary, 'alert' | 'for' | 'keep'>[] = [
+/** They fire because series end or values alternate, which no value shows: alerts/tests has both sides of their times. */
+const NO_VALUE: readonly Pick<Boundary, 'alert' | 'for' | 'keep'>[] = [
   { alert: 'KvmTelemetryHostMissing', for: 10, keep: 5 },
   { alert: 'KvmTelemetryHostLagging', for: 5, keep: 5 },
+  { alert: 'KvmTelemetryTwoWriters', for: 5, keep: 10 },
 ];
 
 /** Incidents that never cause an alert. */
@@ -429,13 +444,13 @@ describe('the limits of each alert', () => {
 
   it('are all here: a new alert needs a line in BOUNDARIES', () => {
     assert.deepEqual(
-      [...new Set([...BOUNDARIES, ...OF_ABSENCE].map(({ alert }) => alert))].sort(),
+      [...new Set([...BOUNDARIES, ...NO_VALUE].map(({ alert }) => alert))].sort(),
       Object.keys(alertRules).sort(),
     );
   });
 
   it('are those of the rules', () => {
-    for (const { alert, for: pending, keep } of [...BOUNDARIES, ...OF_ABSENCE]) {
+    for (const { alert, for: pending, keep } of [...BOUNDARIES, ...NO_VALUE]) {
       const rule = alertRules[alert as keyof typeof alertRules];
       assert.deepEqual([rule.for, rule.keepFiringFor], [`${pending}m`, `${keep}m`], alert);
     }

@@ -203,7 +203,7 @@ test('what an agent without rules sends is enough for all rules', () => {
   const selected = exprs.flatMap(
     (expr) =>
       expr.match(
-        /(?<![:\w])(?:kvm_\w+|up(?=[{[])|scrape_\w+|prometheus_\w+|vmagent_\w+|vm_persistentqueue_\w+|(?:vm|host)\w*:[\w:]+)/g,
+        /(?<![:\w])(?:kvm_\w+|up(?=[{[])|scrape_\w+|prometheus_\w+|process_\w+|vmagent_\w+|vm_persistentqueue_\w+|(?:vm|host)\w*:[\w:]+)/g,
       ) ?? [],
   );
   assert(selected.length > 100);
