@@ -41,6 +41,7 @@ const HOUR = 3600;
 const RECOVERY_MS = 90_000;
 /** Longer than the 30 s after which Prometheus gives up; vmagent waits for a minute. */
 const SLOW_MS = 35_000;
+const TWIN = '-twin';
 const DISK = '64m';
 const MILLION = 1_000_000;
 
@@ -67,6 +68,8 @@ interface Fault {
   readonly storeFlags?: readonly string[];
   /** Two of each agent, with the same external labels. */
   readonly twins?: boolean;
+  /** The twins scrape other hosts of the same names. */
+  readonly others?: boolean;
   /** The store is Prometheus. */
   readonly receiver?: boolean;
   begin?(rig: Rig): void;
@@ -102,12 +105,13 @@ const FAULTS: readonly Fault[] = [
   },
   { name: 'an hour ahead (kvm1) and behind (kvm2)', begin: set({ skew: [0, HOUR, -HOUR] }) },
   { name: 'two agents with the same labels', twins: true },
+  { name: 'two agents with the same labels and different hosts of one name', twins: true, others: true },
   {
-    name: 'the same, store with -dedup.minScrapeInterval',
+    name: 'two agents with the same labels, store with -dedup.minScrapeInterval',
     twins: true,
     storeFlags: [`-dedup.minScrapeInterval=${INTERVAL}s`],
   },
-  { name: 'the same, store is Prometheus', twins: true, receiver: true },
+  { name: 'two agents with the same labels, store is Prometheus', twins: true, receiver: true },
   { name: 'a host with a million series (kvm2)', begin: set({ rogue: true }), end: set({ rogue: false }) },
 ];
 
@@ -138,7 +142,8 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
     const [, agent = '', host = ''] = request.url?.split('/') ?? [];
     const key = `${agent}/${host}`;
     const scrapes = (served.get(key) ?? 0) + 1;
-    const text = pageOf(world, Number(host), scrapes);
+    const isOther = fault.others === true && agent.endsWith(TWIN);
+    const text = `${pageOf(world, Number(host), scrapes)}process_start_time_seconds ${isOther ? 200 : 100}\n`;
     response.setHeader('Content-Type', 'text/plain; version=0.0.4');
     response.end(text, () => served.set(key, scrapes));
   });
@@ -162,8 +167,11 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
   const through = `http://127.0.0.1:${await listen(proxy)}`;
   const agents = [];
   for (const agent of AGENTS) {
-    for (const twin of fault.twins ? ['', '-twin'] : [''])
+    for (const twin of fault.twins ? ['', TWIN] : ['']) {
       agents.push(await agentOf(agent, `${agent}${twin}`, rig, port, through));
+      // vmagent has its start time in whole seconds.
+      await sleep(1100);
+    }
   }
 
   await sleep(BEFORE_MS);
@@ -196,6 +204,14 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
     const own = [...target].filter(([key]) => key.startsWith(`${agent}/`));
     const samples = [...(stored.get(agent)?.values() ?? [])].reduce((sum, { length }) => sum + length, 0);
     const down = await number(store, `sum(count_over_time((up{cluster="${agent}"} == 0)[10m:${INTERVAL}s]))`);
+    const falls = await number(
+      store,
+      `max(resets(process_start_time_seconds{cluster="${agent}",job="kvm-telemetry"}[10m]))`,
+    );
+    const agentFalls = await number(
+      store,
+      `max(resets(process_start_time_seconds{cluster="${agent}",job="kvm-telemetry-agent"}[10m]))`,
+    );
     const urls = agents.filter(({ name }) => name.startsWith(agent)).map(({ url }) => url);
     found.push([
       fault.name,
@@ -205,6 +221,8 @@ async function measured(fault: Fault, folder: string): Promise<string[][]> {
       String(down),
       [
         ...(died ? ['the store died'] : []),
+        ...(falls > 0 ? [`the start time of a host fell ${falls} times`] : []),
+        ...(agentFalls > 0 ? [`that of the agent ${agentFalls} times`] : []),
         ...[...urls, store].flatMap((url) => changes(before.get(url), during.get(url), after.get(url))),
       ].join('; ') || '-',
     ]);
@@ -287,10 +305,10 @@ type Counters = ReadonlyMap<string, number>;
 
 async function countersOf(urls: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
   const all = urls.map(async (url): Promise<[string, Counters]> => {
-    const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) }).then(
-      (answer) => answer.text(),
-      () => '',
-    );
+    // An agent that reads a million series, and a store that died, do not respond.
+    const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) })
+      .then((answer) => answer.text())
+      .catch(() => '');
     const counters = [...text.matchAll(COUNTERS)].map(
       ([, name = '', labels = '', value]): [string, number] => [
         name +

@@ -72,6 +72,9 @@ export async function freePort(): Promise<number> {
 export const AGENTS = ['vmagent', 'prometheus'] as const;
 export type Agent = (typeof AGENTS)[number];
 
+/** As in the files: every agent has this name on its own host. */
+const AGENT_INSTANCE = 'localhost:agent';
+
 interface Addresses {
   /** Where it is written, and where the targets are. */
   readonly folder: string;
@@ -81,8 +84,8 @@ interface Addresses {
   readonly store: string;
 }
 
-/** A file of deploy/fleet with the addresses of this run. @returns its path */
-function configuration(name: string, { folder, interval, cluster, store }: Addresses): string {
+/** A file of deploy/fleet with the addresses of this run. @param port of the agent @returns its path */
+function configuration(name: string, port: number, { folder, interval, cluster, store }: Addresses): string {
   const config = parse(readFileSync(`${ROOT}deploy/fleet/${name}`, 'utf8')) as {
     global: Record<string, unknown>;
     scrape_configs: Record<string, unknown>[];
@@ -91,8 +94,9 @@ function configuration(name: string, { folder, interval, cluster, store }: Addre
   config.global['scrape_interval'] = `${interval}s`;
   config.global['scrape_timeout'] = `${interval}s`;
   config.global['external_labels'] = { cluster, rack: 'r1' };
-  config.scrape_configs = config.scrape_configs.filter((job) => job['job_name'] === 'kvm-telemetry');
-  for (const job of config.scrape_configs) job['file_sd_configs'] = [{ files: [`${folder}/targets.json`] }];
+  for (const job of config.scrape_configs)
+    if (job['job_name'] === 'kvm-telemetry') job['file_sd_configs'] = [{ files: [`${folder}/targets.json`] }];
+    else job['static_configs'] = [{ targets: [`127.0.0.1:${port}`], labels: { instance: AGENT_INSTANCE } }];
   for (const write of config.remote_write ?? []) write.url = `${store}/api/v1/write`;
   const path = `${folder}/${name}`;
   writeFileSync(path, stringify(config));
@@ -161,14 +165,14 @@ export function startAgent(programs: Programs, agent: Agent, port: number, addre
   if (agent === 'vmagent') {
     programs.start('vmagent', [
       `-httpListenAddr=127.0.0.1:${port}`,
-      `-promscrape.config=${configuration('vmagent.yml', addresses)}`,
+      `-promscrape.config=${configuration('vmagent.yml', port, addresses)}`,
       `-remoteWrite.url=${store}/api/v1/write`,
       `-remoteWrite.tmpDataPath=${folder}/queue`,
     ]);
   } else {
     programs.start('prometheus', [
       '--enable-feature=agent',
-      `--config.file=${configuration('prometheus-agent.yml', addresses)}`,
+      `--config.file=${configuration('prometheus-agent.yml', port, addresses)}`,
       `--storage.agent.path=${folder}/wal`,
       `--web.listen-address=127.0.0.1:${port}`,
     ]);

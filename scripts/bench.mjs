@@ -15,6 +15,7 @@
 // `npm run bench -- fleet-faults`: a store that is slow, full or refuses samples, wrong clocks, twins of agents, a rogue host. Arguments:
 //   --seconds 45 --only slow.
 // `npm run bench -- fleet-capacity`: bytes a sample in Prometheus and VictoriaMetrics, and what fleets need. Arguments: --hours 2 --vms 10.
+// `npm run bench -- fleet-store`: memory of VictoriaMetrics and Prometheus while a fleet writes to it. Arguments: --hosts 50,100 --minutes 6.
 // `npm run bench -- profiles`: series and cost of a scrape by profile, on a simulated host of 100 VMs. Arguments: --rounds 20.
 // `npm run bench -- sets`: what each set of metrics beside the I/O path adds to a scrape. Arguments: --rounds 40.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
@@ -50,6 +51,7 @@ const NAMES = [
   'simhost',
   'profiles',
   'fleet-capacity',
+  'fleet-store',
   'sets',
   'fleet-agents',
   'fleet-faults',

@@ -9,6 +9,7 @@ const BEGIN = 100;
 export interface Body {
   readonly status?: string;
   readonly error?: string;
+  readonly errorType?: string;
   readonly data?: unknown;
   readonly warnings?: readonly unknown[];
   readonly isPartial?: boolean;

@@ -89,7 +89,7 @@ export class PrometheusServer {
           maxBytes: MAX_BYTES,
         });
         this.#hasResponded = true;
-        if (!BUSY.has(response.status)) return this.#dataOf(response);
+        if (!BUSY.has(response.status) || hasTimedOut(response)) return this.#dataOf(response);
         problem = `status ${response.status}${messageOf(response)}`;
         pause = Math.min(Number(response.headers['retry-after']) * 1000 || pause, MAX_WAIT_MS);
       } catch (error) {
@@ -117,7 +117,8 @@ export class PrometheusServer {
         'give the URL before /api/v1, such as https://mimir.example.org/prometheus',
       );
     // 422: the query needs more samples than the server allows, or a longer time.
-    if (status === 422) throw new TooMuchError(this.#text(`status 422${messageOf(response)}`, FIX_LESS));
+    if (status === 422 || hasTimedOut(response))
+      throw new TooMuchError(this.#text(`status ${status}${messageOf(response)}`, FIX_LESS));
     const body = bodyOf(text);
     if (status !== 200)
       throw this.#error(`status ${status}${messageOf(response)}`, 'check the URL: is it a Prometheus?');
@@ -137,6 +138,11 @@ export class PrometheusServer {
   #text(problem: string, fix: string): string {
     return `${this.#base}: ${problem}: ${fix}`;
   }
+}
+
+/** Prometheus gives up on a query after `--query.timeout` with 503: the same one would take as long again. */
+function hasTimedOut({ status, text }: Response): boolean {
+  return status === 503 && bodyOf(text)?.errorType === 'timeout';
 }
 
 const FIX_LESS = 'give a shorter time, fewer VMs or fewer metrics';

@@ -232,15 +232,26 @@ test('every job has a limit of samples, and every file a test', () => {
   }
 });
 
+/** Of vmagent 1.102.0, the first that has rate_sum (lib/streamaggr/streamaggr.go). */
+const STREAM_KEYS =
+  'name match interval no_align_flush_to_interval flush_on_shutdown dedup_interval staleness_interval outputs keep_metric_names ignore_old_samples ignore_first_intervals by without drop_input_labels input_relabel_configs output_relabel_configs';
+const STREAM_OUTPUTS =
+  'avg count_samples count_series histogram_bucket increase increase_prometheus last max min rate_avg rate_sum stddev stdvar sum_samples total total_prometheus unique_samples';
+
 test('stream aggregation has outputs that rules record, with labels that the metric has', () => {
-  // Debian's vmagent 1.79 has no stream aggregation (1.86 has), so this file is checked by its contents only.
+  // Debian's vmagent 1.79 has no stream aggregation, so this file is checked by its contents only.
   const streams = parse(readFileSync(`${FOLDER}/vmagent-stream-aggregation.yml`, 'utf8')) as readonly {
     readonly match: string;
+    readonly outputs: readonly string[];
     readonly by: readonly string[];
     readonly output_relabel_configs: readonly { readonly replacement: string }[];
   }[];
   assert(streams.length > 3);
-  for (const { match, by, output_relabel_configs: relabelings } of streams) {
+  for (const stream of streams) {
+    const { match, by, outputs, output_relabel_configs: relabelings } = stream;
+    for (const key of Object.keys(stream)) assert(STREAM_KEYS.split(' ').includes(key), key);
+    assert.equal(outputs.length, 1);
+    for (const output of outputs) assert(STREAM_OUTPUTS.split(' ').includes(output), output);
     assert.deepEqual(by.slice(0, 3), ['cluster', 'job', 'instance']);
     for (const label of by.slice(3)) assert(catalogue[match]?.labels.includes(label), `${match}: ${label}`);
     const [{ replacement = '' } = {}] = relabelings;

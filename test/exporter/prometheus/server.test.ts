@@ -202,6 +202,21 @@ describe('a server in trouble', () => {
     });
   });
 
+  test('a query that takes longer than the server allows is not tried again, and asks for a smaller one', async (context) => {
+    let requests = 0;
+    const error = {
+      status: 'error',
+      errorType: 'timeout',
+      error: 'query timed out in expression evaluation',
+    };
+    const { server } = await started(context, (_, response) => {
+      requests++;
+      response.writeHead(503).end(JSON.stringify(error));
+    });
+    await assert.rejects(server.range('up', 0, 15, 15), TooMuchError);
+    assert.equal(requests, 1);
+  });
+
   test('a response without end is cut', async (context) => {
     const { server } = await started(context, (_, response) => {
       const more = (): void => {
