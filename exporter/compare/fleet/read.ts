@@ -1,6 +1,7 @@
 import { getOrInsert } from '../../../kernel/maps.ts';
 import { ConfigError } from '../../config/load.ts';
 import { matchesGlob } from '../../model/glob.ts';
+import { TooMuchError } from '../../prometheus/errors.ts';
 import type { Series } from '../../prometheus/series.ts';
 import type { PrometheusServer } from '../../prometheus/server.ts';
 import type { Span } from '../model.ts';
@@ -33,7 +34,8 @@ const SERIES_OF_HOST = 8;
 const SERIES_OF_VM = 2;
 /** Prometheus allows 11,000 points of a series. */
 const POINTS = 10_000;
-const FIRST_POINTS = 4;
+const FIRST_POINTS = 1;
+const GROWTH = 4;
 
 export interface FleetQuestion {
   readonly grouping: Grouping;
@@ -43,6 +45,18 @@ export interface FleetQuestion {
   readonly metrics: readonly FleetMetric[];
   readonly warmUp: number;
   readonly notes: readonly string[];
+}
+
+/** How many windows the store reads at once, as learnt: each query costs it a search for all the series. */
+interface Pace {
+  points: number;
+  most: number;
+}
+
+/** What was too much for one query is too much for the next, so both change. */
+interface Readable {
+  batches: readonly Batch[];
+  readonly pace: Pace;
 }
 
 type Server = Pick<PrometheusServer, 'range' | 'labelSets'>;
@@ -68,41 +82,39 @@ export async function readFleet(
   const terms = [...new Set([...metrics, IOPS, IN_FLIGHT].flatMap(({ above, below }) => [above, below]))];
   const windows = windowsOf(time, labelsOf.size * terms.length);
   const jobs = terms.length + 2;
-  const read = (
-    batches: readonly Batch[],
+  const read = async (
+    of: Readable,
     queryOf: (window: FleetWindow) => string,
     take: (key: string, i: number, value: number, labels: Labels) => void,
-  ): Promise<Batch[]> =>
-    readEach(batches, (batch) =>
-      eachPoint(
-        server,
-        queryOf(windowFor(batch, instances, windows.seconds)),
-        windows,
-        (labels, i, value) => {
-          const key = keyOf(labels);
-          if (labelsOf.has(key)) take(key, i, value, labels);
-        },
-      ),
-    );
-  const counted = (seriesOfHost: (key: string) => number): Batch[] =>
-    batchesOf(
+  ): Promise<void> => {
+    of.batches = await readEach(of.batches, (batch) => {
+      const query = queryOf(windowFor(batch, instances, windows.seconds));
+      return eachPoint(server, query, windows, of.pace, (labels, i, value) => {
+        const key = keyOf(labels);
+        if (labelsOf.has(key)) take(key, i, value, labels);
+      });
+    });
+  };
+  const readable = (seriesOf: (key: string) => number): Readable => ({
+    batches: batchesOf(
       [...labelsOf].map(([key, { cluster = '', instance = '' }]) => ({
         cluster,
         instance,
-        series: seriesOfHost(key),
+        series: seriesOf(key),
       })),
-    );
+    ),
+    pace: { points: FIRST_POINTS, most: POINTS },
+  });
   const vms = new Map<string, number>();
   const seen = new Map<string, string[][]>();
   const numbers = new Map<string, Map<string, Map<TermName, Float64Array>>>();
-  // A batch that was too much for one query is too much for the next.
-  let ofHosts = counted(() => SERIES_OF_HOST);
-  ofHosts = await read(ofHosts, vmsQuery, (key, _, value) => {
+  const ofHosts = readable(() => SERIES_OF_HOST);
+  await read(ofHosts, vmsQuery, (key, _, value) => {
     vms.set(key, Math.max(vms.get(key) ?? 0, value));
   });
   onProgress(1 / jobs);
   if (!grouping.isOfVm) {
-    ofHosts = await read(
+    await read(
       ofHosts,
       (window) => groupsQuery(grouping, window),
       (key, i, _, labels) => {
@@ -113,11 +125,10 @@ export async function readFleet(
     );
   }
   onProgress(2 / jobs);
-  let ofVms = counted((key) => SERIES_OF_VM * (vms.get(key) ?? 0));
+  const ofVms = readable((key) => SERIES_OF_VM * (vms.get(key) ?? 0));
   for (const [done, term] of terms.entries()) {
-    const isOfHosts = isFromHosts(term, grouping);
-    const batches = await read(
-      isOfHosts ? ofHosts : ofVms,
+    await read(
+      isFromHosts(term, grouping) ? ofHosts : ofVms,
       (window) => termQuery(term, grouping, window),
       (key, i, value, labels) => {
         const ofHost = getOrInsert(numbers, key, () => new Map());
@@ -127,8 +138,6 @@ export async function readFleet(
         list[i] = value;
       },
     );
-    if (isOfHosts) ofHosts = batches;
-    else ofVms = batches;
     onProgress((done + 3) / jobs);
   }
   const hosts = [...labelsOf].map(([key, labels]): FleetHost => {
@@ -184,12 +193,24 @@ async function eachPoint(
   server: Server,
   query: string,
   { start, seconds, count }: Windows,
+  pace: Pace,
   take: (labels: Labels, i: number, value: number) => void,
 ): Promise<void> {
   const time = { start: start + seconds, end: start + count * seconds };
-  const grid = { step: seconds, most: seconds * POINTS };
-  const read = (piece: Span): Promise<Series[]> => server.range(query, piece.start, piece.end, seconds);
-  for await (const piece of pieces(time, FIRST_POINTS * seconds, read, grid))
+  const grid = { step: seconds, most: seconds * pace.most };
+  const read = async (piece: Span): Promise<Series[]> => {
+    const points = (piece.end - piece.start) / seconds;
+    try {
+      const found = await server.range(query, piece.start, piece.end, seconds);
+      pace.points = Math.max(pace.points, points);
+      return found;
+    } catch (error) {
+      if (error instanceof TooMuchError) pace.most = Math.max(1, Math.floor(points / 2));
+      throw error;
+    }
+  };
+  const first = Math.min(pace.most, pace.points * GROWTH) * seconds;
+  for await (const piece of pieces(time, first, read, grid))
     for (const { labels, samples } of piece)
       for (const [at, value] of samples) take(labels, Math.round((at - start) / seconds) - 1, value);
 }
