@@ -51,12 +51,15 @@ async function remove(folder: string): Promise<void> {
 
 /** Whether guests can run in cgroups with a CPU quota here. */
 export function canLimit(context: TestContext): boolean {
+  return canRunGuests(context) && hasCpuController(context);
+}
+
+/** Whether processes can run in cgroups with a CPU quota here. */
+export function hasCpuController(context: TestContext): boolean {
   const isV2 = existsSync(`${V2}/cgroup.subtree_control`);
   const hasCpu = isV2
     ? readFileSync(`${V2}/cgroup.subtree_control`, 'utf8').includes('cpu')
     : existsSync(`${V1}/cpu.cfs_quota_us`);
-  return (
-    canRunGuests(context) &&
-    has(context, hasCpu, 'the cpu controller: mount it, or enable it below /sys/fs/cgroup')
-  );
+  const isRoot = process.geteuid?.() === 0;
+  return has(context, hasCpu && isRoot, 'root and the cpu controller: enable it below /sys/fs/cgroup');
 }

@@ -2,20 +2,33 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import { USEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import { ifThere } from '../../probes/errors.ts';
-import { type CounterSet, CounterSets } from '../model/continued-counter.ts';
+import { readOwnThrottling } from '../../probes/own-cgroup.ts';
+import { ContinuedCounter, type CounterSet, CounterSets } from '../model/continued-counter.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 import { type CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
 
-/** CPU quotas of the VMs' cgroups, and how long they stopped them. */
+/** CPU quotas of the cgroups of the VMs and of the exporter, and how long they stopped them. */
 export function cpuQuota(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
+  const own = new ContinuedCounter();
+  let wasLimited = false;
 
   return {
     name: 'cpu_quota',
     async collect(collection, report) {
+      const { host, families } = collection;
+      guarded('own cgroup', report, () => {
+        const found = readOwnThrottling(host);
+        if (found === undefined) return;
+        wasLimited ||= found.isLimited;
+        const seconds = own.one(found.folder, found.stat.throttledSeconds);
+        if (wasLimited) families.add('kvm_telemetry_throttled_seconds_total', {}, seconds);
+      });
       const known = cgroups.of(collection);
-      const own = [...known.values()].map(({ groups }) => groups.find(({ group }) => group === 'vm')?.folder);
-      const shared = sharedFolders(own);
+      const folders = [...known.values()].map(
+        ({ groups }) => groups.find(({ group }) => group === 'vm')?.folder,
+      );
+      const shared = sharedFolders(folders);
       counters.keep(known.keys());
       // A cgroup above several VMs is read once.
       const stats = new Map<string, CpuStat | undefined>();

@@ -19,6 +19,8 @@ export interface Refusal {
 
 interface Asked {
   readonly method?: string | undefined;
+  /** The target of the request line: a path, or an absolute URL as a proxy gets it. */
+  readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   /** All values of each header: Node.js keeps the first `Host`, a proxy may have used another. */
   readonly headersDistinct?: NodeJS.Dict<string[]>;
@@ -31,9 +33,16 @@ interface Asked {
  *
  * @returns why the request is refused
  */
-export function refusal({ method, headers, headersDistinct }: Asked, rules: HostRules): Refusal | undefined {
-  if (!isOurName(headers, rules) || (headersDistinct?.['host']?.length ?? 0) > 1) {
-    const name = JSON.stringify((headers.host ?? '').slice(0, 100));
+export function refusal(
+  { method, url, headers, headersDistinct }: Asked,
+  rules: HostRules,
+): Refusal | undefined {
+  const hosts = [headers.host, authorityOf(url)];
+  const isTwice = (headersDistinct?.['host']?.length ?? 0) > 1;
+  const foreign =
+    hosts.find((host) => !isOurName(host, headers, rules)) ?? (isTwice ? headers.host : undefined);
+  if (foreign !== undefined) {
+    const name = JSON.stringify(foreign.slice(0, 100));
     const text = `This exporter is not known as ${name}. Use its address, or start it with --web.allowed-hosts=NAME.\n`;
     return { status: 421, text };
   }
@@ -49,13 +58,13 @@ export function refusal({ method, headers, headersDistinct }: Asked, rules: Host
  * may use any name. Browsers may use only names that no third party can register, unless TLS or a login is
  * required.
  */
-function isOurName(headers: IncomingHttpHeaders, rules: HostRules): boolean {
+function isOurName(host: string | undefined, headers: IncomingHttpHeaders, rules: HostRules): boolean {
   // HTTP/1.0, which browsers do not use.
-  if (headers.host === undefined) return true;
-  const name = nameOf(headers.host);
+  if (host === undefined) return true;
+  const name = nameOf(host);
   if (name === undefined) return false;
   if (isLoopback(name) || isAllowed(name, rules)) return true;
-  if (rules.listenHosts.every((host) => isLoopback(host ?? ''))) return false;
+  if (rules.listenHosts.every((each) => isLoopback(each ?? ''))) return false;
   const own = rules.hostname.toLowerCase();
   return (
     rules.isGuarded || !isBrowser(headers) || isIP(bare(name)) !== 0 || !name.includes('.') || name === own
@@ -93,6 +102,11 @@ function isCrossSite(method: string | undefined, headers: IncomingHttpHeaders): 
   const site = headers['sec-fetch-site'];
   if (site !== 'cross-site' && site !== 'same-site') return false;
   return (method !== 'GET' && method !== 'HEAD') || headers['sec-fetch-mode'] !== 'navigate';
+}
+
+/** The host of an absolute URL; undefined for a path. */
+function authorityOf(url = ''): string | undefined {
+  return /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i.exec(url)?.[1];
 }
 
 /** The host in lower case, without the port; undefined if it is not valid. */

@@ -1,4 +1,4 @@
-import { counter, gauge, histogram } from './definition.ts';
+import { choice, counter, gauge, histogram } from './definition.ts';
 
 export const selfMetrics = {
   kvm_telemetry_build_info: gauge(
@@ -20,6 +20,12 @@ export const selfMetrics = {
     ['object'],
     '1 if this BPF iterator is loaded into the kernel, 0 if it could not be loaded; it is tried again. Of `kvm-module` and `kvm` the first that loads is used. `kvm-telemetry doctor` gives the reason.',
     'exporter',
+  ),
+  kvm_telemetry_throttled_seconds_total: counter(
+    [],
+    "Time that the CPU quota of the exporter's own cgroup stopped it, summed over CPUs. Scrapes and samples are late then. Only where that cgroup has or had a quota since the exporter started; a quota of a cgroup above is not counted.",
+    'cgroup v2 cpu.stat throttled_usec; v1 cpu.stat throttled_time',
+    choice('after a move to another cgroup it continues by the growth of that one'),
   ),
   kvm_telemetry_series: gauge(
     [],

@@ -203,3 +203,22 @@ test("the host's pressure is in seconds; a kernel without it has none", async (c
   assert.deepEqual([of('io', 'some'), of('io', 'full'), of('irq', 'full')], [2, 1, 3]);
   assert.equal(series(samples, 'kvm_host_pressure_seconds_total').length, 3);
 });
+
+test("the exporter's own throttling is there while its cgroup has a quota, stays afterwards, and is not there without one", async (context) => {
+  const tree = withVm(context, `0::${SCOPE}\n`);
+  const path = '/system.slice/kvm-telemetry.service';
+  tree.write('proc/self/cgroup', `0::${path}\n`);
+  const counts = { periods: 50, throttled: 40, usec: 2_500_000 };
+  writeV2(tree, path, counts);
+  const { scrape } = await exporterOf(context, tree);
+  const own = async (): Promise<number[]> => {
+    const samples = await scrape();
+    const keys = series(samples, 'kvm_telemetry_throttled_seconds_total');
+    return keys.map((key) => samples.get(key) ?? Number.NaN);
+  };
+  assert.deepEqual(await own(), []);
+  writeV2(tree, path, { ...counts, quota: '20000' });
+  assert.deepEqual(await own(), [2.5]);
+  writeV2(tree, path, { ...counts, usec: 3_500_000 });
+  assert.deepEqual(await own(), [3.5]);
+});

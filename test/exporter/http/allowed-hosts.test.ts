@@ -46,6 +46,27 @@ test('a request with two hosts is refused, whichever comes first', () => {
   assert.equal(of('localhost'), undefined);
 });
 
+test('an absolute URL in the request line is for the same names as the Host header', () => {
+  const of = (url: string, rules = LOOPBACK) => refusal({ url, headers: { host: 'localhost' } }, rules);
+  for (const url of [
+    '/metrics',
+    '*',
+    '//evil.example/metrics',
+    'http://localhost:9954/metrics',
+    'HTTP://127.0.0.1',
+  ])
+    assert.equal(of(url), undefined, url);
+  for (const url of [
+    'http://evil.example/metrics',
+    'https://evil.example',
+    'http://localhost@evil.example/',
+    'http:///metrics',
+  ])
+    assert.equal(of(url)?.status, 421, url);
+  assert.match(of('http://evil.example/metrics')?.text ?? '', /not known as "evil\.example"/);
+  assert.equal(of('http://evil.example/', { ...LOOPBACK, allowed: ['*'] }), undefined);
+});
+
 test('the refusal quotes no more of the name than a line', () => {
   const text = refusal({ headers: { host: `evil\u001b${'x'.repeat(5000)}` } }, LOOPBACK)?.text ?? '';
   assert.match(text, /^This exporter is not known as "evil\\u001bx+"\. .*--web\.allowed-hosts/);
