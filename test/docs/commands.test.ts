@@ -44,6 +44,16 @@ function blocksOf(document: string): Block[] {
   return blocks.map((lines) => ({ document, lines }));
 }
 
+/** Commands of the project within sentences, which may lack arguments. */
+function inlineCommandsOf(document: string): string[] {
+  const prose = readFileSync(ROOT + document, 'utf8')
+    .replaceAll(/```.*?```/gs, '')
+    .replaceAll(/^ {4,}\S.*$/gm, '');
+  return [...prose.matchAll(/`((?:kvm-telemetry|npm|node) [^`]+)`/g)].map(([, command = '']) =>
+    command.replaceAll(/\s+/g, ' '),
+  );
+}
+
 /** In a transcript the commands are behind a prompt. */
 function commandsOf({ lines }: Block): string[] {
   const whole = lines
@@ -67,6 +77,10 @@ const isNoCommand = ({ lines: [first = ''] }: Block): boolean => NO_COMMANDS.som
 const commands = blocks
   .filter((block) => !isNoCommand(block))
   .flatMap((block) => commandsOf(block).map((command) => ({ document: block.document, command })));
+
+const inline = DOCUMENTS.flatMap((document) =>
+  inlineCommandsOf(document).map((command) => ({ document, command })),
+);
 
 test('every command of the documentation is executed by a test, or has a reason why not', () => {
   const known = [...EXECUTED.map(({ is }) => is), ...NOT_EXECUTED.map(({ is }) => is)];
@@ -117,6 +131,51 @@ test('kvm-telemetry accepts its commands as they are written', async () => {
   }
 });
 
+test('commands of kvm-telemetry within sentences have subcommands and flags that exist', () => {
+  const own = inline.filter(({ command }) => command.startsWith('kvm-telemetry '));
+  assert.ok(own.length > 10);
+  for (const { document, command } of own) assert.equal(mistakeIn(command), undefined, document);
+  assert.equal(mistakeIn('kvm-telemetry phase put x'), 'kvm-telemetry phase has no put');
+  assert.equal(mistakeIn('kvm-telemetry doctor --vms=x'), 'kvm-telemetry doctor has no --vms');
+});
+
+function mistakeIn(line: string): string | undefined {
+  let command = program(() => undefined);
+  let at = 'kvm-telemetry';
+  for (const word of wordsOf(line).slice(1)) {
+    const flag = /^--?[a-z][\w.-]*/.exec(word)?.[0];
+    if (flag !== undefined) {
+      const isKnown = command.options.some(({ long, short }) => long === flag || short === flag);
+      if (!isKnown && !['--help', '--version'].includes(flag)) return `${at} has no ${flag}`;
+    } else if (command.commands.length > 0) {
+      const next = command.commands.find((each) => each.name() === word);
+      if (next === undefined) return `${at} has no ${word}`;
+      command = next;
+      at += ` ${word}`;
+    }
+  }
+  return undefined;
+}
+
+test('tests and scripts that sentences name exist', () => {
+  const tests = readdirSync(`${ROOT}test`, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.test.ts'),
+  );
+  const parts = inline.flatMap(({ command }) => {
+    const list = /^npm test -- (.*)$/.exec(command)?.[1];
+    return list === undefined ? [] : wordsOf(list);
+  });
+  assert.ok(parts.length > 20);
+  const unknown = parts.filter((part) => !tests.some((name) => name.includes(part)));
+  assert.deepEqual(unknown, [], 'npm test -- PART');
+  const scripts = inline.flatMap(({ command }) => /^node (\S+)/.exec(command)?.[1] ?? []);
+  assert.ok(scripts.length > 3);
+  for (const script of scripts) {
+    const source = script.replace(/^dist\/(.*)\.js$/, '$1.ts');
+    assert.ok(existsSync(ROOT + source), script);
+  }
+});
+
 test('kvm-telemetry fleet targets reads the list of docs/fleet.md', (context) => {
   const folder = temporaryFolder(context);
   const list = blocks.find(({ lines: [first] }) => first === 'kvm1.example.org');
@@ -138,8 +197,9 @@ test('scripts of npm, benchmarks and their options exist', () => {
     scripts: Record<string, string>;
   };
   const benchmarks = readFileSync(`${ROOT}scripts/bench.mjs`, 'utf8');
-  const lines = commands.flatMap(
-    ({ command }) => command.match(/npm (?:test|run [\w:-]+)(?: -- [^&|)]*)?/g) ?? [],
+  const lines = [...commands, ...inline].flatMap(
+    ({ command }) =>
+      command.replace(' --silent', '').match(/npm (?:test|run [\w:-]+)(?: -- [^&|)]*)?/g) ?? [],
   );
   assert.ok(lines.length > 40);
   for (const line of lines) {
