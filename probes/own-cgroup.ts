@@ -4,7 +4,7 @@ import { type CpuStat, readCpuStat } from './cgroup-cpu-stat.ts';
 import { namespaceRoot } from './cgroup-namespace.ts';
 import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
-import { readCgroup } from './proc-pid-cgroup.ts';
+import { hierarchyOf, readCgroup } from './proc-pid-cgroup.ts';
 
 /** The CPU quota of the cgroup in which this process runs. */
 export interface OwnThrottling {
@@ -25,7 +25,7 @@ export function readOwnThrottling(host: Host): OwnThrottling | undefined {
   const { cpu, unified } = paths ?? {};
   // In a cgroup namespace of its own a process is at the root.
   const root = (host.isLive ? namespaceRoot(host) : undefined) ?? '/';
-  const folder = cpu === undefined ? base + posix.join(root, unified ?? '/') : `${base}/cpu${cpu}`;
+  const folder = cpu === undefined ? base + posix.join(root, unified ?? '/') : hierarchyOf(host, 'cpu') + cpu;
   const quota = ifThere(() => readCpuQuota(host, folder));
   const stat = quota && ifThere(() => readCpuStat(host, folder));
   return quota && stat && { folder, isLimited: quota.quota !== undefined, stat };

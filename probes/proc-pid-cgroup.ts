@@ -68,8 +68,9 @@ export function readCpuset(
 ): readonly number[] | undefined {
   const base = `${host.roots.sysfs}/fs/cgroup`;
   if (cpuset !== undefined) {
+    const root = hierarchyOf(host, 'cpuset');
     for (const file of ['cpuset.effective_cpus', 'cpuset.cpus']) {
-      const cpus = cpusIn(host, `${base}/cpuset${cpuset}/${file}`);
+      const cpus = cpusIn(host, `${root}${cpuset}/${file}`);
       if (cpus !== undefined) return cpus;
     }
   }
@@ -78,6 +79,19 @@ export function readCpuset(
     const cpus = cpusIn(host, `${base}${path}/cpuset.cpus.effective`);
     if (cpus !== undefined || path === '') return cpus;
   }
+}
+
+/**
+ * Folder of the v1 hierarchy of a controller. Where a hierarchy has several controllers, systemd makes a link for each;
+ * other systems have only a folder with the names of all: `cpu,cpuacct` or `cpuset,cpu`.
+ */
+export function hierarchyOf(host: Host, controller: 'cpu' | 'cpuset'): string {
+  const base = `${host.roots.sysfs}/fs/cgroup`;
+  const usual = `${base}/${controller}`;
+  if (ifThere(() => host.stat(usual)) !== undefined) return usual;
+  const names = ifThere(() => host.entries(base)) ?? [];
+  const joint = names.find((name) => name.split(',').includes(controller));
+  return joint === undefined ? usual : `${base}/${joint}`;
 }
 
 /** The CPUs to which the cgroup of a process or task restricts it. @throws SourceError */

@@ -26,9 +26,9 @@ const schema = z
       .object({
         id: z.string().max(256),
         'thread-id': z.int().positive(),
-        'poll-max-ns': count,
-        'poll-grow': count,
-        'poll-shrink': count,
+        'poll-max-ns': count.default(0),
+        'poll-grow': count.default(0),
+        'poll-shrink': count.default(0),
         'aio-max-batch': count.default(0),
       })
       .transform((thread) => ({
@@ -43,7 +43,8 @@ const schema = z
   .max(4096);
 
 /**
- * Parses the response to `query-iothreads`. `aio-max-batch` requires QEMU 6.1.
+ * Parses the response to `query-iothreads`. `aio-max-batch` requires QEMU 6.1; QEMU before 2.9 does not poll
+ * and has no fields for it.
  *
  * @throws SourceError malformed
  * @example parseIothreads([{ id: 'io0', 'thread-id': 246, 'poll-max-ns': 32768, 'poll-grow': 0, 'poll-shrink': 0 }])

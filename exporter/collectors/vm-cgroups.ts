@@ -1,7 +1,7 @@
 import { type CpuQuota, readCpuQuota } from '../../probes/cgroup-cpu-max.ts';
 import { ifThere, isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { readCgroup } from '../../probes/proc-pid-cgroup.ts';
+import { hierarchyOf, readCgroup } from '../../probes/proc-pid-cgroup.ts';
 import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection } from './collector.ts';
@@ -91,7 +91,7 @@ export function findCgroups(host: Host, { pid }: Vm, last?: VmCgroups): VmCgroup
   }
   const { cpu, unified } = paths;
   const base = `${host.roots.sysfs}/fs/cgroup`;
-  const root = cpu === undefined ? base : `${base}/cpu`;
+  const root = cpu === undefined ? base : hierarchyOf(host, 'cpu');
   const { parts, groups } = cgroupsOf(cpu ?? unified ?? '/');
   const wasLimited = new Set(last?.groups.filter(({ isLimited }) => isLimited).map(({ group }) => group));
   const found = [...partsIn(host, root, parts), ...groups].map(({ group, path }): Group => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCpuList } from '../../probes/cpu-list.ts';
-import { commonCgroup, parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
+import { commonCgroup, hierarchyOf, parseCgroup, readEffectiveCpuset } from '../../probes/proc-pid-cgroup.ts';
 import { readTaskStatus } from '../../probes/proc-task-status.ts';
 import { liveHost } from '../../testing/captured.ts';
 import { hostTree } from '../../testing/host-tree.ts';
@@ -68,6 +68,18 @@ test("if a v2 cgroup has no cpuset, the nearest ancestor's applies", (context) =
   assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`)?.length, 8);
   remove('sys/fs/cgroup');
   assert.equal(readEffectiveCpuset(host, `${host.roots.procfs}/7`), undefined);
+});
+
+test('a v1 hierarchy with several controllers is found without links', (context) => {
+  const { host, write } = hostTree(context);
+  write('proc/7/cgroup', '2:cpuset,cpu,cpuacct:/kt\n0::/\n');
+  write('sys/fs/cgroup/cpuset,cpu,cpuacct/kt/cpuset.effective_cpus', '2\n');
+  write('sys/fs/cgroup/cpuset,cpu,cpuacct/kt/cpu.stat', '');
+  assert.deepEqual(readEffectiveCpuset(host, `${host.roots.procfs}/7`), [2]);
+  const joint = `${host.roots.sysfs}/fs/cgroup/cpuset,cpu,cpuacct`;
+  assert.equal(hierarchyOf(host, 'cpu'), joint);
+  write('sys/fs/cgroup/cpu/kt/cpu.stat', '');
+  assert.equal(hierarchyOf(host, 'cpu'), `${host.roots.sysfs}/fs/cgroup/cpu`);
 });
 
 test('the v1 cpuset takes precedence over an empty v2 hierarchy', (context) => {

@@ -143,6 +143,10 @@ test('query-iothreads gives the polling parameters; older versions of QEMU lack 
     { id: 'io0', threadId: 246, pollMaxNs: 32768, pollGrow: 2, pollShrink: 3, aioMaxBatch: 0 },
   ]);
   assert.deepEqual(parseIothreads([]), []);
+  // QEMU 2.8.
+  assert.deepEqual(parseIothreads([{ id: 'io0', 'thread-id': 7 }]), [
+    { id: 'io0', threadId: 7, pollMaxNs: 0, pollGrow: 0, pollShrink: 0, aioMaxBatch: 0 },
+  ]);
 });
 
 test('query-block describes disks; a drive without media is ignored', () => {
