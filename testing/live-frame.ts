@@ -12,9 +12,10 @@ export async function liveFrame<T>(
   event: string,
   query: Readonly<Record<string, string>>,
   isWanted: (data: T) => boolean,
+  withinMs = PATIENCE_MS,
 ): Promise<T> {
   const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(withinMs)]);
   const url = `${daemon.url}/api/v1/live?${new URLSearchParams(query)}`;
   const { body } = await fetch(url, { signal });
   try {

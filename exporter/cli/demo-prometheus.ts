@@ -24,7 +24,7 @@ const INTERVAL = '2s';
  * stores its data in a temporary folder.
  */
 export async function startPrometheus(): Promise<DemoPrometheus> {
-  const folder = mkdtempSync(join(tmpdir(), 'kvm-telemetry-prometheus-'));
+  const folder = mkdtempSync(join(tmpdir(), `kvm-telemetry-prometheus-${process.pid}-`));
   const config = join(folder, 'prometheus.yml');
   const targets = join(folder, 'targets.json');
   const hasRules = existsSync(RULES);
