@@ -37,7 +37,7 @@ export async function onceInProcess(rootfs: string, ...flags: string[]): Promise
   }
 }
 
-async function textOf(chunks: AsyncIterable<string>): Promise<string> {
+async function textOf(chunks: AsyncIterable<Buffer>): Promise<string> {
   let text = '';
   for await (const chunk of chunks) text += chunk;
   return text;

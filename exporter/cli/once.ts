@@ -12,7 +12,7 @@ export async function runOnce(flags: RawValues): Promise<void> {
 }
 
 /** The exposition of one collection. Trace events are left out, because they need time to count. */
-export async function collectOnce(telemetry: Telemetry, own: OwnMetrics): Promise<AsyncIterable<string>> {
+export async function collectOnce(telemetry: Telemetry, own: OwnMetrics): Promise<AsyncIterable<Buffer>> {
   await telemetry.work.runOnce(false);
   const { families, exports } = await telemetry.scrape(PATIENT_MS);
   return exposition(families, own.registry, 'text/plain; version=0.0.4; charset=utf-8', exports);

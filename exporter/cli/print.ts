@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 export class OutputError extends Error {}
 
 /** Prints text. @throws OutputError unless the reader, such as `head`, closed the pipe early */
-export async function print(chunks: Iterable<string> | AsyncIterable<string>): Promise<void> {
+export async function print(chunks: Iterable<string> | AsyncIterable<Buffer>): Promise<void> {
   try {
     await pipeline(chunks, process.stdout, { end: false });
   } catch (error) {

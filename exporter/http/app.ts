@@ -14,6 +14,7 @@ import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { Refusal } from './allowed-hosts.ts';
 import { type ContentType, exposition } from './exposition.ts';
 import { Sending } from './sending.ts';
+import { WrittenLines } from './written-lines.ts';
 
 /** Without Prometheus' timeout header: its default timeout, minus the time to send the response. */
 const DEFAULT_TIMEOUT_MS = 9500;
@@ -66,6 +67,7 @@ export function createApp(dependencies: AppDependencies): Express {
   const app = express();
   const { telemetryPath } = dependencies;
   const sending = new Sending(dependencies.logger, dependencies.stallMs);
+  const written = new WrittenLines();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(
@@ -95,7 +97,8 @@ export function createApp(dependencies: AppDependencies): Express {
       scrapeTimeout(request.get('x-prometheus-scrape-timeout-seconds')),
     );
     if (response.destroyed) return;
-    await sending.send(request, response, exposition(families, dependencies.own, contentType, exports));
+    const chunks = exposition(families, dependencies.own, contentType, exports, written);
+    await sending.send(request, response, chunks);
   });
 
   app.get('/-/healthy', (_, response) => {

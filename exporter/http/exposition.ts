@@ -4,11 +4,12 @@ import type { Family } from '../metrics/families.ts';
 import type { Exports } from '../metrics/profiles.ts';
 import { Yielder } from '../schedule/yielder.ts';
 import { ownFamilies } from './own-families.ts';
+import { WrittenLines } from './written-lines.ts';
 
 export type ContentType = typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Lines per chunk: large enough to be efficient, small enough not to block the event loop. */
-const LINES_PER_CHUNK = 1000;
+/** Large enough to be efficient, small enough not to block the event loop. */
+const CHUNK_BYTES = 64 * 1024;
 
 /**
  * Yields the exposition in chunks, so that it never has to be in memory as a whole and does not block the
@@ -18,24 +19,38 @@ const LINES_PER_CHUNK = 1000;
  * @param families of one collection
  * @param own the exporter's own metrics, which remain valid across collections
  * @param exports which of the own metrics to write; those of the process are not in the catalogue and always written
+ * @param written the lines of the exposition before
  */
 export async function* exposition(
   families: readonly Family[],
   own: Registry,
   contentType: ContentType,
   exports: Exports = () => true,
-): AsyncGenerator<string> {
+  written = new WrittenLines(),
+): AsyncGenerator<Buffer> {
   const isOpenMetrics = contentType === Registry.OPENMETRICS_CONTENT_TYPE;
   const yielder = new Yielder();
   const kept = (await ownFamilies(own)).filter(({ name }) => catalogue[name] === undefined || exports(name));
-  for (const family of [...families.filter(({ isHidden }) => !isHidden), ...kept]) {
-    yield header(family, isOpenMetrics);
-    for (let start = 0; start < family.values.length; start += LINES_PER_CHUNK) {
+  const all = [...families.filter(({ isHidden }) => !isHidden), ...kept];
+  let chunk: Buffer[] = [];
+  let bytes = 0;
+  for (const family of all) {
+    const head = Buffer.from(header(family, isOpenMetrics));
+    chunk.push(head);
+    bytes += head.length;
+    for (const piece of written.piecesOf(family)) {
+      chunk.push(piece);
+      bytes += piece.length;
+      if (bytes < CHUNK_BYTES) continue;
+      yield Buffer.concat(chunk, bytes);
+      chunk = [];
+      bytes = 0;
       if (yielder.isDue()) await yielder.yield();
-      yield lines(family, start);
     }
   }
-  if (isOpenMetrics) yield '# EOF\n';
+  written.keepOnly(all);
+  if (isOpenMetrics) chunk.push(Buffer.from('# EOF\n'));
+  yield Buffer.concat(chunk);
 }
 
 /** The HELP and TYPE lines. */
@@ -43,19 +58,6 @@ export function header({ name, help, type }: Family, isOpenMetrics: boolean): st
   // In OpenMetrics, the name of a counter's family lacks the suffix `_total`.
   const family = isOpenMetrics && type === 'counter' ? name.replace(/_total$/, '') : name;
   return `# HELP ${family} ${escapeHelp(help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`;
-}
-
-/** Joins short lines once: a text that grows line by line is a tree, which takes four times as long to write. */
-function lines({ name, type, labels, values, suffixes }: Family, start: number): string {
-  const end = Math.min(start + LINES_PER_CHUNK, values.length);
-  const isHistogram = type === 'histogram';
-  const written: string[] = [];
-  for (let i = start; i < end; i++) {
-    const block = labels[i];
-    const sample = isHistogram ? name + suffixes[i] : name;
-    written.push(block === '' ? `${sample} ${values[i]}\n` : `${sample}{${block}} ${values[i]}\n`);
-  }
-  return written.join('');
 }
 
 function escapeHelp(help: string, isOpenMetrics: boolean): string {

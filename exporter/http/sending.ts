@@ -23,7 +23,7 @@ export class Sending {
   ) {}
 
   /** Sends the chunks. Stops when the client disconnects. */
-  async send(request: Request, response: Response, chunks: AsyncIterable<string>): Promise<void> {
+  async send(request: Request, response: Response, chunks: AsyncIterable<Buffer>): Promise<void> {
     this.#take(response, peerOf(request.socket.remoteAddress));
     // One listener for all chunks: compression moves it to its own stream, where it cannot be removed.
     let wake = (): void => undefined;

@@ -2,20 +2,21 @@ import { catalogue, type HistogramName, type LabelsOf, type MetricName } from '.
 import { LabelCache } from './label-cache.ts';
 import type { LabelBlock, LabelValue } from './labels.ts';
 import type { Exports } from './profiles.ts';
+import { Samples } from './samples.ts';
 import { type Cut, ownerOf, Shares } from './shares.ts';
 
 /** During a collection, at most this many times maxSeries is kept in memory. */
 const MAX_EXCESS = 2;
 
-/** All samples of one metric: `labels[i]` belongs to `values[i]`. */
+/** All samples of one metric: `labels[i]` belongs to `values[i]`. Nothing changes after the collection. */
 export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  readonly labels: string[];
-  readonly values: number[];
+  readonly labels: readonly string[];
+  readonly values: ArrayLike<number> & Iterable<number>;
   /** For histograms: `_bucket`, `_sum` or `_count` of each sample. */
-  readonly suffixes: string[];
+  readonly suffixes: readonly string[];
   /** Not in the exposition: only for the live page and recordings. */
   readonly isHidden?: boolean;
 }
@@ -24,6 +25,12 @@ export interface Family {
 type Labels<L extends string> = LabelBlock<L> | Readonly<Record<L, LabelValue>>;
 
 type FamilyHead = Pick<Family, 'name' | 'type' | 'help'>;
+
+/** A family of the collection that runs. */
+interface OpenFamily {
+  readonly head: FamilyHead & Pick<Family, 'isHidden'>;
+  readonly samples: Samples;
+}
 
 export interface HistogramSample {
   /** Cumulative counts with ascending bounds, without `+Inf`. */
@@ -38,7 +45,7 @@ export interface HistogramSample {
  * settle} removes the excess.
  */
 export class Families {
-  readonly #families = new Map<string, Family>();
+  readonly #families = new Map<string, OpenFamily>();
   readonly #maxSeries: number;
   readonly #exports: Exports;
   #series = 0;
@@ -107,15 +114,12 @@ export class Families {
     const size = buckets.length + 2 + (sum === undefined ? 0 : 1);
     const all = this.block(labels);
     if (!this.#admits(family, all, size)) return;
-    const push = (suffix: string, block: string, value: number): void => {
-      family.suffixes.push(suffix);
-      family.labels.push(block);
-      family.values.push(value);
-    };
-    for (const bucket of buckets) push('_bucket', this.labels.bucket(all, bucket.le), bucket.count);
-    push('_bucket', this.labels.bucket(all, Number.POSITIVE_INFINITY), count);
-    if (sum !== undefined) push('_sum', all, sum);
-    push('_count', all, count);
+    const { samples } = family;
+    for (const bucket of buckets)
+      samples.pushWithSuffix('_bucket', this.labels.bucket(all, bucket.le), bucket.count);
+    samples.pushWithSuffix('_bucket', this.labels.bucket(all, Number.POSITIVE_INFINITY), count);
+    if (sum !== undefined) samples.pushWithSuffix('_sum', all, sum);
+    samples.pushWithSuffix('_count', all, count);
   }
 
   /** Removes the series above the shares. Call it after all samples were added. */
@@ -126,8 +130,8 @@ export class Families {
     let left = spare;
     const kept = new Map<string, number>();
     const before = this.#series;
-    for (const family of this.#exported()) {
-      compact(family, (labels, size) => {
+    for (const { samples } of this.#exported()) {
+      samples.keep((labels, size) => {
         const owner = ownerOf(labels);
         const count = (kept.get(owner) ?? 0) + size;
         const isExtra = count > (owner === '' ? host : vm);
@@ -143,8 +147,8 @@ export class Families {
   }
 
   /** Counts the samples if there is room for them. */
-  #admits({ isHidden }: Family, labels: string, size: number): boolean {
-    if (isHidden) {
+  #admits({ head }: OpenFamily, labels: string, size: number): boolean {
+    if (head.isHidden) {
       if (this.#hidden + size > this.#maxSeries) return false;
       this.#hidden += size;
       return true;
@@ -160,14 +164,15 @@ export class Families {
     return shares.admits(ownerOf(labels), size);
   }
 
-  #exported(): Family[] {
-    return [...this.#families.values()].filter(({ isHidden }) => !isHidden);
+  #exported(): OpenFamily[] {
+    return [...this.#families.values()].filter(({ head }) => !head.isHidden);
   }
 
   /** Starts to count series by owner. */
   #count(): Shares {
     const shares = new Shares(this.#maxSeries);
-    for (const { labels } of this.#exported()) for (const each of labels) shares.count(ownerOf(each), 1);
+    for (const { samples } of this.#exported())
+      for (const each of samples.lists.labels) shares.count(ownerOf(each), 1);
     this.#shares = shares;
     this.#freeUpTo = Number.NEGATIVE_INFINITY;
     return shares;
@@ -181,65 +186,40 @@ export class Families {
     copy.#trimmed = this.#trimmed;
     copy.#shares = this.#shares?.copy();
     copy.#freeUpTo = this.#freeUpTo;
-    for (const [name, { labels, values, suffixes, ...head }] of this.#families) {
-      const arrays = { labels: [...labels], values: [...values], suffixes: [...suffixes] };
-      copy.#families.set(name, { ...head, ...arrays });
-    }
+    for (const [name, { head, samples }] of this.#families)
+      copy.#families.set(name, { head, samples: samples.copy() });
     return copy;
   }
 
-  /** Sorted by name. */
+  /** Sorted by name. Nothing may be added afterwards. */
   sorted(): Family[] {
-    return [...this.#families.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.#families.values()]
+      .map(({ head, samples }) => ({ ...head, ...samples.lists }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Adds a sample that must never be dropped: one of the exporter's own. */
   addUnlimited<M extends MetricName>(name: M, labels: Labels<LabelsOf<M>>, value: number): void {
     const family = this.#families.get(name) ?? this.#fromCatalogue(name);
-    family.labels.push(this.block(labels));
-    family.values.push(value);
+    family.samples.push(this.block(labels), value);
   }
 
-  #push(family: Family, labels: string, value: number): void {
+  #push(family: OpenFamily, labels: string, value: number): void {
     if (!Number.isFinite(value)) return;
     if (!this.#admits(family, labels, 1)) return;
-    family.labels.push(labels);
-    family.values.push(value);
+    family.samples.push(labels, value);
   }
 
-  #fromCatalogue(name: string): Family {
+  #fromCatalogue(name: string): OpenFamily {
     const definition = catalogue[name];
     if (definition === undefined) throw new Error(`${name} is not in the catalogue`);
     return this.#start({ name, type: definition.type, help: definition.help });
   }
 
-  #start(metric: FamilyHead): Family {
-    const { name, type, help } = metric;
-    const isHidden = !this.#exports(name);
-    const family: Family = { name, type, help, labels: [], values: [], suffixes: [], isHidden };
+  #start({ name, type, help }: FamilyHead): OpenFamily {
+    const head = { name, type, help, isHidden: !this.#exports(name) };
+    const family = { head, samples: new Samples(this.labels.listOf(name)) };
     this.#families.set(name, family);
     return family;
   }
-}
-
-/** Keeps the wanted samples, in place. A histogram of one entity is kept or removed as a whole. */
-function compact(family: Family, isWanted: (labels: string, size: number) => boolean): void {
-  const { labels, values, suffixes } = family;
-  const isHistogram = family.type === 'histogram';
-  let to = 0;
-  for (let from = 0; from < values.length; ) {
-    // `_count` is the last sample of an entity.
-    const size = isHistogram ? suffixes.indexOf('_count', from) - from + 1 : 1;
-    const wanted = isWanted(labels[from] ?? '', size);
-    for (const end = from + size; from < end; from++) {
-      if (!wanted) continue;
-      labels[to] = labels[from] ?? '';
-      values[to] = values[from] ?? Number.NaN;
-      if (isHistogram) suffixes[to] = suffixes[from] ?? '';
-      to++;
-    }
-  }
-  labels.length = to;
-  values.length = to;
-  if (isHistogram) suffixes.length = to;
 }

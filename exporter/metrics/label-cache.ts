@@ -1,5 +1,6 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { type LabelBlock, type LabelValue, labelText } from './labels.ts';
+import type { LabelList } from './samples.ts';
 
 /** More blocks than a collection uses are kept up to this multiple, so that VMs that ended do not fill the memory. */
 const MAX_UNUSED = 2;
@@ -22,6 +23,9 @@ export class LabelCache {
   /** Blocks of a histogram's buckets, by the block without `le`. */
   #buckets = new Map<string, Map<number, string>>();
 
+  /** The labels of each family of the last collection. */
+  #lists: ReadonlyMap<string, LabelList> = new Map();
+
   /** Number of blocks. */
   get size(): number {
     return this.#blocks;
@@ -43,6 +47,16 @@ export class LabelCache {
     const made = [block, ',le="', le === Number.POSITIVE_INFINITY ? '+Inf' : le, '"'].join('');
     buckets.set(le, made);
     return made;
+  }
+
+  /** The labels that the family had in the last collection. */
+  listOf(family: string): LabelList | undefined {
+    return this.#lists.get(family);
+  }
+
+  /** @param families of a whole collection */
+  keepLists(families: readonly (LabelList & { readonly name: string })[]): void {
+    this.#lists = new Map(families.map(({ name, labels, suffixes }) => [name, { labels, suffixes }]));
   }
 
   /** Forgets all blocks if there are many more than a collection of `used` series needs. */

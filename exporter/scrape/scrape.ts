@@ -180,7 +180,9 @@ function begin(
     labels.trim(families.taken);
     dependencies.seriesLog.update(families.cuts);
     addSelf(dependencies.build, families, results);
-    return { families: families.sorted(), results, exports: settings.exports };
+    const sorted = families.sorted();
+    labels.keepLists(sorted);
+    return { families: sorted, results, exports: settings.exports };
   }
 
   function soFar(): ScrapeResult {

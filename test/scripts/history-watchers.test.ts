@@ -46,7 +46,7 @@ async function history(): Promise<Map<string, Map<number, number>>> {
         sums.set(name, of);
         of.set(
           at - START,
-          values.reduce((sum, value) => sum + Number(value), 0),
+          [...values].reduce((sum, value) => sum + value, 0),
         );
       }
     },

@@ -45,7 +45,7 @@ function seriesOf(readings: readonly Partial<VmStatistics>[], names: RegExp): st
     .sorted()
     .filter(({ name }) => names.test(name))
     .flatMap(({ name, labels, values, suffixes }) =>
-      values.map((value, i) => `${name}${suffixes[i] ?? ''}{${labels[i]}} ${value}`),
+      [...values].map((value, i) => `${name}${suffixes[i] ?? ''}{${labels[i]}} ${value}`),
     );
 }
 
