@@ -90,22 +90,14 @@ export function addStatistics(
     if (!Number.isNaN(total)) addToVm(vcpus.names[i] ?? '', total, sums[i] ?? Number.NaN);
   });
   for (const [name, value] of statistics.vm) addToVm(name, value, value);
-  // Decided once for all vCPUs: they are most of all series.
-  const ofVcpus = vcpus.names.flatMap((name, column) => {
-    if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) return [];
-    const metric = metrics.of('vcpu', name, types.get(name) ?? 'unknown');
-    return metric === undefined ? [] : [{ column, metric, isCounter: metric.type === 'counter' }];
-  });
-  vcpus.indexes.forEach((index, row) => {
-    const vcpu = families.block({ vm, vcpu: index });
-    const own = counters.part(index);
-    for (const { column, metric, isCounter } of ofVcpus) {
-      const value = vcpus.values[row * vcpus.names.length + column] ?? Number.NaN;
-      if (Number.isNaN(value)) continue;
-      const shown = isCounter ? own.one(metric.name, source, value) : value;
-      families.addNamed(metric, vcpu, shown / metric.divisor);
-    }
-  });
+  const shown = counters.vcpusOf(source, vcpus);
+  const blocks = vcpus.indexes.map((vcpu) => families.block({ vm, vcpu }));
+  const step = vcpus.names.length;
+  for (const { name, column, metric } of metrics.vcpuColumns(vcpus.names, types)) {
+    if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) continue;
+    const values = metric.type === 'counter' ? shown : vcpus.values;
+    families.addColumn(metric, blocks, { values, first: column, step });
+  }
   addKernelFacts(families, vm, statistics);
   // A different set of vCPUs has different buckets.
   const counted = `${source} ${vcpus.indexes.join()}`;

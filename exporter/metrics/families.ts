@@ -99,6 +99,21 @@ export class Families {
     this.#push(this.#families.get(metric.name) ?? this.#start(metric), this.block(labels), value);
   }
 
+  /**
+   * Adds a sample for each of the entities, such as vCPUs, from a table: the value of entity `i` is
+   * `values[first + i * step] / divisor`.
+   */
+  addColumn<L extends string>(
+    metric: FamilyHead & { readonly divisor: number },
+    entities: readonly LabelBlock<L>[],
+    { values, first, step }: { readonly values: Float64Array; readonly first: number; readonly step: number },
+  ): void {
+    const family = this.#families.get(metric.name) ?? this.#start(metric);
+    entities.forEach((labels, i) => {
+      this.#push(family, labels, (values[first + i * step] ?? Number.NaN) / metric.divisor);
+    });
+  }
+
   /** Labels for several series of one entity, formatted once. */
   block<L extends string>(labels: Labels<L>): LabelBlock<L> {
     return typeof labels === 'string' ? labels : this.labels.of(labels);

@@ -1,5 +1,6 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { isStale } from './stale-reading.ts';
+import { VcpuCounters } from './vcpu-counters.ts';
 import { VcpuSums } from './vcpu-sums.ts';
 import type { VcpuTable } from './vcpu-table.ts';
 
@@ -100,7 +101,7 @@ export class ContinuedCounter {
 /** The counters of one subject, by name. */
 export class CounterSet {
   readonly #counters = new Map<string, ContinuedCounter>();
-  readonly #parts = new Map<number, CounterSet>();
+  readonly #vcpus = new VcpuCounters();
   readonly #lists = new Map<string, ContinuedCounter[]>();
   /** By source. */
   readonly #sums = new Map<string, VcpuSums>();
@@ -126,9 +127,9 @@ export class CounterSet {
     return counter;
   }
 
-  /** The counters of a part of the subject, such as a vCPU, with names of their own. */
-  part(index: number): CounterSet {
-    return getOrInsert(this.#parts, index, () => new CounterSet(this.kind));
+  /** The counters of vCPUs, in the shape of the table. They are kept for good. */
+  vcpusOf(source: string, vcpus: VcpuTable): Float64Array {
+    return this.#vcpus.take(source, vcpus);
   }
 
   /** Takes the readings of a source of several counters, such as the buckets of a histogram. */
@@ -149,10 +150,6 @@ export class CounterSet {
     for (const [name, { round }] of this.#counters) if (round !== this.#round) this.#counters.delete(name);
     for (const [name, [first]] of this.#lists) if (first?.round !== this.#round) this.#lists.delete(name);
     this.#round++;
-    for (const [index, part] of this.#parts) {
-      part.forgetUnused();
-      if (part.#counters.size === 0) this.#parts.delete(index);
-    }
   }
 }
 

@@ -35,7 +35,7 @@ export function captureRows(
 function rowsOf(rows: Buffer, only: ReadonlySet<number> | undefined): Buffer {
   const kept: Buffer[] = [];
   let start = 0;
-  for (const { pid, size } of rowsIn(rows, 'rows of KVM', (at, length) => new Row(rows, at, length))) {
+  for (const { pid, size } of rowsIn(rows, 'rows of KVM', (of, at, length) => new Row(of, at, length))) {
     if (only === undefined || only.has(pid)) kept.push(rows.subarray(start, start + size));
     start += size;
   }
@@ -47,7 +47,7 @@ export function withoutAddresses(rows: Buffer): Buffer {
   const numbers = new Map<bigint, number>();
   const changed = Buffer.from(rows);
   let start = 0;
-  for (const { size } of rowsIn(rows, 'rows of KVM', (at, length) => new Row(rows, at, length))) {
+  for (const { size } of rowsIn(rows, 'rows of KVM', (of, at, length) => new Row(of, at, length))) {
     const address = rows.readBigUInt64LE(start + VM);
     const number = numbers.get(address) ?? numbers.size + 1;
     numbers.set(address, number);

@@ -211,7 +211,7 @@ export function parseKvmRows(bytes: Buffer, format: string): KvmRows {
   const vms = new Map<string, VmRow>();
   const ioeventfds = new Map<string, Ioeventfd[]>();
   const vcpus = new Map<string, VcpuRow>();
-  for (const row of rowsIn(bytes, format, (at, size) => new Row(bytes, at, size))) {
+  for (const row of rowsIn(bytes, format, (of, at, size) => new Row(of, at, size))) {
     const key = `${row.pid} ${vmOf(row)}`;
     if (row.kind === ROW_VM) {
       checkSize(row, VM_SIZE, format);

@@ -5,7 +5,7 @@ import type { TaskStatus } from '../proc-task-status.ts';
 import type { Task, TaskTimes } from '../task.ts';
 import { adjustedTimes } from './cputime.ts';
 import type { MaskTexts } from './mask-texts.ts';
-import { Row, rowsIn } from './rows.ts';
+import { Row, type RowBytes, rowsIn } from './rows.ts';
 
 // probes/bpf/rows.h struct thread_row
 const ROW_THREAD = 3;
@@ -45,12 +45,12 @@ interface Source {
 /** A row of probes/bpf/threads.bpf.c. It decodes a value when it is needed: a sample needs two of them. */
 export class RowTask extends Row implements Task {
   constructor(
-    bytes: Buffer,
+    of: RowBytes,
     at: number,
     size: number,
     private readonly source: Source,
   ) {
-    super(bytes, at, size);
+    super(of, at, size);
   }
 
   get tid(): number {
@@ -131,8 +131,8 @@ export class RowTask extends Row implements Task {
  */
 export function parseThreadRows(bytes: Buffer, format: string, masks: MaskTexts): RowTask[] {
   const source = { masks, format };
-  return rowsIn(bytes, format, (at, size) => {
-    const row = new RowTask(bytes, at, size, source);
+  return rowsIn(bytes, format, (of, at, size) => {
+    const row = new RowTask(of, at, size, source);
     if (row.kind !== ROW_THREAD)
       throw new SourceError('malformed', format, `unknown kind of row ${row.kind}`);
     // A mask of no CPU does not exist.

@@ -12,6 +12,9 @@ import type { VcpuTable } from '../../model/vcpu-table.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 
+/** The names say them. */
+const NO_TYPES: VmStatistics['types'] = new Map();
+
 type VmOfRows = Pick<Vm, 'key' | 'pid'>;
 
 /**
@@ -56,7 +59,7 @@ export function statisticsOf<V extends VmOfRows>(
       guestPolls: anyOf(vcpus.map(({ guestPolls }) => guestPolls)),
       haltsInside: anyOf(own.map(({ haltsInside }) => haltsInside)),
       notifyAddresses: allOrNone(own.map(({ notifyAddresses }) => notifyAddresses)),
-      types: new Map(),
+      types: NO_TYPES,
       disks: [],
       iothreads: [],
       state: '',

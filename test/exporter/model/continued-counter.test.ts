@@ -70,17 +70,6 @@ test('a counter that is not used is forgotten, and so are those of a subject tha
   assert.equal(sets.of('vm').one('a', 's', 3), 3);
 });
 
-test('the counters of a part have names of their own, and go with their part', () => {
-  const set = new CounterSet();
-  assert.equal(set.one('exits', 'bpf', 30), 30);
-  assert.equal(set.part(0).one('exits', 'bpf', 10), 10);
-  assert.equal(set.part(1).one('exits', 'bpf', 20), 20);
-  set.forgetUnused();
-  assert.equal(set.part(0).one('exits', 'bpf', 4), 10, 'a restart of the source');
-  set.forgetUnused();
-  assert.equal(set.part(1).one('exits', 'bpf', 5), 5, 'a vCPU that was unplugged');
-});
-
 test('the counter never falls, for any sources and any parts', () => {
   const reading = fc.tuple(
     fc.constantFrom('qmp', 'libvirt', 'debugfs'),
