@@ -36,7 +36,7 @@ test('the lines of any sequence of families are those that are formatted without
   );
 });
 
-test('only the piece with another value is written anew', () => {
+test('only the piece with another value is written again', () => {
   const written = new WrittenLines();
   const before = family(Array.from({ length: LONG }, (_, i) => i));
   const first = [...written.piecesOf(before)];
@@ -50,7 +50,7 @@ test('only the piece with another value is written anew', () => {
   assert.match(second.at(-1)?.toString() ?? '', /kvm_x\{vcpu="999"\} -1\n$/);
 });
 
-test('a family with other labels is written anew, whatever its values', () => {
+test('a family with other labels is written again, whatever its values', () => {
   const written = new WrittenLines();
   const before = family([1, 2]);
   textOf(written, before);
