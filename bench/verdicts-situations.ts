@@ -1,7 +1,16 @@
 import { TECHNIQUES, type Technique, type TechniqueState } from '../exporter/metrics/techniques.ts';
 import type { BlkProgram } from '../testing/blk-program.ts';
 
-export type Act = 'pin' | 'unpin' | 'unpin vCPU' | 'polling off' | 'polling on' | 'stop' | 'cont' | 'reset';
+export type Act =
+  | 'pin'
+  | 'unpin'
+  | 'unpin vCPU'
+  | 'polling off'
+  | 'polling on'
+  | 'stop'
+  | 'cont'
+  | 'reset'
+  | 'queues';
 
 /** A change at a part of the time, and the states from then on; without states they stay. */
 interface Step {
@@ -129,6 +138,33 @@ export const SITUATIONS: Readonly<Record<string, Situation>> = {
     program: { ...polled(1), batchesPerTick: 1 },
     pollMaxNs: DEFAULT_NS,
     is: states('off', 'unknown', 'off', 'off'),
+  },
+  'queues-own': {
+    what: 'two vCPUs, each with its own queue, 4 I/Os a kick; after a third both use the first, after two their own again',
+    program: { ...kicking(4), queues: 'own' },
+    pollMaxNs: 0,
+    is: states('off', 'off', 'in_force', 'in_force'),
+    steps: [
+      { at: 1 / 3, act: 'queues', is: states('off', 'off', 'in_force', 'lost') },
+      { at: 2 / 3, act: 'queues', is: states('off', 'off', 'in_force', 'in_force') },
+    ],
+  },
+  'queues-first': {
+    what: 'both vCPUs use the first of two queues; after half each its own, after three quarters a reboot, and the first again',
+    program: { ...kicking(4), queues: 'first' },
+    pollMaxNs: 0,
+    is: states('off', 'off', 'in_force', 'off'),
+    steps: [
+      { at: 1 / 2, act: 'queues', is: states('off', 'off', 'in_force', 'in_force') },
+      { at: 3 / 4, act: 'reset', is: states('off', 'off', 'in_force', 'lost') },
+    ],
+  },
+  'queues-turns': {
+    what: 'each of two vCPUs uses both queues in turns, busy and idle in turns',
+    program: { ...kicking(4), queues: 'in turns' },
+    pollMaxNs: 0,
+    is: states('off', 'off', 'in_force', 'off'),
+    steps: BUSY_AND_IDLE,
   },
   idle: {
     what: 'no I/O since the start, no poller',

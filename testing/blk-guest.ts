@@ -1,16 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { type BlkProgram, blkBootDisk } from './blk-program.ts';
-import { guestWithMonitor } from './guest-with-monitor.ts';
+import { guestWithMonitor, qmpCommand } from './guest-with-monitor.ts';
 import { type Guest, threadId } from './qemu.ts';
 
 export interface BlkGuest extends Guest {
   readonly monitor: string;
-  /** Pins its vCPU and its IOThread to a CPU each. */
+  /** Pins its first vCPU and its IOThread to a CPU each. */
   pin(vcpu: number, iothread: number): void;
   unpin(): void;
   /** Lets its vCPU run on any CPU. */
   unpinVcpu(): void;
+  /** Of a guest with `queues`: from its own pattern to the first queue and back, or from the first to one for each vCPU. */
+  changeQueues(): Promise<unknown>;
 }
 
 export interface BlkOptions extends BlkProgram {
@@ -34,10 +36,11 @@ const ALL = '0-4095';
  * of them. Needs as and ld.
  */
 export function blkGuest(context: Pick<TestContext, 'after'>, options: BlkOptions): BlkGuest {
-  const { name, pollMaxNs, sockets, boot = blkBootDisk(options), extra = [] } = options;
+  const { name, pollMaxNs, sockets, boot = blkBootDisk(options), extra = [], queues } = options;
+  const [vcpus, several] = queues === undefined ? [1, {}] : [2, { queues: 2 }];
   const guest = guestWithMonitor(
     context,
-    { name, vcpus: 1, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot, extra },
+    { name, vcpus, iothread: `poll-max-ns=${pollMaxNs}`, disk: DISK, boot, extra, ...several },
     sockets,
   );
   const taskset = (comm: string, cpus: string): void =>
@@ -53,5 +56,6 @@ export function blkGuest(context: Pick<TestContext, 'after'>, options: BlkOption
       taskset('IO io0', ALL);
     },
     unpinVcpu: () => taskset('CPU 0/KVM', ALL),
+    changeQueues: () => qmpCommand(guest.monitor, { execute: 'inject-nmi' }),
   };
 }

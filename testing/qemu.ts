@@ -35,6 +35,8 @@ export interface GuestOptions {
   readonly iothread?: string;
   /** Driver of its virtio disk instead of a file: `driver=null-co,size=1048576`. */
   readonly disk?: string;
+  /** Queues of its virtio disk. */
+  readonly queues?: number;
   /** Program to run instead of QEMU's own path. */
   readonly program?: string;
   /** More arguments; `@` in them is replaced by the guest's folder. */
@@ -80,7 +82,8 @@ export function startGuest(options: GuestOptions): Guest {
   writeFileSync(join(folder, 'disk.img'), Buffer.alloc(1024 * 1024));
   const pidFile = join(folder, 'pid');
   const { name, vcpus = 2, accel = 'kvm', debugThreads = true, extra = [] } = options;
-  const { disk = `driver=file,filename=${folder}/disk.img` } = options;
+  const { disk = `driver=file,filename=${folder}/disk.img`, queues } = options;
+  const several = queues === undefined ? '' : `,num-queues=${queues}`;
   execFileSync(
     options.program ?? 'qemu-system-x86_64',
     [
@@ -90,7 +93,7 @@ export function startGuest(options: GuestOptions): Guest {
       ['-object', `iothread,id=io0${options.iothread === undefined ? '' : `,${options.iothread}`}`],
       ['-drive', `file=${folder}/boot.img,format=raw,if=ide`],
       ['-blockdev', `${disk},node-name=d0`],
-      ['-device', 'virtio-blk-pci,drive=d0,iothread=io0,id=vda'],
+      ['-device', `virtio-blk-pci,drive=d0,iothread=io0,id=vda${several}`],
       extra.map((argument) => argument.replaceAll('@', folder)),
     ].flat(),
     { stdio: ['ignore', 'ignore', 'pipe'], timeout: 20_000 },
