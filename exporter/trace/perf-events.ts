@@ -17,6 +17,11 @@ export const PERF_SETS: ReadonlySet<TraceSetName> = new Set([
 /** VIRTIO_PCI_QUEUE_NOTIFY of a legacy device: see isKick() in exporter/model/io-path.ts. */
 const NOTIFY_FILTER = 'rw == 1 && size == 2 && port >= 4096 && port & 16 && !(port & 15)';
 
+/** VIRTIO 1.2, 4.1.5.2: virtio-pci is notified with 16 bits. */
+const SHORT_WRITE = 'type == 2 && len == 2';
+/** KVM_EXIT_MMIO. */
+const MMIO_EXITS = 'kvm_userspace_exit:6';
+
 /** The counters of the sets, limited to the tracepoints of this kernel. */
 export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]): PerfCounter[] {
   // On arm64 a reason consists of two fields, so perf does not count reasons one by one.
@@ -30,6 +35,7 @@ export function perfCounters(host: Host, isa: Isa, sets: readonly TraceSetName[]
       ['kvm_fast_mmio'],
       ['kvm_mmio'],
       ['kvm_mmio:notify', `type == 2 && ${MMIO_NOTIFY}`],
+      ['kvm_mmio:short', SHORT_WRITE],
       ['kvm_pio'],
       ['kvm_pio:notify', NOTIFY_FILTER],
       ['kvm_userspace_exit'],
@@ -77,7 +83,7 @@ export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): Vm
     events,
     exits: exitsOf(counts),
     kicks: undefined,
-    kickTotal: fast !== undefined && (isa === 'vmx' || fast > 0) ? fast + others : undefined,
+    kickTotal: hasFastMmio(counts, isa) ? (fast ?? 0) + others : undefined,
     deviceExits: counts.has('kvm_userspace_exit')
       ? DEVICE_EXITS.reduce((sum, reason) => sum + (counts.get(`kvm_userspace_exit:${reason}`) ?? 0), 0)
       : undefined,
@@ -88,6 +94,16 @@ export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): Vm
     blockDurations: undefined,
     lockContentionNs: undefined,
   };
+}
+
+/**
+ * Whether kicks by MMIO are kvm_fast_mmio. An Intel CPU without EPT or with kvm.mmio_caching=N has none: then more 2-byte
+ * writes than exits for MMIO show that KVM took some of them itself.
+ */
+function hasFastMmio(counts: ReadonlyMap<string, number>, isa: Isa): boolean {
+  const fast = counts.get('kvm_fast_mmio');
+  if (fast === undefined || fast > 0) return fast !== undefined;
+  return isa === 'vmx' && (counts.get('kvm_mmio:short') ?? 0) <= (counts.get(MMIO_EXITS) ?? 0);
 }
 
 function exitsOf(counts: ReadonlyMap<string, number>): ExitCount[] | undefined {

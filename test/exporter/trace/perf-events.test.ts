@@ -15,6 +15,7 @@ test('only events of this kernel are counted', (context) => {
   assert.deepEqual(counters, [
     { name: 'kvm_mmio', event: 'kvm:kvm_mmio', filter: undefined },
     { name: 'kvm_mmio:notify', event: 'kvm:kvm_mmio', filter: `type == 2 && ${MMIO_NOTIFY}` },
+    { name: 'kvm_mmio:short', event: 'kvm:kvm_mmio', filter: 'type == 2 && len == 2' },
     { name: 'kvm_userspace_exit', event: 'kvm:kvm_userspace_exit', filter: undefined },
     { name: 'kvm_userspace_exit:2', event: 'kvm:kvm_userspace_exit', filter: 'reason == 2' },
     { name: 'kvm_userspace_exit:6', event: 'kvm:kvm_userspace_exit', filter: 'reason == 6' },
@@ -72,6 +73,25 @@ test('perf counts the 4-byte notifications of virtio-mmio (microvm, Firecracker)
   assert.deepEqual([...trace.events.keys()], ['kvm_fast_mmio', 'kvm_mmio', 'kvm_userspace_exit']);
   counts.delete('kvm_userspace_exit');
   assert.equal(traceFromPerf(counts, 'vmx').deviceExits, undefined);
+});
+
+test('without a fast MMIO path on an Intel CPU the kicks are unknown, not none', () => {
+  const counts = new Map([
+    ['kvm_fast_mmio', 0],
+    ['kvm_pio:notify', 7],
+    ['kvm_mmio:short', 30],
+    ['kvm_userspace_exit:6', 31],
+  ]);
+  assert.equal(
+    traceFromPerf(counts, 'vmx').kickTotal,
+    7,
+    'user space may have served all of them: its firmware',
+  );
+  assert.equal(traceFromPerf(counts, 'svm').kickTotal, undefined);
+  counts.set('kvm_mmio:short', 3000);
+  assert.equal(traceFromPerf(counts, 'vmx').kickTotal, undefined);
+  counts.set('kvm_fast_mmio', 1);
+  assert.equal(traceFromPerf(counts, 'vmx').kickTotal, 8);
 });
 
 test('perf’s limits are reported', () => {
