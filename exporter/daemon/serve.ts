@@ -93,6 +93,7 @@ export async function serve(config: Config, dependencies: ServeDependencies): Pr
     scrape: (timeoutMs) => telemetry.scrape(timeoutMs),
     sources: (result) => telemetry.doctor.diagnose(result).sources,
     report: (vm) => telemetry.doctor.reportOn(vm),
+    verdicts: () => telemetry.doctor.verdicts(),
     events: telemetry.events,
     alerts: alertsOf(config, { logger, uts: uts.hostname, listening }),
     facts: { name: uts.hostname, kernel: uts.release, grafanaUrl: config['web.grafanaUrl'] },

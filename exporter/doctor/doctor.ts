@@ -5,6 +5,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import type { Feature } from '../model/features.ts';
 import { missingFor, nextRule } from '../model/next-stage.ts';
 import type { VmStage } from '../model/stage-reading.ts';
+import type { Verdicts } from '../model/technique.ts';
 import { visibilityOf } from '../model/visibility.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
@@ -28,6 +29,17 @@ export class Doctor {
     const { host, inventory } = this.dependencies;
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, inventory.vms.length, { isRoot, lockdown: lockdownOf(host) });
+  }
+
+  /** By label: the last verdicts on the techniques of each VM. */
+  verdicts(): Map<string, Verdicts> {
+    const { inventory, assessment } = this.dependencies;
+    const found = new Map<string, Verdicts>();
+    for (const vm of inventory.vms) {
+      const stage = assessment.stages.of(vm);
+      if (stage !== undefined) found.set(vm.label, stage.verdicts);
+    }
+    return found;
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { EventLog } from '../assessment/event-log.ts';
 import { Slots } from '../http/slots.ts';
+import type { Verdicts } from '../model/technique.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { PrometheusAlerts } from './alerts.ts';
 import { liveDetail } from './detail.ts';
@@ -39,6 +40,8 @@ export interface FeedDependencies {
   sources(result: ScrapeResult): readonly LiveSource[];
   /** Doctor's report on a VM; undefined for an unknown VM. */
   report(vm: string): Promise<LiveReport | undefined>;
+  /** By VM: the last verdicts on its techniques. */
+  verdicts(): ReadonlyMap<string, Verdicts>;
   readonly events: Pick<EventLog, 'find' | 'count'>;
   /** undefined without a Prometheus. */
   readonly alerts: Pick<PrometheusAlerts, 'refresh' | 'current'> | undefined;
@@ -146,7 +149,7 @@ export class Feed {
   async #framesOf(result: ScrapeResult, everyMs: number): Promise<Frames> {
     const { families } = result;
     const at = this.dependencies.now();
-    const vms = liveVms(families);
+    const vms = liveVms(families, this.dependencies.verdicts());
     const alerts = this.dependencies.alerts?.current;
     const all = vms.length <= MAX_DETAILED ? vms.map(({ vm }) => vm) : [];
     const details = new Map<string, string>();

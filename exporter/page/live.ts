@@ -72,6 +72,8 @@ export interface LiveTechnique {
   readonly was: Counts;
   /** Why the state is unknown. */
   readonly reason: string | undefined;
+  /** For how long the state holds although nothing could be judged; without seconds: since the exporter started. */
+  readonly unjudged: { readonly seconds?: number | undefined } | undefined;
   /** Whether the declared phase includes the technique, and it is not in force. */
   readonly contradictsPhase: boolean;
 }

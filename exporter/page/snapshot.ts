@@ -6,6 +6,7 @@ import { TECHNIQUES, type Technique } from '../metrics/techniques.ts';
 import type { Hider, Sight } from '../metrics/visibility.ts';
 import { IO_ROLES } from '../model/roles.ts';
 import { inWords, type States } from '../model/stage.ts';
+import type { Verdicts } from '../model/technique.ts';
 import { hiderInWords } from '../model/visibility-in-words.ts';
 import type {
   Counts,
@@ -41,8 +42,15 @@ const APICV = ['enable_apicv', 'avic'];
 const EXITS = 'kvm_vm_exits_total';
 const EXITS_BY_REASON = 'kvm_vm_exits_by_reason_total';
 
-/** The table of VMs, sorted by label. */
-export function liveVms(families: readonly Family[]): LiveVm[] {
+/**
+ * The table of VMs, sorted by label.
+ *
+ * @param verdicts by label: /metrics does not have how old they are
+ */
+export function liveVms(
+  families: readonly Family[],
+  verdicts: ReadonlyMap<string, Verdicts> = new Map(),
+): LiveVm[] {
   const index = indexOf(families);
   const exits = sums(index, [EXITS], 'vm');
   const reasons = exits.size > 0 ? new Map<string, number>() : sums(index, [EXITS_BY_REASON], 'vm');
@@ -64,7 +72,7 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
   const detected = lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) =>
     source === 'detected' && rankOf(stage) >= 0 ? stage : undefined,
   );
-  const techniques = techniquesByVm(index);
+  const techniques = techniquesByVm(index, verdicts);
   const hidden = hiddenByVm(index);
 
   return [...samplesOf(index, 'kvm_vm_info')].map(({ labels: { vm, vmm, pid } }) => {
@@ -98,7 +106,10 @@ export function liveVms(families: readonly Family[]): LiveVm[] {
 }
 
 /** In the order of the paper. */
-function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
+function techniquesByVm(
+  index: FamilyIndex,
+  verdicts: ReadonlyMap<string, Verdicts>,
+): Map<string, LiveTechnique[]> {
   const key = (vm: string, technique: string): string => `${technique} ${vm}`;
   const since = new Map<string, number>();
   for (const { labels, value } of samplesOf(index, 'kvm_vm_technique_since_timestamp_seconds'))
@@ -121,6 +132,7 @@ function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
   for (const { labels } of samplesOf(index, 'kvm_vm_technique_state', 1)) {
     const { vm, technique, state } = labels;
     const of = key(vm, technique);
+    const unjudged = verdicts.get(vm)?.[technique as Technique].unjudged;
     const each: LiveTechnique = {
       technique,
       state,
@@ -128,6 +140,7 @@ function techniquesByVm(index: FamilyIndex): Map<string, LiveTechnique[]> {
       evidence: evidence.get(of) ?? {},
       was: was.get(of) ?? {},
       reason: reasons.get(of),
+      unjudged: unjudged === undefined ? undefined : { seconds: unjudged.seconds },
       contradictsPhase: contradicted.has(of),
     };
     found.set(vm, [...(found.get(vm) ?? []), each]);

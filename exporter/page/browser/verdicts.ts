@@ -32,6 +32,9 @@ const AGES = [
   ['s', 1],
 ] as const;
 
+/** A judgement in this time is a fresh one. */
+const FRESH = 600;
+
 export function nameOf(technique: string): string {
   return NAMES[technique] ?? words(technique);
 }
@@ -87,12 +90,20 @@ export function verdictLine(techniques: readonly LiveTechnique[], now: number, h
   const parts = techniques.flatMap((each) => {
     const { technique, state, since } = each;
     if (state === 'off') return [];
-    if (state === 'lost') return [lossInWords(each)];
-    return [`${nameOf(technique)} ${words(state)}${state === 'unknown' ? '' : ` ${age(now - since)}`}`];
+    if (state === 'lost') return [`${lossInWords(each)}${unjudgedInWords(each)}`];
+    const known = state === 'unknown' ? '' : ` ${age(now - since)}${unjudgedInWords(each)}`;
+    return [`${nameOf(technique)} ${words(state)}${known}`];
   });
   const losses = techniques.filter(({ state }) => state === 'lost').map(({ since }) => since);
   const change = losses.length === 0 ? '' : changeSince(Math.min(...losses), now, hour);
   return [...parts, change].filter(Boolean).join(' · ') || 'no technique in force';
+}
+
+/** ` (not judged for 3 h)`, as its I/O is idle or its monitor silent; empty if that is no news. */
+function unjudgedInWords({ unjudged }: LiveTechnique): string {
+  if (unjudged === undefined || (unjudged.seconds ?? FRESH) < FRESH) return '';
+  const span = unjudged.seconds === undefined ? 'since the exporter started' : `for ${age(unjudged.seconds)}`;
+  return ` (not judged ${span})`;
 }
 
 /** `6 d`, `3 min`. */

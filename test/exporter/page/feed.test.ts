@@ -44,6 +44,7 @@ async function start(context: TestContext, parts: Partial<FeedDependencies> = {}
     },
     sources: () => [],
     report: () => Promise.resolve(undefined),
+    verdicts: () => new Map(),
     events: { find: () => [], count: 0 },
     alerts: undefined,
     facts: { name: undefined, kernel: undefined, grafanaUrl: undefined },

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MetricName } from '../../../exporter/metrics/catalogue.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
+import { verdictsOf } from '../../../exporter/model/technique.ts';
 import { liveDetail } from '../../../exporter/page/detail.ts';
 import { liveHost, liveLoads, liveVms } from '../../../exporter/page/snapshot.ts';
+import { verdict } from '../../../testing/verdicts.ts';
 
 type Line = readonly [name: string, labels: Readonly<Record<string, string>>, value: number];
 
@@ -74,6 +76,14 @@ test('a VM with all data', () => {
     ['kvm_block_writes_completed_total', { device: 'nvme0n1' }, 10],
     ['kvm_vm_source_up', { vm: 'web', source: 'libvirt' }, 1],
   ]);
+  const verdicts = verdictsOf((technique) =>
+    verdict(technique, technique === 'affinity' ? {} : { unjudged: { seconds: 700, reason: 'idle' } }),
+  );
+  const aged = liveVms(families.sorted(), new Map([['web', verdicts]]))[0]?.techniques;
+  assert.deepEqual(
+    aged?.map(({ unjudged }) => unjudged),
+    [undefined, { seconds: 700 }, { seconds: 700 }],
+  );
   assert.deepEqual(liveVms(families.sorted()), [
     {
       vm: 'web',
@@ -109,6 +119,7 @@ test('a VM with all data', () => {
           evidence: { pinned_threads: 1 },
           was: { pinned_threads: 0.5 },
           reason: undefined,
+          unjudged: undefined,
           contradictsPhase: false,
         },
         {
@@ -118,6 +129,7 @@ test('a VM with all data', () => {
           evidence: {},
           was: {},
           reason: undefined,
+          unjudged: undefined,
           contradictsPhase: true,
         },
         {
@@ -127,6 +139,7 @@ test('a VM with all data', () => {
           evidence: {},
           was: {},
           reason: 'idle',
+          unjudged: undefined,
           contradictsPhase: false,
         },
       ],

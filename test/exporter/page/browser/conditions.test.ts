@@ -41,6 +41,7 @@ test('a technique that was lost, with its number and the one before; a lost pin 
     evidence: {},
     was: {},
     reason: undefined,
+    unjudged: undefined,
     contradictsPhase: false,
     ...more,
   });
@@ -70,6 +71,29 @@ test('a technique that was lost, with its number and the one before; a lost pin 
   const hour = { iops: [100, null, 100, 70, 68, 68] };
   assert.match(verdictLine(techniques, polling.since + 150, hour), / · I\/O -32%$/);
   assert.doesNotMatch(verdictLine(techniques, polling.since + 3600, hour), /I\/O [-+]/, 'nothing before it');
+});
+
+test('a verdict that holds without a judgement shows its age once it is old', () => {
+  const now = 1_000_000;
+  const judged = (state: string, unjudged: LiveTechnique['unjudged']): LiveTechnique => ({
+    technique: 'exitless_polling',
+    state,
+    since: now - 6 * 86_400,
+    evidence: { kicks_per_io: 3 },
+    was: {},
+    reason: undefined,
+    unjudged,
+    contradictsPhase: false,
+  });
+  const line = (state: string, unjudged: LiveTechnique['unjudged']): string =>
+    verdictLine([judged(state, unjudged)], now);
+  assert.equal(line('in_force', undefined), 'polling in force 6 d');
+  assert.equal(line('in_force', { seconds: 599 }), 'polling in force 6 d');
+  assert.equal(line('in_force', { seconds: 11_000 }), 'polling in force 6 d (not judged for 3 h)');
+  assert.equal(line('partly', {}), 'polling partly 6 d (not judged since the exporter started)');
+  assert.match(line('lost', { seconds: 700 }), /: 3 kicks\/I\/O \(not judged for 11 min\)$/);
+  assert.equal(line('off', { seconds: 700 }), 'no technique in force');
+  assert.equal(line('unknown', { seconds: 700 }), 'polling unknown');
 });
 
 test('an exit storm is what the I/O does not explain, for each vCPU', () => {
@@ -154,6 +178,7 @@ test('a stage of the paper, unknown while a technique is unknown, else none', ()
     evidence: {},
     was: {},
     reason: undefined,
+    unjudged: undefined,
     contradictsPhase: false,
   });
   assert.equal(stageInWords(liveVm('a', { stage: 'pinned_queues' })), 'pinned queues');
