@@ -12,6 +12,7 @@ import {
   labelReplace,
   max,
   maxOverTime,
+  mul,
   on,
   regexp,
   subquery,
@@ -120,18 +121,19 @@ export const affinity = (): Dashboard =>
             emptyIsGood: 'No thread drifted',
           }),
           new TimeSeries({
-            title: 'Migrations',
+            title: 'Migrations per minute',
             description:
-              'Observed moves to another CPU per second, a lower bound. The ten threads with the most moves.',
+              'Observed moves to another CPU per minute, a lower bound. The ten threads with the most moves.',
             width: 12,
             height: 10,
             min: 0,
-            unit: 'ops',
+            unit: 'none',
+            decimals: 1,
             many: true,
             queries: [
               series(
                 and(
-                  migrations,
+                  mul(migrations, 60),
                   on(...THREAD),
                   topk(10, avgOverTime(atEnd(subquery(migrations, RANGE, RATE)))),
                 ),

@@ -21,7 +21,6 @@ export type Unit =
   | 'bytes'
   | 'Bps'
   | 'eps'
-  | 'ops'
   | 'iops'
   | 'hertz'
   | 'bool_yes_no'
