@@ -127,7 +127,7 @@ export const affinity = (): Dashboard =>
             width: 12,
             height: 10,
             min: 0,
-            unit: 'none',
+            unit: 'suffix:/min',
             decimals: 1,
             many: true,
             queries: [

@@ -26,7 +26,8 @@ export type Unit =
   | 'bool_yes_no'
   | 'dateTimeFromNow'
   | 'suffix:×'
-  | 'suffix:cores';
+  | 'suffix:cores'
+  | 'suffix:/min';
 
 /** A link from a value. */
 export interface DataLink {

@@ -105,7 +105,7 @@ export function unitsOf({ seconds, bytes, isRatio }: Dimension): readonly string
   const units: Record<string, readonly string[]> = {
     '0,0': ['none', 'short', 'percentunit', 'suffix:cores', 'suffix:×'],
     '1,0': ['s', 'dateTimeFromNow'],
-    '-1,0': ['hertz', 'eps', 'ops', 'iops'],
+    '-1,0': ['hertz', 'eps', 'suffix:/min', 'iops'],
     '0,1': ['bytes'],
     '-1,1': ['Bps'],
   };
