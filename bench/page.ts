@@ -27,6 +27,17 @@ function memory(): number {
   return heapUsed + arrayBuffers;
 }
 
+const REASONS = [
+  'EPT_MISCONFIG',
+  'APIC_ACCESS',
+  'MSR_WRITE',
+  'HLT',
+  'CPUID',
+  'EPT_VIOLATION',
+  'EXTERNAL_INTERRUPT',
+  'other',
+];
+
 /** A VM with the series of the paper's: rates, latency, and CPU time of five roles. */
 function counters(vm: number, round: number): VmCounters {
   const total = round * (50_000 + vm);
@@ -39,6 +50,7 @@ function counters(vm: number, round: number): VmCounters {
     run: { vcpu: seconds, iothread: seconds, vhost: seconds, emulator: seconds, other: seconds },
     ioRoles: ['iothread', 'vhost'],
     exits: { total, from: 'kvm_vm_exits_total' },
+    reasons: Object.fromEntries(REASONS.map((reason) => [reason, total])),
     path: { kick: total, inject: total, eoi: total, halt: total },
     io: { total, from: 'kvm_vm_disk_*_completed_total' },
     devices: [{ device: 'nvme0n1', inFlight: 1, completed: total }],

@@ -9,7 +9,7 @@ import { type ThreadTimes, threadTimes } from '../assessment/cause/thread-times.
 import type { Sampler } from '../assessment/sampler.ts';
 import { takeMoments } from '../assessment/stage/moment.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { Isa } from '../model/io-path.ts';
+import type { Isa, ReasonNames } from '../model/io-path.ts';
 import { visibilityOf } from '../model/visibility.ts';
 import { countersOf, cpuOf, NO_CPU, type VmCounters, type VmCpu } from '../model/vm-counters.ts';
 import type { ScheduledTask } from '../schedule/scheduler.ts';
@@ -162,13 +162,14 @@ export class PeriodicWork {
     const { inventory, trace, remotes, assessment, record, now } = this.dependencies;
     const yielder = new Yielder();
     let isa: Isa = 'vmx';
+    let names: ReasonNames = new Map();
     const moments = await takeMoments({
       vms: () => inventory.vms,
       async readTrace() {
         const reading = await trace.readPaced(async () => {
           if (yielder.isDue()) await yielder.yield();
         });
-        isa = reading.isa;
+        ({ isa, names } = reading);
         return reading;
       },
       current: (vm) => trace.current(vm, patience),
@@ -191,7 +192,7 @@ export class PeriodicWork {
       if (moment === undefined) return [];
       const visibility = visibilityOf(vm, remotes.lastOf(vm).kernel);
       const throttled = evidence.get(vm.key)?.throttled ?? {};
-      return [countersOf(vm, { ...moment, isa, cpu, throttled, blocks, visibility })];
+      return [countersOf(vm, { ...moment, isa, names, cpu, throttled, blocks, visibility })];
     });
     record(
       counters,

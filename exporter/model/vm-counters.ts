@@ -2,7 +2,7 @@ import { addTo } from '../../kernel/maps.ts';
 import { NSEC_PER_SEC, NSEC_PER_TICK } from '../../kernel/units.ts';
 import type { BlockStat } from '../../probes/sys-block-stat.ts';
 import { SIGHTS, type Sight } from '../metrics/visibility.ts';
-import { type Isa, stepOfReason } from './io-path.ts';
+import { type Isa, type ReasonNames, reasonName, stepOfReason } from './io-path.ts';
 import { IO_ROLES, TRACKED_ROLES } from './roles.ts';
 import { hiderOf, type Visibility } from './visibility.ts';
 import type { ThreadObservation, Vm } from './vm.ts';
@@ -32,6 +32,8 @@ export interface VmCounters extends VmCpu {
   /** Milliseconds of a monotonic clock, when exits, kicks and I/Os were read. */
   readonly at: number;
   readonly exits: Total | undefined;
+  /** Exits by reason, as the label `reason` names it; empty if unknown. */
+  readonly reasons: ByName;
   /** Exits by step of the I/O path. */
   readonly path: ByName | undefined;
   readonly io: Total | undefined;
@@ -58,6 +60,8 @@ export interface CounterSources {
   /** Of both. */
   readonly at: number;
   readonly isa: Isa;
+  /** Names of the exit reasons. */
+  readonly names: ReasonNames;
   readonly cpu: VmCpu;
   readonly visibility: Visibility;
   /** CPU seconds for which a CPU quota stopped the VM, by cgroup. */
@@ -71,7 +75,7 @@ export const NO_CPU: VmCpu = { vcpus: 0, run: {} };
 /** Exits, kicks and I/Os are of one moment; CPU time is that of the last pass over the threads. */
 export function countersOf(
   vm: Vm,
-  { trace, ios, at, isa, cpu, throttled, blocks, visibility }: CounterSources,
+  { trace, ios, at, isa, names, cpu, throttled, blocks, visibility }: CounterSources,
 ): VmCounters {
   return {
     ...cpu,
@@ -82,6 +86,7 @@ export function countersOf(
       trace?.exits?.map(({ count }) => count),
       'kvm_exit',
     ),
+    reasons: reasonsOf(trace, isa, names),
     path: trace && Object.fromEntries(stepsOf(trace, isa, visibility)),
     io:
       ios === undefined ? totalOf(trace?.blockRequests?.values(), 'requests') : { total: ios, from: 'disks' },
@@ -112,6 +117,16 @@ export function cpuOf(observations: readonly ThreadObservation[]): VmCpu {
     else addTo(run, thread.role, ((times.utime + times.stime) * NSEC_PER_TICK) / NSEC_PER_SEC);
   }
   return { vcpus, run: isKnown ? Object.fromEntries(run) : {} };
+}
+
+/** A reason without a name is left out. */
+function reasonsOf(trace: VmTrace | undefined, isa: Isa, names: ReasonNames): ByName {
+  const counts = new Map<string, number>();
+  for (const { reason, count } of trace?.exits ?? []) {
+    const name = reason === undefined ? 'other' : reasonName(isa, reason, names);
+    if (name !== undefined) addTo(counts, name, count);
+  }
+  return Object.fromEntries(counts);
 }
 
 function totalOf(counts: Iterable<number> | undefined, from: string): Total | undefined {

@@ -88,6 +88,12 @@ function threadShares(before: Evidence, now: Evidence, seconds: number): Uncheck
   };
 }
 
+/** Seconds in run queues per second, over the vCPUs and the threads that do the I/O; undefined if unknown. */
+export function queueWait(before: Evidence, now: Evidence): number | undefined {
+  const times = timesBetween(before.threads, now.threads);
+  return times === undefined ? undefined : times.vcpu.wait + times.io.wait;
+}
+
 /** Per second. */
 function timesBetween(
   before: ThreadTimes | undefined,

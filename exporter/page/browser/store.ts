@@ -15,7 +15,7 @@ import { conditionsOf } from './conditions.ts';
 import { type Drawn, History } from './history.ts';
 import { type Latency, LatencyWindow } from './latency.ts';
 import { Past } from './past.ts';
-import { kickKey, type Rate, rateOf, ratesOf, type VmRates, vmRates } from './rates.ts';
+import { kickKey, type Rate, rateOf, ratesOf, sumOf, type VmRates, vmRates } from './rates.ts';
 
 const KEEP_MS = 600_000;
 /** Lines are interrupted after this many intervals, but at least this much time, without data. */
@@ -79,7 +79,7 @@ export class Store {
     this.rows = now.vms.map((vm) => {
       const old = past.get(vm.vm);
       const rates = vmRates(old, vm, seconds);
-      this.#record(vm.vm, rates);
+      this.#record(vm, rates);
       return { vm, rates, conditions: conditionsOf(vm, rates), hour: this.#hourOf(vm.vm), at: now.at / 1000 };
     });
     this.cpuBusy = now.cpus.map(({ run }, i) => rateOf(before?.cpus[i]?.run, run, seconds));
@@ -193,13 +193,16 @@ export class Store {
     return this.host?.traceBackend === 'perf' ? PERF_RATE_MS : RATE_MS;
   }
 
-  #record(vm: string, rates: VmRates): void {
+  #record({ vm, ioRoles }: LiveVm, rates: VmRates): void {
     const set = (name: string, value: Rate): void => this.#history.set(vm, name, value);
     set('exits', rates.exits);
     set('iops', rates.iops);
     for (const [stage, rate] of Object.entries(rates.perIo)) set(`${stage} per I/O`, rate);
     for (const [role, rate] of Object.entries(rates.cores)) set(`cores ${role}`, rate);
-    set('wait', rates.wait);
+    set(
+      'queue wait',
+      sumOf(rates.waits, (role) => role === 'vcpu' || ioRoles.includes(role)),
+    );
   }
 
   #forget(vm: string): void {

@@ -35,7 +35,7 @@ export class VmCharts {
   });
   readonly #wait = new Chart({
     title: 'Run-queue wait',
-    help: 'time per second, all threads',
+    help: 'time per second, vCPUs and I/O threads',
     format: duration,
   });
 
@@ -60,7 +60,12 @@ export class VmCharts {
     const noTimes = 'Exits are not timed. Add exit_duration to --trace.sets; it requires tracefs.';
     const timed = this.#named(store, /^p\d\d$/);
     this.#draw(this.#latency, store, timed, untimed ? noTimes : isTraced ? 'No exit timed yet.' : untraced);
-    this.#draw(this.#wait, store, this.#named(store, /^wait$/), 'This kernel has no CONFIG_SCHEDSTATS.');
+    this.#draw(
+      this.#wait,
+      store,
+      this.#named(store, /^queue wait$/),
+      'This kernel has no CONFIG_SCHEDSTATS.',
+    );
   }
 
   destroy(): void {

@@ -1,10 +1,10 @@
-import { type Evidence, measuredBetween } from '../../assessment/cause/evidence.ts';
+import { type Evidence, measuredBetween, queueWait } from '../../assessment/cause/evidence.ts';
 import type { HostEvent } from '../../model/host-event.ts';
 import type { VmCounters } from '../../model/vm-counters.ts';
 import { Yielder } from '../../schedule/yielder.ts';
 import { type Condition, noticedIn } from '../browser/conditions.ts';
 import { History } from '../browser/history.ts';
-import { vmRates } from '../browser/rates.ts';
+import { type Rate, ratesOf, vmRates } from '../browser/rates.ts';
 import type { LiveHistory, LiveOverview } from '../live.ts';
 import { exitShare, lastMinutes, latencies, minutesOf, rounded } from './points.ts';
 
@@ -13,9 +13,11 @@ const HOUR_MS = 3_600_000;
 const STEP_MS = 8000;
 /** An hour of rounds that are ten seconds apart, and room for gaps. */
 const TICKS = 368;
-/** Series of a usual VM: seven, the CPU time of its roles, and up to 14 of what may slow it. */
-const ROOM = 25;
-/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 36 KiB. More VMs have no history. */
+/** Exit reasons of a round, and of an hour: the first of them that were frequent. */
+const [TOP_REASONS, MAX_REASONS] = [8, 12];
+/** Series of a usual VM: eight, the CPU time of its roles, up to 14 of what may slow it, and its exit reasons. */
+const ROOM = 34;
+/** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 49 KiB. More VMs have no history. */
 export const MAX_VMS = 500;
 /** A condition that was not found in this many rounds has ended. */
 const ROUNDS = 3;
@@ -113,7 +115,8 @@ export class HostHistory {
     const gap = last === undefined ? Number.POSITIVE_INFINITY : vm.at - last.at;
     // Nothing is known of a time in which the host or the daemon slept.
     if (gap > this.#gapMs) counters.length = 0;
-    const rates = vmRates(counters.at(-1), vm, gap / 1000);
+    const past = counters.at(-1);
+    const rates = vmRates(past, vm, gap / 1000);
     counters.push(vm);
     while ((counters[1]?.at ?? Number.POSITIVE_INFINITY) <= vm.at - TIMED_MS) counters.shift();
     this.#follow(vm.vm, conditions, noticedIn(vm, rates));
@@ -124,11 +127,25 @@ export class HostHistory {
     for (const [step, rate] of Object.entries(rates.perIo)) set(`${step} per I/O`, rate);
     for (const [name, value] of Object.entries(latencies(counters[0], vm))) set(name, value);
     for (const [role, rate] of Object.entries(rates.cores)) set(`cores ${role}`, rate);
+    for (const [name, rate] of this.#reasonsToKeep(vm.vm, ratesOf(past?.reasons, vm.reasons, gap / 1000)))
+      set(name, rate);
     set('exit time', exitShare(counters[0], vm, rates));
     const before = gap > this.#gapMs ? undefined : known.evidence;
     known.evidence = evidence;
     if (before === undefined || evidence === undefined) return;
+    set('queue wait', queueWait(before, evidence));
     for (const [name, value] of Object.entries(measuredBetween(before, evidence))) set(name, value);
+  }
+
+  /** The series that the VM has, and the most frequent reasons while there is room. */
+  #reasonsToKeep(vm: string, rates: Readonly<Record<string, Rate>>): (readonly [name: string, rate: Rate])[] {
+    const kept = new Set(this.#history.names(vm).filter((name) => name.startsWith('reason ')));
+    const top = Object.entries(rates)
+      .filter(([, rate]) => rate !== undefined && rate > 0)
+      .sort(([, a = 0], [, b = 0]) => b - a)
+      .slice(0, TOP_REASONS);
+    for (const [reason] of top) if (kept.size < MAX_REASONS) kept.add(`reason ${reason}`);
+    return [...kept].map((name) => [name, rates[name.slice('reason '.length)]]);
   }
 
   #hasRoom(vm: string): boolean {

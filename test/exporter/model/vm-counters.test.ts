@@ -13,6 +13,7 @@ const nothing = {
   ios: undefined,
   at: 3,
   isa: 'vmx',
+  names: new Map(),
   cpu: NO_CPU,
   throttled: {},
   blocks: new Map(),
@@ -42,6 +43,7 @@ test('exits, steps and I/Os of one moment; halts are no latency', () => {
   const blocks = new Map([['nvme0n1', parseBlockStat('9 0 0 0 1 0 0 0 4 0 0')]]);
   const found = countersOf(vm, { ...nothing, trace: counted, blocks });
   assert.deepEqual(found.exits, { total: 12, from: 'kvm_exit' });
+  assert.deepEqual(found.reasons, { HLT: 5, EXTERNAL_INTERRUPT: 7 });
   assert.equal(found.path?.['kick'], 3);
   assert.deepEqual(found.io, { total: 40, from: 'requests' });
   assert.deepEqual(countersOf(vm, { ...nothing, trace: counted, ios: 8 }).io, { total: 8, from: 'disks' });

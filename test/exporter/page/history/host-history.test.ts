@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Evidence } from '../../../../exporter/assessment/cause/evidence.ts';
+import type { PartTimes } from '../../../../exporter/assessment/cause/thread-times.ts';
 import type { HostEvent } from '../../../../exporter/model/host-event.ts';
 import type { VmCounters } from '../../../../exporter/model/vm-counters.ts';
 import { HostHistory, MAX_VMS } from '../../../../exporter/page/history/host-history.ts';
@@ -15,6 +17,7 @@ function counters(vm: string, second: number, known: Partial<VmCounters> = {}): 
     vcpus: 2,
     run: { vcpu: second, iothread: second / 4 },
     exits: { total: second * 100, from: 'kvm_exit' },
+    reasons: {},
     path: { kick: second * 10, inject: 0, eoi: 0 },
     io: { total: second * 50, from: 'disks' },
     devices: [],
@@ -60,6 +63,52 @@ test('rates of an hour by VM, from rounds ten seconds apart', () => {
     [50, 100, 0.2, 0, 0, 1, 0.25, 0.0001],
   );
   assert.deepEqual(history.read('web'), { vm: 'web', times: [], series: {} });
+});
+
+test('exit reasons and run-queue waits of an hour, so that all charts of a VM are full', () => {
+  const { history } = start();
+  const part = (wait: number): PartTimes => ({ threads: 2, run: wait * 100, wait, cpus: [] });
+  const take = (second: number, reasons: Record<string, number>): void => {
+    const parts = { vcpu: part(second * 0.2), io: part(second * 0.05) };
+    const evidence: Evidence = {
+      at: second * 1000,
+      threads: { at: second * 1000, parts },
+      throttled: {},
+      cpus: undefined,
+      frequency: undefined,
+      stalls: { cpu: undefined, io: undefined, memory: undefined },
+      ios: undefined,
+      requests: undefined,
+    };
+    history.take(START + second * 1000, [counters('db', second, { reasons })], new Map([['db', evidence]]));
+  };
+  const many = (second: number): Record<string, number> =>
+    Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`R${i}`, second * (i + 1)]));
+  for (let second = 0; second <= 100; second += 10) take(second, many(second));
+  const { series } = history.read('db');
+  assert.deepEqual(
+    Object.keys(series).filter((name) => name.startsWith('reason ')),
+    [29, 28, 27, 26, 25, 24, 23, 22].map((i) => `reason R${i}`),
+    'the most frequent',
+  );
+  assert.deepEqual([series['reason R29']?.at(-1), series['queue wait']?.at(-1)], [30, 0.25]);
+  for (let second = 110; second <= 200; second += 10)
+    take(second, {
+      ...many(100),
+      R0: second * 99,
+      R1: second * 98,
+      R2: 7,
+      R3: second * 97,
+      R4: second,
+      R5: second,
+    });
+  const later = history.read('db').series;
+  assert.equal(
+    Object.keys(later).filter((name) => name.startsWith('reason ')).length,
+    12,
+    'memory has a limit',
+  );
+  assert.deepEqual([later['reason R0']?.at(-1), later['reason R29']?.at(-1)], [99, 0]);
 });
 
 test('a schedule of one second gives a point every ten', () => {
