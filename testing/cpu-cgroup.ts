@@ -17,7 +17,8 @@ export interface Cgroup {
 /** A cgroup for a guest, without a quota. It is removed when the test ends. */
 export function cgroupOf(context: TestContext, { pid }: Pick<Guest, 'pid'>, name: string): Cgroup {
   const isV1 = existsSync(`${V1}/cpu.cfs_quota_us`);
-  const folder = `${isV1 ? V1 : V2}/${name}`;
+  // A run that was killed leaves its cgroup.
+  const folder = `${isV1 ? V1 : V2}/${name}-${process.pid}`;
   mkdirSync(folder);
   context.after(() => remove(folder));
   writeFileSync(`${folder}/cgroup.procs`, String(pid));

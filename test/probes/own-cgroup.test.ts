@@ -41,7 +41,7 @@ test('a process with a real quota reads what the kernel counts', async (context)
   const args = ['-c', 'read -r _ && exec "$0" --input-type=module -e "$1"', process.execPath, script];
   const child = spawn('sh', args, { stdio: ['pipe', 'pipe', 'inherit'] });
   context.after(() => child.kill('SIGKILL'));
-  const cgroup = cgroupOf(context, { pid: child.pid ?? 0 }, `kt-own-${process.pid}`);
+  const cgroup = cgroupOf(context, { pid: child.pid ?? 0 }, 'kt-own');
   cgroup.limit(20_000);
   child.stdin.end('\n');
   const found = JSON.parse(await text(child.stdout)) as OwnThrottling;
