@@ -25,7 +25,7 @@ export function truncateName(name: string): string {
 export const TRUST = { tcg: 0, kvm: 1, libvirt: 2 } as const;
 
 /**
- * Converts a pattern to match the names that fitName() returns. A pattern without `*` and `?` is a name, and
+ * Converts a pattern to match the names that {@link truncateName} returns. A pattern without `*` and `?` is a name, and
  * is shortened like one.
  */
 export function truncatePattern(pattern: string): string {

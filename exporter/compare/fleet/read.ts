@@ -48,7 +48,7 @@ export interface FleetQuestion {
 }
 
 /** How many windows the store reads at once, as learnt: each query costs it a search for all the series. */
-interface Pace {
+interface AtOnce {
   points: number;
   most: number;
 }
@@ -56,7 +56,7 @@ interface Pace {
 /** What was too much for one query is too much for the next, so both change. */
 interface Readable {
   batches: readonly Batch[];
-  readonly pace: Pace;
+  readonly atOnce: AtOnce;
 }
 
 type Server = Pick<PrometheusServer, 'range' | 'labelSets'>;
@@ -89,7 +89,7 @@ export async function readFleet(
   ): Promise<void> => {
     of.batches = await readEach(of.batches, (batch) => {
       const query = queryOf(windowFor(batch, instances, windows.seconds));
-      return eachPoint(server, query, windows, of.pace, (labels, i, value) => {
+      return eachPoint(server, query, windows, of.atOnce, (labels, i, value) => {
         const key = keyOf(labels);
         if (labelsOf.has(key)) take(key, i, value, labels);
       });
@@ -103,7 +103,7 @@ export async function readFleet(
         series: seriesOf(key),
       })),
     ),
-    pace: { points: FIRST_POINTS, most: POINTS },
+    atOnce: { points: FIRST_POINTS, most: POINTS },
   });
   const vms = new Map<string, number>();
   const seen = new Map<string, string[][]>();
@@ -193,23 +193,23 @@ async function eachPoint(
   server: Server,
   query: string,
   { start, seconds, count }: Windows,
-  pace: Pace,
+  atOnce: AtOnce,
   take: (labels: Labels, i: number, value: number) => void,
 ): Promise<void> {
   const time = { start: start + seconds, end: start + count * seconds };
-  const grid = { step: seconds, most: seconds * pace.most };
+  const grid = { step: seconds, most: seconds * atOnce.most };
   const read = async (piece: Span): Promise<Series[]> => {
     const points = (piece.end - piece.start) / seconds;
     try {
       const found = await server.range(query, piece.start, piece.end, seconds);
-      pace.points = Math.max(pace.points, points);
+      atOnce.points = Math.max(atOnce.points, points);
       return found;
     } catch (error) {
-      if (error instanceof TooMuchError) pace.most = Math.max(1, Math.floor(points / 2));
+      if (error instanceof TooMuchError) atOnce.most = Math.max(1, Math.floor(points / 2));
       throw error;
     }
   };
-  const first = Math.min(pace.most, pace.points * GROWTH) * seconds;
+  const first = Math.min(atOnce.most, atOnce.points * GROWTH) * seconds;
   for await (const piece of pieces(time, first, read, grid))
     for (const { labels, samples } of piece)
       for (const [at, value] of samples) take(labels, Math.round((at - start) / seconds) - 1, value);
