@@ -1,6 +1,7 @@
-import { NSEC_PER_SEC, USEC_PER_SEC } from '../kernel/units.ts';
 import { malformed } from './errors.ts';
 import type { Host } from './host.ts';
+
+const NSEC_PER_USEC = 1000;
 
 /** Bandwidth counters of a cgroup since it exists. */
 export interface CpuStat {
@@ -8,8 +9,8 @@ export interface CpuStat {
   readonly periods: number;
   /** Periods in which it used up its quota. */
   readonly throttledPeriods: number;
-  /** Seconds that its run queues were throttled, summed over CPUs. */
-  readonly throttledSeconds: number;
+  /** Nanoseconds that its run queues were throttled, summed over CPUs. */
+  readonly throttledNs: number;
 }
 
 const FIELD = /^(\w{1,40}) (\d{1,20})$/;
@@ -33,10 +34,8 @@ export function parseCpuStat(text: string): CpuStat | undefined {
   const [periods, throttledPeriods] = [fields.get('nr_periods'), fields.get('nr_throttled')];
   const [usec, nsec] = [fields.get('throttled_usec'), fields.get('throttled_time')];
   if (periods === undefined || throttledPeriods === undefined) return undefined;
-  if (usec !== undefined) return { periods, throttledPeriods, throttledSeconds: usec / USEC_PER_SEC };
-  return nsec === undefined
-    ? undefined
-    : { periods, throttledPeriods, throttledSeconds: nsec / NSEC_PER_SEC };
+  if (usec !== undefined) return { periods, throttledPeriods, throttledNs: usec * NSEC_PER_USEC };
+  return nsec === undefined ? undefined : { periods, throttledPeriods, throttledNs: nsec };
 }
 
 /** @param cgroup folder of a cgroup of either version @throws SourceError */

@@ -1,5 +1,5 @@
 import { getOrInsert } from '../../kernel/maps.ts';
-import { USEC_PER_SEC } from '../../kernel/units.ts';
+import { NSEC_PER_SEC, USEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import { ifThere } from '../../probes/errors.ts';
 import { readOwnThrottling } from '../../probes/own-cgroup.ts';
@@ -21,8 +21,8 @@ export function cpuQuota(cgroups: CgroupsOfVms): Collector {
         const found = readOwnThrottling(host);
         if (found === undefined) return;
         wasLimited ||= found.isLimited;
-        const seconds = own.one(found.folder, found.stat.throttledSeconds);
-        if (wasLimited) families.add('kvm_telemetry_throttled_seconds_total', {}, seconds);
+        const ns = own.one(found.folder, found.stat.throttledNs);
+        if (wasLimited) families.add('kvm_telemetry_throttled_seconds_total', {}, ns / NSEC_PER_SEC);
       });
       const known = cgroups.of(collection);
       const folders = [...known.values()].map(
@@ -61,8 +61,9 @@ function addGroup(
     const labels = families.block({ vm, group });
     const continued = (name: string, reading: number): number =>
       counters.one(`${group} ${name}`, folder, reading);
-    const seconds = continued('throttled seconds', stat.throttledSeconds);
-    families.add('kvm_vm_throttled_seconds_total', labels, seconds);
+    // Sums of fractions would differ from the kernel's in the last digit.
+    const ns = continued('throttled ns', stat.throttledNs);
+    families.add('kvm_vm_throttled_seconds_total', labels, ns / NSEC_PER_SEC);
     const periods = continued('throttled periods', stat.throttledPeriods);
     families.add('kvm_vm_throttled_periods_total', labels, periods);
     families.add('kvm_vm_quota_periods_total', labels, continued('periods', stat.periods));

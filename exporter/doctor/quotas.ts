@@ -1,3 +1,4 @@
+import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import type { Host } from '../../probes/host.ts';
 import { findCgroups } from '../collectors/vm-cgroups.ts';
@@ -47,7 +48,7 @@ export function quotaLines({ quotas, unknown }: ReportedQuotas): string[] {
     const used =
       stat === undefined
         ? ''
-        : `, used up in ${stat.throttledPeriods} of ${stat.periods} periods, ${stat.throttledSeconds.toFixed(1)} s stopped`;
+        : `, used up in ${stat.throttledPeriods} of ${stat.periods} periods, ${(stat.throttledNs / NSEC_PER_SEC).toFixed(1)} s stopped`;
     return `quota     ${group}: ${limit}${used}`;
   });
   return [...lines, ...unknown.map((why) => `quota     unknown: ${why}`)];

@@ -13,9 +13,9 @@ test('v1 counts nanoseconds, v2 microseconds', () => {
   assert.deepEqual(parseCpuStat(V1), {
     periods: 53,
     throttledPeriods: 48,
-    throttledSeconds: 2.536933358,
+    throttledNs: 2_536_933_358,
   });
-  assert.deepEqual(parseCpuStat(V2), { periods: 7, throttledPeriods: 3, throttledSeconds: 0.25 });
+  assert.deepEqual(parseCpuStat(V2), { periods: 7, throttledPeriods: 3, throttledNs: 250_000_000 });
 });
 
 test('without the cpu controller v2 has usage only', () => {

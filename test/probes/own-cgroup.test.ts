@@ -18,7 +18,7 @@ test('the quota of the own cgroup, in v2 and v1', (context) => {
   assert.deepEqual(readOwnThrottling(tree.host), {
     folder: `${tree.folder}/${v2}`,
     isLimited: false,
-    stat: { periods: 5, throttledPeriods: 2, throttledSeconds: 1.5 },
+    stat: { periods: 5, throttledPeriods: 2, throttledNs: 1_500_000_000 },
   });
   tree.write(`${v2}/cpu.max`, '50000 100000\n');
   assert.equal(readOwnThrottling(tree.host)?.isLimited, true);
@@ -28,7 +28,7 @@ test('the quota of the own cgroup, in v2 and v1', (context) => {
   tree.write(`${v1}/cpu.cfs_quota_us`, '20000\n');
   tree.write(`${v1}/cpu.cfs_period_us`, '100000\n');
   tree.write(`${v1}/cpu.stat`, 'nr_periods 5\nnr_throttled 2\nthrottled_time 2500000000\n');
-  assert.equal(readOwnThrottling(tree.host)?.stat.throttledSeconds, 2.5);
+  assert.equal(readOwnThrottling(tree.host)?.stat.throttledNs, 2_500_000_000);
 });
 
 test('a process with a real quota reads what the kernel counts', async (context) => {
@@ -46,6 +46,6 @@ test('a process with a real quota reads what the kernel counts', async (context)
   child.stdin.end('\n');
   const found = JSON.parse(await text(child.stdout)) as OwnThrottling;
   assert.equal(found.isLimited, true);
-  const { throttledSeconds } = found.stat;
-  assert.ok(throttledSeconds > 0 && throttledSeconds <= cgroup.throttled(), `${throttledSeconds}`);
+  const seconds = found.stat.throttledNs / 1e9;
+  assert.ok(seconds > 0 && seconds <= cgroup.throttled(), `${seconds}`);
 });

@@ -1,4 +1,4 @@
-import { MSEC_PER_SEC, USEC_PER_SEC } from '../../../kernel/units.ts';
+import { MSEC_PER_SEC, NSEC_PER_SEC, USEC_PER_SEC } from '../../../kernel/units.ts';
 import { readCpuStat } from '../../../probes/cgroup-cpu-stat.ts';
 import { attempt } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
@@ -69,7 +69,10 @@ function throttledOf(host: Host, { groups, problems }: VmCgroups): Evidence['thr
   if (problems.length > 0 && groups.length === 0) return undefined;
   const found = groups
     .filter(({ group, isLimited }) => isLimited || group === 'vm')
-    .map(({ group, folder }) => [group, attempt(() => readCpuStat(host, folder))?.throttledSeconds ?? 0]);
+    .map(({ group, folder }) => [
+      group,
+      (attempt(() => readCpuStat(host, folder))?.throttledNs ?? 0) / NSEC_PER_SEC,
+    ]);
   return Object.fromEntries(found);
 }
 

@@ -204,6 +204,16 @@ test("the host's pressure is in seconds; a kernel without it has none", async (c
   assert.equal(series(samples, 'kvm_host_pressure_seconds_total').length, 3);
 });
 
+test('throttled seconds are those of the kernel to the last digit', async (context) => {
+  const tree = withVm(context, `0::${SCOPE}\n`);
+  const { scrape } = await exporterOf(context, tree);
+  // 0.2 + (0.9 - 0.2) is not 0.9 in floating point.
+  for (const usec of [200_000, 900_000]) {
+    writeV2(tree, SCOPE, { periods: 9, throttled: 9, usec });
+    assert.equal(throttled(await scrape())['vm'], usec / 1e6);
+  }
+});
+
 test("the exporter's own throttling is there while its cgroup has a quota, stays afterwards, and is not there without one", async (context) => {
   const tree = withVm(context, `0::${SCOPE}\n`);
   const path = '/system.slice/kvm-telemetry.service';
