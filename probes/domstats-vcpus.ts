@@ -1,3 +1,4 @@
+import { withRoom } from '../kernel/floats.ts';
 import { copyOf, domstatsNumber } from './domstats-values.ts';
 import type { StatisticType } from './qmp-stats.ts';
 import { type RowNames, SharedRow } from './shared-rows.ts';
@@ -46,7 +47,7 @@ const NO_STATISTICS: Layout = { all: [], positions: new Map(), keys: [], types: 
 export class VcpuLines {
   readonly #layouts = new Map<string, Layout>();
   #expected = NO_STATISTICS;
-  #numbers = new Float64Array(1024);
+  #numbers: Float64Array = new Float64Array(1024);
   #count = 0;
   readonly #rows: Row[] = [];
   /** The vCPU whose lines are read: its number, the beginning of its lines, and where its numbers begin. */
@@ -117,11 +118,7 @@ export class VcpuLines {
   }
 
   #put(value: number): void {
-    if (this.#count === this.#numbers.length) {
-      const larger = new Float64Array(2 * this.#count);
-      larger.set(this.#numbers);
-      this.#numbers = larger;
-    }
+    this.#numbers = withRoom(this.#numbers, this.#count);
     this.#numbers[this.#count++] = value;
   }
 

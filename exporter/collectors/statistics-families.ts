@@ -85,17 +85,16 @@ export function addStatistics(
     families.addNamed(metric, labels, shown / metric.divisor);
   };
   const totals = totalsOf(vcpus, types);
-  const sums = counters.sumsOf(source, vcpus);
+  const counts = counters.vcpusOf(source, vcpus);
   totals.forEach((total, i) => {
-    if (!Number.isNaN(total)) addToVm(vcpus.names[i] ?? '', total, sums[i] ?? Number.NaN);
+    if (!Number.isNaN(total)) addToVm(vcpus.names[i] ?? '', total, counts.sums[i] ?? Number.NaN);
   });
   for (const [name, value] of statistics.vm) addToVm(name, value, value);
-  const shown = counters.vcpusOf(source, vcpus);
   const blocks = vcpus.indexes.map((vcpu) => families.block({ vm, vcpu }));
   const step = vcpus.names.length;
   for (const { name, column, metric } of metrics.vcpuColumns(vcpus.names, types)) {
     if ((!allVcpuStatistics && !ESSENTIAL.has(name)) || DISTURBED.has(name) || already.has(name)) continue;
-    const values = metric.type === 'counter' ? shown : vcpus.values;
+    const values = metric.type === 'counter' ? counts.values : vcpus.values;
     families.addColumn(metric, blocks, { values, first: column, step });
   }
   addKernelFacts(families, vm, statistics);

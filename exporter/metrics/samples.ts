@@ -1,3 +1,5 @@
+import { withRoom } from '../../kernel/floats.ts';
+
 /** Labels and suffixes of all samples of a family, in order. An earlier collection's list is never changed. */
 export interface LabelList {
   readonly labels: readonly string[];
@@ -26,10 +28,6 @@ export class Samples {
     this.#labels = labels as string[];
     this.#suffixes = suffixes as string[];
     this.#values = new Float64Array(Math.max(MIN_VALUES, labels.length));
-  }
-
-  get length(): number {
-    return this.#length;
   }
 
   /** Without suffixes: all samples of a family have one, or none has. */
@@ -95,11 +93,7 @@ export class Samples {
   }
 
   #add(value: number): void {
-    if (this.#length === this.#values.length) {
-      const larger = new Float64Array(2 * this.#length);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
+    this.#values = withRoom(this.#values, this.#length);
     this.#values[this.#length++] = value;
   }
 }

@@ -1,7 +1,6 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { isStale } from './stale-reading.ts';
-import { VcpuCounters } from './vcpu-counters.ts';
-import { VcpuSums } from './vcpu-sums.ts';
+import { VcpuCounters, type VcpuCounts } from './vcpu-counters.ts';
 import type { VcpuTable } from './vcpu-table.ts';
 
 /** Readings of a counter by part: a vCPU, a path of a disk, or `''` if there is only one reading. */
@@ -103,8 +102,6 @@ export class CounterSet {
   readonly #counters = new Map<string, ContinuedCounter>();
   readonly #vcpus = new VcpuCounters();
   readonly #lists = new Map<string, ContinuedCounter[]>();
-  /** By source. */
-  readonly #sums = new Map<string, VcpuSums>();
   #round = 0;
 
   constructor(private readonly kind: ReadingKind = 'restarting') {}
@@ -127,8 +124,8 @@ export class CounterSet {
     return counter;
   }
 
-  /** The counters of vCPUs, in the shape of the table. They are kept for good. */
-  vcpusOf(source: string, vcpus: VcpuTable): Float64Array {
+  /** The counters of vCPUs and their sums, which never fall. They are kept for good. */
+  vcpusOf(source: string, vcpus: VcpuTable): VcpuCounts {
     return this.#vcpus.take(source, vcpus);
   }
 
@@ -138,11 +135,6 @@ export class CounterSet {
     while (counters.length < readings.length) counters.push(new ContinuedCounter(this.kind));
     for (const counter of counters) counter.round = this.#round;
     return readings.map((reading, i) => counters[i]?.one(source, reading) ?? reading);
-  }
-
-  /** Sums over vCPUs as readings of the source, which never fall, by column of the table. They are kept for good. */
-  sumsOf(source: string, vcpus: VcpuTable): readonly number[] {
-    return getOrInsert(this.#sums, source, () => new VcpuSums()).add(vcpus);
   }
 
   /** Forgets the counters that were not used since the last call: their source may restart from zero. */

@@ -1,8 +1,9 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { isStale } from './stale-reading.ts';
-import { VcpuColumns } from './vcpu-columns.ts';
 import type { VcpuTable } from './vcpu-table.ts';
 
+/** KVM has about a hundred. A VMM that was taken over may report other names each time. */
+const MAX_STATISTICS = 512;
 const MAX_VCPUS = 4096;
 
 /** What one source reported of a vCPU, by own column. */
@@ -24,14 +25,35 @@ interface Vcpu {
   readonly sources: Map<string, Readings>;
 }
 
+export interface VcpuCounts {
+  /** The counters in the shape of the table; NaN where it has no reading, and for what is one too many. */
+  readonly values: Float64Array;
+  /**
+   * Sums over all vCPUs ever seen, as readings of the source, by column of the table: each as one of a ContinuedCounter with the
+   * vCPUs as its parts. NaN for a statistic that is one too many.
+   */
+  readonly sums: readonly number[];
+}
+
 /** The counters of a VM's vCPUs: each by the rules of a ContinuedCounter, but in arrays, since a host has tens of thousands of them. */
 export class VcpuCounters {
-  readonly #columns = new VcpuColumns();
+  /** All columns ever seen, by name: one that disappears and returns continues. */
+  readonly #known = new Map<string, number>();
+  /** The names of the last table, and the own column of each. */
+  #names: readonly string[] = [];
+  #columns: readonly number[] = [];
   readonly #vcpus = new Map<number, Vcpu>();
+  /** By source, then by own column. */
+  readonly #sums = new Map<string, number[]>();
 
-  /** @returns the counters in the shape of the table; NaN where it has no reading, and for what is one too many */
-  take(source: string, { names, indexes, values }: VcpuTable): Float64Array {
-    const columns = this.#columns.of(names);
+  take(source: string, { names, indexes, values }: VcpuTable): VcpuCounts {
+    if (names !== this.#names) {
+      this.#names = names;
+      this.#columns = names.map((name) => this.#columnOf(name));
+    }
+    const columns = this.#columns;
+    const sums = getOrInsert(this.#sums, source, (): number[] => []);
+    while (sums.length < this.#known.size) sums.push(0);
     const shown = new Float64Array(values.length).fill(Number.NaN);
     indexes.forEach((index, row) => {
       const vcpu = this.#vcpuOf(index);
@@ -41,10 +63,18 @@ export class VcpuCounters {
       columns.forEach((column, i) => {
         const at = row * names.length + i;
         const reading = values[at] ?? Number.NaN;
-        if (column >= 0 && !Number.isNaN(reading)) shown[at] = follow(vcpu, readings, column, reading);
+        if (column < 0 || Number.isNaN(reading)) return;
+        sums[column] = (sums[column] ?? 0) + growth(readings, column, reading);
+        shown[at] = follow(vcpu, readings, column);
       });
     });
-    return shown;
+    return { values: shown, sums: columns.map((column) => sums[column] ?? Number.NaN) };
+  }
+
+  /** -1 if there are too many. */
+  #columnOf(name: string): number {
+    if (this.#known.size >= MAX_STATISTICS && !this.#known.has(name)) return -1;
+    return getOrInsert(this.#known, name, () => this.#known.size);
   }
 
   /** undefined if there are too many. */
@@ -55,7 +85,7 @@ export class VcpuCounters {
 
   /** Without holes, so that V8 keeps plain numbers. */
   #grow({ values, current }: Vcpu, { last, sums, offsets, isKnown }: Readings): void {
-    const { size } = this.#columns;
+    const { size } = this.#known;
     while (values.length < size) {
       values.push(0);
       current.push(undefined);
@@ -69,12 +99,19 @@ export class VcpuCounters {
   }
 }
 
-/** As ContinuedCounter.one(). */
-function follow({ values, current }: Vcpu, readings: Readings, column: number, reading: number): number {
-  const { last, sums, offsets, isKnown } = readings;
+/** Takes a reading. @returns by how much it grew */
+function growth({ last, sums }: Readings, column: number, reading: number): number {
   const before = last[column] ?? 0;
-  if (reading >= before) sums[column] = (sums[column] ?? 0) + reading - before;
-  if (!isStale(before, reading)) last[column] = reading;
+  if (isStale(before, reading)) return 0;
+  last[column] = reading;
+  const grown = Math.max(0, reading - before);
+  sums[column] = (sums[column] ?? 0) + grown;
+  return grown;
+}
+
+/** The counter's value after a reading, as that of ContinuedCounter.one(). */
+function follow({ values, current }: Vcpu, readings: Readings, column: number): number {
+  const { sums, offsets, isKnown } = readings;
   const sum = sums[column] ?? 0;
   const value = values[column] ?? 0;
   const isOther = current[column] !== readings;

@@ -15,7 +15,7 @@ function take(counters: VcpuCounters, { source, vcpus }: Reading): Record<string
   const table = vcpuTable(
     Object.entries(vcpus).map(([vcpu, statistics]) => [Number(vcpu), new Map(Object.entries(statistics))]),
   );
-  const shown = counters.take(source, table);
+  const { values: shown } = counters.take(source, table);
   return Object.fromEntries(
     table.indexes.flatMap((vcpu, row) =>
       table.names.flatMap((name, column): [string, number][] => {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ContinuedCounter } from '../../../exporter/model/continued-counter.ts';
-import { VcpuSums } from '../../../exporter/model/vcpu-sums.ts';
+import { VcpuCounters } from '../../../exporter/model/vcpu-counters.ts';
 import { vcpuTable } from '../../../exporter/model/vcpu-table.ts';
 
 type Reading = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /** The sums after the last of the readings: by vCPU, then by statistic. */
 function sumsAfter(readings: readonly Reading[]): Record<string, number> {
-  const sums = new VcpuSums();
+  const sums = new VcpuCounters();
   let found: Record<string, number> = {};
   for (const reading of readings) {
     const vcpus = Object.entries(reading).map(([vcpu, statistics]): [number, Map<string, number>] => [
@@ -17,7 +17,7 @@ function sumsAfter(readings: readonly Reading[]): Record<string, number> {
       new Map(Object.entries(statistics)),
     ]);
     const table = vcpuTable(vcpus);
-    const now = sums.add(table);
+    const now = sums.take('bpf', table).sums;
     found = Object.fromEntries(table.names.map((name, i) => [name, now[i] ?? Number.NaN]));
   }
   return found;
@@ -49,9 +49,9 @@ test('a restart of a vCPU is not credited, and a stale reading is ignored', () =
 });
 
 test('a VMM with new names and vCPUs in each reading fills no memory: what is too many has no sum', () => {
-  const sums = new VcpuSums();
+  const sums = new VcpuCounters();
   const reading = (vcpu: number, name: string): number | undefined =>
-    sums.add(vcpuTable([[vcpu, new Map([[name, 5]])]]))[0];
+    sums.take('bpf', vcpuTable([[vcpu, new Map([[name, 5]])]])).sums[0];
   for (let i = 0; i < 512; i++) assert.equal(reading(0, `a${i}`), 5);
   assert.deepEqual([reading(0, 'one too many'), reading(0, 'a0')], [Number.NaN, 5]);
   for (let vcpu = 1; vcpu < 4096; vcpu++) reading(vcpu, 'a0');
