@@ -142,11 +142,30 @@ const streamed = (match: string, by: readonly string[], output: string, name: st
   output_relabel_configs: [{ target_label: '__name__', replacement: name }],
 });
 
+/** Reads and writes in one sum: vmagent would make one for each name, so the name becomes a label of the input. */
+const ofDisks = (by: readonly string[], name: string): object => ({
+  ...streamed('', by, 'rate_sum', name),
+  match: ['kvm_vm_disk_reads_completed_total', 'kvm_vm_disk_writes_completed_total'],
+  input_relabel_configs: [
+    { source_labels: ['__name__'], target_label: 'counter' },
+    { target_label: '__name__', replacement: 'kvm_disk_ios' },
+  ],
+});
+
+/** The recorded series that are sums of counters: the others need several metrics, or the sums of others. */
 const streams = [
   streamed('kvm_vm_exits_total', ['vm'], 'rate_sum', 'vm:kvm_exits:rate'),
+  streamed('kvm_vm_exits_total', [], 'rate_sum', 'host:kvm_exits:rate'),
+  ofDisks(['vm', 'disk'], 'vm_disk:kvm_disk_ios:rate'),
+  ofDisks(['vm'], 'vm:kvm_ios:rate'),
+  ofDisks([], 'host:kvm_ios:rate'),
   streamed('kvm_thread_cpu_seconds_total', ['vm', 'role'], 'rate_sum', 'vm_role:kvm_cpu_seconds:rate'),
+  streamed('kvm_thread_cpu_seconds_total', ['vm'], 'rate_sum', 'vm:kvm_cpu_seconds:rate'),
+  streamed('kvm_thread_cpu_seconds_total', ['role'], 'rate_sum', 'host_role:kvm_cpu_seconds:rate'),
   streamed('kvm_vm_io_path_events_total', ['vm', 'step'], 'rate_sum', 'vm_step:kvm_io_path_events:rate'),
+  streamed('kvm_vm_io_path_events_total', ['step'], 'rate_sum', 'host_step:kvm_io_path_events:rate'),
   streamed('kvm_vm_halt_poll_fail_seconds_total', ['vm'], 'rate_sum', 'vm:kvm_halt_poll_fail_seconds:rate'),
+  streamed('kvm_cpu_wait_seconds_total', [], 'rate_sum', 'host:kvm_cpu_wait_seconds:rate'),
   streamed('kvm_vm_vcpus', [], 'count_series', 'host:kvm_vms:count'),
 ];
 

@@ -73,6 +73,10 @@ export const NOT_EXECUTED: readonly { readonly is: RegExp; readonly why: string 
     is: /^(?:helm|kubectl) /,
     why: 'no helm and no cluster; test/kubernetes renders and validates what they apply',
   },
+  {
+    is: /^(?:vmstorage|vminsert|vmselect) /,
+    why: 'Debian has no package of the cluster; docs/fleet.md says when it was run by hand',
+  },
   { is: /^ansible-inventory /, why: 'no ansible in CI; fleet-targets.test.ts reads its output' },
   {
     is: /^kvm-telemetry fleet targets --libvirt /,
