@@ -218,6 +218,93 @@ function centralAlerts(): object[] {
   }));
 }
 
+/** A year and a month. */
+const RETENTION = `${24 * 396}h`;
+/** A function, because YAML has an alias for an object that is there twice. */
+const inMemory = (): object => ({ kvstore: { store: 'inmemory' } });
+
+/** Limits of a tenant with 1,000 hosts of 50 VMs (docs/fleet.md), twice over. The defaults of Cortex and Mimir refuse that. */
+const limits = {
+  ingestion_rate: 300_000,
+  ingestion_burst_size: 600_000,
+  max_global_series_per_user: 5_000_000,
+  max_label_value_length: LABEL_VALUE_LIMIT,
+  out_of_order_time_window: '2h',
+  compactor_blocks_retention_period: RETENTION,
+  // Of two agents with the same rack one is read.
+  accept_ha_samples: true,
+  ha_cluster_label: 'rack',
+  ha_replica_label: 'replica',
+};
+
+/** One process with files, to begin with. @param engine names its folder */
+const single = (engine: string): Readonly<Record<string, object>> => ({
+  server: { http_listen_port: 9009, grpc_listen_port: 9095 },
+  blocks_storage: {
+    backend: 'filesystem',
+    filesystem: { dir: `/var/lib/${engine}/blocks` },
+    tsdb: { dir: `/var/lib/${engine}/tsdb` },
+    bucket_store: { sync_dir: `/var/lib/${engine}/sync` },
+  },
+  ruler: {
+    rule_path: `/var/lib/${engine}/ruler`,
+    alertmanager_url: 'http://alertmanager:9093',
+    evaluation_interval: '1m',
+    enable_api: true,
+  },
+  // One folder for each tenant.
+  ruler_storage: { backend: 'local', local: { directory: `/etc/${engine}/rules` } },
+});
+
+const cortex = {
+  auth_enabled: true,
+  ...single('cortex'),
+  distributor: {
+    shard_by_all_labels: true,
+    // Cortex takes no other store here than etcd and consul.
+    ha_tracker: {
+      enable_ha_tracker: true,
+      kvstore: { store: 'etcd', etcd: { endpoints: ['http://localhost:2379'] } },
+    },
+  },
+  ingester: { lifecycler: { ring: { ...inMemory(), replication_factor: 1 } } },
+  compactor: { data_dir: '/var/lib/cortex/compactor', sharding_ring: inMemory() },
+  // The target `all` has an Alertmanager, which needs a folder and else listens for others.
+  alertmanager: {
+    external_url: 'http://localhost:9009/alertmanager',
+    cluster: { listen_address: '' },
+  },
+  alertmanager_storage: { backend: 'local', local: { path: '/etc/cortex/alertmanager' } },
+  limits: {
+    ...limits,
+    max_series_per_user: 0,
+    max_series_per_metric: 0,
+    // The newest samples are still in the agents' queues.
+    ruler_query_offset: '30s',
+  },
+};
+
+const mimir = {
+  multitenancy_enabled: true,
+  ...single('mimir'),
+  distributor: { ha_tracker: { enable_ha_tracker: true, kvstore: { store: 'memberlist' } } },
+  ingester: { ring: { ...inMemory(), replication_factor: 1 } },
+  compactor: { data_dir: '/var/lib/mimir/compactor' },
+  limits: {
+    ...limits,
+    // 0 is no limit; there may be more racks than 100.
+    ha_max_clusters: 0,
+    ruler_max_rules_per_rule_group: 50,
+    ruler_evaluation_delay_duration: '1m',
+  },
+};
+
+/** First lines of files for engines that no package here has. */
+export const FLEET_RUNS: ReadonlyMap<string, string> = new Map([
+  ['cortex.yml', 'Ran with Cortex 1.19.1 on 2026-11-28, never in CI.'],
+  ['mimir.yml', 'Never run: the keys are those of the public reference of Mimir.'],
+]);
+
 /** Contents of `deploy/fleet`, by name. */
 export function fleetFiles(): ReadonlyMap<string, object> {
   const recorded = recordedAllowList();
@@ -265,6 +352,8 @@ export function fleetFiles(): ReadonlyMap<string, object> {
         ],
       },
     ],
+    ['cortex.yml', cortex],
+    ['mimir.yml', mimir],
     ['discovery.yml', { global, scrape_configs: discovery }],
     ['discovery-kubernetes.yml', { scrape_configs: [kubernetes] }],
     [

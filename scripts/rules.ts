@@ -5,7 +5,7 @@ import { alertmanagerTemplate, firstStepsModule, firstStepsOf } from '../alerts/
 import { grafanaFile } from '../alerts/grafana.ts';
 import { recordingRules } from '../alerts/recording.ts';
 import { alertingFile, faster, recordingFile, withoutKeepFiringFor } from '../alerts/rule-files.ts';
-import { fleetFiles } from './fleet.ts';
+import { FLEET_RUNS, fleetFiles } from './fleet.ts';
 import { writeGenerated } from './generated.ts';
 
 /** The demo's events last seconds; those of a real host last minutes. */
@@ -14,6 +14,11 @@ const DEMO_SPEED = 12;
 const NOTE = '# Generated from alerts/*.ts by `npm run rules`; do not edit.\n';
 const FLEET_NOTE =
   '# Generated from scripts/fleet.ts by `npm run rules`: put your own addresses in a copy. docs/fleet.md explains it.\n';
+
+function fleetNote(name: string): string {
+  const runs = FLEET_RUNS.get(name);
+  return `${runs === undefined ? '' : `# ${runs}\n`}${FLEET_NOTE}`;
+}
 
 function reference(): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -60,7 +65,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['alerts/generated/without-keep-firing-for/alerting.yaml', yaml(withoutKeepFiringFor(alertingFile()))],
     ...[...fleetFiles()].map(
       ([name, content]) =>
-        [`deploy/fleet/${name}`, FLEET_NOTE + stringify(content, { lineWidth: 0 })] as const,
+        [`deploy/fleet/${name}`, fleetNote(name) + stringify(content, { lineWidth: 0 })] as const,
     ),
     ['docs/rules.md', reference()],
     ['deploy/demo/rules.yaml', yaml(faster(all, DEMO_SPEED))],

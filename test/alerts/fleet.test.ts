@@ -225,10 +225,41 @@ test('every job has a limit of samples, and every file a test', () => {
     'vmagent-to-central.yml',
     'vmagent.yml',
   ];
-  assert.deepEqual(files, [...checked, ...vmagent].sort());
+  assert.deepEqual(files, [...checked, ...vmagent, 'cortex.yml', 'mimir.yml'].sort());
   for (const name of files) {
     const { scrape_configs: jobs = [] } = read(name);
     for (const { sample_limit: limit } of jobs) assert.equal(limit, 400_000, name);
+  }
+});
+
+interface Store {
+  readonly limits: Readonly<Record<string, number | string | boolean>>;
+}
+
+test('Cortex and Mimir take what the agents send, and the files say whether they ever ran', () => {
+  // No package of Debian has them, so only what the files promise is checked here.
+  const [agent] = read('prometheus-agent.yml').scrape_configs as readonly {
+    readonly label_limit: number;
+    readonly label_value_length_limit: number;
+  }[];
+  const groups = [...recordingFile().groups, ...alertingFile().groups];
+  for (const [name, first] of [
+    ['cortex.yml', /^# Ran with Cortex \d/],
+    ['mimir.yml', /^# Never run/],
+  ] as const) {
+    const text = readFileSync(`${FOLDER}/${name}`, 'utf8');
+    assert.match(text, first);
+    const { limits } = parse(text) as Store;
+    assert.equal(limits['max_label_value_length'], agent?.label_value_length_limit);
+    // The default of both is 30 labels.
+    assert(Number(agent?.label_limit) <= 30);
+    // 2.1 million recorded series of 1,000 hosts every 15 s: docs/fleet.md.
+    assert(Number(limits['max_global_series_per_user']) > 2_100_000);
+    assert(Number(limits['ingestion_rate']) > 2_100_000 / 15);
+    const most = Number(limits['ruler_max_rules_per_rule_group'] ?? Number.POSITIVE_INFINITY);
+    for (const { rules } of groups) assert(rules.length <= most);
+    const external = parse(readFileSync(`${FOLDER}/prometheus-agent.yml`, 'utf8')).global.external_labels;
+    assert(Object.keys(external).includes(String(limits['ha_cluster_label'])));
   }
 });
 
