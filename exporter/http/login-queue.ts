@@ -30,7 +30,11 @@ export class LoginQueue {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(private readonly compare: (password: string, hash: string) => Comparison) {}
+  /** @param now monotonic, in milliseconds */
+  constructor(
+    private readonly compare: (password: string, hash: string) => Comparison,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
 
   /**
    * @param key identical for the same user, password and hash, so that such logins share one comparison
@@ -99,7 +103,7 @@ export class LoginQueue {
   #next(): void {
     if (this.#running !== undefined || this.#closed) return;
     clearTimeout(this.#timer);
-    const now = performance.now();
+    const now = this.now();
     for (const [peer, until] of this.#restsUntil) if (until <= now) this.#restsUntil.delete(peer);
     for (const [peer, logins] of this.#waiting) {
       if (this.#restsUntil.has(peer)) continue;
@@ -116,7 +120,7 @@ export class LoginQueue {
   }
 
   async #run(login: Login): Promise<void> {
-    const start = performance.now();
+    const start = this.now();
     let verdict: Verdict;
     try {
       const comparison = this.compare(login.password, login.hash);
@@ -128,7 +132,7 @@ export class LoginQueue {
     }
     this.#running = undefined;
     if (verdict !== true) {
-      const end = performance.now();
+      const end = this.now();
       this.#restsUntil.set(login.peer, end + REST * (end - start));
     }
     this.#settle(login, verdict);

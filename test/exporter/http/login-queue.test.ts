@@ -9,7 +9,7 @@ interface Compared {
 }
 
 /** Comparisons end when the test says so. */
-function start() {
+function start(now?: () => number) {
   const compared: Compared[] = [];
   const queue = new LoginQueue((password) => {
     let end: (isRight: boolean) => void = () => undefined;
@@ -23,7 +23,7 @@ function start() {
       end(false);
     };
     return { isRight, cancel };
-  });
+  }, now);
   const ask = (peer: string, password: string, signal = new AbortController().signal): Promise<Verdict> =>
     queue.ask(peer, password, { password, hash: '' }, signal);
   return { queue, compared, ask };
@@ -69,20 +69,26 @@ test('a thousand peers have no more than so many waiting', async () => {
   assert.equal(waiting.filter((each) => each === 'waits').length, 33);
 });
 
-test('after a wrong password its peer rests, and the others go on', async () => {
-  const { compared, ask } = start();
+test('after a wrong password its peer rests for four times the comparison, and the others go on', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  const { compared, ask } = start(() => now);
+  const names = (): readonly string[] => compared.map(({ password }) => password);
   void ask('a', 'wrong 1');
-  // Long enough that the rest, four times this, outlasts the test's next steps.
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  now = 300;
   void ask('a', 'wrong 2');
   compared[0]?.end(false);
   await turn();
-  assert.equal(compared.length, 1, 'a rests');
+  assert.deepEqual(names(), ['wrong 1']);
+  now = 1499;
   void ask('b', 'right');
-  assert.deepEqual(
-    compared.map(({ password }) => password),
-    ['wrong 1', 'right'],
-  );
+  assert.deepEqual(names(), ['wrong 1', 'right']);
+  compared[1]?.end(true);
+  await turn();
+  assert.deepEqual(names(), ['wrong 1', 'right'], 'a rests');
+  now = 1501;
+  context.mock.timers.tick(2);
+  assert.deepEqual(names(), ['wrong 1', 'right', 'wrong 2']);
 });
 
 test('a login whose client went away is not compared, and a comparison for nobody ends', async () => {
