@@ -11,8 +11,8 @@ export interface Estimated extends Estimate {
 }
 
 const MIN_SAMPLES = 20;
-/** With fewer the correlation itself is unknown: an hour may have five levels of the load. */
-const MIN_EFFECTIVE_SAMPLES = 5;
+/** With fewer the correlation itself is unknown: an hour may have six levels of the load. */
+const MIN_EFFECTIVE_SAMPLES = 6;
 const MAX_POINTS = 120;
 
 /** A metric in one configuration, with its interval. */
