@@ -107,6 +107,8 @@ async function frozen(
     before = await reads(monitor);
     return before === last;
   });
+  // The first of two may join a collection that began while the guest ran.
+  await daemon.metrics();
   writeFileSync(file, await daemon.metrics());
   const at = statSync(file).mtimeMs / 1000;
   const cpu = cpuOf(pid);
