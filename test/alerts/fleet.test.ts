@@ -263,6 +263,26 @@ test('Cortex and Mimir take what the agents send, and the files say whether they
   }
 });
 
+const NEWER_VMAGENT = process.env['NEWER_VMAGENT'];
+
+test('a vmagent that can aggregate streams accepts all its files', (context) => {
+  if (NEWER_VMAGENT === undefined) return context.skip('NEWER_VMAGENT is not set: scripts/unpack.sh');
+  const vmagent = [NEWER_VMAGENT, '-dryRun', '-remoteWrite.url=http://localhost'] as const;
+  const aggregating = (file: string): readonly [string, ...string[]] => [
+    ...vmagent,
+    `-promscrape.config=${FOLDER}/vmagent.yml`,
+    `-remoteWrite.urlRelabelConfig=${FOLDER}/vmagent-to-central.yml`,
+    `-streamAggr.config=${file}`,
+    '-streamAggr.keepInput',
+  ];
+  const file = `${FOLDER}/vmagent-stream-aggregation.yml`;
+  accepts(...aggregating(file));
+  accepts(...vmagent, `-promscrape.config=${FOLDER}/discovery-kubernetes.yml`);
+  const wrong = join(temporaryFolder(context), 'wrong.yml');
+  writeFileSync(wrong, readFileSync(file, 'utf8').replace('rate_sum', 'rates_sum'));
+  refuses(...aggregating(wrong));
+});
+
 /** Of vmagent 1.102.0, the first that has rate_sum (lib/streamaggr/streamaggr.go). */
 const STREAM_KEYS =
   'name match interval no_align_flush_to_interval flush_on_shutdown dedup_interval staleness_interval outputs keep_metric_names ignore_old_samples ignore_first_intervals by without drop_input_labels input_relabel_configs output_relabel_configs';
@@ -270,7 +290,6 @@ const STREAM_OUTPUTS =
   'avg count_samples count_series histogram_bucket increase increase_prometheus last max min rate_avg rate_sum stddev stdvar sum_samples total total_prometheus unique_samples';
 
 test('stream aggregation has outputs that rules record, with labels that the metric has', () => {
-  // Debian 12's vmagent 1.79 has no stream aggregation, so this file is checked by its contents only.
   const streams = parse(readFileSync(`${FOLDER}/vmagent-stream-aggregation.yml`, 'utf8')) as readonly {
     readonly match: string | readonly string[];
     readonly outputs: readonly string[];
