@@ -248,6 +248,43 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
     assert.ok(Math.abs(qmp / debugfs - 1) < 0.01, `${qmp} by QMP, ${debugfs} by debugfs`);
   });
 
+  await check(
+    "a quota of 20% by cgroup v2: throttled and stalled time grow as the kernel's",
+    async (bench) => {
+      const { host, pid } = bench;
+      const folder = '/sys/fs/cgroup/vm-a';
+      const group = { ...VM, group: 'vm' };
+      const stall = { ...VM, resource: 'cpu', kind: 'some' };
+      await host.output(`cd /sys/fs/cgroup && echo +cpu >cgroup.subtree_control && mkdir vm-a
+echo '20000 100000' >vm-a/cpu.max && echo ${pid} >vm-a/cgroup.procs`);
+      // The cgroup of a VM is read again with the inventory.
+      for (
+        let i = 0;
+        i < 6 && series(await scrape(host, QMP_PORT), 'kvm_vm_quota_seconds', group).length === 0;
+        i++
+      )
+        await sleep(10_000);
+      const read = `cat ${folder}/cpu.stat ${folder}/cpu.pressure`;
+      const first = await between(host, read, QMP_PORT);
+      await sleep(5000);
+      const second = await between(host, read, QMP_PORT);
+      await host.output(`echo ${pid} >/sys/fs/cgroup/cgroup.procs`);
+      assert.equal(sample(second[1], 'kvm_vm_quota_seconds', group), 0.02);
+      assert.equal(sample(second[1], 'kvm_vm_quota_period_seconds', group), 0.1);
+      for (const [name, labels, field, unit] of [
+        ['kvm_vm_throttled_seconds_total', group, /^throttled_usec (\d+)$/m, 1e6],
+        ['kvm_vm_throttled_periods_total', group, /^nr_throttled (\d+)$/m, 1],
+        ['kvm_vm_pressure_seconds_total', stall, /^some .*total=(\d+)$/m, 1e6],
+      ] as const) {
+        const kernel = (text: string): number => Number(field.exec(text)?.[1]) / unit;
+        const growth = sample(second[1], name, labels) - sample(first[1], name, labels);
+        assert.ok(growth > 0, name);
+        const least = kernel(second[0]) - kernel(first[2]);
+        assertBetween(least, growth, kernel(second[2]) - kernel(first[0]), name);
+      }
+    },
+  );
+
   await check('a killed VM is gone with the next scrape', async ({ host, pid }) => {
     for (const servedAt of [QMP_PORT, DEBUGFS_PORT]) {
       assert.equal(series(await scrape(host, servedAt), 'kvm_vm_info', VM).length, 1);
