@@ -8,11 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts';
 import { demo } from '../../lab/simhost/scenarios.ts';
 import { startAlertmanager } from '../../testing/alertmanager.ts';
+import { canLimit, cgroupOf } from '../../testing/cpu-cgroup.ts';
 import { startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { spawnPrometheus } from '../../testing/prometheus.ts';
-import { canRunGuests, threadId } from '../../testing/qemu.ts';
+import { canRunGuests, type Guest, runGuest, threadId } from '../../testing/qemu.ts';
 import { served } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
@@ -25,6 +26,8 @@ const minutes = (count: number): number => (count * 60_000) / SPEED;
 const STORM_WITHIN_MS = minutes(2 + 2) + SLACK_MS;
 const DOWN_WITHIN_MS = minutes(5) + SLACK_MS;
 const DRIFT_WITHIN_MS = minutes(2) + SLACK_MS;
+/** Window and `for`, both five minutes. */
+const WAIT_WITHIN_MS = minutes(5 + 5) + SLACK_MS;
 /** Until the rate has fallen, and as long as the rule keeps firing. */
 const STORM_RESOLVED_WITHIN_MS = minutes(2 + 5) + SLACK_MS;
 const DRIFT_RESOLVED_WITHIN_MS = minutes(3) + SLACK_MS;
@@ -135,4 +138,32 @@ test('a real guest in a loop of port I/O is a storm, and taskset causes a drift'
     notifications.until('resolved', 'KvmExitStorm', name, STORM_RESOLVED_WITHIN_MS),
     notifications.until('resolved', 'KvmAffinityDrift', name, DRIFT_RESOLVED_WITHIN_MS),
   ]);
+});
+
+test('a quota is KvmVmThrottled and a neighbour on its CPU KvmVcpuStarved, and not the other way round', async (context) => {
+  const able =
+    canRun(context) &&
+    canLimit(context) &&
+    hasTool(context, 'taskset', 'util-linux') &&
+    has(context, cpus().length >= 2, 'one CPU is needed for each of the two causes');
+  if (!able) return;
+  const daemon = await startDaemon(context, ['--trace.backend=off']);
+  const notifications = await watched(context, new URL(daemon.url).host);
+  const guestOn = (cpu: number, name: string): Guest => {
+    const guest = runGuest(context, { name, vcpus: 1 });
+    execFileSync('taskset', ['-a', '-c', '-p', String(cpu), String(guest.pid)], { stdio: 'ignore' });
+    return guest;
+  };
+  const [limited, waiting, neighbour] = ['kt-limited', 'kt-waiting', 'kt-neighbour'] as const;
+  const cgroup = cgroupOf(context, guestOn(1, limited), limited);
+  cgroup.limit(20_000);
+  cgroup.prefer();
+  for (const name of [waiting, neighbour]) guestOn(0, name);
+  await Promise.all([
+    notifications.until('firing', 'KvmVmThrottled', limited, WAIT_WITHIN_MS),
+    notifications.until('firing', 'KvmVcpuStarved', waiting, WAIT_WITHIN_MS),
+  ]);
+  const notified = new Set(notifications.all.map(({ labels }) => `${labels['alertname']} ${labels['vm']}`));
+  assert(!notified.has(`KvmVcpuStarved ${limited}`));
+  for (const name of [waiting, neighbour]) assert(!notified.has(`KvmVmThrottled ${name}`), name);
 });
