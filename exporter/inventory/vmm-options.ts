@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
 import type { QemuIoPath, QemuIoSign } from '../../probes/qemu-io-path.ts';
 import { keyval } from '../../probes/qemu-options.ts';
@@ -29,7 +30,11 @@ const SPELLINGS: Readonly<Record<Exclude<Vmm, 'qemu'>, Spelling>> = {
   // -n is --network.
   kvmtool: { names: ['--name'], paths: [] },
   // --comment is VirtualBox on KVM. Kata's shim has -id, but case dragonball-vcpu-threads requires its pid.
-  other: { names: ['--name', '--id', '-name', '--comment'], paths: ['--api-socket', '--api-sock'] },
+  // -qmp is StratoVirt's, whose socket is its API.
+  other: {
+    names: ['--name', '--id', '-name', '--comment'],
+    paths: ['--api-socket', '--api-sock', '-qmp'],
+  },
 };
 const MAX_DISKS = 4096;
 
@@ -37,10 +42,11 @@ const MAX_DISKS = 4096;
 export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): VmmClaims {
   const { names, paths } = SPELLINGS[vmm];
   const first = (option: string): string | undefined => valuesOf(argv, option).find((value) => value !== '');
-  const name = names.map(first).find((value) => value !== undefined);
+  const name = containerOf(argv) ?? names.map(first).find((value) => value !== undefined);
   const path = paths
     .map(first)
     .map((value) => (value === undefined ? undefined : keyval(value, 'path').get('path')))
+    .map((value) => value?.replace(/^unix:/, ''))
     .find((value) => value !== undefined && value !== '');
   const isCloudHypervisor = vmm === 'cloud-hypervisor';
   return {
@@ -58,6 +64,12 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
     confidential: isCloudHypervisor ? confidentialOf(argv) : undefined,
     ioPath: isCloudHypervisor ? ioPathOf(argv) : undefined,
   };
+}
+
+/** gVisor's sandbox has the id of its container as the last argument: runsc/sandbox/sandbox.go createSandboxProcess(). */
+function containerOf(argv: readonly string[]): string | undefined {
+  const [program = ''] = argv;
+  return basename(program) === 'runsc-sandbox' && argv.includes('boot') ? argv.at(-1) : undefined;
 }
 
 /** Whether a guest is confidential. As of Cloud Hypervisor 37: `--platform tdx=on`, `--platform sev_snp=on`. */

@@ -28,6 +28,19 @@ test('without a name, the path of the socket or file is used', () => {
   assert.equal(nameOf('firecracker', '--id', ''), undefined);
 });
 
+test('without -name StratoVirt is called by the socket of its API', () => {
+  const qmp = ['-qmp', 'unix:/run/sv-1.sock,server,nowait'];
+  assert.equal(nameOf('other', '-machine', 'microvm', ...qmp), '/run/sv-1.sock');
+  assert.equal(nameOf('other', ...qmp, '-name', 'web'), 'web');
+});
+
+test("gVisor's sandbox is called by the id of its container", () => {
+  const options = ['--root=/var/run/runsc', '--platform=kvm', 'boot', '--bundle=/run/b', '--stdio-fds=9'];
+  assert.equal(claimsOf('other', ['runsc-sandbox', ...options, 'hello']).name, 'hello');
+  assert.equal(claimsOf('other', ['runsc-sandbox']).name, undefined);
+  assert.equal(claimsOf('other', ['runsc-gofer', ...options, 'hello']).name, undefined);
+});
+
 test("Cloud Hypervisor's disks are identified by --disk alone, which takes several", () => {
   const { diskIds, uuid } = claimsOf('cloud-hypervisor', [
     'ch',
