@@ -89,7 +89,7 @@ function monitorsOf(all: readonly QemuOption[]): string[] {
 }
 
 /** @example unixPath('unix:/run/a,,b.sock,server=on') // '/run/a,b.sock' */
-function unixPath(device: string | undefined): string | undefined {
+export function unixPath(device: string | undefined): string | undefined {
   const path = /^unix:([^,]+)/.exec((device ?? '').replaceAll(',,', '\0'))?.[1];
   return path?.replaceAll('\0', ',');
 }

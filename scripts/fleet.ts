@@ -134,7 +134,12 @@ const discovery = [
 ];
 
 /** One counter, summed over all labels but these. vmagent names the output after metric, interval, labels and function. */
-const streamed = (match: string, by: readonly string[], output: string, name: string): object => ({
+const streamed = (
+  match: string | readonly string[],
+  by: readonly string[],
+  output: string,
+  name: string,
+): object => ({
   match,
   interval: '1m',
   by: ['cluster', 'job', 'instance', ...by],
@@ -144,8 +149,12 @@ const streamed = (match: string, by: readonly string[], output: string, name: st
 
 /** Reads and writes in one sum: vmagent would make one for each name, so the name becomes a label of the input. */
 const ofDisks = (by: readonly string[], name: string): object => ({
-  ...streamed('', by, 'rate_sum', name),
-  match: ['kvm_vm_disk_reads_completed_total', 'kvm_vm_disk_writes_completed_total'],
+  ...streamed(
+    ['kvm_vm_disk_reads_completed_total', 'kvm_vm_disk_writes_completed_total'],
+    by,
+    'rate_sum',
+    name,
+  ),
   input_relabel_configs: [
     { source_labels: ['__name__'], target_label: 'counter' },
     { target_label: '__name__', replacement: 'kvm_disk_ios' },

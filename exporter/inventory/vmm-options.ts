@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { unixPath } from '../../probes/qemu-command-line.ts';
 import type { ConfidentialType } from '../../probes/qemu-confidential.ts';
 import type { QemuIoPath, QemuIoSign } from '../../probes/qemu-io-path.ts';
 import { keyval } from '../../probes/qemu-options.ts';
@@ -45,8 +46,9 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
   const name = containerOf(argv) ?? names.map(first).find((value) => value !== undefined);
   const path = paths
     .map(first)
-    .map((value) => (value === undefined ? undefined : keyval(value, 'path').get('path')))
-    .map((value) => value?.replace(/^unix:/, ''))
+    .map((value) =>
+      value === undefined ? undefined : (unixPath(value) ?? keyval(value, 'path').get('path')),
+    )
     .find((value) => value !== undefined && value !== '');
   const isCloudHypervisor = vmm === 'cloud-hypervisor';
   return {

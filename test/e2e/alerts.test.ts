@@ -9,7 +9,7 @@ import { alertingFile, faster, recordingFile } from '../../alerts/rule-files.ts'
 import { demo } from '../../lab/simhost/scenarios.ts';
 import { startAlertmanager } from '../../testing/alertmanager.ts';
 import { canLimit, cgroupOf } from '../../testing/cpu-cgroup.ts';
-import { startDaemon } from '../../testing/daemon.ts';
+import { type Daemon, startDaemon } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 import { guestWithMonitor, qmpCommand } from '../../testing/guest-with-monitor.ts';
 import { spawnPrometheus } from '../../testing/prometheus.ts';
@@ -39,10 +39,17 @@ function canRun(context: TestContext): boolean {
   );
 }
 
+function canPin(context: TestContext): boolean {
+  return (
+    hasTool(context, 'taskset', 'util-linux') &&
+    has(context, cpus().length >= 2, 'one CPU leaves nothing to pin')
+  );
+}
+
 /** A real Prometheus with the rules, and a real Alertmanager that notifies the test. */
 async function watched(
   context: TestContext,
-  target: string,
+  { url }: Daemon,
 ): Promise<Awaited<ReturnType<typeof startAlertmanager>>> {
   const folder = temporaryFolder(context);
   const rules = join(folder, 'rules.yaml');
@@ -54,7 +61,7 @@ async function watched(
     global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
     rule_files: [rules],
     alerting: { alertmanagers: [{ static_configs: [{ targets: [notifications.target] }] }] },
-    scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [target] }] }],
+    scrape_configs: [{ job_name: 'kvm-telemetry', static_configs: [{ targets: [new URL(url).host] }] }],
   };
   await spawnPrometheus(context, JSON.stringify(config), (data) => [`--storage.tsdb.path=${data}/data`]);
   return notifications;
@@ -68,7 +75,7 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
   const living = setInterval(() => host.step(1), 1000);
   context.after(() => clearInterval(living));
   const daemon = await startDaemon(context, [`--path.rootfs=${rootfs}`]);
-  const notifications = await watched(context, new URL(daemon.url).host);
+  const notifications = await watched(context, daemon);
   await sleep(minutes(3));
   // The demo's VMs without polling are short of I/O threads, and get alerts if this takes long; the test ignores them.
   const notified = (): Set<string> =>
@@ -113,14 +120,10 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
 
 test('a real guest in a loop of port I/O is a storm, and taskset causes a drift', async (context) => {
   const name = 'kt-alerts';
-  const able =
-    canRun(context) &&
-    canRunGuests(context) &&
-    hasTool(context, 'taskset', 'util-linux') &&
-    has(context, cpus().length >= 2, 'one CPU leaves nothing to pin');
+  const able = canRun(context) && canRunGuests(context) && canPin(context);
   if (!able) return;
   const daemon = await startDaemon(context);
-  const notifications = await watched(context, new URL(daemon.url).host);
+  const notifications = await watched(context, daemon);
   const guest = guestWithMonitor(context, { name, vcpus: 1 });
   const taskset = (list: string): void => {
     execFileSync('taskset', ['-pc', list, threadId(guest.pid, 'CPU 0/KVM')], { stdio: 'ignore' });
@@ -141,14 +144,10 @@ test('a real guest in a loop of port I/O is a storm, and taskset causes a drift'
 });
 
 test('a quota is KvmVmThrottled and a neighbour on its CPU KvmVcpuStarved, and not the other way round', async (context) => {
-  const able =
-    canRun(context) &&
-    canLimit(context) &&
-    hasTool(context, 'taskset', 'util-linux') &&
-    has(context, cpus().length >= 2, 'one CPU is needed for each of the two causes');
+  const able = canRun(context) && canLimit(context) && canPin(context);
   if (!able) return;
   const daemon = await startDaemon(context, ['--trace.backend=off']);
-  const notifications = await watched(context, new URL(daemon.url).host);
+  const notifications = await watched(context, daemon);
   const guestOn = (cpu: number, name: string): Guest => {
     const guest = runGuest(context, { name, vcpus: 1 });
     execFileSync('taskset', ['-a', '-c', '-p', String(cpu), String(guest.pid)], { stdio: 'ignore' });

@@ -148,12 +148,7 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
       const own = await host.output('cat /sys/block/nvme0n1/stat; ls /sys/block/nvme0n1');
       assert.match(own, /^\s*0\s+0\s+0\s/, 'the kernel keeps nothing at the multipath disk itself');
       // On a slow machine the first read of the VM's mounts may time out; the next pass repeats it.
-      for (
-        let i = 0;
-        i < 6 && series(await scrape(host, QMP_PORT), 'kvm_vm_block_device_info', VM).length === 0;
-        i++
-      )
-        await sleep(10_000);
+      await appears(host, 'kvm_vm_block_device_info', VM);
       const [before, samples, after] = await between(host, 'cat /sys/block/nvme0c0n1/stat', QMP_PORT);
       const least = before.trim().split(/\s+/).map(Number);
       const most = after.trim().split(/\s+/).map(Number);
@@ -258,12 +253,7 @@ test('a real KVM host', { timeout: TIMEOUT_MS }, async (context) => {
       await host.output(`cd /sys/fs/cgroup && echo +cpu >cgroup.subtree_control && mkdir vm-a
 echo '20000 100000' >vm-a/cpu.max && echo ${pid} >vm-a/cgroup.procs`);
       // The cgroup of a VM is read again with the inventory.
-      for (
-        let i = 0;
-        i < 6 && series(await scrape(host, QMP_PORT), 'kvm_vm_quota_seconds', group).length === 0;
-        i++
-      )
-        await sleep(10_000);
+      await appears(host, 'kvm_vm_quota_seconds', group);
       const read = `cat ${folder}/cpu.stat ${folder}/cpu.pressure`;
       const first = await between(host, read, QMP_PORT);
       await sleep(5000);
@@ -316,6 +306,12 @@ async function makeReady(host: LabHost): Promise<HostBench> {
   const options = [PATIENT, '--bpf=off', '--trace.backend=off'];
   await startExporter(host, MAIN, `0.0.0.0:${QMP_PORT}`, options);
   return { host, pid, kvm, doctor };
+}
+
+/** Waits for a series of the VM, for six passes of the inventory at most. */
+async function appears(host: LabHost, metric: string, labels: Record<string, string>): Promise<void> {
+  for (let i = 0; i < 6 && series(await scrape(host, QMP_PORT), metric, labels).length === 0; i++)
+    await sleep(10_000);
 }
 
 /** A scrape between two runs of a command. */
