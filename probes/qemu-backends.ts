@@ -69,6 +69,9 @@ function backendOf(drive: string | undefined, nodes: ReadonlyMap<string, Options
       direct = false;
     } else break;
   }
+  // The nodes below quorum may differ.
+  if (options.has(`${prefix}children.0`) || options.has(`${prefix}children.0.driver`))
+    return { node: drive, direct: undefined, aio: undefined };
   return { node: drive, direct, aio };
 }
 

@@ -1,3 +1,4 @@
+import { nodesByUse } from './qemu-files.ts';
 import { flag, type Options, type QemuOption } from './qemu-options.ts';
 
 /** Settings and devices that take a VM's I/O, or the idling of its vCPUs, out of the host's view. */
@@ -5,7 +6,10 @@ export interface QemuIoPath {
   readonly signs: ReadonlySet<QemuIoSign>;
   /** Host's PCI addresses of NVMe devices that QEMU's own block driver uses, in full: `0000:01:00.0`. */
   readonly nvmeAddresses: readonly string[];
-  /** Character devices of vDPA that are network devices, or that QEMU's own block driver uses. */
+  /**
+   * Character devices of vDPA that are network devices, or that QEMU's own block driver uses. libvirt passes a descriptor
+   * instead of the path: `/dev/fdset/0`.
+   */
   readonly vdpaWithoutDisk: readonly string[];
   /** Whether a device of the host is passed through. Its descriptors show which. */
   readonly hasVfioDevice: boolean;
@@ -45,6 +49,8 @@ const USER_SPACE = new Set([
   'nbd',
   'nfs',
   'nvme',
+  // The backups of Proxmox VE, during a live restore.
+  'pbs',
   'rbd',
   'sheepdog',
   'ssh',
@@ -69,12 +75,14 @@ export function parseQemuIoPath(all: readonly QemuOption[]): QemuIoPath {
   const nvme: string[] = [];
   const vdpa: string[] = [];
   let hasVfioDevice = false;
+  const { disks, others } = nodesByUse(all);
   for (const { name, options } of all) {
     if (name === 'device') {
       for (const sign of signsOfDevice(options)) signs.add(sign);
       hasVfioDevice ||= VFIO.test(options.get('driver') ?? '');
     } else if (name === 'blockdev' || name === 'drive') {
-      if (options.get('media') === 'cdrom') continue;
+      // A CD-ROM on a web server hides nothing of the disks.
+      if (others.has(options) && !disks.has(options)) continue;
       for (const sign of signsOfNode(options)) signs.add(sign);
       nvme.push(...nvmeOf(options));
       if (driversOf(options).includes('virtio-blk-vhost-vdpa')) vdpa.push(...pathsOf(options));

@@ -5,11 +5,13 @@ import type { Host } from './host.ts';
 export interface VfioDevice {
   /** `0000:01:00.0`; the UUID of a mediated device. */
   readonly address: string;
-  /** Its PCI class, such as 0x010802 for NVMe; undefined if it has none. */
+  /** Its PCI class, such as 0x010802 for NVMe. A mediated device has that of its parent. undefined if it has none. */
   readonly pciClass: number | undefined;
 }
 
 const MAX_DEVICES = 64;
+/** What PCI would call the cryptographic adapters of s390x, which have no class: include/linux/pci_ids.h PCI_BASE_CLASS_CRYPT. */
+const CRYPTOGRAPHIC = 0x100000;
 
 /**
  * The devices behind `/dev/vfio/<group>`. They belong to the VM together.
@@ -34,8 +36,14 @@ export function readVfioDevice(host: Host, name: string): VfioDevice | undefined
   return address === undefined ? undefined : { address, pciClass: readClass(host, link) };
 }
 
+/** `folder` is a link, so its parent is the device that a mediated device is a part of, such as the GPU of a vGPU. */
 function readClass(host: Host, folder: string): number | undefined {
-  return ifThere(() => parsePciClass(host.attribute(`${folder}/class`)));
+  for (const device of [folder, `${folder}/..`]) {
+    const text = ifThere(() => host.attribute(`${device}/class`));
+    if (text !== undefined) return parsePciClass(text);
+  }
+  const api = ifThere(() => host.attribute(`${folder}/mdev_type/device_api`));
+  return api === 'vfio-ap\n' ? CRYPTOGRAPHIC : undefined;
 }
 
 /** @example parsePciClass('0x010802\n') // 0x010802 */

@@ -12,6 +12,7 @@ import {
   interruptKind,
   interruptType,
   isOfAllCpus,
+  isSum,
   lineKey,
   type NvmeQueue,
   nvmeQueues,
@@ -66,7 +67,8 @@ export function interrupts(ioPathCpus: IoPathCpus): Collector {
 
   function take({ id, cpus, counts, text }: InterruptLine, found: Found): void {
     const type = interruptType(id, text);
-    if (!isOfAllCpus(id)) addCounts(found.byCpu, interruptKind(id, type, text), cpus, counts);
+    if (!isOfAllCpus(id) && !isSum(id, text))
+      addCounts(found.byCpu, interruptKind(id, type, text), cpus, counts);
     if (type !== undefined) {
       getOrInsert(types, type, () => new InterruptCounter()).take(lineKey(id, text), cpus, counts);
       found.types.add(type);

@@ -78,16 +78,22 @@ function containerOf(argv: readonly string[]): string | undefined {
 function confidentialOf(argv: readonly string[]): ConfidentialType | undefined {
   const platform = valuesOf(argv, '--platform').map((value) => keyval(value, ''));
   const types = ['tdx', 'sev_snp'] as const;
-  return types.find((type) => platform.some((values) => values.get(type) === 'on'));
+  return types.find((type) => platform.some((values) => isOn(values.get(type))));
 }
 
 /** A VM without a kernel or firmware on the command line gets its devices by Cloud Hypervisor's API. */
 function ioPathOf(argv: readonly string[]): QemuIoPath | undefined {
   if (!argv.some((argument) => /^--(?:kernel|firmware)(?:=|$)/.test(argument))) return undefined;
   const signs = new Set<QemuIoSign>();
-  const isVhostUser = valuesOf(argv, '--disk').some((value) => keyval(value, '').get('vhost_user') === 'on');
+  const isVhostUser = valuesOf(argv, '--disk').some((value) => isOn(keyval(value, '').get('vhost_user')));
   if (isVhostUser) signs.add('vhost_user');
+  if (valuesOf(argv, '--user-device').length > 0) signs.add('vfio_user');
   return { signs, nvmeAddresses: [], vdpaWithoutDisk: [], hasVfioDevice: false };
+}
+
+/** option_parser/src/lib.rs Toggle. */
+function isOn(value: string | undefined): boolean {
+  return /^(?:on|true)$/i.test(value ?? '');
 }
 
 /** All values of an option: `--disk a b`, `--disk=a`, and repetitions of both. */

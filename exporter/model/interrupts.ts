@@ -8,11 +8,13 @@ const MNEMONICS = new Set(['PIN', 'NPI', 'PIW', 'RES', 'CAL', 'LOC']);
 const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/(?:^|\s)Rescheduling interrupts$/, 'RES'],
   [/(?:^|\s)Function call interrupts$/, 'CAL'],
+  // s390x: arch/s390/kernel/irq.c.
+  [/^\[EXT\] Clock Comparator$/, 'LOC'],
 ];
 
-/** By handler name: the CPU's timer, and the handlers of KVM (virt/kvm/arm: arch_timer.c, vgic-init.c). */
+/** By handler name: the CPU's timer (LoongArch: chip and name), and the handlers of KVM (virt/kvm/arm: arch_timer.c, vgic-init.c). */
 const HANDLERS: readonly (readonly [RegExp, string])[] = [
-  [/(?:^|\s)(?:arch_timer|riscv-timer)$/, 'LOC'],
+  [/(?:^|\s)(?:arch_timer|riscv-timer)$|^CPUINTC\s+\d+\s+timer$/, 'LOC'],
   [/(?:^|\s)kvm guest vtimer$/, 'kvm guest vtimer'],
   [/(?:^|\s)kvm guest ptimer$/, 'kvm guest ptimer'],
   [/(?:^|\s)vgic$/, 'vgic'],
@@ -36,6 +38,11 @@ export function isOfAllCpus(id: string): boolean {
   return /^(?:ERR|Err|MIS|BAD)$/.test(id);
 }
 
+/** Sums of other lines, on s390x: of the lines with their name in brackets, and of the numbered lines of PCI devices. */
+export function isSum(id: string, text: string): boolean {
+  return /^(?:EXT|I\/O|AIO)$/.test(id) || /^\[AIO\] (?:PCI|MSI) /.test(text);
+}
+
 /** What interrupts a CPU, as the label of a VM's CPUs has it. */
 export type InterruptKind = 'device' | 'timer' | 'ipi' | 'other';
 
@@ -46,8 +53,10 @@ const KINDS: Readonly<Record<string, InterruptKind>> = {
   RES: 'ipi',
   CAL: 'ipi',
 };
-/** arch/x86/kernel/irq.c; on arm64 and RISC-V the lines `IPI0` and so on; on POWER doorbells. */
-const IPI = /^(?:TLB|IPI\d{1,2}|DBL)$/;
+/** arch/x86/kernel/irq.c; on arm64 and RISC-V the lines `IPI0` and so on; on POWER doorbells; on s390x two kinds of signals. */
+const IPI = /^(?:TLB|IPI\d{1,2}|DBL|EXC|EMS)$/;
+/** Interrupts of devices that have no number, on s390x. */
+const DEVICE = /^\[(?:I\/O|AIO)\] /;
 /** POWER: arch/powerpc/sysdev/xics/xics-common.c, arch/powerpc/sysdev/xive/common.c. */
 const IPI_HANDLER = /\sIPI(?:-\d{1,5})?$/;
 
@@ -55,6 +64,7 @@ const IPI_HANDLER = /\sIPI(?:-\d{1,5})?$/;
 export function interruptKind(id: string, type: string | undefined, text: string): InterruptKind {
   if (type !== undefined) return KINDS[type] ?? 'other';
   if (/^\d+$/.test(id)) return IPI_HANDLER.test(text) ? 'ipi' : 'device';
+  if (DEVICE.test(text)) return 'device';
   return IPI.test(id) ? 'ipi' : 'other';
 }
 

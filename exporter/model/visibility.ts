@@ -14,6 +14,8 @@ export type VisibilityFacts = Pick<Vm, 'accel' | 'confidential' | 'ioPath' | 'mo
 const OF_DEVICES: readonly Sight[] = ['io', 'block', 'kicks', 'queues', 'interrupts'];
 /** PCI class of mass storage, without its subclass: include/linux/pci_ids.h PCI_BASE_CLASS_STORAGE. */
 const STORAGE = 0x01;
+/** Where QEMU opens a descriptor that libvirt passes with -add-fd. */
+const FDSET = '/dev/fdset/';
 const CONFIDENTIAL_TYPES = ['sev', 'sev_es', 'sev_snp', 'tdx'] as const;
 
 /** @param kernel as KVM reports it; undefined without BPF */
@@ -56,9 +58,12 @@ function ofDescriptors({ ioPath, passthrough }: VisibilityFacts): Hider[] {
     .filter(({ address }) => !ownDriver.has(address))
     .map(({ pciClass }) => (isDisk(pciClass) ? 'vfio_disk' : 'vfio_other'));
   const withoutDisk = new Set(ioPath?.vdpaWithoutDisk);
+  // Which of them a descriptor set has is unknown, but not how many.
+  const passed = [...withoutDisk].filter((path) => path.startsWith(FDSET)).length;
+  const isVdpaKnown = vdpa.filter((path) => !withoutDisk.has(path)).length <= passed;
   return [
     ...ofVfio,
-    ...(vdpa.some((path) => !withoutDisk.has(path)) ? (['vdpa_disk'] as const) : []),
+    ...(isVdpaKnown ? [] : (['vdpa_disk'] as const)),
     ...(hasNvmeCharacterDevice ? (['io_uring_passthrough'] as const) : []),
     ...(hasVhostScsi ? (['vhost_scsi'] as const) : []),
   ];

@@ -164,6 +164,14 @@ test('O_DIRECT and the engine are those of the node that opens the file', () => 
   assert.equal(drive('-blockdev', `${inside},file.cache.direct=off`)?.direct, false);
 });
 
+test('the properties of a quorum are unknown: its nodes may differ', () => {
+  const unknown = { node: 'd0', direct: undefined, aio: undefined };
+  const direct = 'driver=quorum,node-name=d0,vote-threshold=1,children.0.driver=file,children.0.filename=/x';
+  assert.deepEqual(drive('-blockdev', direct), unknown);
+  const named = ['-blockdev', 'driver=file,filename=/x,node-name=s,aio=native,cache.direct=on'];
+  assert.deepEqual(drive(...named, '-blockdev', 'driver=quorum,node-name=d0,children.0=s'), unknown);
+});
+
 test('the cache modes of -drive are distinguished', () => {
   const direct = (options: string) => drive('-drive', `/x.img,if=none,id=d0,format=raw${options}`)?.direct;
   assert.deepEqual(

@@ -74,7 +74,32 @@ test('logs, shared folders and memory files are no disks; persistent memory is',
     of('-fsdev', 'local,id=f,path=/srv', '-virtfs', 'local,path=/home,mount_tag=h', ...ram).folders,
     ['/srv', '/home', '/var/ram'],
   );
-  assert.deepEqual(of(...ram, '-device', 'nvdimm,memdev=m').folders, []);
+  for (const disk of ['nvdimm', 'virtio-pmem-pci'])
+    assert.deepEqual(of(...ram, '-device', `${disk},memdev=m`).folders, [], disk);
+  // A DIMM of libvirt with <memoryBacking><source type='file'/>.
+  for (const memory of ['pc-dimm', 'virtio-mem-pci', 'ivshmem-plain'])
+    assert.deepEqual(of(...ram, '-device', `${memory},memdev=m,id=dimm0`).folders, ['/var/ram'], memory);
+});
+
+test('the nodes of a quorum are disks', () => {
+  const node = (name: string) => ['-blockdev', `driver=file,node-name=${name},filename=/${name}`];
+  const quorum = 'driver=quorum,node-name=q,vote-threshold=1,children.0=a,children.1=b';
+  const { disks } = otherFilesOf(
+    parseQemuOptions([
+      'qemu',
+      ...[...node('a'), ...node('b'), '-blockdev', quorum, '-device', 'virtio-blk-pci,drive=q'],
+    ]).options,
+  );
+  assert.deepEqual([...disks], ['/a', '/b']);
+});
+
+test('nodes that refer to each other in many ways cost no more than their length', () => {
+  const references = (name: string) => Array.from({ length: 200 }, (_, i) => `k${i}.file=${name}`).join(',');
+  const argv = ['a', 'b'].flatMap((name, i) => [
+    '-blockdev',
+    `driver=raw,node-name=${name},${references(i === 0 ? 'b' : 'a')}`,
+  ]);
+  assert.deepEqual(files(...argv, '-device', 'scsi-cd,drive=a'), []);
 });
 
 test('any command line is parsed, also with circular nodes', () => {

@@ -48,6 +48,29 @@ test('vDPA: a generic device may be a disk, a netdev is none', () => {
   assert.deepEqual([[...own.signs], own.vdpaWithoutDisk], [['user_space_driver'], ['/dev/vhost-vdpa-2']]);
 });
 
+test('the node of a CD-ROM or of firmware is no disk, one that is also a disk is', () => {
+  const iso = [
+    '-blockdev',
+    '{"driver":"https","url":"https://host/x.iso","node-name":"cd0","read-only":true}',
+  ];
+  assert.deepEqual(signs(...iso, '-device', '{"driver":"ide-cd","drive":"cd0","id":"sata0-0-0"}'), []);
+  assert.deepEqual(signs(...iso, '-device', 'scsi-cd,drive=cd0', '-device', 'virtio-blk-pci,drive=cd0'), [
+    'user_space_driver',
+  ]);
+  // The variables of UEFI in Proxmox VE, below a format.
+  const variables = [
+    ...['-blockdev', 'driver=rbd,node-name=v,pool=p,image=vm-1-disk-0'],
+    ...['-blockdev', 'driver=raw,node-name=efi,file=v', '-machine', 'pflash1=efi'],
+  ];
+  assert.deepEqual(signs(...variables), []);
+  assert.deepEqual(signs(...variables, '-drive', 'file=rbd:p/d,if=virtio'), ['user_space_driver']);
+  // Nothing uses it yet: it may become a disk.
+  assert.deepEqual(signs(...iso), ['user_space_driver']);
+  assert.deepEqual(signs('-blockdev', 'driver=pbs,node-name=drive-scsi0-pbs,repository=r,snapshot=s'), [
+    'user_space_driver',
+  ]);
+});
+
 test("QEMU's own block drivers, as node, as file and below a format", () => {
   for (const [options, address] of [
     [['-drive', 'file=nvme://0000:44:00.0/1,if=none,id=d0'], ['0000:44:00.0']],

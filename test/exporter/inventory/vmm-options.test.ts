@@ -61,3 +61,16 @@ test("Cloud Hypervisor's disks are identified by --disk alone, which takes sever
   assert.deepEqual(diskIds, ['root', 'data', 'late']);
   assert.equal(uuid, '11111111-2222-3333-4444-555555555555');
 });
+
+test('settings of Cloud Hypervisor that hide I/O, in each spelling of a boolean', () => {
+  const of = (...options: string[]) =>
+    claimsOf('cloud-hypervisor', ['ch', '--kernel', '/vmlinux', ...options]);
+  const signs = (...options: string[]) => [...(of(...options).ioPath?.signs ?? [])];
+  for (const on of ['on', 'true', 'On', 'TRUE']) {
+    assert.deepEqual(signs('--disk', `vhost_user=${on},socket=/spdk.sock`), ['vhost_user'], on);
+    assert.equal(of('--platform', `tdx=${on}`).confidential, 'tdx', on);
+  }
+  assert.deepEqual(signs('--disk', 'path=/a,vhost_user=off', 'path=/b,vhost_user=false'), []);
+  assert.equal(of('--platform', 'tdx=false').confidential, undefined);
+  assert.deepEqual(signs('--disk', 'path=/a', '--user-device', 'socket=/nvme/cntrl'), ['vfio_user']);
+});

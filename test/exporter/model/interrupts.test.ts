@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { interruptType, nvmeQueues } from '../../../exporter/model/interrupts.ts';
+import { interruptKind, interruptType, isSum, nvmeQueues } from '../../../exporter/model/interrupts.ts';
 
 test('on x86 the type is the mnemonic of the line', () => {
   for (const id of ['PIN', 'NPI', 'PIW', 'RES', 'CAL', 'LOC'])
@@ -21,6 +21,8 @@ test('timers and handlers of KVM are known by the last name of a numbered line',
     'GICv3 30 Level arch_timer': 'LOC',
     arch_timer: 'LOC',
     'RISC-V INTC 5 Edge riscv-timer': 'LOC',
+    'CPUINTC  11  timer': 'LOC',
+    'IO-APIC   2-edge      timer': undefined,
     'GICv3 27 Level kvm guest vtimer': 'kvm guest vtimer',
     'GICv3 26 Level kvm guest ptimer': 'kvm guest ptimer',
     'GICv3 25 Level vgic': 'vgic',
@@ -33,6 +35,27 @@ test('timers and handlers of KVM are known by the last name of a numbered line',
     'kvm guest ptimer x': undefined,
   };
   for (const [text, type] of Object.entries(types)) assert.equal(interruptType('12', text), type, text);
+});
+
+test('s390x: timer, signals between CPUs, devices without a number, and sums of other lines', () => {
+  assert.equal(interruptType('CLK', '[EXT] Clock Comparator'), 'LOC');
+  const lines: readonly (readonly [id: string, text: string, kind: string])[] = [
+    ['CLK', '[EXT] Clock Comparator', 'timer'],
+    ['EXC', '[EXT] External Call', 'ipi'],
+    ['EMS', '[EXT] Emergency Signal', 'ipi'],
+    ['SCP', '[EXT] Service Call', 'other'],
+    ['DAS', '[I/O] DASD', 'device'],
+    ['VAI', '[AIO] Virtual I/O Devices AI', 'device'],
+    ['17', 'PCI-MSI  nvme0q1', 'device'],
+    ['NMI', '[NMI] Machine Check', 'other'],
+  ];
+  for (const [id, text, kind] of lines) {
+    assert.equal(interruptKind(id, interruptType(id, text), text), kind, id);
+    assert.equal(isSum(id, text), false, id);
+  }
+  for (const id of ['EXT', 'I/O', 'AIO']) assert.equal(isSum(id, ''), true, id);
+  assert.equal(isSum('PCD', '[AIO] PCI Directed Interrupt'), true);
+  assert.equal(isSum('MSI', '[AIO] MSI Interrupt'), true);
 });
 
 test('each NVMe queue on a line counts, and nothing else', () => {

@@ -70,6 +70,11 @@ test('vDPA, vhost-scsi and NVMe character devices, by their descriptors', () => 
   assert.deepEqual(hidden({ passthrough: { ...NOTHING, vdpa } }), ofDisk);
   const net = path({ signs: new Set(['vdpa_net']), vdpaWithoutDisk: vdpa });
   assert.deepEqual(hidden({ ioPath: net, passthrough: { ...NOTHING, vdpa } }), ['interrupts: vdpa_net']);
+  // libvirt passes the descriptor: the path on the command line is that of QEMU's set.
+  const passed = path({ signs: new Set(['vdpa_net']), vdpaWithoutDisk: ['/dev/fdset/0'] });
+  assert.deepEqual(hidden({ ioPath: passed, passthrough: { ...NOTHING, vdpa } }), ['interrupts: vdpa_net']);
+  const two = { ...NOTHING, vdpa: [...vdpa, '/dev/vhost-vdpa-1'] };
+  assert.equal(hidden({ ioPath: passed, passthrough: two })[0], 'io: vdpa_disk');
   assert.deepEqual(hidden({ passthrough: { ...NOTHING, hasVhostScsi: true } }), [
     'io: vhost_scsi',
     'block: vhost_scsi',
