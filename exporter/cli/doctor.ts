@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, type RawValues } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
 import type { Telemetry } from '../daemon/telemetry.ts';
+import { daemonQuotaLines } from '../doctor/daemons.ts';
 import { formatReport } from '../doctor/sources.ts';
 import { formatVmReport, type VmReport } from '../doctor/vm.ts';
 import { askForCauses, causesText } from './causes.ts';
@@ -20,16 +21,17 @@ export async function runDoctor(flags: RawValues): Promise<number> {
   try {
     return typeof vm === 'string'
       ? await checkVm(telemetry, config, vm, asJson)
-      : await checkHost(telemetry, asJson);
+      : await checkHost(telemetry, config, asJson);
   } finally {
     await telemetry.stop();
   }
 }
 
-async function checkHost(telemetry: Telemetry, asJson: boolean): Promise<number> {
+async function checkHost(telemetry: Telemetry, config: Config, asJson: boolean): Promise<number> {
   await telemetry.work.runOnce(true);
   const report = telemetry.doctor.diagnose(await telemetry.scrape(PATIENT_MS));
-  print(report, asJson, formatReport);
+  const daemonQuotas = await telemetry.doctor.quotasOfDaemons(config['state.dir']);
+  print({ ...report, daemonQuotas }, asJson, () => formatReport(report) + daemonQuotaLines(daemonQuotas));
   return report.sources.every(({ usable }) => usable) ? 0 : 1;
 }
 

@@ -71,7 +71,7 @@ export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<st
 }
 
 /** @param last what was found before */
-export function findCgroups(host: Host, { pid }: Vm, last?: VmCgroups): VmCgroups {
+export function findCgroups(host: Host, { pid }: Pick<Vm, 'pid'>, last?: VmCgroups): VmCgroups {
   const problems: SourceError[] = [];
   const attempt = <T>(path: string, read: () => T): T | undefined => {
     try {

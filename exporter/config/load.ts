@@ -13,6 +13,15 @@ export class ConfigError extends Error {
 export type RawValues = Readonly<Record<string, unknown>>;
 
 const KEYS = Object.keys(options) as ConfigKey[];
+/** `web` and `web.config`, of `web.config.file`. */
+const SECTIONS = new Set(
+  KEYS.flatMap((key) =>
+    key
+      .split('.')
+      .slice(0, -1)
+      .map((_, i, names) => names.slice(0, i + 1).join('.')),
+  ),
+);
 const OLD_KEYS = new Set(KEYS.map(oldKeyOf));
 
 export function flagOf(key: string): string {
@@ -89,13 +98,19 @@ export function readConfigFile(path: string): RawValues {
   return parseConfigFile(text, path);
 }
 
+/** The first line of what the YAML parser reports; the others show the text. */
+export function notYaml(error: unknown): string {
+  const [line = ''] = String((error as Error).message).split('\n');
+  return `not YAML: ${line.replace(/:$/, '')}`;
+}
+
 /** @throws ConfigError for invalid YAML and for unknown keys */
 export function parseConfigFile(text: string, path: string): RawValues {
   let document: unknown;
   try {
     document = parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
-    throw new ConfigError(`${path}: not YAML: ${String((error as Error).message).split('\n')[0]}`);
+    throw new ConfigError(`${path}: ${notYaml(error)}`);
   }
   const values: Record<string, unknown> = {};
   if (document !== null && document !== undefined) flatten(document, '', path, values);
@@ -115,7 +130,7 @@ function flatten(node: unknown, prefix: string, path: string, values: Record<str
     else if (KEYS.some((known) => known.startsWith(`${key}.`))) flatten(value, key, path, values);
     else
       throw new ConfigError(
-        `${path}: unknown key ${quote(key)}${didYouMean(key, KEYS) || `: known keys are ${KEYS.join(', ')}`}`,
+        `${path}: unknown key ${quote(key)}${didYouMean(key, [...KEYS, ...SECTIONS]) || `: known keys are ${KEYS.join(', ')}`}`,
       );
   }
 }

@@ -1,3 +1,4 @@
+import { attempt } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import { type Lockdown, readLockdown } from '../../probes/lockdown.ts';
 import type { Assessment } from '../assessment/assessment.ts';
@@ -9,6 +10,7 @@ import type { Verdicts } from '../model/technique.ts';
 import { visibilityOf } from '../model/visibility.ts';
 import type { ScrapeResult } from '../scrape/scrape.ts';
 import type { RemoteSources } from '../sources/remotes.ts';
+import { type DaemonQuota, quotasOfDaemons } from './daemons.ts';
 import { quotasOf } from './quotas.ts';
 import { diagnose, type Report } from './sources.ts';
 import { reportOn, type VmReport } from './vm.ts';
@@ -29,6 +31,15 @@ export class Doctor {
     const { host, inventory } = this.dependencies;
     const isRoot = process.geteuid?.() === 0;
     return diagnose(result, inventory.vms.length, { isRoot, lockdown: lockdownOf(host) });
+  }
+
+  /** The CPU quotas of the daemons that run beside this command. */
+  async quotasOfDaemons(stateDirectory: string): Promise<DaemonQuota[]> {
+    const { host } = this.dependencies;
+    return quotasOfDaemons(
+      host,
+      attempt(() => host.stat(stateDirectory).uid),
+    );
   }
 
   /** By label: the last verdicts on the techniques of each VM. */

@@ -8,6 +8,8 @@ import type { Vm } from '../model/vm.ts';
 export interface ReportedQuota {
   /** As the label `group` of `kvm_vm_throttled_seconds_total`. */
   readonly group: string;
+  /** Path in the hierarchy. */
+  readonly cgroup: string;
   /** Microseconds of CPU time in each period. */
   readonly quota: number;
   /** Microseconds. */
@@ -22,13 +24,13 @@ export interface ReportedQuotas {
   readonly unknown: readonly string[];
 }
 
-/** The CPU quotas that limit a VM now. */
-export function quotasOf(host: Host, vm: Vm): ReportedQuotas {
+/** The CPU quotas that limit a process now: a VM, or the daemon. */
+export function quotasOf(host: Host, vm: Pick<Vm, 'pid'>): ReportedQuotas {
   const { groups, problems } = findCgroups(host, vm);
-  const quotas = groups.flatMap(({ group, folder, quota }): ReportedQuota[] =>
+  const quotas = groups.flatMap(({ group, path, folder, quota }): ReportedQuota[] =>
     quota?.quota === undefined
       ? []
-      : [{ group, quota: quota.quota, period: quota.period, stat: statOf(host, folder) }],
+      : [{ group, cgroup: path, quota: quota.quota, period: quota.period, stat: statOf(host, folder) }],
   );
   return { quotas, unknown: problems.map(({ message }) => message) };
 }
@@ -43,13 +45,13 @@ function statOf(host: Host, folder: string): CpuStat | undefined {
 
 /** @example 'quota     vcpu0: 20 ms each 100 ms (0.2 CPUs), used up in 48 of 53 periods, 2.5 s stopped' */
 export function quotaLines({ quotas, unknown }: ReportedQuotas): string[] {
-  const lines = quotas.map(({ group, quota, period, stat }) => {
-    const limit = `${quota / 1000} ms each ${period / 1000} ms (${Number((quota / period).toFixed(2))} CPUs)`;
-    const used =
-      stat === undefined
-        ? ''
-        : `, used up in ${stat.throttledPeriods} of ${stat.periods} periods, ${(stat.throttledNs / NSEC_PER_SEC).toFixed(1)} s stopped`;
-    return `quota     ${group}: ${limit}${used}`;
-  });
+  const lines = quotas.map((quota) => `quota     ${quota.group}: ${quotaInWords(quota)}`);
   return [...lines, ...unknown.map((why) => `quota     unknown: ${why}`)];
+}
+
+export function quotaInWords({ quota, period, stat }: ReportedQuota): string {
+  const limit = `${quota / 1000} ms each ${period / 1000} ms (${Number((quota / period).toFixed(2))} CPUs)`;
+  if (stat === undefined) return limit;
+  const stopped = (stat.throttledNs / NSEC_PER_SEC).toFixed(1);
+  return `${limit}, used up in ${stat.throttledPeriods} of ${stat.periods} periods, ${stopped} s stopped`;
 }

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { ConfigError } from '../config/load.ts';
+import { ConfigError, notYaml } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { readNamedFile } from '../config/read-file.ts';
 
@@ -73,7 +73,7 @@ function parse(text: string, path: string): Parsed {
   try {
     document = parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
-    throw new ConfigError(`${path}: not YAML: ${String((error as Error).message).split('\n')[0]}`);
+    throw new ConfigError(`${path}: ${notYaml(error)}`);
   }
   const { success, data, error } = schema.safeParse(document ?? {});
   if (success) return data;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { canLimit, cgroupOf } from '../../testing/cpu-cgroup.ts';
 import { type Daemon, ROOT, startDaemon } from '../../testing/daemon.ts';
 import { type Samples, sample, series } from '../../testing/metrics.ts';
+import { until } from '../../testing/patience.ts';
 import { runGuest } from '../../testing/qemu.ts';
 
 const throttled = (samples: Samples, vm: string): number =>
@@ -52,6 +53,22 @@ test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", asy
     /^quota {5}vm: 20 ms each 100 ms \(0\.2 CPUs\), used up in \d+ of \d+ periods/m,
   );
   guest.stop();
+
+  // The daemon itself: doctor, which runs outside of the quota, reports it.
+  const own = cgroupOf(context, daemon, 'kt-quota-daemon');
+  own.limit(1000);
+  await until(async () => {
+    await daemon.metrics();
+    return own.throttled() > 0;
+  }, 'the daemon is throttled');
+  const host = spawnSync(process.execPath, [`${ROOT}dist/exporter/main.js`, 'doctor'], {
+    encoding: 'utf8',
+    env: daemon.environment,
+  });
+  assert.match(
+    host.stdout,
+    new RegExp(`^quota  daemon \\(pid ${daemon.pid}\\) in \\S+: 1 ms each 100 ms .* s stopped`, 'm'),
+  );
 });
 
 test('a VM that waits for a CPU because of a neighbour is not throttled', async (context) => {
