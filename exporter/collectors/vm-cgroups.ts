@@ -1,8 +1,8 @@
 import { type CpuQuota, readCpuQuota } from '../../probes/cgroup-cpu-max.ts';
 import { ifThere, isGone, SourceError, sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
-import { hierarchyOf, readCgroup } from '../../probes/proc-pid-cgroup.ts';
-import { type CgroupOfVm, cgroupsOf, isPartOfVm } from '../model/cgroups.ts';
+import { type CgroupPaths, hierarchyOf, readCgroup } from '../../probes/proc-pid-cgroup.ts';
+import { type CgroupOfVm, cgroupsOf, cgroupsOfVm, isPartOfVm } from '../model/cgroups.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Collection } from './collector.ts';
 import { Turns } from './turns.ts';
@@ -11,6 +11,9 @@ import { Turns } from './turns.ts';
 const FOUND_EVERY = 10;
 /** libvirt makes a cgroup for each vCPU and IOThread. */
 const MAX_PARTS = 2048;
+
+/** A process and, if it is a VM, the threads of its vCPUs, as far as they are known. */
+export type LimitedProcess = Pick<Vm, 'pid'> & Partial<Pick<Vm, 'vcpuThreads' | 'kvmVcpus'>>;
 
 export interface Group extends CgroupOfVm {
   readonly folder: string;
@@ -71,7 +74,7 @@ export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<st
 }
 
 /** @param last what was found before */
-export function findCgroups(host: Host, { pid }: Pick<Vm, 'pid'>, last?: VmCgroups): VmCgroups {
+export function findCgroups(host: Host, process: LimitedProcess, last?: VmCgroups): VmCgroups {
   const problems: SourceError[] = [];
   const attempt = <T>(path: string, read: () => T): T | undefined => {
     try {
@@ -81,18 +84,21 @@ export function findCgroups(host: Host, { pid }: Pick<Vm, 'pid'>, last?: VmCgrou
       return undefined;
     }
   };
-  const process = `${host.roots.procfs}/${pid}`;
-  const paths = attempt(`${process}/cgroup`, () => readCgroup(host, process));
+  const own = `${host.roots.procfs}/${process.pid}`;
+  const paths = attempt(`${own}/cgroup`, () => readCgroup(host, own));
   if (paths === undefined) return { ...NONE, problems };
   if (paths.isHidden) {
     const reason =
       'the cgroup is outside the cgroup namespace of the exporter: run it in the one of the host';
-    return { ...NONE, problems: [new SourceError('denied', `${process}/cgroup`, reason)] };
+    return { ...NONE, problems: [new SourceError('denied', `${own}/cgroup`, reason)] };
   }
   const { cpu, unified } = paths;
   const base = `${host.roots.sysfs}/fs/cgroup`;
   const root = cpu === undefined ? base : hierarchyOf(host, 'cpu');
-  const { parts, groups } = cgroupsOf(cpu ?? unified ?? '/');
+  const [vcpu] = [...(process.vcpuThreads?.keys() ?? []), ...(process.kvmVcpus?.keys() ?? [])];
+  const task = `${own}/task/${vcpu}`;
+  const ofVcpu = vcpu === undefined ? undefined : attempt(`${task}/cgroup`, () => readCgroup(host, task));
+  const { parts, groups } = cgroupsOfVm(pathOf(paths), ofVcpu && pathOf(ofVcpu));
   const wasLimited = new Set(last?.groups.filter(({ isLimited }) => isLimited).map(({ group }) => group));
   const found = [...partsIn(host, root, parts), ...groups].map(({ group, path }): Group => {
     const folder = root + path;
@@ -100,6 +106,11 @@ export function findCgroups(host: Host, { pid }: Pick<Vm, 'pid'>, last?: VmCgrou
     return { group, path, folder, quota, isLimited: quota?.quota !== undefined || wasLimited.has(group) };
   });
   return { groups: found, unified: unifiedFolder(base, cpu !== undefined, unified), problems };
+}
+
+/** In the hierarchy that has the quotas. */
+function pathOf({ cpu, unified }: CgroupPaths): string {
+  return cpu ?? unified ?? '/';
 }
 
 function partsIn(host: Host, root: string, parts: string | undefined): CgroupOfVm[] {

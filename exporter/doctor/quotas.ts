@@ -1,8 +1,7 @@
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import type { Host } from '../../probes/host.ts';
-import { findCgroups } from '../collectors/vm-cgroups.ts';
-import type { Vm } from '../model/vm.ts';
+import { findCgroups, type LimitedProcess } from '../collectors/vm-cgroups.ts';
 
 /** A CPU quota of a VM. */
 export interface ReportedQuota {
@@ -25,8 +24,8 @@ export interface ReportedQuotas {
 }
 
 /** The CPU quotas that limit a process now: a VM, or the daemon. */
-export function quotasOf(host: Host, vm: Pick<Vm, 'pid'>): ReportedQuotas {
-  const { groups, problems } = findCgroups(host, vm);
+export function quotasOf(host: Host, process: LimitedProcess): ReportedQuotas {
+  const { groups, problems } = findCgroups(host, process);
   const quotas = groups.flatMap(({ group, path, folder, quota }): ReportedQuota[] =>
     quota?.quota === undefined
       ? []

@@ -18,15 +18,34 @@ export function isPartOfVm(name: string): boolean {
   return PART.test(name);
 }
 
-/**
- * The cgroups that limit a VM's CPU time, innermost first. The root limits nothing.
- *
- * @param path cgroup of the VM's main thread: with libvirt `.../machine-qemu.scope/libvirt/emulator`
- */
-export function cgroupsOf(path: string): {
+/** The cgroups that limit a VM's CPU time, innermost first. The root limits nothing. */
+export interface CgroupsOfVm {
+  /** Folder of the parts that libvirt makes; undefined if it makes none. */
   readonly parts: string | undefined;
-  readonly groups: CgroupOfVm[];
-} {
+  readonly groups: readonly CgroupOfVm[];
+}
+
+/**
+ * @param main cgroup of the VM's main thread: with libvirt `.../machine-qemu.scope/libvirt/emulator`
+ * @param vcpu that of one of its vCPUs; undefined if unknown. Kata keeps the vCPUs in the pod's cgroup and all else in
+ * `/kata_overhead`, which has no quota
+ */
+export function cgroupsOfVm(main: string, vcpu: string | undefined): CgroupsOfVm {
+  const { parts, groups } = cgroupsOf(main);
+  const known = new Set(groups.map(({ path }) => path));
+  const ofVcpu = cgroupsOf(vcpu ?? main).groups.filter(({ path }) => !known.has(path));
+  if (ofVcpu.length === 0) return { parts, groups };
+  const isBelow = vcpu?.startsWith(`${main}/`) === true;
+  return { parts, groups: isBelow ? [...byPath(ofVcpu), ...groups] : [...ofVcpu, ...byPath(groups)] };
+}
+
+/** Of two cgroups of a VM, one is `vm`. */
+function byPath(groups: readonly CgroupOfVm[]): CgroupOfVm[] {
+  return groups.map(({ group, path }) => ({ group: group === 'vm' ? path : group, path }));
+}
+
+/** The cgroups above and at a path. */
+export function cgroupsOf(path: string): CgroupsOfVm {
   const names = path.split('/').filter((name) => name !== '');
   const isSplit = names.length > 1 && isPartOfVm(names.at(-1) ?? '');
   if (isSplit) names.pop();

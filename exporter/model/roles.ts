@@ -77,17 +77,22 @@ const OF_OTHERS: Readonly<Record<Exclude<Vmm, 'qemu' | 'other'>, readonly Name[]
     { pattern: /^(_disk\d+_q\d+)$/, role: 'iothread' },
   ],
   firecracker: [{ pattern: /^fc_vcpu (\d{1,5})$/, role: 'vcpu' }],
-  crosvm: [{ pattern: /^crosvm_vcpu(\d{1,5})$/, role: 'vcpu' }],
+  // Without a sandbox, devices/src/virtio/block/asynchronous.rs runs in this process.
+  crosvm: [
+    { pattern: /^crosvm_vcpu(\d{1,5})$/, role: 'vcpu' },
+    { pattern: /^(virtio_blk)$/, role: 'iothread' },
+  ],
   // builtin-run.c, virtio/blk.c
   kvmtool: [
     { pattern: /^kvm-vcpu-(\d{1,5})$/, role: 'vcpu' },
     { pattern: /^(virtio-blk-io)$/, role: 'iothread' },
   ],
 };
-/** Dragonball, in Kata's shim: dragonball/src/vcpu/vcpu_impl.rs; VirtualBox on KVM. */
+/** Dragonball, in Kata's shim: dragonball/src/vcpu/vcpu_impl.rs; VirtualBox on KVM; libkrun: src/devices/src/virtio/block/worker.rs. */
 const OF_UNKNOWN: readonly Name[] = [
   { pattern: /^db_vcpu(\d{1,5})$/, role: 'vcpu' },
   { pattern: /^EMT-(\d{1,5})$/, role: 'vcpu' },
+  { pattern: /^(block worker)$/, role: 'iothread' },
 ];
 
 const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {

@@ -116,3 +116,19 @@ test('with a cgroup outside of our namespace, only masks that differ are pins', 
   masks(tree, '0-7');
   assert.deepEqual(await pinned(tree), [0, 0]);
 });
+
+test('the cpuset of a Kata pod, in which only the vCPUs are, is no pin', async (context) => {
+  const tree = host(context, '0-7');
+  mask(tree, 'proc/1', '0-7');
+  masks(tree, { 10: '0-7', 11: '2-3', 12: '2-3', 13: '0-7' });
+  for (const tid of ['10', '10/task/10', '10/task/13'])
+    tree.write(`proc/${tid}/cgroup`, '4:cpuset:/kata_overhead/kubepods/pod1/kata_1\n');
+  for (const tid of [11, 12]) tree.write(`proc/10/task/${tid}/cgroup`, '4:cpuset:/kubepods/pod1/kata_1\n');
+  const cpuset = (path: string, cpus: string): void =>
+    tree.write(`sys/fs/cgroup/cpuset${path}/cpuset.effective_cpus`, `${cpus}\n`);
+  cpuset('', '0-7');
+  cpuset('/kubepods/pod1/kata_1', '2-3');
+  assert.deepEqual(await pinned(tree), [0, 0]);
+  masks(tree, { 10: '0-7', 11: '2', 12: '3', 13: '0-7' });
+  assert.deepEqual(await pinned(tree), [1, 0]);
+});

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { parseCpuList } from '../../../probes/cpu-list.ts';
 import { attempt } from '../../../probes/errors.ts';
 import type { Host } from '../../../probes/host.ts';
@@ -9,6 +10,7 @@ import {
   readEffectiveCpuset,
 } from '../../../probes/proc-pid-cgroup.ts';
 import { readMemsAllowed } from '../../../probes/proc-task-status.ts';
+import { isPartOfVm } from '../../model/cgroups.ts';
 import type { Vm, VmThread } from '../../model/vm.ts';
 
 /** The CPUs and nodes to which cgroups confine a VM. */
@@ -57,7 +59,8 @@ export class Cpusets {
   /**
    * The cpuset of the VM's cgroup. libvirt gives each vCPU a cgroup of its own below the VM's, and pins the
    * vCPU with it. So the VM's limits are those of the common cgroup of all its threads. A vhost worker that
-   * is a kernel thread may be in another cgroup and is left out.
+   * is a kernel thread may be in another cgroup and is left out. If they have only the root in common, those of the
+   * vCPUs count: Kata keeps only them in the pod's cgroup.
    */
   ofVm({ key, pid }: Vm, threads: readonly VmThread[]): VmCpuset {
     const known = this.#vms.get(key);
@@ -79,13 +82,22 @@ export class Cpusets {
 
   #read(pid: number, threads: readonly VmThread[]): VmCpuset {
     const process = `${this.host.roots.procfs}/${pid}`;
-    const own = threads.map(({ path }) => path).filter((path) => path.includes('/task/'));
-    const paths = [process, ...own].flatMap(
-      (folder): CgroupPaths | [] => attempt(() => readCgroup(this.host, folder)) ?? [],
-    );
+    const paths = (some: readonly VmThread[]): CgroupPaths[] =>
+      some
+        .filter(({ path }) => path.includes('/task/'))
+        .flatMap(({ path }) => attempt(() => readCgroup(this.host, path)) ?? []);
     const mems = attempt(() => parseCpuList(readMemsAllowed(this.host, process)));
-    const common = commonCgroup(paths);
-    if (common.isHidden) return { mems, cpus: undefined, isKnown: false };
+    const main = attempt(() => readCgroup(this.host, process));
+    const all = commonCgroup([...(main === undefined ? [] : [main]), ...paths(threads)]);
+    if (all.isHidden) return { mems, cpus: undefined, isKnown: false };
+    const vcpus = threads.filter(({ role }) => role === 'vcpu');
+    const ofVcpus = pathOf(all) === '/' ? commonCgroup(paths(vcpus)) : all;
+    const common = isPartOfVm(basename(pathOf(ofVcpus))) ? all : ofVcpus;
     return { mems, cpus: attempt(() => readCpuset(this.host, common)), isKnown: true };
   }
+}
+
+/** In the hierarchy that has the cpusets. */
+function pathOf({ cpuset, unified }: CgroupPaths): string {
+  return cpuset ?? unified ?? '/';
 }

@@ -131,6 +131,27 @@ test('pressure that cannot be read is reported each time; a file that appears is
   assert.equal(sample(await scrape(), 'kvm_vm_pressure_seconds_total', pressure), 2.5);
 });
 
+test("Kata's vCPUs are in the pod's cgroup, whose quota is the VM's; the rest of its VMM is in another", async (context) => {
+  const tree = hostTree(context);
+  tree.process({
+    ...qemuProcess(10, 'web', { threads: [{ tid: 11, comm: 'CPU 0/KVM' }] }),
+    fds: { 10: 'anon_inode:kvm-vm' },
+  });
+  const pod = '/kubepods/pod1/kata_1';
+  tree.write('proc/10/cgroup', `5:cpu,cpuacct:/kata_overhead${pod}\n`);
+  tree.write('proc/10/task/11/cgroup', `5:cpu,cpuacct:${pod}\n`);
+  // KVM's debugfs names the thread of the vCPU.
+  tree.write('sys/kernel/debug/kvm/10-10/vcpu0/pid', '11\n');
+  const folder = `sys/fs/cgroup/cpu${pod}`;
+  tree.write(`${folder}/cpu.cfs_quota_us`, '200000\n');
+  tree.write(`${folder}/cpu.cfs_period_us`, '100000\n');
+  tree.write(`${folder}/cpu.stat`, 'nr_periods 10\nnr_throttled 4\nthrottled_time 1500000000\n');
+  const { scrape } = await exporterOf(context, tree);
+  const samples = await scrape();
+  assert.deepEqual(throttled(samples), { vm: 1.5 });
+  assert.equal(sample(samples, 'kvm_vm_quota_seconds', { ...VM, group: 'vm' }), 0.2);
+});
+
 test('what happens in a cgroup of several VMs is shown under its path, and its pressure is of neither', async (context) => {
   const tree = withVm(context, '0::/user.slice\n');
   for (const [pid, name] of [

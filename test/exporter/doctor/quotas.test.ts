@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { quotaLines, quotasOf } from '../../../exporter/doctor/quotas.ts';
-import type { Vm } from '../../../exporter/model/vm.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
+import { inventoryVm } from '../../../testing/inventory-vm.ts';
 
-const WEB = { key: '10:1', pid: 10, label: 'web' } as Vm;
+const WEB = inventoryVm(10);
 
 test('the quotas of a VM are read now, each with what it did', (context) => {
   const { host, write } = hostTree(context);

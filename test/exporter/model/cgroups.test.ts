@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cgroupsOf } from '../../../exporter/model/cgroups.ts';
+import { cgroupsOf, cgroupsOfVm } from '../../../exporter/model/cgroups.ts';
 
 test('cgroups of a VM by manager, innermost first', () => {
   const named = (path: string): string[] =>
@@ -32,4 +32,20 @@ test('parts are in the folder of the cgroup that libvirt gives to the main threa
   assert.equal(cgroupsOf('/machine.slice/m.scope/libvirt/emulator').parts, '/machine.slice/m.scope/libvirt');
   assert.equal(cgroupsOf('/machine/q/vcpu3').parts, '/machine/q');
   assert.equal(cgroupsOf('/qemu.slice/100.scope').parts, undefined);
+});
+
+test('vCPUs in another cgroup than the main thread: `vm` is that of the vCPUs, unless it is below', () => {
+  const named = (main: string, vcpu?: string): string[] =>
+    cgroupsOfVm(main, vcpu).groups.map(({ group, path }) => (group === path ? path : `${group} ${path}`));
+  const [overhead, pod] = ['/kata_overhead/kubepods/pod1/kata_1', '/kubepods/pod1/kata_1'];
+  assert.deepEqual(named(overhead, pod).slice(0, 4), [`vm ${pod}`, '/kubepods/pod1', '/kubepods', overhead]);
+  assert.deepEqual(named(overhead).at(0), `vm ${overhead}`);
+  assert.deepEqual(named('/', pod).at(0), `vm ${pod}`);
+  assert.deepEqual(named('/fc/1', '/fc/1/vcpus'), ['/fc/1/vcpus', 'vm /fc/1', '/fc']);
+  for (const [main, vcpu] of [
+    ['/machine.slice/m.scope/libvirt/emulator', '/machine.slice/m.scope/libvirt/vcpu0'],
+    ['/kubepods/pod1/cri-1.scope/housekeeping', '/kubepods/pod1/cri-1.scope'],
+    ['/qemu.slice/100.scope', '/qemu.slice/100.scope'],
+  ] as const)
+    assert.deepEqual(cgroupsOfVm(main, vcpu), cgroupsOf(main), main);
 });

@@ -58,6 +58,9 @@ test('each VMM has its own thread names', () => {
   assert.equal(of('crosvm', 'crosvm_vcpu0'), 'vcpu vcpu0');
   assert.equal(of('kvmtool', 'kvm-vcpu-7'), 'vcpu vcpu7');
   assert.equal(of('kvmtool', 'virtio-blk-io'), 'iothread iothread:virtio-blk-io');
+  assert.equal(of('crosvm', 'virtio_blk'), 'iothread iothread:virtio_blk');
+  assert.equal(of('other', 'block worker'), 'iothread iothread:block worker', 'libkrun');
+  assert.equal(of('other', 'fs worker'), 'other other');
 });
 
 test('an unknown VMM may use any of these names, a known one only its own', () => {
