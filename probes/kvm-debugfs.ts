@@ -32,10 +32,12 @@ export interface KvmStatisticFile {
 const DIRECTORY = /^(\d{1,10})-(\d{1,10})$/;
 const VCPU = /^vcpu(\d{1,5})$/;
 /**
- * Not statistics: debugfs shows only bucket 0 of a histogram; mmu_rmaps_stat and arm64's idregs are tables;
- * arm64's stage2_* walk the guest's page tables.
+ * Not statistics: debugfs shows only bucket 0 of a histogram; mmu_rmaps_stat, arm64's idregs and POWER's xive and xics are
+ * tables; arm64's stage2_* walk the guest's page tables.
  */
-const NOT_A_STATISTIC = /_hist$|^mmu_rmaps_stat$|^stage2_|^(idregs|resx|ipa_range)$/;
+const NOT_A_STATISTIC = /_hist$|^mmu_rmaps_stat$|^stage2_|^(idregs|resx|ipa_range|xive|xics)$/;
+/** Every user may read a statistic. POWER's htab and radix, which walk page tables, are for root. */
+const READABLE = 0o004;
 const STATISTIC_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 function root(host: Host): string {
@@ -66,7 +68,8 @@ export function readKvmDebugfsContent(host: Host, directory: string): KvmDebugfs
     if (vcpu !== null) vcpus.push(Number(vcpu[1]));
     else if (STATISTIC_NAME.test(name) && !NOT_A_STATISTIC.test(name)) {
       const file = [path, name].join('/');
-      statistics.push({ name, path: file, readOnly: (host.stat(file).mode & 0o222) === 0 });
+      const { mode } = host.stat(file);
+      if ((mode & READABLE) !== 0) statistics.push({ name, path: file, readOnly: (mode & 0o222) === 0 });
     }
   }
   statistics.sort((a, b) => (a.name < b.name ? -1 : 1));

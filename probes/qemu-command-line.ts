@@ -1,4 +1,4 @@
-import { type Options, PLAIN, type QemuOption } from './qemu-options.ts';
+import { flag, keyval, type Options, PLAIN, type QemuOption } from './qemu-options.ts';
 
 /** Identity from QEMU's options. Untrusted: the user who starts QEMU chooses them. */
 export interface QemuIdentity {
@@ -73,19 +73,25 @@ function accelsOf(all: readonly QemuOption[], machine: Options): string[] {
 
 /** The option of a monitor may precede the option of its socket. */
 function monitorsOf(all: readonly QemuOption[]): string[] {
-  const sockets = new Map<string, string>();
+  const sockets = new Map<string, string | undefined>();
   for (const { name, options } of all) {
-    const path = options.get('path');
-    if (name === 'chardev' && options.get('backend') === 'socket' && path !== undefined)
-      sockets.set(options.get('id') ?? '', path);
+    if (name === 'chardev' && options.get('backend') === 'socket')
+      sockets.set(options.get('id') ?? '', listeningPath(options));
   }
   return all.flatMap(({ name, options }) => {
     if (name === 'qmp' || name === 'qmp-pretty') {
-      return unixPath(options.get(PLAIN)) ?? [];
+      const [, socket] = /^unix:(.*)$/s.exec(options.get(PLAIN) ?? '') ?? [];
+      return (socket === undefined ? undefined : listeningPath(keyval(socket, 'path'))) ?? [];
     }
     if (name !== 'mon' || options.get('mode') !== 'control') return [];
     return sockets.get(options.get('chardev') ?? '') ?? [];
   });
+}
+
+/** Path of a socket on which QEMU listens: Proxmox VE has another monitor that connects to its event daemon. */
+function listeningPath(socket: Options): string | undefined {
+  const isPath = flag(socket, 'server') === true && flag(socket, 'abstract') !== true;
+  return isPath ? socket.get('path') : undefined;
 }
 
 /** @example unixPath('unix:/run/a,,b.sock,server=on') // '/run/a,b.sock' */

@@ -70,6 +70,8 @@ const DRIVES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   pflash: { if: 'pflash' },
   sd: { if: 'sd' },
 };
+/** Options that may be JSON. A name may begin with a brace. */
+const JSON_OPTIONS = new Set(['blockdev', 'chardev', 'device', 'netdev', 'object']);
 const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
@@ -102,15 +104,16 @@ export function parseQemuOptions(argv: readonly string[]): { options: QemuOption
     const value = argv[i] ?? '';
     if (drive !== undefined)
       add({ name: 'drive', options: new Map(Object.entries({ file: value, ...drive })) });
-    else
-      add({ name, options: implied === undefined ? new Map([[PLAIN, value]]) : optionMap(value, implied) });
+    else if (implied === undefined) add({ name, options: new Map([[PLAIN, value]]) });
+    else {
+      const isJson = JSON_OPTIONS.has(name) && value.startsWith('{');
+      add({ name, options: isJson ? jsonOptions(value) : keyval(value, implied) });
+    }
   }
   return { options, dropped };
 }
 
-/** Parses both syntaxes of QEMU's options. @param implied key of a first value without `=` */
-function optionMap(text: string, implied: string): Options {
-  if (!text.startsWith('{')) return keyval(text, implied);
+function jsonOptions(text: string): Options {
   const map = new Map<string, string>();
   try {
     flatten(JSON.parse(text), '', 0, map);

@@ -118,11 +118,11 @@ function nameOf(
   pid: number,
 ): string {
   const [file] = files;
-  if (name === undefined) return firstName(truncateUuid(uuid), file, monitors[0], ownPath, String(pid));
   // LXD and Incus keep the configuration of instance v1 of project blue in a directory blue_v1. Instance
   // names are unique only within a project.
-  const folder = file === undefined ? '' : basename(dirname(file));
-  return firstName(folder.endsWith(`_${name}`) ? folder : name, String(pid));
+  const folder = name === undefined || file === undefined ? '' : basename(dirname(file));
+  const unique = folder.endsWith(`_${name}`) ? folder : name;
+  return firstName(unique, truncateUuid(uuid), file, monitors[0], ownPath, String(pid));
 }
 
 function firstName(...names: readonly (string | undefined)[]): string {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
 import { SourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
@@ -51,6 +52,18 @@ test('on arm64, page tables and register tables are not read', (context) => {
   const { statistics } = readKvmDebugfsContent(host, '7-9');
   assert.deepEqual(
     statistics.map(({ name }) => name),
+    ['exits'],
+  );
+});
+
+test("on POWER, tables of interrupts and of the guest's pages are not read", (context) => {
+  const { folder, host, write } = hostTree(context);
+  const vm = 'sys/kernel/debug/kvm/7-9';
+  for (const name of ['exits', 'htab', 'radix', 'xics', 'xive']) write(`${vm}/${name}`, '1\n');
+  // arch/powerpc/kvm/book3s_64_mmu_hv.c, book3s_64_mmu_radix.c.
+  for (const name of ['htab', 'radix']) chmodSync(`${folder}/${vm}/${name}`, 0o400);
+  assert.deepEqual(
+    readKvmDebugfsContent(host, '7-9').statistics.map(({ name }) => name),
     ['exits'],
   );
 });

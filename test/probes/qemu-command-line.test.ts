@@ -90,6 +90,28 @@ test('the sockets of QMP monitors are found in both spellings', () => {
   assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=control'), ['/run/a,b.sock']);
   assert.deepEqual(monitors(...chardev, '-mon', 'chardev=m0,mode=readline'), []);
   assert.deepEqual(monitors('-qmp', 'tcp:localhost:4444', '-mon', 'chardev=x,mode=control'), []);
+  assert.deepEqual(monitors('-qmp', 'unix:/run/a,,b.sock,server,nowait'), ['/run/a,b.sock']);
+});
+
+test('a monitor that connects to another program, or without a path, cannot be used', () => {
+  const monitors = (...options: string[]) => of(['qemu', ...options]).monitors;
+  // Proxmox VE has both.
+  const own = [
+    '-chardev',
+    'socket,id=qmp,path=/run/100.qmp,server=on,wait=off',
+    '-mon',
+    'chardev=qmp,mode=control',
+  ];
+  const events = [
+    '-chardev',
+    'socket,id=e,path=/run/qmeventd.sock,reconnect=5',
+    '-mon',
+    'chardev=e,mode=control',
+  ];
+  assert.deepEqual(monitors(...events, ...own), ['/run/100.qmp']);
+  assert.deepEqual(monitors('-qmp', 'unix:/run/client.sock'), []);
+  const abstract = 'socket,id=a,path=name,abstract=on,server=on';
+  assert.deepEqual(monitors('-chardev', abstract, '-mon', 'chardev=a,mode=control'), []);
 });
 
 test('a value that looks like an option is a value', () => {
@@ -130,7 +152,7 @@ test('the UUID of SMBIOS is that of the VM; the last one holds', () => {
 });
 
 test('a monitor may come before its socket', () => {
-  const options = ['-mon', 'chardev=m,mode=control', '-chardev', 'socket,id=m,path=/run/m'];
+  const options = ['-mon', 'chardev=m,mode=control', '-chardev', 'socket,id=m,path=/run/m,server=on'];
   assert.deepEqual(of(['qemu', ...options]).monitors, ['/run/m']);
 });
 

@@ -60,6 +60,13 @@ test("the guest's kernel command line is no option of QEMU", () => {
   );
 });
 
+test('a name that begins with a brace is no JSON', () => {
+  assert.deepEqual(parsed('-name', '{prod} web,debug-threads=on'), [
+    ['name', { guest: '{prod} web', 'debug-threads': 'on' }],
+  ]);
+  assert.deepEqual(parsed('-name', '{"a":1}'), [['name', { guest: '{"a":1}' }]]);
+});
+
 test('a flag takes no value, and other options are passed over', () => {
   for (const name of ['daemonize', 'enable-kvm', 'h', 'help', 'version'])
     assert.deepEqual(parsed(`-${name}`, '-name', 'a'), [[name, {}], ['name', { guest: 'a' }]], name); // biome-ignore format: pairs

@@ -103,7 +103,7 @@ test('without a name a VM is called by its UUID, its configuration file, its mon
   assert.equal((await qemu(context, '-pidfile', '/run/web.pid', '-monitor', 'stdio'))?.name, '/run/web.pid');
   assert.equal((await qemu(context, '-avd', 'Pixel_5', ...monitor))?.name, 'Pixel_5');
   assert.equal((await qemu(context, '-m', '64'))?.name, '10');
-  assert.equal((await qemu(context, '-name', ' ', '-uuid', UUID))?.name, '10', 'an empty name is a name');
+  assert.equal((await qemu(context, '-name', ' ', '-uuid', UUID))?.name, UUID, 'an empty name is none');
 });
 
 test('an instance of LXD or Incus has the name of its project in its name', async (context) => {
