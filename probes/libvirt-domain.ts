@@ -15,6 +15,8 @@ export interface LibvirtPins {
 export interface LibvirtDisk {
   /** `vda`, `sda`. */
   readonly target: string;
+  /** What it is on: `file`, `block`, `network`, `nvme`, `vhostuser`, ... */
+  readonly type: string | undefined;
   readonly iothread: number | undefined;
   /** IOThreads of its queues, libvirt 10 and newer. IOThreads without queues get the queues round-robin. */
   readonly iothreads: readonly { readonly id: number; readonly queues: readonly number[] }[];
@@ -119,6 +121,7 @@ function disk(element: Element): LibvirtDisk {
   const source = object(element['source']);
   return {
     target: word(object(element['target'])['@dev']) ?? '',
+    type: word(element['@type']),
     iothread: number(driver['@iothread']),
     iothreads: list(object(driver['iothreads'])['iothread']).flatMap((thread) => {
       const id = number(thread['@id']);

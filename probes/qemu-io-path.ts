@@ -106,6 +106,11 @@ export function signsOfDriver(driver: string): QemuIoSign[] {
   return DEVICES.flatMap(([pattern, sign]) => (pattern.test(driver) ? [sign] : []));
 }
 
+/** Of a block node as a monitor reports it: a file name, an address, or all options as JSON. */
+export function signsOfFile(file: string): QemuIoSign[] {
+  return signsOfNode(new Map([['file', file]]));
+}
+
 function signsOfNode(options: Options): QemuIoSign[] {
   return driversOf(options).flatMap((driver): QemuIoSign[] => {
     if (driver === 'nvme-io_uring') return ['io_uring_passthrough'];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { FilesByUse } from './qemu-files.ts';
+import { type QemuIoSign, signsOfFile } from './qemu-io-path.ts';
 import type { QmpConnection } from './qmp-connection.ts';
 import { unexpected } from './qmp-unexpected.ts';
 
@@ -72,13 +73,21 @@ const FIRMWARE_DRIVE = /^(?:drive-)?pflash\d$/;
 const OF_BOARD = /^\/machine\/unattached\//;
 
 export function filesOfBlocks(blocks: readonly QmpBlock[]): FilesByUse {
-  const isOther = ({ qdev, device, removable }: QmpBlock): boolean =>
-    removable || FIRMWARE.test(qdev) || (OF_BOARD.test(qdev) && FIRMWARE_DRIVE.test(device));
   const files = (some: readonly QmpBlock[]): string[] => some.map(({ file }) => file);
-  return {
-    disks: files(blocks.filter((block) => !isOther(block) && !OF_BOARD.test(block.qdev))),
-    others: files(blocks.filter(isOther)),
-  };
+  return { disks: files(blocks.filter(isDisk)), others: files(blocks.filter(isOther)) };
+}
+
+/** Whether the host sees the I/O of the disks: one that was plugged in later is not on the command line. */
+export function signsOfBlocks(blocks: readonly QmpBlock[]): QemuIoSign[] {
+  return blocks.filter(isDisk).flatMap(({ file }) => signsOfFile(file));
+}
+
+function isOther({ qdev, device, removable }: QmpBlock): boolean {
+  return removable || FIRMWARE.test(qdev) || (OF_BOARD.test(qdev) && FIRMWARE_DRIVE.test(device));
+}
+
+function isDisk(block: QmpBlock): boolean {
+  return !isOther(block) && !OF_BOARD.test(block.qdev);
 }
 
 export async function readBlock(qmp: QmpConnection, timeoutMs: number): Promise<QmpBlock[]> {

@@ -8,7 +8,10 @@ import type { KernelFacts } from './vm-statistics.ts';
  */
 export type Visibility = ReadonlyMap<Sight, readonly Hider[]>;
 
-export type VisibilityFacts = Pick<Vm, 'accel' | 'confidential' | 'ioPath' | 'monitorSigns' | 'passthrough'>;
+export type VisibilityFacts = Pick<
+  Vm,
+  'accel' | 'confidential' | 'ioPath' | 'libvirtDisks' | 'monitorSigns' | 'passthrough'
+>;
 
 /** What depends on the VM's devices. */
 const OF_DEVICES: readonly Sight[] = ['io', 'block', 'kicks', 'queues', 'interrupts'];
@@ -17,6 +20,14 @@ const STORAGE = 0x01;
 /** Where QEMU opens a descriptor that libvirt passes with -add-fd. */
 const FDSET = '/dev/fdset/';
 const CONFIDENTIAL_TYPES = ['sev', 'sev_es', 'sev_snp', 'tdx'] as const;
+
+/** By the type of a disk of libvirt, which may have been plugged in later. */
+const LIBVIRT_DISKS: Readonly<Record<string, Hider>> = {
+  network: 'user_space_driver',
+  nvme: 'user_space_driver',
+  vhostuser: 'vhost_user',
+  vhostvdpa: 'user_space_driver',
+};
 
 /** @param kernel as KVM reports it; undefined without BPF */
 export function visibilityOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Visibility {
@@ -37,6 +48,10 @@ export function hiderOf(visibility: Visibility, sight: Sight): Hider | undefined
 
 function hidersOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Hider[] {
   const found = new Set<Hider>([...(vm.ioPath?.signs ?? []), ...(vm.monitorSigns ?? [])]);
+  for (const { type = '' } of vm.libvirtDisks ?? []) {
+    const hider = Object.hasOwn(LIBVIRT_DISKS, type) ? LIBVIRT_DISKS[type] : undefined;
+    if (hider !== undefined) found.add(hider);
+  }
   if (vm.accel === 'tcg') found.add('tcg');
   for (const hider of ofDescriptors(vm)) found.add(hider);
   const type = confidentialOf(vm, kernel);

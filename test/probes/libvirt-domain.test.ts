@@ -127,7 +127,7 @@ test('a mask of 512 CPUs on 200 vCPUs is one list', () => {
 
 test('disks of a real domain have queues, cache, I/O engine and IOThread', () => {
   const none = { iothread: undefined, iothreads: [], queues: undefined, cache: undefined, io: undefined };
-  const image = (name: string) => ({ source: `/var/lib/libvirt/images/${name}.img` });
+  const image = (name: string) => ({ type: 'file', source: `/var/lib/libvirt/images/${name}.img` });
   assert.deepEqual(parseDomstatus(REAL).disks, [
     { ...none, target: 'hda', ...image('boot') },
     { ...none, target: 'vda', iothread: 1, queues: 2, cache: 'none', io: 'native', ...image('a') },

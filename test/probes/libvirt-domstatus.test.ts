@@ -38,6 +38,7 @@ test('a running domain is read', () => {
     disks: [
       {
         target: 'vda',
+        type: 'block',
         iothread: 1,
         iothreads: [],
         queues: 2,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SourceError } from '../../probes/errors.ts';
-import { filesOfBlocks, parseBlock } from '../../probes/qmp-block.ts';
+import { filesOfBlocks, parseBlock, signsOfBlocks } from '../../probes/qmp-block.ts';
 import { parseBlockstats } from '../../probes/qmp-blockstats.ts';
 import { parseCpus } from '../../probes/qmp-cpus.ts';
 import { parseIothreads } from '../../probes/qmp-iothreads.ts';
@@ -179,6 +179,28 @@ test('query-block: firmware, CD-ROMs and floppies are no disks', () => {
   const at = (qdev: string) => filesOfBlocks(blocks.slice(4).map((block) => ({ ...block, qdev })));
   assert.deepEqual(at('/machine/virt.flash1').others, ['/d.img']);
   assert.deepEqual(at('/machine/peripheral/system.flash0/virtio-backend').disks, ['/d.img']);
+});
+
+test('query-block: a disk that was plugged in later may bypass the block layer; its CD-ROM hides nothing', () => {
+  const block = (file: string, removable = false) => ({
+    removable,
+    qdev: 'vda',
+    inserted: { 'node-name': 'n', drv: 'raw', file },
+  });
+  const signs = (...blocks: object[]) => [...new Set(signsOfBlocks(parseBlock(blocks)))];
+  // QEMU 7.2: a node over nbd, and a filter over it.
+  const throttle = {
+    'throttle-group': 't',
+    driver: 'throttle',
+    file: { 'server.path': '/run/nbd.sock', driver: 'nbd', export: 'e', 'server.type': 'unix' },
+  };
+  for (const file of [
+    'nbd+unix:///e?socket=/run/nbd.sock',
+    `json:${JSON.stringify(throttle)}`,
+    'rbd:volumes/volume-1:id=cinder',
+  ])
+    assert.deepEqual(signs(block(file)), ['user_space_driver'], file);
+  assert.deepEqual(signs(block('/dev/vg/nbd'), block('https://host/x.iso', true)), []);
 });
 
 test('query-block: before QEMU 4.0 only the name of the drive shows firmware', () => {

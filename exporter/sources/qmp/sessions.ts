@@ -4,7 +4,7 @@ import type { Host } from '../../../probes/host.ts';
 import { inTime } from '../../../probes/in-time.ts';
 import { livesOn } from '../../../probes/proc-task-stat.ts';
 import { signsOfDriver } from '../../../probes/qemu-io-path.ts';
-import { filesOfBlocks } from '../../../probes/qmp-block.ts';
+import { filesOfBlocks, signsOfBlocks } from '../../../probes/qmp-block.ts';
 import type { RemoteResult } from '../../model/remote.ts';
 import type { MonitorHints, Vm } from '../../model/vm.ts';
 import type { Storage, VmStatistics } from '../../model/vm-statistics.ts';
@@ -205,6 +205,6 @@ function hints({ cpus, iothreads, blocks, driversWithoutBlock }: Facts): Monitor
     vcpus: new Map(cpus.map(({ threadId, index }) => [threadId, index])),
     iothreads: new Map(iothreads.map(({ threadId, id }) => [threadId, id])),
     files: filesOfBlocks(blocks),
-    signs: new Set(driversWithoutBlock.flatMap(signsOfDriver)),
+    signs: new Set([...driversWithoutBlock.flatMap(signsOfDriver), ...signsOfBlocks(blocks)]),
   };
 }

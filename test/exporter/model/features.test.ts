@@ -47,6 +47,7 @@ function commandLine(...options: string[]): Partial<FeatureInput> {
 
 function libvirtDisk(more: Partial<LibvirtDisk>): LibvirtDisk {
   const unsaid = {
+    type: undefined,
     iothread: undefined,
     queues: undefined,
     cache: undefined,

@@ -10,6 +10,7 @@ import {
 } from '../../../exporter/model/visibility-in-words.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
 import type { KernelFacts } from '../../../exporter/model/vm-statistics.ts';
+import type { LibvirtDisk } from '../../../probes/libvirt-domain.ts';
 import type { QemuIoPath, QemuIoSign } from '../../../probes/qemu-io-path.ts';
 import { inventoryVm } from '../../../testing/inventory-vm.ts';
 
@@ -62,6 +63,14 @@ test("an NVMe device of QEMU's own block driver is not the guest's", () => {
   assert.deepEqual(hidden({ ioPath, passthrough: { ...NOTHING, vfio: [NVME] } }), [
     'block: user_space_driver',
   ]);
+});
+
+test("a disk of libvirt on the network, which may have been plugged in later, is not in the host's block layer", () => {
+  const disk = (type: string | undefined) => ({ type, target: 'vdb' }) as LibvirtDisk;
+  const of = (...types: (string | undefined)[]) => hidden({ libvirtDisks: types.map(disk) });
+  assert.deepEqual(of('file', 'block', 'volume', 'constructor', undefined), []);
+  assert.deepEqual(of('file', 'network'), ['block: user_space_driver']);
+  assert.deepEqual(of('vhostuser'), ['io: vhost_user', 'block: vhost_user']);
 });
 
 test('vDPA, vhost-scsi and NVMe character devices, by their descriptors', () => {
