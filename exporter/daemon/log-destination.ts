@@ -8,6 +8,7 @@ export interface LogDestination {
   end(withinMs: number): Promise<void>;
 }
 
+const NEWLINE = 0x0a;
 /** Bytes buffered for a slow reader. Further lines are dropped. */
 const MAX_PENDING = 256 * 1024;
 
@@ -49,14 +50,19 @@ function toPipe(fd: number, onDropped: (lines: number) => void): LogDestination 
 }
 
 function toFile(fd: number, onDropped: (lines: number) => void): LogDestination {
+  /** The disk became full within a line: the next one must not continue it. */
+  let isTorn = false;
   return {
     write(text) {
+      const line = Buffer.from(isTorn ? `\n${text}` : text);
+      let written = 0;
       try {
-        writeSync(fd, text);
+        written = writeSync(fd, line);
       } catch {
         // For example because the disk is full.
-        onDropped(1);
       }
+      if (written > 0) isTorn = line[written - 1] !== NEWLINE;
+      if (written < line.length) onDropped(1);
     },
     end: () => Promise.resolve(),
   };

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { constants, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { logDestination } from '../../../exporter/daemon/log-destination.ts';
 import { temporaryFolder } from '../../../testing/folder.ts';
+import { has } from '../../../testing/tools.ts';
 
 const LINE = `${'x'.repeat(99)}\n`;
 
@@ -81,4 +82,32 @@ test('a full disk costs lines and nothing else', () => {
   });
   log.write('a\n');
   assert.equal(dropped, 1);
+});
+
+test('a line that a full disk cut is counted, and the next one begins on a line of its own', (context) => {
+  // Before the folder is removed.
+  let folder = '';
+  context.after(() => void spawnSync('umount', ['--lazy', folder]));
+  folder = folderOf(context);
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'kt-log', folder]);
+  if (!has(context, mount.status === 0, 'mounting a tmpfs needs CAP_SYS_ADMIN')) return;
+  const file = join(folder, 'log');
+  const fd = openSync(file, 'a');
+  context.after(() => closeSync(fd));
+  let dropped = 0;
+  const log = logDestination(fd, (lines) => {
+    dropped += lines;
+  });
+  const written = 45;
+  for (let i = 0; i < written; i++) log.write(LINE);
+  const whole = Math.floor(4096 / LINE.length);
+  assert.equal(dropped, written - whole);
+  // As logrotate's copytruncate does.
+  const cut = readFileSync(file, 'latin1').slice(whole * LINE.length);
+  writeFileSync(file, cut);
+  log.write('after\n');
+  assert.equal(readFileSync(file, 'latin1'), `${cut}\nafter\n`);
+  log.write('the next\n');
+  assert.match(readFileSync(file, 'latin1'), /\nafter\nthe next\n$/);
+  assert.equal(dropped, written - whole);
 });
