@@ -33,16 +33,16 @@ export function cpuState(ioPathCpus: IoPathCpus): Collector {
     async collect(collection, report) {
       const { host, families, yieldIfDue } = collection;
       turns.begin();
-      const { roles, owners } = await ioPathCpus.of(collection);
+      const { roles, owners, known } = await ioPathCpus.of(collection);
       const used = [...owners.keys()].sort((a, b) => a - b);
-      for (const known of [policies, idleStates])
-        for (const cpu of known.keys()) if (!owners.has(cpu)) known.delete(cpu);
+      for (const read of [policies, idleStates])
+        for (const cpu of read.keys()) if (!owners.has(cpu)) read.delete(cpu);
       const frequencies = new Map<number, number>();
       for (const cpu of used) {
         await yieldIfDue();
         guarded(`cpu${cpu}/cpufreq`, report, () => readFrequency(host, cpu, frequencies));
       }
-      credits.keep(new Set(roles.map(({ key }) => key)), new Set(used));
+      credits.keep(known, new Set(used));
       const from = nextIdle < used.length ? nextIdle : 0;
       nextIdle = from + IDLE_CPUS;
       for (const cpu of used.slice(from, nextIdle)) {

@@ -100,11 +100,11 @@ function addCounts(
 
 function addRoles(
   families: Families,
-  { roles, owners }: CpuUsers,
+  { roles, owners, known }: CpuUsers,
   byCpu: Found['byCpu'],
   credits: CpuCredits,
 ): void {
-  credits.keep(new Set(roles.map(({ key }) => key)), new Set(owners.keys()));
+  credits.keep(known, new Set(owners.keys()));
   for (const [cpu, keys] of owners) {
     const counts = new Map([...byCpu].map(([kind, sums]) => [kind, sums[cpu] ?? 0]));
     credits.take(cpu, keys, counts);

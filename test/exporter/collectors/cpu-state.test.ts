@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type HostTree, hostTree } from '../../../testing/host-tree.ts';
 import { exporterOf } from '../../../testing/in-process.ts';
 import { type Samples, sample, series } from '../../../testing/metrics.ts';
+import { assertNoneFalls } from '../../../testing/never-falls.ts';
 import { qemuProcess } from '../../../testing/qemu-process.ts';
 
 const VCPU = { vm: 'web', role: 'vcpu' };
@@ -114,6 +115,34 @@ test('interrupts that land on the CPUs of a VM, by kind; those elsewhere are not
   assert.deepEqual([of(wrapped, 'device'), of(wrapped, 'timer')], [60, 0]);
   write(160, 9);
   assert.equal(of(await scrape(), 'timer'), 10);
+});
+
+test('a VM whose threads cannot be read for a while keeps its counters', async (context) => {
+  const tree = withVm(context);
+  const interrupts = (device: number): void =>
+    tree.write('proc/interrupts', `       CPU0 CPU2\n 29:   0  ${device}  PCI-MSI 16385-edge  eth0\n`);
+  const at = (seconds: number): void => {
+    tree.write('proc/uptime', `${seconds}.00 0.00\n`);
+    writeIdle(tree, 2, seconds * 500_000);
+    interrupts(seconds);
+  };
+  at(1000);
+  const { scrape } = await exporterOf(context, tree);
+  await scrape();
+  at(1010);
+  const before = await scrape();
+  const threads = join(tree.folder, 'proc/10/task');
+  renameSync(threads, `${threads}.away`);
+  at(1020);
+  await scrape();
+  renameSync(`${threads}.away`, threads);
+  at(1030);
+  const now = await scrape();
+  assertNoneFalls(before, now, 'after the gap');
+  for (const name of ['kvm_vm_cpu_observed_seconds_total', 'kvm_vm_cpu_idle_seconds_total'])
+    assert.equal(series(now, name, VCPU).length, 1, name);
+  assert.equal(sample(now, 'kvm_vm_cpu_observed_seconds_total', VCPU), 10);
+  assert.equal(sample(now, 'kvm_vm_cpu_interrupts_total', { ...VCPU, type: 'device' }), 10);
 });
 
 test('policy and priority, isolation, uclamp and a BPF scheduler, by VM and role', async (context) => {
