@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/maps.ts';
 import { flag, type Options } from './qemu-options.ts';
 
 /** Backend of a disk, as far as the command line shows it. */
@@ -15,7 +16,8 @@ const MAX_LAYERS = 16;
 /** The block nodes of the command line, by the name that a device uses for them. */
 export class QemuNodes {
   readonly #nodes = new Map<string, Options>();
-  readonly #units = new Map<string, Set<string>>();
+  /** Units by interface, and from where on to look for a free one. */
+  readonly #units = new Map<string, { readonly taken: Set<string>; next: number }>();
 
   /** Adds a `-blockdev`. */
   add(node: Options): void {
@@ -29,11 +31,11 @@ export class QemuNodes {
    * @returns the name
    */
   addDrive(drive: Options, kind: string): string {
-    const taken = this.#units.get(kind) ?? new Set();
-    this.#units.set(kind, taken);
-    let unit = drive.get('index') ?? drive.get('unit');
-    for (let free = 0; unit === undefined; free++) if (!taken.has(String(free))) unit = String(free);
-    taken.add(unit);
+    const units = getOrInsert(this.#units, kind, () => ({ taken: new Set<string>(), next: 0 }));
+    const given = drive.get('index') ?? drive.get('unit');
+    if (given === undefined) while (units.taken.has(String(units.next))) units.next++;
+    const unit = given ?? String(units.next);
+    units.taken.add(unit);
     const name = drive.get('id') ?? `${kind}${unit}`;
     this.#nodes.set(drive.get('node-name') ?? name, drive);
     this.#nodes.set(name, drive);

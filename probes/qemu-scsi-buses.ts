@@ -23,17 +23,18 @@ export class ScsiBuses {
     const controllers: Options[] = [];
     let unnamed = 0;
     let areCertain = true;
+    let hasBridge = false;
     for (const device of devices) {
       const driver = device.get('driver') ?? '';
       if (CONTROLLER.test(driver)) {
         const id = device.get('id');
         this.#buses.set(id === undefined || id === '' ? `scsi.${unnamed++}` : `${id}.0`, device);
         controllers.push(device);
+        hasBridge ||= device.has('bus');
       } else if (DISK.test(driver)) {
         const bus = device.get('bus');
         // With bridges, QEMU searches the buses in another order.
-        if (bus === undefined && controllers.length > 1 && controllers.some((each) => each.has('bus')))
-          areCertain = false;
+        if (bus === undefined && controllers.length > 1 && hasBridge) areCertain = false;
         this.#put(device, bus === undefined ? controllers.at(-1) : this.#buses.get(bus));
       }
     }

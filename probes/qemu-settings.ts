@@ -6,6 +6,9 @@ const SET = /^([^.]{1,63})\.([^.]{1,63})\.([^=]{1,63})=(.*)$/s;
 /** `-global <driver>.<property>=<value>`: system/qdev-monitor.c qemu_global_option(). */
 const GLOBAL = /^([^.=]{1,63})\.([^=]{1,63})=(.*)$/s;
 
+/** For all devices together. A real command line has dozens; a hostile one may give thousands to each of thousands. */
+const MAX_DEFAULTS = 262_144;
+
 /**
  * Applies `-set`, which changes an option before it, and `-global`, which gives the devices of a driver a default.
  *
@@ -28,8 +31,11 @@ export function withSettings(all: readonly QemuOption[]): QemuOption[] {
     }
     return { name, options: values };
   });
+  let room = MAX_DEFAULTS;
   for (const { name, options: values } of options) {
     const own = name === 'device' ? defaults.get(values.get('driver') ?? '') : undefined;
+    room -= own?.size ?? 0;
+    if (room < 0) break;
     for (const [property, value] of own ?? []) if (!values.has(property)) values.set(property, value);
   }
   return options;

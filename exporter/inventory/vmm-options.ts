@@ -81,9 +81,9 @@ function confidentialOf(argv: readonly string[]): ConfidentialType | undefined {
   return types.find((type) => platform.some((values) => isOn(values.get(type))));
 }
 
-/** A VM without a kernel or firmware on the command line gets its devices by Cloud Hypervisor's API. */
+/** A VM without a kernel, firmware or IGVM file on the command line gets its devices by Cloud Hypervisor's API. */
 function ioPathOf(argv: readonly string[]): QemuIoPath | undefined {
-  if (!argv.some((argument) => /^--(?:kernel|firmware)(?:=|$)/.test(argument))) return undefined;
+  if (!argv.some((argument) => /^--(?:kernel|firmware|igvm)(?:=|$)/.test(argument))) return undefined;
   const signs = new Set<QemuIoSign>();
   const isVhostUser = valuesOf(argv, '--disk').some((value) => isOn(keyval(value, '').get('vhost_user')));
   if (isVhostUser) signs.add('vhost_user');

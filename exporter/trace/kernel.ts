@@ -29,7 +29,8 @@ function isAmd(host: Host): boolean {
   if (!has('kvm_amd')) return false;
   if (!has('kvm_intel')) return true;
   const cpu = ifThere(() => host.head(`${host.roots.procfs}/cpuinfo`, CPUINFO_HEAD)) ?? '';
-  return !/^vendor_id\s*: GenuineIntel$/m.test(cpu);
+  // Zhaoxin has VMX.
+  return /^vendor_id\s*: (?:AuthenticAMD|HygonGenuine)$/m.test(cpu);
 }
 
 function namesOf({ symbols }: EventFormat, isa: Isa): ReasonNames {

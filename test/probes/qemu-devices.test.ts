@@ -5,6 +5,7 @@ import { parseCmdline } from '../../probes/proc-pid-cmdline.ts';
 import { parseQemuDevices, type QemuDevices, type QemuStorage } from '../../probes/qemu-devices.ts';
 import { parseQemuOptions } from '../../probes/qemu-options.ts';
 import { captured } from '../../testing/captured.ts';
+import { cpuMs } from '../../testing/patience.ts';
 import { testRobustness } from './robustness.ts';
 
 const CAPTURED = captured('proc/244/cmdline');
@@ -300,6 +301,11 @@ testRobustness('parseQemuDevices, of a device,', (text) => parse('-device', text
   '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"a","vqs":[0,2]}],"drive":"d"}',
   'virtio-blk-pci,num-queues=4,id=vda',
 ]);
+
+test('thousands of drives without an id cost little', async () => {
+  const many = Array.from({ length: 8000 }, () => ['-drive', '/x,if=none']).flat();
+  assert.ok((await cpuMs(() => parse(...many))) < 1000);
+});
 
 test("a drive without an id gets QEMU's name: interface and unit", () => {
   const disks = (...options: string[]) =>

@@ -47,4 +47,8 @@ test('the given options do not change, and thousands of settings cost little', a
     ...['-device', `d,id=a${i}`, '-set', `device.a${i}.x=1`, '-global', `d.p${i % 3}=1`],
   ]);
   assert.ok((await cpuMs(() => withSettings(options(...many.flat())))) < 2000);
+  const hostile = Array.from({ length: 8000 }, (_, i) => ['-global', `d.p${i}=1`, '-device', 'd']);
+  const defaults = withSettings(options(...hostile.flat())).map(({ options: values }) => values.size);
+  // 8,000 devices with 8,000 properties each would fill the memory.
+  assert.ok(defaults.reduce((sum, size) => sum + size, 0) < 300_000);
 });

@@ -73,4 +73,7 @@ test('settings of Cloud Hypervisor that hide I/O, in each spelling of a boolean'
   assert.deepEqual(signs('--disk', 'path=/a,vhost_user=off', 'path=/b,vhost_user=false'), []);
   assert.equal(of('--platform', 'tdx=false').confidential, undefined);
   assert.deepEqual(signs('--disk', 'path=/a', '--user-device', 'socket=/nvme/cntrl'), ['vfio_user']);
+  const igvm = ['ch', '--igvm', '/guest.igvm', '--platform', 'sev_snp=on', '--disk', 'path=/a'];
+  assert.deepEqual(claimsOf('cloud-hypervisor', igvm).ioPath?.signs, new Set());
+  assert.equal(claimsOf('cloud-hypervisor', ['ch', '--api-socket', '/run/ch.sock']).ioPath, undefined);
 });

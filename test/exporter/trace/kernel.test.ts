@@ -69,6 +69,7 @@ for (const [vendor, isa] of [
   ['GenuineIntel', 'vmx'],
   ['AuthenticAMD', 'svm'],
   ['HygonGenuine', 'svm'],
+  ['CentaurHauls', 'vmx'],
 ] as const) {
   test(`if both modules are built in, a CPU of ${vendor} is ${isa}`, (context) => {
     const tree = hostTree(context);
