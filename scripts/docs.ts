@@ -13,33 +13,33 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   {
     title: 'Disks and IOThreads, as the VMM sees them',
     prefix: /^kvm_(vm_disk|iothread)_/,
-    text: "What the guest asked for, before the host's caches and merges. `disk` is the device's id in the guest, else the drive's or the node's name. Named like node_exporter's `node_disk_*`.",
+    text: "The guest's requests, before the host's caches and merges. `disk` is the id of the device, else the name of its drive or node. Named like node_exporter's `node_disk_*`.",
   },
   {
     title: 'Affinity, features and stages',
     prefix: /^kvm_(thread_affinity_|vm_(affinity|numa_local|io_completion|feature|stage|phase|queue_))/,
-    text: 'What should hold, what holds, and which stage of the methodology that makes: docs/sources.md has the kinds, the features and the rules.',
+    text: 'Expected and actual affinity, active features, and the resulting stage of the methodology. docs/sources.md has the kinds of drift, the features and the rules.',
   },
   {
     title: 'Trace events',
     prefix:
       /^kvm_(virtqueue_|vcpu_exits_by_reason|vm_(trace_|exits_by_reason|exit_duration|io_path|msi|block_request|lock_))/,
-    text: 'Counted in the kernel since the daemon started; which are there depends on `trace.sets` and on the backend. docs/sources.md says what each tracepoint means.',
+    text: 'Counted in the kernel since the daemon started. `trace.sets` and the backend decide which of them exist. docs/sources.md explains each tracepoint.',
   },
   {
     title: 'vCPUs',
     prefix: /^kvm_vcpu_/,
-    text: "KVM's statistics of each vCPU, by BPF, else from QEMU's monitor or libvirt; debugfs does not have them. By default the exits, interrupts and halts; `vcpu.statistics: all` gives every one of this list.",
+    text: "KVM's statistics of each vCPU, by BPF, else from QEMU's monitor or libvirt; debugfs does not have them. By default exits, interrupts and halts; `vcpu.statistics: all` exports the whole list.",
   },
   {
     title: 'CPU quotas and pressure',
     prefix: /^kvm_(vm_(throttled|quota|pressure)|host_pressure)_/,
-    text: 'What cgroups take from a VM, and how long it stalls. docs/sources.md says which cgroups count.',
+    text: 'The time that CPU quotas take from a VM, and its stall time. docs/sources.md explains which cgroups count.',
   },
   {
     title: 'CPUs of VMs',
     prefix: /^kvm_vm_(cpu|cpus|scheduled|uclamp|ext|forced)_?/,
-    text: 'The state of the CPUs on which vCPUs and I/O threads run, by VM and role and never by CPU. docs/sources.md says which CPUs count.',
+    text: 'The state of the CPUs on which vCPUs and I/O threads run, by VM and role, not by CPU. docs/sources.md explains which CPUs count.',
   },
   {
     title: 'Memory and migration',
@@ -49,12 +49,12 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   {
     title: 'VMs',
     prefix: /^kvm_vm_/,
-    text: 'Sums over a VM. `vm` is unique on the host; everything else about a VM is on `kvm_vm_info`, to be joined: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. Statistics of KVM that this list does not have yet come out as `kvm_vm_<statistic>_total` (or without `_total` for a value of the moment).',
+    text: 'Sums over a VM. `vm` is unique on the host; join `kvm_vm_info` for other properties: `kvm_vm_exits_total * on (vm) group_left (uuid) kvm_vm_info`. KVM statistics that this version does not know are exported as `kvm_vm_<statistic>_total` (gauges without `_total`).',
   },
   {
     title: 'Threads',
     prefix: /^kvm_thread_/,
-    text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Threads that come and go (`worker`, `io_worker`, `other`) and those that nothing identifies (`unknown`) are summed by role; the sums keep what ended threads had. The source is BPF, and /proc where BPF does not work: both give the same values.',
+    text: '`thread` is stable over restarts (`vcpu0`, `iothread:io0`, `vhost0`, `sqpoll0`, `emulator`, `monitor`), `role` groups it. Short-lived threads (`worker`, `io_worker`, `other`) and unidentified ones (`unknown`) are summed by role; the sums keep the counts of threads that ended. The source is BPF, else /proc; both have the same values.',
   },
   { title: 'Block devices', prefix: /^kvm_(block|nvme)_/, text: "Named like node_exporter's `node_disk_*`." },
   { title: 'Host', prefix: /^kvm_(cpu|host|sched_ext|interrupts|module|lockdown)/, text: '' },
@@ -65,9 +65,9 @@ const SUBJECTS: readonly { readonly title: string; readonly prefix: RegExp; read
   },
 ];
 
-const PROFILES_TEXT = `\`profile\` is the smallest \`--profile\` with the metric: \`minimal\` has what the rules need, \`standard\` what the dashboards and
-\`compare\` need too, \`full\` (the default) everything. Statistics of KVM that this version does not know are in \`full\`;
-\`process_*\` and \`nodejs_*\` are always there. docs/fleet.md has the number of series.
+const PROFILES_TEXT = `\`profile\` is the smallest \`--profile\` with the metric: \`minimal\` has the metrics of the rules, \`standard\` also those of the
+dashboards and \`compare\`, \`full\` (the default) all. KVM statistics that this version does not know are in \`full\`. Every profile has
+\`process_*\` and \`nodejs_*\`. docs/fleet.md has the number of series.
 `;
 
 /** Generates docs/metrics.md from the catalogue. */

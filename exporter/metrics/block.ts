@@ -1,8 +1,6 @@
 import { choice, counter, gauge, growth } from './definition.ts';
 
-const STAT = choice(
-  "a multipath disk's own, or the sum over its paths where the kernel does not count for it",
-);
+const STAT = choice('for a multipath disk its own counter, or the sum over its paths if the kernel has none');
 const TIME = growth(`of milliseconds modulo 2^32; ${STAT.how}`);
 
 const stat = (help: string) => counter(['device'], help, '/sys/block/<disk>/stat', STAT);

@@ -1,10 +1,10 @@
 import { counter, gauge, sum } from './definition.ts';
 
 const GROUP =
-  'group: vm, the parts that libvirt makes of it (vcpu0, iothread1, emulator), or the path of a cgroup above it';
+  'group: vm, a cgroup that libvirt makes below it (vcpu0, iothread1, emulator), or the path of a cgroup above it';
 const CPU_STAT = '/sys/fs/cgroup/**/cpu.stat';
 const CPU_MAX = '/sys/fs/cgroup/**/{cpu.max,cpu.cfs_quota_us}';
-const KEPT = sum('continues when the cgroup is made again or the VM moves to another one');
+const KEPT = sum('continues if the cgroup is created again or the VM moves to another one');
 
 export const cgroupMetrics = {
   kvm_vm_throttled_seconds_total: counter(

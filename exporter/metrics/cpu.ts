@@ -2,7 +2,7 @@ import { counter, gauge, sampled } from './definition.ts';
 
 const CPUS = 'the CPUs on which the threads of the role ran last';
 const CREDITED = sampled(
-  'what a CPU counts between two readings at both of which a thread of the role ran last on it; not of a CPU that a thread left',
+  'the growth of a CPU between two readings, if a thread of the role ran last on it at both',
 );
 
 export const cpuMetrics = {
@@ -23,12 +23,12 @@ export const cpuMetrics = {
   ),
   kvm_vm_cpu_frequency_limit_hertz: gauge(
     ['vm', 'role'],
-    `Most that the frequency policy allows to the slowest of ${CPUS}.`,
+    `Frequency limit of the policy of the slowest of ${CPUS}.`,
     '/sys/devices/system/cpu/cpu<n>/cpufreq/scaling_max_freq',
   ),
   kvm_vm_cpu_frequency_maximum_hertz: gauge(
     ['vm', 'role'],
-    `Most that the hardware can do on the slowest of ${CPUS}.`,
+    `Maximum hardware frequency of the slowest of ${CPUS}.`,
     '/sys/devices/system/cpu/cpu<n>/cpufreq/cpuinfo_max_freq',
   ),
   kvm_vm_cpu_governor_cpus: gauge(
@@ -50,7 +50,7 @@ export const cpuMetrics = {
   ),
   kvm_vm_cpu_interrupts_total: counter(
     ['vm', 'role', 'type'],
-    `Interrupts on ${CPUS}, for whatever they were. type: device (numbered lines), timer, ipi (RES, CAL, TLB, IPI), other (posted interrupts too).`,
+    `Interrupts on ${CPUS}, for the VM or not. type: device (numbered lines), timer, ipi (RES, CAL, TLB, IPI), other (posted interrupts too).`,
     '/proc/interrupts',
     CREDITED,
   ),
@@ -78,7 +78,7 @@ export const cpuMetrics = {
     ['vm', 'role'],
     "Time for which core scheduling left siblings of the threads' CPUs idle. Absent without CONFIG_SCHED_CORE or with kernel.sched_schedstats=0.",
     '/proc/<pid>/task/<tid>/sched',
-    { kind: 'sum', how: 'of the threads of the role: what one had stays after it ends' },
+    { kind: 'sum', how: 'over the threads of the role; it keeps the time of threads that ended' },
   ),
   kvm_host_cpus: gauge(
     ['kind'],

@@ -132,9 +132,9 @@ export function statisticMetric(
 /** One source per scrape. Another source may take over later. */
 const DERIVED = {
   vm: choice(
-    'sum over vCPUs if BPF, QEMU or libvirt reports it; continues with the growth of another source',
+    "sum over vCPUs if BPF, QEMU or libvirt reports it; after a change of the source it grows by the new source's growth",
   ),
-  vcpu: choice('continues with the growth of another source'),
+  vcpu: choice("after a change of the source it grows by the new source's growth"),
 };
 
 const SOURCES = {

@@ -20,14 +20,14 @@ export const memoryMetrics = {
   ),
   kvm_vm_memory_balloon_actual_bytes: gauge(
     ['vm'],
-    'Memory that the guest has: its size without what the balloon took. Absent without a balloon device.',
+    'Memory of the guest less its balloon. Absent without a balloon device.',
     'QMP query-balloon',
   ),
   kvm_vm_numa_pages_migrated_total: counter(
     ['vm'],
     'Pages that NUMA balancing moved to another node for vCPUs and I/O threads. Absent without CONFIG_NUMA_BALANCING.',
     '/proc/<pid>/task/<tid>/sched',
-    { kind: 'sum', how: 'of threads: what one had stays after it ends' },
+    { kind: 'sum', how: 'over threads; it keeps the counts of threads that ended' },
   ),
   kvm_vm_migration_info: gauge(
     ['vm', 'direction', 'status'],
@@ -36,7 +36,7 @@ export const memoryMetrics = {
   ),
   kvm_vm_migration_total_bytes: gauge(
     ['vm'],
-    'Memory to migrate. Only at the source of a live migration and while it runs, as all of these.',
+    'Memory to migrate. Like the other numbers of a migration, only at its source and while it runs.',
     MIGRATION,
   ),
   kvm_vm_migration_transferred_bytes: gauge(

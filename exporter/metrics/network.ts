@@ -2,7 +2,7 @@ import { counter } from './definition.ts';
 
 const TAPS = 'tap devices of the VM. direction: transmit (the guest sent), receive';
 const SOURCE = '/proc/<pid>/fdinfo/<fd>, /sys/class/net/<tap>/statistics';
-const KEPT = { kind: 'sum', how: 'of its tap devices: what one had stays after it is gone' } as const;
+const KEPT = { kind: 'sum', how: 'over its tap devices; it keeps the counts of removed ones' } as const;
 
 export const networkMetrics = {
   kvm_vm_network_bytes_total: counter(['vm', 'direction'], `Bytes through the ${TAPS}.`, SOURCE, KEPT),

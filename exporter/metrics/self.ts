@@ -18,7 +18,7 @@ export const selfMetrics = {
   ),
   kvm_telemetry_bpf_object_loaded: gauge(
     ['object'],
-    '1 if this BPF iterator is loaded into the kernel, 0 if it could not be loaded; it is tried again. Of `kvm-module` and `kvm` the first that loads is used. `kvm-telemetry doctor` gives the reason.',
+    '1 if this BPF iterator is loaded into the kernel, 0 if it could not be loaded (the exporter retries). Of `kvm-module` and `kvm` the first that loads is used. `kvm-telemetry doctor` prints the reason.',
     'exporter',
   ),
   kvm_telemetry_throttled_seconds_total: counter(
@@ -34,12 +34,12 @@ export const selfMetrics = {
   ),
   kvm_telemetry_series_dropped: gauge(
     [],
-    'Series left out of this scrape because of limits.maxSeries.',
+    'Series dropped from this scrape because of limits.maxSeries.',
     'exporter',
   ),
   kvm_telemetry_vm_series_dropped: gauge(
     ['vm'],
-    'Series of the VM left out of this scrape because the VM exceeds its share of limits.maxSeries. Only VMs with dropped series have this series.',
+    'Series of the VM dropped from this scrape because the VM exceeds its share of limits.maxSeries. Only VMs with dropped series have this series.',
     'exporter',
   ),
 } as const;

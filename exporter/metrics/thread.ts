@@ -1,7 +1,7 @@
 import { counter, difference, gauge, sampled, sum } from './definition.ts';
 
 const POOLED = sum(
-  'of threads that come and go, by role: what one had stays after it ends, and while it cannot be read',
+  'over the short-lived threads of a role; it keeps the counts of threads that ended or cannot be read',
 );
 
 export const threadMetrics = {
@@ -28,7 +28,7 @@ export const threadMetrics = {
     'CPU time by mode: guest, user (without guest) and system. For a vCPU, user and system are the overhead of virtualization.',
     'BPF, /proc/<pid>/task/<tid>/stat',
     difference(
-      'user is utime less guest time, and never falls: guest gets what is left; the three add up to the run time within a tick',
+      'user is utime less guest time and never falls; guest is the rest; the three add up to the run time within a tick',
     ),
   ),
   kvm_thread_context_switches_total: counter(

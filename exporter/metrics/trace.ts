@@ -71,17 +71,17 @@ export const traceMetrics = {
   ),
   kvm_telemetry_trace_sampled_ratio: gauge(
     ['set'],
-    'Share of the events of the last second that went into the sample. Below 1 the counts of the set are estimates without bias: docs/sources.md gives their error. Not with perf, and with hist triggers not for durations.',
+    'Share of the events of the last second in the sample. Below 1 the counts of the set are unbiased estimates: docs/sources.md has their error. Absent with perf, and for durations with hist triggers.',
     'exporter',
   ),
   kvm_telemetry_trace_cost_ratio: gauge(
     [],
-    "Share of a CPU's time that tracing took in the last second, on the CPU where it took most: events times what an event costs. trace.budget limits it. BPF only.",
+    "Share of a CPU's time that tracing took in the last second, on the CPU with the largest share: events times the cost of an event. trace.budget limits it. BPF only.",
     'exporter',
   ),
   kvm_telemetry_trace_cost_factor: gauge(
     [],
-    "What an event costs on this host, timed by the kernel, divided by the exporter's table of costs, which counts if this is absent. BPF only.",
+    "Cost of an event on this host, timed by the kernel, divided by the cost in the exporter's table. If absent, the table is used. BPF only.",
     'bpf_stats',
   ),
   kvm_telemetry_trace_active_ratio: gauge(

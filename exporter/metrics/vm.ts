@@ -23,7 +23,7 @@ export const vmMetrics = {
   kvm_vm_threads: gauge(['vm', 'role'], 'Number of threads, by role.', 'BPF, /proc/<pid>/task'),
   kvm_vm_visibility: gauge(
     ['vm', 'what', 'reason'],
-    "1 if the host can see this of all of the VM's I/O, 0 if something hides it or may hide it, and by what. What was not examined has no series. docs/verdicts.md lists both labels.",
+    "1 if the host sees this aspect (what) of all of the VM's I/O, 0 if something (reason) hides it or may hide it. No series if not examined. docs/verdicts.md lists both labels.",
     '/proc/<pid>/{cmdline,fd}, /sys/kernel/iommu_groups, BPF: kvm_arch.vm_type, kvm.ioeventfds, kvm_vcpu_arch.msr_kvm_poll_control',
   ),
   kvm_vm_block_device_info: gauge(

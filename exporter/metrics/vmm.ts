@@ -1,6 +1,6 @@
 import { choice, counter, gauge, histogram, sum } from './definition.ts';
 
-const VMM = choice('goes on by its growth where the other source takes over');
+const VMM = choice("after a change of the source it grows by the new source's growth");
 
 const DISKS = 'QMP query-blockstats, virsh domstats';
 
