@@ -1,3 +1,4 @@
+import { isAbsolute, join } from 'node:path';
 import { type Host, utf8 } from './host.ts';
 
 /** `/proc/<pid>/cwd`: the working directory relative to the process's root; undefined if not available. */
@@ -8,4 +9,10 @@ export function readWorkingDirectory(host: Host, pid: number): string | undefine
   } catch {
     return undefined;
   }
+}
+
+/** A path of the process's command line, resolved if it is relative and the working directory is known. */
+export function absolutePath(host: Host, pid: number, path: string): string {
+  const directory = isAbsolute(path) ? undefined : readWorkingDirectory(host, pid);
+  return directory === undefined ? path : join(directory, path);
 }

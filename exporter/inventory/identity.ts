@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import type { Host } from '../../probes/host.ts';
 import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts';
+import { absolutePath } from '../../probes/proc-pid-cwd.ts';
 import { isExecutableOfRoot, readExecutable } from '../../probes/proc-pid-exe.ts';
 import { parseQemuCommandLine, type QemuIdentity } from '../../probes/qemu-command-line.ts';
 import { type ConfidentialType, confidentialType } from '../../probes/qemu-confidential.ts';
@@ -55,11 +56,11 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
   const { argv } = commandLine;
   const vmm = vmmOf(executable, argv, stat.comm);
   if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine);
-  const { name, uuid, diskIds, confidential, ioPath } = claimsOf(vmm, argv);
+  const { name, path, uuid, diskIds, confidential, ioPath } = claimsOf(vmm, argv);
   return {
     vmm,
     accel: 'kvm',
-    name: firstName(name, uuid, String(pid)),
+    name: firstName(name, path && absolutePath(host, pid, path), uuid, String(pid)),
     uuid: truncateUuid(uuid),
     machine: '',
     vmid: undefined,
@@ -92,7 +93,7 @@ async function identifyQemu(
   return {
     vmm: 'qemu',
     accel: kvmFd === undefined ? 'tcg' : 'kvm',
-    name: nameOf(qemu, configuration, pid),
+    name: nameOf(host, pid, qemu, configuration),
     uuid: truncateUuid(qemu.uuid),
     machine: truncateName(qemu.machine ?? ''),
     vmid: qemu.vmid,
@@ -113,16 +114,19 @@ async function identifyQemu(
 
 /** The VM's name; without a name, something that stays the same after a restart, if there is any. */
 function nameOf(
-  { name, uuid, monitors, ownPath }: QemuIdentity,
-  { files }: QemuConfiguration,
+  host: Host,
   pid: number,
+  { name, uuid, monitors, ownPath }: QemuIdentity,
+  { files, isDaemon }: QemuConfiguration,
 ): string {
   const [file] = files;
   // LXD and Incus keep the configuration of instance v1 of project blue in a directory blue_v1. Instance
   // names are unique only within a project.
   const folder = name === undefined || file === undefined ? '' : basename(dirname(file));
   const unique = folder.endsWith(`_${name}`) ? folder : name;
-  return firstName(unique, truncateUuid(uuid), file, monitors[0], ownPath, String(pid));
+  const own = monitors[0] ?? ownPath;
+  const path = own === undefined || isDaemon ? own : absolutePath(host, pid, own);
+  return firstName(unique, truncateUuid(uuid), file, path, String(pid));
 }
 
 function firstName(...names: readonly (string | undefined)[]): string {

@@ -1,8 +1,8 @@
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { sourceError } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import type { CommandLine } from '../../probes/proc-pid-cmdline.ts';
-import { readWorkingDirectory } from '../../probes/proc-pid-cwd.ts';
+import { absolutePath } from '../../probes/proc-pid-cwd.ts';
 import { readQemuConfig } from '../../probes/qemu-config.ts';
 import { PLAIN, parseQemuOptions, type QemuOption } from '../../probes/qemu-options.ts';
 import { withSettings } from '../../probes/qemu-settings.ts';
@@ -14,6 +14,8 @@ export interface QemuConfiguration {
   readonly missing: readonly string[];
   /** Paths of `-readconfig`. */
   readonly files: readonly string[];
+  /** It has left the directory in which it was started. */
+  readonly isDaemon: boolean;
 }
 
 /** More than the two files of real configurations. */
@@ -38,7 +40,7 @@ export async function readQemuConfiguration(
       all.push(option);
       continue;
     }
-    const path = isAbsolute(file) || isDaemon ? file : absolute(host, pid, file);
+    const path = isDaemon ? file : absolutePath(host, pid, file);
     files.push(path);
     if (!isAbsolute(path) || files.length > MAX_FILES) {
       missing.push(`-readconfig ${path}: not read, as only few files with an absolute path are`);
@@ -50,10 +52,5 @@ export async function readQemuConfiguration(
       missing.push(`-readconfig ${path}: ${sourceError(error, path).reason}`);
     }
   }
-  return { options: withSettings(all), missing, files };
-}
-
-function absolute(host: Host, pid: number, file: string): string {
-  const directory = readWorkingDirectory(host, pid);
-  return directory === undefined ? file : join(directory, file);
+  return { options: withSettings(all), missing, files, isDaemon };
 }

@@ -7,8 +7,9 @@ import type { Vmm } from '../model/vmm.ts';
 
 /** Identity from the command line of a VMM other than QEMU. Untrusted: the user who starts it chooses it. */
 export interface VmmClaims {
-  /** The name; without a name, a path that is the same after a restart, such as that of the API socket. */
   readonly name: string | undefined;
+  /** A path that is the same after a restart, such as that of the API socket. */
+  readonly path: string | undefined;
   readonly uuid: string | undefined;
   /** Disk ids that the user configured. */
   readonly diskIds: readonly string[];
@@ -52,7 +53,8 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
     .find((value) => value !== undefined && value !== '');
   const isCloudHypervisor = vmm === 'cloud-hypervisor';
   return {
-    name: name ?? path,
+    name,
+    path,
     uuid: isCloudHypervisor
       ? valuesOf(argv, '--platform')
           .map((value) => keyval(value, '').get('uuid'))

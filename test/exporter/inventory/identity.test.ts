@@ -106,6 +106,18 @@ test('without a name a VM is called by its UUID, its configuration file, its mon
   assert.equal((await qemu(context, '-name', ' ', '-uuid', UUID))?.name, UUID, 'an empty name is none');
 });
 
+test('a relative path that names a VM is resolved where the process runs, unless it has left', async (context) => {
+  const firecracker = ['firecracker', '--no-api', '--config-file', 'vm_config.json'];
+  const program = { executable: '/usr/bin/firecracker', comm: 'firecracker' };
+  const inside = (tree: HostTree): void => tree.link('proc/10/cwd', '/srv/vm1');
+  const of = async (argv: string[], more: Case = {}) => (await identityOf(context, argv, more))?.name;
+  assert.equal(await of(firecracker, { ...program, prepare: inside }), '/srv/vm1/vm_config.json');
+  assert.equal(await of(firecracker, program), 'vm_config.json', 'the directory is not known');
+  const qemuArgv = ['qemu-system-x86_64', '-qmp', 'unix:./qmp.sock,server=on'];
+  assert.equal(await of(qemuArgv, { prepare: inside }), '/srv/vm1/qmp.sock');
+  assert.equal(await of([...qemuArgv, '-daemonize'], { prepare: inside }), './qmp.sock');
+});
+
 test('an instance of LXD or Incus has the name of its project in its name', async (context) => {
   const argv = (folder: string): string[] => [
     'qemu-system-x86_64',

@@ -4,7 +4,8 @@ import { claimsOf } from '../../../exporter/inventory/vmm-options.ts';
 import type { Vmm } from '../../../exporter/model/vmm.ts';
 
 function nameOf(vmm: Exclude<Vmm, 'qemu'>, ...options: string[]): string | undefined {
-  return claimsOf(vmm, ['vmm', ...options]).name;
+  const { name: given, path } = claimsOf(vmm, ['vmm', ...options]);
+  return given ?? path;
 }
 
 test('each VMM has its own options for the name', () => {
