@@ -150,11 +150,9 @@ const COMM_BYTES = 15;
  * Cloud Hypervisor names a queue's thread `<id of the disk>_q<N>`. Rust truncates a name that is too long.
  */
 function isQueueOf(diskIds: readonly string[], comm: string): boolean {
-  return diskIds.some((id) => {
-    const prefix = `${id}_q`;
-    if (comm.startsWith(prefix)) return /^\d{1,5}$/.test(comm.slice(prefix.length));
-    return Buffer.byteLength(comm) === COMM_BYTES && prefix.startsWith(comm);
-  });
+  const id = /^(.+)_q\d{1,5}$/s.exec(comm)?.[1];
+  if (id !== undefined && diskIds.includes(id)) return true;
+  return Buffer.byteLength(comm) === COMM_BYTES && diskIds.some((each) => `${each}_q`.startsWith(comm));
 }
 
 /** `vcpu0`, `iothread:io0`, `vhost0`, `emulator`: stable across restarts of the VM, never a thread id. */
