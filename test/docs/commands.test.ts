@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { program } from '../../exporter/cli/program.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
-import { EXECUTED, NO_COMMANDS, NOT_EXECUTED } from './commands.ts';
+import { EXECUTED, INLINE, NO_COMMANDS, NOT_EXECUTED, PROGRAMS } from './commands.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'RELEASE.md', 'SECURITY.md'].concat(
@@ -44,14 +44,13 @@ function blocksOf(document: string): Block[] {
   return blocks.map((lines) => ({ document, lines }));
 }
 
-/** Commands of the project within sentences, which may lack arguments. */
-function inlineCommandsOf(document: string): string[] {
+/** Commands of these programs within sentences, which may lack arguments. */
+function inlineCommandsOf(document: string, programs: readonly string[]): string[] {
   const prose = readFileSync(ROOT + document, 'utf8')
     .replaceAll(/```.*?```/gs, '')
     .replaceAll(/^ {4,}\S.*$/gm, '');
-  return [...prose.matchAll(/`((?:kvm-telemetry|npm|node) [^`]+)`/g)].map(([, command = '']) =>
-    command.replaceAll(/\s+/g, ' '),
-  );
+  const each = new RegExp(`\`((?:${programs.join('|')}) [^\`]+)\``, 'g');
+  return [...prose.matchAll(each)].map(([, command = '']) => command.replaceAll(/\s+/g, ' '));
 }
 
 /** In a transcript the commands are behind a prompt. */
@@ -78,9 +77,12 @@ const commands = blocks
   .filter((block) => !isNoCommand(block))
   .flatMap((block) => commandsOf(block).map((command) => ({ document: block.document, command })));
 
-const inline = DOCUMENTS.flatMap((document) =>
-  inlineCommandsOf(document).map((command) => ({ document, command })),
-);
+const inlineOf = (programs: readonly string[]): { document: string; command: string }[] =>
+  DOCUMENTS.flatMap((document) =>
+    inlineCommandsOf(document, programs).map((command) => ({ document, command })),
+  );
+const inline = inlineOf(['kvm-telemetry', 'npm', 'node']);
+const others = inlineOf(PROGRAMS);
 
 test('every command of the documentation is executed by a test, or has a reason why not', () => {
   const known = [...EXECUTED.map(({ is }) => is), ...NOT_EXECUTED.map(({ is }) => is)];
@@ -91,16 +93,28 @@ test('every command of the documentation is executed by a test, or has a reason 
   assert.ok(commands.length > 100);
 });
 
+test('so is every command of another program within a sentence', () => {
+  const entriesOf = (command: string): number => INLINE.filter(({ is }) => is.test(command)).length;
+  assert.deepEqual(
+    others.filter(({ command }) => entriesOf(command) !== 1),
+    [],
+    'one entry of INLINE in test/docs/commands.ts',
+  );
+  assert.ok(others.length > 20);
+});
+
 test('no entry is left over', () => {
   const unused = [...EXECUTED, ...NOT_EXECUTED].filter(
     ({ is }) => !commands.some(({ command }) => is.test(command)),
   );
   const noBlock = NO_COMMANDS.filter((is) => !blocks.some(({ lines: [first = ''] }) => is.test(first)));
-  assert.deepEqual([...unused.map(({ is }) => is), ...noBlock], []);
+  const notInline = INLINE.filter(({ is }) => !others.some(({ command }) => is.test(command)));
+  assert.deepEqual([...[...unused, ...notInline].map(({ is }) => is), ...noBlock], []);
 });
 
 test('the tests that execute commands exist, and have them', () => {
-  for (const { is, by, has } of EXECUTED) {
+  const inlines = INLINE.flatMap((entry) => ('by' in entry ? entry : []));
+  for (const { is, by, has } of [...EXECUTED, ...inlines]) {
     assert.ok(existsSync(ROOT + by), `${by}, for ${is}`);
     assert.ok(readFileSync(ROOT + by, 'utf8').includes(has), `${by} has ${has}, for ${is}`);
   }

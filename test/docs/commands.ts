@@ -102,3 +102,66 @@ export const NO_COMMANDS: readonly RegExp[] = [
   /^kvm1\.example\.org$/,
   /^-qmp unix:/,
 ];
+
+/** Programs whose commands count as such within sentences, beside npm, node and kvm-telemetry. */
+export const PROGRAMS: readonly string[] = [
+  ...[
+    'apt',
+    'apt-get',
+    'buildah',
+    'chrt',
+    'cosign',
+    'curl',
+    'debootstrap',
+    'dnf',
+    'docker',
+    'git',
+    'gpg',
+    'helm',
+  ],
+  ...['kubectl', 'lintian', 'man', 'modprobe', 'mount', 'perf', 'prlimit', 'prometheus', 'promtool', 'rpm'],
+  ...[
+    'rpmsign',
+    'runuser',
+    'sha256sum',
+    'systemctl',
+    'systemd-analyze',
+    'thanos',
+    'virsh',
+    'vmagent',
+    'vmalert',
+    'wget',
+  ],
+];
+
+/** Commands of these programs within sentences, which may lack arguments. */
+export const INLINE: readonly ({ readonly is: RegExp } & (
+  | { readonly by: string; readonly has: string }
+  | { readonly why: string }
+))[] = [
+  { is: /^promtool check rules$/, by: 'test/dashboards/queries.test.ts', has: "['check', 'rules'" },
+  { is: /^promtool check config$/, by: 'test/alerts/fleet.test.ts', has: "'check', 'config'" },
+  { is: /^promtool test rules$/, by: 'test/alerts/boundaries.test.ts', has: "['test', 'rules'" },
+  { is: /^promtool tsdb create-blocks-from rules$/, why: 'the text says why it is of no use' },
+  { is: /^(?:vmagent|vmalert) -dryRun$/, by: 'test/alerts/fleet.test.ts', has: '-dryRun' },
+  { is: /^thanos /, why: 'Debian has no package of it; docs/fleet.md says that it was not run' },
+  { is: /^curl 127\.0\.0\.1:9954\/metrics$/, by: 'test/package/package.test.ts', has: '/metrics' },
+  { is: /^virsh (?:-r )?domstats$/, by: 'test/exporter/sources/libvirt/libvirt.test.ts', has: 'domstats' },
+  { is: /^virsh (?:-r )?domjobinfo$/, by: 'test/exporter/sources/libvirt/jobs.test.ts', has: 'domjobinfo' },
+  { is: /^perf (?:kvm )?stat$/, why: 'the name of a program to compare with' },
+  { is: /^chrt -f 1$/, why: 'a condition of a measurement' },
+  { is: /^prlimit --nofile=20 /, why: 'the cause of a failure that was seen' },
+  { is: /^mount -t debugfs /, why: 'changes the host that runs the tests; .ci/run mounts it' },
+  { is: /^apt purge$/, by: 'test/package/package.test.ts', has: 'dpkg --purge' },
+  { is: /^apt-get install (?:rpm|libbpf1)$/, why: 'installs on the host that runs the tests' },
+  { is: /^debootstrap --variant=minbase$/, by: 'testing/bare-debian.ts', has: '--variant=minbase' },
+  { is: /^rpm --root$/, by: 'test/package/rpm.test.ts', has: '--root' },
+  { is: /^rpm -V$/, by: 'test/package/rpm.test.ts', has: "'-V'" },
+  { is: /^man kvm-telemetry$/, why: 'a pager; the test of the package checks that the page is there' },
+  { is: /^buildah run --isolation chroot$/, by: 'test/container/container.test.ts', has: 'chroot' },
+  { is: /^systemctl edit /, why: 'no systemd runs where the tests run' },
+  { is: /^helm install$/, why: 'no helm; test/kubernetes renders and validates the chart' },
+  { is: /^systemd-analyze security /, by: 'test/exporter/daemon/systemd.test.ts', has: "'security'" },
+  { is: /^runuser -u kvm-telemetry /, why: 'needs the user of the hardened unit' },
+  { is: /^(?:git tag|rpmsign|sha256sum|gpg|cosign|docker build) /, why: 'a step of a release, with keys' },
+];
