@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rawClient } from '../testing/raw-client.ts';
 
@@ -13,8 +13,12 @@ const PAUSE_EVERY_MS = 60_000;
 const PAUSE_MS = 4000;
 const SHORTAGE_EVERY_MS = 90_000;
 const SHORTAGE_MS = 5000;
-/** The unit's LimitNOFILE. */
-const LIMIT = 65_536;
+const HANG_EVERY_MS = 70_000;
+const HANG_MS = 8000;
+const FULL_EVERY_MS = 80_000;
+const FULL_MS = 6000;
+const JUMP_EVERY_MS = 45_000;
+const JUMPS = ['+1h', '-1h', '+1d', '+0'];
 
 function every(context: Context, ms: number, work: () => void): void {
   const timer = setInterval(work, ms);
@@ -61,10 +65,15 @@ export function fleet(context: Context, url: string, size: number): Tally {
 
 /** Half of a request, or a request whose response nobody reads; new ones in place of those that were closed. */
 export function slowClients(context: Context, url: string): void {
+  let isOver = false;
+  context.after(() => {
+    isOver = true;
+  });
   for (let i = 0; i < SLOW_CLIENTS; i++) {
     const from = `127.0.1.${i + 1}`;
     const say = i % 2 === 0 ? 'GET /metrics HT' : 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const open = (): void => {
+      if (isOver) return;
       const client = rawClient(context, url, { from, say });
       client.socket.pause();
       void client.closed.then(() => setTimeout(open, 1000).unref());
@@ -73,22 +82,89 @@ export function slowClients(context: Context, url: string): void {
   }
 }
 
-/** As if the host were paused. */
-export function pauses(context: Context, pid: number): void {
-  every(context, PAUSE_EVERY_MS, () => {
-    process.kill(pid, 'SIGSTOP');
-    setTimeout(() => process.kill(pid, 'SIGCONT'), PAUSE_MS);
+/** Begins a fault again and again, and ends it each time; a fault in progress ends with the context. */
+function pulse(
+  context: Context,
+  times: { readonly everyMs: number; readonly forMs: number },
+  begin: () => void,
+  end: () => void,
+): Tally {
+  const tally = { count: 0 };
+  let timer: NodeJS.Timeout | undefined;
+  const finish = (): void => {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    timer = undefined;
+    end();
+  };
+  context.after(finish);
+  every(context, times.everyMs, () => {
+    finish();
+    begin();
+    timer = setTimeout(finish, times.forMs);
+    tally.count++;
   });
+  return tally;
+}
+
+function stopAndGo(context: Context, pid: number, everyMs: number, forMs: number): Tally {
+  const send = (signal: NodeJS.Signals) => (): void => void process.kill(pid, signal);
+  return pulse(context, { everyMs, forMs }, send('SIGSTOP'), send('SIGCONT'));
+}
+
+/** A daemon as if the host were paused. @param pace how often, in multiples of the usual */
+export function pauses(context: Context, pid: number, pace: number): Tally {
+  return stopAndGo(context, pid, PAUSE_EVERY_MS / pace, PAUSE_MS);
+}
+
+/** A QEMU that hangs: its monitor takes connections and requests, and answers none. */
+export function hangs(context: Context, pid: number, pace: number): Tally {
+  return stopAndGo(context, pid, HANG_EVERY_MS / pace, HANG_MS);
+}
+
+/** The wall clock of a process with libfaketime. @param file with its offset */
+export function clockJumps(context: Context, file: string, pace: number): Tally {
+  const tally = { count: 0 };
+  every(context, JUMP_EVERY_MS / pace, () => {
+    writeFileSync(`${file}.new`, `${JUMPS[tally.count % JUMPS.length]}\n`);
+    renameSync(`${file}.new`, file);
+    tally.count++;
+  });
+  return tally;
+}
+
+/** Fills the file system of the log, and makes the daemon log. */
+export function fullLog(context: Context, log: string, url: string, pace: number): Tally {
+  const filler = `${log}.filler`;
+  const begin = (): void => {
+    fill(filler);
+    // What remains of the log's last page.
+    fill(log);
+    void fetch(`${url}/-/reload`, { method: 'POST' }).catch(() => undefined);
+  };
+  const end = (): void => {
+    rmSync(filler, { force: true });
+    // Ends the line of the filler.
+    appendFileSync(log, '\n');
+  };
+  return pulse(context, { everyMs: FULL_EVERY_MS / pace, forMs: FULL_MS }, begin, end);
+}
+
+function fill(file: string): void {
+  try {
+    for (;;) appendFileSync(file, 'x'.repeat(4096));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
 }
 
 /** Leaves the daemon no free descriptor for a while. */
-export function cutDescriptors(context: Context, pid: number): void {
-  const limit = (soft: number): void => {
-    spawnSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:${LIMIT}`]);
-  };
-  limit(LIMIT);
-  every(context, SHORTAGE_EVERY_MS, () => {
-    limit(readdirSync(`/proc/${pid}/fd`).length);
-    setTimeout(() => limit(LIMIT), SHORTAGE_MS);
-  });
+export function cutDescriptors(context: Context, pid: number, pace: number): Tally {
+  const prlimit = (...args: string[]): string =>
+    execFileSync('prlimit', [`--pid=${pid}`, ...args], { encoding: 'utf8' }).trim();
+  const usual = prlimit('--nofile', '--output=SOFT', '--noheadings');
+  // With a limit of as many as are open, numbers below it that were closed would be free.
+  const begin = (): void => void prlimit('--nofile=3:');
+  const end = (): void => void prlimit(`--nofile=${usual}:`);
+  return pulse(context, { everyMs: SHORTAGE_EVERY_MS / pace, forMs: SHORTAGE_MS }, begin, end);
 }

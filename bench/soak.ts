@@ -1,45 +1,86 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { exitBySignal } from '../lab/exit-by-signal.ts';
-import { ROOT, startDaemon } from '../testing/daemon.ts';
-import { parseSamples, type Samples } from '../testing/metrics.ts';
+import { ROOT } from '../testing/daemon.ts';
+import { guestWithMonitor } from '../testing/guest-with-monitor.ts';
+import { parseSamples, type Samples, series } from '../testing/metrics.ts';
+import { until } from '../testing/patience.ts';
 import { buildTinyVm, startTinyVm } from '../testing/tiny-vm.ts';
-import { churn, cutDescriptors, fleet, pauses, slowClients } from './soak-faults.ts';
+import { soakedDaemon } from './soak-daemon.ts';
+import {
+  churn,
+  clockJumps,
+  cutDescriptors,
+  fleet,
+  fullLog,
+  hangs,
+  pauses,
+  slowClients,
+} from './soak-faults.ts';
 import { plot } from './soak-plot.ts';
 import { median } from './statistics.ts';
 
 // A daemon under churn and faults for minutes or hours: RSS, descriptors and scrape time stay flat, no counter falls,
-// nothing crashes. Writes plots and a CSV to dist/soak.
+// each fault is reported, nothing crashes. Writes plots and a CSV.
 
 const RESIDENTS = 4;
+const GUEST = 'kt-soak';
+/** A folder of its own: other daemons of this machine must leave the monitor alone. */
+const SOCKETS = '/run/kvm-telemetry/soak';
 const COUNTER = /^kvm_\w+_(total|bucket|count|sum)(\{|$)/;
-const FOLDER = `${ROOT}dist/soak/`;
+/** A task that hangs does so for ever; the pauses and a busy machine make it late by some seconds. */
+const LATE_S = 60;
+/** Descriptors that a busy daemon opens once, and keeps. */
+const FEW = 16;
+/** A guest that only halts: cli; again: hlt; jmp again. */
+const HALTED = Buffer.alloc(512);
+HALTED.set([0xfa, 0xf4, 0xeb, 0xfd]);
+HALTED.set([0x55, 0xaa], 510);
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     births: { type: 'string', default: '20' },
     scrapers: { type: 'string', default: '50' },
+    pace: { type: 'string', default: '1' },
+    out: { type: 'string', default: `${ROOT}dist/soak` },
   },
 });
 const seconds = Number(values.minutes) * 60;
+const pace = Number(values.pace);
 
-const cleanups: (() => void)[] = [];
-const context = { after: (work: () => void) => cleanups.push(work) };
+/** Work to do at the end, the last first. */
+function scope(): { after(work: () => void): void; end(): void } {
+  const works: (() => void)[] = [];
+  return {
+    after: (work) => void works.push(work),
+    end() {
+      for (const work of works.splice(0).reverse()) work();
+    },
+  };
+}
+const whole = scope();
+const faults = scope();
 exitBySignal();
 process.once('exit', () => {
-  for (const work of cleanups.reverse()) work();
+  faults.end();
+  whole.end();
 });
 
-const program = buildTinyVm(context, 'firecracker');
-for (let i = 0; i < RESIDENTS; i++) await startTinyVm(context, program, (seconds + 600) * 1000);
-const daemon = await startDaemon(context, ['--inventory.schedule=* * * * * *']);
+const program = buildTinyVm(whole, 'firecracker');
+/** Series of the host, and of these VMs, which live through the soak. Other VMs of this machine may end. */
+const residents = new Set([GUEST]);
+for (let i = 0; i < RESIDENTS; i++) {
+  const { pid } = await startTinyVm(whole, program, (seconds + 600) * 1000);
+  residents.add(String(pid));
+}
+const qemu = guestWithMonitor(whole, { name: GUEST, vcpus: 1, boot: HALTED }, SOCKETS);
+const daemon = await soakedDaemon(whole, [`--qmp.sockets=${SOCKETS}/*.sock`, `--qmp.directories=${SOCKETS}`]);
+const known = [...(await daemon.metrics()).matchAll(/^kvm_vm_info\{.*?\bvm="([^"]*)"/gm)];
+if (known.filter(([, vm = '']) => residents.has(vm)).length < residents.size)
+  throw new Error('the daemon does not see the VMs of the soak');
 
-/** Series of the host, and of VMs that live through the soak: while a VM lives, no other gets its label. */
-const residents = new Set(
-  [...(await daemon.metrics()).matchAll(/^kvm_vm_info\{.*?\bvm="([^"]*)"/gm)].map(([, vm = '']) => vm),
-);
 function isWatched(key: string): boolean {
   const [, vm] = /\bvm="([^"]*)"/.exec(key) ?? [];
   return COUNTER.test(key) && (vm === undefined || residents.has(vm));
@@ -52,50 +93,86 @@ interface Reading {
   readonly scrapeMs: number;
 }
 
-function footprint(): { rssMiB: number; descriptors: number } {
-  const [, kib = '0'] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8')) ?? [];
-  return { rssMiB: Number(kib) / 1024, descriptors: readdirSync(`/proc/${daemon.pid}/fd`).length };
-}
-
+const before = daemon.footprint().descriptors;
 const began = performance.now();
 const elapsed = (): number => (performance.now() - began) / 1000;
-const births = churn(context, program, Number(values.births));
-const scrapers = fleet(context, daemon.url, Number(values.scrapers));
-slowClients(context, daemon.url);
-pauses(context, daemon.pid);
-cutDescriptors(context, daemon.pid);
+const births = churn(faults, program, Number(values.births));
+const scrapers = fleet(faults, daemon.url, Number(values.scrapers));
+slowClients(faults, daemon.url);
+pauses(faults, daemon.pid, pace);
+const injected = {
+  descriptors: cutDescriptors(faults, daemon.pid, pace),
+  hang: hangs(faults, qemu.pid, pace),
+  'full log': fullLog(faults, daemon.log, daemon.url, pace),
+};
+const jumps = daemon.clock === undefined ? { count: 0 } : clockJumps(faults, daemon.clock, pace);
+type Fault = keyof typeof injected;
+
+const reported = new Set<Fault>();
+function note(samples: Samples): void {
+  if (samples.get('kvm_telemetry_collector_success{collector="qmp"}') === 0) reported.add('hang');
+  if ((samples.get('kvm_telemetry_log_lines_dropped_total') ?? 0) > 0) reported.add('full log');
+  if (daemon.warnings().some((line) => /no file descriptor is free/.test(line))) reported.add('descriptors');
+}
+const unreported = (): Fault[] =>
+  (Object.keys(injected) as Fault[]).filter((fault) => !reported.has(fault) && injected[fault].count > 0);
 
 const readings: Reading[] = [];
 const falls: string[] = [];
 let last: Samples = new Map();
 let failed = 0;
-while (elapsed() < seconds) {
-  if (daemon.child.exitCode !== null) throw new Error(`the daemon ended with ${daemon.child.exitCode}`);
+let oldest = 0;
+
+async function observe(): Promise<void> {
+  if (daemon.child.exitCode !== null || daemon.child.signalCode !== null)
+    throw new Error(`the daemon ended with ${daemon.child.exitCode ?? daemon.child.signalCode}`);
   const start = performance.now();
   try {
     const now = parseSamples(await daemon.metrics());
     for (const [key, value] of last)
       if (isWatched(key) && (now.get(key) ?? value) < value) falls.push(`${key}: ${value}, ${now.get(key)}`);
     last = new Map([...last, ...now]);
-    readings.push({ at: elapsed(), ...footprint(), scrapeMs: performance.now() - start });
+    note(now);
+    for (const key of series(now, 'kvm_telemetry_task_last_run_age_seconds'))
+      oldest = Math.max(oldest, now.get(key) ?? 0);
+    readings.push({ at: elapsed(), ...daemon.footprint(), scrapeMs: performance.now() - start });
   } catch {
     failed++;
   }
-  await sleep(1000);
 }
 
-mkdirSync(FOLDER, { recursive: true });
+while (elapsed() < seconds) {
+  await observe();
+  await sleep(1000);
+}
+// A fault shortly before the end is reported a little later.
+const isReported = await until(async () => {
+  await observe();
+  return unreported().length === 0;
+}).then(
+  () => true,
+  () => false,
+);
+faults.end();
+// The scrapers' connections are kept alive.
+const most = before + FEW + Number(values.scrapers);
+const isFlat = await until(() => daemon.footprint().descriptors <= most).then(
+  () => true,
+  () => false,
+);
+
+mkdirSync(values.out, { recursive: true });
 const rows = readings.map(({ at, rssMiB, descriptors, scrapeMs }) =>
   [at, rssMiB, descriptors, scrapeMs].map((value) => value.toFixed(1)).join(),
 );
-writeFileSync(`${FOLDER}soak.csv`, ['seconds,rss_mib,descriptors,scrape_ms', ...rows, ''].join('\n'));
+writeFileSync(`${values.out}/soak.csv`, ['seconds,rss_mib,descriptors,scrape_ms', ...rows, ''].join('\n'));
 for (const [name, unit, of] of [
   ['rss', 'RSS in MiB', (reading: Reading) => reading.rssMiB],
   ['descriptors', 'open descriptors', (reading: Reading) => reading.descriptors],
   ['scrape', 'scrape time in ms', (reading: Reading) => reading.scrapeMs],
 ] as const) {
   const points = readings.map((reading) => [reading.at, of(reading)] as const);
-  writeFileSync(`${FOLDER}${name}.svg`, plot(unit, points));
+  writeFileSync(`${values.out}/${name}.svg`, plot(unit, points));
   const quarter = Math.ceil(points.length / 4);
   const [second, fourth] = [points.slice(quarter, 2 * quarter), points.slice(-quarter)].map((part) =>
     median(part.map(([, value]) => value)),
@@ -107,9 +184,18 @@ for (const [name, unit, of] of [
 console.log(
   `${births.count} VMs, ${scrapers.count} scrapes by others, ${readings.length} by this, ${failed} failed`,
 );
-const warnings = daemon.log.filter(({ level }) => Number(level) >= 40);
-console.log(`warnings in the log: ${warnings.length}; counters that fell: ${falls.length}`);
+for (const [fault, { count }] of Object.entries(injected))
+  console.log(`${fault}: ${count} times, ${reported.has(fault as Fault) ? 'reported' : 'not reported'}`);
+console.log(
+  daemon.clock === undefined
+    ? 'no clock jumps: apt-get install faketime'
+    : `clock jumps: ${jumps.count}; longest age of a task: ${oldest.toFixed(1)} s`,
+);
+console.log(`descriptors: ${before} before, ${daemon.footprint().descriptors} after the faults`);
+console.log(`warnings in the log: ${daemon.warnings().length}; counters that fell: ${falls.length}`);
 for (const fall of falls.slice(0, 10)) console.log(fall);
-const code = await daemon.stop();
+const exited = new Promise<number | null>((resolve) => daemon.child.once('exit', resolve));
+daemon.child.kill('SIGTERM');
+const code = await exited;
 console.log(`exit code ${code}`);
-process.exit(code === 0 && falls.length === 0 ? 0 : 1);
+process.exit(code === 0 && falls.length === 0 && isReported && isFlat && oldest < LATE_S ? 0 : 1);

@@ -28,7 +28,7 @@
 //   --minutes 60.
 // `npm run bench -- verdicts`: the share of wrong verdicts on real guests. Arguments: --minutes 60.
 // `npm run bench -- soak`: whether RSS, descriptors and scrape time stay flat under churn and faults. Arguments:
-//   --minutes 10 --births 20 --scrapers 50.
+//   --minutes 10 --births 20 --scrapers 50 --pace 1 --out dist/soak.
 // `npm run bench -- limits`: the exporter with 1,000 VMs under limits of CPU and memory. Arguments: --vms 1000 --scrapes 8 --only CPUQuota.
 // `npm run bench -- page`: what the history and the plans of the live page cost.
 // `npm run bench -- compare`: whether the statistics of compare hold, on generated series. Arguments: --pairs 1000.
