@@ -6,8 +6,8 @@ import { root } from '../prepare.mjs';
 import { billOfMaterials } from '../sbom.mjs';
 import { compressed, copy, execute } from './files.mjs';
 
-/** The current LTS. */
-const NODE_MAJOR = 24;
+/** The current LTS, exact so that the same commit gives the same bytes also later. A release raises it (RELEASE.md). */
+const NODE_VERSION = '24.22.3';
 const STRIP = { amd64: 'x86_64-linux-gnu-strip', arm64: 'aarch64-linux-gnu-strip' };
 /** Folders at the top of a module, and files, that no program loads. Licences stay. */
 const UNUSED =
@@ -29,7 +29,7 @@ const UNUSED_PARTS = [
 export function program(stage, { arch, cpu, work, manifest, revision, epoch }) {
   const home = join(stage, 'usr/lib/kvm-telemetry');
   mkdirSync(home, { recursive: true });
-  const node = npmInstall({ cpu, work }, 'node', [`node-linux-${cpu}@${NODE_MAJOR}`], []);
+  const node = npmInstall({ cpu, work }, 'node', [`node-linux-${cpu}@${NODE_VERSION}`], []);
   cpSync(`${node}/node_modules/node-linux-${cpu}/bin/node`, `${home}/node`);
   const strip = [STRIP[arch], 'strip'].find((name) => spawnSync(name, ['--version']).status === 0);
   if (strip !== undefined) execute(strip, ['--strip-all', `${home}/node`]);
@@ -91,7 +91,7 @@ function npmInstall({ cpu, work }, name, packages, lock) {
 
 /** With the time of the commit, and with Node.js, which is no module. */
 function billOfMaterialsWithNode({ cpu, work, epoch }) {
-  const bom = billOfMaterials();
+  const bom = billOfMaterials([cpu]);
   bom.metadata.timestamp = new Date(epoch * 1000).toISOString();
   const node = JSON.parse(readFileSync(`${work}/node/node_modules/node-linux-${cpu}/package.json`, 'utf8'));
   const purl = `pkg:generic/node@${node.version}`;

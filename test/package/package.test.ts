@@ -5,9 +5,12 @@ import {
   appendFileSync,
   copyFileSync,
   existsSync,
+  lstatSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -83,13 +86,14 @@ describe('the Debian package', { timeout: 600_000 }, () => {
     if (!existsSync(file)) build(join(folder, 'a'));
     const debian = bareDebian(context);
     copyFileSync(file, join(debian.folder, NAME));
-    must(debian, `apt-get install -q -y --no-install-recommends ./${NAME}`);
+    must(debian, `apt-get install -q -y ./${NAME}`);
 
     // doctor ends with 1 on a host without every source.
     const doctor = debian.run('kvm-telemetry doctor');
     assert.match(doctor.out, /^(?:\d+ VMs?|no VM)/);
     assert.match(doctor.out, /^ok +inventory/m);
     assert.doesNotMatch(doctor.out, /koffi/, 'the package has koffi');
+    assert.doesNotMatch(doctor.out, /libbpf\.so/, 'libbpf1 is recommended');
     assert.match(
       must(debian, 'kvm-telemetry --version'),
       /\(revision: [\da-f]{40}\)\n {2}build date: +\d{4}-/,
@@ -113,10 +117,24 @@ describe('the Debian package', { timeout: 600_000 }, () => {
     must(debian, `dpkg --force-confold --force-downgrade -i /${NAME}`);
 
     writeFileSync(join(debian.folder, 'var/lib/kvm-telemetry/phases.json'), '{}');
+    // What the scripts ask of systemd, which does not run here.
+    mkdirSync(join(debian.folder, 'run/systemd/system'), { recursive: true });
+    writeFileSync(join(debian.folder, 'usr/bin/systemctl'), '#!/bin/sh\necho "$@" >> /systemctl.log\n', {
+      mode: 0o755,
+    });
+    const wants = 'etc/systemd/system/sockets.target.wants/kvm-telemetry.socket';
+    mkdirSync(join(debian.folder, wants, '..'), { recursive: true });
+    symlinkSync('/lib/systemd/system/kvm-telemetry.socket', join(debian.folder, wants));
     must(debian, 'dpkg --remove kvm-telemetry');
+    // The socket first: else a request would start the service again.
+    assert.match(
+      readFileSync(join(debian.folder, 'systemctl.log'), 'utf8'),
+      /stop kvm-telemetry\.socket kvm-telemetry\.service/,
+    );
     assert.ok(existsSync(join(debian.folder, 'var/lib/kvm-telemetry/phases.json')), 'remove keeps the state');
     must(debian, 'dpkg --purge kvm-telemetry');
     for (const path of ['var/lib/kvm-telemetry', CONFIG, 'usr/lib/kvm-telemetry', 'usr/bin/kvm-telemetry'])
       assert.ok(!existsSync(join(debian.folder, path)), path);
+    assert.equal(lstatSync(join(debian.folder, wants), { throwIfNoEntry: false }), undefined, wants);
   });
 });

@@ -8,6 +8,8 @@ interface Locked {
   readonly version?: string;
   readonly license?: string;
   readonly dev?: boolean;
+  readonly os?: readonly string[];
+  readonly cpu?: readonly string[];
 }
 
 const ALLOWED = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD']);
@@ -24,15 +26,27 @@ test('the bill of materials has all that is shipped, with versions and licences'
     encoding: 'utf8',
   });
   assert.equal(status, 0, stderr);
-  const { bomFormat, components } = JSON.parse(stdout) as {
+  const { bomFormat, metadata, components } = JSON.parse(stdout) as {
     bomFormat: string;
+    metadata: { component: { name: string } };
     components: { name: string; group?: string; version: string; licenses?: unknown[] }[];
   };
   assert.equal(bomFormat, 'CycloneDX');
+  assert.equal(metadata.component.name, 'kvm-telemetry', 'not the folder of the checkout');
   const named = (name: string, version = ''): string => `${name}@${version}`;
   const listed = new Set(components.map(({ name, version }) => named(name, version)));
-  for (const [path, { version }] of shippedPackages())
+  const forLinux = shippedPackages().filter(
+    ([, { os = ['linux'], cpu = ['x64'] }]) =>
+      os.includes('linux') && cpu.some((each) => each === 'x64' || each === 'arm64'),
+  );
+  for (const [path, { version }] of forLinux)
     assert.ok(listed.has(named(path.replace(/^.*node_modules\//, ''), version)), `${path}@${version}`);
+  assert.equal(components.length, listed.size);
+  assert.equal(
+    listed.size,
+    new Set(forLinux.map(([path, { version }]) => named(path.replace(/^.*node_modules\//, ''), version)))
+      .size,
+  );
   assert.deepEqual(
     components.filter(({ licenses = [] }) => licenses.length === 0).map(({ name }) => name),
     [],
