@@ -496,7 +496,7 @@ const alerts = {
       gauge('up', OURS),
     ),
     ...timing(hostMissing),
-    summary: '{{ $labels.instance }} is no target any more',
+    summary: '{{ $labels.instance }} is no longer a target',
     description: `{{ $labels.instance }} was scraped within the last ${hostMissing.memory} and is no target now: it was removed, renamed, or lost by discovery. The state of its VMs is unknown.`,
   }),
   KvmTelemetryDown: ofHost({

@@ -172,7 +172,7 @@ export function createHost(roots: Roots, wait: typeof inPoolTime = inPoolTime): 
     return wait(
       working,
       timeoutMs,
-      () => new SourceError('timeout', path, `no answer in ${Math.round(timeoutMs)} ms`),
+      () => new SourceError('timeout', path, `no response in ${Math.round(timeoutMs)} ms`),
       () => stat('/proc'),
     );
   }

@@ -137,7 +137,7 @@ export function* readInterrupts(host: Host, onLine: (line: InterruptLine) => voi
   for (const piece of host.pieces(path)) {
     length += piece.length;
     if (length > MAX_FILE) {
-      throw new SourceError('too_large', path, `more than ${MAX_FILE} bytes: the rest is left out`);
+      throw new SourceError('too_large', path, `more than ${MAX_FILE} bytes: the rest is dropped`);
     }
     parser.push(piece);
     yield;

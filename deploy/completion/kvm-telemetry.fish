@@ -153,7 +153,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.module-parameters -d 'Do not run the module_parameters collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l collector.network -d 'Run the network collector.' -f
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l scenario -d 'simulation to run: demo, quiet, troubled, a stage, or sata_data_plane, sata_polling, sata_polling_saving' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l scenario -d 'simulation to run: demo, quiet, large, troubled, causes, a stage, sata_data_plane, sata_polling or sata_polling_saving' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from demo' -l no-prometheus -d 'do not start Prometheus' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l config -d 'YAML file with the settings below; each dot in a name is a nesting level' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from once' -l web.listen-address -d 'Address to listen on. Give the flag several times to listen on several. (default: "127.0.0.1:9954")' -x
@@ -306,7 +306,7 @@ complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collecto
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l no-collector.lockdown -d 'Do not run the lockdown collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l collector.network -d 'Run the network collector.' -f
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l json -d 'print JSON' -f
-complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vm -d 'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix' -x
+complete -c kvm-telemetry -n '__fish_seen_subcommand_from doctor' -l vm -d 'check one VM: print its threads, CPUs, nodes, devices and queues, the problems, and the fixes' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l prometheus -d 'Prometheus, Thanos, Mimir or VictoriaMetrics that scrapes the exporter, with the path before /api/v1.' -x
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l recording -d 'Instead of a server: a recording of the daemon (record.file), or saved outputs of /metrics from the beginning and the end of each configuration. Give the flag several times for several files.' -r -F
 complete -c kvm-telemetry -n '__fish_seen_subcommand_from compare' -l http.config.file -d 'Login and certificates: a file with the keys of Prometheus\' http_config, such as basic_auth, authorization, tls_config and http_headers.' -r -F

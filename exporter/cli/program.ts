@@ -32,7 +32,7 @@ export function program(exitWith: (code: number) => void): Command {
     )
     .option(
       '--scenario <name>',
-      'simulation to run: demo, quiet, troubled, a stage, or sata_data_plane, sata_polling, sata_polling_saving',
+      'simulation to run: demo, quiet, large, troubled, causes, a stage, sata_data_plane, sata_polling or sata_polling_saving',
       'demo',
     )
     .option('--no-prometheus', 'do not start Prometheus')
@@ -45,7 +45,7 @@ export function program(exitWith: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .option(
       '--vm <name>',
-      'check one VM: print its threads, CPUs, nodes, devices and queues, what is wrong, and the fix',
+      'check one VM: print its threads, CPUs, nodes, devices and queues, the problems, and the fixes',
     )
     .action(async (flags: RawValues) => exitWith(await runDoctor(flags)));
   withComparison(root.command('compare'))
@@ -56,11 +56,11 @@ export function program(exitWith: (code: number) => void): Command {
     exitWith,
   );
   addFleet(
-    root.command('fleet').description('what a central Prometheus or vmagent needs to know of many hosts'),
+    root.command('fleet').description('configure a central Prometheus or vmagent for many hosts'),
   );
   withPaths(withStateSettings(root.command('accept')))
     .description(
-      'take the present placement of a running VM as its expected affinity, and expect no technique that it lost',
+      'make the present placement of a running VM its expected affinity, and accept the loss of its techniques',
     )
     .argument('<vm>', "the VM's label, name, UUID or pid")
     .argument('[threads...]', 'only these: vcpu0, or with other CPUs vcpu0=4-5; vcpu0=any expects no pin')

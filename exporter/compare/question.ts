@@ -58,7 +58,7 @@ export function questionOf(flags: QuestionFlags, now: number, gated: readonly st
     throw new ConfigError('--before and --after go together: give both');
   const other = Object.entries({ last, from, to }).find(([, value]) => value !== undefined)?.[0];
   if (other !== undefined)
-    throw new ConfigError(`--${other} has no effect with --before and --after: leave it out`);
+    throw new ConfigError(`--${other} has no effect with --before and --after: remove it`);
   const [early, late] = [spanOf('--before', before), spanOf('--after', after)];
   if (early.start < late.end && late.start < early.end)
     throw new ConfigError('--before and --after overlap: give times that do not');
@@ -93,7 +93,7 @@ export function questionOnOutputs(
   const given = { by, before, after, last, from, to, 'warm-up': warmUp };
   const other = Object.entries(given).find(([, value]) => value !== undefined);
   if (other !== undefined)
-    throw new ConfigError(`--${other[0]} has no effect with saved outputs of /metrics: leave it out`);
+    throw new ConfigError(`--${other[0]} has no effect with saved outputs of /metrics: remove it`);
   const spans = times.map(({ span }) => span);
   return {
     vm: vmOf(flags),
@@ -130,7 +130,7 @@ export function fleetQuestionOf(
     throw new ConfigError(`--by: ${JSON.stringify(by)} names no label: give one such as label=kernel`);
   const other = Object.entries({ vm, before, after }).find(([, value]) => value !== undefined);
   if (other !== undefined)
-    throw new ConfigError(`--${other[0]} has no effect with --by label=: leave it out`);
+    throw new ConfigError(`--${other[0]} has no effect with --by label=: remove it`);
   return {
     grouping: groupingOf(label),
     host,

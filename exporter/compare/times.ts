@@ -59,7 +59,7 @@ function isOnCalendar(day: string): boolean {
   return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
 }
 
-/** On a day with a change of the clock, an hour does not exist, or is there twice. */
+/** On a day with a change of the clock, an hour does not exist, or occurs twice. */
 function checkClockChange(flag: string, text: string, at: number, clock: string): void {
   if (clockAt(at) !== clock)
     throw new ConfigError(
@@ -67,7 +67,7 @@ function checkClockChange(flag: string, text: string, at: number, clock: string)
     );
   if ([at - HOUR_MS, at + HOUR_MS].some((other) => clockAt(other) === clock))
     throw new ConfigError(
-      `${flag}: ${JSON.stringify(text)} is there twice: the clock was moved back. Give a zone, such as Z`,
+      `${flag}: ${JSON.stringify(text)} occurs twice: the clock was moved back. Give a zone, such as Z`,
     );
 }
 

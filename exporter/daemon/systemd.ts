@@ -26,7 +26,7 @@ export function socketsOfSystemd(environment: NodeJS.ProcessEnv, pid: number): n
   if (Number.isInteger(sockets) && sockets > 0)
     return Array.from({ length: sockets }, (_, i) => FIRST_SOCKET + i);
   throw new ConfigError(
-    '--web.systemd-socket: systemd passed no socket: start the unit kvm-telemetry.socket, or leave the flag out',
+    '--web.systemd-socket: systemd passed no socket: start the unit kvm-telemetry.socket, or remove the flag',
   );
 }
 

@@ -73,7 +73,7 @@ export interface TechniqueVerdict
   readonly was: Evidence | undefined;
   /** Since when, and why, no judgement said anything, although the state holds; undefined: it was judged now. */
   readonly unjudged?: { readonly seconds: number | undefined; readonly reason: UnknownReason };
-  /** Changes of the state in this life of the VM: `in_force lost` to their number. */
+  /** Changes of the state since the VM started: `in_force lost` to their number. */
   readonly changes: ReadonlyMap<string, number>;
 }
 

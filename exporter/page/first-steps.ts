@@ -58,7 +58,7 @@ export const FIRST_STEPS: Readonly<
     "usesVm": true,
     "lines": [
       "kvm-telemetry doctor --vm \"$vm\"",
-      "ps -eLo psr,pcpu,tid,comm --sort=-pcpu | head -20          # who runs on the CPUs of its vCPUs",
+      "ps -eLo psr,pcpu,tid,comm --sort=-pcpu | head -20          # the threads on the CPUs of its vCPUs",
       "uptime"
     ]
   },
@@ -172,17 +172,17 @@ export const FIRST_STEPS: Readonly<
   "KvmTelemetrySamplesLost": {
     "usesVm": false,
     "lines": [
-      "kvm-telemetry doctor          # on a host of the agent: what it exports is not in doubt",
+      "kvm-telemetry doctor          # on a host of the agent: check its sources",
       "curl -fsS http://localhost:8429/metrics | grep -E 'dropped|retries_count|pending_data_bytes'          # vmagent",
       "curl -fsS http://localhost:9090/metrics | grep -E 'remote_storage_samples_(failed|retried|pending)'          # Prometheus",
-      "journalctl -u vmagent -u prometheus -g 'dropped|400|out of order|too old' | tail          # what the store says"
+      "journalctl -u vmagent -u prometheus -g 'dropped|400|out of order|too old' | tail          # responses of the store"
     ]
   },
   "KvmTelemetryTwoWriters": {
     "usesVm": false,
     "lines": [
       "kvm-telemetry doctor          # on the host: its name and its port",
-      "grep -r kvm1 /etc/kvm-telemetry/targets          # on the agents: which of them scrapes a host of this name, and where",
+      "grep -r kvm1 /etc/kvm-telemetry/targets          # on the agents: who scrapes a host of this name, at which address",
       "curl -fsS http://localhost:9090/api/v1/status/config | grep -A4 external_labels          # on each Prometheus",
       "journalctl -u vmagent -u prometheus -g 'external_labels|duplicate' | tail          # on each agent"
     ]
@@ -190,9 +190,9 @@ export const FIRST_STEPS: Readonly<
   "KvmTelemetryStoreDiskFull": {
     "usesVm": false,
     "lines": [
-      "kvm-telemetry doctor          # on a host: what it exports is not in doubt",
+      "kvm-telemetry doctor          # on a host: check its sources",
       "df -h /var/lib/victoria-metrics          # on the store",
-      "du -xsh /var/lib/* | sort -h | tail          # who else writes to that disk",
+      "du -xsh /var/lib/* | sort -h | tail          # other programs on that disk",
       "curl -fsS http://localhost:8428/metrics | grep -E 'free_disk_space|storage_is_read_only|data_size_bytes'"
     ]
   },
@@ -200,14 +200,14 @@ export const FIRST_STEPS: Readonly<
     "usesVm": false,
     "lines": [
       "kvm-telemetry doctor          # on the host",
-      "curl -fsS http://localhost:8429/metrics | grep vmagent_remotewrite_pending_data_bytes          # vmagent: bytes that wait",
+      "curl -fsS http://localhost:8429/metrics | grep vmagent_remotewrite_pending_data_bytes          # vmagent: bytes in the queue",
       "curl -fsS http://localhost:9090/metrics | grep prometheus_remote_storage_samples_pending       # Prometheus"
     ]
   },
   "KvmTelemetryHostMissing": {
     "usesVm": false,
     "lines": [
-      "kvm-telemetry doctor          # on the host: is it still a host of VMs?",
+      "kvm-telemetry doctor          # on the host: does it still run VMs?",
       "systemctl status kvm-telemetry",
       "promtool check config /etc/prometheus/prometheus.yml          # on the Prometheus that scrapes it"
     ]

@@ -55,7 +55,7 @@ export function readHttpConfig(path: string): HttpConfig {
     bytesAt(`${path}: ${key}`, resolve(dirname(path), file));
   const secret = (key: string, given: string | undefined, file: string | undefined): string => {
     if (given !== undefined && file !== undefined)
-      throw new ConfigError(`${path}: ${key} is there twice: give ${key} or ${key}_file`);
+      throw new ConfigError(`${path}: ${key} is set twice: give ${key} or ${key}_file`);
     if (given !== undefined) return given;
     if (file === undefined) throw new ConfigError(`${path}: ${key} is missing: give ${key}_file`);
     return read(`${key}_file`, file).toString().trim();

@@ -54,7 +54,7 @@ export function causesInWords({ causes }: LiveCauses): CauseInWords[] {
 export function restInWords({ worsening, causes, unknown }: LiveCauses): string | undefined {
   if (worsening === undefined) return undefined;
   const nothing =
-    causes.length === 0 ? 'Nothing that this exporter reads changed: the guest may ask for less. ' : '';
+    causes.length === 0 ? 'Nothing that this exporter reads changed: the guest may request less I/O. ' : '';
   const missing = unknown.map((cause) => WORDS[cause] ?? cause).join(', ');
   return `${nothing}${missing === '' ? '' : `Not known: ${missing}.`}`.trim() || undefined;
 }

@@ -81,7 +81,7 @@ export const COLUMNS: readonly Column[] = [
     label: 'Condition',
     unit: 'worst first',
     isNumber: false,
-    help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Throttled: a CPU quota stops the VM. Starved: vCPUs wait for a CPU. Technique lost: it was in force in this life of the VM and is not. Drift: threads with another affinity than expected',
+    help: 'Over the last seconds. Stalled: requests in flight, and none completes. Exit storm: exits that the I/O does not explain. Throttled: a CPU quota stops the VM. Starved: vCPUs wait for a CPU. Technique lost: it was in force since the VM started and is not now. Drift: threads with another affinity than expected',
     value: ({ conditions }) => severityOf(conditions),
     text: ({ conditions, rates }) => {
       const [worst] = conditions;
@@ -95,7 +95,7 @@ export const COLUMNS: readonly Column[] = [
     label: 'Stage',
     unit: 'phase',
     isNumber: false,
-    help: "The paper's stage, none if what is in force is no stage, and the declared phase",
+    help: "The paper's stage, if the techniques in force make one, and the declared phase",
     value: ({ vm }) => (vm.stageRank === undefined ? undefined : `${vm.stageRank} ${vm.phase ?? ''}`),
     text: ({ vm }) => [stageInWords(vm) ?? NONE, vm.phase].filter(Boolean).join(' · '),
     raw: none,

@@ -77,7 +77,7 @@ export class Hints {
             hint(
               'Exits per I/O, exits by reason and queues are unknown, because trace events are not counted. The source ',
               'trace',
-              ' below says why.',
+              ' below has the reason.',
             ),
           ]
         : []),

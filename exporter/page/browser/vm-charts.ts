@@ -49,7 +49,7 @@ export class VmCharts {
 
   update(store: Store): void {
     const isTraced = store.host?.traceBackend !== undefined;
-    const untraced = 'Trace events are not counted. The source trace on the first page says why.';
+    const untraced = 'Trace events are not counted. The source trace on the first page has the reason.';
     const none = isTraced ? 'No exits counted yet.' : untraced;
     const untimed = store.host?.timedRatio === undefined && isTraced;
     this.#draw(this.#reasons, store, this.#topReasons(store), none);
@@ -57,7 +57,7 @@ export class VmCharts {
     const noDisks = 'No disk statistics. Give the VM a QMP socket, or manage it with libvirt.';
     this.#draw(this.#iops, store, this.#named(store, /^iops$/), noDisks);
     this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread has run yet.');
-    const noTimes = 'Exits are not timed. Add exit_duration to --trace.sets; it requires tracefs.';
+    const noTimes = 'Exits are not timed. Add exit_duration to --trace.sets; it requires BPF or hist triggers.';
     const timed = this.#named(store, /^p\d\d$/);
     this.#draw(this.#latency, store, timed, untimed ? noTimes : isTraced ? 'No exit timed yet.' : untraced);
     this.#draw(

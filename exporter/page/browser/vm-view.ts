@@ -122,7 +122,7 @@ export class VmView {
     setText(
       this.#noKicks,
       store.host.traceBackend === undefined
-        ? 'Trace events are not counted. The source trace on the first page says why.'
+        ? 'Trace events are not counted. The source trace on the first page has the reason.'
         : store.host.traceBackend === 'perf'
           ? 'perf does not count kicks by virtqueue. This requires a kernel with CONFIG_HIST_TRIGGERS.'
           : 'No kicks yet. A VM that polls has none.',
@@ -190,7 +190,7 @@ export class VmView {
     const rows = this.store.latencies(this.vm);
     const sampled =
       host?.timedRatio === undefined
-        ? 'Exits are not timed. Add exit_duration to --trace.sets; it requires tracefs with hist triggers.'
+        ? 'Exits are not timed. Add exit_duration to --trace.sets; it requires BPF or hist triggers.'
         : `Exits are timed ${Math.round(host.timedRatio * 100)}% of the time. None in the last 30 s.`;
     setText(this.#noLatencies, sampled);
     this.#noLatencies.hidden = rows.length > 0;

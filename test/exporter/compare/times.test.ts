@@ -38,7 +38,7 @@ describe('times of a comparison', () => {
     assert.throws(() => spanOf('--before', '1795752000/1795752000'), /is not after/);
   });
 
-  test('a day with a change of the clock: refuses the hour that is missing and the one that is there twice', () => {
+  test('a day with a change of the clock: refuses the hour that is missing and the one that occurs twice', () => {
     const script = `
       const { timeOf } = await import('${new URL('../../../exporter/compare/times.js', import.meta.url).href}');
       for (const text of process.argv.slice(1)) {
@@ -52,7 +52,7 @@ describe('times of a comparison', () => {
     });
     const [missing = '', twice = '', after, zoned] = stdout.trim().split('\n');
     assert.match(missing, /does not exist here: the clock was moved forward/);
-    assert.match(twice, /is there twice: the clock was moved back/);
+    assert.match(twice, /occurs twice: the clock was moved back/);
     assert.equal(Number(after), Date.parse('2026-10-25T02:30Z') / 1000);
     assert.equal(Number(zoned), Date.parse('2026-10-25T00:30Z') / 1000);
   });

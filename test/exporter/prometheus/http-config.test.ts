@@ -49,7 +49,7 @@ const REFUSED: [string, RegExp][] = [
   ['basic_auht: {}', /unknown key "basic_auht": did you mean "basic_auth"\?/],
   ['tls_config: { insecure_skip_verify: true }', /insecure_skip_verify is not supported: give ca_file/],
   ['basic_auth: { username: ann }', /password is missing: give password_file/],
-  ['basic_auth: { username: ann, password: a, password_file: b }', /password is there twice/],
+  ['basic_auth: { username: ann, password: a, password_file: b }', /password is set twice/],
   ['basic_auth: { username: ann, password_file: none }', /password_file: cannot read .*none: ENOENT/],
   ['{ basic_auth: { username: a, password: b }, bearer_token_file: c }', /give one of basic_auth/],
   ['tls_config: { cert_file: own.pem }', /give cert_file and key_file together/],
