@@ -58,7 +58,13 @@ describe('a mistake in the configuration ends every command with code 2 and one 
       'an unknown key',
       ['doctor', '--config', config('webb: 1\n')],
       {},
-      /unknown key "webb": known keys are /,
+      /unknown key "webb": did you mean "web"\?$/,
+    ],
+    [
+      'an unknown key without a similar one',
+      ['doctor', '--config', config('abracadabra: 1\n')],
+      {},
+      /unknown key "abracadabra": known keys are /,
     ],
     [
       'a list instead of a map',
