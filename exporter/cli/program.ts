@@ -55,9 +55,7 @@ export function program(exitWith: (code: number) => void): Command {
     root.command('phase').description('declare the patch phase of a VM, which the exporter cannot detect'),
     exitWith,
   );
-  addFleet(
-    root.command('fleet').description('configure a central Prometheus or vmagent for many hosts'),
-  );
+  addFleet(root.command('fleet').description('configure a central Prometheus or vmagent for many hosts'));
   withPaths(withStateSettings(root.command('accept')))
     .description(
       'make the present placement of a running VM its expected affinity, and accept the loss of its techniques',

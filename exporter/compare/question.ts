@@ -129,8 +129,7 @@ export function fleetQuestionOf(
   if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label))
     throw new ConfigError(`--by: ${JSON.stringify(by)} names no label: give one such as label=kernel`);
   const other = Object.entries({ vm, before, after }).find(([, value]) => value !== undefined);
-  if (other !== undefined)
-    throw new ConfigError(`--${other[0]} has no effect with --by label=: remove it`);
+  if (other !== undefined) throw new ConfigError(`--${other[0]} has no effect with --by label=: remove it`);
   return {
     grouping: groupingOf(label),
     host,

@@ -21,8 +21,7 @@ export class EventsView {
     this.#part.update(
       events.map(({ id, at }) => [id, at]),
       () => {
-        if (events.length === 0)
-          return [el('p', { class: 'empty' }, 'No event since the daemon started.')];
+        if (events.length === 0) return [el('p', { class: 'empty' }, 'No event since the daemon started.')];
         const [first, more] = [events.slice(0, FIRST), events.slice(FIRST)];
         const rest = el('details', {}, el('summary', {}, `${more.length} earlier`), this.#list(more));
         return [this.#list(first), more.length > 0 ? rest : undefined];

@@ -57,7 +57,8 @@ export class VmCharts {
     const noDisks = 'No disk statistics. Give the VM a QMP socket, or manage it with libvirt.';
     this.#draw(this.#iops, store, this.#named(store, /^iops$/), noDisks);
     this.#draw(this.#cores, store, this.#named(store, /^cores /), 'No thread has run yet.');
-    const noTimes = 'Exits are not timed. Add exit_duration to --trace.sets; it requires BPF or hist triggers.';
+    const noTimes =
+      'Exits are not timed. Add exit_duration to --trace.sets; it requires BPF or hist triggers.';
     const timed = this.#named(store, /^p\d\d$/);
     this.#draw(this.#latency, store, timed, untimed ? noTimes : isTraced ? 'No exit timed yet.' : untraced);
     this.#draw(

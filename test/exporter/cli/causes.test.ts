@@ -61,7 +61,10 @@ test('the daemon is asked for one VM, and its answer printed', async (context) =
 
 test('nothing changed is an answer', () => {
   const nothing = causesText({ ...FOUND, causes: [], unknown: [] });
-  assert.match(nothing, /\n {10}Nothing that this exporter reads changed: the guest may request less I\/O\.$/);
+  assert.match(
+    nothing,
+    /\n {10}Nothing that this exporter reads changed: the guest may request less I\/O\.$/,
+  );
   const { worsening: _, ...steady } = FOUND;
   assert.equal(causesText({ ...steady, causes: [] }), 'causes    Its I/O is not worse than before.');
   assert.match(causesText({ ...steady, causes: [], isKnown: false }), /^causes {4}Unknown: too few/);
