@@ -85,7 +85,7 @@ export const COLUMNS: readonly Column[] = [
     value: ({ conditions }) => severityOf(conditions),
     text: ({ conditions, rates }) => {
       const [worst] = conditions;
-      if (worst === undefined) return rates.exits === undefined ? NONE : 'none';
+      if (worst === undefined) return rates.exits === undefined ? NONE : 'no condition';
       return `${worst.kind}: ${worst.brief ?? worst.evidence}${more(conditions)}`;
     },
     raw: none,
