@@ -16,7 +16,7 @@ const SETS: Readonly<Record<string, RegExp>> = {
   cpu_quota: /^kvm_vm_(throttled|quota)_/,
   cpu_state: /^kvm_vm_cpu_(frequency|governor|idle|observed)_/,
   scheduling:
-    /^kvm_vm_(cpus|scheduled_threads|uclamp_\w+|ext_threads|forced_idle\w+|numa_pages_migrated_total)\{/,
+    /^kvm_vm_(cpus|scheduled_threads|uclamp_\w+|ext_threads|core_scheduled_threads|forced_idle\w+|numa_pages_migrated_total)\{/,
   interrupts: /^kvm_vm_cpu_interrupts_total\{/,
   memory: /^kvm_vm_memory_/,
 };

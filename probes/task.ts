@@ -17,6 +17,11 @@ export interface Task {
   /** As in {@link TaskStat}. */
   readonly policy: number;
   readonly priority: number;
+  /**
+   * Whether core scheduling lets only threads of the same cookie run beside it on its core. undefined without
+   * CONFIG_SCHED_CORE, and from /proc, which does not have it.
+   */
+  readonly hasCoreCookie?: boolean | undefined;
   /** undefined if this source does not know the times now: `/proc/<pid>/task/<tid>/stat` does. */
   cpuTimes(): TaskTimes | undefined;
   schedstat(): TaskSchedstat;

@@ -80,7 +80,8 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     why: 'these hosts have neither cpufreq nor cpuidle; test/exporter/collectors/cpu-state.test.ts',
   },
   {
-    pattern: /^kvm_(vm_(uclamp_.*|ext_threads|forced_idle_seconds_total)|sched_ext_info)$/,
+    pattern:
+      /^kvm_(vm_(uclamp_.*|ext_threads|core_scheduled_threads|forced_idle_seconds_total)|sched_ext_info)$/,
     why: 'Linux 6.1 has no sched_ext, and these kernels no uclamp; test/exporter/collectors/cpu-state.test.ts',
   },
   {

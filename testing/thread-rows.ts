@@ -24,6 +24,8 @@ export interface ThreadFields {
   readonly previous?: { readonly utime: number; readonly stime: number };
   readonly schedInfo?: { readonly wait: number; readonly timeslices: number };
   readonly isBehind?: boolean;
+  /** Missing: a kernel without core scheduling. */
+  readonly hasCoreCookie?: boolean | undefined;
   readonly switches?: readonly [voluntary: number, involuntary: number];
   readonly migrations?: number;
   readonly allowed?: readonly number[];
@@ -43,9 +45,17 @@ export function threadRow(thread: ThreadFields): Buffer {
   u32(row.length, 4);
   u32(pid, 8);
   u32(tid, 16);
-  u32((schedInfo && 1) ?? 0, 20);
-  if (previous !== undefined) row[20] = (row[20] ?? 0) | 2;
-  if (thread.isBehind === true) row[20] = (row[20] ?? 0) | 4;
+  const fields: [isSet: boolean, bit: number][] = [
+    [schedInfo !== undefined, 1],
+    [previous !== undefined, 2],
+    [thread.isBehind === true, 4],
+    [thread.hasCoreCookie !== undefined, 8],
+    [thread.hasCoreCookie === true, 16],
+  ];
+  u32(
+    fields.reduce((bits, [isSet, bit]) => bits | (isSet ? bit : 0), 0),
+    20,
+  );
   u32(thread.cpu ?? 0, 24);
   u32(thread.policy ?? 0, 28);
   row.writeInt32LE(thread.priority ?? 120, 32);

@@ -132,6 +132,9 @@ function kindsOf(cpus: readonly number[], isolation: Isolation): [kind: string, 
 function addThreads(families: Families, { vm, role, cpus, threads }: RoleCpus, isolation: Isolation): void {
   for (const [kind, count] of kindsOf(cpus, isolation))
     families.add('kvm_vm_cpus', { vm, role, kind }, count);
+  const cookies = threads.flatMap(({ task }) => task.hasCoreCookie ?? []);
+  if (cookies.length > 0)
+    families.add('kvm_vm_core_scheduled_threads', { vm, role }, cookies.filter((each) => each).length);
   const byPolicy = new Map<PolicyLabels, number>();
   for (const { task } of threads) addTo(byPolicy, families.block({ vm, role, ...schedulingPolicy(task) }), 1);
   for (const [labels, count] of byPolicy) families.add('kvm_vm_scheduled_threads', labels, count);

@@ -74,6 +74,11 @@ export const cpuMetrics = {
     'Number of threads that a BPF scheduler schedules (sched_ext). Absent on a kernel without it.',
     '/proc/<pid>/task/<tid>/sched',
   ),
+  kvm_vm_core_scheduled_threads: gauge(
+    ['vm', 'role'],
+    'Number of threads with a core-scheduling cookie: only threads with the same cookie run beside them on their core. Absent without CONFIG_SCHED_CORE or BPF.',
+    'BPF: task_struct.core_cookie',
+  ),
   kvm_vm_forced_idle_seconds_total: counter(
     ['vm', 'role'],
     "Time for which core scheduling left siblings of the threads' CPUs idle. Absent without CONFIG_SCHED_CORE or with kernel.sched_schedstats=0.",

@@ -95,6 +95,7 @@ struct task_struct {
 	u64 gtime;
 	struct prev_cputime prev_cputime;
 	struct vtime vtime;
+	unsigned long core_cookie;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	u64 start_boottime;

@@ -98,6 +98,9 @@ enum thread_field {
 	THREAD_ADJUSTED = 2,
 	/* The thread runs on a CPU without ticks (nohz_full), and utime, stime and gtime are behind. */
 	THREAD_TIMES_BEHIND = 4,
+	/* The kernel has core scheduling. The cookie itself is a pointer, which stays in the kernel. */
+	THREAD_CORE_SCHED = 8,
+	THREAD_CORE_COOKIE = 16,
 };
 
 /* A mask of 8192 CPUs, the most that x86 and arm64 can be built for. */

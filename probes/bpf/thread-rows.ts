@@ -34,6 +34,8 @@ const MASK = 152;
 const SCHED_INFO = 1;
 const ADJUSTED = 2;
 const TIMES_BEHIND = 4;
+const CORE_SCHED = 8;
+const CORE_COOKIE = 16;
 
 /** What the rows of one reading share. */
 interface Source {
@@ -79,6 +81,10 @@ export class RowTask extends Row implements Task {
   /** As in {@link TaskStat}; that of deadline is -1 in the kernel. */
   get priority(): number {
     return Math.max(0, this.u32(PRIORITY) | 0);
+  }
+
+  get hasCoreCookie(): boolean | undefined {
+    return this.#has(CORE_SCHED) ? this.#has(CORE_COOKIE) : undefined;
   }
 
   cpuTimes(): TaskTimes | undefined {

@@ -73,6 +73,8 @@ int threads(struct bpf_iter__task *ctx)
 	row.policy = task->policy;
 	row.priority = task->prio;
 	take_times(task);
+	if (has(task->core_cookie))
+		row.fields |= THREAD_CORE_SCHED | (task->core_cookie ? THREAD_CORE_COOKIE : 0);
 	row.voluntary_switches = task->nvcsw;
 	row.involuntary_switches = task->nivcsw;
 	row.migrations = task->se.nr_migrations;

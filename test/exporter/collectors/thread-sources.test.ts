@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { NSEC_PER_TICK } from '../../../kernel/units.ts';
@@ -121,6 +123,33 @@ test('rows that cannot be read are a failure of bpf, and /proc gives the threads
   const third = await exporter.scrape();
   assert.deepEqual([cpuOf(third), collectorOk(third, 'bpf')], [1, 1]);
   assertNoneFalls(second, third, 'BPF is back');
+});
+
+test('threads with a core-scheduling cookie are counted from rows, and unknown from /proc', async (context) => {
+  const tree = hostWithRows(context);
+  const moment = { user: 60, system: 20, guest: 50, runNs: 800_000_000 };
+  writeProc(tree, moment);
+  const METRIC = 'kvm_vm_core_scheduled_threads';
+  const write = (hasCoreCookie?: boolean): void =>
+    tree.write(
+      ROWS,
+      Buffer.concat(
+        THREADS.map(({ tid, comm }) => threadRow({ pid: PID, tid, comm, start: 1000, hasCoreCookie })),
+      ),
+    );
+  write();
+  const exporter = await exporterOf(context, tree, { 'trace.backend': 'off' });
+  const seen = async (): Promise<number[]> => {
+    const samples = await exporter.scrape();
+    return series(samples, METRIC, { vm: 'web', role: 'vcpu' }).map((key) => samples.get(key) ?? -1);
+  };
+  assert.deepEqual(await seen(), []);
+  write(true);
+  assert.deepEqual(await seen(), [1]);
+  write(false);
+  assert.deepEqual(await seen(), [0]);
+  rmSync(join(tree.folder, ROWS));
+  assert.deepEqual(await seen(), []);
 });
 
 test('a process that is missing in the rows, or is another one there, is read from /proc', async (context) => {

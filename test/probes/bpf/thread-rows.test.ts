@@ -56,6 +56,12 @@ test('counters that this kernel lacks are unknown', () => {
   assert.equal(only({ isBehind: true }).cpuTimes(), undefined, 'on a CPU without ticks only /proc knows');
 });
 
+test('a core-scheduling cookie is there, is not there, or cannot exist', () => {
+  assert.equal(only({ hasCoreCookie: true }).hasCoreCookie, true);
+  assert.equal(only({ hasCoreCookie: false }).hasCoreCookie, false);
+  assert.equal(only({}).hasCoreCookie, undefined);
+});
+
 test('bits beyond the CPUs that can exist are not CPUs', () => {
   const row = threadRow({ pid: 1, tid: 1, allowed: [0, 1, 2, 70], words: 2 });
   assert.equal(parse(row, 2)[0]?.status().cpusAllowedList, '0-1');
