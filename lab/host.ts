@@ -138,7 +138,7 @@ function startQemu(
         ...['-object', `memory-backend-ram,id=m${node},size=2G`],
         ...['-numa', `node,nodeid=${node},cpus=${node},memdev=m${node}`],
       ]),
-      ...['-kernel', kernelOf(packages), '-initrd', join(folder, 'host.cpio'), '-append', KERNEL_OPTIONS],
+      ...['-kernel', packages.kernel, '-initrd', join(folder, 'host.cpio'), '-append', KERNEL_OPTIONS],
       ...['-serial', `file:${join(folder, 'console')}`],
       ...[
         '-chardev',
@@ -163,10 +163,6 @@ function instructionCounter(folder: string): string {
   execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', plugin, PLUGIN]);
   const at = (name: string): string => join(folder, 'share', name);
   return `${plugin},counts=${at('instructions')},watch=${at('watch')}`;
-}
-
-function kernelOf({ root, kernelRelease }: Packages): string {
-  return join(root, 'boot', `vmlinuz-${kernelRelease}`);
 }
 
 /**
@@ -258,7 +254,7 @@ export class LabHost {
    * @returns its process id in the host
    */
   async startGuest(name: string, disk = '/dev/nvme0n1'): Promise<number> {
-    const args = [name, ++this.#guests, GUEST_CPU, disk, kernelOf(this.#packages), '/lab/guest.cpio'];
+    const args = [name, ++this.#guests, GUEST_CPU, disk, this.#packages.kernel, '/lab/guest.cpio'];
     await this.output(`bash ${INSIDE}guest.sh ${args.map((arg) => `'${arg}'`).join(' ')}`, GUEST_MS);
     return Number(await this.output(`cat /run/lab/${name}.pid`));
   }

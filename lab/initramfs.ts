@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Packages } from './packages.ts';
 
@@ -26,20 +27,23 @@ export function writeInitramfs(
     ...[join(packages.root, 'bin/busybox'), ...programs].map((path) =>
       cpioEntry(`bin/${basename(path)}`, EXECUTABLE, readFileSync(path)),
     ),
-    ...paths.map((path) => cpioEntry(`lib/${basename(path)}`, EXECUTABLE, readFileSync(path))),
-    cpioEntry('modules', EXECUTABLE, Buffer.from(paths.map((path) => `/lib/${basename(path)}\n`).join(''))),
+    ...paths.map((path) => cpioEntry(`lib/${moduleName(path)}.ko`, EXECUTABLE, moduleIn(path))),
+    cpioEntry(
+      'modules',
+      EXECUTABLE,
+      Buffer.from(paths.map((path) => `/lib/${moduleName(path)}.ko\n`).join('')),
+    ),
     cpioEntry('TRAILER!!!', 0),
   ];
   writeFileSync(file, gzipSync(Buffer.concat(entries), { level: 1 }));
 }
 
 /** Files of the modules and of their dependencies, in load order. Built-in modules have no file. */
-function modulePaths({ root, kernelRelease }: Packages, modules: readonly string[]): string[] {
-  const folder = join(root, 'lib/modules', kernelRelease);
+function modulePaths({ modules: folder }: Packages, names: readonly string[]): string[] {
   const paths = new Set<string>();
   const lines = readFileSync(join(folder, 'modules.dep'), 'utf8').split('\n');
   const byName = new Map(lines.map((line) => [moduleName(line.slice(0, line.indexOf(':'))), line]));
-  for (const name of modules) {
+  for (const name of names) {
     const [own = '', needed = ''] = (byName.get(name) ?? '').split(':');
     if (own === '') continue;
     // modules.dep lists the dependencies in unload order.
@@ -51,7 +55,17 @@ function modulePaths({ root, kernelRelease }: Packages, modules: readonly string
 }
 
 function moduleName(path: string): string {
-  return basename(path).replace(/\.ko$/, '').replaceAll('-', '_');
+  return basename(path)
+    .replace(/\.ko(\.(xz|zst))?$/, '')
+    .replaceAll('-', '_');
+}
+
+/** Debian 13 and Ubuntu compress their modules. */
+function moduleIn(path: string): Buffer {
+  const program = { '.xz': 'xz', '.zst': 'zstd' }[extname(path)];
+  return program === undefined
+    ? readFileSync(path)
+    : execFileSync(program, ['-dc', path], { maxBuffer: 2 ** 26 });
 }
 
 /** A member of a cpio archive in the `newc` format, which the kernel unpacks. */

@@ -10,14 +10,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** The lab's dependencies: Debian packages, unpacked into one folder. */
 export interface Packages {
   /** `/usr`, `/boot` and `/lib` of the packages. */
   readonly root: string;
-  readonly kernelRelease: string;
+  /** Compressed image of the kernel. */
+  readonly kernel: string;
+  /** Folder of the kernel's modules, with `modules.dep`. */
+  readonly modules: string;
   /** The command that starts QEMU, with the options that every start needs. */
   readonly qemu: readonly [string, ...string[]];
 }
@@ -50,9 +53,30 @@ export async function packages(folder = cacheFolder()): Promise<Packages> {
       rmSync(work, { recursive: true, force: true });
     }
   }
-  const [kernelRelease] = readdirSync(join(root, 'lib/modules'));
-  if (kernelRelease === undefined) throw new Error(`no kernel in ${root}: remove it`);
-  return { root, kernelRelease, qemu: await chooseQemu(root) };
+  const kernel = kernelIn(process.env['LAB_KERNEL'] || root);
+  if (!existsSync(join(kernel.modules, 'modules.dep'))) await indexModules(root, kernel.modules);
+  return { root, ...kernel, qemu: await chooseQemu(root) };
+}
+
+/** @param root into which the packages of a kernel were unpacked; Debian 13 and Ubuntu have their files in other places */
+function kernelIn(root: string): Pick<Packages, 'kernel' | 'modules'> {
+  for (const folder of ['usr/lib/modules', 'lib/modules']) {
+    const path = join(root, folder);
+    const [release] = existsSync(path) ? readdirSync(path) : [];
+    if (release === undefined) continue;
+    const modules = join(path, release);
+    const images = [join(modules, 'vmlinuz'), join(root, 'boot', `vmlinuz-${release}`)];
+    const kernel = images.find((image) => existsSync(image));
+    if (kernel !== undefined) return { kernel, modules };
+  }
+  throw new Error(`no kernel in ${root}: remove it`);
+}
+
+async function indexModules(root: string, modules: string): Promise<void> {
+  const base = modules.slice(0, modules.lastIndexOf('/lib/modules/'));
+  await execute(join(root, 'bin/depmod'), ['-b', base, basename(modules)], {
+    env: { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib/x86_64-linux-gnu') },
+  });
 }
 
 function cacheFolder(): string {
@@ -77,12 +101,8 @@ async function download(work: string): Promise<void> {
   );
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb')))
     await run('dpkg', '-x', file, root);
-  const release = kernel.replace('linux-image-', '');
   // kmod acts by the name it is called with, and the package's own link points to the machine's kmod.
   symlinkSync('kmod', join(root, 'bin/depmod'));
-  await execute(join(root, 'bin/depmod'), ['-b', root, release], {
-    env: { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib/x86_64-linux-gnu') },
-  });
 }
 
 /**
