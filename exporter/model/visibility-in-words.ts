@@ -2,13 +2,13 @@ import { type Hider, SIGHTS, type Sight } from '../metrics/visibility.ts';
 import type { Visibility } from './visibility.ts';
 
 const SIGHT_WORDS: Readonly<Record<Sight, string>> = {
-  io: 'requests of its disks and how long they take',
+  io: 'requests of its disks and their duration',
   block: "its requests in the host's block layer",
   kicks: 'kicks',
-  queues: 'which queue a kick is for',
+  queues: 'the queue of each kick',
   interrupts: 'interrupts',
-  exits: 'what an exit is for',
-  idle: 'whether a vCPU idles',
+  exits: 'reasons of exits',
+  idle: 'idle vCPUs',
 };
 
 /** Why, and where the numbers are instead. */
@@ -42,7 +42,7 @@ export function hiddenInWords(visibility: Visibility): string[] {
   return [...byHider].map(([hider, sights]) => hiderInWords(hider, sights));
 }
 
-/** `requests of its disks and how long they take, ...: another process serves its disk by vhost-user: ...`. */
+/** `requests of its disks and their duration, ...: another process serves its disk by vhost-user: ...`. */
 export function hiderInWords(hider: Hider, sights: readonly Sight[]): string {
   return `${sightsInWords(sights)}: ${HIDER_WORDS[hider]}`;
 }

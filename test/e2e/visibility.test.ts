@@ -68,9 +68,9 @@ test('a real VM with a vhost-user disk: hidden in the metric, in its verdicts, i
   const text = doctor('kt-vhost-user');
   assert.match(
     text,
-    /^hidden {4}requests of its disks and how long they take, .*by vhost-user: count the I\/Os there/m,
+    /^hidden {4}requests of its disks and their duration, .*by vhost-user: count the I\/Os there/m,
   );
-  assert.match(text, /^visible {3}kicks, which queue a kick is for, interrupts, what an exit is for/m);
+  assert.match(text, /^visible {3}kicks, the queue of each kick, interrupts, reasons of exits/m);
   assert.match(text, /polling: unknown: another process serves its disk by vhost-user/);
   const inventory = JSON.parse(await (await fetch(`${daemon.url}/api/v1/inventory`)).text()) as {
     vms: { vm: string; visible: Record<string, boolean> }[];

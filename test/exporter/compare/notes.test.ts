@@ -82,6 +82,6 @@ test('what the host cannot see of a VM is a note of the configurations in which 
   ]);
   assert.deepEqual(before, []);
   assert.deepEqual(after, [
-    "Not visible to the host for web: requests of its disks and how long they take, its requests in the host's block layer: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat). Metrics that need it are missing or too low; CPU time, waits and affinity of the threads are complete.",
+    "Not visible to the host for web: requests of its disks and their duration, its requests in the host's block layer: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat). Metrics that need it are missing or too low; CPU time, waits and affinity of the threads are complete.",
   ]);
 });

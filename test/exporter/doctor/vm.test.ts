@@ -133,10 +133,10 @@ test('the report has all facts of a VM', () => {
     visibility: {
       visible: 'kicks',
       hidden: [
-        'requests of its disks and how long they take: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)',
+        'requests of its disks and their duration: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)',
       ],
       unexamined:
-        "its requests in the host's block layer, which queue a kick is for, interrupts, what an exit is for, whether a vCPU idles",
+        "its requests in the host's block layer, the queue of each kick, interrupts, reasons of exits, idle vCPUs",
     },
     features: { vcpus_pinned: 0, io_threads_pinned: 1, io_separate_from_vcpus: 1 },
     stage: 'original',
@@ -218,7 +218,7 @@ test('the text has a table, the drift with its fix, and the missing conditions',
     'memory    node 0: 3 MiB, node 1: 1 MiB',
     'device    nvme0n1, node 1',
     'device    unknown: /tank is on zfs',
-    'hidden    requests of its disks and how long they take: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)',
+    'hidden    requests of its disks and their duration: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)',
     'visible   kicks, CPU time, waits and affinity of its threads',
     'disk      vda: 4 queues, served by io0',
     'disk      vdb: ? queues, served by the main loop',

@@ -162,10 +162,10 @@ test('in words: what is hidden and why, what is visible, and what was not examin
   const vm = inventoryVm(1, { ioPath: path({ signs: new Set(['vhost_user']) }) });
   const visibility = visibilityOf(vm, undefined);
   assert.deepEqual(hiddenInWords(visibility), [
-    "requests of its disks and how long they take, its requests in the host's block layer: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)",
+    "requests of its disks and their duration, its requests in the host's block layer: another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)",
   ]);
-  assert.equal(seenInWords(visibility), 'kicks, which queue a kick is for, interrupts, what an exit is for');
-  assert.equal(unexaminedInWords(visibility), 'whether a vCPU idles');
+  assert.equal(seenInWords(visibility), 'kicks, the queue of each kick, interrupts, reasons of exits');
+  assert.equal(unexaminedInWords(visibility), 'idle vCPUs');
   const all = (Object.keys(HIDERS) as Hider[]).map((hider) => new Map([['io' as Sight, [hider]]]));
   for (const each of all) assert.equal(hiddenInWords(each).length, 1);
 });

@@ -103,7 +103,7 @@ test('a VM with all data', () => {
         {
           reason: 'vfio_disk',
           whats: ['io', 'kicks'],
-          text: 'requests of its disks and how long they take, kicks: a disk is passed through by VFIO, or a device that may be one: measure in the guest',
+          text: 'requests of its disks and their duration, kicks: a disk is passed through by VFIO, or a device that may be one: measure in the guest',
         },
       ],
       throttled: {},
