@@ -361,11 +361,11 @@ test('names are shown as text, and empty states give instructions', async (conte
   const { page } = opened;
   page.on('dialog', () => assert.fail('a name was run'));
   await page.getByRole('link', { name }).waitFor();
-  assert.match(await textOf(page, '.hints'), /The source trace below says why[\s\S]*-qmp unix:/);
+  assert.match(await textOf(page, '.hints'), /The source trace below has the reason[\s\S]*-qmp unix:/);
   await page.getByRole('link', { name }).click();
   await page.waitForSelector('.cpu .thread');
   assert.equal(await textOf(page, 'h1'), name);
-  assert.match(await textOf(page, '.charts'), /The source trace on the first page says why/);
+  assert.match(await textOf(page, '.charts'), /The source trace on the first page has the reason/);
   assert.equal(await page.locator('img').count(), 0);
   host.destroy(name);
   host.step(1);
