@@ -24,10 +24,16 @@ export async function filesOfAScrape(daemon: Daemon, rootfs: string, scratch: st
   await fetchMetrics(daemon.port, false);
   strace.kill('SIGINT');
   await ended;
+  return openedFiles(readFileSync(trace, 'latin1'), rootfs);
+}
+
+/** The files under the root in the output of strace, which doubles each backslash: systemd's cgroups have some. */
+export function openedFiles(trace: string, rootfs: string): string[] {
+  const root = rootfs.endsWith('/') ? rootfs : `${rootfs}/`;
   const files = new Set<string>();
-  for (const [, path = '', flags = ''] of readFileSync(trace, 'latin1').matchAll(OPENED)) {
-    if (path.startsWith(rootfs.endsWith('/') ? rootfs : `${rootfs}/`) && !flags.includes('O_DIRECTORY'))
-      files.add(path);
+  for (const [, escaped = '', flags = ''] of trace.matchAll(OPENED)) {
+    const path = escaped.replaceAll('\\\\', '\\');
+    if (path.startsWith(root) && !flags.includes('O_DIRECTORY')) files.add(path);
   }
   return [...files];
 }
