@@ -12,6 +12,8 @@ export interface QmpIothread {
   readonly pollGrow: number;
   /** Divisor by which the polling time shrinks; 0 resets it to 0 at once. */
   readonly pollShrink: number;
+  /** Shift of the weight of the last interval in the polling time; 0 means QEMU's default of 3. undefined before QEMU has it. */
+  readonly pollWeight: number | undefined;
   /** Maximum requests per batch of the AIO engine; 0 means the engine's default. */
   readonly aioMaxBatch: number;
 }
@@ -29,6 +31,7 @@ const schema = z
         'poll-max-ns': count.default(0),
         'poll-grow': count.default(0),
         'poll-shrink': count.default(0),
+        'poll-weight': count.optional(),
         'aio-max-batch': count.default(0),
       })
       .transform((thread) => ({
@@ -37,6 +40,7 @@ const schema = z
         pollMaxNs: thread['poll-max-ns'],
         pollGrow: thread['poll-grow'],
         pollShrink: thread['poll-shrink'],
+        pollWeight: thread['poll-weight'],
         aioMaxBatch: thread['aio-max-batch'],
       })),
   )

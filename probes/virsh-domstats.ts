@@ -25,6 +25,8 @@ export interface VirshIothread {
   readonly pollMaxNs: number;
   readonly pollGrow: number;
   readonly pollShrink: number;
+  /** undefined before libvirt 12.6. */
+  readonly pollWeight: number | undefined;
 }
 
 /**
@@ -55,7 +57,7 @@ const MAX_PROBLEMS = 16;
 
 const BLOCK =
   /^block\.(\d{1,5})\.(name|path|rd\.reqs|rd\.bytes|rd\.times|wr\.reqs|wr\.bytes|wr\.times|fl\.reqs|fl\.times)$/;
-const IOTHREAD = /^iothread\.(\d{1,5})\.(poll-max-ns|poll-grow|poll-shrink)$/;
+const IOTHREAD = /^iothread\.(\d{1,5})\.(poll-max-ns|poll-grow|poll-shrink|poll-weight)$/;
 
 /**
  * Parses `LC_ALL=C virsh -r domstats --raw --nowait --state --vcpu --block --iothread`, libvirt
@@ -209,6 +211,7 @@ function built({ name, state, disks, iothreads }: Builder): Omit<VirshDomain, ke
       pollMaxNs: values.get('poll-max-ns') ?? 0,
       pollGrow: values.get('poll-grow') ?? 0,
       pollShrink: values.get('poll-shrink') ?? 0,
+      pollWeight: values.get('poll-weight'),
     })),
     hasDisks: disks.size > 0,
   };

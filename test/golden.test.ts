@@ -105,6 +105,10 @@ const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: str
     pattern: /^kvm_host_info$/,
     why: 'the captures have neither osrelease nor cpuinfo; test/exporter/collectors/values.test.ts',
   },
+  {
+    pattern: /^kvm_iothread_poll_weight$/,
+    why: 'this QEMU has no poll-weight; test/probes/qmp-replies.test.ts',
+  },
   { pattern: /^kvm_block_numa_node$/, why: 'the emulated NVMe has no node' },
   { pattern: /^kvm_vm_disk_duration_seconds$/, why: 'nobody asked this QEMU to keep latency histograms' },
   { pattern: /^kvm_vm_disk_queue_iothread_info$/, why: 'this QEMU has no iothread-vq-mapping' },

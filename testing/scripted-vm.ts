@@ -305,7 +305,13 @@ function storageOf({ monitor, disk, queues, iothreads, pollMaxNs }: Situation): 
   if (monitor === 'none' || isElsewhere({ disk })) return undefined;
   const served = Array.from({ length: Math.max(1, queues) }, (_, i) => `io${i % Math.max(1, iothreads)}`);
   const vda = { name: 'vda', queues, iothreads: iothreads === 0 ? [] : served };
-  const parameters = { pollMaxSeconds: pollMaxNs / 1e9, pollGrow: 0, pollShrink: 0, aioMaxBatch: 0 };
+  const parameters = {
+    pollMaxSeconds: pollMaxNs / 1e9,
+    pollGrow: 0,
+    pollShrink: 0,
+    pollWeight: undefined,
+    aioMaxBatch: 0,
+  };
   return {
     disks: [vda as unknown as Storage['disks'][number]],
     iothreads: Array.from({ length: iothreads }, (_, i) => ({ id: `io${i}`, ...parameters })),

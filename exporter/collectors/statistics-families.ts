@@ -143,11 +143,12 @@ function addKernelFacts(
 }
 
 function addIothreads(families: Families, vm: string, iothreads: readonly Iothread[]): void {
-  for (const { id, pollMaxSeconds, pollGrow, pollShrink, aioMaxBatch } of iothreads) {
+  for (const { id, pollMaxSeconds, pollGrow, pollShrink, pollWeight, aioMaxBatch } of iothreads) {
     const labels = families.block({ vm, iothread: id });
     families.add('kvm_iothread_poll_max_seconds', labels, pollMaxSeconds);
     families.add('kvm_iothread_poll_grow', labels, pollGrow);
     families.add('kvm_iothread_poll_shrink', labels, pollShrink);
+    if (pollWeight !== undefined) families.add('kvm_iothread_poll_weight', labels, pollWeight);
     if (aioMaxBatch !== undefined) families.add('kvm_iothread_aio_max_batch', labels, aioMaxBatch);
   }
 }

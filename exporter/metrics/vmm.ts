@@ -93,6 +93,9 @@ export const vmmMetrics = {
   kvm_iothread_poll_shrink: iothread(
     'Divisor by which the polling time shrinks (poll-shrink). 0 resets the polling time to 0.',
   ),
+  kvm_iothread_poll_weight: iothread(
+    "Shift of the weight of the last interval in the polling time (poll-weight). 0 selects QEMU's default. Absent if QEMU or libvirt does not have it.",
+  ),
   kvm_iothread_aio_max_batch: iothread(
     "Maximum number of requests in one batch (aio-max-batch). 0 selects the AIO engine's default.",
   ),

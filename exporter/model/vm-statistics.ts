@@ -43,7 +43,8 @@ export interface Iothread {
   readonly pollMaxSeconds: number;
   readonly pollGrow: number;
   readonly pollShrink: number;
-  /** undefined if the source does not report it. */
+  /** undefined if the source does not report it, as the next. */
+  readonly pollWeight: number | undefined;
   readonly aioMaxBatch: number | undefined;
 }
 

@@ -145,7 +145,15 @@ test('thread ids are positive, vCPU indexes are those of Linux', () => {
     'aio-max-batch': 5,
   };
   assert.deepEqual(parseIothreads([thread]), [
-    { id: 'io', threadId: 3, pollMaxNs: 1, pollGrow: 2, pollShrink: 4, aioMaxBatch: 5 },
+    {
+      id: 'io',
+      threadId: 3,
+      pollMaxNs: 1,
+      pollGrow: 2,
+      pollShrink: 4,
+      pollWeight: undefined,
+      aioMaxBatch: 5,
+    },
   ]);
   for (const bad of [
     { 'thread-id': 0 },

@@ -140,12 +140,29 @@ test('query-cpus-fast gives index, path and thread of each vCPU', () => {
 test('query-iothreads gives the polling parameters; older versions of QEMU lack some', () => {
   const thread = { id: 'io0', 'thread-id': 246, 'poll-max-ns': 32768, 'poll-grow': 2, 'poll-shrink': 3 };
   assert.deepEqual(parseIothreads([thread]), [
-    { id: 'io0', threadId: 246, pollMaxNs: 32768, pollGrow: 2, pollShrink: 3, aioMaxBatch: 0 },
+    {
+      id: 'io0',
+      threadId: 246,
+      pollMaxNs: 32768,
+      pollGrow: 2,
+      pollShrink: 3,
+      pollWeight: undefined,
+      aioMaxBatch: 0,
+    },
   ]);
+  assert.equal(parseIothreads([{ ...thread, 'poll-weight': 5 }])[0]?.pollWeight, 5);
   assert.deepEqual(parseIothreads([]), []);
   // QEMU 2.8.
   assert.deepEqual(parseIothreads([{ id: 'io0', 'thread-id': 7 }]), [
-    { id: 'io0', threadId: 7, pollMaxNs: 0, pollGrow: 0, pollShrink: 0, aioMaxBatch: 0 },
+    {
+      id: 'io0',
+      threadId: 7,
+      pollMaxNs: 0,
+      pollGrow: 0,
+      pollShrink: 0,
+      pollWeight: undefined,
+      aioMaxBatch: 0,
+    },
   ]);
 });
 

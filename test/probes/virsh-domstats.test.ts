@@ -29,7 +29,15 @@ test('statistics, disks and IOThreads of a captured domain are read', () => {
     ],
   );
   assert.deepEqual(domain.disks[0]?.read, { operations: 1, bytes: 512, timeNs: 229210 });
-  assert.deepEqual(domain.iothreads, [{ id: 1, pollMaxNs: 32768, pollGrow: 0, pollShrink: 0 }]);
+  assert.deepEqual(domain.iothreads, [
+    { id: 1, pollMaxNs: 32768, pollGrow: 0, pollShrink: 0, pollWeight: undefined },
+  ]);
+});
+
+test('the poll-weight of libvirt 12.6', () => {
+  const text =
+    "Domain: 'web'\n  iothread.count=1\n  iothread.1.poll-max-ns=32768\n  iothread.1.poll-weight=2\n";
+  assert.equal(parseDomstats(text).get('web')?.iothreads[0]?.pollWeight, 2);
 });
 
 test('flushes that libvirt does not report are unknown', () => {

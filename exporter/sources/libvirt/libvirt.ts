@@ -156,11 +156,12 @@ function toStatistics(domain: VirshDomain): VmStatistics {
       iothreads: undefined,
       queues: undefined,
     })),
-    iothreads: domain.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink }) => ({
+    iothreads: domain.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, pollWeight }) => ({
       id: `iothread${id}`,
       pollMaxSeconds: pollMaxNs / NSEC_PER_SEC,
       pollGrow,
       pollShrink,
+      pollWeight,
       aioMaxBatch: undefined,
     })),
   };

@@ -54,11 +54,12 @@ export function storageOf(facts: Facts, disks: readonly QmpBlockStats[]): Storag
   const iothreadNames = new UniqueNames();
   return {
     disks: namedDisks(facts, disks),
-    iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, aioMaxBatch }) => ({
+    iothreads: facts.iothreads.map(({ id, pollMaxNs, pollGrow, pollShrink, pollWeight, aioMaxBatch }) => ({
       id: iothreadNames.of(truncateName(id)),
       pollMaxSeconds: pollMaxNs / NSEC_PER_SEC,
       pollGrow,
       pollShrink,
+      pollWeight,
       aioMaxBatch,
     })),
   };

@@ -62,6 +62,7 @@ function statistics(disks: readonly Disk[], pollMaxSeconds: readonly number[] = 
     id: `io${i}`,
     pollMaxSeconds: poll,
     pollGrow: 0,
+    pollWeight: undefined,
     pollShrink: 0,
     aioMaxBatch: undefined,
   }));

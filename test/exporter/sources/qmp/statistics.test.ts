@@ -71,7 +71,14 @@ test('names that collide, or are hostile, come out unique and fit for a label', 
 });
 
 test('IOThreads of the same name are not one series twice', () => {
-  const thread = { threadId: 1, pollMaxNs: 1, pollGrow: 0, pollShrink: 0, aioMaxBatch: 0 };
+  const thread = {
+    threadId: 1,
+    pollMaxNs: 1,
+    pollGrow: 0,
+    pollShrink: 0,
+    pollWeight: undefined,
+    aioMaxBatch: 0,
+  };
   const facts = {
     iothreads: [
       { id: 'io0', ...thread },
