@@ -82,16 +82,15 @@ export class Cpusets {
 
   #read(pid: number, threads: readonly VmThread[]): VmCpuset {
     const process = `${this.host.roots.procfs}/${pid}`;
-    const paths = (some: readonly VmThread[]): CgroupPaths[] =>
-      some
-        .filter(({ path }) => path.includes('/task/'))
-        .flatMap(({ path }) => attempt(() => readCgroup(this.host, path)) ?? []);
+    const own = threads.filter(({ path }) => path.includes('/task/'));
+    const read = own.map(({ role, path }) => ({ role, paths: attempt(() => readCgroup(this.host, path)) }));
+    const pathsOf = (some: typeof read): CgroupPaths[] => some.flatMap(({ paths }) => paths ?? []);
     const mems = attempt(() => parseCpuList(readMemsAllowed(this.host, process)));
     const main = attempt(() => readCgroup(this.host, process));
-    const all = commonCgroup([...(main === undefined ? [] : [main]), ...paths(threads)]);
+    const all = commonCgroup([...(main === undefined ? [] : [main]), ...pathsOf(read)]);
     if (all.isHidden) return { mems, cpus: undefined, isKnown: false };
-    const vcpus = threads.filter(({ role }) => role === 'vcpu');
-    const ofVcpus = pathOf(all) === '/' ? commonCgroup(paths(vcpus)) : all;
+    const vcpus = read.filter(({ role }) => role === 'vcpu');
+    const ofVcpus = pathOf(all) === '/' ? commonCgroup(pathsOf(vcpus)) : all;
     const common = isPartOfVm(basename(pathOf(ofVcpus))) ? all : ofVcpus;
     return { mems, cpus: attempt(() => readCpuset(this.host, common)), isKnown: true };
   }
