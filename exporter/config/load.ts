@@ -127,7 +127,7 @@ function flatten(node: unknown, prefix: string, path: string, values: Record<str
     const key = prefix === '' ? name : `${prefix}.${name}`;
     if (Object.hasOwn(options, key)) values[key] = value;
     else if (typeof value !== 'object' && OLD_KEYS.has(key)) values[key] = value;
-    else if (KEYS.some((known) => known.startsWith(`${key}.`))) flatten(value, key, path, values);
+    else if (SECTIONS.has(key)) flatten(value, key, path, values);
     else
       throw new ConfigError(
         `${path}: unknown key ${quote(key)}${didYouMean(key, [...KEYS, ...SECTIONS]) || `: known keys are ${KEYS.join(', ')}`}`,
