@@ -5,6 +5,7 @@ import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { ROOT } from '../testing/daemon.ts';
 import { faketimeLibrary } from '../testing/faketime.ts';
 import { temporaryFolder } from '../testing/folder.ts';
+import { memory } from './process-cost.ts';
 
 type Context = Readonly<{ after(work: () => void): void }>;
 
@@ -61,8 +62,7 @@ export async function soakedDaemon(context: Context, more: readonly string[]): P
     clock: library === undefined ? undefined : offset,
     metrics: async () => (await fetch(`${url}/metrics`)).text(),
     footprint() {
-      const [, kib = '0'] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-      return { rssMiB: Number(kib) / 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+      return { rssMiB: memory(pid).rssMiB, descriptors: readdirSync(`/proc/${pid}/fd`).length };
     },
     warnings: () =>
       readFileSync(log, 'utf8')
