@@ -69,7 +69,7 @@ function kernelIn(root: string): Pick<Packages, 'kernel' | 'modules'> {
     const kernel = images.find((image) => existsSync(image));
     if (kernel !== undefined) return { kernel, modules };
   }
-  throw new Error(`no kernel in ${root}: remove it`);
+  throw new Error(`no kernel in ${root}: unpack its packages there, or remove the folder`);
 }
 
 async function indexModules(root: string, modules: string): Promise<void> {
