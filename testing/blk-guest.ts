@@ -11,6 +11,8 @@ export interface BlkGuest extends Guest {
   unpin(): void;
   /** Lets its vCPU run on any CPU. */
   unpinVcpu(): void;
+  /** The kicks that a guest without `queues` has counted itself. One that QEMU has stopped may have counted the next one. */
+  kicks(): Promise<number>;
   /** Of a guest with `queues`: from its own pattern to the first queue and back, or from the first to one for each vCPU. */
   changeQueues(): Promise<unknown>;
 }
@@ -30,6 +32,9 @@ export interface BlkOptions extends BlkProgram {
 const DISK = 'driver=null-co,size=1048576,read-zeroes=on';
 
 const ALL = '0-4095';
+
+/** Where testing/blk-guest.S counts. */
+const KICKS = '0x15000';
 
 /**
  * A real VM under KVM whose guest reads a virtio-blk disk for ever: so many reads a kick, then it waits for all
@@ -56,6 +61,11 @@ export function blkGuest(context: Pick<TestContext, 'after'>, options: BlkOption
       taskset('IO io0', ALL);
     },
     unpinVcpu: () => taskset('CPU 0/KVM', ALL),
+    kicks: async () => {
+      const dump = { 'command-line': `xp /1wu ${KICKS}` };
+      const line = await qmpCommand(guest.monitor, { execute: 'human-monitor-command', arguments: dump });
+      return Number(String(line).trim().split(': ')[1]);
+    },
     changeQueues: () => qmpCommand(guest.monitor, { execute: 'inject-nmi' }),
   };
 }
