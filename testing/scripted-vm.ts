@@ -123,7 +123,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
         statistics: answered.storage,
         ageMs: (counts.at - answered.at) * 1000,
         facts: factsOf(now),
-        kernel: { confidential: now.confidentialBy === 'kernel' ? 'sev_es' : undefined },
+        kernel: { vm: new Map(), confidential: now.confidentialBy === 'kernel' ? 'sev_es' : undefined },
       }),
       onPhase: () => undefined,
     });

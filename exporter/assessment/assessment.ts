@@ -20,6 +20,7 @@ import { Memory } from './affinity/memory.ts';
 import { type AffinitySettings, AffinityWatch } from './affinity/watch.ts';
 import type { Watched } from './affinity/watched.ts';
 import { ApicvWatch } from './apicv-watch.ts';
+import { HugePageWatch } from './huge-page-watch.ts';
 import { MemoryWatch } from './memory-watch.ts';
 import { MigrationWatch } from './migration-watch.ts';
 import type { VmPlan } from './plan/plan.ts';
@@ -57,6 +58,7 @@ export class Assessment {
   readonly #affinity: AffinityWatch;
   readonly #stages: StageWatch;
   readonly #apicv = new ApicvWatch();
+  readonly #hugePages = new HugePageWatch();
   readonly #migrations = new MigrationWatch();
   readonly #memoryWatch: MemoryWatch;
 
@@ -210,8 +212,13 @@ export class Assessment {
   }
 
   #logMemory(): void {
-    const { watched, logger, onEvent } = this.dependencies;
-    for (const event of this.#memoryWatch.changes(watched.vms, (vm) => watched.threadsOf(vm))) {
+    const { watched, lastOf, logger, onEvent } = this.dependencies;
+    const { vms } = watched;
+    const events = [
+      ...this.#memoryWatch.changes(vms, (vm) => watched.threadsOf(vm)),
+      ...this.#hugePages.changes(vms, (vm) => lastOf(vm).kernel),
+    ];
+    for (const event of events) {
       onEvent(event);
       const { vm, kind, evidence } = event;
       logger.info({ vm, evidence }, `memory of ${vm}: ${EVENT_WORDS[kind]}`);

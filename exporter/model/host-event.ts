@@ -19,6 +19,8 @@ export const EVENT_WORDS = {
   swap_ended: 'swapping ended',
   numa_balancing_began: 'NUMA balancing moves pages',
   numa_balancing_ended: 'NUMA balancing ended',
+  huge_pages_lost: 'guest memory in small pages',
+  huge_pages_back: 'guest memory in huge pages again',
 } as const;
 
 export type EventKind = keyof typeof EVENT_WORDS;

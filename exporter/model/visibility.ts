@@ -1,6 +1,6 @@
 import { HIDERS, type Hider, SIGHTS, type Sight } from '../metrics/visibility.ts';
 import type { Passthrough, Vm } from './vm.ts';
-import type { KernelFacts } from './vm-statistics.ts';
+import type { KernelFacts as AllFacts } from './vm-statistics.ts';
 
 /**
  * What the host sees of a VM's I/O. Nothing in the list: all of it, for certain. A sight that is missing is unknown: what
@@ -20,6 +20,8 @@ const STORAGE = 0x01;
 /** Where QEMU opens a descriptor that libvirt passes with -add-fd. */
 const FDSET = '/dev/fdset/';
 const CONFIDENTIAL_TYPES = ['sev', 'sev_es', 'sev_snp', 'tdx'] as const;
+
+type KernelFacts = Omit<AllFacts, 'vm' | 'apicv'>;
 
 /** By the type of a disk of libvirt, which may have been plugged in later. */
 const LIBVIRT_DISKS: Readonly<Record<string, Hider>> = {

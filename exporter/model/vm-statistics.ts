@@ -122,7 +122,7 @@ export function requestsOf(disks: readonly Disk[]): number {
 /** What only the kernel reports of a VM. */
 export type KernelFacts = Pick<
   VmStatistics,
-  'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'
+  'vm' | 'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'
 >;
 
 /** The part of a VM's statistics that is also read between scrapes: how its disks are served, and its live migration. */

@@ -17,6 +17,7 @@ export type EventCause =
   | 'migration'
   | 'memory_swap'
   | 'numa_balancing'
+  | 'huge_pages'
   | 'device_stalled'
   | 'phase';
 
@@ -61,6 +62,7 @@ const OF_EVENTS: Readonly<Partial<Record<EventKind, readonly [EventCause, readon
   migration_began: ['migration', ['exits', 'memory_pressure']],
   swap_began: ['memory_swap', ['memory_pressure', 'io_pressure']],
   numa_balancing_began: ['numa_balancing', ['exits']],
+  huge_pages_lost: ['huge_pages', ['exits']],
   stall_began: ['device_stalled', ['device']],
   phase_changed: ['phase', []],
 };
@@ -150,6 +152,7 @@ const EVENT_TEXTS: Readonly<Partial<Record<EventKind, string>>> = {
   migration_began: 'a live migration began',
   swap_began: 'memory of the guest went to swap',
   numa_balancing_began: 'NUMA balancing moved pages of the guest',
+  huge_pages_lost: 'KVM maps memory in small pages that it mapped in huge ones',
   stall_began: 'a device completes nothing',
   phase_changed: 'another phase was declared',
 };

@@ -12,6 +12,7 @@ const WORDS: Readonly<Record<string, string>> = {
   memory_pressure: 'memory pressure',
   memory_swap: 'memory in swap',
   numa_balancing: 'NUMA balancing',
+  huge_pages: 'huge pages lost',
   io_pressure: 'I/O pressure',
   steal: 'steal on the host',
   lost_pin: 'lost pin',

@@ -72,7 +72,7 @@ function setUp(context: TestContext) {
       assessment.configure(settings);
     },
     async judgeWith(...inhibited: string[]) {
-      kernel = { apicv: { inhibited: new Set(inhibited), active: new Map() } };
+      kernel = { vm: new Map(), apicv: { inhibited: new Set(inhibited), active: new Map() } };
       await assessment.judge(new Map());
     },
     async follow(mask: string) {

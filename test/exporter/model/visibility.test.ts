@@ -9,22 +9,23 @@ import {
   unexaminedInWords,
 } from '../../../exporter/model/visibility-in-words.ts';
 import type { Vm } from '../../../exporter/model/vm.ts';
-import type { KernelFacts } from '../../../exporter/model/vm-statistics.ts';
 import type { LibvirtDisk } from '../../../probes/libvirt-domain.ts';
 import type { QemuIoPath, QemuIoSign } from '../../../probes/qemu-io-path.ts';
 import { inventoryVm } from '../../../testing/inventory-vm.ts';
 
+type Facts = NonNullable<Parameters<typeof visibilityOf>[1]>;
+
 const NOTHING = { vfio: [], vdpa: [], hasNvmeCharacterDevice: false, hasVhostScsi: false };
 const NVME = { address: '0000:01:00.0', pciClass: 0x010802 };
 const NIC = { address: '0000:02:00.0', pciClass: 0x020000 };
-const KERNEL: KernelFacts = { guestPolls: false, haltsInside: false };
+const KERNEL: Facts = { guestPolls: false, haltsInside: false };
 
 function path(known: Partial<QemuIoPath> = {}): QemuIoPath {
   return { signs: new Set(), nvmeAddresses: [], vdpaWithoutDisk: [], hasVfioDevice: false, ...known };
 }
 
 /** `io: vhost_user`, for what is hidden. */
-function hidden(vm: Partial<Vm>, kernel: KernelFacts | undefined = KERNEL): string[] {
+function hidden(vm: Partial<Vm>, kernel: Facts | undefined = KERNEL): string[] {
   return [...visibilityOf(inventoryVm(1, vm), kernel)]
     .filter(([, hiders]) => hiders.length > 0)
     .map(([what, hiders]) => `${what}: ${hiders.join(' ')}`);
