@@ -20,6 +20,43 @@ export interface QemuIdentity {
   readonly onlyAnswers: boolean;
 }
 
+/** QEMU prints, and exits. */
+const ANSWERS = new Set(['audio-help', 'h', 'help', 'version']);
+/** Options that print a list if their value, or a part of it, is `help` or `?`. */
+const WITH_HELP = new Set([
+  ...[
+    'accel',
+    'action',
+    'audio',
+    'audiodev',
+    'boot',
+    'chardev',
+    'cpu',
+    'd',
+    'device',
+    'display',
+    'global',
+    'L',
+  ],
+  ...[
+    'machine',
+    'msg',
+    'netdev',
+    'object',
+    'rtc',
+    'smp',
+    'soundhw',
+    'spice',
+    'tpmdev',
+    'trace',
+    'vga',
+    'vnc',
+    'watchdog',
+  ],
+]);
+/** Parts of other options of which QEMU prints a list: `-drive format=help`, `-nic model=help`. */
+const VALUES = new Set(['format', 'model']);
+
 /** Reads QEMU's name, UUID, machine, accelerator, IOThreads and monitors. */
 export function parseQemuCommandLine(all: readonly QemuOption[]): QemuIdentity {
   const merged = (name: string): Options =>
@@ -100,10 +137,15 @@ export function unixPath(device: string | undefined): string | undefined {
   return path?.replaceAll('\0', ',');
 }
 
+/**
+ * QEMU prints the values of an option, or its properties (`virtio-blk-pci,help`), and exits: system/vl.c
+ * qemu_process_help_options(). A VM, a file or a keyboard may be called help.
+ */
 function isQuestion({ name, options }: QemuOption): boolean {
-  if (name === 'version' || name === 'help' || name === 'h') return true;
+  if (ANSWERS.has(name)) return true;
+  if (!WITH_HELP.has(name)) return [...options].some(([key, value]) => VALUES.has(key) && isHelp(value));
   const [first] = options.values();
-  return (name === 'machine' || name === 'accel' || name === 'device' || name === 'cpu') && isHelp(first);
+  return isHelp(first) || options.has('help') || options.has('?');
 }
 
 function isHelp(value: string | undefined): boolean {

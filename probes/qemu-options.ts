@@ -19,34 +19,48 @@ const MAX_OPTIONS = 16_384;
 /** Options that are parsed, each with the key of a first value without `=`. */
 const IMPLIED: Readonly<Record<string, string>> = {
   accel: 'accel',
+  action: PLAIN,
+  audio: 'driver',
+  audiodev: 'driver',
   blockdev: 'driver',
+  boot: 'order',
   chardev: 'backend',
   cpu: 'model',
   device: 'driver',
+  display: 'type',
   drive: 'file',
   fsdev: 'fsdriver',
   machine: 'type',
   mon: 'chardev',
+  msg: PLAIN,
   name: 'guest',
+  net: 'type',
   netdev: 'type',
   nic: 'type',
   object: 'qom-type',
   // It has no such key.
   overcommit: PLAIN,
+  rtc: PLAIN,
   smbios: 'file',
+  smp: 'cpus',
+  spice: PLAIN,
+  tpmdev: 'type',
   virtfs: 'fsdriver',
+  vnc: 'vnc',
 };
 /** `append` is a kernel's command line, which may begin with a dash. */
 const PLAIN_OPTIONS = new Set([
   'append',
   'avd',
   'bios',
+  'd',
   'dtb',
   'global',
   // Only in the QEMU of Proxmox VE.
   'id',
   'initrd',
   'kernel',
+  'L',
   'mem-path',
   'monitor',
   'pidfile',
@@ -54,7 +68,11 @@ const PLAIN_OPTIONS = new Set([
   'qmp-pretty',
   'readconfig',
   'set',
+  'soundhw',
+  'trace',
   'uuid',
+  'vga',
+  'watchdog',
   'xen-domid',
 ]);
 /** Short forms of `-drive`, whose value is a file name with literal commas: system/vl.c drive_add(). */
@@ -71,8 +89,8 @@ const DRIVES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   sd: { if: 'sd' },
 };
 /** Options that may be JSON. A name may begin with a brace. */
-const JSON_OPTIONS = new Set(['blockdev', 'chardev', 'device', 'netdev', 'object']);
-const FLAGS = new Set(['daemonize', 'enable-kvm', 'h', 'help', 'version']);
+const JSON_OPTIONS = new Set(['audiodev', 'blockdev', 'chardev', 'device', 'display', 'netdev', 'object']);
+const FLAGS = new Set(['audio-help', 'daemonize', 'enable-kvm', 'h', 'help', 'version']);
 const ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
 /**

@@ -165,9 +165,47 @@ test('QEMU that prints a version or a list runs no guest', () => {
     ['-M', 'help'],
     ['-cpu', '?'],
     ['-device', 'help'],
+    // Each of these was tried with QEMU 7.2: it prints and exits.
+    ['-device', 'virtio-blk-pci,help'],
+    ['-device', 'virtio-blk-pci,?'],
+    ['-machine', 'q35,help'],
+    ['-accel', 'help'],
+    ['-netdev', 'help'],
+    ['-object', 'help'],
+    ['-object', 'iothread,help'],
+    ['-chardev', 'file,help'],
+    ['-drive', 'format=help'],
+    ['-nic', 'model=help'],
+    ['-net', 'nic,model=help'],
+    ...[
+      'd',
+      'trace',
+      'display',
+      'vga',
+      'tpmdev',
+      'audiodev',
+      'L',
+      'spice',
+      'rtc',
+      'boot',
+      'smp',
+      'action',
+    ].map((name) => [`-${name}`, 'help']),
+    ...['msg', 'vnc', 'global'].map((name) => [`-${name}`, 'help']),
+    ['-audio-help'],
   ])
     assert.equal(answers(...options), true, options.join(' '));
-  assert.equal(answers('-name', 'help', '-device', 'virtio-blk-pci,help'), false);
+  // These are values: QEMU 7.2 runs, or looks for a file of that name.
+  for (const options of [
+    ['-name', 'help'],
+    ['-k', 'help'],
+    ['-drive', 'file=help,format=raw'],
+    ['-bios', 'help'],
+    ['-device', 'virtio-blk-pci,serial=help,drive=d0'],
+    ['-chardev', 'file,path=help,id=c0'],
+    ['-append', 'help'],
+  ])
+    assert.equal(answers(...options), false, options.join(' '));
 });
 
 test('the number of a VM in Proxmox VE, if it can be one', () => {

@@ -68,7 +68,7 @@ test('a name that begins with a brace is no JSON', () => {
 });
 
 test('a flag takes no value, and other options are passed over', () => {
-  for (const name of ['daemonize', 'enable-kvm', 'h', 'help', 'version'])
+  for (const name of ['audio-help', 'daemonize', 'enable-kvm', 'h', 'help', 'version'])
     assert.deepEqual(parsed(`-${name}`, '-name', 'a'), [[name, {}], ['name', { guest: 'a' }]], name); // biome-ignore format: pairs
   assert.deepEqual(parsed('-m', '64', 'disk.img', '-', '-constructor', '-name', 'a'), [
     ['name', { guest: 'a' }],

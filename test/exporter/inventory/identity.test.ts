@@ -151,6 +151,7 @@ test('a QEMU that runs no guest is no VM', async (context) => {
     ['-M', 'x-remote'],
     ['-version'],
     ['-device', 'help'],
+    ['-device', 'virtio-blk-pci,help'],
   ])
     assert.equal(await qemu(context, ...options), undefined, options.join(' '));
 });
