@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path';
+import { ifThere } from '../../probes/errors.ts';
 import type { Host } from '../../probes/host.ts';
 import type { LibvirtDomain } from '../../probes/libvirt-domstatus.ts';
 import { type CommandLine, readCmdline } from '../../probes/proc-pid-cmdline.ts';
@@ -60,7 +61,13 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
   return {
     vmm,
     accel: 'kvm',
-    name: firstName(name, path && absolutePath(host, pid, path), uuid, String(pid)),
+    name: firstName(
+      name,
+      path && absolutePath(host, pid, path),
+      uuid,
+      muvmName(host, pid, executable),
+      String(pid),
+    ),
     uuid: truncateUuid(uuid),
     machine: '',
     vmid: undefined,
@@ -73,6 +80,16 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
     otherFiles: { files: new Set(), disks: new Set(), folders: [] },
     missing: [],
   };
+}
+
+/**
+ * muvm has no name for its VM, and its arguments are only the guest's first program. A lock in XDG_RUNTIME_DIR allows one
+ * VM for each user (crates/muvm/src/launch.rs), so the user's id is stable and unique.
+ */
+function muvmName(host: Host, pid: number, executable: string | undefined): string | undefined {
+  if (basename(executable ?? '') !== 'muvm') return undefined;
+  const owner = ifThere(() => host.stat(`${host.roots.procfs}/${pid}`))?.uid;
+  return owner === undefined ? undefined : `muvm-${owner}`;
 }
 
 async function identifyQemu(

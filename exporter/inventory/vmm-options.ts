@@ -38,13 +38,15 @@ const SPELLINGS: Readonly<Record<Exclude<Vmm, 'qemu'>, Spelling>> = {
     paths: ['--api-socket', '--api-sock', '-qmp'],
   },
 };
+/** Options of `krunvm start` that have a value. */
+const KRUNVM_VALUES = new Set(['--cpus', '--mem', '--env']);
 const MAX_DISKS = 4096;
 
 /** @example claimsOf('firecracker', ['firecracker', '--id', 'web']) // name web */
 export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): VmmClaims {
   const { names, paths } = SPELLINGS[vmm];
   const first = (option: string): string | undefined => valuesOf(argv, option).find((value) => value !== '');
-  const name = containerOf(argv) ?? names.map(first).find((value) => value !== undefined);
+  const name = containerOf(argv) ?? krunvmName(argv) ?? names.map(first).find((value) => value !== undefined);
   const path = paths
     .map(first)
     .map((value) =>
@@ -74,6 +76,18 @@ export function claimsOf(vmm: Exclude<Vmm, 'qemu'>, argv: readonly string[]): Vm
 function containerOf(argv: readonly string[]): string | undefined {
   const [program = ''] = argv;
   return basename(program) === 'runsc-sandbox' && argv.includes('boot') ? argv.at(-1) : undefined;
+}
+
+/**
+ * krunvm runs libkrun in its own process: `krunvm start [--cpus 2] web /bin/sh`, src/commands/start.rs. The command and its
+ * arguments belong to the guest.
+ */
+function krunvmName(argv: readonly string[]): string | undefined {
+  const start = argv.indexOf('start');
+  if (basename(argv[0] ?? '') !== 'krunvm' || start < 0) return undefined;
+  return argv
+    .slice(start + 1)
+    .find((word, i, words) => !word.startsWith('-') && !KRUNVM_VALUES.has(words[i - 1] ?? ''));
 }
 
 /** Whether a guest is confidential. As of Cloud Hypervisor 37: `--platform tdx=on`, `--platform sev_snp=on`. */

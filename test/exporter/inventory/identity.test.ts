@@ -118,6 +118,13 @@ test('a relative path that names a VM is resolved where the process runs, unless
   assert.equal(await of([...qemuArgv, '-daemonize'], { prepare: inside }), './qmp.sock');
 });
 
+test('the one VM that muvm allows a user is called by that user', async (context) => {
+  const argv = ['/usr/bin/muvm', '-i', '--', 'steam'];
+  const program = { executable: '/usr/bin/muvm', comm: 'libkrun VM' };
+  assert.equal((await identityOf(context, argv, program))?.name, `muvm-${process.getuid?.()}`);
+  assert.equal((await identityOf(context, argv, { ...program, executable: '/usr/bin/krun' }))?.name, '10');
+});
+
 test('an instance of LXD or Incus has the name of its project in its name', async (context) => {
   const argv = (folder: string): string[] => [
     'qemu-system-x86_64',

@@ -42,6 +42,23 @@ test("gVisor's sandbox is called by the id of its container", () => {
   assert.equal(claimsOf('other', ['runsc-gofer', ...options, 'hello']).name, undefined);
 });
 
+test('a VM of krunvm has the name with which it is started', () => {
+  const name = (...argv: string[]) => claimsOf('other', argv).name;
+  assert.equal(name('krunvm', 'start', 'web'), 'web');
+  assert.equal(
+    name('/usr/bin/krunvm', '-v', 'start', '--cpus', '2', '--mem=512', 'web', '/bin/sh', '--', '-c'),
+    'web',
+  );
+  assert.equal(name('krunvm', 'start', '--env', 'A=b', 'web', 'start', 'other'), 'web');
+  assert.equal(name('krunvm', 'start'), undefined);
+  assert.equal(
+    name('krunvm', 'create', 'fedora', '--name', 'web'),
+    'web',
+    'no VM runs, and no name is guessed',
+  );
+  assert.equal(name('other', 'start', 'web'), undefined);
+});
+
 test("Cloud Hypervisor's disks are identified by --disk alone, which takes several", () => {
   const { diskIds, uuid } = claimsOf('cloud-hypervisor', [
     'ch',
