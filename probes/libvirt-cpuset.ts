@@ -11,15 +11,17 @@ const PART = /(\^?)(\d{1,10})[ \t\n\f\r]*(?:-[ \t\n\f\r]*(\d{1,10})[ \t\n\f\r]*)
  * Parses libvirt's CPU list, src/util/virbitmap.c virBitmapParse(). Entries apply in order, so `^2,1-4`
  * contains 2. A trailing comma is allowed. An empty result is an error, as in libvirt.
  *
+ * @param cpuCount Higher numbers are left out, as libvirt takes up to 16,383 CPUs on every host and the kernel drops those
+ * that it does not have. The cost is that of the host's CPUs then, not that of a range in the file.
  * @returns CPU numbers, ascending and unique
  * @throws SourceError malformed
  * @see https://libvirt.org/formatdomain.html#cpu-allocation
  * @example parseLibvirtCpuset('1-4,^2') // [1, 3, 4]
  */
-export function parseLibvirtCpuset(text: string): number[] {
+export function parseLibvirtCpuset(text: string, cpuCount: number = MAX_CPU + 1): number[] {
   if (text.length > MAX_LENGTH) throw malformed('CPU set', text);
   const list = text.replace(/^[ \t\n\f\r]+/, '');
-  const isIn = new Uint8Array(MAX_CPU + 1);
+  const isIn = new Uint8Array(cpuCount);
   for (let at = 0; at < list.length; at = PART.lastIndex) {
     PART.lastIndex = at;
     const match = PART.exec(list);

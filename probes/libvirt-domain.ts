@@ -32,9 +32,16 @@ export interface LibvirtDisk {
  * Reads `<cputune>`. Without a pin there, `<vcpu cpuset=>` applies to vCPUs, IOThreads and the emulator
  * (src/qemu/qemu_process.c qemuProcessSetupPid()), unless placement is `auto`: then numad chose the CPUs and
  * nobody configured them. A malformed CPU set invalidates only its own pin.
+ *
+ * @param cpuCount of the host; undefined if unknown
  */
-export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: readonly number[]): LibvirtPins {
-  const cpuset = cpusetReader();
+export function pinsOf(
+  domain: Element,
+  vcpus: readonly number[],
+  iothreads: readonly number[],
+  cpuCount: number | undefined,
+): LibvirtPins {
+  const cpuset = cpusetReader(cpuCount);
   const cputune = object(domain['cputune']);
   const vcpu = object(domain['vcpu']);
   const shared = vcpu['@placement'] === 'auto' ? undefined : cpuset(vcpu['@cpuset']);
@@ -59,17 +66,17 @@ export function pinsOf(domain: Element, vcpus: readonly number[], iothreads: rea
 }
 
 /** Shares one list between threads with the same text: 100 vCPUs on 512 CPUs each cost as much as one. */
-function cpusetReader(): (value: unknown) => readonly number[] | undefined {
+function cpusetReader(cpuCount: number | undefined): (value: unknown) => readonly number[] | undefined {
   const read = new Map<unknown, readonly number[] | undefined>();
   return (value) => {
-    if (!read.has(value)) read.set(value, parsed(value));
+    if (!read.has(value)) read.set(value, parsed(value, cpuCount));
     return read.get(value);
   };
 }
 
-function parsed(value: unknown): readonly number[] | undefined {
+function parsed(value: unknown, cpuCount: number | undefined): readonly number[] | undefined {
   try {
-    return typeof value === 'string' ? parseLibvirtCpuset(value) : undefined;
+    return typeof value === 'string' ? parseLibvirtCpuset(value, cpuCount) : undefined;
   } catch {
     return undefined;
   }

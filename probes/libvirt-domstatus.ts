@@ -1,4 +1,4 @@
-import { ifThere, malformed } from './errors.ts';
+import { attempt, ifThere, malformed } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 import {
   disksOf,
@@ -14,6 +14,7 @@ import {
 import { metadataOf, type VmMetadata } from './libvirt-metadata.ts';
 import { parseXml } from './libvirt-xml.ts';
 import type { FilesByUse } from './qemu-files.ts';
+import { readPossibleCpus } from './sys-cpu.ts';
 
 /** State of a running domain in libvirt's QEMU driver. */
 export interface LibvirtDomain {
@@ -38,10 +39,11 @@ export interface LibvirtDomain {
  * Parses `/run/libvirt/qemu/<name>.xml`, which root writes; libvirt src/qemu/qemu_domain.c
  * qemuDomainObjPrivateXMLFormat().
  *
+ * @param cpuCount of the host; undefined if unknown
  * @throws SourceError malformed
  * @example parseDomstatus("<domstatus state='running' reason='booted' pid='4242'>...<domain>...</domain></domstatus>")
  */
-export function parseDomstatus(text: string): LibvirtDomain {
+export function parseDomstatus(text: string, cpuCount?: number): LibvirtDomain {
   const status = parseXml(utf8(text), 'domstatus', 'libvirt domain status');
   const domain = object(status['domain']);
   const name = domain['name'];
@@ -69,6 +71,7 @@ export function parseDomstatus(text: string): LibvirtDomain {
       domain,
       vcpus.map(({ id }) => id),
       threads,
+      cpuCount,
     ),
     disks: disksOf(domain),
     files: filesOf(domain),
@@ -98,5 +101,8 @@ export function listDomstatus(host: Host): string[] {
 
 /** @param file a name from {@link listDomstatus} */
 export function readDomstatus(host: Host, file: string): LibvirtDomain {
-  return parseDomstatus(host.text(`${host.roots.libvirt}/${file}`));
+  return parseDomstatus(
+    host.text(`${host.roots.libvirt}/${file}`),
+    attempt(() => readPossibleCpus(host)),
+  );
 }

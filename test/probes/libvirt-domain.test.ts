@@ -125,6 +125,27 @@ test('a mask of 512 CPUs on 200 vCPUs is one list', () => {
   assert.equal(pins.vcpus.get(199), pins.vcpus.get(198));
 });
 
+test('pins cost as much as the host has CPUs, whatever ranges the file has', () => {
+  const range = (i: number) => `${i % 8}-${16_000 + i}`;
+  const pins = Array.from({ length: 500 }, (_, i) => `<vcpupin vcpu='${i}' cpuset='${range(i)}'/>`).join('');
+  const text = DOMSTATUS.replace('<cputune>', () => `<cputune>${pins}`);
+  const { vcpus } = parseDomstatus(text, 64).pins;
+  const sizes = [...vcpus].filter(([id]) => id > 4).map(([, cpus]) => cpus.length);
+  assert.equal(sizes.length, 495);
+  assert.ok(Math.max(...sizes) === 64, `${Math.max(...sizes)}`);
+  assert.deepEqual(vcpus.get(7)?.slice(0, 2), [7, 8]);
+  assert.equal(parseDomstatus(text).pins.vcpus.get(8)?.length, 16_009, 'the CPUs of the host are unknown');
+});
+
+test('a pin to CPUs that the host does not have is none', () => {
+  const text = DOMSTATUS.replace(
+    /<vcpupin vcpu='0' cpuset='[^']*'/,
+    () => "<vcpupin vcpu='0' cpuset='64-127'",
+  );
+  assert.notEqual(text, DOMSTATUS);
+  assert.equal(parseDomstatus(text, 64).pins.vcpus.get(0), undefined);
+});
+
 test('disks of a real domain have queues, cache, I/O engine and IOThread', () => {
   const none = { iothread: undefined, iothreads: [], queues: undefined, cache: undefined, io: undefined };
   const image = (name: string) => ({ type: 'file', source: `/var/lib/libvirt/images/${name}.img` });
