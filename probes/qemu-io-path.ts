@@ -25,6 +25,7 @@ export type QemuIoSign =
   | 'user_space_driver'
   | 'virtio_mmio'
   | 'legacy_virtio'
+  | 'architecture'
   | 'cpu_pm';
 
 /** By the driver of a device. A generic vDPA device may be a disk, and one of vfio-user too. */
@@ -34,7 +35,15 @@ const DEVICES: readonly (readonly [RegExp, QemuIoSign])[] = [
   [/^vhost-vdpa-device(?=-|$)/, 'vdpa_disk'],
   [/^vfio-user-pci$/, 'vfio_user'],
   [/^(?:virtio|vhost-user)-(?:blk|scsi)-device$/, 'virtio_mmio'],
+  // diag 0x500 writes to an ioeventfd with no event but kvm_s390_handle_diag, which has no queue: arch/s390/kvm/diag.c.
+  [/^(?:virtio|vhost-user)-(?:blk|scsi)-ccw$/, 'architecture'],
 ];
+/**
+ * Architectures on which KVM does not trace the writes to an ioeventfd with kvm_mmio, or no exits with reasons of x86 or arm64:
+ * arch/{s390,powerpc,riscv,loongarch}/kvm/. Under KVM they are the host's.
+ */
+const OTHER_MACHINE = /^(?:s390-ccw-virtio|pseries|powernv)/;
+const OTHER_PROGRAM = /^qemu-system-(?:s390x|ppc64|riscv64|loongarch64|mips64(?:el)?)$/;
 const VFIO = /^vfio-(?:pci|ccw|platform)(?:-nohotplug)?$/;
 const PCI_DISK = /^(?:virtio|vhost-user)-(?:blk|scsi)-pci(?:-transitional)?$/;
 /** Block drivers of QEMU whose requests do not reach the host's block layer: qapi/block-core.json BlockdevDriver. */
@@ -69,9 +78,13 @@ const NVME_URL = /^nvme:\/\/([^/]+)/;
 const DRIVER = /^(?:.+\.)?driver$/;
 const FILE = /^(?:.+\.)?(?:file|filename)$/;
 
-/** @example parseQemuIoPath(parseQemuOptions(['qemu', '-device', 'vhost-user-blk-pci,chardev=c0']).options) // vhost_user */
-export function parseQemuIoPath(all: readonly QemuOption[]): QemuIoPath {
+/**
+ * @param program file name of the executable
+ * @example parseQemuIoPath(parseQemuOptions(['qemu', '-device', 'vhost-user-blk-pci,chardev=c0']).options) // vhost_user
+ */
+export function parseQemuIoPath(all: readonly QemuOption[], program = ''): QemuIoPath {
   const signs = new Set<QemuIoSign>();
+  if (OTHER_PROGRAM.test(program)) signs.add('architecture');
   const nvme: string[] = [];
   const vdpa: string[] = [];
   let hasVfioDevice = false;
@@ -89,7 +102,8 @@ export function parseQemuIoPath(all: readonly QemuOption[]): QemuIoPath {
     } else if (name === 'netdev' && options.get('type') === 'vhost-vdpa') {
       signs.add('vdpa_net');
       vdpa.push(options.get('vhostdev') ?? '');
-    } else if (name === 'overcommit' && flag(options, 'cpu-pm') === true) signs.add('cpu_pm');
+    } else if (name === 'machine' && OTHER_MACHINE.test(options.get('type') ?? '')) signs.add('architecture');
+    else if (name === 'overcommit' && flag(options, 'cpu-pm') === true) signs.add('cpu_pm');
   }
   return { signs, nvmeAddresses: nvme, vdpaWithoutDisk: vdpa, hasVfioDevice };
 }

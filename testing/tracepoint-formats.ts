@@ -19,6 +19,22 @@ export const KVM_EXIT_ARM64 =
   '{2, "TRAP" }, {0xbadca11, "HYP_GONE" }), REC->esr_ec, __print_symbolic(REC->esr_ec, { (0x00), "UNKNOWN" }, ' +
   '{ (0x01), "WFx" }, { (0x16), "HVC64" }, { (0x24), "DABT_LOW" }), REC->vcpu_pc\n';
 
+/** arch/riscv/kvm/trace.h; f_show() prints the macros expanded. */
+export const KVM_EXIT_RISCV =
+  `name: kvm_exit\nID: 81\nformat:\n${COMMON}` +
+  ['sepc', 'scause', 'stval', 'htval', 'htinst']
+    .map((name, i) => `\tfield:unsigned long ${name};\toffset:${8 + 8 * i};\tsize:8;\tsigned:0;\n`)
+    .join('') +
+  '\nprint fmt: "SEPC:0x%lx, SCAUSE:0x%lx, STVAL:0x%lx, HTVAL:0x%lx, HTINST:0x%lx", REC->sepc, REC->scause, ' +
+  'REC->stval, REC->htval, REC->htinst\n';
+
+/** arch/loongarch/kvm/trace.h with kvm_trace_symbol_exit_types; Linux 6.15 and newer have a vcpu_id before it. */
+export const KVM_EXIT_LOONGARCH =
+  `name: kvm_exit\nID: 83\nformat:\n${COMMON}` +
+  '\tfield:unsigned long pc;\toffset:8;\tsize:8;\tsigned:0;\n' +
+  '\tfield:unsigned int reason;\toffset:16;\tsize:4;\tsigned:0;\n' +
+  '\nprint fmt: "[%s]PC: 0x%08lx", __print_symbolic(REC->reason, { 64, "IDLE" }, { 65, "CACHE" }), REC->pc\n';
+
 /** Format files of one kernel: `kvm/kvm_exit` and its text. */
 export function formatsOf(kernel: '6.1' | '6.18'): Map<string, string> {
   const folder =

@@ -56,7 +56,7 @@ export async function identify(host: Host, candidate: Candidate): Promise<Identi
   const commandLine = await readCmdline(host, pid, TIMEOUT_MS);
   const { argv } = commandLine;
   const vmm = vmmOf(executable, argv, stat.comm);
-  if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine);
+  if (vmm === 'qemu') return identifyQemu(host, candidate, commandLine, executable);
   const { name, path, uuid, diskIds, confidential, ioPath } = claimsOf(vmm, argv);
   return {
     vmm,
@@ -96,6 +96,7 @@ async function identifyQemu(
   host: Host,
   { pid, stat, kvmFd }: Candidate,
   commandLine: CommandLine,
+  executable: string | undefined,
 ): Promise<Identity | undefined> {
   const configuration = await readQemuConfiguration(host, pid, commandLine, TIMEOUT_MS);
   const qemu = parseQemuCommandLine(configuration.options);
@@ -107,6 +108,7 @@ async function identifyQemu(
   }
   const devices = parseQemuDevices(configuration.options);
   const isKnown = configuration.missing.length === 0;
+  const program = kvmFd === undefined ? undefined : basename(executable ?? '');
   return {
     vmm: 'qemu',
     accel: kvmFd === undefined ? 'tcg' : 'kvm',
@@ -119,7 +121,7 @@ async function identifyQemu(
     monitors: qemu.monitors,
     otherFiles: otherFilesOf(configuration.options),
     confidential: confidentialType(configuration.options),
-    ioPath: isKnown ? parseQemuIoPath(configuration.options) : undefined,
+    ioPath: isKnown ? parseQemuIoPath(configuration.options, program) : undefined,
     // If the configuration is incomplete, a device that was not found may still exist.
     devices: isKnown ? devices : undefined,
     missing:

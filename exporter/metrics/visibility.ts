@@ -16,6 +16,7 @@ export const HIDERS = {
   user_space_driver: ['block'],
   virtio_mmio: ['queues'],
   legacy_virtio: ['queues'],
+  architecture: ['kicks', 'queues', 'exits'],
   sev_es: ['kicks', 'exits'],
   sev_snp: ['kicks', 'exits'],
   tdx: ['kicks', 'exits'],

@@ -24,6 +24,8 @@ export const HIDER_WORDS: Readonly<Record<Hider, string>> = {
   user_space_driver: 'a block driver of QEMU (nvme, rbd, nbd, iscsi, ...) bypasses the block layer',
   virtio_mmio: 'all queues of a virtio-mmio device share one address',
   legacy_virtio: 'all queues of a legacy virtio device share one port',
+  architecture:
+    'on s390x, POWER, RISC-V and LoongArch KVM may have no event for a kick, and none with the reasons of exits that are known here',
   sev_es: 'the exits of a SEV-ES guest arrive as VMGEXIT, and KVM may have no event for its kicks',
   sev_snp: 'the exits of a SEV-SNP guest arrive as VMGEXIT, and KVM may have no event for its kicks',
   tdx: 'the exits of a TDX guest arrive as TDCALL, and KVM may have no event for its kicks',

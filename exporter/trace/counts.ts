@@ -41,11 +41,12 @@ export function traceOf(tallies: Tallies, vm: string, isa: Isa): VmTrace {
   const has = (name: TallyName): boolean => tallies.get(name) !== undefined;
   const events = new Map<string, number>();
   for (const [name, event] of EVENTS) if (has(name)) events.set(event, hitsOf(rows(name)));
-  const kicks = has('fastMmio') || has('mmioWrites') ? kicksOf(notifyWrites(rows)) : undefined;
+  const hasKicks = isa !== 'other' && (has('fastMmio') || has('mmioWrites'));
+  const kicks = hasKicks ? kicksOf(notifyWrites(rows)) : undefined;
   const pvEois = hitsOf(rows('pvEois'));
   return {
     events,
-    exits: has('exits') ? exitsOf(rows('exits'), isa) : undefined,
+    exits: isa !== 'other' && has('exits') ? exitsOf(rows('exits'), isa) : undefined,
     kicks,
     kickTotal: kicks?.reduce((sum, { count }) => sum + count, 0),
     deviceExits: has('userspaceExits')

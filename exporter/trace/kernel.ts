@@ -18,8 +18,24 @@ export interface ExitFormat {
  */
 export function readExitFormat(host: Host): ExitFormat {
   const format = ifThere(() => readEventFormat(host, 'kvm', 'kvm_exit'));
-  const isa = format?.fields.has('esr_ec') ? 'arm64' : isAmd(host) ? 'svm' : 'vmx';
+  const isa = isaOf(host, format);
   return { isa, names: format === undefined ? new Map() : namesOf(format, isa) };
+}
+
+/** By the fields of kvm_exit; without the event, as on s390x and POWER, by the CPU. */
+function isaOf(host: Host, format: EventFormat | undefined): Isa {
+  if (format?.fields.has('esr_ec')) return 'arm64';
+  const isOther = format === undefined ? isOtherCpu(host) : !format.fields.has('exit_reason');
+  return isOther ? 'other' : isAmd(host) ? 'svm' : 'vmx';
+}
+
+function isOtherCpu(host: Host): boolean {
+  const cpu = cpuinfoHead(host);
+  return cpu !== '' && !/^vendor_id\s*: (?!IBM)/m.test(cpu);
+}
+
+function cpuinfoHead(host: Host): string {
+  return ifThere(() => host.head(`${host.roots.procfs}/cpuinfo`, CPUINFO_HEAD)) ?? '';
 }
 
 /** If both vendors' modules are built in, the CPU's vendor decides. */
@@ -28,12 +44,12 @@ function isAmd(host: Host): boolean {
     ifThere(() => host.stat(`${host.roots.sysfs}/module/${module}`)) !== undefined;
   if (!has('kvm_amd')) return false;
   if (!has('kvm_intel')) return true;
-  const cpu = ifThere(() => host.head(`${host.roots.procfs}/cpuinfo`, CPUINFO_HEAD)) ?? '';
   // Zhaoxin has VMX.
-  return /^vendor_id\s*: (?:AuthenticAMD|HygonGenuine)$/m.test(cpu);
+  return /^vendor_id\s*: (?:AuthenticAMD|HygonGenuine)$/m.test(cpuinfoHead(host));
 }
 
 function namesOf({ symbols }: EventFormat, isa: Isa): ReasonNames {
+  if (isa === 'other') return new Map();
   if (isa !== 'arm64') return x86Names(symbols, isa);
   const table = (field: string): ReasonNames =>
     symbols.find((each) => each.field === field && each.mask === undefined)?.names ?? new Map();

@@ -68,6 +68,8 @@ export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
         : 'perf cannot distinguish kicks from other MMIO writes: the kernel has no kvm_fast_mmio for this CPU',
     );
   }
+  if (isa === 'other' && sets.includes('exits'))
+    limits.push('exits by reason are not available: on this architecture kvm_exit has other fields');
   if (sets.includes('interrupts'))
     limits.push('perf does not count kvm_msi_set_irq, because other threads than vCPUs cause it');
   return limits;
@@ -81,7 +83,7 @@ export function traceFromPerf(counts: ReadonlyMap<string, number>, isa: Isa): Vm
   const eois = counts.get('kvm_eoi');
   return {
     events,
-    exits: exitsOf(counts),
+    exits: isa === 'other' ? undefined : exitsOf(counts),
     kicks: undefined,
     kickTotal: hasFastMmio(counts, isa) ? (fast ?? 0) + others : undefined,
     deviceExits: counts.has('kvm_userspace_exit')

@@ -1,11 +1,17 @@
 import { SourceError, sourceError } from '../../probes/errors.ts';
-import type { Isa } from '../model/io-path.ts';
+import { type Isa, isX86 } from '../model/io-path.ts';
 import type { TraceInstance } from './instance.ts';
 import type { TraceSet, Trigger } from './trigger.ts';
 import { type TriggerText, triggerText } from './trigger-text.ts';
 
 /** A trigger's filter must fit into the one page that the kernel allocates for it. */
 const MAX_FOLLOWED = 128;
+
+/** What these events do not show on architectures other than x86 and arm64. */
+const UNKNOWN: Readonly<Record<string, string>> = {
+  'kvm/kvm_exit': 'exits by reason are not available: on this architecture the event has other fields',
+  'kvm/kvm_mmio': 'kicks are not available: on this architecture KVM may have no event for them',
+};
 
 /** An installed trigger. */
 export interface Installed extends TriggerText {
@@ -121,9 +127,14 @@ export class SetTriggers {
     const added: Installed[] = [];
     const failed = new Set<string>();
     for (const trigger of this.set.triggers) {
-      if (this.#isOfWindow(trigger) !== ofWindow || (trigger.x86 === true && this.isa === 'arm64')) continue;
+      if (this.#isOfWindow(trigger) !== ofWindow || (trigger.x86 === true && !isX86(this.isa))) continue;
+
       if (trigger.after !== undefined && failed.has(trigger.after)) continue;
       const text = this.#textOf(trigger);
+      const unknown =
+        this.isa === 'other' && trigger.tally !== undefined ? UNKNOWN[trigger.event] : undefined;
+      if (unknown !== undefined)
+        this.report(new SourceError('absent', trigger.event, unknown, 'not_in_this_kernel'));
       try {
         this.instance.checkEvent(text.event, text.fields);
         await this.instance.add(text.event, text.line);

@@ -43,7 +43,9 @@ export function triggerText(trigger: Trigger, options: TextOptions): TriggerText
   return {
     event: trigger.event.replace('@', syntheticPrefix),
     line: `hist:${parts.join(':')}${filter === undefined ? '' : ` if ${filter}`}`,
-    fields: keys.map(fieldOf).filter((key) => !key.startsWith('common_')),
+    fields: [...keys.map(fieldOf), ...reasonIn(variables ?? '', isa)].filter(
+      (key) => !key.startsWith('common_'),
+    ),
   };
 }
 
@@ -59,11 +61,17 @@ function filterOf({ filter, perThread }: Trigger, followed: readonly number[]): 
 }
 
 function keysOf({ keys }: Trigger, isa: Isa): string[] {
-  return keys.flatMap((key) => (isa === 'arm64' && key === 'exit_reason' ? ARM_REASON.keys : [key]));
+  const reason = isa === 'arm64' ? ARM_REASON.keys : isa === 'other' ? [] : ['exit_reason'];
+  return keys.flatMap((key) => (key === 'exit_reason' ? reason : [key]));
 }
 
 function variableOn(isa: Isa, variable: string): string {
   return isa === 'arm64' ? variable.replace('=exit_reason', `=${ARM_REASON.variable}`) : variable;
+}
+
+/** The field that the kernel would refuse with EINVAL if a variable takes it, and not with its name. */
+function reasonIn(variables: string, isa: Isa): string[] {
+  return isa === 'other' && variables.includes('=exit_reason') ? ['exit_reason'] : [];
 }
 
 /** `gpa` for `gpa.hex` */

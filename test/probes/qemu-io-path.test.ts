@@ -104,6 +104,27 @@ test('transports with one address for all queues', () => {
   assert.deepEqual(signs('-device', 'virtio-net-device,netdev=n0'), []);
 });
 
+test('on s390x, POWER, RISC-V and LoongArch kicks and reasons of exits are not visible', () => {
+  const libvirt = [
+    '-machine',
+    's390-ccw-virtio-9.2,usb=off',
+    '-device',
+    '{"driver":"virtio-blk-ccw","drive":"d0"}',
+  ];
+  assert.deepEqual(signs(...libvirt), ['architecture']);
+  assert.deepEqual(signs('-device', 'virtio-scsi-ccw,id=s0'), ['architecture']);
+  assert.deepEqual(signs('-M', 's390-ccw-virtio-rhel9.6.0'), ['architecture']);
+  assert.deepEqual(signs('-M', 'pseries-9.2', '-device', 'virtio-blk-pci,drive=d0'), ['architecture']);
+  const of = (program: string) => [
+    ...parseQemuIoPath(parseQemuOptions(['q', '-M', 'virt']).options, program).signs,
+  ];
+  assert.deepEqual(of('qemu-system-riscv64'), ['architecture']);
+  assert.deepEqual(of('qemu-system-loongarch64'), ['architecture']);
+  assert.deepEqual(of('qemu-system-s390x'), ['architecture']);
+  for (const known of ['qemu-system-x86_64', 'qemu-system-aarch64', 'qemu-kvm', 'kvm'])
+    assert.deepEqual(of(known), [], known);
+});
+
 test('a guest that halts without an exit, and devices that are passed through', () => {
   assert.deepEqual(signs('-overcommit', 'mem-lock=off,cpu-pm=on'), ['cpu_pm']);
   assert.deepEqual(signs('-overcommit', 'cpu-pm=off'), []);

@@ -2,7 +2,7 @@ import type { CountMap } from '../../../probes/bpf/count-map.ts';
 import type { Control, Gate } from '../../../probes/bpf/gates.ts';
 import type { Runs, TraceObjectName } from '../../../probes/bpf/trace-object.ts';
 import { type SourceError, sourceError } from '../../../probes/errors.ts';
-import type { Isa } from '../../model/io-path.ts';
+import { type Isa, isX86 } from '../../model/io-path.ts';
 import type { EventCost } from '../budget.ts';
 import type { TraceSetName } from '../sets.ts';
 import type { Tallies } from '../tallies.ts';
@@ -69,7 +69,7 @@ export class TracedObject implements Sampled {
     const wanted = new Set(sets);
     this.name = object.name;
     this.sets = object.sets.filter((set) => wanted.has(set));
-    this.#programs = object.programs(wanted).filter(({ isX86 }) => isX86 !== true || isa !== 'arm64');
+    this.#programs = object.programs(wanted).filter((program) => program.isX86 !== true || isX86(isa));
     // The map of a set that is not wanted fills up all the same: it is read, and emptied.
     this.#maps = object.maps.map((map) => (wanted.has(map.set) ? map : { ...map, views: [] }));
     this.#loaded = load(object.name);

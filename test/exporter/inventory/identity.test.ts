@@ -118,6 +118,13 @@ test('a relative path that names a VM is resolved where the process runs, unless
   assert.equal(await of([...qemuArgv, '-daemonize'], { prepare: inside }), './qmp.sock');
 });
 
+test('the program shows an architecture without visible kicks, if the VM runs on it', async (context) => {
+  const identity = await identityOf(context, ['qemu-system-riscv64', '-M', 'virt', '-name', 'a'], {
+    executable: '/usr/bin/qemu-system-riscv64',
+  });
+  assert.deepEqual(identity?.ioPath?.signs, new Set(['architecture']));
+});
+
 test('the one VM that muvm allows a user is called by that user', async (context) => {
   const argv = ['/usr/bin/muvm', '-i', '--', 'steam'];
   const program = { executable: '/usr/bin/muvm', comm: 'libkrun VM' };

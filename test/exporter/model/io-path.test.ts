@@ -105,10 +105,11 @@ const FALLBACK: Readonly<Record<Isa, string>> = {
   vmx: '0 EXCEPTION_NMI, 1 EXTERNAL_INTERRUPT, 7 INTERRUPT_WINDOW, 8 NMI_WINDOW, 10 CPUID, 12 HLT, 18 VMCALL, 28 CR_ACCESS, 29 DR_ACCESS, 30 IO_INSTRUCTION, 31 MSR_READ, 32 MSR_WRITE, 40 PAUSE_INSTRUCTION, 44 APIC_ACCESS, 45 EOI_INDUCED, 48 EPT_VIOLATION, 49 EPT_MISCONFIG, 52 PREEMPTION_TIMER, 54 WBINVD, 55 XSETBV, 56 APIC_WRITE, 62 PML_FULL',
   svm: '96 interrupt, 97 nmi, 100 vintr, 114 cpuid, 119 pause, 120 hlt, 123 io, 124 msr, 129 hypercall, 1024 npf, 1025 avic_incomplete_ipi, 1026 avic_unaccelerated_access',
   arm64: '0 IRQ, 1000 SERROR, 2001 WFx, 2022 HVC64, 2024 SYS64, 2032 IABT_LOW, 2036 DABT_LOW',
+  other: '',
 };
 
 test('a kernel without names has those of its headers, and no others', () => {
-  for (const isa of ['vmx', 'svm', 'arm64'] as const) {
+  for (const isa of ['vmx', 'svm', 'arm64', 'other'] as const) {
     const found = Array.from({ length: 4096 }, (_, reason) => [reason, reasonName(isa, reason, new Map())])
       .filter(([, name]) => name !== undefined)
       .map((pair) => pair.join(' '));

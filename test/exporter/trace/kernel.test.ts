@@ -4,7 +4,12 @@ import { reasonName, reasonsOfTheIoPath } from '../../../exporter/model/io-path.
 import { readExitFormat } from '../../../exporter/trace/kernel.ts';
 import { caseText } from '../../../testing/cases.ts';
 import { hostTree } from '../../../testing/host-tree.ts';
-import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
+import {
+  formatsOf,
+  KVM_EXIT_ARM64,
+  KVM_EXIT_LOONGARCH,
+  KVM_EXIT_RISCV,
+} from '../../../testing/tracepoint-formats.ts';
 
 const FORMAT = 'sys/kernel/tracing/events/kvm/kvm_exit/format';
 const NAMES = {
@@ -90,6 +95,32 @@ test('on arm64 a reason is the kind of exit, and for a trap its class', (context
     ['IRQ', 'SERROR', 'WFx', 'HVC64', 'DABT_LOW'],
   );
   assert.equal(names.get(1), undefined);
+});
+
+for (const [architecture, format] of [
+  ['RISC-V', KVM_EXIT_RISCV],
+  ['LoongArch', KVM_EXIT_LOONGARCH],
+] as const) {
+  test(`the exits of ${architecture} have no reasons of x86`, (context) => {
+    const tree = hostTree(context);
+    tree.write(FORMAT, format);
+    const { isa, names } = readExitFormat(tree.host);
+    assert.deepEqual([isa, names.size], ['other', 0]);
+    assert.deepEqual(reasonsOfTheIoPath(isa), []);
+    for (const reason of [0, 1, 12, 48, 64]) assert.equal(reasonName(isa, reason, names), undefined);
+  });
+}
+
+test('without the event, the CPU decides whether it is an x86', (context) => {
+  const isa = (cpuinfo: string): string => {
+    const tree = hostTree(context);
+    tree.write('proc/cpuinfo', cpuinfo);
+    return readExitFormat(tree.host).isa;
+  };
+  assert.equal(isa('vendor_id       : IBM/S390\n# processors    : 2\nbogomips per cpu: 24038.00\n'), 'other');
+  assert.equal(isa('processor\t: 0\ncpu\t\t: POWER9, altivec supported\n'), 'other');
+  assert.equal(isa('processor\t: 0\nhart\t\t: 1\nisa\t\t: rv64imafdch\n'), 'other');
+  assert.equal(isa('processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n'), 'vmx');
 });
 
 test('without names from the kernel, the built-in tables name the reasons of the I/O path', (context) => {

@@ -5,7 +5,7 @@ import { stepsOf } from '../../../exporter/model/vm-trace.ts';
 import { perfCounters, perfLimits, traceFromPerf } from '../../../exporter/trace/perf-events.ts';
 import { MMIO_NOTIFY, TRACE_SET_NAMES } from '../../../exporter/trace/sets.ts';
 import { simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
-import { KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
+import { KVM_EXIT_ARM64, KVM_EXIT_RISCV } from '../../../testing/tracepoint-formats.ts';
 
 test('only events of this kernel are counted', (context) => {
   const { host } = simulatedTracefs(context, {
@@ -41,6 +41,23 @@ test('exits are counted in total and by the reasons of the I/O path', (context) 
     perfCounters(arm.host, 'arm64', ['exits']).map(({ name }) => name),
     ['kvm_exit'],
   );
+});
+
+test('on RISC-V perf has neither reasons nor kicks, and says so', (context) => {
+  const { host } = simulatedTracefs(context, {
+    events: { 'kvm/kvm_exit': KVM_EXIT_RISCV, 'kvm/kvm_fast_mmio': undefined, 'kvm/kvm_pio': undefined },
+  });
+  const names = perfCounters(host, 'other', ['exits']).map(({ name }) => name);
+  assert.deepEqual(names, ['kvm_exit']);
+  const { events, exits, kickTotal } = traceFromPerf(
+    new Map([
+      ['kvm_exit', 9],
+      ['kvm_mmio:notify', 0],
+    ]),
+    'other',
+  );
+  assert.deepEqual([events.get('kvm_exit'), exits, kickTotal], [9, undefined, undefined]);
+  assert.match(perfLimits(['exits'], 'other').join(), /exits by reason are not available/);
 });
 
 test('the filter for kicks through ports agrees with isKick()', (context) => {

@@ -9,7 +9,12 @@ import type { TallyName } from '../../../exporter/trace/trigger.ts';
 import type { TracefsWriter } from '../../../exporter/trace/writer.ts';
 import { cpuMs } from '../../../testing/patience.ts';
 import { type SimulatedTracefsOptions, simulatedTracefs } from '../../../testing/simulated-tracefs.ts';
-import { formatsOf, KVM_EXIT_ARM64 } from '../../../testing/tracepoint-formats.ts';
+import {
+  formatsOf,
+  KVM_EXIT_ARM64,
+  KVM_EXIT_LOONGARCH,
+  KVM_EXIT_RISCV,
+} from '../../../testing/tracepoint-formats.ts';
 
 const OWN = 'kvm-telemetry-7';
 const EXIT_KEYS = 'common_pid,exit_reason';
@@ -554,6 +559,31 @@ test('on arm64 the triggers that only x86 has are skipped', async (context) => {
   assert.deepEqual(problems(), []);
   assert.equal(hits('exits'), 5);
 });
+
+for (const [architecture, format] of [
+  ['RISC-V', KVM_EXIT_RISCV],
+  ['LoongArch', KVM_EXIT_LOONGARCH],
+] as const) {
+  test(`on ${architecture} exits are counted without reasons, kicks not at all, and both is reported`, async (context) => {
+    const { tracefs, backend, start, tick, read, problems } = setUp(context, {
+      isa: 'other',
+      sets: ['exits', 'notifications', 'exit_duration'],
+      events: { 'kvm/kvm_exit': format, 'kvm/kvm_fast_mmio': undefined, 'kvm/kvm_pio': undefined },
+    });
+    await start();
+    await tick();
+    tracefs.hit('kvm/kvm_exit', 'common_pid', [11], 5);
+    read();
+    const { exits, kicks, kickTotal, events, exitDurations } = backend.of('a');
+    assert.equal(events.get('kvm_exit'), 5);
+    assert.deepEqual([exits, kicks, kickTotal, exitDurations.size], [undefined, undefined, undefined, 0]);
+    assert.deepEqual(problems(), [
+      'absent kvm/kvm_exit: exits by reason are not available: on this architecture the event has other fields',
+      'absent kvm/kvm_mmio: kicks are not available: on this architecture KVM may have no event for them',
+      'absent kvm/kvm_exit: the tracepoint has no field exit_reason in this kernel',
+    ]);
+  });
+}
 
 test('129 threads do not fit into the filter of a trigger: the set reports this and is off until there are fewer', async (context) => {
   const tids = Array.from({ length: 129 }, (_, i) => 11 + i);
