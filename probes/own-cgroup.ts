@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { readCpuQuota } from './cgroup-cpu-max.ts';
 import { type CpuStat, readCpuStat } from './cgroup-cpu-stat.ts';
+import { type MemoryLimit, readMemoryLimits } from './cgroup-memory.ts';
 import { namespaceRoot } from './cgroup-namespace.ts';
 import { ifThere } from './errors.ts';
 import type { Host } from './host.ts';
@@ -13,6 +14,12 @@ export interface OwnThrottling {
   readonly stat: CpuStat;
 }
 
+/** Memory limits of the cgroup in which this process runs. */
+export interface OwnMemoryLimits {
+  readonly folder: string;
+  readonly limits: readonly MemoryLimit[];
+}
+
 /**
  * How long the CPU quota of its own cgroup stopped this process; not that of a cgroup above.
  *
@@ -20,13 +27,28 @@ export interface OwnThrottling {
  * @throws SourceError
  */
 export function readOwnThrottling(host: Host): OwnThrottling | undefined {
-  const paths = ifThere(() => readCgroup(host, `${host.roots.procfs}/self`));
-  const base = `${host.roots.sysfs}/fs/cgroup`;
-  const { cpu, unified } = paths ?? {};
-  // In a cgroup namespace of its own a process is at the root.
-  const root = (host.isLive ? namespaceRoot(host) : undefined) ?? '/';
-  const folder = cpu === undefined ? base + posix.join(root, unified ?? '/') : hierarchyOf(host, 'cpu') + cpu;
+  const folder = ownFolder(host, 'cpu');
   const quota = ifThere(() => readCpuQuota(host, folder));
   const stat = quota && ifThere(() => readCpuStat(host, folder));
   return quota && stat && { folder, isLimited: quota.quota !== undefined, stat };
+}
+
+/**
+ * How often this process reached the memory limits of its own cgroup; not those of a cgroup above. None in the root of a hierarchy
+ * of v2, and without the memory controller.
+ *
+ * @throws SourceError
+ */
+export function readOwnMemoryLimits(host: Host): OwnMemoryLimits {
+  const folder = ownFolder(host, 'memory');
+  return { folder, limits: readMemoryLimits(host, folder) };
+}
+
+function ownFolder(host: Host, controller: 'cpu' | 'memory'): string {
+  const paths = ifThere(() => readCgroup(host, `${host.roots.procfs}/self`));
+  const path = paths?.[controller];
+  if (path !== undefined) return hierarchyOf(host, controller) + path;
+  // In a cgroup namespace of its own a process is at the root.
+  const root = (host.isLive ? namespaceRoot(host) : undefined) ?? '/';
+  return `${host.roots.sysfs}/fs/cgroup${posix.join(root, paths?.unified ?? '/')}`;
 }

@@ -4,7 +4,7 @@ import { parseCpuList } from './cpu-list.ts';
 import { ifThere } from './errors.ts';
 import { type Host, utf8 } from './host.ts';
 
-/** A process's cgroup in each hierarchy that can limit its CPUs or CPU time; undefined if it is in none. */
+/** A process's cgroup in each hierarchy that can limit its CPUs, CPU time or memory; undefined if it is in none. */
 export interface CgroupPaths {
   /** Path in cgroup v2. */
   readonly unified: string | undefined;
@@ -12,6 +12,8 @@ export interface CgroupPaths {
   readonly cpuset: string | undefined;
   /** Path in the v1 cpu hierarchy, which has the quotas. */
   readonly cpu: string | undefined;
+  /** Path in the v1 memory hierarchy. */
+  readonly memory: string | undefined;
   /** The cgroup is outside this process's cgroup namespace, and the namespace's root is not known. */
   readonly isHidden: boolean;
 }
@@ -31,11 +33,12 @@ export function parseCgroup(text: string, root?: string): CgroupPaths {
   let unified: string | undefined;
   let cpuset: string | undefined;
   let cpu: string | undefined;
+  let memory: string | undefined;
   let isHidden = false;
   for (const line of text.split('\n')) {
     const [, list = '', path = ''] = LINE.exec(line) ?? [];
     const controllers = list.split(',');
-    if (path === '' || !controllers.some((name) => ['', 'cpuset', 'cpu'].includes(name))) continue;
+    if (path === '' || !controllers.some((name) => ['', 'cpuset', 'cpu', 'memory'].includes(name))) continue;
     const isRelative = path.split('/').some((name) => name === '..' || name === '.');
     if (isRelative && (root === undefined || list !== '')) {
       isHidden = true;
@@ -44,8 +47,9 @@ export function parseCgroup(text: string, root?: string): CgroupPaths {
     if (list === '') unified = isRelative ? posix.join(root ?? '/', path) : path;
     if (controllers.includes('cpuset')) cpuset = path;
     if (controllers.includes('cpu')) cpu = path;
+    if (controllers.includes('memory')) memory = path;
   }
-  return { unified, cpuset, cpu, isHidden };
+  return { unified, cpuset, cpu, memory, isHidden };
 }
 
 /** @param folder procfs folder of a process or task: libvirt gives each vCPU its own cgroup. @throws SourceError */
@@ -85,7 +89,7 @@ export function readCpuset(
  * Folder of the v1 hierarchy of a controller. Where a hierarchy has several controllers, systemd makes a link for each;
  * other systems have only a folder with the names of all: `cpu,cpuacct` or `cpuset,cpu`.
  */
-export function hierarchyOf(host: Host, controller: 'cpu' | 'cpuset'): string {
+export function hierarchyOf(host: Host, controller: 'cpu' | 'cpuset' | 'memory'): string {
   const base = `${host.roots.sysfs}/fs/cgroup`;
   const usual = `${base}/${controller}`;
   if (ifThere(() => host.stat(usual)) !== undefined) return usual;
@@ -109,6 +113,7 @@ export function commonCgroup(all: readonly CgroupPaths[]): CgroupPaths {
     unified: common(all.map(({ unified }) => unified)),
     cpuset: common(all.map(({ cpuset }) => cpuset)),
     cpu: common(all.map(({ cpu }) => cpu)),
+    memory: common(all.map(({ memory }) => memory)),
     isHidden: all.some(({ isHidden }) => isHidden),
   };
 }

@@ -1,17 +1,19 @@
 import { getOrInsert } from '../../kernel/maps.ts';
 import { NSEC_PER_SEC, USEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
+import type { MemoryLimit } from '../../probes/cgroup-memory.ts';
 import { ifThere } from '../../probes/errors.ts';
-import { readOwnThrottling } from '../../probes/own-cgroup.ts';
+import { readOwnMemoryLimits, readOwnThrottling } from '../../probes/own-cgroup.ts';
 import { ContinuedCounter, type CounterSet, CounterSets } from '../model/continued-counter.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 import { type CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
 
-/** CPU quotas of the cgroups of the VMs and of the exporter, and how long they stopped them. */
+/** CPU quotas of the cgroups of the VMs and of the exporter, how long they stopped them, and the exporter's memory limits. */
 export function cpuQuota(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
   const own = new ContinuedCounter();
   let wasLimited = false;
+  const hits = new Map<MemoryLimit['limit'], ContinuedCounter>();
 
   return {
     name: 'cpu_quota',
@@ -23,6 +25,14 @@ export function cpuQuota(cgroups: CgroupsOfVms): Collector {
         wasLimited ||= found.isLimited;
         const ns = own.one(found.folder, found.stat.throttledNs);
         if (wasLimited) families.add('kvm_telemetry_throttled_seconds_total', {}, ns / NSEC_PER_SEC);
+      });
+      guarded('own cgroup', report, () => {
+        const { folder, limits } = readOwnMemoryLimits(host);
+        for (const { limit, hits: reading, isSet } of limits) {
+          if (!isSet && !hits.has(limit)) continue;
+          const counter = getOrInsert(hits, limit, () => new ContinuedCounter());
+          families.add('kvm_telemetry_memory_limit_hits_total', { limit }, counter.one(folder, reading));
+        }
       });
       const known = cgroups.of(collection);
       const folders = [...known.values()].map(

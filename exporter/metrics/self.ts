@@ -27,6 +27,12 @@ export const selfMetrics = {
     'cgroup v2 cpu.stat throttled_usec; v1 cpu.stat throttled_time',
     choice('after a move to another cgroup it continues by the growth of that one'),
   ),
+  kvm_telemetry_memory_limit_hits_total: counter(
+    ['limit'],
+    "How often the memory of the exporter's own cgroup reached a limit. limit: high (MemoryHigh=), where the kernel slows the exporter and reclaims memory, or max (MemoryMax=), where it kills the exporter if it can reclaim none. Only where that cgroup has or had the limit since the exporter started; limits of a cgroup above are not counted.",
+    'cgroup v2 memory.events; v1 memory.failcnt',
+    choice('after a move to another cgroup it continues by the growth of that one'),
+  ),
   kvm_telemetry_series: gauge(
     [],
     'Series in this scrape, without the series of the exporter process itself.',

@@ -14,25 +14,34 @@ const HYBRID = [
   '7:blkio:/machine/qemu-1-kt-pins.libvirt-qemu',
   '3:cpuset:/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
   '1:cpu,cpuacct:/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+  '4:memory:/machine/qemu-1-kt-pins.libvirt-qemu',
   '0::/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
   '',
 ].join('\n');
 const UNIFIED = '0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0\n';
 const SCOPE = 'sys/fs/cgroup/machine.slice/machine-qemu\\x2d1\\x2dvm.scope';
 
-const NONE = { unified: undefined, cpuset: undefined, cpu: undefined, isHidden: false };
+const NONE = {
+  unified: undefined,
+  cpuset: undefined,
+  cpu: undefined,
+  memory: undefined,
+  isHidden: false,
+};
 
 test('both versions are distinguished', () => {
   assert.deepEqual(parseCgroup(UNIFIED), {
     unified: '/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/vcpu0',
     cpuset: undefined,
     cpu: undefined,
+    memory: undefined,
     isHidden: false,
   });
   assert.deepEqual(parseCgroup(HYBRID), {
     unified: '/machine/qemu-1-kt-pins.libvirt-qemu/emulator',
     cpuset: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
     cpu: '/machine/qemu-1-kt-pins.libvirt-qemu/vcpu0',
+    memory: '/machine/qemu-1-kt-pins.libvirt-qemu',
     isHidden: false,
   });
   assert.deepEqual(parseCgroup('4:cpuset,cpu:/a:b\n'), { ...NONE, cpuset: '/a:b', cpu: '/a:b' });

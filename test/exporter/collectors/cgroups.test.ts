@@ -253,3 +253,37 @@ test("the exporter's own throttling is there while its cgroup has a quota, stays
   writeV2(tree, path, { ...counts, usec: 3_500_000 });
   assert.deepEqual(await own(), [3.5]);
 });
+
+test("the exporter's own memory limits: v2 counts both, v1 one, and none is there without a limit", async (context) => {
+  const tree = withVm(context, `0::${SCOPE}\n`);
+  const path = '/system.slice/kvm-telemetry.service';
+  tree.write('proc/self/cgroup', `0::${path}\n`);
+  const folder = `sys/fs/cgroup${path}`;
+  const write = (high: number, limit: string): void => {
+    tree.write(
+      `${folder}/memory.events`,
+      `low 0\nhigh ${high}\nmax 3\noom 0\noom_kill 0\noom_group_kill 0\n`,
+    );
+    tree.write(`${folder}/memory.high`, `${limit}\n`);
+    tree.write(`${folder}/memory.max`, `${limit}\n`);
+  };
+  write(12, 'max');
+  const { scrape } = await exporterOf(context, tree);
+  const own = async (): Promise<Record<string, number | undefined>> => {
+    const samples = await scrape();
+    const keys = series(samples, 'kvm_telemetry_memory_limit_hits_total');
+    return Object.fromEntries(keys.map((key) => [/limit="(.*)"/.exec(key)?.[1] ?? '', samples.get(key)]));
+  };
+  assert.deepEqual(await own(), {});
+  write(12, '402653184');
+  assert.deepEqual(await own(), { high: 12, max: 3 });
+  write(13, 'max');
+  assert.deepEqual(await own(), { high: 13, max: 3 }, 'what was counted stays');
+
+  tree.write('proc/self/cgroup', '4:memory:/kt\n0::/\n');
+  tree.write('sys/fs/cgroup/memory/kt/memory.failcnt', '7\n');
+  tree.write('sys/fs/cgroup/memory/kt/memory.limit_in_bytes', '9223372036854771712\n');
+  assert.deepEqual(await own(), { max: 3 }, 'another cgroup, whose hits so far are not credited');
+  tree.write('sys/fs/cgroup/memory/kt/memory.failcnt', '9\n');
+  assert.deepEqual(await own(), { max: 5 });
+});
