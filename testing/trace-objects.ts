@@ -25,6 +25,8 @@ export interface FakeTraceObjects {
   readonly followed: Map<TraceObjectName, readonly number[]>;
   /** Why no ids can be followed. */
   refuseFollowing: SourceError | undefined;
+  /** Why neither maps nor gates can be read. */
+  refuseReading: SourceError | undefined;
   /** Nanoseconds that a program has run. */
   readonly runNs: Map<string, number>;
   isTiming: boolean;
@@ -71,6 +73,7 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
     controls: new Map(),
     followed: new Map(),
     refuseFollowing: undefined,
+    refuseReading: undefined,
     runNs: new Map(),
     isTiming: false,
     refuseTiming: undefined,
@@ -122,8 +125,12 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
             keySize: map.keySize,
             valueSize: map.valueSize,
             maxEntries,
-            read: () => counted(map),
+            read() {
+              if (fake.refuseReading !== undefined) throw fake.refuseReading;
+              return counted(map);
+            },
             take() {
+              if (fake.refuseReading !== undefined) throw fake.refuseReading;
               const all = counted(map);
               map.elements.clear();
               return all;
@@ -131,7 +138,10 @@ export function fakeTraceObjects(maxEntries = 64): FakeTraceObjects {
           };
         },
         gates: {
-          read: (program) => fake.gates.get(`${name} ${program}`) ?? [],
+          read(program) {
+            if (fake.refuseReading !== undefined) throw fake.refuseReading;
+            return fake.gates.get(`${name} ${program}`) ?? [];
+          },
           set: (control) => void fake.controls.set(name, control),
         },
         follow(ids) {

@@ -150,7 +150,7 @@ export class Trace {
     this.#tallies.keepSets(settings.sets);
     if (settings.backend === 'off') return;
     try {
-      this.#format = readExitFormat(dependencies.host);
+      this.#format = this.#readFormat();
       const choice = await startBackend(settings, this.#counted(this.#format), dependencies);
       this.#backend = choice.backend;
       this.#limits = choice.limits;
@@ -229,10 +229,16 @@ export class Trace {
   /** kvm_intel or kvm_amd may be loaded after this program has started. */
   #hasOtherFormat(): boolean {
     if (this.#format === undefined || this.#ticks % RETRY_TICKS !== 0) return false;
-    const { host } = this.dependencies;
-    if (readKvmTypes(host) !== this.#types) return true;
-    const { isa, names } = readExitFormat(host);
+    if (readKvmTypes(this.dependencies.host) !== this.#types) return true;
+    const { isa, names } = this.#readFormat();
     return isa !== this.#format.isa || names.size !== this.#format.names.size;
+  }
+
+  /** Names that were read stay while tracefs is not mounted: BPF counts without it. */
+  #readFormat(): ExitFormat {
+    const format = readExitFormat(this.dependencies.host);
+    const known = this.#format;
+    return format.names.size === 0 && known?.isa === format.isa ? known : format;
   }
 
   async #stop(): Promise<void> {

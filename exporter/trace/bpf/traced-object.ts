@@ -41,6 +41,8 @@ export interface ObjectDependencies {
 const FULL = 3 / 4;
 /** Name of the map of ids. */
 const FOLLOWED = 'followed';
+/** Names the reading of events that found a map full. */
+const DROPPED = 'dropped';
 
 /** One object of programs on tracepoints: attaches what the sets need, and adds its maps to the tallies. */
 export class TracedObject implements Sampled {
@@ -233,10 +235,15 @@ export class TracedObject implements Sampled {
   /** Adds the events that found a map full to the first tally. */
   takeDrops(): void {
     const [first] = this.#maps.flatMap(({ views }) => views);
-    const dropped = [...this.gates.keys()]
-      .flatMap((gate) => this.gate(gate))
-      .reduce((sum, gate) => sum + gate.dropped, 0);
-    if (first !== undefined) this.dependencies.tallies.open(first.tally).addDropped(dropped - this.#dropped);
-    this.#dropped = dropped;
+    this.#failures.delete(DROPPED);
+    try {
+      const gates = [...this.gates.keys()].flatMap((gate) => this.gate(gate));
+      const dropped = gates.reduce((sum, gate) => sum + gate.dropped, 0);
+      if (first !== undefined)
+        this.dependencies.tallies.open(first.tally).addDropped(dropped - this.#dropped);
+      this.#dropped = dropped;
+    } catch (error) {
+      this.#failures.set(DROPPED, sourceError(error, this.name));
+    }
   }
 }

@@ -300,6 +300,18 @@ test('reasons have the names of the kernel’s module, also if it is loaded late
   assert.deepEqual([isa, names.get(120), problems], ['svm', 'hlt', []]);
 });
 
+test('reasons keep their names while tracefs is not mounted', async (context) => {
+  const { tracefs, trace, tick } = setUp(context);
+  await trace.start();
+  const before = trace.read().names;
+  assert.ok(before.size > 0);
+  const written = tracefs.written.length;
+  tracefs.setEvent('kvm/kvm_exit', undefined);
+  await tick(60);
+  assert.deepEqual(trace.read().names, before);
+  assert.equal(tracefs.written.length, written, 'nothing starts again');
+});
+
 test('a VM that has exited is forgotten, and a new thread is counted', async (context) => {
   const { trace, threads, exits, event } = setUp(context);
   await trace.start();

@@ -85,6 +85,26 @@ test('the maps of all sets become the counts of the VM', () => {
   assert.deepEqual([backend.problems, backend.lacks], [[], []]);
 });
 
+test('a kernel that refuses to be read is reported, the counts stay, and the objects are closed', async () => {
+  const { kernel, start, read, timers } = setUp(['notifications']);
+  const backend = start();
+  kernel.put('pio_counts', [11, 1, 0xc050], [12]);
+  assert.equal(read(backend).events.get('kvm_pio'), 12);
+  kernel.refuseReading = new SourceError('denied', 'BPF object trace-notifications', 'EPERM', 'EPERM');
+  kernel.put('pio_counts', [11, 1, 0xc050], [20]);
+  for (const work of timers) work();
+  assert.equal(read(backend).events.get('kvm_pio'), 12);
+  assert.ok(backend.problems.length > 0);
+  assert.ok(backend.problems.every(({ kind }) => kind === 'denied'));
+  kernel.refuseReading = undefined;
+  for (const work of timers) work();
+  assert.equal(read(backend).events.get('kvm_pio'), 20);
+  assert.deepEqual(backend.problems, []);
+  kernel.refuseReading = new SourceError('denied', 'BPF object trace-notifications', 'EPERM', 'EPERM');
+  await backend.stop();
+  assert.equal(kernel.loaded.size, 0);
+});
+
 test('durations need programs of their own, and have sums', () => {
   const { kernel, start, read } = setUp(['exits', 'exit_duration']);
   const backend = start();
