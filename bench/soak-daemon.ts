@@ -5,9 +5,13 @@ import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { ROOT } from '../testing/daemon.ts';
 import { faketimeLibrary } from '../testing/faketime.ts';
 import { temporaryFolder } from '../testing/folder.ts';
+import { type MemoryCgroup, memoryCgroup } from './memory-cgroup.ts';
 import { memory } from './process-cost.ts';
 
 type Context = Readonly<{ after(work: () => void): void }>;
+
+/** MemoryMax= of the unit. */
+export const MEMORY_MIB = 512;
 
 export interface SoakedDaemon {
   readonly child: ChildProcess;
@@ -17,13 +21,20 @@ export interface SoakedDaemon {
   readonly log: string;
   /** The offset of its wall clock, for libfaketime; undefined without it. */
   readonly clock: string | undefined;
+  /** In which it runs; undefined where there can be none. */
+  readonly cgroup: MemoryCgroup | undefined;
   metrics(): Promise<string>;
   footprint(): { readonly rssMiB: number; readonly descriptors: number };
   /** Lines of the log at the level `warn` and above. */
   warnings(): string[];
 }
 
-/** The daemon, with a log that can be filled and a clock that can jump. @param context whose work is done at the end, in reverse order */
+/**
+ * The daemon, with a log that can be filled, a clock that can jump, a namespace in which file systems can be unmounted, and the unit's limit of
+ * memory.
+ *
+ * @param context whose work is done at the end, in reverse order
+ */
 export async function soakedDaemon(context: Context, more: readonly string[]): Promise<SoakedDaemon> {
   const state = temporaryFolder(context);
   const folder = temporaryFolder(context);
@@ -41,9 +52,15 @@ export async function soakedDaemon(context: Context, more: readonly string[]): P
     '--inventory.schedule=* * * * * *',
     ...more,
   ];
-  const child = spawn(process.execPath, [`${ROOT}dist/exporter/main.js`, 'serve', ...flags], {
+  const cgroup = memoryCgroup(context, MEMORY_MIB);
+  const enter = `echo $$ > ${cgroup?.procs ?? '/dev/null'}; exec "$@"`;
+  const wrapper = ['--mount', '--propagation', 'private', 'sh', '-c', enter, 'sh'];
+  const line = [process.execPath, `${ROOT}dist/exporter/main.js`, 'serve', ...flags];
+  const child = spawn('unshare', [...wrapper, ...line], {
     env: {
       PATH: process.env['PATH'],
+      // As the first line of main.js has it.
+      NODE_OPTIONS: '--max-semi-space-size=4',
       KVM_TELEMETRY_STATE_DIR: state,
       ...(library === undefined ? {} : { ...clock, FAKETIME_DONT_FAKE_MONOTONIC: '1' }),
     },
@@ -59,6 +76,7 @@ export async function soakedDaemon(context: Context, more: readonly string[]): P
     pid,
     url,
     log,
+    cgroup,
     clock: library === undefined ? undefined : offset,
     metrics: async () => (await fetch(`${url}/metrics`)).text(),
     footprint() {

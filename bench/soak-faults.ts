@@ -3,8 +3,8 @@ import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rawClient } from '../testing/raw-client.ts';
 
-type Context = Readonly<{ after(work: () => void): void }>;
-type Tally = { count: number };
+export type Context = Readonly<{ after(work: () => void): void }>;
+export type Tally = { count: number };
 
 const LONGEST_LIFE_MS = 3000;
 const SCRAPE_EVERY_MS = 5000;
@@ -83,7 +83,7 @@ export function slowClients(context: Context, url: string): void {
 }
 
 /** Begins a fault again and again, and ends it each time; a fault in progress ends with the context. */
-function pulse(
+export function pulse(
   context: Context,
   times: { readonly everyMs: number; readonly forMs: number },
   begin: () => void,

@@ -7,7 +7,8 @@ import { guestWithMonitor } from '../testing/guest-with-monitor.ts';
 import { parseSamples, type Samples, series } from '../testing/metrics.ts';
 import { until } from '../testing/patience.ts';
 import { buildTinyVm, startTinyVm } from '../testing/tiny-vm.ts';
-import { soakedDaemon } from './soak-daemon.ts';
+import { which } from '../testing/tools.ts';
+import { MEMORY_MIB, soakedDaemon } from './soak-daemon.ts';
 import {
   churn,
   clockJumps,
@@ -19,6 +20,7 @@ import {
   slowClients,
 } from './soak-faults.ts';
 import { plot } from './soak-plot.ts';
+import { bpfRefusals, memoryShortages, tracefsLosses } from './soak-withdrawals.ts';
 import { median } from './statistics.ts';
 
 // A daemon under churn and faults for minutes or hours: RSS, descriptors and scrape time stay flat, no counter falls,
@@ -77,7 +79,9 @@ for (let i = 0; i < RESIDENTS; i++) {
 }
 const qemu = guestWithMonitor(whole, { name: GUEST, vcpus: 1, boot: HALTED }, SOCKETS);
 const daemon = await soakedDaemon(whole, [`--qmp.sockets=${SOCKETS}/*.sock`, `--qmp.directories=${SOCKETS}`]);
-const known = [...(await daemon.metrics()).matchAll(/^kvm_vm_info\{.*?\bvm="([^"]*)"/gm)];
+const first = await daemon.metrics();
+const usual = parseSamples(first);
+const known = [...first.matchAll(/^kvm_vm_info\{.*?\bvm="([^"]*)"/gm)];
 if (known.filter(([, vm = '']) => residents.has(vm)).length < residents.size)
   throw new Error('the daemon does not see the VMs of the soak');
 
@@ -100,18 +104,29 @@ const births = churn(faults, program, Number(values.births));
 const scrapers = fleet(faults, daemon.url, Number(values.scrapers));
 slowClients(faults, daemon.url);
 pauses(faults, daemon.pid, pace);
+const canTrace = which('strace') !== undefined;
+const { cgroup } = daemon;
 const injected = {
   descriptors: cutDescriptors(faults, daemon.pid, pace),
   hang: hangs(faults, qemu.pid, pace),
   'full log': fullLog(faults, daemon.log, daemon.url, pace),
+  tracefs: tracefsLosses(faults, daemon.pid, pace),
+  BPF: canTrace ? bpfRefusals(faults, daemon.pid, pace) : { count: 0 },
+  memory: cgroup === undefined ? { count: 0 } : memoryShortages(faults, cgroup, MEMORY_MIB, pace),
 };
 const jumps = daemon.clock === undefined ? { count: 0 } : clockJumps(faults, daemon.clock, pace);
 type Fault = keyof typeof injected;
 
 const reported = new Set<Fault>();
 function note(samples: Samples): void {
-  if (samples.get('kvm_telemetry_collector_success{collector="qmp"}') === 0) reported.add('hang');
+  const works = (collector: string): boolean =>
+    samples.get(`kvm_telemetry_collector_success{collector="${collector}"}`) === 1;
+  if (!works('qmp')) reported.add('hang');
+  // Without descriptors no file can be read either. Without BPF KVM's files in debugfs are read, which lockdown may refuse.
+  if (works('cpus') && works('bpf') && !works('kvm_debugfs')) reported.add('tracefs');
+  if (works('cpus') && !works('bpf')) reported.add('BPF');
   if ((samples.get('kvm_telemetry_log_lines_dropped_total') ?? 0) > 0) reported.add('full log');
+  if ((samples.get('kvm_telemetry_memory_limit_hits_total{limit="max"}') ?? 0) > 0) reported.add('memory');
   if (daemon.warnings().some((line) => /no file descriptor is free/.test(line))) reported.add('descriptors');
 }
 const unreported = (): Fault[] =>
@@ -154,6 +169,18 @@ const isReported = await until(async () => {
   () => false,
 );
 faults.end();
+/** Collectors that failed in the last scrape, and not in the first. */
+function unrecovered(): string[] {
+  const keys = series(last, 'kvm_telemetry_collector_success');
+  return keys.filter((key) => last.get(key) === 0 && usual.get(key) === 1);
+}
+const isRecovered = await until(async () => {
+  await observe();
+  return unrecovered().length === 0;
+}).then(
+  () => true,
+  () => false,
+);
 // The scrapers' connections are kept alive.
 const most = before + FEW + Number(values.scrapers);
 const isFlat = await until(() => daemon.footprint().descriptors <= most).then(
@@ -191,6 +218,9 @@ console.log(
     ? 'no clock jumps: apt-get install faketime'
     : `clock jumps: ${jumps.count}; longest age of a task: ${oldest.toFixed(1)} s`,
 );
+if (!canTrace) console.log('BPF was not refused: apt-get install strace');
+if (cgroup === undefined) console.log('no limit of memory: a cgroup with the memory controller is needed');
+console.log(isRecovered ? 'all sources are usable again' : `not usable again: ${unrecovered().join(', ')}`);
 console.log(`descriptors: ${before} before, ${daemon.footprint().descriptors} after the faults`);
 console.log(`warnings in the log: ${daemon.warnings().length}; counters that fell: ${falls.length}`);
 for (const fall of falls.slice(0, 10)) console.log(fall);
@@ -198,4 +228,5 @@ const exited = new Promise<number | null>((resolve) => daemon.child.once('exit',
 daemon.child.kill('SIGTERM');
 const code = await exited;
 console.log(`exit code ${code}`);
-process.exit(code === 0 && falls.length === 0 && isReported && isFlat && oldest < LATE_S ? 0 : 1);
+const isRight = falls.length === 0 && isReported && isRecovered && isFlat && oldest < LATE_S;
+process.exit(code === 0 && isRight ? 0 : 1);
