@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { listeningPort } from '../exporter/cli/listening-port.ts';
+import { AS_INSTALLED } from './as-installed.ts';
 
 export interface Daemon {
   readonly pid: number;
@@ -22,9 +23,9 @@ export function startDemo(scenario: string): Promise<Daemon> {
 }
 
 async function start(command: readonly string[]): Promise<Daemon> {
-  // With the same flags as the shebang of main.js and the Dockerfile.
-  const args = ['--max-semi-space-size=4', MAIN, ...command, '--web.listen-address', '127.0.0.1:0'];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = [MAIN, ...command, '--web.listen-address', '127.0.0.1:0'];
+  const env = { ...process.env, ...AS_INSTALLED };
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const daemon = started(child);
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {

@@ -8,6 +8,7 @@ import { quiet } from '../lab/simhost/scenarios.ts';
 import { type Daemon, startDaemon } from '../testing/daemon.ts';
 import { parseSamples, type Samples, series } from '../testing/metrics.ts';
 import { until } from '../testing/patience.ts';
+import { AS_INSTALLED } from './as-installed.ts';
 import { cpuSeconds, memory } from './process-cost.ts';
 import { median } from './statistics.ts';
 import { markdown } from './table.ts';
@@ -107,10 +108,8 @@ async function measure({ name, quota, memoryMiB, nice = 0, loops = 0 }: Limits):
   const begin = performance.now();
   let end = 'running';
   try {
-    // As the first line of main.js has it.
-    const environment = { NODE_OPTIONS: '--max-semi-space-size=4' };
     const flags = [`--path.rootfs=${rootfs}`];
-    const daemon = await startDaemon(context, flags, environment, 'serve', wrapper);
+    const daemon = await startDaemon(context, flags, AS_INSTALLED, 'serve', wrapper);
     daemon.child.once('exit', (code, signal) => {
       end = `${code ?? signal}`;
     });

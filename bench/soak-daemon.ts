@@ -5,6 +5,7 @@ import { listeningPort } from '../exporter/cli/listening-port.ts';
 import { ROOT } from '../testing/daemon.ts';
 import { faketimeLibrary } from '../testing/faketime.ts';
 import { temporaryFolder } from '../testing/folder.ts';
+import { AS_INSTALLED } from './as-installed.ts';
 import { type MemoryCgroup, memoryCgroup } from './memory-cgroup.ts';
 import { memory } from './process-cost.ts';
 
@@ -59,8 +60,7 @@ export async function soakedDaemon(context: Context, more: readonly string[]): P
   const child = spawn('unshare', [...wrapper, ...line], {
     env: {
       PATH: process.env['PATH'],
-      // As the first line of main.js has it.
-      NODE_OPTIONS: '--max-semi-space-size=4',
+      ...AS_INSTALLED,
       KVM_TELEMETRY_STATE_DIR: state,
       ...(library === undefined ? {} : { ...clock, FAKETIME_DONT_FAKE_MONOTONIC: '1' }),
     },

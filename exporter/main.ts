@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=4
 import { createRequire } from 'node:module';
 
 // `import` opens all modules at once and can exceed a low descriptor limit; require() opens one at a time.
