@@ -10,14 +10,29 @@ import { inOrder } from './repair.ts';
 /** Features that a placement gives a VM. The others need another configuration. */
 export const PLACED = ['vcpus_pinned', 'io_threads_pinned', 'io_separate_from_vcpus', 'numa_local'] as const;
 type Placed = (typeof PLACED)[number];
+const OF_IO: ReadonlySet<Placed> = new Set(['io_threads_pinned', 'io_separate_from_vcpus']);
 
 /**
  * Adds the moves that give a VM the features, as many of them as possible in this order. Threads that a repair
  * moves keep the CPUs of the repair. Memory moves only if a feature needs it.
  */
 export function improved(repair: Draft, goals: readonly Feature[]): Draft {
+  const wanted = PLACED.filter((each) => goals.includes(each));
+  const best = withGoals(repair, wanted);
+  const unmet = unmetOf(best, wanted);
+  if (!unmet.includes('io_threads_pinned') && !unmet.includes('io_separate_from_vcpus')) return best;
+  // On a small node, such as one of AMD's NPS4, the vCPUs can take all CPUs near the device.
+  const ioFirst = withGoals(repair, [...wanted.filter((goal) => OF_IO.has(goal)), ...wanted]);
+  return unmetOf(ioFirst, wanted).length < unmet.length ? ioFirst : best;
+}
+
+function unmetOf(draft: Draft, goals: readonly Placed[]): Placed[] {
+  return goals.filter((goal) => !isMet(draft, goal));
+}
+
+function withGoals(repair: Draft, goals: readonly Placed[]): Draft {
   let best = repair;
-  for (const goal of PLACED.filter((each) => goals.includes(each))) {
+  for (const goal of goals) {
     if (isMet(best, goal)) continue;
     const found = [best.memoryMove, ...memoryMoves(best)]
       .map((move) => withGoal(best, goal, repair, move))
@@ -99,12 +114,17 @@ function pinnedTo(draft: Draft, holder: Holder, near: ReadonlySet<number>): numb
   const candidates = topology.cpus
     .map(({ cpu }) => cpu)
     .filter((cpu) => !ofVcpus.has(cpu) && (expected.size === 0 || expected.has(cpu)));
-  const rank = (cpu: number): Rank => [
-    isolated.has(cpu) === usesIsolated ? 0 : 1,
-    near.has(topology.nodeOf.get(cpu) ?? -1) ? 0 : 1,
-    draft.isCoreEmpty(cpu) ? 0 : 1,
-    cpu,
-  ];
+  // A vCPU needs its memory near, and a core of its own there more than the device's node.
+  const isCoreFirst = thread.role === 'vcpu' && draft.memory !== undefined;
+  const rank = (cpu: number): Rank => {
+    const far = near.has(topology.nodeOf.get(cpu) ?? -1) ? 0 : 1;
+    const shared = draft.isCoreEmpty(cpu) ? 0 : 1;
+    return [
+      isolated.has(cpu) === usesIsolated ? 0 : 1,
+      ...(isCoreFirst ? [shared, far] : [far, shared]),
+      cpu,
+    ];
+  };
   return bestCpu(draft, holder, candidates, rank);
 }
 

@@ -219,14 +219,14 @@ function crossesThen(host: PlanHost, holder: Holder, cpus: readonly number[]): b
 }
 
 /**
- * All CPUs of the first node on which a thread crosses none, without isolated CPUs: the scheduler does not
- * balance load between those.
+ * All free CPUs of the first node on which a thread crosses none. Not those of other threads, which it would disturb, and not
+ * isolated CPUs: the scheduler does not balance load between those.
  */
 function nodeFor(draft: Draft, holder: Holder): readonly number[] | undefined {
   const { topology } = draft.facts;
   for (const node of topology.nodes) {
     const usual = topology.cpus.filter((cpu) => cpu.node === node && !cpu.isolated).map(({ cpu }) => cpu);
-    const cpus = draft.within(holder, usual);
+    const cpus = draft.within(holder, usual).filter((cpu) => draft.isFree(holder, cpu));
     if (cpus.length > 1 && draft.crossing(holder.thread, cpus) === undefined) return cpus;
   }
   return undefined;
