@@ -8,7 +8,7 @@ const READINGS_TO_BELIEVE = 3;
 type Reading = Pick<KernelFacts, 'apicv'>;
 
 interface Known {
-  /** Reasons of the last change that was believed, in one text. Empty: APICv works. */
+  /** Reasons of the last confirmed change, in one text. Empty: APICv works. */
   readonly believed: string;
   readonly latest: string;
   /** How many readings in a row gave `latest`. */

@@ -3,7 +3,7 @@ import { MSEC_PER_SEC } from '../../kernel/units.ts';
 interface Known {
   readonly at: number;
   readonly value: number;
-  /** How many readings in a row grew by less than the limit; undefined while nothing grows. */
+  /** Number of consecutive readings below the limit; undefined while nothing grows. */
   readonly quiet: number | undefined;
 }
 
@@ -16,7 +16,7 @@ export interface GrowthChange {
   readonly seconds: number;
 }
 
-/** So many slow readings end it. */
+/** Number of consecutive slow readings that end the growth. */
 const QUIET_READINGS = 3;
 
 /** Notices when a number grows faster than a limit, and when it no longer does. */

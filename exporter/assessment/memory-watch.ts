@@ -9,7 +9,7 @@ import { SAMPLED_ROLES } from '../model/roles.ts';
 import type { Vm, VmThread } from '../model/vm.ts';
 import { type GrowthChange, GrowthWatch } from './growth-watch.ts';
 
-/** Less is the host's housekeeping: pages that the guest has not touched for long. */
+/** A slower rate is normal: the host swaps pages that the guest has not used for long. */
 const SWAPPED_PER_SECOND = MIB;
 /** 1 MiB a second in small pages. */
 const PAGES_PER_SECOND = 256;
@@ -58,7 +58,7 @@ export class MemoryWatch {
       pages === undefined ? new Map() : new Map([['host', pages]]),
       at,
     );
-    // Once more after the end, so that each VM has its own.
+    // Once more after the end, so that each VM has its own end event.
     const isOver = !this.#movesPages && change === undefined;
     if (change !== undefined) this.#movesPages = change.began;
     if (isOver) return new Map();

@@ -11,7 +11,9 @@ interface Known {
   readonly direction: Migration['direction'] | undefined;
   /** How the last one ended; empty: it runs, there was none, or the monitor did not report it. */
   readonly outcome: string;
-  /** As of the last round in which none ran: one that ends while the monitor answers is not yet in its answer. */
+  /**
+   * Of the last round without a migration. If a migration ends while QEMU responds, the response still lacks its end.
+   */
   readonly endings: Migration['endings'];
 }
 
@@ -78,7 +80,7 @@ function outcomesOf(before: Known, now: Known): readonly string[] {
   // Only their status is known of those before the last one.
   if (now.direction === undefined && announced > 1)
     return [...(now.endings?.last.slice(-announced, -1) ?? []), now.outcome];
-  // Two of the same result in different rounds, or one that began and ended between two.
+  // Two with the same result in different rounds, or one that began and ended between two rounds.
   const isNew = announced === 1 || (now.outcome !== '' && now.outcome !== before.outcome);
   return before.direction !== undefined || (now.direction === undefined && isNew) ? [now.outcome] : [];
 }

@@ -14,7 +14,7 @@ const MAX_GAP_INTERVALS = 3;
 const MAX_PROBLEMS = 16;
 
 export interface SamplerSettings {
-  /** CPUs per thread that are counted separately. */
+  /** Number of CPUs per thread with a count of their own. */
   readonly maxCpus: number;
   readonly intervalMs: number;
 }

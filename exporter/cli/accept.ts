@@ -18,8 +18,8 @@ import { readHostConfig } from './read-config.ts';
 import { warningsOnly } from './warnings-only.ts';
 
 /**
- * Makes the present placement of a VM's threads the expected one, or the CPUs that are given. Without threads, techniques
- * that the VM lost are no longer expected either.
+ * Makes the present placement of a VM's threads, or the given CPUs, the expected one. If no threads are given, it
+ * also accepts the loss of techniques.
  *
  * @param threads `vcpu0`, `vcpu0=4-5` or `vcpu0=any`; all threads if there are none
  * @returns the exit code: 1 if it could not be stored

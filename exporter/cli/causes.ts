@@ -9,7 +9,7 @@ import { HttpClient, RequestError } from '../prometheus/request.ts';
 
 const TIMEOUT_MS = 3000;
 const MAX_BYTES = 256 * 1024;
-/** Addresses on which a server listens, but to which nobody connects. */
+/** Addresses to listen on that a client cannot connect to. */
 const ALL: ReadonlySet<string | undefined> = new Set([undefined, '0.0.0.0', '::']);
 
 /** Another program may listen on the address. */
@@ -33,11 +33,11 @@ const CAUSES = z.object({
   unknown: z.array(z.string()),
 }) satisfies z.ZodType<LiveCauses>;
 
-/** What the daemon knows of a VM, or why it is not known. */
+/** The daemon's answer on a VM, or the reason why there is none. */
 export type Asked = LiveCauses | { readonly problem: string };
 
 /**
- * Asks the daemon what changed as a VM's I/O became worse: it has the last hour, which a command does not.
+ * Queries the daemon for the causes of slower I/O, because only the daemon has the last hour.
  *
  * @param pid of the VM. The daemon may watch another host, or the VM may have started again
  */

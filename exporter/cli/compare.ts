@@ -55,7 +55,7 @@ export async function runCompare(flags: CompareFlags): Promise<number> {
     return judged(gates, assessment);
   } catch (error) {
     if (!(error instanceof PrometheusError || error instanceof OutputError)) throw error;
-    // 1 is the code of a threshold.
+    // Not 1, which means that a threshold was exceeded.
     throw new ConfigError(error.message);
   } finally {
     out?.discard();

@@ -4,7 +4,7 @@ import { printable } from '../../probes/printable.ts';
 import { ConfigError } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 
-/** A host of the fleet. The name becomes the label `instance`, whatever address is scraped. */
+/** A host of the fleet. Its name becomes the label `instance`, and may differ from the address. */
 export interface FleetHost {
   readonly name: string;
   readonly address: string;

@@ -5,11 +5,11 @@ import { ConfigError } from '../config/load.ts';
 export interface OutputFile {
   /** @throws ConfigError */
   write(text: string): void;
-  /** Removes what was not written. */
+  /** Removes an unfinished file. */
   discard(): void;
 }
 
-/** Checks that the file can be written before there is anything to write. @throws ConfigError */
+/** Checks early that the file can be written. @throws ConfigError */
 export function outputFile(flag: string, path: string): OutputFile {
   const target = regularFile(flag, path);
   const temporary = `${target}.${process.pid}.tmp`;

@@ -92,7 +92,7 @@ async function demo(flags: RawValues): Promise<void> {
   await runDemo(flags);
 }
 
-/** Nor what compares. */
+/** Nor the code of `compare`. */
 async function compare(flags: CompareFlags): Promise<number> {
   const { runCompare } = await import('./compare.ts');
   return runCompare(flags);

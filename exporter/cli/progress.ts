@@ -1,4 +1,4 @@
-/** No line for what is done sooner. */
+/** Work that ends sooner prints nothing. */
 const QUIET_MS = 2000;
 const EVERY_MS = { terminal: 200, log: 10_000 };
 
@@ -7,7 +7,7 @@ interface Output {
   write(text: string): unknown;
 }
 
-/** Reports how far long work is: one line that changes on a terminal, else a line now and then. */
+/** Reports the progress of long work: on a terminal one line that changes, else a line every ten seconds. */
 export class Progress {
   #last: number;
   #hasLine = false;

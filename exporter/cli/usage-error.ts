@@ -4,7 +4,7 @@ import { flagOf, isOnlyInFile } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { type ConfigKey, options } from '../config/options.ts';
 
-/** Rewrites a message of commander: one line that names the nearest right option or command. */
+/** Rewrites a message of commander to one line with the nearest valid option or command. */
 export function usageError(message: string, root: Command, argv: readonly string[]): string {
   const command = commandOf(root, argv.slice(2));
   const [, kind, given = ''] = /^error: unknown (option|command) '(.*)'$/s.exec(message) ?? [];

@@ -11,7 +11,7 @@ import { CounterSet } from '../model/continued-counter.ts';
 import { addSettings, type CarrierSettings, readSettings } from './block-settings.ts';
 import { type Collector, guarded } from './collector.ts';
 
-/** Queue settings rarely change, so they are read only every so many scrapes. */
+/** Queue settings rarely change, so they are read in one scrape of so many. */
 const SETTINGS_EVERY = 10;
 
 /** Block devices that have hardware behind them, and any device that carries a VM's disk. */

@@ -14,7 +14,7 @@ import { type Collector, guarded, type Report } from './collector.ts';
 import type { IoPathCpus, RoleCpus } from './io-path-cpus.ts';
 import { Turns } from './turns.ts';
 
-/** A policy rarely changes, so that of a CPU is read in one collection of so many. */
+/** A policy rarely changes, so each CPU's is read in one collection of so many. */
 const POLICY_EVERY = 10;
 /** CPUs whose idle states are read in one collection, in turn: each has four to ten files. */
 const IDLE_CPUS = 64;

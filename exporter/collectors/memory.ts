@@ -45,7 +45,7 @@ export function memory(): Collector {
         if (bytes !== undefined) families.add('kvm_vm_memory_huge_bytes', { vm, kind: 'transparent' }, bytes);
       }
       if (problem !== undefined) report(problem);
-      // It may take seconds, so the next scrape has it.
+      // The read may take seconds, so the next scrape has the result.
       guarded('/proc/uptime', report, () => {
         const now = ifThere(() => readUptime(host));
         if (now !== undefined) void readHugePages(host, vms, now);

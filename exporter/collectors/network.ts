@@ -7,7 +7,7 @@ const COUNTERS = [
   ['packets', 'kvm_vm_network_packets_total'],
   ['dropped', 'kvm_vm_network_dropped_total'],
 ] as const;
-/** What the host receives from a tap, the guest sent. */
+/** The host receives from a tap what the guest sent. */
 const DIRECTIONS = [
   ['transmit', 'received'],
   ['receive', 'sent'],

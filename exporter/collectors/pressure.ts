@@ -11,13 +11,13 @@ import type { Collector, Report } from './collector.ts';
 import { Turns } from './turns.ts';
 import { type CgroupsOfVms, sharedFolders } from './vm-cgroups.ts';
 
-/** A file that is not there costs more than one that is, and appears only if someone writes to `cgroup.pressure`. */
+/** Opening a missing file costs more than a read. A file appears only after a write to `cgroup.pressure`. */
 const RETRY_EVERY = 10;
 
 /** Pressure stall information of the host and of the VMs' cgroups. */
 export function pressure(cgroups: CgroupsOfVms): Collector {
   const counters = new CounterSets();
-  /** Files of cgroups that are not there. */
+  /** Missing files of cgroups. */
   let missing: ReadonlySet<string> = new Set();
   const turns = new Turns(RETRY_EVERY);
 
@@ -57,7 +57,7 @@ export function pressure(cgroups: CgroupsOfVms): Collector {
   };
 }
 
-/** What is read if the kernel has no PSI (absent), or has it turned off by psi=0 (EOPNOTSUPP). */
+/** undefined if the kernel has no PSI (absent), or turned it off by psi=0 (EOPNOTSUPP). */
 const NOT_THERE: Pressure = { some: undefined, full: undefined };
 
 /** undefined after an error. */

@@ -30,7 +30,7 @@ export class PveTags {
     return this.#problem;
   }
 
-  /** Begins to read what is due. Does not wait for it. @throws SourceError if the uptime cannot be read */
+  /** Starts the reads that are due. Does not wait for them. @throws SourceError if the uptime cannot be read */
   refresh(host: Host, vms: readonly Vm[]): void {
     const alive = new Set(vms.map(({ key }) => key));
     for (const key of this.#known.keys()) if (!alive.has(key)) this.#known.delete(key);
@@ -41,7 +41,7 @@ export class PveTags {
     void this.#read(host, ofProxmox.filter(isDue), now);
   }
 
-  /** One after the other. If the file system hangs, what is known stays. */
+  /** One after the other. If the file system hangs, the known tags stay. */
   async #read(host: Host, due: readonly Vm[], now: number): Promise<void> {
     if (due.length === 0) return;
     this.#isReading = true;

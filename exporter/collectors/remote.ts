@@ -66,7 +66,7 @@ function add(
     if (!queried.has(vm.key)) continue;
     const migration = migrations?.get(vm.key);
     if (migration !== undefined) addMigration(families, vm.label, migration);
-    // As QEMU calls it, so that sums over a fleet leave this end out.
+    // The state has QEMU's name, by which sums over a fleet leave out this end of the migration.
     if (arriving?.has(vm.key)) families.add('kvm_vm_state_info', { vm: vm.label, state: 'inmigrate' }, 1);
     const found = statistics.get(vm.key);
     families.add('kvm_vm_source_up', { vm: vm.label, source }, found === undefined ? 0 : 1);

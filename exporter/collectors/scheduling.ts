@@ -34,7 +34,7 @@ interface Known {
   readonly sum: number;
 }
 
-/** What the scheduler does with vCPUs and I/O threads, and what decides it on the host. */
+/** Scheduling of vCPUs and I/O threads, and the settings of the host that affect it. */
 export function scheduling(ioPathCpus: IoPathCpus): Collector {
   const counters = new CounterSets();
   let known: ReadonlyMap<string, Known> = new Map();
@@ -81,7 +81,7 @@ export function scheduling(ioPathCpus: IoPathCpus): Collector {
     },
   };
 
-  /** undefined if no thread has it. */
+  /** undefined if no thread has the value. */
   function counted(
     { vmKey, role }: RoleCpus,
     name: string,
@@ -96,7 +96,7 @@ export function scheduling(ioPathCpus: IoPathCpus): Collector {
   }
 }
 
-/** CPUs that the scheduler leaves alone, by kind. */
+/** CPUs that the scheduler does not use, by kind. */
 type Isolation = ReadonlyMap<string, ReadonlySet<number>>;
 
 function isolationOf({ host, topology }: Collection, report: Report): Isolation {

@@ -49,8 +49,8 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Statistics that reading them changes. `query-stats`, which libvirt uses as well, runs on the vCPU thread
- * and wakes it, so no vCPU is ever blocking when it responds.
+ * Statistics that the reading itself changes. `query-stats`, which libvirt uses as well, runs on the vCPU thread and
+ * wakes it, so no vCPU is ever blocking when it responds.
  */
 export const DISTURBED: ReadonlySet<string> = new Set(['blocking']);
 
@@ -128,7 +128,7 @@ export function addStatistics(
   return given;
 }
 
-/** What only the kernel reports. */
+/** Facts that only the kernel reports. */
 function addKernelFacts(
   families: Families,
   vm: string,
@@ -253,7 +253,7 @@ export function addMigration(
   { direction, status, memory, expectedDowntime }: Migration,
 ): void {
   families.add('kvm_vm_migration_info', { vm, direction, status }, 1);
-  // After it ended, its numbers are of the past.
+  // After the migration has ended, its numbers describe the past.
   if (memory === undefined || hasEnded(status)) return;
   families.add('kvm_vm_migration_total_bytes', { vm }, memory.total);
   families.add('kvm_vm_migration_transferred_bytes', { vm }, memory.transferred);

@@ -20,7 +20,7 @@ export interface ThreadReading {
   readonly counters: ThreadCounters;
   /** Number of CPUs in the affinity mask. */
   readonly allowedCpus: number | undefined;
-  /** What exists but could not be read. The other counters are still valid. */
+  /** Errors of counters that exist but could not be read. The other counters are still valid. */
   readonly problems: readonly SourceError[];
 }
 

@@ -2,7 +2,7 @@ import type { Families } from '../metrics/families.ts';
 import type { Addends } from '../model/continued-counter.ts';
 import type { Isa, ReasonNames } from '../model/io-path.ts';
 
-/** Label value of what has no series of its own. */
+/** Label value for the sum of everything without a series of its own. */
 export const OTHER = 'other';
 
 /** Where the samples of one VM's trace events go. Counters continue when the backend changes. */

@@ -1,4 +1,4 @@
-/** Spreads reads that are due in one collection of `every` over the collections, so that none does all of them. */
+/** Spreads reads that are due once in `every` collections, so that no collection does all of them. */
 export class Turns {
   #collections = 0;
 

@@ -61,7 +61,7 @@ export class CgroupsOfVms {
   }
 }
 
-/** Folders that are the cgroup of several VMs: what happens there is not of one of them. */
+/** Folders that are the cgroup of several VMs. Their counters belong to no single VM. */
 export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<string> {
   const seen = new Set<string>();
   const shared = new Set<string>();
@@ -73,7 +73,7 @@ export function sharedFolders(all: Iterable<string | undefined>): ReadonlySet<st
   return shared;
 }
 
-/** @param last what was found before */
+/** @param last the cgroups found before */
 export function findCgroups(host: Host, process: LimitedProcess, last?: VmCgroups): VmCgroups {
   const problems: SourceError[] = [];
   const attempt = <T>(path: string, read: () => T): T | undefined => {

@@ -21,9 +21,9 @@ export interface Windows {
 
 /** Samples of the past: a Prometheus server or recorded files. */
 export interface Archive {
-  /** Where from, for error messages. */
+  /** Name of the source, for error messages. */
   readonly name: string;
-  /** What to do if it has no samples. */
+  /** Advice if the source has no samples. */
   readonly ifEmpty: string;
   /** Label sets of the series with samples in the time. */
   labelSets(selector: Selector, time: Span): Promise<readonly Series['labels'][]>;

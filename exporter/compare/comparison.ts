@@ -27,12 +27,12 @@ export interface Question {
   readonly vm: string;
   /** Pattern of the label `instance`. */
   readonly host: string | undefined;
-  /** What makes the configurations: a metric, or given times. */
+  /** The source of the configurations: a metric, or given times. */
   readonly by: NamedBy | GivenTimes;
-  /** Within which a metric makes them. */
+  /** The time in which a metric shows the configurations. */
   readonly time: Span;
   readonly metrics: readonly MetricDefinition[];
-  /** Seconds after a change that count for nothing. */
+  /** Warm-up: seconds after a change that are left out. */
   readonly warmUp: number;
   /** Notes on the times, for the first configuration. */
   readonly notes: readonly string[];
@@ -42,7 +42,7 @@ export interface Question {
 export interface Surroundings {
   /** @param share of the work that is done, 0 to 1 */
   onProgress(share: number): void;
-  /** What the source reported: partial responses, a clock that differs. */
+  /** Warnings of the source: partial responses, a clock that differs. */
   warnings(): readonly string[];
 }
 
@@ -51,10 +51,10 @@ export class NothingToCompare extends ConfigError {}
 
 /** A configuration that was seen for a shorter time is left out. */
 const MIN_SECONDS = 60;
-/** More do not fit a report. */
+/** A report has no room for more. */
 const MAX_CONFIGURATIONS = 12;
 
-/** Reads what the VMs did in each configuration. @throws ConfigError if the question cannot be answered */
+/** Reads the samples of the VMs in each configuration. @throws ConfigError if the question cannot be answered */
 export async function comparisonOf(
   archive: Archive,
   question: Question,

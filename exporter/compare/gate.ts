@@ -1,6 +1,6 @@
 import type { Assessment, Change, Comparing } from './statistics/assessment.ts';
 
-/** A change that must not be: `exits_per_io>+10%`. */
+/** A limit on a change: `exits_per_io>+10%`. */
 export interface Gate {
   readonly text: string;
   readonly metric: string;

@@ -3,7 +3,7 @@ import type { ComparedMetric } from './model.ts';
 import { type MetricText, type RatioOptions, ratioOf } from './ratio.ts';
 import { first, growth, largestGrowth, level, plus, samplesOf, type Term, type VmGauge } from './terms.ts';
 
-/** A metric of the report, with the terms of whose sums it is made. */
+/** A metric of the report, with the terms that its value is computed from. */
 export interface SumMetric extends ComparedMetric {
   readonly terms: readonly Term[];
 }
@@ -11,7 +11,7 @@ export interface SumMetric extends ComparedMetric {
 /** A quantile: its terms are the buckets, which only the samples show. */
 export interface QuantileMetric extends Omit<ComparedMetric, 'valueOf'> {
   readonly quantile: number;
-  /** The first that has samples is taken for all VMs. */
+  /** The first alternative with samples is used for all VMs. */
   readonly histograms: readonly HistogramName[];
 }
 
@@ -58,7 +58,7 @@ const LATENCY: readonly HistogramName[] = [
   'kvm_vm_block_request_duration_seconds',
 ];
 
-/** What describes the work of the VMs: model.ts, `Work`. */
+/** The terms that describe the work of the VMs: model.ts, `Work`. */
 export const WORK = {
   reads,
   completed,

@@ -24,7 +24,7 @@ export interface ComparedMetric {
   readonly valueOf: (sums: readonly number[]) => number;
 }
 
-/** What was counted from one scrape to the next. Where a scrape is missing or a counter was reset there is none. */
+/** The growth from one scrape to the next. There is none after a missing scrape or a counter reset. */
 export interface Observation {
   /** The later scrape, in seconds of the epoch. */
   readonly at: number;
@@ -55,14 +55,14 @@ export interface Configuration {
   readonly spans: readonly Span[];
   /** Seconds between two scrapes. */
   readonly interval: number;
-  /** Seconds after the start of each span that count for nothing. */
+  /** Warm-up: seconds after the start of each span that are left out. */
   readonly warmUp: number;
-  /** By the id of the metric. A metric without samples is not there. */
+  /** By the id of the metric. Metrics without samples are missing. */
   readonly observations: ReadonlyMap<string, readonly Observation[]>;
   readonly work: Work;
   /** Seconds in each state. */
   readonly techniques: ReadonlyMap<Technique, ReadonlyMap<TechniqueState, number>>;
-  /** What was left out or is doubtful, as sentences: gaps, counter resets, estimates with their error. */
+  /** Notes on samples that were left out or are doubtful: gaps, counter resets, estimates with their error. */
   readonly notes: readonly string[];
 }
 

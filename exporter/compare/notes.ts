@@ -11,7 +11,7 @@ import type { HiddenIo } from './visibility.ts';
 
 const MAX_NAMES = 8;
 
-/** What is doubtful in the samples of a configuration. */
+/** Doubts about the samples of a configuration. */
 export function notesOn(
   rows: PeriodRows,
   subjects: readonly Subject[],
@@ -41,7 +41,7 @@ export function notesOn(
   ];
 }
 
-/** What the host cannot measure of these VMs' I/O, and what it can. */
+/** The parts of these VMs' I/O that the host can and cannot measure. */
 export function notesOnHidden(hidden: HiddenIo): string[] {
   return [...hidden].map(([hider, { sights, vms }]) => {
     const inOrder = SIGHTS.filter((sight) => sights.has(sight));

@@ -24,7 +24,7 @@ export class Evaluation {
     return columns !== undefined && first !== undefined && !isSame(columns, this.#columnsOf(first));
   }
 
-  /** What was counted from scrape to scrape, summed over the VMs: only where each term is known. */
+  /** The growth from scrape to scrape, summed over the VMs: only where each term is known. */
   observations(terms: readonly Term[], { rows, interval }: PeriodRows): Observation[] {
     const isOne = rows.size === 1;
     const slots = new Map<number, { at: number; seconds: number; sums: number[] }>();

@@ -4,7 +4,7 @@ import type { Archive, Selector } from './archive.ts';
 import type { Span } from './model.ts';
 import { keyOf, ofSubjects, type Subject } from './subject.ts';
 
-/** When each VM was in one configuration, by the VM's key. */
+/** The times of each VM in one configuration, by the VM's key. */
 export interface Period {
   readonly name: string;
   readonly spans: ReadonlyMap<string, readonly Span[]>;
@@ -13,7 +13,7 @@ export interface Period {
 /** A state that is missing for this many windows has ended. */
 const BRIDGED = 3;
 
-/** What names the configuration of a VM. */
+/** The series that name the configuration of a VM. */
 export const NAMED_BY = {
   stage: { metric: 'kvm_vm_stage_info', labels: { source: ['detected'] }, label: 'stage' },
   phase: { metric: 'kvm_vm_phase_info', labels: {}, label: 'phase' },
@@ -109,12 +109,12 @@ export function spansOf(period: Period): Span[] {
   return merged([...period.spans.values()].flat());
 }
 
-/** Whether a scrape at this time shows what was in one of the spans. */
+/** Whether a scrape at this time belongs to one of the spans. */
 export function includes(spans: readonly Span[], at: number): boolean {
   return spans.some(({ start, end }) => at > start && at <= end);
 }
 
-/** Many short times cost more requests than the time between them costs samples. */
+/** Merge times that are close together: requests cost more than the samples in between. */
 export function joined(times: readonly Span[], gap: number): Span[] {
   return merged(times.map(({ start, end }) => ({ start, end: end + gap }))).map(({ start, end }) => ({
     start,

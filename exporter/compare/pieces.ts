@@ -4,7 +4,7 @@ import type { Span } from './model.ts';
 
 /** Samples of one response: about 1.5 MB of JSON. */
 const SAMPLES = 50_000;
-/** A piece that is too much for the server is cut in halves, down to this. */
+/** A piece that is too large for the server is halved, down to this. */
 const MIN_PIECE = 60;
 /** A piece is at most this many times as long as the one before. */
 const MAX_GROWTH = 4;

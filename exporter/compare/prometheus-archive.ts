@@ -12,7 +12,7 @@ const POINTS = 10_000;
 const FIRST_PIECE = 1800;
 const FIRST_POINTS = 20;
 
-/** How often the other VMs are read in each configuration, and over how many scrapes. */
+/** Number of readings of the other VMs in each configuration, and of scrapes in each reading. */
 const MOMENTS = 12;
 const RATE_SCRAPES = 8;
 

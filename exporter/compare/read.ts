@@ -135,7 +135,7 @@ async function addSamples(
       for (const [at, value] of samples) {
         // A sample at the border of two pieces is in both.
         if (before !== undefined && at <= before.at) continue;
-        // After a reset the difference is negative, which the table takes as unknown.
+        // The table takes the negative difference after a reset as unknown.
         if (before !== undefined) table.add(key, at, at - before.at, column, value - before.value, unite);
         before = { at, value };
       }

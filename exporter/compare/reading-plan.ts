@@ -18,13 +18,13 @@ const PROBES = 5;
 const STATE_POINTS = 250_000;
 
 export interface ReadingPlan {
-  /** What to read, with one interval before each period. */
+  /** The time to read, with one interval before each period. */
   readonly times: readonly Span[];
   /** Seconds of a window; undefined to read the samples as they were scraped. */
   readonly window: number | undefined;
 }
 
-/** Decides how to read the periods, so that time and memory have a limit. */
+/** Plans the reading of the periods, within limits of time and memory. */
 export function planOf(periods: readonly Period[], interval: number, archive: Archive): ReadingPlan {
   const all = periods.flatMap(({ spans }) => [...spans.values()].flat());
   const vmSeconds = all.reduce((sum, { start, end }) => sum + end - start, 0);

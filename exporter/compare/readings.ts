@@ -2,7 +2,7 @@ import { groupBy } from '../../kernel/maps.ts';
 import type { Selector } from './archive.ts';
 import { type Part, partsOf, type Term } from './terms.ts';
 
-/** What is read of one metric for all terms together. */
+/** The reading of one metric for all terms together. */
 export interface Reading {
   readonly metric: Part['metric'];
   readonly kind: 'growth' | 'level';

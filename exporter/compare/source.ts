@@ -8,7 +8,7 @@ import type { Comparison } from './model.ts';
 import { PrometheusArchive } from './prometheus-archive.ts';
 import { readRecordings } from './recording/recordings.ts';
 
-/** Where the samples are. */
+/** Location of the samples. */
 export type Source = ServerSource | { readonly recordings: readonly string[] };
 export interface ServerSource {
   readonly url: string;
@@ -19,11 +19,11 @@ export interface ServerSource {
 const MAX_SKEW = 30;
 /** Time limit of the queries over a fleet, of which there may be thousands. */
 const FLEET_MS = 6 * 3600 * 1000;
-/** Share of the work that reading files is. */
+/** Share of the work for reading files. */
 const FILES = 0.9;
 
 /**
- * Reads what the VMs did.
+ * Reads the samples of the VMs.
  *
  * @param onProgress called with the share of the work that is done
  * @throws ConfigError if the question cannot be answered, PrometheusError if the server cannot
@@ -48,7 +48,7 @@ function fromServer(
   );
 }
 
-/** Reads what the hosts of a fleet did. @throws as compareFrom */
+/** Reads the numbers of the hosts of a fleet. @throws as compareFrom */
 export function compareFleet(
   source: ServerSource,
   question: FleetQuestion,

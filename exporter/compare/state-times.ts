@@ -7,7 +7,7 @@ const MOMENTS = 1000;
 /** Times with fewer scrapes in between are read together. */
 const BRIDGED = 20;
 
-/** When to read what is in force, and the seconds of a window. */
+/** The times at which to read the states, and the seconds of a window. */
 export function stateTimes(
   archive: Archive,
   periods: readonly Period[],

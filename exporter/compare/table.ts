@@ -2,7 +2,7 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import type { Reading } from './readings.ts';
 import type { Part } from './terms.ts';
 
-/** What one VM did from one scrape to the next, or in one window. */
+/** The work of one VM from one scrape to the next, or in one window. */
 export interface Row {
   readonly at: number;
   readonly seconds: number;
@@ -21,7 +21,7 @@ interface Column {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Everything that was read, by VM and scrape. */
+/** All readings, by VM and scrape. */
 export class Table {
   readonly columns: Column[] = [];
   readonly #index = new Map<string, number>();
@@ -32,7 +32,7 @@ export class Table {
     return this.#rows.get(vm)?.values() ?? [];
   }
 
-  /** Adds a scrape of a VM. Only what belongs to such a scrape can be added to it. */
+  /** Adds a scrape of a VM. Add it before its values. */
   addRow(vm: string, at: number, seconds: number): void {
     const rows = getOrInsert(this.#rows, vm, () => new Map<number, Row>());
     rows.set(at, { at, seconds, values: [] });

@@ -16,8 +16,8 @@ export interface Part {
 }
 
 /**
- * A number that metrics are made of: the sum of parts. For each VM the first alternative is taken that has samples.
- * `time` is the time that the VM was observed.
+ * A component of metrics: a sum of parts. For each VM the first alternative with samples is used. `time` is the time
+ * that the VM was observed.
  */
 export type Term = { readonly alternatives: readonly (readonly Part[])[] } | 'time';
 

@@ -11,10 +11,10 @@ interface Hidden {
   readonly vms: Set<string>;
 }
 
-/** What was hidden of the VMs' I/O in a period: by reason, with the VMs' names. */
+/** The hidden parts of the VMs' I/O in a period: by reason, with the VMs' names. */
 export type HiddenIo = ReadonlyMap<Hider, Hidden>;
 
-/** What the host could not see of the I/O of these VMs, in each period. */
+/** The parts of these VMs' I/O that the host could not see, in each period. */
 export async function hiddenIo(
   archive: Archive,
   subjects: readonly Subject[],
@@ -42,7 +42,7 @@ interface Hiding {
   readonly vm: string;
   readonly hider: Hider;
   readonly sight: Sight;
-  /** When. */
+  /** Times of the periods. */
   readonly seen: readonly number[];
 }
 

@@ -3,7 +3,7 @@ import type { Work } from './model.ts';
 import type { Evaluation } from './observations.ts';
 import type { PeriodRows } from './rows.ts';
 
-/** How the VMs worked in a period. */
+/** The work of the VMs in a period. */
 export function workOf(evaluation: Evaluation, period: PeriodRows, otherVmsCpu: number | undefined): Work {
   const { reads, completed, bytes, diskSeconds, ios, vcpus, vcpuSamples } = WORK;
   const ratio = (

@@ -56,7 +56,9 @@ export const listenAddresses: Kind<readonly string[]> = {
   isRepeatable: true,
 };
 
-/** Segments that mean themselves in a URL and in express; not those of the page, the API and the lifecycle. */
+/**
+ * Segments without special characters of URLs or express, outside the paths of the page, the API and the lifecycle.
+ */
 const URL_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 const RESERVED_PATH = /^\/(?:-|api|assets)(?:\/|$)/i;
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseLibvirtCpuset } from '../../probes/libvirt-cpuset.ts';
 import { cronProblem } from '../schedule/schedule.ts';
 
-/** What a setting accepts. */
+/** The values that a setting accepts. */
 export interface Kind<T> {
   readonly schema: z.ZodType<T>;
   /** Allowed values, for error messages. */

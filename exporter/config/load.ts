@@ -98,7 +98,7 @@ export function readConfigFile(path: string): RawValues {
   return parseConfigFile(text, path);
 }
 
-/** The first line of what the YAML parser reports; the others show the text. */
+/** The first line of the YAML parser's message; the others quote the text. */
 export function notYaml(error: unknown): string {
   const [line = ''] = String((error as Error).message).split('\n');
   return `not YAML: ${line.replace(/:$/, '')}`;

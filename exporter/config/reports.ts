@@ -1,7 +1,7 @@
 import { ConfigError } from './load.ts';
 import type { Config } from './options.ts';
 
-/** A report needs samples. @throws ConfigError */
+/** Checks that a report has a source of samples. @throws ConfigError */
 export function checkReports(config: Config): void {
   const hasSamples = config['report.prometheusUrl'] !== undefined || config['record.file'] !== undefined;
   if (config['report.schedule'] !== undefined && !hasSamples)

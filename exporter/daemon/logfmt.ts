@@ -2,7 +2,7 @@ import { pino } from 'pino';
 
 /** Values that need no quotes: as the exporters' log package for Go writes them. */
 const BARE = /^[^\s"=\\\p{C}]+$/u;
-/** The journal has them already. */
+/** Fields that the journal already has. */
 const LEFT_OUT = new Set(['pid', 'hostname']);
 
 /** Turns a JSON line of pino into logfmt: `time=… level=info msg=listening port=9954`. */

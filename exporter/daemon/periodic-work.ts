@@ -38,22 +38,22 @@ export interface PeriodicWorkDependencies {
   /**
    * Takes the counters of the VMs that were read without a scrape.
    *
-   * @param evidence of what may slow them, by label
+   * @param evidence of possible causes of slow I/O, by label
    */
   record(vms: readonly VmCounters[], evidence: ReadonlyMap<string, Evidence>): void;
   /** Appends a scrape to the recording. */
   readonly recordScrape: () => Promise<void>;
-  /** Writes the report of what the VMs' changes did. */
+  /** Writes the report on the changes of the VMs. */
   readonly writeReport: () => Promise<void>;
   now(): number;
 }
 
-/** The work between scrapes: what each task does, and in which order. */
+/** The work between scrapes: the steps of each task, in order. */
 export class PeriodicWork {
   #ready = false;
   /** CPU time of each VM's threads in the last pass, by key. */
   #cpu: ReadonlyMap<string, VmCpu> = new Map();
-  /** Waits of the same pass. */
+  /** Waits of the threads in the same pass. */
   #threads: ReadonlyMap<string, ThreadTimes> = new Map();
   readonly #evidence: EvidenceReader;
 
@@ -74,7 +74,7 @@ export class PeriodicWork {
   }
 
   /**
-   * Runs the work once, in order, so that a scrape has everything.
+   * Runs all work once, in order, so that a scrape has all results.
    *
    * @param traced whether to start counting trace events
    */

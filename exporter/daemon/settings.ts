@@ -42,7 +42,7 @@ export interface Settings {
   readonly intervals: ByTask<number>;
   /** undefined if nothing is recorded. */
   readonly record: RecorderSettings | undefined;
-  /** undefined if there is nothing of which to report. */
+  /** undefined if no report is configured. */
   readonly report: ReportSettings | undefined;
 }
 

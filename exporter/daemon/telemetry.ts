@@ -204,7 +204,7 @@ export class Telemetry {
     if (report !== undefined) await this.#reports.write(report, this.#epochMs() / MSEC_PER_SEC);
   }
 
-  /** What of a VM's I/O the host sees, by what was read last. */
+  /** The parts of a VM's I/O that the host sees, from the last readings. */
   visibilityOf(vm: Vm): Visibility {
     return visibilityOf(vm, this.#remotes.lastOf(vm).kernel);
   }

@@ -50,7 +50,7 @@ function isHarmful(stat: CpuStat | undefined): boolean {
   return stat !== undefined && stat.periods > 0 && stat.throttledPeriods / stat.periods > HARMFUL;
 }
 
-/** Who sets the quota is in the cgroup's name. */
+/** The cgroup's name shows who sets the quota. */
 function fixFor(cgroup: string): string {
   const unit = posix.basename(cgroup);
   if (cgroup.includes('/kubepods')) return "remove the CPU limit (resources.limits.cpu) of the daemon's pod";

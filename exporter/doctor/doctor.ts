@@ -22,7 +22,7 @@ export interface DoctorDependencies {
   readonly remotes: Pick<RemoteSources, 'lastOf'>;
 }
 
-/** Evaluates what the daemon has read. It reads only the lockdown state itself, and it changes nothing. */
+/** Evaluates the results of the daemon's reads. It reads only the lockdown state itself, and it changes nothing. */
 export class Doctor {
   constructor(private readonly dependencies: DoctorDependencies) {}
 
@@ -82,7 +82,7 @@ export class Doctor {
   }
 }
 
-/** What the VM lacks for its next stage. */
+/** The missing features for the VM's next stage. */
 function goalsOf(stage: VmStage | undefined): readonly Feature[] {
   const rule = stage && nextRule(stage);
   return stage === undefined || rule === undefined ? [] : missingFor(rule, stage.features);

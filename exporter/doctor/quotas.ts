@@ -19,7 +19,7 @@ export interface ReportedQuota {
 
 export interface ReportedQuotas {
   readonly quotas: readonly ReportedQuota[];
-  /** Why there may be others. */
+  /** The reason why there may be other quotas. */
   readonly unknown: readonly string[];
 }
 

@@ -10,7 +10,7 @@ export interface Diagnosis {
   readonly usable: boolean;
   /** Series from this source in the last collection. */
   readonly series: number;
-  /** What is missing and how to fix it, without duplicates. */
+  /** Problems with their fixes, without duplicates. */
   readonly findings: readonly Advice[];
 }
 

@@ -1,7 +1,7 @@
 import type { Visibility } from '../model/visibility.ts';
 import { hiddenInWords, seenInWords, unexaminedInWords } from '../model/visibility-in-words.ts';
 
-/** What of a VM's I/O the host sees, in words. */
+/** The parts of a VM's I/O that the host sees, in words. */
 export interface ReportedVisibility {
   /** Empty if nothing is certain. */
   readonly visible: string;

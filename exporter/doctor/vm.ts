@@ -28,7 +28,7 @@ export interface VmReport {
   /** Bytes by NUMA node; undefined on a host with one node, or if numa_maps cannot be read. */
   readonly memory: Readonly<Record<string, number>> | undefined;
   readonly devices: readonly { readonly device: string; readonly node: number | undefined }[];
-  /** Why `devices` may be incomplete. */
+  /** The reason why `devices` may be incomplete. */
   readonly unknownDevices: readonly string[];
   readonly disks: readonly {
     readonly disk: string;
@@ -37,7 +37,7 @@ export interface VmReport {
   }[];
   readonly queues: VmStage['devices'];
   readonly cpuQuotas: ReportedQuotas;
-  /** What of its I/O the host sees. */
+  /** The parts of its I/O that the host sees. */
   readonly visibility: ReportedVisibility;
   readonly features: Readonly<Record<string, number>>;
   /** The paper's stage, else what is in force in words. */
@@ -243,7 +243,7 @@ function planLines({ steps, left }: Plan): string[] {
   ];
 }
 
-/** Without pins no thread has a place that it could leave. */
+/** Without pins no thread can leave its expected affinity. */
 function isUnpinned({ techniques }: VmReport): boolean {
   return techniques.some(({ technique, state }) => technique === 'affinity' && state === 'off');
 }

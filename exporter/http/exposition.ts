@@ -12,14 +12,14 @@ export type ContentType = typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Regi
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Yields the exposition in chunks, so that it never has to be in memory as a whole and does not block the
- * event loop. The labels of the families are already text. prom-client formats them label by label, in each
- * scrape, which takes 20 times as long (decision 0029).
+ * Yields the exposition in chunks, so that it never has to be in memory as a whole and does not block the event loop.
+ * The labels of the families are already text. prom-client formats them label by label, in each scrape, which takes
+ * 20 times as long (decision 0029).
  *
  * @param families of one collection
  * @param own the exporter's own metrics, which remain valid across collections
  * @param exports which of the own metrics to write; those of the process are not in the catalogue and always written
- * @param written the lines of the exposition before
+ * @param written the lines of the previous exposition
  */
 export async function* exposition(
   families: readonly Family[],

@@ -14,7 +14,7 @@ export async function ownFamilies(registry: Registry): Promise<Family[]> {
 }
 
 function familyOf({ name, help, type, values }: OwnMetric): Family {
-  // Its types say an enum; at run time it is a word.
+  // prom-client's types declare an enum; at run time the value is a string.
   const word = String(type);
   if (word !== 'counter' && word !== 'gauge' && word !== 'histogram')
     throw new TypeError(`${name}: the exporter has no metrics of the type ${word}`);

@@ -1,12 +1,12 @@
 import type { Family } from '../metrics/families.ts';
 
-/** A value that changes costs the formatting of this many lines. */
+/** A changed value causes the formatting of this many lines. */
 const LINES_PER_PIECE = 128;
-/** Lines of about 400 VMs. Beyond it, lines are formatted in each scrape. */
+/** Lines of about 400 VMs. Lines beyond this limit are formatted in each scrape. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 interface Written extends Pick<Family, 'labels' | 'suffixes' | 'values'> {
-  /** undefined where there was no room. */
+  /** undefined if there was no room. */
   readonly pieces: readonly (Buffer | undefined)[];
 }
 
@@ -20,7 +20,7 @@ export class WrittenLines {
 
   constructor(private readonly maxBytes = MAX_BYTES) {}
 
-  /** Bytes that are kept. */
+  /** Number of cached bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -75,7 +75,9 @@ function areEqual(before: ArrayLike<number>, now: ArrayLike<number>, start: numb
   return true;
 }
 
-/** Joins short lines once: a text that grows line by line is a tree, which takes four times as long to write. */
+/**
+ * Joins short lines once. V8 keeps a text that grows line by line as a tree, which takes four times as long to write.
+ */
 function lines({ name, type, labels, values, suffixes }: Family, start: number, end: number): string {
   const isHistogram = type === 'histogram';
   const written: string[] = [];

@@ -14,7 +14,7 @@ import { type BlockDevices, diskOfNumber, wholeDisk } from './whole-disks.ts';
 /** In-memory file systems: they contain device nodes, which are safe to stat, and no disk images. */
 const MEMORY_FILE_SYSTEMS = new Set(['devtmpfs', 'tmpfs']);
 
-/** Disks that are memory: nothing is below them. */
+/** Disks in memory have no device below them. */
 const MEMORY_DISK = /^(?:ram|zram|nullb)\d+$/;
 
 const DELETED = / \(deleted\)$/;
@@ -108,7 +108,7 @@ async function carriersOf(
   const isDevice = target.startsWith('/dev/');
   if (isNoDisk(target, info.readOnly, open.otherFiles)) return NONE;
   if (isDevice) return only(deviceAt(devices, open.pid, fd, target, mount));
-  // Memory, such as /memfd:ram, is on a mount of the kernel, and has no name.
+  // Memory, such as /memfd:ram, is on an internal mount of the kernel and has no name.
   if (mount === undefined)
     return DELETED.test(target) ? NONE : unknown(`${utf8(target)} is on no known mount`);
   return carriersOfFile(devices, lookups, { mount, path: target, readOnly: info.readOnly });

@@ -1,7 +1,7 @@
 /** The disks below a file. */
 export interface Carriers {
   readonly disks: readonly string[];
-  /** Why further disks, or all of them, are unknown. */
+  /** The reason why further disks, or all of them, are unknown. */
   readonly unknown: readonly string[];
 }
 

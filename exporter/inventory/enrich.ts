@@ -7,7 +7,7 @@ import { readDirectory, vcpuThreadsOf } from './kvm-directories.ts';
 import type { Problems } from './problems.ts';
 
 /**
- * Adds to a VM what KVM's debugfs and libvirt know of it.
+ * Adds the data of KVM's debugfs and of libvirt to a VM.
  *
  * @param names of the VM's directories in debugfs
  * @returns the name that the VM claims as its label

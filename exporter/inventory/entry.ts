@@ -8,7 +8,7 @@ import { type Identity, identify } from './identity.ts';
 import { type Candidate, isKvmVm } from './processes.ts';
 import { ThreadTable } from './thread-table.ts';
 
-/** A VM and what the inventory needs to read it again. */
+/** A VM, and the data with which the inventory reads it again. */
 export interface Entry {
   readonly kvmFd: number | undefined;
   readonly identity: Identity;

@@ -12,7 +12,7 @@ const MAX_CHECKS = 4096;
 /** A layer on a dead network file system costs this many timeouts in a pass. */
 const MAX_TIMEOUTS = 2;
 
-/** Where files are. Serves one pass: reads each fact once, and limits how long the pass takes. */
+/** Finds the file systems of files. Serves one pass: reads each fact once, and limits the duration of the pass. */
 export class FileLookups {
   readonly #mounts = new Map<string, Mount | undefined>();
   readonly #carriers = new Map<string, Carriers>();

@@ -24,7 +24,7 @@ export function inventoryJson(
   return { vms };
 }
 
-/** By `what` of kvm_vm_visibility: whether all of it is visible. What was not examined is missing. */
+/** By `what` of kvm_vm_visibility: whether all of it is visible. Parts that were not examined are missing. */
 function visibilityJson(visibility: Visibility): object {
   const visible = Object.fromEntries([...visibility].map(([what, hiders]) => [what, hiders.length === 0]));
   return { visible, hidden: hiddenInWords(visibility) };

@@ -42,7 +42,7 @@ export class Inventory {
   #passes = 0;
 
   /**
-   * @param source reads all threads at once; what it lacks comes from /proc
+   * @param source reads all threads at once; missing threads come from /proc
    * @param vmHolders ids of the processes that have a VM in KVM; undefined if only their descriptors show it
    */
   constructor(
@@ -108,7 +108,7 @@ export class Inventory {
     return this.#entries.get(vm.key)?.threads.threads ?? [];
   }
 
-  /** Stores what the QMP monitor reports about the VM. Thread ids override the thread names. */
+  /** Stores the hints of the QMP monitor on the VM. Thread ids override the thread names. */
   hint(key: string, hints: MonitorHints): void {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.hints === hints) return;
@@ -187,7 +187,7 @@ export class Inventory {
   }
 
   /**
-   * A VM in KVM whose process is still the same one runs. The others are read from /proc.
+   * A VM in KVM runs if its process is still the same one. The other VMs are read from /proc.
    *
    * @param holders ids of the processes that have a VM in KVM; undefined if unknown
    * @returns pids of VMs that have exited: a new process may have reused one

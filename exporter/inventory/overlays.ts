@@ -9,7 +9,7 @@ import type { BlockDevices } from './whole-disks.ts';
 /** An open file in the mount that contains it. */
 export interface MountedFile {
   readonly mount: Mount;
-  /** As its process sees it; latin1. */
+  /** The path as its process sees it; latin1. */
   readonly path: string;
   /** In an overlay such a file may not have been copied up. */
   readonly readOnly: boolean;
@@ -52,7 +52,7 @@ function whichLayer({ mount, path }: MountedFile): string {
   return `${mount.mountPoint} is an overlay with layers on several disks, and the layer of ${utf8(path)} is unknown`;
 }
 
-/** The file's path from the root of the overlay; undefined if it has none any more. */
+/** The file's path from the root of the overlay; undefined if the file is no longer reachable. */
 function pathInside({ mount, path }: MountedFile): string | undefined {
   const point = mount.mountPoint === '/' ? '' : mount.mountPoint;
   if (!path.startsWith(`${point}/`) || path.endsWith(' (deleted)')) return undefined;

@@ -9,10 +9,10 @@ const VDPA = /^\/dev\/vhost-vdpa-\d{1,10}$/;
 const NVME_CHARACTER_DEVICE = /^\/dev\/ng\d{1,10}(?:c\d{1,10})?n\d{1,10}$/;
 const TUN = '/dev/net/tun';
 const VHOST_SCSI = '/dev/vhost-scsi';
-/** A VM has few; a process may have thousands. */
+/** A VM has few such devices; a hostile process may open thousands. */
 const MAX_DEVICES = 256;
 
-/** What a VM has open of the host's devices that bypasses QEMU or the host's block layer. */
+/** The devices of the host that a VM has open and that bypass QEMU or the host's block layer. */
 export function passthroughOf(host: Host, descriptors: readonly Descriptor[]): Passthrough {
   const targets = [...new Set(descriptors.map(({ target }) => target))];
   const matched = (pattern: RegExp): string[] =>

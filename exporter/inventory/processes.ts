@@ -27,9 +27,9 @@ interface Known {
   readonly startTime: number;
   readonly comm: string;
   readonly kernel: boolean;
-  /** Its name or its program is a VMM's: it is checked in each pass until it exits. */
+  /** Whether its name or program is that of a VMM. Such a process is checked in each pass until it exits. */
   isVmm: boolean;
-  /** Passes that checked it and found no kvm-vm descriptor. */
+  /** Number of passes that found no kvm-vm descriptor. */
   scans: number;
 }
 

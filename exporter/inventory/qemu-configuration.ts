@@ -10,11 +10,11 @@ import { withSettings } from '../../probes/qemu-settings.ts';
 /** QEMU's options from its command line and its configuration files, in QEMU's order. */
 export interface QemuConfiguration {
   readonly options: readonly QemuOption[];
-  /** Why the options are incomplete. If so, the absence of an option means nothing. */
+  /** The reason why the options are incomplete. Then the absence of an option means nothing. */
   readonly missing: readonly string[];
   /** Paths of `-readconfig`. */
   readonly files: readonly string[];
-  /** It has left the directory in which it was started. */
+  /** Whether it has left the directory in which it was started. */
   readonly isDaemon: boolean;
 }
 

@@ -117,7 +117,7 @@ function namelessOf(
   return namelessIothreads(vm.pid, threads, vm.iothreadIds);
 }
 
-/** Whether the decided role matches what is now known about the thread. */
+/** Whether the decided role matches the present facts of the thread. */
 function agrees({ tid, role, label }: VmThread, vm: Vm, iothread: string | undefined): boolean {
   const vcpu = vm.vcpuThreads.get(tid);
   // `vcpu1`, and `vcpu1~2` if there are two; not `vcpu10`.

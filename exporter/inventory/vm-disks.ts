@@ -17,7 +17,7 @@ import type { Problems } from './problems.ts';
 /** Each VM's open disks are read in every sixth full pass: hot-plug is rare and the read is expensive. */
 const PASSES_PER_DISK_READ = 6;
 
-/** What one pass reads once for all VMs. */
+/** The data that one pass reads once for all VMs. */
 interface PassReads {
   readonly mounts: MountCache;
   readonly lookups: FileLookups;
@@ -56,7 +56,7 @@ export class VmDisks {
         undefined,
       );
       const taps = this.problems.attempt('inventory', () => tapsOf(this.host, pid, descriptors ?? []), []);
-      // A hint may change the VM during the wait.
+      // Read the VM again: a hint may have changed it during the wait.
       const found = await this.#blockDevices(pid, descriptors ?? [], { mounts, lookups }, otherFiles);
       // A failed read changes nothing and is repeated in the next full pass.
       if (found === undefined) entry.otherFiles = undefined;

@@ -90,7 +90,7 @@ function krunvmName(argv: readonly string[]): string | undefined {
     .find((word, i, words) => !word.startsWith('-') && !KRUNVM_VALUES.has(words[i - 1] ?? ''));
 }
 
-/** Whether a guest is confidential. As of Cloud Hypervisor 37: `--platform tdx=on`, `--platform sev_snp=on`. */
+/** The type of a confidential guest. As of Cloud Hypervisor 37: `--platform tdx=on`, `--platform sev_snp=on`. */
 function confidentialOf(argv: readonly string[]): ConfidentialType | undefined {
   const platform = valuesOf(argv, '--platform').map((value) => keyval(value, ''));
   const types = ['tdx', 'sev_snp'] as const;

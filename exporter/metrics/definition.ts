@@ -8,7 +8,7 @@ export interface Derivation {
    * - `difference`: of two counts that are not read at the same instant
    * - `choice`: between sources; a new source continues the counter by its own growth
    * - `growth`: of a number that wraps at 32 bits
-   * - `sampled`: what the exporter sampled on its own schedule
+   * - `sampled`: by the exporter on its own schedule
    */
   readonly kind: 'sum' | 'difference' | 'choice' | 'growth' | 'sampled';
   readonly how: string;
@@ -20,7 +20,7 @@ export interface MetricDefinition {
   readonly help: string;
   /** Label names in the order of the exposition. */
   readonly labels: readonly string[];
-  /** Where the value comes from: a kernel file or the exporter itself. */
+  /** The source of the value: a kernel file or the exporter itself. */
   readonly source: string;
   /** Absent if the source provides the number directly. */
   readonly derived?: Derivation;

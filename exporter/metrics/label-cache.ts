@@ -6,7 +6,7 @@ import type { LabelList } from './samples.ts';
 const MAX_UNUSED = 2;
 const MIN_BLOCKS = 10_000;
 
-/** The labels up to here, and what may follow, by name and value. */
+/** The labels up to this node, and the nodes that may follow, by name and value. */
 interface Node {
   readonly text: string;
   /** Most blocks are not continued. */
@@ -14,8 +14,8 @@ interface Node {
 }
 
 /**
- * Label blocks that were formatted before. Nearly all series of a collection have the labels of the one before: formatting them
- * again would be the largest part of what the garbage collector moves.
+ * Cached label blocks. Nearly all series have the same labels as in the previous collection. Formatting them again
+ * would create most of the garbage of a scrape.
  */
 export class LabelCache {
   #root: Node = { text: '' };
@@ -54,7 +54,7 @@ export class LabelCache {
     return this.#lists.get(family);
   }
 
-  /** @param families of a whole collection */
+  /** @param families of one complete collection */
   keepLists(families: readonly (LabelList & { readonly name: string })[]): void {
     this.#lists = new Map(families.map(({ name, labels, suffixes }) => [name, { labels, suffixes }]));
   }

@@ -37,8 +37,8 @@ export function withLabel<L extends string, const N extends string>(
 const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
- * Cleans and escapes a label value for the exposition formats. Names that must stay distinct were made
- * distinct before: see `truncateName`.
+ * Cleans and escapes a label value for the exposition formats. The caller keeps distinct names distinct: see
+ * `truncateName`.
  */
 function escapeLabel(value: string): string {
   if (PLAIN.test(value)) return value;

@@ -1,11 +1,11 @@
-/** What a host exports, from least to most. */
+/** Profiles of exported metrics, from the smallest to the largest. */
 export const PROFILES = ['minimal', 'standard', 'full'] as const;
 export type Profile = (typeof PROFILES)[number];
 
 /** Whether a metric is exported, by its name. */
 export type Exports = (metric: string) => boolean;
 
-/** Everything that the recording and alerting rules select, and what names the host, the exporter and the VMs. */
+/** The metrics that the rules select, and those that identify the host, the exporter and the VMs. */
 const MINIMAL: ReadonlySet<string> = new Set([
   'kvm_block_discards_completed_total',
   'kvm_block_io_now',
@@ -53,7 +53,7 @@ const MINIMAL: ReadonlySet<string> = new Set([
   'kvm_vm_visibility',
 ]);
 
-/** What the dashboards and `compare` read besides. */
+/** The other metrics that the dashboards and `compare` read. */
 const STANDARD: ReadonlySet<string> = new Set([
   'kvm_block_hardware_queue_info',
   'kvm_block_hardware_queues',
@@ -116,7 +116,7 @@ export function profileOf(metric: string): Profile {
   return STANDARD.has(metric) ? 'standard' : 'full';
 }
 
-/** Those of the profile and the allowed ones, without the denied ones. */
+/** The metrics of the profile and the allowed ones, without the denied ones. */
 export function exportsOf(profile: Profile, allowed: readonly string[], denied: readonly string[]): Exports {
   const [more, fewer] = [new Set(allowed), new Set(denied)];
   const rank = PROFILES.indexOf(profile);

@@ -66,7 +66,7 @@ export class Samples {
     return copy;
   }
 
-  /** Keeps the wanted samples. What has several samples, as a histogram, is kept or removed as a whole. */
+  /** Keeps the wanted samples. An entity with several samples, such as a histogram, is kept or removed as a whole. */
   keep(isWanted: (labels: string, size: number) => boolean): void {
     const { labels, suffixes, values } = this.copy().lists;
     this.#labels = [];

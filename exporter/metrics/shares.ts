@@ -17,7 +17,7 @@ interface Account {
 export interface Levels {
   readonly host: number;
   readonly vm: number;
-  /** How many VMs may have one series more: what does not divide by the number of VMs. */
+  /** Number of VMs that get one series more: the remainder of the division. */
   readonly spare: number;
 }
 
@@ -32,8 +32,8 @@ export function ownerOf(labels: string): Owner {
 }
 
 /**
- * The highest limit per VM at which the total fits the room. A VM below the limit leaves its rest to the
- * others, so only the VMs with the highest demand are cut.
+ * The highest limit per VM at which the total fits the room. A VM below the limit leaves room to the others, so only
+ * the VMs with the highest demand are cut.
  */
 export function fairShare(demands: readonly number[], room: number): number {
   const ascending = Float64Array.from(demands).sort();

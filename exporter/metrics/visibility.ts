@@ -1,9 +1,9 @@
-/** What of a VM's I/O a host may see: values of the label `what`. docs/verdicts.md explains each. */
+/** The parts of a VM's I/O that a host may see: values of the label `what`. docs/verdicts.md explains each. */
 export const SIGHTS = ['io', 'block', 'kicks', 'queues', 'interrupts', 'exits', 'idle'] as const;
 
 export type Sight = (typeof SIGHTS)[number];
 
-/** Why the host does not see all of it: values of the label `reason`, and what each hides. */
+/** Reasons why the host does not see all of it: values of the label `reason`, and the parts that each hides. */
 export const HIDERS = {
   vhost_user: ['io', 'block'],
   vhost_scsi: ['io', 'block'],

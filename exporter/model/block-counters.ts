@@ -60,7 +60,7 @@ export class BlockCounters {
   constructor(private readonly counters: CounterSet) {}
 
   /**
-   * @param source whether the statistics are the disk's own or its paths'
+   * @param source of the statistics: the disk itself or its paths
    * @param stats by name of the disk or path
    */
   take(source: 'own' | 'paths', stats: ReadonlyMap<string, BlockStat>): BlockStat {

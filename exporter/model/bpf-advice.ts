@@ -12,7 +12,7 @@ export function isAboutBpf({ path, code }: SourceError): boolean {
   return path.startsWith('BPF') || path === 'koffi' || /^libbpf|\/btf\/vmlinux$|\/ns\/pid$/.test(path);
 }
 
-/** Explains why BPF is not used, and what to do about it. Paths: probes/bpf/. */
+/** Explains why BPF is not used, with the fix. Paths: probes/bpf/. */
 export function aboutBpf(
   { kind, code, path, reason }: SourceError,
   { isRoot, lockdown }: Circumstances,

@@ -10,7 +10,10 @@ export interface CgroupOfVm {
 const PART = /^(?:emulator|vcpu\d{1,4}|iothread\d{1,4})$/;
 /** The folder between scope and parts in cgroup v2: src/util/vircgroupv2.c. */
 const NESTED = 'libvirt';
-/** Where KubeVirt puts all threads but the vCPUs, with isolateEmulatorThread: pkg/hypervisor/kvm/runtime.go. */
+/**
+ * The cgroup in which KubeVirt puts all threads except the vCPUs, with isolateEmulatorThread:
+ * pkg/hypervisor/kvm/runtime.go.
+ */
 const HOUSEKEEPING = 'housekeeping';
 
 /** Whether libvirt gives a cgroup of this name to threads of a VM. */

@@ -13,8 +13,8 @@ export type Addends = Iterable<readonly [part: string, reading: number]>;
 export type ReadingKind = 'restarting' | 'wavering';
 
 /**
- * The readings of one source. A host has tens of thousands of counters, and almost all have one source with one part: only what
- * has more pays for a Map.
+ * The readings of one source. A host has tens of thousands of counters, and almost all have one source with one part,
+ * so only counters with more parts have a Map.
  */
 class Source {
   /** The first part, and its last reading. */
@@ -56,7 +56,7 @@ export class ContinuedCounter {
   /** When its {@link CounterSet} used it. */
   round = 0;
   #current: Source | undefined;
-  /** The sources of before; most counters have one source for good. */
+  /** Earlier sources. Most counters always have the same source. */
   #others: Source[] | undefined;
   #value = 0;
 

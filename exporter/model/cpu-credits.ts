@@ -6,8 +6,8 @@ interface Reading {
 }
 
 /**
- * Credits what the counters of CPUs grow by to those that use the CPU. An owner that was there at both readings gets all of the
- * growth, and so does each other one: the CPU's counters do not say whom it was for.
+ * Credits the growth of a CPU's counters to the owners that use the CPU. Each owner that used it at both readings
+ * gets all of the growth, because the counters do not distinguish owners.
  */
 export class CpuCredits {
   #readings = new Map<number, Reading>();
@@ -30,7 +30,7 @@ export class CpuCredits {
     return this.#sums.get(owner) ?? new Map();
   }
 
-  /** Forgets owners that ended, and CPUs that nobody uses now: their growth until then is nobody's. */
+  /** Forgets owners that ended, and CPUs without an owner. Their growth is not credited. */
   keep(owners: ReadonlySet<string>, cpus: ReadonlySet<number>): void {
     for (const owner of this.#sums.keys()) if (!owners.has(owner)) this.#sums.delete(owner);
     for (const cpu of this.#readings.keys()) if (!cpus.has(cpu)) this.#readings.delete(cpu);

@@ -31,7 +31,7 @@ export function placeOf(
   return isPin(mask, vm, facts) === false ? undefined : mask.online[0];
 }
 
-/** Which thread is confined to which CPU, over all VMs of a host. Built once per round. */
+/** The threads that are confined to one CPU, over all VMs of a host. Built once per round. */
 export class CpuHolders {
   readonly #holders = new Map<number, Holders>();
   readonly #cpus = new Map<ObservedThread, number>();

@@ -44,7 +44,8 @@ export function splitCpuTime(
 function lostTick(sum: number, runTicks: number | undefined): number {
   if (runTicks === undefined) return 0;
   const missing = Math.floor(runTicks) - sum;
-  // A few ticks may be missing if the thread ran between the two reads. More than 10 mean a different clock.
+  // A few ticks may be missing if the thread ran between the two reads. A difference of more than 10 means another
+  // clock.
   return missing >= 1 && missing <= 10 ? 1 : 0;
 }
 

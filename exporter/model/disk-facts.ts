@@ -2,7 +2,7 @@ import type { LibvirtDisk } from '../../probes/libvirt-domain.ts';
 import type { QemuDevices, QemuStorage } from '../../probes/qemu-devices.ts';
 import type { VmStatistics } from './vm-statistics.ts';
 
-/** What one source reports of one disk; undefined if the source does not report it. */
+/** One source's report on one disk. undefined values are not reported. */
 export interface DiskFacts {
   readonly queues?: number | undefined;
   /** IOThreads of all its queues; empty for the main loop. */

@@ -3,7 +3,7 @@ import type { ObservedThread, ObservedVm } from './observed.ts';
 import { IO_THREAD_ROLES } from './roles.ts';
 import type { TopologyFacts } from './topology-facts.ts';
 
-/** The facts of a VM on which its threads' nodes depend. */
+/** The facts of a VM that decide the right nodes of its threads. */
 export type NodeFacts = Pick<ObservedVm, 'memory' | 'deviceNodes' | 'interruptCpus' | 'takersOf'>;
 
 /**

@@ -110,7 +110,7 @@ function nameOf({ vm, thread }: Holder, self: ObservedVm): string {
 }
 
 function crossNode({ vm, thread, holders, expected, actual }: Case): Finding | undefined {
-  // A thread that is not known to be pinned, nor expected to be, may run on every node, so none is wrong.
+  // A thread that is neither pinned nor expected to be may run on every node, so no node is wrong.
   const { facts } = holders;
   if (isPin(expected, vm, facts) !== true && isPin(actual, vm, facts) !== true) return undefined;
   const why = crossingOf(vm, thread, facts);

@@ -4,8 +4,8 @@ import { libvirtIdOf } from './libvirt-id.ts';
 import type { Vm, VmThread } from './vm.ts';
 
 /**
- * `unpinned` if the thread is not pinned and nobody expects it to be. `unknown` if it is pinned, or may be, and
- * no baseline says whether to these CPUs. In both cases the CPUs are the present ones.
+ * `unpinned` if the thread is neither pinned nor expected to be. `unknown` if it is or may be pinned, and no baseline
+ * confirms these CPUs. In both cases the CPUs are the present ones.
  */
 export type Source = 'config' | 'libvirt' | 'baseline' | 'unpinned' | 'unknown';
 
@@ -26,7 +26,7 @@ export interface PinningRule {
 }
 
 /**
- * Returns the CPUs of the first matching rule of the configuration, else libvirt's pin, else what was learned.
+ * Returns the CPUs of the first matching rule of the configuration, else libvirt's pin, else the baseline.
  *
  * @param learned undefined if masks are not learned
  */

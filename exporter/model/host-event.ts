@@ -1,4 +1,4 @@
-/** Kinds of events of a host, with what the time line of the page calls them. */
+/** Kinds of events of a host, with their names on the page's time line. */
 export const EVENT_WORDS = {
   vm_started: 'VM started',
   vm_ended: 'VM ended',
@@ -25,13 +25,13 @@ export const EVENT_WORDS = {
 
 export type EventKind = keyof typeof EVENT_WORDS;
 
-/** Something that happened to a VM. */
+/** An event of a VM. */
 export interface HostEvent {
   readonly kind: EventKind;
   /** The `vm` label. */
   readonly vm: string;
-  /** The thread, the technique, or from what to what; empty if the kind says all. */
+  /** The thread, the technique or the transition; empty if the kind is enough. */
   readonly what: string;
-  /** What was measured; empty if nothing was. */
+  /** The measurement; empty if there is none. */
   readonly evidence: string;
 }

@@ -28,7 +28,7 @@ export function interruptType(id: string, text: string): string | undefined {
   return patterns.find(([pattern]) => pattern.test(text))?.[1];
 }
 
-/** What identifies a line: POWER has two lines `LOC`. */
+/** The key of a line: POWER has two lines `LOC`. */
 export function lineKey(id: string, text: string): string {
   return /^\d/.test(id) ? id : `${id} ${text}`;
 }
@@ -43,7 +43,7 @@ export function isSum(id: string, text: string): boolean {
   return /^(?:EXT|I\/O|AIO)$/.test(id) || /^\[AIO\] (?:PCI|MSI) /.test(text);
 }
 
-/** What interrupts a CPU, as the label of a VM's CPUs has it. */
+/** The kind of an interrupt, as a label value. */
 export type InterruptKind = 'device' | 'timer' | 'ipi' | 'other';
 
 const KINDS: Readonly<Record<string, InterruptKind>> = {

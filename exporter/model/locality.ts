@@ -21,7 +21,7 @@ export interface Locality {
   readonly queues: ReadonlyMap<string, QueueLocality>;
 }
 
-/** How far each virtqueue belongs to one vCPU: 1 with pinned queues, 1/n if n vCPUs take turns. */
+/** The degree to which each virtqueue belongs to one vCPU: 1 with pinned queues, 1/n if n vCPUs take turns. */
 export function localityOf(kicks: readonly Kicks[]): Locality {
   const byQueue = new Map<string, Map<string, number>>();
   for (const { queue, vcpu, count } of kicks) {

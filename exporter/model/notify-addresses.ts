@@ -8,7 +8,7 @@ export function placeOf({ event, address }: NotifyWrite): number {
 }
 
 /**
- * The number of queues that a device has: those that are notified where it was kicked, used or not.
+ * The number of a device's queues, used or not: those with a notify address in the page of its kicks.
  *
  * @param all addresses that the kernel has for the VM; undefined if unknown
  * @returns undefined if the kernel has none there, as with ioeventfd=off
@@ -22,7 +22,7 @@ export function queuesBeside(
   return beside.length === 0 ? undefined : beside.reduce((sum, { queues }) => sum + queues, 0);
 }
 
-/** The write that notifies there. */
+/** The write that notifies at this address. */
 export function writeTo({ address, isPort }: NotifyAddress): NotifyWrite {
   return { event: isPort ? 'kvm_pio' : 'kvm_fast_mmio', address };
 }

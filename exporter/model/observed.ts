@@ -29,7 +29,7 @@ export interface ObservedVm {
   /** The unique `vm` label. */
   readonly vm: string;
   readonly pid: number;
-  /** undefined if the threads may run on all CPUs unless they are pinned. */
+  /** undefined if threads without a pin may run on all CPUs. */
   readonly unpinned: Unpinned | undefined;
   /**
    * CPUs of the cgroup that holds all its threads; undefined if no cgroup confines the VM, or its cgroup is

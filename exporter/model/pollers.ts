@@ -6,11 +6,11 @@ import type { VmStatistics } from './vm-statistics.ts';
 
 /** The threads on the host that poll a VM's virtqueues or its disks. */
 export interface Pollers {
-  /** Whether there is one; undefined if no source lists the threads that serve the disks. */
+  /** Whether there is a poller; undefined if no source lists the threads that serve the disks. */
   readonly isThere: boolean | undefined;
   /** In words: `poll-max-ns of io0: 32768`. */
   readonly settings: readonly string[];
-  /** I/Os a second below which they may sleep, as none arrives within poll-max-ns; 0 if unknown. */
+  /** At fewer I/Os per second they may sleep, because no I/O arrives within poll-max-ns; 0 if unknown. */
   readonly awakeFrom: number;
 }
 
@@ -18,7 +18,7 @@ export interface PollerFacts {
   readonly threads: readonly Pick<ObservedThread, 'role'>[];
   readonly devices: QemuDevices | undefined;
   readonly statistics: Pick<VmStatistics, 'disks' | 'iothreads'> | undefined;
-  /** Whether the source of the statistics has not answered for minutes: poll-max-ns may be another one now. */
+  /** Whether the source has not answered for minutes, so that poll-max-ns may have changed. */
   readonly isStale: boolean;
 }
 

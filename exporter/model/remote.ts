@@ -9,9 +9,9 @@ export interface RemoteResult {
   /** Keys of the VMs that were queried. */
   readonly queried: ReadonlySet<string>;
   readonly problems: readonly SourceError[];
-  /** By VM key, from a source that knows of a migration although it has no statistics: libvirt. */
+  /** By VM key. libvirt reports a migration even if the domain is too busy for statistics. */
   readonly migrations?: ReadonlyMap<string, Migration>;
-  /** Keys of VMs that arrive and do not run yet, from the same source. */
+  /** Keys of VMs that arrive by migration and do not run yet, from libvirt. */
   readonly arriving?: ReadonlySet<string>;
 }
 

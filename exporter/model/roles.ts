@@ -103,7 +103,7 @@ const NAMES: Readonly<Record<Vmm, readonly Name[]>> = {
 };
 const NAMES_UNDER_TCG = [...OF_TCG, ...OF_QEMU];
 
-/** The facts that determine a thread's role. */
+/** The facts that decide a thread's role. */
 export interface ThreadFacts {
   /** The thread's name. */
   readonly comm: string;

@@ -19,7 +19,7 @@ export interface VmStage {
   readonly verdicts: Verdicts;
   /** The paper's stage; undefined if the verdicts fit none, or one of them is unknown. */
   readonly detected: Stage | undefined;
-  /** The paper's stage, else what is in force in words; undefined while a technique is unknown. */
+  /** The paper's stage, else the techniques in force in words; undefined while a technique is unknown. */
   readonly label: string | undefined;
   /** The stage that the declared phase names; undefined if it names none. */
   readonly declared: Stage | undefined;

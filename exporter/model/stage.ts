@@ -10,11 +10,11 @@ export interface StageRule {
   readonly all: readonly Feature[];
   /** At least one of these, unless the list is empty. */
   readonly any: readonly Feature[];
-  /** None of these may be known to be off. */
+  /** None of these is known to be off. */
   readonly unless: readonly Feature[];
 }
 
-/** What each stage needs in the configuration. Whether it is in force is measured: exporter/assessment/technique. */
+/** The configuration that each stage needs. exporter/assessment/technique measures whether the stage is in force. */
 const RULES: Readonly<Record<Technique, Omit<StageRule, 'stage'>>> = {
   affinity: {
     section: '4.1.2',
@@ -70,7 +70,7 @@ export function wordFor(technique: Technique): string {
   return WORDS[technique];
 }
 
-/** What is in force, in words: `polling, batching; affinity lost`. */
+/** The techniques in force, in words: `polling, batching; affinity lost`. */
 export function inWords(states: States): string {
   const named = (state: TechniqueState): string =>
     TECHNIQUES.filter((technique) => states[technique] === state)

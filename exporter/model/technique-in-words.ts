@@ -31,7 +31,7 @@ function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }:
   return `${numberOf(name, value)} ${unitOf(name, value)} (in force ${limit}${count}${off})`;
 }
 
-/** The number that decides, else what is configured: `3 kicks an I/O (in force below 0.5; ...), was 0.11`. */
+/** The decisive number, else the configuration: `3 kicks an I/O (in force below 0.5; ...), was 0.11`. */
 export function proofInWords({ state, evidence, settings, was }: TechniqueVerdict): string {
   const [first] = evidence;
   if (first === undefined) return settings.join(', ');

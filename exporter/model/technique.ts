@@ -2,16 +2,16 @@ import { type EvidenceName, TECHNIQUES, type Technique, type TechniqueState } fr
 import type { Hider } from '../metrics/visibility.ts';
 import { HIDER_WORDS } from './visibility-in-words.ts';
 
-/** One number of a verdict, with what it is compared with and what it is based on. */
+/** One number of a verdict, with its threshold and its basis. */
 export interface Evidence {
   readonly name: EvidenceName;
   readonly value: number;
   readonly threshold: number;
-  /** On which side of the threshold the technique is in force. */
+  /** The side of the threshold on which the technique is in force. */
   readonly wants: 'below' | 'at_least';
-  /** The value may be off by this much; 0 for what is read, not counted. */
+  /** Error of the value; 0 for a value that is read, not counted. */
   readonly error: number;
-  /** Time over which it was counted; undefined for what is read at one moment. */
+  /** Time over which it was counted; undefined for a value of one moment. */
   readonly seconds: number | undefined;
   /** I/Os in that time. */
   readonly ios: number | undefined;
@@ -37,29 +37,32 @@ const OWN_REASONS = {
   cgroup_hidden: 'the cgroup of the VM is hidden: which CPUs it would have unpinned is unknown',
 } as const;
 
-/** Why a technique is unknown: one of these, or what hides the VM's I/O. */
+/** Reasons why a technique is unknown. Others are the reasons that hide a VM's I/O. */
 export const UNKNOWN_REASONS: Readonly<Record<UnknownReason, string>> = { ...OWN_REASONS, ...HIDER_WORDS };
 
 export type UnknownReason = keyof typeof OWN_REASONS | Hider;
 
-/** What the facts of one moment say of one technique. `unknown` changes no state. */
+/** The judgement on one technique from the facts of one moment. `unknown` changes no state. */
 export interface Judgement {
   readonly state: Exclude<TechniqueState, 'lost'>;
-  /** Why it is unknown. */
+  /** The reason why the state is unknown. */
   readonly reason?: UnknownReason;
-  /** Which state it is is unknown, but it is certainly not in force. */
+  /** The exact state is unknown, but the technique is certainly not in force. */
   readonly isNotInForce?: boolean;
-  /** Too little I/O to count against a technique that was in force only at more. */
+  /** Too little I/O to count against a technique that was in force only at higher rates. */
   readonly isWeak?: boolean;
-  /** Whether the VM worked at the rate of the evidence all the time: what was in force then is so at that rate. */
+  /**
+   * Whether the VM worked at the rate of the evidence all the time, so that the techniques were in force at that
+   * rate.
+   */
   readonly isSteady?: boolean;
   /** The few kicks count for polling, so batching is not in force, but nothing was lost. */
   readonly isCredited?: boolean;
   /** Whether the configuration asks for the technique; undefined if unknown. */
   readonly configured: boolean | undefined;
-  /** What is configured, in words: `poll-max-ns of io0: 32768`. */
+  /** The configuration in words: `poll-max-ns of io0: 32768`. */
   readonly settings: readonly string[];
-  /** The number that decides comes first. */
+  /** The decisive number comes first. */
   readonly evidence: readonly Evidence[];
 }
 
@@ -71,7 +74,7 @@ export interface TechniqueVerdict
   readonly since: number;
   /** The number that decided when the technique was last in force. */
   readonly was: Evidence | undefined;
-  /** Since when, and why, no judgement said anything, although the state holds; undefined: it was judged now. */
+  /** Since when, and why, every judgement is unknown although the state holds; undefined: it was judged now. */
   readonly unjudged?: { readonly seconds: number | undefined; readonly reason: UnknownReason };
   /** Changes of the state since the VM started: `in_force lost` to their number. */
   readonly changes: ReadonlyMap<string, number>;

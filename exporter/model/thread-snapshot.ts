@@ -3,7 +3,7 @@ import type { Incarnation } from '../../probes/proc-task-stat.ts';
 import type { Task } from '../../probes/task.ts';
 import type { VmThread } from './vm.ts';
 
-/** The threads of VMs at one moment, from one read of the kernel. What it does not have is read from /proc. */
+/** The threads of VMs at one moment, from one read of the kernel. Missing threads are read from /proc. */
 export interface ThreadSnapshot {
   /** All threads of a process, by ascending id; undefined if the snapshot does not have this process. */
   ofProcess(process: Incarnation): readonly Task[] | undefined;
@@ -23,7 +23,7 @@ export interface ThreadSnapshot {
 export interface ThreadSource {
   /** False if it is off, and for a copy of a host without rows. */
   readonly isWanted: boolean;
-  /** Makes the source ready, or tries it again. A source that cannot be used is not an error. */
+  /** Prepares the source, or tries it again. An unusable source is not an error. */
   prepare(): void;
   read(pids: ReadonlySet<number>): ThreadSnapshot;
 }

@@ -2,16 +2,16 @@ import { getOrInsert } from '../../kernel/maps.ts';
 import { isStale } from './stale-reading.ts';
 import type { VcpuTable } from './vcpu-table.ts';
 
-/** KVM has about a hundred. A VMM that was taken over may report other names each time. */
+/** KVM has about a hundred. A hostile VMM may report other names each time. */
 const MAX_STATISTICS = 512;
 const MAX_VCPUS = 4096;
 
-/** What one source reported of a vCPU, by own column. */
+/** The readings of a vCPU from one source, by own column. */
 interface Readings {
   readonly last: number[];
   /** Sums of the growth. */
   readonly sums: number[];
-  /** What is added to the sum. */
+  /** Offset that is added to the sum. */
   readonly offsets: number[];
   /** Whether the counter ever followed this source. */
   readonly isKnown: boolean[];
@@ -26,18 +26,18 @@ interface Vcpu {
 }
 
 export interface VcpuCounts {
-  /** The counters in the shape of the table; NaN where it has no reading, and for what is one too many. */
+  /** The counters in the shape of the table; NaN without a reading, and for statistics above the limit. */
   readonly values: Float64Array;
   /**
-   * Sums over all vCPUs ever seen, as readings of the source, by column of the table: each as one of a ContinuedCounter with the
-   * vCPUs as its parts. NaN for a statistic that is one too many.
+   * Sums over all vCPUs ever seen, as readings of the source, by column of the table: each as one of a
+   * ContinuedCounter with the vCPUs as its parts. NaN for a statistic above the limit.
    */
   readonly sums: readonly number[];
 }
 
 /** The counters of a VM's vCPUs: each by the rules of a ContinuedCounter, but in arrays, since a host has tens of thousands of them. */
 export class VcpuCounters {
-  /** All columns ever seen, by name: one that disappears and returns continues. */
+  /** All columns ever seen, by name: a column that disappears and returns continues. */
   readonly #known = new Map<string, number>();
   /** The names of the last table, and the own column of each. */
   #names: readonly string[] = [];
@@ -83,7 +83,7 @@ export class VcpuCounters {
     return getOrInsert(this.#vcpus, index, newVcpu);
   }
 
-  /** Without holes, so that V8 keeps plain numbers. */
+  /** An array without holes, so that V8 stores plain numbers. */
   #grow({ values, current }: Vcpu, { last, sums, offsets, isKnown }: Readings): void {
     const { size } = this.#known;
     while (values.length < size) {
@@ -99,7 +99,7 @@ export class VcpuCounters {
   }
 }
 
-/** Takes a reading. @returns by how much it grew */
+/** Takes a reading. @returns its growth */
 function growth({ last, sums }: Readings, column: number, reading: number): number {
   const before = last[column] ?? 0;
   if (isStale(before, reading)) return 0;

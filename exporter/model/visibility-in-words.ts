@@ -11,7 +11,7 @@ const SIGHT_WORDS: Readonly<Record<Sight, string>> = {
   idle: 'idle vCPUs',
 };
 
-/** Why, and where the numbers are instead. */
+/** Each reason, and the place where the numbers are instead. */
 export const HIDER_WORDS: Readonly<Record<Hider, string>> = {
   vhost_user: 'another process serves its disk by vhost-user: count the I/Os there (SPDK: bdev_get_iostat)',
   vhost_scsi: 'the kernel serves its disk by vhost-scsi: count the I/Os at the target (configfs, statistics)',
@@ -36,7 +36,7 @@ export const HIDER_WORDS: Readonly<Record<Hider, string>> = {
   tcg: 'QEMU runs the guest without KVM: there are no exits',
 };
 
-/** One line for each reason, with all that it hides. */
+/** One line for each reason, with all parts that it hides. */
 export function hiddenInWords(visibility: Visibility): string[] {
   const byHider = new Map<Hider, Sight[]>();
   for (const [sight, hiders] of visibility)
@@ -54,7 +54,7 @@ export function seenInWords(visibility: Visibility): string {
   return sightsInWords(SIGHTS.filter((sight) => visibility.get(sight)?.length === 0));
 }
 
-/** What is unknown, as nobody has read what decides it. */
+/** The unknown parts, whose facts were not read. */
 export function unexaminedInWords(visibility: Visibility): string {
   return sightsInWords(SIGHTS.filter((sight) => !visibility.has(sight)));
 }

@@ -3,8 +3,8 @@ import type { Passthrough, Vm } from './vm.ts';
 import type { KernelFacts as AllFacts } from './vm-statistics.ts';
 
 /**
- * What the host sees of a VM's I/O. Nothing in the list: all of it, for certain. A sight that is missing is unknown: what
- * would tell was not read.
+ * The parts of a VM's I/O that the host sees. An empty list means that the host sees all of the part. A missing part
+ * is unknown, because its facts were not read.
  */
 export type Visibility = ReadonlyMap<Sight, readonly Hider[]>;
 
@@ -13,7 +13,7 @@ export type VisibilityFacts = Pick<
   'accel' | 'confidential' | 'ioPath' | 'libvirtDisks' | 'monitorSigns' | 'passthrough'
 >;
 
-/** What depends on the VM's devices. */
+/** The parts that depend on the VM's devices. */
 const OF_DEVICES: readonly Sight[] = ['io', 'block', 'kicks', 'queues', 'interrupts'];
 /** PCI class of mass storage, without its subclass: include/linux/pci_ids.h PCI_BASE_CLASS_STORAGE. */
 const STORAGE = 0x01;
@@ -43,7 +43,7 @@ export function visibilityOf(vm: VisibilityFacts, kernel: KernelFacts | undefine
   );
 }
 
-/** Why the host does not see all of it; undefined if it does, or if that is unknown. */
+/** The reason why the host does not see all of it; undefined if it does, or if that is unknown. */
 export function hiderOf(visibility: Visibility, sight: Sight): Hider | undefined {
   return visibility.get(sight)?.[0];
 }
@@ -61,7 +61,7 @@ function hidersOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Hider[]
   if (type !== undefined && type !== 'sev') found.add(type);
   if (kernel?.guestPolls === true) found.add('guest_haltpoll');
   if (kernel?.haltsInside === true) found.add('cpu_pm');
-  // Two queues of one address differ only in the value that is written there, which no event of KVM has.
+  // Two queues of one address differ only in the written value, which no event of KVM has.
   if (kernel?.notifyAddresses?.some(({ isPort, queues }) => !isPort && queues > 1) === true)
     found.add('virtio_mmio');
   return (Object.keys(HIDERS) as Hider[]).filter((hider) => found.has(hider));
@@ -75,7 +75,7 @@ function ofDescriptors({ ioPath, passthrough }: VisibilityFacts): Hider[] {
     .filter(({ address }) => !ownDriver.has(address))
     .map(({ pciClass }) => (isDisk(pciClass) ? 'vfio_disk' : 'vfio_other'));
   const withoutDisk = new Set(ioPath?.vdpaWithoutDisk);
-  // Which of them a descriptor set has is unknown, but not how many.
+  // The paths behind a descriptor set are unknown, but their number is known.
   const passed = [...withoutDisk].filter((path) => path.startsWith(FDSET)).length;
   const isVdpaKnown = vdpa.filter((path) => !withoutDisk.has(path)).length <= passed;
   return [
@@ -91,7 +91,7 @@ function isDisk(pciClass: Passthrough['vfio'][number]['pciClass']): boolean {
   return pciClass === undefined || Math.floor(pciClass / 0x1_0000) === STORAGE;
 }
 
-/** KVM knows which type it runs; before Linux 6.8, only the configuration does. */
+/** KVM reports the type of a guest since Linux 6.8; before, only the configuration has it. */
 function confidentialOf(vm: VisibilityFacts, kernel: KernelFacts | undefined): Vm['confidential'] {
   return CONFIDENTIAL_TYPES.find((type) => type === kernel?.confidential) ?? vm.confidential;
 }

@@ -8,7 +8,7 @@ import { hiderOf, type Visibility } from './visibility.ts';
 import type { ThreadObservation, Vm } from './vm.ts';
 import { isDuration, stepsOf, type VmTrace } from './vm-trace.ts';
 
-/** A total, and the metric that has it. */
+/** A total, and the metric that exports it. */
 export interface Total {
   readonly total: number;
   readonly from: string;
@@ -23,7 +23,7 @@ export interface VmCpu {
   readonly run: ByName;
 }
 
-/** Counters of a VM that the daemon reads between scrapes anyway. */
+/** Counters of a VM that the daemon reads between scrapes. */
 export interface VmCounters extends VmCpu {
   /** The `vm` label. */
   readonly vm: string;
@@ -43,7 +43,7 @@ export interface VmCounters extends VmCpu {
     readonly completed: number;
   }[];
   readonly ioRoles: readonly string[];
-  /** What the host may not see of the VM's I/O, as of kvm_vm_visibility; at most one entry. */
+  /** The hidden part of the VM's I/O, as in kvm_vm_visibility; at most one entry. */
   readonly hidden: readonly { readonly whats: readonly Sight[] }[];
   /** Not read between scrapes. */
   readonly wait: ByName;
@@ -72,7 +72,7 @@ export interface CounterSources {
 
 export const NO_CPU: VmCpu = { vcpus: 0, run: {} };
 
-/** Exits, kicks and I/Os are of one moment; CPU time is that of the last pass over the threads. */
+/** Exits, kicks and I/Os are from one moment; CPU time is from the last pass over the threads. */
 export function countersOf(
   vm: Vm,
   { trace, ios, at, isa, names, cpu, throttled, blocks, visibility }: CounterSources,
@@ -104,7 +104,7 @@ export function countersOf(
   };
 }
 
-/** From what a pass over the threads has read. A thread without a time leaves all unknown. */
+/** From one pass over the threads. If the time of one thread is missing, all are unknown. */
 export function cpuOf(observations: readonly ThreadObservation[]): VmCpu {
   const run = new Map<string, number>();
   let vcpus = 0;

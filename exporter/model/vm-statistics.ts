@@ -18,7 +18,7 @@ export interface DiskOperation {
   readonly latency: Histogram | undefined;
 }
 
-/** A disk as the VMM counts it: the guest's requests, before the host's caches and merges. */
+/** The VMM's counts of a disk: the guest's requests, before the host's caches and merges. */
 export interface Disk {
   /** Unique in its VM and valid as a label: the device's id, the drive's name or the node's name. */
   readonly name: string;
@@ -43,7 +43,7 @@ export interface Iothread {
   readonly pollMaxSeconds: number;
   readonly pollGrow: number;
   readonly pollShrink: number;
-  /** undefined if the source does not report it, as the next. */
+  /** undefined if the source does not report it. The same holds for the next fields. */
   readonly pollWeight: number | undefined;
   readonly aioMaxBatch: number | undefined;
 }
@@ -59,7 +59,7 @@ export interface Histogram {
 /** The last live migration of a VM. */
 export interface Migration extends QmpMigration {
   readonly direction: 'outgoing' | 'incoming';
-  /** Those that ended since the monitor was connected; undefined if nothing announces them. */
+  /** Migrations that ended since the monitor was connected; undefined if QEMU does not announce them. */
   readonly endings?: QmpEndings;
 }
 
@@ -93,7 +93,7 @@ export interface VmStatistics {
   readonly guestPolls?: boolean | undefined;
   /** Whether the guest halts without an exit. Only the kernel reports it. */
   readonly haltsInside?: boolean | undefined;
-  /** Where the guest notifies its virtqueues, also those that it never used. Only the kernel reports it. */
+  /** Notify addresses of the guest's virtqueues, also of unused ones. Only the kernel reports it. */
   readonly notifyAddresses?: readonly NotifyAddress[] | undefined;
   readonly types: ReadonlyMap<string, StatisticType>;
   readonly disks: readonly Disk[];
@@ -119,7 +119,7 @@ export function requestsOf(disks: readonly Disk[]): number {
     .reduce((sum, operation) => sum + (operation?.operations ?? 0), 0);
 }
 
-/** What only the kernel reports of a VM. */
+/** The facts of a VM that only the kernel reports. */
 export type KernelFacts = Pick<
   VmStatistics,
   'vm' | 'apicv' | 'confidential' | 'guestPolls' | 'haltsInside' | 'notifyAddresses'

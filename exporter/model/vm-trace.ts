@@ -62,12 +62,11 @@ export function kicksOf(writes: readonly KickCount[]): KickCount[] {
 }
 
 /**
- * Exits by step of the I/O path; the steps add up to all exits. Kicks and EOIs come from their own
- * tracepoints, the other steps from the exit's reason. A step is present only if the backend counts it;
- * `other` needs all of them.
+ * Exits by step of the I/O path; the steps add up to all exits. Kicks and EOIs come from their own tracepoints, the
+ * other steps from the exit's reason. A step is present only if the backend counts it. `other` needs all steps.
  *
- * @param visibility Of a confidential guest no step is guessed: a reason such as VMGEXIT stands for all of them, and that
- * no kick was seen means nothing
+ * @param visibility for a confidential guest no step is derived: a reason such as VMGEXIT stands for all steps, and
+ *   the absence of kicks means nothing
  */
 export function stepsOf(trace: VmTrace, isa: Isa, visibility: Visibility = new Map()): Map<IoStep, number> {
   const steps = new Map<IoStep, number>();

@@ -81,17 +81,17 @@ export interface Vm {
   readonly libvirtDisks: readonly LibvirtDisk[] | undefined;
   /** libvirt's long job: `migration out`, ...; empty or absent: none. */
   readonly job?: string;
-  /** Whether the guest is confidential, by its configuration: KVM may know better. */
+  /** Type of a confidential guest, by its configuration. KVM's own report precedes it. */
   readonly confidential: ConfidentialType | undefined;
   /** Signs of I/O that the host does not see, from its configuration; undefined if part of that is unknown. */
   readonly ioPath: QemuIoPath | undefined;
-  /** The same of devices that were plugged in later, from QEMU's monitor. */
+  /** The same for devices that were plugged in later, from QEMU's monitor. */
   readonly monitorSigns?: ReadonlySet<QemuIoSign>;
   /** Devices of the host that it has open; undefined before its descriptors are read. */
   readonly passthrough: Passthrough | undefined;
   /** Names of its tap devices; absent before its descriptors are read. */
   readonly taps?: readonly string[];
-  /** What its cloud calls it, from libvirt's metadata; undefined if libvirt does not manage it. */
+  /** Its cloud's metadata, from libvirt; undefined if libvirt does not manage it. */
   readonly metadata?: VmMetadata | undefined;
   /**
    * Devices of its configuration; undefined for a VMM other than QEMU, and if part of the configuration is
@@ -107,7 +107,7 @@ export interface MonitorHints {
   /** Id of the IOThread by thread id. */
   readonly iothreads: ReadonlyMap<number, string>;
   readonly files: FilesByUse;
-  /** Signs of I/O that the host does not see, of devices that it has now. */
+  /** Signs of I/O that the host does not see, of its present devices. */
   readonly signs: ReadonlySet<QemuIoSign>;
 }
 
@@ -123,7 +123,7 @@ export interface VmThread {
   readonly path: string;
 }
 
-/** A thread with what the kernel knows of it. */
+/** A thread with its data in the kernel. */
 export interface ThreadObservation {
   readonly thread: VmThread;
   readonly task: Task;

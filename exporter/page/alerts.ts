@@ -4,7 +4,7 @@ import { HttpClient } from '../prometheus/request.ts';
 import { FIRST_STEPS } from './first-steps.ts';
 import type { LiveAlerts } from './live.ts';
 
-/** A page is content with alerts that are this old. */
+/** Alerts of this age are recent enough for a page. */
 const EVERY_MS = 15_000;
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -29,7 +29,7 @@ const schema = z.object({
 });
 
 export interface AlertsDependencies {
-  /** Of the Prometheus. */
+  /** Base URL of the Prometheus. */
   readonly url: string;
   /** Whether the label `instance` of an alert with this name is this exporter. */
   isOurs(instance: string, alertname: string): boolean;
@@ -49,12 +49,12 @@ export class PrometheusAlerts {
 
   constructor(private readonly dependencies: AlertsDependencies) {}
 
-  /** As of the last query; undefined before the first. */
+  /** Result of the last query; undefined before the first. */
   get current(): LiveAlerts | undefined {
     return this.#current;
   }
 
-  /** Queries Prometheus if the last query is old. Call it with each collection for a page. */
+  /** Queries Prometheus if the last result is old. Call it with each collection for a page. */
   async refresh(): Promise<void> {
     const { now, everyMs = EVERY_MS, logger, url } = this.dependencies;
     if (this.#isAsking || now() - this.#askedAt < everyMs) return;
@@ -118,8 +118,8 @@ function withoutLogin(url: string): string {
 }
 
 /**
- * Decides by host and port of the label `instance`. Another port of this host is a proxy, or another exporter, whose alerts are
- * not ours.
+ * Decides by host and port of the label `instance`. Another port of this host is a proxy or another exporter, with
+ * alerts of its own.
  *
  * @param hosts names and addresses of this host
  */

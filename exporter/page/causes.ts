@@ -4,7 +4,7 @@ import type { HostHistory } from './history/host-history.ts';
 import { rounded } from './history/points.ts';
 import type { LiveCauses } from './live.ts';
 
-/** What changed in the same minutes as a VM's I/O became worse, from the daemon's hour. */
+/** The changes in the minutes in which a VM's I/O became worse, from the daemon's hour. */
 export function diagnosisOf(
   vm: string,
   history: Pick<HostHistory, 'read'>,

@@ -23,7 +23,7 @@ export class EventStream {
     response.write(`retry: ${RETRY_MS}\n\n`);
   }
 
-  /** Since when the client has not read, on the clock given to {@link send}. */
+  /** Time since which the client has not read, on the clock given to {@link send}. */
   get blockedSince(): number | undefined {
     return this.#blockedSince;
   }

@@ -57,7 +57,7 @@ interface Frames {
   readonly events: string;
   readonly alerts: string;
   readonly vms: string;
-  /** By VM: of `all`, and of the VMs whose page is open. Empty for an unknown VM. */
+  /** By VM: the VMs of `all`, and those whose page is open. Empty for an unknown VM. */
   readonly details: ReadonlyMap<string, string>;
   readonly all: readonly string[];
 }
@@ -186,7 +186,7 @@ export class Feed {
     for (const client of [...this.#clients]) this.#send(client, frames);
   }
 
-  /** @returns false if the frames lack what the page shows */
+  /** @returns false if the frames lack the VM that the page shows */
   #send(client: EventStream, frames: Frames): boolean {
     const { host, events, alerts, all, details } = frames;
     const vms = new Set([...all, ...(client.vm === undefined ? [] : [client.vm])]);

@@ -30,7 +30,7 @@ export interface LiveVm {
   readonly ioRoles: readonly string[];
   /** Seconds in run queues by role; empty without CONFIG_SCHEDSTATS. */
   readonly wait: Counts;
-  /** What of its I/O the host does not see, one entry for each reason. */
+  /** The parts of its I/O that the host does not see, one entry for each reason. */
   readonly hidden: readonly LiveHidden[];
   /** CPU seconds for which a CPU quota stopped it, by cgroup: kvm_vm_throttled_seconds_total. */
   readonly throttled: Counts;
@@ -47,13 +47,13 @@ export interface LiveVm {
 }
 
 export interface LiveHidden {
-  /** As the label of kvm_vm_visibility. */
+  /** As in the label of kvm_vm_visibility. */
   readonly reason: string;
   readonly whats: readonly string[];
   readonly text: string;
 }
 
-/** What rates and conditions need of a VM. The daemon's own history has no more. */
+/** The data of a VM for rates and conditions. The daemon's own history has no other. */
 export type LiveCounters = Pick<
   LiveVm,
   'pid' | 'vcpus' | 'exits' | 'path' | 'io' | 'devices' | 'run' | 'ioRoles' | 'wait' | 'throttled'
@@ -66,11 +66,11 @@ export interface LiveTechnique {
   readonly state: string;
   /** Seconds of the epoch. */
   readonly since: number;
-  /** Numbers that decide, by name. */
+  /** Decisive numbers, by name. */
   readonly evidence: Counts;
   /** The number that decided when the technique was last in force, by name. */
   readonly was: Counts;
-  /** Why the state is unknown. */
+  /** The reason why the state is unknown. */
   readonly reason: string | undefined;
   /** For how long the state holds although nothing could be judged; without seconds: since the exporter started. */
   readonly unjudged: { readonly seconds?: number | undefined } | undefined;
@@ -184,7 +184,7 @@ export interface LiveReport {
     readonly why: string;
     readonly fix: string | undefined;
   }[];
-  /** Why the expected affinity of some threads is unknown. */
+  /** The reason why the expected affinity of some threads is unknown. */
   readonly unknown: string | undefined;
   readonly plan: {
     readonly steps: readonly {
@@ -196,7 +196,7 @@ export interface LiveReport {
     }[];
     /** In the order to run. */
     readonly undo: readonly string[];
-    /** What no command repairs. */
+    /** Drifts that no command repairs. */
     readonly left: readonly { readonly thread: string; readonly why: string }[];
   };
   readonly next:
@@ -238,10 +238,10 @@ export interface LiveOverview {
   readonly vms: Readonly<Record<string, Readonly<Record<string, readonly (number | null)[]>>>>;
 }
 
-/** What changed in the same minutes as a VM's I/O became worse: `GET /api/v1/causes?vm=`. */
+/** The changes in the minutes in which a VM's I/O became worse: `GET /api/v1/causes?vm=`. */
 export interface LiveCauses {
   readonly vm: string;
-  /** Of the VM that has the name now; null if there is none. */
+  /** Process of the VM that has the name now; null if there is none. */
   readonly pid: string | null;
   /** Whether enough I/Os were counted to see a worsening. */
   readonly isKnown: boolean;
@@ -264,7 +264,7 @@ export interface LiveCauses {
     readonly after: number | null;
     /** `ratio`, `seconds`, `hertz`. */
     readonly unit: string | null;
-    /** Share of the lost time that it could explain, at most. */
+    /** Largest share of the lost time that the change could explain. */
     readonly explains: number;
     readonly text: string;
   }[];
@@ -278,7 +278,7 @@ export interface LiveEvent {
   readonly at: number;
   readonly vm: string;
   readonly kind: string;
-  /** The kind in words, and what it concerns. */
+  /** The kind in words, and its subject. */
   readonly what: string;
   readonly evidence: string;
 }
@@ -301,6 +301,6 @@ export interface LiveAlerts {
     /** Lines of shell for the first minute, from its runbook. */
     readonly steps: readonly string[];
   }[];
-  /** Why they are unknown. */
+  /** The reason why the alerts are unknown. */
   readonly problem: string | undefined;
 }

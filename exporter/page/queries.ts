@@ -5,7 +5,7 @@ type Query = Readonly<Record<string, unknown>>;
 export const MAX_NAME = 512;
 const DEFAULT_LIMIT = 100;
 
-/** The parameters of `GET /api/v1/events`, or what is wrong with them. */
+/** The parameters of `GET /api/v1/events`, or the error in them. */
 export function eventQuery(query: Query): EventQuery | string {
   const wrong = wrongNames(query, ['vm', 'since', 'limit']) ?? wrongVm(query['vm']);
   if (wrong !== undefined) return wrong;
@@ -19,13 +19,13 @@ export function eventQuery(query: Query): EventQuery | string {
   return { vm, since: from, limit: most };
 }
 
-/** The parameters of `GET /api/v1/history`, or what is wrong with them. */
+/** The parameters of `GET /api/v1/history`, or the error in them. */
 export function historyQuery(query: Query): { readonly vm: string | undefined } | string {
   const wrong = wrongNames(query, ['vm']) ?? wrongVm(query['vm']);
   return wrong ?? { vm: query['vm'] as string | undefined };
 }
 
-/** The VM of `GET /api/v1/causes`, or what is wrong with the parameters. */
+/** The VM of `GET /api/v1/causes`, or the error in the parameters. */
 export function causesQuery(query: Query): { readonly vm: string } | string {
   const wrong = wrongNames(query, ['vm']) ?? wrongVm(query['vm']);
   if (wrong !== undefined) return wrong;
@@ -60,7 +60,7 @@ function wrongVm(vm: unknown): string | undefined {
     : undefined;
 }
 
-/** Milliseconds of the epoch; NaN if it is no time. As in Prometheus' API. */
+/** Milliseconds of the epoch; NaN if the text is no time. The formats are those of Prometheus' API. */
 function timeOf(text: string): number {
   if (/^\d{1,12}(\.\d{1,9})?$/.test(text)) return Number(text) * 1000;
   return /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/.test(text)

@@ -9,7 +9,7 @@ export type FamilyIndex = ReadonlyMap<string, Family>;
 export type SeriesName = MetricName | HistogramName;
 
 export interface Sample<M extends SeriesName> {
-  /** Labels by name. A histogram's bucket has `le` as well. */
+  /** Labels by name. A histogram's bucket also has `le`. */
   readonly labels: Readonly<Record<LabelsOf<M>, string>>;
   readonly value: number;
 }

@@ -45,7 +45,7 @@ const EXITS_BY_REASON = 'kvm_vm_exits_by_reason_total';
 /**
  * The table of VMs, sorted by label.
  *
- * @param verdicts by label: /metrics does not have how old they are
+ * @param verdicts by label, with their age, which /metrics lacks
  */
 export function liveVms(
   families: readonly Family[],
@@ -68,7 +68,7 @@ export function liveVms(
   const drifting = sums(index, ['kvm_vm_affinity_drift_threads'], 'vm');
   const kinds = lists(index, 'kvm_thread_affinity_drift', 1, ({ kind }) => kind);
   const silent = lists(index, 'kvm_vm_source_up', 0, ({ source }) => source);
-  // If there is no stage, the label has what is in force in words.
+  // If there is no stage, the label lists the techniques in force in words.
   const detected = lists(index, 'kvm_vm_stage_info', 1, ({ stage, source }) =>
     source === 'detected' && rankOf(stage) >= 0 ? stage : undefined,
   );
@@ -174,7 +174,7 @@ function statesFrom(judged: readonly LiveTechnique[]): States {
   return Object.fromEntries(TECHNIQUES.map(of)) as States;
 }
 
-/** What no metric has. */
+/** Facts that no metric has. */
 export interface HostFacts {
   readonly name: string | undefined;
   readonly kernel: string | undefined;

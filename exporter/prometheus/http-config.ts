@@ -5,7 +5,7 @@ import { ConfigError, notYaml } from '../config/load.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { readNamedFile } from '../config/read-file.ts';
 
-/** How to log in to a server. Contains secrets: never log it. */
+/** The login to a server. Contains secrets: never log it. */
 export interface HttpConfig {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: {

@@ -8,7 +8,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { createGunzip } from 'node:zlib';
 import type { HttpConfig } from './http-config.ts';
 
-/** A request failed before there was a whole response. */
+/** A request failed before the response was complete. */
 export class RequestError extends Error {
   constructor(
     message: string,
@@ -47,7 +47,10 @@ const REFUSALS = new Set(['ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH']);
 const TRANSIENT = new Set([...REFUSALS, 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN']);
 const CONNECTIONS = 4;
 
-/** Sends requests to one server, with its login and certificates. Redirects are not followed: they would take the login along. */
+/**
+ * Sends requests to one server, with its login and certificates. It does not follow redirects, which would disclose
+ * the login.
+ */
 export class HttpClient {
   readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
 

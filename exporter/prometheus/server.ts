@@ -5,14 +5,14 @@ import { type HttpClient, RequestError, type Response, TooLargeError } from './r
 import { type Series, seriesOf } from './series.ts';
 
 export interface ServerOptions {
-  /** With a path where the API has a prefix: `https://mimir.example.org/prometheus`. */
+  /** With a path if the API has a prefix: `https://mimir.example.org/prometheus`. */
   readonly url: string;
   readonly client: HttpClient;
   /** Time limit of one request. */
   readonly timeoutMs?: number;
   /** Time limit of all requests together. */
   readonly totalMs?: number;
-  /** Called with each warning of the server: it may have answered only in part. */
+  /** Called with each warning of the server, such as a partial response. */
   readonly onWarning?: (warning: string) => void;
   readonly now?: () => number;
   readonly wait?: (ms: number) => Promise<unknown>;
@@ -95,7 +95,7 @@ export class PrometheusServer {
       } catch (error) {
         if (error instanceof TooLargeError) throw new TooMuchError(this.#text(error.message, FIX_LESS));
         if (!(error instanceof RequestError)) throw error;
-        // A server that was never there is a wrong URL.
+        // If the first connection is refused, the URL is probably wrong.
         if (!error.isTransient || (error.isRefusal && !this.#hasResponded))
           throw this.#error(error.message, 'check the URL and --http.config.file');
         problem = error.message;
@@ -140,7 +140,7 @@ export class PrometheusServer {
   }
 }
 
-/** Prometheus gives up on a query after `--query.timeout` with 503: the same one would take as long again. */
+/** Prometheus aborts a query after `--query.timeout` with 503. The same query would take as long again. */
 function hasTimedOut({ status, text }: Response): boolean {
   return status === 503 && bodyOf(text)?.errorType === 'timeout';
 }

@@ -1,4 +1,4 @@
-/** When to try again what has failed: after a first wait, then after twice the last wait, up to a limit. */
+/** Exponential back-off: the time until the next try doubles with each failure, up to a limit. */
 export class Backoff {
   #waitMs = 0;
   #at = Number.NEGATIVE_INFINITY;

@@ -16,7 +16,7 @@ export interface Clocks {
 
 export const REAL_CLOCKS: Clocks = { monotonic: () => performance.now(), wall: () => Date.now() };
 
-/** Longest timer, so that a step of the wall clock is noticed within this time. */
+/** Longest timer. A step of the wall clock is detected within this time. */
 const CLOCK_CHECK_MS = 1000;
 const MSEC_PER_MIN = 60_000;
 /** Difference between the clocks at which the next run is planned again: NTP slews by 0.5 ms per second. */
@@ -91,8 +91,8 @@ export function every(
 }
 
 /**
- * The next two runs after a time of the wall clock, in milliseconds of the epoch. node-cron searches them in the calendar, which
- * takes a millisecond. If only the seconds are given, each minute is like the one before, and a search is not repeated.
+ * The next two runs after a time of the wall clock, in milliseconds of the epoch. node-cron's search in the calendar
+ * takes a millisecond. If only the seconds are given, all minutes are alike, and the search is not repeated.
  */
 function runsOf(
   plan: Pick<ScheduledTask, 'getNextRuns'>,
@@ -110,7 +110,7 @@ function runsOf(
     if (known !== undefined) return known.map((delay) => second + delay);
     const found = search();
     const delay = found.map((run) => run - second);
-    // node-cron reads the clock itself: in the next second the runs would be others.
+    // node-cron reads the clock itself. A second later the result would differ.
     if (clocks.wall() - second < MSEC_PER_SEC) delays.set(inMinute, delay);
     return found;
   };

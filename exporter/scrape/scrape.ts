@@ -65,7 +65,7 @@ export interface CollectorResult {
   /** undefined for a collector that did its work before the scrape. */
   readonly seconds: number | undefined;
   readonly series: number;
-  /** What the source cannot provide on this host, although nothing is wrong. */
+  /** The data that the source cannot provide on this host, although nothing is wrong. */
   readonly limits: readonly string[];
   /** Why the source is not used here, although nothing failed. */
   readonly missing: readonly SourceError[];
@@ -74,7 +74,7 @@ export interface CollectorResult {
 export interface ScrapeResult {
   readonly families: readonly Family[];
   readonly results: ReadonlyMap<string, CollectorResult>;
-  /** Which metrics the exposition has. */
+  /** The metrics of the exposition. */
   readonly exports?: Exports;
 }
 
@@ -98,7 +98,7 @@ export class Scrape {
     this.#work = new SharedWork(start, isComplete, () => dependencies.onCoalesced());
   }
 
-  /** Applies to collections that begin from now on. */
+  /** Applies to later collections. */
   configure(settings: ScrapeSettings): void {
     this.settings = settings;
   }

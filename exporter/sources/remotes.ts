@@ -15,7 +15,7 @@ import { QmpSessions, type QmpSettings } from './qmp/sessions.ts';
  * configured.
  */
 const MAX_CONNECT_MS = 1000;
-/** Which threads run vCPUs changes rarely: the rows with which this pass found the VMs are new enough. */
+/** vCPUs rarely change their threads, so the rows with which this pass found the VMs are recent enough. */
 const OF_THIS_PASS_MS = 5000;
 
 export interface RemoteSettings {
@@ -39,7 +39,7 @@ interface Answered {
   readonly at: number;
 }
 
-/** VMMs and managers, which know more about a VM than the kernel's files. Selects the source for each VM. */
+/** VMMs and managers, which have more data on a VM than the kernel's files. Selects the source for each VM. */
 export class RemoteSources {
   readonly #sessions: QmpSessions;
   readonly #libvirt: Libvirt;
@@ -72,7 +72,7 @@ export class RemoteSources {
     this.#libvirt.configure(settings.libvirt);
   }
 
-  /** What its monitor, libvirt and the kernel reported last of a VM. Does no I/O. */
+  /** The last reports of a VM's monitor, of libvirt and of the kernel. Does no I/O. */
   lastOf(vm: Vm): Known {
     const { key } = vm;
     const { statistics, at } = this.#last.get(key) ?? {};
@@ -122,7 +122,7 @@ export class RemoteSources {
     return { kernel, qmp, libvirt, versionOf: ({ key }) => this.#sessions.versionOf(key) };
   }
 
-  /** Whether the statistics come from the kernel itself, or should and cannot. */
+  /** Whether BPF is enabled here, even if it fails. */
   get readsKernel(): boolean {
     return this.#kernel.isWanted;
   }
@@ -158,7 +158,7 @@ export class RemoteSources {
     this.#sessions.close();
   }
 
-  /** The kernel also reports which threads run vCPUs, whatever their names are. */
+  /** The kernel identifies the threads of vCPUs, whatever their names are. */
   #queryKernel(vms: readonly Vm[], maxAgeMs?: number): KernelResult {
     const result = this.#kernel.query(vms, maxAgeMs);
     for (const vm of vms) {

@@ -4,9 +4,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /**
- * Why another user could place state files in a directory, and how to fix that; undefined if no other user
- * can, or if the directory does not exist. In a sticky directory of root, such as /tmp, other users can
- * create files, so the reader must check the owner of each file.
+ * The reason why another user could place state files in a directory, with the fix; undefined if no other user can,
+ * or if the directory does not exist. In a sticky directory of root, such as /tmp, other users can create files, so
+ * the reader must check the owner of each file.
  *
  * @param me user id of this process
  */

@@ -7,7 +7,7 @@ export class ActiveTime {
   /** @param now milliseconds of a monotonic clock */
   constructor(private readonly now: () => number) {}
 
-  /** Starts the time of which the ratio is a share. Later calls change nothing. */
+  /** Starts the period for the ratio. Later calls change nothing. */
   begin(): void {
     this.#since ??= this.now();
   }

@@ -33,7 +33,7 @@ export interface BackendDependencies extends TracefsDependencies {
   readonly isCopy?: boolean;
 }
 
-/** What a backend counts, and the counts that outlive it. */
+/** The threads that a backend counts, and the counts that outlive it. */
 export interface Counted {
   readonly isa: Isa;
   readonly threads: TracedThreads;
@@ -47,7 +47,7 @@ export interface Choice {
   readonly isFallback: boolean;
   /** Why BPF is not used. */
   readonly missing: readonly SourceError[];
-  /** Why nothing is counted although there is no failure. */
+  /** The reason why nothing is counted although nothing failed. */
   readonly limits: readonly string[];
 }
 
@@ -105,7 +105,7 @@ function begun(bpf: BpfBackend): Choice {
   return { ...NONE, backend: bpf };
 }
 
-/** BPF, which was missing, if it can count all sets now: loaded, but it does not begin yet. */
+/** BPF, if it can count all sets now. The objects are loaded, but do not count yet. */
 export async function loadBpfForAll(
   settings: TraceSettings,
   counted: Counted,
@@ -143,7 +143,7 @@ export async function startTracefs(
   const tracefs = new TracefsBackend(dependencies, {
     sets,
     dutyCycle: dutyCycleOf(budget),
-    // The events of a copy cost no guest anything.
+    // Events of a copied host cost no guest anything.
     budget: dependencies.isCopy === true ? 1 : budget,
     isa,
     threads,

@@ -16,12 +16,12 @@ export interface Backend {
   stop(): Promise<readonly SourceError[]>;
   readonly sets: readonly SetReading[];
   readonly problems: readonly SourceError[];
-  /** Why it does not count all sets that it was started for; undefined if it always does. */
+  /** The reason why it does not count all sets that it was started for; undefined if it always does. */
   readonly lacks?: readonly SourceError[];
   /** Share of a CPU's time that tracing takes now, where it takes most. */
   readonly costRatio?: number;
-  /** What an event costs on this host, measured, compared with the table of costs; undefined if it was not measured. */
+  /** Measured cost of an event on this host, relative to the table of costs; undefined if it was not measured. */
   readonly costFactor?: number | undefined;
-  /** What the backend cannot report although it works. */
+  /** Limits of the backend, which are no errors. */
   readonly limits: readonly string[];
 }

@@ -1,11 +1,11 @@
 import { sum } from '../../kernel/sum.ts';
 import { NSEC_PER_SEC } from '../../kernel/units.ts';
 
-/** What an event costs the CPU on which it happens, in nanoseconds. docs/performance.md has the measurements. */
+/** Cost of an event for its CPU, in nanoseconds. docs/performance.md has the measurements. */
 export interface EventCost {
   /** Each event, also one that the sample leaves out. */
   readonly eventNs: number;
-  /** An event in the sample, besides that. */
+  /** Additional cost of an event in the sample. */
   readonly sampleNs: number;
 }
 
@@ -30,7 +30,7 @@ const HIT_NS = 430;
  */
 const WINDOWS = 10;
 
-/** How much of its events an object counts. */
+/** The share of its events that an object counts. */
 export interface Plan {
   /** Its programs are attached in one of so many intervals. */
   readonly share: number;
@@ -39,10 +39,10 @@ export interface Plan {
 }
 
 /**
- * For each object, how much of its events it counts so that on no CPU tracing takes more than the budget. On each CPU the programs
- * get equal parts of it. A program that needs less than its part counts every event, and leaves the rest to the others. So sets
- * with few events stay exact next to one with many. Only if leaving events out takes too much already, an object counts for a
- * share of the time.
+ * The share of its events that each object counts, so that tracing stays within the budget on every CPU. On each CPU
+ * the programs get equal parts of it. A program that needs less than its part counts every event, and leaves the rest
+ * to the others. So sets with few events stay exact next to one with many. Only if even skipping events exceeds the
+ * budget, an object counts for a share of the time.
  *
  * @param objects the programs of each
  * @param budget share of a CPU's time
@@ -66,7 +66,8 @@ export function plansFor(objects: readonly (readonly EventLoad[])[], budget: num
 }
 
 /**
- * For each set of hist triggers, in one of how many seconds it counts, so that all sets together stay within the budget.
+ * For each set of hist triggers the n of "counts in one of n seconds", so that all sets together stay within the
+ * budget.
  *
  * @param rates events per second of the thread that has most, by set
  */
@@ -80,7 +81,7 @@ function budgetNs(budget: number): number {
   return budget >= 1 ? Number.POSITIVE_INFINITY : budget * NSEC_PER_SEC;
 }
 
-/** What a program takes: per second, by CPU. */
+/** Cost of a program per second, by CPU. */
 export interface Taken extends EventLoad {
   /** Events in the sample while it is attached. */
   readonly sampled: readonly number[];
@@ -123,7 +124,9 @@ function plansOn(objects: readonly (readonly Load[])[], all: number): Plan[] {
   }));
 }
 
-/** By how much to divide each need so that all fit into the room: equal parts, and what one does not need is for the others. */
+/**
+ * The divisor of each need so that all fit into the room. All get equal parts, and unused room goes to the others.
+ */
 function factorsFor(needs: readonly number[], all: number, longest: number): number[] {
   const factors = needs.map(() => 1);
   const ascending = needs.map((need, i) => ({ i, need })).sort((a, b) => a.need - b.need);
@@ -132,7 +135,7 @@ function factorsFor(needs: readonly number[], all: number, longest: number): num
     const part = room / (ascending.length - rank);
     const factor = need <= part ? 1 : Math.min(longest, 2 ** Math.ceil(Math.log2(need / part)));
     factors[i] = factor;
-    // One with the longest factor may take more than there was room for.
+    // With the largest factor a need may still exceed its part.
     room = Math.max(0, room - need / factor);
   }
   return factors;

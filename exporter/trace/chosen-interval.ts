@@ -1,4 +1,4 @@
-/** Of each N intervals one, chosen at random, so that nothing periodic is in step with it. */
+/** Chooses one of each N intervals at random, so that a periodic load cannot be in step with the choice. */
 export class ChosenInterval {
   #share = 1;
   #interval = 0;

@@ -57,7 +57,7 @@ function eventOf(name: string): string {
   return name.split(':')[0] ?? name;
 }
 
-/** What perf cannot report of the enabled sets. */
+/** Limits of perf for the enabled sets. */
 export function perfLimits(sets: readonly TraceSetName[], isa: Isa): string[] {
   const without = sets.filter((set) => !PERF_SETS.has(set));
   const limits = without.length === 0 ? [] : [`perf does not count the sets ${without.join(', ')}`];

@@ -33,7 +33,7 @@ export class SetMaps {
     return this.#byTrigger.get(trigger)?.size ?? trigger.size;
   }
 
-  /** What a full map needs. The kernel does not clear a map with variables. */
+  /** The remedy for a full map. The kernel does not clear a map with variables. */
   remedyOf(trigger: Trigger): 'clear' | 'replace' | undefined {
     const remedy = this.#byTrigger.get(trigger)?.remedy;
     if (remedy === undefined) return undefined;

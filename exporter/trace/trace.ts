@@ -109,7 +109,7 @@ export class Trace {
     const { isa, names } = this.#format ?? NOT_TRACED;
     const changeFailures = this.#changeFailure === undefined ? [] : [this.#changeFailure];
     const lacks = backend?.lacks ?? this.#missing;
-    // A backend that was asked for by name should count all.
+    // A backend that is selected by name should count all sets.
     const [missing, failures] = this.#applied?.backend === 'bpf' ? [[], lacks] : [lacks, []];
     return {
       backend: backend?.name,
@@ -167,8 +167,8 @@ export class Trace {
   }
 
   /**
-   * BPF, else tracefs, may become usable later: a module is loaded, tracefs is mounted, or descriptors are free again. The
-   * present backend counts until then. The collector continues its counters over the change.
+   * Switches to a better backend that has become usable: a module is loaded, tracefs is mounted, or descriptors are
+   * free again. The present backend counts until then. The collector continues its counters over the change.
    */
   async #improve(): Promise<void> {
     const [backend, format] = [this.#backend, this.#format];
@@ -199,7 +199,7 @@ export class Trace {
 
   async #returnToTracefs(fallback: Backend, format: ExitFormat): Promise<void> {
     try {
-      // Both may fill the same tallies: what the fallback has counted is added first.
+      // Both may fill the same tallies, so add the counts of the fallback first.
       for (const _ of fallback.read());
       this.#backend = await startTracefs(this.settings, this.#counted(format), this.dependencies);
     } catch {

@@ -28,7 +28,7 @@ export class TracedSet {
   readonly #readFailures = new Map<string, SourceError[]>();
   /** Each event since the last reading stands for so many. */
   #weight = 1;
-  /** It counts in some seconds only, and not in this one. */
+  /** Whether the set is off in this second, because it counts in some seconds only. */
   #isShut = false;
   #measured: { readonly at: number; readonly hits: ReadonlyMap<number, number> } | undefined;
   #rate = 0;
@@ -165,7 +165,7 @@ export class TracedSet {
    */
   async maintain(followed: readonly number[], isRetryDue: boolean): Promise<void> {
     if (this.#isShut) return;
-    // A trigger that was only late needs nothing, and what happens while a set is installed again is not counted.
+    // Do not install a set again for a trigger that was only late: events during the installation are lost.
     for (const event of [...this.#missing]) this.read(event);
     const remedies = this.#triggers.installed.map((each) => this.#maps.remedyOf(each.trigger));
     const full = this.#triggers.installed.filter((_, i) => remedies[i] !== undefined);

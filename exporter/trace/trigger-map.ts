@@ -33,7 +33,7 @@ export class TriggerMap {
     return this.#entries;
   }
 
-  /** What a full map needs. */
+  /** The remedy for a full map. */
   get remedy(): 'clear' | 'enlarge' | undefined {
     return this.#remedy;
   }

@@ -2,7 +2,7 @@ import type { HistBlock } from '../../probes/tracefs-hist.ts';
 import type { Isa } from '../model/io-path.ts';
 import type { Trigger } from './trigger.ts';
 
-/** What the text of a trigger depends on besides its declaration. */
+/** The other input of a trigger's text besides its declaration. */
 export interface TextOptions {
   /** Replaces `@` in names of synthetic events. */
   readonly syntheticPrefix: string;

@@ -51,9 +51,9 @@ export interface Trigger {
 
 /** Tracepoints that are enabled together. */
 export interface TraceSet {
-  /** What the set measures. */
+  /** The measurement of the set. */
   readonly help: string;
-  /** How often its tracepoints fire, and what that costs: docs/performance.md has the measurements. */
+  /** Rate of its tracepoints and their cost: docs/performance.md has the measurements. */
   readonly cost: string;
   /** Fields of its synthetic events. */
   readonly synthetic?: Readonly<Record<string, string>>;

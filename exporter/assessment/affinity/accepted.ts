@@ -16,7 +16,7 @@ const schema = z.object({
     /** By thread label. The daemon applies each once. */
     z.record(z.string().max(256), z.object({ cpus, at: z.iso.datetime() })),
   ),
-  /** When the loss of techniques was accepted, by incarnation of the VM. */
+  /** Time at which the operator accepted the loss of techniques, by incarnation of the VM. */
   lost: z.record(z.string().max(64), z.iso.datetime()).default({}),
 });
 
@@ -34,7 +34,7 @@ export interface Acceptance {
   readonly at: string;
 }
 
-/** What the operator accepts of a VM. */
+/** The state of a VM that the operator accepts. */
 export interface Accepting {
   /** CPU list or ANY, by thread label. */
   readonly threads: ReadonlyMap<string, string>;
@@ -62,18 +62,18 @@ export class Accepted {
     return this.#file.path;
   }
 
-  /** Reads what was accepted since the last read. */
+  /** Reads the file again, with the entries since the last read. */
   reload(): void {
     this.#file.reload();
   }
 
-  /** What was accepted for this incarnation of a VM. */
+  /** The entry of this incarnation of a VM. */
   of(vm: string): Acceptance[] {
     const found = this.#own(({ vms }) => vms, vm);
     return Object.entries(found ?? {}).map(([thread, { cpus, at }]) => ({ thread, cpus, at }));
   }
 
-  /** When the loss of techniques of this incarnation of a VM was accepted, in milliseconds of the epoch. */
+  /** Time at which the operator accepted the loss of techniques of this incarnation, in milliseconds of the epoch. */
   lostAt(vm: string): number | undefined {
     const at = this.#own(({ lost }) => lost, vm);
     return at === undefined ? undefined : Date.parse(at);
@@ -86,7 +86,7 @@ export class Accepted {
   }
 
   /**
-   * Adds to what was accepted for the VM before, and forgets VMs that are gone.
+   * Adds to the entry of the VM, and removes the entries of VMs that ended.
    *
    * @returns whether the change is saved and survives this process
    */
@@ -113,7 +113,7 @@ export class Accepted {
   }
 }
 
-/** Later than each before, whatever the clock does. */
+/** Later than all times before, even if the clock was set back. */
 function after(now: Date, before: readonly { readonly at: string }[]): Date {
   return new Date(Math.max(now.getTime(), ...before.map(({ at }) => Date.parse(at) + 1)));
 }

@@ -65,7 +65,7 @@ export class Baselines {
     if (this.#vms.get(vm)?.delete(thread) === true) this.#changed = true;
   }
 
-  /** Makes what the operator accepted the baseline, once: later pins count again. */
+  /** Makes an accepted placement the baseline, once: later pins count again. */
   accept(vm: string, acceptances: readonly Acceptance[]): void {
     const since = this.#accepted.get(vm) ?? '';
     for (const { thread, cpus, at } of acceptances.filter(({ at }) => at > since)) {

@@ -3,20 +3,20 @@ import type { VmAffinity } from '../../model/affinity-reading.ts';
 import type { Drift, DriftKind } from '../../model/drift.ts';
 
 export interface DriftChange {
-  /** Of the VM. */
+  /** Key of the VM. */
   readonly key: string;
   readonly drift: Drift;
   readonly began: boolean;
 }
 
-/** They depend on where the scheduler puts a thread within its mask. */
+/** These kinds depend on the CPU that the scheduler chooses within the mask. */
 const WANDERING: ReadonlySet<DriftKind> = new Set(['cross_node', 'migrating']);
-/** A thread that may run on several nodes is on one of them now and on another soon: that is one drift. */
+/** A thread that alternates between nodes has one drift, not one for each move. */
 const AWAY_SECONDS = 60;
 
 interface Begun {
   readonly drift: Drift;
-  /** When it was found last. */
+  /** Time of the last check that found the drift. */
   readonly at: number;
 }
 

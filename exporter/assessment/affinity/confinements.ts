@@ -49,7 +49,7 @@ export class Confinements {
     return this.#cpusets.ofThread(thread);
   }
 
-  /** In a container with its own pid namespace, process 1 does not represent the host. */
+  /** In a container with its own pid namespace, process 1 is not the host's. */
   #readInit(): readonly number[] | undefined {
     try {
       const { cpusAllowedList } = readTaskStatus(this.host, `${this.host.roots.procfs}/1`);

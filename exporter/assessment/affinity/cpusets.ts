@@ -29,8 +29,8 @@ interface Reading<T> {
 }
 
 /**
- * Five minutes. Cpusets rarely change, and reading that of a VM opens a file of each thread. A change also moves the masks, and a
- * moved mask invalidates the cached cpuset.
+ * Five minutes. Cpusets rarely change, and reading a VM's cpuset opens a file for each thread. A cpuset that changes
+ * also changes masks, and a changed mask invalidates the cached cpuset.
  */
 const READ_AGAIN_TICKS = 300;
 

@@ -18,7 +18,9 @@ export interface MaskReading {
 const MAX_READS = 500;
 const MAX_PROBLEMS = 16;
 
-/** Reads the masks of the VMs' threads: again in turns, if there are many that only /proc has. */
+/**
+ * Reads the masks of the VMs' threads. If /proc is the only source of many of them, the reader takes them in turns.
+ */
 export class MaskReader {
   /** Readings of threads whose masks did not change: each second reuses them. */
   readonly #unchanged = new WeakMap<VmThread, MaskReading>();

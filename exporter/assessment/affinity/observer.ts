@@ -32,7 +32,7 @@ export interface ObserverDependencies {
   residencyOf(thread: VmThread): Residency | undefined;
 }
 
-/** Brings together what is known of the placement of a VM's threads, memory and devices. */
+/** Combines the placement of a VM's threads, memory and devices. */
 export class Observer {
   constructor(private readonly dependencies: ObserverDependencies) {}
 

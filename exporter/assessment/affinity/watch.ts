@@ -46,8 +46,8 @@ export interface AffinityDependencies {
 }
 
 /**
- * Seconds between two checks of threads that keep their masks. Where they run, their memory and their interrupts change slowly,
- * and a check of 1,100 threads takes ten milliseconds.
+ * Seconds between two checks of threads that keep their masks. Their CPUs, memory and interrupts change slowly, and a
+ * check of 1,100 threads takes ten milliseconds.
  */
 const CHECK_SECONDS = 5;
 
@@ -65,7 +65,7 @@ export class AffinityWatch {
   /** The VMs of the last check, and its time in seconds since boot; undefined if it must be done again. */
   #checked: { readonly vms: readonly Vm[]; readonly at: number } | undefined;
   readonly #changes = new DriftChanges();
-  /** The improvements of the last question, kept while nothing changes: making them is expensive. */
+  /** The improvements of the last call, kept while nothing changes, because planning is expensive. */
   #improved: { readonly basis: string; readonly plans: HostPlans } | undefined;
   #host: PlanHost | undefined;
 
@@ -98,7 +98,7 @@ export class AffinityWatch {
   /**
    * The plan of a VM, as of the last tick; undefined if the VM was not checked yet.
    *
-   * @param wantsOf what the plans of all VMs add to the repairs
+   * @param wantsOf the improvements that the plan of each VM adds to the repair
    */
   async planFor({ key }: Vm, wantsOf: (vm: Vm) => Wants = () => NO_WANTS): Promise<VmPlan | undefined> {
     const observed = this.#vms.get(key)?.observed;

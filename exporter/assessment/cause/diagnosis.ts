@@ -4,7 +4,7 @@ import { MEASURES, type Measured } from './measures.ts';
 import { median } from './segments.ts';
 import { type Hour, type Worsening, worseningOf } from './worsening.ts';
 
-/** Something that happened, and when. */
+/** An event and its time. */
 export interface TimedEvent extends HostEvent {
   /** Milliseconds of the epoch. */
   readonly at: number;
@@ -21,14 +21,14 @@ export type EventCause =
   | 'device_stalled'
   | 'phase';
 
-/** Something that changed in the same minutes. It may have nothing to do with it. */
+/** A change in the same minutes. It may be unrelated to the worsening. */
 export interface Cause {
   readonly cause: MeasuredCause | EventCause;
   /** undefined if nothing was measured. */
   readonly before: number | undefined;
   readonly after: number | undefined;
   readonly unit: Loss['unit'] | undefined;
-  /** Share of the loss that it could explain, at most. */
+  /** Largest share of the loss that the change could explain. */
   readonly explains: number;
   readonly text: string;
 }
@@ -38,13 +38,13 @@ export interface Diagnosis {
   readonly isKnown: boolean;
   /** undefined if the VM's I/O is not worse than before. */
   readonly worsening: Worsening | undefined;
-  /** Strongest first. Empty: nothing that this exporter reads changed. */
+  /** Strongest first. Empty: no measure of this exporter changed. */
   readonly causes: readonly Cause[];
-  /** What is not known, so that it may be the cause. */
+  /** Measures that are unknown. Each of them may be the cause. */
   readonly unknown: readonly MeasuredCause[];
 }
 
-/** What changed when a VM's I/O became worse. */
+/** The changes in the minutes in which a VM's I/O became worse. */
 export interface Change {
   readonly before: Measured;
   readonly after: Measured;
@@ -54,7 +54,7 @@ export interface Change {
   readonly events: readonly HostEvent[];
 }
 
-/** The causes that events name, and the measured ones by which they act. */
+/** The cause of each event, and the measures through which it acts. */
 const OF_EVENTS: Readonly<Partial<Record<EventKind, readonly [EventCause, readonly MeasuredCause[]]>>> = {
   drift_began: ['lost_pin', ['run_queue_wait']],
   technique_lost: ['lost_technique', ['exits']],
@@ -66,17 +66,17 @@ const OF_EVENTS: Readonly<Partial<Record<EventKind, readonly [EventCause, readon
   stall_began: ['device_stalled', ['device']],
   phase_changed: ['phase', []],
 };
-/** What a technique that is lost is called in an event, if another event has it too: a lost pin. */
+/** The technique whose loss is also a drift event: a lost pin. */
 const PINNING = 'affinity';
-/** Values before the change that count. */
+/** Only this time before the change counts. */
 const BEFORE_SECONDS = 600;
-/** Fewer rounds have no before and after. */
+/** Fewer rounds cannot show a change. */
 const MIN_ROUNDS = 6;
-/** An event is found after the judgements that confirm it, or comes before its effect. */
+/** The daemon finds an event after the judgements that confirm it, and an event may precede its effect. */
 const EARLIEST_MS = -120_000;
 const LATEST_MS = 180_000;
 
-/** What changed in the same minutes as a VM's I/O became worse, strongest first. */
+/** The changes in the minutes in which a VM's I/O became worse, strongest first. */
 export function diagnose(hour: Hour, events: readonly TimedEvent[]): Diagnosis {
   const worsening = worseningOf(hour);
   const isKnown = (hour.series['iops'] ?? []).filter((value) => value !== null).length >= MIN_ROUNDS;
@@ -98,8 +98,8 @@ export function diagnose(hour: Hour, events: readonly TimedEvent[]): Diagnosis {
 }
 
 /**
- * Ranks what changed by the share of the lost time that it could explain. An event takes over the numbers by which it acts. An
- * event without numbers could explain what no number does.
+ * Ranks changes by the share of the lost time that each could explain. An event takes over the measures through which
+ * it acts. An event without a measure could explain the share that no measure explains.
  */
 export function rankCauses({ before, after, loss, events }: Change): Cause[] {
   const losses = lossesOf(before, after);
@@ -162,7 +162,7 @@ function wordsOf({ kind, what, evidence }: HostEvent): string {
   return `${EVENT_TEXTS[kind] ?? kind}${details === '' ? '' : ` (${details})`}`;
 }
 
-/** Medians of the known values: the round of the change has some of both. */
+/** Medians of the known values, because the round of the change is partly before and partly after it. */
 function measuredIn({ series }: Hour, from: number, to: number): Measured {
   const known = MEASURES.flatMap((measure): [string, number][] => {
     const values = (series[measure] ?? []).slice(from, to).filter((value) => value !== null);

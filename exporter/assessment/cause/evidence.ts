@@ -3,13 +3,13 @@ import type { CpuUse } from '../../../probes/proc-stat.ts';
 import type { Measured } from './measures.ts';
 import type { Part, PartTimes, ThreadTimes } from './thread-times.ts';
 
-/** A sum of times, and of how many. */
+/** A sum of times, and their number. */
 export interface Timed {
   readonly seconds: number;
   readonly times: number;
 }
 
-/** Counters of what may slow a VM's I/O, at one moment. undefined: unknown. */
+/** Counters of possible causes of slow I/O of a VM, at one moment. undefined: unknown. */
 export interface Evidence {
   /** Milliseconds of a monotonic clock. */
   readonly at: number;
@@ -28,7 +28,7 @@ export interface Evidence {
   readonly requests: Timed | undefined;
 }
 
-/** A part that wants less of a CPU may wait for most of it, and nobody notices. */
+/** A thread that wants less CPU time than this may wait for most of it without any effect on I/O. */
 const LEAST_WANTED = 0.05;
 /** libvirt's cgroups of single threads. */
 const PART_GROUPS: readonly (readonly [Part, RegExp])[] = [
@@ -37,7 +37,7 @@ const PART_GROUPS: readonly (readonly [Part, RegExp])[] = [
 ];
 const EMULATOR = 'emulator';
 
-/** What changed between two moments. Counters that fell or are new give nothing. */
+/** The growth between two moments. A counter that fell or is new has none. */
 export function measuredBetween(before: Evidence, now: Evidence): Measured {
   const seconds = (now.at - before.at) / MSEC_PER_SEC;
   if (!(seconds > 0)) return {};
@@ -47,7 +47,7 @@ export function measuredBetween(before: Evidence, now: Evidence): Measured {
     'device time': deviceTime(before, now),
     'memory stall': rate(before.stalls.memory, now.stalls.memory, seconds),
     'io stall': rate(before.stalls.io, now.stalls.io, seconds),
-    // PSI counts the waits of threads again, and what a quota takes.
+    // PSI counts run-queue waits and throttled time a second time.
     'cpu stall': now.threads === undefined ? rate(before.stalls.cpu, now.stalls.cpu, seconds) : undefined,
     frequency: now.frequency,
   });
@@ -70,7 +70,8 @@ function threadShares(before: Evidence, now: Evidence, seconds: number): Uncheck
   if (times === undefined) return {};
   const { vcpu, io } = times;
   const all = { run: vcpu.run + io.run, wait: vcpu.wait + io.wait };
-  // The scheduler counts the time for which a quota stops a thread as wait. A slice's time is also that of other VMs.
+  // The scheduler counts the time for which a quota stops a thread as wait. The time of a slice includes that of
+  // other VMs.
   const whole = Math.min(throttled?.all ?? 0, all.wait);
   const own = (part: Part): number => Math.min(throttled?.[part] ?? 0, times[part].wait);
   const waitOf = (part: Part): number => {
@@ -129,7 +130,7 @@ function throttledBetween(
   return sums;
 }
 
-/** The part whose CPUs lose most is the one that an I/O waits for. */
+/** An I/O waits for the part whose CPUs lose the most time. */
 function cpuShares(
   { cpus: past }: Evidence,
   { cpus, threads }: Evidence,
@@ -160,7 +161,7 @@ function cpuShares(
   };
 }
 
-/** Others may use the device too, and an I/O may need none of its requests: then their time is not that of the I/O. */
+/** Requests of other users of the device are not part of the VM's I/O, and an I/O may need no request at all. */
 function deviceTime(before: Evidence, now: Evidence): number | undefined {
   const mean = meanOf(before.requests, now.requests);
   if (mean === undefined || before.ios === undefined || now.ios === undefined) return mean;

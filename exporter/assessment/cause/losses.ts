@@ -14,13 +14,13 @@ export const MEASURED_CAUSES = [
 ] as const;
 export type MeasuredCause = (typeof MEASURED_CAUSES)[number];
 
-/** What a number that changed takes from the VM. */
+/** The share of time that a changed measure takes from the VM. */
 export interface Loss {
   readonly cause: MeasuredCause;
   readonly before: number;
   readonly after: number;
   readonly unit: 'ratio' | 'seconds' | 'hertz';
-  /** Share of the time of an I/O that it takes now and did not before. */
+  /** Share of the time of an I/O that the measure takes now in addition. */
   readonly loss: number;
   readonly text: string;
 }
@@ -42,12 +42,12 @@ const SHARES: readonly (readonly [cause: MeasuredCause, measure: Measure, before
     ['steal', 'steal', 'the hypervisor under this host takes', 'of the time of its CPUs'],
   ];
 
-/** Less than this of a CPU is the host's own work. */
+/** A smaller share of a CPU is the host's own work. */
 const LEAST_USE = 0.05;
-/** Less of the time is noise. */
+/** A smaller share of the time is noise. */
 const MIN_LOSS = 0.02;
 
-/** What the measured numbers take, one for each cause, the largest first. */
+/** The loss by each measured cause, the largest first. */
 export function lossesOf(before: Measured, after: Measured): Loss[] {
   const found = [
     ...SHARES.map((share) => shareLoss(share, before, after)),
@@ -108,8 +108,8 @@ function neighbours({ others: past }: Measured, { others: now }: Measured): stri
 }
 
 /**
- * An I/O cannot be at the device for longer than it takes. Without its latency this is the most that it can be: as if the device
- * were all of it.
+ * An I/O cannot be at the device for longer than its latency. If the latency is unknown, the result is an upper
+ * limit: the device has all of the I/O's time.
  */
 function device(before: Measured, after: Measured): Loss | undefined {
   const [past, now] = [before['device time'], after['device time']];
@@ -127,7 +127,7 @@ function device(before: Measured, after: Measured): Loss | undefined {
   };
 }
 
-/** As if all of an I/O were work of these CPUs. */
+/** An upper limit: all of an I/O's time is work of these CPUs. */
 function clock(before: Measured, after: Measured): Loss | undefined {
   const [past, now] = [before.frequency, after.frequency];
   if (past === undefined || now === undefined || past === 0) return undefined;

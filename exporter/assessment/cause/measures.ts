@@ -1,6 +1,6 @@
 /**
- * What may slow a VM's I/O, as the daemon's history has it. Shares are of the time, so that they can be compared with the
- * share of the time of an I/O that is lost.
+ * Measures of possible causes of slow I/O, as the daemon's history has them. They are shares of time, to compare them
+ * with the share of an I/O's time that is lost.
  */
 export const MEASURES = [
   /** Seconds of an I/O as the VMM counts them. */
@@ -20,7 +20,7 @@ export const MEASURES = [
   /** Shares of the time of the CPUs that run the VM. */
   'interrupts',
   'steal',
-  /** CPUs that other programs use there. */
+  /** CPUs that other programs use on the same CPUs. */
   'others',
   /** Shares of the time in which a task of the VM's cgroup waited for memory, I/O, a CPU; the last only where waits are unknown. */
   'memory stall',
@@ -35,5 +35,5 @@ export type Measure = (typeof MEASURES)[number];
 /** Absent: unknown. */
 export type Measured = Readonly<Partial<Record<Measure, number>>>;
 
-/** Of an exit whose time is not known: a usual mean (docs/decisions/0044-causes-by-the-time-they-take.md). */
+/** Assumed mean duration of an exit if exits are not timed (docs/decisions/0044-causes-by-the-time-they-take.md). */
 export const EXIT_SECONDS = 2e-6;

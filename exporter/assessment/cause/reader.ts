@@ -13,7 +13,7 @@ import { Yielder } from '../../schedule/yielder.ts';
 import type { Evidence, Timed } from './evidence.ts';
 import type { ThreadTimes } from './thread-times.ts';
 
-/** A new quota is found after half a minute: the shortest worsening. */
+/** The reader finds a new quota within half a minute, the duration of the shortest worsening. */
 const FOUND_EVERY = 3;
 
 export interface EvidenceSources {
@@ -21,11 +21,14 @@ export interface EvidenceSources {
   readonly threads: ReadonlyMap<string, ThreadTimes>;
   /** By device. */
   readonly blocks: ReadonlyMap<string, BlockStat>;
-  /** Disks as the VMM counted them in this round; undefined if it was not asked or did not respond. */
+  /** Disks as the VMM counted them in this round; undefined if it got no request or did not respond. */
   disksOf(vm: Vm): readonly Disk[] | undefined;
 }
 
-/** Reads what may slow the VMs' I/O, between scrapes. What cannot be read is unknown: the collectors report why. */
+/**
+ * Reads possible causes of slow I/O between scrapes. A file that cannot be read leaves its measure unknown; the
+ * collectors report the reason.
+ */
 export class EvidenceReader {
   readonly #cgroups = new CgroupsOfVms(FOUND_EVERY);
 
@@ -111,7 +114,10 @@ function iosOf(disks: readonly Disk[] | undefined): Timed | undefined {
   };
 }
 
-/** Of the devices that the VMM has open, or that hold its images: those below them would count the same time again. */
+/**
+ * Only the devices that the VMM has open, or that hold its images. The devices below them would count the same time
+ * again.
+ */
 function requestsOf({ blockDevices }: Vm, blocks: ReadonlyMap<string, BlockStat>): Timed | undefined {
   const stats = blockDevices
     .filter(({ depth }) => depth === 0)

@@ -8,17 +8,17 @@ export interface Segment {
   readonly level: number;
 }
 
-/** Fewer values are a blip: half a minute in the daemon's history. */
+/** Fewer values are no level: half a minute in the daemon's history. */
 const MIN_VALUES = 3;
-/** A smaller change of the level is none: rates differ by a fifth without a cause. */
+/** A smaller change of the level does not count: rates vary by a fifth without a cause. */
 const MIN_CHANGE = Math.log(1.25);
 /** A change must be this many times the noise of a mean. */
 const SURENESS = 4;
-/** Noise that every series has. */
+/** Minimum noise of a series. */
 const LEAST_NOISE = 0.02;
-/** Values below this share of the largest are taken for it, because 0 has no logarithm. */
+/** Smaller values are raised to this share of the largest, because 0 has no logarithm. */
 const FLOOR = 1e-3;
-/** Makes the deviation of normally distributed values from the median of their differences. */
+/** Factor from the median of the differences to the standard deviation, for a normal distribution. */
 const OF_DIFFERENCES = 0.6745 * Math.SQRT2;
 
 interface Known {
@@ -83,13 +83,13 @@ function bestSplit(
   return best;
 }
 
-/** The deviation of one value. Changes of the level are few, so they do not move the median. */
+/** The deviation of one value. Few differences are changes of the level, so they do not affect the median. */
 function noiseOf(known: readonly Known[]): number {
   const differences = known.slice(1).map(({ log }, i) => Math.abs(log - (known[i]?.log ?? log)));
   return Math.max(LEAST_NOISE, median(differences) / OF_DIFFERENCES);
 }
 
-/** A single blip does not move it. 0 without values. */
+/** A single outlier does not affect it. 0 without values. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }

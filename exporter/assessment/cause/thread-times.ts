@@ -12,7 +12,7 @@ export interface PartTimes {
   /** Seconds on a CPU, and in run queues. */
   readonly run: number;
   readonly wait: number;
-  /** Where they ran last. */
+  /** CPUs on which they ran last. */
   readonly cpus: readonly number[];
 }
 

@@ -20,14 +20,17 @@ export interface Worsening {
   readonly after: Pick<Segment, 'from' | 'to'>;
 }
 
-/** A smaller loss is none. */
+/** A smaller loss does not count. */
 const MIN_LOSS = 0.2;
-/** A level is as bad as another one within this factor. */
+/** Two levels within this factor are equally bad. */
 const ALIKE = 1.25;
-/** Levels as bad as this one that make it usual: a load that comes and goes. */
+/** With this many equally bad levels before it, a level is usual: the load comes and goes. */
 const USUAL = 2;
 
-/** The last change of the VM's I/O, if it made it worse. The rate comes before the latency: it is what the guest gets. */
+/**
+ * The last change of the VM's I/O, if it is a worsening. The rate precedes the latency, because it is the work that
+ * the guest gets done.
+ */
 export function worseningOf(hour: Hour): Worsening | undefined {
   return lastIn(hour, 'iops') ?? lastIn(hour, 'latency');
 }
@@ -36,7 +39,7 @@ function lastIn({ times, series }: Hour, metric: Worsening['metric']): Worsening
   const segments = segmentsOf(series[metric] ?? []);
   const [before, after] = segments.slice(-2);
   if (before === undefined || after === undefined) return undefined;
-  // Both in time of an I/O, of which more is worse.
+  // Both as the time of an I/O: more is worse.
   const slowness = ({ level }: Segment): number => (metric === 'iops' ? 1 / level : level);
   const loss = 1 - slowness(before) / slowness(after);
   if (loss < MIN_LOSS) return undefined;

@@ -22,7 +22,7 @@ export interface Move {
 
 const NOBODY: readonly Holder[] = [];
 
-/** A placement of one VM's threads and memory in the making, on top of what the host has. */
+/** A new placement of one VM's threads and memory, built step by step from the present one. */
 export class Draft {
   readonly moves = new Map<ObservedThread, Move>();
   readonly memory: NumaPages | undefined;
@@ -41,7 +41,7 @@ export class Draft {
     return this.host.facts;
   }
 
-  /** The same moves, and where the memory has not moved yet, another move of the memory. */
+  /** A copy with the same moves. If the memory has no move yet, the copy moves it. */
   copy(memoryMove = this.memoryMove): Draft {
     const copy = new Draft(this.host, this.vm, memoryMove);
     for (const { holder, cpus } of this.moves.values()) copy.move(holder, cpus);
@@ -82,8 +82,8 @@ export class Draft {
   }
 
   /**
-   * Whether the thread can have this CPU now, and still can when all other threads are back at theirs and the plans that were
-   * made before have run.
+   * Whether the thread can have this CPU now, and also after all other threads are back on their CPUs and the earlier
+   * plans have run.
    */
   isFree(holder: Holder, cpu: number): boolean {
     const { host } = this;
@@ -151,7 +151,7 @@ export class Draft {
     return SAMPLED_ROLES.has(thread.role) ? placeOf(vm, cpus, this.facts) : undefined;
   }
 
-  /** Whether a thread that is or arrives at this CPU stays there. */
+  /** Whether a thread that is on this CPU, or moves there, stays. */
   #isAt({ thread }: Holder, cpu: number): boolean {
     const move = this.moves.get(thread);
     return move === undefined || (move.cpus.length === 1 && move.cpus[0] === cpu);

@@ -43,7 +43,7 @@ export class PlanHost {
     if (cpu !== undefined) append(this.#taken, cpu, holder);
   }
 
-  /** Threads that get this CPU by a plan that was made before. */
+  /** Threads that get this CPU by an earlier plan. */
   takenBy(cpu: number): readonly Holder[] {
     return this.#taken.get(cpu) ?? [];
   }

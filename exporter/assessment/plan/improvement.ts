@@ -108,7 +108,7 @@ function pinnedTo(draft: Draft, holder: Holder, near: ReadonlySet<number>): numb
     const cpus = draft.cpusOf(each);
     return cpus.length === 1 && isolated.has(cpus[0] ?? -1);
   });
-  // CPUs that a vCPU may use are no place for an I/O thread.
+  // Do not place an I/O thread on a CPU that a vCPU may use.
   const ofVcpus = thread.role === 'vcpu' ? new Set() : cpusOfAll(draft, pinnedVcpus(draft));
   const expected = new Set(thread.expectation?.source === 'config' ? thread.expectation.cpus : undefined);
   const candidates = topology.cpus

@@ -13,11 +13,11 @@ export interface Plan {
   readonly steps: readonly PlanStep[];
   /** The commands that take all steps back, in order. */
   readonly undo: readonly string[];
-  /** What no command repairs. */
+  /** Drifts that no command repairs. */
   readonly left: readonly Left[];
 }
 
-/** A plan, and what each part of it is for. */
+/** A plan, and the purpose of each part. */
 export interface VmPlan extends Plan {
   readonly draft: Draft;
   /** The step that moves a thread, by the labels of VM and thread. */
@@ -81,7 +81,7 @@ export function fixOf(
 ): string | undefined {
   const pin = stepOf(vm, label) ?? (other && stepOf(other.vm.vm, other.thread.label));
   if (pin !== undefined) return pin.command;
-  // A thread whose expected CPUs are not available, and that is well placed, needs another expectation.
+  // If the expected CPUs are not available and the thread is well placed, only its expectation must change.
   const what = kind === 'cross_node' ? 'memory' : 'accept';
   const rest = steps.find(
     (step) => step.what === what && (what === 'memory' || step.threads.includes(label)),

@@ -7,7 +7,7 @@ import { improvementOf, planOf, type VmPlan } from './plan.ts';
 import type { IoThread } from './polling.ts';
 import { type Repair, repairOf } from './repair.ts';
 
-/** What a plan adds to the repair of a VM. */
+/** The additions of a plan to the repair of a VM. */
 export interface Wants {
   /** Features to gain. */
   readonly goals: readonly Feature[];
@@ -18,7 +18,8 @@ export interface Wants {
 export const NO_WANTS: Wants = { goals: [], ioThreads: [] };
 
 /**
- * What the plans of a host depend on. Memory, interrupts and the CPUs of the last samples count only as far as they are drift.
+ * The input of the plans of a host, as text. Memory, interrupts and the CPUs of the last samples count only as far as
+ * they are drift.
  *
  * @param drifts of all VMs, as text
  */
@@ -57,8 +58,8 @@ export class HostPlans {
   }
 
   /**
-   * Makes one of the repairs and plans on which this VM's plan depends. On a full host all of them take seconds, so that the
-   * caller must yield between them.
+   * Makes one of the repairs and plans on which this VM's plan depends. On a full host all of them take seconds, so
+   * the caller must yield between them.
    *
    * @returns false if the VM's plan is made
    */

@@ -45,7 +45,7 @@ function repaired(
     : repaired(host, vm, memoryMove, new Map([...staying, ...disturbing]));
 }
 
-/** Moves that settle one thread can unsettle another, but hardly more than once. */
+/** A move that repairs one thread can disturb another, but rarely more than once. */
 const ROUNDS = 3;
 
 /**
@@ -111,7 +111,7 @@ class Repairing {
     return isRestless(draft, thread, cpus) && this.#narrow(holder, cpus);
   }
 
-  /** Threads that keep this one from its CPU, after threads of other VMs that do not belong there left. */
+  /** Threads that block this thread's CPU, without threads of other VMs that the plan moves away. */
   #rivalsAt(holder: Holder, cpu: number): Holder[] {
     const { draft } = this;
     const rivals = draft
@@ -124,7 +124,7 @@ class Repairing {
     const moves = homecoming(this.draft, holder, new Set()) ?? [];
     const trial = this.draft.copy();
     for (const { holder: each, cpus } of moves) trial.move(each, cpus);
-    // Threads that belong to one CPU are in conflict when they are back.
+    // Threads whose expected affinity is the same CPU would conflict there again.
     const isApart = ({ holder: each }: Move): boolean => {
       const place = trial.placeOf(each);
       return place === undefined || trial.conflictsAt(each, place).length === 0;
@@ -134,7 +134,7 @@ class Repairing {
     return true;
   }
 
-  /** Pins a thread to a CPU where nothing is wrong: among its expected CPUs, else on any. */
+  /** Pins a thread to a CPU without any drift: one of its expected CPUs, else any. */
   #moveAway(holder: Holder, cause: 'homeless' | 'rival' | 'crossing', why: string): boolean {
     const { draft } = this;
     const { thread } = holder;
@@ -239,7 +239,7 @@ function mayUseIsolated({ vm, facts }: Draft, { expectation, allowed }: Observed
   return isPin(cpus, vm, facts) !== false && cpus.online.some((cpu) => facts.isolated.has(cpu));
 }
 
-/** The plan does not edit the configuration. */
+/** A pin in the configuration stays: the plan does not edit the configuration. */
 function isFixed({ expectation }: ObservedThread): boolean {
   return expectation?.source === 'config';
 }
@@ -247,7 +247,7 @@ function isFixed({ expectation }: ObservedThread): boolean {
 function isRestless({ host, vm, facts }: Draft, thread: ObservedThread, cpus: readonly number[]): boolean {
   const { migrationsPerSecond: rate, expectation } = thread;
   if (rate === undefined || rate <= host.maxMigrationsPerSecond || cpus.length < 2) return false;
-  // A thread that gets other CPUs may rest there.
+  // Rates on the present CPUs say nothing about other CPUs.
   if (formatCpuList(facts.mask(thread.allowed).online) !== formatCpuList(cpus)) return false;
   return expectation !== undefined && isPin(facts.mask(expectation.cpus), vm, facts) !== false;
 }

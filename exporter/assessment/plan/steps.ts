@@ -14,7 +14,7 @@ export interface PlanStep {
   readonly undo: string | undefined;
   /** The `vm` label: a plan may restore a thread of another VM that took a CPU of this one. */
   readonly vm: string;
-  /** The threads that it concerns. */
+  /** The threads that the command affects. */
   readonly threads: readonly string[];
 }
 
@@ -47,8 +47,8 @@ export function stepsOf(draft: Draft): Steps {
 }
 
 /**
- * A thread moves after the thread that has its CPU now, so that they do not share it in between. Threads that
- * swap their CPUs do for a moment.
+ * A thread moves after the thread that has its CPU now, so that the two do not share the CPU. Threads that swap CPUs
+ * share one for a moment.
  */
 function ordered({ moves, facts, host }: Draft): Move[] {
   const isNew = ({ holder: { thread }, cpus }: Move): boolean => {

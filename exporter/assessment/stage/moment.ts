@@ -7,7 +7,7 @@ export interface Moment {
   readonly trace: VmTrace | undefined;
   /** Requests of its disks, including flushes; undefined if unknown at this moment. */
   readonly ios: number | undefined;
-  /** How many events one of the sample stood for, at most; 1 if every event counts. */
+  /** Events that one sampled event stands for, at most; 1 if every event is counted. */
   readonly weight?: number;
   /** Seconds from one window in which events count to the next; undefined if they count all the time. */
   readonly windowEvery?: number | undefined;
@@ -17,7 +17,7 @@ export interface Moment {
   readonly skewMs: number;
 }
 
-/** What the techniques are measured with. */
+/** The sources that measure the techniques. */
 const SETS = ['notifications', 'interrupts', 'block'];
 
 export interface MomentSources {

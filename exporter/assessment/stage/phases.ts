@@ -32,7 +32,7 @@ export class Phases {
     return this.#file.path;
   }
 
-  /** Reads what was declared since the last read. */
+  /** Reads the file again. */
   reload(): void {
     this.#file.reload();
   }

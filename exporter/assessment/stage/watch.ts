@@ -21,7 +21,7 @@ import type { Moment } from './moment.ts';
 import type { Phases } from './phases.ts';
 import { Window } from './window.ts';
 
-/** Twelve rounds. A monitor that answers at all does so within one. */
+/** Twelve rounds. A monitor that works responds within one. */
 const STALE_MS = 120_000;
 
 export interface StageDependencies {
@@ -37,7 +37,7 @@ export interface StageDependencies {
 
 interface Judged {
   readonly window: Window;
-  /** What was configured, in words. */
+  /** The configuration of the techniques, in words. */
   readonly settings: string;
   readonly reading: VmStage;
 }

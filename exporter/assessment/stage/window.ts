@@ -5,7 +5,7 @@ import type { Moment } from './moment.ts';
 /** Growth between two moments. All counts cover the same period. */
 export interface Growth {
   readonly seconds: number;
-  /** How many events one of the sample stood for, at most. */
+  /** Events that one sampled event stands for, at most. */
   readonly weight: number;
   /** Windows in which events counted; undefined if they counted all the time. */
   readonly windows: number | undefined;
@@ -20,16 +20,19 @@ export interface Growth {
   readonly queues: readonly KickCount[];
   /** Whether kicks are counted by address. */
   readonly hasQueues: boolean;
-  /** Share of the period by which the counts may be apart, or the windows different from the rest of the time. */
+  /**
+   * Relative error from counts that were read at different times, or from windows that differ from the rest of the
+   * time.
+   */
   readonly skew: number;
-  /** Whether the I/Os a second hardly changed in the last minute: then their mean is the rate at which the VM worked. */
+  /** Whether the I/Os per second hardly changed in the last minute, so that their mean is the rate of the VM. */
   readonly isSteady: boolean;
 }
 
 const WINDOW_MS = 60_000;
-/** With fewer, the windows in which events counted say little about the rest of the time. */
+/** With fewer windows, their events say little about the rest of the time. */
 export const MIN_WINDOWS = 8;
-/** The fastest part of a steady minute has at most so many times the I/Os a second of the slowest. */
+/** In a steady minute, the rate of the fastest part is at most this multiple of the slowest part's. */
 const STEADY = 1.5;
 
 type Count = (moment: Moment) => number | undefined;
@@ -89,7 +92,7 @@ export class Window {
     const weight = Math.max(...this.#kept.map((moment) => moment.weight ?? 1));
     const growth = growthBetween(first, now, weight, chosen?.of);
     const windows = this.#windowsIn(growth.seconds);
-    // Two standard errors of their mean, if a window differs from it by half of it on average.
+    // Two standard errors of the mean, if each window differs from the mean by half on average.
     const spread = windows === undefined ? 0 : 1 / Math.sqrt(windows);
     return { ...growth, windows, skew: growth.skew + spread, isSteady: this.#isSteady(chosen?.of) };
   }

@@ -49,7 +49,7 @@ function share(value: number): Evidence {
   return { name: 'pinned_threads', value, threshold: 1, wants: 'at_least', ...base };
 }
 
-/** Whether somebody asks for pins: the configuration, libvirt, or pins that were learned. */
+/** Whether pins are wanted: by the configuration, by libvirt, or because pins were learned. */
 function configuredOf(threads: AffinityFacts['threads']): boolean {
   return threads.some(
     ({ expectation, isPinned }) =>

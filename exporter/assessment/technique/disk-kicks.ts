@@ -6,7 +6,7 @@ import type { Facts } from '../../sources/qmp/facts.ts';
 import type { Growth } from '../stage/window.ts';
 import type { Bounds } from './estimate.ts';
 
-/** Which of a VM's kicks and interrupts belong to its disks. */
+/** The kicks and interrupts of a VM's disks. */
 export interface DiskEvents {
   /** undefined if kicks are not counted. */
   readonly kicks: Bounds | undefined;

@@ -1,7 +1,7 @@
 import type { EvidenceName } from '../../metrics/techniques.ts';
 import type { Evidence } from '../../model/technique.ts';
 
-/** A ratio that was counted, and how far it may be off. */
+/** A counted ratio with its error. */
 export interface Estimate {
   readonly value: number;
   readonly low: number;
@@ -14,11 +14,11 @@ export interface Bounds {
   readonly most: number;
 }
 
-/** How exact the denominator is. */
+/** The accuracy of the counts. */
 export interface Precision {
   /** Share of the period by which the two counts may be apart. */
   readonly skew: number;
-  /** How many events one of a sample stands for; 1 if every event counts. */
+  /** Events that one sampled event stands for; 1 if every event is counted. */
   readonly weight: number;
   /** Factor by which the denominator may be wrong, both ways. */
   readonly factor: number;
@@ -44,7 +44,7 @@ export function shareOf(part: number, all: number, weight: number): Estimate {
 
 export type Side = 'below' | 'above' | 'near';
 
-/** Where the estimate is, if that is certain. */
+/** The side of the threshold, if it is certain. */
 export function sideOf({ low, high }: Estimate, threshold: number): Side {
   if (high < threshold) return 'below';
   return low >= threshold ? 'above' : 'near';

@@ -20,7 +20,7 @@ import { measure } from './measured.ts';
 import { judgePolling } from './polling.ts';
 import { judgeQueues } from './queues.ts';
 
-/** All that is known of one VM at one moment. */
+/** All facts of one VM at one moment. */
 export interface TechniqueFacts {
   readonly vm: Pick<Vm, 'devices' | 'libvirtDisks'>;
   readonly visibility: Visibility;
@@ -47,7 +47,7 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
   const facts = factsOf(topology);
   const { pollers, isPatched, isBatchingPatched, settings } = pollingOf(of);
   const measured = measure(of.growth, { ...of, ...vm, awakeFrom: isPatched ? 0 : pollers.awakeFrom });
-  // Nobody on the host knows who polls for a disk whose I/O it does not see.
+  // If the host does not see a disk's I/O, it cannot know its poller.
   const isHidden = hiderOf(of.visibility, 'io') !== undefined;
   const isConfigured = isHidden ? undefined : isPatched || pollers.isThere;
   const polling = { isConfigured, settings, measured };
@@ -75,7 +75,7 @@ export function judgeTechniques(of: TechniqueFacts): Readonly<Record<Technique, 
   };
 }
 
-/** What is configured for polling, batching and queues. Counts from before a change of it prove nothing. */
+/** The configuration of polling, batching and queues. After a change, earlier counts prove nothing. */
 export function settingsInWords(of: Omit<TechniqueFacts, 'growth'>): string[] {
   return [...pollingOf(of).settings, ...queuesInWords(of)];
 }

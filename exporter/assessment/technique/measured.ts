@@ -6,42 +6,42 @@ import { type Growth, MIN_WINDOWS } from '../stage/window.ts';
 import { type DeviceFacts, diskEventsOf } from './disk-kicks.ts';
 import { type Estimate, ratioOf } from './estimate.ts';
 
-/** With fewer I/Os the ratios mean nothing. Of a sample that many must be in it. */
+/** With fewer I/Os the ratios mean nothing. If events are sampled, the sample must have this many. */
 export const MIN_IOS = 100;
 /** I/Os per second below which any poller may sleep (paper, 6.1.1) and a guest has little to batch. */
 export const BUSY = 1000;
 /** Requests of block devices are merged, split and cached: they may be half as many as the guest's, or twice. */
 const UNCERTAIN = 2;
 
-/** What was measured of the I/O path in one period. */
+/** Measurements of the I/O path in one period. */
 export interface Measured {
   /** Whether there are enough I/Os a second for a measurement to count against a technique. */
   readonly isBusy: boolean;
-  /** Whether the I/Os are too few to keep the VM's poller awake. It may poll in time all the same. */
+  /** Whether the I/Os are too few to keep the VM's poller awake. The poller may still be awake. */
   readonly mayPollerSleep: boolean;
-  /** Whether the rate of the I/Os is one at which the VM worked, not the mean of a pause and of work. */
+  /** Whether the VM worked at this rate all the time. Otherwise the rate is a mean of work and pauses. */
   readonly isSteady: boolean;
-  /** How many events one of the sample stands for. */
+  /** Events that one sampled event stands for. */
   readonly weight: number;
   readonly kicksPerIo: Estimate;
   /** undefined if they are not counted. */
   readonly interruptsPerIo: Estimate | undefined;
-  /** Whether some of the interrupts may be those of other devices. */
+  /** Whether some of the interrupts may belong to other devices. */
   readonly areInterruptsMixed: boolean;
-  /** Why few kicks would prove nothing. */
+  /** The reason why few kicks prove nothing. */
   readonly hidden: UnknownReason | undefined;
-  /** Whether some of the kicks may be those of other devices. */
+  /** Whether some of the kicks may belong to other devices. */
   readonly areMixed: boolean;
   /** Kicks by virtqueue, only of queues with an address of their own; undefined if not counted. */
   readonly queues: readonly KickCount[] | undefined;
-  /** Why `queues` are not counted. */
+  /** The reason why `queues` is undefined. */
   readonly withoutQueues: UnknownReason;
   readonly base: Pick<Evidence, 'seconds' | 'ios'>;
 }
 
 export interface Observable extends DeviceFacts {
   readonly isTraced: boolean;
-  /** As of Pollers. */
+  /** As in Pollers. */
   readonly awakeFrom: number;
 }
 

@@ -50,7 +50,7 @@ function knownInterrupts({ interruptsPerIo, areInterruptsMixed }: Measured): Est
   return areInterruptsMixed && sideOf(interruptsPerIo, FEW_PER_IO) !== 'below' ? undefined : interruptsPerIo;
 }
 
-/** The number that is furthest from what polling needs comes first. */
+/** The value that is furthest from its threshold comes first. */
 function pollingEvidence(measured: Measured | UnknownReason): Evidence[] {
   if (typeof measured === 'string') return [];
   const { kicksPerIo, base } = measured;

@@ -2,7 +2,7 @@ import type { TechniqueState } from '../../metrics/techniques.ts';
 import type { Evidence, Judgement } from '../../model/technique.ts';
 import { BUSY } from './measured.ts';
 
-/** Rates that differ by less are the same: counts are of slightly different moments. */
+/** Rates within this factor are equal, because counts are read at slightly different times. */
 const SAME_RATE = 0.9;
 
 /** The state of one technique of one VM, as it is kept over restarts of the daemon. */
@@ -21,7 +21,10 @@ export interface Tracked {
   readonly record: TechniqueRecord;
   /** A state that was judged once. The next judgement must agree. */
   readonly candidate: { readonly state: TechniqueState; readonly at: number } | undefined;
-  /** When a judgement last said something, in milliseconds of the epoch; undefined: not since the exporter started. */
+  /**
+   * Time of the last judgement other than unknown, in milliseconds of the epoch; undefined: none since the exporter
+   * started.
+   */
   readonly judgedAt: number | undefined;
 }
 
@@ -34,8 +37,8 @@ export function untracked(at: number): Tracked {
 }
 
 /**
- * The state after a judgement. A change needs two judgements in a row, so that a single period with a gap in
- * it changes nothing. What cannot be judged changes nothing either. A loss that the operator accepted ends at once.
+ * The state after a judgement. A change needs two judgements in a row, so that a single period with a gap in it
+ * changes nothing. An unknown judgement changes nothing either. A loss that the operator accepted ends at once.
  *
  * @param at milliseconds of the epoch
  * @param acceptedAt when the operator accepted what was lost until then, in milliseconds of the epoch
@@ -71,13 +74,13 @@ export function next(
   };
 }
 
-/** @returns undefined if the judgement says nothing */
+/** @returns undefined if the judgement is unknown */
 function stateAfter(
   { state: before, inForceFrom = Number.POSITIVE_INFINITY }: TechniqueRecord,
   judgement: Judgement,
 ): TechniqueState | undefined {
   const { state, isNotInForce, isCredited } = judgement;
-  // At a rate at which it was in force before, little I/O is no excuse.
+  // Little I/O does not excuse a technique at a rate at which it was in force before.
   const isWeak = judgement.isWeak === true && rateOf(judgement) < inForceFrom * SAME_RATE;
   if (state === 'unknown') {
     const isLost = isNotInForce === true && !isWeak && (before === 'in_force' || before === 'lost');
@@ -88,7 +91,7 @@ function stateAfter(
   return state !== 'in_force' && (before === 'in_force' || before === 'lost') ? 'lost' : state;
 }
 
-/** Masks and settings are facts at once; what was counted over a time may include what was before. */
+/** Masks and settings are present facts. Counts over a period may include the time before the change. */
 function isReadAtOnce({ evidence }: Judgement): boolean {
   return evidence.every(({ seconds }) => seconds === undefined);
 }

@@ -14,7 +14,7 @@ export interface TechniqueDependencies {
   onChange(vm: Vm, verdict: TechniqueVerdict, from: TechniqueState): void;
 }
 
-/** Turns the judgements of each round into states that hold. */
+/** Turns the judgements of each round into lasting states. */
 export class TechniqueWatch {
   #tracked: ReadonlyMap<string, ReadonlyMap<Technique, Tracked>> = new Map();
   #round = new Map<string, ReadonlyMap<Technique, Tracked>>();

@@ -96,7 +96,7 @@ interface Against {
   readonly comparing: Comparing;
   /** Hosts that were in both groups. */
   readonly pairs: readonly FleetHost[];
-  /** What the time changed on the hosts that stayed, by the id of the metric. */
+  /** The change over time on the hosts that stayed in one group, by the id of the metric. */
   readonly trends: ReadonlyMap<string, Mean>;
   readonly notes: readonly string[];
 }
@@ -156,7 +156,7 @@ function noteOnMethod(
     : `${against}: the change of ${pairs} hosts that were in both groups, less that of ${controls} hosts that stayed in one, over the same times.`;
 }
 
-/** The load that the group would have, had it changed for certain. */
+/** The group's work, with only the significant differences from the base. */
 function loadIn({ gain = 0, interval = [0, 0], from, to }: Test): number | undefined {
   const [low, high] = interval;
   return Math.abs(gain) > LOAD && (low > 0 || high < 0) ? to : from;

@@ -4,7 +4,7 @@ import { TooMuchError } from '../../prometheus/errors.ts';
 export interface CountedHost {
   readonly cluster: string;
   readonly instance: string;
-  /** How many series of one name it has. */
+  /** Number of series of one name. */
   readonly series: number;
 }
 
@@ -57,7 +57,7 @@ function cut(hosts: readonly CountedHost[]): CountedHost[][] {
   return found;
 }
 
-/** Neighbours have the longest begin in common. */
+/** Neighbours share the longest prefix. */
 function inOrder(hosts: readonly CountedHost[]): CountedHost[] {
   return [...hosts].sort((a, b) => Buffer.compare(Buffer.from(a.instance), Buffer.from(b.instance)));
 }
@@ -80,7 +80,7 @@ function halves({ cluster, hosts }: Batch): Batch[] {
 }
 
 /**
- * Reads each batch, and one that is too much for the store in halves.
+ * Reads each batch. Splits a batch that is too large for the store into halves.
  *
  * @returns the batches that were read
  */
@@ -103,7 +103,7 @@ export async function readEach(
   return done;
 }
 
-/** RE2 of exactly these names. What all begin and end with is there once. */
+/** RE2 that matches exactly these names, with their common prefix and suffix written once. */
 export function regexOfNames(names: readonly string[]): string {
   const all = [...new Set(names)].map((name) => [...name]);
   const [first = [], ...others] = all;

@@ -4,7 +4,7 @@ import type { GaugeName } from '../../../promql/promql.ts';
 export const HOST: readonly string[] = ['cluster', 'job', 'instance'];
 export const VM: readonly string[] = [...HOST, 'vm'];
 
-/** Which series has the label that makes the groups. */
+/** The series with the label that makes the groups. */
 export interface Grouping {
   /** As in `--by label=NAME`. */
   readonly name: string;

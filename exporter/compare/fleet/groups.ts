@@ -20,7 +20,7 @@ export function hostGroups(
   );
 }
 
-/** A host has VMs of a group where it has a number of them. */
+/** A host has VMs of a group in each window with a value of them. */
 export function vmGroups(
   byGroup: ReadonlyMap<string, ReadonlyMap<TermName, Float64Array>>,
   windows: Windows,
@@ -37,7 +37,9 @@ export function vmGroups(
   );
 }
 
-/** The groups in order of their begin, then of their names; those of most hosts if there are many. */
+/**
+ * The groups in the order of their first window, then of their names. If there are many, those with the most hosts.
+ */
 export function chosenGroups(
   hosts: readonly FleetHost[],
   { name, metric }: Grouping,

@@ -8,8 +8,8 @@ import { type FleetComparison, type FleetHost, type HostTime, spanOfWindow } fro
 import { worked } from './work.ts';
 
 /**
- * The change of each host by itself, from the windows of its own times, less what the time changed on hosts that stayed.
- * Corrected for the number of hosts.
+ * The change of each host by itself, from the windows of its own times, less the change over time on the hosts that
+ * stayed in one group. Corrected for the number of hosts.
  */
 export function changesOfHosts(
   { metrics, windows }: FleetComparison,

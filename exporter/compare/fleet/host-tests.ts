@@ -6,7 +6,7 @@ import { difference, intervalOf, type Mean, meanOf } from './mean.ts';
 import type { FleetMetric } from './metrics.ts';
 import type { FleetHost, HostTime } from './model.ts';
 
-/** The samples are hosts, and with fewer nothing is known of the others. */
+/** Hosts are the samples. Fewer of them allow no conclusion. */
 export const MIN_HOSTS = 5;
 
 export interface How {
@@ -14,13 +14,13 @@ export interface How {
   readonly isComparable: boolean;
 }
 
-/** A test, and what the time changed on the hosts that stayed; undefined if that is no ratio or not known. */
+/** A test, and the change over time on the hosts that stayed; undefined if that is unknown or no ratio. */
 export interface PairedTest {
   readonly test: Test;
   readonly trend: Mean | undefined;
 }
 
-/** Each host against itself, and against what hosts that stayed did in the same times. */
+/** Each host against itself, less the change on the hosts that stayed in the same times. */
 export function pairedTest(
   metric: FleetMetric,
   times: readonly (readonly [HostTime, HostTime])[],
@@ -117,7 +117,7 @@ function unknownTest({ better }: FleetMetric, why: string, { isComparable }: How
   };
 }
 
-/** Logarithms, so that hosts of different size count alike; as they are if one is 0. */
+/** Logarithms, so that hosts of different size count alike. If a value is 0, the values themselves. */
 interface Scale {
   readonly isLog: boolean;
   readonly to: (value: number) => number;

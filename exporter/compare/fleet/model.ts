@@ -37,7 +37,7 @@ export interface FleetComparison {
   readonly groups: readonly string[];
   readonly hosts: readonly FleetHost[];
   readonly windows: Windows;
-  /** Seconds after a change that count for nothing. */
+  /** Warm-up: seconds after a change that are left out. */
   readonly warmUp: number;
   /** For the first group. */
   readonly notes: readonly string[];

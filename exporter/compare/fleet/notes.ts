@@ -6,7 +6,7 @@ import type { FleetMetric } from './metrics.ts';
 
 const MOST = 10;
 
-/** Which hosts are worse than in the base, by metric: one sentence for each that has some. */
+/** The hosts that are worse than in the base: one sentence for each metric with such hosts. */
 export function noteOnHosts(
   changes: ReadonlyMap<string, readonly HostChange[]>,
   metrics: readonly FleetMetric[],

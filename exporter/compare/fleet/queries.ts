@@ -49,7 +49,7 @@ const ofHosts = (name: string, ofVm: Term['ofVm'], unite: Term['unite'] = 'sum')
   unite,
 });
 
-/** Of what metrics are made: numbers of a host. */
+/** The terms of the metrics, as numbers of a host. */
 const TERMS = {
   vms: ofHosts('host:kvm_vms:count', (mean) => mean('kvm_vm_vcpus', VM), 'count'),
   ios: ofHosts('host:kvm_ios:rate', ios),
@@ -73,7 +73,7 @@ const TERMS = {
 
 export type TermName = keyof typeof TERMS;
 
-/** Which hosts, and over how many seconds a value is a mean. */
+/** The hosts, and the seconds over which a value is a mean. */
 export interface FleetWindow {
   /** Regular expression of the label `instance`; undefined for all. */
   readonly instances: string | undefined;
@@ -110,7 +110,7 @@ export function termQuery(name: TermName, grouping: Grouping, window: FleetWindo
   return (ofHost?.(mean) ?? united(ofVm(mean), HOST)).promql;
 }
 
-/** 1 for each VM with its group. A VM with two groups in the window changes: it belongs to neither. */
+/** 1 for each VM with its group. A VM with two groups in the window belongs to neither. */
 function groupOfVm({ metric, label }: Grouping, window: FleetWindow): Vector<string> {
   const range = recordedRange<string>(metric, `${window.seconds}s`, instancesOf(window));
   const found = max(lastOverTime(range), [...VM, label]);

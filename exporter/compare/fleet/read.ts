@@ -28,9 +28,9 @@ const MAX_WINDOWS = 720;
 /** Recorded rates are of two minutes. */
 const MIN_SECONDS = 300;
 const MAX_HOSTS = 20_000;
-/** Of one name: roles. */
+/** Series of one name: one for each role. */
 const SERIES_OF_HOST = 8;
-/** Of one name: disks. */
+/** Series of one name: one for each disk. */
 const SERIES_OF_VM = 2;
 /** Prometheus allows 11,000 points of a series. */
 const POINTS = 10_000;
@@ -47,13 +47,15 @@ export interface FleetQuestion {
   readonly notes: readonly string[];
 }
 
-/** How many windows the store reads at once, as learnt: each query costs it a search for all the series. */
+/**
+ * Number of windows in one query, adjusted to the limits of the store. Each query costs a search for all the series.
+ */
 interface AtOnce {
   points: number;
   most: number;
 }
 
-/** What was too much for one query is too much for the next, so both change. */
+/** The store refuses the next query of this size as well, so both numbers change for good. */
 interface Readable {
   batches: readonly Batch[];
   readonly atOnce: AtOnce;
@@ -62,7 +64,7 @@ interface Readable {
 type Server = Pick<PrometheusServer, 'range' | 'labelSets'>;
 type Labels = Series['labels'];
 
-/** Reads what the hosts of each group did. @throws ConfigError if the question cannot be answered */
+/** Reads the numbers of the hosts in each group. @throws ConfigError if the question cannot be answered */
 export async function readFleet(
   server: Server,
   name: string,

@@ -4,8 +4,8 @@ import { append } from '../../../kernel/maps.ts';
 const RATE_SECONDS = 120;
 
 /**
- * In which windows a host counts for which group: those with one value of the label, and not those that follow a change
- * within the warm-up.
+ * The windows of a host in each group: those with one value of the label, without those in the warm-up after a
+ * change.
  *
  * @param seen values of the label in each window
  */

@@ -12,7 +12,7 @@ export function workOf(iosPerSecond: number | undefined, inFlight: number | unde
   };
 }
 
-/** The same for a comparison of the work. Hosts are the samples: that they are others is no difference of it. */
+/** The same for a comparison of the work. Hosts are the samples, so different hosts are no difference of the work. */
 export function worked(
   iosPerSecond: number | undefined,
   inFlight: number | undefined,

@@ -6,10 +6,10 @@ import type { KeptSeries } from '../memory-archive.ts';
 import type { Span } from '../model.ts';
 import { RECORDED } from './format.ts';
 
-/** More samples than these do not fit into 300 MiB together with what is computed of them. */
+/** With more samples, they and the results need more than 300 MiB. */
 const MAX_SAMPLES = 4_000_000;
 const MAX_TEXT = 10_000;
-/** Read of all VMs: for names that are near, and for the load of the others. */
+/** Kept for all VMs: for similar names, and for the load of the other VMs. */
 const OF_ALL_VMS = new Set(['kvm_vm_vcpus', 'kvm_vm_info']);
 const SERIES = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?$/s;
 
@@ -19,7 +19,7 @@ interface Growing extends KeptSeries {
   readonly values: number[];
 }
 
-/** What is read of files: the samples that the comparison needs, and no more than fit into memory. */
+/** The samples from files that the comparison needs, as many as fit into memory. */
 export class Kept {
   readonly #series = new Map<string, Growing>();
   #samples = 0;

@@ -6,7 +6,7 @@ export interface Line {
   readonly text: string;
   /** From 1. */
   readonly number: number;
-  /** Whether the line has its end: the last one of a file may not. */
+  /** Whether the line ends with a newline. The last one of a file may not. */
   readonly isWhole: boolean;
   /** Share of the file up to its end. */
   readonly share: number;
@@ -14,7 +14,7 @@ export interface Line {
 
 const CHUNK = 256 * 1024;
 
-/** When a file was written last, in seconds of the epoch. @throws ConfigError */
+/** Time of the last write to a file, in seconds of the epoch. @throws ConfigError */
 export async function timeOfFile(path: string): Promise<number> {
   return withFile(path, async (handle) => (await handle.stat()).mtimeMs / 1000);
 }
@@ -40,7 +40,7 @@ export async function* linesOf(path: string, most: number): AsyncGenerator<Line>
         length = 0;
         yield { text, number: ++number, isWhole: true, share: Math.min(1, (done + from) / size) };
       }
-      // The chunk is used again.
+      // Copy, because the next read overwrites the chunk.
       pending.push(Buffer.from(bytes.subarray(from)));
       length += bytesRead - from;
       done += bytesRead;

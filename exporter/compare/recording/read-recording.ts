@@ -4,7 +4,7 @@ import { MAGIC, MAX_LINE, MAX_SERIES, olderFile } from './format.ts';
 import type { Kept } from './kept.ts';
 import { type Line, linesOf } from './lines.ts';
 
-/** What was wrong with a recording, in numbers of scrapes. */
+/** Faults of a recording, as numbers of scrapes. */
 export interface Damage {
   /** The daemon was killed, or the disk was full. */
   readonly incomplete: number;

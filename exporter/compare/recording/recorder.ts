@@ -15,7 +15,7 @@ export interface RecorderSettings {
 const SPARE = 1000;
 const FLAGS =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Names of VMs are not for everybody. */
+/** Names of VMs are confidential. */
 const MODE = 0o640;
 
 /** Appends scrapes to a recording. Half full, the file is moved to `.old`, where it replaces an older one. */
@@ -77,7 +77,7 @@ export class Recorder {
     for (const series of this.#numbers.keys()) if (!samples.has(series)) ended++;
     if (ended > samples.size + SPARE) this.#numbers = new Map();
     const head: Head = { recording: 1, host: this.host };
-    // The line before may be incomplete.
+    // Begin a new line, because the last one may be incomplete.
     const begin = this.#numbers.size === 0 ? `\n${JSON.stringify(head)}\n` : '';
     const fresh: string[] = [];
     for (const series of samples.keys()) {
@@ -95,7 +95,7 @@ export class Recorder {
     try {
       await handle.appendFile(bytes);
     } catch (error) {
-      // No half line, if the disk is full.
+      // Do not leave a partial line if the disk is full.
       await handle.truncate(size).catch(() => undefined);
       throw error;
     }

@@ -7,7 +7,7 @@ import { isRecording, readRecording } from './read-recording.ts';
 
 export interface Recordings {
   readonly archive: Archive;
-  /** What was wrong with the files, as sentences. */
+  /** Faults of the files, as sentences. */
   readonly notes: readonly string[];
 }
 

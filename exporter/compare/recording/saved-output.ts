@@ -4,7 +4,7 @@ import { parseLabels } from '../../metrics/labels.ts';
 import { RECORDED } from './format.ts';
 import { linesOf, timeOfFile } from './lines.ts';
 
-/** One saved response of /metrics, or what was before it. */
+/** One saved response of /metrics, or the zeros before a VM's start. */
 export interface Output {
   readonly name: string;
   /** Seconds of the epoch. */
@@ -42,7 +42,7 @@ export async function readOutput(path: string): Promise<Output> {
   return { name: basename(path), at, values };
 }
 
-/** When a VM started; undefined if the output lacks it. */
+/** Start time of a VM; undefined if the output lacks it. */
 export function startOf({ values }: Output, vm: string): number | undefined {
   const key = [...values.keys()].find((each) => each.startsWith(`${VM_START}{`) && vmOf(each) === vm);
   return key === undefined ? undefined : values.get(key);

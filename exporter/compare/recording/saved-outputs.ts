@@ -17,9 +17,9 @@ export interface Saved {
 }
 
 /**
- * Two to four saved outputs of /metrics. With four, the counters grew from the first to the second before the change, and from
- * the third to the fourth after it; with three, the second is an end and a begin. With two, the counters of the first begin
- * with the VM.
+ * Two to four saved outputs of /metrics. With four, the first two are from before the change and the last two from
+ * after it. With three, the second is the end of the first configuration and the begin of the other. With two, the
+ * counters of the first begin with the VM.
  *
  * @param vm pattern of the VMs
  * @throws ConfigError

@@ -59,7 +59,7 @@ export function barChart(
   }
 }
 
-/** A whisker that is much longer than its bar is cut off. */
+/** The chart cuts off a whisker that is much longer than its bar. */
 function largest(estimate: Estimate | undefined): number {
   if (estimate?.value === undefined) return 0;
   return Math.min(estimate.interval?.[1] ?? 0, 2 * estimate.value) || estimate.value;

@@ -10,7 +10,7 @@ import { percent } from './numbers.ts';
 /** A technique is lost in a configuration if it is lost for half of the time. */
 const MOST = 0.5;
 
-/** What changed where the I/O became worse. Names are those of the tenant: escape them. */
+/** The changes in configurations with worse I/O. Tenants choose the names: escape them. */
 export interface CauseText {
   readonly name: string;
   readonly base: string;
@@ -23,7 +23,7 @@ export function causeTexts({ configurations }: Assessment): CauseText[] {
     const { name, againstFirst } = configuration;
     const first = configurations.find((each) => each.name === againstFirst?.base);
     const loss = lossOf(configuration);
-    // Of hosts nothing is read that could be a cause.
+    // A comparison of hosts reads no causes.
     const isOfHosts = configuration.changesOfHosts !== undefined;
     if (first === undefined || loss === undefined || isOfHosts) return [];
     const [before, after] = [measuredIn(first), measuredIn(configuration)];

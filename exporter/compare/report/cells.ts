@@ -12,7 +12,7 @@ export interface GainCell {
   readonly verdict: Verdict;
   /** `better`, `no change`; with `*` if the work differed. */
   readonly word: string;
-  /** Why nothing can be said. */
+  /** The reason for "cannot say". */
   readonly why: string | undefined;
 }
 

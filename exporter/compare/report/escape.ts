@@ -21,12 +21,12 @@ export function markdownName(name: string): string {
   return `<code>${markdown(plain)}</code>`;
 }
 
-/** Any text, for Markdown: every character that may be markup becomes a number. */
+/** Any text, for Markdown: every character that may be markup becomes a numeric entity. */
 export function markdown(text: string): string {
   return printable(text).replace(/[^\p{L}\p{N} .,:;()%+/–−×…"'-]/gu, entity);
 }
 
-/** Of a mention or a number of an issue, a word joiner hides the beginning from GitHub. */
+/** A word joiner keeps GitHub from linking mentions and numbers of issues. */
 function entity(character: string): string {
   const number = `&#${character.codePointAt(0)};`;
   return character === '@' || character === '#' ? `${number}&#8288;` : number;

@@ -15,7 +15,7 @@ export function methodText({ confidence, configurations, method = [] }: Assessme
   ];
 }
 
-/** In what the work differed, with its numbers. Empty if it did not. */
+/** The differences of the work, with their numbers. Empty if there are none. */
 export function workTexts({ configurations }: Assessment): { name: string; base: string; text: string }[] {
   return configurations.flatMap(({ name, againstFirst, againstPrevious }) =>
     [...new Set([againstFirst, againstPrevious])].flatMap((comparing) =>
@@ -24,7 +24,9 @@ export function workTexts({ configurations }: Assessment): { name: string; base:
   );
 }
 
-/** Why some metrics are unknown that are known of another configuration, each reason once with the titles of its metrics. */
+/**
+ * Reasons why metrics are unknown that another configuration has: each reason once, with the titles of its metrics.
+ */
 export function reasonsOf(
   { estimates }: AssessedConfiguration,
   assessment: Assessment,

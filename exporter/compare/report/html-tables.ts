@@ -34,7 +34,7 @@ function gain(cell: GainCell | undefined): string {
   return `<span class="gain ${verdict}"${title}>${html(amount)}${interval} ${html(word)}</span>`;
 }
 
-/** How the VMs worked in each configuration, and where. */
+/** The work of the VMs in each configuration, and their hosts. */
 export function workTable({ configurations }: Assessment): string {
   const columns = workColumns(configurations);
   const rows = configurations.map((configuration) => [
@@ -45,7 +45,7 @@ export function workTable({ configurations }: Assessment): string {
   return table(['', 'Time (UTC)', ...columns.map(({ title }) => html(title))], rows);
 }
 
-/** Which techniques were in force, with the share of the time. Empty if nothing is known of any. */
+/** The techniques in force, with the share of the time. Empty if all are unknown. */
 export function techniqueTable({ configurations }: Assessment): string {
   const known = TECHNIQUES.filter((name) => configurations.some(({ techniques }) => techniques.has(name)));
   if (known.length === 0) return '';

@@ -2,7 +2,7 @@ import type { Assessment } from '../statistics/assessment.ts';
 
 export type Metric = Assessment['metrics'][number];
 
-/** Metrics that describe a configuration best, in this order: each stands for others beside it. */
+/** The metrics that describe a configuration best, in this order. */
 const MAIN = ['iops', 'latency_mean', 'exits_per_io', 'cpu_per_1000_ios', 'cpu', 'latency_p99'];
 const MOST = 4;
 
@@ -13,7 +13,7 @@ export function measuredMetrics({ metrics, configurations }: Assessment): Metric
   );
 }
 
-/** At most four of which the report speaks first: those for one I/O if the work differed. */
+/** The at most four metrics that the report names first: those for one I/O if the work differed. */
 export function mainMetrics(assessment: Assessment): Metric[] {
   const isSameWork = assessment.configurations.every(
     ({ againstFirst }) => (againstFirst?.differences.length ?? 0) === 0,

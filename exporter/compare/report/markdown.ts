@@ -6,7 +6,7 @@ import { methodText, reasonsOf, techniqueTexts, workTexts } from './explanations
 import { type Metric, mainMetrics, otherMetrics } from './main-metrics.ts';
 import { INCOMPARABLE, verdicts } from './words.ts';
 
-/** More do not fit the width of a pull request. */
+/** A pull request has no room for more. */
 const COLUMNS = 4;
 
 /** The report for a pull request: the verdict and the main metrics, all others folded. */

@@ -27,7 +27,7 @@ export function gainText(gain: number): string {
 
 /**
  * `12.3%`, `40.0%`, `0%`, `112%`: one decimal place below 100%.
- * @param isLoss of a decrease by nearly all, what remains has two digits: `99.966%`
+ * @param isLoss whether it is a decrease. Close to 100%, the rest has two digits: `99.966%`
  */
 export function percent(share: number, isLoss = false): string {
   // Rounded first, so that a loss of 99% has as many digits from above as from below.

@@ -3,7 +3,7 @@ const CHARACTER = 6.5;
 const SPACE = 6;
 
 /**
- * Each how many marks there is room for a text.
+ * The n for which there is room for a text at every n-th mark.
  *
  * @param texts of all marks
  * @param distance between two marks, in px

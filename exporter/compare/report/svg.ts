@@ -12,7 +12,7 @@ export function text(x: number, y: number, content: string, attributes: Attribut
   return element('text', { x, y, ...attributes }, html(content));
 }
 
-/** A picture as wide as its place. @param label what it shows, for screen readers */
+/** A picture as wide as its place. @param label description for screen readers */
 export function picture(width: number, height: number, label: string, content: string): string {
   const attributes = { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label };
   return element('svg', attributes, content);

@@ -2,7 +2,7 @@ import type { Assessment, Change, Comparing, Interval } from '../statistics/asse
 import { type Metric, mainMetrics, measuredMetrics } from './main-metrics.ts';
 import { gainText, percent, valueText } from './numbers.ts';
 
-/** The sign of a metric that the difference of the work makes incomparable. */
+/** Marks a metric that is incomparable because the work differs. */
 export const INCOMPARABLE = '*';
 
 /** `12.3% (10.1% to 14.6%)`, of a change that is better or worse; `+12.3% (...)` of one that is neither. */
@@ -25,7 +25,7 @@ function amounts([low, high]: Interval, isLess: boolean): string {
   return `${percent(least, isLess)} to ${percent(most, isLess)}`;
 }
 
-/** What is to be said of a configuration against the first. Names are those of the tenant: escape them. */
+/** The verdict on a configuration against the first. Tenants choose the names: escape them. */
 export interface VerdictText {
   readonly name: string;
   readonly base: string;
@@ -44,7 +44,7 @@ export function verdicts(assessment: Assessment): VerdictText[] {
   );
 }
 
-/** What the changes of a verdict begin with, in this order. */
+/** The first words of a verdict's changes, in this order. */
 const BEGINNINGS: readonly (readonly [Change['verdict'], string])[] = [
   ['better', 'better:'],
   ['worse', 'worse:'],

@@ -29,7 +29,7 @@ const COLUMNS: readonly Column[] = [
   },
 ];
 
-/** What is known of the work in some configuration, and where they differ the VMs and hosts. */
+/** Columns for known facts of the work, and for VMs and hosts if these differ. */
 export function workColumns(configurations: readonly AssessedConfiguration[]): Column[] {
   return COLUMNS.filter(({ title, textOf }) => {
     const texts = new Set(configurations.map(textOf));

@@ -6,7 +6,7 @@ import { renderHtml } from '../report/html.ts';
 import { compareFrom, type Source } from '../source.ts';
 import { assess } from '../statistics/assess.ts';
 
-/** What a scheduled report is about, as the flags of `compare` say it. */
+/** The subject of a scheduled report, as flags of `compare`. */
 export interface ReportRequest {
   readonly source: Source;
   readonly vm: string;
@@ -19,13 +19,13 @@ export interface ReportRequest {
 
 export type ReportResult =
   | { readonly html: string }
-  /** Why there is no report, although nothing failed. */
+  /** The reason why there is no report, although nothing failed. */
   | { readonly nothing: string }
   | { readonly problem: string };
 
 const CONFIDENCE = 0.95;
 
-/** Makes the report. What a user can fix comes back as a problem. */
+/** Makes the report. Errors that a user can fix are returned as a problem. */
 export async function makeReport({ source, now, vm, host, by, last }: ReportRequest): Promise<ReportResult> {
   try {
     const question = questionOf({ vm, by, last, ...(host !== undefined && { host }) }, now);

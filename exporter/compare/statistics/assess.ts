@@ -9,7 +9,7 @@ export interface AssessOptions {
   readonly confidence: number;
 }
 
-/** What was estimated of one configuration. */
+/** The estimates of one configuration. */
 interface Measured {
   readonly configuration: Configuration;
   readonly estimates: ReadonlyMap<string, Estimated>;

@@ -10,7 +10,7 @@ export interface Estimate {
   readonly interval: Interval | undefined;
   /** Observations that count, after the warm-up. */
   readonly samples: number;
-  /** How many independent samples would give a value as exact. */
+  /** Number of independent samples that would give the same accuracy. */
   readonly effectiveSamples: number;
   /** Why there is no value or no interval: `only 12 samples, and 20 are needed`. */
   readonly why: string | undefined;

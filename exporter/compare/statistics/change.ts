@@ -17,7 +17,7 @@ export interface Pair {
 const ROUNDING = 1e-18;
 const NO_TREND: Trend = { mean: 0, variance: 0, df: 1 };
 
-/** Judges all metrics of two configurations together, so that their number is corrected for. */
+/** Judges all metrics of two configurations together, to correct for their number. */
 export function changesOf(pairs: readonly Pair[], confidence: number): Map<string, Change> {
   const changes = judged(
     pairs.map((pair) => tested(pair, confidence)),
@@ -49,7 +49,7 @@ function direction(better: Test['better'], from = Number.NaN, to = Number.NaN): 
 
 type Tested = Pick<Change, 'gain' | 'interval' | 'p' | 'why'>;
 
-/** What would have changed anyway: the mean of the logarithm of a ratio. */
+/** The expected change without an effect: the mean of the logarithm of a ratio. */
 export interface Trend extends Pick<MeanError, 'variance' | 'df'> {
   readonly mean: number;
 }
@@ -101,7 +101,7 @@ function ofLogarithms(
   };
 }
 
-/** 0 has no logarithm and no spread: whether the other value is distinct from it. */
+/** A value of 0 has no logarithm and no spread. The test is whether the other value differs from 0. */
 function againstZero(
   fromError: MeanError,
   toError: MeanError,

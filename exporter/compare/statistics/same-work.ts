@@ -2,7 +2,7 @@ import type { Configuration, Work } from '../model.ts';
 import { someNames } from '../names.ts';
 import type { Difference } from './assessment.ts';
 
-/** A share of reads that differs by more makes other I/Os of it. */
+/** With a larger difference in the share of reads, the I/Os are of another kind. */
 const READ_SHARE = 0.05;
 /** Relative differences. */
 const REQUEST_SIZE = 0.1;
@@ -13,7 +13,7 @@ const OTHER_VMS_CPUS = 0.5;
 
 type Worked = Pick<Configuration, 'work' | 'hosts' | 'vms'>;
 
-/** In what the work of a configuration differs from that of its base, so much that metrics are incomparable. */
+/** Differences of the work from that of the base that make metrics incomparable. */
 export function differencesOf(base: Worked, { work, hosts, vms }: Worked): Difference[] {
   return [
     ...sets('on the hosts', base.hosts, hosts, true),

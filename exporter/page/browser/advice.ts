@@ -3,7 +3,7 @@ import { command } from './command.ts';
 import { el, Part } from './dom.ts';
 import { words } from './format.ts';
 
-/** Drift in a VM, what the next stage requires, and the commands to get there. */
+/** Drift in a VM, the requirements of the next stage, and the commands for both. */
 export class AdviceView {
   readonly element = el('div', { class: 'advice' });
   readonly #part = new Part(this.element);

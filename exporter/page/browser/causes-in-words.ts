@@ -29,7 +29,7 @@ export interface CauseInWords {
   readonly text: string;
 }
 
-/** What happened to a VM's I/O: the first line of the answer. */
+/** The first line of the answer: the change of a VM's I/O. */
 export function worseningInWords({ isKnown, worsening }: LiveCauses, clock: (ms: number) => string): string {
   if (worsening === undefined)
     return isKnown
@@ -51,7 +51,7 @@ export function causesInWords({ causes }: LiveCauses): CauseInWords[] {
   }));
 }
 
-/** The last line: what nothing is known of; undefined if there is nothing to add. */
+/** The last line: the unknown measures; undefined if all are known. */
 export function restInWords({ worsening, causes, unknown }: LiveCauses): string | undefined {
   if (worsening === undefined) return undefined;
   const nothing =

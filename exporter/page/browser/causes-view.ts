@@ -3,7 +3,7 @@ import { causesInWords, restInWords, worseningInWords } from './causes-in-words.
 import { el, Part } from './dom.ts';
 import { clock } from './format.ts';
 
-/** What changed in the same minutes as the VM's I/O became worse. */
+/** The changes in the minutes in which the VM's I/O became worse. */
 export class CausesView {
   readonly element = el('section', { class: 'causes', 'aria-labelledby': 'causes-title' });
   readonly #part = new Part(el('div'));

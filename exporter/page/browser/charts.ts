@@ -5,7 +5,7 @@ import uPlot from './vendor/uplot.js';
 
 export interface ChartOptions {
   readonly title: string;
-  /** Meaning of the numbers. */
+  /** Explanation of the numbers. */
   readonly help: string;
   format(value: number | undefined): string;
   /** Format of axis values that are `step` apart. Defaults to format(). */

@@ -12,7 +12,7 @@ export interface Row {
   readonly conditions: readonly Condition[];
   /** Means of the last minutes, as the daemon recorded them. */
   readonly hour: Hour | undefined;
-  /** When the VM was collected, in seconds of the epoch. */
+  /** Time of the VM's collection, in seconds of the epoch. */
   readonly at: number;
 }
 

@@ -20,7 +20,7 @@ const STEPS = ['kick', 'inject', 'eoi'];
 
 export interface Condition {
   readonly kind: 'stalled' | 'exit storm' | 'throttled' | 'starved' | 'technique lost' | 'drift';
-  /** What was measured. */
+  /** The measurement. */
   readonly evidence: string;
   /** For the table of VMs, whose verdict line has the numbers of a loss. */
   readonly brief?: string;
@@ -36,10 +36,7 @@ export const KINDS: readonly Condition['kind'][] = [
   'drift',
 ];
 
-/**
- * What is wrong with a VM, worst first. Each condition is a measurement over the last seconds, not an alert, which
- * also waits.
- */
+/** The conditions of a VM, worst first. Each is a measurement over the last seconds. An alert also waits. */
 export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
   const found = [
     ...rates.stalled.map(stall),
@@ -52,7 +49,10 @@ export function conditionsOf(vm: LiveVm, rates: VmRates): Condition[] {
   return found.filter((condition) => condition !== undefined);
 }
 
-/** Those that the daemon's own history notices: the drift has its own watch, and waits are not read between scrapes. */
+/**
+ * The conditions that the daemon's history can detect. Drift has its own watch, and waits are not read between
+ * scrapes.
+ */
 export function noticedIn(vm: LiveCounters, rates: VmRates): Condition[] {
   return [...rates.stalled.map(stall), storm(vm, rates)].filter((condition) => condition !== undefined);
 }
@@ -72,7 +72,7 @@ function stall({ device, inFlight }: LiveDevice): Condition {
   };
 }
 
-/** Whether the host may not see this of all of the VM's I/O. @param what as of kvm_vm_visibility */
+/** Whether the host may miss this part of the VM's I/O. @param what as in kvm_vm_visibility */
 export function isHidden({ hidden }: Pick<LiveCounters, 'hidden'>, what: string): boolean {
   return hidden.some(({ whats }) => whats.includes(what));
 }

@@ -2,11 +2,11 @@ import type { LiveEvent } from '../live.ts';
 import { el, linkTo, Part } from './dom.ts';
 import { clock } from './format.ts';
 
-/** Events that are shown without a click. */
+/** Number of events that are shown without a click. */
 const FIRST = 6;
 const BAD = /_began$/;
 
-/** The time line: what happened, newest first. */
+/** The time line: events, newest first. */
 export class EventsView {
   readonly element = el('section', { class: 'events', 'aria-labelledby': 'events-title' });
   readonly #part = new Part(el('div'));

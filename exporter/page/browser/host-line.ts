@@ -3,7 +3,7 @@ import { el, setText } from './dom.ts';
 import { fixed, plural } from './format.ts';
 import type { Rate } from './rates.ts';
 
-/** The host in one line: name, kernel, CPUs, load, APICv. What is not known is left out. */
+/** The host in one line: name, kernel, CPUs, load, APICv. Unknown facts are left out. */
 export class HostLine {
   readonly element = el('p', { class: 'host', 'aria-label': 'Host' });
   readonly #name = el('b');

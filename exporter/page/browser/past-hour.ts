@@ -11,7 +11,7 @@ export interface HourListeners {
   causes(causes: LiveCauses): void;
 }
 
-/** Fetches the last hour that the daemon has recorded, and what it says of the VM whose page is open. */
+/** Fetches the last hour that the daemon has recorded, and the causes for the VM whose page is open. */
 export class PastHour {
   #vm: string | undefined;
   #timers: readonly number[] = [];

@@ -52,7 +52,7 @@ export function ratesOf(
   );
 }
 
-/** @param before undefined if the VM was not there; a different VM under the same name is ignored as well */
+/** @param before undefined if the VM was missing; a different VM under the same name is ignored as well */
 export function vmRates(before: LiveCounters | undefined, now: LiveCounters, seconds: number): VmRates {
   const past = before?.pid === now.pid ? before : undefined;
   const cores = ratesOf(past?.run, now.run, seconds);

@@ -155,7 +155,7 @@ export class Store {
     this.#causes.set(causes.vm, causes);
   }
 
-  /** What changed as its I/O became worse; undefined before the daemon was asked. */
+  /** Causes of slower I/O; undefined before the first query. */
   causes(vm: string): LiveCauses | undefined {
     return this.#causes.get(vm);
   }
@@ -164,7 +164,7 @@ export class Store {
     this.#hours.set(history.vm, history);
   }
 
-  /** What this page has seen itself, and before that what the daemon has recorded. */
+  /** The page's own data, preceded by the daemon's record. */
   drawn(vm: string, names: readonly string[]): Drawn {
     const own = this.#history.read(vm, names);
     const { times, series } = this.#hours.get(vm) ?? NO_HOUR;

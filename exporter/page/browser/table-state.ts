@@ -1,7 +1,7 @@
 import { COLUMNS, type Column } from './columns.ts';
 import type { Order } from './sorting.ts';
 
-/** What the user sees of the table; the URL has it, so that it can be shared. */
+/** Order and filter of the table. The URL has them, so that a view can be shared. */
 export interface TableState {
   readonly order: Order;
   readonly filter: string;

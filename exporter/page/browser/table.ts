@@ -89,12 +89,12 @@ export class VmTable {
     );
   }
 
-  /** The hash of the URL for what is shown. */
+  /** The hash of the URL for the present view. */
   get hash(): string {
     return hashOf({ order: this.#order, filter: this.#filter });
   }
 
-  /** Takes over what a URL says, if it differs. */
+  /** Applies the order and filter of a URL, if they differ. */
   take(state: TableState): void {
     if (hashOf(state) !== this.hash) this.#show(state);
   }

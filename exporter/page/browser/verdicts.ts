@@ -16,7 +16,7 @@ export function stageInWords({ stage, techniques }: LiveVm): string | undefined 
   return techniques.some(({ state }) => state === 'unknown') ? 'unknown' : 'none';
 }
 
-/** The numbers that decide. Of kicks and interrupts it is the larger one. */
+/** The decisive numbers. Of kicks and interrupts the larger one decides. */
 const NUMBERS: readonly (readonly [name: string, unit: string, isShare: boolean])[] = [
   ['pinned_threads', 'of the threads pinned', true],
   ['kicks_per_io', 'kicks/I/O', false],
@@ -32,14 +32,17 @@ const AGES = [
   ['s', 1],
 ] as const;
 
-/** A judgement in this time is a fresh one. */
+/** A judgement of this age counts as current. */
 const FRESH = 600;
 
 export function nameOf(technique: string): string {
   return NAMES[technique] ?? words(technique);
 }
 
-/** `3 kicks/I/O, was 0.11`; empty if nothing is measured, or if it is what it was: the technique comes back, or another thing is lost. */
+/**
+ * `3 kicks/I/O, was 0.11`; empty without a measurement, or if the value is as before: the technique is returning, or
+ * another part of it is lost.
+ */
 function numbersOf(evidence: Counts, was: Counts): string {
   const found = NUMBERS.flatMap(([name, unit, isShare]) => {
     const value = evidence[name];
@@ -61,7 +64,7 @@ export function lossInWords({ technique, since, evidence, was }: LiveTechnique):
   return `${nameOf(technique)} LOST ${clock}${numbers === '' ? '' : `: ${numbers}`}`;
 }
 
-/** Minutes before a loss that the minutes after it are compared with. */
+/** Minutes before a loss, as the base of the comparison. */
 const BASE_MINUTES = 10;
 
 /** `I/O -32%` since a technique was lost; empty if one of the two sides is unknown. */
@@ -81,7 +84,8 @@ function mean(values: readonly (number | null)[]): number | undefined {
 }
 
 /**
- * `pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11 · I/O -32%`. What is off is left out.
+ * `pinning in force 6 d · polling LOST 13:52: 3 kicks/I/O, was 0.11 · I/O -32%`. Techniques that are off are left
+ * out.
  *
  * @param now seconds of the epoch
  * @param hour the I/Os of the last hour, by minute
@@ -99,7 +103,7 @@ export function verdictLine(techniques: readonly LiveTechnique[], now: number, h
   return [...parts, change].filter(Boolean).join(' · ') || 'no technique in force';
 }
 
-/** ` (not judged for 3 h)`, as its I/O is idle or its monitor silent; empty if that is no news. */
+/** ` (not judged for 3 h)`, because its I/O is idle or its monitor silent; empty for a current judgement. */
 function unjudgedInWords({ unjudged }: LiveTechnique): string {
   if (unjudged === undefined || (unjudged.seconds ?? FRESH) < FRESH) return '';
   const span = unjudged.seconds === undefined ? 'since the exporter started' : `for ${age(unjudged.seconds)}`;

@@ -9,19 +9,22 @@ import type { LiveHistory, LiveOverview } from '../live.ts';
 import { exitShare, lastMinutes, latencies, minutesOf, rounded } from './points.ts';
 
 const HOUR_MS = 3_600_000;
-/** Rounds that follow each other faster are skipped. */
+/** Minimum time between two recorded rounds. */
 const STEP_MS = 8000;
 /** An hour of rounds that are ten seconds apart, and room for gaps. */
 const TICKS = 368;
-/** Exit reasons of a round, and of an hour: the first of them that were frequent. */
+/** Number of exit reasons: of a round, and of an hour, where the first frequent ones get a series. */
 const [TOP_REASONS, MAX_REASONS] = [8, 12];
-/** Series of a usual VM: eight, the CPU time of its roles, up to 14 of what may slow it, and its exit reasons. */
+/**
+ * Series of a usual VM: eight rates, the CPU time of its roles, up to 14 possible causes of slow I/O, and its exit
+ * reasons.
+ */
 const ROOM = 34;
 /** Each costs up to {@link TICKS} times {@link ROOM} values of 4 bytes: 49 KiB. More VMs have no history. */
 export const MAX_VMS = 500;
 /** A condition that was not found in this many rounds has ended. */
 const ROUNDS = 3;
-/** Exits are timed in windows: this time has at least one of them. */
+/** Exits are timed in windows. This period has at least one. */
 const TIMED_MS = 30_000;
 /** The series of the overview. */
 const IN_OVERVIEW = ['iops', 'exits', 'p99'] as const;
@@ -34,9 +37,9 @@ type Noticed = keyof typeof EVENTS;
 
 interface Known {
   readonly pid: string;
-  /** The last half minute, oldest first. */
+  /** Rounds of the last half minute, oldest first. */
   readonly counters: VmCounters[];
-  /** Of the last round. */
+  /** Evidence of the last round. */
   evidence: Evidence | undefined;
   /** Rounds since each condition was found last. */
   readonly conditions: Map<Noticed, number>;
@@ -48,7 +51,7 @@ export interface HistoryDependencies {
   everyMs(): number;
 }
 
-/** The last hour of each VM, from counters that the daemon reads between scrapes anyway, and what happened to the VMs. */
+/** The last hour of each VM, from counters that the daemon reads between scrapes, and the events of the VMs. */
 export class HostHistory {
   readonly #history = new History(HOUR_MS, TICKS, ROOM);
   readonly #known = new Map<string, Known>();
@@ -59,7 +62,7 @@ export class HostHistory {
 
   /**
    * @param at milliseconds of the epoch
-   * @param evidence of what may slow the VMs, by name
+   * @param evidence of possible causes of slow I/O, by name
    */
   take(at: number, vms: readonly VmCounters[], evidence: ReadonlyMap<string, Evidence> = new Map()): void {
     if (at - this.#history.last < STEP_MS) return;
@@ -155,7 +158,7 @@ export class HostHistory {
   #begin({ vm, pid }: VmCounters): Known {
     const known: Known = { pid, counters: [], evidence: undefined, conditions: new Map() };
     this.#known.set(vm, known);
-    // The VMs of the first round were there before.
+    // The VMs of the first round may have started long before.
     if (this.#rounds > 0)
       this.dependencies.onEvent({ kind: 'vm_started', vm, what: '', evidence: `pid ${pid}` });
     return known;

@@ -33,7 +33,10 @@ export function latencies(
   return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
 }
 
-/** Share of the vCPUs' time in exits other than halts. Exits are timed a part of the time, so it is their mean that counts. */
+/**
+ * Share of the vCPUs' time in exits other than halts. Exits are timed only part of the time, so the share uses their
+ * mean.
+ */
 export function exitShare(
   before: VmCounters | undefined,
   now: VmCounters,
@@ -44,7 +47,7 @@ export function exitShare(
   return (others * (meanDuration(before, now) ?? EXIT_SECONDS)) / now.vcpus;
 }
 
-/** As if the durations of a bucket were spread evenly. */
+/** The mean, as if the durations of a bucket were spread evenly. */
 function meanDuration(before: VmCounters | undefined, now: VmCounters): number | undefined {
   const past = before?.durations;
   if (past === undefined || now.durations === undefined) return undefined;
@@ -62,7 +65,7 @@ export function rounded(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** When the last sixty minutes began, in seconds of the epoch. */
+/** Start of the last sixty minutes, in seconds of the epoch. */
 function startOf(endMs: number): number {
   return Math.floor(endMs / 1000) - MINUTES * MINUTE;
 }

@@ -10,7 +10,7 @@ import type { RowReader } from './row-reader.ts';
 import { statisticsOf, vcpuThreads } from './statistics.ts';
 
 const NO_ROWS: KvmRows = { vms: [], vcpus: [] };
-/** The query of a scrape uses the rows that the search for VMs has read, if they are not older. */
+/** A scrape reuses the rows of the search for VMs up to this age. */
 const SHARED_MS = 100;
 
 /** KVM's statistics from the kernel's own structures, read by a BPF iterator. */
@@ -60,7 +60,7 @@ export class KernelStatistics {
   /**
    * Reads the statistics of these VMs.
    *
-   * @param maxAgeMs rows that the search for VMs has read are used if they are not older
+   * @param maxAgeMs the query reuses rows of the search for VMs up to this age
    */
   query(vms: readonly Vm[], maxAgeMs = SHARED_MS): KernelResult {
     this.#last = new Map();
@@ -98,7 +98,7 @@ export class KernelStatistics {
     return this.#vcpus.get(pid);
   }
 
-  /** What the last query gave for the VM; undefined if nothing. */
+  /** The result of the last query for the VM; undefined if there is none. */
   lastOf(key: string): KernelFacts | undefined {
     return this.#last.get(key);
   }

@@ -48,8 +48,8 @@ export class BpfObject {
   }
 
   /**
-   * Loads the object, or a better one. Call at every pass of the inventory: KVM may be loaded after this program, and a reason
-   * against an object may end.
+   * Loads the object, or a better one. Call at every pass of the inventory: KVM may be loaded after this program, and
+   * a reason against an object may disappear.
    */
   prepare(): void {
     const { mode } = this.settings;
@@ -70,7 +70,7 @@ export class BpfObject {
     return this.#reader;
   }
 
-  /** Why it, or a better object of it, is not used here. */
+  /** The reason why BPF, or the best object, is not used here. */
   get missing(): readonly SourceError[] {
     const problem = this.#missing ?? this.#reader?.lacks;
     return problem === undefined ? [] : [problem];
@@ -120,7 +120,7 @@ export class BpfObject {
       this.#reader = reader;
       this.#missing = undefined;
     } catch (error) {
-      // A copy of a host need not have rows.
+      // A copy of a host may lack rows.
       const isWanted = folder === undefined || !isGone(error);
       if (isWanted && this.#reader === undefined) this.#missing = sourceError(error, this.title);
     }

@@ -7,7 +7,7 @@ import type { Host } from '../../../probes/host.ts';
 export interface RowReader {
   /** The object that is loaded; undefined for a file. */
   readonly object?: string;
-  /** Why no better object is loaded. */
+  /** The reason why no better object is loaded. */
   readonly lacks?: SourceError | undefined;
   /** @param pids processes whose rows are needed; there may be others */
   read(pids: ReadonlySet<number>): Buffer;
@@ -19,7 +19,7 @@ export function rowsFolder({ isLive, roots }: Host): string | undefined {
   return roots.bpf ?? (isLive ? undefined : join(dirname(roots.procfs), 'bpf'));
 }
 
-/** Reads a file with what an iterator would write. @throws SourceError if there is none */
+/** Reads a file with the output of an iterator. @throws SourceError if there is none */
 export function fileReader(host: Host, path: string): RowReader {
   host.stat(path);
   return {

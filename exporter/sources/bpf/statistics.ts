@@ -12,7 +12,7 @@ import type { VcpuTable } from '../../model/vcpu-table.ts';
 import type { Vm } from '../../model/vm.ts';
 import type { VmStatistics } from '../../model/vm-statistics.ts';
 
-/** The names say them. */
+/** BPF reports no types: the name of a statistic decides its type. */
 const NO_TYPES: VmStatistics['types'] = new Map();
 
 type VmOfRows = Pick<Vm, 'key' | 'pid'>;
@@ -38,7 +38,7 @@ export function statisticsOf<V extends VmOfRows>(
     const vcpus = vcpuRows.get(vm.pid) ?? [];
     const byIndex = groupBy(vcpus, ({ tid, id }) => indexOf(vm, tid) ?? id);
     const groups = [...byIndex].sort(([a], [b]) => a - b);
-    // Between scrapes nobody needs them.
+    // Decode only at a scrape.
     const ofVm = once(() => sum(own.map(({ statistics }) => statistics)));
     const ofVcpus = once(() => tableOf(groups));
     const ofHalts = once(() => histograms(vcpus));
@@ -79,7 +79,7 @@ export function vcpuThreads({ vcpus }: KvmRows): Map<number, Map<number, number>
   return threads;
 }
 
-/** Of several VMs of a process: each reason of one, and active only where it is in all. */
+/** For several VMs of a process: the reasons of all, and active only if it is active in all. */
 function apicvOf(
   vms: readonly VmRow[],
   vcpus: readonly (readonly [index: number, rows: readonly VcpuRow[]])[],
@@ -107,7 +107,10 @@ function longestWindow(index: number, rows: readonly VcpuRow[]): [number, number
   return windows.length === 0 ? [] : [[index, Math.max(...windows)]];
 }
 
-/** Nearly always there is one part. A peak is not summed, but a process with two VMs is rare and its peaks mean nothing. */
+/**
+ * Nearly always there is one part. Peaks should not be summed, but a process with two VMs is rare and its peaks mean
+ * nothing.
+ */
 function sum(parts: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
   const [first = new Map<string, number>(), ...more] = parts;
   if (more.length === 0) return first;

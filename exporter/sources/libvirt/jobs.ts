@@ -21,7 +21,7 @@ const DIRECTIONS: ReadonlyMap<string, Migration['direction']> = new Map([
   ['snapshot', 'outgoing'],
   ['dump', 'outgoing'],
 ]);
-/** Calls at a time. A host sends a few VMs at once; of more only the status is known. */
+/** Calls at a time. A host sends a few VMs at once; for further VMs only the status is known. */
 const MAX_CALLS = 8;
 
 const UNKNOWN = { memory: undefined, expectedDowntime: undefined, duration: undefined, downtime: undefined };
@@ -71,7 +71,7 @@ export class Jobs {
     problems: SourceError[],
   ): Promise<Migration | undefined> {
     const direction = DIRECTIONS.get(job);
-    // The destination has no numbers.
+    // libvirt has no numbers at the destination.
     if (direction === 'incoming') return { ...UNKNOWN, direction, status: 'active' };
     if (direction === undefined && !isRunning(before)) return before;
     const unanswered =
@@ -90,7 +90,7 @@ export class Jobs {
       return isRunning(before) ? ended(await this.domjobinfo(uuid, true, timeoutMs), before) : before;
     } catch (error) {
       const problem = sourceError(error, uuid);
-      // The domain ended, or QEMU has not begun: libvirt itself answered.
+      // The domain ended, or QEMU has not started the job. libvirt itself works.
       if (problem.kind !== 'failed') problems.push(problem);
       return direction === undefined ? undefined : unanswered;
     }
@@ -101,7 +101,7 @@ function isRunning(migration: Migration | undefined): migration is Migration {
   return migration !== undefined && !hasEnded(migration.status);
 }
 
-/** libvirt keeps the statistics of a completed job only. How another one ended is unknown. */
+/** libvirt keeps the statistics of a completed job only. The result of any other job is unknown. */
 function ended(job: VirshJob | undefined, { direction }: Migration): Migration | undefined {
   if (job === undefined || !hasEnded(job.status)) return undefined;
   if (job.operation !== undefined && job.operation !== 'other' && job.operation !== direction)

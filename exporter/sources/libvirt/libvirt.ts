@@ -44,7 +44,7 @@ export class Libvirt {
   #failure: SourceError | undefined;
   #asking: Promise<Answer> | undefined;
   readonly #jobs: Jobs;
-  /** VMs that have had KVM's statistics. If these are missing now, the domain is busy. */
+  /** VMs that had KVM's statistics before. If the statistics are missing now, the domain is busy. */
   #withStatistics: ReadonlySet<string> = new Set();
 
   constructor(
@@ -119,9 +119,8 @@ export class Libvirt {
 }
 
 /**
- * Whether the statistics are complete. For a busy domain libvirt reports nothing that it must query from
- * QEMU: no statistics of disks, IOThreads or KVM. libvirt before 8.9 and QEMU before 7.1 never report KVM's
- * statistics.
+ * Whether the statistics are complete. For a busy domain libvirt reports no data that it must query from QEMU: no
+ * statistics of disks, IOThreads or KVM. libvirt before 8.9 and QEMU before 7.1 never report KVM's statistics.
  */
 function hasAnswered(
   { vcpus, disks, iothreads, hasDisks, state }: VirshDomain,

@@ -8,12 +8,12 @@ import { Yielder } from '../../schedule/yielder.ts';
 /** 500 domains with 16 vCPUs each print 42 MB. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 const MAX_SHORT = 4096;
-/** Takes a quarter of a millisecond to parse. */
+/** Parsing a piece of this size takes a quarter of a millisecond. */
 const SLICE = 16_384;
-/** Shorter than elsewhere: a garbage collection of 3 ms may come on top. */
+/** Shorter than elsewhere, because a garbage collection may add 3 ms. */
 export const STRETCH_MS = 1;
 
-/** Reads the output to its end; the result is asked for if virsh succeeded. */
+/** Reads the output to its end. The caller requests the result only if virsh succeeded. */
 type Parsed<T> = (stdout: Readable | null, uri: string) => Promise<() => T>;
 
 const ARGUMENTS = ['domstats', '--raw', '--state', '--vcpu', '--block', '--list-active'];

@@ -17,7 +17,7 @@ export interface Facts {
   readonly queues: ReadonlyMap<string, QmpDiskQueues>;
   /** Empty for a machine without PCI. */
   readonly pci: readonly QmpPciDevice[];
-  /** Drivers of virtio disks that have no block node of QEMU. */
+  /** Drivers of virtio disks without a block node in QEMU. */
   readonly driversWithoutBlock: readonly string[];
   readonly hasBalloon: boolean;
 }

@@ -33,7 +33,7 @@ import { storageOf, vmStatistics } from './statistics.ts';
 /** Interval for reading the facts again: `qom-set` can change the polling parameters at any time. */
 const FACTS_MS = 30_000;
 const FIRST_BACKOFF_MS = 5_000;
-/** `poll-max-ns` is visible to the monitor alone: after a busy time a verdict must not wait for it longer than that. */
+/** Only the monitor shows `poll-max-ns`. After a busy time a verdict must not wait longer than this for it. */
 const MAX_BACKOFF_MS = 60_000;
 /** Time limit for one round, as a multiple of the timeout per response. The first round has many requests. */
 const PATIENCE = 10;
@@ -69,8 +69,8 @@ export class QmpSession {
   /**
    * Shares one request between concurrent callers.
    *
-   * @param elsewhere names of the KVM statistics that the kernel has given. If these are all, QEMU is not asked for them, which would
-   *   wake each vCPU.
+   * @param elsewhere names of the KVM statistics that the kernel has given. If these are all, QEMU gets no request
+   *   for them, because it would wake each vCPU.
    * @throws SourceError, immediately during back-off
    */
   statistics(elsewhere: ReadonlySet<string> = NONE): Promise<VmStatistics> {

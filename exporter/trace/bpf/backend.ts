@@ -60,7 +60,7 @@ export class BpfBackend implements Backend {
     return this.#objects.length > 0;
   }
 
-  /** Why it does not count all of the sets, apart from tracepoints that this kernel lacks. */
+  /** The reason why it does not count all of the sets, apart from tracepoints that this kernel lacks. */
   get lacks(): readonly SourceError[] {
     return [...this.#failures.values()];
   }

@@ -6,10 +6,10 @@ export interface Timed {
   timeRuns(): { stop(): void };
 }
 
-/** What all programs together have seen so far. */
+/** Totals of all programs so far. */
 export interface Seen {
   readonly events: number;
-  /** What they cost by the table, in nanoseconds. */
+  /** Their cost by the table, in nanoseconds. */
   readonly tableNs: number;
 }
 
@@ -19,12 +19,14 @@ const REPEAT_MS = 600_000;
 const RETRY_MS = 10_000;
 /** With fewer events in an interval a budget has room for all of them anyway. */
 const LEAST_EVENTS = 1000;
-/** The kernel does not time how a program is called, so a measurement far below the table is not believed. */
+/**
+ * The kernel's time excludes the call of a program, so a measurement far below the table is raised to this factor.
+ */
 const LEAST = 0.5;
 /** Emulated hosts are this slow. */
 const MOST = 256;
 
-/** By how much the events of this host cost more than the table says, as the kernel times them in a short interval. */
+/** Measured cost of events on this host, relative to the table. The kernel times the programs in a short interval. */
 export class MeasuredCost {
   #factor: number | undefined;
   #timing: { stop(): void } | undefined;
@@ -51,7 +53,7 @@ export class MeasuredCost {
       else if (last !== undefined && seen.events - last.events >= LEAST_EVENTS && this.now() >= this.#due)
         this.#begin(objects, seen);
     } catch {
-      // It takes CAP_SYS_ADMIN. Without it the table has to do.
+      // Timing requires CAP_SYS_ADMIN. Without it the table is used.
       this.stop();
       this.#due = Number.POSITIVE_INFINITY;
     }

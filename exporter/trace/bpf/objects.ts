@@ -4,7 +4,7 @@ import type { TraceSetName } from '../sets.ts';
 import type { SubKey } from '../tally.ts';
 import type { TallyName } from '../trigger.ts';
 
-/** What a tally takes from a map. */
+/** The part of a map that a tally uses. */
 export interface View {
   readonly tally: TallyName;
   /** The tally's key from the fields of the map's key after the thread id; undefined if the tally does not count the row. */
@@ -17,7 +17,7 @@ export interface MapOfCounts {
   readonly set: TraceSetName;
   /** Bytes of the key's fields after the thread id. */
   readonly fields: readonly (4 | 8)[];
-  /** What the value has besides the weight: nothing, a sum, or the exits that KVM counts. */
+  /** The rest of the value after the weight: nothing, a sum, or KVM's count of exits. */
   readonly value: 'weight' | 'sum' | 'exits';
   readonly views: readonly View[];
 }
@@ -43,7 +43,7 @@ export interface ObjectOfSets {
   readonly sets: readonly TraceSetName[];
   /** The ids in its map `followed`, if it has one: it counts only events of these. */
   readonly follows?: keyof Followed;
-  /** What to attach for the sets. */
+  /** The programs to attach for the sets. */
   programs(sets: ReadonlySet<TraceSetName>): readonly Program[];
   readonly maps: readonly MapOfCounts[];
 }

@@ -8,7 +8,7 @@ export interface Row {
   readonly tid: number;
   /** The key's fields after the thread id. */
   readonly fields: readonly number[];
-  /** How many events it stands for. */
+  /** Number of events that the row stands for. */
   readonly weight: number;
   /** The rest of the value, by `MapOfCounts.value`. */
   readonly more: readonly number[];

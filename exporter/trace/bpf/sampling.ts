@@ -10,7 +10,7 @@ import { Windows } from './windows.ts';
 /** Programs that are sampled together: those of one object. */
 export interface Sampled extends Timed {
   readonly name: string;
-  /** What an event of each gate costs. */
+  /** Cost of an event of each gate. */
   readonly gates: ReadonlyMap<number, EventCost>;
   /** @throws SourceError */
   gate(number: number): Gate[];
@@ -88,7 +88,7 @@ export class Sampling {
     this.#measured.stop();
   }
 
-  /** What an event costs on this host, measured, compared with the table of costs; undefined if it was not measured. */
+  /** Measured cost of an event on this host, relative to the table of costs; undefined if it was not measured. */
   get costFactor(): number | undefined {
     return this.#measured.factor;
   }
@@ -185,7 +185,7 @@ function observe(object: Sampled, { gates, windows }: Adjusted, seconds: number)
       gates.set(number, { cost, last, intervals: [], period: 1 });
       continue;
     }
-    // A window is seldom: what came before it says nothing about now.
+    // Windows are rare, so rates from before this one are out of date.
     if (seconds > 0)
       known.intervals = [...known.intervals, growth(known.last, last, seconds)].slice(
         windows.share > 1 ? -1 : -KEPT,

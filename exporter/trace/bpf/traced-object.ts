@@ -72,7 +72,7 @@ export class TracedObject implements Sampled {
     this.name = object.name;
     this.sets = object.sets.filter((set) => wanted.has(set));
     this.#programs = object.programs(wanted).filter((program) => program.isX86 !== true || isX86(isa));
-    // The map of a set that is not wanted fills up all the same: it is read, and emptied.
+    // The map of a disabled set fills up as well, so it is read and emptied too.
     this.#maps = object.maps.map((map) => (wanted.has(map.set) ? map : { ...map, views: [] }));
     this.#loaded = load(object.name);
     try {
@@ -85,8 +85,8 @@ export class TracedObject implements Sampled {
   }
 
   /**
-   * Attaches the programs whose tracepoint was missing before: kvm may be loaded later. Those that end what another begins come
-   * first, so that nothing begins without an end.
+   * Attaches the programs whose tracepoint was missing before: kvm may be loaded later. Programs that end a
+   * measurement come first, so that none begins without an end.
    *
    * @throws SourceError
    */
@@ -159,7 +159,7 @@ export class TracedObject implements Sampled {
     return this.#exits.take(found, isSample);
   }
 
-  /** Empties the maps. What they have counts no more. */
+  /** Empties the maps. Their content no longer counts. */
   empty(): void {
     for (const map of this.#maps) {
       try {
@@ -194,7 +194,7 @@ export class TracedObject implements Sampled {
     );
   }
 
-  /** What a program has seen so far, by CPU. @throws SourceError */
+  /** A program's counts so far, by CPU. @throws SourceError */
   gate(number: number): Gate[] {
     return this.#loaded.gates.read(number);
   }

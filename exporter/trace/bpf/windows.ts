@@ -36,13 +36,13 @@ export class Windows {
   /**
    * Begins an interval.
    *
-   * @param share the programs shall run in one of so many
+   * @param share the programs should run in one of this many intervals
    * @param periods by program: one event in so many goes into the sample
    * @throws SourceError
    */
   next(share: number, periods: readonly number[]): void {
     const isOpen = this.#intervals.next(share);
-    // Before the share changes: an event weighs as the interval does in which it is.
+    // Close before the share changes, because the weight of an event is that of its interval.
     if (!isOpen && this.#isOpen) this.object.shut();
     const isNew = isOpen && !this.#isOpen;
     this.#isOpen = isOpen;
