@@ -1,4 +1,4 @@
-/** Makes a value when it is needed first, and keeps it. */
+/** Computes a value at its first use, and keeps it. */
 export function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

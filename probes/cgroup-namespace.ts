@@ -28,7 +28,7 @@ function find(host: Host, own: string): string | undefined {
   const base = `${host.roots.sysfs}/fs/cgroup`;
   const queue = [''];
   for (const path of queue) {
-    // A cgroup may be removed between the listing and this.
+    // A cgroup may be removed after the listing.
     if (ifThere(() => host.stat(base + path).inode) === inode) return path === '' ? '/' : path;
     const names = ifThere(() => host.entries(base + path)) ?? [];
     for (const name of names) {

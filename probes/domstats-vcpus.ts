@@ -41,8 +41,8 @@ const LINE = /^ {2}vcpu\.(\d{1,5})\.([a-z][a-z0-9_]{0,63})\.(sum|cur|max)=(.*)$/
 const NO_STATISTICS: Layout = { all: [], positions: new Map(), keys: [], types: new Map() };
 
 /**
- * Reads the lines `  vcpu.0.exits.sum=4423`. libvirt prints the same statistics in the same order for each vCPU, so a
- * line is compared with the one that is expected, and only its number is stored.
+ * Reads the lines `  vcpu.0.exits.sum=4423`. libvirt prints the same statistics in the same order for each vCPU, so
+ * each line is compared with the expected one, and only its number is stored.
  */
 export class VcpuLines {
   readonly #layouts = new Map<string, Layout>();

@@ -1,7 +1,7 @@
 import { printable } from './printable.ts';
 
 /**
- * Why a kernel file could not be used.
+ * Kinds of failures to read a kernel file.
  *
  * - `absent`: no such file (ENOENT, ENOTDIR): another kernel, an unmounted file system, an exited owner
  * - `vanished`: the process or VM exited between listing and reading (ESRCH)
@@ -23,7 +23,7 @@ export type SourceErrorKind =
   | 'failed';
 
 /**
- * Why exactly, for decisions that depend on more than the kind. Texts are for people and are never compared.
+ * The exact reason, for decisions that depend on more than the kind. Texts are for people and are never compared.
  *
  * - an errno, or a code of Node.js
  * - `monitor_held`: a QMP monitor serves another client
@@ -88,7 +88,9 @@ export function ifThere<T>(read: () => T): T | undefined {
   }
 }
 
-/** undefined if the read fails for whatever reason: for callers to whom a file that cannot be read is unknown, and no error. */
+/**
+ * undefined if the read fails for any reason: for callers that treat an unreadable file as unknown, not as an error.
+ */
 export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();

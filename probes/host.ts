@@ -79,11 +79,11 @@ export interface Host {
   slowText(path: string, cap: number, timeoutMs: number): Promise<string>;
   /** Like `slowText`, for the first `cap` bytes of a file that may be longer. */
   slowHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
-  /** Like `slowHead`, for a file system in user space, which may hang for ever: at most one such read at a time. */
+  /** Like `slowHead`, for a file system in user space, which may hang forever: at most one such read at a time. */
   userSpaceHead(path: string, cap: number, timeoutMs: number): Promise<{ text: string; isWhole: boolean }>;
   /** Reads a regular file below the process's root and never outside it, with a timeout. */
   textOfProcess(pid: number, path: string, cap: number, timeoutMs: number): Promise<string>;
-  /** What a folder below the process's root contains at a path, with a timeout. Reads no file. */
+  /** The kind of entry at a path in a folder below the process's root, with a timeout. Reads no file. */
   kindOfProcessFile(pid: number, folder: string, path: string, timeoutMs: number): Promise<FileKind>;
   /** Like `stat`, but follows links. For files that may be on an unresponsive network file system. */
   slowStat(path: string, timeoutMs: number): Promise<FileStat>;

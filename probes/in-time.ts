@@ -19,8 +19,8 @@ export async function inTime<T>(work: Promise<T>, ms: number, late: () => Source
 }
 
 /**
- * Calls `late` after `ms`, and after Node.js has taken what had arrived by then: if this process got no CPU for a while,
- * it runs timers before it reads sockets.
+ * Calls `late` after `ms`, but only after Node.js has read the data that had arrived by then. After a time without
+ * CPU, Node.js runs timers before it reads sockets.
  *
  * @returns cancels it
  */

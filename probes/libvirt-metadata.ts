@@ -1,6 +1,6 @@
 import { type Element, object } from './libvirt-domain.ts';
 
-/** What a cloud wrote about a VM; empty: nothing. */
+/** A cloud's description of a VM. Empty fields are not known. */
 export interface VmMetadata {
   readonly tenant: string;
   readonly project: string;

@@ -21,7 +21,7 @@ export interface OwnMemoryLimits {
 }
 
 /**
- * How long the CPU quota of its own cgroup stopped this process; not that of a cgroup above.
+ * The time for which the CPU quota of its own cgroup stopped this process, without the quotas of cgroups above.
  *
  * @returns undefined in the root of a hierarchy, which can have no quota, and without the cpu controller
  * @throws SourceError

@@ -3,9 +3,9 @@ import type { Host } from './host.ts';
 
 /** Stall time since the cgroup or the host exists, in microseconds. */
 export interface Pressure {
-  /** At least one task waited for the resource; undefined for irq. */
+  /** Time in which at least one task waited for the resource; undefined for irq. */
   readonly some: number | undefined;
-  /** All tasks that were not idle waited; undefined for cpu before Linux 5.13. */
+  /** Time in which all non-idle tasks waited; undefined for cpu before Linux 5.13. */
   readonly full: number | undefined;
 }
 

@@ -24,7 +24,7 @@ export interface CpuUse {
   readonly busy: number;
   /** Hard and soft interrupts. */
   readonly interrupts: number;
-  /** Taken by the hypervisor under this host. */
+  /** Steal: taken by the hypervisor under this host. */
   readonly steal: number;
 }
 

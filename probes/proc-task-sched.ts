@@ -44,7 +44,7 @@ export function readTaskMigrations(host: Host, task: string): number {
   return parseTaskMigrations(host.head(`${task}/sched`, HEAD));
 }
 
-/** What the scheduler knows of a thread, where this kernel has it. */
+/** The scheduler's data on a thread, as far as this kernel has it. */
 export interface TaskSched {
   /** Limits of its utilization from 0 to 1024, with those of its cgroup: CONFIG_UCLAMP_TASK. */
   readonly uclampMin: number | undefined;

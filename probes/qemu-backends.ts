@@ -16,7 +16,7 @@ const MAX_LAYERS = 16;
 /** The block nodes of the command line, by the name that a device uses for them. */
 export class QemuNodes {
   readonly #nodes = new Map<string, Options>();
-  /** Units by interface, and from where on to look for a free one. */
+  /** Units by interface, and the unit from which the search for a free one starts. */
   readonly #units = new Map<string, { readonly taken: Set<string>; next: number }>();
 
   /** Adds a `-blockdev`. */

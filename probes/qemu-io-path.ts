@@ -28,7 +28,7 @@ export type QemuIoSign =
   | 'architecture'
   | 'cpu_pm';
 
-/** By the driver of a device. A generic vDPA device may be a disk, and one of vfio-user too. */
+/** By the driver of a device. A generic vDPA device, and a vfio-user device, may be a disk. */
 const DEVICES: readonly (readonly [RegExp, QemuIoSign])[] = [
   [/^vhost-user-(?:blk|scsi)(?=-|$)/, 'vhost_user'],
   [/^vhost-scsi(?=-|$)/, 'vhost_scsi'],
@@ -115,12 +115,12 @@ function signsOfDevice(options: Options): QemuIoSign[] {
   return isLegacy ? [...signs, 'legacy_virtio'] : signs;
 }
 
-/** Of a device by its driver alone, as a monitor reports one that was plugged in later. */
+/** The sign of a device by its driver alone, for a device that was plugged in later and that a monitor reports. */
 export function signsOfDriver(driver: string): QemuIoSign[] {
   return DEVICES.flatMap(([pattern, sign]) => (pattern.test(driver) ? [sign] : []));
 }
 
-/** Of a block node as a monitor reports it: a file name, an address, or all options as JSON. */
+/** The sign of a block node as a monitor reports it: a file name, an address, or all options as JSON. */
 export function signsOfFile(file: string): QemuIoSign[] {
   return signsOfNode(new Map([['file', file]]));
 }
@@ -132,7 +132,7 @@ function signsOfNode(options: Options): QemuIoSign[] {
   });
 }
 
-/** The drivers of a node and of the nodes below that are written with it, by name or by the protocol of a file. */
+/** The drivers of a node and of its inline child nodes, by name or by the protocol of a file. */
 function driversOf(options: Options): string[] {
   return [...options].flatMap(([key, value]) => {
     if (DRIVER.test(key)) return [value];

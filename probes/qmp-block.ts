@@ -77,7 +77,7 @@ export function filesOfBlocks(blocks: readonly QmpBlock[]): FilesByUse {
   return { disks: files(blocks.filter(isDisk)), others: files(blocks.filter(isOther)) };
 }
 
-/** Whether the host sees the I/O of the disks: one that was plugged in later is not on the command line. */
+/** Signs of I/O that the host does not see. A disk that was plugged in later is not on the command line. */
 export function signsOfBlocks(blocks: readonly QmpBlock[]): QemuIoSign[] {
   return blocks.filter(isDisk).flatMap(({ file }) => signsOfFile(file));
 }

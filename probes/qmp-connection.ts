@@ -9,7 +9,7 @@ import { unexpected } from './qmp-unexpected.ts';
 const MAX_LINE = 16 * 1024 * 1024;
 /** Limit while no request is pending: only events arrive then, the longest of which have a few KiB. */
 const MAX_IDLE_LINE = 256 * 1024;
-/** Migrations that ended between two rounds: more are counted, without their status. */
+/** Number of migrations between two rounds whose status is kept. Further ones are only counted. */
 const MAX_ENDINGS = 8;
 const ENDED: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled']);
 

@@ -79,7 +79,7 @@ export function parseMigration(value: unknown): QmpMigration | undefined {
       // Megabits of 10^6.
       rate: (ram.mbps * 1e6) / BITS,
     },
-    // Without a rate it is the limit.
+    // Without a dirty rate, expected-downtime is only the configured limit.
     expectedDowntime: ram?.['dirty-pages-rate'] ? seconds(parsed.data['expected-downtime']) : undefined,
     duration: seconds(parsed.data['total-time']),
     downtime: seconds(downtime),
@@ -110,7 +110,9 @@ export function isIncoming({ status, memory }: QmpMigration, state: string): boo
   return state === 'inmigrate' || (memory === undefined && WITH_MEMORY.test(status));
 }
 
-/** @returns undefined also if this QEMU refuses the command: a migration is rare, and the statistics are not. */
+/**
+ * @returns undefined also if this QEMU refuses the command, because a rare migration must not cost the statistics.
+ */
 export function readMigration(qmp: QmpConnection, timeoutMs: number): Promise<QmpMigration | undefined> {
   return ifAnswered(qmp.execute('query-migrate', timeoutMs).then(parseMigration));
 }

@@ -26,7 +26,7 @@ const small = z.int().nonnegative().max(0xffff);
 
 const region = z.object({
   type: z.string().max(16),
-  // -1 for a BAR that the guest has not mapped.
+  // The address is -1 for a BAR that the guest has not mapped.
   address: z
     .number()
     .min(-1)

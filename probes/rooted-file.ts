@@ -26,7 +26,7 @@ export async function openBelow(root: string, path: string): Promise<FileHandle>
 }
 
 /**
- * What a folder contains at a path: a regular file, nothing, or something else. A symbolic link on the path
+ * The kind of entry at a path in a folder: a regular file, nothing, or something else. A symbolic link on the path
  * inside the folder is something else. Opens nothing for reading.
  *
  * @param folder a directory below `root`; links on its own path stay below `root`

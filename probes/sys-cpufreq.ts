@@ -15,7 +15,7 @@ export function readCpuFrequency(host: Host, cpu: number): number | undefined {
   return hertz(host, cpu, 'scaling_cur_freq');
 }
 
-/** The limits of a CPU's frequency, and what chooses within them. */
+/** The limits of a CPU's frequency, and the governor. */
 export interface CpuFrequencyPolicy {
   readonly governor: string;
   /** In hertz: the most that the policy allows now. */

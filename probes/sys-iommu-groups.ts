@@ -10,7 +10,10 @@ export interface VfioDevice {
 }
 
 const MAX_DEVICES = 64;
-/** What PCI would call the cryptographic adapters of s390x, which have no class: include/linux/pci_ids.h PCI_BASE_CLASS_CRYPT. */
+/**
+ * The PCI class for cryptographic adapters of s390x, which have none of their own: include/linux/pci_ids.h
+ * PCI_BASE_CLASS_CRYPT.
+ */
 const CRYPTOGRAPHIC = 0x100000;
 
 /**

@@ -18,8 +18,8 @@ export interface Task {
   readonly policy: number;
   readonly priority: number;
   /**
-   * Whether core scheduling lets only threads of the same cookie run beside it on its core. undefined without
-   * CONFIG_SCHED_CORE, and from /proc, which does not have it.
+   * Whether core scheduling allows only threads with the same cookie beside it on its core. undefined without
+   * CONFIG_SCHED_CORE, and from /proc, which lacks it.
    */
   readonly hasCoreCookie?: boolean | undefined;
   /** undefined if this source does not know the times now: `/proc/<pid>/task/<tid>/stat` does. */

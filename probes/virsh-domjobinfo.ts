@@ -59,7 +59,7 @@ export function parseDomjobinfo(text: string): VirshJob | undefined {
     operation: operationOf(values.get('operation') ?? values.get('Operation')),
     memory,
     hasPages: first('memory_normal', 'Normal pages') !== undefined,
-    // As with QMP, without a rate it is the limit.
+    // As with QMP: without a dirty rate the value is only the configured limit.
     expectedDowntime:
       isRunning && memory?.dirtyRate !== undefined
         ? seconds(first('downtime', 'Expected downtime'))

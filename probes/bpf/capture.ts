@@ -9,7 +9,8 @@ import { Row, rowsIn } from './rows.ts';
 const VM = 16;
 
 /**
- * Rows of this host for a copy of it, by the name of their file. The addresses of VMs in the kernel become numbers.
+ * Rows of this host, by the name of their file, for a copy of the host. Kernel addresses of VMs are replaced by
+ * numbers.
  *
  * @param only the processes of some VMs; all if undefined
  * @throws SourceError

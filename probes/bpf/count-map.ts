@@ -7,7 +7,7 @@ const POSITION_BYTES = 8;
 /** Elements in the first read. A read that has no room for a bucket fails, so this is more than any bucket has. */
 const FIRST_ELEMENTS = 1024;
 
-/** What a hash map of counts has. Keys and values are in the layout of the program, one after the other. */
+/** The content of a hash map of counts. Keys and values are in the layout of the program, one after the other. */
 export interface Counted {
   readonly rows: number;
   readonly keys: Buffer;
@@ -41,7 +41,7 @@ export class CountMap {
     this.#grow(Math.min(this.maxEntries, FIRST_ELEMENTS), 0);
   }
 
-  /** Reads all elements. @returns what is valid until the next call @throws SourceError */
+  /** Reads all elements. @returns content that is valid until the next call @throws SourceError */
   read(): Counted {
     return this.#readAll(false);
   }
@@ -64,7 +64,7 @@ export class CountMap {
       isLast = failed && this.libbpf.errno() === 'ENOENT';
       if (failed && !isLast) throw failure(this.libbpf, this.title);
       rows += this.#count.readUInt32LE();
-      // More than the map can have: other readers and deletions make the kernel begin again.
+      // A limit, because other readers and deletions make the kernel begin again.
       if (rows > 2 * this.maxEntries) throw new SourceError('too_large', this.title, `${rows} elements`);
       [from, to] = [to, from];
     }

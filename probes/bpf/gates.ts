@@ -11,7 +11,7 @@ const EVENTS = 16;
 const PASSED = 24;
 const DROPPED = 32;
 
-/** What a program has seen on one CPU. */
+/** Counts of a program on one CPU. */
 export interface Gate {
   /** Events, as of the last one in the sample. */
   readonly events: number;
@@ -21,13 +21,13 @@ export interface Gate {
   readonly dropped: number;
 }
 
-/** How much of its events an object counts. */
+/** The share of its events that an object counts. */
 export interface Control {
   /** By program: one event in so many goes on. A missing one is 1: every event. */
   readonly periods: readonly number[];
   /** The programs are attached in one of so many intervals: each event weighs as many. */
   readonly share: number;
-  /** Number of the window. What began in another one has no end in this one. */
+  /** Number of the window. A measurement that began in another window has no end in this one. */
   readonly window: number;
 }
 

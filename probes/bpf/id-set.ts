@@ -16,7 +16,7 @@ export class IdSet {
   /**
    * Changes only what differs from the last call.
    *
-   * @param value what the program finds under each id
+   * @param value the value of each id in the map
    * @throws SourceError if the kernel has no room for all
    */
   replace(ids: ReadonlySet<number>, value: number): void {

@@ -15,7 +15,7 @@ const MAX_AGAIN = 100;
 /** A program of this folder. */
 export type ProgramName = 'kvm' | 'threads';
 
-/** Of the kvm objects the one with the fields whose types are in the module's BTF. */
+/** The kvm object with the fields whose types are in the module's BTF. */
 export const MODULE_OBJECT = 'kvm-module';
 
 /** The objects that have the program, the best one first. */
@@ -54,7 +54,7 @@ export class BpfIterator {
     return this.loaded.name;
   }
 
-  /** Why no better object is in use; undefined if it is the best one. */
+  /** The reason why no better object is in use; undefined if it is the best one. */
   get lacks(): SourceError | undefined {
     return this.loaded.refusal;
   }
@@ -116,7 +116,7 @@ export class BpfIterator {
 interface Loaded {
   readonly name: string;
   readonly pointer: Pointer;
-  /** Why the object before it was not loaded. */
+  /** The reason why the object before it was not loaded. */
   readonly refusal: SourceError | undefined;
 }
 

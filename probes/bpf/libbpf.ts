@@ -15,7 +15,10 @@ export interface Libbpf {
   close(object: Pointer): void;
   findProgram(object: Pointer, name: string): Pointer;
   programDescriptor(program: Pointer): number;
-  /** Reads what the kernel knows of a program: struct bpf_prog_info. @param length as uint32: the room, and what was written */
+  /**
+   * Reads the kernel's data on a program: struct bpf_prog_info. @param length as uint32: the room before, the written
+   * length after
+   */
   programInfo(program: number, info: Buffer, length: Buffer): number;
   /** Makes the kernel time the runs of all programs. @returns a descriptor, with which that ends */
   timeRuns(): number;
@@ -33,7 +36,7 @@ export interface Libbpf {
   /** Bytes of a value; of a per-CPU map, those of one CPU. */
   valueSize(map: Pointer): number;
   maxEntries(map: Pointer): number;
-  /** How many values an element of a per-CPU map has. */
+  /** Number of values in an element of a per-CPU map. */
   possibleCpus(): number;
   /** Reads the value of a key. The buffer has room for it, of a per-CPU map for the values of all possible CPUs. */
   lookUpElement(map: number, key: Buffer, value: Buffer): number;
@@ -60,7 +63,10 @@ export interface Elements {
   readonly count: Buffer;
 }
 
-/** What is used of koffi. Its own types would be missing where the optional package is, and the build with them. */
+/**
+ * The part of koffi that is used. Its own types are missing if the optional package is not installed, and the build
+ * would fail.
+ */
 interface Koffi {
   load(library: string): { func(prototype: string): ForeignFunction };
   errno(): number;

@@ -91,7 +91,7 @@ struct ioeventfd_row {
 	u32 flags;
 };
 
-/* What this kernel has, and what holds for this thread. */
+/* Features of this kernel, and facts of this thread. */
 enum thread_field {
 	THREAD_SCHED_INFO = 1,
 	/* The kernel has a previous result of cputime_adjust(), so /proc shows adjusted times. */

@@ -3,7 +3,7 @@ import { SourceError } from '../errors.ts';
 /** probes/bpf/rows.h struct row_head. */
 const HEAD_BYTES = 16;
 
-/** What an iterator wrote, as bytes and as words. */
+/** The output of an iterator, as bytes and as words. */
 export interface RowBytes {
   readonly bytes: Buffer;
   /** A typed array is read ten times as fast as a Buffer. */
@@ -78,7 +78,7 @@ export function rowsIn<T extends Row>(
   return rows;
 }
 
-/** Words begin at a multiple of 4 of the memory; what comes from a file may begin elsewhere. */
+/** Words must begin at a multiple of 4 in memory. Bytes from a file may begin elsewhere. */
 function wordsOf(bytes: Buffer): Uint32Array {
   const { buffer, byteOffset } =
     bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(new Uint8Array(bytes).buffer);

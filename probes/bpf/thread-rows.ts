@@ -37,14 +37,14 @@ const TIMES_BEHIND = 4;
 const CORE_SCHED = 8;
 const CORE_COOKIE = 16;
 
-/** What the rows of one reading share. */
+/** Data that the rows of one reading share. */
 interface Source {
   readonly masks: MaskTexts;
   /** Names the source in errors. */
   readonly format: string;
 }
 
-/** A row of probes/bpf/threads.bpf.c. It decodes a value when it is needed: a sample needs two of them. */
+/** A row of probes/bpf/threads.bpf.c. It decodes each value at its use, because a sample needs only two of them. */
 export class RowTask extends Row implements Task {
   constructor(
     of: RowBytes,

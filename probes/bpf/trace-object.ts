@@ -81,7 +81,7 @@ export class TraceObject {
     this.#links.clear();
   }
 
-  /** How often a program ran while the kernel timed it, and how long. @throws SourceError */
+  /** Number of runs of a program while the kernel timed it, and their time. @throws SourceError */
   runs(program: string): Runs {
     const path = `${this.title} ${program}`;
     const found = this.libbpf.findProgram(this.object, program);
@@ -108,7 +108,7 @@ export class TraceObject {
     return map;
   }
 
-  /** Counts events of these threads or processes only: of an object that has the map `followed`. @throws SourceError */
+  /** Limits an object with the map `followed` to events of these threads or processes. @throws SourceError */
   follow(ids: Iterable<number>): void {
     this.#followed ??= new IdSet(
       this.libbpf,

@@ -16,7 +16,7 @@
 
 /* Of one program on one CPU. Only that CPU writes it, so user space must not. */
 struct gate {
-	/* With which the gap was drawn. */
+	/* The period with which the gap was drawn. */
 	u32 period;
 	/* Events to leave out, and how many of them are still to come. */
 	u32 gap;
@@ -98,7 +98,7 @@ static __always_inline u32 process_id(void)
 		__type(value, value_type);               \
 	} name SEC(".maps")
 
-/* What is counted, by ids that user space writes. */
+/* Ids of the threads or processes to count. User space writes them. */
 #define FOLLOWED(name)                                   \
 	struct {                                         \
 		__uint(type, BPF_MAP_TYPE_HASH);         \
@@ -137,7 +137,7 @@ struct durations {
 struct duration_key {
 	u32 tid;
 	u32 exponent;
-	/* What took the time; 0 if there is one kind. */
+	/* The kind of duration; 0 if there is only one. */
 	u32 kind;
 };
 
