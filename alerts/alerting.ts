@@ -108,8 +108,8 @@ const vcpus = compare(gauge('kvm_vm_vcpus'), '>', 0);
 const lastScraped: typeof gauge = (name, matchers) => lastOverTime(gaugeRange(name, MISSED, matchers));
 
 /**
- * What agents and stores count when they drop samples for good. Prometheus counts those that relabelling drops as well: without a
- * reason, or with another one.
+ * Counters of samples that agents and stores drop for good. Prometheus also counts samples that relabelling drops:
+ * without a reason, or with another one.
  */
 const LOSSES = [
   sum(increase('prometheus_remote_storage_samples_failed_total', samplesLost.window), HOST),
@@ -180,7 +180,7 @@ const lostLately = and(
   on(...OF_TECHNIQUE),
   compare(sub(timestamp(since), since), '<', secondsOf(techniqueLost.memory)),
 );
-/** The number that decides. Of kicks and interrupts it is the larger one. */
+/** The decisive number. Of kicks and interrupts the larger one decides. */
 const proof = max(
   gauge('kvm_vm_technique_evidence_ratio', { evidence: notEqual('used_queues') }),
   OF_TECHNIQUE,
@@ -188,7 +188,7 @@ const proof = max(
 /** Value of a lost technique without a number: its configuration no longer asks for it. */
 const NOT_ASKED = -1;
 
-/** What the value of KvmTechniqueLost says. */
+/** The meaning of the value of KvmTechniqueLost. */
 const PROOFS: Readonly<Record<Technique, string>> = {
   affinity: '{{ $value | humanizePercentage }} of its threads are pinned where expected',
   exitless_polling: '{{ $value | printf `%.2f` }} kicks or interrupts an I/O (in force below 0.5)',
@@ -215,7 +215,7 @@ const OUR_JOB = 'kvm-telemetry';
 /** In the files of `deploy/fleet`. */
 const AGENT_JOB = 'kvm-telemetry-agent';
 const OURS = { job: equal(OUR_JOB) } as const;
-/** When the newest sample of a host's recorded series was written. */
+/** Time of the newest sample of a host's recorded series. */
 const lastRecorded = max(
   maxOverTime(
     subquery(timestamp(recorded('host:kvm_vms:count')), hostLagging.memory, hostLagging.resolution),

@@ -3,7 +3,7 @@ const INDENT = '    ';
 /** The first line of the steps of an alert on a VM. */
 const VM_LINE = /^vm=db\s+# the label vm of the alert$/;
 
-/** What to run in the first minute of an alert. */
+/** The commands for the first minute of an alert. */
 export interface FirstSteps {
   /** Whether the commands use the VM's name, as `$vm`. */
   readonly usesVm: boolean;
@@ -32,7 +32,7 @@ export function firstStepsOf(runbook: string): FirstSteps {
  */
 export function alertmanagerTemplate(steps: ReadonlyMap<string, FirstSteps>): string {
   const cases = [...steps].map(([alert, { usesVm, lines }], i) => {
-    // The name comes from a tenant: in single quotes a shell takes it as it is.
+    // The name comes from a tenant. In single quotes a shell does not interpret it.
     const vm = usesVm ? [`vm='{{ reReplaceAll "'" "'\\\\''" .Labels.vm }}'`] : [];
     return [`{{- ${i === 0 ? 'if' : 'else if'} eq .Labels.alertname "${alert}" }}`, ...vm, ...lines].join(
       '\n',

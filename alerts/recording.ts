@@ -205,13 +205,13 @@ const perVm = {
 const exits = recordedSeries<Vm>('vm:kvm_exits:rate', {});
 const ios = recordedSeries<Vm>('vm:kvm_ios:rate', {});
 const busy = compare(ios, '>', MIN_IOPS);
-// The maximum, because a rate falls over its window once nobody counts.
+// The maximum, because a rate falls over its window once the counter ends.
 const iosBefore = maxOverTime(subquery(ios, unknownIos.memory, unknownIos.resolution));
 const cores = recordedSeries<Vm | 'role'>('vm_role:kvm_cpu_seconds:rate', {});
 const events = (matchers: Matchers<Vm | 'step'>): Vector<Vm | 'step'> =>
   recordedSeries('vm_step:kvm_io_path_events:rate', matchers);
 
-/** VMs of whose I/O the host may not see this. */
+/** VMs with this part of their I/O hidden from the host. */
 const hidden = (what: 'io' | 'exits'): Vector<Vm> =>
   compare(min(gauge('kvm_vm_visibility', { what: equal(what) }), VM), '==', 0);
 
@@ -272,7 +272,7 @@ export const ELSEWHERE = regexp('inmigrate|postmigrate');
 
 const hostSum = (name: string): Vector<Host> => sum(recordedSeries<Vm>(name, {}), HOST);
 
-/** VMs that are somewhere else: a live migration has a process at its source and one at its destination. */
+/** VMs on another host: a live migration has a process at its source and one at its destination. */
 const elsewhere = gauge('kvm_vm_state_info', { state: ELSEWHERE });
 const here = <L extends string>(vms: Vector<L | Vm>): Vector<L | Vm> => unless(vms, on(...VM), elsewhere);
 
@@ -280,7 +280,7 @@ const here = <L extends string>(vms: Vector<L | Vm>): Vector<L | Vm> => unless(v
 const perHost = {
   'host:kvm_vms:count': rule(
     'Number of VMs. One that arrives by live migration, or that has left, counts at its other end.',
-    // 0, where the only VM is one of these: the series says that the host is there.
+    // 0 if the only VM is one of these, because the series shows that the host exists.
     or(count(here(gauge('kvm_vm_vcpus')), HOST), mul(count(gauge('kvm_vm_vcpus'), HOST), 0)),
   ),
   'host_stage:kvm_vms:count': rule(
@@ -373,7 +373,7 @@ const topOfCluster = <L extends string = never>(
 const topHosts = (of: Vector<Host>, help: string): RecordingRule<Host> =>
   rule(`${help} The ${TOP} hosts of a cluster where it is most.`, topkBy(TOP, of, CLUSTER));
 
-/** Sums over the hosts of a cluster, so that no panel of a fleet reads a series of each host for a number. */
+/** Sums over the hosts of a cluster, so that no fleet panel reads a series of each host for one number. */
 const perCluster = {
   'cluster:kvm_hosts_up:count': rule(
     'Targets of the job that can be scraped.',

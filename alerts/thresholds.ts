@@ -1,6 +1,6 @@
 /**
- * All thresholds and time spans of the rules. To change one, edit it here and run `npm run rules`.
- * docs/alerts.md says what each of them finds and misses.
+ * All thresholds and time spans of the rules. To change one, edit it here and run `npm run rules`. docs/alerts.md
+ * lists the faults that each of them finds and misses.
  */
 
 /**
@@ -22,8 +22,8 @@ export const MISSED = '1m';
 /** Below this rate (I/Os per second) a ratio per I/O is noise and is not recorded. */
 export const MIN_IOPS = 10;
 /**
- * The same limit for the mean latency. It is lower because a disk that takes seconds per I/O completes few.
- * Six I/Os in a window are enough.
+ * The same limit for the mean latency. It is lower because a disk that takes seconds per I/O completes few. Six I/Os
+ * in a window are enough for a mean.
  */
 export const MIN_IOPS_OF_LATENCY = 0.05;
 
@@ -168,7 +168,7 @@ export const diskLatency = {
 export const ioStalled = { window: '1m', for: '2m', keepFiringFor: '2m' } as const;
 
 export const techniqueLost = {
-  /** Age at which a loss is no news any more, and so the maximum duration of the alert. */
+  /** Age at which a loss is no longer new, and so the maximum duration of the alert. */
   memory: '6h',
   /** As long as an affinity drift. The exporter has already confirmed the loss with a second measurement. */
   for: '2m',
@@ -178,13 +178,13 @@ export const techniqueLost = {
 /** vCPUs that used APICv or AVIC within `memory`, and do not now. KVM also inhibits it for moments. */
 export const apicvLost = { memory: '6h', resolution: '5m', for: '10m', keepFiringFor: '5m' } as const;
 
-/** A collector that worked within `memory` and fails now. `doctor` reports probes that never worked. */
+/** A collector that worked within `memory` and fails now. `doctor` reports collectors that never worked. */
 export const collectorFailing = { memory: '1d', for: '15m', keepFiringFor: '5m' } as const;
-/** As for trace events: one loss is one alert. */
+/** As long as for trace events, so that one loss is one alert. */
 export const samplesLost = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /** Start times that fall: two processes in turns. A clock that is set back makes one fall, and a restart none. */
 export const twoWriters = { window: '10m', falls: 2, for: '5m', keepFiringFor: '10m' } as const;
-/** Share of the disk that is free, of what is free and the store's own. */
+/** Free space, as a share of the free space and the store's own data. */
 export const storeDisk = { free: 0.1, for: '5m', keepFiringFor: '10m' } as const;
 export const traceDrops = { window: '10m', for: '5m', keepFiringFor: '10m' } as const;
 /**

@@ -14,7 +14,7 @@ const { values: options } = parseArgs({
   options: {
     hosts: { type: 'string', default: '10000' },
     vms: { type: 'string', default: '4' },
-    /** 20 as in bench/fleet.ts. */
+    /** The number of clusters in bench/fleet.ts. */
     clusters: { type: 'string', default: '20' },
     hours: { type: 'string', default: '24' },
     /** For `-search.maxUniqueTimeseries`. */

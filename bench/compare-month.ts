@@ -15,7 +15,7 @@ const { values } = parseArgs({
     vms: { type: 'string', default: '50' },
     days: { type: 'string', default: '30' },
     server: { type: 'string', default: 'imitated' },
-    /** Where the real server keeps its samples. */
+    /** Folder of the real server's samples. */
     folder: { type: 'string', default: join(ROOT, 'dist') },
   },
 });
@@ -51,7 +51,7 @@ async function ofVictoria(): Promise<number> {
     `${what}: ${series} series, ${(samples / 1e6).toFixed(0)} million samples, ${(bytes / 1e9).toFixed(2)} GB, imported in ${importSeconds.toFixed(0)} s`,
   );
   let worst = 0;
-  // The first finds nothing in the server's caches.
+  // The first query starts with empty caches of the server.
   for (const run of [1, 2]) {
     const before = server.cost().cpu;
     const { code, text } = await compare(server.url);

@@ -4,7 +4,7 @@ import { cpuSeconds, memory } from './process-cost.ts';
 
 const EVERY_MS = 50;
 
-/** Runs `compare` in a process of its own. @returns what it cost, as text */
+/** Runs `compare` in a process of its own. @returns its cost, as text */
 export async function measureCompare(args: readonly string[]): Promise<{ code: number; text: string }> {
   const begin = performance.now();
   const child = spawn(process.execPath, [`${ROOT}dist/exporter/main.js`, 'compare', ...args], {

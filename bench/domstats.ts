@@ -10,8 +10,8 @@ import { inventoryVm } from '../testing/inventory-vm.ts';
 import { markdown } from './lab-host.ts';
 import { median } from './statistics.ts';
 
-// Measures how long the output of `virsh domstats` keeps the daemon from serving anything else. A script that prints a
-// captured domain many times takes the place of virsh.
+// Measures for how long the output of `virsh domstats` blocks the daemon. A script that prints a captured domain many
+// times replaces virsh.
 
 const { values: options } = parseArgs({
   options: {
@@ -68,7 +68,7 @@ async function measure(domains: number, vcpus: number, rounds: number): Promise<
   const starts: number[] = [];
   const walls: number[] = [];
   const cpu: number[] = [];
-  // As the daemon does, keep the last result until the next one is there.
+  // Like the daemon, keep the last result until the next one is complete.
   let last = await libvirt.query(vms);
   for (let round = 0; round < rounds; round++) {
     collections.length = 0;

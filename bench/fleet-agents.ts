@@ -35,7 +35,7 @@ const { values: options } = parseArgs({
     /** Seconds before, during and after the outage. */
     before: { type: 'string', default: '60' },
     outage: { type: 'string', default: '120' },
-    /** How many of the hosts are exporters that run, each on a simulated host. */
+    /** Number of hosts that are running exporters, each on a simulated host. */
     living: { type: 'string', default: '2' },
     /** Seconds for which the first of those is stopped, so that scrapes of it fail. */
     stopped: { type: 'string', default: '0' },
@@ -43,7 +43,7 @@ const { values: options } = parseArgs({
 });
 const HOSTS = Number(options.hosts);
 const INTERVAL = Number(options.interval);
-/** Counters of Prometheus and of vmagent: what they sent, compressed. */
+/** Counters of Prometheus and of vmagent: the compressed bytes that they sent. */
 const BYTES = ['prometheus_remote_storage_bytes_total', 'vmagent_remotewrite_conn_bytes_written_total'];
 const SAMPLES = ['prometheus_remote_storage_samples_total', 'vmagent_remotewrite_block_size_rows_sum'];
 /** After an hour the queues are large, and others may use the machine. */
@@ -68,7 +68,7 @@ const exporters = createServer(async (request, response) => {
   const scrapes = (served.get(key) ?? 0) + 1;
   const moved = Number(host) === home ? 'kvm_vm_vcpus{vm="mover"} 2\n' : '';
   const url = living[HOSTS - 1 - Number(host)];
-  // An exporter that does not respond is a scrape that fails.
+  // An exporter that does not respond causes a failed scrape.
   const text = url === undefined ? page : await pageOf(url).catch(() => undefined);
   if (text === undefined) return void response.destroy();
   response.setHeader('Content-Type', 'text/plain; version=0.0.4');
@@ -109,7 +109,7 @@ programs.start('vmalert', [
   `-rule=${everyInterval()}`,
   `-datasource.url=${store}`,
   `-remoteWrite.url=${store}`,
-  // Nobody listens: only the recorded series count.
+  // A port without a server, because only the recorded series matter.
   '-notifier.url=http://127.0.0.1:9',
   `-evaluationInterval=${INTERVAL}s`,
   `-httpListenAddr=127.0.0.1:${ports.vmalert}`,
@@ -234,7 +234,7 @@ async function patient(url: string): Promise<Response> {
   }
 }
 
-/** How much the agents have not sent yet, in their own words. */
+/** The data that the agents have not sent yet, by their own counters. */
 async function waiting(): Promise<string> {
   const lines = await Promise.all(
     AGENTS.map(async (agent) => {
@@ -250,7 +250,7 @@ async function waiting(): Promise<string> {
   return lines.flat().join(', ');
 }
 
-/** What the programs took: the network by the agents' own counters. */
+/** The resources of the programs. The network is by the agents' own counters. */
 async function costs(): Promise<string[][]> {
   const urls = { ...ports, 'victoria-metrics': storePort };
   return Promise.all(
@@ -310,7 +310,7 @@ async function startExporter(): Promise<string> {
   return `http://127.0.0.1:${await listeningPort(child)}/metrics`;
 }
 
-/** The output of an exporter that runs, with a place for the count of its scrapes. */
+/** The output of a running exporter, with a placeholder for the count of its scrapes. */
 async function pageOf(url: string): Promise<string> {
   const text = await (await fetch(url)).text();
   return text.replace(/^kvm_telemetry_series .*$/m, '@VCPUS@kvm_telemetry_series @SCRAPES@');

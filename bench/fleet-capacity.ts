@@ -19,7 +19,8 @@ import { startVictoria } from '../testing/victoria-metrics.ts';
 import { sizeOf } from './folder-size.ts';
 import { markdown, note } from './lab-host.ts';
 
-// Bytes a sample in Prometheus and VictoriaMetrics, on hours of a simulated host, and what a fleet needs by it.
+// Bytes per sample in Prometheus and VictoriaMetrics, on hours of a simulated host, and the resulting needs of a
+// fleet.
 
 const { values: options } = parseArgs({
   options: { hours: { type: 'string', default: '2' }, vms: { type: 'string', default: '10' } },
@@ -118,7 +119,7 @@ function short(value: number): string {
   return Number(value.toPrecision(2)).toLocaleString('en');
 }
 
-/** Records the rules over the samples of the minimal profile, and keeps what `deploy/fleet` sends. */
+/** Records the rules over the samples of the minimal profile, and keeps the series that `deploy/fleet` sends. */
 async function sizesOfRecorded(): Promise<Measured> {
   const data = `${folder}/minimal`;
   const to = START + Number(options.hours) * 3600;

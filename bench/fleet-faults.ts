@@ -20,9 +20,9 @@ import {
 } from './fleet-processes.ts';
 import { markdown, note } from './lab-host.ts';
 
-// Three hosts through vmagent and Prometheus' agent into a store that is slow, full or refuses samples, with a clock that is wrong,
-// with twins of the agents, and with a host of a million series. Prints what is missing and which counters count it.
-// A full disk is a tmpfs, so this needs root.
+// Three hosts through vmagent and Prometheus' agent into a store that is slow, full or refuses samples, with a clock
+// that is wrong, with twins of the agents, and with a host of a million series. Prints the missing samples, and the
+// counters that count them. A full disk is a tmpfs, so this needs root.
 
 const { values: options } = parseArgs({
   options: {
@@ -48,7 +48,7 @@ const MILLION = 1_000_000;
 const COUNTERS =
   /^((?:prometheus_remote_storage_samples_(?:failed|retried)|vmagent_remotewrite_(?:packets_dropped|retries_count)|vm_rows_ignored|vm_promscrape_(?:scrapes_skipped_by_sample_limit|max_scrape_size_exceeded_errors)|prometheus_target_scrapes_(?:exceeded_sample_limit|sample_out_of_bounds|sample_out_of_order|exceeded_body_size_limit))_total|vm_storage_is_read_only|process_resident_memory_bytes)(\{[^}]*\})? (\S+)$/gm;
 
-/** What the agents and the store meet, while it lasts. */
+/** A fault of the agents and the store, while it lasts. */
 interface World {
   /** Of the proxy before the store. */
   store: 'responds' | 'slow' | 'refuses';

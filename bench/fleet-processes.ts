@@ -76,7 +76,7 @@ export type Agent = (typeof AGENTS)[number];
 const AGENT_INSTANCE = 'localhost:agent';
 
 interface Addresses {
-  /** Where it is written, and where the targets are. */
+  /** Folder of the file and of the targets. */
   readonly folder: string;
   readonly interval: number;
   readonly cluster: string;

@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
 });
 const VMS = Number(options.vms);
 const INTERVAL = Number(options.interval);
-/** As measured by fleet-capacity. */
+/** Recorded series of a VM and of a host, as measured by fleet-capacity. */
 const OF_VM = 42;
 const OF_HOST = 41;
 const NAMES = recordedAllowList();

@@ -9,9 +9,9 @@ export interface FleetSum {
 interface Past {
   /** When the VM moved. */
   readonly movedAt: number;
-  /** Times at which a host's last scrape had failed: its VMs are unknown then, and in no sum. */
+  /** Times at which a host's last scrape had failed. Its VMs are unknown at these times, and in no sum. */
   readonly down: readonly number[];
-  /** Seconds after which the rules of a cluster must have a change of a host. */
+  /** Seconds within which the rules of a cluster must show a change of a host. */
   readonly settles: number;
   readonly vms: number;
 }

@@ -31,7 +31,7 @@ const CLUSTERS = 20;
 const START = 1_760_000_400;
 /** The default range of the dashboard. */
 const RANGE = 3 * 3600;
-/** Seconds between samples: what docs/fleet.md says for 10,000 hosts. */
+/** Seconds between samples, as in docs/fleet.md for 10,000 hosts. */
 const STEP = 60;
 /** Samples of series that are queried at the end of the range only. */
 const LAST = 3;
@@ -40,7 +40,7 @@ const TEMPLATE = { hours: 0.2, stepSeconds: 15, tickSeconds: 5, seed: 1, start: 
 /** More than the top of a host has. */
 const TEMPLATE_VMS = 12;
 const LINES = 20_000;
-/** What the dashboard would read without the series `vm_top:`. */
+/** The series that the dashboard would read without `vm_top:`. */
 const OF_ALL_VMS = 'vm:kvm_excess_exits:per_vcpu';
 
 exitBySignal();
@@ -143,7 +143,10 @@ async function writeFleet(
   return sent;
 }
 
-/** Adds what the rules of the store would have recorded: over the range, or its end if nothing draws it. */
+/**
+ * Adds the series that the rules of the store would have recorded: over the range, or only at its end if no panel
+ * draws them.
+ */
 async function recordCentral(): Promise<void> {
   const isDrawn = new Set(namesIn(drawn));
   const end = START + RANGE;

@@ -18,7 +18,7 @@ const host = liveHost();
 const followed = readdirSync(`/proc/${pid}/task`)
   .filter((tid) => /^(CPU \d|IO )/.test(readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8')))
   .map(Number);
-/** What the backend says of itself. */
+/** The backend's own report. */
 let state: () => object = () => ({});
 let stop: () => Promise<string[]> = async () => [];
 

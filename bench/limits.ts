@@ -13,12 +13,12 @@ import { cpuSeconds, memory } from './process-cost.ts';
 import { median } from './statistics.ts';
 import { markdown } from './table.ts';
 
-// The daemon within the limits of a cgroup (version 1) on a simulated host: what CPUQuota=, MemoryMax= and Nice= of systemd do
-// to it. MemoryHigh= needs version 2.
+// The daemon within the limits of a cgroup (version 1) on a simulated host: the effects of systemd's CPUQuota=,
+// MemoryMax= and Nice=. MemoryHigh= needs version 2.
 
 const VCPUS = 8;
 const PERIOD_US = 100_000;
-/** Twenty times the default, so that the quota is the limit, and not what else runs on this machine. */
+/** Twenty times the default, so that the quota is the limit, and not the other load of this machine. */
 const SHARES = 20_480;
 const LOOPS = 2;
 const MIB = 1024 * 1024;

@@ -9,7 +9,8 @@ import { hostOf, thread, topologyOf, vmOf } from '../testing/observed-vms.ts';
 import { cpuSeconds } from './process-cost.ts';
 import { markdown, ms } from './table.ts';
 
-// What the live page costs the daemon: an hour of history of all VMs, and the plans of a host on which all of them drifted.
+// The cost of the live page for the daemon: an hour of history of all VMs, and the plans of a host on which all of
+// them drifted.
 
 const VMS = [100, 500];
 const VCPUS = 8;

@@ -14,7 +14,7 @@ export interface Reading {
   readonly cpu: number;
 }
 
-/** What it costs to read all counters of all threads of the VMs of this machine, without rendering. */
+/** The cost of reading all counters of all threads of this machine's VMs, without rendering. */
 export async function measureReading(mode: Reading['mode'], rounds: number): Promise<Reading> {
   const host = createHost(rootsOf(resolveConfig({}, {}, {})));
   const kernel = new KernelThreads(host, { mode });

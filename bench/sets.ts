@@ -5,8 +5,9 @@ import { startExporter } from './daemon.ts';
 import { fetchMetrics } from './http.ts';
 import { markdown } from './lab-host.ts';
 
-// Series of each set of metrics that is not about the I/O path, and the least time that its collector takes in a scrape, on a simulated
-// host of 100 VMs with 8 vCPUs and a disk each, 128 CPUs with cpufreq. The least, because others may use the machine.
+// Series of each set of metrics that is not about the I/O path, and the least time that its collector takes in a
+// scrape, on a simulated host of 100 VMs with 8 vCPUs and a disk each, 128 CPUs with cpufreq. The minimum, because
+// other programs may use the machine.
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '40' } } });
 const rounds = Number(options.rounds);

@@ -43,7 +43,7 @@ export function churn(context: Context, program: string, perSecond: number): Tal
   return tally;
 }
 
-/** Scrapers of their own pace; a failure of theirs is counted by nobody, as the faults cause some. */
+/** Scrapers with paces of their own. Their failures do not count, because the faults cause some. */
 export function fleet(context: Context, url: string, size: number): Tally {
   const tally = { count: 0 };
   let isOver = false;
@@ -63,7 +63,7 @@ export function fleet(context: Context, url: string, size: number): Tally {
   return tally;
 }
 
-/** Half of a request, or a request whose response nobody reads; new ones in place of those that were closed. */
+/** Partial requests, and requests whose response nobody reads. New ones replace those that the daemon closes. */
 export function slowClients(context: Context, url: string): void {
   let isOver = false;
   context.after(() => {
@@ -82,7 +82,7 @@ export function slowClients(context: Context, url: string): void {
   }
 }
 
-/** Begins a fault again and again, and ends it each time; a fault in progress ends with the context. */
+/** Begins and ends a fault repeatedly. A fault in progress ends with the context. */
 export function pulse(
   context: Context,
   times: { readonly everyMs: number; readonly forMs: number },
@@ -112,7 +112,7 @@ function stopAndGo(context: Context, pid: number, everyMs: number, forMs: number
   return pulse(context, { everyMs, forMs }, send('SIGSTOP'), send('SIGCONT'));
 }
 
-/** A daemon as if the host were paused. @param pace how often, in multiples of the usual */
+/** Stops the daemon, as if the host were paused. @param pace multiple of the usual frequency */
 export function pauses(context: Context, pid: number, pace: number): Tally {
   return stopAndGo(context, pid, PAUSE_EVERY_MS / pace, PAUSE_MS);
 }
@@ -163,7 +163,7 @@ export function cutDescriptors(context: Context, pid: number, pace: number): Tal
   const prlimit = (...args: string[]): string =>
     execFileSync('prlimit', [`--pid=${pid}`, ...args], { encoding: 'utf8' }).trim();
   const usual = prlimit('--nofile', '--output=SOFT', '--noheadings');
-  // With a limit of as many as are open, numbers below it that were closed would be free.
+  // A limit equal to the number of open descriptors would leave closed numbers below it free.
   const begin = (): void => void prlimit('--nofile=3:');
   const end = (): void => void prlimit(`--nofile=${usual}:`);
   return pulse(context, { everyMs: SHORTAGE_EVERY_MS / pace, forMs: SHORTAGE_MS }, begin, end);

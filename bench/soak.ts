@@ -31,7 +31,7 @@ const GUEST = 'kt-soak';
 /** A folder of its own: other daemons of this machine must leave the monitor alone. */
 const SOCKETS = '/run/kvm-telemetry/soak';
 const COUNTER = /^kvm_\w+_(total|bucket|count|sum)(\{|$)/;
-/** A task that hangs does so for ever; the pauses and a busy machine make it late by some seconds. */
+/** A hanging task stays late forever. Pauses and a busy machine delay a task by some seconds only. */
 const LATE_S = 60;
 /** Descriptors that a busy daemon opens once, and keeps. */
 const FEW = 16;

@@ -105,7 +105,7 @@ export const SITUATIONS: Readonly<Record<string, Situation>> = {
       { at: 1 / 4, act: 'reset' },
       { at: 3 / 6, act: 'pin', is: states('in_force', 'in_force', 'off', 'off') },
       { at: 4 / 6, act: 'reset' },
-      // When `original` is pinned.
+      // Time at which `original` is pinned.
       { at: 5 / 6, act: 'cont', is: states('lost', 'in_force', 'off', 'off') },
     ],
   },

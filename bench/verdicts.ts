@@ -126,8 +126,8 @@ function start(name: string): BlkGuest {
 }
 
 /**
- * QEMU is a session of its own, and its share of the CPU time is that of its session (sched(7)). In it, the thread of the
- * monitor comes before those that do not sleep.
+ * QEMU is a session of its own, and its share of the CPU time is that of its session (sched(7)). Within the session,
+ * the monitor's thread precedes threads that do not sleep.
  */
 function beNice(name: string): void {
   const { pid } = guestOf(name);
@@ -249,7 +249,7 @@ async function scrapedStates(): Promise<Found> {
   return (name, technique) => states.get(`${vmOf(name)} ${technique}`);
 }
 
-/** What the daemon keeps for a restart. */
+/** The state that the daemon keeps for a restart. */
 function keptStates(): Found {
   let vms: Record<string, Partial<Record<Technique, { state: string }>>> = {};
   try {

@@ -84,10 +84,9 @@ const ofHosts = (of: Vector<Host>): Query => rows(max(of, HOST));
 const orNone = (of: Vector<Host>): Vector<Host> => or(of, mul(vms, 0));
 
 /**
- * The same hosts over the whole panel: those that are highest in sum over the time range. Where a host is not among the highest
- * of its cluster it has no value.
- * @param resolution use a finer one for series that may exist for a few minutes only and fall between two
- * steps
+ * The same hosts over the whole panel: those that are highest in sum over the time range. A host has no value while
+ * it is not among the highest of its cluster.
+ * @param resolution use a finer one for series that may exist for a few minutes only and fall between two steps
  */
 function topHosts(of: Vector<Host>, resolution = RESOLUTION): Vector<Host> {
   return and(of, on(...HOST), topk(MOST, sumOverTime(atEnd(subquery(of, RANGE, resolution)))));

@@ -39,7 +39,7 @@ const counted = countOverTime(byConfiguration(ios, 'chosen'));
 const inSeconds = (of: Vector<'configuration'>): Vector<'configuration'> =>
   mul(of, on(), groupLeft(), secondsOfStep);
 
-/** The load of each configuration: what its bars rest on. */
+/** The load of each configuration: the basis of its bars. */
 export function loadTable(size: { readonly width: number; readonly height: number }): Panel {
   return new Table({
     title: 'Behind each bar',
@@ -66,7 +66,7 @@ export function loadTable(size: { readonly width: number; readonly height: numbe
   });
 }
 
-/** Says whether the load was the same in all configurations shown. */
+/** Shows whether the load was the same in all configurations shown. */
 export function loadWarning(size: { readonly width: number; readonly height: number }): Panel {
   const readsDiffer = isTrue(sub(max(shareOfReads, []), min(shareOfReads, [])), '>=', DIFFERS.reads);
   const sizeDiffers = isTrue(div(max(requestSize, []), min(requestSize, [])), '>=', DIFFERS.requestSize);

@@ -84,7 +84,10 @@ export const datasource = (): Variable =>
     hide: VariableHide.dontHide,
   });
 
-/** Empty where no series has the label: all are selected then. @param of the query, if not of a series of each host */
+/**
+ * Empty where no series has the label: all are selected then. @param of the query, if it does not select a series of
+ * each host
+ */
 export const cluster = (of: string = labelValues('kvm_telemetry_build_info', 'cluster')): Variable =>
   query({
     name: 'cluster',

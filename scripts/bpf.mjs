@@ -36,7 +36,7 @@ try {
   if (isCheck) rmSync(folder, { recursive: true });
 }
 
-/** What to install, or undefined if the tools are there. */
+/** The packages to install; undefined if the tools are installed. */
 function missingTools() {
   const { stdout, error } = spawnSync('clang', ['--version'], { encoding: 'utf8' });
   const version = stdout?.split('\n')[0] ?? '';

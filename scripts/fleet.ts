@@ -16,7 +16,7 @@ const TARGETS = '/etc/kvm-telemetry/targets/*.json';
 
 const FLEET_DASHBOARD = new URL('../../dashboards/generated/fleet.json', import.meta.url);
 
-/** What `compare --by label=` needs besides the recorded series, and what the alerts of the store need. */
+/** Series that `compare --by label=` and the alerts of the store need besides the recorded ones. */
 const NOT_RECORDED = [
   'up',
   'scrape_samples_scraped',
@@ -26,7 +26,7 @@ const NOT_RECORDED = [
   'kvm_vm_vcpus',
 ] as const;
 
-/** What an agent counts of its own when it loses samples, and when it started: two agents of one name alternate. */
+/** An agent's own counters of lost samples, and its start time, which alternates between two agents of one name. */
 const OF_AGENTS = [
   'process_start_time_seconds',
   'prometheus_remote_storage_samples_dropped_total',
@@ -38,7 +38,10 @@ const OF_AGENTS = [
   'vmagent_remotewrite_packets_dropped_total',
 ] as const;
 
-/** What leaves a host or a rack: recorded series but the sums over hosts, which only the store has all of, and the few others that the fleet dashboard and `compare` select. */
+/**
+ * The series that leave a host or a rack: recorded series without the sums over hosts, which only the store can
+ * compute, and the few others that the fleet dashboard and `compare` select.
+ */
 export function recordedAllowList(): string[] {
   const dashboard = readFileSync(FLEET_DASHBOARD, 'utf8');
   const selected =
@@ -48,7 +51,7 @@ export function recordedAllowList(): string[] {
   return [...sent, ...new Set([...selected, ...NOT_RECORDED, ...OF_AGENTS])].sort();
 }
 
-/** What an agent without rules sends: what the rules select. */
+/** The series that an agent without rules sends: those that the rules select. */
 export function rawAllowList(): string[] {
   const minimal = Object.entries(catalogue).filter(([, { profile }]) => profile === 'minimal');
   const names = minimal.flatMap(([name, { type }]) =>
@@ -76,7 +79,7 @@ const job = {
   label_value_length_limit: LABEL_VALUE_LIMIT,
   file_sd_configs: [{ files: [TARGETS] }],
 };
-/** The agent itself, of which little is kept. */
+/** The agent itself, of which few series are kept. */
 const itself = (port: number): object => ({
   job_name: 'kvm-telemetry-agent',
   sample_limit: SAMPLE_LIMIT,
@@ -219,7 +222,7 @@ const CENTRAL_ALERTS = [
   'KvmTelemetryTwoWriters',
 ];
 
-/** Of the alerts those about what only the store can see. Any vmalert accepts them. */
+/** The alerts on faults that only the store can see. Any vmalert accepts them. */
 function centralAlerts(): object[] {
   return withoutKeepFiringFor(alertingFile()).groups.map(({ rules }) => ({
     name: 'kvm-telemetry-central',
@@ -229,7 +232,7 @@ function centralAlerts(): object[] {
 
 /** A year and a month. */
 const RETENTION = `${24 * 396}h`;
-/** A function, because YAML has an alias for an object that is there twice. */
+/** A function, because YAML writes an alias for an object that occurs twice. */
 const inMemory = (): object => ({ kvstore: { store: 'inmemory' } });
 
 /** Limits of a tenant with 1,000 hosts of 50 VMs (docs/fleet.md), twice over. The defaults of Cortex and Mimir refuse that. */
@@ -246,7 +249,7 @@ const limits = {
   ha_replica_label: 'replica',
 };
 
-/** One process with files, to begin with. @param engine names its folder */
+/** A minimal installation: one process with files. @param engine names its folder */
 const single = (engine: string): Readonly<Record<string, object>> => ({
   server: { http_listen_port: 9009, grpc_listen_port: 9095 },
   blocks_storage: {
@@ -278,7 +281,7 @@ const cortex = {
   },
   ingester: { lifecycler: { ring: { ...inMemory(), replication_factor: 1 } } },
   compactor: { data_dir: '/var/lib/cortex/compactor', sharding_ring: inMemory() },
-  // The target `all` has an Alertmanager, which needs a folder and else listens for others.
+  // The target `all` includes an Alertmanager, which needs a folder and would listen for peers.
   alertmanager: {
     external_url: 'http://localhost:9009/alertmanager',
     cluster: { listen_address: '' },

@@ -8,8 +8,8 @@ const ROOT = new URL('../../', import.meta.url);
  * Writes generated files. With `--check` it writes none, reports each one that differs, and sets the exit code.
  *
  * @param files content by path in the repository
- * @param source what the files are made from, for the report
- * @param command what writes them
+ * @param source of the files, for the report
+ * @param command that writes them
  */
 export function writeGenerated(files: ReadonlyMap<string, string>, source: string, command: string): void {
   for (const [path, content] of files) {

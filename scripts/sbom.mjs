@@ -17,7 +17,7 @@ export function billOfMaterials(cpus = ['x64', 'arm64']) {
     maxBuffer: 1 << 26,
   });
   if (status !== 0) throw new Error(`npm sbom: exit ${status}: ${stderr}`);
-  // The serial number and the time differ in each run.
+  // Remove the serial number and the time, which differ in each run.
   const { serialNumber: _, metadata, components, dependencies, ...bom } = JSON.parse(stdout);
   const { timestamp: __, ...about } = metadata;
   // npm names the folder in which it runs.

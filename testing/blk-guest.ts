@@ -11,9 +11,12 @@ export interface BlkGuest extends Guest {
   unpin(): void;
   /** Lets its vCPU run on any CPU. */
   unpinVcpu(): void;
-  /** The kicks that a guest without `queues` has counted itself. One that QEMU has stopped may have counted the next one. */
+  /** The guest's own count of kicks, without `queues`. A stopped guest may already have counted the next kick. */
   kicks(): Promise<number>;
-  /** Of a guest with `queues`: from its own pattern to the first queue and back, or from the first to one for each vCPU. */
+  /**
+   * For a guest with `queues`: switches from its own pattern to the first queue and back, or from the first queue to
+   * one for each vCPU.
+   */
   changeQueues(): Promise<unknown>;
 }
 
@@ -33,7 +36,7 @@ const DISK = 'driver=null-co,size=1048576,read-zeroes=on';
 
 const ALL = '0-4095';
 
-/** Where testing/blk-guest.S counts. */
+/** Address of the counter in testing/blk-guest.S. */
 const KICKS = '0x15000';
 
 /**

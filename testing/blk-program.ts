@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './daemon.ts';
 
-/** How two vCPUs use two queues. `own`: each its own. */
+/** The use of two queues by two vCPUs. `own`: each vCPU uses its own. */
 const QUEUES = ['own', 'first', 'in turns'] as const;
 
-/** What the guest of testing/blk-guest.S does, or with `queues` that of testing/blk-queues.S. */
+/** The work of the guest in testing/blk-guest.S, or with `queues` in testing/blk-queues.S. */
 export interface BlkProgram {
   readonly iosPerKick: number;
   /** Whether the guest leaves the kick out while the host polls, as Linux does. */

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 export type Held = readonly [kind: 'prog' | 'link' | 'map', id: string];
 
-/** What the descriptors of a process hold in the kernel. */
+/** The kernel objects that the descriptors of a process hold. */
 export function heldBy(pid: number | undefined): Held[] {
   const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
     readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),

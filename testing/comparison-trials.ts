@@ -2,7 +2,7 @@ import { assess } from '../exporter/compare/statistics/assess.ts';
 import type { Change } from '../exporter/compare/statistics/assessment.ts';
 import { type Noise, noisyConfiguration, type Rates, testComparison } from './comparison.ts';
 
-/** What a metric's comparisons of many pairs came to: numbers of pairs. */
+/** Results of a metric's comparisons, as numbers of pairs. */
 export interface Outcome {
   pairs: number;
   /** "Cannot say". */
@@ -23,7 +23,7 @@ const LATER = 1_900_000_000;
 /**
  * Compares pairs of configurations, each pair with two seeds of its own.
  *
- * @param gain of which each metric truly improves: 0.05 is 5% more I/Os, and 1/1.05 of the exits
+ * @param gain true improvement of each metric: 0.05 is 5% more I/Os, and 1/1.05 of the exits
  */
 export function comparePairs(pairs: number, gain: number, noise: Omit<Noise, 'seed'>): Map<string, Outcome> {
   const { ios, exits, cpuSeconds, latency } = TRIAL_RATES;

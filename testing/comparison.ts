@@ -10,22 +10,22 @@ import { Random } from '../lab/simhost/random.ts';
 /** Seconds of the epoch at which the first configuration begins. */
 const START = 1_800_000_000;
 
-/** How a series of a test varies. */
+/** The variation of a test's series. */
 export interface Noise {
   readonly seed: number;
   /** Observations of each metric. */
   readonly samples: number;
   /** Seconds between two scrapes. */
   readonly interval?: number;
-  /** Of an observation with the one before: the coefficient of an AR(1). */
+  /** Correlation of an observation with the one before: the coefficient of an AR(1). */
   readonly correlation?: number;
   /** Standard deviation, relative to the mean. */
   readonly spread?: number;
-  /** Largest difference of the load from its mean, and how many observations it lasts on average. */
+  /** Largest difference of the load from its mean, and its mean duration in observations. */
   readonly load?: { readonly swing: number; readonly lasts: number };
 }
 
-/** The mean of what one configuration does, each second. */
+/** The mean work of one configuration per second. */
 export interface Rates {
   readonly ios: number;
   /** Of one I/O. */
@@ -108,7 +108,7 @@ export function noisyConfiguration(name: string, rates: Rates, noise: Noise, sta
   const load = loadOf(random, noise);
   const around = (): Float64Array => autoregression(random, noise);
   const [io, exit, cpu, latency] = [around(), around(), around(), around()];
-  // The warm-up, and the observation across its end, are before the first that counts.
+  // The warm-up, and the observation across its end, precede the first observation that counts.
   const first = start + 60;
   const series = (sums: (i: number, ios: number) => number[]): Observation[] =>
     Array.from({ length: samples }, (_, i) => {

@@ -44,7 +44,7 @@ export async function startDaemon(
     KVM_TELEMETRY_STATE_DIR: temporaryFolder(context),
     ...more,
   };
-  // The flag adds an address: a test that gives one listens on that alone.
+  // The flag adds an address. If a test gives one, the daemon listens only on that one.
   const isBound = args.some((arg) => /^--web\.(listen-address|systemd-socket)/.test(arg));
   const address = isBound ? [] : ['--web.listen-address=127.0.0.1:0'];
   const line = [...wrapper, process.execPath, MAIN, command, ...address, ...args];

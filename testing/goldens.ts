@@ -31,7 +31,7 @@ export function withoutTheMoment(text: string): string {
  * Holds the part of a document between two marks to what is generated; `UPDATE_GOLDEN=1` writes it.
  *
  * @param path of the document in the repository
- * @param wanted what stands between the marks
+ * @param wanted the text between the marks
  */
 export function assertGenerated(path: string, [begin, end]: readonly [string, string], wanted: string): void {
   const text = readFileSync(`${ROOT}${path}`, 'utf8');

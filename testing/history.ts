@@ -13,7 +13,7 @@ import type { SimulatedHost } from '../lab/simhost/host.ts';
 import type { Scenario, ScenarioOptions } from '../lab/simhost/scenarios/scenario.ts';
 import { demo, troubled } from '../lab/simhost/scenarios.ts';
 
-/** Who ends what was started. */
+/** Stops the processes that were started. */
 interface Owner {
   after(end: () => unknown): void;
 }
@@ -40,10 +40,13 @@ const STEP = 15;
 const SECONDS = EVALUATION_MINUTES * 60;
 const TRACE_SETS = 'exits,notifications,interrupts,halt_poll,block,exit_duration,block_duration';
 
-/** What the profile of the other rows does not have. */
+/** Metrics that the profile of the other rows lacks. */
 const IN_COLLAPSED_ROWS = Object.keys({ ...cpuMetrics, ...memoryMetrics }).join();
 
-/** A Prometheus that holds what hosts did while the paper's evaluation ran on one of them, recorded series and alerts included. */
+/**
+ * A Prometheus with the history of hosts, one of which runs the paper's evaluation, recorded series and alerts
+ * included.
+ */
 export async function historyServer(
   context: Owner,
   hosts: readonly HistoryHost[],

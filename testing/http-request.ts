@@ -6,7 +6,7 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
-/** Unlike fetch(), it can set `Host`, and does not request or undo compression. */
+/** Unlike fetch(), it can set `Host`, and neither requests nor undoes compression. */
 export function request(
   url: string,
   headers: Record<string, string> = {},

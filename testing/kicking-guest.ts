@@ -61,7 +61,7 @@ export async function kickingGuest(
     reads,
     async stopAndCount() {
       await qmpCommand(monitor, { execute: 'stop' });
-      // A read that was on its way is counted when it ends.
+      // QEMU counts a read in flight when it ends.
       let [before, now] = [-1, await reads()];
       while (now !== before) {
         await sleep(50);

@@ -16,7 +16,7 @@ export function hasKubernetesApi(context: TestContext): boolean {
   return has(context, present, 'the API types are missing: npm install --no-save --prefix test/kubernetes');
 }
 
-/** What the API would refuse: values against its schemas, and fields that it does not have. */
+/** Errors that the API would report: values against its schemas, and unknown fields. */
 export async function apiErrors(manifests: readonly Manifest[]): Promise<string[]> {
   const refused = await Promise.all(manifests.map(schemaError));
   return [...refused.filter((error) => error !== undefined), ...unknownFields(manifests)];
@@ -41,7 +41,7 @@ async function schemaError(manifest: Manifest): Promise<string | undefined> {
   }
 }
 
-/** The schemas accept additional fields, TypeScript does not in a literal. */
+/** The schemas accept additional fields. TypeScript does not accept them in a literal. */
 function unknownFields(manifests: readonly Manifest[]): string[] {
   const name = `${FOLDER}manifests.ts`;
   const text = manifests

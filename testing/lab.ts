@@ -78,7 +78,7 @@ export class Lab<B extends Bench> {
     try {
       this.#bench = await this.#makeReady(this.#host);
     } catch (error) {
-      // The other checks would fail in the same way, minutes later.
+      // Skip the other checks: they would fail in the same way, minutes later.
       if (!this.#hostDied(error)) this.#notReady = new Error('the host was not made ready', { cause: error });
       throw error;
     }

@@ -1,7 +1,7 @@
 /** Samples of an exposition by their line without the value: `name{labels}`. */
 export type Samples = ReadonlyMap<string, number>;
 
-/** Throws at a NaN of ours: the exporter leaves out what it does not know. Those of prom-client may have it. */
+/** Throws at a NaN of our metrics, because the exporter omits unknown values. prom-client's metrics may be NaN. */
 export function parseSamples(text: string): Samples {
   const samples = new Map<string, number>();
   for (const line of text.split('\n')) {

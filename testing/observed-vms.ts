@@ -41,7 +41,7 @@ export function without(topology: CpuTopology, offline: readonly number[]): CpuT
 
 let tid = 100;
 
-/** A thread with this mask, seen where its mask begins. */
+/** A thread with this mask, seen on the first CPU of its mask. */
 export function thread(
   label: string,
   allowed: readonly number[],

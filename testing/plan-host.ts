@@ -3,7 +3,7 @@ import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
 import { cpusOf, formatCpuList } from '../kernel/cpu-list.ts';
 import type { CpuTopology } from '../probes/sys-cpu.ts';
 
-/** What a command changes of a thread. */
+/** The changes of a thread by a command. */
 interface Pin {
   readonly cpus: readonly number[];
   /** libvirt remembers a pin that it sets. */

@@ -25,12 +25,12 @@ export const ROUND = 10;
 const VCPUS = 4;
 const CPUS = 128;
 const ALL = Array.from({ length: CPUS }, (_, cpu) => cpu);
-/** Where the queues of the disk and of the network device are notified. */
+/** Notify addresses of the disk's and the network device's queues. */
 const DISK = 0xfe00_3000;
 const NET = 0xfe00_7000;
 const LEGACY_PORT = 0xc010;
 
-/** What a VM is and does, a second. */
+/** A situation: the configuration of a VM and its work per second. */
 export interface Situation {
   /** CPUs of each thread: pinned to one, or all. */
   pins: 'all' | 'none' | 'vcpus' | 'vcpu0 lost' | 'io on vcpus' | 'io on other node' | 'moved';
@@ -52,11 +52,11 @@ export interface Situation {
   deviceExitsPerIo: number;
   /** Kicks and interrupts a second of a network device; undefined: there is none. */
   network: number | undefined;
-  /** `with vfio`: beside the disk, a device that is none is passed through. */
+  /** `with vfio`: beside the disk, a device that is no disk is passed through. */
   disk: 'virtio' | 'legacy' | 'vhost-user' | 'vfio' | 'with vfio';
-  /** `silent`: it answers no more. `none`: it has no monitor, and libvirt reports the I/Os. */
+  /** `silent`: it no longer answers. `none`: the VM has no monitor, and libvirt reports the I/Os. */
   monitor: 'answers' | 'silent' | 'none';
-  /** What counts the I/Os if the VMM does not: requests of the host's disks, or nothing. */
+  /** The source of the I/Os if the VMM does not count them: requests of the host's disks, or none. */
   requests: boolean;
   trace: 'tracefs' | 'perf' | 'none';
   confidentialBy: 'none' | 'command line' | 'kernel';
@@ -100,7 +100,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
   const queues = new Map<string, KickCount>();
   const changes: string[] = [];
   let acceptedAt: number | undefined;
-  /** What its monitor or libvirt answered last. */
+  /** The last answer of its monitor or of libvirt. */
   let answered = { at: 0, storage: storageOf(now) };
   let vm: Vm = vmOf({ label: 'web' });
   let watch = start();
@@ -129,7 +129,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
     });
   }
 
-  /** A round later. */
+  /** Moves on by one round. */
   async function step(seconds = ROUND): Promise<VmStage> {
     count(seconds);
     const { trace } = now;
@@ -190,7 +190,7 @@ export function scriptedVm(context: Pick<TestContext, 'after'>, first: Partial<S
     accept(): void {
       acceptedAt = counts.at * 1000;
     },
-    /** Time in which the daemon does not run. */
+    /** Lets time pass in which the daemon does not run. */
     away(seconds: number): void {
       count(seconds);
     },

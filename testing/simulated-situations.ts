@@ -19,7 +19,7 @@ import type { VmSpec } from '../lab/simhost/vm.ts';
 /** States of affinity, exitless polling, parallel batching and queue pinning. */
 export type States = readonly [TechniqueState, TechniqueState, TechniqueState, TechniqueState];
 
-/** What happens to the VM of this name. */
+/** The changes of the VM with this name. */
 type Happens = (host: SimulatedHost, vm: string) => void;
 
 export interface SimulatedRow {
@@ -49,7 +49,7 @@ const of = (configuration: Configuration, more: Partial<VmSpec> = {}): Simulated
   vcpus: 2,
   ...more,
 });
-/** With as many vCPUs as a pinned queue needs to be told from a shared one. */
+/** Enough vCPUs to distinguish a pinned queue from a shared one. */
 const pinnedQueues = of('pinned_queues', { vcpus: 4 });
 const satas = ['sda', 'sdb', 'sdc', 'sdd'];
 
@@ -242,7 +242,7 @@ export const SIMULATED_ROWS: ReadonlyMap<string, SimulatedRow> = new Map(
 
 const DISKS = 8;
 
-/** Minutes of what happens to the host. No state may change. */
+/** Events of the host, in minutes. No state may change. */
 const RESTARTS = { from: 27 * MINUTE, to: 27 * MINUTE + 20 } as const;
 const DOWN = { from: 30 * MINUTE, to: 35 * MINUTE } as const;
 const LOCKED = { from: 50 * MINUTE, to: 53 * MINUTE } as const;

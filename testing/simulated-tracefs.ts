@@ -28,7 +28,7 @@ export interface SimulatedTracefs {
   readonly writer: TracefsWriter;
   /** Every successful write: `kvm/kvm_exit hist:keys=...`, `synthetic_events !x`, `mkdir x`, `rmdir x`. */
   readonly written: string[];
-  /** Makes the writes fail that match, as `written` would have them. @returns a function that ends this */
+  /** Makes matching writes fail, in the form of `written`. @returns a function that ends this */
   refuse(pattern: RegExp, code: string, reason?: string): () => void;
   instances(): string[];
   /** Triggers of an event, in the kernel's format. `synthetic/@x` is the exporter's own event x. */

@@ -5,10 +5,10 @@ import type { ScriptedVm, Situation } from './scripted-vm.ts';
 type States = readonly [TechniqueState, TechniqueState, TechniqueState, TechniqueState];
 
 export interface Row {
-  /** What the VM is and does. */
+  /** The configuration of the VM and its work. */
   readonly what: string;
   readonly first: Partial<Situation>;
-  /** What happens after twenty minutes. */
+  /** The change after twenty minutes. */
   readonly change?: (vm: ScriptedVm) => void | Promise<void>;
   readonly is: States;
   /** The paper's stage, else in words. */

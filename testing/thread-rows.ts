@@ -78,8 +78,8 @@ export function threadRow(thread: ThreadFields): Buffer {
 }
 
 /**
- * Turns the files of the threads of a copy of a host into the rows that the kernel would have given, and removes the files.
- * Processes that are kernel threads keep theirs: their names are longer in /proc.
+ * Converts the threads' files in a copy of a host to the rows of the kernel, and removes the files. Processes that
+ * are kernel threads keep theirs: their names are longer in /proc.
  */
 export function moveThreadsToRows(rootfs: string): void {
   const proc = join(rootfs, 'proc');
@@ -116,7 +116,7 @@ export function moveThreadsToRows(rootfs: string): void {
         }),
       );
       for (const file of ['stat', 'schedstat', 'status']) rmSync(join(path, file));
-      // The rows have the migrations, and not the rest.
+      // Keep the rest of the file: the rows have the migrations only.
       const sched = readFileSync(join(path, 'sched'), 'latin1');
       writeFileSync(join(path, 'sched'), sched.replace(/^se\.nr_migrations.*\n/m, ''), 'latin1');
     }

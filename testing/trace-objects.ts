@@ -23,14 +23,14 @@ export interface FakeTraceObjects {
   put(map: string, key: readonly number[], value: readonly number[]): void;
   /** Ids that an object follows. */
   readonly followed: Map<TraceObjectName, readonly number[]>;
-  /** Why no ids can be followed. */
+  /** The error of following ids. */
   refuseFollowing: SourceError | undefined;
   /** Why neither maps nor gates can be read. */
   refuseReading: SourceError | undefined;
   /** Nanoseconds that a program has run. */
   readonly runNs: Map<string, number>;
   isTiming: boolean;
-  /** Why runs cannot be timed. */
+  /** The error of timing runs. */
   refuseTiming: SourceError | undefined;
   /** Elements of a map. */
   size(map: string): number;

@@ -27,7 +27,7 @@ export interface Column {
 
 interface TableSpec extends Omit<PanelSpec, 'transformations' | 'overrides'> {
   readonly columns: readonly Column[];
-  /** The column's title. Without it rows stay as they come. */
+  /** The title of the column to sort by. Without it the rows keep their order. */
   readonly sortBy?: string;
   readonly ascending?: boolean;
   /** Transformations between the query and the columns. */

@@ -16,10 +16,10 @@ export type Unfit = 'too small' | 'too young';
  */
 export interface Expected {
   readonly alert: string;
-  /** Of KvmTechniqueLost. */
+  /** Label of KvmTechniqueLost. */
   readonly technique?: Technique;
   readonly within: number;
-  /** Says whether the incident stays below a threshold however long it lasts. */
+  /** Whether the incident stays below a threshold however long it lasts. */
   readonly unfit?: (incident: Incident) => Unfit | false;
 }
 
@@ -139,7 +139,7 @@ export const EXPECTED: Readonly<Record<Incident['kind'], readonly Expected[]>> =
   lockdown: [{ alert: 'KvmTelemetryCollectorFailing', within: after(thresholds.collectorFailing.for) }],
 };
 
-/** What names an alert: KvmTechniqueLost is another alert for each technique. */
+/** Key of an alert: KvmTechniqueLost is a separate alert for each technique. */
 export type Named = Pick<Expected, 'alert' | 'technique'>;
 
 const named = (...alerts: readonly string[]): Named[] => alerts.map((alert) => ({ alert }));
@@ -149,7 +149,7 @@ export const CONSEQUENCES: Partial<Record<Incident['kind'], readonly Named[]>> =
   exit_storm: named('KvmVcpuStarved', 'KvmExitStormAgainstBaseline'),
   storm_of_its_day: named('KvmExitStorm'),
   polling_lost: [
-    // A kick an I/O is the end of batching too.
+    // One kick per I/O also ends batching.
     { alert: 'KvmTechniqueLost', technique: 'parallel_batching' },
     ...named('KvmIoThreadSaturated'),
   ],

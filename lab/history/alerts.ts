@@ -2,7 +2,7 @@ import { secondsOf } from '../../alerts/durations.ts';
 import { evaluateOver, queryRange, type RangeSeries, type Times } from './prometheus.ts';
 import type { HistoryRule } from './rules.ts';
 
-/** One alert, from the time its expression first held to its end. */
+/** One alert, from the first time that its expression holds to its end. */
 export interface AlertEpisode {
   readonly alert: string;
   /** Labels of the series and of the rule. */
@@ -10,7 +10,7 @@ export interface AlertEpisode {
   readonly pendingAt: number;
   /** undefined if the expression did not hold for long enough. */
   readonly firingAt: number | undefined;
-  /** When the alert was no longer active, firing or not; undefined if the history ends before. */
+  /** End of the alert, firing or not; undefined if the history ends before. */
   readonly resolvedAt: number | undefined;
 }
 

@@ -12,7 +12,7 @@ export type Configuration = (typeof CONFIGURATIONS)[number];
 export interface Calibration {
   /** I/Os per second of 4 KiB each: random reads, unless the VM writes. */
   readonly iops: number;
-  /** Kicks by the guest, per I/O. */
+  /** Kicks by the guest per I/O. */
   readonly kicksPerIo: number;
   /**
    * Completion interrupts per I/O. Without APICv each costs an exit for the injection and one for its EOI.

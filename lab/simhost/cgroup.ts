@@ -10,7 +10,7 @@ export class SimPressure {
   readonly full = new Meter();
 }
 
-/** The cgroup of a VM: its CPU quota, and how long its threads wait for a CPU. */
+/** The cgroup of a VM: its CPU quota, and the time for which its threads wait for a CPU. */
 export class SimCgroup {
   /** In CPUs; undefined: no quota. */
   quota: number | undefined;
@@ -23,7 +23,7 @@ export class SimCgroup {
   readonly ioPressure = new SimPressure();
 
   /**
-   * Slows the threads to the quota. To be called when each has its share of a CPU for this step.
+   * Slows the threads to the quota. Call it after each thread has its share of a CPU for this step.
    * @returns seconds for which a thread of the VM waits
    */
   step(threads: readonly SimThread[], dt: number): number {

@@ -85,8 +85,8 @@ export class SimDisk {
       const own = this.of[operation];
       const seconds = own.take() * this.seconds(operation);
       own.ms.add(seconds * 1000);
-      // Little's law: the number in flight is the rate times the service time. There is no rate before any
-      // time has passed.
+      // Little's law: the number in flight is the rate times the service time. Before time has passed there is no
+      // rate.
       const mean = dt === 0 ? 0 : seconds / dt;
       load += mean;
       own.inflight = Math.min(left, Math.round(mean));

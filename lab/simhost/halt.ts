@@ -1,6 +1,6 @@
 import type { SimVcpu } from './vcpu.ts';
 
-/** How a vCPU spends its idle time. */
+/** Parameters of a vCPU's idle time. */
 export interface Idle {
   readonly seconds: number;
   readonly halts: number;

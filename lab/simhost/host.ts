@@ -109,7 +109,7 @@ export class SimulatedHost {
    * @param writes false if nobody reads before the next step; the files then stay unchanged
    */
   step(dt: number, writes = true): void {
-    // Commands that clients wrote into tracefs.
+    // Execute the commands that clients wrote into tracefs.
     if (writes) this.#tree?.tracefs.poll();
     const sink = this.#tree?.tracefs ?? NOBODY;
     this.time += dt;

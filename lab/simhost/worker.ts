@@ -17,7 +17,7 @@ function post(message: SimulationMessage): void {
   parentPort?.postMessage(message);
 }
 
-/** Virtual time follows real time, so the simulation does not catch up on late steps. */
+/** Virtual time follows real time without catching up on late steps. */
 const STEP_SECONDS = 1;
 
 /** Runs a scenario in real time until the thread is terminated. Posts one message when the files exist. */

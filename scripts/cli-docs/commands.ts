@@ -76,7 +76,7 @@ export function groupsOf(all: readonly Leaf[]): string[] {
   return [...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ''))];
 }
 
-/** The words that may follow `before` on the command line. */
+/** Words that may follow `before` on the command line. */
 export function wordsAfter(all: readonly Leaf[], before: readonly string[]): string[] {
   const next = all
     .filter(({ words }) => before.every((word, i) => words[i] === word))

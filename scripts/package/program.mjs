@@ -55,7 +55,7 @@ export function program(stage, { arch, cpu, work, manifest, revision, epoch }) {
       recursive: true,
       filter: (from) => !from.endsWith('.map') && !/\/lab\/(history|alert-study)$/.test(from),
     });
-  // Nobody executes it: the launcher passes it to Node.js.
+  // Not executable: the launcher passes it to Node.js.
   const main = `${home}/dist/exporter/main.js`;
   writeFileSync(main, readFileSync(main, 'utf8').replace(/^#!.*\n/, ''));
   copy('deploy/demo/rules.yaml', `${home}/deploy/demo/rules.yaml`);

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { root } from '../prepare.mjs';
 import { compressed, copy } from './files.mjs';
 
-/** Where distributions want what. */
+/** Directories of the distributions. */
 export const LAYOUTS = {
   deb: { units: 'lib/systemd/system', environment: 'etc/default', zsh: 'usr/share/zsh/vendor-completions' },
   rpm: { units: 'usr/lib/systemd/system', environment: 'etc/sysconfig', zsh: 'usr/share/zsh/site-functions' },

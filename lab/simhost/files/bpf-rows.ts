@@ -36,12 +36,12 @@ const OF_VM = [
 const HISTOGRAMS = ['halt_poll_success_hist', 'halt_poll_fail_hist', 'halt_wait_hist'];
 const NONE = new LogHistogram();
 
-/** What the iterator of probes/bpf/threads.bpf.c would write, as latin1. */
+/** The output of the iterator in probes/bpf/threads.bpf.c, as latin1. */
 export function threadRows(vms: readonly SimVm[], facts: HostFacts): string {
   return vms.flatMap((vm) => vm.threads.map((thread) => threadRow(thread, vm.pid, facts))).join('');
 }
 
-/** What the iterator of probes/bpf/kvm.bpf.c would write, as latin1. */
+/** The output of the iterator in probes/bpf/kvm.bpf.c, as latin1. */
 export function kvmRows(vms: readonly SimVm[]): string {
   return vms.flatMap((vm) => [vmRow(vm), ...vm.vcpus.map((vcpu) => vcpuRow(vcpu, vm))]).join('');
 }
@@ -86,7 +86,7 @@ function row(kind: number, pid: number, rest: readonly string[]): string {
   return u32(kind, 16 + body.length, pid, 0) + body;
 }
 
-/** The bits of so many statistics, all there. */
+/** A mask with a bit set for each of this many statistics. */
 function all(count: number): bigint {
   return (1n << BigInt(count)) - 1n;
 }

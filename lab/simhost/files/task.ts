@@ -36,7 +36,7 @@ export interface Task {
   readonly swappedBytes?: number;
 }
 
-/** What `stat` has of a thread. */
+/** The fields of `stat` for a thread. */
 type StatOf = Pick<
   Task,
   'pid' | 'tid' | 'comm' | 'state' | 'flags' | 'threads' | 'startTicks' | 'user' | 'system' | 'guest' | 'cpu'

@@ -6,18 +6,18 @@ import { agenda, MINUTE, nvmes, type Scenario, type ScenarioOptions, timetable }
 /** Something outside the guest that slows a VM's I/O. */
 export interface CauseRow {
   readonly vm: Omit<VmSpec, 'name' | 'disks'>;
-  /** What happens, in words. */
+  /** The fault in words. */
   readonly what: string;
   set(host: SimulatedHost, vm: string, disk: string): void;
 }
 
-/** When all of them happen, in seconds after the start. */
+/** Time of all faults, in seconds after the start. */
 export const CAUSES_AT = 12 * MINUTE;
 
 const affinity: CauseRow['vm'] = { configuration: 'affinity' };
 const polling: CauseRow['vm'] = { configuration: 'exitless_polling' };
 
-/** The load of a VM changes this often, and by this share. */
+/** Interval and share of the changes of a VM's load. */
 const LOAD_SECONDS = 10;
 const LOAD_NOISE = 0.1;
 const LESS_LOAD = 'less_load';
@@ -79,9 +79,9 @@ export const CAUSES: Readonly<Record<string, CauseRow>> = {
     what: 'the host swaps its memory, for which it waits half of the time',
     set: (host, vm) => host.faults.swap(vm, 0.5),
   },
-  /** Nothing happens to it. */
+  /** The VM without a fault. */
   calm: { vm: affinity, what: 'nothing', set: () => undefined },
-  /** Its guest asks for less: nothing outside of it changes. */
+  /** The VM whose guest requests less, while nothing outside of it changes. */
   [LESS_LOAD]: {
     vm: affinity,
     what: 'its guest asks for a third of the I/O',
@@ -89,7 +89,7 @@ export const CAUSES: Readonly<Record<string, CauseRow>> = {
   },
 };
 
-/** After twelve minutes one thing happens to each VM, and stays. */
+/** After twelve minutes each VM gets one fault, which stays. */
 export function causes(options: ScenarioOptions): Scenario {
   const rows = Object.entries(CAUSES);
   const disks = nvmes(rows.length);
@@ -102,7 +102,7 @@ export function causes(options: ScenarioOptions): Scenario {
     disks,
     vms: rows.map(([name, { vm }], i) => ({ ...vm, name, disks: [diskOf(i)] })),
   });
-  // APICv is known from the kernel only.
+  // Only the kernel reports APICv.
   host.hasBpf = true;
   const random = new Random(options.seed ^ 0xca05e);
   const runDue = timetable(host, LOAD_SECONDS, [

@@ -19,7 +19,7 @@ const FIRST_OWN_QUIET = 20;
 
 export interface Fleet {
   readonly host: SimulatedHost;
-  /** VMs that ordinary events may affect, in random order. */
+  /** The VMs for ordinary events, in random order. */
   readonly lively: readonly string[];
   /** Sets the load of each VM for this time: call it once a minute. */
   setLoads(): void;

@@ -53,7 +53,7 @@ const OF_DISKS: readonly DiskRow[] = [
   ['disk_slow', 'nvme5n1', 2000, 295, 8],
 ];
 
-/** `normal` with incidents of several kinds, sizes and durations that must raise alerts. */
+/** `normal` with incidents of several kinds, sizes and durations, which must raise alerts. */
 export function incidents(options: ScenarioOptions): ScenarioWithIncidents {
   const vms = fleet(options);
   const all = new Incidents(new Random(options.seed ^ 0x1ac1d));

@@ -2,7 +2,7 @@ import type { HistMap } from './hist-map.ts';
 import { Refusal } from './refusal.ts';
 import type { HistTrigger } from './trigger.ts';
 
-/** What the triggers of an instance can refer to. */
+/** The names that the triggers of an instance can refer to. */
 export interface Surroundings {
   fieldsOf(event: string): ReadonlySet<string>;
   /** Fields of a synthetic event; undefined if it is not defined. */

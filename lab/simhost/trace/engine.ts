@@ -4,7 +4,7 @@ import { Refusal } from './refusal.ts';
 import type { Fields, TraceSink } from './sink.ts';
 import { type HistTrigger, keyName, parseTrigger } from './trigger.ts';
 
-/** Events of the kernel by `system/event`, and its synthetic events by name, with their fields in order. */
+/** Fields of the kernel's events by `system/event`, and of its synthetic events by name, in order. */
 export interface EventFields {
   fieldsOf(event: string): readonly string[] | undefined;
   syntheticFields(name: string): readonly string[] | undefined;
