@@ -11,11 +11,13 @@ import { moveThreadsToRows } from '../testing/thread-rows.ts';
 import { hasTool } from '../testing/tools.ts';
 
 const HOSTS = Object.keys(GOLDEN_HOSTS);
-/** Without a tracefs that can be written no host shows trace events: test/exporter/collectors/trace.test.ts makes these. */
+/** Without a writable tracefs no host has trace events: test/exporter/collectors/trace.test.ts tests these. */
 const GOLDENS = [...HOSTS, 'trace'];
 const execute = promisify(execFile);
 
-/** What the real command prints for a captured host whose monitor answers, without what differs from run to run. */
+/**
+ * The output of the real command for a captured host whose monitor responds, without values that differ between runs.
+ */
 async function exposition(
   context: TestContext,
   host: string,
@@ -69,7 +71,7 @@ for (const golden of GOLDENS) {
   });
 }
 
-/** What these captures of an AMD host with Linux 6.1 cannot show, and why. */
+/** Metrics that these captures of an AMD host with Linux 6.1 lack, with the reason. */
 const NOT_ON_THESE_HOSTS: readonly { readonly pattern: RegExp; readonly why: string }[] = [
   {
     pattern: /^kvm_(vm_(throttled|quota|pressure)|host_pressure|telemetry_(throttled|memory_limit))_/,

@@ -17,20 +17,20 @@ const MINUTE = 60;
 type Input = readonly [series: string, holds: number, over?: number];
 
 /**
- * Two sides of a limit. Recorded series are given as they are: what records them has tests of its own. Every number here is
- * written down once more, so that a changed limit has to be changed in two places.
+ * Two sides of a limit. Recorded series are input here, because their rules have tests of their own. Every number is
+ * repeated here, so that a changed limit must be changed in two places.
  */
 interface Boundary {
   readonly alert: string;
   readonly limit: string;
-  /** `side` is 1% beyond the limit, or before it. */
+  /** `side` is 1% beyond the limit, or 1% within it. */
   readonly inputs: (side: number) => readonly Input[];
   /** Minutes. */
   readonly for: number;
   readonly keep: number;
   /** Seconds until it holds for the first time. */
   readonly begins?: number;
-  /** Seconds for which it holds when what it is about has ended. */
+  /** Seconds for which it still holds after the fault has ended. */
   readonly lingers?: number;
 }
 
@@ -48,7 +48,7 @@ const kinds = (alert: string, names: readonly string[], pending: number, keep: n
     keep,
     inputs: (side) => [
       [drift(kind), isBad(side), 0],
-      // Of others it says nothing.
+      // The alert does not depend on other values.
       [drift('another'), 1],
     ],
   }));
@@ -257,7 +257,7 @@ const BOUNDARIES: readonly Boundary[] = [
       lingers: 10 * MINUTE - STEP,
       inputs: (side) => [
         [`${counter} +`, isBad(side)],
-        // Relabelling, and what is no number.
+        // Samples dropped by relabelling, and values that are no number.
         ['prometheus_remote_storage_samples_dropped_total{job="agent",instance="rack1:9090"} +', 1000],
         ['vm_rows_ignored_total{job="victoria-metrics",instance="self",reason="nan_value"} +', 1],
       ],
@@ -319,7 +319,7 @@ const BOUNDARIES: readonly Boundary[] = [
     begins: STEP,
     inputs: (side) => [
       [`kvm_vcpu_apicv_active{${VM},vcpu="0"} ${isBad(side)}`, 0, 1],
-      // One VM that never used it.
+      // One VM that never used APICv.
       ['kvm_vcpu_apicv_active{job="kvm-telemetry",instance="kvm1:9954",vm="other",vcpu="0"}', 0],
     ],
   },
@@ -331,13 +331,16 @@ const BOUNDARIES: readonly Boundary[] = [
     begins: STEP,
     inputs: (side) => [
       [`kvm_telemetry_collector_success{${HOST},collector="trace"} ${isBad(side)}`, 0, 1],
-      // One that never worked.
+      // A collector that never worked.
       [`kvm_telemetry_collector_success{${HOST},collector="lockdown"}`, 0],
     ],
   },
 ];
 
-/** They fire because series end or values alternate, which no value shows: alerts/tests has both sides of their times. */
+/**
+ * These alerts fire because series end or values alternate, which no limit of a value describes. alerts/tests has
+ * both sides of their times.
+ */
 const NO_VALUE: readonly Pick<Boundary, 'alert' | 'for' | 'keep'>[] = [
   { alert: 'KvmTelemetryHostMissing', for: 10, keep: 5 },
   { alert: 'KvmTelemetryHostLagging', for: 5, keep: 5 },
@@ -377,7 +380,7 @@ const at = (seconds: number, expr: string, isThere: boolean): object => ({
   exp_samples: isThere ? [{ labels: '{}', value: 1 }] : [],
 });
 
-/** A series of promtool. A counter's grows at each scrape, and one that begins otherwise says with what. */
+/** A series in promtool's notation. A counter grows at each scrape, from 0 unless the series gives another start. */
 function seriesOf([text, holds, over = holds]: Input, scrapes: number, more: number): object {
   const [name = '', first] = text.split(' ');
   if (first === '+') {
@@ -442,7 +445,7 @@ describe('the limits of each alert', () => {
       ]);
     });
 
-  it('are all here: a new alert needs a line in BOUNDARIES', () => {
+  it('are complete: a new alert needs a line in BOUNDARIES', () => {
     assert.deepEqual(
       [...new Set([...BOUNDARIES, ...NO_VALUE].map(({ alert }) => alert))].sort(),
       Object.keys(alertRules).sort(),

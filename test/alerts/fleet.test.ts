@@ -18,7 +18,7 @@ import { hasTool } from '../../testing/tools.ts';
 
 const FOLDER = `${ROOT}deploy/fleet`;
 
-/** @throws AssertionError with what the program said */
+/** @throws AssertionError with the program's output */
 function accepts(program: string, ...args: readonly string[]): void {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
   assert.equal(status, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
@@ -193,7 +193,7 @@ test('any external label of the agent is on the recorded series that reach the s
   assert.deepEqual(found, [{ __name__: record, job: 'kvm-telemetry', instance: 'kvm1:9954', ...external }]);
 });
 
-test('what an agent without rules sends is enough for all rules', () => {
+test('an agent without rules sends all series that the rules need', () => {
   const [write] = read('prometheus-agent.yml').remote_write ?? [];
   const allowed = new RegExp(`^(?:${write?.write_relabel_configs[0]?.regex})$`);
   const recorded = new Set(Object.keys(recordingRules));
@@ -236,8 +236,8 @@ interface Store {
   readonly limits: Readonly<Record<string, number | string | boolean>>;
 }
 
-test('Cortex and Mimir take what the agents send, and the files say whether they ever ran', () => {
-  // No package of Debian has them, so only what the files promise is checked here.
+test('the limits of Cortex and Mimir fit the agents, and their files state whether they were tested', () => {
+  // Debian has no package of them, so this test checks only the statements of the files.
   const [agent] = read('prometheus-agent.yml').scrape_configs as readonly {
     readonly label_limit: number;
     readonly label_value_length_limit: number;

@@ -81,7 +81,7 @@ function numbersIn(path: string): string[] {
 }
 
 test('every number of a rule is in thresholds.ts', () => {
-  // Nothing and one; per cent.
+  // Allowed constants: 0 and 1; percent.
   const structural = ['0', '1', '100'];
   // The quantile that is the recorded series' name.
   const allowed = { 'alerts/alerting.ts': structural, 'alerts/recording.ts': [...structural, '0.99'] };
@@ -142,7 +142,7 @@ test('rules for a faster clock', () => {
     Object.keys(faster({ groups: [{ name: 'g', rules: [{ expr: 'a', record: 'b' }] }] }, 2).groups[0] ?? {}),
     ['name', 'rules'],
   );
-  // Nothing is left that runs at the speed of the original.
+  // No time span of the original is left.
   assert.doesNotMatch(
     JSON.stringify(faster(all, 12).groups.map(({ rules }) => rules.map(({ expr }) => expr))),
     /\[\d+[smhd][:\]]/,
@@ -161,7 +161,7 @@ interface GrafanaRule {
   readonly data: readonly { readonly refId: string; readonly model: { readonly expr?: string } }[];
 }
 
-test("Grafana's own rules fire on what Prometheus' rules fire on, and for as long", () => {
+test("Grafana's own rules fire on the same data and for as long as Prometheus' rules", () => {
   const { groups } = grafanaFile() as {
     groups: readonly { interval: string; rules: readonly GrafanaRule[] }[];
   };

@@ -18,7 +18,7 @@ const yamlsIn = (folder: string): string[] =>
     .filter((name) => name.endsWith('.yaml'))
     .map((name) => `${folder}/${name}`);
 
-/** @throws AssertionError with what the program said */
+/** @throws AssertionError with the program's output */
 function run(program: string, args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, {
     cwd: ROOT,

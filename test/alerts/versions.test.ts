@@ -30,7 +30,7 @@ function selectorsOf(files: readonly RuleFile[]): Selector[] {
   );
 }
 
-/** What the selectors name that the metrics do not have. */
+/** Names in the selectors that the metrics lack. */
 function missing(
   selectors: readonly Selector[],
   metrics: Readonly<Record<string, readonly string[]>>,
@@ -63,7 +63,7 @@ test('a recorded series of the version before is still recorded', () => {
   );
 });
 
-test('a metric or a label that is gone is found', () => {
+test('a removed metric or label is detected', () => {
   const selectors = selectorsOf([
     { groups: [{ name: 'g', rules: [{ expr: 'kvm_gone + kvm_vm_vcpus{vm="a",gone=~"b"}' }] }] },
   ]);

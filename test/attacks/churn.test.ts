@@ -38,11 +38,11 @@ async function scrape(daemon: Daemon): Promise<{ failing: string[]; vms: number 
 
 test('fifty short-lived VMs a second fail no collector and log nothing', async (context) => {
   if (!canRunTinyVms(context)) return;
-  // Its name is that of a VMM, whose files are read in each pass.
+  // Its name is that of a VMM, so that each pass reads its files.
   const program = buildTinyVm(context, 'firecracker');
   const daemon = await startDaemon(context, [
     '--inventory.schedule=* * * * * *',
-    // Monitors and libvirt are those of other tests' VMs.
+    // Without monitors and libvirt, which belong to VMs of other tests.
     '--no-collector.qmp',
     '--no-collector.libvirt',
   ]);

@@ -12,7 +12,7 @@ import { has } from '../../testing/tools.ts';
 const HOST = `--path.rootfs=${ROOT}test/fixtures/hosts/linux-nvme-vhost/t0`;
 /** A task that hangs does so for an hour or for ever, so the timeout may be long. */
 const PATIENCE_MS = 20_000;
-/** A loop that walks over the seconds that were jumped over takes 9 s a day. */
+/** A loop over the skipped seconds would take 9 s for each day. */
 const ANSWER_MS = 5_000;
 
 interface JumpingDaemon {
@@ -46,7 +46,7 @@ async function start(context: TestContext, ...args: string[]): Promise<JumpingDa
 const samplesOf = async ({ daemon }: Pick<JumpingDaemon, 'daemon'>): Promise<Samples> =>
   await daemon.samples();
 
-/** Both tasks have run so often since now. */
+/** Waits until both tasks have run this many more times. */
 async function tasksRun({ runs }: JumpingDaemon, times: number): Promise<void> {
   for (const task of ['sampler', 'inventory'] as const) {
     const goal = (await runs(task)) + times;
@@ -76,7 +76,7 @@ describe('the wall clock', { concurrency: 2 }, () => {
       if (jumping === undefined) return;
       await tasksRun(jumping, 2);
       jumping.jump(offset);
-      // The timers that were set before the jump come due.
+      // The timers from before the jump expire.
       await sleep(2500);
       await answers(jumping);
       await tasksRun(jumping, 2);

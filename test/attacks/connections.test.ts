@@ -8,7 +8,7 @@ import { type RawClient, rawClient } from '../../testing/raw-client.ts';
 const LONG = { timeout: 120_000 };
 const REQUEST = 'GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
-/** With a deadline of its own: a scraper that cannot get in must fail the test, not hang it. */
+/** With a deadline of its own: a rejected scraper must fail the test, not hang it. */
 async function scrape(context: TestContext, daemon: Daemon, from: string): Promise<string> {
   const say = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
   const client = rawClient(context, daemon.url, { from, say });

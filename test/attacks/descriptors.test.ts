@@ -27,7 +27,7 @@ function timesLogged(daemon: Daemon, message: RegExp): number {
   return daemon.log.filter(({ msg }) => message.test(String(msg))).length;
 }
 
-/** One request after the other over one connection: a second one would not be let in. */
+/** All requests use one connection, because a second one would be rejected. */
 async function oldConnection(daemon: Daemon): Promise<{ metrics(): Promise<string> }> {
   const socket = connect(Number(new URL(daemon.url).port), '127.0.0.1');
   let received = '';
@@ -58,7 +58,7 @@ test('without free descriptors the daemon survives, logs it once and recovers', 
   for (let i = 0; i < 3; i++) {
     const text = await connection.metrics();
     assert.match(text, /kvm_telemetry_collector_success\{collector="inventory"\} 0/);
-    // What cannot be read is not gone.
+    // A VM that cannot be read has not ended.
     assert.match(text, own);
   }
   assert.equal(daemon.child.exitCode, null);
@@ -74,7 +74,7 @@ test('without free descriptors the daemon survives, logs it once and recovers', 
   assert.equal(await daemon.stop(), 0);
 });
 
-/** Takes all descriptors, then starts each kind of child that the daemon starts, and prints how that went. */
+/** Uses up all descriptors, then starts each kind of child of the daemon, and prints the results. */
 const STARTS_CHILDREN = `
   import { openSync } from 'node:fs';
   import { createRequire } from 'node:module';

@@ -9,7 +9,7 @@ import { until } from '../../testing/patience.ts';
 import { qemuProcess } from '../../testing/qemu-process.ts';
 import { has } from '../../testing/tools.ts';
 
-/** Mounts a FUSE file system that answers nothing. @returns ends it: what waits for it fails */
+/** Mounts a FUSE file system that never responds. @returns a function that ends it, so that waiting reads fail */
 function hangingMount(folder: string): () => void {
   const device = openSync('/dev/fuse', 'r+');
   const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
@@ -30,7 +30,7 @@ function canMount(context: TestContext): boolean {
   return has(context, isRoot && fuse, 'only root can mount FUSE, and the kernel must have it');
 }
 
-test('an /etc/pve that hangs blocks neither a scrape nor other slow reads, and is read again when it answers', async (context) => {
+test('a hanging /etc/pve blocks neither a scrape nor other slow reads, and is read again when it responds', async (context) => {
   if (!canMount(context)) return;
   const tree = hostTree(context);
   const qemu = qemuProcess(10, 'web');

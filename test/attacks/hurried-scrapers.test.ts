@@ -12,9 +12,9 @@ Domain: 'web'
   state.state=1
   vcpu.0.exits.sum=7
 END`;
-/** Answers when a file is there: until then libvirt hangs. */
+/** Responds once a file exists. Until then libvirt hangs. */
 const WAITING = `: > asked; while [ ! -e go ]; do sleep 0.05; done; ${ANSWER}`;
-/** libvirt's own time limit is not what is tested. */
+/** The test is not about libvirt's own time limit. */
 const FLAGS = ['--libvirt.timeout-seconds=30'];
 
 const scrape = async (daemon: Daemon, seconds: number): Promise<string> => {

@@ -9,7 +9,7 @@ import { has, which } from '../../testing/tools.ts';
 
 const NAME = 'kvm-telemetry-attack';
 
-/** A program of a user that says in its arguments, and in its thread's name, that it is QEMU. */
+/** A user's program whose arguments and thread name are those of QEMU. */
 async function impostor(context: TestContext, argv: readonly string[]): Promise<ChildProcess> {
   const folder = temporaryFolder(context);
   const script = join(folder, 'impostor.py');

@@ -63,7 +63,7 @@ function portOf(pid: number): number | undefined {
     try {
       inodes.add(/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? '');
     } catch {
-      // Closed by now.
+      // The port is closed by now.
     }
   }
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)) {
@@ -97,7 +97,7 @@ for (const kind of ['socket', 'pipe'] as const) {
       fetch(`${url}${path}`, { method, signal: AbortSignal.timeout(PATIENCE_MS) });
     for (let i = 0; i < 20; i++) assert.equal((await get('/-/reload', 'POST')).status, 200);
     const samples = parseSamples(await (await get('/metrics')).text());
-    // A few lines are kept for the reader.
+    // The daemon buffers a few lines for the reader.
     assert.equal(sample(samples, 'kvm_telemetry_log_lines_dropped_total'), 0);
     assert.equal(await end(child), 0);
   });

@@ -49,7 +49,7 @@ test('pending logins do not delay a stop, even if a comparison takes half an hou
     login(context, daemon, `wrong ${i}`, `127.0.0.${2 + i}`),
   );
   await Promise.all(wrong.map(({ connected }) => connected));
-  // It has seen their requests once it answers one that came later.
+  // The daemon has received their requests once it answers a later one.
   assert.equal((await daemon.get('/-/healthy')).status, 401);
   const late = setTimeout(() => daemon.child.kill('SIGKILL'), 10_000);
   assert.equal(await daemon.stop(), 0, 'it ended by itself, in less than 10 s');
@@ -64,6 +64,6 @@ test('logins of disconnected clients are dropped', LONG, async (context) => {
     client.socket.end();
     client.socket.destroy();
   }
-  // Without the others before it: each would take its turn.
+  // The disconnected logins are not compared first.
   assert.equal(await status(login(context, daemon, 'wrong', '127.0.0.2')), '401');
 });

@@ -9,7 +9,7 @@ import { readNamedFile } from '../../exporter/config/read-file.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { temporaryFolder } from '../../testing/folder.ts';
 
-/** Anything but a file of a sane size, by what it is. */
+/** Special files and files of extreme size, by kind. */
 async function specialFiles(context: TestContext): Promise<Map<string, string>> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-special-'));
   const at = (name: string): string => join(folder, name);

@@ -22,7 +22,7 @@ function mask(tree: HostTree, path: string, cpus: string, more = ''): void {
   tree.write(`${path}/status`, `Name:\tx\nCpus_allowed_list:\t${cpus}\n${more}${rest}`);
 }
 
-/** The same mask for all threads of the VM, or one for each. */
+/** One mask for all threads of the VM, or one for each thread. */
 function masks(tree: HostTree, cpus: string | Readonly<Record<number, string>>): void {
   for (const tid of [10, ...Object.keys(THREADS).map(Number)]) {
     mask(tree, `proc/10/task/${tid}`, typeof cpus === 'string' ? cpus : (cpus[tid] ?? ''));

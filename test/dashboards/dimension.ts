@@ -1,7 +1,7 @@
 import { recordingRules } from '../../alerts/recording.ts';
 import { parsePromql, type Tree } from '../../testing/promql-tree.ts';
 
-/** Powers of the base units of an expression; a histogram's buckets also know what they are buckets of. */
+/** Powers of the base units of an expression. For buckets, also the unit of the histogram. */
 export interface Dimension {
   readonly seconds: number;
   readonly bytes: number;

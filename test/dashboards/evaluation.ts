@@ -7,9 +7,10 @@ export const START = 1_760_000_400;
 const HOSTS = [{ instance: 'sim-host:9954', scenario: 'evaluation', seed: 1 }] as const;
 
 /**
- * The evaluation on one host, for the tests of a suite: made by the first one that needs it, gone after the last.
+ * The evaluation on one host, for the tests of a suite. The first test that needs it creates it; it is removed after
+ * the last.
  *
- * @returns what a test has of it; undefined where Prometheus is not installed
+ * @returns the server for the tests; undefined if Prometheus is not installed
  */
 export function evaluationOnce(): (context: TestContext) => Promise<HistoryServer | undefined> {
   let made: Promise<HistoryServer> | undefined;

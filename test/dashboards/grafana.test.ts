@@ -23,7 +23,7 @@ const UNITS = new Set(
 );
 
 let loaded: readonly Grafana[] | undefined;
-/** Grafana 10 and 13; undefined where they are not installed. */
+/** Grafana 10 and 13; undefined if they are not installed. */
 function versionsOf(context: TestContext): readonly Grafana[] | undefined {
   loaded ??= grafanas(context);
   return loaded;
@@ -32,7 +32,7 @@ function versionsOf(context: TestContext): readonly Grafana[] | undefined {
 it('values are formatted as in Grafana 10 and 13', (context) => {
   const versions = versionsOf(context);
   if (versions === undefined) return;
-  // That one is by the clock: below.
+  // That unit depends on the clock: see below.
   const units = [...UNITS].filter((unit) => unit !== 'dateTimeFromNow');
   assert.ok(units.length > 8);
   const number = fc.oneof(
@@ -81,7 +81,7 @@ describe('with responses of a Prometheus', () => {
     }
     return all;
   }
-  /** What every panel asked for; undefined where something is missing. */
+  /** The responses for every panel; undefined if a program is missing. */
   async function panels(context: TestContext): Promise<readonly Asked[] | undefined> {
     const server = await history(context);
     if (server !== undefined) made ??= asked(server);
@@ -97,7 +97,7 @@ describe('with responses of a Prometheus', () => {
     for (const grafana of versions) {
       for (const { dashboard, panel, answers } of transformed) {
         const title = `${dashboard}: ${panel.title} in ${grafana.version}`;
-        // All that was found, and what is left where one of the queries finds nothing.
+        // All results, and the results without each single query.
         const without = answers.map((one) =>
           answers.map((each) => (each === one ? { ...one, series: [] } : each)),
         );
@@ -117,7 +117,7 @@ describe('with responses of a Prometheus', () => {
     let given = 0;
     for (const grafana of versions) {
       for (const { dashboard, panel, answers } of all) {
-        // Overrides of tables go by the columns' names, which are compared above.
+        // Tables match overrides by column names, which the test above compares.
         if (panel.type === 'table' || panel.type === 'heatmap' || panel.fieldConfig === undefined) continue;
         const { overrides, ...rest } = panel.fieldConfig;
         const fieldOf = fieldsOf({ ...rest, overrides } as unknown as Parameters<typeof fieldsOf>[0]);
@@ -188,14 +188,14 @@ describe('with responses of a Prometheus', () => {
   });
 });
 
-/** Rows with the labels of another one, as where rows of different queries did not become one. */
+/** Rows that have the same labels as another row, because rows of different queries were not merged. */
 function repeated(columns: readonly Column[]): string[] {
   const labels = columns.filter(([, values]) => values.some((value) => typeof value === 'string'));
   const rows = (labels[0]?.[1] ?? []).map((_, i) => JSON.stringify(labels.map(([, values]) => values[i])));
   return rows.filter((row, i) => rows.indexOf(row) !== i);
 }
 
-/** Nothing is nothing, in whichever way it is written; no rows are no columns. */
+/** All forms of an empty value are equal, and a table without rows equals one without columns. */
 function plain(columns: Iterable<readonly [string, readonly unknown[]]>): [string, unknown[]][] {
   return [...columns]
     .filter(([, values]) => values.length > 0)

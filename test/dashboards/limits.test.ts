@@ -9,7 +9,7 @@ const LESS = 'green, 0.95 text, 1.05 red';
 const STATES = '0 in force green, 1 partly yellow, 2 lost red, 3 off blue, 4 unknown purple';
 const SEVERITIES = 'critical critical red, warning warning orange, info info blue';
 
-/** From which value on a number has which colour. Written down once more, so that a changed limit is seen in two places. */
+/** The colour steps of numbers. Repeated here, so that a change of a limit is deliberate. */
 const LIMITS: Readonly<Record<string, string>> = {
   'fleet: stat Hosts down': 'green, 1 red',
   'fleet: stat Exits per I/O': 'green, 1 orange',
@@ -58,7 +58,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'exporter: stat Dropped events': 'green, 1e-9 red',
 };
 
-/** What states are called, and whether that is good (green), bad (red), or no matter. */
+/** The texts of states, and whether a state is good (green), bad (red) or neutral. */
 const WORDS: Readonly<Record<string, string>> = {
   'host: Collectors': '0 failing red, 1 works green',
   'host: Monitors and managers of VMs': '0 no response red, 1 responds green',

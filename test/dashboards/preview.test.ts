@@ -61,7 +61,7 @@ interface Request {
   readonly parameters: Record<string, string>;
 }
 
-/** A Prometheus that has one response for each path. */
+/** A Prometheus with one fixed response for each path. */
 async function prometheus(
   context: TestContext,
   responses: Readonly<Record<string, unknown>>,
@@ -85,7 +85,7 @@ async function prometheus(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
-test('each query of a panel is asked as it says, and its series have names', async (context) => {
+test('each query of a panel is sent as a range or instant query, and its series have names', async (context) => {
   const { url, requests } = await prometheus(context, {
     query: { result: [{ metric: { vm: 'a' }, value: [4600, '7'] }] },
     query_range: { result: [{ metric: { vm: 'b' }, values: [[1020, '1']] }] },
@@ -173,7 +173,7 @@ test('adjacent points of an annotation are one mark; one that is off has none', 
 const variable = (name: string, more: Record<string, unknown>): VariableModel =>
   ({ name, type: 'query', ...more }) as unknown as VariableModel;
 
-test('variables have the values that Prometheus has, and depend on those before them', async (context) => {
+test('variables have the values of Prometheus, and depend on the variables before them', async (context) => {
   const { url, requests } = await prometheus(context, {
     series: [{ vm: 'vm10' }, { vm: 'vm9' }, { vm: 'vm9' }, { instance: 'x' }],
     query: {
@@ -219,7 +219,7 @@ test('variables have the values that Prometheus has, and depend on those before 
   assert.deepEqual([requests[0]?.parameters['start'], requests[0]?.parameters['end']], ['1000', '4600']);
 });
 
-test('a wish is taken before the default, and an unknown kind of query is an error', async (context) => {
+test('a requested value precedes the default, and an unknown kind of query is an error', async (context) => {
   const { url } = await prometheus(context, { series: [{ vm: 'a' }, { vm: 'b' }] });
   const vm = variable('vm', { query: 'label_values(x, vm)', multi: true, includeAll: true, allValue: '.+' });
   const { choices: made } = await choose([vm], url, WINDOW, { vm: ['b'] });
@@ -279,7 +279,7 @@ test('without a range the last hour is shown; an error is text', async (context)
   assert.deepEqual([missing.status, await missing.json()], [502, { error: 'Error: no dashboard kvm-typo' }]);
 });
 
-test('a closed row is open in the preview, and what is below moves down', () => {
+test('the preview opens a collapsed row, and the panels below move down', () => {
   const at = (type: string, y: number, h: number, panels: object[] = []) =>
     ({ type, gridPos: { x: 0, y, w: 24, h }, panels }) as unknown as RowPanel;
   const inside = [at('timeseries', 5, 8), at('timeseries', 13, 4)];

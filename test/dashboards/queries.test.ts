@@ -16,7 +16,7 @@ import { PATIENCE_MS } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
 import { evaluationOnce, START } from './evaluation.ts';
 
-/** Labels that queries make. */
+/** Labels that queries create. */
 const MADE = new Set(['configuration', 'node', 'cpu', 'le', 'cluster']);
 
 /** Panels that stay empty: the VMs of the evaluation have no balloon, no live migration, and nothing that inhibits APICv. */

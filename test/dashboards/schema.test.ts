@@ -10,10 +10,10 @@ import { dimensionOf, unitsOf } from './dimension.ts';
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 /** Of classic panels in Grafana 10 to 13. */
 const TYPES = ['text', 'stat', 'timeseries', 'barchart', 'table', 'heatmap', 'state-timeline'];
-/** What grafana-dash-gen writes for the Grafana of its day. */
+/** Legacy keys of grafana-dash-gen. */
 const LEGACY =
   /"(rows|span|hideControls|sharedCrosshair|originalTitle|hideAllLegends|showTitle|allFormat|error|style|bars|nullPointMode|renderer)":/;
-/** A selector with its matchers; what comes before a bracket is a function, an operator or a keyword. */
+/** A selector with its matchers. A name before a bracket is a function, an operator or a keyword. */
 const SELECTORS = /\b([a-zA-Z_][a-zA-Z0-9_:]*)(\{[^}]*\})?(?=[\s)[,]|$)/g;
 const WORDS = new Set(
   'and or unless on by group_left offset end sum max min avg count job instance vm'.split(' '),
@@ -46,7 +46,7 @@ interface Transformation {
   readonly options: { include?: { names: string[] }; renameByName?: Record<string, string> };
 }
 
-/** The unit in which what a query gives is shown; undefined where it is not shown. */
+/** The unit in which the result of a query is shown; undefined if it is hidden. */
 function unitOf(panel: Panel, refId: string): string | undefined {
   const { defaults, overrides } = panel.fieldConfig as {
     defaults: { unit?: string };
@@ -137,7 +137,8 @@ for (const name of NAMES) {
               /cluster=~"\$cluster",job=~"\$job"/,
               `${panel.title}: ${metric} in ${expr}`,
             );
-            // A list of 10,000 hosts is no choice: the fleet has their sums and its worst hosts and VMs.
+            // Nobody can select from a list of 10,000 hosts, so the fleet dashboard has sums and the worst hosts and
+            // VMs.
             if (name === 'fleet') assert.doesNotMatch(matchers, /instance/, `${panel.title}: ${metric}`);
             else assert.match(matchers, /instance=~"\$instance"/, `${panel.title}: ${metric}`);
             const isCounter = /_(total|bucket|count|sum)$/.test(metric) && !metric.includes(':');

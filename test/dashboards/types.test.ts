@@ -4,7 +4,7 @@ import { recorded } from '../../alerts/recording.ts';
 import { buckets, hostGauge, rows, series, vmGauge, vmRate } from '../../dashboards/queries.ts';
 import { div, labelValues, sum } from '../../promql/promql.ts';
 
-// Each of these lines is checked by the compiler: one that compiles after all fails the build.
+// The compiler checks each of these lines. A line that compiles fails the build.
 const refused: readonly (() => unknown)[] = [
   // @ts-expect-error: no such metric
   () => vmRate('kvm_vm_exitz_total'),

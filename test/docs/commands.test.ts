@@ -103,7 +103,7 @@ test('so is every command of another program within a sentence', () => {
   assert.ok(others.length > 20);
 });
 
-test('no entry is left over', () => {
+test('no entry is obsolete', () => {
   const unused = [...EXECUTED, ...NOT_EXECUTED].filter(
     ({ is }) => !commands.some(({ command }) => is.test(command)),
   );
@@ -112,7 +112,7 @@ test('no entry is left over', () => {
   assert.deepEqual([...[...unused, ...notInline].map(({ is }) => is), ...noBlock], []);
 });
 
-test('the tests that execute commands exist, and have them', () => {
+test('the listed tests exist and contain their commands', () => {
   const inlines = INLINE.flatMap((entry) => ('by' in entry ? entry : []));
   for (const { is, by, has } of [...EXECUTED, ...inlines]) {
     assert.ok(existsSync(ROOT + by), `${by}, for ${is}`);
@@ -120,7 +120,7 @@ test('the tests that execute commands exist, and have them', () => {
   }
 });
 
-/** Takes the place of what the commands do. */
+/** Replaces the actions of the commands. */
 function withoutActions(command: Command): void {
   if (command.commands.length === 0) command.action(() => undefined);
   for (const each of command.commands) withoutActions(each);

@@ -45,7 +45,7 @@ export const EXECUTED: readonly { readonly is: RegExp; readonly by: string; read
   { is: /^curl -s '.*\/api\/v1\/causes/, by: 'test/e2e/causes.test.ts', has: '/api/v1/causes' },
 ];
 
-/** Commands that no test executes, and why. */
+/** Commands that no test executes, with the reason. */
 export const NOT_EXECUTED: readonly { readonly is: RegExp; readonly why: string }[] = [
   { is: /^npm run bench\b/, why: 'a measurement of minutes; the test checks its name and options' },
   { is: /^time \(npm run demo /, why: 'a measurement' },

@@ -13,7 +13,7 @@ import { has, hasTool } from '../../testing/tools.ts';
 const NAME = 'kt-affinity';
 /** Two samples are due after two seconds; the rest is for a busy machine. */
 const WITHIN_MS = 10_000;
-/** Until what a new VM's threads have is no beginning any more. */
+/** Until changed masks of a new VM no longer count as initial ones. */
 const SETTLED_MS = 6000;
 
 function taskset(tid: string, list: string): void {
@@ -95,7 +95,7 @@ test('/metrics and the log follow each change of pins', async (context) => {
     [`${ROOT}dist/exporter/main.js`, 'doctor', '--vm', NAME, '--state.dir=/nonexistent'],
     { encoding: 'utf8' },
   );
-  // Without the baseline only that two threads share a CPU is a drift.
+  // Without the baseline only a shared CPU is a drift.
   assert.equal(doctor.status, 1, doctor.stdout + doctor.stderr);
   assert.match(doctor.stdout, /expected affinity unknown \(.*vcpu0/);
   assert.doesNotMatch(doctor.stdout, /\(baseline\)/);
@@ -119,7 +119,7 @@ interface Report {
   };
 }
 
-test("the commands of doctor's plan repair a VM, its undo takes them back, and accept ends the drift", async (context) => {
+test("the commands of doctor's plan repair a VM, the undo reverts them, and accept ends the drift", async (context) => {
   if (!canRun(context)) return;
   const guest = runGuest(context, { name: NAME, vcpus: 1 });
   const vcpu = threadId(guest.pid, 'CPU 0/KVM');
@@ -203,7 +203,7 @@ test('a declared phase outlives a restart, and a restarted VM gets a new baselin
   await untilExpected(first, NAME, { vcpu0: '1' });
   assert.equal(await first.stop(), 0);
 
-  // Widened while no daemon runs: the baseline is the one that was learnt before.
+  // The mask is widened while no daemon runs. The daemon must use the earlier baseline.
   taskset(vcpu, '0-1');
   const second = await startDaemon(context, [], { KVM_TELEMETRY_STATE_DIR: stateDir });
   assert.ok(await told(second));

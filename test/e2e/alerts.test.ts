@@ -17,9 +17,9 @@ import { canRunGuests, type Guest, runGuest, threadId } from '../../testing/qemu
 import { served } from '../../testing/simulated.ts';
 import { has, hasTool } from '../../testing/tools.ts';
 
-/** The rules as they are, on a clock that runs so many times as fast: two minutes are five seconds. */
+/** The real rules on a clock that is this many times as fast: two minutes become five seconds. */
 const SPEED = 24;
-/** Of scrape, evaluation, Alertmanager's wait, and a busy machine. */
+/** Allowance for scrape, evaluation, Alertmanager's wait, and a busy machine. */
 const SLACK_MS = 30_000;
 const minutes = (count: number): number => (count * 60_000) / SPEED;
 /** Window of the rates and `for`, both two minutes; without a rate, `for` alone. */
@@ -86,7 +86,7 @@ test('alerts of a storm and a drift name the VM, resolve in time, and report a m
     );
   assert.deepEqual(notified(), new Set());
 
-  // web does 95,000 I/Os a second with three exits each: what a storm adds must be more than they may cost.
+  // web does 95,000 I/Os per second with three exits each. The storm must exceed their allowance of exits.
   host.faults.exitStorm('web', 300_000);
   host.faults.drift('db-b', 'widened');
   const [storm, drift] = await Promise.all([

@@ -16,7 +16,7 @@ const VCPU0 = { vm: NAME, thread: 'vcpu0', role: 'vcpu' };
 
 interface Counted {
   readonly daemon: Daemon;
-  /** All that it has opened or listed. */
+  /** All paths that it has opened or listed. */
   paths(): string[];
   /** Names of the files of the guest's threads that the daemon has opened so far. */
   opened(): Set<string>;

@@ -150,7 +150,7 @@ test('another pid namespace is recognised', async (context) => {
   assert.match(source?.findings[0]?.fix ?? '', /--pid=host/);
 });
 
-test('with --bpf=off there is no such source', (context) => {
+test('with --bpf=off the source bpf does not exist', (context) => {
   if (!canRun(context)) return;
   assert.equal(doctor(['--bpf=off']), undefined);
 });

@@ -30,7 +30,7 @@ function asUser(capabilities: readonly string[]): string[] {
   return ['setpriv', ...user, `--bounding-set=${set}`, `--inh-caps=${set}`, `--ambient-caps=${set}`];
 }
 
-/** What doctor finds with these capabilities, by source. */
+/** doctor's result with these capabilities, by source. */
 function doctor(capabilities: readonly string[], start = only): Findings {
   const [program = '', ...wrapper] = start(capabilities);
   const { stdout } = spawnSync(
@@ -69,7 +69,7 @@ function canRun(context: TestContext): boolean {
   );
 }
 
-test('a user of its own finds what root finds', async (context) => {
+test("an unprivileged user with the unit's capabilities finds the same as root", async (context) => {
   if (!canRun(context)) return;
   await vmsOfTwoUsers(context);
   const [root, user] = [doctor(UNIT), doctor(UNIT, asUser)];
@@ -79,7 +79,7 @@ test('a user of its own finds what root finds', async (context) => {
   assert.doesNotMatch(user['inventory'] ?? '', /grant/);
 });
 
-test('of the capabilities of the unit each one that is missing is named with its remedy', async (context) => {
+test('each missing capability of the unit is named with its fix', async (context) => {
   if (!canRun(context)) return;
   const vms = await vmsOfTwoUsers(context);
   const all = doctor(UNIT);
@@ -99,7 +99,7 @@ test('of the capabilities of the unit each one that is missing is named with its
   }
 });
 
-test('without BPF the daemon has the VMs of all users, and without any capability it goes on', async (context) => {
+test('without BPF the daemon has the VMs of all users, and without any capability it continues', async (context) => {
   if (!canRun(context)) return;
   const vms = await vmsOfTwoUsers(context);
   const flags = ['--trace.backend=off'];

@@ -16,10 +16,10 @@ const NAME = 'kt-causes';
 const STEADY_MS = 80_000;
 const PATIENCE_MS = 150_000;
 const NEIGHBOURS = 8;
-/** 4% of a CPU: less than what a busy host leaves it. */
+/** 4% of a CPU: less than its share on a busy host. */
 const QUOTA_US = 4000;
 
-/** Waits for an answer that is as wanted. */
+/** Waits for the wanted answer. */
 async function until(
   daemon: Daemon,
   isWanted: (found: LiveCauses) => boolean,
@@ -69,7 +69,7 @@ test('a real guest: its quota is named first, and then the programs on its CPU',
   context.diagnostic(JSON.stringify(quota));
   assert.equal(quota.causes[0]?.cause, 'quota');
 
-  // The neighbours of a guest that waits for most of the time already change little.
+  // Neighbours hardly affect a guest that already waits for most of the time.
   const isBusy = (loadavg()[0] ?? 0) > 2 * availableParallelism();
   const isShort = process.env['E2E_SHORT'] !== undefined;
   const skip = isShort ? 'E2E_SHORT is set' : isBusy ? 'this host is too busy' : false;

@@ -20,7 +20,7 @@ const TICKS = 4 * 0.01;
 /** A second: the load of other processes does not send the poller to sleep. */
 const POLLS = 1_000_000_000;
 
-/** What the guest, QEMU and the kernel have counted while the guest is stopped. */
+/** The counts of the guest, QEMU and the kernel while the guest is stopped. */
 interface Truth {
   /** Seconds of the epoch. */
   readonly at: number;
@@ -38,7 +38,7 @@ interface Recorded {
 interface Moment extends Truth {
   /** The saved output of /metrics. */
   readonly file: string;
-  /** What the daemon recorded at the same time. */
+  /** The daemon's recording of the same time. */
   readonly recorded: Recorded | undefined;
 }
 
@@ -101,7 +101,7 @@ async function frozen(
   recording?: string,
 ): Promise<Moment> {
   await qmpCommand(monitor, { execute: 'stop' });
-  // A read that was on its way is counted when it ends.
+  // QEMU counts a read in flight when it ends.
   let before = -1;
   await until(async () => {
     const last = before;
@@ -206,7 +206,7 @@ test('compare agrees with QMP and /proc on a real guest', async (context) => {
   const files = (...moments: readonly Moment[]): string[] =>
     moments.flatMap(({ file }) => ['--recording', file]);
 
-  await context.test('one read a kick against four, from saved outputs', () => {
+  await context.test('one read per kick against four, from saved outputs', () => {
     const report = compare(...files(...before, ...after));
     check(report, [before, after]);
     assert.deepEqual(
@@ -221,7 +221,7 @@ test('compare agrees with QMP and /proc on a real guest', async (context) => {
   await context.test('IOThread polling off against on', () => {
     const report = compare(...files(...asleep, ...polling));
     check(report, [asleep, polling]);
-    // How much polling saves depends on whether the host always runs the poller: the guest counted it.
+    // The saving by polling depends on the CPU time of the poller, so compare it with the guest's own count.
     const gain = kicksARead(polling) / kicksARead(asleep) - 1;
     const change = report.configurations[1]?.againstFirst?.changes['kicks_per_io'];
     assert.ok(Math.abs((change?.gain ?? Number.NaN) - gain) < 0.03, `${change?.gain}, and not ${gain}`);

@@ -113,7 +113,7 @@ test('compare, with a real Prometheus', async (context) => {
   context.after(remove);
   const url = await evaluated(context, folder);
   const out = join(folder, 'report');
-  /** In this process, which saves the time to start another. */
+  /** In this process, to save the start of another one. */
   const report = async (flags: Omit<CompareFlags, 'format' | 'confidence'>): Promise<Report> => {
     const time = flags.by === undefined ? {} : { from: `${START}`, to: `${END}` };
     const common = { prometheus: url, format: 'json', confidence: '0.95', out };

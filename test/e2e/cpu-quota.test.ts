@@ -54,7 +54,7 @@ test("a VM with a quota of 20% is throttled, as its cgroup's cpu.stat says", asy
   );
   guest.stop();
 
-  // The daemon itself: doctor, which runs outside of the quota, reports it.
+  // The quota of the daemon itself. doctor runs outside of the quota and reports it.
   const own = cgroupOf(context, daemon, 'kt-quota-daemon');
   own.limit(1000);
   await until(async () => {

@@ -60,7 +60,7 @@ test('a real Prometheus scrapes every sample with the correct names and labels',
   assert.equal((await atLast(() => query('up == 1'))).metric['job'], 'kvm-telemetry');
   const exits = await atLast(() => query('kvm_vm_exits_total'));
   assert.ok(exits.metric['vm'] !== undefined && Number(exits.value[1]) > 0);
-  // By this name it knows the family from OpenMetrics only; in the text format it has the suffix.
+  // This is the name in OpenMetrics. In the text format the family has the suffix.
   const metadata = await fetch(`${url}/api/v1/metadata?metric=kvm_vm_exits`);
   assert.match(await metadata.text(), /"type":"counter"/);
   const runs = await query('count(kvm_thread_run_seconds_total{role="vcpu"})');
@@ -95,7 +95,7 @@ test('the files that compose.yaml mounts exist, and the exporter gets only the r
   assert.ok(existsSync(resolve(dirname(path), config ?? '')));
 });
 
-test('the files of the image exist, and its context has no others', () => {
+test('the files of the image exist, and its build context has no other files', () => {
   const dockerfile = readFileSync(`${ROOT}Dockerfile`, 'utf8');
   const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = '']) =>
     names.split(' '),

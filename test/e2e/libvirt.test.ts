@@ -58,7 +58,7 @@ test('a domain of a real libvirtd: statistics, pins, suspend, a hanging libvirtd
   });
 
   await context.test(
-    'a pin that libvirt moves is the new expectation; one that somebody else moves is drift',
+    'a pin that libvirt moves is the new expectation; a thread that another program moves is drift',
     async () => {
       const tid = threadId(Number(pidOf('kt-lv')), 'CPU 0/KVM');
       await becomes([]);

@@ -14,7 +14,7 @@ import { type Samples, series } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
 import { served, simulatedRoot, steps } from '../../testing/simulated.ts';
 
-/** Where the tests leave what the page looked like. */
+/** Folder of the screenshots. */
 const PICTURES = `${ROOT}dist/screenshots`;
 mkdirSync(PICTURES, { recursive: true });
 
@@ -24,7 +24,7 @@ interface Shown {
   open(path: string, options?: Parameters<typeof openPage>[2]): Promise<OpenedPage>;
   /** Another daemon, as after a restart: with the state of the first. */
   restart(): Promise<Daemon>;
-  /** From now on the host lives in real time. */
+  /** Runs the host in real time from now on. */
   live(): () => void;
 }
 
@@ -71,7 +71,7 @@ async function rowText(page: Page, vm: string, column: string): Promise<string> 
   return textOf(page, `tr[data-vm="${vm}"] [data-column="${column}"]`);
 }
 
-/** What the page says with its units, as a number. */
+/** A text of the page with its unit, as a number. */
 function numberOf(text: string): number {
   const [, digits = '', unit = ''] = /^([\d.,]+)([kMG]?)$/.exec(text) ?? [];
   return Number(digits.replaceAll(',', '')) * ({ k: 1e3, M: 1e6, G: 1e9 }[unit] ?? 1);
@@ -154,7 +154,7 @@ test('the page shows the counters of /metrics and their rates', async (context) 
   }, 'the page shows the rates of /metrics');
   await list.page.screenshot({ path: `${PICTURES}/table-light.png` });
 
-  // Nothing moves any more: all is the same everywhere.
+  // The host is stopped, so all values must be equal.
   stop();
   await opened.page.locator('details.counters summary').click();
   // No longer than rates reach back, but the page may be late on a busy machine.
@@ -283,7 +283,7 @@ test('the stalled, the storming and the drifted VM come first, in words', async 
     await page.screenshot({ path: `${PICTURES}/worst-first-${width}.png` });
     blameless(opened);
   }
-  // The daemon notices them itself, with or without an open page.
+  // The daemon detects them itself, with or without an open page.
   const { page } = await shown.open('/');
   for (const [vm, kind, text] of [
     ['kv', 'stall_began', /kvstalled\d+ I\/Os hang/],

@@ -47,7 +47,7 @@ function canRun(context: TestContext): boolean {
   return hasPerf(context) && canRunGuests(context);
 }
 
-/** A process to count: what it does does not matter. */
+/** A process to count, with any work. */
 function sleeper(context: TestContext, seconds: number): number {
   const child = spawn('sleep', [String(seconds)]);
   context.after(() => child.kill('SIGKILL'));
@@ -91,7 +91,7 @@ interface Ended {
   readonly problem: SourceError;
 }
 
-/** Runs a perf until it ends, by itself or because `end` says so. */
+/** Runs a perf until it ends, by itself or through `end`. */
 function run(
   events: readonly PerfEvent[],
   tids: readonly number[],
@@ -111,7 +111,7 @@ test("perf's counts equal the guests' own counts", async (context) => {
   if (!canRun(context)) return;
   const one = countingGuest(context, 'kt-count-one', [30_000, 7_000]);
   const two = countingGuest(context, 'kt-count-two', [123, 45_678]);
-  // Which of those that were started has counted: perf takes a moment to begin.
+  // The perf process that has counted. perf takes a moment to begin.
   const begun: boolean[] = [];
   const start = perfStarter(INTERVAL_MS);
   const perf = new PerfCounters(COUNTERS, (events, tids, listener) => {
@@ -262,7 +262,7 @@ test("the reason of perf's end is extracted from its output", async (context) =>
   const fixtures = `${ROOT}test/fixtures/perf`;
   const prints = (file: string): string => `cat ${fixtures}/stderr-6.1-${file}.txt >&2; exit 129`;
   for (const [script, kind, reason] of [
-    // No old perf is at hand: today's words for an option that it does not know, and that option.
+    // No old perf is available, so this uses a new perf's message for an unknown option.
     [`sed "s/jsonx-output/json-output/" ${fixtures}/stderr-6.1-unknown-option.txt >&2`, 'absent', /^too old/],
     [`echo "  Error: unknown switch \\\`j'" >&2; exit 129`, 'absent', /^too old: it cannot print JSON/],
     // /usr/bin/perf of linux-tools-common of Ubuntu 22.04.

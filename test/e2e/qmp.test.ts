@@ -169,7 +169,7 @@ test('a monitor that another client holds is reported as busy, and its client is
   assert.equal(series(samples, 'kvm_thread_run_seconds_total', { ...vm, thread: 'vcpu0' }).length, 1);
   const logged = daemon.log.filter((entry) => entry['collector'] === 'qmp');
   assert.match(String(logged[0]?.['reason']), /another client holds the monitor/);
-  // The manager is served all the while.
+  // The manager is still served.
   manager.write('{"execute":"qmp_capabilities"}\n');
   await new Promise((resolve) => manager.once('data', resolve));
 });
@@ -234,7 +234,7 @@ async function migrationEvents(daemon: Daemon): Promise<string[]> {
     .map(({ kind, what, evidence }) => `${kind} ${what} ${evidence}`);
 }
 
-test('a live migration from one QEMU to another: progress, events, no counter falls, and one VM counts', async (context) => {
+test('a live migration between two QEMUs: progress, events, monotonic counters, and one counted VM', async (context) => {
   if (!canRun(context)) return;
   const name = 'kt-qmp-migrated';
   const firmware = writingFirmware(context);
@@ -274,7 +274,8 @@ test('a live migration from one QEMU to another: progress, events, no counter fa
 
   const execute = (command: string, args: object = {}): Promise<unknown> =>
     qmpCommand(source.monitor, { execute: command, arguments: args });
-  // Two with the same result, for which query-migrate has one answer: QEMU announces each if a client asked for that.
+  // Two migrations with the same result. query-migrate shows only one; QEMU announces each if a client has enabled
+  // the events.
   await execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
   await execute('migrate-set-parameters', { 'max-bandwidth': 1000 });
   const status = async () => ((await execute('query-migrate')) as { status?: string }).status;

@@ -8,7 +8,7 @@ import { sample } from '../../testing/metrics.ts';
 import { until } from '../../testing/patience.ts';
 import { recordStages } from '../../testing/recorded.ts';
 
-test('the daemon goes on with a recording, and writes reports of it', async (context) => {
+test('the daemon continues a recording, and writes reports of it', async (context) => {
   const folder = temporaryFolder(context);
   const recording = join(folder, 'recording');
   const reports = join(folder, 'reports');

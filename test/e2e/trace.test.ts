@@ -35,7 +35,7 @@ async function pios(daemon: Daemon, vm: string): Promise<number | undefined> {
   return found === undefined ? undefined : samples.get(found);
 }
 
-/** Asks until the answer is as wanted, for half a minute. */
+/** Repeats the query until the result is as wanted, for half a minute. */
 async function until<T>(ask: () => Promise<T>, isIt: (answer: T) => boolean): Promise<T> {
   let answer = await ask();
   for (let i = 0; i < 60 && !isIt(answer); i++) {
@@ -64,7 +64,7 @@ interface TraceSource {
   readonly findings: readonly { readonly why: string; readonly fix?: string }[];
 }
 
-/** What doctor reports of the trace events. Another source may well be missing here, which shows in the exit code. */
+/** doctor's report on the trace events. The exit code also depends on other sources, which may be missing here. */
 function doctor(...flags: readonly string[]): TraceSource | undefined {
   const args = [`${ROOT}dist/exporter/main.js`, 'doctor', '--json', ...flags];
   const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
@@ -168,7 +168,7 @@ test("perf's counts equal the guests' own counts, and SIGTERM leaves no process"
   // Another interval, in which both are idle.
   await sleep(6_000);
   const counted = (await pios(daemon, 'kt-trace-two')) ?? 0;
-  // What the firmware did, and the guests on their serial ports, is the same in both.
+  // The work of the firmware and on the serial ports is the same in both guests.
   const difference = counted - ((await pios(daemon, 'kt-trace-one')) ?? 0);
   assert.ok(Math.abs(difference / (many - few) - 1) < 0.01, `${difference} port accesses more`);
 

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../../testing/folder.ts';
 import { until } from '../../testing/patience.ts';
 import { hasTool } from '../../testing/tools.ts';
 
-/** V8 asks for keys of memory protection, and does without if it gets none. */
+/** V8 requests memory protection keys, and works without them. */
 const REFUSED = new Set(['pkey_alloc']);
 
 /** All system calls of a set of systemd. */
@@ -23,7 +23,7 @@ function callsOf(set: string): string[] {
   return names.flatMap((name) => (name.startsWith('@') ? callsOf(name) : [name]));
 }
 
-/** What the unit allows: each line adds to the list, or with ~ takes from it. */
+/** The system calls that the unit allows. Each line adds to the list, or with ~ removes from it. */
 function allowed(unit: string): Set<string> {
   const calls = new Set(callsOf('@default'));
   for (const [, sign, sets = ''] of unit.matchAll(/^SystemCallFilter=(~?)(.*)$/gm))

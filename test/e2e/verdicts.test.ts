@@ -15,7 +15,7 @@ const TECHNIQUES = ['affinity', 'exitless_polling', 'parallel_batching', 'pinned
 const PATIENCE_MS = 120_000;
 const JUDGED_EVERY_MS = 2000;
 const JUDGEMENTS = 5;
-/** Several judgements. */
+/** Time for several judgements. */
 const IDLE_MS = 8000;
 /** A second: the load of the other guests does not send the poller to sleep. */
 const POLLS = 1_000_000_000;
@@ -35,7 +35,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   'kt-kick-1': { ...kicking, iosPerKick: 1, is: ['off', 'off'] },
   'kt-kick-4': { ...kicking, iosPerKick: 4, is: ['off', 'in_force'] },
   'kt-kick-16': { ...kicking, iosPerKick: 16, is: ['off', 'in_force'] },
-  // With one I/O in flight the kicks would depend on when the host runs the poller.
+  // With one I/O in flight the kicks would depend on the scheduling of the poller.
   'kt-poll-4': { ...polled, iosPerKick: 4 },
   'kt-poll-46': { ...polled, iosPerKick: 16 },
 };

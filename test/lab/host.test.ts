@@ -320,7 +320,7 @@ async function multipathCounts(host: LabHost): Promise<{ hasOwnCounters: boolean
   return { hasOwnCounters: major > 6 || (major === 6 && minor >= 4), why: `Linux ${release}` };
 }
 
-/** Waits for a series of the VM. What rarely changes is read at one scrape in ten, or with the inventory. */
+/** Waits for a series of the VM. Data that rarely changes is read at one scrape in ten, or with the inventory. */
 async function appears(host: LabHost, metric: string, labels: Record<string, string>): Promise<void> {
   for (let i = 0; i < 12 && series(await scrape(host, QMP_PORT), metric, labels).length === 0; i++)
     await sleep(5000);
@@ -363,7 +363,7 @@ async function threadId({ host, pid }: HostBench, comm: string): Promise<string>
   return /task\/(\d+)\//.exec(file)?.[1] ?? '';
 }
 
-/** Equal but for what a floating-point number of seconds loses. */
+/** Equal within the precision of a floating-point number of seconds. */
 const ROUNDING = 1e-9;
 
 function assertBetween(

@@ -11,7 +11,7 @@ const MAIN = `${ROOT}dist/exporter/main.js`;
 const PORT = 9954;
 const VCPUS = { vm: 'vm-a', role: 'vcpu' };
 const TIMEOUT_MS = 1_200_000;
-/** The files of a thread whose counters stood still are read at one scrape in ten. */
+/** The files of a thread with constant counters are read at one scrape in ten. */
 const SCRAPES = 12;
 
 interface NewerBench extends Bench {

@@ -275,7 +275,7 @@ async function makeReady(host: LabHost): Promise<TraceBench> {
   return { host, pid };
 }
 
-/** A scrape, and what `read` reads, with the guest stopped: no reading is of a later moment than another. */
+/** A scrape and the result of `read` with the guest stopped, so that all readings are from the same moment. */
 async function standingStill<T>(
   host: LabHost,
   read: () => Promise<T> = () => Promise.resolve(undefined as T),

@@ -29,7 +29,7 @@ interface Line {
   readonly text: string;
 }
 
-/** @param pieces of what sizes the text comes, in turn */
+/** @param pieces sizes of the chunks, in turn */
 function parsed(text: string, pieces: readonly number[] = [1 << 20]): Line[] {
   const lines: Line[] = [];
   const parser = new InterruptsParser(({ id, counts, text: rest }) => {

@@ -9,7 +9,7 @@ import { testRobustness } from './robustness.ts';
 
 const CAPTURED = captured('proc/244/cmdline');
 
-/** Who the VM is; its monitors are tested on their own. */
+/** The identity of the VM, without its monitors, which have tests of their own. */
 function parse(
   ...options: string[]
 ): Pick<QemuIdentity, 'name' | 'uuid' | 'accels' | 'machine' | 'iothreads'> {

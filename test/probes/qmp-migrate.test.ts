@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { isIncoming, parseMigration, type QmpMigration } from '../../probes/qmp-migrate.ts';
 import { ROOT } from '../../testing/daemon.ts';
 
-/** What real QEMUs answered while one sent a guest of 16 MiB to the other. */
+/** Replies of real QEMUs while one sent a guest of 16 MiB to the other. */
 function captured(version: string, moment: string): unknown {
   return JSON.parse(readFileSync(`${ROOT}test/fixtures/qmp-migrate/${version}-${moment}.json`, 'utf8'));
 }

@@ -8,7 +8,7 @@ import { connected } from '../../testing/qmp-server.ts';
 const NOTHING = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
 const DISK = '/machine/peripheral/vda';
 
-/** What is read of disks on a QEMU with these objects, by path; and how many questions that took. */
+/** The result for disks on a QEMU with these objects, by path, and the number of requests. */
 async function readAll(
   context: TestContext,
   objects: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
@@ -29,7 +29,7 @@ async function readAll(
   return { found, questions };
 }
 
-/** What is read of a disk that has these properties. */
+/** The result for a disk with these properties. */
 async function queuesOf(
   context: TestContext,
   properties: Readonly<Record<string, unknown>>,

@@ -5,7 +5,7 @@ import { SourceError } from '../../probes/errors.ts';
 
 const MIB = 1024 * 1024;
 
-/** What makes careless parsers slow or wrong, repeated to a mebibyte. */
+/** Text that makes careless parsers slow or wrong, repeated to a mebibyte. */
 const ALL_UNITS: readonly string[] = [
   ...'() \n\t09,-:[]{}<&\0\xff\xa0"',
   '- ',
@@ -46,7 +46,7 @@ function fill(unit: string): string {
   return unit.repeat(Math.ceil(MIB / unit.length));
 }
 
-/** What a parser made of a text; undefined where it refused it. Any error but SourceError fails the test. */
+/** The result of a parser; undefined if it refused the text. Any error but SourceError fails the test. */
 export function outcome<T>(parse: (text: string) => T, text: string): T | undefined {
   try {
     return parse(text);
@@ -65,7 +65,7 @@ export function assertSound(value: unknown): void {
   else if (typeof value === 'object' && value !== null) Object.values(value).forEach(assertSound);
 }
 
-/** Texts near to a real one: pieces cut out, repeated, overwritten, or bad tokens put in. */
+/** Variations of a real text: pieces are cut out, repeated or overwritten, or bad tokens are inserted. */
 export function mutated(samples: readonly string[]): fc.Arbitrary<string> {
   const edit = fc.record({
     at: fc.nat(),
@@ -87,7 +87,7 @@ export function mutated(samples: readonly string[]): fc.Arbitrary<string> {
  * The tests that every parser of kernel text has to pass.
  *
  * @param samples real texts, from which bad ones are made
- * @param units what to fill a mebibyte with, for a parser that takes its time
+ * @param units text to fill a mebibyte with, for a slow parser
  */
 export function testRobustness(
   name: string,
@@ -121,7 +121,10 @@ export function testRobustness(
   });
 }
 
-/** For a text that is useless when cut: each cut is refused or, where only the end is missing, understood the same. */
+/**
+ * For a text that is useless if truncated: each truncation is refused, or has the same result if only the end is
+ * missing.
+ */
 export function testCutIsNeverMisread(name: string, parse: (text: string) => unknown, sample: string): void {
   test(`${name} never reads a wrong value from a text that is cut short`, () => {
     const whole = parse(sample);

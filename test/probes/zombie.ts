@@ -4,10 +4,10 @@ import type { Readable, Writable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { until } from '../../testing/patience.ts';
 
-/** Makes a process that has ended and whose parent does not wait for it; gone when the test ends. */
+/** Makes a process that has ended and whose parent does not wait for it. It is removed when the test ends. */
 export async function zombie(context: Pick<TestContext, 'after'>): Promise<number> {
-  // The shell turns into a sleep, which knows nothing of the shell's child. The child ends only then: the shell would
-  // wait for it.
+  // The shell becomes a sleep, which does not wait for the shell's child. The child ends only after that, because the
+  // shell would wait for it.
   const parent = spawn('sh', ['-c', 'head -c 1 <&3 >/dev/null & echo $!; exec sleep 600'], {
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
   });

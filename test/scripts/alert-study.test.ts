@@ -9,7 +9,7 @@ import type { Incident } from '../../lab/simhost/scenarios/incident.ts';
 
 const START = 1_760_000_400;
 const STEP = 15;
-/** What a storm takes to be told, two scrapes included. */
+/** Time until a storm is detected, two scrapes included. */
 const STORM = secondsOf(WINDOW) + secondsOf(exitStorm.for) + 2 * STEP;
 const storm: Incident = { kind: 'exit_storm', vm: 'vm-1', size: 80_000, from: 600, to: 1800 };
 

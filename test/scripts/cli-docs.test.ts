@@ -13,7 +13,7 @@ function run(program: string, ...args: string[]): string {
   return stdout;
 }
 
-/** What bash offers after these words. It splits `--flag=value` into three words. */
+/** bash's completions after these words. bash splits `--flag=value` into three words. */
 function inBash(...words: string[]): string[] {
   const script = `source "$0"; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvm_telemetry
     printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -16,7 +16,7 @@ const STEP = 15;
 const MINUTES = 10;
 /** Of the demo's script: io exits of `web`, so many a second, in this time. */
 const STORM = { perSecond: 300_000, from: 30, to: 90 };
-/** Seconds after which the script starts again. */
+/** Period of the script in seconds. */
 const ROUND = 480;
 
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kt-history-'));
@@ -25,7 +25,7 @@ after(() => rmSync(folder, { recursive: true }));
 async function generate(name: string, change: object = {}): Promise<{ path: string; history: History }> {
   const path = join(folder, name);
   const sink = new OpenMetricsFile(path);
-  // No monitor of the demo hangs: one that answers late is one on a busy machine.
+  // No monitor of the demo hangs. A late response comes from a busy machine.
   const settings = { 'qmp.timeoutSeconds': 30 };
   const options = {
     scenario: 'demo',
@@ -75,7 +75,7 @@ describe('ten minutes of the demo in virtual time', () => {
     ({ series, types } = parse(readFileSync(path, 'utf8')));
   });
 
-  /** The one series that begins so and has this label of a VM. */
+  /** The only series with this prefix and this VM label. */
   function of(name: string, vm: string): ReadonlyMap<number, number> {
     const [found, ...more] = [...series].filter(
       ([key]) => key.startsWith(`${name}{`) && labelOf(key, 'vm') === vm,

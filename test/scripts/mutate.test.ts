@@ -31,7 +31,7 @@ describe('a source', () => {
 });
 `;
 
-/** A project with one source and one test file. @returns what became of each mutant */
+/** A project with one source and one test file. @returns the result of each mutant */
 async function mutate(context: TestContext, source: string, tests: string): Promise<Result[]> {
   // Beside our own code, whose harness the worker loads.
   const root = `${mkdtempSync(join(tmpdir(), 'kt-mutate-'))}/`;

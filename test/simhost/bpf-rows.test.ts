@@ -9,7 +9,7 @@ import { parseSamples, type Samples, sample, series } from '../../testing/metric
 import { simulatedRoot, steps } from '../../testing/simulated.ts';
 
 const FLAGS = ['--trace.backend=off', '--no-collector.qmp', '--vcpu.statistics=all'];
-/** What is about the sources themselves, or about the moment. */
+/** Metrics about the sources themselves, or about the moment. */
 const OF_SOURCES = /^(kvm_telemetry_|kvm_vm_source_|process_|nodejs_)|_timestamp_seconds/;
 
 /** Half a minute of the demo's VMs, with rows. */

@@ -60,7 +60,7 @@ test('the cause is named first in at least 10 of 11 incidents of the simulated h
   }
   assert.match(of('neighbour').causes[0]?.text ?? '', /other programs use [\d.]+ of its CPUs, before 0/);
   assert.deepEqual([of('calm').worsening, of('calm').causes], [undefined, []]);
-  // What the guest asks for is not read: nothing else changed is the answer.
+  // The exporter does not read the guest's demand, so the answer is that nothing else changed.
   assert.deepEqual(
     of('less_load').causes.filter(({ explains }) => explains > 0.2),
     [],

@@ -72,7 +72,7 @@ describe('the exporter on a simulated host', () => {
         before = parseSamples(await daemon.metrics());
       } while (!isWhole(before));
       steps(host, 60);
-      // While this process computes, its monitors do not answer: time stops until they do again.
+      // While this process computes, its monitors do not respond, so virtual time stops until they do.
       let after: Samples;
       do {
         await sleep(100);

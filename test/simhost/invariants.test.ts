@@ -175,7 +175,7 @@ describe('the files of a simulated host agree with each other', () => {
     steps(host, 10);
     first = read(root);
     steps(host, SECONDS / 2);
-    // A step of another length is as much of everything.
+    // A step of another length must change all counters in proportion.
     for (let half = 0; half < SECONDS; half++) host.step(0.5);
     last = read(root);
     host.close();
@@ -240,7 +240,7 @@ describe('the files of a simulated host agree with each other', () => {
     }
   });
 
-  // What one operation takes in milliseconds: an XS1715 and an 845DC evo, as lab/simhost/calibration.ts has them.
+  // Milliseconds of one operation: an XS1715 and an 845DC evo, as lab/simhost/calibration.ts has them.
   const MS = { nvme: { read: 0.09, write: 0.025, flush: 0.4 }, sda: { read: 0.25, write: 0.06, flush: 3 } };
 
   it("the time of a disk is the sum over its operations, and requests in flight follow Little's law", () => {
@@ -331,7 +331,7 @@ describe('the files of a simulated host agree with each other', () => {
       }
       const underWay = (of('rd_total_time_ns') + of('wr_total_time_ns')) / ((SECONDS + 10) * 1e9);
       assert.ok(underWay > 0 && underWay < 128 * 1.03, `${vm.name}: ${underWay}`);
-      // fio's 128 processes all wait for theirs, where nothing else holds the guest back.
+      // All of fio's 128 processes have an I/O in flight if nothing else limits the guest.
       if (vm.name === 'fast') near(underWay, 128, 0.05, 0, vm.name);
     }
   });
@@ -353,7 +353,7 @@ describe('the files of a simulated host agree with each other', () => {
       // kvm.halt_poll_ns.
       const failed = file('halt_attempted_poll') - file('halt_successful_poll');
       assert.ok(file('halt_poll_fail_ns') <= failed * 200_000 && file('halt_poll_fail_ns') > 0);
-      // A halted vCPU runs no more.
+      // A halted vCPU does not run.
       const ran = sum(vm.vcpus.map(({ thread }) => last.tasks.get(`${vm.pid} ${thread.tid}`)?.run ?? 0));
       const halted = file('halt_wait_ns') / vm.vcpus.length;
       assert.ok(halted + ran / vm.vcpus.length <= (SECONDS + 10) * 1e9 * 1.01, `${vm.name}: ${halted}`);

@@ -37,7 +37,7 @@ import { parseEventFormat } from '../../probes/tracefs-format.ts';
 import { ROOT } from '../../testing/daemon.ts';
 import { steps, walk } from '../../testing/simulated.ts';
 
-/** Whose every file of the tree is, by its path; a file that nobody reads has no business there. */
+/** The parser of every file of the tree, by path. A file without a reader fails the test. */
 const READERS: readonly (readonly [RegExp, (text: string) => unknown])[] = [
   [/^proc\/\d+\/(task\/\d+\/)?stat$/, parseTaskStat],
   [/^proc\/\d+\/(task\/\d+\/)?status$/, parseTaskStatus],
@@ -140,7 +140,7 @@ describe('the tree', () => {
         assert.equal(stat.comm, spec.comm);
         assert.equal(stat.utime, Math.floor(user.value / 1e7));
         assert.equal(stat.guestTime, guestTicks);
-        // It is sampled.
+        // Guest time is sampled.
         const exact = Math.floor(guest.value / 1e7);
         assert.ok(Math.abs(guestTicks - exact) <= WOBBLE, `${spec.comm}: ${guestTicks} for ${exact}`);
         assert.equal(stat.processor, cpu);

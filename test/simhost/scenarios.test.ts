@@ -71,7 +71,7 @@ describe('a normal fleet', () => {
   });
 });
 
-/** Lives through a scenario, in which each incident is there while it is listed. @returns their kinds */
+/** Runs a scenario, and checks that each incident is visible while it is listed. @returns their kinds */
 function checked(scenario: ScenarioWithIncidents, hours: number): Set<string> {
   const { host } = scenario;
   const struck = new Set<Incident>();

@@ -16,9 +16,9 @@ import {
 
 const START = 1_760_000_400;
 const ROUND = 30;
-/** As in the other truth table: time after a change in which the state before it is still right. */
+/** As in the other truth table: time after a change in which the earlier state is still right. */
 const SETTLING = 2 * MINUTE;
-/** They have no part in a verdict. */
+/** Collectors that do not affect verdicts. */
 const UNUSED = [
   'threads',
   'cpu_quota',
@@ -46,7 +46,7 @@ function statesIn(families: readonly Family[]): Seen {
   return seen;
 }
 
-/** What is right this many seconds after the start; undefined shortly after a change. */
+/** The right states this many seconds after the start; undefined shortly after a change. */
 function expectedAt({ is, changes = [] }: SimulatedRow, at: number): States | undefined {
   const all: readonly (readonly [number, States])[] = [
     [0, is],

@@ -9,10 +9,12 @@ import { choose } from '../../../dashboards/preview/variables.ts';
 import { panelsOf, queriesOf, variablesOf } from '../../../testing/generated.ts';
 import type { Truth } from './truth.ts';
 
-/** A number, or where it lies. */
+/** A number, or its range. */
 export type Expected = number | readonly [from: number, to: number];
 
-/** Until when a dashboard is read, in seconds since the beginning, and what the hosts had done by then. */
+/**
+ * End of the dashboard's time range, in seconds since the beginning, and the true counters of the hosts at that time.
+ */
 export interface Moment {
   readonly at: number;
   /** Of the host with the evaluation. */
@@ -31,14 +33,14 @@ interface Common {
   readonly floor?: number;
 }
 
-/** A panel of lines or numbers: by legend, what each is at its end. */
+/** A panel of lines or numbers: the last value of each, by legend. */
 export interface LinesCase extends Common {
   /** Of all lines, or by legend. */
   readonly unit: string | Readonly<Record<string, string>>;
   readonly is: (moment: Moment) => Readonly<Record<string, Expected>>;
-  /** Whether others may be there that are not listed. */
+  /** Whether lines that are not listed are allowed. */
   readonly others?: boolean;
-  /** What values are called. */
+  /** The texts of the values. */
   readonly called?: Readonly<Record<string, string>>;
 }
 
@@ -50,7 +52,7 @@ export interface TableCase extends Common {
   readonly others?: boolean;
 }
 
-/** Where everything needs words of its own. */
+/** A panel with a check of its own. */
 export interface OwnCase extends Common {
   readonly check: (answers: readonly TargetAnswer[], moment: Moment, panel: Panel) => void;
 }
@@ -86,7 +88,7 @@ export function check(one: Case, panel: Panel, answers: readonly TargetAnswer[],
 const fieldOf = (panel: Panel): ReturnType<typeof fieldsOf> =>
   fieldsOf(panel.fieldConfig as unknown as Parameters<typeof fieldsOf>[0]);
 
-/** What each series is at the moment; those that have ended are not there. */
+/** The present value of each series. Series that have ended are missing. */
 function lastOf(answers: readonly TargetAnswer[], { at, start }: Moment): Record<string, number> {
   const found: Record<string, number> = {};
   for (const { series } of answers)
@@ -168,6 +170,6 @@ export function near(
   );
 }
 
-/** Panels that ask for something. */
+/** Panels with queries. */
 export const withQueries = (dashboard: Dashboard): Panel[] =>
   panelsOf(dashboard).filter((panel) => queriesOf(panel).length > 0);

@@ -3,11 +3,11 @@ import type { Case, Cases, Moment } from './panels.ts';
 import { RANGE } from './panels.ts';
 import { FIRING, TECHNIQUES_OF_KV } from './shared.ts';
 
-/** Seconds that are credited to no configuration: a rate takes in what was before, and the next stage is detected late. */
+/** Seconds that count for no configuration: a rate includes the time before, and the next stage is detected late. */
 const UNSETTLED = { after: 60, before: 120 };
 /** From here on each VM has been measured for the window of a rate. */
 const MEASURED = 2 * RATE;
-/** `db` declares what it is, `web` is in the original and `mail` in affinity all the time. */
+/** `db` declares its phases. `web` is always in the original stage and `mail` in affinity. */
 const VMS = { instance: ['sim-host:9954'], vm: ['web', 'db', 'mail'], by: ['.+'] };
 const CHOSEN = { ...VMS, before: ['original'], after: ['affinity'] };
 const MINUTE = 19;
@@ -50,7 +50,7 @@ interface Sums {
   readonly samples: number;
 }
 
-/** What VMs did in each stage. */
+/** The work of VMs in each stage. */
 function sumsByStage(
   { of, by }: Pick<Measure, 'of' | 'by'>,
   { at, ...moment }: Moment,
@@ -75,7 +75,7 @@ function sumsByStage(
   return sums;
 }
 
-/** By stage: all that VMs did in it over all of the other, or over the time. */
+/** By stage: the sum of one kind of work over the sum of another, or over the time. */
 function byStage(measure: Measure, moment: Moment): Record<string, number> {
   return each(sumsByStage(measure, moment), ({ of, by }) => (of / by) * (measure.factor ?? 1));
 }
@@ -238,7 +238,7 @@ export const patchEffect: Cases = {
       41: 'own',
       42: 'one per queue',
     },
-    // By the configuration of each: lab/simhost/calibration.ts.
+    // By the configuration of each VM: lab/simhost/calibration.ts.
     is: () => ({
       'kv vcpus_pinned': 1,
       'kv io_threads_pinned': 1,

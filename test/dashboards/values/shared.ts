@@ -19,7 +19,7 @@ const alerts = (minute: number, rows: TableCase['rows'], more: Partial<TableCase
   ...more,
 });
 
-/** The I/O thread of `kv` moves to the CPU of a vCPU at minute 20; before, nothing is wrong. */
+/** The I/O thread of `kv` moves to the CPU of a vCPU at minute 20. Before, there is no drift. */
 export const FIRING: readonly Case[] = [
   alerts(10, () => ({})),
   alerts(

@@ -7,7 +7,7 @@ import type { SimVm } from '../../../lab/simhost/vm.ts';
 /** Seconds between two scrapes of the history. */
 export const SCRAPE = 15;
 
-/** Which stage a configuration is, by docs/sources.md. */
+/** The stage of each configuration, by docs/sources.md. */
 const STAGE_OF: Readonly<Record<Configuration, string>> = {
   original: 'original',
   affinity: 'affinity',
@@ -22,8 +22,8 @@ const STAGE_OF: Readonly<Record<Configuration, string>> = {
 type Group = (...parts: string[]) => string | undefined;
 
 /**
- * What a simulated host did, by the model's own counters: nothing of the exporter, the rules or the dashboards is in it.
- * Keys have parts: `run|db|vcpu|vcpu0`.
+ * The work of a simulated host by the model's own counters, independent of the exporter, the rules and the
+ * dashboards. Keys have parts: `run|db|vcpu|vcpu0`.
  */
 export class Truth {
   /** By seconds since the beginning. */
@@ -32,7 +32,7 @@ export class Truth {
   readonly #cpus: { run: number; wait: number }[] = [];
   readonly #threads = new Map<SimThread, { run: number; wait: number }>();
 
-  /** To be called before each step of the host. */
+  /** Call it before each step of the host. */
   readonly watch = (host: SimulatedHost): void => {
     this.#credit(host);
     if (host.time % SCRAPE !== 0) return;
@@ -48,7 +48,7 @@ export class Truth {
     this.#stages.set(host.time, new Map(host.vms.map((vm) => [vm.name, STAGE_OF[vm.configuration]])));
   };
 
-  /** What a thread did since the last step it did on the CPU that it has now. */
+  /** The work of a thread since the last step is credited to its present CPU. */
   #credit({ vms, topology }: SimulatedHost): void {
     for (const i of topology.cpus.keys()) this.#cpus[i] ??= { run: 0, wait: 0 };
     for (const thread of vms.flatMap(({ threads }) => threads)) {
@@ -80,7 +80,7 @@ export class Truth {
     return (this.value(key, at) - this.value(key, at - window)) / window;
   }
 
-  /** Sums by what `name` makes of the key's parts, of keys that begin with `kind` and for which it gives a name. */
+  /** Sums by the result of `name` for the key's parts, over the keys that begin with `kind` and have a name. */
   values(kind: string, at: number, name: Group): Record<string, number> {
     return this.#grouped(
       kind,

@@ -8,7 +8,7 @@ import { FIRING, RESIDENT, TECHNIQUE_TABLE, TECHNIQUES_OF_KV } from './shared.ts
 const SIM = { instance: ['sim-host:9954'] };
 const KV = { ...SIM, vm: ['kv'] };
 
-/** A second, of all chosen VMs together, for each of their I/Os. */
+/** Per second, over all selected VMs together, for each of their I/Os. */
 const perIo = (of: Readonly<Record<string, number>>, moment: Moment): Record<string, number> =>
   each(of, (count) => count / all(iosOf(moment)));
 
@@ -26,7 +26,7 @@ export const vm: Cases = {
       wishes: KV,
       is: (moment) => ({ 'exits per I/O': (onIoPath(moment)['kv'] ?? 0) / (iosOf(moment)['kv'] ?? 0) }),
     },
-    // Of all VMs: what they do together, so that `web` with its few I/Os weighs little.
+    // A ratio of sums over all VMs, so that `web` with its few I/Os has little weight.
     {
       unit: 'none',
       wishes: SIM,
@@ -249,7 +249,7 @@ export const vm: Cases = {
   },
 };
 
-/** Share of what lies between two bounds. */
+/** Share of the values between two bounds. */
 function share(answers: readonly TargetAnswer[], { at, start }: Moment, from: number, to: number): number {
   const cells = bucketsOf(answers).map(
     ({ le, cells }) => [le, cells.find(([time]) => time === start + at)?.[1] ?? 0] as const,

@@ -16,14 +16,14 @@ function eventsOf(...readings: readonly (readonly string[] | undefined)[]): stri
   });
 }
 
-test('an inhibit that lasts is an event, and so is its end', () => {
+test('a lasting inhibit is an event, and so is its end', () => {
   assert.deepEqual(eventsOf([], [], ['hyperv'], ['hyperv'], ['hyperv'], [], [], [], []), [
     'web apicv_inhibited: hyperv',
     'web apicv_works: ',
   ]);
 });
 
-test('an inhibit of a moment is no event', () => {
+test('a momentary inhibit is no event', () => {
   assert.deepEqual(eventsOf([], ['irqwin'], ['irqwin'], [], ['irqwin'], []), []);
 });
 

@@ -39,7 +39,7 @@ test('a process that cannot be read is unknown', (context) => {
   assert.deepEqual([round(), round()].flat(), []);
 });
 
-test('NUMA balancing that moves pages of a VM is an event of this VM', (context) => {
+test("moves of a VM's pages by NUMA balancing are an event of this VM", (context) => {
   const { write, round } = watched(context);
   const moved = (host: number, vm: number): string[] => {
     write('proc/vmstat', `pswpin 0\npswpout 0\nnuma_pages_migrated ${host}\n`);

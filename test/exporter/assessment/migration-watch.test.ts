@@ -41,7 +41,7 @@ test('without a monitor, a live migration begins and ends with the thread that s
   assert.deepEqual(round(watch, { db: { comms: ['mig/dst/recv_0'] } }), ['db migration_ended outgoing']);
 });
 
-test('with a monitor, the event says how it ended', () => {
+test('with a monitor, the event has the result of the migration', () => {
   const watch = new MigrationWatch();
   round(watch, {});
   const active = { migration: { status: 'active' } };
@@ -96,7 +96,7 @@ test('each migration that QEMU announces has an event, also with the same result
   assert.deepEqual(round(watch, { db: cancelled(0, []) }), []);
 });
 
-test('one that ends while the monitor answers that it runs has one event, in the next round', () => {
+test('a migration that ends while the monitor still reports it as running has one event, in the next round', () => {
   const watch = new MigrationWatch();
   const endings = { count: 1, last: ['failed'] };
   round(watch, { db: { migration: { status: 'active', endings: { count: 0, last: [] } } } });

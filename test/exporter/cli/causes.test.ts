@@ -37,7 +37,7 @@ const json =
     response.end(JSON.stringify(body));
   };
 
-test('the daemon is asked for one VM, and its answer printed', async (context) => {
+test('the command queries the daemon for one VM and prints its answer', async (context) => {
   const asked: (string | undefined)[] = [];
   const config = await daemon(context, (request, response) => {
     asked.push(request.url);
@@ -59,7 +59,7 @@ test('the daemon is asked for one VM, and its answer printed', async (context) =
   ]);
 });
 
-test('nothing changed is an answer', () => {
+test('"nothing changed" is an answer', () => {
   const nothing = causesText({ ...FOUND, causes: [], unknown: [] });
   assert.match(
     nothing,
@@ -70,7 +70,7 @@ test('nothing changed is an answer', () => {
   assert.match(causesText({ ...steady, causes: [], isKnown: false }), /^causes {4}Unknown: too few/);
 });
 
-test('another program on the address, or none, is the reason why the causes are unknown', async (context) => {
+test('without a daemon on the address, or with another program there, the causes are unknown with the reason', async (context) => {
   const problem = async (config: Config, pid = 7): Promise<string> =>
     causesText(await askForCauses(config, 'db', pid));
   assert.match(

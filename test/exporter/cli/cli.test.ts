@@ -160,7 +160,7 @@ describe('once', { concurrency: 2 }, () => {
     assert.match(out, /^kvm_telemetry_collector_success\{collector="kvm_debugfs"\} 1$/m);
   });
 
-  test('--no-collector.NAME leaves a collector out, and --collector.NAME beats the file', async () => {
+  test('--no-collector.NAME leaves a collector out, and --collector.NAME overrides the file', async () => {
     const has = (out: string): boolean => out.includes('kvm_vm_exits_total{');
     const file = config('collector: { kvm_debugfs: false }\n');
     assert.ok(!has((await run(['once', HOST, '--no-collector.kvm-debugfs'])).out));
@@ -171,7 +171,7 @@ describe('once', { concurrency: 2 }, () => {
     );
   });
 
-  test('a reader that has enough, such as head, is no error', async () => {
+  test('a reader that closes the pipe early, such as head, is no error', async () => {
     const child = spawn(process.execPath, [MAIN, 'once', HOST], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();
     let errors = '';
@@ -196,7 +196,7 @@ describe('once', { concurrency: 2 }, () => {
 });
 
 describe('doctor', { concurrency: 2 }, () => {
-  test('--json: code 0 where every source is usable', async () => {
+  test('--json: code 0 if every source is usable', async () => {
     const { code, out, errors } = await run(['doctor', '--json', HOST]);
     assert.deepEqual([code, errors], [0, '']);
     const report = JSON.parse(out) as { vms: number; sources: { source: string; usable: boolean }[] };
@@ -205,11 +205,11 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.ok(report.sources.every(({ usable }) => usable));
   });
 
-  test('code 1 where one is not, with the reason, and nothing on standard error', async () => {
+  test('code 1 if one is not, with the reason, and nothing on standard error', async () => {
     const { code, out, errors } = await run(['doctor', '--json', `--path.rootfs=${folder}`]);
     assert.deepEqual([code, errors], [1, '']);
     const { sources } = JSON.parse(out) as { sources: { usable: boolean; findings: { why: string }[] }[] };
-    // A source that is usable may have something to say as well.
+    // A usable source may also report something.
     for (const { usable, findings } of sources) assert.ok(usable || findings.length > 0);
     assert.match((await run(['doctor', `--path.rootfs=${folder}`])).out, /^FAIL {2}\w+/m);
   });
@@ -220,7 +220,7 @@ describe('phase', { concurrency: 2 }, () => {
   const phase = (directory: string, ...args: string[]): Promise<Outcome> =>
     run(['phase', ...args, `--state.dir=${directory}`], { KVM_TELEMETRY_PATH_ROOTFS: CAPTURED });
 
-  test('what is set is listed until it is cleared', async () => {
+  test('a phase is listed from set to clear', async () => {
     const directory = state();
     assert.deepEqual(await phase(directory, 'list', '--json'), { code: 0, out: '[]\n', errors: '' });
     assert.deepEqual(await phase(directory, 'set', 'web', 'exitless-polling v2'), {
@@ -252,7 +252,7 @@ describe('phase', { concurrency: 2 }, () => {
     assert.equal(full.code, 1);
   });
 
-  test('names that are none are code 2', async () => {
+  test('invalid names are code 2', async () => {
     const directory = state();
     const mistakes: [string[], RegExp][] = [
       [['set', '', 'x'], /phase set: "" is not a valid VM: give 1 to 4096 printable characters/],
@@ -296,7 +296,7 @@ describe('doctor --vm', { concurrency: 2 }, () => {
     for (const { fixes } of report.next.steps) assert.ok(fixes.every((fix) => fix.trim() !== ''));
   });
 
-  test('a VM that is not there is code 2 and one line', async () => {
+  test('an unknown VM is code 2 and one line', async () => {
     const { code, out, errors } = await run(['doctor', '--vm', 'none\u001b', HOST, STATE]);
     assert.deepEqual([code, out], [2, '']);
     assert.equal(errors, 'kvm-telemetry: --vm: no VM "none\\u001b" is running: give one of "vm-a"\n');
@@ -304,7 +304,7 @@ describe('doctor --vm', { concurrency: 2 }, () => {
     assert.equal(near.errors, 'kvm-telemetry: --vm: no VM "vm-aa" is running: did you mean "vm-a"?\n');
   });
 
-  test('it writes no state', () => {
+  test('doctor --vm writes no state', () => {
     assert.throws(() => readFileSync(join(folder, 'none', 'baselines.json')), { code: 'ENOENT' });
   });
 });
@@ -313,7 +313,7 @@ describe('accept', { concurrency: 2 }, () => {
   const accept = (...args: string[]): Promise<Outcome> =>
     run(['accept', ...args, HOST, `--state.dir=${join(folder, 'accepted')}`]);
 
-  test('the present placement, or the CPUs that are given, is confirmed and stored', async () => {
+  test('the present placement, or the given CPUs, is confirmed and stored', async () => {
     const all = await accept('vm-a');
     assert.deepEqual([all.code, all.errors], [0, '']);
     assert.match(all.out, /^expected affinity of vm-a: .*vcpu0 /);
@@ -331,7 +331,7 @@ describe('accept', { concurrency: 2 }, () => {
     assert.ok(threads?.['emulator'] !== undefined, 'accepted before');
   });
 
-  test('what does not exist is code 2 and the nearest name', async () => {
+  test('an unknown name is code 2 and the nearest name', async () => {
     const mistakes: [string[], RegExp][] = [
       [['vm-aa'], /accept: no VM "vm-aa" is running: did you mean "vm-a"\?/],
       [['vm-a', 'vcpu00=1'], /accept: vm-a has no thread "vcpu00": did you mean "vcpu0"\?/],
@@ -371,7 +371,7 @@ test('--help names every setting, in groups, and no old name', async () => {
   assert.doesNotMatch(out, /--web\.config </);
 });
 
-test('--version prints what exporters print', async () => {
+test("--version prints the same lines as Prometheus' exporters", async () => {
   const { code, out } = await run(['--version'], { KVM_TELEMETRY_REVISION: '0123abc' });
   assert.equal(code, 0);
   assert.match(

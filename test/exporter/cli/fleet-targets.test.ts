@@ -56,7 +56,7 @@ test('a list, an inventory and URIs become one entry for each host, by name', ()
   );
 });
 
-test('one name with two addresses, labels that Prometheus reserves and what is no host are refused in one line', () => {
+test('one name with two addresses, reserved labels, and text that is no host are refused in one line', () => {
   const refused: [() => unknown, RegExp][] = [
     [
       () => targetsOf(hostsOfList('a instance=x\nb instance=x', 'f', 1), {}),
@@ -118,7 +118,7 @@ test('the command replaces the file as a whole, and an empty inventory leaves it
   assert.equal(status, 0, `${stdout}${stderr}`);
 });
 
-test('a port that is none, and an input without an end, are refused', () => {
+test('an invalid port and an endless input are refused', () => {
   for (const port of ['0', '0x10'])
     assert.match(
       run('--list', '/dev/null', '--port', port).stderr,

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { memoryFolder } from '../../../exporter/cli/memory-folder.ts';
 
-test('what a process left that was killed is removed by the next one, and what another one uses is not', (context) => {
+test('the folder of a killed process is removed by the next one, and a folder in use is not', (context) => {
   const mine = memoryFolder('kt-test-memory-');
   context.after(() => mine.remove());
   const { pid } = spawnSync('true');

@@ -19,7 +19,7 @@ test('a file appears whole, and replaces the file behind a link', (context) => {
   assert.deepEqual(readdirSync(folder).sort(), ['link', 'report.html']);
 });
 
-test('what is not written leaves the file as it was', (context) => {
+test('without a write the file stays as it was', (context) => {
   const folder = temporaryFolder(context);
   const path = join(folder, 'report.html');
   writeFileSync(path, 'old');
@@ -28,7 +28,7 @@ test('what is not written leaves the file as it was', (context) => {
   assert.deepEqual(readdirSync(folder), ['report.html']);
 });
 
-test('refuses what is no file, at once', (context) => {
+test('anything but a file is refused at once', (context) => {
   const folder = temporaryFolder(context);
   const refused = (name: string, message: RegExp): void => {
     assert.throws(() => outputFile('--out', join(folder, name)), { name: 'ConfigError', message });

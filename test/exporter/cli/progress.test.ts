@@ -17,7 +17,7 @@ function started(isTTY: boolean): {
   return { progress, texts, after };
 }
 
-test('short work has no line', () => {
+test('short work prints nothing', () => {
   const { progress, texts, after } = started(true);
   after(1900, 0.9);
   progress.end();
@@ -33,7 +33,7 @@ test('one line on a terminal, which is erased', () => {
   assert.deepEqual(texts, ['\rreading: 25%', '\rreading: 50%', '\r\x1b[K']);
 });
 
-test('a line now and then in a log', () => {
+test('a line every ten seconds in a log', () => {
   const { progress, texts, after } = started(false);
   after(2100, 0.25);
   after(5000, 0.3);

@@ -102,7 +102,7 @@ test('kinds that a host, or a thread, cannot have are left out', async () => {
   assert.deepEqual((await kinds('emulator', HOST)).sort(), but('shared_cpu', 'shared_core', 'migrating'));
 });
 
-test('ratios are there where they are known', async () => {
+test('only known ratios have series', async () => {
   const names = ['kvm_vm_numa_local_ratio', 'kvm_vm_io_completion_local_ratio'];
   const without = await collect({});
   for (const name of names) assert.equal(series(without.samples, name).length, 0);
@@ -125,7 +125,7 @@ test('stage, features and changes of a VM', async () => {
   assert.equal(series(samples, 'kvm_vm_queue_fairness_ratio').length, 0);
 });
 
-test('a declared phase, and the stage that it names, stand beside the detected one', async () => {
+test('a declared phase and its stage are exported beside the detected stage', async () => {
   const { samples } = await collect({}, { phase: 'affinity v2', declared: 'affinity' });
   assert.equal(sample(samples, 'kvm_vm_phase_info', { vm: 'web', phase: 'affinity v2' }), 1);
   assert.equal(sample(samples, 'kvm_vm_stage_info', { stage: 'affinity', source: 'declared' }), 1);

@@ -210,7 +210,7 @@ test('a setting in which the paths differ is shown for each path and not for the
   ]);
 });
 
-test('disks without hardware are shown where a VM uses them, and excluded ones never', async (context) => {
+test('disks without hardware are exported if a VM uses them, and excluded ones never', async (context) => {
   const { tree, collect } = collector(context, /^sdb$/);
   disk(tree, 'sda', 1);
   disk(tree, 'sdb', 101);
@@ -224,7 +224,7 @@ test('disks without hardware are shown where a VM uses them, and excluded ones n
   assert.deepEqual((await shown(['dm-0', 'sdb'])).sort(), ['dm-0', 'sda']);
 });
 
-test('a VM says who it is, when it began, and what its disks are on', async (context) => {
+test('a VM has its identity, its start time, and the devices of its disks', async (context) => {
   const tree = hostTree(context);
   tree.write('proc/stat', 'cpu  1 2 3 4\nbtime 1700000000\n');
   const families = new Families(100);

@@ -65,7 +65,7 @@ test('APICv is shown by reason and by vCPU, and the type of a confidential VM', 
   ]);
 });
 
-test('QEMU is not asked for statistics that the kernel has given, so no vCPU is woken', async (context) => {
+test('QEMU gets no request for statistics that the kernel has given, so no vCPU wakes up', async (context) => {
   const rows = Buffer.concat([vmRow(10), vcpu(0, 500), vcpu(1, 501)]);
   const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {}, rows);
   await scrape();

@@ -40,7 +40,7 @@ function throttled(samples: Samples): Record<string, number | undefined> {
 const success = (samples: Samples, collector: string): number =>
   sample(samples, 'kvm_telemetry_collector_success', { collector });
 
-test("libvirt's cgroups in v2: the VM always, its parts and what is above where there is a quota", async (context) => {
+test("libvirt's cgroups in v2: always that of the VM, its parts and ancestors only with a quota", async (context) => {
   const tree = withVm(context, `0::${SCOPE}/libvirt/emulator\n`);
   const none = { periods: 0, throttled: 0, usec: 0 };
   writeV2(tree, SCOPE, none);
@@ -79,7 +79,7 @@ test('a quota that is set or removed later is seen, and its counters stay', asyn
   assert.deepEqual(series(removed, 'kvm_vm_quota_seconds'), []);
 });
 
-test('no counter falls when the cgroup is made again, each continues for itself', async (context) => {
+test('no counter falls when the cgroup is created again; each continues separately', async (context) => {
   const tree = withVm(context, '0::/a.scope\n');
   writeV2(tree, '/a.scope', { quota: '1000', periods: 9, throttled: 8, usec: 4_000_000 });
   const { scrape } = await exporterOf(context, tree);
@@ -152,7 +152,7 @@ test("Kata's vCPUs are in the pod's cgroup, whose quota is the VM's; the rest of
   assert.equal(sample(samples, 'kvm_vm_quota_seconds', { ...VM, group: 'vm' }), 0.2);
 });
 
-test('what happens in a cgroup of several VMs is shown under its path, and its pressure is of neither', async (context) => {
+test('counters of a cgroup of several VMs have its path, and its pressure belongs to no VM', async (context) => {
   const tree = withVm(context, '0::/user.slice\n');
   for (const [pid, name] of [
     [20, 'db'],
@@ -173,7 +173,7 @@ test('what happens in a cgroup of several VMs is shown under its path, and its p
   assert.deepEqual(series(samples, 'kvm_vm_pressure_seconds_total'), []);
 });
 
-test('without quotas, without cgroups and in the root cgroup nothing is claimed', async (context) => {
+test('without quotas, without cgroups and in the root cgroup there are no series', async (context) => {
   for (const cgroup of ['0::/\n', '', '1:cpu:/\n']) {
     const { scrape } = await exporterOf(context, withVm(context, cgroup));
     const samples = await scrape();
@@ -192,7 +192,7 @@ test('a cgroup outside the namespace of the exporter is reported at each scrape'
   }
 });
 
-test('one broken file costs only what it holds', async (context) => {
+test('a broken file affects only its own values', async (context) => {
   const tree = withVm(context, `0::${SCOPE}/libvirt/emulator\n`);
   writeV2(tree, SCOPE, { quota: '1000', periods: 3, throttled: 2, usec: 1_000_000 });
   writeV2(tree, `${SCOPE}/libvirt/vcpu0`, { quota: '1000', periods: 3, throttled: 2, usec: 1_000_000 });
@@ -235,7 +235,7 @@ test('throttled seconds are those of the kernel to the last digit', async (conte
   }
 });
 
-test("the exporter's own throttling is there while its cgroup has a quota, stays afterwards, and is not there without one", async (context) => {
+test("the exporter's own throttling appears with a quota of its cgroup and stays afterwards; without one it is missing", async (context) => {
   const tree = withVm(context, `0::${SCOPE}\n`);
   const path = '/system.slice/kvm-telemetry.service';
   tree.write('proc/self/cgroup', `0::${path}\n`);

@@ -68,7 +68,7 @@ test('without cpufreq and cpuidle, as in a VM, there are no series and no failur
   assert.equal(success(samples, 'cpu_state'), 1);
 });
 
-test('a frequency that the driver does not know is unknown and not 0', async (context) => {
+test('a frequency that the driver does not report is unknown and not 0', async (context) => {
   const tree = withVm(context);
   writeFrequency(tree, 4, 0);
   tree.write('sys/devices/system/cpu/cpu4/cpufreq/scaling_cur_freq', '<unknown>\n');
@@ -78,7 +78,7 @@ test('a frequency that the driver does not know is unknown and not 0', async (co
   assert.equal(success(samples, 'cpu_state'), 1);
 });
 
-test('idle time is that of the CPUs between two scrapes, beside the time that was observed', async (context) => {
+test('idle time is that of the CPUs between two scrapes, with the observed time beside it', async (context) => {
   const tree = withVm(context);
   tree.write('proc/uptime', '1000.00 0.00\n');
   for (const cpu of [2, 3]) writeIdle(tree, cpu, 60_000_000);
@@ -94,7 +94,7 @@ test('idle time is that of the CPUs between two scrapes, beside the time that wa
   assert.deepEqual(series(samples, 'kvm_vm_cpu_idle_seconds_total', IOTHREAD), []);
 });
 
-test('interrupts that land on the CPUs of a VM, by kind; those elsewhere are not of it', async (context) => {
+test('interrupts on the CPUs of a VM count by kind; interrupts on other CPUs do not', async (context) => {
   const tree = withVm(context);
   const write = (device: number, timer: number): void =>
     tree.write(
@@ -202,7 +202,7 @@ test('files that this kernel lacks give no series; without irqbalance the answer
   assert.equal(success(samples, 'scheduling'), 1);
 });
 
-test('what grows is read at each scrape, the rest in one of ten', async (context) => {
+test('growing counters are read at each scrape, the others in one of ten', async (context) => {
   const tree = withVm(context);
   const path = 'proc/10/task/12/sched';
   const before = readFileSync(join(tree.folder, path), 'latin1');

@@ -76,7 +76,7 @@ test('on a sound host every collector succeeds', async (context) => {
   assert.equal(sample(samples, 'kvm_block_io_now', { device: 'sda', direction: 'write' }), 2);
 });
 
-test('a statistic that this version does not know comes out under a generic name', async (context) => {
+test('an unknown statistic is exported under a generic name', async (context) => {
   const { samples, text } = await observe(context, twoVms(context));
   assert.equal(sample(samples, 'kvm_vm_new_statistic_total', { vm: 'web' }), 7);
   assert.equal(sample(samples, 'kvm_vm_max_new_size', { vm: 'web' }), 8);
@@ -134,9 +134,9 @@ const FILES: readonly { readonly path: string; readonly collector: string; reado
 ];
 
 for (const { path, collector, lost } of FILES) {
-  test(`a bad ${path} costs that alone and shows in ${collector}`, async (context) => {
+  test(`a bad ${path} affects only its own values and is reported by ${collector}`, async (context) => {
     for (const [how, content] of Object.entries(BAD)) {
-      // An empty CPU list means no CPU, which is what the kernel would say.
+      // An empty CPU list is valid: it means no CPU.
       if (how === 'empty' && /_list$|online$/.test(path)) continue;
       const tree = twoVms(context);
       tree.write(path, content);
@@ -180,7 +180,7 @@ test('a thread that ends between listing and reading is no failure', async (cont
   );
 });
 
-test('a kernel without /proc/<pid>/sched gives all but the migrations', async (context) => {
+test('a kernel without /proc/<pid>/sched has all metrics except migrations', async (context) => {
   const tree = twoVms(context);
   for (const tid of ['10/task/10', '10/task/11', '10/task/12', '20/task/20', '20/task/21', '20/task/22']) {
     tree.remove(`proc/${tid}/sched`);
@@ -191,7 +191,7 @@ test('a kernel without /proc/<pid>/sched gives all but the migrations', async (c
   assert.equal(success(samples, 'threads'), 0);
 });
 
-test('a kernel without /proc/<pid>/schedstat gives all but the run and wait times', async (context) => {
+test('a kernel without /proc/<pid>/schedstat has all metrics except run and wait times', async (context) => {
   const tree = twoVms(context);
   for (const tid of ['10/task/10', '10/task/11', '10/task/12', '20/task/20', '20/task/21', '20/task/22']) {
     tree.remove(`proc/${tid}/schedstat`);
@@ -218,7 +218,7 @@ for (const [mode, text] of [
   ['integrity', 'none [integrity] confidentiality\n'],
   ['confidentiality', 'none integrity [confidentiality]\n'],
 ] as const)
-  test(`under lockdown=${mode} only the counters are missing, and they are not even opened`, async (context) => {
+  test(`under lockdown=${mode} only the counters are missing, and their files are not opened`, async (context) => {
     const tree = twoVms(context);
     tree.write('sys/kernel/security/lockdown', text);
     tree.write('sys/kernel/debug/kvm/10-9/blocking', '1\n');
@@ -233,7 +233,7 @@ for (const [mode, text] of [
     assert.equal(said[0]?.['reason'], `kernel lockdown (${mode})`);
   });
 
-test('series past the limit are dropped, counted, and said once', async (context) => {
+test('series above the limit are dropped, counted, and logged once', async (context) => {
   const { samples, log } = await observe(context, twoVms(context), { 'limits.maxSeries': '20' }, 3);
   assert.equal(sample(samples, 'kvm_telemetry_series'), 20);
   assert.ok(sample(samples, 'kvm_telemetry_series_dropped') > 0);
@@ -241,13 +241,13 @@ test('series past the limit are dropped, counted, and said once', async (context
   assert.equal(log.filter((entry) => 'cut' in entry).length, 1);
 });
 
-test('a collector that is switched off is not run and has no success to show', async (context) => {
+test('a disabled collector does not run and has no success metric', async (context) => {
   const { samples } = await observe(context, twoVms(context), { 'collector.interrupts': false });
   assert.equal(series(samples, 'kvm_interrupts_total').length, 0);
   assert.equal(series(samples, 'kvm_telemetry_collector_success', { collector: 'interrupts' }).length, 0);
 });
 
-test('an unreadable root gives metrics of the exporter itself, and says why', async (context) => {
+test("with an unreadable root only the exporter's own metrics exist, and the reason is reported", async (context) => {
   const tree = twoVms(context);
   tree.remove('proc');
   tree.remove('sys');

@@ -11,7 +11,7 @@ const HOUR_MS = 3_600_000;
 
 interface Situation {
   lockdown: 'none' | 'integrity' | 'unknown';
-  /** How a file that anyone could write fails; undefined if it can be read. */
+  /** Error of writable files; undefined if they can be read. */
   fails: SourceErrorKind | undefined;
   works: boolean;
   already: readonly string[] | undefined;
@@ -73,7 +73,7 @@ const ALL = ['kvm_vm_exits_total', 'kvm_vm_pages_4k', 'kvm_vm_source_info'];
 const READ_ONLY = ['kvm_vm_pages_4k', 'kvm_vm_source_info'];
 const DENIED = ['denied /debug/kvm/10-9/exits'];
 
-test('after a denial writable files are left alone for an hour, and the denial is reported', async () => {
+test('after a denial writable files are not opened for an hour, and the denial is reported', async () => {
   const { situation, collect, wait } = collector();
   situation.lockdown = 'unknown';
   assert.deepEqual(await collect(), { metrics: ALL, problems: [], reads: 2 });
@@ -94,7 +94,7 @@ test('under lockdown no writable file is opened; when it ends they are read at o
   assert.deepEqual(await collect(), { metrics: ALL, problems: [], reads: 2 });
 });
 
-test('what is denied here is no problem where BPF reads it', async () => {
+test('a denial is no problem if BPF reads the same statistics', async () => {
   const { situation, collect } = collector();
   Object.assign(situation, { lockdown: 'integrity', works: true });
   assert.deepEqual((await collect()).problems, []);

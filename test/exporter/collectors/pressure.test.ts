@@ -6,7 +6,7 @@ import type { CgroupsOfVms } from '../../../exporter/collectors/vm-cgroups.ts';
 import { Families } from '../../../exporter/metrics/families.ts';
 import { SourceError } from '../../../probes/errors.ts';
 
-/** What is reported if the kernel refuses each read of PSI with this code. */
+/** The problems if the kernel refuses each read of PSI with this code. */
 async function reportedAt(code: string): Promise<string[]> {
   const attribute = (path: string): never => {
     throw new SourceError('failed', path, code, code as `E${string}`);
@@ -24,7 +24,7 @@ async function reportedAt(code: string): Promise<string[]> {
   return reported;
 }
 
-test('with psi=0 the files are there and cannot be read, which is no failure', async () => {
+test('with psi=0 the files exist and cannot be read, which is no failure', async () => {
   assert.deepEqual(await reportedAt('EOPNOTSUPP'), []);
 });
 

@@ -5,7 +5,7 @@ import { qemuReplies, startVmWithMonitor } from '../../../testing/vm-with-monito
 
 const WEB = { vm: 'web' };
 
-test('what QEMU says beats debugfs, and what it lacks comes from there', async (context) => {
+test("QEMU's statistics precede those of debugfs, which has the missing ones", async (context) => {
   const { scrape } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }, { pages_4k: 5 }));
   const { samples } = await scrape();
   assert.equal(sample(samples, 'kvm_vm_exits_total', WEB), 1200);
@@ -32,7 +32,7 @@ test('when the monitor fails debugfs takes over, and no counter falls', async (c
   assert.equal(sample(samples, 'kvm_telemetry_collector_success', { collector: 'kvm_debugfs' }), 1);
 });
 
-test('without the collector no monitor is asked, and debugfs has it all', async (context) => {
+test('without the collector no monitor is queried, and debugfs has all statistics', async (context) => {
   const { scrape, server } = await startVmWithMonitor(context, qemuReplies({ exits: 600 }), {
     'collector.qmp': false,
   });
@@ -80,7 +80,7 @@ test('names of disks that collide or are hostile are unique and harmless', async
   assert.ok(text.split('\n').every((line) => line.length < 1000));
 });
 
-test('by default a vCPU shows what is essential, all of it on demand, the VM always all', async (context) => {
+test('by default a vCPU has essential statistics, all on request; the VM always has all', async (context) => {
   const vcpu = { exits: 1, tlb_flush: 2 };
   for (const [statistics, count] of [
     ['essential', 0],
@@ -96,7 +96,7 @@ test('by default a vCPU shows what is essential, all of it on demand, the VM alw
   }
 });
 
-test('statistics that this version does not know are bounded, and none takes the name of another metric', async (context) => {
+test('unknown statistics are bounded, and none takes the name of another metric', async (context) => {
   const flood = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`flood${i}`, i]));
   const { scrape } = await startVmWithMonitor(context, qemuReplies({ ...flood, vcpus: 9, state_info: 1 }), {
     'vcpu.statistics': 'all',
@@ -124,7 +124,7 @@ test('halt times are real histograms, in the order of KVM and with its sum', asy
   assert.equal(sample(samples, 'kvm_vm_halt_wait_duration_seconds_count', WEB), 6);
 });
 
-test("the disk's latency histogram adds up bucket by bucket, and no bucket falls when QEMU makes it again", async (context) => {
+test("the disk's latency histogram continues bucket by bucket, and no bucket falls when QEMU resets it", async (context) => {
   const disk = (bins: readonly number[], ms: number): object => ({
     device: 'drive0',
     stats: {

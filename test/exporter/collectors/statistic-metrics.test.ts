@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StatisticMetrics } from '../../../exporter/collectors/statistic-metrics.ts';
 
-test('a known statistic has its own type, whatever a source says of it', () => {
+test('a known statistic has its own type, whatever its source declares', () => {
   const metrics = new StatisticMetrics();
   assert.equal(metrics.of('vm', 'exits', 'instant')?.name, 'kvm_vm_exits_total');
   assert.equal(metrics.of('vcpu', 'halt_wait_ns', 'cumulative')?.name, 'kvm_vcpu_halt_wait_seconds_total');
   assert.equal(metrics.of('vm', 'pages_4k', 'cumulative')?.name, 'kvm_vm_pages_4k');
 });
 
-test('an unknown statistic has the type that its source says', () => {
+test('an unknown statistic has the type that its source declares', () => {
   const metrics = new StatisticMetrics();
   assert.deepEqual(
     (['cumulative', 'instant', 'peak', 'unknown'] as const).map(

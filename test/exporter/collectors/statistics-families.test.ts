@@ -65,7 +65,7 @@ test('a disk has IOThreads of its own if it has any, and no other disk has one o
   ]);
 });
 
-test('IOThreads are shown by queue only where the queues have several entries', () => {
+test('IOThreads are exported by queue only if the queues have several IOThreads', () => {
   const disks = [disk('one', ['io0']), disk('two', ['io0', 'io1']), disk('same', ['io2', 'io2', 'io3'])];
   assert.deepEqual(seriesOf([{ disks }], /queue_iothread/), [
     'kvm_vm_disk_queue_iothread_info{vm="web",disk="two",queue="0",iothread="io0"} 1',
@@ -78,7 +78,7 @@ test('IOThreads are shown by queue only where the queues have several entries', 
   assert.deepEqual(threads, ['io0', 'io0,io1', 'io2,io3']);
 });
 
-test('each operation of a disk counts for itself, also over a change of the source', () => {
+test('each operation of a disk counts separately, also over a change of the source', () => {
   const failed = (count: number): DiskOperation => ({ ...NONE, failed: count });
   const reading = (source: VmStatistics['source'], [read, write, flush]: readonly number[]) => ({
     source,
@@ -139,7 +139,7 @@ test("each of KVM's histograms has the sum of its own statistic", () => {
   ]);
 });
 
-test("a vCPU's counters continue over a change of the source, and a gauge is as it was read", () => {
+test("a vCPU's counters continue over a change of the source, and gauges are exported as read", () => {
   const reading = (source: VmStatistics['source'], exits: number): Partial<VmStatistics> => ({
     source,
     vcpus: vcpuTable([[0, new Map([['exits', exits]])]]),

@@ -152,7 +152,7 @@ test('threads with a core-scheduling cookie are counted from rows, and unknown f
   assert.deepEqual(await seen(), []);
 });
 
-test('a process that is missing in the rows, or is another one there, is read from /proc', async (context) => {
+test('a process that is missing in the rows, or whose pid was reused there, is read from /proc', async (context) => {
   const tree = hostWithRows(context);
   const moment = { user: 60, system: 20, guest: 50, runNs: 800_000_000 };
   writeProc(tree, moment);
@@ -218,7 +218,7 @@ test('no counter falls when the source changes, whatever the kernel has counted'
   );
 });
 
-test('the scrape asks for the threads of VMs and their vhost workers that are kernel threads', async (context) => {
+test('the scrape requests the threads of VMs, and their vhost workers that are kernel threads', async (context) => {
   const tree = hostWithRows(context);
   tree.process({ pid: 20, comm: `vhost-${PID}`, flags: 0x0020_0000 });
   const moment = { user: 60, system: 20, guest: 50, runNs: 800_000_000 };

@@ -93,7 +93,10 @@ function by(rows: readonly Row[], ...columns: readonly number[]): Row[] {
   return [...sums.values()];
 }
 
-/** The captured maps under our own triggers; if our keys differ, rows are summed; rows that were not captured are made up. */
+/**
+ * The captured maps for our own triggers. If the keys differ, rows are summed. Rows that were not captured are made
+ * up.
+ */
 function putCaptured({ show }: SimulatedTracefs): void {
   show('kvm/kvm_exit', 'common_pid,exit_reason', rowsOf('kvm/kvm_exit', 'common_pid,exit_reason'));
   const mmio = rowsOf('kvm/kvm_mmio', 'common_pid,type,gpa');
@@ -446,7 +449,7 @@ test('queues that were never notified are known from the kernel, also without tr
   assert.deepEqual(series(samples, 'kvm_virtqueue_kicks_total'), []);
 });
 
-test('doctor gets the limits of the backend', async () => {
+test('doctor receives the limits of the backend', async () => {
   const collects = traceCollector();
   const families = new Families(10);
   const collection = {
@@ -462,7 +465,7 @@ test('doctor gets the limits of the backend', async () => {
   assert.deepEqual(collects.limits, ['no queues']);
 });
 
-test('the collector reports the share of a sample, and what tracing costs', async () => {
+test('the collector reports the share of a sample, and the cost of tracing', async () => {
   const set = { set: 'exits', entries: 3, dropped: 0, activeRatio: 1 };
   const sampled = {
     ...NOT_TRACED,

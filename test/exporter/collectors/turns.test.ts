@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Turns } from '../../../exporter/collectors/turns.ts';
 
-test('in any so many collections each subject has one turn, and no collection has more than its share', () => {
+test('in one period of collections each subject has one turn, and no collection has more than its share', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),

@@ -26,7 +26,7 @@ function withDisk(context: TestContext): HostTree {
 
 const DISK = { device: 'nvme0n1' };
 
-test('the host is named by its kernel and CPU, and what is not known is empty', async (context) => {
+test('the host has its kernel and CPU model, and unknown labels are empty', async (context) => {
   const tree = hostTree(context);
   tree.write('proc/sys/kernel/osrelease', '6.1.0-28-amd64\n');
   const { scrape } = await exporterOf(context, tree);
@@ -39,7 +39,7 @@ test('requests in flight are counted by direction', async (context) => {
   assert.equal(sample(samples, 'kvm_block_io_now', { ...DISK, direction: 'write' }), 19);
 });
 
-test('the settings of a queue are shown as they are', async (context) => {
+test('the settings of a queue are exported unchanged', async (context) => {
   const samples = await (await exporterOf(context, withDisk(context))).scrape();
   const info = { ...DISK, scheduler: 'mq-deadline', write_cache: 'write back', rotational: 'false' };
   assert.equal(sample(samples, 'kvm_block_info', info), 1);
@@ -57,7 +57,7 @@ test('the settings of a queue are shown as they are', async (context) => {
   );
 });
 
-test('a scheduler that somebody changes is seen at one of the next ten scrapes', async (context) => {
+test('a changed scheduler is visible at one of the next ten scrapes', async (context) => {
   const tree = withDisk(context);
   const { scrape } = await exporterOf(context, tree);
   await scrape();
@@ -67,7 +67,7 @@ test('a scheduler that somebody changes is seen at one of the next ten scrapes',
   assert.equal(sample(samples, 'kvm_block_info', { ...DISK, scheduler: 'none' }), 1);
 });
 
-test('a disk that is left out by name is not there', async (context) => {
+test('a disk that is excluded by name has no series', async (context) => {
   const { scrape } = await exporterOf(context, withDisk(context), { 'block.exclude': '^nvme' });
   assert.deepEqual(series(await scrape(), 'kvm_block_reads_completed_total'), []);
 });
@@ -128,7 +128,7 @@ function withVm(context: TestContext): HostTree {
 
 const VM = { vm: 'web' };
 
-test('the sum over pooled threads keeps what threads did that have ended', async (context) => {
+test('the sum over pooled threads keeps the time of threads that ended', async (context) => {
   const tree = withVm(context);
   const { discover, scrape } = await exporterOf(context, tree);
   const runs = async (): Promise<number> =>
@@ -143,7 +143,7 @@ test('the sum over pooled threads keeps what threads did that have ended', async
   assert.equal(await runs(), 7);
 });
 
-test('time in the guest is shown for a vCPU, and for others only where there is some', async (context) => {
+test('guest time is exported for a vCPU, and for other threads only if there is any', async (context) => {
   const tree = withVm(context);
   const { scrape } = await exporterOf(context, tree);
   const guest = async (role: string): Promise<string[]> =>
@@ -188,7 +188,7 @@ test('a statistic of a VM that ends while it is read is no failure; one that is 
   assert.deepEqual(series(gone, 'kvm_vm_source_info'), []);
 });
 
-test('in debugfs, a counter does not fall, a gauge may, and 64 unknown statistics are the most', async (context) => {
+test('in debugfs, a counter does not fall, a gauge may, and at most 64 unknown statistics count', async (context) => {
   const tree = withVm(context);
   tree.write('sys/kernel/debug/kvm/10-9/pages_4k', '70\n');
   for (let i = 0; i < 70; i++) tree.write(`sys/kernel/debug/kvm/10-9/unknown_${i}`, '1\n');
@@ -203,7 +203,7 @@ test('in debugfs, a counter does not fall, a gauge may, and 64 unknown statistic
   assert.equal(sample(after, 'kvm_vm_pages_4k', VM), 60);
 });
 
-test('a VM has begun when its process has, after the boot of the host', async (context) => {
+test('the start time of a VM is that of its process', async (context) => {
   const samples = await (await exporterOf(context, withVm(context))).scrape();
   assert.equal(sample(samples, 'kvm_vm_start_time_seconds', VM), 1_700_000_000 + 10);
 });
@@ -216,7 +216,7 @@ test('a CPU has its run and wait time in seconds', async (context) => {
   assert.deepEqual([of('run_seconds'), of('wait_seconds'), of('timeslices')], [5, 6, 7]);
 });
 
-test('of an interrupt table that is broken nothing is exported, and the collector fails', async (context) => {
+test('a broken interrupt table exports nothing, and the collector fails', async (context) => {
   const tree = hostTree(context);
   const table = '           CPU0       CPU1\n RES:         10         20   Rescheduling interrupts\n';
   tree.write('proc/interrupts', table);

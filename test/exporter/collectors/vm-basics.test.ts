@@ -34,7 +34,7 @@ async function metadataOf(tree: HostTree, context: TestContext, labels?: string)
 const NOVA = (project: string): string =>
   `<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"><nova:flavor name="m1.small"><nova:memory>2048</nova:memory></nova:flavor><nova:owner><nova:user uuid="u1">alice</nova:user><nova:project uuid="p1">${project}</nova:project></nova:owner></nova:instance>`;
 
-test("Nova's tenant, project and flavor, those that are allowed", async (context) => {
+test("Nova's tenant, project and flavor, as far as they are allowed", async (context) => {
   const tree = managed(context, NOVA('shop'));
   assert.deepEqual(await metadataOf(tree, context), []);
   assert.deepEqual(await metadataOf(tree, context, 'project,flavor'), [
@@ -89,7 +89,7 @@ const TAGGED = (tags: string) => [
   `kvm_vm_metadata_info{vm="web",tenant="",project="",flavor="",tags="${tags}"}`,
 ];
 
-test('tags of Proxmox VE, if they are allowed, as they are now', async (context) => {
+test('current tags of Proxmox VE, if they are allowed', async (context) => {
   const tree = ofProxmox(context);
   assert.deepEqual(await metadataOf(tree, context, 'tenant,project,flavor'), []);
   const { scrape } = await exporterOf(context, tree, { 'metadata.labels': 'tags' });
@@ -104,7 +104,7 @@ test('tags of Proxmox VE, if they are allowed, as they are now', async (context)
   await until(async () => (await metadata()).join() === TAGGED('test').join());
 });
 
-test('a process with the number of a VM that Proxmox VE did not start as this process has no tags of it', async (context) => {
+test('a process that claims the number of a Proxmox VE VM, but is not that VM, has no tags', async (context) => {
   const tree = ofProxmox(context, 11);
   tree.process({ ...qemuProcess(20, 'db'), argv: [...(qemuProcess(20, 'db').argv ?? []), '-id', '102'] });
   tree.write('run/qemu-server/102.pid', '20\n');
@@ -155,7 +155,7 @@ function writeCounters(tree: HostTree, base: number): void {
 const trafficOf = (samples: Samples, metric: string, direction: string): number =>
   sample(samples, `kvm_vm_network_${metric}_total`, { vm: 'web', direction });
 
-test('traffic of a tap as the guest sees it; it never falls when the device is made again', async (context) => {
+test("traffic of a tap from the guest's view; no counter falls when the device is created again", async (context) => {
   const tree = withTap(context);
   writeCounters(tree, 1000);
   const { scrape } = await exporterOf(context, tree, { 'collector.network': true });

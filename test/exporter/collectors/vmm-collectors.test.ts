@@ -65,7 +65,7 @@ async function collect(
 
 const qmpOf = (found: VmStatistics) => ({ qmp: Promise.resolve(result(found)) });
 
-test('a migration that libvirt knows is written, also if the domain is too busy for statistics', async () => {
+test('a migration that libvirt reports is exported, even if the domain is too busy for statistics', async () => {
   const memory = { total: 4096, transferred: 96, remaining: 4000, dirtyRate: undefined, rate: undefined };
   const outgoing = { direction: 'outgoing', status: 'active', memory } as Migration;
   const collector = libvirt(new StatisticMetrics(), new CounterSets());
@@ -84,7 +84,7 @@ test('a migration that libvirt knows is written, also if the domain is too busy 
   assert.equal(sample(arriving.samples, 'kvm_vm_state_info', { ...LABEL, state: 'inmigrate' }), 1);
 });
 
-test('version and state are left out where the VMM does not give them', async () => {
+test('version and state are left out if the VMM does not report them', async () => {
   const collector = qmp(new StatisticMetrics(), new CounterSets());
   const without = await collect(collector, qmpOf(statistics('qmp')));
   assert.equal(sample(without.samples, 'kvm_vm_source_up', { ...LABEL, source: 'qmp' }), 1);
@@ -105,7 +105,7 @@ test("libvirt's statistics and problems are passed on", async () => {
   assert.deepEqual(problems, [problem]);
 });
 
-test('a histogram has a sum only if KVM gives it', async () => {
+test('a histogram has a sum only if KVM reports it', async () => {
   const histograms = new Map([['halt_wait_hist', Array.from({ length: 32 }, () => 1)]]);
   const collector = qmp(new StatisticMetrics(), new CounterSets());
   const without = await collect(collector, qmpOf(statistics('qmp', { histograms })));

@@ -67,7 +67,7 @@ test('a base of 0 has no gain: the verdict names both values', () => {
   assert.match(report, /from 0 to 3/);
 });
 
-test('one event in an hour is no change from none', () => {
+test('one event in an hour is no change from zero events', () => {
   const one = [...constant([0, 1], 100), [1, 1], ...constant([0, 1], 139)];
   assert.equal(changeOf(withSums(constant([0, 1])), withSums(one)).verdict, 'same');
 });

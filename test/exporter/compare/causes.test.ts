@@ -92,7 +92,7 @@ test('a quota, and no wait that it explains', () => {
   );
 });
 
-test('a lost technique with the exits that it costs', () => {
+test('a lost technique with the resulting exits', () => {
   const polling = assessed({ exits_per_io: 0.1 }, { exits_per_io: 3 }, ['exitless_polling']);
   assert.match(textOf(polling) ?? '', /first: a technique was lost \(polling: 100% of the time\)/);
 });
@@ -108,7 +108,7 @@ test('nothing changed, and no worsening', () => {
     assert.deepEqual(causeTexts(assessed(CALM, CALM, [], change)), []);
 });
 
-test('every form has it', () => {
+test('every format of the report has the causes', () => {
   const quota = assessed(CALM, { cpu: 50, throttled: 50, run_queue_wait: 1 });
   for (const render of [renderTable, renderMarkdown, renderHtml, renderJson])
     assert.match(render(quota).replace(/\s+/g, ' '), /a CPU quota takes 50% of the CPU time/, render.name);

@@ -14,13 +14,13 @@ test('an axis has at most six round numbers and reaches the largest value', () =
   assert.deepEqual(ticks(Number.NaN), [0, 1]);
 });
 
-test('an axis leaves out texts for which there is no room', () => {
+test('an axis leaves out texts without room', () => {
   assert.equal(labelStep(['0', '1', '2'], 50), 1);
   assert.equal(labelStep(['0/s', '100,000/s', '200,000/s', '300,000/s', '400,000/s'], 57), 2);
   assert.equal(labelStep([], 57), 1);
 });
 
-test('the axis of the time leaves long pauses out and keeps the order', () => {
+test('the time axis cuts long pauses and keeps the order', () => {
   const week = 604_800;
   const { x, begins } = timeAxis(
     [

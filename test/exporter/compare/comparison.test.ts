@@ -46,7 +46,7 @@ function values(comparison: Comparison, id: string): (number | undefined)[] {
 }
 
 describe('comparison of stages', () => {
-  test('has one observation for each scrape within a stage, and none over its border', async () => {
+  test('has one observation for each scrape within a stage, and none across a border', async () => {
     const comparison = await compared(vmSeries(SCRAPES, changing));
     assert.deepEqual(
       comparison.configurations.map(({ name }) => name),
@@ -105,7 +105,7 @@ describe('comparison of stages', () => {
     assert.match(notes, /Counters were reset at one time/);
   });
 
-  test('a thread that appears or ends does not count what came before', async () => {
+  test('a thread that appears or ends is credited only while it lives', async () => {
     const late = seriesOf(
       'kvm_thread_cpu_seconds_total',
       { role: 'vcpu', mode: 'guest', thread: 'vcpu1' },
@@ -118,7 +118,7 @@ describe('comparison of stages', () => {
     assert.ok(Math.abs((values(comparison, 'cpu')[0] ?? 0) - (2 + 69 / 99)) < 1e-5);
   });
 
-  test('a VM that was there for some time only, and several VMs: means per VM', async () => {
+  test('a VM that lived for a part of the time, and several VMs: means per VM', async () => {
     const other = vmSeries(
       SCRAPES,
       { stageAt: () => 'affinity', iosAt: (i) => INTERVAL * 500 * i },

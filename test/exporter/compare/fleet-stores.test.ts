@@ -58,7 +58,7 @@ async function compare(
   return { code, report: JSON.parse(readFileSync(out, 'utf8')) as Report };
 }
 
-/** What holds for every store with these series. */
+/** Checks that hold for every store with these series. */
 async function checkAnswers(context: TestContext, url: string): Promise<void> {
   const { code, report } = await compare(context, url, 'kernel', ['latency_mean>+1%']);
   const [before, after] = report.configurations;
@@ -119,7 +119,7 @@ async function checkAnswers(context: TestContext, url: string): Promise<void> {
   );
 }
 
-test('a Prometheus answers which hosts a kernel made slower, by cluster, rack and QEMU version', async (context) => {
+test('a Prometheus shows which hosts a kernel made slower, by cluster, rack and QEMU version', async (context) => {
   if (!hasTool(context, 'prometheus', 'prometheus') || !hasTool(context, 'promtool', 'prometheus')) return;
   const folder = temporaryFolder(context);
   writeFileSync(`${folder}/fleet.om`, `${lines.join('\n')}\n# EOF\n`);
@@ -129,7 +129,7 @@ test('a Prometheus answers which hosts a kernel made slower, by cluster, rack an
   await checkAnswers(context, url);
 });
 
-test("so does Debian's VictoriaMetrics", async (context) => {
+test("Debian's VictoriaMetrics shows the same", async (context) => {
   if (!hasTool(context, 'victoria-metrics', 'victoria-metrics')) return;
   const folder = temporaryFolder(context);
   const { url, stop } = await startVictoria(folder);

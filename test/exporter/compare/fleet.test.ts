@@ -106,7 +106,7 @@ test('a cluster of many VMs is read in batches of hosts, below the limits of Vic
     assert.equal(query.match(/\[300s\]/g)?.length, query.match(/cluster="east"/g)?.length, query);
 });
 
-test('a query that the store refuses is asked of half of the hosts, and of one host it is an error', async () => {
+test('a refused query is repeated for each half of the hosts; for one host it is an error', async () => {
   const { length } = ofVms(await queriesOf({ hosts: 100, vms: 10, most: 20 }));
   assert(length >= 5 && length <= 8, `${length}`);
   await assert.rejects(queriesOf({ hosts: 10, vms: 10, most: 0 }), TooMuchError);
@@ -141,12 +141,12 @@ function claims(options: Omit<FleetOptions, 'seed'>): number {
   return found.length;
 }
 
-test('a kernel that changes nothing is seldom said to change something: the same hosts before and after', () => {
+test('a kernel without effect is rarely reported as a change: the same hosts before and after', () => {
   const wrong = claims({ hosts: 20, updated: 10, windows: 40 });
   assert(wrong <= MOST_FALSE, `${wrong}`);
 });
 
-test('nor if the latency of all hosts rises at the time of the update: hosts that stayed show it', () => {
+test('nor if the latency of all hosts rises at the time of the update, because hosts that stayed show the rise', () => {
   const wrong = claims({ hosts: 20, updated: 10, windows: 40, shift: 1.3 });
   assert(wrong <= MOST_FALSE, `${wrong}`);
 });
@@ -156,7 +156,7 @@ test('nor between different hosts, whose hardware and load differ', () => {
   assert(wrong <= MOST_FALSE, `${wrong}`);
 });
 
-test('nor of a single host: p values are corrected for the number of hosts, and what hosts that stayed did is subtracted', () => {
+test('nor for a single host: p values are corrected for the number of hosts, and the change of hosts that stayed is subtracted', () => {
   let wrong = 0;
   for (const seed of SEEDS.slice(0, 30)) {
     const [, after] = assessed({ seed, hosts: 20, updated: 10, windows: 144, shift: 1.3 }).configurations;
@@ -195,7 +195,7 @@ test('the hosts that a kernel made 8% slower are named, and the mean of all is h
   );
 });
 
-test('what the time did to all hosts is not the kernel, and without hosts that stayed the report says so', () => {
+test('a change over time on all hosts is not due to the kernel, and without hosts that stayed the report says so', () => {
   const shifted = changeOf(assessed({ ...SLOWER, shift: 1.3 }));
   const [low, high] = shifted.interval ?? [0, 0];
   assert(low < 0.04 && 0.04 < high, `${low} to ${high}`);
@@ -212,7 +212,7 @@ test('thresholds: 1 if the hosts are slower, 0 if not, 3 if there are too few', 
   assert.equal(code('latency_mean>+1%', { ...SLOWER, hosts: 4, updated: 4 }), 3);
 });
 
-test('with fewer than five hosts it cannot be said', () => {
+test('with fewer than five hosts the result is "cannot say"', () => {
   for (const fromBegin of [false, true]) {
     const change = changeOf(assessed({ seed: 1, hosts: 8, updated: 4, fromBegin }));
     assert.equal(change.verdict, 'unknown');
@@ -221,7 +221,7 @@ test('with fewer than five hosts it cannot be said', () => {
   }
 });
 
-test('the report says of different hosts that they are different', () => {
+test('the report states that the groups have different hosts', () => {
   const { configurations } = assessed({ seed: 1, hosts: 20, updated: 10, fromBegin: true });
   assert.match(configurations[1]?.notes.join() ?? '', /these are different hosts, and their hardware/);
   assert.equal(changeOf(assessed({ seed: 1, hosts: 20, updated: 10, fromBegin: true })).verdict, 'same');
@@ -240,7 +240,7 @@ test('a load that changes with the kernel makes the latency incomparable, and no
   assert.equal(changeOf(assessment, 'cpu_per_1000_ios').verdict, 'same');
 });
 
-test('a host without a value of zero counts as it is, and a rise from 0 on all hosts is seen', () => {
+test('hosts with a value of 0 count by differences, and a rise from 0 on all hosts is detected', () => {
   const fleet = simulatedFleet({ seed: 1, hosts: 20, updated: 20 });
   const of = (value: (isNew: boolean, h: number) => number): Change => {
     const hosts = fleet.map((host, h) => ({
@@ -256,7 +256,7 @@ test('a host without a value of zero counts as it is, and a rise from 0 on all h
   assert.equal(of((isNew, h) => (h === 0 ? 0 : isNew ? 2e-3 + h * 1e-5 : 1e-3 + h * 1e-5)).verdict, 'worse');
 });
 
-test('the report speaks of hosts in every format', () => {
+test('the report names hosts as samples in every format', () => {
   const assessment = assessed(SLOWER);
   for (const text of [renderTable(assessment), renderMarkdown(assessment), renderHtml(assessment)]) {
     assert.match(text, /A sample is a host/);

@@ -29,7 +29,7 @@ async function notesOf(series: readonly Series[], vm = 'web'): Promise<(readonly
   return configurations.map(({ notes }) => notes.filter((note) => !note.startsWith('Not measured')));
 }
 
-test('events of which a sample was counted are estimates, with their error', async () => {
+test('counts from a sample of events are estimates, with their error', async () => {
   const sampled = (set: string, after: number): Series =>
     seriesOf('kvm_telemetry_trace_sampled_ratio', { set, vm: '' }, SCRAPES, (i) => (i <= CHANGE ? 1 : after));
   const [before, after] = await notesOf([...VM, sampled('notifications', 0.1), sampled('interrupts', 1)]);
@@ -68,7 +68,7 @@ test('a VM whose names are all read has no note', async () => {
   assert.deepEqual(await notesOf([...VM, ...other, named('web'), named('web-old')], 'web*'), [[], []]);
 });
 
-test('what the host cannot see of a VM is a note of the configurations in which it was so', async () => {
+test('hidden I/O of a VM is a note on the configurations with hidden I/O', async () => {
   const sight = (what: string, reason: string, value: number, from: number): Series =>
     seriesOf('kvm_vm_visibility', { vm: 'web', what, reason }, SCRAPES, (i) =>
       i >= from ? value : undefined,

@@ -64,7 +64,7 @@ test('shorter pieces after a large response', async () => {
   assert.match(queries[1] ?? '', /\[450001ms\] at 2250$/);
 });
 
-test('halves a piece that is too much for the server, down to a minute', async () => {
+test('halves a piece that is too large for the server, down to a minute', async () => {
   const { archive, queries } = archiveOn({
     samples: async (selector) => {
       if (/\[1800001ms\]/.test(selector)) throw new TooMuchError('422');

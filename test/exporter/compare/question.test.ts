@@ -92,7 +92,7 @@ test('--by label= asks for the hosts of a fleet', () => {
   assert.equal(fleetQuestionOf({ by: 'phase' }, NOW, []), undefined);
 });
 
-test('what --by label= cannot use is refused', () => {
+test('options that --by label= cannot use are refused', () => {
   const refused: readonly [QuestionFlags, RegExp][] = [
     [{ by: 'label=' }, /names no label/],
     [{ by: 'label=a-b' }, /names no label/],

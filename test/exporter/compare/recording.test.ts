@@ -68,7 +68,7 @@ function samplesOf(series: readonly KeptSeries[], metric: string, vm: string): [
 
 const READS = 'kvm_vm_disk_reads_completed_total';
 
-test('what was recorded is read: only what compare needs, VMs that come and go, names of tenants', async () => {
+test('a recording is read: only the series that compare needs, VMs that come and go, names of tenants', async () => {
   const file = newFile();
   const odd = 'a"\\\n{}b,c="d"';
   await record(new Recorder('kvm1'), file, [
@@ -98,7 +98,7 @@ test('what was recorded is read: only what compare needs, VMs that come and go, 
   assert.ok(web.includes('kvm_vm_vcpus db') && !web.includes(`${READS} db`));
 });
 
-test('another daemon goes on in the same file, also after one that was killed within a line', async () => {
+test('another daemon continues the same file, also after a daemon that was killed within a line', async () => {
   const file = newFile();
   await record(new Recorder('kvm1'), file, [[100, { web: 1 }]]);
   await record(new Recorder('kvm1'), file, [[115, { db: 5, web: 2 }]]);
@@ -112,7 +112,7 @@ test('another daemon goes on in the same file, also after one that was killed wi
   assert.equal(incomplete, 1);
 });
 
-test('a file that is taken away, or emptied, begins again', async () => {
+test('a file that is removed or emptied begins again', async () => {
   const file = newFile();
   const recorder = new Recorder('kvm1');
   await record(recorder, file, [[100, { web: 1 }]]);
@@ -213,7 +213,7 @@ describe('damaged and hostile recordings', () => {
   ];
   for (const [name, text, message] of CASES) test(name, () => refused(text, message));
 
-  test('cut at any byte, a recording gives its whole scrapes or one error', async () => {
+  test('a recording that is truncated at any byte gives its whole scrapes or one error', async () => {
     const file = newFile();
     const scrapes = Array.from({ length: 5 }, (_, i) => [100 + i, { web: i, db: 2 * i }] as const);
     await record(new Recorder('kvm1'), file, scrapes);

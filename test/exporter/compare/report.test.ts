@@ -38,7 +38,7 @@ test('the table fits the width where names permit, and has colours only if asked
   assert.ok(renderTable(assessment, { isColoured: true }).includes(`${ESC}[32m`));
 });
 
-test('the HTML form is one file: no scripts, no other addresses, and it forbids them', () => {
+test('the HTML format is one file without scripts or other addresses, and its policy forbids both', () => {
   const text = renderHtml(assess(paperComparison(), { confidence: 0.95 }));
   assert.doesNotMatch(text, /<script|<link|<img|src=|url\(|https?:/);
   assert.match(text, /Content-Security-Policy" content="default-src 'none'/);

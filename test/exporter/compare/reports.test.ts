@@ -56,7 +56,7 @@ describe('reports of a recording, in a thread', () => {
 });
 
 describe('report.dir', () => {
-  test('has the last reports, by time, and what others put there', async (context) => {
+  test('has the last reports, by time, and files of other programs', async (context) => {
     const directory = join(temporaryFolder(context), 'reports');
     const { reports, lines, requests } = quick({ html: '<!doctype html>' });
     for (const day of [0, 1, 2]) await reports.write(settingsOf(directory, 'f'), NOW + day * 86_400);

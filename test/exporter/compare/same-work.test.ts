@@ -51,7 +51,7 @@ test('each difference is named with its numbers', () => {
   ]);
 });
 
-test('unknown and small differences are none', () => {
+test('unknown and small differences do not count', () => {
   assert.deepEqual(against(UNKNOWN_WORK), []);
   assert.deepEqual(against({ readShare: 0.97, bytesPerIo: 4200, otherVmsCpu: 1.3 }), []);
 });

@@ -91,7 +91,7 @@ describe('values of saved outputs, and no interval', () => {
     assert.deepEqual(valuesOf(configurations, 'iops'), [20, 60]);
     assert.deepEqual(valuesOf(configurations, 'ios_per_kick'), [4, 12]);
   });
-  test('four: what is between the configurations does not count', async () => {
+  test('four: the time between the configurations does not count', async () => {
     const configurations = await assessed([first, second, third, fourth].map(saved));
     assert.deepEqual(valuesOf(configurations, 'iops'), [20, 5]);
     assert.deepEqual(valuesOf(configurations, 'ios_per_kick'), [4, 4]);

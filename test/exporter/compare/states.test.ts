@@ -41,7 +41,7 @@ test('the seconds of a technique in each state are those of its samples within t
   assert.ok(Math.abs((changed?.get('in_force') ?? 0) - 200) <= INTERVAL);
 });
 
-test('what hides I/O is known for the periods in which it was seen', async () => {
+test('the reasons for hidden I/O are known for the periods with them', async () => {
   const hidden = (what: string, reason: string, valueAt: (at: number) => number) =>
     series('kvm_vm_visibility', { what, reason }, valueAt);
   const archive = new MemoryArchive('memory', [

@@ -15,7 +15,7 @@ test('critical values are those of R', () => {
   for (const [df, t] of CRITICAL) assert.ok(Math.abs(criticalT(0.95, df) - t) < 1e-6, `df ${df}`);
 });
 
-test('p values are those of R, far out too', () => {
+test('p values are those of R, also in the tails', () => {
   // 2 * pt(-t, df)
   for (const [t, df, p] of [
     [3, 15.3, 0.008816659],

@@ -58,7 +58,7 @@ const KINDS: [ConfigKey, { file: unknown; environment: string; flag: unknown }, 
 ];
 
 for (const [key, given, [fromFile, fromEnvironment, fromFlag]] of KINDS) {
-  test(`${key}: a flag beats the environment, which beats the file, which beats the default`, () => {
+  test(`${key}: a flag overrides the environment, which overrides the file, which overrides the default`, () => {
     const environment = { [environmentVariableOf(key)]: given.environment };
     const inFile = { [key]: given.file };
     assert.deepEqual(resolveConfig({}, {}, inFile)[key], fromFile);

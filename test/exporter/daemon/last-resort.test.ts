@@ -19,7 +19,7 @@ function setUp() {
   };
 }
 
-test('without free descriptors the daemon lives, and says so once a minute', () => {
+test('without free descriptors the daemon lives, and logs this once a minute', () => {
   const { said, throws, wait } = setUp();
   for (const code of ['EMFILE', 'EMFILE', 'ENFILE']) throws(code);
   assert.deepEqual(said, ['error']);
@@ -28,7 +28,7 @@ test('without free descriptors the daemon lives, and says so once a minute', () 
   assert.deepEqual(said, ['error', 'error']);
 });
 
-test('any other error that nobody caught ends the daemon', () => {
+test('any other uncaught error ends the daemon', () => {
   for (const code of ['EPIPE', undefined]) {
     const { said, throws } = setUp();
     throws(code);

@@ -34,7 +34,7 @@ function pipe(context: TestContext): { write: number; read(): string } {
   };
 }
 
-test('a reader that has stopped costs lines beyond a bound, and no time', async (context) => {
+test('a stopped reader loses lines above a limit, and delays nothing', async (context) => {
   const { write, read } = pipe(context);
   let dropped = 0;
   const log = logDestination(write, (lines) => {
@@ -58,7 +58,7 @@ test('a reader that has stopped costs lines beyond a bound, and no time', async 
   assert.ok(performance.now() - begin < 10_000);
 });
 
-test('the end waits for a reader that has stopped as long as it is given, and no longer', async (context) => {
+test('the end waits for a stopped reader up to its time limit', async (context) => {
   const { write } = pipe(context);
   const log = logDestination(write, () => undefined);
   for (let i = 0; i < 2000; i++) log.write(LINE);
@@ -75,7 +75,7 @@ test('a file is written at once', async (context) => {
   await log.end(0);
 });
 
-test('a full disk costs lines and nothing else', () => {
+test('a full disk loses lines and nothing else', () => {
   let dropped = 0;
   const log = logDestination(openSync('/dev/full', 'w'), (lines) => {
     dropped += lines;

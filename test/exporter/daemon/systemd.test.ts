@@ -14,11 +14,11 @@ test('without a supervisor nothing is sent', async () => {
   assert.equal(await notifyReady({ PATH: '/nowhere' }), undefined);
 });
 
-test('a missing helper is reported, and is no crash', async () => {
+test('a missing helper is reported and causes no crash', async () => {
   assert.match((await notifyReady({ PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/s' })) ?? '', /ENOENT/);
 });
 
-test('a supervisor that does not listen is reported in words', async (context) => {
+test('a supervisor that does not listen is reported', async (context) => {
   if (!hasTool(context, 'systemd-notify', 'systemd')) return;
   const problem = await notifyReady({ PATH: process.env['PATH'], NOTIFY_SOCKET: '/nowhere/socket' });
   assert.match(problem ?? '', /systemd-notify/);
@@ -68,7 +68,7 @@ test("the units' exposure does not rise", (context) => {
   assert.ok(exposure(`${UNIT}\n${hardened}`) < 2, 'docs/security.md');
 });
 
-test('the unit file does not take away what the exporter reads', () => {
+test('the unit file does not hide the files that the exporter reads', () => {
   const settings = new Map(
     UNIT.split('\n')
       .filter((line) => /^[A-Z]\w+=/.test(line))

@@ -49,7 +49,7 @@ test('a quota that is rarely used up needs no remedy; without a quota there is n
   assert.equal(await linesOf(tree), '');
 });
 
-test('the remedy is that of who set the quota, also above the daemon', async (context) => {
+test('the fix fits the owner of the quota, also for a cgroup above the daemon', async (context) => {
   const fixes = async (cgroup: string, limited = cgroup): Promise<(string | undefined)[]> => {
     const tree = withDaemon(context, cgroup);
     limit(tree, limited, '20000', 10, 9);
@@ -63,7 +63,7 @@ test('the remedy is that of who set the quota, also above the daemon', async (co
   assert.deepEqual(await fixes('/mine'), ['remove the quota of /mine']);
 });
 
-test('only serve counts, and only of root or of the owner of the state directory', async (context) => {
+test('only processes of serve count, and only those of root or of the owner of the state directory', async (context) => {
   for (const argv of [
     ['node', '/usr/local/bin/kvm-telemetry', 'doctor'],
     ['node', 'serve'],

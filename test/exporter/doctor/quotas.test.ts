@@ -6,7 +6,7 @@ import { inventoryVm } from '../../../testing/inventory-vm.ts';
 
 const WEB = inventoryVm(10);
 
-test('the quotas of a VM are read now, each with what it did', (context) => {
+test('the quotas of a VM are read at the call, each with its throttling', (context) => {
   const { host, write } = hostTree(context);
   write('proc/10/cgroup', '0::/machine.slice/web.scope/libvirt/emulator\n');
   write('sys/fs/cgroup/machine.slice/web.scope/cpu.max', 'max 100000\n');

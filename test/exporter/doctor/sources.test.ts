@@ -39,7 +39,7 @@ test('a storm of problems does not fill the screen', () => {
   assert.equal(diagnose(result({ x: { problems } }), 1, AS_ROOT).sources[0]?.findings.length, 5);
 });
 
-test('denied debugfs is put down to lockdown where root asks, and to not being root otherwise', () => {
+test('denied debugfs is attributed to lockdown for root, and to missing privileges for other users', () => {
   const problems = [new SourceError('denied', '/sys/kernel/debug/kvm', 'EPERM')];
   const why = (isRoot: boolean): string =>
     formatReport(diagnose(result({ kvm_debugfs: { problems } }), 1, { isRoot, lockdown: 'integrity' }));
@@ -64,13 +64,13 @@ test('the report for people has a line for each source, with reasons under those
   );
 });
 
-test('a name made by a tenant cannot command the terminal', () => {
+test("a tenant's name cannot control the terminal", () => {
   const problems = [new SourceError('failed', '/run/\x1b[2J\x9b31m\u202eevil\n.xml', 'EIO')];
   const text = formatReport(diagnose(result({ libvirt: { problems } }), 1, AS_ROOT));
   assert.match(text, /why: \/run\/\\u\{1b\}\[2J\\u\{9b\}31m\\u\{202e\}evil\\u\{a\}\.xml: EIO/);
   assert.doesNotMatch(text.replaceAll('\n', ''), /\p{C}/u);
 });
 
-test('no source at all is no crash', () => {
+test('an empty list of sources causes no crash', () => {
   assert.match(formatReport(diagnose(result({}), 0, AS_ROOT)), /^0 VMs found/);
 });

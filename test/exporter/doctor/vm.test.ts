@@ -147,7 +147,7 @@ test('the report has all facts of a VM', () => {
   assert.deepEqual([next?.stage, next?.section], ['affinity', '4.1.2']);
 });
 
-test('a drift and what is missing have one fix, which is a step of the plan', () => {
+test('a drift and a missing feature have one fix, which is a step of the plan', () => {
   const { drifts: wrong, next, plan } = report();
   assert.deepEqual(next?.steps, [{ missing: 'vcpus_pinned', fixes: ['taskset -pc 2 12'] }]);
   assert.deepEqual(new Set(wrong.map(({ fix }) => fix)), new Set(['taskset -pc 2 12']));
@@ -240,7 +240,7 @@ test('the text has a table, the drift with its fix, and the missing conditions',
     assert.ok(lines.includes(line), line);
 });
 
-test('what a tenant named cannot move the cursor, begin a line, or become a command', () => {
+test("a tenant's name cannot move the cursor, begin a line, or become a command", () => {
   const evil = '\u001b[2J\u009b31m\rvm\ndrift: \u202erm';
   const made = report({
     at: 'affinity',
@@ -277,7 +277,7 @@ test('no command of a report is empty', () => {
   }
 });
 
-test('a VM that is not pinned has no drift because it has no place', () => {
+test('a VM that is not pinned has no drift because it has no expected affinity', () => {
   const text = formatVmReport(report({ threads: [thread('vcpu0', ALL, ALL)] }));
   assert.match(text, /\nnot pinned, so no drift\n/);
 });

@@ -10,7 +10,7 @@ const BROWSER = { 'accept-language': 'en' };
 const status = (rules: HostRules, headers: IncomingHttpHeaders, method = 'GET'): number =>
   refusal({ method, headers }, rules)?.status ?? 200;
 
-test('on loopback its names are answered with any port, and no other', () => {
+test('on loopback only loopback names are accepted, with any port', () => {
   for (const listenHost of ['127.0.0.1', '127.0.0.53', 'localhost', '::1']) {
     const rules = { ...LOOPBACK, listenHosts: ['127.0.0.1', listenHost] };
     for (const name of ['localhost', 'LocalHost', 'localhost.', '127.0.0.1', '127.1.2.3', '[::1]']) {
@@ -46,7 +46,7 @@ test('a request with two hosts is refused, whichever comes first', () => {
   assert.equal(of('localhost'), undefined);
 });
 
-test('an absolute URL in the request line is for the same names as the Host header', () => {
+test('an absolute URL in the request line is checked like the Host header', () => {
   const of = (url: string, rules = LOOPBACK) => refusal({ url, headers: { host: 'localhost' } }, rules);
   for (const url of [
     '/metrics',
@@ -73,7 +73,7 @@ test('the refusal quotes no more of the name than a line', () => {
   assert.ok(text.length < 300);
 });
 
-test('on other addresses, programs may use any name, and browsers only names that nobody can register', () => {
+test('on other addresses, programs may use any name, and browsers only names that no third party can register', () => {
   for (const host of ['kvm1.example.org:9954', 'evil.example', '192.168.1.5:9954']) {
     assert.equal(status(LAN, { host, 'user-agent': 'Prometheus/3.5.0' }), 200, host);
   }
@@ -88,7 +88,7 @@ test('on other addresses, programs may use any name, and browsers only names tha
   assert.equal(status({ ...LOOPBACK, isGuarded: true }, { host: 'kvm1.example.org' }), 421);
 });
 
-test('allowed names are answered everywhere', () => {
+test('allowed names are accepted on every listener', () => {
   const allowed = ['kvm1.example.org', '*.lab.example'];
   for (const rules of [
     { ...LOOPBACK, allowed },
@@ -104,7 +104,7 @@ test('allowed names are answered everywhere', () => {
   assert.equal(status({ ...LOOPBACK, allowed: ['*'] }, { host: 'evil.example' }), 200);
 });
 
-test('a foreign origin neither reads nor acts', () => {
+test('a foreign origin can neither read nor change anything', () => {
   const host = 'localhost:9954';
   for (const method of ['GET', 'POST']) {
     const foreign = [
@@ -133,7 +133,7 @@ test('a foreign origin neither reads nor acts', () => {
   }
 });
 
-test('a link from elsewhere may be followed, and no form be sent', () => {
+test('a link from another site works, a form from another site does not', () => {
   const headers = { host: 'localhost', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
   assert.equal(status(LOOPBACK, headers), 200);
   assert.equal(status(LOOPBACK, headers, 'POST'), 403);

@@ -103,7 +103,7 @@ for (const [accept, contentType] of ACCEPTED) {
 }
 
 for (const accept of ['text/plain', 'application/openmetrics-text']) {
-  test(`${accept} is compressed when asked for and not otherwise`, async (context) => {
+  test(`${accept} is compressed only on request`, async (context) => {
     const scrape = async () => ({ families: [family(5000)], results: new Map() });
     const { url } = await start(context, { scrape });
     const plain = await request(`${url}/metrics`, { accept });
@@ -118,7 +118,7 @@ for (const accept of ['text/plain', 'application/openmetrics-text']) {
   });
 }
 
-test('a slow reader of a long compressed answer gets it whole, without a listener left behind for each piece', async (context) => {
+test('a slow reader gets a long compressed response completely, without a leaked listener for each chunk', async (context) => {
   const warnings: Error[] = [];
   const onWarning = (warning: Error): void => void warnings.push(warning);
   process.on('warning', onWarning);
@@ -180,7 +180,7 @@ test('another method is refused with those that are allowed; an unknown path is 
   }
 });
 
-test('reloading takes POST, and to be enabled', async (context) => {
+test('a reload requires POST, and must be enabled', async (context) => {
   const disabled = await start(context);
   assert.equal((await request(`${disabled.url}/-/reload`, {}, 'POST')).status, 403);
   assert.equal((await request(`${disabled.url}/-/reload`)).status, 405);
@@ -203,7 +203,7 @@ test('ready follows the inventory; healthy does not', async (context) => {
   assert.equal((await request(`${url}/-/ready`)).status, 200);
 });
 
-test('the time that Prometheus grants reaches the collection, less what the answer needs', async (context) => {
+test("the collection gets Prometheus' timeout, less the time to send the response", async (context) => {
   const granted: number[] = [];
   const scrape = async (timeoutMs: number) => {
     granted.push(timeoutMs);
@@ -215,7 +215,7 @@ test('the time that Prometheus grants reaches the collection, less what the answ
   assert.deepEqual(granted, [4500, 9500]);
 });
 
-test('a granted time that is none, tiny or huge gives a usable one', () => {
+test('an invalid, tiny or huge timeout becomes a usable one', () => {
   for (const wrong of [undefined, '', 'x', '-1', '0', 'NaN', '1'.repeat(40)]) {
     assert.equal(scrapeTimeout(wrong), 9500, wrong);
   }
@@ -225,7 +225,7 @@ test('a granted time that is none, tiny or huge gives a usable one', () => {
   assert.equal(scrapeTimeout('Infinity'), 119_500);
 });
 
-test('a failure is an internal error without details, logged, and costs only its request', async (context) => {
+test('a failure is an internal error without details, is logged, and affects only its request', async (context) => {
   let fails = true;
   const scrape = async () => {
     if (fails) throw new Error('secret detail');
@@ -239,7 +239,7 @@ test('a failure is an internal error without details, logged, and costs only its
   assert.equal((await request(`${url}/metrics`)).status, 200);
 });
 
-test('a failure in the middle of the answer breaks it off, so that no half of it is taken for whole', async (context) => {
+test('a failure in the middle of a response ends the connection, so that the client detects the truncation', async (context) => {
   const broken = family(5000);
   Object.defineProperty(broken.values, 4500, {
     get() {
@@ -253,7 +253,7 @@ test('a failure in the middle of the answer breaks it off, so that no half of it
   assert.equal(errors.length, 1);
 });
 
-test('a client that goes away while it is being collected costs nothing', async (context) => {
+test('a client that disconnects during a collection has no effect', async (context) => {
   let finish = (): void => undefined;
   const scrape = () =>
     new Promise<ScrapeResult>((resolve) => {
@@ -271,7 +271,7 @@ test('a client that goes away while it is being collected costs nothing', async 
   assert.equal((await request(`${url}/-/healthy`)).status, 200);
 });
 
-test('a client that stops reading in the middle is let go', async (context) => {
+test('a client that stops reading in the middle is disconnected', async (context) => {
   let letGo = (): void => undefined;
   const isLetGo = new Promise<void>((resolve) => {
     letGo = resolve;
@@ -310,7 +310,7 @@ test('the page works without TLS: no header turns its links into https', async (
   assert.equal(headers['x-content-type-options'], 'nosniff');
 });
 
-test('who may not in gets nothing at all', async (context) => {
+test('a client without a login gets no data', async (context) => {
   const { url } = await start(context, {
     authenticate: (_request, response) => void response.status(401).send('Unauthorized.\n'),
   });
@@ -321,7 +321,7 @@ test('who may not in gets nothing at all', async (context) => {
   }
 });
 
-test('the page may load what is its own and nothing else, and nothing inline', async (context) => {
+test('the page may load only its own files, and nothing inline', async (context) => {
   const { url } = await start(context);
   const { headers, body } = await request(`${url}/`);
   assert.deepEqual(String(headers['content-security-policy']).split(';').sort(), [
@@ -346,7 +346,7 @@ test('the page may load what is its own and nothing else, and nothing inline', a
   }
 });
 
-test('every module that the page imports is there, as JavaScript, and kept by its ETag', async (context) => {
+test('every module that the page imports is served as JavaScript and cached by its ETag', async (context) => {
   const { url } = await start(context);
   const seen = new Set<string>();
   const look = async (path: string): Promise<void> => {
@@ -366,7 +366,7 @@ test('every module that the page imports is there, as JavaScript, and kept by it
   assert.ok(seen.has('/assets/vendor/uplot.js') && seen.size > 15, [...seen].join(' '));
 });
 
-test('the live feed asks for room, and HEAD takes none', async (context) => {
+test('the live feed needs a place, and HEAD takes none', async (context) => {
   const asked: unknown[] = [];
   const { url } = await start(context, {
     page: pageOf({
@@ -418,7 +418,7 @@ test('events: the newest that match, oldest first', async (context) => {
   assert.deepEqual(await found(`?since=${Date.parse('2026-11-27T04:01:30Z') / 1000}&vm=web`), []);
 });
 
-test('the causes of a VM that nobody knows are unknown', async (context) => {
+test('the causes of an unknown VM are an error', async (context) => {
   const { url } = await start(context);
   const { body } = await request(`${url}/api/v1/causes?vm=db`);
   const nothing = { vm: 'db', pid: null, isKnown: false, causes: [], unknown: [] };

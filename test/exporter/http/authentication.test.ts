@@ -35,12 +35,12 @@ async function login(url: string, user: string, password: string): Promise<numbe
   return response.status;
 }
 
-test('everyone gets in where there are no users', async (context) => {
+test('without configured users every request is accepted', async (context) => {
   const url = await start(context, () => new Map());
   assert.equal((await fetch(url)).status, 200);
 });
 
-test('only the right password of a known user gets in', async (context) => {
+test('only the right password of a known user is accepted', async (context) => {
   const url = await start(context, () => new Map([['alice', alice]]));
   assert.equal(await login(url, 'alice', 'secret'), 200);
   assert.equal(await login(url, 'alice', 'secret'), 200, 'and again, remembered');
@@ -51,7 +51,7 @@ test('only the right password of a known user gets in', async (context) => {
   assert.equal(await login(url, 'alice:secret', ''), 401);
 });
 
-test('without or with broken credentials the answer says how to log in', async (context) => {
+test('without valid credentials the response requests a login', async (context) => {
   const url = await start(context, () => new Map([['alice', alice]]));
   for (const authorization of [undefined, 'Basic', 'Basic !!!', 'Bearer x', `Basic ${btoa('nocolon')}`]) {
     const response = await fetch(url, { headers: authorization === undefined ? {} : { authorization } });
@@ -60,7 +60,7 @@ test('without or with broken credentials the answer says how to log in', async (
   }
 });
 
-/** A queue that says what it compares. */
+/** A queue that records its comparisons. */
 function watched(): { queue: LoginQueue; compared: { password: string; hash: string }[] } {
   const compared: { password: string; hash: string }[] = [];
   const compare = (password: string, hash: string): Comparison => {
@@ -78,14 +78,14 @@ test('many scrapes at a time with the same password cost one comparison', async 
   assert.equal(compared.length, 1);
 });
 
-test('an unknown user costs the comparison with a hash, as a known one does', async (context) => {
+test('an unknown user takes the same comparison with a hash as a known one', async (context) => {
   const { queue, compared } = watched();
   const url = await start(context, () => new Map([['alice', alice]]), queue);
   assert.equal(await login(url, 'mallory', 'wrong'), 401);
   assert.deepEqual(compared, [{ password: 'wrong', hash: alice }]);
 });
 
-test('users are those of the moment: one who was taken off does not get in any more', async (context) => {
+test('the current users count: a removed user is rejected', async (context) => {
   let users = new Map([['alice', alice]]);
   const url = await start(context, () => users);
   assert.equal(await login(url, 'alice', 'secret'), 200);

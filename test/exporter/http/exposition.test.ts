@@ -92,7 +92,7 @@ test('OpenMetrics: a counter has its suffix at the samples only, and the end is 
   );
 });
 
-test('label values of any kind are cleaned and escaped, and come out of the escapes as they went in', async () => {
+test('label values of any kind are cleaned and escaped, and unescaping restores them', async () => {
   for (const contentType of [TEXT, OPENMETRICS] as const) {
     const lines = (await render([counter()], contentType))
       .split('\n')
@@ -110,7 +110,7 @@ test('label values of any kind are cleaned and escaped, and come out of the esca
   }
 });
 
-test('help is escaped as each format asks', async () => {
+test('help is escaped as each format requires', async () => {
   assert.match(
     await render([counter()], TEXT),
     /^# HELP kvm_vm_exits_total Exits, "all" of them: \\\\ and\\nmore\.$/m,
@@ -132,7 +132,7 @@ test('large, small and negative values are written as Prometheus reads them', as
   assert.deepEqual(read, values);
 });
 
-test('a family longer than a piece comes whole and in order', async () => {
+test('a family longer than a chunk is complete and in order', async () => {
   const text = await render([gauge(Array.from({ length: 2500 }, (_, i) => i))], TEXT);
   const values = text
     .split('\n')
@@ -170,7 +170,7 @@ test('a family without samples is a header and no error', async () => {
   checkOpenMetrics(await render([gauge([])], OPENMETRICS));
 });
 
-test('formats can be asked for in any order and at the same time: names stay what they are', async () => {
+test('formats can be requested in any order and at the same time: names do not change', async () => {
   const own = ownMetrics();
   // Open handles and garbage collections change from one moment to the next.
   const withoutValues = (text: string): string =>
@@ -207,7 +207,7 @@ test('no two metrics of the catalogue are the same family in OpenMetrics', () =>
   assert.equal(new Set(names).size, names.length);
 });
 
-test('the checker of this test refuses what is wrong', () => {
+test('the checker of this test refuses invalid text', () => {
   const head = '# HELP a A.\n# TYPE a counter\n';
   checkOpenMetrics(`${head}a_total 1\n# EOF\n`);
   for (const wrong of [
@@ -232,7 +232,7 @@ function promtool(context: TestContext, args: string[], input: string): void {
   assert.deepEqual([status, stderr], [0, ''], stdout);
 }
 
-test('promtool has nothing to complain about in the text format', async (context) => {
+test('promtool reports no problem in the text format', async (context) => {
   if (!hasTool(context, 'promtool', 'prometheus')) return;
   const sound = { ...counter(), help: 'Exits.' };
   promtool(context, ['check', 'metrics'], await render([sound], TEXT, createOwnMetrics().registry));

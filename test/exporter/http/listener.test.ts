@@ -9,7 +9,7 @@ import { createListener, type Listener } from '../../../exporter/http/listener.t
 import { PATIENCE_MS } from '../../../testing/patience.ts';
 
 const QUICK = { headersMs: 200, requestMs: 400, checkMs: 50, drainMs: 300 };
-/** A stop that waits for its clients takes so long that no busy machine can be the reason. */
+/** A stop that waits for its clients takes longer than any delay of a busy machine. */
 const SLOW_DRAIN = { ...QUICK, headersMs: 60_000, requestMs: 60_000, drainMs: 2 * PATIENCE_MS };
 
 async function start(
@@ -23,7 +23,7 @@ async function start(
   return { listener, port };
 }
 
-/** All that the server sends until it closes the connection. */
+/** All data that the server sends until it closes the connection. */
 function talk(port: number, ...pieces: string[]): { socket: Socket; end: Promise<string> } {
   const socket = connect(port, '127.0.0.1');
   let text = '';
@@ -36,7 +36,7 @@ function talk(port: number, ...pieces: string[]): { socket: Socket; end: Promise
   return { socket, end };
 }
 
-test('a client that sends its headers byte by byte is let go', async (context) => {
+test('a client that sends its headers byte by byte is disconnected', async (context) => {
   const { port } = await start(context);
   const { socket, end } = talk(port, 'GET / HTTP/1.1\r\nHost: x\r\n');
   const dripping = setInterval(() => socket.writable && socket.write('X-A: b\r\n'), 20);
@@ -45,12 +45,12 @@ test('a client that sends its headers byte by byte is let go', async (context) =
   assert.match(text, /^HTTP\/1\.1 408 /);
 });
 
-test('a client that connects and says nothing is let go', async (context) => {
+test('a client that connects and sends nothing is disconnected', async (context) => {
   const { port } = await start(context);
   assert.match(await talk(port).end, /^(HTTP\/1\.1 408 |$)/);
 });
 
-test('a client that never finishes its body is let go', async (context) => {
+test('a client that never finishes its body is disconnected', async (context) => {
   const { port } = await start(context, (request) => request.resume());
   const text = await talk(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx').end;
   assert.match(text, /^HTTP\/1\.1 408 /);
@@ -83,7 +83,7 @@ test('a stop does not wait for connections without a request', async (context) =
   await Promise.all(clients.map(({ end }) => end));
 });
 
-test('a stop lets a request under way end, and then its connection', async (context) => {
+test('a stop waits for a request in progress, and then closes its connection', async (context) => {
   const requests = new EventEmitter();
   const app: RequestListener = (_, response) => requests.emit('request', response);
   const { listener, port } = await start(context, app, SLOW_DRAIN);
@@ -96,7 +96,7 @@ test('a stop lets a request under way end, and then its connection', async (cont
   assert.match(await end, /in time$/);
 });
 
-test('a stop does not wait for a client that has its answer and does not read it', async (context) => {
+test('a stop does not wait for a client that does not read its response', async (context) => {
   const requests = new EventEmitter();
   const app: RequestListener = (_, response) => requests.emit('request', response);
   const { listener, port } = await start(context, app, SLOW_DRAIN);
@@ -112,7 +112,7 @@ test('a stop does not wait for a client that has its answer and does not read it
   socket.destroy();
 });
 
-test('a stop does not wait for ever for a request that hangs', async (context) => {
+test('a stop does not wait forever for a hanging request', async (context) => {
   const { listener, port } = await start(context, (_, response) => void response.write('and then'));
   const { socket, end } = talk(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
   await once(socket, 'data');

@@ -8,7 +8,7 @@ interface Compared {
   cancelled: boolean;
 }
 
-/** Comparisons end when the test says so. */
+/** The test ends the comparisons. */
 function start(now?: () => number) {
   const compared: Compared[] = [];
   const queue = new LoginQueue((password) => {
@@ -31,7 +31,7 @@ function start(now?: () => number) {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('peers take turns, however many logins one of them has waiting', async () => {
+test('peers take turns, however many logins of one peer are pending', async () => {
   const { compared, ask } = start();
   for (const password of ['a1', 'a2', 'a3', 'a4']) void ask('a', password);
   void ask('b', 'b1');
@@ -46,7 +46,7 @@ test('peers take turns, however many logins one of them has waiting', async () =
   );
 });
 
-test('one who floods pushes out his own, and the newest is next', async () => {
+test('a flooding peer displaces only its own logins, and its newest is next', async () => {
   const { compared, ask } = start();
   const verdicts = Array.from({ length: 40 }, (_, i) => ask('a', `wrong ${i}`));
   const right = ask('a', 'right');
@@ -62,14 +62,14 @@ test('one who floods pushes out his own, and the newest is next', async () => {
   assert.deepEqual(new Set(rest), new Set(['busy']));
 });
 
-test('a thousand peers have no more than so many waiting', async () => {
+test('a thousand peers have a limited number of pending logins', async () => {
   const { ask } = start();
   const verdicts = Array.from({ length: 1000 }, (_, i) => ask(`peer ${i}`, `wrong ${i}`));
   const waiting = await Promise.all(verdicts.map((each) => Promise.race([each, turn().then(() => 'waits')])));
   assert.equal(waiting.filter((each) => each === 'waits').length, 33);
 });
 
-test('after a wrong password its peer rests for four times the comparison, and the others go on', async (context) => {
+test('after a wrong password its peer is blocked for four times the comparison, and the others continue', async (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] });
   let now = 0;
   const { compared, ask } = start(() => now);
@@ -91,7 +91,7 @@ test('after a wrong password its peer rests for four times the comparison, and t
   assert.deepEqual(names(), ['wrong 1', 'right', 'wrong 2']);
 });
 
-test('a login whose client went away is not compared, and a comparison for nobody ends', async () => {
+test('the login of a disconnected client is not compared, and a comparison without a client ends', async () => {
   const { compared, ask } = start();
   const [first, second] = [new AbortController(), new AbortController()];
   const running = ask('a', 'one', first.signal);
@@ -110,7 +110,7 @@ test('a login whose client went away is not compared, and a comparison for nobod
   );
 });
 
-test('closed, it answers who waits, ends the comparison and takes nobody', async () => {
+test('a closed queue rejects pending logins, ends the comparison and accepts no further login', async () => {
   const { queue, compared, ask } = start();
   const verdicts = [ask('a', '1'), ask('a', '2'), ask('b', '3')];
   queue.close();
@@ -120,7 +120,7 @@ test('closed, it answers who waits, ends the comparison and takes nobody', async
   assert.equal(compared.length, 1);
 });
 
-test('a comparison that cannot be made lets nobody in, and the next is tried', async () => {
+test('a failed comparison rejects the login, and the next one is tried', async () => {
   const queue = new LoginQueue(() => ({
     isRight: Promise.reject(new Error('EAGAIN')),
     cancel: () => undefined,

@@ -12,21 +12,21 @@ function filled(...peers: string[]): Slots<number> {
   return places;
 }
 
-test('the peer that has most gives up its oldest', () => {
+test('the peer with the most places loses its oldest one', () => {
   assert.deepEqual(filled('b', 'a', 'a', 'a').victim('b'), { holder: 1, peer: 'a' });
   assert.deepEqual(filled('b', 'a', 'a', 'a').victim('c'), { holder: 1, peer: 'a' });
 });
 
-test('a peer with the most gives up its own', () => {
+test('the new peer loses its own oldest place if it has the most', () => {
   assert.deepEqual(filled('b', 'a', 'a').victim('a'), { holder: 1, peer: 'a' });
   assert.deepEqual(filled('b', 'b', 'a', 'a').victim('a'), { holder: 2, peer: 'a' });
 });
 
-test('where each peer has one, the oldest goes, and the asking peer is named', () => {
+test('if each peer has one place, the oldest is lost, and the new peer is named', () => {
   assert.deepEqual(filled('a', 'b').victim('c'), { holder: 0, peer: 'c' });
 });
 
-test('a place that was freed is free', () => {
+test('a released place is free', () => {
   const places = filled('a', 'a');
   places.free(0);
   assert.equal(places.victim('b'), undefined);
@@ -46,7 +46,7 @@ test('a peer is an IPv4 address or an IPv6 network', () => {
   for (const [address, peer] of peers) assert.equal(peerOf(address), peer, address);
 });
 
-test('only those who may leave are asked to, and with none of them there is no victim', () => {
+test('only holders that may leave are evicted, and without them nobody is', () => {
   const places = filled('a', 'a', 'b');
   assert.equal(
     places.victim('c', () => false),

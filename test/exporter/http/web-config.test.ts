@@ -41,7 +41,7 @@ describe('users', () => {
     assert.equal(tls, undefined);
   });
 
-  test('an empty file leaves everything open', () => {
+  test('an empty file requires no login', () => {
     assert.equal(readWebConfig(write('')).users.size, 0);
   });
 
@@ -68,7 +68,7 @@ describe('mistakes', () => {
     );
   });
 
-  test('what is missing or of the wrong type is named', () => {
+  test('a missing key and a wrong type are named', () => {
     assert.match(
       mistake('tls_server_config: { cert_file: a }\n'),
       /tls_server_config\.key_file: give a path/,
@@ -78,7 +78,7 @@ describe('mistakes', () => {
     assert.match(mistake('a: {\n'), /cannot use .*web\.yml: /);
   });
 
-  test('a mode that does not insist on a certificate is refused', () => {
+  test('a mode that does not enforce a certificate is refused', () => {
     assert.match(
       mistake('tls_server_config: { cert_file: a, key_file: b, client_auth_type: RequestClientCert }\n'),
       /client_auth_type: give NoClientCert or RequireAndVerifyClientCert/,
@@ -167,7 +167,7 @@ describe('TLS', () => {
     assert.equal(await get(await listen(context)), 'in');
   });
 
-  test('with mutual TLS, only a client with a certificate of the authority gets in', async (context) => {
+  test('with mutual TLS, only a client with a certificate of the authority is accepted', async (context) => {
     if (!hasTool(context, 'openssl', 'openssl')) return;
     const port = await listen(
       context,
@@ -193,7 +193,7 @@ describe('TLS', () => {
     );
   });
 
-  test('a renewed certificate is taken over while running', async (context) => {
+  test('a renewed certificate is used without a restart', async (context) => {
     if (!hasTool(context, 'openssl', 'openssl')) return;
     const config = (name: string) =>
       readWebConfig(write(`tls_server_config: { cert_file: ${name}.crt, key_file: ${name}.key }\n`)).tls;

@@ -18,7 +18,7 @@ function textOf(written: WrittenLines, wanted: Family): string {
   return Buffer.concat([...written.piecesOf(wanted)]).toString();
 }
 
-test('the lines of any sequence of families are those that are formatted without memory', () => {
+test('the lines of any sequence of families equal those without a cache', () => {
   const values = fc.array(fc.constantFrom(0, -0, 1, 2.5, Number.NaN, 1e21), { maxLength: 400 });
   const sharedLabels = Array.from({ length: 400 }, (_, i) => `vcpu="${i}"`);
   const steps = fc.array(
@@ -36,7 +36,7 @@ test('the lines of any sequence of families are those that are formatted without
   );
 });
 
-test('only the piece with another value is written again', () => {
+test('only the piece with a changed value is formatted again', () => {
   const written = new WrittenLines();
   const before = family(Array.from({ length: LONG }, (_, i) => i));
   const first = [...written.piecesOf(before)];
@@ -50,7 +50,7 @@ test('only the piece with another value is written again', () => {
   assert.match(second.at(-1)?.toString() ?? '', /kvm_x\{vcpu="999"\} -1\n$/);
 });
 
-test('a family with other labels is written again, whatever its values', () => {
+test('a family with other labels is formatted again, whatever its values', () => {
   const written = new WrittenLines();
   const before = family([1, 2]);
   textOf(written, before);
@@ -60,7 +60,7 @@ test('a family with other labels is written again, whatever its values', () => {
   );
 });
 
-test('families that are gone take no memory', () => {
+test('removed families take no memory', () => {
   const written = new WrittenLines();
   const [one, two] = [family([1], undefined, 'kvm_a'), family([2], undefined, 'kvm_b')];
   textOf(written, one);

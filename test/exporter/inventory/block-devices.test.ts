@@ -156,7 +156,7 @@ test('ZFS, FUSE and network file systems are reported; memory and kernel file sy
     assert.deepEqual(await onMount(tree, `30 21 0:60 / /x rw - ${type} ${type} rw`), []);
 });
 
-test('devices that only udev has a name for are found by its links, or reported', async (context) => {
+test('devices that only udev names are found by its links, or reported', async (context) => {
   const tree = withSecondNvme(context);
   const on = (option: string) => onMount(tree, `30 21 9:0 / /x rw - xfs /dev/md0 rw,${option},noquota`);
   tree.link('dev/disk/by-id/nvme-eui.1', '../../nvme1n1');
@@ -217,7 +217,7 @@ test('f2fs of several devices is listed by Linux 6.10, and reported before', asy
   ]);
 });
 
-test('bcache leads to its backing device and to its cache, a disk on nothing to a message', async (context) => {
+test('bcache leads to its backing device and its cache, a stacked disk without lower devices to a message', async (context) => {
   const tree = withSecondNvme(context);
   for (const [name, device] of [
     ['bcache0', '252:0'],
@@ -321,7 +321,7 @@ test('part of an overlay that is mounted elsewhere, and a deleted file', async (
   assert.deepEqual((await on('/elsewhere/web.raw')).slice(0, 5), ALL);
 });
 
-test('the mount of a file in no namespace of the process is looked up on the host, or is a message', async (context) => {
+test('a mount outside the namespace of the process is looked up on the host, or reported', async (context) => {
   const tree = stack(context);
   const inChroot = async (target: string, mountId: number): Promise<string[]> => {
     tree.write('proc/10/fdinfo/5', `pos:\t0\nflags:\t0100002\nmnt_id:\t${mountId}\n`);

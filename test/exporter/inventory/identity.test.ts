@@ -153,7 +153,7 @@ test('a UUID that is malformed, or is all zeros, is none', async (context) => {
     assert.equal((await qemu(context, '-name', 'a', '-uuid', uuid))?.uuid, '', uuid);
 });
 
-test('a configuration that is incomplete leaves the devices unknown, and says why', async (context) => {
+test('an incomplete configuration leaves the devices unknown, with the reason', async (context) => {
   const identity = await qemu(context, '-readconfig', '/gone.conf', '-name', 'a');
   assert.equal(identity?.devices, undefined);
   assert.deepEqual(identity?.missing, ['-readconfig /gone.conf: ENOENT']);
@@ -223,7 +223,7 @@ test('QEMU that fell back from KVM to TCG is a VM once it is past its start', as
   assert.equal((await fallback(2, '-machine accel=tcg:kvm'))?.accel, 'tcg');
 });
 
-test('without a descriptor of KVM only the program counts, not what the process calls itself', async (context) => {
+test('without a descriptor of KVM only the program counts, not the names that the process chose', async (context) => {
   const argv = ['qemu-system-x86_64', '-name', 'web'];
   const program = (executable: string): Promise<Identity | undefined> =>
     identityOf(context, argv, { executable, hasKvm: false });
@@ -231,7 +231,7 @@ test('without a descriptor of KVM only the program counts, not what the process 
   assert.equal(await program('/usr/bin/firecracker'), undefined);
 });
 
-test('another VMM has the name that its options say, or its pid', async (context) => {
+test('a VM of another VMM has the name from its options, or its pid', async (context) => {
   const identity = await identityOf(
     context,
     ['cloud-hypervisor', '--platform', `uuid=${UUID}`, '--disk', 'id=root'],

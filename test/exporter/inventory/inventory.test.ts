@@ -164,7 +164,7 @@ test('a debugfs directory whose creator has exited is found by its vCPU', async 
   assert.deepEqual([...vm.vcpuThreads], [[12, 0]]);
 });
 
-test("libvirt's state names its VM, and only the very process it is about", async (context) => {
+test("libvirt's state names only the VM whose process it describes", async (context) => {
   const uuid = '11111111-2222-3333-4444-555555555555';
   const argv = ['qemu-system-x86_64', '-name', 'guest=cli-name', '-uuid', uuid];
   const { tree, inventory } = setUp(context, qemu(10, 'x', { argv }), qemu(20, 'web', { startTime: 1 }));

@@ -93,7 +93,7 @@ test('a pid that another process has now owns no directory of the old VM', (cont
   assert.deepEqual(found(problems), [], 'an exited VM is no problem');
 });
 
-test('a running VM whose threads cannot be listed is a problem, and costs the others nothing', (context) => {
+test('a running VM whose threads cannot be listed is a problem, and affects no other VM', (context) => {
   const tree = treeWith(context);
   tree.process({ pid: 20, comm: 'vmm', threads: [{ tid: 21, comm: 'vmm' }] });
   tree.remove('proc/10/task');

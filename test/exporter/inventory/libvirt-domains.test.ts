@@ -104,7 +104,7 @@ test('a domain that ends is gone, and one of that name that starts again is read
   assert.deepEqual([...domains.refresh(tree.host).domains.keys()], [4300]);
 });
 
-test('a definition that is malformed is reported in each pass, and costs only its own pins', (context) => {
+test('a malformed definition is reported in each pass, and affects only its own pins', (context) => {
   const tree = libvirtTree(context);
   tree.put(STATE, DOMSTATUS);
   tree.put(DEFINITION, '<domain');
@@ -121,7 +121,7 @@ test('a definition that is malformed is reported in each pass, and costs only it
   assert.deepEqual(domains.refresh(tree.host).problems, []);
 });
 
-test('a state file that is malformed is reported, and costs the other domains nothing', (context) => {
+test('a malformed state file is reported, and affects no other domain', (context) => {
   const tree = libvirtTree(context);
   tree.put('run/libvirt/qemu/a-broken.xml', '<domstatus');
   tree.put(STATE, DOMSTATUS);

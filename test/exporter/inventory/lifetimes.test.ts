@@ -281,7 +281,7 @@ test('concurrent callers share one pass; a quick pass does not replace a full on
   assert.deepEqual(labels(inventory), ['10']);
 });
 
-test('who calls during a pass adds none, except a full one to a quick one', async (context) => {
+test('a call during a pass starts no further pass, except a full one after a quick one', async (context) => {
   const tree = hostTree(context);
   let passes = 0;
   const inventory = new Inventory({
@@ -326,7 +326,7 @@ test('a process that cannot be identified is reported, and found when it can be'
   assert.deepEqual(inventory.problems.get('inventory'), []);
 });
 
-test('a VM whose descriptors cannot be read for a while goes on, with all its counters', async (context) => {
+test('a VM whose descriptors cannot be read for a while continues with all its counters', async (context) => {
   const { tree, inventory } = await started(context, qemu(10, 'web'));
   const [before] = inventory.vms;
   const failing = new Inventory({

@@ -11,7 +11,7 @@ import { KVM_VM, qemuProcess } from '../../../testing/qemu-process.ts';
 
 const UUID = '925e2a38-6022-4105-ba3a-3ea7229ea3b9';
 
-test('what libvirt and the monitor list is added to what QEMU was started with', (context) => {
+test("files from libvirt and the monitor are added to those of QEMU's options", (context) => {
   const { host } = hostTree(context);
   const now = (...known: (FilesByUse | undefined)[]) => {
     const { files, folders } = otherFilesNow(
@@ -115,7 +115,7 @@ test('a hint that arrives while disks are read is kept', async (context) => {
   assert.deepEqual([...(inventory.vms[0]?.iothreadThreads ?? [])], [[10, 'io0']]);
 });
 
-test('mounts that cannot be read in time are read again in the next pass, and take no disk away', async (context) => {
+test('mounts that cannot be read in time are read again in the next pass, and no disk is dropped', async (context) => {
   const { tree, devices } = withIso(context);
   let isSlow = true;
   const host: Host = {

@@ -87,7 +87,7 @@ async function readsIn(passes: number, tree: HostTree): Promise<number> {
   return counting.count();
 }
 
-/** So many processes that the sweep reaches process 10 only once in several passes. */
+/** Enough processes that the sweep reaches process 10 only once in several passes. */
 function crowd(context: TestContext, ten: FakeProcess): HostTree {
   const others = Array.from({ length: 600 }, (_, i) => ({ pid: 100 + i, comm: 'sleep' }));
   return treeWith(context, ten, ...others);
@@ -128,7 +128,7 @@ test('a process that exits is forgotten: its pid is new to a quick pass', async 
   assert.deepEqual(await pids(scanner, tree, false), [10]);
 });
 
-test('a vhost worker of the kernel belongs to the thread that its name says', async (context) => {
+test('a vhost worker of the kernel belongs to the thread in its name', async (context) => {
   const kernel = { flags: PF_KTHREAD };
   const tree = treeWith(
     context,

@@ -103,13 +103,13 @@ test('a zombie and a dead thread are left out', (context) => {
   assert.deepEqual(observed(new ThreadTable(), tree), ['10 emulator emulator']);
 });
 
-test('a stat that is malformed is an error: the thread may be any', (context) => {
+test('a malformed stat is an error, because the thread is unknown', (context) => {
   const tree = treeWith(context, { tid: 11, comm: 'CPU 0/KVM' });
   tree.write('proc/10/task/11/stat', '11 (CPU 0/KVM\n');
   assert.throws(() => new ThreadTable().observe(tree.host, vmWith(), []), { kind: 'malformed' });
 });
 
-test('a process that has exited is an error that says so', (context) => {
+test('a process that has exited is a specific error', (context) => {
   const tree = treeWith(context);
   tree.remove('proc/10');
   assert.throws(() => new ThreadTable().observe(tree.host, vmWith(), []), { kind: 'absent' });
@@ -134,7 +134,7 @@ test('a thread that changes its name has its role decided again', (context) => {
   assert.deepEqual(observed(table, tree)[1], '11 iothread iothread:io0');
 });
 
-test('a vCPU that KVM names later replaces what the name said, and is then kept', (context) => {
+test('a vCPU that KVM identifies later replaces the role from the name, and is then kept', (context) => {
   const tree = treeWith(context, { tid: 11, comm: 'CPU 0/KVM' }, { tid: 12, comm: 'worker' });
   const table = new ThreadTable();
   assert.deepEqual(observed(table, tree).slice(1), ['11 vcpu vcpu0', '12 worker worker']);
@@ -155,7 +155,7 @@ test('vCPU 1 does not keep the label of vCPU 10', (context) => {
   assert.equal(labels({ vcpuThreads: new Map([[11, 1]]) }), '11 vcpu vcpu1');
 });
 
-test('an IOThread that the monitor names replaces what the name said; vCPUs and the monitor stay', (context) => {
+test('an IOThread that the monitor identifies replaces the role from the name; vCPUs and the monitor stay', (context) => {
   const tree = treeWith(
     context,
     { tid: 11, comm: 'CPU 0/KVM' },

@@ -109,7 +109,7 @@ test('an NVMe disk by VFIO is found by its descriptor, also hot-plugged, and a n
   assert.ok(visibility(await exporter.scrape(), 'vm60').includes('io vfio_disk=0'));
 });
 
-test('a TDX guest by KVM: its steps are not guessed', async (context) => {
+test('a TDX guest by KVM: its steps are not derived', async (context) => {
   const tree = hostTree(context);
   tree.write('bpf/kvm', vmRow(70, {}, undefined, { type: TDX }));
   qemu(tree, 70, ['-device', 'virtio-blk-pci,drive=d0', '-drive', 'file=/d0.img,if=none,id=d0']);

@@ -30,7 +30,7 @@ test('an old process that creates a VM is found in the next scrape, without debu
   assert.deepEqual(pids(await exporter.scrape()), ['30']);
 });
 
-test('a process that only inherited the descriptor of a VM is none', async (context) => {
+test('a process that only inherited the descriptor of a VM is no VM', async (context) => {
   const { tree, exporter } = await hostWithOldProcess(context);
   const inherited = { 5: 'anon_inode:kvm-vm' };
   tree.process({ pid: 31, comm: 'firecracker', executable: '/usr/bin/firecracker', fds: inherited });

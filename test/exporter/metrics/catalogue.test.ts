@@ -14,7 +14,7 @@ test('a counter ends with _total, and only a counter does', () => {
     assert.equal(name.endsWith('_total'), type === 'counter', name);
 });
 
-test('every metric names its source, and one that is derived says how', () => {
+test('every metric names its source, and a derived one its derivation', () => {
   for (const [name, { help, source, derived }] of Object.entries(catalogue)) {
     assert.match(help, /^\S.+\.$/s, name);
     assert.notEqual(source, '', name);

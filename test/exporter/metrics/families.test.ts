@@ -76,7 +76,7 @@ test('the host keeps what it needs, and the VMs share the rest equally', () => {
   );
 });
 
-test('what does not divide by the number of VMs is given to the first of them, one series each', () => {
+test('the remainder of the division by the number of VMs goes to the first VMs, one series each', () => {
   const keptOf = (maxSeries: number, vms: number, each: number): number[] => {
     const families = new Families(maxSeries);
     for (let role = 0; role < each; role++)

@@ -16,7 +16,7 @@ test('a block from the cache is the block that would be formatted, for any label
   fc.assert(fc.property(labels, (each) => assert.equal(cache.of(each), labelBlock(each))));
 });
 
-test('values that only together look alike have blocks of their own', () => {
+test('values whose concatenations are equal have separate blocks', () => {
   const cache = new LabelCache();
   const blocks: string[] = [
     cache.of({ vm: 'a', role: 'b' }),

@@ -30,7 +30,7 @@ test('characters that a terminal interprets or that are invisible are replaced',
   assert.equal(cleanLabelText('größe 仮想 🖥 ~ !'), 'größe 仮想 🖥 ~ !');
 });
 
-test('labels are read back as they were, whatever they contain', () => {
+test('labels are read back unchanged, whatever they contain', () => {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^["\\,=a]{0,8}$/));
   fc.assert(
     fc.property(text, text, (vm, thread) => {

@@ -24,7 +24,7 @@ function metricsIn(texts: readonly string[]): Set<string> {
   return new Set(names.flatMap(known));
 }
 
-test('the minimal profile is what the rules select, and what names the host and the VMs', () => {
+test('the minimal profile has the metrics that the rules select, and those that identify the host and the VMs', () => {
   const groups = [...recordingFile().groups, ...alertingFile().groups];
   const selected = metricsIn(groups.flatMap(({ rules }) => rules.map(({ expr }) => expr)));
   assert(selected.size > 30);
@@ -49,7 +49,7 @@ function inStandard(dashboard: Dashboard): Dashboard {
   return { ...dashboard, panels: (dashboard.panels ?? []).filter((panel) => !isFull(panel)) };
 }
 
-test('the standard profile has what the dashboards and compare query', () => {
+test('the standard profile has the metrics that the dashboards and compare query', () => {
   const dashboards = NAMES.map(generated).map(inStandard);
   const queries = dashboards.flatMap((one) =>
     panelsOf(one)

@@ -16,7 +16,7 @@ function filled(added: readonly Added[], before?: LabelList, suffix = ''): Sampl
 
 const anyAdded = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.double()), { maxLength: 40 });
 
-test('samples are those that were added, whatever the collection before had, and its lists stay', () => {
+test('samples are the added ones, whatever the previous collection had, and its lists stay unchanged', () => {
   fc.assert(
     fc.property(anyAdded, anyAdded, fc.constantFrom('', '_count'), (first, second, suffix) => {
       const before = filled(first, undefined, suffix).lists;
@@ -72,7 +72,7 @@ test('a copy and its original change apart', () => {
   assert.deepEqual([...copy.lists.values], [3, 5]);
 });
 
-test('what is kept is a whole entity, and the lists of before stay', () => {
+test('an entity is kept as a whole, and the previous lists stay unchanged', () => {
   const samples = new Samples();
   for (const vm of ['a', 'b']) {
     samples.pushWithSuffix('_bucket', vm, 1);

@@ -8,7 +8,7 @@ import { fairShare, ownerOf } from '../../../exporter/metrics/shares.ts';
 
 const demands = fc.array(fc.nat(1000), { minLength: 1, maxLength: 30 });
 
-test('all that is there is shared out, and nobody is cut who wants no more than another has', () => {
+test('all room is used, and no VM is cut that needs at most as much as another one has', () => {
   fc.assert(
     fc.property(demands, fc.nat(5000), (wants, room) => {
       const share = fairShare(wants, room);
@@ -21,7 +21,7 @@ test('all that is there is shared out, and nobody is cut who wants no more than 
   );
 });
 
-test('where all fits there is no limit', () => {
+test('if all series fit, there is no limit', () => {
   assert.equal(fairShare([1, 2, 3], 6), Number.POSITIVE_INFINITY);
   assert.equal(fairShare([], 0), Number.POSITIVE_INFINITY);
   assert.equal(fairShare([1, 2, 3], 5), 2);
@@ -50,7 +50,7 @@ test('each metric of a VM has the VM as its first label', () => {
   }
 });
 
-test('in any order of any demands, shares are kept, histograms stay whole, and what is dropped is counted', () => {
+test('for any order of any demands, shares hold, histograms stay whole, and dropped series are counted', () => {
   const piece = fc.record({
     vm: fc.integer({ min: 0, max: 5 }),
     count: fc.nat(40),

@@ -46,7 +46,7 @@ test('a multipath disk continues from the sum of its paths, and the paths from t
   assert.equal(own(counted, { reads: 5, inFlight: 7 }).inFlight, 7);
 });
 
-test('whatever the device does in 64 bits, its milliseconds are reported', () => {
+test('for any 64-bit activity of the device, its milliseconds are reported', () => {
   fc.assert(
     fc.property(fc.nat(RANGE - 1), fc.array(fc.nat(2 ** 31 - 1)), (start, steps) => {
       const counted = counters();

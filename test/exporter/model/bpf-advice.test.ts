@@ -29,7 +29,7 @@ test('each reason against BPF has its remedy', () => {
   assert.deepEqual(cut, { why: 'BPF iterator kvm: no row at byte 8 of 10', fix: undefined });
 });
 
-test("without the types of KVM's module the object in use, what it lacks and the remedy are named", () => {
+test("without the types of KVM's module, the advice names the object in use, its missing fields and the fix", () => {
   const object = 'BPF object kvm-module';
   const cases: [SourceErrorKind, string, RegExp, RegExp][] = [
     ['denied', 'EPERM', /EPERM: the object kvm is used instead/, /^grant CAP_SYS_ADMIN/],
@@ -44,7 +44,7 @@ test("without the types of KVM's module the object in use, what it lacks and the
   }
 });
 
-test('why BPF does not count trace events is a reason with its remedy', () => {
+test('each reason against BPF for trace events has its fix', () => {
   const object = 'BPF object trace-exits';
   const cases: [SourceErrorKind, string, string, RegExp][] = [
     ['failed', object, 'EINVAL', /load kvm_intel or kvm_amd.*BTF_MODULES.*--trace.backend=tracefs/],

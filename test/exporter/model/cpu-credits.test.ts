@@ -6,7 +6,7 @@ import { CpuCredits } from '../../../exporter/model/cpu-credits.ts';
 const count = (value: number): ReadonlyMap<string, number> => new Map([['C1', value]]);
 const owners = (...keys: string[]): ReadonlySet<string> => new Set(keys);
 
-test('the growth of a CPU goes to those that were there at both readings', () => {
+test('the growth of a CPU is credited to the owners at both readings', () => {
   const credits = new CpuCredits();
   credits.take(0, owners('a', 'b'), count(10));
   credits.take(0, owners('a', 'c'), count(15));
@@ -17,7 +17,7 @@ test('the growth of a CPU goes to those that were there at both readings', () =>
   );
 });
 
-test('a CPU that nobody used for a time starts again, and an owner that ended is forgotten', () => {
+test('a CPU without an owner for a time starts again, and an owner that ended is forgotten', () => {
   const credits = new CpuCredits();
   credits.take(0, owners('a'), count(10));
   credits.keep(owners('a'), new Set());

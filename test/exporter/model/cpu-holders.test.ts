@@ -22,7 +22,7 @@ test('a thread on the I/O path holds the one CPU to which it is pinned', () => {
   assert.deepEqual([vcpu, io, roaming, worker].map((each) => holders.of(each)), [2, 3, undefined, undefined]); // biome-ignore format: short
 });
 
-test('one CPU is no place if the cgroup has only that one, or the host has', () => {
+test('a thread holds no CPU if its cgroup or the host has only one', () => {
   const vcpu = thread('vcpu0', [2]);
   assert.equal(holdersOf(SMT, vmOf([vcpu], { unpinned: [2] })).of(vcpu), undefined);
   assert.equal(holdersOf(SMT, vmOf([vcpu], { unpinned: 'unknown' })).of(vcpu), 2, 'it may be a pin');
@@ -42,7 +42,7 @@ test('a vCPU shares its CPU with any thread, an I/O thread only with vCPUs', () 
   assert.equal(on(a).onSameCpu(a, 2), undefined);
 });
 
-test('on a core a vCPU meets I/O threads and vCPUs of other VMs, an I/O thread meets vCPUs', () => {
+test('on a core a vCPU conflicts with I/O threads and vCPUs of other VMs, an I/O thread with vCPUs', () => {
   const [a, b] = [thread('vcpu0', [0]), thread('vcpu1', [1])];
   const own = vmOf([a, b]);
   assert.equal(holdersOf(SMT, own).onSameCore(own, a, 0), undefined, 'a guest with SMT');
@@ -58,7 +58,7 @@ test('on a core a vCPU meets I/O threads and vCPUs of other VMs, an I/O thread m
   assert.equal(holdersOf(topologyOf(2, 2, 1), alone, other).onSameCore(alone, a, 0), undefined, 'no SMT');
 });
 
-test('two threads are in conflict exactly if one is found as the partner of the other', () => {
+test('two threads conflict exactly if each is found as the partner of the other', () => {
   const labels = ['vcpu0', 'iothread:a'];
   for (const [a, b] of labels.flatMap((first) => labels.map((second) => [first, second] as const))) {
     for (const names of [

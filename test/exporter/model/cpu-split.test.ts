@@ -7,7 +7,7 @@ import { caseText } from '../../../testing/cases.ts';
 
 const total = ({ user, system, guest }: CpuTimes): number => user + system + guest;
 
-test('case guest-grows-more-than-user: user stays, the guest gets what the kernel counted as user', () => {
+test("case guest-grows-more-than-user: user stays, the guest is credited with the kernel's user time", () => {
   const stat = (at: string) => parseTaskStat(caseText('guest-grows-more-than-user', at, 'stat'));
   const first = splitCpuTime(stat('t0'), undefined);
   assert.deepEqual(first, { user: 255951, system: 1810922, guest: 3388311 });

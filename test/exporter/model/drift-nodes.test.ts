@@ -24,7 +24,7 @@ test("a vCPU away from its VM's memory crosses nodes", () => {
   assert.deepEqual(crossings('vcpu0', 3, { memory: ON_0 }), []);
 });
 
-test('memory that is spread has no wrong node, and none at all neither', () => {
+test('spread memory has no wrong node, and neither has a VM without memory', () => {
   const memory = (...sizes: number[]) => new Map(sizes.map((bytes, node) => [node, bytes]));
   for (const sizes of [[500, 500], [600, 400], [0, 0], []]) {
     assert.deepEqual(crossings('vcpu0', 4, { memory: memory(...sizes) }), [], String(sizes));
@@ -32,7 +32,7 @@ test('memory that is spread has no wrong node, and none at all neither', () => {
   assert.equal(crossings('vcpu0', 4, { memory: memory(700, 300) }).length, 1);
 });
 
-test('an I/O thread is held against memory, device and interrupts, each on its own', () => {
+test('an I/O thread is compared with memory, device and interrupts separately', () => {
   for (const more of [{ memory: ON_0 }, { deviceNodes: [0] }, { interruptCpus: [1, 2] }]) {
     assert.equal(crossings('iothread:a', 5, more).length, 1, JSON.stringify(more));
     assert.equal(crossings('iothread:a', 1, more).length, 0, JSON.stringify(more));
@@ -46,12 +46,12 @@ test('one device or interrupt on its node is enough', () => {
   assert.deepEqual(crossings('iothread:a', 5, { deviceNodes: [0, 1], interruptCpus: [0, 4] }), []);
 });
 
-test('devices and interrupts are not the business of a vCPU, and no node that of the emulator', () => {
+test('devices and interrupts do not matter for a vCPU, and no node matters for the emulator', () => {
   assert.deepEqual(crossings('vcpu0', 5, { deviceNodes: [0], interruptCpus: [0] }), []);
   assert.deepEqual(crossings('emulator', 5, { memory: ON_0 }), []);
 });
 
-test('a thread that is with the device has its memory follow, or goes to a CPU that takes its interrupts there', () => {
+test('if a thread is near the device, the memory moves, or the thread moves to a CPU there that takes its interrupts', () => {
   assert.match(
     crossings('iothread:a', 4, { deviceNodes: [1], memory: ON_0 })[0] ?? '',
     /; migratepages 99 0 1$/,
@@ -82,7 +82,7 @@ test('several nodes are all named, and memory moves from each of them', () => {
   ]);
 });
 
-test('a thread that was moved away is to go back', () => {
+test('a thread that left its expected node moves back', () => {
   const vm = vmOf([thread('iothread:a', [5], [2], { tid: 7 })], { deviceNodes: [0] });
   assert.deepEqual(
     drifts(NUMA, vm).map(({ kind, fix }) => [kind, fix]),
@@ -93,7 +93,7 @@ test('a thread that was moved away is to go back', () => {
   );
 });
 
-test('where it is seen counts before where it may run', () => {
+test('the observed node precedes the allowed nodes', () => {
   const seen = (seenOn: number[]) => {
     const vcpu = thread('vcpu0', [3, 4], [3, 4], { seenOn });
     return drifts(NUMA, vmOf([vcpu], { memory: ON_0 })).length;
@@ -101,12 +101,12 @@ test('where it is seen counts before where it may run', () => {
   assert.deepEqual([seen([4]), seen([3]), seen([3, 4]), seen([])], [1, 0, 0, 0]);
 });
 
-test('a thread that may and shall run anywhere crosses nothing', () => {
+test('a thread that is allowed and expected to run anywhere crosses no nodes', () => {
   const vm = vmOf([thread('vcpu0', ALL, ALL, { seenOn: [4] })], { memory: ON_0 });
   assert.deepEqual(drifts(NUMA, vm), []);
 });
 
-test('a full node is advised as a whole, and a host with one node has no other', () => {
+test('the advice for a full node names all its CPUs, and a host with one node has no drift', () => {
   const others = vmOf(
     [0, 1, 2, 3].map((cpu) => thread(`vcpu${cpu}`, [cpu], [cpu])),
     { vm: 'x' },

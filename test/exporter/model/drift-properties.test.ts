@@ -65,7 +65,7 @@ const anyHost = machine.chain((whole) => {
   });
 });
 
-test('there is no drift where each thread has what it should, on a core of its own, under any topology', () => {
+test('on any topology there is no drift if each thread has its expected affinity on a core of its own', () => {
   fc.assert(
     fc.property(topology, fc.array(fc.nat(3), { minLength: 40, maxLength: 40 }), (given, picks) => {
       const cores = given.cpus.filter(({ cpu, siblings }) => siblings[0] === cpu);
@@ -86,7 +86,7 @@ test('there is no drift where each thread has what it should, on a core of its o
   );
 });
 
-test('there is none either where no thread is pinned and none should be', () => {
+test('there is no drift if no thread is pinned or expected to be', () => {
   fc.assert(
     fc.property(topology, fc.array(fc.nat(20), { minLength: 6, maxLength: 6 }), (given, picks) => {
       const all = given.cpus.map(({ cpu }) => cpu);
@@ -103,7 +103,7 @@ test('there is none either where no thread is pinned and none should be', () => 
   );
 });
 
-test('how CPUs are numbered makes no difference', () => {
+test('the numbering of CPUs makes no difference', () => {
   const shuffled = anyHost.chain((host) => {
     const numbers = Array.from({ length: 40 }, (_, i) => i);
     return fc
@@ -141,7 +141,7 @@ test('a drift names its thread, which has an expectation, each kind once, with C
     }),
     { numRuns: 1000 },
   );
-  // The hosts above have them all, or the test says nothing of some.
+  // The hosts above must have all kinds, otherwise the test misses some.
   assert.deepEqual([...seen].sort(), [...DRIFT_KINDS].sort());
   seen = new Set();
 });

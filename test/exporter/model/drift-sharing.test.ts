@@ -39,11 +39,11 @@ test('I/O threads may share a CPU, and the emulator any', () => {
   assert.deepEqual(kinds(SMT, vmOf([pinned('vcpu0', 2), pinned('emulator', 2), pinned('worker', 2)])), []);
 });
 
-test('a thread that nobody expects anywhere is named as the partner, but has not drifted', () => {
+test('a thread without an expectation is named as the partner, but has not drifted', () => {
   assert.deepEqual(kinds(SMT, vmOf([pinned('vcpu0', 2), thread('iothread:a', [2])])), ['vcpu0 shared_cpu']);
 });
 
-test('a thread that has a choice shares nothing, though it is seen on one CPU alone: an idle one sleeps where it was', () => {
+test('a thread that may use several CPUs shares none, although an idle one stays on one CPU', () => {
   const wide = (expected: number[], seenOn: number[]) => {
     const vcpu = thread('vcpu0', expected, expected, { seenOn });
     return kinds(SMT, vmOf([vcpu, pinned('iothread:a', 4)])).includes('vcpu0 shared_cpu');
@@ -56,7 +56,7 @@ test('a thread that has a choice shares nothing, though it is seen on one CPU al
   assert.equal(wide(ALL, [4]), false);
 });
 
-test('threads that were never pinned share when somebody puts both on one CPU', () => {
+test('threads that were never pinned share a CPU after both are pinned to it', () => {
   const vm = vmOf([thread('vcpu0', [2], ALL), thread('iothread:a', [2], ALL, { tid: 7 })]);
   assert.deepEqual(
     drifts(SMT, vm).map(({ kind, fix }) => [kind, fix]),
@@ -82,7 +82,7 @@ test('siblings share a core: a vCPU with an I/O thread, or with the vCPU of anot
   );
 });
 
-test('vCPUs of one VM on siblings are as a guest with SMT should be', () => {
+test('vCPUs of one VM on siblings are no drift, as for a guest with SMT', () => {
   assert.deepEqual(kinds(SMT, vmOf([pinned('vcpu0', 2), pinned('vcpu1', 3)])), []);
 });
 
@@ -90,7 +90,7 @@ test('neighbours that are not siblings share nothing', () => {
   assert.deepEqual(kinds(SMT, vmOf([pinned('vcpu0', 1), pinned('iothread:a', 2)])), []);
 });
 
-test('on a host with one CPU nothing can be apart', () => {
+test('on a host with one CPU sharing is no drift', () => {
   const one = topologyOf(1, 1, 1);
   assert.deepEqual(kinds(one, vmOf([pinned('vcpu0', 0), pinned('iothread:a', 0)])), []);
 });
@@ -107,7 +107,7 @@ test('the advice restores the mask of each thread that left it', () => {
   );
 });
 
-test('a vCPU that came to its I/O thread is to go back, where it still can', () => {
+test('a vCPU that moved to the CPU of its I/O thread moves back, if it can', () => {
   const vm = vmOf([thread('vcpu0', [4], [2], { tid: 6 }), thread('iothread:a', [4], [4], { tid: 7 })]);
   const fixes = (topology: typeof SMT) =>
     drifts(topology, vm)
@@ -117,7 +117,7 @@ test('a vCPU that came to its I/O thread is to go back, where it still can', () 
   assert.deepEqual(fixes(without(SMT, [2])), ['taskset -pc 0 6', 'taskset -pc 0 6']);
 });
 
-test('where both are as expected the I/O thread is to move to a core that nobody has', () => {
+test('if both have their expected affinity, the I/O thread moves to a free core', () => {
   const threads = [thread('vcpu0', [2], [2], { tid: 6 }), thread('iothread:a', [2], [2], { tid: 7 })];
   const fixes = (...others: number[]) =>
     drifts(

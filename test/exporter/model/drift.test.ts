@@ -66,14 +66,14 @@ test('a thread whose expected CPUs are all offline gets another CPU', () => {
   );
 });
 
-test('no command asks for CPUs that the cpuset keeps from the thread, as the kernel would refuse it', () => {
+test("no command uses CPUs outside the thread's cpuset, because the kernel would refuse it", () => {
   const fix = (expected: number[]) => only([3], expected, { tid: 77, cpuset: [1, 2, 3] })[0]?.fix;
   assert.equal(fix([5]), 'kvm-telemetry accept web vcpu0=3');
   assert.equal(fix([2, 5]), 'taskset -pc 2 77');
   assert.equal(only([2], [1], { tid: 77, cpuset: [1, 2] })[0]?.fix, 'taskset -pc 1 77');
 });
 
-test('libvirt is asked for what it manages', () => {
+test('threads that libvirt manages are pinned by libvirt', () => {
   const fixes = (domain: string) =>
     drifts(
       FLAT,
@@ -96,13 +96,13 @@ test('libvirt is asked for what it manages', () => {
   }
 });
 
-test('a thread that should stay and moves too often is migrating', () => {
+test('a thread with an expected affinity that moves too often is migrating', () => {
   const moving = (rate: number | undefined, expected: readonly number[]) =>
     only([1, 2], expected, { migrationsPerSecond: rate }).map(({ kind }) => kind);
   assert.deepEqual(moving(1.5, [1, 2]), ['migrating']);
   assert.deepEqual(moving(1, [1, 2]), []);
   assert.deepEqual(moving(undefined, [1, 2]), []);
-  // Moving is what a thread does that may run anywhere.
+  // A thread that may run anywhere moves normally.
   assert.deepEqual(moving(50, ALL), []);
   assert.deepEqual(moving(50, [1]), ['mask_widened', 'migrating']);
   const [drift] = only([1, 2], [1, 2], { migrationsPerSecond: 12.34, tid: 7 });
@@ -112,7 +112,7 @@ test('a thread that should stay and moves too often is migrating', () => {
   );
 });
 
-test('a thousand VMs with sixteen threads are judged, those that share CPUs and those that roam', () => {
+test('a thousand VMs with sixteen threads are judged, both threads that share CPUs and threads that roam', () => {
   const topology = topologyOf(2, 128, 2);
   const lists = topology.cpus.map(({ cpu }) => [cpu]);
   const all = topology.cpus.map(({ cpu }) => cpu);

@@ -20,7 +20,7 @@ function expected(label: string, rules: readonly PinningRule[] = []) {
   return expectationOf(thread(label), VM, rules, PINS, { cpus: [9], source: 'baseline' });
 }
 
-test('the configuration goes before libvirt, and libvirt before the baseline', () => {
+test('the configuration precedes libvirt, and libvirt the baseline', () => {
   const rules = [{ vm: 'web-*', thread: 'vcpu*', cpus: [3] }];
   assert.deepEqual(expected('vcpu0', rules), { cpus: [3], source: 'config' });
   assert.deepEqual(expected('vcpu0'), { cpus: [1], source: 'libvirt' });
@@ -29,7 +29,7 @@ test('the configuration goes before libvirt, and libvirt before the baseline', (
   assert.equal(expectationOf(thread('vcpu0'), VM, [], undefined, undefined), undefined);
 });
 
-test('of several rules that fit the first holds', () => {
+test('the first of several matching rules holds', () => {
   const rule = (vm: string, name: string, cpu: number) => ({ vm, thread: name, cpus: [cpu] });
   const rules = [
     rule('db-*', '*', 1),
@@ -43,7 +43,7 @@ test('of several rules that fit the first holds', () => {
   );
 });
 
-test("libvirt's pins reach IOThreads by their number and the emulator, and nobody else", () => {
+test("libvirt's pins apply to IOThreads by their number and to the emulator, and to no other thread", () => {
   assert.deepEqual(expected('iothread:iothread2')?.cpus, [5]);
   assert.deepEqual(expected('emulator')?.cpus, [0]);
   for (const label of ['iothread:2', 'iothread:io2', 'iothread:iothread3', 'vhost0', 'sqpoll0', 'monitor']) {

@@ -127,7 +127,7 @@ test('vCPUs are pinned when none of them may run everywhere', () => {
   assert.equal(get('vcpus_pinned', one), undefined);
 });
 
-test('the emulator counts as an I/O thread where there is no other', () => {
+test('the emulator counts as an I/O thread if there is no other', () => {
   const threads = [thread('vcpu0', [0]), thread('emulator', [0])];
   assert.equal(get('io_threads_pinned', { threads }), 1);
   assert.equal(get('io_separate_from_vcpus', { threads }), 0);
@@ -266,7 +266,7 @@ test('a disk with unknown settings makes a "no" unknown, but not a "yes"', () =>
   assert.equal(get('aio_io_uring', commandLine(...nodes, ...disks)), undefined);
 });
 
-test('of a disk that is served outside QEMU only the queues are known', () => {
+test('for a disk that is served outside QEMU only the queues are known', () => {
   const vhost = commandLine('-device', 'vhost-user-blk-pci,chardev=c,num-queues=4');
   assert.equal(get('multiqueue', vhost), 1);
   for (const feature of ['dedicated_iothreads', 'iothread_vq_mapping', 'cache_none', 'aio_native'] as const)

@@ -51,7 +51,7 @@ test('globs agree with the regular expression that they stand for', () => {
   );
 });
 
-test('a pattern that defeats regular expressions comes to an end', async () => {
+test('a pattern that makes regular expressions backtrack takes little time', async () => {
   const ms = await cpuMs(() => assert.equal(matchesGlob(`${'*a'.repeat(50)}*b`, 'a'.repeat(5000)), false));
   assert.ok(ms < 5000, `${ms} ms`);
 });

@@ -63,7 +63,7 @@ test('a share is between an even split and one, and the whole lies between the q
   );
 });
 
-test("Jain's index is 1 for all alike and 1/n where one has all", () => {
+test("Jain's index is 1 for equal counts, and 1/n if one queue has all", () => {
   assert.equal(jainIndex([5, 5, 5]), 1);
   assert.equal(jainIndex([7]), 1);
   assert.equal(jainIndex([0, 9, 0, 0]), 0.25);

@@ -10,7 +10,7 @@ test('a thread of a VM without libvirt is pinned by its id', () => {
   assert.equal(pinCommand(vmOf([vcpu]), vcpu, [2, 3, 5]), 'taskset -pc 2-3,5 77');
 });
 
-test("libvirt pins vCPUs, its IOThreads and the emulator; other threads it doesn't know", () => {
+test('libvirt pins vCPUs, its IOThreads and the emulator, and no other threads', () => {
   const command = (label: string): string | undefined => {
     const each = thread(label, [0], undefined, { tid: 77 });
     return pinCommand(vmOf([each], { domain: 'web-1' }), each, [2]);

@@ -13,7 +13,7 @@ const run = (run: number) => ({ ...NOTHING, schedstat: { run, wait: 0, timeslice
 const sumOf = (pool: ThreadPool, alive: [string, ThreadCounters][]): number | undefined =>
   pool.update(new Map(alive)).schedstat?.run;
 
-test('the sum over workers keeps what ended workers had', () => {
+test('the sum over workers keeps the counts of ended workers', () => {
   const pool = new ThreadPool();
   assert.equal(
     sumOf(pool, [
@@ -31,7 +31,7 @@ test('the sum over workers keeps what ended workers had', () => {
   assert.equal(sumOf(pool, []), 17);
 });
 
-test('a worker that cannot be read stays in the sum with what it had', () => {
+test('a worker that cannot be read stays in the sum with its last counts', () => {
   const pool = new ThreadPool();
   assert.equal(
     sumOf(pool, [

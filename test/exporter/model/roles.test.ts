@@ -74,7 +74,7 @@ test('an unknown VMM may use any of these names, a known one only its own', () =
   assert.equal(labelOf('CPU 3/KVM', { ...QEMU, vmm: 'firecracker' }), 'other other');
 });
 
-test('only a whole name says what a thread is: a tenant may name one of his almost so', () => {
+test('only a complete name identifies a role, because a tenant may choose a similar name', () => {
   const names: [VmFacts, string, string][] = [
     [QEMU, 'CPU 31/KVM', 'vcpu vcpu31'],
     [QEMU, 'IO mon_iothread', 'monitor monitor'],

@@ -14,7 +14,7 @@ import {
 } from '../../../exporter/model/stage.ts';
 import { verdictsAt } from '../../../testing/verdicts.ts';
 
-test('a stage is there if exactly its techniques are in force', () => {
+test('a stage is detected if exactly its techniques are in force', () => {
   assert.deepEqual(
     STAGES.map((stage) => stageOf(statesOf(verdictsAt(stage)))),
     STAGES,
@@ -22,7 +22,7 @@ test('a stage is there if exactly its techniques are in force', () => {
   assert.deepEqual(TECHNIQUES, STAGES.slice(1));
 });
 
-test('what fits no stage is named by what is in force', () => {
+test('without a fitting stage the techniques in force are named', () => {
   const at = (states: Partial<States>) => statesOf(verdictsAt('original', states));
   const odd = at({ affinity: 'lost', exitless_polling: 'in_force', parallel_batching: 'in_force' });
   assert.deepEqual(

@@ -48,7 +48,7 @@ test('a restart of a vCPU is not credited, and a stale reading is ignored', () =
   });
 });
 
-test('a VMM with new names and vCPUs in each reading fills no memory: what is too many has no sum', () => {
+test('a VMM with new names and vCPUs in each reading does not fill the memory: those above the limit have no sum', () => {
   const sums = new VcpuCounters();
   const reading = (vcpu: number, name: string): number | undefined =>
     sums.take('bpf', vcpuTable([[vcpu, new Map([[name, 5]])]])).sums[0];

@@ -61,7 +61,7 @@ test('each counter is that of a ContinuedCounter, and never falls', () => {
   );
 });
 
-test('a VMM with new names and vCPUs in each reading fills no memory: what is too many has no counter', () => {
+test('a VMM with new names and vCPUs in each reading does not fill the memory: those above the limit have no counter', () => {
   const counters = new VcpuCounters();
   const one = (vcpu: number, name: string): Record<string, number> =>
     take(counters, { source: 'qmp', vcpus: { [vcpu]: { [name]: 5 } } });

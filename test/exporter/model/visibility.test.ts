@@ -31,7 +31,7 @@ function hidden(vm: Partial<Vm>, kernel: Facts | undefined = KERNEL): string[] {
     .map(([what, hiders]) => `${what}: ${hiders.join(' ')}`);
 }
 
-test('an ordinary VM is visible in all, and one that was not examined in nothing', () => {
+test('of an ordinary VM all parts are visible, of an unexamined one none is known', () => {
   const all = visibilityOf(inventoryVm(1), KERNEL);
   assert.deepEqual(
     [...all],
@@ -159,7 +159,7 @@ test('one more reason never makes anything visible, and each reason hides what t
   );
 });
 
-test('in words: what is hidden and why, what is visible, and what was not examined', () => {
+test('in words: hidden parts with their reasons, visible parts, and unexamined parts', () => {
   const vm = inventoryVm(1, { ioPath: path({ signs: new Set(['vhost_user']) }) });
   const visibility = visibilityOf(vm, undefined);
   assert.deepEqual(hiddenInWords(visibility), [

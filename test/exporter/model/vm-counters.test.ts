@@ -20,7 +20,7 @@ const nothing = {
   visibility: new Map(),
 } as const;
 
-test('what was not counted is unknown, not 0', () => {
+test('a missing count is unknown, not 0', () => {
   const { exits, path, io, devices, durations } = countersOf(vm, nothing);
   assert.deepEqual([exits, path, io, devices, durations], [undefined, undefined, undefined, [], undefined]);
 });

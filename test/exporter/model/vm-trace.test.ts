@@ -147,7 +147,7 @@ test('no durations make an empty histogram', () => {
   assert.deepEqual([count, sum, buckets.every((bucket) => bucket.count === 0)], [0, 0, true]);
 });
 
-test('no step of a confidential guest is guessed from the reason of an exit', () => {
+test('no step of a confidential guest is derived from an exit reason', () => {
   const exits = [{ thread: 'vcpu0', reason: 12, count: 5 }];
   const hides = new Map([
     ['kicks', ['tdx']],

@@ -97,7 +97,7 @@ test('a page receives the host once, and the VMs and its own VM at each collecti
   assert.match(String(stream.headers['cache-control']), /no-store.*no-transform/);
   const heard = await events(stream, 7);
   const order = heard.map(({ event, data }) => (event === 'detail' ? `detail ${data['vm']}` : event));
-  // So few VMs are all told in detail.
+  // With so few VMs, all are sent in detail.
   assert.deepEqual(order.slice(0, 7), [
     'host',
     'detail web',

@@ -284,7 +284,7 @@ test('one VM in detail: threads, reasons, queues, and histograms with their last
   });
 });
 
-test('what is in force in words is no stage', () => {
+test('a list of techniques in force is no stage', () => {
   const families = familiesOf([
     info('web'),
     ['kvm_vm_stage_info', { vm: 'web', stage: 'affinity, queue pinning', source: 'detected' }, 1],

@@ -73,7 +73,7 @@ describe('the HTTP API of Prometheus', () => {
     assert.deepEqual(warnings, ['store 1 is down', 'the response is partial']);
   });
 
-  test('knows how far the clock of the server is from ours', async (context) => {
+  test('measures the difference between the clock of the server and ours', async (context) => {
     const { server } = await started(
       context,
       (_, response) =>
@@ -146,7 +146,7 @@ describe('a server in trouble', () => {
     assert.deepEqual(waits, [1000, 2000, 4000, 8000]);
   });
 
-  test('a server that was never there is a wrong URL', async () => {
+  test('a server that never accepted a connection is reported as a wrong URL', async () => {
     const client = new HttpClient();
     const server = new PrometheusServer({
       url: 'http://127.0.0.1:1',
@@ -177,7 +177,7 @@ describe('a server in trouble', () => {
     });
   }
 
-  test('a long message keeps its begin, which is the query, and its end, which is the reason', async (context) => {
+  test('a long message keeps its begin with the query and its end with the reason', async (context) => {
     const reason = 'the number of matching timeseries exceeds 300000; narrow down the search';
     const error = `error when executing query="${'x'.repeat(5000)}": ${reason}`;
     const { server } = await started(

@@ -7,7 +7,7 @@ import { cronProblem, every, intervalOf } from '../../../exporter/schedule/sched
 const EVERY_SECOND = '* * * * * *';
 const START = Date.UTC(2026, 0, 1, 12);
 
-/** A task on two clocks that are set by hand: node-cron asks the global Date, and timers go by the other one. */
+/** A task on two clocks that are set by hand: node-cron reads the global Date, and timers use the other clock. */
 function start(context: TestContext, expression: string, work: () => Promise<void>) {
   const { timers } = context.mock;
   timers.reset();
@@ -36,15 +36,15 @@ function start(context: TestContext, expression: string, work: () => Promise<voi
   return {
     log,
     stop,
-    /** Time passes. */
+    /** Advances both clocks. */
     async pass(ms: number): Promise<void> {
       for (let left = ms; left > 0; left -= 50) await move(Math.min(50, left));
     },
-    /** Somebody sets the wall clock. */
+    /** Sets the wall clock. */
     jump: (ms: number): void => {
       wall += ms;
     },
-    /** The process was stopped for a while: both clocks went on, and no timer came. */
+    /** Stops the process for a while: both clocks advance, and no timer fires. */
     sleep: move,
     time: () => new RealDate(wall).toISOString().slice(11, 19),
   };
@@ -61,7 +61,7 @@ describe('a task', () => {
     assert.equal(runs.length, 4);
   });
 
-  test('that takes longer than its interval is not run beside itself', async (context) => {
+  test('that takes longer than its interval does not overlap with itself', async (context) => {
     let [runs, end] = [0, (): void => undefined];
     const { pass, log } = start(context, EVERY_SECOND, () => {
       runs++;
@@ -77,7 +77,7 @@ describe('a task', () => {
     assert.deepEqual(log, [], 'which is no news');
   });
 
-  test('that throws is run again, and logged when it begins to fail and when it works again', async (context) => {
+  test('that throws runs again, and its first failure and its recovery are logged', async (context) => {
     let runs = 0;
     const { pass, log } = start(context, EVERY_SECOND, async () => {
       if (++runs < 5) throw new Error('no');
@@ -87,7 +87,7 @@ describe('a task', () => {
     assert.deepEqual(log, ['task task failed', 'task task succeeds again']);
   });
 
-  test('is run once after the process was stopped, and then as before', async (context) => {
+  test('runs once after the process was stopped, and then as before', async (context) => {
     let runs = 0;
     const { pass, sleep } = start(context, EVERY_SECOND, async () => void runs++);
     await pass(2000);
@@ -99,7 +99,7 @@ describe('a task', () => {
     assert.equal(runs, before + 4);
   });
 
-  test('meets the hour that it was planned for, however the clock was set', async (context) => {
+  test('runs at its planned hour, however the clock is set', async (context) => {
     const at: string[] = [];
     const { pass, jump, time } = start(context, '0 0 * * * *', async () => void at.push(time()));
     await pass(10_000);
@@ -110,7 +110,7 @@ describe('a task', () => {
     assert.deepEqual(at, ['13:00:00', '13:00:00']);
   });
 
-  test('runs within one interval after any step of the clock, and within two where it steps again and again', async (context) => {
+  test('runs within one interval after any step of the clock, and within two if the clock steps repeatedly', async (context) => {
     const days = fc.integer({ min: -400 * 86_400_000, max: 400 * 86_400_000 });
     await fc.assert(
       fc.asyncProperty(
@@ -125,7 +125,7 @@ describe('a task', () => {
           await pass(before);
           jump(step);
           runs = 0;
-          // It is noticed within a second.
+          // The task detects the step within a second.
           await pass(interval + 1100);
           assert.ok(runs >= 1, 'after one step');
           runs = 0;
@@ -144,7 +144,7 @@ describe('a task', () => {
   });
 });
 
-test('the interval is the time between runs, the longest where they differ', () => {
+test('the interval is the longest time between runs', () => {
   assert.equal(intervalOf(EVERY_SECOND), 1000);
   assert.equal(intervalOf('*/10 * * * * *'), 10_000);
   assert.equal(intervalOf('0,1 * * * * *'), 59_000);

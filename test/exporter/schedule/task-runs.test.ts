@@ -4,7 +4,7 @@ import { createOwnMetrics } from '../../../exporter/daemon/own-metrics.ts';
 import { TaskRuns } from '../../../exporter/schedule/task-runs.ts';
 import { parseSamples, sample } from '../../../testing/metrics.ts';
 
-test('the age of a task is that of its last run to the end: one that throws or hangs grows old', async () => {
+test('the age of a task is the time since its last completed run, also if later runs throw or hang', async () => {
   let now = 5000;
   const runs = new TaskRuns(() => now);
   const own = createOwnMetrics();

@@ -25,7 +25,7 @@ test('a failure is logged once, its end once, and its return again', () => {
   assert.deepEqual(log, ['warn p /a', 'info p', 'warn p /a']);
 });
 
-test('a collector that never failed has nothing to say', () => {
+test('a collector that never failed logs nothing', () => {
   const { log, problems } = start();
   problems.update('p', []);
   assert.deepEqual(log, []);
@@ -46,14 +46,14 @@ test('another failure of the same collector is logged; a missing source is no wa
   assert.deepEqual(log, ['warn p /a', 'info p /b', 'warn q /a']);
 });
 
-test('failures that come and go while others last are not said again and again', () => {
+test('failures that come and go while others last are not logged repeatedly', () => {
   const { log, problems } = start();
   for (let i = 0; i < 20; i++)
     problems.update('p', i % 2 === 0 ? [problem('/a'), problem('/b')] : [problem('/a')]);
   assert.deepEqual(log, ['warn p /a', 'warn p /b']);
 });
 
-test('a storm of failures, in whatever order, is bounded', () => {
+test('many failures, in any order, are logged up to a limit', () => {
   const { log, problems } = start();
   const names = Array.from({ length: 200 }, (_, i) => `/vm-${String.fromCharCode(0x4e00 + i)}`);
   for (let round = 0; round < 50; round++) {

@@ -136,7 +136,7 @@ test('overlapping scrapes share one collection; the next scrape starts a new one
   assert.deepEqual([collections, coalesced()], [2, 9]);
 });
 
-test('a collector that throws costs only itself', async (context) => {
+test('a collector that throws affects only itself', async (context) => {
   const { scrape, log } = start(context, () => [giving('before'), throwing, giving('after')]);
   const result = await scrape.collect(1000);
   assert.deepEqual(
@@ -148,7 +148,7 @@ test('a collector that throws costs only itself', async (context) => {
   assert.match(log.join(), /TypeError: not a function/);
 });
 
-test('what a collector gave before it threw is kept', async (context) => {
+test('samples from before a collector threw are kept', async (context) => {
   const half: Collector = {
     name: 'half',
     collect(collection, report) {
@@ -162,14 +162,14 @@ test('what a collector gave before it threw is kept', async (context) => {
   assert.equal(result.results.get('half')?.series, 3);
 });
 
-test('a collector that hangs for ever is left, and what came before it is delivered', async (context) => {
+test('a collector that hangs forever is abandoned, and earlier results are delivered', async (context) => {
   const { scrape, log } = start(context, () => [giving('before'), hanging]);
   const result = await scrape.collect(200);
   assert.deepEqual([success(result, 'before'), success(result, 'hanging')], [1, 0]);
   assert.match(log.join(), /collector hanging: .* left out: the scrape timeout was reached/);
 });
 
-test('what a scraper in a hurry cut short is in no log, neither as a failure nor as its end', async (context) => {
+test('a collection that a short timeout cut is not logged, neither as a failure nor as a recovery', async (context) => {
   let hangs = true;
   const failing: Collector = {
     name: 'hanging',
@@ -198,7 +198,7 @@ test('the scrape after a hanging one is a new one', async (context) => {
   assert.equal(success(await scrape.collect(1000), 'hanging'), 1);
 });
 
-test('a collector that hangs does not cost those after it', async (context) => {
+test('a hanging collector does not affect later collectors', async (context) => {
   const { scrape } = start(context, () => [hanging, giving('after')]);
   assert.equal(success(await scrape.collect(200), 'after'), 1);
 });
@@ -225,7 +225,7 @@ test('a slow collector that yields ends at the deadline with its partial result'
   assert.equal(steps, before, 'it has stopped');
 });
 
-test('who is in a hurry gets a result in time, and does not cut short who is not', async (context) => {
+test('a scraper with a short timeout gets a result in time, and does not cut the result of another', async (context) => {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
@@ -243,14 +243,14 @@ test('who is in a hurry gets a result in time, and does not cut short who is not
   assert.equal(success(await patient, 'slow'), 1);
 });
 
-test('who joins with more time does not prolong the wait of the first', async (context) => {
+test('a scraper that joins with more time does not delay the first one', async (context) => {
   const { scrape } = start(context, () => [hanging]);
   const first = scrape.collect(150);
   const second = scrape.collect(60_000);
   assert.equal(await Promise.race([first.then(() => 'first'), second.then(() => 'second')]), 'first');
 });
 
-test('four scrapers in different hurries do not cut short a patient one', async (context) => {
+test('four scrapers with short timeouts do not cut the result of a patient one', async (context) => {
   let begun = 0;
   const collectors = (): Collector[] => [giving('before'), begun++ < 4 ? hanging : giving('hanging')];
   const { scrape, log } = start(context, collectors, 1000, 60_000);
@@ -261,7 +261,7 @@ test('four scrapers in different hurries do not cut short a patient one', async 
   assert.deepEqual(log, []);
 });
 
-test('four patient scrapers that hang do not keep one in a hurry waiting: it gets what there is', async (context) => {
+test('four hanging patient scrapers do not delay one with a short timeout, which gets a partial result', async (context) => {
   const { scrape } = start(context, () => [giving('before'), hanging]);
   for (const seconds of [120, 100, 80, 60]) void scrape.collect(seconds * 1000);
   const result = await scrape.collect(100);
@@ -299,7 +299,7 @@ const had = (result: ScrapeResult): Record<string, number> => {
   return counts;
 };
 
-test('a VM that wants too much is cut, and nobody else: it is named by a metric and by one log line', async (context) => {
+test('only a VM with too many series is cut, and a metric and one log line name it', async (context) => {
   const { scrape, log } = start(
     context,
     () => [wanting({ greedy: 5000, 'web-1': 20, host: 30, 'web-2': 20 })],
@@ -318,7 +318,7 @@ test('a VM that wants too much is cut, and nobody else: it is named by a metric 
   assert.equal(log.filter((line) => line.includes('dropped series')).length, 1, log.join('\n'));
 });
 
-test('in whichever order they come, two greedy VMs share what the others and the host leave', async (context) => {
+test('in any order, two VMs with many series share the room that the others and the host leave', async (context) => {
   const wants = [
     ['a', 4000],
     ['host', 40],
@@ -332,7 +332,7 @@ test('in whichever order they come, two greedy VMs share what the others and the
   }
 });
 
-test('a host with more than there is room for leaves half to the VMs, or what they need', async (context) => {
+test('a host with too many series leaves half of the room to the VMs, or as much as they need', async (context) => {
   const { scrape } = start(context, () => [wanting({ host: 500, a: 500 })], 100);
   assert.deepEqual(had(await scrape.collect(60_000)), { host: 50, a: 50 });
   const { scrape: other } = start(context, () => [wanting({ host: 500, a: 5 })], 100);
@@ -379,7 +379,7 @@ test('every collector reports its duration and its success', async (context) => 
   }
 });
 
-test('a result has what the collector found, and limits only if the collector names some', async (context) => {
+test("a result has the collector's findings, and limits only if the collector names some", async (context) => {
   const limited: Collector = { ...giving('limited', 2), limits: ['this kernel has no schedstat'] };
   const { scrape } = start(context, () => [giving('plain'), limited, throwing]);
   const { results } = await scrape.collect(60_000);
@@ -403,7 +403,7 @@ test('a result has what the collector found, and limits only if the collector na
   assert.equal(results.get('block')?.seconds, undefined, 'it ran in the inventory');
 });
 
-test('a collector that the deadline left out is in a result so far, with what is known', async (context) => {
+test('a partial result contains a collector that missed the deadline, with its known facts', async (context) => {
   const { scrape } = start(context, () => [giving('before'), hanging, giving('after')]);
   for (const seconds of [120, 100, 80, 60]) void scrape.collect(seconds * 1000);
   const { results } = await scrape.collect(100);

@@ -30,7 +30,7 @@ function start(): { lines: Line[]; update(at: number, ...cuts: Cut[]): void } {
 
 const HOUR = 3_600_000;
 
-test('who loses series is named when it starts, with the number of series', () => {
+test('a VM that loses series is named at the start, with the number of series', () => {
   const { lines, update } = start();
   update(0);
   update(1000, { owner: 'vm="web"', dropped: 5 }, { owner: '', dropped: 2 });

@@ -14,7 +14,7 @@ interface Result {
 
 const HOUR = 3_600_000;
 
-/** Work that ends when the test says so. */
+/** Work that the test ends. */
 function start(): { shared: SharedWork<Result>; pieces: Piece[]; joins: () => number } {
   const pieces: Piece[] = [];
   let joins = 0;
@@ -37,7 +37,7 @@ function start(): { shared: SharedWork<Result>; pieces: Piece[]; joins: () => nu
 /** Hours from now. */
 const inHours = (hours: number): number => performance.now() + hours * HOUR;
 
-test('who asks joins the work that ends latest and still in time', async () => {
+test('a caller joins the work that ends latest and still in time', async () => {
   const { shared, pieces, joins } = start();
   const early = shared.ask(inHours(6));
   const late = shared.ask(inHours(3));
@@ -52,13 +52,13 @@ test('who asks joins the work that ends latest and still in time', async () => {
   );
 });
 
-test('nobody joins work that would end after his own deadline, nor with less than half of his time', () => {
+test('no caller joins work that ends after its own deadline, or that uses less than half of its time', () => {
   const { shared, pieces, joins } = start();
   for (const hours of [10, 21, 4.9, 2.4]) void shared.ask(inHours(hours));
   assert.deepEqual([pieces.length, joins()], [4, 0]);
 });
 
-test('with all places taken, a place that becomes free goes to who came first', async () => {
+test('if all places are taken, a free place goes to the first waiting caller', async () => {
   const { shared, pieces } = start();
   for (const hours of [1, 0.9, 0.8, 0.7]) void shared.ask(inHours(hours));
   const first = shared.ask(inHours(10));
@@ -72,7 +72,7 @@ test('with all places taken, a place that becomes free goes to who came first', 
   assert.equal((await second).of, 4, 'a complete result is good for everybody');
 });
 
-test('a complete result is for all who wait, a cut one for none of them', async () => {
+test('all waiting callers get a complete result, and none gets a partial one', async () => {
   const { shared, pieces } = start();
   for (const hours of [1, 0.9, 0.8, 0.7]) void shared.ask(inHours(hours));
   const waiting = [20, 9, 4, 2.1].map((hours) => shared.ask(inHours(hours)));
@@ -84,7 +84,7 @@ test('a complete result is for all who wait, a cut one for none of them', async 
   assert.equal(pieces.length, 4);
 });
 
-test('however many ask, no more than four run, and each is answered by his deadline', async () => {
+test('with any number of callers at most four works run, and each caller has a result by its deadline', async () => {
   const { shared, pieces } = start();
   for (let i = 0; i < 4; i++) void shared.ask(inHours(100 - i));
   const asked = Array.from({ length: 200 }, (_, i) => shared.ask(performance.now() + 250 - i));
@@ -93,7 +93,7 @@ test('however many ask, no more than four run, and each is answered by his deadl
   assert.equal(pieces.length, 4);
 });
 
-test('work that fails fails for those who joined it, and the next in turn gets its place', async () => {
+test('failed work fails for the callers that joined it, and the next caller gets its place', async () => {
   let count = 0;
   const shared = new SharedWork<number>(
     (deadline) => ({

@@ -218,7 +218,7 @@ test('a reload during a write reverts nothing', async (context) => {
 
 test('a file that may not be read is not overwritten', async (context) => {
   const { folder, log, path, file } = setUp(context);
-  // A link to itself: nobody can open it, root not either.
+  // A link to itself: nobody can open it, not even root.
   symlinkSync('phases.json', path);
   const state = file();
   assert.equal(await state.save({ web: 'x' }), false);

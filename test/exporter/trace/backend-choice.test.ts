@@ -111,7 +111,7 @@ test('auto returns to BPF when all objects can be loaded, and tries less and les
   );
 });
 
-test('what only a restart can change is no reason to try again', async (context) => {
+test('a reason that only a restart can change causes no further try', async (context) => {
   const { kernel, trace, tick, loads } = await started(context, { sets: ['exits'] });
   const refused = new SourceError('absent', 'koffi', 'not installed', 'until_restart');
   kernel.refused.set('trace-exits', refused);
@@ -120,7 +120,7 @@ test('what only a restart can change is no reason to try again', async (context)
   assert.deepEqual([trace.read().backend, loads], ['tracefs', ['trace-exits']]);
 });
 
-test('BPF for some of the sets becomes BPF for all, without a word about tracefs', async (context) => {
+test('BPF for some of the sets becomes BPF for all, without a message about tracefs', async (context) => {
   const { kernel, trace, tick } = await started(context, {}, { hist: false });
   kernel.refused.set('trace-exits', REFUSED);
   await trace.start();

@@ -16,7 +16,7 @@ function setUp(context: TestContext, pid = 7) {
   return { tracefs, instance: new TraceInstance(tracefs.host, tracefs.writer, pid) };
 }
 
-/** What a process leaves that was killed with a latency measurement under way. */
+/** Leftovers of a process that was killed during a latency measurement. */
 async function crash(tracefs: SimulatedTracefs, pid: number): Promise<void> {
   const instance = new TraceInstance(tracefs.host, tracefs.writer, pid);
   await instance.create();
@@ -25,7 +25,7 @@ async function crash(tracefs: SimulatedTracefs, pid: number): Promise<void> {
   await instance.add('kvm/kvm_exit', 'hist:keys=common_pid:t0=common_timestamp,p0=common_pid:size=4096');
   const action = `onmatch(kvm.kvm_exit).trace(${instance.syntheticPrefix}exit,$p0,$lat)`;
   await instance.add('kvm/kvm_entry', `hist:keys=common_pid:lat=common_timestamp-$t0:size=4096:${action}`);
-  // And one that builds the other way round, so that no order of the files suits both.
+  // A second one builds in the reverse order, so that no order of the files suits both.
   await instance.add('kvm/kvm_entry', 'hist:keys=common_pid:t1=common_timestamp,p1=common_pid:size=4096');
   const back = `onmatch(kvm.kvm_entry).trace(${instance.syntheticPrefix}exit,$p1,$in)`;
   await instance.add('kvm/kvm_exit', `hist:keys=common_pid:in=common_timestamp-$t1:size=4096:${back}`);

@@ -38,7 +38,7 @@ for (const kernel of ['6.1', '6.18'] as const) {
       const format = readExitFormat(tree.host);
       assert.equal(format.isa, isa);
       for (const [reason, name] of NAMES[isa]) assert.equal(format.names.get(reason), name);
-      // What only the other vendor's table has.
+      // A reason that only the other vendor's table has.
       assert.equal(format.names.get(isa === 'vmx' ? 0x400 : 0x21), isa === 'vmx' ? undefined : 'read_dr1');
       assert.equal(format.names.get(0), isa === 'vmx' ? 'EXCEPTION_NMI' : 'read_cr0');
     });
@@ -129,7 +129,7 @@ test('without names from the kernel, the built-in tables name the reasons of the
   assert.deepEqual([isa, names.size], ['vmx', 0]);
   for (const each of ['vmx', 'svm', 'arm64'] as const) {
     for (const reason of reasonsOfTheIoPath(each)) {
-      // What Linux 6.1 does not name yet: idle-halt.
+      // A reason without a name in Linux 6.1: idle-halt.
       if (each !== 'svm' || reason !== 0xa6) assert.ok(reasonName(each, reason, names), `${each} ${reason}`);
     }
   }

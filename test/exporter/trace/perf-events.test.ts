@@ -155,7 +155,7 @@ test('perf’s counts add up to all exits; reasons without a counter share one',
   assert.deepEqual(Object.fromEntries(stages), { kick: 22, inject: 10, halt: 40, eoi: 7, other: 21 });
 });
 
-test('without a fast MMIO path kicks are unknown, as is everything that is not counted', () => {
+test('without a fast MMIO path kicks are unknown, and so are all uncounted events', () => {
   const amd = traceFromPerf(
     new Map([
       ['kvm_exit', 5],

@@ -57,7 +57,7 @@ test('if another program clears the map, counting continues from zero and no cou
   tally.update(block([]), ofA, 2);
   tally.update(block([[1, 12, 2, 20]]), ofA, 3);
   assert.deepEqual(counts(tally, 'a'), [['vcpu0', 12, 7, 520]]);
-  // More hits than before but a smaller sum: that the map was cleared does not show in the hits.
+  // More hits than before but a smaller sum: only the sum shows that the map was cleared.
   tally.update(block([[1, 12, 3, 5]]), ofA, 4);
   assert.deepEqual(counts(tally, 'a'), [['vcpu0', 12, 8, 520]]);
 });
@@ -106,7 +106,7 @@ test('a VM that reuses a thread id and is known late inherits nothing and loses 
   const tally = new Tally();
   const noOwner = () => undefined;
   tally.update(block([[1, 12, 100, 100]]), ofA, 40);
-  // Its last words, after the last reading with an owner.
+  // Its last events, after the last reading with an owner.
   tally.update(block([[1, 12, 102, 102]]), noOwner, 45);
   tally.update(block([[1, 12, 106, 106]]), noOwner, 60);
   tally.update(block([[1, 12, 107, 107]]), () => B, 61);
@@ -165,12 +165,12 @@ interface Thread {
   readonly owner: Owner;
   /** Readings until the inventory knows it. */
   knownAfter: number;
-  /** What happened in it, and of that what can still be told: what a cleared map held of an unknown thread cannot. */
+  /** The true events, and those that can still be counted: events of an unknown thread in a cleared map are lost. */
   truth: number;
   lost: number;
 }
 
-/** The kernel's map, the truth, and a tally that sees no more of it than the map. */
+/** The kernel's map, the truth, and a tally that sees only the map. */
 class World {
   readonly tally = new Tally();
   readonly #map = new Map<string, number[]>();
@@ -196,7 +196,7 @@ class World {
       // If two unknown threads had the id, the map does not show which of them caused the events.
       this.#begin(what.tid, wasKnown ? what.knownAfter : 0);
     } else {
-      // The program reads before it clears; somebody else does not.
+      // The exporter reads before it clears a map; another program does not.
       if (what.do === 'restart') this.read();
       for (const thread of this.#threads.values()) {
         if (what.do === 'clear' || thread.knownAfter > 0) thread.lost = thread.truth;

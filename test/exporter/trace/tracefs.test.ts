@@ -67,7 +67,7 @@ function setUp(
     read() {
       for (const _ of backend.read());
     },
-    /** Seconds pass. */
+    /** Lets seconds pass. */
     async tick(seconds = 1, now: readonly number[] = followed) {
       for (let i = 0; i < seconds; i++) {
         clock.seconds++;

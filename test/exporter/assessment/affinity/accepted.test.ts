@@ -11,7 +11,7 @@ function pins(threads: ReadonlyMap<string, string>) {
   return { threads, withLost: false };
 }
 
-/** What the command does, beside the daemon. */
+/** Does the same as the command, beside the daemon. */
 function command(folder: string, boot = 'boot-1'): Accepted {
   return new Accepted(`${folder}/state`, boot, SILENT);
 }
@@ -26,7 +26,7 @@ test('an accepted placement is the baseline from the next second on, and no drif
   assert.deepEqual(await tick({ 11: '1' }), ['+vcpu0 mask_changed']);
 });
 
-test('it is applied once: a later pin counts, also after a restart of the daemon', async (context) => {
+test('an acceptance is applied once: a later pin counts, also after a restart of the daemon', async (context) => {
   const { tree, tick, start, expected } = affinityHost(context);
   await tick({ 11: '1-2' });
   await command(tree.folder).accept(VM, pins(new Map([['vcpu0', '1-2']])), AT, new Set([VM]));
@@ -49,7 +49,7 @@ test('any removes the baseline', async (context) => {
   assert.equal(expected(), '0,1,2,3 (unpinned)');
 });
 
-test('another boot, or another VM with the pid, has accepted nothing', async (context) => {
+test('after a reboot, and for another VM with the pid, nothing is accepted', async (context) => {
   const { tree } = affinityHost(context);
   await command(tree.folder).accept(VM, pins(new Map([['vcpu0', '2']])), AT, new Set([VM]));
   assert.equal(command(tree.folder).of(VM).length, 1);
@@ -60,7 +60,7 @@ test('another boot, or another VM with the pid, has accepted nothing', async (co
   assert.deepEqual(command(tree.folder).of(VM), [], 'it has ended');
 });
 
-test('that of lost techniques is kept by VM, and what was accepted before stays', async (context) => {
+test('accepted losses of techniques are kept by VM, beside earlier acceptances', async (context) => {
   const { tree } = affinityHost(context);
   const both = new Set([VM, '20:1']);
   const nothing = new Map<string, string>();

@@ -20,7 +20,7 @@ function setUp(context: TestContext) {
   };
 }
 
-test('what was learnt is there after a restart, by VM and thread', async (context) => {
+test('learned masks survive a restart, by VM and thread', async (context) => {
   const { open } = setUp(context);
   const before = open();
   before.learn('10:1000', 'vcpu0', '1');
@@ -36,7 +36,7 @@ test('what was learnt is there after a restart, by VM and thread', async (contex
   assert.equal(after.of('constructor', 'name'), undefined);
 });
 
-test('VMs that are gone are forgotten, in the file as well', async (context) => {
+test('VMs that ended are forgotten, also in the file', async (context) => {
   const { open, path } = setUp(context);
   const baselines = open();
   for (const vm of VMS) baselines.learn(vm, 'vcpu0', '1');
@@ -50,7 +50,7 @@ test('VMs that are gone are forgotten, in the file as well', async (context) => 
   });
 });
 
-test('the file is written only when there is something new', async (context) => {
+test('the file is written only after a change', async (context) => {
   const { open, path } = setUp(context);
   const baselines = open();
   await baselines.keep(VMS);
@@ -63,7 +63,7 @@ test('the file is written only when there is something new', async (context) => 
   assert.equal(existsSync(path), false);
 });
 
-test('masks of another boot, or of one that nobody can name, are not used', async (context) => {
+test('masks of another boot, or of an unknown boot, are not used', async (context) => {
   const { open } = setUp(context);
   for (const boot of ['b1', '']) {
     const before = open(boot);
@@ -74,7 +74,7 @@ test('masks of another boot, or of one that nobody can name, are not used', asyn
   }
 });
 
-test('a command beside the daemon reads what was learnt, and writes nothing', async (context) => {
+test('a command beside the daemon reads the learned masks, and writes nothing', async (context) => {
   const { open, path } = setUp(context);
   const daemon = open();
   daemon.learn('10:1000', 'vcpu0', '1');
@@ -108,7 +108,7 @@ test('a corrupt file is set aside with one warning', async (context) => {
   }
 });
 
-test('what could not be read back is not learnt, so that the rest is', async (context) => {
+test('a mask that the schema rejects is not learned, so that the others stay readable', async (context) => {
   const { open, log } = setUp(context);
   const before = open();
   before.learn('10:1000', 'vcpu0', '');
@@ -120,7 +120,7 @@ test('what could not be read back is not learnt, so that the rest is', async (co
   assert.deepEqual([before.of('10:1000', 'vcpu0'), log], [undefined, []]);
 });
 
-test('where nothing can be written what was learnt holds in memory, with one warning', async (context) => {
+test('without a writable directory the learned masks stay in memory, with one warning', async (context) => {
   const { open, path, log } = setUp(context);
   writeFileSync(`${path}.d`, 'a file');
   const baselines = open('b1', true, `${path}.d`);

@@ -15,7 +15,7 @@ const disk = (more: Partial<Disk>): Disk =>
     ...more,
   }) as Disk;
 
-test("the captured host's NVMe completes where its queues' interrupts go, and only NVMe is reported", () => {
+test("the captured host's NVMe completes on the CPUs of its queues' interrupts, and only NVMe is reported", () => {
   const host = capturedHost('linux-nvme-vhost', 't1');
   const completions = readCompletionCpus(host, readDisks(host));
   assert.deepEqual([...completions.keys()], ['nvme0n1']);
@@ -52,7 +52,7 @@ test('a disk with two paths completes at the controller of each', (context) => {
     disk({
       controllers: ['nvme0', 'nvme1'],
       carriers: [
-        // The link of this path was not there when it was read.
+        // The link of this path was missing when it was read.
         { name: 'nvme0c7n1', controller: undefined, node: undefined },
         { name: 'nvme0c0n1', controller: 'nvme0', node: 0 },
         { name: 'nvme0c1n1', controller: 'nvme1', node: 1 },
@@ -71,7 +71,7 @@ test('a disk with two paths completes at the controller of each', (context) => {
   );
 });
 
-test('a queue for polling has no interrupt, and one that is gone by now costs only itself', (context) => {
+test('a polled queue has no interrupt, and a queue that disappears affects no other', (context) => {
   const { host, write } = hostTree(context);
   write(
     'proc/interrupts',

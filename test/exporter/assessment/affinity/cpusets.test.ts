@@ -73,7 +73,7 @@ test("the kernel's own cpusets: the VM has that of the cgroup above its threads,
   assert.deepEqual(cpusets.ofVm(vm, threads).cpus, [0]);
 });
 
-test('a cpuset is read again after five minutes, and at once when a mask has moved', (context) => {
+test('a cpuset is read again after five minutes, and at once after a mask changed', (context) => {
   const tree = hostTree(context);
   const thread = threadOf(tree, 11, 'vcpu0');
   const vm = vmOf();
@@ -112,7 +112,7 @@ test('a vhost worker that is a kernel thread may be in another cgroup, and does 
   assert.deepEqual(new Cpusets(tree.host).ofVm(vmOf(), [vcpu, vhost]).cpus, [2, 3]);
 });
 
-test('a VM whose cgroup is gone, or that has none, is confined by none', (context) => {
+test('a VM without a cgroup, or whose cgroup disappeared, is not confined', (context) => {
   const tree = hostTree(context);
   const none = { cpus: undefined, mems: undefined, isKnown: true };
   assert.deepEqual(new Cpusets(tree.host).ofVm(vmOf(), []), none);

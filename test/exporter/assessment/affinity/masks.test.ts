@@ -4,7 +4,7 @@ import { Masks } from '../../../../exporter/assessment/affinity/masks.ts';
 import { threadOf } from '../../../../testing/affinity-host.ts';
 import { hostTree } from '../../../../testing/host-tree.ts';
 
-test('a mask is as of now, the same object while it is the same, and parsed once for all threads', (context) => {
+test('a mask is current, keeps its object while it is unchanged, and is parsed once for all threads', (context) => {
   const tree = hostTree(context);
   const masks = new Masks(tree.host);
   const [a, b] = [threadOf(tree, 11, 'vcpu0'), threadOf(tree, 12, 'vcpu1')];
@@ -26,7 +26,7 @@ test('a mask is as of now, the same object while it is the same, and parsed once
   assert.equal(masks.of(b)?.text, '0-511');
 });
 
-test('what is no list is refused, and the mask before it stays', (context) => {
+test('text that is no list is refused, and the last mask stays', (context) => {
   const tree = hostTree(context);
   const masks = new Masks(tree.host);
   const thread = threadOf(tree, 11, 'vcpu0');
@@ -41,7 +41,7 @@ test('what is no list is refused, and the mask before it stays', (context) => {
   assert.throws(() => masks.list('0-99999999'), { name: 'SourceError' });
 });
 
-test('thousands of different masks are understood, the first again as well', (context) => {
+test('thousands of different masks are parsed, and the first one again', (context) => {
   const masks = new Masks(hostTree(context).host);
   const first = masks.list('0');
   assert.equal(masks.list('0'), first);

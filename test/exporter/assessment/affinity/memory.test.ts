@@ -43,7 +43,7 @@ test('each VM is read when its turn comes, one at a time, and again after ten mi
   assert.deepEqual([...(memory.of(A) ?? [])], [[0, 8192]]);
 });
 
-test('memory that is not where the VM is pinned is read again after a minute: it may have moved', async (context) => {
+test("memory on other nodes than the VM's pins is read again after a minute, because it may have moved", async (context) => {
   const { memory, state } = setUp(context);
   const isApart = (vm: { readonly key: string }): boolean => vm.key === B.key;
   for (let i = 0; i < 2; i++) await memory.readNext([A, B], isApart);
@@ -58,7 +58,7 @@ test('memory that is not where the VM is pinned is read again after a minute: it
   assert.equal(state.reads.length, 3, 'it is near now');
 });
 
-test('while one read is under way there is no other', async (context) => {
+test('only one read runs at a time', async (context) => {
   const { memory, state } = setUp(context);
   let release = (): void => undefined;
   state.hold = new Promise((resolve) => {
@@ -73,7 +73,7 @@ test('while one read is under way there is no other', async (context) => {
   assert.deepEqual(state.reads, ['10', '20']);
 });
 
-test('a failure is a problem until a read succeeds, and what was known stays', async (context) => {
+test('a failure is a problem until a read succeeds, and the last result stays', async (context) => {
   const { memory, state, tree, pages } = setUp(context);
   await memory.readNext([A]);
   tree.write('proc/10/numa_maps', 'N0=1 nonsense');
@@ -89,7 +89,7 @@ test('a failure is a problem until a read succeeds, and what was known stays', a
   assert.equal(memory.problem, undefined);
 });
 
-test("a VM's failure is not cleared by another VM, and is gone with the VM", async (context) => {
+test("another VM does not clear a VM's failure, and the failure ends with the VM", async (context) => {
   const { memory, tree } = setUp(context);
   tree.write('proc/10/numa_maps', 'N0=1 nonsense');
   for (let i = 0; i < 2; i++) await memory.readNext([A, B]);
@@ -99,21 +99,21 @@ test("a VM's failure is not cleared by another VM, and is gone with the VM", asy
   assert.equal(memory.problem, undefined);
 });
 
-test('a kernel without NUMA has no such file, and that is no problem', async (context) => {
+test('the missing file of a kernel without NUMA is no problem', async (context) => {
   const { memory, tree } = setUp(context);
   tree.remove('proc/10/numa_maps');
   await memory.readNext([A]);
   assert.deepEqual([memory.problem, memory.of(A)], [undefined, undefined]);
 });
 
-test('a VM that is gone is forgotten', async (context) => {
+test('a VM that ended is forgotten', async (context) => {
   const { memory } = setUp(context);
   await memory.readNext([A]);
   await memory.readNext([]);
   assert.equal(memory.of(A), undefined);
 });
 
-test('a VM that took the place of another is read at once, and the other forgotten', async (context) => {
+test('a VM that replaces another one is read at once, and the other one is forgotten', async (context) => {
   const { memory, state } = setUp(context);
   await memory.readNext([A]);
   await memory.readNext([B]);

@@ -78,7 +78,7 @@ test('a thread pinned to two nodes is one drift while it moves between them, whi
   assert.deepEqual(changes, ['+vcpu0 cross_node', '-vcpu0 cross_node']);
 });
 
-test('a thread that may be unpinned has no wrong node', async (context) => {
+test('a thread that is allowed to be unpinned has no wrong node', async (context) => {
   const { tree, tick, state } = affinityHost(context);
   const { cpus, ...more } = topologyOf(2, 3, 1);
   state.topology = { ...more, cpus: cpus.map((cpu) => ({ ...cpu, isolated: cpu.cpu === 0 })) };
@@ -107,7 +107,7 @@ test('a mask narrowed by an offline CPU is no new pin', async (context) => {
   assert.deepEqual(await tick({ 11: '0-2' }), []);
   assert.equal(expected(), '0,1,2 (unpinned)');
   state.topology = whole;
-  // cgroup v1 does not give it back: nobody asked for that either.
+  // cgroup v1 does not restore the CPU, which is no drift either.
   assert.deepEqual(await tick(), []);
   assert.deepEqual(await tick({ 11: '0-3' }), []);
   assert.equal(expected(), '0,1,2,3 (unpinned)');
@@ -297,7 +297,7 @@ test('the first masks of all threads are read at once, and more than 500 again i
   assert.deepEqual(turns, [1, 0, 0, 0, 1]);
 });
 
-test('what one read of the kernel has is checked at once, however many threads there are', async (context) => {
+test('masks from one read of the kernel are all checked at once, for any number of threads', async (context) => {
   const { tree, state, watch, mask } = affinityHost(context);
   const threads = Array.from({ length: 2500 }, (_, i) => threadOf(tree, 1000 + i, `vcpu${i}`));
   for (const { tid } of threads) mask(tid, '0-1');

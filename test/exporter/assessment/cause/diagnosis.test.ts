@@ -30,7 +30,7 @@ function event(kind: TimedEvent['kind'], at: number, what = ''): TimedEvent {
 const named = (causes: readonly Cause[]): string[] => causes.map(({ cause }) => cause);
 const FALL = levels([60, 1000], [10, 500]);
 
-test('the rate fell: what changed with it, and since when', () => {
+test('a rate that fell: the changes in the same minutes, and the start', () => {
   const { worsening, causes, unknown } = diagnose(
     hourOf({ iops: FALL, quota: levels([60, 0], [10, 0.5]), 'wait vcpu': levels([60, 0.05], [10, 0.15]) }),
     [],
@@ -62,7 +62,7 @@ test('the rate fell: what changed with it, and since when', () => {
   ]);
 });
 
-test('nothing that is read changed: no cause, and what is unknown', () => {
+test('no measure changed: no cause, and the unknown measures', () => {
   const { worsening, causes, unknown } = diagnose(hourOf({ iops: FALL, quota: levels([70, 0]) }), []);
   assert.ok(worsening);
   assert.deepEqual(causes, []);
@@ -111,7 +111,7 @@ test('values that are unknown do not change where the rate fell', () => {
   assert.equal(diagnose(hourOf({ iops }), []).worsening?.since, START + 59 * STEP);
 });
 
-test('an event takes over the numbers by which it acts, and counts in the same minutes only', () => {
+test('an event takes over the measures through which it acts, and counts in the same minutes only', () => {
   const hour = hourOf({
     iops: FALL,
     'wait io': levels([60, 0], [10, 0.3]),
@@ -130,7 +130,7 @@ test('an event takes over the numbers by which it acts, and counts in the same m
   assert.deepEqual(named(diagnose(hour, both).causes), ['lost_pin', 'lost_technique']);
 });
 
-test('an event without a number could explain what no number does', () => {
+test('an event without a measure could explain the share that no measure explains', () => {
   const events = [event('apicv_inhibited', 0)];
   const none = rankCauses({ before: {}, after: {}, loss: 0.4, events });
   assert.deepEqual(
@@ -169,7 +169,7 @@ test('a device without the latency of an I/O, a frequency, an interrupt within a
   ]);
 });
 
-test('less of what was left before: a wait that rose from 75% to 90% of the time', () => {
+test('a share counts by the remaining time: a wait that rose from 75% to 90%', () => {
   const [cause] = rankCauses({
     before: { 'wait vcpu': 0.75 },
     after: { 'wait vcpu': 0.9 },
@@ -203,7 +203,7 @@ test('NUMA balancing acts by the exits of the pages that it moves', () => {
   assert.equal(rankCauses(change)[0]?.cause, 'numa_balancing');
 });
 
-test('pressure of the cgroup: I/O for itself, a CPU where the waits of threads are unknown', () => {
+test('pressure of the cgroup: for I/O always, for CPU if the waits of threads are unknown', () => {
   const [io] = rankCauses({
     before: { 'io stall': 0.1 },
     after: { 'io stall': 0.55 },
@@ -259,7 +259,7 @@ test('ranks are shares, in order, one for each cause, with a text', () => {
   );
 });
 
-test('what did not change is no cause, whatever it is', () => {
+test('a measure that did not change is no cause', () => {
   fc.assert(
     fc.property(measured, fc.double({ min: 0.2, max: 1, noNaN: true }), (same, loss) => {
       assert.deepEqual(rankCauses({ before: same, after: same, loss, events: [] }), []);
@@ -267,7 +267,7 @@ test('what did not change is no cause, whatever it is', () => {
   );
 });
 
-test('more of a cause never ranks it lower', () => {
+test('a larger share of a cause never ranks it lower', () => {
   fc.assert(
     fc.property(measured, share, share, (after, less, more) => {
       const rankOf = (quota: number): number => {
@@ -286,7 +286,7 @@ test('more of a cause never ranks it lower', () => {
   );
 });
 
-test('any hour gives an answer, and its worsening is of two levels that it has', () => {
+test('any hour gives an answer, and its worsening is between two levels of the series', () => {
   const value = fc.option(fc.double({ min: 0, max: 1e7, noNaN: true }));
   fc.assert(
     fc.property(fc.array(value, { maxLength: 120 }), (iops) => {

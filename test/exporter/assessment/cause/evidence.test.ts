@@ -34,7 +34,7 @@ function shares(after: Evidence, before = BEFORE): Readonly<Record<string, strin
   return Object.fromEntries(found);
 }
 
-test('what a quota takes is no wait', () => {
+test('throttled time is no wait', () => {
   // Ten seconds: the vCPUs run two and want ten, eight of which the quota takes.
   const limited = at(10, part(2, 8), part(0, 0), { throttled: { vm: 8, iothread1: 0 } });
   assert.deepEqual(shares(limited), {
@@ -50,7 +50,7 @@ test('what a quota takes is no wait', () => {
   assert.deepEqual([shares(neighbour)['quota'], shares(neighbour)['wait vcpu']], ['0.00', '0.50']);
 });
 
-test('a quota that is new makes one round unknown; so does a counter that fell', () => {
+test('a new quota makes one round unknown, and so does a counter that fell', () => {
   const known = shares(at(10, part(2, 8), part(0, 0), { throttled: { vm: 8, iothread1: 0, vcpu0: 3 } }));
   assert.equal('quota' in known, false);
   assert.equal(known['wait vcpu'], '0.80');
@@ -58,12 +58,12 @@ test('a quota that is new makes one round unknown; so does a counter that fell',
   assert.deepEqual(shares(NONE, NONE), {}, 'no time has passed');
 });
 
-test('a part that wants hardly a CPU loses little', () => {
+test('a part with a small CPU demand loses little', () => {
   const idle = at(10, part(0.01, 0.01), part(0, 0), { throttled: {} });
   assert.equal(shares(idle)['wait vcpu'], '0.02');
 });
 
-test('interrupts and steal of the part that loses most, and the CPUs that others use', () => {
+test('interrupts and steal of the part that loses most, and the CPU time of other programs', () => {
   const use = (
     busy: number,
     interrupts: number,
@@ -114,7 +114,7 @@ test('means of I/Os and requests, the stall on memory, and the frequency', () =>
   });
 });
 
-test('the time at the device is that of an I/O, not of the requests of others', () => {
+test("the time at the device is that of the VM's I/O, not of other requests", () => {
   const before = { ...NONE, ios: { seconds: 0, times: 0 }, requests: { seconds: 0, times: 0 } };
   const timeOf = (ios: number, requests: number): number | undefined =>
     measuredBetween(before, {

@@ -13,7 +13,7 @@ function thread(role: Role, processor: number, seconds: number | undefined): Thr
   return { thread: { role }, task: { processor, schedstat } } as unknown as ThreadObservation;
 }
 
-test('run time and waits of vCPUs and I/O threads, and where they ran', () => {
+test('run time, waits and CPUs of vCPUs and I/O threads', () => {
   const threads = [
     thread('vcpu', 1, 2),
     thread('vcpu', 3, 4),

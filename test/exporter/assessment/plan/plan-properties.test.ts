@@ -42,7 +42,7 @@ function hostFrom({ nodes, cores, smt, isolated, memoryless }: Shape): CpuTopolo
   };
 }
 
-/** How a thread left its CPUs: it stays, roams, takes the CPU of another thread, or any CPU. */
+/** The drift of a thread: it stays, roams, takes the CPU of another thread, or any CPU. */
 type Fate = { readonly kind: 'stays' | 'roams' | 'takes' | 'moves'; readonly pick: number };
 const fate: fc.Arbitrary<Fate> = fc.record({
   kind: fc.constantFrom(

@@ -41,7 +41,7 @@ test('the plans of two VMs that are not pinned take different CPUs', () => {
   ]);
 });
 
-test('the order of the questions does not change the plans', () => {
+test('the order of the calls does not change the plans', () => {
   const vms = [unpinned('a', 1), unpinned('b', 2)];
   const plans = new HostPlans(hostOf(topology, vms));
   const backwards = pinsOf(plans, vms.toReversed(), ALL_PLACED);

@@ -18,7 +18,7 @@ function stageOf(detected: Stage, features: Partial<Record<Feature, number>>): V
   return readingAt(detected, { features: new Map(Object.entries(features)) as VmStage['features'] });
 }
 
-/** The remedies on a host with eight CPUs, of which all but the free ones are taken by another VM. */
+/** The remedies on a host with eight CPUs. Another VM uses all CPUs except the free ones. */
 function steps(
   stage: VmStage,
   threads: readonly ObservedThread[],
@@ -46,7 +46,7 @@ function steps(
 const fixes = (found: readonly Remedy[], missing: Feature): readonly string[] | undefined =>
   found.find((step) => step.missing === missing)?.fixes;
 
-test('the next stage is the one above, and the last one has none', () => {
+test('each stage has the following one as its next stage, and the last one has none', () => {
   assert.deepEqual(
     STAGES.map((stage) => nextRule(stageOf(stage, {}))?.stage),
     [...STAGES.slice(1), undefined],
@@ -111,7 +111,7 @@ test("each thread gets a CPU of its cpuset, and with libvirt one of the VM's cpu
   assert.deepEqual(commands([0]), ['none: no permitted CPU is free']);
 });
 
-test('what is unknown is missing, but only what is known to be off speaks against the node', () => {
+test('unknown features are missing, but only features that are off rule out the node', () => {
   const threads = [T('vcpu0', [0], 11), T('iothread:io0', [1], 12)];
   const on = { vcpus_pinned: 1, io_threads_pinned: 1, io_separate_from_vcpus: 1 };
   assert.deepEqual(
@@ -156,7 +156,7 @@ test('if all features are on, the measurements are missing', () => {
   });
 });
 
-test('queues are asked for as many as there are vCPUs, and more than one', () => {
+test('the fix requests a queue for each vCPU, and at least two', () => {
   const ask = (detected: Stage, feature: Feature, vcpus: number): string | undefined => {
     const threads = Array.from({ length: vcpus }, (_, i) => T(`vcpu${i}`, [i], i + 1));
     return fixes(steps(stageOf(detected, { dedicated_iothreads: 1 }), threads, []), feature)?.[0];

@@ -7,11 +7,11 @@ import { NOTHING_TRACED } from '../../../../testing/vm-trace.ts';
 
 const vm = (key: string): Vm => ({ key }) as Vm;
 
-/** Guests with one kick an I/O, which they do each millisecond: at any moment both counts are the same. */
+/** Guests with one I/O and one kick each millisecond, so that both counts are always equal. */
 function setUp(backend: TraceReading['backend'], monitored: readonly string[], counted = true) {
   let time = 1000;
   const asked: string[] = [];
-  /** What perf reported last. */
+  /** perf's last report. */
   const reported = new Map<string, number>();
   const sources = {
     vms: () => [vm('a'), vm('b'), vm('c')],
@@ -40,7 +40,7 @@ function setUp(backend: TraceReading['backend'], monitored: readonly string[], c
   return { asked, sources };
 }
 
-test('with tracefs all VMs are asked in one go, at the moment of the reading', async () => {
+test('with tracefs all VMs are queried together, at the moment of the reading', async () => {
   const { asked, sources } = setUp('tracefs', ['a', 'b', 'c']);
   const evidence = await takeMoments(sources);
   assert.deepEqual(asked, ['a,b,c']);
@@ -48,7 +48,7 @@ test('with tracefs all VMs are asked in one go, at the moment of the reading', a
     assert.deepEqual([trace?.kickTotal, ios, at], [1000, 1000, 1000]);
 });
 
-test('with perf each VM is asked when perf has reported it', async () => {
+test('with perf each VM is queried after perf has reported it', async () => {
   const { asked, sources } = setUp('perf', ['a', 'b', 'c']);
   const evidence = await takeMoments(sources);
   assert.deepEqual(asked, ['a', 'b', 'c']);
@@ -60,19 +60,19 @@ test('with perf each VM is asked when perf has reported it', async () => {
   ]);
 });
 
-test('VMs that only libvirt answers for are one request', async () => {
+test('VMs that only libvirt serves are one request', async () => {
   const { asked, sources } = setUp('perf', ['a']);
   await takeMoments(sources);
   assert.deepEqual(asked.toSorted(), ['a', 'b,c']);
 });
 
-test('where no kicks are counted nobody is asked', async () => {
+test('if no kicks are counted, no VM is queried', async () => {
   const { asked, sources } = setUp('tracefs', ['a'], false);
   const evidence = await takeMoments(sources);
   assert.deepEqual([asked, evidence.get('a')?.ios], [[], undefined]);
 });
 
-test('a moment of a sample has the weight of its events, and how rare their windows are', async () => {
+test('a moment of sampled events has their weight and the distance of their windows', async () => {
   const { sources } = setUp('bpf', []);
   const set = (name: string, sampledRatio: number, windowEvery?: number) => ({
     set: name,

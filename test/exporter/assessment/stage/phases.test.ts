@@ -20,7 +20,7 @@ function setUp(context: TestContext) {
   };
 }
 
-test('what one process declares another one has after a reload', async (context) => {
+test('a phase that one process declares is known to another one after a reload', async (context) => {
   const { open } = setUp(context);
   const daemon = open();
   const web = { name: 'web', uuid: '' };
@@ -33,7 +33,7 @@ test('what one process declares another one has after a reload', async (context)
   assert.equal(daemon.of(web), undefined);
 });
 
-test('the UUID, which is unique, beats the name', async (context) => {
+test('the UUID, which is unique, precedes the name', async (context) => {
   const phases = setUp(context).open();
   await phases.set('web', 'by name', WHEN);
   assert.equal(phases.of({ name: 'web', uuid: UUID }), 'by name');
@@ -42,7 +42,7 @@ test('the UUID, which is unique, beats the name', async (context) => {
   assert.equal(phases.of({ name: 'web', uuid: '' }), 'by name');
 });
 
-test('all are listed in order, with when', async (context) => {
+test('all phases are listed in order, with their times', async (context) => {
   const phases = setUp(context).open();
   await phases.set('web', 'x', WHEN);
   await phases.set('db', 'y', WHEN);
@@ -52,7 +52,7 @@ test('all are listed in order, with when', async (context) => {
   ]);
 });
 
-test('names that every object has are names like others', async (context) => {
+test('names of object members are ordinary names', async (context) => {
   const { open } = setUp(context);
   const phases = open();
   for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
@@ -70,7 +70,7 @@ test('names that every object has are names like others', async (context) => {
   );
 });
 
-test('a name is compared as the VM shows it: cut, and without what has no place in a label', async (context) => {
+test('a name is compared in the form of the label: shortened and cleaned', async (context) => {
   const phases = setUp(context).open();
   const long = `  ${'x'.repeat(150)}`;
   await phases.set(long, 'a', WHEN);
@@ -79,7 +79,7 @@ test('a name is compared as the VM shows it: cut, and without what has no place 
   assert.deepEqual(phases.all, []);
 });
 
-test('a file with anything else in it is set aside', (context) => {
+test('a file with any other content is set aside', (context) => {
   for (const text of [
     '{"phases":{"web":"x"}}',
     '{"phases":{"web":{"phase":"","since":"2026-01-02T03:04:05Z"}}}',

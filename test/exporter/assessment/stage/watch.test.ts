@@ -108,7 +108,7 @@ function setUp(context: TestContext) {
   return { state, changes, watch, judge, folder, cli: () => new Phases(folder, quiet) };
 }
 
-test('a change of stage is counted; a stage that becomes known is none', async (context) => {
+test('a change of stage is counted; a stage that becomes known is no change', async (context) => {
   const { state, judge, watch } = setUp(context);
   const [vm] = state.vms as [Vm];
   const kick = { event: 'kvm_fast_mmio', address: 0x1000, thread: 'vcpu0' } as const;
@@ -132,7 +132,7 @@ test('a change of stage is counted; a stage that becomes known is none', async (
   assert.deepEqual([watch.of(vm)?.label, watch.of(vm)?.stageChanges], ['affinity', 1]);
 });
 
-test('a queue is named after the device whose window it is in, else after its page', async (context) => {
+test('a queue is named after the device with its window, else after its page', async (context) => {
   const { state, judge, watch } = setUp(context);
   state.queues = 3;
   state.pci = [
@@ -208,7 +208,7 @@ test("fairness does not depend on the monitor's last statistics", async (context
   assert.deepEqual(fairness(), ['vda 0.25', 'vdb 0.5'], 'the command line knows the other disk');
 });
 
-test('a declared phase shows, declares the stage that it begins with, and is reported and counted once', async (context) => {
+test('a declared phase is shown, declares the stage in its name, and is reported and counted once', async (context) => {
   const { state, changes, watch, judge, cli } = setUp(context);
   const [vm] = state.vms as [Vm];
   await judge();
@@ -236,7 +236,7 @@ test('a declared phase shows, declares the stage that it begins with, and is rep
   assert.deepEqual([changes.length, watch.of(vm)?.phaseChanges], [9, 9]);
 });
 
-test('a phase that was declared before the daemon met the VM is no change', async (context) => {
+test('a phase that was declared before the daemon found the VM is no change', async (context) => {
   const { state, changes, watch, judge, cli } = setUp(context);
   await cli().set(UUID, 'x', new Date());
   await judge(2);

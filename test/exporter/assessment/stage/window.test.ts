@@ -106,7 +106,7 @@ test('the growth is as uncertain as its least certain part', () => {
   assert.equal(window.add({ ...moment(20), weight: 2 })?.weight, 16);
 });
 
-test('the window is the last minute, whatever the pace', () => {
+test('the window is the last minute, for any interval of the moments', () => {
   const window = new Window();
   const seconds = [0, 10, 20, 30, 40, 50, 60, 70, 80, 95].map((at) => window.add(moment(at))?.seconds);
   assert.deepEqual(seconds, [undefined, 10, 20, 30, 40, 50, 60, 60, 60, 65]);
@@ -115,7 +115,7 @@ test('the window is the last minute, whatever the pace', () => {
   assert.equal(window.add(moment(460))?.seconds, 60);
 });
 
-test('a counter that is not counted is not known; the others are', () => {
+test('a missing counter is unknown; the others are known', () => {
   const window = new Window();
   window.add(moment(0, { interrupts: undefined }));
   const growth = window.add(moment(10));
@@ -124,7 +124,7 @@ test('a counter that is not counted is not known; the others are', () => {
   assert.equal(window.add({ at: 30_000, ios: 300, trace: undefined, skewMs: 0 }), undefined);
 });
 
-test('I/Os that fell (a reset VM, a disk that was unplugged) are compared with nothing before', () => {
+test('after I/Os fell (a VM reset, an unplugged disk), earlier moments are not compared', () => {
   const window = new Window();
   window.add(moment(0, { ios: 500 }));
   assert.equal(window.add(moment(10, { ios: 0 })), undefined);
@@ -132,7 +132,7 @@ test('I/Os that fell (a reset VM, a disk that was unplugged) are compared with n
   assert.deepEqual([growth?.ios, growth?.kicks, growth?.seconds], [600, 10, 10]);
 });
 
-test('I/Os and kicks are of the same two moments, also where a monitor did not answer at some', () => {
+test('I/Os and kicks are from the same two moments, even if a monitor misses some moments', () => {
   const window = new Window();
   window.add(moment(0, { ios: undefined }));
   assert.equal(window.add(moment(10, { ios: undefined }))?.ios, undefined);
@@ -142,7 +142,7 @@ test('I/Os and kicks are of the same two moments, also where a monitor did not a
   assert.deepEqual([growth?.ios, growth?.kicks, growth?.seconds], [200, 20, 20]);
 });
 
-test('queues grow by address and thread; a new one counts whole, one that fell not at all', () => {
+test('queues grow by address and thread; a new one counts in full, one that fell is unknown', () => {
   const window = new Window();
   window.add(moment(0, { queues: [kick(1, 'vcpu0', 5), kick(1, 'vcpu1', 7), kick(2, 'vcpu0', 9)] }));
   const growth = window.add(
@@ -165,7 +165,7 @@ test("I/Os are the disks' own, else the requests of the block devices", () => {
   assert.equal(both.add(moment(10, { ios: 9, requests: 45 }))?.ios, 2);
 });
 
-test('a source that answers for the first time is no growth: its counters are as old as the VM', () => {
+test('the first response of a source is no growth: its counters are as old as the VM', () => {
   const window = new Window();
   window.add(moment(0, { ios: undefined, requests: 10 }));
   assert.equal(window.add(moment(10, { ios: 1e9, requests: 60 }))?.ios, 50);
@@ -181,7 +181,7 @@ test('the latest period is the shortest with enough I/Os, else the last minute',
   assert.deepEqual(seconds, [10, 10, 20, 40, 60, 60]);
 });
 
-test('the latest period has enough windows in which events counted, and windows make its counts less exact', () => {
+test('the latest period has enough windows with counted events, and windows make its counts less exact', () => {
   const window = new Window();
   for (let seconds = 0; seconds <= 60; seconds += 10)
     window.add({ ...moment(seconds, { ios: seconds * 1e6 }), windowEvery: seconds === 30 ? 2 : 4 });
@@ -190,7 +190,7 @@ test('the latest period has enough windows in which events counted, and windows 
   assert.deepEqual([latest?.seconds, latest?.windows, latest?.skew], [40, 10, 1 / Math.sqrt(10)]);
 });
 
-test('counts that were read apart are off by that share of the period', () => {
+test('counts that were read at different times have that share of the period as error', () => {
   const window = new Window();
   window.add({ ...moment(0), skewMs: 400 });
   assert.equal(window.add({ ...moment(10), skewMs: 100 })?.skew, 0.05);

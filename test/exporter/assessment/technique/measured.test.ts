@@ -13,7 +13,7 @@ const OBSERVABLE = {
   awakeFrom: 0,
 };
 
-test('no kick in a minute with few windows is no measurement of few kicks', () => {
+test('the absence of kicks in a minute with few windows does not prove few kicks', () => {
   const window = new Window();
   for (let seconds = 0; seconds <= 60; seconds += 10) {
     const trace = { ...NOTHING_TRACED, kickTotal: 0 };

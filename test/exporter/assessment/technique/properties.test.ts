@@ -6,7 +6,7 @@ import { statesOf } from '../../../../exporter/model/stage.ts';
 import type { TechniqueVerdict } from '../../../../exporter/model/technique.ts';
 import { ROUND, type ScriptedVm, type Situation, scriptedVm } from '../../../../testing/scripted-vm.ts';
 
-/** What a VM may be and do, apart from what decides how much it can be seen. */
+/** Any configuration and work of a VM, except the facts that decide its visibility. */
 const situations: fc.Arbitrary<Partial<Situation>> = fc.record({
   pins: fc.constantFrom('all', 'none', 'vcpus'),
   pollMaxNs: fc.constantFrom(0, 32_768),
@@ -19,7 +19,7 @@ const situations: fc.Arbitrary<Partial<Situation>> = fc.record({
   monitor: fc.constantFrom('answers', 'silent'),
 });
 
-/** What must not change a state that holds. */
+/** Changes that must not affect a state. */
 const INVISIBLE: Readonly<Record<string, (vm: ScriptedVm) => void>> = {
   'too few I/Os': ({ now }) => void Object.assign(now, { iops: 5, kicksPerIo: 1, interruptsPerIo: 1 }),
   'no I/O': ({ now }) => void Object.assign(now, { iops: 0 }),
@@ -54,7 +54,7 @@ test('too few I/Os, gaps and restarts never change a state', async (context) => 
         INVISIBLE[each]?.(vm);
         vm.away(ROUND * 7);
         const after = statesOf(await settle(vm, 8));
-        // What was not known may become known.
+        // An unknown state may become known.
         for (const technique of TECHNIQUES)
           if (before[technique] !== 'unknown') assert.equal(after[technique], before[technique], each);
       }
@@ -63,7 +63,7 @@ test('too few I/Os, gaps and restarts never change a state', async (context) => 
   await fc.assert(property, { numRuns: 150 });
 });
 
-test('what is in force after a busy time never contradicts the measured value', async (context) => {
+test('a technique in force after a busy time never contradicts the measured value', async (context) => {
   const busy = situations.map((first) => ({ ...first, iops: 20_000, monitor: 'answers' as const }));
   const property = fc.asyncProperty(fc.array(busy, { minLength: 1, maxLength: 4 }), async (all) => {
     const vm = scriptedVm(context, all[0]);
@@ -77,7 +77,7 @@ test('what is in force after a busy time never contradicts the measured value', 
   await fc.assert(property, { numRuns: 100 });
 });
 
-test('a migration begins another life: nothing is lost in it', async (context) => {
+test('after a migration the VM counts as new, so nothing is lost', async (context) => {
   const property = fc.asyncProperty(situations, situations, async (first, then) => {
     const vm = scriptedVm(context, first);
     await settle(vm);

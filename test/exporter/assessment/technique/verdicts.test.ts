@@ -60,7 +60,7 @@ test('docs/verdicts.md has the truth table', () => {
   assertGenerated('docs/verdicts.md', MARKS, tables);
 });
 
-test('a silent monitor changes no state; the evidence has its age, and whether something polls becomes unknown', async (context) => {
+test('a silent monitor changes no state; the evidence shows its age, and the poller becomes unknown', async (context) => {
   const vm = scriptedVm(context, {
     pins: 'all',
     pollMaxNs: 32_768,

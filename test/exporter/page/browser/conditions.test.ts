@@ -96,7 +96,7 @@ test('a verdict that holds without a judgement shows its age once it is old', ()
   assert.equal(line('unknown', { seconds: 700 }), 'polling unknown');
 });
 
-test('an exit storm is what the I/O does not explain, for each vCPU', () => {
+test('an exit storm is the excess of exits over the I/O, per vCPU', () => {
   assert.deepEqual(found(exits(0), exits(100_000)), []);
   assert.deepEqual(found(exits(0), exits(100_050)), ['exit storm: 10k exits/s a vCPU']);
   // 20,000 I/Os per second with three exits each.

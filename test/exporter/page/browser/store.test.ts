@@ -80,7 +80,7 @@ test('changes of stage and phase are marks', () => {
   ]);
 });
 
-test('what the daemon recorded precedes what the page has seen', () => {
+test("the daemon's record precedes the page's own data", () => {
   const store = new Store();
   const seconds = [-30, -20, -10, 0, 1];
   store.takeHistory({

@@ -172,7 +172,7 @@ test('a VM that starts or ends is an event; those of the first round were there 
   assert.deepEqual(history.read('db').times, []);
 });
 
-test('a storm is one event when it begins, and one when half a minute was without it', () => {
+test('a storm is one event at its begin, and one after half a minute without it', () => {
   const { events, take } = start();
   const exits = [0, 300_000, 600_000, 600_100, 900_000, 900_100, 900_200, 900_300, 900_400];
   for (const [i, total] of exits.entries())

@@ -27,7 +27,7 @@ const reader = (...rows: Buffer[]): RowReader => ({
   close: () => undefined,
 });
 
-test('statistics belong to the process of the VM, and other processes are nobody here', () => {
+test('statistics belong to the process of the VM, and other processes are ignored', () => {
   const rows = [7, 8].flatMap((pid) => [vmRow(pid), vcpuRow({ pid, id: 0, statistics: { exits: pid } })]);
   const kernel = source(() => reader(...rows));
   kernel.prepare();

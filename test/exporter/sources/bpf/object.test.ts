@@ -127,7 +127,7 @@ test('the second-best object is used until the best one can be loaded', (context
   assert.deepEqual(state(), { works: true, why: [], objects: { 'kvm-module': true } });
 });
 
-test("an object that was loaded without the types of KVM's module says so, once there is a VM", (context) => {
+test("an object that was loaded without the types of KVM's module reports this, once there is a VM", (context) => {
   const { kernel, state, pass } = setUp(context);
   let found: Buffer = Buffer.alloc(0);
   kernel.result = { object: 'kvm-module', read: () => found };

@@ -71,7 +71,7 @@ test('a read that fails and damaged rows are a problem of this read only', () =>
   assert.deepEqual(kinds(), []);
 });
 
-test('an object that cannot be loaded is missing and no problem; off is neither', () => {
+test('an object that cannot be loaded is missing and no problem; a disabled one is not reported', () => {
   const denied = new SourceError('denied', 'BPF iterator threads', 'EPERM');
   const threads = new KernelThreads(liveHost(), AUTO, () => {
     throw denied;

@@ -67,7 +67,7 @@ test('the state file may name a job that has ended', async () => {
   }
 });
 
-test('a VM that arrived has how long that took, for as long as it lives', async () => {
+test('a VM that arrived keeps the duration of its migration for its life', async () => {
   const { jobs, asked } = jobsOf(() => COMPLETED);
   const arriving = vmWith('migration in');
   await jobs.query([arriving], 1000);
@@ -97,7 +97,7 @@ test('a dump by QEMU itself is no migration, and a save is one to a file', async
   assert.equal(jobs.of(save)?.direction, 'outgoing');
 });
 
-test('without an answer the status is known and the numbers are not; only a failure of libvirt is reported', async () => {
+test('without a response the status is known and the numbers are not; only a failure of libvirt is reported', async () => {
   for (const [kind, reported] of [
     ['failed', 0],
     ['timeout', 1],

@@ -55,7 +55,7 @@ test('without a VM of its own libvirt is not called', async () => {
   assert.equal(calls(), 0);
 });
 
-test('a busy domain, which has no statistics of its vCPUs, did not answer; the others did', async () => {
+test('a busy domain without vCPU statistics counts as not responding; the others respond', async () => {
   const busy = "Domain: 'web'\n  state.state=1\n  vcpu.current=2\n  block.count=1\n  block.0.name=vda\n\n";
   const { source } = libvirt(async () => `${CAPTURED}\n${busy}`);
   const { statistics, queried } = await source.query([LV1, WEB]);
@@ -63,7 +63,7 @@ test('a busy domain, which has no statistics of its vCPUs, did not answer; the o
   assert.ok(queried.has(WEB.key));
 });
 
-test('a domain that imitates another by line breaks costs both, never a mix of the two', async () => {
+test('a domain that imitates another by line breaks drops both, and never mixes the two', async () => {
   const forged =
     "Domain: 'evil'\n  vcpu.0.exits.sum=1\n  block.0.path=/x\nDomain: 'lv-1'\n  vcpu.0.exits.sum=9\n\n";
   const { source } = libvirt(async () => forged + CAPTURED);
@@ -79,7 +79,7 @@ test('disks of the same name are distinguished', async () => {
   );
 });
 
-test('after a failure libvirt is left alone for half a minute, and its VMs are named', async () => {
+test('after a failure libvirt is not called for half a minute, and its VMs are named', async () => {
   const clock = { ms: 0 };
   let works = false;
   const { source, calls } = libvirt(async () => {
@@ -116,12 +116,12 @@ test('a virsh that even SIGKILL does not end is not waited for, and no second on
   assert.equal(calls(), 1);
 });
 
-test('an answer that is not domstats is a failure with a reason', async () => {
+test('output that is not domstats is a failure with a reason', async () => {
   const { source } = libvirt(async () => 'what?\n');
   assert.equal((await source.query([LV1])).problems[0]?.kind, 'malformed');
 });
 
-test('a libvirt without KVM statistics gives what it has; a domain that once had them and has none is busy', async () => {
+test('a libvirt without KVM statistics reports the others; a domain that lost them is busy', async () => {
   const old = CAPTURED.replace(/^ {2}vcpu\..*\n/gm, '');
   let answer = old;
   const { source } = libvirt(async () => answer);

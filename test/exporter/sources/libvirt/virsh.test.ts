@@ -25,7 +25,7 @@ function fakeVirsh(context: TestContext, script: string | undefined): string {
 
 const ANSWER = `echo "Domain: 'web'"; echo '  state.state=1'; echo '  vcpu.0.exits.sum=7'`;
 
-test('virsh is asked once for all domains, read-only, without waiting for busy ones, in plain C', async (context) => {
+test('one read-only virsh call covers all domains, without waiting for busy ones, in the locale C', async (context) => {
   const folder = fakeVirsh(context, `cd "$(dirname "$0")"; echo "$@" >> args; env > env; ${ANSWER}`);
   process.env['KT_SECRET'] = 'x';
   context.after(() => delete process.env['KT_SECRET']);
@@ -58,7 +58,7 @@ ${ANSWER}`,
   );
 });
 
-test('a virsh that does not know what is needed fails', async (context) => {
+test('a virsh without a required option fails', async (context) => {
   fakeVirsh(context, "echo \"error: command 'domstats' doesn't support option --raw\" >&2; exit 1");
   await assert.rejects(domstats(URI, 20_000), { kind: 'failed', reason: /support option --raw/ });
 });
@@ -80,7 +80,7 @@ test('a virsh that hangs is killed, though its children keep the pipe', async (c
   await until(() => !existsSync(`/proc/${pid}`), 'virsh is gone');
 });
 
-test('a virsh that fails says why, in one line', async (context) => {
+test('a failing virsh is reported with its reason in one line', async (context) => {
   fakeVirsh(context, "printf '\\n\\033[31merror: failed to connect\\nerror: more\\n' >&2; exit 1");
   await assert.rejects(domstats(URI, 5000), {
     kind: 'failed',
@@ -88,7 +88,7 @@ test('a virsh that fails says why, in one line', async (context) => {
   });
 });
 
-test('a virsh that dies without a word is a failure as well', async (context) => {
+test('a virsh that exits without output is a failure as well', async (context) => {
   fakeVirsh(context, 'kill -SEGV $$');
   await assert.rejects(domstats(URI, 5000), { kind: 'failed', reason: 'virsh exited with SIGSEGV' });
 });
@@ -98,7 +98,7 @@ test('a host without virsh is distinguished', async (context) => {
   await assert.rejects(domstats(URI, 5000), { kind: 'absent', path: 'virsh', reason: 'not installed' });
 });
 
-test('a virsh that floods is cut off', async (context) => {
+test('a virsh with endless output is killed', async (context) => {
   fakeVirsh(
     context,
     'exec yes "Domain: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"',
@@ -106,7 +106,7 @@ test('a virsh that floods is cut off', async (context) => {
   await assert.rejects(domstats(URI, 20_000), { kind: 'too_large', reason: /virsh printed over/ });
 });
 
-test('the job of a domain is asked for by its UUID, and an old virsh without --rawstats', async (context) => {
+test('the job of a domain is queried by its UUID, with an old virsh without --rawstats', async (context) => {
   const folder = fakeVirsh(
     context,
     `cd "$(dirname "$0")"; echo "$@" >> args
@@ -122,7 +122,7 @@ echo 'Job type:         Unbounded'`,
     [
       'domjobinfo the-uuid --rawstats',
       'domjobinfo the-uuid',
-      // Otherwise libvirt forgets it, and the administrator finds nothing.
+      // Otherwise libvirt forgets the job, and the administrator no longer finds it.
       'domjobinfo the-uuid --completed --keep-completed',
     ],
   );

@@ -31,7 +31,7 @@ async function start(context: TestContext, replies: Replies = {}, uuid = UUID): 
   return { session, server, path, clock };
 }
 
-test('one connection serves many scrapes, and facts are asked once', async (context) => {
+test('one connection serves many scrapes, and facts are read once', async (context) => {
   const { session, server } = await start(context);
   for (let i = 0; i < 5; i++) await session.statistics();
   assert.equal(server.clients.length, 1);
@@ -42,14 +42,14 @@ test('one connection serves many scrapes, and facts are asked once', async (cont
   assert.equal(asked('query-stats'), 10);
 });
 
-test('scrapes at the same time share one round of questions', async (context) => {
+test('concurrent scrapes share one round of requests', async (context) => {
   const { session, server } = await start(context);
   const [a, b] = await Promise.all([session.statistics(), session.statistics()]);
   assert.equal(a, b);
   assert.equal(server.received.filter((command) => command === 'query-blockstats').length, 1);
 });
 
-test('nothing is sent but the commands of the list', async (context) => {
+test('only listed commands are sent', async (context) => {
   const { session, server, clock } = await start(context);
   await session.statistics();
   clock.ms += 60_000;
@@ -57,7 +57,7 @@ test('nothing is sent but the commands of the list', async (context) => {
   for (const command of server.received) assert.match(command, /^(qmp_capabilities|query-[a-z-]+|qom-get)$/);
 });
 
-test('vCPUs are distinguished by path, though the reply lists them the other way round', async (context) => {
+test('vCPUs are distinguished by path, although the reply lists them in reverse order', async (context) => {
   const { session } = await start(context);
   const { vcpus } = await session.statistics();
   assert.deepEqual(vcpus.indexes, [0, 1]);
@@ -67,7 +67,7 @@ test('vCPUs are distinguished by path, though the reply lists them the other way
   );
 });
 
-test('polling that changes is seen within half a minute', async (context) => {
+test('changed polling parameters are detected within half a minute', async (context) => {
   let pollMax = 1000;
   const thread = () => [
     { id: 'io0', 'thread-id': 7, 'poll-max-ns': pollMax, 'poll-grow': 0, 'poll-shrink': 0 },
@@ -82,7 +82,7 @@ test('polling that changes is seen within half a minute', async (context) => {
   assert.equal(await seen(), 2e-6);
 });
 
-test('a vCPU plugged in is known in the same scrape', async (context) => {
+test('a hot-plugged vCPU is known in the same scrape', async (context) => {
   let count = 1;
   const path = (i: number): string => `/machine/peripheral/cpu${i}`;
   const list = <T>(make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
@@ -112,14 +112,14 @@ test('QEMU before 7.1 has no statistics, but disks and IOThreads', async (contex
   assert.ok(!server.received.includes('query-stats'), 'what it does not have is not asked for');
 });
 
-test('a monitor that says another uuid speaks for another VM', async (context) => {
+test('a monitor with another UUID belongs to another VM', async (context) => {
   const { session, server } = await start(context, {}, '99999999-2222-3333-4444-555555555541');
   await assert.rejects(session.statistics(), { kind: 'denied', reason: /belongs to VM 22222222/ });
   assert.ok(!server.received.includes('query-stats'));
   await until(() => server.clients.length === 0, 'it is not kept from its rightful client');
 });
 
-test('after a failure the monitor is left alone, longer each time, and then found well again', async (context) => {
+test('after a failure the monitor is not queried, longer each time, until it works again', async (context) => {
   const { session, server, path, clock } = await start(context);
   await session.statistics();
   await server.close();
@@ -160,7 +160,7 @@ test('a monitor whose replies are each in time, but not all together, times out'
   assert.equal(server.received.length, asked, 'no command during back-off');
 });
 
-test('a caller does not wait for a reply that is late already', async (context) => {
+test('a caller does not wait for a reply that is already late', async (context) => {
   const clock = { ms: 0 };
   const server = await qmpServer(context, socketPath(context), REPLIES, IGNORES_COMMANDS);
   const session = new QmpSession(server.path, UUID, 2 * PATIENCE_MS, () => clock.ms);
@@ -184,14 +184,14 @@ test('a session that is closed while it connects leaves no connection behind', a
   await assert.rejects(session.statistics(), { kind: 'vanished' });
 });
 
-test('a VM that dies between two scrapes is one failure, not a crash', async (context) => {
+test('a VM that exits between two scrapes is one failure, not a crash', async (context) => {
   const { session, server } = await start(context);
   await session.statistics();
   await server.close();
   await assert.rejects(session.statistics(), { name: 'SourceError' });
 });
 
-test('I/Os and a live migration are two short questions on a connection that is open, and no vCPU is asked', async (context) => {
+test('I/Os and a live migration are two short requests on an open connection, and no vCPU is interrupted', async (context) => {
   const { session, server } = await start(context);
   const { disks } = await session.statistics();
   const before = server.received.length;
@@ -199,7 +199,7 @@ test('I/Os and a live migration are two short questions on a connection that is 
   assert.deepEqual(server.received.slice(before), ['query-blockstats', 'query-migrate']);
 });
 
-test('I/Os of a monitor that was never asked, or was lost, are those of a whole round', async (context) => {
+test('I/Os of a monitor that was never queried, or was lost, come from a complete round', async (context) => {
   const { session, server } = await start(context);
   assert.ok((await session.storage()).disks.length > 0);
   for (const client of server.clients) client.destroy();

@@ -39,7 +39,7 @@ async function start(context: TestContext, timeoutMs = PATIENCE_MS): Promise<Sta
 
 const VMS = PIDS.map((pid) => inventoryVm(pid));
 
-test('VMs with a monitor are asked, those without are not', async (context) => {
+test('only VMs with a monitor are queried', async (context) => {
   const { sessions } = await start(context);
   const vms = [...VMS, inventoryVm(30), inventoryVm(10, { key: '40:1', pid: 40, vmm: 'firecracker' })];
   sessions.locate(vms, true);
@@ -60,7 +60,7 @@ test('hints of threads stay the same object while nothing changes', async (conte
   assert.equal(sessions.hintsOf('10:1000'), hints);
 });
 
-test('the connection is closed when the VM goes, the others stay', async (context) => {
+test('the connection is closed when the VM ends, the others stay', async (context) => {
   const { sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
   await sessions.query(VMS);
@@ -88,7 +88,7 @@ async function queryUntilTimeout({ sessions, context }: Started): Promise<Remote
   return result;
 }
 
-test('a VM that hangs costs only its own statistics', async (context) => {
+test('a hanging VM loses only its own statistics', async (context) => {
   const started = await start(context);
   const { sessions } = started;
   const hung = await injectFault(started, IGNORES_COMMANDS);
@@ -101,7 +101,7 @@ test('a VM that hangs costs only its own statistics', async (context) => {
   assert.equal(hung.received.length, received, 'no command during back-off');
 });
 
-test('a VM whose replies are late costs only its own statistics', async (context) => {
+test('a VM with late replies loses only its own statistics', async (context) => {
   const started = await start(context);
   await injectFault(started, late(PATIENCE_MS / 2));
   started.sessions.locate(VMS, true);
@@ -109,7 +109,7 @@ test('a VM whose replies are late costs only its own statistics', async (context
     assert.deepEqual([...(await queryUntilTimeout(started)).statistics.keys()], ['20:1000']);
 });
 
-test('a caller with an earlier deadline gets the statistics that are there', async (context) => {
+test('a caller with an earlier deadline gets the available statistics', async (context) => {
   const started = await start(context, 2 * PATIENCE_MS);
   const { sessions } = started;
   await injectFault(started, NO_GREETING);
@@ -121,7 +121,7 @@ test('a caller with an earlier deadline gets the statistics that are there', asy
   assert.deepEqual([...(await result).statistics.keys()], ['20:1000']);
 });
 
-test('a socket that comes later is found by a full look only', async (context) => {
+test('a socket that appears later is found by a full search only', async (context) => {
   const { host, sessions } = await start(context);
   host.listening();
   sessions.locate(VMS, false);
@@ -144,7 +144,7 @@ test('after a failure the path is resolved again: it may belong to another VM', 
   assert.equal(sessions.has('20:1000'), true);
 });
 
-test('a monitor that closes as its VM ends is no failure, one whose VM lives on is', async (context) => {
+test('a monitor that closes while its VM ends is no failure, one whose VM keeps running is', async (context) => {
   const { host, sessions, monitors } = await start(context);
   sessions.locate(VMS, true);
   await sessions.query(VMS);

@@ -30,7 +30,7 @@ function isRoot(context: TestContext): boolean {
   return has(context, process.geteuid?.() === 0, 'the directory must be root’s: run the tests as root');
 }
 
-test('a socket in the directory that the VM itself holds is taken', (context) => {
+test('a socket in the directory is used if the VM itself holds it', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   assert.deepEqual(locate(host, inventoryVm(10), inventoryVm(20)), {
@@ -39,7 +39,7 @@ test('a socket in the directory that the VM itself holds is taken', (context) =>
   });
 });
 
-test('a socket whose name is not ASCII is taken', (context) => {
+test('a socket whose name is not ASCII is used', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   const path = `${SOCKETS}/müller.sock`;
@@ -76,14 +76,14 @@ for (const [what, spoil] of Object.entries(UNTRUSTED)) {
   });
 }
 
-test('a sticky directory above (such as /tmp) does no harm', (context) => {
+test('a sticky parent directory (such as /tmp) is accepted', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   chmodSync(host.real('/run'), 0o1777);
   assert.equal(Object.keys(locate(host, inventoryVm(10)).found).length, 1);
 });
 
-test('a directory that is missing is the usual case and nothing to speak of', (context) => {
+test('a missing directory is normal and not reported', (context) => {
   const host = good(context);
   rmSync(host.real(SOCKETS), { recursive: true });
   assert.deepEqual(locate(host, inventoryVm(10)), { found: {}, problems: [] });
@@ -143,7 +143,7 @@ test('the command line leads to a socket in an allowed directory, whatever its n
   assert.deepEqual(locate(host, inventoryVm(20, claims)).found, {}, 'but not to that of another VM');
 });
 
-test('of two VMs that claim one path, the one that sees the files of the host has it', (context) => {
+test("of two VMs that claim one path, the one in the host's mount namespace gets it", (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.listening([WEB, 500], [WEB, 600]);
@@ -155,7 +155,7 @@ test('of two VMs that claim one path, the one that sees the files of the host ha
     assert.deepEqual(locate(host, ...vms).found, { '10:1000': host.real(WEB) });
 });
 
-test('two VMs in the namespace of the host that claim one path get nothing, and both are named', (context) => {
+test("if two VMs in the host's mount namespace claim one path, neither gets it, and both are named", (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.listening([WEB, 500], [WEB, 600]);
@@ -165,7 +165,7 @@ test('two VMs in the namespace of the host that claim one path get nothing, and 
   assert.match(problems[0]?.message ?? '', /web\.sock: 2 VMs claim this socket: vm10, vm20/);
 });
 
-test('a container that binds the path of a socket of no VM does not get that one', (context) => {
+test('a container that binds the path of a socket of no VM does not get that socket', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.listening([WEB, 999], [WEB, 600]);
@@ -173,14 +173,14 @@ test('a container that binds the path of a socket of no VM does not get that one
   assert.deepEqual(locate(host, inventoryVm(20)).found, {});
 });
 
-test("libvirt's VMs have a mount namespace of their own: alone on a path they have it", (context) => {
+test('a VM of libvirt, in its own mount namespace, gets a path that nobody else claims', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.holds(10, [500], 'mnt:[2]');
   assert.deepEqual(locate(host, inventoryVm(10)).found, { '10:1000': host.real(WEB) });
 });
 
-test('without the list of sockets nothing is taken', (context) => {
+test('without the list of sockets no socket is used', (context) => {
   if (!isRoot(context)) return;
   const host = good(context);
   host.remove('proc/1/net');

@@ -33,7 +33,7 @@ function iothreads(queues: QmpDiskQueues): readonly string[] | undefined {
   return withDisks([disk], { queues: new Map([['/machine/peripheral/vda', queues]]) }).disks[0]?.iothreads;
 }
 
-test('a disk is called after its device, else its drive, else its node', () => {
+test('a disk has the name of its device, else its drive, else its node', () => {
   const qdev = '/machine/peripheral/vda/virtio-backend';
   assert.deepEqual(
     named(
@@ -46,7 +46,7 @@ test('a disk is called after its device, else its drive, else its node', () => {
   assert.deepEqual(named({ device: '', 'node-name': '' }), [], 'without media there is nothing to call');
 });
 
-test('names that collide, or are hostile, come out unique and fit for a label', () => {
+test('colliding and hostile names become unique and valid as labels', () => {
   const hostile = [
     'a\nb',
     'a"b',
@@ -91,7 +91,7 @@ test('IOThreads of the same name are not one series twice', () => {
   );
 });
 
-test('who serves a queue: the main loop, one IOThread, or several by a mapping', () => {
+test('a queue is served by the main loop, one IOThread, or several by a mapping', () => {
   assert.deepEqual(iothreads({ hasIothread: true, queues: 4, iothread: undefined, mapping: [] }), []);
   assert.deepEqual(iothreads({ hasIothread: true, queues: 4, iothread: 'io0', mapping: [] }), ['io0']);
   const dealt = [
@@ -115,12 +115,12 @@ test('who serves a queue: the main loop, one IOThread, or several by a mapping',
   ]);
 });
 
-test('a device that cannot have an IOThread does not have the main loop as one', () => {
+test('for a device that cannot have an IOThread, the main loop is not reported as one', () => {
   const none = { queues: undefined, hasIothread: false, iothread: undefined, mapping: [] };
   assert.equal(iothreads(none), undefined);
 });
 
-test('histograms of a type that is not log2 are not taken for one', () => {
+test('histograms of another type than log2 are ignored', () => {
   const cpus = [{ index: 0, qomPath: '/cpu', threadId: 1 }];
   const types: Facts['types'] = new Map([
     ['a_hist', 'log2-histogram'],
@@ -133,7 +133,7 @@ test('histograms of a type that is not log2 are not taken for one', () => {
   assert.deepEqual([...result.histograms.keys()], ['a_hist']);
 });
 
-test('a vCPU that query-cpus-fast does not know is nobody’s', () => {
+test('a vCPU that query-cpus-fast does not list is ignored', () => {
   const vcpu = { qomPath: '/ghost', values: new Map([['exits', 1]]), histograms: new Map() };
   assert.equal(vmStatistics(FACTS, NONE, [vcpu], [], 'running').vcpus.indexes.length, 0);
 });

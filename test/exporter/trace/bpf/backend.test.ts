@@ -158,7 +158,7 @@ test('there is an object for every set', () => {
   assert.deepEqual(new Set(OBJECTS.flatMap(({ sets }) => sets)), new Set(TRACE_SET_NAMES));
 });
 
-test('what the maps have before the backend begins does not count', () => {
+test('the content of the maps from before the backend begins does not count', () => {
   const { kernel, start, read } = setUp(['halt_poll']);
   kernel.put('halt_poll_counts', [11, 1], [4]);
   const backend = start();
@@ -266,7 +266,7 @@ test('the periods follow the rates of the events, four times a second, until the
   assert.equal(timers.size, 0);
 });
 
-test('programs of which even the events that are left out cost too much run in windows', async () => {
+test('programs whose skipped events already cost too much run in windows', async () => {
   const { kernel, start, read, clock, timers } = setUp(['exits', 'exit_duration', 'halt_poll']);
   let events = 0;
   const pass = (rate: number): void => {
@@ -316,7 +316,7 @@ test('programs of which even the events that are left out cost too much run in w
   await backend.stop();
 });
 
-test('what an event costs is timed by the kernel for an interval in ten minutes, if that is allowed', async () => {
+test('the kernel times the cost of events for an interval in ten minutes, if that is allowed', async () => {
   const { kernel, start, clock, timers } = setUp(['exits']);
   let events = 0;
   const pass = (rate: number, nsOfEach: number): void => {
@@ -354,7 +354,7 @@ test('what an event costs is timed by the kernel for an interval in ten minutes,
   assert.deepEqual([kernel.isTiming, without.costFactor, without.problems], [false, undefined, []]);
 });
 
-test('after a new start the counts go on, and the maps of the old objects count no more', async () => {
+test('after a new start the counts continue, and the maps of the old objects no longer count', async () => {
   const { kernel, tallies, start, read } = setUp(['halt_poll']);
   const first = start();
   kernel.put('halt_poll_counts', [11, 1], [4]);

@@ -24,7 +24,7 @@ test('a key is read as the compiler lays it out', () => {
   assert.deepEqual([...columns], [7, 0xfee0_1000, 0x4021, 2 ** 40 + 3]);
 });
 
-test('a view leaves out what its tally does not count', () => {
+test('a view leaves out rows that its tally does not count', () => {
   const [all, writes] = mapOf('pio_counts').views;
   const rows = [
     { tid: 1, fields: [0, 0], weight: 9, more: [] },

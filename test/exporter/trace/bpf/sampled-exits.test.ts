@@ -23,7 +23,7 @@ test("a sample gives the shares of the growth of KVM's counter", () => {
   exits.take([row(12, 5, 5, 1000), row(48, 5, 5, 1001)]);
   // A sample of 6, which stands for 60; KVM counted 90.
   assert.deepEqual(totals(exits.take([row(12, 45, 9, 1080), row(48, 25, 7, 1091)])), [65, 35]);
-  // Nothing new.
+  // No new exits.
   assert.deepEqual(totals(exits.take([row(12, 45, 9, 1080), row(48, 25, 7, 1091)])), [65, 35]);
 });
 
