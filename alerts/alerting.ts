@@ -191,7 +191,7 @@ const NOT_ASKED = -1;
 /** The meaning of the value of KvmTechniqueLost. */
 const PROOFS: Readonly<Record<Technique, string>> = {
   affinity: '{{ $value | humanizePercentage }} of its threads are pinned where expected',
-  exitless_polling: '{{ $value | printf `%.2f` }} kicks or interrupts an I/O (in force below 0.5)',
+  exitless_polling: '{{ $value | printf `%.2f` }} kicks or interrupts per I/O (in force below 0.5)',
   parallel_batching: '{{ $value | printf `%.1f` }} I/Os a kick (in force from 2)',
   pinned_queues:
     "{{ $value | humanizePercentage }} of a queue's kicks come from its top vCPU (in force from 80%)",

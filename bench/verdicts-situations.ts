@@ -37,7 +37,7 @@ export const POLLS = 1_000_000_000;
 /** QEMU's default. */
 const DEFAULT_NS = 32_768;
 const BATCHES_PER_TICK = 3;
-/** More than a thousand I/Os a second: below it, many kicks prove nothing. */
+/** More than a thousand I/Os per second: below it, many kicks prove nothing. */
 const MANY_PER_TICK = 16;
 
 function states(...all: readonly [TechniqueState, TechniqueState, TechniqueState, TechniqueState]): States {
@@ -64,28 +64,28 @@ const BUSY_AND_IDLE: readonly Step[] = [1, 2, 3, 4, 5].map((i) => ({
 /** On two CPUs only one VM at a time can have CPUs of its own. */
 export const SITUATIONS: Readonly<Record<string, Situation>> = {
   original: {
-    what: 'a kick an I/O, not pinned; in the last sixth pinned to the CPUs of another VM',
+    what: 'one kick per I/O, not pinned; in the last sixth pinned to the CPUs of another VM',
     program: kicking(1, MANY_PER_TICK),
     pollMaxNs: 0,
     is: states('off', 'off', 'off', 'off'),
     steps: [{ at: 5 / 6, act: 'pin', is: states('partly', 'off', 'off', 'off') }],
   },
   declared: {
-    what: 'a kick an I/O, not pinned, declared as `pinned queues`',
+    what: 'one kick per I/O, not pinned, declared as `pinned queues`',
     program: kicking(1, MANY_PER_TICK),
     pollMaxNs: 0,
     phase: 'pinned queues',
     is: states('off', 'off', 'off', 'off'),
   },
   'batch-16': {
-    what: '16 I/Os a kick, not pinned, busy and idle in turns',
+    what: '16 I/Os per kick, not pinned, busy and idle in turns',
     program: kicking(16),
     pollMaxNs: 0,
     is: states('off', 'off', 'in_force', 'off'),
     steps: BUSY_AND_IDLE,
   },
   'lost-pin': {
-    what: '4 I/Os a kick, pinned; the vCPU loses its pin, has it again, both threads lose theirs, after a sixth each',
+    what: '4 I/Os per kick, pinned; the vCPU loses its pin, has it again, both threads lose theirs, after a sixth each',
     program: kicking(4),
     pollMaxNs: 0,
     isPinned: true,
@@ -97,7 +97,7 @@ export const SITUATIONS: Readonly<Record<string, Situation>> = {
     ],
   },
   'poll-reset': {
-    what: 'polling, 16 I/Os a batch, rebooted twice; pinned after half, in the last sixth another VM has its CPUs too',
+    what: 'polling, 16 I/Os per batch, rebooted twice; pinned after half, in the last sixth another VM has its CPUs too',
     program: polled(16),
     pollMaxNs: POLLS,
     is: states('off', 'in_force', 'off', 'off'),
@@ -110,14 +110,14 @@ export const SITUATIONS: Readonly<Record<string, Situation>> = {
     ],
   },
   'poll-idle': {
-    what: 'polling, 4 I/Os a batch, not pinned, busy and idle in turns',
+    what: 'polling, 4 I/Os per batch, not pinned, busy and idle in turns',
     program: polled(4),
     pollMaxNs: POLLS,
     is: states('off', 'in_force', 'off', 'off'),
     steps: BUSY_AND_IDLE,
   },
   'poll-off': {
-    what: 'polling, 4 I/Os a batch; after a third `poll-max-ns` is 0, after two it is back',
+    what: 'polling, 4 I/Os per batch; after a third `poll-max-ns` is 0, after two it is back',
     program: polled(4),
     pollMaxNs: POLLS,
     is: states('off', 'in_force', 'off', 'off'),
@@ -127,20 +127,20 @@ export const SITUATIONS: Readonly<Record<string, Situation>> = {
     ],
   },
   'kick-polled': {
-    what: 'a poller, and a kick an I/O all the same, busy and idle in turns',
+    what: 'a poller, but one kick per I/O, busy and idle in turns',
     program: kicking(1, MANY_PER_TICK),
     pollMaxNs: POLLS,
     is: states('off', 'off', 'off', 'off'),
     steps: BUSY_AND_IDLE,
   },
   slow: {
-    what: "QEMU's default poller, 100 I/Os a second: the poller sleeps",
+    what: "QEMU's default poller, 100 I/Os per second: the poller sleeps",
     program: { ...polled(1), batchesPerTick: 1 },
     pollMaxNs: DEFAULT_NS,
     is: states('off', 'unknown', 'off', 'off'),
   },
   'queues-own': {
-    what: 'two vCPUs, each with its own queue, 4 I/Os a kick; after a third both use the first, after two their own again',
+    what: 'two vCPUs, each with its own queue, 4 I/Os per kick; after a third both use the first, after two their own again',
     program: { ...kicking(4), queues: 'own' },
     pollMaxNs: 0,
     is: states('off', 'off', 'in_force', 'in_force'),

@@ -74,7 +74,7 @@ const CONFIGURATIONS: readonly SimulatedRow[] = [
   },
   { what: 'exitless polling with APICv', spec: of('exitless_polling', { apicv: true }), is: POLLING },
   {
-    what: 'affinity, and an SQPOLL thread, a kick an I/O',
+    what: 'affinity, and an SQPOLL thread, one kick per I/O',
     spec: of('affinity', { sqpoll: true }),
     is: PINNED,
   },
@@ -85,9 +85,9 @@ const CONFIGURATIONS: readonly SimulatedRow[] = [
     is: PINNED,
   },
   { what: 'affinity, 40% writes with flushes', spec: of('affinity', { writes: 0.4 }), is: PINNED },
-  { what: 'original, 200 I/Os a second', spec: of('original', { iops: 200 }), is: OFF },
+  { what: 'original, 200 I/Os per second', spec: of('original', { iops: 200 }), is: OFF },
   {
-    what: 'exitless polling, never more than 200 I/Os a second: the poller sleeps',
+    what: 'exitless polling, never more than 200 I/Os per second: the poller sleeps',
     spec: of('exitless_polling', { iops: 200 }),
     is: ['in_force', 'unknown', 'off', 'off'],
   },
@@ -167,7 +167,7 @@ const FAULTS: readonly SimulatedRow[] = [
     changes: [[THEN, ({ faults }, vm) => faults.drift(vm, 'other_node'), ['lost', 'in_force', 'off', 'off']]],
   },
   {
-    what: 'exitless polling, then a kick and an interrupt an I/O',
+    what: 'exitless polling, then one kick and one interrupt per I/O',
     spec: of('exitless_polling'),
     is: POLLING,
     changes: [[THEN, ({ faults }, vm) => faults.losePolling(vm, true), POLLING_LOST]],
@@ -182,7 +182,7 @@ const FAULTS: readonly SimulatedRow[] = [
     ],
   },
   {
-    what: 'pinned queues, then all I/O by the first queue',
+    what: 'pinned queues, then all I/O through the first queue',
     spec: pinnedQueues,
     is: ALL,
     changes: [
@@ -194,10 +194,10 @@ const FAULTS: readonly SimulatedRow[] = [
 /** Not one of these changes a technique. */
 const HARMLESS: readonly SimulatedRow[] = [
   harmless('pinned queues, then idle', pinnedQueues, ALL, (host, vm) => host.load(vm, 0)),
-  harmless('exitless polling, then 200 I/Os a second', of('exitless_polling'), POLLING, (host, vm) =>
+  harmless('exitless polling, then 200 I/Os per second', of('exitless_polling'), POLLING, (host, vm) =>
     host.load(vm, 200),
   ),
-  harmless('pinned queues, then 5,000 I/Os a second: the pollers sleep', pinnedQueues, ALL, (host, vm) =>
+  harmless('pinned queues, then 5,000 I/Os per second: the pollers sleep', pinnedQueues, ALL, (host, vm) =>
     host.load(vm, 5000),
   ),
   harmless('original, then a storm of I/O exits', of('original'), OFF, ({ faults }, vm) =>
@@ -232,7 +232,7 @@ export const SIMULATED_SITUATIONS: readonly (readonly [title: string, rows: read
   ['Configurations', CONFIGURATIONS],
   ['Changes of the configuration', CHANGES],
   ['Faults', FAULTS],
-  ['What changes no technique', HARMLESS],
+  ['Changes that affect no technique', HARMLESS],
 ];
 
 /** By the name of the VM. */

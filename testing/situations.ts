@@ -47,27 +47,27 @@ const FALSE_BEFORE: readonly Row[] = [
     stage: 'polling, batching, queue pinning',
   },
   {
-    what: 'declared as `pinned queues`, with 1 kick and 1 interrupt an I/O',
+    what: 'declared as `pinned queues`, with 1 kick and 1 interrupt per I/O',
     first: { ...PINNED, pollMaxNs: 32_768 },
     change: (vm) => vm.declare('pinned queues'),
     is: ['in_force', 'off', 'off', 'off'],
     stage: 'affinity',
   },
   {
-    what: 'stock QEMU, pinned, one queue, four I/Os a kick, nothing polls',
+    what: 'stock QEMU, pinned, one queue, four I/Os per kick, nothing polls',
     first: { ...PINNED, kicksPerIo: 0.25, interruptsPerIo: 0.25 },
     is: ['in_force', 'off', 'in_force', 'off'],
     stage: 'affinity, batching',
   },
   {
-    what: 'a kick an I/O under a poller, then idle',
+    what: 'one kick per I/O under a poller, then idle',
     first: { ...PINNED, pollMaxNs: 32_768 },
     change: ({ now }) => set(now, { iops: 0 }),
     is: ['in_force', 'off', 'off', 'off'],
     stage: 'affinity',
   },
   {
-    what: 'not pinned, 25 moves a second, masks with all CPUs',
+    what: 'not pinned, 25 moves per second, masks with all CPUs',
     first: {},
     is: ['off', 'off', 'off', 'off'],
     stage: 'original',
@@ -155,14 +155,14 @@ const AFFINITY: readonly Row[] = [
 
 const POLLERS: readonly Row[] = [
   {
-    what: 'polling, then 1 kick and 1 interrupt an I/O',
+    what: 'polling, then 1 kick and 1 interrupt per I/O',
     first: POLLING,
     change: ({ now }) => set(now, { kicksPerIo: 1, interruptsPerIo: 1 }),
     is: ['in_force', 'lost', 'off', 'off'],
     stage: 'affinity',
   },
   {
-    what: 'polling, then poll-max-ns 0: three I/Os a kick by event index',
+    what: 'polling, then poll-max-ns 0: three I/Os per kick by event index',
     first: POLLING,
     change: ({ now }) => set(now, { pollMaxNs: 0, kicksPerIo: 0.33 }),
     is: ['in_force', 'lost', 'in_force', 'off'],
@@ -176,13 +176,13 @@ const POLLERS: readonly Row[] = [
     stage: 'affinity',
   },
   {
-    what: 'polling without kicks, but an interrupt an I/O',
+    what: 'polling without kicks, but one interrupt per I/O',
     first: { ...POLLING, interruptsPerIo: 1 },
     is: ['in_force', 'partly', 'off', 'off'],
     stage: 'affinity, polling partly',
   },
   {
-    what: 'polling, then an interrupt an I/O: the guest no longer polls',
+    what: 'polling, then one interrupt per I/O: the guest no longer polls',
     first: POLLING,
     change: ({ now }) => set(now, { interruptsPerIo: 1 }),
     is: ['in_force', 'lost', 'off', 'off'],
@@ -208,21 +208,21 @@ const POLLERS: readonly Row[] = [
     stage: 'exitless_polling',
   },
   {
-    what: 'polling, then 200 I/Os a second with a kick each: the poller sleeps',
+    what: 'polling, then 200 I/Os per second with one kick each: the poller sleeps',
     first: POLLING,
     change: ({ now }) => set(now, { iops: 200, kicksPerIo: 1, interruptsPerIo: 1 }),
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
-    what: 'polling at 100,000 I/Os a second, then 20,000 with 0.9 kicks each: fewer than one in poll-max-ns',
+    what: 'polling at 100,000 I/Os per second, then 20,000 with 0.9 kicks each: an I/O arrives less often than poll-max-ns',
     first: { ...POLLING, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
-    what: 'the same after pauses of a minute: a mean over a pause is no rate at which it polled',
+    what: 'the same after pauses of a minute: a mean over a pause is not the rate at which it polled',
     first: { ...POLLING, iops: 100_000 },
     change: pauseThenSlow,
     is: ['in_force', 'in_force', 'off', 'off'],
@@ -236,7 +236,7 @@ const POLLERS: readonly Row[] = [
     stage: 'affinity',
   },
   {
-    what: 'polling at 20,000 I/Os a second, then 0.9 kicks each at the same rate, at which it polled',
+    what: 'polling at 20,000 I/Os per second, then 0.9 kicks each at the same rate',
     first: POLLING,
     change: ({ now }) => set(now, { kicksPerIo: 0.9 }),
     is: ['in_force', 'lost', 'off', 'off'],
@@ -253,13 +253,13 @@ const POLLERS: readonly Row[] = [
     stage: 'affinity',
   },
   {
-    what: 'a poller, 20,000 I/Os a second, a kick each from the start',
+    what: 'a poller, 20,000 I/Os per second, one kick each from the start',
     first: { ...PINNED, pollMaxNs: 32_768 },
     is: ['in_force', 'off', 'off', 'off'],
     stage: 'affinity',
   },
   {
-    what: 'a poller, never more than 200 I/Os a second, a kick each',
+    what: 'a poller, never more than 200 I/Os per second, one kick each',
     first: { ...PINNED, pollMaxNs: 32_768, iops: 200 },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
@@ -284,13 +284,13 @@ const POLLERS: readonly Row[] = [
     stage: 'affinity; polling unknown',
   },
   {
-    what: '0.5 kicks an I/O: at the threshold',
+    what: '0.5 kicks per I/O: at the threshold',
     first: { ...POLLING, kicksPerIo: 0.5 },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
   {
-    what: 'polling, then 0.5 kicks and 1 interrupt an I/O: the interrupts are enough',
+    what: 'polling, then 0.5 kicks and 1 interrupt per I/O: the interrupts are enough',
     first: POLLING,
     change: ({ now }) => set(now, { kicksPerIo: 0.5, interruptsPerIo: 1 }),
     is: ['in_force', 'lost', 'off', 'off'],
@@ -300,27 +300,27 @@ const POLLERS: readonly Row[] = [
 
 const BATCHES: readonly Row[] = [
   {
-    what: '16 I/Os a kick, nothing polls, not pinned',
+    what: '16 I/Os per kick, nothing polls, not pinned',
     first: { kicksPerIo: 1 / 16, interruptsPerIo: 1 / 16 },
     is: ['off', 'off', 'in_force', 'off'],
     stage: 'batching',
   },
   {
-    what: '16 I/Os a kick, then 1, still busy',
+    what: '16 I/Os per kick, then 1, still busy',
     first: { kicksPerIo: 1 / 16 },
     change: ({ now }) => set(now, { kicksPerIo: 1 }),
     is: ['off', 'off', 'lost', 'off'],
     stage: 'original',
   },
   {
-    what: '16 I/Os a kick, then 200 I/Os a second with a kick each: little to batch',
+    what: '16 I/Os per kick, then 200 I/Os per second with one kick each: little to batch',
     first: { kicksPerIo: 1 / 16 },
     change: ({ now }) => set(now, { kicksPerIo: 1, iops: 200 }),
     is: ['off', 'off', 'in_force', 'off'],
     stage: 'batching',
   },
   {
-    what: 'all four in force at 100,000 I/Os a second, then 20,000 with 0.9 kicks each: the pollers sleep',
+    what: 'all four in force at 100,000 I/Os per second, then 20,000 with 0.9 kicks each: the pollers sleep',
     first: { ...ALL_FOUR, iops: 100_000 },
     change: ({ now }) => set(now, { iops: 20_000, kicksPerIo: 0.9 }),
     is: ['in_force', 'in_force', 'in_force', 'in_force'],
@@ -402,56 +402,56 @@ const SIGHT: readonly Row[] = [
     stage: 'nothing in force; affinity partly; polling, batching, queue pinning unknown',
   },
   {
-    what: 'polling, and a network device passed through by VFIO, whose interrupts may be among the counted',
+    what: 'polling, and a network device passed through by VFIO, whose interrupts may be counted too',
     first: { ...POLLING, disk: 'with vfio', interruptsPerIo: 3 },
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
-    what: 'a TDX guest, by its command line, whose kicks KVM has no event for',
+    what: 'a TDX guest, by its command line: KVM has no event for its kicks',
     first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0, confidentialBy: 'command line' },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
   {
-    what: 'a SEV-ES guest, by KVM, of which KVM has an event for some kicks',
+    what: 'a SEV-ES guest, by KVM: KVM has events for some of its kicks',
     first: { ...PINNED, pollMaxNs: 32_768, kicksPerIo: 0.05, confidentialBy: 'kernel' },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
   {
-    what: 'the same with a kick an I/O: that is certain',
+    what: 'the same with one kick per I/O, which is certain',
     first: { ...PINNED, pollMaxNs: 32_768, confidentialBy: 'kernel' },
     is: ['in_force', 'off', 'off', 'off'],
     stage: 'affinity',
   },
   {
-    what: 'no monitor, QEMU is not the VMM: few kicks, and nobody knows who polls',
+    what: 'no monitor, QEMU is not the VMM: few kicks, and the poller is unknown',
     first: { ...POLLING, monitor: 'none', commandLine: false, interruptsPerIo: 0 },
     is: ['in_force', 'unknown', 'unknown', 'unknown'],
     stage: 'affinity; polling, batching, queue pinning unknown',
   },
   {
-    what: 'requests of the host disks stand for I/Os, 0.05 kicks each',
+    what: 'the disks of the host count the I/Os, 0.05 kicks each',
     first: { ...POLLING, requests: true },
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
-    what: 'requests of the host disks stand for I/Os, 0.7 kicks each: off by a factor of two',
+    what: 'the disks of the host count the I/Os, 0.7 kicks each: off by a factor of two',
     first: { ...PINNED, pollMaxNs: 32_768, requests: true, kicksPerIo: 0.7 },
     is: ['in_force', 'unknown', 'off', 'off'],
     stage: 'affinity; polling unknown',
   },
   {
-    what: 'polling, and 50,000 kicks and interrupts a second of its network device',
+    what: 'polling, and 50,000 kicks and interrupts per second of its network device',
     first: { ...POLLING, network: 0 },
     change: ({ now }) => set(now, { network: 50_000 }),
     is: ['in_force', 'in_force', 'off', 'off'],
     stage: 'exitless_polling',
   },
   {
-    what: 'polling without a monitor, then 50,000 kicks a second of its network device',
+    what: 'polling without a monitor, then 50,000 kicks per second of its network device',
     first: { ...POLLING, network: 0, monitor: 'none' },
     change: ({ now }) => set(now, { network: 50_000 }),
     is: ['in_force', 'in_force', 'off', 'off'],
@@ -486,7 +486,7 @@ const LIFE: readonly Row[] = [
     stage: 'affinity',
   },
   {
-    what: 'all four in force, ten minutes in which nothing is judged, with other I/O in it',
+    what: 'all four in force, ten minutes without judgements and with other I/O',
     first: ALL_FOUR,
     change: (vm) => {
       Object.assign(vm.now, { kicksPerIo: 1, uses: 'robin' });
@@ -497,7 +497,7 @@ const LIFE: readonly Row[] = [
     stage: 'pinned_queues',
   },
   {
-    what: 'polling is lost, and the VM is started again without it: another life',
+    what: 'polling is lost, and the VM restarts as another process without it',
     first: POLLING,
     change: (vm) => {
       vm.reborn();
@@ -507,7 +507,7 @@ const LIFE: readonly Row[] = [
     stage: 'affinity',
   },
   {
-    what: 'polling is lost, and the operator accepts that',
+    what: 'polling is lost, and the operator accepts the loss',
     first: POLLING,
     change: async (vm) => {
       await losePolling(vm);
@@ -561,7 +561,7 @@ const LIFE: readonly Row[] = [
 
 /** The truth table of docs/verdicts.md. */
 export const SITUATIONS: readonly (readonly [title: string, rows: readonly Row[]])[] = [
-  ['Wrong before, and the rule that makes them right', FALSE_BEFORE],
+  ['Cases that earlier versions judged wrongly', FALSE_BEFORE],
   ['The configurations of the paper', LADDER],
   ['Affinity', AFFINITY],
   ['Exitless polling', POLLERS],

@@ -5,8 +5,8 @@ import { type Evidence, type TechniqueVerdict, UNKNOWN_REASONS } from './techniq
 
 const UNITS: Readonly<Record<EvidenceName, string>> = {
   pinned_threads: 'of the threads pinned where expected',
-  kicks_per_io: 'kicks an I/O',
-  interrupts_per_io: 'interrupts an I/O',
+  kicks_per_io: 'kicks per I/O',
+  interrupts_per_io: 'interrupts per I/O',
   ios_per_kick: 'I/Os a kick',
   used_queues: 'queues in use',
   queue_locality: "of a queue's kicks from its top vCPU",
@@ -22,7 +22,7 @@ function unitOf(name: EvidenceName, value: number): string {
   return name === 'used_queues' && value === 1 ? 'queue in use' : UNITS[name];
 }
 
-/** `3 kicks an I/O (in force below 0.5; 12,000 I/Os in 10 s, ±0.03)`. */
+/** `3 kicks per I/O (in force below 0.5; 12,000 I/Os in 10 s, ±0.03)`. */
 function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }: Evidence): string {
   const limit = `${wants === 'below' ? 'below' : 'from'} ${numberOf(name, threshold)}`;
   const count =
@@ -31,7 +31,7 @@ function evidenceInWords({ name, value, threshold, wants, error, seconds, ios }:
   return `${numberOf(name, value)} ${unitOf(name, value)} (in force ${limit}${count}${off})`;
 }
 
-/** The decisive number, else the configuration: `3 kicks an I/O (in force below 0.5; ...), was 0.11`. */
+/** The decisive number, else the configuration: `3 kicks per I/O (in force below 0.5; ...), was 0.11`. */
 export function proofInWords({ state, evidence, settings, was }: TechniqueVerdict): string {
   const [first] = evidence;
   if (first === undefined) return settings.join(', ');
@@ -39,7 +39,7 @@ export function proofInWords({ state, evidence, settings, was }: TechniqueVerdic
   return `${evidenceInWords(first)}${isComparable ? `, was ${numberOf(was.name, was.value)}` : ''}`;
 }
 
-/** `in_force -> lost: 3 kicks an I/O (in force below 0.5; ...), was 0.11`. */
+/** `in_force -> lost: 3 kicks per I/O (in force below 0.5; ...), was 0.11`. */
 export function changeInWords(verdict: TechniqueVerdict, from: string): string {
   const proof = proofInWords(verdict);
   return `${from} -> ${verdict.state}${proof === '' ? '' : `: ${proof}`}`;
@@ -51,7 +51,7 @@ function unjudgedInWords({ seconds, reason }: NonNullable<TechniqueVerdict['unju
   return `not judged ${span}: ${UNKNOWN_REASONS[reason]}`;
 }
 
-/** `polling: lost since 2026-11-27T13:52:00Z: 3 kicks an I/O (...); configured: poll-max-ns of io0: 32768`. */
+/** `polling: lost since 2026-11-27T13:52:00Z: 3 kicks per I/O (...); configured: poll-max-ns of io0: 32768`. */
 export function verdictInWords(verdict: TechniqueVerdict): string {
   const { technique, state, since, evidence, settings, reason, configured, unjudged } = verdict;
   const when = state === 'unknown' ? '' : ` since ${new Date(since).toISOString().replace(/\.\d+/, '')}`;
