@@ -15,6 +15,8 @@ export interface Cpu {
   readonly siblings: readonly number[];
   /** Isolated from the scheduler with isolcpus=. */
   readonly isolated: boolean;
+  /** Relative to the fastest CPUs, which have 1024; missing if the kernel does not report it. Hybrid CPUs have several values. */
+  readonly capacity?: number;
 }
 
 export interface CpuTopology {
@@ -49,6 +51,7 @@ export function readCpuTopology(host: Host): CpuTopology {
   const cpus = online.map((cpu): Cpu => {
     const topology = `${base}/cpu/cpu${cpu}/topology`;
     const siblings = parseCpuList(optional(host, `${topology}/thread_siblings_list`));
+    const capacity = wholeDecimal(optional(host, `${base}/cpu/cpu${cpu}/cpu_capacity`).trim());
     return {
       cpu,
       package: number(host, `${topology}/physical_package_id`),
@@ -56,6 +59,7 @@ export function readCpuTopology(host: Host): CpuTopology {
       node: nodeOf.get(cpu),
       siblings: siblings.length > 0 ? siblings : [cpu],
       isolated: isolated.has(cpu),
+      ...(capacity === undefined ? {} : { capacity }),
     };
   });
   const memory = optional(host, `${base}/node/has_memory`);

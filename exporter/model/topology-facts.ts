@@ -11,6 +11,9 @@ export interface CpuMask {
   readonly isPart: boolean;
 }
 
+/** SCHED_CAPACITY_SCALE: include/linux/sched.h. */
+const FULL_CAPACITY = 1024;
+
 /** Caches the facts of a topology that are needed each second for thousands of threads. */
 export class TopologyFacts {
   readonly online: ReadonlySet<number>;
@@ -19,6 +22,7 @@ export class TopologyFacts {
   readonly #singles = new Map<number, CpuMask>();
   readonly #nodes = new WeakMap<readonly number[], readonly number[]>();
   readonly #siblings: ReadonlyMap<number, readonly number[]>;
+  readonly #capacities: ReadonlyMap<number, number>;
   /** By list object: callers reuse their lists, and a host has few different ones. */
   readonly #masks = new WeakMap<readonly number[], CpuMask>();
 
@@ -29,6 +33,15 @@ export class TopologyFacts {
     this.#siblings = new Map(
       topology.cpus.map(({ cpu, siblings }) => [cpu, siblings.filter((sibling) => sibling !== cpu)]),
     );
+    this.#capacities = new Map(
+      topology.cpus.flatMap(({ cpu, capacity }) => (capacity === undefined ? [] : [[cpu, capacity]])),
+    );
+  }
+
+  /** What a CPU lacks of another's capacity, or of the fastest CPUs', as an E-core does: 0 if it lacks none, or that is unknown. */
+  slower(cpu: number, than: number | undefined): number {
+    const capacityOf = (each: number): number => this.#capacities.get(each) ?? FULL_CAPACITY;
+    return Math.max(0, (than === undefined ? FULL_CAPACITY : capacityOf(than)) - capacityOf(cpu));
   }
 
   mask(cpus: readonly number[]): CpuMask {

@@ -24,7 +24,10 @@ export function readExitFormat(host: Host): ExitFormat {
 
 /** By the fields of kvm_exit; without the event, as on s390x and POWER, by the CPU. */
 function isaOf(host: Host, format: EventFormat | undefined): Isa {
-  if (format?.fields.has('esr_ec')) return 'arm64';
+  // arch/arm64/kernel/cpuinfo.c; the line of LoongArch has two tabs.
+  const isArm64 =
+    format === undefined ? /^Features\t: /m.test(cpuinfoHead(host)) : format.fields.has('esr_ec');
+  if (isArm64) return 'arm64';
   const isOther = format === undefined ? isOtherCpu(host) : !format.fields.has('exit_reason');
   return isOther ? 'other' : isAmd(host) ? 'svm' : 'vmx';
 }

@@ -33,13 +33,14 @@ test('siblings, isolated CPUs, offline CPUs and nodes without CPUs are distingui
   write(`${CPU}/cpu2/topology/thread_siblings_list`, '2-3\n');
   write(`${CPU}/cpu2/topology/core_id`, '17\n');
   write(`${CPU}/cpu2/topology/physical_package_id`, '1\n');
+  write(`${CPU}/cpu2/cpu_capacity`, '580\n');
   write(`${NODE}/online`, '0,2\n');
   write(`${NODE}/node0/cpulist`, '0-3\n');
   write(`${NODE}/node2/cpulist`, '\n');
   const { cpus, nodes } = readCpuTopology(host);
   assert.deepEqual(cpus, [
     { cpu: 0, package: 0, core: 0, node: 0, siblings: [0], isolated: false },
-    { cpu: 2, package: 1, core: 17, node: 0, siblings: [2, 3], isolated: false },
+    { cpu: 2, package: 1, core: 17, node: 0, siblings: [2, 3], isolated: false, capacity: 580 },
     { cpu: 3, package: 0, core: 0, node: 0, siblings: [3], isolated: true },
   ]);
   assert.deepEqual(nodes, [0, 2]);

@@ -122,6 +122,7 @@ function pinnedTo(draft: Draft, holder: Holder, near: ReadonlySet<number>): numb
     return [
       isolated.has(cpu) === usesIsolated ? 0 : 1,
       ...(isCoreFirst ? [shared, far] : [far, shared]),
+      facts.slower(cpu, undefined),
       cpu,
     ];
   };

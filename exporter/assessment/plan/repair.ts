@@ -156,6 +156,7 @@ class Repairing {
       isExpected.has(each) ? 0 : 1,
       each === place ? 0 : 1,
       topology.nodeOf.get(each) === node ? 0 : 1,
+      facts.slower(each, place),
       draft.isCoreEmpty(each) ? 0 : 1,
       each,
     ]);

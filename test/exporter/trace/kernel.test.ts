@@ -120,6 +120,7 @@ test('without the event, the CPU decides whether it is an x86', (context) => {
   assert.equal(isa('vendor_id       : IBM/S390\n# processors    : 2\nbogomips per cpu: 24038.00\n'), 'other');
   assert.equal(isa('processor\t: 0\ncpu\t\t: POWER9, altivec supported\n'), 'other');
   assert.equal(isa('processor\t: 0\nhart\t\t: 1\nisa\t\t: rv64imafdch\n'), 'other');
+  assert.equal(isa('processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd evtstrm aes\n'), 'arm64');
   assert.equal(isa('processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n'), 'vmx');
 });
 
