@@ -20,6 +20,7 @@
 // `npm run bench -- sets`: what each set of metrics beside the I/O path adds to a scrape. Arguments: --rounds 40.
 // `npm run bench -- lab-io-path`: exits per I/O before and after a change, in the lab. Arguments: --seconds 8
 //   --repeat 3 --only settings --kvm-stat PATH.
+// `npm run bench -- lab-verdicts`: the share of wrong verdicts on the lab's Linux guest. Arguments: --minutes 60.
 // `npm run bench -- lab-overhead`: the cost of tracing for a guest in the lab. Arguments: --rounds 4
 //   --seconds 3 --sets exits --guest toy.
 // `npm run bench -- perf-overhead`: the cost of perf for a guest of this machine. Arguments: --pairs 30 --ms
@@ -57,6 +58,7 @@ const NAMES = [
   'fleet-faults',
   'lab-io-path',
   'lab-overhead',
+  'lab-verdicts',
   'perf-overhead',
   'increases',
   'verdicts',

@@ -5,8 +5,8 @@ import type { KernelFacts } from '../model/vm-statistics.ts';
 
 /** KVM unmaps pages for moments, and maps them again when the guest touches them. */
 const READINGS_TO_BELIEVE = 3;
-/** Less is mapped while a guest starts, and after KVM has unmapped it. */
-const MIN_MAPPED = 32 * MIB;
+/** Less is mapped for a moment after KVM has unmapped all. */
+const MIN_MAPPED = MIB;
 /** Of the mapped memory: so much less than at best is a loss, and so near to the best is the end of it. */
 const LOST = 0.25;
 const NEARLY_BEST = 0.1;

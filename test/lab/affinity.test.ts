@@ -12,6 +12,8 @@ const PORT = 9954;
 const TIMEOUT_MS = 1_200_000;
 /** QEMU's facts are read every 30 s. Techniques are judged every 10 s, and a second judgement confirms a change. */
 const JUDGED_SECONDS = 90;
+/** Three readings, one each ten seconds of a slow host. */
+const EVENT_MS = 300_000;
 
 interface AffinityBench extends Bench {
   readonly iothread: string;
@@ -52,6 +54,26 @@ test('affinity and techniques on a host with two NUMA nodes', { timeout: TIMEOUT
       assert.deepEqual(drifts(back), ['shared_cpu']);
     },
   );
+
+  await check('a live migration splits the huge pages of the guest until it ends', async ({ host }) => {
+    const hugePages = async (): Promise<number> =>
+      Number(await host.output('cat /sys/kernel/debug/kvm/*-*/pages_2m'));
+    const happens = async (kind: string): Promise<void> => {
+      const events = `wget -q -T 60 -O - http://127.0.0.1:${PORT}/api/v1/events`;
+      await host.output(`until ${events} | grep -q '"kind":"${kind}"'; do sleep 2; done`, EVENT_MS);
+    };
+    assert.ok((await hugePages()) > 0);
+    // So slow that it never ends.
+    await host.monitor('vm-a', 'migrate_set_parameter max-bandwidth 64k');
+    await host.monitor('vm-a', 'migrate -d "exec:cat >/dev/null"');
+    await happens('migration_began');
+    await happens('huge_pages_lost');
+    assert.equal(await hugePages(), 0);
+    await host.monitor('vm-a', 'migrate_cancel');
+    await happens('migration_ended');
+    await happens('huge_pages_back');
+    assert.ok((await hugePages()) > 0);
+  });
 
   await check(
     'what is configured proves nothing, what is measured does, and a restart of the exporter changes nothing',

@@ -42,6 +42,14 @@ test('huge pages that are lost are an event after three readings, and so is thei
   ]);
 });
 
+test('a live migration leaves only the small pages that the guest writes to', () => {
+  const written: Pages = [1100, 0];
+  assert.deepEqual(eventsOf([0, 34], written, written, written, [0, 34], [0, 34], [0, 34]), [
+    'db huge_pages_lost: 0% of 4 MiB, at best 100%',
+    'db huge_pages_back: 100% of 68 MiB, at best 100%',
+  ]);
+});
+
 test('pages that KVM unmaps for a moment are no loss', () => {
   const unmapped: Pages = [100, 0];
   const mappedAgain: Pages = [20_000, 60];
