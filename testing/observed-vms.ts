@@ -1,5 +1,5 @@
 import { type PlanHost, planHostOf } from '../exporter/assessment/plan/host.ts';
-import { fixOf, planFor, type VmPlan } from '../exporter/assessment/plan/plan.ts';
+import { fixOf, type VmPlan } from '../exporter/assessment/plan/plan.ts';
 import { type Drift, driftsOf } from '../exporter/model/drift.ts';
 import type { Expectation } from '../exporter/model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../exporter/model/observed.ts';
@@ -7,6 +7,7 @@ import type { Role } from '../exporter/model/roles.ts';
 import { factsOf } from '../exporter/model/topology-facts.ts';
 import { formatCpuList } from '../kernel/cpu-list.ts';
 import type { Cpu, CpuTopology } from '../probes/sys-cpu.ts';
+import { planFor } from './vm-plan.ts';
 
 export const LIMIT = 1;
 

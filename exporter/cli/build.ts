@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Build } from '../scrape/scrape.ts';
+import type { Build } from '../metrics/self.ts';
 
 /** The members of package.json that are needed; a release adds the last two. */
 interface PackageFile {

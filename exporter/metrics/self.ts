@@ -1,5 +1,13 @@
 import { choice, counter, gauge, histogram } from './definition.ts';
 
+/** The labels of kvm_telemetry_build_info. */
+export interface Build {
+  readonly version: string;
+  readonly revision: string;
+  /** Whether the host is a copy or a simulation. */
+  readonly simulated: boolean;
+}
+
 export const selfMetrics = {
   kvm_telemetry_build_info: gauge(
     ['version', 'revision', 'nodejs', 'simulated'],

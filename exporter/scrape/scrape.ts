@@ -9,6 +9,7 @@ import { Families, type Family } from '../metrics/families.ts';
 import { LabelCache } from '../metrics/label-cache.ts';
 import { type LabelBlock, labelBlock } from '../metrics/labels.ts';
 import type { Exports } from '../metrics/profiles.ts';
+import type { Build } from '../metrics/self.ts';
 import type { Affinity } from '../model/affinity-reading.ts';
 import type { Remotes } from '../model/remote.ts';
 import type { Stages } from '../model/stage-reading.ts';
@@ -18,13 +19,6 @@ import { Yielder } from '../schedule/yielder.ts';
 import type { ProblemLog } from './problem-log.ts';
 import type { SeriesLog } from './series-log.ts';
 import { SharedWork, type Underway } from './shared-work.ts';
-
-export interface Build {
-  readonly version: string;
-  readonly revision: string;
-  /** Whether the host is a copy or a simulation. */
-  readonly simulated: boolean;
-}
 
 /** Settings of a scrape. Computed once per reload. */
 export interface ScrapeSettings {

@@ -7,13 +7,8 @@ const STICKY = 0o1000;
  * The reason why another user could place state files in a directory, with the fix; undefined if no other user can,
  * or if the directory does not exist. In a sticky directory of root, such as /tmp, other users can create files, so
  * the reader must check the owner of each file.
- *
- * @param me user id of this process
  */
-export function stateDirectoryProblem(
-  directory: string,
-  me: number | undefined = process.geteuid?.(),
-): string | undefined {
+export function stateDirectoryProblem(directory: string): string | undefined {
   let stat: Stats;
   try {
     stat = statSync(directory);
@@ -23,12 +18,12 @@ export function stateDirectoryProblem(
   }
   const { uid, mode } = stat;
   if (!stat.isDirectory()) return undefined;
-  if (!isOurs(uid, me)) return `belongs to another user (uid ${uid}): chown ${me} ${directory}`;
+  if (!isOurs(uid)) return `belongs to another user (uid ${uid}): chown ${process.geteuid?.()} ${directory}`;
   if ((mode & WRITABLE_BY_OTHERS) === 0 || (uid === 0 && (mode & STICKY) !== 0)) return undefined;
   return `may be written by others (mode ${(mode & 0o7777).toString(8)}): chmod go-w ${directory}`;
 }
 
 /** Files of root are trusted: no other user can have created them. */
-export function isOurs(uid: number, me: number | undefined = process.geteuid?.()): boolean {
-  return uid === 0 || uid === me;
+export function isOurs(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }

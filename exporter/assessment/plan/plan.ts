@@ -1,11 +1,9 @@
 import type { Drift } from '../../model/drift.ts';
 import type { Feature } from '../../model/features.ts';
-import type { ObservedVm } from '../../model/observed.ts';
 import type { Draft } from './draft.ts';
-import type { PlanHost } from './host.ts';
 import { improved } from './improvement.ts';
 import { type IoThread, pollingSteps } from './polling.ts';
-import { type Left, type Repair, repairOf } from './repair.ts';
+import type { Left, Repair } from './repair.ts';
 import { nameOfThread, type PlanStep, stepsOf } from './steps.ts';
 
 /** The commands that repair a VM, in order. They come from one placement, so no two contradict. */
@@ -25,22 +23,11 @@ export interface VmPlan extends Plan {
 }
 
 /**
- * The plan of one VM, without regard to the plans of others: see HostPlans. Improvements never change a repair, so that a drift has the same fix with and without
- * them.
+ * A repair with improvements, which never change the repair: a drift has the same fix with and without them.
  *
  * @param goals features to gain
  * @param ioThreads the VM's IOThreads, for polling
  */
-export function planFor(
-  host: PlanHost,
-  vm: ObservedVm,
-  goals: readonly Feature[] = [],
-  ioThreads: readonly IoThread[] = [],
-): VmPlan {
-  return improvementOf(repairOf(host, vm), goals, ioThreads);
-}
-
-/** A repair with the features. Parameters as in {@link planFor}. */
 export function improvementOf(
   repair: Repair,
   goals: readonly Feature[],

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planFor } from '../../../exporter/assessment/plan/plan.ts';
 import { formatVmReport, reportOn, type VmFacts, type VmReport } from '../../../exporter/doctor/vm.ts';
 import type { Stage } from '../../../exporter/metrics/stages.ts';
 import type { VmAffinity } from '../../../exporter/model/affinity-reading.ts';
@@ -12,6 +11,7 @@ import type { VmStatistics } from '../../../exporter/model/vm-statistics.ts';
 import type { Disk } from '../../../probes/sys-block.ts';
 import { drifts, hostOf, thread, topologyOf, vmOf } from '../../../testing/observed-vms.ts';
 import { readingAt, verdict, verdictsAt } from '../../../testing/verdicts.ts';
+import { planFor } from '../../../testing/vm-plan.ts';
 
 /** CPUs 0-3 on node 0, 4-7 on node 1. */
 const NUMA = topologyOf(2, 4, 1);

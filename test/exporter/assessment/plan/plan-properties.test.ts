@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PLACED } from '../../../../exporter/assessment/plan/improvement.ts';
-import { planFor, type VmPlan } from '../../../../exporter/assessment/plan/plan.ts';
+import type { VmPlan } from '../../../../exporter/assessment/plan/plan.ts';
 import { HostPlans } from '../../../../exporter/assessment/plan/plans.ts';
 import type { Source } from '../../../../exporter/model/expectation.ts';
 import type { ObservedThread, ObservedVm } from '../../../../exporter/model/observed.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
 import { drifts, hostOf, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
 import { run } from '../../../../testing/plan-host.ts';
+import { planFor } from '../../../../testing/vm-plan.ts';
 
 /** A VM's threads, and on how many cores they are. */
 const LABELS = ['vcpu0', 'vcpu1', 'iothread:iothread1', 'vhost0'];

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PLACED } from '../../../../exporter/assessment/plan/improvement.ts';
-import { planFor } from '../../../../exporter/assessment/plan/plan.ts';
 import { HostPlans, NO_WANTS, type Wants } from '../../../../exporter/assessment/plan/plans.ts';
 import type { ObservedVm } from '../../../../exporter/model/observed.ts';
 import { drifts, hostOf, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
 import { run } from '../../../../testing/plan-host.ts';
+import { planFor } from '../../../../testing/vm-plan.ts';
 
 const ALL_PLACED: Wants = { goals: PLACED, ioThreads: [] };
 

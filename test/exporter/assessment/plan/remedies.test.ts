@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planFor } from '../../../../exporter/assessment/plan/plan.ts';
 import { type Remedy, remediesFor } from '../../../../exporter/assessment/plan/remedies.ts';
 import { STAGES, type Stage } from '../../../../exporter/metrics/stages.ts';
 import type { Feature } from '../../../../exporter/model/features.ts';
@@ -9,6 +8,7 @@ import type { ObservedThread, ObservedVm } from '../../../../exporter/model/obse
 import type { VmStage } from '../../../../exporter/model/stage-reading.ts';
 import { hostOf, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
 import { readingAt } from '../../../../testing/verdicts.ts';
+import { planFor } from '../../../../testing/vm-plan.ts';
 
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const T = (label: string, allowed: readonly number[], tid: number): ObservedThread =>

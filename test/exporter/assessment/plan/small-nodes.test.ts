@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PLACED } from '../../../../exporter/assessment/plan/improvement.ts';
-import { planFor } from '../../../../exporter/assessment/plan/plan.ts';
 import type { ObservedVm } from '../../../../exporter/model/observed.ts';
 import type { CpuTopology } from '../../../../probes/sys-cpu.ts';
 import { hostOf, kinds, thread, topologyOf, vmOf } from '../../../../testing/observed-vms.ts';
+import { planFor } from '../../../../testing/vm-plan.ts';
 
 /** AMD's NPS4, or Intel's SNC4: two sockets of four nodes, four cores of two threads each. */
 const NPS4 = ((): CpuTopology => {
