@@ -106,12 +106,12 @@ test('a thread that is allowed and expected to run anywhere crosses no nodes', (
   assert.deepEqual(drifts(NUMA, vm), []);
 });
 
-test('the advice for a full node names all its CPUs, and a host with one node has no drift', () => {
+test('no thread moves to a full node, so the memory moves, and a host with one node has no drift', () => {
   const others = vmOf(
     [0, 1, 2, 3].map((cpu) => thread(`vcpu${cpu}`, [cpu], [cpu])),
     { vm: 'x' },
   );
   const vm = vmOf([thread('vcpu0', [4], [4], { tid: 7 })], { memory: ON_0 });
-  assert.equal(drifts(NUMA, vm, others)[0]?.fix, 'taskset -pc 0-3 7');
+  assert.equal(drifts(NUMA, vm, others)[0]?.fix, 'migratepages 99 0 1');
   assert.deepEqual(drifts(topologyOf(1, 8, 1), { ...vm, memory: new Map([[1, 5]]) }), []);
 });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PLACED } from '../../../../exporter/assessment/plan/improvement.ts';
-import { planFor } from '../../../../exporter/assessment/plan/plan.ts';
+
 import type { Cpu, CpuTopology } from '../../../../probes/sys-cpu.ts';
 import { hostOf, thread, vmOf } from '../../../../testing/observed-vms.ts';
+import { planFor } from '../../../../testing/vm-plan.ts';
 
 /** Four E-cores, CPUs 0 to 3, and four P-cores of two threads, CPUs 4 to 11: firmware chooses the order. */
 const HYBRID = ((): CpuTopology => {
