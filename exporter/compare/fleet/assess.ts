@@ -152,7 +152,7 @@ function noteOnMethod(
   if (isOfVm)
     return `${against}: the VMs of ${pairs} hosts that have VMs of both groups. They are different VMs.`;
   return controls === 0
-    ? `${against}: the change of ${pairs} hosts that were in both groups. Too few hosts stayed in one group to know what the time changed on all of them.`
+    ? `${against}: the change of ${pairs} hosts that were in both groups. Too few hosts stayed in one group to show which part of it all hosts had at that time.`
     : `${against}: the change of ${pairs} hosts that were in both groups, less that of ${controls} hosts that stayed in one, over the same times.`;
 }
 
