@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { once } from '../kernel/once.ts';
 import { readCpuQuota } from './cgroup-cpu-max.ts';
 import { type CpuStat, readCpuStat } from './cgroup-cpu-stat.ts';
 import { type MemoryLimit, readMemoryLimits } from './cgroup-memory.ts';
@@ -26,8 +27,8 @@ export interface OwnMemoryLimits {
  * @returns undefined in the root of a hierarchy, which can have no quota, and without the cpu controller
  * @throws SourceError
  */
-export function readOwnThrottling(host: Host): OwnThrottling | undefined {
-  const folder = ownFolder(host, 'cpu');
+export function readOwnThrottling(host: Host, folderOf = ownFolders(host)): OwnThrottling | undefined {
+  const folder = folderOf('cpu');
   const quota = ifThere(() => readCpuQuota(host, folder));
   const stat = quota && ifThere(() => readCpuStat(host, folder));
   return quota && stat && { folder, isLimited: quota.quota !== undefined, stat };
@@ -39,16 +40,19 @@ export function readOwnThrottling(host: Host): OwnThrottling | undefined {
  *
  * @throws SourceError
  */
-export function readOwnMemoryLimits(host: Host): OwnMemoryLimits {
-  const folder = ownFolder(host, 'memory');
+export function readOwnMemoryLimits(host: Host, folderOf = ownFolders(host)): OwnMemoryLimits {
+  const folder = folderOf('memory');
   return { folder, limits: readMemoryLimits(host, folder) };
 }
 
-function ownFolder(host: Host, controller: 'cpu' | 'memory'): string {
-  const paths = ifThere(() => readCgroup(host, `${host.roots.procfs}/self`));
-  const path = paths?.[controller];
-  if (path !== undefined) return hierarchyOf(host, controller) + path;
-  // In a cgroup namespace of its own a process is at the root.
-  const root = (host.isLive ? namespaceRoot(host) : undefined) ?? '/';
-  return `${host.roots.sysfs}/fs/cgroup${posix.join(root, paths?.unified ?? '/')}`;
+/** The folder of this process's cgroup by controller. Reads which cgroup it is at the first call. */
+export function ownFolders(host: Host): (controller: 'cpu' | 'memory') => string {
+  const paths = once(() => ifThere(() => readCgroup(host, `${host.roots.procfs}/self`)));
+  return (controller) => {
+    const path = paths()?.[controller];
+    if (path !== undefined) return hierarchyOf(host, controller) + path;
+    // In a cgroup namespace of its own a process is at the root.
+    const root = (host.isLive ? namespaceRoot(host) : undefined) ?? '/';
+    return `${host.roots.sysfs}/fs/cgroup${posix.join(root, paths()?.unified ?? '/')}`;
+  };
 }

@@ -3,7 +3,7 @@ import { NSEC_PER_SEC, USEC_PER_SEC } from '../../kernel/units.ts';
 import { type CpuStat, readCpuStat } from '../../probes/cgroup-cpu-stat.ts';
 import type { MemoryLimit } from '../../probes/cgroup-memory.ts';
 import { ifThere } from '../../probes/errors.ts';
-import { readOwnMemoryLimits, readOwnThrottling } from '../../probes/own-cgroup.ts';
+import { ownFolders, readOwnMemoryLimits, readOwnThrottling } from '../../probes/own-cgroup.ts';
 import { ContinuedCounter, type CounterSet, CounterSets } from '../model/continued-counter.ts';
 import { type Collection, type Collector, guarded, type Report } from './collector.ts';
 import { type CgroupsOfVms, type Group, sharedFolders } from './vm-cgroups.ts';
@@ -19,15 +19,16 @@ export function cpuQuota(cgroups: CgroupsOfVms): Collector {
     name: 'cpu_quota',
     async collect(collection, report) {
       const { host, families } = collection;
+      const folderOf = ownFolders(host);
       guarded('own cgroup', report, () => {
-        const found = readOwnThrottling(host);
+        const found = readOwnThrottling(host, folderOf);
         if (found === undefined) return;
         wasLimited ||= found.isLimited;
         const ns = own.one(found.folder, found.stat.throttledNs);
         if (wasLimited) families.add('kvm_telemetry_throttled_seconds_total', {}, ns / NSEC_PER_SEC);
       });
       guarded('own cgroup', report, () => {
-        const { folder, limits } = readOwnMemoryLimits(host);
+        const { folder, limits } = readOwnMemoryLimits(host, folderOf);
         for (const { limit, hits: reading, isSet } of limits) {
           if (!isSet && !hits.has(limit)) continue;
           const counter = getOrInsert(hits, limit, () => new ContinuedCounter());
