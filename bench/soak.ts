@@ -138,6 +138,14 @@ let last: Samples = new Map();
 let failed = 0;
 let oldest = 0;
 
+/** Whether it comes true in time. */
+function comes(condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  return until(condition).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function observe(): Promise<void> {
   if (daemon.child.exitCode !== null || daemon.child.signalCode !== null)
     throw new Error(`the daemon ended with ${daemon.child.exitCode ?? daemon.child.signalCode}`);
@@ -161,32 +169,23 @@ while (elapsed() < seconds) {
   await sleep(1000);
 }
 // A fault shortly before the end is reported a little later.
-const isReported = await until(async () => {
+const isReported = await comes(async () => {
   await observe();
   return unreported().length === 0;
-}).then(
-  () => true,
-  () => false,
-);
+});
 faults.end();
 /** Collectors that failed in the last scrape, and not in the first. */
 function unrecovered(): string[] {
   const keys = series(last, 'kvm_telemetry_collector_success');
   return keys.filter((key) => last.get(key) === 0 && usual.get(key) === 1);
 }
-const isRecovered = await until(async () => {
+const isRecovered = await comes(async () => {
   await observe();
   return unrecovered().length === 0;
-}).then(
-  () => true,
-  () => false,
-);
+});
 // The scrapers' connections are kept alive.
 const most = before + FEW + Number(values.scrapers);
-const isFlat = await until(() => daemon.footprint().descriptors <= most).then(
-  () => true,
-  () => false,
-);
+const isFlat = await comes(() => daemon.footprint().descriptors <= most);
 
 mkdirSync(values.out, { recursive: true });
 const rows = readings.map(({ at, rssMiB, descriptors, scrapeMs }) =>
