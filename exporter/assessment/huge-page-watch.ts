@@ -1,4 +1,4 @@
-import { MIB } from '../../kernel/units.ts';
+import { MIB, PAGE_SIZE } from '../../kernel/units.ts';
 import type { HostEvent } from '../model/host-event.ts';
 import type { Vm } from '../model/vm.ts';
 import type { KernelFacts } from '../model/vm-statistics.ts';
@@ -12,7 +12,7 @@ const LOST = 0.25;
 const NEARLY_BEST = 0.1;
 
 /** Bytes of a page by KVM's statistic, arch/x86/include/asm/kvm_host.h. */
-const PAGE_BYTES = { pages_4k: 4096, pages_2m: 2 * MIB, pages_1g: 1024 * MIB };
+const PAGE_BYTES = { pages_4k: PAGE_SIZE, pages_2m: 2 * MIB, pages_1g: 1024 * MIB };
 
 type Reading = Pick<KernelFacts, 'vm'>;
 

@@ -128,7 +128,6 @@ export class SetTriggers {
     const failed = new Set<string>();
     for (const trigger of this.set.triggers) {
       if (this.#isOfWindow(trigger) !== ofWindow || (trigger.x86 === true && !isX86(this.isa))) continue;
-
       if (trigger.after !== undefined && failed.has(trigger.after)) continue;
       const text = this.#textOf(trigger);
       const unknown =

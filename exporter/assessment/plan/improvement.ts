@@ -20,7 +20,7 @@ export function improved(repair: Draft, goals: readonly Feature[]): Draft {
   const wanted = PLACED.filter((each) => goals.includes(each));
   const best = withGoals(repair, wanted);
   const unmet = unmetOf(best, wanted);
-  if (!unmet.includes('io_threads_pinned') && !unmet.includes('io_separate_from_vcpus')) return best;
+  if (!unmet.some((goal) => OF_IO.has(goal))) return best;
   // On a small node, such as one of AMD's NPS4, the vCPUs can take all CPUs near the device.
   const ioFirst = withGoals(repair, [...wanted.filter((goal) => OF_IO.has(goal)), ...wanted]);
   return unmetOf(ioFirst, wanted).length < unmet.length ? ioFirst : best;
